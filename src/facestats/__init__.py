@@ -1,0 +1,1 @@
+"""FaceStats: CLIP-first face analytics as a DVC pipeline."""

@@ -1,0 +1,41 @@
+"""Run a TFLite file on LiteRT, one thread."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from facestats.errors import ModelError
+
+
+def load_interpreter(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Load a TFLite file; return a function from its input to the list of its outputs.
+
+    One thread: the networks are too small to gain from more, and processes share the processors already.
+
+    Raises
+    ------
+    ModelError
+        The file is missing or LiteRT can't read it.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(
+            f"{path}: no such file; the stage `fetch_landmarker` puts it there (`dvc repro fetch_landmarker`)"
+        )
+    try:
+        interpreter = Interpreter(model_path=str(path), num_threads=1)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"{path}: LiteRT can't load it ({error})") from error
+    source = interpreter.get_input_details()[0]["index"]
+    outputs = [detail["index"] for detail in interpreter.get_output_details()]
+
+    def run(tensor: np.ndarray) -> list[np.ndarray]:
+        interpreter.set_tensor(source, tensor)
+        interpreter.invoke()
+        return [interpreter.get_tensor(index) for index in outputs]
+
+    return run

@@ -1,0 +1,294 @@
+"""`params.yaml`, typed and checked.
+
+Each section is one pydantic model; `load_params` turns what pydantic finds wrong into one message that names
+the key, the value, what is allowed and, for an unknown key, the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from facestats.errors import ParamsError
+
+
+
+def _ordered(span: list) -> list:
+    if span[0] > span[1]:
+        raise ValueError(f"a range is [low, high], but {span[0]} is above {span[1]}")
+    return span
+
+
+def _wide(scale: list) -> list:
+    if scale[0] == scale[1]:
+        raise ValueError("the two ends of a scale must differ")
+    return scale
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
+Decile = Annotated[int, Field(ge=1, le=10)]
+DecileRange = Annotated[list[Decile], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+
+
+class Section(BaseModel):
+    """Base of all sections: no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    images: Annotated[str, Field(min_length=1)]
+    labels: Annotated[str, Field(min_length=1)]
+    manual_labels: Annotated[str, Field(min_length=1)]
+
+
+class Clip(Section):
+    variant: Annotated[str, Field(min_length=1)]
+    revision: str | None = None
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
+
+
+class Landmarker(Section):
+    source: Annotated[str, Field(min_length=1)] = "wheel"
+
+
+class Sample(Section):
+    n: Annotated[int, Field(ge=1, le=100_000)] = 480
+    size: Annotated[int, Field(ge=64, le=1024)] = 256
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Preprocess(Section):
+    size: Annotated[int, Field(ge=32, le=4096)] = 512
+    margin: Annotated[float, Field(ge=0, le=2)] = 0.3
+    quality: Annotated[int, Field(ge=1, le=100)] = 95
+    align: Literal["eyes", "none"] = "eyes"
+    on_no_face: Literal["reject", "center_crop"] = "reject"
+
+
+class Labels(Section):
+    rating_scale: Literal["auto"] | Annotated[Range, AfterValidator(_wide)] = "auto"
+
+
+class Split(Section):
+    val: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _leaves_train(self):
+        if self.val + self.test >= 1:
+            raise ValueError("val + test must stay below 1, or nobody is left to train on")
+        return self
+
+
+class Classification(Section):
+    kind: Literal["classification"]
+    C: Annotated[float, Field(gt=0)] = 1.0
+    class_weight: Literal["balanced"] | None = None
+
+
+class Regression(Section):
+    kind: Literal["regression"]
+    alpha: Annotated[float, Field(gt=0)] = 1.0
+
+
+Target = Annotated[Classification | Regression, Field(discriminator="kind")]
+
+
+class Attributes(Section):
+    min_per_class: Annotated[int, Field(ge=2)] = 10
+    abstain_below: Share = 0.5
+    propose: Annotated[int, Field(ge=0)] = 40
+    targets: dict[Name, Target]
+
+
+class Mlp(Section):
+    hidden: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = [256, 64]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    epochs: Annotated[int, Field(ge=1)] = 200
+    patience: Annotated[int, Field(ge=1)] = 20
+    seed: Annotated[int, Field(ge=0)] = 0
+    pretrained: str | None = None
+
+
+class Weights(Section):
+    geometric: Share
+    holistic: Share
+
+    @model_validator(mode="after")
+    def _sum(self):
+        if abs(self.geometric + self.holistic - 1) > 1e-9:
+            raise ValueError("the weights must add up to 1")
+        return self
+
+
+class Score(Section):
+    weights: Weights
+
+
+class Clusters(Section):
+    k: Annotated[int, Field(ge=2)] = 6
+    components: Annotated[int, Field(ge=2)] = 32
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Filter(Section):
+    gender: str | list[str] | None = None
+    ethnicity: str | list[str] | None = None
+    age_range: Range | None = None
+    cluster: int | list[int] | None = None
+    attractiveness: DecileRange | None = None
+    n: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    min_results: Annotated[int, Field(ge=1)] = 10
+    on_few: Literal["skip", "error"] = "skip"
+    relax: list[Literal["gender", "ethnicity", "age_range", "cluster", "attractiveness"]] = []
+
+    @model_validator(mode="after")
+    def _possible(self):
+        if self.n is not None and self.n < self.min_results:
+            raise ValueError(f"n={self.n} faces can never reach min_results={self.min_results}")
+        return self
+
+
+class Render(Section):
+    align: Literal["none", "eyes", "warp"] = "warp"
+    space: Literal["linear", "gamma"] = "linear"
+
+
+class Composite(Section):
+    filter: Filter
+    render: Render = Render()
+
+
+class Evaluate(Section):
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Params(Section):
+    """All of `params.yaml`."""
+
+    data: Data
+    landmarker: Landmarker
+    clip: Clip
+    sample: Sample
+    preprocess: Preprocess
+    labels: Labels
+    split: Split
+    attributes: Attributes
+    mlp: Mlp
+    score: Score
+    clusters: Clusters
+    composites: dict[Name, Composite]
+    evaluate: Evaluate
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and check a parameter file.
+
+    Raises
+    ------
+    ParamsError
+        Missing file, broken YAML, unknown key, wrong type or impossible value; every problem is named.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run this from the folder that holds it") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from None
+    return check_params(raw, str(path))
+
+
+def check_params(raw: Any, where: str = "params.yaml") -> Params:
+    """Validate already parsed parameters; see `load_params`."""
+    if not isinstance(raw, dict):
+        raise ParamsError(f"{where} must be a mapping of sections, found {type(raw).__name__}")
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        problems = _explain_all(error.errors(include_url=False), raw)
+        raise ParamsError("\n".join(f"{where}: {problem}" for problem in problems)) from None
+
+
+def _explain_all(errors: list[dict], raw: dict) -> list[str]:
+    """One line a key: pydantic reports each member of a union on its own, here they share a line."""
+    by_key: dict[tuple, list[dict]] = {}
+    for error in errors:
+        by_key.setdefault(_location(error, raw), []).append(error)
+    # [256, 0] is also "no integer"; what is wrong inside the list says more.
+    deepest = [key for key in by_key if not any(other != key and other[: len(key)] == key for other in by_key)]
+    return [_explain(list(key), by_key[key]) for key in deepest]
+
+
+def _location(error: dict, raw: Any) -> tuple:
+    """Where an error is, as the user typed it: pydantic adds names of union members, which are dropped."""
+    kept: list = []
+    for i, part in enumerate(error["loc"]):
+        inside = (part in raw) if isinstance(raw, dict) else (isinstance(raw, list) and isinstance(part, int))
+        if inside:
+            raw = raw[part]
+            kept.append(part)
+        elif error["type"] == "missing" and i == len(error["loc"]) - 1:
+            kept.append(part)
+    return tuple(kept)
+
+
+def _explain(location: list, errors: list[dict]) -> str:
+    """What is wrong with one key: its name, what was found and what is allowed."""
+    key = ".".join(str(part) for part in location)
+    found, kind = errors[0].get("input"), errors[0]["type"]
+    if kind == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        by_lower = {name.lower(): name for name in known}
+        near = difflib.get_close_matches(str(location[-1]).lower(), by_lower, n=1, cutoff=0.5)
+        hint = f" Did you mean {'.'.join([*map(str, location[:-1]), by_lower[near[0]]])}?" if near else ""
+        return f"unknown key {key} (value {found!r}).{hint} Known keys there: {', '.join(known)}"
+    if kind == "missing":
+        return f"{key} is missing"
+    if kind == "union_tag_invalid":
+        return f"{key}.kind = {found['kind']!r} is not possible: input should be 'classification' or 'regression'"
+    if kind == "union_tag_not_found":
+        return f"{key}.kind is missing: classification or regression"
+    messages = [e["msg"].removeprefix("Value error, ") for e in errors]
+    allowed = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))
+    return f"{key} = {found!r} is not possible: {allowed}"
+
+
+def _known_keys(location: list) -> list[str]:
+    """The keys that the schema knows below `location`."""
+    models: list[Any] = [Params]
+    for part in location:
+        following = []
+        for model in models:
+            if isinstance(model, type) and issubclass(model, BaseModel):
+                field = model.model_fields.get(str(part))
+                following += _members(field.annotation) if field else []
+            else:  # dict[str, …]: any name leads to the value's type
+                following += _members(get_args(model)[1])
+        models = following
+    return sorted({key for m in models if isinstance(m, type) and issubclass(m, BaseModel) for key in m.model_fields})
+
+
+def _members(annotation: Any) -> list[Any]:
+    """Models and dicts inside a type annotation (unions and `Annotated` opened)."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _members(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return [m for arg in get_args(annotation) for m in _members(arg)]
+    return [annotation] if origin is dict or isinstance(annotation, type) else []

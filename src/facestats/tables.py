@@ -1,0 +1,215 @@
+"""The schemas of the tables, and reading and writing them with validation.
+
+Every table is a parquet file (zstd), sorted by its key column, without pandas' metadata: the same rows give the
+same bytes. `read` and `write` are the only doors, so that a wrong column is named where it comes up.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facestats.errors import TableError
+
+N_LANDMARKS = 468
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Columns of one table.
+
+    Parameters
+    ----------
+    name : file name without folder.
+    columns : column name to Arrow type, in order. The first is the key: unique and never null, unless
+        `key` names other columns.
+    extra : whether further columns may follow (user's own targets, one probability a class).
+    key : the columns that identify a row.
+    """
+
+    name: str
+    columns: dict[str, pa.DataType]
+    extra: bool = False
+    key: tuple[str, ...] = field(default=())
+
+    def keys(self) -> tuple[str, ...]:
+        return self.key or (next(iter(self.columns)),)
+
+
+_text, _number, _float, _int = pa.string(), pa.float64(), pa.float32(), pa.int32()
+
+FACES = Schema("faces.parquet", {
+    "image": _text, "filename": _text, "sha256": _text, "status": _text, "reason": _text,
+    "width": _int, "height": _int, "face_count": _int, "confidence": _float,
+    "box": pa.list_(_float, 4), "landmarks": pa.list_(_float, N_LANDMARKS * 3),
+    "yaw": _float, "pitch": _float, "roll": _float, "sharpness": _float, "brightness": _float,
+    "duplicate_of": _text, "near_duplicate_of": _text, "key": _text,
+})
+LABELS = Schema("labels.parquet", {
+    "filename": _text, "person": _text, "gender": _text, "ethnicity": _text, "age": _number,
+    "rating": _number, "rating_n": _int, "rating_sd": _number,
+    "gender_source": _text, "ethnicity_source": _text, "age_source": _text, "rating_source": _text,
+}, extra=True)
+SPLITS = Schema("splits.parquet", {"filename": _text, "split": _text})
+_predicted = {"filename": _text, "gender": _text, "ethnicity": _text, "age": _number}
+ATTRIBUTES = Schema("attributes.parquet", _predicted, extra=True)
+PREDICTIONS = Schema("attributes_with_predictions.parquet", _predicted, extra=True)
+WITH_MANUAL = Schema("attributes_with_manual.parquet", {
+    **_predicted, "gender_said": _text, "ethnicity_said": _text, "age_said": _number,
+}, extra=True)
+CLEAN = Schema("attributes_clean.parquet", {
+    "filename": _text, "gender_final": _text, "gender_source": _text, "ethnicity_final": _text,
+    "ethnicity_source": _text, "age_final": _number, "age_source": _text,
+}, extra=True)
+FLAGS = Schema("attributes_flags.parquet", {"filename": _text, "reason": _text, "value": _number},
+               key=("filename", "reason"))
+WITH_CLUSTERS = Schema("attributes_with_clusters.parquet", {
+    **CLEAN.columns, "cluster": _int, "pc1": _float, "pc2": _float,
+}, extra=True)
+_scores = {
+    "attractiveness_raw": _number, "attractiveness_score": _number, "attractiveness_pct": _number,
+    "attractiveness": _int, "geometric_score": _number, "combined_score": _number,
+    "geometry_zscore": _number, "split": _text, "out_of_fold": pa.bool_(),
+}
+SCORES = Schema("attractiveness_scores.parquet", {"filename": _text, **_scores})
+SCORES_WITH_ATTRIBUTES = Schema("attractiveness_with_attributes.parquet", {
+    "filename": _text, **_scores, **CLEAN.columns,
+}, extra=True)
+FINAL = Schema("attributes_final.parquet", {
+    **WITH_CLUSTERS.columns, **_scores, "rating": _number, "rating_n": _int,
+}, extra=True)
+MEMBER_LANDMARKS = Schema("landmarks.parquet", {
+    "filename": _text, "landmarks": pa.list_(_float, N_LANDMARKS * 3), "yaw": _float,
+})
+
+
+def embeddings_schema(dimension: int) -> Schema:
+    """Schema of `embeddings_clip.parquet`; `dimension` is read from the model."""
+    return Schema("embeddings_clip.parquet", {
+        "filename": _text, "embedding": pa.list_(_float, dimension), "key": _text,
+    })
+
+
+def write(frame: pd.DataFrame, path: str | Path, schema: Schema, metadata: dict[str, str] | None = None) -> None:
+    """Validate, sort by key and write a table by temporary file and rename.
+
+    Parameters
+    ----------
+    frame : one row a face; vectors as lists or 1-D arrays.
+    metadata : text pairs for the file's own metadata.
+
+    Raises
+    ------
+    TableError
+        A missing, surplus or wrongly typed column, a null or repeated key.
+    """
+    path = Path(path)
+    table = _to_arrow(frame, schema, str(path))
+    table = table.replace_schema_metadata({k: str(v) for k, v in sorted((metadata or {}).items())})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        pq.write_table(table, temporary, compression="zstd")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: str | Path, schema: Schema, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a table and check that it holds the schema's columns.
+
+    Raises
+    ------
+    TableError
+        The file is missing or damaged, or a column is missing or of another type.
+    """
+    path = Path(path)
+    wanted = columns or list(schema.columns)
+    try:
+        with pq.ParquetFile(path) as file:
+            found = file.schema_arrow
+            for name in wanted:
+                if name not in found.names:
+                    raise TableError(f"{path}: column {name} is missing; it has {', '.join(found.names)}")
+                expected = schema.columns.get(name)
+                if expected is not None and not _same_type(found.field(name).type, expected):
+                    raise TableError(f"{path}: column {name} is {found.field(name).type}, expected {expected}")
+            return file.read(columns=columns).to_pandas()
+    except FileNotFoundError:
+        raise TableError(f"{path}: no such table; `dvc repro` makes it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise TableError(f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`") from None
+
+
+def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, str]]:
+    """Read `embeddings_clip.parquet`.
+
+    Returns
+    -------
+    filenames : pandas Index of length n.
+    embeddings : float32 array (n, dimension), unit norm.
+    metadata : the file's own metadata (variant, weights' sha256, precision, dimension, …).
+    """
+    path = Path(path)
+    try:
+        table = pq.read_table(path, columns=["filename", "embedding"])
+    except FileNotFoundError:
+        raise TableError(f"{path}: no such table; `dvc repro embed` makes it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise TableError(f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`") from None
+    column = table.column("embedding").combine_chunks()
+    width = column.type.list_size
+    matrix = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width).astype(np.float32, copy=False)
+    metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    return pd.Index(table.column("filename").to_pandas(), name="filename"), matrix, metadata
+
+
+def file_metadata(path: str | Path) -> dict[str, str]:
+    """The file's own metadata as text pairs."""
+    return {k.decode(): v.decode() for k, v in (pq.read_schema(path).metadata or {}).items()}
+
+
+def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
+    if pa.types.is_fixed_size_list(expected):
+        return pa.types.is_fixed_size_list(found) and found.list_size == expected.list_size
+    return found == expected
+
+
+def _to_arrow(frame: pd.DataFrame, schema: Schema, where: str) -> pa.Table:
+    missing = [c for c in schema.columns if c not in frame.columns]
+    surplus = [c for c in frame.columns if c not in schema.columns]
+    if missing or (surplus and not schema.extra):
+        raise TableError(f"{where}: missing columns {missing}, unexpected columns {surplus if not schema.extra else []}")
+    keys = list(schema.keys())
+    if frame[keys].isna().any(axis=None):
+        raise TableError(f"{where}: a row has no {' / '.join(keys)}")
+    twice = frame.loc[frame.duplicated(keys), keys[0]]
+    if len(twice):
+        raise TableError(f"{where}: {len(twice)} rows repeat a {' / '.join(keys)}, for example {twice.iloc[0]!r}")
+    frame = frame.sort_values(keys, kind="stable")
+    arrays, fields = [], []
+    for name in [*schema.columns, *surplus]:
+        try:
+            array = _column(frame[name], schema.columns.get(name))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+            raise TableError(f"{where}: column {name}: {error}") from None
+        arrays.append(array)
+        fields.append(pa.field(name, array.type))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _column(column: pd.Series, kind: pa.DataType | None) -> pa.Array:
+    if kind is not None and pa.types.is_fixed_size_list(kind):
+        values = [None if v is None or np.isscalar(v) else np.asarray(v, dtype=np.float32).ravel() for v in column]
+        return pa.array(values, type=kind)
+    if kind is None:
+        kind = _text if not pd.api.types.is_numeric_dtype(column) else None
+    array = pa.array(column, type=kind, from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

@@ -1,0 +1,75 @@
+"""Every wrong parameter is named, with its value, what is allowed and the nearest known key."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from facestats.errors import ParamsError
+from facestats.params import check_params, load_params
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def raw():
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def test_the_shipped_params_are_valid(raw):
+    assert check_params(raw).mlp.hidden == [256, 64]
+
+
+def test_hidden_takes_a_number_or_a_list(raw):
+    raw["mlp"]["hidden"] = 256
+    assert check_params(raw).mlp.hidden == 256
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("mlp.hiden", 3, ["unknown key mlp.hiden", "3", "Did you mean mlp.hidden?"]),
+        ("mlp.hidden", "a", ["mlp.hidden = 'a'", "valid integer or", "valid list"]),
+        ("mlp.hidden", [256, 0], ["mlp.hidden.1 = 0", "greater than or equal to 1"]),
+        ("mlp.epochs", 2.5, ["mlp.epochs = 2.5", "valid integer"]),
+        ("mlp.epochs", True, ["mlp.epochs = True", "valid integer"]),
+        ("mlp.lr", -1, ["mlp.lr = -1", "greater than 0"]),
+        ("mlp.lr", float("inf"), ["mlp.lr = inf", "finite"]),
+        ("mlps", {}, ["unknown key mlps", "Did you mean mlp?"]),
+        ("clip", {"varant": "tiny"}, ["clip.variant is missing", "Did you mean clip.variant?"]),
+        ("preprocess.align", "eye", ["preprocess.align = 'eye'", "'eyes' or 'none'"]),
+        ("labels.rating_scale", "automatic", ["labels.rating_scale = 'automatic'", "'auto'", "valid list"]),
+        ("labels.rating_scale", [5, 1], ["labels.rating_scale = [5, 1]", "5.0 is above 1.0"]),
+        ("labels.rating_scale", [1, 1], ["labels.rating_scale = [1, 1]", "must differ"]),
+        ("split.val", 0.9, ["split = ", "val + test must stay below 1"]),
+        ("score.weights.geometric", 0.9, ["score.weights", "add up to 1"]),
+        ("attributes.targets.gender.kind", "clasification", ["attributes.targets.gender.kind", "'classification'"]),
+        ("attributes.targets.gender.c", 1, ["attributes.targets.gender.c", "Did you mean attributes.targets.gender.C?"]),
+        ("attributes.targets.age.alpha", "x", ["attributes.targets.age.alpha = 'x'", "valid number"]),
+        ("composites.women.filter.gendr", "x", ["Did you mean composites.women.filter.gender?"]),
+        ("composites.women.filter.attractiveness", [0, 11], ["composites.women.filter.attractiveness.0 = 0", "1"]),
+        ("composites.women.filter.age_range", [9, 1], ["composites.women.filter.age_range = [9, 1]", "above"]),
+        ("composites.women.filter.n", 3, ["composites.women.filter", "n=3 faces can never reach min_results=10"]),
+        ("composites.two words", {"filter": {}}, ["composites.two words", "pattern"]),
+    ],
+)
+def test_a_wrong_value_is_named(raw, key, value, expected):
+    wrong = copy.deepcopy(raw)
+    *path, last = key.split(".")
+    section = wrong
+    for part in path:
+        section = section[part]
+    section[last] = value
+    with pytest.raises(ParamsError) as error:
+        check_params(wrong)
+    for text in expected:
+        assert text in str(error.value)
+
+
+def test_a_missing_or_broken_file_is_an_error(tmp_path):
+    with pytest.raises(ParamsError, match="no such file"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: [1\n")
+    with pytest.raises(ParamsError, match="not valid YAML"):
+        load_params(tmp_path / "params.yaml")
