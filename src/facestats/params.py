@@ -17,7 +17,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from facestats.errors import ParamsError
 
 
-
 def _ordered(span: list) -> list:
     if span[0] > span[1]:
         raise ValueError(f"a range is [low, high], but {span[0]} is above {span[1]}")

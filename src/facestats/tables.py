@@ -122,8 +122,13 @@ def write(frame: pd.DataFrame, path: str | Path, schema: Schema, metadata: dict[
         temporary.unlink(missing_ok=True)
 
 
+def read_all(path: str | Path, schema: Schema) -> pd.DataFrame:
+    """Read a table with the columns beyond its schema; see `read`."""
+    return read(path, schema, _names(Path(path)))
+
+
 def read(path: str | Path, schema: Schema, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a table and check that it holds the schema's columns.
+    """Read a table, by default the schema's columns, and check that they are what the schema says.
 
     Raises
     ------
@@ -141,11 +146,19 @@ def read(path: str | Path, schema: Schema, columns: list[str] | None = None) -> 
                 expected = schema.columns.get(name)
                 if expected is not None and not _same_type(found.field(name).type, expected):
                     raise TableError(f"{path}: column {name} is {found.field(name).type}, expected {expected}")
-            return file.read(columns=columns).to_pandas()
+            return file.read(columns=wanted).to_pandas()
     except FileNotFoundError:
         raise TableError(f"{path}: no such table; `dvc repro` makes it") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise TableError(f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`") from None
+
+
+def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Series:
+    """One column by key; all null where the table does not have it (a label nobody gave)."""
+    key = schema.keys()[0]
+    if name in _names(Path(path)):
+        return read(path, schema, [key, name]).set_index(key)[name]
+    return pd.Series(np.nan, index=read(path, schema, [key])[key], name=name, dtype="str")
 
 
 def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, str]]:
@@ -174,6 +187,15 @@ def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, s
 def file_metadata(path: str | Path) -> dict[str, str]:
     """The file's own metadata as text pairs."""
     return {k.decode(): v.decode() for k, v in (pq.read_schema(path).metadata or {}).items()}
+
+
+def _names(path: Path) -> list[str]:
+    try:
+        return pq.read_schema(path).names
+    except FileNotFoundError:
+        raise TableError(f"{path}: no such table; `dvc repro` makes it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise TableError(f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`") from None
 
 
 def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:

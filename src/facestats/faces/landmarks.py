@@ -44,6 +44,16 @@ class FaceLandmarks:
     presence: float
 
     @property
+    def side(self) -> float:
+        """Long side of the box, px."""
+        return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """x, y of the box's centre, px."""
+        return float(self.box[0] + self.box[2]) / 2, float(self.box[1] + self.box[3]) / 2
+
+    @property
     def area(self) -> float:
         """Area of the box, px²."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))

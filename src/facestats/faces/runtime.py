@@ -1,6 +1,8 @@
 """Run a TFLite file on LiteRT, one thread."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +28,9 @@ def load_interpreter(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
             f"{path}: no such file; the stage `fetch_landmarker` puts it there (`dvc repro fetch_landmarker`)"
         )
     try:
-        interpreter = Interpreter(model_path=str(path), num_threads=1)
-        interpreter.allocate_tensors()
+        with _quiet():
+            interpreter = Interpreter(model_path=str(path), num_threads=1)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: LiteRT can't load it ({error})") from error
     source = interpreter.get_input_details()[0]["index"]
@@ -39,3 +42,21 @@ def load_interpreter(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
         return [interpreter.get_tensor(index) for index in outputs]
 
     return run
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Send the process's stderr nowhere: LiteRT reports each delegate there and has no switch against it."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

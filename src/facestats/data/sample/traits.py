@@ -77,7 +77,7 @@ class Traits:
     background: str  # one of BACKGROUNDS
     background_shade: float  # relative brightness
     clothes: str  # one of CLOTHES
-    collar: bool
+    v_neck: bool
     scale: float  # relative size of the face in the picture
     shift_x: float  # share of the picture's width
     shift_y: float  # share of the picture's height
@@ -123,7 +123,7 @@ def draw_traits(rng: np.random.Generator) -> Traits:
         eye_spacing=_normal(rng, 1.0, 0.035, 0.9, 1.1),
         eye_tilt=_normal(rng, (2.0 if male else 4.0) - 3.0 * old, 2.0, -4, 10),
         iris=_pick(rng, IRIS_COLOURS, _IRIS_BY_TONE[group]),
-        brow_thickness=_normal(rng, 1.25 if male else 0.8, 0.18, 0.4, 1.8),
+        brow_thickness=_normal(rng, 1.22 if male else 0.9, 0.16, 0.5, 1.8),
         brow_height=_normal(rng, 0.92 if male else 1.08, 0.07, 0.75, 1.3),
         brow_arch=_normal(rng, 0.25 if male else 0.65, 0.18, 0, 1),
         nose_length=_normal(rng, (1.03 if male else 0.97) + 0.04 * old, 0.045, 0.85, 1.17),
@@ -155,7 +155,7 @@ def another_photo(traits: Traits, rng: np.random.Generator) -> Traits:
 def _draw_photo(rng: np.random.Generator, age: float) -> dict:
     return {
         "smile": _round(rng.beta(0.75, 0.85)),
-        "glasses": bool(rng.random() < 0.13 + 0.27 * _ramp(age, 35, 75)),
+        "glasses": bool(rng.random() < 0.10 + 0.25 * _ramp(age, 35, 75)),
         "glasses_round": bool(rng.random() < 0.45),
         "yaw": _normal(rng, 0, 8, -18, 18),
         "pitch": _normal(rng, 0, 5, -11, 11),
@@ -168,7 +168,7 @@ def _draw_photo(rng: np.random.Generator, age: float) -> dict:
         "background": _pick(rng, BACKGROUNDS),
         "background_shade": _normal(rng, 1.0, 0.12, 0.7, 1.3),
         "clothes": _pick(rng, CLOTHES),
-        "collar": bool(rng.random() < 0.4),
+        "v_neck": bool(rng.random() < 0.4),
         "scale": _normal(rng, 1.0, 0.05, 0.87, 1.12),
         "shift_x": _normal(rng, 0, 0.018, -0.045, 0.045),
         "shift_y": _normal(rng, 0, 0.014, -0.035, 0.035),
@@ -195,12 +195,18 @@ def _hair_style(rng: np.random.Generator, male: bool, age: float) -> tuple[str, 
     """Style, fringe and recession (0 to 1) of the hairline."""
     old = _ramp(age, 30, 75)
     if not male:
-        style = _pick(rng, HAIR_STYLES, _normalised((0.0, 0.01, 0.13 + 0.25 * old, 0.3, 0.4 - 0.25 * old, 0.16)))
+        style = _pick(
+            rng, HAIR_STYLES, _normalised((0.0, 0.01, 0.13 + 0.25 * old, 0.3, 0.4 - 0.25 * old, 0.16))
+        )
         return style, bool(style != "tied" and rng.random() < 0.28), _round(0.1 * rng.random())
     recession = float(np.clip(rng.normal(0.15 + 0.6 * old, 0.2), 0, 1))
     bald = 0.06 + 0.3 * old * recession
     style = _pick(rng, HAIR_STYLES, _normalised((bald, 0.18, 0.6, 0.1, 0.05, 0.02)))
-    return style, bool(style in ("short", "medium") and recession < 0.35 and rng.random() < 0.25), _round(recession)
+    return (
+        style,
+        bool(style in ("short", "medium") and recession < 0.35 and rng.random() < 0.25),
+        _round(recession),
+    )
 
 
 def _normal(rng: np.random.Generator, mean: float, sd: float, low: float, high: float) -> float:

@@ -1,0 +1,1 @@
+"""Attractiveness: the MLP regressor, its training, and scores."""

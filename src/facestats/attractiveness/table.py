@@ -1,0 +1,45 @@
+"""The table of scores, one row a face."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from facestats.attractiveness.mlp import Regressor
+from facestats.attractiveness.scores import blend, to_decile, to_pct, to_score
+
+ROWS_AT_ONCE = 65_536
+
+
+def score_table(filenames: pd.Index, embeddings: np.ndarray, model: Regressor | None, split: pd.Series,
+                weights: dict[str, float]) -> pd.DataFrame:
+    """Score every face.
+
+    Parameters
+    ----------
+    filenames : n names, the rows of `embeddings` (n, d).
+    model : None: every score is null.
+    split : `train`, `val`, `test` or `excluded` of each face.
+    weights : shares of `geometric` and `holistic` in the combined score.
+
+    Returns
+    -------
+    DataFrame in the schema `tables.SCORES`. No geometric model exists yet: `geometric_score`, `combined_score` and
+    `geometry_zscore` are null.
+    """
+    n = len(filenames)
+    empty = np.full(n, np.nan)
+    table = pd.DataFrame({"filename": filenames.to_numpy(), "attractiveness_raw": empty, "attractiveness_score": empty,
+                          "attractiveness_pct": empty, "attractiveness": pd.array([None] * n, dtype="Int32"),
+                          "geometric_score": empty})
+    if model is not None:
+        raw = np.concatenate([model.predict(embeddings[i:i + ROWS_AT_ONCE]) for i in range(0, n, ROWS_AT_ONCE)])
+        table["attractiveness_raw"] = raw
+        table["attractiveness_score"] = to_score(raw, model.scale)
+        table["attractiveness_pct"] = to_pct(raw, model.reference)
+        table["attractiveness"] = to_decile(table["attractiveness_pct"])
+    table["combined_score"] = blend(table["geometric_score"], table["attractiveness_score"], weights)
+    table["geometry_zscore"] = empty
+    table["split"] = split.to_numpy()
+    table["out_of_fold"] = False
+    return table

@@ -1,0 +1,1 @@
+"""Attributes: classifiers on embeddings, resolution of sources, flags, clusters."""

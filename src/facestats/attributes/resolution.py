@@ -1,0 +1,91 @@
+"""What is known of each face: predictions, what people said, and which of them counts.
+
+Sources in order: `manual` (by hand) > `label` (the user's files) > `model` > `unknown`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from facestats.attributes.training import AttributeModel
+from facestats.tables import UNKNOWN
+
+STANDARD = {"gender": "classification", "ethnicity": "classification", "age": "regression"}
+
+
+def predict_attributes(filenames: pd.Index, embeddings: np.ndarray,
+                       models: dict[str, AttributeModel]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predict every target for every face.
+
+    Parameters
+    ----------
+    filenames : n names, the rows of `embeddings` (n, d).
+    models : by target; untrained ones and standard targets without a model give `unknown` (age: null).
+
+    Returns
+    -------
+    attributes : `filename` and one column a target; `unknown` where a classifier abstains.
+    predictions : the same with one column `<target>_prob_<class>` a class.
+    """
+    attributes = pd.DataFrame({"filename": filenames.to_numpy()})
+    probabilities: dict[str, np.ndarray] = {}
+    for target, kind in target_kinds(models).items():
+        model = models.get(target)
+        if kind == "regression":
+            trained = model is not None and model.trained
+            attributes[target] = model.predict(embeddings) if trained else np.nan
+            continue
+        said = np.full(len(filenames), UNKNOWN, dtype=object)
+        if model is not None and model.trained:
+            share = model.predict_proba(embeddings)
+            sure = share.max(axis=1) >= model.abstain_below
+            said[sure] = np.asarray(model.classes, dtype=object)[share[sure].argmax(axis=1)]
+            probabilities |= {f"{target}_prob_{name}": share[:, i] for i, name in enumerate(model.classes)}
+        attributes[target] = said
+    return attributes, pd.concat([attributes, pd.DataFrame(probabilities)], axis=1)
+
+
+def target_kinds(models: dict[str, AttributeModel]) -> dict[str, str]:
+    """Kind of every target: the standard ones first, then the user's own, by name."""
+    return STANDARD | {name: models[name].kind for name in sorted(models)}
+
+
+def resolve(attributes: pd.DataFrame, labels: pd.DataFrame, kinds: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Join predictions with what people said and decide.
+
+    Parameters
+    ----------
+    attributes : as `predict_attributes` gives them.
+    labels : the table of labels, indexed by filename.
+
+    Returns
+    -------
+    with_manual : `attributes` with `<target>_said` (null where nobody said anything).
+    clean : `<target>_final` and `<target>_source` for each target.
+    """
+    names = attributes["filename"]
+    with_manual, clean = attributes.copy(), pd.DataFrame({"filename": names})
+    for target, kind in kinds.items():
+        said = _said(labels, target, kind, names)
+        source = _column(labels, f"{target}_source", names)
+        predicted = attributes[target]
+        answered = predicted.notna() if kind == "regression" else predicted != UNKNOWN
+        nothing = np.nan if kind == "regression" else UNKNOWN
+        with_manual[f"{target}_said"] = said.to_numpy()
+        clean[f"{target}_final"] = said.where(said.notna(), predicted.where(answered, nothing)).to_numpy()
+        clean[f"{target}_source"] = np.where(said.notna(), source, np.where(answered, "model", UNKNOWN))
+    return with_manual, clean
+
+
+def _said(labels: pd.DataFrame, target: str, kind: str, names: pd.Series) -> pd.Series:
+    """What people said; the word `unknown` says nothing."""
+    column = _column(labels, target, names)
+    if kind == "regression":
+        return pd.to_numeric(column, errors="coerce").astype("float64")
+    return column.astype("str").mask(column == UNKNOWN)
+
+
+def _column(labels: pd.DataFrame, name: str, index: pd.Series) -> pd.Series:
+    column = labels[name] if name in labels.columns else pd.Series(dtype="str")
+    return column.reindex(index).reset_index(drop=True)

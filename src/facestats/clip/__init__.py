@@ -1,0 +1,1 @@
+"""CLIP: fetching a variant, encoding faces."""

@@ -1,0 +1,107 @@
+"""The image transform of a CLIP variant, read from its `preprocessor_config.json`.
+
+It repeats what transformers' `CLIPImageProcessor` does with Pillow, step by step and without its overhead:
+resize, centre crop, rescale, normalise.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from facestats.errors import ModelError
+
+
+@dataclass(frozen=True)
+class ImageTransform:
+    """Image to model input.
+
+    Parameters
+    ----------
+    resize : (height, width) px, or the length of the shorter edge; None: no resize.
+    crop : (height, width) px of the centre crop; None: no crop.
+    resample : Pillow's number of the resampling filter.
+    scale, mean, std : input = (pixel · scale − mean) / std, per channel.
+    """
+
+    resize: int | tuple[int, int] | None
+    crop: tuple[int, int] | None
+    resample: int
+    scale: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @classmethod
+    def load(cls, model_dir: Path) -> ImageTransform:
+        """Read the transform of the model in `model_dir`.
+
+        Raises
+        ------
+        ModelError
+            The file is missing or has no size that is known.
+        """
+        path = model_dir / "preprocessor_config.json"
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{path} can't be read ({error}); `dvc repro fetch_clip` makes it") from None
+        rescale = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
+        normalise = config.get("do_normalize", True)
+        return cls(
+            resize=_size(config["size"], path) if config.get("do_resize", True) else None,
+            crop=_pair(config["crop_size"], path) if config.get("do_center_crop", True) else None,
+            resample=config.get("resample", Image.Resampling.BICUBIC),
+            scale=rescale,
+            mean=tuple(config["image_mean"]) if normalise else (0.0, 0.0, 0.0),
+            std=tuple(config["image_std"]) if normalise else (1.0, 1.0, 1.0),
+        )
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        """float32 array (3, height, width) of an RGB image."""
+        if self.resize is not None:
+            image = image.resize(self._target(image.size), self.resample)
+        pixels = np.asarray(image)
+        if self.crop is not None:
+            pixels = _centre_crop(pixels, *self.crop)
+        factor = np.float32(self.scale) / np.asarray(self.std, np.float32)
+        offset = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
+        return np.ascontiguousarray((pixels * factor - offset).transpose(2, 0, 1))
+
+    def _target(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) to resize to; the longer edge is cut, not rounded, as transformers does."""
+        if isinstance(self.resize, tuple):
+            return self.resize[::-1]
+        width, height = size
+        if width <= height:
+            return self.resize, int(self.resize * height / width)
+        return int(self.resize * width / height), self.resize
+
+
+def _size(size: int | dict, path: Path) -> int | tuple[int, int]:
+    if isinstance(size, int):
+        return size
+    return size["shortest_edge"] if "shortest_edge" in size else _pair(size, path)
+
+
+def _pair(size: int | dict, path: Path) -> tuple[int, int]:
+    if isinstance(size, int):
+        return size, size
+    try:
+        return size["height"], size["width"]
+    except KeyError:
+        raise ModelError(f"{path}: a size is {size}; expected height and width, or shortest_edge") from None
+
+
+def _centre_crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Centre crop, with black where the image is smaller than the crop."""
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    if top < 0 or left < 0:
+        pad = [(max(0, -(-(n - m) // 2)), max(0, (n - m) // 2))
+               for m, n in ((pixels.shape[0], height), (pixels.shape[1], width))]
+        pixels = np.pad(pixels, [*pad, (0, 0)])
+        top, left = max(top, 0), max(left, 0)
+    return pixels[top:top + height, left:left + width]

@@ -1,0 +1,1 @@
+"""Composites: filters, warping, averaging."""

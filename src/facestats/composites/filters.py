@@ -1,0 +1,106 @@
+"""Who belongs to a group: conditions on the table of faces, applied one after another and counted."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from facestats.errors import InputError
+
+# Condition -> column of `attributes_final.parquet`. What a model may change comes last, so that the counts before
+# it do not move when only the scores do.
+COLUMNS = {"gender": "gender_final", "ethnicity": "ethnicity_final", "age_range": "age_final", "cluster": "cluster",
+           "attractiveness": "attractiveness"}
+# One step of widening, and the widest range there is.
+WIDENING = {"age_range": (5, (0, 130)), "attractiveness": (1, (1, 10))}
+
+
+@dataclass
+class Selection:
+    """The outcome of a filter.
+
+    Attributes
+    ----------
+    rows : the matching rows, at most `n`, sorted by filename.
+    matched : number of faces left after each condition, in order; `all` is the table.
+    relaxed : what was widened, in order: condition, from, to (null: dropped).
+    min_results : how many were asked for at least.
+    """
+
+    rows: pd.DataFrame
+    matched: dict[str, int]
+    min_results: int
+    relaxed: list[dict] = field(default_factory=list)
+
+    @property
+    def enough(self) -> bool:
+        return len(self.rows) >= self.min_results
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{name}: {count}" for name, count in self.matched.items())
+        return f"{len(self.rows)} faces of at least {self.min_results} (left after each condition: {steps})"
+
+
+def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None = None, seed: int = 0,
+                 min_results: int = 1, relax: list[str] | None = None) -> Selection:
+    """Apply conditions to the table of faces.
+
+    Parameters
+    ----------
+    table : with `filename` and the columns of `COLUMNS` that the conditions name.
+    conditions : any of `gender`, `ethnicity` (a class or a list), `age_range` [low, high] in years, both ends
+        included, `cluster` (number or list), `attractiveness` [low, high] deciles; None: no condition.
+    n : at most this many, drawn by a hash of seed and filename: another face more changes few members.
+    min_results : fewer are too few; only then `relax` is used.
+    relax : conditions that may be widened, in this order, ranges step by step, others dropped.
+
+    Raises
+    ------
+    InputError
+        An unknown condition or a column that the table does not have.
+    """
+    wanted = {k: v for k, v in conditions.items() if v is not None}
+    for name in [*wanted, *(relax or [])]:
+        if name not in COLUMNS:
+            raise InputError(f"unknown condition {name!r}; there are {', '.join(COLUMNS)}")
+        if name in wanted and COLUMNS[name] not in table.columns:
+            raise InputError(f"the condition {name} needs the column {COLUMNS[name]}; "
+                             f"the table has {', '.join(table.columns)}")
+    rows, matched = _apply(table, wanted)
+    relaxed: list[dict] = []
+    for name in relax or []:
+        while len(rows) < min_results and wanted.get(name) is not None:
+            wider = _widen(name, wanted[name])
+            relaxed.append({"condition": name, "from": wanted[name], "to": wider})
+            wanted[name] = wider
+            rows, matched = _apply(table, {k: v for k, v in wanted.items() if v is not None})
+    if n is not None and len(rows) > n:
+        rank = rows["filename"].map(lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest())
+        rows = rows.loc[rank.sort_values().index[:n]]
+    return Selection(rows.sort_values("filename"), matched, min_results, relaxed)
+
+
+def _apply(table: pd.DataFrame, conditions: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, int]]:
+    matched = {"all": len(table)}
+    for name in COLUMNS:
+        if name not in conditions:
+            continue
+        column, wanted = table[COLUMNS[name]], conditions[name]
+        if name in WIDENING:
+            table = table[column.between(*wanted)]
+        else:
+            table = table[column.isin(wanted if isinstance(wanted, (list, tuple, set)) else [wanted])]
+        matched[name] = len(table)
+    return table, matched
+
+
+def _widen(name: str, wanted: Any) -> list | None:
+    """The next wider condition; None where it is dropped altogether."""
+    if name not in WIDENING:
+        return None
+    step, (lowest, highest) = WIDENING[name]
+    low, high = max(lowest, wanted[0] - step), min(highest, wanted[1] + step)
+    return None if (low, high) == (lowest, highest) else [low, high]

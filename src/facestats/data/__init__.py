@@ -1,0 +1,1 @@
+"""What comes in: labels, splits, dataset importers, the built-in sample."""

@@ -1,0 +1,49 @@
+"""Measures of a classifier, all from one confusion matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
+
+
+def confusion(actual: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Counts (classes, classes), rows actual, columns predicted, over all classes that occur in either."""
+    classes = sorted({*actual, *predicted})
+    place = {name: i for i, name in enumerate(classes)}
+    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(matrix, ([place[a] for a in actual], [place[p] for p in predicted]), 1)
+    return matrix, classes
+
+
+def from_confusion(matrix: np.ndarray) -> dict[str, float]:
+    """Accuracy, balanced accuracy and macro-F1 (as scikit-learn defines them) of a count matrix.
+
+    A class that occurs among the actual ones but that the model cannot say has recall 0: it counts.
+    """
+    hits, actual, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    occurs = actual > 0
+    either = (actual + predicted) > 0
+    if not occurs.any():
+        return dict.fromkeys(METRICS, float("nan"))
+    recall = hits[occurs] / actual[occurs]
+    f1 = 2 * hits[either] / (actual + predicted)[either]
+    return {
+        "accuracy": float(hits.sum() / matrix.sum()),
+        "balanced_accuracy": float(recall.mean()),
+        "macro_f1": float(f1.mean()),
+    }
+
+
+def with_intervals(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int) -> dict[str, dict]:
+    """Each metric as value, low, high: 95 % percentile bootstrap over faces.
+
+    Drawing n faces with replacement is drawing the cells of the confusion matrix from a multinomial.
+    """
+    matrix, _ = confusion(actual, predicted)
+    values = from_confusion(matrix)
+    draws = np.random.default_rng(seed).multinomial(matrix.sum(), (matrix / matrix.sum()).ravel(), size=resamples)
+    drawn = [from_confusion(draw.reshape(matrix.shape)) for draw in draws]
+    spread = {name: np.nanpercentile([d[name] for d in drawn], [2.5, 97.5]) for name in METRICS}
+    return {name: {"value": values[name], "low": float(spread[name][0]), "high": float(spread[name][1])}
+            for name in METRICS}

@@ -1,0 +1,134 @@
+"""From a photo to the aligned crop of its largest face, with everything known about it."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from facestats.errors import ImageError
+from facestats.faces.align import CropTransform, align_face, center_square, crop_transform, to_crop_frame
+from facestats.faces.decode import Photo, to_photo
+from facestats.faces.landmarks import FaceLandmarks, Landmarker
+from facestats.faces.quality import HeadPose, head_pose
+from facestats.faces.search import find_large_faces, find_small_faces
+
+NO_FACE = "no face found"
+# Long sides, px, that are enough to find a large face (the detector sees 128 px) and to search for a small one.
+_TO_DETECT = 1024
+_TO_SEARCH = 3000
+
+
+@dataclass(frozen=True)
+class PreprocessConfig:
+    """How a face is cut out.
+
+    Parameters
+    ----------
+    size : side of the crop, px
+    margin : around the face on each side, share of its size (2.5 eye distances)
+    quality : of the JPEG, 1–100
+    align : 'eyes' (level, at fixed places) or 'none' (the same square, not turned)
+    on_no_face : 'reject' or 'center_crop'
+    """
+
+    size: int = 512
+    margin: float = 0.3
+    quality: int = 95
+    align: str = "eyes"
+    on_no_face: str = "reject"
+
+
+@dataclass(frozen=True)
+class FaceCrop:
+    """A face cut out of a photo.
+
+    Attributes
+    ----------
+    rgb : (size, size, 3) uint8, before JPEG
+    width, height : of the whole upright photo, px
+    face_count : faces found in the photo
+    confidence : of the detector, 0–1; None without a face, like all that follow
+    box : (4,) float32, x0, y0, x1, y1 of the detector's box in the photo, px
+    landmarks : (468, 3) float32, fractions of the crop
+    pose : HeadPose in the photo
+    """
+
+    rgb: np.ndarray
+    width: int
+    height: int
+    face_count: int
+    confidence: float | None = None
+    box: np.ndarray | None = None
+    landmarks: np.ndarray | None = None
+    pose: HeadPose | None = None
+
+    def jpeg(self, quality: int) -> bytes:
+        """The crop as a JPEG without metadata, colours at full resolution (4:4:4)."""
+        out = io.BytesIO()
+        Image.fromarray(self.rgb).save(out, "JPEG", quality=quality, subsampling=0)
+        return out.getvalue()
+
+
+class NoFaceError(ImageError):
+    """A photo in which no face was found; `width` and `height` are its own, px."""
+
+    def __init__(self, width: int, height: int):
+        super().__init__(NO_FACE)
+        self.width, self.height = width, height
+
+
+def crop_face(image, config: PreprocessConfig, landmarker: Landmarker) -> FaceCrop:
+    """Find the largest face of a photo and cut it out.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image or RGB array
+    config, landmarker : see there
+
+    Raises
+    ------
+    ImageError
+        The image can't be used; `NoFaceError` if it has no face and `config.on_no_face` is 'reject'.
+    InputError
+        It is no image at all.
+    """
+    photo = to_photo(image, _TO_DETECT)
+    faces = find_large_faces(photo.rgb, landmarker)
+    if not faces:
+        photo = _at_least(photo, image, _TO_SEARCH)
+        faces = find_small_faces(photo.rgb, landmarker)
+    if faces:
+        return _crop_largest(photo, image, faces, config)
+    if config.on_no_face != "center_crop":
+        raise NoFaceError(photo.width, photo.height)
+    rgb = _cut(photo, image, center_square(photo.width, photo.height), config.size)
+    return FaceCrop(rgb, photo.width, photo.height, face_count=0)
+
+
+def _crop_largest(photo: Photo, image, faces: list[FaceLandmarks], config: PreprocessConfig) -> FaceCrop:
+    face, width, height = faces[0], photo.width, photo.height
+    crop = crop_transform(face.landmarks, width, height, config.margin, config.align)
+    zoom = np.tile([width / photo.rgb.shape[1], height / photo.rgb.shape[0]], 2)
+    return FaceCrop(
+        rgb=_cut(photo, image, crop, config.size),
+        width=width,
+        height=height,
+        face_count=len(faces),
+        confidence=face.score,
+        box=(face.box * zoom).astype(np.float32),
+        landmarks=to_crop_frame(face.landmarks, width, height, crop),
+        pose=head_pose(face.landmarks, width, height),
+    )
+
+
+def _cut(photo: Photo, image, crop: CropTransform, size: int) -> np.ndarray:
+    """Cut a square given in px of the whole photo, from a decoding that has at least as many px as the crop."""
+    photo = _at_least(photo, image, max(photo.width, photo.height) * size / crop.side)
+    return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), size)
+
+
+def _at_least(photo: Photo, image, long_side: float) -> Photo:
+    """The photo decoded anew if it was reduced to fewer px than needed."""
+    enough = not photo.reduced or max(photo.rgb.shape[:2]) >= long_side
+    return photo if enough else to_photo(image, long_side)

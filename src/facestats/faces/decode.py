@@ -1,0 +1,217 @@
+"""Turn the bytes of any image file into upright sRGB pixels, or into a short reason why not.
+
+The reasons stand in `faces.parquet`, which is compared byte by byte: no paths, addresses or clocks in them.
+"""
+
+import errno
+import io
+import math
+import os
+import re
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from facestats.errors import ImageError, InputError
+from facestats.faces.pixels import to_srgb
+
+MAX_PIXELS = 2 * 89_478_485  # where Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS)
+MIN_SIDE = 32  # px
+
+# EPS would start Ghostscript on a stranger's file; the others are stubs without a decoder.
+_UNWANTED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
+_UPRIGHT = {  # EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4) -> what undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An upright photo.
+
+    Attributes
+    ----------
+    rgb : (h, w, 3) uint8, sRGB; smaller than the file's image where the decoder was let off (`Image.draft`)
+    width, height : px of the file's image, upright
+    """
+
+    rgb: np.ndarray
+    width: int
+    height: int
+
+    @property
+    def reduced(self) -> bool:
+        """Whether the file holds more pixels than `rgb`."""
+        return self.rgb.shape[1] < self.width
+
+
+def read_photo(path: str | Path) -> bytes:
+    """Read a file.
+
+    Raises
+    ------
+    ImageError
+        It can't be read; the text is a reason without the path.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for ever
+            raise ImageError("not a regular file")
+        return Path(path).read_bytes()
+    except PermissionError:
+        raise ImageError("no permission to read") from None
+    except FileNotFoundError:
+        raise ImageError("a link to nothing" if os.path.islink(path) else "no such file") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ImageError("a link to itself") from None
+        raise ImageError(f"can't be read: {os.strerror(error.errno or 0)}") from None
+
+
+def open_photo(data: bytes, min_long_side: float | None = None) -> Photo:
+    """Decode an image file.
+
+    Any mode Pillow knows becomes RGB (see `pixels.to_srgb`), EXIF orientation is applied, of an animation the
+    first frame is taken.
+
+    Parameters
+    ----------
+    data : the file's bytes
+    min_long_side : px that are enough for the long side. A JPEG is then decoded at 1/2, 1/4 or 1/8 where that
+        suffices: 4 instead of 9 ms for 1,024 px. None decodes everything.
+
+    Raises
+    ------
+    ImageError
+        Empty, unreadable, damaged, too small, or more pixels than `MAX_PIXELS`, which is checked before any
+        memory is taken for them.
+    """
+    if not data:
+        raise ImageError("empty file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd EXIF or palettes; what matters becomes a reason
+        image = _open(data)
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise _too_many(width, height)
+        if min(width, height) < MIN_SIDE:
+            raise ImageError(f"too small: {width}×{height} px, at least {MIN_SIDE} px are needed")
+        try:
+            if min_long_side:
+                share = min(1.0, min_long_side / max(width, height))
+                image.draft(None, (math.ceil(width * share), math.ceil(height * share)))
+            image.load()
+        except Exception as error:  # decoders meet broken data with whatever comes: struct.error, KeyError, …
+            raise ImageError(f"truncated or damaged image: {_plain(error)}") from None
+        orientation = _orientation(image)
+        rgb = to_srgb(image)
+    if orientation in _UPRIGHT:
+        rgb = rgb.transpose(_UPRIGHT[orientation])
+        if orientation >= 5:
+            width, height = height, width
+    return Photo(np.asarray(rgb), width, height)
+
+
+def to_photo(image, min_long_side: float | None = None) -> Photo:
+    """A photo from what callers of the library have.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image, or RGB array (H, W, 3) uint8. Of a PIL image the EXIF orientation counts too.
+    min_long_side : see `open_photo`; ignored for pixels that are decoded already
+
+    Raises
+    ------
+    InputError
+        It is none of these, or there is no such file.
+    ImageError
+        It is an image that can't be used.
+    """
+    if isinstance(image, bytes | bytearray | memoryview):
+        return open_photo(bytes(image), min_long_side)
+    if isinstance(image, str | os.PathLike):
+        if not os.path.lexists(image):
+            raise InputError(f"{os.fspath(image)}: no such file")
+        try:
+            return open_photo(read_photo(image), min_long_side)
+        except ImageError as error:
+            raise ImageError(f"{os.fspath(image)}: {error}") from None
+    if isinstance(image, Image.Image):
+        orientation = _orientation(image)
+        upright = to_srgb(image)
+        if orientation in _UPRIGHT:
+            upright = upright.transpose(_UPRIGHT[orientation])
+        rgb = np.asarray(upright)
+    elif isinstance(image, np.ndarray):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise InputError(
+                f"an image array must be RGB, (height, width, 3) and uint8; this one is {image.shape} {image.dtype}"
+            )
+        rgb = np.ascontiguousarray(image)
+    else:
+        raise InputError(f"an image is a path, bytes, a PIL image or an RGB array, not {type(image).__name__}")
+    height, width = rgb.shape[:2]
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(f"too small: {width}×{height} px, at least {MIN_SIDE} px are needed")
+    return Photo(rgb, width, height)
+
+
+def to_rgb(image) -> np.ndarray:
+    """Pixels (H, W, 3) uint8, upright sRGB, of a path, bytes, PIL image or RGB array; see `to_photo`."""
+    return to_photo(image).rgb
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header."""
+    Image.init()
+    formats = [name for name in Image.ID if name not in _UNWANTED]
+    try:
+        return Image.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError:
+        raise ImageError("not an image that Pillow can read") from None
+    except Image.DecompressionBombError:
+        raise _too_many(*_declared_size(data, formats)) from None
+    except Exception as error:
+        raise ImageError(f"truncated or damaged image: {_plain(error)}") from None
+
+
+def _declared_size(data: bytes, formats: list[str]) -> tuple[int, int]:
+    """What the header of a decompression bomb declares; Pillow's error does not say."""
+    for name in formats:
+        factory, accept = Image.OPEN[name]
+        try:
+            if accept is None or accept(data[:16]) is True:
+                return factory(io.BytesIO(data), "").size
+        except Exception:
+            continue
+    return 0, 0
+
+
+def _too_many(width: int, height: int) -> ImageError:
+    return ImageError(f"declares {width}×{height} px, more than the limit of {MAX_PIXELS // 10**6} Mpx")
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation; 1 (upright) where there is none or the EXIF block is broken."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def _plain(error: Exception) -> str:
+    """A decoder's message, unless it holds something of this process or machine."""
+    text = str(error).strip()
+    if not text or re.search(r"0x[0-9a-fA-F]{4,}|[<>/\\]", text):
+        return type(error).__name__
+    return text

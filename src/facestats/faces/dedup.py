@@ -1,0 +1,96 @@
+"""Exact and near duplicates among faces.
+
+The perceptual hash is `imagehash.phash` with 16 × 16 = 256 bits of the aligned grey crop. Bits that differ, measured
+on OMI (60 faces copied; 400 different faces, 79,800 pairs):
+
+| pair | median | 95th percentile | worst |
+|---|---|---|---|
+| JPEG quality 60 | 6 | 16 | 18 |
+| half the size | 8 | 16 | 36 |
+| half the size, quality 60 | 10 | 24 | 30 |
+| 5 % cropped off | 14 | 30 | 32 |
+| 1.1 × · 1.2 × as bright | 4 · 8 | 12 · 22 | 18 · 28 |
+| different faces | 118 | (0.01 % below 68) | 52 |
+
+With 64 bits the closest different faces (8) come too near to the copies (up to 6).
+"""
+
+import numpy as np
+from PIL import Image
+
+HASH_SIDE = 16
+MAX_DISTANCE = 31  # bits; the largest at which one of 16 bands differs by at most one bit
+
+_BITS = HASH_SIDE**2
+_BANDS = 16
+_BAND_BITS = _BITS // _BANDS
+# Neighbouring bits of the hash belong to like frequencies and agree between faces; shuffled they fill the bands evenly.
+_SHUFFLE = np.random.default_rng(0).permutation(_BITS)
+
+
+def perceptual_hash(grey: Image.Image) -> bytes:
+    """Hash of an aligned grey crop, 32 bytes; see the module's table for what distances mean."""
+    import imagehash
+
+    return np.packbits(imagehash.phash(grey, hash_size=HASH_SIDE).hash.ravel()).tobytes()
+
+
+def first_of_group(keys: list[str]) -> list[int | None]:
+    """For each key the position of its first occurrence, None for that occurrence itself."""
+    first: dict[str, int] = {}
+    found = [first.setdefault(key, position) for position, key in enumerate(keys)]
+    return [None if at == position else at for position, at in enumerate(found)]
+
+
+def find_near_duplicates(hashes: list[bytes]) -> list[int | None]:
+    """Group hashes of which chains of neighbours differ in at most `MAX_DISTANCE` bits.
+
+    Of 256 bits in 16 bands, 31 differences leave one band with at most one. So each band is looked up as it is
+    and with each of its 16 bits flipped, and only what is met there is compared: about 0.4 % of all pairs.
+
+    Parameters
+    ----------
+    hashes : n times 32 bytes, as `perceptual_hash` returns them
+
+    Returns
+    -------
+    For each hash the position of the first member of its group; None for that member and for single ones.
+    """
+    n = len(hashes)
+    leader = list(range(n))
+    if n < 2:
+        return [None] * n
+    packed = np.frombuffer(b"".join(hashes), np.uint8).reshape(n, -1)
+    words = np.ascontiguousarray(packed).view(np.uint64)
+    shuffled = np.packbits(np.unpackbits(packed, axis=1)[:, _SHUFFLE], axis=1)
+    bands = np.ascontiguousarray(shuffled).view(np.uint16)
+    for band in bands.T:
+        order = np.argsort(band, kind="stable")
+        values = band[order]
+        for flip in (0, *(1 << bit for bit in range(_BAND_BITS))):
+            wanted = band ^ np.uint16(flip)
+            start = np.searchsorted(values, wanted, side="left")
+            count = np.searchsorted(values, wanted, side="right") - start
+            a = np.repeat(np.arange(n), count)
+            within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+            b = order[np.repeat(start, count) + within]
+            a, b = a[a < b], b[a < b]
+            distance = np.bitwise_count(words[a] ^ words[b]).sum(axis=1)
+            near = distance <= MAX_DISTANCE
+            for one, other in zip(a[near].tolist(), b[near].tolist(), strict=True):
+                _join(leader, one, other)
+    roots = [_root(leader, position) for position in range(n)]
+    return [None if root == position else root for position, root in enumerate(roots)]
+
+
+def _root(leader: list[int], member: int) -> int:
+    while leader[member] != member:
+        leader[member] = leader[leader[member]]
+        member = leader[member]
+    return member
+
+
+def _join(leader: list[int], one: int, other: int) -> None:
+    """Join two groups; the smaller position leads, so that a root is always the first member."""
+    low, high = sorted((_root(leader, one), _root(leader, other)))
+    leader[high] = low

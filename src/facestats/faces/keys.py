@@ -1,0 +1,25 @@
+"""What a row of `faces.parquet` was computed from, as one hash."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from facestats.faces.crop import PreprocessConfig
+from facestats.faces.models import model_hashes
+from facestats.fingerprint import code_sha256, sha256_json, versions
+
+_LIBRARIES = ("pillow", "numpy", "ai-edge-litert", "imagehash", "scipy")
+
+
+def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
+    """sha256 (hex) over the parameters, the weights, this folder's code and the versions of the libraries."""
+    return sha256_json({
+        "config": asdict(config),
+        "models": model_hashes(model_dir),
+        "code": code_sha256(Path(__file__).parent),
+        "versions": versions(*_LIBRARIES),
+    })
+
+
+def row_key(image_sha256: str, recipe: str) -> str:
+    """sha256 (hex) over an image's bytes (their sha256) and a `recipe_hash`."""
+    return sha256_json([image_sha256, recipe])

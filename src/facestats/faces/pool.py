@@ -1,0 +1,74 @@
+"""Map a function over many items on all processors, in order."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from facestats.errors import FaceStatsError
+
+_PER_WORKER = 4  # items under way a worker: enough to keep it busy, few enough to keep memory flat
+_WORTH_IT = 32  # items; a fresh process takes a second to import its libraries
+
+
+def count_workers(items: int, workers: int | None = None) -> int:
+    """How many processes to use: as many as this process may use processors, one for few items."""
+    if workers is not None:
+        return max(1, workers)
+    if items < _WORTH_IT:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ordered_map(function: Callable, items: Iterable, workers: int, setup: Callable, arguments: tuple) -> Iterator:
+    """Yield `function(item)` for each item, in the order of the items.
+
+    Parameters
+    ----------
+    function, setup : functions of a module; `setup(*arguments)` is called once in each process before the rest
+    workers : processes; 1 runs everything in this one
+
+    Raises
+    ------
+    FaceStatsError
+        A process died, most likely for lack of memory.
+    """
+    if workers == 1:
+        setup(*arguments)
+        yield from map(function, items)
+        return
+    # Fresh processes: a fork would inherit locks that threads of torch or LiteRT hold at that moment.
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(workers, context, _start, (setup, arguments))
+    try:
+        waiting = deque()
+        for item in items:
+            waiting.append(executor.submit(function, item))
+            if len(waiting) >= workers * _PER_WORKER:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise FaceStatsError(
+            f"one of {workers} worker processes died, most likely for lack of memory; run again with fewer processors "
+            "(`taskset -c 0 dvc repro`) or without the largest images"
+        ) from None
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(setup: Callable, arguments: tuple) -> None:
+    """Prepare a worker: Ctrl-C is the parent's to handle, and a worker ends with its parent, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    setup(*arguments)

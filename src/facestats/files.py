@@ -1,0 +1,53 @@
+"""Small files written whole: by temporary file and rename, never in place.
+
+DVC may have made an out a read-only link into its cache; writing through it would damage the cache.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file by temporary file and rename, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text; see `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_image(path: Path, image: Image.Image, quality: int = 95) -> None:
+    """Write an RGB image as JPEG with full colour resolution and without metadata."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=quality, subsampling=0)
+    write_bytes(path, buffer.getvalue())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON with two-space indent; numbers that are not finite become null."""
+    write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {str(k): _finite(v) for k, v in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(v) for v in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content

@@ -1,0 +1,31 @@
+"""Stage `clusters`: groups of alike faces, and a map of them.
+
+Reads   embeddings_clip.parquet, attributes_clean.parquet; params `clusters`
+Writes  attributes_with_clusters.parquet, metrics/plots/clusters.csv, metrics/plots/clusters.png
+Alone   python stages/clusters.py data/processed/embeddings/embeddings_clip.parquet \\
+            data/processed/metadata/attributes_clean.parquet \\
+            data/processed/metadata/attributes_with_clusters.parquet metrics/plots/clusters.csv metrics/plots/clusters.png
+"""
+
+from pathlib import Path
+
+from facestats import tables
+from facestats.attributes.clusters import cluster_faces
+from facestats.files import write_text
+from facestats.report.figures import cluster_map
+from facestats.stage import run_stage
+
+
+def main(params, embeddings: Path, attributes: Path, out: Path, points: Path, picture: Path) -> str:
+    filenames, matrix, _ = tables.read_embeddings(embeddings)
+    options = params.clusters
+    clusters = cluster_faces(filenames, matrix, options.k, options.components, options.seed)
+    tables.write(tables.read_all(attributes, tables.CLEAN).merge(clusters, on="filename"), out, tables.WITH_CLUSTERS)
+    plotted = clusters[["pc1", "pc2", "cluster"]].round(5)
+    write_text(points, plotted.to_csv(index=False))
+    cluster_map(clusters, picture)
+    return f"faces={len(clusters)} clusters={clusters['cluster'].nunique()}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

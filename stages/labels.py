@@ -1,0 +1,30 @@
+"""Stage `labels`: all label files checked and joined, one row a face.
+
+Reads   faces.parquet, the label folder (labels.csv, ratings.csv), the manual labels; params `labels`
+Writes  data/processed/metadata/labels.parquet, metrics/labels.json
+Alone   python stages/labels.py data/processed/metadata/faces.parquet data/sample/labels data/manual_labels.csv \\
+            data/processed/metadata/labels.parquet metrics/labels.json
+"""
+
+from pathlib import Path
+
+from facestats import tables
+from facestats.data.labels import join_labels
+from facestats.files import write_json
+from facestats.stage import run_stage, warn
+
+
+def main(params, faces: Path, folder: Path, manual: Path, out: Path, metrics: Path) -> str:
+    joined = join_labels(tables.read(faces, tables.FACES, ["image", "filename"]), folder, manual,
+                         params.labels.rating_scale)
+    for message in joined.warnings:
+        warn(message)
+    scale = {"rating_low": joined.scale[0], "rating_high": joined.scale[1]} if joined.scale else {}
+    tables.write(joined.table, out, tables.LABELS, scale)
+    write_json(metrics, joined.summary)
+    labelled = joined.summary["labelled"]
+    return f"faces={len(joined.table)} " + " ".join(f"{name}={n}" for name, n in labelled.items())
+
+
+if __name__ == "__main__":
+    run_stage(main)

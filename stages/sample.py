@@ -1,0 +1,21 @@
+"""Draw the built-in sample of faces.
+
+Reads   nothing but the section `sample` of params.yaml (n, size, seed)
+Writes  OUT/images/ (drawn faces, a dozen bad files among them) and OUT/labels/ (labels.csv, ratings.csv, truth.csv)
+Alone   python stages/sample.py data/sample
+"""
+
+from pathlib import Path
+
+from facestats.data.sample import write_sample
+from facestats.params import Params
+from facestats.stage import run_stage
+
+
+def main(params: Params, out: Path) -> str:
+    counts = write_sample(out, **params.sample.model_dump())
+    return " ".join(f"{name}={count}" for name, count in counts.items())
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,42 @@
+"""Stage `score`: every face's score, percentile and decile.
+
+Reads   embeddings_clip.parquet, attractiveness_regressor.pt, splits.parquet, attributes_clean.parquet;
+        params `score`
+Writes  attractiveness_scores.parquet, attractiveness_with_attributes.parquet, feature_index.json,
+        data/processed/attractiveness_scores.npy
+Alone   python stages/score.py data/processed/embeddings/embeddings_clip.parquet \\
+            models/attractiveness_regressor.pt data/processed/metadata/splits.parquet \\
+            data/processed/metadata/attributes_clean.parquet data/processed/metadata \\
+            data/processed/attractiveness_scores.npy
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facestats import tables
+from facestats.attractiveness.mlp import load_regressor
+from facestats.attractiveness.table import score_table
+from facestats.files import write_bytes, write_json
+from facestats.stage import run_stage
+
+
+def main(params, embeddings: Path, model: Path, splits: Path, attributes: Path, folder: Path, array: Path) -> str:
+    torch.set_num_threads(1)
+    filenames, matrix, _ = tables.read_embeddings(embeddings)
+    split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(filenames)
+    scores = score_table(filenames, matrix, load_regressor(model), split, params.score.weights.model_dump())
+    tables.write(scores, folder / tables.SCORES.name, tables.SCORES)
+    with_attributes = scores.merge(tables.read_all(attributes, tables.CLEAN), on="filename", how="left")
+    tables.write(with_attributes, folder / tables.SCORES_WITH_ATTRIBUTES.name, tables.SCORES_WITH_ATTRIBUTES)
+    write_json(folder / "feature_index.json", {name: row for row, name in enumerate(scores["filename"])})
+    buffer = io.BytesIO()
+    np.save(buffer, scores["attractiveness_score"].to_numpy(dtype=np.float32))
+    write_bytes(array, buffer.getvalue())
+    return f"rows={len(scores)} scored={int(scores['attractiveness_score'].notna().sum())}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

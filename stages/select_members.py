@@ -1,0 +1,36 @@
+"""Stage `select@<name>`: who is in a composite.
+
+Reads   attributes_final.parquet, faces.parquet, data/processed/preproc/; params `composites.<name>.filter`
+Writes  data/interim/members/<name>/ (members.csv, selection.json, faces/)
+Alone   python stages/select_members.py women data/processed/metadata/attributes_final.parquet \\
+            data/processed/metadata/faces.parquet data/processed/preproc data/interim/members/women
+"""
+
+from pathlib import Path
+
+from facestats import tables
+from facestats.composites.filters import select_faces
+from facestats.composites.members import write_members
+from facestats.errors import InputError
+from facestats.stage import run_stage, warn
+
+
+def main(params, name: str, attributes: Path, faces: Path, preproc: Path, out: Path) -> str:
+    wanted = params.composites[name].filter
+    conditions = wanted.model_dump(include={"gender", "ethnicity", "age_range", "cluster", "attractiveness"})
+    selection = select_faces(tables.read(attributes, tables.FINAL), conditions, wanted.n, wanted.seed,
+                             wanted.min_results, wanted.relax)
+    if not selection.enough:
+        message = f"composites.{name} finds too few: {selection}"
+        if wanted.on_few == "error":
+            raise InputError(f"{message}. Widen the filter, lower min_results, or set on_few: skip")
+        warn(f"{message}; it is not built")
+    for step in selection.relaxed:
+        warn(f"composites.{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}")
+    landmarks = tables.read(faces, tables.FACES, ["filename", "landmarks", "yaw"]).dropna(subset="filename")
+    write_members(selection, name, wanted.model_dump(exclude_none=True), landmarks, preproc, out)
+    return f"{name}: {selection}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,108 @@
+"""Label files: joined once; whatever can't be used is named with file, line, column and value."""
+
+import pandas as pd
+import pytest
+
+from facestats.data.labels import join_labels
+from facestats.errors import InputError, LabelError
+
+FACES = pd.DataFrame({
+    "image": ["a.png", "b.jpg", "c.jpg", "broken.jpg"],
+    "filename": ["a.png.jpg", "b.jpg", "c.jpg", None],
+})
+
+
+@pytest.fixture
+def join(tmp_path):
+    def run(labels=None, ratings=None, manual=None, scale="auto"):
+        for name, text in (("labels.csv", labels), ("ratings.csv", ratings), ("manual.csv", manual)):
+            if text is not None:
+                (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        joined = join_labels(FACES, tmp_path, tmp_path / "manual.csv", scale)
+        joined.table = joined.table.set_index("filename")
+        return joined
+
+    return run
+
+
+def test_no_files_at_all_is_legal(join):
+    joined = join()
+    assert list(joined.table.index) == ["a.png.jpg", "b.jpg", "c.jpg"]
+    assert joined.table["rating"].isna().all()
+    assert joined.scale is None
+
+
+def test_the_folder_must_exist(tmp_path):
+    with pytest.raises(InputError, match="nowhere does not exist"):
+        join_labels(FACES, tmp_path / "nowhere", tmp_path / "manual.csv", "auto")
+
+
+def test_images_and_face_names_are_both_understood(join):
+    assert join("image,gender\na.png,female\n").table.loc["a.png.jpg", "gender"] == "female"
+    assert join("filename,gender\na.png.jpg,male\n").table.loc["a.png.jpg", "gender"] == "male"
+
+
+def test_manual_labels_win(join):
+    joined = join("image,gender,age,rating\nb.jpg,female,30,5\nc.jpg,male,,4\n",
+                  manual="filename,gender,ethnicity,age,rating,person\nb.jpg,male,,,7,\n",
+                  ratings="image,rater,rating\nb.jpg,x,1\nc.jpg,x,2\n")
+    b = joined.table.loc["b.jpg"]
+    assert (b["gender"], b["gender_source"], b["age"], b["age_source"]) == ("male", "manual", 30, "label")
+    assert (b["rating"], b["rating_source"]) == (7, "manual")
+    assert joined.table.loc["c.jpg", "rating"] == 2
+
+
+def test_ratings_are_averaged_without_repeats(join):
+    joined = join("image,rating\nb.jpg,99\n",
+                  ratings="image,rater,rating,rating_type\nb.jpg,,1,normal\nb.jpg,,3,normal\nb.jpg,,90,repeat\n")
+    assert joined.table.loc["b.jpg", ["rating", "rating_n"]].tolist() == [2, 2]
+    assert joined.summary["rating"]["repeats_left_out"] == 1
+    assert joined.scale == (1, 5)
+
+
+def test_own_columns_are_kept(join):
+    assert join("image,glasses\nb.jpg,yes\n").table.loc["b.jpg", "glasses"] == "yes"
+
+
+def test_absent_and_rejected_images_are_a_warning(join):
+    joined = join("image,gender\nnope.jpg,male\nbroken.jpg,male\nb.jpg,male\n")
+    assert any("1 images that are not there" in w and "nope.jpg" in w for w in joined.warnings)
+    assert any("rejected" in w and "broken.jpg" in w for w in joined.warnings)
+
+
+def test_the_same_image_twice_with_equal_values_is_fine(join):
+    joined = join("image,gender,age\nb.jpg,male,\nb.jpg,male,30\n")
+    assert joined.table.loc["b.jpg", ["gender", "age"]].tolist() == ["male", 30]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"labels": "image,rating\nb.jpg,5\n\nc.jpg,good\n"}, ["labels.csv, line 4, column rating", "'good'", "a number"]),
+        ({"labels": "image,rating\nb.jpg,inf\n"}, ["line 2, column rating", "'inf'"]),
+        ({"labels": "image,age\nb.jpg,900\n"}, ["line 2, column age", "'900'", "0 to 130"]),
+        ({"labels": "image,gender\nb.jpg,male\nb.jpg,female\n"}, ["line 3, column gender", "'female'", "male", "b.jpg"]),
+        ({"labels": "file,gender\nb.jpg,male\n"}, ["no column `image`", "file, gender"]),
+        ({"labels": "image,gender\n,male\n"}, ["line 2, column image"]),
+        ({"labels": "image,gender\nb.jpg,male,3\n"}, ["line 2", "3 cells", "header has 2"]),
+        ({"labels": "image,gender,gender\nb.jpg,a,b\n"}, ["'gender' stands twice"]),
+        ({"labels": b"image,gender\nb.jpg,m\xe4nnlich\n"}, ["line 2", "not UTF-8", "0xe4"]),
+        ({"labels": ""}, ["labels.csv is empty"]),
+        ({"ratings": "image,rater\nb.jpg,x\n"}, ["ratings.csv", "no column `rating`"]),
+        ({"ratings": "image,rater,rating\nb.jpg,x,1\nb.jpg,x,2\n"}, ["line 3, column rating", "'2'", "x"]),
+        ({"ratings": "image,rating\nb.jpg,9\n", "scale": [1, 5]}, ["ratings.csv, line 2", "'9'", "1 to 5"]),
+        ({"labels": "image,rating\nb.jpg,9\n", "scale": [1, 5]}, ["labels.csv", "b.jpg", "9", "1 to 5"]),
+        ({"manual": "image,age\nb.jpg,old\n"}, ["manual.csv, line 2, column age", "'old'"]),
+    ],
+)
+def test_what_cannot_be_used_is_named(join, files, expected):
+    with pytest.raises(LabelError) as error:
+        join(**files)
+    for text in expected:
+        assert text in str(error.value)
+
+
+@pytest.mark.parametrize(("values", "scale"), [("0.2,0.9", (0, 1)), ("1,7", (1, 7)), ("0,55", (0, 100)), ("-3,200", (-3, 200))])
+def test_auto_takes_the_narrowest_usual_scale(join, values, scale):
+    low, high = values.split(",")
+    assert join(f"image,rating\nb.jpg,{low}\nc.jpg,{high}\n").scale == scale
