@@ -11,8 +11,8 @@ Alone   python stages/train_attribute.py gender data/processed/embeddings/embedd
 from pathlib import Path
 
 from facestats import tables
-from facestats.evaluation.heldout import measure_held_out
 from facestats.attributes.training import train_classifier, train_regression
+from facestats.evaluation.heldout import measure_held_out
 from facestats.files import write_json, write_text
 from facestats.stage import run_stage, warn
 

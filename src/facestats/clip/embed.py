@@ -62,7 +62,7 @@ def embed_faces(folder: Path, encoder: ImageEncoder) -> pd.DataFrame:
         keys[name] = sha256_json({**fingerprint, "face": hashlib.sha256(data).hexdigest()})
         return Image.open(io.BytesIO(data)).convert("RGB")
 
-    rows = list(_finite(names, tqdm(encoder.stream(names, load), total=len(names), unit="face", desc="embed")))
+    rows = list(_finite(names, tqdm(encoder.stream(names, load), "embed", len(names), unit="face", disable=None)))
     return pd.DataFrame({"filename": names, "embedding": rows, "key": [keys[n] for n in names]})
 
 

@@ -14,7 +14,7 @@ from facestats.faces.quality import HeadPose, head_pose
 from facestats.faces.search import find_large_faces, find_small_faces
 
 NO_FACE = "no face found"
-# Long sides, px, that are enough to find a large face (the detector sees 128 px) and to search for a small one.
+# Long sides, px, that are enough to find a large face (the detector sees 128 px), and a small one.
 _TO_DETECT = 1024
 _TO_SEARCH = 3000
 
@@ -123,7 +123,7 @@ def _crop_largest(photo: Photo, image, faces: list[FaceLandmarks], config: Prepr
 
 
 def _cut(photo: Photo, image, crop: CropTransform, size: int) -> np.ndarray:
-    """Cut a square given in px of the whole photo, from a decoding that has at least as many px as the crop."""
+    """Cut a square, given in px of the whole photo, from a decoding that has enough px for the crop."""
     photo = _at_least(photo, image, max(photo.width, photo.height) * size / crop.side)
     return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), size)
 

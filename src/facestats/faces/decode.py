@@ -99,7 +99,7 @@ def open_photo(data: bytes, min_long_side: float | None = None) -> Photo:
     if not data:
         raise ImageError("empty file")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd EXIF or palettes; what matters becomes a reason
+        warnings.simplefilter("ignore")  # remarks on odd EXIF or palettes; what matters becomes a reason
         image = _open(data)
         width, height = image.size
         if width * height > MAX_PIXELS:
@@ -111,10 +111,12 @@ def open_photo(data: bytes, min_long_side: float | None = None) -> Photo:
                 share = min(1.0, min_long_side / max(width, height))
                 image.draft(None, (math.ceil(width * share), math.ceil(height * share)))
             image.load()
+            rgb = to_srgb(image)
+        except ImageError:
+            raise
         except Exception as error:  # decoders meet broken data with whatever comes: struct.error, KeyError, …
             raise ImageError(f"truncated or damaged image: {_plain(error)}") from None
         orientation = _orientation(image)
-        rgb = to_srgb(image)
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
         if orientation >= 5:
@@ -127,7 +129,8 @@ def to_photo(image, min_long_side: float | None = None) -> Photo:
 
     Parameters
     ----------
-    image : path, bytes, PIL image, or RGB array (H, W, 3) uint8. Of a PIL image the EXIF orientation counts too.
+    image : path, bytes, PIL image, or RGB array (H, W, 3) uint8. Of a PIL image the EXIF orientation
+        counts too.
     min_long_side : see `open_photo`; ignored for pixels that are decoded already
 
     Raises
@@ -155,11 +158,14 @@ def to_photo(image, min_long_side: float | None = None) -> Photo:
     elif isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise InputError(
-                f"an image array must be RGB, (height, width, 3) and uint8; this one is {image.shape} {image.dtype}"
+                "an image array must be RGB, (height, width, 3) and uint8; "
+                f"this one is {image.shape} {image.dtype}"
             )
         rgb = np.ascontiguousarray(image)
     else:
-        raise InputError(f"an image is a path, bytes, a PIL image or an RGB array, not {type(image).__name__}")
+        raise InputError(
+            f"an image is a path, bytes, a PIL image or an RGB array, not {type(image).__name__}"
+        )
     height, width = rgb.shape[:2]
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"too small: {width}×{height} px, at least {MIN_SIDE} px are needed")

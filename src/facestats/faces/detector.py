@@ -36,7 +36,8 @@ class Detection:
 def make_anchors() -> np.ndarray:
     """Centres of the 896 anchors as a fraction of the input, (896, 2): 16×16 cells with 2 and 8×8 with 6.
 
-    The layers have strides of 8, 16, 16 and 16 px; each adds two anchors a cell, and equal strides share a grid.
+    The layers have strides of 8, 16, 16 and 16 px; each adds two anchors a cell, and equal strides share a
+    grid.
     """
     layers = []
     for cells, each in ((16, 2), (8, 6)):

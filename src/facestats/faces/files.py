@@ -12,8 +12,8 @@ _MAX_NAME = 255  # bytes of one path part on every common file system
 def list_images(folder: str | Path) -> list[str]:
     """Every file below a folder that is not hidden, whatever its name ends in.
 
-    Links are followed, a folder that is met again below itself is not; links that lead nowhere are listed, so that
-    their rows can say so.
+    Links are followed, a folder that is met again below itself is not; links that lead nowhere are listed, so
+    that their rows can say so.
 
     Returns
     -------
@@ -32,7 +32,9 @@ def list_images(folder: str | Path) -> list[str]:
         raise InputError(f"{folder} is a file; {expected}. `data.images` in params.yaml names it")
     found = sorted(_walk(folder, "", (_identity(folder),)))
     if not found:
-        raise InputError(f"{folder} holds no file that is not hidden; {expected}. `data.images` in params.yaml names it")
+        raise InputError(
+            f"{folder} holds no file that is not hidden; {expected}. `data.images` in params.yaml names it"
+        )
     return found
 
 
@@ -66,7 +68,9 @@ def check_names(images: list[str]) -> dict[str, str]:
         elif name in folders:
             reasons[image] = f"its face would have the name of a folder, {name}"
         elif len(name.rpartition("/")[2].encode()) > _MAX_NAME:
-            reasons[image] = f"its face's name, with {SUFFIX} appended, would be longer than {_MAX_NAME} bytes"
+            reasons[image] = (
+                f"its face's name, with {SUFFIX} appended, would be longer than {_MAX_NAME} bytes"
+            )
     return reasons
 
 
@@ -80,7 +84,9 @@ def _walk(folder: Path, prefix: str, above: tuple):
     try:
         entries = list(os.scandir(folder))
     except PermissionError:
-        raise InputError(f"{folder}: no permission to list this folder; `chmod u+rx` it, or move it away") from None
+        raise InputError(
+            f"{folder}: no permission to list this folder; `chmod u+rx` it, or move it away"
+        ) from None
     for entry in entries:
         if entry.name.startswith("."):
             continue

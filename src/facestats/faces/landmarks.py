@@ -1,7 +1,8 @@
 """Faces and their 468 landmarks, as MediaPipe's FaceMesh finds them, on LiteRT.
 
-The recipe is that of MediaPipe 0.10.21's `modules/face_landmark/face_landmark_front_cpu.pbtxt` for static images
-without refinement. One pass: running the mesh again on its own landmarks would move them by 1 % of the eye distance.
+The recipe is that of MediaPipe 0.10.21's `modules/face_landmark/face_landmark_front_cpu.pbtxt` for static
+images without refinement. One pass: running the mesh again on its own landmarks would move them by 1 % of the
+eye distance.
 """
 
 import math
@@ -100,7 +101,7 @@ class Landmarker:
 
 
 def region_of_interest(detection: Detection) -> tuple[tuple[float, float], float, float]:
-    """Square that the mesh looks at: centre (x, y) px, side px, and angle of the line between the eyes, radians."""
+    """Square that the mesh looks at: centre (x, y) px, side px, angle of the eyes' line, radians."""
     x0, y0, x1, y1 = detection.box
     (right_x, right_y), (left_x, left_y) = detection.keypoints[:2]
     angle = math.atan2(left_y - right_y, left_x - right_x)
@@ -108,7 +109,7 @@ def region_of_interest(detection: Detection) -> tuple[tuple[float, float], float
 
 
 def project(raw: np.ndarray, center, side: float, angle: float, shape) -> np.ndarray:
-    """Turn mesh output (468, 3), px of its input, into fractions of an image of `shape` (H, W, …); float32."""
+    """Turn mesh output (468, 3), px of its input, into fractions of an image of `shape` (H, W, …)."""
     height, width = shape[:2]
     local = (raw[:, :2].astype(np.float64) / _INPUT - 0.5) * side
     cos, sin = math.cos(angle), math.sin(angle)

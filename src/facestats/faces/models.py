@@ -32,8 +32,8 @@ def fetch_landmarker(source: str | Path, out_dir: str | Path) -> list[Path]:
 
     Parameters
     ----------
-    source : 'wheel', which lets pip download mediapipe's wheel from the index that the user has configured, or a
-        local folder that holds the two files
+    source : 'wheel', which lets pip download mediapipe's wheel from the index that the user has configured,
+        or a local folder that holds the two files
     out_dir : where they go; made if need be
 
     Returns

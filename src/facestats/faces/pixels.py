@@ -14,8 +14,8 @@ _PROFILED = {"L", "RGB", "CMYK"}  # modes that LittleCMS can take as they are
 def to_srgb(image: Image.Image) -> Image.Image:
     """Convert a loaded image to mode RGB.
 
-    Transparency is laid onto white. 16-bit and float greys are scaled (Pillow's own conversion would clip them).
-    An embedded ICC profile is converted to sRGB; a broken one is ignored.
+    Transparency is laid onto white. 16-bit and float greys are scaled (Pillow's own conversion would clip
+    them). An embedded ICC profile is converted to sRGB; a broken one is ignored.
 
     Raises
     ------
@@ -41,9 +41,9 @@ def to_srgb(image: Image.Image) -> Image.Image:
 def scale_grey(values: np.ndarray) -> np.ndarray:
     """Bring a one-channel image of more than 8 bits to uint8.
 
-    Whole numbers are taken as 8 bits up to 255, as 16 bits up to 65,535, and scaled by their maximum above; an
-    unsigned 16-bit array is always 16 bits. Fractions are taken as 0–1 if they stay there, as 0–255 if they
-    stay there, and stretched from their minimum to their maximum otherwise.
+    Whole numbers are taken as 8 bits up to 255, as 16 bits up to 65,535, and scaled by their maximum above;
+    an unsigned 16-bit array is always 16 bits. Fractions are taken as 0–1 if they stay there, as 0–255 if
+    they stay there, and stretched from their minimum to their maximum otherwise.
 
     Parameters
     ----------

@@ -24,12 +24,14 @@ def count_workers(items: int, workers: int | None = None) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ordered_map(function: Callable, items: Iterable, workers: int, setup: Callable, arguments: tuple) -> Iterator:
+def ordered_map(
+    function: Callable, items: Iterable, workers: int, setup: Callable, arguments: tuple
+) -> Iterator:
     """Yield `function(item)` for each item, in the order of the items.
 
     Parameters
     ----------
-    function, setup : functions of a module; `setup(*arguments)` is called once in each process before the rest
+    function, setup : functions of a module; `setup(*arguments)` is called once in each process first
     workers : processes; 1 runs everything in this one
 
     Raises
@@ -54,15 +56,15 @@ def ordered_map(function: Callable, items: Iterable, workers: int, setup: Callab
             yield waiting.popleft().result()
     except BrokenProcessPool:
         raise FaceStatsError(
-            f"one of {workers} worker processes died, most likely for lack of memory; run again with fewer processors "
-            "(`taskset -c 0 dvc repro`) or without the largest images"
+            f"one of {workers} worker processes died, most likely for lack of memory; run again with fewer "
+            "processors (`taskset -c 0 dvc repro`) or without the largest images"
         ) from None
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _start(setup: Callable, arguments: tuple) -> None:
-    """Prepare a worker: Ctrl-C is the parent's to handle, and a worker ends with its parent, however that ends."""
+    """Prepare a worker: Ctrl-C is the parent's to handle; a worker ends when its parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 

@@ -23,7 +23,7 @@ from facestats.faces.quality import brightness, grey_crop, sharpness
 
 @dataclass
 class ProcessedPhoto:
-    """What became of one photo: values of its row, and, if it was accepted, the crop's JPEG and perceptual hash."""
+    """What became of one photo: its row's values and, if accepted, the crop's JPEG and perceptual hash."""
 
     row: dict = field(default_factory=dict)
     jpeg: bytes | None = None
@@ -90,21 +90,28 @@ def preprocess_folder(
     images, out_dir = Path(images), Path(out_dir)
     names = list_images(images)
     if out_dir.resolve().is_relative_to(images.resolve()):
-        raise InputError(f"{out_dir} lies in the folder of the photos, {images}: its faces would be photos next time")
+        raise InputError(
+            f"{out_dir} lies in the folder of the photos, {images}: its faces would be photos next time"
+        )
     Landmarker(model_dir)  # broken files are named here: from a worker would come only that it died
     recipe = recipe_hash(config, model_dir)
     unusable = check_names(names)
     usable = [name for name in names if name not in unusable]
     rows = [
-        {"image": printable(name), "status": "rejected", "reason": reason} for name, reason in unusable.items()
+        {"image": printable(name), "status": "rejected", "reason": reason}
+        for name, reason in unusable.items()
     ]
     hashes = {}
     for name, (row, phash) in _process_all(usable, images, out_dir, config, model_dir, workers):
-        rows.append({"image": name, **row, "key": row_key(row["sha256"], recipe) if row.get("sha256") else None})
+        rows.append(
+            {"image": name, **row, "key": row_key(row["sha256"], recipe) if row.get("sha256") else None}
+        )
         if phash:
             hashes[name] = phash
             rows[-1]["filename"] = face_filename(name)
-    frame = pd.DataFrame(rows, columns=list(tables.FACES.columns), dtype=object).sort_values("image", kind="stable", ignore_index=True)
+    frame = pd.DataFrame(rows, columns=list(tables.FACES.columns), dtype=object).sort_values(
+        "image", kind="stable", ignore_index=True
+    )
     _mark_duplicates(frame, hashes)
     return frame.where(frame.notna(), None)
 
@@ -113,7 +120,11 @@ def _process_all(names, images, out_dir, config, model_dir, workers) -> Iterator
     tasks = [(str(images / name), str(out_dir / face_filename(name))) for name in names]
     out_dir.mkdir(parents=True, exist_ok=True)
     results = ordered_map(
-        _process_file, tasks, count_workers(len(tasks), workers), _set_up, (config, str(model_dir), str(out_dir))
+        _process_file,
+        tasks,
+        count_workers(len(tasks), workers),
+        _set_up,
+        (config, str(model_dir), str(out_dir)),
     )
     return zip(names, tqdm(results, "preprocess", len(tasks), unit="photo", disable=None), strict=True)
 

@@ -11,14 +11,14 @@ from facestats.faces.align import eye_centers
 GREY_SIZE = 256  # px; a fixed size makes crops of any `preprocess.size` comparable
 _CHEEKS = (234, 454)  # outermost points of the mesh, the image's left one first
 _FOREHEAD, _CHIN = 10, 152
-# The line from forehead to chin is not upright in the mesh of a face that looks straight ahead. This is the median
-# of 400 OMI faces (standard deviation 7.7°), which are mostly frontal.
+# The line from forehead to chin is not upright in the mesh of a face that looks straight ahead. This is the
+# median of 400 OMI faces (standard deviation 7.7°), which are mostly frontal.
 NEUTRAL_PITCH = -7.7  # degrees
 
 
 @dataclass(frozen=True)
 class HeadPose:
-    """Degrees. `yaw` > 0: turned to the image's right; `pitch` > 0: looking up; `roll` > 0: tilted clockwise."""
+    """Degrees. `yaw` > 0: turned to the image's right, `pitch` > 0: looking up, `roll` > 0: clockwise."""
 
     yaw: float
     pitch: float
@@ -28,9 +28,9 @@ class HeadPose:
 def head_pose(landmarks: np.ndarray, width: int, height: int) -> HeadPose:
     """Head pose out of the mesh's depth.
 
-    roll: angle of the line between the eye centres in the image. After turning it away, yaw: angle of the line
-    between the cheeks (234, 454) with the image plane; pitch: that of the line from forehead (10) to chin (152),
-    less `NEUTRAL_PITCH`. The mesh's depth is an estimate: angles beyond 40° come out too small.
+    roll: angle of the line between the eye centres in the image. After turning it away, yaw: angle of the
+    line between the cheeks (234, 454) with the image plane; pitch: that of the line from forehead (10) to
+    chin (152), less `NEUTRAL_PITCH`. The mesh's depth is an estimate.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def head_pose(landmarks: np.ndarray, width: int, height: int) -> HeadPose:
 
 
 def grey_crop(crop: np.ndarray) -> Image.Image:
-    """Luma (ITU-R 601) of a crop (H, W, 3) uint8, antialiased to 256 × 256 px: what the measures below look at."""
+    """Luma (ITU-R 601) of a crop (H, W, 3) uint8 at 256 × 256 px: what the measures below look at."""
     grey = Image.fromarray(crop).convert("L")
     return grey.resize((GREY_SIZE, GREY_SIZE), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
@@ -64,8 +64,9 @@ def brightness(grey: Image.Image) -> float:
 def sharpness(grey: Image.Image) -> float:
     """Variance of the Laplacian of a `grey_crop`, in squared grey levels of 0–255.
 
-    4-neighbour kernel, without the outermost pixels (Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield
-    microscopy: a comparative study", ICPR). The 745 OMI faces lie between 90 and 630 (1st, 99th percentile).
+    4-neighbour kernel, without the outermost pixels (Pech-Pacheco et al. 2000, "Diatom autofocusing in
+    brightfield microscopy: a comparative study", ICPR). OMI faces lie between 90 and 630 (1st and 99th
+    percentile of 400).
     """
     g = np.asarray(grey, dtype=np.float32)
     laplacian = g[:-2, 1:-1] + g[2:, 1:-1] + g[1:-1, :-2] + g[1:-1, 2:] - 4 * g[1:-1, 1:-1]

@@ -12,14 +12,14 @@ from PIL import Image
 from facestats.faces.detector import box_iou
 from facestats.faces.landmarks import MIN_PRESENCE, FaceLandmarks, Landmarker
 
-# Windows of a half and a quarter of the long side, a third of each shared with its neighbour: at 3,000 px those of
-# 750 px found 20 of 20 faces 90–180 px wide.
+# Windows of a half and a quarter of the long side, a third of each shared with its neighbour: at 3,000 px
+# those of 750 px found 20 of 20 faces 90–180 px wide.
 _SCALES = (2, 4)
 _OVERLAP = 1 / 3
 _MIN_WINDOW = 250  # px; at 1,000 px finds 12 of 12 faces 40–100 px wide, 375 only 9, and no false ones
 _WINDOW_PRESENCE = 0.9  # what is no face seldom passes 0.03, but here are dozens of windows to be wrong in
 _SEEN = 512  # px to which a window is shrunk, antialiased, before the networks sample it
-_REFINE = 0.61  # share of the second look's square that the box fills: landmarks within 0.7–1.2 %, not 1.1–1.4 %
+_REFINE = 0.61  # box / side of the second look's square: landmarks within 0.7–1.2 %, not 1.1–1.4 %
 _SMALL = 0.3  # box / long side below which a face of the whole photo is looked at again
 _FILLS = 0.4  # the closer look was close enough
 _MAX_LOOKS = 3
@@ -36,8 +36,8 @@ def find_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
 
     Returns
     -------
-    list of FaceLandmarks, largest first. Faces of the whole photo if it has any with a presence of at least 0.5,
-    else what the windows of the coarsest scale with a hit found. Empty where there is none.
+    list of FaceLandmarks, largest first. Faces of the whole photo if it has any with a presence of at least
+    0.5, else what the windows of the coarsest scale with a hit found. Empty where there is none.
     """
     return find_large_faces(rgb, landmarker) or find_small_faces(rgb, landmarker)
 
@@ -45,8 +45,8 @@ def find_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
 def find_large_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
     """Faces that the detector sees in the whole photo and that the mesh confirms, largest first.
 
-    Near the detector's limit its boxes are loose (up to 1.7 × the face) and the landmarks off by 13–28 % of the
-    eye distance; small ones are therefore looked at again, closer.
+    Near the detector's limit its boxes are loose (up to 1.7 × the face) and the landmarks off by 13–28 % of
+    the eye distance; small ones are therefore looked at again, closer.
     """
     faces = [face for face in landmarker.detect(rgb) if face.presence >= MIN_PRESENCE]
     small = _SMALL * max(rgb.shape[:2])

@@ -1,12 +1,14 @@
 """Sample a rotated square of an image as OpenCV's `warpPerspective` does, in numpy.
 
-MediaPipe's CPU graph cuts its network inputs with that function, and the networks notice how: half-pixel centres
-move the landmarks by 0.8 % of the eye distance, unrounded coordinates by 0.02 % (measured on 745 faces).
+MediaPipe's CPU graph cuts its network inputs with that function, and the networks notice how: half-pixel
+centres move the landmarks by 0.8 % of the eye distance, unrounded coordinates by 0.02 % (measured on 745
+faces).
 """
 
 import numpy as np
 
-# OpenCV rounds source coordinates to 1/32 px (INTER_TAB_SIZE in modules/imgproc) and interpolates in integers.
+# OpenCV rounds source coordinates to 1/32 px (INTER_TAB_SIZE in modules/imgproc) and interpolates in
+# integers.
 _STEPS = 32
 _SHIFT = 10  # 32 · 32 = 2^10
 
@@ -82,9 +84,7 @@ def _blend_points(rgb, x, fx, y, fy, replicate) -> np.ndarray:
         for dx, wx in ((0, _STEPS - fx), (1, fx)):
             weight = wy * wx
             if not replicate:
-                weight = weight * (
-                    (y + dy >= 0) & (y + dy < height) & (x + dx >= 0) & (x + dx < width)
-                )
+                weight = weight * ((y + dy >= 0) & (y + dy < height) & (x + dx >= 0) & (x + dx < width))
             corner = pixels.take(row + np.clip(x + dx, 0, width - 1), axis=0)
             total += corner * weight[:, None]
     return (total >> _SHIFT).astype(np.uint8)

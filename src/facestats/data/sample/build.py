@@ -73,7 +73,7 @@ def write_sample(
     people, traits = cast(n, seed)
     draw = partial(_draw_file, images=images, size=size, seed=seed)
     landmarks = list(
-        tqdm(_pooled(draw, names, traits, workers), total=n, desc="sample", unit="face", disable=not progress)
+        tqdm(_pooled(draw, names, traits, workers), total=n, desc="sample", unit="face", disable=None if progress else True)
     )
     bad = write_bad_files(images, size=size, seed=int(_rng(seed, _BAD, 0).integers(2**31)))
 

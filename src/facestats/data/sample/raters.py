@@ -42,7 +42,7 @@ def features(traits: Traits) -> np.ndarray:
 
 
 # Smile, symmetry, even skin, few wrinkles, no bags, eyes, lips, narrow nose, usual proportions.
-WEIGHTS = np.array([0.62, 0.30, 0.38, 0.42, 0.22, 0.30, 0.18, 0.15, 0.22])
+WEIGHTS = np.array([0.68, 0.30, 0.38, 0.30, 0.18, 0.30, 0.18, 0.15, 0.22])
 
 
 def appeal(traits: Traits) -> float:
@@ -73,8 +73,8 @@ def draw_raters(rng: np.random.Generator) -> list[Rater]:
         Rater(
             mean=float(rng.normal(50, 6)),
             slope=float(np.clip(rng.normal(13, 2.5), 6, 20)),
-            noise=float(rng.uniform(8, 14)),
-            taste=rng.normal(0, 0.16, len(WEIGHTS)),
+            noise=float(rng.uniform(12, 20)),
+            taste=rng.normal(0, 0.2, len(WEIGHTS)),
         )
         for _ in range(N_RATERS)
     ]

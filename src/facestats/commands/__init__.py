@@ -1,0 +1,1 @@
+"""The subcommands of `python -m facestats`, one module each."""

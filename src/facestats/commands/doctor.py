@@ -1,0 +1,118 @@
+"""Say what is installed, which device is used, and what is wrong with the inputs.
+
+Two kinds of file stop DVC itself, which reads every dependency: a link to itself and a file without read permission.
+They are named here, before DVC meets them.
+
+examples:
+  python -m facestats doctor
+  python -m facestats doctor --inputs     only what would stop a run, as `make repro` does
+
+exit code: 0 all well, 1 something would stop a run
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import yaml
+
+from facestats.params import Params, load_params
+
+HELP = "check the set-up and the inputs"
+SHOWN = 10  # files named one by one
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--inputs", action="store_true", help="only look for what would stop a run")
+    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: this one)")
+
+
+def run(options: argparse.Namespace) -> int:
+    params = load_params(options.root / "params.yaml")
+    if not options.inputs:
+        _print_versions(options.root)
+        _print_models(options.root, params)
+    problems = find_problems(options.root, params)
+    for problem in problems:
+        print(f"problem: {problem}")
+    if not problems and not options.inputs:
+        print("inputs: nothing wrong found")
+    return 1 if problems else 0
+
+
+def find_problems(root: Path, params: Params) -> list[str]:
+    """What would stop a run, each with the way out."""
+    problems = []
+    made = _outs(root)
+    for key, value in (("data.images", params.data.images), ("data.labels", params.data.labels)):
+        folder = root / value
+        if any(Path(value).is_relative_to(out) for out in made):
+            continue  # a stage makes it
+        if not folder.exists():
+            problems.append(f"{key} = {value}: there is no such folder; make it, or `dvc pull`, or set {key}")
+        elif not folder.is_dir():
+            problems.append(f"{key} = {value} is a file, expected a folder")
+        else:
+            problems += [f"{key}: {problem}" for problem in _unreadable(folder)]
+            if key == "data.images" and not any(p.is_file() for p in folder.rglob("*")):
+                problems.append(f"{key} = {value} is empty; put photos into it")
+    if not (root / params.data.manual_labels).is_file():
+        problems.append(f"data.manual_labels = {params.data.manual_labels}: there is no such file; "
+                        "make one with the header line filename,gender,ethnicity,age,rating,person")
+    return problems
+
+
+def _unreadable(folder: Path) -> list[str]:
+    """Files that DVC could not read, whatever they hold."""
+    found = []
+    for base, folders, files in os.walk(folder):
+        for name in sorted([*folders, *files]):
+            path = Path(base, name)
+            if path.is_symlink() and not path.exists():
+                target = os.readlink(path)
+                what = "a link to itself" if (path.parent / target).absolute() == path.absolute() else f"a link to nothing ({target})"
+                found.append(f"{path} is {what}; remove it")
+            elif not os.access(path, os.R_OK):
+                found.append(f"{path} can't be read; `chmod u+r` it or remove it")
+    if len(found) > SHOWN:
+        return [*found[:SHOWN], f"and {len(found) - SHOWN} more files that can't be read"]
+    return found
+
+
+def _outs(root: Path) -> list[Path]:
+    """Paths that stages make, as far as they are written without templates."""
+    try:
+        stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    except (OSError, KeyError, yaml.YAMLError):
+        return []
+    return [Path(out) for stage in stages.values() for out in stage.get("outs", []) if isinstance(out, str)]
+
+
+def _print_versions(root: Path) -> None:
+    print(f"python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} processors")
+    try:
+        requirements = (root / "requirements.txt").read_text(encoding="utf-8")
+    except OSError:
+        requirements = ""
+    for name, pinned in re.findall(r"^([\w-]+)==(\S+)$", requirements, flags=re.MULTILINE):
+        try:
+            installed = version(name)
+        except PackageNotFoundError:
+            installed = "not installed"
+        print(f"  {name} {installed}" + ("" if installed == pinned else f"  (requirements.txt pins {pinned})"))
+
+
+def _print_models(root: Path, params: Params) -> None:
+    from facestats.clip.encoder import choose_device, choose_precision
+
+    device = choose_device()
+    print(f"device: {device.type}, precision {choose_precision(params.clip.precision, device)}")
+    for folder, stage in (("models/clip", "fetch_clip"), ("models/landmarker", "fetch_landmarker")):
+        there = (root / folder).is_dir()
+        print(f"{folder}: {'there' if there else f'not there; `dvc repro {stage}` or `dvc pull` brings it'}")
+    print(f"clip.variant: {params.clip.variant}")

@@ -1,0 +1,61 @@
+"""Say where the outcome of the last run lies: composites, tables, metrics.
+
+examples:
+  python -m facestats results
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from facestats.errors import InputError
+
+HELP = "say where to look after a run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: this one)")
+
+
+def run(options: argparse.Namespace) -> int:
+    root = options.root
+    if not (root / "metrics/attractiveness.json").is_file():
+        raise InputError(f"nothing to show in {root.resolve()}: run `dvc repro` first")
+    print("\nWhere to look")
+    print("  composites  average faces of filtered groups, each with its members beside it")
+    for path in sorted((root / "data/processed/composites").glob("*/composite.json")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        shown = f"{facts['n']} faces" if facts["built"] else f"not built: {facts['why']}"
+        print(f"              {(path.parent / 'composite.jpg') if facts['built'] else path}  ({shown})")
+    print("  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you can filter by)\n"
+          "              data/processed/metadata/faces.parquet             (one row an image: what was left out and why)")
+    print("  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; also `dvc metrics show`)")
+    for line in _headlines(root / "metrics"):
+        print(f"              {line}")
+    print("  plots       `dvc plots show`, metrics/plots/")
+    print("Scores are what raters said of faces, not the worth of a person. The built-in sample is drawn, not photographed.")
+    return 0
+
+
+def _headlines(folder: Path) -> list[str]:
+    rated = json.loads((folder / "attractiveness.json").read_text(encoding="utf-8"))
+    lines = []
+    if rated["why"]:
+        lines.append(f"attractiveness: {rated['why']}")
+    else:
+        test = rated["test"]
+        lines += [f"attractiveness, {name:5}: r = {_interval(test[name]['pearson'])} on {test['n']} test faces"
+                  for name in ("mlp", "ridge")]
+    for target, facts in json.loads((folder / "attributes.json").read_text(encoding="utf-8")).items():
+        metric = next((m for m in ("balanced_accuracy", "mae") if m in facts), None)
+        lines.append(f"{target}: {metric} = {_interval(facts[metric])} on {facts['n']} test faces" if metric
+                     else f"{target}: {facts['why']}")
+    return lines
+
+
+def _interval(metric: dict) -> str:
+    if metric["value"] is None:
+        return "none"
+    return f"{metric['value']:.3g} (95 % interval {metric['low']:.3g} to {metric['high']:.3g})"

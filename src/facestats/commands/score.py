@@ -1,0 +1,39 @@
+"""Score photos: one JSON object a line, with `image` and the keys of `facestats.score_image`.
+
+Scores are what the raters of the training data would have said, not the worth of a person.
+
+examples:
+  python -m facestats score photo.jpg
+  python -m facestats score photos/*.jpg > scores.jsonl
+
+exit code: 0 all scored, 1 some not (their line has `error`), 2 wrong usage or no trained model
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from facestats.errors import ImageError, InputError
+from facestats.serving import load
+
+HELP = "score photos, one JSON line each"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image file")
+    parser.add_argument("--root", help="project folder whose models are used (default: the nearest upwards)")
+
+
+def run(options: argparse.Namespace) -> int:
+    models = load(options.root)
+    _ = models.regressor  # no trained model is one error, not one a photo
+    failed = 0
+    for image in options.images:
+        try:
+            result = models.score(image)
+        except (ImageError, InputError) as error:
+            result = {"error": str(error)}
+            failed += 1
+        print(json.dumps({"image": image, **result}, ensure_ascii=False), flush=True)
+    return 1 if failed else 0

@@ -1,0 +1,26 @@
+"""Find the faces of the pipeline that are most alike: filename and cosine similarity, best first.
+
+examples:
+  python -m facestats similar photo.jpg -k 10
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from facestats.serving import load
+
+HELP = "find the most similar faces of the pipeline"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="image file")
+    parser.add_argument("-k", type=int, default=10, help="how many (default: %(default)s)")
+    parser.add_argument("--root", help="project folder whose models are used (default: the nearest upwards)")
+
+
+def run(options: argparse.Namespace) -> int:
+    found = load(options.root).similar(options.image, options.k)
+    for row in found.itertuples():
+        print(f"{row.similarity:.4f}  {row.filename}")
+    return 0

@@ -1,0 +1,1 @@
+"""Datasets that can be brought into the layout of the label files."""

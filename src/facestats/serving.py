@@ -1,0 +1,185 @@
+"""The models of one project folder, loaded when first used, and what they say about one photo."""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from facestats import tables
+from facestats.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from facestats.attractiveness.mlp import Regressor
+    from facestats.attributes.training import AttributeModel
+    from facestats.clip.encoder import ImageEncoder
+    from facestats.faces.crop import FaceCrop
+    from facestats.faces.landmarks import Landmarker
+
+SERVING = Path("models/serving.json")
+SENSITIVE = "ethnicity"
+MAX_TURN = 30.0  # degrees of yaw or pitch from which on a score is not to be trusted
+_loaded: dict[Path, Models] = {}
+
+
+def load(root: str | Path | None = None) -> Models:
+    """Load the models of a project folder, once.
+
+    Parameters
+    ----------
+    root : folder with `models/serving.json`; None: the nearest one upwards from the working directory.
+
+    Raises
+    ------
+    ModelError
+        There is none: `dvc repro` or `dvc pull` makes it.
+    """
+    start = Path(root or Path.cwd()).resolve()
+    for folder in [start] if root is not None else [start, *start.parents]:
+        if (folder / SERVING).is_file():
+            if folder not in _loaded:
+                _loaded[folder] = Models(folder)
+            return _loaded[folder]
+    raise ModelError(f"no {SERVING.as_posix()} in {start}{'' if root else ' or above it'}; "
+                     "run `dvc repro` (or `dvc pull`) there, or name the folder with facestats.load(root)")
+
+
+class Models:
+    """The models and tables of one project folder.
+
+    Not safe to share between threads: a service makes one per worker.
+
+    Parameters
+    ----------
+    root : folder with `models/serving.json`.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.serving: dict = json.loads((root / SERVING).read_text(encoding="utf-8"))
+
+    @cached_property
+    def landmarker(self) -> Landmarker:
+        from facestats.faces.landmarks import Landmarker
+
+        return Landmarker(self.root / "models/landmarker")
+
+    @cached_property
+    def encoder(self) -> ImageEncoder:
+        from facestats.clip.encoder import ImageEncoder
+
+        clip = self.serving["clip"]
+        encoder = ImageEncoder(self.root / "models/clip", clip["precision"], batch_size=1)
+        if encoder.facts["sha256"] != clip["weights_sha256"]:
+            raise ModelError(f"models/clip holds other weights ({encoder.facts['variant']}) than the models of {self.root} "
+                             f"were trained on ({clip['variant']}); run `dvc repro`")
+        return encoder
+
+    @cached_property
+    def regressor(self) -> Regressor:
+        from facestats.attractiveness.mlp import load_regressor
+
+        model = load_regressor(self.root / "models/attractiveness_regressor.pt")
+        if model is None:
+            raise ModelError(f"no attractiveness model was trained: {self.serving['why']}")
+        return model
+
+    @cached_property
+    def attribute_models(self) -> dict[str, AttributeModel]:
+        from facestats.attributes.training import load_models
+
+        return load_models(self.root / "models/attributes")
+
+    @cached_property
+    def embeddings(self) -> tuple[pd.Index, np.ndarray]:
+        """Names (n) and embeddings (n, d) of all faces of the pipeline."""
+        return tables.read_embeddings(self.root / "data/processed/embeddings/embeddings_clip.parquet")[:2]
+
+    def crop(self, image: Any) -> FaceCrop:
+        """The largest face, as the pipeline's `preprocess` cuts it out.
+
+        Raises
+        ------
+        ImageError
+            The image can't be read, or has no face.
+        """
+        from facestats.faces.crop import PreprocessConfig, crop_face
+
+        return crop_face(image, PreprocessConfig(**self.serving["crop"]), self.landmarker)
+
+    def embed(self, crop: FaceCrop) -> np.ndarray:
+        """Embedding (d,) of a crop, after the same JPEG coding as in the pipeline."""
+        face = Image.open(io.BytesIO(crop.jpeg(self.serving["crop"]["quality"])))
+        return self.encoder.encode([face.convert("RGB")])[0]
+
+    def landmarks(self, image: Any) -> np.ndarray | None:
+        """See `facestats.detect_landmarks`."""
+        from facestats.faces.decode import to_rgb
+        from facestats.faces.search import find_faces
+
+        faces = find_faces(to_rgb(image), self.landmarker)
+        return faces[0].landmarks if faces else None
+
+    def score(self, image: Any) -> dict[str, Any]:
+        """See `facestats.score_image`."""
+        from facestats.attractiveness.scores import to_decile, to_pct, to_score
+
+        model = self.regressor
+        crop = self.crop(image)
+        raw = model.predict(self.embed(crop)[None])
+        pct = to_pct(raw, model.reference)
+        return {"raw": float(raw[0]), "score": float(to_score(raw, model.scale)[0]), "pct": float(pct[0]),
+                "decile": int(to_decile(pct)[0]), "geometric": None, "combined": None, "warnings": _warnings(crop)}
+
+    def attributes(self, image: Any, ethnicity: bool = False) -> dict[str, Any]:
+        """See `facestats.infer_attributes`."""
+        from facestats.attributes.age import age_bucket
+        from facestats.attributes.resolution import predict_attributes
+
+        models = {name: m for name, m in self.attribute_models.items() if ethnicity or name != SENSITIVE}
+        embedding = self.embed(self.crop(image))[None]
+        said, probabilities = predict_attributes(pd.Index(["image"]), embedding, models)
+        answer: dict[str, Any] = {}
+        for name, model in models.items():
+            if not model.trained:
+                answer[name] = None
+            elif model.kind == "regression":
+                answer[name] = float(said[name].iloc[0])
+            else:
+                answer[name] = str(said[name].iloc[0])
+                answer[f"{name}_probabilities"] = {
+                    c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes}
+        if answer.get("age") is not None:
+            answer["age_bucket"] = str(age_bucket(np.array([answer["age"]]))[0])
+        return answer
+
+    def similar(self, image: Any, k: int = 10) -> pd.DataFrame:
+        """See `facestats.find_similar`."""
+        if k < 1:
+            raise InputError(f"k = {k}; expected 1 or more")
+        filenames, embeddings = self.embeddings
+        similarity = embeddings @ self.embed(self.crop(image))
+        order = np.argsort(-similarity, kind="stable")[:k]
+        return pd.DataFrame({"filename": filenames[order], "similarity": similarity[order]})
+
+
+def _warnings(crop: FaceCrop) -> list[str]:
+    """What makes a score doubtful."""
+    if crop.landmarks is None:
+        return ["no face found: the middle of the photo was scored"]
+    found = []
+    if crop.face_count > 1:
+        found.append(f"{crop.face_count} faces: the largest was scored")
+    turn = max(abs(crop.pose.yaw), abs(crop.pose.pitch))
+    if turn > MAX_TURN:
+        found.append(f"the head is turned by {turn:.0f}°, more than {MAX_TURN:.0f}°")
+    side = float(max(crop.box[2] - crop.box[0], crop.box[3] - crop.box[1]))
+    if side < len(crop.rgb) / 4:
+        found.append(f"the face is only {side:.0f} px wide in the photo")
+    return found

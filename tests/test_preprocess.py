@@ -1,0 +1,407 @@
+"""Eyes level at fixed places, the same bytes whatever the number of processes; measures; duplicates."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageFilter
+
+from facestats import tables
+from facestats.errors import InputError, ModelError
+from facestats.faces.align import align_face, center_square, crop_transform, eye_centers, to_crop_frame
+from facestats.faces.crop import NoFaceError, PreprocessConfig, crop_face
+from facestats.faces.dedup import MAX_DISTANCE, find_near_duplicates, first_of_group, perceptual_hash
+from facestats.faces.keys import recipe_hash, row_key
+from facestats.faces.landmarks import Landmarker
+from facestats.faces.preprocess import preprocess_folder, process_photo
+from facestats.faces.quality import brightness, grey_crop, head_pose, sharpness
+from test_landmarks import ROOT, backdrop, landmarker_dir, omi_images
+
+CONFIG = PreprocessConfig()
+SIDE = 4.0  # eye distances, for a margin of 0.3
+EYES = np.array([[0.5 - 0.5 / SIDE, 0.5 - 0.25 / SIDE], [0.5 + 0.5 / SIDE, 0.5 - 0.25 / SIDE]])
+
+
+@pytest.fixture(scope="module")
+def landmarker() -> Landmarker:
+    return Landmarker(landmarker_dir())
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Image.Image]:
+    return [Image.open(path).convert("RGB") for path in omi_images(40)]
+
+
+@pytest.fixture(scope="module")
+def crops(photos, landmarker):
+    return [crop_face(photo, CONFIG, landmarker) for photo in photos]
+
+
+def jpeg(image: Image.Image, quality: int = 92, **options) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality, **options)
+    return out.getvalue()
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    return 10 * np.log10(255**2 / np.mean((one.astype(float) - other) ** 2))
+
+
+# --- crops --------------------------------------------------------------------------------------------------
+
+
+def test_eyes_lie_level_at_fixed_places(photos, crops, landmarker):
+    off = []
+    for photo, crop in zip(photos, crops, strict=True):
+        assert crop.rgb.shape == (512, 512, 3)
+        assert np.allclose(eye_centers(crop.landmarks[:, :2]), EYES, atol=1e-5)
+        for turned in (photo.rotate(-20, Image.Resampling.BICUBIC, fillcolor="gray"), photo):
+            again = landmarker.detect(crop_face(turned, CONFIG, landmarker).rgb)[0]
+            off.append(np.abs(eye_centers(again.landmarks[:, :2]) - EYES).max())
+    assert np.median(off) < 0.005
+    assert np.max(off) < 0.03
+
+
+def test_landmarks_lie_on_the_crop(crops, landmarker):
+    for crop in crops[:10]:
+        again = landmarker.detect(crop.rgb)[0].landmarks
+        distance = np.linalg.norm(again[:, :2] - crop.landmarks[:, :2], axis=1).mean()
+        assert distance < 0.015
+        assert np.abs(again[:, 2] - crop.landmarks[:, 2]).mean() < 0.03
+
+
+def test_the_margin_sets_the_crops_side(photos, landmarker):
+    distances = []
+    for margin in (0.0, 0.3, 1.0):
+        crop = crop_face(photos[0], PreprocessConfig(margin=margin), landmarker)
+        left, right = eye_centers(crop.landmarks[:, :2])
+        distances.append(right[0] - left[0])
+    assert np.allclose(distances, [1 / 2.5, 1 / 4, 1 / 7.5], atol=1e-5)
+
+
+def test_unaligned_crops_have_the_same_centre_but_stand_as_in_the_photo(photos, landmarker):
+    tilted = photos[0].rotate(15, Image.Resampling.BICUBIC, fillcolor="gray")
+    straight, turned = (crop_face(tilted, PreprocessConfig(align=a), landmarker) for a in ("none", "eyes"))
+    left, right = eye_centers(straight.landmarks[:, :2])
+    assert np.degrees(np.arctan2(*(right - left)[::-1])) == pytest.approx(straight.pose.roll, abs=0.01)
+    assert np.linalg.norm(right - left) == pytest.approx(1 / SIDE, abs=1e-5)
+    assert straight.pose == turned.pose
+    face_down = np.array([-np.sin(np.radians(straight.pose.roll)), np.cos(np.radians(straight.pose.roll))])
+    assert np.allclose((left + right) / 2 + face_down * 0.25 / SIDE, 0.5, atol=1e-4)
+
+
+def test_large_photos_are_shrunk_without_jagged_edges(photos, landmarker):
+    large = photos[0].resize((2600, 2600), Image.Resampling.BICUBIC)
+    stripes = np.asarray(large).copy()
+    stripes[::2] = 255 - stripes[::2]  # averages to grey wherever it is antialiased
+    face = landmarker.detect(np.asarray(large))[0]
+    crop = crop_transform(face.landmarks, 2600, 2600, 0.3, "eyes")
+    assert np.abs(align_face(stripes, crop, 256)[40:200, 40:200].astype(int) - 127).max() < 12
+    reference = Image.fromarray(align_face(np.asarray(large), crop, 1024)).resize(
+        (256, 256), Image.Resampling.LANCZOS
+    )
+    assert psnr(align_face(np.asarray(large), crop, 256), np.asarray(reference)) > 40
+
+
+def test_outside_of_the_photo_its_edge_is_repeated(photos, landmarker):
+    tight = Image.fromarray(np.asarray(photos[0])[100:470, 90:420])
+    white = Image.new("RGB", tight.size, "white")
+    crop = crop_face(tight, PreprocessConfig(margin=1.0), landmarker)
+    assert crop.rgb[:, :3].min() > 0 or crop.rgb.min(axis=2).mean() > 20
+    transform = center_square(*white.size)
+    far = type(transform)(transform.x, transform.y, transform.side * 3, 0.4)
+    assert (align_face(np.asarray(white), far, 128) == 255).all()
+
+
+def test_a_square_that_is_already_right_is_left_alone(photos):
+    rgb = np.asarray(photos[0])
+    assert np.array_equal(align_face(rgb, center_square(512, 512), 512), rgb)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_rotated_photo_gives_the_crop_of_the_upright_one(photos, landmarker, orientation):
+    stored = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    wide = Image.new("RGB", (640, 512), "gray")
+    wide.paste(photos[1], (64, 0))
+    turned = process_photo(
+        jpeg(wide.transpose(stored[orientation]), 98, exif=exif, subsampling=0), CONFIG, landmarker
+    )
+    upright = process_photo(jpeg(wide, 98, subsampling=0), CONFIG, landmarker)
+    assert (turned.row["width"], turned.row["height"]) == (640, 512)
+    assert np.allclose(turned.row["landmarks"], upright.row["landmarks"], atol=0.005)
+    pixels = [np.asarray(Image.open(io.BytesIO(done.jpeg))) for done in (turned, upright)]
+    assert psnr(*pixels) > 30
+
+
+def test_a_drafted_jpeg_gives_the_crop_of_the_whole_photo(photos, landmarker):
+    large = photos[2].resize((2400, 2400), Image.Resampling.BICUBIC)
+    drafted = crop_face(jpeg(large, 95), CONFIG, landmarker)
+    whole = crop_face(large, CONFIG, landmarker)
+    assert (drafted.width, drafted.height) == (2400, 2400)
+    assert np.allclose(drafted.landmarks, whole.landmarks, atol=0.01)
+    assert np.allclose(drafted.box, whole.box, atol=40)
+    assert psnr(drafted.rgb, whole.rgb) > 28
+
+
+def test_a_face_a_tenth_as_wide_as_a_large_photo_is_cut_out_of_all_its_pixels(photos, landmarker):
+    photo = Image.fromarray(backdrop(4000, 3000))
+    photo.paste(photos[3].resize((700, 700), Image.Resampling.LANCZOS), (2900, 1900))
+    done = process_photo(jpeg(photo, 95), CONFIG, landmarker)
+    assert done.row["status"] == "ok"
+    assert 2900 < done.row["box"][0] < done.row["box"][2] < 3600
+    found = landmarker.detect(np.asarray(Image.open(io.BytesIO(done.jpeg))))[0]
+    assert np.allclose(eye_centers(found.landmarks[:, :2]), EYES, atol=0.02)
+    sharp = crop_face(photos[3], CONFIG, landmarker)
+    assert done.row["sharpness"] > 0.4 * sharpness(grey_crop(sharp.rgb))
+
+
+def test_without_a_face_the_photo_is_rejected_or_its_middle_taken(landmarker):
+    empty = jpeg(Image.fromarray(backdrop(600, 400)))
+    rejected = process_photo(empty, CONFIG, landmarker)
+    assert rejected.row["status"] == "rejected"
+    assert rejected.row["reason"] == "no face found"
+    assert (rejected.row["width"], rejected.row["height"], rejected.row["face_count"]) == (600, 400, 0)
+    assert rejected.jpeg is None
+    with pytest.raises(NoFaceError):
+        crop_face(empty, CONFIG, landmarker)
+
+    kept = process_photo(empty, PreprocessConfig(on_no_face="center_crop"), landmarker)
+    assert (kept.row["status"], kept.row["face_count"]) == ("ok", 0)
+    assert kept.row["reason"] == "no face found: centre square"
+    assert "landmarks" not in kept.row
+    middle = (
+        Image.open(io.BytesIO(empty)).crop((100, 0, 500, 400)).resize((512, 512), Image.Resampling.BICUBIC)
+    )
+    assert psnr(np.asarray(Image.open(io.BytesIO(kept.jpeg))), np.asarray(middle)) > 30
+
+
+def test_crop_coordinates_follow_the_square():
+    landmarks = np.zeros((468, 3), np.float32)
+    landmarks[:] = (0.5, 0.5, 0.1)
+    landmarks[[33, 133]] = (0.4, 0.4, 0)
+    landmarks[[362, 263]] = (0.6, 0.5, 0)
+    crop = crop_transform(landmarks, 1000, 500, 0.3, "eyes")
+    assert np.degrees(crop.angle) == pytest.approx(np.degrees(np.arctan2(50, 200)))
+    assert crop.side == pytest.approx(4 * np.hypot(50, 200))
+    mapped = to_crop_frame(landmarks, 1000, 500, crop)
+    assert np.allclose(eye_centers(mapped[:, :2]), EYES, atol=1e-6)
+    assert mapped[0, 2] == pytest.approx(0.1 * 1000 / crop.side)
+
+
+# --- measures -----------------------------------------------------------------------------------------------
+
+
+def test_blur_lowers_sharpness_and_size_does_not_matter(crops):
+    image = Image.fromarray(crops[0].rgb)
+    values = [
+        sharpness(grey_crop(np.asarray(image.filter(ImageFilter.GaussianBlur(radius)))))
+        for radius in (0, 2, 4, 8)
+    ]
+    assert values == sorted(values, reverse=True)
+    assert values[0] > 5 * values[2]
+    half = image.resize((256, 256), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    assert sharpness(grey_crop(np.asarray(half))) == pytest.approx(values[0], rel=0.05)
+
+
+def test_brightness_is_mean_luma():
+    assert brightness(grey_crop(np.full((64, 64, 3), 255, np.uint8))) == 1.0
+    pure_green = np.zeros((64, 64, 3), np.uint8)
+    pure_green[..., 1] = 255
+    assert brightness(grey_crop(pure_green)) == pytest.approx(0.587, abs=0.003)
+
+
+def test_pose_has_the_signs_that_its_documentation_says(photos, crops, landmarker):
+    for photo, crop in zip(photos[:12], crops[:12], strict=True):
+        mirrored = crop_face(photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), CONFIG, landmarker)
+        assert mirrored.pose.yaw == pytest.approx(-crop.pose.yaw, abs=5)
+        assert mirrored.pose.pitch == pytest.approx(crop.pose.pitch, abs=5)
+        clockwise = crop_face(
+            photo.rotate(-15, Image.Resampling.BICUBIC, fillcolor="gray"), CONFIG, landmarker
+        )
+        assert clockwise.pose.roll == pytest.approx(crop.pose.roll + 15, abs=2)
+        assert clockwise.pose.yaw == pytest.approx(crop.pose.yaw, abs=5)
+    # A nose that points to the image's right is a positive yaw.
+    shift = [c.landmarks[1, 0] - c.landmarks[[234, 454], 0].mean() for c in crops]
+    assert np.corrcoef(shift, [c.pose.yaw for c in crops])[0, 1] > 0.95
+
+
+def test_pose_of_a_turned_plane():
+    points = np.full((468, 3), 0.5)
+    points[[33, 133, 234]] = (0.3, 0.5, 0.0)
+    points[[362, 263, 454]] = (0.3 + 0.2 * np.cos(0.5), 0.5, 0.2 * np.sin(0.5))
+    assert head_pose(points, 200, 200).yaw == pytest.approx(np.degrees(0.5))
+    assert head_pose(points, 200, 200).roll == pytest.approx(0)
+
+
+# --- duplicates ---------------------------------------------------------------------------------------------
+
+
+def test_copies_are_near_and_different_faces_are_not(photos, crops, landmarker):
+    hashes = [perceptual_hash(grey_crop(crop.rgb)) for crop in crops]
+    assert find_near_duplicates(hashes) == [None] * len(hashes)
+    copies = []
+    for photo in photos[:10]:
+        half = photo.resize((256, 256), Image.Resampling.LANCZOS)
+        reencoded = Image.open(io.BytesIO(jpeg(photo, 60))).convert("RGB")
+        bright = ImageEnhance.Brightness(photo).enhance(1.1)
+        cropped = photo.crop((8, 8, 500, 500))
+        for copy in (half, reencoded, bright, cropped):
+            copies.append(perceptual_hash(grey_crop(crop_face(copy, CONFIG, landmarker).rgb)))
+    found = find_near_duplicates(hashes + copies)[len(hashes) :]
+    assert np.mean([first == at // 4 for at, first in enumerate(found)]) >= 0.95
+    assert all(first in (None, at // 4) for at, first in enumerate(found))
+
+
+def test_near_duplicates_are_those_of_comparing_all_pairs():
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2, (300, 256), np.uint8)
+    for row in range(100, 300):  # each later one is an earlier one with 0–60 bits flipped
+        bits[row] = bits[rng.integers(row)]
+        bits[row, rng.choice(256, rng.integers(61), replace=False)] ^= 1
+    distance = (bits[:, None] != bits[None]).sum(axis=2)
+    first = np.arange(300)
+    for _ in range(300):  # the smallest position that a chain of neighbours reaches
+        first = np.where(distance <= MAX_DISTANCE, first[None, :], 300).min(axis=1)
+    expected = [None if f == i else int(f) for i, f in enumerate(first)]
+    assert find_near_duplicates([np.packbits(b).tobytes() for b in bits]) == expected
+    assert sum(e is not None for e in expected) > 80
+
+
+def test_near_duplicates_of_many_do_not_take_long():
+    rng = np.random.default_rng(0)
+    hashes = [rng.bytes(32) for _ in range(20_000)]
+    started = time.perf_counter()
+    assert not any(find_near_duplicates([*hashes, hashes[7]])[:-1])
+    assert time.perf_counter() - started < 10
+    assert find_near_duplicates([]) == []
+    assert find_near_duplicates(hashes[:1]) == [None]
+    assert first_of_group(["a", "b", "a", "a"]) == [None, None, 0, 0]
+
+
+# --- the stage ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for path in omi_images(40):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "bad.jpg").write_bytes(b"bad")
+    return folder
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_processes(folder, tmp_path):
+    found = []
+    for workers in (1, 2):
+        frame = preprocess_folder(folder, tmp_path / str(workers), CONFIG, landmarker_dir(), workers)
+        tables.write(frame, tmp_path / f"{workers}.parquet", tables.FACES)
+        found.append((contents(tmp_path / str(workers)), (tmp_path / f"{workers}.parquet").read_bytes()))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 40
+    assert frame["image"].tolist() == sorted(frame["image"])
+    assert frame.loc[frame["status"] == "ok", "confidence"].min() > 0.5
+
+
+def test_a_row_is_keyed_by_what_it_was_computed_from(tmp_path):
+    models = landmarker_dir()
+    assert recipe_hash(CONFIG, models) == recipe_hash(PreprocessConfig(), models)
+    recipe = recipe_hash(CONFIG, models)
+    for other in (PreprocessConfig(size=256), PreprocessConfig(margin=0.31), PreprocessConfig(align="none")):
+        assert recipe_hash(other, models) != recipe
+    for path in models.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert recipe_hash(CONFIG, tmp_path) == recipe
+    next(tmp_path.iterdir()).write_bytes(b"other weights")
+    assert recipe_hash(CONFIG, tmp_path) != recipe
+    assert row_key("a", recipe) != row_key("b", recipe)
+
+
+def test_faces_are_not_written_among_the_photos(folder, tmp_path):
+    with pytest.raises(InputError, match="lies in the folder of the photos"):
+        preprocess_folder(folder, folder / "out", CONFIG, landmarker_dir())
+    with pytest.raises(ModelError, match="fetch_landmarker"):
+        preprocess_folder(folder, tmp_path / "out", CONFIG, tmp_path)
+
+
+def stage(script: str, *arguments, cwd) -> subprocess.Popen:
+    command = [sys.executable, ROOT / "stages" / script, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_the_stage_prints_one_line_and_why_photos_were_rejected(folder, tmp_path):
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    run = stage("preprocess.py", folder, landmarker_dir(), "faces", "meta/faces.parquet", cwd=tmp_path)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 0, err
+    assert "rows=41 accepted=40 rejected=1 seconds=" in out
+    assert "rejected 1: not an image that Pillow can read" in out
+    assert "XNNPACK" not in err
+    assert len(tables.read(tmp_path / "meta" / "faces.parquet", tables.FACES)) == 41
+
+    run = stage(
+        "preprocess.py", tmp_path / "none", landmarker_dir(), "faces", "meta/faces.parquet", cwd=tmp_path
+    )
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert err.startswith("error: ")
+    assert "no such folder; expected a folder with photos" in err
+
+
+def children(pid: int) -> list[int]:
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits for its parent to notice its end does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_is_left_when_the_stage_is_stopped(folder, tmp_path, how):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for copy in range(100):
+        for path in folder.glob("1*.jpg"):
+            os.link(path, photos / f"{copy}-{path.name}")
+    script = (
+        "from facestats.faces.preprocess import preprocess_folder\n"
+        "from facestats.faces.crop import PreprocessConfig\n"
+        f"if __name__ == '__main__': preprocess_folder({str(photos)!r}, 'out', PreprocessConfig(), "
+        f"{str(landmarker_dir())!r}, 2)\n"
+    )
+    (tmp_path / "run.py").write_text(script)
+    run = subprocess.Popen([sys.executable, "run.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and len(list((tmp_path).glob("out/*.jpg"))) < 5:
+        time.sleep(0.05)
+    workers = children(run.pid)
+    assert len(workers) >= 2
+    run.send_signal(how)
+    run.wait(timeout=20)
+    while time.monotonic() < deadline and any(map(alive, workers)):
+        time.sleep(0.05)
+    assert not any(map(alive, workers))
+    if how == signal.SIGINT:
+        assert "resource_tracker" not in run.stderr.read()
