@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SERVING = Path("models/serving.json")
 SENSITIVE = "ethnicity"
 MAX_TURN = 30.0  # degrees of yaw or pitch from which on a score is not to be trusted
+MIN_FACE = 64  # px of the photo; a smaller face's crop is mostly interpolation
 _loaded: dict[Path, Models] = {}
 
 
@@ -180,6 +181,6 @@ def _warnings(crop: FaceCrop) -> list[str]:
     if turn > MAX_TURN:
         found.append(f"the head is turned by {turn:.0f}°, more than {MAX_TURN:.0f}°")
     side = float(max(crop.box[2] - crop.box[0], crop.box[3] - crop.box[1]))
-    if side < len(crop.rgb) / 4:
+    if side < MIN_FACE:
         found.append(f"the face is only {side:.0f} px wide in the photo")
     return found

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import CLIPVisionModelWithProjection
+from transformers import CLIPConfig, CLIPVisionModelWithProjection
 from transformers.utils import logging
 
 from facestats.clip.transform import ImageTransform
@@ -55,7 +55,7 @@ class ImageEncoder:
     Raises
     ------
     ModelError
-        The folder does not hold a CLIP model.
+        The folder does not hold a CLIP model, or not all of its weights.
     """
 
     def __init__(self, model_dir: Path, precision: str = "float32", batch_size: int = 32):
@@ -67,9 +67,16 @@ class ImageEncoder:
         logging.disable_progress_bar()
         try:
             self.facts: dict[str, str] = json.loads((model_dir / "facestats.json").read_text(encoding="utf-8"))
-            model = CLIPVisionModelWithProjection.from_pretrained(model_dir, dtype=DTYPES[self.precision])
+            whole = CLIPConfig.from_pretrained(model_dir)
+            config = whole.vision_config
+            config.projection_dim = whole.projection_dim  # CLIPModel goes by the whole model's, the tower's may differ
+            model, found = CLIPVisionModelWithProjection.from_pretrained(
+                model_dir, config=config, dtype=DTYPES[self.precision], output_loading_info=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"{model_dir} does not hold a CLIP model ({error}); `dvc repro fetch_clip` makes it") from None
+        if found["missing_keys"]:  # transformers would go on with random numbers in their place
+            raise ModelError(f"{model_dir}: the weights lack {', '.join(sorted(found['missing_keys'])[:5])}; "
+                             "clip.variant must be a whole CLIPModel")
         self.model = model.eval().to(self.device)
         self.dimension: int = model.config.projection_dim
 

@@ -15,6 +15,17 @@ from PIL import Image
 
 from facestats.errors import ModelError
 
+# The image transform that OpenAI's CLIP was trained with (https://github.com/openai/CLIP, clip.py: `_transform`), and
+# what a variant means by a key that it leaves out.
+CLIP_TRANSFORM = {
+    "do_resize": True, "size": {"shortest_edge": 224}, "resample": int(Image.Resampling.BICUBIC),
+    "do_center_crop": True, "crop_size": {"height": 224, "width": 224},
+    "do_rescale": True, "rescale_factor": 1 / 255,
+    "do_normalize": True, "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "image_std": [0.26862954, 0.26130258, 0.27577711],
+    "do_convert_rgb": True, "image_processor_type": "CLIPImageProcessor",
+}
+
 
 @dataclass(frozen=True)
 class ImageTransform:
@@ -46,16 +57,16 @@ class ImageTransform:
         """
         path = model_dir / "preprocessor_config.json"
         try:
-            config = json.loads(path.read_text(encoding="utf-8"))
+            said = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ModelError(f"{path} can't be read ({error}); `dvc repro fetch_clip` makes it") from None
-        rescale = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
-        normalise = config.get("do_normalize", True)
+        config = CLIP_TRANSFORM | {key: value for key, value in said.items() if value is not None}
+        normalise = config["do_normalize"]
         return cls(
-            resize=_size(config["size"], path) if config.get("do_resize", True) else None,
-            crop=_pair(config["crop_size"], path) if config.get("do_center_crop", True) else None,
-            resample=config.get("resample", Image.Resampling.BICUBIC),
-            scale=rescale,
+            resize=_size(config["size"], path) if config["do_resize"] else None,
+            crop=_pair(config["crop_size"], path) if config["do_center_crop"] else None,
+            resample=config["resample"],
+            scale=config["rescale_factor"] if config["do_rescale"] else 1.0,
             mean=tuple(config["image_mean"]) if normalise else (0.0, 0.0, 0.0),
             std=tuple(config["image_std"]) if normalise else (1.0, 1.0, 1.0),
         )

@@ -12,14 +12,11 @@ import tempfile
 from pathlib import Path
 
 from facestats.clip.tiny import build_tiny
+from facestats.clip.transform import CLIP_TRANSFORM
 from facestats.errors import ModelError
 from facestats.fingerprint import sha256_file
 
 WEIGHTS = "model.safetensors"
-# The image transform that OpenAI's CLIP was trained with (https://github.com/openai/CLIP, clip.py: `_transform`).
-CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
-CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
-BICUBIC = 3
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
 WAYS_OUT = (
     "There are three ways out: run it once where the hub can be reached, so that the model lies in the hub's own "
@@ -99,10 +96,7 @@ def _convert(source: Path, out: Path, variant: str) -> None:
     config_file = source / "config.json"
     if not config_file.is_file():
         raise ModelError(f"clip.variant {variant}: {source} holds no config.json, so it is not in Hugging Face layout")
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"clip.variant {variant}: config.json is not valid JSON ({error})") from None
+    config = _read_json(config_file)
     if config.get("model_type") != "clip":
         raise ModelError(f"clip.variant {variant} is a {config.get('model_type')!r} model; "
                          "only what transformers' CLIPModel loads (model_type 'clip') can be used")
@@ -131,6 +125,8 @@ def _write_weights(source: Path, out: Path, variant: str) -> None:
                 shard, map_location="cpu", weights_only=True)
         except Exception as error:  # unpickling refuses in several ways
             raise ModelError(f"clip.variant {variant}: {shard.name} can't be read safely ({error})") from None
+        if not isinstance(part, dict) or not all(isinstance(v, torch.Tensor) for v in part.values()):
+            raise ModelError(f"clip.variant {variant}: {shard.name} is not a state dict, names of weights with their tensors")
         state.update(part)
     # Safetensors refuses tensors that share memory; position_ids are rebuilt by the model.
     state = {k: v.clone().contiguous() for k, v in state.items() if not k.endswith("position_ids")}
@@ -141,18 +137,22 @@ def _write_weights(source: Path, out: Path, variant: str) -> None:
 
 def _write_image_transform(source: Path, out: Path) -> None:
     """`preprocessor_config.json`, from wherever the variant keeps it; CLIP's own transform where it has none."""
+    transform = None
     if (source / "preprocessor_config.json").is_file():
-        transform = json.loads((source / "preprocessor_config.json").read_text(encoding="utf-8"))
+        transform = _read_json(source / "preprocessor_config.json")
     elif (source / "processor_config.json").is_file():
-        transform = json.loads((source / "processor_config.json").read_text(encoding="utf-8"))["image_processor"]
-    else:
-        config = json.loads((source / "config.json").read_text(encoding="utf-8"))
-        side = config.get("vision_config", {}).get("image_size", 224)
-        transform = {"do_resize": True, "size": {"shortest_edge": side}, "resample": BICUBIC, "do_center_crop": True,
-                     "crop_size": {"height": side, "width": side}, "do_rescale": True, "rescale_factor": 1 / 255,
-                     "do_normalize": True, "image_mean": CLIP_MEAN, "image_std": CLIP_STD, "do_convert_rgb": True,
-                     "image_processor_type": "CLIPImageProcessor"}
+        transform = _read_json(source / "processor_config.json").get("image_processor")
+    if transform is None:
+        side = _read_json(source / "config.json").get("vision_config", {}).get("image_size", 224)
+        transform = CLIP_TRANSFORM | {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
     _write_json(out / "preprocessor_config.json", transform)
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"clip.variant: {path} is not valid JSON ({error})") from None
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -61,7 +61,7 @@ class FaceLandmarks:
 
 
 class Landmarker:
-    """Detector and mesh together. Not safe to share between threads; cheap to make (30 ms).
+    """Detector and mesh together. Not safe to share between threads; made in 12 ms.
 
     Parameters
     ----------

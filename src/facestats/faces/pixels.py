@@ -73,7 +73,7 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            # Most photos are sRGB already; the transform would cost 10 ms a megapixel to change nothing.
+            # Most photos are sRGB already; the transform would cost 20 ms a megapixel to change nothing.
             if image.mode != "RGB" or not ImageCms.getProfileDescription(source).strip().startswith("sRGB"):
                 converted = ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
                 if converted is not None:
