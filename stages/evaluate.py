@@ -31,9 +31,10 @@ def main(params, embeddings: Path, folder: Path, models: Path, attractiveness: P
     write_text(plot, points.to_csv(index=False))
     write_json(attributes, evaluate_attributes(load_models(models), predictions, labels, scores["split"],
                                                options.bootstrap, options.seed))
-    test = rated["test"]
-    return f"test faces={test['n']} " + " ".join(
-        f"{name}: r={test[name]['pearson']['value']:.3f}" for name in ("mlp", "ridge") if test["n"] and name in test)
+    if rated["why"]:
+        return f"attractiveness is not measured: {rated['why']}"
+    shown = {name: rated["test"][name]["pearson"]["value"] for name in ("mlp", "ridge")}
+    return f"test faces={rated['test']['n']} " + " ".join(f"{name}: r={r:.3f}" for name, r in shown.items() if r is not None)
 
 
 if __name__ == "__main__":

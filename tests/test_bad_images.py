@@ -17,7 +17,7 @@ from facestats.faces.decode import MAX_PIXELS, open_photo, read_photo, to_photo,
 from facestats.faces.files import check_names, face_filename, list_images
 from facestats.faces.pixels import scale_grey
 from facestats.faces.preprocess import preprocess_folder
-from test_landmarks import backdrop, landmarker_dir, omi_images
+from resources import backdrop, landmarker_dir, omi_images
 
 SMALL = PreprocessConfig(size=128)
 

@@ -88,6 +88,7 @@ def test_the_same_image_twice_with_equal_values_is_fine(join):
         ({"labels": "image,gender,gender\nb.jpg,a,b\n"}, ["'gender' stands twice"]),
         ({"labels": b"image,gender\nb.jpg,m\xe4nnlich\n"}, ["line 2", "not UTF-8", "0xe4"]),
         ({"labels": ""}, ["labels.csv is empty"]),
+        ({"labels": "image,gender_source\nb.jpg,web\n"}, ["labels.csv", "gender_source", "another name"]),
         ({"ratings": "image,rater\nb.jpg,x\n"}, ["ratings.csv", "no column `rating`"]),
         ({"ratings": "image,rater,rating\nb.jpg,x,1\nb.jpg,x,2\n"}, ["line 3, column rating", "'2'", "x"]),
         ({"ratings": "image,rating\nb.jpg,9\n", "scale": [1, 5]}, ["ratings.csv, line 2", "'9'", "1 to 5"]),

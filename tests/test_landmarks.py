@@ -1,9 +1,6 @@
 """Landmarks agree with MediaPipe's, small faces are found, and the model files are what they should be."""
 
 import sys
-from functools import cache
-from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -15,48 +12,12 @@ from facestats.faces.detector import box_iou, make_anchors, weighted_nms
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.search import find_faces
 from facestats.faces.warp import sample_square
-
-ROOT = Path(__file__).resolve().parents[1]
-OMI = ROOT.parent / "shared" / "omi"
-
-
-@cache
-def landmarker_dir() -> Path:
-    """The models of this checkout, else fetched; skips the test where there is no package index."""
-    built = ROOT / "models" / "landmarker"
-    if all((built / name).is_file() for name in models.SHA256):
-        return built
-    folder = Path(mkdtemp(prefix="facestats-landmarker-"))
-    try:
-        models.fetch_landmarker("wheel", folder)
-    except ModelError as error:
-        if "pip could not download" not in str(error):
-            raise
-        pytest.skip(f"no landmarker models: {error}")
-    return folder
-
-
-def omi_images(count: int | None = None) -> list[Path]:
-    if not (OMI / "images").is_dir():
-        pytest.skip(f"the OMI faces are not at {OMI}")
-    return sorted((OMI / "images").glob("*.jpg"))[:count]
-
-
-@pytest.fixture(scope="module")
-def landmarker() -> Landmarker:
-    return Landmarker(landmarker_dir())
+from resources import OMI, backdrop, landmarker_dir, omi_images
 
 
 def eye_error(found: np.ndarray, truth: np.ndarray) -> float:
     """Mean distance of (468, 2) px points as a share of the distance between the outer eye corners."""
     return np.linalg.norm(found - truth, axis=1).mean() / np.linalg.norm(truth[33] - truth[263])
-
-
-def backdrop(width: int, height: int, seed: int = 0) -> np.ndarray:
-    """A noisy gradient without a face."""
-    rng = np.random.default_rng(seed)
-    ramp = np.linspace(0.5, 1.2, height)[:, None, None] * np.array([90, 120, 150])
-    return np.clip(ramp + rng.normal(0, 10, (height, width, 1)), 0, 255).astype(np.uint8)
 
 
 def test_agrees_with_mediapipe_on_every_omi_face(landmarker):

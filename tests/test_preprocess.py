@@ -17,19 +17,13 @@ from facestats.faces.align import align_face, center_square, crop_transform, eye
 from facestats.faces.crop import NoFaceError, PreprocessConfig, crop_face
 from facestats.faces.dedup import MAX_DISTANCE, find_near_duplicates, first_of_group, perceptual_hash
 from facestats.faces.keys import recipe_hash, row_key
-from facestats.faces.landmarks import Landmarker
 from facestats.faces.preprocess import preprocess_folder, process_photo
 from facestats.faces.quality import brightness, grey_crop, head_pose, sharpness
-from test_landmarks import ROOT, backdrop, landmarker_dir, omi_images
+from resources import ROOT, backdrop, landmarker_dir, omi_images
 
 CONFIG = PreprocessConfig()
 SIDE = 4.0  # eye distances, for a margin of 0.3
 EYES = np.array([[0.5 - 0.5 / SIDE, 0.5 - 0.25 / SIDE], [0.5 + 0.5 / SIDE, 0.5 - 0.25 / SIDE]])
-
-
-@pytest.fixture(scope="module")
-def landmarker() -> Landmarker:
-    return Landmarker(landmarker_dir())
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,6 @@ from facestats.data.sample.raters import appeal, rate_faces
 from facestats.data.sample.traits import PHOTO_TRAITS, TONES, Traits
 from facestats.errors import InputError
 
-MODELS = Path(__file__).parents[1] / "models" / "landmarker"
-
 
 @pytest.fixture(scope="module")
 def people() -> list[Traits]:
@@ -233,12 +231,7 @@ def test_the_declared_size_of_the_huge_png_is_in_a_valid_header(bad):
     assert data[16:24] == (60_000).to_bytes(4, "big") * 2
 
 
-def test_landmarker_finds_the_drawn_faces():
-    if not list(MODELS.glob("*.tflite")):
-        pytest.skip(f"{MODELS} has no models: `dvc repro fetch_landmarker` brings them")
-    from facestats.faces.landmarks import MIN_PRESENCE, Landmarker
-
-    landmarker = Landmarker(MODELS)
+def test_landmarker_finds_the_drawn_faces(landmarker):
     points = {"right_eye": (33, 133), "left_eye": (362, 263), "nose_tip": (4,), "mouth": (61, 291)}
     errors = {name: [] for name in points}
     n = 60

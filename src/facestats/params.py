@@ -109,6 +109,13 @@ class Attributes(Section):
     propose: Annotated[int, Field(ge=0)] = 40
     targets: dict[Name, Target]
 
+    @model_validator(mode="after")
+    def _kinds(self):
+        for name, kind in (("gender", "classification"), ("ethnicity", "classification"), ("age", "regression")):
+            if name in self.targets and self.targets[name].kind != kind:
+                raise ValueError(f"targets.{name}.kind must be {kind}, for that is what its columns in the tables hold")
+        return self
+
 
 class Mlp(Section):
     hidden: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = [256, 64]

@@ -178,6 +178,8 @@ def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, s
     except (pa.ArrowInvalid, OSError) as error:
         raise TableError(f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`") from None
     column = table.column("embedding").combine_chunks()
+    if not pa.types.is_fixed_size_list(column.type):
+        raise TableError(f"{path}: column embedding is {column.type}, expected a fixed-size list of float")
     width = column.type.list_size
     matrix = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width).astype(np.float32, copy=False)
     metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
@@ -229,7 +231,7 @@ def _to_arrow(frame: pd.DataFrame, schema: Schema, where: str) -> pa.Table:
 
 def _column(column: pd.Series, kind: pa.DataType | None) -> pa.Array:
     if kind is not None and pa.types.is_fixed_size_list(kind):
-        values = [None if v is None or np.isscalar(v) else np.asarray(v, dtype=np.float32).ravel() for v in column]
+        values = [None if np.ndim(v) == 0 and pd.isna(v) else np.asarray(v, dtype=np.float32).ravel() for v in column]
         return pa.array(values, type=kind)
     if kind is None:
         kind = _text if not pd.api.types.is_numeric_dtype(column) else None

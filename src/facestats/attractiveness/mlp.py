@@ -122,7 +122,7 @@ def load_pretrained(path: Path, dimension: int, scale: tuple[float, float] | Non
     Parameters
     ----------
     dimension : of the embeddings it will see.
-    scale : ends of the rating scale; needed for a bare state dict, which does not say.
+    scale : ends of the rating scale; needed where the file does not say, as a bare state dict can't.
 
     Raises
     ------
@@ -135,32 +135,35 @@ def load_pretrained(path: Path, dimension: int, scale: tuple[float, float] | Non
         if model is None:
             raise ModelError(f"mlp.pretrained {path} holds no trained model: {content['why']}")
     else:
-        model = _from_state_dict(content, path, scale)
+        model = _from_state_dict(content, path)
+    model.scale = model.scale or scale
+    if model.scale is None:
+        raise ModelError(f"mlp.pretrained {path} does not say which scale its ratings have; "
+                         "set labels.rating_scale to [low, high]")
     if model.dimension != dimension:
         raise ModelError(f"mlp.pretrained {path} takes embeddings of {model.dimension} dimensions, but this CLIP variant "
                          f"gives {dimension}; choose the clip.variant that it was trained on")
     return model
 
 
-def _from_state_dict(content: dict[str, Any], path: Path, scale: tuple[float, float] | None) -> Regressor:
+def _from_state_dict(content: dict[str, Any], path: Path) -> Regressor:
     state = content.get("state_dict", content)
     layers = sorted(int(k.split(".")[1]) for k in state if isinstance(k, str) and k.startswith("net.") and k.endswith("weight"))
     expected = {f"net.{i}.{part}" for i in range(0, 2 * len(layers), 2) for part in ("weight", "bias")}
     if not layers or set(state) != expected:
         raise ModelError(f"mlp.pretrained {path}: unexpected keys {sorted(map(str, state))[:8]}; expected a state dict "
                          "with net.0.weight, net.0.bias, net.2.weight, … or a model file of this project")
-    if scale is None:
-        raise ModelError(f"mlp.pretrained {path} does not say which scale its ratings have; "
-                         "set labels.rating_scale to [low, high]")
     weights = [state[f"net.{i}.weight"] for i in layers]
+    if any(getattr(w, "ndim", 0) != 2 for w in weights):
+        raise ModelError(f"mlp.pretrained {path}: net.0.weight, net.2.weight, … must be matrices")
     hidden = [w.shape[0] for w in weights[:-1]]
     network = build_network(weights[0].shape[1], hidden)
     try:
         network.load_state_dict({k.removeprefix("net."): v.float() for k, v in state.items()})
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError) as error:
         raise ModelError(f"mlp.pretrained {path}: its layers do not fit together ({error})") from None
     d = weights[0].shape[1]
-    return Regressor(network, hidden, 0.0, torch.zeros(d), torch.ones(d), 0.0, 1.0, scale)
+    return Regressor(network, hidden, 0.0, torch.zeros(d), torch.ones(d), 0.0, 1.0)
 
 
 def _save(content: dict, path: Path) -> None:

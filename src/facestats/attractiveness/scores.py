@@ -28,11 +28,12 @@ def to_score(raw: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
 def to_pct(raw: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Share (0–1) of the reference distribution that lies below, linear between its members.
 
-    The i-th of m reference values stands at (i + 0.5) / m, so that a rounding error in `raw` moves the percentile
-    by no more than itself.
+    The i-th of m reference values stands at (i + 0.5) / m, equal ones at the middle of their places, and nothing lies
+    beyond the first and the last: a function without steps, so that a rounding error in `raw` can't throw a face from
+    one percentile to another.
     """
-    places = (np.arange(len(reference)) + 0.5) / len(reference)
-    return np.interp(raw, reference, places, left=0.0, right=1.0)
+    values, first, count = np.unique(reference, return_index=True, return_counts=True)
+    return np.interp(raw, values, (first + count / 2) / len(reference))
 
 
 def to_decile(pct: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -44,9 +45,11 @@ def train_regressor(
     x_val, y_val = _checked(X_val, y_val, "val")
     if x.shape[1] != x_val.shape[1]:
         raise InputError(f"train has {x.shape[1]} features, val {x_val.shape[1]}")
-    if float(y.std()) == 0:
+    if float(y.min()) == float(y.max()):
         raise InputError(f"all {len(y)} train ratings are {float(y[0]):g}; there is nothing to learn from them")
-    x_mean, x_std = x.mean(0), x.std(0).clamp_min(1e-8)
+    x_mean, x_std = x.mean(0), x.std(0)
+    # What never moves in train stays at its scale, or a small move later would drown all else.
+    x_std = torch.where(x_std > 1e-6 * x.abs().amax(0), x_std, 1.0)
     y_mean, y_std = float(y.mean()), float(y.std())
     x, x_val = (x - x_mean) / x_std, (x_val - x_mean) / x_std
     y, y_val = ((y - y_mean) / y_std).float(), ((y_val - y_mean) / y_std).float()
@@ -59,6 +62,8 @@ def train_regressor(
         for epoch in range(1, epochs + 1):
             train_loss = _run_epoch(network, optimiser, x, y, batch_size)
             val_loss = _loss(network, x_val, y_val)
+            if not math.isfinite(val_loss):
+                raise InputError(f"the training diverged in epoch {epoch} (the loss is {val_loss}); lower mlp.lr, now {lr:g}")
             if on_epoch:
                 on_epoch(epoch, train_loss, val_loss)
             if val_loss < best:

@@ -30,7 +30,7 @@ def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFram
     (best probability), `contradicts_<target>` (the model's probability for another class than people said).
     """
     turn = faces[["yaw", "pitch"]].abs().max(axis=1)
-    blurred = faces["sharpness"] <= faces["sharpness"].quantile(BLURRED_SHARE)
+    blurred = faces["sharpness"] < faces["sharpness"].quantile(BLURRED_SHARE)
     found = [
         _rows(faces, "several_faces", faces["face_count"] > 1, faces["face_count"]),
         _rows(faces, "extreme_pose", turn > MAX_TURN, turn),

@@ -51,6 +51,7 @@ def _farthest_first(points: np.ndarray, n: int) -> list[int]:
         return []
     chosen, distance = [0], np.linalg.norm(points - points[0], axis=1)
     while len(chosen) < min(n, len(points)):
+        distance[chosen] = -1  # never twice, even where all that is left lies on a chosen point
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
     return chosen

@@ -130,11 +130,7 @@ def train_regression(target: str, embeddings: np.ndarray, labels: pd.Series, alp
         A label that is no number.
     """
     model = AttributeModel(target, "regression")
-    values = pd.to_numeric(labels, errors="coerce").astype("float64")
-    wrong = labels[labels.notna() & values.isna() & (labels != UNKNOWN)]
-    if len(wrong):
-        raise LabelError(f"attributes.targets.{target} is a regression, but the label of {wrong.index[0]} is "
-                         f"{wrong.iloc[0]!r}; expected a number, or use kind: classification")
+    values = numeric_labels(target, labels)
     known = values.notna().to_numpy()
     model.n_train = int(known.sum())
     if model.n_train < minimum:
@@ -145,6 +141,22 @@ def train_regression(target: str, embeddings: np.ndarray, labels: pd.Series, alp
         pipeline.fit(embeddings[known].astype(np.float64), values[known])
     model.pipeline = pipeline
     return model
+
+
+def numeric_labels(target: str, labels: pd.Series) -> pd.Series:
+    """Labels of a regression as float64, null where unknown.
+
+    Raises
+    ------
+    LabelError
+        A label that is no finite number.
+    """
+    values = pd.to_numeric(labels, errors="coerce").astype("float64")
+    wrong = labels[labels.notna() & ~np.isfinite(values) & (labels != UNKNOWN)]
+    if len(wrong):
+        raise LabelError(f"attributes.targets.{target} is a regression, but the label of {wrong.index[0]} is "
+                         f"{wrong.iloc[0]!r}; expected a number, or use kind: classification")
+    return values
 
 
 def _list_counts(counts: pd.Series) -> str:

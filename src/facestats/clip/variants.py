@@ -17,6 +17,7 @@ from facestats.errors import ModelError
 from facestats.fingerprint import sha256_file
 
 WEIGHTS = "model.safetensors"
+FACTS = "facestats.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
 WAYS_OUT = (
     "There are three ways out: run it once where the hub can be reached, so that the model lies in the hub's own "
@@ -46,6 +47,8 @@ def fetch_clip(variant: str, revision: str | None, out: Path) -> dict[str, str]:
         Unreachable hub, missing folder or file, not a CLIP model, wrong revision.
     """
     out.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "preprocessor_config.json", FACTS, WEIGHTS, *TOKENIZER_FILES):
+        (out / name).unlink(missing_ok=True)  # of another variant, where this runs without DVC
     if variant == "tiny":
         name, resolved = "tiny", None
         build_tiny(out)
@@ -65,7 +68,7 @@ def fetch_clip(variant: str, revision: str | None, out: Path) -> dict[str, str]:
     if resolved is None and revision is not None and not sha256.startswith(revision):
         raise ModelError(f"clip.revision {revision} does not match the weights of {variant}: their sha256 is {sha256}")
     facts = {"variant": name, "revision": resolved or sha256, "sha256": sha256}
-    _write_json(out / "facestats.json", facts)
+    _write_json(out / FACTS, facts)
     return facts
 
 

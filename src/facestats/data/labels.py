@@ -16,6 +16,7 @@ from facestats.data.csv_text import cell_error, numbers, read_csv, refuse_contra
 from facestats.errors import InputError, LabelError
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
+RESERVED = ("rating_n", "rating_sd")
 # Ends of the scales that rating studies use; `auto` takes the narrowest one that holds every rating.
 USUAL_SCALES = ((0.0, 1.0), (1.0, 5.0), (1.0, 7.0), (1.0, 9.0), (1.0, 10.0), (0.0, 10.0), (0.0, 100.0))
 REPEAT = "repeat"
@@ -118,6 +119,9 @@ def _read_labels(path: Path, names: _NameIndex) -> pd.DataFrame:
     if raw is None:
         return pd.DataFrame(index=pd.Index([], name="filename"))
     key = _key_column(raw, path)
+    taken = [c for c in raw.columns if c in RESERVED or c.endswith("_source")]
+    if taken:
+        raise LabelError(f"{path}: the column {taken[0]} is one that the pipeline writes itself; give it another name")
     frame = pd.DataFrame({"filename": names.resolve(raw[key], key, path)})
     for column in raw.columns.drop(["image", "filename"], errors="ignore"):
         text = raw[column]

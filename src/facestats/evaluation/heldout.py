@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.age import BUCKETS, age_bucket
-from facestats.attributes.training import AttributeModel
+from facestats.attributes.training import AttributeModel, numeric_labels
 from facestats.evaluation import classification, regression
 from facestats.tables import UNKNOWN
 
@@ -57,7 +57,7 @@ def _classification(actual: np.ndarray, predicted: np.ndarray) -> tuple[dict, np
 
 def _regression(target: str, labels: pd.Series, predicted: np.ndarray) -> tuple[dict, np.ndarray, np.ndarray]:
     """Errors in the label's unit; the pairs are age groups for `age`, quintiles of the labels for anything else."""
-    actual = pd.to_numeric(labels).to_numpy(dtype=float)
+    actual = numeric_labels(target, labels).to_numpy()
     measured = regression.measure(actual, predicted)
     if target == "age":
         groups, guesses = age_bucket(actual), age_bucket(predicted)

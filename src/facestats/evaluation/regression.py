@@ -21,7 +21,7 @@ def measure(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         "spearman": _pearson(rankdata(actual), rankdata(predicted)),
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
-        "r2": 1 - float(error @ error) / total if total > 0 else float("nan"),
+        "r2": float("nan") if _constant(actual) else 1 - float(error @ error) / total,
     }
 
 
@@ -51,7 +51,12 @@ def _interval(values: list[float]) -> dict[str, float]:
 
 
 def _pearson(a: np.ndarray, b: np.ndarray) -> float:
+    if _constant(a) or _constant(b):
+        return float("nan")
     a, b = a - a.mean(), b - b.mean()
-    norm = np.sqrt(float(a @ a) * float(b @ b))
-    # Rounding leaves a constant with a spread of about 1e-16 of its size.
-    return float(a @ b / norm) if norm > 1e-12 else float("nan")
+    return float(a @ b / (np.sqrt(float(a @ a)) * np.sqrt(float(b @ b))))
+
+
+def _constant(values: np.ndarray) -> bool:
+    """Whether all values are one, but for rounding."""
+    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())

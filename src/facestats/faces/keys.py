@@ -12,14 +12,8 @@ _LIBRARIES = ("pillow", "numpy", "ai-edge-litert", "imagehash", "scipy")
 
 def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
     """sha256 (hex) over the parameters, the weights, this folder's code and the versions of the libraries."""
-    return sha256_json(
-        {
-            "config": asdict(config),
-            "models": model_hashes(model_dir),
-            "code": code_sha256(Path(__file__).parent),
-            "versions": versions(*_LIBRARIES),
-        }
-    )
+    return sha256_json({"config": asdict(config), "models": model_hashes(model_dir),
+                        "code": code_sha256(Path(__file__).parent), "versions": versions(*_LIBRARIES)})
 
 
 def row_key(image_sha256: str, recipe: str) -> str:

@@ -1,0 +1,113 @@
+"""A small copy of this project in a folder of its own, driven by real `dvc`."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from facestats.data.sample import write_sample
+from resources import ROOT, landmarker_dir
+
+COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "stages", "src", "data/manual_labels.csv",
+          ".dvc/config", ".dvc/.gitignore")
+# Small enough for a run in seconds, large enough for every stage to have something to do.
+SMALL = {
+    "sample.n": 3, "sample.size": 64, "preprocess.size": 96, "attributes.min_per_class": 3, "attributes.propose": 5,
+    "mlp.epochs": 5, "clusters.k": 3, "clusters.components": 8, "evaluate.bootstrap": 100, "split.val": 0.2, "split.test": 0.25,
+}
+COMPOSITES = {
+    "women": {"filter": {"gender": "female", "n": 8, "min_results": 4}, "render": {"align": "warp"}},
+    "top_rated": {"filter": {"attractiveness": [8, 10], "min_results": 4}, "render": {"align": "none"}},
+    "impossible": {"filter": {"gender": "nobody", "min_results": 4}, "render": {"align": "eyes"}},
+}
+
+
+FETCHED = {"fetch_clip", "fetch_landmarker", "sample"}
+TRAINED = {"train_attribute@gender", "train_attribute@ethnicity", "train_attribute@age"}
+
+
+class Project:
+    """A git and DVC repository below `folder`, with its own cache."""
+
+    def __init__(self, folder: Path, source: Path = ROOT):
+        self.folder = folder / "repo"
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "true", "DVC_SITE_CACHE_DIR": str(folder / "site"),
+            "DVC_GLOBAL_CONFIG_DIR": str(folder / "global"), "DVC_SYSTEM_CONFIG_DIR": str(folder / "system"),
+            "GIT_CONFIG_GLOBAL": os.devnull, "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
+            "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org",
+        }
+        for name in COPIED:
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if (source / name).is_dir():
+                shutil.copytree(source / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            else:
+                shutil.copyfile(source / name, self.folder / name)
+        for empty in ("data/raw", "data/labels"):
+            (self.folder / empty).mkdir()
+        self.set_params(SMALL | {"landmarker.source": str(landmarker_dir()), "composites": COMPOSITES,
+                                 "data.images": "data/raw", "data.labels": "data/labels"})
+        self.git("init", "-q", "-b", "main")
+
+    def add_drawn_faces(self, n: int, seed: int) -> None:
+        """Put drawn faces and their labels into `data/raw` and `data/labels`, under DVC."""
+        drawn = self.folder.parent / "drawn"
+        write_sample(drawn, n=n, size=96, seed=seed, progress=False)
+        for source, target in (("images", "raw"), ("labels", "labels")):
+            shutil.copytree(drawn / source, self.folder / "data" / target, dirs_exist_ok=True)
+        self.dvc("add", "-q", "data/raw", "data/labels")
+
+    def set_params(self, changes: dict[str, Any]) -> None:
+        """Set parameters by dotted name, as `dvc exp run -S` does."""
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        for name, value in changes.items():
+            section = params
+            *parents, last = name.split(".")
+            for parent in parents:
+                section = section[parent]
+            section[last] = value
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+        """Run a command in the project; `check` fails with its output."""
+        done = subprocess.run(command, cwd=self.folder, env=self.environment | environment, capture_output=True, text=True)
+        assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def dvc(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+        return self.run(sys.executable, "-m", "dvc", *arguments, check=check, **environment)
+
+    def git(self, *arguments: str) -> subprocess.CompletedProcess:
+        return self.run("git", *arguments)
+
+    def facestats(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        return self.run(sys.executable, "-m", "facestats", *arguments, check=check)
+
+    def repro(self, *arguments: str, **environment: str) -> set[str]:
+        """`dvc repro`; returns the stages that were executed (not those skipped or restored from the cache)."""
+        return executed(self.dvc("repro", *arguments, **environment).stdout)
+
+    def commit(self, message: str) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+
+    def restore(self) -> None:
+        """Back to the last commit, files and outs."""
+        self.git("checkout", "-q", "--force", ".")
+        self.git("clean", "-qfd")
+        self.dvc("checkout", "-q", "--force")
+
+    def read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+
+def executed(output: str) -> set[str]:
+    """Names of the stages that DVC says it ran."""
+    return set(re.findall(r"^Running stage '([^']+)':", output, flags=re.MULTILINE))

@@ -1,0 +1,367 @@
+"""Attributes: what a model may say, whose word counts, and which faces are worth a look."""
+
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from facestats.attributes.age import age_bucket
+from facestats.attributes.clusters import cluster_faces
+from facestats.attributes.flags import flag_faces
+from facestats.attributes.proposals import COLUMNS, propose_labels
+from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
+from facestats.attributes.training import AttributeModel, load_models, train_classifier, train_regression
+from facestats.errors import LabelError, ModelError, ParamsError
+from facestats.params import check_params
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+CENTRES = {"cat": (3, 0, 0), "dog": (0, 3, 0), "owl": (0, 0, 3)}
+
+
+def text(values):
+    return pd.Series(values, dtype="str")
+
+
+def blobs(counts, spread=0.5, seed=0):
+    """Embeddings around one centre a class, and their labels."""
+    rng = np.random.default_rng(seed)
+    x = [rng.normal(CENTRES[name], spread, (n, 3)) for name, n in counts.items()]
+    return np.concatenate(x).astype(np.float32), text([name for name, n in counts.items() for _ in range(n)])
+
+
+def classifier(x, labels, target="pet", minimum=5, abstain=0.5, weight=None):
+    return train_classifier(target, x, labels, 1.0, weight, minimum, abstain)
+
+
+def names(n):
+    return pd.Index([f"f{i:03}.jpg" for i in range(n)], name="filename")
+
+
+def labels_table(index, **columns):
+    return pd.DataFrame({k: v if isinstance(v, pd.Series) else text(v) for k, v in columns.items()}).set_index(index)
+
+
+# Training
+
+def test_a_classifier_learns_and_says_its_classes_in_order():
+    x, labels = blobs({"owl": 30, "cat": 30, "dog": 30})
+    model = classifier(x, labels)
+    assert (model.classes, model.n_train, model.why) == (["cat", "dog", "owl"], 90, None)
+    assert list(model.predict(np.array([[3, 0, 0], [0, 3, 0], [0, 0, 3]], np.float32))) == ["cat", "dog", "owl"]
+    share = model.predict_proba(x)
+    assert share.shape == (90, 3)
+    assert np.allclose(share.sum(axis=1), 1)
+
+
+def test_unknown_is_never_a_class():
+    x, labels = blobs({"cat": 20, "dog": 20, "owl": 20})
+    labels[labels == "owl"] = "unknown"
+    labels[:5] = None
+    model = classifier(x, labels)
+    assert (model.classes, model.n_train, model.left_out) == (["cat", "dog"], 35, {})
+
+
+def test_a_rare_class_is_left_out_and_named():
+    x, labels = blobs({"cat": 20, "dog": 20, "owl": 4})
+    model = classifier(x, labels, minimum=5)
+    assert (model.classes, model.left_out, model.n_train) == (["cat", "dog"], {"owl": 4}, 40)
+    assert classifier(x, labels, minimum=4).classes == ["cat", "dog", "owl"]
+    assert classifier(*blobs({"cat": 5, "dog": 5}), minimum=5).trained
+
+
+@pytest.mark.parametrize(("counts", "why"), [
+    ({"cat": 20, "owl": 4}, "1 classes with at least 5 labelled train faces, 2 are needed (found cat: 20, owl: 4)"),
+    ({}, "0 classes with at least 5 labelled train faces, 2 are needed (found no label)"),
+])
+def test_fewer_than_two_classes_train_nothing_and_say_why(counts, why):
+    x, labels = blobs({"cat": 20, "owl": 4})
+    if not counts:
+        labels[:] = None
+    model = classifier(x, labels)
+    assert (model.trained, model.why, model.classes) == (False, why, [])
+
+
+def test_a_balanced_classifier_finds_more_of_the_rare_class():
+    x, labels = blobs({"cat": 300, "dog": 12}, spread=2.0)
+    found = {weight: (classifier(x, labels, weight=weight).predict(x) == "dog").sum() for weight in (None, "balanced")}
+    assert found["balanced"] > 2 * found[None]
+
+
+def test_a_regression_reads_numbers_written_as_text():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3)).astype(np.float32)
+    y = 40 + 10 * x[:, 0]
+    said = text([f"{v:.3f}" for v in y])
+    said[:50] = None
+    said[50:60] = "unknown"
+    model = train_regression("height", x, said, 0.1, 5)
+    assert model.n_train == 140
+    assert np.abs(model.predict(x) - y).max() < 0.2
+
+
+@pytest.mark.parametrize("value", ["tall", "inf", "nan "])
+def test_a_regression_label_that_is_no_number_is_named(value):
+    said = text(["1", "2", value, "4"])
+    said.index = names(4)
+    with pytest.raises(LabelError) as error:
+        train_regression("height", np.zeros((4, 3)), said, 1.0, 2)
+    for part in ("attributes.targets.height", "f002.jpg", repr(value), "a number"):
+        assert part in str(error.value)
+
+
+def test_too_few_numbers_train_nothing_and_say_why():
+    model = train_regression("age", np.zeros((4, 3)), pd.Series([1.0, np.nan, 3.0, np.nan]), 1.0, 3)
+    assert (model.trained, model.why) == (False, "2 labelled train faces, 3 are needed")
+
+
+def test_standard_targets_keep_the_kind_that_their_columns_have():
+    raw = yaml.safe_load(PARAMS.read_text())
+    raw["attributes"]["targets"]["age"] = {"kind": "classification"}
+    with pytest.raises(ParamsError, match=r"targets\.age\.kind must be regression"):
+        check_params(raw)
+
+
+# Files
+
+def test_a_model_file_gives_back_the_same_model(tmp_path):
+    x, labels = blobs({"cat": 20, "dog": 20, "owl": 3})
+    model = classifier(x, labels, abstain=0.7)
+    model.save(tmp_path / "sub" / "pet_clf.joblib")
+    again = AttributeModel.load(tmp_path / "sub" / "pet_clf.joblib")
+    assert again.predict_proba(x).tobytes() == model.predict_proba(x).tobytes()
+    assert {k: v for k, v in vars(again).items() if k != "pipeline"} == {
+        "target": "pet", "kind": "classification", "why": None, "classes": ["cat", "dog"], "left_out": {"owl": 3},
+        "abstain_below": 0.7, "n_train": 40}
+    assert isinstance(joblib.load(tmp_path / "sub" / "pet_clf.joblib"), dict)
+    assert [p.name for p in (tmp_path / "sub").iterdir()] == ["pet_clf.joblib"]
+
+
+def test_training_twice_gives_the_same_bytes(tmp_path):
+    x, labels = blobs({"cat": 20, "dog": 20})
+    for i in range(2):
+        # every string anew, as another process would have it: pickle notes which strings are one object
+        fresh = pd.Series(["".join(list(v)) for v in labels], dtype="object" if i else "str")
+        classifier(x, fresh).save(tmp_path / f"{i}.joblib")
+        train_regression("age", x, pd.Series(np.arange(40.0)), 1.0, 5).save(tmp_path / f"{i}.age")
+    assert (tmp_path / "0.joblib").read_bytes() == (tmp_path / "1.joblib").read_bytes()
+    assert (tmp_path / "0.age").read_bytes() == (tmp_path / "1.age").read_bytes()
+
+
+def test_a_folder_of_models_is_read_by_target(tmp_path):
+    x, labels = blobs({"cat": 20, "dog": 20})
+    for target in ("zebra", "ant"):
+        classifier(x, labels, target).save(tmp_path / f"{target}_clf.joblib")
+    (tmp_path / "notes.txt").write_text("no model")
+    assert list(load_models(tmp_path)) == ["ant", "zebra"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage", "a list", "another dict"])
+def test_a_missing_or_foreign_model_file_is_named(tmp_path, content):
+    path = tmp_path / "pet_clf.joblib"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content:
+        joblib.dump([1, 2] if content == "a list" else {"target": "pet", "colour": 1}, path)
+    with pytest.raises(ModelError, match="pet_clf") as error:
+        AttributeModel.load(path)
+    assert "dvc repro" in str(error.value)
+
+
+# Predictions
+
+def test_a_model_abstains_below_the_threshold_and_only_there():
+    x, labels = blobs({"cat": 40, "dog": 40}, spread=1.5)
+    model = classifier(x, labels, abstain=0.9)
+    attributes, predictions = predict_attributes(names(80), x, {"pet": model})
+    best = model.predict_proba(x).max(axis=1)
+    assert 0 < (best < 0.9).sum() < 80
+    assert ((attributes["pet"] == "unknown") == (best < 0.9)).all()
+    answered = attributes["pet"] != "unknown"
+    assert (attributes["pet"][answered] == model.predict(x)[answered]).all()
+    assert np.allclose(predictions["pet_prob_dog"], model.predict_proba(x)[:, 1])
+
+
+def test_a_probability_at_the_threshold_is_an_answer():
+    class Coin:
+        def predict_proba(self, x):
+            return np.full((len(x), 2), 0.5)
+
+    model = AttributeModel("pet", "classification", Coin(), classes=["cat", "dog"], abstain_below=0.5)
+    assert list(predict_attributes(names(2), np.zeros((2, 3)), {"pet": model})[0]["pet"]) == ["cat", "cat"]
+
+
+def test_with_nothing_trained_everything_is_unknown():
+    untrained = {"pet": AttributeModel("pet", "classification", why="no label"),
+                 "height": AttributeModel("height", "regression", why="no label"),
+                 "age": AttributeModel("age", "regression", why="no label")}
+    attributes, predictions = predict_attributes(names(2), np.zeros((2, 3)), untrained)
+    assert list(attributes.columns) == list(predictions.columns) == [
+        "filename", "gender", "ethnicity", "age", "height", "pet"]
+    assert (attributes[["gender", "ethnicity", "pet"]] == "unknown").all(axis=None)
+    assert attributes[["age", "height"]].isna().all(axis=None)
+    with_manual, clean = resolve(attributes, pd.DataFrame(index=names(2)), target_kinds(untrained))
+    assert (clean.filter(like="_source") == "unknown").all(axis=None)
+    assert with_manual.filter(like="_said").isna().all(axis=None)
+    assert clean["age_final"].isna().all()
+
+
+def test_the_users_own_targets_go_the_same_way():
+    x, labels = blobs({"cat": 20, "dog": 20})
+    models = {"pet": classifier(x, labels), "height": train_regression("height", x, text(["180.5"] * 40), 1.0, 5)}
+    said = labels_table(names(40), pet=["owl"] + [None] * 39, pet_source=["label"] + [None] * 39,
+                        height=[None, "150"] + [None] * 38, height_source=[None, "manual"] + [None] * 38)
+    attributes, _ = predict_attributes(names(40), x, models)
+    assert attributes["height"].to_numpy() == pytest.approx(180.5)
+    with_manual, clean = resolve(attributes, said, target_kinds(models))
+    assert clean.loc[0, ["pet_final", "pet_source"]].tolist() == ["owl", "label"]
+    assert clean.loc[1, ["pet_final", "pet_source"]].tolist() == ["cat", "model"]
+    assert clean.loc[1, ["height_final", "height_source"]].tolist() == [150.0, "manual"]
+    assert clean.loc[2, "height_source"] == "model"
+    assert with_manual.loc[0, "pet_said"] == "owl"
+
+
+def test_people_win_over_the_model_and_the_model_over_nothing():
+    attributes = pd.DataFrame({"filename": names(4), "gender": ["male", "male", "male", "unknown"],
+                               "ethnicity": ["unknown"] * 4, "age": [50.0, 50.0, 50.0, np.nan]})
+    said = labels_table(names(4), gender=["female", "female", None, None],
+                        gender_source=["manual", "label", None, None],
+                        age=pd.Series([np.nan, 0.0, np.nan, np.nan]), age_source=[None, "label", None, None])
+    # rows are found by name, in whatever order the labels come
+    with_manual, clean = resolve(attributes, said.iloc[::-1], {"gender": "classification", "ethnicity": "classification",
+                                                               "age": "regression"})
+    assert clean["gender_final"].tolist() == ["female", "female", "male", "unknown"]
+    assert clean["gender_source"].tolist() == ["manual", "label", "model", "unknown"]
+    assert clean["age_final"].fillna(-1).tolist() == [50, 0, 50, -1]
+    assert clean["age_source"].tolist() == ["model", "label", "model", "unknown"]
+    assert (clean["ethnicity_source"] == "unknown").all()
+    assert with_manual["gender"].tolist() == ["male", "male", "male", "unknown"]
+    assert with_manual["gender_said"].notna().tolist() == [True, True, False, False]
+
+
+def test_the_word_unknown_from_people_says_nothing():
+    attributes = pd.DataFrame({"filename": names(1), "gender": ["male"]})
+    said = labels_table(names(1), gender=["unknown"], gender_source=["label"])
+    with_manual, clean = resolve(attributes, said, {"gender": "classification"})
+    assert clean.loc[0, ["gender_final", "gender_source"]].tolist() == ["male", "model"]
+    assert with_manual["gender_said"].isna().all()
+
+
+@pytest.mark.parametrize(("age", "bucket"), [
+    (0, "0-2"), (2.99, "0-2"), (3, "3-9"), (9.99, "3-9"), (10, "10-19"), (19.5, "10-19"), (20, "20-29"), (59.9, "50-59"),
+    (60, "60-69"), (69.99, "60-69"), (70, "more than 70"), (120, "more than 70"), (-4, "0-2"), (np.nan, "unknown"),
+])
+def test_age_groups_are_fairfaces_at_their_edges(age, bucket):
+    assert age_bucket(np.array([age]))[0] == bucket
+
+
+# Flags
+
+def quality(n, **columns):
+    table = pd.DataFrame({"filename": names(n), "face_count": 1, "yaw": 0.0, "pitch": 0.0,
+                          "sharpness": np.arange(1.0, n + 1), "brightness": 0.5,
+                          "duplicate_of": text([None] * n), "near_duplicate_of": text([None] * n)})
+    return table.assign(**columns)
+
+
+def test_each_doubtful_face_is_flagged_with_its_value():
+    table = quality(100)
+    table.loc[3, "face_count"] = 2
+    table.loc[4, "yaw"], table.loc[5, "pitch"], table.loc[6, "yaw"] = -31.0, 45.0, 30.0
+    table.loc[7, "brightness"], table.loc[8, "brightness"] = 0.1, 0.9
+    table.loc[9, "duplicate_of"], table.loc[10, "near_duplicate_of"] = "f000.jpg", "f001.jpg"
+    flags = flag_faces(table, pd.DataFrame({"filename": names(100)}), pd.DataFrame({"filename": names(100)}), {})
+    found = {(row.filename, row.reason): row.value for row in flags.itertuples()}
+    assert {k: v for k, v in found.items() if "duplicate" not in k[1]} == {
+        ("f003.jpg", "several_faces"): 2, ("f004.jpg", "extreme_pose"): 31, ("f005.jpg", "extreme_pose"): 45,
+        ("f007.jpg", "dark"): 0.1, ("f008.jpg", "bright"): 0.9, ("f000.jpg", "blurred"): 1, ("f001.jpg", "blurred"): 2}
+    assert {k for k in found if "duplicate" in k[1]} == {("f009.jpg", "duplicate"), ("f010.jpg", "near_duplicate")}
+    assert np.isnan(found["f009.jpg", "duplicate"])
+
+
+def test_a_doubtful_or_contradicted_answer_is_flagged():
+    model = AttributeModel("pet", "classification", object(), classes=["cat", "dog"], abstain_below=0.6)
+    predictions = pd.DataFrame({"filename": names(5), "pet_prob_cat": [0.55, 0.95, 0.95, 0.05, 0.8],
+                                "pet_prob_dog": [0.45, 0.05, 0.05, 0.95, 0.2]})
+    said = pd.DataFrame({"filename": names(5), "pet_said": text(["dog", "dog", "cat", None, "dog"])})
+    untrained = AttributeModel("hat", "classification")
+    flags = flag_faces(quality(5, sharpness=[9.0, 9, 9, 9, 1]), predictions, said, {"pet": model, "hat": untrained})
+    assert [tuple(row) for row in flags[flags["reason"] != "blurred"].to_numpy()] == [
+        ("f000.jpg", "low_confidence_pet", 0.55), ("f001.jpg", "contradicts_pet", 0.95)]
+
+
+def test_no_flags_are_a_table_too():
+    empty = quality(0)
+    flags = flag_faces(empty, empty[["filename"]], empty[["filename"]], {})
+    assert (list(flags.columns), len(flags)) == (["filename", "reason", "value"], 0)
+
+
+# Proposals
+
+@pytest.fixture
+def candidates():
+    """60 faces: the first 10 labelled throughout, the next 5 duplicates, some doubtful."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 4)).astype(np.float32)
+    best = np.linspace(0.99, 0.51, 60)
+    predictions = pd.DataFrame({"filename": names(60), "gender_prob_a": best, "gender_prob_b": 1 - best})
+    model = AttributeModel("gender", "classification", object(), classes=["a", "b"])
+    source = np.where(np.arange(60) < 10, "label", "model")
+    clean = pd.DataFrame({"filename": names(60), "gender_final": "a", "gender_source": source,
+                          "ethnicity_final": "unknown", "ethnicity_source": source, "age_final": 33.333,
+                          "age_source": np.where(np.arange(60) < 10, "manual", "unknown")})
+    return {"embeddings": x, "predictions": predictions, "clean": clean,
+            "duplicates": pd.Series((np.arange(60) >= 10) & (np.arange(60) < 15)), "models": {"gender": model}}
+
+
+def test_proposals_are_new_faces_none_twice(candidates):
+    template = propose_labels(**candidates, n=1000)
+    assert list(template.columns) == COLUMNS
+    assert sorted(template["filename"]) == list(names(60)[15:])
+    assert template["id"].tolist() == list(range(1, 46))
+    assert template.loc[0, ["current_gender", "current_age"]].tolist() == ["a", 33.3]
+    assert template.filter(like="proposed_").isna().all(axis=None)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_at_most_n_are_proposed_the_most_doubtful_first(candidates, n):
+    template = propose_labels(**candidates, n=n)
+    assert len(template) == n
+    assert template["filename"].is_unique
+    assert set(template["filename"]) <= set(names(60)[-5 * n:] if n else [])
+    if n:
+        assert template.loc[0, "filename"] == "f059.jpg"
+
+
+def test_faces_that_look_alike_to_the_model_are_not_proposed_twice(candidates):
+    candidates["embeddings"] = np.zeros((60, 4), np.float32)
+    assert propose_labels(**candidates, n=8)["filename"].nunique() == 8
+
+
+def test_proposals_spread_over_the_embeddings(candidates):
+    x = np.zeros((60, 4), np.float32)
+    x[45:50] = np.eye(5, 4) * 10 - 5  # five places far apart, and one crowd
+    template = propose_labels(**(candidates | {"embeddings": x}), n=6)
+    assert set(names(60)[45:50]) <= set(template["filename"])
+
+
+def test_one_missing_attribute_makes_a_face_a_candidate(candidates):
+    candidates["clean"].loc[4, "age_source"] = "model"
+    assert "f004.jpg" in set(propose_labels(**candidates, n=1000)["filename"])
+
+
+# Clusters
+
+def test_clusters_are_found_and_numbered_by_size():
+    x, labels = blobs({"cat": 10, "dog": 40, "owl": 25}, spread=0.1)
+    table = cluster_faces(names(75), x, k=3, components=2, seed=0)
+    assert [labels[table["cluster"] == i].unique().tolist() for i in range(3)] == [["dog"], ["owl"], ["cat"]]
+    assert cluster_faces(names(75), x, k=3, components=2, seed=0).equals(table)
+
+
+def test_fewer_faces_than_clusters_are_fine():
+    table = cluster_faces(names(2), np.eye(2, 5, dtype=np.float32), k=6, components=32, seed=0)
+    assert sorted(table["cluster"]) == [0, 1]
+    assert table[["pc1", "pc2"]].notna().all(axis=None)

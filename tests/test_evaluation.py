@@ -1,0 +1,287 @@
+"""Metrics equal those of scipy and scikit-learn, their intervals are honest, and what can't be measured is null."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+import sklearn.metrics
+
+from facestats.attributes.training import AttributeModel, train_classifier, train_regression
+from facestats.errors import LabelError
+from facestats.evaluation import classification, regression
+from facestats.evaluation.attractiveness import evaluate_attractiveness
+from facestats.evaluation.attributes import evaluate_attributes
+from facestats.evaluation.baselines import baseline_predictions
+from facestats.evaluation.heldout import measure_held_out
+from facestats.files import write_json
+
+RESAMPLES = 200
+NOTHING = {"value": None, "low": None, "high": None}
+
+
+def text(values):
+    return pd.Series(values, dtype="str")
+
+
+def pairs(n, seed=0, noise=1.0):
+    rng = np.random.default_rng(seed)
+    actual = rng.normal(4, 1, n)
+    return actual, actual + noise * rng.normal(size=n)
+
+
+def splits(n):
+    """Every third face is a test face, every sixth one of val."""
+    return text(["test" if i % 3 == 0 else "val" if i % 6 == 1 else "train" for i in range(n)])
+
+
+# Regression
+
+@pytest.mark.parametrize("decimals", [8, 0])  # rounded: with ties
+def test_regression_metrics_are_scipys_and_scikit_learns(decimals):
+    actual, predicted = (np.round(v, decimals) for v in pairs(80))
+    assert regression.measure(actual, predicted) == pytest.approx({
+        "pearson": scipy.stats.pearsonr(actual, predicted)[0],
+        "spearman": scipy.stats.spearmanr(actual, predicted)[0],
+        "mae": sklearn.metrics.mean_absolute_error(actual, predicted),
+        "rmse": sklearn.metrics.root_mean_squared_error(actual, predicted),
+        "r2": sklearn.metrics.r2_score(actual, predicted),
+    })
+
+
+@pytest.mark.parametrize(("n", "constant", "unit"), [(5, 0.1, 1.0), (2000, 56.3333333, 15.0), (3001, 1e6 / 3, 1e4)])
+def test_constant_predictions_have_no_correlation(tmp_path, n, constant, unit):
+    actual = unit * pairs(n)[0]
+    report = regression.with_intervals(actual, np.full(n, constant), 20, 0)
+    write_json(tmp_path / "m.json", report)
+    written = json.loads((tmp_path / "m.json").read_text())
+    assert written["pearson"] == written["spearman"] == NOTHING
+    assert written["mae"]["value"] == pytest.approx(np.abs(actual - constant).mean())
+    assert written["r2"]["value"] <= 0
+
+
+def test_constant_ratings_have_no_r2():
+    measured = regression.measure(np.full(2000, 56.3333333), pairs(2000)[0])
+    assert [np.isnan(measured[name]) for name in ("pearson", "spearman", "r2", "mae")] == [True, True, True, False]
+
+
+def test_small_numbers_correlate_too():
+    actual, predicted = pairs(50)
+    assert regression.measure(1e-9 * actual, 1e-9 * predicted)["pearson"] == pytest.approx(
+        regression.measure(actual, predicted)["pearson"])
+
+
+def test_intervals_hold_the_value_and_shrink_with_n():
+    width = {}
+    for n in (40, 1000):
+        for name, metric in regression.with_intervals(*pairs(n), RESAMPLES, 0).items():
+            assert metric["low"] < metric["value"] < metric["high"]
+            width[name, n] = metric["high"] - metric["low"]
+    for name in regression.METRICS:
+        assert width[name, 1000] < 0.5 * width[name, 40]  # 0.2 by the square root
+
+
+def test_intervals_of_a_mean_are_those_of_theory():
+    actual = np.zeros(400)
+    predicted = np.abs(pairs(400)[0])
+    found = regression.with_intervals(actual, predicted, 2000, 0)["mae"]
+    expected = 1.96 * predicted.std() / 20
+    assert [found["value"] - found["low"], found["high"] - found["value"]] == pytest.approx([expected] * 2, rel=0.1)
+
+
+def test_the_seed_decides_the_interval():
+    assert regression.with_intervals(*pairs(30), 50, 1) == regression.with_intervals(*pairs(30), 50, 1)
+    assert regression.with_intervals(*pairs(30), 50, 1) != regression.with_intervals(*pairs(30), 50, 2)
+
+
+# Classification
+
+def answers(n, seed=0):
+    rng = np.random.default_rng(seed)
+    actual = rng.choice(["a", "b", "c", "d"], n, p=[0.5, 0.3, 0.15, 0.05]).astype(object)
+    predicted = np.where(rng.random(n) < 0.6, actual, rng.choice(["a", "b", "e"], n)).astype(object)
+    return actual, predicted  # d is rare, e is never right
+
+
+def test_classification_metrics_are_scikit_learns():
+    actual, predicted = answers(150)
+    matrix, classes = classification.confusion(actual, predicted)
+    assert classes == ["a", "b", "c", "d", "e"]
+    assert (matrix == sklearn.metrics.confusion_matrix(actual, predicted, labels=classes)).all()
+    occurring = sorted(set(actual))
+    assert classification.from_confusion(matrix) == pytest.approx({
+        "accuracy": sklearn.metrics.accuracy_score(actual, predicted),
+        "balanced_accuracy": sklearn.metrics.recall_score(actual, predicted, labels=occurring, average="macro",
+                                                          zero_division=0),
+        "macro_f1": sklearn.metrics.f1_score(actual, predicted, average="macro", zero_division=0),
+    })
+
+
+def test_a_class_that_the_model_cannot_say_counts_as_wrong():
+    actual, predicted = np.array(["a"] * 8 + ["rare"] * 2, object), np.array(["a"] * 10, object)
+    measured = classification.from_confusion(classification.confusion(actual, predicted)[0])
+    assert measured == pytest.approx({"accuracy": 0.8, "balanced_accuracy": 0.5, "macro_f1": (16 / 18) / 2})
+
+
+def test_intervals_of_a_share_are_those_of_theory_and_shrink():
+    width = {}
+    for n in (60, 2000):
+        report = classification.with_intervals(*answers(n), 500, 0)
+        for name, metric in report.items():
+            assert metric["low"] < metric["value"] < metric["high"]
+            width[name, n] = metric["high"] - metric["low"]
+    p = report["accuracy"]["value"]
+    assert width["accuracy", 2000] == pytest.approx(2 * 1.96 * np.sqrt(p * (1 - p) / 2000), rel=0.1)
+    assert all(width[name, 2000] < 0.5 * width[name, 60] for name in classification.METRICS)
+
+
+# Attractiveness
+
+@pytest.fixture
+def rated():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(180, 6)).astype(np.float32)
+    ratings = pd.Series(4 + x[:, 0] + 0.5 * rng.normal(size=180))
+    return {"embeddings": x, "ratings": ratings, "predicted": pd.Series(4 + 0.9 * x[:, 0]).astype(float),
+            "split": splits(180), "resamples": 30, "seed": 0}
+
+
+def test_models_are_measured_on_rated_test_faces_only(rated):
+    rated["ratings"][[0, 3, 5]] = np.nan  # two of test
+    metrics, points = evaluate_attractiveness(**rated)
+    test = (rated["split"] == "test") & rated["ratings"].notna()
+    assert metrics["test"]["n"] == test.sum() == 58
+    assert metrics["test"]["mlp"]["mae"]["value"] == pytest.approx(
+        (rated["ratings"] - rated["predicted"])[test].abs().mean())
+    assert points["model"].value_counts().to_dict() == {"mlp": 58, "ridge": 58}
+    changed = rated | {"ratings": rated["ratings"].where(rated["split"] != "val", 1e6)}
+    assert repr(evaluate_attractiveness(**changed)[0]) == repr(metrics)  # as text, where null equals null
+
+
+def test_baselines_are_fitted_on_train_faces(rated):
+    metrics, _ = evaluate_attractiveness(**rated)
+    train, test = (rated["ratings"][rated["split"] == name] for name in ("train", "test"))
+    assert metrics["test"]["mean"]["rmse"]["value"] == pytest.approx(np.sqrt(((test - train.mean()) ** 2).mean()))
+    assert np.isnan(metrics["test"]["mean"]["pearson"]["value"])
+    assert 0.8 < metrics["test"]["ridge"]["pearson"]["value"] < 1
+    ridge = baseline_predictions(np.eye(4), np.array([1.0, 2, 3, 4]), np.eye(4))["ridge"]
+    assert np.isfinite(ridge).all()
+
+
+@pytest.mark.parametrize(("change", "trained", "why"), [
+    ({"predicted": pd.Series([np.nan] * 180)}, False, "no regressor was trained"),
+    ({"ratings": pd.Series([np.nan] * 180)}, True, "0 rated test faces, 2 are needed"),
+    ({"split": text(["train"] * 180)}, True, "0 rated test faces, 2 are needed"),
+])
+def test_what_cannot_be_measured_is_null_and_says_why(rated, change, trained, why):
+    metrics, points = evaluate_attractiveness(**rated | change)
+    assert metrics["trained"] is trained
+    assert why in metrics["why"]
+    for name in ("mlp", "ridge", "mean"):
+        assert metrics["test"][name] == dict.fromkeys(regression.METRICS, NOTHING)
+    assert list(points.columns) == ["actual", "predicted", "model"]
+    assert points.empty
+
+
+# Attributes
+
+@pytest.fixture
+def pets():
+    """A model of two classes, 90 faces, a third of test; a third class that the model can't say."""
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["cat", "dog"], 90)
+    x = np.column_stack([(kind == "cat") * 2.0, rng.normal(size=90)]) + 0.8 * rng.normal(size=(90, 2))
+    labels = text(list(kind))
+    split = splits(90)
+    train = (split == "train").to_numpy()
+    model = train_classifier("pet", x[train], labels[train], 1.0, None, 5, 0.8)
+    labels[[0, 3]] = "owl"
+    labels[[6, 9]] = "unknown"
+    labels[12] = None
+    share = model.predict_proba(x)
+    guess = np.asarray(model.classes, dtype=object)[share.argmax(axis=1)]
+    predictions = pd.DataFrame({"pet": np.where(share.max(axis=1) >= 0.8, guess, "unknown"),
+                                "pet_prob_cat": share[:, 0], "pet_prob_dog": share[:, 1]})
+    return model, x, labels, split, predictions, guess
+
+
+def test_a_classifier_is_measured_without_abstaining_and_its_answers_apart(pets):
+    model, _, labels, split, predictions, guess = pets
+    report = evaluate_attributes({"pet": model}, predictions, pd.DataFrame({"pet": labels}), split, RESAMPLES, 0)["pet"]
+    test = ((split == "test") & labels.isin(["cat", "dog", "owl"])).to_numpy()
+    assert report["n"] == test.sum() == 27
+    assert report["n_per_class"]["owl"] == 2
+    right, answered = (guess == labels)[test], (predictions["pet"] != "unknown")[test]
+    assert report["accuracy"]["value"] == pytest.approx(right.mean())
+    assert report["coverage"]["value"] == pytest.approx(answered.mean())
+    assert 0 < answered.mean() < 1
+    assert report["accuracy_answered"]["value"] == pytest.approx(right[answered].mean())
+    recalls = [right[(labels == name).to_numpy()[test]].mean() for name in ("cat", "dog", "owl")]
+    assert recalls[2] == 0
+    assert report["balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
+
+
+def test_the_training_stage_and_evaluate_measure_the_same(pets):
+    model, x, labels, split, predictions, guess = pets
+    report = evaluate_attributes({"pet": model}, predictions, pd.DataFrame({"pet": labels}), split, RESAMPLES, 0)["pet"]
+    held_out = measure_held_out(model, x, labels, split)
+    for name in classification.METRICS:
+        assert held_out.metrics["test"][name] == pytest.approx(report[name]["value"])
+    assert held_out.metrics["val"]["n"] == 15
+    assert len(held_out.pairs) == 27
+    test = ((split == "test") & labels.isin(["cat", "dog", "owl"])).to_numpy()
+    assert sorted(held_out.pairs["predicted"]) == sorted(guess[test])
+
+
+def test_ages_are_measured_in_years_and_in_groups():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 2))
+    age = pd.Series(np.round(35 + 12 * x[:, 0]).clip(1, 90))
+    split = splits(90)
+    train, test = (split == "train").to_numpy(), (split == "test").to_numpy()
+    model = train_regression("age", x[train], age[train], 1.0, 5)
+    predicted = model.predict(x)
+    report = evaluate_attributes({"age": model}, pd.DataFrame({"age": predicted}), pd.DataFrame({"age": age}), split,
+                                 RESAMPLES, 0)["age"]
+    edges = [3, 10, 20, 30, 40, 50, 60, 70]
+    same = np.digitize(np.floor(age), edges) == np.digitize(np.floor(predicted), edges)
+    assert report["bucket_accuracy"]["value"] == pytest.approx(same[test].mean())
+    assert report["bucket_accuracy"]["low"] <= same[test].mean() <= report["bucket_accuracy"]["high"]
+    assert 0 < same[test].mean() < 1
+    assert report["mae"]["value"] == pytest.approx(np.abs(age - predicted)[test].mean())
+    held_out = measure_held_out(model, x, age, split).metrics["test"]
+    assert (held_out["bucket_accuracy"], held_out["n"]) == (report["bucket_accuracy"]["value"], 30)
+    assert sum(held_out["n_per_bucket"].values()) == 30
+
+
+@pytest.mark.parametrize("target", ["pet", "age"])
+@pytest.mark.parametrize("lack", ["untrained", "no column", "no test faces"])
+def test_a_target_that_cannot_be_measured_is_null_and_says_why(pets, target, lack):
+    model, _, labels, split, predictions, _ = pets
+    if target == "age":
+        model = train_regression("age", np.random.default_rng(0).normal(size=(20, 2)), pd.Series(np.arange(20.0)), 1.0, 5)
+        labels, predictions = pd.Series(np.full(90, 30.0)), pd.DataFrame({"age": np.full(90, 31.0)})
+    table = pd.DataFrame({target: labels})
+    if lack == "untrained":
+        model = AttributeModel(target, model.kind, why="2 labelled train faces")
+    elif lack == "no column":
+        table = table[[]]
+    else:
+        split = split.mask(split == "test", "train")
+    report = evaluate_attributes({target: model}, predictions, table, split, RESAMPLES, 0)[target]
+    assert report["trained"] is (lack != "untrained")
+    assert report["why"] == ("2 labelled train faces" if lack == "untrained" else "0 labelled test faces, 2 are needed")
+    names = {"pet": ["accuracy", "balanced_accuracy", "macro_f1", "coverage", "accuracy_answered"],
+             "age": [*regression.METRICS, "bucket_accuracy"]}[target]
+    assert {name: report[name] for name in names} == dict.fromkeys(names, NOTHING)
+
+
+def test_a_test_label_that_is_no_number_is_named():
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    said, split = text([str(i) for i in range(30)]), splits(30)
+    said.index = split.index = [f"{i}.jpg" for i in range(30)]
+    model = train_regression("height", x, said, 1.0, 5)
+    said["6.jpg"] = "tall"
+    with pytest.raises(LabelError, match=r"height.*6\.jpg.*'tall'"):
+        measure_held_out(model, x, said, split)

@@ -1,0 +1,87 @@
+"""The pipeline as its users run it: from nothing, as an experiment, without labels, with mistakes in it."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from project import FETCHED, TRAINED, Project, executed
+
+pytestmark = pytest.mark.slow
+
+
+def test_another_run_from_nothing_gives_the_same_lock(built, tmp_path):
+    """From an empty cache, with one thread instead of all of them."""
+    other = Project(tmp_path)
+    other.add_drawn_faces(n=100, seed=7)
+    other.commit("the same small project")
+    assert {"preprocess", "embed", "evaluate"} <= other.repro(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    assert other.read("dvc.lock") == built.read("dvc.lock")
+
+
+def test_an_experiment_from_the_command_line(project):
+    ran = executed(project.dvc("exp", "run", "-S", "mlp.hidden=8", "-n", "narrow").stdout)
+    assert "train_attractiveness" in ran
+    assert not ran & (FETCHED | {"preprocess", "embed"} | TRAINED)
+    shown = pd.read_csv(io.StringIO(project.dvc("exp", "show", "--csv").stdout))
+    narrow = shown[shown["Experiment"] == "narrow"].iloc[0]
+    assert narrow["mlp.hidden"] == "8"
+    assert "test.mlp.pearson.value" in shown.columns
+    changes = project.dvc("metrics", "diff", "--json").stdout
+    assert "pearson" in changes
+    page = project.dvc("plots", "diff", "HEAD", "-o", "plots").stdout
+    assert "index.html" in page
+    project.dvc("exp", "remove", "narrow")
+
+
+def test_a_temporary_run_finds_data_and_models(project):
+    done = project.dvc("exp", "run", "--temp", "-S", "mlp.hidden=4", "-n", "aside")
+    ran = executed(done.stdout)
+    assert "train_attractiveness" in ran
+    assert not ran & (FETCHED | {"preprocess", "embed"})
+    project.dvc("exp", "remove", "aside")
+
+
+def test_too_few_faces_leave_the_composite_unbuilt_and_say_so(project):
+    facts = json.loads(project.read("data/processed/composites/impossible/composite.json"))
+    assert (facts["built"], facts["n"]) == (False, 0)
+    selection = json.loads(project.read("data/interim/members/impossible/selection.json"))
+    assert selection["matched"] == {"all": 110, "gender": 0}
+    assert not (project.folder / "data/processed/composites/impossible/composite.jpg").exists()
+
+
+def test_too_few_faces_can_be_an_error(project):
+    project.set_params({"composites.impossible.filter.on_few": "error"})
+    done = project.dvc("repro", check=False)
+    assert done.returncode != 0
+    assert "composites.impossible finds too few: 0 faces of at least 4" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_any_label_the_pipeline_runs_through(project):
+    for path in (project.folder / "data/labels").glob("*.csv"):
+        path.unlink()
+    (project.folder / "data/labels/.gitkeep").touch()
+    ran = project.repro()
+    assert {"labels", "train_attractiveness", "evaluate"} <= ran
+    rated = json.loads(project.read("metrics/attractiveness.json"))
+    assert rated["trained"] is False
+    assert rated["test"]["mlp"]["pearson"]["value"] is None
+    attributes = json.loads(project.read("metrics/attributes.json"))
+    assert {name: facts["trained"] for name, facts in attributes.items()} == dict.fromkeys(attributes, False)
+    table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
+    assert set(table["gender_source"]) == {"unknown"}
+    assert table["attractiveness"].isna().all()
+    failed = project.facestats("score", "data/raw/face_001.jpg", check=False)
+    assert failed.returncode == 2
+    assert "no attractiveness model was trained: 0 rated faces in train" in failed.stderr
+
+
+def test_a_wrong_parameter_stops_the_stage_with_its_name(project):
+    text = (project.folder / "params.yaml").read_text()
+    (project.folder / "params.yaml").write_text(text.replace("  epochs: 5", "  epochs: five"))
+    done = project.dvc("repro", check=False)
+    assert done.returncode != 0
+    assert "mlp.epochs = 'five' is not possible" in done.stderr
+    assert "Traceback" not in done.stderr
