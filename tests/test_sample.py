@@ -16,6 +16,7 @@ from facestats.data.sample.build import cast
 from facestats.data.sample.raters import appeal, rate_faces
 from facestats.data.sample.traits import PHOTO_TRAITS, TONES, Traits
 from facestats.errors import InputError
+from facestats.faces.landmarks import MIN_PRESENCE
 
 
 @pytest.fixture(scope="module")

@@ -119,9 +119,9 @@ class Attributes(Section):
 
 class Mlp(Section):
     hidden: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = [256, 64]
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     lr: Annotated[float, Field(gt=0)] = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    weight_decay: Annotated[float, Field(ge=0)] = 1.0
     batch_size: Annotated[int, Field(ge=1)] = 64
     epochs: Annotated[int, Field(ge=1)] = 200
     patience: Annotated[int, Field(ge=1)] = 20

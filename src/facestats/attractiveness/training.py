@@ -18,7 +18,7 @@ MIN_TRAIN, MIN_VAL = 20, 5
 
 def train_regressor(
     X_train: np.ndarray, y_train: np.ndarray, X_val: np.ndarray, y_val: np.ndarray, *,
-    hidden: int | list[int] = (256, 64), dropout: float = 0.2, lr: float = 1e-3, weight_decay: float = 1e-2,
+    hidden: int | list[int] = (256, 64), dropout: float = 0.5, lr: float = 1e-3, weight_decay: float = 1.0,
     batch_size: int = 64, epochs: int = 200, patience: int = 20, seed: int = 0,
     on_epoch: Callable[[int, float, float], None] | None = None,
 ) -> Regressor:
