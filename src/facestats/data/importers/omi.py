@@ -49,8 +49,8 @@ def import_omi(source: Path, into: Path) -> dict[str, int]:
         "image": means["stimulus"] + ".jpg",
         "gender": (means["gender"] > MIDDLE).map({True: "male", False: "female"}),
         "ethnicity": means[list(GROUPS)].idxmax(axis=1),
-        "age": means["age"].round(2),
-        "rating": means["attractive"].round(4),
+        "age": means["age"],
+        "rating": means["attractive"],
     }).sort_values("image")
     judgements = _judgements(source / JUDGEMENTS, set(labels["image"]))
     (into / "raw").mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,207 @@
+"""What people import and type: one photo gets what the table gives it, and mistakes get a message."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import facestats
+from facestats.data.importers.omi import import_omi
+from facestats.errors import ImageError, InputError, ModelError
+from project import Project
+from resources import OMI
+
+pytestmark = pytest.mark.slow
+PHOTO = "data/raw/face_0001.jpg"
+META = "data/processed/metadata"
+
+
+@pytest.fixture
+def here(built, monkeypatch):
+    """The built project as the working directory, in a folder further down."""
+    monkeypatch.chdir(built.folder / "data/raw")
+    return built.folder
+
+
+@pytest.fixture(scope="module")
+def table(built):
+    return pd.read_parquet(built.folder / META / "attributes_final.parquet").set_index("filename")
+
+
+def test_a_photo_scored_alone_gets_what_the_table_gives_it(here, table):
+    for name in ("face_0001.jpg", "face_0050.jpg", "bad/a.png", "bad/animated.gif"):
+        row = table.loc[name if name.endswith(".jpg") else f"{name}.jpg"]
+        alone = facestats.score_image(here / "data/raw" / name)
+        assert alone["score"] == pytest.approx(row["attractiveness_score"], abs=0.01)
+        assert alone["raw"] == pytest.approx(row["attractiveness_raw"], abs=0.01)
+        assert 100 * alone["pct"] == pytest.approx(100 * row["attractiveness_pct"], abs=0.01)
+        assert alone["decile"] == row["attractiveness"]
+
+
+def test_path_bytes_picture_and_array_score_alike(here):
+    path = here / PHOTO
+    picture = Image.open(path)
+    scores = [facestats.calculate_attractiveness_score(image)
+              for image in (path, str(path), path.read_bytes(), picture, np.asarray(picture))]
+    assert scores == pytest.approx([scores[0]] * 5, abs=1e-6)
+    assert 0 <= scores[0] <= 100
+
+
+def test_what_does_not_exist_yet_is_none(here):
+    found = facestats.score_image(here / PHOTO)
+    assert list(found) == ["raw", "score", "pct", "decile", "geometric", "combined", "warnings"]
+    assert (found["geometric"], found["combined"]) == (None, None)
+
+
+def test_an_embedding_is_the_one_of_the_table(here):
+    rows = pd.read_parquet(here / "data/processed/embeddings/embeddings_clip.parquet").set_index("filename")
+    embedding = facestats.get_clip_embedding(here / PHOTO)
+    assert embedding.dtype == np.float32
+    assert embedding @ rows.loc["face_0001.jpg", "embedding"] > 0.999999
+
+
+def test_the_most_similar_face_is_the_face_itself(here):
+    found = facestats.find_similar(here / PHOTO, k=3)
+    assert len(found) == 3
+    assert found["filename"].iloc[0] == "face_0001.jpg"
+    assert found["similarity"].is_monotonic_decreasing
+    with pytest.raises(InputError, match="k = 0"):
+        facestats.find_similar(here / PHOTO, k=0)
+
+
+def test_ethnicity_is_left_out_unless_asked(here):
+    said = facestats.infer_attributes(here / PHOTO)
+    assert {"gender", "gender_probabilities", "age", "age_bucket"} == set(said)
+    assert sum(said["gender_probabilities"].values()) == pytest.approx(1)
+    assert "ethnicity" in facestats.infer_attributes(here / PHOTO, ethnicity=True)
+
+
+def test_landmarks_of_a_face_and_of_none(here):
+    landmarks = facestats.detect_landmarks(here / PHOTO)
+    assert landmarks.shape == (468, 3)
+    assert ((landmarks[:, :2] > 0) & (landmarks[:, :2] < 1)).all()
+    assert facestats.detect_landmarks(here / "data/raw/bad/no_face.jpg") is None
+
+
+def test_an_image_without_a_face_cannot_be_scored(here):
+    with pytest.raises(ImageError, match="no face found"):
+        facestats.score_image(here / "data/raw/bad/no_face.jpg")
+    with pytest.raises(InputError, match="no such file"):
+        facestats.score_image("nowhere.jpg")
+
+
+def test_filters_count_and_never_widen(here, table):
+    women = facestats.filter_images(table.reset_index(), gender="female", age_range=(20, 60))
+    expected = table[(table["gender_final"] == "female") & table["age_final"].between(20, 60)]
+    assert sorted(women["filename"]) == sorted(expected.index)
+    with pytest.raises(InputError, match=r"too few: \d+ faces of at least 500 \(left after each condition: all: 110, gender"):
+        facestats.filter_images(table.reset_index(), gender="female", min_results=500)
+
+
+def test_composites_of_table_rows_and_of_photos(here, table):
+    women = table.reset_index().query("gender_final == 'female'")
+    first = facestats.make_composite(women, n=5, seed=1)
+    assert first.size == (96, 96)
+    assert np.array_equal(first, facestats.make_composite(women, n=5, seed=1))
+    assert not np.array_equal(first, facestats.make_composite(women, n=5, seed=2))
+    photos = [here / f"data/raw/face_{i:04}.jpg" for i in (1, 2, 3)]
+    named = pd.DataFrame({"filename": [p.name for p in photos]})
+    difference = np.asarray(facestats.make_composite(photos), int) - np.asarray(facestats.make_composite(named), int)
+    assert abs(difference).max() <= 1
+    with pytest.raises(InputError, match="no face to average"):
+        facestats.make_composite([])
+
+
+def test_without_models_the_way_out_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="dvc repro"):
+        facestats.score_image("photo.jpg")
+    with pytest.raises(ModelError, match=r"no models/serving\.json in"):
+        facestats.load(tmp_path)
+
+
+def test_score_prints_one_json_line_an_image(built):
+    done = built.facestats("score", PHOTO, "data/raw/bad/empty.jpg", "nowhere.jpg", check=False)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert [line["image"] for line in lines] == [PHOTO, "data/raw/bad/empty.jpg", "nowhere.jpg"]
+    assert set(lines[0]) == {"image", "raw", "score", "pct", "decile", "geometric", "combined", "warnings"}
+    assert "empty file" in lines[1]["error"]
+    assert "no such file" in lines[2]["error"]
+    assert built.facestats("score", PHOTO).returncode == 0
+    assert built.facestats("score", check=False).returncode == 2
+
+
+def test_similar_and_results_say_what_they_found(built):
+    assert built.facestats("similar", PHOTO, "-k", "2").stdout.splitlines()[0] == "1.0000  face_0001.jpg"
+    said = built.facestats("results").stdout
+    assert "data/processed/composites/women/composite.jpg  (8 faces)" in said
+    assert "not built: too few faces match" in said
+
+
+def test_doctor_names_what_would_stop_dvc(project):
+    assert "inputs: nothing wrong found" in project.facestats("doctor").stdout
+    (project.folder / "data/raw/loop.jpg").symlink_to("loop.jpg")
+    (project.folder / "data/labels/gone.csv").symlink_to("nowhere.csv")
+    (project.folder / "data/manual_labels.csv").unlink()
+    done = project.facestats("doctor", "--inputs", check=False)
+    for link in ("data/raw/loop.jpg", "data/labels/gone.csv"):
+        (project.folder / link).unlink()
+    assert done.returncode == 1
+    assert "data/raw/loop.jpg is a link to itself; remove it" in done.stdout
+    assert "gone.csv is a link to nothing (nowhere.csv)" in done.stdout
+    assert "data.manual_labels = data/manual_labels.csv: there is no such file" in done.stdout
+
+
+@pytest.mark.parametrize(("folder", "expected"), [("data/nowhere", "no such folder"), ("data/empty", "is empty"),
+                                                  ("params.yaml", "is a file")])
+def test_doctor_names_a_wrong_image_folder(project, folder, expected):
+    (project.folder / "data/empty").mkdir()
+    project.set_params({"data.images": folder})
+    done = project.facestats("doctor", "--inputs", check=False)
+    (project.folder / "data/empty").rmdir()
+    assert done.returncode == 1
+    assert f"data.images = {folder}" in done.stdout
+    assert expected in done.stdout
+
+
+@pytest.mark.skipif(not OMI.is_dir(), reason=f"the OMI dataset is not at {OMI}")
+class TestImportOmi:
+    def test_labels_are_those_of_the_dataset(self, tmp_path):
+        counts = import_omi(OMI, tmp_path)
+        assert counts["images"] == counts["labels"] == len(list((tmp_path / "raw").iterdir())) == 745
+        labels = pd.read_csv(tmp_path / "labels/labels.csv").set_index("image")
+        assert labels.loc["1.jpg"].to_dict() == {
+            "gender": "male", "ethnicity": "white", "age": 50.40540541, "rating": 46.55263158}
+        assert labels.loc["2.jpg", ["gender", "ethnicity"]].tolist() == ["female", "middle-eastern"]
+        ratings = pd.read_csv(tmp_path / "labels/ratings.csv")
+        first = ratings[(ratings["image"] == "1.jpg") & (ratings["rating_type"] == "normal")]
+        assert first["rating"].mean() == pytest.approx(labels.loc["1.jpg", "rating"], abs=1e-3)
+        assert ratings["rater"].isna().all()
+
+    def test_it_goes_under_dvc_and_says_what_comes_next(self, tmp_path):
+        project = Project(tmp_path)
+        project.commit("before")
+        done = project.facestats("import", "omi", str(OMI), "--into", "data/omi")
+        assert "dvc exp run -S data.images=data/omi/raw -S data.labels=data/omi/labels" in done.stdout
+        staged = project.git("diff", "--cached", "--name-only").stdout.split()
+        assert {"data/omi/raw.dvc", "data/omi/labels.dvc", "data/omi/.gitignore"} == set(staged)
+        again = project.facestats("import", "omi", str(OMI), "--into", "data/omi", check=False)
+        assert again.returncode == 2
+        assert "is not empty" in again.stderr
+
+    def test_another_folder_is_refused(self, tmp_path):
+        with pytest.raises(InputError, match="is not the OMI dataset: images is missing"):
+            import_omi(tmp_path, tmp_path / "out")
+
+
+def test_a_photo_on_its_side_scores_as_the_upright_one(here):
+    upright = Image.open(here / PHOTO)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    upright.transpose(Image.Transpose.ROTATE_90).save(out, "PNG", exif=exif)
+    assert facestats.score_image(out.getvalue())["score"] == pytest.approx(facestats.score_image(upright)["score"], abs=1e-6)
