@@ -9,6 +9,7 @@ from facestats.evaluation.baselines import baseline_predictions
 from facestats.evaluation.regression import METRICS, with_intervals
 
 MODELS = ("mlp", "ridge", "mean")
+PLOTTED = ["actual", "mlp", "ridge"]
 NOTHING = {name: {"value": None, "low": None, "high": None} for name in METRICS}
 
 
@@ -26,13 +27,13 @@ def evaluate_attractiveness(embeddings: np.ndarray, ratings: pd.Series, predicte
     Returns
     -------
     metrics : `trained`, `why`, `test.n` and `test.<model>.<metric>.{value, low, high}`; null where not measured.
-    points : `actual`, `predicted`, `model` of the test faces.
+    points : `actual`, `mlp`, `ridge` (ratings) of the test faces, by `actual`.
     """
     rated = ratings.notna().to_numpy()
     test, train = rated & (split == "test").to_numpy(), rated & (split == "train").to_numpy()
     trained = bool(predicted.notna().any())
     metrics: dict = {"trained": trained, "why": None, "test": {"n": int(test.sum()), **dict.fromkeys(MODELS, NOTHING)}}
-    points = pd.DataFrame(columns=["actual", "predicted", "model"])
+    points = pd.DataFrame(columns=PLOTTED)
     if not trained:
         metrics["why"] = "no regressor was trained; metrics/train_attractiveness/metrics.json says why"
     elif test.sum() < 2:
@@ -45,5 +46,5 @@ def evaluate_attractiveness(embeddings: np.ndarray, ratings: pd.Series, predicte
         predictions |= baseline_predictions(embeddings[train], ratings[train].to_numpy(), embeddings[test])
     for name, values in predictions.items():
         metrics["test"][name] = with_intervals(actual, values, resamples, seed)
-    points = pd.concat([pd.DataFrame({"actual": actual, "predicted": v, "model": k}) for k, v in predictions.items()])
-    return metrics, points[points["model"] != "mean"].round(4)
+    points = pd.DataFrame({"actual": actual, **predictions}).reindex(columns=PLOTTED)
+    return metrics, points.sort_values(PLOTTED).round(4)
