@@ -1,7 +1,8 @@
 """Stage `evaluate`: every model on the test faces, beside its baselines, with intervals.
 
 Reads   embeddings_clip.parquet, labels.parquet, splits.parquet, attractiveness_scores.parquet,
-        attributes_with_predictions.parquet, models/attributes/; params `evaluate`
+        attributes_with_predictions.parquet, models/attributes/; params `evaluate`,
+        the names in `attributes.targets`
 Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/plots/predicted_vs_actual.csv
 Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parquet data/processed/metadata \\
             models/attributes metrics/attractiveness.json metrics/attributes.json \\
@@ -29,7 +30,7 @@ def main(params, embeddings: Path, folder: Path, models: Path, attractiveness: P
                                             options.bootstrap, options.seed)
     write_json(attractiveness, rated)
     write_text(plot, points.to_csv(index=False))
-    write_json(attributes, evaluate_attributes(load_models(models), predictions, labels, scores["split"],
+    write_json(attributes, evaluate_attributes(load_models(models, params.attributes.targets), predictions, labels, scores["split"],
                                                options.bootstrap, options.seed))
     if rated["why"]:
         return f"attractiveness is not measured: {rated['why']}"

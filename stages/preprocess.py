@@ -23,7 +23,7 @@ def main(params, images: Path, landmarker: Path, faces: Path, table: Path) -> st
     for reason, count in rejected["reason"].value_counts().sort_index().items():
         print(f"  rejected {count}: {reason}")
     if not accepted:
-        warn(f"not one of {len(frame)} photos in {images} was accepted: all tables and faces will be empty")
+        warn(f"not one of {len(frame)} photos in {images} was accepted: there is nothing to embed, and the next stage will say so")
     return f"rows={len(frame)} accepted={accepted} rejected={len(rejected)}"
 
 

@@ -25,6 +25,8 @@ def main(params, name: str, attributes: Path, faces: Path, preproc: Path, out: P
         if wanted.on_few == "error":
             raise InputError(f"{message}. Widen the filter, lower min_results, or set on_few: skip")
         warn(f"{message}; it is not built")
+    elif selection.hints:
+        warn(f"composites.{name}: {'; '.join(selection.hints)}")
     for step in selection.relaxed:
         warn(f"composites.{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}")
     landmarks = tables.read(faces, tables.FACES, ["filename", "landmarks", "yaw"]).dropna(subset="filename")

@@ -62,14 +62,21 @@ def _model(options, matrix: np.ndarray, ratings: np.ndarray, chosen: dict[str, n
         return None, (f"{train.sum()} rated faces in train and {val.sum()} in val; "
                       f"{MIN_TRAIN} and {MIN_VAL} are needed")
 
+    best = {"epoch": 0, "val_loss": float("inf")}
+
     def log(epoch: int, train_loss: float, val_loss: float) -> None:
+        live.step = epoch
         live.log_metric("train/loss", train_loss)
         live.log_metric("val/loss", val_loss)
-        live.next_step()
+        live.make_summary()
+        if val_loss < best["val_loss"]:
+            best.update(epoch=epoch, val_loss=val_loss)
 
     try:
-        return train_regressor(matrix[train], ratings[train], matrix[val], ratings[val], on_epoch=log,
-                               **options.model_dump(exclude={"pretrained"})), None
+        model = train_regressor(matrix[train], ratings[train], matrix[val], ratings[val], on_epoch=log,
+                                **options.model_dump())
+        live.summary["best"] = best  # the weights that were kept; `val.loss` is the last epoch's
+        return model, None
     except InputError as error:
         return None, str(error)
 

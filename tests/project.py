@@ -61,6 +61,8 @@ class Project:
         write_sample(drawn, n=n, size=96, seed=seed, progress=False)
         for source, target in (("images", "raw"), ("labels", "labels")):
             shutil.copytree(drawn / source, self.folder / "data" / target, dirs_exist_ok=True)
+        (self.folder / "data/raw/album.jpg").mkdir()  # a folder that is called like a photo
+        (self.folder / "data/raw/face_0002.jpg").rename(self.folder / "data/raw/album.jpg/one.jpg")
         self.dvc("add", "-q", "data/raw", "data/labels")
 
     def set_params(self, changes: dict[str, Any]) -> None:

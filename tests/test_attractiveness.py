@@ -67,7 +67,7 @@ def test_it_learns_what_no_line_can(data):
     x = rng.normal(size=(900, 2)).astype(np.float32)
     y = 50 + 10 * np.sign(x[:, 0] * x[:, 1])
     model = train_regressor(x[:600], y[:600], x[600:750], y[600:750], hidden=32, dropout=0.0, lr=0.01,
-                            epochs=40)
+                            weight_decay=0.01, epochs=40)
     assert np.corrcoef(model.predict(x[750:]), y[750:])[0, 1] > 0.8
 
 

@@ -154,8 +154,10 @@ def test_a_folder_of_models_is_read_by_target(tmp_path):
     x, labels = blobs({"cat": 20, "dog": 20})
     for target in ("zebra", "ant"):
         classifier(x, labels, target).save(tmp_path / f"{target}_clf.joblib")
-    (tmp_path / "notes.txt").write_text("no model")
-    assert list(load_models(tmp_path)) == ["ant", "zebra"]
+    classifier(x, labels, "removed").save(tmp_path / "removed_clf.joblib")
+    assert list(load_models(tmp_path, ["zebra", "ant"])) == ["ant", "zebra"]
+    with pytest.raises(ModelError, match="no such classifier"):
+        load_models(tmp_path, ["bee"])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"garbage", "a list", "another dict"])

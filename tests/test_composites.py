@@ -102,10 +102,20 @@ def test_nothing_is_widened_unless_asked(people):
 
 def test_ranges_are_widened_step_by_step_until_enough_and_recorded(people):
     selection = select_faces(people, {"age_range": [50, 52], "cluster": 0}, min_results=4, relax=["age_range", "cluster"])
-    assert selection.relaxed == [{"condition": "age_range", "from": [50, 52], "to": [45, 57]},
-                                 {"condition": "age_range", "from": [45, 57], "to": [40, 62]}]
+    assert selection.relaxed == [{"condition": "age_range", "from": [50, 52], "to": [40, 62]}]
     assert (len(selection.rows), selection.enough) == (5, True)
     assert selection.matched == {"all": 120, "age_range": 21, "cluster": 5}
+
+
+@pytest.mark.parametrize("wrong", [{"age_range": 30}, {"age_range": [40, 20]}, {"attractiveness": 11}, {"attractiveness": (0, 20)}])
+def test_an_impossible_range_is_an_error(people, wrong):
+    with pytest.raises(InputError, match=rf"{next(iter(wrong))} = .* expected \[low, high\]"):
+        select_faces(people, wrong)
+
+
+def test_a_class_that_no_face_has_is_named_with_those_there_are(people):
+    assert "no face has gender Female; there are female, male" in str(select_faces(people, {"gender": "Female"}))
+    assert select_faces(people, {"gender": "female"}).hints == []
 
 
 def test_what_has_no_steps_is_dropped_and_the_rest_in_turn(people):

@@ -103,6 +103,21 @@ def test_what_cannot_be_used_is_named(join, files, expected):
         assert text in str(error.value)
 
 
+def test_ratings_of_images_that_are_not_there_do_not_stretch_the_scale(join):
+    assert join(ratings="image,rating\nb.jpg,3\nnowhere.jpg,90\n").scale == (1, 5)
+
+
+def test_a_rating_by_hand_beyond_every_scale_is_an_error(join):
+    with pytest.raises(LabelError, match=r"b\.jpg has the rating 500 .* from 0 to 100"):
+        join(ratings="image,rating\nb.jpg,3\nc.jpg,90\n", manual="image,rating\nb.jpg,500\n")
+
+
+def test_the_word_unknown_is_no_class_however_it_is_written(join):
+    joined = join("image,gender\na.png,Unknown\nb.jpg,unknown\nc.jpg,male\n")
+    assert joined.summary["classes"]["gender"] == {"male": 1}
+    assert joined.summary["labelled"]["gender"] == 1
+
+
 @pytest.mark.parametrize(("values", "scale"), [("0.2,0.9", (0, 1)), ("1,7", (1, 7)), ("0,55", (0, 100)), ("-3,200", (-3, 200))])
 def test_auto_takes_the_narrowest_usual_scale(join, values, scale):
     low, high = values.split(",")

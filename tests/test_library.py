@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,14 @@ def test_a_photo_scored_alone_gets_what_the_table_gives_it(here, table):
         assert alone["raw"] == pytest.approx(row["attractiveness_raw"], abs=0.01)
         assert 100 * alone["pct"] == pytest.approx(100 * row["attractiveness_pct"], abs=0.01)
         assert alone["decile"] == row["attractiveness"]
+
+
+def test_a_new_run_is_noticed(project, monkeypatch):
+    monkeypatch.chdir(project.folder)
+    before = facestats.score_image(PHOTO)["raw"]
+    project.set_params({"mlp.seed": 5})
+    project.repro("train_attractiveness")
+    assert facestats.score_image(PHOTO)["raw"] != before
 
 
 def test_path_bytes_picture_and_array_score_alike(here):
@@ -107,12 +116,16 @@ def test_composites_of_table_rows_and_of_photos(here, table):
     assert first.size == (96, 96)
     assert np.array_equal(first, facestats.make_composite(women, n=5, seed=1))
     assert not np.array_equal(first, facestats.make_composite(women, n=5, seed=2))
-    photos = [here / f"data/raw/face_{i:04}.jpg" for i in (1, 2, 3)]
+    photos = [here / f"data/raw/face_{i:04}.jpg" for i in (1, 3, 4)]
     named = pd.DataFrame({"filename": [p.name for p in photos]})
     difference = np.asarray(facestats.make_composite(photos), int) - np.asarray(facestats.make_composite(named), int)
     assert abs(difference).max() <= 1
     with pytest.raises(InputError, match="no face to average"):
         facestats.make_composite([])
+    with pytest.raises(InputError, match="put a single one into a list"):
+        facestats.make_composite("photo.jpg")
+    with pytest.raises(InputError, match="align = 'wrap'"):
+        facestats.make_composite(photos, align="wrap")
 
 
 def test_without_models_the_way_out_is_named(tmp_path, monkeypatch):
@@ -166,6 +179,28 @@ def test_doctor_names_a_wrong_image_folder(project, folder, expected):
     assert done.returncode == 1
     assert f"data.images = {folder}" in done.stdout
     assert expected in done.stdout
+
+
+@pytest.mark.parametrize(("name", "content", "expected"), [
+    ("labels.csv", "picture,gender\na,b\n", "no column `image`"),
+    ("labels.csv", "image,rating\nface_0001.jpg,good\n", "line 2, column rating: found 'good'"),
+])
+def test_doctor_names_a_label_file_that_cannot_be_used(project, name, content, expected):
+    (project.folder / "data/labels" / name).write_text(content)
+    done = project.facestats("doctor", "--inputs", check=False)
+    assert done.returncode == 1
+    assert expected in done.stdout
+
+
+def test_doctor_names_what_is_no_file(project):
+    os.mkfifo(project.folder / "data/raw/pipe.jpg")
+    (project.folder / "data/raw").joinpath(os.fsdecode(b"bad\xff.jpg")).write_bytes(b"")
+    done = project.facestats("doctor", "--inputs", check=False)
+    for path in (project.folder / "data/raw/pipe.jpg", project.folder / "data/raw" / os.fsdecode(b"bad\xff.jpg")):
+        path.unlink()
+    assert done.returncode == 1
+    assert "pipe.jpg is no regular file" in done.stdout
+    assert "bad\\xff.jpg has a name that is not valid UTF-8" in done.stdout
 
 
 @pytest.mark.skipif(not OMI.is_dir(), reason=f"the OMI dataset is not at {OMI}")

@@ -47,11 +47,15 @@ def test_hidden_takes_a_number_or_a_list(raw):
         ("attributes.targets.gender.kind", "clasification", ["attributes.targets.gender.kind", "'classification'"]),
         ("attributes.targets.gender.c", 1, ["attributes.targets.gender.c", "Did you mean attributes.targets.gender.C?"]),
         ("attributes.targets.age.alpha", "x", ["attributes.targets.age.alpha = 'x'", "valid number"]),
+        ("attributes.targets.filename", {"kind": "regression"}, ["attributes.targets", "filename can't be a target"]),
+        ("attributes.targets.age", {"kind": "classification", "alpha": 1.0},
+         ["unknown key attributes.targets.age.alpha", "Known keys there: C, class_weight, kind"]),
+        ("composites.women", {"filter": {}}, ["composites.women.render is missing"]),
         ("composites.women.filter.gendr", "x", ["Did you mean composites.women.filter.gender?"]),
         ("composites.women.filter.attractiveness", [0, 11], ["composites.women.filter.attractiveness.0 = 0", "1"]),
         ("composites.women.filter.age_range", [9, 1], ["composites.women.filter.age_range = [9, 1]", "above"]),
         ("composites.women.filter.n", 3, ["composites.women.filter", "n=3 faces can never reach min_results=10"]),
-        ("composites.two words", {"filter": {}}, ["composites.two words", "pattern"]),
+        ("composites.two words", {"filter": {}, "render": {}}, ["composites.two words", "pattern"]),
     ],
 )
 def test_a_wrong_value_is_named(raw, key, value, expected):

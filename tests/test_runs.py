@@ -73,6 +73,7 @@ def test_without_any_label_the_pipeline_runs_through(project):
     table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
     assert set(table["gender_source"]) == {"unknown"}
     assert table["attractiveness"].isna().all()
+    assert "0 rated faces in train" in project.facestats("results").stdout
     failed = project.facestats("score", "data/raw/face_0001.jpg", check=False)
     assert failed.returncode == 2
     assert "no attractiveness model was trained: 0 rated faces in train" in failed.stderr

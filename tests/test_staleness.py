@@ -73,7 +73,8 @@ def test_one_target_trains_one_classifier(project):
     assert not ran & (FETCHED | TRAINED - {"train_attribute@gender"} | {"preprocess", "embed", "train_attractiveness"})
 
 
-def test_a_new_target_trains_one_more(project):
+def test_a_new_target_trains_one_more_and_a_removed_one_is_forgotten(project):
+    before = project.read("data/processed/metadata/attributes_final.parquet")
     labels = pd.read_csv(project.folder / "data/labels/labels.csv")
     labels["glasses"] = ["yes", "no"] * (len(labels) // 2)
     labels.to_csv(project.folder / "data/labels/labels.csv", index=False)
@@ -83,6 +84,14 @@ def test_a_new_target_trains_one_more(project):
     assert not ran & (FETCHED | {"preprocess", "embed"})
     table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
     assert set(table["glasses_final"]) == {"yes", "no"}
+
+    project.git("checkout", "-q", "params.yaml", "data/labels.dvc")
+    project.dvc("checkout", "-q", "--force", "data/labels.dvc")
+    project.repro()
+    assert (project.folder / "models/attributes/glasses_clf.joblib").exists()  # DVC leaves it
+    assert project.read("data/processed/metadata/attributes_final.parquet") == before
+    assert json.loads(project.read("models/attributes.json")) == {"targets": ["age", "ethnicity", "gender"]}
+    assert "glasses" not in json.loads(project.read("metrics/attributes.json"))
 
 
 def test_another_clip_variant_keeps_the_faces(project, tmp_path):

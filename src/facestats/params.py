@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from facestats.errors import ParamsError
 
@@ -33,6 +41,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
 Decile = Annotated[int, Field(ge=1, le=10)]
 DecileRange = Annotated[list[Decile], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
+NO_TARGETS = ("image", "filename", "person", "rating", "rating_n", "rating_sd")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
@@ -109,6 +118,14 @@ class Attributes(Section):
     propose: Annotated[int, Field(ge=0)] = 40
     targets: dict[Name, Target]
 
+    @field_validator("targets")
+    @classmethod
+    def _named(cls, targets):
+        for name in targets:
+            if name in NO_TARGETS:
+                raise ValueError(f"{name} can't be a target; it is what the label files call something else")
+        return targets
+
     @model_validator(mode="after")
     def _kinds(self):
         for name, kind in (("gender", "classification"), ("ethnicity", "classification"), ("age", "regression")):
@@ -176,7 +193,7 @@ class Render(Section):
 
 class Composite(Section):
     filter: Filter
-    render: Render = Render()
+    render: Render
 
 
 class Evaluate(Section):
@@ -238,7 +255,7 @@ def _explain_all(errors: list[dict], raw: dict) -> list[str]:
         by_key.setdefault(_location(error, raw), []).append(error)
     # [256, 0] is also "no integer"; what is wrong inside the list says more.
     deepest = [key for key in by_key if not any(other != key and other[: len(key)] == key for other in by_key)]
-    return [_explain(list(key), by_key[key]) for key in deepest]
+    return [_explain(list(key), by_key[key], raw) for key in deepest]
 
 
 def _location(error: dict, raw: Any) -> tuple:
@@ -254,12 +271,12 @@ def _location(error: dict, raw: Any) -> tuple:
     return tuple(kept)
 
 
-def _explain(location: list, errors: list[dict]) -> str:
+def _explain(location: list, errors: list[dict], raw: dict) -> str:
     """What is wrong with one key: its name, what was found and what is allowed."""
     key = ".".join(str(part) for part in location)
     found, kind = errors[0].get("input"), errors[0]["type"]
     if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys(location[:-1], raw)
         by_lower = {name.lower(): name for name in known}
         near = difflib.get_close_matches(str(location[-1]).lower(), by_lower, n=1, cutoff=0.5)
         hint = f" Did you mean {'.'.join([*map(str, location[:-1]), by_lower[near[0]]])}?" if near else ""
@@ -275,8 +292,8 @@ def _explain(location: list, errors: list[dict]) -> str:
     return f"{key} = {found!r} is not possible: {allowed}"
 
 
-def _known_keys(location: list) -> list[str]:
-    """The keys that the schema knows below `location`."""
+def _known_keys(location: list, raw: Any) -> list[str]:
+    """The keys that the schema knows below `location`; of several kinds of section those of the one in `raw`."""
     models: list[Any] = [Params]
     for part in location:
         following = []
@@ -287,6 +304,9 @@ def _known_keys(location: list) -> list[str]:
             else:  # dict[str, …]: any name leads to the value's type
                 following += _members(get_args(model)[1])
         models = following
+        raw = raw[part]
+    if len(models) > 1 and isinstance(raw, dict):
+        models = [m for m in models if raw.get("kind") in get_args(m.model_fields["kind"].annotation)] or models
     return sorted({key for m in models if isinstance(m, type) and issubclass(m, BaseModel) for key in m.model_fields})
 
 

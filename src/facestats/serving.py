@@ -26,11 +26,14 @@ SERVING = Path("models/serving.json")
 SENSITIVE = "ethnicity"
 MAX_TURN = 30.0  # degrees of yaw or pitch from which on a score is not to be trusted
 MIN_FACE = 64  # px of the photo; a smaller face's crop is mostly interpolation
-_loaded: dict[Path, Models] = {}
+# What a new run replaces; where one of these has changed, the models are loaded again.
+STAMPED = (SERVING, Path("models/attractiveness_regressor.pt"), Path("models/attributes.json"),
+           Path("models/clip/facestats.json"), Path("data/processed/embeddings/embeddings_clip.parquet"))
+_loaded: dict[Path, tuple[tuple, Models]] = {}
 
 
 def load(root: str | Path | None = None) -> Models:
-    """Load the models of a project folder, once.
+    """Load the models of a project folder; the same object until a new run replaces them.
 
     Parameters
     ----------
@@ -44,11 +47,18 @@ def load(root: str | Path | None = None) -> Models:
     start = Path(root or Path.cwd()).resolve()
     for folder in [start] if root is not None else [start, *start.parents]:
         if (folder / SERVING).is_file():
-            if folder not in _loaded:
-                _loaded[folder] = Models(folder)
-            return _loaded[folder]
+            stamp = _stamp(folder)
+            if folder not in _loaded or _loaded[folder][0] != stamp:
+                _loaded[folder] = (stamp, Models(folder))
+            return _loaded[folder][1]
     raise ModelError(f"no {SERVING.as_posix()} in {start}{'' if root else ' or above it'}; "
                      "run `dvc repro` (or `dvc pull`) there, or name the folder with facestats.load(root)")
+
+
+def _stamp(folder: Path) -> tuple:
+    """Identity and time of the files that a run replaces."""
+    found = [(folder / name).stat() if (folder / name).exists() else None for name in STAMPED]
+    return tuple(s and (s.st_ino, s.st_size, s.st_mtime_ns) for s in found)
 
 
 class Models:
@@ -95,7 +105,8 @@ class Models:
     def attribute_models(self) -> dict[str, AttributeModel]:
         from facestats.attributes.training import load_models
 
-        return load_models(self.root / "models/attributes")
+        targets = json.loads((self.root / "models/attributes.json").read_text(encoding="utf-8"))["targets"]
+        return load_models(self.root / "models/attributes", targets)
 
     @cached_property
     def embeddings(self) -> tuple[pd.Index, np.ndarray]:

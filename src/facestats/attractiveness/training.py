@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from facestats.attractiveness.mlp import Regressor, build_network
+from facestats.attractiveness.mlp import Regressor, build_network, load_pretrained
 from facestats.errors import InputError
 
 MIN_TRAIN, MIN_VAL = 20, 5
@@ -19,7 +20,7 @@ MIN_TRAIN, MIN_VAL = 20, 5
 def train_regressor(
     X_train: np.ndarray, y_train: np.ndarray, X_val: np.ndarray, y_val: np.ndarray, *,
     hidden: int | list[int] = (256, 64), dropout: float = 0.5, lr: float = 1e-3, weight_decay: float = 1.0,
-    batch_size: int = 64, epochs: int = 200, patience: int = 20, seed: int = 0,
+    batch_size: int = 64, epochs: int = 200, patience: int = 20, seed: int = 0, pretrained: str | None = None,
     on_epoch: Callable[[int, float, float], None] | None = None,
 ) -> Regressor:
     """Fit a multi-layer perceptron to ratings.
@@ -30,6 +31,7 @@ def train_regressor(
     y_train, y_val : ratings (n,) on any scale.
     hidden : width of each hidden layer; a single number is one layer.
     dropout, lr, weight_decay, batch_size, epochs, patience, seed : see `params.yaml`.
+    pretrained : a checkpoint to use instead of training; it must say its own rating scale.
     on_epoch : called with epoch (from 1), train and val loss (mean squared error of standardised ratings).
 
     Returns
@@ -41,6 +43,8 @@ def train_regressor(
     InputError
         No faces, shapes that do not fit, values that are not finite, or ratings that are all equal.
     """
+    if pretrained is not None:
+        return load_pretrained(Path(pretrained), np.shape(X_train)[1], None)
     x, y = _checked(X_train, y_train, "train")
     x_val, y_val = _checked(X_val, y_val, "val")
     if x.shape[1] != x_val.shape[1]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,10 +85,9 @@ class AttributeModel:
             raise ModelError(f"{path} is not a classifier of this project ({error}); run `dvc repro`") from None
 
 
-def load_models(folder: Path) -> dict[str, AttributeModel]:
-    """All `<target>_clf.joblib` of a folder, by target, sorted."""
-    models = [AttributeModel.load(path) for path in sorted(folder.glob("*_clf.joblib"))]
-    return {model.target: model for model in models}
+def load_models(folder: Path, targets: Iterable[str]) -> dict[str, AttributeModel]:
+    """The models of the targets in use, by target, sorted; files of targets that were removed are left alone."""
+    return {target: AttributeModel.load(folder / f"{target}_clf.joblib") for target in sorted(targets)}
 
 
 def train_classifier(target: str, embeddings: np.ndarray, labels: pd.Series, c: float, class_weight: str | None,

@@ -26,7 +26,7 @@ def list_faces(folder: Path) -> list[str]:
     InputError
         The folder is missing or holds no face.
     """
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.jpg"))
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.jpg") if p.is_file())
     if not names:
         raise InputError(f"{folder} holds no faces: `preprocess` accepted no image; its table faces.parquet says why")
     return names

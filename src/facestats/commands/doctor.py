@@ -19,8 +19,12 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
+from facestats.data.labels import join_labels
+from facestats.errors import FaceStatsError
+from facestats.faces.files import face_filename, list_images, printable
 from facestats.params import Params, load_params
 
 HELP = "check the set-up and the inputs"
@@ -64,6 +68,8 @@ def find_problems(root: Path, params: Params) -> list[str]:
     if not (root / params.data.manual_labels).is_file():
         problems.append(f"data.manual_labels = {params.data.manual_labels}: there is no such file; "
                         "make one with the header line filename,gender,ethnicity,age,rating,person")
+    if not problems and not any(Path(params.data.images).is_relative_to(out) for out in made):
+        problems += _wrong_labels(root, params)
     return problems
 
 
@@ -73,15 +79,33 @@ def _unreadable(folder: Path) -> list[str]:
     for base, folders, files in os.walk(folder):
         for name in sorted([*folders, *files]):
             path = Path(base, name)
-            if path.is_symlink() and not path.exists():
+            if printable(name) != name:
+                found.append(f"{printable(str(path))} has a name that is not valid UTF-8; rename it")
+            elif path.is_symlink() and not path.exists():
                 target = os.readlink(path)
                 what = "a link to itself" if (path.parent / target).absolute() == path.absolute() else f"a link to nothing ({target})"
                 found.append(f"{path} is {what}; remove it")
+            elif not (path.is_file() or path.is_dir()):
+                found.append(f"{path} is no regular file (a pipe, a socket or a device); remove it")
             elif not os.access(path, os.R_OK):
                 found.append(f"{path} can't be read; `chmod u+r` it or remove it")
     if len(found) > SHOWN:
         return [*found[:SHOWN], f"and {len(found) - SHOWN} more files that can't be read"]
     return found
+
+
+def _wrong_labels(root: Path, params: Params) -> list[str]:
+    """What the stage `labels` will refuse, known before any image is looked at."""
+    images = list_images(root / params.data.images)
+    every_image = pd.DataFrame({"image": images, "filename": [face_filename(image) for image in images]})
+    try:
+        joined = join_labels(every_image.drop_duplicates("filename"), root / params.data.labels,
+                             root / params.data.manual_labels, params.labels.rating_scale)
+    except FaceStatsError as error:
+        return [str(error)]
+    for warning in joined.warnings:
+        print(f"warning: {warning}")
+    return []
 
 
 def _outs(root: Path) -> list[Path]:
@@ -104,7 +128,7 @@ def _print_versions(root: Path) -> None:
             installed = version(name)
         except PackageNotFoundError:
             installed = "not installed"
-        print(f"  {name} {installed}" + ("" if installed == pinned else f"  (requirements.txt pins {pinned})"))
+        print(f"  {name} {installed}" + ("" if installed.split("+")[0] == pinned else f"  (requirements.txt pins {pinned})"))
 
 
 def _print_models(root: Path, params: Params) -> None:

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _put_under_dvc(raw: Path, labels: Path) -> None:
-    _call([sys.executable, "-m", "dvc", "add", "--quiet", str(raw), str(labels)])
+    _call([sys.executable, "-m", "dvc", "add", str(raw), str(labels)])
     tracked = [raw.with_suffix(".dvc"), labels.with_suffix(".dvc"), raw.parent / ".gitignore"]
     _call(["git", "add", *(str(path) for path in tracked if path.exists())])
     print(f"under DVC: {tracked[0]} and {tracked[1]} are staged; commit them")

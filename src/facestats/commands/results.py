@@ -43,15 +43,16 @@ def _headlines(folder: Path) -> list[str]:
     rated = json.loads((folder / "attractiveness.json").read_text(encoding="utf-8"))
     lines = []
     if rated["why"]:
-        lines.append(f"attractiveness: {rated['why']}")
+        training = json.loads((folder / "train_attractiveness/metrics.json").read_text(encoding="utf-8"))
+        lines.append(f"attractiveness: {training['why'] or rated['why']}")
     else:
         test = rated["test"]
         lines += [f"attractiveness, {name:5}: r = {_interval(test[name]['pearson'])} on {test['n']} test faces"
                   for name in ("mlp", "ridge")]
     for target, facts in json.loads((folder / "attributes.json").read_text(encoding="utf-8")).items():
-        metric = next((m for m in ("balanced_accuracy", "mae") if m in facts), None)
-        lines.append(f"{target}: {metric} = {_interval(facts[metric])} on {facts['n']} test faces" if metric
-                     else f"{target}: {facts['why']}")
+        metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
+        lines.append(f"{target}: {facts['why']}" if facts["why"]
+                     else f"{target}: {metric} = {_interval(facts[metric])} on {facts['n']} test faces")
     return lines
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from facestats.composites.warping import Warper, sample_bilinear
 from facestats.errors import InputError
 
+ALIGNMENTS, SPACES = ("none", "eyes", "warp"), ("linear", "gamma")
 # Landmarks of the corners of the eyes: the person's right eye, then the left.
 RIGHT_EYE, LEFT_EYE = (33, 133), (362, 263)
 # sRGB's transfer function (IEC 61966-2-1), as a table of the 256 codes.
@@ -49,8 +50,11 @@ def average_faces(members: pd.DataFrame, align: str = "warp", space: str = "line
     Raises
     ------
     InputError
-        Crops of different sizes.
+        An unknown `align` or `space`, or crops of different sizes.
     """
+    if align not in ALIGNMENTS or space not in SPACES:
+        raise InputError(f"align = {align!r}, space = {space!r}; align is one of {', '.join(ALIGNMENTS)}, "
+                         f"space one of {', '.join(SPACES)}")
     without = members["landmarks"].isna() if align != "none" else pd.Series(False, index=members.index)
     usable = members[~without]
     result = Average(None, list(usable["filename"]), list(members.loc[without, "filename"]))

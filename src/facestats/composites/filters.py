@@ -26,7 +26,8 @@ class Selection:
     ----------
     rows : the matching rows, at most `n`, sorted by filename.
     matched : number of faces left after each condition, in order; `all` is the table.
-    relaxed : what was widened, in order: condition, from, to (null: dropped).
+    relaxed : what was widened, one entry a condition, in order: condition, from, to (null: dropped).
+    hints : for a class that no face has, the classes that there are.
     min_results : how many were asked for at least.
     """
 
@@ -34,6 +35,7 @@ class Selection:
     matched: dict[str, int]
     min_results: int
     relaxed: list[dict] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
 
     @property
     def enough(self) -> bool:
@@ -41,7 +43,8 @@ class Selection:
 
     def __str__(self) -> str:
         steps = ", ".join(f"{name}: {count}" for name, count in self.matched.items())
-        return f"{len(self.rows)} faces of at least {self.min_results} (left after each condition: {steps})"
+        return (f"{len(self.rows)} faces of at least {self.min_results} (left after each condition: {steps})"
+                + "".join(f"; {hint}" for hint in self.hints))
 
 
 def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None = None, seed: int = 0,
@@ -69,18 +72,46 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
         if name in wanted and COLUMNS[name] not in table.columns:
             raise InputError(f"the condition {name} needs the column {COLUMNS[name]}; "
                              f"the table has {', '.join(table.columns)}")
+    for name in WIDENING:
+        _check_range(name, wanted.get(name))
     rows, matched = _apply(table, wanted)
     relaxed: list[dict] = []
     for name in relax or []:
+        asked = wanted.get(name)
         while len(rows) < min_results and wanted.get(name) is not None:
-            wider = _widen(name, wanted[name])
-            relaxed.append({"condition": name, "from": wanted[name], "to": wider})
-            wanted[name] = wider
+            wanted[name] = _widen(name, wanted[name])
             rows, matched = _apply(table, {k: v for k, v in wanted.items() if v is not None})
+        if wanted.get(name) != asked:
+            relaxed.append({"condition": name, "from": asked, "to": wanted[name]})
     if n is not None and len(rows) > n:
         rank = rows["filename"].map(lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest())
         rows = rows.loc[rank.sort_values().index[:n]]
-    return Selection(rows.sort_values("filename"), matched, min_results, relaxed)
+    return Selection(rows.sort_values("filename"), matched, min_results, relaxed, _hints(table, wanted))
+
+
+def _check_range(name: str, wanted: Any) -> None:
+    if wanted is None:
+        return
+    lowest, highest = WIDENING[name][1]
+    try:
+        low, high = wanted
+        possible = low <= high and (name != "attractiveness" or (lowest <= low and high <= highest))
+    except (TypeError, ValueError):
+        possible = False
+    if not possible:
+        what = f"deciles from {lowest} to {highest}" if name == "attractiveness" else "years"
+        raise InputError(f"{name} = {wanted!r}; expected [low, high] in {what}, low first")
+
+
+def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
+    hints = []
+    for name in ("gender", "ethnicity"):
+        wanted = conditions.get(name)
+        known = set(table[COLUMNS[name]].dropna()) if wanted is not None else set()
+        missing = {wanted} - known if isinstance(wanted, str) else set(wanted or []) - known
+        if missing:
+            hints.append(f"no face has {name} {', '.join(sorted(missing))}; there are {', '.join(sorted(known)) or 'none'}")
+    return hints
 
 
 def _apply(table: pd.DataFrame, conditions: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, int]]:

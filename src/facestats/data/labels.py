@@ -14,6 +14,7 @@ import pandas as pd
 
 from facestats.data.csv_text import cell_error, numbers, read_csv, refuse_contradictions
 from facestats.errors import InputError, LabelError
+from facestats.tables import UNKNOWN
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 RESERVED = ("rating_n", "rating_sd")
@@ -74,7 +75,7 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
         if column != "person":
             source = np.where(said.notna(), "manual", np.where(labelled.notna(), "label", None))
             table[f"{column}_source"] = pd.Series(source, index=table.index, dtype="str")
-    scale = _scale(rating_scale, judgements, table["rating"], folder)
+    scale = _scale(rating_scale, judgements, table, folder)
     _use_judgements(table, judgements)
     summary = _summary(table, judgements, scale, names, extras)
     return JoinedLabels(table.reset_index(), scale, summary, names.warnings())
@@ -130,7 +131,7 @@ def _read_labels(path: Path, names: _NameIndex) -> pd.DataFrame:
         elif column == "rating":
             frame[column] = numbers(text, path)
         else:
-            frame[column] = text.mask(text == "")
+            frame[column] = text.mask((text == "") | (text.str.lower() == UNKNOWN))
     frame = frame[frame["filename"].notna()]
     refuse_contradictions(frame, "filename", raw[key], path)
     return frame.groupby("filename", sort=True).first().dropna(axis="columns", how="all")
@@ -178,26 +179,37 @@ def _read_ratings(path: Path, names: _NameIndex) -> pd.DataFrame | None:
     return frame
 
 
-def _scale(wanted: str | list[float], judgements: pd.DataFrame | None, ratings: pd.Series,
+def _scale(wanted: str | list[float], judgements: pd.DataFrame | None, table: pd.DataFrame,
            folder: Path) -> tuple[float, float] | None:
-    """Ends of the rating scale, checked against every rating."""
-    values = judgements["rating"] if judgements is not None else ratings.dropna()
-    if not len(values):
-        return None if wanted == "auto" else (wanted[0], wanted[1])
-    lowest, highest = values.min(), values.max()
-    if wanted == "auto":
-        for low, high in USUAL_SCALES:
-            if low <= lowest and highest <= high:
-                return low, high
-        return float(np.floor(lowest)), float(np.ceil(highest))
-    outside = values[(values < wanted[0]) | (values > wanted[1])]
+    """Ends of the rating scale, checked against every rating of a face that is there."""
+    judged = judgements.loc[judgements["filename"].notna(), "rating"] if judgements is not None else pd.Series(dtype=float)
+    means = table["rating"] if judgements is None else table.loc[table["rating_source"] == "manual", "rating"]
+    means = means.dropna()
+    if wanted != "auto":
+        low, high = wanted
+    elif len(judged) or len(means):
+        # A slip of the hand must not stretch the scale of all other ratings beyond every usual one.
+        everything = pd.concat([judged, means])
+        low, high = _usual_scale(everything) or _usual_scale(judged) or (
+            float(np.floor(everything.min())), float(np.ceil(everything.max())))
+    else:
+        return None
+    expected = f"a rating from {low:g} to {high:g} (labels.rating_scale: {wanted})"
+    outside = judged[(judged < low) | (judged > high)]
     if len(outside):
-        if judgements is not None:
-            raise cell_error(folder / "ratings.csv", outside.index[0], "rating", f"{outside.iloc[0]:g}",
-                             f"a rating from {wanted[0]:g} to {wanted[1]:g} (labels.rating_scale)")
-        raise LabelError(f"{folder / 'labels.csv'}: {outside.index[0]} has the rating {outside.iloc[0]:g}; expected "
-                         f"one from {wanted[0]:g} to {wanted[1]:g} (labels.rating_scale)")
-    return wanted[0], wanted[1]
+        raise cell_error(folder / "ratings.csv", outside.index[0], "rating", f"{outside.iloc[0]:g}", expected)
+    outside = means[(means < low) | (means > high)]
+    if len(outside):
+        raise LabelError(f"{outside.index[0]} has the rating {outside.iloc[0]:g} in {folder / 'labels.csv'} or in the labels "
+                         f"by hand; expected {expected}")
+    return low, high
+
+
+def _usual_scale(values: pd.Series) -> tuple[float, float] | None:
+    """The narrowest usual scale that holds all values; None if there is none, or no value."""
+    if not len(values):
+        return None
+    return next(((low, high) for low, high in USUAL_SCALES if low <= values.min() and values.max() <= high), None)
 
 
 def _use_judgements(table: pd.DataFrame, judgements: pd.DataFrame | None) -> None:
