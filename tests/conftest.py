@@ -1,10 +1,16 @@
 """Fixtures: the landmarker, and small copies of the project with their own DVC cache."""
 
-import pytest
+import shutil
 
+import pytest
+from PIL import Image
+
+from clips import random_clip
+from facestats.clip.variants import fetch_clip
+from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.landmarks import Landmarker
 from project import Project
-from resources import landmarker_dir
+from resources import landmarker_dir, omi_images
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +34,34 @@ def project(built) -> Project:
     """The project that has run once, put back afterwards (from DVC's cache, nothing is computed twice)."""
     yield built
     built.restore()
+
+
+@pytest.fixture(scope="session")
+def clip_source(tmp_path_factory):
+    return random_clip(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="session")
+def clip_models(tmp_path_factory, clip_source):
+    """Fetched folders: the embedded variant, and one of the usual input size."""
+    folders = {}
+    for name, variant in (("tiny", "tiny"), ("patch32", str(clip_source))):
+        folders[name] = tmp_path_factory.mktemp(name)
+        fetch_clip(variant, None, folders[name])
+    return folders
+
+
+@pytest.fixture
+def local(clip_source, tmp_path):
+    """A copy of the local model to spoil."""
+    return shutil.copytree(clip_source, tmp_path / "local")
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[Image.Image]:
+    return [Image.open(path).convert("RGB") for path in omi_images(40)]
+
+
+@pytest.fixture(scope="session")
+def crops(photos, landmarker):
+    return [crop_face(photo, PreprocessConfig(), landmarker) for photo in photos]

@@ -1,16 +1,22 @@
 """What several test modules need: the landmarker's files, the OMI faces, pictures without a face."""
 
+import io
+import struct
+import zlib
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from facestats.errors import ModelError
 from facestats.faces import models
 
 ROOT = Path(__file__).resolve().parents[1]
+CENTRES = {"cat": (3, 0, 0), "dog": (0, 3, 0), "owl": (0, 0, 3)}
 OMI = ROOT.parent / "shared" / "omi"
 
 
@@ -42,3 +48,48 @@ def backdrop(width: int, height: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     ramp = np.linspace(0.5, 1.2, height)[:, None, None] * np.array([90, 120, 150])
     return np.clip(ramp + rng.normal(0, 10, (height, width, 1)), 0, 255).astype(np.uint8)
+
+
+def encode(image: Image.Image, kind: str, **options) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def png_that_declares(width: int, height: int) -> bytes:
+    """A valid header without the pixels."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 64))
+        + chunk(b"IEND", b"")
+    )
+
+
+def text(values) -> pd.Series:
+    """A text column as the tables have it, also where nothing is known."""
+    return pd.Series(values, dtype="str")
+
+
+def blobs(counts, spread=0.5, seed=0):
+    """Embeddings around one centre a class, and their labels."""
+    rng = np.random.default_rng(seed)
+    x = [rng.normal(CENTRES[name], spread, (n, 3)) for name, n in counts.items()]
+    return np.concatenate(x).astype(np.float32), text([name for name, n in counts.items() for _ in range(n)])
+
+
+def names(n) -> pd.Index:
+    """Names of n faces."""
+    return pd.Index([f"f{i:03}.jpg" for i in range(n)], name="filename")
+
+
+def jpeg(image: Image.Image, quality: int = 92, **options) -> bytes:
+    """The image as the bytes of a JPEG file."""
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality, **options)
+    return out.getvalue()

@@ -11,142 +11,15 @@ from PIL import Image
 
 from facestats import tables
 from facestats.composites.averaging import LEFT_EYE, RIGHT_EYE, _mover, average_faces, contact_sheet
-from facestats.composites.filters import Selection, select_faces
+from facestats.composites.filters import Selection
 from facestats.composites.members import link, read_members, write_members
 from facestats.composites.warping import Warper, sample_bilinear
 from facestats.errors import InputError
+from resources import text
 
 SIZE = 96
 NOSE = 4
 
-
-def text(values):
-    return pd.Series(values, dtype="str")
-
-
-# Filters
-
-@pytest.fixture
-def people():
-    """120 faces: two genders and some unknown, ages 0 to 119, deciles and clusters in turn, some null."""
-    i = np.arange(120)
-    return pd.DataFrame({
-        "filename": [f"{k:03}.jpg" for k in i], "gender_final": np.array(["female", "male", "unknown"])[i % 3],
-        "ethnicity_final": np.array(["a", "b", "c", "unknown"])[i % 4], "age_final": np.where(i % 10 == 9, np.nan, i),
-        "cluster": i % 5, "attractiveness": pd.array(np.where(i % 7 == 6, None, i % 10 + 1), dtype="Int32")})
-
-
-@pytest.mark.parametrize(("conditions", "keep"), [
-    ({"gender": "female"}, lambda t: t["gender_final"] == "female"),
-    ({"gender": ["female", "male"]}, lambda t: t["gender_final"] != "unknown"),
-    ({"ethnicity": ["a", "c"]}, lambda t: t["ethnicity_final"].isin(["a", "c"])),
-    ({"age_range": [20, 30]}, lambda t: (t["age_final"] >= 20) & (t["age_final"] <= 30)),
-    ({"attractiveness": [9, 10]}, lambda t: t["attractiveness"].fillna(0) >= 9),
-    ({"cluster": 0}, lambda t: t["cluster"] == 0),
-    ({"cluster": [1, 4]}, lambda t: t["cluster"].isin([1, 4])),
-    ({"gender": None, "cluster": 2}, lambda t: t["cluster"] == 2),
-    ({"gender": "nobody"}, lambda t: t["cluster"] < 0),
-    ({}, lambda t: t["cluster"] >= 0),
-])
-def test_each_condition_keeps_what_it_says(people, conditions, keep):
-    selection = select_faces(people, conditions)
-    assert list(selection.rows["filename"]) == list(people["filename"][keep(people)])
-    assert selection.matched["all"] == 120
-
-
-def test_faces_of_unknown_gender_or_age_are_in_only_when_asked_for(people):
-    for conditions in ({"gender": ["female", "male"]}, {"gender": "male"}):
-        assert "unknown" not in set(select_faces(people, conditions).rows["gender_final"])
-    assert len(select_faces(people, {"gender": "unknown"}).rows) == 40
-    assert select_faces(people, {"age_range": [0, 130]}).rows["age_final"].notna().all()
-    assert select_faces(people, {"attractiveness": [1, 10]}).rows["attractiveness"].notna().all()
-
-
-def test_the_faces_left_are_counted_after_each_condition_in_order(people):
-    selection = select_faces(people, {"attractiveness": [1, 5], "age_range": [10, 99], "gender": "female"}, min_results=50)
-    left = people[people["gender_final"] == "female"]
-    expected = {"all": 120, "gender": len(left)}
-    left = left[left["age_final"].between(10, 99)]
-    expected["age_range"] = len(left)
-    left = left[left["attractiveness"].between(1, 5).fillna(False)]
-    expected["attractiveness"] = len(left)
-    assert list(selection.matched.items()) == list(expected.items())
-    assert 40 == expected["gender"] > expected["age_range"] > expected["attractiveness"] > 0
-    assert not selection.enough
-    assert f"{len(left)} faces of at least 50 (left after each condition: all: 120, gender: 40" in str(selection)
-
-
-def test_a_draw_of_n_moves_few_members_when_faces_are_added(people):
-    drawn = set(select_faces(people, {}, n=30, seed=1).rows["filename"])
-    assert len(drawn) == 30
-    assert set(select_faces(people[::-1].reset_index(drop=True), {}, n=30, seed=1).rows["filename"]) == drawn
-    more = pd.concat([people, people.head(1).assign(filename="new.jpg")], ignore_index=True)
-    assert len(drawn - set(select_faces(more, {}, n=30, seed=1).rows["filename"])) <= 1
-    fewer = people[people["filename"] != min(drawn)]
-    assert drawn - set(select_faces(fewer, {}, n=30, seed=1).rows["filename"]) == {min(drawn)}
-    assert set(select_faces(people, {}, n=30, seed=2).rows["filename"]) != drawn
-    # a draw, not the first by name, and a smaller draw is part of a larger one
-    assert drawn != set(people["filename"][:30])
-    assert set(select_faces(people, {}, n=20, seed=1).rows["filename"]) < drawn
-
-
-def test_members_come_sorted_by_name(people):
-    rows = select_faces(people.sample(frac=1, random_state=0), {"cluster": 1}, n=9).rows
-    assert list(rows["filename"]) == sorted(rows["filename"])
-
-
-def test_nothing_is_widened_unless_asked(people):
-    selection = select_faces(people, {"age_range": [50, 52]}, min_results=10)
-    assert (len(selection.rows), selection.relaxed, selection.enough) == (3, [], False)
-
-
-def test_ranges_are_widened_step_by_step_until_enough_and_recorded(people):
-    selection = select_faces(people, {"age_range": [50, 52], "cluster": 0}, min_results=4, relax=["age_range", "cluster"])
-    assert selection.relaxed == [{"condition": "age_range", "from": [50, 52], "to": [40, 62]}]
-    assert (len(selection.rows), selection.enough) == (5, True)
-    assert selection.matched == {"all": 120, "age_range": 21, "cluster": 5}
-
-
-@pytest.mark.parametrize("wrong", [{"age_range": 30}, {"age_range": [40, 20]}, {"attractiveness": 11}, {"attractiveness": (0, 20)}])
-def test_an_impossible_range_is_an_error(people, wrong):
-    with pytest.raises(InputError, match=rf"{next(iter(wrong))} = .* expected \[low, high\]"):
-        select_faces(people, wrong)
-
-
-def test_a_class_that_no_face_has_is_named_with_those_there_are(people):
-    assert "no face has gender Female; there are female, male" in str(select_faces(people, {"gender": "Female"}))
-    assert select_faces(people, {"gender": "female"}).hints == []
-
-
-def test_what_has_no_steps_is_dropped_and_the_rest_in_turn(people):
-    selection = select_faces(people, {"gender": "nobody", "attractiveness": [2, 9]}, min_results=110,
-                             relax=["gender", "attractiveness"])
-    assert selection.relaxed == [{"condition": "gender", "from": "nobody", "to": None},
-                                 {"condition": "attractiveness", "from": [2, 9], "to": None}]
-    assert selection.matched == {"all": 120}
-    assert select_faces(people, {"cluster": 9}, min_results=200, relax=["gender", "cluster"]).enough is False
-
-
-def test_enough_faces_are_left_as_they_are(people):
-    assert select_faces(people, {"age_range": [50, 52]}, min_results=3, relax=["age_range"]).relaxed == []
-
-
-def test_widening_goes_before_the_draw_and_never_past_n(people):
-    selection = select_faces(people, {"age_range": [50, 52]}, n=5, min_results=5, relax=["age_range"])
-    assert (len(selection.rows), len(selection.relaxed)) == (5, 1)
-
-
-@pytest.mark.parametrize(("conditions", "relax", "expected"), [
-    ({"hair": "red"}, None, "unknown condition 'hair'; there are gender"),
-    ({}, ["hair"], "unknown condition 'hair'"),
-    ({"cluster": 1}, None, "cluster needs the column cluster; the table has filename"),
-])
-def test_a_condition_that_cannot_be_applied_is_named(people, conditions, relax, expected):
-    with pytest.raises(InputError, match=expected):
-        select_faces(people.drop(columns="cluster"), conditions, relax=relax)
-
-
-# Averaging
 
 def shape(dx=0.0, dy=0.0, turn=0.0, scale=1.0, seed=0):
     """468 landmarks around the middle, the eyes level and 0.2 apart; then turned, scaled and moved."""

@@ -16,13 +16,10 @@ from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.baselines import baseline_predictions
 from facestats.evaluation.heldout import measure_held_out
 from facestats.files import write_json
+from resources import text
 
 RESAMPLES = 200
 NOTHING = {"value": None, "low": None, "high": None}
-
-
-def text(values):
-    return pd.Series(values, dtype="str")
 
 
 def pairs(n, seed=0, noise=1.0):

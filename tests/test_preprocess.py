@@ -1,4 +1,4 @@
-"""Eyes level at fixed places, the same bytes whatever the number of processes; measures; duplicates."""
+"""Eyes level at fixed places, the same bytes whatever the number of processes."""
 
 import io
 import os
@@ -9,37 +9,20 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image
 
 from facestats import tables
 from facestats.errors import InputError, ModelError
 from facestats.faces.align import align_face, center_square, crop_transform, eye_centers, to_crop_frame
 from facestats.faces.crop import NoFaceError, PreprocessConfig, crop_face
-from facestats.faces.dedup import MAX_DISTANCE, find_near_duplicates, first_of_group, perceptual_hash
 from facestats.faces.keys import recipe_hash, row_key
 from facestats.faces.preprocess import preprocess_folder, process_photo
-from facestats.faces.quality import brightness, grey_crop, head_pose, sharpness
-from resources import ROOT, backdrop, landmarker_dir, omi_images
+from facestats.faces.quality import grey_crop, sharpness
+from resources import ROOT, backdrop, jpeg, landmarker_dir, omi_images
 
 CONFIG = PreprocessConfig()
 SIDE = 4.0  # eye distances, for a margin of 0.3
 EYES = np.array([[0.5 - 0.5 / SIDE, 0.5 - 0.25 / SIDE], [0.5 + 0.5 / SIDE, 0.5 - 0.25 / SIDE]])
-
-
-@pytest.fixture(scope="module")
-def photos() -> list[Image.Image]:
-    return [Image.open(path).convert("RGB") for path in omi_images(40)]
-
-
-@pytest.fixture(scope="module")
-def crops(photos, landmarker):
-    return [crop_face(photo, CONFIG, landmarker) for photo in photos]
-
-
-def jpeg(image: Image.Image, quality: int = 92, **options) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=quality, **options)
-    return out.getvalue()
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
@@ -187,96 +170,6 @@ def test_crop_coordinates_follow_the_square():
     mapped = to_crop_frame(landmarks, 1000, 500, crop)
     assert np.allclose(eye_centers(mapped[:, :2]), EYES, atol=1e-6)
     assert mapped[0, 2] == pytest.approx(0.1 * 1000 / crop.side)
-
-
-# --- measures -----------------------------------------------------------------------------------------------
-
-
-def test_blur_lowers_sharpness_and_size_does_not_matter(crops):
-    image = Image.fromarray(crops[0].rgb)
-    values = [
-        sharpness(grey_crop(np.asarray(image.filter(ImageFilter.GaussianBlur(radius)))))
-        for radius in (0, 2, 4, 8)
-    ]
-    assert values == sorted(values, reverse=True)
-    assert values[0] > 5 * values[2]
-    half = image.resize((256, 256), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    assert sharpness(grey_crop(np.asarray(half))) == pytest.approx(values[0], rel=0.05)
-
-
-def test_brightness_is_mean_luma():
-    assert brightness(grey_crop(np.full((64, 64, 3), 255, np.uint8))) == 1.0
-    pure_green = np.zeros((64, 64, 3), np.uint8)
-    pure_green[..., 1] = 255
-    assert brightness(grey_crop(pure_green)) == pytest.approx(0.587, abs=0.003)
-
-
-def test_pose_has_the_signs_that_its_documentation_says(photos, crops, landmarker):
-    for photo, crop in zip(photos[:12], crops[:12], strict=True):
-        mirrored = crop_face(photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), CONFIG, landmarker)
-        assert mirrored.pose.yaw == pytest.approx(-crop.pose.yaw, abs=5)
-        assert mirrored.pose.pitch == pytest.approx(crop.pose.pitch, abs=5)
-        clockwise = crop_face(
-            photo.rotate(-15, Image.Resampling.BICUBIC, fillcolor="gray"), CONFIG, landmarker
-        )
-        assert clockwise.pose.roll == pytest.approx(crop.pose.roll + 15, abs=2)
-        assert clockwise.pose.yaw == pytest.approx(crop.pose.yaw, abs=5)
-    # A nose that points to the image's right is a positive yaw.
-    shift = [c.landmarks[1, 0] - c.landmarks[[234, 454], 0].mean() for c in crops]
-    assert np.corrcoef(shift, [c.pose.yaw for c in crops])[0, 1] > 0.95
-
-
-def test_pose_of_a_turned_plane():
-    points = np.full((468, 3), 0.5)
-    points[[33, 133, 234]] = (0.3, 0.5, 0.0)
-    points[[362, 263, 454]] = (0.3 + 0.2 * np.cos(0.5), 0.5, 0.2 * np.sin(0.5))
-    assert head_pose(points, 200, 200).yaw == pytest.approx(np.degrees(0.5))
-    assert head_pose(points, 200, 200).roll == pytest.approx(0)
-
-
-# --- duplicates ---------------------------------------------------------------------------------------------
-
-
-def test_copies_are_near_and_different_faces_are_not(photos, crops, landmarker):
-    hashes = [perceptual_hash(grey_crop(crop.rgb)) for crop in crops]
-    assert find_near_duplicates(hashes) == [None] * len(hashes)
-    copies = []
-    for photo in photos[:10]:
-        half = photo.resize((256, 256), Image.Resampling.LANCZOS)
-        reencoded = Image.open(io.BytesIO(jpeg(photo, 60))).convert("RGB")
-        bright = ImageEnhance.Brightness(photo).enhance(1.1)
-        cropped = photo.crop((8, 8, 500, 500))
-        for copy in (half, reencoded, bright, cropped):
-            copies.append(perceptual_hash(grey_crop(crop_face(copy, CONFIG, landmarker).rgb)))
-    found = find_near_duplicates(hashes + copies)[len(hashes) :]
-    assert np.mean([first == at // 4 for at, first in enumerate(found)]) >= 0.95
-    assert all(first in (None, at // 4) for at, first in enumerate(found))
-
-
-def test_near_duplicates_are_those_of_comparing_all_pairs():
-    rng = np.random.default_rng(0)
-    bits = rng.integers(0, 2, (300, 256), np.uint8)
-    for row in range(100, 300):  # each later one is an earlier one with 0–60 bits flipped
-        bits[row] = bits[rng.integers(row)]
-        bits[row, rng.choice(256, rng.integers(61), replace=False)] ^= 1
-    distance = (bits[:, None] != bits[None]).sum(axis=2)
-    first = np.arange(300)
-    for _ in range(300):  # the smallest position that a chain of neighbours reaches
-        first = np.where(distance <= MAX_DISTANCE, first[None, :], 300).min(axis=1)
-    expected = [None if f == i else int(f) for i, f in enumerate(first)]
-    assert find_near_duplicates([np.packbits(b).tobytes() for b in bits]) == expected
-    assert sum(e is not None for e in expected) > 80
-
-
-def test_near_duplicates_of_many_do_not_take_long():
-    rng = np.random.default_rng(0)
-    hashes = [rng.bytes(32) for _ in range(20_000)]
-    started = time.perf_counter()
-    assert not any(find_near_duplicates([*hashes, hashes[7]])[:-1])
-    assert time.perf_counter() - started < 10
-    assert find_near_duplicates([]) == []
-    assert find_near_duplicates(hashes[:1]) == [None]
-    assert first_of_group(["a", "b", "a", "a"]) == [None, None, 0, 0]
 
 
 # --- the stage ----------------------------------------------------------------------------------------------

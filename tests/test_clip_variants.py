@@ -1,0 +1,218 @@
+"""CLIP variants: what is fetched is what was asked for, safely, or an error that names the way out."""
+
+import json
+import pickle
+import re
+import shutil
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import save_file
+from transformers import CLIPImageProcessor, CLIPProcessor
+
+from clips import VISION, picture, random_clip, weights
+from facestats.clip.transform import ImageTransform
+from facestats.clip.variants import fetch_clip
+from facestats.errors import ModelError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub_cache(clip_source, tmp_path, monkeypatch):
+    """The hub's own cache holding org/small; the hub itself can't be reached."""
+    repo = tmp_path / "hub" / "models--org--small"
+    shutil.copytree(clip_source, repo / "snapshots" / COMMIT)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(COMMIT)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return repo / "snapshots" / COMMIT
+
+
+
+def test_tiny_is_the_same_every_time(clip_models, tmp_path):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    facts = fetch_clip("tiny", None, tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (facts["variant"], facts["revision"]) == ("tiny", facts["sha256"])
+    assert facts["sha256"] == json.loads((clip_models["tiny"] / "facestats.json").read_text())["sha256"]
+    files = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    assert files == {p.name: p.read_bytes() for p in clip_models["tiny"].iterdir()}
+
+
+def test_a_local_folder_is_copied_and_called_local(local, tmp_path):
+    facts = fetch_clip(str(local), None, tmp_path / "out")
+    assert (tmp_path / "out/model.safetensors").read_bytes() == (local / "model.safetensors").read_bytes()
+    assert facts["variant"] == "local"
+    assert str(tmp_path) not in (tmp_path / "out/facestats.json").read_text()
+
+
+def test_pickled_weights_are_converted(local, tmp_path):
+    state = weights(local)
+    (local / "model.safetensors").unlink()
+    # as old checkpoints are: an index buffer that the model rebuilds
+    torch.save(state | {"vision_model.embeddings.position_ids": torch.arange(50)[None]}, local / "pytorch_model.bin")
+    fetch_clip(str(local), None, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.bin"))
+    converted = weights(tmp_path / "out")
+    assert converted.keys() == state.keys()
+    assert all(torch.equal(converted[k], state[k]) for k in state)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+def test_sharded_weights_become_one_file(local, tmp_path, kind):
+    state = weights(local)
+    (local / "model.safetensors").unlink()
+    keys = sorted(state)
+    for i, part in enumerate((keys[::2], keys[1::2]), 1):
+        shard = {k: state[k] for k in part}
+        if kind == "safetensors":
+            save_file(shard, local / f"model-{i:05}-of-00002.safetensors", metadata={"format": "pt"})
+        else:
+            torch.save(shard, local / f"pytorch_model-{i:05}-of-00002.bin")
+    fetch_clip(str(local), None, tmp_path / "out")
+    joined = weights(tmp_path / "out")
+    assert joined.keys() == state.keys()
+    assert all(torch.equal(joined[k], state[k]) for k in state)
+    assert [p.name for p in (tmp_path / "out").glob("*.safetensors")] == ["model.safetensors"]
+
+
+class Exploit:
+    """A pickle that runs code when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("dump", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content, protocol=2))])
+def test_a_pickle_that_runs_code_is_refused(local, tmp_path, dump):
+    (local / "model.safetensors").unlink()
+    dump({"visual_projection.weight": Exploit(tmp_path / "broken-in")}, local / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin can't be read safely"):
+        fetch_clip(str(local), None, tmp_path / "out")
+    assert not (tmp_path / "broken-in").exists()
+
+
+def test_a_pickle_of_something_else_is_refused(local, tmp_path):
+    (local / "model.safetensors").unlink()
+    torch.save([torch.zeros(3)], local / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin"):
+        fetch_clip(str(local), None, tmp_path / "out")
+
+
+def test_without_an_image_transform_clips_own_is_used_at_the_towers_size(tmp_path):
+    source = random_clip(tmp_path / "source", vision=VISION | {"image_size": 96, "projection_dim": 48})
+    fetch_clip(str(source), None, tmp_path / "out")
+    side = {"height": 96, "width": 96}
+    expected = CLIPImageProcessor(size={"shortest_edge": 96}, crop_size=side)(picture((300, 200)), return_tensors="np")
+    assert np.abs(ImageTransform.load(tmp_path / "out")(picture((300, 200))) - expected["pixel_values"][0]).max() <= 1e-6
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_the_variants_own_image_transform_is_kept(local, tmp_path, nested):
+    processor = CLIPImageProcessor(image_mean=[0.1, 0.2, 0.3], image_std=[0.5, 0.6, 0.7])
+    if nested:  # as CLIPProcessor of transformers 5 saves it
+        (local / "processor_config.json").write_text(json.dumps(
+            {"image_processor": processor.to_dict(), "processor_class": CLIPProcessor.__name__}))
+    else:
+        processor.save_pretrained(local)
+    fetch_clip(str(local), None, tmp_path / "out")
+    expected = processor(picture((300, 200)), return_tensors="np")["pixel_values"][0]
+    assert np.abs(ImageTransform.load(tmp_path / "out")(picture((300, 200))) - expected).max() <= 1e-6
+
+
+def test_a_processor_config_without_an_image_transform_counts_as_none(local, tmp_path):
+    (local / "processor_config.json").write_text('{"processor_class": "CLIPProcessor"}')
+    fetch_clip(str(local), None, tmp_path / "out")
+    assert ImageTransform.load(tmp_path / "out").crop == (224, 224)
+
+
+def test_tokenizer_files_come_along(local, tmp_path):
+    (local / "merges.txt").write_text("a b\n")
+    (local / "flax_model.msgpack").write_text("not needed")
+    fetch_clip(str(local), None, tmp_path / "out")
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "config.json", "facestats.json", "merges.txt", "model.safetensors", "preprocessor_config.json"}
+
+
+def test_a_revision_of_a_local_folder_is_checked_against_its_weights(local, tmp_path):
+    sha256 = fetch_clip(str(local), None, tmp_path / "out")["sha256"]
+    assert fetch_clip(str(local), sha256[:12], tmp_path / "out")["sha256"] == sha256
+    for variant in (str(local), "tiny"):
+        with pytest.raises(ModelError, match=r"clip\.revision 0000 does not match") as error:
+            fetch_clip(variant, "0000", tmp_path / "out")
+        assert re.search(r"their sha256 is [0-9a-f]{64}", str(error.value))
+
+
+@pytest.mark.parametrize(("spoil", "expected"), [
+    (lambda folder: (folder / "config.json").unlink(), "no config.json"),
+    (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),
+    (lambda folder: (folder / "config.json").write_text('{"model_type": "siglip"}'), "'siglip'.*model_type 'clip'"),
+    (lambda folder: (folder / "model.safetensors").unlink(), "no weights"),
+    (lambda folder: (folder / "preprocessor_config.json").write_text("{"), "preprocessor_config.json"),
+])
+def test_a_local_folder_that_holds_no_clip_is_named(local, tmp_path, spoil, expected):
+    spoil(local)
+    with pytest.raises(ModelError, match=expected) as error:
+        fetch_clip(str(local), None, tmp_path / "out")
+    assert str(local) in str(error.value)
+
+
+@pytest.mark.parametrize("variant", ["./clip", "/no/where", "~/nothing-here", "a/b/c", "models\\clip"])
+def test_a_missing_folder_never_becomes_a_question_to_the_hub(tmp_path, monkeypatch, variant):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("asked the hub"))
+    with pytest.raises(ModelError, match="there is no folder") as error:
+        fetch_clip(variant, None, tmp_path / "out")
+    assert variant in str(error.value)
+
+
+@pytest.mark.parametrize("revision", [None, "v1.0"])
+def test_a_hub_that_cannot_be_reached_gives_three_ways_out(tmp_path, monkeypatch, revision):
+    def refuse(*_, **__):
+        raise ConnectionError("no route to host\nand a page of advice")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(ModelError) as error:
+        fetch_clip("openai/clip-vit-base-patch32", revision, tmp_path / "out")
+    for text in ["openai/clip-vit-base-patch32", "no route to host", "HF_HOME", "local folder", "clip.variant=tiny"]:
+        assert text in str(error.value)
+    assert "page of advice" not in str(error.value)
+    assert ("v1.0" in str(error.value)) == (revision is not None)
+
+
+def test_a_variant_in_the_hubs_own_cache_needs_no_hub(hub_cache, tmp_path):
+    facts = fetch_clip("org/small", None, tmp_path / "out")
+    assert (facts["variant"], facts["revision"]) == ("org/small", COMMIT)
+    assert (tmp_path / "out/model.safetensors").read_bytes() == (hub_cache / "model.safetensors").read_bytes()
+    assert fetch_clip("org/small", COMMIT, tmp_path / "out")["revision"] == COMMIT
+    with pytest.raises(ModelError, match="org/small at revision other"):
+        fetch_clip("org/small", "other", tmp_path / "out")
+
+
+def test_pickled_weights_in_the_hubs_own_cache_are_converted(hub_cache, tmp_path):
+    state = weights(hub_cache)
+    (hub_cache / "model.safetensors").unlink()
+    torch.save(state, hub_cache / "pytorch_model.bin")
+    fetch_clip("org/small", None, tmp_path / "out")
+    assert weights(tmp_path / "out").keys() == state.keys()
+
+
+def test_pickles_are_asked_for_only_where_there_is_nothing_better(clip_source, tmp_path, monkeypatch):
+    asked = []
+
+    def download(variant, *, revision, allow_patterns):
+        asked.append((variant, revision, sorted(allow_patterns)))
+        return str(clip_source)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    fetch_clip("org/small", "v1", tmp_path / "out")
+    assert asked == [("org/small", "v1", ["*.json", "*.safetensors", "*.txt"])]

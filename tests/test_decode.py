@@ -1,0 +1,271 @@
+"""Any image file becomes upright RGB pixels or a short reason; any folder a list of photos."""
+
+import os
+import re
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from facestats.errors import ImageError, InputError
+from facestats.faces.decode import MAX_PIXELS, open_photo, read_photo, to_photo, to_rgb
+from facestats.faces.files import check_names, face_filename, list_images
+from facestats.faces.pixels import scale_grey
+from resources import encode, omi_images, png_that_declares
+
+
+@pytest.fixture(scope="module")
+def face() -> Image.Image:
+    return Image.open(omi_images(1)[0]).convert("RGB")
+
+
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "^empty file$"),
+        (b"I am a text, whatever my name says.\n" * 20, "^not an image that Pillow can read$"),
+        (encode(Image.new("RGB", (1, 1)), "PNG"), r"^too small: 1×1 px, at least 32 px are needed$"),
+        (encode(Image.new("RGB", (400, 31)), "PNG"), r"^too small: 400×31 px"),
+        (png_that_declares(60_000, 60_000), r"^declares 60000×60000 px, more than the limit of 178 Mpx$"),
+        (png_that_declares(14_000, 12_800), r"^declares 14000×12800 px"),
+        (png_that_declares(200, 200), "^truncated or damaged image: "),
+        (
+            encode(Image.effect_noise((300, 200), 60), "JPEG")[:4000],
+            "^truncated or damaged image: image file is trunc",
+        ),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 200 200\n", "^not an image that Pillow can read$"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "^(truncated or damaged image: |not an image)"),
+    ],
+)
+def test_unusable_bytes_have_a_short_reason(data, reason):
+    with pytest.raises(ImageError, match=reason) as caught:
+        open_photo(data)
+    assert not re.search(r"0x|/|BytesIO", str(caught.value))
+    assert len(str(caught.value)) < 120
+
+
+def test_a_declared_giant_takes_no_memory():
+    import tracemalloc
+
+    tracemalloc.start()
+    for width, height in ((60_000, 60_000), (MAX_PIXELS // 1000 + 1, 1000)):
+        with pytest.raises(ImageError, match=f"declares {width}×{height} px"):
+            open_photo(png_that_declares(width, height))
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+
+
+def test_noise_and_cut_files_never_raise_anything_else():
+    rng = np.random.default_rng(0)
+    whole = [
+        encode(Image.effect_noise((80, 60), 50), kind)
+        for kind in ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP", "ICO")
+    ]
+    for data in whole:
+        for _ in range(40):
+            broken = bytearray(data[: rng.integers(1, len(data) + 1)])
+            for at in rng.integers(0, len(broken), 6):
+                broken[at] = rng.integers(256)
+            reason = ""
+            try:
+                open_photo(bytes(broken))
+            except ImageError as error:
+                reason = str(error)
+            assert not re.search(r"0x[0-9a-f]{4}|BytesIO", reason)
+
+
+def test_transparency_is_laid_onto_white():
+    rgba = Image.new("RGBA", (40, 40), (200, 0, 0, 0))
+    rgba.paste((0, 100, 0, 255), (0, 0, 20, 40))
+    palette = rgba.convert("RGB").quantize(4)
+    index = palette.getpixel((30, 20))
+    for data in (
+        encode(rgba, "PNG"),
+        encode(rgba, "WEBP", lossless=True),
+        encode(palette, "PNG", transparency=index),
+        encode(palette, "GIF", transparency=index),
+        encode(rgba.convert("LA"), "PNG"),
+    ):
+        rgb = open_photo(data).rgb
+        assert rgb.shape == (40, 40, 3)
+        assert rgb[20, 35].tolist() == [255, 255, 255]
+        assert rgb[20, 5].max() < 110
+
+
+def test_16_bit_grey_is_scaled_not_clipped():
+    ramp = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (64, 1))
+    for kind in ("PNG", "TIFF"):
+        rgb = open_photo(encode(Image.fromarray(ramp), kind)).rgb
+        assert rgb[0, 0].tolist() == [0, 0, 0]
+        assert rgb[0, -1].tolist() == [255, 255, 255]
+        assert abs(int(rgb[0, 32, 0]) - 130) <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 255]], np.int32), [0, 255]),
+        (np.array([[0, 65535]], np.int32), [0, 255]),
+        (np.array([[0, 2**20]], np.int32), [0, 255]),
+        (np.array([[-5, 100]], np.int32), [0, 100]),
+        (np.array([[0.0, 0.5, 1.0]], np.float32), [0, 128, 255]),
+        (np.array([[0.0, 128.0]], np.float32), [0, 128]),
+        (np.array([[-1.0, 1.0, np.nan]], np.float32), [0, 255, 128]),
+    ],
+)
+def test_wide_greys_keep_their_range(values, expected):
+    assert scale_grey(values)[0].tolist() == expected
+
+
+def test_cmyk_and_other_modes_become_rgb():
+    red = Image.new("RGB", (64, 64), (220, 30, 30))
+    for data in (
+        encode(red.convert("CMYK"), "JPEG", quality=95),
+        encode(red.convert("CMYK"), "TIFF"),
+        encode(red.quantize(8), "PNG"),
+        encode(red.convert("YCbCr"), "TIFF"),
+    ):
+        assert np.abs(open_photo(data).rgb[32, 32].astype(int) - (220, 30, 30)).max() < 12
+    assert open_photo(encode(red.convert("1"), "PNG")).rgb.shape == (64, 64, 3)
+    assert open_photo(encode(red.convert("L"), "JPEG")).rgb.shape == (64, 64, 3)
+
+
+def test_the_first_frame_of_an_animation_counts():
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue", "green")]
+    data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert open_photo(data).rgb[5, 5].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_exif_orientation_is_applied(orientation, kind):
+    upright = Image.new("L", (96, 64), 20)
+    upright.paste(230, (0, 0, 48, 32))  # bright top left
+    turn = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the Transpose that stores it so
+    stored = upright if orientation == 1 else upright.transpose(Image.Transpose(turn[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for data in (encode(stored, kind, exif=exif),):
+        photo = open_photo(data)
+        assert (photo.width, photo.height) == (96, 64)
+        assert photo.rgb.shape == (64, 96, 3)
+        assert photo.rgb[10, 10, 0] > 200
+        assert photo.rgb[50, 80, 0] < 60
+
+
+def test_draft_reports_the_whole_size():
+    data = encode(Image.new("RGB", (2000, 1200), "gray"), "JPEG")
+    photo = open_photo(data, 900)
+    assert photo.rgb.shape == (600, 1000, 3)
+    assert (photo.width, photo.height, photo.reduced) == (2000, 1200, True)
+    assert not open_photo(data).reduced
+
+
+def test_a_colour_profile_is_converted_and_a_broken_one_ignored():
+    grey = Image.new("RGB", (64, 64), (100, 150, 200))
+    lab_to_srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    same = open_photo(encode(grey, "PNG", icc_profile=lab_to_srgb)).rgb
+    broken = open_photo(encode(grey, "PNG", icc_profile=b"no profile" * 20)).rgb
+    assert same[0, 0].tolist() == broken[0, 0].tolist() == [100, 150, 200]
+
+
+def test_the_library_takes_path_bytes_pil_and_array(tmp_path, face):
+    path = tmp_path / "a b ü 🙂.png"
+    face.save(path)
+    expected = np.asarray(face)
+    for image in (path, str(path), path.read_bytes(), face, expected):
+        assert np.array_equal(to_rgb(image), expected)
+    with pytest.raises(InputError, match=r"nowhere\.jpg: no such file"):
+        to_rgb(tmp_path / "nowhere.jpg")
+    with pytest.raises(InputError, match=r"\(512, 512\) float32"):
+        to_rgb(np.zeros((512, 512), np.float32))
+    with pytest.raises(InputError, match="not int"):
+        to_rgb(3)
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(ImageError, match=r"empty\.jpg: empty file"):
+        to_photo(tmp_path / "empty.jpg")
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+def test_files_that_cannot_be_read_say_why(tmp_path, monkeypatch):
+    loop = tmp_path / "loop.jpg"
+    loop.symlink_to(loop)
+    dangling = tmp_path / "dangling.jpg"
+    dangling.symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    locked = tmp_path / "locked.jpg"
+    locked.write_bytes(b"x")
+    locked.chmod(0)
+    if os.geteuid() == 0:  # root may read anything
+
+        def refuse(path):
+            raise PermissionError(13, "Permission denied")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("pathlib.Path.read_bytes", refuse)
+            with pytest.raises(ImageError, match="no permission to read"):
+                read_photo(locked)
+    else:
+        with pytest.raises(ImageError, match="no permission to read"):
+            read_photo(locked)
+    for path, reason in ((loop, "a link to itself"), (dangling, "a link to nothing")):
+        with pytest.raises(ImageError, match=reason):
+            read_photo(path)
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_photo(tmp_path / "pipe.jpg")
+
+
+def test_all_files_that_are_not_hidden_are_listed_once(tmp_path):
+    for name in (
+        "b.jpg",
+        "a.png",
+        "a.jpg",
+        "in/deep er/ü 🙂.jpg",
+        "no suffix",
+        ".hidden.jpg",
+        ".folder/x.jpg",
+        "in/.gitignore",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "in" / "back").symlink_to(tmp_path)
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "linked.jpg").symlink_to("a.jpg")
+    assert list_images(tmp_path) == [
+        "a.jpg", "a.png", "b.jpg", "in/deep er/ü 🙂.jpg", "linked.jpg", "loop.jpg", "no suffix",
+    ]  # fmt: skip
+
+
+def test_a_missing_or_empty_folder_is_an_error_that_says_what_was_expected(tmp_path):
+    with pytest.raises(
+        InputError, match=r"nowhere: no such folder; expected a folder with photos.*data\.images"
+    ):
+        list_images(tmp_path / "nowhere")
+    (tmp_path / ".gitignore").touch()
+    with pytest.raises(InputError, match=r"holds no file.*expected a folder with photos"):
+        list_images(tmp_path)
+    with pytest.raises(InputError, match="is a file"):
+        list_images(tmp_path / ".gitignore")
+
+
+def test_faces_are_named_after_their_images():
+    assert face_filename("a/b.jpg") == "a/b.jpg"
+    assert [face_filename(n) for n in ("b.png", "b.JPG", "b.jpeg", "b")] == [
+        "b.png.jpg",
+        "b.JPG.jpg",
+        "b.jpeg.jpg",
+        "b.jpg",
+    ]
+    reasons = check_names(
+        ["a.jpg", "a.png", "a.png.jpg", "c", "c.jpg/x.jpg", "bad\udcff.jpg", "ü" * 126 + "png"]
+    )
+    assert reasons == {
+        "a.png": "its face would have the name of another image, a.png.jpg",
+        "c": "its face would have the name of a folder, c.jpg",
+        "bad\udcff.jpg": "its name is not valid UTF-8",
+        "ü" * 126 + "png": "its face's name, with .jpg appended, would be longer than 255 bytes",
+    }
