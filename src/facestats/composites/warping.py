@@ -58,12 +58,22 @@ def sample_bilinear(image: np.ndarray, positions: np.ndarray) -> np.ndarray:
     left, top = x.astype(np.int32), y.astype(np.int32)
     np.minimum(left, width - 2, out=left)
     np.minimum(top, height - 2, out=top)
-    fx, fy = (x - left)[:, None], (y - top)[:, None]
+    # int32 - float32 would be float64, at twice the time: 24 against 12 ms a 512 px face.
+    fx, fy = (x - left.astype(np.float32))[:, None], (y - top.astype(np.float32))[:, None]
     flat = image.reshape(-1, channels)
-    at = top * width + left
-    upper = flat[at] * (1 - fx) + flat[at + 1] * fx
-    lower = flat[at + width] * (1 - fx) + flat[at + width + 1] * fx
-    return upper * (1 - fy) + lower * fy
+    at = top.astype(np.intp) * width + left
+
+    def pixels(index: np.ndarray) -> np.ndarray:
+        return np.take(flat, index, axis=0, mode="clip")  # `clip` spares the check of bounds, which hold
+
+    upper = pixels(at) * (1 - fx)
+    upper += pixels(at + 1) * fx
+    lower = pixels(at + width) * (1 - fx)
+    lower += pixels(at + width + 1) * fx
+    upper *= 1 - fy
+    lower *= fy
+    upper += lower
+    return upper
 
 
 def _border_points() -> np.ndarray:
