@@ -1,12 +1,12 @@
 """Stage `attributes`: what every face is taken for, from which source, and which faces to look at or label.
 
-Reads   embeddings_clip.parquet, models/attributes/, labels.parquet, faces.parquet; params `attributes.propose`,
-        the names in `attributes.targets`
+Reads   embeddings_clip.parquet, models/attributes/, models/zeroshot.npz, labels.parquet, faces.parquet;
+        params `attributes.propose`, `attributes.abstain_below`, the names in `attributes.targets`
 Writes  attributes.parquet, attributes_with_predictions.parquet, attributes_with_manual.parquet,
         attributes_clean.parquet, attributes_flags.parquet, labels_template.csv, models/attributes.json (which models are in use)
 Alone   python stages/attributes.py data/processed/embeddings/embeddings_clip.parquet models/attributes \\
-            data/processed/metadata/labels.parquet data/processed/metadata/faces.parquet data/processed/metadata \\
-            models/attributes.json
+            models/zeroshot.npz data/processed/metadata/labels.parquet data/processed/metadata/faces.parquet \\
+            data/processed/metadata models/attributes.json
 """
 
 from pathlib import Path
@@ -18,25 +18,32 @@ from facestats.attributes.flags import flag_faces
 from facestats.attributes.proposals import propose_labels
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.training import load_models
+from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
+from facestats.clip.zeroshot import load_classifiers
 from facestats.files import write_json, write_text
 from facestats.stage import run_stage
 
 LOOKED_AT = ["filename", "face_count", "yaw", "pitch", "sharpness", "brightness", "duplicate_of", "near_duplicate_of"]
 
 
-def main(params, embeddings: Path, models: Path, labels: Path, faces: Path, folder: Path, in_use: Path) -> str:
-    filenames, matrix, _ = tables.read_embeddings(embeddings)
+def main(params, embeddings: Path, models: Path, prompts: Path, labels: Path, faces: Path, folder: Path,
+         in_use: Path) -> str:
+    filenames, matrix, facts = tables.read_embeddings(embeddings)
     trained = load_models(models, params.attributes.targets)
-    attributes, predictions = predict_attributes(filenames, matrix, trained)
-    said, clean = resolve(attributes, tables.read_all(labels, tables.LABELS).set_index("filename"), target_kinds(trained))
+    zeroshot = zeroshot_models(load_classifiers(prompts, facts["weights_sha256"]), target_kinds(trained),
+                               params.attributes.abstain_below)
+    answering = fill_gaps(trained, zeroshot)
+    attributes, predictions = predict_attributes(filenames, matrix, answering)
+    said, clean = resolve(attributes, tables.read_all(labels, tables.LABELS).set_index("filename"), target_kinds(answering),
+                          {target: model.source for target, model in answering.items()})
     quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
     flags = flag_faces(quality, predictions, said, trained)
     repeats = quality.set_index("filename")[["duplicate_of", "near_duplicate_of"]].notna().any(axis=1).reindex(filenames)
-    template = propose_labels(matrix, predictions, clean, repeats, trained, params.attributes.propose)
+    template = propose_labels(matrix, predictions, clean, repeats, answering, params.attributes.propose)
     for table, schema in ((attributes, tables.ATTRIBUTES), (predictions, tables.PREDICTIONS),
                           (said, tables.WITH_MANUAL), (clean, tables.CLEAN), (flags, tables.FLAGS)):
         tables.write(table, folder / schema.name, schema)
-    write_json(in_use, {"targets": sorted(trained)})
+    write_json(in_use, {"targets": sorted(trained), "abstain_below": params.attributes.abstain_below})
     write_text(folder / "labels_template.csv", template.to_csv(index=False))
     sources = pd.concat([clean[c] for c in clean if c.endswith("_source")]).value_counts().sort_index()
     return f"faces={len(clean)} " + " ".join(f"{name}={n}" for name, n in sources.items()) + f" flags={len(flags)}"

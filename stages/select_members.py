@@ -9,7 +9,7 @@ Alone   python stages/select_members.py women data/processed/metadata/attributes
 from pathlib import Path
 
 from facestats import tables
-from facestats.composites.filters import select_faces
+from facestats.composites.filters import COLUMNS, select_faces
 from facestats.composites.members import write_members
 from facestats.errors import InputError
 from facestats.stage import run_stage, warn
@@ -17,8 +17,8 @@ from facestats.stage import run_stage, warn
 
 def main(params, name: str, attributes: Path, faces: Path, preproc: Path, out: Path) -> str:
     wanted = params.composites[name].filter
-    conditions = wanted.model_dump(include={"gender", "ethnicity", "age_range", "cluster", "attractiveness"})
-    selection = select_faces(tables.read(attributes, tables.FINAL), conditions, wanted.n, wanted.seed,
+    conditions = wanted.model_dump(include=set(COLUMNS))
+    selection = select_faces(tables.read_all(attributes, tables.FINAL), conditions, wanted.n, wanted.seed,
                              wanted.min_results, wanted.relax)
     if not selection.enough:
         message = f"composites.{name} finds too few: {selection}"

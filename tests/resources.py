@@ -88,6 +88,11 @@ def names(n) -> pd.Index:
     return pd.Index([f"f{i:03}.jpg" for i in range(n)], name="filename")
 
 
+def splits(n):
+    """Every third face is a test face, every sixth one of val."""
+    return text(["test" if i % 3 == 0 else "val" if i % 6 == 1 else "train" for i in range(n)])
+
+
 def jpeg(image: Image.Image, quality: int = 92, **options) -> bytes:
     """The image as the bytes of a JPEG file."""
     out = io.BytesIO()

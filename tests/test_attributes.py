@@ -11,6 +11,8 @@ import yaml
 from facestats.attributes.age import age_bucket
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.training import AttributeModel, load_models, train_classifier, train_regression
+from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
+from facestats.clip.zeroshot import PromptClassifier
 from facestats.errors import LabelError, ModelError, ParamsError
 from facestats.params import check_params
 from resources import blobs, names, text
@@ -223,6 +225,42 @@ def test_people_win_over_the_model_and_the_model_over_nothing():
     assert (clean["ethnicity_source"] == "unknown").all()
     assert with_manual["gender"].tolist() == ["male", "male", "male", "unknown"]
     assert with_manual["gender_said"].notna().tolist() == [True, True, False, False]
+
+
+# Zero-shot
+
+def prompts(classes, scale=1.0):
+    """Classes along the axes."""
+    return PromptClassifier(classes, np.eye(len(classes), 3, dtype=np.float32), scale)
+
+
+def test_prompts_answer_where_no_model_was_trained_and_nowhere_else():
+    x, labels = blobs({"cat": 20, "dog": 20})
+    shy = classifier(x, labels, "gender", abstain=1.1)  # never sure enough
+    trained = {"gender": shy, "ethnicity": AttributeModel("ethnicity", "classification", why="no label"),
+               "age": AttributeModel("age", "regression", why="no label")}
+    zeroshot = zeroshot_models({"hat": prompts(["red", "blue"], 9.0), "gender": prompts(["cat", "dog"]), "age": prompts(["18-29", "60+"]),
+                                "ethnicity": prompts(["a", "b"])}, target_kinds(trained), 0.9)
+    models = fill_gaps(trained, zeroshot)
+    assert {name: model.source for name, model in models.items()} == {
+        "gender": "model", "ethnicity": "zeroshot", "age": "zeroshot", "hat": "zeroshot"}
+    points = np.array([[1, 0, 0], [0, 1, 0], [0.7, 0.7, 0]], np.float32)
+    attributes, predictions = predict_attributes(names(3), points, models)
+    assert attributes["hat"].tolist() == ["red", "blue", "unknown"]  # the third as likely as not
+    assert attributes["ethnicity"].tolist() == ["unknown"] * 3  # 0.73 at most
+    share = 1 / (1 + np.exp(-1))
+    assert predictions["ethnicity_prob_a"].tolist() == pytest.approx([share, 1 - share, 0.5])
+    assert attributes["age"].tolist() == pytest.approx([23.5 * share + 65.5 * (1 - share), 23.5 * (1 - share) + 65.5 * share, 44.5])
+    assert {"gender_prob_cat", "age_prob_18-29", "age_prob_60+", "hat_prob_blue"} <= set(predictions.columns)
+
+    said = labels_table(names(3), hat=[None, "green", None], hat_source=[None, "label", None], age=pd.Series([np.nan, 7.0, np.nan]),
+                        age_source=[None, "manual", None])
+    _, clean = resolve(attributes, said, target_kinds(models), {name: model.source for name, model in models.items()})
+    assert clean["hat_final"].tolist() == ["red", "green", "unknown"]
+    assert clean["hat_source"].tolist() == ["zeroshot", "label", "unknown"]
+    assert clean["age_source"].tolist() == ["zeroshot", "manual", "zeroshot"]
+    assert (clean["gender_source"] == "unknown").all()  # a trained model that abstains is not overruled
+    assert (clean["ethnicity_source"] == "unknown").all()
 
 
 def test_the_word_unknown_from_people_says_nothing():

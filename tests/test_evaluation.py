@@ -8,15 +8,11 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
-from facestats.attributes.training import AttributeModel, train_classifier, train_regression
-from facestats.errors import LabelError
 from facestats.evaluation import classification, regression
 from facestats.evaluation.attractiveness import evaluate_attractiveness
-from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.baselines import baseline_predictions
-from facestats.evaluation.heldout import measure_held_out
 from facestats.files import write_json
-from resources import text
+from resources import splits, text
 
 RESAMPLES = 200
 NOTHING = {"value": None, "low": None, "high": None}
@@ -26,11 +22,6 @@ def pairs(n, seed=0, noise=1.0):
     rng = np.random.default_rng(seed)
     actual = rng.normal(4, 1, n)
     return actual, actual + noise * rng.normal(size=n)
-
-
-def splits(n):
-    """Every third face is a test face, every sixth one of val."""
-    return text(["test" if i % 3 == 0 else "val" if i % 6 == 1 else "train" for i in range(n)])
 
 
 # Regression
@@ -179,106 +170,3 @@ def test_what_cannot_be_measured_is_null_and_says_why(rated, change, trained, wh
         assert metrics["test"][name] == dict.fromkeys(regression.METRICS, NOTHING)
     assert list(points.columns) == ["actual", "mlp", "ridge"]
     assert points.empty
-
-
-# Attributes
-
-@pytest.fixture
-def pets():
-    """A model of two classes, 90 faces, a third of test; a third class that the model can't say."""
-    rng = np.random.default_rng(0)
-    kind = rng.choice(["cat", "dog"], 90)
-    x = np.column_stack([(kind == "cat") * 2.0, rng.normal(size=90)]) + 0.8 * rng.normal(size=(90, 2))
-    labels = text(list(kind))
-    split = splits(90)
-    train = (split == "train").to_numpy()
-    model = train_classifier("pet", x[train], labels[train], 1.0, None, 5, 0.8)
-    labels[[0, 3]] = "owl"
-    labels[[6, 9]] = "unknown"
-    labels[12] = None
-    share = model.predict_proba(x)
-    guess = np.asarray(model.classes, dtype=object)[share.argmax(axis=1)]
-    predictions = pd.DataFrame({"pet": np.where(share.max(axis=1) >= 0.8, guess, "unknown"),
-                                "pet_prob_cat": share[:, 0], "pet_prob_dog": share[:, 1]})
-    return model, x, labels, split, predictions, guess
-
-
-def test_a_classifier_is_measured_without_abstaining_and_its_answers_apart(pets):
-    model, _, labels, split, predictions, guess = pets
-    report = evaluate_attributes({"pet": model}, predictions, pd.DataFrame({"pet": labels}), split, RESAMPLES, 0)["pet"]
-    test = ((split == "test") & labels.isin(["cat", "dog", "owl"])).to_numpy()
-    assert report["n"] == test.sum() == 27
-    assert report["n_per_class"]["owl"] == 2
-    right, answered = (guess == labels)[test], (predictions["pet"] != "unknown")[test]
-    assert report["accuracy"]["value"] == pytest.approx(right.mean())
-    assert report["coverage"]["value"] == pytest.approx(answered.mean())
-    assert 0 < answered.mean() < 1
-    assert report["accuracy_answered"]["value"] == pytest.approx(right[answered].mean())
-    recalls = [right[(labels == name).to_numpy()[test]].mean() for name in ("cat", "dog", "owl")]
-    assert recalls[2] == 0
-    assert report["balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
-
-
-def test_the_training_stage_and_evaluate_measure_the_same(pets):
-    model, x, labels, split, predictions, guess = pets
-    report = evaluate_attributes({"pet": model}, predictions, pd.DataFrame({"pet": labels}), split, RESAMPLES, 0)["pet"]
-    held_out = measure_held_out(model, x, labels, split)
-    for name in classification.METRICS:
-        assert held_out.metrics["test"][name] == pytest.approx(report[name]["value"])
-    assert held_out.metrics["val"]["n"] == 15
-    assert len(held_out.pairs) == 27
-    test = ((split == "test") & labels.isin(["cat", "dog", "owl"])).to_numpy()
-    assert sorted(held_out.pairs["predicted"]) == sorted(guess[test])
-
-
-def test_ages_are_measured_in_years_and_in_groups():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(90, 2))
-    age = pd.Series(np.round(35 + 12 * x[:, 0]).clip(1, 90))
-    split = splits(90)
-    train, test = (split == "train").to_numpy(), (split == "test").to_numpy()
-    model = train_regression("age", x[train], age[train], 1.0, 5)
-    predicted = model.predict(x)
-    report = evaluate_attributes({"age": model}, pd.DataFrame({"age": predicted}), pd.DataFrame({"age": age}), split,
-                                 RESAMPLES, 0)["age"]
-    edges = [3, 10, 20, 30, 40, 50, 60, 70]
-    same = np.digitize(np.floor(age), edges) == np.digitize(np.floor(predicted), edges)
-    assert report["bucket_accuracy"]["value"] == pytest.approx(same[test].mean())
-    assert report["bucket_accuracy"]["low"] <= same[test].mean() <= report["bucket_accuracy"]["high"]
-    assert 0 < same[test].mean() < 1
-    assert report["mae"]["value"] == pytest.approx(np.abs(age - predicted)[test].mean())
-    held_out = measure_held_out(model, x, age, split).metrics["test"]
-    assert (held_out["bucket_accuracy"], held_out["n"]) == (report["bucket_accuracy"]["value"], 30)
-    assert sum(held_out["n_per_bucket"].values()) == 30
-
-
-@pytest.mark.parametrize("target", ["pet", "age"])
-@pytest.mark.parametrize("lack", ["untrained", "no column", "no test faces"])
-def test_a_target_that_cannot_be_measured_is_null_and_says_why(pets, target, lack):
-    model, _, labels, split, predictions, _ = pets
-    if target == "age":
-        model = train_regression("age", np.random.default_rng(0).normal(size=(20, 2)), pd.Series(np.arange(20.0)), 1.0, 5)
-        labels, predictions = pd.Series(np.full(90, 30.0)), pd.DataFrame({"age": np.full(90, 31.0)})
-    table = pd.DataFrame({target: labels})
-    if lack == "untrained":
-        model = AttributeModel(target, model.kind, why="2 labelled train faces")
-    elif lack == "no column":
-        table = table[[]]
-    else:
-        split = split.mask(split == "test", "train")
-    report = evaluate_attributes({target: model}, predictions, table, split, RESAMPLES, 0)[target]
-    assert report["trained"] is (lack != "untrained")
-    assert report["why"] == ("2 labelled train faces" if lack == "untrained" else "0 labelled test faces, 2 are needed")
-    names = {"pet": ["accuracy", "balanced_accuracy", "macro_f1", "coverage", "accuracy_answered"],
-             "age": [*regression.METRICS, "bucket_accuracy"]}[target]
-    assert {name: report[name] for name in names} == dict.fromkeys(names, NOTHING)
-
-
-def test_a_test_label_that_is_no_number_is_named():
-    x = np.random.default_rng(0).normal(size=(30, 2))
-    said, split = text([str(i) for i in range(30)]), splits(30)
-    said.index = split.index = [f"{i}.jpg" for i in range(30)]
-    model = train_regression("height", x, said, 1.0, 5)
-    said["6.jpg"] = "tall"
-    with pytest.raises(LabelError, match=r"height.*6\.jpg.*'tall'"):
-        measure_held_out(model, x, said, split)

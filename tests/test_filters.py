@@ -17,6 +17,7 @@ def people():
     return pd.DataFrame({
         "filename": [f"{k:03}.jpg" for k in i], "gender_final": np.array(["female", "male", "unknown"])[i % 3],
         "ethnicity_final": np.array(["a", "b", "c", "unknown"])[i % 4], "age_final": np.where(i % 10 == 9, np.nan, i),
+        "glasses_final": np.array(["with", "without"])[i % 2], "height_final": i + 100.0,
         "cluster": i % 5, "attractiveness": pd.array(np.where(i % 7 == 6, None, i % 10 + 1), dtype="Int32")})
 
 
@@ -28,6 +29,8 @@ def people():
     ({"attractiveness": [9, 10]}, lambda t: t["attractiveness"].fillna(0) >= 9),
     ({"cluster": 0}, lambda t: t["cluster"] == 0),
     ({"cluster": [1, 4]}, lambda t: t["cluster"].isin([1, 4])),
+    ({"attributes": {"glasses": "with"}}, lambda t: t["glasses_final"] == "with"),
+    ({"attributes": {"glasses": ["with", "without"], "gender": "male"}}, lambda t: t["gender_final"] == "male"),
     ({"gender": None, "cluster": 2}, lambda t: t["cluster"] == 2),
     ({"gender": "nobody"}, lambda t: t["cluster"] < 0),
     ({}, lambda t: t["cluster"] >= 0),
@@ -47,15 +50,18 @@ def test_faces_of_unknown_gender_or_age_are_in_only_when_asked_for(people):
 
 
 def test_the_faces_left_are_counted_after_each_condition_in_order(people):
-    selection = select_faces(people, {"attractiveness": [1, 5], "age_range": [10, 99], "gender": "female"}, min_results=50)
+    selection = select_faces(people, {"attractiveness": [1, 5], "attributes": {"glasses": "with"}, "age_range": [10, 99],
+                                      "gender": "female"}, min_results=50)
     left = people[people["gender_final"] == "female"]
     expected = {"all": 120, "gender": len(left)}
     left = left[left["age_final"].between(10, 99)]
     expected["age_range"] = len(left)
+    left = left[left["glasses_final"] == "with"]
+    expected["attributes.glasses"] = len(left)
     left = left[left["attractiveness"].between(1, 5).fillna(False)]
     expected["attractiveness"] = len(left)
     assert list(selection.matched.items()) == list(expected.items())
-    assert 40 == expected["gender"] > expected["age_range"] > expected["attractiveness"] > 0
+    assert 40 == expected["gender"] > expected["age_range"] > expected["attributes.glasses"] > expected["attractiveness"] > 0
     assert not selection.enough
     assert f"{len(left)} faces of at least 50 (left after each condition: all: 120, gender: 40" in str(selection)
 
@@ -100,6 +106,8 @@ def test_an_impossible_range_is_an_error(people, wrong):
 def test_a_class_that_no_face_has_is_named_with_those_there_are(people):
     assert "no face has gender Female; there are female, male" in str(select_faces(people, {"gender": "Female"}))
     assert select_faces(people, {"gender": "female"}).hints == []
+    assert "no face has attributes.glasses round; there are with, without" in str(
+        select_faces(people, {"attributes": {"glasses": ["round", "with"]}}))
 
 
 def test_what_has_no_steps_is_dropped_and_the_rest_in_turn(people):
@@ -108,6 +116,8 @@ def test_what_has_no_steps_is_dropped_and_the_rest_in_turn(people):
     assert selection.relaxed == [{"condition": "gender", "from": "nobody", "to": None},
                                  {"condition": "attractiveness", "from": [2, 9], "to": None}]
     assert selection.matched == {"all": 120}
+    dropped = select_faces(people, {"attributes": {"glasses": "round"}}, min_results=110, relax=["attributes"])
+    assert dropped.relaxed == [{"condition": "attributes", "from": {"glasses": "round"}, "to": None}]
     assert select_faces(people, {"cluster": 9}, min_results=200, relax=["gender", "cluster"]).enough is False
 
 
@@ -123,6 +133,9 @@ def test_widening_goes_before_the_draw_and_never_past_n(people):
 @pytest.mark.parametrize(("conditions", "relax", "expected"), [
     ({"hair": "red"}, None, "unknown condition 'hair'; there are gender"),
     ({}, ["hair"], "unknown condition 'hair'"),
+    ({"attributes": {"hat": "red"}}, None, r"attributes\.hat needs the column hat_final; the table has filename"),
+    ({"attributes": {"height": "150"}}, None, r"attributes\.height asks for a class, but height_final holds numbers"),
+    ({"attributes": "with"}, None, "attributes = 'with'; expected a class by attribute"),
     ({"cluster": 1}, None, "cluster needs the column cluster; the table has filename"),
 ])
 def test_a_condition_that_cannot_be_applied_is_named(people, conditions, relax, expected):

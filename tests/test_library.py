@@ -83,7 +83,10 @@ def test_the_most_similar_face_is_the_face_itself(here):
 
 def test_ethnicity_is_left_out_unless_asked(here):
     said = facestats.infer_attributes(here / PHOTO)
-    assert {"gender", "gender_probabilities", "age", "age_bucket"} == set(said)
+    classes = ("gender", "beard", "glasses", "smile")
+    assert {"age", "age_source", "age_bucket", *classes, *(f"{name}_source" for name in classes),
+            *(f"{name}_probabilities" for name in classes)} == set(said)
+    assert (said["gender_source"], said["glasses_source"]) == ("model", "zeroshot")
     assert sum(said["gender_probabilities"].values()) == pytest.approx(1)
     assert "ethnicity" in facestats.infer_attributes(here / PHOTO, ethnicity=True)
 

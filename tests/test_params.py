@@ -55,6 +55,24 @@ def test_hidden_takes_a_number_or_a_list(raw):
         ("composites.women.filter.attractiveness", [0, 11], ["composites.women.filter.attractiveness.0 = 0", "1"]),
         ("composites.women.filter.age_range", [9, 1], ["composites.women.filter.age_range = [9, 1]", "above"]),
         ("composites.women.filter.n", 3, ["composites.women.filter", "n=3 faces can never reach min_results=10"]),
+        ("composites.women.filter.attributes", {"glasses": 1}, ["composites.women.filter.attributes.glasses = 1", "valid string"]),
+        ("zeroshot.glasses", {"with": ["a"]}, ["zeroshot.glasses = ", "two classes or more are needed", "found with"]),
+        ("zeroshot.glasses.with", [], ["zeroshot.glasses.with = []", "at least 1 item"]),
+        ("zeroshot.glasses.with", "a pair", ["zeroshot.glasses.with = 'a pair'", "valid list"]),
+        ("zeroshot.glasses.with", ["a", " "], ["zeroshot.glasses.with.1 = ' '", "empty prompt"]),
+        ("zeroshot.glasses", {"with": ["a  Hat"], "without": ["A hat"]},
+         ["zeroshot.glasses = ", "'A hat' stands twice (in with and in without)"]),
+        ("zeroshot.glasses", {True: ["a"], False: ["b"]}, ["zeroshot.glasses.", "the name True is no text", "quotes"]),
+        ("zeroshot.2", {"a": ["a"], "b": ["b"]}, ["zeroshot.2 = ", "pattern"]),
+        ("zeroshot.glasses", {"unknown": ["a"], "b": ["b"]}, ["zeroshot.glasses.unknown", "can be called so"]),
+        ("zeroshot.rating", {"a": ["a"], "b": ["b"]}, ["zeroshot.rating", "label files"]),
+        # a group's key that DVC's run cache would not notice
+        ("zeroshot.size", {"a": ["a"], "b": ["b"]}, ["zeroshot.size = ", "run cache"]),
+        ("zeroshot.glasses", {"nfiles": ["a"], "b": ["b"]}, ["zeroshot.glasses.nfiles = ", "run cache"]),
+        ("attributes.targets.size", {"kind": "regression"}, ["attributes.targets.size", "run cache"]),
+        ("zeroshot.age", {"young": ["a"], "60+": ["b"]}, ["zeroshot.age holds numbers", "'young' is no range", "18-29"]),
+        ("zeroshot.age", {"29-18": ["a"], "60+": ["b"]}, ["zeroshot.age holds numbers", "'29-18' is no range"]),
+        ("zeroshot.age", {"18+": ["a"], "60+": ["b"]}, ["zeroshot.age holds numbers", "not one has an upper end"]),
         ("composites.two words", {"filter": {}, "render": {}}, ["composites.two words", "pattern"]),
     ],
 )
@@ -69,6 +87,20 @@ def test_a_wrong_value_is_named(raw, key, value, expected):
         check_params(wrong)
     for text in expected:
         assert text in str(error.value)
+
+
+def test_prompts_of_a_target_that_is_a_number_are_ranges_too(raw):
+    raw["attributes"]["targets"]["height"] = {"kind": "regression"}
+    raw["zeroshot"]["height"] = {"small": ["a"], "tall": ["b"]}
+    with pytest.raises(ParamsError, match=r"zeroshot\.height holds numbers, but 'small' is no range"):
+        check_params(raw)
+    raw["zeroshot"]["height"] = {"140-160": ["a"], "160.5-180": ["b"]}
+    assert list(check_params(raw).zeroshot["height"]) == ["140-160", "160.5-180"]
+
+
+def test_no_prompts_at_all_are_allowed(raw):
+    raw["zeroshot"] = {}
+    assert check_params(raw).zeroshot == {}
 
 
 def test_a_missing_or_broken_file_is_an_error(tmp_path):

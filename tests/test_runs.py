@@ -6,6 +6,7 @@ import json
 import pandas as pd
 import pytest
 
+import facestats
 from project import FETCHED, TRAINED, Project, executed
 
 pytestmark = pytest.mark.slow
@@ -70,8 +71,24 @@ def test_without_any_label_the_pipeline_runs_through(project):
     assert rated["test"]["mlp"]["pearson"]["value"] is None
     attributes = json.loads(project.read("metrics/attributes.json"))
     assert {name: facts["trained"] for name, facts in attributes.items()} == dict.fromkeys(attributes, False)
+    assert attributes["gender"]["zeroshot"]["why"] == "0 test faces with a label that prompts can say, 2 are needed"
     table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
-    assert set(table["gender_source"]) == {"unknown"}
+    assert set(table["age_source"]) == {"zeroshot"}
+    assert table["age_final"].between(18, 80).all()
+    for target in ("gender", "ethnicity", "glasses"):
+        answered = table[f"{target}_final"] != "unknown"
+        assert set(table[f"{target}_source"][answered]) <= {"zeroshot"}
+        assert set(table[f"{target}_source"][~answered]) <= {"unknown"}
+    assert table["gender_source"].eq("zeroshot").any()
+    women = json.loads(project.read("data/interim/members/women/selection.json"))
+    assert women["matched"]["gender"] == (table["gender_final"] == "female").sum()
+    assert (project.folder / "data/processed/composites/women/composite.json").exists()
+    alone = facestats.load(project.folder).attributes(project.folder / "data/raw/face_0001.jpg")
+    row = table.set_index("filename").loc["face_0001.jpg"]
+    assert (alone["gender"], alone["gender_source"]) == (row["gender_final"], "zeroshot")
+    assert alone["age"] == pytest.approx(row["age_final"], abs=0.01)
+    assert sum(alone["age_probabilities"].values()) == pytest.approx(1)
+    assert "ethnicity" not in alone
     assert table["attractiveness"].isna().all()
     assert "0 rated faces in train" in project.facestats("results").stdout
     failed = project.facestats("score", "data/raw/face_0001.jpg", check=False)

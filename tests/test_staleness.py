@@ -5,10 +5,9 @@ import shutil
 
 import pandas as pd
 import pytest
-import torch
 import yaml
-from transformers import CLIPConfig, CLIPModel
 
+from clips import VISION, random_clip_that_reads
 from project import FETCHED, TRAINED, Project
 from resources import ROOT
 
@@ -90,19 +89,28 @@ def test_a_new_target_trains_one_more_and_a_removed_one_is_forgotten(project):
     project.repro()
     assert (project.folder / "models/attributes/glasses_clf.joblib").exists()  # DVC leaves it
     assert project.read("data/processed/metadata/attributes_final.parquet") == before
-    assert json.loads(project.read("models/attributes.json")) == {"targets": ["age", "ethnicity", "gender"]}
+    assert json.loads(project.read("models/attributes.json")) == {"targets": ["age", "ethnicity", "gender"], "abstain_below": 0.5}
     assert "glasses" not in json.loads(project.read("metrics/attributes.json"))
 
 
+def test_another_wording_embeds_and_trains_nothing(project):
+    before = project.read("data/processed/metadata/zeroshot.parquet")
+    project.set_params({"zeroshot.glasses.with": ["spectacles"], "composites.women.filter.attributes": {"glasses": ["with", "unknown"]}})
+    ran = project.repro()
+    assert {"zeroshot", "attributes", "evaluate", "select@women"} <= ran
+    assert not ran & (FETCHED | TRAINED | {"preprocess", "embed", "labels", "split", "train_attractiveness"})
+    assert project.read("data/processed/metadata/zeroshot.parquet") != before
+    table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
+    matched = json.loads(project.read("data/interim/members/women/selection.json"))["matched"]
+    assert set(table["glasses_source"]) <= {"zeroshot", "unknown"}
+    assert matched["attributes.glasses"] == ((table["gender_final"] == "female") & (table["glasses_final"] == "with")).sum()
+
+
 def test_another_clip_variant_keeps_the_faces(project, tmp_path):
-    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "projection_dim": 48}
-    config = CLIPConfig(text_config=tower | {"vocab_size": 100}, projection_dim=48,
-                        vision_config=tower | {"image_size": 64, "patch_size": 16})
-    torch.manual_seed(1)
-    CLIPModel(config).save_pretrained(tmp_path / "variant")
+    random_clip_that_reads(tmp_path / "variant", vision=VISION | {"image_size": 64, "patch_size": 16, "projection_dim": 48})
     project.set_params({"clip.variant": str(tmp_path / "variant")})
     ran = project.repro()
-    assert {"fetch_clip", "embed", "train_attractiveness", "score", "evaluate"} | TRAINED <= ran
+    assert {"fetch_clip", "embed", "zeroshot", "train_attractiveness", "score", "evaluate"} | TRAINED <= ran
     assert not ran & {"fetch_landmarker", "sample", "preprocess", "labels", "split"}
     serving = json.loads(project.read("models/serving.json"))
     assert (serving["clip"]["variant"], serving["clip"]["dimension"]) == ("local", "48")
@@ -128,16 +136,22 @@ def test_one_label_computes_no_embedding(project):
     assert not ran & (FETCHED | {"preprocess", "embed"})
 
 
-def test_a_label_by_hand_wins_and_computes_no_embedding(project):
-    final = project.folder / "data/processed/metadata/attributes_final.parquet"
-    face = pd.read_parquet(final).iloc[0]
-    other = "male" if face["gender_final"] == "female" else "female"
-    with (project.folder / "data/manual_labels.csv").open("a") as file:
-        file.write(f"{face['filename']},{other},,,,\n")
+def test_a_proposed_face_labelled_by_hand_wins_and_computes_no_embedding(project):
+    project.facestats("labels", "template", "-o", "mine/to_label.csv")
+    path = project.folder / "mine/to_label.csv"
+    template = pd.read_csv(path, dtype=str)
+    face = template.iloc[0]
+    other = "male" if face["current_gender"] == "female" else "female"
+    template.loc[0, ["proposed_gender", "proposed_age"]] = [other, "33"]
+    template.to_csv(path, index=False)
+    said = project.facestats("labels", "merge", "mine/to_label.csv").stdout
+    assert f"{face['filename']}: gender {other} (new)" in said
     ran = project.repro()
     assert not ran & (FETCHED | {"preprocess", "embed"})
-    after = pd.read_parquet(final).set_index("filename").loc[face["filename"]]
-    assert (after["gender_final"], after["gender_source"]) == (other, "manual")
+    final = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
+    after = final.set_index("filename").loc[face["filename"]]
+    assert after[["gender_final", "gender_source", "age_final", "age_source"]].tolist() == [other, "manual", 33, "manual"]
+    assert face["filename"] not in set(pd.read_csv(project.folder / "data/processed/metadata/labels_template.csv")["filename"])
 
 
 def test_one_more_image_starts_at_preprocess_and_moves_no_one(project):

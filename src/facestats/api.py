@@ -58,7 +58,7 @@ def get_clip_embedding(image: Any) -> np.ndarray:
 
 
 def infer_attributes(image: Any, ethnicity: bool = False) -> dict[str, Any]:
-    """What the attribute models say about the largest face.
+    """What the attribute models, and prompts where no model was trained, say about the largest face.
 
     Parameters
     ----------
@@ -67,8 +67,9 @@ def infer_attributes(image: Any, ethnicity: bool = False) -> dict[str, Any]:
 
     Returns
     -------
-    dict by target: for a classifier the class (`unknown` where it abstains) and `<target>_probabilities`, for a
-    regression the number; age also as FairFace's `age_bucket`. None where no model was trained.
+    dict by target: the class (`unknown` where the model abstains) or the number, `<target>_source` (`model` or `zeroshot`)
+    and, where there are classes, `<target>_probabilities`; age also as FairFace's `age_bucket`. None where no model was
+    trained and `zeroshot` has no prompts either.
     """
     return load().attributes(image, ethnicity)
 
@@ -108,7 +109,7 @@ def find_similar(image: Any, k: int = 10) -> pd.DataFrame:
 
 def filter_images(df: pd.DataFrame, gender: str | list[str] | None = None, ethnicity: str | list[str] | None = None,
                   age_range: tuple[float, float] | None = None, attractiveness: tuple[int, int] | None = None,
-                  min_results: int = 0) -> pd.DataFrame:
+                  min_results: int = 0, attributes: dict[str, str | list[str]] | None = None) -> pd.DataFrame:
     """Rows of `attributes_final.parquet` that match all conditions.
 
     Parameters
@@ -116,13 +117,15 @@ def filter_images(df: pd.DataFrame, gender: str | list[str] | None = None, ethni
     age_range : years, both ends included.
     attractiveness : deciles, both ends included.
     min_results : fewer matches are an error; nothing is ever widened.
+    attributes : class or list of classes of any other attribute, such as `{"glasses": "with"}`.
 
     Raises
     ------
     InputError
         Fewer than `min_results`, with the number left after each condition; or a column is missing.
     """
-    conditions = {"gender": gender, "ethnicity": ethnicity, "age_range": age_range, "attractiveness": attractiveness}
+    conditions = {"gender": gender, "ethnicity": ethnicity, "age_range": age_range, "attributes": attributes,
+                  "attractiveness": attractiveness}
     selection = select_faces(df, conditions, min_results=min_results)
     if not selection.enough:
         raise InputError(f"too few: {selection}")

@@ -1,15 +1,13 @@
 """`params.yaml`, typed and checked.
 
-Each section is one pydantic model; `load_params` turns what pydantic finds wrong into one message that names
+Each section is one pydantic model; `params_errors` turns what pydantic finds wrong into one message that names
 the key, the value, what is allowed and, for an unknown key, the nearest known one.
 """
 
 from __future__ import annotations
 
-import difflib
-import types
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -23,6 +21,8 @@ from pydantic import (
 )
 
 from facestats.errors import ParamsError
+from facestats.params_errors import explain
+from facestats.params_zeroshot import NO_TARGETS, Attribute, Name, Zeroshot, check_ranges
 
 
 def _ordered(span: list) -> list:
@@ -41,8 +41,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
 Decile = Annotated[int, Field(ge=1, le=10)]
 DecileRange = Annotated[list[Decile], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
-NO_TARGETS = ("image", "filename", "person", "rating", "rating_n", "rating_sd")
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
 class Section(BaseModel):
@@ -116,7 +114,7 @@ class Attributes(Section):
     min_per_class: Annotated[int, Field(ge=2)] = 10
     abstain_below: Share = 0.5
     propose: Annotated[int, Field(ge=0)] = 40
-    targets: dict[Name, Target]
+    targets: dict[Attribute, Target]
 
     @field_validator("targets")
     @classmethod
@@ -171,13 +169,14 @@ class Filter(Section):
     gender: str | list[str] | None = None
     ethnicity: str | list[str] | None = None
     age_range: Range | None = None
+    attributes: dict[Attribute, str | list[str]] | None = None
     cluster: int | list[int] | None = None
     attractiveness: DecileRange | None = None
     n: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     min_results: Annotated[int, Field(ge=1)] = 10
     on_few: Literal["skip", "error"] = "skip"
-    relax: list[Literal["gender", "ethnicity", "age_range", "cluster", "attractiveness"]] = []
+    relax: list[Literal["gender", "ethnicity", "age_range", "attributes", "cluster", "attractiveness"]] = []
 
     @model_validator(mode="after")
     def _possible(self):
@@ -212,6 +211,7 @@ class Params(Section):
     labels: Labels
     split: Split
     attributes: Attributes
+    zeroshot: Zeroshot
     mlp: Mlp
     score: Score
     clusters: Clusters
@@ -242,79 +242,10 @@ def check_params(raw: Any, where: str = "params.yaml") -> Params:
     if not isinstance(raw, dict):
         raise ParamsError(f"{where} must be a mapping of sections, found {type(raw).__name__}")
     try:
-        return Params.model_validate(raw)
+        params = Params.model_validate(raw)
+        problems = check_ranges(params.zeroshot, {name: target.kind for name, target in params.attributes.targets.items()})
     except ValidationError as error:
-        problems = _explain_all(error.errors(include_url=False), raw)
-        raise ParamsError("\n".join(f"{where}: {problem}" for problem in problems)) from None
-
-
-def _explain_all(errors: list[dict], raw: dict) -> list[str]:
-    """One line a key: pydantic reports each member of a union on its own, here they share a line."""
-    by_key: dict[tuple, list[dict]] = {}
-    for error in errors:
-        by_key.setdefault(_location(error, raw), []).append(error)
-    # [256, 0] is also "no integer"; what is wrong inside the list says more.
-    deepest = [key for key in by_key if not any(other != key and other[: len(key)] == key for other in by_key)]
-    return [_explain(list(key), by_key[key], raw) for key in deepest]
-
-
-def _location(error: dict, raw: Any) -> tuple:
-    """Where an error is, as the user typed it: pydantic adds names of union members, which are dropped."""
-    kept: list = []
-    for i, part in enumerate(error["loc"]):
-        inside = (part in raw) if isinstance(raw, dict) else (isinstance(raw, list) and isinstance(part, int))
-        if inside:
-            raw = raw[part]
-            kept.append(part)
-        elif error["type"] == "missing" and i == len(error["loc"]) - 1:
-            kept.append(part)
-    return tuple(kept)
-
-
-def _explain(location: list, errors: list[dict], raw: dict) -> str:
-    """What is wrong with one key: its name, what was found and what is allowed."""
-    key = ".".join(str(part) for part in location)
-    found, kind = errors[0].get("input"), errors[0]["type"]
-    if kind == "extra_forbidden":
-        known = _known_keys(location[:-1], raw)
-        by_lower = {name.lower(): name for name in known}
-        near = difflib.get_close_matches(str(location[-1]).lower(), by_lower, n=1, cutoff=0.5)
-        hint = f" Did you mean {'.'.join([*map(str, location[:-1]), by_lower[near[0]]])}?" if near else ""
-        return f"unknown key {key} (value {found!r}).{hint} Known keys there: {', '.join(known)}"
-    if kind == "missing":
-        return f"{key} is missing"
-    if kind == "union_tag_invalid":
-        return f"{key}.kind = {found['kind']!r} is not possible: input should be 'classification' or 'regression'"
-    if kind == "union_tag_not_found":
-        return f"{key}.kind is missing: classification or regression"
-    messages = [e["msg"].removeprefix("Value error, ") for e in errors]
-    allowed = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))
-    return f"{key} = {found!r} is not possible: {allowed}"
-
-
-def _known_keys(location: list, raw: Any) -> list[str]:
-    """The keys that the schema knows below `location`; of several kinds of section those of the one in `raw`."""
-    models: list[Any] = [Params]
-    for part in location:
-        following = []
-        for model in models:
-            if isinstance(model, type) and issubclass(model, BaseModel):
-                field = model.model_fields.get(str(part))
-                following += _members(field.annotation) if field else []
-            else:  # dict[str, …]: any name leads to the value's type
-                following += _members(get_args(model)[1])
-        models = following
-        raw = raw[part]
-    if len(models) > 1 and isinstance(raw, dict):
-        models = [m for m in models if raw.get("kind") in get_args(m.model_fields["kind"].annotation)] or models
-    return sorted({key for m in models if isinstance(m, type) and issubclass(m, BaseModel) for key in m.model_fields})
-
-
-def _members(annotation: Any) -> list[Any]:
-    """Models and dicts inside a type annotation (unions and `Annotated` opened)."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _members(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        return [m for arg in get_args(annotation) for m in _members(arg)]
-    return [annotation] if origin is dict or isinstance(annotation, type) else []
+        problems = explain(error.errors(include_url=False), raw, Params)
+    if problems:
+        raise ParamsError("\n".join(f"{where}: {problem}" for problem in problems))
+    return params

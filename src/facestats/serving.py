@@ -17,7 +17,7 @@ from facestats.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from facestats.attractiveness.mlp import Regressor
-    from facestats.attributes.training import AttributeModel
+    from facestats.attributes.zeroshot import Model
     from facestats.clip.encoder import ImageEncoder
     from facestats.faces.crop import FaceCrop
     from facestats.faces.landmarks import Landmarker
@@ -27,7 +27,7 @@ SENSITIVE = "ethnicity"
 MAX_TURN = 30.0  # degrees of yaw or pitch from which on a score is not to be trusted
 MIN_FACE = 64  # px of the photo; a smaller face's crop is mostly interpolation
 # What a new run replaces; where one of these has changed, the models are loaded again.
-STAMPED = (SERVING, Path("models/attractiveness_regressor.pt"), Path("models/attributes.json"),
+STAMPED = (SERVING, Path("models/attractiveness_regressor.pt"), Path("models/attributes.json"), Path("models/zeroshot.npz"),
            Path("models/clip/facestats.json"), Path("data/processed/embeddings/embeddings_clip.parquet"))
 _loaded: dict[Path, tuple[tuple, Models]] = {}
 
@@ -102,11 +102,17 @@ class Models:
         return model
 
     @cached_property
-    def attribute_models(self) -> dict[str, AttributeModel]:
+    def attribute_models(self) -> dict[str, Model]:
+        """By target: the trained model, zero-shot where there is none, else the untrained one."""
+        from facestats.attributes.resolution import target_kinds
         from facestats.attributes.training import load_models
+        from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
+        from facestats.clip.zeroshot import load_classifiers
 
-        targets = json.loads((self.root / "models/attributes.json").read_text(encoding="utf-8"))["targets"]
-        return load_models(self.root / "models/attributes", targets)
+        in_use = json.loads((self.root / "models/attributes.json").read_text(encoding="utf-8"))
+        trained = load_models(self.root / "models/attributes", in_use["targets"])
+        prompts = load_classifiers(self.root / "models/zeroshot.npz", self.serving["clip"]["weights_sha256"])
+        return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained), in_use["abstain_below"]))
 
     @cached_property
     def embeddings(self) -> tuple[pd.Index, np.ndarray]:
@@ -161,12 +167,12 @@ class Models:
         for name, model in models.items():
             if not model.trained:
                 answer[name] = None
-            elif model.kind == "regression":
-                answer[name] = float(said[name].iloc[0])
-            else:
-                answer[name] = str(said[name].iloc[0])
-                answer[f"{name}_probabilities"] = {
-                    c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes}
+                continue
+            value = said[name].iloc[0]
+            answer[name] = float(value) if model.kind == "regression" else str(value)
+            answer[f"{name}_source"] = model.source
+            if model.classes:
+                answer[f"{name}_probabilities"] = {c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes}
         if answer.get("age") is not None:
             answer["age_bucket"] = str(age_bucket(np.array([answer["age"]]))[0])
         return answer

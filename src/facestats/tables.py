@@ -58,6 +58,7 @@ LABELS = Schema("labels.parquet", {
     "gender_source": _text, "ethnicity_source": _text, "age_source": _text, "rating_source": _text,
 }, extra=True)
 SPLITS = Schema("splits.parquet", {"filename": _text, "split": _text})
+ZEROSHOT = Schema("zeroshot.parquet", {"filename": _text}, extra=True)
 _predicted = {"filename": _text, "gender": _text, "ethnicity": _text, "age": _number}
 ATTRIBUTES = Schema("attributes.parquet", _predicted, extra=True)
 PREDICTIONS = Schema("attributes_with_predictions.parquet", _predicted, extra=True)

@@ -1,36 +1,59 @@
-"""Which faces to label next: those the models are unsure of, spread over the embedding space."""
+"""Which faces to label next: those from which the models would learn most about all faces that nobody has labelled.
+
+A label makes a linear model surer of every face that is like the labelled one, and it does so the more, the less the
+answer was known. So each proposal is the face whose label would lower the variance of the models' answers most,
+summed over the faces without a label: sequential experimental design (Yu, Bi and Tresp 2006, ICML), with Fisher
+information as Ash et al. 2021 (NeurIPS) use it. That is uncertainty and spread in one measure: what a face near a
+labelled or an already chosen one could teach is known by then, and a lone outlier teaches nothing about others (its
+distance is cut, or it would count as a crowd of its own).
+`docs/labelling.md` says what it is worth.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import pairwise_distances_argmin_min
+from threadpoolctl import threadpool_limits
 
 from facestats.attributes.resolution import STANDARD
-from facestats.attributes.training import AttributeModel
+from facestats.attributes.zeroshot import Model
 
 COLUMNS = ["id", "filename", *(f"{when}_{t}" for when in ("current", "proposed") for t in ("age", "gender", "ethnicity")), "notes"]
-POOL = 5  # the spread is sought among this many times as many faces as are proposed
+COMPONENTS = 64  # principal components of the standardised embeddings that the design sees
+PENALTY = 10.0  # of the models' weights: 1 / C of the classifiers in params.yaml
+FISHER = 0.25  # Fisher information of a yes or no at even odds
+LEAST_DOUBT = 0.01  # of an answer that a model takes for certain
+EDGE = 0.9  # share of the faces nearest to the middle; one farther out counts as if it lay at their edge
+TWIN = 0.15  # of the typical distance of two faces; on OMI a re-coded copy lies at 0.05 at most, another face from 0.20 on
 
 
 def propose_labels(embeddings: np.ndarray, predictions: pd.DataFrame, clean: pd.DataFrame, duplicates: pd.Series,
-                   models: dict[str, AttributeModel], n: int) -> pd.DataFrame:
-    """A template to fill in.
+                   models: dict[str, Model], n: int) -> pd.DataFrame:
+    """A template to fill in, the most instructive face first.
 
-    A face is a candidate where a standard attribute has not been said by a person and where it repeats no other face.
-    The most uncertain ones (1 − best probability, averaged over the classifiers) are thinned to `n` by
-    farthest-first traversal of the embeddings, so that no two of them say the same.
+    A face is a candidate where a standard attribute has not been said by a person, where nobody has labelled it by hand
+    (whoever left a cell empty has seen the face), and where it repeats no other face. Twins in the embedding space, of a
+    labelled face or of one that is proposed already, are passed over; so there may be fewer than `n`.
+
+    The attributes count alike. An attribute with probabilities, of a trained model or zero-shot, counts the more for a
+    face, the less its answer is known: by their Gini impurity, as a share of its greatest value. One without (a regression such as
+    age, or nothing trained yet) counts fully for each face, so that spread alone decides.
 
     Parameters
     ----------
     embeddings : (rows, d), the rows of `predictions` and `clean`.
+    predictions : with `<target>_prob_<class>`.
     duplicates : bool, by row: repeats another face, exactly or nearly.
+    models : by target; their `classes` name the columns of `predictions`.
     n : faces to propose.
     """
-    unsaid = np.column_stack([~clean[f"{t}_source"].isin(["manual", "label"]) for t in STANDARD]).any(axis=1)
-    candidates = np.flatnonzero(unsaid & ~duplicates.to_numpy(dtype=bool))
-    doubt = _doubt(predictions, models)[candidates]
-    pool = candidates[np.argsort(-doubt, kind="stable")[: POOL * n]]
-    chosen = pool[_farthest_first(embeddings[pool], n)]
+    said = {t: clean[f"{t}_source"].isin(["manual", "label"]).to_numpy() for t in STANDARD}
+    by_hand = np.any([clean[f"{t}_source"] == "manual" for t in STANDARD], axis=0)
+    settled = by_hand | np.all(list(said.values()), axis=0)
+    information = {t: FISHER * _doubt(t, predictions, models) for t in STANDARD}
+    with threadpool_limits(1):  # sums in another order with more threads could choose another face
+        chosen = _design(_coordinates(embeddings), information, said, settled, duplicates.to_numpy(dtype=bool), n)
     template = pd.DataFrame({"id": np.arange(1, len(chosen) + 1), "filename": clean["filename"].to_numpy()[chosen]})
     for target, kind in STANDARD.items():
         current = clean[f"{target}_final"].iloc[chosen]
@@ -38,20 +61,72 @@ def propose_labels(embeddings: np.ndarray, predictions: pd.DataFrame, clean: pd.
     return template.reindex(columns=COLUMNS)
 
 
-def _doubt(predictions: pd.DataFrame, models: dict[str, AttributeModel]) -> np.ndarray:
-    """1 − best probability, averaged over the trained classifiers; 0 without any."""
-    doubts = [1 - predictions[[f"{t}_prob_{c}" for c in m.classes]].to_numpy().max(axis=1)
-              for t, m in models.items() if m.kind == "classification" and m.trained]
-    return np.mean(doubts, axis=0) if doubts else np.zeros(len(predictions))
+def _doubt(target: str, predictions: pd.DataFrame, models: dict[str, Model]) -> np.ndarray:
+    """How open each answer is: 1 where all classes are equally likely or nothing is known, near 0 where it is certain."""
+    classes = models[target].classes if target in models else []
+    if len(classes) < 2:
+        return np.ones(len(predictions))
+    shares = predictions[[f"{target}_prob_{name}" for name in classes]].to_numpy(dtype=np.float64)
+    return np.maximum((1 - (shares**2).sum(axis=1)) / (1 - 1 / len(classes)), LEAST_DOUBT)
 
 
-def _farthest_first(points: np.ndarray, n: int) -> list[int]:
-    """Indices of up to `n` points: the first, then always the one farthest from all chosen."""
-    if not len(points) or not n:
-        return []
-    chosen, distance = [0], np.linalg.norm(points - points[0], axis=1)
-    while len(chosen) < min(n, len(points)):
-        distance[chosen] = -1  # never twice, even where all that is left lies on a chosen point
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
+def _coordinates(embeddings: np.ndarray) -> np.ndarray:
+    """Leading principal components of the embeddings, standardised as the models see them: float64 (rows, up to 64)."""
+    x = embeddings.astype(np.float64)
+    spread = x.std(axis=0)
+    x = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    return x @ np.linalg.eigh(x.T @ x)[1][:, -COMPONENTS:]
+
+
+class _Question:
+    """What is known of one attribute: the variance of a linear model's answers, and how a label would lower it.
+
+    The variance at x is x' S x, with S the inverse of (penalty + sum of information · xx' over the labelled faces); one
+    more label changes S by rank one.
+
+    Parameters
+    ----------
+    x : (rows, d), a column of ones for the intercept among them.
+    information : (rows,), Fisher information of a label.
+    said, wanted : bool by row, which faces are labelled and which are to be answered.
+    """
+
+    def __init__(self, x: np.ndarray, information: np.ndarray, said: np.ndarray, wanted: np.ndarray):
+        self.x, self.information, self.wanted = x, information, wanted
+        weighted = information[:, None] * x
+        self.aim = weighted[wanted].T @ x[wanted]
+        self.covariance = np.linalg.inv(PENALTY * np.eye(x.shape[1]) + weighted[said].T @ x[said])
+        self.open = np.vdot(self.covariance, self.aim)  # all that could be learned
+
+    def gain(self) -> np.ndarray:
+        """By how much each face's label would lower the sum of the variances, as a share of the sum at the start."""
+        moved = self.x @ self.covariance
+        taught = ((moved @ self.aim) * moved).sum(axis=1) / (1 / self.information + (moved * self.x).sum(axis=1))
+        return np.where(self.wanted, taught, 0) / self.open
+
+    def learn(self, row: int) -> None:
+        """Take the label of one face as given."""
+        moved = self.covariance @ self.x[row]
+        self.covariance -= np.outer(moved, moved) / (1 / self.information[row] + moved @ self.x[row])
+
+
+def _design(points: np.ndarray, information: dict[str, np.ndarray], said: dict[str, np.ndarray], settled: np.ndarray,
+            duplicates: np.ndarray, n: int) -> list[int]:
+    """Rows of up to `n` faces, each the one whose label lowers the models' remaining variance most."""
+    length = np.linalg.norm(points, axis=1)
+    edge = np.quantile(length, EDGE)
+    x = np.column_stack([points * (edge / np.maximum(length, edge))[:, None] if edge else points, np.ones(len(points))])
+    near = TWIN * np.sqrt(2 * points.var(axis=0).sum())  # the root: typical distance of two faces
+    free = ~settled & ~duplicates
+    if settled.any() and free.any():
+        free[free] = pairwise_distances_argmin_min(points[free], points[settled])[1] > near
+    questions = [_Question(x, information[t], said[t], ~said[t] & ~duplicates) for t in said if (free & ~said[t]).any()]
+    chosen: list[int] = []
+    while len(chosen) < n and free.any():
+        best = int(np.where(free, sum(question.gain() for question in questions), -1).argmax())
+        chosen.append(best)
+        for question in questions:
+            if question.wanted[best]:
+                question.learn(best)
+        free &= np.linalg.norm(points - points[best], axis=1) > near
     return chosen

@@ -1,27 +1,31 @@
 """What is known of each face: predictions, what people said, and which of them counts.
 
-Sources in order: `manual` (by hand) > `label` (the user's files) > `model` > `unknown`.
+Sources in order: `manual` (by hand) > `label` (the user's files) > `model` > `zeroshot` > `unknown`. Zero-shot stands in
+where no model was trained, never for a trained one that abstains.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
-from facestats.attributes.training import AttributeModel
+from facestats.attributes.zeroshot import Model
 from facestats.tables import UNKNOWN
 
 STANDARD = {"gender": "classification", "ethnicity": "classification", "age": "regression"}
 
 
 def predict_attributes(filenames: pd.Index, embeddings: np.ndarray,
-                       models: dict[str, AttributeModel]) -> tuple[pd.DataFrame, pd.DataFrame]:
+                       models: dict[str, Model]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predict every target for every face.
 
     Parameters
     ----------
     filenames : n names, the rows of `embeddings` (n, d).
-    models : by target; untrained ones and standard targets without a model give `unknown` (age: null).
+    models : by target, trained or zero-shot; untrained ones and standard targets without a model give `unknown`
+        (age: null).
 
     Returns
     -------
@@ -32,32 +36,41 @@ def predict_attributes(filenames: pd.Index, embeddings: np.ndarray,
     probabilities: dict[str, np.ndarray] = {}
     for target, kind in target_kinds(models).items():
         model = models.get(target)
-        if kind == "regression":
-            trained = model is not None and model.trained
-            attributes[target] = model.predict(embeddings) if trained else np.nan
+        if model is None or not model.trained:
+            attributes[target] = np.nan if kind == "regression" else UNKNOWN
             continue
-        said = np.full(len(filenames), UNKNOWN, dtype=object)
-        if model is not None and model.trained:
-            share = model.predict_proba(embeddings)
-            sure = share.max(axis=1) >= model.abstain_below
-            said[sure] = np.asarray(model.classes, dtype=object)[share[sure].argmax(axis=1)]
-            probabilities |= {f"{target}_prob_{name}": share[:, i] for i, name in enumerate(model.classes)}
-        attributes[target] = said
+        shares = model.predict_proba(embeddings) if model.classes else None
+        if kind == "regression":
+            attributes[target] = model.predict(embeddings)
+        else:
+            attributes[target] = answers(shares, model.classes, model.abstain_below)
+        if shares is not None:
+            probabilities |= {f"{target}_prob_{name}": shares[:, i] for i, name in enumerate(model.classes)}
     return attributes, pd.concat([attributes, pd.DataFrame(probabilities)], axis=1)
 
 
-def target_kinds(models: dict[str, AttributeModel]) -> dict[str, str]:
+def answers(shares: np.ndarray, classes: list[str], abstain_below: float) -> np.ndarray:
+    """The likeliest class of each row of `shares` (n, classes); `unknown` where its probability is below `abstain_below`."""
+    said = np.full(len(shares), UNKNOWN, dtype=object)
+    sure = shares.max(axis=1) >= abstain_below
+    said[sure] = np.asarray(classes, dtype=object)[shares[sure].argmax(axis=1)]
+    return said
+
+
+def target_kinds(models: dict[str, Model]) -> dict[str, str]:
     """Kind of every target: the standard ones first, then the user's own, by name."""
     return STANDARD | {name: models[name].kind for name in sorted(models)}
 
 
-def resolve(attributes: pd.DataFrame, labels: pd.DataFrame, kinds: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def resolve(attributes: pd.DataFrame, labels: pd.DataFrame, kinds: dict[str, str],
+            sources: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Join predictions with what people said and decide.
 
     Parameters
     ----------
     attributes : as `predict_attributes` gives them.
     labels : the table of labels, indexed by filename.
+    sources : `model` or `zeroshot` by target, where the predictions come from; `model` where nothing is said.
 
     Returns
     -------
@@ -74,7 +87,7 @@ def resolve(attributes: pd.DataFrame, labels: pd.DataFrame, kinds: dict[str, str
         nothing = np.nan if kind == "regression" else UNKNOWN
         with_manual[f"{target}_said"] = said.to_numpy()
         clean[f"{target}_final"] = said.where(said.notna(), predicted.where(answered, nothing)).to_numpy()
-        clean[f"{target}_source"] = np.where(said.notna(), source, np.where(answered, "model", UNKNOWN))
+        clean[f"{target}_source"] = np.where(said.notna(), source, np.where(answered, (sources or {}).get(target, "model"), UNKNOWN))
     return with_manual, clean
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import joblib
 import numpy as np
@@ -44,6 +45,7 @@ class AttributeModel:
     left_out: dict[str, int] = field(default_factory=dict)
     abstain_below: float = 0.0
     n_train: int = 0
+    source: ClassVar[str] = "model"
 
     @property
     def trained(self) -> bool:

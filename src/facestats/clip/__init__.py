@@ -1,1 +1,1 @@
-"""CLIP: fetching a variant, encoding faces."""
+"""CLIP: fetching a variant, encoding faces, reading prompts."""

@@ -11,11 +11,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from facestats.clip.tiny import build_tiny
 from facestats.clip.transform import CLIP_TRANSFORM
 from facestats.errors import ModelError
 from facestats.fingerprint import sha256_file
 
+TINY = Path(__file__).parent / "tiny_model"  # trained in pretrain/, see its model card
 WEIGHTS = "model.safetensors"
 FACTS = "facestats.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
@@ -51,8 +51,7 @@ def fetch_clip(variant: str, revision: str | None, out: Path) -> dict[str, str]:
         (out / name).unlink(missing_ok=True)  # of another variant, where this runs without DVC
     if variant == "tiny":
         name, resolved = "tiny", None
-        build_tiny(out)
-        _write_image_transform(out, out)
+        _convert(TINY, out, variant)
     elif Path(variant).expanduser().is_dir():
         name, resolved = "local", None
         _convert(Path(variant).expanduser(), out, variant)

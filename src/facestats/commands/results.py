@@ -53,6 +53,9 @@ def _headlines(folder: Path) -> list[str]:
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
         lines.append(f"{target}: {facts['why']}" if facts["why"]
                      else f"{target}: {metric} = {_interval(facts[metric])} on {facts['n']} test faces")
+        prompts = facts["zeroshot"]
+        if not prompts["why"]:
+            lines.append(f"{target}, zero-shot: {metric} = {_interval(prompts[metric])} on {prompts['n']} test faces")
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +11,10 @@ import pandas as pd
 
 from facestats.errors import InputError
 
-# Condition -> column of `attributes_final.parquet`. What a model may change comes last, so that the counts before
-# it do not move when only the scores do.
-COLUMNS = {"gender": "gender_final", "ethnicity": "ethnicity_final", "age_range": "age_final", "cluster": "cluster",
-           "attractiveness": "attractiveness"}
+# Condition -> column of `attributes_final.parquet`; `attributes` names its own. What a model may change comes last, so
+# that the counts before it do not move when only the scores do.
+COLUMNS = {"gender": "gender_final", "ethnicity": "ethnicity_final", "age_range": "age_final", "attributes": None,
+           "cluster": "cluster", "attractiveness": "attractiveness"}
 # One step of widening, and the widest range there is.
 WIDENING = {"age_range": (5, (0, 130)), "attractiveness": (1, (1, 10))}
 
@@ -55,7 +56,8 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
     ----------
     table : with `filename` and the columns of `COLUMNS` that the conditions name.
     conditions : any of `gender`, `ethnicity` (a class or a list), `age_range` [low, high] in years, both ends
-        included, `cluster` (number or list), `attractiveness` [low, high] deciles; None: no condition.
+        included, `attributes` (other attribute to class or list, such as `{"glasses": "with"}`), `cluster` (number or
+        list), `attractiveness` [low, high] deciles; None: no condition.
     n : at most this many, drawn by a hash of seed and filename: another face more changes few members.
     min_results : fewer are too few; only then `relax` is used.
     relax : conditions that may be widened, in this order, ranges step by step, others dropped.
@@ -63,15 +65,19 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
     Raises
     ------
     InputError
-        An unknown condition or a column that the table does not have.
+        An unknown condition, a column that the table does not have, or a class of an attribute that is a number.
     """
     wanted = {k: v for k, v in conditions.items() if v is not None}
     for name in [*wanted, *(relax or [])]:
         if name not in COLUMNS:
             raise InputError(f"unknown condition {name!r}; there are {', '.join(COLUMNS)}")
-        if name in wanted and COLUMNS[name] not in table.columns:
-            raise InputError(f"the condition {name} needs the column {COLUMNS[name]}; "
-                             f"the table has {', '.join(table.columns)}")
+    if not isinstance(wanted.get("attributes", {}), dict):
+        raise InputError(f"attributes = {wanted['attributes']!r}; expected a class by attribute, such as {{'glasses': 'with'}}")
+    for name, column, _ in _steps(wanted):
+        if column not in table.columns:
+            raise InputError(f"the condition {name} needs the column {column}; the table has {', '.join(table.columns)}")
+        if name.startswith("attributes.") and pd.api.types.is_numeric_dtype(table[column]):
+            raise InputError(f"the condition {name} asks for a class, but {column} holds numbers")
     for name in WIDENING:
         _check_range(name, wanted.get(name))
     rows, matched = _apply(table, wanted)
@@ -103,12 +109,23 @@ def _check_range(name: str, wanted: Any) -> None:
         raise InputError(f"{name} = {wanted!r}; expected [low, high] in {what}, low first")
 
 
+def _steps(conditions: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Name, column and what is wanted of each condition, in the order in which they are applied."""
+    for name, column in COLUMNS.items():
+        if column is None:
+            for attribute, wanted in sorted((conditions.get(name) or {}).items()):
+                yield f"{name}.{attribute}", f"{attribute}_final", wanted
+        elif name in conditions:
+            yield name, column, conditions[name]
+
+
 def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
     hints = []
-    for name in ("gender", "ethnicity"):
-        wanted = conditions.get(name)
-        known = set(table[COLUMNS[name]].dropna()) if wanted is not None else set()
-        missing = {wanted} - known if isinstance(wanted, str) else set(wanted or []) - known
+    for name, column, wanted in _steps(conditions):
+        if name in WIDENING or name == "cluster" or wanted is None:
+            continue
+        known = set(table[column].dropna())
+        missing = ({wanted} if isinstance(wanted, str) else set(wanted)) - known
         if missing:
             hints.append(f"no face has {name} {', '.join(sorted(missing))}; there are {', '.join(sorted(known)) or 'none'}")
     return hints
@@ -116,14 +133,11 @@ def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
 
 def _apply(table: pd.DataFrame, conditions: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, int]]:
     matched = {"all": len(table)}
-    for name in COLUMNS:
-        if name not in conditions:
-            continue
-        column, wanted = table[COLUMNS[name]], conditions[name]
+    for name, column, wanted in _steps(conditions):
         if name in WIDENING:
-            table = table[column.between(*wanted)]
+            table = table[table[column].between(*wanted)]
         else:
-            table = table[column.isin(wanted if isinstance(wanted, (list, tuple, set)) else [wanted])]
+            table = table[table[column].isin(wanted if isinstance(wanted, (list, tuple, set)) else [wanted])]
         matched[name] = len(table)
     return table, matched
 

@@ -14,12 +14,13 @@ from facestats.errors import LabelError
 def read_csv(path: Path) -> pd.DataFrame | None:
     """All cells as stripped text, empty ones as ''; the index is each record's line in the file.
 
-    Short records are filled up with empty cells. None where there is no file.
+    Short records are filled up with empty cells. Cells are separated by commas; by semicolons, as spreadsheets write
+    them in some countries, where the header line has those and no comma. None where there is no file.
 
     Raises
     ------
     LabelError
-        Not UTF-8, no header line, a column named twice, or a line with more cells than the header has.
+        Not UTF-8, no header line, a column named twice, or lines with more cells than the header has.
     """
     if not path.exists():
         return None
@@ -32,7 +33,10 @@ def read_csv(path: Path) -> pd.DataFrame | None:
         line = data[: error.start].count(b"\n") + 1
         raise LabelError(f"{path}, line {line}: not UTF-8 (byte {data[error.start]:#04x}); "
                          "save the file as UTF-8, in a spreadsheet as `CSV UTF-8`") from None
-    reader = csv.reader(text.splitlines(keepends=True))
+    rows = text.splitlines(keepends=True)
+    header = next((row for row in rows if row.strip()), "")
+    separator = ";" if ";" in header and "," not in header else ","
+    reader = csv.reader(rows, delimiter=separator)
     records, lines = [], []
     try:
         for record in reader:
@@ -48,11 +52,12 @@ def read_csv(path: Path) -> pd.DataFrame | None:
     repeated = {name for name in header if header.count(name) > 1}
     if repeated:
         raise LabelError(f"{path}: the column {min(repeated)!r} stands twice in the header line")
-    for record, line in zip(records, lines, strict=True):
-        if len(record) > len(header):
-            raise LabelError(f"{path}, line {line}: {len(record)} cells, but the header has {len(header)}; "
-                             "put a value with a comma into quotes")
-        record += [""] * (len(header) - len(record))
+    too_long = [f"{path}, line {line}: {len(record)} cells, but the header has {len(header)}; "
+                f"put a value with a {'comma' if separator == ',' else 'semicolon'} into quotes"
+                for record, line in zip(records, lines, strict=True) if len(record) > len(header)]
+    if too_long:
+        raise LabelError("\n".join(too_long))
+    records = [record + [""] * (len(header) - len(record)) for record in records]
     return pd.DataFrame(records, columns=header, index=lines, dtype="str")
 
 

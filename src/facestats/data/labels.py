@@ -119,7 +119,7 @@ def _read_labels(path: Path, names: _NameIndex) -> pd.DataFrame:
     raw = read_csv(path)
     if raw is None:
         return pd.DataFrame(index=pd.Index([], name="filename"))
-    key = _key_column(raw, path)
+    key = key_column(raw, path)
     taken = [c for c in raw.columns if c in RESERVED or c.endswith("_source")]
     if taken:
         raise LabelError(f"{path}: the column {taken[0]} is one that the pipeline writes itself; give it another name")
@@ -137,7 +137,14 @@ def _read_labels(path: Path, names: _NameIndex) -> pd.DataFrame:
     return frame.groupby("filename", sort=True).first().dropna(axis="columns", how="all")
 
 
-def _key_column(raw: pd.DataFrame, path: Path) -> str:
+def key_column(raw: pd.DataFrame, path: Path) -> str:
+    """The column that says which face a row is about: `image`, else `filename`.
+
+    Raises
+    ------
+    LabelError
+        Neither is there, or a cell of it is empty.
+    """
     for key in ("image", "filename"):
         if key in raw.columns:
             empty = raw[key] == ""
@@ -156,7 +163,7 @@ def _read_ratings(path: Path, names: _NameIndex) -> pd.DataFrame | None:
     raw = read_csv(path)
     if raw is None:
         return None
-    key = _key_column(raw, path)
+    key = key_column(raw, path)
     if "rating" not in raw.columns:
         raise LabelError(f"{path}: there is no column `rating`; the header line has {', '.join(raw.columns)}")
     frame = pd.DataFrame({

@@ -1,69 +1,133 @@
-"""The attribute models on labelled test faces, with intervals."""
+"""The attribute models and their zero-shot rivals on labelled test faces, with intervals."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from facestats.attributes.age import age_bucket
 from facestats.attributes.training import AttributeModel, numeric_labels
+from facestats.attributes.zeroshot import Model, ZeroShotModel
 from facestats.evaluation import classification, regression
 from facestats.tables import UNKNOWN
 
 NOTHING = {"value": None, "low": None, "high": None}
 
 
-def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataFrame, labels: pd.DataFrame,
-                        split: pd.Series, resamples: int, seed: int) -> dict:
-    """Measure every target on test faces that people labelled.
+def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataFrame, labels: pd.DataFrame, split: pd.Series,
+                        resamples: int, seed: int, zeroshot: Mapping[str, ZeroShotModel] | None = None,
+                        shares: pd.DataFrame | None = None) -> dict:
+    """Measure every target, and every attribute with prompts and labels, on test faces that people labelled.
 
     Parameters
     ----------
     predictions : `<target>` (`unknown` where it abstains) and `<target>_prob_<class>`; same rows as `labels`, `split`.
     resamples, seed : of the bootstrap.
+    zeroshot : attributes with prompts.
+    shares : the table `zeroshot.parquet` with the same rows.
 
     Returns
     -------
     dict by target: `trained`, `why`, `n` and each metric as `{value, low, high}`, null where not measured. Accuracy, balanced accuracy and
     macro-F1 are without abstaining; `coverage` is the share that gets an answer, `accuracy_answered` the accuracy
     among those. Regressions have MAE, RMSE (unit of the label), R² and correlations; age also `bucket_accuracy`.
+    `zeroshot` holds the same of the prompts, on those of the faces whose label is one of their classes (`left_out`:
+    the others, counted), and `minus_model`: zero-shot's accuracy (or MAE) minus the trained model's on the same faces.
     """
-    return {target: _evaluate(model, predictions, labels, split, resamples, seed)
-            for target, model in models.items()}
+    zeroshot = zeroshot or {}
+    said = {name for name in labels.columns if labels[name].notna().any()}
+    only_prompts = {name: AttributeModel(name, zeroshot[name].kind, why="it is not among attributes.targets")
+                    for name in sorted(zeroshot) if name in said and name not in models}
+    report = {}
+    for target, model in {**models, **only_prompts}.items():
+        column = labels.get(target, pd.Series(np.nan, index=labels.index, dtype="str"))
+        actual = column[((column.notna()) & (column != UNKNOWN) & (split == "test")).to_numpy()]
+        measured = _evaluate_trained(model, predictions, actual, resamples, seed)
+        measured["zeroshot"] = _evaluate_zeroshot(target, zeroshot.get(target), shares, model, predictions, actual,
+                                                  resamples, seed)
+        report[target] = measured
+    return report
 
 
-def _evaluate(model: AttributeModel, predictions: pd.DataFrame, labels: pd.DataFrame, split: pd.Series,
-              resamples: int, seed: int) -> dict:
-    said = labels.get(model.target, pd.Series(np.nan, index=labels.index, dtype="str"))
-    chosen = (said.notna() & (said != UNKNOWN) & (split == "test")).to_numpy()
-    report: dict = {"trained": model.trained, "why": model.why, "n": int(chosen.sum()), "n_train": model.n_train,
-                    "classes": model.classes, "left_out": model.left_out, **dict.fromkeys(_metrics(model), NOTHING)}
+def _evaluate_trained(model: AttributeModel, predictions: pd.DataFrame, labels: pd.Series, resamples: int, seed: int) -> dict:
+    """`labels`: of the test faces that have one."""
+    report: dict = {"trained": model.trained, "why": model.why, "n": len(labels), "n_train": model.n_train,
+                    "classes": model.classes, "left_out": model.left_out, **_not_measured(model)}
     if not model.trained:
         return report
-    if chosen.sum() < 2:
-        report["why"] = f"{chosen.sum()} labelled test faces, 2 are needed"
+    if len(labels) < 2:
+        report["why"] = f"{len(labels)} labelled test faces, 2 are needed"
         return report
+    predicted, sure = _predictions(model, predictions.loc[labels.index])
+    return report | _measure(model, _values(model, labels), predicted, sure, resamples, seed)
+
+
+def _evaluate_zeroshot(target: str, model: ZeroShotModel | None, shares: pd.DataFrame | None, trained: AttributeModel,
+                       predictions: pd.DataFrame, labels: pd.Series, resamples: int, seed: int) -> dict:
+    report: dict = {"why": None, "n": 0, "classes": [], "left_out": {}, **_not_measured(trained)}
+    compared = "accuracy" if trained.kind == "classification" else "mae"
+    report["minus_model"] = {compared: NOTHING}
+    if model is None or shares is None:
+        return report | {"why": f"zeroshot.{target} is not in params.yaml"}
+    report["classes"] = model.classes
+    if model.kind == "classification":
+        among = labels.isin(model.classes)
+        report["left_out"] = {str(name): int(n) for name, n in labels[~among].value_counts().sort_index().items()}
+        labels = labels[among]
+    report["n"] = len(labels)
+    if len(labels) < 2:
+        return report | {"why": f"{len(labels)} test faces with a label that prompts can say, 2 are needed"}
+    actual = _values(model, labels)
+    share = _shares(model, shares.loc[labels.index])
+    predicted = model.decide(share)
+    report |= _measure(model, actual, predicted, share.max(axis=1) >= model.abstain_below, resamples, seed)
+    if trained.trained:
+        rival, _ = _predictions(trained, predictions.loc[labels.index])
+        if model.kind == "classification":
+            gain = (predicted == actual).astype(float) - (rival == actual)
+        else:
+            gain = np.abs(predicted - actual) - np.abs(rival - actual)
+        report["minus_model"] = {compared: _mean(gain, resamples, seed)}
+    return report
+
+
+def _values(model: Model, labels: pd.Series) -> np.ndarray:
     if model.kind == "regression":
-        actual, predicted = numeric_labels(model.target, said[chosen]).to_numpy(), predictions[model.target][chosen].to_numpy(float)
-        report |= regression.with_intervals(actual, predicted, resamples, seed)
+        return numeric_labels(model.target, labels).to_numpy()
+    return labels.to_numpy(dtype=object)
+
+
+def _shares(model: Model, table: pd.DataFrame) -> np.ndarray:
+    return table[[f"{model.target}_prob_{name}" for name in model.classes]].to_numpy()
+
+
+def _predictions(model: AttributeModel, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """What a trained model says of each face without abstaining, and where it does not abstain."""
+    if model.kind == "regression":
+        return table[model.target].to_numpy(float), np.ones(len(table), dtype=bool)
+    likeliest = np.asarray(model.classes, dtype=object)[_shares(model, table).argmax(axis=1)]
+    return likeliest, (table[model.target] != UNKNOWN).to_numpy()
+
+
+def _measure(model: Model, actual: np.ndarray, predicted: np.ndarray, sure: np.ndarray, resamples: int, seed: int) -> dict:
+    if model.kind == "regression":
+        report = regression.with_intervals(actual, predicted, resamples, seed)
         if model.target == "age":
             report["bucket_accuracy"] = _share(age_bucket(actual) == age_bucket(predicted), resamples, seed)
         return report
-    actual = said[chosen].to_numpy(dtype=object)
-    shares = predictions.loc[chosen, [f"{model.target}_prob_{name}" for name in model.classes]].to_numpy()
-    predicted = np.asarray(model.classes, dtype=object)[shares.argmax(axis=1)]
-    answered = (predictions[model.target][chosen] != UNKNOWN).to_numpy()
-    report |= classification.with_intervals(actual, predicted, resamples, seed)
-    report["coverage"] = _share(answered, resamples, seed)
-    report["accuracy_answered"] = _share((actual == predicted)[answered], resamples, seed)
+    report = classification.with_intervals(actual, predicted, resamples, seed)
+    report["coverage"] = _share(sure, resamples, seed)
+    report["accuracy_answered"] = _share((actual == predicted)[sure], resamples, seed)
     report["n_per_class"] = {name: int((actual == name).sum()) for name in sorted(set(actual))}
     return report
 
 
-def _metrics(model: AttributeModel) -> tuple[str, ...]:
+def _not_measured(model: Model) -> dict[str, dict]:
     if model.kind == "classification":
-        return *classification.METRICS, "coverage", "accuracy_answered"
-    return *regression.METRICS, *(("bucket_accuracy",) if model.target == "age" else ())
+        return dict.fromkeys((*classification.METRICS, "coverage", "accuracy_answered"), NOTHING)
+    return dict.fromkeys((*regression.METRICS, *(("bucket_accuracy",) if model.target == "age" else ())), NOTHING)
 
 
 def _share(hits: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
@@ -73,3 +137,11 @@ def _share(hits: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
     drawn = np.random.default_rng(seed).binomial(len(hits), hits.mean(), resamples) / len(hits)
     low, high = np.percentile(drawn, [2.5, 97.5])
     return {"value": float(hits.mean()), "low": float(low), "high": float(high)}
+
+
+def _mean(values: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
+    """Mean with its 95 % bootstrap interval over faces."""
+    rng = np.random.default_rng(seed)
+    drawn = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(resamples)]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return {"value": float(values.mean()), "low": float(low), "high": float(high)}

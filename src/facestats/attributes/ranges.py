@@ -1,0 +1,31 @@
+"""Classes that are ranges of numbers, such as years of age: `18-29`, `30-44`, `60+`."""
+
+from __future__ import annotations
+
+import re
+
+_CLOSED = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
+_OPEN = re.compile(r"(\d+(?:\.\d+)?)\+")
+
+
+def range_middles(classes: list[str]) -> list[float]:
+    """Middle of each range; one without an upper end counts as wide as the highest that has one.
+
+    Raises
+    ------
+    ValueError
+        A class that is no range, named with what a range looks like.
+    """
+    ends: list[tuple[float, float | None]] = []
+    for name in classes:
+        closed, open_ended = _CLOSED.fullmatch(name), _OPEN.fullmatch(name)
+        if closed and float(closed[1]) <= float(closed[2]):
+            ends.append((float(closed[1]), float(closed[2])))
+        elif open_ended:
+            ends.append((float(open_ended[1]), None))
+        else:
+            raise ValueError(f"{name!r} is no range of numbers; expected one like 18-29 (low first) or 60+")
+    widths = [high - low for low, high in sorted(e for e in ends if e[1] is not None)]
+    if not widths:
+        raise ValueError(f"of {', '.join(classes)} not one has an upper end; expected at least one range like 18-29")
+    return [(low + high) / 2 if high is not None else low + widths[-1] / 2 for low, high in ends]

@@ -1,0 +1,144 @@
+"""The text tower of a CLIP variant: prompts in, unit-norm embeddings out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from transformers import AutoTokenizer, CLIPConfig, CLIPTextModelWithProjection
+from transformers.utils import logging
+
+from facestats.clip.encoder import choose_device
+from facestats.errors import InputError, ModelError
+
+TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+BATCH = 8  # prompts a forward pass
+HIGHEST = 2  # a config's eos_token_id of 2 means: a text is pooled at its highest token id (transformers' old configs)
+WAY_OUT = "choose a clip.variant with a text tower, or switch zero-shot off with `zeroshot: {}`"
+
+
+class TextEncoder:
+    """A CLIP variant's text tower with its own tokenizer.
+
+    Every prompt is padded to the tokenizer's context and every batch to `BATCH`, so that a prompt's bits do not
+    depend on the other prompts. It always computes in float32.
+
+    Parameters
+    ----------
+    model_dir : folder in Hugging Face layout, as `fetch_clip` writes it.
+    weights_sha256 : of the weights that made the image embeddings to compare with.
+
+    Attributes
+    ----------
+    context : most tokens that a prompt may have, with those that begin and end it.
+    logit_scale : e to the model's own logit scale: what a cosine is multiplied by before the softmax.
+
+    Raises
+    ------
+    ModelError
+        The folder has no tokenizer or no text tower, not all of its weights or others, or the two don't fit.
+    """
+
+    def __init__(self, model_dir: Path, weights_sha256: str):
+        logging.set_verbosity_error()  # the image tower's weights are left unread on purpose
+        logging.disable_progress_bar()
+        if not any(all((model_dir / name).is_file() for name in names) for names in TOKENIZERS):
+            raise ModelError(f"{model_dir} has no tokenizer (tokenizer.json, or vocab.json and merges.txt), "
+                             f"so prompts can't be read; {WAY_OUT}")
+        try:
+            facts = json.loads((model_dir / "facestats.json").read_text(encoding="utf-8"))
+            self.tokenizer = _tokenizer(model_dir)
+            config = _text_config(model_dir)
+            config.eos_token_id = self._pooled_token(config.eos_token_id, model_dir)
+            model, found = CLIPTextModelWithProjection.from_pretrained(model_dir, config=config, dtype=torch.float32,
+                                                                       output_loading_info=True)
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+            raise ModelError(f"{model_dir}: its text tower can't be loaded ({error}); {WAY_OUT}") from None
+        if facts["sha256"] != weights_sha256:
+            raise ModelError(f"{model_dir} holds other weights ({facts['sha256'][:12]}) than those that made the embeddings "
+                             f"({weights_sha256[:12]}); run `dvc repro`")
+        scale = _logit_scale(model_dir)
+        if found["missing_keys"] or scale is None:  # transformers would go on with random numbers in their place
+            missing = sorted(found["missing_keys"])[:5] or ["logit_scale"]
+            raise ModelError(f"{model_dir}: the weights of the text tower lack {', '.join(missing)}; {WAY_OUT}")
+        self.logit_scale = scale
+        self.context = min(config.max_position_embeddings, self.tokenizer.model_max_length)
+        self.vocabulary: int = config.vocab_size
+        self.device = choose_device()
+        self.model = model.eval().to(self.device)
+
+    def _pooled_token(self, configured: int, model_dir: Path) -> int:
+        """The token at which a text is pooled.
+
+        That is the config's, but for a config whose token never occurs: transformers would pool the first token,
+        which is the same for all texts (`CLIPConfig()` beside a smaller vocabulary is such a one).
+        """
+        ids = self.tokenizer("a face")["input_ids"]
+        if configured in (HIGHEST, *ids):
+            return configured
+        if self.tokenizer.eos_token_id not in ids:
+            raise ModelError(f"{model_dir}: its tokenizer does not end a text with the token {configured} of its config, "
+                             f"so texts can't be pooled; {WAY_OUT}")
+        return self.tokenizer.eos_token_id
+
+    def tokenize(self, prompt: str) -> list[int]:
+        """Token ids of a prompt, whole.
+
+        Raises
+        ------
+        InputError
+            More tokens than `context`.
+        ModelError
+            A token that the text tower does not know.
+        """
+        ids = self.tokenizer(prompt)["input_ids"]
+        if len(ids) > self.context:
+            raise InputError(f"{prompt!r} has {len(ids)} tokens with beginning and end, but the text tower reads "
+                             f"at most {self.context}; shorten it")
+        if max(ids) >= self.vocabulary:
+            raise ModelError(f"the tokenizer makes token {max(ids)} of {prompt!r}, but the text tower knows only "
+                             f"{self.vocabulary}: the two are not of one model; {WAY_OUT}")
+        return ids
+
+    def encode(self, prompts: list[str]) -> np.ndarray:
+        """Embed prompts: float32 array (n, dimension), unit norm.
+
+        Raises
+        ------
+        InputError, ModelError
+            See `tokenize`; or an embedding that is not finite.
+        """
+        rows = [self.tokenize(prompt) for prompt in prompts]
+        ids = np.full((-(-len(rows) // BATCH) * BATCH, self.context), self.tokenizer.eos_token_id, dtype=np.int64)
+        for row, tokens in zip(ids, rows, strict=False):
+            row[:len(tokens)] = tokens  # attention looks back only: what stands behind the end changes nothing
+        with torch.inference_mode():
+            batches = [self.model(input_ids=torch.from_numpy(batch).to(self.device)).text_embeds.float().cpu().numpy()
+                       for batch in ids.reshape(-1, BATCH, self.context)]
+        embeddings = np.concatenate(batches)[:len(rows)]
+        if not np.isfinite(embeddings).all():
+            raise ModelError(f"the text tower's embeddings are not finite; {WAY_OUT}")
+        return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+
+
+def _tokenizer(model_dir: Path):
+    try:
+        return AutoTokenizer.from_pretrained(model_dir, local_files_only=True)
+    except Exception as error:  # the tokenizers library raises nothing more precise
+        raise ValueError(f"tokenizer: {error}") from None
+
+
+def _text_config(model_dir: Path):
+    whole = CLIPConfig.from_pretrained(model_dir)
+    config = whole.text_config
+    config.projection_dim = whole.projection_dim  # CLIPModel goes by the whole model's, the tower's may differ
+    return config
+
+
+def _logit_scale(model_dir: Path) -> float | None:
+    with safe_open(model_dir / "model.safetensors", "pt") as weights:
+        names = weights.keys()
+        return float(weights.get_tensor("logit_scale").double().exp()) if "logit_scale" in names else None

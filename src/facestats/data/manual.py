@@ -1,0 +1,144 @@
+"""The file of labels by hand: merged into in one step, so that it is never half written and no merge is lost."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from facestats.data.csv_text import read_csv
+from facestats.data.labels import COLUMNS, key_column
+from facestats.errors import InputError
+from facestats.tables import UNKNOWN
+
+HEADER = ["filename", *COLUMNS]
+NUMBERS = ("age", "rating")  # columns in which 34 and 34.0 say the same
+
+
+@dataclass(frozen=True)
+class Change:
+    """One label of one face; `old` is None where the file said nothing, `changed` is False where it said the same."""
+
+    filename: str
+    column: str
+    old: str | None
+    new: str
+
+    @property
+    def changed(self) -> bool:
+        return self.old is None or not _same(self.column, self.old, self.new)
+
+
+def merge_labels(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[str, str],
+                 write: bool = True) -> list[Change]:
+    """Put labels into the file of labels by hand.
+
+    Other rows, other cells and further columns are kept, as UTF-8 with commas; a file that is not there is made. Where
+    several rows are about one face, those that speak of the column are changed. Merges at the same time wait for each
+    other.
+
+    Parameters
+    ----------
+    path : CSV file with a column `image` or `filename`; a link to one stays a link.
+    said : labels as text, by face, by column.
+    images : image path by face, for a file whose rows are named by image.
+    write : False: only say what would change.
+
+    Returns
+    -------
+    One `Change` a label said, in the order of `said`.
+
+    Raises
+    ------
+    LabelError
+        The file can't be read as such.
+    InputError
+        The file can't be written.
+    """
+    path = path.resolve()
+    if not write:
+        return _merge(path, said, images)[1]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path.parent):
+            table, changes = _merge(path, said, images)
+            if any(change.changed for change in changes):
+                _replace(path, _to_csv(table))
+    except OSError as error:
+        raise InputError(f"{path} could not be written ({error.strerror}); it is as it was") from None
+    return changes
+
+
+def _merge(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[str, str]) -> tuple[pd.DataFrame, list[Change]]:
+    """The merged table as text, and what is different in it."""
+    table = read_csv(path)
+    table = pd.DataFrame(columns=HEADER, dtype="str") if table is None else table.reset_index(drop=True)
+    key = key_column(table, path)
+    for column in dict.fromkeys(column for labels in said.values() for column in labels):
+        if column not in table.columns:
+            table[column] = ""
+    cells: list[dict[str, str]] = table.to_dict("records")
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in cells:
+        rows.setdefault(row[key], []).append(row)
+    changes = []
+    for name, labels in said.items():
+        own = images[name] if key == "image" else name
+        if own not in rows:
+            row = dict.fromkeys(table.columns, "") | {key: own}
+            rows[own] = [row | {"filename": name} if "filename" in row else row]
+            cells += rows[own]
+        for column, new in labels.items():
+            speaking = [row for row in rows[own] if row[column] and row[column].lower() != UNKNOWN]
+            changes.append(Change(name, column, speaking[0][column] if speaking else None, new))
+            if changes[-1].changed:
+                for row in speaking or rows[own][:1]:
+                    row[column] = new
+    return pd.DataFrame(cells, columns=table.columns, dtype="str"), changes
+
+
+def _same(column: str, old: str, new: str) -> bool:
+    return old == new or (column in NUMBERS and pd.to_numeric(old, errors="coerce") == pd.to_numeric(new, errors="coerce"))
+
+
+def _to_csv(table: pd.DataFrame) -> bytes:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(table.to_numpy())
+    return buffer.getvalue().encode()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait for other merges: a lock on the folder, for the file itself is replaced; the system frees it with the process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+        os.fsync(descriptor)  # the rename, too, is on the disk
+    finally:
+        os.close(descriptor)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write beside the file, bring it to the disk, rename: at any moment the name leads to the old or the new whole."""
+    mode = path.stat().st_mode & 0o777 if path.exists() else None
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""What pydantic finds wrong with `params.yaml`, in one line a key: its name, what was found and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+SHOWN = 120  # characters of a value that an error repeats
+
+def explain(errors: list[dict], raw: dict, root: type[BaseModel]) -> list[str]:
+    """One line a key: pydantic reports each member of a union on its own, here they share a line.
+
+    Parameters
+    ----------
+    errors : as `ValidationError.errors()` gives them.
+    raw : what was validated.
+    root : the model that it was validated with.
+    """
+    by_key: dict[tuple, list[dict]] = {}
+    for error in errors:
+        by_key.setdefault(_location(error, raw), []).append(error)
+    # [256, 0] is also "no integer"; what is wrong inside the list says more.
+    deepest = [key for key in by_key if not any(other != key and other[: len(key)] == key for other in by_key)]
+    return [_explain(list(key), by_key[key], raw, root) for key in deepest]
+
+
+def _location(error: dict, raw: Any) -> tuple:
+    """Where an error is, as the user typed it: pydantic adds names of union members, which are dropped."""
+    kept: list = []
+    for i, part in enumerate(error["loc"]):
+        inside = (part in raw) if isinstance(raw, dict) else (isinstance(raw, list) and isinstance(part, int))
+        if inside:
+            raw = raw[part]
+            kept.append(part)
+        elif error["type"] == "missing" and i == len(error["loc"]) - 1:
+            kept.append(part)
+    return tuple(kept)
+
+
+def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel]) -> str:
+    """What is wrong with one key: its name, what was found and what is allowed."""
+    key = ".".join(str(part) for part in location)
+    found, kind = errors[0].get("input"), errors[0]["type"]
+    if kind == "extra_forbidden":
+        known = _known_keys(location[:-1], raw, root)
+        by_lower = {name.lower(): name for name in known}
+        near = difflib.get_close_matches(str(location[-1]).lower(), by_lower, n=1, cutoff=0.5)
+        hint = f" Did you mean {'.'.join([*map(str, location[:-1]), by_lower[near[0]]])}?" if near else ""
+        return f"unknown key {key} (value {found!r}).{hint} Known keys there: {', '.join(known)}"
+    if kind == "missing":
+        return f"{key} is missing"
+    if kind == "union_tag_invalid":
+        return f"{key}.kind = {found['kind']!r} is not possible: input should be 'classification' or 'regression'"
+    if kind == "union_tag_not_found":
+        return f"{key}.kind is missing: classification or regression"
+    messages = [e["msg"].removeprefix("Value error, ") for e in errors]
+    allowed = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))
+    return f"{key} = {_short(found)} is not possible: {allowed}"
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
+
+
+def _known_keys(location: list, raw: Any, root: type[BaseModel]) -> list[str]:
+    """The keys that the schema knows below `location`; of several kinds of section those of the one in `raw`."""
+    models: list[Any] = [root]
+    for part in location:
+        following = []
+        for model in models:
+            if isinstance(model, type) and issubclass(model, BaseModel):
+                field = model.model_fields.get(str(part))
+                following += _members(field.annotation) if field else []
+            else:  # dict[str, …]: any name leads to the value's type
+                following += _members(get_args(model)[1])
+        models = following
+        raw = raw[part]
+    if len(models) > 1 and isinstance(raw, dict):
+        models = [m for m in models if raw.get("kind") in get_args(m.model_fields["kind"].annotation)] or models
+    return sorted({key for m in models if isinstance(m, type) and issubclass(m, BaseModel) for key in m.model_fields})
+
+
+def _members(annotation: Any) -> list[Any]:
+    """Models and dicts inside a type annotation (unions and `Annotated` opened)."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _members(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return [m for arg in get_args(annotation) for m in _members(arg)]
+    return [annotation] if origin is dict or isinstance(annotation, type) else []

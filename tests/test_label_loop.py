@@ -1,0 +1,272 @@
+"""From proposals to labels and back: the template is taken out, filled in, checked whole and merged in one step."""
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+import pytest
+
+from facestats import tables
+from facestats.__main__ import main
+from facestats.attributes.proposals import COLUMNS
+from facestats.data import manual
+from facestats.data.labels import join_labels
+from resources import ROOT
+
+IMAGES = ["a.png", "b.jpg", "c.jpg", "d é.jpg"]
+LABELS = "image,gender,ethnicity,age\na.png,female,tone_a,30\nb.jpg,male,tone_b,\n"
+HEADER = "filename,gender,ethnicity,age,rating,person\n"
+TEMPLATE = "id,filename,current_age,current_gender,current_ethnicity,proposed_age,proposed_gender,proposed_ethnicity,notes\n"
+
+
+@pytest.fixture(scope="module")
+def after_a_run(tmp_path_factory):
+    """A project folder as a run leaves it, as far as labels are concerned."""
+    tmp_path = tmp_path_factory.mktemp("labelled")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/labels.csv").write_text(LABELS)
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    faces = pd.DataFrame({"image": [*IMAGES, "broken.jpg"], "filename": ["a.png.jpg", *IMAGES[1:], None]})
+    metadata = tmp_path / "data/processed/metadata"
+    tables.write(faces.reindex(columns=list(tables.FACES.columns)), metadata / "faces.parquet", tables.FACES)
+    joined = join_labels(faces, tmp_path / "labels", tmp_path / "none.csv", "auto").table
+    tables.write(joined, metadata / "labels.parquet", tables.LABELS)
+    (metadata / "labels_template.csv").write_text(TEMPLATE + "1,a.png.jpg,31.0,female,tone_a,,,,\n2,d é.jpg,,unknown,unknown,,,,\n")
+    (tmp_path / "data/manual_labels.csv").write_text(HEADER)
+    return tmp_path
+
+
+@pytest.fixture
+def folder(after_a_run, tmp_path, monkeypatch):
+    """A copy of it to work in."""
+    shutil.copytree(after_a_run, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def merge(folder, capsys):
+    """Fill a template with rows of `filename,age,gender,ethnicity` and merge it: exit code and what was printed."""
+
+    def run(content, *options):
+        if isinstance(content, str):
+            rows = [row.split(",") for row in content.split("\n") if row]
+            content = (TEMPLATE + "".join(f"{i},{name},,,,{','.join(said)},\n" for i, (name, *said) in enumerate(rows))).encode()
+        (folder / "filled.csv").write_bytes(content)
+        code = main(["labels", "merge", "filled.csv", *options])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+def by_hand(folder):
+    return (folder / "data/manual_labels.csv").read_text()
+
+
+# Template
+
+def test_the_template_is_copied_and_never_replaced_unasked(folder, monkeypatch, capsys):
+    (folder / "inside").mkdir()
+    monkeypatch.chdir(folder / "inside")
+    assert main(["labels", "template", "-o", "mine.csv"]) == 0
+    assert "2 faces to label in mine.csv" in capsys.readouterr().out
+    copy = folder / "inside/mine.csv"
+    assert copy.read_bytes() == (folder / "data/processed/metadata/labels_template.csv").read_bytes()
+    copy.write_text("filled")
+    assert main(["labels", "template", "-o", "mine.csv"]) == 2
+    assert "mine.csv is there already" in capsys.readouterr().err
+    assert copy.read_text() == "filled"
+    assert main(["labels", "template", "-o", "mine.csv", "--force"]) == 0
+    assert copy.read_text().startswith(TEMPLATE)
+
+
+@pytest.mark.parametrize(("spoil", "output", "expected"), [
+    (lambda folder: (folder / "data/processed/metadata/labels_template.csv").unlink(), "x.csv", "`dvc repro attributes` makes it"),
+    (lambda folder: (folder / "params.yaml").unlink(), "x.csv", "no params.yaml in"),
+    (lambda folder: None, "data", "data is a folder; name a file"),
+    (lambda folder: None, "data/processed/metadata/labels_template.csv", "the pipeline's own file"),
+    (lambda folder: None, "params.yaml/x.csv", "could not be written"),
+])
+def test_what_cannot_be_copied_is_said(folder, capsys, spoil, output, expected):
+    spoil(folder)
+    assert main(["labels", "template", "-o", output, "--force"]) == 2
+    assert expected in capsys.readouterr().err
+
+
+# Merge
+
+def test_labels_are_merged_and_the_changes_named(folder, merge):
+    (folder / "data/manual_labels.csv").write_text(HEADER.replace("\n", ",my note\n") + 'b.jpg,male,,40,7,,"one, two"\nold.jpg,female,,,,,\n')
+    code, said = merge("b.jpg,41,male,\nd é.jpg,,female,tone_a\nc.jpg,,,\n,,,\na.png.jpg,,unknown,\n")
+    assert code == 0
+    assert by_hand(folder) == (HEADER.replace("\n", ",my note\n") + 'b.jpg,male,,41,7,,"one, two"\nold.jpg,female,,,,,\n'
+                               "d é.jpg,female,tone_a,,,,\n")
+    for line in ("b.jpg: age 40 → 41", "d é.jpg: gender female (new)", "d é.jpg: ethnicity tone_a (new)",
+                 "2 faces labelled, 2 left empty: 2 labels added, 1 changed, 1 unchanged", "`dvc repro` makes them count"):
+        assert line in said
+    assert "b.jpg: gender" not in said
+    before = (folder / "data/manual_labels.csv").stat()
+    assert merge("b.jpg,41.0,male,\n") == (0, "1 faces labelled, 0 left empty: 0 labels added, 0 changed, 2 unchanged\n"
+                                              f"{folder}/data/manual_labels.csv is as it was\n")
+    assert (folder / "data/manual_labels.csv").stat().st_ino == before.st_ino
+
+
+def test_a_merged_label_is_one_by_hand_for_the_pipeline(folder, merge):
+    assert merge("a.png.jpg,35,male,\n")[0] == 0
+    faces = tables.read(folder / "data/processed/metadata/faces.parquet", tables.FACES, ["image", "filename"])
+    table = join_labels(faces, folder / "labels", folder / "data/manual_labels.csv", "auto").table.set_index("filename")
+    assert table.loc["a.png.jpg", ["gender", "gender_source", "age", "ethnicity", "ethnicity_source"]].tolist() == [
+        "male", "manual", 35, "tone_a", "label"]
+
+
+def test_a_file_named_by_image_keeps_its_key_and_gains_a_column(folder, merge):
+    (folder / "data/manual_labels.csv").write_text("image,gender\na.png,female\na.png,\n")
+    assert merge("a.png.jpg,35,male,\nb.jpg,20,,\n")[0] == 0
+    assert by_hand(folder) == "image,gender,age\na.png,male,35\na.png,,\nb.jpg,,20\n"
+
+
+def test_every_row_that_speaks_of_a_face_is_changed(folder, merge):
+    (folder / "data/manual_labels.csv").write_text("filename,gender,age\nb.jpg,,\nb.jpg,male,\nb.jpg,male,30\n")
+    assert merge("b.jpg,,female,\n")[0] == 0
+    assert by_hand(folder) == "filename,gender,age\nb.jpg,,\nb.jpg,female,\nb.jpg,female,30\n"
+
+
+def test_a_missing_file_by_hand_is_made_where_params_says(folder, merge):
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text.replace("data/manual_labels.csv", "own/by_hand.csv"))
+    assert merge("b.jpg,,female,\n")[0] == 0
+    assert (folder / "own/by_hand.csv").read_text() == HEADER + "b.jpg,female,,,,\n"
+    assert merge("b.jpg,,female,\n", "--into", "other.csv")[0] == 0
+    assert (folder / "other.csv").is_file()
+    assert by_hand(folder) == HEADER
+
+
+def test_a_dry_run_writes_nothing(folder, merge):
+    code, said = merge("b.jpg,,female,\n", "--dry-run")
+    assert (code, "b.jpg: gender female (new)" in said, "nothing written" in said) == (0, True, True)
+    assert by_hand(folder) == HEADER
+
+
+@pytest.mark.parametrize("content", [
+    b"\xef\xbb\xbf" + TEMPLATE.encode() + "1,d é.jpg,,,,25,female,,\"so, so\"\n".encode(),
+    (TEMPLATE + "1,d é.jpg,,,,25,female,,so so\n").replace(",", ";").replace("\n", "\r\n").encode(),
+    "filename,proposed_age,proposed_gender,proposed_ethnicity\nd é.jpg, 25 ,female\n".encode(),
+    (TEMPLATE + '1,d é.jpg,,,,25,female,,"two\nlines"\n,,,,,,,,\n\n').encode(),
+], ids=["bom", "semicolons", "few columns", "line break"])
+def test_what_spreadsheets_make_of_a_file_is_understood(folder, merge, content):
+    assert merge(content)[0] == 0
+    assert by_hand(folder) == HEADER + "d é.jpg,female,,25,,\n"
+
+
+def test_all_mistakes_are_named_with_line_and_column_and_nothing_is_written(folder, merge):
+    code, said = merge("b.jpg,41,male,\nb.jpg,,,\na.png,30,,\nc.jpg,34y,Female,purple\nd é.jpg,131,male,\n,20,,\nbroken.jpg,nan,,\n")
+    assert (code, "Traceback" in said) == (2, False)
+    for expected in (
+        "filled.csv: 9 mistakes, so nothing of it is used",
+        "filled.csv, line 3, column filename: found 'b.jpg', expected each face once, but it stands on line 2 already",
+        "filled.csv, line 4, column filename: found 'a.png', expected a face of the last run, as its template names it (did you mean 'a.png.jpg'?)",
+        "filled.csv, line 5, column proposed_age: found '34y', expected a number from 0 to 130",
+        "filled.csv, line 5, column proposed_gender: found 'Female', expected a class that is known (female, male) (did you mean 'female'?)",
+        "filled.csv, line 5, column proposed_ethnicity: found 'purple', expected a class that is known (tone_a, tone_b)",
+        "add --new-class 'ethnicity=purple'",
+        "filled.csv, line 6, column proposed_age: found '131'",
+        "filled.csv, line 7, column filename: found ''",
+        "filled.csv, line 8, column filename: found 'broken.jpg'",
+        "filled.csv, line 8, column proposed_age: found 'nan'",
+    ):
+        assert expected in said
+    assert by_hand(folder) == HEADER
+
+
+@pytest.mark.parametrize(("content", "expected"), [
+    (b"", "filled.csv is empty; its first line must name the columns"),
+    (TEMPLATE.encode("utf-16"), "filled.csv, line 1: not UTF-8 (byte 0xff); save the file as UTF-8"),
+    (TEMPLATE.encode() + "1,d é.jpg,,,,,female,,\n".encode("latin-1"), "filled.csv, line 2: not UTF-8 (byte 0xe9)"),
+    (HEADER.encode() + b"b.jpg,male,,,,\n", "filled.csv, line 1: there is no column 'proposed_gender'"),
+    (TEMPLATE.replace("d_gender", "d_gendre").encode(), "no template has a column 'proposed_gendre'"),
+    (TEMPLATE.replace("notes", "filename").encode(), "the column 'filename' stands twice"),
+    (TEMPLATE.encode() + b"1,b.jpg,,,,34,5,male,,\n2,c.jpg,,,,34,5,male,,\n", "filled.csv, line 3: 10 cells, but the header has 9"),
+    (TEMPLATE.replace(",", "\t").encode(), "there is no column 'filename'"),
+    (b"\x00\x01\x02", "filled.csv, line 1: there is no column"),
+], ids=["empty", "utf-16", "latin-1", "other header", "typo", "twice", "decimal comma", "tabs", "binary"])
+def test_a_file_that_is_no_template_is_refused(folder, merge, content, expected):
+    code, said = merge(content)
+    assert (code, expected in said, "Traceback" in said) == (2, True, False), said
+    assert by_hand(folder) == HEADER
+
+
+def test_no_file_and_no_run_are_said(folder, capsys):
+    assert main(["labels", "merge", "nowhere.csv"]) == 2
+    assert "nowhere.csv: no such file" in capsys.readouterr().err
+    (folder / "data/processed/metadata/faces.parquet").unlink()
+    assert main(["labels", "merge", "nowhere.csv"]) == 2
+    assert "`dvc repro` makes it" in capsys.readouterr().err
+
+
+def test_a_class_is_new_only_where_it_is_said_to_be(folder, merge):
+    rows = "b.jpg,,nonbinary,\n"
+    assert merge(rows)[0] == 2
+    assert merge(rows, "--new-class", "ethnicity=nonbinary")[0] == 2
+    for wrong in ("nonbinary", "gender=", "age=3"):
+        code, said = merge(rows, "--new-class", wrong)
+        assert (code, f"--new-class {wrong}: expected gender=NAME or ethnicity=NAME" in said) == (2, True)
+    assert merge(rows, "--new-class", "gender=nonbinary")[0] == 0
+    assert merge("c.jpg,,nonbinary,\n")[0] == 0  # the file by hand knows it now
+
+
+def test_classes_of_the_models_are_known(folder, merge):
+    predictions = pd.DataFrame({"filename": ["b.jpg"], "gender": ["x"], "ethnicity": ["unknown"], "age": [1.0], "ethnicity_prob_asian": [0.2]})
+    tables.write(predictions, folder / "data/processed/metadata/attributes_with_predictions.parquet", tables.PREDICTIONS)
+    assert merge("b.jpg,,,asian\n")[0] == 0
+
+
+def test_own_columns_of_a_template_are_left_aside(merge):
+    code, said = merge(b"filename,proposed_age,proposed_gender,proposed_ethnicity,who\nb.jpg,20,,,me\n")
+    assert (code, "warning: the column 'who'" in said) == (0, True)
+
+
+# In one step
+
+def test_a_link_stays_a_link_and_permissions_stay(folder, merge):
+    target = folder / "elsewhere.csv"
+    (folder / "data/manual_labels.csv").rename(target)
+    (folder / "data/manual_labels.csv").symlink_to(target)
+    target.chmod(0o640)
+    assert merge("b.jpg,20,,\n")[0] == 0
+    assert (folder / "data/manual_labels.csv").is_symlink()
+    assert target.read_text() == HEADER + "b.jpg,,,20,,\n"
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("step", ["fsync", "fchmod"])
+def test_a_merge_that_breaks_off_leaves_the_old_file(folder, merge, monkeypatch, step):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(manual.os, step, full)
+    code, said = merge("b.jpg,20,,\n")
+    assert (code, "could not be written (No space left on device)" in said) == (2, True)
+    assert by_hand(folder) == HEADER
+    assert sorted(os.listdir(folder / "data")) == ["manual_labels.csv", "processed"]
+
+
+def test_a_file_by_hand_that_is_broken_is_named(folder, merge):
+    (folder / "data/manual_labels.csv").write_text("gender\nmale\n")
+    code, said = merge("b.jpg,20,,\n")
+    assert (code, "manual_labels.csv: there is no column `image`" in said) == (2, True)
+    assert by_hand(folder) == "gender\nmale\n"
+
+
+def test_merges_at_the_same_time_lose_nothing(folder):
+    path = folder / "data/manual_labels.csv"
+    names = [f"{i}.jpg" for i in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: manual.merge_labels(path, {name: {"age": "20"}}, {}), names))
+    assert sorted(by_hand(folder).splitlines()[1:]) == sorted(f"{name},,,20,," for name in names)
+
+
+def test_the_header_here_is_the_one_that_the_pipeline_writes():
+    assert TEMPLATE.strip().split(",") == COLUMNS
+    assert HEADER.strip().split(",") == manual.HEADER
