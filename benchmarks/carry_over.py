@@ -4,12 +4,14 @@
 
 Faces are cropped as the pipeline does, and embedded by the model, by the same model untrained, and by the plain way:
 principal components of the pixels. Pearson r between what ridge regression says of held-out faces and the mean judgement;
-the penalty is chosen inside of the training folds. Mean over `--repeats` ways of dealing out the folds.
+the penalty is chosen inside of the training folds. Mean over `--repeats` ways of dealing out the folds. Below, what the
+text side says with the prompts of params.yaml, untaught by any judgement.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,16 +22,22 @@ import torch
 from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 from transformers import CLIPConfig, CLIPModel
 
+from facestats.attributes.zeroshot import zeroshot_models
 from facestats.clip.embed import embed_faces
 from facestats.clip.encoder import ImageEncoder
+from facestats.clip.text import TextEncoder
 from facestats.clip.variants import fetch_clip
+from facestats.clip.zeroshot import embed_classes
+from facestats.data.importers.omi import MIDDLE
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.models import fetch_landmarker
 from facestats.faces.preprocess import preprocess_folder
+from facestats.params import load_params
 
 JUDGED = ("attractive", "gender", "age")
 FOLDS = 10
@@ -56,6 +64,19 @@ def pixels(folder: Path, names: list[str], side: int) -> np.ndarray:
     return PCA(COMPONENTS, random_state=0).fit_transform(np.stack(rows) / 255)
 
 
+def ask(clip: Path, embeddings: np.ndarray, means: pd.DataFrame) -> str:
+    """What zero-shot gender and age are worth, as a line."""
+    facts = json.loads((clip / "facestats.json").read_text(encoding="utf-8"))
+    prompts = load_params().zeroshot
+    asked = embed_classes(TextEncoder(clip, facts["sha256"]), {name: prompts[name] for name in ("gender", "age")})
+    models = zeroshot_models(asked, {"age": "regression"}, 0.0)
+    actual = np.where(means["gender"] > MIDDLE, "male", "female")
+    score = balanced_accuracy_score(actual, models["gender"].predict(embeddings).astype(str))
+    years = models["age"].predict(embeddings)
+    return (f"zero-shot: gender, balanced accuracy {score:.3f} (chance 0.5); "
+            f"age, r {np.corrcoef(years, means['age'])[0, 1]:.3f}, mean error {np.abs(years - means['age']).mean():.1f} years")
+
+
 def untrained(clip: Path, out: Path) -> Path:
     """The model of `clip` with random weights, as transformers makes them."""
     shutil.copytree(clip, out)
@@ -79,15 +100,18 @@ def main() -> None:
         random = embed_faces(work / "faces", ImageEncoder(untrained(work / "clip", work / "random")))
         names = table["filename"].tolist()
         means = pd.read_csv(options.omi / "attribute_means.csv", dtype={"stimulus": "str"}).set_index("stimulus")
-        judgements = means.loc[[Path(name).stem for name in names], list(JUDGED)].to_numpy(np.float64)
+        means = means.loc[[Path(name).stem for name in names]]
+        judgements = means[list(JUDGED)].to_numpy(np.float64)
         features = {
             f"{options.clip}": np.stack(table["embedding"]),
             f"{options.clip}, untrained": np.stack(random["embedding"]),
             "raw pixels, 64 px, 300 components": pixels(work / "faces", names, 64),
         }
+        words = ask(work / "clip", np.stack(table["embedding"]), means)
         rows = {name: measure(f.astype(np.float64), judgements, options.repeats) for name, f in features.items()}
     print(f"{len(names)} faces, {FOLDS}-fold ridge, {options.repeats} repeats: Pearson r\n")
     print(pd.DataFrame(rows, index=JUDGED).T.round(3).to_string())
+    print(f"\n{words}")
 
 
 if __name__ == "__main__":
