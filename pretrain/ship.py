@@ -21,8 +21,13 @@ def main(model: Path, package: Path, metrics: Path) -> None:
     size = (model / "model.safetensors").stat().st_size
     if size > MOST_BYTES:
         sys.exit(f"the weights have {size:,} bytes; what ships with the package may have {MOST_BYTES:,}")
-    shutil.rmtree(package, ignore_errors=True)
-    shutil.copytree(model, package, copy_function=shutil.copyfile)
+    package.mkdir(exist_ok=True)
+    for path in sorted(model.iterdir()):
+        shutil.copyfile(path, package / f".{path.name}")
+        (package / f".{path.name}").replace(package / path.name)
+    for path in package.iterdir():
+        if not (model / path.name).exists():
+            path.unlink()
     hashes = {path.name: sha256_file(path) for path in sorted(model.iterdir())}
     metrics.write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
     print(f"{len(hashes)} files, weights of {size / 1e6:.1f} MB, in {package}")

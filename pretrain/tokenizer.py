@@ -24,7 +24,10 @@ def learn_tokenizer(captions: Iterable[str], size: int, context: int) -> CLIPTok
     plain = _with_merges([], context).backend_tokenizer
     learner = Tokenizer(models.BPE(end_of_word_suffix=_SUFFIX))
     learner.normalizer, learner.pre_tokenizer = plain.normalizer, plain.pre_tokenizer
-    trainer = trainers.BpeTrainer(vocab_size=size, end_of_word_suffix=_SUFFIX, initial_alphabet=_BYTES, show_progress=False)
+    # All letters as special tokens: equal counts are decided by token ids, and those of letters that the learner finds by
+    # itself come in another order every time.
+    letters = [*_BYTES, *(byte + _SUFFIX for byte in _BYTES)]
+    trainer = trainers.BpeTrainer(vocab_size=size, end_of_word_suffix=_SUFFIX, special_tokens=letters, show_progress=False)
     learner.train_from_iterator(captions, trainer)
     merges = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
     return _with_merges(merges[: size - 2 * len(_BYTES) - 2], context)

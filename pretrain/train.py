@@ -86,7 +86,7 @@ class ViewMaker:
         return Views(torch.cat(pixels), rows, thumbnails, gradients)
 
     def batches(self, steps: int) -> Iterator[Views]:
-        """`steps` batches: every face in turn, every view `passes` times, in random order."""
+        """`steps` batches: faces in random order, every view `passes` times. Those left over for less than `BATCHES` are dealt anew."""
         size, order, done = self.options["batch"], np.empty(0, int), 0
         while True:
             if len(order) < size * BATCHES:

@@ -19,9 +19,9 @@ from facestats.attributes.proposals import propose_labels
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.training import load_models
 from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
-from facestats.clip.zeroshot import load_classifiers
+from facestats.clip.zeroshot import find_strange_classes, load_classifiers
 from facestats.files import write_json, write_text
-from facestats.stage import run_stage
+from facestats.stage import run_stage, warn
 
 LOOKED_AT = ["filename", "face_count", "yaw", "pitch", "sharpness", "brightness", "duplicate_of", "near_duplicate_of"]
 
@@ -30,11 +30,14 @@ def main(params, embeddings: Path, models: Path, prompts: Path, labels: Path, fa
          in_use: Path) -> str:
     filenames, matrix, facts = tables.read_embeddings(embeddings)
     trained = load_models(models, params.attributes.targets)
-    zeroshot = zeroshot_models(load_classifiers(prompts, facts["weights_sha256"]), target_kinds(trained),
-                               params.attributes.abstain_below)
+    classifiers = load_classifiers(prompts, facts["weights_sha256"])
+    people = tables.read_all(labels, tables.LABELS)
+    for message in find_strange_classes({name: c.classes for name, c in classifiers.items()}, people):
+        warn(message)
+    zeroshot = zeroshot_models(classifiers, target_kinds(trained), params.attributes.abstain_below)
     answering = fill_gaps(trained, zeroshot)
     attributes, predictions = predict_attributes(filenames, matrix, answering)
-    said, clean = resolve(attributes, tables.read_all(labels, tables.LABELS).set_index("filename"), target_kinds(answering),
+    said, clean = resolve(attributes, people.set_index("filename"), target_kinds(answering),
                           {target: model.source for target, model in answering.items()})
     quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
     flags = flag_faces(quality, predictions, said, trained)

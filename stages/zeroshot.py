@@ -1,28 +1,25 @@
 """Stage `zeroshot`: what the text side of CLIP says about every face, for any attribute that can be said in words.
 
-Reads   embeddings_clip.parquet, models/clip/, labels.parquet (for a warning about classes it does not know);
-        params `zeroshot`
+Reads   embeddings_clip.parquet, models/clip/; params `zeroshot`
 Writes  data/processed/metadata/zeroshot.parquet, models/zeroshot.npz (the classes as embeddings, for single photos)
 Alone   python stages/zeroshot.py data/processed/embeddings/embeddings_clip.parquet models/clip \\
-            data/processed/metadata/labels.parquet data/processed/metadata/zeroshot.parquet models/zeroshot.npz
+            data/processed/metadata/zeroshot.parquet models/zeroshot.npz
 """
 
 from pathlib import Path
 
 from facestats import tables
-from facestats.clip.zeroshot import embed_classes, find_strange_classes, probability_table, save_classifiers
+from facestats.clip.zeroshot import embed_classes, probability_table, save_classifiers
 from facestats.stage import run_stage, warn
 
 
-def main(params, embeddings: Path, model: Path, labels: Path, out: Path, classes: Path) -> str:
+def main(params, embeddings: Path, model: Path, out: Path, classes: Path) -> str:
     filenames, matrix, facts = tables.read_embeddings(embeddings)
     classifiers = {}
     if params.zeroshot:
         # here, for it takes seconds to import, which nobody without prompts should wait for
         from facestats.clip.text import TextEncoder
 
-        for message in find_strange_classes(params.zeroshot, tables.read_all(labels, tables.LABELS)):
-            warn(message)
         classifiers = embed_classes(TextEncoder(model, facts["weights_sha256"]), params.zeroshot)
     for attribute, classifier in classifiers.items():
         for one, other in classifier.alike():

@@ -190,7 +190,8 @@ def test_all_mistakes_are_named_with_line_and_column_and_nothing_is_written(fold
     (TEMPLATE.encode() + b"1,b.jpg,,,,34,5,male,,\n2,c.jpg,,,,34,5,male,,\n", "filled.csv, line 3: 10 cells, but the header has 9"),
     (TEMPLATE.replace(",", "\t").encode(), "there is no column 'filename'"),
     (b"\x00\x01\x02", "filled.csv, line 1: there is no column"),
-], ids=["empty", "utf-16", "latin-1", "other header", "typo", "twice", "decimal comma", "tabs", "binary"])
+    (TEMPLATE.encode() + b'1,b.jpg,,,,34,male,,"unclosed\n2,c.jpg,,,,35,nonsense,,\n', "filled.csv, line 3: unexpected end of data"),
+], ids=["empty", "utf-16", "latin-1", "other header", "typo", "twice", "decimal comma", "tabs", "binary", "open quote"])
 def test_a_file_that_is_no_template_is_refused(folder, merge, content, expected):
     code, said = merge(content)
     assert (code, expected in said, "Traceback" in said) == (2, True, False), said

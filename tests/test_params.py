@@ -67,6 +67,8 @@ def test_hidden_takes_a_number_or_a_list(raw):
         ("zeroshot.glasses", {"unknown": ["a"], "b": ["b"]}, ["zeroshot.glasses.unknown", "can be called so"]),
         ("zeroshot.rating", {"a": ["a"], "b": ["b"]}, ["zeroshot.rating", "label files"]),
         # a group's key that DVC's run cache would not notice
+        ("zeroshot.gender_said", {"a": ["a"], "b": ["b"]}, ["zeroshot.gender_said", "tables' columns"]),
+        ("zeroshot.hat_prob_red", {"a": ["a"], "b": ["b"]}, ["zeroshot.hat_prob_red", "tables' columns"]),
         ("zeroshot.size", {"a": ["a"], "b": ["b"]}, ["zeroshot.size = ", "run cache"]),
         ("zeroshot.glasses", {"nfiles": ["a"], "b": ["b"]}, ["zeroshot.glasses.nfiles = ", "run cache"]),
         ("attributes.targets.size", {"kind": "regression"}, ["attributes.targets.size", "run cache"]),
@@ -98,8 +100,9 @@ def test_prompts_of_a_target_that_is_a_number_are_ranges_too(raw):
     assert list(check_params(raw).zeroshot["height"]) == ["140-160", "160.5-180"]
 
 
-def test_no_prompts_at_all_are_allowed(raw):
-    raw["zeroshot"] = {}
+@pytest.mark.parametrize("none", [{}, None])
+def test_no_prompts_at_all_are_allowed(raw, none):
+    raw["zeroshot"] = none
     assert check_params(raw).zeroshot == {}
 
 

@@ -74,6 +74,15 @@ def test_the_tokenizer_keeps_whole_words_of_captions_and_splits_the_rest_into_by
     assert len(tokenizer) <= 900
 
 
+def test_the_tokenizer_is_learned_alike_every_time_even_where_counts_are_equal(faces):
+    from captions import describe
+    from tokenizer import learn_tokenizer
+
+    rng = np.random.default_rng(5)
+    captions = [describe(face, rng).text for face in faces[:60]]
+    assert len({learn_tokenizer(captions, 700, 64).backend_tokenizer.to_str() for _ in range(20)}) == 1
+
+
 def test_descriptors_do_not_change_in_a_mirror_but_do_with_the_picture():
     from descriptors import oriented_gradients, thumbnail
 

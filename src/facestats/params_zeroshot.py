@@ -10,6 +10,7 @@ from facestats.attributes.ranges import range_middles
 
 # What the label files and tables call something else.
 NO_TARGETS = ("image", "filename", "person", "rating", "rating_n", "rating_sd")
+COLUMN_PARTS = ("_prob_", "_said", "_final", "_source")  # of the columns that the tables have for an attribute
 # DVC's run cache leaves these keys out of the hash of a group of parameters: a change below them would go unnoticed.
 HIDDEN_FROM_DVC = ("size", "nfiles")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
@@ -36,6 +37,9 @@ def _name(key: Any) -> Any:
         raise ValueError("keys called so are overlooked by DVC's run cache; choose another name")
     if key == "unknown" or not key or key != key.strip():
         raise ValueError("nothing can be called so; choose another name")
+    taken = [part for part in COLUMN_PARTS if part in key]
+    if taken:
+        raise ValueError(f"names with {taken[0]!r} are those of the tables' columns; choose another name")
     return key
 
 
@@ -68,4 +72,5 @@ Prompts = Annotated[list[Annotated[str, AfterValidator(_prompt)]], Field(min_len
 Class = Annotated[str, BeforeValidator(_name)]
 Classes = Annotated[dict[Class, Prompts], AfterValidator(_distinct)]
 Attribute = Annotated[Name, BeforeValidator(_name)]
-Zeroshot = dict[Annotated[Attribute, AfterValidator(_free)], Classes]
+# null, as in `-S zeroshot=null`, switches it off: DVC merges an empty dict with what is there.
+Zeroshot = Annotated[dict[Annotated[Attribute, AfterValidator(_free)], Classes], BeforeValidator(lambda given: {} if given is None else given)]

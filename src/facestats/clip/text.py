@@ -17,7 +17,7 @@ from facestats.errors import InputError, ModelError
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 BATCH = 8  # prompts a forward pass
 HIGHEST = 2  # a config's eos_token_id of 2 means: a text is pooled at its highest token id (transformers' old configs)
-WAY_OUT = "choose a clip.variant with a text tower, or switch zero-shot off with `zeroshot: {}`"
+WAY_OUT = "choose a clip.variant with a text tower, or switch zero-shot off with `zeroshot: {}` (`-S zeroshot=null`)"
 
 
 class TextEncoder:

@@ -7,7 +7,7 @@ probabilities are the softmax over the classes at the temperature that the model
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,15 +93,15 @@ def probability_table(filenames: pd.Index, embeddings: np.ndarray, classifiers: 
     return pd.DataFrame(table)
 
 
-def find_strange_classes(prompts: Prompts, labels: pd.DataFrame) -> list[str]:
+def find_strange_classes(classes: Mapping[str, Iterable[str]], labels: pd.DataFrame) -> list[str]:
     """A warning for each attribute with classes that no label says.
 
     An attribute that nobody labelled, and one whose labels are numbers, has nothing to compare with.
     """
     warnings = []
-    for attribute, classes in prompts.items():
+    for attribute, names in classes.items():
         known = labels[attribute].dropna() if attribute in labels else pd.Series(dtype="str")
-        strange = [name for name in classes if name not in set(known)]
+        strange = [name for name in names if name not in set(known)]
         if strange and pd.to_numeric(known, errors="coerce").isna().any():
             warnings.append(f"zeroshot.{attribute}: no label says {', '.join(strange)}; the labels say {', '.join(sorted(set(known)))}")
     return warnings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,10 @@ def read_csv(path: Path) -> pd.DataFrame | None:
         line = data[: error.start].count(b"\n") + 1
         raise LabelError(f"{path}, line {line}: not UTF-8 (byte {data[error.start]:#04x}); "
                          "save the file as UTF-8, in a spreadsheet as `CSV UTF-8`") from None
-    rows = text.splitlines(keepends=True)
+    rows = list(io.StringIO(text, newline=""))
     header = next((row for row in rows if row.strip()), "")
     separator = ";" if ";" in header and "," not in header else ","
-    reader = csv.reader(rows, delimiter=separator)
+    reader = csv.reader(rows, delimiter=separator, strict=True)
     records, lines = [], []
     try:
         for record in reader:
