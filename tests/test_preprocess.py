@@ -279,7 +279,9 @@ def test_no_process_is_left_when_the_stage_is_stopped(folder, tmp_path, how):
         f"{str(landmarker_dir())!r}, 2)\n"
     )
     (tmp_path / "run.py").write_text(script)
-    run = subprocess.Popen([sys.executable, "run.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    # Jobs that a script starts in the background are born deaf to Ctrl-C, and their children with them.
+    run = subprocess.Popen([sys.executable, "run.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and len(list((tmp_path).glob("out/*.jpg"))) < 5:
         time.sleep(0.05)
