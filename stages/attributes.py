@@ -20,6 +20,7 @@ from facestats.attributes.resolution import predict_attributes, resolve, target_
 from facestats.attributes.training import load_models
 from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
 from facestats.clip.zeroshot import find_strange_classes, load_classifiers
+from facestats.embeddings import EmbeddingTable
 from facestats.files import write_json, write_text
 from facestats.stage import run_stage, warn
 
@@ -28,21 +29,21 @@ LOOKED_AT = ["filename", "face_count", "yaw", "pitch", "sharpness", "brightness"
 
 def main(params, embeddings: Path, models: Path, prompts: Path, labels: Path, faces: Path, folder: Path,
          in_use: Path) -> str:
-    filenames, matrix, facts = tables.read_embeddings(embeddings)
+    vectors = EmbeddingTable(embeddings)
     trained = load_models(models, params.attributes.targets)
-    classifiers = load_classifiers(prompts, facts["weights_sha256"])
+    classifiers = load_classifiers(prompts, vectors.metadata["weights_sha256"])
     people = tables.read_all(labels, tables.LABELS)
     for message in find_strange_classes({name: c.classes for name, c in classifiers.items()}, people):
         warn(message)
     zeroshot = zeroshot_models(classifiers, target_kinds(trained), params.attributes.abstain_below)
     answering = fill_gaps(trained, zeroshot)
-    attributes, predictions = predict_attributes(filenames, matrix, answering)
+    attributes, predictions = predict_attributes(vectors.names, vectors, answering)
     said, clean = resolve(attributes, people.set_index("filename"), target_kinds(answering),
                           {target: model.source for target, model in answering.items()})
     quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
     flags = flag_faces(quality, predictions, said, trained)
-    repeats = quality.set_index("filename")[["duplicate_of", "near_duplicate_of"]].notna().any(axis=1).reindex(filenames)
-    template = propose_labels(matrix, predictions, clean, repeats, answering, params.attributes.propose)
+    repeats = quality.set_index("filename")[["duplicate_of", "near_duplicate_of"]].notna().any(axis=1).reindex(vectors.names)
+    template = propose_labels(vectors, predictions, clean, repeats, answering, params.attributes.propose)
     for table, schema in ((attributes, tables.ATTRIBUTES), (predictions, tables.PREDICTIONS),
                           (said, tables.WITH_MANUAL), (clean, tables.CLEAN), (flags, tables.FLAGS)):
         tables.write(table, folder / schema.name, schema)

@@ -11,19 +11,22 @@ from pathlib import Path
 
 from facestats import tables
 from facestats.attributes.clusters import cluster_faces
+from facestats.embeddings import EmbeddingTable, sample_rows
 from facestats.files import write_text
 from facestats.report.figures import cluster_map
 from facestats.stage import run_stage
 
+PLOTTED = 20_000  # faces on the map, drawn at random where there are more: a browser does not show a million points
+
 
 def main(params, embeddings: Path, attributes: Path, out: Path, points: Path, picture: Path) -> str:
-    filenames, matrix, _ = tables.read_embeddings(embeddings)
+    vectors = EmbeddingTable(embeddings)
     options = params.clusters
-    clusters = cluster_faces(filenames, matrix, options.k, options.components, options.seed)
+    clusters = cluster_faces(vectors.names, vectors, options.k, options.components, options.seed)
     tables.write(tables.read_all(attributes, tables.CLEAN).merge(clusters, on="filename"), out, tables.WITH_CLUSTERS)
-    plotted = clusters[["pc1", "pc2", "cluster"]].round(5)
-    write_text(points, plotted.to_csv(index=False))
-    cluster_map(clusters, picture)
+    plotted = clusters[sample_rows(len(clusters), PLOTTED, options.seed)]
+    write_text(points, plotted[["pc1", "pc2", "cluster"]].round(5).to_csv(index=False))
+    cluster_map(plotted, picture)
     return f"faces={len(clusters)} clusters={clusters['cluster'].nunique()}"
 
 

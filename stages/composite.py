@@ -11,14 +11,14 @@ from pathlib import Path
 from PIL import Image
 
 from facestats.composites.averaging import average_faces, contact_sheet
-from facestats.composites.members import read_members
+from facestats.composites.members import Members
 from facestats.files import write_image, write_json
 from facestats.stage import run_stage
 
 
 def main(params, name: str, members: Path, faces: Path, out: Path) -> str:
     render = params.composites[name].render
-    chosen = read_members(members, faces)
+    chosen = Members(members, faces)
     average = average_faces(chosen, render.align, render.space)
     built = average.image is not None
     if built:
@@ -33,7 +33,7 @@ def main(params, name: str, members: Path, faces: Path, out: Path) -> str:
 
 
 def _why(chosen, average) -> str:
-    if chosen.empty:
+    if not len(chosen):
         return "too few faces match the filter; selection.json in the members' folder says how many after each condition"
     return f"none of the {len(average.left_out)} members has landmarks, which align needs"
 

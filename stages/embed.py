@@ -1,6 +1,6 @@
 """Stage `embed`: CLIP embeddings of all faces.
 
-Reads   data/processed/preproc/ (faces), models/clip/; params `clip.precision`, `clip.batch_size`
+Reads   data/processed/preproc/ (faces), models/clip/; params `clip.precision`, `clip.batch_size`; rows that are stored already
 Writes  data/processed/embeddings/embeddings_clip.parquet
 Alone   python stages/embed.py data/processed/preproc models/clip \\
             data/processed/embeddings/embeddings_clip.parquet
@@ -9,20 +9,30 @@ Alone   python stages/embed.py data/processed/preproc models/clip \\
 from pathlib import Path
 
 from facestats import tables
-from facestats.clip.embed import embed_faces
+from facestats.clip.embed import STAGE, earlier_rows, embed_faces, recipe_hash, row_columns
 from facestats.clip.encoder import ImageEncoder
-from facestats.stage import run_stage
+from facestats.rows.dvc_cache import find_dvc_cache
+from facestats.rows.store import open_store
+from facestats.stage import row_summary, run_stage, warn
 
 
 def main(params, faces: Path, model: Path, out: Path) -> str:
     encoder = ImageEncoder(model, params.clip.precision, params.clip.batch_size)
-    table = embed_faces(faces, encoder)
+    cache = find_dvc_cache()
+
+    def earlier():
+        before = cache.committed(out) if cache else None
+        return earlier_rows(before, encoder.dimension) if before else None
+
+    with open_store(STAGE, recipe_hash(encoder), row_columns(encoder.dimension), cache, warn) as rows:
+        table = embed_faces(faces, encoder, rows, earlier)
     tables.write(table, out, tables.embeddings_schema(encoder.dimension), {
         "variant": encoder.facts["variant"], "revision": encoder.facts["revision"],
         "weights_sha256": encoder.facts["sha256"], "precision": encoder.precision,
         "dimension": str(encoder.dimension),
     })
-    return f"rows={len(table)} dimension={encoder.dimension} precision={encoder.precision} device={encoder.device.type}"
+    facts = f"  dimension={encoder.dimension} precision={encoder.precision} device={encoder.device.type}"
+    return f"{row_summary(len(table), table.attrs['computed'])}\n{facts}"
 
 
 if __name__ == "__main__":

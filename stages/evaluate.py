@@ -16,6 +16,7 @@ from facestats.attributes.resolution import target_kinds
 from facestats.attributes.training import load_models
 from facestats.attributes.zeroshot import zeroshot_models
 from facestats.clip.zeroshot import load_classifiers
+from facestats.embeddings import EmbeddingTable
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.files import write_json, write_text
@@ -24,19 +25,19 @@ from facestats.stage import run_stage
 
 def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, attractiveness: Path, attributes: Path,
          plot: Path) -> str:
-    filenames, matrix, facts = tables.read_embeddings(embeddings)
+    vectors = EmbeddingTable(embeddings)
 
     def read(schema: tables.Schema):
-        return tables.read_all(folder / schema.name, schema).set_index("filename").reindex(filenames)
+        return tables.read_all(folder / schema.name, schema).set_index("filename").reindex(vectors.names)
 
     labels, scores = read(tables.LABELS), read(tables.SCORES)
     options = params.evaluate
-    rated, points = evaluate_attractiveness(matrix, labels["rating"], scores["attractiveness_raw"], scores["split"],
+    rated, points = evaluate_attractiveness(vectors, labels["rating"], scores["attractiveness_raw"], scores["split"],
                                             options.bootstrap, options.seed)
     write_json(attractiveness, rated)
     write_text(plot, points.to_csv(index=False))
     trained = load_models(models, params.attributes.targets)
-    zeroshot = zeroshot_models(load_classifiers(prompts, facts["weights_sha256"]), target_kinds(trained),
+    zeroshot = zeroshot_models(load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained),
                                params.attributes.abstain_below)
     write_json(attributes, evaluate_attributes(trained, read(tables.PREDICTIONS), labels, scores["split"],
                                                options.bootstrap, options.seed, zeroshot, read(tables.ZEROSHOT)))

@@ -1,6 +1,6 @@
 """Stage `preprocess`: cut the largest face out of every photo, eyes level at fixed places.
 
-Reads   the photos (`data.images`), models/landmarker/; params `preprocess`
+Reads   the photos (`data.images`), models/landmarker/; params `preprocess`; rows that are stored already
 Writes  data/processed/preproc/ (faces), data/processed/metadata/faces.parquet (one row a photo)
 Alone   python stages/preprocess.py data/sample/images models/landmarker \\
             data/processed/preproc data/processed/metadata/faces.parquet
@@ -10,21 +10,29 @@ from pathlib import Path
 
 from facestats import tables
 from facestats.faces.crop import PreprocessConfig
-from facestats.faces.preprocess import preprocess_folder
-from facestats.stage import run_stage, warn
+from facestats.faces.keys import recipe_hash
+from facestats.faces.preprocess import ROW_COLUMNS, STAGE, earlier_rows, preprocess_folder
+from facestats.rows.dvc_cache import find_dvc_cache
+from facestats.rows.store import open_store
+from facestats.stage import row_summary, run_stage, start_clean, warn
 
 
 def main(params, images: Path, landmarker: Path, faces: Path, table: Path) -> str:
     config = PreprocessConfig(**params.preprocess.model_dump())
-    frame = preprocess_folder(images, faces, config, landmarker)
+    cache = find_dvc_cache()
+
+    def earlier():
+        before = cache.committed(table) if cache else None
+        return earlier_rows(before, cache.committed_files(faces)) if before else None
+
+    start_clean(faces)
+    with open_store(STAGE, recipe_hash(config, landmarker), ROW_COLUMNS, cache, warn) as rows:
+        frame = preprocess_folder(images, faces, config, landmarker, rows=rows, earlier=earlier)
     tables.write(frame, table, tables.FACES)
     rejected = frame[frame["status"] == "rejected"]
-    accepted = len(frame) - len(rejected)
-    for reason, count in rejected["reason"].value_counts().sort_index().items():
-        print(f"  rejected {count}: {reason}")
-    if not accepted:
+    if len(rejected) == len(frame):
         warn(f"not one of {len(frame)} photos in {images} was accepted: there is nothing to embed, and the next stage will say so")
-    return f"rows={len(frame)} accepted={accepted} rejected={len(rejected)}"
+    return row_summary(len(frame), frame.attrs["computed"], rejected["reason"])
 
 
 if __name__ == "__main__":

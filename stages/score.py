@@ -18,20 +18,21 @@ import torch
 
 from facestats import tables
 from facestats.attractiveness.mlp import load_regressor
-from facestats.attractiveness.table import score_table
-from facestats.files import write_bytes, write_json
+from facestats.attractiveness.table import index_text, score_table
+from facestats.embeddings import EmbeddingTable
+from facestats.files import write_bytes, write_text
 from facestats.stage import run_stage
 
 
 def main(params, embeddings: Path, model: Path, splits: Path, attributes: Path, folder: Path, array: Path) -> str:
     torch.set_num_threads(1)
-    filenames, matrix, _ = tables.read_embeddings(embeddings)
-    split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(filenames)
-    scores = score_table(filenames, matrix, load_regressor(model), split, params.score.weights.model_dump())
+    vectors = EmbeddingTable(embeddings)
+    split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
+    scores = score_table(vectors.names, vectors, load_regressor(model), split, params.score.weights.model_dump())
     tables.write(scores, folder / tables.SCORES.name, tables.SCORES)
     with_attributes = scores.merge(tables.read_all(attributes, tables.CLEAN), on="filename", how="left")
     tables.write(with_attributes, folder / tables.SCORES_WITH_ATTRIBUTES.name, tables.SCORES_WITH_ATTRIBUTES)
-    write_json(folder / "feature_index.json", {name: row for row, name in enumerate(scores["filename"])})
+    write_text(folder / "feature_index.json", index_text(scores["filename"]))
     buffer = io.BytesIO()
     np.save(buffer, scores["attractiveness_score"].to_numpy(dtype=np.float32))
     write_bytes(array, buffer.getvalue())

@@ -29,7 +29,7 @@ def main(params, name: str, attributes: Path, faces: Path, preproc: Path, out: P
         warn(f"composites.{name}: {'; '.join(selection.hints)}")
     for step in selection.relaxed:
         warn(f"composites.{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}")
-    landmarks = tables.read(faces, tables.FACES, ["filename", "landmarks", "yaw"]).dropna(subset="filename")
+    landmarks = tables.read(faces, tables.FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"])
     write_members(selection, name, wanted.model_dump(exclude_none=True), landmarks, preproc, out)
     return f"{name}: {selection}"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from facestats import tables
 from facestats.attributes.training import train_classifier, train_regression
+from facestats.embeddings import EmbeddingTable
 from facestats.evaluation.heldout import measure_held_out
 from facestats.files import write_json, write_text
 from facestats.stage import run_stage, warn
@@ -19,9 +20,11 @@ from facestats.stage import run_stage, warn
 
 def main(params, target: str, embeddings: Path, labels: Path, splits: Path, out: Path, metrics: Path,
          confusion: Path) -> str:
-    filenames, matrix, _ = tables.read_embeddings(embeddings)
-    said = tables.read_optional_column(labels, tables.LABELS, target).reindex(filenames)
-    split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(filenames)
+    vectors = EmbeddingTable(embeddings)
+    said = tables.read_optional_column(labels, tables.LABELS, target).reindex(vectors.names)
+    split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
+    labelled = said.notna().to_numpy()
+    matrix, said, split = vectors.take(labelled), said[labelled], split[labelled]
     train = (split == "train").to_numpy()
     options = params.attributes.targets[target]
     minimum = params.attributes.min_per_class

@@ -10,23 +10,25 @@ from pathlib import Path
 
 from facestats import tables
 from facestats.clip.zeroshot import embed_classes, probability_table, save_classifiers
+from facestats.embeddings import EmbeddingTable
 from facestats.stage import run_stage, warn
 
 
 def main(params, embeddings: Path, model: Path, out: Path, classes: Path) -> str:
-    filenames, matrix, facts = tables.read_embeddings(embeddings)
+    vectors = EmbeddingTable(embeddings)
+    weights = vectors.metadata["weights_sha256"]
     classifiers = {}
     if params.zeroshot:
         # here, for it takes seconds to import, which nobody without prompts should wait for
         from facestats.clip.text import TextEncoder
 
-        classifiers = embed_classes(TextEncoder(model, facts["weights_sha256"]), params.zeroshot)
+        classifiers = embed_classes(TextEncoder(model, weights), params.zeroshot)
     for attribute, classifier in classifiers.items():
         for one, other in classifier.alike():
             warn(f"zeroshot.{attribute}: the text tower can't tell {one} and {other} apart; word them otherwise")
-    save_classifiers(classes, classifiers, facts["weights_sha256"])
-    tables.write(probability_table(filenames, matrix, classifiers), out, tables.ZEROSHOT)
-    return f"faces={len(filenames)} attributes={len(classifiers)} classes={sum(len(c.classes) for c in classifiers.values())}"
+    save_classifiers(classes, classifiers, weights)
+    tables.write(probability_table(vectors.names, vectors, classifiers), out, tables.ZEROSHOT)
+    return f"faces={len(vectors)} attributes={len(classifiers)} classes={sum(len(c.classes) for c in classifiers.values())}"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A small copy of this project in a folder of its own, driven by real `dvc`."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -35,14 +36,7 @@ class Project:
     """A git and DVC repository below `folder`, with its own cache."""
 
     def __init__(self, folder: Path, source: Path = ROOT):
-        self.folder = folder / "repo"
-        self.environment = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "DVC_NO_ANALYTICS": "true", "DVC_SITE_CACHE_DIR": str(folder / "site"),
-            "DVC_GLOBAL_CONFIG_DIR": str(folder / "global"), "DVC_SYSTEM_CONFIG_DIR": str(folder / "system"),
-            "GIT_CONFIG_GLOBAL": os.devnull, "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
-            "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org",
-        }
+        self._use(folder)
         for name in COPIED:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             if (source / name).is_dir():
@@ -54,6 +48,23 @@ class Project:
         self.set_params(SMALL | {"landmarker.source": str(landmarker_dir()), "composites": COMPOSITES,
                                  "data.images": "data/raw", "data.labels": "data/labels"})
         self.git("init", "-q", "-b", "main")
+
+    @classmethod
+    def at(cls, folder: Path) -> "Project":
+        """The project that was cloned to `folder / "repo"`."""
+        project = cls.__new__(cls)
+        project._use(folder)
+        return project
+
+    def _use(self, folder: Path) -> None:
+        self.folder = folder / "repo"
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "true", "DVC_SITE_CACHE_DIR": str(folder / "site"),
+            "DVC_GLOBAL_CONFIG_DIR": str(folder / "global"), "DVC_SYSTEM_CONFIG_DIR": str(folder / "system"),
+            "GIT_CONFIG_GLOBAL": os.devnull, "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
+            "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org",
+        }
 
     def add_drawn_faces(self, n: int, seed: int) -> None:
         """Put drawn faces and their labels into `data/raw` and `data/labels`, under DVC."""
@@ -105,6 +116,13 @@ class Project:
         self.git("checkout", "-q", "--force", ".")
         self.git("clean", "-qfd")
         self.dvc("checkout", "-q", "--force")
+
+    def damaged_objects(self) -> list[str]:
+        """Objects of DVC's cache that are not what their name, their MD5, says."""
+        found = [(path, path.parent.name + path.name) for path in (self.folder / ".dvc/cache/files/md5").glob("??/*")
+                 if not path.name.endswith(".tmp")]  # what DVC itself leaves behind when the disk is full
+        assert found
+        return [name for path, name in found if hashlib.md5(path.read_bytes()).hexdigest() != name.removesuffix(".dir")]
 
     def read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()

@@ -12,7 +12,7 @@ from PIL import Image
 from facestats import tables
 from facestats.composites.averaging import LEFT_EYE, RIGHT_EYE, _mover, average_faces, contact_sheet
 from facestats.composites.filters import Selection
-from facestats.composites.members import link, read_members, write_members
+from facestats.composites.members import Members, link, write_members
 from facestats.composites.warping import Warper, sample_bilinear
 from facestats.errors import InputError
 from resources import text
@@ -130,7 +130,7 @@ def test_eyes_meet_after_turning_scaling_and_shifting(members):
 
 def test_eyes_meet_to_a_hundredth_of_a_pixel():
     small, large = shape(-0.02, turn=0.1, scale=0.6), shape(0.02, scale=1.4)
-    moved = _mover("eyes", pd.Series([small, large]), SIZE)(own_places(), small)
+    moved = _mover("eyes", (small + large) / 2, SIZE)(own_places(), small)
     for corners in (RIGHT_EYE, LEFT_EYE):
         source, target = (s[list(corners), :2].mean(axis=0) for s in (small, (small + large) / 2))
         found = sample_bilinear(moved, (target[None] * SIZE - 0.5).astype(np.float32))[0]
@@ -237,17 +237,17 @@ def folder(tmp_path):
 
 
 def read(out):
-    return read_members(out / "members.csv", out / "faces")
+    return Members(out / "members.csv", out / "faces")
 
 
 def test_members_come_back_as_they_were_written(folder):
     out = folder()
-    members = read(out)
-    assert list(members["filename"]) == folder.names
+    members = list(read(out))
+    assert [m.filename for m in members] == folder.names
     for i in range(3):
-        assert members["landmarks"][i].tobytes() == shape(seed=i).tobytes()
-    assert members["landmarks"][3] is None
-    assert [p.read_bytes() for p in members["path"]] == [(folder.preproc / n).read_bytes() for n in folder.names]
+        assert members[i].landmarks.tobytes() == shape(seed=i).tobytes()
+    assert members[3].landmarks is None
+    assert [m.path.read_bytes() for m in members] == [(folder.preproc / n).read_bytes() for n in folder.names]
     selection = json.loads((out / "selection.json").read_text())
     assert selection == {"name": "group", "filter": {"cluster": 1}, "built": True, "n": 4, "found": 4, "min_results": 1,
                          "matched": {"all": 4, "cluster": 4}, "relaxed": []}
@@ -258,7 +258,7 @@ def test_members_come_back_as_they_were_written(folder):
 def test_too_few_members_are_none(folder):
     out = folder(folder.names[:2], minimum=3)
     assert (out / "members.csv").read_text() == "filename\n"
-    assert read(out).empty
+    assert len(read(out)) == 0
     assert [p.name for p in (out / "faces").iterdir()] == ["landmarks.parquet"]
     selection = json.loads((out / "selection.json").read_text())
     assert [selection[k] for k in ("built", "n", "found", "min_results")] == [False, 0, 2, 3]

@@ -1,5 +1,6 @@
 """Any image file becomes upright RGB pixels or a short reason; any folder a list of photos."""
 
+import io
 import os
 import re
 
@@ -161,6 +162,29 @@ def test_draft_reports_the_whole_size():
     assert photo.rgb.shape == (600, 1000, 3)
     assert (photo.width, photo.height, photo.reduced) == (2000, 1200, True)
     assert not open_photo(data).reduced
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("wanted", [None, 700, 150])
+def test_jpegs_have_the_pixels_that_pillow_finds_damaged_ones_too(face, options, wanted):
+    rng = np.random.default_rng(0)
+    whole = encode(face.resize((603, 401)), "JPEG", **options)
+    for damage in range(30):
+        data = bytearray(whole)
+        for at in rng.integers(650, len(data) - 2, damage % 3):
+            data[at] = rng.integers(256)
+        if damage % 5 == 4:  # the end is there, but something before it is not
+            del data[int(rng.integers(650, len(data) // 2)) : len(data) // 2]
+        image = Image.open(io.BytesIO(data))
+        if wanted:
+            image.draft(None, (wanted, -(-wanted * 401 // 603)))
+        try:
+            expected = np.asarray(image.convert("RGB"))
+        except OSError:
+            with pytest.raises(ImageError, match=r"^truncated or damaged image: "):
+                open_photo(bytes(data), wanted)
+        else:
+            assert np.array_equal(open_photo(bytes(data), wanted).rgb, expected)
 
 
 def test_a_colour_profile_is_converted_and_a_broken_one_ignored():

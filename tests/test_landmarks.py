@@ -74,6 +74,13 @@ def test_outside_of_the_image_is_its_edge_or_black_as_asked(angle):
     assert (edge == 200).all()
 
 
+def test_an_image_longer_than_opencv_takes_is_sampled_all_the_same():
+    ramp = np.linspace(0, 255, 40_000).astype(np.uint8)
+    rgb = np.repeat(np.broadcast_to(ramp, (40, 40_000))[:, :, None], 3, axis=2)
+    out = sample_square(rgb, (20_000, 20), 40_000, 0.0, 128, replicate=True)
+    assert np.abs(out[64, :, 0].astype(int) - np.arange(128) * 2).max() <= 1
+
+
 @pytest.mark.parametrize(
     ("width", "height", "share"), [(3000, 2000, 0.1), (2000, 3000, 0.1), (3000, 3000, 0.05)]
 )

@@ -16,7 +16,8 @@ from facestats.errors import InputError, ModelError
 from facestats.faces.align import align_face, center_square, crop_transform, eye_centers, to_crop_frame
 from facestats.faces.crop import NoFaceError, PreprocessConfig, crop_face
 from facestats.faces.keys import recipe_hash, row_key
-from facestats.faces.preprocess import preprocess_folder, process_photo
+from facestats.faces.photo import process_photo
+from facestats.faces.preprocess import preprocess_folder
 from facestats.faces.quality import grey_crop, sharpness
 from resources import ROOT, backdrop, jpeg, landmarker_dir, omi_images
 
@@ -233,7 +234,7 @@ def test_the_stage_prints_one_line_and_why_photos_were_rejected(folder, tmp_path
     run = stage("preprocess.py", folder, landmarker_dir(), "faces", "meta/faces.parquet", cwd=tmp_path)
     out, err = run.communicate(timeout=60)
     assert run.returncode == 0, err
-    assert "rows=41 accepted=40 rejected=1 seconds=" in out
+    assert "rows=41 reused=0 computed=41 rejected=1 seconds=" in out
     assert "rejected 1: not an image that Pillow can read" in out
     assert "XNNPACK" not in err
     assert len(tables.read(tmp_path / "meta" / "faces.parquet", tables.FACES)) == 41

@@ -2,10 +2,12 @@
 
 import io
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
+from facestats.faces.align import CropTransform, align_face
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.dedup import MAX_DISTANCE, find_near_duplicates, first_of_group, perceptual_hash
 from facestats.faces.quality import brightness, grey_crop, head_pose, sharpness
@@ -26,6 +28,24 @@ def test_blur_lowers_sharpness_and_size_does_not_matter(crops):
     assert values[0] > 5 * values[2]
     half = image.resize((256, 256), Image.Resampling.BILINEAR, reducing_gap=2.0)
     assert sharpness(grey_crop(np.asarray(half))) == pytest.approx(values[0], rel=0.05)
+
+
+@pytest.mark.parametrize("ratio", [1.2, 1.6, 2.0, 2.9, 3.1, 5.0])
+def test_crops_are_those_of_four_times_the_pixels_averaged(photos, ratio):
+    for photo in photos[:5]:
+        large = np.asarray(photo.resize((1024, 1024), Image.Resampling.LANCZOS))
+        square = CropTransform(517.3, 508.8, 1000.0, 0.05)
+        size = round(1000 / ratio)
+        averaged = align_face(large, square, 4 * size).reshape(size, 4, size, 4, 3).mean(axis=(1, 3))
+        error = np.mean((align_face(large, square, size) - averaged) ** 2)
+        assert 10 * np.log10(255**2 / error) > 44
+
+
+def test_the_short_way_to_the_grey_crop_is_pillows(crops):
+    for crop in crops:
+        slow = Image.fromarray(crop.rgb).convert("L").resize((256, 256), Image.Resampling.BILINEAR)
+        assert np.abs(grey_crop(crop.rgb).astype(int) - np.asarray(slow))[1:-1, 1:-1].max() <= 2
+        assert sharpness(grey_crop(crop.rgb)) == pytest.approx(sharpness(np.asarray(slow)), rel=0.01)
 
 
 def test_brightness_is_mean_luma():
@@ -59,6 +79,15 @@ def test_pose_of_a_turned_plane():
 
 
 # --- duplicates ---------------------------------------------------------------------------------------------
+
+
+def test_the_perceptual_hash_is_imagehashs(crops):
+    rng = np.random.default_rng(0)
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    greys = [grey_crop(crop.rgb) for crop in crops] + [rng.integers(0, 256, (256, 256), np.uint8) for _ in range(20)]
+    for grey in (*greys, ramp, ramp.T.copy(), np.zeros_like(ramp), np.full_like(ramp, 77)):
+        expected = imagehash.phash(Image.fromarray(grey), hash_size=16).hash
+        assert perceptual_hash(grey) == np.packbits(expected).tobytes()
 
 
 def test_copies_are_near_and_different_faces_are_not(photos, crops, landmarker):

@@ -12,11 +12,18 @@ from project import FETCHED, TRAINED, Project, executed
 pytestmark = pytest.mark.slow
 
 
-def test_another_run_from_nothing_gives_the_same_lock(built, tmp_path):
-    """From an empty cache, with one thread instead of all of them."""
+def test_another_run_in_two_steps_gives_the_same_lock(built, tmp_path):
+    """From an empty cache, the last photos first, with one thread instead of all of them."""
     other = Project(tmp_path)
     other.add_drawn_faces(n=100, seed=7)
     other.commit("the same small project")
+    raw, later = other.folder / "data/raw", tmp_path / "later"
+    later.mkdir()
+    for path in sorted(raw.glob("*.*"))[:50]:
+        path.rename(later / path.name)
+    assert {"preprocess", "embed"} <= other.repro("embed", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    for path in later.iterdir():
+        path.rename(raw / path.name)
     assert {"preprocess", "embed", "evaluate"} <= other.repro(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
     assert other.read("dvc.lock") == built.read("dvc.lock")
 

@@ -7,6 +7,7 @@ same bytes. `read` and `write` are the only doors, so that a wrong column is nam
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from facestats.embeddings import EmbeddingTable
 from facestats.errors import TableError
+from facestats.parquet import group_rows, opened, read_rows, sort_by_key, vector_column
 
 N_LANDMARKS = 468
 UNKNOWN = "unknown"
@@ -50,7 +53,7 @@ FACES = Schema("faces.parquet", {
     "width": _int, "height": _int, "face_count": _int, "confidence": _float,
     "box": pa.list_(_float, 4), "landmarks": pa.list_(_float, N_LANDMARKS * 3),
     "yaw": _float, "pitch": _float, "roll": _float, "sharpness": _float, "brightness": _float,
-    "duplicate_of": _text, "near_duplicate_of": _text, "key": _text,
+    "perceptual_hash": _text, "duplicate_of": _text, "near_duplicate_of": _text, "key": _text,
 })
 LABELS = Schema("labels.parquet", {
     "filename": _text, "person": _text, "gender": _text, "ethnicity": _text, "age": _number,
@@ -98,13 +101,15 @@ def embeddings_schema(dimension: int) -> Schema:
     })
 
 
-def write(frame: pd.DataFrame, path: str | Path, schema: Schema, metadata: dict[str, str] | None = None) -> None:
+def write(frame: pd.DataFrame, path: str | Path, schema: Schema, metadata: dict[str, str] | None = None,
+          vectors: Mapping[str, np.ndarray] | None = None) -> None:
     """Validate, sort by key and write a table by temporary file and rename.
 
     Parameters
     ----------
-    frame : one row a face; vectors as lists or 1-D arrays.
+    frame : one row a face; vectors as lists or arrays.
     metadata : text pairs for the file's own metadata.
+    vectors : columns that are not in `frame`, as matrices (rows, width) in its order: no object a row.
 
     Raises
     ------
@@ -112,12 +117,12 @@ def write(frame: pd.DataFrame, path: str | Path, schema: Schema, metadata: dict[
         A missing, surplus or wrongly typed column, a null or repeated key.
     """
     path = Path(path)
-    table = _to_arrow(frame, schema, str(path))
+    table = _to_arrow(frame, vectors or {}, schema, str(path))
     table = table.replace_schema_metadata({k: str(v) for k, v in sorted((metadata or {}).items())})
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", row_group_size=group_rows(table.schema))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -128,8 +133,12 @@ def read_all(path: str | Path, schema: Schema) -> pd.DataFrame:
     return read(path, schema, _names(Path(path)))
 
 
-def read(path: str | Path, schema: Schema, columns: list[str] | None = None) -> pd.DataFrame:
+def read(path: str | Path, schema: Schema, columns: list[str] | None = None, only: Collection[str] | None = None) -> pd.DataFrame:
     """Read a table, by default the schema's columns, and check that they are what the schema says.
+
+    Parameters
+    ----------
+    only : `filename` of the rows to read, without ever holding the others; None: all rows.
 
     Raises
     ------
@@ -138,20 +147,15 @@ def read(path: str | Path, schema: Schema, columns: list[str] | None = None) -> 
     """
     path = Path(path)
     wanted = columns or list(schema.columns)
-    try:
-        with pq.ParquetFile(path) as file:
-            found = file.schema_arrow
-            for name in wanted:
-                if name not in found.names:
-                    raise TableError(f"{path}: column {name} is missing; it has {', '.join(found.names)}")
-                expected = schema.columns.get(name)
-                if expected is not None and not _same_type(found.field(name).type, expected):
-                    raise TableError(f"{path}: column {name} is {found.field(name).type}, expected {expected}")
-            return file.read(columns=wanted).to_pandas()
-    except FileNotFoundError:
-        raise TableError(f"{path}: no such table; `dvc repro` makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise TableError(f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`") from None
+    with opened(path) as file:
+        found = file.schema_arrow
+        for name in wanted:
+            if name not in found.names:
+                raise TableError(f"{path}: column {name} is missing; it has {', '.join(found.names)}")
+            expected = schema.columns.get(name)
+            if expected is not None and not _same_type(found.field(name).type, expected):
+                raise TableError(f"{path}: column {name} is {found.field(name).type}, expected {expected}")
+        return (file.read(columns=wanted) if only is None else read_rows(file, wanted, only)).to_pandas()
 
 
 def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Series:
@@ -163,7 +167,7 @@ def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Seri
 
 
 def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, str]]:
-    """Read `embeddings_clip.parquet`.
+    """Read `embeddings_clip.parquet` whole; `facestats.embeddings` reads it batch by batch.
 
     Returns
     -------
@@ -171,20 +175,8 @@ def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, s
     embeddings : float32 array (n, dimension), unit norm.
     metadata : the file's own metadata (variant, weights' sha256, precision, dimension, …).
     """
-    path = Path(path)
-    try:
-        table = pq.read_table(path, columns=["filename", "embedding"])
-    except FileNotFoundError:
-        raise TableError(f"{path}: no such table; `dvc repro embed` makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise TableError(f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`") from None
-    column = table.column("embedding").combine_chunks()
-    if not pa.types.is_fixed_size_list(column.type):
-        raise TableError(f"{path}: column embedding is {column.type}, expected a fixed-size list of float")
-    width = column.type.list_size
-    matrix = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width).astype(np.float32, copy=False)
-    metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-    return pd.Index(table.column("filename").to_pandas(), name="filename"), matrix, metadata
+    table = EmbeddingTable(path)
+    return table.names, table.take(np.ones(len(table), dtype=bool)), table.metadata
 
 
 def file_metadata(path: str | Path) -> dict[str, str]:
@@ -193,12 +185,8 @@ def file_metadata(path: str | Path) -> dict[str, str]:
 
 
 def _names(path: Path) -> list[str]:
-    try:
-        return pq.read_schema(path).names
-    except FileNotFoundError:
-        raise TableError(f"{path}: no such table; `dvc repro` makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise TableError(f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`") from None
+    with opened(path) as file:
+        return file.schema_arrow.names
 
 
 def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
@@ -207,33 +195,34 @@ def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
     return found == expected
 
 
-def _to_arrow(frame: pd.DataFrame, schema: Schema, where: str) -> pa.Table:
-    missing = [c for c in schema.columns if c not in frame.columns]
-    surplus = [c for c in frame.columns if c not in schema.columns]
+def _to_arrow(frame: pd.DataFrame, vectors: Mapping[str, np.ndarray], schema: Schema, where: str) -> pa.Table:
+    given = [*frame.columns, *vectors]
+    missing = [c for c in schema.columns if c not in given]
+    surplus = [c for c in given if c not in schema.columns]
     if missing or (surplus and not schema.extra):
         raise TableError(f"{where}: missing columns {missing}, unexpected columns {surplus if not schema.extra else []}")
     keys = list(schema.keys())
     if frame[keys].isna().any(axis=None):
         raise TableError(f"{where}: a row has no {' / '.join(keys)}")
-    twice = frame.loc[frame.duplicated(keys), keys[0]]
-    if len(twice):
-        raise TableError(f"{where}: {len(twice)} rows repeat a {' / '.join(keys)}, for example {twice.iloc[0]!r}")
-    frame = frame.sort_values(keys, kind="stable")
     arrays, fields = [], []
     for name in [*schema.columns, *surplus]:
         try:
-            array = _column(frame[name], schema.columns.get(name))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+            array = _column(vectors[name] if name in vectors else frame[name], schema.columns.get(name))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
             raise TableError(f"{where}: column {name}: {error}") from None
+        if len(array) != len(frame):
+            raise TableError(f"{where}: column {name} has {len(array)} rows, the table {len(frame)}")
         arrays.append(array)
         fields.append(pa.field(name, array.type))
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+    try:
+        return sort_by_key(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), keys)
+    except ValueError as error:
+        raise TableError(f"{where}: {error}") from None
 
 
-def _column(column: pd.Series, kind: pa.DataType | None) -> pa.Array:
+def _column(column: pd.Series | np.ndarray, kind: pa.DataType | None) -> pa.Array:
     if kind is not None and pa.types.is_fixed_size_list(kind):
-        values = [None if np.ndim(v) == 0 and pd.isna(v) else np.asarray(v, dtype=np.float32).ravel() for v in column]
-        return pa.array(values, type=kind)
+        return vector_column(column, kind)
     if kind is None:
         kind = _text if not pd.api.types.is_numeric_dtype(column) else None
     array = pa.array(column, type=kind, from_pandas=True)

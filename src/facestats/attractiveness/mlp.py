@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from facestats.embeddings import Embeddings, in_batches
 from facestats.errors import ModelError
 
 FORMAT = "facestats-mlp-1"
@@ -59,14 +60,17 @@ class Regressor:
     def dimension(self) -> int:
         return len(self.x_mean)
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Predicted ratings, in rating units: float64 array (n,) of inputs (n, d).
+    def predict(self, x: Embeddings) -> np.ndarray:
+        """Predicted ratings, in rating units: float64 array (n,) of inputs (n, d), which may stay on disk.
 
         Raises
         ------
         ModelError
             The inputs have another dimension than those trained on.
         """
+        return np.concatenate([self._predict(batch) for batch in in_batches(x)])
+
+    def _predict(self, x: np.ndarray) -> np.ndarray:
         x = np.array(x, dtype=np.float32)  # a copy: torch wants an array that it may write to
         if x.ndim != 2 or x.shape[1] != self.dimension:
             raise ModelError(f"the regressor takes vectors of {self.dimension} numbers, these have the shape {x.shape}; "

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 
 from facestats.attractiveness.mlp import Regressor
 from facestats.attractiveness.scores import blend, to_decile, to_pct, to_score
+from facestats.embeddings import Embeddings
 
-ROWS_AT_ONCE = 65_536
 
-
-def score_table(filenames: pd.Index, embeddings: np.ndarray, model: Regressor | None, split: pd.Series,
+def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | None, split: pd.Series,
                 weights: dict[str, float]) -> pd.DataFrame:
     """Score every face.
 
     Parameters
     ----------
-    filenames : n names, the rows of `embeddings` (n, d).
+    filenames : n names, the rows of `embeddings` (n, d), which may stay on disk.
     model : None: every score is null.
     split : `train`, `val`, `test` or `excluded` of each face.
     weights : shares of `geometric` and `holistic` in the combined score.
@@ -33,7 +34,7 @@ def score_table(filenames: pd.Index, embeddings: np.ndarray, model: Regressor | 
                           "attractiveness_pct": empty, "attractiveness": pd.array([None] * n, dtype="Int32"),
                           "geometric_score": empty})
     if model is not None:
-        raw = np.concatenate([model.predict(embeddings[i:i + ROWS_AT_ONCE]) for i in range(0, n, ROWS_AT_ONCE)])
+        raw = model.predict(embeddings)
         table["attractiveness_raw"] = raw
         table["attractiveness_score"] = to_score(raw, model.scale)
         table["attractiveness_pct"] = to_pct(raw, model.reference)
@@ -43,3 +44,13 @@ def score_table(filenames: pd.Index, embeddings: np.ndarray, model: Regressor | 
     table["split"] = split.to_numpy()
     table["out_of_fold"] = False
     return table
+
+
+def index_text(filenames: pd.Series) -> str:
+    """The text of `feature_index.json`: each name's row, as `files.write_json` would write it, but without a loop in Python."""
+    if filenames.empty:
+        return "{}\n"
+    places = dict(zip(filenames.tolist(), range(len(filenames)), strict=True))
+    # json's encoder is written in C only for text without indent; a line break can't stand inside a JSON string.
+    said = json.dumps(places, ensure_ascii=False, separators=(",\n  ", ": "))
+    return "{\n  " + said[1:-1] + "\n}\n"

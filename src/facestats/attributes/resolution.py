@@ -12,18 +12,19 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.zeroshot import Model
+from facestats.embeddings import Embeddings, in_batches
 from facestats.tables import UNKNOWN
 
 STANDARD = {"gender": "classification", "ethnicity": "classification", "age": "regression"}
 
 
-def predict_attributes(filenames: pd.Index, embeddings: np.ndarray,
+def predict_attributes(filenames: pd.Index, embeddings: Embeddings,
                        models: dict[str, Model]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predict every target for every face.
 
     Parameters
     ----------
-    filenames : n names, the rows of `embeddings` (n, d).
+    filenames : n names, the rows of `embeddings` (n, d), which may stay on disk.
     models : by target, trained or zero-shot; untrained ones and standard targets without a model give `unknown`
         (age: null).
 
@@ -32,21 +33,31 @@ def predict_attributes(filenames: pd.Index, embeddings: np.ndarray,
     attributes : `filename` and one column a target; `unknown` where a classifier abstains.
     predictions : the same with one column `<target>_prob_<class>` a class.
     """
-    attributes = pd.DataFrame({"filename": filenames.to_numpy()})
-    probabilities: dict[str, np.ndarray] = {}
-    for target, kind in target_kinds(models).items():
-        model = models.get(target)
-        if model is None or not model.trained:
-            attributes[target] = np.nan if kind == "regression" else UNKNOWN
-            continue
-        shares = model.predict_proba(embeddings) if model.classes else None
-        if kind == "regression":
-            attributes[target] = model.predict(embeddings)
-        else:
-            attributes[target] = answers(shares, model.classes, model.abstain_below)
-        if shares is not None:
-            probabilities |= {f"{target}_prob_{name}": shares[:, i] for i, name in enumerate(model.classes)}
-    return attributes, pd.concat([attributes, pd.DataFrame(probabilities)], axis=1)
+    said: dict[str, list[np.ndarray]] = {target: [] for target in target_kinds(models)}
+    probabilities: dict[str, list[np.ndarray]] = {}
+    for batch in in_batches(embeddings):
+        x = batch.astype(np.float64)  # once for all models
+        for target, kind in target_kinds(models).items():
+            answer, shares = _predict(models.get(target), kind, x)
+            said[target].append(answer)
+            if shares is not None:
+                probabilities.setdefault(target, []).append(shares)
+    attributes = pd.DataFrame({"filename": filenames.to_numpy()} | {t: np.concatenate(parts) for t, parts in said.items()})
+    columns = {}
+    for target, parts in probabilities.items():
+        shares = np.concatenate(parts)
+        columns |= {f"{target}_prob_{name}": shares[:, i] for i, name in enumerate(models[target].classes)}
+    return attributes, pd.concat([attributes, pd.DataFrame(columns)], axis=1)
+
+
+def _predict(model: Model | None, kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Answers of one model for some faces, and its probabilities where it has classes."""
+    if model is None or not model.trained:
+        return np.full(len(x), np.nan) if kind == "regression" else np.full(len(x), UNKNOWN, dtype=object), None
+    shares = model.predict_proba(x) if model.classes else None
+    if kind == "regression":
+        return model.predict(x), shares
+    return answers(shares, model.classes, model.abstain_below), shares
 
 
 def answers(shares: np.ndarray, classes: list[str], abstain_below: float) -> np.ndarray:

@@ -54,14 +54,14 @@ class AttributeModel:
     def predict_proba(self, embeddings: np.ndarray) -> np.ndarray:
         """Probability of each class: float64 array (n, classes)."""
         with threadpool_limits(1):
-            return self.pipeline.predict_proba(embeddings.astype(np.float64))
+            return self.pipeline.predict_proba(embeddings.astype(np.float64, copy=False))
 
     def predict(self, embeddings: np.ndarray) -> np.ndarray:
         """The likeliest class, never abstaining (text), or the value of a regression (float64)."""
         if self.kind == "classification":
             return np.asarray(self.classes, dtype=object)[self.predict_proba(embeddings).argmax(axis=1)]
         with threadpool_limits(1):
-            return self.pipeline.predict(embeddings.astype(np.float64))
+            return self.pipeline.predict(embeddings.astype(np.float64, copy=False))
 
     def save(self, path: Path) -> None:
         """Write a joblib file holding a plain dict of these attributes."""

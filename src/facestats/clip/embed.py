@@ -5,19 +5,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from PIL import Image
 from tqdm import tqdm
 
+from facestats import tables
 from facestats.clip.encoder import ImageEncoder
-from facestats.errors import InputError
+from facestats.errors import InputError, TableError
 from facestats.fingerprint import sha256_file, sha256_json, versions
+from facestats.parquet import opened, vectors_of
+from facestats.rows.store import RowStore
 
-ROW_CODE = ("embed.py", "encoder.py", "transform.py")  # what computes a row, as in dvc.yaml; the text side is none of it
+STAGE = "embed"
+ROW_CODE = ("embed.py", "encoder.py", "tower.py", "transform.py")  # what computes a row, as in dvc.yaml; the text side is none of it
 
 
 def list_faces(folder: Path) -> list[str]:
@@ -44,12 +50,43 @@ def row_fingerprint(encoder: ImageEncoder) -> dict:
     }
 
 
-def embed_faces(folder: Path, encoder: ImageEncoder) -> pd.DataFrame:
+def recipe_hash(encoder: ImageEncoder) -> str:
+    """sha256 (hex) over `row_fingerprint`: which rows of the store may be reused."""
+    return sha256_json(row_fingerprint(encoder))
+
+
+def row_columns(dimension: int) -> dict[str, pa.DataType]:
+    """What the row store keeps of a face."""
+    columns = tables.embeddings_schema(dimension).columns
+    return {name: columns[name] for name in ("key", "embedding")}
+
+
+def earlier_rows(table: Path, dimension: int) -> pa.Table | None:
+    """Rows of an earlier `embeddings_clip.parquet`, out of DVC's cache; None if it has none of this dimension."""
+    columns = row_columns(dimension)
+    try:
+        with opened(table) as file:
+            found = file.read(columns=list(columns)).select(list(columns))
+    except (TableError, KeyError):
+        return None
+    return found if found.schema.types == list(columns.values()) else None
+
+
+def embed_faces(folder: Path, encoder: ImageEncoder, rows: RowStore | None = None,
+                earlier: Callable[[], pa.Table | None] = lambda: None) -> pd.DataFrame:
     """Embed every face below `folder`.
+
+    Parameters
+    ----------
+    folder : of the face crops
+    encoder : ImageEncoder
+    rows : an open row store, whose rows are not computed again; None computes all
+    earlier : gives the rows of the last committed run, see `earlier_rows`
 
     Returns
     -------
     DataFrame with the columns `filename`, `embedding` (float32, unit norm) and `key`, sorted by `filename`.
+    `.attrs["computed"]` counts the rows that were not taken from the store.
 
     Raises
     ------
@@ -58,19 +95,35 @@ def embed_faces(folder: Path, encoder: ImageEncoder) -> pd.DataFrame:
     """
     names = list_faces(folder)
     fingerprint = row_fingerprint(encoder)
-    keys: dict[str, str] = {}
+    rows = rows or RowStore(None, STAGE, recipe_hash(encoder), row_columns(encoder.dimension))
 
-    def load(name: str) -> Image.Image:
-        data = (folder / name).read_bytes()
-        keys[name] = sha256_json({**fingerprint, "face": hashlib.sha256(data).hexdigest()})
-        return Image.open(io.BytesIO(data)).convert("RGB")
+    def key_of(name: str) -> str:
+        return sha256_json({**fingerprint, "face": hashlib.sha256((folder / name).read_bytes()).hexdigest()})
 
-    rows = list(_finite(names, tqdm(encoder.stream(names, load), "embed", len(names), unit="face", disable=None)))
-    return pd.DataFrame({"filename": names, "embedding": rows, "key": [keys[n] for n in names]})
+    def load(item: tuple[str, str]) -> Image.Image:
+        return Image.open(io.BytesIO((folder / item[1]).read_bytes())).convert("RGB")
+
+    with ThreadPoolExecutor() as pool:
+        keys = list(pool.map(key_of, names))
+    found = rows.lookup(set(keys), earlier)
+    at = {key: row for row, key in enumerate(found["key"].to_pylist())}
+    first = dict(zip(reversed(keys), reversed(names), strict=True))  # equal faces are computed once
+    missing = [(key, first[key]) for key in reversed(first) if key not in at]
+
+    matrix = np.empty((len(found) + len(missing), encoder.dimension), np.float32)
+    matrix[: len(found)] = vectors_of(found["embedding"])
+    for row, (key, embedding) in enumerate(_compute(missing, encoder, load), start=len(found)):
+        at[key], matrix[row] = row, embedding
+        rows.add({"key": key, "embedding": embedding})
+    frame = pd.DataFrame({"filename": names, "embedding": list(matrix[[at[key] for key in keys]]), "key": keys})
+    frame.attrs["computed"] = sum(at[key] >= len(found) for key in keys)
+    return frame
 
 
-def _finite(names: list[str], rows) -> Iterator[np.ndarray]:
-    for name, row in zip(names, rows, strict=True):
+def _compute(items: list[tuple[str, str]], encoder: ImageEncoder, load) -> Iterator[tuple[str, np.ndarray]]:
+    """Key and embedding of each (key, name)."""
+    embeddings = tqdm(encoder.stream(items, load), STAGE, len(items), unit="face", disable=None) if items else ()
+    for (key, name), row in zip(items, embeddings, strict=True):
         if not np.isfinite(row).all():
             raise InputError(f"{name}: its embedding is not finite; float16 can overflow, try clip.precision=float32")
-        yield row
+        yield key, row

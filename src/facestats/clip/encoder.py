@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPVisionModelWithProjection
 from transformers.utils import logging
 
+from facestats.clip.tower import PackedTower, StoppedError, can_pack
 from facestats.clip.transform import ImageTransform
 from facestats.errors import ModelError
 
@@ -55,7 +59,8 @@ class ImageEncoder:
     Raises
     ------
     ModelError
-        The folder does not hold a CLIP model, or not all of its weights.
+        The folder does not hold a CLIP model, or not all of its weights; of `encode` and `stream`: its transform makes
+        images of another size than its tower takes.
     """
 
     def __init__(self, model_dir: Path, precision: str = "float32", batch_size: int = 32):
@@ -71,14 +76,19 @@ class ImageEncoder:
             config = whole.vision_config
             config.projection_dim = whole.projection_dim  # CLIPModel goes by the whole model's, the tower's may differ
             model, found = CLIPVisionModelWithProjection.from_pretrained(
-                model_dir, config=config, dtype=DTYPES[self.precision], output_loading_info=True)
+                model_dir, config=config, dtype=torch.float32, output_loading_info=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"{model_dir} does not hold a CLIP model ({error}); `dvc repro fetch_clip` makes it") from None
         if found["missing_keys"]:  # transformers would go on with random numbers in their place
             raise ModelError(f"{model_dir}: the weights lack {', '.join(sorted(found['missing_keys'])[:5])}; "
                              "clip.variant must be a whole CLIPModel")
-        self.model = model.eval().to(self.device)
         self.dimension: int = model.config.projection_dim
+        self.side: int = model.config.image_size
+        dtype, (factor, offset) = DTYPES[self.precision], map(torch.from_numpy, self.transform.affine())
+        if can_pack(model.config, dtype, self.device):
+            self.tower = PackedTower(model, dtype, batch_size, factor, offset)
+        else:
+            self.tower = PlainTower(model, dtype, self.device, factor, offset)
 
     def encode(self, images: Iterable[Image.Image]) -> np.ndarray:
         """Embed RGB images: float32 array (n, dimension), unit norm."""
@@ -88,35 +98,82 @@ class ImageEncoder:
     def stream(self, items: Iterable, load: Callable[[Any], Image.Image] | None = None) -> Iterator[np.ndarray]:
         """Embed one item after another.
 
+        On the processor each core takes whole batches, and decodes and embeds them in one thread: no core waits for
+        another one's share of a product, nor for a decoder. Where there are fewer batches than cores, the cores are
+        shared out among them. On another device the cores decode, a batch ahead of the device.
+
         Parameters
         ----------
         items : RGB images, or whatever `load` makes an RGB image of.
-        load : called in threads, a batch ahead of the model, so that decoding does not keep it waiting.
+        load : called in threads, up to two batches a core ahead of what is yielded.
 
         Yields
         ------
         float32 array (dimension,), unit norm, one an item, in order.
         """
-        def prepare(item: Any) -> np.ndarray:
-            return self.transform(load(item) if load else item)
+        prepare = (lambda item: self.transform.pixels(load(item))) if load else self.transform.pixels
+        batches = _batches(items, self.batch_size)
+        return self._on_cores(batches, prepare) if self.device.type == "cpu" else self._on_device(batches, prepare)
 
-        with ThreadPoolExecutor() as pool:
-            chunks = (pool.map(prepare, chunk) for chunk in _batches(items, self.batch_size))
+    def _on_cores(self, batches: Iterator[list], prepare: Callable[[Any], np.ndarray]) -> Iterator[np.ndarray]:
+        cores, stop = torch.get_num_threads(), threading.Event()
+        first = list(islice(batches, cores))
+        workers = max(len(first), 1)
+        threads = max(cores // workers, 1)
+
+        def embed(batch: list) -> np.ndarray:
+            pixels = []
+            for item in batch:
+                if stop.is_set():  # Ctrl-C must not wait for a batch
+                    raise StoppedError
+                pixels.append(prepare(item))
+            return self._forward(pixels, stop.is_set)
+
+        pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,))
+        try:
+            batches = chain(first, batches)
+            ahead = deque(pool.submit(embed, batch) for batch in islice(batches, 2 * workers))
+            while ahead:
+                rows = ahead.popleft().result()
+                ahead.extend(pool.submit(embed, batch) for batch in islice(batches, 1))
+                yield from rows
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(cores)  # the workers' number became the default of threads to come
+
+    def _on_device(self, batches: Iterator[list], prepare: Callable[[Any], np.ndarray]) -> Iterator[np.ndarray]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            chunks = (pool.map(prepare, batch) for batch in batches)
             ahead = list(islice(chunks, 1))
             while ahead:
                 ahead += islice(chunks, 1)
-                yield from self._forward(np.stack(list(ahead.pop(0))))
+                yield from self._forward(list(ahead.pop(0)))
 
-    def _forward(self, pixels: np.ndarray) -> np.ndarray:
-        """Unit-norm embeddings of up to `batch_size` inputs (n, 3, height, width)."""
-        n = len(pixels)
-        if n < self.batch_size:
-            pixels = np.concatenate([pixels, np.zeros((self.batch_size - n, *pixels.shape[1:]), np.float32)])
-        batch = torch.from_numpy(pixels).to(self.device, DTYPES[self.precision])
-        with torch.inference_mode():
-            embeddings = self.model(pixel_values=batch).image_embeds.float().cpu().numpy()[:n]
-        norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        return embeddings / norms
+    def _forward(self, pixels: list[np.ndarray], stopped: Callable[[], bool] = lambda: False) -> np.ndarray:
+        """Unit-norm embeddings of up to `batch_size` inputs, uint8 (height, width, 3)."""
+        if any(p.shape != (self.side, self.side, 3) for p in pixels):
+            raise ModelError(f"the transform of this CLIP model makes inputs of {pixels[0].shape[1]}×{pixels[0].shape[0]} px, its image "
+                             f"tower takes {self.side}×{self.side}; preprocessor_config.json and config.json don't fit")
+        batch = np.zeros((self.batch_size, self.side, self.side, 3), np.uint8)
+        np.stack(pixels, out=batch[:len(pixels)])
+        embeddings = self.tower(torch.from_numpy(batch), stopped).cpu().numpy()[:len(pixels)]
+        return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+
+
+class PlainTower:
+    """transformers' own forward of the image tower, on any device; called as `PackedTower` is."""
+
+    def __init__(self, model: CLIPVisionModelWithProjection, dtype: torch.dtype, device: torch.device,
+                 factor: torch.Tensor, offset: torch.Tensor):
+        self.model, self.dtype, self.device = model.eval().to(device, dtype), dtype, device
+        self.factor, self.offset = (v.to(device)[:, None, None] for v in (factor, offset))
+
+    @torch.inference_mode()
+    def __call__(self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False) -> torch.Tensor:
+        """Embeddings (n, dimension), float32, not yet of unit norm, of uint8 pixels (n, height, width, 3)."""
+        inputs = pixels.to(self.device).permute(0, 3, 1, 2).float().mul_(self.factor).sub_(self.offset)
+        return self.model(pixel_values=inputs.to(self.dtype)).image_embeds.float()
 
 
 def _batches(items: Iterable, size: int) -> Iterator[list]:

@@ -73,14 +73,20 @@ class ImageTransform:
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """float32 array (3, height, width) of an RGB image."""
+        factor, offset = self.affine()
+        return np.ascontiguousarray((self.pixels(image) * factor - offset).transpose(2, 0, 1))
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """uint8 array (height, width, 3) of an RGB image: resized and cropped, not yet rescaled and normalised."""
         if self.resize is not None:
             image = image.resize(self._target(image.size), self.resample)
         pixels = np.asarray(image)
-        if self.crop is not None:
-            pixels = _centre_crop(pixels, *self.crop)
-        factor = np.float32(self.scale) / np.asarray(self.std, np.float32)
-        offset = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
-        return np.ascontiguousarray((pixels * factor - offset).transpose(2, 0, 1))
+        return pixels if self.crop is None else _centre_crop(pixels, *self.crop)
+
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """`factor` and `offset`, float32 (3,): input = pixel · factor − offset."""
+        std = np.asarray(self.std, np.float32)
+        return np.float32(self.scale) / std, np.asarray(self.mean, np.float32) / std
 
     def _target(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) to resize to; the longer edge is cut, not rounded, as transformers does."""

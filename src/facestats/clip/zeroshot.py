@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from facestats.embeddings import Embeddings, in_batches
 from facestats.errors import InputError, ModelError, ParamsError
 from facestats.files import write_bytes
 
@@ -45,7 +46,7 @@ class PromptClassifier:
     def predict_proba(self, embeddings: np.ndarray) -> np.ndarray:
         """Probability of each class for unit-norm image embeddings (n, d): float64 (n, classes)."""
         with threadpool_limits(1):
-            logits = self.logit_scale * (embeddings.astype(np.float64) @ self.embeddings.T.astype(np.float64))
+            logits = self.logit_scale * (embeddings.astype(np.float64, copy=False) @ self.embeddings.T.astype(np.float64))
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         return shares / shares.sum(axis=1, keepdims=True)
 
@@ -84,11 +85,21 @@ def embed_classes(encoder: TextEncoder, prompts: Prompts) -> dict[str, PromptCla
     return classifiers
 
 
-def probability_table(filenames: pd.Index, embeddings: np.ndarray, classifiers: Mapping[str, PromptClassifier]) -> pd.DataFrame:
-    """The table `zeroshot.parquet`: `filename` and `<attribute>_prob_<class>` for every class."""
+def probability_table(filenames: pd.Index, embeddings: Embeddings, classifiers: Mapping[str, PromptClassifier]) -> pd.DataFrame:
+    """The table `zeroshot.parquet`: `filename` and `<attribute>_prob_<class>` for every class.
+
+    Parameters
+    ----------
+    filenames : n names, the rows of `embeddings` (n, d), which may stay on disk.
+    """
+    parts: dict[str, list[np.ndarray]] = {attribute: [] for attribute in classifiers}
+    for batch in in_batches(embeddings):
+        x = batch.astype(np.float64)  # once for all attributes
+        for attribute, classifier in classifiers.items():
+            parts[attribute].append(classifier.predict_proba(x))
     table = {"filename": filenames.to_numpy()}
     for attribute, classifier in classifiers.items():
-        shares = classifier.predict_proba(embeddings)
+        shares = np.concatenate(parts[attribute])
         table |= {f"{attribute}_prob_{name}": shares[:, i] for i, name in enumerate(classifier.classes)}
     return pd.DataFrame(table)
 
@@ -100,7 +111,7 @@ def find_strange_classes(classes: Mapping[str, Iterable[str]], labels: pd.DataFr
     """
     warnings = []
     for attribute, names in classes.items():
-        known = labels[attribute].dropna() if attribute in labels else pd.Series(dtype="str")
+        known = labels[attribute].dropna().drop_duplicates() if attribute in labels else pd.Series(dtype="str")
         strange = [name for name in names if name not in set(known)]
         if strange and pd.to_numeric(known, errors="coerce").isna().any():
             warnings.append(f"zeroshot.{attribute}: no label says {', '.join(strange)}; the labels say {', '.join(sorted(set(known)))}")

@@ -1,7 +1,7 @@
 """Say what is installed, which device is used, and what is wrong with the inputs.
 
-Two kinds of file stop DVC itself, which reads every dependency: a link to itself and a file without read permission.
-They are named here, before DVC meets them.
+Some files stop DVC itself: a link to itself or a file without read permission among the photos, and its own lock files
+where it was killed while it wrote them. They are named here, before DVC meets them.
 
 examples:
   python -m facestats doctor
@@ -13,6 +13,7 @@ exit code: 0 all well, 1 something would stop a run
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -20,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import yaml
 
 from facestats.data.labels import join_labels
@@ -51,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
 def find_problems(root: Path, params: Params) -> list[str]:
     """What would stop a run, each with the way out."""
-    problems = []
+    problems = _cut_off(root)
     made = _outs(root)
     for key, value in (("data.images", params.data.images), ("data.labels", params.data.labels)):
         folder = root / value
@@ -71,6 +73,40 @@ def find_problems(root: Path, params: Params) -> list[str]:
     if not problems and not any(Path(params.data.images).is_relative_to(out) for out in made):
         problems += _wrong_labels(root, params)
     return problems
+
+
+def _cut_off(root: Path) -> list[str]:
+    """What a killed DVC has left in its own files, which it writes in place."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    found = []
+    lock = root / "dvc.lock"
+    try:
+        if lock.is_file():
+            COMPILED_LOCKFILE_SCHEMA(yaml.load(lock.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except (yaml.YAMLError, Invalid):
+        found.append(f"{lock} is empty or damaged: DVC was killed while it wrote it, or git left a conflict in it; `git checkout dvc.lock` "
+                     "brings the last one committed, and what was computed since comes out of DVC's cache or is computed again")
+    holders = root / ".dvc" / "tmp" / "rwlock"
+    try:
+        held = json.loads(holders.read_bytes()) if holders.is_file() else {}
+        entries = [*held.get("write", {}).values(), *(entry for many in held.get("read", {}).values() for entry in many)]
+        processes = {int(entry["pid"]) for entry in entries}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return [*found, f"{holders} is empty or damaged: DVC was killed while it wrote it; remove it while no DVC runs"]
+    strangers = sorted(pid for pid in processes if _is_stranger(pid))
+    if strangers:
+        found.append(f"{holders} says that DVC runs as process {strangers[0]}, which is another program by now; remove the file while no DVC runs")
+    return found
+
+
+def _is_stranger(pid: int) -> bool:
+    """Whether a process runs, and is not DVC."""
+    try:
+        return not any("dvc" in Path(part).parts or Path(part).stem == "dvc" for part in psutil.Process(pid).cmdline())
+    except psutil.Error:  # gone: DVC sees that for itself
+        return False
 
 
 def _unreadable(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from facestats.composites.members import Member
 from facestats.composites.warping import Warper, sample_bilinear
 from facestats.errors import InputError
 
@@ -37,12 +39,13 @@ class Average:
     left_out: list[str] = field(default_factory=list)
 
 
-def average_faces(members: pd.DataFrame, align: str = "warp", space: str = "linear") -> Average:
+def average_faces(members: pd.DataFrame | Iterable[Member], align: str = "warp", space: str = "linear") -> Average:
     """Average face crops of one size.
 
     Parameters
     ----------
-    members : `filename`, `path`, `landmarks` ((468, 3), 0–1 of the crop, or None).
+    members : rows of a DataFrame, or what may be iterated several times, with `filename`, `path` and `landmarks` ((468, 3),
+        0–1 of the crop, or None). They are looked at one after another, and none is kept.
     align : `none`: plain mean; `eyes`: turned, scaled and shifted so that the eyes meet; `warp`: every triangle of the
         face moved to the mean shape.
     space : `linear` averages light, `gamma` the codes of the file.
@@ -55,24 +58,31 @@ def average_faces(members: pd.DataFrame, align: str = "warp", space: str = "line
     if align not in ALIGNMENTS or space not in SPACES:
         raise InputError(f"align = {align!r}, space = {space!r}; align is one of {', '.join(ALIGNMENTS)}, "
                          f"space one of {', '.join(SPACES)}")
-    without = members["landmarks"].isna() if align != "none" else pd.Series(False, index=members.index)
-    usable = members[~without]
-    result = Average(None, list(usable["filename"]), list(members.loc[without, "filename"]))
-    if usable.empty:
+    result = Average(None)
+    mean_shape = None
+    for member in _each(members):
+        usable = align == "none" or isinstance(member.landmarks, np.ndarray)
+        (result.used if usable else result.left_out).append(member.filename)
+        if usable and align != "none":
+            shape = member.landmarks[:, :2]
+            mean_shape = shape.copy() if mean_shape is None else mean_shape + shape
+    if not result.used:
         return result
     decode = TO_LINEAR if space == "linear" else TO_GAMMA
     total: np.ndarray | None = None
     move = None
-    for member in usable.itertuples():
+    for member in _each(members):
+        if mean_shape is not None and not isinstance(member.landmarks, np.ndarray):
+            continue
         image = decode[_read(member.path)]
         if total is None:
             total = np.zeros(image.shape, dtype=np.float64)
-            move = _mover(align, usable["landmarks"], len(image))
+            move = _mover(align, mean_shape / len(result.used), len(image)) if align != "none" else _stay
         if image.shape != total.shape:
             raise InputError(f"{member.filename} is {image.shape[1]}×{image.shape[0]} px, the faces before it "
                              f"{total.shape[1]}×{total.shape[0]}; a composite needs faces of one size")
         total += move(image, member.landmarks)
-    mean = total / len(usable)
+    mean = total / len(result.used)
     if space == "linear":
         mean = np.where(mean <= 0.0031308, mean * 12.92, 1.055 * np.maximum(mean, 0) ** (1 / 2.4) - 0.055)
     result.image = np.clip(np.rint(mean * 255), 0, 255).astype(np.uint8)
@@ -97,11 +107,16 @@ def _read(path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def _mover(align: str, shapes: pd.Series, size: int):
-    """A function (image, landmarks) -> image that brings one face into place."""
-    if align == "none":
-        return lambda image, _: image
-    mean = np.mean(np.stack(shapes.to_list())[:, :, :2], axis=0)
+def _each(members: pd.DataFrame | Iterable[Member]) -> Iterator[Member]:
+    return members.itertuples() if isinstance(members, pd.DataFrame) else iter(members)
+
+
+def _stay(image: np.ndarray, _: np.ndarray | None) -> np.ndarray:
+    return image
+
+
+def _mover(align: str, mean: np.ndarray, size: int):
+    """A function (image, landmarks) -> image that brings one face to the mean shape (468, 2)."""
     if align == "warp":
         return Warper(mean, size)
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(-1, 2).astype(np.float32)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from facestats.errors import InputError
@@ -90,8 +91,9 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
         if wanted.get(name) != asked:
             relaxed.append({"condition": name, "from": asked, "to": wanted[name]})
     if n is not None and len(rows) > n:
-        rank = rows["filename"].map(lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest())
-        rows = rows.loc[rank.sort_values().index[:n]]
+        # Only hashlib computes SHA-256, about 1 µs a name; the bytes are ranked without a Python object each.
+        digests = b"".join([hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:8] for name in rows["filename"]])
+        rows = rows.iloc[np.argsort(np.frombuffer(digests, dtype=">u8"), kind="stable")[:n]]
     return Selection(rows.sort_values("filename"), matched, min_results, relaxed, _hints(table, wanted))
 
 
@@ -124,7 +126,7 @@ def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
     for name, column, wanted in _steps(conditions):
         if name in WIDENING or name == "cluster" or wanted is None:
             continue
-        known = set(table[column].dropna())
+        known = set(table[column].dropna().unique())
         missing = ({wanted} if isinstance(wanted, str) else set(wanted)) - known
         if missing:
             hints.append(f"no face has {name} {', '.join(sorted(missing))}; there are {', '.join(sorted(known)) or 'none'}")

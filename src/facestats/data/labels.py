@@ -66,11 +66,11 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
     corrections = _read_labels(manual, names)
     judgements = _read_ratings(folder / "ratings.csv", names)
 
-    table = pd.DataFrame(index=pd.Index(sorted(faces["filename"].dropna()), name="filename"))
+    table = pd.DataFrame(index=pd.Index(faces["filename"].dropna().sort_values(), name="filename"))
     extras = [c for c in dict.fromkeys([*labels.columns, *corrections.columns]) if c not in COLUMNS]
+    corrections, labels = corrections.reindex(table.index), labels.reindex(table.index)
     for column in [*COLUMNS, *extras]:
-        said = _column(corrections, column).reindex(table.index)
-        labelled = _column(labels, column).reindex(table.index)
+        said, labelled = _column(corrections, column), _column(labels, column)
         table[column] = said.where(said.notna(), labelled)
         if column != "person":
             source = np.where(said.notna(), "manual", np.where(labelled.notna(), "label", None))
@@ -82,15 +82,16 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
-    return frame[name] if name in frame else pd.Series(dtype="float64" if name in ("age", "rating") else "str")
+    return frame[name] if name in frame else pd.Series(np.nan, frame.index, dtype="float64" if name in ("age", "rating") else "str")
 
 
 class _NameIndex:
     """Finds the face that a label file means, by image path or by face name, and remembers what it did not find."""
 
     def __init__(self, faces: pd.DataFrame):
-        self.by_image = dict(zip(faces["image"], faces["filename"], strict=True))
-        self.by_filename = {name: name for name in faces["filename"].dropna()}
+        accepted = faces["filename"].dropna()
+        self.by_image = faces.set_index("image")["filename"]
+        self.by_filename = accepted.set_axis(accepted)
         self.absent: dict[str, list[str]] = {}
         self.rejected: dict[str, list[str]] = {}
 
@@ -98,8 +99,9 @@ class _NameIndex:
         """Face name of each cell; null where there is no face."""
         known = self.by_image if key == "image" else self.by_filename
         cells = column.drop_duplicates()
-        absent = cells[~cells.isin(known.keys())]
-        rejected = cells[cells.isin([k for k, v in known.items() if pd.isna(v)])]
+        row = known.index.get_indexer(cells)
+        absent = cells[row < 0]
+        rejected = cells[(row >= 0) & known.isna().to_numpy()[row]]
         if len(absent):
             self.absent[file.name] = list(absent)
         if len(rejected):

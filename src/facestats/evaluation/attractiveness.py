@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
+from facestats.embeddings import Embeddings, take
 from facestats.evaluation.baselines import baseline_predictions
 from facestats.evaluation.regression import METRICS, with_intervals
 
@@ -13,13 +13,13 @@ PLOTTED = ["actual", "mlp", "ridge"]
 NOTHING = {name: {"value": None, "low": None, "high": None} for name in METRICS}
 
 
-def evaluate_attractiveness(embeddings: np.ndarray, ratings: pd.Series, predicted: pd.Series, split: pd.Series,
+def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicted: pd.Series, split: pd.Series,
                             resamples: int, seed: int) -> tuple[dict, pd.DataFrame]:
     """Measure on test faces that people rated.
 
     Parameters
     ----------
-    embeddings : (n, d); the other three have the same rows.
+    embeddings : (n, d), which may stay on disk: the rated ones are read. The other three have the same rows.
     ratings : mean human rating, null where nobody rated.
     predicted : the regressor's rating; null where it is not trained.
     resamples, seed : of the bootstrap.
@@ -43,7 +43,8 @@ def evaluate_attractiveness(embeddings: np.ndarray, ratings: pd.Series, predicte
     actual = ratings[test].to_numpy()
     predictions = {"mlp": predicted[test].to_numpy()}
     if train.sum() >= 2:
-        predictions |= baseline_predictions(embeddings[train], ratings[train].to_numpy(), embeddings[test])
+        x, among = take(embeddings, train | test), test[train | test]
+        predictions |= baseline_predictions(x[~among], ratings[train].to_numpy(), x[among])
     for name, values in predictions.items():
         metrics["test"][name] = with_intervals(actual, values, resamples, seed)
     points = pd.DataFrame({"actual": actual, **predictions}).reindex(columns=PLOTTED)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 def confusion(actual: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Counts (classes, classes), rows actual, columns predicted, over all classes that occur in either."""
-    classes = sorted({*actual, *predicted})
-    place = {name: i for i, name in enumerate(classes)}
-    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(matrix, ([place[a] for a in actual], [place[p] for p in predicted]), 1)
-    return matrix, classes
+    codes, classes = pd.factorize(np.concatenate([actual, predicted]).astype(object), sort=True)
+    n = len(classes)
+    cells = codes[:len(actual)] * n + codes[len(actual):]
+    return np.bincount(cells, minlength=n * n).reshape(n, n), classes.tolist()
 
 
 def from_confusion(matrix: np.ndarray) -> dict[str, float]:

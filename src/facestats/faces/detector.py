@@ -14,10 +14,10 @@ from facestats.faces.runtime import load_interpreter
 from facestats.faces.warp import sample_square
 
 _INPUT = 128  # px, side of the network's input
-_MIN_SCORE = 0.5
+_MIN_LOGIT = 0.0  # a score of 0.5
 _MIN_OVERLAP = 0.3  # IoU above which two boxes are the same face
 _KEYPOINTS = 6  # right eye, left eye, nose tip, mouth, right ear, left ear
-_SCORE_CLIP = 100.0
+_MAX_LOGIT = 100.0
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,14 @@ class Detector:
         crop = sample_square(rgb, (width / 2, height / 2), side, 0.0, _INPUT, replicate=False)
         tensor = crop[None].astype(np.float32) * np.float32(2 / 255) - np.float32(1)
         raw, logits = self._run(tensor)
-        logits = np.clip(logits.reshape(-1).astype(np.float64), -_SCORE_CLIP, _SCORE_CLIP)
-        scores = 1 / (1 + np.exp(-logits))
-        keep = scores >= _MIN_SCORE
+        logits = logits.reshape(-1)
+        keep = np.flatnonzero(logits >= _MIN_LOGIT)
+        scores = 1 / (1 + np.exp(-np.minimum(logits[keep].astype(np.float64), _MAX_LOGIT)))
         points = decode_boxes(raw[0][keep], self._anchors[keep])
         # Boxes turned inside out are no detections in MediaPipe either.
         valid = (points[:, 1] > points[:, 0]).all(axis=1)
         offset = np.array([width - side, height - side]) / 2
         return [
             Detection((p[:2] * side + offset).reshape(4), p[2:] * side + offset, score)
-            for p, score in weighted_nms(points[valid].astype(np.float64), scores[keep][valid])
+            for p, score in weighted_nms(points[valid].astype(np.float64), scores[valid])
         ]

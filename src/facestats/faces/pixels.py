@@ -68,13 +68,26 @@ def scale_grey(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
+def is_srgb(image: Image.Image) -> bool:
+    """Whether an RGB image's values are sRGB as they stand: by its profile, or for lack of one."""
+    profile = image.info.get("icc_profile")
+    try:
+        return not profile or _says_srgb(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return True
+
+
+def _says_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    return ImageCms.getProfileDescription(profile).strip().startswith("sRGB")
+
+
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
     """From the embedded profile to sRGB; without one, or with one that is broken, as Pillow converts."""
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             # Most photos are sRGB already; the transform would cost 20 ms a megapixel to change nothing.
-            if image.mode != "RGB" or not ImageCms.getProfileDescription(source).strip().startswith("sRGB"):
+            if image.mode != "RGB" or not _says_srgb(source):
                 converted = ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
                 if converted is not None:
                     return converted

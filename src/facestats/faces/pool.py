@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 from facestats.errors import FaceStatsError
 
@@ -46,21 +47,41 @@ def ordered_map(
     # Fresh processes: a fork would inherit locks that threads of torch or LiteRT hold at that moment.
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, context, _start, (setup, arguments))
+    others = set(multiprocessing.active_children())
+    done = False
     try:
         waiting = deque()
         for item in items:
-            waiting.append(executor.submit(function, item))
+            with _no_interrupt():  # this starts the processes, which inherit it
+                waiting.append(executor.submit(function, item))
             if len(waiting) >= workers * _PER_WORKER:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+        done = True
     except BrokenProcessPool:
         raise FaceStatsError(
             f"one of {workers} worker processes died, most likely for lack of memory; run again with fewer "
             "processors (`taskset -c 0 dvc repro`) or without the largest images"
         ) from None
     finally:
+        if not done:  # nobody waits for the photos under way, which may be large
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.kill()
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Keep Ctrl-C waiting: a process that is still importing would answer it with a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(setup: Callable, arguments: tuple) -> None:

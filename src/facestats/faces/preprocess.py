@@ -1,62 +1,30 @@
 """A folder of photos to aligned faces and the table `faces.parquet`."""
 
 import hashlib
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 from tqdm import tqdm
 
 from facestats import tables
 from facestats.errors import ImageError, InputError
-from facestats.faces.crop import NO_FACE, NoFaceError, PreprocessConfig, crop_face
+from facestats.faces.crop import PreprocessConfig
 from facestats.faces.decode import read_photo
-from facestats.faces.dedup import find_near_duplicates, first_of_group, perceptual_hash
+from facestats.faces.dedup import find_near_duplicates, first_of_group
 from facestats.faces.files import check_names, face_filename, list_images, printable
 from facestats.faces.keys import recipe_hash, row_key
 from facestats.faces.landmarks import Landmarker
+from facestats.faces.photo import PhotoTask, process_task, set_up
 from facestats.faces.pool import count_workers, ordered_map
-from facestats.faces.quality import brightness, grey_crop, sharpness
+from facestats.rows.store import RowStore
 
-
-@dataclass
-class ProcessedPhoto:
-    """What became of one photo: its row's values and, if accepted, the crop's JPEG and perceptual hash."""
-
-    row: dict = field(default_factory=dict)
-    jpeg: bytes | None = None
-    phash: bytes | None = None
-
-
-def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker) -> ProcessedPhoto:
-    """One photo's bytes to its crop and the columns that depend on these bytes alone.
-
-    A photo that can't be used is no error: its row has the status 'rejected' and a reason.
-    """
-    row = {"sha256": hashlib.sha256(data).hexdigest()}
-    try:
-        face = crop_face(data, config, landmarker)
-    except NoFaceError as error:
-        row |= {"status": "rejected", "reason": NO_FACE, "face_count": 0}
-        return ProcessedPhoto(row | {"width": error.width, "height": error.height})
-    except ImageError as error:
-        return ProcessedPhoto(row | {"status": "rejected", "reason": str(error)})
-    grey = grey_crop(face.rgb)
-    row |= {
-        "status": "ok",
-        "reason": None if face.face_count else f"{NO_FACE}: centre square",
-        "width": face.width,
-        "height": face.height,
-        "face_count": face.face_count,
-        "sharpness": sharpness(grey),
-        "brightness": brightness(grey),
-    }
-    if face.landmarks is not None:
-        row |= {"confidence": face.confidence, "box": face.box, "landmarks": face.landmarks.ravel()}
-        row |= {"yaw": face.pose.yaw, "pitch": face.pose.pitch, "roll": face.pose.roll}
-    return ProcessedPhoto(row, face.jpeg(config.quality), perceptual_hash(grey))
+STAGE = "preprocess"
+_BY_NAME = ("image", "filename", "duplicate_of", "near_duplicate_of")  # depend on more than the image's bytes
+# What the row store keeps of an image: the columns that its bytes decide, and the MD5 of its crop.
+ROW_COLUMNS = {name: kind for name, kind in tables.FACES.columns.items() if name not in _BY_NAME} | {"crop": pa.string()}
 
 
 def preprocess_folder(
@@ -65,6 +33,8 @@ def preprocess_folder(
     config: PreprocessConfig,
     model_dir: str | Path,
     workers: int | None = None,
+    rows: RowStore | None = None,
+    earlier: Callable[[], pa.Table | None] = lambda: None,
 ) -> pd.DataFrame:
     """Cut the largest face out of every photo below a folder.
 
@@ -75,10 +45,13 @@ def preprocess_folder(
     config : PreprocessConfig
     model_dir : folder of the landmarker's two files
     workers : processes; None takes all processors. The result does not depend on it.
+    rows : an open row store, whose rows are not computed again; None computes all
+    earlier : gives the rows of the last committed run, see `earlier_rows`
 
     Returns
     -------
     One row an image, sorted by `image`, rejected ones included, with the columns of `faces.parquet`.
+    `.attrs["computed"]` counts the rows that were not taken from the store.
 
     Raises
     ------
@@ -95,71 +68,108 @@ def preprocess_folder(
         )
     Landmarker(model_dir)  # broken files are named here: from a worker would come only that it died
     recipe = recipe_hash(config, model_dir)
-    unusable = check_names(names)
-    usable = [name for name in names if name not in unusable]
-    rows = [
-        {"image": printable(name), "status": "rejected", "reason": reason}
-        for name, reason in unusable.items()
+    rows = rows or RowStore(None, STAGE, recipe, ROW_COLUMNS)
+    reasons = check_names(names)
+    keys, sha256 = {}, {}
+    for name, (digest, reason) in _digests(images, [name for name in names if name not in reasons]):
+        if reason:
+            reasons[name] = reason
+        else:
+            sha256[name], keys[name] = digest, row_key(digest, recipe)
+
+    found = rows.lookup(set(keys.values()), earlier)
+    at = {key: row for row, key in enumerate(found["key"].to_pylist())}
+    missing = _place_crops(keys, at, found["crop"].to_pylist(), rows, out_dir)
+    rows.forget(missing.keys() & at.keys())
+    tasks = [
+        PhotoTask(str(images / same[0]), sha256[same[0]], tuple(str(out_dir / face_filename(name)) for name in same))
+        for same in missing.values()
     ]
-    hashes = {}
-    for name, (row, phash) in _process_all(usable, images, out_dir, config, model_dir, workers):
-        rows.append(
-            {"image": name, **row, "key": row_key(row["sha256"], recipe) if row.get("sha256") else None}
-        )
-        if phash:
-            hashes[name] = phash
-            rows[-1]["filename"] = face_filename(name)
-    frame = pd.DataFrame(rows, columns=list(tables.FACES.columns), dtype=object).sort_values(
-        "image", kind="stable", ignore_index=True
+    computed = []
+    for key, row in zip(missing, _compute(tasks, config, model_dir, rows, workers), strict=True):
+        computed.append(row | {"key": key})
+        rows.add(computed[-1])
+    at |= {key: len(found) + row for row, key in enumerate(missing)}
+    table = pa.concat_tables([found, pa.Table.from_pylist(computed, found.schema)])
+    frame = _by_image(table.take([at[key] for key in keys.values()]), list(keys), reasons)
+    _mark_duplicates(frame)
+    frame.attrs["computed"] = sum(map(len, missing.values())) + len(reasons)
+    return frame
+
+
+def earlier_rows(table: Path, crops: dict[str, str]) -> pa.Table | None:
+    """Rows of an earlier `faces.parquet`; None if it lacks a column.
+
+    Parameters
+    ----------
+    table : the earlier file, out of DVC's cache
+    crops : MD5 of each crop by its filename, as DVC's cache lists them
+    """
+    columns = [name for name in ROW_COLUMNS if name != "crop"]
+    try:
+        frame = tables.read(table, tables.FACES, [*columns, "filename"])
+    except tables.TableError:
+        return None
+    frame = frame[frame["key"].notna() & (frame["filename"].isna() | frame["filename"].isin(crops.keys()))]
+    return pa.Table.from_pandas(
+        frame.assign(crop=frame["filename"].map(crops))[list(ROW_COLUMNS)],
+        pa.schema(list(ROW_COLUMNS.items())), preserve_index=False,
     )
-    _mark_duplicates(frame, hashes)
+
+
+def _digests(images: Path, names: list[str]) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
+    """For each image its sha256, or the reason why it can't be read."""
+
+    def digest(name: str) -> tuple[str | None, str | None]:
+        try:
+            return hashlib.sha256(read_photo(images / name)).hexdigest(), None
+        except ImageError as error:
+            return None, str(error)
+
+    with ThreadPoolExecutor() as pool:
+        yield from zip(names, pool.map(digest, names), strict=True)
+
+
+def _place_crops(keys, at, crops, rows, out_dir) -> dict[str, list[str]]:
+    """Put the stored crops where they belong; returns the images, by key, whose row or crop is not stored."""
+
+    def place(name: str) -> bool:
+        row = at.get(keys[name])
+        return row is not None and (crops[row] is None or rows.files.place(crops[row], out_dir / face_filename(name)))
+
+    out_dir.mkdir(parents=True, exist_ok=True)
+    missing: dict[str, list[str]] = {}
+    with ThreadPoolExecutor() as pool:
+        for name, placed in zip(keys, pool.map(place, keys), strict=True):
+            if not placed:
+                missing.setdefault(keys[name], []).append(name)
+    return missing
+
+
+def _compute(tasks, config, model_dir, rows, workers) -> Iterator[dict]:
+    if not tasks:
+        return iter(())
+    results = ordered_map(
+        process_task, tasks, count_workers(len(tasks), workers), set_up, (config, str(model_dir), rows.files)
+    )
+    return iter(tqdm(results, STAGE, len(tasks), unit="photo", disable=None))
+
+
+def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.DataFrame:
+    """Rows in the order of `names`, and those of the images that could not be looked at, as one table."""
+    columns = {name: table[name].to_pandas() if name in ("box", "landmarks") else table[name].to_pylist()
+               for name in ROW_COLUMNS if name != "crop"}
+    columns["image"] = [printable(name) for name in names]
+    columns["filename"] = [face_filename(name) if status == "ok" else None
+                           for name, status in zip(names, columns["status"], strict=True)]
+    unusable = [{"image": printable(name), "status": "rejected", "reason": reason} for name, reason in reasons.items()]
+    frame = pd.concat([pd.DataFrame(columns, dtype=object), pd.DataFrame(unusable, dtype=object)], ignore_index=True)
+    frame = frame.reindex(columns=list(tables.FACES.columns)).astype(object)
+    frame = frame.sort_values("image", kind="stable", ignore_index=True)
     return frame.where(frame.notna(), None)
 
 
-def _process_all(names, images, out_dir, config, model_dir, workers) -> Iterator[tuple[str, tuple]]:
-    tasks = [(str(images / name), str(out_dir / face_filename(name))) for name in names]
-    out_dir.mkdir(parents=True, exist_ok=True)
-    results = ordered_map(
-        _process_file,
-        tasks,
-        count_workers(len(tasks), workers),
-        _set_up,
-        (config, str(model_dir), str(out_dir)),
-    )
-    return zip(names, tqdm(results, "preprocess", len(tasks), unit="photo", disable=None), strict=True)
-
-
-_state: tuple = ()  # of a worker: configuration, landmarker and folder for temporary files
-
-
-def _set_up(config: PreprocessConfig, model_dir: str, out_dir: str) -> None:
-    global _state
-    _state = (config, Landmarker(model_dir), out_dir)
-
-
-def _process_file(task: tuple[str, str]) -> tuple[dict, bytes | None]:
-    """Process one file and write its crop; returns the row's values and the perceptual hash."""
-    source, target = task
-    config, landmarker, out_dir = _state
-    try:
-        data = read_photo(source)
-    except ImageError as error:
-        return {"status": "rejected", "reason": str(error)}, None
-    done = process_photo(data, config, landmarker)
-    if done.jpeg:
-        temporary = os.path.join(out_dir, f".part-{os.getpid()}")
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                file.write(done.jpeg)
-            os.replace(temporary, target)
-        finally:
-            if os.path.exists(temporary):
-                os.remove(temporary)
-    return done.row, done.phash
-
-
-def _mark_duplicates(frame: pd.DataFrame, hashes: dict[str, bytes]) -> None:
+def _mark_duplicates(frame: pd.DataFrame) -> None:
     """Fill `duplicate_of` and `near_duplicate_of` of the accepted rows, in the order of the table.
 
     An exact duplicate has only `duplicate_of`: its first copy stands for it among the near duplicates.
@@ -170,7 +180,7 @@ def _mark_duplicates(frame: pd.DataFrame, hashes: dict[str, bytes]) -> None:
         if first is not None:
             frame.at[row, "duplicate_of"] = frame.at[accepted[first], "filename"]
     single = [row for row, first in zip(accepted, exact, strict=True) if first is None]
-    near = find_near_duplicates([hashes[frame.at[row, "image"]] for row in single])
+    near = find_near_duplicates([bytes.fromhex(text) for text in frame.loc[single, "perceptual_hash"]])
     for row, first in zip(single, near, strict=True):
         if first is not None:
             frame.at[row, "near_duplicate_of"] = frame.at[single[first], "filename"]

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -50,24 +51,27 @@ def head_pose(landmarks: np.ndarray, width: int, height: int) -> HeadPose:
     return HeadPose(math.degrees(yaw), math.degrees(pitch) - NEUTRAL_PITCH, math.degrees(roll))
 
 
-def grey_crop(crop: np.ndarray) -> Image.Image:
-    """Luma (ITU-R 601) of a crop (H, W, 3) uint8 at 256 × 256 px: what the measures below look at."""
-    grey = Image.fromarray(crop).convert("L")
-    return grey.resize((GREY_SIZE, GREY_SIZE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+def grey_crop(crop: np.ndarray) -> np.ndarray:
+    """Luma (ITU-R 601) of a crop (H, W, 3) uint8, (256, 256) uint8: what the measures below look at."""
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    if len(grey) == 2 * GREY_SIZE:  # the same triangle of 4 px as below, 0.1 instead of 0.6 ms
+        smooth = cv2.GaussianBlur(grey, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
+        return cv2.resize(smooth, (GREY_SIZE, GREY_SIZE), interpolation=cv2.INTER_AREA)
+    image = Image.fromarray(grey)
+    return np.asarray(image.resize((GREY_SIZE, GREY_SIZE), Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
-def brightness(grey: Image.Image) -> float:
+def brightness(grey: np.ndarray) -> float:
     """Mean luma of a `grey_crop`, 0–1."""
-    return float(np.asarray(grey).mean() / 255)
+    return cv2.mean(grey)[0] / 255
 
 
-def sharpness(grey: Image.Image) -> float:
+def sharpness(grey: np.ndarray) -> float:
     """Variance of the Laplacian of a `grey_crop`, in squared grey levels of 0–255.
 
     4-neighbour kernel, without the outermost pixels (Pech-Pacheco et al. 2000, "Diatom autofocusing in
     brightfield microscopy: a comparative study", ICPR). OMI faces lie between 90 and 630 (1st and 99th
     percentile of 400).
     """
-    g = np.asarray(grey, dtype=np.float32)
-    laplacian = g[:-2, 1:-1] + g[2:, 1:-1] + g[1:-1, :-2] + g[1:-1, 2:] - 4 * g[1:-1, 1:-1]
-    return float(laplacian.var(dtype=np.float64))
+    laplacian = cv2.Laplacian(grey, cv2.CV_16S, ksize=1)[1:-1, 1:-1]
+    return float(cv2.meanStdDev(laplacian)[1][0, 0] ** 2)

@@ -1,0 +1,182 @@
+"""How time and memory of the stages after `embed` grow with the number of faces, and of a composite with its members.
+
+    python -m benchmarks.growth [--faces 10000,100000,1000000] [--members 25,250,2500] [--out FILE]
+
+Every stage runs as its own process, by its command line in dvc.yaml, on made-up inputs (`benchmarks.made_up`) in a
+temporary folder. Seconds are wall time, memory is the peak resident set of that process (`os.wait4`). The exponent is
+that of the power of n by which the seconds grew from the size before, after the start-up has been taken off (the
+stage's imports, measured by its --help): 1 is linear, n log n gives 1.10 from 10 to 100 thousand; a dash: too short to tell.
+
+Labels stand on at most 100 thousand faces, and nothing is trained on more: beyond, the models of the largest size up to
+100 thousand are used. `mlp.epochs` is 10 here, and none is left out by early stopping, so that sizes compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import yaml
+
+# Nothing large is imported here: a child's peak memory begins with its parent's.
+ROOT = Path(__file__).resolve().parents[1]
+MOST_TRAINED = 100_000
+EPOCHS = 10
+COMPOSITE = "women"
+STAGES = [("labels", None), ("split", None), ("zeroshot", None), ("train_attribute", "gender"), ("train_attribute", "ethnicity"),
+          ("train_attribute", "age"), ("attributes", None), ("train_attractiveness", None), ("score", None), ("clusters", None),
+          ("finalize", None), ("select", COMPOSITE), ("evaluate", None)]
+TRAINING = ("train_attribute", "train_attractiveness")
+MODELS = ("models/attributes", "models/attractiveness_regressor.pt", "models/serving.json")
+SHORT = 0.5  # seconds beyond the start-up below which an exponent says nothing
+
+
+@dataclass
+class Cost:
+    """Wall time in seconds and peak memory in MB of one process."""
+
+    seconds: float
+    memory: float
+
+
+def measure(command: list[str], folder: Path) -> Cost:
+    """Run a command in a folder; its output is shown only where it fails."""
+    with tempfile.TemporaryFile() as said:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            sys.exit(f"{shlex.join(command)} failed:\n{said.read().decode()}")
+    return Cost(seconds, usage.ru_maxrss / (1e3 if platform.system() == "Linux" else 1e6))
+
+
+def command_of(stage: str, key: str | None, params: dict) -> list[str]:
+    """The stage's command line in dvc.yaml, with this Python."""
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    known = params | {"key": key} | {name: value for entry in pipeline["vars"] for name, value in entry.items()}
+
+    def look_up(found: re.Match) -> str:
+        value = known
+        for part in found[1].split("."):
+            value = value[part]
+        return str(value)
+
+    section = pipeline["stages"][stage]
+    words = shlex.split(re.sub(r"\$\{([^}]+)\}", look_up, section.get("do", section)["cmd"]))
+    return [sys.executable, *words[1:]]
+
+
+def make(what: str, argument: object, folder: Path) -> None:
+    subprocess.run([sys.executable, "-m", "benchmarks.made_up", what, str(argument), str(folder)], cwd=ROOT, check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def grow(sizes: list[int], work: Path, params: dict) -> dict[str, dict[int, Cost]]:
+    """Cost of every stage by size; 0 is the start-up."""
+    costs: dict[str, dict[int, Cost]] = {}
+    trained = None
+    for n in sizes:
+        folder = work / str(n)
+        folder.mkdir()
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        (folder / "stages").symlink_to(ROOT / "stages")
+        print(f"{n} faces are made up …", file=sys.stderr)
+        make("project", n, folder)
+        if n > MOST_TRAINED:
+            for name in MODELS:
+                copy = shutil.copytree if (trained / name).is_dir() else shutil.copyfile
+                copy(trained / name, folder / name)
+        else:
+            trained = folder
+        for stage, key in STAGES:
+            if stage in TRAINING and n > MOST_TRAINED:
+                continue
+            name = f"{stage}@{key}" if key else stage
+            command = command_of(stage, key, params)
+            if stage == "select":
+                make("placeholders", key, folder)
+            row = costs.setdefault(name, {})
+            if not row:
+                row[0] = min((measure([*command[:2], "--help"], folder) for _ in range(2)), key=lambda cost: cost.seconds)
+            row[n] = measure(command, folder)
+            print(f"{name}: {row[n].seconds:.1f} s, {row[n].memory:.0f} MB", file=sys.stderr)
+        for name in ("data/processed/embeddings", "data/processed/metadata"):  # a million faces are 8 GB
+            shutil.rmtree(folder / name)
+    return costs
+
+
+def composites(sizes: list[int], work: Path, params: dict) -> list[tuple[int, Cost]]:
+    found = []
+    for n in sizes:
+        folder = work / f"members{n}"
+        (folder / "data/interim/members").mkdir(parents=True)
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        (folder / "stages").symlink_to(ROOT / "stages")
+        make("members", n, folder / "data/interim/members" / COMPOSITE)
+        found.append((n, measure(command_of("composite", COMPOSITE, params), folder)))
+    return found
+
+
+def exponent(row: dict[int, Cost], before: int, n: int) -> str:
+    """Power of n by which the time beyond the start-up grew."""
+    short, long = (row[size].seconds - row[0].seconds for size in (before, n))
+    return f"{math.log(long / short) / math.log(n / before):.2f}" if min(short, long) >= SHORT else "–"
+
+
+def growth_table(costs: dict[str, dict[int, Cost]], sizes: list[int]) -> str:
+    head = ["stage", "start-up", *(f"{n:,} faces" for n in sizes), *(f"exponent to {n:,}" for n in sizes[1:])]
+    lines = [head, ["---"] * len(head)]
+    for name, row in costs.items():
+        cells = [f"{row[n].seconds:.1f} s, {row[n].memory:,.0f} MB" if n in row else "–" for n in (0, *sizes)]
+        powers = [exponent(row, before, n) if n in row else "–" for before, n in pairwise(sizes)]
+        lines.append([f"`{name}`", *cells, *powers])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def composite_table(found: list[tuple[int, Cost]]) -> str:
+    lines = ["| members | seconds | peak memory |", "|---|---|---|"]
+    return "\n".join(lines + [f"| {n:,} | {cost.seconds:.1f} | {cost.memory:,.0f} MB |" for n, cost in found])
+
+
+def numbers(text: str) -> list[int]:
+    return sorted({int(number) for number in text.split(",") if number})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", type=numbers, default="10000,100000,1000000", help="sizes (default: %(default)s)")
+    parser.add_argument("--members", type=numbers, default="25,250,2500", help="members of a composite (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="also write the tables into this file")
+    options = parser.parse_args()
+    if options.faces and min(options.faces) > MOST_TRAINED:
+        parser.error(f"the models are trained on at most {MOST_TRAINED} faces; name one such size too")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["data"] |= {"labels": "data/labels", "manual_labels": "data/manual_labels.csv"}
+    params["mlp"] |= {"epochs": EPOCHS, "patience": EPOCHS}
+    with tempfile.TemporaryDirectory() as work:
+        costs = grow(options.faces, Path(work), params)
+        found = composites(options.members, Path(work), params)
+    tables = [growth_table(costs, options.faces)] * bool(costs) + [composite_table(found)] * bool(found)
+    text = "\n\n".join([f"{os.cpu_count()} processors, Python {platform.python_version()}", *tables]) + "\n"
+    print(text)
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Made-up inputs of any size for `benchmarks.growth`: what `preprocess` and `embed` would have written, and label files.
+
+    python -m benchmarks.made_up project 10000 FOLDER      # labels, faces.parquet, embeddings, a CLIP variant
+    python -m benchmarks.made_up members 2500 FOLDER       # the members' folder of a composite, with drawn faces
+    python -m benchmarks.made_up placeholders NAME FOLDER  # one byte a face that `select` will choose
+
+Embeddings have 512 dimensions and unit norm. Six latent numbers a face move them: two say gender and ethnicity, one age,
+one the rating, two nothing; the rest is noise. So attributes and ratings are learnable, and no two faces are alike.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facestats import tables
+from facestats.composites.filters import COLUMNS, select_faces
+from facestats.params import load_params
+from facestats.parquet import group_rows
+
+DIMENSION = 512
+MOST_LABELLED = 100_000  # nobody labels a million faces
+EMPTY = 0.2  # share of the labels' cells
+BLOCK = 8192  # rows that are drawn at a time; a face is the same whatever the number of faces
+LATENT, NOISE = 6, 1.0
+ETHNICITIES = np.array(["a", "b", "c", "d"])
+DRAWN = 20  # faces behind the members of a composite, each under many names
+METADATA = Path("data/processed/metadata")
+
+
+def make_project(n: int, folder: Path) -> None:
+    """All that the stages after `embed` read, below `folder`."""
+    sha256 = _write_clip(folder)
+    latent = np.concatenate([block[0] for block in _blocks(n)])
+    names = face_names(n)
+    tables.write(pd.DataFrame({"filename": names, "key": "made up"}), folder / "data/processed/embeddings/embeddings_clip.parquet",
+                 tables.embeddings_schema(DIMENSION),
+                 {"variant": "made up", "revision": "", "weights_sha256": sha256, "precision": "float32", "dimension": str(DIMENSION)},
+                 vectors={"embedding": np.concatenate([block[1] for block in _blocks(n)])})
+    _write_labels(names, latent, folder / "data/labels/labels.csv")
+    _write_faces(names, folder / METADATA / tables.FACES.name)
+
+
+def face_names(n: int) -> np.ndarray:
+    """Sorted names in folders of 1,000."""
+    rows = pd.Series(np.arange(n)).astype("str").str.zfill(7)
+    return (rows.str[:4] + "/" + rows + ".jpg").to_numpy(dtype=object)
+
+
+def _blocks(n: int):
+    """Latent numbers (rows, 6) and embeddings (rows, 512) of `n` faces, block by block."""
+    rng = np.random.default_rng(0)
+    centre, directions = 3 * rng.normal(size=DIMENSION), rng.normal(size=(LATENT, DIMENSION))
+    for start in range(0, n, BLOCK):
+        rng = np.random.default_rng([1, start])
+        z = rng.normal(size=(BLOCK, LATENT))[:n - start]
+        x = centre + z @ directions + NOISE * rng.normal(size=(BLOCK, DIMENSION))[:n - start]
+        yield z, (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _write_labels(names: np.ndarray, z: np.ndarray, path: Path) -> None:
+    rng = np.random.default_rng(2)
+    rows = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_LABELLED)).astype(int))
+    doubt = rng.normal(0, 0.3, (len(rows), 4))
+    path.parent.mkdir(parents=True)
+    table = pd.DataFrame({
+        "gender": np.where(z[rows, 0] + doubt[:, 0] > 0, "female", "male"),
+        "ethnicity": ETHNICITIES[np.digitize(z[rows, 1] + doubt[:, 1], [-0.7, 0, 0.7])],
+        "age": np.clip(40 + 15 * (z[rows, 2] + doubt[:, 2]), 1, 99).round(1),
+        "rating": np.clip(4 + 1.2 * (z[rows, 3] + doubt[:, 3]), 1, 7).round(2),
+        "person": rows // 2,
+    })
+    table = table.mask(rng.random(table.shape) < EMPTY)
+    table.insert(0, "image", names[rows])
+    table.to_csv(path, index=False)
+
+
+def _write_faces(names: np.ndarray, path: Path) -> None:
+    """`faces.parquet`, written group by group, for the landmarks of a million faces are 5.6 GB."""
+    schema = pa.schema(tables.FACES.columns)
+    path.parent.mkdir(parents=True)
+    shape = np.random.default_rng(3).uniform(0.2, 0.8, tables.N_LANDMARKS * 3)
+    rows = group_rows(schema)
+    with pq.ParquetWriter(path, schema, compression="zstd") as file:
+        for start in range(0, len(names), rows):
+            some = names[start:start + rows]
+            n, rng = len(some), np.random.default_rng([4, start])
+            place = np.arange(start, start + n)
+            copies = rng.random(n) < 0.01
+            before = names[np.maximum(place - 1, 0)]
+            landmarks = (shape + rng.normal(0, 0.02, (n, 1)) + rng.normal(0, 0.01, (97, len(shape)))[place % 97]).astype(np.float32)
+            number = {name: rng.normal(0, 10, n).astype(np.float32) for name in ("yaw", "pitch", "roll")}
+            columns = {
+                "image": some, "filename": some, "sha256": pd.Series(place).astype("str").str.zfill(64), "status": "ok", "reason": None,
+                "width": 1024, "height": 1024, "face_count": 1, "confidence": 0.9, **number,
+                "sharpness": rng.gamma(4, 50, n), "brightness": rng.beta(5, 5, n),
+                "duplicate_of": None, "near_duplicate_of": np.where(copies & (place > 0), before, None), "key": "made up",
+            }
+            frame = pd.DataFrame(columns, index=range(n)).reindex(columns=schema.names)
+            vectors = {"box": np.zeros((n, 4), np.float32), "landmarks": landmarks}
+            file.write_table(pa.Table.from_arrays([
+                pa.FixedSizeListArray.from_arrays(pa.array(vectors[field.name].ravel()), type=field.type) if field.name in vectors
+                else pa.array(frame[field.name].to_numpy(), type=field.type, from_pandas=True) for field in schema], schema=schema))
+
+
+def _write_clip(folder: Path) -> str:
+    """A CLIP variant with random weights that projects to 512 dimensions, with the tokenizer of `tiny`; returns its hash."""
+    import torch
+    from transformers import CLIPConfig, CLIPModel
+
+    from facestats.clip import variants
+
+    tiny, source = Path(variants.__file__).with_name("tiny_model"), folder / "clip_source"
+    shutil.copytree(tiny, source)
+    config = CLIPConfig.from_pretrained(tiny)
+    config.projection_dim = config.text_config.projection_dim = config.vision_config.projection_dim = DIMENSION
+    torch.manual_seed(0)
+    CLIPModel(config).save_pretrained(source)
+    return variants.fetch_clip(str(source), None, folder / "models/clip")["sha256"]
+
+
+def make_members(n: int, folder: Path) -> None:
+    """`members.csv` and `faces/` of a composite, as `select` writes them: drawn crops of 512 px, landmarks made up."""
+    from facestats.data.sample import write_sample
+
+    write_sample(folder / "drawn", n=DRAWN, size=512, seed=0, progress=False)
+    drawn = sorted((folder / "drawn/images").glob("face_*.jpg"))[:DRAWN]
+    names = face_names(n)
+    for i, name in enumerate(names):
+        target = folder / "faces" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.hardlink_to(drawn[i % len(drawn)])
+    pd.DataFrame({"filename": names}).to_csv(folder / "members.csv", index=False)
+    rng = np.random.default_rng(0)
+    angle, radius = rng.uniform(0, 2 * np.pi, tables.N_LANDMARKS), np.sqrt(rng.uniform(0, 1, tables.N_LANDMARKS))
+    shape = np.column_stack([0.5 + 0.3 * radius * np.cos(angle), 0.5 + 0.4 * radius * np.sin(angle), np.zeros(len(angle))])
+    moved = shape.ravel() + rng.normal(0, 0.003, (n, shape.size))
+    tables.write(pd.DataFrame({"filename": names, "yaw": 0.0}), folder / "faces" / tables.MEMBER_LANDMARKS.name,
+                 tables.MEMBER_LANDMARKS, vectors={"landmarks": moved.astype(np.float32)})
+
+
+def make_placeholders(name: str, folder: Path) -> None:
+    """A file for each face that `select@<name>` will link; the stage reads none of them."""
+    wanted = load_params(folder / "params.yaml").composites[name].filter
+    table = tables.read_all(folder / METADATA / tables.FINAL.name, tables.FINAL)
+    chosen = select_faces(table, wanted.model_dump(include=set(COLUMNS)), wanted.n, wanted.seed, wanted.min_results, wanted.relax)
+    for face in chosen.rows["filename"]:
+        path = folder / "data/processed/preproc" / face
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\0")
+    print(json.dumps({"chosen": len(chosen.rows)}))
+
+
+if __name__ == "__main__":
+    what, argument, where = sys.argv[1:]
+    if what == "placeholders":
+        make_placeholders(argument, Path(where))
+    else:
+        {"project": make_project, "members": make_members}[what](int(argument), Path(where))

@@ -1,0 +1,81 @@
+"""Where DVC keeps what it has committed, and reading an earlier out from there.
+
+DVC removes a stage's outs before it runs the stage. What they held is still in DVC's cache, under the hash that
+stands in `dvc.lock`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class DvcCache:
+    """A project's DVC cache.
+
+    Attributes
+    ----------
+    root : folder with dvc.lock
+    folder : what `dvc cache dir` says; temporary and queued runs have that of the project that they came from
+    """
+
+    root: Path
+    folder: Path
+
+    def object(self, md5: str) -> Path:
+        """Where the cache keeps the bytes with this hash, whether it has them or not."""
+        return self.folder / "files" / "md5" / md5[:2] / md5[2:]
+
+    def committed(self, out: str | Path) -> Path | None:
+        """The cached file of an out (a file) as the last commit of its stage left it; None if there is none."""
+        md5 = self._hash(out)
+        found = self.object(md5) if md5 else None
+        return found if found and found.is_file() else None
+
+    def committed_files(self, out: str | Path) -> dict[str, str]:
+        """MD5 of each file of an out (a folder), by its path below it; empty if the cache does not have it."""
+        listing = self.committed(out)
+        try:
+            return {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_bytes())} if listing else {}
+        except (ValueError, TypeError, KeyError, OSError):  # damaged: as good as none
+            return {}
+
+    def tables(self, stage: str) -> list[Path]:
+        """The parquet files that a stage last wrote: in the workspace and, where they differ, as committed."""
+        outs = [o["path"] for o in self._outs(stage) if str(o.get("path", "")).endswith(".parquet")]
+        found = [path for out in outs for path in (self.root / out, self.committed(self.root / out))]
+        return [path for path in found if path and path.is_file()]
+
+    def _hash(self, out: str | Path) -> str | None:
+        wanted = Path(os.path.abspath(out))
+        return next((o.get("md5") for o in self._outs() if Path(os.path.abspath(self.root / o["path"])) == wanted), None)
+
+    def _outs(self, stage: str | None = None) -> list[dict]:
+        """Outs that dvc.lock lists, of one stage or of all."""
+        try:
+            lock = yaml.load((self.root / "dvc.lock").read_text(encoding="utf-8"), Loader=_LOADER)
+            return [out for name, facts in lock["stages"].items() if stage in (None, name) for out in facts.get("outs", [])]
+        except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError):  # none yet, or a merge conflict in it
+            return []
+
+
+def find_dvc_cache(start: str | Path = ".") -> DvcCache | None:
+    """The cache of the DVC project that `start` lies in; None outside of one."""
+    from dvc.config import Config, ConfigError
+
+    start = Path(start).resolve()
+    for root in (start, *start.parents):
+        if (root / ".dvc").is_dir():
+            try:
+                folder = Config(str(root / ".dvc")).get("cache", {}).get("dir")
+            except ConfigError:
+                folder = None
+            return DvcCache(root, Path(folder) if folder else root / ".dvc" / "cache")
+    return None

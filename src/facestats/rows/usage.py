@@ -1,0 +1,121 @@
+"""How big the row store is, how much of it the current outs use, and removing the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.segments import DamagedSegmentError, list_segments, read_any_segment, write_segment
+from facestats.rows.store import FILES, KEY, lock_path, select_rows
+
+
+@dataclass
+class Usage:
+    """What one stage keeps in the store.
+
+    Attributes
+    ----------
+    recipes : parameters, weights and code that rows were computed with
+    rows, used : rows, and those that the current outs hold
+    size, used_size : bytes on disk; a segment counts as used by its share of used rows
+    """
+
+    recipes: int = 0
+    rows: int = 0
+    used: int = 0
+    size: int = 0
+    used_size: int = 0
+
+
+def used_keys(cache: DvcCache | None, stage: str) -> pa.Array:
+    """Keys of the rows in a stage's current outs: those in the workspace and those that dvc.lock names."""
+    keys = [pa.array([], pa.string())]
+    for path in cache.tables(stage) if cache else ():
+        try:
+            keys.append(pq.read_table(path, columns=[KEY])[KEY].combine_chunks().cast(pa.string()))
+        except (pa.ArrowInvalid, KeyError, OSError):  # no table of rows
+            continue
+    return pc.unique(pa.concat_arrays(keys)).drop_null()
+
+
+def measure(store: Path, cache: DvcCache | None) -> dict[str, Usage]:
+    """Usage of each stage that has rows."""
+    found: dict[str, Usage] = {}
+    for recipe in _recipes(store):
+        usage = found.setdefault(recipe.parent.name, Usage())
+        usage.recipes += 1
+        keys = used_keys(cache, recipe.parent.name)
+        files: set[str] = set()
+        for path, table in _tables(recipe):
+            used, size = len(select_rows(table, keys)), path.stat().st_size
+            usage.rows, usage.used = usage.rows + len(table), usage.used + used
+            usage.size, usage.used_size = usage.size + size, usage.used_size + size * used // max(1, len(table))
+            files |= _files_of(select_rows(table, keys))
+        for path in (recipe / FILES).glob("*"):
+            size = path.stat().st_size
+            usage.size, usage.used_size = usage.size + size, usage.used_size + size * (path.name in files)
+    return found
+
+
+def prune(store: Path, cache: DvcCache | None) -> list[Path]:
+    """Remove the rows that no current out holds; returns the recipes that were left because a run uses them."""
+    busy = []
+    for recipe in _recipes(store):
+        lock = FileLock(lock_path(recipe), mode=0o666)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            busy.append(recipe)
+            continue
+        try:
+            _prune_recipe(recipe, used_keys(cache, recipe.parent.name))
+        finally:
+            lock.release()
+    return busy
+
+
+def _prune_recipe(recipe: Path, keys: pa.Array) -> None:
+    files: set[str] = set()
+    for path in list_segments(recipe):
+        try:
+            table = read_any_segment(path)
+        except DamagedSegmentError:
+            path.unlink()
+            continue
+        kept = select_rows(table, keys)
+        files |= _files_of(kept)
+        if len(kept) < len(table):
+            if len(kept):
+                write_segment(recipe, kept)
+            path.unlink()
+    for path in (*recipe.glob(".*"), *(recipe / FILES).iterdir()) if (recipe / FILES).is_dir() else recipe.glob(".*"):
+        if path.name not in files:
+            path.unlink()
+    for folder in (recipe / FILES, recipe):  # the lock stays: another run may be waiting for it
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _recipes(store: Path) -> list[Path]:
+    return sorted(path for path in store.glob("*/*") if path.is_dir())
+
+
+def _tables(recipe: Path) -> Iterator[tuple[Path, pa.Table]]:
+    for path in list_segments(recipe):
+        try:
+            yield path, read_any_segment(path)
+        except (DamagedSegmentError, FileNotFoundError):
+            continue
+
+
+def _files_of(table: pa.Table) -> set[str]:
+    """MD5 of the files that belong to rows."""
+    names = [name for name in table.column_names if name == "crop"]
+    return {md5 for name in names for md5 in table[name].to_pylist() if md5}

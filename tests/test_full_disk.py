@@ -1,0 +1,224 @@
+"""A full disk: an error that says so, what was there before intact, and rows that the next run finds.
+
+Each test has a small file system of its own in memory, which takes root to mount.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from facestats import tables
+from facestats.attractiveness.mlp import Regressor, build_network
+from facestats.clip.embed import list_faces
+from facestats.data.sample import write_sample
+from facestats.files import write_bytes
+from facestats.rows.store import KEY, RowStore
+from project import Project
+from resources import ROOT, landmarker_dir
+
+SIDE = 96  # pixels of a face crop
+
+
+class Disk:
+    """A file system of its own below `folder`."""
+
+    def __init__(self, folder: Path, size: str):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here ({done.stderr.strip()}); root can")
+
+    def fill(self, left: int) -> None:
+        """Leave so many bytes free, at most."""
+        free = os.statvfs(self.folder)
+        (self.folder / "ballast").write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - left)))
+
+    def grow(self) -> None:
+        (self.folder / "ballast").unlink(missing_ok=True)
+        subprocess.run(["mount", "-o", "remount,size=64m", self.folder], check=True)
+
+    def files(self) -> dict[str, bytes]:
+        return {p.relative_to(self.folder).as_posix(): p.read_bytes()
+                for p in self.folder.rglob("*") if p.is_file() and p.name != "ballast"}
+
+
+@pytest.fixture
+def mount():
+    """Mounts a small file system; the test's end takes it away."""
+    mounted = []
+
+    def make(folder: Path, size: str) -> Disk:
+        mounted.append(Disk(folder, size))
+        return mounted[-1]
+
+    yield make
+    for disk in mounted:
+        subprocess.run(["umount", "-l", disk.folder], check=False)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn")
+    write_sample(folder, n=60, size=SIDE, seed=3, progress=False)
+    return folder / "images"
+
+
+def write_table(path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"filename": [f"{i}.jpg" for i in range(2000)], "key": "k",
+                          "embedding": list(rng.normal(size=(2000, 32)).astype(np.float32))})
+    tables.write(frame, path, tables.embeddings_schema(32))
+
+
+def write_model(path: Path, seed: int) -> None:
+    torch.manual_seed(seed)
+    network = build_network(256, (128,), 0.0)
+    Regressor(network, (128,), 0.0, torch.zeros(256), torch.ones(256), 0.0, 1.0).save(path)
+
+
+def write_noise(path: Path, seed: int) -> None:
+    write_bytes(path, np.random.default_rng(seed).bytes(200_000))
+
+
+@pytest.mark.parametrize("write", [write_noise, write_table, write_model])
+def test_what_was_there_before_stays_when_the_disk_is_full(mount, tmp_path, write):
+    disk = mount(tmp_path / "disk", "1m")
+    target = disk.folder / "models" / "out"
+    write(target, 1)
+    before = disk.files()
+    disk.fill(left=40_000)
+    with pytest.raises(OSError, match="No space left") as raised:
+        write(target, 2)
+    assert raised.value.filename == str(target)
+    assert disk.files() == before  # no temporary file either
+    disk.grow()
+    write(target, 2)
+    assert disk.files().keys() == before.keys()
+    assert disk.files() != before
+
+
+def stage(cwd: Path, script: str, *arguments, rows: Path) -> subprocess.CompletedProcess:
+    shutil.copyfile(ROOT / "params.yaml", cwd / "params.yaml")
+    (cwd / "params.yaml").write_text((cwd / "params.yaml").read_text().replace("size: 512 ", f"size: {SIDE} "))
+    return subprocess.run([sys.executable, ROOT / "stages" / script, *map(str, arguments)], cwd=cwd, text=True,
+                          capture_output=True, env=os.environ | {"FACESTATS_ROWS": str(rows)}, timeout=300)
+
+
+def assert_says_so(done: subprocess.CompletedProcess, where: Path) -> None:
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(rf"^error: the disk is full \({re.escape(str(where))}", done.stderr, re.MULTILINE), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def counts(done: subprocess.CompletedProcess) -> dict[str, int]:
+    assert done.returncode == 0, done.stderr
+    return {name: int(n) for name, n in re.findall(r"(rows|reused|computed|rejected)=(\d+)", done.stdout)}
+
+
+@pytest.mark.parametrize("full", ["outs", "rows"])
+def test_preprocess_goes_on_where_the_disk_was_full(mount, photos, tmp_path, full):
+    disk = mount(tmp_path / "disk", "256k")
+    places = {"outs": tmp_path / "outs", "rows": tmp_path / "rows"} | {full: disk.folder}
+    arguments = (photos, landmarker_dir(), places["outs"] / "faces", places["outs"] / "meta/faces.parquet")
+    done = stage(tmp_path, "preprocess.py", *arguments, rows=places["rows"])
+    assert_says_so(done, disk.folder)
+    assert not (places["outs"] / "meta/faces.parquet").exists()
+
+    disk.grow()
+    found = counts(stage(tmp_path, "preprocess.py", *arguments, rows=places["rows"]))
+    assert found["rows"] == found["reused"] + found["computed"]
+    if full == "outs":  # what was computed is kept, where there was room for it
+        assert found["reused"] > 10
+    table = tables.read(places["outs"] / "meta/faces.parquet", tables.FACES)
+    assert found["rows"] == len(table) > 60
+    assert set(list_faces(places["outs"] / "faces")) == set(table["filename"].dropna())
+    left = [p for p in places["rows"].rglob(".*") if p.name != ".gitignore"]
+    assert not left
+    assert counts(stage(tmp_path, "preprocess.py", *arguments, rows=places["rows"]))["computed"] == 0
+
+
+@pytest.mark.parametrize("full", ["outs", "rows"])
+def test_embed_goes_on_where_the_disk_was_full(mount, photos, clip_models, tmp_path, full):
+    disk = mount(tmp_path / "disk", "1m")
+    places = {"outs": tmp_path / "outs", "rows": tmp_path / "rows"} | {full: disk.folder}
+    places["rows"].mkdir(exist_ok=True)
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    for path in sorted(photos.glob("face_*.jpg")):
+        shutil.copyfile(path, faces / path.name)
+    out = places["outs"] / "embeddings.parquet"
+    write_bytes(out, b"an earlier out")
+    disk.fill(left=20_000)
+    done = stage(tmp_path, "embed.py", faces, clip_models["tiny"], out, rows=places["rows"])
+    assert_says_so(done, disk.folder)
+    assert out.read_bytes() == b"an earlier out"
+    assert [p.name for p in places["outs"].iterdir() if p.name != "ballast"] == ["embeddings.parquet"]
+
+    disk.grow()
+    found = counts(stage(tmp_path, "embed.py", faces, clip_models["tiny"], out, rows=places["rows"]))
+    assert found["rows"] == 60
+    assert found["computed"] == (0 if full == "outs" else 60)
+    assert len(tables.read_embeddings(out)[0]) == 60
+
+
+def test_rows_saved_before_the_disk_was_full_are_found(mount, tmp_path, monkeypatch):
+    disk = mount(tmp_path / "disk", "256k")
+    columns = {KEY: tables.FACES.columns["key"], "sha256": tables.FACES.columns["sha256"]}
+    monkeypatch.setattr("facestats.rows.store._SAVE_EVERY", 0)
+
+    def row(i: int) -> dict:
+        return {KEY: f"{i}", "sha256": np.random.default_rng(i).bytes(4000).hex()}
+
+    added = []
+
+    def add_rows() -> None:
+        with RowStore(disk.folder, "preprocess", "r", columns) as rows:
+            for i in range(200):
+                rows.add(row(i))
+                added.append(str(i))
+
+    with pytest.raises(OSError, match="No space left"):
+        add_rows()
+    assert 5 < len(added) < 100
+    disk.grow()
+    warnings = []
+    with RowStore(disk.folder, "preprocess", "r", columns, warn=warnings.append) as rows:
+        found = rows.lookup(added)
+    assert {r[KEY]: r for r in found.to_pylist()} == {key: row(int(key)) for key in added}
+    assert not warnings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("full", ["data/processed", ".dvc/cache"])
+def test_repro_goes_on_where_the_disk_was_full(mount, tmp_path, full):
+    """Workspace and cache on one small file system each; the message comes from the stage, or from DVC itself."""
+    project = Project(tmp_path)
+    disk = mount(project.folder / full, "16m")
+    project.add_drawn_faces(n=40, seed=7)
+    project.repro("fetch_clip", "preprocess")
+    before = project.read("dvc.lock")
+    disk.fill(left=0)
+    project.set_params({"preprocess.size": 192})  # crops that need more room than those that DVC removes
+    done = project.dvc("repro", "preprocess", check=False)
+    assert done.returncode != 0
+    assert "the disk is full" in done.stderr if full == "data/processed" else "No space left on device" in done.stderr
+    assert project.read("dvc.lock") == before
+    assert not project.damaged_objects()
+
+    disk.grow()
+    done = project.dvc("repro", "preprocess")
+    assert counts(done)["reused"] > 10
+    project.set_params({"preprocess.size": 96})
+    assert not project.repro("preprocess")  # from DVC's cache
+    assert project.read("dvc.lock") == before
+    assert json.loads(project.dvc("status", "--json", "preprocess").stdout) == {}

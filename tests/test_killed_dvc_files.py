@@ -1,0 +1,75 @@
+"""What a killed DVC leaves in its own files: `doctor` names it with the way out."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from facestats.commands.doctor import find_problems
+from facestats.params import load_params
+from resources import ROOT
+
+LOCK = "schema: '2.0'\nstages:\n  labels:\n    cmd: python stages/labels.py\n"
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name in ("data/labels", "data/raw", ".dvc/tmp"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "data/manual_labels.csv").write_text("filename,gender,ethnicity,age,rating,person\n")
+    (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    (tmp_path / ".dvc/tmp/rwlock").write_text("{}")
+    return tmp_path
+
+
+def problems(root) -> list[str]:
+    return find_problems(root, load_params(root / "params.yaml"))
+
+
+def holders(pid: int) -> str:
+    entry = {"pid": pid, "cmd": "dvc repro"}
+    return json.dumps({"write": {"/a": entry}, "read": {"/b": [entry]}})
+
+
+def test_whole_files_are_no_problem(root):
+    assert problems(root) == []
+    (root / "dvc.lock").unlink()
+    (root / ".dvc/tmp/rwlock").unlink()
+    assert problems(root) == []
+
+
+@pytest.mark.parametrize("text", ["", "schema: '2.0'\nstages:\n  labels:\n    cm", "stages:\n", "- a\n", "<<<<<<< HEAD\na: {"])
+def test_a_lock_file_that_was_cut_off_is_named(root, text):
+    (root / "dvc.lock").write_text(text)
+    (found,) = problems(root)
+    assert found.startswith(str(root / "dvc.lock"))
+    assert "`git checkout dvc.lock`" in found
+
+
+@pytest.mark.parametrize("text", ["", '{"write": {"/a": {"pi', "[]", '{"write": {"/a": {}}}', '{"read": {"/a": 3}}'])
+def test_a_damaged_list_of_holders_is_named(root, text):
+    (root / ".dvc/tmp/rwlock").write_text(text)
+    (found,) = problems(root)
+    assert found.startswith(str(root / ".dvc/tmp/rwlock"))
+    assert "remove it while no DVC runs" in found
+
+
+def test_a_holder_that_is_another_program_by_now_is_named(root):
+    (root / ".dvc/tmp/rwlock").write_text(holders(os.getpid()))
+    (found,) = problems(root)
+    assert f"process {os.getpid()}" in found
+
+
+def test_a_holder_that_runs_or_is_gone_is_no_problem(root):
+    script = root / "dvc"  # as the command is called that a package manager installs
+    script.write_text("import sys\nprint('up', flush=True)\nsys.stdin.read()\n")
+    run = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    run.stdout.readline()
+    (root / ".dvc/tmp/rwlock").write_text(holders(run.pid))
+    assert problems(root) == []
+    run.communicate()
+    assert problems(root) == []

@@ -1,0 +1,274 @@
+"""Runs that are killed or interrupted at random moments: the next one goes on, and ends in the same bytes.
+
+FACESTATS_KILL_SEED sets the seed of the moments; a failing test prints the one that it had.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+
+from clips import picture, random_clip
+from facestats.clip.variants import fetch_clip
+from processes import PATIENCE, Repro, left_running, row_counts, wait_until_none_is_left
+from project import Project
+from resources import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="looks for processes in /proc")]
+
+KILLS = {"preprocess": 4, "embed": 2, "train_attractiveness": 2, "composite": 2}
+ROW_STAGES = ("preprocess", "embed")
+SAVED_AFTER = 4.0  # seconds; rows are saved every two
+DAMAGED_LOCKS = (".dvc/tmp/rwlock", "dvc.lock")
+
+
+@pytest.fixture(scope="module")
+def seed() -> int:
+    return int(os.environ.get("FACESTATS_KILL_SEED") or random.randrange(2**32))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
+    """A project after a run that nobody disturbed, and how long its stages took: `finished[0]` is left as it is."""
+    project = Project(tmp_path_factory.mktemp("finished"))
+    project.add_drawn_faces(n=240, seed=7)  # work for seconds
+    clip = random_clip(tmp_path_factory.mktemp("clip"), vision={
+        "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 8,
+        "image_size": 224, "patch_size": 32, "projection_dim": 48})
+    targets = yaml.safe_load(project.read("params.yaml"))["attributes"]["targets"]
+    project.set_params({
+        "clip.variant": str(clip), "zeroshot": {}, "attributes.targets": {"gender": targets["gender"]}, "mlp.epochs": 100,
+        "mlp.patience": 100, "composites": {"women": {"filter": {"gender": "female"}, "render": {"align": "warp"}}},
+    })
+    project.commit("a small project")
+    seconds = dict.fromkeys(KILLS, 0.0)
+    run, before = Repro(project), time.monotonic()
+    while run.running():
+        time.sleep(0.05)
+        now, stage = time.monotonic(), run.stage()
+        if stage and stage[0] in seconds:
+            seconds[stage[0]] += now - before
+        before = now
+    code, output = run.wait()
+    assert code == 0, output
+    assert not left_running(project)
+    project.commit("a run that nobody disturbed")
+    return project, seconds
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Project:
+    """A copy in which four stages have never run, neither here nor in the run cache; all others are up to date."""
+    shutil.copytree(finished[0].folder.parent, tmp_path / "copy", symlinks=True)
+    project = Project.at(tmp_path / "copy")
+    forget(project, *KILLS)
+    project.commit("four stages to do")
+    return project
+
+
+def forget(project: Project, *scripts: str) -> None:
+    shutil.rmtree(project.folder / ".dvc/cache/runs", ignore_errors=True)
+    shutil.rmtree(project.folder / ".dvc/facestats-rows", ignore_errors=True)
+    lock = yaml.safe_load(project.read("dvc.lock"))
+    for name, facts in lock["stages"].items():
+        if name.partition("@")[0] in scripts:
+            for out in facts.pop("outs"):
+                path = project.folder / out["path"]
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            del facts["deps"]
+    (project.folder / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+
+
+def stored(project: Project, script: str) -> tuple[set[str], set[str]]:
+    """Keys and crops of the rows that are in the store by now."""
+    keys, crops = set(), set()
+    for path in (project.folder / f".dvc/facestats-rows/{script}").glob("*/[0-9a-f]*.parquet"):
+        try:
+            rows = pq.read_table(path).to_pydict()
+        except FileNotFoundError:  # merged with another one in this moment
+            return stored(project, script)
+        keys |= set(rows["key"])
+        crops |= set(rows.get("crop", ()))
+    return keys, crops
+
+
+def crops(project: Project) -> list[Path]:
+    return [path for path in (project.folder / "data/processed/preproc").rglob("*.jpg") if path.is_file()]
+
+
+def crops_before(project: Project, moment: float) -> set[str]:
+    """MD5 of the crops that were written before a moment."""
+    return {hashlib.md5(path.read_bytes()).hexdigest() for path in crops(project) if path.stat().st_mtime < moment}
+
+
+def mend(project: Project, output: str) -> bool:
+    """Do what `doctor` says if a killed DVC left one of its own files cut off; False if that is not what went wrong."""
+    said = project.facestats("doctor", "--inputs", check=False).stdout
+    named = [name for name in DAMAGED_LOCKS if f"{name} is empty or damaged" in said]
+    assert not named or any(word in output for word in ("JSON structure is corrupted", "dvc.lock"))
+    if "dvc.lock" in named:
+        project.git("checkout", "dvc.lock")
+    if ".dvc/tmp/rwlock" in named:
+        (project.folder / ".dvc/tmp/rwlock").unlink()
+    return bool(named)
+
+
+def start(project: Project, script: str) -> tuple[Repro, int, dict[str, set[str]]]:
+    """A run in the moment when it starts a stage, the stage's process, and the rows that were stored before."""
+    for _ in range(10):
+        before, run = rows_by_now(project), Repro(project)
+        if stage := run.wait_for(script):
+            return run, stage, before
+        code, output = run.wait()
+        if not mend(project, output):
+            assert code == 0, output
+            forget(project, script)  # a kill came too late: the stage is done
+    raise AssertionError(f"{script} does not start")
+
+
+def wait_until_rows_are_saved(project: Project, script: str, run: Repro) -> None:
+    while run.running() and not stored(project, script)[0]:
+        time.sleep(0.05)
+
+
+def check_reuse(before: dict[str, set[str]], output: str) -> dict[str, int]:
+    """Stages that ended well have reused the rows that were saved before the run; returns how many they reused."""
+    reused = {}
+    for script in ROW_STAGES:
+        if counts := row_counts(output, script):
+            assert counts["rows"] == counts["reused"] + counts["computed"]
+            assert counts["reused"] >= len(before[script])
+            reused[script] = counts["reused"]
+    return reused
+
+
+def finish(project: Project) -> dict[str, int]:
+    """Run to the end; returns how many rows were reused."""
+    for _ in range(3):
+        before = rows_by_now(project)
+        code, output = Repro(project).wait()
+        if not code:
+            return check_reuse(before, output)
+        assert mend(project, output), output
+    raise AssertionError(output)
+
+
+def rows_by_now(project: Project) -> dict[str, set[str]]:
+    return {script: stored(project, script)[0] for script in ROW_STAGES}
+
+
+def test_kills_at_random_moments_lose_nothing(finished, project, seed):
+    untouched, seconds = finished
+    chance = random.Random(seed)
+    print(f"FACESTATS_KILL_SEED={seed}")
+    hits, reused = dict.fromkeys(KILLS, 0), {}
+    for script, kills in KILLS.items():
+        longest = seconds[script]
+        while hits[script] < kills:
+            run, stage, before = start(project, script)
+            if script in ROW_STAGES and hits[script] == 0:
+                wait_until_rows_are_saved(project, script, run)
+                time.sleep(chance.uniform(0, 1))
+            else:
+                time.sleep(chance.uniform(0, 0.8 * longest))
+            now, how = run.stage(), chance.choice(["stage", "dvc", "both"])
+            run.kill(*{"stage": [now[1] if now else run.pid], "dvc": [run.pid], "both": [stage, run.pid]}[how])
+            old = time.time() - SAVED_AFTER
+            print(f"{script}: kill -9 of {how} while {now[0] if now else 'DVC'} ran")
+            if script == "preprocess":
+                assert crops_before(project, old) <= stored(project, script)[1]
+            reused |= check_reuse(before, run.wait()[1])
+            if now and now[0] == script:
+                hits[script] += 1
+            else:
+                longest *= 0.7
+    reused |= finish(project)
+    assert sum(hits.values()) >= 10
+    assert all(reused.get(script, 0) > 0 for script in ROW_STAGES)
+    assert project.read("dvc.lock") == untouched.read("dvc.lock")
+    wait_until_none_is_left(project)
+    assert project.dvc("status").stdout.strip() == "Data and pipelines are up to date."
+
+
+@pytest.mark.parametrize("moment", ["imports", "rows"])
+def test_an_orphan_of_a_killed_dvc_does_no_harm(finished, project, moment):
+    run = Repro(project, "preprocess")
+    assert run.wait_for("preprocess")
+    if moment == "rows":
+        wait_until_rows_are_saved(project, "preprocess", run)
+    run.kill(run.pid)
+    project.set_params({"preprocess.size": 64})
+    code, output = Repro(project, "preprocess").wait()
+    assert code == 0 or mend(project, output), output
+    wait_until_none_is_left(project)
+    assert json.loads(project.dvc("status", "--json", "preprocess").stdout) == {}
+    assert len(crops(project)) > 240
+    assert {Image.open(path).size for path in crops(project)} == {(64, 64)}
+
+    project.set_params({"preprocess.size": 96})
+    saved = len(stored(project, "preprocess")[0])
+    code, output = Repro(project, "preprocess").wait()
+    assert code == 0, output
+    counts = row_counts(output, "preprocess")
+    assert counts["reused"] == saved - counts["rows"]  # the rows of 64 px are all there
+    locks = [yaml.safe_load(p.read("dvc.lock"))["stages"]["preprocess"] for p in (finished[0], project)]
+    assert locks[0] == locks[1]
+
+
+def test_an_orphan_does_not_write_what_dvc_has_restored(project):
+    """DVC is back before the orphan has done its imports, and has nothing to run."""
+    finish(project)
+    project.set_params({"clip.batch_size": 16})
+    run = Repro(project, "embed")
+    assert run.wait_for("embed")
+    run.kill(run.pid)
+    project.set_params({"clip.batch_size": 32})
+    assert project.repro("embed") == set()
+    wait_until_none_is_left(project)
+    assert json.loads(project.dvc("status", "--json", "embed").stdout) == {}
+
+
+@pytest.mark.parametrize("script", ROW_STAGES)
+def test_ctrl_c_stops_a_run_that_the_next_one_resumes(finished, project, script):
+    run, _, _ = start(project, script)
+    wait_until_rows_are_saved(project, script, run)
+    run.interrupt()
+    code, output = run.wait()
+    assert code != 0
+    assert row_counts(output, script) is None  # it did not just run to its end
+    assert "Traceback" not in output
+    wait_until_none_is_left(project)
+    assert stored(project, script)[0]
+    assert finish(project)[script] > 0
+    assert project.read("dvc.lock") == finished[0].read("dvc.lock")
+
+
+def test_ctrl_c_does_not_wait_for_a_batch_that_takes_long(tmp_path):
+    """A batch of 512 images through 64 layers: half a minute in which Python itself does not get a word in."""
+    clip = random_clip(tmp_path / "source", vision={
+        "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 64, "num_attention_heads": 4,
+        "image_size": 224, "patch_size": 32, "projection_dim": 48})
+    fetch_clip(str(clip), None, tmp_path / "clip")
+    (tmp_path / "faces").mkdir()
+    picture((96, 96)).save(tmp_path / "faces/one.jpg")
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text().replace("batch_size: 32 ", "batch_size: 512 "))
+    command = [sys.executable, ROOT / "stages/embed.py", "faces", "clip", "embeddings.parquet"]
+    run = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"FACESTATS_ROWS": str(tmp_path / "rows")},
+                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    deadline = time.monotonic() + PATIENCE
+    while not list(tmp_path.glob("rows/embed/*.lock")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(2)  # now it computes
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=10) == 130

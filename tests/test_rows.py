@@ -1,0 +1,320 @@
+"""The row store: what is stored is found, what is damaged is named and computed again, nobody writes beside another."""
+
+import multiprocessing
+import os
+import time
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.files import RowFiles, release
+from facestats.rows.segments import list_segments
+from facestats.rows.store import FILES, RowStore, find_store
+from facestats.rows.usage import measure, prune
+
+COLUMNS = {"key": pa.string(), "embedding": pa.list_(pa.float32(), 4)}
+
+
+def row(name: str, value: float = 0.5) -> dict:
+    return {"key": name, "embedding": np.full(4, value, np.float32)}
+
+
+@pytest.fixture
+def open_rows(tmp_path):
+    """Opens the same store anew; what it warns of is collected."""
+    warnings = []
+
+    def opened(recipe="r" * 64, columns=COLUMNS, **options):
+        return RowStore(tmp_path / "store", "embed", recipe, columns, warn=warnings.append, **options)
+
+    opened.warnings = warnings
+    opened.folder = tmp_path / "store" / "embed" / ("r" * 32)
+    return opened
+
+
+def keys_of(table: pa.Table) -> list[str]:
+    return sorted(table["key"].to_pylist())
+
+
+def put(open_rows, *names, **options):
+    with open_rows(**options) as rows:
+        rows.lookup(names)
+        for name in names:
+            rows.add(row(name))
+
+
+def test_rows_are_found_again_bit_for_bit(open_rows):
+    values = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    with open_rows() as rows:
+        assert len(rows.lookup(["a"])) == 0
+        for name, value in zip("abc", values, strict=True):
+            rows.add({"key": name, "embedding": value})
+    with open_rows() as rows:
+        found = rows.lookup(["c", "a", "other"])
+    assert keys_of(found) == ["a", "c"]
+    by_key = dict(zip(found["key"].to_pylist(), found["embedding"].to_pylist(), strict=True))
+    assert np.array_equal(np.float32(by_key["a"]), values[0])
+    assert np.array_equal(np.float32(by_key["c"]), values[2])
+    assert open_rows.warnings == []
+
+
+def test_rows_of_another_recipe_are_not_found(open_rows):
+    put(open_rows, "a")
+    with open_rows(recipe="q" * 64) as rows:
+        assert len(rows.lookup(["a"])) == 0
+
+
+def test_a_key_is_stored_once(open_rows):
+    put(open_rows, "a", "b", "a")
+    put(open_rows, "a")
+    with open_rows() as rows:
+        assert keys_of(rows.lookup(["a", "b"])) == ["a", "b"]
+
+
+def test_many_runs_leave_few_segments(open_rows):
+    for n in range(60):
+        put(open_rows, f"row{n}")
+        with open_rows() as rows:
+            assert len(rows.lookup([f"row{i}" for i in range(60)])) == n + 1
+    assert len(list_segments(open_rows.folder)) <= 17
+
+
+def test_work_is_saved_while_it_goes_on(open_rows, monkeypatch):
+    monkeypatch.setattr("facestats.rows.store._SAVE_EVERY", 0.05)
+    with open_rows() as rows:
+        rows.add(row("a"))
+        time.sleep(0.06)
+        rows.add(row("b"))
+        assert len(list_segments(open_rows.folder)) == 1
+
+
+def test_what_was_finished_before_an_error_is_kept(open_rows):
+    def interrupted():
+        with open_rows() as rows:
+            rows.add(row("a"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with open_rows() as rows:
+        assert keys_of(rows.lookup(["a"])) == ["a"]
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, lambda path: path.write_bytes(b"")])
+def test_a_damaged_segment_is_named_and_its_rows_are_wanted_again(open_rows, damage):
+    put(open_rows, "a")
+    [path] = list_segments(open_rows.folder)
+    damage(path)
+    with open_rows() as rows:
+        assert len(rows.lookup(["a"])) == 0
+        rows.add(row("a"))
+    assert str(path) in open_rows.warnings[0]
+    assert "its bytes are not those that were written" in open_rows.warnings[0]
+    with open_rows() as rows:
+        assert keys_of(rows.lookup(["a"])) == ["a"]
+    assert len(open_rows.warnings) == 1
+
+
+def test_rows_of_another_variant_are_named(open_rows):
+    put(open_rows, "a", recipe="q" * 64)
+    [path] = list_segments(open_rows.folder.with_name("q" * 32))
+    open_rows.folder.mkdir()
+    path.rename(open_rows.folder / path.name)
+    with open_rows() as rows:
+        assert len(rows.lookup(["a"])) == 0
+    assert "of another variant or other parameters" in open_rows.warnings[0]
+    assert list_segments(open_rows.folder) == []
+
+
+def test_rows_with_other_columns_are_named(open_rows):
+    put(open_rows, "a")
+    with open_rows(columns={**COLUMNS, "more": pa.int32()}) as rows:
+        assert len(rows.lookup(["a"])) == 0
+    assert "its columns are not those of this version" in open_rows.warnings[0]
+
+
+def test_rows_can_be_computed_anew(open_rows):
+    put(open_rows, "a", "b")
+    with open_rows(reuse=False) as rows:
+        assert len(rows.lookup(["a"])) == 0
+        rows.add(row("a", 0.25))
+    with open_rows() as rows:
+        found = rows.lookup(["a", "b"])
+    assert dict(zip(found["key"].to_pylist(), found["embedding"].to_pylist(), strict=True)) == {"a": [0.25] * 4, "b": [0.5] * 4}
+
+
+def test_rows_of_an_earlier_run_are_taken_and_kept(open_rows):
+    put(open_rows, "a")
+    earlier = pa.table({"key": ["a", "b", "c"], "embedding": pa.array([[1.0] * 4] * 3, COLUMNS["embedding"])})
+    with open_rows() as rows:
+        found = rows.lookup(["a", "b"], lambda: earlier)
+    assert dict(zip(found["key"].to_pylist(), found["embedding"].to_pylist(), strict=True)) == {"a": [0.5] * 4, "b": [1.0] * 4}
+    with open_rows() as rows:
+        assert keys_of(rows.lookup(["a", "b", "c"])) == ["a", "b"]
+
+
+def _hold(folder, started, seconds):
+    with RowStore(folder, "embed", "r" * 64, COLUMNS) as rows:
+        started.set()
+        time.sleep(seconds)
+        rows.add(row("a"))
+
+
+def test_a_second_run_waits_for_the_first_and_finds_its_rows(open_rows, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    started = context.Event()
+    other = context.Process(target=_hold, args=(tmp_path / "store", started, 1.0))
+    other.start()
+    assert started.wait(30)
+    with open_rows() as rows:
+        assert keys_of(rows.lookup(["a"])) == ["a"]
+    other.join()
+    assert "another run computes rows of the same kind" in open_rows.warnings[0]
+
+
+def test_a_killed_run_holds_no_one_up(open_rows, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    started = context.Event()
+    other = context.Process(target=_hold, args=(tmp_path / "store", started, 600))
+    other.start()
+    assert started.wait(30)
+    (open_rows.folder / ".half-written").write_bytes(b"x")
+    other.kill()
+    other.join()
+    with open_rows() as rows:
+        assert len(rows.lookup(["a"])) == 0
+    assert not (open_rows.folder / ".half-written").exists()
+    assert open_rows.warnings == []
+
+
+def test_a_store_that_can_be_read_only_is_read(open_rows, monkeypatch):
+    put(open_rows, "a")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(RowStore, "_open", refuse)
+    with open_rows() as rows:
+        assert keys_of(rows.lookup(["a", "b"])) == ["a"]
+        rows.add(row("b"))
+    assert "can't be written (Permission denied)" in open_rows.warnings[0]
+    assert len(list_segments(open_rows.folder)) == 1
+
+
+def test_without_a_store_nothing_is_found_and_nothing_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with RowStore(None, "embed", "r" * 64, COLUMNS) as rows:
+        rows.add(row("a"))
+        assert len(rows.lookup(["a"])) == 0
+        md5 = rows.files.save(b"crop", tmp_path / "faces/a.jpg")
+        assert rows.files.place(md5, tmp_path / "faces/b.jpg") is False
+    assert [path.name for path in tmp_path.rglob("*")] == ["faces", "a.jpg"]
+
+
+def test_the_store_lies_beside_the_cache_or_where_the_environment_says(tmp_path, monkeypatch):
+    cache = DvcCache(tmp_path, tmp_path / ".dvc/cache")
+    cache.folder.mkdir(parents=True)
+    assert find_store(cache) == tmp_path / ".dvc/facestats-rows"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, _: path != tmp_path / ".dvc")  # a shared cache in a folder of root's
+        assert find_store(cache) == tmp_path / ".dvc/cache/facestats-rows"
+    assert find_store(None) is None
+    monkeypatch.setenv("FACESTATS_ROWS", str(tmp_path / "rows"))
+    assert find_store(cache) == find_store(None) == tmp_path / "rows"
+
+
+# --- files of rows ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path):
+    return RowFiles(tmp_path / "store/preprocess/r/files", DvcCache(tmp_path, tmp_path / "cache"))
+
+
+def commit(files: RowFiles, md5: str):
+    """As DVC does: the object read-only."""
+    target = files.cache.object(md5)
+    target.parent.mkdir(parents=True)
+    target.write_bytes((files.folder / md5).read_bytes())
+    target.chmod(0o444)
+    return target
+
+
+def test_a_saved_file_is_one_file_under_two_names(files, tmp_path):
+    md5 = files.save(b"crop", tmp_path / "out/a.jpg")
+    files.save(b"crop", tmp_path / "out/a.jpg")
+    assert files.place(md5, tmp_path / "out/b.jpg")
+    assert {os.stat(path).st_ino for path in (files.folder / md5, tmp_path / "out/a.jpg", tmp_path / "out/b.jpg")} == {
+        os.stat(files.folder / md5).st_ino}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "b.jpg"]
+
+
+def test_a_file_is_kept_only_until_dvc_has_it_and_found_there_afterwards(files, tmp_path):
+    md5 = files.save(b"crop", tmp_path / "out/a.jpg")
+    release(tmp_path / "store", files.cache)
+    assert (files.folder / md5).exists()
+    kept = commit(files, md5)
+    release(tmp_path / "store", files.cache)
+    assert not (files.folder / md5).exists()
+    assert files.place(md5, tmp_path / "out/b.jpg")
+    assert (tmp_path / "out/b.jpg").read_bytes() == b"crop"
+    assert os.stat(tmp_path / "out/b.jpg").st_ino != os.stat(kept).st_ino  # who edits it does not edit the cache
+
+
+def test_a_damaged_file_is_not_placed(files, tmp_path):
+    md5 = files.save(b"crop", tmp_path / "out/a.jpg")
+    (tmp_path / "out/a.jpg").write_bytes(b"drawn on")  # in place: the store's file is the same one
+    assert files.place(md5, tmp_path / "out/b.jpg") is False
+    assert not (tmp_path / "out/b.jpg").exists()
+
+
+def test_where_links_are_impossible_files_are_copied(files, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    md5 = files.save(b"crop", tmp_path / "out/a.jpg")
+    assert files.place(md5, tmp_path / "out/b.jpg")
+    assert (tmp_path / "out/a.jpg").read_bytes() == (tmp_path / "out/b.jpg").read_bytes() == b"crop"
+
+
+# --- usage --------------------------------------------------------------------------------------------------
+
+
+def test_pruning_keeps_what_the_current_outs_use(open_rows, tmp_path):
+    columns = {**COLUMNS, "crop": pa.string()}
+    with RowStore(tmp_path / "store", "preprocess", "r" * 64, columns) as rows:
+        crops = {name: rows.files.save(name.encode(), tmp_path / f"out/{name}.jpg") for name in "ab"}
+        for name in "ab":
+            rows.add(row(name) | {"crop": crops[name]})
+    put(open_rows, "x")
+    pd.DataFrame({"key": ["b", None]}).to_parquet(tmp_path / "faces.parquet")
+    (tmp_path / "dvc.lock").write_text("stages: {preprocess: {outs: [{path: faces.parquet, md5: abcdef}]}}")
+    cache = DvcCache(tmp_path, tmp_path / "cache")
+
+    usage = measure(tmp_path / "store", cache)
+    assert (usage["preprocess"].rows, usage["preprocess"].used) == (2, 1)
+    assert (usage["embed"].rows, usage["embed"].used) == (1, 0)
+    assert 0 < usage["preprocess"].used_size < usage["preprocess"].size
+    with open_rows():  # a run that uses these rows
+        assert prune(tmp_path / "store", cache) == [open_rows.folder]
+    folder = tmp_path / "store/preprocess" / ("r" * 32)
+    assert [path.name for path in (folder / FILES).iterdir()] == [crops["b"]]
+    assert measure(tmp_path / "store", cache)["embed"].rows == 1
+    assert prune(tmp_path / "store", cache) == []
+    assert "embed" not in measure(tmp_path / "store", cache)
+    with RowStore(tmp_path / "store", "preprocess", "r" * 64, columns) as rows:
+        assert keys_of(rows.lookup(["a", "b"])) == ["b"]
