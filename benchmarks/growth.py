@@ -3,9 +3,9 @@
     python -m benchmarks.growth [--faces 10000,100000,1000000] [--members 25,250,2500] [--out FILE]
 
 Every stage runs as its own process, by its command line in dvc.yaml, on made-up inputs (`benchmarks.made_up`) in a
-temporary folder. Seconds are wall time, memory is the peak resident set of that process (`os.wait4`). The exponent is
-that of the power of n by which the seconds grew from the size before, after the start-up has been taken off (the
-stage's imports, measured by its --help): 1 is linear, n log n gives 1.10 from 10 to 100 thousand; a dash: too short to tell.
+temporary folder. Seconds are wall time, memory is the peak resident set of that process (`os.wait4`). The exponent is that
+of the power of n by which the seconds of processor time grew from the size before, those of 500 faces (imports, mostly)
+taken off from both: 1 is linear, n log n gives 1.10 from 10 to 100 thousand; a dash: less than half a second, too short to tell.
 
 Labels stand on at most 100 thousand faces, and nothing is trained on more: beyond, the models of the largest size up to
 100 thousand are used. `mlp.epochs` is 10 here, and none is left out by early stopping, so that sizes compare.
@@ -40,14 +40,16 @@ STAGES = [("labels", None), ("split", None), ("zeroshot", None), ("train_attribu
           ("finalize", None), ("select", COMPOSITE), ("evaluate", None)]
 TRAINING = ("train_attribute", "train_attractiveness")
 MODELS = ("models/attributes", "models/attractiveness_regressor.pt", "models/serving.json")
+START = 500  # faces, whose time is all start-up
 SHORT = 0.5  # seconds beyond the start-up below which an exponent says nothing
 
 
 @dataclass
 class Cost:
-    """Wall time in seconds and peak memory in MB of one process."""
+    """Wall time and processor time in seconds, peak memory in MB of one process."""
 
     seconds: float
+    processor: float
     memory: float
 
 
@@ -62,7 +64,7 @@ def measure(command: list[str], folder: Path) -> Cost:
         if process.returncode:
             said.seek(0)
             sys.exit(f"{shlex.join(command)} failed:\n{said.read().decode()}")
-    return Cost(seconds, usage.ru_maxrss / (1e3 if platform.system() == "Linux" else 1e6))
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (1e3 if platform.system() == "Linux" else 1e6))
 
 
 def command_of(stage: str, key: str | None, params: dict) -> list[str]:
@@ -87,10 +89,10 @@ def make(what: str, argument: object, folder: Path) -> None:
 
 
 def grow(sizes: list[int], work: Path, params: dict) -> dict[str, dict[int, Cost]]:
-    """Cost of every stage by size; 0 is the start-up."""
+    """Cost of every stage by size, the start-up among them."""
     costs: dict[str, dict[int, Cost]] = {}
     trained = None
-    for n in sizes:
+    for n in (START, *sizes):
         folder = work / str(n)
         folder.mkdir()
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
@@ -110,11 +112,8 @@ def grow(sizes: list[int], work: Path, params: dict) -> dict[str, dict[int, Cost
             command = command_of(stage, key, params)
             if stage == "select":
                 make("placeholders", key, folder)
-            row = costs.setdefault(name, {})
-            if not row:
-                row[0] = min((measure([*command[:2], "--help"], folder) for _ in range(2)), key=lambda cost: cost.seconds)
-            row[n] = measure(command, folder)
-            print(f"{name}: {row[n].seconds:.1f} s, {row[n].memory:.0f} MB", file=sys.stderr)
+            cost = costs.setdefault(name, {})[n] = measure(command, folder)
+            print(f"{name}: {cost.seconds:.1f} s, of a processor {cost.processor:.1f} s, {cost.memory:.0f} MB", file=sys.stderr)
         for name in ("data/processed/embeddings", "data/processed/metadata"):  # a million faces are 8 GB
             shutil.rmtree(folder / name)
     return costs
@@ -134,15 +133,15 @@ def composites(sizes: list[int], work: Path, params: dict) -> list[tuple[int, Co
 
 def exponent(row: dict[int, Cost], before: int, n: int) -> str:
     """Power of n by which the time beyond the start-up grew."""
-    short, long = (row[size].seconds - row[0].seconds for size in (before, n))
+    short, long = (row[size].processor - row[START].processor for size in (before, n))
     return f"{math.log(long / short) / math.log(n / before):.2f}" if min(short, long) >= SHORT else "–"
 
 
 def growth_table(costs: dict[str, dict[int, Cost]], sizes: list[int]) -> str:
-    head = ["stage", "start-up", *(f"{n:,} faces" for n in sizes), *(f"exponent to {n:,}" for n in sizes[1:])]
+    head = ["stage", *(f"{n:,} faces" for n in (START, *sizes)), *(f"exponent to {n:,}" for n in sizes[1:])]
     lines = [head, ["---"] * len(head)]
     for name, row in costs.items():
-        cells = [f"{row[n].seconds:.1f} s, {row[n].memory:,.0f} MB" if n in row else "–" for n in (0, *sizes)]
+        cells = [f"{row[n].seconds:.1f} s, {row[n].memory:,.0f} MB" if n in row else "–" for n in (START, *sizes)]
         powers = [exponent(row, before, n) if n in row else "–" for before, n in pairwise(sizes)]
         lines.append([f"`{name}`", *cells, *powers])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -163,8 +162,8 @@ def main() -> None:
     parser.add_argument("--members", type=numbers, default="25,250,2500", help="members of a composite (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="also write the tables into this file")
     options = parser.parse_args()
-    if options.faces and min(options.faces) > MOST_TRAINED:
-        parser.error(f"the models are trained on at most {MOST_TRAINED} faces; name one such size too")
+    if options.faces and not START < min(options.faces) <= MOST_TRAINED:
+        parser.error(f"the smallest size must lie above {START}, and, for the models' sake, not above {MOST_TRAINED}")
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"labels": "data/labels", "manual_labels": "data/manual_labels.csv"}
     params["mlp"] |= {"epochs": EPOCHS, "patience": EPOCHS}

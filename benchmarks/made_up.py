@@ -38,12 +38,14 @@ METADATA = Path("data/processed/metadata")
 def make_project(n: int, folder: Path) -> None:
     """All that the stages after `embed` read, below `folder`."""
     sha256 = _write_clip(folder)
-    latent = np.concatenate([block[0] for block in _blocks(n)])
+    latent, vectors = np.empty((n, LATENT)), np.empty((n, DIMENSION), np.float32)
+    for i, (z, x) in enumerate(_blocks(n)):
+        latent[i * BLOCK:][:BLOCK], vectors[i * BLOCK:][:BLOCK] = z, x
     names = face_names(n)
     tables.write(pd.DataFrame({"filename": names, "key": "made up"}), folder / "data/processed/embeddings/embeddings_clip.parquet",
                  tables.embeddings_schema(DIMENSION),
                  {"variant": "made up", "revision": "", "weights_sha256": sha256, "precision": "float32", "dimension": str(DIMENSION)},
-                 vectors={"embedding": np.concatenate([block[1] for block in _blocks(n)])})
+                 vectors={"embedding": vectors})
     _write_labels(names, latent, folder / "data/labels/labels.csv")
     _write_faces(names, folder / METADATA / tables.FACES.name)
 

@@ -177,7 +177,8 @@ class Benchmark:
         figures["start-up of preprocess_folder"] = seconds(lambda: self.crop(few, self.work / "few_faces"))
         whole = seconds(lambda: self.crop(self.photos, self.work / "faces"))
         rest = len(photos) - len(list(few.iterdir()))
-        figures["crop"] = (whole - figures["start-up of preprocess_folder"]) / rest
+        beyond = whole - figures["start-up of preprocess_folder"]
+        figures["crop"] = beyond / rest if beyond > 0 and rest else float("nan")  # too few photos to tell it from the start-up
         figures["crop with start-up"] = whole / len(photos)
         figures["embed plain"] = seconds(lambda: embed_plainly(self.faces, self.model, self.processor)) / len(self.faces)
         config = self.model.config.vision_config

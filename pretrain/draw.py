@@ -24,9 +24,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from captions import SEEN, seen
+from crop import cut_square
 from facestats.data.sample.draw import draw_face
 from facestats.data.sample.traits import draw_traits
-from facestats.faces.align import CropTransform, align_face
 
 CROP_SIDE = 4.0  # side of the pipeline's crop in eye distances: 2.5 · (1 + 2 · 0.3), see faces/align.py
 CROP_DROP = 0.25  # its centre below the eyes, in eye distances
@@ -48,9 +48,9 @@ def draw_crop(index: int, seed: int, drawn: int, crop: int, rim: float) -> tuple
     dx, dy = left - right
     distance, angle = math.hypot(dx, dy), math.atan2(dy, dx)
     x, y = (right + left) / 2 + CROP_DROP * distance * np.array([-math.sin(angle), math.cos(angle)])
-    square = CropTransform(float(x), float(y), distance * CROP_SIDE * (1 + rim), angle)
+    face = cut_square(drawing.image, float(x), float(y), distance * CROP_SIDE * (1 + rim), angle, round(crop * (1 + rim)))
     out = io.BytesIO()
-    Image.fromarray(align_face(drawing.image, square, round(crop * (1 + rim)))).save(out, "JPEG", quality=95, subsampling=0)
+    Image.fromarray(face).save(out, "JPEG", quality=95, subsampling=0)
     return out.getvalue(), seen(traits)
 
 

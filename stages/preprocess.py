@@ -8,16 +8,18 @@ Alone   python stages/preprocess.py data/sample/images models/landmarker \\
 
 from pathlib import Path
 
-from facestats import tables
-from facestats.faces.crop import PreprocessConfig
-from facestats.faces.keys import recipe_hash
-from facestats.faces.preprocess import ROW_COLUMNS, STAGE, earlier_rows, preprocess_folder
-from facestats.rows.dvc_cache import find_dvc_cache
-from facestats.rows.store import open_store
 from facestats.stage import row_summary, run_stage, start_clean, warn
 
 
 def main(params, images: Path, landmarker: Path, faces: Path, table: Path) -> str:
+    # Worker processes import this file again, and need none of what takes a second of a processor.
+    from facestats import tables
+    from facestats.faces.crop import PreprocessConfig
+    from facestats.faces.keys import recipe_hash
+    from facestats.faces.preprocess import ROW_COLUMNS, STAGE, earlier_rows, preprocess_folder
+    from facestats.rows.dvc_cache import find_dvc_cache
+    from facestats.rows.store import open_store
+
     config = PreprocessConfig(**params.preprocess.model_dump())
     cache = find_dvc_cache()
 

@@ -71,5 +71,8 @@ def test_a_holder_that_runs_or_is_gone_is_no_problem(root):
     run.stdout.readline()
     (root / ".dvc/tmp/rwlock").write_text(holders(run.pid))
     assert problems(root) == []
-    run.communicate()
+    run.stdin.close()
+    os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOWAIT)  # dead, but not buried: DVC takes it for alive
+    assert "which is dead" in problems(root)[0]
+    run.wait()
     assert problems(root) == []

@@ -44,7 +44,7 @@ def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
     project = Project(tmp_path_factory.mktemp("finished"))
     project.add_drawn_faces(n=240, seed=7)  # work for seconds
     clip = random_clip(tmp_path_factory.mktemp("clip"), vision={
-        "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 8,
+        "hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 12, "num_attention_heads": 6,
         "image_size": 224, "patch_size": 32, "projection_dim": 48})
     targets = yaml.safe_load(project.read("params.yaml"))["attributes"]["targets"]
     project.set_params({
@@ -208,6 +208,7 @@ def test_an_orphan_of_a_killed_dvc_does_no_harm(finished, project, moment):
     if moment == "rows":
         wait_until_rows_are_saved(project, "preprocess", run)
     run.kill(run.pid)
+    run.wait()
     project.set_params({"preprocess.size": 64})
     code, output = Repro(project, "preprocess").wait()
     assert code == 0 or mend(project, output), output
@@ -233,6 +234,7 @@ def test_an_orphan_does_not_write_what_dvc_has_restored(project):
     run = Repro(project, "embed")
     assert run.wait_for("embed")
     run.kill(run.pid)
+    run.wait()
     project.set_params({"clip.batch_size": 32})
     assert project.repro("embed") == set()
     wait_until_none_is_left(project)

@@ -52,7 +52,7 @@ def vector_column(values: pd.Series | np.ndarray, kind: pa.FixedSizeListType) ->
 
     Parameters
     ----------
-    values : a matrix (rows, width), or a column of arrays and lists of `width` numbers in any shape, null where there is none.
+    values : a matrix (rows, width), or a column of arrays (of one shape) or lists of `width` numbers, null where there is none.
 
     Raises
     ------

@@ -97,14 +97,17 @@ def _cut_off(root: Path) -> list[str]:
         return [*found, f"{holders} is empty or damaged: DVC was killed while it wrote it; remove it while no DVC runs"]
     strangers = sorted(pid for pid in processes if _is_stranger(pid))
     if strangers:
-        found.append(f"{holders} says that DVC runs as process {strangers[0]}, which is another program by now; remove the file while no DVC runs")
+        found.append(f"{holders} says that DVC runs as process {strangers[0]}, which is dead or another program by now; remove the file while no DVC runs")
     return found
 
 
 def _is_stranger(pid: int) -> bool:
-    """Whether a process runs, and is not DVC."""
+    """Whether there is a process that blocks DVC, and is not DVC."""
     try:
-        return not any("dvc" in Path(part).parts or Path(part).stem == "dvc" for part in psutil.Process(pid).cmdline())
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:  # as in a container whose first process buries no children
+            return True
+        return not any("dvc" in Path(part).parts or Path(part).stem == "dvc" for part in process.cmdline())
     except psutil.Error:  # gone: DVC sees that for itself
         return False
 

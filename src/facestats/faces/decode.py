@@ -90,7 +90,7 @@ def open_photo(data: bytes, min_long_side: float | None = None) -> Photo:
     ----------
     data : the file's bytes
     min_long_side : px that are enough for the long side. A JPEG is then decoded at 1/2, 1/4 or 1/8 where that
-        suffices: 4 instead of 9 ms for 1,024 px. None decodes everything.
+        suffices: 1.6 instead of 2.2 ms for 1,024 px. None decodes everything.
 
     Raises
     ------

@@ -22,9 +22,6 @@ from PIL import Image
 HASH_SIDE = 16
 MAX_DISTANCE = 31  # bits; the largest at which one of 16 bands differs by at most one bit
 
-_HASHED = 64  # px, side of the image whose frequencies are hashed
-# Type II discrete cosine transform, as scipy scales it.
-_COSINES = 2 * np.cos(np.pi / _HASHED * np.outer(np.arange(HASH_SIDE), np.arange(_HASHED) + 0.5))
 _BITS = HASH_SIDE**2
 _BANDS = 16
 _BAND_BITS = _BITS // _BANDS
@@ -34,15 +31,10 @@ _SHUFFLE = np.random.default_rng(0).permutation(_BITS)
 
 
 def perceptual_hash(grey: np.ndarray) -> bytes:
-    """Hash of an aligned `grey_crop`, 32 bytes; see the module's table for what distances mean.
+    """Hash of an aligned `grey_crop`, 32 bytes; see the module's table for what distances mean."""
+    import imagehash
 
-    The bits of `imagehash.phash`: which of the 16 × 16 lowest frequencies of the image at 64 × 64 px lie above
-    their median. Two small matrix products; importing scipy for them would take every process 0.3 s.
-    """
-    small = Image.fromarray(grey).resize((_HASHED, _HASHED), Image.Resampling.LANCZOS)
-    frequencies = _COSINES @ np.asarray(small, np.float64) @ _COSINES.T
-    frequencies = frequencies.round(6)  # what is nothing but rounding, as of a plain image, is 0
-    return np.packbits(frequencies > np.median(frequencies)).tobytes()
+    return np.packbits(imagehash.phash(Image.fromarray(grey), hash_size=HASH_SIDE).hash.ravel()).tobytes()
 
 
 def first_of_group(keys: list[str]) -> list[int | None]:

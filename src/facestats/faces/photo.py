@@ -10,6 +10,7 @@ from facestats.faces.decode import read_photo
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.quality import brightness, grey_crop, sharpness
+from facestats.faces.runtime import keep_freed_memory
 from facestats.rows.files import RowFiles
 
 
@@ -66,6 +67,7 @@ _state: tuple = ()  # of a worker: configuration, landmarker, files
 def set_up(config: PreprocessConfig, model_dir: str, files: RowFiles) -> None:
     """Prepare this process for `process_task`."""
     global _state
+    keep_freed_memory()
     _state = (config, Landmarker(model_dir), files)
 
 

@@ -1,0 +1,150 @@
+"""What DVC itself costs with many files: a folder of photos under DVC and a stage that writes as many files.
+
+    python -m benchmarks.dvc_cost [--files 1000,10000] [--repeat 3] [--out FILE]
+
+For each cache type that the file system can do, and for one flat folder against folders of 100, in a git repository of
+its own: `dvc add` of the folder, the first `dvc repro`, then medians of --repeat runs of `dvc repro` with nothing to do,
+`dvc status`, and `dvc repro` with one photo more each time. The seconds of the stage itself are taken off: a real one
+computes a row or two, this one turns all files round. Photos are 2 kB of noise, for DVC's costs go by the file. `disk` is what
+photos, outs and cache take together, as a multiple of the photos and outs alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+TYPES = ("copy", "hardlink", "symlink", "reflink")
+LAYOUTS = {"flat": None, "folders of 100": 100}
+PHOTO = 2048  # bytes
+SECONDS = "seconds.txt"
+STAGE = f"""import shutil, sys, time
+from pathlib import Path
+started = time.perf_counter()
+source, target = map(Path, sys.argv[1:])
+
+
+def compute(one, other):
+    Path(other).write_bytes(Path(one).read_bytes()[::-1])  # another content, or the cache would hold both as one
+
+
+shutil.copytree(source, target, copy_function=compute)
+Path({SECONDS!r}).write_text(str(time.perf_counter() - started))
+"""
+PIPELINE = """stages:
+  preprocess:
+    cmd: python stage.py data/raw data/faces
+    deps: [stage.py, data/raw]
+    outs: [data/faces]
+"""
+
+
+class Repository:
+    """A git and DVC repository with photos in `data/raw` and one stage."""
+
+    def __init__(self, folder: Path, cache_type: str, n: int, in_folder: int | None):
+        self.folder, self.in_folder, self.n = folder, in_folder, 0
+        self.random = random.Random(0)
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "true",
+            "DVC_SITE_CACHE_DIR": str(folder / ".site"), "DVC_GLOBAL_CONFIG_DIR": str(folder / ".global"),
+            "DVC_SYSTEM_CONFIG_DIR": str(folder / ".system"), "GIT_CONFIG_GLOBAL": os.devnull,
+        }
+        folder.mkdir()
+        self.run("git", "init", "-q")
+        self.dvc("init", "-q")
+        self.dvc("config", "cache.type", cache_type)
+        self.dvc("config", "core.autostage", "true")
+        (folder / "stage.py").write_text(STAGE)
+        (folder / "dvc.yaml").write_text(PIPELINE)
+        for _ in range(n):
+            self.add_photo()
+
+    def add_photo(self) -> None:
+        name = f"{self.n:06}.jpg" if self.in_folder is None else f"{self.n // self.in_folder:04}/{self.n:06}.jpg"
+        path = self.folder / "data/raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.random.randbytes(PHOTO))
+        self.n += 1
+
+    def run(self, *command: str) -> float:
+        """Seconds of a command, less those of the stage where it ran."""
+        own = self.folder / SECONDS
+        own.unlink(missing_ok=True)
+        started = time.perf_counter()
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        return seconds - (float(own.read_text()) if own.exists() else 0.0)
+
+    def dvc(self, *arguments: str) -> float:
+        return self.run(sys.executable, "-m", "dvc", *arguments)
+
+    def one_more(self) -> float:
+        self.add_photo()
+        seconds = self.dvc("repro", "-q")
+        found = sum(path.is_file() for path in (self.folder / "data/faces").rglob("*.jpg"))
+        if found != self.n:
+            sys.exit(f"the stage wrote {found} of {self.n} files: what was measured is no rebuild")
+        return seconds
+
+    def disk(self) -> float:
+        """Blocks of photos, outs and cache, by those of photos and outs if they were files of their own."""
+        blocks = {s.st_ino: s.st_blocks for part in ("data", ".dvc/cache") for path in (self.folder / part).rglob("*")
+                  if path.is_file() and not path.is_symlink() and (s := path.stat())}
+        return sum(blocks.values()) * 512 / (2 * self.n * -(-PHOTO // 4096) * 4096)
+
+
+def can(cache_type: str, folder: Path) -> bool:
+    """Whether the file system of `folder` has such links."""
+    if cache_type != "reflink":
+        return True
+    (folder / "a").write_bytes(b"x")
+    copied = subprocess.run(["cp", "--reflink=always", "a", "b"], cwd=folder, capture_output=True)
+    return copied.returncode == 0
+
+
+def cost(repository: Repository, repeat: int) -> dict[str, float]:
+    found = {"`dvc add`": repository.dvc("add", "-q", "data/raw"), "first `repro`": repository.dvc("repro", "-q")}
+    found["`repro`, nothing to do"] = statistics.median(repository.dvc("repro", "-q") for _ in range(repeat))
+    found["`status`"] = statistics.median(repository.dvc("status", "-q") for _ in range(repeat))
+    found["`repro`, one more"] = statistics.median(repository.one_more() for _ in range(repeat))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", default="1000,10000", help="sizes (default: %(default)s)")
+    parser.add_argument("--repeat", type=int, default=3, help="runs behind a median (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="also write the table into this file")
+    options = parser.parse_args()
+    lines = []
+    with tempfile.TemporaryDirectory() as work:
+        for n in (int(size) for size in options.files.split(",")):
+            for cache_type in (name for name in TYPES if can(name, Path(work))):
+                for layout, in_folder in LAYOUTS.items():
+                    repository = Repository(Path(work) / f"{n}-{cache_type}-{layout.replace(' ', '-')}", cache_type, n, in_folder)
+                    found = cost(repository, options.repeat)
+                    if not lines:
+                        lines = [["files", "cache type", "layout", *found, "disk"], ["---"] * (len(found) + 4)]
+                    lines.append([f"{n:,}", cache_type, layout, *(f"{s:.1f} s" for s in found.values()), f"{repository.disk():.2f}"])
+                    print(*lines[-1], sep="  ", file=sys.stderr)
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    text = f"DVC {version('dvc')}, {os.cpu_count()} processors, Python {platform.python_version()}\n\n{table}\n"
+    print(text)
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
