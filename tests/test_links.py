@@ -15,8 +15,8 @@ from project import Project
 
 pytestmark = pytest.mark.slow
 
-def run(project: Project) -> str:
-    code, output = Repro(project).wait()
+def run(project: Project, *targets: str) -> str:
+    code, output = Repro(project, *targets).wait()
     assert code == 0, output
     return output
 
@@ -26,10 +26,10 @@ def change(project: Project) -> dict[str, dict[str, int]]:
     raw = project.folder / "data/raw"
     with Image.open(raw / "face_0001.jpg") as photo:
         photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(raw / "zz_new.jpg")
-    output = run(project)
+    output = run(project, "embed")
     counts = {script: row_counts(output, script) for script in ("preprocess", "embed")}
     (raw / "face_0005.jpg").unlink()
-    project.set_params({"preprocess.size": 80, "composites.women.filter.n": 6, "evaluate.bootstrap": 90})
+    project.set_params({"preprocess.size": 80, "composites.women.filter.n": 6, "evaluate.bootstrap": 110})
     run(project)
     return counts
 
@@ -75,11 +75,10 @@ def test_the_cache_is_never_written_through_links(copied, tmp_path, kind):
     assert crop.is_symlink() == (kind == "symlink")  # the new ones are links again
 
 
-@pytest.mark.parametrize("kind", ["hardlink", "symlink"])
-def test_every_stage_replaces_links_that_dvc_did_not_remove(copied, tmp_path, kind):
+def test_every_stage_replaces_links_that_dvc_did_not_remove(copied, tmp_path):
     """Stages run by hand, over outs that are links."""
     project = copy(copied[0], tmp_path)
-    project.dvc("config", "cache.type", kind)
+    project.dvc("config", "cache.type", "hardlink")
     project.dvc("checkout", "-q", "--relink")
     project.set_params({"preprocess.size": 80, "preprocess.quality": 70})
     shutil.rmtree(project.folder / ".dvc/facestats-rows", ignore_errors=True)

@@ -57,8 +57,8 @@ def run_stage(main: Callable) -> None:
         where = error.filename2 or error.filename or "no file named"  # of two, the second is the copy's target
         sys.exit(f"error: the disk is full ({where}); free some space and run again")
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        print("interrupted", file=sys.stderr, flush=True)
+        os._exit(130)  # threads that compute, and what torch tears down, would take seconds
     seconds = time.perf_counter() - started
     line, _, below = (summary or "done").partition("\n")
     print(f"{line} seconds={seconds:.1f}", *filter(None, [below]), sep="\n")
