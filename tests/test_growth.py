@@ -28,6 +28,7 @@ from facestats.composites.members import Members
 from facestats.data.splits import split_faces
 from facestats.embeddings import EmbeddingTable, in_batches, sample_rows
 from facestats.errors import TableError
+from facestats.evaluation import baselines
 from facestats.evaluation.regression import _Ranks
 from facestats.files import write_json
 from resources import ROOT, blobs, names, text
@@ -182,6 +183,17 @@ def test_the_index_of_rows_is_the_json_that_it_was(tmp_path):
         write_json(tmp_path / "index.json", {name: row for row, name in enumerate(some)})
         assert index_text(text(some)) == (tmp_path / "index.json").read_text()
         assert list(json.loads(index_text(text(some)))) == some
+
+
+def test_the_ridge_baseline_of_many_faces_is_that_of_all_of_them(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(900, 6)).astype(np.float32)
+    y = x[:, 0] + rng.normal(size=900)
+    whole = baselines.baseline_predictions(x[:800], y[:800], x[800:])["ridge"]
+    monkeypatch.setattr(baselines, "CHOSEN_ON", 200)
+    sampled = baselines.baseline_predictions(x[:800], y[:800], x[800:])["ridge"]
+    alone = baselines.baseline_predictions(x[:200], y[:200], x[800:])["ridge"]
+    assert np.abs(sampled - whole).max() < 0.02 < np.abs(alone - whole).max()
 
 
 def test_ranks_of_a_resample_are_those_of_sorting_it():

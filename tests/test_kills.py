@@ -51,7 +51,7 @@ def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
             path.with_stem(f"{path.stem}_{copy}").write_bytes(path.read_bytes() + bytes(copy))
     project.dvc("add", "-q", "data/raw")
     clip = random_clip(tmp_path_factory.mktemp("clip"), vision={
-        "hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 12, "num_attention_heads": 6,
+        "hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 32, "num_attention_heads": 6,
         "image_size": 224, "patch_size": 32, "projection_dim": 48})
     targets = yaml.safe_load(project.read("params.yaml"))["attributes"]["targets"]
     project.set_params({
@@ -264,7 +264,7 @@ def test_ctrl_c_stops_a_run_that_the_next_one_resumes(finished, project, script)
 
 
 def test_ctrl_c_does_not_wait_for_a_batch_that_takes_long(tmp_path):
-    """A batch of 512 images through 64 layers: half a minute in which Python itself does not get a word in."""
+    """A batch of 512 images through 64 layers: half a minute of work that a thread can not be told to stop."""
     clip = random_clip(tmp_path / "source", vision={
         "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 64, "num_attention_heads": 4,
         "image_size": 224, "patch_size": 32, "projection_dim": 48})

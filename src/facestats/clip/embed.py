@@ -43,7 +43,7 @@ def list_faces(folder: Path) -> list[str]:
 def row_fingerprint(encoder: ImageEncoder) -> dict:
     """Everything but the face's bytes that an embedding's bits depend on."""
     return {
-        "weights": encoder.facts["sha256"], "precision": encoder.precision, "batch_size": encoder.batch_size,
+        "weights": encoder.facts["sha256"], "config": encoder.config_sha256, "precision": encoder.precision, "batch_size": encoder.batch_size,
         "transform": dataclasses.asdict(encoder.transform), "device": encoder.device.type,
         "code": {name: sha256_file(Path(__file__).with_name(name)) for name in ROW_CODE},
         "versions": versions("torch", "transformers", "pillow", "numpy"),

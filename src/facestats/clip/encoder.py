@@ -21,6 +21,7 @@ from transformers.utils import logging
 from facestats.clip.tower import PackedTower, StoppedError, can_pack
 from facestats.clip.transform import ImageTransform
 from facestats.errors import ModelError
+from facestats.fingerprint import sha256_file
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -72,6 +73,7 @@ class ImageEncoder:
         logging.disable_progress_bar()
         try:
             self.facts: dict[str, str] = json.loads((model_dir / "facestats.json").read_text(encoding="utf-8"))
+            self.config_sha256 = sha256_file(model_dir / "config.json")
             whole = CLIPConfig.from_pretrained(model_dir)
             config = whole.vision_config
             config.projection_dim = whole.projection_dim  # CLIPModel goes by the whole model's, the tower's may differ
