@@ -15,7 +15,7 @@ repro: setup
 	@python -m facestats results
 
 test: setup
-	python -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
+	python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: setup
 	ruff check .

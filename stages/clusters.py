@@ -26,7 +26,7 @@ def main(params, embeddings: Path, attributes: Path, out: Path, points: Path, pi
     tables.write(tables.read_all(attributes, tables.CLEAN).merge(clusters, on="filename"), out, tables.WITH_CLUSTERS)
     plotted = clusters[sample_rows(len(clusters), PLOTTED, options.seed)]
     write_text(points, plotted[["pc1", "pc2", "cluster"]].round(5).to_csv(index=False))
-    cluster_map(plotted, picture)
+    cluster_map(plotted, picture, len(clusters))
     return f"faces={len(clusters)} clusters={clusters['cluster'].nunique()}"
 
 

@@ -32,7 +32,7 @@ def main(params, faces: Path, model: Path, out: Path) -> str:
         "dimension": str(encoder.dimension),
     })
     facts = f"  dimension={encoder.dimension} precision={encoder.precision} device={encoder.device.type}"
-    return f"{row_summary(len(table), table.attrs['computed'])}\n{facts}"
+    return f"{row_summary(len(table), **table.attrs)}\n{facts}"
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def main(params, images: Path, landmarker: Path, faces: Path, table: Path) -> st
     rejected = frame[frame["status"] == "rejected"]
     if len(rejected) == len(frame):
         warn(f"not one of {len(frame)} photos in {images} was accepted: there is nothing to embed, and the next stage will say so")
-    return row_summary(len(frame), frame.attrs["computed"], rejected["reason"])
+    return row_summary(len(frame), **frame.attrs, reasons=rejected["reason"])
 
 
 if __name__ == "__main__":

@@ -141,6 +141,21 @@ def test_the_key_of_a_row_knows_batch_precision_and_weights(clip_models, tmp_pat
     assert len({embed_faces(tmp_path, encoder)["key"][0] for encoder in encoders}) == 4
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_key_covers_the_models_files_whatever_its_facts_say(clip_models, tmp_path, name):
+    picture((96, 96)).save(tmp_path / "a.jpg")
+    other = shutil.copytree(clip_models["patch32"], tmp_path / "other")
+    if name == "config.json":
+        config = json.loads((other / name).read_text())
+        config["vision_config"]["layer_norm_eps"] = 1e-3
+        (other / name).write_text(json.dumps(config))
+    else:
+        save_file({key: value * 1.01 for key, value in weights(other).items()}, other / name, metadata={"format": "pt"})
+    found = [embed_faces(tmp_path, ImageEncoder(folder)) for folder in (clip_models["patch32"], other)]
+    assert found[0]["key"][0] != found[1]["key"][0]
+    assert not np.array_equal(found[0]["embedding"][0], found[1]["embedding"][0])
+
+
 def test_no_faces_is_an_error_that_points_at_preprocess(clip_models, tmp_path):
     with pytest.raises(InputError, match=r"faces\.parquet says why"):
         embed_faces(tmp_path, ImageEncoder(clip_models["tiny"]))

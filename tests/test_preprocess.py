@@ -217,6 +217,16 @@ def test_a_row_is_keyed_by_what_it_was_computed_from(tmp_path):
     assert row_key("a", recipe) != row_key("b", recipe)
 
 
+def test_a_name_as_long_as_a_file_system_takes_is_no_trouble(folder, tmp_path):
+    (tmp_path / "photos").mkdir()
+    name = "n" * 251 + ".jpg"
+    source = next(path for path in sorted(folder.iterdir()) if path.name != "bad.jpg")
+    (tmp_path / "photos" / name).write_bytes(source.read_bytes())
+    frame = preprocess_folder(tmp_path / "photos", tmp_path / "out", PreprocessConfig(size=96), landmarker_dir())
+    assert frame["status"].tolist() == ["ok"]
+    assert (tmp_path / "out" / name).is_file()
+
+
 def test_faces_are_not_written_among_the_photos(folder, tmp_path):
     with pytest.raises(InputError, match="lies in the folder of the photos"):
         preprocess_folder(folder, folder / "out", CONFIG, landmarker_dir())
@@ -237,10 +247,14 @@ def test_the_stage_prints_one_line_and_why_photos_were_rejected(folder, tmp_path
     assert "rows=41 reused=0 computed=41 rejected=1 seconds=" in out
     assert "rejected 1: not an image that Pillow can read" in out
     assert "XNNPACK" not in err
+    assert "warning" not in err
     assert len(tables.read(tmp_path / "meta" / "faces.parquet", tables.FACES)) == 41
 
+    run = stage("preprocess.py", folder, landmarker_dir(), "faces", "meta/faces.parquet", cwd=tmp_path)
+    assert "files of an earlier run stay there" in run.communicate(timeout=60)[1]
+
     run = stage(
-        "preprocess.py", tmp_path / "none", landmarker_dir(), "faces", "meta/faces.parquet", cwd=tmp_path
+        "preprocess.py", tmp_path / "none", landmarker_dir(), "other", "meta/faces.parquet", cwd=tmp_path
     )
     out, err = run.communicate(timeout=60)
     assert run.returncode == 1

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from facestats.errors import InputError
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles, release
 from facestats.rows.segments import list_segments
@@ -27,11 +28,11 @@ def open_rows(tmp_path):
     """Opens the same store anew; what it warns of is collected."""
     warnings = []
 
-    def opened(recipe="r" * 64, columns=COLUMNS, **options):
+    def opened(recipe="a" * 64, columns=COLUMNS, **options):
         return RowStore(tmp_path / "store", "embed", recipe, columns, warn=warnings.append, **options)
 
     opened.warnings = warnings
-    opened.folder = tmp_path / "store" / "embed" / ("r" * 32)
+    opened.folder = tmp_path / "store" / "embed" / ("a" * 32)
     return opened
 
 
@@ -63,7 +64,7 @@ def test_rows_are_found_again_bit_for_bit(open_rows):
 
 def test_rows_of_another_recipe_are_not_found(open_rows):
     put(open_rows, "a")
-    with open_rows(recipe="q" * 64) as rows:
+    with open_rows(recipe="b" * 64) as rows:
         assert len(rows.lookup(["a"])) == 0
 
 
@@ -129,8 +130,8 @@ def test_a_damaged_segment_is_named_and_its_rows_are_wanted_again(open_rows, dam
 
 
 def test_rows_of_another_variant_are_named(open_rows):
-    put(open_rows, "a", recipe="q" * 64)
-    [path] = list_segments(open_rows.folder.with_name("q" * 32))
+    put(open_rows, "a", recipe="b" * 64)
+    [path] = list_segments(open_rows.folder.with_name("b" * 32))
     open_rows.folder.mkdir()
     path.rename(open_rows.folder / path.name)
     with open_rows() as rows:
@@ -167,7 +168,7 @@ def test_rows_of_an_earlier_run_are_taken_and_kept(open_rows):
 
 
 def _hold(folder, started, seconds):
-    with RowStore(folder, "embed", "r" * 64, COLUMNS) as rows:
+    with RowStore(folder, "embed", "a" * 64, COLUMNS) as rows:
         started.set()
         time.sleep(seconds)
         rows.add(row("a"))
@@ -216,7 +217,7 @@ def test_a_store_that_can_be_read_only_is_read(open_rows, monkeypatch):
 
 def test_without_a_store_nothing_is_found_and_nothing_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with RowStore(None, "embed", "r" * 64, COLUMNS) as rows:
+    with RowStore(None, "embed", "a" * 64, COLUMNS) as rows:
         rows.add(row("a"))
         assert len(rows.lookup(["a"])) == 0
         md5 = rows.files.save(b"crop", tmp_path / "faces/a.jpg")
@@ -296,7 +297,7 @@ def test_where_links_are_impossible_files_are_copied(files, tmp_path, monkeypatc
 
 def test_pruning_keeps_what_the_current_outs_use(open_rows, tmp_path):
     columns = {**COLUMNS, "crop": pa.string()}
-    with RowStore(tmp_path / "store", "preprocess", "r" * 64, columns) as rows:
+    with RowStore(tmp_path / "store", "preprocess", "a" * 64, columns) as rows:
         crops = {name: rows.files.save(name.encode(), tmp_path / f"out/{name}.jpg") for name in "ab"}
         for name in "ab":
             rows.add(row(name) | {"crop": crops[name]})
@@ -311,10 +312,47 @@ def test_pruning_keeps_what_the_current_outs_use(open_rows, tmp_path):
     assert 0 < usage["preprocess"].used_size < usage["preprocess"].size
     with open_rows():  # a run that uses these rows
         assert prune(tmp_path / "store", cache) == [open_rows.folder]
-    folder = tmp_path / "store/preprocess" / ("r" * 32)
+    folder = tmp_path / "store/preprocess" / ("a" * 32)
     assert [path.name for path in (folder / FILES).iterdir()] == [crops["b"]]
     assert measure(tmp_path / "store", cache)["embed"].rows == 1
     assert prune(tmp_path / "store", cache) == []
     assert "embed" not in measure(tmp_path / "store", cache)
-    with RowStore(tmp_path / "store", "preprocess", "r" * 64, columns) as rows:
+    with RowStore(tmp_path / "store", "preprocess", "a" * 64, columns) as rows:
         assert keys_of(rows.lookup(["a", "b"])) == ["b"]
+
+
+def test_pruning_removes_nothing_where_the_current_outs_are_not_known(open_rows, tmp_path):
+    put(open_rows, "x")
+    with pytest.raises(InputError, match="which rows are in use can't be told"):
+        prune(tmp_path / "store", None)
+    (tmp_path / "dvc.lock").write_text("<<<<<<< HEAD")
+    with pytest.raises(InputError, match=r"dvc\.lock is missing or damaged"):
+        prune(tmp_path / "store", DvcCache(tmp_path, tmp_path / "cache"))
+    assert measure(tmp_path / "store", None)["embed"].rows == 1
+
+
+def test_pruning_leaves_a_folder_alone_that_is_no_row_store(tmp_path):
+    mine = [tmp_path / "home" / name for name in ("sub/project/table.parquet", "sub/project/.env", "sub/project/files/thesis.doc")]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"mine")
+    (tmp_path / "dvc.lock").write_text("stages: {preprocess: {outs: [{path: faces.parquet, md5: abcdef}]}}")
+    prune(tmp_path / "home", DvcCache(tmp_path, tmp_path / "cache"))
+    assert sorted(path for path in (tmp_path / "home").rglob("*") if path.is_file()) == sorted(mine)
+
+
+@pytest.mark.parametrize("odd", ["", "files", ".left", "x.parquet", "../{recipe}.lock"])
+def test_odd_things_in_the_store_are_no_traceback(open_rows, tmp_path, odd):
+    """A file where a folder belongs, folders where files do."""
+    place = open_rows.folder / odd.format(recipe=open_rows.folder.name)
+    if odd in ("", "files"):
+        place.parent.mkdir(parents=True)
+        place.write_bytes(b"")
+    else:
+        open_rows.folder.mkdir(parents=True)
+        place.mkdir()
+    with open_rows() as rows:
+        rows.lookup(["a"])
+        rows.add(row("a"))
+    assert len(open_rows.warnings) == (odd != ".left")
+    measure(tmp_path / "store", None)

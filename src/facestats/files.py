@@ -5,6 +5,7 @@ DVC may have made an out a read-only link into its cache; writing through it wou
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -26,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
     OSError
         With `path` as its `filename`: of a full disk, libraries tell no more than the number.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -36,6 +37,11 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """A hidden name beside `path`, of this process and this file alone; short, for the file's own may be as long as can be."""
+    return path.with_name(f".{hashlib.md5(path.name.encode(errors='surrogateescape'), usedforsecurity=False).hexdigest()}.{os.getpid()}")
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -20,7 +20,7 @@ def sha256_file(path: str | Path) -> str:
 def code_sha256(folder: Path) -> str:
     """Hex sha256 over the names and bytes of a folder's Python files."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(path for path in folder.rglob("*.py") if not path.name.startswith(".")):  # editors' lock files are hidden
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -64,17 +64,22 @@ def run_stage(main: Callable) -> None:
     print(f"{line} seconds={seconds:.1f}", *filter(None, [below]), sep="\n")
 
 
-def row_summary(rows: int, computed: int, reasons: Iterable[str] = ()) -> str:
+def row_summary(rows: int, reused: int, computed: int, reasons: Iterable[str] = ()) -> str:
     """What a stage that works row by row says at its end: counts, and below them why images were rejected."""
     counts = Counter(reasons)
-    line = f"rows={rows} reused={rows - computed} computed={computed} rejected={counts.total()}"
+    line = f"rows={rows} reused={reused} computed={computed} rejected={counts.total()}"
     return "\n".join([line, *(f"  rejected {count}: {reason}" for reason, count in sorted(counts.items()))])
 
 
 def start_clean(out: Path) -> None:
-    """Remove a folder that DVC has removed before: what lies there now was left by a stage that outlived its DVC."""
+    """Remove a folder that DVC has removed before: what lies there now was left by a stage that outlived its DVC.
+
+    In a run by hand it stays, with a warning.
+    """
     if os.environ.get(_BY_DVC):
         shutil.rmtree(out, ignore_errors=True)
+    elif out.is_dir() and any(out.iterdir()):
+        warn(f"{out} is not empty: files of an earlier run stay there, also those of photos that are gone; remove it first")
 
 
 def warn(message: str) -> None:

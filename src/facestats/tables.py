@@ -6,7 +6,6 @@ same bytes. `read` and `write` are the only doors, so that a wrong column is nam
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from facestats.embeddings import EmbeddingTable
 from facestats.errors import TableError
+from facestats.files import replacing
 from facestats.parquet import group_rows, opened, read_rows, sort_by_key, vector_column
 
 N_LANDMARKS = 468
@@ -119,13 +119,8 @@ def write(frame: pd.DataFrame, path: str | Path, schema: Schema, metadata: dict[
     path = Path(path)
     table = _to_arrow(frame, vectors or {}, schema, str(path))
     table = table.replace_schema_metadata({k: str(v) for k, v in sorted((metadata or {}).items())})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", row_group_size=group_rows(table.schema))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_all(path: str | Path, schema: Schema) -> pd.DataFrame:

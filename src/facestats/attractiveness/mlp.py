@@ -6,7 +6,7 @@ reference distribution that percentiles are taken from.
 
 from __future__ import annotations
 
-import os
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import nn
 
 from facestats.embeddings import Embeddings, in_batches
 from facestats.errors import ModelError
+from facestats.files import write_bytes
 
 FORMAT = "facestats-mlp-1"
 
@@ -171,16 +172,11 @@ def _from_state_dict(content: dict[str, Any], path: Path) -> Regressor:
 
 
 def _save(content: dict, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # torch names the archive inside after the file unless it is given a stream; a stream's bytes are the same
-        # under every name.
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # torch names the archive inside after the file unless it is given a stream; of a full disk it says nothing but
+    # that a position was unexpected.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def _load(path: Path) -> dict[str, Any]:

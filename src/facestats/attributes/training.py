@@ -66,9 +66,12 @@ class AttributeModel:
     def save(self, path: Path) -> None:
         """Write a joblib file holding a plain dict of these attributes."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        joblib.dump(vars(self), temporary)
-        temporary.replace(path)
+        temporary = path.with_name(f".{path.name}.tmp")  # always this name: the folder is a dep, and what a kill leaves is replaced
+        try:
+            joblib.dump(vars(self), temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> AttributeModel:

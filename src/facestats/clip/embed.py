@@ -43,8 +43,8 @@ def list_faces(folder: Path) -> list[str]:
 def row_fingerprint(encoder: ImageEncoder) -> dict:
     """Everything but the face's bytes that an embedding's bits depend on."""
     return {
-        "weights": encoder.facts["sha256"], "config": encoder.config_sha256, "precision": encoder.precision, "batch_size": encoder.batch_size,
-        "transform": dataclasses.asdict(encoder.transform), "device": encoder.device.type,
+        "model": encoder.files_sha256, "precision": encoder.precision, "batch_size": encoder.batch_size,
+        "transform": dataclasses.asdict(encoder.transform), "device": encoder.device.type, "tower": type(encoder.tower).__name__,
         "code": {name: sha256_file(Path(__file__).with_name(name)) for name in ROW_CODE},
         "versions": versions("torch", "transformers", "pillow", "numpy"),
     }
@@ -86,7 +86,7 @@ def embed_faces(folder: Path, encoder: ImageEncoder, rows: RowStore | None = Non
     Returns
     -------
     DataFrame with the columns `filename`, `embedding` (float32, unit norm) and `key`, sorted by `filename`.
-    `.attrs["computed"]` counts the rows that were not taken from the store.
+    `.attrs` counts the rows taken from the store (`reused`) and the others (`computed`).
 
     Raises
     ------
@@ -116,7 +116,8 @@ def embed_faces(folder: Path, encoder: ImageEncoder, rows: RowStore | None = Non
         at[key], matrix[row] = row, embedding
         rows.add({"key": key, "embedding": embedding})
     frame = pd.DataFrame({"filename": names, "embedding": list(matrix[[at[key] for key in keys]]), "key": keys})
-    frame.attrs["computed"] = sum(at[key] >= len(found) for key in keys)
+    computed = sum(at[key] >= len(found) for key in keys)
+    frame.attrs |= {"reused": len(names) - computed, "computed": computed}
     return frame
 
 

@@ -73,7 +73,7 @@ class ImageEncoder:
         logging.disable_progress_bar()
         try:
             self.facts: dict[str, str] = json.loads((model_dir / "facestats.json").read_text(encoding="utf-8"))
-            self.config_sha256 = sha256_file(model_dir / "config.json")
+            self.files_sha256 = {name: sha256_file(model_dir / name) for name in ("config.json", "model.safetensors")}
             whole = CLIPConfig.from_pretrained(model_dir)
             config = whole.vision_config
             config.projection_dim = whole.projection_dim  # CLIPModel goes by the whole model's, the tower's may differ

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from facestats.clip.transform import CLIP_TRANSFORM
 from facestats.errors import ModelError
+from facestats.files import write_bytes
 from facestats.fingerprint import sha256_file
 
 TINY = Path(__file__).parent / "tiny_model"  # trained in pretrain/, see its model card
@@ -118,7 +119,7 @@ def _write_weights(source: Path, out: Path, variant: str) -> None:
     if not shards:
         raise ModelError(f"clip.variant {variant}: no weights in {source} (model.safetensors or pytorch_model.bin)")
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     state: dict[str, torch.Tensor] = {}
     for shard in shards:
@@ -133,7 +134,7 @@ def _write_weights(source: Path, out: Path, variant: str) -> None:
     # Safetensors refuses tensors that share memory; position_ids are rebuilt by the model.
     state = {k: v.clone().contiguous() for k, v in state.items() if not k.endswith("position_ids")}
     with tempfile.TemporaryDirectory(dir=out) as folder:
-        save_file(state, Path(folder) / WEIGHTS, metadata={"format": "pt"})
+        write_bytes(Path(folder) / WEIGHTS, save(state, metadata={"format": "pt"}))  # `save_file` hides a full disk's number
         (Path(folder) / WEIGHTS).replace(out / WEIGHTS)
 
 

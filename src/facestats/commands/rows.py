@@ -2,7 +2,8 @@
 
 Stages that work image by image (`preprocess`, `embed`) keep their rows in a folder beside DVC's cache, so that one
 more photo costs one row. Rows of removed photos, of other parameters and of older code stay there until `prune`; what is
-removed is computed again when it is wanted again. DVC's own cache is not touched (`dvc gc` cleans that).
+removed is computed again when it is wanted again. `prune` knows the outs of this project as they are now: where projects or people
+share a store, it removes the others' rows too. DVC's own cache is not touched (`dvc gc` cleans that).
 
 examples:
   python -m facestats rows
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     if store is None:
         raise InputError(f"{options.root.resolve()} lies in no DVC project, so it has no row store; --root or {PLACE} names one")
     print(f"row store: {store}")
-    if cache:
+    if cache and store.is_dir():
         release(store, cache)
     before = measure(store, cache)
     _print(before)

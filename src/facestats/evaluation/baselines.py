@@ -12,7 +12,7 @@ from facestats.embeddings import sample_rows
 
 PENALTIES = np.logspace(-1, 5, 25)
 # Train faces that the penalty is chosen on, drawn at random where there are more: scikit-learn's leave-one-out multiplies
-# the whole matrix once a penalty, which took 20 s of 30 for 50,000 faces.
+# the whole matrix once a penalty, which was more than half of `evaluate` for 50,000 faces.
 CHOSEN_ON = 10_000
 
 

@@ -51,7 +51,8 @@ def preprocess_folder(
     Returns
     -------
     One row an image, sorted by `image`, rejected ones included, with the columns of `faces.parquet`.
-    `.attrs["computed"]` counts the rows that were not taken from the store.
+    `.attrs` counts the rows taken from the store (`reused`) and those `computed`; images that can't be read, or whose
+    names can't be used, are neither.
 
     Raises
     ------
@@ -93,7 +94,8 @@ def preprocess_folder(
     table = pa.concat_tables([found, pa.Table.from_pylist(computed, found.schema)])
     frame = _by_image(table.take([at[key] for key in keys.values()]), list(keys), reasons)
     _mark_duplicates(frame)
-    frame.attrs["computed"] = sum(map(len, missing.values())) + len(reasons)
+    new = sum(map(len, missing.values()))
+    frame.attrs |= {"reused": len(keys) - new, "computed": new}
     return frame
 
 

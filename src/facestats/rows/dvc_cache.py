@@ -53,6 +53,10 @@ class DvcCache:
         found = [path for out in outs for path in (self.root / out, self.committed(self.root / out))]
         return [path for path in found if path and path.is_file()]
 
+    def has_outs(self) -> bool:
+        """Whether dvc.lock is there and names any out."""
+        return bool(self._outs())
+
     def _hash(self, out: str | Path) -> str | None:
         wanted = Path(os.path.abspath(out))
         return next((o.get("md5") for o in self._outs() if Path(os.path.abspath(self.root / o["path"])) == wanted), None)

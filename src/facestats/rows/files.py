@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from facestats.files import write_bytes
+from facestats.files import temporary_name, write_bytes
 from facestats.rows.dvc_cache import DvcCache
 
 
@@ -81,7 +81,7 @@ def _md5(data: bytes) -> str:
 def _link(source: Path, target: Path, data: bytes) -> None:
     """Make `target` a hard link to `source`, or a copy where that is impossible; replaces what is there."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary = temporary_name(target)
     try:
         os.link(source, temporary)
     except OSError:  # another file system, or one without links

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from facestats.files import write_bytes
 
 SUFFIX = ".parquet"
+KEY = "key"
 
 
 class DamagedSegmentError(Exception):
@@ -26,7 +28,7 @@ def list_segments(folder: Path) -> list[Path]:
     """The segments of a recipe, sorted; empty where there are none yet."""
     try:
         return sorted(folder / name for name in os.listdir(folder) if name.endswith(SUFFIX) and not name.startswith("."))
-    except FileNotFoundError:
+    except OSError:  # none yet, or not ours to read
         return []
 
 
@@ -62,10 +64,22 @@ def read_segment(path: Path, schema: pa.Schema) -> pa.Table:
 
 def read_any_segment(path: Path) -> pa.Table:
     """Read a segment of whatever recipe; errors as those of `read_segment`."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except (IsADirectoryError, PermissionError) as error:
+        raise DamagedSegmentError(f"it can't be read ({error.strerror})") from None
     if hashlib.sha256(data).hexdigest() != path.name.removesuffix(SUFFIX):
         raise DamagedSegmentError("its bytes are not those that were written")
     try:
-        return pq.read_table(io.BytesIO(data))
+        table = pq.read_table(io.BytesIO(data), use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise DamagedSegmentError(f"not a readable parquet file: {error}") from None
+    if KEY not in table.column_names:
+        raise DamagedSegmentError(f"it has no column {KEY}")
+    return table
+
+
+def remove(path: Path) -> None:
+    """Remove a file of the store; what can't be removed stays, such as a folder that somebody made."""
+    with suppress(OSError):
+        path.unlink()

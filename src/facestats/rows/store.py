@@ -24,12 +24,18 @@ from filelock import FileLock, Timeout
 from facestats.files import write_text
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles, release
-from facestats.rows.segments import DamagedSegmentError, list_segments, read_segment, write_segment
+from facestats.rows.segments import (
+    KEY,
+    DamagedSegmentError,
+    list_segments,
+    read_segment,
+    remove,
+    write_segment,
+)
 
 PLACE = "FACESTATS_ROWS"  # environment: another folder for the store
 NO_REUSE = "FACESTATS_NO_REUSE"  # environment: 1 computes every row anew
 FOLDER = "facestats-rows"  # beside DVC's cache
-KEY = "key"
 FILES = "files"  # folder of a recipe
 
 _SAVE_EVERY = 2.0  # seconds: what a kill may cost
@@ -53,7 +59,7 @@ def find_store(cache: DvcCache | None) -> Path | None:
 def open_store(stage: str, recipe: str, columns: dict[str, pa.DataType], cache: DvcCache | None,
                warn: Callable[[str], None]) -> RowStore:
     """The project's store, as the environment wants it; see `RowStore`."""
-    reuse = os.environ.get(NO_REUSE, "") in ("", "0")
+    reuse = os.environ.get(NO_REUSE, "").lower() in ("", "0", "false", "no")
     return RowStore(find_store(cache), stage, recipe, columns, cache=cache, reuse=reuse, warn=warn)
 
 
@@ -95,10 +101,10 @@ class RowStore:
             try:
                 self._open(self._folder)
             except OSError as error:
-                if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise
-                self._warn(f"{self._folder} can't be written ({error.strerror}): rows are reused from there, but none "
-                           f"is saved, so that a killed run starts anew; {PLACE} names another folder")
+                self._warn(f"the row store {self._folder} can't be written ({error.strerror}): no row is saved, so that a killed "
+                           f"run starts anew, and those that can be read are reused; {PLACE} names another folder")
         return self
 
     def __exit__(self, kind, error, trace) -> None:
@@ -147,10 +153,10 @@ class RowStore:
             if len(others) < len(table):
                 if len(others):
                     self._write(others)
-                path.unlink(missing_ok=True)
+                remove(path)
 
     def _open(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILES).mkdir(parents=True, exist_ok=True)
         ignored = folder.parent.parent / ".gitignore"
         if not ignored.exists():
             write_text(ignored, "*\n")
@@ -163,7 +169,7 @@ class RowStore:
         self._lock = lock
         self.files = RowFiles(folder / FILES, self._cache)
         for left in (*folder.glob(".*"), *folder.glob(f"{FILES}/.*")):  # temporary files of a killed run
-            left.unlink(missing_ok=True)
+            remove(left)
         if self._cache:
             release(folder.parent.parent, self._cache)
 
@@ -191,7 +197,7 @@ class RowStore:
         except (DamagedSegmentError, OSError) as error:
             self._warn(f"{path} in the row store is left out: {error}; its rows are computed again")
             if self._lock:
-                path.unlink(missing_ok=True)
+                remove(path)
             return None
 
     def _save(self) -> None:
@@ -208,7 +214,7 @@ class RowStore:
             rows = unique_rows(pa.concat_tables(tables.values()))
             kept = write_segment(self._folder, rows)
             for path in tables.keys() - {kept}:
-                path.unlink(missing_ok=True)
+                remove(path)
             self._small = {kept: len(rows)} if len(rows) < _FULL else {}
 
 

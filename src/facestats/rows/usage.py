@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +13,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from facestats.errors import InputError
 from facestats.rows.dvc_cache import DvcCache
-from facestats.rows.segments import DamagedSegmentError, list_segments, read_any_segment, write_segment
-from facestats.rows.store import FILES, KEY, lock_path, select_rows
+from facestats.rows.segments import (
+    KEY,
+    DamagedSegmentError,
+    list_segments,
+    read_any_segment,
+    remove,
+    write_segment,
+)
+from facestats.rows.store import FILES, lock_path, select_rows
 
 
 @dataclass
@@ -39,7 +49,7 @@ def used_keys(cache: DvcCache | None, stage: str) -> pa.Array:
     keys = [pa.array([], pa.string())]
     for path in cache.tables(stage) if cache else ():
         try:
-            keys.append(pq.read_table(path, columns=[KEY])[KEY].combine_chunks().cast(pa.string()))
+            keys.append(pq.read_table(path, columns=[KEY], use_threads=False)[KEY].combine_chunks().cast(pa.string()))
         except (pa.ArrowInvalid, KeyError, OSError):  # no table of rows
             continue
     return pc.unique(pa.concat_arrays(keys)).drop_null()
@@ -65,7 +75,16 @@ def measure(store: Path, cache: DvcCache | None) -> dict[str, Usage]:
 
 
 def prune(store: Path, cache: DvcCache | None) -> list[Path]:
-    """Remove the rows that no current out holds; returns the recipes that were left because a run uses them."""
+    """Remove the rows that no current out holds; returns the recipes that were left because a run uses them.
+
+    Raises
+    ------
+    InputError
+        What the current outs are can't be told: every row would look unused.
+    """
+    if cache is None or not cache.has_outs():
+        raise InputError(f"{cache.root / 'dvc.lock' if cache else 'dvc.lock'} is missing or damaged, or this is no DVC project: which rows "
+                         "are in use can't be told; run this in the project after `dvc repro`, or remove the folder yourself")
     busy = []
     for recipe in _recipes(store):
         lock = FileLock(lock_path(recipe), mode=0o666)
@@ -87,24 +106,27 @@ def _prune_recipe(recipe: Path, keys: pa.Array) -> None:
         try:
             table = read_any_segment(path)
         except DamagedSegmentError:
-            path.unlink()
+            remove(path)
+            continue
+        except FileNotFoundError:
             continue
         kept = select_rows(table, keys)
         files |= _files_of(kept)
         if len(kept) < len(table):
             if len(kept):
                 write_segment(recipe, kept)
-            path.unlink()
-    for path in (*recipe.glob(".*"), *(recipe / FILES).iterdir()) if (recipe / FILES).is_dir() else recipe.glob(".*"):
+            remove(path)
+    for path in (*recipe.glob(".*"), *recipe.glob(f"{FILES}/*")):
         if path.name not in files:
-            path.unlink()
+            remove(path)
     for folder in (recipe / FILES, recipe):  # the lock stays: another run may be waiting for it
-        if folder.is_dir() and not any(folder.iterdir()):
+        with suppress(OSError):  # not empty
             folder.rmdir()
 
 
 def _recipes(store: Path) -> list[Path]:
-    return sorted(path for path in store.glob("*/*") if path.is_dir())
+    """The folders that `RowStore` made: in a folder that is none of its own there are none."""
+    return sorted(path for path in store.glob("*/*") if re.fullmatch("[0-9a-f]{32}", path.name) and path.is_dir())
 
 
 def _tables(recipe: Path) -> Iterator[tuple[Path, pa.Table]]:
