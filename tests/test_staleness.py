@@ -119,7 +119,7 @@ def test_another_clip_variant_keeps_the_faces(project, tmp_path):
 
 
 def test_another_size_starts_at_preprocess(project):
-    project.set_params({"preprocess.size": 64})
+    project.set_params({"preprocess.size": 72})
     ran = project.repro()
     assert {"preprocess", "embed", "train_attractiveness"} <= ran
     assert not ran & FETCHED
