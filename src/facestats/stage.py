@@ -7,23 +7,17 @@ import errno
 import inspect
 import os
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import psutil
-
 from facestats.errors import FaceStatsError
+from facestats.lifetime import end_in_time, started_by_dvc
 from facestats.params import load_params
 
-_BY_DVC = "DVC_STAGE"  # environment: set by DVC for the stages that it runs
-_LOOK_EVERY = 0.2  # seconds; DVC takes longer to start again
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_GRACE = 1.0  # seconds from Ctrl-C to the end, for what can't be interrupted: a batch of a large CLIP takes 10
 
 
 def run_stage(main: Callable) -> None:
@@ -42,10 +36,7 @@ def run_stage(main: Callable) -> None:
         kind = Path if parameter.annotation is parameter.empty else parameter.annotation
         parser.add_argument(parameter.name, type=kind)
     arguments = parser.parse_args()
-    if hasattr(signal, "pthread_sigmask"):
-        if os.environ.get(_BY_DVC):
-            _in_background(_follow)
-        _watch_interrupts()
+    end_in_time()
     started = time.perf_counter()
     try:
         summary = main(load_params(), **vars(arguments))
@@ -76,7 +67,7 @@ def start_clean(out: Path) -> None:
 
     In a run by hand it stays, with a warning.
     """
-    if os.environ.get(_BY_DVC):
+    if started_by_dvc():
         shutil.rmtree(out, ignore_errors=True)
     elif out.is_dir() and any(out.iterdir()):
         warn(f"{out} is not empty: files of an earlier run stay there, also those of photos that are gone; remove it first")
@@ -85,61 +76,3 @@ def start_clean(out: Path) -> None:
 def warn(message: str) -> None:
     """Print a warning that the user should read; it never stops a run."""
     print(f"warning: {message}", file=sys.stderr)
-
-
-def _follow() -> None:
-    """End this process when DVC is gone: an orphan would go on writing outs that the next run owns."""
-    line = _line()
-    while line and _line() == line:
-        time.sleep(_LOOK_EVERY)
-    os._exit(1)
-
-
-def _line() -> list[int]:
-    """Process ids from the parent up to DVC, past a shell between them; empty if one is gone.
-
-    DVC may be gone before this process looks first: its imports take seconds. Whoever adopts it then is in another
-    process group, while DVC's own children are in DVC's.
-    """
-    line = [os.getppid()]
-    try:
-        if _is_shell(parent := psutil.Process(line[0])):
-            line.append(parent.ppid())
-        return line if all(os.getpgid(pid) == os.getpgrp() for pid in line) else []
-    except (psutil.Error, OSError):
-        return []
-
-
-def _is_shell(process: psutil.Process) -> bool:
-    """Whether a process is the shell that DVC starts stages with; fish and old versions of sh stay, others become the stage."""
-    try:
-        return process.exe() == os.path.realpath(os.environ.get("SHELL") or "/bin/sh")
-    except psutil.AccessDenied:
-        return False
-
-
-def _watch_interrupts() -> None:
-    """See to it that Ctrl-C ends this process, also while it computes outside of Python."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        return  # a job in the background is deaf to it
-    seen, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-
-    def watch() -> None:
-        while os.read(seen, 1) != bytes([signal.SIGINT]):
-            pass
-        time.sleep(_GRACE)
-        os._exit(130)
-
-    _in_background(watch)
-
-
-def _in_background(function: Callable[[], None]) -> None:
-    """Run a function beside the main thread, to which Ctrl-C belongs."""
-
-    def run() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        function()
-
-    threading.Thread(target=run, daemon=True).start()
