@@ -3,28 +3,35 @@
 Reads   embeddings_clip.parquet, labels.parquet, splits.parquet, attractiveness_scores.parquet,
         attributes_with_predictions.parquet, zeroshot.parquet, models/attributes/, models/zeroshot.npz;
         params `evaluate`, `attributes.abstain_below`, the names in `attributes.targets`
-Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/plots/predicted_vs_actual.csv
+Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/plots/predicted_vs_actual.csv, metrics/fairness.json,
+        metrics/plots/error_by_group.csv, metrics/plots/error_by_group.png
 Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parquet data/processed/metadata \\
             models/attributes models/zeroshot.npz metrics/attractiveness.json metrics/attributes.json \\
-            metrics/plots/predicted_vs_actual.csv
+            metrics/plots/predicted_vs_actual.csv metrics/fairness.json metrics/plots/error_by_group.csv \\
+            metrics/plots/error_by_group.png
 """
 
+from collections.abc import Callable
 from pathlib import Path
+
+import pandas as pd
 
 from facestats import tables
 from facestats.attributes.resolution import target_kinds
-from facestats.attributes.training import load_models
+from facestats.attributes.training import AttributeModel, load_models
 from facestats.attributes.zeroshot import zeroshot_models
 from facestats.clip.zeroshot import load_classifiers
 from facestats.embeddings import EmbeddingTable
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
+from facestats.evaluation.fairness import evaluate_fairness
 from facestats.files import write_json, write_text
+from facestats.report.fairness_figures import error_by_group, error_points
 from facestats.stage import run_stage
 
 
 def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, attractiveness: Path, attributes: Path,
-         plot: Path) -> str:
+         plot: Path, fairness: Path, groups: Path, groups_picture: Path) -> str:
     vectors = EmbeddingTable(embeddings)
 
     def read(schema: tables.Schema):
@@ -41,10 +48,23 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, at
                                params.attributes.abstain_below)
     write_json(attributes, evaluate_attributes(trained, read(tables.PREDICTIONS), labels, scores["split"],
                                                options.bootstrap, options.seed, zeroshot, read(tables.ZEROSHOT)))
+    by_group = _fairness(params, folder, read, scores, trained)
+    write_json(fairness, by_group)
+    write_text(groups, error_points(by_group).to_csv(index=False))
+    error_by_group(by_group, groups_picture)
     if rated["why"]:
         return f"attractiveness is not measured: {rated['why']}"
     shown = {name: rated["test"][name]["pearson"]["value"] for name in ("mlp", "ridge")}
     return f"test faces={rated['test']['n']} " + " ".join(f"{name}: r={r:.3f}" for name, r in shown.items() if r is not None)
+
+
+def _fairness(params, folder: Path, read: Callable[[tables.Schema], pd.DataFrame], scores: pd.DataFrame,
+              trained: dict[str, AttributeModel]) -> dict:
+    ends = tables.file_metadata(folder / tables.LABELS.name)
+    scale = (float(ends["rating_low"]), float(ends["rating_high"])) if "rating_low" in ends else None
+    options = params.evaluate
+    return evaluate_fairness(read(tables.LABELS), scores, read(tables.PREDICTIONS), trained, scale, options.min_group,
+                             options.bootstrap, options.seed)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,11 @@ def test_without_any_label_the_pipeline_runs_through(project):
     assert rated["test"]["mlp"]["pearson"]["value"] is None
     attributes = json.loads(project.read("metrics/attributes.json"))
     assert {name: facts["trained"] for name, facts in attributes.items()} == dict.fromkeys(attributes, False)
+    fairness = json.loads(project.read("metrics/fairness.json"))
+    assert (fairness["attributes"], fairness["largest_gaps"]) == ([], {})
+    card = project.read("docs/model_card.md").decode()
+    assert "not trained: 0 rated faces in train" in card
+    assert "Nobody labelled any of 110 faces." in card
     assert attributes["gender"]["zeroshot"]["why"] == "0 test faces with a label that prompts can say, 2 are needed"
     table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
     assert set(table["age_source"]) == {"zeroshot"}

@@ -50,7 +50,7 @@ def test_another_network_runs_what_its_scores_reach(project):
     before = members(project)
     project.set_params({"mlp.hidden": 16})
     ran = project.repro()
-    assert ran - COMPOSED == {"train_attractiveness", "score", "finalize", "evaluate"} | SELECTED
+    assert ran - COMPOSED == {"train_attractiveness", "score", "finalize", "evaluate", "model_card"} | SELECTED
     assert ran & COMPOSED == changed_composites(before, members(project)) == {"composite@top_rated"}
 
 

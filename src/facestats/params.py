@@ -198,6 +198,7 @@ class Composite(Section):
 class Evaluate(Section):
     bootstrap: Annotated[int, Field(ge=100, le=100_000)] = 1000
     seed: Annotated[int, Field(ge=0)] = 0
+    min_group: Annotated[int, Field(ge=2)] = 10
 
 
 class Params(Section):

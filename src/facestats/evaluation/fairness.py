@@ -1,0 +1,165 @@
+"""How scores and classifiers treat groups of people: each attribute, each pair of attributes, and the largest gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from facestats.attractiveness.scores import to_score
+from facestats.attributes.training import AttributeModel
+from facestats.evaluation.group_samples import Gaps, GroupSamples, gaps_between, sample_groups
+from facestats.evaluation.groups import Grouping, human_groupings
+from facestats.tables import UNKNOWN
+
+MEASURES = ("mean_rating", "mean_score", "bias", "mae", "pearson")
+OF_CLASSIFIERS = ("accuracy", "abstention")
+UNIT = "points; the ends of the raters' scale are 0 and 100"
+ALL = ""  # the name of no attribute: all faces as one group, which is measured from two on
+NOTHING = {"value": None, "low": None, "high": None}
+
+
+def evaluate_fairness(labels: pd.DataFrame, scores: pd.DataFrame, predictions: pd.DataFrame, models: Mapping[str, AttributeModel],
+                      scale: tuple[float, float] | None, min_group: int, resamples: int, seed: int) -> dict:
+    """Measure groups of test faces; who belongs to which group is what people said, never a prediction.
+
+    Parameters
+    ----------
+    labels : the table of labels. The other two tables have the same rows.
+    scores : `attractiveness_score` (0–100) and `split`.
+    predictions : `<target>` (`unknown` where the model abstains) and `<target>_prob_<class>`.
+    models : by target.
+    scale : ends of the raters' scale; None where nobody rated.
+    min_group : a group with fewer faces is counted, not measured.
+    resamples, seed : of the bootstrap, which draws persons.
+
+    Returns
+    -------
+    dict
+        `overall` and `attractiveness.<attribute>.<group>`: `n`, mean rating, mean score, bias (mean of score - rating), MAE and
+        Pearson r. `classifiers.<target>.<attribute>.<group>`: `n`, accuracy (the likeliest class counts, also where the model
+        abstains) and the share of faces on which it abstains. `largest_gaps.<measure>`: the two groups of one attribute that
+        are furthest apart, of all and `by_attribute`. Each figure is `{value, low, high}`, null in small groups, whose `why` says so.
+        Ratings and scores are points of 0–100. `why` says by model what could not be measured at all.
+    """
+    test = (scores["split"] == "test").to_numpy()
+    labels, scores, predictions = labels[test], scores[test], predictions[test]
+    kinds = {name: model.kind for name, model in models.items()}
+    options = {"min_group": min_group, "resamples": resamples, "seed": seed}
+    groupings = human_groupings(labels, kinds)
+    report: dict = {"n": 0, "min_group": min_group, "unit": UNIT, "attributes": [g.attribute for g in groupings], "why": {},
+                    "overall": {"n": 0, **dict.fromkeys(MEASURES, NOTHING)}, "attractiveness": {}, "classifiers": {},
+                    "largest_gaps": {}}
+    points, report["why"]["attractiveness"] = _points(labels, scores["attractiveness_score"], scale)
+    if points is not None:
+        report["n"] = len(points)
+        rows = labels.index.get_indexer(points.index)
+        among = [Grouping(ALL, [ALL], np.zeros(len(points), int)), *_only(groupings, rows)]
+        columns = {name: points[name].to_numpy() for name in MEASURES if name in points}
+        measured, gaps = _by_group(columns, among, labels["person"].iloc[rows], **options, correlate=("mean_rating", "mean_score"))
+        report["overall"] = measured.pop(ALL)[ALL]
+        report["attractiveness"], report["largest_gaps"] = measured, gaps
+    for target, model in models.items():
+        if model.kind != "classification":
+            continue
+        answers, report["why"][target] = _answers(model, labels, predictions)
+        if answers is not None:
+            rows = labels.index.get_indexer(answers.index)
+            columns = {name: answers[name].to_numpy() for name in OF_CLASSIFIERS}
+            measured, gaps = _by_group(columns, _only(groupings, rows), labels["person"].iloc[rows], **options, shares=True)
+            report["classifiers"][target] = measured
+            report["largest_gaps"] |= {f"{target}_{name}": gap for name, gap in gaps.items()}
+    return report
+
+
+def _points(labels: pd.DataFrame, scores: pd.Series, scale: tuple[float, float] | None) -> tuple[pd.DataFrame | None, str | None]:
+    """The measures of each rated and scored face, in points; or None and why."""
+    if scores.isna().all() and len(scores):
+        return None, "no regressor was trained; metrics/train_attractiveness/metrics.json says why"
+    ratings = labels["rating"]
+    both = (ratings.notna() & scores.notna()).to_numpy()
+    if scale is None or len(set(_numbered(labels["person"][both]))) < 2:
+        return None, f"rated test faces: {both.sum()}; those of 2 persons are needed"
+    rating, score = to_score(ratings[both].to_numpy(), scale), scores[both].to_numpy(float)
+    return pd.DataFrame({"mean_rating": rating, "mean_score": score, "bias": score - rating, "mae": np.abs(score - rating)},
+                        index=ratings.index[both]), None
+
+
+def _answers(model: AttributeModel, labels: pd.DataFrame, predictions: pd.DataFrame) -> tuple[pd.DataFrame | None, str | None]:
+    """Whether each labelled face's likeliest class is right and whether the model abstains, as 0 and 1; or None and why."""
+    if not model.trained:
+        return None, model.why
+    said = labels.get(model.target, pd.Series(np.nan, index=labels.index, dtype="str"))
+    labelled = (said.notna() & (said != UNKNOWN)).to_numpy()
+    if labelled.sum() < 2:
+        return None, f"labelled test faces: {labelled.sum()}; 2 are needed"
+    shares = predictions.loc[labelled, [f"{model.target}_prob_{name}" for name in model.classes]].to_numpy()
+    likeliest = np.asarray(model.classes, dtype=object)[shares.argmax(axis=1)]
+    return pd.DataFrame({"accuracy": (likeliest == said[labelled].to_numpy(dtype=object)).astype(float),
+                         "abstention": (predictions.loc[labelled, model.target] == UNKNOWN).to_numpy(float)},
+                        index=labels.index[labelled]), None
+
+
+def _only(groupings: list[Grouping], rows: np.ndarray) -> list[Grouping]:
+    """The same groups among some of the faces; those that none of them belongs to are gone."""
+    found = []
+    for grouping in groupings:
+        place = grouping.place[rows]
+        left = np.unique(place[place >= 0])
+        found.append(Grouping(grouping.attribute, [grouping.groups[i] for i in left],
+                              np.where(place < 0, -1, np.searchsorted(left, place))))
+    return found
+
+
+def _by_group(columns: Mapping[str, np.ndarray], groupings: list[Grouping], persons: pd.Series, min_group: int, resamples: int,
+              seed: int, correlate: tuple[str, str] | None = None, shares: bool = False) -> tuple[dict, dict]:
+    """Every measure of every group, and the largest gaps."""
+    members = np.concatenate([grouping.members() for grouping in groupings], axis=1)
+    samples = sample_groups(columns, members, _numbered(persons), resamples, seed, correlate, shares)
+    counts, several = members.sum(axis=0), next(iter(samples.values())).persons > 1
+    report, gaps, start = {}, {name: {} for name in samples}, 0
+    for grouping in groupings:
+        places = range(start, start + len(grouping.groups))
+        start = places.stop
+        needed = 2 if grouping.attribute == ALL else min_group
+        large = [place for place in places if counts[place] >= needed and several[place]]
+        report[grouping.attribute] = {group: _figures(samples, place, int(counts[place]), needed)
+                                      for group, place in zip(grouping.groups, places, strict=True)}
+        for name in samples:
+            gaps[name][grouping.attribute] = (gaps_between(samples[name], large), grouping.groups, places.start)
+    return report, {name: _largest(by_attribute, min_group) for name, by_attribute in gaps.items()}
+
+
+def _numbered(persons: pd.Series) -> np.ndarray:
+    """Persons as numbers; a face of nobody known is a person of its own."""
+    return pd.factorize(persons.astype(object).where(persons.notna(), pd.Series(range(len(persons)), persons.index)))[0]
+
+
+def _figures(samples: Mapping[str, GroupSamples], place: int, n: int, min_group: int) -> dict:
+    why = None
+    if n < min_group:
+        why = f"{n} faces, {min_group} are needed (evaluate.min_group)"
+    elif next(iter(samples.values())).persons[place] < 2:
+        why = f"{n} faces of one person; an interval takes two"
+    if why:
+        return {"n": n, "why": why, **dict.fromkeys(samples)}
+    return {"n": n, **{name: sample.interval(place) for name, sample in samples.items()}}
+
+
+def _largest(by_attribute: Mapping[str, tuple[Gaps, list[str], int]], min_group: int) -> dict:
+    """The largest gap of one measure, of all attributes and of each; an attribute with fewer than two measured groups has none."""
+    found = {name: entry for name, entry in by_attribute.items() if entry[0].largest}
+    if not found:
+        return {"attribute": None, "groups": None, **NOTHING, "compared": 0, "by_attribute": {},
+                "why": f"no attribute has two groups of {min_group} faces (evaluate.min_group)"}
+
+    def described(name: str, strayed: np.ndarray, compared: int) -> dict:
+        gaps, groups, start = found[name]
+        return {"groups": [groups[place - start] for place in gaps.largest], **gaps.interval(strayed), "compared": compared}
+
+    overall = max(found, key=lambda name: found[name][0].value)
+    everything = np.max([gaps.strayed for gaps, _, _ in found.values()], axis=0)
+    compared = sum(gaps.compared for gaps, _, _ in found.values())
+    return {"attribute": overall, **described(overall, everything, compared),
+            "by_attribute": {name: described(name, gaps.strayed, gaps.compared) for name, (gaps, _, _) in found.items()}}

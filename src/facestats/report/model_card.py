@@ -1,0 +1,200 @@
+"""The model card: what was trained, on whom, how well it does and for whom, from the metrics of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from facestats.report.card_figures import NOT_MEASURED, counted, figure, listed, number, table
+from facestats.report.card_groups import classifiers_by_group, clear_gaps, largest_gaps, scores_by_group
+
+MODELS = {"mlp": "this regressor", "ridge": "ridge regression", "mean": "the mean rating, always"}
+MEASURES = {"pearson": "r", "spearman": "rank correlation", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²"}
+OF_CLASSIFIERS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "ece": "calibration error (ECE)",
+                  "coverage": "share with an answer", "accuracy_answered": "accuracy of the answers"}
+FEW = 100  # test faces: below, a correlation of 0.6 has an interval wider than 0.25
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the card is written from: the contents of the metric files and of `serving.json`.
+
+    `images` is the folder of photos as `params.yaml` says it, `drawn` whether it is the built-in sample.
+    """
+
+    attractiveness: dict
+    attributes: dict
+    fairness: dict
+    labels: dict
+    training: dict
+    serving: dict
+    images: str
+    drawn: bool
+
+
+def model_card(run: Run, picture: str) -> str:
+    """The card as Markdown.
+
+    Parameters
+    ----------
+    picture : link from the card to `error_by_group.png`.
+    """
+    sections = {
+        "": _opening(run), "Models": _models(run), "Data": _data(run), "What it is for": _uses(), "What it is not for": _misuses(run),
+        "How well scores agree with raters": _scores(run), "Scores by group": scores_by_group(run.fairness, picture),
+        "Attributes": [*_attributes(run), *classifiers_by_group(run.fairness)], "Largest gaps between groups": largest_gaps(run.fairness),
+        "Limits": ["\n".join(f"- {limit}" for limit in _limits(run))]}
+    parts = [part for title, paragraphs in sections.items() for part in ([f"## {title}"] if title else []) + paragraphs]
+    return "\n\n".join(parts) + "\n"
+
+
+def _opening(run: Run) -> list[str]:
+    return ["# Model card: scores and attributes of faces",
+            "The stage `model_card` writes this page from the files in `metrics/`; every `dvc repro` that changes them changes it. All "
+            "figures are of test faces, which no model was trained or chosen on. In brackets: 95 % intervals by bootstrap over these faces; in "
+            "tables by group, over the persons on them."]
+
+
+def _models(run: Run) -> list[str]:
+    clip = run.serving["clip"]
+    classes = {name: facts for name, facts in run.attributes.items() if facts["trained"]}
+    rows = [["embedding", f"CLIP, `{clip['variant']}`, {clip['dimension']} numbers a face, {clip['precision']}, weights {clip['weights_sha256'][:12]}…"],
+            ["score", _regressor(run)],
+            *([name, f"classes {', '.join(facts['classes'])}" if facts["classes"] else "a number"] for name, facts in classes.items())]
+    said = [table(["model", "what it is"], rows)]
+    for name, facts in run.attributes.items():
+        if not facts["trained"]:
+            said.append(f"`{name}` was not trained: {facts['why']}.")
+    said.append("A *score* is what the model expects raters to say of a picture, put on a scale from 0 to 100. An attribute is `unknown` where its classifier "
+                "is not sure enough.")
+    return said
+
+
+def _regressor(run: Run) -> str:
+    if not run.attractiveness["trained"]:
+        return f"not trained: {run.training.get('why') or run.serving.get('why') or run.attractiveness['why']}"
+    if sha := run.training.get("pretrained_sha256"):
+        return f"a regressor that was trained elsewhere, sha256 {sha[:12]}…"
+    return f"a small neural network, trained on {run.training['n_train']} rated faces, stopped by {run.training['n_val']} others"
+
+
+def _data(run: Run) -> list[str]:
+    labels, rating = run.labels, run.labels["rating"]
+    whose = (f"The faces (`{run.images}`) are **drawn** by this package. They show no people, and their ratings and labels are simulated: "
+             "this card shows that the pipeline measures, and says nothing about people." if run.drawn else
+             f"The faces are those in `{run.images}`. Where the photos come from and what the people in them agreed to is not "
+             "in the files; say it wherever you pass this card on.")
+    known = {name: n for name, n in labels["labelled"].items() if n and name != "person"}
+    said = [whose, f"Of {labels['faces']} faces, people labelled: {counted(known)}." if known else f"Nobody labelled any of {labels['faces']} faces."]
+    classes = [f"{name}: {counted(counts)}" for name, counts in labels["classes"].items() if counts]
+    if classes:
+        said.append(f"Classes are the labellers' words. {'; '.join(classes)}.")
+    if rating["scale"]:
+        low, high = rating["scale"]
+        spread = f", standard deviation {number(rating['sd'], 1)}" if rating["sd"] is not None else ""
+        said.append(f"The scale of the ratings is {low:g} to {high:g}; there are {rating['judgements']} judgements by "
+                    f"{rating['raters'] or 'unnamed'} raters, and the mean of {labels['labelled']['rating']} rated faces is {number(rating['mean'], 1)}{spread}.")
+        said.append(_raters(run))
+    if run.attractiveness["trained"] and "pretrained_sha256" not in run.training:
+        said.append(f"Rated faces were dealt out by person: {run.training['n_train']} to train on, {run.training['n_val']} to stop by (val), "
+                    f"{run.attractiveness['test']['n']} to test on. Who is on a photo is known for {labels['labelled']['person']} faces; any other counts as a "
+                    "person of its own. Duplicates stay together.")
+    return said
+
+
+def _raters(run: Run) -> str:
+    """How far raters agree, and who was left out."""
+    reliability = run.attractiveness.get("reliability") or {}
+    why = reliability.get("why") or run.attractiveness.get("reliability_why") or "the metrics do not hold it"
+    agreed = (f"Agreement of the raters: split-half reliability of the mean rating {figure(reliability['split_half'])}, measured on {reliability['n_faces']} faces."
+              if figure(reliability.get("split_half")) != NOT_MEASURED else f"Agreement of the raters: not measured: {why}.")
+    raters = run.labels.get("raters") or {}
+    for key, said in (("dropped", "left out"), ("suspicious", "kept, though they rate like chance or always the same")):
+        if named := list(raters.get(key) or {}):
+            agreed += f" Raters {said}: {', '.join(named)}."
+    return agreed
+
+
+def _uses() -> list[str]:
+    return ["- Research on what raters prefer in pictures of faces, and on how models repeat it.\n"
+            "- Average faces of groups, sorting and exploring one's own collection of photos.\n"
+            "- Teaching: how such models are built, and how they are measured."]
+
+
+def _misuses(run: Run) -> list[str]:
+    said = run.labels["classes"]
+    words = listed([f"`{name}`" for name in said if said[name]] or ["`gender`", "`ethnicity`"])
+    return ["- **Judging a person.** A score is a guess at some raters' taste, on one picture, in one light. It is no measure of anybody's worth, "
+            "health, character or ability.\n"
+            "- **Deciding about people:** hiring, dating and matching, admission, lending, insurance, medicine, policing, border control. "
+            "It was not tested for any of these, and its errors may fall on some groups more than on others.\n"
+            f"- **Telling who somebody is.** {words} are what labellers wrote when they looked at a face, or what a model finds alike. "
+            "That is not a person's identity; ask the person. Inferring ethnicity from faces is banned or high-risk in some places.\n"
+            "- **Photos of people who have not agreed,** or of children."]
+
+
+def _scores(run: Run) -> list[str]:
+    rated = run.attractiveness
+    if rated["why"]:
+        return [f"{NOT_MEASURED.capitalize()}: {run.training.get('why') or rated['why']}."]
+    test, scale = rated["test"], run.labels["rating"]["scale"]
+    rows = [[said, *(_agreement(test[name], key) for key in MEASURES)] for name, said in MODELS.items()]
+    said = [f"On {test['n']} rated test faces; errors in the raters' unit, {scale[0]:g} to {scale[1]:g}. r is the correlation with the "
+            "mean rating: 1 is perfect, 0 is none. Ridge regression sees the same embeddings.",
+            table(["", *MEASURES.values()], rows)]
+    mine, ridge = test["mlp"]["pearson"], test["ridge"]["pearson"]
+    if mine["value"] is not None and ridge["value"] is not None and ridge["low"] < mine["value"] < ridge["high"]:
+        said.append("By r, the regressor and ridge regression can't be told apart on so many faces.")
+    more = []
+    share = test["mlp"].get("share_of_ceiling")
+    if figure(share) != NOT_MEASURED:
+        more.append(f"No model can agree with the mean rating better than the raters' own reliability allows; of that ceiling, r reaches {figure(share)}.")
+    if figure(error := test["mlp"].get("calibration_error"), 1) != NOT_MEASURED:
+        more.append(f"Where scores are near s, the mean rating is off s by {figure(error, 1)} points of 0 to 100 on average.")
+    return said + ([" ".join(more)] if more else [])
+
+
+def _agreement(figures: dict, key: str) -> str:
+    if key in ("pearson", "spearman") and figures[key]["value"] is None and figures["mae"]["value"] is not None:
+        return "none: always the same"
+    return figure(figures[key], 2 if key in ("pearson", "spearman", "r2") else 1)
+
+
+def _attributes(run: Run) -> list[str]:
+    rows, numbers = [], []
+    for name, facts in run.attributes.items():
+        if "accuracy" in facts:
+            why = f"{NOT_MEASURED}: {facts['why']}"
+            rows.append([name, str(facts["n"]), *([why, *[""] * 4] if facts["why"] else [figure(facts.get(key)) for key in OF_CLASSIFIERS])])
+        elif facts["why"]:
+            numbers.append(f"`{name}`: {NOT_MEASURED}: {facts['why']}.")
+        else:
+            unit = " years" if name == "age" else ""
+            bucket = f", in the right age group of FairFace for a share of {figure(facts['bucket_accuracy'])}" if "bucket_accuracy" in facts else ""
+            numbers.append(f"`{name}` is off by {figure(facts['mae'], 1)}{unit} on average, r = {figure(facts['pearson'])}{bucket} (n = {facts['n']}).")
+    said = [table(["classifier", "n", *OF_CLASSIFIERS.values()], rows)] if rows else []
+    if rows:
+        said.append("Accuracy counts the likeliest class, also where the model gives no answer. `metrics/attributes.json` has the same of prompts alone (zero-shot).")
+    if any("1.00 (1.00 to 1.00)" in cell for row in rows for cell in row[2:]):
+        said.append("Where a bootstrap says 1.00 to 1.00, nothing went wrong with any of the n faces; with others it still may, for a share of up to 3/n "
+                    "(rule of three).")
+    return [*said, *numbers] or ["No attribute was learned, and none has both prompts and labels."]
+
+
+def _limits(run: Run) -> list[str]:
+    limits = ["Scores repeat the raters' taste, prejudices included. Other raters, another time or place would give other scores."]
+    n = run.attractiveness["test"]["n"]
+    if not run.attractiveness["why"] and n < FEW:
+        limits.append(f"Only {n} rated test faces: every figure here could be quite another with other faces, as the intervals say.")
+    unmeasured = [name for name, groups in run.fairness["attractiveness"].items() if all(f.get("why") for f in groups.values())]
+    if unmeasured:
+        limits.append(f"By {listed(unmeasured)} nothing could be measured: no group is large enough.")
+    if clear := clear_gaps(run.fairness):
+        limits.append(clear)
+    if run.drawn:
+        limits.append("Drawn faces are far simpler than photographs; expect lower figures on photographs, and other gaps.")
+    if run.serving["clip"]["variant"] == "tiny":
+        limits.append("The CLIP variant `tiny` was trained on drawn faces only and keeps little of what tells photographs apart "
+                      "([its own card](../pretrain/MODEL_CARD.md)).")
+    limits.append("Faces unlike those it was trained on (turned away, covered, badly lit, younger or older) get a score all the same. "
+                  "`facestats.score_image` warns of some of this, not of all.")
+    return limits

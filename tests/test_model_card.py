@@ -1,0 +1,160 @@
+"""The model card says what the metrics say: no figure of its own, none without its interval, and why where there is none."""
+
+import copy
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from facestats.attributes.training import AttributeModel
+from facestats.evaluation.attractiveness import evaluate_attractiveness
+from facestats.evaluation.attributes import evaluate_attributes
+from facestats.evaluation.fairness import evaluate_fairness
+from facestats.report.card_figures import counted, figure, listed, number, table
+from facestats.report.model_card import Run, model_card
+from resources import names, splits, text
+
+PICTURE = "../metrics/plots/error_by_group.png"
+
+
+def run_of(labels, scores, x, predictions, models, why=None) -> Run:
+    """What the stages would have written for these faces."""
+    filled = labels["rating"].notna()
+    split = scores["split"]
+    options = {"resamples": 100, "seed": 0}
+    rated = evaluate_attractiveness(x, labels["rating"], scores["attractiveness_score"], split, **options)[0]
+    return Run(
+        attractiveness=rated, attributes=evaluate_attributes(models, predictions, labels, split, **options),
+        fairness=evaluate_fairness(labels, scores, predictions, models, (0.0, 100.0) if filled.any() else None, 10, **options),
+        labels={"faces": len(labels), "labelled": {name: int(labels[name].notna().sum()) for name in labels},
+                "classes": {name: {k: int(n) for k, n in labels[name].value_counts().sort_index().items()} for name in ("gender", "ethnicity")},
+                "rating": {"scale": [0.0, 100.0], "mean": 50.0, "sd": 14.0, "judgements": 900, "raters": 12} if filled.any() else
+                          {"scale": None, "mean": None, "sd": None, "judgements": 0, "raters": 0}},
+        training={"trained": why is None, "why": why, "n_train": int((filled & (split == "train")).sum()),
+                  "n_val": int((filled & (split == "val")).sum())},
+        serving={"clip": {"variant": "tiny", "weights_sha256": "ab" * 32, "precision": "float32", "dimension": "4"},
+                 "trained": why is None, "why": why},
+        images="data/raw", drawn=False)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Run:
+    rng, n = np.random.default_rng(0), 300
+    x = rng.normal(size=(n, 4)).astype(np.float32)
+    gender = np.where(x[:, 1] + 0.5 * rng.normal(size=n) > 0, "male", "female")
+    labels = pd.DataFrame({"person": text([None] * n), "gender": text(gender), "ethnicity": text([None] * n), "age": np.nan,
+                           "rating": 50 + 10 * x[:, 0] + 5 * rng.normal(size=n)}).set_index(names(n))
+    split = splits(n).to_numpy()
+    scores = pd.DataFrame({"attractiveness_score": 50 + 9 * x[:, 0].astype(float), "split": split}, index=labels.index)
+    pipeline = make_pipeline(LogisticRegression()).fit(x[split == "train"], gender[split == "train"])
+    models = {"gender": AttributeModel("gender", "classification", pipeline, classes=["female", "male"], n_train=100),
+              "age": AttributeModel("age", "regression", why="0 labelled train faces, 20 are needed")}
+    shares = pipeline.predict_proba(x)
+    predictions = pd.DataFrame({"gender": pipeline.predict(x), "gender_prob_female": shares[:, 0], "gender_prob_male": shares[:, 1],
+                                "age": np.nan}, index=labels.index)
+    return run_of(labels, scores, x, predictions, models)
+
+
+@pytest.fixture(scope="module")
+def untrained() -> Run:
+    n = 30
+    labels = pd.DataFrame({"person": text([None] * n), "gender": text([None] * n), "ethnicity": text([None] * n), "age": np.nan,
+                           "rating": np.nan}).set_index(names(n))
+    scores = pd.DataFrame({"attractiveness_score": np.nan, "split": splits(n).to_numpy()}, index=labels.index)
+    models = {"gender": AttributeModel("gender", "classification", why="0 labelled train faces")}
+    return run_of(labels, scores, np.eye(n, 4, dtype=np.float32), pd.DataFrame({"gender": "unknown"}, index=labels.index), models,
+                  "0 rated faces in train and 0 in val; 20 and 5 are needed")
+
+
+def cells(card: str) -> list[str]:
+    return [cell.strip() for line in card.splitlines() if line.startswith("|") for cell in line.strip("|").split("|")]
+
+
+def test_the_card_names_the_figures_of_the_metrics(trained):
+    card = cells(model_card(trained, PICTURE))
+    assert figure(trained.attractiveness["test"]["mlp"]["pearson"]) in card
+    assert figure(trained.attractiveness["test"]["ridge"]["mae"], 1) in card
+    for group in ("female", "male"):
+        assert figure(trained.fairness["attractiveness"]["gender"][group]["bias"], 1) in card
+        assert figure(trained.fairness["classifiers"]["gender"]["gender"][group]["accuracy"]) in card
+    gap = trained.fairness["largest_gaps"]["mae"]
+    assert f"gender: {gap['groups'][0]} above {gap['groups'][1]}" in card
+    assert figure(gap, 1) in card
+
+
+@pytest.mark.parametrize(("path", "said"), [
+    (("attractiveness", "test", "mlp", "pearson"), "0.12 (−0.30 to 0.47)"),
+    (("attributes", "gender", "accuracy"), "0.12 (−0.30 to 0.47)"),
+    (("fairness", "overall", "bias"), "0.1 (−0.3 to 0.5)"),
+    (("fairness", "attractiveness", "gender", "male", "mae"), "0.1 (−0.3 to 0.5)"),
+    (("fairness", "classifiers", "gender", "gender", "male", "abstention"), "0.12 (−0.30 to 0.47)"),
+])
+def test_another_metric_is_another_card(trained, path, said):
+    changed = copy.deepcopy(trained)
+    place = getattr(changed, path[0])
+    for key in path[1:]:
+        place = place[key]
+    place.update(value=0.123, low=-0.3, high=0.467)
+    assert said not in model_card(trained, PICTURE)
+    assert said in model_card(changed, PICTURE)
+
+
+def test_no_figure_stands_without_its_interval(trained):
+    numbers = [cell for cell in cells(model_card(trained, PICTURE)) if re.match(r"−?\d+\.\d", cell)]
+    assert len(numbers) > 30
+    assert all(re.fullmatch(r"−?[\d.]+ \(−?[\d.]+ to −?[\d.]+\)", cell) for cell in numbers)
+
+
+def test_a_card_without_any_model_says_why(untrained):
+    card = model_card(untrained, PICTURE)
+    assert card.count("0 rated faces in train and 0 in val; 20 and 5 are needed") == 2
+    assert "`gender` was not trained: 0 labelled train faces." in card
+    assert "Nobody labelled any of 30 faces." in card
+    assert "Not measured: no regressor was trained" in card
+    assert "What it is not for" in card
+    assert not re.search(r"\bnan\b|None|null", card)
+    assert PICTURE not in card
+
+
+def test_what_is_beyond_chance_is_told_from_what_is_not(trained):
+    changed = copy.deepcopy(trained)
+    gap = changed.fairness["largest_gaps"]["mae"]
+    gap.update(value=9.0, low=2.0, high=16.0)
+    card = model_card(changed, PICTURE)
+    assert f"mean absolute error, points, gender: {gap['groups'][0]} above {gap['groups'][1]} by 9.0 (2.0 to 16.0)" in card
+    assert cells(card)[cells(card).index("9.0 (2.0 to 16.0)"):][:3] == ["9.0 (2.0 to 16.0)", "1", "yes"]
+    for gap in changed.fairness["largest_gaps"].values():
+        gap.update(low=-1.0)
+    card = model_card(changed, PICTURE)
+    assert "No gap between groups in bias, error or accuracy is beyond chance" in card
+    assert "yes" not in cells(card)
+
+
+def test_agreement_of_raters_and_calibration_are_told_where_they_are_measured(trained):
+    changed = copy.deepcopy(trained)
+    changed.attractiveness["reliability"] = {"why": "one rater a face", "split_half": None}
+    assert "Agreement of the raters: not measured: one rater a face." in model_card(changed, PICTURE)
+    changed.attractiveness["reliability"] = {"n_faces": 77, "split_half": {"value": 0.81, "low": 0.75, "high": 0.86}}
+    changed.attractiveness["test"]["mlp"] |= {"share_of_ceiling": {"value": 0.9, "low": 0.8, "high": 1.0},
+                                              "calibration_error": {"value": 3.2, "low": 2.1, "high": 5.5}}
+    changed.labels["raters"] = {"n": 12, "dropped": {"bot": "constant"}, "suspicious": {}}
+    card = model_card(changed, PICTURE)
+    assert "0.81 (0.75 to 0.86), measured on 77 faces. Raters left out: bot." in card
+    assert "r reaches 0.90 (0.80 to 1.00)" in card
+    assert "off s by 3.2 (2.1 to 5.5) points" in card
+
+
+def test_drawn_faces_are_called_drawn(trained):
+    drawn = Run(**{**vars(trained), "drawn": True})
+    assert "**drawn**" in model_card(drawn, PICTURE)
+    assert "drawn**" not in model_card(trained, PICTURE)
+
+
+def test_numbers_and_tables_are_written_so_that_markdown_shows_them():
+    assert (number(-0.04, 1), number(-1.25, 1), number(0.999, 2)) == ("0.0", "−1.2", "1.00")
+    assert figure({"value": 0.5, "low": None, "high": None}) == figure(None) == "not measured"
+    assert table(["a"], [["x|y"]]).splitlines()[-1] == "| x\\|y |"
+    assert (listed(["a"]), listed(["a", "b", "c"]), counted({"a": 1, "b": 2})) == ("a", "a, b and c", "a 1, b 2")
