@@ -54,7 +54,7 @@ def test_an_experiment_from_the_command_line(project):
 
 
 def test_a_temporary_run_finds_data_and_models(project):
-    done = project.dvc("exp", "run", "--temp", "-S", "mlp.hidden=4", "-n", "aside")
+    done = project.dvc("exp", "run", "--temp", "-S", "mlp.hidden=4", "-n", "aside", "evaluate")
     ran = executed(done.stdout)
     assert "train_attractiveness" in ran
     assert not ran & (FETCHED | {"preprocess", "embed"})
