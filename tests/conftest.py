@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from clips import random_clip
@@ -12,6 +13,13 @@ from facestats.faces.landmarks import Landmarker
 from project import Project
 from resources import landmarker_dir, omi_images
 
+# Files that take minutes, the longest first: with short ones at the end, pytest's workers end together.
+LONG = ("test_kills.py", "test_staleness.py", "test_links.py", "test_runs.py", "test_row_runs.py", "test_library.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session")
 def landmarker() -> Landmarker:
@@ -19,21 +27,28 @@ def landmarker() -> Landmarker:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory) -> Project:
-    """A small project that has run once; tests that change it put it back."""
-    project = Project(tmp_path_factory.mktemp("project"))
-    project.add_drawn_faces(n=100, seed=7)
-    project.commit("a small project")
-    project.repro()
-    project.commit("run")
-    return project
+def built(tmp_path_factory, request) -> Project:
+    """A small project that has run once, the same for all workers of pytest: read it, and change copies of it."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent  # each worker has a folder of its own in there
+    folder, done = folder / "built", folder / "built.done"
+    with FileLock(folder.with_suffix(".lock")):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # another worker's attempt that failed
+            project = Project(folder)
+            project.add_drawn_faces(n=100, seed=7)
+            project.commit("a small project")
+            project.repro()
+            project.commit("run")
+            done.touch()
+    return Project.at(folder)
 
 
 @pytest.fixture
-def project(built) -> Project:
-    """The project that has run once, put back afterwards (from DVC's cache, nothing is computed twice)."""
-    yield built
-    built.restore()
+def project(built, tmp_path) -> Project:
+    """A copy of the project that has run once."""
+    return built.copy(tmp_path / "copy")
 
 
 @pytest.fixture(scope="session")

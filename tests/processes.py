@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import psutil
 
@@ -26,7 +27,8 @@ class Repro:
     """
 
     def __init__(self, project: Project, *arguments: str, **environment: str):
-        self._log = open(project.folder.parent / "repro.log", "w+")  # noqa: SIM115 (open as long as the run)
+        # A file of its own: an orphan of the run before may still write into that one's.
+        self._log = TemporaryFile("w+")  # noqa: SIM115 (open as long as the run)
         self._run = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *arguments], cwd=project.folder, env=project.environment | {"PYTHONUNBUFFERED": "1"} | environment,
             stdout=self._log, stderr=subprocess.STDOUT, text=True, start_new_session=True,

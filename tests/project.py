@@ -51,10 +51,15 @@ class Project:
 
     @classmethod
     def at(cls, folder: Path) -> "Project":
-        """The project that was cloned to `folder / "repo"`."""
+        """The project that was cloned or copied to `folder / "repo"`."""
         project = cls.__new__(cls)
         project._use(folder)
         return project
+
+    def copy(self, folder: Path) -> "Project":
+        """The same below `folder`. `cp -a`, because `shutil.copytree` makes two files of two names of one file."""
+        subprocess.run(["cp", "-a", self.folder.parent, folder], check=True)
+        return Project.at(folder)
 
     def _use(self, folder: Path) -> None:
         self.folder = folder / "repo"
@@ -110,12 +115,6 @@ class Project:
     def commit(self, message: str) -> None:
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", message)
-
-    def restore(self) -> None:
-        """Back to the last commit, files and outs."""
-        self.git("checkout", "-q", "--force", ".")
-        self.git("clean", "-qfd")
-        self.dvc("checkout", "-q", "--force")
 
     def damaged_objects(self) -> list[str]:
         """Objects of DVC's cache that are not what their name, their MD5, says."""

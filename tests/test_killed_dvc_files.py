@@ -42,20 +42,17 @@ def test_whole_files_are_no_problem(root):
     assert problems(root) == []
 
 
-@pytest.mark.parametrize("text", ["", "schema: '2.0'\nstages:\n  labels:\n    cm", "stages:\n", "- a\n", "<<<<<<< HEAD\na: {"])
-def test_a_lock_file_that_was_cut_off_is_named(root, text):
-    (root / "dvc.lock").write_text(text)
+@pytest.mark.parametrize(("name", "way_out", "text"), [
+    *(("dvc.lock", "`git checkout dvc.lock`", text)
+      for text in ("", "schema: '2.0'\nstages:\n  labels:\n    cm", "stages:\n", "- a\n", "<<<<<<< HEAD\na: {")),
+    *((".dvc/tmp/rwlock", "remove it while no DVC runs", text)  # the list of those who hold locks
+      for text in ("", '{"write": {"/a": {"pi', "[]", '{"write": {"/a": {}}}', '{"read": {"/a": 3}}')),
+])
+def test_a_file_that_was_cut_off_is_named_with_the_way_out(root, name, way_out, text):
+    (root / name).write_text(text)
     (found,) = problems(root)
-    assert found.startswith(str(root / "dvc.lock"))
-    assert "`git checkout dvc.lock`" in found
-
-
-@pytest.mark.parametrize("text", ["", '{"write": {"/a": {"pi', "[]", '{"write": {"/a": {}}}', '{"read": {"/a": 3}}'])
-def test_a_damaged_list_of_holders_is_named(root, text):
-    (root / ".dvc/tmp/rwlock").write_text(text)
-    (found,) = problems(root)
-    assert found.startswith(str(root / ".dvc/tmp/rwlock"))
-    assert "remove it while no DVC runs" in found
+    assert found.startswith(str(root / name))
+    assert way_out in found
 
 
 def test_a_holder_that_is_another_program_by_now_is_named(root):

@@ -77,8 +77,7 @@ def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
 @pytest.fixture
 def project(finished, tmp_path) -> Project:
     """A copy in which four stages have never run, neither here nor in the run cache; all others are up to date."""
-    shutil.copytree(finished[0].folder.parent, tmp_path / "copy", symlinks=True)
-    project = Project.at(tmp_path / "copy")
+    project = finished[0].copy(tmp_path / "copy")
     forget(project, *KILLS)
     project.commit("four stages to do")
     return project
@@ -86,7 +85,8 @@ def project(finished, tmp_path) -> Project:
 
 def forget(project: Project, *scripts: str) -> None:
     shutil.rmtree(project.folder / ".dvc/cache/runs", ignore_errors=True)
-    shutil.rmtree(project.folder / ".dvc/facestats-rows", ignore_errors=True)
+    for script in scripts:
+        shutil.rmtree(project.folder / ".dvc/facestats-rows" / script, ignore_errors=True)
     lock = yaml.safe_load(project.read("dvc.lock"))
     for name, facts in lock["stages"].items():
         if name.partition("@")[0] in scripts:
@@ -131,12 +131,26 @@ def mend(project: Project, output: str) -> bool:
     return bool(named)
 
 
-def start(project: Project, script: str) -> tuple[Repro, int, dict[str, set[str]]]:
-    """A run in the moment when it starts a stage, the stage's process, and the rows that were stored before."""
+class CheckedRun(Repro):
+    """A run that has to reuse the rows that were stored before it (`check_reuse`), and counts them in `reused`."""
+
+    def __init__(self, project: Project, reused: Counter):
+        self.before = rows_by_now(project)
+        self._reused = reused
+        super().__init__(project)
+
+    def wait(self) -> tuple[int, str]:
+        code, output = super().wait()
+        self._reused.update(check_reuse(self.before, output))
+        return code, output
+
+
+def start(project: Project, script: str, reused: Counter) -> tuple[CheckedRun, int]:
+    """A run in the moment when it starts a stage, and the stage's process."""
     for _ in range(10):
-        before, run = rows_by_now(project), Repro(project)
+        run = CheckedRun(project, reused)
         if stage := run.wait_for(script):
-            return run, stage, before
+            return run, stage
         code, output = run.wait()
         if not mend(project, output):
             assert code == 0, output
@@ -147,6 +161,7 @@ def start(project: Project, script: str) -> tuple[Repro, int, dict[str, set[str]
 def wait_until_rows_are_saved(project: Project, script: str, run: Repro) -> None:
     while run.running() and not stored(project, script)[0]:
         time.sleep(0.05)
+    assert stored(project, script)[0]
 
 
 def check_reuse(before: dict[str, set[str]], output: str) -> Counter:
@@ -160,13 +175,12 @@ def check_reuse(before: dict[str, set[str]], output: str) -> Counter:
     return found
 
 
-def finish(project: Project) -> Counter:
-    """Run to the end; returns what `check_reuse` does."""
+def finish(project: Project, reused: Counter) -> None:
+    """Run to the end."""
     for _ in range(3):
-        before = rows_by_now(project)
-        code, output = Repro(project).wait()
+        code, output = CheckedRun(project, reused).wait()
         if not code:
-            return check_reuse(before, output)
+            return
         assert mend(project, output), output
     raise AssertionError(output)
 
@@ -176,6 +190,8 @@ def rows_by_now(project: Project) -> dict[str, set[str]]:
 
 
 def test_kills_at_random_moments_lose_nothing(finished, project, seed):
+    """A kill hits if the stage is still to do afterwards. Before the first one of a stage that works row by row, rows are saved:
+    the run that ends the stage, which may be any later one, has rows to reuse."""
     untouched, seconds = finished
     chance = random.Random(seed)
     print(f"FACESTATS_KILL_SEED={seed}")
@@ -183,8 +199,9 @@ def test_kills_at_random_moments_lose_nothing(finished, project, seed):
     for script, kills in KILLS.items():
         longest = seconds[script]
         while hits[script] < kills:
-            run, stage, before = start(project, script)
-            if script in ROW_STAGES and hits[script] == 0:
+            run, stage = start(project, script, reused)
+            lock = project.read("dvc.lock")
+            if script in ROW_STAGES and not run.before[script]:
                 wait_until_rows_are_saved(project, script, run)
                 time.sleep(chance.uniform(0, 1))
             else:
@@ -195,12 +212,12 @@ def test_kills_at_random_moments_lose_nothing(finished, project, seed):
             print(f"{script}: kill -9 of {how} while {now[0] if now else 'DVC'} ran")
             if script == "preprocess":
                 assert crops_before(project, old) <= stored(project, script)[1]
-            reused.update(check_reuse(before, run.wait()[1]))
-            if now and now[0] == script:
+            run.wait()
+            if now and now[0] == script and project.read("dvc.lock") == lock:
                 hits[script] += 1
             else:
                 longest *= 0.7
-    reused.update(finish(project))
+    finish(project, reused)
     assert hits.total() >= 10
     assert all(reused[script] > 0 for script in ROW_STAGES)
     assert project.read("dvc.lock") == untouched.read("dvc.lock")
@@ -234,9 +251,9 @@ def test_an_orphan_of_a_killed_dvc_does_no_harm(finished, project, moment):
     assert locks[0] == locks[1]
 
 
-def test_an_orphan_does_not_write_what_dvc_has_restored(project):
+def test_an_orphan_does_not_write_what_dvc_has_restored(finished, tmp_path):
     """DVC is back before the orphan has done its imports, and has nothing to run."""
-    finish(project)
+    project = finished[0].copy(tmp_path / "copy")
     project.set_params({"clip.batch_size": 16})
     run = Repro(project, "embed")
     assert run.wait_for("embed")
@@ -248,18 +265,20 @@ def test_an_orphan_does_not_write_what_dvc_has_restored(project):
     assert json.loads(project.dvc("status", "--json", "embed").stdout) == {}
 
 
-@pytest.mark.parametrize("script", ROW_STAGES)
-def test_ctrl_c_stops_a_run_that_the_next_one_resumes(finished, project, script):
-    run, _, _ = start(project, script)
-    wait_until_rows_are_saved(project, script, run)
-    run.interrupt()
-    code, output = run.wait()
-    assert code != 0
-    assert row_counts(output, script) is None  # it did not just run to its end
-    assert "Traceback" not in output
-    wait_until_none_is_left(project)
-    assert stored(project, script)[0]
-    assert finish(project)[script] > 0
+def test_ctrl_c_stops_runs_that_the_next_one_resumes(finished, project):
+    reused = Counter()
+    for script in ROW_STAGES:
+        run, _ = start(project, script, reused)
+        wait_until_rows_are_saved(project, script, run)
+        run.interrupt()
+        code, output = run.wait()
+        assert code != 0
+        assert row_counts(output, script) is None  # it did not just run to its end
+        assert "Traceback" not in output
+        wait_until_none_is_left(project)
+        assert stored(project, script)[0]
+    finish(project, reused)
+    assert all(reused[script] > 0 for script in ROW_STAGES)
     assert project.read("dvc.lock") == finished[0].read("dvc.lock")
 
 

@@ -88,7 +88,6 @@ def test_a_temporary_run_computes_what_is_new(project, sizes):
     redraw(project, "aside.jpg", quality=93)
     output = project.dvc("exp", "run", "--temp", "-n", "aside", "embed").stdout
     assert counts(output) == [(photos + 1, photos, 1), (faces + 1, faces, 1)]
-    project.dvc("exp", "remove", "aside")
 
 
 def test_two_queued_runs_at_once_compute_each_row_once(project, sizes):
@@ -103,7 +102,6 @@ def test_two_queued_runs_at_once_compute_each_row_once(project, sizes):
     assert [len(stages) for stages in found] == [2, 2]
     for total, stages in zip(sizes, zip(*found, strict=True), strict=True):
         assert sorted(stages) == [(total, 0, total), (total, total, 0)]
-    project.dvc("exp", "remove", *names)
 
 
 def test_a_clone_that_pulled_computes_one_row_for_one_image(project, sizes, tmp_path):

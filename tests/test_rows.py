@@ -173,12 +173,18 @@ def _hold(folder, started, seconds):
         rows.add(row("a"))
 
 
-def test_a_second_run_waits_for_the_first_and_finds_its_rows(open_rows, tmp_path):
+def start_other_run(folder, seconds) -> multiprocessing.Process:
+    """Another process that holds the rows by now, and will for so long; then it adds one."""
     context = multiprocessing.get_context("spawn")
     started = context.Event()
-    other = context.Process(target=_hold, args=(tmp_path / "store", started, 1.0))
+    other = context.Process(target=_hold, args=(folder, started, seconds))
     other.start()
     assert started.wait(30)
+    return other
+
+
+def test_a_second_run_waits_for_the_first_and_finds_its_rows(open_rows, tmp_path):
+    other = start_other_run(tmp_path / "store", seconds=1)
     with open_rows() as rows:
         assert keys_of(rows.lookup(["a"])) == ["a"]
     other.join()
@@ -186,11 +192,7 @@ def test_a_second_run_waits_for_the_first_and_finds_its_rows(open_rows, tmp_path
 
 
 def test_a_killed_run_holds_no_one_up(open_rows, tmp_path):
-    context = multiprocessing.get_context("spawn")
-    started = context.Event()
-    other = context.Process(target=_hold, args=(tmp_path / "store", started, 600))
-    other.start()
-    assert started.wait(30)
+    other = start_other_run(tmp_path / "store", seconds=600)
     (open_rows.folder / ".half-written").write_bytes(b"x")
     other.kill()
     other.join()
