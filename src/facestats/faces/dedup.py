@@ -36,7 +36,7 @@ _SHUFFLE = np.random.default_rng(0).permutation(_BITS)
 def perceptual_hash(grey: np.ndarray) -> bytes:
     """Hash of an aligned `grey_crop`, 32 bytes; see the module's table for what distances mean.
 
-    `imagehash.phash` of the crop averaged down to 64 px, computed by OpenCV: 0.05 instead of 0.3 ms, and a worker
+    `imagehash.phash` of the crop averaged down to 64 px, computed by OpenCV: 0.1 instead of 0.6 ms, and a worker
     need not import scipy for it, 0.2 s.
     """
     small = cv2.resize(grey, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA)
@@ -45,7 +45,8 @@ def perceptual_hash(grey: np.ndarray) -> bytes:
     low[0] *= math.sqrt(2)
     low[:, 0] *= math.sqrt(2)
     low = low.round(6)  # a flat crop's coefficients are zero, not the last bits of some processor
-    return np.packbits(low > np.median(low)).tobytes()
+    median = np.sort(low, axis=None)[_BITS // 2 - 1 : _BITS // 2 + 1].mean()  # `np.median` takes 0.1 ms more
+    return np.packbits(low > median).tobytes()
 
 
 def first_of_group(keys: list[str]) -> list[int | None]:
