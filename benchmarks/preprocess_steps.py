@@ -3,7 +3,8 @@
     python -m benchmarks.preprocess_steps --images DIR [--models models/landmarker] [--side 1024]
 
 Medians over the photos, each taken at its fastest of a few rounds. Processor time, not wall time: other processes
-disturb it less. Photos without a large face are left out. `plain` is Pillow's open, convert, resize to 512 px, save.
+disturb it less. Photos without a large face are left out. `plain` is Pillow's open, convert, resize to 512 px, save, in
+this process, which keeps freed memory: `benchmarks.pipeline` times it in one that does not.
 
 Below the table: what as many processes as there are cores do in a second, each with all steps of its own photos, against
 one alone. Two cores that are threads of one do less than twice as much.
@@ -78,7 +79,7 @@ def time_steps(data: bytes, detector: Detector, landmarker: Landmarker) -> dict[
     clock.lap("perceptual hash")
     clock.laps["mesh"] -= clock.laps["detector"]
     clock.laps["all steps"] = sum(clock.laps.values())
-    Image.open(io.BytesIO(data)).convert("RGB").resize((CONFIG.size, CONFIG.size)).save(io.BytesIO(), "JPEG")
+    Image.open(io.BytesIO(data)).convert("RGB").resize((CONFIG.size, CONFIG.size)).save(io.BytesIO(), "JPEG", quality=CONFIG.quality)
     clock.lap("plain")
     return clock.laps
 
