@@ -7,8 +7,8 @@ Plain is one image at a time: Pillow opens, converts, resizes to 512 px and save
 with random weights. Each figure is the median over rounds, each ratio the median of the rounds' ratios.
 
 Start-up (workers that import libraries, loading the model) is no part of a row; it is listed below the table. That of
-`preprocess_folder` is what it takes for as many photos as there are cores, and is taken off its time for all of them;
-the row below shows it left in.
+`preprocess_folder` is what it takes for the first four photos a core, and is taken off its time for all of them, so that
+the row is what a photo more costs; the row below shows it left in. Both ways write into an empty folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, required=True, help="folder of photos (JPEG)")
     parser.add_argument("--clip", type=Path, help="a checkpoint in Hugging Face layout (default: CLIPConfig(), random weights)")
-    parser.add_argument("--count", type=int, default=128, help="photos to use (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=256, help="photos to use (default: %(default)s)")
     parser.add_argument("--side", type=int, help="bring the photos' shorter edge to this, px, before timing (default: as they are)")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

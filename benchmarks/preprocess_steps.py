@@ -3,7 +3,11 @@
     python -m benchmarks.preprocess_steps --images DIR [--models models/landmarker] [--side 1024]
 
 Medians over the photos, each taken at its fastest of a few rounds. Processor time, not wall time: other processes
-disturb it less. Photos without a large face are left out. `plain` is Pillow's open, convert, resize to 512 px, save.
+disturb it less. Photos without a large face are left out. `plain` is Pillow's open, convert, resize to 512 px, save, in
+this process, which keeps freed memory: `benchmarks.pipeline` times it in one that does not.
+
+Below the table: what as many processes as there are cores do in a second, each with all steps of its own photos, against
+one alone. Two cores that are threads of one do less than twice as much.
 """
 
 from __future__ import annotations
@@ -11,8 +15,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import multiprocessing
+import os
 import time
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from PIL import Image
@@ -24,11 +31,13 @@ from facestats.faces.decode import open_photo
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.detector import Detector
 from facestats.faces.landmarks import Landmarker
+from facestats.faces.photo import process_photo
 from facestats.faces.quality import brightness, grey_crop, head_pose, sharpness
 from facestats.faces.runtime import keep_freed_memory
 
 CONFIG = PreprocessConfig()
 ENOUGH = 1024  # px of the long side that `crop_face` decodes first
+SECONDS = 1.0  # of each throughput
 
 
 class Clock:
@@ -70,9 +79,36 @@ def time_steps(data: bytes, detector: Detector, landmarker: Landmarker) -> dict[
     clock.lap("perceptual hash")
     clock.laps["mesh"] -= clock.laps["detector"]
     clock.laps["all steps"] = sum(clock.laps.values())
-    Image.open(io.BytesIO(data)).convert("RGB").resize((CONFIG.size, CONFIG.size)).save(io.BytesIO(), "JPEG")
+    Image.open(io.BytesIO(data)).convert("RGB").resize((CONFIG.size, CONFIG.size)).save(io.BytesIO(), "JPEG", quality=CONFIG.quality)
     clock.lap("plain")
     return clock.laps
+
+
+def _work(photos: list[bytes], models: Path, start, results) -> None:
+    """Process photos over and over for `SECONDS` after all processes are ready; put photos a second."""
+    keep_freed_memory()
+    landmarker = Landmarker(models)
+    for data in photos:
+        process_photo(data, CONFIG, landmarker)
+    start.wait()
+    done, began = 0, time.perf_counter()
+    while time.perf_counter() - began < SECONDS:
+        process_photo(photos[done % len(photos)], CONFIG, landmarker)
+        done += 1
+    results.put(done / (time.perf_counter() - began))
+
+
+def throughput(processes: int, photos: list[bytes], models: Path) -> float:
+    """Photos a second of so many processes at once."""
+    context = multiprocessing.get_context("spawn")
+    start, results = context.Barrier(processes), context.Queue()
+    running = [context.Process(target=_work, args=(photos, models, start, results)) for _ in range(processes)]
+    for process in running:
+        process.start()
+    total = sum(results.get() for _ in running)
+    for process in running:
+        process.join()
+    return total
 
 
 def load(path: Path, side: int | None) -> bytes:
@@ -110,6 +146,10 @@ def main() -> None:
     print(f"{len(photos)} photos, {np.mean([len(data) for data in photos]) / 1e3:.0f} KB each\n\n| step | ms |\n|---|---|")
     for name in best[0]:
         print(f"| {name} | {np.median([laps[name] for laps in best]):.2f} |")
+    cores = len(os.sched_getaffinity(0))
+    ratios = [throughput(cores, photos, options.models) / throughput(1, photos, options.models) for _ in range(3)]
+    print(f"\n{cores} processes: {median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}) times the photos a second of one; "
+          f"load average {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from facestats.faces.crop import PreprocessConfig
 from facestats.faces.models import model_hashes
 from facestats.fingerprint import code_sha256, sha256_json, versions
 
-_LIBRARIES = ("pillow", "numpy", "ai-edge-litert", "opencv-python-headless", "simplejpeg", "imagehash", "scipy")
+_LIBRARIES = ("pillow", "numpy", "ai-edge-litert", "opencv-python-headless", "simplejpeg")
 
 
 def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
