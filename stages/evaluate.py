@@ -1,14 +1,17 @@
 """Stage `evaluate`: every model on the test faces, beside its baselines, with intervals.
 
 Reads   embeddings_clip.parquet, labels.parquet, splits.parquet, attractiveness_scores.parquet,
-        attributes_with_predictions.parquet, zeroshot.parquet, models/attributes/, models/zeroshot.npz;
-        params `evaluate`, `attributes.abstain_below`, the names in `attributes.targets`
-Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/plots/predicted_vs_actual.csv
+        attributes_with_predictions.parquet, zeroshot.parquet, models/attributes/, models/zeroshot.npz,
+        metrics/labels.json (reliability), metrics/train_attractiveness/ (losses); params `evaluate`, `attributes.abstain_below`,
+        the names in `attributes.targets`
+Writes  metrics/attractiveness.json, metrics/attributes.json; in metrics/plots/: predicted_vs_actual and reliability_curve
+        (.csv, .png), learning_curve.png
 Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parquet data/processed/metadata \\
-            models/attributes models/zeroshot.npz metrics/attractiveness.json metrics/attributes.json \\
-            metrics/plots/predicted_vs_actual.csv
+            models/attributes models/zeroshot.npz metrics/labels.json metrics/train_attractiveness \\
+            metrics/attractiveness.json metrics/attributes.json metrics/plots
 """
 
+import json
 from pathlib import Path
 
 from facestats import tables
@@ -20,11 +23,12 @@ from facestats.embeddings import EmbeddingTable
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.files import write_json, write_text
+from facestats.report import attractiveness_figures as figures
 from facestats.stage import run_stage
 
 
-def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, attractiveness: Path, attributes: Path,
-         plot: Path) -> str:
+def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, said: Path, training: Path,
+         attractiveness: Path, attributes: Path, plots: Path) -> str:
     vectors = EmbeddingTable(embeddings)
 
     def read(schema: tables.Schema):
@@ -32,10 +36,9 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, at
 
     labels, scores = read(tables.LABELS), read(tables.SCORES)
     options = params.evaluate
-    rated, points = evaluate_attractiveness(vectors, labels["rating"], scores["attractiveness_raw"], scores["split"],
-                                            options.bootstrap, options.seed)
+    rated = _evaluate_attractiveness(options, vectors, labels, scores, tables.file_metadata(folder / tables.LABELS.name), said,
+                                     training, plots)
     write_json(attractiveness, rated)
-    write_text(plot, points.to_csv(index=False))
     trained = load_models(models, params.attributes.targets)
     zeroshot = zeroshot_models(load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained),
                                params.attributes.abstain_below)
@@ -45,6 +48,20 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, at
         return f"attractiveness is not measured: {rated['why']}"
     shown = {name: rated["test"][name]["pearson"]["value"] for name in ("mlp", "ridge")}
     return f"test faces={rated['test']['n']} " + " ".join(f"{name}: r={r:.3f}" for name, r in shown.items() if r is not None)
+
+
+def _evaluate_attractiveness(options, vectors: EmbeddingTable, labels, scores, facts: dict, said: Path, training: Path, plots: Path) -> dict:
+    """The regressor's metrics; writes its plots. `facts` hold the rating scale."""
+    scale = (float(facts["rating_low"]), float(facts["rating_high"])) if "rating_low" in facts else None
+    measured = evaluate_attractiveness(
+        vectors, labels["rating"], scores["attractiveness_raw"], scores["split"], options.bootstrap, options.seed,
+        person=labels["person"], scale=scale, reliability=json.loads(said.read_text(encoding="utf-8"))["reliability"])
+    write_text(plots / "predicted_vs_actual.csv", measured.points.to_csv(index=False))
+    write_text(plots / "reliability_curve.csv", measured.curve.to_csv(index=False))
+    figures.predicted_vs_actual(measured.points, measured.metrics, plots / "predicted_vs_actual.png")
+    figures.reliability_curve(measured.curve, measured.metrics, plots / "reliability_curve.png")
+    figures.learning_curve(training, plots / "learning_curve.png")
+    return measured.metrics
 
 
 if __name__ == "__main__":
