@@ -32,7 +32,7 @@ class JoinedLabels:
     ----------
     table : DataFrame in the schema `tables.LABELS`, one row an accepted face; further label columns follow as text.
     scale : (low, high) of the ratings, None where nobody rated.
-    judgements : the single ratings behind the means: `filename`, `rater`, `rating`; None without ratings.csv.
+    judgements : the single ratings of faces that are there, behind the means: `filename`, `rater`, `rating`; None without ratings.csv.
     summary : counts for `metrics/labels.json`.
     warnings : what the user should know but need not mend.
     """
@@ -80,7 +80,8 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
             source = np.where(said.notna(), "manual", np.where(labelled.notna(), "label", None))
             table[f"{column}_source"] = pd.Series(source, index=table.index, dtype="str")
     scale = find_scale(rating_scale, judgements, table, folder)
-    kept, raters = without_raters(judgements, drop_raters)
+    present = None if judgements is None else judgements[judgements["filename"].notna()]
+    kept, raters = without_raters(present, drop_raters)
     use_judgements(table, kept)
     summary = _summary(table, scale, names, extras) | {"raters": raters}
     summary["rating"]["repeats_left_out"] = judgements.attrs["repeats"] if judgements is not None else 0

@@ -13,13 +13,14 @@ from scipy.stats import norm
 
 from facestats.errors import LabelError
 
-ALPHA = 0.05  # chance that anybody at all is named who answers honestly (Bonferroni over the raters)
+ALPHA = 0.05  # chance that anybody at all is named who agrees well enough (Bonferroni over the raters)
 MIN_SAME = 10  # a rater who says the same of fewer faces may just have met alike ones
 MIN_COMMON = 4  # faces shared with others: Fisher's z has the variance 1 / (n - 3)
+AGREES = 0.05  # whose correlation is above 0 at this level is not random, however low it is
 ROUNDS = 20
-# Agreeing half as well as the typical rater is still honest. Among 20 raters with a typical r of 0.58 (the built-in sample) this
-# names 92 % of the random raters of 200 faces and 55 % of those of 100, but 0.7 % of the honest ones with r = 0.25 and 60 faces.
-HONEST_SHARE = 0.5
+# Among 20 raters with a typical r of 0.58 (the built-in sample) 0.6 names 95 % of the random raters of 200 faces and 78 % of those
+# of 100, but 2 to 3 % of the honest ones with r = 0.25, of 60 faces as of 200 (by the normal approximation of Fisher's z).
+HONEST_SHARE = 0.6
 
 CONSTANT, RANDOM, INVERTED = "always the same", "at random", "the other way round"
 
@@ -29,8 +30,8 @@ def suspicious_raters(judgements: pd.DataFrame) -> dict[str, dict]:
 
     *Always the same*: one answer to all of at least `MIN_SAME` faces, which is unlikely given how often the others use it.
     *At random*: the correlation with the mean of the others is not above 0 (one-sided test, 5 %), and is below `HONEST_SHARE`
-    of the typical rater's (median). *The other way round*: it is below 0. The last three tests use Fisher's z (standard
-    error 1 / √(n − 3)); the ones that accuse share `ALPHA` among the raters. Who was found counts no longer among the
+    of the typical rater's (median). *The other way round*: it is below 0. Correlations are tested by Fisher's z (standard
+    error 1 / √(n − 3)); the tests that accuse share `ALPHA` among the raters. Who was found counts no longer among the
     others, and everybody is tested again, until the same ones are found. Where most raters answer at random, nobody can be told apart.
 
     Parameters
@@ -42,6 +43,8 @@ def suspicious_raters(judgements: pd.DataFrame) -> dict[str, dict]:
     dict by rater, sorted: `reason`, `n` (judgements), `mean`, `sd`, `r` (with the mean of the others; None where one of them is
     constant), `n_common` (faces behind `r`), `p` (of the test that accuses, not corrected).
     """
+    if judgements.empty:
+        return {}
     face, _ = pd.factorize(judgements["filename"])
     rater, names = pd.factorize(judgements["rater"].where(judgements["rater"] != ""), sort=True)
     rating = judgements["rating"].to_numpy(float)
@@ -174,6 +177,6 @@ def _disagreeing(agreement: dict[str, np.ndarray], left_out: list[int]) -> dict[
         inverted_p = norm.cdf(z[j] * precision[j])
         if inverted_p * len(r) < ALPHA:
             found[int(j)] = {"reason": INVERTED, "p": float(inverted_p)}
-        elif above > ALPHA and honest_p * len(r) < ALPHA:
+        elif above > AGREES and honest_p * len(r) < ALPHA:
             found[int(j)] = {"reason": RANDOM, "p": float(honest_p)}
     return found

@@ -87,7 +87,7 @@ def use_judgements(table: pd.DataFrame, judgements: pd.DataFrame | None) -> None
     if judgements is None:
         return
     by_hand = table["rating_source"] == "manual"
-    faces = judgements.dropna(subset="filename").groupby("filename")["rating"]
+    faces = judgements.groupby("filename")["rating"]
     mean, count, spread = (s.reindex(table.index) for s in (faces.mean(), faces.count(), faces.std()))
     table["rating"] = table["rating"].where(by_hand, mean)
     table["rating_n"] = table["rating_n"].where(by_hand, count.fillna(0)).astype("int32")

@@ -47,7 +47,7 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
                     "icc": {"kind": None, **NOTHING}, "ceiling": dict(NOTHING)}
     if judgements is None:
         return report | {"why": "there is no ratings.csv; a mean rating alone does not say how well raters agree"}
-    judgements = judgements.dropna(subset="filename")
+    judgements = judgements.sort_values(["filename", "rater", "rating"])  # the order of lines says nothing
     per_face = judgements.groupby("filename").size()
     named = bool(len(judgements)) and bool((judgements["rater"] != "").all())
     report |= {"n_faces": len(per_face), "n_raters": int(judgements["rater"][judgements["rater"] != ""].nunique())}

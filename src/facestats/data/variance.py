@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+MOST_CONDITION = 1e8  # beyond, the equations have no single solution but for rounding
 ONE_WAY, TWO_WAY = "ICC(1,k)", "ICC(2,k)"
 
 
@@ -59,7 +60,8 @@ def one_way(face: np.ndarray, rating: np.ndarray, weights: np.ndarray) -> Compon
 def two_way(face: np.ndarray, rater: np.ndarray, rating: np.ndarray, weights: np.ndarray) -> Components | None:
     """Components of ratings by named raters, one a face and rater; see `one_way`.
 
-    Returns None where raters and rest can't be told apart, as where every rater rated one face only.
+    Returns None where raters and rest can't be told apart in the first resample, as where every rater rated one face only; NaN
+    where they can't in a later one.
     """
     cells = (face, rater)
     judged, values = csr_array((np.ones(len(face)), cells)), csr_array((rating, cells))
@@ -76,7 +78,10 @@ def two_way(face: np.ndarray, rater: np.ndarray, rating: np.ndarray, weights: np
                        n_raters - by_face2, n - by_rater2, n_raters - 1,
                        n - by_face2, n - by_rater2, n - 1], axis=1).reshape(-1, 3, 3)
     sums = np.stack([weights @ (total**2 / count) - mean, share - mean, weights @ np.bincount(face, rating**2) - mean], axis=1)
-    if np.linalg.cond(matrix).max() > 1e8:
+    solvable = np.linalg.cond(matrix) < MOST_CONDITION
+    if not solvable[0]:
         return None
-    faces, raters, rest = np.linalg.solve(matrix, sums[..., None])[..., 0].T
+    found = np.full_like(sums, np.nan)
+    found[solvable] = np.linalg.solve(matrix[solvable], sums[solvable, :, None])[..., 0]
+    faces, raters, rest = found.T
     return Components(faces, raters + rest, a / (weights @ (1 / count)))

@@ -47,14 +47,14 @@ def predicted_vs_actual(points: pd.DataFrame, metrics: dict, path: Path) -> None
         figure, axes = _figure("Test faces: predicted against mean human rating")
         _save_reason(figure, axes, metrics["why"], path)
         return
-    figure = Figure(figsize=(1 + 4.6 * len(models), 5.4), layout="constrained")
+    figure = Figure(figsize=(1 + 4.6 * len(models), 5.8), layout="constrained")
     figure.suptitle(f"{len(points)} test faces: predicted against mean human rating")
     ends = _ends(points[["actual", *models]].to_numpy())
     for axes, name in zip(figure.subplots(1, len(models), sharey=True, squeeze=False)[0], models, strict=True):
         axes.plot(ends, ends, color="0.6", linestyle="--", zorder=0, label="perfect prediction")
         axes.scatter(points["actual"], points[name], s=18, alpha=_alpha(len(points)), color=_COLOURS[name], edgecolors="none", label="one face")
         axes.set(xlabel="mean human rating", title=f"{NAMES[name]}: r = {_with_interval(metrics['test'][name]['pearson'])}",
-                 xlim=ends, ylim=ends, aspect="equal")
+                 xlim=ends, ylim=ends, box_aspect=1)
         axes.legend(loc="upper left")
     figure.axes[0].set_ylabel("predicted rating")
     _save(figure, path)
@@ -78,11 +78,11 @@ def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
     axes.plot(ends, ends, color="0.6", linestyle="--", zorder=0, label="perfect: raters say what is predicted")
     axes.errorbar(curve["predicted"], curve["actual"], yerr=[curve["actual"] - spread["low"], spread["high"] - curve["actual"]],
                   fmt="o-", linewidth=1, markersize=5, capsize=3, color=_COLOURS["mlp"],
-                  label=f"test faces by predicted score, {_numbers(curve['n'])} a point, 95 % intervals")
-    axes.set(xlabel="mean predicted score (0–100)", ylabel="mean human rating, on the same 0–100 scale", xlim=ends, ylim=ends,
+                  label=f"{_numbers(curve['n'])} test faces a point, with 95 % intervals")
+    axes.set(xlabel="mean predicted score (0–100)", ylabel="mean human rating, on the same 0–100 scale", xlim=ends, ylim=ends, box_aspect=1,
              title=f"Is a predicted score what raters say? {curve['n'].sum()} test faces\n"
-                   f"calibration error {_with_interval(error, 1)} points; {error['by_chance']:.1f} by chance alone")
-    axes.legend(loc="upper left", fontsize="small")
+                   f"calibration error {_with_interval(error, 1)} points; by chance alone about {error['by_chance']:.1f}")
+    axes.legend(loc="lower right", fontsize="small")
     _save(figure, path)
 
 
