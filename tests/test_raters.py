@@ -112,7 +112,7 @@ def test_listed_raters_are_left_out():
 
 
 @pytest.mark.parametrize(("judgements", "name", "hint"), [
-    (odd_study(1, faces=5), "Rater-05", "Did you mean rater_05?"),
+    (odd_study(1, faces=5), "Rater-05", "rater_05"),
     (odd_study(1, faces=5), "somebody", "Raters there: rater_00, rater_01"),
     (odd_study(1, faces=5).assign(rater=""), "rater_05", "No rater is named there"),
     (None, "rater_05", "No rater is named there"),

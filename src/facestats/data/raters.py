@@ -120,8 +120,8 @@ def _nearest(name: str, named: list[str]) -> str:
     if not named:
         return "No rater is named there"
     by_lower = {known.lower(): known for known in named}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    return f"Did you mean {by_lower[near[0]]}?" if near else f"Raters there: {', '.join(named[:10])}{', …' if len(named) > 10 else ''}"
+    near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.8)
+    return f"Did you mean {' or '.join(sorted(by_lower[name] for name in near))}?" if near else f"Raters there: {', '.join(named[:10])}{', …' if len(named) > 10 else ''}"
 
 
 def _constant(rater: np.ndarray, rating: np.ndarray, n_raters: int) -> dict[int, dict]:
