@@ -1,70 +1,74 @@
 """Stage `evaluate`: every model on the test faces, beside its baselines, with intervals.
 
 Reads   embeddings_clip.parquet, labels.parquet, splits.parquet, attractiveness_scores.parquet,
-        attributes_with_predictions.parquet, zeroshot.parquet, models/attributes/, models/zeroshot.npz;
-        params `evaluate`, `attributes.abstain_below`, the names in `attributes.targets`
-Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/plots/predicted_vs_actual.csv, metrics/fairness.json,
-        metrics/plots/error_by_group.csv, metrics/plots/error_by_group.png
+        attributes_with_predictions.parquet, zeroshot.parquet, models/attributes/, models/zeroshot.npz,
+        metrics/labels.json (reliability), metrics/train_attractiveness/ (losses); params `evaluate`, `attributes.abstain_below`,
+        the names in `attributes.targets`
+Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/fairness.json; in metrics/plots/: predicted_vs_actual,
+        reliability_curve and error_by_group (.csv, .png), learning_curve.png
 Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parquet data/processed/metadata \\
-            models/attributes models/zeroshot.npz metrics/attractiveness.json metrics/attributes.json \\
-            metrics/plots/predicted_vs_actual.csv metrics/fairness.json metrics/plots/error_by_group.csv \\
-            metrics/plots/error_by_group.png
+            models/attributes models/zeroshot.npz metrics/labels.json metrics/train_attractiveness \\
+            metrics/attractiveness.json metrics/attributes.json metrics/fairness.json metrics/plots
 """
 
-from collections.abc import Callable
+import json
 from pathlib import Path
 
 import pandas as pd
 
 from facestats import tables
 from facestats.attributes.resolution import target_kinds
-from facestats.attributes.training import AttributeModel, load_models
+from facestats.attributes.training import load_models
 from facestats.attributes.zeroshot import zeroshot_models
 from facestats.clip.zeroshot import load_classifiers
 from facestats.embeddings import EmbeddingTable
-from facestats.evaluation.attractiveness import evaluate_attractiveness
+from facestats.evaluation.attractiveness import Attractiveness, evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
 from facestats.files import write_json, write_text
+from facestats.report import attractiveness_figures as figures
 from facestats.report.fairness_figures import error_by_group, error_points
 from facestats.stage import run_stage
 
 
-def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, attractiveness: Path, attributes: Path,
-         plot: Path, fairness: Path, groups: Path, groups_picture: Path) -> str:
+def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, said: Path, training: Path,
+         attractiveness: Path, attributes: Path, fairness: Path, plots: Path) -> str:
     vectors = EmbeddingTable(embeddings)
 
-    def read(schema: tables.Schema):
+    def read(schema: tables.Schema) -> pd.DataFrame:
         return tables.read_all(folder / schema.name, schema).set_index("filename").reindex(vectors.names)
 
-    labels, scores = read(tables.LABELS), read(tables.SCORES)
+    labels, scores, predictions = read(tables.LABELS), read(tables.SCORES), read(tables.PREDICTIONS)
+    ends = tables.file_metadata(folder / tables.LABELS.name)
+    scale = (float(ends["rating_low"]), float(ends["rating_high"])) if "rating_low" in ends else None
     options = params.evaluate
-    rated, points = evaluate_attractiveness(vectors, labels["rating"], scores["attractiveness_raw"], scores["split"],
-                                            options.bootstrap, options.seed)
-    write_json(attractiveness, rated)
-    write_text(plot, points.to_csv(index=False))
+    measured = evaluate_attractiveness(
+        vectors, labels["rating"], scores["attractiveness_raw"], scores["split"], options.bootstrap, options.seed,
+        person=labels["person"], scale=scale, reliability=json.loads(said.read_text(encoding="utf-8"))["reliability"])
+    write_json(attractiveness, measured.metrics)
+    _draw_attractiveness(measured, training, plots)
     trained = load_models(models, params.attributes.targets)
     zeroshot = zeroshot_models(load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained),
                                params.attributes.abstain_below)
-    write_json(attributes, evaluate_attributes(trained, read(tables.PREDICTIONS), labels, scores["split"],
-                                               options.bootstrap, options.seed, zeroshot, read(tables.ZEROSHOT)))
-    by_group = _fairness(params, folder, read, scores, trained)
+    write_json(attributes, evaluate_attributes(trained, predictions, labels, scores["split"], options.bootstrap, options.seed,
+                                               zeroshot, read(tables.ZEROSHOT)))
+    by_group = evaluate_fairness(labels, scores, predictions, trained, scale, options.min_group, options.bootstrap, options.seed)
     write_json(fairness, by_group)
-    write_text(groups, error_points(by_group).to_csv(index=False))
-    error_by_group(by_group, groups_picture)
+    write_text(plots / "error_by_group.csv", error_points(by_group).to_csv(index=False))
+    error_by_group(by_group, plots / "error_by_group.png")
+    rated = measured.metrics
     if rated["why"]:
         return f"attractiveness is not measured: {rated['why']}"
     shown = {name: rated["test"][name]["pearson"]["value"] for name in ("mlp", "ridge")}
     return f"test faces={rated['test']['n']} " + " ".join(f"{name}: r={r:.3f}" for name, r in shown.items() if r is not None)
 
 
-def _fairness(params, folder: Path, read: Callable[[tables.Schema], pd.DataFrame], scores: pd.DataFrame,
-              trained: dict[str, AttributeModel]) -> dict:
-    ends = tables.file_metadata(folder / tables.LABELS.name)
-    scale = (float(ends["rating_low"]), float(ends["rating_high"])) if "rating_low" in ends else None
-    options = params.evaluate
-    return evaluate_fairness(read(tables.LABELS), scores, read(tables.PREDICTIONS), trained, scale, options.min_group,
-                             options.bootstrap, options.seed)
+def _draw_attractiveness(measured: Attractiveness, training: Path, plots: Path) -> None:
+    write_text(plots / "predicted_vs_actual.csv", measured.points.to_csv(index=False))
+    write_text(plots / "reliability_curve.csv", measured.curve.to_csv(index=False))
+    figures.predicted_vs_actual(measured.points, measured.metrics, plots / "predicted_vs_actual.png")
+    figures.reliability_curve(measured.curve, measured.metrics, plots / "reliability_curve.png")
+    figures.learning_curve(training, plots / "learning_curve.png")
 
 
 if __name__ == "__main__":

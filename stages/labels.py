@@ -1,4 +1,4 @@
-"""Stage `labels`: all label files checked and joined, one row a face.
+"""Stage `labels`: all label files checked and joined, one row a face; odd raters and reliability.
 
 Reads   faces.parquet, the label folder (labels.csv, ratings.csv), the manual labels; params `labels`
 Writes  data/processed/metadata/labels.parquet, metrics/labels.json
@@ -10,18 +10,20 @@ from pathlib import Path
 
 from facestats import tables
 from facestats.data.labels import join_labels
+from facestats.data.reliability import measure_reliability
 from facestats.files import write_json
 from facestats.stage import run_stage, warn
 
 
 def main(params, faces: Path, folder: Path, manual: Path, out: Path, metrics: Path) -> str:
     joined = join_labels(tables.read(faces, tables.FACES, ["image", "filename"]), folder, manual,
-                         params.labels.rating_scale)
+                         params.labels.rating_scale, params.labels.drop_raters)
     for message in joined.warnings:
         warn(message)
     scale = {"rating_low": joined.scale[0], "rating_high": joined.scale[1]} if joined.scale else {}
     tables.write(joined.table, out, tables.LABELS, scale)
-    write_json(metrics, joined.summary)
+    reliability = measure_reliability(joined.judgements, joined.table.set_index("filename")["person"])
+    write_json(metrics, joined.summary | {"reliability": reliability})
     labelled = joined.summary["labelled"]
     return f"faces={len(joined.table)} " + " ".join(f"{name}={n}" for name, n in labelled.items())
 

@@ -3,16 +3,13 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.stats
 import sklearn.metrics
 
 from facestats.evaluation import classification, regression
-from facestats.evaluation.attractiveness import evaluate_attractiveness
-from facestats.evaluation.baselines import baseline_predictions
 from facestats.files import write_json
-from resources import splits, text
+from facestats.resampling import row_samples
 
 RESAMPLES = 200
 NOTHING = {"value": None, "low": None, "high": None}
@@ -83,6 +80,28 @@ def test_the_seed_decides_the_interval():
     assert regression.with_intervals(*pairs(30), 50, 1) != regression.with_intervals(*pairs(30), 50, 2)
 
 
+def test_persons_are_drawn_whole():
+    actual, predicted = pairs(30)
+    groups = np.repeat(np.arange(30), 10)
+    copied = regression.with_intervals(np.repeat(actual, 10), np.repeat(predicted, 10), 500, 0, groups)
+    single = regression.with_intervals(actual, predicted, 500, 0)
+    for name in ("pearson", "mae"):
+        assert [copied[name][end] for end in ("low", "high")] == pytest.approx([single[name][end] for end in ("low", "high")], abs=0.08)
+    alone = regression.with_intervals(np.repeat(actual, 10), np.repeat(predicted, 10), 500, 0)["mae"]
+    assert alone["high"] - alone["low"] < 0.5 * (copied["mae"]["high"] - copied["mae"]["low"])
+
+
+def test_rows_of_a_drawn_person_are_that_persons():
+    groups = np.array([2, 0, 2, 1, 0, 2])
+    drawn = list(row_samples(6, 100, 0, groups))
+    for rows in drawn:
+        times = np.bincount(rows, minlength=6)
+        assert all(len(set(times[groups == person])) == 1 for person in range(3))
+        assert sum(times[[1, 3, 0]]) == 3
+    assert {len(rows) for rows in drawn} > {6}
+    assert [list(rows) for rows in row_samples(6, 100, 0, np.arange(6))] == [list(rows) for rows in row_samples(6, 100, 0)]
+
+
 # Classification
 
 def answers(n, seed=0):
@@ -122,51 +141,3 @@ def test_intervals_of_a_share_are_those_of_theory_and_shrink():
     p = report["accuracy"]["value"]
     assert width["accuracy", 2000] == pytest.approx(2 * 1.96 * np.sqrt(p * (1 - p) / 2000), rel=0.1)
     assert all(width[name, 2000] < 0.5 * width[name, 60] for name in classification.METRICS)
-
-
-# Attractiveness
-
-@pytest.fixture
-def rated():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(180, 6)).astype(np.float32)
-    ratings = pd.Series(4 + x[:, 0] + 0.5 * rng.normal(size=180))
-    return {"embeddings": x, "ratings": ratings, "predicted": pd.Series(4 + 0.9 * x[:, 0]).astype(float),
-            "split": splits(180), "resamples": 30, "seed": 0}
-
-
-def test_models_are_measured_on_rated_test_faces_only(rated):
-    rated["ratings"][[0, 3, 5]] = np.nan  # two of test
-    metrics, points = evaluate_attractiveness(**rated)
-    test = (rated["split"] == "test") & rated["ratings"].notna()
-    assert metrics["test"]["n"] == test.sum() == 58
-    assert metrics["test"]["mlp"]["mae"]["value"] == pytest.approx(
-        (rated["ratings"] - rated["predicted"])[test].abs().mean())
-    assert points.notna().sum().to_dict() == {"actual": 58, "mlp": 58, "ridge": 58}
-    changed = rated | {"ratings": rated["ratings"].where(rated["split"] != "val", 1e6)}
-    assert repr(evaluate_attractiveness(**changed)[0]) == repr(metrics)  # as text, where null equals null
-
-
-def test_baselines_are_fitted_on_train_faces(rated):
-    metrics, _ = evaluate_attractiveness(**rated)
-    train, test = (rated["ratings"][rated["split"] == name] for name in ("train", "test"))
-    assert metrics["test"]["mean"]["rmse"]["value"] == pytest.approx(np.sqrt(((test - train.mean()) ** 2).mean()))
-    assert np.isnan(metrics["test"]["mean"]["pearson"]["value"])
-    assert 0.8 < metrics["test"]["ridge"]["pearson"]["value"] < 1
-    ridge = baseline_predictions(np.eye(4), np.array([1.0, 2, 3, 4]), np.eye(4))["ridge"]
-    assert np.isfinite(ridge).all()
-
-
-@pytest.mark.parametrize(("change", "trained", "why"), [
-    ({"predicted": pd.Series([np.nan] * 180)}, False, "no regressor was trained"),
-    ({"ratings": pd.Series([np.nan] * 180)}, True, "0 rated test faces, 2 are needed"),
-    ({"split": text(["train"] * 180)}, True, "0 rated test faces, 2 are needed"),
-])
-def test_what_cannot_be_measured_is_null_and_says_why(rated, change, trained, why):
-    metrics, points = evaluate_attractiveness(**rated | change)
-    assert metrics["trained"] is trained
-    assert why in metrics["why"]
-    for name in ("mlp", "ridge", "mean"):
-        assert metrics["test"][name] == dict.fromkeys(regression.METRICS, NOTHING)
-    assert list(points.columns) == ["actual", "mlp", "ridge"]
-    assert points.empty

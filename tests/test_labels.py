@@ -14,11 +14,11 @@ FACES = pd.DataFrame({
 
 @pytest.fixture
 def join(tmp_path):
-    def run(labels=None, ratings=None, manual=None, scale="auto"):
+    def run(labels=None, ratings=None, manual=None, scale="auto", drop=None):
         for name, text in (("labels.csv", labels), ("ratings.csv", ratings), ("manual.csv", manual)):
             if text is not None:
                 (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-        joined = join_labels(FACES, tmp_path, tmp_path / "manual.csv", scale)
+        joined = join_labels(FACES, tmp_path, tmp_path / "manual.csv", scale, drop)
         joined.table = joined.table.set_index("filename")
         return joined
 
@@ -89,6 +89,10 @@ def test_the_same_image_twice_with_equal_values_is_fine(join):
         ({"labels": b"image,gender\nb.jpg,m\xe4nnlich\n"}, ["line 2", "not UTF-8", "0xe4"]),
         ({"labels": ""}, ["labels.csv is empty"]),
         ({"labels": "image,gender_source\nb.jpg,web\n"}, ["labels.csv", "gender_source", "another name"]),
+        ({"ratings": "image,rater,rating\nb.jpg,x,1\nc.jpg,x,NaN\n"}, ["ratings.csv, line 3, column rating", "'NaN'", "a number"]),
+        ({"labels": "image,rating\nb.jpg,nan\n"}, ["labels.csv, line 2, column rating", "'nan'"]),
+        ({"ratings": "image,rater,rating\nb.jpg,ann,1\n", "drop": ["anne"]}, ["drop_raters names 'anne'", "Did you mean ann?"]),
+        ({"labels": "image,rating\nb.jpg,1\n", "drop": ["ann"]}, ["drop_raters names 'ann'", "No rater is named"]),
         ({"ratings": "image,rater\nb.jpg,x\n"}, ["ratings.csv", "no column `rating`"]),
         ({"ratings": "image,rater,rating\nb.jpg,x,1\nb.jpg,x,2\n"}, ["line 3, column rating", "'2'", "x"]),
         ({"ratings": "image,rating\nb.jpg,9\n", "scale": [1, 5]}, ["ratings.csv, line 2", "'9'", "1 to 5"]),
@@ -122,3 +126,26 @@ def test_the_word_unknown_is_no_class_however_it_is_written(join):
 def test_auto_takes_the_narrowest_usual_scale(join, values, scale):
     low, high = values.split(",")
     assert join(f"image,rating\nb.jpg,{low}\nc.jpg,{high}\n").scale == scale
+
+
+def test_dropped_raters_leave_means_and_numbers(join):
+    ratings = "image,rater,rating\nb.jpg,ann,1\nb.jpg,bob,3\nb.jpg,cem,5\nc.jpg,bob,2\n"
+    joined = join(ratings=ratings, drop=["bob"])
+    assert joined.table.loc["b.jpg", ["rating", "rating_n"]].tolist() == [3, 2]
+    assert joined.table["rating"].isna()["c.jpg"]
+    assert joined.summary["raters"]["dropped"] == {"bob": "named in labels.drop_raters"}
+    assert joined.summary["raters"]["n"] == 3
+    assert set(joined.judgements["rater"]) == {"ann", "cem"}
+
+
+def test_a_rater_of_images_that_are_not_there_is_none(join):
+    joined = join(ratings="image,rater,rating\nb.jpg,ann,1\nnowhere.jpg,bob,3\nbroken.jpg,cem,3\n")
+    assert joined.summary["raters"]["n"] == 1
+    assert (joined.summary["images_not_there"], joined.summary["images_rejected"]) == (1, 1)
+    assert any("ratings.csv names 1 images that preprocess rejected" in w and "broken.jpg" in w for w in joined.warnings)
+
+
+def test_ratings_that_are_all_equal_are_taken_as_they_are(join):
+    joined = join(ratings="image,rater,rating\nb.jpg,ann,3\nc.jpg,ann,3\nb.jpg,bob,3\nc.jpg,bob,3\n", drop="auto")
+    assert joined.table["rating"].dropna().tolist() == [3, 3]
+    assert joined.summary["raters"]["suspicious"] == {}

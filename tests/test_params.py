@@ -42,6 +42,8 @@ def test_hidden_takes_a_number_or_a_list(raw):
         ("labels.rating_scale", "automatic", ["labels.rating_scale = 'automatic'", "'auto'", "valid list"]),
         ("labels.rating_scale", [5, 1], ["labels.rating_scale = [5, 1]", "5.0 is above 1.0"]),
         ("labels.rating_scale", [1, 1], ["labels.rating_scale = [1, 1]", "must differ"]),
+        ("labels.drop_raters", "ann", ["labels.drop_raters = 'ann'", "'auto'", "valid list"]),
+        ("labels.drop_raters", [7], ["labels.drop_raters.0 = 7", "valid string"]),
         ("split.val", 0.9, ["split = ", "val + test must stay below 1"]),
         ("score.weights.geometric", 0.9, ["score.weights", "add up to 1"]),
         ("attributes.targets.gender.kind", "clasification", ["attributes.targets.gender.kind", "'classification'"]),

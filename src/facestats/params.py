@@ -82,6 +82,7 @@ class Preprocess(Section):
 
 class Labels(Section):
     rating_scale: Literal["auto"] | Annotated[Range, AfterValidator(_wide)] = "auto"
+    drop_raters: Literal["auto"] | list[Annotated[str, Field(min_length=1)]] | None = None
 
 
 class Split(Section):

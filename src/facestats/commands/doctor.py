@@ -139,7 +139,8 @@ def _wrong_labels(root: Path, params: Params) -> list[str]:
     every_image = pd.DataFrame({"image": images, "filename": [face_filename(image) for image in images]})
     try:
         joined = join_labels(every_image.drop_duplicates("filename"), root / params.data.labels,
-                             root / params.data.manual_labels, params.labels.rating_scale)
+                             root / params.data.manual_labels, params.labels.rating_scale,
+                             params.labels.drop_raters)
     except FaceStatsError as error:
         return [str(error)]
     for warning in joined.warnings:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.data.csv_text import read_csv
-from facestats.data.labels import COLUMNS, key_column
+from facestats.data.labels import COLUMNS
+from facestats.data.names import key_column
 from facestats.errors import InputError
 from facestats.tables import UNKNOWN
 

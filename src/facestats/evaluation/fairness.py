@@ -11,6 +11,7 @@ from facestats.attractiveness.scores import to_score
 from facestats.attributes.training import AttributeModel
 from facestats.evaluation.group_samples import Gaps, GroupSamples, gaps_between, sample_groups
 from facestats.evaluation.groups import Grouping, human_groupings
+from facestats.resampling import person_groups
 from facestats.tables import UNKNOWN
 
 MEASURES = ("mean_rating", "mean_score", "bias", "mae", "pearson")
@@ -79,7 +80,7 @@ def _points(labels: pd.DataFrame, scores: pd.Series, scale: tuple[float, float] 
         return None, "no regressor was trained; metrics/train_attractiveness/metrics.json says why"
     ratings = labels["rating"]
     both = (ratings.notna() & scores.notna()).to_numpy()
-    if scale is None or len(set(_numbered(labels["person"][both]))) < 2:
+    if scale is None or len(set(person_groups(labels["person"][both]))) < 2:
         return None, f"rated test faces: {both.sum()}; those of 2 persons are needed"
     rating, score = to_score(ratings[both].to_numpy(), scale), scores[both].to_numpy(float)
     return pd.DataFrame({"mean_rating": rating, "mean_score": score, "bias": score - rating, "mae": np.abs(score - rating)},
@@ -116,7 +117,7 @@ def _by_group(columns: Mapping[str, np.ndarray], groupings: list[Grouping], pers
               seed: int, correlate: tuple[str, str] | None = None, shares: bool = False) -> tuple[dict, dict]:
     """Every measure of every group, and the largest gaps."""
     members = np.concatenate([grouping.members() for grouping in groupings], axis=1)
-    samples = sample_groups(columns, members, _numbered(persons), resamples, seed, correlate, shares)
+    samples = sample_groups(columns, members, person_groups(persons), resamples, seed, correlate, shares)
     counts, several = members.sum(axis=0), next(iter(samples.values())).persons > 1
     report, gaps, start = {}, {name: {} for name in samples}, 0
     for grouping in groupings:
@@ -129,11 +130,6 @@ def _by_group(columns: Mapping[str, np.ndarray], groupings: list[Grouping], pers
         for name in samples:
             gaps[name][grouping.attribute] = (gaps_between(samples[name], large), grouping.groups, places.start)
     return report, {name: _largest(by_attribute, min_group) for name, by_attribute in gaps.items()}
-
-
-def _numbered(persons: pd.Series) -> np.ndarray:
-    """Persons as numbers; a face of nobody known is a person of its own."""
-    return pd.factorize(persons.astype(object).where(persons.notna(), pd.Series(range(len(persons)), persons.index)))[0]
 
 
 def _figures(samples: Mapping[str, GroupSamples], place: int, n: int, min_group: int) -> dict:

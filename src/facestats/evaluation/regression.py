@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
+from facestats.resampling import interval, row_samples
+
 METRICS = ("pearson", "spearman", "mae", "rmse", "r2")
 
 
@@ -29,7 +31,8 @@ def _measure(actual: np.ndarray, predicted: np.ndarray, actual_rank: np.ndarray,
     }
 
 
-def with_intervals(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int) -> dict[str, dict]:
+def with_intervals(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int,
+                   groups: np.ndarray | None = None) -> dict[str, dict]:
     """Each metric as value, low, high: 95 % percentile bootstrap over faces.
 
     Parameters
@@ -37,16 +40,14 @@ def with_intervals(actual: np.ndarray, predicted: np.ndarray, resamples: int, se
     actual, predicted : float arrays (n,), n ≥ 2.
     resamples : number of bootstrap samples.
     seed : of the resampling; models measured with the same seed see the same samples.
+    groups : whose face each is, int (n,), 0 to persons − 1; whole persons are drawn. None: each face is somebody else's.
     """
-    rng = np.random.default_rng(seed)
-    n = len(actual)
     rank_actual, rank_predicted = _Ranks(actual), _Ranks(predicted)
     drawn: dict[str, list[float]] = {name: [] for name in METRICS}
-    for _ in range(resamples):
-        pick = rng.integers(0, n, n)
+    for pick in row_samples(len(actual), resamples, seed, groups):
         for name, value in _measure(actual[pick], predicted[pick], rank_actual(pick), rank_predicted(pick)).items():
             drawn[name].append(value)
-    return {name: {"value": value, **_interval(drawn[name])} for name, value in measure(actual, predicted).items()}
+    return {name: {"value": value, **interval(drawn[name])} for name, value in measure(actual, predicted).items()}
 
 
 class _Ranks:
@@ -60,12 +61,6 @@ class _Ranks:
         place = self.place[pick]
         count = np.bincount(place, minlength=self.n_different)
         return (np.cumsum(count) - (count - 1) / 2)[place]
-
-
-def _interval(values: list[float]) -> dict[str, float]:
-    finite = np.asarray(values)[np.isfinite(values)]
-    low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (np.nan, np.nan)
-    return {"low": float(low), "high": float(high)}
 
 
 def _pearson(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,0 +1,76 @@
+"""Whether faces with a predicted score near s have a mean human rating near s, both from 0 to 100."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from facestats.resampling import interval, row_samples
+
+METRICS = ("calibration_error", "calibration_slope")
+CURVE = ("bin", "n", "predicted", "actual", "low", "high")
+# 10 bins, fewer where one would hold under 10 faces: the mean of 10 ratings that miss their prediction by 12 points (the sample's
+# MAE is 9) is known to about 4 points.
+MOST_BINS, PER_BIN = 10, 10
+
+
+def calibration(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int,
+                groups: np.ndarray | None = None) -> dict[str, dict]:
+    """Calibration error and slope with 95 % bootstrap intervals.
+
+    `calibration_error`: mean over faces of the absolute difference between the mean human rating and the mean predicted score of the
+    face's bin, in points; bins of the prediction hold equal numbers of faces. Even a perfect model's is above 0: `by_chance` is what one
+    with the same scatter would be expected to have. A bootstrap's percentiles would all lie above the truth then, for each resample adds
+    scatter. The interval is cautious instead (it held the error without scatter in 93.5 to 100 % of 200 simulations of 50 to 400 faces): from the value less the
+    97.5 % percentile of what resampling alone moves the bins by, but not below 0, to the value plus how far the resamples' errors
+    reach above their mean. `calibration_slope`: of the human rating on the predicted score, 1 at best; below 1 the predictions
+    are too extreme. NaN where the prediction is constant.
+
+    Parameters
+    ----------
+    actual, predicted : float arrays (n,), points of the 0–100 score, n ≥ 2.
+    groups : see `regression.with_intervals`.
+    """
+    bins, error = _bins(predicted), actual - predicted
+    counts = np.bincount(bins)
+    means = np.bincount(bins, error) / counts
+    # The bootstrap's variance of a mean of m is (m − 1) / m of the true one.
+    widened = np.sqrt(counts / np.maximum(counts - 1, 1))
+    drawn = []
+    for pick in row_samples(len(actual), resamples, seed, groups):
+        sums = np.bincount(bins[pick], error[pick], len(counts))
+        moved = (sums - np.bincount(bins[pick], minlength=len(counts)) * means) * widened
+        drawn.append((np.abs(sums).sum() / len(pick), np.abs(moved).sum() / len(pick), _slope(actual[pick], predicted[pick])))
+    errors, scatter, slopes = np.array(drawn).T
+    value = float(np.abs(means) @ counts / len(actual))
+    return {
+        "calibration_error": {"value": value, "low": max(0.0, value - interval(scatter)["high"]),
+                              "high": value + interval(errors)["high"] - float(errors.mean()), "by_chance": float(scatter.mean())},
+        "calibration_slope": {"value": _slope(actual, predicted), **interval(slopes)},
+    }
+
+
+def reliability_curve(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int,
+                      groups: np.ndarray | None = None) -> pd.DataFrame:
+    """One row a bin of the prediction: `bin` (from 1), `n`, mean `predicted` score, mean human rating `actual`, its 95 % interval."""
+    bins = _bins(predicted)
+    n = np.bincount(bins)
+    drawn = [np.bincount(bins[pick], actual[pick], len(n)) / np.where(count := np.bincount(bins[pick], minlength=len(n)), count, np.nan)
+             for pick in row_samples(len(actual), resamples, seed, groups)]
+    spread = pd.DataFrame([interval(column) for column in np.array(drawn).T])
+    return pd.DataFrame({"bin": np.arange(len(n)) + 1, "n": n, "predicted": np.bincount(bins, predicted) / n,
+                         "actual": np.bincount(bins, actual) / n, "low": spread["low"], "high": spread["high"]})
+
+
+def _bins(predicted: np.ndarray) -> np.ndarray:
+    """Bin of each prediction, from 0, none of them empty; equal predictions share one."""
+    wanted = int(np.clip(len(predicted) // PER_BIN, 1, MOST_BINS))
+    edges = np.quantile(predicted, np.arange(1, wanted) / wanted)
+    return np.unique(np.searchsorted(edges, predicted, side="right"), return_inverse=True)[1]
+
+
+def _slope(actual: np.ndarray, predicted: np.ndarray) -> float:
+    if np.ptp(predicted) <= 1e-12 * np.abs(predicted).max():
+        return float("nan")
+    centred = predicted - predicted.mean()
+    return float(centred @ actual / (centred @ centred))
