@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from facestats.attributes.training import AttributeModel
+from facestats.data.reliability import measure_reliability
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
@@ -25,14 +26,18 @@ def run_of(labels, scores, x, predictions, models, why=None) -> Run:
     filled = labels["rating"].notna()
     split = scores["split"]
     options = {"resamples": 100, "seed": 0}
-    rated = evaluate_attractiveness(x, labels["rating"], scores["attractiveness_score"], split, **options)[0]
+    scale = (0.0, 100.0) if filled.any() else None
+    reliability = measure_reliability(None)
+    rated = evaluate_attractiveness(x, labels["rating"], scores["attractiveness_score"], split, **options, person=labels["person"],
+                                    scale=scale, reliability=reliability).metrics
     return Run(
         attractiveness=rated, attributes=evaluate_attributes(models, predictions, labels, split, **options),
-        fairness=evaluate_fairness(labels, scores, predictions, models, (0.0, 100.0) if filled.any() else None, 10, **options),
+        fairness=evaluate_fairness(labels, scores, predictions, models, scale, 10, **options),
         labels={"faces": len(labels), "labelled": {name: int(labels[name].notna().sum()) for name in labels},
                 "classes": {name: {k: int(n) for k, n in labels[name].value_counts().sort_index().items()} for name in ("gender", "ethnicity")},
-                "rating": {"scale": [0.0, 100.0], "mean": 50.0, "sd": 14.0, "judgements": 900, "raters": 12} if filled.any() else
-                          {"scale": None, "mean": None, "sd": None, "judgements": 0, "raters": 0}},
+                "rating": {"scale": [0.0, 100.0], "mean": 50.0, "sd": 14.0, "judgements": 900} if filled.any() else
+                          {"scale": None, "mean": None, "sd": None, "judgements": 0},
+                "raters": {"n": 0, "dropped": {}, "suspicious": {}}, "reliability": reliability},
         training={"trained": why is None, "why": why, "n_train": int((filled & (split == "train")).sum()),
                   "n_val": int((filled & (split == "val")).sum())},
         serving={"clip": {"variant": "tiny", "weights_sha256": "ab" * 32, "precision": "float32", "dimension": "4"},
@@ -135,14 +140,16 @@ def test_what_is_beyond_chance_is_told_from_what_is_not(trained):
 
 def test_agreement_of_raters_and_calibration_are_told_where_they_are_measured(trained):
     changed = copy.deepcopy(trained)
-    changed.attractiveness["reliability"] = {"why": "one rater a face", "split_half": None}
-    assert "Agreement of the raters: not measured: one rater a face." in model_card(changed, PICTURE)
-    changed.attractiveness["reliability"] = {"n_faces": 77, "split_half": {"value": 0.81, "low": 0.75, "high": 0.86}}
+    assert "Agreement of the raters: not measured: there is no ratings.csv" in model_card(changed, PICTURE)
+    changed.attractiveness["reliability"] |= {
+        "why": None, "n_faces": 77, "n_raters": 12, "ratings_per_face": 9.04, "split_half": {"value": 0.81, "low": 0.75, "high": 0.86},
+        "icc": {"kind": "ICC(2,k)", "value": 0.8, "low": 0.7, "high": 0.9}}
     changed.attractiveness["test"]["mlp"] |= {"share_of_ceiling": {"value": 0.9, "low": 0.8, "high": 1.0},
                                               "calibration_error": {"value": 3.2, "low": 2.1, "high": 5.5}}
-    changed.labels["raters"] = {"n": 12, "dropped": {"bot": "constant"}, "suspicious": {}}
+    changed.labels["raters"] = {"n": 12, "dropped": {"bot": "answers at random"}, "suspicious": {"bot": {}, "sleepy": {}}}
     card = model_card(changed, PICTURE)
-    assert "0.81 (0.75 to 0.86), measured on 77 faces. Raters left out: bot." in card
+    assert "0.81 (0.75 to 0.86) and ICC(2,k) = 0.80 (0.70 to 0.90), measured on 77 faces with 9.0 ratings each. Raters left out: bot." in card
+    assert "the other way round: sleepy." in card
     assert "r reaches 0.90 (0.80 to 1.00)" in card
     assert "off s by 3.2 (2.1 to 5.5) points" in card
 

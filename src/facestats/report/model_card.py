@@ -92,7 +92,7 @@ def _data(run: Run) -> list[str]:
         low, high = rating["scale"]
         spread = f", standard deviation {number(rating['sd'], 1)}" if rating["sd"] is not None else ""
         said.append(f"The scale of the ratings is {low:g} to {high:g}; there are {rating['judgements']} judgements by "
-                    f"{rating['raters'] or 'unnamed'} raters, and the mean of {labels['labelled']['rating']} rated faces is {number(rating['mean'], 1)}{spread}.")
+                    f"{labels['raters']['n'] or 'unnamed'} raters, and the mean of {labels['labelled']['rating']} rated faces is {number(rating['mean'], 1)}{spread}.")
         said.append(_raters(run))
     if run.attractiveness["trained"] and "pretrained_sha256" not in run.training:
         said.append(f"Rated faces were dealt out by person: {run.training['n_train']} to train on, {run.training['n_val']} to stop by (val), "
@@ -103,13 +103,16 @@ def _data(run: Run) -> list[str]:
 
 def _raters(run: Run) -> str:
     """How far raters agree, and who was left out."""
-    reliability = run.attractiveness.get("reliability") or {}
-    why = reliability.get("why") or run.attractiveness.get("reliability_why") or "the metrics do not hold it"
-    agreed = (f"Agreement of the raters: split-half reliability of the mean rating {figure(reliability['split_half'])}, measured on {reliability['n_faces']} faces."
-              if figure(reliability.get("split_half")) != NOT_MEASURED else f"Agreement of the raters: not measured: {why}.")
-    raters = run.labels.get("raters") or {}
-    for key, said in (("dropped", "left out"), ("suspicious", "kept, though they rate like chance or always the same")):
-        if named := list(raters.get(key) or {}):
+    reliability, raters = run.attractiveness["reliability"], run.labels["raters"]
+    if reliability["why"]:
+        agreed = f"Agreement of the raters: not measured: {reliability['why']}."
+    else:
+        agreed = (f"Agreement of the raters: the mean rating has a split-half reliability of {figure(reliability['split_half'])} and "
+                  f"{reliability['icc']['kind']} = {figure(reliability['icc'])}, measured on {reliability['n_faces']} faces with "
+                  f"{number(reliability['ratings_per_face'], 1)} ratings each.")
+    kept = [name for name in raters["suspicious"] if name not in raters["dropped"]]
+    for named, said in ((list(raters["dropped"]), "left out"), (kept, "kept, though they rate like chance, always the same or the other way round")):
+        if named:
             agreed += f" Raters {said}: {', '.join(named)}."
     return agreed
 
