@@ -122,4 +122,4 @@ def _mean(lines: list[Ridge], factors: np.ndarray, weights: np.ndarray) -> Ridge
     slopes = sum(w * row * line.slopes for line, row, w in zip(lines, factors, weights, strict=True))
     intercept, left_out = (sum(w * getattr(line, name) for line, w in zip(lines, weights, strict=True))
                            for name in ("intercept", "left_out"))
-    return Ridge(slopes, intercept, left_out)
+    return Ridge(slopes, float(intercept), left_out)
