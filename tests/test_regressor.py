@@ -153,6 +153,20 @@ def test_a_feature_that_never_moved_in_training_cannot_drown_the_others(rated):
     assert np.abs(model.predict(x_val) - before).max() < 0.01
 
 
+def test_features_that_never_move_give_the_mean_rating(rated):
+    _, y, _, y_val = rated
+    model = train_regressor(np.full((400, 3), 0.5), y, np.full((100, 3), 0.5), y_val, **QUICK)
+    assert model.predict(np.full((2, 3), 0.5)) == pytest.approx([y.mean()] * 2, abs=0.2)
+
+
+@pytest.mark.parametrize("rows", [20, 400, 20_000])
+def test_ratings_that_lie_on_a_line_are_found_exactly(rows):
+    x = np.random.default_rng(0).normal(size=(rows + 20, 6)).astype(np.float32)
+    y = x @ np.arange(6.0)
+    model = train_regressor(x[:-10], y[:-10], x[-10:], y[-10:], **QUICK | {"epochs": 1})
+    assert model.predict(x) == pytest.approx(y, abs=0.05 * y.std())
+
+
 @pytest.mark.parametrize(("change", "expected"), [
     (lambda x, y, xv, yv: (np.where(np.arange(D) == 2, np.nan, x), y, xv, yv), "train: .* not finite"),
     (lambda x, y, xv, yv: (x, np.where(np.arange(400) == 7, np.nan, y), xv, yv), "train: .* not finite"),

@@ -54,7 +54,7 @@ def fit_ridge(x: np.ndarray, y: np.ndarray, penalty: float | None = None) -> Rid
         left, lengths, right = np.linalg.svd(centred, full_matrices=False)
         squared, axes, along = lengths**2, right.T, left * lengths
     projected, leverages = along.T @ rest, along**2
-    unit = max(squared.sum() / x.shape[1], np.finfo(float).tiny)
+    unit = squared.sum() / x.shape[1] or 1.0  # 0 where no feature moves
     best = None
     for candidate in PENALTIES * unit if penalty is None else [penalty]:
         inverse = 1 / (squared + candidate)
@@ -112,7 +112,8 @@ def fit_blend(z: np.ndarray, y: np.ndarray, std: np.ndarray) -> Blend:
     factors /= np.sqrt(np.mean(factors**2, axis=1, keepdims=True))
     lines = [fit_ridge(z * row, y) for row in factors]
     errors = np.array([line.error for line in lines])
-    weights = np.exp(-len(y) / SOFTNESS * (errors / max(errors.min(), np.finfo(float).tiny) - 1))
+    excess = errors / max(errors.min(), 1e-12 * y.var())  # nothing but rounding is left of ratings that lie on a line
+    weights = np.exp(-len(y) / SOFTNESS * (excess - excess.min()))
     weights = np.where(weights < MIN_WEIGHT, 0, weights)
     weights /= weights.sum()
     return Blend(factors, [line.penalty for line in lines], weights, _mean(lines, factors, weights))
