@@ -103,7 +103,7 @@ def _model(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: dict[s
         model = train_regressor(vectors.take(train), ratings[train], vectors.take(val), ratings[val], on_epoch=log,
                                 **options.model_dump())
         # What was kept; `val.loss` is the last epoch's.
-        live.summary |= {"best": best, "correction": model.size if best["epoch"] else 0.0, "calibration": model.calibration.kind}
+        live.summary |= {"best": best, "correction": model.size, "calibration": model.calibration.kind}
         return model, None
     except InputError as error:
         return None, str(error)
