@@ -62,7 +62,7 @@ def _signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "−")
 
 
-def write_block(page: Path, block: str) -> None:
+def write_block(page: Path, block: str, start: str = START) -> None:
     """Put the block between the page's two markers.
 
     Raises
@@ -71,10 +71,10 @@ def write_block(page: Path, block: str) -> None:
         The page is missing, or lacks a marker.
     """
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    if START not in text or END not in text.partition(START)[2]:
-        raise InputError(f"{page}: expected the lines {START} and {END}, between which the figures go")
-    before, _, rest = text.partition(START)
-    write_text(page, f"{before}{START}\n{block}\n{END}{rest.partition(END)[2]}")
+    if start not in text or END not in text.partition(start)[2]:
+        raise InputError(f"{page}: expected the lines {start} and {END}, between which the figures go")
+    before, _, rest = text.partition(start)
+    write_text(page, f"{before}{start}\n{block}\n{END}{rest.partition(END)[2]}")
 
 
 def plot(results: pd.DataFrame, budgets: tuple[int, ...], path: Path) -> None:

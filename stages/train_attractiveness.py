@@ -1,22 +1,28 @@
 """Stage `train_attractiveness`: the regressor from embedding to rating, and the facts that serving needs.
 
-Reads   embeddings_clip.parquet, labels.parquet, splits.parquet; params `mlp`, `preprocess`
-Writes  models/attractiveness_regressor.pt, models/serving.json, metrics/train_attractiveness/ (dvclive)
+Reads   embeddings_clip.parquet, faces.parquet, labels.parquet, splits.parquet; params `mlp`, `preprocess`
+Writes  models/attractiveness_regressor.pt, models/serving.json, out_of_fold.parquet,
+        metrics/train_attractiveness/ (dvclive; epoch 0 is the ridge regression alone)
 Alone   python stages/train_attractiveness.py data/processed/embeddings/embeddings_clip.parquet \\
-            data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet \\
-            models/attractiveness_regressor.pt models/serving.json metrics/train_attractiveness
+            data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet \\
+            data/processed/metadata/splits.parquet models/attractiveness_regressor.pt models/serving.json \\
+            data/processed/metadata/out_of_fold.parquet metrics/train_attractiveness
 """
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from dvclive import Live
 
 from facestats import tables
-from facestats.attractiveness.mlp import Regressor, load_pretrained, save_untrained
+from facestats.attractiveness.folds import out_of_fold
+from facestats.attractiveness.mlp import Regressor, save_untrained
+from facestats.attractiveness.pretrained import load_pretrained
 from facestats.attractiveness.scores import reference_distribution
-from facestats.attractiveness.training import MIN_TRAIN, MIN_VAL, train_regressor
+from facestats.attractiveness.training import MIN_TRAIN, MIN_VAL, TOO_FEW, train_regressor
+from facestats.data.splits import same_faces
 from facestats.embeddings import EmbeddingTable
 from facestats.errors import InputError
 from facestats.files import write_json
@@ -24,7 +30,8 @@ from facestats.fingerprint import sha256_file
 from facestats.stage import run_stage, warn
 
 
-def main(params, embeddings: Path, labels: Path, splits: Path, out: Path, serving: Path, metrics: Path) -> str:
+def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, out: Path, serving: Path, out_of_folds: Path,
+         metrics: Path) -> str:
     torch.set_num_threads(1)  # sums in another order give other bits
     vectors = EmbeddingTable(embeddings)
     ratings = tables.read(labels, tables.LABELS, ["filename", "rating"]).set_index("filename")["rating"].reindex(vectors.names)
@@ -33,11 +40,21 @@ def main(params, embeddings: Path, labels: Path, splits: Path, out: Path, servin
     scale = (float(said["rating_low"]), float(said["rating_high"])) if "rating_low" in said else None
     chosen = {name: (ratings.notna() & (split == name)).to_numpy() for name in ("train", "val")}
     counts = {f"n_{name}": int(rows.sum()) for name, rows in chosen.items()}
+    found = tables.read(faces, tables.FACES, ["filename", "sha256", "duplicate_of", "near_duplicate_of"]).dropna(subset="filename")
+    people = tables.read(labels, tables.LABELS, ["filename", "person"]).set_index("filename")["person"]
+    groups = same_faces(found, people).reindex(vectors.names)
+    honest = pd.DataFrame({"filename": pd.Series(dtype="str"), "fold": [], "attractiveness_raw": []})
     with Live(str(metrics), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False) as live:
         model, why = _model(params.mlp, vectors, ratings.to_numpy(), chosen, scale, live)
+        if model is not None and params.mlp.folds and not params.mlp.pretrained:
+            honest, problems = _out_of_fold(params.mlp, vectors, ratings.to_numpy(), chosen, groups)
+            for problem in problems:
+                warn(f"mlp.folds: {problem}; its faces are scored by the main model")
+        counts["n_out_of_fold"] = len(honest)
         live.summary |= {"trained": model is not None, "why": why, **counts}
         if params.mlp.pretrained:
             live.summary["pretrained_sha256"] = sha256_file(params.mlp.pretrained)
+    tables.write(honest, out_of_folds, tables.OUT_OF_FOLD)
     write_json(serving, {
         "crop": params.preprocess.model_dump(),
         "clip": {k: vectors.metadata[k] for k in ("variant", "revision", "weights_sha256", "precision", "dimension")},
@@ -48,9 +65,20 @@ def main(params, embeddings: Path, labels: Path, splits: Path, out: Path, servin
         warn(f"attractiveness is not trained: {why}")
         return "trained=false"
     model.scale = model.scale or scale
-    model.reference = reference_distribution(model.predict(vectors))
+    # What the table shows: honest predictions where there are some. The model flatters and so spreads out faces that it has learned.
+    shown = pd.Series(model.predict(vectors), index=vectors.names)
+    shown.update(honest.set_index("filename")["attractiveness_raw"])
+    model.reference = reference_distribution(shown.to_numpy())
     model.save(out)
     return " ".join(f"{k}={v}" for k, v in counts.items())
+
+
+def _out_of_fold(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: dict[str, np.ndarray],
+                 groups: pd.Series) -> tuple[pd.DataFrame, list[str]]:
+    """Honest predictions of the rated faces of train and val; the others take no part."""
+    rows = chosen["train"] | chosen["val"]
+    return out_of_fold(vectors.take(rows), ratings[rows], groups[rows], stop_share=chosen["val"].sum() / rows.sum(),
+                       **options.model_dump())
 
 
 def _model(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: dict[str, np.ndarray],
@@ -60,9 +88,7 @@ def _model(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: dict[s
         return load_pretrained(Path(options.pretrained), vectors.dimension, scale), None
     train, val = chosen["train"], chosen["val"]
     if train.sum() < MIN_TRAIN or val.sum() < MIN_VAL:
-        return None, (f"{train.sum()} rated faces in train and {val.sum()} in val; "
-                      f"{MIN_TRAIN} and {MIN_VAL} are needed")
-
+        return None, TOO_FEW.format(train.sum(), val.sum())
     best = {"epoch": 0, "val_loss": float("inf")}
 
     def log(epoch: int, train_loss: float, val_loss: float) -> None:
@@ -76,7 +102,8 @@ def _model(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: dict[s
     try:
         model = train_regressor(vectors.take(train), ratings[train], vectors.take(val), ratings[val], on_epoch=log,
                                 **options.model_dump())
-        live.summary["best"] = best  # the weights that were kept; `val.loss` is the last epoch's
+        # What was kept; `val.loss` is the last epoch's.
+        live.summary |= {"best": best, "correction": model.size, "calibration": model.calibration.kind}
         return model, None
     except InputError as error:
         return None, str(error)

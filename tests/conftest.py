@@ -7,10 +7,13 @@ from filelock import FileLock
 from PIL import Image
 
 from clips import random_clip
+from facestats.attractiveness.scores import reference_distribution
+from facestats.attractiveness.training import train_regressor
 from facestats.clip.variants import fetch_clip
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.landmarks import Landmarker
 from project import Project
+from rated import QUICK, noisy_line
 from resources import landmarker_dir, omi_images
 
 # Files that take minutes, the longest first: with short ones at the end, pytest's workers end together.
@@ -80,3 +83,17 @@ def photos() -> list[Image.Image]:
 @pytest.fixture(scope="session")
 def crops(photos, landmarker):
     return [crop_face(photo, PreprocessConfig(), landmarker) for photo in photos]
+
+
+@pytest.fixture(scope="session")
+def rated():
+    """Features and ratings of 400 train and 100 val faces that lie around a line."""
+    return *noisy_line(400, 0), *noisy_line(100, 1)
+
+
+@pytest.fixture
+def served(rated):
+    """A trained regressor as the pipeline saves it."""
+    model = train_regressor(*rated, **QUICK)
+    model.scale, model.reference = (1.0, 7.0), reference_distribution(model.predict(rated[0]))
+    return model

@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from facestats import tables
-from facestats.attractiveness.mlp import Regressor, build_network
+from facestats.attractiveness.mlp import Regressor
+from facestats.attractiveness.network import Ensemble
 from facestats.clip.embed import list_faces
 from facestats.data.sample import write_sample
 from facestats.files import write_bytes
@@ -81,9 +82,9 @@ def write_table(path: Path, seed: int) -> None:
 
 
 def write_model(path: Path, seed: int) -> None:
-    torch.manual_seed(seed)
-    network = build_network(256, (128,), 0.0)
-    Regressor(network, (128,), 0.0, torch.zeros(256), torch.ones(256), 0.0, 1.0).save(path)
+    network = Ensemble(256, [128])
+    network.start(torch.Generator().manual_seed(seed))
+    Regressor(network, torch.zeros(256), torch.ones(256), 0.0, 1.0).save(path)
 
 
 def write_noise(path: Path, seed: int) -> None:

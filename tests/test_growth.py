@@ -15,7 +15,8 @@ from PIL import Image
 from scipy.stats import rankdata
 
 from facestats import embeddings, parquet, tables
-from facestats.attractiveness.mlp import Regressor, build_network
+from facestats.attractiveness.mlp import Regressor
+from facestats.attractiveness.network import Ensemble
 from facestats.attractiveness.table import index_text, score_table
 from facestats.attributes import clusters, proposals
 from facestats.attributes.clusters import cluster_faces
@@ -133,7 +134,8 @@ def test_only_the_groups_that_hold_wanted_rows_are_decoded(table, monkeypatch, m
 
 def test_scores_in_batches_are_those_of_all_at_once(table, matrix):
     torch.manual_seed(0)
-    model = Regressor(build_network(D, [8]), [8], 0.0, torch.zeros(D), torch.ones(D), 4.0, 1.0, (1.0, 7.0), np.linspace(2, 6, 50))
+    model = Regressor(Ensemble(D, [8]), torch.zeros(D), torch.ones(D), 4.0, 1.0, (1.0, 7.0), np.linspace(2, 6, 50),
+                      slopes=torch.linspace(-1, 1, D, dtype=torch.float64))
     arguments = (model, pd.Series(["test"] * N), {"geometric": 0.5, "holistic": 0.5})
     scores = score_table(table.names, table, *arguments)
     pd.testing.assert_frame_equal(scores, score_table(table.names, matrix, *arguments))
@@ -227,7 +229,7 @@ def peak(call) -> int:
 
 def test_scoring_never_holds_all_embeddings(tmp_path, monkeypatch):
     monkeypatch.setattr(embeddings, "BATCH", 512)
-    model = Regressor(build_network(64, [8]), [8], 0.0, torch.zeros(64), torch.ones(64), 4.0, 1.0)
+    model = Regressor(Ensemble(64, [8]), torch.zeros(64), torch.ones(64), 4.0, 1.0)
     x = np.random.default_rng(0).normal(size=(40_000, 64)).astype(np.float32)
     tables.write(pd.DataFrame({"filename": np.arange(40_000).astype(str), "key": "k"}), tmp_path / "e.parquet",
                  tables.embeddings_schema(64), vectors={"embedding": x})

@@ -36,6 +36,8 @@ def test_hidden_takes_a_number_or_a_list(raw):
         ("mlp.epochs", True, ["mlp.epochs = True", "valid integer"]),
         ("mlp.lr", -1, ["mlp.lr = -1", "greater than 0"]),
         ("mlp.lr", float("inf"), ["mlp.lr = inf", "finite"]),
+        ("mlp.folds", 1, ["mlp.folds = 1", "one fold leaves nothing to train on"]),
+        ("mlp.schedule", "step", ["mlp.schedule = 'step'", "constant"]),
         ("mlps", {}, ["unknown key mlps", "Did you mean mlp?"]),
         ("clip", {"varant": "tiny"}, ["clip.variant is missing", "Did you mean clip.variant?"]),
         ("preprocess.align", "eye", ["preprocess.align = 'eye'", "'eyes' or 'none'"]),

@@ -135,14 +135,26 @@ class Attributes(Section):
 
 class Mlp(Section):
     hidden: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = [256, 64]
+    ensemble: Annotated[int, Field(ge=1, le=100)] = 8
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     lr: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: Annotated[float, Field(ge=0)] = 1.0
+    loss: Literal["mse", "huber"] = "mse"
     batch_size: Annotated[int, Field(ge=1)] = 64
     epochs: Annotated[int, Field(ge=1)] = 200
-    patience: Annotated[int, Field(ge=1)] = 20
+    patience: Annotated[int, Field(ge=1)] = 10
+    calibration: Literal["auto", "linear", "isotonic", "none"] = "auto"
+    folds: Annotated[int, Field(ge=0, le=100)] = 5
     seed: Annotated[int, Field(ge=0)] = 0
     pretrained: str | None = None
+
+    @field_validator("folds")
+    @classmethod
+    def _several(cls, folds):
+        if folds == 1:
+            raise ValueError("one fold leaves nothing to train on; 0 switches folds off, 2 is the fewest")
+        return folds
 
 
 class Weights(Section):

@@ -13,7 +13,7 @@ from facestats.embeddings import Embeddings
 
 
 def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | None, split: pd.Series,
-                weights: dict[str, float]) -> pd.DataFrame:
+                weights: dict[str, float], out_of_fold: pd.Series | None = None) -> pd.DataFrame:
     """Score every face.
 
     Parameters
@@ -22,6 +22,7 @@ def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | 
     model : None: every score is null.
     split : `train`, `val`, `test` or `excluded` of each face.
     weights : shares of `geometric` and `holistic` in the combined score.
+    out_of_fold : by filename, ratings as predicted by models that never saw the face's own; they take the place of the model's.
 
     Returns
     -------
@@ -29,12 +30,13 @@ def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | 
     `geometry_zscore` are null.
     """
     n = len(filenames)
+    honest = pd.Series(np.nan, filenames) if out_of_fold is None or model is None else out_of_fold.reindex(filenames)
     empty = np.full(n, np.nan)
     table = pd.DataFrame({"filename": filenames.to_numpy(), "attractiveness_raw": empty, "attractiveness_score": empty,
                           "attractiveness_pct": empty, "attractiveness": pd.array([None] * n, dtype="Int32"),
                           "geometric_score": empty})
     if model is not None:
-        raw = model.predict(embeddings)
+        raw = np.where(honest.notna(), honest, model.predict(embeddings))
         table["attractiveness_raw"] = raw
         table["attractiveness_score"] = to_score(raw, model.scale)
         table["attractiveness_pct"] = to_pct(raw, model.reference)
@@ -42,7 +44,7 @@ def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | 
     table["combined_score"] = blend(table["geometric_score"], table["attractiveness_score"], weights)
     table["geometry_zscore"] = empty
     table["split"] = split.to_numpy()
-    table["out_of_fold"] = False
+    table["out_of_fold"] = honest.notna().to_numpy()
     return table
 
 

@@ -1,0 +1,54 @@
+"""The ensemble of perceptrons as one network: every layer holds the weights of all members, so that one product trains all."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+
+class Ensemble(nn.Module):
+    """Members of one architecture side by side: Linear-ReLU-Dropout for each hidden layer, then one output.
+
+    Parameters
+    ----------
+    dimension : of the inputs.
+    hidden : width of each hidden layer; none makes the members linear.
+    members : how many.
+    dropout : share of hidden units silenced in training.
+    """
+
+    def __init__(self, dimension: int, hidden: list[int], members: int = 1, dropout: float = 0.0):
+        super().__init__()
+        self.hidden, self.members, self.dropout = list(hidden), members, dropout
+        widths = [dimension, *hidden, 1]
+        pairs = list(pairwise(widths))
+        self.weights = nn.ParameterList(torch.zeros(members, a, b) for a, b in pairs)
+        self.biases = nn.ParameterList(torch.zeros(members, 1, b) for _, b in pairs)
+
+    def start(self, generator: torch.Generator) -> None:
+        """Draw the weights as torch.nn.Linear does, but let every output begin at zero."""
+        with torch.no_grad():
+            for weight, bias in list(zip(self.weights, self.biases, strict=True))[:-1]:
+                bound = 1 / math.sqrt(weight.shape[1])
+                weight.uniform_(-bound, bound, generator=generator)
+                bias.uniform_(-bound, bound, generator=generator)
+
+    def forward(self, x: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Outputs (members, n) of inputs (members, n, d), or (n, d) that all members see.
+
+        Parameters
+        ----------
+        generator : of the dropout; None: no unit is silenced.
+        """
+        x = x.expand(self.members, *x.shape[-2:])
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = torch.baddbmm(bias, x, weight)
+            if layer < len(self.hidden):
+                x = torch.relu(x)
+                if generator is not None and self.dropout:
+                    keep = 1 - self.dropout
+                    x = x * torch.empty_like(x).bernoulli_(keep, generator=generator) / keep
+        return x.squeeze(2)

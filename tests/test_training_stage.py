@@ -1,0 +1,160 @@
+"""The stages `train_attractiveness` and `score`: who may influence the model, and what happens where it can't be trained."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from facestats import tables
+from facestats.attractiveness.mlp import load_regressor
+from rated import D, noisy_line
+from resources import ROOT, names
+
+N = 130
+MLP = {"hidden": 8, "ensemble": 2, "epochs": 3, "folds": 3}
+SPLIT = np.resize(["train", "train", "train", "val", "test", "train", "excluded"], N)
+
+
+@dataclass
+class Stage:
+    """The inputs of the stage in a folder; `rows` is what the tables are made from."""
+
+    folder: Path
+    rows: pd.DataFrame
+    vectors: np.ndarray
+
+    def run(self, script: str, *arguments: str, threads: int = 1, **mlp) -> str:
+        raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        raw["mlp"] |= MLP | mlp
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+        done = subprocess.run([sys.executable, ROOT / f"stages/{script}.py", *arguments], cwd=self.folder, capture_output=True,
+                              text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    def train(self, shuffle: bool = False, **options) -> str:
+        """Write the tables and run the stage; returns its warnings."""
+        order = np.random.default_rng(0).permutation(N) if shuffle else np.arange(N)
+        rows = self.rows.iloc[order]
+        vectors = {"box": np.zeros((N, 4)), "landmarks": np.zeros((N, tables.N_LANDMARKS * 3))}
+        faces = rows.assign(image=rows["filename"]).reindex(columns=[c for c in tables.FACES.columns if c not in vectors])
+        tables.write(faces, self.folder / "faces.parquet", tables.FACES, vectors=vectors)
+        tables.write(rows.reindex(columns=list(tables.LABELS.columns)), self.folder / "labels.parquet", tables.LABELS,
+                     {"rating_low": "1", "rating_high": "7"})
+        tables.write(rows[["filename", "split"]], self.folder / "splits.parquet", tables.SPLITS)
+        tables.write(rows[["filename"]].assign(key="k"), self.folder / "embeddings.parquet", tables.embeddings_schema(D),
+                     {"variant": "v", "revision": "", "weights_sha256": "w", "precision": "float32", "dimension": D},
+                     vectors={"embedding": self.vectors[order]})
+        return self.run("train_attractiveness", "embeddings.parquet", "faces.parquet", "labels.parquet", "splits.parquet", "m.pt",
+                        "serving.json", "out_of_fold.parquet", "live", **options)
+
+    def score(self) -> pd.DataFrame:
+        tables.write(self.rows.reindex(columns=list(tables.CLEAN.columns)), self.folder / "clean.parquet", tables.CLEAN)
+        self.run("score", "embeddings.parquet", "m.pt", "out_of_fold.parquet", "splits.parquet", "clean.parquet", ".", "scores.npy")
+        return tables.read(self.folder / tables.SCORES.name, tables.SCORES).set_index("filename")
+
+    def sha256(self, *files: str) -> list[str]:
+        return [hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in files or ("m.pt", "out_of_fold.parquet")]
+
+    def summary(self) -> dict:
+        return json.loads((self.folder / "live/metrics.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def stage(tmp_path):
+    x, y = noisy_line(N, 4)
+    y[::10] = np.nan  # nobody rated these
+    rows = pd.DataFrame({"filename": names(N), "sha256": [f"{i:064}" for i in range(N)], "duplicate_of": None,
+                         "near_duplicate_of": None, "person": None, "rating": np.clip(y, 1, 7), "split": SPLIT})
+    return Stage(tmp_path, rows, x)
+
+
+def test_test_ratings_touch_nothing_and_neither_rows_order_nor_threads_matter(stage):
+    stage.train()
+    before = stage.sha256()
+    test = stage.rows["split"].isin(["test", "excluded"])
+    stage.rows.loc[test, "rating"] = 1.0
+    stage.train(shuffle=True, threads=2)
+    assert stage.sha256() == before
+    stage.rows.loc[(stage.rows["split"] == "val").idxmax() + 7, "rating"] = 1.5
+    stage.train()
+    assert stage.sha256() != before
+
+
+def test_rated_train_and_val_faces_are_scored_out_of_fold_and_nobody_else(stage):
+    stage.train()
+    scores = stage.score()
+    learned = (stage.rows["split"].isin(["train", "val"]) & stage.rows["rating"].notna()).to_numpy()
+    assert scores["out_of_fold"].to_numpy().tolist() == learned.tolist()
+    own = load_regressor(stage.folder / "m.pt")
+    alone = own.predict(stage.vectors)
+    assert scores["attractiveness_raw"].to_numpy()[~learned] == pytest.approx(alone[~learned], abs=1e-9)
+    assert np.abs(scores["attractiveness_raw"].to_numpy()[learned] - alone[learned]).min() > 0
+    assert own.reference.tolist() == sorted(scores["attractiveness_raw"])  # percentiles are among what the table shows
+    assert scores["attractiveness"].value_counts().between(12, 14).all()
+    assert stage.summary()["n_out_of_fold"] == learned.sum()
+
+
+def test_copies_of_a_face_share_a_fold(stage):
+    learned = np.flatnonzero(stage.rows["split"].isin(["train", "val"]) & stage.rows["rating"].notna())
+    stage.rows.loc[learned[:6], "person"] = "anna"
+    stage.rows.loc[learned[7:10], "near_duplicate_of"] = stage.rows["filename"][learned[0]]
+    stage.train()
+    fold = tables.read(stage.folder / "out_of_fold.parquet", tables.OUT_OF_FOLD).set_index("filename")["fold"]
+    assert fold[stage.rows["filename"][[*learned[:6], *learned[7:10]]]].nunique() == 1
+    assert fold.nunique() == 3
+
+
+def test_without_folds_the_main_model_scores_all(stage):
+    stage.train(folds=0)
+    scores = stage.score()
+    assert not scores["out_of_fold"].any()
+    alone = load_regressor(stage.folder / "m.pt").predict(stage.vectors)
+    assert scores["attractiveness_raw"].to_numpy() == pytest.approx(alone, abs=1e-9)
+
+
+@pytest.mark.parametrize(("spoil", "why"), [
+    (lambda rows: rows.assign(rating=5.0), "train ratings are 5; there is nothing to learn"),
+    (lambda rows: rows.assign(rating=rows["rating"].where(rows.index.isin([1, 2]))), "2 rated faces in train and 0 in val; 20 and 5 are needed"),
+    (lambda rows: rows.assign(rating=np.nan), "0 rated faces in train and 0 in val"),
+])
+def test_what_cannot_be_trained_is_said_and_the_pipeline_goes_on(stage, spoil, why):
+    stage.rows = spoil(stage.rows)
+    warnings = stage.train()
+    assert why in warnings
+    assert (stage.summary()["trained"], stage.summary()["n_out_of_fold"]) == (False, 0)
+    assert why in stage.summary()["why"]
+    assert stage.score()["attractiveness_raw"].isna().all()
+
+
+def test_an_embedding_that_is_not_finite_is_named(stage):
+    stage.vectors[3, 5] = np.nan
+    assert "not finite" in stage.train()
+    assert stage.summary()["trained"] is False
+
+
+def test_the_learning_curve_starts_at_the_line_alone(stage):
+    stage.train()
+    curve = pd.read_csv(stage.folder / "live/plots/metrics/val/loss.tsv", sep="\t")
+    assert curve["step"].tolist() == [0, 1, 2, 3]
+    summary = stage.summary()
+    assert summary["best"]["val_loss"] == pytest.approx(curve["loss"].astype(float).min())
+    assert (summary["correction"] > 0) == (summary["best"]["epoch"] > 0)
+
+
+def test_somebodys_checkpoint_takes_the_place_of_training(stage):
+    stage.train()
+    first = load_regressor(stage.folder / "m.pt").predict(stage.vectors)
+    (stage.folder / "m.pt").rename(stage.folder / "theirs.pt")
+    stage.train(pretrained="theirs.pt")
+    assert load_regressor(stage.folder / "m.pt").predict(stage.vectors).tolist() == first.tolist()
+    assert not stage.score()["out_of_fold"].any()
