@@ -2,7 +2,7 @@
 
 Reads   embeddings_clip.parquet, labels.parquet, splits.parquet, attractiveness_scores.parquet,
         attributes_with_predictions.parquet, zeroshot.parquet, models/attributes/, models/zeroshot.npz;
-        params `evaluate`, `attributes.abstain_below`, the names in `attributes.targets`
+        params `evaluate`, the names in `attributes.targets`
 Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/plots/predicted_vs_actual.csv
 Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parquet data/processed/metadata \\
             models/attributes models/zeroshot.npz metrics/attractiveness.json metrics/attributes.json \\
@@ -12,8 +12,8 @@ Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parq
 from pathlib import Path
 
 from facestats import tables
+from facestats.attributes.model import load_models
 from facestats.attributes.resolution import target_kinds
-from facestats.attributes.training import load_models
 from facestats.attributes.zeroshot import zeroshot_models
 from facestats.clip.zeroshot import load_classifiers
 from facestats.embeddings import EmbeddingTable
@@ -37,8 +37,7 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, at
     write_json(attractiveness, rated)
     write_text(plot, points.to_csv(index=False))
     trained = load_models(models, params.attributes.targets)
-    zeroshot = zeroshot_models(load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained),
-                               params.attributes.abstain_below)
+    zeroshot = zeroshot_models(load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained))
     write_json(attributes, evaluate_attributes(trained, read(tables.PREDICTIONS), labels, scores["split"],
                                                options.bootstrap, options.seed, zeroshot, read(tables.ZEROSHOT)))
     if rated["why"]:

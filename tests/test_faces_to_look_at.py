@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_limits
 
 from facestats.attributes.clusters import cluster_faces
 from facestats.attributes.flags import flag_faces
+from facestats.attributes.model import AttributeModel
 from facestats.attributes.proposals import COLUMNS, propose_labels
-from facestats.attributes.training import AttributeModel
 from resources import blobs, names, text
 
 # Flags
@@ -157,12 +157,12 @@ def test_one_missing_attribute_makes_a_face_a_candidate(candidates):
 
 def test_clusters_are_found_and_numbered_by_size():
     x, labels = blobs({"cat": 10, "dog": 40, "owl": 25}, spread=0.1)
-    table = cluster_faces(names(75), x, k=3, components=2, seed=0)
+    table = cluster_faces(names(75), x, k=3, components=2, seed=0).faces
     assert [labels[table["cluster"] == i].unique().tolist() for i in range(3)] == [["dog"], ["owl"], ["cat"]]
-    assert cluster_faces(names(75), x, k=3, components=2, seed=0).equals(table)
+    assert cluster_faces(names(75), x, k=3, components=2, seed=0).faces.equals(table)
 
 
 def test_fewer_faces_than_clusters_are_fine():
-    table = cluster_faces(names(2), np.eye(2, 5, dtype=np.float32), k=6, components=32, seed=0)
+    table = cluster_faces(names(2), np.eye(2, 5, dtype=np.float32), k=6, components=32, seed=0).faces
     assert sorted(table["cluster"]) == [0, 1]
     assert table[["pc1", "pc2"]].notna().all(axis=None)
