@@ -12,7 +12,10 @@ from facestats.attributes.model import AttributeModel
 MAX_TURN = 30.0  # degrees of yaw or pitch beyond which half the face is hardly seen
 DARK, BRIGHT = 0.15, 0.85  # mean luma
 BLURRED_SHARE = 0.02  # the least sharp faces of the folder; sharpness has no absolute scale
-SURE = 0.9  # probability at which an answer that contradicts a person may have found a mistake
+# Probability from which on another answer than a person's may have found a mistake. Of planted errors (5 % of the train labels, 4 draws)
+# on the sample's genders, its ethnicities, and those of OMI 0.8 found 88, 59, 53 and 18 %, and 95, 57, 48 and 29 % of what it flagged was
+# planted; 0.9 found 71, 34, 32 and 4 %: where labels are wrong, no calibrated model is surer than they are right.
+SURE = 0.8
 EVEN = 0.5  # probability below which an answer is wrong rather than right
 FAR = 4.0  # so many standard deviations (from the median absolute error) lie between what people said and a regression's answer
 SD_OF_MAD = 1.4826  # standard deviation of normal errors whose median absolute value is 1
