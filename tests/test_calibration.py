@@ -150,7 +150,9 @@ def test_the_threshold_is_the_lowest_that_gives_the_wanted_precision():
     right = np.array([True, True, True, True, True, False, True, False])
     assert choose_threshold(sure, right, 0.9) == 0.8  # with 0.7 five of six are right
     assert choose_threshold(sure, np.ones(8, bool), 0.9) == 0.8  # with 0.7 the probabilities promise 0.885
-    assert choose_threshold(sure, right, 0.5) == 0.55
+    assert choose_threshold(sure, right, 0.5) == 0.5  # all may be answered
+    assert choose_threshold(sure, right, 0.7) == 0.55
+    assert choose_threshold(sure[:3], right[:3], 0.9) == 0.9  # none here is less sure than 0.95, but another may be
     assert choose_threshold(sure, ~right, 0.9) == np.inf
     assert choose_threshold(sure[:0], right[:0], 0.9) == np.inf
     assert choose_threshold(np.array([0.9, 0.9, 0.9]), np.array([True, False, False]), 0.8) == np.inf  # equals go together

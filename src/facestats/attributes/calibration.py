@@ -83,7 +83,8 @@ def choose_threshold(sure: np.ndarray, right: np.ndarray, precision: float) -> f
 
     Returns
     -------
-    The probability of one of the faces; infinite where no threshold does.
+    The probability of one of the faces; infinite where no threshold does. Where all faces may be answered, it is not above `precision`:
+    that no face here was less sure is no reason against one that will be.
     """
     order = np.argsort(-sure, kind="stable")
     sure, right = sure[order], right[order]
@@ -91,4 +92,6 @@ def choose_threshold(sure: np.ndarray, right: np.ndarray, precision: float) -> f
     reached = np.minimum(np.cumsum(right), np.cumsum(sure)) / answered >= precision
     last_of_its_value = np.append(sure[1:] < sure[:-1], np.ones(min(1, len(sure)), dtype=bool))
     enough = np.flatnonzero(reached & last_of_its_value)
-    return float(sure[enough[-1]]) if len(enough) else float("inf")
+    if not len(enough):
+        return float("inf")
+    return float(min(sure[-1], precision) if enough[-1] == len(sure) - 1 else sure[enough[-1]])

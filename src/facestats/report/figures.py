@@ -12,23 +12,30 @@ from matplotlib.figure import Figure
 from facestats.files import write_bytes
 
 LEGEND_ROWS = 30
+STRONG_FIRST = (*range(0, 20, 2), *range(1, 20, 2))  # colours of tab20
 
 
 def cluster_map(points: pd.DataFrame, path: Path, of: int) -> None:
     """Scatter plot of `pc1` and `pc2`, coloured by `cluster`, of all or some of `of` faces."""
     clusters = sorted(points["cluster"].unique())
-    colours = colormaps["tab10" if len(clusters) <= 10 else "tab20" if len(clusters) <= 20 else "gist_rainbow"].resampled(len(clusters))
+    colours = _colours(len(clusters))
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
     for i, cluster in enumerate(clusters):
         group = points[points["cluster"] == cluster]
-        axes.scatter(group["pc1"], group["pc2"], s=14, alpha=0.8, label=f"{cluster} ({len(group)})", color=colours(i), edgecolors="none")
+        axes.scatter(group["pc1"], group["pc2"], s=14, alpha=0.8, label=f"{cluster} ({len(group)})", color=colours[i], edgecolors="none")
     shown = f", {len(points):,} of them shown" if len(points) < of else ""
     axes.set(xlabel="first principal component of the embeddings", ylabel="second principal component",
              title=f"Clusters of alike faces: {of:,} faces in {len(clusters)} clusters{shown}")
     columns = 1 + len(clusters) // LEGEND_ROWS
     figure.legend(title="cluster (faces)", fontsize="small", loc="outside right center", ncols=columns)
     save(figure, path)
+
+
+def _colours(n: int) -> list:
+    if n > len(STRONG_FIRST):
+        return list(colormaps["gist_rainbow"].resampled(n)(range(n)))
+    return [colormaps["tab20"](i) for i in STRONG_FIRST[:n]]
 
 
 def say_why(title: str, why: str, path: Path) -> None:
