@@ -50,6 +50,12 @@ def test_a_classifier_is_measured_without_abstaining_and_its_answers_apart(pets)
     assert report["coverage"]["value"] == pytest.approx(answered.mean())
     assert 0 < answered.mean() < 1
     assert report["accuracy_answered"]["value"] == pytest.approx(right[answered].mean())
+    sure = predictions.filter(like="_prob_").max(axis=1).to_numpy()[test]
+    assert report["ece"]["value"] == pytest.approx(classification.calibration_error(sure, right))
+    raw = model.pipeline.predict_proba(pets[1])[test].max(axis=1)
+    assert report["ece_uncalibrated"]["value"] == pytest.approx(classification.calibration_error(raw, right))
+    assert report["ece"]["low"] <= report["ece"]["value"] <= report["ece"]["high"]
+    assert (report["threshold"], report["wanted_precision"], report["penalty"]) == (0.8, None, 1.0)
     recalls = [right[(labels == name).to_numpy()[test]].mean() for name in ("cat", "dog", "owl")]
     assert recalls[2] == 0
     assert report["balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
@@ -60,6 +66,8 @@ def test_the_training_stage_and_evaluate_measure_the_same(pets):
     report = evaluate_attributes({"pet": model}, predictions, pd.DataFrame({"pet": labels}), split, RESAMPLES, 0)["pet"]
     held_out = measure_held_out(model, x, labels, split)
     for name in classification.METRICS:
+        assert held_out.metrics["test"][name] == pytest.approx(report[name]["value"])
+    for name in ("coverage", "accuracy_answered", "ece", "ece_uncalibrated"):
         assert held_out.metrics["test"][name] == pytest.approx(report[name]["value"])
     assert held_out.metrics["val"]["n"] == 15
     assert len(held_out.pairs) == 27

@@ -77,7 +77,7 @@ def test_a_new_target_trains_one_more_and_a_removed_one_is_forgotten(project):
     labels = pd.read_csv(project.folder / "data/labels/labels.csv")
     labels["glasses"] = ["yes", "no"] * (len(labels) // 2)
     labels.to_csv(project.folder / "data/labels/labels.csv", index=False)
-    project.set_params({"attributes.targets.glasses": {"kind": "classification"}})
+    project.set_params({"attributes.targets.glasses": {"kind": "classification", "precision": None}})
     ran = project.repro()
     assert "train_attribute@glasses" in ran
     assert not ran & (FETCHED | {"preprocess", "embed"})
