@@ -40,7 +40,7 @@ STAGES = [("labels", None), ("split", None), ("zeroshot", None), ("train_attribu
           ("train_attribute", "age"), ("attributes", None), ("train_attractiveness", None), ("score", None), ("clusters", None),
           ("finalize", None), ("select", COMPOSITE), ("evaluate", None)]
 TRAINING = ("train_attribute", "train_attractiveness")
-MODELS = ("models/attributes", "models/attractiveness_regressor.pt", "models/serving.json")
+MODELS = ("models/attributes", "data/interim/out_of_fold", "models/attractiveness_regressor.pt", "models/serving.json")
 START = 500  # faces, whose time is all start-up
 SHORT = 0.5  # seconds beyond the start-up below which an exponent says nothing
 
@@ -102,6 +102,7 @@ def grow(sizes: list[int], work: Path, params: dict) -> dict[str, dict[int, Cost
         make("project", n, folder)
         if n > MOST_TRAINED:
             for name in MODELS:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 copy = shutil.copytree if (trained / name).is_dir() else shutil.copyfile
                 copy(trained / name, folder / name)
         else:

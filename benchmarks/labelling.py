@@ -22,9 +22,10 @@ import pandas as pd
 from benchmarks.labelling_report import plot, tables_of, write_block
 from tqdm import tqdm
 
+from facestats.attributes.model import AttributeModel
 from facestats.attributes.proposals import propose_labels
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
-from facestats.attributes.training import AttributeModel, train_classifier
+from facestats.attributes.training import train_classifier
 from facestats.clip.embed import embed_faces
 from facestats.clip.encoder import ImageEncoder
 from facestats.clip.variants import fetch_clip
@@ -93,7 +94,7 @@ def label_in_rounds(x: np.ndarray, answers: np.ndarray, seed: int, choose: Choos
 
 
 def train(x: np.ndarray, answers: np.ndarray, settings: Classification) -> AttributeModel:
-    return train_classifier("gender", x, pd.Series(answers, dtype="str"), settings.C, settings.class_weight, MIN_PER_CLASS, 0)
+    return train_classifier("gender", x, pd.Series(answers, dtype="str"), MIN_PER_CLASS, settings.C, settings.class_weight).model
 
 
 def score(model: AttributeModel, x: np.ndarray, answers: np.ndarray) -> float:

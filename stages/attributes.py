@@ -1,11 +1,11 @@
 """Stage `attributes`: what every face is taken for, from which source, and which faces to look at or label.
 
-Reads   embeddings_clip.parquet, models/attributes/, models/zeroshot.npz, labels.parquet, faces.parquet;
-        params `attributes.propose`, `attributes.abstain_below`, the names in `attributes.targets`
-Writes  attributes.parquet, attributes_with_predictions.parquet, attributes_with_manual.parquet,
-        attributes_clean.parquet, attributes_flags.parquet, labels_template.csv, models/attributes.json (which models are in use)
+Reads   embeddings_clip.parquet, models/attributes/, data/interim/out_of_fold/, models/zeroshot.npz, labels.parquet,
+        faces.parquet; params `attributes.propose`, the names in `attributes.targets`
+Writes  attributes.parquet, attributes_with_predictions.parquet, attributes_with_manual.parquet, attributes_clean.parquet,
+        attributes_flags.parquet, fairface_label_structure.parquet, labels_template.csv, models/attributes.json (which models are in use)
 Alone   python stages/attributes.py data/processed/embeddings/embeddings_clip.parquet models/attributes \\
-            models/zeroshot.npz data/processed/metadata/labels.parquet data/processed/metadata/faces.parquet \\
+            data/interim/out_of_fold models/zeroshot.npz data/processed/metadata/labels.parquet data/processed/metadata/faces.parquet \\
             data/processed/metadata models/attributes.json
 """
 
@@ -14,10 +14,11 @@ from pathlib import Path
 import pandas as pd
 
 from facestats import tables
+from facestats.attributes.fairface import label_structure
 from facestats.attributes.flags import flag_faces
+from facestats.attributes.model import load_models
 from facestats.attributes.proposals import propose_labels
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
-from facestats.attributes.training import load_models
 from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
 from facestats.clip.zeroshot import find_strange_classes, load_classifiers
 from facestats.embeddings import EmbeddingTable
@@ -27,27 +28,29 @@ from facestats.stage import run_stage, warn
 LOOKED_AT = ["filename", "face_count", "yaw", "pitch", "sharpness", "brightness", "duplicate_of", "near_duplicate_of"]
 
 
-def main(params, embeddings: Path, models: Path, prompts: Path, labels: Path, faces: Path, folder: Path,
-         in_use: Path) -> str:
+def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Path, labels: Path, faces: Path,
+         folder: Path, in_use: Path) -> str:
     vectors = EmbeddingTable(embeddings)
     trained = load_models(models, params.attributes.targets)
     classifiers = load_classifiers(prompts, vectors.metadata["weights_sha256"])
     people = tables.read_all(labels, tables.LABELS)
     for message in find_strange_classes({name: c.classes for name, c in classifiers.items()}, people):
         warn(message)
-    zeroshot = zeroshot_models(classifiers, target_kinds(trained), params.attributes.abstain_below)
+    zeroshot = zeroshot_models(classifiers, target_kinds(trained))
     answering = fill_gaps(trained, zeroshot)
     attributes, predictions = predict_attributes(vectors.names, vectors, answering)
     said, clean = resolve(attributes, people.set_index("filename"), target_kinds(answering),
                           {target: model.source for target, model in answering.items()})
     quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
-    flags = flag_faces(quality, predictions, said, trained)
+    unseen = {target: tables.read_all(out_of_fold / f"{target}.parquet", tables.OUT_OF_FOLD) for target in trained}
+    flags = flag_faces(quality, predictions, said, trained, unseen)
     repeats = quality.set_index("filename")[["duplicate_of", "near_duplicate_of"]].notna().any(axis=1).reindex(vectors.names)
     template = propose_labels(vectors, predictions, clean, repeats, answering, params.attributes.propose)
     for table, schema in ((attributes, tables.ATTRIBUTES), (predictions, tables.PREDICTIONS),
-                          (said, tables.WITH_MANUAL), (clean, tables.CLEAN), (flags, tables.FLAGS)):
+                          (said, tables.WITH_MANUAL), (clean, tables.CLEAN), (flags, tables.FLAGS),
+                          (label_structure(), tables.FAIRFACE)):
         tables.write(table, folder / schema.name, schema)
-    write_json(in_use, {"targets": sorted(trained), "abstain_below": params.attributes.abstain_below})
+    write_json(in_use, {"targets": sorted(trained)})
     write_text(folder / "labels_template.csv", template.to_csv(index=False))
     sources = pd.concat([clean[c] for c in clean if c.endswith("_source")]).value_counts().sort_index()
     return f"faces={len(clean)} " + " ".join(f"{name}={n}" for name, n in sources.items()) + f" flags={len(flags)}"

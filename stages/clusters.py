@@ -1,33 +1,39 @@
 """Stage `clusters`: groups of alike faces, and a map of them.
 
 Reads   embeddings_clip.parquet, attributes_clean.parquet; params `clusters`
-Writes  attributes_with_clusters.parquet, metrics/plots/clusters.csv, metrics/plots/clusters.png
+Writes  attributes_with_clusters.parquet, metrics/clusters.json, metrics/plots/clusters.csv, metrics/plots/clusters.png
 Alone   python stages/clusters.py data/processed/embeddings/embeddings_clip.parquet \\
-            data/processed/metadata/attributes_clean.parquet \\
-            data/processed/metadata/attributes_with_clusters.parquet metrics/plots/clusters.csv metrics/plots/clusters.png
+            data/processed/metadata/attributes_clean.parquet data/processed/metadata/attributes_with_clusters.parquet \\
+            metrics/clusters.json metrics/plots/clusters.csv metrics/plots/clusters.png
 """
 
 from pathlib import Path
 
 from facestats import tables
-from facestats.attributes.clusters import cluster_faces
+from facestats.attributes.clusters import agreement, cluster_faces
 from facestats.embeddings import EmbeddingTable, sample_rows
-from facestats.files import write_text
+from facestats.files import write_json, write_text
 from facestats.report.figures import cluster_map
 from facestats.stage import run_stage
 
 PLOTTED = 20_000  # faces on the map, drawn at random where there are more: a browser does not show a million points
 
 
-def main(params, embeddings: Path, attributes: Path, out: Path, points: Path, picture: Path) -> str:
+def main(params, embeddings: Path, attributes: Path, out: Path, metrics: Path, points: Path, picture: Path) -> str:
     vectors = EmbeddingTable(embeddings)
     options = params.clusters
-    clusters = cluster_faces(vectors.names, vectors, options.k, options.components, options.seed)
-    tables.write(tables.read_all(attributes, tables.CLEAN).merge(clusters, on="filename"), out, tables.WITH_CLUSTERS)
+    found = cluster_faces(vectors.names, vectors, options.k, options.components, options.seed)
+    clusters, k = found.faces, found.faces["cluster"].nunique()
+    table = tables.read_all(attributes, tables.CLEAN).merge(clusters, on="filename")
+    tables.write(table, out, tables.WITH_CLUSTERS)
+    chosen = "params.yaml" if isinstance(options.k, int) else "silhouette"
+    write_json(metrics, {"n": len(clusters), "k": k, "k_from": chosen,
+                         "silhouette": {str(number): value for number, value in found.silhouette.items()},
+                         "attributes": agreement(table)})
     plotted = clusters[sample_rows(len(clusters), PLOTTED, options.seed)]
     write_text(points, plotted[["pc1", "pc2", "cluster"]].round(5).to_csv(index=False))
     cluster_map(plotted, picture, len(clusters))
-    return f"faces={len(clusters)} clusters={clusters['cluster'].nunique()}"
+    return f"faces={len(clusters)} clusters={k} ({chosen})"
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 Reads   embeddings_clip.parquet, labels.parquet, splits.parquet, attractiveness_scores.parquet,
         attributes_with_predictions.parquet, zeroshot.parquet, models/attributes/, models/zeroshot.npz,
-        metrics/labels.json (reliability), metrics/train_attractiveness/ (losses); params `evaluate`, `attributes.abstain_below`,
-        the names in `attributes.targets`
+        metrics/labels.json (reliability), metrics/train_attractiveness/ (losses); params `evaluate`, the names in `attributes.targets`
 Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/fairness.json; in metrics/plots/: predicted_vs_actual,
         reliability_curve and error_by_group (.csv, .png), learning_curve.png
 Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parquet data/processed/metadata \\
@@ -17,8 +16,8 @@ from pathlib import Path
 import pandas as pd
 
 from facestats import tables
+from facestats.attributes.model import load_models
 from facestats.attributes.resolution import target_kinds
-from facestats.attributes.training import load_models
 from facestats.attributes.zeroshot import zeroshot_models
 from facestats.clip.zeroshot import load_classifiers
 from facestats.embeddings import EmbeddingTable
@@ -48,8 +47,7 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, sa
     write_json(attractiveness, measured.metrics)
     _draw_attractiveness(measured, training, plots)
     trained = load_models(models, params.attributes.targets)
-    zeroshot = zeroshot_models(load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained),
-                               params.attributes.abstain_below)
+    zeroshot = zeroshot_models(load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained))
     write_json(attributes, evaluate_attributes(trained, predictions, labels, scores["split"], options.bootstrap, options.seed,
                                                zeroshot, read(tables.ZEROSHOT)))
     by_group = evaluate_fairness(labels, scores, predictions, trained, scale, options.min_group, options.bootstrap, options.seed)

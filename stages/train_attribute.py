@@ -1,48 +1,63 @@
 """Stage `train_attribute@<target>`: one attribute, trained on the train faces, measured on held-out ones.
 
 Reads   embeddings_clip.parquet, labels.parquet, splits.parquet; params `attributes.targets.<target>`,
-        `attributes.min_per_class`, `attributes.abstain_below`
-Writes  models/attributes/<target>_clf.joblib, metrics/attributes/<target>.json, …/<target>_confusion.csv
+        `attributes.min_per_class`
+Writes  models/attributes/<target>_clf.joblib, data/interim/out_of_fold/<target>.parquet (what models that had not seen
+        them say of the train faces), metrics/attributes/<target>.json, …/<target>_confusion.csv and .png
 Alone   python stages/train_attribute.py gender data/processed/embeddings/embeddings_clip.parquet \\
             data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet \\
-            models/attributes/gender_clf.joblib metrics/attributes/gender.json metrics/attributes/gender_confusion.csv
+            models/attributes/gender_clf.joblib data/interim/out_of_fold/gender.parquet metrics/attributes/gender.json \\
+            metrics/attributes/gender_confusion.csv metrics/attributes/gender_confusion.png
 """
 
 from pathlib import Path
 
 from facestats import tables
-from facestats.attributes.training import train_classifier, train_regression
+from facestats.attributes.model import AttributeModel
+from facestats.attributes.training import Training, set_threshold, train_classifier, train_regression
 from facestats.embeddings import EmbeddingTable
 from facestats.evaluation.heldout import measure_held_out
 from facestats.files import write_json, write_text
+from facestats.report.confusion import confusion_picture
 from facestats.stage import run_stage, warn
 
 
-def main(params, target: str, embeddings: Path, labels: Path, splits: Path, out: Path, metrics: Path,
-         confusion: Path) -> str:
+def main(params, target: str, embeddings: Path, labels: Path, splits: Path, out: Path, out_of_fold: Path, metrics: Path,
+         confusion: Path, picture: Path) -> str:
     vectors = EmbeddingTable(embeddings)
     said = tables.read_optional_column(labels, tables.LABELS, target).reindex(vectors.names)
+    person = tables.read_optional_column(labels, tables.LABELS, "person").reindex(vectors.names)
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
     labelled = said.notna().to_numpy()
-    matrix, said, split = vectors.take(labelled), said[labelled], split[labelled]
-    train = (split == "train").to_numpy()
-    options = params.attributes.targets[target]
-    minimum = params.attributes.min_per_class
+    matrix, said, split, person = vectors.take(labelled), said[labelled], split[labelled], person[labelled]
+    train, val = (split == "train").to_numpy(), (split == "val").to_numpy()
+    options, minimum = params.attributes.targets[target], params.attributes.min_per_class
     if options.kind == "classification":
-        model = train_classifier(target, matrix[train], said[train], options.C, options.class_weight, minimum,
-                                 params.attributes.abstain_below)
+        trained = train_classifier(target, matrix[train], said[train], minimum, options.C, options.class_weight, person[train])
+        set_threshold(trained, options.precision, said[train], matrix[val], said[val])
     else:
-        model = train_regression(target, matrix[train], said[train], options.alpha, minimum)
-    model.save(out)
-    held_out = measure_held_out(model, matrix, said, split)
+        trained = train_regression(target, matrix[train], said[train], minimum, options.alpha, person[train])
+    trained.model.save(out)
+    out_of_fold.parent.mkdir(parents=True, exist_ok=True)
+    tables.write(trained.out_of_fold.rename_axis("filename").reset_index(), out_of_fold, tables.OUT_OF_FOLD)
+    held_out = measure_held_out(trained.model, matrix, said, split)
     write_json(metrics, held_out.metrics)
     write_text(confusion, held_out.pairs.to_csv(index=False))
+    confusion_picture(held_out.pairs, held_out.order, target, trained.model.why, picture)
+    return _summary(trained, held_out.metrics["test"]["n"], minimum)
+
+
+def _summary(trained: Training, n_test: int, minimum: int) -> str:
+    model: AttributeModel = trained.model
     if not model.trained:
-        warn(f"{target} is not trained: {model.why}")
+        warn(f"{model.target} is not trained: {model.why}")
         return "trained=false"
     if model.left_out:
-        warn(f"{target}: classes with fewer than {minimum} train faces are left out: {model.left_out}")
-    return f"trained on {model.n_train} faces, measured on {held_out.metrics['test']['n']} test faces"
+        warn(f"{model.target}: classes with fewer than {minimum} train faces are left out: {model.left_out}")
+    if model.abstain_below == float("inf"):
+        warn(f"{model.target} never answers: at no threshold are {model.wanted_precision:.0%} of the answers right "
+             f"({model.threshold_from}); a lower attributes.targets.{model.target}.precision lets it answer")
+    return f"trained on {model.n_train} faces, measured on {n_test} test faces, penalty={model.penalty:g} ({model.penalty_from})"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.attributes.training import AttributeModel, train_classifier, train_regression
+from facestats.attributes.model import AttributeModel
+from facestats.attributes.training import train_classifier, train_regression
 from facestats.attributes.zeroshot import zeroshot_models
 from facestats.clip.zeroshot import PromptClassifier
 from facestats.errors import LabelError
@@ -26,7 +27,8 @@ def pets():
     labels = text(list(kind))
     split = splits(90)
     train = (split == "train").to_numpy()
-    model = train_classifier("pet", x[train], labels[train], 1.0, None, 5, 0.8)
+    model = train_classifier("pet", x[train], labels[train], 5, 1.0).model
+    model.abstain_below = 0.8
     labels[[0, 3]] = "owl"
     labels[[6, 9]] = "unknown"
     labels[12] = None
@@ -48,6 +50,12 @@ def test_a_classifier_is_measured_without_abstaining_and_its_answers_apart(pets)
     assert report["coverage"]["value"] == pytest.approx(answered.mean())
     assert 0 < answered.mean() < 1
     assert report["accuracy_answered"]["value"] == pytest.approx(right[answered].mean())
+    sure = predictions.filter(like="_prob_").max(axis=1).to_numpy()[test]
+    assert report["ece"]["value"] == pytest.approx(classification.calibration_error(sure, right))
+    raw = model.pipeline.predict_proba(pets[1])[test].max(axis=1)
+    assert report["ece_uncalibrated"]["value"] == pytest.approx(classification.calibration_error(raw, right))
+    assert report["ece"]["low"] <= report["ece"]["value"] <= report["ece"]["high"]
+    assert (report["threshold"], report["wanted_precision"], report["penalty"]) == (0.8, None, 1.0)
     recalls = [right[(labels == name).to_numpy()[test]].mean() for name in ("cat", "dog", "owl")]
     assert recalls[2] == 0
     assert report["balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
@@ -58,6 +66,8 @@ def test_the_training_stage_and_evaluate_measure_the_same(pets):
     report = evaluate_attributes({"pet": model}, predictions, pd.DataFrame({"pet": labels}), split, RESAMPLES, 0)["pet"]
     held_out = measure_held_out(model, x, labels, split)
     for name in classification.METRICS:
+        assert held_out.metrics["test"][name] == pytest.approx(report[name]["value"])
+    for name in ("coverage", "accuracy_answered", "ece", "ece_uncalibrated"):
         assert held_out.metrics["test"][name] == pytest.approx(report[name]["value"])
     assert held_out.metrics["val"]["n"] == 15
     assert len(held_out.pairs) == 27
@@ -71,7 +81,7 @@ def test_ages_are_measured_in_years_and_in_groups():
     age = pd.Series(np.round(35 + 12 * x[:, 0]).clip(1, 90))
     split = splits(90)
     train, test = (split == "train").to_numpy(), (split == "test").to_numpy()
-    model = train_regression("age", x[train], age[train], 1.0, 5)
+    model = train_regression("age", x[train], age[train], 5).model
     predicted = model.predict(x)
     report = evaluate_attributes({"age": model}, pd.DataFrame({"age": predicted}), pd.DataFrame({"age": age}), split,
                                  RESAMPLES, 0)["age"]
@@ -91,7 +101,7 @@ def test_ages_are_measured_in_years_and_in_groups():
 def test_a_target_that_cannot_be_measured_is_null_and_says_why(pets, target, lack):
     model, _, labels, split, predictions, _ = pets
     if target == "age":
-        model = train_regression("age", np.random.default_rng(0).normal(size=(20, 2)), pd.Series(np.arange(20.0)), 1.0, 5)
+        model = train_regression("age", np.random.default_rng(0).normal(size=(20, 2)), pd.Series(np.arange(20.0)), 5).model
         labels, predictions = pd.Series(np.full(90, 30.0)), pd.DataFrame({"age": np.full(90, 31.0)})
     table = pd.DataFrame({target: labels})
     if lack == "untrained":
@@ -103,7 +113,7 @@ def test_a_target_that_cannot_be_measured_is_null_and_says_why(pets, target, lac
     report = evaluate_attributes({target: model}, predictions, table, split, RESAMPLES, 0)[target]
     assert report["trained"] is (lack != "untrained")
     assert report["why"] == ("2 labelled train faces" if lack == "untrained" else "0 labelled test faces, 2 are needed")
-    names = {"pet": ["accuracy", "balanced_accuracy", "macro_f1", "coverage", "accuracy_answered"],
+    names = {"pet": ["accuracy", "balanced_accuracy", "macro_f1", "coverage", "accuracy_answered", "ece", "ece_uncalibrated"],
              "age": [*regression.METRICS, "bucket_accuracy"]}[target]
     assert {name: report[name] for name in names} == dict.fromkeys(names, NOTHING)
 
@@ -162,7 +172,7 @@ def test_a_test_label_that_is_no_number_is_named():
     x = np.random.default_rng(0).normal(size=(30, 2))
     said, split = text([str(i) for i in range(30)]), splits(30)
     said.index = split.index = [f"{i}.jpg" for i in range(30)]
-    model = train_regression("height", x, said, 1.0, 5)
+    model = train_regression("height", x, said, 5).model
     said["6.jpg"] = "tall"
     with pytest.raises(LabelError, match=r"height.*6\.jpg.*'tall'"):
         measure_held_out(model, x, said, split)

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from facestats.attributes.age import age_bucket
+from facestats.attributes.model import AttributeModel, load_models
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
-from facestats.attributes.training import AttributeModel, load_models, train_classifier, train_regression
+from facestats.attributes.training import train_classifier, train_regression
 from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
 from facestats.clip.zeroshot import PromptClassifier
 from facestats.errors import LabelError, ModelError, ParamsError
@@ -21,7 +22,9 @@ PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
 def classifier(x, labels, target="pet", minimum=5, abstain=0.5, weight=None):
-    return train_classifier(target, x, labels, 1.0, weight, minimum, abstain)
+    model = train_classifier(target, x, labels, minimum, 1.0, weight).model
+    model.abstain_below = abstain
+    return model
 
 
 def labels_table(index, **columns):
@@ -81,7 +84,7 @@ def test_a_regression_reads_numbers_written_as_text():
     said = text([f"{v:.3f}" for v in y])
     said[:50] = None
     said[50:60] = "unknown"
-    model = train_regression("height", x, said, 0.1, 5)
+    model = train_regression("height", x, said, 5, 0.1).model
     assert model.n_train == 140
     assert np.abs(model.predict(x) - y).max() < 0.2
 
@@ -91,13 +94,13 @@ def test_a_regression_label_that_is_no_number_is_named(value):
     said = text(["1", "2", value, "4"])
     said.index = names(4)
     with pytest.raises(LabelError) as error:
-        train_regression("height", np.zeros((4, 3)), said, 1.0, 2)
+        train_regression("height", np.zeros((4, 3)), said, 2, 1.0)
     for part in ("attributes.targets.height", "f002.jpg", repr(value), "a number"):
         assert part in str(error.value)
 
 
 def test_too_few_numbers_train_nothing_and_say_why():
-    model = train_regression("age", np.zeros((4, 3)), pd.Series([1.0, np.nan, 3.0, np.nan]), 1.0, 3)
+    model = train_regression("age", np.zeros((4, 3)), pd.Series([1.0, np.nan, 3.0, np.nan]), 3).model
     assert (model.trained, model.why) == (False, "2 labelled train faces, 3 are needed")
 
 
@@ -118,7 +121,8 @@ def test_a_model_file_gives_back_the_same_model(tmp_path):
     assert again.predict_proba(x).tobytes() == model.predict_proba(x).tobytes()
     assert {k: v for k, v in vars(again).items() if k != "pipeline"} == {
         "target": "pet", "kind": "classification", "why": None, "classes": ["cat", "dog"], "left_out": {"owl": 3},
-        "abstain_below": 0.7, "n_train": 40}
+        "calibration": model.calibration, "wanted_precision": None, "abstain_below": 0.7, "threshold_from": None,
+        "penalty": 1.0, "penalty_from": "params.yaml", "n_train": 40}
     assert isinstance(joblib.load(tmp_path / "sub" / "pet_clf.joblib"), dict)
     assert [p.name for p in (tmp_path / "sub").iterdir()] == ["pet_clf.joblib"]
 
@@ -129,7 +133,7 @@ def test_training_twice_gives_the_same_bytes(tmp_path):
         # every string anew, as another process would have it: pickle notes which strings are one object
         fresh = pd.Series(["".join(list(v)) for v in labels], dtype="object" if i else "str")
         classifier(x, fresh).save(tmp_path / f"{i}.joblib")
-        train_regression("age", x, pd.Series(np.arange(40.0)), 1.0, 5).save(tmp_path / f"{i}.age")
+        train_regression("age", x, pd.Series(np.arange(40.0)), 5).model.save(tmp_path / f"{i}.age")
     assert (tmp_path / "0.joblib").read_bytes() == (tmp_path / "1.joblib").read_bytes()
     assert (tmp_path / "0.age").read_bytes() == (tmp_path / "1.age").read_bytes()
 
@@ -196,7 +200,7 @@ def test_with_nothing_trained_everything_is_unknown():
 
 def test_the_users_own_targets_go_the_same_way():
     x, labels = blobs({"cat": 20, "dog": 20})
-    models = {"pet": classifier(x, labels), "height": train_regression("height", x, text(["180.5"] * 40), 1.0, 5)}
+    models = {"pet": classifier(x, labels), "height": train_regression("height", x, text(["180.5"] * 40), 5).model}
     said = labels_table(names(40), pet=["owl"] + [None] * 39, pet_source=["label"] + [None] * 39,
                         height=[None, "150"] + [None] * 38, height_source=[None, "manual"] + [None] * 38)
     attributes, _ = predict_attributes(names(40), x, models)

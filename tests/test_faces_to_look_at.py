@@ -1,15 +1,15 @@
-"""Flags, proposals and clusters: the faces that deserve a look, and how they group."""
-
+"""Flags and proposals: the faces that deserve a look."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-from facestats.attributes.clusters import cluster_faces
 from facestats.attributes.flags import flag_faces
+from facestats.attributes.model import AttributeModel
 from facestats.attributes.proposals import COLUMNS, propose_labels
-from facestats.attributes.training import AttributeModel
+from facestats.attributes.resolution import predict_attributes
+from facestats.attributes.training import train_classifier, train_regression
 from resources import blobs, names, text
 
 # Flags
@@ -38,13 +38,73 @@ def test_each_doubtful_face_is_flagged_with_its_value():
 
 def test_a_doubtful_or_contradicted_answer_is_flagged():
     model = AttributeModel("pet", "classification", object(), classes=["cat", "dog"], abstain_below=0.6)
-    predictions = pd.DataFrame({"filename": names(5), "pet_prob_cat": [0.55, 0.95, 0.95, 0.05, 0.8],
-                                "pet_prob_dog": [0.45, 0.05, 0.05, 0.95, 0.2]})
+    predictions = pd.DataFrame({"filename": names(5), "pet_prob_cat": [0.55, 0.95, 0.95, 0.05, 0.79],
+                                "pet_prob_dog": [0.45, 0.05, 0.05, 0.95, 0.21]})
     said = pd.DataFrame({"filename": names(5), "pet_said": text(["dog", "dog", "cat", None, "dog"])})
     untrained = AttributeModel("hat", "classification")
     flags = flag_faces(quality(5, sharpness=[9.0, 9, 9, 9, 1]), predictions, said, {"pet": model, "hat": untrained})
     assert [tuple(row) for row in flags[flags["reason"] != "blurred"].to_numpy()] == [
-        ("f000.jpg", "low_confidence_pet", 0.55), ("f001.jpg", "contradicts_pet", 0.95)]
+        ("f001.jpg", "contradicts_pet", 0.95), ("f000.jpg", "low_confidence_pet", 0.55)]
+    model.abstain_below = np.inf  # it never answers: that says nothing about single faces
+    flags = flag_faces(quality(5), predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]), said, {"pet": model})
+    assert flags.loc[flags["reason"] == "low_confidence_pet", "filename"].tolist() == ["f004.jpg"]
+
+
+def test_flags_stand_worst_first():
+    table = quality(60, sharpness=[9.0] * 58 + [2.0, 1.0])
+    table.loc[[3, 1, 2], "yaw"], table.loc[[5, 4], "brightness"] = [40.0, -50.0, 40.0], [0.1, 0.05]
+    table.loc[7, "face_count"], table.loc[9, "near_duplicate_of"], table.loc[8, "brightness"] = 3, "f001.jpg", 0.95
+    model = AttributeModel("pet", "classification", object(), classes=["cat", "dog"], abstain_below=0.7)
+    sure = np.full(60, 0.75)
+    sure[[20, 21, 22, 23]] = 0.95, 0.97, 0.6, 0.55
+    predictions = pd.DataFrame({"filename": names(60), "pet_prob_cat": sure, "pet_prob_dog": 1 - sure})
+    said = pd.DataFrame({"filename": names(60), "pet_said": text(["dog"] * 22 + [None] * 38)})
+    flags = flag_faces(table, predictions, said, {"pet": model})
+    assert [(int(name[1:4]), reason) for name, reason in flags[["filename", "reason"]].to_numpy()] == [
+        (21, "contradicts_pet"), (20, "contradicts_pet"), (7, "several_faces"), (1, "extreme_pose"), (2, "extreme_pose"), (3, "extreme_pose"),
+        (59, "blurred"), (58, "blurred"), (4, "dark"), (5, "dark"), (8, "bright"), (9, "near_duplicate"),
+        (23, "low_confidence_pet"), (22, "low_confidence_pet")]
+
+
+def with_wrong_labels(share=0.08):
+    """Train faces of two kinds, some of them labelled as the other one: embeddings, labels, which are wrong."""
+    rng = np.random.default_rng(0)
+    x, labels = blobs({"cat": 150, "dog": 150}, spread=0.7)
+    x = np.column_stack([x, rng.normal(size=(300, 20))]).astype(np.float32)
+    wrong = rng.random(300) < share
+    return x, labels.mask(wrong, labels.map({"cat": "dog", "dog": "cat"})).set_axis(names(300)), wrong
+
+
+def test_planted_label_errors_are_found_though_the_model_was_trained_on_them():
+    x, labels, wrong = with_wrong_labels()
+    trained = train_classifier("pet", x, labels, 5)
+    said = pd.DataFrame({"filename": names(300), "pet_said": labels.to_numpy()})
+    _, predictions = predict_attributes(names(300), x, {"pet": trained.model})
+
+    def flagged(**unseen):
+        flags = flag_faces(quality(300), predictions, said, {"pet": trained.model}, **unseen)
+        chosen = flags.loc[flags["reason"] == "contradicts_pet", "filename"]
+        rows = np.isin(names(300), chosen)
+        assert (flags["value"][:len(chosen)] >= 0.8).all()
+        return (rows & wrong).sum() / wrong.sum(), (rows & wrong).sum() / max(rows.sum(), 1)
+
+    recall, precision = flagged(out_of_fold={"pet": trained.out_of_fold.rename_axis("filename").reset_index()})
+    assert recall > 0.6
+    assert precision > 0.9
+    assert flagged()[0] < recall - 0.2
+
+
+def test_a_number_that_people_surely_mistyped_is_flagged():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 4)).astype(np.float32)
+    age = pd.Series(40 + 10 * x[:, 0] + rng.normal(0, 3, 200), index=names(200))
+    age.iloc[[11, 12]] += [60, -30]
+    trained = train_regression("age", x, age, 5)
+    _, predictions = predict_attributes(names(200), x, {"age": trained.model})
+    flags = flag_faces(quality(200), predictions, pd.DataFrame({"filename": names(200), "age_said": age.to_numpy()}), {"age": trained.model},
+                       {"age": trained.out_of_fold.rename_axis("filename").reset_index()})
+    assert flags["filename"][flags["reason"] == "contradicts_age"].tolist() == ["f011.jpg", "f012.jpg"]
+    assert flags["value"][0] == pytest.approx(60, abs=10)
 
 
 def test_no_flags_are_a_table_too():
@@ -151,18 +211,3 @@ def test_a_face_labelled_by_hand_is_not_proposed_again(candidates):
 def test_one_missing_attribute_makes_a_face_a_candidate(candidates):
     candidates["clean"].loc[4, "age_source"] = "model"
     assert "f004.jpg" in set(propose_labels(**candidates, n=1000)["filename"])
-
-
-# Clusters
-
-def test_clusters_are_found_and_numbered_by_size():
-    x, labels = blobs({"cat": 10, "dog": 40, "owl": 25}, spread=0.1)
-    table = cluster_faces(names(75), x, k=3, components=2, seed=0)
-    assert [labels[table["cluster"] == i].unique().tolist() for i in range(3)] == [["dog"], ["owl"], ["cat"]]
-    assert cluster_faces(names(75), x, k=3, components=2, seed=0).equals(table)
-
-
-def test_fewer_faces_than_clusters_are_fine():
-    table = cluster_faces(names(2), np.eye(2, 5, dtype=np.float32), k=6, components=32, seed=0)
-    assert sorted(table["cluster"]) == [0, 1]
-    assert table[["pc1", "pc2"]].notna().all(axis=None)

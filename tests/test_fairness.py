@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 from sklearn.pipeline import Pipeline
 
-from facestats.attributes.training import AttributeModel
+from facestats.attributes.model import AttributeModel
 from facestats.evaluation.fairness import MEASURES, evaluate_fairness
 from facestats.evaluation.group_samples import sample_groups
 from facestats.report.fairness_figures import error_by_group, error_points

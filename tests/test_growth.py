@@ -145,7 +145,8 @@ def test_scores_in_batches_are_those_of_all_at_once(table, matrix):
 
 def test_predictions_in_batches_are_those_of_all_at_once(table, matrix, monkeypatch):
     said = text(np.where(matrix[:, 0] > 0, "cat", "dog"))
-    models = {"pet": train_classifier("pet", matrix, said, 1.0, None, 2, 0.6), "age": train_regression("age", matrix, pd.Series(matrix[:, 1]), 1.0, 2)}
+    models = {"pet": train_classifier("pet", matrix, said, 2).model, "age": train_regression("age", matrix, pd.Series(matrix[:, 1]), 2).model}
+    models["pet"].abstain_below = 0.6
     prompts = {"hat": PromptClassifier(["with", "without"], matrix[:2], 10.0)}
     in_parts = [*predict_attributes(table.names, table, models), probability_table(table.names, table, prompts)]
     monkeypatch.setattr(embeddings, "BATCH", N)
@@ -157,14 +158,14 @@ def test_predictions_in_batches_are_those_of_all_at_once(table, matrix, monkeypa
 
 def test_clusters_fitted_on_a_sample_hold_all_faces(tmp_path, monkeypatch, small_batches):
     x, kinds = blobs({"cat": 300, "dog": 200, "owl": 100}, spread=0.2)
-    whole = cluster_faces(names(600), x, k=3, components=2, seed=0)
+    whole = cluster_faces(names(600), x, k=3, components=2, seed=0).faces
     monkeypatch.setattr(clusters, "FITTED", 90)
-    sampled = cluster_faces(names(600), x, k=3, components=2, seed=0)
+    sampled = cluster_faces(names(600), x, k=3, components=2, seed=0).faces
     assert sampled["cluster"].tolist() == whole["cluster"].tolist() == kinds.map({"cat": 0, "dog": 1, "owl": 2}).tolist()
     assert sampled["pc1"].corr(whole["pc1"]) > 0.99
     tables.write(pd.DataFrame({"filename": names(600), "key": "k"}), tmp_path / "e.parquet", tables.embeddings_schema(3),
                  vectors={"embedding": x})
-    pd.testing.assert_frame_equal(cluster_faces(names(600), EmbeddingTable(tmp_path / "e.parquet"), k=3, components=2, seed=0), sampled)
+    pd.testing.assert_frame_equal(cluster_faces(names(600), EmbeddingTable(tmp_path / "e.parquet"), k=3, components=2, seed=0).faces, sampled)
 
 
 def test_proposals_come_from_a_sample_where_there_are_many_faces(table, matrix, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from facestats.attributes.training import AttributeModel
+from facestats.attributes.model import AttributeModel
 from facestats.data.reliability import measure_reliability
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
@@ -39,7 +39,7 @@ def run_of(labels, scores, x, predictions, models, why=None) -> Run:
                           {"scale": None, "mean": None, "sd": None, "judgements": 0},
                 "raters": {"n": 0, "dropped": {}, "suspicious": {}}, "reliability": reliability},
         training={"trained": why is None, "why": why, "n_train": int((filled & (split == "train")).sum()),
-                  "n_val": int((filled & (split == "val")).sum())},
+                  "n_val": int((filled & (split == "val")).sum()), "correction": 0.4, "calibration": "linear"},
         serving={"clip": {"variant": "tiny", "weights_sha256": "ab" * 32, "precision": "float32", "dimension": "4"},
                  "trained": why is None, "why": why},
         images="data/raw", drawn=False)

@@ -80,7 +80,7 @@ def test_a_new_target_trains_one_more_and_a_removed_one_is_forgotten(project):
     labels = pd.read_csv(project.folder / "data/labels/labels.csv")
     labels["glasses"] = ["yes", "no"] * (len(labels) // 2)
     labels.to_csv(project.folder / "data/labels/labels.csv", index=False)
-    project.set_params({"attributes.targets.glasses": {"kind": "classification"}})
+    project.set_params({"attributes.targets.glasses": {"kind": "classification", "precision": None}})
     ran = project.repro("sample", "finalize", "evaluate")
     assert {"train_attribute@glasses", "evaluate"} <= ran
     assert not ran & (FETCHED | {"preprocess", "embed"})
@@ -92,7 +92,7 @@ def test_a_new_target_trains_one_more_and_a_removed_one_is_forgotten(project):
     project.repro("finalize", "evaluate")
     assert (project.folder / "models/attributes/glasses_clf.joblib").exists()  # DVC leaves it
     assert project.read("data/processed/metadata/attributes_final.parquet") == before
-    assert json.loads(project.read("models/attributes.json")) == {"targets": ["age", "ethnicity", "gender"], "abstain_below": 0.5}
+    assert json.loads(project.read("models/attributes.json")) == {"targets": ["age", "ethnicity", "gender"]}
     assert "glasses" not in json.loads(project.read("metrics/attributes.json"))
 
 

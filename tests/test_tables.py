@@ -98,9 +98,15 @@ def test_writing_does_not_go_through_a_link(tmp_path):
 
 
 def test_a_key_may_be_several_columns(tmp_path):
+    labels = pd.DataFrame({"attribute": ["b", "a", "a"], "index": [0, 1, 0], "label": ["x", "y", "z"]})
+    tables.write(labels, tmp_path / "l.parquet", tables.FAIRFACE)
+    assert tables.read(tmp_path / "l.parquet", tables.FAIRFACE)["label"].tolist() == ["z", "y", "x"]
+
+
+def test_the_order_of_flags_is_kept_and_none_stands_twice(tmp_path):
     flags = pd.DataFrame({"filename": ["b", "a", "a"], "reason": ["dark", "dark", "blurred"], "value": [1.0, 2.0, np.nan]})
     tables.write(flags, tmp_path / "f.parquet", tables.FLAGS)
-    assert tables.read(tmp_path / "f.parquet", tables.FLAGS)["reason"].tolist() == ["blurred", "dark", "dark"]
+    assert tables.read(tmp_path / "f.parquet", tables.FLAGS)["filename"].tolist() == ["b", "a", "a"]
     with pytest.raises(TableError, match="repeat a filename / reason"):
         tables.write(flags.assign(reason="dark"), tmp_path / "f.parquet", tables.FLAGS)
 

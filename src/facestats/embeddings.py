@@ -52,9 +52,22 @@ class EmbeddingTable:
         return len(self.names)
 
     def batches(self) -> Iterator[np.ndarray]:
-        """All embeddings as float32 (up to `BATCH`, dimension), in the order of the file."""
+        """All embeddings as float32 (up to `BATCH`, dimension), in the order of the file.
+
+        Raises
+        ------
+        TableError
+            An embedding that is not finite.
+        """
+        at = 0
         with opened(self.path, "embed") as file:
-            yield from matrices(file, "embedding", BATCH)
+            for batch in matrices(file, "embedding", BATCH):
+                wrong = np.flatnonzero(~np.isfinite(batch).all(axis=1))
+                if len(wrong):
+                    raise TableError(f"{self.path}: the embedding of {self.names[at + wrong[0]]} is not finite; "
+                                     "`dvc repro -f embed` computes it anew")
+                at += len(batch)
+                yield batch
 
     def take(self, chosen: np.ndarray) -> np.ndarray:
         """The rows where `chosen` (bool, n) is true: float32 (rows, dimension)."""

@@ -40,6 +40,7 @@ def _wide(scale: list) -> list:
 Share = Annotated[float, Field(ge=0, le=1)]
 Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
 Decile = Annotated[int, Field(ge=1, le=10)]
+ClusterRange = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
 DecileRange = Annotated[list[Decile], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
 
 
@@ -99,13 +100,14 @@ class Split(Section):
 
 class Classification(Section):
     kind: Literal["classification"]
-    C: Annotated[float, Field(gt=0)] = 1.0
+    C: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
     class_weight: Literal["balanced"] | None = None
+    precision: Annotated[float, Field(gt=0, lt=1)] | None = 0.9
 
 
 class Regression(Section):
     kind: Literal["regression"]
-    alpha: Annotated[float, Field(gt=0)] = 1.0
+    alpha: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
 
 
 Target = Annotated[Classification | Regression, Field(discriminator="kind")]
@@ -113,7 +115,6 @@ Target = Annotated[Classification | Regression, Field(discriminator="kind")]
 
 class Attributes(Section):
     min_per_class: Annotated[int, Field(ge=2)] = 10
-    abstain_below: Share = 0.5
     propose: Annotated[int, Field(ge=0)] = 40
     targets: dict[Attribute, Target]
 
@@ -173,7 +174,7 @@ class Score(Section):
 
 
 class Clusters(Section):
-    k: Annotated[int, Field(ge=2)] = 6
+    k: Annotated[int, Field(ge=2)] | ClusterRange = [4, 12]
     components: Annotated[int, Field(ge=2)] = 32
     seed: Annotated[int, Field(ge=0)] = 0
 

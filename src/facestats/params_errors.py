@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 SHOWN = 120  # characters of a value that an error repeats
+REPLACED = {"attributes.abstain_below": "attributes.targets.<target>.precision, the wanted share of right answers, takes its place."}
 
 def explain(errors: list[dict], raw: dict, root: type[BaseModel]) -> list[str]:
     """One line a key: pydantic reports each member of a union on its own, here they share a line.
@@ -49,6 +50,7 @@ def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel
         by_lower = {name.lower(): name for name in known}
         near = difflib.get_close_matches(str(location[-1]).lower(), by_lower, n=1, cutoff=0.5)
         hint = f" Did you mean {'.'.join([*map(str, location[:-1]), by_lower[near[0]]])}?" if near else ""
+        hint = f" {REPLACED[key]}" if key in REPLACED else hint
         return f"unknown key {key} (value {found!r}).{hint} Known keys there: {', '.join(known)}"
     if kind == "missing":
         return f"{key} is missing"

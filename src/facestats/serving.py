@@ -104,15 +104,15 @@ class Models:
     @cached_property
     def attribute_models(self) -> dict[str, Model]:
         """By target: the trained model, zero-shot where there is none, else the untrained one."""
+        from facestats.attributes.model import load_models
         from facestats.attributes.resolution import target_kinds
-        from facestats.attributes.training import load_models
         from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
         from facestats.clip.zeroshot import load_classifiers
 
         in_use = json.loads((self.root / "models/attributes.json").read_text(encoding="utf-8"))
         trained = load_models(self.root / "models/attributes", in_use["targets"])
         prompts = load_classifiers(self.root / "models/zeroshot.npz", self.serving["clip"]["weights_sha256"])
-        return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained), in_use["abstain_below"]))
+        return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained)))
 
     @cached_property
     def embeddings(self) -> tuple[pd.Index, np.ndarray]:

@@ -1,7 +1,7 @@
 """The schemas of the tables, and reading and writing them with validation.
 
-Every table is a parquet file (zstd), sorted by its key column, without pandas' metadata: the same rows give the
-same bytes. `read` and `write` are the only doors, so that a wrong column is named where it comes up.
+Every table is a parquet file (zstd), sorted by its key column (the flags alone stand worst first), without pandas'
+metadata: the same rows give the same bytes. `read` and `write` are the only doors, so that a wrong column is named where it comes up.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ class Schema:
         `key` names other columns.
     extra : whether further columns may follow (user's own targets, one probability a class).
     key : the columns that identify a row.
+    ordered : the rows stay in the order in which they are given, which says something.
     """
 
     name: str
     columns: dict[str, pa.DataType]
     extra: bool = False
     key: tuple[str, ...] = field(default=())
+    ordered: bool = False
 
     def keys(self) -> tuple[str, ...]:
         return self.key or (next(iter(self.columns)),)
@@ -73,7 +75,9 @@ CLEAN = Schema("attributes_clean.parquet", {
     "ethnicity_source": _text, "age_final": _number, "age_source": _text,
 }, extra=True)
 FLAGS = Schema("attributes_flags.parquet", {"filename": _text, "reason": _text, "value": _number},
-               key=("filename", "reason"))
+               key=("filename", "reason"), ordered=True)
+FAIRFACE = Schema("fairface_label_structure.parquet", {"attribute": _text, "index": _int, "label": _text}, key=("attribute", "index"))
+OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text}, extra=True)
 WITH_CLUSTERS = Schema("attributes_with_clusters.parquet", {
     **CLEAN.columns, "cluster": _int, "pc1": _float, "pc2": _float,
 }, extra=True)
@@ -104,7 +108,7 @@ def embeddings_schema(dimension: int) -> Schema:
 
 def write(frame: pd.DataFrame, path: str | Path, schema: Schema, metadata: dict[str, str] | None = None,
           vectors: Mapping[str, np.ndarray] | None = None) -> None:
-    """Validate, sort by key and write a table by temporary file and rename.
+    """Validate, sort by key (unless its order is its own) and write a table by temporary file and rename.
 
     Parameters
     ----------
@@ -210,8 +214,10 @@ def _to_arrow(frame: pd.DataFrame, vectors: Mapping[str, np.ndarray], schema: Sc
             raise TableError(f"{where}: column {name} has {len(array)} rows, the table {len(frame)}")
         arrays.append(array)
         fields.append(pa.field(name, array.type))
+    table = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
     try:
-        return sort_by_key(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), keys)
+        in_order = sort_by_key(table, keys)
+        return table if schema.ordered else in_order
     except ValueError as error:
         raise TableError(f"{where}: {error}") from None
 

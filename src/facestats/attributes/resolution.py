@@ -57,14 +57,14 @@ def _predict(model: Model | None, kind: str, x: np.ndarray) -> tuple[np.ndarray,
     shares = model.predict_proba(x) if model.classes else None
     if kind == "regression":
         return model.predict(x), shares
-    return answers(shares, model.classes, model.abstain_below), shares
+    return answers(shares, model), shares
 
 
-def answers(shares: np.ndarray, classes: list[str], abstain_below: float) -> np.ndarray:
-    """The likeliest class of each row of `shares` (n, classes); `unknown` where its probability is below `abstain_below`."""
-    said = np.full(len(shares), UNKNOWN, dtype=object)
-    sure = shares.max(axis=1) >= abstain_below
-    said[sure] = np.asarray(classes, dtype=object)[shares[sure].argmax(axis=1)]
+def answers(shares: np.ndarray, model: Model) -> np.ndarray:
+    """What a classifier answers to each row of `shares` (n, classes); `unknown` where it is not sure enough."""
+    answer = model.choose(shares)
+    said = np.asarray(model.classes, dtype=object)[answer]
+    said[shares[np.arange(len(shares)), answer] < model.abstain_below] = UNKNOWN
     return said
 
 

@@ -2,137 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar
+from dataclasses import dataclass
 
-import joblib
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from facestats.errors import LabelError, ModelError
+from facestats.attributes.calibration import Calibration, choose_threshold
+from facestats.attributes.model import AttributeModel, numeric_labels
+from facestats.attributes.validation import (
+    best_alpha,
+    best_c,
+    identities,
+    logistic,
+    ridge,
+    shares_out_of_fold,
+    values_out_of_fold,
+    weights_of,
+)
+from facestats.errors import InputError
 from facestats.tables import UNKNOWN
 
-MAX_ITERATIONS = 2000
-KINDS = ("classification", "regression")
+AUTO = "auto"
+DEFAULT_C, DEFAULT_ALPHA = 0.1, 100.0  # where cross-validation is impossible
 
 
 @dataclass
-class AttributeModel:
-    """One trained target, or the reason why there is none.
+class Training:
+    """A model, and what models that had not seen them say of its train faces.
 
     Attributes
     ----------
-    target : label column, such as `gender`.
-    kind : `classification` or `regression`.
-    pipeline : scikit-learn pipeline on embeddings (n, d); None where it could not be trained.
-    why : why it was not trained; None where it was.
-    classes : classes that it can say, sorted.
-    left_out : classes with too few train faces, with their counts.
-    abstain_below : a best probability below this makes the answer `unknown`.
+    out_of_fold : `<target>_prob_<class>` (calibrated), or `<target>` of a regression, by the index of the labels; faces that
+        could not be left out are missing.
     """
 
-    target: str
-    kind: str
-    pipeline: Pipeline | None = None
-    why: str | None = None
-    classes: list[str] = field(default_factory=list)
-    left_out: dict[str, int] = field(default_factory=dict)
-    abstain_below: float = 0.0
-    n_train: int = 0
-    source: ClassVar[str] = "model"
-
-    @property
-    def trained(self) -> bool:
-        return self.pipeline is not None
-
-    def predict_proba(self, embeddings: np.ndarray) -> np.ndarray:
-        """Probability of each class: float64 array (n, classes)."""
-        with threadpool_limits(1):
-            return self.pipeline.predict_proba(embeddings.astype(np.float64, copy=False))
-
-    def predict(self, embeddings: np.ndarray) -> np.ndarray:
-        """The likeliest class, never abstaining (text), or the value of a regression (float64)."""
-        if self.kind == "classification":
-            return np.asarray(self.classes, dtype=object)[self.predict_proba(embeddings).argmax(axis=1)]
-        with threadpool_limits(1):
-            return self.pipeline.predict(embeddings.astype(np.float64, copy=False))
-
-    def save(self, path: Path) -> None:
-        """Write a joblib file holding a plain dict of these attributes."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")  # always this name: the folder is a dep, and what a kill leaves is replaced
-        try:
-            joblib.dump(vars(self), temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    @classmethod
-    def load(cls, path: Path) -> AttributeModel:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        ModelError
-            The file is missing or something else.
-        """
-        try:
-            return cls(**joblib.load(path))
-        except FileNotFoundError:
-            raise ModelError(f"{path}: no such classifier; `dvc repro` trains it") from None
-        except (TypeError, EOFError, KeyError, ValueError) as error:
-            raise ModelError(f"{path} is not a classifier of this project ({error}); run `dvc repro`") from None
+    model: AttributeModel
+    out_of_fold: pd.DataFrame
 
 
-def load_models(folder: Path, targets: Iterable[str]) -> dict[str, AttributeModel]:
-    """The models of the targets in use, by target, sorted; files of targets that were removed are left alone."""
-    return {target: AttributeModel.load(folder / f"{target}_clf.joblib") for target in sorted(targets)}
+def train_classifier(target: str, embeddings: np.ndarray, labels: pd.Series, min_per_class: int, c: float | str = AUTO,
+                     class_weight: str | None = None, persons: pd.Series | None = None) -> Training:
+    """Fit a logistic regression on labelled train faces and calibrate its probabilities by cross-validation among them.
 
-
-def train_classifier(target: str, embeddings: np.ndarray, labels: pd.Series, c: float, class_weight: str | None,
-                     min_per_class: int, abstain_below: float) -> AttributeModel:
-    """Fit a logistic regression on labelled train faces.
+    The model answers always; `set_threshold` makes it abstain.
 
     Parameters
     ----------
     embeddings : (n, d) of the train faces.
     labels : class of each, null where unknown; unknown is never a class.
-    c : inverse strength of the L2 penalty.
-    class_weight : `balanced` or None, as in scikit-learn.
     min_per_class : classes with fewer faces are left out.
-    abstain_below : stored in the model.
+    c : inverse strength of the L2 penalty, or `auto`: the lowest log loss in cross-validation.
+    class_weight : `balanced` or None, as in scikit-learn.
+    persons : who each face is, null where unknown; no person is in two folds.
+
+    Raises
+    ------
+    InputError
+        An embedding that is not finite.
     """
-    model = AttributeModel(target, "classification", abstain_below=abstain_below)
+    model = AttributeModel(target, "classification")
     known = labels.notna().to_numpy() & (labels != UNKNOWN).to_numpy()
     counts = labels[known].value_counts().sort_index()
     model.left_out = {str(k): int(n) for k, n in counts[counts < min_per_class].items()}
     usable = known & ~labels.isin(model.left_out).to_numpy()
     model.n_train = int(usable.sum())
-    classes = sorted(counts.index[counts >= min_per_class])
-    if len(classes) < 2:
-        model.why = (f"{len(classes)} classes with at least {min_per_class} labelled train faces, 2 are needed "
+    kept = counts[counts >= min_per_class]
+    if len(kept) < 2:
+        model.why = (f"{len(kept)} classes with at least {min_per_class} labelled train faces, 2 are needed "
                      f"(found {_list_counts(counts)})")
-        return model
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=c, class_weight=class_weight, max_iter=MAX_ITERATIONS))
+        return Training(model, pd.DataFrame(index=labels.index[:0]))
+    x, actual = _finite(embeddings[usable], labels[usable]), labels[usable].to_numpy(dtype=object)
+    who = identities(None if persons is None else persons[usable], embeddings[usable])
+    classes = np.unique(actual)
     with threadpool_limits(1):
-        pipeline.fit(embeddings[usable].astype(np.float64), labels[usable].astype(object))
-    model.pipeline, model.classes = pipeline, [str(k) for k in pipeline.classes_]
-    return model
+        _set_penalty(model, c, lambda: best_c(x, actual, who, class_weight), DEFAULT_C)
+        model.pipeline = logistic(model.penalty, class_weight).fit(x, actual)
+        raw = shares_out_of_fold(x, actual, who, model.penalty, class_weight)
+    model.classes = [str(k) for k in model.pipeline.classes_]
+    seen = ~np.isnan(raw).any(axis=1)
+    if seen.any():
+        model.calibration = Calibration.fit(raw[seen], np.searchsorted(classes, actual[seen]),
+                                            weights_of(actual, class_weight, classes))
+        raw = model.calibration.apply(raw[seen])
+    columns = [f"{target}_prob_{name}" for name in model.classes]
+    return Training(model, pd.DataFrame(raw if seen.any() else raw[:0], index=labels.index[usable][seen], columns=columns))
 
 
-def train_regression(target: str, embeddings: np.ndarray, labels: pd.Series, alpha: float, minimum: int) -> AttributeModel:
+def set_threshold(trained: Training, precision: float | None, train_labels: pd.Series, embeddings: np.ndarray,
+                  labels: pd.Series) -> None:
+    """Let a classifier abstain where it is not sure enough to be right as often as is wanted.
+
+    Chosen on val faces; where none has a label, on the train faces, each by a model that has not seen it.
+
+    Parameters
+    ----------
+    precision : wanted share of right answers; None: it answers always.
+    train_labels : the labels that it was trained on.
+    embeddings, labels : (m, d) of the val faces, and their labels.
+    """
+    model = trained.model
+    model.wanted_precision = precision
+    if precision is None or not model.trained:
+        return
+    known = (labels.notna() & (labels != UNKNOWN)).to_numpy()
+    if known.any():
+        shares, actual = model.predict_proba(_finite(embeddings[known], labels[known])), labels[known]
+        model.threshold_from = f"{known.sum()} val faces"
+    else:
+        shares, actual = trained.out_of_fold.to_numpy(), train_labels.reindex(trained.out_of_fold.index)
+        model.threshold_from = f"{len(shares)} train faces, cross-validated, for no val face has a label"
+    answer = model.choose(shares)
+    right = np.asarray(model.classes, dtype=object)[answer] == actual.to_numpy(dtype=object)
+    model.abstain_below = choose_threshold(shares[np.arange(len(shares)), answer], right, precision)
+
+
+def train_regression(target: str, embeddings: np.ndarray, labels: pd.Series, minimum: int, alpha: float | str = AUTO,
+                     persons: pd.Series | None = None) -> Training:
     """Fit a ridge regression on labelled train faces; `labels` hold numbers, or text that is one.
+
+    Parameters
+    ----------
+    minimum : with fewer labelled faces nothing is trained.
+    alpha : strength of the L2 penalty, or `auto`: the lowest squared error in cross-validation.
+    persons : as in `train_classifier`.
 
     Raises
     ------
     LabelError
         A label that is no number.
+    InputError
+        An embedding that is not finite.
     """
     model = AttributeModel(target, "regression")
     values = numeric_labels(target, labels)
@@ -140,28 +140,32 @@ def train_regression(target: str, embeddings: np.ndarray, labels: pd.Series, alp
     model.n_train = int(known.sum())
     if model.n_train < minimum:
         model.why = f"{model.n_train} labelled train faces, {minimum} are needed"
-        return model
-    pipeline = make_pipeline(StandardScaler(), Ridge(alpha=alpha))
+        return Training(model, pd.DataFrame(index=labels.index[:0]))
+    x, y = _finite(embeddings[known], labels[known]), values[known].to_numpy()
+    who = identities(None if persons is None else persons[known], embeddings[known])
     with threadpool_limits(1):
-        pipeline.fit(embeddings[known].astype(np.float64), values[known])
-    model.pipeline = pipeline
-    return model
+        _set_penalty(model, alpha, lambda: best_alpha(x, y, who), DEFAULT_ALPHA)
+        model.pipeline = ridge(model.penalty).fit(x, y)
+        predicted = values_out_of_fold(x, y, who, model.penalty)
+    return Training(model, pd.DataFrame({target: predicted}, index=labels.index[known]).dropna())
 
 
-def numeric_labels(target: str, labels: pd.Series) -> pd.Series:
-    """Labels of a regression as float64, null where unknown.
+def _set_penalty(model: AttributeModel, given: float | str, search, default: float) -> None:
+    if given != AUTO:
+        model.penalty, model.penalty_from = float(given), "params.yaml"
+        return
+    found = search()
+    model.penalty = default if found is None else found
+    model.penalty_from = "cross-validation" if found is not None else "a default: too few persons to leave some out"
 
-    Raises
-    ------
-    LabelError
-        A label that is no finite number.
-    """
-    values = pd.to_numeric(labels, errors="coerce").astype("float64")
-    wrong = labels[labels.notna() & ~np.isfinite(values) & (labels != UNKNOWN)]
-    if len(wrong):
-        raise LabelError(f"attributes.targets.{target} is a regression, but the label of {wrong.index[0]} is "
-                         f"{wrong.iloc[0]!r}; expected a number, or use kind: classification")
-    return values
+
+def _finite(embeddings: np.ndarray, labels: pd.Series) -> np.ndarray:
+    """The embeddings as float64."""
+    wrong = ~np.isfinite(embeddings).all(axis=1)
+    if wrong.any():
+        raise InputError(f"the embedding of {labels.index[wrong][0]} is not finite ({wrong.sum()} such faces); "
+                         "`dvc repro -f embed` computes it anew")
+    return embeddings.astype(np.float64)
 
 
 def _list_counts(counts: pd.Series) -> str:

@@ -8,9 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from facestats.attributes.model import AttributeModel
 from facestats.attributes.ranges import range_middles
-from facestats.attributes.training import AttributeModel
 from facestats.clip.zeroshot import PromptClassifier
+
+ABSTAIN_BELOW = 0.5  # prompts that take their own answer for wrong rather than right say `unknown`; no labels, so nothing to choose it by
 
 
 @dataclass
@@ -28,7 +30,7 @@ class ZeroShotModel:
     target: str
     kind: str
     prompts: PromptClassifier
-    abstain_below: float = 0.0
+    abstain_below: float = ABSTAIN_BELOW
     source: ClassVar[str] = "zeroshot"
     trained: ClassVar[bool] = True  # on captions, with the text tower
 
@@ -44,18 +46,22 @@ class ZeroShotModel:
         """The likeliest class, never abstaining (text), or the value of a regression (float64)."""
         return self.decide(self.predict_proba(embeddings))
 
+    def choose(self, shares: np.ndarray) -> np.ndarray:
+        """Number of the likeliest class of each row of probabilities (n, classes)."""
+        return shares.argmax(axis=1)
+
     def decide(self, shares: np.ndarray) -> np.ndarray:
         """What `predict` makes of probabilities (n, classes): a number is the ranges' middles, weighted by them."""
         if self.kind == "regression":
             return shares @ np.asarray(range_middles(self.classes))
-        return np.asarray(self.classes, dtype=object)[shares.argmax(axis=1)]
+        return np.asarray(self.classes, dtype=object)[self.choose(shares)]
 
 
 Model = AttributeModel | ZeroShotModel
 
 
 def zeroshot_models(classifiers: Mapping[str, PromptClassifier], kinds: Mapping[str, str],
-                    abstain_below: float) -> dict[str, ZeroShotModel]:
+                    abstain_below: float = ABSTAIN_BELOW) -> dict[str, ZeroShotModel]:
     """One model an attribute, by name, sorted.
 
     Parameters

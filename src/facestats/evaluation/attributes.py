@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.age import age_bucket
-from facestats.attributes.training import AttributeModel, numeric_labels
+from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.zeroshot import Model, ZeroShotModel
 from facestats.evaluation import classification, regression
 from facestats.tables import UNKNOWN
@@ -32,7 +32,10 @@ def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataF
     -------
     dict by target: `trained`, `why`, `n` and each metric as `{value, low, high}`, null where not measured. Accuracy, balanced accuracy and
     macro-F1 are without abstaining; `coverage` is the share that gets an answer, `accuracy_answered` the accuracy
-    among those. Regressions have MAE, RMSE (unit of the label), R² and correlations; age also `bucket_accuracy`.
+    among those, to be held against `wanted_precision`; `threshold` is the probability below which it abstains, chosen on the faces that
+    `threshold_from` names, null where none gives what is wanted or where it always answers. `ece` is the expected calibration error of
+    the answers' probabilities, `ece_uncalibrated` that before calibration. `penalty` is C or alpha, and `penalty_from` says who chose
+    it. Regressions have MAE, RMSE (unit of the label), R² and correlations; age also `bucket_accuracy`.
     `zeroshot` holds the same of the prompts, on those of the faces whose label is one of their classes (`left_out`:
     the others, counted), and `minus_model`: zero-shot's accuracy (or MAE) minus the trained model's on the same faces.
     """
@@ -54,14 +57,20 @@ def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataF
 def _evaluate_trained(model: AttributeModel, predictions: pd.DataFrame, labels: pd.Series, resamples: int, seed: int) -> dict:
     """`labels`: of the test faces that have one."""
     report: dict = {"trained": model.trained, "why": model.why, "n": len(labels), "n_train": model.n_train,
-                    "classes": model.classes, "left_out": model.left_out, **_not_measured(model)}
+                    "classes": model.classes, "left_out": model.left_out, **model.choices(),
+                    **_not_measured(model), **_uncalibrated(model)}
     if not model.trained:
         return report
     if len(labels) < 2:
         report["why"] = f"{len(labels)} labelled test faces, 2 are needed"
         return report
-    predicted, sure = _predictions(model, predictions.loc[labels.index])
-    return report | _measure(model, _values(model, labels), predicted, sure, resamples, seed)
+    actual, table = _values(model, labels), predictions.loc[labels.index]
+    if model.kind == "regression":
+        return report | _measure_numbers(model, actual, table[model.target].to_numpy(float), resamples, seed)
+    shares = _shares(model, table)
+    raw = model.uncalibrated(shares)
+    before = classification.calibration_with_interval(raw.max(axis=1), model.decide(shares) == actual, resamples, seed)
+    return report | _measure_answers(model, actual, shares, resamples, seed) | {"ece_uncalibrated": before}
 
 
 def _evaluate_zeroshot(target: str, model: ZeroShotModel | None, shares: pd.DataFrame | None, trained: AttributeModel,
@@ -82,9 +91,12 @@ def _evaluate_zeroshot(target: str, model: ZeroShotModel | None, shares: pd.Data
     actual = _values(model, labels)
     share = _shares(model, shares.loc[labels.index])
     predicted = model.decide(share)
-    report |= _measure(model, actual, predicted, share.max(axis=1) >= model.abstain_below, resamples, seed)
+    if model.kind == "regression":
+        report |= _measure_numbers(model, actual, predicted, resamples, seed)
+    else:
+        report |= _measure_answers(model, actual, share, resamples, seed)
     if trained.trained:
-        rival, _ = _predictions(trained, predictions.loc[labels.index])
+        rival = _predictions(trained, predictions.loc[labels.index])
         if model.kind == "classification":
             gain = (predicted == actual).astype(float) - (rival == actual)
         else:
@@ -103,31 +115,39 @@ def _shares(model: Model, table: pd.DataFrame) -> np.ndarray:
     return table[[f"{model.target}_prob_{name}" for name in model.classes]].to_numpy()
 
 
-def _predictions(model: AttributeModel, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """What a trained model says of each face without abstaining, and where it does not abstain."""
-    if model.kind == "regression":
-        return table[model.target].to_numpy(float), np.ones(len(table), dtype=bool)
-    likeliest = np.asarray(model.classes, dtype=object)[_shares(model, table).argmax(axis=1)]
-    return likeliest, (table[model.target] != UNKNOWN).to_numpy()
+def _predictions(model: AttributeModel, table: pd.DataFrame) -> np.ndarray:
+    """What a trained model says of each face without abstaining."""
+    return table[model.target].to_numpy(float) if model.kind == "regression" else model.decide(_shares(model, table))
 
 
-def _measure(model: Model, actual: np.ndarray, predicted: np.ndarray, sure: np.ndarray, resamples: int, seed: int) -> dict:
-    if model.kind == "regression":
-        report = regression.with_intervals(actual, predicted, resamples, seed)
-        if model.target == "age":
-            report["bucket_accuracy"] = _share(age_bucket(actual) == age_bucket(predicted), resamples, seed)
-        return report
-    report = classification.with_intervals(actual, predicted, resamples, seed)
-    report["coverage"] = _share(sure, resamples, seed)
-    report["accuracy_answered"] = _share((actual == predicted)[sure], resamples, seed)
+def _measure_numbers(model: Model, actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int) -> dict:
+    report = regression.with_intervals(actual, predicted, resamples, seed)
+    if model.target == "age":
+        report["bucket_accuracy"] = _share(age_bucket(actual) == age_bucket(predicted), resamples, seed)
+    return report
+
+
+def _measure_answers(model: Model, actual: np.ndarray, shares: np.ndarray, resamples: int, seed: int) -> dict:
+    answer = model.decide(shares)
+    right = answer == actual
+    sure = shares[np.arange(len(shares)), model.choose(shares)]
+    answered = sure >= model.abstain_below
+    report = classification.with_intervals(actual, answer, resamples, seed)
+    report["coverage"] = _share(answered, resamples, seed)
+    report["accuracy_answered"] = _share(right[answered], resamples, seed)
+    report["ece"] = classification.calibration_with_interval(sure, right, resamples, seed)
     report["n_per_class"] = {name: int((actual == name).sum()) for name in sorted(set(actual))}
     return report
 
 
 def _not_measured(model: Model) -> dict[str, dict]:
     if model.kind == "classification":
-        return dict.fromkeys((*classification.METRICS, "coverage", "accuracy_answered"), NOTHING)
+        return dict.fromkeys((*classification.METRICS, "coverage", "accuracy_answered", "ece"), NOTHING)
     return dict.fromkeys((*regression.METRICS, *(("bucket_accuracy",) if model.target == "age" else ())), NOTHING)
+
+
+def _uncalibrated(model: AttributeModel) -> dict[str, dict]:
+    return {"ece_uncalibrated": NOTHING} if model.kind == "classification" else {}
 
 
 def _share(hits: np.ndarray, resamples: int, seed: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.attractiveness.scores import to_score
-from facestats.attributes.training import AttributeModel
+from facestats.attributes.model import AttributeModel
 from facestats.evaluation.group_samples import Gaps, GroupSamples, gaps_between, sample_groups
 from facestats.evaluation.groups import Grouping, human_groupings
 from facestats.resampling import person_groups
@@ -39,7 +39,7 @@ def evaluate_fairness(labels: pd.DataFrame, scores: pd.DataFrame, predictions: p
     -------
     dict
         `overall` and `attractiveness.<attribute>.<group>`: `n`, mean rating, mean score, bias (mean of score - rating), MAE and
-        Pearson r. `classifiers.<target>.<attribute>.<group>`: `n`, accuracy (the likeliest class counts, also where the model
+        Pearson r. `classifiers.<target>.<attribute>.<group>`: `n`, accuracy (of what the model would answer, also where it
         abstains) and the share of faces on which it abstains. `largest_gaps.<measure>`: the two groups of one attribute that
         are furthest apart, of all and `by_attribute`. Each figure is `{value, low, high}`, null in small groups, whose `why` says so.
         Ratings and scores are points of 0–100. `why` says by model what could not be measured at all.
@@ -88,7 +88,7 @@ def _points(labels: pd.DataFrame, scores: pd.Series, scale: tuple[float, float] 
 
 
 def _answers(model: AttributeModel, labels: pd.DataFrame, predictions: pd.DataFrame) -> tuple[pd.DataFrame | None, str | None]:
-    """Whether each labelled face's likeliest class is right and whether the model abstains, as 0 and 1; or None and why."""
+    """Whether the answer to each labelled face, without abstaining, is right and whether the model abstains, as 0 and 1; or None and why."""
     if not model.trained:
         return None, model.why
     said = labels.get(model.target, pd.Series(np.nan, index=labels.index, dtype="str"))
@@ -96,8 +96,7 @@ def _answers(model: AttributeModel, labels: pd.DataFrame, predictions: pd.DataFr
     if labelled.sum() < 2:
         return None, f"labelled test faces: {labelled.sum()}; 2 are needed"
     shares = predictions.loc[labelled, [f"{model.target}_prob_{name}" for name in model.classes]].to_numpy()
-    likeliest = np.asarray(model.classes, dtype=object)[shares.argmax(axis=1)]
-    return pd.DataFrame({"accuracy": (likeliest == said[labelled].to_numpy(dtype=object)).astype(float),
+    return pd.DataFrame({"accuracy": (model.decide(shares) == said[labelled].to_numpy(dtype=object)).astype(float),
                          "abstention": (predictions.loc[labelled, model.target] == UNKNOWN).to_numpy(float)},
                         index=labels.index[labelled]), None
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.age import BUCKETS, age_bucket
-from facestats.attributes.training import AttributeModel, numeric_labels
+from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.evaluation import classification, regression
 from facestats.tables import UNKNOWN
 
@@ -17,42 +17,56 @@ HELD_OUT = ("val", "test")
 
 @dataclass
 class HeldOut:
-    """Metrics of val and test faces, and the test faces' (actual, predicted) pairs for a confusion plot."""
+    """Metrics of val and test faces, and the test faces' (actual, predicted) pairs for a confusion plot.
+
+    `order` are the classes as a plot shows them: age groups from young to old, others by name.
+    """
 
     metrics: dict
     pairs: pd.DataFrame
+    order: list
 
 
 def measure_held_out(model: AttributeModel, embeddings: np.ndarray, labels: pd.Series, split: pd.Series) -> HeldOut:
-    """Measure on labelled faces of val and test, without abstaining.
+    """Measure on labelled faces of val and test; but for `coverage` and `accuracy_answered` without abstaining.
 
     Parameters
     ----------
     embeddings : (n, d); `labels` and `split` have the same n rows.
     """
     metrics: dict = {"trained": model.trained, "why": model.why, "n_train": model.n_train,
-                     "classes": model.classes, "left_out": model.left_out}
+                     "classes": model.classes, "left_out": model.left_out, **model.choices()}
     pairs = pd.DataFrame(columns=["actual", "predicted"])
     for name in HELD_OUT:
         chosen = (labels.notna() & (labels != UNKNOWN) & (split == name)).to_numpy()
         metrics[name] = {"n": int(chosen.sum())}
         if not model.trained or not chosen.any():
             continue
-        predicted = model.predict(embeddings[chosen])
         if model.kind == "classification":
-            measured, actual, said = _classification(labels[chosen].to_numpy(dtype=object), predicted)
+            measured, actual, said = _classification(model, labels[chosen].to_numpy(dtype=object), embeddings[chosen])
         else:
-            measured, actual, said = _regression(model.target, labels[chosen], predicted)
+            measured, actual, said = _regression(model.target, labels[chosen], model.predict(embeddings[chosen]))
         metrics[name].update(measured)
         if name == "test":
             pairs = pd.DataFrame({"actual": actual, "predicted": said}).sort_values(["actual", "predicted"])
-    return HeldOut(metrics, pairs)
+    found = set(pairs["actual"]) | set(pairs["predicted"])
+    return HeldOut(metrics, pairs, [b for b in BUCKETS if b in found] if model.target == "age" else sorted(found))
 
 
-def _classification(actual: np.ndarray, predicted: np.ndarray) -> tuple[dict, np.ndarray, np.ndarray]:
+def _classification(model: AttributeModel, actual: np.ndarray, embeddings: np.ndarray) -> tuple[dict, np.ndarray, np.ndarray]:
+    shares = model.predict_proba(embeddings)
+    predicted = model.decide(shares)
     matrix, classes = classification.confusion(actual, predicted)
-    per_class = {name: int(n) for name, n in zip(classes, matrix.sum(axis=1), strict=True)}
-    return {**classification.from_confusion(matrix), "n_per_class": per_class}, actual, predicted
+    right, sure = predicted == actual, shares[np.arange(len(shares)), model.choose(shares)]
+    answered = sure >= model.abstain_below
+    return {
+        **classification.from_confusion(matrix),
+        "coverage": float(answered.mean()),
+        "accuracy_answered": float(right[answered].mean()) if answered.any() else None,
+        "ece": classification.calibration_error(sure, right),
+        "ece_uncalibrated": classification.calibration_error(model.uncalibrated(shares).max(axis=1), right),
+        "n_per_class": {name: int(n) for name, n in zip(classes, matrix.sum(axis=1), strict=True)},
+    }, actual, predicted
 
 
 def _regression(target: str, labels: pd.Series, predicted: np.ndarray) -> tuple[dict, np.ndarray, np.ndarray]:

@@ -74,7 +74,10 @@ def _regressor(run: Run) -> str:
         return f"not trained: {run.training.get('why') or run.serving.get('why') or run.attractiveness['why']}"
     if sha := run.training.get("pretrained_sha256"):
         return f"a regressor that was trained elsewhere, sha256 {sha[:12]}…"
-    return f"a small neural network, trained on {run.training['n_train']} rated faces, stopped by {run.training['n_val']} others"
+    size = run.training["correction"]
+    added = f"to which small neural networks add a correction (of which {number(100 * size, 0)} % is used)" if size else "to which neural networks had nothing to add"
+    return (f"ridge regression, {added}, trained on {run.training['n_train']} rated faces; {run.training['n_val']} others said when to stop, "
+            f"and whether to calibrate (chosen: {run.training['calibration']})")
 
 
 def _data(run: Run) -> list[str]:
@@ -95,7 +98,7 @@ def _data(run: Run) -> list[str]:
                     f"{labels['raters']['n'] or 'unnamed'} raters, and the mean of {labels['labelled']['rating']} rated faces is {number(rating['mean'], 1)}{spread}.")
         said.append(_raters(run))
     if run.attractiveness["trained"] and "pretrained_sha256" not in run.training:
-        said.append(f"Rated faces were dealt out by person: {run.training['n_train']} to train on, {run.training['n_val']} to stop by (val), "
+        said.append(f"Rated faces were dealt out by person: {run.training['n_train']} to train on, {run.training['n_val']} to stop and calibrate by (val), "
                     f"{run.attractiveness['test']['n']} to test on. Who is on a photo is known for {labels['labelled']['person']} faces; any other counts as a "
                     "person of its own. Duplicates stay together.")
     return said
@@ -148,11 +151,12 @@ def _scores(run: Run) -> list[str]:
     if mine["value"] is not None and ridge["value"] is not None and ridge["low"] < mine["value"] < ridge["high"]:
         said.append("By r, the regressor and ridge regression can't be told apart on so many faces.")
     more = []
-    share = test["mlp"].get("share_of_ceiling")
+    share = test["mlp"]["share_of_ceiling"]
     if figure(share) != NOT_MEASURED:
         more.append(f"No model can agree with the mean rating better than the raters' own reliability allows; of that ceiling, r reaches {figure(share)}.")
-    if figure(error := test["mlp"].get("calibration_error"), 1) != NOT_MEASURED:
-        more.append(f"Where scores are near s, the mean rating is off s by {figure(error, 1)} points of 0 to 100 on average.")
+    if figure(error := test["mlp"]["calibration_error"], 1) != NOT_MEASURED:
+        more.append(f"Where scores are near s, the mean rating is off s by {figure(error, 1)} points of 0 to 100 on average; with so many "
+                    f"faces a perfect model would be off by {number(error['by_chance'], 1)}.")
     return said + ([" ".join(more)] if more else [])
 
 
@@ -167,20 +171,26 @@ def _attributes(run: Run) -> list[str]:
     for name, facts in run.attributes.items():
         if "accuracy" in facts:
             why = f"{NOT_MEASURED}: {facts['why']}"
-            rows.append([name, str(facts["n"]), *([why, *[""] * 4] if facts["why"] else [figure(facts.get(key)) for key in OF_CLASSIFIERS])])
+            rows.append([name, str(facts["n"]), *([why, *[""] * len(OF_CLASSIFIERS)] if facts["why"] else
+                                                         [*(figure(facts.get(key)) for key in OF_CLASSIFIERS), _wanted(facts)])])
         elif facts["why"]:
             numbers.append(f"`{name}`: {NOT_MEASURED}: {facts['why']}.")
         else:
             unit = " years" if name == "age" else ""
             bucket = f", in the right age group of FairFace for a share of {figure(facts['bucket_accuracy'])}" if "bucket_accuracy" in facts else ""
             numbers.append(f"`{name}` is off by {figure(facts['mae'], 1)}{unit} on average, r = {figure(facts['pearson'])}{bucket} (n = {facts['n']}).")
-    said = [table(["classifier", "n", *OF_CLASSIFIERS.values()], rows)] if rows else []
+    said = [table(["classifier", "n", *OF_CLASSIFIERS.values(), "wanted of them"], rows)] if rows else []
     if rows:
-        said.append("Accuracy counts the likeliest class, also where the model gives no answer. `metrics/attributes.json` has the same of prompts alone (zero-shot).")
+        said.append("Accuracy counts what the model would answer, also where it gives no answer because it is not sure enough. Whether it is was decided "
+                    "on other faces, for the wanted share of right answers. `metrics/attributes.json` has the same of prompts alone (zero-shot).")
     if any("1.00 (1.00 to 1.00)" in cell for row in rows for cell in row[2:]):
         said.append("Where a bootstrap says 1.00 to 1.00, nothing went wrong with any of the n faces; with others it still may, for a share of up to 3/n "
                     "(rule of three).")
     return [*said, *numbers] or ["No attribute was learned, and none has both prompts and labels."]
+
+
+def _wanted(facts: dict) -> str:
+    return "none" if facts["wanted_precision"] is None else number(facts["wanted_precision"], 2)
 
 
 def _limits(run: Run) -> list[str]:

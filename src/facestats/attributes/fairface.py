@@ -1,0 +1,21 @@
+"""The labels of FairFace in the order in which its models give them, for who uses that vocabulary."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from facestats.attributes.age import BUCKETS
+
+# Kärkkäinen and Joo 2021, WACV; the order is that of predict.py in dchen236/FairFace.
+LABELS = {
+    "race7": ("White", "Black", "Latino_Hispanic", "East Asian", "Southeast Asian", "Indian", "Middle Eastern"),
+    "race4": ("White", "Black", "Asian", "Indian"),
+    "gender": ("Male", "Female"),
+    "age": BUCKETS,
+}
+
+
+def label_structure() -> pd.DataFrame:
+    """Columns `attribute` (`race7`, `race4`, `gender`, `age`), `index` (from 0, FairFace's own) and `label`."""
+    return pd.DataFrame([(attribute, index, label) for attribute, labels in LABELS.items() for index, label in enumerate(labels)],
+                        columns=["attribute", "index", "label"])
