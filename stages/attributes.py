@@ -42,7 +42,7 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
     said, clean = resolve(attributes, people.set_index("filename"), target_kinds(answering),
                           {target: model.source for target, model in answering.items()})
     quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
-    unseen = {target: tables.read_all(out_of_fold / f"{target}.parquet", tables.OUT_OF_FOLD) for target in trained}
+    unseen = {target: tables.read_all(out_of_fold / f"{target}.parquet", tables.PREDICTIONS_OUT_OF_FOLD) for target in trained}
     flags = flag_faces(quality, predictions, said, trained, unseen)
     repeats = quality.set_index("filename")[["duplicate_of", "near_duplicate_of"]].notna().any(axis=1).reindex(vectors.names)
     template = propose_labels(vectors, predictions, clean, repeats, answering, params.attributes.propose)

@@ -29,7 +29,7 @@ def main(params, embeddings: Path, model: Path, folds: Path, splits: Path, attri
     torch.set_num_threads(1)
     vectors = EmbeddingTable(embeddings)
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
-    honest = tables.read(folds, tables.OUT_OF_FOLD).set_index("filename")["attractiveness_raw"]
+    honest = tables.read(folds, tables.SCORES_OUT_OF_FOLD).set_index("filename")["attractiveness_raw"]
     scores = score_table(vectors.names, vectors, load_regressor(model), split, params.score.weights.model_dump(), honest)
     tables.write(scores, folder / tables.SCORES.name, tables.SCORES)
     with_attributes = scores.merge(tables.read_all(attributes, tables.CLEAN), on="filename", how="left")

@@ -54,7 +54,7 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, out:
         live.summary |= {"trained": model is not None, "why": why, **counts}
         if params.mlp.pretrained:
             live.summary["pretrained_sha256"] = sha256_file(params.mlp.pretrained)
-    tables.write(honest, out_of_folds, tables.OUT_OF_FOLD)
+    tables.write(honest, out_of_folds, tables.SCORES_OUT_OF_FOLD)
     write_json(serving, {
         "crop": params.preprocess.model_dump(),
         "clip": {k: vectors.metadata[k] for k in ("variant", "revision", "weights_sha256", "precision", "dimension")},

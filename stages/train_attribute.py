@@ -39,7 +39,7 @@ def main(params, target: str, embeddings: Path, labels: Path, splits: Path, out:
         trained = train_regression(target, matrix[train], said[train], minimum, options.alpha, person[train])
     trained.model.save(out)
     out_of_fold.parent.mkdir(parents=True, exist_ok=True)
-    tables.write(trained.out_of_fold.rename_axis("filename").reset_index(), out_of_fold, tables.OUT_OF_FOLD)
+    tables.write(trained.out_of_fold.rename_axis("filename").reset_index(), out_of_fold, tables.PREDICTIONS_OUT_OF_FOLD)
     held_out = measure_held_out(trained.model, matrix, said, split)
     write_json(metrics, held_out.metrics)
     write_text(confusion, held_out.pairs.to_csv(index=False))

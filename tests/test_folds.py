@@ -94,8 +94,8 @@ def test_a_fold_that_cannot_be_trained_is_named_and_its_faces_left_out():
 
 
 def test_the_table_of_folds_is_one(faces, tmp_path):
-    tables.write(predict(faces), tmp_path / "o.parquet", tables.OUT_OF_FOLD)
-    assert len(tables.read(tmp_path / "o.parquet", tables.OUT_OF_FOLD)) == N
+    tables.write(predict(faces), tmp_path / "o.parquet", tables.SCORES_OUT_OF_FOLD)
+    assert len(tables.read(tmp_path / "o.parquet", tables.SCORES_OUT_OF_FOLD)) == N
 
 
 def test_one_person_exact_copies_and_near_copies_are_one_group():

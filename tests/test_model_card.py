@@ -145,13 +145,14 @@ def test_agreement_of_raters_and_calibration_are_told_where_they_are_measured(tr
         "why": None, "n_faces": 77, "n_raters": 12, "ratings_per_face": 9.04, "split_half": {"value": 0.81, "low": 0.75, "high": 0.86},
         "icc": {"kind": "ICC(2,k)", "value": 0.8, "low": 0.7, "high": 0.9}}
     changed.attractiveness["test"]["mlp"] |= {"share_of_ceiling": {"value": 0.9, "low": 0.8, "high": 1.0},
-                                              "calibration_error": {"value": 3.2, "low": 2.1, "high": 5.5}}
+                                              "calibration_error": {"value": 3.2, "low": 2.1, "high": 5.5, "by_chance": 1.9}}
     changed.labels["raters"] = {"n": 12, "dropped": {"bot": "answers at random"}, "suspicious": {"bot": {}, "sleepy": {}}}
     card = model_card(changed, PICTURE)
     assert "0.81 (0.75 to 0.86) and ICC(2,k) = 0.80 (0.70 to 0.90), measured on 77 faces with 9.0 ratings each. Raters left out: bot." in card
     assert "the other way round: sleepy." in card
     assert "r reaches 0.90 (0.80 to 1.00)" in card
     assert "off s by 3.2 (2.1 to 5.5) points" in card
+    assert "a perfect model would be off by 1.9" in card
 
 
 def test_drawn_faces_are_called_drawn(trained):

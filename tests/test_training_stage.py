@@ -109,7 +109,7 @@ def test_copies_of_a_face_share_a_fold(stage):
     stage.rows.loc[learned[:6], "person"] = "anna"
     stage.rows.loc[learned[7:10], "near_duplicate_of"] = stage.rows["filename"][learned[0]]
     stage.train()
-    fold = tables.read(stage.folder / "out_of_fold.parquet", tables.OUT_OF_FOLD).set_index("filename")["fold"]
+    fold = tables.read(stage.folder / "out_of_fold.parquet", tables.SCORES_OUT_OF_FOLD).set_index("filename")["fold"]
     assert fold[stage.rows["filename"][[*learned[:6], *learned[7:10]]]].nunique() == 1
     assert fold.nunique() == 3
 

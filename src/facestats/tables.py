@@ -77,11 +77,11 @@ CLEAN = Schema("attributes_clean.parquet", {
 FLAGS = Schema("attributes_flags.parquet", {"filename": _text, "reason": _text, "value": _number},
                key=("filename", "reason"), ordered=True)
 FAIRFACE = Schema("fairface_label_structure.parquet", {"attribute": _text, "index": _int, "label": _text}, key=("attribute", "index"))
-OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text}, extra=True)
+PREDICTIONS_OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text}, extra=True)
 WITH_CLUSTERS = Schema("attributes_with_clusters.parquet", {
     **CLEAN.columns, "cluster": _int, "pc1": _float, "pc2": _float,
 }, extra=True)
-OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text, "fold": _int, "attractiveness_raw": _number})
+SCORES_OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text, "fold": _int, "attractiveness_raw": _number})
 _scores = {
     "attractiveness_raw": _number, "attractiveness_score": _number, "attractiveness_pct": _number,
     "attractiveness": _int, "geometric_score": _number, "combined_score": _number,

@@ -28,7 +28,7 @@ def out_of_fold(x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: in
 
     Returns
     -------
-    table : DataFrame in the schema `tables.OUT_OF_FOLD`, without the faces of folds that could not be trained.
+    table : DataFrame in the schema `tables.SCORES_OUT_OF_FOLD`, without the faces of folds that could not be trained.
     problems : why those could not.
     """
     seed = mlp.get("seed", 0)
