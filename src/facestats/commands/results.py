@@ -34,6 +34,9 @@ def run(options: argparse.Namespace) -> int:
     print("  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; also `dvc metrics show`)")
     for line in _headlines(root / "metrics"):
         print(f"              {line}")
+    print("  fairness    metrics/fairness.json  (errors by group of people), docs/model_card.md  (all of it in words)")
+    for line in _gaps(root / "metrics/fairness.json"):
+        print(f"              {line}")
     print("  plots       `dvc plots show`, metrics/plots/")
     print("Scores are what raters said of faces, not the worth of a person. The built-in sample is drawn, not photographed.")
     return 0
@@ -57,6 +60,15 @@ def _headlines(folder: Path) -> list[str]:
         if not prompts["why"]:
             lines.append(f"{target}, zero-shot: {metric} = {_interval(prompts[metric])} on {prompts['n']} test faces")
     return lines
+
+
+def _gaps(path: Path) -> list[str]:
+    """The largest gaps between groups in what a score is wrong by."""
+    gaps = json.loads(path.read_text(encoding="utf-8"))["largest_gaps"]
+    found = {said: gaps[name] for name, said in (("bias", "bias"), ("mae", "mean absolute error")) if name in gaps}
+    return [f"largest gap in {said}: {gap['why']}" if gap["attribute"] is None else
+            f"largest gap in {said}, points of 0-100: {gap['attribute']}, {gap['groups'][0]} above {gap['groups'][1]} by {_interval(gap)}"
+            for said, gap in found.items()]
 
 
 def _interval(metric: dict) -> str:
