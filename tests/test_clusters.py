@@ -120,3 +120,19 @@ def test_the_map_tells_all_clusters_apart_and_gives_the_same_bytes(tmp_path, mon
     assert len({tuple(patch.get_facecolor()[0]) for patch in drawn}) == len(drawn) == k
     assert f"1,000 faces in {k} clusters, 100 of them shown" in seen[0].axes[0].get_title()
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_dvcs_map_is_coloured_by_cluster():
+    """As `dvc plots show` renders it: the colour stands for the cluster, not for the revision."""
+    import yaml
+    from dvc_render import VegaRenderer
+
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["clusters"]
+    plot = next(entry for item in stage["plots"] for name, entry in item.items() if name.endswith("clusters.csv"))
+    points = [{"pc1": "0.1", "pc2": "0.2", "cluster": str(i), "rev": "workspace"} for i in range(12)]
+    shown = {key: plot[key] for key in ("x", "y", "x_label", "y_label", "title")}
+    filled = VegaRenderer(points, "clusters", template=str(ROOT / plot["template"]), **shown).get_filled_template()
+    encoding = filled["spec"]["encoding"]
+    assert [encoding[axis]["field"] for axis in ("x", "y", "color")] == ["pc1", "pc2", "cluster"]
+    assert filled["data"]["values"] == points
+    assert "<DVC" not in json.dumps(filled)
