@@ -185,6 +185,17 @@ def test_without_val_faces_the_threshold_comes_from_train_faces_left_out():
     assert 0.5 < trained.model.abstain_below < 1
 
 
+@pytest.mark.parametrize(("n", "said"), [(1, "1 val face and 300 train faces, cross-validated, for these are few"), (10, "10 val faces")])
+def test_a_mistake_on_few_val_faces_does_not_silence_a_model(n, said):
+    x, labels = drawn(310, d=10)
+    trained = train_classifier("pet", x[:300], labels[:300], 5)
+    wrong = labels[300:300 + n].map({"cat": "dog", "dog": "cat"})
+    wrong.iloc[1:] = trained.model.predict(x[300:300 + n])[1:]
+    set_threshold(trained, 0.9, labels[:300], x[300:300 + n], wrong)
+    assert trained.model.threshold_from == said
+    assert 0.5 < trained.model.abstain_below < 1
+
+
 def test_a_model_that_cannot_be_right_often_enough_never_answers_and_one_without_a_wish_always_does():
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(200, 5)).astype(np.float32), text(rng.choice(["cat", "dog"], 200))
