@@ -97,6 +97,8 @@ def test_one_person_a_class_trains_with_a_default_and_says_so():
     set_threshold(trained, 0.9, labels, x[:0], labels[:0])
     assert trained.model.choices()["threshold"] is None
     assert trained.model.abstain_below == np.inf  # nothing shows that it is ever right
+    set_threshold(trained, 0.9, labels, x[:2], labels[:2])
+    assert trained.model.threshold_from == "2 val faces"
 
 
 # Calibration

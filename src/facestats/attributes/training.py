@@ -114,7 +114,7 @@ def set_threshold(trained: Training, precision: float | None, train_labels: pd.S
     if n:
         shares = model.predict_proba(_finite(embeddings[known], labels[known]))
         model.threshold_from = f"{n} val face{'s' if n > 1 else ''}"
-    if n < ENOUGH:
+    if not n or (n < ENOUGH and len(unseen)):
         shares = np.concatenate([shares, unseen.to_numpy()])
         actual = np.concatenate([actual, train_labels.reindex(unseen.index).to_numpy(dtype=object)])
         left_out = f"{len(unseen)} train faces, cross-validated, for"
