@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from dvc_render import VegaRenderer
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
@@ -124,9 +126,6 @@ def test_the_map_tells_all_clusters_apart_and_gives_the_same_bytes(tmp_path, mon
 
 def test_dvcs_map_is_coloured_by_cluster():
     """As `dvc plots show` renders it: the colour stands for the cluster, not for the revision."""
-    import yaml
-    from dvc_render import VegaRenderer
-
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["clusters"]
     plot = next(entry for item in stage["plots"] for name, entry in item.items() if name.endswith("clusters.csv"))
     points = [{"pc1": "0.1", "pc2": "0.2", "cluster": str(i), "rev": "workspace"} for i in range(12)]
