@@ -44,6 +44,7 @@ def test_silhouettes_of_a_sample_choose_as_those_of_all(monkeypatch):
     assert found.faces["cluster"].nunique() == 3
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("n", "k"), [(1, [2, 4]), (2, 6), (2, [4, 12]), (3, [2, 12]), (5, [4, 12])])
 def test_fewer_faces_than_clusters_are_fine(n, k):
     found = cluster_faces(names(n), np.eye(n, 5, dtype=np.float32), k=k, components=32, seed=0)
@@ -52,7 +53,7 @@ def test_fewer_faces_than_clusters_are_fine(n, k):
     assert set(found.silhouette) <= set(range(1, n + 1))
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("error")
 def test_faces_that_are_all_alike_are_one_cluster():
     found = cluster_faces(names(9), np.ones((9, 4), np.float32), k=[2, 4], components=3, seed=0)
     assert (found.faces["cluster"] == 0).all()
