@@ -1,11 +1,16 @@
 """Pictures of the regressor: drawn from the metrics' own numbers, the same bytes again, and with the reason where there are none."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from dvc_render import VegaRenderer
 from PIL import Image
 
 from facestats.report.attractiveness_figures import learning_curve, predicted_vs_actual, reliability_curve
+from resources import ROOT
 
 WHY = {"why": "0 rated test faces, 2 are needed"}
 METRIC = {"value": 0.5, "low": 0.3, "high": 0.7, "by_chance": 1.0}
@@ -74,3 +79,20 @@ def test_a_constant_model_and_one_face_are_drawn(tmp_path):
 def test_a_pretrained_model_has_no_curve_of_val(tmp_path):
     learning_curve(losses(tmp_path, names=("train",)), tmp_path / "train.png")
     assert ink(tmp_path / "train.png") > 0.02
+
+
+def test_dvcs_scatter_plot_has_a_panel_a_model_and_the_diagonal():
+    """As `dvc plots show` renders it: what people said across, each model in a panel of its own."""
+    plots = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
+    plot = next(entry["predicted against actual"] for entry in plots if "predicted against actual" in entry)
+    (x,), (y,) = plot["x"].values(), plot["y"].values()
+    shown = [{"actual": "20.5", name: "30", "dvc_inferred_y_value": "30", "field": name, "rev": "workspace"} for name in y]
+    labels = {key: plot[key] for key in ("x_label", "y_label", "title")}
+    filled = VegaRenderer(shown, "predicted", template=str(ROOT / plot["template"]), x=x, y="dvc_inferred_y_value", **labels).get_filled_template()
+    assert "<DVC" not in json.dumps(filled)
+    assert {step["as"]: step["calculate"] for step in filled["transform"] if "calculate" in step} == {
+        "said": "toNumber(datum['actual'])", "predicted": "toNumber(datum['dvc_inferred_y_value'])"}
+    assert filled["facet"]["column"]["field"] == "field"
+    diagonal, faces = (layer["encoding"] for layer in filled["spec"]["layer"])
+    assert diagonal["x"]["field"] == diagonal["y"]["field"] == "rating"
+    assert (faces["x"]["field"], faces["y"]["field"]) == ("said", "predicted")

@@ -97,6 +97,8 @@ def test_one_person_a_class_trains_with_a_default_and_says_so():
     set_threshold(trained, 0.9, labels, x[:0], labels[:0])
     assert trained.model.choices()["threshold"] is None
     assert trained.model.abstain_below == np.inf  # nothing shows that it is ever right
+    set_threshold(trained, 0.9, labels, x[:2], labels[:2])
+    assert trained.model.threshold_from == "2 val faces"
 
 
 # Calibration
@@ -182,6 +184,17 @@ def test_without_val_faces_the_threshold_comes_from_train_faces_left_out():
     trained = train_classifier("pet", x, labels, 5)
     set_threshold(trained, 0.9, labels, x[:4], text([None, "unknown", None, None]))
     assert trained.model.threshold_from == "300 train faces, cross-validated, for no val face has a label"
+    assert 0.5 < trained.model.abstain_below < 1
+
+
+@pytest.mark.parametrize(("n", "said"), [(1, "1 val face and 300 train faces, cross-validated, for these are few"), (10, "10 val faces")])
+def test_a_mistake_on_few_val_faces_does_not_silence_a_model(n, said):
+    x, labels = drawn(310, d=10)
+    trained = train_classifier("pet", x[:300], labels[:300], 5)
+    wrong = labels[300:300 + n].map({"cat": "dog", "dog": "cat"})
+    wrong.iloc[1:] = trained.model.predict(x[300:300 + n])[1:]
+    set_threshold(trained, 0.9, labels[:300], x[300:300 + n], wrong)
+    assert trained.model.threshold_from == said
     assert 0.5 < trained.model.abstain_below < 1
 
 

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from dvc_render import VegaRenderer
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
@@ -42,6 +44,7 @@ def test_silhouettes_of_a_sample_choose_as_those_of_all(monkeypatch):
     assert found.faces["cluster"].nunique() == 3
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("n", "k"), [(1, [2, 4]), (2, 6), (2, [4, 12]), (3, [2, 12]), (5, [4, 12])])
 def test_fewer_faces_than_clusters_are_fine(n, k):
     found = cluster_faces(names(n), np.eye(n, 5, dtype=np.float32), k=k, components=32, seed=0)
@@ -50,7 +53,7 @@ def test_fewer_faces_than_clusters_are_fine(n, k):
     assert set(found.silhouette) <= set(range(1, n + 1))
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("error")
 def test_faces_that_are_all_alike_are_one_cluster():
     found = cluster_faces(names(9), np.ones((9, 4), np.float32), k=[2, 4], components=3, seed=0)
     assert (found.faces["cluster"] == 0).all()
@@ -120,3 +123,16 @@ def test_the_map_tells_all_clusters_apart_and_gives_the_same_bytes(tmp_path, mon
     assert len({tuple(patch.get_facecolor()[0]) for patch in drawn}) == len(drawn) == k
     assert f"1,000 faces in {k} clusters, 100 of them shown" in seen[0].axes[0].get_title()
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_dvcs_map_is_coloured_by_cluster():
+    """As `dvc plots show` renders it: the colour stands for the cluster, not for the revision."""
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["clusters"]
+    plot = next(entry for item in stage["plots"] for name, entry in item.items() if name.endswith("clusters.csv"))
+    points = [{"pc1": "0.1", "pc2": "0.2", "cluster": str(i), "rev": "workspace"} for i in range(12)]
+    shown = {key: plot[key] for key in ("x", "y", "x_label", "y_label", "title")}
+    filled = VegaRenderer(points, "clusters", template=str(ROOT / plot["template"]), **shown).get_filled_template()
+    encoding = filled["spec"]["encoding"]
+    assert [encoding[axis]["field"] for axis in ("x", "y", "color")] == ["pc1", "pc2", "cluster"]
+    assert filled["data"]["values"] == points
+    assert "<DVC" not in json.dumps(filled)

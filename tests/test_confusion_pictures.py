@@ -1,11 +1,18 @@
-"""Confusion matrices as pictures: the right numbers in the right cells, ages in their order, and why there is nothing to see."""
+"""Confusion matrices and errors by group as pictures: the right numbers in the right cells, any names, and why there is nothing to see."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from facestats.attributes.fairface import label_structure
+from facestats.attributes.training import train_regression
+from facestats.evaluation.heldout import measure_held_out
 from facestats.report.confusion import confusion_picture
+from facestats.report.fairness_figures import error_by_group
+
+METRIC = {"value": 5.0, "low": 4.0, "high": 6.0}
+MEASURED = {"n": 20, "bias": METRIC, "mae": METRIC}
 
 
 @pytest.fixture
@@ -43,6 +50,43 @@ def test_few_and_many_classes_are_drawn_in_the_same_bytes(tmp_path, n):
     for name in ("a.png", "b.png"):
         confusion_picture(pairs, names, "kind", None, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_dollar_signs_in_names_are_no_formulas(tmp_path, figures):
+    names = [r"$\pounds{$", "$_^$"]
+    confusion_picture(pd.DataFrame({"actual": names, "predicted": names}), names, "income", None, tmp_path / "a.png")
+    confusion_picture(pd.DataFrame(columns=["actual", "predicted"]), [], "income", "found $_^$: 3", tmp_path / "b.png")
+    report = {"why": {"attractiveness": None}, "min_group": 2, "overall": MEASURED, "attractiveness": {"income": {"$_^$": MEASURED}}}
+    error_by_group(report, tmp_path / "c.png")
+    assert len(figures) == 3
+
+
+def test_long_names_of_groups_leave_room_for_the_figures(tmp_path, figures):
+    for name in ("short", "a group with a name that is long " * 3):
+        error_by_group({"why": {"attractiveness": None}, "min_group": 2, "overall": MEASURED,
+                        "attractiveness": {"kind": {name: MEASURED}}}, tmp_path / "a.png")
+    for figure in figures:
+        widths = [axes.get_window_extent().width / figure.dpi for axes in figure.axes]
+        assert min(widths) > 3
+        labels = [axes.xaxis.label.get_window_extent() for axes in figure.axes]
+        assert labels[0].x1 < labels[1].x0
+        assert labels[1].x1 <= figure.bbox.x1
+
+
+def test_ranges_of_a_number_are_named_in_their_order():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3)).astype(np.float32)
+    labels = pd.Series(170 + 10 * x[:, 0], index=[f"f{i}" for i in range(200)]).round()
+    model = train_regression("height", x[:100], labels[:100], 5).model
+    split = pd.Series(["train"] * 100 + ["test"] * 100, index=labels.index)
+    held_out = measure_held_out(model, x, labels, split)
+    low, high = labels[100:].quantile([0.2, 0.8])
+    assert held_out.order == sorted(held_out.order)
+    assert [held_out.order[0], held_out.order[-1]] == [f"1: up to {low:g}", f"5: above {high:g}"]
+    assert (held_out.pairs["actual"] == held_out.order[0]).sum() == (labels[100:] <= low).sum()
+    assert (held_out.pairs["actual"] == held_out.order[-1]).sum() == (labels[100:] > high).sum()
+    alike = measure_held_out(model, x, labels.mask(split == "test", 170.0), split)
+    assert set(alike.pairs["actual"]) == {"1: up to 170"}
 
 
 def test_fairfaces_labels_stand_in_fairfaces_order():

@@ -48,6 +48,9 @@ def test_a_doubtful_or_contradicted_answer_is_flagged():
     model.abstain_below = np.inf  # it never answers: that says nothing about single faces
     flags = flag_faces(quality(5), predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]), said, {"pet": model})
     assert flags.loc[flags["reason"] == "low_confidence_pet", "filename"].tolist() == ["f004.jpg"]
+    model.abstain_below = 0.0  # it always answers, sure or not
+    flags = flag_faces(quality(5), predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]), said, {"pet": model})
+    assert flags.loc[flags["reason"] == "low_confidence_pet", "filename"].tolist() == ["f004.jpg"]
 
 
 def test_flags_stand_worst_first():

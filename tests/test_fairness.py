@@ -133,7 +133,7 @@ def test_nobody_labelled_anything():
     report = measure(labels, scores, predictions)
     assert report["attributes"] == []
     assert report["overall"]["n"] == 240
-    assert report["largest_gaps"]["mae"]["why"] == "no attribute has two groups of 10 faces (evaluate.min_group)"
+    assert report["largest_gaps"]["mae"]["why"] == "no attribute has two groups that were measured (of 10 faces or more, evaluate.min_group)"
 
 
 # Intervals

@@ -113,6 +113,13 @@ def test_no_figure_stands_without_its_interval(trained):
     assert all(re.fullmatch(r"−?[\d.]+ \(−?[\d.]+ to −?[\d.]+\)", cell) for cell in numbers)
 
 
+def test_the_card_says_where_prompts_answer(untrained):
+    asked = copy.deepcopy(untrained)
+    assert "Prompts answer" not in model_card(asked, PICTURE)
+    asked.attributes["gender"]["zeroshot"]["classes"] = ["female", "male"]
+    assert "`gender` was not trained: 0 labelled train faces. Prompts answer in its place (zero-shot)." in model_card(asked, PICTURE)
+
+
 def test_a_card_without_any_model_says_why(untrained):
     card = model_card(untrained, PICTURE)
     assert card.count("0 rated faces in train and 0 in val; 20 and 5 are needed") == 2

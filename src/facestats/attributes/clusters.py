@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_mutual_info_score, pairwise_distances, silhouette_score
 from threadpoolctl import threadpool_limits
 
@@ -49,7 +51,9 @@ def cluster_faces(filenames: pd.Index, embeddings: Embeddings, k: int | list[int
     """
     x = take(embeddings, sample_rows(len(filenames), FITTED, seed)).astype(np.float64)
     components = min(components, *x.shape)
-    with threadpool_limits(1):  # k-means and PCA sum in another order with more threads
+    # One thread: k-means and PCA sum in another order with more. Alike faces are no reason to warn: the metrics say how many clusters there are.
+    with threadpool_limits(1), warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", ConvergenceWarning)
         pca = PCA(components, svd_solver="full").fit(x)
         signs = np.sign(pca.components_[np.arange(components), np.abs(pca.components_).argmax(axis=1)])
         fitted = pca.transform(x) * signs

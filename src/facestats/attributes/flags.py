@@ -39,7 +39,8 @@ def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFram
     DataFrame `filename`, `reason`, `value`, in this order of reasons: `contradicts_<target>` (probability of another class than
     people said, or by how much the number that they said differs; greatest first), `several_faces` (number of faces), `extreme_pose`
     (degrees), `blurred` (sharpness, least first), `dark` and `bright` (mean luma), `duplicate` and `near_duplicate` (null),
-    `low_confidence_<target>` (probability of an answer that became `unknown`, lowest first; of a model that never answers below 0.5).
+    `low_confidence_<target>` (probability of an answer that became `unknown`, lowest first; of a model that never or always answers
+    below 0.5).
     """
     turn = faces[["yaw", "pitch"]].abs().max(axis=1)
     blurred = faces["sharpness"] < faces["sharpness"].quantile(BLURRED_SHARE)
@@ -90,7 +91,7 @@ def _shares(model: AttributeModel, table: pd.DataFrame) -> np.ndarray:
 
 
 def _doubtful_below(model: AttributeModel) -> float:
-    return model.abstain_below if np.isfinite(model.abstain_below) else EVEN
+    return model.abstain_below if 0 < model.abstain_below < np.inf else EVEN
 
 
 def _far_numbers(target: str, unseen: pd.DataFrame, people: pd.Series) -> pd.DataFrame:

@@ -25,6 +25,9 @@ from facestats.tables import UNKNOWN
 
 AUTO = "auto"
 DEFAULT_C, DEFAULT_ALPHA = 0.1, 100.0  # where cross-validation is impossible
+# Labelled val faces that choose a threshold alone. Of two overlapping classes that a threshold of 0.75 gives 0.94 right answers on, 60 draws of
+# 3 val faces made the model silent in 47 %, of 5 in 20 %, of 10 in 2 %: a single mistake among few is too much for any precision.
+ENOUGH = 10
 
 
 @dataclass
@@ -93,7 +96,7 @@ def set_threshold(trained: Training, precision: float | None, train_labels: pd.S
                   labels: pd.Series) -> None:
     """Let a classifier abstain where it is not sure enough to be right as often as is wanted.
 
-    Chosen on val faces; where none has a label, on the train faces, each by a model that has not seen it.
+    Chosen on val faces; where fewer than `ENOUGH` have a label, on these and the train faces, each by a model that has not seen it.
 
     Parameters
     ----------
@@ -106,14 +109,18 @@ def set_threshold(trained: Training, precision: float | None, train_labels: pd.S
     if precision is None or not model.trained:
         return
     known = (labels.notna() & (labels != UNKNOWN)).to_numpy()
-    if known.any():
-        shares, actual = model.predict_proba(_finite(embeddings[known], labels[known])), labels[known]
-        model.threshold_from = f"{known.sum()} val faces"
-    else:
-        shares, actual = trained.out_of_fold.to_numpy(), train_labels.reindex(trained.out_of_fold.index)
-        model.threshold_from = f"{len(shares)} train faces, cross-validated, for no val face has a label"
+    n, unseen = int(known.sum()), trained.out_of_fold
+    shares, actual = np.empty((0, len(model.classes))), labels[known].to_numpy(dtype=object)
+    if n:
+        shares = model.predict_proba(_finite(embeddings[known], labels[known]))
+        model.threshold_from = f"{n} val face{'s' if n > 1 else ''}"
+    if not n or (n < ENOUGH and len(unseen)):
+        shares = np.concatenate([shares, unseen.to_numpy()])
+        actual = np.concatenate([actual, train_labels.reindex(unseen.index).to_numpy(dtype=object)])
+        left_out = f"{len(unseen)} train faces, cross-validated, for"
+        model.threshold_from = f"{model.threshold_from} and {left_out} these are few" if n else f"{left_out} no val face has a label"
     answer = model.choose(shares)
-    right = np.asarray(model.classes, dtype=object)[answer] == actual.to_numpy(dtype=object)
+    right = np.asarray(model.classes, dtype=object)[answer] == actual
     model.abstain_below = choose_threshold(shares[np.arange(len(shares)), answer], right, precision)
 
 

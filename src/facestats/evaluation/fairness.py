@@ -147,7 +147,7 @@ def _largest(by_attribute: Mapping[str, tuple[Gaps, list[str], int]], min_group:
     found = {name: entry for name, entry in by_attribute.items() if entry[0].largest}
     if not found:
         return {"attribute": None, "groups": None, **NOTHING, "compared": 0, "by_attribute": {},
-                "why": f"no attribute has two groups of {min_group} faces (evaluate.min_group)"}
+                "why": f"no attribute has two groups that were measured (of {min_group} faces or more, evaluate.min_group)"}
 
     def described(name: str, strayed: np.ndarray, compared: int) -> dict:
         gaps, groups, start = found[name]

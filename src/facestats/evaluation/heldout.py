@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ def _classification(model: AttributeModel, actual: np.ndarray, embeddings: np.nd
 
 
 def _regression(target: str, labels: pd.Series, predicted: np.ndarray) -> tuple[dict, np.ndarray, np.ndarray]:
-    """Errors in the label's unit; the pairs are age groups for `age`, quintiles of the labels for anything else."""
+    """Errors in the label's unit; the pairs are age groups for `age`, fifths of the labels for anything else."""
     actual = numeric_labels(target, labels).to_numpy()
     measured = regression.measure(actual, predicted)
     if target == "age":
@@ -78,5 +79,12 @@ def _regression(target: str, labels: pd.Series, predicted: np.ndarray) -> tuple[
         measured["bucket_accuracy"] = float(np.mean(groups == guesses))
         measured["n_per_bucket"] = {b: int(np.sum(groups == b)) for b in BUCKETS if (groups == b).any()}
         return measured, groups, guesses
-    edges = np.quantile(actual, [0.2, 0.4, 0.6, 0.8])
-    return measured, np.searchsorted(edges, actual) + 1, np.searchsorted(edges, predicted) + 1
+    edges = np.unique(np.quantile(actual, [0.2, 0.4, 0.6, 0.8]))
+    names = _ranges([f"{edge:.6g}" for edge in edges])
+    return measured, names[np.searchsorted(edges, actual)], names[np.searchsorted(edges, predicted)]
+
+
+def _ranges(edges: list[str]) -> np.ndarray:
+    """Names of the ranges between edges; numbered, for DVC's confusion plot sorts them as text."""
+    names = [f"up to {edges[0]}", *(f"{low} to {high}" for low, high in pairwise(edges)), f"above {edges[-1]}"]
+    return np.array([f"{place}: {name}" for place, name in enumerate(names, 1)], dtype=object)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from facestats.report.figures import save, say_why
+from facestats.report.figures import plain, save, say_why
 
 MOST = 20  # classes with numbers in their cells; more are coloured cells only
 CELL, MARGIN = 0.75, 2.2  # inches
@@ -37,7 +37,7 @@ def confusion_picture(pairs: pd.DataFrame, order: list, target: str, why: str | 
     figure = Figure(figsize=(max(side + 1.6, 5.6), max(side, 4)), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(np.ma.masked_where(np.repeat(rows == 0, len(order), axis=1), shares), cmap="Blues", vmin=0, vmax=1)
-    names = [str(name) for name in order]
+    names = [plain(str(name)) for name in order]
     turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) * len(names) > LETTERS else {}
     axes.set_xticks(range(len(order)), names, **turned)
     axes.set_yticks(range(len(order)), [f"{name} ({n})" for name, n in zip(names, rows[:, 0], strict=True)])

@@ -10,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facestats.files import write_bytes
+from facestats.report.figures import plain
 
 COLUMNS = ["measure", "attribute", "group", "n", "value", "low", "high"]
 PANELS = {"bias": "bias: mean of score minus rating", "mae": "mean absolute error"}
 ROW, EDGES = 0.26, 1.5  # inches: height of a row; title, axis and margins
+PANELS_WIDTH, LETTER = 7.8, 0.083  # inches: both panels; a letter of the names beside them
 MOST_ROWS = 80  # beyond this many, pairs of attributes are left to fairness.json
 
 
@@ -38,9 +40,10 @@ def error_by_group(fairness: dict, path: Path) -> None:
     rows: list[tuple[str, dict | None]] = []
     for i, (attribute, group, figures) in enumerate(measured):
         if attribute and (i == 0 or measured[i - 1][0] != attribute):
-            rows.append((attribute, None))
-        rows.append((f"{group if attribute else 'all'}   n={figures['n']}", figures))
-    figure = Figure(figsize=(9, EDGES + ROW * max(len(rows), 3)), layout="constrained")
+            rows.append((plain(attribute), None))
+        rows.append((f"{plain(group)}   n={figures['n']}", figures))
+    longest = max((len(name) for name, _ in rows), default=0)
+    figure = Figure(figsize=(PANELS_WIDTH + LETTER * longest, EDGES + ROW * max(len(rows), 3)), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (key, said) in zip(panels, PANELS.items(), strict=True):
         _panel(axes, rows, key)

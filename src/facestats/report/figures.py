@@ -41,9 +41,14 @@ def _colours(n: int) -> list:
 def say_why(title: str, why: str, path: Path) -> None:
     """A picture that says why there is nothing to see."""
     figure = Figure(figsize=(6, 2))
-    figure.text(0.5, 0.7, title, ha="center", size="large")
-    figure.text(0.5, 0.35, why, ha="center", va="center", wrap=True)
+    figure.text(0.5, 0.7, plain(title), ha="center", size="large")
+    figure.text(0.5, 0.35, plain(why), ha="center", va="center", wrap=True)
     save(figure, path)
+
+
+def plain(text: str) -> str:
+    """Text as it is: between two dollar signs matplotlib reads formulas, and fails where they are none."""
+    return text.replace("$", r"\$")
 
 
 def save(figure: Figure, path: Path) -> None:

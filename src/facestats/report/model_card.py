@@ -63,7 +63,8 @@ def _models(run: Run) -> list[str]:
     said = [table(["model", "what it is"], rows)]
     for name, facts in run.attributes.items():
         if not facts["trained"]:
-            said.append(f"`{name}` was not trained: {facts['why']}.")
+            prompts = " Prompts answer in its place (zero-shot)." if facts["zeroshot"]["classes"] else ""
+            said.append(f"`{name}` was not trained: {facts['why']}.{prompts}")
     said.append("A *score* is what the model expects raters to say of a picture, put on a scale from 0 to 100. An attribute is `unknown` where its classifier "
                 "is not sure enough.")
     return said
@@ -203,6 +204,8 @@ def _limits(run: Run) -> list[str]:
         limits.append(f"By {listed(unmeasured)} nothing could be measured: no group is large enough.")
     if clear := clear_gaps(run.fairness):
         limits.append(clear)
+    limits.append("What prompts alone say (`zeroshot` in `params.yaml`; the source of such a value is `zeroshot`) is measured only where people labelled "
+                  "the same attribute. Nothing here speaks for the rest.")
     if run.drawn:
         limits.append("Drawn faces are far simpler than photographs; expect lower figures on photographs, and other gaps.")
     if run.serving["clip"]["variant"] == "tiny":
