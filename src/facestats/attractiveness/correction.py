@@ -83,7 +83,7 @@ def left_out_parts(z: np.ndarray, y: np.ndarray, blend: Blend, options: Options)
 
 
 def train_correction(x: np.ndarray, parts: Parts, x_val: np.ndarray, residuals_val: np.ndarray, options: Options,
-                     on_epoch: OnEpoch | None = None) -> tuple[Ensemble, float]:
+                     on_epoch: OnEpoch | None = None) -> tuple[Ensemble, float, np.ndarray]:
     """Train the members until their mean no longer gets better on val, and decide how much of it to add.
 
     Parameters
@@ -97,6 +97,7 @@ def train_correction(x: np.ndarray, parts: Parts, x_val: np.ndarray, residuals_v
     -------
     network : with the weights of the epoch that had the lowest val loss; epoch 0 gives 0 everywhere.
     size : 0–1, what its output is to be multiplied by: least squares on left-out train faces and val.
+    left_out : float64 (n,), the output for each train face of the members that leave it out; empty where nothing is left out.
 
     Raises
     ------
@@ -128,7 +129,11 @@ def train_correction(x: np.ndarray, parts: Parts, x_val: np.ndarray, residuals_v
         elif epoch - best_epoch >= options.patience:
             break
     network.load_state_dict(best_state)
-    return network, _size(network, x, parts, x_val, residuals_val)
+    with torch.inference_mode():
+        said_val = network(x_val).mean(0).double().numpy()
+        left_out = _left_out(network, x, parts.of)
+    size = _size(np.concatenate([said_val, left_out]), np.concatenate([residuals_val.double().numpy(), parts.missed]))
+    return network, size, left_out
 
 
 def _run_epoch(network: Ensemble, optimiser: torch.optim.Optimizer, x: torch.Tensor, parts: Parts, batch_size: int,
@@ -145,15 +150,16 @@ def _run_epoch(network: Ensemble, optimiser: torch.optim.Optimizer, x: torch.Ten
     return total / order.shape[1]
 
 
-def _size(network: Ensemble, x: torch.Tensor, parts: Parts, x_val: torch.Tensor, residuals_val: torch.Tensor) -> float:
-    with torch.inference_mode():
-        said, missed = [network(x_val).mean(0).double().numpy()], [residuals_val.double().numpy()]
-        for part in range(parts.of.max() + 1):
-            rows = parts.of == part
-            members = slice(part, None, parts.of.max() + 1)  # those that leave this part out
-            said.append(network(x[torch.from_numpy(rows)])[members].mean(0).double().numpy())
-            missed.append(parts.missed[rows])
-    said, missed = np.concatenate(said), np.concatenate(missed)
+def _left_out(network: Ensemble, x: torch.Tensor, of: np.ndarray) -> np.ndarray:
+    count = of.max() + 1
+    said = np.empty(len(x) if count else 0)
+    for part in range(count):
+        rows = of == part
+        said[rows] = network(x[torch.from_numpy(rows)])[part::count].mean(0).double().numpy()
+    return said
+
+
+def _size(said: np.ndarray, missed: np.ndarray) -> float:
     return float(np.clip(said @ missed / max(said @ said, np.finfo(float).tiny), 0, 1))
 
 

@@ -36,7 +36,8 @@ def train_regressor(
     Parameters
     ----------
     X_train, X_val : features (n, d) on any scale; standardised by the train faces inside.
-    y_train, y_val : ratings (n,) on any scale. Val stops the training, and sets the size of the correction and the calibration.
+    y_train, y_val : ratings (n,) on any scale. Val stops the training; with train faces by members that left them out it sets the size of the
+        correction and the calibration.
     hidden : width of each hidden layer; a single number is one layer.
     ensemble, dropout, lr, weight_decay, batch_size, epochs, patience, schedule, loss, calibration, seed : see `params.yaml`.
     folds : not used; taken so that the whole section `mlp` can be passed. `out_of_fold` uses it.
@@ -85,10 +86,16 @@ def _train(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray, o
     parts = left_out_parts(z, y, blend, options)
     residuals_val = target_val - blend.line.predict(z_val)
     # The members see the features on the scale that the line does best with.
-    network, size = train_correction(z * blend.scaling, parts, z_val * blend.scaling, residuals_val, options, on_epoch)
+    network, size, left_out = train_correction(z * blend.scaling, parts, z_val * blend.scaling, residuals_val, options, on_epoch)
     model = Regressor(network, torch.from_numpy(x_mean), torch.from_numpy(x_std / blend.scaling), y_mean + y_std * blend.line.intercept,
                       y_std, slopes=torch.from_numpy(blend.line.slopes / blend.scaling), size=size)
-    model.calibration = fit_calibration(model.predict(x_val), y_val, calibration, options.seed)
+    # Faces of train by those who left them out tell as much as val does, and there are more. Over 16 divisions of OMI's faces a line
+    # through val alone raised the mean absolute bias from 0.85 to 1.15 points of 100; through both it lowered it to 0.77.
+    told, rated = model.predict(x_val), y_val
+    if len(left_out):
+        told = np.append(told, y_mean + y_std * (y - parts.missed + size * left_out))
+        rated = np.append(rated, y_mean + y_std * y)
+    model.calibration = fit_calibration(told, rated, calibration, options.seed)
     return model
 
 

@@ -77,8 +77,8 @@ def _regressor(run: Run) -> str:
         return f"a regressor that was trained elsewhere, sha256 {sha[:12]}…"
     size = run.training["correction"]
     added = f"to which small neural networks add a correction (of which {number(100 * size, 0)} % is used)" if size else "to which neural networks had nothing to add"
-    return (f"ridge regression, {added}, trained on {run.training['n_train']} rated faces; {run.training['n_val']} others said when to stop, "
-            f"and whether to calibrate (chosen: {run.training['calibration']})")
+    return (f"ridge regression, {added}, trained on {run.training['n_train']} rated faces; {run.training['n_val']} others said when to stop; "
+            f"calibration: {run.training['calibration']}")
 
 
 def _data(run: Run) -> list[str]:
