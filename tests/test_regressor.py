@@ -172,6 +172,7 @@ def test_ratings_that_lie_on_a_line_are_found_exactly(rows):
     (lambda x, y, xv, yv: (x, np.where(np.arange(400) == 7, np.nan, y), xv, yv), "train: .* not finite"),
     (lambda x, y, xv, yv: (x, y, xv, np.where(np.arange(100) == 7, np.inf, yv)), "val: .* not finite"),
     (lambda x, y, xv, yv: (x, np.full(400, 5.0), xv, yv), "all 400 train ratings are 5;"),
+    (lambda x, y, xv, yv: (x, np.where(y > np.median(y), 3.3, np.nextafter(3.3, 4)), xv, yv), r"all 400 train ratings are 3\.3;"),
     (lambda x, y, xv, yv: (x[:7], np.full(7, 0.1), xv, yv), r"all 7 train ratings are 0\.1;"),
     (lambda x, y, xv, yv: (x[:2], y[:2], xv, yv), "2 rated faces in train and 100 in val; 20 and 5 are needed"),
     (lambda x, y, xv, yv: (x, y, xv[:4], yv[:4]), "400 rated faces in train and 4 in val"),
