@@ -131,6 +131,11 @@ def test_a_slip_that_another_usual_scale_would_hold_is_one_too_but_rare_praise_i
     assert join(ratings="\n".join([*lines, "c.jpg,fan,10"])).scale == (1, 10)
 
 
+def test_a_rater_who_is_left_out_by_name_stretches_no_scale(join):
+    text = "image,rater,rating\nb.jpg,x,3\nc.jpg,x,4\nb.jpg,y,90\n"
+    assert join(ratings=text, drop=["y"]).scale == join(ratings=text, drop=["y"], scale=[1, 5]).scale == (1, 5)
+
+
 def test_the_order_of_lines_changes_no_bit(join):
     rng = np.random.default_rng(0)
     lines = [f"{image},rater_{i},{rating:.3f}" for image in ("a.png", "b.jpg", "c.jpg") for i, rating in enumerate(rng.uniform(1, 7, 30))]

@@ -52,8 +52,8 @@ def read_ratings(path: Path, names: NameIndex) -> pd.DataFrame | None:
 
 def find_scale(wanted: str | list[float], judgements: pd.DataFrame | None, table: pd.DataFrame,
            folder: Path) -> tuple[float, float] | None:
-    """Ends of the rating scale, checked against every rating of a face that is there."""
-    judged = judgements.loc[judgements["filename"].notna(), "rating"] if judgements is not None else pd.Series(dtype=float)
+    """Ends of the rating scale, checked against every rating; `judgements` are those of faces that are there."""
+    judged = judgements["rating"].sort_index() if judgements is not None else pd.Series(dtype=float)
     means = table["rating"] if judgements is None else table.loc[table["rating_source"] == "manual", "rating"]
     means = means.dropna()
     if wanted != "auto":
