@@ -193,6 +193,20 @@ def test_an_option_that_does_not_exist_is_named(rated, option):
         train_regressor(*rated, **QUICK | option)
 
 
+@pytest.mark.parametrize(("option", "expected"), [
+    ({"ensemble": 0}, "ensemble = 0; expected 1 or more"),
+    ({"batch_size": 0}, "batch_size = 0; expected 1 or more"),
+    ({"dropout": 1.0}, r"dropout = 1\.0; expected a share"),
+])
+def test_an_option_out_of_range_is_named(rated, option, expected):
+    with pytest.raises(InputError, match=expected):
+        train_regressor(*rated, **QUICK | option)
+
+
+def test_hidden_may_be_a_number_of_numpy(rated):
+    assert train_regressor(*rated, **QUICK | {"hidden": np.int64(8)}).network.hidden == [8]
+
+
 def test_a_training_that_diverges_is_an_error_not_a_model():
     x, y = no_line(60, 0)
     with pytest.raises(InputError, match="diverged in epoch"):
