@@ -2,7 +2,8 @@
 
 Reads   embeddings_clip.parquet, labels.parquet, splits.parquet, attractiveness_scores.parquet,
         attributes_with_predictions.parquet, zeroshot.parquet, models/attributes/, models/zeroshot.npz,
-        metrics/labels.json (reliability), metrics/train_attractiveness/ (losses); params `evaluate`, the names in `attributes.targets`
+        metrics/labels.json (reliability), metrics/train_attractiveness/ (losses, why nothing was trained); params `evaluate`,
+        the names in `attributes.targets`
 Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/fairness.json; in metrics/plots/: predicted_vs_actual,
         reliability_curve and error_by_group (.csv, .png), learning_curve.png
 Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parquet data/processed/metadata \\
@@ -41,9 +42,11 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, sa
     ends = tables.file_metadata(folder / tables.LABELS.name)
     scale = (float(ends["rating_low"]), float(ends["rating_high"])) if "rating_low" in ends else None
     options = params.evaluate
+    said_of_training = json.loads((training / "metrics.json").read_text(encoding="utf-8"))
     measured = evaluate_attractiveness(
         vectors, labels["rating"], scores["attractiveness_raw"], scores["split"], options.bootstrap, options.seed,
-        person=labels["person"], scale=scale, reliability=json.loads(said.read_text(encoding="utf-8"))["reliability"])
+        person=labels["person"], scale=scale, reliability=json.loads(said.read_text(encoding="utf-8"))["reliability"],
+        untrained=said_of_training["why"])
     write_json(attractiveness, measured.metrics)
     _draw_attractiveness(measured, training, plots)
     trained = load_models(models, params.attributes.targets)

@@ -55,6 +55,7 @@ def test_every_metric_has_an_interval_around_it(rated):
 
 @pytest.mark.parametrize(("change", "trained", "why"), [
     ({"predicted": pd.Series([np.nan] * 180)}, False, "no regressor was trained"),
+    ({"predicted": pd.Series([np.nan] * 180), "untrained": "all ratings are 5"}, False, "no regressor was trained: all ratings are 5"),
     ({"ratings": pd.Series([np.nan] * 180), "scale": None}, True, "0 rated test faces, 2 are needed"),
     ({"split": text(["train"] * 180)}, True, "0 rated test faces, 2 are needed"),
 ])

@@ -1,5 +1,6 @@
 """Label files: joined once; whatever can't be used is named with file, line, column and value."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -114,6 +115,35 @@ def test_ratings_of_images_that_are_not_there_do_not_stretch_the_scale(join):
 def test_a_rating_by_hand_beyond_every_scale_is_an_error(join):
     with pytest.raises(LabelError, match=r"b\.jpg has the rating 500 .* from 0 to 100"):
         join(ratings="image,rating\nb.jpg,3\nc.jpg,90\n", manual="image,rating\nb.jpg,500\n")
+
+
+@pytest.mark.parametrize(("slip", "others"), [(101, "0 to 100"), (-5, "0 to 100"), (1000, "0 to 100")])
+def test_a_slip_among_many_ratings_is_an_error_and_stretches_no_scale(join, slip, others):
+    lines = [f"{image},rater_{i},{i}" for image in ("a.png", "b.jpg") for i in range(0, 101)]
+    with pytest.raises(LabelError, match=rf"ratings.csv, line 204, column rating: found '{slip}', expected a rating from {others}"):
+        join(ratings="\n".join(["image,rater,rating", *lines, f"c.jpg,slip,{slip}"]))
+
+
+def test_a_slip_that_another_usual_scale_would_hold_is_one_too_but_rare_praise_is_not(join):
+    lines = ["image,rater,rating", *(f"b.jpg,rater_{i},{1 + i % 9}" for i in range(150))]
+    with pytest.raises(LabelError, match="found '55', expected a rating from 1 to 9"):
+        join(ratings="\n".join([*lines, "c.jpg,slip,55"]))
+    assert join(ratings="\n".join([*lines, "c.jpg,fan,10"])).scale == (1, 10)
+
+
+def test_a_rater_who_is_left_out_by_name_stretches_no_scale(join):
+    text = "image,rater,rating\nb.jpg,x,3\nc.jpg,x,4\nb.jpg,y,90\n"
+    assert join(ratings=text, drop=["y"]).scale == join(ratings=text, drop=["y"], scale=[1, 5]).scale == (1, 5)
+
+
+def test_the_order_of_lines_changes_no_bit(join):
+    rng = np.random.default_rng(0)
+    lines = [f"{image},rater_{i},{rating:.3f}" for image in ("a.png", "b.jpg", "c.jpg") for i, rating in enumerate(rng.uniform(1, 7, 30))]
+    first = join(ratings="\n".join(["image,rater,rating", *lines]), drop="auto")
+    for _ in range(5):
+        again = join(ratings="\n".join(["image,rater,rating", *rng.permutation(lines)]), drop="auto")
+        pd.testing.assert_frame_equal(again.table, first.table, check_exact=True)
+        assert again.summary == first.summary
 
 
 def test_the_word_unknown_is_no_class_however_it_is_written(join):

@@ -26,6 +26,11 @@ def test_hidden_takes_a_number_or_a_list(raw):
     assert check_params(raw).mlp.hidden == 256
 
 
+def test_raters_may_be_named_by_numbers(raw):
+    raw["labels"]["drop_raters"] = [7, "ann"]
+    assert check_params(raw).labels.drop_raters == ["7", "ann"]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
@@ -48,7 +53,7 @@ def test_hidden_takes_a_number_or_a_list(raw):
         ("labels.rating_scale", [5, 1], ["labels.rating_scale = [5, 1]", "5.0 is above 1.0"]),
         ("labels.rating_scale", [1, 1], ["labels.rating_scale = [1, 1]", "must differ"]),
         ("labels.drop_raters", "ann", ["labels.drop_raters = 'ann'", "'auto'", "valid list"]),
-        ("labels.drop_raters", [7], ["labels.drop_raters.0 = 7", "valid string"]),
+        ("labels.drop_raters", [7.5], ["labels.drop_raters.0 = 7.5", "valid string"]),
         ("split.val", 0.9, ["split = ", "val + test must stay below 1"]),
         ("score.weights.geometric", 0.9, ["score.weights", "add up to 1"]),
         ("attributes.targets.gender.kind", "clasification", ["attributes.targets.gender.kind", "'classification'"]),

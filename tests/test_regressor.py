@@ -172,6 +172,7 @@ def test_ratings_that_lie_on_a_line_are_found_exactly(rows):
     (lambda x, y, xv, yv: (x, np.where(np.arange(400) == 7, np.nan, y), xv, yv), "train: .* not finite"),
     (lambda x, y, xv, yv: (x, y, xv, np.where(np.arange(100) == 7, np.inf, yv)), "val: .* not finite"),
     (lambda x, y, xv, yv: (x, np.full(400, 5.0), xv, yv), "all 400 train ratings are 5;"),
+    (lambda x, y, xv, yv: (x, np.where(y > np.median(y), 3.3, np.nextafter(3.3, 4)), xv, yv), r"all 400 train ratings are 3\.3;"),
     (lambda x, y, xv, yv: (x[:7], np.full(7, 0.1), xv, yv), r"all 7 train ratings are 0\.1;"),
     (lambda x, y, xv, yv: (x[:2], y[:2], xv, yv), "2 rated faces in train and 100 in val; 20 and 5 are needed"),
     (lambda x, y, xv, yv: (x, y, xv[:4], yv[:4]), "400 rated faces in train and 4 in val"),
@@ -190,6 +191,20 @@ def test_data_that_nothing_can_be_learned_from_is_named(rated, change, expected)
 def test_an_option_that_does_not_exist_is_named(rated, option):
     with pytest.raises(InputError, match=f"{next(iter(option))} = '{next(iter(option.values()))}'; expected one of"):
         train_regressor(*rated, **QUICK | option)
+
+
+@pytest.mark.parametrize(("option", "expected"), [
+    ({"ensemble": 0}, "ensemble = 0; expected 1 or more"),
+    ({"batch_size": 0}, "batch_size = 0; expected 1 or more"),
+    ({"dropout": 1.0}, r"dropout = 1\.0; expected a share"),
+])
+def test_an_option_out_of_range_is_named(rated, option, expected):
+    with pytest.raises(InputError, match=expected):
+        train_regressor(*rated, **QUICK | option)
+
+
+def test_hidden_may_be_a_number_of_numpy(rated):
+    assert train_regressor(*rated, **QUICK | {"hidden": np.int64(8)}).network.hidden == [8]
 
 
 def test_a_training_that_diverges_is_an_error_not_a_model():

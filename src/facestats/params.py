@@ -13,6 +13,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -81,9 +82,13 @@ class Preprocess(Section):
     on_no_face: Literal["reject", "center_crop"] = "reject"
 
 
+# Raters are often numbered, and YAML reads [3] as a number.
+Rater = Annotated[str, Field(min_length=1), BeforeValidator(lambda name: str(name) if type(name) is int else name)]
+
+
 class Labels(Section):
     rating_scale: Literal["auto"] | Annotated[Range, AfterValidator(_wide)] = "auto"
-    drop_raters: Literal["auto"] | list[Annotated[str, Field(min_length=1)]] | None = None
+    drop_raters: Literal["auto"] | list[Rater] | None = None
 
 
 class Split(Section):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from facestats.attractiveness.ridge import fit_blend
 from facestats.errors import InputError
 
 MIN_TRAIN, MIN_VAL = 20, 5
+ROUNDING = 1e-12  # means of 2 and of 3 equal ratings differ in the last bit; a share of the largest rating
 TOO_FEW = "{} rated faces in train and {} in val; " f"{MIN_TRAIN} and {MIN_VAL} are needed"
 
 
@@ -53,22 +55,27 @@ def train_regressor(
     ------
     InputError
         Too few faces, shapes that do not fit, values that are not finite, ratings that are all equal, an option that does
-        not exist, or a training that diverged.
+        not exist or is out of range, or a training that diverged.
     """
     if pretrained is not None:
         return load_pretrained(Path(pretrained), np.shape(X_train)[1], None)
     for name, value, known in (("loss", loss, LOSSES), ("schedule", schedule, SCHEDULES), ("calibration", calibration, ("auto", *KINDS))):
         if value not in known:
             raise InputError(f"{name} = {value!r}; expected one of {', '.join(known)}")
+    for name, value in (("ensemble", ensemble), ("batch_size", batch_size), ("epochs", epochs), ("patience", patience)):
+        if value < 1:
+            raise InputError(f"{name} = {value}; expected 1 or more")
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout = {dropout}; expected a share from 0 to below 1")
     x, y = _checked(X_train, y_train, "train")
     x_val, y_val = _checked(X_val, y_val, "val")
     if x.shape[1] != x_val.shape[1]:
         raise InputError(f"train has {x.shape[1]} features, val {x_val.shape[1]}")
-    if y.min() == y.max():
+    if np.ptp(y) <= ROUNDING * np.abs(y).max():
         raise InputError(f"all {len(y)} train ratings are {y[0]:g}; there is nothing to learn from them")
     if len(x) < MIN_TRAIN or len(x_val) < MIN_VAL:
         raise InputError(TOO_FEW.format(len(x), len(x_val)))
-    widths = [hidden] if isinstance(hidden, int) else list(hidden)
+    widths = [int(hidden)] if isinstance(hidden, Integral) else list(hidden)
     options = Options(widths, ensemble, dropout, lr, weight_decay, batch_size, epochs, patience, schedule, loss, seed)
     with _one_thread():
         return _train(x, y, x_val, y_val, options, calibration, on_epoch)

@@ -79,8 +79,10 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
         if column != "person":
             source = np.where(said.notna(), "manual", np.where(labelled.notna(), "label", None))
             table[f"{column}_source"] = pd.Series(source, index=table.index, dtype="str")
-    scale = find_scale(rating_scale, judgements, table, folder)
-    present = None if judgements is None else judgements[judgements["filename"].notna()]
+    # The order of lines says nothing, but would move the last bits of sums; by rating first, equal judgements have equal means.
+    present = None if judgements is None else judgements.dropna(subset="filename").sort_values(["filename", "rating", "rater"])
+    listed = drop_raters if isinstance(drop_raters, list) else []
+    scale = find_scale(rating_scale, None if present is None else present[~present["rater"].isin(listed)], table, folder)
     kept, raters = without_raters(present, drop_raters)
     use_judgements(table, kept)
     summary = _summary(table, scale, names, extras) | {"raters": raters}

@@ -14,6 +14,9 @@ from facestats.errors import LabelError
 # Ends of the scales that rating studies use; `auto` takes the narrowest one that holds every rating.
 USUAL_SCALES = ((0.0, 1.0), (1.0, 5.0), (1.0, 7.0), (1.0, 9.0), (1.0, 10.0), (0.0, 10.0), (0.0, 100.0))
 REPEAT = "repeat"
+# Up to 1 % of the ratings may be slips of the hand; `auto` does not let them make the scale more than twice as wide as the others need.
+# A smaller step may be rare praise: 1 to 9 becomes 1 to 10 by a single 10.
+SLIPS, STRETCH = 0.01, 2.0
 
 
 def read_ratings(path: Path, names: NameIndex) -> pd.DataFrame | None:
@@ -49,8 +52,8 @@ def read_ratings(path: Path, names: NameIndex) -> pd.DataFrame | None:
 
 def find_scale(wanted: str | list[float], judgements: pd.DataFrame | None, table: pd.DataFrame,
            folder: Path) -> tuple[float, float] | None:
-    """Ends of the rating scale, checked against every rating of a face that is there."""
-    judged = judgements.loc[judgements["filename"].notna(), "rating"] if judgements is not None else pd.Series(dtype=float)
+    """Ends of the rating scale, checked against every rating; `judgements` are those of faces that are there."""
+    judged = judgements["rating"].sort_index() if judgements is not None else pd.Series(dtype=float)
     means = table["rating"] if judgements is None else table.loc[table["rating_source"] == "manual", "rating"]
     means = means.dropna()
     if wanted != "auto":
@@ -60,9 +63,10 @@ def find_scale(wanted: str | list[float], judgements: pd.DataFrame | None, table
         everything = pd.concat([judged, means])
         low, high = _usual_scale(everything) or _usual_scale(judged) or (
             float(np.floor(everything.min())), float(np.ceil(everything.max())))
+        low, high = _without_slips(judged if len(judged) else means, low, high)
     else:
         return None
-    expected = f"a rating from {low:g} to {high:g} (labels.rating_scale: {wanted})"
+    expected = f"a rating from {low:g} to {high:g} (labels.rating_scale: {wanted}; [low, high] sets another scale)"
     outside = judged[(judged < low) | (judged > high)]
     if len(outside):
         raise cell_error(folder / "ratings.csv", outside.index[0], "rating", f"{outside.iloc[0]:g}", expected)
@@ -70,6 +74,16 @@ def find_scale(wanted: str | list[float], judgements: pd.DataFrame | None, table
     if len(outside):
         raise LabelError(f"{outside.index[0]} has the rating {outside.iloc[0]:g} in {folder / 'labels.csv'} or in the labels "
                          f"by hand; expected {expected}")
+    return low, high
+
+
+def _without_slips(values: pd.Series, low: float, high: float) -> tuple[float, float]:
+    """The usual scale that holds nearly all values, where the few others stretch it beyond measure; else [low, high]."""
+    for ends in USUAL_SCALES:
+        outside = (values < ends[0]) | (values > ends[1])
+        if 0 < outside.sum() <= SLIPS * len(values):
+            usual = (low, high) in USUAL_SCALES
+            return ends if not usual or high - low > STRETCH * (ends[1] - ends[0]) else (low, high)
     return low, high
 
 

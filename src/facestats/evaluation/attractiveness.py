@@ -40,7 +40,7 @@ class Attractiveness:
 
 def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicted: pd.Series, split: pd.Series,
                             resamples: int, seed: int, *, person: pd.Series, scale: tuple[float, float] | None,
-                            reliability: dict) -> Attractiveness:
+                            reliability: dict, untrained: str | None = None) -> Attractiveness:
     """Measure on test faces that people rated.
 
     Parameters
@@ -51,6 +51,7 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
     resamples, seed : of the bootstrap, which draws persons where `person` says that several faces are one person's.
     scale : ends of the raters' scale, which are the scores 0 and 100; None where nobody rated.
     reliability : of the mean rating, as `metrics/labels.json` holds it.
+    untrained : why there is no regressor, as its training said.
     """
     rated = ratings.notna().to_numpy()
     test, train = rated & (split == "test").to_numpy(), rated & (split == "train").to_numpy()
@@ -60,7 +61,7 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
                      "test": {"n": int(test.sum()), "n_persons": len(set(groups)), **dict.fromkeys(MODELS, NOTHING)}}
     points, curve = pd.DataFrame(columns=PLOTTED), pd.DataFrame(columns=CURVE)
     if not trained:
-        metrics["why"] = "no regressor was trained; metrics/train_attractiveness/metrics.json says why"
+        metrics["why"] = "no regressor was trained" + (f": {untrained}" if untrained else "")
     elif test.sum() < 2:
         metrics["why"] = f"{test.sum()} rated test faces, 2 are needed"
     if metrics["why"]:
