@@ -25,7 +25,8 @@ def main(params, faces: Path, folder: Path, manual: Path, out: Path, metrics: Pa
     reliability = measure_reliability(joined.judgements, joined.table.set_index("filename")["person"])
     write_json(metrics, joined.summary | {"reliability": reliability})
     labelled = joined.summary["labelled"]
-    return f"faces={len(joined.table)} " + " ".join(f"{name}={n}" for name, n in labelled.items())
+    left_out = "".join(f"\n  rater {name} is left out: {why}" for name, why in joined.summary["raters"]["dropped"].items())
+    return f"faces={len(joined.table)} " + " ".join(f"{name}={n}" for name, n in labelled.items()) + left_out
 
 
 if __name__ == "__main__":

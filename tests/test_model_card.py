@@ -162,6 +162,17 @@ def test_agreement_of_raters_and_calibration_are_told_where_they_are_measured(tr
     assert "a perfect model would be off by 1.9" in card
 
 
+def test_scores_that_are_worth_nothing_are_called_so(trained):
+    assert "**" not in model_card(trained, PICTURE).split("## How well")[1].split("## Scores by")[0]
+    changed = copy.deepcopy(trained)
+    test = changed.attractiveness["test"]
+    test["mlp"]["pearson"] |= {"low": -0.1}
+    test["mlp"]["mae"] |= {"value": test["mean"]["mae"]["value"] + 1}
+    card = model_card(changed, PICTURE)
+    assert "**These scores are not known to follow the raters at all**" in card
+    assert "**The regressor is further off than the mean rating, always**" in card
+
+
 def test_drawn_faces_are_called_drawn(trained):
     drawn = Run(**{**vars(trained), "drawn": True})
     assert "**drawn**" in model_card(drawn, PICTURE)

@@ -137,6 +137,15 @@ def test_rows_in_another_order_get_the_same_predictions(rated):
     assert model.predict(rated[0][7:8]) == pytest.approx(model.predict(rated[0])[7:8], abs=1e-6)
 
 
+def test_the_order_of_the_faces_that_teach_decides_nothing():
+    train, test = thirds(*no_line(500, 0), 300, 200)
+    orders = [np.random.default_rng(seed).permutation(len(y)) for seed, y in enumerate(train[1::2])]
+    shuffled = [part[orders[i // 2]] for i, part in enumerate(train)]
+    models = [train_regressor(*parts, hidden=16, ensemble=3, epochs=10) for parts in (train, shuffled)]
+    assert models[0].size > 0
+    assert (models[0].predict(test[0]) == models[1].predict(test[0])).all()
+
+
 @pytest.mark.parametrize(("factor", "offset"), [(1e-3, 0.0), (100.0, -3e4)])
 def test_the_unit_of_the_ratings_does_not_matter(rated, factor, offset):
     x, y, x_val, y_val = rated

@@ -5,6 +5,7 @@ Why not a plain perceptron: with hundreds of faces it loses to ridge regression.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
@@ -107,7 +108,10 @@ def _train(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray, o
 
 
 def _checked(x: np.ndarray, y: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Features as `Regressor.predict` will see them, rounded to float32, and ratings; both float64."""
+    """Features as `Regressor.predict` will see them, rounded to float32, and ratings; both float64, in an order that is their own.
+
+    Who comes first in a table decides nothing: rows are sorted by a hash of their features.
+    """
     x, y = np.asarray(x, dtype=np.float32).astype(np.float64), np.asarray(y, dtype=np.float64)
     if x.ndim != 2 or y.shape != (len(x),):
         raise InputError(f"{name}: features have the shape {x.shape} and ratings {y.shape}; expected (n, d) and (n,)")
@@ -115,7 +119,9 @@ def _checked(x: np.ndarray, y: np.ndarray, name: str) -> tuple[np.ndarray, np.nd
         raise InputError(f"{name}: no rated faces")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InputError(f"{name}: features or ratings are not finite")
-    return x, y
+    named = [(hashlib.blake2b(row.tobytes()).digest(), rating) for row, rating in zip(x, y, strict=True)]
+    order = sorted(range(len(x)), key=named.__getitem__)
+    return x[order], y[order]
 
 
 @contextmanager

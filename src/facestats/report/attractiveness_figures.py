@@ -82,7 +82,7 @@ def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
     axes.set(xlabel="mean predicted score (0–100)", ylabel="mean human rating, on the same 0–100 scale", xlim=ends, ylim=ends, box_aspect=1,
              title=f"Is a predicted score what raters say? {curve['n'].sum()} test faces\n"
                    f"calibration error {_with_interval(error, 1)} points; by chance alone about {error['by_chance']:.1f}")
-    axes.legend(loc="lower right", fontsize="small")
+    axes.legend(loc="upper left", fontsize="small")
     _save(figure, path)
 
 

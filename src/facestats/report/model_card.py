@@ -49,8 +49,8 @@ def model_card(run: Run, picture: str) -> str:
 
 def _opening(run: Run) -> list[str]:
     return ["# Model card: scores and attributes of faces",
-            "The stage `model_card` writes this page from the files in `metrics/`; every `dvc repro` that changes them changes it. All "
-            "figures are of test faces, which no model was trained or chosen on. In brackets: 95 % intervals by bootstrap over these faces; in "
+            "The stage `model_card` writes this page from the files in `metrics/`; every `dvc repro` that changes them changes it. How well "
+            "models do is measured on test faces, which no model was trained or chosen on. In brackets: 95 % intervals by bootstrap over these faces; in "
             "tables by group, over the persons on them."]
 
 
@@ -151,6 +151,10 @@ def _scores(run: Run) -> list[str]:
     mine, ridge = test["mlp"]["pearson"], test["ridge"]["pearson"]
     if mine["value"] is not None and ridge["value"] is not None and ridge["low"] < mine["value"] < ridge["high"]:
         said.append("By r, the regressor and ridge regression can't be told apart on so many faces.")
+    if mine["value"] is not None and mine["low"] <= 0:
+        said.append("**These scores are not known to follow the raters at all**: the interval of r reaches 0.")
+    if test["mean"]["mae"]["value"] is not None and test["mlp"]["mae"]["value"] > test["mean"]["mae"]["value"]:
+        said.append("**The regressor is further off than the mean rating, always**: these scores should not be used.")
     more = []
     share = test["mlp"]["share_of_ceiling"]
     if figure(share) != NOT_MEASURED:
