@@ -19,7 +19,7 @@ COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "stages", "src"
 # Small enough for a run in seconds, large enough for every stage to have something to do.
 SMALL = {
     "sample.n": 3, "sample.size": 64, "preprocess.size": 96, "attributes.min_per_class": 3, "attributes.propose": 5,
-    "mlp.epochs": 5, "mlp.folds": 2, "clusters.k": 3, "clusters.components": 8, "evaluate.bootstrap": 100, "split.val": 0.2, "split.test": 0.25,
+    "mlp.epochs": 5, "clusters.k": 3, "clusters.components": 8, "evaluate.bootstrap": 100, "split.val": 0.2, "split.test": 0.25,
 }
 COMPOSITES = {
     "women": {"filter": {"gender": "female", "n": 8, "min_results": 4}, "render": {"align": "warp"}},

@@ -148,7 +148,7 @@ def test_the_learning_curve_starts_at_the_line_alone(stage):
     assert curve["step"].tolist() == [0, 1, 2, 3]
     summary = stage.summary()
     assert summary["best"]["val_loss"] == pytest.approx(curve["loss"].astype(float).min())
-    assert (summary["correction"] > 0) == (summary["best"]["epoch"] > 0)
+    assert summary["best"]["epoch"] > 0 or summary["correction"] == 0  # epoch 0 is the line alone
 
 
 def test_somebodys_checkpoint_takes_the_place_of_training(stage):

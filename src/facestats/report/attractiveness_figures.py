@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from facestats.files import write_bytes
 
@@ -30,6 +31,7 @@ def learning_curve(training: Path, path: Path) -> None:
         best = logs["val"].loc[logs["val"]["loss"].idxmin()]
         axes.axvline(best["step"], color="0.6", linestyle=":", zorder=0, label=f"lowest on val: epoch {best['step']:.0f}")
     axes.set(xlabel="epoch (passes over the train faces)", ylabel="loss (standardised ratings)", ylim=(0, None))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     _save(figure, path)
 
@@ -82,7 +84,7 @@ def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
     axes.set(xlabel="mean predicted score (0–100)", ylabel="mean human rating, on the same 0–100 scale", xlim=ends, ylim=ends, box_aspect=1,
              title=f"Is a predicted score what raters say? {curve['n'].sum()} test faces\n"
                    f"calibration error {_with_interval(error, 1)} points; by chance alone about {error['by_chance']:.1f}")
-    axes.legend(loc="upper left", fontsize="small")
+    figure.legend(loc="outside lower center", fontsize="small")  # inside it would hide intervals
     _save(figure, path)
 
 
