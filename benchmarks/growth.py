@@ -40,7 +40,8 @@ STAGES = [("labels", None), ("split", None), ("zeroshot", None), ("train_attribu
           ("train_attribute", "age"), ("attributes", None), ("train_attractiveness", None), ("score", None), ("clusters", None),
           ("finalize", None), ("select", COMPOSITE), ("evaluate", None)]
 TRAINING = ("train_attribute", "train_attractiveness")
-MODELS = ("models/attributes", "data/interim/out_of_fold", "models/attractiveness_regressor.pt", "models/serving.json")
+MODELS = ("models/attributes", "data/interim/out_of_fold", "data/processed/metadata/out_of_fold.parquet",
+          "models/attractiveness_regressor.pt", "models/serving.json")
 START = 500  # faces, whose time is all start-up
 SHORT = 0.5  # seconds beyond the start-up below which an exponent says nothing
 
@@ -117,8 +118,9 @@ def grow(sizes: list[int], work: Path, params: dict) -> dict[str, dict[int, Cost
             runs = [measure(command, folder) for _ in range(2 if n <= MOST_TRAINED else 1)]
             cost = costs.setdefault(name, {})[n] = min(runs, key=lambda run: run.processor)
             print(f"{name}: {cost.seconds:.1f} s, of a processor {cost.processor:.1f} s, {cost.memory:.0f} MB", file=sys.stderr)
-        for name in ("data/processed/embeddings", "data/processed/metadata"):  # a million faces are 8 GB
-            shutil.rmtree(folder / name)
+        if folder != trained:  # a million faces are 8 GB
+            for name in ("data/processed/embeddings", "data/processed/metadata"):
+                shutil.rmtree(folder / name)
     return costs
 
 
