@@ -291,3 +291,21 @@ def test_what_dvc_costs_is_measured_on_real_rebuilds(tmp_path):
     assert repository.n == 13
     assert len(list((repository.folder / "data/faces").glob("*/*.jpg"))) == 13
     assert repository.disk() < 1.5  # linked, not copied
+
+
+def test_whatever_training_leaves_to_later_stages_comes_along_to_the_sizes_that_nothing_is_trained_on():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    texts = {name: facts.get("do", facts) for name, facts in stages["stages"].items()}
+    known = {f"${{{name}}}": value for entry in stages["vars"] for name, value in entry.items()}
+
+    def paths(stage: str, *kinds: str) -> set[str]:
+        listed = [entry if isinstance(entry, str) else next(iter(entry)) for kind in kinds for entry in texts[stage].get(kind, [])]
+        for name, value in known.items():
+            listed = [path.replace(name, value) for path in listed]
+        return set(listed)
+
+    left = set().union(*(paths(stage, "outs", "metrics", "plots") for stage in growth.TRAINING))
+    read = set().union(*(paths(stage, "deps") for stage, _ in growth.STAGES))
+    needed = {path for path in left if any(path == dep or path.startswith(f"{dep}/") for dep in read)}
+    assert "models/attractiveness_regressor.pt" in needed
+    assert {path for path in needed if not any(path == model or path.startswith(f"{model}/") for model in growth.MODELS)} == set()
