@@ -78,6 +78,13 @@ FLAGS = Schema("attributes_flags.parquet", {"filename": _text, "reason": _text, 
                key=("filename", "reason"), ordered=True)
 FAIRFACE = Schema("fairface_label_structure.parquet", {"attribute": _text, "index": _int, "label": _text}, key=("attribute", "index"))
 PREDICTIONS_OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text}, extra=True)
+WITH_META = Schema("attributes_with_meta.parquet", {
+    **CLEAN.columns, "yaw": _float, "pitch": _float, "roll": _float, "frontal": pa.bool_(),
+}, extra=True)
+GEOMETRY = Schema("geometry.parquet", {
+    "filename": _text, "frontal": pa.bool_(), "geometry_zscore": _number, "geometric_raw": _number,
+    "geometric_out_of_fold": pa.bool_(),
+}, extra=True)
 WITH_CLUSTERS = Schema("attributes_with_clusters.parquet", {
     **CLEAN.columns, "cluster": _int, "pc1": _float, "pc2": _float,
 }, extra=True)
