@@ -32,7 +32,14 @@ def _wide(scale: list) -> list:
     return scale
 
 
+def _several(folds: int) -> int:
+    if folds == 1:
+        raise ValueError("one fold leaves nothing to train on; 0 switches folds off, 2 is the fewest")
+    return folds
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
+Folds = Annotated[int, Field(ge=0, le=100), AfterValidator(_several)]
 ClusterRange = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=2, max_length=2), AfterValidator(ordered)]
 
 
@@ -136,16 +143,15 @@ class Mlp(Section):
     epochs: Annotated[int, Field(ge=1)] = 200
     patience: Annotated[int, Field(ge=1)] = 10
     calibration: Literal["auto", "linear", "isotonic", "none"] = "auto"
-    folds: Annotated[int, Field(ge=0, le=100)] = 5
+    folds: Folds = 5
     seed: Annotated[int, Field(ge=0)] = 0
     pretrained: str | None = None
 
-    @field_validator("folds")
-    @classmethod
-    def _several(cls, folds):
-        if folds == 1:
-            raise ValueError("one fold leaves nothing to train on; 0 switches folds off, 2 is the fewest")
-        return folds
+
+class Geometry(Section):
+    appearance: bool = True
+    folds: Folds = 5
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Weights(Section):
@@ -188,6 +194,7 @@ class Params(Section):
     attributes: Attributes
     zeroshot: Zeroshot
     mlp: Mlp
+    geometry: Geometry
     score: Score
     clusters: Clusters
     composites: dict[Name, Composite]
