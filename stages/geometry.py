@@ -54,7 +54,7 @@ def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attribute
     rows["geometry_zscore"] = zscore(measured)
     rows["geometric_raw"] = np.where(np.isnan(honest), raw, honest)
     rows["geometric_out_of_fold"] = ~np.isnan(honest)
-    tables.write(rows.drop(columns=["yaw", "pitch", "roll"]), table, tables.GEOMETRY)
+    tables.write(rows.drop(columns=["yaw", "pitch", "roll"]), table, tables.GEOMETRY, {"why": why} if why else None)
     meta = tables.read_all(attributes, tables.CLEAN).merge(rows[["filename", "yaw", "pitch", "roll", *NAMES, "frontal"]], on="filename", how="left")
     tables.write(meta, with_meta, tables.WITH_META)
     return f"faces={len(rows)} landmarks={there.sum()} trained_on={model.n_train} out_of_fold={rows['geometric_out_of_fold'].sum()}"

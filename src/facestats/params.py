@@ -166,7 +166,7 @@ class Weights(Section):
 
 
 class Score(Section):
-    weights: Weights
+    weights: Weights | Literal["learned"]
 
 
 class Clusters(Section):
