@@ -115,8 +115,8 @@ def test_the_file_holds_a_plain_dict_with_the_pipeline_and_predicts_the_same(fac
         assert isinstance(content["pipeline"], Pipeline)
         assert (content["trained"], content["why"], content["mean_shape"] is not None) == (True, None, appearance)
         loaded = load_geometry(tmp_path / "m.joblib")
-        np.testing.assert_allclose(loaded.predict(landmarks, crops), model.predict(landmarks, crops), atol=1e-9)  # another memory layout
-        assert loaded.zscore(landmarks).tobytes() == model.zscore(landmarks).tobytes()
+        np.testing.assert_allclose(loaded.predict(landmarks, crops), model.predict(landmarks, crops), atol=1e-3)  # pixels are float32
+        np.testing.assert_array_equal(loaded.zscore(landmarks), model.zscore(landmarks))
 
 
 def test_the_file_has_the_same_bytes_with_any_number_of_threads(faces, tmp_path):
@@ -218,5 +218,6 @@ def test_shape_alone_says_what_people_said_of_the_omi_faces():
     ratings = pd.read_csv(OMI / "attribute_means.csv", dtype={"stimulus": "str"}).set_index("stimulus")["attractive"].loc[names].to_numpy()
     x = known["landmarks"].reshape(len(names), COORDINATES)
     folds = KFold(10, shuffle=True, random_state=0)
-    predicted = cross_val_predict(make_pipeline(len(x) * 9 // 10, appearance=False), x, ratings, cv=folds)
+    with threadpool_limits(1):
+        predicted = cross_val_predict(make_pipeline(len(x) * 9 // 10, appearance=False), x, ratings, cv=folds)
     assert correlation(predicted, ratings) >= 0.58
