@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from facestats.report.card_figures import NOT_MEASURED, beyond_chance, figure, number, table
 
 MEASURES = {"pearson": "r", "spearman": "rank correlation", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²"}
@@ -31,7 +33,8 @@ def agreement_with_raters(rated: dict, scale: list[float]) -> list[str]:
         said.append("**These scores are not known to follow the raters at all**: the interval of r reaches 0.")
     if test["mean"]["mae"]["value"] is not None and test["mlp"]["mae"]["value"] > test["mean"]["mae"]["value"]:
         said.append("**The regressor is further off than the mean rating, always**: these scores should not be used.")
-    return [*said, *(_blend(test) if "combined" in known else [_no_blend(rated, known)]), *_zscore(test, known), *_reach(test["mlp"])]
+    said += _blends(rated, known) if "combined" in known else [_no_blend(rated, known)]
+    return [*said, *_zscore(test, known), *_reach(test["mlp"])]
 
 
 def _measured(rated: dict) -> list[str]:
@@ -60,23 +63,33 @@ def _agreement(figures: dict, key: str, model: str) -> str:
     return figure(figures[key], 2 if key in (*CORRELATIONS, "r2") else 1)
 
 
-def _blend(test: dict) -> list[str]:
-    """Whether the combined score is better than the holistic one alone, by r and by its error."""
-    difference = test["combined"]["minus_mlp"]
+def _blends(rated: dict, known: list[str]) -> list[str]:
+    said, weights = [_blend("the combined score", rated["test"]["combined"]["minus_mlp"])], rated["weights"]
+    if "combined_learned" in known and not weights["combined"]["learned"]:
+        said.append(_blend("a combined score with learned weights", rated["test"]["combined_learned"]["minus_mlp"]))
+    elif weights["combined_learned"]["why"]:
+        said.append(f"What weights would fit the ratings best is {NOT_MEASURED}: {weights['combined_learned']['why']}.")
+    return said
+
+
+def _blend(name: str, difference: dict) -> str:
+    """Whether a combined score is better than the holistic one alone, by r and by its error."""
     r, error = difference["pearson"], difference["mae"]
-    if r["value"] is None:
-        return ["By r, the combined score can't be compared with the holistic score alone: one of them is always the same."]
-    shown = f"difference of r {figure(r)}, of the mean absolute error {figure(error, 1)} (below 0: the combined score is closer)"
+    if r["low"] is None or not isfinite(r["low"]):
+        return f"By r, {name} can't be compared with the holistic score alone: one of them is always the same."
+    shown = f"difference of r {figure(r)}, of the mean absolute error {figure(error, 1)} (below 0: it is closer to the ratings than the holistic score)"
     if not beyond_chance(r):
         side = "higher" if r["value"] > 0 else "lower"
-        said = f"The combined score's r is {side} than that of the holistic score alone, but chance could do that on so many faces: {shown}."
+        said = f"r of {name} is {side} than that of the holistic score alone, but chance could do that on so many faces: {shown}."
     elif r["value"] > 0:
-        said = f"The combined score follows the raters better than the holistic score alone: {shown}."
+        said = f"{_capital(name)} follows the raters better than the holistic score alone: {shown}."
     else:
-        said = f"**The combined score follows the raters worse than the holistic score alone**: {shown}."
-    if beyond_chance(error) and error["value"] > 0:
-        said += " **Its error is larger, beyond chance.**"
-    return [said]
+        said = f"**{_capital(name)} follows the raters worse than the holistic score alone**: {shown}."
+    return f"{said} **Its error is larger, beyond chance.**" if error["low"] > 0 else said
+
+
+def _capital(name: str) -> str:
+    return name[0].upper() + name[1:]
 
 
 def _no_blend(rated: dict, known: list[str]) -> str:
