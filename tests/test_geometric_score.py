@@ -25,8 +25,8 @@ from facestats.geometry.training import (
     train_pipeline,
 )
 from facestats.geometry.zscore import fit_zscore
+from rated_shapes import SIZE, draw, made_up, symmetric_points, turned, write_crops
 from resources import OMI, backdrop
-from shapes import SIZE, draw, made_up, symmetric_points, turned, write_crops
 
 N = 160
 

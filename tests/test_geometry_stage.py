@@ -15,8 +15,8 @@ from facestats import tables
 from facestats.geometry.measurements import NAMES, measure
 from facestats.geometry.regressor import load_geometry
 from facestats.params import load_params
+from rated_shapes import made_up, write_crops
 from resources import ROOT
-from shapes import made_up, write_crops
 
 N = 120
 SPLIT = np.resize(["train", "train", "train", "val", "test", "train", "excluded"], N)

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from facestats.geometry.pairs import MIRROR
 from facestats.geometry.procrustes import GeneralizedProcrustes
-from shapes import symmetric_points, turned
+from rated_shapes import symmetric_points, turned
 
 
 def moved(shape: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
