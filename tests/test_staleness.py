@@ -57,6 +57,14 @@ def test_another_network_runs_what_its_scores_reach(project):
     assert ran & COMPOSED == changed_composites(before, members(project)) == {"composite@top_rated"}
 
 
+def test_pixels_left_out_of_the_geometric_score_run_what_it_reaches(project):
+    before = members(project)
+    project.set_params({"geometry.appearance": False})
+    ran = project.repro()
+    assert ran - COMPOSED == {"geometry", "score", "finalize", "evaluate", "model_card"} | SELECTED
+    assert ran & COMPOSED == changed_composites(before, members(project)) == set()
+
+
 def test_one_filter_runs_one_composite(project):
     project.set_params({"composites.women.filter.n": 5})
     assert project.repro() == {"select@women", "composite@women"}
