@@ -65,6 +65,14 @@ def test_other_weights_train_nothing_and_move_no_member(project):
     assert (table["combined_score"] - expected).abs().max() < 1e-9
 
 
+def test_pixels_left_out_of_the_geometric_score_run_what_it_reaches(project):
+    before = members(project)
+    project.set_params({"geometry.appearance": False})
+    ran = project.repro()
+    assert ran - COMPOSED == {"geometry", "score", "finalize", "evaluate", "model_card"} | SELECTED
+    assert ran & COMPOSED == changed_composites(before, members(project)) == set()
+
+
 def test_one_filter_runs_one_composite(project):
     project.set_params({"composites.women.filter.n": 5})
     assert project.repro() == {"select@women", "composite@women"}

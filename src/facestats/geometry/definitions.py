@@ -186,7 +186,7 @@ def jaw_width(face):
     return face.length(JAW)
 
 
-@measures(CHIN, "sizes", FARKAS.format("li–gn"))
+@measures(CHIN, "sizes", "own definition; Farkas measures from the fold below the lip, sl–gn")
 def chin_height(face):
     """From the lower edge of the lower lip (17) to the chin (152)."""
     return face.length(CHIN)

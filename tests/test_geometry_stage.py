@@ -1,0 +1,167 @@
+"""The stage `geometry`: who may influence the model, what its tables hold, and what happens without ratings or landmarks."""
+
+import hashlib
+import runpy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from threadpoolctl import threadpool_limits
+
+from facestats import tables
+from facestats.geometry.measurements import NAMES, measure
+from facestats.geometry.regressor import load_geometry
+from facestats.params import load_params
+from rated_shapes import made_up, write_crops
+from resources import ROOT
+
+N = 120
+SPLIT = np.resize(["train", "train", "train", "val", "test", "train", "excluded"], N)
+WITHOUT = 5  # the number of a train face without landmarks
+OUTS = ("m.joblib", "geometry.parquet", "meta.parquet")
+
+
+@dataclass
+class Stage:
+    """The inputs of the stage in a folder; `rows` is what the tables are made from."""
+
+    folder: Path
+    rows: pd.DataFrame
+    landmarks: np.ndarray
+
+    def run(self, shuffle: bool = False, threads: int = 1, rejected: bool = True, **options) -> str:
+        """Write the tables and run the stage in this process; returns its summary."""
+        order = np.random.default_rng(0).permutation(N) if shuffle else np.arange(N)
+        rows = self.rows.iloc[order]
+        found = self.landmarks.reshape(N, -1)[order]
+        landmarks = [None if np.isnan(row).any() else row for row in found]
+        faces = rows.assign(image=rows["filename"], landmarks=landmarks)
+        if rejected:
+            faces = pd.concat([faces, pd.DataFrame({"image": ["a.txt"], "status": ["rejected"], "landmarks": [None]})], ignore_index=True)
+        box = {"box": np.zeros((len(faces), 4))}
+        tables.write(faces.reindex(columns=[c for c in tables.FACES.columns if c != "box"]), self.folder / "faces.parquet", tables.FACES,
+                     vectors=box)
+        tables.write(rows.reindex(columns=list(tables.LABELS.columns)), self.folder / "labels.parquet", tables.LABELS)
+        tables.write(rows[["filename", "split"]], self.folder / "splits.parquet", tables.SPLITS)
+        clean = rows.reindex(columns=list(tables.CLEAN.columns)).assign(hat_final="with")
+        tables.write(clean, self.folder / "clean.parquet", tables.CLEAN)
+        raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        raw["geometry"] |= {"folds": 3} | options
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+        files = [self.folder / name for name in ("crops", "faces.parquet", "labels.parquet", "splits.parquet", "clean.parquet", *OUTS)]
+        with threadpool_limits(threads):
+            return runpy.run_path(str(ROOT / "stages/geometry.py"))["main"](load_params(self.folder / "params.yaml"), *files)
+
+    def table(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "geometry.parquet").set_index("filename")
+
+    def sha256(self) -> list[str]:
+        return [hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in OUTS]
+
+
+@pytest.fixture
+def stage(tmp_path):
+    landmarks, tone, ratings = made_up(N, 1)
+    ratings[::10] = np.nan  # nobody rated these
+    landmarks[WITHOUT] = np.nan
+    names = [f"f{i:03}.jpg" for i in range(N)]
+    write_crops(tmp_path / "crops", names, tone)
+    (tmp_path / "crops" / names[WITHOUT]).unlink()  # what nobody should open
+    rows = pd.DataFrame({"filename": names, "sha256": [f"{i:064}" for i in range(N)], "duplicate_of": None, "near_duplicate_of": None,
+                         "person": None, "status": "ok", "rating": ratings, "split": SPLIT,
+                         "yaw": np.resize([0.0, 5.0, 60.0], N), "pitch": 0.0, "roll": 3.0})
+    return Stage(tmp_path, rows, landmarks)
+
+
+def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
+    said = stage.run()
+    geometry = tables.read_all(stage.folder / "geometry.parquet", tables.GEOMETRY)
+    assert set(geometry.columns) == {"filename", *NAMES, "frontal", "geometry_zscore", "geometric_raw", "geometric_out_of_fold"}
+    assert geometry["filename"].tolist() == stage.rows["filename"].tolist()
+    pd.testing.assert_frame_equal(geometry[list(NAMES)], measure(stage.landmarks), rtol=1e-12)
+    assert geometry["frontal"].tolist() == (stage.rows["yaw"] < 50).tolist()
+    meta = tables.read_all(stage.folder / "meta.parquet", tables.WITH_META)
+    assert set(meta.columns) == {*tables.CLEAN.columns, "hat_final", "yaw", "pitch", "roll", *NAMES, "frontal"}
+    pd.testing.assert_frame_equal(meta[list(NAMES)], geometry[list(NAMES)])
+    assert f"faces={N} landmarks={N - 1}" in said
+
+
+def test_train_faces_are_out_of_fold_and_the_others_by_the_model_in_the_file(stage):
+    stage.run()
+    table, model = stage.table(), load_geometry(stage.folder / "m.joblib")
+    learned = ((SPLIT == "train") & stage.rows["rating"].notna() & (np.arange(N) != WITHOUT)).to_numpy()
+    assert (table["geometric_out_of_fold"].to_numpy() == learned).all()
+    assert model.n_train == learned.sum()
+    for row in np.flatnonzero(~learned & (np.arange(N) != WITHOUT))[:5]:
+        alone = model.predict(stage.landmarks[row:row + 1], [stage.folder / "crops" / table.index[row]])
+        assert abs(alone[0] - table["geometric_raw"].iloc[row]) < 0.01
+        assert np.isclose(model.zscore(stage.landmarks[row:row + 1])[0], table["geometry_zscore"].iloc[row])
+    known = learned & True
+    assert np.corrcoef(table["geometric_raw"][known], stage.rows["rating"][known])[0, 1] > 0.8
+    stage.run(folds=0)
+    flattered = stage.table()
+    assert not flattered["geometric_out_of_fold"].any()
+    error = [np.abs(t["geometric_raw"].to_numpy() - stage.rows["rating"].to_numpy())[known].mean() for t in (table, flattered)]
+    assert error[1] < error[0]
+
+
+def test_no_rating_of_val_and_test_and_not_the_faces_own_decides(stage):
+    stage.run()
+    before, sha256 = stage.table(), stage.sha256()
+    rating = stage.rows["rating"].copy()
+    stage.rows["rating"] = rating.where(SPLIT == "train", 1.0)
+    stage.run()
+    assert stage.sha256() == sha256
+    row = next(i for i in range(N) if before["geometric_out_of_fold"].iloc[i])
+    stage.rows["rating"] = rating.where(np.arange(N) != row, rating[row] + 20)
+    stage.run()
+    after = stage.table()
+    assert after["geometric_raw"].iloc[row] == before["geometric_raw"].iloc[row]
+    assert (after["geometric_raw"] != before["geometric_raw"]).any()
+
+
+def test_bytes_depend_on_neither_threads_nor_order(stage):
+    stage.run()
+    once = stage.sha256()
+    stage.run(shuffle=True, threads=2)
+    assert stage.sha256() == once
+
+
+def test_without_appearance_no_crop_is_opened(stage):
+    stage.run()
+    with_pixels = stage.table()["geometric_raw"]
+    for crop in (stage.folder / "crops").iterdir():
+        crop.unlink()
+    stage.run(appearance=False)
+    held_out = (SPLIT == "test") & stage.rows["rating"].notna().to_numpy()
+    r = [np.corrcoef(raw[held_out], stage.rows["rating"][held_out])[0, 1] for raw in (stage.table()["geometric_raw"], with_pixels)]
+    assert 0.4 < r[0] < r[1]
+
+
+@pytest.mark.parametrize("rated", [0, 7])
+def test_without_ratings_there_are_measurements_and_a_warning(stage, rated, capsys):
+    stage.rows.loc[np.cumsum(stage.rows["rating"].notna() & (SPLIT == "train")) > rated, "rating"] = np.nan
+    stage.rows.loc[SPLIT != "train", "rating"] = np.nan
+    n = int((stage.rows["rating"].notna() & (np.arange(N) != WITHOUT)).sum())
+    why = f"{n} rated faces with landmarks in train; 20 are needed"
+    stage.run()
+    assert f"warning: the geometric score is not trained: {why}" in capsys.readouterr().err
+    table, model = stage.table(), load_geometry(stage.folder / "m.joblib")
+    assert table["geometric_raw"].isna().all()
+    assert not table["geometric_out_of_fold"].any()
+    assert table["geometry_zscore"].notna().sum() == N - 1
+    assert (model.trained, model.why) == (False, why)
+    assert tables.file_metadata(stage.folder / "geometry.parquet") == {"why": why}
+
+
+def test_a_face_without_landmarks_has_neither_measurements_nor_scores(stage):
+    stage.run()
+    row = stage.table().iloc[WITHOUT]
+    assert row[[*NAMES, "geometry_zscore", "geometric_raw"]].isna().all()
+    assert not row["geometric_out_of_fold"]
+    stage.landmarks[:] = np.nan
+    stage.run()
+    assert stage.table()[[*NAMES, "geometry_zscore", "geometric_raw"]].isna().all(axis=None)
