@@ -57,6 +57,14 @@ def test_another_network_runs_what_its_scores_reach(project):
     assert ran & COMPOSED == changed_composites(before, members(project)) == {"composite@top_rated"}
 
 
+def test_other_weights_train_nothing_and_move_no_member(project):
+    project.set_params({"score.weights": {"geometric": 0.3, "holistic": 0.7}})
+    assert project.repro() == {"score", "finalize", "evaluate", "model_card"} | SELECTED
+    table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
+    expected = 0.3 * table["geometric_score"] + 0.7 * table["attractiveness_score"]
+    assert (table["combined_score"] - expected).abs().max() < 1e-9
+
+
 def test_pixels_left_out_of_the_geometric_score_run_what_it_reaches(project):
     before = members(project)
     project.set_params({"geometry.appearance": False})

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,13 +80,17 @@ class Stage:
         return json.loads((self.folder / "live/metrics.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def stage(tmp_path):
+def made_up_stage(folder: Path) -> Stage:
     x, y = noisy_line(N, 4)
     y[::10] = np.nan  # nobody rated these
     rows = pd.DataFrame({"filename": names(N), "sha256": [f"{i:064}" for i in range(N)], "duplicate_of": None,
                          "near_duplicate_of": None, "person": None, "rating": np.clip(y, 1, 7), "split": SPLIT})
-    return Stage(tmp_path, rows, x)
+    return Stage(folder, rows, x)
+
+
+@pytest.fixture
+def stage(tmp_path):
+    return made_up_stage(tmp_path)
 
 
 def test_test_ratings_touch_nothing_and_neither_rows_order_nor_threads_matter(stage):
@@ -173,43 +177,54 @@ def test_somebodys_checkpoint_takes_the_place_of_training(stage):
 
 # Geometric and combined scores
 
-def test_the_combined_score_is_the_blend_that_serving_will_use(stage):
-    stage.train()
-    scores = stage.score(raw=stage.rows["rating"].fillna(4.0) * 0.5 + 2)
-    assert stage.blend() == {"geometric": 0.6, "holistic": 0.4, "learned": False, "n_val": 0, "why": None, "scale": [1.0, 7.0]}
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Trained once for what follows, which only scores."""
+    done = made_up_stage(tmp_path_factory.mktemp("trained"))
+    done.train(folds=0)
+    return done
+
+
+@pytest.fixture
+def scored(trained):
+    return replace(trained, rows=trained.rows.copy())
+
+
+def test_the_combined_score_is_the_blend_that_serving_will_use(scored):
+    scores = scored.score(raw=scored.rows["rating"].fillna(4.0) * 0.5 + 2)
+    assert scored.blend() == {"geometric": 0.6, "holistic": 0.4, "learned": False, "n_val": 0, "why": None, "scale": [1.0, 7.0]}
     expected = 0.6 * scores["geometric_score"] + 0.4 * scores["attractiveness_score"]
     assert scores["combined_score"].to_numpy() == pytest.approx(expected.to_numpy())
-    assert scores["geometric_out_of_fold"].tolist() == (stage.rows["split"] == "train").tolist()
+    assert scores["geometric_out_of_fold"].tolist() == (scored.rows["split"] == "train").tolist()
     assert (scores["geometry_zscore"] == 0.5).all()
-    assert stage.warnings == ""
+    assert scored.warnings == ""
 
 
-def test_weights_are_learned_from_val_faces_alone(stage):
-    stage.rows.loc[stage.rows.index % 3 == 0, "split"] = "val"
-    stage.train()
+def test_weights_are_learned_from_val_faces_alone(scored):
+    scored.rows.loc[scored.rows.index % 3 == 0, "split"] = "val"
+    tables.write(scored.rows[["filename", "split"]], scored.folder / "splits.parquet", tables.SPLITS)
     raw = pd.Series(np.random.default_rng(0).uniform(2, 6, N))
-    stage.score(raw=raw, weights="learned")
-    found = stage.blend()
+    scored.score(raw=raw, weights="learned")
+    found = scored.blend()
     assert (found["learned"], found["why"]) == (True, None)
-    assert found["n_val"] == ((stage.rows["split"] == "val") & stage.rows["rating"].notna()).sum() >= 20
-    raw[stage.rows["split"] != "val"] = 4.0
-    stage.score(raw=raw, weights="learned")
-    assert stage.blend() == found
+    assert found["n_val"] == ((scored.rows["split"] == "val") & scored.rows["rating"].notna()).sum() >= 20
+    raw[scored.rows["split"] != "val"] = 4.0
+    scored.score(raw=raw, weights="learned")
+    assert scored.blend() == found
 
 
-def test_without_enough_val_faces_nothing_is_blended_and_the_reason_is_told(stage):
-    stage.train()
-    scores = stage.score(raw=stage.rows["rating"].fillna(4.0), weights="learned")
-    n = ((stage.rows["split"] == "val") & stage.rows["rating"].notna()).sum()
-    assert stage.blend()["why"] == f"{n} rated val faces have both scores, 20 are needed to learn the weights"
-    assert f"warning: there is no combined score: {n} rated val faces" in stage.warnings
+def test_without_enough_val_faces_nothing_is_blended_and_the_reason_is_told(scored):
+    tables.write(scored.rows[["filename", "split"]], scored.folder / "splits.parquet", tables.SPLITS)
+    scores = scored.score(raw=scored.rows["rating"].fillna(4.0), weights="learned")
+    n = ((scored.rows["split"] == "val") & scored.rows["rating"].notna()).sum()
+    assert scored.blend()["why"] == f"{n} rated val faces have both scores, 20 are needed to learn the weights"
+    assert f"warning: there is no combined score: {n} rated val faces" in scored.warnings
     assert scores["combined_score"].isna().all()
     assert scores["geometric_score"].notna().all()
 
 
-def test_without_a_geometric_model_its_reason_is_passed_on(stage):
-    stage.train()
-    scores = stage.score(why="3 rated faces with landmarks in train; 20 are needed")
-    assert stage.blend()["why"] == "no face has a geometric score: 3 rated faces with landmarks in train; 20 are needed"
+def test_without_a_geometric_model_its_reason_is_passed_on(scored):
+    scores = scored.score(why="3 rated faces with landmarks in train; 20 are needed")
+    assert scored.blend()["why"] == "no face has a geometric score: 3 rated faces with landmarks in train; 20 are needed"
     assert scores[["geometric_score", "combined_score"]].isna().all(axis=None)
     assert scores["attractiveness_score"].notna().all()

@@ -67,7 +67,7 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
     test, train = rated & (split == "test").to_numpy(), rated & (split == "train").to_numpy()
     trained = bool(predicted.notna().any())
     others, used = {}, {"combined": None, "combined_learned": None}
-    if scores is not None and scale is not None:
+    if scores is not None:
         others, used = other_predictions(scores, ratings, scale, weights)
     rated_test, test = test, with_all(others, test)
     groups = person_groups(person[test])

@@ -16,7 +16,7 @@ ZSCORE = "geometry_zscore"  # in no unit of ratings: only its correlations mean 
 OTHERS = ("geometric", ZSCORE, *COMBINED)
 
 
-def other_predictions(scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, float],
+def other_predictions(scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, float] | None,
                       weights: BlendWeights) -> tuple[dict[str, np.ndarray], dict[str, dict]]:
     """What the scores other than the holistic one predict.
 
@@ -24,7 +24,7 @@ def other_predictions(scores: pd.DataFrame, ratings: pd.Series, scale: tuple[flo
     ----------
     scores : `attractiveness_score`, `geometric_score`, `combined_score`, `geometry_zscore` and `split`.
     ratings : mean human rating of the same rows; those of val faces fit the learned weights.
-    scale : ends of the raters' scale.
+    scale : ends of the raters' scale; None where nobody rated, and nothing is predicted.
     weights : those of `combined_score`.
 
     Returns
@@ -35,12 +35,14 @@ def other_predictions(scores: pd.DataFrame, ratings: pd.Series, scale: tuple[flo
     """
     geometric, holistic = scores["geometric_score"].to_numpy(float), scores["attractiveness_score"].to_numpy(float)
     learned = learn_weights(scores, ratings, scale)
+    used = {"combined": asdict(weights), "combined_learned": asdict(learned)}
+    if scale is None:
+        return {}, used
     points = {"geometric": geometric, "combined": scores["combined_score"].to_numpy(float),
               "combined_60_40": blend(geometric, holistic, SIXTY_FORTY), "combined_learned": learned(geometric, holistic)}
     low, high = scale
     found = {name: low + (high - low) * values / 100 for name, values in points.items()} | {ZSCORE: scores[ZSCORE].to_numpy(float)}
-    return ({name: found[name] for name in OTHERS if np.isfinite(found[name]).any()},
-            {"combined": asdict(weights), "combined_learned": asdict(learned)})
+    return {name: found[name] for name in OTHERS if np.isfinite(found[name]).any()}, used
 
 
 def with_all(predictions: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
