@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from facestats.composites.light import TO_GAMMA, TO_LINEAR, to_codes
 from facestats.composites.members import Member
 from facestats.composites.warping import Warper, sample_bilinear
 from facestats.errors import InputError
@@ -17,10 +18,6 @@ from facestats.errors import InputError
 ALIGNMENTS, SPACES = ("none", "eyes", "warp"), ("linear", "gamma")
 # Landmarks of the corners of the eyes: the person's right eye, then the left.
 RIGHT_EYE, LEFT_EYE = (33, 133), (362, 263)
-# sRGB's transfer function (IEC 61966-2-1), as a table of the 256 codes.
-_CODES = np.arange(256, dtype=np.float64) / 255
-TO_LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4).astype(np.float32)
-TO_GAMMA = _CODES.astype(np.float32)
 
 
 @dataclass
@@ -87,10 +84,7 @@ def average_faces(members: pd.DataFrame | Iterable[Member], align: str = "warp",
             raise InputError(f"{member.filename} is {image.shape[1]}×{image.shape[0]} px, the faces before it "
                              f"{total.shape[1]}×{total.shape[0]}; a composite needs faces of one size")
         total += move(image, member.landmarks)
-    mean = total / len(result.used)
-    if space == "linear":
-        mean = np.where(mean <= 0.0031308, mean * 12.92, 1.055 * np.maximum(mean, 0) ** (1 / 2.4) - 0.055)
-    result.image = np.clip(np.rint(mean * 255), 0, 255).astype(np.uint8)
+    result.image = to_codes(total / len(result.used), space)
     return result
 
 
