@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from facestats.composites import warping
+from facestats.composites.mesh import FACE_OVAL
+
 # Each list is one line; the oval, eyes and lips come back to where they begin.
-OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136,
-        172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109, 10)
+OVAL = (*FACE_OVAL.tolist(), int(FACE_OVAL[0]))
 RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246, 33)
 LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466, 263)
 RIGHT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 70)
@@ -33,4 +35,4 @@ PARTS = {
 
 def centre_of_eyes(shape: np.ndarray) -> np.ndarray:
     """Middle of each eye's corners: (2, 2), the person's right eye first."""
-    return np.array([shape[[33, 133]].mean(axis=0), shape[[362, 263]].mean(axis=0)])
+    return np.array([shape[list(corners)].mean(axis=0) for corners in (warping.RIGHT_EYE, warping.LEFT_EYE)])

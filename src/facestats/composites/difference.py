@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.spatial import ConvexHull
 
 from facestats.composites.built import Built
 from facestats.composites.contours import PARTS, centre_of_eyes
 from facestats.composites.light import TO_LINEAR
+from facestats.composites.sharpness import inner_face
 from facestats.composites.warping import Warper
 
 LARGEST = 10  # landmarks told of
@@ -29,7 +29,7 @@ class Difference:
     pictures : both composites warped to their common mean shape, float32 (size, size, 3), light 0–1.
     shape : float (468, 2), that common shape, as shares of the side.
     lab : float32 (size, size, 3), difference of L*, a* and b* (CIELAB, D65).
-    inside : bool (size, size), the pixels of the face: the hull of the common shape.
+    inside : bool (size, size), the pixels of the face, as `inner_face` of the common shape says.
     shifts : float (468, 2), how far each landmark lies to the right of and below its counterpart, percent of the distance
         between the eyes, after the least-squares shift, turn and scale that bring the two shapes together.
     scale, turn : what was taken out so: how much larger the first shape is, and by how many degrees it is turned clockwise.
@@ -57,7 +57,7 @@ def difference(of: Built, minus: Built) -> Difference:
     first, second = (cv2.cvtColor(picture, cv2.COLOR_LRGB2Lab) for picture in pictures)
     aligned, factor = superimposed(of.shape, minus.shape)
     eyes = np.linalg.norm(np.diff(centre_of_eyes(minus.shape.astype(np.float64)), axis=0))
-    return Difference(pictures, shape, first - second, _inside(shape, len(of.image)), 100 * (aligned - minus.shape) / eyes,
+    return Difference(pictures, shape, first - second, inner_face(shape, len(of.image)), 100 * (aligned - minus.shape) / eyes,
                       float(1 / abs(factor)), float(np.degrees(-np.angle(factor))))
 
 
@@ -100,13 +100,6 @@ def measure(found: Difference) -> dict:
                          "down": _rounded(found.shifts[i, 1]), "distance": _rounded(distance[i])} for i in order],
         },
     }
-
-
-def _inside(shape: np.ndarray, size: int) -> np.ndarray:
-    hull = shape[ConvexHull(shape).vertices] * size - 0.5
-    mask = np.zeros((size, size), np.uint8)
-    cv2.fillConvexPoly(mask, np.rint(hull).astype(np.int32), 1)
-    return mask.astype(bool)
 
 
 def _part(shape: np.ndarray, landmark: int) -> str:
