@@ -15,9 +15,10 @@ from PIL import Image
 from facestats.composites.built import Built, drawn_differently, read_composite, why_not
 from facestats.composites.continuum import SIDE, continuum, shares, strip
 from facestats.composites.contours import LINES, PARTS, centre_of_eyes
-from facestats.composites.difference import difference, measure, superimposed
+from facestats.composites.difference import difference, measure, one_sided, superimposed
 from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
 from facestats.errors import InputError
+from facestats.geometry.pairs import MIRROR
 from facestats.report.difference_figure import difference_figure
 from resources import ROOT
 
@@ -159,6 +160,16 @@ def test_a_shift_is_told_with_its_direction_and_size(right, down):
     assert (first["landmark"], first["near"]) == (CHIN, "jaw")
     assert [first["right"], first["down"]] == pytest.approx([right, down], abs=0.25)  # 467 landmarks stay, and hold it nearly
     assert first["distance"] == pytest.approx(np.hypot(right, down), abs=0.25)
+
+
+def test_what_is_the_same_on_both_sides_is_told_from_what_is_not():
+    everything_to_the_right = np.repeat([[1.0, 0.0]], 468, axis=0)
+    assert one_sided(everything_to_the_right).tolist() == everything_to_the_right.tolist()
+    assert np.abs(one_sided(everything_to_the_right[:, ::-1])).max() == 0  # everything down
+    shifts = np.random.default_rng(0).normal(size=(468, 2))
+    both_sides = shifts + shifts[MIRROR] * [-1, 1]
+    assert np.abs(one_sided(both_sides)).max() < 1e-12
+    assert one_sided(shifts + both_sides) == pytest.approx(one_sided(shifts))
 
 
 def test_superimposing_leaves_the_least_squares():

@@ -16,6 +16,7 @@ from facestats.composites.contours import PARTS, centre_of_eyes
 from facestats.composites.light import TO_LINEAR
 from facestats.composites.sharpness import inner_face
 from facestats.composites.warping import Warper
+from facestats.geometry.pairs import MIRROR
 
 LARGEST = 10  # landmarks told of
 
@@ -76,6 +77,15 @@ def superimposed(shape: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, compl
     return np.column_stack([moved.real, moved.imag]), complex(factor)
 
 
+def one_sided(shifts: np.ndarray) -> np.ndarray:
+    """The part of shifts (468, 2) that is not the same on both sides of the face.
+
+    Heads that are turned to other sides shift so: 96 % of the squared shifts between two draws of 30 OMI women, 4 % of those between
+    the women of the highest and the lowest decile.
+    """
+    return (shifts - shifts[MIRROR] * [-1, 1]) / 2
+
+
 def measure(found: Difference) -> dict:
     """The numbers of a difference: colour inside the face, shape by landmark and by part of the face."""
     delta_e, lab = found.delta_e[found.inside], found.lab[found.inside]
@@ -93,6 +103,7 @@ def measure(found: Difference) -> dict:
             "measure": "shift of landmarks in % of the distance between the eyes, after shift, turn and scale are taken out; "
                        "right and down as in the picture",
             "root_mean_square": _rounded(np.sqrt(np.mean(distance**2))),
+            "one_sided": _rounded(np.sqrt(np.mean(np.sum(one_sided(found.shifts) ** 2, axis=1)))),
             "larger_by": _rounded(100 * (found.scale - 1)), "turned_clockwise_degrees": _rounded(found.turn),
             "parts": {name: {"right": _rounded(found.shifts[list(points), 0].mean()), "down": _rounded(found.shifts[list(points), 1].mean()),
                              "root_mean_square": _rounded(np.sqrt(np.mean(distance[list(points)] ** 2)))} for name, points in PARTS.items()},

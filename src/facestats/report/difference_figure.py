@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
 from facestats.composites.contours import LINES, centre_of_eyes
-from facestats.composites.difference import Difference
+from facestats.composites.difference import Difference, one_sided
 from facestats.composites.light import to_codes
 from facestats.report.figures import plain
 
@@ -80,7 +80,9 @@ def _shape(axes: Axes, found: Difference, of: str, minus: str) -> None:
     axes.set(aspect="equal", xticks=[], yticks=[])
     axes.set_xlim(min(start[:, 0].min(), end[:, 0].min()) - 0.02, max(start[:, 0].max(), end[:, 0].max()) + 0.02)
     axes.set_ylim(max(start[:, 1].max(), end[:, 1].max()) + 0.02, min(start[:, 1].min(), end[:, 1].min()) - 0.02)
-    axes.set_title(f"Shape, the difference drawn {factor} times as large" if factor > 1 else "Shape", size="medium")
+    part = np.sum(one_sided(found.shifts) ** 2) / max(np.sum(found.shifts**2), 1e-12)
+    axes.set_title((f"Shape, the difference drawn {factor} times as large" if factor > 1 else "Shape")
+                   + f"\n{part:.0%} of the squared shifts one-sided, as of turned heads", size="medium")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), fontsize="small", frameon=False, ncols=2)
     axes.figure.colorbar(arrows, ax=axes, shrink=0.85, label="shift of landmarks,\n% of the distance between the eyes")
 
