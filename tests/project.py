@@ -26,7 +26,8 @@ COMPOSITES = {
     "top_rated": {"filter": {"attractiveness": [8, 10], "min_results": 4}, "render": {"align": "none"}},
     "impossible": {"filter": {"gender": "nobody", "min_results": 4}, "render": {"align": "eyes"}},
 }
-
+CONTINUA = {"women_to_top": {"from": "women", "to": "top_rated", "steps": 3}}
+DIFFERENCES = {"women_minus_top": {"of": "women", "minus": "top_rated"}, "women_minus_nobody": {"of": "women", "minus": "impossible"}}
 
 FETCHED = {"fetch_clip", "fetch_landmarker", "sample"}
 TRAINED = {"train_attribute@gender", "train_attribute@ethnicity", "train_attribute@age"}
@@ -46,6 +47,7 @@ class Project:
         for empty in ("data/raw", "data/labels"):
             (self.folder / empty).mkdir()
         self.set_params(SMALL | {"landmarker.source": str(landmarker_dir()), "composites": COMPOSITES,
+                                 "continua": CONTINUA, "differences": DIFFERENCES,
                                  "data.images": "data/raw", "data.labels": "data/labels"})
         self.git("init", "-q", "-b", "main")
 

@@ -57,6 +57,7 @@ def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
     project.set_params({
         "clip.variant": str(clip), "zeroshot": {}, "attributes.targets": {"gender": targets["gender"]}, "mlp.epochs": 100,
         "mlp.patience": 100, "composites": {"women": {"filter": {"gender": "female"}, "render": {"align": "warp"}}},
+        "continua": {}, "differences": {},
     })
     project.commit("a small project")
     seconds = dict.fromkeys(KILLS, 0.0)

@@ -172,6 +172,9 @@ def test_similar_and_results_say_what_they_found(built):
     said = built.facestats("results").stdout
     assert "data/processed/composites/women/composite.jpg  (8 faces)" in said
     assert "not built: too few faces match" in said
+    assert "women_to_top/continuum.jpg  (3 pictures, women to top_rated)" in said
+    assert "women_minus_top/difference.jpg  (women minus top_rated)" in said
+    assert "women_minus_nobody/difference.json  (not built: the composite impossible was not built: too few faces" in said
 
 
 def test_doctor_names_what_would_stop_dvc(project):

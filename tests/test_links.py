@@ -41,7 +41,8 @@ def copied(built, tmp_path_factory) -> tuple[Project, Project]:
     before = built.copy(tmp_path_factory.mktemp("before") / "copy")
     targets = yaml.safe_load(before.read("params.yaml"))["attributes"]["targets"]
     women = yaml.safe_load(before.read("params.yaml"))["composites"]["women"]
-    before.set_params({"zeroshot": {}, "attributes.targets": {"gender": targets["gender"]}, "composites": {"women": women}})
+    before.set_params({"zeroshot": {}, "attributes.targets": {"gender": targets["gender"]}, "composites": {"women": women},
+                       "continua": {}, "differences": {}})
     before.dvc("config", "cache.type", "copy")
     run(before)
     before.commit("few stages")

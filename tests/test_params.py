@@ -104,6 +104,16 @@ def test_raters_may_be_named_by_numbers(raw):
         ("zeroshot.age", {"29-18": ["a"], "60+": ["b"]}, ["zeroshot.age holds numbers", "'29-18' is no range"]),
         ("zeroshot.age", {"18+": ["a"], "60+": ["b"]}, ["zeroshot.age holds numbers", "not one has an upper end"]),
         ("composites.two words", {"filter": {}, "render": {}}, ["composites.two words", "pattern"]),
+        ("continua.x", {"from": "wimen", "to": "men", "steps": 3},
+         ["continua.x.from = 'wimen' is no composite", "Did you mean women?", "There are bottom_rated, men"]),
+        ("continua.x", {"form": "women", "to": "men"}, ["continua.x.from is missing", "Did you mean continua.x.from?", "from, steps, to"]),
+        ("continua.x", {"from": "men", "to": "men"}, ["continua.x = ", "both are men", "two different"]),
+        ("continua.women_to_men.steps", 1, ["continua.women_to_men.steps = 1", "greater than or equal to 2"]),
+        ("continua.women_to_men.steps", 26, ["continua.women_to_men.steps = 26", "less than or equal to 25"]),
+        ("continua.women", {"from": "women", "to": "men"}, ["composites.women and continua.women would share one folder"]),
+        ("differences.women_to_men", {"of": "women", "minus": "men"}, ["continua.women_to_men and differences.women_to_men would share"]),
+        ("differences.x", {"of": "men", "minus": "men"}, ["differences.x = ", "both are men"]),
+        ("differences.x", {"of": "men", "minus": "nobody"}, ["differences.x.minus = 'nobody' is no composite", "There are bottom_rated"]),
     ],
 )
 def test_a_wrong_value_is_named(raw, key, value, expected):
@@ -132,6 +142,11 @@ def test_prompts_of_a_target_that_is_a_number_are_ranges_too(raw):
 def test_no_prompts_at_all_are_allowed(raw, none):
     raw["zeroshot"] = none
     assert check_params(raw).zeroshot == {}
+
+
+def test_no_continua_and_no_differences_are_allowed(raw):
+    raw["continua"] = raw["differences"] = {}
+    assert check_params(raw).continua == {} == check_params(raw).differences
 
 
 def test_a_missing_or_broken_file_is_an_error(tmp_path):

@@ -66,6 +66,33 @@ def test_too_few_faces_leave_the_composite_unbuilt_and_say_so(project):
     selection = json.loads(project.read("data/interim/members/impossible/selection.json"))
     assert selection["matched"] == {"all": 110, "gender": 0}
     assert not (project.folder / "data/processed/composites/impossible/composite.jpg").exists()
+    against = json.loads(project.read("data/processed/composites/women_minus_nobody/difference.json"))
+    assert (against["built"], against["of"]["n"], against["minus"]["n"]) == (False, 8, 0)
+    assert "the composite impossible was not built: too few faces match" in against["why"]
+    assert not (project.folder / "data/processed/composites/women_minus_nobody/difference.jpg").exists()
+
+
+def test_continua_come_and_go_on_the_command_line(project):
+    new = "+continua.added={from: top_rated, to: women, steps: 2}"
+    assert executed(project.dvc("exp", "run", "-S", new).stdout) == {"continuum@added"}
+    there, back = (project.read(f"data/processed/composites/{name}") for name in ("women_to_top/frames/00.jpg", "added/frames/01.jpg"))
+    assert there == back
+    project.set_params({"continua": {}, "differences": {}})
+    assert project.repro() == set()
+    assert "continuum@" not in project.dvc("stage", "list", "--name-only").stdout
+
+
+def test_a_continuum_from_a_composite_that_is_not_there_names_those_that_are(project):
+    done = project.dvc("exp", "run", "-S", "+continua.wrong={from: wimen, to: top_rated, steps: 3}", check=False)
+    assert done.returncode != 0
+    assert "continuum@wrong" in done.stderr  # DVC's own words: it looks for the folder before any stage runs
+    assert "data/processed/composites/wimen" in done.stderr
+    said = project.facestats("doctor", check=False).stderr
+    assert "continua.wrong.from = 'wimen' is no composite. Did you mean women? There are impossible, top_rated, women" in said
+    (project.folder / "data/processed/composites/wimen").mkdir()  # what an earlier params.yaml left
+    done = project.dvc("repro", "continuum@wrong", check=False)
+    assert "continua.wrong.from = 'wimen' is no composite" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_too_few_faces_can_be_an_error(project):

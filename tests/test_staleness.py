@@ -18,6 +18,8 @@ pytestmark = pytest.mark.slow
 
 SELECTED = {"select@women", "select@top_rated", "select@impossible"}
 COMPOSED = {"composite@women", "composite@top_rated", "composite@impossible"}
+PAIRED = {"continuum@women_to_top", "difference@women_minus_top"}
+WITH_WOMEN = PAIRED | {"difference@women_minus_nobody"}
 
 
 def members(project: Project) -> dict[str, bytes]:
@@ -53,7 +55,7 @@ def test_another_network_runs_what_its_scores_reach(project):
     before, scores = members(project), project.read("data/interim/members/women/scores.json")
     project.set_params({"mlp.hidden": 16, "mlp.folds": 2})  # the network alone may correct too little to move a face
     ran = project.repro()
-    assert ran - COMPOSED == {"train_attractiveness", "score", "finalize", "evaluate", "model_card"} | SELECTED
+    assert ran - COMPOSED == {"train_attractiveness", "score", "finalize", "evaluate", "model_card"} | SELECTED | PAIRED
     assert ran & COMPOSED == changed_composites(before, members(project)) == {"composite@top_rated"}
     assert project.read("data/interim/members/women/scores.json") != scores  # they moved, and the picture stays as it is
 
@@ -76,13 +78,24 @@ def test_pixels_left_out_of_the_geometric_score_run_what_it_reaches(project):
 
 def test_one_filter_runs_one_composite(project):
     project.set_params({"composites.women.filter.n": 5})
-    assert project.repro() == {"select@women", "composite@women"}
+    assert project.repro() == {"select@women", "composite@women"} | WITH_WOMEN
     assert json.loads(project.read("data/processed/composites/women/composite.json"))["n"] == 5
 
 
 def test_one_way_of_drawing_runs_one_composite_and_no_selection(project):
     project.set_params({"composites.women.render.align": "eyes"})
-    assert project.repro() == {"composite@women"}
+    assert project.repro() == {"composite@women"} | WITH_WOMEN
+
+
+def test_one_step_more_runs_one_continuum(project):
+    folder = "data/processed/composites/women_to_top"
+    before = project.read(f"{folder}/frames/00.jpg")
+    project.set_params({"continua.women_to_top.steps": 4})
+    assert project.repro() == {"continuum@women_to_top"}
+    assert len(list((project.folder / folder / "frames").iterdir())) == json.loads(project.read(f"{folder}/continuum.json"))["steps"] == 4
+    assert project.read(f"{folder}/frames/00.jpg") == before
+    project.set_params({"continua.women_to_top.steps": 3})
+    assert project.repro() == set()  # out of DVC's cache
 
 
 def test_one_target_trains_one_classifier(project):

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from facestats.errors import ParamsError
-from facestats.params_composites import Composite
+from facestats.params_composites import Composite, Continuum, Difference, check_pairs
 from facestats.params_errors import explain
 from facestats.params_types import Range, Section, ordered
 from facestats.params_zeroshot import NO_TARGETS, Attribute, Name, Zeroshot, check_ranges
@@ -198,6 +198,8 @@ class Params(Section):
     score: Score
     clusters: Clusters
     composites: dict[Name, Composite]
+    continua: dict[Name, Continuum]
+    differences: dict[Name, Difference]
     evaluate: Evaluate
 
 
@@ -226,6 +228,7 @@ def check_params(raw: Any, where: str = "params.yaml") -> Params:
     try:
         params = Params.model_validate(raw)
         problems = check_ranges(params.zeroshot, {name: target.kind for name, target in params.attributes.targets.items()})
+        problems += check_pairs(params.composites, params.continua, params.differences)
     except ValidationError as error:
         problems = explain(error.errors(include_url=False), raw, Params)
     if problems:

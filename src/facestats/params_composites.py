@@ -1,13 +1,14 @@
-"""The section `composites` of `params.yaml`: who is in each, and how it is drawn."""
+"""The sections `composites`, `continua` and `differences` of `params.yaml`: who is in each, how it is drawn, what is compared."""
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from facestats.params_types import Range, Section, ordered
-from facestats.params_zeroshot import Attribute
+from facestats.params_zeroshot import Attribute, Name
 
 Decile = Annotated[int, Field(ge=1, le=10)]
 DecileRange = Annotated[list[Decile], Field(min_length=2, max_length=2), AfterValidator(ordered)]
@@ -43,3 +44,46 @@ class Render(Section):
 class Composite(Section):
     filter: Filter
     render: Render
+
+
+class Continuum(Section):
+    from_: Annotated[Name, Field(alias="from")]
+    to: Name
+    steps: Annotated[int, Field(ge=2, le=25)] = 7
+
+    @model_validator(mode="after")
+    def _two(self):
+        return _apart(self, self.from_, self.to)
+
+
+class Difference(Section):
+    of: Name
+    minus: Name
+
+    @model_validator(mode="after")
+    def _two(self):
+        return _apart(self, self.of, self.minus)
+
+
+def _apart(section: Section, one: str, other: str) -> Section:
+    if one == other:
+        raise ValueError(f"both are {one}; two different composites are needed")
+    return section
+
+
+def check_pairs(composites: dict[str, Composite], continua: dict[str, Continuum], differences: dict[str, Difference]) -> list[str]:
+    """What is wrong between the sections: composites that there are not, and names used twice (they are folders side by side)."""
+    problems = []
+    ends = {**{f"continua.{name}.{key}": end for name, pair in continua.items() for key, end in (("from", pair.from_), ("to", pair.to))},
+            **{f"differences.{name}.{key}": getattr(pair, key) for name, pair in differences.items() for key in ("of", "minus")}}
+    for key, end in ends.items():
+        if end not in composites:
+            near = difflib.get_close_matches(end, composites, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            problems.append(f"{key} = {end!r} is no composite.{hint} There are {', '.join(sorted(composites)) or 'none'}")
+    sections = {"composites": composites, "continua": continua, "differences": differences}
+    for name in sorted({name for section in sections.values() for name in section}):
+        where = [f"{section}.{name}" for section, names in sections.items() if name in names]
+        if len(where) > 1:
+            problems.append(f"{' and '.join(where)} would share one folder; give them different names")
+    return problems

@@ -78,15 +78,19 @@ def _known_keys(location: list, raw: Any, root: type[BaseModel]) -> list[str]:
         following = []
         for model in models:
             if isinstance(model, type) and issubclass(model, BaseModel):
-                field = model.model_fields.get(str(part))
-                following += _members(field.annotation) if field else []
+                following += [m for key, field in _fields(model).items() if key == part for m in _members(field.annotation)]
             else:  # dict[str, …]: any name leads to the value's type
                 following += _members(get_args(model)[1])
         models = following
         raw = raw[part]
     if len(models) > 1 and isinstance(raw, dict):
         models = [m for m in models if raw.get("kind") in get_args(m.model_fields["kind"].annotation)] or models
-    return sorted({key for m in models if isinstance(m, type) and issubclass(m, BaseModel) for key in m.model_fields})
+    return sorted({key for m in models if isinstance(m, type) and issubclass(m, BaseModel) for key in _fields(m)})
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    """A section's fields by the key that stands in the file: `from` is no name in Python."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _members(annotation: Any) -> list[Any]:

@@ -24,11 +24,8 @@ def run(options: argparse.Namespace) -> int:
     if not (root / "metrics/attractiveness.json").is_file():
         raise InputError(f"nothing to show in {root.resolve()}: run `dvc repro` first")
     print("\nWhere to look")
-    print("  composites  average faces of filtered groups, each with its members beside it")
-    for path in sorted((root / "data/processed/composites").glob("*/composite.json")):
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        shown = f"{facts['n']} faces" if facts["built"] else f"not built: {facts['why']}"
-        print(f"              {(path.parent / 'composite.jpg') if facts['built'] else path}  ({shown})")
+    for line in _pictures(root / "data/processed/composites"):
+        print(line)
     print("  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you can filter by)\n"
           "              data/processed/metadata/faces.parquet             (one row an image: what was left out and why)")
     print("  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; also `dvc metrics show`)")
@@ -40,6 +37,22 @@ def run(options: argparse.Namespace) -> int:
     print("  plots       `dvc plots show`, metrics/plots/")
     print("Scores are what raters said of faces, not the worth of a person. The built-in sample is drawn, not photographed.")
     return 0
+
+
+def _pictures(folder: Path) -> list[str]:
+    """One heading a kind of picture, and below it where each picture lies."""
+    lines = []
+    for kind, heading, said in (
+            ("composite", "composites  average faces of filtered groups, each with its members beside it", lambda facts: f"{facts['n']} faces"),
+            ("continuum", "continua    from one composite to another", lambda facts: f"{facts['steps']} pictures, {facts['from']['name']} to {facts['to']['name']}"),
+            ("difference", "differences where two composites differ", lambda facts: f"{facts['of']['name']} minus {facts['minus']['name']}")):
+        paths = sorted(folder.glob(f"*/{kind}.json"))
+        lines += [f"  {heading}"] if paths else []
+        for path in paths:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            shown = said(facts) if facts["built"] else f"not built: {facts['why']}"
+            lines.append(f"              {path.with_suffix('.jpg') if facts['built'] else path}  ({shown})")
+    return lines
 
 
 def _headlines(folder: Path) -> list[str]:

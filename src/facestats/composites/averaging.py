@@ -16,6 +16,7 @@ import pandas as pd
 import simplejpeg
 from PIL import Image
 
+from facestats.composites.light import TO_GAMMA, TO_LINEAR, to_codes
 from facestats.composites.members import Member
 from facestats.composites.shapes import find_target
 from facestats.composites.sharpness import LUMINANCE, compare
@@ -24,10 +25,6 @@ from facestats.errors import InputError
 
 ALIGNMENTS, SPACES = ("none", "eyes", "warp"), ("linear", "gamma")
 MAX_YAW = 25.0  # degrees; see `average_faces`
-# sRGB's transfer function (IEC 61966-2-1), as a table of the 256 codes.
-_CODES = np.arange(256, dtype=np.float64) / 255
-TO_LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4).astype(np.float32)
-TO_GAMMA = _CODES.astype(np.float32)
 
 
 @dataclass
@@ -101,9 +98,7 @@ def average_faces(members: pd.DataFrame | Iterable[Member], align: str = "warp",
     if result.shape is not None:
         luminance = plain if align == "none" else mean @ LUMINANCE[0].astype(np.float64)
         result.sharpness = compare(luminance, plain, result.shape)
-    if space == "linear":
-        mean = np.where(mean <= 0.0031308, mean * 12.92, 1.055 * np.maximum(mean, 0) ** (1 / 2.4) - 0.055)
-    result.image = np.clip(np.rint(mean * 255), 0, 255).astype(np.uint8)
+    result.image = to_codes(mean, space)
     return result
 
 

@@ -1,0 +1,92 @@
+"""A composite as the stage `composite` left it: what pictures of two composites start from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from facestats.errors import InputError
+
+
+@dataclass
+class Built:
+    """A composite, read from its folder.
+
+    Attributes
+    ----------
+    name : as in `params.yaml`.
+    image : uint8 (size, size, 3), sRGB; None where it was not built.
+    shape : float32 (468, 2), mean landmarks as shares of the side; None where no member has any.
+    facts : what `composite.json` says.
+    """
+
+    name: str
+    image: np.ndarray | None = None
+    shape: np.ndarray | None = None
+    facts: dict = field(default_factory=dict)
+
+    @property
+    def why(self) -> str | None:
+        """Why it can't be set against another; None where it can."""
+        if self.image is None:
+            return f"the composite {self.name} was not built: {self.facts.get('why') or 'no reason was given'}"
+        if self.shape is None:
+            return f"no member of the composite {self.name} has landmarks, which say where its features are"
+        return None
+
+    def summary(self) -> dict:
+        """Name, number of faces, and how they were chosen and drawn."""
+        return {"name": self.name, "built": self.image is not None, "n": self.facts.get("n", 0),
+                "filter": self.facts.get("filter"), "render": self.facts.get("render")}
+
+
+def read_composite(folder: Path) -> Built:
+    """Read a composite's folder.
+
+    Raises
+    ------
+    InputError
+        The folder is not one that the stage `composite` wrote, or holds a damaged file.
+    """
+    try:
+        facts = json.loads((folder / "composite.json").read_text(encoding="utf-8"))
+        built = Built(facts["name"], facts=facts)
+        if facts["built"]:
+            with Image.open(folder / "composite.jpg") as image:
+                built.image = np.asarray(image.convert("RGB"))
+            if (folder / "shape.npy").exists():
+                built.shape = np.load(folder / "shape.npy", allow_pickle=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} is not the folder of a composite ({error}); `dvc repro` writes it") from None
+    if built.shape is not None and built.shape.shape != (468, 2):
+        raise InputError(f"{folder / 'shape.npy'} is {built.shape.shape}; landmarks are (468, 2); `dvc repro` writes it anew")
+    return built
+
+
+def why_not(one: Built, other: Built) -> str | None:
+    """Why two composites can't be set against each other; None where they can.
+
+    Raises
+    ------
+    InputError
+        Pictures of different sizes.
+    """
+    whys = [built.why for built in (one, other) if built.why]
+    if not whys and one.image.shape != other.image.shape:
+        sizes = [f"{built.name} is {built.image.shape[1]}×{built.image.shape[0]} px" for built in (one, other)]
+        raise InputError(f"{', '.join(sizes)}; two composites are set against each other at one size")
+    return "; ".join(whys) or None
+
+
+def drawn_differently(one: Built, other: Built) -> str | None:
+    """A warning where two composites were drawn in different ways: that shows, too."""
+    first, second = (built.facts.get("render") or {} for built in (one, other))
+    keys = sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
+    if not keys:
+        return None
+    said = ", ".join(f"{key}: {first.get(key)} and {second.get(key)}" for key in keys)
+    return f"{one.name} and {other.name} are drawn in different ways ({said}); a part of what differs is that"

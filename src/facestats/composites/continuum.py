@@ -1,0 +1,74 @@
+"""From one composite to another: shape and colour between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from facestats.composites.built import Built
+from facestats.composites.light import TO_LINEAR, to_codes
+from facestats.composites.warping import Warper
+
+SIDE = 240  # pixels of a picture in the strip
+MOST = 9    # pictures in a row of it
+LABEL = 46  # pixels below a picture
+GAP = 4
+
+
+def shares(steps: int) -> list[float]:
+    """The second composite's share in each picture, from 0 to 1 in equal steps."""
+    return np.linspace(0, 1, steps).tolist()
+
+
+def continuum(one: Built, other: Built, steps: int) -> Iterator[np.ndarray]:
+    """Pictures from one composite to another, both ends among them.
+
+    Both composites are warped to the shape between theirs, and mixed as light.
+
+    Parameters
+    ----------
+    one, other : with `image` and `shape`, of one size.
+    steps : number of pictures.
+
+    Yields
+    ------
+    uint8 (size, size, 3), sRGB.
+    """
+    light = [TO_LINEAR[built.image] for built in (one, other)]
+    for share in map(np.float32, shares(steps)):
+        warp = Warper((1 - share) * one.shape + share * other.shape, len(one.image))
+        mixed = np.zeros(one.image.shape, np.float32)
+        for picture, shape, weight in zip(light, (one.shape, other.shape), (1 - share, share), strict=True):
+            if weight:
+                mixed += weight * warp(picture, shape)
+        yield to_codes(mixed, "linear")
+
+
+def strip(pictures: list[Image.Image], names: tuple[str, str], counts: tuple[int, int]) -> Image.Image:
+    """The pictures side by side, with the share of the second composite below each, and below the ends whose they are.
+
+    Parameters
+    ----------
+    pictures : square ones, from the first composite to the second.
+    names, counts : the two composites and how many faces are in each.
+    """
+    rows = -(-len(pictures) // MOST)
+    columns = -(-len(pictures) // rows)
+    sheet = Image.new("RGB", (columns * (SIDE + GAP) - GAP, rows * (SIDE + LABEL)), "white")
+    draw = ImageDraw.Draw(sheet)
+    ends = {0: 0, len(pictures) - 1: 1}
+    for i, (picture, share) in enumerate(zip(pictures, shares(len(pictures)), strict=True)):
+        left, top = i % columns * (SIDE + GAP), i // columns * (SIDE + LABEL)
+        sheet.paste(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (left, top))
+        lines = [f"{100 * share:.0f} %"] + ([f"{names[ends[i]]} ({counts[ends[i]]} faces)"] if i in ends else [])
+        for line, text in enumerate(lines):
+            draw.text((left + SIDE / 2, top + SIDE + 13 + 19 * line), text, fill="black", font=_font(text), anchor="mm")
+    return sheet
+
+
+def _font(text: str, largest: int = 17) -> ImageFont.FreeTypeFont:
+    """Pillow's own font, which is the same on every machine, in a size at which the text fits below a picture."""
+    font = ImageFont.load_default(largest)
+    return font if font.getlength(text) <= SIDE else ImageFont.load_default(max(6, int(largest * SIDE / font.getlength(text))))

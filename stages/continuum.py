@@ -1,0 +1,41 @@
+"""Stage `continuum@<name>`: pictures from one composite to another.
+
+Reads   data/processed/composites/<from>/ and <to>/; params `continua.<name>`
+Writes  data/processed/composites/<name>/ (continuum.jpg, continuum.json, frames/)
+Alone   python stages/continuum.py women_to_men data/processed/composites/women data/processed/composites/men \\
+            data/processed/composites/women_to_men
+"""
+
+from pathlib import Path
+
+from PIL import Image
+
+from facestats.composites.built import drawn_differently, read_composite, why_not
+from facestats.composites.continuum import continuum, shares, strip
+from facestats.files import write_image, write_json
+from facestats.stage import run_stage, start_clean, warn
+
+
+def main(params, name: str, one: Path, other: Path, out: Path) -> str:
+    steps = params.continua[name].steps
+    ends = read_composite(one), read_composite(other)
+    why = why_not(*ends)
+    start_clean(out)
+    if why:
+        warn(f"continua.{name} is not built: {why}")
+    else:
+        if different := drawn_differently(*ends):
+            warn(f"continua.{name}: {different}")
+        frames = [Image.fromarray(picture) for picture in continuum(*ends, steps)]
+        for i, frame in enumerate(frames):
+            write_image(out / "frames" / f"{i:02}.jpg", frame)
+        write_image(out / "continuum.jpg", strip(frames, [end.name for end in ends], [end.facts["n"] for end in ends]))
+    write_json(out / "continuum.json", {
+        "name": name, "built": why is None, "why": why, "steps": steps, "shares": shares(steps),
+        "from": ends[0].summary(), "to": ends[1].summary(),
+    })
+    return f"{name}: " + ("not built" if why else f"{steps} pictures from {ends[0].name} to {ends[1].name}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,43 @@
+"""Stage `difference@<name>`: where one composite differs from another.
+
+Reads   data/processed/composites/<of>/ and <minus>/; params `differences.<name>`
+Writes  data/processed/composites/<name>/ (difference.jpg, difference.json)
+Alone   python stages/difference.py women_minus_men data/processed/composites/women data/processed/composites/men \\
+            data/processed/composites/women_minus_men
+"""
+
+from pathlib import Path
+
+from facestats.composites.built import drawn_differently, read_composite, why_not
+from facestats.composites.difference import difference, measure
+from facestats.files import write_image, write_json
+from facestats.report.difference_figure import difference_figure
+from facestats.stage import run_stage, start_clean, warn
+
+CHANCE = ("Two groups of finite size never look the same: a part of every difference is chance, and more of it the fewer faces "
+          "there are. How large that part is, two averages can't tell.")
+
+
+def main(params, name: str, of: Path, minus: Path, out: Path) -> str:
+    both = read_composite(of), read_composite(minus)
+    why = why_not(*both)
+    start_clean(out)
+    content = {"name": name, "built": why is None, "why": why, "of": both[0].summary(), "minus": both[1].summary()}
+    if why:
+        warn(f"differences.{name} is not built: {why}")
+    else:
+        if different := drawn_differently(*both):
+            warn(f"differences.{name}: {different}")
+        shared = len({*both[0].facts["members"]} & {*both[1].facts["members"]})
+        found = difference(*both)
+        numbers = measure(found)
+        write_image(out / "difference.jpg", difference_figure(found, [(end.name, end.facts["n"]) for end in both], shared),
+                    quality=90)
+        content |= {"faces_in_both": shared, "chance": CHANCE, **numbers}
+    write_json(out / "difference.json", content)
+    return f"{name}: " + ("not built" if why else f"mean delta E {numbers['colour']['mean']:.1f}, landmarks shifted by "
+                          f"{numbers['shape']['root_mean_square']:.1f} % of the distance between the eyes")
+
+
+if __name__ == "__main__":
+    run_stage(main)
