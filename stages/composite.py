@@ -1,18 +1,20 @@
 """Stage `composite@<name>`: the average face of a group.
 
 Reads   data/interim/members/<name>/ (members.csv, faces/); params `composites.<name>.render`
-Writes  data/processed/composites/<name>/ (composite.jpg, composite.json, members.jpg)
+Writes  data/processed/composites/<name>/ (composite.jpg, composite.json, members.jpg, shape.npy)
 Alone   python stages/composite.py women data/interim/members/women/members.csv data/interim/members/women/faces \\
             data/processed/composites/women
 """
 
+import io
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from facestats.composites.averaging import average_faces, contact_sheet
 from facestats.composites.members import Members
-from facestats.files import write_image, write_json
+from facestats.files import write_bytes, write_image, write_json
 from facestats.stage import run_stage
 
 
@@ -24,6 +26,10 @@ def main(params, name: str, members: Path, faces: Path, out: Path) -> str:
     if built:
         write_image(out / "composite.jpg", Image.fromarray(average.image))
         write_image(out / "members.jpg", contact_sheet([faces / n for n in average.used]))
+        if average.shape is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, average.shape)
+            write_bytes(out / "shape.npy", buffer.getvalue())
     write_json(out / "composite.json", {
         "name": name, "built": built, "n": len(average.used) if built else 0,
         "why": None if built else _why(chosen, average),

@@ -1,13 +1,13 @@
 """Stage `evaluate`: every model on the test faces, beside its baselines, with intervals.
 
 Reads   embeddings_clip.parquet, labels.parquet, splits.parquet, attractiveness_scores.parquet,
-        attributes_with_predictions.parquet, zeroshot.parquet, models/attributes/, models/zeroshot.npz,
+        attributes_with_predictions.parquet, zeroshot.parquet, models/attributes/, models/zeroshot.npz, models/blend.json,
         metrics/labels.json (reliability), metrics/train_attractiveness/ (losses, why nothing was trained); params `evaluate`,
         the names in `attributes.targets`
 Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/fairness.json; in metrics/plots/: predicted_vs_actual,
         reliability_curve and error_by_group (.csv, .png), learning_curve.png
 Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parquet data/processed/metadata \\
-            models/attributes models/zeroshot.npz metrics/labels.json metrics/train_attractiveness \\
+            models/attributes models/zeroshot.npz models/blend.json metrics/labels.json metrics/train_attractiveness \\
             metrics/attractiveness.json metrics/attributes.json metrics/fairness.json metrics/plots
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from facestats import tables
+from facestats.attractiveness.blending import load_blend
 from facestats.attributes.model import load_models
 from facestats.attributes.resolution import target_kinds
 from facestats.attributes.zeroshot import zeroshot_models
@@ -31,7 +32,7 @@ from facestats.report.fairness_figures import error_by_group, error_points
 from facestats.stage import run_stage
 
 
-def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, said: Path, training: Path,
+def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, blend: Path, said: Path, training: Path,
          attractiveness: Path, attributes: Path, fairness: Path, plots: Path) -> str:
     vectors = EmbeddingTable(embeddings)
 
@@ -39,14 +40,13 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, sa
         return tables.read_all(folder / schema.name, schema).set_index("filename").reindex(vectors.names)
 
     labels, scores, predictions = read(tables.LABELS), read(tables.SCORES), read(tables.PREDICTIONS)
-    ends = tables.file_metadata(folder / tables.LABELS.name)
-    scale = (float(ends["rating_low"]), float(ends["rating_high"])) if "rating_low" in ends else None
+    scale = tables.rating_scale(folder / tables.LABELS.name)
     options = params.evaluate
     said_of_training = json.loads((training / "metrics.json").read_text(encoding="utf-8"))
     measured = evaluate_attractiveness(
         vectors, labels["rating"], scores["attractiveness_raw"], scores["split"], options.bootstrap, options.seed,
         person=labels["person"], scale=scale, reliability=json.loads(said.read_text(encoding="utf-8"))["reliability"],
-        untrained=said_of_training["why"])
+        untrained=said_of_training["why"], scores=scores, weights=load_blend(blend)[0])
     write_json(attractiveness, measured.metrics)
     _draw_attractiveness(measured, training, plots)
     trained = load_models(models, params.attributes.targets)
@@ -60,7 +60,7 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, sa
     rated = measured.metrics
     if rated["why"]:
         return f"attractiveness is not measured: {rated['why']}"
-    shown = {name: rated["test"][name]["pearson"]["value"] for name in ("mlp", "ridge")}
+    shown = {name: rated["test"][name]["pearson"]["value"] for name in ("mlp", "ridge", "geometric", "combined")}
     return f"test faces={rated['test']['n']} " + " ".join(f"{name}: r={r:.3f}" for name, r in shown.items() if r is not None)
 
 

@@ -1,10 +1,11 @@
 """Stage `finalize`: one table with all that a user filters by.
 
-Reads   attributes_with_clusters.parquet, attractiveness_scores.parquet, labels.parquet
+Reads   attributes_with_meta.parquet (attributes, head pose, measurements), attributes_with_clusters.parquet (the clusters),
+        attractiveness_scores.parquet, labels.parquet (the ratings)
 Writes  data/processed/metadata/attributes_final.parquet
-Alone   python stages/finalize.py data/processed/metadata/attributes_with_clusters.parquet \\
-            data/processed/metadata/attractiveness_scores.parquet data/processed/metadata/labels.parquet \\
-            data/processed/metadata/attributes_final.parquet
+Alone   python stages/finalize.py data/processed/metadata/attributes_with_meta.parquet \\
+            data/processed/metadata/attributes_with_clusters.parquet data/processed/metadata/attractiveness_scores.parquet \\
+            data/processed/metadata/labels.parquet data/processed/metadata/attributes_final.parquet
 """
 
 from pathlib import Path
@@ -13,10 +14,10 @@ from facestats import tables
 from facestats.stage import run_stage
 
 
-def main(_params, clusters: Path, scores: Path, labels: Path, out: Path) -> str:
-    ratings = tables.read(labels, tables.LABELS, ["filename", "rating", "rating_n"])
-    table = tables.read_all(clusters, tables.WITH_CLUSTERS)
-    for other in (tables.read(scores, tables.SCORES), ratings):
+def main(_params, attributes: Path, clusters: Path, scores: Path, labels: Path, out: Path) -> str:
+    table = tables.read_all(attributes, tables.WITH_META)
+    for other in (tables.read(clusters, tables.WITH_CLUSTERS, ["filename", "cluster", "pc1", "pc2"]), tables.read(scores, tables.SCORES),
+                  tables.read(labels, tables.LABELS, ["filename", "rating", "rating_n"])):
         table = table.merge(other, on="filename", how="left", validate="one_to_one")
     tables.write(table, out, tables.FINAL)
     return f"rows={len(table)} columns={len(table.columns)}"

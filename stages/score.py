@@ -1,36 +1,47 @@
-"""Stage `score`: every face's score, percentile and decile.
+"""Stage `score`: every face's scores (holistic, geometric, combined), percentile and decile.
 
-Reads   embeddings_clip.parquet, attractiveness_regressor.pt, out_of_fold.parquet, splits.parquet,
-        attributes_clean.parquet; params `score`
+Reads   embeddings_clip.parquet, attractiveness_regressor.pt, out_of_fold.parquet, geometry.parquet, splits.parquet,
+        labels.parquet (the raters' scale; ratings of val faces, where weights are learned), attributes_clean.parquet;
+        params `score`
 Writes  attractiveness_scores.parquet, attractiveness_with_attributes.parquet, feature_index.json,
-        data/processed/attractiveness_scores.npy
+        data/processed/attractiveness_scores.npy, models/blend.json (the weights, for single photos)
 Alone   python stages/score.py data/processed/embeddings/embeddings_clip.parquet \\
             models/attractiveness_regressor.pt data/processed/metadata/out_of_fold.parquet \\
-            data/processed/metadata/splits.parquet data/processed/metadata/attributes_clean.parquet \\
-            data/processed/metadata \\
-            data/processed/attractiveness_scores.npy
+            data/processed/metadata/geometry.parquet data/processed/metadata/splits.parquet \\
+            data/processed/metadata/labels.parquet data/processed/metadata/attributes_clean.parquet \\
+            data/processed/metadata data/processed/attractiveness_scores.npy models/blend.json
 """
 
 import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from facestats import tables
+from facestats.attractiveness.blending import LEARNED, BlendWeights, blend_weights, save_blend
 from facestats.attractiveness.mlp import load_regressor
 from facestats.attractiveness.table import index_text, score_table
 from facestats.embeddings import EmbeddingTable
 from facestats.files import write_bytes, write_text
-from facestats.stage import run_stage
+from facestats.stage import run_stage, warn
+
+GEOMETRY = ["filename", "geometric_raw", "geometry_zscore", "geometric_out_of_fold"]
 
 
-def main(params, embeddings: Path, model: Path, folds: Path, splits: Path, attributes: Path, folder: Path, array: Path) -> str:
+def main(params, embeddings: Path, model: Path, folds: Path, geometry: Path, splits: Path, labels: Path, attributes: Path,
+         folder: Path, array: Path, weights: Path) -> str:
     torch.set_num_threads(1)
     vectors = EmbeddingTable(embeddings)
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
     honest = tables.read(folds, tables.SCORES_OUT_OF_FOLD).set_index("filename")["attractiveness_raw"]
-    scores = score_table(vectors.names, vectors, load_regressor(model), split, params.score.weights.model_dump(), honest)
+    shapes = tables.read(geometry, tables.GEOMETRY, GEOMETRY).set_index("filename")
+    scale = tables.rating_scale(labels)
+    scores = score_table(vectors.names, vectors, load_regressor(model), split, honest, shapes, scale)
+    blend = _weights(params.score.weights, scores, labels, scale, tables.file_metadata(geometry).get("why"))
+    scores["combined_score"] = blend(scores["geometric_score"], scores["attractiveness_score"])
+    save_blend(weights, blend, scale)
     tables.write(scores, folder / tables.SCORES.name, tables.SCORES)
     with_attributes = scores.merge(tables.read_all(attributes, tables.CLEAN), on="filename", how="left")
     tables.write(with_attributes, folder / tables.SCORES_WITH_ATTRIBUTES.name, tables.SCORES_WITH_ATTRIBUTES)
@@ -38,8 +49,22 @@ def main(params, embeddings: Path, model: Path, folds: Path, splits: Path, attri
     buffer = io.BytesIO()
     np.save(buffer, scores["attractiveness_score"].to_numpy(dtype=np.float32))
     write_bytes(array, buffer.getvalue())
-    scored = int(scores["attractiveness_score"].notna().sum())
-    return f"rows={len(scores)} scored={scored} out_of_fold={int(scores['out_of_fold'].sum())}"
+    counts = {name: int(scores[column].notna().sum()) for name, column in
+              (("scored", "attractiveness_score"), ("geometric", "geometric_score"), ("combined", "combined_score"))}
+    said = " ".join(f"{name}={n}" for name, n in counts.items())
+    summary = f"rows={len(scores)} {said} out_of_fold={int(scores['out_of_fold'].sum())}"
+    if blend.learned and not blend.why:
+        summary += f"\n  weights learned from {blend.n_val} val faces: geometric {blend.geometric:.3f}, holistic {blend.holistic:.3f}"
+    return summary
+
+
+def _weights(wanted, scores: pd.DataFrame, labels: Path, scale: tuple[float, float] | None, missing: str | None) -> BlendWeights:
+    wanted = wanted if wanted == LEARNED else wanted.model_dump()
+    ratings = tables.read(labels, tables.LABELS, ["filename", "rating"]).set_index("filename")["rating"]
+    found = blend_weights(wanted, scores, ratings.reindex(scores["filename"]), scale, missing)
+    if found.why:
+        warn(f"there is no combined score: {found.why}")
+    return found
 
 
 if __name__ == "__main__":

@@ -36,8 +36,7 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, out:
     vectors = EmbeddingTable(embeddings)
     ratings = tables.read(labels, tables.LABELS, ["filename", "rating"]).set_index("filename")["rating"].reindex(vectors.names)
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
-    said = tables.file_metadata(labels)
-    scale = (float(said["rating_low"]), float(said["rating_high"])) if "rating_low" in said else None
+    scale = tables.rating_scale(labels)
     chosen = {name: (ratings.notna() & (split == name)).to_numpy() for name in ("train", "val")}
     counts = {f"n_{name}": int(rows.sum()) for name, rows in chosen.items()}
     found = tables.read(faces, tables.FACES, ["filename", "sha256", "duplicate_of", "near_duplicate_of"]).dropna(subset="filename")

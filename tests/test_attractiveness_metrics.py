@@ -30,7 +30,7 @@ def test_models_are_measured_on_rated_test_faces_only(rated):
     assert found.metrics["test"]["n"] == found.metrics["test"]["n_persons"] == test.sum() == 58
     assert found.metrics["test"]["mlp"]["mae"]["value"] == pytest.approx(
         (rated["ratings"] - rated["predicted"])[test].abs().mean())
-    assert found.points.notna().sum().to_dict() == {"actual": 58, "mlp": 58, "ridge": 58}
+    assert found.points.notna().sum().to_dict() == {"actual": 58, "mlp": 58, "ridge": 58, "geometric": 0, "combined": 0}
     assert found.curve["n"].sum() == 58
     changed = rated | {"ratings": rated["ratings"].where(rated["split"] != "val", 1e6)}
     assert repr(evaluate_attractiveness(**changed).metrics) == repr(found.metrics)  # as text, where null equals null
@@ -67,7 +67,7 @@ def test_what_cannot_be_measured_is_null_and_says_why(rated, change, trained, wh
     for name in ("mlp", "ridge", "mean"):
         assert found.metrics["test"][name].keys() == set(attractiveness.METRICS)
         assert all(value is None for metric in found.metrics["test"][name].values() for value in metric.values())
-    assert list(found.points.columns) == ["actual", "mlp", "ridge"]
+    assert list(found.points.columns) == ["actual", "mlp", "ridge", "geometric", "combined"]
     assert list(found.curve.columns) == ["bin", "n", "predicted", "actual", "low", "high", "perfect"]
     assert found.points.empty
     assert found.curve.empty

@@ -64,6 +64,27 @@ def test_figures_of_a_group_are_those_of_pandas():
     assert report["overall"]["mae"]["value"] == pytest.approx((score - rating).abs().mean())
 
 
+def test_the_combined_score_is_measured_by_group_on_the_faces_that_have_one():
+    labels, scores, predictions = faces()
+    without = measure(labels, scores, predictions)
+    assert without["combined"] == {}
+    assert "no test face has a combined score" in without["why"]["combined_score"]
+    assert not any(name.startswith("combined") for name in without["largest_gaps"])
+    scores["combined_score"] = scores["attractiveness_score"] + 5
+    scores.iloc[:40, scores.columns.get_loc("combined_score")] = np.nan
+    report = measure(labels, scores, predictions)
+    kept = scores["combined_score"].notna()
+    women = (labels["gender"] == "female") & kept
+    found = report["combined"]["gender"]["female"]
+    assert (report["combined_overall"]["n"], found["n"]) == (200, women.sum())
+    assert found["bias"]["value"] == pytest.approx((scores["combined_score"] - to_points(labels["rating"]))[women].mean())
+    assert {f"combined_{name}" for name in MEASURES[1:]} < report["largest_gaps"].keys()
+    for name in ("n", "overall", "attractiveness"):
+        assert report[name] == without[name]
+    alike = measure(labels, scores.assign(combined_score=scores["attractiveness_score"]), predictions)
+    assert alike["combined"] == alike["attractiveness"]
+
+
 def test_the_largest_gap_is_that_of_the_highest_and_the_lowest_group():
     labels, scores, predictions = faces()
     report = measure(labels, scores, predictions)

@@ -136,7 +136,7 @@ def test_scores_in_batches_are_those_of_all_at_once(table, matrix):
     torch.manual_seed(0)
     model = Regressor(Ensemble(D, [8]), torch.zeros(D), torch.ones(D), 4.0, 1.0, (1.0, 7.0), np.linspace(2, 6, 50),
                       slopes=torch.linspace(-1, 1, D, dtype=torch.float64))
-    arguments = (model, pd.Series(["test"] * N), {"geometric": 0.5, "holistic": 0.5})
+    arguments = (model, pd.Series(["test"] * N))
     scores = score_table(table.names, table, *arguments)
     pd.testing.assert_frame_equal(scores, score_table(table.names, matrix, *arguments))
     alone = [model.predict(matrix[i:i + 1])[0] for i in range(0, N, 50)]

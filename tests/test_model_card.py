@@ -9,6 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from facestats.attractiveness.blending import BlendWeights
 from facestats.attributes.model import AttributeModel
 from facestats.data.reliability import measure_reliability
 from facestats.evaluation.attractiveness import evaluate_attractiveness
@@ -21,7 +22,10 @@ from resources import names, splits, text
 PICTURE = "../metrics/plots/error_by_group.png"
 
 
-def run_of(labels, scores, x, predictions, models, why=None) -> Run:
+WEIGHTS = BlendWeights(0.6, 0.4)
+
+
+def run_of(labels, scores, x, predictions, models, why=None, weights=WEIGHTS) -> Run:
     """What the stages would have written for these faces."""
     filled = labels["rating"].notna()
     split = scores["split"]
@@ -29,7 +33,7 @@ def run_of(labels, scores, x, predictions, models, why=None) -> Run:
     scale = (0.0, 100.0) if filled.any() else None
     reliability = measure_reliability(None)
     rated = evaluate_attractiveness(x, labels["rating"], scores["attractiveness_score"], split, **options, person=labels["person"],
-                                    scale=scale, reliability=reliability).metrics
+                                    scale=scale, reliability=reliability, scores=scores, weights=weights).metrics
     return Run(
         attractiveness=rated, attributes=evaluate_attributes(models, predictions, labels, split, **options),
         fairness=evaluate_fairness(labels, scores, predictions, models, scale, 10, **options),
@@ -54,6 +58,9 @@ def trained() -> Run:
                            "rating": 50 + 10 * x[:, 0] + 5 * rng.normal(size=n)}).set_index(names(n))
     split = splits(n).to_numpy()
     scores = pd.DataFrame({"attractiveness_score": 50 + 9 * x[:, 0].astype(float), "split": split}, index=labels.index)
+    scores["geometric_score"] = 5 + 0.9 * labels["rating"] + 4 * rng.normal(size=n)
+    scores["combined_score"] = WEIGHTS(scores["geometric_score"], scores["attractiveness_score"])
+    scores["geometry_zscore"] = rng.normal(size=n)
     pipeline = make_pipeline(LogisticRegression()).fit(x[split == "train"], gender[split == "train"])
     models = {"gender": AttributeModel("gender", "classification", pipeline, classes=["female", "male"], n_train=100),
               "age": AttributeModel("age", "regression", why="0 labelled train faces, 20 are needed")}
@@ -68,7 +75,8 @@ def untrained() -> Run:
     n = 30
     labels = pd.DataFrame({"person": text([None] * n), "gender": text([None] * n), "ethnicity": text([None] * n), "age": np.nan,
                            "rating": np.nan}).set_index(names(n))
-    scores = pd.DataFrame({"attractiveness_score": np.nan, "split": splits(n).to_numpy()}, index=labels.index)
+    scores = pd.DataFrame({"attractiveness_score": np.nan, "split": splits(n).to_numpy(), "geometric_score": np.nan,
+                           "combined_score": np.nan, "geometry_zscore": np.nan}, index=labels.index)
     models = {"gender": AttributeModel("gender", "classification", why="0 labelled train faces")}
     return run_of(labels, scores, np.eye(n, 4, dtype=np.float32), pd.DataFrame({"gender": "unknown"}, index=labels.index), models,
                   "0 rated faces in train and 0 in val; 20 and 5 are needed")

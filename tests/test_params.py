@@ -26,6 +26,12 @@ def test_hidden_takes_a_number_or_a_list(raw):
     assert check_params(raw).mlp.hidden == 256
 
 
+def test_weights_may_be_learned(raw):
+    assert check_params(raw).score.weights.model_dump() == {"geometric": 0.6, "holistic": 0.4}
+    raw["score"]["weights"] = "learned"
+    assert check_params(raw).score.weights == "learned"
+
+
 def test_raters_may_be_named_by_numbers(raw):
     raw["labels"]["drop_raters"] = [7, "ann"]
     assert check_params(raw).labels.drop_raters == ["7", "ann"]
@@ -55,7 +61,12 @@ def test_raters_may_be_named_by_numbers(raw):
         ("labels.drop_raters", "ann", ["labels.drop_raters = 'ann'", "'auto'", "valid list"]),
         ("labels.drop_raters", [7.5], ["labels.drop_raters.0 = 7.5", "valid string"]),
         ("split.val", 0.9, ["split = ", "val + test must stay below 1"]),
-        ("score.weights.geometric", 0.9, ["score.weights", "add up to 1"]),
+        ("score.weights.geometric", 0.9, ["score.weights = {'geometric': 0.9, 'holistic': 0.4} is not possible: the weights must add up to 1"]),
+        ("score.weights.geometric", 1.4, ["score.weights.geometric = 1.4", "less than or equal to 1"]),
+        ("score.weights", "lerned", ["score.weights = 'lerned'", "a mapping of geometric, holistic or", "'learned'"]),
+        ("score.weights", {"geometrc": 0.6, "holistic": 0.4}, ["Did you mean score.weights.geometric?"]),
+        ("score.weights", {"geometric": 1.0}, ["score.weights.holistic is missing"]),
+        ("mlp", 3, ["mlp = 3", "a mapping of batch_size, calibration"]),
         ("attributes.targets.gender.kind", "clasification", ["attributes.targets.gender.kind", "'classification'"]),
         ("attributes.targets.gender.c", 1, ["attributes.targets.gender.c", "Did you mean attributes.targets.gender.C?"]),
         ("attributes.targets.age.alpha", "x", ["attributes.targets.age.alpha = 'x'", "valid number"]),

@@ -60,9 +60,9 @@ def test_a_blend_needs_both_parts():
     assert blend(np.array([10.0, np.nan]), np.array([60.0, 60]), WEIGHTS) == pytest.approx([30, np.nan], nan_ok=True)
 
 
-def table_of(model, x, out_of_fold=None):
+def table_of(model, x, out_of_fold=None, **more):
     names = pd.Index([f"{i:03}.jpg" for i in range(len(x))])
-    return score_table(names, x, model, pd.Series(["test"] * len(x)), WEIGHTS, out_of_fold)
+    return score_table(names, x, model, pd.Series(["test"] * len(x)), out_of_fold, **more)
 
 
 def test_one_photo_and_the_whole_table_agree(served, rated):
@@ -103,3 +103,34 @@ def test_predictions_of_folds_take_the_place_of_the_models_own(served, rated):
     without = table_of(None, rated[0][:4], honest)
     assert not without["out_of_fold"].any()
     assert without["attractiveness_raw"].isna().all()
+
+
+def geometry():
+    """Two faces with landmarks, the first of them rated, one without; the fourth is missing."""
+    return pd.DataFrame({"geometric_raw": [6.4, 2.5, np.nan], "geometry_zscore": [0.5, -1.5, np.nan], "geometric_out_of_fold": [True, False, False]},
+                        index=["002.jpg", "000.jpg", "001.jpg"])
+
+
+def test_geometric_ratings_become_scores_on_the_raters_scale(served, rated, tmp_path):
+    table = table_of(served, rated[0][:4], geometry=geometry(), scale=(1.0, 7.0))
+    assert table["geometric_score"].tolist() == pytest.approx([25, np.nan, 90, np.nan], nan_ok=True)
+    assert table["geometry_zscore"].tolist() == pytest.approx([-1.5, np.nan, 0.5, np.nan], nan_ok=True)
+    assert table["geometric_out_of_fold"].tolist() == [False, False, True, False]
+    assert not table["out_of_fold"].any()
+    tables.write(table, tmp_path / "s.parquet", tables.SCORES)
+
+
+def test_a_pretrained_regressors_scale_is_not_that_of_the_geometry(served, rated):
+    served.scale = (0.0, 100.0)
+    table = table_of(served, rated[0][:4], geometry=geometry(), scale=(1.0, 7.0))
+    assert table["geometric_score"].iloc[2] == pytest.approx(90)
+    assert table["attractiveness_score"].iloc[2] == pytest.approx(served.predict(rated[0][2:3])[0])
+
+
+def test_geometry_stands_without_a_regressor_and_its_zscore_without_ratings(rated):
+    without = table_of(None, rated[0][:4], geometry=geometry(), scale=(1.0, 7.0))
+    assert without["geometric_score"].notna().sum() == 2
+    assert without["attractiveness_score"].isna().all()
+    unrated = table_of(None, rated[0][:4], geometry=geometry().assign(geometric_raw=np.nan, geometric_out_of_fold=False), scale=None)
+    assert unrated["geometric_score"].isna().all()
+    assert unrated["geometry_zscore"].notna().sum() == 2

@@ -4,8 +4,8 @@
     facestats.score_image("photo.jpg")
 
 Every function uses the models of `facestats.load()`: those of the nearest folder upwards that has
-`models/serving.json`. `facestats.load("path/to/repo")` gives the models of another folder: its `score`, `attributes`,
-`similar` and `landmarks` do the same for them.
+`models/serving.json`. `facestats.load("path/to/repo")` gives the models of another folder: its `score`, `combined_score`,
+`attributes`, `similar` and `landmarks` do the same for them.
 
 `image` is a path, the bytes of an image file, a PIL image or an RGB array (height, width, 3) of uint8. From a path or
 bytes it gets exactly what the pipeline's table gives it; of a large JPEG that somebody else has decoded the pixels
@@ -79,8 +79,10 @@ def score_image(image: Any) -> dict[str, Any]:
 
     Returns
     -------
-    dict with `raw` (rating units), `score` (0–100), `pct` (0–1, share of the reference faces below), `decile` (1–10),
-    `geometric` and `combined` (None: there is no geometric model yet) and `warnings` (list of text).
+    dict with `raw` (rating units), `score` (0–100, the holistic score: from the embedding), `pct` (0–1, share of the reference
+    faces below), `decile` (1–10), `geometric` (0–100, from landmarks and, with `geometry.appearance`, the face warped to the
+    mean shape), `combined` (0–100, both by `score.weights`) and `warnings` (list of text). `geometric` and `combined` are None
+    where they can't be had; a warning says why.
 
     Raises
     ------
@@ -93,8 +95,16 @@ def score_image(image: Any) -> dict[str, Any]:
 
 
 def calculate_attractiveness_score(image: Any) -> float:
-    """The holistic score of `score_image`, 0–100."""
-    return score_image(image)["score"]
+    """The combined score of `score_image`, 0–100: the geometric and the holistic score of the largest face, weighed by `score.weights`.
+
+    Raises
+    ------
+    ImageError
+        The image can't be read, or no face is found; the middle of a photo (`preprocess.on_no_face: center_crop`) has no geometry.
+    ModelError
+        No regressor or no geometric model was trained, or no weights could be learned. The holistic score never takes its place.
+    """
+    return load().combined_score(image)
 
 
 def find_similar(image: Any, k: int = 10) -> pd.DataFrame:

@@ -12,9 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -22,14 +20,10 @@ from pydantic import (
 )
 
 from facestats.errors import ParamsError
+from facestats.params_composites import Composite
 from facestats.params_errors import explain
+from facestats.params_types import Range, Section, ordered
 from facestats.params_zeroshot import NO_TARGETS, Attribute, Name, Zeroshot, check_ranges
-
-
-def _ordered(span: list) -> list:
-    if span[0] > span[1]:
-        raise ValueError(f"a range is [low, high], but {span[0]} is above {span[1]}")
-    return span
 
 
 def _wide(scale: list) -> list:
@@ -38,17 +32,15 @@ def _wide(scale: list) -> list:
     return scale
 
 
+def _several(folds: int) -> int:
+    if folds == 1:
+        raise ValueError("one fold leaves nothing to train on; 0 switches folds off, 2 is the fewest")
+    return folds
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
-Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
-Decile = Annotated[int, Field(ge=1, le=10)]
-ClusterRange = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
-DecileRange = Annotated[list[Decile], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
-
-
-class Section(BaseModel):
-    """Base of all sections: no unknown keys, no silent conversion of types."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+Folds = Annotated[int, Field(ge=0, le=100), AfterValidator(_several)]
+ClusterRange = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=2, max_length=2), AfterValidator(ordered)]
 
 
 class Data(Section):
@@ -140,7 +132,7 @@ class Attributes(Section):
 
 
 class Mlp(Section):
-    hidden: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = [256, 64]
+    hidden: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = Field(default_factory=lambda: [256, 64])
     ensemble: Annotated[int, Field(ge=1, le=100)] = 8
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     lr: Annotated[float, Field(gt=0)] = 1e-3
@@ -151,16 +143,15 @@ class Mlp(Section):
     epochs: Annotated[int, Field(ge=1)] = 200
     patience: Annotated[int, Field(ge=1)] = 10
     calibration: Literal["auto", "linear", "isotonic", "none"] = "auto"
-    folds: Annotated[int, Field(ge=0, le=100)] = 5
+    folds: Folds = 5
     seed: Annotated[int, Field(ge=0)] = 0
     pretrained: str | None = None
 
-    @field_validator("folds")
-    @classmethod
-    def _several(cls, folds):
-        if folds == 1:
-            raise ValueError("one fold leaves nothing to train on; 0 switches folds off, 2 is the fewest")
-        return folds
+
+class Geometry(Section):
+    appearance: bool = True
+    folds: Folds = 5
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Weights(Section):
@@ -175,43 +166,13 @@ class Weights(Section):
 
 
 class Score(Section):
-    weights: Weights
+    weights: Weights | Literal["learned"]
 
 
 class Clusters(Section):
-    k: Annotated[int, Field(ge=2)] | ClusterRange = [4, 12]
+    k: Annotated[int, Field(ge=2)] | ClusterRange = Field(default_factory=lambda: [4, 12])
     components: Annotated[int, Field(ge=2)] = 32
     seed: Annotated[int, Field(ge=0)] = 0
-
-
-class Filter(Section):
-    gender: str | list[str] | None = None
-    ethnicity: str | list[str] | None = None
-    age_range: Range | None = None
-    attributes: dict[Attribute, str | list[str]] | None = None
-    cluster: int | list[int] | None = None
-    attractiveness: DecileRange | None = None
-    n: Annotated[int, Field(ge=1)] | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
-    min_results: Annotated[int, Field(ge=1)] = 10
-    on_few: Literal["skip", "error"] = "skip"
-    relax: list[Literal["gender", "ethnicity", "age_range", "attributes", "cluster", "attractiveness"]] = []
-
-    @model_validator(mode="after")
-    def _possible(self):
-        if self.n is not None and self.n < self.min_results:
-            raise ValueError(f"n={self.n} faces can never reach min_results={self.min_results}")
-        return self
-
-
-class Render(Section):
-    align: Literal["none", "eyes", "warp"] = "warp"
-    space: Literal["linear", "gamma"] = "linear"
-
-
-class Composite(Section):
-    filter: Filter
-    render: Render
 
 
 class Evaluate(Section):
@@ -233,6 +194,7 @@ class Params(Section):
     attributes: Attributes
     zeroshot: Zeroshot
     mlp: Mlp
+    geometry: Geometry
     score: Score
     clusters: Clusters
     composites: dict[Name, Composite]

@@ -58,7 +58,10 @@ def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel
         return f"{key}.kind = {found['kind']!r} is not possible: input should be 'classification' or 'regression'"
     if kind == "union_tag_not_found":
         return f"{key}.kind is missing: classification or regression"
-    messages = [e["msg"].removeprefix("Value error, ") for e in errors]
+    if any(e["type"] == "value_error" for e in errors):  # a section that is one, but for what it holds
+        errors = [e for e in errors if e["type"] != "literal_error"]
+    messages = [f"input should be a mapping of {', '.join(_known_keys(location, raw, root))}" if e["type"] == "model_type"
+                else e["msg"].removeprefix("Value error, ") for e in errors]
     allowed = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))
     return f"{key} = {_short(found)} is not possible: {allowed}"
 

@@ -13,21 +13,25 @@ import pandas as pd
 from PIL import Image
 
 from facestats import tables
-from facestats.errors import InputError, ModelError
+from facestats.errors import FaceStatsError, ImageError, InputError, ModelError
 
 if TYPE_CHECKING:
+    from facestats.attractiveness.blending import BlendWeights
     from facestats.attractiveness.mlp import Regressor
     from facestats.attributes.zeroshot import Model
     from facestats.clip.encoder import ImageEncoder
     from facestats.faces.crop import FaceCrop
     from facestats.faces.landmarks import Landmarker
+    from facestats.geometry.regressor import GeometryModel
 
 SERVING = Path("models/serving.json")
 SENSITIVE = "ethnicity"
+HOLISTIC = "facestats.score_image gives the holistic score alone"
 MAX_TURN = 30.0  # degrees of yaw or pitch from which on a score is not to be trusted
 MIN_FACE = 64  # px of the photo; a smaller face's crop is mostly interpolation
 # What a new run replaces; where one of these has changed, the models are loaded again.
-STAMPED = (SERVING, Path("models/attractiveness_regressor.pt"), Path("models/attributes.json"), Path("models/zeroshot.npz"),
+STAMPED = (SERVING, Path("models/attractiveness_regressor.pt"), Path("models/blend.json"),
+           Path("models/geometry_regressor.joblib"), Path("models/attributes.json"), Path("models/zeroshot.npz"),
            Path("models/clip/facestats.json"), Path("data/processed/embeddings/embeddings_clip.parquet"))
 _loaded: dict[Path, tuple[tuple, Models]] = {}
 
@@ -102,6 +106,19 @@ class Models:
         return model
 
     @cached_property
+    def geometry(self) -> GeometryModel:
+        from facestats.geometry.regressor import load_geometry
+
+        return load_geometry(self.root / "models/geometry_regressor.joblib")
+
+    @cached_property
+    def blend(self) -> tuple[BlendWeights, tuple[float, float] | None]:
+        """Weights of the combined score, and the scale of the geometric model's ratings."""
+        from facestats.attractiveness.blending import load_blend
+
+        return load_blend(self.root / "models/blend.json")
+
+    @cached_property
     def attribute_models(self) -> dict[str, Model]:
         """By target: the trained model, zero-shot where there is none, else the untrained one."""
         from facestats.attributes.model import load_models
@@ -131,10 +148,13 @@ class Models:
 
         return crop_face(image, PreprocessConfig(**self.serving["crop"]), self.landmarker)
 
+    def face(self, crop: FaceCrop) -> Image.Image:
+        """A crop after the same JPEG coding as in the pipeline: what its models see."""
+        return Image.open(io.BytesIO(crop.jpeg(self.serving["crop"]["quality"]))).convert("RGB")
+
     def embed(self, crop: FaceCrop) -> np.ndarray:
-        """Embedding (d,) of a crop, after the same JPEG coding as in the pipeline."""
-        face = Image.open(io.BytesIO(crop.jpeg(self.serving["crop"]["quality"])))
-        return self.encoder.encode([face.convert("RGB")])[0]
+        """Embedding (d,) of a crop."""
+        return self.encoder.encode([self.face(crop)])[0]
 
     def landmarks(self, image: Any) -> np.ndarray | None:
         """See `facestats.detect_landmarks`."""
@@ -146,14 +166,43 @@ class Models:
 
     def score(self, image: Any) -> dict[str, Any]:
         """See `facestats.score_image`."""
+        return self._score(self.crop(image))
+
+    def combined_score(self, image: Any) -> float:
+        """See `facestats.calculate_attractiveness_score`."""
+        crop = self.crop(image)
+        lacking = self._lacking(crop)
+        if lacking:
+            raise lacking
+        return self._score(crop)["combined"]
+
+    def _score(self, crop: FaceCrop) -> dict[str, Any]:
         from facestats.attractiveness.scores import to_decile, to_pct, to_score
 
-        model = self.regressor
-        crop = self.crop(image)
-        raw = model.predict(self.embed(crop)[None])
-        pct = to_pct(raw, model.reference)
-        return {"raw": float(raw[0]), "score": float(to_score(raw, model.scale)[0]), "pct": float(pct[0]),
-                "decile": int(to_decile(pct)[0]), "geometric": None, "combined": None, "warnings": _warnings(crop)}
+        model, (weights, scale) = self.regressor, self.blend
+        face = self.face(crop)
+        raw = model.predict(self.encoder.encode([face]))
+        score, pct = to_score(raw, model.scale), to_pct(raw, model.reference)
+        geometric = np.full(1, np.nan)
+        if self.geometry.trained and scale and crop.landmarks is not None:
+            geometric = to_score(self.geometry.predict(crop.landmarks[None], [np.asarray(face)]), scale)
+        combined = weights(geometric, score)
+        lacking = self._lacking(crop)
+        return {"raw": float(raw[0]), "score": float(score[0]), "pct": float(pct[0]), "decile": int(to_decile(pct)[0]),
+                "geometric": _number(geometric), "combined": _number(combined),
+                "warnings": [*_warnings(crop), *([str(lacking)] if lacking else [])]}
+
+    def _lacking(self, crop: FaceCrop) -> FaceStatsError | None:
+        """Why there is no combined score, with the way out."""
+        if not self.geometry.trained:
+            return ModelError(f"no combined score: no geometric model was trained ({self.geometry.why}); rate more faces and run "
+                              f"`dvc repro`. {HOLISTIC}")
+        if crop.landmarks is None:
+            return ImageError(f"no combined score: no face was found, so there are no landmarks to measure; use a photo that shows "
+                              f"the face. {HOLISTIC}")
+        if self.blend[0].why:
+            return ModelError(f"no combined score: {self.blend[0].why}; see score.weights in params.yaml. {HOLISTIC}")
+        return None
 
     def attributes(self, image: Any, ethnicity: bool = False) -> dict[str, Any]:
         """See `facestats.infer_attributes`."""
@@ -185,6 +234,10 @@ class Models:
         similarity = embeddings @ self.embed(self.crop(image))
         order = np.argsort(-similarity, kind="stable")[:k]
         return pd.DataFrame({"filename": filenames[order], "similarity": similarity[order]})
+
+
+def _number(values: np.ndarray) -> float | None:
+    return float(values[0]) if np.isfinite(values[0]) else None
 
 
 def _warnings(crop: FaceCrop) -> list[str]:

@@ -78,6 +78,13 @@ FLAGS = Schema("attributes_flags.parquet", {"filename": _text, "reason": _text, 
                key=("filename", "reason"), ordered=True)
 FAIRFACE = Schema("fairface_label_structure.parquet", {"attribute": _text, "index": _int, "label": _text}, key=("attribute", "index"))
 PREDICTIONS_OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text}, extra=True)
+WITH_META = Schema("attributes_with_meta.parquet", {
+    **CLEAN.columns, "yaw": _float, "pitch": _float, "roll": _float, "frontal": pa.bool_(),
+}, extra=True)
+GEOMETRY = Schema("geometry.parquet", {
+    "filename": _text, "frontal": pa.bool_(), "geometry_zscore": _number, "geometric_raw": _number,
+    "geometric_out_of_fold": pa.bool_(),
+}, extra=True)
 WITH_CLUSTERS = Schema("attributes_with_clusters.parquet", {
     **CLEAN.columns, "cluster": _int, "pc1": _float, "pc2": _float,
 }, extra=True)
@@ -85,14 +92,14 @@ SCORES_OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text, "fold": _
 _scores = {
     "attractiveness_raw": _number, "attractiveness_score": _number, "attractiveness_pct": _number,
     "attractiveness": _int, "geometric_score": _number, "combined_score": _number,
-    "geometry_zscore": _number, "split": _text, "out_of_fold": pa.bool_(),
+    "geometry_zscore": _number, "split": _text, "out_of_fold": pa.bool_(), "geometric_out_of_fold": pa.bool_(),
 }
 SCORES = Schema("attractiveness_scores.parquet", {"filename": _text, **_scores})
 SCORES_WITH_ATTRIBUTES = Schema("attractiveness_with_attributes.parquet", {
     "filename": _text, **_scores, **CLEAN.columns,
 }, extra=True)
 FINAL = Schema("attributes_final.parquet", {
-    **WITH_CLUSTERS.columns, **_scores, "rating": _number, "rating_n": _int,
+    **WITH_META.columns, "cluster": _int, "pc1": _float, "pc2": _float, **_scores, "rating": _number, "rating_n": _int,
 }, extra=True)
 MEMBER_LANDMARKS = Schema("landmarks.parquet", {
     "filename": _text, "landmarks": pa.list_(_float, N_LANDMARKS * 3), "yaw": _float,
@@ -182,6 +189,12 @@ def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, s
 def file_metadata(path: str | Path) -> dict[str, str]:
     """The file's own metadata as text pairs."""
     return {k.decode(): v.decode() for k, v in (pq.read_schema(path).metadata or {}).items()}
+
+
+def rating_scale(labels: str | Path) -> tuple[float, float] | None:
+    """Ends of the raters' scale, as `labels.parquet` says them; None where nobody rated."""
+    said = file_metadata(labels)
+    return (float(said["rating_low"]), float(said["rating_high"])) if "rating_low" in said else None
 
 
 def _names(path: Path) -> list[str]:

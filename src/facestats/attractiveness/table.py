@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from facestats.attractiveness.mlp import Regressor
-from facestats.attractiveness.scores import blend, to_decile, to_pct, to_score
+from facestats.attractiveness.scores import to_decile, to_pct, to_score
 from facestats.embeddings import Embeddings
 
 
 def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | None, split: pd.Series,
-                weights: dict[str, float], out_of_fold: pd.Series | None = None) -> pd.DataFrame:
+                out_of_fold: pd.Series | None = None, geometry: pd.DataFrame | None = None,
+                scale: tuple[float, float] | None = None) -> pd.DataFrame:
     """Score every face.
 
     Parameters
@@ -21,30 +22,36 @@ def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | 
     filenames : n names, the rows of `embeddings` (n, d), which may stay on disk.
     model : None: every score is null.
     split : `train`, `val`, `test` or `excluded` of each face.
-    weights : shares of `geometric` and `holistic` in the combined score.
     out_of_fold : by filename, ratings as predicted by models that never saw the face's own; they take the place of the model's.
+    geometry : by filename, `geometric_raw` (ratings), `geometry_zscore` and `geometric_out_of_fold`; a face that is not in it has none.
+    scale : ends of the raters' scale, which `geometric_raw` is on; None: nobody rated, and geometric scores are null.
 
     Returns
     -------
-    DataFrame in the schema `tables.SCORES`. No geometric model exists yet: `geometric_score`, `combined_score` and
-    `geometry_zscore` are null.
+    DataFrame in the schema `tables.SCORES`, but for `combined_score`, for which weights are needed: null here.
     """
     n = len(filenames)
     honest = pd.Series(np.nan, filenames) if out_of_fold is None or model is None else out_of_fold.reindex(filenames)
     empty = np.full(n, np.nan)
     table = pd.DataFrame({"filename": filenames.to_numpy(), "attractiveness_raw": empty, "attractiveness_score": empty,
                           "attractiveness_pct": empty, "attractiveness": pd.array([None] * n, dtype="Int32"),
-                          "geometric_score": empty})
+                          "geometric_score": empty, "combined_score": empty, "geometry_zscore": empty})
     if model is not None:
         raw = np.where(honest.notna(), honest, model.predict(embeddings))
         table["attractiveness_raw"] = raw
         table["attractiveness_score"] = to_score(raw, model.scale)
         table["attractiveness_pct"] = to_pct(raw, model.reference)
         table["attractiveness"] = to_decile(table["attractiveness_pct"])
-    table["combined_score"] = blend(table["geometric_score"], table["attractiveness_score"], weights)
-    table["geometry_zscore"] = empty
     table["split"] = split.to_numpy()
     table["out_of_fold"] = honest.notna().to_numpy()
+    table["geometric_out_of_fold"] = False
+    if geometry is not None:
+        geometry = geometry.reindex(filenames)
+        table["geometry_zscore"] = geometry["geometry_zscore"].to_numpy(float)
+        if scale is not None:
+            raw = geometry["geometric_raw"].to_numpy(float)
+            table["geometric_score"] = to_score(raw, scale)
+            table["geometric_out_of_fold"] = np.isfinite(raw) & geometry["geometric_out_of_fold"].eq(True).to_numpy()
     return table
 
 

@@ -32,11 +32,13 @@ class Average:
     image : uint8 (size, size, 3), sRGB; None where no member could be used.
     used : names of the members that are in it.
     left_out : names of the members that have no landmarks where the alignment needs them.
+    shape : float32 (468, 2), mean landmarks of the picture as shares of its side; None where no member has landmarks.
     """
 
     image: np.ndarray | None
     used: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    shape: np.ndarray | None = None
 
 
 def average_faces(members: pd.DataFrame | Iterable[Member], align: str = "warp", space: str = "linear") -> Average:
@@ -59,25 +61,28 @@ def average_faces(members: pd.DataFrame | Iterable[Member], align: str = "warp",
         raise InputError(f"align = {align!r}, space = {space!r}; align is one of {', '.join(ALIGNMENTS)}, "
                          f"space one of {', '.join(SPACES)}")
     result = Average(None)
-    mean_shape = None
+    mean_shape, shapes = None, 0
     for member in _each(members):
         usable = align == "none" or isinstance(member.landmarks, np.ndarray)
         (result.used if usable else result.left_out).append(member.filename)
-        if usable and align != "none":
-            shape = member.landmarks[:, :2]
-            mean_shape = shape.copy() if mean_shape is None else mean_shape + shape
+        if isinstance(member.landmarks, np.ndarray):
+            shape = member.landmarks[:, :2].astype(np.float64)
+            mean_shape, shapes = shape if mean_shape is None else mean_shape + shape, shapes + 1
+    if mean_shape is not None:
+        mean_shape /= shapes
+        result.shape = mean_shape.astype(np.float32)
     if not result.used:
         return result
     decode = TO_LINEAR if space == "linear" else TO_GAMMA
     total: np.ndarray | None = None
     move = None
     for member in _each(members):
-        if mean_shape is not None and not isinstance(member.landmarks, np.ndarray):
+        if align != "none" and not isinstance(member.landmarks, np.ndarray):
             continue
         image = decode[_read(member.path)]
         if total is None:
             total = np.zeros(image.shape, dtype=np.float64)
-            move = _mover(align, mean_shape / len(result.used), len(image)) if align != "none" else _stay
+            move = _mover(align, mean_shape, len(image)) if align != "none" else _stay
         if image.shape != total.shape:
             raise InputError(f"{member.filename} is {image.shape[1]}×{image.shape[0]} px, the faces before it "
                              f"{total.shape[1]}×{total.shape[0]}; a composite needs faces of one size")

@@ -1,4 +1,4 @@
-"""The regressor on rated test faces, beside ridge regression and the mean."""
+"""The scores on rated test faces, beside ridge regression and the mean."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from facestats.attractiveness.blending import BlendWeights
 from facestats.attractiveness.scores import to_score
 from facestats.embeddings import Embeddings, take
 from facestats.evaluation import regression, score_calibration
 from facestats.evaluation.baselines import baseline_predictions
 from facestats.evaluation.ceiling import share_of_ceiling
+from facestats.evaluation.side_by_side import COMBINED, OTHERS, ZSCORE, other_predictions, with_all
 from facestats.resampling import person_groups
 
-MODELS = ("mlp", "ridge", "mean")
+MODELS = ("mlp", "ridge", "mean", *OTHERS)
 METRICS = (*regression.METRICS, "share_of_ceiling", *score_calibration.METRICS)
-PLOTTED = ["actual", "mlp", "ridge"]
+AGAINST_MLP = ("geometric", *COMBINED)
+PLOTTED = ["actual", "mlp", "ridge", "geometric", "combined"]
 CURVE = [*score_calibration.CURVE, "perfect"]
 NOTHING = {name: {"value": None, "low": None, "high": None} for name in METRICS}
 NOTHING["calibration_error"] = {**NOTHING["calibration_error"], "by_chance": None}
+NO_DIFFERENCE = {"minus_mlp": {name: NOTHING[name] for name in regression.METRICS}}
 
 
 @dataclass
@@ -28,8 +32,11 @@ class Attractiveness:
 
     Attributes
     ----------
-    metrics : `trained`, `why`, `reliability`, `test.n`, `test.n_persons` and `test.<model>.<metric>.{value, low, high}`; null where not measured.
-    points : `actual`, `mlp`, `ridge` (ratings) of the test faces, by `actual`.
+    metrics : `trained`, `why`, `reliability`, `weights.{combined, combined_learned}`, `test.n`, `test.n_persons`, `test.n_left_out` (rated
+        test faces that some model does not predict) and `test.<model>.<metric>.{value, low, high}`; null where not measured. All models
+        are measured on the same faces and resamples. Of `geometry_zscore` there are correlations only, for it is in no unit of
+        ratings. `test.<model>.minus_mlp.<metric>` is the paired difference to the holistic score.
+    points : `actual`, `mlp`, `ridge`, `geometric`, `combined` (ratings) of the test faces, by `actual`.
     curve : reliability curve of `mlp`, see `score_calibration.reliability_curve`; `perfect` is the diagonal.
     """
 
@@ -40,7 +47,8 @@ class Attractiveness:
 
 def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicted: pd.Series, split: pd.Series,
                             resamples: int, seed: int, *, person: pd.Series, scale: tuple[float, float] | None,
-                            reliability: dict, untrained: str | None = None) -> Attractiveness:
+                            reliability: dict, untrained: str | None = None, scores: pd.DataFrame | None = None,
+                            weights: BlendWeights | None = None) -> Attractiveness:
     """Measure on test faces that people rated.
 
     Parameters
@@ -52,13 +60,20 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
     scale : ends of the raters' scale, which are the scores 0 and 100; None where nobody rated.
     reliability : of the mean rating, as `metrics/labels.json` holds it.
     untrained : why there is no regressor, as its training said.
+    scores : the table of scores, same rows; None: the geometric and combined ones are not measured.
+    weights : those of its `combined_score`.
     """
     rated = ratings.notna().to_numpy()
     test, train = rated & (split == "test").to_numpy(), rated & (split == "train").to_numpy()
     trained = bool(predicted.notna().any())
+    others, used = {}, {"combined": None, "combined_learned": None}
+    if scores is not None and scale is not None:
+        others, used = other_predictions(scores, ratings, scale, weights)
+    rated_test, test = test, with_all(others, test)
     groups = person_groups(person[test])
-    metrics: dict = {"trained": trained, "why": None, "reliability": reliability,
-                     "test": {"n": int(test.sum()), "n_persons": len(set(groups)), **dict.fromkeys(MODELS, NOTHING)}}
+    metrics: dict = {"trained": trained, "why": None, "reliability": reliability, "weights": used,
+                     "test": {"n": int(test.sum()), "n_persons": len(set(groups)), "n_left_out": int(rated_test.sum() - test.sum()),
+                              **{name: NOTHING | NO_DIFFERENCE if name in AGAINST_MLP else NOTHING for name in MODELS}}}
     points, curve = pd.DataFrame(columns=PLOTTED), pd.DataFrame(columns=CURVE)
     if not trained:
         metrics["why"] = "no regressor was trained" + (f": {untrained}" if untrained else "")
@@ -71,15 +86,22 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
     if train.sum() >= 2:
         x, among = take(embeddings, train | test), test[train | test]
         predictions |= baseline_predictions(x[~among], ratings[train].to_numpy(), x[among])
+    predictions |= {name: values[test] for name, values in others.items() if np.isfinite(values[test]).all()}
+    measured = regression.resampled(actual, predictions, resamples, seed, groups)
     for name, values in predictions.items():
-        metrics["test"][name] = _measure(actual, values, scale, reliability["ceiling"], resamples, seed, groups)
+        if name == ZSCORE:
+            metrics["test"][name] = NOTHING | {key: measured[name].report()[key] for key in ("pearson", "spearman")}
+        else:
+            metrics["test"][name] = _report(measured[name], values, actual, scale, reliability["ceiling"], (resamples, seed, groups))
+        if name in AGAINST_MLP:
+            metrics["test"][name]["minus_mlp"] = measured[name].minus(measured["mlp"])
     points = pd.DataFrame({"actual": actual, **predictions}).reindex(columns=PLOTTED)
     curve = score_calibration.reliability_curve(to_score(actual, scale), to_score(predictions["mlp"], scale), resamples, seed, groups)
     return Attractiveness(metrics, points.sort_values(PLOTTED).round(4), curve.assign(perfect=curve["predicted"]).round(4))
 
 
-def _measure(actual: np.ndarray, predicted: np.ndarray, scale: tuple[float, float], ceiling: dict, resamples: int, seed: int,
-             groups: np.ndarray) -> dict[str, dict]:
-    report = regression.with_intervals(actual, predicted, resamples, seed, groups)
+def _report(measured: regression.Resampled, predicted: np.ndarray, actual: np.ndarray, scale: tuple[float, float], ceiling: dict,
+            samples: tuple[int, int, np.ndarray]) -> dict[str, dict]:
+    report = measured.report()
     return report | {"share_of_ceiling": share_of_ceiling(report["pearson"], ceiling)} | score_calibration.calibration(
-        to_score(actual, scale), to_score(predicted, scale), resamples, seed, groups)
+        to_score(actual, scale), to_score(predicted, scale), *samples)

@@ -10,13 +10,15 @@ import pandas as pd
 from facestats.attractiveness.scores import to_score
 from facestats.attributes.model import AttributeModel
 from facestats.evaluation.group_samples import Gaps, GroupSamples, gaps_between, sample_groups
-from facestats.evaluation.groups import Grouping, human_groupings
+from facestats.evaluation.groups import COMBINED, Grouping, human_groupings
 from facestats.resampling import person_groups
 from facestats.tables import UNKNOWN
 
 MEASURES = ("mean_rating", "mean_score", "bias", "mae", "pearson")
 OF_CLASSIFIERS = ("accuracy", "abstention")
 UNIT = "points; the ends of the raters' scale are 0 and 100"
+NO_REGRESSOR = "no regressor was trained; metrics/train_attractiveness/metrics.json says why"
+NO_COMBINED = "no test face has a combined score; metrics/attractiveness.json says why under weights.combined"
 ALL = ""  # the name of no attribute: all faces as one group, which is measured from two on
 NOTHING = {"value": None, "low": None, "high": None}
 
@@ -28,7 +30,7 @@ def evaluate_fairness(labels: pd.DataFrame, scores: pd.DataFrame, predictions: p
     Parameters
     ----------
     labels : the table of labels. The other two tables have the same rows.
-    scores : `attractiveness_score` (0–100) and `split`.
+    scores : `attractiveness_score` (0–100), `split`, and `combined_score` where there is one.
     predictions : `<target>` (`unknown` where the model abstains) and `<target>_prob_<class>`.
     models : by target.
     scale : ends of the raters' scale; None where nobody rated.
@@ -40,7 +42,8 @@ def evaluate_fairness(labels: pd.DataFrame, scores: pd.DataFrame, predictions: p
     dict
         `overall` and `attractiveness.<attribute>.<group>`: `n`, mean rating, mean score, bias (mean of score - rating), MAE and
         Pearson r. `classifiers.<target>.<attribute>.<group>`: `n`, accuracy (of what the model would answer, also where it
-        abstains) and the share of faces on which it abstains. `largest_gaps.<measure>`: the two groups of one attribute that
+        abstains) and the share of faces on which it abstains. `combined_overall` and `combined.<attribute>.<group>` are the same
+        of the combined score, on the faces that have one. `largest_gaps.<measure>`: the two groups of one attribute that
         are furthest apart, of all and `by_attribute`. Each figure is `{value, low, high}`, null in small groups, whose `why` says so.
         Ratings and scores are points of 0–100. `why` says by model what could not be measured at all.
     """
@@ -51,16 +54,16 @@ def evaluate_fairness(labels: pd.DataFrame, scores: pd.DataFrame, predictions: p
     groupings = human_groupings(labels, kinds)
     report: dict = {"n": 0, "min_group": min_group, "unit": UNIT, "attributes": [g.attribute for g in groupings], "why": {},
                     "overall": {"n": 0, **dict.fromkeys(MEASURES, NOTHING)}, "attractiveness": {}, "classifiers": {},
-                    "largest_gaps": {}}
-    points, report["why"]["attractiveness"] = _points(labels, scores["attractiveness_score"], scale)
+                    "combined_overall": {"n": 0, **dict.fromkeys(MEASURES, NOTHING)}, "combined": {}, "largest_gaps": {}}
+    points, report["why"]["attractiveness"] = _points(labels, scores["attractiveness_score"], scale, NO_REGRESSOR)
     if points is not None:
         report["n"] = len(points)
-        rows = labels.index.get_indexer(points.index)
-        among = [Grouping(ALL, [ALL], np.zeros(len(points), int)), *_only(groupings, rows)]
-        columns = {name: points[name].to_numpy() for name in MEASURES if name in points}
-        measured, gaps = _by_group(columns, among, labels["person"].iloc[rows], **options, correlate=("mean_rating", "mean_score"))
-        report["overall"] = measured.pop(ALL)[ALL]
-        report["attractiveness"], report["largest_gaps"] = measured, gaps
+        report["overall"], report["attractiveness"], report["largest_gaps"] = _of_score(points, labels, groupings, options)
+    combined = scores.get("combined_score", pd.Series(np.nan, index=scores.index))
+    points, report["why"]["combined_score"] = _points(labels, combined, scale, NO_COMBINED)
+    if points is not None:
+        report["combined_overall"], report["combined"], gaps = _of_score(points, labels, groupings, options)
+        report["largest_gaps"] |= {f"{COMBINED}{name}": gap for name, gap in gaps.items() if name != "mean_rating"}
     for target, model in models.items():
         if model.kind != "classification":
             continue
@@ -74,10 +77,20 @@ def evaluate_fairness(labels: pd.DataFrame, scores: pd.DataFrame, predictions: p
     return report
 
 
-def _points(labels: pd.DataFrame, scores: pd.Series, scale: tuple[float, float] | None) -> tuple[pd.DataFrame | None, str | None]:
-    """The measures of each rated and scored face, in points; or None and why."""
+def _of_score(points: pd.DataFrame, labels: pd.DataFrame, groupings: list[Grouping], options: dict) -> tuple[dict, dict, dict]:
+    """One score's measures of all faces, of each group, and their largest gaps."""
+    rows = labels.index.get_indexer(points.index)
+    among = [Grouping(ALL, [ALL], np.zeros(len(points), int)), *_only(groupings, rows)]
+    columns = {name: points[name].to_numpy() for name in MEASURES if name in points}
+    measured, gaps = _by_group(columns, among, labels["person"].iloc[rows], **options, correlate=("mean_rating", "mean_score"))
+    return measured.pop(ALL)[ALL], measured, gaps
+
+
+def _points(labels: pd.DataFrame, scores: pd.Series, scale: tuple[float, float] | None,
+            missing: str) -> tuple[pd.DataFrame | None, str | None]:
+    """The measures of each rated and scored face, in points; or None and why; `missing` says why there are no scores."""
     if scores.isna().all() and len(scores):
-        return None, "no regressor was trained; metrics/train_attractiveness/metrics.json says why"
+        return None, missing
     ratings = labels["rating"]
     both = (ratings.notna() & scores.notna()).to_numpy()
     if scale is None or len(set(person_groups(labels["person"][both]))) < 2:

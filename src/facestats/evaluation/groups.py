@@ -13,6 +13,7 @@ from facestats.attributes.age import BUCKETS, age_bucket
 from facestats.tables import UNKNOWN
 
 TIMES = " × "  # between the names of two attributes or of two groups
+COMBINED = "combined_"  # before the name of a measure: it is the combined score's
 ALWAYS = ("gender", "ethnicity", "age")
 
 

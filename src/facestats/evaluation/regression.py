@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.stats import rankdata
 
@@ -42,12 +45,37 @@ def with_intervals(actual: np.ndarray, predicted: np.ndarray, resamples: int, se
     seed : of the resampling; models measured with the same seed see the same samples.
     groups : whose face each is, int (n,), 0 to persons − 1; whole persons are drawn. None: each face is somebody else's.
     """
-    rank_actual, rank_predicted = _Ranks(actual), _Ranks(predicted)
-    drawn: dict[str, list[float]] = {name: [] for name in METRICS}
+    return resampled(actual, {"": predicted}, resamples, seed, groups)[""].report()
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Each metric of one model: on the faces (`value`), and in each resample (`drawn`, float64 (resamples,))."""
+
+    value: dict[str, float]
+    drawn: dict[str, np.ndarray]
+
+    def report(self) -> dict[str, dict]:
+        """Each metric as value, low, high."""
+        return {name: {"value": value, **interval(self.drawn[name])} for name, value in self.value.items()}
+
+    def minus(self, other: Resampled) -> dict[str, dict]:
+        """How much larger each metric is than another model's of the same resamples: value, low, high."""
+        return {name: {"value": value - other.value[name], **interval(self.drawn[name] - other.drawn[name])}
+                for name, value in self.value.items()}
+
+
+def resampled(actual: np.ndarray, predictions: Mapping[str, np.ndarray], resamples: int, seed: int,
+              groups: np.ndarray | None = None) -> dict[str, Resampled]:
+    """Measure several models on the same resamples; parameters as in `with_intervals`."""
+    rank_actual, ranks = _Ranks(actual), {name: _Ranks(values) for name, values in predictions.items()}
+    drawn: dict[str, list[dict]] = {name: [] for name in predictions}
     for pick in row_samples(len(actual), resamples, seed, groups):
-        for name, value in _measure(actual[pick], predicted[pick], rank_actual(pick), rank_predicted(pick)).items():
-            drawn[name].append(value)
-    return {name: {"value": value, **interval(drawn[name])} for name, value in measure(actual, predicted).items()}
+        said, ranked = actual[pick], rank_actual(pick)
+        for name, values in predictions.items():
+            drawn[name].append(_measure(said, values[pick], ranked, ranks[name](pick)))
+    return {name: Resampled(measure(actual, values), {key: np.array([found[key] for found in drawn[name]]) for key in METRICS})
+            for name, values in predictions.items()}
 
 
 class _Ranks:

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from facestats.files import write_bytes
 
-NAMES = {"mlp": "regressor", "ridge": "ridge regression"}
+NAMES = {"mlp": "holistic score (regressor)", "ridge": "ridge regression", "geometric": "geometric score", "combined": "combined score"}
 UNTRAINED = "no loss was logged: the regressor was not trained here"
 
 
@@ -49,16 +49,21 @@ def predicted_vs_actual(points: pd.DataFrame, metrics: dict, path: Path) -> None
         figure, axes = _figure("Test faces: predicted against mean human rating")
         _save_reason(figure, axes, metrics["why"], path)
         return
-    figure = Figure(figsize=(1 + 4.6 * len(models), 5.8), layout="constrained")
+    columns, lines = min(len(models), 2), (len(models) + 1) // 2
+    figure = Figure(figsize=(1 + 4.6 * columns, 0.8 + 5.0 * lines), layout="constrained")
     figure.suptitle(f"{len(points)} test faces: predicted against mean human rating")
     ends = _ends(points[["actual", *models]].to_numpy())
-    for axes, name in zip(figure.subplots(1, len(models), sharey=True, squeeze=False)[0], models, strict=True):
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    for axes in panels.flat[len(models):]:
+        axes.set_axis_off()
+    for axes, name in zip(panels.flat, models, strict=False):
         axes.plot(ends, ends, color="0.6", linestyle="--", zorder=0, label="perfect prediction")
         axes.scatter(points["actual"], points[name], s=18, alpha=_alpha(len(points)), color=_COLOURS[name], edgecolors="none", label="one face")
         axes.set(xlabel="mean human rating", title=f"{NAMES[name]}: r = {_with_interval(metrics['test'][name]['pearson'])}",
                  xlim=ends, ylim=ends, box_aspect=1)
         axes.legend(loc="upper left")
-    figure.axes[0].set_ylabel("predicted rating")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("predicted rating")
     _save(figure, path)
 
 
@@ -88,7 +93,7 @@ def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
     _save(figure, path)
 
 
-_COLOURS = {"train": "C0", "val": "C1", "mlp": "C0", "ridge": "C2"}
+_COLOURS = {"train": "C0", "val": "C1", "mlp": "C0", "ridge": "C2", "geometric": "C1", "combined": "C4"}
 
 
 def _figure(title: str) -> tuple[Figure, Axes]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from facestats.evaluation.groups import TIMES
+from facestats.evaluation.groups import COMBINED, TIMES
 from facestats.report.card_figures import NOT_MEASURED, beyond_chance, figure, table
 
 POINTS = {"mean_rating": "mean rating", "mean_score": "mean score", "bias": "bias", "mae": "mean absolute error"}
+OF_COMBINED = {"bias": "bias, combined", "mae": "mean absolute error, combined"}
 SHARES = {"accuracy": "accuracy", "abstention": "share without an answer"}
 
 
@@ -13,15 +14,18 @@ def scores_by_group(fairness: dict, picture: str) -> list[str]:
     """Paragraphs on how scores treat groups; `picture` is the link to `error_by_group.png`."""
     if why := fairness["why"]["attractiveness"]:
         return [f"{NOT_MEASURED.capitalize()}: {why}."]
-    rows = [_row("all", fairness["overall"])]
-    rows += [_row(f"{attribute}: {group}", figures) for attribute, groups in fairness["attractiveness"].items()
-             for group, figures in groups.items() if not figures.get("why")]
+    combined = not fairness["why"]["combined_score"]
+    rows = [_row("all", fairness["overall"], fairness["combined_overall"] if combined else None)]
+    rows += [_row(f"{attribute}: {group}", figures, fairness["combined"].get(attribute, {}).get(group, {}) if combined else None)
+             for attribute, groups in fairness["attractiveness"].items() for group, figures in groups.items() if not figures.get("why")]
     paragraphs = [
         f"Groups are what people wrote about the {fairness['n']} rated test faces, never what a model guessed. Ratings and scores are points of "
-        "0 to 100, the ends of the raters' scale. Bias is the mean of score minus rating: above 0, a group gets more than "
+        "0 to 100, the ends of the raters' scale; scores are holistic ones but where a column says combined. Bias is the mean of score minus rating: above 0, a group gets more than "
         "its raters gave it. A model that is unsure keeps to the middle, so groups that are rated low tend to get more, and groups that are "
         "rated high less.",
-        table(["test faces", "n", *POINTS.values(), "r"], rows)]
+        table(["test faces", "n", *POINTS.values(), "r", *(OF_COMBINED.values() if combined else [])], rows)]
+    if combined and fairness["combined_overall"]["n"] < fairness["n"]:
+        paragraphs.append(f"Only {fairness['combined_overall']['n']} of these faces have a combined score.")
     if small := _small(fairness):
         paragraphs.append(small)
     return [*paragraphs, f"![Bias and mean absolute error of each group]({picture})"]
@@ -37,7 +41,7 @@ def largest_gaps(fairness: dict) -> list[str]:
         if gap["value"] is None:
             rows.append([_said(name), f"{NOT_MEASURED}: {gap['why']}", "", "", ""])
             continue
-        digits = 1 if name in POINTS else 2
+        digits = 1 if name.removeprefix(COMBINED) in POINTS else 2
         between = f"{gap['groups'][0]} above {gap['groups'][1]}" if gap["value"] else "none; all groups are alike"
         rows.append([_said(name), f"{gap['attribute']}: {between}", figure(gap, digits), gap["compared"],
                      "yes" if beyond_chance(gap) else "no"])
@@ -60,8 +64,10 @@ def classifiers_by_group(fairness: dict) -> list[str]:
             table(["classifier", "test faces", "n", *SHARES.values()], rows)]
 
 
-def _row(name: str, figures: dict) -> list[str]:
-    return [name, figures["n"], *(figure(figures[key], 1) for key in POINTS), figure(figures["pearson"])]
+def _row(name: str, figures: dict, combined: dict | None) -> list[str]:
+    """Of the combined score two figures; none where it was not measured at all (None)."""
+    more = [] if combined is None else [figure(combined.get(key), 1) for key in OF_COMBINED]
+    return [name, figures["n"], *(figure(figures[key], 1) for key in POINTS), figure(figures["pearson"]), *more]
 
 
 def _small(fairness: dict) -> str:
@@ -81,6 +87,8 @@ def _said(measure: str) -> str:
         return f"{POINTS[measure]}, points"
     if measure == "pearson":
         return "r of score and rating"
+    if measure.startswith(COMBINED) and measure.removeprefix(COMBINED) in (*POINTS, "pearson"):
+        return f"combined score: {_said(measure.removeprefix(COMBINED))}"
     target, _, kind = measure.rpartition("_")
     return f"{target}: {SHARES[kind]}"
 
@@ -88,8 +96,8 @@ def _said(measure: str) -> str:
 def clear_gaps(fairness: dict) -> str:
     """One sentence on the gaps in bias, error and accuracy that are beyond chance; empty where nothing was compared."""
     gaps = {name: gap for name, gap in fairness["largest_gaps"].items()
-            if (name in ("bias", "mae") or name.endswith("_accuracy")) and gap["value"] is not None}
-    clear = [f"{_said(name)}, {gap['attribute']}: {gap['groups'][0]} above {gap['groups'][1]} by {figure(gap, 1 if name in POINTS else 2)}"
+            if (name.removeprefix(COMBINED) in ("bias", "mae") or name.endswith("_accuracy")) and gap["value"] is not None}
+    clear = [f"{_said(name)}, {gap['attribute']}: {gap['groups'][0]} above {gap['groups'][1]} by {figure(gap, 1 if name.removeprefix(COMBINED) in POINTS else 2)}"
              for name, gap in gaps.items() if beyond_chance(gap)]
     if clear:
         return f"Not the same for everybody, beyond chance: {'; '.join(clear)}."

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from facestats.report.card_figures import NOT_MEASURED, counted, figure, listed, number, table
 from facestats.report.card_groups import classifiers_by_group, clear_gaps, largest_gaps, scores_by_group
+from facestats.report.card_scores import agreement_with_raters, weights_said
 
-MODELS = {"mlp": "this regressor", "ridge": "ridge regression", "mean": "the mean rating, always"}
-MEASURES = {"pearson": "r", "spearman": "rank correlation", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²"}
 OF_CLASSIFIERS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "ece": "calibration error (ECE)",
                   "coverage": "share with an answer", "accuracy_answered": "accuracy of the answers"}
+GEOMETRIC = ("ridge regression on the shape of 468 landmarks (principal components after Procrustes alignment; with `geometry.appearance` also of "
+             "the pixels, warped to the mean shape), trained on the rated train faces")
 FEW = 100  # test faces: below, a correlation of 0.6 has an interval wider than 0.25
 
 
@@ -58,15 +59,16 @@ def _models(run: Run) -> list[str]:
     clip = run.serving["clip"]
     classes = {name: facts for name, facts in run.attributes.items() if facts["trained"]}
     rows = [["embedding", f"CLIP, `{clip['variant']}`, {clip['dimension']} numbers a face, {clip['precision']}, weights {clip['weights_sha256'][:12]}…"],
-            ["score", _regressor(run)],
+            ["holistic score", _regressor(run)], *_geometric(run),
             *([name, f"classes {', '.join(facts['classes'])}" if facts["classes"] else "a number"] for name, facts in classes.items())]
     said = [table(["model", "what it is"], rows)]
     for name, facts in run.attributes.items():
         if not facts["trained"]:
             prompts = " Prompts answer in its place (zero-shot)." if facts["zeroshot"]["classes"] else ""
             said.append(f"`{name}` was not trained: {facts['why']}.{prompts}")
-    said.append("A *score* is what the model expects raters to say of a picture, put on a scale from 0 to 100. An attribute is `unknown` where its classifier "
-                "is not sure enough.")
+    said.append("A *score* is what a model expects raters to say of a picture, put on a scale from 0 to 100. The holistic score, which percentiles and "
+                "deciles belong to, sees the embedding; the geometric score sees the landmarks; the combined score is a mean of both, and is what "
+                "`facestats.calculate_attractiveness_score` gives. An attribute is `unknown` where its classifier is not sure enough.")
     return said
 
 
@@ -79,6 +81,17 @@ def _regressor(run: Run) -> str:
     added = f"to which small neural networks add a correction (of which {number(100 * size, 0)} % is used)" if size else "to which neural networks had nothing to add"
     return (f"ridge regression, {added}, trained on {run.training['n_train']} rated faces; {run.training['n_val']} others said when to stop; "
             f"calibration: {run.training['calibration']}")
+
+
+def _geometric(run: Run) -> list[list[str]]:
+    """Lines on the geometric and the combined score."""
+    weights = run.attractiveness["weights"]["combined"]
+    if weights is None:
+        return []
+    if weights["why"]:
+        return [["combined score", f"none: {weights['why']}"]]
+    learned = f"learned from {weights['n_val']} val faces" if weights["learned"] else "given (`score.weights`)"
+    return [["geometric score", GEOMETRIC], ["combined score", f"{weights_said(weights)}; the weights are {learned}"]]
 
 
 def _data(run: Run) -> list[str]:
@@ -140,35 +153,9 @@ def _misuses(run: Run) -> list[str]:
 
 
 def _scores(run: Run) -> list[str]:
-    rated = run.attractiveness
-    if rated["why"]:
-        return [f"{NOT_MEASURED.capitalize()}: {run.training.get('why') or rated['why']}."]
-    test, scale = rated["test"], run.labels["rating"]["scale"]
-    rows = [[said, *(_agreement(test[name], key) for key in MEASURES)] for name, said in MODELS.items()]
-    said = [f"On {test['n']} rated test faces; errors in the raters' unit, {scale[0]:g} to {scale[1]:g}. r is the correlation with the "
-            "mean rating: 1 is perfect, 0 is none. Ridge regression sees the same embeddings.",
-            table(["", *MEASURES.values()], rows)]
-    mine, ridge = test["mlp"]["pearson"], test["ridge"]["pearson"]
-    if mine["value"] is not None and ridge["value"] is not None and ridge["low"] < mine["value"] < ridge["high"]:
-        said.append("By r, the regressor and ridge regression can't be told apart on so many faces.")
-    if mine["value"] is not None and mine["low"] <= 0:
-        said.append("**These scores are not known to follow the raters at all**: the interval of r reaches 0.")
-    if test["mean"]["mae"]["value"] is not None and test["mlp"]["mae"]["value"] > test["mean"]["mae"]["value"]:
-        said.append("**The regressor is further off than the mean rating, always**: these scores should not be used.")
-    more = []
-    share = test["mlp"]["share_of_ceiling"]
-    if figure(share) != NOT_MEASURED:
-        more.append(f"No model can agree with the mean rating better than the raters' own reliability allows; of that ceiling, r reaches {figure(share)}.")
-    if figure(error := test["mlp"]["calibration_error"], 1) != NOT_MEASURED:
-        more.append(f"Where scores are near s, the mean rating is off s by {figure(error, 1)} points of 0 to 100 on average; with so many "
-                    f"faces a perfect model would be off by {number(error['by_chance'], 1)}.")
-    return said + ([" ".join(more)] if more else [])
-
-
-def _agreement(figures: dict, key: str) -> str:
-    if key in ("pearson", "spearman") and figures[key]["value"] is None and figures["mae"]["value"] is not None:
-        return "none: always the same"
-    return figure(figures[key], 2 if key in ("pearson", "spearman", "r2") else 1)
+    if run.attractiveness["why"]:
+        return [f"{NOT_MEASURED.capitalize()}: {run.training.get('why') or run.attractiveness['why']}."]
+    return agreement_with_raters(run.attractiveness, run.labels["rating"]["scale"])
 
 
 def _attributes(run: Run) -> list[str]:

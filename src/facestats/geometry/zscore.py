@@ -1,0 +1,48 @@
+"""The score that notebooks of this kind compute: a mean of z-scores with the golden ratio in it.
+
+It is kept for comparison. Which measurement counts, and in which direction, is folklore, put down before a rating was looked at: nothing
+here is fitted on ratings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+# Symmetric and near the golden section, large eyes, a smile, full lips; a narrow jaw and nose, a short philtrum.
+SIGNS = {
+    "symmetry_score": 1, "golden_deviation": -1, "eye_face_ratio": 1, "smile_intensity": 1, "lip_height_width_ratio": 1,
+    "jaw_ratio": -1, "nose_width_ratio": -1, "philtrum_length_ratio": -1,
+}
+
+
+@dataclass(frozen=True)
+class ZScore:
+    """Means and standard deviations of the measurements of `SIGNS` among the faces it was fitted on, and their number `n`."""
+
+    means: dict[str, float]
+    deviations: dict[str, float]
+    n: int
+
+    def __call__(self, measured: pd.DataFrame) -> np.ndarray:
+        """Mean of the signed z-scores, float64 (n,), in standard deviations of the fitted faces; NaN where a measurement is.
+
+        A measurement that did not vary among them counts as 0.
+        """
+        scores = []
+        for name, sign in SIGNS.items():
+            away = measured[name].to_numpy(dtype=np.float64) - self.means[name]
+            scores.append(sign * (away / self.deviations[name] if self.deviations[name] > 0 else away * 0))
+        return np.mean(scores, axis=0)
+
+
+def fit_zscore(measured: pd.DataFrame) -> ZScore:
+    """Take means and standard deviations from faces' measurements, leaving out rows with a missing one.
+
+    Without a usable row they are NaN, and so is every score.
+    """
+    complete = measured[list(SIGNS)].dropna()
+    means, deviations = complete.mean(), complete.std(ddof=0)
+    return ZScore(means.to_dict(), deviations.to_dict(), len(complete))
