@@ -1,6 +1,7 @@
-"""Stage `geometry`: measurements of each face's landmarks, and the score that was learned from its shape.
+"""Stage `geometry`: measurements of each face's landmarks, and the score that was learned from its shape and pixels.
 
-Reads   faces.parquet, labels.parquet, splits.parquet, attributes_clean.parquet; params `geometry`
+Reads   the face crops (only with `geometry.appearance`), faces.parquet, labels.parquet, splits.parquet,
+        attributes_clean.parquet; params `geometry`
 Writes  models/geometry_regressor.joblib, geometry.parquet, attributes_with_meta.parquet
 Alone   python stages/geometry.py data/processed/preproc data/processed/metadata/faces.parquet \\
             data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet \\
@@ -12,52 +13,88 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from facestats import tables
 from facestats.data.splits import same_faces
-from facestats.geometry.measurements import NAMES, measure
+from facestats.embeddings import sample_rows
+from facestats.geometry.measurements import measure
 from facestats.geometry.pose import is_frontal
-from facestats.geometry.regressor import GeometryModel
+from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.shapes import LandmarkTable
-from facestats.geometry.training import out_of_fold, train_pipeline
-from facestats.geometry.zscore import fit_zscore
+from facestats.geometry.training import MIN_TRAIN, out_of_fold, sampler_for, train_pipeline
+from facestats.geometry.zscore import ZScore, fit_zscore
 from facestats.stage import run_stage, warn
+
+MOST_TRAINED = 10_000  # faces, drawn at random where more are rated: 0.5 GB, and 350 slopes need no more
 
 
 def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attributes: Path, out: Path, table: Path,
          with_meta: Path) -> str:
     shapes = LandmarkTable(faces)
     said = tables.read(labels, tables.LABELS, ["filename", "person", "rating"]).set_index("filename")
-    rating = shapes.in_order_of(said["rating"])
-    train = shapes.in_order_of(tables.read(splits, tables.SPLITS).set_index("filename")["split"]) == "train"
-    rows = shapes.rows[["filename", "yaw", "pitch", "roll"]].copy()
+    groups = same_faces(shapes.rows, said["person"])
+    said = said.reindex(shapes.rows["filename"])
+    train = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(said.index).to_numpy() == "train"
     measured = pd.concat([measure(batch) for batch in shapes.batches()], ignore_index=True)
-    rows[list(NAMES)] = measured
-    rows["frontal"] = is_frontal(rows["yaw"], rows["pitch"])
-    there = measured[NAMES[0]].notna().to_numpy()
+    there = measured.notna().any(axis=1).to_numpy()
     zscore = fit_zscore(measured[train])
 
-    chosen = train & there & ~np.isnan(rating)
-    x = shapes.take(chosen).reshape(chosen.sum(), -1)
-    pipeline, why = train_pipeline(x, rating[chosen])
-    model = GeometryModel(pipeline, why, zscore, int(chosen.sum()))
+    learned = np.flatnonzero(train & there & said["rating"].notna().to_numpy())
+    learned = learned[sample_rows(len(learned), MOST_TRAINED)]
+    chosen = np.zeros(len(said), dtype=bool)
+    chosen[learned] = True
+    model, honest = _train(params.geometry, shapes, crops, chosen, said["rating"].to_numpy()[chosen], groups.reindex(said.index)[chosen],
+                           zscore)
     model.save(out)
-    raw = np.concatenate([model.predict(batch) for batch in shapes.batches()])
-    honest = np.full(len(rows), np.nan)
-    if model.trained and params.geometry.folds:
-        groups = same_faces(shapes.rows, said["person"]).reindex(shapes.rows["filename"])[chosen]
-        honest[chosen], problems = out_of_fold(x, rating[chosen], groups, params.geometry.folds, params.geometry.seed)
+    raw = np.full(len(said), np.nan)
+    raw[chosen] = honest
+    missing = there & np.isnan(raw)
+    if model.trained:
+        raw[missing] = _predict(model, shapes, crops, missing)
+    else:
+        warn(f"the geometric score is not trained: {model.why}")
+
+    rows = shapes.rows[["filename", "yaw", "pitch", "roll"]].join(measured)
+    rows["frontal"] = is_frontal(rows["yaw"], rows["pitch"])
+    meta = tables.read_all(attributes, tables.CLEAN).merge(rows, on="filename", how="left")
+    tables.write(meta, with_meta, tables.WITH_META)
+    rows = rows.drop(columns=["yaw", "pitch", "roll"])
+    rows["geometry_zscore"], rows["geometric_raw"], rows["geometric_out_of_fold"] = zscore(measured), raw, ~missing & ~np.isnan(raw)
+    tables.write(rows, table, tables.GEOMETRY, {"why": model.why} if model.why else None)
+    return f"faces={len(rows)} landmarks={there.sum()} trained_on={model.n_train} out_of_fold={rows['geometric_out_of_fold'].sum()}"
+
+
+def _train(options, shapes: LandmarkTable, crops: Path, chosen: np.ndarray, ratings: np.ndarray, groups: pd.Series,
+           zscore: ZScore) -> tuple[GeometryModel, np.ndarray]:
+    """The model, and the honest predictions of the faces that it learned from, NaN where there are none."""
+    landmarks = shapes.take(chosen)
+    sampler = sampler_for(landmarks) if options.appearance and len(ratings) >= MIN_TRAIN else None
+    x = features(landmarks, sampler, _paths(crops, shapes, chosen))
+    pipeline, why = train_pipeline(x, ratings)
+    honest = np.full(len(ratings), np.nan)
+    if pipeline is not None and options.folds:
+        honest, problems = out_of_fold(x, ratings, groups, options.folds, options.seed)
         for problem in problems:
             warn(f"geometry.folds: {problem}; its faces are scored by the main model")
-    if not model.trained:
-        warn(f"the geometric score is not trained: {why}")
-    rows["geometry_zscore"] = zscore(measured)
-    rows["geometric_raw"] = np.where(np.isnan(honest), raw, honest)
-    rows["geometric_out_of_fold"] = ~np.isnan(honest)
-    tables.write(rows.drop(columns=["yaw", "pitch", "roll"]), table, tables.GEOMETRY, {"why": why} if why else None)
-    meta = tables.read_all(attributes, tables.CLEAN).merge(rows[["filename", "yaw", "pitch", "roll", *NAMES, "frontal"]], on="filename", how="left")
-    tables.write(meta, with_meta, tables.WITH_META)
-    return f"faces={len(rows)} landmarks={there.sum()} trained_on={model.n_train} out_of_fold={rows['geometric_out_of_fold'].sum()}"
+    return GeometryModel(pipeline, why, zscore, sampler if pipeline else None, len(ratings) if pipeline else 0), honest
+
+
+def _predict(model: GeometryModel, shapes: LandmarkTable, crops: Path, wanted: np.ndarray) -> np.ndarray:
+    """The model's ratings of some faces, batch by batch."""
+    found, at = [], 0
+    with tqdm(total=int(wanted.sum()), unit="face", disable=None) as bar:
+        for batch in shapes.batches():
+            here = np.zeros(len(wanted), dtype=bool)
+            here[at:at + len(batch)] = wanted[at:at + len(batch)]
+            found.append(model.predict(batch[here[at:at + len(batch)]], _paths(crops, shapes, here)))
+            at += len(batch)
+            bar.update(len(found[-1]))
+    return np.concatenate(found)
+
+
+def _paths(crops: Path, shapes: LandmarkTable, chosen: np.ndarray) -> list[Path]:
+    return [crops / name for name in shapes.rows["filename"][chosen]]
 
 
 if __name__ == "__main__":

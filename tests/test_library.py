@@ -12,6 +12,7 @@ from PIL import Image
 import facestats
 from facestats.data.importers.omi import import_omi
 from facestats.errors import ImageError, InputError, ModelError
+from facestats.geometry.measurements import NAMES
 from project import Project
 from resources import OMI
 
@@ -33,12 +34,17 @@ def table(built):
 
 
 def test_a_photo_scored_alone_gets_what_the_table_gives_it(here, table):
-    by_main_model = table.index[~table["out_of_fold"]]  # the others have a score by a model that never saw their rating
+    # the others have scores by models that never saw their rating
+    by_main_model = table.index[~table["out_of_fold"] & ~table["geometric_out_of_fold"]]
     assert len(by_main_model) > 20
-    for name in [*by_main_model[:3], "bad/animated.gif.jpg"]:
+    for name in [*by_main_model[:6], "bad/animated.gif.jpg"]:
         row, name = table.loc[name], name.replace(".gif.jpg", ".gif").replace(".png.jpg", ".png")
         assert not row["out_of_fold"]
+        assert not row["geometric_out_of_fold"]
         alone = facestats.score_image(here / "data/raw" / name)
+        assert alone["geometric"] == pytest.approx(row["geometric_score"], abs=0.01)
+        assert alone["combined"] == pytest.approx(row["combined_score"], abs=0.01)
+        assert facestats.calculate_attractiveness_score(here / "data/raw" / name) == alone["combined"]
         assert alone["score"] == pytest.approx(row["attractiveness_score"], abs=0.01)
         assert alone["raw"] == pytest.approx(row["attractiveness_raw"], abs=0.01)
         assert 100 * alone["pct"] == pytest.approx(100 * row["attractiveness_pct"], abs=0.01)
@@ -62,10 +68,17 @@ def test_path_bytes_picture_and_array_score_alike(here):
     assert 0 <= scores[0] <= 100
 
 
-def test_what_does_not_exist_yet_is_none(here):
+def test_the_combined_score_weighs_the_geometric_and_the_holistic_one(here):
     found = facestats.score_image(here / PHOTO)
     assert list(found) == ["raw", "score", "pct", "decile", "geometric", "combined", "warnings"]
-    assert (found["geometric"], found["combined"]) == (None, None)
+    assert found["combined"] == pytest.approx(0.6 * found["geometric"] + 0.4 * found["score"])
+    assert type(facestats.calculate_attractiveness_score(here / PHOTO)) is float
+
+
+def test_the_final_table_has_all_that_a_user_filters_by(table):
+    assert {"gender_final", "gender_source", "age_final", "yaw", "pitch", "roll", "frontal", *NAMES, "cluster", "pc1", "pc2", "attractiveness",
+            "attractiveness_score", "geometric_score", "combined_score", "geometry_zscore", "rating", "rating_n"} < set(table.columns)
+    assert table[["symmetry_score", "combined_score", "cluster", "yaw"]].notna().all(axis=None)
 
 
 def test_an_embedding_is_the_one_of_the_table(here):

@@ -30,10 +30,12 @@ class Stage:
     folder: Path
     rows: pd.DataFrame
     vectors: np.ndarray
+    warnings: str = ""
 
-    def run(self, script: str, *arguments: str, threads: int = 1, **mlp) -> str:
+    def run(self, script: str, *arguments: str, threads: int = 1, weights: str | dict | None = None, **mlp) -> str:
         raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         raw["mlp"] |= MLP | mlp
+        raw["score"]["weights"] = weights or raw["score"]["weights"]
         (self.folder / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
         done = subprocess.run([sys.executable, ROOT / f"stages/{script}.py", *arguments], cwd=self.folder, capture_output=True,
@@ -57,10 +59,19 @@ class Stage:
         return self.run("train_attractiveness", "embeddings.parquet", "faces.parquet", "labels.parquet", "splits.parquet", "m.pt",
                         "serving.json", "out_of_fold.parquet", "live", **options)
 
-    def score(self) -> pd.DataFrame:
+    def score(self, raw: pd.Series | None = None, weights: str | dict | None = None, why: str | None = None) -> pd.DataFrame:
+        """Run the stage `score`; `raw` is what a geometric model says of each row, None (and `why`) where there is none."""
         tables.write(self.rows.reindex(columns=list(tables.CLEAN.columns)), self.folder / "clean.parquet", tables.CLEAN)
-        self.run("score", "embeddings.parquet", "m.pt", "out_of_fold.parquet", "splits.parquet", "clean.parquet", ".", "scores.npy")
+        geometry = pd.DataFrame({"filename": self.rows["filename"], "frontal": True, "geometry_zscore": 0.5,
+                                 "geometric_raw": np.nan if raw is None else raw, "geometric_out_of_fold": self.rows["split"] == "train"})
+        tables.write(geometry.reindex(columns=list(tables.GEOMETRY.columns), fill_value=0.0), self.folder / "geometry.parquet",
+                     tables.GEOMETRY, {"why": why} if why else None)
+        self.warnings = self.run("score", "embeddings.parquet", "m.pt", "out_of_fold.parquet", "geometry.parquet", "splits.parquet",
+                                 "labels.parquet", "clean.parquet", ".", "scores.npy", "blend.json", weights=weights)
         return tables.read(self.folder / tables.SCORES.name, tables.SCORES).set_index("filename")
+
+    def blend(self) -> dict:
+        return json.loads((self.folder / "blend.json").read_text(encoding="utf-8"))
 
     def sha256(self, *files: str) -> list[str]:
         return [hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in files or ("m.pt", "out_of_fold.parquet")]
@@ -158,3 +169,47 @@ def test_somebodys_checkpoint_takes_the_place_of_training(stage):
     stage.train(pretrained="theirs.pt")
     assert load_regressor(stage.folder / "m.pt").predict(stage.vectors).tolist() == first.tolist()
     assert not stage.score()["out_of_fold"].any()
+
+
+# Geometric and combined scores
+
+def test_the_combined_score_is_the_blend_that_serving_will_use(stage):
+    stage.train()
+    scores = stage.score(raw=stage.rows["rating"].fillna(4.0) * 0.5 + 2)
+    assert stage.blend() == {"geometric": 0.6, "holistic": 0.4, "learned": False, "n_val": 0, "why": None, "scale": [1.0, 7.0]}
+    expected = 0.6 * scores["geometric_score"] + 0.4 * scores["attractiveness_score"]
+    assert scores["combined_score"].to_numpy() == pytest.approx(expected.to_numpy())
+    assert scores["geometric_out_of_fold"].tolist() == (stage.rows["split"] == "train").tolist()
+    assert (scores["geometry_zscore"] == 0.5).all()
+    assert stage.warnings == ""
+
+
+def test_weights_are_learned_from_val_faces_alone(stage):
+    stage.rows.loc[stage.rows.index % 3 == 0, "split"] = "val"
+    stage.train()
+    raw = pd.Series(np.random.default_rng(0).uniform(2, 6, N))
+    stage.score(raw=raw, weights="learned")
+    found = stage.blend()
+    assert (found["learned"], found["why"]) == (True, None)
+    assert found["n_val"] == ((stage.rows["split"] == "val") & stage.rows["rating"].notna()).sum() >= 20
+    raw[stage.rows["split"] != "val"] = 4.0
+    stage.score(raw=raw, weights="learned")
+    assert stage.blend() == found
+
+
+def test_without_enough_val_faces_nothing_is_blended_and_the_reason_is_told(stage):
+    stage.train()
+    scores = stage.score(raw=stage.rows["rating"].fillna(4.0), weights="learned")
+    n = ((stage.rows["split"] == "val") & stage.rows["rating"].notna()).sum()
+    assert stage.blend()["why"] == f"{n} rated val faces have both scores, 20 are needed to learn the weights"
+    assert f"warning: there is no combined score: {n} rated val faces" in stage.warnings
+    assert scores["combined_score"].isna().all()
+    assert scores["geometric_score"].notna().all()
+
+
+def test_without_a_geometric_model_its_reason_is_passed_on(stage):
+    stage.train()
+    scores = stage.score(why="3 rated faces with landmarks in train; 20 are needed")
+    assert stage.blend()["why"] == "no face has a geometric score: 3 rated faces with landmarks in train; 20 are needed"
+    assert scores[["geometric_score", "combined_score"]].isna().all(axis=None)
+    assert scores["attractiveness_score"].notna().all()

@@ -148,13 +148,13 @@ class Models:
 
         return crop_face(image, PreprocessConfig(**self.serving["crop"]), self.landmarker)
 
-    def face(self, crop: FaceCrop) -> Image.Image:
+    def jpeg(self, crop: FaceCrop) -> bytes:
         """A crop after the same JPEG coding as in the pipeline: what its models see."""
-        return Image.open(io.BytesIO(crop.jpeg(self.serving["crop"]["quality"]))).convert("RGB")
+        return crop.jpeg(self.serving["crop"]["quality"])
 
     def embed(self, crop: FaceCrop) -> np.ndarray:
         """Embedding (d,) of a crop."""
-        return self.encoder.encode([self.face(crop)])[0]
+        return self.encoder.encode([_decoded(self.jpeg(crop))])[0]
 
     def landmarks(self, image: Any) -> np.ndarray | None:
         """See `facestats.detect_landmarks`."""
@@ -170,6 +170,7 @@ class Models:
 
     def combined_score(self, image: Any) -> float:
         """See `facestats.calculate_attractiveness_score`."""
+        _ = self.regressor  # without it, the reason is its own
         crop = self.crop(image)
         lacking = self._lacking(crop)
         if lacking:
@@ -180,12 +181,12 @@ class Models:
         from facestats.attractiveness.scores import to_decile, to_pct, to_score
 
         model, (weights, scale) = self.regressor, self.blend
-        face = self.face(crop)
-        raw = model.predict(self.encoder.encode([face]))
+        jpeg = self.jpeg(crop)
+        raw = model.predict(self.encoder.encode([_decoded(jpeg)]))
         score, pct = to_score(raw, model.scale), to_pct(raw, model.reference)
         geometric = np.full(1, np.nan)
         if self.geometry.trained and scale and crop.landmarks is not None:
-            geometric = to_score(self.geometry.predict(crop.landmarks[None], [np.asarray(face)]), scale)
+            geometric = to_score(self.geometry.predict(crop.landmarks[None], [jpeg]), scale)
         combined = weights(geometric, score)
         lacking = self._lacking(crop)
         return {"raw": float(raw[0]), "score": float(score[0]), "pct": float(pct[0]), "decile": int(to_decile(pct)[0]),
@@ -234,6 +235,10 @@ class Models:
         similarity = embeddings @ self.embed(self.crop(image))
         order = np.argsort(-similarity, kind="stable")[:k]
         return pd.DataFrame({"filename": filenames[order], "similarity": similarity[order]})
+
+
+def _decoded(jpeg: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(jpeg)).convert("RGB")
 
 
 def _number(values: np.ndarray) -> float | None:

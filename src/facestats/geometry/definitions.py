@@ -74,7 +74,7 @@ def measures(landmarks: tuple[int, ...], unit: str, source: str):
     """Enter a function in `MEASUREMENTS`; landmarks, unit and source also go into its docstring."""
 
     def enter(compute: Callable[[Face], np.ndarray]) -> Callable[[Face], np.ndarray]:
-        definition, used = " ".join((compute.__doc__ or "").split()), tuple(sorted(landmarks))
+        definition, used = " ".join((compute.__doc__ or "").split()), tuple(sorted(set(landmarks)))
         MEASUREMENTS.append(Measurement(compute.__name__, definition, used, unit, source, compute))
         numbers = "all" if used == ALL else ", ".join(map(str, used))
         compute.__doc__ = f"{definition}\n\nLandmarks: {numbers}. Unit: {unit}. Source: {source}."
@@ -103,7 +103,7 @@ def symmetry_score(face):
     is left between two shapes of unit centroid size, one laid over the other as shift, turn and scale allow: 1 is perfect symmetry.
     """
     shape = (face.points[..., 0] + 1j * face.points[..., 1]) / N_LANDMARKS**0.5
-    mirrored = -shape.conj()[:, MIRROR]
+    mirrored = -np.take(shape.conj(), MIRROR, axis=1)  # [:, MIRROR] lays rows out apart: sums would then depend on how many there are
     fit = (mirrored.conj() * shape).sum(axis=1, keepdims=True)
     return 1 - np.linalg.norm(shape - fit * mirrored, axis=1)
 
@@ -158,7 +158,7 @@ def inter_eye_ratio(face):
 
 @measures(HEIGHT + CHEEKS, "face widths", "popular belief in the golden section")
 def golden_ratio(face):
-    """`face_height` by `face_width`. As the mesh ends below the hairline, it comes out smaller than with a tape measure."""
+    """`face_height` by `face_width`. The mesh ends below the hairline and near the ears: with it, faces are about as high as wide."""
     return _ratio(face_height(face), face_width(face))
 
 

@@ -25,7 +25,6 @@ class GeneralizedProcrustes(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     consensus_ : float64 (points, dimensions), centred, of size 1 (the square root of the sum of squares).
-    n_rounds_ : rounds that it took.
     """
 
     def __init__(self, dimensions: int = 3, mirror: np.ndarray | None = None, tolerance: float = 1e-10, most: int = 100):
@@ -38,11 +37,11 @@ class GeneralizedProcrustes(TransformerMixin, BaseEstimator):
         """Learn the consensus of shapes (n, points, dimensions), or (n, points · dimensions)."""
         shapes = self._normalised(X)
         consensus = _unit(self._symmetric(shapes.mean(axis=0)))
-        for done in range(1, self.most + 1):
+        for _ in range(self.most):
             before, consensus = consensus, _unit(self._symmetric(_turned(shapes, consensus).mean(axis=0)))
             if np.linalg.norm(consensus - before) < self.tolerance:
                 break
-        self.consensus_, self.n_rounds_ = consensus, done
+        self.consensus_ = consensus
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:

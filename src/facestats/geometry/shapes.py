@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from facestats import tables
@@ -63,10 +62,6 @@ class LandmarkTable:
             found[filled:filled + len(rows)] = rows
             at, filled = at + len(batch), filled + len(rows)
         return found
-
-    def in_order_of(self, values: pd.Series) -> np.ndarray:
-        """A Series by filename in the order of `rows`."""
-        return values.reindex(self.rows["filename"]).to_numpy()
 
 
 def _matrix(column: pa.FixedSizeListArray, accepted: pa.BooleanArray) -> np.ndarray:

@@ -4,27 +4,64 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from facestats.data.splits import uniform
-from facestats.geometry.pairs import MIRROR
+from facestats.geometry.appearance import FaceSampler
+from facestats.geometry.pairs import MIRROR, N_LANDMARKS
 from facestats.geometry.procrustes import GeneralizedProcrustes
 
 MIN_TRAIN = 20
-SHAPE_COMPONENTS = 150
-PENALTIES = np.logspace(-8, 0, 33)
+COORDINATES = N_LANDMARKS * 3  # the first columns of a row; the others are pixels
+# docs/geometry.md: what other numbers gave in cross-validation on OMI.
+SHAPE_COMPONENTS, APPEARANCE_COMPONENTS = 150, 200
+SHAPE_VARIANCE = 0.25  # of the shape's components together, beside the pixels' 1
+PENALTIES = np.logspace(-5, 3, 33)
 
 
-def shape_pipeline(n: int) -> Pipeline:
-    """Generalised Procrustes alignment, principal components of shape, ridge regression; for `n` train faces."""
-    return Pipeline([
-        ("procrustes", GeneralizedProcrustes(mirror=MIRROR)),
-        ("components", PCA(min(SHAPE_COMPONENTS, n - 1), svd_solver="randomized", random_state=0)),
-        ("ridge", RidgeCV(PENALTIES)),
-    ])
+class TotalVariance(TransformerMixin, BaseEstimator):
+    """Scale all features by one factor, so that their variances add up to `total`."""
+
+    def __init__(self, total: float = 1.0):
+        self.total = total
+
+    def fit(self, X: np.ndarray, y: object = None) -> TotalVariance:
+        """Learn the factor from (n, features)."""
+        found = np.var(X, axis=0, dtype=np.float64).sum()
+        self.factor_ = float(np.sqrt(self.total / found)) if found > 0 else 1.0
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        return X * self.factor_
+
+
+def make_pipeline(n: int, appearance: bool) -> Pipeline:
+    """Principal components of aligned shapes, and of pixels if wanted, and a ridge regression on them; for `n` train faces.
+
+    Its rows are landmarks (468 · 3 numbers), followed by the values of `FaceSampler` if `appearance`.
+    """
+    shape = Pipeline([("procrustes", GeneralizedProcrustes(mirror=MIRROR)), *_components(SHAPE_COMPONENTS, n, SHAPE_VARIANCE)])
+    ridge = ("ridge", RidgeCV(PENALTIES))  # its penalty by leave-one-out
+    if not appearance:
+        return Pipeline([*shape.steps, ridge])
+    pixels = Pipeline(_components(APPEARANCE_COMPONENTS, n, 1.0))
+    parts = [("shape", shape, slice(0, COORDINATES)), ("appearance", pixels, slice(COORDINATES, None))]
+    return Pipeline([("features", ColumnTransformer(parts)), ridge])
+
+
+def sampler_for(landmarks: np.ndarray) -> FaceSampler:
+    """A sampler whose target is the mean shape of faces (n, 468, 3), symmetric and seen from the front."""
+    with threadpool_limits(1):
+        return FaceSampler(GeneralizedProcrustes(mirror=MIRROR).fit(landmarks).consensus_)
+
+
+def _components(most: int, n: int, variance: float) -> list[tuple]:
+    return [("components", PCA(min(most, n - 1), svd_solver="randomized", random_state=0)), ("scale", TotalVariance(variance))]
 
 
 def train_pipeline(x: np.ndarray, ratings: np.ndarray) -> tuple[Pipeline | None, str | None]:
@@ -32,15 +69,15 @@ def train_pipeline(x: np.ndarray, ratings: np.ndarray) -> tuple[Pipeline | None,
 
     Parameters
     ----------
-    x : (n, 468 · 3), landmarks.
+    x : float32 (n, 468 · 3) or (n, 468 · 3 + pixels); see `make_pipeline`.
     ratings : (n,).
     """
     if len(x) < MIN_TRAIN:
         return None, f"{len(x)} rated faces with landmarks in train; {MIN_TRAIN} are needed"
     if np.ptp(ratings) == 0:
-        return None, f"all {len(x)} train faces have the same rating, {ratings[0]:g}"
+        return None, f"all {len(x)} rated train faces have the same rating, {ratings[0]:g}"
     with threadpool_limits(1):  # sums in another order give other bits
-        return shape_pipeline(len(x)).fit(x.astype(np.float64), ratings), None
+        return make_pipeline(len(x), x.shape[1] > COORDINATES).fit(x, ratings), None
 
 
 def out_of_fold(x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: int, seed: int) -> tuple[np.ndarray, list[str]]:
@@ -66,5 +103,5 @@ def out_of_fold(x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: in
             problems.append(f"fold {left_out}: {why}")
             continue
         with threadpool_limits(1):
-            predicted[inside] = pipeline.predict(x[inside].astype(np.float64))
+            predicted[inside] = pipeline.predict(x[inside])
     return predicted, problems

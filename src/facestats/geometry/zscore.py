@@ -17,6 +17,8 @@ SIGNS = {
     "jaw_ratio": -1, "nose_width_ratio": -1, "philtrum_length_ratio": -1,
 }
 
+_SAME = 1e-9  # a standard deviation below this share of the mean is rounding
+
 
 @dataclass(frozen=True)
 class ZScore:
@@ -45,4 +47,5 @@ def fit_zscore(measured: pd.DataFrame) -> ZScore:
     """
     complete = measured[list(SIGNS)].dropna()
     means, deviations = complete.mean(), complete.std(ddof=0)
+    deviations = deviations.mask(deviations <= _SAME * means.abs(), 0.0)
     return ZScore(means.to_dict(), deviations.to_dict(), len(complete))

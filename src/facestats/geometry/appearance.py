@@ -1,0 +1,92 @@
+"""What a face looks like once its shape is taken out: its pixels, brought to the mean shape at a small size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cv2
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.spatial import Delaunay
+
+from facestats.faces.decode import to_photo
+from facestats.faces.pool import count_workers
+
+SIDE = 64  # px of the mean shape's longer side; docs/geometry.md compares
+_ENOUGH = 2 * SIDE  # px of a crop, half of whose side is face at least
+
+
+class FaceSampler:
+    """Samples faces on a grid that moves with their landmarks.
+
+    What does not depend on the face is computed once: the triangle of the mean shape that each grid point lies in, and where in it.
+    Both sides of a face are averaged, as its shape is (`GeneralizedProcrustes.mirror`): light from the left and from the right are one.
+
+    Parameters
+    ----------
+    target : (468, 2 or 3), a mean shape that is symmetric about x = 0, in any unit.
+
+    Attributes
+    ----------
+    n_values : pixels of half a face, times three colours.
+    """
+
+    def __init__(self, target: np.ndarray):
+        self.target = np.asarray(target, dtype=np.float64)[:, :2]
+        triangles = Delaunay(self.target)
+        low, high = self.target.min(axis=0), self.target.max(axis=0)
+        step = (high - low).max() / SIDE
+        right = (np.arange(int(np.ceil(-low[0] / step))) + 0.5) * -step  # from the midline outwards
+        down = np.arange(low[1] + step / 2, high[1], step)
+        half = np.stack(np.meshgrid(right, down), -1).reshape(-1, 2)
+        other = half * (-1, 1)
+        inside = (triangles.find_simplex(half) >= 0) & (triangles.find_simplex(other) >= 0)
+        self._weights = _interpolation(triangles, np.concatenate([half[inside], other[inside]]))
+        self.n_values = 3 * np.count_nonzero(inside)
+
+    def __call__(self, face: Any, landmarks: np.ndarray) -> np.ndarray:
+        """Sample one face.
+
+        Parameters
+        ----------
+        face : its crop: path, bytes, PIL image or RGB array. A JPEG is decoded no larger than needed.
+        landmarks : (468, 3), shares of the crop's side; outside of it the edge is repeated.
+
+        Returns
+        -------
+        uint8 (n_values,).
+        """
+        rgb = _reduced(to_photo(face, _ENOUGH).rgb)
+        size = np.array([rgb.shape[1], rgb.shape[0]], dtype=np.float32)
+        places = self._weights @ (landmarks[:, :2].astype(np.float32) * size) - np.float32(0.5)
+        pixels = cv2.remap(rgb, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        right, left = pixels.reshape(2, -1).astype(np.uint16)
+        return ((right + left + 1) // 2).astype(np.uint8)
+
+    def sample(self, faces: Iterable[Any], landmarks: np.ndarray) -> np.ndarray:
+        """Sample many faces on all processors: uint8 (n, n_values)."""
+        found = np.empty((len(landmarks), self.n_values), dtype=np.uint8)
+        # Threads, not processes: reading, decoding and sampling leave Python's lock alone.
+        with ThreadPoolExecutor(count_workers(len(landmarks))) as pool:
+            for row, values in enumerate(pool.map(self, faces, landmarks)):
+                found[row] = values
+        return found
+
+
+def _interpolation(triangles: Delaunay, points: np.ndarray) -> csr_array:
+    """Weights (points, corners) that interpolate between the corners of the triangles that the points lie in."""
+    simplex = triangles.find_simplex(points)
+    transform = triangles.transform[simplex]
+    first_two = np.einsum("nij,nj->ni", transform[:, :2], points - transform[:, 2])
+    weights = np.column_stack([first_two, 1 - first_two.sum(axis=1)]).astype(np.float32)
+    rows = np.repeat(np.arange(len(points)), 3)
+    return csr_array((weights.ravel(), (rows, triangles.simplices[simplex].ravel())), shape=(len(points), len(triangles.points)))
+
+
+def _reduced(rgb: np.ndarray) -> np.ndarray:
+    """Pixels that were decoded whole, at the size to which a JPEG would have been decoded."""
+    height, width = rgb.shape[:2]
+    times = next(times for times in (8, 4, 2, 1) if times <= max(1, min(height, width) // _ENOUGH))
+    return rgb if times == 1 else cv2.resize(rgb, (-(-width // times), -(-height // times)), interpolation=cv2.INTER_AREA)

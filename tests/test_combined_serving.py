@@ -1,0 +1,112 @@
+"""The combined score of one photo: there, or an error that says why; the holistic score never takes its place."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facestats import serving
+from facestats.attractiveness.blending import BlendWeights, save_blend
+from facestats.errors import ImageError, ModelError
+from facestats.faces.crop import FaceCrop
+from facestats.faces.quality import HeadPose
+
+SCALE = (1.0, 7.0)
+
+
+class Geometry:
+    """A geometric model that rates every face 4.6, which is a score of 60, and knows what it was given."""
+
+    def __init__(self, trained=True):
+        self.trained, self.why = trained, None if trained else "3 rated faces with landmarks in train; 20 are needed"
+
+    def predict(self, landmarks, faces):
+        self.given = landmarks, list(faces)
+        return np.full(len(landmarks), 4.6)
+
+
+@pytest.fixture
+def models(tmp_path):
+    """Models whose holistic score is 20 (a rating of 2.2)."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/serving.json").write_text(json.dumps({"crop": {"quality": 95}, "clip": {}, "trained": True, "why": None}))
+    save_blend(tmp_path / "models/blend.json", BlendWeights(0.6, 0.4), SCALE)
+    found = serving.load(tmp_path)
+    found.encoder = SimpleNamespace(encode=lambda faces: np.zeros((len(faces), 4), np.float32))
+    found.regressor = SimpleNamespace(predict=lambda x: np.full(len(x), 2.2), scale=SCALE, reference=np.linspace(1, 7, 9))
+    found.geometry = Geometry()
+    found.crop = lambda image: image
+    return found
+
+
+def crop(landmarks=True) -> FaceCrop:
+    rgb = np.asarray(Image.linear_gradient("L").convert("RGB"))
+    if not landmarks:
+        return FaceCrop(rgb, 256, 256, face_count=0)
+    shape = np.random.default_rng(0).random((468, 3)).astype(np.float32)
+    return FaceCrop(rgb, 256, 256, 1, 0.9, np.array([0, 0, 200, 200], np.float32), shape, HeadPose(0, 0, 0))
+
+
+def test_the_blend_is_by_the_weights_of_the_file(models, tmp_path):
+    found = models.score(crop())
+    assert (found["score"], found["geometric"]) == pytest.approx((20, 60))
+    assert found["combined"] == pytest.approx(0.6 * 60 + 0.4 * 20)
+    assert found["warnings"] == []
+    assert models.combined_score(crop()) == found["combined"]
+    save_blend(tmp_path / "models/blend.json", BlendWeights(0.25, 0.75, True, 40), SCALE)
+    del models.blend  # as after a new run
+    assert models.combined_score(crop()) == pytest.approx(30)
+
+
+def test_the_geometric_model_sees_the_landmarks_and_the_jpeg_that_the_pipeline_keeps(models):
+    face = crop()
+    models.score(face)
+    landmarks, jpegs = models.geometry.given
+    assert np.array_equal(landmarks, face.landmarks[None])
+    assert jpegs == [face.jpeg(95)]  # decoded pixels would not do: the table's are decoded at a smaller size
+
+
+def test_without_a_geometric_model_it_is_an_error_with_the_way_out(models):
+    models.geometry = Geometry(trained=False)
+    with pytest.raises(ModelError, match=r"no geometric model was trained \(3 rated faces.*dvc repro.*score_image gives the holistic"):
+        models.combined_score(crop())
+    found = models.score(crop())
+    assert (found["geometric"], found["combined"]) == (None, None)
+    assert found["score"] == pytest.approx(20)
+    assert [w for w in found["warnings"] if "no geometric model was trained (3 rated faces" in w]
+
+
+def test_a_photo_whose_middle_is_used_has_no_geometry(models):
+    with pytest.raises(ImageError, match="no face was found"):
+        models.combined_score(crop(landmarks=False))
+    found = models.score(crop(landmarks=False))
+    assert (found["geometric"], found["combined"]) == (None, None)
+    assert len(found["warnings"]) == 2
+
+
+def test_weights_that_could_not_be_learned_leave_the_geometric_score(models, tmp_path):
+    save_blend(tmp_path / "models/blend.json", BlendWeights(learned=True, n_val=9, why="9 rated val faces have both scores"), SCALE)
+    with pytest.raises(ModelError, match=r"9 rated val faces have both scores; see score\.weights"):
+        models.combined_score(crop())
+    found = models.score(crop())
+    assert found["geometric"] == pytest.approx(60)
+    assert found["combined"] is None
+    assert "9 rated val faces" in found["warnings"][0]
+
+
+def test_without_a_regressor_it_is_the_regressors_error(models, monkeypatch):
+    del models.regressor
+    monkeypatch.setattr(type(models), "regressor", property(lambda self: (_ for _ in ()).throw(ModelError("no attractiveness model was trained"))))
+    models.geometry = Geometry(trained=False)
+    with pytest.raises(ModelError, match="no attractiveness model was trained"):
+        models.combined_score(crop())
+
+
+def test_new_weights_and_a_new_geometric_model_are_noticed(models, tmp_path):
+    for name in ("models/blend.json", "models/geometry_regressor.joblib"):
+        before = serving.load(tmp_path)
+        assert serving.load(tmp_path) is before
+        (tmp_path / name).write_text("another")
+        assert serving.load(tmp_path) is not before
