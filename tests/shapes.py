@@ -1,46 +1,60 @@
-"""Landmark arrays whose measurements are known."""
+"""Made-up faces whose ratings hang on one way in which their shapes differ, and on the tone of their skin."""
+
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from facestats.geometry.pairs import LEFT, MIDLINE, MIRROR, RIGHT
+from facestats.geometry.pairs import LEFT, MIDLINE, N_LANDMARKS, RIGHT
 
-# Places in a flat face, x from the midline to the person's right (the image's left), y down. Pairs are placed on both sides.
-PLACES = {
-    10: (0, -1.6), 152: (0, 1.4), 234: (-1.25, 0), 172: (-1, 0.8), 21: (-1.1, -1),
-    33: (-0.9, -0.5), 133: (-0.4, -0.5), 160: (-0.75, -0.6), 158: (-0.55, -0.6), 153: (-0.55, -0.4), 144: (-0.75, -0.4),
-    168: (0, -0.5), 2: (0, 0.3), 129: (-0.4, 0.2), 61: (-0.5, 0.6), 0: (0, 0.5), 13: (0, 0.62), 14: (0, 0.74), 17: (0, 0.9),
-    70: (-0.85, -0.85), 63: (-0.75, -0.85), 105: (-0.65, -0.85), 66: (-0.55, -0.85), 107: (-0.45, -0.85),
-    46: (-0.85, -0.75), 53: (-0.75, -0.75), 52: (-0.65, -0.75), 65: (-0.55, -0.75), 55: (-0.45, -0.75),
-}
+SIZE = 96  # px of a crop
 
 
-def symmetric_face(seed: int = 0) -> np.ndarray:
-    """A random 3D shape (468, 3) that is its own mirror image, about as wide and high as a face, turned to the viewer."""
+def symmetric_points(seed: int) -> np.ndarray:
+    """Points (468, 3) that are their own mirror image about x = 0: x and y in an oval from -0.3 to 0.3, and z."""
     rng = np.random.default_rng(seed)
-    shape = np.zeros((468, 3))
-    shape[RIGHT] = rng.uniform((-1.5, -1.5, -0.7), (-0.3, 1.5, 0.7), (len(RIGHT), 3))
-    shape[LEFT] = shape[RIGHT] * (-1, 1, 1)
-    shape[MIDLINE, 1:] = rng.uniform((-1.5, -0.7), (1.5, 0.7), (len(MIDLINE), 2))
-    shape[10], shape[152] = (0, -1.6, 0), (0, 1.4, 0)
-    return shape
+    angle, away = rng.uniform(np.pi / 2, 1.5 * np.pi, len(RIGHT)), 0.3 * np.sqrt(rng.uniform(size=len(RIGHT)))
+    points = np.zeros((N_LANDMARKS, 3))
+    points[RIGHT] = np.column_stack([away * np.cos(angle), away * np.sin(angle), rng.uniform(-0.1, 0.1, len(RIGHT))])
+    points[LEFT] = points[RIGHT] * (-1, 1, 1)
+    points[MIDLINE, 1], points[MIDLINE, 2] = np.linspace(-0.3, 0.3, len(MIDLINE)), rng.uniform(-0.1, 0.1, len(MIDLINE))
+    return points
 
 
-def known_face(**moved: tuple[float, float]) -> np.ndarray:
-    """A flat symmetric face (468, 3) with the landmarks of `PLACES`; `p17=(x, y)` puts one elsewhere, and its mirror image with it."""
-    shape = symmetric_face() * (1, 1, 0)
-    for landmark, (x, y) in {**PLACES, **{int(name[1:]): place for name, place in moved.items()}}.items():
-        shape[MIRROR[landmark], :2] = -x, y
-        shape[landmark, :2] = x, y
-    return shape
+def turned(points: np.ndarray, degrees: float, axis: str = "z") -> np.ndarray:
+    """Points (…, 3) turned about an axis."""
+    a, (i, j) = np.radians(degrees), {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    found = np.array(points, dtype=np.float64)
+    found[..., i] = np.cos(a) * points[..., i] - np.sin(a) * points[..., j]
+    found[..., j] = np.sin(a) * points[..., i] + np.cos(a) * points[..., j]
+    return found
 
 
-def uneven_faces(n: int = 5) -> np.ndarray:
-    """Different faces (n, 468, 3), none symmetric, placed in a photo as shares of its side."""
-    rng = np.random.default_rng(1)
-    shapes = np.stack([symmetric_face(seed) for seed in range(n)])
-    return 0.5 + 0.15 * (shapes + rng.normal(0, 0.03, shapes.shape))
+def made_up(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Landmarks float32 (n, 468, 3) of turned, scaled and shifted faces, tones (n,) and ratings (n,).
+
+    Half of the ratings' variance comes from the shape, half from the tone.
+    """
+    rng = np.random.default_rng(seed)
+    along, tone = rng.normal(size=(2, n))
+    shapes = symmetric_points(0) + 0.02 * along[:, None, None] * symmetric_points(1) / 0.3
+    shapes += 0.02 * rng.normal(size=n)[:, None, None] * symmetric_points(2) / 0.3 + rng.normal(0, 0.001, shapes.shape)
+    for row in range(n):
+        shapes[row] = turned(shapes[row], rng.normal(0, 8), "z") * rng.uniform(0.9, 1.1)
+    shapes[:, :, :2] += 0.5 + rng.normal(0, 0.02, (n, 1, 2))
+    return shapes.astype(np.float32), tone, 50 + 7 * along + 7 * tone
 
 
-def mirrored(shapes: np.ndarray) -> np.ndarray:
-    """The same people in a mirror, (…, 468, 3): landmarks keep their meaning."""
-    return (shapes * (-1, 1, 1))[..., MIRROR, :]
+def draw(tone: float, seed: int) -> np.ndarray:
+    """A crop uint8 (SIZE, SIZE, 3) whose red says the tone; the rest is noise."""
+    pixels = np.random.default_rng(seed).normal(128, 12, (SIZE, SIZE, 3))
+    pixels[..., 0] += 12 * tone
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def write_crops(folder: Path, names: list[str], tones: np.ndarray) -> list[Path]:
+    """The crops as JPEG files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, (name, tone) in enumerate(zip(names, tones, strict=True)):
+        Image.fromarray(draw(tone, i)).save(folder / name, quality=95, subsampling=0)
+    return [folder / name for name in names]

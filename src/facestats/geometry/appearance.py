@@ -67,12 +67,12 @@ class FaceSampler:
 
     def sample(self, faces: Iterable[Any], landmarks: np.ndarray) -> np.ndarray:
         """Sample many faces on all processors: uint8 (n, n_values)."""
-        found = np.empty((len(landmarks), self.n_values), dtype=np.uint8)
+        workers = count_workers(len(landmarks))
+        if workers == 1:
+            return np.stack([self(*face) for face in zip(faces, landmarks, strict=True)])
         # Threads, not processes: reading, decoding and sampling leave Python's lock alone.
-        with ThreadPoolExecutor(count_workers(len(landmarks))) as pool:
-            for row, values in enumerate(pool.map(self, faces, landmarks)):
-                found[row] = values
-        return found
+        with ThreadPoolExecutor(workers) as pool:
+            return np.stack(list(pool.map(self, faces, landmarks)))
 
 
 def _interpolation(triangles: Delaunay, points: np.ndarray) -> csr_array:
