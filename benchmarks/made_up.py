@@ -164,7 +164,7 @@ def make_members(n: int, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.hardlink_to(drawn[i % len(drawn)])
     pd.DataFrame({"filename": names, "rating": 4.0}).to_csv(folder / "members.csv", index=False)
-    write_json(folder / "selection.json", {"filter": {}, "built": True, "n": n, "found": n, "min_results": 1, "matched": [], "relaxed": [],
+    write_json(folder / "selection.json", {"filter": {}, "built": True, "n": n, "found": n, "min_results": 1, "matched": {"all": n}, "relaxed": [],
                                            "rating": {"value": 4.0, "low": 4.0, "high": 4.0, "n": n}})
     moved = shapes(np.random.default_rng(0).normal(size=(n, LATENT)))
     tables.write(pd.DataFrame({"filename": names, "yaw": 0.0}), folder / "faces" / tables.MEMBER_LANDMARKS.name,

@@ -1,47 +1,45 @@
 """Stage `composite@<name>`: the average face of a group.
 
-Reads   data/interim/members/<name>/ (members.csv, faces/); params `composites.<name>.render`
+Reads   data/interim/members/<name>/ (members.csv, selection.json, faces/); params `composites.<name>.render`
 Writes  data/processed/composites/<name>/ (composite.jpg, composite.json, members.jpg, shape.npy)
-Alone   python stages/composite.py women data/interim/members/women/members.csv data/interim/members/women/faces \\
-            data/processed/composites/women
+Alone   python stages/composite.py women data/interim/members/women/members.csv data/interim/members/women/selection.json \\
+            data/interim/members/women/faces data/processed/composites/women
 """
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from facestats.composites.averaging import average_faces, contact_sheet
+from facestats.composites.averaging import average_faces
+from facestats.composites.facts import composite_facts
 from facestats.composites.members import Members
+from facestats.composites.sheets import MOST, contact_sheet, fitting_jpeg
 from facestats.files import write_bytes, write_image, write_json
-from facestats.stage import run_stage
+from facestats.stage import run_stage, warn
 
 
-def main(params, name: str, members: Path, faces: Path, out: Path) -> str:
-    render = params.composites[name].render
+def main(params, name: str, members: Path, selection: Path, faces: Path, out: Path) -> str:
+    render = params.composites[name].render.model_dump()
     chosen = Members(members, faces)
-    average = average_faces(chosen, render.align, render.space)
-    built = average.image is not None
-    if built:
+    average = average_faces(chosen, **render)
+    facts = composite_facts(average, render, json.loads(selection.read_text(encoding="utf-8")), chosen.ratings)
+    if facts["built"]:
         write_image(out / "composite.jpg", Image.fromarray(average.image))
-        write_image(out / "members.jpg", contact_sheet([faces / n for n in average.used]))
+        write_bytes(out / "members.jpg", fitting_jpeg(contact_sheet([faces / face for face in average.used])))
         if average.shape is not None:
             buffer = io.BytesIO()
             np.save(buffer, average.shape)
             write_bytes(out / "shape.npy", buffer.getvalue())
-    write_json(out / "composite.json", {
-        "name": name, "built": built, "n": len(average.used) if built else 0,
-        "why": None if built else _why(chosen, average),
-        "render": render.model_dump(), "members": average.used, "left_out_without_landmarks": average.left_out,
-    })
-    return f"{name}: " + (f"{len(average.used)} faces" if built else "not built")
-
-
-def _why(chosen, average) -> str:
-    if not len(chosen):
-        return "too few faces match the filter; selection.json in the members' folder says how many after each condition"
-    return f"none of the {len(average.left_out)} members has landmarks, which align needs"
+    elif len(chosen):  # `select` has warned of too few
+        warn(f"composites.{name} is not built: {facts['why']}")
+    shown = min(facts["n"], MOST)
+    write_json(out / "composite.json", {"name": name, **facts, "sheet": {"shown": shown, "not_shown": facts["n"] - shown}})
+    left_out = "".join(f", {len(names)} left out ({reason})" for reason, names in average.left_out.items())
+    sharper = f", {average.sharpness['ratio']:.2f} times as sharp as the plain mean" if average.sharpness else ""
+    return f"{name}: " + (f"{facts['n']} faces{left_out}{sharper}" if facts["built"] else "not built")
 
 
 if __name__ == "__main__":

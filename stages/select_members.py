@@ -1,7 +1,7 @@
 """Stage `select@<name>`: who is in a composite.
 
 Reads   attributes_final.parquet, faces.parquet, data/processed/preproc/; params `composites.<name>.filter`
-Writes  data/interim/members/<name>/ (members.csv, selection.json, faces/)
+Writes  data/interim/members/<name>/ (members.csv, selection.json, scores.json, faces/)
 Alone   python stages/select_members.py women data/processed/metadata/attributes_final.parquet \\
             data/processed/metadata/faces.parquet data/processed/preproc data/interim/members/women
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from facestats import tables
 from facestats.composites.filters import COLUMNS, select_faces
+from facestats.composites.means import mean_scores, said
 from facestats.composites.members import write_members
 from facestats.errors import InputError
 from facestats.stage import run_stage, warn
@@ -31,7 +32,7 @@ def main(params, name: str, attributes: Path, faces: Path, preproc: Path, out: P
         warn(f"composites.{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}")
     landmarks = tables.read(faces, tables.FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"])
     write_members(selection, name, wanted.model_dump(exclude_none=True), landmarks, preproc, out)
-    return f"{name}: {selection}"
+    return f"{name}: {selection}; mean scores: {said(mean_scores(selection.rows))}"
 
 
 if __name__ == "__main__":

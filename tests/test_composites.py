@@ -1,47 +1,22 @@
-"""Composites: who is in, where every feature goes, and what light adds up to."""
+"""Averages of drawn faces: where every feature goes, what light adds up to, who is left out."""
 
-import json
-import os
 import tracemalloc
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-from facestats import tables
-from facestats.composites.averaging import LEFT_EYE, RIGHT_EYE, _mover, average_faces, contact_sheet
-from facestats.composites.filters import Selection
-from facestats.composites.members import Members, link, write_members
-from facestats.composites.warping import Warper, sample_bilinear
+from drawn_shapes import NOSE, SIZE, dots, noise, shape, smooth, write_faces
+from facestats.composites.averaging import average_faces
+from facestats.composites.shapes import mirrored
+from facestats.composites.sharpness import gradient_energy, inner_face
+from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
 from facestats.errors import InputError
-from resources import text
-
-SIZE = 96
-NOSE = 4
 
 
-def shape(dx=0.0, dy=0.0, turn=0.0, scale=1.0, seed=0):
-    """468 landmarks around the middle, the eyes level and 0.2 apart; then turned, scaled and moved."""
-    points = np.random.default_rng(seed).uniform(-0.2, 0.2, (468, 2))
-    for corners, x in ((RIGHT_EYE, -0.1), (LEFT_EYE, 0.1)):
-        points[list(corners)] = [[x - 0.03, -0.08], [x + 0.03, -0.08]]
-    points[NOSE] = 0, 0.05
-    turned = points @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) * scale
-    return np.column_stack([turned + [0.5 + dx, 0.5 + dy], np.zeros(468)]).astype(np.float32)
-
-
-def dots(*points, size=SIZE, sigma=2.5):
-    """Bright spots on black, at points given as shares of the side."""
-    y, x = np.mgrid[:size, :size] + 0.5
-    image = sum(np.exp(-((x - px * size) ** 2 + (y - py * size) ** 2) / (2 * sigma**2)) for px, py in points)
-    return np.repeat((255 * image.clip(0, 1)).astype(np.uint8)[:, :, None], 3, axis=2)
-
-
-def own_places(size=SIZE):
-    """An image whose every pixel holds its own place (x, y), as shares of the side."""
-    ramp = (np.arange(size, dtype=np.float32) + 0.5) / size
-    return np.stack(np.meshgrid(ramp, ramp), axis=-1)
+@pytest.fixture
+def members(tmp_path):
+    return lambda *faces: write_faces(tmp_path, *faces)
 
 
 def brightest(image):
@@ -49,29 +24,6 @@ def brightest(image):
     grey = image[:, :, 0].astype(float)
     y, x = np.unravel_index(grey.argmax(), grey.shape)
     return (x + 0.5) / len(grey), (y + 0.5) / len(grey), grey.max()
-
-
-@pytest.fixture
-def members(tmp_path):
-    def write(*faces):
-        rows = []
-        for i, (image, landmarks) in enumerate(faces):
-            path = tmp_path / f"{i:03}.jpg"
-            Image.fromarray(image).save(path, "PNG")  # without loss; Pillow goes by the content
-            rows.append((path.name, path, landmarks))
-        return pd.DataFrame({"filename": [r[0] for r in rows], "path": [r[1] for r in rows],
-                             "landmarks": pd.Series([r[2] for r in rows], dtype=object)})
-
-    return write
-
-
-def noise(seed, size=SIZE):
-    return np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
-
-
-def smooth(seed, size=SIZE):
-    small = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8))
-    return np.asarray(small.resize((size, size), Image.Resampling.BICUBIC))
 
 
 def decode(codes):
@@ -96,22 +48,29 @@ def test_the_plain_mean_of_codes_and_of_light(members):
 
 @pytest.mark.parametrize("align", ["none", "eyes", "warp"])
 @pytest.mark.parametrize("space", ["linear", "gamma"])
-def test_the_average_of_one_face_is_that_face(members, align, space):
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_average_of_one_face_is_that_face(members, align, space, copies):
     image = smooth(0)
-    average = average_faces(members((image, shape()), (image, shape())), align, space).image
-    assert average.dtype == np.uint8
-    assert np.abs(average.astype(int) - image).max() <= 1
+    average = average_faces(members(*[(image, shape())] * copies), align, space)
+    assert average.image.dtype == np.uint8
+    assert np.abs(average.image.astype(int) - image).max() <= 1
+    assert average.shape == pytest.approx(shape()[:, :2], abs=1e-6)
+    assert average.sharpness["ratio"] == pytest.approx(1, abs=1e-3)
 
 
 def test_warping_brings_a_feature_to_its_mean_place_and_keeps_it_sharp(members):
     one, other = shape(-0.08, 0.03), shape(0.06, -0.05, scale=1.2)
     faces = members(*((dots(s[NOSE, :2]), s) for s in (one, other)))
     expected = (one[NOSE, :2] + other[NOSE, :2]) / 2
-    x, y, value = brightest(average_faces(faces, "warp", "gamma").image)
+    warped = average_faces(faces, "warp", "gamma")
+    x, y, value = brightest(warped.image)
     assert abs(x - expected[0]) <= 1 / SIZE
     assert abs(y - expected[1]) <= 1 / SIZE
+    assert warped.shape[NOSE] == pytest.approx(expected, abs=1e-6)
     assert value > 220
-    assert brightest(average_faces(faces, "none", "gamma").image)[2] < 140  # two pale ghosts
+    plain = average_faces(faces, "none", "gamma")
+    assert brightest(plain.image)[2] < 140  # two pale ghosts
+    assert plain.shape[NOSE] == pytest.approx(expected, abs=1e-6)
 
 
 def test_eyes_meet_after_turning_scaling_and_shifting(members):
@@ -119,22 +78,13 @@ def test_eyes_meet_after_turning_scaling_and_shifting(members):
         return [s[list(corners), :2].mean(axis=0) for corners in (RIGHT_EYE, LEFT_EYE)]
 
     shapes = [shape(-0.05, 0.04, turn=0.3), shape(0.05, 0.0, turn=-0.2, scale=1.4), shape()]
-    faces = members(*((dots(*eyes(s)), s) for s in shapes))
-    image = average_faces(faces, "eyes", "gamma").image
-    for i, half in enumerate((image[:, :SIZE // 2], image[:, SIZE // 2:])):
-        target = np.mean([eyes(s)[i] for s in shapes], axis=0) * SIZE - [i * SIZE // 2, 0]
+    average = average_faces(members(*((dots(*eyes(s)), s) for s in shapes)), "eyes", "gamma")
+    for i, half in enumerate((average.image[:, :SIZE // 2], average.image[:, SIZE // 2:])):
+        target = np.mean([eyes(s)[i] for s in shapes], axis=0)
+        assert eyes(average.shape)[i] == pytest.approx(target, abs=1e-6)  # the picture's own landmarks say so too
         y, x = np.unravel_index(half[:, :, 0].argmax(), half.shape[:2])
-        assert np.abs(np.array([x, y]) + 0.5 - target).max() <= 1.2
+        assert np.abs(np.array([x, y]) + 0.5 - (target * SIZE - [i * SIZE // 2, 0])).max() <= 1.2
         assert half.max() > 200
-
-
-def test_eyes_meet_to_a_hundredth_of_a_pixel():
-    small, large = shape(-0.02, turn=0.1, scale=0.6), shape(0.02, scale=1.4)
-    moved = _mover("eyes", (small + large) / 2, SIZE)(own_places(), small)
-    for corners in (RIGHT_EYE, LEFT_EYE):
-        source, target = (s[list(corners), :2].mean(axis=0) for s in (small, (small + large) / 2))
-        found = sample_bilinear(moved, (target[None] * SIZE - 0.5).astype(np.float32))[0]
-        assert np.abs(found - source).max() < 0.01 / SIZE
 
 
 def test_a_turn_goes_the_right_way(members):
@@ -147,20 +97,78 @@ def test_a_turn_goes_the_right_way(members):
 @pytest.mark.parametrize("align", ["eyes", "warp"])
 def test_there_is_no_black_border(members, align):
     white = np.full((SIZE, SIZE, 3), 255, np.uint8)
-    shapes = [shape(-0.2, 0.2, turn=0.4, scale=1.5), shape(0.2, -0.1, turn=-0.3, scale=0.6), shape(0.35, 0.0)]
-    assert average_faces(members(*((white, s) for s in shapes)), align).image.min() == 255
+    shapes = [shape(-0.1, 0.12, turn=0.3, scale=1.4), shape(0.1, -0.1, turn=-0.2, scale=0.7), shape(0.25, 0.0)]
+    average = average_faces(members(*((white, s) for s in shapes)), align)
+    assert len(average.used) == 3
+    assert average.image.min() == 255
 
+
+def test_the_corners_of_a_warped_average_are_those_of_the_pictures(members):
+    images = [smooth(i) for i in range(3)]
+    faces = members(*((image, shape(0.02 * i, seed=i)) for i, image in enumerate(images)))
+    corners = np.ix_([0, -1], [0, -1])
+    mean = np.mean([image[corners] for image in images], axis=0)
+    assert np.abs(average_faces(faces, "warp", "gamma").image[corners] - mean).max() < 5  # smooth images change by 10 a pixel
+
+
+# Mirror images
+
+@pytest.mark.parametrize("align", ["none", "eyes", "warp"])
+def test_a_symmetric_average_is_its_own_mirror_image(members, align):
+    faces = members(*((noise(i), shape(0.02 * i, turn=0.1 * i, seed=i)) for i in range(3)))
+    average = average_faces(faces, align, symmetric=True)
+    assert np.array_equal(average.image, average.image[:, ::-1])
+    assert average.shape == pytest.approx(mirrored(average.shape), abs=1e-6)
+    assert not np.array_equal(average.image, average_faces(faces, align).image)
+
+
+@pytest.mark.parametrize("align", ["none", "eyes", "warp"])
+def test_symmetric_means_averaged_with_mirror_images(members, align):
+    def flipped(landmarks):
+        return np.column_stack([mirrored(landmarks[:, :2]), landmarks[:, 2]]).astype(np.float32)
+
+    one, other = (smooth(1), shape(0.04, 0.02, seed=1)), (smooth(2), shape(-0.02, turn=0.1, seed=2))
+    with_mirror_images = average_faces(members(one, other, *((i[:, ::-1], flipped(s)) for i, s in (one, other))), align)
+    average = average_faces(members(one, other), align, symmetric=True)
+    assert average.shape == pytest.approx(with_mirror_images.shape, abs=1e-6)
+    assert np.abs(average.image.astype(int) - with_mirror_images.image).max() <= 1
+
+
+# Who is left out
 
 def test_faces_without_landmarks_are_left_out_and_named_where_they_are_needed(members):
     faces = members((smooth(0), shape()), (np.zeros((SIZE, SIZE, 3), np.uint8), None))
     for align in ("eyes", "warp"):
         average = average_faces(faces, align)
-        assert (average.used, average.left_out) == (["000.jpg"], ["001.jpg"])
+        assert (average.used, average.left_out) == (["000.jpg"], {"no_landmarks": ["001.jpg"]})
         assert np.abs(average.image.astype(int) - smooth(0)).max() <= 1
-    assert average_faces(faces, "none").left_out == []
+    plain = average_faces(faces, "none")
+    assert (plain.left_out, len(plain.used)) == ({}, 2)
+    assert plain.shape == pytest.approx(shape()[:, :2])  # the mean of those that have any
     alone = average_faces(faces.iloc[1:], "warp")
-    assert (alone.image, alone.used, alone.left_out) == (None, [], ["001.jpg"])
+    assert (alone.image, alone.shape, alone.used, alone.left_out) == (None, None, [], {"no_landmarks": ["001.jpg"]})
+    assert (average_faces(faces.iloc[1:], "none").shape, average_faces(faces.iloc[1:], "none").sharpness) == (None, None)
 
+
+def test_faces_turned_too_far_are_left_out_of_warping_only(members):
+    faces = members((smooth(0), shape(), 25.0), (smooth(1), shape(), -25.1), (smooth(2), shape(), 60.0), (smooth(3), shape(), None))
+    average = average_faces(faces, "warp")
+    assert (average.used, average.left_out) == (["000.jpg", "003.jpg"], {"max_yaw": ["001.jpg", "002.jpg"]})
+    assert average_faces(faces, "warp", max_yaw=60).left_out == {}
+    assert average_faces(faces, "eyes").left_out == {}
+
+
+def test_a_face_that_cannot_be_unfolded_is_left_out_and_does_not_shape_the_mean(members):
+    inside_out = shape()
+    inside_out[:, 0] = 1 - inside_out[:, 0]
+    faces = members(*[(smooth(0), shape())] * 4, (np.zeros((SIZE, SIZE, 3), np.uint8), inside_out))
+    average = average_faces(faces)
+    assert average.left_out == {"folded": ["004.jpg"]}
+    assert average.shape == pytest.approx(shape()[:, :2], abs=1e-6)
+    assert np.abs(average.image.astype(int) - smooth(0)).max() <= 1
+
+
+# Input
 
 def test_the_order_of_members_hardly_matters(members):
     faces = members(*((smooth(i), shape(0.01 * i, seed=i)) for i in range(6)))
@@ -173,152 +181,56 @@ def test_a_face_of_another_size_is_named(members):
         average_faces(members((noise(0), None), (noise(1, 64), None)), "none")
 
 
+def test_a_file_that_is_no_image_is_named(members):
+    faces = members((noise(0), None))
+    for content in (b"", b"no image", b"\xff\xd8\xff\xe0 torn"):
+        faces["path"].iloc[0].write_bytes(content)
+        with pytest.raises(InputError, match=r"000\.jpg can't be read as an image"):
+            average_faces(faces, "none")
+
+
+def test_jpegs_are_read_as_pillow_reads_them(members):
+    faces = members((smooth(0), None))
+    path = faces["path"].iloc[0]
+    for mode in ("RGB", "L"):
+        Image.fromarray(smooth(0)).convert(mode).save(path, "JPEG", quality=90)
+        assert np.array_equal(average_faces(faces, "none").image, np.asarray(Image.open(path).convert("RGB")))
+
+
 @pytest.mark.parametrize("align", ["none", "eyes", "warp"])
 def test_memory_does_not_grow_with_the_number_of_faces(members, align):
-    faces = members(*((noise(i), shape(seed=i)) for i in range(50)))
+    faces = members(*((noise(i), shape(0.001 * i)) for i in range(50)))
     peak = {}
     for n in (5, 5, 50):  # once to warm up
         tracemalloc.start()
-        average_faces(faces.head(n), align)
+        assert len(average_faces(faces.head(n), align).used) == n
         peak[n] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak[50] - peak[5] < 1e6  # 45 more faces as float32 are 5e6 bytes
 
 
-# Warping
+# Sharpness
 
-def test_identical_landmarks_change_nothing():
-    image = noise(0).astype(np.float32)
-    assert np.abs(Warper(shape(), SIZE)(image, shape()) - image).max() < 0.05
-
-
-def test_a_warp_moves_every_landmark_to_its_target():
-    source, target = shape(0.05, 0.02, turn=0.1, scale=1.1), shape()
-    image = own_places()
-    moved = Warper(target, SIZE)(image, source)
-    found = sample_bilinear(moved, (target[:, :2] * SIZE - 0.5).astype(np.float32))
-    assert np.median(np.linalg.norm(found - source[:, :2], axis=1)) < 0.25 / SIZE
-    corners = moved[[0, 0, -1, -1], [0, -1, 0, -1]]
-    assert np.abs(corners - image[[0, 0, -1, -1], [0, -1, 0, -1]]).max() < 0.5 / SIZE
+def test_gradient_energy_is_the_mean_of_squared_slopes():
+    ramp = np.arange(10.0) * 0.02
+    everywhere = np.ones((10, 10), bool)
+    assert gradient_energy(ramp[None] + 2 * ramp[:, None], everywhere) == pytest.approx(0.02**2 + 0.04**2)
+    assert np.isnan(gradient_energy(ramp[None] + ramp[:, None], ~everywhere))
 
 
-def test_landmarks_beyond_the_edge_tear_nothing():
-    image = np.full((SIZE, SIZE, 3), 7, np.float32)
-    assert np.allclose(Warper(shape(0.45, scale=1.5), SIZE)(image, shape(-0.4, scale=2.0)), 7)
+def test_the_inner_face_is_the_hull_less_its_rim():
+    corners = np.zeros((468, 2)) + 0.5
+    corners[:4] = [[0.2, 0.2], [0.8, 0.2], [0.8, 0.6], [0.2, 0.6]]
+    y, x = np.nonzero(inner_face(corners, 100))
+    assert np.allclose((x.min(), x.max(), y.min(), y.max()), (22, 78, 22, 58), atol=1)
 
 
-def test_bilinear_values_are_exact_at_and_between_pixels():
-    image = np.arange(12, dtype=np.float32).reshape(3, 4, 1)
-    places = np.array([[0, 0], [3, 2], [1.5, 0], [1, 0.5], [2.25, 1.5], [-5, 1], [9, 9]], np.float32)
-    assert sample_bilinear(image, places).ravel().tolist() == [0, 11, 1.5, 3, 8.25, 4, 11]
-
-
-# Members' folders
-
-@pytest.fixture
-def folder(tmp_path):
-    """Face crops, their landmarks (one face has none) and a way to write the members' folder."""
-    preproc = tmp_path / "preproc"
-    names = ["NA.jpg", "a/ü 1.jpg", "b,\"c\".jpg", "d.jpg"]
-    for i, name in enumerate(names):
-        (preproc / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(smooth(i, 32)).save(preproc / name, quality=95)
-    landmarks = pd.DataFrame({"filename": names, "landmarks": [shape(seed=i).ravel() for i in range(4)],
-                              "yaw": np.float32(0)})
-    landmarks.at[3, "landmarks"] = None
-
-    def write(rows=names, minimum=1):
-        chosen = Selection(pd.DataFrame({"filename": text(rows)}), {"all": 4, "cluster": len(rows)}, minimum)
-        write_members(chosen, "group", {"cluster": 1}, landmarks, preproc, tmp_path / "out")
-        return tmp_path / "out"
-
-    write.preproc, write.names = preproc, names
-    return write
-
-
-def read(out):
-    return Members(out / "members.csv", out / "faces")
-
-
-def test_members_come_back_as_they_were_written(folder):
-    out = folder()
-    members = list(read(out))
-    assert [m.filename for m in members] == folder.names
-    for i in range(3):
-        assert members[i].landmarks.tobytes() == shape(seed=i).tobytes()
-    assert members[3].landmarks is None
-    assert [m.path.read_bytes() for m in members] == [(folder.preproc / n).read_bytes() for n in folder.names]
-    selection = json.loads((out / "selection.json").read_text())
-    assert selection == {"name": "group", "filter": {"cluster": 1}, "built": True, "n": 4, "found": 4, "min_results": 1,
-                         "matched": {"all": 4, "cluster": 4}, "relaxed": []}
-    average = average_faces(members)
-    assert (average.used, average.left_out) == (folder.names[:3], folder.names[3:])
-
-
-def test_too_few_members_are_none(folder):
-    out = folder(folder.names[:2], minimum=3)
-    assert (out / "members.csv").read_text() == "filename\n"
-    assert len(read(out)) == 0
-    assert [p.name for p in (out / "faces").iterdir()] == ["landmarks.parquet"]
-    selection = json.loads((out / "selection.json").read_text())
-    assert [selection[k] for k in ("built", "n", "found", "min_results")] == [False, 0, 2, 3]
-    assert average_faces(read(out)).image is None
-
-
-def test_the_folder_does_not_depend_on_faces_outside_it(folder):
-    out = folder(folder.names[:2])
-    assert tables.read(out / "faces/landmarks.parquet", tables.MEMBER_LANDMARKS)["filename"].tolist() == folder.names[:2]
-    assert not (out / "faces" / "d.jpg").exists()
-
-
-def test_members_of_an_earlier_run_are_gone(folder):
-    out = folder()
-    folder(folder.names[:1])
-    assert sorted(p.name for p in (out / "faces").rglob("*.*")) == ["NA.jpg", "landmarks.parquet"]
-
-
-def test_a_link_is_never_written_through(folder, tmp_path, monkeypatch):
-    face = folder.preproc / "d.jpg"
-    cached = tmp_path / "cached"
-    os.link(face, cached)  # DVC's cache and the face share their bytes
-    before = cached.read_bytes()
-    out = folder()
-    assert (out / "faces" / "d.jpg").samefile(cached)
-    face.unlink()
-    face.write_bytes(b"another face")
-    for fails in (False, True):
-        if fails:  # a file system without hard links
-            monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links")))
-        folder()
-        assert (out / "faces" / "d.jpg").read_bytes() == b"another face"
-        link(face, out / "faces" / "d.jpg")
-        assert cached.read_bytes() == before
-
-
-def test_a_face_that_is_itself_a_link_is_followed(folder, tmp_path):
-    face = folder.preproc / "d.jpg"
-    cached = face.rename(tmp_path / "cached")
-    face.symlink_to(cached)
-    out = folder()
-    assert not (out / "faces" / "d.jpg").is_symlink()
-    assert (out / "faces" / "d.jpg").read_bytes() == cached.read_bytes()
-
-
-@pytest.mark.parametrize("content", [None, "", "name\nd.jpg\n", "filename\nstranger.jpg\n"])
-def test_a_folder_that_select_did_not_write_is_named(folder, content):
-    out = folder()
-    if content is None:
-        (out / "members.csv").unlink()
-    else:
-        (out / "members.csv").write_text(content)
-    with pytest.raises(InputError, match=r"members\.csv"):
-        read(out)
-
-
-def test_a_contact_sheet_shows_each_face_in_its_place(members):
-    faces = members(*((np.full((SIZE, SIZE, 3), 20 * i, np.uint8), None) for i in range(7)))
-    sheet = np.asarray(contact_sheet(list(faces["path"]), columns=3, side=10))
-    assert sheet.shape == (30, 30, 3)
-    assert [sheet[5 + 10 * (i // 3), 5 + 10 * (i % 3), 0] for i in range(7)] == [20 * i for i in range(7)]
-    assert (sheet[20:, 10:] == 255).all()
-    assert contact_sheet(list(faces["path"]), columns=3, side=10, most=3).size == (30, 10)
+def test_sharpness_compares_the_same_members(members):
+    shapes = [shape(0.04), shape(-0.04), shape(0.0, 0.04)]
+    faces = members(*((dots(s[NOSE, :2]), s) for s in shapes), (noise(0), None))
+    warped = average_faces(faces, "warp").sharpness
+    plain = average_faces(faces.head(3), "none")
+    where = inner_face(average_faces(faces, "warp").shape, SIZE)
+    assert warped["gradient_energy_none"] == pytest.approx(gradient_energy(decode(plain.image[:, :, 0]), where), rel=0.02)
+    assert warped["ratio"] == warped["gradient_energy"] / warped["gradient_energy_none"] > 2
+    assert plain.sharpness["ratio"] == 1

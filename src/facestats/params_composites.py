@@ -37,7 +37,7 @@ class Render(Section):
     align: Literal["none", "eyes", "warp"] = "warp"
     space: Literal["linear", "gamma"] = "linear"
     symmetric: bool = False
-    max_yaw: Annotated[float, Field(gt=0, le=90)] = 30
+    max_yaw: Annotated[float, Field(gt=0, le=90)] = 25
 
 
 class Composite(Section):

@@ -13,15 +13,16 @@ import pandas as pd
 
 from facestats import tables
 from facestats.composites.filters import Selection
+from facestats.composites.means import mean_rating, mean_scores
 from facestats.errors import InputError
 from facestats.files import write_json, write_text
 from facestats.parquet import opened, read_batches
 
 
 def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.DataFrame, preproc: Path, out: Path) -> None:
-    """Write `members.csv`, `selection.json`, `faces/` (links) and `faces/landmarks.parquet` into `out`.
+    """Write `members.csv`, `selection.json`, `scores.json`, `faces/` (links) and `faces/landmarks.parquet` into `out`.
 
-    What an earlier run left in `faces/` goes. Too few members: `members.csv` has no row, and `faces/` holds an empty table of landmarks alone.
+    Scores move with every training, so they stand apart: a composite reads the rest, and is not drawn again. What an earlier run left in `faces/` goes. Too few members: `members.csv` has no row, and `faces/` holds an empty table of landmarks alone.
 
     Parameters
     ----------
@@ -29,14 +30,16 @@ def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.D
     landmarks : `filename`, `landmarks`, `yaw` of all faces.
     preproc : folder of the face crops.
     """
-    members = selection.rows["filename"] if selection.enough else selection.rows["filename"].iloc[:0]
+    rows = selection.rows if selection.enough else selection.rows.iloc[:0]
+    members = rows["filename"]
     shutil.rmtree(out / "faces", ignore_errors=True)
-    write_text(out / "members.csv", members.to_csv(index=False))
+    write_text(out / "members.csv", rows[["filename", "rating"]].to_csv(index=False))
     write_json(out / "selection.json", {
         "name": name, "filter": wanted, "built": selection.enough, "n": len(members),
         "found": len(selection.rows), "min_results": selection.min_results,
-        "matched": selection.matched, "relaxed": selection.relaxed,
+        "matched": selection.matched, "relaxed": selection.relaxed, "rating": mean_rating(rows["rating"]),
     })
+    write_json(out / "scores.json", {"name": name, "n": len(rows), **mean_scores(rows)})
     tables.write(landmarks[landmarks["filename"].isin(members)], out / "faces" / tables.MEMBER_LANDMARKS.name,
                  tables.MEMBER_LANDMARKS)
     for member in members:
@@ -54,11 +57,12 @@ def link(source: Path, target: Path) -> None:
 
 
 class Member(NamedTuple):
-    """One face of a composite: its name, the path of its crop, and its landmarks (468, 3) in 0–1 or None."""
+    """One face of a composite: its name, the path of its crop, its landmarks (468, 3) in 0–1 or None, and its yaw (degrees)."""
 
     filename: str
     path: Path
     landmarks: np.ndarray | None
+    yaw: float | None = None
 
 
 class Members:
@@ -71,6 +75,10 @@ class Members:
     members : `members.csv`.
     faces : the folder of their crops and landmarks.
 
+    Attributes
+    ----------
+    ratings : mean human rating by name, NaN where nobody rated.
+
     Raises
     ------
     InputError
@@ -79,7 +87,9 @@ class Members:
 
     def __init__(self, members: Path, faces: Path):
         try:
-            names = pd.read_csv(members, dtype="str", keep_default_na=False)["filename"]
+            table = pd.read_csv(members, dtype={"filename": "str", "rating": "float64"}, na_values={"rating": ""},
+                                keep_default_na=False)
+            names, self.ratings = table["filename"], table.set_index("filename")["rating"]
         except (FileNotFoundError, KeyError, ValueError) as error:
             raise InputError(f"{members} is not a list of members ({error}); `dvc repro` writes it") from None
         self.faces, self.table = faces, faces / tables.MEMBER_LANDMARKS.name
@@ -93,8 +103,8 @@ class Members:
 
     def __iter__(self) -> Iterator[Member]:
         with opened(self.table) as file:
-            for batch in read_batches(file, ["filename", "landmarks"]):
-                shapes = batch.column("landmarks").to_pandas()
-                for name, shape in zip(batch.column("filename").to_pylist(), shapes, strict=True):
+            for batch in read_batches(file, ["filename", "landmarks", "yaw"]):
+                names, yaws = (batch.column(column).to_pylist() for column in ("filename", "yaw"))
+                for name, shape, yaw in zip(names, batch.column("landmarks").to_pandas(), yaws, strict=True):
                     if name in self.names:
-                        yield Member(name, self.faces / name, None if shape is None else shape.reshape(-1, 3))
+                        yield Member(name, self.faces / name, None if shape is None else shape.reshape(-1, 3), yaw)

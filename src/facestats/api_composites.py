@@ -1,0 +1,164 @@
+"""Filters and average faces for people: pandas and polars frames, lists of photos."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from facestats import tables
+from facestats.composites.averaging import MAX_YAW, average_faces
+from facestats.composites.facts import composite_facts
+from facestats.composites.filters import COLUMNS, select_faces
+from facestats.errors import InputError
+from facestats.serving import Models, load
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FACTS = "facestats"  # what a frame's `attrs` and an image's `info` call them
+
+
+def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | None = None,
+                  ethnicity: str | list[str] | None = None, age_range: tuple[float, float] | None = None,
+                  attractiveness: tuple[int, int] | None = None, min_results: int = 0,
+                  attributes: dict[str, str | list[str]] | None = None) -> pd.DataFrame | pl.DataFrame:
+    """Rows of `attributes_final.parquet` that match all conditions, sorted by filename.
+
+    Parameters
+    ----------
+    df : a pandas or a polars frame.
+    age_range : years, both ends included.
+    attractiveness : deciles, both ends included.
+    min_results : fewer matches are an error; nothing is ever widened.
+    attributes : class or list of classes of any other attribute, such as `{"glasses": "with"}`.
+
+    Returns
+    -------
+    a frame of the same kind. A pandas one has `.attrs["facestats"]`: `filter` (the conditions) and `matched` (faces left after each);
+    `make_composite` hands them on. A polars frame has no place for them.
+
+    Warns
+    -----
+    UserWarning
+        A class that no face has, with those that there are.
+
+    Raises
+    ------
+    InputError
+        Fewer than `min_results`, with the number left after each condition; or a column is missing.
+    """
+    conditions = {"gender": gender, "ethnicity": ethnicity, "age_range": age_range, "attributes": attributes,
+                  "attractiveness": attractiveness}
+    table = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
+    selection = select_faces(table, conditions, min_results=min_results)
+    if not selection.enough:
+        raise InputError(f"too few: {selection}")
+    for hint in selection.hints:
+        warnings.warn(hint, stacklevel=2)
+    if table is not df:
+        return df[selection.rows.index.to_list()]
+    given = {name: value for name, value in conditions.items() if value is not None}
+    selection.rows.attrs[FACTS] = {"filter": {**given, "min_results": min_results}, "matched": selection.matched}
+    return selection.rows
+
+
+def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | None = None, seed: int = 0, align: str = "warp",
+                   space: str = "linear", symmetric: bool = False, max_yaw: float = MAX_YAW) -> Image.Image:
+    """Average face; of faces of the pipeline, the very pixels that the stage `composite` draws of the same members.
+
+    Parameters
+    ----------
+    df_or_paths : a pandas or polars frame with `filename` (faces of the pipeline), or a list of photos.
+    n : at most this many, drawn with `seed`.
+    align, space, symmetric, max_yaw : `composites.<name>.render` of `params.yaml`; see `composites.averaging.average_faces`.
+
+    Returns
+    -------
+    RGB image. Its `info["facestats"]` is a dict of what `composite.json` says: `n`, `members`, `left_out`, `rating` (of a frame
+    with the column `rating`), `render`, `sharpness`, and, after `filter_images` of a pandas frame, `filter` and `matched`.
+
+    Raises
+    ------
+    InputError
+        No face to average, or an option that there is not.
+    """
+    if isinstance(df_or_paths, (str, bytes, Path)):
+        raise InputError("make_composite takes a table or a list of photos; put a single one into a list")
+    models = load()
+    table = df_or_paths if isinstance(df_or_paths, pd.DataFrame) else _to_pandas(df_or_paths) if _is_polars(df_or_paths) else None
+    render = {"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw}
+    with tempfile.TemporaryDirectory() as folder:
+        if table is not None:
+            members = _known_faces(models, table, n, seed)
+        else:
+            members = _new_faces(models, list(df_or_paths), n, seed, Path(folder))
+        average = average_faces(members, **render)
+    selection = dict(table.attrs.get(FACTS, {})) if table is not None else {}
+    if n is not None:
+        selection["filter"] = {**selection.get("filter", {}), "n": n, "seed": seed}
+    facts = composite_facts(average, render, selection, _ratings(table))
+    if average.image is None:
+        raise InputError(f"no face to average: {facts['why']}")
+    image = Image.fromarray(average.image)
+    image.info[FACTS] = facts
+    return image
+
+
+def _is_polars(frame: Any) -> bool:
+    return type(frame).__module__.split(".")[0] == "polars"
+
+
+def _to_pandas(frame: Any) -> pd.DataFrame:
+    """The columns of a polars frame that filters and composites look at; the rows are numbered from 0."""
+    if not _is_polars(frame):
+        raise InputError(f"expected a pandas or polars frame, found {type(frame).__name__}")
+    if not hasattr(frame, "rows"):
+        raise InputError("a lazy polars frame has no rows yet; call .collect() first")
+    wanted = {"filename", "rating", *filter(None, COLUMNS.values())}
+    columns = [name for name in frame.columns if name in wanted or name.endswith("_final")]
+    return pd.DataFrame({name: frame[name].to_list() for name in columns})
+
+
+def _ratings(table: pd.DataFrame | None) -> pd.Series:
+    if table is None or "rating" not in table.columns:
+        return pd.Series(dtype=float)
+    ratings = table.set_index("filename")["rating"]
+    return ratings[~ratings.index.duplicated()]
+
+
+def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
+    if "filename" not in df.columns:
+        raise InputError(f"the table needs the column filename; it has {', '.join(map(str, df.columns))}")
+    names = select_faces(df, {}, n, seed).rows["filename"]
+    faces = tables.read(models.root / "data/processed/metadata/faces.parquet", tables.FACES, ["filename", "landmarks", "yaw"])
+    faces = faces.dropna(subset="filename").set_index("filename")
+    absent = [name for name in names if name not in faces.index]
+    if absent:
+        raise InputError(f"{len(absent)} faces are not among those of {models.root}, for example {absent[0]}")
+    folder = models.root / "data/processed/preproc"
+    return _members([(name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"]) for name in names])
+
+
+def _new_faces(models: Models, images: list, n: int | None, seed: int, folder: Path) -> pd.DataFrame:
+    if n is not None and n < len(images):
+        images = [images[i] for i in sorted(np.random.default_rng(seed).choice(len(images), n, replace=False))]
+    rows = []
+    for i, image in enumerate(images):
+        crop = models.crop(image)
+        path = folder / f"{i}.jpg"
+        path.write_bytes(crop.jpeg(models.serving["crop"]["quality"]))
+        name = str(image) if isinstance(image, (str, Path)) else f"image {i}"
+        rows.append((name, path, crop.landmarks, crop.pose.yaw if crop.pose else None))
+    return _members(rows)
+
+
+def _members(rows: list[tuple]) -> pd.DataFrame:
+    shapes = [None if shape is None else np.asarray(shape).reshape(-1, 3) for _, _, shape, _ in rows]
+    return pd.DataFrame({"filename": [r[0] for r in rows], "path": [r[1] for r in rows],
+                         "landmarks": pd.Series(shapes, dtype=object), "yaw": [r[3] for r in rows]})

@@ -1,0 +1,47 @@
+"""What a composite's JSON says: the same facts from the stage and from `make_composite`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from facestats.composites.averaging import Average
+from facestats.composites.means import mean_rating
+
+
+def composite_facts(average: Average, render: dict[str, Any], selection: dict[str, Any], ratings: pd.Series) -> dict[str, Any]:
+    """The content of `composite.json`.
+
+    Parameters
+    ----------
+    render : the options as they were used.
+    selection : what is known of how the members were found: any of `filter`, `matched`, `relaxed`, `found`, `min_results`.
+    ratings : human rating by name of the members.
+
+    Returns
+    -------
+    dict `built`, `why` (null, or why there is no picture), `filter`, `matched`, `relaxed`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
+    `left_out` (reason to names), `sharpness`.
+    """
+    built = average.image is not None
+    return {
+        "built": built, "why": None if built else why_not_built(average, selection),
+        "filter": selection.get("filter"), "matched": selection.get("matched"),
+        "relaxed": selection.get("relaxed", []), "n": len(average.used), "members": average.used,
+        "rating": mean_rating(ratings.reindex(average.used)), "render": render, "left_out": average.left_out,
+        "sharpness": average.sharpness,
+    }
+
+
+def why_not_built(average: Average, selection: dict[str, Any]) -> str:
+    """Why there is no picture."""
+    reasons = {"no_landmarks": "without landmarks, which align needs", "max_yaw": "turned further than max_yaw",
+               "folded": "with triangles that fold over on the way to the mean shape"}
+    left_out = [f"{len(names)} {reasons[reason]}" for reason, names in average.left_out.items()]
+    if left_out:
+        return f"no member can be used: {', '.join(left_out)}"
+    if "found" in selection:
+        return (f"too few faces match the filter: {selection['found']} of at least {selection['min_results']}; "
+                "`matched` says how many were left after each condition")
+    return "there are no members"

@@ -1,0 +1,122 @@
+"""The triangles that carry a face to another shape, its surroundings included.
+
+Three kinds of points span them: the landmarks; a ring half way between the face's oval and the edge, which goes along with
+the oval, so that hair and ears do (mean gradient energy around the face of 100 OMI men: 1.03 times the plain mean's, 0.95
+without the ring); and points on the edge, which stay, so that nothing is torn there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.spatial import Delaunay
+
+# Numbers of the face's outline, one after another: MediaPipe's FACEMESH_FACE_OVAL.
+FACE_OVAL = np.array([
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109])
+BORDER_POINTS = 8  # a side
+_BEYOND = 0.03  # shares of the side by which the edge gives way to landmarks outside the image
+# A triangle that keeps less than this share of its area is as good as folded.
+_FLAT = 0.03
+_ROUNDS, _SWEEPS = 12, 15  # of unfolding: all OMI faces with |yaw| up to 30° are done by then
+
+
+class Mesh:
+    """Triangles over one target shape, and the same ones over any face.
+
+    Parameters
+    ----------
+    target : landmarks (468, 2 or 3) of the shape to go to, as shares of the side; they may lie outside 0–1.
+
+    Attributes
+    ----------
+    triangulation : Delaunay triangles of the target's points; it has no folds, whatever the target.
+    """
+
+    def __init__(self, target: np.ndarray):
+        self.target = np.asarray(target[:, :2], dtype=np.float64)
+        oval = self.target[FACE_OVAL]
+        outward = oval - oval.mean(axis=0)
+        low, high = _frame(self.target)
+        with np.errstate(divide="ignore"):
+            reach = np.abs(np.where(outward > 0, high - oval, low - oval) / outward)  # infinite along an edge
+        self._ring = oval + 0.5 * reach.min(axis=1)[:, None] * outward
+        points = self.points(self.target)
+        self._fixed = len(points) - 4 * BORDER_POINTS  # edge points never move
+        self.triangulation = Delaunay(points)
+        corners = self.triangulation.simplices
+        self._corners = np.where((_areas(points, corners) < 0)[:, None], corners[:, [0, 2, 1]], corners)
+        self._areas = _areas(points, self._corners)
+        self._neighbours = _neighbours(points, self._corners)
+
+    def points(self, landmarks: np.ndarray) -> np.ndarray:
+        """The corners of all triangles over a face (n, 2), shares of the side, its folds still in it."""
+        face = np.asarray(landmarks[:, :2], dtype=np.float64)
+        moved = (face - self.target)[FACE_OVAL]
+        for _ in range(5):  # single points of the oval jump where the outline is hidden; hair does not
+            moved = (np.roll(moved, 1, axis=0) + 2 * moved + np.roll(moved, -1, axis=0)) / 4
+        inner = np.concatenate([face, self._ring + moved])
+        return np.concatenate([inner, _border(inner)])
+
+    def unfolded(self, landmarks: np.ndarray) -> tuple[np.ndarray, float]:
+        """The corners over a face, its folds smoothed away, and the share of the target's area where that failed.
+
+        A turned head hides the far cheek: there, triangles lie upside down, and show torn skin. The corners of such triangles are moved
+        between their neighbours (mean, weighted by the inverse distance in the target), and more of them as long as
+        folds remain: the cheek is stretched from what is visible.
+
+        Parameters
+        ----------
+        landmarks : (468, 2 or 3), shares of the side; they may lie outside 0–1, where the image's edge pixels go on.
+
+        Returns
+        -------
+        float64 (n, 2), and a share, 0 where no triangle is folded.
+        """
+        points = self.points(landmarks)
+        moving = np.zeros(len(points), dtype=bool)
+        for _ in range(_ROUNDS):
+            bad = _areas(points, self._corners) < _FLAT * self._areas
+            if not bad.any():
+                return points, 0.0
+            moving[self._corners[bad].ravel()] = True
+            moving[self._fixed:] = False
+            for _ in range(_SWEEPS):
+                points[moving] = (self._neighbours @ points)[moving]
+        return points, self._share(_areas(points, self._corners) <= 0)
+
+    def folded(self, landmarks: np.ndarray) -> float:
+        """The share (0–1) of the target's area whose triangles lie upside down in the face as it is."""
+        return self._share(_areas(self.points(landmarks), self._corners) <= 0)
+
+    def _share(self, which: np.ndarray) -> float:
+        return float(self._areas[which].sum() / self._areas.sum())
+
+
+def _frame(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (x, y) of the image, or of as much more as points outside need, and a little."""
+    return np.minimum(0, points.min(axis=0) - _BEYOND), np.maximum(1, points.max(axis=0) + _BEYOND)
+
+
+def _border(points: np.ndarray) -> np.ndarray:
+    """Points along the frame of `points`."""
+    low, high = _frame(points)
+    along = np.linspace(0, 1, BORDER_POINTS + 1)[:-1]
+    zeros, ones = np.zeros_like(along), np.ones_like(along)
+    sides = (along, zeros), (ones, along), (1 - along, ones), (zeros, 1 - along)
+    return low + np.concatenate([np.column_stack(side) for side in sides]) * (high - low)
+
+
+def _areas(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    a, b, c = points[corners[:, 0]], points[corners[:, 1]], points[corners[:, 2]]
+    return ((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])) / 2
+
+
+def _neighbours(points: np.ndarray, corners: np.ndarray) -> csr_array:
+    """A matrix whose product with points is the mean of each one's neighbours, near ones counting more."""
+    edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+    edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
+    weights = 1 / np.maximum(np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1), 1e-9)
+    weights /= np.bincount(edges[:, 0], weights, len(points))[edges[:, 0]]
+    return csr_array((weights, (edges[:, 0], edges[:, 1])), shape=(len(points), len(points)))

@@ -1,0 +1,99 @@
+"""The shape that a composite's faces are brought to, and who can be brought there; pixels are not looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from facestats.composites.members import Member
+from facestats.composites.mesh import Mesh
+from facestats.composites.warping import align_eyes
+from facestats.geometry.pairs import MIRROR, N_LANDMARKS
+
+NO_LANDMARKS, TURNED, FOLDED = "no_landmarks", "max_yaw", "folded"
+
+
+@dataclass
+class Target:
+    """Where the faces go.
+
+    Attributes
+    ----------
+    kept : one truth value a member, in their order: whether it can be used.
+    left_out : reason (`no_landmarks`; `max_yaw`: turned away further; `folded`: triangles that won't unfold) to names.
+    goal : float64 (468, 2), the mean shape that faces are aligned with; None where no member has landmarks.
+    shape : float64 (468, 2), the mean landmarks of the picture that comes out.
+    """
+
+    kept: list[bool] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    goal: np.ndarray | None = None
+    shape: np.ndarray | None = None
+
+    def leave_out(self, member: Member, reason: str) -> None:
+        self.left_out.setdefault(reason, []).append(member.filename)
+
+
+def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw: float) -> Target:
+    """Look at the landmarks of all members, which may be iterated several times; see `average_faces`.
+
+    `warp` goes to the mean of the faces that it can use: those that fold on the way to the mean of all with landmarks and
+    a small |yaw| are taken out of it.
+    """
+    target, mean = Target(), _Mean(symmetric)
+    for member in members:
+        reason = _unusable(member, align, max_yaw)
+        target.kept.append(reason is None)
+        if reason:
+            target.leave_out(member, reason)
+        elif member.landmarks is not None:
+            mean.add(member.landmarks)
+    if align == "warp" and mean.n:
+        mesh, mean = Mesh(mean.value), _Mean(symmetric)
+        for i, member in enumerate(members):
+            if target.kept[i]:
+                target.kept[i] = mesh.unfolded(member.landmarks)[1] == 0
+                if target.kept[i]:
+                    mean.add(member.landmarks)
+                else:
+                    target.leave_out(member, FOLDED)
+    if mean.n:
+        target.goal = target.shape = mean.value
+    if align == "eyes" and mean.n:
+        moved = _Mean(symmetric)
+        for member, kept in zip(members, target.kept, strict=True):
+            if kept:
+                moved.add(align_eyes(member.landmarks, target.goal))
+        target.shape = moved.value
+    return target
+
+
+def mirrored(shape: np.ndarray) -> np.ndarray:
+    """Landmarks (468, 2) of the mirror image, as shares of the side: flipped, each under the number that it has there."""
+    return shape[MIRROR] * [-1, 1] + [1, 0]
+
+
+def _unusable(member: Member, align: str, max_yaw: float) -> str | None:
+    if align == "none":
+        return None
+    if member.landmarks is None:
+        return NO_LANDMARKS
+    return TURNED if align == "warp" and abs(member.yaw or 0) > max_yaw else None
+
+
+class _Mean:
+    """The mean of the shapes that were added, and of their mirror images where they count."""
+
+    def __init__(self, symmetric: bool):
+        self._symmetric, self._total, self.n = symmetric, np.zeros((N_LANDMARKS, 2)), 0
+
+    def add(self, shape: np.ndarray) -> None:
+        self._total += shape[:, :2]
+        self.n += 1
+
+    @property
+    def value(self) -> np.ndarray:
+        mean = self._total / self.n
+        return (mean + mirrored(mean)) / 2 if self._symmetric else mean

@@ -1,0 +1,109 @@
+"""Filters and composites from Python: pandas and polars frames, and the very picture that the stage draws."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import facestats
+from facestats.errors import InputError
+from facestats.files import write_image
+
+KINDS = ["pandas", "polars"]
+
+
+def frame(kind, table):
+    return table if kind == "pandas" else pytest.importorskip("polars").from_pandas(table)
+
+
+@pytest.fixture(params=KINDS)
+def people(request):
+    """24 faces in a frame of either kind: two genders, ages, deciles, glasses; the last ages are null."""
+    i = np.arange(24)
+    return frame(request.param, pd.DataFrame({
+        "filename": [f"{k:02}.jpg" for k in i[::-1]], "gender_final": np.array(["female", "male"])[i % 2],
+        "ethnicity_final": "a", "age_final": np.where(i < 20, i + 20.0, np.nan), "glasses_final": np.array(["with", "without", None])[i % 3],
+        "attractiveness": i % 10 + 1, "rating": i / 2, "cluster": i % 4, "note": [[k] for k in i]}))
+
+
+def test_a_filter_returns_a_frame_of_the_same_kind_with_the_matching_rows(people):
+    women = facestats.filter_images(people, gender="female", age_range=(20, 35), attributes={"glasses": ["with", "without"]},
+                                    attractiveness=(1, 9))
+    assert type(women) is type(people)
+    assert list(women.columns) == list(people.columns)
+    assert list(women["filename"]) == ["11.jpg", "13.jpg", "17.jpg", "19.jpg", "23.jpg"]
+    assert [list(note) for note in women["note"]] == [[k] for k in (12, 10, 6, 4, 0)]
+
+
+def test_no_match_is_an_empty_frame_and_too_few_are_an_error(people):
+    nobody = facestats.filter_images(people, age_range=(90, 99))
+    assert (len(nobody), list(nobody.columns)) == (0, list(people.columns))
+    with pytest.raises(InputError, match=r"too few: 12 faces of at least 13 .*all: 24, gender: 12"):
+        facestats.filter_images(people, gender="male", min_results=13)
+
+
+def test_a_class_that_no_face_has_is_warned_of(people):
+    with pytest.warns(UserWarning, match=r"no face has attributes\.glasses wth; there are with, without"):
+        assert len(facestats.filter_images(people, attributes={"glasses": "wth"})) == 0
+    with pytest.warns(UserWarning, match="no face has gender Female; there are female, male"):
+        facestats.filter_images(people, gender=["Female", "male"])
+
+
+def test_an_attribute_or_column_that_the_frame_has_not_is_named(people):
+    with pytest.raises(InputError, match="needs the column hat_final; the table has filename, gender_final"):
+        facestats.filter_images(people, attributes={"hat": "with"})
+
+
+def test_a_pandas_frame_carries_filter_and_counts():
+    table = pd.DataFrame({"filename": ["a", "b", "c"], "gender_final": ["female", "male", "female"]})
+    women = facestats.filter_images(table, gender="female", min_results=1)
+    assert women.attrs["facestats"] == {"filter": {"gender": "female", "min_results": 1}, "matched": {"all": 3, "gender": 2}}
+    assert table.attrs == {}
+
+
+def test_what_is_no_frame_is_said_to_be_none():
+    with pytest.raises(InputError, match="expected a pandas or polars frame, found list"):
+        facestats.filter_images([1, 2], gender="female")
+    polars = pytest.importorskip("polars")
+    with pytest.raises(InputError, match="collect"):
+        facestats.filter_images(polars.LazyFrame({"filename": ["a"]}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_composite_from_python_is_that_of_the_stage(built, kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(built.folder)
+    folder = built.folder / "data/processed/composites/women"
+    said = json.loads((folder / "composite.json").read_text())
+    table = pd.read_parquet(built.folder / "data/processed/metadata/attributes_final.parquet")
+    members = table[table["filename"].isin(sum(said["left_out"].values(), said["members"]))]
+    image = facestats.make_composite(frame(kind, members), **said["render"])
+    write_image(tmp_path / "mine.jpg", image)
+    assert (tmp_path / "mine.jpg").read_bytes() == (folder / "composite.jpg").read_bytes()
+    facts = json.loads(json.dumps(image.info["facestats"]))
+    same = ("built", "why", "n", "members", "rating", "render", "left_out", "sharpness")
+    assert {key: facts[key] for key in same} == {key: said[key] for key in same}
+    assert said["n"] >= 4
+    assert (image.size, np.load(folder / "shape.npy").shape) == (Image.open(folder / "composite.jpg").size, (468, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_filtered_frame_is_averaged_with_the_options_asked_for(built, kind, monkeypatch):
+    monkeypatch.chdir(built.folder)
+    table = frame(kind, pd.read_parquet(built.folder / "data/processed/metadata/attributes_final.parquet"))
+    women = facestats.filter_images(table, gender="female", min_results=5)
+    image = facestats.make_composite(women, n=5, seed=3, space="gamma", symmetric=True)
+    facts = image.info["facestats"]
+    assert np.array_equal(image, np.asarray(image)[:, ::-1])
+    assert facts["render"] == {"align": "warp", "space": "gamma", "symmetric": True, "max_yaw": 25.0}
+    assert facts["n"] + sum(map(len, facts["left_out"].values())) == 5
+    assert facts["filter"] == ({"gender": "female", "min_results": 5} if kind == "pandas" else {}) | {"n": 5, "seed": 3}
+    assert facts["matched"] == ({"all": len(table), "gender": len(women)} if kind == "pandas" else None)
+    with pytest.raises(InputError, match="needs the column filename"):
+        facestats.make_composite(table[["cluster"]])
+    first = table["filename"].to_list()[0]
+    alone = facestats.make_composite(frame(kind, pd.DataFrame({"filename": [first]})), align="none").info["facestats"]
+    assert (alone["members"], alone["sharpness"]["ratio"]) == ([first], 1)
