@@ -1,15 +1,16 @@
 """How time and memory of the stages after `embed` grow with the number of faces, and of a composite with its members.
 
-    python -m benchmarks.growth [--faces 10000,100000,1000000] [--members 25,250,2500] [--out FILE]
+    python -m benchmarks.growth [--faces 10000,100000,1000000] [--members 25,250,2500] [--epochs 3] [--out FILE]
 
 Every stage runs as its own process, by its command line in dvc.yaml, on made-up inputs (`benchmarks.made_up`) in a
 temporary folder. Seconds are wall time, memory is the peak resident set of that process (`os.wait4`). The exponent is that
 of the power of n by which the seconds of processor time grew from the size before, those of 500 faces (imports, mostly)
 taken off from both: 1 is linear, n log n gives 1.10 from 10 to 100 thousand; a dash: less than half a second, too short to tell.
-Up to 100 thousand faces the better of two runs counts.
+Below 50 thousand faces the better of two runs counts.
 
 Labels stand on at most 100 thousand faces, and nothing is trained on more: beyond, the models of the largest size up to
-100 thousand are used. `mlp.epochs` is 10 here, and none is left out by early stopping, so that sizes compare.
+100 thousand are used (but `geometry`, which trains what it uses, trains anew). `mlp.epochs` is --epochs here, and none is left out by early
+stopping, so that sizes compare; what one more costs is measured at the smallest size. `geometry.appearance` is false: there are no crops.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ import yaml
 # Nothing large is imported here: a child's peak memory begins with its parent's.
 ROOT = Path(__file__).resolve().parents[1]
 MOST_TRAINED = 100_000
-EPOCHS = 10
+TWICE_BELOW = 50_000  # a small stage's time wavers by more than a large one's
 COMPOSITE = "women"
 STAGES = [("labels", None), ("split", None), ("zeroshot", None), ("train_attribute", "gender"), ("train_attribute", "ethnicity"),
-          ("train_attribute", "age"), ("attributes", None), ("train_attractiveness", None), ("score", None), ("clusters", None),
+          ("train_attribute", "age"), ("attributes", None), ("geometry", None), ("train_attractiveness", None), ("score", None), ("clusters", None),
           ("finalize", None), ("select", COMPOSITE), ("evaluate", None)]
 TRAINING = ("train_attribute", "train_attractiveness")
 MODELS = ("models/attributes", "data/interim/out_of_fold", "data/processed/metadata/out_of_fold.parquet",
           "models/attractiveness_regressor.pt", "models/serving.json", "metrics/train_attractiveness")
+MORE_EPOCHS = 10  # that tell what one costs
 START = 500  # faces, whose time is all start-up
 SHORT = 0.5  # seconds beyond the start-up below which an exponent says nothing
 
@@ -90,9 +92,10 @@ def make(what: str, argument: object, folder: Path) -> None:
                    stdout=subprocess.DEVNULL)
 
 
-def grow(sizes: list[int], work: Path, params: dict) -> dict[str, dict[int, Cost]]:
-    """Cost of every stage by size, the start-up among them."""
+def grow(sizes: list[int], work: Path, params: dict) -> tuple[dict[str, dict[int, Cost]], float]:
+    """Cost of every stage by size, the start-up among them; processor seconds of one more epoch at the smallest size."""
     costs: dict[str, dict[int, Cost]] = {}
+    epoch = math.nan
     trained = None
     for n in (START, *sizes):
         folder = work / str(n)
@@ -115,13 +118,25 @@ def grow(sizes: list[int], work: Path, params: dict) -> dict[str, dict[int, Cost
             command = command_of(stage, key, params)
             if stage == "select":
                 make("placeholders", key, folder)
-            runs = [measure(command, folder) for _ in range(2 if n <= MOST_TRAINED else 1)]
+            runs = [measure(command, folder) for _ in range(2 if n < TWICE_BELOW else 1)]
             cost = costs.setdefault(name, {})[n] = min(runs, key=lambda run: run.processor)
             print(f"{name}: {cost.seconds:.1f} s, of a processor {cost.processor:.1f} s, {cost.memory:.0f} MB", file=sys.stderr)
+        if n == sizes[0]:
+            epoch = one_more_epoch(folder, params, costs["train_attractiveness"][n])
         if folder != trained:  # a million faces are 8 GB
             for name in ("data/processed/embeddings", "data/processed/metadata"):
                 shutil.rmtree(folder / name)
-    return costs
+    return costs, epoch
+
+
+def one_more_epoch(folder: Path, params: dict, cost: Cost) -> float:
+    """Processor seconds that `train_attractiveness` takes for one more epoch."""
+    epochs = params["mlp"]["epochs"] + MORE_EPOCHS
+    more = params | {"mlp": params["mlp"] | {"epochs": epochs, "patience": epochs}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(more, sort_keys=False))
+    found = measure(command_of("train_attractiveness", None, params), folder)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return (found.processor - cost.processor) / MORE_EPOCHS
 
 
 def composites(sizes: list[int], work: Path, params: dict) -> list[tuple[int, Cost]]:
@@ -165,17 +180,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=numbers, default="10000,100000,1000000", help="sizes (default: %(default)s)")
     parser.add_argument("--members", type=numbers, default="25,250,2500", help="members of a composite (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=3, help="of train_attractiveness (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="also write the tables into this file")
     options = parser.parse_args()
     if options.faces and not START < min(options.faces) <= MOST_TRAINED:
         parser.error(f"the smallest size must lie above {START}, and, for the models' sake, not above {MOST_TRAINED}")
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"labels": "data/labels", "manual_labels": "data/manual_labels.csv"}
-    params["mlp"] |= {"epochs": EPOCHS, "patience": EPOCHS}
+    params["mlp"] |= {"epochs": options.epochs, "patience": options.epochs}
+    params["geometry"]["appearance"] = False
     with tempfile.TemporaryDirectory() as work:
-        costs = grow(options.faces, Path(work), params)
+        costs, epoch = grow(options.faces, Path(work), params) if options.faces else ({}, math.nan)
         found = composites(options.members, Path(work), params)
-    tables = [growth_table(costs, options.faces)] * bool(costs) + [composite_table(found)] * bool(found)
+    tables = []
+    if costs:
+        tables = [growth_table(costs, options.faces), f"One more epoch of `train_attractiveness` at {options.faces[0]:,} faces, all its "
+                  f"trainings together: {epoch:.1f} s of a processor."]
+    tables += [composite_table(found)] * bool(found)
     text = "\n\n".join([f"{os.cpu_count()} processors, Python {platform.python_version()}", *tables]) + "\n"
     print(text)
     if options.out:

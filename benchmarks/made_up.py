@@ -5,7 +5,8 @@
     python -m benchmarks.made_up placeholders NAME FOLDER  # one byte a face that `select` will choose
 
 Embeddings have 512 dimensions and unit norm. Six latent numbers a face move them: two say gender and ethnicity, one age,
-one the rating, two nothing; the rest is noise. So attributes and ratings are learnable, and no two faces are alike.
+one the rating, two nothing; the rest is noise. So attributes and ratings are learnable, and no two faces are alike. The
+same six numbers bend an even pattern of landmarks inside the outline of a face.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 from facestats import tables
 from facestats.composites.filters import COLUMNS, select_faces
 from facestats.files import write_json
+from facestats.geometry.pairs import LEFT, MIDLINE, MIRROR, RIGHT
 from facestats.params import load_params
 from facestats.parquet import group_rows
 
@@ -32,6 +34,7 @@ EMPTY = 0.2  # share of the labels' cells
 BLOCK = 8192  # rows that are drawn at a time; a face is the same whatever the number of faces
 LATENT, NOISE = 6, 1.0
 ETHNICITIES = np.array(["a", "b", "c", "d"])
+OUTLINE = [109, 67, 103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148]  # forehead to chin, the person's right
 DRAWN = 20  # faces behind the members of a composite, each under many names
 METADATA = Path("data/processed/metadata")
 
@@ -48,7 +51,7 @@ def make_project(n: int, folder: Path) -> None:
                  {"variant": "made up", "revision": "", "weights_sha256": sha256, "precision": "float32", "dimension": str(DIMENSION)},
                  vectors={"embedding": vectors})
     _write_labels(names, latent, folder / "data/labels/labels.csv")
-    _write_faces(names, folder / METADATA / tables.FACES.name)
+    _write_faces(names, latent, folder / METADATA / tables.FACES.name)
 
 
 def face_names(n: int) -> np.ndarray:
@@ -85,11 +88,32 @@ def _write_labels(names: np.ndarray, z: np.ndarray, path: Path) -> None:
     table.to_csv(path, index=False)
 
 
-def _write_faces(names: np.ndarray, path: Path) -> None:
+def shapes(latent: np.ndarray) -> np.ndarray:
+    """Landmarks float32 (n, 468 · 3), x, y, z as shares of the crop's side, of latent numbers (n, 6)."""
+    inside = np.setdiff1d(RIGHT, OUTLINE)
+    shape = np.zeros((tables.N_LANDMARKS, 2))  # from the middle of the face, whose outline has the radius 1
+    shape[MIDLINE, 1] = np.linspace(-1, 1, len(MIDLINE))
+    shape[[10, MIDLINE[0], 152, MIDLINE[-1]], 1] = shape[[MIDLINE[0], 10, MIDLINE[-1], 152], 1]
+    angle = np.pi * np.arange(1, len(OUTLINE) + 1) / (len(OUTLINE) + 1)
+    shape[OUTLINE] = -np.column_stack([np.sin(angle), np.cos(angle)])
+    # Two irrational steps fill the half of a disc evenly (the R2 sequence).
+    across, along = np.modf(np.arange(1, len(inside) + 1)[:, None] * [0.7548776662466927, 0.5698402909980532])[0].T
+    radius, angle = 0.92 * np.sqrt(across), np.pi * (0.05 + 0.9 * along)
+    shape[inside] = -np.column_stack([radius * np.sin(angle), radius * np.cos(angle)])
+    shape[LEFT] = shape[MIRROR[LEFT]] * (-1, 1)
+    x, y = shape.T
+    depth, still = -0.5 * np.maximum(1 - x**2 - y**2, 0), np.zeros_like(x)
+    bends = 0.05 * np.array([(x, still, still), (still, y, still), (still, y**2, still), (x * y, still, still), (x * y**2, still, still),
+                             (still, still, depth)])  # wider, longer, lower, …: none folds a face over
+    noise = np.random.default_rng(3).normal(0, 0.003, (97, shape.size + len(shape)))
+    bent = np.array([x, y, depth]).T.ravel() + latent @ bends.transpose(0, 2, 1).reshape(LATENT, -1) + noise[np.arange(len(latent)) % 97]
+    return (bent * np.tile([0.3, 0.4, 0.35], len(shape)) + np.tile([0.5, 0.5, 0], len(shape))).astype(np.float32)
+
+
+def _write_faces(names: np.ndarray, latent: np.ndarray, path: Path) -> None:
     """`faces.parquet`, written group by group, for the landmarks of a million faces are 5.6 GB."""
     schema = pa.schema(tables.FACES.columns)
     path.parent.mkdir(parents=True)
-    shape = np.random.default_rng(3).uniform(0.2, 0.8, tables.N_LANDMARKS * 3)
     rows = group_rows(schema)
     with pq.ParquetWriter(path, schema, compression="zstd") as file:
         for start in range(0, len(names), rows):
@@ -98,7 +122,6 @@ def _write_faces(names: np.ndarray, path: Path) -> None:
             place = np.arange(start, start + n)
             copies = rng.random(n) < 0.01
             before = names[np.maximum(place - 1, 0)]
-            landmarks = (shape + rng.normal(0, 0.02, (n, 1)) + rng.normal(0, 0.01, (97, len(shape)))[place % 97]).astype(np.float32)
             number = {name: rng.normal(0, 10, n).astype(np.float32) for name in ("yaw", "pitch", "roll")}
             columns = {
                 "image": some, "filename": some, "sha256": pd.Series(place).astype("str").str.zfill(64), "status": "ok", "reason": None,
@@ -107,7 +130,7 @@ def _write_faces(names: np.ndarray, path: Path) -> None:
                 "duplicate_of": None, "near_duplicate_of": np.where(copies & (place > 0), before, None), "key": "made up",
             }
             frame = pd.DataFrame(columns, index=range(n)).reindex(columns=schema.names)
-            vectors = {"box": np.zeros((n, 4), np.float32), "landmarks": landmarks}
+            vectors = {"box": np.zeros((n, 4), np.float32), "landmarks": shapes(latent[start:start + rows])}
             file.write_table(pa.Table.from_arrays([
                 pa.FixedSizeListArray.from_arrays(pa.array(vectors[field.name].ravel()), type=field.type) if field.name in vectors
                 else pa.array(frame[field.name].to_numpy(), type=field.type, from_pandas=True) for field in schema], schema=schema))
@@ -140,15 +163,12 @@ def make_members(n: int, folder: Path) -> None:
         target = folder / "faces" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.hardlink_to(drawn[i % len(drawn)])
-    pd.DataFrame({"filename": names, "rating": 50.0}).to_csv(folder / "members.csv", index=False)
-    write_json(folder / "selection.json", {"filter": {}, "matched": {"all": n}, "found": n, "min_results": 1})
-    rng = np.random.default_rng(0)
-    angle, radius = rng.uniform(0, 2 * np.pi, tables.N_LANDMARKS), np.sqrt(rng.uniform(0, 1, tables.N_LANDMARKS))
-    shape = np.column_stack([0.5 + 0.3 * radius * np.cos(angle), 0.5 + 0.4 * radius * np.sin(angle), np.zeros(len(angle))])
-    # Each face is somewhere else as a whole: landmarks that move each by itself would fold, and be left out.
-    moved = np.tile(shape, (n, 1, 1)) + rng.normal(0, 0.02, (n, 1, 3))
+    pd.DataFrame({"filename": names, "rating": 4.0}).to_csv(folder / "members.csv", index=False)
+    write_json(folder / "selection.json", {"filter": {}, "built": True, "n": n, "found": n, "min_results": 1, "matched": {"all": n}, "relaxed": [],
+                                           "rating": {"value": 4.0, "low": 4.0, "high": 4.0, "n": n}})
+    moved = shapes(np.random.default_rng(0).normal(size=(n, LATENT)))
     tables.write(pd.DataFrame({"filename": names, "yaw": 0.0}), folder / "faces" / tables.MEMBER_LANDMARKS.name,
-                 tables.MEMBER_LANDMARKS, vectors={"landmarks": moved.reshape(n, -1).astype(np.float32)})
+                 tables.MEMBER_LANDMARKS, vectors={"landmarks": moved})
 
 
 def make_placeholders(name: str, folder: Path) -> None:

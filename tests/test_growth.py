@@ -32,6 +32,7 @@ from facestats.errors import TableError
 from facestats.evaluation import baselines
 from facestats.evaluation.regression import _Ranks
 from facestats.files import write_json
+from facestats.geometry.measurements import measure
 from resources import ROOT, blobs, names, text
 
 N, D = 500, 12
@@ -283,6 +284,17 @@ def test_a_made_up_face_is_the_same_among_few_and_among_many():
     assert few[0][1].tobytes() == many[0][1][:100].tobytes()
     assert [len(block[1]) for block in many] == [made_up.BLOCK, 5]
     assert np.linalg.norm(few[0][1], axis=1) == pytest.approx(np.ones(100), abs=1e-6)
+
+
+def test_made_up_landmarks_can_be_measured_and_tell_of_the_face():
+    latent = np.random.default_rng(0).normal(size=(300, made_up.LATENT))
+    shapes = made_up.shapes(latent)
+    assert 0 < shapes.reshape(-1, 3)[:, :2].min() < shapes.reshape(-1, 3)[:, :2].max() < 1
+    assert made_up.shapes(latent[:5]).tobytes() == shapes[:5].tobytes()
+    measured = measure(shapes.reshape(len(shapes), -1, 3))
+    assert measured.notna().all(axis=None)
+    assert np.corrcoef(measured["jaw_ratio"], latent[:, 3])[0, 1] > 0.8
+    assert abs(np.corrcoef(measured["jaw_ratio"], latent[:, 5])[0, 1]) < 0.3
 
 
 def test_what_dvc_costs_is_measured_on_real_rebuilds(tmp_path):

@@ -70,12 +70,12 @@ def left_out_parts(z: np.ndarray, y: np.ndarray, blend: Blend, options: Options)
         return Parts(np.full(n, -1), torch.arange(n)[None], _single(y - blend.line.left_out)[None], np.empty(0))
     count = min(options.ensemble, n // 2)
     of = np.random.default_rng(options.seed).permutation(n) % count
-    residuals, missed = np.zeros((count, n)), np.empty(n)
+    residuals, missed = np.zeros((count, n), dtype=np.float32), np.empty(n)
     for part in range(count):
-        inside = of != part
-        line = blend.refit(z[inside], y[inside])
+        inside, outside = of != part, of == part
+        line = blend.refit(z, y, outside)
         residuals[part, inside] = y[inside] - line.left_out
-        missed[~inside] = y[~inside] - line.predict(z[~inside])
+        missed[outside] = y[outside] - line.predict(z[outside])
     parts = np.arange(options.ensemble) % count
     most = n - int(np.bincount(of).max())  # rows for all alike, so that one product trains all
     seen = np.stack([np.flatnonzero(of != part)[:most] for part in parts])
@@ -109,7 +109,7 @@ def train_correction(x: np.ndarray, parts: Parts, x_val: np.ndarray, residuals_v
     generator = torch.Generator().manual_seed(options.seed)
     network = Ensemble(x.shape[1], options.hidden, options.ensemble, options.dropout)
     network.start(generator)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True)
     best, best_state, best_epoch = math.inf, {}, 0
     for epoch in range(options.epochs + 1):
         if epoch:

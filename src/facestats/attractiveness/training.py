@@ -6,14 +6,12 @@ Why not a plain perceptron: with hundreds of faces it loses to ridge regression.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 
 from facestats.attractiveness.calibration import KINDS, fit_calibration
 from facestats.attractiveness.correction import LOSSES, SCHEDULES, Options, left_out_parts, train_correction
@@ -21,6 +19,7 @@ from facestats.attractiveness.mlp import Regressor
 from facestats.attractiveness.pretrained import load_pretrained
 from facestats.attractiveness.ridge import fit_blend
 from facestats.errors import InputError
+from facestats.threads import one_thread
 
 MIN_TRAIN, MIN_VAL = 20, 5
 ROUNDING = 1e-12  # means of 2 and of 3 equal ratings differ in the last bit; a share of the largest rating
@@ -78,23 +77,27 @@ def train_regressor(
         raise InputError(TOO_FEW.format(len(x), len(x_val)))
     widths = [int(hidden)] if isinstance(hidden, Integral) else list(hidden)
     options = Options(widths, ensemble, dropout, lr, weight_decay, batch_size, epochs, patience, schedule, loss, seed)
-    with _one_thread():
+    with one_thread():
         return _train(x, y, x_val, y_val, options, calibration, on_epoch)
 
 
 def _train(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray, options: Options, calibration: str,
            on_epoch: Callable[[int, float, float], None] | None) -> Regressor:
+    """`train_regressor` with its checked inputs, of which it overwrites `x`."""
     x_mean, x_std = x.mean(axis=0), x.std(axis=0)
     # What never moves in train stays at its scale, or a small move later would drown all else.
     x_std = np.where(x_std > 1e-6 * np.abs(x).max(axis=0), x_std, 1.0)
     y_mean, y_std = float(y.mean()), float(y.std())
     y, target_val = (y - y_mean) / y_std, (y_val - y_mean) / y_std
-    z, z_val = (x - x_mean) / x_std, (x_val - x_mean) / x_std
+    z, z_val = x, (x_val - x_mean) / x_std
+    z -= x_mean  # in place: of 100,000 faces x takes 0.4 GB
+    z /= x_std
     blend = fit_blend(z, y, x_std)
     parts = left_out_parts(z, y, blend, options)
     residuals_val = target_val - blend.line.predict(z_val)
     # The members see the features on the scale that the line does best with.
-    network, size, left_out = train_correction(z * blend.scaling, parts, z_val * blend.scaling, residuals_val, options, on_epoch)
+    z *= blend.scaling
+    network, size, left_out = train_correction(z, parts, z_val * blend.scaling, residuals_val, options, on_epoch)
     model = Regressor(network, torch.from_numpy(x_mean), torch.from_numpy(x_std / blend.scaling), y_mean + y_std * blend.line.intercept,
                       y_std, slopes=torch.from_numpy(blend.line.slopes / blend.scaling), size=size)
     # Faces of train by those who left them out tell as much as val does, and there are more. Over 16 divisions of OMI's faces a line
@@ -112,25 +115,13 @@ def _checked(x: np.ndarray, y: np.ndarray, name: str) -> tuple[np.ndarray, np.nd
 
     Who comes first in a table decides nothing: rows are sorted by a hash of their features.
     """
-    x, y = np.asarray(x, dtype=np.float32).astype(np.float64), np.asarray(y, dtype=np.float64)
+    x, y = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float64)
     if x.ndim != 2 or y.shape != (len(x),):
         raise InputError(f"{name}: features have the shape {x.shape} and ratings {y.shape}; expected (n, d) and (n,)")
     if not len(x):
         raise InputError(f"{name}: no rated faces")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InputError(f"{name}: features or ratings are not finite")
-    named = [(hashlib.blake2b(row.tobytes()).digest(), rating) for row, rating in zip(x, y, strict=True)]
+    named = [(hashlib.blake2b(row.astype(np.float64).tobytes()).digest(), rating) for row, rating in zip(x, y, strict=True)]
     order = sorted(range(len(x)), key=named.__getitem__)
-    return x[order], y[order]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums in another order give other bits, and the seed shall decide alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
+    return x[order].astype(np.float64), y[order]
