@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 def find_problems(root: Path, params: Params) -> list[str]:
     """What would stop a run, each with the way out."""
     problems = _cut_off(root)
-    made = _outs(root)
+    made = made_by_stages(root)
     for key, value in (("data.images", params.data.images), ("data.labels", params.data.labels)):
         folder = root / value
         if any(Path(value).is_relative_to(out) for out in made):
@@ -148,7 +148,7 @@ def _wrong_labels(root: Path, params: Params) -> list[str]:
     return []
 
 
-def _outs(root: Path) -> list[Path]:
+def made_by_stages(root: Path) -> list[Path]:
     """Paths that stages make, as far as they are written without templates."""
     try:
         stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
