@@ -7,7 +7,6 @@ import shutil
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from filelock import FileLock
 
 from facestats.__main__ import main
@@ -144,10 +143,7 @@ def test_other_lines_of_a_label_file_keep_their_bytes(tmp_path, text, left):
 
 def test_the_cache_and_the_remote_keep_no_picture_table_or_listing(project, forget):
     """With the stages that know faces one by one: the others' outs are removed by the same command."""
-    for name in ("dvc.yaml", "dvc.lock"):
-        content = yaml.safe_load(project.read(name))
-        content["stages"] = {stage: facts for stage, facts in content["stages"].items() if stage in STAGES}
-        (project.folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
+    project.keep_stages(*STAGES)
     remote = project.folder.parent / "remote"
     project.dvc("remote", "add", "storage", str(remote))
     project.dvc("remote", "modify", "storage", "verify", "true")
