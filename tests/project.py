@@ -58,6 +58,13 @@ class Project:
         project._use(folder)
         return project
 
+    def keep_stages(self, *kept: str) -> None:
+        """Leave only these stages in the pipeline, for tests that need no more."""
+        for name in ("dvc.yaml", "dvc.lock"):
+            content = yaml.safe_load(self.read(name))
+            content["stages"] = {stage: facts for stage, facts in content["stages"].items() if stage in kept}
+            (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
+
     def copy(self, folder: Path) -> "Project":
         """The same below `folder`. `cp -a`, because `shutil.copytree` makes two files of two names of one file."""
         subprocess.run(["cp", "-a", self.folder.parent, folder], check=True)
@@ -95,9 +102,9 @@ class Project:
             section[last] = value
         path.write_text(yaml.safe_dump(params, sort_keys=False))
 
-    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
-        """Run a command in the project; `check` fails with its output."""
-        done = subprocess.run(command, cwd=self.folder, env=self.environment | environment, capture_output=True, text=True)
+    def run(self, *command: str, check: bool = True, folder: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
+        """Run a command in the project, or in another folder; `check` fails with its output."""
+        done = subprocess.run(command, cwd=folder or self.folder, env=self.environment | environment, capture_output=True, text=True)
         assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -1,4 +1,4 @@
-"""`python -m facestats …`: score photos, find similar faces, import a dataset, label the faces that teach most, look after the row store, check the set-up."""
+"""`python -m facestats …`: score photos, find similar faces, import a dataset, label the faces that teach most, look after the row store, forget people, check the set-up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from facestats.errors import FaceStatsError
 
-COMMANDS = ("score", "similar", "import", "labels", "rows", "doctor", "results")
+COMMANDS = ("score", "similar", "import", "labels", "rows", "forget", "doctor", "results")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,9 +5,11 @@ where it was killed while it wrote them. They are named here, before DVC meets t
 
 examples:
   python -m facestats doctor
-  python -m facestats doctor --inputs     only what would stop a run, as `make repro` does
+  python -m facestats doctor --inputs           only what would stop a run, as `make repro` does
+  python -m facestats doctor --remote storage   whether a remote has all files of the current outs, undamaged (reads each)
+  python -m facestats doctor --remote storage --mend   remove what is damaged there, so that `dvc push` brings it anew
 
-exit code: 0 all well, 1 something would stop a run
+exit code: 0 all well, 1 something would stop a run, or the remote lacks something
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import pandas as pd
 import psutil
 import yaml
 
+from facestats.commands.doctor_remote import examine
 from facestats.data.labels import join_labels
 from facestats.errors import FaceStatsError
 from facestats.faces.files import face_filename, list_images, printable
@@ -35,10 +38,17 @@ SHOWN = 10  # files named one by one
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inputs", action="store_true", help="only look for what would stop a run")
+    parser.add_argument("--remote", metavar="NAME", help="look through a DVC remote instead")
+    parser.add_argument("--mend", action="store_true", help="with --remote: remove damaged objects that this clone can push again")
     parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: this one)")
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.remote:
+        problems = examine(options.root, options.remote, options.mend)
+        for problem in problems:
+            print(f"problem: {problem}")
+        return 1 if problems else 0
     params = load_params(options.root / "params.yaml")
     if not options.inputs:
         _print_versions(options.root)
@@ -54,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 def find_problems(root: Path, params: Params) -> list[str]:
     """What would stop a run, each with the way out."""
     problems = _cut_off(root)
-    made = _outs(root)
+    made = made_by_stages(root)
     for key, value in (("data.images", params.data.images), ("data.labels", params.data.labels)):
         folder = root / value
         if any(Path(value).is_relative_to(out) for out in made):
@@ -148,7 +158,7 @@ def _wrong_labels(root: Path, params: Params) -> list[str]:
     return []
 
 
-def _outs(root: Path) -> list[Path]:
+def made_by_stages(root: Path) -> list[Path]:
     """Paths that stages make, as far as they are written without templates."""
     try:
         stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]

@@ -1,7 +1,8 @@
 """Bring a dataset into the layout of the pipeline and put it under DVC.
 
 Writes `raw/` (images) and `labels/` below --into, runs `dvc add` on both and `git add` on the two .dvc files, without
-which temporary and queued runs would not see them, and says which command comes next.
+which temporary and queued runs would not see them, and says which command comes next. `push: false` in raw.dvc keeps the photos off
+every remote until you remove it.
 
 examples:
   python -m facestats import omi path/to/omi
@@ -42,9 +43,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _put_under_dvc(raw: Path, labels: Path) -> None:
     _call([sys.executable, "-m", "dvc", "add", str(raw), str(labels)])
+    pointer = raw.with_suffix(".dvc")
+    if "push:" not in pointer.read_text(encoding="utf-8"):  # faces leave this machine only where somebody wants it
+        with pointer.open("a", encoding="utf-8") as file:
+            file.write("  push: false\n")
     tracked = [raw.with_suffix(".dvc"), labels.with_suffix(".dvc"), raw.parent / ".gitignore"]
     _call(["git", "add", *(str(path) for path in tracked if path.exists())])
-    print(f"under DVC: {tracked[0]} and {tracked[1]} are staged; commit them")
+    print(f"under DVC: {tracked[0]} and {tracked[1]} are staged; commit them. `dvc push` leaves the photos out (`push: false` in {tracked[0]})")
 
 
 def _call(command: list[str]) -> None:

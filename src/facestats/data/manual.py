@@ -68,10 +68,10 @@ def merge_labels(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapp
         return _merge(path, said, images)[1]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.parent):
+        with alone(path.parent):
             table, changes = _merge(path, said, images)
             if any(change.changed for change in changes):
-                _replace(path, _to_csv(table))
+                replace_file(path, _to_csv(table))
     except OSError as error:
         raise InputError(f"{path} could not be written ({error.strerror}); it is as it was") from None
     return changes
@@ -118,7 +118,7 @@ def _to_csv(table: pd.DataFrame) -> bytes:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Wait for other merges: a lock on the folder, for the file itself is replaced; the system frees it with the process."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -129,7 +129,7 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """Write beside the file, bring it to the disk, rename: at any moment the name leads to the old or the new whole."""
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

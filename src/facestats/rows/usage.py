@@ -58,7 +58,7 @@ def used_keys(cache: DvcCache | None, stage: str) -> pa.Array:
 def measure(store: Path, cache: DvcCache | None) -> dict[str, Usage]:
     """Usage of each stage that has rows."""
     found: dict[str, Usage] = {}
-    for recipe in _recipes(store):
+    for recipe in recipes(store):
         usage = found.setdefault(recipe.parent.name, Usage())
         usage.recipes += 1
         keys = used_keys(cache, recipe.parent.name)
@@ -67,7 +67,7 @@ def measure(store: Path, cache: DvcCache | None) -> dict[str, Usage]:
             used, size = len(select_rows(table, keys)), path.stat().st_size
             usage.rows, usage.used = usage.rows + len(table), usage.used + used
             usage.size, usage.used_size = usage.size + size, usage.used_size + size * used // max(1, len(table))
-            files |= _files_of(select_rows(table, keys))
+            files |= files_of(select_rows(table, keys))
         for path in (recipe / FILES).glob("*"):
             size = path.stat().st_size
             usage.size, usage.used_size = usage.size + size, usage.used_size + size * (path.name in files)
@@ -86,7 +86,7 @@ def prune(store: Path, cache: DvcCache | None) -> list[Path]:
         raise InputError(f"{cache.root / 'dvc.lock' if cache else 'dvc.lock'} is missing or damaged, or this is no DVC project: which rows "
                          "are in use can't be told; run this in the project after `dvc repro`, or remove the folder yourself")
     busy = []
-    for recipe in _recipes(store):
+    for recipe in recipes(store):
         lock = FileLock(lock_path(recipe), mode=0o666)
         try:
             lock.acquire(timeout=0)
@@ -111,7 +111,7 @@ def _prune_recipe(recipe: Path, keys: pa.Array) -> None:
         except FileNotFoundError:
             continue
         kept = select_rows(table, keys)
-        files |= _files_of(kept)
+        files |= files_of(kept)
         if len(kept) < len(table):
             if len(kept):
                 write_segment(recipe, kept)
@@ -124,7 +124,7 @@ def _prune_recipe(recipe: Path, keys: pa.Array) -> None:
             folder.rmdir()
 
 
-def _recipes(store: Path) -> list[Path]:
+def recipes(store: Path) -> list[Path]:
     """The folders that `RowStore` made: in a folder that is none of its own there are none."""
     return sorted(path for path in store.glob("*/*") if re.fullmatch("[0-9a-f]{32}", path.name) and path.is_dir())
 
@@ -137,7 +137,7 @@ def _tables(recipe: Path) -> Iterator[tuple[Path, pa.Table]]:
             continue
 
 
-def _files_of(table: pa.Table) -> set[str]:
+def files_of(table: pa.Table) -> set[str]:
     """MD5 of the files that belong to rows."""
     names = [name for name in table.column_names if name == "crop"]
     return {md5 for name in names for md5 in table[name].to_pylist() if md5}

@@ -1,0 +1,119 @@
+"""Whether a DVC remote holds what the current outs need, undamaged, and taking away what keeps `dvc push` from mending it.
+
+DVC takes a folder for pushed as long as its listing (`.dir`) is on the remote, and with `verify` on says of a damaged file
+only that a checkout failed: which file it was, and that the listing has to go first, is said here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from facestats.errors import InputError
+
+_CHUNK = 1 << 20
+_AT_ONCE = 8  # downloads: a remote over SSH answers one in tens of milliseconds
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A file that an out needs from a remote.
+
+    Attributes
+    ----------
+    path : in the workspace
+    md5 : of its bytes, which is its name on the remote
+    listing : MD5 of the folder's listing that it stands in; None for an out that is a file, and for listings
+    """
+
+    path: str
+    md5: str
+    listing: str | None
+
+
+def examine(root: Path, remote: str, mend: bool) -> list[str]:
+    """Look at every object that the current outs need; returns problems, each with the way out.
+
+    Every object is downloaded once, and nothing is written to the workspace or the cache.
+
+    Parameters
+    ----------
+    root : project folder
+    remote : name of a remote
+    mend : remove damaged objects, and listings of folders that miss some, where this clone has what they should be
+
+    Raises
+    ------
+    InputError
+        There is no such remote, or it can't be reached.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            there, here = repo.cloud.get_remote_odb(remote), repo.cache.local
+            if not there.fs.exists(there.path):
+                return [f"remote {remote} ({there.path}) holds nothing; `dvc push -r {remote}` fills it, if the address is right"]
+            needed = list(dict.fromkeys(_needed(repo, there)))
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                states = list(pool.map(lambda item: _state(there, item.md5), needed))
+            wrong = [(item, state) for item, state in zip(needed, states, strict=True) if state != "good"]
+            print(f"remote {remote}: {len(needed)} objects of the current outs, {len(wrong)} damaged or missing")
+            problems = [f"{item.path} is {state} on {remote} ({there.oid_to_path(item.md5)})" for item, state in wrong]
+            if not problems:
+                return []
+            problems = problems[:SHOWN] + ([f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else [])
+            lacking = [item.path for item, _ in wrong if _state(here, item.md5) != "good"]
+            if lacking:
+                return [*problems, f"this clone's cache does not have {lacking[0]} either: mend {remote} from a clone that has, or make it anew with `dvc repro --force`"]
+            if not mend:
+                return [*problems, f"this clone has them: `python -m facestats doctor --remote {remote} --mend`, then `dvc push -r {remote}`"]
+            bad = {item.md5 for item, state in wrong if state == "damaged"} | {item.listing for item, _ in wrong if item.listing}
+            for md5 in sorted(bad):
+                if there.exists(md5):
+                    there.fs.remove(there.oid_to_path(md5))
+            print(f"removed {len(bad)} objects from {remote}; `dvc push -r {remote}` brings them back whole")
+            return []
+    except (DvcException, OSError) as error:
+        raise InputError(f"remote {remote}: {error}") from None
+    except Exception as error:  # what SSH and S3 libraries raise has no base class of its own
+        raise InputError(f"remote {remote} can't be reached or refuses us: {type(error).__name__}: {error}") from None
+
+
+def _needed(repo, there) -> Iterator[Needed]:
+    for out in repo.index.outs:
+        md5 = out.hash_info.value if out.hash_info else None
+        if not (md5 and out.use_cache and out.can_push) or out.remote:
+            continue
+        path = Path(str(out)).as_posix()
+        yield Needed(path, md5, None)
+        for entry in _listing(repo.cache.local, there, md5) if md5.endswith(".dir") else ():
+            yield Needed(f"{path}/{entry['relpath']}", entry["md5"], md5)
+
+
+def _listing(here, there, md5: str) -> list[dict]:
+    for place in (here, there):
+        try:
+            with place.fs.open(place.oid_to_path(md5), "rb") as file:
+                return json.loads(file.read())
+        except (OSError, ValueError):  # not there, or damaged
+            continue
+    return []
+
+
+def _state(place, md5: str) -> str:
+    """`good`, `damaged` or `missing`."""
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        with place.fs.open(place.oid_to_path(md5), "rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return "missing"
+    return "good" if digest.hexdigest() == md5.removesuffix(".dir") else "damaged"

@@ -1,0 +1,103 @@
+"""Take the rows of some photos out of the row store, whatever parameters and code computed them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.segments import (
+    KEY,
+    DamagedSegmentError,
+    list_segments,
+    read_any_segment,
+    remove,
+    write_segment,
+)
+from facestats.rows.store import FILES, lock_path, select_rows
+from facestats.rows.usage import files_of, recipes, used_keys
+
+_HASH = "sha256"  # column of the rows that know their photo
+
+
+def forget_rows(store: Path, cache: DvcCache | None, sha256: Collection[str], faces: Collection[str],
+                write: bool = True) -> tuple[dict[str, int], list[Path]]:
+    """Remove the rows of photos and of the faces cut out of them.
+
+    A row of `preprocess` knows the bytes of its photo. A row of `embed` knows nothing but a key: those that a current
+    out uses for another face stay, and all others go, for any of them may be of these faces; they are computed again when they
+    are wanted.
+
+    Parameters
+    ----------
+    store : folder of the row store
+    cache : the project's DVC cache, by which the current outs are found
+    sha256 : of the photos' bytes
+    faces : `filename` of the faces
+    write : False: only count
+
+    Returns
+    -------
+    Rows (to be) removed by stage, and the recipes that were left because a run uses them.
+    """
+    counts: dict[str, int] = {}
+    busy = []
+    for recipe in recipes(store):
+        lock = FileLock(lock_path(recipe), mode=0o666)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            busy.append(recipe)
+            continue
+        try:
+            stage = recipe.parent.name
+            counts[stage] = counts.get(stage, 0) + _forget(recipe, cache, sha256, faces, write)
+        finally:
+            lock.release()
+    return counts, busy
+
+
+def _forget(recipe: Path, cache: DvcCache | None, sha256: Collection[str], faces: Collection[str], write: bool) -> int:
+    others = _keys_of_others(cache, recipe.parent.name, faces)
+    removed = 0
+    for path in list_segments(recipe):
+        try:
+            table = read_any_segment(path)
+        except DamagedSegmentError:  # whose rows it held can't be told
+            if write:
+                remove(path)
+            continue
+        if _HASH in table.column_names:
+            wanted = pc.is_in(table[_HASH].cast(pa.string()), pa.array(sorted(sha256), pa.string()))
+            kept, gone = table.filter(pc.invert(wanted)), table.filter(wanted)
+        else:
+            kept = select_rows(table, others)
+            gone = table.filter(pc.invert(pc.is_in(table[KEY], others)))
+        removed += len(gone)
+        if write and len(gone):
+            if len(kept):
+                write_segment(recipe, kept)
+            remove(path)
+            for name in files_of(gone):
+                remove(recipe / FILES / name)
+    if write:
+        for left in (*recipe.glob(".*"), *recipe.glob(f"{FILES}/.*")):  # temporary files of a killed run
+            remove(left)
+    return removed
+
+
+def _keys_of_others(cache: DvcCache | None, stage: str, faces: Collection[str]) -> pa.Array:
+    """Keys in a stage's current outs but for those of these faces."""
+    keys = used_keys(cache, stage)
+    own: set[str] = set()
+    for path in cache.tables(stage) if cache else ():
+        with suppress(pa.ArrowInvalid, KeyError, OSError):  # no table of rows
+            table = pq.read_table(path, columns=["filename", KEY], use_threads=False)
+            own |= set(table.filter(pc.is_in(table["filename"].cast(pa.string()), pa.array(sorted(faces), pa.string())))[KEY].to_pylist())
+    return keys.filter(pc.invert(pc.is_in(keys, pa.array(sorted(own), keys.type))))
