@@ -25,7 +25,7 @@ from facestats.faces.quality import head_pose
 from facestats.geometry.definitions import ALL, MEASUREMENTS, Face
 from facestats.geometry.measurements import NAMES, measure
 from facestats.geometry.pose import CAMERA, frontalize, is_frontal
-from facestats.geometry.zscore import SIGNS, fit_zscore
+from facestats.geometry.zscore import fit_zscore
 
 DEFINITIONS = "<!-- definitions: written by `python -m benchmarks.measurements` -->"
 FIGURES = "<!-- figures: written by `python -m benchmarks.measurements` -->"
@@ -34,6 +34,9 @@ CHOSEN = f"turned, camera at {CAMERA:g}"
 ANGLES = {"yaw 10°": (0, 10), "yaw 20°": (0, 20), "yaw 30°": (0, 30), "pitch 10°": (1, 10), "pitch 20°": (1, 20)}
 STEADY = 8  # degrees of yaw and pitch: faces among which the standard deviation between people is taken
 SEEN = ("happy", "gender", "age", "weight", "attractive")
+PLAIN = dict.fromkeys(NAMES, 1) | {"golden_deviation": -1}
+FOLKLORE = {"symmetry_score": 1, "golden_deviation": -1, "eye_face_ratio": 1, "smile_intensity": 1, "lip_height_width_ratio": 1,
+            "jaw_ratio": -1, "nose_width_ratio": -1, "philtrum_length_ratio": -1}  # written down before a rating was looked at
 
 
 def definitions() -> str:
@@ -113,7 +116,6 @@ def figures(omi: Path, drawn: Path, models: Path, n: int) -> str:
                 *(f"{measured[name].corr(means[column]):.2f}" for column in SEEN),
                 *(f"{moved[CHOSEN].loc[name, angle]:.2f}" for angle in ANGLES)) for name in NAMES]
     score = fit_zscore(measured)(measured)
-    alone = {name: sign * measured[name].corr(means["attractive"]) for name, sign in SIGNS.items()}
     header = ("", "mean r, yaw either way", "mean r, yaw", "mean r, pitch", "eye widths' difference, yaw", "symmetry, yaw either way", "mean symmetry")
     return "\n".join([
         f"**Turned pictures.** {len(straight)} OMI faces that look straight ahead, turned by `benchmarks/turned_pictures.py`, landmarks found "
@@ -127,16 +129,16 @@ def figures(omi: Path, drawn: Path, models: Path, n: int) -> str:
         f"when the head turns ({CHOSEN}), in standard deviations:", "",
         table(("column", "mean", "sd", *SEEN, *ANGLES), details), "",
         f"**`geometry_zscore`.** r with `attractive` on the {len(shapes)} OMI faces: {np.corrcoef(score, means['attractive'])[0, 1]:.2f} "
-        f"(the frontal {frontal.sum()}: {np.corrcoef(score[frontal], means['attractive'][frontal])[0, 1]:.2f}). Its parts alone, in the direction "
-        "that folklore gives them: " + ", ".join(f"`{name}` {r:.2f}" for name, r in alone.items()) + ". "
-        f"Symmetry and golden section without the rest: {_mean_z(measured[['symmetry_score', 'golden_deviation']], means):.2f}; "
-        f"all 30, nothing but `golden_deviation` counted against a face: {_mean_z(measured, means):.2f}."])
+        f"(the frontal {frontal.sum()}: {np.corrcoef(score[frontal], means['attractive'][frontal])[0, 1]:.2f}). Other means of z-scores: all 30, "
+        f"nothing but `golden_deviation` counted against a face: {_mean_z(measured, PLAIN, means):.2f}; eight, each in the direction that folklore "
+        f"gives it: {_mean_z(measured, FOLKLORE, means):.2f}. These alone: "
+        + ", ".join(f"`{name}` {sign * measured[name].corr(means['attractive']):.2f}" for name, sign in FOLKLORE.items()) + "."])
 
 
-def _mean_z(measured: pd.DataFrame, means: pd.DataFrame) -> float:
-    """r of `attractive` with a mean of z-scores, the golden deviation's reversed."""
+def _mean_z(measured: pd.DataFrame, signs: dict[str, int], means: pd.DataFrame) -> float:
+    """r of `attractive` with the mean of signed z-scores."""
     z = (measured - measured.mean()) / measured.std()
-    return z.assign(golden_deviation=-z["golden_deviation"]).mean(axis=1).corr(means["attractive"])
+    return sum(sign * z[name] for name, sign in signs.items()).corr(means["attractive"])
 
 
 def main() -> None:

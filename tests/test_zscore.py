@@ -50,5 +50,5 @@ def test_faces_that_were_not_measured_have_no_score_and_do_not_count():
 
 
 def test_what_does_not_vary_counts_as_nothing():
-    same = frame(jaw_ratio=[0.1, 0.1, 0.1])
-    np.testing.assert_allclose(fit_zscore(same)(same.assign(jaw_ratio=[0.1, 0.9, 0.1])), fit_zscore(same)(same))
+    same = frame(golden_deviation=[0.1, 0.1, 0.1])
+    np.testing.assert_allclose(fit_zscore(same)(same.assign(golden_deviation=[0.1, 0.9, 0.1])), fit_zscore(same)(same))

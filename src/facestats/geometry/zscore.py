@@ -1,7 +1,7 @@
 """The score that notebooks of this kind compute: a mean of z-scores with the golden ratio in it.
 
-It is kept for comparison. Which measurement counts, and in which direction, is folklore, put down before a rating was looked at: nothing
-here is fitted on ratings.
+It is kept for comparison, and made of the two things that such scores are always made of: symmetry and the golden section. Nothing here
+is fitted on ratings. docs/measurements.md says what further measurements would do.
 """
 
 from __future__ import annotations
@@ -11,12 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-# Symmetric and near the golden section, large eyes, a smile, full lips; a narrow jaw and nose, a short philtrum.
-SIGNS = {
-    "symmetry_score": 1, "golden_deviation": -1, "eye_face_ratio": 1, "smile_intensity": 1, "lip_height_width_ratio": 1,
-    "jaw_ratio": -1, "nose_width_ratio": -1, "philtrum_length_ratio": -1,
-}
-
+SIGNS = {"symmetry_score": 1, "golden_deviation": -1}  # which way each counts
 _SAME = 1e-9  # a standard deviation below this share of the mean is rounding
 
 
