@@ -87,14 +87,19 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
         x, among = take(embeddings, train | test), test[train | test]
         predictions |= baseline_predictions(x[~among], ratings[train].to_numpy(), x[among])
     predictions |= {name: values[test] for name, values in others.items() if np.isfinite(values[test]).all()}
-    measured = regression.resampled(actual, predictions, resamples, seed, groups)
+    # The weights in use are 60/40 or the learned ones as a rule, and one model then stands there twice.
+    alike = {name: next(other for other in predictions if np.array_equal(predictions[other], values)) for name, values in predictions.items()}
+    measured = regression.resampled(actual, {name: predictions[name] for name in dict.fromkeys(alike.values())}, resamples, seed, groups)
     for name, values in predictions.items():
+        if alike[name] in COMBINED and alike[name] != name:
+            metrics["test"][name] = metrics["test"][alike[name]]
+            continue
         if name == ZSCORE:
-            metrics["test"][name] = NOTHING | {key: measured[name].report()[key] for key in ("pearson", "spearman")}
+            metrics["test"][name] = NOTHING | {key: measured[alike[name]].report()[key] for key in ("pearson", "spearman")}
         else:
-            metrics["test"][name] = _report(measured[name], values, actual, scale, reliability["ceiling"], (resamples, seed, groups))
+            metrics["test"][name] = _report(measured[alike[name]], values, actual, scale, reliability["ceiling"], (resamples, seed, groups))
         if name in AGAINST_MLP:
-            metrics["test"][name]["minus_mlp"] = measured[name].minus(measured["mlp"])
+            metrics["test"][name]["minus_mlp"] = measured[alike[name]].minus(measured["mlp"])
     points = pd.DataFrame({"actual": actual, **predictions}).reindex(columns=PLOTTED)
     curve = score_calibration.reliability_curve(to_score(actual, scale), to_score(predictions["mlp"], scale), resamples, seed, groups)
     return Attractiveness(metrics, points.sort_values(PLOTTED).round(4), curve.assign(perfect=curve["predicted"]).round(4))
