@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from facestats import tables
 from facestats.composites.filters import COLUMNS, select_faces
+from facestats.files import write_json
 from facestats.params import load_params
 from facestats.parquet import group_rows
 
@@ -129,7 +130,7 @@ def _write_clip(folder: Path) -> str:
 
 
 def make_members(n: int, folder: Path) -> None:
-    """`members.csv` and `faces/` of a composite, as `select` writes them: drawn crops of 512 px, landmarks made up."""
+    """`members.csv`, `selection.json` and `faces/` of a composite, as `select` writes them: drawn crops of 512 px, landmarks made up."""
     from facestats.data.sample import write_sample
 
     write_sample(folder / "drawn", n=DRAWN, size=512, seed=0, progress=False)
@@ -139,13 +140,15 @@ def make_members(n: int, folder: Path) -> None:
         target = folder / "faces" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.hardlink_to(drawn[i % len(drawn)])
-    pd.DataFrame({"filename": names}).to_csv(folder / "members.csv", index=False)
+    pd.DataFrame({"filename": names, "rating": 50.0}).to_csv(folder / "members.csv", index=False)
+    write_json(folder / "selection.json", {"filter": {}, "matched": {"all": n}, "found": n, "min_results": 1})
     rng = np.random.default_rng(0)
     angle, radius = rng.uniform(0, 2 * np.pi, tables.N_LANDMARKS), np.sqrt(rng.uniform(0, 1, tables.N_LANDMARKS))
     shape = np.column_stack([0.5 + 0.3 * radius * np.cos(angle), 0.5 + 0.4 * radius * np.sin(angle), np.zeros(len(angle))])
-    moved = shape.ravel() + rng.normal(0, 0.003, (n, shape.size))
+    # Each face is somewhere else as a whole: landmarks that move each by itself would fold, and be left out.
+    moved = np.tile(shape, (n, 1, 1)) + rng.normal(0, 0.02, (n, 1, 3))
     tables.write(pd.DataFrame({"filename": names, "yaw": 0.0}), folder / "faces" / tables.MEMBER_LANDMARKS.name,
-                 tables.MEMBER_LANDMARKS, vectors={"landmarks": moved.astype(np.float32)})
+                 tables.MEMBER_LANDMARKS, vectors={"landmarks": moved.reshape(n, -1).astype(np.float32)})
 
 
 def make_placeholders(name: str, folder: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_filter_returns_a_frame_of_the_same_kind_with_the_matching_rows(people
 def test_no_match_is_an_empty_frame_and_too_few_are_an_error(people):
     nobody = facestats.filter_images(people, age_range=(90, 99))
     assert (len(nobody), list(nobody.columns)) == (0, list(people.columns))
-    with pytest.raises(InputError, match="too few: 12 faces of at least 13 .*all: 24, gender: 12"):
+    with pytest.raises(InputError, match=r"too few: 12 faces of at least 13 .*all: 24, gender: 12"):
         facestats.filter_images(people, gender="male", min_results=13)
 
 

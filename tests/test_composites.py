@@ -2,6 +2,7 @@
 
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -234,3 +235,17 @@ def test_sharpness_compares_the_same_members(members):
     assert warped["gradient_energy_none"] == pytest.approx(gradient_energy(decode(plain.image[:, :, 0]), where), rel=0.02)
     assert warped["ratio"] == warped["gradient_energy"] / warped["gradient_energy_none"] > 2
     assert plain.sharpness["ratio"] == 1
+
+
+@pytest.mark.parametrize("align", ["none", "eyes", "warp"])
+def test_threads_change_no_bit(members, align):
+    faces = members(*((noise(i, 256), shape(0.01 * i, turn=0.05 * i, seed=i)) for i in range(4)))
+    threads, found = cv2.getNumThreads(), []
+    try:
+        for number in (1, 4):
+            cv2.setNumThreads(number)
+            average = average_faces(faces, align)
+            found.append((average.image.tobytes(), average.shape.tobytes(), average.sharpness))
+    finally:
+        cv2.setNumThreads(threads)
+    assert found[0] == found[1]

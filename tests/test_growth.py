@@ -252,13 +252,14 @@ def test_an_average_of_many_faces_holds_no_more_than_one_of_few(tmp_path):
             (folder / name).hardlink_to(image)
         tables.write(pd.DataFrame({"filename": names(n), "yaw": 0.0}), folder / "landmarks.parquet", tables.MEMBER_LANDMARKS,
                      vectors={"landmarks": np.tile(shape, (n, 1))})
-        pd.DataFrame({"filename": names(n)}).to_csv(tmp_path / f"{n}.csv", index=False)
+        pd.DataFrame({"filename": names(n), "rating": np.nan}).to_csv(tmp_path / f"{n}.csv", index=False)
         return Members(tmp_path / f"{n}.csv", folder)
 
     few, many = members(10), members(400)
     average_faces(few)
     for align in ("none", "eyes", "warp"):
-        assert peak(lambda align=align: average_faces(many, align)) < 1.05 * peak(lambda align=align: average_faces(few, align))
+        more = peak(lambda align=align: average_faces(many, align)) - peak(lambda align=align: average_faces(few, align))
+        assert more < 390 * 1000  # its names; the landmarks of a face are 5,600 bytes, its pixels 110,000
 
 
 # The benchmarks

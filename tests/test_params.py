@@ -67,6 +67,8 @@ def test_raters_may_be_named_by_numbers(raw):
         ("composites.women.filter.attractiveness", [0, 11], ["composites.women.filter.attractiveness.0 = 0", "1"]),
         ("composites.women.filter.age_range", [9, 1], ["composites.women.filter.age_range = [9, 1]", "above"]),
         ("composites.women.filter.n", 3, ["composites.women.filter", "n=3 faces can never reach min_results=10"]),
+        ("composites.women.render.max_yaw", 0, ["composites.women.render.max_yaw = 0", "greater than 0"]),
+        ("composites.women.render.symmetric", "yes", ["composites.women.render.symmetric = 'yes'", "boolean"]),
         ("composites.women.filter.attributes", {"glasses": 1}, ["composites.women.filter.attributes.glasses = 1", "valid string"]),
         ("zeroshot.glasses", {"with": ["a"]}, ["zeroshot.glasses = ", "two classes or more are needed", "found with"]),
         ("zeroshot.glasses.with", [], ["zeroshot.glasses.with = []", "at least 1 item"]),

@@ -52,11 +52,12 @@ def test_nothing_changed_runs_nothing(project):
 
 
 def test_another_network_runs_what_its_scores_reach(project):
-    before = members(project)
+    before, scores = members(project), project.read("data/interim/members/women/scores.json")
     project.set_params({"mlp.hidden": 16, "mlp.folds": 2})  # the network alone may correct too little to move a face
     ran = project.repro()
     assert ran - COMPOSED == {"train_attractiveness", "score", "finalize", "evaluate", "model_card"} | SELECTED | PAIRED
     assert ran & COMPOSED == changed_composites(before, members(project)) == {"composite@top_rated"}
+    assert project.read("data/interim/members/women/scores.json") != scores  # they moved, and the picture stays as it is
 
 
 def test_one_filter_runs_one_composite(project):

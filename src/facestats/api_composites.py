@@ -118,7 +118,7 @@ def _to_pandas(frame: Any) -> pd.DataFrame:
     """The columns of a polars frame that filters and composites look at; the rows are numbered from 0."""
     if not _is_polars(frame):
         raise InputError(f"expected a pandas or polars frame, found {type(frame).__name__}")
-    if not hasattr(frame, "columns") or not hasattr(frame, "rows"):
+    if not hasattr(frame, "rows"):
         raise InputError("a lazy polars frame has no rows yet; call .collect() first")
     wanted = {"filename", "rating", *filter(None, COLUMNS.values())}
     columns = [name for name in frame.columns if name in wanted or name.endswith("_final")]

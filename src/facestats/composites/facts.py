@@ -21,13 +21,14 @@ def composite_facts(average: Average, render: dict[str, Any], selection: dict[st
 
     Returns
     -------
-    dict `built`, `why` (null, or why there is no picture), `filter`, `matched`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
+    dict `built`, `why` (null, or why there is no picture), `filter`, `matched`, `relaxed`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
     `left_out` (reason to names), `sharpness`.
     """
     built = average.image is not None
     return {
         "built": built, "why": None if built else why_not_built(average, selection),
-        "filter": selection.get("filter"), "matched": selection.get("matched"), "n": len(average.used), "members": average.used,
+        "filter": selection.get("filter"), "matched": selection.get("matched"),
+        "relaxed": selection.get("relaxed", []), "n": len(average.used), "members": average.used,
         "rating": mean_rating(ratings.reindex(average.used)), "render": render, "left_out": average.left_out,
         "sharpness": average.sharpness,
     }
