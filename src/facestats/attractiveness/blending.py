@@ -113,7 +113,13 @@ def load_blend(path: Path) -> tuple[BlendWeights, tuple[float, float] | None]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         scale = content.pop("scale")
-        return BlendWeights(**content), scale and tuple(scale)
+        weights = BlendWeights(**content)
+        if not weights.why and abs(weights.geometric + weights.holistic - 1) > 1e-9:
+            raise ValueError("the weights do not add up to 1")
+        if scale is not None:
+            low, high = map(float, scale)
+            scale = low, high
+        return weights, scale
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; `dvc repro score` makes it") from None
     except (ValueError, TypeError, KeyError, AttributeError):

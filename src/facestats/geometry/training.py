@@ -22,10 +22,11 @@ COORDINATES = N_LANDMARKS * 3  # the first columns of a row; the others are pixe
 SHAPE_COMPONENTS, APPEARANCE_COMPONENTS = 150, 200
 SHAPE_VARIANCE = 0.25  # of the shape's components together, beside the pixels' 1
 PENALTIES = np.logspace(-5, 3, 33)
+_SAME = 1e-12  # variance below this is rounding: float32 landmarks of a shape of size 1 vary by 1e-14, pixels by 1 at least
 
 
 class TotalVariance(TransformerMixin, BaseEstimator):
-    """Scale all features by one factor, so that their variances add up to `total`."""
+    """Scale all features by one factor, so that their variances add up to `total`; features that are always the same stay as they are."""
 
     def __init__(self, total: float = 1.0):
         self.total = total
@@ -33,7 +34,7 @@ class TotalVariance(TransformerMixin, BaseEstimator):
     def fit(self, X: np.ndarray, y: object = None) -> TotalVariance:
         """Learn the factor from (n, features)."""
         found = np.var(X, axis=0, dtype=np.float64).sum()
-        self.factor_ = float(np.sqrt(self.total / found)) if found > 0 else 1.0
+        self.factor_ = float(np.sqrt(self.total / found)) if found > _SAME else 1.0
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:
