@@ -105,7 +105,7 @@ def main() -> None:
         means = pd.read_csv(options.omi / MEANS, dtype={"stimulus": "str"}).assign(image=lambda table: table["stimulus"] + ".jpg")
         means = means.set_index("image").loc[faces["image"]]
         y = means["attractive"].to_numpy()
-        text = HEADER + line("z-score of measurements", y, fit_zscore(measure(landmarks))(measure(landmarks)))
+        text = HEADER + line("z-score: symmetry and golden ratio", y, fit_zscore(measure(landmarks))(measure(landmarks)))
         for name, parts in (("shape", ("shape",)), ("appearance", ("appearance",)), ("shape and appearance", ("shape", "appearance"))):
             features_used = x if "appearance" in parts else x[:, :COORDINATES]
             text += line(name, y, held_out(features_used, y, parts), " of 100")

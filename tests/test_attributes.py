@@ -148,7 +148,7 @@ def test_a_folder_of_models_is_read_by_target(tmp_path):
         load_models(tmp_path, ["bee"])
 
 
-@pytest.mark.parametrize("content", [None, b"", b"garbage", "a list", "another dict"])
+@pytest.mark.parametrize("content", [None, b"", b"garbage", b"\x80\x04\x95\x29", b"\x1f\x8b\x08zzz", "a list", "another dict"])
 def test_a_missing_or_foreign_model_file_is_named(tmp_path, content):
     path = tmp_path / "pet_clf.joblib"
     if isinstance(content, bytes):

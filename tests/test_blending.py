@@ -21,6 +21,7 @@ from resources import names
 
 N, SCALE = 240, (1.0, 7.0)
 GIVEN = {"geometric": 0.6, "holistic": 0.4}
+FILE = '{"geometric": %s, "holistic": %s, "learned": false, "n_val": 0, "why": null, "scale": %s}'
 
 
 def made_up(weight, noise=3.0, seed=0):
@@ -101,7 +102,9 @@ def test_the_file_gives_back_what_was_saved(tmp_path, weights, scale):
 
 
 @pytest.mark.parametrize(("text", "said"), [(None, "no such file; `dvc repro score`"), ("{", "dvc repro -f score"), ("[]", "dvc repro -f score"),
-                                            ('{"scale": [1, 7], "weight": 1}', "dvc repro -f score")])
+                                            ('{"scale": [1, 7], "weight": 1}', "dvc repro -f score"),
+                                            (FILE % ("null", "0.4", "[1, 7]"), "dvc repro -f score"), (FILE % ('"a"', "0.4", "[1, 7]"), "dvc repro -f score"),
+                                            (FILE % ("0.5", "0.4", "[1, 7]"), "dvc repro -f score"), (FILE % ("0.6", "0.4", "[1]"), "dvc repro -f score")])
 def test_a_missing_or_damaged_file_names_the_way_out(tmp_path, text, said):
     if text is not None:
         (tmp_path / "blend.json").write_text(text)

@@ -91,6 +91,16 @@ def test_learned_weights_are_the_combined_score_and_60_40_stands_beside_it():
     assert "weights learned from" not in card
 
 
+@pytest.mark.parametrize("learned", [False, True])
+def test_weights_that_leave_the_holistic_score_are_called_so(learned):
+    """The difference is rounding, and its interval could leave 0 out."""
+    card = said(rated(BlendWeights(0.0, 1.0, learned=learned, n_val=80 * learned)))
+    assert "The combined score is the holistic score: the geometric one has no share in it." in card
+    assert "The combined score follows" not in card
+    assert "r of the combined score is" not in card
+    assert "A combined score with learned weights is the holistic score: the geometric one has no share in it." in said(rated(worth=-3.0))
+
+
 def test_without_geometry_the_card_says_why():
     card = said(rated(BlendWeights(why="no face has a geometric score: 3 rated faces"), geometry=False))
     assert "The geometric and the combined score were not measured: no face has a geometric score: 3 rated faces." in card

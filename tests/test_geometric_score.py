@@ -1,6 +1,7 @@
 """The geometric score: learned from shape and pixels, the same for one photo and for many, and honest about what it lacks."""
 
 import hashlib
+import pickle
 
 import joblib
 import numpy as np
@@ -101,7 +102,14 @@ def test_too_few_ratings_train_nothing_and_say_so(n, faces, tmp_path):
 
 def test_equal_ratings_train_nothing(faces):
     x = features(faces[0][0], None, None)
-    assert train_pipeline(x, np.full(N, 4.0)) == (None, f"all {N} rated train faces have the same rating, 4")
+    for rating in (np.full(N, 4.0), np.where(np.arange(N) % 2, 4.0, np.nextafter(4, 5))):  # means of more raters end otherwise
+        assert train_pipeline(x, rating) == (None, f"all {N} rated train faces have the same rating, 4")
+
+
+def test_shapes_that_do_not_differ_say_the_mean_rating(faces):
+    landmarks, ratings, _ = faces[0]
+    pipeline, _ = train_pipeline(features(np.repeat(landmarks[:1], N, axis=0), None, None), ratings)
+    np.testing.assert_allclose(pipeline.predict(features(landmarks, None, None)), ratings.mean(), atol=1)
 
 
 # The model file
@@ -134,7 +142,9 @@ def test_other_files_are_named(tmp_path):
         load_geometry(tmp_path / "none.joblib")
     joblib.dump({"pipeline": None}, tmp_path / "other.joblib")
     (tmp_path / "text.joblib").write_text("text")
-    for name in ("other", "text"):
+    (tmp_path / "cut.joblib").write_bytes(pickle.dumps({"kind": "facestats geometry", "format": 1})[:20])
+    (tmp_path / "packed.joblib").write_bytes(b"\x1f\x8b\x08zzz")
+    for name in ("other", "text", "cut", "packed"):
         with pytest.raises(ModelError, match=f"{name}.joblib is not a geometry model"):
             load_geometry(tmp_path / f"{name}.joblib")
 

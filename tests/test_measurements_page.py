@@ -1,5 +1,7 @@
 """docs/measurements.md and the benchmark that writes it."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,13 @@ def test_the_page_defines_what_the_code_measures(benchmark):
     page = PAGE.read_text(encoding="utf-8")
     assert benchmark.definitions() in page, "run `python -m benchmarks.measurements`"
     assert all(f"| `{measurement.name}` | " in page for measurement in MEASUREMENTS)
+
+
+def test_both_pages_say_the_same_of_the_zscore():
+    """r on the OMI faces, as `benchmarks.geometry` and `benchmarks.measurements` write it."""
+    figures = [re.search(pattern, (ROOT / "docs" / page).read_text(encoding="utf-8"))[1] for page, pattern in (
+        ("geometry.md", r"\| z-score[^|]*\| (-?[\d.]+) \|"), ("measurements.md", r"r with `attractive` on the 745 OMI faces: (-?[\d.]+)"))]
+    assert float(figures[0]) == pytest.approx(float(figures[1]), abs=0.006), "run both benchmarks"
 
 
 def test_only_a_picture_that_is_turned_changes(benchmark):

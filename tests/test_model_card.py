@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from facestats.attractiveness.blending import BlendWeights
 from facestats.attributes.model import AttributeModel
 from facestats.data.reliability import measure_reliability
-from facestats.evaluation.attractiveness import evaluate_attractiveness
+from facestats.evaluation.attractiveness import NOTHING, evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
 from facestats.report.card_figures import counted, figure, listed, number, table
@@ -137,6 +137,17 @@ def test_a_card_without_any_model_says_why(untrained):
     assert "What it is not for" in card
     assert not re.search(r"\bnan\b|None|null", card)
     assert PICTURE not in card
+
+
+def test_a_geometric_score_is_described_although_no_weights_could_be_learned(trained):
+    changed = copy.deepcopy(trained)
+    changed.attractiveness["weights"]["combined"] |= {"geometric": None, "holistic": None, "why": "9 rated val faces have both scores"}
+    changed.attractiveness["test"]["combined"] = NOTHING
+    said = cells(model_card(changed, PICTURE).split("## Data")[0])
+    assert said[said.index("combined score") + 1] == "none: 9 rated val faces have both scores"
+    assert "geometric score" in said
+    changed.attractiveness["test"]["geometric"] = NOTHING
+    assert "geometric score" not in cells(model_card(changed, PICTURE).split("## Data")[0])
 
 
 def test_what_is_beyond_chance_is_told_from_what_is_not(trained):

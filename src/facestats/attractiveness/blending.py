@@ -69,8 +69,8 @@ def blend_weights(wanted: Mapping[str, float] | str, scores: pd.DataFrame, ratin
 def learn_weights(scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, float] | None) -> BlendWeights:
     """Least squares of the rating on both scores among rated val faces; weights in [0, 1] that add up to 1.
 
-    Both scores of a val face come from models that did not learn from its rating; only where `mlp.folds` is 0 its holistic
-    score is by the model that val stopped and calibrated.
+    Both scores of a val face come from models that did not learn from its rating; only where `mlp.folds` is 0, or a fold could not be
+    trained, its holistic score is by the model that val stopped and calibrated.
     """
     if why := _lacking(scores):
         return BlendWeights(learned=True, why=why)
@@ -113,7 +113,13 @@ def load_blend(path: Path) -> tuple[BlendWeights, tuple[float, float] | None]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         scale = content.pop("scale")
-        return BlendWeights(**content), scale and tuple(scale)
+        weights = BlendWeights(**content)
+        if not weights.why and abs(weights.geometric + weights.holistic - 1) > 1e-9:
+            raise ValueError("the weights do not add up to 1")
+        if scale is not None:
+            low, high = map(float, scale)
+            scale = low, high
+        return weights, scale
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; `dvc repro score` makes it") from None
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -124,7 +124,7 @@ class AttributeModel:
             return model
         except FileNotFoundError:
             raise ModelError(f"{path}: no such classifier; `dvc repro` trains it") from None
-        except (TypeError, EOFError, KeyError, ValueError) as error:
+        except Exception as error:  # a damaged pickle fails in many ways
             raise ModelError(f"{path} is not a classifier of this project ({error}); run `dvc repro`") from None
 
 

@@ -1,7 +1,7 @@
 """Score photos: one JSON object a line, with `image` and the keys of `facestats.score_image`.
 
-`score` is the holistic score, `geometric` that of the landmarks, `combined` their mean by score.weights; where one of the last two can't be had
-it is null, and a warning says why. Scores are what the raters of the training data would have said, not the worth of a person.
+`score` is the holistic score, `geometric` that of the face's shape (with geometry.appearance also its pixels), `combined` their mean by
+score.weights; where one of the last two can't be had it is null, and a warning says why. Scores are what the raters of the training data would have said, not the worth of a person.
 
 examples:
   python -m facestats score photo.jpg

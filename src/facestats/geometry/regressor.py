@@ -122,5 +122,5 @@ def load_geometry(path: Path) -> GeometryModel:
         return GeometryModel(content["pipeline"], content["why"], ZScore(**content["zscore"]), sampler, content["n_train"])
     except FileNotFoundError:
         raise ModelError(f"{path}: no such model; `dvc repro geometry` makes it") from None
-    except (TypeError, EOFError, KeyError, IndexError, ValueError, AttributeError, ImportError) as error:
+    except Exception as error:  # a damaged pickle fails in many ways
         raise ModelError(f"{path} is not a geometry model of this project ({error}); run `dvc repro geometry`") from None

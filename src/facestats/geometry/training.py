@@ -21,11 +21,13 @@ COORDINATES = N_LANDMARKS * 3  # the first columns of a row; the others are pixe
 # docs/geometry.md: what other numbers gave in cross-validation on OMI.
 SHAPE_COMPONENTS, APPEARANCE_COMPONENTS = 150, 200
 SHAPE_VARIANCE = 0.25  # of the shape's components together, beside the pixels' 1
+ROUNDING = 1e-12  # means of 2 and of 3 equal ratings differ in the last bit; a share of the largest rating
 PENALTIES = np.logspace(-5, 3, 33)
+_SAME = 1e-12  # variance below this is rounding: float32 landmarks of a shape of size 1 vary by 1e-14, pixels by 1 at least
 
 
 class TotalVariance(TransformerMixin, BaseEstimator):
-    """Scale all features by one factor, so that their variances add up to `total`."""
+    """Scale all features by one factor, so that their variances add up to `total`; features that are always the same stay as they are."""
 
     def __init__(self, total: float = 1.0):
         self.total = total
@@ -33,7 +35,7 @@ class TotalVariance(TransformerMixin, BaseEstimator):
     def fit(self, X: np.ndarray, y: object = None) -> TotalVariance:
         """Learn the factor from (n, features)."""
         found = np.var(X, axis=0, dtype=np.float64).sum()
-        self.factor_ = float(np.sqrt(self.total / found)) if found > 0 else 1.0
+        self.factor_ = float(np.sqrt(self.total / found)) if found > _SAME else 1.0
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:
@@ -74,7 +76,7 @@ def train_pipeline(x: np.ndarray, ratings: np.ndarray) -> tuple[Pipeline | None,
     """
     if len(x) < MIN_TRAIN:
         return None, f"{len(x)} rated faces with landmarks in train; {MIN_TRAIN} are needed"
-    if np.ptp(ratings) == 0:
+    if np.ptp(ratings) <= ROUNDING * np.abs(ratings).max():
         return None, f"all {len(x)} rated train faces have the same rating, {ratings[0]:g}"
     with threadpool_limits(1):  # sums in another order give other bits
         return make_pipeline(len(x), x.shape[1] > COORDINATES).fit(x, ratings), None

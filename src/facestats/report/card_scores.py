@@ -51,7 +51,7 @@ def _models(rated: dict) -> dict[str, str]:
             names["combined_60_40"] = "… 60 % geometric, 40 % holistic"
         elif "combined_learned" in known:
             names["combined_learned"] = f"… weights learned from {weights['combined_learned']['n_val']} val faces: {weights_said(weights['combined_learned'])}"
-    names |= {"geometry_zscore": "mean of z-scores of the measurements, nothing learned", "ridge": "ridge regression", "mean": "the mean rating, always"}
+    names |= {"geometry_zscore": "mean of z-scores (symmetry, golden ratio), nothing learned", "ridge": "ridge regression", "mean": "the mean rating, always"}
     return {name: said for name, said in names.items() if name not in GEOMETRIC or name in known}
 
 
@@ -64,17 +64,19 @@ def _agreement(figures: dict, key: str, model: str) -> str:
 
 
 def _blends(rated: dict, known: list[str]) -> list[str]:
-    said, weights = [_blend("the combined score", rated["test"]["combined"]["minus_mlp"])], rated["weights"]
+    said, weights = [_blend("the combined score", rated, "combined")], rated["weights"]
     if "combined_learned" in known and not weights["combined"]["learned"]:
-        said.append(_blend("a combined score with learned weights", rated["test"]["combined_learned"]["minus_mlp"]))
+        said.append(_blend("a combined score with learned weights", rated, "combined_learned"))
     elif weights["combined_learned"]["why"]:
         said.append(f"What weights would fit the ratings best is {NOT_MEASURED}: {weights['combined_learned']['why']}.")
     return said
 
 
-def _blend(name: str, difference: dict) -> str:
+def _blend(name: str, rated: dict, model: str) -> str:
     """Whether a combined score is better than the holistic one alone, by r and by its error."""
-    r, error = difference["pearson"], difference["mae"]
+    if rated["weights"][model]["geometric"] == 0:  # a difference would be rounding
+        return f"{_capital(name)} is the holistic score: the geometric one has no share in it."
+    r, error = rated["test"][model]["minus_mlp"]["pearson"], rated["test"][model]["minus_mlp"]["mae"]
     if r["low"] is None or not isfinite(r["low"]):
         return f"By r, {name} can't be compared with the holistic score alone: one of them is always the same."
     shown = f"difference of r {figure(r)}, of the mean absolute error {figure(error, 1)} (below 0: it is closer to the ratings than the holistic score)"

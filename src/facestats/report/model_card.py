@@ -67,7 +67,7 @@ def _models(run: Run) -> list[str]:
             prompts = " Prompts answer in its place (zero-shot)." if facts["zeroshot"]["classes"] else ""
             said.append(f"`{name}` was not trained: {facts['why']}.{prompts}")
     said.append("A *score* is what a model expects raters to say of a picture, put on a scale from 0 to 100. The holistic score, which percentiles and "
-                "deciles belong to, sees the embedding; the geometric score sees the landmarks; the combined score is a mean of both, and is what "
+                "deciles belong to, sees the embedding; the geometric score sees the shape of the face and, with `geometry.appearance`, its pixels; the combined score is a mean of both, and is what "
                 "`facestats.calculate_attractiveness_score` gives. An attribute is `unknown` where its classifier is not sure enough.")
     return said
 
@@ -88,10 +88,10 @@ def _geometric(run: Run) -> list[list[str]]:
     weights = run.attractiveness["weights"]["combined"]
     if weights is None:
         return []
-    if weights["why"]:
-        return [["combined score", f"none: {weights['why']}"]]
     learned = f"learned from {weights['n_val']} val faces" if weights["learned"] else "given (`score.weights`)"
-    return [["geometric score", GEOMETRIC], ["combined score", f"{weights_said(weights)}; the weights are {learned}"]]
+    combined = f"none: {weights['why']}" if weights["why"] else f"{weights_said(weights)}; the weights are {learned}"
+    there = not weights["why"] or run.attractiveness["test"]["geometric"]["mae"]["value"] is not None
+    return [*([["geometric score", GEOMETRIC]] if there else []), ["combined score", combined]]
 
 
 def _data(run: Run) -> list[str]:
