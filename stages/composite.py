@@ -18,13 +18,14 @@ from facestats.composites.facts import composite_facts
 from facestats.composites.members import Members
 from facestats.composites.sheets import MOST, contact_sheet, fitting_jpeg
 from facestats.files import write_bytes, write_image, write_json
-from facestats.stage import run_stage, warn
+from facestats.stage import run_stage, start_clean, warn
 
 
 def main(params, name: str, members: Path, selection: Path, faces: Path, out: Path) -> str:
     render = params.composites[name].render.model_dump()
     chosen = Members(members, faces)
     average = average_faces(chosen, **render)
+    start_clean(out)
     facts = composite_facts(average, render, json.loads(selection.read_text(encoding="utf-8")), chosen.ratings)
     if facts["built"]:
         write_image(out / "composite.jpg", Image.fromarray(average.image))
