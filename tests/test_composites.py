@@ -151,6 +151,18 @@ def test_faces_without_landmarks_are_left_out_and_named_where_they_are_needed(me
     assert (average_faces(faces.iloc[1:], "none").shape, average_faces(faces.iloc[1:], "none").sharpness) == (None, None)
 
 
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_landmarks_with_a_number_that_is_none_are_no_landmarks(members, broken):
+    spoilt = shape()
+    spoilt[5, 0] = broken
+    faces = members((smooth(0), shape()), (smooth(1), spoilt))
+    for align in ("eyes", "warp"):
+        assert average_faces(faces, align).left_out == {"no_landmarks": ["001.jpg"]}
+    plain = average_faces(faces, "none")
+    assert (len(plain.used), plain.left_out) == (2, {})
+    assert plain.shape == pytest.approx(shape()[:, :2])
+
+
 def test_faces_turned_too_far_are_left_out_of_warping_only(members):
     faces = members((smooth(0), shape(), 25.0), (smooth(1), shape(), -25.1), (smooth(2), shape(), 60.0), (smooth(3), shape(), None))
     average = average_faces(faces, "warp")
@@ -180,6 +192,18 @@ def test_the_order_of_members_hardly_matters(members):
 def test_a_face_of_another_size_is_named(members):
     with pytest.raises(InputError, match=r"001\.jpg is 64×64 px, the faces before it 96×96"):
         average_faces(members((noise(0), None), (noise(1, 64), None)), "none")
+
+
+def test_a_crop_that_is_not_square_is_named(members):
+    with pytest.raises(InputError, match=r"000\.jpg is 96×50 px; a face crop is square"):
+        average_faces(members((smooth(0)[:50], shape())))
+
+
+def test_a_file_that_is_gone_is_named(members):
+    faces = members((noise(0), None), (noise(1), None))
+    faces["path"].iloc[1].unlink()
+    with pytest.raises(InputError, match=r"001\.jpg can't be read as an image .*No such file"):
+        average_faces(faces, "none")
 
 
 def test_a_file_that_is_no_image_is_named(members):

@@ -48,7 +48,7 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
         target.kept.append(reason is None)
         if reason:
             target.leave_out(member, reason)
-        elif member.landmarks is not None:
+        elif _has_landmarks(member):
             mean.add(member.landmarks)
     if align == "warp" and mean.n:
         mesh, mean = Mesh(mean.value), _Mean(symmetric)
@@ -78,9 +78,14 @@ def mirrored(shape: np.ndarray) -> np.ndarray:
 def _unusable(member: Member, align: str, max_yaw: float) -> str | None:
     if align == "none":
         return None
-    if member.landmarks is None:
+    if not _has_landmarks(member):
         return NO_LANDMARKS
     return TURNED if align == "warp" and abs(member.yaw or 0) > max_yaw else None
+
+
+def _has_landmarks(member: Member) -> bool:
+    """Whether there are any to go by: a single NaN would spoil everybody's mean."""
+    return member.landmarks is not None and bool(np.isfinite(member.landmarks[:, :2]).all())
 
 
 class _Mean:
