@@ -9,6 +9,8 @@ import pandas as pd
 from facestats.composites.averaging import Average
 from facestats.composites.means import mean_rating
 
+NO_FACE = "no_face"  # of photos that `make_composite` was given; the pipeline has left them out long before
+
 
 def composite_facts(average: Average, render: dict[str, Any], selection: dict[str, Any], ratings: pd.Series) -> dict[str, Any]:
     """The content of `composite.json`.
@@ -36,7 +38,7 @@ def composite_facts(average: Average, render: dict[str, Any], selection: dict[st
 
 def why_not_built(average: Average, selection: dict[str, Any]) -> str:
     """Why there is no picture."""
-    reasons = {"no_landmarks": "without landmarks, which align needs", "max_yaw": "turned further than max_yaw",
+    reasons = {NO_FACE: "without a face", "no_landmarks": "without landmarks, which align needs", "max_yaw": "turned further than max_yaw",
                "folded": "with triangles that fold over on the way to the mean shape"}
     left_out = [f"{len(names)} {reasons[reason]}" for reason, names in average.left_out.items()]
     if left_out:
