@@ -39,7 +39,7 @@ class Render(Section):
     align: Literal["none", "eyes", "warp"] = "warp"
     space: Literal["linear", "gamma"] = "linear"
     symmetric: bool = False
-    max_yaw: Annotated[float, Field(gt=0, le=90)] = 25
+    max_yaw: Annotated[float, Field(gt=0, le=90)] = 25.0
 
 
 class Composite(Section):
