@@ -1,5 +1,6 @@
 """Filters and composites from Python: pandas and polars frames, and the very picture that the stage draws."""
 
+import inspect
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 import facestats
+from facestats.composites.filters import COLUMNS
 from facestats.errors import InputError
 from facestats.files import write_image
 
@@ -35,6 +37,17 @@ def test_a_filter_returns_a_frame_of_the_same_kind_with_the_matching_rows(people
     assert list(women.columns) == list(people.columns)
     assert list(women["filename"]) == ["11.jpg", "13.jpg", "17.jpg", "19.jpg", "23.jpg"]
     assert [list(note) for note in women["note"]] == [[k] for k in (12, 10, 6, 4, 0)]
+
+
+@pytest.mark.parametrize(("cluster", "expected"), [(3, 6), ([0, 3], 12), (np.int64(0), 6)])
+def test_clusters_are_asked_for_by_number(people, cluster, expected):
+    rows = facestats.filter_images(people, cluster=cluster)
+    assert len(rows) == expected
+    assert set(rows["cluster"]) == set(np.atleast_1d(cluster))
+
+
+def test_every_condition_of_a_filter_can_be_asked_for():
+    assert set(COLUMNS) <= set(inspect.signature(facestats.filter_images).parameters)
 
 
 def test_no_match_is_an_empty_frame_and_too_few_are_an_error(people):

@@ -32,7 +32,8 @@ FACTS = "facestats"  # what a frame's `attrs` and an image's `info` call them
 def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | None = None,
                   ethnicity: str | list[str] | None = None, age_range: tuple[float, float] | None = None,
                   attractiveness: tuple[int, int] | None = None, min_results: int = 0,
-                  attributes: dict[str, str | list[str]] | None = None) -> pd.DataFrame | pl.DataFrame:
+                  attributes: dict[str, str | list[str]] | None = None,
+                  cluster: int | list[int] | None = None) -> pd.DataFrame | pl.DataFrame:
     """Rows of `attributes_final.parquet` that match all conditions, sorted by filename.
 
     Parameters
@@ -42,6 +43,7 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
     attractiveness : deciles, both ends included.
     min_results : fewer matches are an error; nothing is ever widened.
     attributes : class or list of classes of any other attribute, such as `{"glasses": "with"}`.
+    cluster : number of a cluster, or a list of them.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
         Fewer than `min_results`, with the number left after each condition; or a column is missing.
     """
     conditions = {"gender": gender, "ethnicity": ethnicity, "age_range": age_range, "attributes": attributes,
-                  "attractiveness": attractiveness}
+                  "cluster": cluster, "attractiveness": attractiveness}
     table = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
     selection = select_faces(table, conditions, min_results=min_results)
     if not selection.enough:
