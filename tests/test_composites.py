@@ -9,7 +9,9 @@ from PIL import Image
 
 from drawn_shapes import NOSE, SIZE, dots, noise, shape, smooth, write_faces
 from facestats.composites.averaging import average_faces
-from facestats.composites.shapes import mirrored
+from facestats.composites.members import Member
+from facestats.composites.mesh import Mesh
+from facestats.composites.shapes import find_target, mirrored
 from facestats.composites.sharpness import gradient_energy, inner_face
 from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
 from facestats.errors import InputError
@@ -179,6 +181,22 @@ def test_a_face_that_cannot_be_unfolded_is_left_out_and_does_not_shape_the_mean(
     assert average.left_out == {"folded": ["004.jpg"]}
     assert average.shape == pytest.approx(shape()[:, :2], abs=1e-6)
     assert np.abs(average.image.astype(int) - smooth(0)).max() <= 1
+
+
+def test_no_face_folds_on_the_way_to_the_mean_of_those_that_are_left():
+    def turned(angle):
+        points = shape()
+        x, y = points[:, 0] - 0.5, points[:, 1] - 0.5
+        depth = np.sqrt(np.maximum(0, 0.2**2 - x**2 - (y / 1.3) ** 2))
+        points[:, 0] = 0.5 + x * np.cos(angle) + depth * np.sin(angle)
+        return points
+
+    # without the second face the mean moves, and the third one, which went to the mean of all three, folds
+    faces = [Member(str(i), None, turned(angle)) for i, angle in enumerate((0, -1.01, 0.68))]
+    assert Mesh(np.mean([face.landmarks for face in faces], axis=0)).unfolded(faces[2].landmarks)[1] == 0
+    target = find_target(faces, "warp", False, 90)
+    assert (target.left_out, target.kept) == ({"folded": ["1", "2"]}, [True, False, False])
+    assert target.goal == pytest.approx(faces[0].landmarks[:, :2])
 
 
 # Input
