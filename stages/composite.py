@@ -40,7 +40,10 @@ def main(params, name: str, members: Path, selection: Path, faces: Path, out: Pa
             raise InputError(f"composites.{name}: {facts['why']}. Widen the filter, lower min_results, or set on_few: skip")
         warn(f"composites.{name} is not built: {facts['why']}")
     shown = min(facts["n"], MOST)
-    write_json(out / "composite.json", {"name": name, **facts, "sheet": {"shown": shown, "not_shown": facts["n"] - shown}})
+    write_json(out / "composite.json", {
+        "name": name, **facts, "sheet": {"shown": shown, "not_shown": facts["n"] - shown},
+        "scores_in": selection.with_name("scores.json").as_posix(),  # they move with every training, which draws nothing again
+    })
     left_out = "".join(f", {len(names)} left out ({reason})" for reason, names in average.left_out.items())
     sharper = f", {average.sharpness['ratio']:.2f} times as sharp as the plain mean" if average.sharpness else ""
     return f"{name}: " + (f"{facts['n']} faces{left_out}{sharper}" if facts["built"] else "not built")

@@ -13,6 +13,7 @@ from pathlib import Path
 from facestats.errors import InputError
 
 HELP = "say where to look after a run"
+MODELS = ("mlp", "ridge", "geometric", "combined", "geometry_zscore")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +64,7 @@ def _headlines(folder: Path) -> list[str]:
         lines.append(f"attractiveness: {training['why'] or rated['why']}")
     else:
         test = rated["test"]
-        lines += [f"attractiveness, {name:5}: r = {_interval(test[name]['pearson'])} on {test['n']} test faces"
-                  for name in ("mlp", "ridge")]
+        lines += [f"attractiveness, {name:{len(MODELS[-1])}}: r = {_interval(test[name]['pearson'])} on {test['n']} test faces" for name in MODELS]
     for target, facts in json.loads((folder / "attributes.json").read_text(encoding="utf-8")).items():
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
         lines.append(f"{target}: {facts['why']}" if facts["why"]
