@@ -17,14 +17,16 @@ from facestats.composites.averaging import average_faces
 from facestats.composites.facts import composite_facts
 from facestats.composites.members import Members
 from facestats.composites.sheets import MOST, contact_sheet, fitting_jpeg
+from facestats.errors import InputError
 from facestats.files import write_bytes, write_image, write_json
-from facestats.stage import run_stage, warn
+from facestats.stage import run_stage, start_clean, warn
 
 
 def main(params, name: str, members: Path, selection: Path, faces: Path, out: Path) -> str:
     render = params.composites[name].render.model_dump()
     chosen = Members(members, faces)
     average = average_faces(chosen, **render)
+    start_clean(out)
     facts = composite_facts(average, render, json.loads(selection.read_text(encoding="utf-8")), chosen.ratings)
     if facts["built"]:
         write_image(out / "composite.jpg", Image.fromarray(average.image))
@@ -34,6 +36,8 @@ def main(params, name: str, members: Path, selection: Path, faces: Path, out: Pa
             np.save(buffer, average.shape)
             write_bytes(out / "shape.npy", buffer.getvalue())
     elif len(chosen):  # `select` has warned of too few
+        if facts["filter"].get("on_few") == "error":
+            raise InputError(f"composites.{name}: {facts['why']}. Widen the filter, lower min_results, or set on_few: skip")
         warn(f"composites.{name} is not built: {facts['why']}")
     shown = min(facts["n"], MOST)
     write_json(out / "composite.json", {

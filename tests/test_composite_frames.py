@@ -1,5 +1,6 @@
 """Filters and composites from Python: pandas and polars frames, and the very picture that the stage draws."""
 
+import inspect
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 import facestats
+from facestats.composites.filters import COLUMNS
 from facestats.errors import InputError
 from facestats.files import write_image
 
@@ -35,6 +37,17 @@ def test_a_filter_returns_a_frame_of_the_same_kind_with_the_matching_rows(people
     assert list(women.columns) == list(people.columns)
     assert list(women["filename"]) == ["11.jpg", "13.jpg", "17.jpg", "19.jpg", "23.jpg"]
     assert [list(note) for note in women["note"]] == [[k] for k in (12, 10, 6, 4, 0)]
+
+
+@pytest.mark.parametrize(("cluster", "expected"), [(3, 6), ([0, 3], 12), (np.int64(0), 6)])
+def test_clusters_are_asked_for_by_number(people, cluster, expected):
+    rows = facestats.filter_images(people, cluster=cluster)
+    assert len(rows) == expected
+    assert set(rows["cluster"]) == set(np.atleast_1d(cluster))
+
+
+def test_every_condition_of_a_filter_can_be_asked_for():
+    assert set(COLUMNS) <= set(inspect.signature(facestats.filter_images).parameters)
 
 
 def test_no_match_is_an_empty_frame_and_too_few_are_an_error(people):
@@ -69,6 +82,52 @@ def test_what_is_no_frame_is_said_to_be_none():
     polars = pytest.importorskip("polars")
     with pytest.raises(InputError, match="collect"):
         facestats.filter_images(polars.LazyFrame({"filename": ["a"]}))
+
+
+@pytest.mark.parametrize(("options", "expected"), [
+    ({"n": 0}, "n = 0 is not possible: a whole number from 1 on"), ({"n": -1}, "n = -1"), ({"n": 2.5}, "n = 2.5"),
+    ({"seed": -1}, "seed = -1 is not possible: a whole number from 0 on"),
+    ({"align": "wrap"}, "align = 'wrap' is not possible: .*'warp'"), ({"space": "srgb"}, "space = 'srgb'"),
+    ({"symmetric": "no"}, "symmetric = 'no'"), ({"max_yaw": float("nan")}, "max_yaw = nan"), ({"max_yaw": 0}, "max_yaw = 0"),
+])
+def test_an_option_that_there_is_not_is_named(options, expected):
+    with pytest.raises(InputError, match=expected):
+        facestats.make_composite(pd.DataFrame({"filename": ["a.jpg"]}), **options)
+
+
+@pytest.mark.parametrize(("photos", "expected"), [
+    ("a.jpg", "put a single one into a list"), (Image.new("RGB", (9, 9)), "put a single one into a list"),
+    (np.zeros((9, 9, 3), np.uint8), "put a single one into a list"), (None, "found NoneType"), ({"filename": ["a.jpg"]}, "found dict"),
+])
+def test_what_is_neither_frame_nor_list_is_said_to_be_none(photos, expected):
+    with pytest.raises(InputError, match=f"a table or a list of photos; {expected}"):
+        facestats.make_composite(photos)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_face_that_stands_twice_is_named(built, kind, monkeypatch):
+    monkeypatch.chdir(built.folder)
+    with pytest.raises(InputError, match=r"face_0003\.jpg stands twice in the table .*\(1 rows"):
+        facestats.make_composite(frame(kind, pd.DataFrame({"filename": ["face_0003.jpg", "face_0001.jpg", "face_0003.jpg"]})))
+
+
+@pytest.mark.slow
+def test_photos_without_a_face_are_left_out_and_named(built, monkeypatch):
+    monkeypatch.chdir(built.folder)
+    blank, face = Image.new("RGB", (300, 300)), "data/raw/face_0001.jpg"
+    facts = facestats.make_composite([blank, face, "data/raw/bad/no_face.jpg"]).info["facestats"]
+    assert (facts["members"], facts["left_out"]) == ([face], {"no_face": ["image 0", "data/raw/bad/no_face.jpg"]})
+    with pytest.raises(InputError, match="no member can be used: 1 without a face"):
+        facestats.make_composite([blank])
+
+
+@pytest.mark.slow
+def test_a_drawn_photo_keeps_its_number(built, monkeypatch):
+    monkeypatch.chdir(built.folder)
+    photos = [Image.open(f"data/raw/face_{i:04}.jpg") for i in (1, 3, 4)]
+    names = {facestats.make_composite(photos, n=1, seed=seed, align="none").info["facestats"]["members"][0] for seed in range(6)}
+    assert {"image 1", "image 2"} & names
 
 
 @pytest.mark.slow

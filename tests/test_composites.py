@@ -9,7 +9,9 @@ from PIL import Image
 
 from drawn_shapes import NOSE, SIZE, dots, noise, shape, smooth, write_faces
 from facestats.composites.averaging import average_faces
-from facestats.composites.shapes import mirrored
+from facestats.composites.members import Member
+from facestats.composites.mesh import Mesh
+from facestats.composites.shapes import find_target, mirrored
 from facestats.composites.sharpness import gradient_energy, inner_face
 from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
 from facestats.errors import InputError
@@ -151,6 +153,18 @@ def test_faces_without_landmarks_are_left_out_and_named_where_they_are_needed(me
     assert (average_faces(faces.iloc[1:], "none").shape, average_faces(faces.iloc[1:], "none").sharpness) == (None, None)
 
 
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_landmarks_with_a_number_that_is_none_are_no_landmarks(members, broken):
+    spoilt = shape()
+    spoilt[5, 0] = broken
+    faces = members((smooth(0), shape()), (smooth(1), spoilt))
+    for align in ("eyes", "warp"):
+        assert average_faces(faces, align).left_out == {"no_landmarks": ["001.jpg"]}
+    plain = average_faces(faces, "none")
+    assert (len(plain.used), plain.left_out) == (2, {})
+    assert plain.shape == pytest.approx(shape()[:, :2])
+
+
 def test_faces_turned_too_far_are_left_out_of_warping_only(members):
     faces = members((smooth(0), shape(), 25.0), (smooth(1), shape(), -25.1), (smooth(2), shape(), 60.0), (smooth(3), shape(), None))
     average = average_faces(faces, "warp")
@@ -169,6 +183,22 @@ def test_a_face_that_cannot_be_unfolded_is_left_out_and_does_not_shape_the_mean(
     assert np.abs(average.image.astype(int) - smooth(0)).max() <= 1
 
 
+def test_no_face_folds_on_the_way_to_the_mean_of_those_that_are_left():
+    def turned(angle):
+        points = shape()
+        x, y = points[:, 0] - 0.5, points[:, 1] - 0.5
+        depth = np.sqrt(np.maximum(0, 0.2**2 - x**2 - (y / 1.3) ** 2))
+        points[:, 0] = 0.5 + x * np.cos(angle) + depth * np.sin(angle)
+        return points
+
+    # without the second face the mean moves, and the third one, which went to the mean of all three, folds
+    faces = [Member(str(i), None, turned(angle)) for i, angle in enumerate((0, -1.01, 0.68))]
+    assert Mesh(np.mean([face.landmarks for face in faces], axis=0)).unfolded(faces[2].landmarks)[1] == 0
+    target = find_target(faces, "warp", False, 90)
+    assert (target.left_out, target.kept) == ({"folded": ["1", "2"]}, [True, False, False])
+    assert target.goal == pytest.approx(faces[0].landmarks[:, :2])
+
+
 # Input
 
 def test_the_order_of_members_hardly_matters(members):
@@ -180,6 +210,18 @@ def test_the_order_of_members_hardly_matters(members):
 def test_a_face_of_another_size_is_named(members):
     with pytest.raises(InputError, match=r"001\.jpg is 64×64 px, the faces before it 96×96"):
         average_faces(members((noise(0), None), (noise(1, 64), None)), "none")
+
+
+def test_a_crop_that_is_not_square_is_named(members):
+    with pytest.raises(InputError, match=r"000\.jpg is 96×50 px; a face crop is square"):
+        average_faces(members((smooth(0)[:50], shape())))
+
+
+def test_a_file_that_is_gone_is_named(members):
+    faces = members((noise(0), None), (noise(1), None))
+    faces["path"].iloc[1].unlink()
+    with pytest.raises(InputError, match=r"001\.jpg can't be read as an image .*No such file"):
+        average_faces(faces, "none")
 
 
 def test_a_file_that_is_no_image_is_named(members):

@@ -97,7 +97,8 @@ def test_ranges_are_widened_step_by_step_until_enough_and_recorded(people):
     assert selection.matched == {"all": 120, "age_range": 21, "cluster": 5}
 
 
-@pytest.mark.parametrize("wrong", [{"age_range": 30}, {"age_range": [40, 20]}, {"attractiveness": 11}, {"attractiveness": (0, 20)}])
+@pytest.mark.parametrize("wrong", [{"age_range": 30}, {"age_range": [40, 20]}, {"age_range": ("20", "30")}, {"age_range": (20, None)},
+                                   {"attractiveness": 11}, {"attractiveness": (0, 20)}])
 def test_an_impossible_range_is_an_error(people, wrong):
     with pytest.raises(InputError, match=rf"{next(iter(wrong))} = .* expected \[low, high\]"):
         select_faces(people, wrong)
@@ -143,4 +144,25 @@ def test_a_condition_that_cannot_be_applied_is_named(people, conditions, relax, 
         select_faces(people.drop(columns="cluster"), conditions, relax=relax)
 
 
-# Averaging
+@pytest.mark.parametrize(("conditions", "expected"), [
+    ({"gender": 1}, "gender = 1; expected a class, or a list of them"),
+    ({"ethnicity": ["a", None]}, r"ethnicity = \['a', None\]; expected a class"),
+    ({"attributes": {"glasses": None}}, r"attributes\.glasses = None; expected a class"),
+    ({"cluster": "two"}, "cluster = 'two'; expected a cluster's number, or a list of them"),
+])
+def test_what_is_no_class_is_named(people, conditions, expected):
+    with pytest.raises(InputError, match=expected):
+        select_faces(people, conditions)
+
+
+def test_a_table_that_cannot_be_asked_is_named(people):
+    with pytest.raises(InputError, match="age_range needs numbers, but age_final holds something else"):
+        select_faces(people.assign(age_final="20"), {"age_range": [10, 30]})
+    with pytest.raises(InputError, match="needs the column filename; it has gender_final, 7"):
+        select_faces(people[["gender_final"]].assign(**{"7": 0}).rename(columns={"7": 7}), {"gender": "female"})
+    assert len(select_faces(people.assign(age_final=None), {"age_range": [10, 30]}).rows) == 0
+
+
+@pytest.mark.parametrize("several", [tuple, set, np.array, pd.Series])
+def test_a_list_of_classes_may_be_of_any_kind(people, several):
+    assert len(select_faces(people, {"gender": several(["female", "male"])}).rows) == 80

@@ -2,10 +2,13 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from drawn_shapes import SIZE, noise, shape, smooth, write_faces
@@ -17,7 +20,7 @@ from facestats.composites.means import mean_interval, mean_scores, said
 from facestats.composites.members import Members, link, write_members
 from facestats.composites.sheets import contact_sheet, fitting_jpeg
 from facestats.errors import InputError
-from resources import text
+from resources import ROOT, text
 
 RATINGS = [2.0, 4.5, 4.0, None]
 
@@ -179,6 +182,28 @@ def test_why_there_is_no_picture(left_out, selection, expected):
     facts = composite_facts(Average(left_out=left_out), {}, selection, pd.Series(dtype=float))
     assert (facts["built"], facts["n"], facts["rating"]["value"], facts["sharpness"]) == (False, 0, None, None)
     assert expected in facts["why"]
+
+
+@pytest.mark.parametrize(("minimum", "on_few", "code", "built"), [(3, "skip", 0, True), (4, "skip", 0, False), (4, "error", 1, None)])
+def test_members_that_are_left_out_do_not_count_as_enough(folder, tmp_path, minimum, on_few, code, built):
+    out = folder(minimum=minimum)  # four members, one of them without landmarks
+    selection = json.loads((out / "selection.json").read_text())
+    (out / "selection.json").write_text(json.dumps(selection | {"filter": {"on_few": on_few}}))
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params |= {"composites": {"group": {"filter": {}, "render": {}}}, "continua": {}, "differences": {}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    done = subprocess.run([sys.executable, ROOT / "stages/composite.py", "group", out / "members.csv", out / "selection.json", out / "faces", "drawn"],
+                          cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    why = "3 of at least 4 members can be used: 1 without landmarks"
+    if built is None:
+        assert done.stderr.startswith(f"error: composites.group: {why}")
+        return
+    facts = json.loads((tmp_path / "drawn/composite.json").read_text())
+    assert (facts["built"], facts["n"], len(facts["members"])) == ((True, 3, 3) if built else (False, 0, 0))
+    assert facts["left_out"] == {"no_landmarks": ["d.jpg"]}
+    assert (tmp_path / "drawn/composite.jpg").exists() == built
+    assert built or (why in facts["why"] and why in done.stderr)
 
 
 # Contact sheets

@@ -108,6 +108,7 @@ def test_raters_may_be_named_by_numbers(raw):
          ["continua.x.from = 'wimen' is no composite", "Did you mean women?", "There are bottom_rated, men"]),
         ("continua.x", {"form": "women", "to": "men"}, ["continua.x.from is missing", "Did you mean continua.x.from?", "from, steps, to"]),
         ("continua.x", {"from": "men", "to": "men"}, ["continua.x = ", "both are men", "two different"]),
+        ("continua." + "x" * 61, {"from": "women", "to": "men"}, ["continua.xxx", "at most 60 characters"]),
         ("continua.women_to_men.steps", 1, ["continua.women_to_men.steps = 1", "greater than or equal to 2"]),
         ("continua.women_to_men.steps", 26, ["continua.women_to_men.steps = 26", "less than or equal to 25"]),
         ("continua.women", {"from": "women", "to": "men"}, ["composites.women and continua.women would share one folder"]),

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Iterable, Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+from pydantic import ValidationError
 
 from facestats import tables
 from facestats.composites.averaging import MAX_YAW, average_faces
-from facestats.composites.facts import composite_facts
+from facestats.composites.facts import NO_FACE, composite_facts
 from facestats.composites.filters import COLUMNS, select_faces
 from facestats.errors import InputError
+from facestats.params_composites import Render
+from facestats.params_errors import explain
 from facestats.serving import Models, load
 
 if TYPE_CHECKING:
@@ -27,7 +32,8 @@ FACTS = "facestats"  # what a frame's `attrs` and an image's `info` call them
 def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | None = None,
                   ethnicity: str | list[str] | None = None, age_range: tuple[float, float] | None = None,
                   attractiveness: tuple[int, int] | None = None, min_results: int = 0,
-                  attributes: dict[str, str | list[str]] | None = None) -> pd.DataFrame | pl.DataFrame:
+                  attributes: dict[str, str | list[str]] | None = None,
+                  cluster: int | list[int] | None = None) -> pd.DataFrame | pl.DataFrame:
     """Rows of `attributes_final.parquet` that match all conditions, sorted by filename.
 
     Parameters
@@ -37,6 +43,7 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
     attractiveness : deciles, both ends included.
     min_results : fewer matches are an error; nothing is ever widened.
     attributes : class or list of classes of any other attribute, such as `{"glasses": "with"}`.
+    cluster : number of a cluster, or a list of them.
 
     Returns
     -------
@@ -54,7 +61,7 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
         Fewer than `min_results`, with the number left after each condition; or a column is missing.
     """
     conditions = {"gender": gender, "ethnicity": ethnicity, "age_range": age_range, "attributes": attributes,
-                  "attractiveness": attractiveness}
+                  "cluster": cluster, "attractiveness": attractiveness}
     table = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
     selection = select_faces(table, conditions, min_results=min_results)
     if not selection.enough:
@@ -83,22 +90,31 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     RGB image. Its `info["facestats"]` is a dict of what `composite.json` says: `n`, `members`, `left_out`, `rating` (of a frame
     with the column `rating`), `render`, `sharpness`, and, after `filter_images` of a pandas frame, `filter` and `matched`.
 
+    Photos without a face are left out (`left_out`: `no_face`), unless `preprocess.on_no_face` takes their middle.
+
     Raises
     ------
     InputError
-        No face to average, or an option that there is not.
+        No face to average, an option that there is not, a face that stands twice in the frame, or a photo that is missing.
+    ImageError
+        A photo that can't be read.
     """
-    if isinstance(df_or_paths, (str, bytes, Path)):
-        raise InputError("make_composite takes a table or a list of photos; put a single one into a list")
-    models = load()
+    render = _checked({"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw})
+    for name, value, least in (("n", n, 1), ("seed", seed, 0)):
+        if not (name == "n" and value is None) and (not isinstance(value, Integral) or value < least):
+            raise InputError(f"{name} = {value!r} is not possible: a whole number from {least} on")
     table = df_or_paths if isinstance(df_or_paths, pd.DataFrame) else _to_pandas(df_or_paths) if _is_polars(df_or_paths) else None
-    render = {"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw}
+    photos = _listed(df_or_paths) if table is None else []
+    models = load()
+    without_face: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         if table is not None:
             members = _known_faces(models, table, n, seed)
         else:
-            members = _new_faces(models, list(df_or_paths), n, seed, Path(folder))
+            members, without_face = _new_faces(models, photos, n, seed, Path(folder))
         average = average_faces(members, **render)
+    if without_face:
+        average.left_out = {NO_FACE: without_face, **average.left_out}
     selection = dict(table.attrs.get(FACTS, {})) if table is not None else {}
     if n is not None:
         selection["filter"] = {**selection.get("filter", {}), "n": n, "seed": seed}
@@ -108,6 +124,22 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     image = Image.fromarray(average.image)
     image.info[FACTS] = facts
     return image
+
+
+def _checked(render: dict[str, Any]) -> dict[str, Any]:
+    """The options as `params.yaml` would take them."""
+    try:
+        return Render.model_validate(render).model_dump()
+    except ValidationError as error:
+        raise InputError("; ".join(explain(error.errors(include_url=False), render, Render))) from None
+
+
+def _listed(photos: Any) -> list:
+    single = isinstance(photos, (str, bytes, Path, Image.Image)) or (isinstance(photos, np.ndarray) and photos.ndim in (2, 3))
+    if single or isinstance(photos, Mapping) or not isinstance(photos, Iterable):
+        hint = "put a single one into a list" if single else f"found {type(photos).__name__}"
+        raise InputError(f"make_composite takes a table or a list of photos; {hint}")
+    return list(photos)
 
 
 def _is_polars(frame: Any) -> bool:
@@ -135,6 +167,9 @@ def _ratings(table: pd.DataFrame | None) -> pd.Series:
 def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
     if "filename" not in df.columns:
         raise InputError(f"the table needs the column filename; it has {', '.join(map(str, df.columns))}")
+    twice = df.loc[df["filename"].duplicated(), "filename"]
+    if len(twice):
+        raise InputError(f"{twice.iloc[0]} stands twice in the table and would count twice ({len(twice)} rows too many)")
     names = select_faces(df, {}, n, seed).rows["filename"]
     faces = tables.read(models.root / "data/processed/metadata/faces.parquet", tables.FACES, ["filename", "landmarks", "yaw"])
     faces = faces.dropna(subset="filename").set_index("filename")
@@ -145,17 +180,25 @@ def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int) -> 
     return _members([(name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"]) for name in names])
 
 
-def _new_faces(models: Models, images: list, n: int | None, seed: int, folder: Path) -> pd.DataFrame:
-    if n is not None and n < len(images):
-        images = [images[i] for i in sorted(np.random.default_rng(seed).choice(len(images), n, replace=False))]
-    rows = []
-    for i, image in enumerate(images):
-        crop = models.crop(image)
+def _new_faces(models: Models, photos: list, n: int | None, seed: int, folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Members out of photos, and the names of the photos without a face."""
+    from facestats.faces.crop import NoFaceError
+
+    drawn = range(len(photos))
+    if n is not None and n < len(photos):
+        drawn = sorted(np.random.default_rng(seed).choice(len(photos), n, replace=False).tolist())
+    rows, without_face = [], []
+    for i in drawn:
+        name = str(photos[i]) if isinstance(photos[i], (str, Path)) else f"image {i}"
+        try:
+            crop = models.crop(photos[i])
+        except NoFaceError:
+            without_face.append(name)
+            continue
         path = folder / f"{i}.jpg"
-        path.write_bytes(crop.jpeg(models.serving["crop"]["quality"]))
-        name = str(image) if isinstance(image, (str, Path)) else f"image {i}"
+        path.write_bytes(models.jpeg(crop))
         rows.append((name, path, crop.landmarks, crop.pose.yaw if crop.pose else None))
-    return _members(rows)
+    return _members(rows), without_face
 
 
 def _members(rows: list[tuple]) -> pd.DataFrame:

@@ -20,10 +20,10 @@ from pydantic import (
 )
 
 from facestats.errors import ParamsError
-from facestats.params_composites import Composite, Continuum, Difference, check_pairs
+from facestats.params_composites import Composite, Continuum, Difference, FolderName, check_pairs
 from facestats.params_errors import explain
 from facestats.params_types import Range, Section, ordered
-from facestats.params_zeroshot import NO_TARGETS, Attribute, Name, Zeroshot, check_ranges
+from facestats.params_zeroshot import NO_TARGETS, Attribute, Zeroshot, check_ranges
 
 
 def _wide(scale: list) -> list:
@@ -197,9 +197,9 @@ class Params(Section):
     geometry: Geometry
     score: Score
     clusters: Clusters
-    composites: dict[Name, Composite]
-    continua: dict[Name, Continuum]
-    differences: dict[Name, Difference]
+    composites: dict[FolderName, Composite]
+    continua: dict[FolderName, Continuum]
+    differences: dict[FolderName, Difference]
     evaluate: Evaluate
 
 

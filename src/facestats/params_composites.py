@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from facestats.params_types import Range, Section, ordered
 from facestats.params_zeroshot import Attribute, Name
 
+FolderName = Annotated[Name, Field(max_length=60)]  # also what pictures have room for
 Decile = Annotated[int, Field(ge=1, le=10)]
 DecileRange = Annotated[list[Decile], Field(min_length=2, max_length=2), AfterValidator(ordered)]
 
@@ -38,7 +39,7 @@ class Render(Section):
     align: Literal["none", "eyes", "warp"] = "warp"
     space: Literal["linear", "gamma"] = "linear"
     symmetric: bool = False
-    max_yaw: Annotated[float, Field(gt=0, le=90)] = 25
+    max_yaw: Annotated[float, Field(gt=0, le=90)] = 25.0
 
 
 class Composite(Section):

@@ -9,6 +9,8 @@ import pandas as pd
 from facestats.composites.averaging import Average
 from facestats.composites.means import mean_rating
 
+NO_FACE = "no_face"  # of photos that `make_composite` was given; the pipeline has left them out long before
+
 
 def composite_facts(average: Average, render: dict[str, Any], selection: dict[str, Any], ratings: pd.Series) -> dict[str, Any]:
     """The content of `composite.json`.
@@ -16,7 +18,8 @@ def composite_facts(average: Average, render: dict[str, Any], selection: dict[st
     Parameters
     ----------
     render : the options as they were used.
-    selection : what is known of how the members were found: any of `filter`, `matched`, `relaxed`, `found`, `min_results`.
+    selection : what is known of how the members were found: any of `filter`, `matched`, `relaxed`, `found`, `min_results`. Where
+        fewer than `min_results` could be used, the composite counts as not built: it would be a portrait of these few.
     ratings : human rating by name of the members.
 
     Returns
@@ -24,23 +27,25 @@ def composite_facts(average: Average, render: dict[str, Any], selection: dict[st
     dict `built`, `why` (null, or why there is no picture), `filter`, `matched`, `relaxed`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
     `left_out` (reason to names), `sharpness`.
     """
-    built = average.image is not None
+    built = len(average.used) >= selection.get("min_results", 1) and average.image is not None
+    used = average.used if built else []
     return {
         "built": built, "why": None if built else why_not_built(average, selection),
         "filter": selection.get("filter"), "matched": selection.get("matched"),
-        "relaxed": selection.get("relaxed", []), "n": len(average.used), "members": average.used,
-        "rating": mean_rating(ratings.reindex(average.used)), "render": render, "left_out": average.left_out,
-        "sharpness": average.sharpness,
+        "relaxed": selection.get("relaxed", []), "n": len(used), "members": used,
+        "rating": mean_rating(ratings.reindex(used)), "render": render, "left_out": average.left_out,
+        "sharpness": average.sharpness if built else None,
     }
 
 
 def why_not_built(average: Average, selection: dict[str, Any]) -> str:
     """Why there is no picture."""
-    reasons = {"no_landmarks": "without landmarks, which align needs", "max_yaw": "turned further than max_yaw",
+    reasons = {NO_FACE: "without a face", "no_landmarks": "without landmarks, which align needs", "max_yaw": "turned further than max_yaw",
                "folded": "with triangles that fold over on the way to the mean shape"}
     left_out = [f"{len(names)} {reasons[reason]}" for reason, names in average.left_out.items()]
     if left_out:
-        return f"no member can be used: {', '.join(left_out)}"
+        number = f"{len(average.used)} of at least {selection['min_results']} members" if average.used else "no member"
+        return f"{number} can be used: {', '.join(left_out)}"
     if "found" in selection:
         return (f"too few faces match the filter: {selection['found']} of at least {selection['min_results']}; "
                 "`matched` says how many were left after each condition")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -66,21 +67,26 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
     Raises
     ------
     InputError
-        An unknown condition, a column that the table does not have, or a class of an attribute that is a number.
+        An unknown condition, one that is no class, number or range, or a column that the table does not have or that
+        holds something else.
     """
     wanted = {k: v for k, v in conditions.items() if v is not None}
+    if "filename" not in table.columns:
+        raise InputError(f"the table needs the column filename; it has {_names(table)}")
     for name in [*wanted, *(relax or [])]:
         if name not in COLUMNS:
             raise InputError(f"unknown condition {name!r}; there are {', '.join(COLUMNS)}")
     if not isinstance(wanted.get("attributes", {}), dict):
         raise InputError(f"attributes = {wanted['attributes']!r}; expected a class by attribute, such as {{'glasses': 'with'}}")
-    for name, column, _ in _steps(wanted):
+    for name, column, asked in _steps(wanted):
         if column not in table.columns:
-            raise InputError(f"the condition {name} needs the column {column}; the table has {', '.join(table.columns)}")
-        if name.startswith("attributes.") and pd.api.types.is_numeric_dtype(table[column]):
+            raise InputError(f"the condition {name} needs the column {column}; the table has {_names(table)}")
+        _check(name, asked)
+        numbers = pd.api.types.is_numeric_dtype(table[column])
+        if name.startswith("attributes.") and numbers:
             raise InputError(f"the condition {name} asks for a class, but {column} holds numbers")
-    for name in WIDENING:
-        _check_range(name, wanted.get(name))
+        if name in WIDENING and not numbers and table[column].notna().any():
+            raise InputError(f"the condition {name} needs numbers, but {column} holds something else")
     rows, matched = _apply(table, wanted)
     relaxed: list[dict] = []
     for name in relax or []:
@@ -97,18 +103,32 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
     return Selection(rows.sort_values("filename"), matched, min_results, relaxed, _hints(table, wanted))
 
 
-def _check_range(name: str, wanted: Any) -> None:
-    if wanted is None:
+def _names(table: pd.DataFrame) -> str:
+    return ", ".join(map(str, table.columns)) or "none"
+
+
+def _check(name: str, wanted: Any) -> None:
+    """Raise `InputError` where a condition is not what its column can be asked for."""
+    if name not in WIDENING:
+        kind, what = (Integral, "a cluster's number") if name == "cluster" else (str, "a class")
+        if not all(isinstance(one, kind) for one in _listed(wanted)):
+            raise InputError(f"{name} = {wanted!r}; expected {what}, or a list of them")
         return
     lowest, highest = WIDENING[name][1]
     try:
         low, high = wanted
-        possible = low <= high and (name != "attractiveness" or (lowest <= low and high <= highest))
+        possible = (isinstance(low, Real) and isinstance(high, Real) and low <= high
+                    and (name != "attractiveness" or (lowest <= low and high <= highest)))
     except (TypeError, ValueError):
         possible = False
     if not possible:
         what = f"deciles from {lowest} to {highest}" if name == "attractiveness" else "years"
         raise InputError(f"{name} = {wanted!r}; expected [low, high] in {what}, low first")
+
+
+def _listed(wanted: Any) -> list:
+    """One class or several, as a list."""
+    return list(wanted) if isinstance(wanted, (list, tuple, set, frozenset, np.ndarray, pd.Series, pd.Index)) else [wanted]
 
 
 def _steps(conditions: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -127,9 +147,9 @@ def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
         if name in WIDENING or name == "cluster" or wanted is None:
             continue
         known = set(table[column].dropna().unique())
-        missing = ({wanted} if isinstance(wanted, str) else set(wanted)) - known
+        missing = set(_listed(wanted)) - known
         if missing:
-            hints.append(f"no face has {name} {', '.join(sorted(missing))}; there are {', '.join(sorted(known)) or 'none'}")
+            hints.append(f"no face has {name} {', '.join(sorted(missing))}; there are {', '.join(sorted(map(str, known))) or 'none'}")
     return hints
 
 
@@ -139,7 +159,7 @@ def _apply(table: pd.DataFrame, conditions: dict[str, Any]) -> tuple[pd.DataFram
         if name in WIDENING:
             table = table[table[column].between(*wanted)]
         else:
-            table = table[table[column].isin(wanted if isinstance(wanted, (list, tuple, set)) else [wanted])]
+            table = table[table[column].isin(_listed(wanted))]
         matched[name] = len(table)
     return table, matched
 

@@ -6,17 +6,19 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from facestats import tables
-from facestats.composites.filters import Selection
 from facestats.composites.means import mean_rating, mean_scores
 from facestats.errors import InputError
 from facestats.files import write_json, write_text
 from facestats.parquet import opened, read_batches
+
+if TYPE_CHECKING:
+    from facestats.composites.filters import Selection
 
 
 def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.DataFrame, preproc: Path, out: Path) -> None:

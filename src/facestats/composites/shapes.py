@@ -39,8 +39,8 @@ class Target:
 def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw: float) -> Target:
     """Look at the landmarks of all members, which may be iterated several times; see `average_faces`.
 
-    `warp` goes to the mean of the faces that it can use: those that fold on the way to the mean of all with landmarks and
-    a small |yaw| are taken out of it.
+    `warp` goes to the mean of the faces that it can use: from the mean of all with landmarks and a small |yaw|, those that
+    fold on the way to it are taken out until none does.
     """
     target, mean = Target(), _Mean(symmetric)
     for member in members:
@@ -48,17 +48,20 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
         target.kept.append(reason is None)
         if reason:
             target.leave_out(member, reason)
-        elif member.landmarks is not None:
+        elif _has_landmarks(member):
             mean.add(member.landmarks)
-    if align == "warp" and mean.n:
-        mesh, mean = Mesh(mean.value), _Mean(symmetric)
+    while align == "warp" and mean.n:  # a smaller group has another mean, on the way to which others may fold
+        mesh, rest = Mesh(mean.value), _Mean(symmetric)
         for i, member in enumerate(members):
             if target.kept[i]:
                 target.kept[i] = mesh.unfolded(member.landmarks)[1] == 0
                 if target.kept[i]:
-                    mean.add(member.landmarks)
+                    rest.add(member.landmarks)
                 else:
                     target.leave_out(member, FOLDED)
+        if rest.n == mean.n:
+            break
+        mean = rest
     if mean.n:
         target.goal = target.shape = mean.value
     if align == "eyes" and mean.n:
@@ -78,9 +81,14 @@ def mirrored(shape: np.ndarray) -> np.ndarray:
 def _unusable(member: Member, align: str, max_yaw: float) -> str | None:
     if align == "none":
         return None
-    if member.landmarks is None:
+    if not _has_landmarks(member):
         return NO_LANDMARKS
     return TURNED if align == "warp" and abs(member.yaw or 0) > max_yaw else None
+
+
+def _has_landmarks(member: Member) -> bool:
+    """Whether there are any to go by: a single NaN would spoil everybody's mean."""
+    return member.landmarks is not None and bool(np.isfinite(member.landmarks[:, :2]).all())
 
 
 class _Mean:

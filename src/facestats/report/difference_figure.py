@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,6 +20,7 @@ FACTORS = (1, 2, 5, 10, 20, 50)  # by which shifts are drawn larger
 LONGEST = 40  # percent of the distance between the eyes, the longest arrow drawn
 # End of the colour scales, units of CIELAB: fixed, so that panels can be held side by side, unless a twentieth of the face is beyond.
 USUAL_END = 10
+WIDEST = 24  # characters of a name in one line: longer ones would push the pictures aside
 
 
 def difference_figure(found: Difference, groups: list[tuple[str, int]], shared: int) -> Image.Image:
@@ -28,7 +31,7 @@ def difference_figure(found: Difference, groups: list[tuple[str, int]], shared: 
     groups : name and number of faces of the first composite and of the one taken from it.
     shared : faces that are in both.
     """
-    (of, n_of), (minus, n_minus) = [(plain(name), n) for name, n in groups]
+    (of, n_of), (minus, n_minus) = [(plain(textwrap.fill(name, WIDEST)), n) for name, n in groups]
     figure = Figure(figsize=(13, 9.2), layout="constrained", dpi=80)
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, hspace=0.02)
@@ -41,10 +44,11 @@ def difference_figure(found: Difference, groups: list[tuple[str, int]], shared: 
     _show(colours[0], found.delta_e, "How much the colour differs", bottom, "magma", 0, _end(found, found.delta_e),
           "ΔE*ab (CIE 1976)\nabout 2.3 is just noticeable")
     end = _end(found, np.abs(found.lab[:, :, 0]))
+    between = ", " if len(of) + len(minus) <= WIDEST else "\n"
     _show(colours[1], found.lab[:, :, 0], "Which of the two is lighter", bottom, "RdBu_r", -end, end,
-          f"difference of L*\nblue: {minus} lighter, red: {of} lighter")
+          f"difference of L*\nblue: {minus} lighter{between}red: {of} lighter")
     overlap = f" {shared} faces are in both." if shared else ""
-    figure.suptitle(f"{of} minus {minus}", size="x-large")
+    figure.suptitle(f"{of} minus {minus}" if between == ", " else f"{of}\nminus {minus}", size="x-large")
     figure.supxlabel("Two groups of finite size never look the same: a part of what is seen here is chance, and more of it the fewer faces "
                      f"there are.{overlap}", size="medium")
     return _image(figure)
