@@ -145,6 +145,10 @@ def test_a_composite_from_python_is_that_of_the_stage(built, kind, tmp_path, mon
     same = ("built", "why", "n", "members", "rating", "render", "left_out", "sharpness")
     assert {key: facts[key] for key in same} == {key: said[key] for key in same}
     assert said["n"] >= 4
+    inside = table.set_index("filename").loc[said["members"]]
+    for name, column in (("holistic", "attractiveness_score"), ("geometric", "geometric_score"), ("combined", "combined_score")):
+        assert facts["scores"][name]["n"] == inside[column].notna().sum()
+        assert facts["scores"][name]["value"] == pytest.approx(inside[column].mean())
     assert (image.size, np.load(folder / "shape.npy").shape) == (Image.open(folder / "composite.jpg").size, (468, 2))
 
 

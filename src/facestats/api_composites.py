@@ -18,6 +18,7 @@ from facestats import tables
 from facestats.composites.averaging import MAX_YAW, average_faces
 from facestats.composites.facts import NO_FACE, composite_facts
 from facestats.composites.filters import COLUMNS, select_faces
+from facestats.composites.means import SCORES, mean_scores
 from facestats.errors import InputError
 from facestats.params_composites import Render
 from facestats.params_errors import explain
@@ -88,7 +89,8 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     Returns
     -------
     RGB image. Its `info["facestats"]` is a dict of what `composite.json` says: `n`, `members`, `left_out`, `rating` (of a frame
-    with the column `rating`), `render`, `sharpness`, and, after `filter_images` of a pandas frame, `filter` and `matched`.
+    with the column `rating`), `render`, `sharpness`, and, after `filter_images` of a pandas frame, `filter` and `matched`; of a frame with the
+    columns of scores also `scores`, as `scores.json` of a composite has them.
 
     Photos without a face are left out (`left_out`: `no_face`), unless `preprocess.on_no_face` takes their middle.
 
@@ -121,6 +123,8 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     facts = composite_facts(average, render, selection, _ratings(table))
     if average.image is None:
         raise InputError(f"no face to average: {facts['why']}")
+    if table is not None and set(SCORES.values()) <= set(table.columns):
+        facts["scores"] = mean_scores(table.set_index("filename").loc[facts["members"]])
     image = Image.fromarray(average.image)
     image.info[FACTS] = facts
     return image
@@ -152,7 +156,7 @@ def _to_pandas(frame: Any) -> pd.DataFrame:
         raise InputError(f"expected a pandas or polars frame, found {type(frame).__name__}")
     if not hasattr(frame, "rows"):
         raise InputError("a lazy polars frame has no rows yet; call .collect() first")
-    wanted = {"filename", "rating", *filter(None, COLUMNS.values())}
+    wanted = {"filename", "rating", *SCORES.values(), *filter(None, COLUMNS.values())}
     columns = [name for name in frame.columns if name in wanted or name.endswith("_final")]
     return pd.DataFrame({name: frame[name].to_list() for name in columns})
 
