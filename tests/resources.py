@@ -1,15 +1,17 @@
 """What several test modules need: the landmarker's files, the OMI faces, pictures without a face."""
 
 import io
+import os
 import struct
 import zlib
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir
 
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from facestats.errors import ModelError
@@ -26,13 +28,17 @@ def landmarker_dir() -> Path:
     built = ROOT / "models" / "landmarker"
     if all((built / name).is_file() for name in models.SHA256):
         return built
-    folder = Path(mkdtemp(prefix="facestats-landmarker-"))
-    try:
-        models.fetch_landmarker("wheel", folder)
-    except ModelError as error:
-        if "pip could not download" not in str(error):
-            raise
-        pytest.skip(f"no landmarker models: {error}")
+    # One folder for all workers of pytest: the path stands in the params, and so in the dvc.lock, of projects that tests compare.
+    folder = Path(gettempdir()) / f"facestats-landmarker-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+    with FileLock(f"{folder}.lock"):
+        if all((folder / name).is_file() for name in models.SHA256):
+            return folder
+        try:
+            models.fetch_landmarker("wheel", folder)
+        except ModelError as error:
+            if "pip could not download" not in str(error):
+                raise
+            pytest.skip(f"no landmarker models: {error}")
     return folder
 
 

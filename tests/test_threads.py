@@ -1,8 +1,10 @@
 """Threads share out work: the results are those of one, and Ctrl-C ends them."""
 
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -97,7 +99,8 @@ def test_folds_and_predictions_are_the_same_bits_on_any_number_of_processors(mon
 
 
 def test_ctrl_c_ends_trainings_that_nobody_waits_for():
-    run = subprocess.run([sys.executable, "-c", ENDLESS], capture_output=True, text=True, timeout=120, check=False)
+    run = subprocess.run([sys.executable, "-c", ENDLESS], capture_output=True, text=True, timeout=120, check=False,
+                         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)})
     assert run.returncode, run.stderr
     assert "KeyboardInterrupt" in run.stderr
     assert "_StoppedError" not in run.stderr
