@@ -1,4 +1,4 @@
-"""Write parameters.md and tables.md from the schemas, which are the source.
+"""Write parameters.md and tables.md from the schemas, and the picture of the pipeline in README.md from `dvc dag`.
 
     python docs/reference.py
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import networkx
 import pyarrow as pa
 
 from facestats.geometry.definitions import MEASUREMENTS
@@ -125,9 +128,26 @@ def _rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {row} |" for row in safe), ""]
 
 
+def pipeline_picture(mermaid: str) -> str:
+    """`dvc dag --mermaid`, made readable: the stages of one `foreach` are one box, and arrows that follow from others are left out."""
+    names = {node: name.split("@")[0] for node, name in re.findall(r"(node\d+)\[\"(.+?)\"\]", mermaid)}
+    edges = {(names[a], names[b]) for a, b in re.findall(r"(node\d+)-->(node\d+)", mermaid)}
+    graph = networkx.transitive_reduction(networkx.DiGraph(sorted(edges)))
+    many = {name.split("@")[0] for name in re.findall(r"\[\"(.+?)\"\]", mermaid) if "@" in name}
+    boxes = [f"    {name}[[{name}]]" for name in sorted(many)]
+    return "\n".join(["```mermaid", "flowchart TD", *boxes, *(f"    {a} --> {b}" for a, b in sorted(graph.edges)), "```"])
+
+
+def readme(text: str) -> str:
+    """README.md with the picture as it is now between its two marks."""
+    said = subprocess.run([sys.executable, "-m", "dvc", "dag", "--mermaid"], cwd=FOLDER.parent, capture_output=True, text=True, check=True)
+    return re.sub(r"(?<=<!-- dvc dag -->\n).*?(?=\n<!-- end -->)", lambda _: pipeline_picture(said.stdout), text, flags=re.DOTALL)
+
+
 def pages() -> dict[Path, str]:
     """Each page's path and text."""
-    return {FOLDER / "parameters.md": parameters_page(), FOLDER / "tables.md": tables_page()}
+    front = FOLDER.parent / "README.md"
+    return {FOLDER / "parameters.md": parameters_page(), FOLDER / "tables.md": tables_page(), front: readme(front.read_text(encoding="utf-8"))}
 
 
 if __name__ == "__main__":
