@@ -4,11 +4,12 @@ Reads   embeddings_clip.parquet, labels.parquet, splits.parquet, attractiveness_
         attributes_with_predictions.parquet, zeroshot.parquet, models/attributes/, models/zeroshot.npz, models/blend.json,
         metrics/labels.json (reliability), metrics/train_attractiveness/ (losses, why nothing was trained); params `evaluate`,
         the names in `attributes.targets`
-Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/fairness.json; in metrics/plots/: predicted_vs_actual,
+Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/fairness.json, metrics/summary.json (the few values that DVC's
+        tables of metrics show); in metrics/plots/: predicted_vs_actual,
         reliability_curve and error_by_group (.csv, .png), learning_curve.png
 Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parquet data/processed/metadata \\
             models/attributes models/zeroshot.npz models/blend.json metrics/labels.json metrics/train_attractiveness \\
-            metrics/attractiveness.json metrics/attributes.json metrics/fairness.json metrics/plots
+            metrics/attractiveness.json metrics/attributes.json metrics/fairness.json metrics/summary.json metrics/plots
 """
 
 import json
@@ -26,6 +27,7 @@ from facestats.embeddings import EmbeddingTable
 from facestats.evaluation.attractiveness import Attractiveness, evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
+from facestats.evaluation.headlines import headlines
 from facestats.files import write_json, write_text
 from facestats.report import attractiveness_figures as figures
 from facestats.report.fairness_figures import error_by_group, error_points
@@ -33,7 +35,7 @@ from facestats.stage import run_stage
 
 
 def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, blend: Path, said: Path, training: Path,
-         attractiveness: Path, attributes: Path, fairness: Path, plots: Path) -> str:
+         attractiveness: Path, attributes: Path, fairness: Path, summary: Path, plots: Path) -> str:
     vectors = EmbeddingTable(embeddings)
 
     def read(schema: tables.Schema) -> pd.DataFrame:
@@ -51,8 +53,10 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
     _draw_attractiveness(measured, training, plots)
     trained = load_models(models, params.attributes.targets)
     zeroshot = zeroshot_models(load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained))
-    write_json(attributes, evaluate_attributes(trained, predictions, labels, scores["split"], options.bootstrap, options.seed,
-                                               zeroshot, read(tables.ZEROSHOT)))
+    of_attributes = evaluate_attributes(trained, predictions, labels, scores["split"], options.bootstrap, options.seed,
+                                        zeroshot, read(tables.ZEROSHOT))
+    write_json(attributes, of_attributes)
+    write_json(summary, headlines(measured.metrics, of_attributes))
     by_group = evaluate_fairness(labels, scores, predictions, trained, scale, options.min_group, options.bootstrap, options.seed)
     write_json(fairness, by_group)
     write_text(plots / "error_by_group.csv", error_points(by_group).to_csv(index=False))

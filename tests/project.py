@@ -62,7 +62,8 @@ class Project:
         """Leave only these stages in the pipeline, for tests that need no more."""
         for name in ("dvc.yaml", "dvc.lock"):
             content = yaml.safe_load(self.read(name))
-            content["stages"] = {stage: facts for stage, facts in content["stages"].items() if stage in kept}
+            content["stages"] = {stage: facts for stage, facts in content["stages"].items()
+                                 if stage.split("@")[0] in kept}
             (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
 
     def copy(self, folder: Path) -> "Project":

@@ -8,6 +8,7 @@ import scipy.stats
 import sklearn.metrics
 
 from facestats.evaluation import classification, regression
+from facestats.evaluation.headlines import headlines
 from facestats.files import write_json
 from facestats.resampling import row_samples
 
@@ -141,3 +142,11 @@ def test_intervals_of_a_share_are_those_of_theory_and_shrink():
     p = report["accuracy"]["value"]
     assert width["accuracy", 2000] == pytest.approx(2 * 1.96 * np.sqrt(p * (1 - p) / 2000), rel=0.1)
     assert all(width[name, 2000] < 0.5 * width[name, 60] for name in classification.METRICS)
+
+
+def test_headlines_take_one_value_a_model_and_target():
+    said = {"pearson": {"value": 0.5, "low": 0.1, "high": 0.9}, "mae": {"value": 3.0}}
+    nothing = {"pearson": {"value": None, "low": None, "high": None}}
+    of_attributes = {"age": {"mae": {"value": 4.0}, "pearson": {"value": 0.2}}, "hat": {"balanced_accuracy": {"value": None}, "accuracy": {"value": 1.0}}}
+    found = headlines({"test": {"n": 9, "mlp": said, "ridge": said, "geometric": nothing, "combined": nothing, "mean": said}}, of_attributes)
+    assert found == {"pearson": {"mlp": 0.5, "ridge": 0.5, "geometric": None, "combined": None}, "mae": {"age": 4.0}, "balanced_accuracy": {"hat": None}}

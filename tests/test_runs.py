@@ -1,13 +1,12 @@
-"""The pipeline as its users run it: from nothing, as an experiment, without labels, with mistakes in it."""
+"""The pipeline as its users run it: from nothing, without labels, with mistakes in it."""
 
-import io
 import json
 
 import pandas as pd
 import pytest
 
 import facestats
-from project import FETCHED, TRAINED, Project, executed
+from project import FETCHED, Project, executed
 
 pytestmark = pytest.mark.slow
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -37,27 +36,6 @@ def test_another_run_in_two_steps_gives_the_same_lock(built, tmp_path):
     labels.write_text(right)
     assert {"preprocess", "embed", "evaluate"} <= other.repro(**ONE_THREAD)
     assert other.read("dvc.lock") == built.read("dvc.lock")
-
-
-def test_an_experiment_from_the_command_line(project):
-    ran = executed(project.dvc("exp", "run", "-S", "mlp.hidden=8", "-n", "narrow").stdout)
-    assert "train_attractiveness" in ran
-    assert not ran & (FETCHED | {"preprocess", "embed"} | TRAINED)
-    shown = pd.read_csv(io.StringIO(project.dvc("exp", "show", "--csv").stdout))
-    narrow = shown[shown["Experiment"] == "narrow"].iloc[0]
-    assert narrow["mlp.hidden"] == "8"
-    assert "test.mlp.pearson.value" in shown.columns
-    changes = project.dvc("metrics", "diff", "--json").stdout
-    assert "pearson" in changes
-    page = project.dvc("plots", "diff", "HEAD", "-o", "plots").stdout
-    assert "index.html" in page
-
-
-def test_a_temporary_run_finds_data_and_models(project):
-    done = project.dvc("exp", "run", "--temp", "-S", "mlp.hidden=4", "-n", "aside", "evaluate")
-    ran = executed(done.stdout)
-    assert "train_attractiveness" in ran
-    assert not ran & (FETCHED | {"preprocess", "embed"})
 
 
 def test_too_few_faces_leave_the_composite_unbuilt_and_say_so(project):

@@ -1,4 +1,11 @@
-"""`python -m facestats …`: score photos, find similar faces, import a dataset, label the faces that teach most, look after the row store, forget people, check the set-up."""
+"""What DVC does not do: `dvc repro` runs the pipeline, these commands use its outcome and look after what it works on.
+
+examples:
+  python -m facestats doctor                  whether all is set up, and what is wrong with the photos and labels
+  python -m facestats results                 where to look after a run
+  python -m facestats score photo.jpg         what raters would say of a photo
+  python -m facestats COMMAND --help          more of each, with examples
+"""
 
 from __future__ import annotations
 
@@ -11,9 +18,9 @@ from facestats.errors import FaceStatsError
 COMMANDS = ("score", "similar", "import", "labels", "rows", "forget", "doctor", "results")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code (2: wrong usage, or nothing could be done)."""
-    parser = argparse.ArgumentParser(prog="python -m facestats", description=__doc__)
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands, each described by its module."""
+    parser = argparse.ArgumentParser(prog="python -m facestats", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"facestats.commands.{name.replace('import', 'importing')}")
@@ -21,7 +28,12 @@ def main(arguments: list[str] | None = None) -> int:
                                       formatter_class=argparse.RawDescriptionHelpFormatter)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code (2: wrong usage, or nothing could be done)."""
+    options = make_parser().parse_args(arguments)
     try:
         return options.run(options)
     except FaceStatsError as error:

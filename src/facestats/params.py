@@ -1,206 +1,63 @@
 """`params.yaml`, typed and checked.
 
-Each section is one pydantic model; `params_errors` turns what pydantic finds wrong into one message that names
+Each section is one pydantic model, in the params_* modules beside this one; `params_errors` turns what pydantic finds wrong into one message that names
 the key, the value, what is allowed and, for an unknown key, the nearest known one.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import ValidationError
 
 from facestats.errors import ParamsError
 from facestats.params_composites import Composite, Continuum, Difference, FolderName, check_pairs
+from facestats.params_data import Clip, Data, Labels, Landmarker, Preprocess, Sample, Split
 from facestats.params_errors import explain
-from facestats.params_types import Range, Section, ordered
-from facestats.params_zeroshot import NO_TARGETS, Attribute, Zeroshot, check_ranges
-
-
-def _wide(scale: list) -> list:
-    if scale[0] == scale[1]:
-        raise ValueError("the two ends of a scale must differ")
-    return scale
-
-
-def _several(folds: int) -> int:
-    if folds == 1:
-        raise ValueError("one fold leaves nothing to train on; 0 switches folds off, 2 is the fewest")
-    return folds
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Folds = Annotated[int, Field(ge=0, le=100), AfterValidator(_several)]
-ClusterRange = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=2, max_length=2), AfterValidator(ordered)]
-
-
-class Data(Section):
-    images: Annotated[str, Field(min_length=1)]
-    labels: Annotated[str, Field(min_length=1)]
-    manual_labels: Annotated[str, Field(min_length=1)]
-
-
-class Clip(Section):
-    variant: Annotated[str, Field(min_length=1)]
-    revision: str | None = None
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
-
-
-class Landmarker(Section):
-    source: Annotated[str, Field(min_length=1)] = "wheel"
-
-
-class Sample(Section):
-    n: Annotated[int, Field(ge=1, le=100_000)] = 480
-    size: Annotated[int, Field(ge=64, le=1024)] = 256
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
-class Preprocess(Section):
-    size: Annotated[int, Field(ge=32, le=4096)] = 512
-    margin: Annotated[float, Field(ge=0, le=2)] = 0.3
-    quality: Annotated[int, Field(ge=1, le=100)] = 95
-    align: Literal["eyes", "none"] = "eyes"
-    on_no_face: Literal["reject", "center_crop"] = "reject"
-
-
-# Raters are often numbered, and YAML reads [3] as a number.
-Rater = Annotated[str, Field(min_length=1), BeforeValidator(lambda name: str(name) if type(name) is int else name)]
-
-
-class Labels(Section):
-    rating_scale: Literal["auto"] | Annotated[Range, AfterValidator(_wide)] = "auto"
-    drop_raters: Literal["auto"] | list[Rater] | None = None
-
-
-class Split(Section):
-    val: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    seed: Annotated[int, Field(ge=0)] = 0
-
-    @model_validator(mode="after")
-    def _leaves_train(self):
-        if self.val + self.test >= 1:
-            raise ValueError("val + test must stay below 1, or nobody is left to train on")
-        return self
-
-
-class Classification(Section):
-    kind: Literal["classification"]
-    C: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
-    class_weight: Literal["balanced"] | None = None
-    precision: Annotated[float, Field(gt=0, lt=1)] | None = 0.9
-
-
-class Regression(Section):
-    kind: Literal["regression"]
-    alpha: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
-
-
-Target = Annotated[Classification | Regression, Field(discriminator="kind")]
-
-
-class Attributes(Section):
-    min_per_class: Annotated[int, Field(ge=2)] = 10
-    propose: Annotated[int, Field(ge=0)] = 40
-    targets: dict[Attribute, Target]
-
-    @field_validator("targets")
-    @classmethod
-    def _named(cls, targets):
-        for name in targets:
-            if name in NO_TARGETS:
-                raise ValueError(f"{name} can't be a target; it is what the label files call something else")
-        return targets
-
-    @model_validator(mode="after")
-    def _kinds(self):
-        for name, kind in (("gender", "classification"), ("ethnicity", "classification"), ("age", "regression")):
-            if name in self.targets and self.targets[name].kind != kind:
-                raise ValueError(f"targets.{name}.kind must be {kind}, for that is what its columns in the tables hold")
-        return self
-
-
-class Mlp(Section):
-    hidden: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = Field(default_factory=lambda: [256, 64])
-    ensemble: Annotated[int, Field(ge=1, le=100)] = 8
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    lr: Annotated[float, Field(gt=0)] = 1e-3
-    schedule: Literal["constant", "cosine"] = "constant"
-    weight_decay: Annotated[float, Field(ge=0)] = 1.0
-    loss: Literal["mse", "huber"] = "mse"
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    epochs: Annotated[int, Field(ge=1)] = 200
-    patience: Annotated[int, Field(ge=1)] = 10
-    calibration: Literal["auto", "linear", "isotonic", "none"] = "auto"
-    folds: Folds = 5
-    seed: Annotated[int, Field(ge=0)] = 0
-    pretrained: str | None = None
-
-
-class Geometry(Section):
-    appearance: bool = True
-    folds: Folds = 5
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
-class Weights(Section):
-    geometric: Share
-    holistic: Share
-
-    @model_validator(mode="after")
-    def _sum(self):
-        if abs(self.geometric + self.holistic - 1) > 1e-9:
-            raise ValueError("the weights must add up to 1")
-        return self
-
-
-class Score(Section):
-    weights: Weights | Literal["learned"]
-
-
-class Clusters(Section):
-    k: Annotated[int, Field(ge=2)] | ClusterRange = Field(default_factory=lambda: [4, 12])
-    components: Annotated[int, Field(ge=2)] = 32
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
-class Evaluate(Section):
-    bootstrap: Annotated[int, Field(ge=100, le=100_000)] = 1000
-    seed: Annotated[int, Field(ge=0)] = 0
-    min_group: Annotated[int, Field(ge=2)] = 10
+from facestats.params_models import Attributes, Clusters, Evaluate, Geometry, Mlp, Score
+from facestats.params_types import Section
+from facestats.params_zeroshot import Zeroshot, check_ranges
 
 
 class Params(Section):
     """All of `params.yaml`."""
 
     data: Data
+    """where photos and labels lie"""
     landmarker: Landmarker
+    """the models that find faces and their 468 landmarks"""
     clip: Clip
+    """the model that embeds the faces"""
     sample: Sample
+    """the built-in sample of drawn faces"""
     preprocess: Preprocess
+    """from photos to face crops"""
     labels: Labels
+    """how the label files are read"""
     split: Split
+    """who is trained on, and who is kept for choices and metrics"""
     attributes: Attributes
+    """what is learned from labels"""
     zeroshot: Zeroshot
+    """what CLIP's text side says where there is neither label nor trained model: attribute, class, wordings"""
     mlp: Mlp
+    """a ridge regression, and an ensemble of perceptrons trained on what it misses"""
     geometry: Geometry
+    """measurements of the landmarks, and a score learned from ratings of the train faces"""
     score: Score
+    """how the geometric and the holistic score become one"""
     clusters: Clusters
+    """groups of alike faces"""
     composites: dict[FolderName, Composite]
+    """one average face each; `filter` says who is in it, `render` how it is drawn"""
     continua: dict[FolderName, Continuum]
+    """pictures from one composite to another, shape and colour; {} for none"""
     differences: dict[FolderName, Difference]
+    """where two composites differ, in colour and in shape; {} for none"""
     evaluate: Evaluate
+    """how the metrics are measured"""
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:

@@ -17,16 +17,27 @@ DecileRange = Annotated[list[Decile], Field(min_length=2, max_length=2), AfterVa
 
 class Filter(Section):
     gender: str | list[str] | None = None
+    """class or classes of `gender_final`"""
     ethnicity: str | list[str] | None = None
+    """class or classes of `ethnicity_final`"""
     age_range: Range | None = None
+    """ages from the first to the second, both counted"""
     attributes: dict[Attribute, str | list[str]] | None = None
+    """further attributes, each with its class or classes: {glasses: with}"""
     cluster: int | list[int] | None = None
+    """number or numbers of clusters; 0 is the largest"""
     attractiveness: DecileRange | None = None
+    """deciles of the holistic score, 1-10, from the first to the second, both counted"""
     n: Annotated[int, Field(ge=1)] | None = None
+    """faces drawn at random where more match | null: all"""
     seed: Annotated[int, Field(ge=0)] = 0
+    """another seed draws other faces"""
     min_results: Annotated[int, Field(ge=1)] = 10
+    """with fewer faces nothing is built"""
     on_few: Literal["skip", "error"] = "skip"
-    relax: list[Literal["gender", "ethnicity", "age_range", "attributes", "cluster", "attractiveness"]] = Field(default_factory=list)
+    """skip: too few faces leave the composite unbuilt, with a warning | error: they stop the run"""
+    relax: list[Literal["gender", "ethnicity", "age_range", "attributes", "cluster", "attractiveness"]] = Field(default_factory=list, examples=[[]])
+    """conditions that may be widened or dropped, in this order, until min_results faces match"""
 
     @model_validator(mode="after")
     def _possible(self):
@@ -37,20 +48,29 @@ class Filter(Section):
 
 class Render(Section):
     align: Literal["none", "eyes", "warp"] = "warp"
+    """warp: every triangle of a face to the mean shape | eyes: eyes upon eyes | none: plain mean"""
     space: Literal["linear", "gamma"] = "linear"
+    """what is averaged: linear (light) | gamma (the codes of the file)"""
     symmetric: bool = False
+    """true: with the mirror image of every face"""
     max_yaw: Annotated[float, Field(gt=0, le=90)] = 25.0
+    """degrees; `warp` leaves out faces turned further to a side, for their triangles fold over"""
 
 
 class Composite(Section):
     filter: Filter
+    """who is in it: every condition must hold"""
     render: Render
+    """how it is drawn"""
 
 
 class Continuum(Section):
     from_: Annotated[Name, Field(alias="from")]
+    """composite at the beginning"""
     to: Name
+    """composite at the end"""
     steps: Annotated[int, Field(ge=2, le=25)] = 7
+    """pictures with both ends, 2-25"""
 
     @model_validator(mode="after")
     def _two(self):
@@ -59,7 +79,9 @@ class Continuum(Section):
 
 class Difference(Section):
     of: Name
+    """composite that is looked at"""
     minus: Name
+    """composite that it is compared with"""
 
     @model_validator(mode="after")
     def _two(self):

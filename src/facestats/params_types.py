@@ -17,6 +17,6 @@ Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator
 
 
 class Section(BaseModel):
-    """Base of all sections: no unknown keys, no silent conversion of types."""
+    """Base of all sections: no unknown keys, no silent conversion of types; the text below a key describes it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)

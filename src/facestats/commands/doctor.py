@@ -1,4 +1,5 @@
-"""Say what is installed, which device is used, and what is wrong with the inputs.
+"""Say what is installed, which device is used, whether the model hub answers, whether the row store is sound (each of its files is read),
+and what is wrong with the inputs.
 
 Some files stop DVC itself: a link to itself or a file without read permission among the photos, and its own lock files
 where it was killed while it wrote them. They are named here, before DVC meets them.
@@ -27,6 +28,7 @@ import psutil
 import yaml
 
 from facestats.commands.doctor_remote import examine
+from facestats.commands.doctor_surroundings import say_of_hub, say_of_rows
 from facestats.data.labels import join_labels
 from facestats.errors import FaceStatsError
 from facestats.faces.files import face_filename, list_images, printable
@@ -53,6 +55,9 @@ def run(options: argparse.Namespace) -> int:
     if not options.inputs:
         _print_versions(options.root)
         _print_models(options.root, params)
+        print(say_of_hub())
+        for line in say_of_rows(options.root):
+            print(line)
     problems = find_problems(options.root, params)
     for problem in problems:
         print(f"problem: {problem}")

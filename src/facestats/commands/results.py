@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         print(line)
     print("  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you can filter by)\n"
           "              data/processed/metadata/faces.parquet             (one row an image: what was left out and why)")
-    print("  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; also `dvc metrics show`)")
+    print("  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; `dvc metrics show` has the headlines)")
     for line in _headlines(root / "metrics"):
         print(f"              {line}")
     print("  fairness    metrics/fairness.json  (errors by group of people), docs/model_card.md  (all of it in words)")

@@ -1,0 +1,96 @@
+"""`python -m facestats`: its help, and what `doctor` says of the model hub and the row store."""
+
+import importlib
+import re
+import shlex
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pyarrow as pa
+import pytest
+
+from facestats.__main__ import COMMANDS, make_parser
+from facestats.commands.doctor_surroundings import say_of_hub, say_of_rows
+from facestats.rows.segments import write_segment
+from facestats.rows.store import PLACE
+
+
+def examples(name: str) -> list[str]:
+    """The commands below `examples:` in a module's docstring, without what is said of them."""
+    doc = importlib.import_module(f"facestats.commands.{name.replace('import', 'importing')}").__doc__
+    block = re.search(r"^examples:\n((?:  .*\n)+)", doc, re.MULTILINE)
+    assert block, f"{name} has no examples"
+    return [re.split(r" {2,}| > ", line.strip())[0] for line in block[1].splitlines()]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_examples_that_can_be_typed(name):
+    found = examples(name)
+    assert found
+    for line in found:
+        assert line.startswith(f"python -m facestats {name}")
+        assert make_parser().parse_args(shlex.split(line)[3:]).command == name
+
+
+def test_the_help_names_every_command(capsys):
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["--help"])
+    said = capsys.readouterr().out
+    assert all(re.search(rf"^    {name} ", said, re.MULTILINE) for name in COMMANDS)
+    assert max(map(len, said.splitlines())) < 125
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A server that knows no page, in the model hub's place; the other is nobody."""
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(proxy, raising=False)
+
+    class Nothing(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_error(404)
+
+        def log_message(self, *said):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Nothing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_hub_that_answers_is_reached(hub, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", hub)
+    assert say_of_hub() == f"model hub: {hub} answers"
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "is not asked" in say_of_hub()
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_hub_that_is_not_there_is_said_and_no_error(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: refused
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        assert "can't be reached (" in say_of_hub()
+    monkeypatch.setenv("HF_ENDPOINT", "no address")
+    assert "can't be reached (unknown url type" in say_of_hub()
+
+
+def test_a_damaged_row_is_named(tmp_path, monkeypatch):
+    store = tmp_path / "rows"
+    monkeypatch.setenv(PLACE, str(store))
+    assert list(say_of_rows(tmp_path)) == ["row store: none yet; the first run makes it"]
+    recipe = store / "embed" / ("0" * 32)
+    (recipe / "files").mkdir(parents=True)
+    segment = write_segment(recipe, pa.table({"key": ["a", "b"]}))
+    (recipe / "files" / "d41d8cd98f00b204e9800998ecf8427e").touch()
+    assert list(say_of_rows(tmp_path)) == [f"row store: {store}, rows=2 recipes=1, sound"]
+    segment.write_bytes(segment.read_bytes()[:-1] + b"?")
+    (recipe / "files" / "d41d8cd98f00b204e9800998ecf8427e").write_bytes(b"?")
+    said = list(say_of_rows(tmp_path))
+    assert said[0].endswith("rows=0 recipes=1, 2 damaged files")
+    assert str(segment) in said[1]
+    assert "d41d8cd98f" in said[2]
+    assert "rows prune" in said[-1]

@@ -1,0 +1,119 @@
+"""docs/parameters.md, docs/tables.md and README.md's picture are what schemas and `dvc dag` say, and every key and column is described."""
+
+import re
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from facestats import tables
+from facestats.geometry.definitions import MEASUREMENTS
+from facestats.table_texts import METADATA, TABLES, describe
+from resources import ROOT
+
+COMMENT = re.compile(r"^( *)([\w-]+):([^#]*)(?:# (.*))?$")
+
+
+@pytest.fixture
+def reference(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import reference
+
+    return reference
+
+
+def described(reference) -> dict[str, str]:
+    """Each key of the page, and what it does."""
+    schema = reference.Params.model_json_schema()
+    found = {section: facts["description"] for section, facts in schema["properties"].items()}
+    for section, facts in schema["properties"].items():
+        found |= {row[0].strip("`"): row[3] for row in reference._keys(section, facts, schema["$defs"])}
+    return found
+
+
+def test_the_pages_are_up_to_date(reference):
+    own_photos = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["data"]["images"] != "data/sample/images"
+    for path, text in reference.pages().items():
+        if path.name == "README.md" and own_photos:  # whose pipeline has no use for the sample
+            continue
+        assert path.read_text(encoding="utf-8") == text, "run `python docs/reference.py`"
+
+
+def test_the_picture_has_every_stage_once_and_no_arrow_that_follows_from_others(reference):
+    mermaid = 'node1["a"]\nnode2["b@x"]\nnode3["b@y"]\nnode4["c"]\nnode1-->node2\nnode1-->node3\nnode2-->node4\nnode1-->node4'
+    assert reference.pipeline_picture(mermaid).splitlines() == ["```mermaid", "flowchart TD", "    b[[b]]", "    a --> b", "    b --> c", "```"]
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    picture = (ROOT / "README.md").read_text(encoding="utf-8").partition("```mermaid")[2].partition("```")[0]
+    assert {name for line in picture.splitlines() for name in re.findall(r"\w+", line)} - {"flowchart", "TD"} == set(stages)
+
+
+def test_readme_links_every_page():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in text] == []
+
+
+def test_every_key_says_what_it_does(reference):
+    texts = described(reference)
+    assert len(texts) > 80
+    assert [key for key, text in texts.items() if not text] == []
+
+
+def test_params_yaml_says_the_same(reference):
+    """A comment in params.yaml is the text of the schema; names of the user's own (composites, targets) count alike."""
+    texts, path, compared = described(reference), [], 0
+    for line in (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines():
+        found = COMMENT.match(line)
+        if not found:
+            continue
+        depth = len(found[1]) // 2
+        path[depth:] = [found[2]]
+        owned = {"composites": 1, "continua": 1, "differences": 1, "attributes": 2}.get(path[0])
+        key = ".".join("<name>" if i == owned and (path[0] != "attributes" or path[1] == "targets") else part for i, part in enumerate(path))
+        if found[4] and path[0] not in ("zeroshot",):
+            assert found[4] == texts[key], key
+            compared += 1
+    assert compared > 50
+
+
+def test_params_yaml_holds_every_key_of_its_sections(reference):
+    """Nobody should have to know a key that params.yaml does not show; below users' own names the page is enough."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for key in described(reference):
+        if "<name>" not in key:
+            value = params
+            for part in key.split("."):
+                value = value[part]
+
+
+def test_every_table_and_column_is_described():
+    schemas = {id(value) for value in vars(tables).values() if isinstance(value, tables.Schema)}
+    assert schemas <= {id(table.schema) for table in TABLES}
+    assert "embeddings_clip.parquet" in {table.schema.name for table in TABLES}
+    for table in TABLES:
+        for column in (*table.schema.columns, *table.further):
+            assert describe(table, column)
+
+
+def test_the_paths_and_stages_are_those_of_the_pipeline():
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    short = text.replace("${embeddings}", "data/processed/embeddings/embeddings_clip.parquet").replace("${meta}", METADATA)
+    stages = re.split(r"^  (\w+):$", short, flags=re.MULTILINE)
+    outs = {name: body.partition("    outs:")[2] for name, body in zip(stages[1::2], stages[2::2], strict=True)}
+    for table in TABLES:
+        path = re.sub(r"<\w+>", "${key}", table.path).replace("/faces/landmarks.parquet", "")
+        assert f"- {path}\n" in outs[table.stage], table.path
+
+
+@pytest.mark.slow
+def test_no_table_of_a_run_has_a_column_that_is_not_described(built):
+    names, looked_at = r"[^/]+", 0
+    for table in TABLES:
+        columns = {re.sub(r"<\w+>", names, column) for column in (*table.schema.columns, *table.further)}
+        if "<measurement>" in table.further:
+            columns = columns - {names} | {measurement.name for measurement in MEASUREMENTS}
+        for path in built.folder.glob(re.sub(r"<\w+>", "*", table.path)):
+            found = pq.read_schema(path).names
+            assert [name for name in found if not any(re.fullmatch(column, name) for column in columns)] == []
+            assert set(table.schema.columns) <= set(found)
+            looked_at += 1
+    assert looked_at >= len(TABLES)
