@@ -181,6 +181,11 @@ class Evaluate(Section):
     min_group: Annotated[int, Field(ge=2)] = 10
 
 
+class Report(Section):
+    images: bool = True
+    examples: Annotated[int, Field(ge=0, le=50)] = 8
+
+
 class Params(Section):
     """All of `params.yaml`."""
 
@@ -201,6 +206,7 @@ class Params(Section):
     continua: dict[FolderName, Continuum]
     differences: dict[FolderName, Difference]
     evaluate: Evaluate
+    report: Report
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
