@@ -49,6 +49,7 @@ class Picture:
     alt : what it shows, for those who do not see it.
     caption : stands below it; may be empty.
     size : width and height, px.
+    wide : on a narrow screen it is scrolled, not shrunk.
     """
 
     kind: ClassVar[str] = "picture"
@@ -56,15 +57,16 @@ class Picture:
     alt: str
     caption: str = ""
     size: tuple[int, int] = (0, 0)
+    wide: bool = False
 
 
 @dataclass
 class Gallery:
-    """Pictures side by side. `small`: thumbnails."""
+    """Pictures side by side; `of` says how wide each may be: `thumbnails`, `faces` or `plots`."""
 
     kind: ClassVar[str] = "gallery"
     pictures: list[Picture]
-    small: bool = True
+    of: str = "thumbnails"
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Heading, Picture, Rows, Section, Text
@@ -11,10 +12,10 @@ from facestats.report.card_figures import counted, figure, number
 from facestats.report.material import Material, read_json
 
 # Bytes of all pictures of a kind together, and of one at most: with many composites each gets less, and the page stays small enough to send.
-FACES = 400, 1_000_000, 40_000  # px, bytes of all, bytes of one
-SHEETS = 800, 2_000_000, 120_000
-STRIPS = 1400, 600_000, 90_000
-MAPS = 1400, 800_000, 120_000
+FACES = 400, 800_000, 40_000  # px, bytes of all, bytes of one
+SHEETS = 800, 1_600_000, 120_000
+STRIPS = 1400, 500_000, 90_000
+MAPS = 1400, 700_000, 120_000
 
 
 def composites(material: Material, album: Album) -> Section:
@@ -34,7 +35,7 @@ def composites(material: Material, album: Album) -> Section:
         if album.faces:
             sheets.append(_members(name, facts, album.face(folder / "members.jpg", f"Faces that are averaged in {name}", "", *_limits(SHEETS, names))))
     return Section("composites", "Composites", [
-        *blocks, Gallery(pictures, small=False), Rows("Composites: who is in them", ["name", "filter", "faces", "mean rating", "drawn"], rows), *sheets])
+        *blocks, Gallery(pictures, of="faces"), Rows("Composites: who is in them", ["name", "filter", "faces", "mean rating", "drawn"], rows), *sheets])
 
 
 def continua(material: Material, album: Album) -> Section:
@@ -55,7 +56,8 @@ def _pairs(key: str, title: str, kind: str, names: Collection[str], limits: tupl
         blocks.append(Heading(name))
         if facts["built"]:
             words = said(facts)
-            blocks += [album.face(material.composites / name / f"{kind}.jpg", f"{kind.capitalize()} {words}", words, *_limits(limits, names)), *more(facts)]
+            shown = album.face(material.composites / name / f"{kind}.jpg", f"{kind.capitalize()} {words}", words, *_limits(limits, names))
+            blocks += [replace(shown, wide=True), *more(facts)]
         else:
             blocks.append(_not_built(name, facts))
     return Section(key, title, blocks or [Text(f"None is asked for (`{key}` in `params.yaml`).")])

@@ -52,10 +52,11 @@ def to_look_at(material: Material, album: Album) -> Section:
     if more:
         blocks.append(Text(f"And {more} more in `labels_template.csv`."))
     blocks.append(Heading("Flagged"))
-    reasons = material.flags.groupby("filename", sort=False)["reason"].agg(", ".join)
+    flags = material.flags.assign(reason=material.flags["reason"].str.replace("_", " "))
+    reasons = flags.groupby("filename", sort=False)["reason"].agg(", ".join)
     if reasons.empty:
         return Section("look", "Faces to look at", [*blocks, Text("None is flagged.")])
-    counts = material.flags["reason"].value_counts(sort=False)
+    counts = flags["reason"].value_counts(sort=False)
     blocks.append(Text(f"{len(reasons)} faces, the most serious reason first: {counted({name: int(n) for name, n in counts.items()})}. `attributes_flags.parquet` has all, with the numbers."))
     shown, more = first(list(reasons.items()), FLAGGED)
     blocks.append(_faces([name for name, _ in shown], material, album, dict(shown)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Picture, Rows, Section, Text, from_card
-from facestats.report.card_figures import counted, figure
+from facestats.report.card_figures import figure
 from facestats.report.card_groups import clear_gaps
 from facestats.report.material import Material, read_json, without_folder
 from facestats.report.model_card import limits_of, misuses, models, photos_and_labels
@@ -56,15 +56,15 @@ def what_came_in(material: Material, album: Album) -> Section:
     faces = material.faces
     out = faces[faces["status"] != "ok"]
     blocks: list[Block] = from_card(photos_and_labels(material.run))
-    known = {"with several faces, of which the largest was taken": (faces["face_count"] > 1).sum(),
-             "copies of another file": faces["duplicate_of"].notna().sum(), "near copies": faces["near_duplicate_of"].notna().sum()}
-    if found := {said: int(n) for said, n in known.items() if n}:
-        blocks.append(Text(f"Kept, and flagged: {counted(found)}."))
+    known = {"several faces, of which the largest is taken": (faces["face_count"] > 1).sum(),
+             "the same as another file": faces["duplicate_of"].notna().sum(), "nearly the same": faces["near_duplicate_of"].notna().sum()}
+    if found := [f"{said}: {n}" for said, n in known.items() if n]:
+        blocks.append(Text(f"Kept, and flagged: {'; '.join(found)}."))
     if out.empty:
         return Section("photos", "What came in", [*blocks, Text("No photo was left out.")])
     counts = out["reason"].value_counts().rename_axis("reason").reset_index(name="photos").sort_values(["photos", "reason"], ascending=[False, True])
     rows = [[reason, str(n)] for reason, n in counts.head(REASONS).itertuples(index=False)]
-    blocks.append(Rows(f"{len(out)} of {_photos(len(faces))} left out, and why", ["reason", "photos"], rows))
+    blocks.append(Rows(f"{len(out)} of {_photos(len(faces))} left out, and why", ["reason", "files"], rows))
     if len(counts) > REASONS:
         blocks.append(Text(f"And {len(counts) - REASONS} more reasons; `faces.parquet` has all."))
     index = read_json(material.rejected / INDEX)

@@ -21,11 +21,12 @@ def scores(material: Material, album: Album) -> Section:
         why = material.run.training.get("why") or rated["why"]
         return Section("scores", "How well scores agree with raters", [Text(f"{NOT_MEASURED.capitalize()}: {why}.")])
     blocks = from_card(agreement_with_raters(rated, material.run.labels["rating"]["scale"]), "Agreement with the mean rating on test faces")
+    table = next(i for i, block in enumerate(blocks) if isinstance(block, Rows))
+    blocks[table].head[0] = "score"
     ceiling = rated["reliability"]["ceiling"]
-    at = next(i for i, block in enumerate(blocks) if isinstance(block, Rows))
-    blocks.insert(at + 1, Text(f"The ceiling, the highest r that any model can expect against these ratings, is {figure(ceiling)}." if ceiling["value"] is not None else
+    blocks.insert(table + 1, Text(f"The ceiling, the highest r that any model can expect against these ratings, is {figure(ceiling)}." if ceiling["value"] is not None else
                                f"The ceiling, the highest r that any model can expect, is {NOT_MEASURED}: {rated['reliability']['why']}."))
-    plots = Gallery([album.plot(material.metrics / f"plots/{name}.png", said) for name, said in PLOTS.items()], small=False)
+    plots = Gallery([album.plot(material.metrics / f"plots/{name}.png", said) for name, said in PLOTS.items()], of="plots")
     return Section("scores", "How well scores agree with raters", [*blocks, plots])
 
 
@@ -39,7 +40,7 @@ def attributes(material: Material, album: Album) -> Section:
                    Rows("Trained models and prompts on test faces", ["attribute", "measure", "trained model", "n", "prompts alone", "n", "difference"], rows)]
     pictures = [album.plot(material.metrics / f"attributes/{name}_confusion.png", f"Confusion of {name} on test faces: what people said against what the model says")
                 for name in material.params.attributes.targets]
-    return Section("attributes", "Attributes", [*blocks, *([Gallery(pictures, small=False)] if pictures else [])])
+    return Section("attributes", "Attributes", [*blocks, *([Gallery(pictures, of="plots")] if pictures else [])])
 
 
 def groups(material: Material, album: Album) -> Section:
