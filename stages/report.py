@@ -23,6 +23,7 @@ from facestats.report.typical import typical_faces
 from facestats.stage import run_stage
 
 METRICS = ("attractiveness", "attributes", "fairness", "labels")
+OF_CLUSTERS = ["filename", "cluster", "attractiveness_score", "rating"]
 FACES = ["image", "status", "reason", "duplicate_of", "near_duplicate_of", "face_count"]
 
 
@@ -30,7 +31,8 @@ def main(params, embeddings: Path, crops: Path, folder: Path, metrics: Path, rej
          images: Path, sample: Path, out: Path) -> str:
     run = Run(**{name: read_json(metrics / f"{name}.json") for name in METRICS}, training=read_json(metrics / "train_attractiveness/metrics.json"),
               serving=read_json(serving), images=without_folder(images.as_posix()), drawn=images.is_relative_to(sample))
-    final = tables.read_all(folder / tables.FINAL.name, tables.FINAL)
+    answered = sorted({"gender", "ethnicity", *params.attributes.targets, *params.zeroshot})
+    final = tables.read(folder / tables.FINAL.name, tables.FINAL, [*OF_CLUSTERS, *(f"{name}_final" for name in answered)])
     vectors, options = EmbeddingTable(embeddings), params.report
     examples = typical_faces(vectors.names, vectors, final.set_index("filename")["cluster"], options.examples) if options.images else {}
     template = pd.read_csv(folder / "labels_template.csv", dtype=str, keep_default_na=False)

@@ -23,7 +23,7 @@ class Material:
     run : what the model card is written from, too.
     clusters : `metrics/clusters.json`.
     faces : `image`, `status`, `reason`, `duplicate_of`, `near_duplicate_of`, `face_count` of `faces.parquet`.
-    final : `attributes_final.parquet`.
+    final : `filename`, `cluster`, `attractiveness_score`, `rating` and `<attribute>_final` of `attributes_final.parquet`.
     flags : `attributes_flags.parquet`.
     proposed : file names of `labels_template.csv`, in its order.
     examples : faces of each cluster by number, the most typical first.

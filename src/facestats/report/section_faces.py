@@ -87,7 +87,7 @@ def _mean(column: pd.Series) -> str:
 
 
 def _mostly(group: pd.DataFrame) -> list[str]:
-    """`glasses with (91 %)`, where nearly all that is known says so."""
+    """`glasses with (91 %)`, where nearly all that is known says so; rounded down, so that 100 % are all."""
     said = []
     for column in group.columns:
         if not column.endswith(FINAL) or pd.api.types.is_numeric_dtype(group[column]):
@@ -95,5 +95,5 @@ def _mostly(group: pd.DataFrame) -> list[str]:
         known = group[column][group[column].notna() & (group[column] != UNKNOWN)]
         shares = known.value_counts(normalize=True)
         if len(shares) and shares.iloc[0] >= MOSTLY:
-            said.append(f"{column.removesuffix(FINAL)} {shares.index[0]} ({number(100 * shares.iloc[0], 0)} %)")
+            said.append(f"{column.removesuffix(FINAL)} {shares.index[0]} ({int(100 * shares.iloc[0])} %)")
     return said
