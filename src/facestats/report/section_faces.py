@@ -69,7 +69,7 @@ def _faces(names: list[str], material: Material, album: Album, why: dict[str, st
     """Thumbnails with names and reasons; without pictures, a table of these."""
     if album.faces:
         return Gallery([_face(name, material, album, (why or {}).get(name)) for name in names])
-    return Rows("Flagged faces" if why else "Faces worth labelling", ["", "face", *(["reason"] if why else [])],
+    return Rows("Flagged faces" if why else "Faces worth labelling", ["rank", "face", *(["reason"] if why else [])],
                 [[str(i), name, *([why[name]] if why else [])] for i, name in enumerate(names, 1)])
 
 

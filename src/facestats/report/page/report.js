@@ -34,7 +34,6 @@
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);
-      if (!button.textContent.trim()) button.setAttribute("aria-label", "first column");
       head.append(button);
       button.addEventListener("click", function () { sort(table, column, head); });
     });
