@@ -170,6 +170,7 @@ def test_score_prints_one_json_line_an_image(built):
 def test_similar_and_results_say_what_they_found(built):
     assert built.facestats("similar", PHOTO, "-k", "2").stdout.splitlines()[0] == "1.0000  face_0001.jpg"
     said = built.facestats("results").stdout
+    assert "  report      data/processed/report.html  (" in said
     assert "data/processed/composites/women/composite.jpg  (8 faces)" in said
     assert "not built: too few faces match" in said
     assert "women_to_top/continuum.jpg  (3 pictures, women to top_rated)" in said

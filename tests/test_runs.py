@@ -52,11 +52,11 @@ def test_too_few_faces_leave_the_composite_unbuilt_and_say_so(project):
 
 def test_continua_come_and_go_on_the_command_line(project):
     new = "+continua.added={from: top_rated, to: women, steps: 2}"
-    assert executed(project.dvc("exp", "run", "-S", new).stdout) == {"continuum@added"}
+    assert executed(project.dvc("exp", "run", "-S", new).stdout) == {"continuum@added", "report"}
     there, back = (project.read(f"data/processed/composites/{name}") for name in ("women_to_top/frames/00.jpg", "added/frames/01.jpg"))
     assert there == back
     project.set_params({"continua": {}, "differences": {}})
-    assert project.repro() == set()
+    assert project.repro() == {"report"}
     assert "continuum@" not in project.dvc("stage", "list", "--name-only").stdout
 
 
@@ -94,6 +94,9 @@ def test_without_any_label_the_pipeline_runs_through(project):
     assert {name: facts["trained"] for name, facts in attributes.items()} == dict.fromkeys(attributes, False)
     fairness = json.loads(project.read("metrics/fairness.json"))
     assert (fairness["attributes"], fairness["largest_gaps"]) == ([], {})
+    report = project.read("data/processed/report.html").decode()
+    assert "Nobody labelled any of 110 faces." in report
+    assert "is not measured: 0 rated faces in train" in report
     card = project.read("docs/model_card.md").decode()
     assert "not trained: 0 rated faces in train" in card
     assert "Nobody labelled any of 110 faces." in card

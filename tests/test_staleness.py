@@ -55,14 +55,14 @@ def test_another_network_runs_what_its_scores_reach(project):
     before, scores = members(project), project.read("data/interim/members/women/scores.json")
     project.set_params({"mlp.hidden": 16, "mlp.folds": 2})  # the network alone may correct too little to move a face
     ran = project.repro()
-    assert ran - COMPOSED == {"train_attractiveness", "score", "finalize", "evaluate", "model_card"} | SELECTED | PAIRED
+    assert ran - COMPOSED == {"train_attractiveness", "score", "finalize", "evaluate", "model_card", "report"} | SELECTED | PAIRED
     assert ran & COMPOSED == changed_composites(before, members(project)) == {"composite@top_rated"}
     assert project.read("data/interim/members/women/scores.json") != scores  # they moved, and the picture stays as it is
 
 
 def test_other_weights_train_nothing_and_move_no_member(project):
     project.set_params({"score.weights": {"geometric": 0.3, "holistic": 0.7}})
-    assert project.repro() == {"score", "finalize", "evaluate", "model_card"} | SELECTED
+    assert project.repro() == {"score", "finalize", "evaluate", "model_card", "report"} | SELECTED
     table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
     expected = 0.3 * table["geometric_score"] + 0.7 * table["attractiveness_score"]
     assert (table["combined_score"] - expected).abs().max() < 1e-9
@@ -72,30 +72,42 @@ def test_pixels_left_out_of_the_geometric_score_run_what_it_reaches(project):
     before = members(project)
     project.set_params({"geometry.appearance": False})
     ran = project.repro()
-    assert ran - COMPOSED == {"geometry", "score", "finalize", "evaluate", "model_card"} | SELECTED
+    assert ran - COMPOSED == {"geometry", "score", "finalize", "evaluate", "model_card", "report"} | SELECTED
     assert ran & COMPOSED == changed_composites(before, members(project)) == set()
 
 
 def test_one_filter_runs_one_composite(project):
     project.set_params({"composites.women.filter.n": 5})
-    assert project.repro() == {"select@women", "composite@women"} | WITH_WOMEN
+    assert project.repro() == {"select@women", "composite@women", "report"} | WITH_WOMEN
     assert json.loads(project.read("data/processed/composites/women/composite.json"))["n"] == 5
 
 
 def test_one_way_of_drawing_runs_one_composite_and_no_selection(project):
     project.set_params({"composites.women.render.align": "eyes"})
-    assert project.repro() == {"composite@women"} | WITH_WOMEN
+    assert project.repro() == {"composite@women", "report"} | WITH_WOMEN
 
 
 def test_one_step_more_runs_one_continuum(project):
     folder = "data/processed/composites/women_to_top"
     before = project.read(f"{folder}/frames/00.jpg")
     project.set_params({"continua.women_to_top.steps": 4})
-    assert project.repro() == {"continuum@women_to_top"}
+    assert project.repro() == {"continuum@women_to_top", "report"}
     assert len(list((project.folder / folder / "frames").iterdir())) == json.loads(project.read(f"{folder}/continuum.json"))["steps"] == 4
     assert project.read(f"{folder}/frames/00.jpg") == before
     project.set_params({"continua.women_to_top.steps": 3})
     assert project.repro() == set()  # out of DVC's cache
+
+
+def test_a_report_without_faces_runs_the_report_alone(project):
+    page = "data/processed/report.html"
+    assert b"data:image/jpeg" in project.read(page)
+    project.set_params({"report.images": False})
+    assert project.repro() == {"report"}
+    assert b"data:image/jpeg" not in project.read(page)
+    metrics = json.loads(project.read("metrics/clusters.json"))
+    (project.folder / "metrics/clusters.json").write_text(json.dumps(metrics | {"n": 12345}))
+    assert project.repro("--single-item", "report") == {"report"}
+    assert b"of 12345 faces" in project.read(page)
 
 
 def test_one_target_trains_one_classifier(project):

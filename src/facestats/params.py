@@ -16,7 +16,7 @@ from facestats.errors import ParamsError
 from facestats.params_composites import Composite, Continuum, Difference, FolderName, check_pairs
 from facestats.params_data import Clip, Data, Labels, Landmarker, Preprocess, Sample, Split
 from facestats.params_errors import explain
-from facestats.params_models import Attributes, Clusters, Evaluate, Geometry, Mlp, Score
+from facestats.params_models import Attributes, Clusters, Evaluate, Geometry, Mlp, Report, Score
 from facestats.params_types import Section
 from facestats.params_zeroshot import Zeroshot, check_ranges
 
@@ -58,6 +58,8 @@ class Params(Section):
     """where two composites differ, in colour and in shape; {} for none"""
     evaluate: Evaluate
     """how the metrics are measured"""
+    report: Report
+    """data/processed/report.html: one page with everything, to be sent"""
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:

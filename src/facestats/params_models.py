@@ -143,3 +143,10 @@ class Evaluate(Section):
     """of the resampling"""
     min_group: Annotated[int, Field(ge=2)] = 10
     """test faces that a group needs to be measured for fairness; smaller ones are counted only"""
+
+
+class Report(Section):
+    images: bool = True
+    """false: no picture that shows faces is in it, composites included; names of files are"""
+    examples: Annotated[int, Field(ge=0, le=50)] = 8
+    """faces shown of each cluster, the most typical first"""

@@ -1,4 +1,4 @@
-"""Say where the outcome of the last run lies: composites, tables, metrics.
+"""Say where the outcome of the last run lies: report, composites, tables, metrics.
 
 examples:
   python -m facestats results
@@ -13,6 +13,7 @@ from pathlib import Path
 from facestats.errors import InputError
 
 HELP = "say where to look after a run"
+REPORT = Path("data/processed/report.html")
 MODELS = ("mlp", "ridge", "geometric", "combined", "geometry_zscore")
 
 
@@ -25,6 +26,8 @@ def run(options: argparse.Namespace) -> int:
     if not (root / "metrics/attractiveness.json").is_file():
         raise InputError(f"nothing to show in {root.resolve()}: run `dvc repro` first")
     print("\nWhere to look")
+    if (root / REPORT).is_file():
+        print(f"  report      {REPORT}  (all of it on one page: open it in a browser, or send it to those who may see the faces)")
     for line in _pictures(root / "data/processed/composites"):
         print(line)
     print("  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you can filter by)\n"

@@ -23,10 +23,26 @@ def number(value: float, digits: int) -> str:
     return text.replace("-", "−")
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+class Table(str):
+    """A Markdown table that keeps its cells, for pages that are no Markdown.
+
+    Attributes
+    ----------
+    head : what stands above each column.
+    rows : the cells, as text.
+    """
+
+    head: list[str]
+    rows: list[list[str]]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A Markdown table; a bar inside a cell is escaped."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    cells = [[str(cell) for cell in line] for line in rows]
+    lines = [head, ["---"] * len(head), *cells]
+    made = Table("\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines))
+    made.head, made.rows = list(head), cells
+    return made
 
 
 def listed(parts: Sequence[str]) -> str:

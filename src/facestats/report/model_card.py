@@ -40,10 +40,10 @@ def model_card(run: Run, picture: str) -> str:
     picture : link from the card to `error_by_group.png`.
     """
     sections = {
-        "": _opening(run), "Models": _models(run), "Data": _data(run), "What it is for": _uses(), "What it is not for": _misuses(run),
+        "": _opening(run), "Models": models(run), "Data": photos_and_labels(run), "What it is for": _uses(), "What it is not for": misuses(run),
         "How well scores agree with raters": _scores(run), "Scores by group": scores_by_group(run.fairness, picture),
-        "Attributes": [*_attributes(run), *classifiers_by_group(run.fairness)], "Largest gaps between groups": largest_gaps(run.fairness),
-        "Limits": ["\n".join(f"- {limit}" for limit in _limits(run))]}
+        "Attributes": [*attributes_measured(run), *classifiers_by_group(run.fairness)], "Largest gaps between groups": largest_gaps(run.fairness),
+        "Limits": ["\n".join(f"- {limit}" for limit in limits_of(run))]}
     parts = [part for title, paragraphs in sections.items() for part in ([f"## {title}"] if title else []) + paragraphs]
     return "\n\n".join(parts) + "\n"
 
@@ -55,7 +55,8 @@ def _opening(run: Run) -> list[str]:
             "tables by group, over the persons on them."]
 
 
-def _models(run: Run) -> list[str]:
+def models(run: Run) -> list[str]:
+    """Paragraphs on what was trained, and what a score is."""
     clip = run.serving["clip"]
     classes = {name: facts for name, facts in run.attributes.items() if facts["trained"]}
     rows = [["embedding", f"CLIP, `{clip['variant']}`, {clip['dimension']} numbers a face, {clip['precision']}, weights {clip['weights_sha256'][:12]}…"],
@@ -94,12 +95,13 @@ def _geometric(run: Run) -> list[list[str]]:
     return [*([["geometric score", GEOMETRIC]] if there else []), ["combined score", combined]]
 
 
-def _data(run: Run) -> list[str]:
+def photos_and_labels(run: Run) -> list[str]:
+    """Paragraphs on whose photos and labels these are."""
     labels, rating = run.labels, run.labels["rating"]
     whose = (f"The faces (`{run.images}`) are **drawn** by this package. They show no people, and their ratings and labels are simulated: "
-             "this card shows that the pipeline measures, and says nothing about people." if run.drawn else
+             "what follows shows that the pipeline measures, and says nothing about people." if run.drawn else
              f"The faces are those in `{run.images}`. Where the photos come from and what the people in them agreed to is not "
-             "in the files; say it wherever you pass this card on.")
+             "in the files; say it wherever you pass this on.")
     known = {name: n for name, n in labels["labelled"].items() if n and name != "person"}
     said = [whose, f"Of {labels['faces']} faces, people labelled: {counted(known)}." if known else f"Nobody labelled any of {labels['faces']} faces."]
     classes = [f"{name}: {counted(counts)}" for name, counts in labels["classes"].items() if counts]
@@ -140,7 +142,8 @@ def _uses() -> list[str]:
             "- Teaching: how such models are built, and how they are measured."]
 
 
-def _misuses(run: Run) -> list[str]:
+def misuses(run: Run) -> list[str]:
+    """One list of what it is not for."""
     said = run.labels["classes"]
     words = listed([f"`{name}`" for name in said if said[name]] or ["`gender`", "`ethnicity`"])
     return ["- **Judging a person.** A score is a guess at some raters' taste, on one picture, in one light. It is no measure of anybody's worth, "
@@ -158,7 +161,8 @@ def _scores(run: Run) -> list[str]:
     return agreement_with_raters(run.attractiveness, run.labels["rating"]["scale"])
 
 
-def _attributes(run: Run) -> list[str]:
+def attributes_measured(run: Run) -> list[str]:
+    """Paragraphs on how well each classifier does on test faces."""
     rows, numbers = [], []
     for name, facts in run.attributes.items():
         if "accuracy" in facts:
@@ -185,7 +189,8 @@ def _wanted(facts: dict) -> str:
     return "none" if facts["wanted_precision"] is None else number(facts["wanted_precision"], 2)
 
 
-def _limits(run: Run) -> list[str]:
+def limits_of(run: Run) -> list[str]:
+    """What the figures can't say, one sentence or two each."""
     limits = ["Scores repeat the raters' taste, prejudices included. Other raters, another time or place would give other scores."]
     n = run.attractiveness["test"]["n"]
     if not run.attractiveness["why"] and n < FEW:

@@ -1,0 +1,41 @@
+"""Sections as one HTML page that fetches nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from facestats.report.blocks import Section
+
+PAGE = Path(__file__).parent / "page"
+
+
+def render(title: str, sections: list[Section]) -> str:
+    """The page: style, script and pictures inside.
+
+    Text is escaped wherever it comes from, and the content security policy allows no request and no script but the page's own:
+    a file that is called like a tag stays a name.
+    """
+    environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["inline"] = inline
+    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    return environment.get_template("report.html").render(
+        title=title, sections=sections, style=Markup(style), script=Markup(script), policy=_policy(style, script))
+
+
+def inline(text: str) -> Markup:
+    """Escaped text whose `**…**` is strong, whose backticks are code, and whose links are their words."""
+    said = re.sub(r"\[([^\]]+)\]\([^)\s]+\)", r"\1", str(escape(text)))
+    said = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", said)
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", said))
+
+
+def _policy(style: str, script: str) -> str:
+    of_style, of_script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
+    return (f"default-src 'none'; img-src data:; style-src 'sha256-{of_style}'; script-src 'sha256-{of_script}'; "
+            "base-uri 'none'; form-action 'none'")

@@ -1,0 +1,57 @@
+"""Thumbnails of photos that were left out, for those who want to know whether that was right."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from facestats.errors import ImageError
+from facestats.faces.decode import open_photo, read_photo
+from facestats.files import write_bytes, write_json
+
+MOST = 60  # photos shown; `faces.parquet` names all of them
+SIDE = 192  # px of the long side: twice what a page shows, for dense screens
+QUALITY = 80
+INDEX = "index.json"
+
+
+def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = MOST) -> list[dict]:
+    """Write `index.json` and, for each photo of it that can be decoded, one JPEG into `out`.
+
+    Photos are taken in turn from each reason, so that a frequent one does not hide the others.
+
+    Parameters
+    ----------
+    rejected : `image`, `reason` of `faces.parquet`.
+    images : folder of the photos.
+
+    Returns
+    -------
+    The index: `image`, `reason`, `picture` (file name in `out`, null where the photo can't be decoded), by reason and name.
+    """
+    turn = rejected.sort_values(["reason", "image"])
+    turn = turn.assign(turn=turn.groupby("reason").cumcount()).sort_values(["turn", "reason", "image"]).head(most)
+    index = []
+    for number, row in enumerate(turn.sort_values(["reason", "image"]).itertuples()):
+        data = _small(images / row.image)
+        name = f"{number:03d}.jpg" if data else None
+        if data:
+            write_bytes(out / name, data)
+        index.append({"image": row.image, "reason": row.reason, "picture": name})
+    write_json(out / INDEX, index)
+    return index
+
+
+def _small(path: Path) -> bytes | None:
+    try:
+        photo = open_photo(read_photo(path), min_long_side=2 * SIDE)
+    except ImageError:
+        return None
+    image = Image.fromarray(photo.rgb)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=QUALITY)
+    return buffer.getvalue()

@@ -1,0 +1,96 @@
+"""The report's sections on what was run, what came in, and what was left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from facestats.report.album import Album
+from facestats.report.blocks import Block, Details, Gallery, Picture, Rows, Section, Text, from_card
+from facestats.report.card_figures import figure
+from facestats.report.card_groups import clear_gaps
+from facestats.report.material import Material, read_json, without_folder
+from facestats.report.model_card import limits_of, misuses, models, photos_and_labels
+from facestats.report.rejected import INDEX
+
+REASONS = 100  # lines of the table; reasons hold sizes of images, so there may be many
+
+
+def opening(material: Material) -> Section:
+    """The whole in a few sentences."""
+    run, faces = material.run, material.faces
+    accepted = int((faces["status"] == "ok").sum())
+    said = [f"{_photos(len(faces))} came in; {accepted} {'gives a face' if accepted == 1 else 'give a face'}, "
+            f"{len(faces) - accepted} {'is' if len(faces) - accepted == 1 else 'are'} left out."]
+    if run.drawn:
+        said.append("The faces are **drawn** by the package itself: they show no people, and their ratings and labels are simulated.")
+    rated = run.attractiveness
+    if rated["why"]:
+        said.append(f"How well scores agree with raters is not measured: {run.training.get('why') or rated['why']}.")
+    else:
+        test = rated["test"]
+        said.append(f"On {test['n']} rated test faces, which no model was trained or chosen on, the holistic score agrees with the raters' mean with r = "
+                    f"{figure(test['mlp']['pearson'])}, ridge regression with {figure(test['ridge']['pearson'])}. In brackets: 95 % intervals.")
+    said += [clear] if (clear := clear_gaps(run.fairness)) else []
+    return Section("summary", "In short", [Text(part) for part in said])
+
+
+def cautions(material: Material) -> Section:
+    """What the scores are not."""
+    shown = ("Pictures of faces are left out (`report.images: false`); names of files are not." if not material.params.report.images else
+             "This page holds pictures of faces. Send it only to people who may see them.")
+    return Section("cautions", "What the scores are not", [
+        *from_card(misuses(material.run)), Details("Limits of what was measured", from_card(["\n".join(f"- {limit}" for limit in limits_of(material.run))])),
+        Text(shown)])
+
+
+def what_was_run(material: Material) -> Section:
+    rows = [[name, value] for name, value in _flat(material.params.model_dump())]
+    return Section("run", "What was run", [
+        *from_card(models(material.run), "Models"),
+        Details(f"All {len(rows)} parameters", [Rows("Parameters, as params.yaml has them", ["parameter", "value"], rows)])])
+
+
+def what_came_in(material: Material, album: Album) -> Section:
+    faces = material.faces
+    out = faces[faces["status"] != "ok"]
+    blocks: list[Block] = from_card(photos_and_labels(material.run))
+    known = {"several faces, of which the largest is taken": (faces["face_count"] > 1).sum(),
+             "the same as another file": faces["duplicate_of"].notna().sum(), "nearly the same": faces["near_duplicate_of"].notna().sum()}
+    if found := [f"{said}: {n}" for said, n in known.items() if n]:
+        blocks.append(Text(f"Kept, and flagged: {'; '.join(found)}."))
+    if out.empty:
+        return Section("photos", "What came in", [*blocks, Text("No photo was left out.")])
+    counts = out["reason"].value_counts().rename_axis("reason").reset_index(name="photos").sort_values(["photos", "reason"], ascending=[False, True])
+    rows = [[reason, str(n)] for reason, n in counts.head(REASONS).itertuples(index=False)]
+    blocks.append(Rows(f"{len(out)} of {_photos(len(faces))} left out, and why", ["reason", "files"], rows))
+    if len(counts) > REASONS:
+        blocks.append(Text(f"And {len(counts) - REASONS} more reasons; `faces.parquet` has all."))
+    index = read_json(material.rejected / INDEX)
+    blocks.append(Gallery([_left_out(row, material, album) for row in index]))
+    if len(out) > len(index):
+        blocks.append(Text(f"And {len(out) - len(index)} more."))
+    return Section("photos", "What came in", blocks)
+
+
+def _left_out(row: dict, material: Material, album: Album) -> Picture:
+    caption = f"{row['image']}: {row['reason']}"
+    if row["picture"] is None:
+        return Picture(None, "can't be shown", caption)
+    return album.thumbnail(material.rejected / row["picture"], f"Photo that was left out: {row['reason']}", caption)
+
+
+def _photos(n: int) -> str:
+    return f"{n} {'file' if n == 1 else 'files'}"
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted names and what they are set to; a path outside of the project without its folders."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, str):
+        yield name, without_folder(value)
+    else:
+        yield name, json.dumps(value, ensure_ascii=False)

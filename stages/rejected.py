@@ -1,0 +1,24 @@
+"""Stage `rejected`: thumbnails of photos that were left out, so that the report needs no photo.
+
+Reads   the folder of photos, faces.parquet
+Writes  data/interim/rejected/: index.json, one JPEG a photo that can be decoded
+Alone   python stages/rejected.py data/sample/images data/processed/metadata/faces.parquet data/interim/rejected
+"""
+
+from pathlib import Path
+
+from facestats import tables
+from facestats.report.rejected import write_rejected
+from facestats.stage import run_stage, start_clean
+
+
+def main(_params, images: Path, faces: Path, out: Path) -> str:
+    start_clean(out)
+    table = tables.read(faces, tables.FACES, ["image", "status", "reason"])
+    rejected = table[table["status"] == "rejected"]
+    index = write_rejected(rejected, images, out)
+    return f"rejected={len(rejected)} listed={len(index)} pictures={sum(row['picture'] is not None for row in index)}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,48 @@
+"""Stage `report`: all of a run on one HTML page that can be sent.
+
+Reads   embeddings_clip.parquet (which faces are typical of a cluster), the face crops, faces.parquet, attributes_final.parquet,
+        attributes_flags.parquet, labels_template.csv, metrics/, data/interim/rejected/, data/processed/composites/,
+        models/serving.json; the names of the folders of photos and of the built-in sample; all params, for it prints them
+Writes  data/processed/report.html
+Alone   python stages/report.py data/processed/embeddings/embeddings_clip.parquet data/processed/preproc \\
+            data/processed/metadata metrics data/interim/rejected data/processed/composites models/serving.json \\
+            data/sample/images data/sample data/processed/report.html
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from facestats import tables
+from facestats.embeddings import EmbeddingTable
+from facestats.files import write_text
+from facestats.report.material import Material, read_json, without_folder
+from facestats.report.model_card import Run
+from facestats.report.report import report
+from facestats.report.typical import typical_faces
+from facestats.stage import run_stage
+
+METRICS = ("attractiveness", "attributes", "fairness", "labels")
+OF_CLUSTERS = ["filename", "cluster", "attractiveness_score", "rating"]
+FACES = ["image", "status", "reason", "duplicate_of", "near_duplicate_of", "face_count"]
+
+
+def main(params, embeddings: Path, crops: Path, folder: Path, metrics: Path, rejected: Path, composites: Path, serving: Path,
+         images: Path, sample: Path, out: Path) -> str:
+    run = Run(**{name: read_json(metrics / f"{name}.json") for name in METRICS}, training=read_json(metrics / "train_attractiveness/metrics.json"),
+              serving=read_json(serving), images=without_folder(images.as_posix()), drawn=images.is_relative_to(sample))
+    answered = sorted({"gender", "ethnicity", *params.attributes.targets, *params.zeroshot})
+    final = tables.read(folder / tables.FINAL.name, tables.FINAL, [*OF_CLUSTERS, *(f"{name}_final" for name in answered)])
+    vectors, options = EmbeddingTable(embeddings), params.report
+    examples = typical_faces(vectors.names, vectors, final.set_index("filename")["cluster"], options.examples) if options.images else {}
+    template = pd.read_csv(folder / "labels_template.csv", dtype=str, keep_default_na=False)
+    page, album = report(Material(
+        params, run, clusters=read_json(metrics / "clusters.json"), faces=tables.read(folder / tables.FACES.name, tables.FACES, FACES), final=final,
+        flags=tables.read(folder / tables.FLAGS.name, tables.FLAGS), proposed=template["filename"].tolist(), examples=examples,
+        crops=crops, rejected=rejected, composites=composites, metrics=metrics))
+    write_text(out, page)
+    return f"MB={len(page.encode()) / 1e6:.1f} pictures_left_out={album.left_out}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,215 @@
+"""The report: all of a run on one page that fetches nothing, believes no name, and stays small enough to send."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cards import trained_run, untrained_run
+from facestats.errors import InputError
+from facestats.files import write_image
+from facestats.report import album, section_composites, section_faces
+from facestats.report.album import MOST_BYTES, Album
+from facestats.report.card_figures import figure
+from facestats.report.html_page import inline
+from facestats.report.rejected import MOST, write_rejected
+from facestats.report.report import report
+from facestats.report.typical import typical_faces
+from reports import ENTITY, NOT_BUILT, TAG, material_of, nothing_trained, params
+
+
+class Read(HTMLParser):
+    """Tags with their attributes, and the text between them."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags, self.said, self._open = [], [], []
+        self.feed(page)
+        self.text = re.sub(r"\s+", " ", " ".join(self.said))
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        self._open = self._open[:len(self._open) - 1 - self._open[::-1].index(tag)]
+
+    def handle_data(self, data):
+        if not {"script", "style"} & set(self._open):
+            self.said.append(data)
+
+    def of(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    return material_of(tmp_path_factory.mktemp("report"), trained_run())
+
+
+@pytest.fixture(scope="module")
+def page(material) -> str:
+    return report(material)[0]
+
+
+@pytest.fixture(scope="module")
+def read(page) -> Read:
+    return Read(page)
+
+
+def test_names_are_text_and_never_tags(page, read):
+    assert len(read.of("script")) == 1
+    assert page.count("<script") == 1
+    assert not any(name.startswith("on") for _, attributes in read.tags for name in attributes)
+    assert TAG in read.text
+    assert ENTITY in read.text
+    assert "gender: <b>female</b>" in read.text
+    assert not read.of("b")
+    assert [image["alt"] for image in read.of("img") if TAG in image["alt"]]
+
+
+def test_inline_marks_work_on_escaped_text_alone():
+    assert inline("**a** `b` <i>") == "<strong>a</strong> <code>b</code> &lt;i&gt;"
+    assert inline("[its card](../x.md) **<b>**") == "its card <strong>&lt;b&gt;</strong>"
+
+
+def test_nothing_is_fetched_and_nothing_foreign_could_be(page, read):
+    for _, attributes in read.tags:
+        for name in ("src", "href", "srcset", "data", "action", "poster"):
+            assert attributes.get(name, "#").startswith(("data:", "#"))
+    style = page[page.index("<style>"):page.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    policy = next(meta["content"] for meta in read.of("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+
+
+def test_every_section_and_its_figures_are_there(material, read):
+    test = material.run.attractiveness["test"]
+    assert [link["href"][1:] for link in read.of("a")] == [section["id"] for section in read.of("section")]
+    for model, key in (("mlp", "pearson"), ("ridge", "spearman"), ("geometric", "pearson"), ("combined", "pearson"), ("geometry_zscore", "pearson")):
+        assert figure(test[model][key]) in read.text
+    assert figure(test["mean"]["mae"], 1) in read.text
+    assert figure(material.run.fairness["attractiveness"]["gender"]["female"]["bias"], 1) in read.text
+    assert figure(material.run.attributes["gender"]["balanced_accuracy"]) in read.text
+    assert "8 files came in; 6 give a face, 2 are left out." in read.text
+    assert "out_000.jpg: no face found" in read.text
+    assert f"not built: {NOT_BUILT}" in read.text
+    assert "Who is in women: 8 faces" in read.text
+    assert "And 2 more." in read.text
+    assert "several faces, blurred" in read.text
+    assert "gender female (100 %)" in read.text
+    assert "Judging a person." in read.text
+    assert "evaluate.bootstrap" in read.text
+
+
+def test_every_picture_has_words_and_a_size_and_every_table_a_caption(read):
+    images = read.of("img")
+    assert len(images) == 1 + 3 + 3 + 1 + 1 + 1 + 1 + 6 + 2 + 1  # left out, scores, confusion, groups, composite, sheet, map, examples, to label, flagged
+    assert all(image["alt"] and int(image["width"]) and int(image["height"]) for image in images)
+    assert len(read.of("caption")) == len(read.of("table")) > 5
+
+
+def test_the_same_run_gives_the_same_bytes(material, page, tmp_path):
+    assert report(material)[0] == page
+    assert report(material_of(tmp_path, trained_run()))[0] == page  # in another folder
+
+
+def test_without_images_no_face_is_in_it(material):
+    left = Read(report(replace(material, params=params(report={"images": False})))[0])
+    assert [image["src"][:15] for image in left.of("img")] == ["data:image/png;"] * 8  # plots and confusion matrices
+    assert left.text.count("report.images is false") == 2  # the photo that was left out, the composite
+    assert "Pictures of faces are left out" in left.text
+    for name in (TAG, ENTITY):
+        assert name in left.text
+
+
+def test_nothing_labelled_trained_or_built_still_makes_a_report(tmp_path):
+    read = Read(report(nothing_trained(material_of(tmp_path, untrained_run())))[0])
+    assert "is not measured: 0 rated faces in train and 0 in val" in read.text
+    assert "Nobody labelled any of 30 faces." in read.text
+    assert read.text.count(f"not built: {NOT_BUILT}") == 6  # two composites, each as a picture and a line; one continuum, one difference
+    assert "None is proposed." in read.text
+    assert "None is flagged." in read.text
+
+
+def test_composites_continua_and_differences_may_all_be_missing(material):
+    read = Read(report(replace(material, params=params(composites={}, continua={}, differences={})))[0])
+    assert read.text.count("None is asked for") == 3
+
+
+def test_paths_of_this_machine_stay_out(material):
+    raw = params().clip.model_dump() | {"variant": "/home/anna/weights"}
+    page, _ = report(replace(material, params=params(clip=raw)))
+    assert "/home" not in page
+    assert "…/weights" in page
+    assert str(material.crops.parent) not in page
+
+
+def test_a_full_page_says_what_it_left_out(material):
+    page, album = report(material, most=20_000)
+    assert album.left_out > 5
+    assert f"{album.left_out} pictures found no room" in Read(page).text
+    assert sum(len(image["src"]) for image in Read(page).of("img")) <= 20_000
+
+
+def test_what_is_shown_is_bounded_whatever_comes_in(material):
+    many = [f"face_{i}" for i in range(1000)]
+    flags = pd.DataFrame({"filename": many, "reason": "blurred", "value": 1.0})
+    clusters = pd.DataFrame({"filename": many, "cluster": range(1000), "attractiveness_score": 1.0, "rating": 1.0, "gender_final": "female"})
+    options = params(report={"images": False})
+    page, _ = report(replace(material, params=options, flags=flags, final=clusters, proposed=many))
+    read = Read(page)
+    assert "And 940 more." in read.text
+    assert "And 960 more in labels_template.csv" in read.text
+    assert "And 970 more clusters" in read.text
+    assert len(page.encode()) < 400_000
+
+
+def test_the_most_pictures_of_noise_stay_below_ten_megabytes(tmp_path):
+    """With params as they come there is room for as many pictures as are ever shown; beyond, the album says no."""
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    write_image(tmp_path / "noise.jpg", Image.fromarray(noise))
+    book = Album()
+    side, most = album.THUMBNAIL
+    thumbnail = book.thumbnail(tmp_path / "noise.jpg", "noise")
+    faces = MOST + section_faces.CLUSTERS * 8 + section_faces.PROPOSED + section_faces.FLAGGED
+    others = sum(kind[1] for kind in (section_composites.FACES, section_composites.SHEETS, section_composites.STRIPS, section_composites.MAPS))
+    assert thumbnail.size == (side, side)
+    assert len(thumbnail.uri) <= most * 4 / 3 + 30
+    assert faces * len(thumbnail.uri) + others * 4 / 3 < MOST_BYTES - 900_000  # so much are the sample's eight plots and more
+    while book.left_out == 0:
+        book.face(tmp_path / "noise.jpg", "noise", "", *section_composites.SHEETS[::2])
+    assert book.room >= 0
+    assert MOST_BYTES + 400_000 < 10_000_000  # with the words of the test above
+
+
+def test_a_damaged_crop_is_named(tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"broken\.jpg is no picture that can be read"):
+        Album().thumbnail(tmp_path / "broken.jpg", "")
+
+
+def test_rejected_photos_are_shown_in_turn_from_each_reason(tmp_path):
+    many = pd.DataFrame({"image": [f"{i:03d}.jpg" for i in range(200)], "reason": ["no face found"] * 199 + ["empty file"]})
+    write_image(tmp_path / "photos/000.jpg", Image.fromarray(np.full((400, 800, 3), 90, np.uint8)))
+    index = write_rejected(many, tmp_path / "photos", tmp_path / "out")
+    assert len(index) == MOST
+    assert index[0] == {"image": "199.jpg", "reason": "empty file", "picture": None}
+    shown = [row for row in index if row["picture"]]
+    assert [row["image"] for row in shown] == ["000.jpg"]
+    with Image.open(tmp_path / "out" / shown[0]["picture"]) as image:
+        assert image.size == (192, 96)
+
+
+def test_typical_faces_are_those_nearest_to_the_middle_of_their_cluster():
+    x = np.array([[1, 0], [0.8, 0.6], [0.9, np.sqrt(0.19)], [0, 1], [0, 1], [1, 0]], dtype=np.float32)
+    names = pd.Index(["a", "b", "c", "e", "d", "alone"])
+    clusters = pd.Series([0, 0, 0, 1, 1], index=["a", "b", "c", "d", "e"])
+    assert typical_faces(names, x, clusters, 2) == {0: ["c", "b"], 1: ["d", "e"]}
+    assert typical_faces(names, x, clusters, 0) == {0: [], 1: []}
