@@ -17,7 +17,7 @@ from rated import QUICK, noisy_line
 from resources import landmarker_dir, omi_images
 
 # Files that take minutes, the longest first: with short ones at the end, pytest's workers end together.
-LONG = ("test_kills.py", "test_staleness.py", "test_links.py", "test_runs.py", "test_row_runs.py", "test_sharing.py", "test_forget.py",
+LONG = ("test_kills.py", "test_staleness.py", "test_links.py", "test_runs.py", "test_row_runs.py", "test_experiments.py", "test_sharing.py", "test_forget.py",
         "test_sharing_servers.py", "test_library.py")
 
 
