@@ -34,7 +34,8 @@ from facestats.errors import InputError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.models import fetch_landmarker
 from facestats.faces.preprocess import preprocess_folder
-from facestats.params import Classification, Params, load_params
+from facestats.params import Params, load_params
+from facestats.params_models import Classification
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = 10
