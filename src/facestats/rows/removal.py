@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.segments import (
@@ -20,8 +19,8 @@ from facestats.rows.segments import (
     remove,
     write_segment,
 )
-from facestats.rows.store import FILES, lock_path, select_rows
-from facestats.rows.usage import files_of, recipes, used_keys
+from facestats.rows.store import FILES, select_rows
+from facestats.rows.usage import files_of, idle_recipes, used_keys
 
 _HASH = "sha256"  # column of the rows that know their photo
 
@@ -47,19 +46,10 @@ def forget_rows(store: Path, cache: DvcCache | None, sha256: Collection[str], fa
     Rows (to be) removed by stage, and the recipes that were left because a run uses them.
     """
     counts: dict[str, int] = {}
-    busy = []
-    for recipe in recipes(store):
-        lock = FileLock(lock_path(recipe), mode=0o666)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            busy.append(recipe)
-            continue
-        try:
-            stage = recipe.parent.name
-            counts[stage] = counts.get(stage, 0) + _forget(recipe, cache, sha256, faces, write)
-        finally:
-            lock.release()
+    busy: list[Path] = []
+    for recipe in idle_recipes(store, busy):
+        stage = recipe.parent.name
+        counts[stage] = counts.get(stage, 0) + _forget(recipe, cache, sha256, faces, write)
     return counts, busy
 
 

@@ -85,7 +85,14 @@ def prune(store: Path, cache: DvcCache | None) -> list[Path]:
     if cache is None or not cache.has_outs():
         raise InputError(f"{cache.root / 'dvc.lock' if cache else 'dvc.lock'} is missing or damaged, or this is no DVC project: which rows "
                          "are in use can't be told; run this in the project after `dvc repro`, or remove the folder yourself")
-    busy = []
+    busy: list[Path] = []
+    for recipe in idle_recipes(store, busy):
+        _prune_recipe(recipe, used_keys(cache, recipe.parent.name))
+    return busy
+
+
+def idle_recipes(store: Path, busy: list[Path]) -> Iterator[Path]:
+    """The recipes that no run uses, each locked while it is looked at; the others are added to `busy`."""
     for recipe in recipes(store):
         lock = FileLock(lock_path(recipe), mode=0o666)
         try:
@@ -94,10 +101,9 @@ def prune(store: Path, cache: DvcCache | None) -> list[Path]:
             busy.append(recipe)
             continue
         try:
-            _prune_recipe(recipe, used_keys(cache, recipe.parent.name))
+            yield recipe
         finally:
             lock.release()
-    return busy
 
 
 def _prune_recipe(recipe: Path, keys: pa.Array) -> None:
