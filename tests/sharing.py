@@ -8,7 +8,7 @@ from project import Project
 
 # Enough for photos, rows, a model and a metric; the others cost the time of `dvc`, and nothing new.
 STAGES = ("fetch_clip", "fetch_landmarker", "preprocess", "embed", "labels", "split", "train_attractiveness")
-DOCUMENT = "sharing.md"
+DOCUMENT = "docs/sharing.md"
 CLEAN = "Data and pipelines are up to date."
 
 

@@ -28,7 +28,7 @@ def test_the_page_does_what_it_says(project, tmp_path):
     project.commit("stages")
 
     def say(name: str, **places: str) -> str:
-        return run_documented(project, "experiments.md", name, places)
+        return run_documented(project, "docs/experiments.md", name, places)
 
     reached = {"train_attractiveness", "score", "evaluate"}
     assert executed(say("one")) == reached
@@ -55,10 +55,10 @@ def test_the_page_does_what_it_says(project, tmp_path):
     assert "hidden: 64" in project.git("show", "narrow:params.yaml").stdout
 
     hub = str(tmp_path / "hub.git")
-    run_documented(project, "experiments.md", "push", {"/srv/facestats.git": hub})
+    run_documented(project, "docs/experiments.md", "push", {"/srv/facestats.git": hub})
     other = Project.at(tmp_path)
     other.folder.mkdir()
-    taken = run_documented(other, "experiments.md", "pull", {"/srv/facestats.git": hub})
+    taken = run_documented(other, "docs/experiments.md", "pull", {"/srv/facestats.git": hub})
     assert "grid-1" in taken
     assert re.search(r"\[wide\].* 256 ", taken)
     assert re.search(r"^params.yaml +mlp.hidden +\[256, 64\] +256", taken, re.MULTILINE)

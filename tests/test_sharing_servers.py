@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from documented import commands
+from documented import block
 from project import Project, executed
 from servers import free_port, s3, sshd, wait_for
 from sharing import CLEAN, STAGES, colleague, copy_office, document, open_office
@@ -35,7 +35,7 @@ def test_ssh_through_a_tunnel_that_checks_the_host_key(office, tmp_path):
     local = free_port()
     with sshd(tmp_path / "server") as server:
         # The documented command, with the test's address, key and known hosts, as a child that ends with the test.
-        script = commands("sharing.md", "tunnel").replace("2222:localhost:22 you@server", f"{local}:127.0.0.1:{server.port} {server.user}@localhost")
+        script = block("docs/sharing.md", "tunnel").text.replace("2222:localhost:22 you@server", f"{local}:127.0.0.1:{server.port} {server.user}@localhost")
         options = f"-p {server.port} -i {server.key} -o IdentitiesOnly=yes -o UserKnownHostsFile={{}} "
         command = script.replace("-fN", options + "-N")
         stranger = tmp_path / "stranger"
