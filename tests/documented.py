@@ -9,7 +9,7 @@ from resources import ROOT
 
 PAGES = ("README.md", "CONTRIBUTING.md", "pretrain/README.md", "pretrain/MODEL_CARD.md",
          *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
-_FENCE = re.compile(r"^(?:<!-- (?P<mark>test|not run): (?P<word>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(?:<!-- (?P<mark>test|not run): (?P<word>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def read(document: str) -> str:
 
 def blocks(document: str) -> list[Block]:
     """All fenced blocks of a page."""
-    return [Block(document, found["language"], found["text"], found["mark"], found["word"]) for found in _FENCE.finditer(read(document))]
+    return [Block(document, found["language"], found["text"], found["mark"], found["word"]) for found in FENCE.finditer(read(document))]
 
 
 def block(document: str, name: str) -> Block:
