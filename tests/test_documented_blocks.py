@@ -18,8 +18,9 @@ def constants(tree: ast.AST) -> set[str]:
 
 
 def in_calls(module: str) -> set[str]:
-    """Texts that a test module hands to a function: names of blocks are among them."""
-    return set().union(*(constants(node) for node in ast.walk(TESTS[module]) if isinstance(node, ast.Call)))
+    """Texts that a test module hands to a function, or goes through: names of blocks are among them."""
+    nodes = [node.iter if isinstance(node, ast.For) else node for node in ast.walk(TESTS[module]) if isinstance(node, (ast.Call, ast.For))]
+    return set().union(*map(constants, nodes))
 
 
 def knows(module: str) -> set[str]:

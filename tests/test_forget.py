@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
+from documented import run_documented
 from facestats.__main__ import main
 from facestats.data.removal import read_label_file
 from facestats.rows.store import lock_path
@@ -159,7 +160,7 @@ def test_the_cache_and_the_remote_keep_no_picture_table_or_listing(project, forg
 
     assert "nothing removed (--dry-run); without it: `dvc repro`" in forget(NAME, "--cache", "--remote", "storage", "--dry-run")
     forget(NAME)  # later, nothing but the cache still knows the name
-    said = project.facestats("forget", NAME, "--cache", "--remote", "storage").stdout
+    said = run_documented(project, "docs/sharing.md", "forget", {"--person anna": NAME})
     assert f"2 pictures of {NAME} were in DVC's cache, 0 are left in it or on storage" in said
     for place in (cache, remote):
         assert [name for name in objects if (place / name).exists()] == []
