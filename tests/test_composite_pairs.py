@@ -15,7 +15,7 @@ from PIL import Image
 from facestats.composites.built import Built, drawn_differently, read_composite, why_not
 from facestats.composites.continuum import SIDE, continuum, shares, strip
 from facestats.composites.contours import LINES, PARTS, centre_of_eyes
-from facestats.composites.difference import difference, measure, one_sided, superimposed
+from facestats.composites.difference import difference, measure, nowhere_in_picture, one_sided, superimposed
 from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
 from facestats.errors import InputError
 from facestats.geometry.pairs import MIRROR
@@ -207,6 +207,17 @@ def test_composites_that_were_not_built_or_have_no_landmarks_say_why():
     assert why_not(built(), empty) == "the composite empty was not built: too few faces match"
     assert why_not(flat, empty).startswith("no member of the composite flat has landmarks")
     assert why_not(flat, empty).endswith("; the composite empty was not built: too few faces match")
+
+
+def test_faces_outside_the_picture_or_too_small_in_it_are_named():
+    for points in (shape() + [2, 0], 0.5 + 0.02 * (shape() - 0.5)):
+        outside = built("outside", points=points.astype(np.float32))
+        assert nowhere_in_picture(outside, outside).startswith("the common shape of outside and outside lies outside the picture")
+        with pytest.raises(InputError, match="no face to compare"):
+            difference(outside, outside)
+    assert nowhere_in_picture(built(), built("b")) is None
+    half = built("half", points=(shape() + [0.5, 0]).astype(np.float32))  # beyond the edge in part
+    assert measure(difference(built(), half))["colour"]["largest"] > 0
 
 
 def test_other_sizes_are_named():
