@@ -59,7 +59,8 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
     Raises
     ------
     InputError
-        Fewer than `min_results`, with the number left after each condition; or a column is missing.
+        Fewer than `min_results`, with the number left after each condition; no frame, or one without a column that is asked for; a
+        condition that is no class, range or number.
     """
     conditions = {"gender": gender, "ethnicity": ethnicity, "age_range": age_range, "attributes": attributes,
                   "cluster": cluster, "attractiveness": attractiveness}
@@ -83,13 +84,13 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
 
     Parameters
     ----------
-    df_or_paths : a pandas or polars frame with `filename` (faces of the pipeline), or a list of photos.
-    n : at most this many, drawn with `seed`.
+    df_or_paths : a pandas or polars frame with `filename` (faces of the pipeline), or a list of images.
+    n : at most this many, drawn with `seed`; None: all.
     align, space, symmetric, max_yaw : `composites.<name>.render` of `params.yaml`; see `composites.averaging.average_faces`.
 
     Returns
     -------
-    RGB image. Its `info["facestats"]` is a dict of what `composite.json` says: `n`, `members`, `left_out`, `rating` (of a frame
+    RGB image, `preprocess.size` px wide and high. Its `info["facestats"]` is a dict of what `composite.json` says: `n`, `members`, `left_out`, `rating` (of a frame
     with the column `rating`), `render`, `sharpness`, and, after `filter_images` of a pandas frame, `filter` and `matched`; of a frame with the
     columns of scores also `scores`, as `scores.json` of a composite has them.
 
