@@ -321,6 +321,14 @@ def test_a_composite_that_was_not_built_leaves_its_pictures_unbuilt(work):
         assert [path.name for path in (work.folder / name).iterdir()] == [f"{stage}.json"]
 
 
+def test_faces_outside_the_picture_leave_the_difference_unbuilt(work):
+    write(work.folder / "far", built("far", points=shape() + np.float32([4, 0])))
+    done = work("difference", "gap", "a", "far", "gap")
+    assert done.returncode == 0
+    assert "differences.gap is not built: the common shape of a and far lies outside the picture" in done.stderr
+    assert json.loads((work.folder / "gap/difference.json").read_text())["built"] is False
+
+
 def test_a_missing_folder_is_one_line(work):
     done = work("continuum", "walk", "a", "nowhere", "walk")
     assert done.returncode == 1

@@ -66,11 +66,9 @@ def mistakes(source: str, names: dict) -> list[str]:
 
 @pytest.mark.slow
 def test_every_example_gives_what_the_page_says(folder):
-    names, found = {}, []
-    warned = re.search(r"The last one warns: `(.+?)`", PAGE)[1]
+    names, warned = {}, re.search(r"The last one warns: `(.+?)`", PAGE)[1]
     with pytest.warns(UserWarning, match=f"^{warned}$"), contextlib.redirect_stderr(io.StringIO()):  # what the service logs
-        for _, source in BLOCK.findall(PAGE):
-            found += mistakes(source, names)
+        found = [mistake for _, source in BLOCK.findall(PAGE) for mistake in mistakes(source, names)]
     assert found == [], "\n" + "\n".join(found)
 
 
