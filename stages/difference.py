@@ -9,7 +9,7 @@ Alone   python stages/difference.py women_minus_men data/processed/composites/wo
 from pathlib import Path
 
 from facestats.composites.built import drawn_differently, read_composite, why_not
-from facestats.composites.difference import difference, measure
+from facestats.composites.difference import difference, measure, nowhere_in_picture
 from facestats.files import write_image, write_json
 from facestats.report.difference_figure import difference_figure
 from facestats.stage import run_stage, start_clean, warn
@@ -20,7 +20,7 @@ CHANCE = ("Two groups of finite size never look the same: a part of every differ
 
 def main(params, name: str, of: Path, minus: Path, out: Path) -> str:
     both = read_composite(of), read_composite(minus)
-    why = why_not(*both)
+    why = why_not(*both) or nowhere_in_picture(*both)
     start_clean(out)
     content = {"name": name, "built": why is None, "why": why, "of": both[0].summary(), "minus": both[1].summary()}
     if why:

@@ -76,16 +76,29 @@ def test_a_pandas_frame_carries_filter_and_counts():
     assert table.attrs == {}
 
 
+@pytest.mark.parametrize("number", ["3", None, 2.5, -1, True])
+def test_min_results_that_is_no_number_is_named(people, number):
+    with pytest.raises(InputError, match=rf"min_results = {number!r} is not possible: a whole number from 0 on"):
+        facestats.filter_images(people, gender="female", min_results=number)
+
+
+def test_min_results_may_be_a_number_of_numpy(people):
+    assert len(facestats.filter_images(people, gender="female", min_results=np.int64(2))) == 12
+
+
 def test_what_is_no_frame_is_said_to_be_none():
     with pytest.raises(InputError, match="expected a pandas or polars frame, found list"):
         facestats.filter_images([1, 2], gender="female")
     polars = pytest.importorskip("polars")
     with pytest.raises(InputError, match="collect"):
         facestats.filter_images(polars.LazyFrame({"filename": ["a"]}))
+    with pytest.raises(InputError, match="found Series"):
+        facestats.filter_images(polars.Series(["a"]))
+    assert len(facestats.filter_images(pd.DataFrame({"filename": ["a"], "gender_final": ["x"]}), gender=polars.Series(["x"]))) == 1
 
 
 @pytest.mark.parametrize(("options", "expected"), [
-    ({"n": 0}, "n = 0 is not possible: a whole number from 1 on"), ({"n": -1}, "n = -1"), ({"n": 2.5}, "n = 2.5"),
+    ({"n": 0}, "n = 0 is not possible: a whole number from 1 on"), ({"n": -1}, "n = -1"), ({"n": 2.5}, "n = 2.5"), ({"n": "5"}, "n = '5'"), ({"n": True}, "n = True"),
     ({"seed": -1}, "seed = -1 is not possible: a whole number from 0 on"),
     ({"align": "wrap"}, "align = 'wrap' is not possible: .*'warp'"), ({"space": "srgb"}, "space = 'srgb'"),
     ({"symmetric": "no"}, "symmetric = 'no'"), ({"max_yaw": float("nan")}, "max_yaw = nan"), ({"max_yaw": 0}, "max_yaw = 0"),
@@ -97,7 +110,7 @@ def test_an_option_that_there_is_not_is_named(options, expected):
 
 @pytest.mark.parametrize(("photos", "expected"), [
     ("a.jpg", "put a single one into a list"), (Image.new("RGB", (9, 9)), "put a single one into a list"),
-    (np.zeros((9, 9, 3), np.uint8), "put a single one into a list"), (None, "found NoneType"), ({"filename": ["a.jpg"]}, "found dict"),
+    (np.zeros((9, 9, 3), np.uint8), "put a single one into a list"), (bytearray(b"a"), "put a single one into a list"), (None, "found NoneType"), ({"filename": ["a.jpg"]}, "found dict"),
 ])
 def test_what_is_neither_frame_nor_list_is_said_to_be_none(photos, expected):
     with pytest.raises(InputError, match=f"a table or a list of photos; {expected}"):

@@ -15,7 +15,7 @@ from PIL import Image
 from facestats.composites.built import Built, drawn_differently, read_composite, why_not
 from facestats.composites.continuum import SIDE, continuum, shares, strip
 from facestats.composites.contours import LINES, PARTS, centre_of_eyes
-from facestats.composites.difference import difference, measure, one_sided, superimposed
+from facestats.composites.difference import difference, measure, nowhere_in_picture, one_sided, superimposed
 from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
 from facestats.errors import InputError
 from facestats.geometry.pairs import MIRROR
@@ -209,6 +209,17 @@ def test_composites_that_were_not_built_or_have_no_landmarks_say_why():
     assert why_not(flat, empty).endswith("; the composite empty was not built: too few faces match")
 
 
+def test_faces_outside_the_picture_or_too_small_in_it_are_named():
+    for points in (shape() + [2, 0], 0.5 + 0.02 * (shape() - 0.5)):
+        outside = built("outside", points=points.astype(np.float32))
+        assert nowhere_in_picture(outside, outside).startswith("the common shape of outside and outside lies outside the picture")
+        with pytest.raises(InputError, match="no face to compare"):
+            difference(outside, outside)
+    assert nowhere_in_picture(built(), built("b")) is None
+    half = built("half", points=(shape() + [0.5, 0]).astype(np.float32))  # beyond the edge in part
+    assert measure(difference(built(), half))["colour"]["largest"] > 0
+
+
 def test_other_sizes_are_named():
     with pytest.raises(InputError, match="a is 96×96 px, b is 64×64 px"):
         why_not(built(), built("b", smooth(1, 64)))
@@ -308,6 +319,14 @@ def test_a_composite_that_was_not_built_leaves_its_pictures_unbuilt(work):
         facts = json.loads((work.folder / name / f"{stage}.json").read_text())
         assert (facts["built"], facts["why"]) == (False, "the composite c was not built: too few faces")
         assert [path.name for path in (work.folder / name).iterdir()] == [f"{stage}.json"]
+
+
+def test_faces_outside_the_picture_leave_the_difference_unbuilt(work):
+    write(work.folder / "far", built("far", points=shape() + np.float32([4, 0])))
+    done = work("difference", "gap", "a", "far", "gap")
+    assert done.returncode == 0
+    assert "differences.gap is not built: the common shape of a and far lies outside the picture" in done.stderr
+    assert json.loads((work.folder / "gap/difference.json").read_text())["built"] is False
 
 
 def test_a_missing_folder_is_one_line(work):

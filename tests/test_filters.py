@@ -98,7 +98,8 @@ def test_ranges_are_widened_step_by_step_until_enough_and_recorded(people):
 
 
 @pytest.mark.parametrize("wrong", [{"age_range": 30}, {"age_range": [40, 20]}, {"age_range": ("20", "30")}, {"age_range": (20, None)},
-                                   {"attractiveness": 11}, {"attractiveness": (0, 20)}])
+                                   {"attractiveness": 11}, {"attractiveness": (0, 20)}, {"age_range": {20, 60}},
+                                   {"age_range": iter((20, 60))}, {"age_range": (20, float("nan"))}])
 def test_an_impossible_range_is_an_error(people, wrong):
     with pytest.raises(InputError, match=rf"{next(iter(wrong))} = .* expected \[low, high\]"):
         select_faces(people, wrong)
@@ -137,6 +138,7 @@ def test_widening_goes_before_the_draw_and_never_past_n(people):
     ({"attributes": {"hat": "red"}}, None, r"attributes\.hat needs the column hat_final; the table has filename"),
     ({"attributes": {"height": "150"}}, None, r"attributes\.height asks for a class, but height_final holds numbers"),
     ({"attributes": "with"}, None, "attributes = 'with'; expected a class by attribute"),
+    ({"attributes": {1: "with", "glasses": "with"}}, None, "attributes = {1: 'with', 'glasses': 'with'}; expected a class by attribute"),
     ({"cluster": 1}, None, "cluster needs the column cluster; the table has filename"),
 ])
 def test_a_condition_that_cannot_be_applied_is_named(people, conditions, relax, expected):
@@ -160,6 +162,15 @@ def test_a_table_that_cannot_be_asked_is_named(people):
         select_faces(people.assign(age_final="20"), {"age_range": [10, 30]})
     with pytest.raises(InputError, match="needs the column filename; it has gender_final, 7"):
         select_faces(people[["gender_final"]].assign(**{"7": 0}).rename(columns={"7": 7}), {"gender": "female"})
+    with pytest.raises(InputError, match=r"it has gender_final, .*; \.reset_index\(\) makes one of the index"):
+        select_faces(people.set_index("filename"), {"gender": "female"})
+    with pytest.raises(InputError, match="the column gender_final stands twice in the table"):
+        select_faces(pd.concat([people, people[["gender_final"]]], axis=1), {"gender": "female"})
+    for wrong in (None, 7):
+        with pytest.raises(InputError, match=f"filename must hold a text in every row; found {wrong or 'nan|None'}"):
+            select_faces(people.astype({"filename": object}).assign(filename=["a", wrong, *people["filename"][2:]]), {})
+    with pytest.raises(InputError, match="gender asks for a class, but gender_final holds something else than texts"):
+        select_faces(people.assign(gender_final=[["a"]] * len(people)), {"gender": "female"})
     assert len(select_faces(people.assign(age_final=None), {"age_range": [10, 30]}).rows) == 0
 
 

@@ -1,6 +1,7 @@
 """The model file and checkpoints of others: the same model comes back, and what is no model is named."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -8,7 +9,7 @@ from torch import nn
 from facestats.attractiveness.mlp import load_regressor, save_untrained
 from facestats.attractiveness.pretrained import load_pretrained
 from facestats.attractiveness.training import train_regressor
-from facestats.errors import ModelError
+from facestats.errors import InputError, ModelError
 from rated import QUICK, D
 
 
@@ -111,6 +112,15 @@ def test_a_model_file_of_this_project_is_a_checkpoint_too(served, rated, tmp_pat
 
 
 def test_vectors_of_another_variant_are_refused(served):
-    for x in (np.zeros((2, D + 1)), np.zeros(D)):
-        with pytest.raises(ModelError, match=r"vectors of 24 numbers.*another CLIP variant"):
-            served.predict(x)
+    with pytest.raises(ModelError, match=r"vectors of 24 numbers.*another CLIP variant"):
+        served.predict(np.zeros((2, D + 1)))
+
+
+@pytest.mark.parametrize(("x", "expected"), [
+    (np.zeros(D), r"a matrix \(n, 24\), this is \(24,\); one face is a matrix of one row"),
+    ([["a"] * D], r"a matrix of numbers \(n, 24\) \(could not convert string"), ([[1], [1, 2]], r"a matrix of numbers .*np\.stack"),
+    (pd.Series([np.zeros(D), np.zeros(D)]), r"a matrix of numbers .*np\.stack"), (None, "not NoneType"),
+])
+def test_what_is_no_matrix_of_numbers_is_named(served, x, expected):
+    with pytest.raises(InputError, match=expected):
+        served.predict(x)

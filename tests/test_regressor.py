@@ -1,6 +1,7 @@
 """The regressor learns what a line can and what none can, never loses to ridge regression, and is the same every time."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import RidgeCV
@@ -190,6 +191,10 @@ def test_ratings_that_lie_on_a_line_are_found_exactly(rows):
     (lambda x, y, xv, yv: (x[0], y[:1], xv, yv), "train: features have the shape"),
     (lambda x, y, xv, yv: (x, y, xv[:0], yv[:0]), "val: no rated faces"),
     (lambda x, y, xv, yv: (x, y, xv[:, 1:], yv), "train has 24 features, val 23"),
+    (lambda x, y, xv, yv: (x[:, :0], y, xv[:, :0], yv), r"train: features have the shape \(400, 0\)"),
+    (lambda x, y, xv, yv: (x, ["good"] * len(y), xv, yv), "train: features must be a matrix of numbers .*could not convert"),
+    (lambda x, y, xv, yv: (pd.Series(list(x)), y, xv, yv), r"train: features must be .*; np\.stack makes a matrix of a column of vectors"),
+    (lambda x, y, xv, yv: (x, y, xv, None), r"val: features have the shape \(100, 24\) and ratings \(\)"),
 ])
 def test_data_that_nothing_can_be_learned_from_is_named(rated, change, expected):
     with pytest.raises(InputError, match=expected):
@@ -198,22 +203,28 @@ def test_data_that_nothing_can_be_learned_from_is_named(rated, change, expected)
 
 @pytest.mark.parametrize("option", [{"loss": "mae"}, {"schedule": "step"}, {"calibration": "platt"}])
 def test_an_option_that_does_not_exist_is_named(rated, option):
-    with pytest.raises(InputError, match=f"{next(iter(option))} = '{next(iter(option.values()))}'; expected one of"):
+    with pytest.raises(InputError, match=f"{next(iter(option))} = '{next(iter(option.values()))}' is not possible: input should be '"):
         train_regressor(*rated, **QUICK | option)
 
 
 @pytest.mark.parametrize(("option", "expected"), [
-    ({"ensemble": 0}, "ensemble = 0; expected 1 or more"),
-    ({"batch_size": 0}, "batch_size = 0; expected 1 or more"),
-    ({"dropout": 1.0}, r"dropout = 1\.0; expected a share"),
+    ({"ensemble": 0}, "ensemble = 0 is not possible: input should be greater than or equal to 1"),
+    ({"batch_size": 0}, "batch_size = 0 is not possible"), ({"batch_size": 2.5}, r"batch_size = 2\.5 is not possible"),
+    ({"epochs": "3"}, "epochs = '3' is not possible: input should be a valid integer"),
+    ({"dropout": 1.0}, r"dropout = 1\.0 is not possible: input should be less than 1"), ({"dropout": None}, "dropout = None"),
+    ({"hidden": [16, 0]}, r"hidden\.1 = 0 is not possible"), ({"hidden": "16"}, "hidden = '16'"), ({"hidden": None}, "hidden = None"),
+    ({"lr": -1.0}, r"lr = -1\.0"), ({"lr": float("nan")}, "lr = nan"), ({"weight_decay": -1.0}, r"weight_decay = -1\.0"),
+    ({"seed": -1}, "seed = -1"), ({"seed": None}, "seed = None"),
 ])
 def test_an_option_out_of_range_is_named(rated, option, expected):
     with pytest.raises(InputError, match=expected):
         train_regressor(*rated, **QUICK | option)
 
 
-def test_hidden_may_be_a_number_of_numpy(rated):
-    assert train_regressor(*rated, **QUICK | {"hidden": np.int64(8)}).network.hidden == [8]
+@pytest.mark.parametrize("hidden", [np.int64(8), (8,), np.array([8])])
+def test_options_may_be_of_numpy_or_a_tuple(rated, hidden):
+    model = train_regressor(*rated, **QUICK | {"hidden": hidden, "lr": np.float32(1e-3), "epochs": np.int64(1)})
+    assert model.network.hidden == [8]
 
 
 def test_a_training_that_diverges_is_an_error_not_a_model():

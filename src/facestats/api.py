@@ -5,7 +5,7 @@
 
 Every function uses the models of `facestats.load()`: those of the nearest folder upwards that has
 `models/serving.json`. `facestats.load("path/to/repo")` gives the models of another folder: its `score`, `combined_score`,
-`attributes`, `similar` and `landmarks` do the same for them.
+`attributes`, `similar` and `landmarks` do the same for them. docs/library.md has an example of each.
 
 `image` is a path, the bytes of an image file, a PIL image or an RGB array (height, width, 3) of uint8. From a path or
 bytes it gets exactly what the pipeline's table gives it; of a large JPEG that somebody else has decoded the pixels
@@ -32,23 +32,29 @@ def detect_landmarks(image: Any) -> np.ndarray | None:
 
     Returns
     -------
-    float32 (468, 3): x and y as a fraction of the image's width and height, z in x's unit; None without a face.
+    float32 (468, 3): x and y as a fraction of the image's width and height, z in x's unit, smaller is nearer; None without a face.
 
     Raises
     ------
     ImageError
         The image can't be read.
+    InputError
+        It is none, or there is no such file. So of all functions below.
+    ModelError
+        There is no project folder with models. So of all functions below.
     """
     return load().landmarks(image)
 
 
 def get_clip_embedding(image: Any) -> np.ndarray:
-    """CLIP embedding of the largest face: float32 (d,), unit norm.
+    """CLIP embedding of the largest face: float32 (d,), unit norm; d is the CLIP variant's.
 
     Raises
     ------
     ImageError
         The image can't be read, or no face is found.
+    ModelError
+        `models/clip` holds other weights than the models were trained on.
     """
     models = load()
     return models.embed(models.crop(image))
@@ -64,9 +70,16 @@ def infer_attributes(image: Any, ethnicity: bool = False) -> dict[str, Any]:
 
     Returns
     -------
-    dict by target: the class (`unknown` where the model abstains) or the number, `<target>_source` (`model` or `zeroshot`)
-    and, where there are classes, `<target>_probabilities`; age also as FairFace's `age_bucket`. None where no model was
-    trained and `zeroshot` has no prompts either.
+    dict by target: the class (`unknown` where the model abstains) or the number (age: years), `<target>_source` (`model` or
+    `zeroshot`) and, where there are classes, `<target>_probabilities` (by class, summing to 1); age also as FairFace's `age_bucket`.
+    None where no model was trained and `zeroshot` has no prompts either.
+
+    Raises
+    ------
+    ImageError
+        The image can't be read, or no face is found.
+    ModelError
+        A model file is missing or damaged, or made for other CLIP weights.
     """
     return load().attributes(image, ethnicity)
 
@@ -76,7 +89,7 @@ def score_image(image: Any) -> dict[str, Any]:
 
     Returns
     -------
-    dict with `raw` (rating units), `score` (0–100, the holistic score: from the embedding), `pct` (0–1, share of the reference
+    dict of Python's own numbers with `raw` (rating units), `score` (0–100, the holistic score: from the embedding), `pct` (0–1, share of the reference
     faces below), `decile` (1–10), `geometric` (0–100, from landmarks and, with `geometry.appearance`, the face warped to the
     mean shape), `combined` (0–100, both by `score.weights`) and `warnings` (list of text). `geometric` and `combined` are None
     where they can't be had; a warning says why.
@@ -107,8 +120,23 @@ def calculate_attractiveness_score(image: Any) -> float:
 def find_similar(image: Any, k: int = 10) -> pd.DataFrame:
     """The faces of the pipeline that are most alike.
 
+    Parameters
+    ----------
+    k : how many, a whole number from 1 on.
+
     Returns
     -------
     DataFrame `filename`, `similarity` (cosine, at most 1), best first, `k` rows or as many as there are.
+
+    Raises
+    ------
+    ImageError
+        The image can't be read, or no face is found.
+    InputError
+        `k` is no such number.
+    TableError
+        There is no table of embeddings.
+    ModelError
+        It was computed with other weights than `models/clip` holds.
     """
     return load().similar(image, k)

@@ -5,28 +5,28 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from pydantic import ValidationError
 
 from facestats import tables
+from facestats.api_checks import whole_number
 from facestats.composites.averaging import MAX_YAW, average_faces
 from facestats.composites.facts import NO_FACE, composite_facts
-from facestats.composites.filters import COLUMNS, select_faces
+from facestats.composites.filters import COLUMNS, check_table, select_faces
 from facestats.composites.means import SCORES, mean_scores
 from facestats.errors import InputError
 from facestats.params_composites import Render
-from facestats.params_errors import explain
+from facestats.params_errors import checked_options
 from facestats.serving import Models, load
 
 if TYPE_CHECKING:
     import polars as pl
 
+PREPROC = "data/processed/preproc"
 FACTS = "facestats"  # what a frame's `attrs` and an image's `info` call them
 
 
@@ -59,11 +59,13 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
     Raises
     ------
     InputError
-        Fewer than `min_results`, with the number left after each condition; or a column is missing.
+        Fewer than `min_results`, with the number left after each condition; no frame, or one without a column that is asked for; a
+        condition that is no class, range or number.
     """
     conditions = {"gender": gender, "ethnicity": ethnicity, "age_range": age_range, "attributes": attributes,
                   "cluster": cluster, "attractiveness": attractiveness}
     table = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
+    min_results = whole_number("min_results", min_results, 0)
     selection = select_faces(table, conditions, min_results=min_results)
     if not selection.enough:
         raise InputError(f"too few: {selection}")
@@ -82,13 +84,13 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
 
     Parameters
     ----------
-    df_or_paths : a pandas or polars frame with `filename` (faces of the pipeline), or a list of photos.
-    n : at most this many, drawn with `seed`.
+    df_or_paths : a pandas or polars frame with `filename` (faces of the pipeline), or a list of images.
+    n : at most this many, drawn with `seed`; None: all.
     align, space, symmetric, max_yaw : `composites.<name>.render` of `params.yaml`; see `composites.averaging.average_faces`.
 
     Returns
     -------
-    RGB image. Its `info["facestats"]` is a dict of what `composite.json` says: `n`, `members`, `left_out`, `rating` (of a frame
+    RGB image, `preprocess.size` px wide and high. Its `info["facestats"]` is a dict of what `composite.json` says: `n`, `members`, `left_out`, `rating` (of a frame
     with the column `rating`), `render`, `sharpness`, and, after `filter_images` of a pandas frame, `filter` and `matched`; of a frame with the
     columns of scores also `scores`, as `scores.json` of a composite has them.
 
@@ -101,11 +103,9 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     ImageError
         A photo that can't be read.
     """
-    render = _checked({"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw})
-    for name, value, least in (("n", n, 1), ("seed", seed, 0)):
-        if not (name == "n" and value is None) and (not isinstance(value, Integral) or value < least):
-            raise InputError(f"{name} = {value!r} is not possible: a whole number from {least} on")
-    table = df_or_paths if isinstance(df_or_paths, pd.DataFrame) else _to_pandas(df_or_paths) if _is_polars(df_or_paths) else None
+    render = checked_options(Render, {"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw}).model_dump()
+    n, seed = None if n is None else whole_number("n", n, 1), whole_number("seed", seed, 0)
+    table = df_or_paths if isinstance(df_or_paths, pd.DataFrame) else _to_pandas(df_or_paths) if _is_polars_frame(df_or_paths) else None
     photos = _listed(df_or_paths) if table is None else []
     models = load()
     without_face: list[str] = []
@@ -130,29 +130,21 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     return image
 
 
-def _checked(render: dict[str, Any]) -> dict[str, Any]:
-    """The options as `params.yaml` would take them."""
-    try:
-        return Render.model_validate(render).model_dump()
-    except ValidationError as error:
-        raise InputError("; ".join(explain(error.errors(include_url=False), render, Render))) from None
-
-
 def _listed(photos: Any) -> list:
-    single = isinstance(photos, (str, bytes, Path, Image.Image)) or (isinstance(photos, np.ndarray) and photos.ndim in (2, 3))
+    single = isinstance(photos, (str, bytes, bytearray, memoryview, Path, Image.Image)) or (isinstance(photos, np.ndarray) and photos.ndim in (2, 3))
     if single or isinstance(photos, Mapping) or not isinstance(photos, Iterable):
         hint = "put a single one into a list" if single else f"found {type(photos).__name__}"
         raise InputError(f"make_composite takes a table or a list of photos; {hint}")
     return list(photos)
 
 
-def _is_polars(frame: Any) -> bool:
-    return type(frame).__module__.split(".")[0] == "polars"
+def _is_polars_frame(frame: Any) -> bool:
+    return type(frame).__module__.split(".")[0] == "polars" and type(frame).__name__ in ("DataFrame", "LazyFrame")
 
 
 def _to_pandas(frame: Any) -> pd.DataFrame:
     """The columns of a polars frame that filters and composites look at; the rows are numbered from 0."""
-    if not _is_polars(frame):
+    if not _is_polars_frame(frame):
         raise InputError(f"expected a pandas or polars frame, found {type(frame).__name__}")
     if not hasattr(frame, "rows"):
         raise InputError("a lazy polars frame has no rows yet; call .collect() first")
@@ -169,8 +161,10 @@ def _ratings(table: pd.DataFrame | None) -> pd.Series:
 
 
 def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
-    if "filename" not in df.columns:
-        raise InputError(f"the table needs the column filename; it has {', '.join(map(str, df.columns))}")
+    check_table(df)
+    for column in ("rating", *SCORES.values()):
+        if column in df.columns and not pd.api.types.is_numeric_dtype(df[column]) and df[column].notna().any():
+            raise InputError(f"the column {column} must hold numbers")
     twice = df.loc[df["filename"].duplicated(), "filename"]
     if len(twice):
         raise InputError(f"{twice.iloc[0]} stands twice in the table and would count twice ({len(twice)} rows too many)")
@@ -180,7 +174,7 @@ def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int) -> 
     absent = [name for name in names if name not in faces.index]
     if absent:
         raise InputError(f"{len(absent)} faces are not among those of {models.root}, for example {absent[0]}")
-    folder = models.root / "data/processed/preproc"
+    folder = models.root / PREPROC
     return _members([(name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"]) for name in names])
 
 
@@ -199,6 +193,10 @@ def _new_faces(models: Models, photos: list, n: int | None, seed: int, folder: P
         except NoFaceError:
             without_face.append(name)
             continue
+        except InputError as error:
+            if isinstance(photos[i], str) and (models.root / PREPROC / name).is_file():
+                raise InputError(f"{name} is the name of a face of the pipeline, not of a photo here; give the table's rows instead of names") from None
+            raise error
         path = folder / f"{i}.jpg"
         path.write_bytes(models.jpeg(crop))
         rows.append((name, path, crop.landmarks, crop.pose.yaw if crop.pose else None))

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import difflib
 import types
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from facestats.errors import InputError
 
 SHOWN = 120  # characters of a value that an error repeats
 REPLACED = {"attributes.abstain_below": "attributes.targets.<target>.precision, the wanted share of right answers, takes its place."}
+Options = TypeVar("Options", bound=BaseModel)
+
+
+def checked_options(section: type[Options], given: dict[str, Any]) -> Options:
+    """Options of a function that are keys of `params.yaml`, as that would take them; of Python's and NumPy's own kinds too.
+
+    Raises
+    ------
+    InputError
+        An option that there is not, of the wrong type, or out of range.
+    """
+    plain = {name: value.tolist() if isinstance(value, (np.generic, np.ndarray)) else list(value) if isinstance(value, tuple) else value
+             for name, value in given.items()}
+    try:
+        return section.model_validate(plain)
+    except ValidationError as error:
+        raise InputError("; ".join(explain(error.errors(include_url=False), plain, section))) from None
+
 
 def explain(errors: list[dict], raw: dict, root: type[BaseModel]) -> list[str]:
     """One line a key: pydantic reports each member of a union on its own, here they share a line.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
-from functools import cached_property
+import threading
+from collections.abc import Callable
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from facestats import tables
+from facestats.api_checks import doubts, read_facts, whole_number
 from facestats.errors import FaceStatsError, ImageError, InputError, ModelError
 
 if TYPE_CHECKING:
@@ -27,13 +29,12 @@ if TYPE_CHECKING:
 SERVING = Path("models/serving.json")
 SENSITIVE = "ethnicity"
 HOLISTIC = "facestats.score_image gives the holistic score alone"
-MAX_TURN = 30.0  # degrees of yaw or pitch from which on a score is not to be trusted
-MIN_FACE = 64  # px of the photo; a smaller face's crop is mostly interpolation
 # What a new run replaces; where one of these has changed, the models are loaded again.
 STAMPED = (SERVING, Path("models/attractiveness_regressor.pt"), Path("models/blend.json"),
            Path("models/geometry_regressor.joblib"), Path("models/attributes.json"), Path("models/zeroshot.npz"),
            Path("models/clip/facestats.json"), Path("data/processed/embeddings/embeddings_clip.parquet"))
 _loaded: dict[Path, tuple[tuple, Models]] = {}
+_loading = threading.Lock()
 
 
 def load(root: str | Path | None = None) -> Models:
@@ -47,14 +48,20 @@ def load(root: str | Path | None = None) -> Models:
     ------
     ModelError
         There is none: `dvc repro` or `dvc pull` makes it.
+    InputError
+        `root` is no path.
     """
-    start = Path(root or Path.cwd()).resolve()
+    try:
+        start = Path(root or Path.cwd()).expanduser().resolve()
+    except (TypeError, ValueError, RuntimeError) as error:  # no path, a null byte, ~ of somebody who is not
+        raise InputError(f"root = {root!r} names no folder ({error})") from None
     for folder in [start] if root is not None else [start, *start.parents]:
         if (folder / SERVING).is_file():
             stamp = _stamp(folder)
-            if folder not in _loaded or _loaded[folder][0] != stamp:
-                _loaded[folder] = (stamp, Models(folder))
-            return _loaded[folder][1]
+            with _loading:
+                if folder not in _loaded or _loaded[folder][0] != stamp:
+                    _loaded[folder] = (stamp, Models(folder))
+                return _loaded[folder][1]
     raise ModelError(f"no {SERVING.as_posix()} in {start}{'' if root else ' or above it'}; "
                      "run `dvc repro` (or `dvc pull`) there, or name the folder with facestats.load(root)")
 
@@ -65,10 +72,20 @@ def _stamp(folder: Path) -> tuple:
     return tuple(s and (s.st_ino, s.st_size, s.st_mtime_ns) for s in found)
 
 
+def _one_at_a_time(method: Callable) -> Callable:
+    """LiteRT's interpreter serves one thread only, and torch computes one photo on all processors: threads wait for each other."""
+    @wraps(method)
+    def locked(self: Models, *arguments: Any, **named: Any) -> Any:
+        with self._lock:
+            return method(self, *arguments, **named)
+
+    return locked
+
+
 class Models:
     """The models and tables of one project folder.
 
-    Not safe to share between threads: a service makes one per worker.
+    Threads may share it: its methods take one photo at a time.
 
     Parameters
     ----------
@@ -77,7 +94,8 @@ class Models:
 
     def __init__(self, root: Path):
         self.root = root
-        self.serving: dict = json.loads((root / SERVING).read_text(encoding="utf-8"))
+        self._lock = threading.RLock()
+        self.serving = read_facts(root / SERVING, "clip", "crop")
 
     @cached_property
     def landmarker(self) -> Landmarker:
@@ -126,7 +144,7 @@ class Models:
         from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
         from facestats.clip.zeroshot import load_classifiers
 
-        in_use = json.loads((self.root / "models/attributes.json").read_text(encoding="utf-8"))
+        in_use = read_facts(self.root / "models/attributes.json", "targets")
         trained = load_models(self.root / "models/attributes", in_use["targets"])
         prompts = load_classifiers(self.root / "models/zeroshot.npz", self.serving["clip"]["weights_sha256"])
         return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained)))
@@ -134,8 +152,13 @@ class Models:
     @cached_property
     def embeddings(self) -> tuple[pd.Index, np.ndarray]:
         """Names (n) and embeddings (n, d) of all faces of the pipeline."""
-        return tables.read_embeddings(self.root / "data/processed/embeddings/embeddings_clip.parquet")[:2]
+        path = self.root / "data/processed/embeddings/embeddings_clip.parquet"
+        filenames, embeddings, said = tables.read_embeddings(path)
+        if said.get("weights_sha256") != self.serving["clip"]["weights_sha256"]:
+            raise ModelError(f"{path} was computed with other weights than those of {self.root / SERVING}; run `dvc repro`")
+        return filenames, embeddings
 
+    @_one_at_a_time
     def crop(self, image: Any) -> FaceCrop:
         """The largest face, as the pipeline's `preprocess` cuts it out.
 
@@ -152,10 +175,12 @@ class Models:
         """A crop after the same JPEG coding as in the pipeline: what its models see."""
         return crop.jpeg(self.serving["crop"]["quality"])
 
+    @_one_at_a_time
     def embed(self, crop: FaceCrop) -> np.ndarray:
         """Embedding (d,) of a crop."""
         return self.encoder.encode([_decoded(self.jpeg(crop))])[0]
 
+    @_one_at_a_time
     def landmarks(self, image: Any) -> np.ndarray | None:
         """See `facestats.detect_landmarks`."""
         from facestats.faces.decode import to_rgb
@@ -164,10 +189,12 @@ class Models:
         faces = find_faces(to_rgb(image), self.landmarker)
         return faces[0].landmarks if faces else None
 
+    @_one_at_a_time
     def score(self, image: Any) -> dict[str, Any]:
         """See `facestats.score_image`."""
         return self._score(self.crop(image))
 
+    @_one_at_a_time
     def combined_score(self, image: Any) -> float:
         """See `facestats.calculate_attractiveness_score`."""
         _ = self.regressor  # without it, the reason is its own
@@ -191,7 +218,7 @@ class Models:
         lacking = self._lacking(crop)
         return {"raw": float(raw[0]), "score": float(score[0]), "pct": float(pct[0]), "decile": int(to_decile(pct)[0]),
                 "geometric": _number(geometric), "combined": _number(combined),
-                "warnings": [*_warnings(crop), *([str(lacking)] if lacking else [])]}
+                "warnings": [*doubts(crop), *([str(lacking)] if lacking else [])]}
 
     def _lacking(self, crop: FaceCrop) -> FaceStatsError | None:
         """Why there is no combined score, with the way out."""
@@ -205,6 +232,7 @@ class Models:
             return ModelError(f"no combined score: {self.blend[0].why}; see score.weights in params.yaml. {HOLISTIC}")
         return None
 
+    @_one_at_a_time
     def attributes(self, image: Any, ethnicity: bool = False) -> dict[str, Any]:
         """See `facestats.infer_attributes`."""
         from facestats.attributes.age import age_bucket
@@ -227,10 +255,10 @@ class Models:
             answer["age_bucket"] = str(age_bucket(np.array([answer["age"]]))[0])
         return answer
 
+    @_one_at_a_time
     def similar(self, image: Any, k: int = 10) -> pd.DataFrame:
         """See `facestats.find_similar`."""
-        if k < 1:
-            raise InputError(f"k = {k}; expected 1 or more")
+        k = whole_number("k", k, 1)
         filenames, embeddings = self.embeddings
         similarity = embeddings @ self.embed(self.crop(image))
         order = np.argsort(-similarity, kind="stable")[:k]
@@ -243,19 +271,3 @@ def _decoded(jpeg: bytes) -> Image.Image:
 
 def _number(values: np.ndarray) -> float | None:
     return float(values[0]) if np.isfinite(values[0]) else None
-
-
-def _warnings(crop: FaceCrop) -> list[str]:
-    """What makes a score doubtful."""
-    if crop.landmarks is None:
-        return ["no face found: the middle of the photo was scored"]
-    found = []
-    if crop.face_count > 1:
-        found.append(f"{crop.face_count} faces: the largest was scored")
-    turn = max(abs(crop.pose.yaw), abs(crop.pose.pitch))
-    if turn > MAX_TURN:
-        found.append(f"the head is turned by {turn:.0f}°, more than {MAX_TURN:.0f}°")
-    side = float(max(crop.box[2] - crop.box[0], crop.box[3] - crop.box[1]))
-    if side < MIN_FACE:
-        found.append(f"the face is only {side:.0f} px wide in the photo")
-    return found

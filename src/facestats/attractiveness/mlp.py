@@ -67,13 +67,23 @@ class Regressor:
         ------
         ModelError
             The inputs have another dimension than those trained on.
+        InputError
+            They are no matrix of numbers, or hold some that are not finite.
         """
+        if not hasattr(x, "__len__"):
+            raise InputError(f"the regressor takes a matrix of numbers (n, {self.dimension}), not {type(x).__name__}")
         parts = (batch[start:start + ROWS] for batch in in_batches(x) for start in range(0, len(batch) or 1, ROWS))
         return np.concatenate(in_threads(self._predict, parts, most=-(-len(x) // ROWS) or 1))
 
     def _predict(self, x: np.ndarray) -> np.ndarray:
-        x = np.array(x, dtype=np.float32)  # a copy: torch wants an array that it may write to
-        if x.ndim != 2 or x.shape[1] != self.dimension:
+        try:
+            x = np.array(x, dtype=np.float32)  # a copy: torch wants an array that it may write to
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the regressor takes a matrix of numbers (n, {self.dimension}) ({error}); np.stack makes one of a column of "
+                             "vectors") from None
+        if x.ndim != 2:
+            raise InputError(f"the regressor takes a matrix (n, {self.dimension}), this is {x.shape}; one face is a matrix of one row, x[None]")
+        if x.shape[1] != self.dimension:
             raise ModelError(f"the regressor takes vectors of {self.dimension} numbers, these have the shape {x.shape}; "
                              "it was trained on another CLIP variant")
         if not np.isfinite(x).all():
@@ -141,7 +151,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ModelError(f"{path}: no such model file") from None
     except Exception as error:  # unpickling refuses in several ways
-        raise ModelError(f"{path} can't be read as a checkpoint ({str(error).splitlines()[0]})") from None
+        raise ModelError(f"{path} can't be read as a checkpoint ({(str(error) or type(error).__name__).splitlines()[0]})") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds a {type(content).__name__}, expected a dict of tensors")
     return content

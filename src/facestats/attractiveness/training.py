@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from facestats.attractiveness.calibration import KINDS, fit_calibration
-from facestats.attractiveness.correction import LOSSES, SCHEDULES, Options, left_out_parts, train_correction
+from facestats.attractiveness.calibration import fit_calibration
+from facestats.attractiveness.correction import Options, left_out_parts, train_correction
 from facestats.attractiveness.mlp import Regressor
 from facestats.attractiveness.pretrained import load_pretrained
 from facestats.attractiveness.ridge import fit_blend
 from facestats.errors import InputError
+from facestats.params_errors import checked_options
+from facestats.params_models import Mlp
 from facestats.threads import one_thread
 
 MIN_TRAIN, MIN_VAL = 20, 5
@@ -37,7 +38,7 @@ def train_regressor(
 
     Parameters
     ----------
-    X_train, X_val : features (n, d) on any scale; standardised by the train faces inside.
+    X_train, X_val : features (n, d) on any scale, arrays or frames; standardised by the train faces inside. At least 20 and 5 rows.
     y_train, y_val : ratings (n,) on any scale. Val stops the training; with train faces by members that left them out it sets the size of the
         correction and the calibration.
     hidden : width of each hidden layer; a single number is one layer.
@@ -57,17 +58,13 @@ def train_regressor(
         Too few faces, shapes that do not fit, values that are not finite, ratings that are all equal, an option that does
         not exist or is out of range, or a training that diverged.
     """
-    if pretrained is not None:
-        return load_pretrained(Path(pretrained), np.shape(X_train)[1], None)
-    for name, value, known in (("loss", loss, LOSSES), ("schedule", schedule, SCHEDULES), ("calibration", calibration, ("auto", *KINDS))):
-        if value not in known:
-            raise InputError(f"{name} = {value!r}; expected one of {', '.join(known)}")
-    for name, value in (("ensemble", ensemble), ("batch_size", batch_size), ("epochs", epochs), ("patience", patience)):
-        if value < 1:
-            raise InputError(f"{name} = {value}; expected 1 or more")
-    if not 0 <= dropout < 1:
-        raise InputError(f"dropout = {dropout}; expected a share from 0 to below 1")
+    mlp = checked_options(Mlp, {
+        "hidden": hidden, "ensemble": ensemble, "dropout": dropout, "lr": lr, "weight_decay": weight_decay, "batch_size": batch_size,
+        "epochs": epochs, "patience": patience, "schedule": schedule, "loss": loss, "calibration": calibration, "seed": seed,
+        "folds": folds, "pretrained": pretrained if pretrained is None else str(pretrained)})
     x, y = _checked(X_train, y_train, "train")
+    if mlp.pretrained is not None:
+        return load_pretrained(Path(mlp.pretrained), x.shape[1], None)
     x_val, y_val = _checked(X_val, y_val, "val")
     if x.shape[1] != x_val.shape[1]:
         raise InputError(f"train has {x.shape[1]} features, val {x_val.shape[1]}")
@@ -75,10 +72,11 @@ def train_regressor(
         raise InputError(f"all {len(y)} train ratings are {y[0]:g}; there is nothing to learn from them")
     if len(x) < MIN_TRAIN or len(x_val) < MIN_VAL:
         raise InputError(TOO_FEW.format(len(x), len(x_val)))
-    widths = [int(hidden)] if isinstance(hidden, Integral) else list(hidden)
-    options = Options(widths, ensemble, dropout, lr, weight_decay, batch_size, epochs, patience, schedule, loss, seed)
+    widths = [mlp.hidden] if isinstance(mlp.hidden, int) else mlp.hidden
+    options = Options(widths, mlp.ensemble, mlp.dropout, mlp.lr, mlp.weight_decay, mlp.batch_size, mlp.epochs, mlp.patience,
+                      mlp.schedule, mlp.loss, mlp.seed)
     with one_thread():
-        return _train(x, y, x_val, y_val, options, calibration, on_epoch)
+        return _train(x, y, x_val, y_val, options, mlp.calibration, on_epoch)
 
 
 def _train(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray, options: Options, calibration: str,
@@ -115,8 +113,12 @@ def _checked(x: np.ndarray, y: np.ndarray, name: str) -> tuple[np.ndarray, np.nd
 
     Who comes first in a table decides nothing: rows are sorted by a hash of their features.
     """
-    x, y = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float64)
-    if x.ndim != 2 or y.shape != (len(x),):
+    try:
+        x, y = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: features must be a matrix of numbers (n, d) and ratings n numbers ({error}); np.stack makes a matrix "
+                         "of a column of vectors") from None
+    if x.ndim != 2 or not x.shape[1] or y.shape != (len(x),):
         raise InputError(f"{name}: features have the shape {x.shape} and ratings {y.shape}; expected (n, d) and (n,)")
     if not len(x):
         raise InputError(f"{name}: no rated faces")

@@ -16,6 +16,7 @@ from facestats.composites.contours import PARTS, centre_of_eyes
 from facestats.composites.light import TO_LINEAR
 from facestats.composites.sharpness import inner_face
 from facestats.composites.warping import Warper
+from facestats.errors import InputError
 from facestats.geometry.pairs import MIRROR
 
 LARGEST = 10  # landmarks told of
@@ -50,9 +51,28 @@ class Difference:
         return np.linalg.norm(self.lab, axis=-1)
 
 
+def nowhere_in_picture(of: Built, minus: Built) -> str | None:
+    """Why two composites with `image` and `shape` have no pixel that could be compared; None where they have."""
+    if inner_face(_common(of, minus), len(of.image)).any():
+        return None
+    return f"the common shape of {of.name} and {minus.name} lies outside the picture, or is too small in it, so that there is no face to compare"
+
+
+def _common(of: Built, minus: Built) -> np.ndarray:
+    return (of.shape.astype(np.float64) + minus.shape) / 2
+
+
 def difference(of: Built, minus: Built) -> Difference:
-    """Compare two composites with `image` and `shape`, of one size."""
-    shape = (of.shape.astype(np.float64) + minus.shape) / 2
+    """Compare two composites with `image` and `shape`, of one size.
+
+    Raises
+    ------
+    InputError
+        There is no pixel to compare; `nowhere_in_picture` says so beforehand.
+    """
+    if why := nowhere_in_picture(of, minus):
+        raise InputError(why)
+    shape = _common(of, minus)
     warp = Warper(shape, len(of.image))
     pictures = tuple(np.clip(warp(TO_LINEAR[built.image], built.shape), 0, 1) for built in (of, minus))
     first, second = (cv2.cvtColor(picture, cv2.COLOR_LRGB2Lab) for picture in pictures)

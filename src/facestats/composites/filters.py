@@ -71,12 +71,12 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
         holds something else.
     """
     wanted = {k: v for k, v in conditions.items() if v is not None}
-    if "filename" not in table.columns:
-        raise InputError(f"the table needs the column filename; it has {_names(table)}")
+    check_table(table)
     for name in [*wanted, *(relax or [])]:
         if name not in COLUMNS:
             raise InputError(f"unknown condition {name!r}; there are {', '.join(COLUMNS)}")
-    if not isinstance(wanted.get("attributes", {}), dict):
+    asked = wanted.get("attributes", {})
+    if not isinstance(asked, dict) or not all(isinstance(attribute, str) for attribute in asked):
         raise InputError(f"attributes = {wanted['attributes']!r}; expected a class by attribute, such as {{'glasses': 'with'}}")
     for name, column, asked in _steps(wanted):
         if column not in table.columns:
@@ -85,6 +85,8 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
         numbers = pd.api.types.is_numeric_dtype(table[column])
         if name.startswith("attributes.") and numbers:
             raise InputError(f"the condition {name} asks for a class, but {column} holds numbers")
+        if name not in WIDENING and not numbers and not _texts(table[column]).all():
+            raise InputError(f"the condition {name} asks for a class, but {column} holds something else than texts")
         if name in WIDENING and not numbers and table[column].notna().any():
             raise InputError(f"the condition {name} needs numbers, but {column} holds something else")
     rows, matched = _apply(table, wanted)
@@ -103,6 +105,26 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
     return Selection(rows.sort_values("filename"), matched, min_results, relaxed, _hints(table, wanted))
 
 
+def check_table(table: pd.DataFrame) -> None:
+    """Raise `InputError` for a table whose rows have no names, or whose columns can't be told apart."""
+    if "filename" not in table.columns:
+        hint = "; .reset_index() makes one of the index" if table.index.name == "filename" else ""
+        raise InputError(f"the table needs the column filename; it has {_names(table)}{hint}")
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"the column {twice[0]} stands twice in the table; leave one out")
+    nameless = table["filename"].isna() | ~_texts(table["filename"])
+    if nameless.any():
+        raise InputError(f"the column filename must hold a text in every row; found {table.loc[nameless.to_numpy(), 'filename'].iloc[0]!r}")
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    """Whether a value is a text, or null."""
+    if isinstance(column.dtype, pd.StringDtype):
+        return pd.Series(True, index=column.index)
+    return column.map(lambda value: isinstance(value, str)).astype(bool) | column.isna()
+
+
 def _names(table: pd.DataFrame) -> str:
     return ", ".join(map(str, table.columns)) or "none"
 
@@ -117,7 +139,8 @@ def _check(name: str, wanted: Any) -> None:
     lowest, highest = WIDENING[name][1]
     try:
         low, high = wanted
-        possible = (isinstance(low, Real) and isinstance(high, Real) and low <= high
+        possible = (not isinstance(wanted, (set, frozenset, Iterator))  # these have no order, or are used up by now
+                    and isinstance(low, Real) and isinstance(high, Real) and low <= high
                     and (name != "attractiveness" or (lowest <= low and high <= highest)))
     except (TypeError, ValueError):
         possible = False
@@ -127,8 +150,10 @@ def _check(name: str, wanted: Any) -> None:
 
 
 def _listed(wanted: Any) -> list:
-    """One class or several, as a list."""
-    return list(wanted) if isinstance(wanted, (list, tuple, set, frozenset, np.ndarray, pd.Series, pd.Index)) else [wanted]
+    """One class or several, as a list; columns and indexes of pandas and polars too."""
+    if hasattr(wanted, "to_list"):
+        return wanted.to_list()
+    return list(wanted) if isinstance(wanted, (list, tuple, set, frozenset, np.ndarray)) else [wanted]
 
 
 def _steps(conditions: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -148,22 +148,17 @@ def to_photo(image, min_long_side: float | None = None) -> Photo:
         except ImageError as error:
             raise ImageError(f"{os.fspath(image)}: {error}") from None
     if isinstance(image, Image.Image):
-        orientation = _orientation(image)
-        upright = to_srgb(image)
-        if orientation in _UPRIGHT:
-            upright = upright.transpose(_UPRIGHT[orientation])
-        rgb = np.asarray(upright)
+        rgb = _upright(image)
     elif isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise InputError(
                 "an image array must be RGB, (height, width, 3) and uint8; "
-                f"this one is {image.shape} {image.dtype}"
+                f"this one is {image.shape} {image.dtype}; PIL.Image.fromarray takes grey and RGBA"
             )
         rgb = np.ascontiguousarray(image)
     else:
-        raise InputError(
-            f"an image is a path, bytes, a PIL image or an RGB array, not {type(image).__name__}"
-        )
+        hint = "; give what its read() returns" if hasattr(image, "read") else ""
+        raise InputError(f"an image is a path, bytes, a PIL image or an RGB array, not {type(image).__name__}{hint}")
     height, width = rgb.shape[:2]
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"too small: {width}×{height} px, at least {MIN_SIDE} px are needed")
@@ -173,6 +168,20 @@ def to_photo(image, min_long_side: float | None = None) -> Photo:
 def to_rgb(image) -> np.ndarray:
     """Pixels (H, W, 3) uint8, upright sRGB, of a path, bytes, PIL image or RGB array; see `to_photo`."""
     return to_photo(image).rgb
+
+
+def _upright(image: Image.Image) -> np.ndarray:
+    """Pixels of a caller's PIL image, whose file may still be unread, damaged, or closed by now."""
+    if not all(image.size):
+        raise ImageError(f"too small: {image.width}×{image.height} px, at least {MIN_SIDE} px are needed")
+    orientation = _orientation(image)
+    try:
+        upright = to_srgb(image)
+        return np.asarray(upright.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else upright)
+    except ImageError:
+        raise
+    except Exception as error:  # as in `open_photo`
+        raise ImageError(f"truncated or damaged image: {_plain(error)}") from None
 
 
 def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> np.ndarray:
