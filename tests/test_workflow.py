@@ -48,7 +48,7 @@ def test_every_script_is_bash_and_calls_what_there_is():
         assert subprocess.run(["bash", "-n", "-c", script]).returncode == 0, name
         for target in re.findall(r"^ *make (\w+)$", script, re.MULTILINE):
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-        for arguments in re.findall(r"\.venv/bin/dvc ([^|;\n]+)", script):
+        for arguments in re.findall(r"\.venv/bin/dvc ([^|;>\n]+)", script):
             get_main_parser().parse_args(shlex.split(arguments))
     assert len(SCRIPTS) == 6
 
