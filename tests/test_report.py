@@ -1,6 +1,7 @@
 """The report: all of a run on one page that fetches nothing, believes no name, and stays small enough to send."""
 
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -11,11 +12,12 @@ from PIL import Image
 
 from cards import trained_run, untrained_run
 from facestats.errors import InputError
-from facestats.files import write_image
+from facestats.files import write_image, write_json
 from facestats.report import album, section_composites, section_faces
 from facestats.report.album import MOST_BYTES, Album
 from facestats.report.card_figures import figure
 from facestats.report.html_page import inline
+from facestats.report.material import read_json
 from facestats.report.rejected import MOST, write_rejected
 from facestats.report.report import report
 from facestats.report.typical import typical_faces
@@ -75,6 +77,7 @@ def test_names_are_text_and_never_tags(page, read):
 def test_inline_marks_work_on_escaped_text_alone():
     assert inline("**a** `b` <i>") == "<strong>a</strong> <code>b</code> &lt;i&gt;"
     assert inline("[its card](../x.md) **<b>**") == "its card <strong>&lt;b&gt;</strong>"
+    assert inline("A *score* of 2 * 3 * 4, **all** of *.jpg and *.png") == "A <em>score</em> of 2 * 3 * 4, <strong>all</strong> of *.jpg and *.png"
 
 
 def test_nothing_is_fetched_and_nothing_foreign_could_be(page, read):
@@ -106,6 +109,15 @@ def test_every_section_and_its_figures_are_there(material, read):
     assert "gender female (100 %)" in read.text
     assert "Judging a person." in read.text
     assert "evaluate.bootstrap" in read.text
+    assert "continua.women_to_nobody.from " in read.text  # as params.yaml calls it
+    assert f"the combined one with {figure(test['combined']['pearson'])}" in read.text
+    assert "No model can expect more" not in read.text  # the ceiling of this run was not measured
+
+
+def test_the_ceiling_stands_beside_the_headlines(material):
+    reliability = material.run.attractiveness["reliability"] | {"ceiling": {"value": 0.95, "low": 0.94, "high": 0.96}}
+    run = replace(material.run, attractiveness=material.run.attractiveness | {"reliability": reliability})
+    assert "No model can expect more than 0.95 (0.94 to 0.96), for raters disagree." in Read(report(replace(material, run=run))[0]).text
 
 
 def test_every_picture_has_words_and_a_size_and_every_table_a_caption(read):
@@ -134,8 +146,22 @@ def test_nothing_labelled_trained_or_built_still_makes_a_report(tmp_path):
     assert "is not measured: 0 rated faces in train and 0 in val" in read.text
     assert "Nobody labelled any of 30 faces." in read.text
     assert read.text.count(f"not built: {NOT_BUILT}") == 6  # two composites, each as a picture and a line; one continuum, one difference
-    assert "None is proposed." in read.text
+    assert "None is proposed" in read.text
     assert "None is flagged." in read.text
+
+
+def test_filters_and_who_could_not_be_drawn_are_said_in_words(material, tmp_path):
+    shutil.copytree(material.composites, tmp_path / "composites")
+    path = tmp_path / "composites/women/composite.json"
+    facts = read_json(path) | {
+        "filter": {"age_range": [55.0, 100.0], "attractiveness": [10, 10], "ethnicity": ["asian", "white"], "attributes": {"glasses": "with"}, "n": 8},
+        "relaxed": [{"condition": "age_range", "from": [60.0, 95.0], "to": [55.0, 100.0]}, {"condition": "gender", "from": "male", "to": None}],
+        "left_out": {"max_yaw": ["a.jpg", "b.jpg"]}}
+    write_json(path, facts)
+    text = Read(report(replace(material, composites=tmp_path / "composites"))[0]).text
+    assert "age_range: 55 to 100; attractiveness: 10; ethnicity: asian or white; attributes: glasses with" in text
+    assert "age_range 60 to 95 widened to 55 to 100; gender male dropped; 2 left out, turned too far (max_yaw)" in text
+    assert "a.jpg" not in text
 
 
 def test_composites_continua_and_differences_may_all_be_missing(material):

@@ -1,4 +1,4 @@
-"""The report in headless Chromium: it asks for nothing, complains of nothing, fits a phone, and its tables sort by keyboard."""
+"""The report in headless Chromium: it asks for nothing, complains of nothing, fits a phone and paper, and its tables sort by keyboard."""
 
 import pytest
 
@@ -70,6 +70,33 @@ def test_light_and_dark_follow_the_reader(tab, path, scheme, dark):
     paper, ink = (tab.evaluate(brightness.format(name)) for name in ("backgroundColor", "color"))
     assert (paper < ink) is dark
     assert abs(paper - ink) > 3 * 150
+
+
+A4 = 718  # px between margins of 1 cm, at 96 px an inch
+HIDDEN = "Array.from(document.querySelectorAll('main :not(th > button)')).filter(it => !it.checkVisibility()).length"
+CUT_OFF = "Array.from(document.querySelectorAll('table, img')).filter(it => it.getBoundingClientRect().right > innerWidth + 1).length"
+
+
+def test_paper_holds_what_is_folded_and_whole_tables(tab, path):
+    tab.open(path, A4)
+    assert tab.evaluate(HIDDEN) > 10
+    assert tab.evaluate(CUT_OFF) > 0
+    tab.send("Emulation.setEmulatedMedia", media="print")
+    assert tab.evaluate(HIDDEN) == 0  # of `main`: the links of the head lead nowhere on paper
+    assert tab.evaluate(CUT_OFF) == 0
+    assert tab.evaluate("document.documentElement.scrollWidth") == A4
+
+
+def test_folded_parts_open_for_the_printer_and_close_again(tab, path):
+    """Browsers that do not know the style for it listen to the script."""
+    tab.open(path)
+    folded = "document.querySelectorAll('details:not([open])').length"
+    tab.evaluate("document.querySelector('details').open = true")
+    before = tab.evaluate(folded)
+    tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert (before > 0, tab.evaluate(folded)) == (True, 0)
+    tab.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert tab.evaluate(folded) == before  # what the reader had opened stays open
 
 
 def test_the_guard_against_requests_counts_them(tab, tmp_path):

@@ -11,10 +11,12 @@ import json
 from pathlib import Path
 
 from facestats.errors import InputError
+from facestats.params import Params, load_params
 
 HELP = "say where to look after a run"
 REPORT = Path("data/processed/report.html")
-MODELS = ("mlp", "ridge", "geometric", "combined", "geometry_zscore")
+MODELS = {"mlp": "holistic score", "geometric": "geometric score", "combined": "combined score", "ridge": "ridge regression", "geometry_zscore": "mean of z-scores"}
+MEASURES = {"balanced_accuracy": "balanced accuracy", "mae": "mean absolute error"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     print("\nWhere to look")
     if (root / REPORT).is_file():
         print(f"  report      {REPORT}  (all of it on one page: open it in a browser, or send it to those who may see the faces)")
-    for line in _pictures(root / "data/processed/composites"):
+    for line in _pictures(root / "data/processed/composites", load_params(root / "params.yaml")):
         print(line)
     print("  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you can filter by)\n"
           "              data/processed/metadata/faces.parquet             (one row an image: what was left out and why)")
@@ -43,14 +45,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _pictures(folder: Path) -> list[str]:
-    """One heading a kind of picture, and below it where each picture lies."""
+def _pictures(folder: Path, params: Params) -> list[str]:
+    """One heading a kind of picture, and below it where each picture lies. What was taken out of `params.yaml` is left out: DVC leaves its folder behind."""
     lines = []
-    for kind, heading, said in (
-            ("composite", "composites  average faces of filtered groups, each with its members beside it", lambda facts: f"{facts['n']} faces"),
-            ("continuum", "continua    from one composite to another", lambda facts: f"{facts['steps']} pictures, {facts['from']['name']} to {facts['to']['name']}"),
-            ("difference", "differences where two composites differ", lambda facts: f"{facts['of']['name']} minus {facts['minus']['name']}")):
-        paths = sorted(folder.glob(f"*/{kind}.json"))
+    for kind, names, heading, said in (
+            ("composite", params.composites, "composites  average faces of filtered groups, each with its members beside it", lambda facts: f"{facts['n']} faces"),
+            ("continuum", params.continua, "continua    from one composite to another", lambda facts: f"{facts['steps']} pictures, {facts['from']['name']} to {facts['to']['name']}"),
+            ("difference", params.differences, "differences where two composites differ", lambda facts: f"{facts['of']['name']} minus {facts['minus']['name']}")):
+        paths = [path for name in names if (path := folder / name / f"{kind}.json").is_file()]
         lines += [f"  {heading}"] if paths else []
         for path in paths:
             facts = json.loads(path.read_text(encoding="utf-8"))
@@ -67,14 +69,14 @@ def _headlines(folder: Path) -> list[str]:
         lines.append(f"attractiveness: {training['why'] or rated['why']}")
     else:
         test = rated["test"]
-        lines += [f"attractiveness, {name:{len(MODELS[-1])}}: r = {_interval(test[name]['pearson'])} on {test['n']} test faces" for name in MODELS]
+        lines += [f"{said}: r = {_interval(test[name]['pearson'])} on {test['n']} test faces" for name, said in MODELS.items()]
     for target, facts in json.loads((folder / "attributes.json").read_text(encoding="utf-8")).items():
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
         lines.append(f"{target}: {facts['why']}" if facts["why"]
-                     else f"{target}: {metric} = {_interval(facts[metric])} on {facts['n']} test faces")
+                     else f"{target}: {MEASURES[metric]} = {_interval(facts[metric])} on {facts['n']} test faces")
         prompts = facts["zeroshot"]
         if not prompts["why"]:
-            lines.append(f"{target}, zero-shot: {metric} = {_interval(prompts[metric])} on {prompts['n']} test faces")
+            lines.append(f"{target}, zero-shot: {MEASURES[metric]} = {_interval(prompts[metric])} on {prompts['n']} test faces")
     return lines
 
 

@@ -29,9 +29,10 @@ def render(title: str, sections: list[Section]) -> str:
 
 
 def inline(text: str) -> Markup:
-    """Escaped text whose `**…**` is strong, whose backticks are code, and whose links are their words."""
+    """Escaped text whose `**…**` is strong, whose `*…*` is emphasised, whose backticks are code, and whose links are their words."""
     said = re.sub(r"\[([^\]]+)\]\([^)\s]+\)", r"\1", str(escape(text)))
     said = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", said)
+    said = re.sub(r"(?<![\w*])\*(\w[^*]*)\*(?![\w*])", r"<em>\1</em>", said)
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", said))
 
 

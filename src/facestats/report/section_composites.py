@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import Any
 
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Heading, Picture, Rows, Section, Text
-from facestats.report.card_figures import counted, figure, number
+from facestats.report.card_figures import figure, number
 from facestats.report.material import Material, read_json
 
 # Bytes of all pictures of a kind together, and of one at most: with many composites each gets less, and the page stays small enough to send.
@@ -16,6 +16,8 @@ FACES = 400, 800_000, 40_000  # px, bytes of all, bytes of one
 SHEETS = 800, 1_600_000, 120_000
 STRIPS = 1400, 500_000, 90_000
 MAPS = 1400, 700_000, 120_000
+RANGES = ("age_range", "attractiveness")  # conditions of a filter with two ends; the others name classes or clusters
+LEFT_OUT = {"no_landmarks": "without landmarks", "max_yaw": "turned too far (max_yaw)", "folded": "with triangles that fold over"}
 
 
 def composites(material: Material, album: Album) -> Section:
@@ -83,14 +85,25 @@ def _not_built(name: str, facts: dict) -> Picture:
 def _chosen(wanted: dict) -> str:
     """A filter in words; how many are wanted and what happens with few says nothing about who is in it."""
     conditions = {key: value for key, value in wanted.items() if key not in ("n", "seed", "min_results", "on_few", "relax")}
-    return "; ".join(f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}" for key, value in conditions.items()) or "everybody"
+    return "; ".join(f"{key}: {_said(key, value)}" for key, value in conditions.items()) or "everybody"
+
+
+def _said(condition: str, value: Any) -> str:
+    """What a condition asks for: `55 to 100`, `female`, `asian or white`, `glasses with`."""
+    if condition in RANGES:
+        low, high = value
+        return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_said(name, inner)}" for name, inner in value.items())
+    return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _drawn(facts: dict) -> str:
     if not facts["built"]:
         return f"not built: {facts['why']}"
-    out = f"; left out {counted(facts['left_out'])}" if facts["left_out"] else ""
-    widened = f"; filter widened: {json.dumps(facts['relaxed'], ensure_ascii=False)}" if facts["relaxed"] else ""
+    widened = "".join(f"; {step['condition']} {_said(step['condition'], step['from'])} "
+                      + ("dropped" if step["to"] is None else f"widened to {_said(step['condition'], step['to'])}") for step in facts["relaxed"])
+    out = "".join(f"; {len(names)} left out, {LEFT_OUT.get(reason, reason)}" for reason, names in facts["left_out"].items())
     return f"{facts['render']['align']}, {facts['render']['space']}{widened}{out}"
 
 

@@ -30,8 +30,11 @@ def opening(material: Material) -> Section:
         said.append(f"How well scores agree with raters is not measured: {run.training.get('why') or rated['why']}.")
     else:
         test = rated["test"]
+        combined = f"the combined one with {figure(test['combined']['pearson'])}, " if test["combined"]["pearson"]["value"] is not None else ""
+        ceiling = rated["reliability"]["ceiling"]
+        most = f" No model can expect more than {figure(ceiling)}, for raters disagree." if ceiling["value"] is not None else ""
         said.append(f"On {test['n']} rated test faces, which no model was trained or chosen on, the holistic score agrees with the raters' mean with r = "
-                    f"{figure(test['mlp']['pearson'])}, ridge regression with {figure(test['ridge']['pearson'])}. In brackets: 95 % intervals.")
+                    f"{figure(test['mlp']['pearson'])}, {combined}ridge regression with {figure(test['ridge']['pearson'])}.{most} In brackets: 95 % intervals.")
     said += [clear] if (clear := clear_gaps(run.fairness)) else []
     return Section("summary", "In short", [Text(part) for part in said])
 
@@ -46,7 +49,7 @@ def cautions(material: Material) -> Section:
 
 
 def what_was_run(material: Material) -> Section:
-    rows = [[name, value] for name, value in _flat(material.params.model_dump())]
+    rows = [[name, value] for name, value in _flat(material.params.model_dump(by_alias=True))]
     return Section("run", "What was run", [
         *from_card(models(material.run), "Models"),
         Details(f"All {len(rows)} parameters", [Rows("Parameters, as params.yaml has them", ["parameter", "value"], rows)])])

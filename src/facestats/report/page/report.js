@@ -1,5 +1,5 @@
 "use strict";
-// Sorting tables: a click, Enter or Space on a column's head; again for the other direction. Without script, tables stand as they are.
+// What is folded prints unfolded. Sorting tables: a click, Enter or Space on a column's head; again for the other direction. Without script, tables stand as they are.
 (function () {
   function value(row, column) {
     const text = row.cells[column].textContent.trim();
@@ -38,4 +38,13 @@
       button.addEventListener("click", function () { sort(table, column, head); });
     });
   }
+
+  const folded = [];
+  window.addEventListener("beforeprint", function () {
+    folded.push(...document.querySelectorAll("details:not([open])"));
+    for (const details of folded) details.open = true;
+  });
+  window.addEventListener("afterprint", function () {
+    while (folded.length) folded.pop().open = false;
+  });
 }());

@@ -1,0 +1,63 @@
+"""`python -m facestats results`: where to look, which `make repro` says at its end."""
+
+import argparse
+import re
+import shutil
+
+import pytest
+import yaml
+
+from facestats.commands import results
+from facestats.errors import InputError
+from facestats.files import write_json
+from facestats.report.material import read_json
+from resources import ROOT
+
+
+def said_of(root, capsys) -> str:
+    assert results.run(argparse.Namespace(root=root)) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def root(built, tmp_path):
+    """What the command reads of a project that has run."""
+    shutil.copytree(built.folder / "metrics", tmp_path / "metrics")
+    shutil.copytree(built.folder / "data/processed/composites", tmp_path / "data/processed/composites")
+    for name in ("params.yaml", results.REPORT):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(built.folder / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_every_path_is_there_and_headlines_have_intervals(root, built, capsys):
+    said = said_of(root, capsys)
+    for path in re.findall(r"\b(?:data|metrics|docs)/[\w./]+", said):
+        assert (built.folder / path).exists(), path
+    assert str(results.REPORT) in said
+    assert re.search(r"holistic score: r = \S+ \(95 % interval \S+ to \S+\) on \d+ test faces", said)
+    assert "impossible/composite.json  (not built: too few" in said
+
+
+@pytest.mark.slow
+def test_what_was_taken_out_of_the_parameters_is_not_named(root, capsys):
+    folder = root / "data/processed/composites"
+    for kind, old in (("composite", "women"), ("continuum", "women_to_top"), ("difference", "women_minus_top")):
+        write_json(folder / f"former_{old}" / f"{kind}.json", read_json(folder / old / f"{kind}.json"))
+    said = said_of(root, capsys)
+    assert "former_" not in said
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    assert all(f"composites/{name}/" in said for kind in ("composites", "continua", "differences") for name in params[kind])
+    (root / "params.yaml").write_text(yaml.safe_dump(params | {"continua": {}}))
+    assert "women_to_top" not in said_of(root, capsys)
+
+
+def test_before_the_first_run_it_says_what_to_run(tmp_path):
+    with pytest.raises(InputError, match="run `dvc repro` first"):
+        results.run(argparse.Namespace(root=tmp_path))
+
+
+def test_make_repro_ends_with_it():
+    recipe = re.search(r"^repro:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert recipe.splitlines()[-1] == "\t@python -m facestats results"
