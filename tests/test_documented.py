@@ -98,6 +98,8 @@ END
 def test_the_labelling_loop(project):
     project.keep_stages("labels", "split", "train_attribute", "attributes")
     project.commit("stages")
+    run_documented(project, "docs/photos.md", "labels", {"python -m facestats labels merge": f"{FILL_IN}python -m facestats labels merge"})
+    (project.folder / "to_label.csv").unlink()
     proposed = pd.read_csv(project.folder / META / "labels_template.csv")["filename"]
     said = run_documented(project, "docs/labelling.md", "the loop", {"# fill in to_label.csv, then:\n": FILL_IN})
     assert {"labels", "attributes"} <= executed(said)

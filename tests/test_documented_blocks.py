@@ -10,6 +10,7 @@ from resources import ROOT
 
 RUN = {"bash", "python", "yaml"}
 SHOWN = {"text", "mermaid"}
+WALKED = "docs/library.md"  # tests/test_library_page.py goes through all of its blocks, and fails where one has no mark
 TESTS = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "tests").glob("*.py")}
 
 
@@ -39,6 +40,9 @@ def test_every_block_is_run_or_says_why_not(page):
         assert block.mark != "not run" or len(block.word.split()) > 3, f"{page}: no reason: {block.word}"
     names = [block.word for block in found if block.mark == "test"]
     assert len(names) == len(set(names))
+    if page == WALKED:
+        assert {block.language for block in found} == {"python"}
+        return
     users = [module for module in TESTS if module.startswith("test_") and page in knows(module)]
     for name in names:
         assert any(name in in_calls(module) for module in users), f"{page}: no test runs the block {name}"

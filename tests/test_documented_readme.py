@@ -1,0 +1,107 @@
+"""The blocks of README.md and of the pages about photos, attributes and rows, run as they stand on the small project."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image, ImageOps
+
+from documented import block, run_documented
+from processes import row_counts
+from project import Project, executed
+from sharing import colleague, open_office
+
+pytestmark = pytest.mark.slow
+
+META = "data/processed/metadata"
+README = "README.md"
+
+
+@pytest.fixture
+def stranger(project, tmp_path) -> tuple[Project, Path]:
+    """A project that works on the sample, whose rows are known, and a folder of photos elsewhere: the known ones and one more."""
+    photos = shutil.move(project.folder / "data/raw", tmp_path / "photos")
+    shutil.move(project.folder / "data/labels", tmp_path / "labels")
+    for name in ("data/raw.dvc", "data/labels.dvc", "data/.gitignore"):
+        (project.folder / name).unlink()
+    project.set_params({"data.images": "data/sample/images", "data.labels": "data/sample/labels"})
+    project.keep_stages("fetch_landmarker", "preprocess", "labels")
+    project.commit("on the sample")
+    with Image.open(photos / "face_0001.jpg") as photo:
+        ImageOps.mirror(photo).save(photos / "one_more.jpg")
+    return project, tmp_path
+
+
+@pytest.mark.parametrize(("document", "name"), [(README, "own photos"), ("docs/photos.md", "own photos with labels")])
+def test_own_photos(stranger, document, name):
+    project, folder = stranger
+    places = {"/path/to/photos": folder / "photos", "/path/to/labels.csv": folder / "labels/labels.csv"}
+    said = run_documented(project, document, name, {place: str(own) for place, own in places.items() if place in block(document, name).text})
+    assert executed(said) == {"preprocess", "labels"}
+    assert row_counts(said, "preprocess")["computed"] == 1
+    assert yaml.safe_load(project.read("data/raw.dvc"))["push"] is False
+    labels = pd.read_parquet(project.folder / META / "labels.parquet")
+    assert labels["gender"].notna().any() == (document != README)
+    assert "data/raw" in yaml.safe_load(project.read("params.yaml"))["data"]["images"]
+
+
+def test_experiments(project):
+    """Without the training, which tests/test_experiments.py runs by the same command, and with a composite that the small project has."""
+    project.set_params({"continua": {}, "differences": {}})
+    project.keep_stages("score", "evaluate", "select", "composite", "continuum")
+    project.commit("stages")
+    said = run_documented(project, README, "experiments", {"NAME": "$(dvc exp list --name-only | tail -1)", "older_adults": "top_rated"})
+    new = {f"{stage}@{name}" for stage in ("select", "composite") for name in ("women", "young")}
+    assert executed(said) == {"score", "evaluate", "continuum@ageing"} | new
+    assert re.search(r"Experiment .* mlp.hidden", said)
+    assert "Changes for experiment" in said
+
+
+def test_sharing(built, tmp_path):
+    office = open_office(built, tmp_path, "fetch_landmarker", "preprocess", "labels")
+    yours, theirs, forget = block(README, "sharing").text.splitlines()
+
+    def say(project: Project, line: str) -> str:
+        return project.run("bash", "-euxc", line).stdout
+
+    say(office, yours.replace("/srv/facestats", str(tmp_path / "remote")))
+    office.commit("remote")
+    office.git("push", "-q")
+    other = colleague(office, tmp_path / "other")
+    assert executed(say(other, theirs)) == set()
+    assert (other.folder / "data/raw/face_0001.jpg").is_file()
+    assert "data/raw/face_0003.jpg: would be removed" in say(office, forget.replace("--person anna", "face_0003.jpg"))
+
+
+def test_python(built, monkeypatch):
+    monkeypatch.chdir(built.folder)
+    code = block(README, "from python").text.replace("photo.jpg", "data/raw/face_0001.jpg")
+    names = {}
+    exec(compile(code.replace("facestats.score", "scores = facestats.score").replace("facestats.find", "near = facestats.find"), README, "exec"), names)
+    shown = re.search(r"\{.*\}", code)[0]
+    assert re.findall(r"'(\w+)':", shown) == list(names["scores"])
+    assert names["near"]["filename"].iloc[0] == "face_0001.jpg"
+    assert len(names["near"]) == 10
+
+
+def test_an_attribute_in_words(project):
+    for key, prompts in yaml.safe_load(block("docs/attributes.md", "hat").text)["zeroshot"].items():
+        project.set_params({f"zeroshot.{key}": prompts})
+    assert project.repro("attributes") == {"zeroshot", "attributes"}
+    said = pd.read_parquet(project.folder / META / "zeroshot.parquet")
+    assert {"hat_prob_with", "hat_prob_without"} < set(said.columns)
+    final = pd.read_parquet(project.folder / META / "attributes_clean.parquet")
+    assert set(final["hat_source"]) <= {"zeroshot", "unknown"}
+    assert set(final["hat_final"]) <= {"with", "without", "unknown"}
+
+
+def test_rows(project, tmp_path):
+    """That FACESTATS_ROWS moves the store, the block of docs/reproducibility.md shows: with the usual one, rows would be reused."""
+    project.keep_stages("fetch_clip", "fetch_landmarker", "preprocess", "embed")
+    said = run_documented(project, "docs/rows.md", "rows", {"/fast/disk/rows": str(tmp_path / "rows")})
+    assert "removed: rows=" in said
+    assert executed(said) == {"preprocess", "embed"}
+    assert {stage: row_counts(said, stage)["reused"] for stage in ("preprocess", "embed")} == {"preprocess": 0, "embed": 0}
