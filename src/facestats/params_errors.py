@@ -6,7 +6,6 @@ import difflib
 import types
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from facestats.errors import InputError
@@ -24,7 +23,7 @@ def checked_options(section: type[Options], given: dict[str, Any]) -> Options:
     InputError
         An option that there is not, of the wrong type, or out of range.
     """
-    plain = {name: value.tolist() if isinstance(value, (np.generic, np.ndarray)) else list(value) if isinstance(value, tuple) else value
+    plain = {name: value.tolist() if hasattr(value, "tolist") else list(value) if isinstance(value, tuple) else value
              for name, value in given.items()}
     try:
         return section.model_validate(plain)
