@@ -42,7 +42,7 @@ def test_own_photos(stranger, document, name):
     said = run_documented(project, document, name, {place: str(own) for place, own in places.items() if place in block(document, name).text})
     assert executed(said) == {"preprocess", "labels"}
     assert row_counts(said, "preprocess")["computed"] == 1
-    assert yaml.safe_load(project.read("data/raw.dvc"))["push"] is False
+    assert yaml.safe_load(project.read("data/raw.dvc"))["outs"][0]["push"] is False
     labels = pd.read_parquet(project.folder / META / "labels.parquet")
     assert labels["gender"].notna().any() == (document != README)
     assert "data/raw" in yaml.safe_load(project.read("params.yaml"))["data"]["images"]
