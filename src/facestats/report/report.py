@@ -29,5 +29,5 @@ def report(material: Material, most: int = MOST_BYTES) -> tuple[str, Album]:
     page = render(TITLE, sections)
     excess = len(page.encode()) - MOST
     if excess > 0 and most > 0:  # a thousand composites have a megabyte of words
-        return report(material, max(0, most - excess))
+        return report(material, max(0, most - album.room - excess))
     return page, album
