@@ -184,6 +184,19 @@ def test_a_full_page_says_what_it_left_out(material):
     assert sum(len(image["src"]) for image in Read(page).of("img")) <= 20_000
 
 
+def test_pictures_make_room_for_words(material, page, monkeypatch):
+    """The album alone would be full at 9 MB; with very many composites words take more than the rest."""
+    most = len(page.encode()) - 10_000
+    monkeypatch.setattr("facestats.report.report.MOST", most)
+    smaller, album = report(material)
+    assert len(smaller.encode()) <= most
+    assert 0 < album.left_out < 15
+    monkeypatch.setattr("facestats.report.report.MOST", 1)  # words are never left out
+    smaller, album = report(material)
+    assert "data:image" not in smaller
+    assert "Judging a person." in smaller
+
+
 def test_what_is_shown_is_bounded_whatever_comes_in(material):
     many = [f"face_{i}" for i in range(1000)]
     flags = pd.DataFrame({"filename": many, "reason": "blurred", "value": 1.0})

@@ -1,4 +1,5 @@
-"""What DVC does not do: `dvc repro` runs the pipeline, these commands use its outcome and look after what it works on.
+"""Commands around the pipeline. `dvc repro` runs it; these check what goes in, use
+what comes out, and look after labels, people and stored rows.
 
 examples:
   python -m facestats doctor                  whether all is set up, and what is wrong with the photos and labels

@@ -1,8 +1,10 @@
-"""Say what is installed, which device is used, whether the model hub answers, whether the row store is sound (each of its files is read),
-and what is wrong with the inputs.
+"""Say what is installed, which device is used, whether the model hub answers,
+whether the row store is sound (each of its files is read), and what is wrong
+with the inputs.
 
-Some files stop DVC itself: a link to itself or a file without read permission among the photos, and its own lock files
-where it was killed while it wrote them. They are named here, before DVC meets them.
+Some files stop DVC itself: a link to itself or a file without read permission
+among the photos, and its own lock files where it was killed while it wrote
+them. They are named here, before DVC meets them.
 
 examples:
   python -m facestats doctor
@@ -10,7 +12,8 @@ examples:
   python -m facestats doctor --remote storage   whether a remote has all files of the current outs, undamaged (reads each)
   python -m facestats doctor --remote storage --mend   remove what is damaged there, so that `dvc push` brings it anew
 
-exit code: 0 all well, 1 something would stop a run, or the remote lacks something
+exit code: 0 all well, 1 something would stop a run, or the remote lacks
+something
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inputs", action="store_true", help="only look for what would stop a run")
     parser.add_argument("--remote", metavar="NAME", help="look through a DVC remote instead")
     parser.add_argument("--mend", action="store_true", help="with --remote: remove damaged objects that this clone can push again")
-    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: this one)")
+    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: the working directory)")
 
 
 def run(options: argparse.Namespace) -> int:

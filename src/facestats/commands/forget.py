@@ -1,10 +1,14 @@
-"""Remove people on request: their photos, what the label files say of them, and their rows in the row store.
+"""Remove people on request: their photos, what the label files say of them, and
+their rows in the row store.
 
-IMAGE is a path below `data.images`, a path to the file, or the name of a face; exact copies of the photo go with it. The next
-`dvc repro` makes outs without them, and models that have never seen them. DVC's cache and remotes still hold the earlier
-outs: --cache runs `dvc repro`, then removes from the cache everything that the project as it is now does not use
-(`dvc gc --workspace`), which is every earlier version, all other branches and all experiments, for the person may be in each; --remote does the
-same to a remote. What no command can undo is said at the end.
+IMAGE is a path below `data.images`, a path to the file, or the name of a face;
+exact copies of the photo go with it. The next `dvc repro` makes outs without
+them, and models that have never seen them. DVC's cache and remotes still hold
+the earlier outs: --cache runs `dvc repro`, then removes from the cache
+everything that the project as it is now does not use (`dvc gc --workspace`),
+which is every earlier version, all other branches and all experiments, for the
+person may be in each; --remote does the same to a remote. What no command can
+undo is said at the end.
 
 examples:
   python -m facestats forget album/one.jpg --dry-run
@@ -12,7 +16,8 @@ examples:
   python -m facestats forget --person anna
   python -m facestats forget album/one.jpg --cache --remote storage
 
-exit code: 0 done, 1 some of it is left (said which), 2 wrong usage or an unknown image (nothing was touched)
+exit code: 0 done, 1 some of it is left (said which), 2 wrong usage or an
+unknown image (nothing was touched)
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Bring a dataset into the layout of the pipeline and put it under DVC.
 
-Writes `raw/` (images) and `labels/` below --into, runs `dvc add` on both and `git add` on the two .dvc files, without
-which temporary and queued runs would not see them, and says which command comes next. `push: false` in raw.dvc keeps the photos off
-every remote until you remove it.
+Writes `raw/` (images) and `labels/` below --into, runs `dvc add` on both and
+`git add` on the two .dvc files, without which temporary and queued runs would
+not see them, and says which command comes next. `push: false` in raw.dvc keeps
+the photos off every remote until you remove it.
 
 examples:
   python -m facestats import omi path/to/omi

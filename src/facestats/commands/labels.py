@@ -1,8 +1,11 @@
-"""Close the loop from predictions to labels: take the proposed faces out, bring the answers back in.
+"""Close the loop from predictions to labels: take the proposed faces out, bring
+the answers back in.
 
-`template` copies labels_template.csv of the last run, which the next run replaces, to a file of your own. Fill in proposed_age,
-proposed_gender and proposed_ethnicity; leave empty what you can't tell. `merge` checks the whole file and writes
-what it says into the file of `data.manual_labels`, all of it or, where anything is wrong, nothing.
+`template` copies labels_template.csv of the last run, which the next run
+replaces, to a file of your own. Fill in proposed_age, proposed_gender and
+proposed_ethnicity; leave empty what you can't tell. `merge` checks the whole
+file and writes what it says into the file of `data.manual_labels`, all of it
+or, where anything is wrong, nothing.
 
 examples:
   python -m facestats labels template -o to_label.csv
@@ -10,7 +13,8 @@ examples:
   python -m facestats labels merge to_label.csv
   python -m facestats labels merge to_label.csv --new-class gender=nonbinary
 
-exit code: 0 done, 2 wrong usage or a file that can't be used (every mistake is named, nothing is written)
+exit code: 0 done, 2 wrong usage or a file that can't be used (every mistake is
+named, nothing is written)
 """
 
 from __future__ import annotations
@@ -27,10 +31,10 @@ TEMPLATE = METADATA / "labels_template.csv"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    template = actions.add_parser("template", help="copy the faces to label into a file of your own")
+    template = _action(actions, "template", "copy the faces to label into a file of your own", "-o to_label.csv", "-o to_label.csv --force")
     template.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV file to write")
     template.add_argument("--force", action="store_true", help="replace FILE if it is there")
-    merge = actions.add_parser("merge", help="check a filled template and merge it into the labels by hand")
+    merge = _action(actions, "merge", "check a filled template and merge it into the labels by hand", "to_label.csv --dry-run", "to_label.csv")
     merge.add_argument("file", type=Path, metavar="FILE", help="filled template")
     merge.add_argument("--into", type=Path, metavar="FILE", help="file of labels by hand (default: data.manual_labels of params.yaml)")
     merge.add_argument("--new-class", action="append", default=[], metavar="ATTRIBUTE=NAME",
@@ -38,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     merge.add_argument("--dry-run", action="store_true", help="say what would change, write nothing")
     for action in (template, merge):
         action.add_argument("--root", type=Path, help="project folder (default: the nearest upwards that has params.yaml)")
+
+
+def _action(actions, name: str, said: str, *examples: str) -> argparse.ArgumentParser:
+    lines = "\n".join(f"  python -m facestats labels {name} {example}" for example in examples)
+    return actions.add_parser(name, help=said, description=f"{said[0].upper()}{said[1:]}.\n\nexamples:\n{lines}", formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,5 @@
-"""Say where the outcome of the last run lies: report, composites, tables, metrics.
+"""Say where the outcome of the last run lies: report, composites, tables,
+metrics.
 
 examples:
   python -m facestats results
@@ -20,7 +21,7 @@ MEASURES = {"balanced_accuracy": "balanced accuracy", "mae": "mean absolute erro
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: this one)")
+    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: the working directory)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,15 +1,18 @@
 """Say how big the row store is, and remove what the current outs do not use.
 
-Stages that work image by image (`preprocess`, `embed`) keep their rows in a folder beside DVC's cache, so that one
-more photo costs one row. Rows of removed photos, of other parameters and of older code stay there until `prune`; what is
-removed is computed again when it is wanted again. `prune` knows the outs of this project as they are now: where projects or people
-share a store, it removes the others' rows too. DVC's own cache is not touched (`dvc gc` cleans that).
+Stages that work image by image (`preprocess`, `embed`) keep their rows in a
+folder beside DVC's cache, so that one more photo costs one row. Rows of removed
+photos, of other parameters and of older code stay there until `prune`; what is
+removed is computed again when it is wanted again. `prune` knows the outs of
+this project as they are now: where projects or people share a store, it removes
+the others' rows too. DVC's own cache is not touched (`dvc gc` cleans that).
 
 examples:
   python -m facestats rows
   python -m facestats rows prune
 
-exit code: 0 done, 1 a run is using some of the rows (they were left), 2 there is no store
+exit code: 0 done, 1 a run is using some of the rows (they were left), 2 there
+is no store
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ HELP = "say how big the row store is; `rows prune` removes what is not in use"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=("prune",), help="remove the rows that the current outs do not use")
-    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: this one)")
+    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: the working directory)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,13 +1,18 @@
-"""Score photos: one JSON object a line, with `image` and the keys of `facestats.score_image`.
+"""Score photos: one JSON object a line, with `image` and the keys of
+`facestats.score_image`.
 
-`score` is the holistic score, `geometric` that of the face's shape (with geometry.appearance also its pixels), `combined` their mean by
-score.weights; where one of the last two can't be had it is null, and a warning says why. Scores are what the raters of the training data would have said, not the worth of a person.
+`score` is the holistic score, `geometric` that of the face's shape (with
+geometry.appearance also its pixels), `combined` their mean by score.weights;
+where one of the last two can't be had it is null, and a warning says why.
+Scores are what the raters of the training data would have said, not the worth
+of a person.
 
 examples:
   python -m facestats score photo.jpg
   python -m facestats score photos/*.jpg > scores.jsonl
 
-exit code: 0 all scored, 1 some not (their line has `error`), 2 wrong usage or no trained model
+exit code: 0 all scored, 1 some not (their line has `error`), 2 wrong usage or
+no trained model
 """
 
 from __future__ import annotations

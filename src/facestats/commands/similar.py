@@ -1,4 +1,5 @@
-"""Find the faces of the pipeline that are most alike: filename and cosine similarity, best first.
+"""Find the faces of the pipeline that are most like a photo: cosine similarity and
+filename, best first.
 
 examples:
   python -m facestats similar photo.jpg -k 10
@@ -10,7 +11,7 @@ import argparse
 
 from facestats.serving import load
 
-HELP = "find the most similar faces of the pipeline"
+HELP = "find the faces that are most like a photo"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
