@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from PIL import Image
 
 from facestats import tables
 from facestats.errors import FaceStatsError, ImageError, InputError, ModelError
+from facestats.files import read_json
 
 if TYPE_CHECKING:
     from facestats.attractiveness.blending import BlendWeights
@@ -77,7 +77,7 @@ class Models:
 
     def __init__(self, root: Path):
         self.root = root
-        self.serving: dict = json.loads((root / SERVING).read_text(encoding="utf-8"))
+        self.serving: dict = read_json(root / SERVING)
 
     @cached_property
     def landmarker(self) -> Landmarker:
@@ -87,10 +87,10 @@ class Models:
 
     @cached_property
     def encoder(self) -> ImageEncoder:
-        from facestats.clip.encoder import ImageEncoder
+        from facestats.clip.load import load_encoder
 
         clip = self.serving["clip"]
-        encoder = ImageEncoder(self.root / "models/clip", clip["precision"], batch_size=1)
+        encoder = load_encoder(self.root / "models/clip", clip["precision"], batch_size=1)
         if encoder.facts["sha256"] != clip["weights_sha256"]:
             raise ModelError(f"models/clip holds other weights ({encoder.facts['variant']}) than the models of {self.root} "
                              f"were trained on ({clip['variant']}); run `dvc repro`")
@@ -126,7 +126,7 @@ class Models:
         from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
         from facestats.clip.zeroshot import load_classifiers
 
-        in_use = json.loads((self.root / "models/attributes.json").read_text(encoding="utf-8"))
+        in_use = read_json(self.root / "models/attributes.json")
         trained = load_models(self.root / "models/attributes", in_use["targets"])
         prompts = load_classifiers(self.root / "models/zeroshot.npz", self.serving["clip"]["weights_sha256"])
         return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained)))
