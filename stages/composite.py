@@ -7,7 +7,6 @@ Alone   python stages/composite.py women data/interim/members/women/members.csv 
 """
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,8 @@ from facestats.composites.averaging import average_faces
 from facestats.composites.facts import composite_facts
 from facestats.composites.members import Members
 from facestats.composites.sheets import MOST, contact_sheet, fitting_jpeg
-from facestats.errors import InputError
-from facestats.files import write_bytes, write_image, write_json
+from facestats.errors import InputError, number_of
+from facestats.files import read_json, write_bytes, write_image, write_json
 from facestats.stage import run_stage, start_clean, warn
 
 
@@ -27,7 +26,7 @@ def main(params, name: str, members: Path, selection: Path, faces: Path, out: Pa
     chosen = Members(members, faces)
     average = average_faces(chosen, **render)
     start_clean(out)
-    facts = composite_facts(average, render, json.loads(selection.read_text(encoding="utf-8")), chosen.ratings)
+    facts = composite_facts(average, render, read_json(selection), chosen.ratings)
     if facts["built"]:
         write_image(out / "composite.jpg", Image.fromarray(average.image))
         write_bytes(out / "members.jpg", fitting_jpeg(contact_sheet([faces / face for face in average.used])))
@@ -39,6 +38,8 @@ def main(params, name: str, members: Path, selection: Path, faces: Path, out: Pa
         if facts["filter"].get("on_few") == "error":
             raise InputError(f"composites.{name}: {facts['why']}. Widen the filter, lower min_results, or set on_few: skip")
         warn(f"composites.{name} is not built: {facts['why']}")
+    if facts["note"]:
+        warn(f"composites.{name}: {facts['note']}")
     shown = min(facts["n"], MOST)
     write_json(out / "composite.json", {
         "name": name, **facts, "sheet": {"shown": shown, "not_shown": facts["n"] - shown},
@@ -46,7 +47,7 @@ def main(params, name: str, members: Path, selection: Path, faces: Path, out: Pa
     })
     left_out = "".join(f", {len(names)} left out ({reason})" for reason, names in average.left_out.items())
     sharper = f", {average.sharpness['ratio']:.2f} times as sharp as the plain mean" if average.sharpness else ""
-    return f"{name}: " + (f"{facts['n']} faces{left_out}{sharper}" if facts["built"] else "not built")
+    return f"{name}: " + (f"{number_of(facts['n'], 'face')}{left_out}{sharper}" if facts["built"] else "not built")
 
 
 if __name__ == "__main__":

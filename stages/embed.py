@@ -10,14 +10,15 @@ from pathlib import Path
 
 from facestats import tables
 from facestats.clip.embed import STAGE, earlier_rows, embed_faces, recipe_hash, row_columns
-from facestats.clip.encoder import ImageEncoder
+from facestats.clip.load import load_encoder
+from facestats.errors import InputError
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.store import open_store
 from facestats.stage import row_summary, run_stage, warn
 
 
 def main(params, faces: Path, model: Path, out: Path) -> str:
-    encoder = ImageEncoder(model, params.clip.precision, params.clip.batch_size)
+    encoder = load_encoder(model, params.clip.precision, params.clip.batch_size)
     cache = find_dvc_cache()
 
     def earlier():
@@ -25,7 +26,12 @@ def main(params, faces: Path, model: Path, out: Path) -> str:
         return earlier_rows(before, encoder.dimension) if before else None
 
     with open_store(STAGE, recipe_hash(encoder), row_columns(encoder.dimension), cache, warn) as rows:
-        table = embed_faces(faces, encoder, rows, earlier)
+        try:
+            table = embed_faces(faces, encoder, rows, earlier)
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise InputError(f"a face in {faces} can't be read as an image; `dvc repro -f preprocess` cuts the faces anew") from None
     tables.write(table, out, tables.embeddings_schema(encoder.dimension), {
         "variant": encoder.facts["variant"], "revision": encoder.facts["revision"],
         "weights_sha256": encoder.facts["sha256"], "precision": encoder.precision,

@@ -12,7 +12,6 @@ Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parq
             metrics/attractiveness.json metrics/attributes.json metrics/fairness.json metrics/summary.json metrics/plots
 """
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +27,7 @@ from facestats.evaluation.attractiveness import Attractiveness, evaluate_attract
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
 from facestats.evaluation.headlines import headlines
-from facestats.files import write_json, write_text
+from facestats.files import read_json, write_json, write_text
 from facestats.report import attractiveness_figures as figures
 from facestats.report.fairness_figures import error_by_group, error_points
 from facestats.stage import run_stage
@@ -44,10 +43,10 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
     labels, scores, predictions = read(tables.LABELS), read(tables.SCORES), read(tables.PREDICTIONS)
     scale = tables.rating_scale(folder / tables.LABELS.name)
     options = params.evaluate
-    said_of_training = json.loads((training / "metrics.json").read_text(encoding="utf-8"))
+    said_of_training = read_json(training / "metrics.json")
     measured = evaluate_attractiveness(
         vectors, labels["rating"], scores["attractiveness_raw"], scores["split"], options.bootstrap, options.seed,
-        person=labels["person"], scale=scale, reliability=json.loads(said.read_text(encoding="utf-8"))["reliability"],
+        person=labels["person"], scale=scale, reliability=read_json(said)["reliability"],
         untrained=said_of_training["why"], scores=scores, weights=load_blend(blend)[0])
     write_json(attractiveness, measured.metrics)
     _draw_attractiveness(measured, training, plots)

@@ -6,22 +6,19 @@ Writes  docs/model_card.md
 Alone   python stages/model_card.py metrics models/serving.json data/sample/images data/sample docs/model_card.md
 """
 
-import json
 import os
 from pathlib import Path
 
-from facestats.files import write_text
+from facestats.files import read_json, write_text
 from facestats.report.model_card import Run, model_card
 from facestats.stage import run_stage
 
 
 def main(params, metrics: Path, serving: Path, images: Path, sample: Path, out: Path) -> str:
-    def read(path: Path) -> dict:
-        return json.loads(path.read_text(encoding="utf-8"))
-
     names = ("attractiveness", "attributes", "fairness", "labels")
-    run = Run(**{name: read(metrics / f"{name}.json") for name in names}, training=read(metrics / "train_attractiveness/metrics.json"),
-              serving=read(serving), images=images.as_posix(), drawn=images.is_relative_to(sample))
+    run = Run(**{name: read_json(metrics / f"{name}.json") for name in names},
+              training=read_json(metrics / "train_attractiveness/metrics.json"),
+              serving=read_json(serving), images=images.as_posix(), drawn=images.is_relative_to(sample))
     card = model_card(run, Path(os.path.relpath(metrics / "plots/error_by_group.png", out.parent)).as_posix())
     write_text(out, card)
     return f"words={len(card.split())}"

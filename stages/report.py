@@ -15,8 +15,8 @@ import pandas as pd
 
 from facestats import tables
 from facestats.embeddings import EmbeddingTable
-from facestats.files import write_text
-from facestats.report.material import Material, read_json, without_folder
+from facestats.files import read_json, write_text
+from facestats.report.material import Material, without_folder
 from facestats.report.model_card import Run
 from facestats.report.report import report
 from facestats.report.typical import typical_faces

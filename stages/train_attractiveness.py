@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 import torch
 from dvclive import Live
+from scmrepo.exceptions import SCMError
 
 from facestats import tables
 from facestats.attractiveness.folds import out_of_fold
 from facestats.attractiveness.mlp import Regressor, save_untrained
 from facestats.attractiveness.pretrained import load_pretrained
 from facestats.attractiveness.scores import reference_distribution
-from facestats.attractiveness.training import MIN_TRAIN, MIN_VAL, TOO_FEW, train_regressor
+from facestats.attractiveness.training import MIN_TRAIN, MIN_VAL, too_few, train_regressor
 from facestats.data.splits import same_faces
 from facestats.embeddings import EmbeddingTable
 from facestats.errors import InputError
@@ -43,7 +44,7 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, out:
     people = tables.read(labels, tables.LABELS, ["filename", "person"]).set_index("filename")["person"]
     groups = same_faces(found, people).reindex(vectors.names)
     honest = pd.DataFrame({"filename": pd.Series(dtype="str"), "fold": [], "attractiveness_raw": []})
-    with Live(str(metrics), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False) as live:
+    with _live(metrics) as live:
         model, why = _model(params.mlp, vectors, ratings.to_numpy(), chosen, scale, live)
         if model is not None and params.mlp.folds and not params.mlp.pretrained:
             honest, problems = _out_of_fold(params.mlp, vectors, ratings.to_numpy(), chosen, groups)
@@ -72,6 +73,13 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, out:
     return " ".join(f"{k}={v}" for k, v in counts.items())
 
 
+def _live(metrics: Path) -> Live:
+    try:
+        return Live(str(metrics), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False)
+    except SCMError as error:
+        raise InputError(f"git can't say which commit this run is based on ({error}); commit once, `git add -A && git commit -m start`, and run again") from None
+
+
 def _out_of_fold(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: dict[str, np.ndarray],
                  groups: pd.Series) -> tuple[pd.DataFrame, list[str]]:
     """Honest predictions of the rated faces of train and val; the others take no part."""
@@ -87,7 +95,7 @@ def _model(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: dict[s
         return load_pretrained(Path(options.pretrained), vectors.dimension, scale), None
     train, val = chosen["train"], chosen["val"]
     if train.sum() < MIN_TRAIN or val.sum() < MIN_VAL:
-        return None, TOO_FEW.format(train.sum(), val.sum())
+        return None, too_few(train.sum(), val.sum())
     best = {"epoch": 0, "val_loss": float("inf")}
 
     def log(epoch: int, train_loss: float, val_loss: float) -> None:

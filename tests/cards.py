@@ -49,7 +49,7 @@ def trained_run() -> Run:
     labels = pd.DataFrame({"person": text([None] * n), "gender": text(gender), "ethnicity": text([None] * n), "age": np.nan,
                            "rating": 50 + 10 * x[:, 0] + 5 * rng.normal(size=n)}).set_index(names(n))
     split = splits(n).to_numpy()
-    scores = pd.DataFrame({"attractiveness_score": 50 + 9 * x[:, 0].astype(float), "split": split}, index=labels.index)
+    scores = pd.DataFrame({"attractiveness_score": 50 + 9 * x[:, 0].astype(float), "split": split, "out_of_fold": split != "test"}, index=labels.index)
     scores["geometric_score"] = 5 + 0.9 * labels["rating"] + 4 * rng.normal(size=n)
     scores["combined_score"] = WEIGHTS(scores["geometric_score"], scores["attractiveness_score"])
     scores["geometry_zscore"] = rng.normal(size=n)
@@ -67,7 +67,7 @@ def untrained_run() -> Run:
     n = 30
     labels = pd.DataFrame({"person": text([None] * n), "gender": text([None] * n), "ethnicity": text([None] * n), "age": np.nan,
                            "rating": np.nan}).set_index(names(n))
-    scores = pd.DataFrame({"attractiveness_score": np.nan, "split": splits(n).to_numpy(), "geometric_score": np.nan,
+    scores = pd.DataFrame({"attractiveness_score": np.nan, "split": splits(n).to_numpy(), "out_of_fold": False, "geometric_score": np.nan,
                            "combined_score": np.nan, "geometry_zscore": np.nan}, index=labels.index)
     models = {"gender": AttributeModel("gender", "classification", why="0 labelled train faces")}
     return run_of(labels, scores, np.eye(n, 4, dtype=np.float32), pd.DataFrame({"gender": "unknown"}, index=labels.index), models,

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from facestats.attractiveness.blending import BlendWeights
 from facestats.evaluation import attractiveness, regression, score_calibration
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.baselines import baseline_predictions
 from facestats.evaluation.ceiling import share_of_ceiling
+from facestats.report.card_scores import agreement_with_raters
 from resources import splits, text
 
 UNKNOWN = {"why": "there is no ratings.csv", "ceiling": {"value": None, "low": None, "high": None}}
@@ -71,6 +73,25 @@ def test_what_cannot_be_measured_is_null_and_says_why(rated, change, trained, wh
     assert list(found.curve.columns) == ["bin", "n", "predicted", "actual", "low", "high", "perfect"]
     assert found.points.empty
     assert found.curve.empty
+
+
+def test_without_a_regressor_the_geometric_score_is_measured_all_the_same(rated):
+    geometric = 100 * (rated["predicted"] - 1) / 6
+    scores = pd.DataFrame({"geometric_score": geometric, "attractiveness_score": np.nan, "combined_score": np.nan, "geometry_zscore": geometric,
+                           "split": rated["split"], "out_of_fold": False})
+    options = {"scores": scores, "weights": BlendWeights(why="no face has a holistic score")}
+    with_one = evaluate_attractiveness(**rated).metrics["test"]
+    found = evaluate_attractiveness(**rated | options | {"predicted": pd.Series([np.nan] * 180)})
+    assert (found.metrics["trained"], found.metrics["why"]) == (False, "no regressor was trained")
+    assert found.metrics["test"]["geometric"]["mae"]["value"] == pytest.approx(with_one["mlp"]["mae"]["value"])
+    assert found.metrics["test"]["ridge"] == with_one["ridge"]
+    assert found.metrics["test"]["mlp"]["mae"]["value"] is None
+    assert found.metrics["test"]["geometric"]["minus_mlp"] == attractiveness.NO_DIFFERENCE["minus_mlp"]
+    assert found.points.empty
+    card = "\n".join(agreement_with_raters(found.metrics, [1, 7]))
+    assert card.startswith("The holistic score is not measured: no regressor was trained.")
+    assert "| geometric score |" in card
+    assert "this regressor" not in card
 
 
 def test_ratings_that_are_all_equal_have_no_correlation_but_an_error(rated):

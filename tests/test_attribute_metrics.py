@@ -164,7 +164,7 @@ def test_prompts_are_measured_without_a_trained_model_too():
     assert report["age"]["zeroshot"]["minus_model"] == {"mae": NOTHING}
     assert (report["hat"]["trained"], report["hat"]["why"]) == (False, "it is not among attributes.targets")
     hat = report["hat"]["zeroshot"]
-    assert hat["why"] == "1 test faces with a label that prompts can say, 2 are needed"
+    assert hat["why"] == "1 test face with a label that prompts can say, 2 are needed"
     assert (hat["n"], hat["left_out"], hat["accuracy"]) == (1, {"green": 59}, NOTHING)
 
 

@@ -28,7 +28,7 @@ def made_up(weight, noise=3.0, seed=0):
     """Scores of 240 faces, a third of them val, and ratings (1–7) around their blend."""
     rng = np.random.default_rng(seed)
     scores = pd.DataFrame({"geometric_score": rng.uniform(30, 70, N), "attractiveness_score": rng.uniform(30, 70, N),
-                           "split": np.resize(["train", "val", "test"], N)}, index=names(N))
+                           "split": np.resize(["train", "val", "test"], N), "out_of_fold": np.resize([True, True, False], N)}, index=names(N))
     points = weight * scores["geometric_score"] + (1 - weight) * scores["attractiveness_score"] + noise * rng.normal(size=N)
     return scores, 1 + 6 * points / 100
 
@@ -81,6 +81,17 @@ def test_too_few_val_faces_are_told_and_never_become_given_weights():
     found = blend_weights("learned", scores, few, SCALE)
     assert found == BlendWeights(learned=True, n_val=19, why="19 rated val faces have both scores, 20 are needed to learn the weights")
     assert blend_weights(GIVEN, scores, few, SCALE) == BlendWeights(0.6, 0.4)  # these need no val faces
+
+
+def test_val_faces_of_a_fold_that_was_not_trained_do_not_count():
+    scores, ratings = made_up(0.25)
+    lost = (scores["split"] == "val") & (np.arange(N) < N // 2)
+    flattered = scores.assign(out_of_fold=scores["out_of_fold"] & ~lost)
+    found = learn_weights(flattered, ratings.mask(lost, 7.0), SCALE)
+    assert found == learn_weights(scores, ratings.mask(lost), SCALE)
+    assert found.n_val == N // 3 - int(lost.sum())
+    without_folds = scores.assign(out_of_fold=False)
+    assert learn_weights(without_folds, ratings, SCALE).n_val == N // 3
 
 
 def test_scores_that_are_the_same_leave_the_weights_open():

@@ -30,7 +30,7 @@ def rated(weights=GIVEN, worth=1.0, geometry=True) -> dict:
     shared, own, noise = rng.normal(size=(3, N))
     ratings = pd.Series(50 + 8 * shared + 8 * own + 4 * noise)
     scores = pd.DataFrame({"attractiveness_score": 50 + 8 * shared, "geometric_score": 50 + 8 * worth * own if geometry else np.nan,
-                           "geometry_zscore": noise if geometry else np.nan, "split": splits(N).to_numpy()})
+                           "geometry_zscore": noise if geometry else np.nan, "split": splits(N).to_numpy(), "out_of_fold": splits(N).to_numpy() != "test"})
     scores["combined_score"] = weights(scores["geometric_score"], scores["attractiveness_score"])
     x = rng.normal(size=(N, 4)).astype(np.float32)
     found = evaluate_attractiveness(x, ratings, scores["attractiveness_score"], scores["split"], 100, 0, person=text([None] * N), scale=(0, 100),
@@ -114,6 +114,17 @@ def test_weights_that_could_not_be_learned_are_told_beside_given_ones(better):
     for metric in changed["test"]["combined_learned"].values():
         metric.update(value=None, low=None, high=None)
     assert "What weights would fit the ratings best is not measured: 9 rated val faces have both scores." in said(changed)
+
+
+def test_60_40_is_shown_where_weights_were_to_be_learned_and_could_not(better):
+    changed = copy.deepcopy(better)
+    for name in ("combined", "combined_learned"):
+        changed["weights"][name] |= {"geometric": None, "holistic": None, "learned": True, "why": "9 rated val faces have both scores"}
+        for key, metric in changed["test"][name].items():
+            if key != "minus_mlp":
+                metric.update(value=None, low=None, high=None)
+    assert "| 60 % geometric, 40 % holistic, in the place of weights that could not be learned |" in said(changed)
+    assert "in the place of" not in said(better)
 
 
 def test_scores_that_are_always_the_same_are_not_compared():

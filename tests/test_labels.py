@@ -67,7 +67,7 @@ def test_own_columns_are_kept(join):
 
 def test_absent_and_rejected_images_are_a_warning(join):
     joined = join("image,gender\nnope.jpg,male\nbroken.jpg,male\nb.jpg,male\n")
-    assert any("1 images that are not there" in w and "nope.jpg" in w for w in joined.warnings)
+    assert any("names 1 image not there" in w and "nope.jpg" in w for w in joined.warnings)
     assert any("rejected" in w and "broken.jpg" in w for w in joined.warnings)
 
 
@@ -172,7 +172,7 @@ def test_a_rater_of_images_that_are_not_there_is_none(join):
     joined = join(ratings="image,rater,rating\nb.jpg,ann,1\nnowhere.jpg,bob,3\nbroken.jpg,cem,3\n")
     assert joined.summary["raters"]["n"] == 1
     assert (joined.summary["images_not_there"], joined.summary["images_rejected"]) == (1, 1)
-    assert any("ratings.csv names 1 images that preprocess rejected" in w and "broken.jpg" in w for w in joined.warnings)
+    assert any("ratings.csv names 1 image rejected by preprocess" in w and "broken.jpg" in w for w in joined.warnings)
 
 
 def test_ratings_that_are_all_equal_are_taken_as_they_are(join):

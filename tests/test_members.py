@@ -171,6 +171,7 @@ def test_the_facts_are_those_of_the_faces_in_the_picture(tmp_path):
     assert (facts["rating"]["value"], facts["rating"]["n"]) == (1.5, 2)
     assert (facts["filter"], facts["matched"], facts["render"]) == ({"gender": "female"}, {"all": 9, "gender": 4}, {"align": "warp"})
     assert facts["sharpness"] == average.sharpness
+    assert facts["note"] == "an average of fewer than 10 faces shows these people rather than a group"
 
 
 @pytest.mark.parametrize(("left_out", "selection", "expected"), [

@@ -112,6 +112,7 @@ def test_raters_may_be_named_by_numbers(raw):
         ("continua.women_to_men.steps", 1, ["continua.women_to_men.steps = 1", "greater than or equal to 2"]),
         ("continua.women_to_men.steps", 26, ["continua.women_to_men.steps = 26", "less than or equal to 25"]),
         ("continua.women", {"from": "women", "to": "men"}, ["composites.women and continua.women would share one folder"]),
+        ("continua.WOMEN", {"from": "women", "to": "men"}, ["composites.women and continua.WOMEN would share one folder"]),
         ("differences.women_to_men", {"of": "women", "minus": "men"}, ["continua.women_to_men and differences.women_to_men would share"]),
         ("differences.x", {"of": "men", "minus": "men"}, ["differences.x = ", "both are men"]),
         ("differences.x", {"of": "men", "minus": "nobody"}, ["differences.x.minus = 'nobody' is no composite", "There are bottom_rated"]),

@@ -125,8 +125,8 @@ def test_faces_of_one_person_are_drawn_together():
     (lambda j: j.assign(rating=3.0), "all 600 ratings are 3"),
     (lambda j: j.assign(rating=j["rater"].str[-2:].astype(float) / 10), "the mean rating of all 30 faces is 0.95"),
     (lambda j: j[j["rater"] == "rater_00"], "one rater only"),
-    (lambda j: j.sample(frac=1, random_state=0).drop_duplicates("filename"), "0 faces have two ratings or more, 10 are needed"),
-    (lambda j: j[j["filename"].isin(["face_0000", "face_0001"])], "2 faces have two ratings"),
+    (lambda j: j.sample(frac=1, random_state=0).drop_duplicates("filename"), "0 faces with two ratings or more, 10 are needed"),
+    (lambda j: j[j["filename"].isin(["face_0000", "face_0001"])], "2 faces with two ratings"),
 ])
 def test_what_cannot_be_known_is_null_and_says_why(change, why):
     judgements, _ = rating_study(0, faces=30)

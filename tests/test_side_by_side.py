@@ -23,7 +23,8 @@ def faces(worth=0.8, seed=0):
     shared, own, noise = rng.normal(size=(3, N))
     ratings = pd.Series(np.clip(4 + 0.6 * shared + 0.6 * own + 0.3 * noise, 1, 7))
     scores = pd.DataFrame({"attractiveness_score": 50 + 10 * shared, "geometric_score": 50 + 10 * worth * own,
-                           "geometry_zscore": 0.1 * own + rng.normal(size=N), "split": splits(N).to_numpy()})
+                           "geometry_zscore": 0.1 * own + rng.normal(size=N), "split": splits(N).to_numpy(),
+                           "out_of_fold": splits(N).to_numpy() != "test"})
     scores["combined_score"] = GIVEN(scores["geometric_score"], scores["attractiveness_score"])
     return ratings, scores
 

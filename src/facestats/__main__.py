@@ -14,7 +14,7 @@ import argparse
 import importlib
 import sys
 
-from facestats.errors import FaceStatsError
+from facestats.errors import FaceStatsError, of_file
 
 COMMANDS = ("score", "similar", "import", "labels", "rows", "forget", "doctor", "results")
 
@@ -43,6 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output, such as `head`, has gone
         sys.stderr.close()
         return 0
+    except OSError as error:
+        message = of_file(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facestats.errors import InputError, ModelError
+from facestats.files import read_json
 
 if TYPE_CHECKING:
     from facestats.faces.crop import FaceCrop
@@ -26,12 +26,10 @@ def whole_number(name: str, value: Any, least: int) -> int:
 def read_facts(path: Path, *keys: str) -> dict[str, Any]:
     """A JSON file that the pipeline wrote; raises `ModelError` where it is missing, damaged, or lacks one of the keys."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        lacking = [key for key in keys if key not in facts]
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such file; run `dvc repro` (or `dvc pull`)") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{path} can't be read ({error}); run `dvc repro` (or `dvc checkout --force`)") from None
+        facts = read_json(path)
+    except InputError as error:
+        raise ModelError(str(error)) from None
+    lacking = [key for key in keys if key not in facts]
     if lacking:
         raise ModelError(f"{path} has no {', '.join(lacking)}; an earlier version of the pipeline wrote it, run `dvc repro`")
     return facts

@@ -18,7 +18,7 @@ from facestats.composites.averaging import MAX_YAW, average_faces
 from facestats.composites.facts import NO_FACE, composite_facts
 from facestats.composites.filters import COLUMNS, check_table, select_faces
 from facestats.composites.means import SCORES, mean_scores
-from facestats.errors import InputError
+from facestats.errors import InputError, number_of
 from facestats.params_composites import Render
 from facestats.params_errors import checked_options
 from facestats.serving import Models, load
@@ -173,7 +173,7 @@ def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int) -> 
     faces = faces.dropna(subset="filename").set_index("filename")
     absent = [name for name in names if name not in faces.index]
     if absent:
-        raise InputError(f"{len(absent)} faces are not among those of {models.root}, for example {absent[0]}")
+        raise InputError(f"{number_of(len(absent), 'name')} not among the faces of {models.root}, for example {absent[0]}")
     folder = models.root / PREPROC
     return _members([(name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"]) for name in names])
 

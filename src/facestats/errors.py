@@ -1,5 +1,10 @@
 """The errors that a user can meet. Each message says what was wrong, where, and what to do about it."""
 
+import errno
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_UNUSABLE = (errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTEMPTY)
+
 
 class FaceStatsError(Exception):
     """A mistake or a lack that the user can mend. Stages print it without a traceback and exit with 1."""
@@ -27,3 +32,19 @@ class ModelError(FaceStatsError):
 
 class ImageError(FaceStatsError):
     """One image can't be used; its text is the `reason` in `faces.parquet`."""
+
+
+def of_file(error: OSError) -> str | None:
+    """The message for a file that can't be used as it is, or a full disk; None where neither is the case."""
+    where = error.filename2 or error.filename  # of two, the second is the copy's target
+    if error.errno in _FULL:
+        return f"the disk is full ({where or 'no file named'}); free some space and run again"
+    if error.errno in _UNUSABLE and where is not None:
+        return (f"{where} can't be used: {error.strerror}. Look whether it is there, a file where a file is expected and a folder where "
+                "a folder is, and whether you may read and write it")
+    return None
+
+
+def number_of(n: int, noun: str) -> str:
+    """`1 face`, `2 faces`: how messages count; the word that takes the plural comes last."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -11,11 +11,13 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from facestats.errors import InputError
 
 
 @contextmanager
@@ -36,7 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
         error.filename = error.filename or str(path)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):  # its folder is a file, as the error says
+            temporary.unlink(missing_ok=True)
 
 
 def temporary_name(path: Path) -> Path:
@@ -60,6 +63,25 @@ def write_image(path: Path, image: Image.Image, quality: int = 95) -> None:
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=quality, subsampling=0)
     write_bytes(path, buffer.getvalue())
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """What a stage wrote as JSON, of the kind that it must be.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, kind):
+            raise ValueError(f"a {type(content).__name__}, expected a {kind.__name__}")
+        return content
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `dvc repro` makes it (or `dvc pull`)") from None
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); remove it and run `dvc repro`") from None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -75,7 +75,11 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run this from the folder that holds it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except IsADirectoryError:
+        raise ParamsError(f"{path} is a folder; expected the file with the parameters, `git checkout {path.name}` brings it back") from None
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at position {error.start}); save it as UTF-8") from None
+    except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     return check_params(raw, str(path))
 
@@ -83,7 +87,8 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 def check_params(raw: Any, where: str = "params.yaml") -> Params:
     """Validate already parsed parameters; see `load_params`."""
     if not isinstance(raw, dict):
-        raise ParamsError(f"{where} must be a mapping of sections, found {type(raw).__name__}")
+        found = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise ParamsError(f"{where} must be a mapping of sections, found {found}; `git checkout params.yaml` brings the last one committed")
     try:
         params = Params.model_validate(raw)
         problems = check_ranges(params.zeroshot, {name: target.kind for name, target in params.attributes.targets.items()})

@@ -105,8 +105,11 @@ def check_pairs(composites: dict[str, Composite], continua: dict[str, Continuum]
             hint = f" Did you mean {near[0]}?" if near else ""
             problems.append(f"{key} = {end!r} is no composite.{hint} There are {', '.join(sorted(composites)) or 'none'}")
     sections = {"composites": composites, "continua": continua, "differences": differences}
-    for name in sorted({name for section in sections.values() for name in section}):
-        where = [f"{section}.{name}" for section, names in sections.items() if name in names]
+    folders: dict[str, list[str]] = {}
+    for section, names in sections.items():
+        for name in names:
+            folders.setdefault(name.lower(), []).append(f"{section}.{name}")  # Windows and macOS don't tell Women from women
+    for _, where in sorted(folders.items()):
         if len(where) > 1:
             problems.append(f"{' and '.join(where)} would share one folder; give them different names")
     return problems

@@ -12,6 +12,8 @@ from facestats.errors import InputError
 
 SHOWN = 120  # characters of a value that an error repeats
 REPLACED = {"attributes.abstain_below": "attributes.targets.<target>.precision, the wanted share of right answers, takes its place."}
+# Python's words for what YAML calls otherwise.
+_PLAIN = dict.fromkeys(("dict_type", "model_attributes_type"), "input should be a mapping, one `key: value` a line")
 Options = TypeVar("Options", bound=BaseModel)
 
 
@@ -81,7 +83,7 @@ def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel
     if any(e["type"] == "value_error" for e in errors):  # a section that is one, but for what it holds
         errors = [e for e in errors if e["type"] != "literal_error"]
     messages = [f"input should be a mapping of {', '.join(_known_keys(location, raw, root))}" if e["type"] == "model_type"
-                else e["msg"].removeprefix("Value error, ") for e in errors]
+                else _PLAIN.get(e["type"]) or e["msg"].removeprefix("Value error, ") for e in errors]
     allowed = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))
     return f"{key} = {_short(found)} is not possible: {allowed}"
 

@@ -105,10 +105,10 @@ class Models:
 
     @cached_property
     def encoder(self) -> ImageEncoder:
-        from facestats.clip.encoder import ImageEncoder
+        from facestats.clip.load import load_encoder
 
         clip = self.serving["clip"]
-        encoder = ImageEncoder(self.root / "models/clip", clip["precision"], batch_size=1)
+        encoder = load_encoder(self.root / "models/clip", clip["precision"], batch_size=1)
         if encoder.facts["sha256"] != clip["weights_sha256"]:
             raise ModelError(f"models/clip holds other weights ({encoder.facts['variant']}) than the models of {self.root} "
                              f"were trained on ({clip['variant']}); run `dvc repro`")

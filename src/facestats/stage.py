@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import inspect
 import os
 import shutil
@@ -13,11 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from facestats.errors import FaceStatsError
+from facestats.errors import FaceStatsError, of_file
 from facestats.lifetime import end_in_time, started_by_dvc
 from facestats.params import load_params
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_stage(main: Callable) -> None:
@@ -28,7 +25,7 @@ def run_stage(main: Callable) -> None:
     directory, which is where DVC runs a stage. What `main` returns is printed with the seconds that it took; further
     lines of it stand below. A stage that DVC started ends with DVC.
 
-    Exit code 0: done; 1: a `FaceStatsError` or a full disk, printed as one message; 130: interrupted.
+    Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as one message; 130: interrupted.
     """
     script = sys.modules[main.__module__]
     parser = argparse.ArgumentParser(description=script.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -43,10 +40,10 @@ def run_stage(main: Callable) -> None:
     except FaceStatsError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno not in _FULL:
+        message = of_file(error)
+        if message is None:
             raise
-        where = error.filename2 or error.filename or "no file named"  # of two, the second is the copy's target
-        sys.exit(f"error: the disk is full ({where}); free some space and run again")
+        sys.exit(f"error: {message}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         os._exit(130)  # threads that compute, and what torch tears down, would take seconds

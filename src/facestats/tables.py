@@ -188,7 +188,9 @@ def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, s
 
 def file_metadata(path: str | Path) -> dict[str, str]:
     """The file's own metadata as text pairs."""
-    return {k.decode(): v.decode() for k, v in (pq.read_schema(path).metadata or {}).items()}
+    with opened(Path(path)) as file:
+        found = file.schema_arrow
+    return {k.decode(): v.decode() for k, v in (found.metadata or {}).items()}
 
 
 def rating_scale(labels: str | Path) -> tuple[float, float] | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.attractiveness.scores import blend, to_score
-from facestats.errors import ModelError
+from facestats.errors import ModelError, number_of
 from facestats.files import write_json
 
 LEARNED = "learned"
@@ -69,16 +69,19 @@ def blend_weights(wanted: Mapping[str, float] | str, scores: pd.DataFrame, ratin
 def learn_weights(scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, float] | None) -> BlendWeights:
     """Least squares of the rating on both scores among rated val faces; weights in [0, 1] that add up to 1.
 
-    Both scores of a val face come from models that did not learn from its rating; only where `mlp.folds` is 0, or a fold could not be
-    trained, its holistic score is by the model that val stopped and calibrated.
+    Both scores of a val face come from models that did not learn from its rating: a face whose fold could not be trained does not count.
+    Only where `mlp.folds` is 0, holistic scores are by the model that val stopped and calibrated.
     """
     if why := _lacking(scores):
         return BlendWeights(learned=True, why=why)
     geometric, holistic = scores["geometric_score"].to_numpy(float), scores["attractiveness_score"].to_numpy(float)
     chosen = (scores["split"] == "val").to_numpy() & ratings.notna().to_numpy() & np.isfinite(geometric) & np.isfinite(holistic)
+    if scores["out_of_fold"].any():
+        chosen &= scores["out_of_fold"].to_numpy(bool)
     n = int(chosen.sum())
     if n < MIN_FACES:
-        return BlendWeights(learned=True, n_val=n, why=f"{n} rated val faces have both scores, {MIN_FACES} are needed to learn the weights")
+        return BlendWeights(learned=True, n_val=n, why=f"{number_of(n, 'rated val face')} {'has' if n == 1 else 'have'} both scores, "
+                                                       f"{MIN_FACES} are needed to learn the weights")
     apart = geometric[chosen] - holistic[chosen]
     missed = to_score(ratings.to_numpy(float)[chosen], scale) - holistic[chosen]
     spread = float(apart @ apart)

@@ -127,13 +127,16 @@ def load_regressor(path: Path) -> Regressor | None:
                          "`dvc repro train_attractiveness` makes it")
     if not content["trained"]:
         return None
-    network = Ensemble(content["dimension"], content["hidden"], content["members"])
-    network.load_state_dict(content["state_dict"])
-    scale = tuple(content["scale"]) if content["scale"] else None
-    said = content["calibration"]
-    return Regressor(network, content["x_mean"], content["x_std"], content["y_mean"], content["y_std"], scale,
-                     content["reference"].numpy(), content["slopes"], content["size"],
-                     Calibration(said["kind"], said["x"].numpy(), said["y"].numpy(), said["slope"]))
+    try:
+        network = Ensemble(content["dimension"], content["hidden"], content["members"])
+        network.load_state_dict(content["state_dict"])
+        scale = tuple(content["scale"]) if content["scale"] else None
+        said = content["calibration"]
+        return Regressor(network, content["x_mean"], content["x_std"], content["y_mean"], content["y_std"], scale,
+                         content["reference"].numpy(), content["slopes"], content["size"],
+                         Calibration(said["kind"], said["x"].numpy(), said["y"].numpy(), said["slope"]))
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ModelError(f"{path} is a damaged model file ({error!r}); `dvc repro -f train_attractiveness` makes it anew") from None
 
 
 def _save(content: dict, path: Path) -> None:
@@ -150,8 +153,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ModelError(f"{path}: no such model file") from None
-    except Exception as error:  # unpickling refuses in several ways
-        raise ModelError(f"{path} can't be read as a checkpoint ({(str(error) or type(error).__name__).splitlines()[0]})") from None
+    except Exception:  # unpickling refuses in several ways, and torch advises to load without safety
+        raise ModelError(f"{path} can't be read as a checkpoint: it is damaged, or holds more than tensors, which could run code. Of this "
+                         "project's model, `dvc repro -f train_attractiveness` makes another; of your own, save the state dict alone") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds a {type(content).__name__}, expected a dict of tensors")
     return content

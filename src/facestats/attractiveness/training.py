@@ -17,14 +17,18 @@ from facestats.attractiveness.correction import Options, left_out_parts, train_c
 from facestats.attractiveness.mlp import Regressor
 from facestats.attractiveness.pretrained import load_pretrained
 from facestats.attractiveness.ridge import fit_blend
-from facestats.errors import InputError
+from facestats.errors import InputError, number_of
 from facestats.params_errors import checked_options
 from facestats.params_models import Mlp
 from facestats.threads import one_thread
 
 MIN_TRAIN, MIN_VAL = 20, 5
 ROUNDING = 1e-12  # means of 2 and of 3 equal ratings differ in the last bit; a share of the largest rating
-TOO_FEW = "{} rated faces in train and {} in val; " f"{MIN_TRAIN} and {MIN_VAL} are needed"
+
+
+def too_few(n_train: int, n_val: int) -> str:
+    """Why nothing is trained on so few."""
+    return f"{number_of(n_train, 'rated face')} in train and {n_val} in val; {MIN_TRAIN} and {MIN_VAL} are needed"
 
 
 def train_regressor(
@@ -71,7 +75,7 @@ def train_regressor(
     if np.ptp(y) <= ROUNDING * np.abs(y).max():
         raise InputError(f"all {len(y)} train ratings are {y[0]:g}; there is nothing to learn from them")
     if len(x) < MIN_TRAIN or len(x_val) < MIN_VAL:
-        raise InputError(TOO_FEW.format(len(x), len(x_val)))
+        raise InputError(too_few(len(x), len(x_val)))
     widths = [mlp.hidden] if isinstance(mlp.hidden, int) else mlp.hidden
     options = Options(widths, mlp.ensemble, mlp.dropout, mlp.lr, mlp.weight_decay, mlp.batch_size, mlp.epochs, mlp.patience,
                       mlp.schedule, mlp.loss, mlp.seed)

@@ -14,7 +14,7 @@ from facestats.attributes.proposals import COLUMNS
 from facestats.attributes.resolution import STANDARD
 from facestats.data.csv_text import cell_error, read_csv
 from facestats.data.labels import MAX_AGE
-from facestats.errors import InputError, LabelError
+from facestats.errors import InputError, LabelError, number_of
 from facestats.tables import UNKNOWN
 
 PROPOSED = {target: f"proposed_{target}" for target in STANDARD}
@@ -69,7 +69,7 @@ def read_filled(path: Path, faces: Collection[str], classes: Mapping[str, list[s
         if filled:
             said[name] = filled
     if mistakes:
-        raise LabelError("\n".join([f"{path}: {len(mistakes)} mistakes, so nothing of it is used", *map(str, mistakes)]))
+        raise LabelError("\n".join([f"{path}: {number_of(len(mistakes), 'mistake')}, so nothing of it is used", *map(str, mistakes)]))
     return FilledTemplate(said, len(rows) - len(said), [c for c in raw.columns if c not in COLUMNS])
 
 

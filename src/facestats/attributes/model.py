@@ -125,7 +125,7 @@ class AttributeModel:
         except FileNotFoundError:
             raise ModelError(f"{path}: no such classifier; `dvc repro` trains it") from None
         except Exception as error:  # a damaged pickle fails in many ways
-            raise ModelError(f"{path} is not a classifier of this project ({error}); run `dvc repro`") from None
+            raise ModelError(f"{path} is not a classifier of this project ({error!r}); run `dvc repro`") from None
 
 
 def load_models(folder: Path, targets: Iterable[str]) -> dict[str, AttributeModel]:

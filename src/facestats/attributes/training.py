@@ -20,7 +20,7 @@ from facestats.attributes.validation import (
     values_out_of_fold,
     weights_of,
 )
-from facestats.errors import InputError
+from facestats.errors import InputError, number_of
 from facestats.tables import UNKNOWN
 
 AUTO = "auto"
@@ -146,7 +146,7 @@ def train_regression(target: str, embeddings: np.ndarray, labels: pd.Series, min
     known = values.notna().to_numpy()
     model.n_train = int(known.sum())
     if model.n_train < minimum:
-        model.why = f"{model.n_train} labelled train faces, {minimum} are needed"
+        model.why = f"{number_of(model.n_train, 'labelled train face')}, {minimum} are needed"
         return Training(model, pd.DataFrame(index=labels.index[:0]))
     x, y = _finite(embeddings[known], labels[known]), values[known].to_numpy()
     who = identities(None if persons is None else persons[known], embeddings[known])

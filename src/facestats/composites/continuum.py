@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from facestats.composites.built import Built
 from facestats.composites.light import TO_LINEAR, to_codes
 from facestats.composites.warping import Warper
+from facestats.errors import number_of
 
 SIDE = 240  # pixels of a picture in the strip
 MOST = 9    # pictures in a row of it
@@ -62,7 +63,7 @@ def strip(pictures: list[Image.Image], names: tuple[str, str], counts: tuple[int
     for i, (picture, share) in enumerate(zip(pictures, shares(len(pictures)), strict=True)):
         left, top = i % columns * (SIDE + GAP), i // columns * (SIDE + LABEL)
         sheet.paste(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (left, top))
-        lines = [f"{100 * share:.0f} %"] + ([f"{names[ends[i]]} ({counts[ends[i]]} faces)"] if i in ends else [])
+        lines = [f"{100 * share:.0f} %"] + ([f"{names[ends[i]]} ({number_of(counts[ends[i]], 'face')})"] if i in ends else [])
         for line, text in enumerate(lines):
             draw.text((left + SIDE / 2, top + SIDE + 13 + 19 * line), text, fill="black", font=_font(text), anchor="mm")
     return sheet

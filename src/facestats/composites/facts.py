@@ -9,6 +9,7 @@ import pandas as pd
 from facestats.composites.averaging import Average
 from facestats.composites.means import mean_rating
 
+FEW = 10  # faces: in an average of fewer, single faces can be made out
 NO_FACE = "no_face"  # of photos that `make_composite` was given; the pipeline has left them out long before
 
 
@@ -24,13 +25,14 @@ def composite_facts(average: Average, render: dict[str, Any], selection: dict[st
 
     Returns
     -------
-    dict `built`, `why` (null, or why there is no picture), `filter`, `matched`, `relaxed`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
+    dict `built`, `why` (null, or why there is no picture), `note` (null, or that there are few members), `filter`, `matched`, `relaxed`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
     `left_out` (reason to names), `sharpness`.
     """
     built = len(average.used) >= selection.get("min_results", 1) and average.image is not None
     used = average.used if built else []
     return {
         "built": built, "why": None if built else why_not_built(average, selection),
+        "note": f"an average of fewer than {FEW} faces shows these people rather than a group" if built and len(used) < FEW else None,
         "filter": selection.get("filter"), "matched": selection.get("matched"),
         "relaxed": selection.get("relaxed", []), "n": len(used), "members": used,
         "rating": mean_rating(ratings.reindex(used)), "render": render, "left_out": average.left_out,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from facestats.errors import InputError
+from facestats.errors import InputError, number_of
 
 # Condition -> column of `attributes_final.parquet`; `attributes` names its own. What a model may change comes last, so
 # that the counts before it do not move when only the scores do.
@@ -46,7 +46,7 @@ class Selection:
 
     def __str__(self) -> str:
         steps = ", ".join(f"{name}: {count}" for name, count in self.matched.items())
-        return (f"{len(self.rows)} faces of at least {self.min_results} (left after each condition: {steps})"
+        return (f"{number_of(len(self.rows), 'face')} of at least {self.min_results} (left after each condition: {steps})"
                 + "".join(f"; {hint}" for hint in self.hints))
 
 

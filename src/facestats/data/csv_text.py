@@ -24,6 +24,8 @@ def read_csv(path: Path) -> pd.DataFrame | None:
         Not UTF-8, no header line, a column named twice, or lines with more cells than the header has.
     """
     if not path.exists():
+        if path.is_symlink():
+            raise LabelError(f"{path} is a link to nothing; mend the link or remove it")
         return None
     if path.is_dir():
         raise LabelError(f"{path} is a folder, expected a CSV file")

@@ -64,7 +64,9 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
         A value that can't be used, with file, line, column and value; a rater to drop who is not there.
     """
     if not folder.is_dir():
-        raise InputError(f"the label folder {folder} does not exist; make it (it may be empty) or set data.labels")
+        found = "is a file, expected a folder; move the file into a folder and name that in data.labels" if folder.exists() else (
+            "does not exist; make it (it may be empty) or set data.labels")
+        raise InputError(f"the label folder {folder} {found}")
     names = NameIndex(faces)
     labels = _read_labels(folder / "labels.csv", names)
     corrections = _read_labels(manual, names)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.data.csv_text import cell_error
-from facestats.errors import LabelError
+from facestats.errors import LabelError, number_of
 
 
 def key_column(raw: pd.DataFrame, path: Path) -> str:
@@ -52,8 +52,8 @@ class NameIndex:
         return column.map(known)
 
     def warnings(self) -> list[str]:
-        said = []
-        for found, what in ((self.absent, "images that are not there"), (self.rejected, "images that preprocess rejected")):
-            said += [f"{file} names {len(images)} {what}, for example {', '.join(images[:3])}"
-                     for file, images in sorted(found.items())]
+        said = [f"{file} names {number_of(len(images), 'image')} not there, for example {', '.join(images[:3])}"
+                for file, images in sorted(self.absent.items())]
+        said += [f"{file} names {number_of(len(images), 'image')} rejected by preprocess, for example {', '.join(images[:3])}"
+                 for file, images in sorted(self.rejected.items())]
         return said

@@ -11,6 +11,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from facestats.data.variance import ONE_WAY, TWO_WAY, icc, one_way, two_way
+from facestats.errors import number_of
 from facestats.resampling import interval, person_groups
 
 HALVES = 100  # random halves; another seed then moves the sample's split-half reliability by 0.002 at most
@@ -87,7 +88,7 @@ def _lacking(judgements: pd.DataFrame, per_face: pd.Series, n_raters: int, named
     if named and n_raters == 1:
         return "there is one rater only"
     if twice < MIN_FACES:
-        return f"{twice} faces have two ratings or more, {MIN_FACES} are needed"
+        return f"{number_of(twice, 'face')} with two ratings or more, {MIN_FACES} are needed"
     means = judgements.groupby("filename")["rating"].mean()
     if np.ptp(means) <= 1e-12 * np.abs(means).max():  # equal but for rounding
         return f"the mean rating of all {len(means)} faces is {means.iloc[0]:g}"

@@ -10,6 +10,7 @@ import pandas as pd
 from facestats.attractiveness.blending import BlendWeights
 from facestats.attractiveness.scores import to_score
 from facestats.embeddings import Embeddings, take
+from facestats.errors import number_of
 from facestats.evaluation import regression, score_calibration
 from facestats.evaluation.baselines import baseline_predictions
 from facestats.evaluation.ceiling import share_of_ceiling
@@ -32,7 +33,7 @@ class Attractiveness:
 
     Attributes
     ----------
-    metrics : `trained`, `why`, `reliability`, `weights.{combined, combined_learned}`, `test.n`, `test.n_persons`, `test.n_left_out` (rated
+    metrics : `trained`, `why` (why the holistic score is not measured; the geometric one may be all the same), `reliability`, `weights.{combined, combined_learned}`, `test.n`, `test.n_persons`, `test.n_left_out` (rated
         test faces that some model does not predict) and `test.<model>.<metric>.{value, low, high}`; null where not measured. All models
         are measured on the same faces and resamples. Of `geometry_zscore` there are correlations only, for it is in no unit of
         ratings. `test.<model>.minus_mlp.<metric>` is the paired difference to the holistic score.
@@ -78,15 +79,16 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
     if not trained:
         metrics["why"] = "no regressor was trained" + (f": {untrained}" if untrained else "")
     elif test.sum() < 2:
-        metrics["why"] = f"{test.sum()} rated test faces, 2 are needed"
-    if metrics["why"]:
-        return Attractiveness(metrics, points, curve)
+        metrics["why"] = f"{number_of(test.sum(), 'rated test face')}, 2 are needed"
     actual = ratings[test].to_numpy()
-    predictions = {"mlp": predicted[test].to_numpy()}
+    there = {name: values[test] for name, values in others.items() if np.isfinite(values[test]).all()}
+    if len(actual) < 2 or not (trained or "geometric" in there):
+        return Attractiveness(metrics, points, curve)
+    predictions = {"mlp": predicted[test].to_numpy()} if trained else {}
     if train.sum() >= 2:
         x, among = take(embeddings, train | test), test[train | test]
         predictions |= baseline_predictions(x[~among], ratings[train].to_numpy(), x[among])
-    predictions |= {name: values[test] for name, values in others.items() if np.isfinite(values[test]).all()}
+    predictions |= there
     # The weights in use are 60/40 or the learned ones as a rule, and one model then stands there twice.
     alike = {name: next(other for other in predictions if np.array_equal(predictions[other], values)) for name, values in predictions.items()}
     measured = regression.resampled(actual, {name: predictions[name] for name in dict.fromkeys(alike.values())}, resamples, seed, groups)
@@ -98,8 +100,12 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
             metrics["test"][name] = NOTHING | {key: measured[alike[name]].report()[key] for key in ("pearson", "spearman")}
         else:
             metrics["test"][name] = _report(measured[alike[name]], values, actual, scale, reliability["ceiling"], (resamples, seed, groups))
-        if name in AGAINST_MLP:
+        if name in AGAINST_MLP and trained:
             metrics["test"][name]["minus_mlp"] = measured[alike[name]].minus(measured["mlp"])
+        elif name in AGAINST_MLP:
+            metrics["test"][name] |= NO_DIFFERENCE
+    if not trained:
+        return Attractiveness(metrics, points, curve)
     points = pd.DataFrame({"actual": actual, **predictions}).reindex(columns=PLOTTED)
     curve = score_calibration.reliability_curve(to_score(actual, scale), to_score(predictions["mlp"], scale), resamples, seed, groups)
     return Attractiveness(metrics, points.sort_values(PLOTTED).round(4), curve.assign(perfect=curve["predicted"]).round(4))

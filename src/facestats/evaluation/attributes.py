@@ -10,7 +10,9 @@ import pandas as pd
 from facestats.attributes.age import age_bucket
 from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.zeroshot import Model, ZeroShotModel
+from facestats.errors import number_of
 from facestats.evaluation import classification, regression
+from facestats.resampling import interval, row_samples
 from facestats.tables import UNKNOWN
 
 NOTHING = {"value": None, "low": None, "high": None}
@@ -62,7 +64,7 @@ def _evaluate_trained(model: AttributeModel, predictions: pd.DataFrame, labels: 
     if not model.trained:
         return report
     if len(labels) < 2:
-        report["why"] = f"{len(labels)} labelled test faces, 2 are needed"
+        report["why"] = f"{number_of(len(labels), 'labelled test face')}, 2 are needed"
         return report
     actual, table = _values(model, labels), predictions.loc[labels.index]
     if model.kind == "regression":
@@ -87,7 +89,7 @@ def _evaluate_zeroshot(target: str, model: ZeroShotModel | None, shares: pd.Data
         labels = labels[among]
     report["n"] = len(labels)
     if len(labels) < 2:
-        return report | {"why": f"{len(labels)} test faces with a label that prompts can say, 2 are needed"}
+        return report | {"why": f"{number_of(len(labels), 'test face')} with a label that prompts can say, 2 are needed"}
     actual = _values(model, labels)
     share = _shares(model, shares.loc[labels.index])
     predicted = model.decide(share)
@@ -155,13 +157,10 @@ def _share(hits: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
     if not len(hits):
         return NOTHING
     drawn = np.random.default_rng(seed).binomial(len(hits), hits.mean(), resamples) / len(hits)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return {"value": float(hits.mean()), "low": float(low), "high": float(high)}
+    return {"value": float(hits.mean()), **interval(drawn)}
 
 
 def _mean(values: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
     """Mean with its 95 % bootstrap interval over faces."""
-    rng = np.random.default_rng(seed)
-    drawn = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(resamples)]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return {"value": float(values.mean()), "low": float(low), "high": float(high)}
+    drawn = [values[rows].mean() for rows in row_samples(len(values), resamples, seed)]
+    return {"value": float(values.mean()), **interval(drawn)}

@@ -9,6 +9,7 @@ import pandas as pd
 
 from facestats.attractiveness.scores import to_score
 from facestats.attributes.model import AttributeModel
+from facestats.errors import number_of
 from facestats.evaluation.group_samples import Gaps, GroupSamples, gaps_between, sample_groups
 from facestats.evaluation.groups import COMBINED, Grouping, human_groupings
 from facestats.resampling import person_groups
@@ -147,9 +148,9 @@ def _by_group(columns: Mapping[str, np.ndarray], groupings: list[Grouping], pers
 def _figures(samples: Mapping[str, GroupSamples], place: int, n: int, min_group: int) -> dict:
     why = None
     if n < min_group:
-        why = f"{n} faces, {min_group} are needed (evaluate.min_group)"
+        why = f"{number_of(n, 'face')}, {min_group} are needed (evaluate.min_group)"
     elif next(iter(samples.values())).persons[place] < 2:
-        why = f"{n} faces of one person; an interval takes two"
+        why = f"{number_of(n, 'face')} of one person; an interval takes two"
     if why:
         return {"n": n, "why": why, **dict.fromkeys(samples)}
     return {"n": n, **{name: sample.interval(place) for name, sample in samples.items()}}

@@ -123,4 +123,4 @@ def load_geometry(path: Path) -> GeometryModel:
     except FileNotFoundError:
         raise ModelError(f"{path}: no such model; `dvc repro geometry` makes it") from None
     except Exception as error:  # a damaged pickle fails in many ways
-        raise ModelError(f"{path} is not a geometry model of this project ({error}); run `dvc repro geometry`") from None
+        raise ModelError(f"{path} is not a geometry model of this project ({error!r}); run `dvc repro geometry`") from None

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from facestats.data.splits import uniform
+from facestats.errors import number_of
 from facestats.geometry.appearance import FaceSampler
 from facestats.geometry.pairs import MIRROR, N_LANDMARKS
 from facestats.geometry.procrustes import GeneralizedProcrustes
@@ -75,7 +76,7 @@ def train_pipeline(x: np.ndarray, ratings: np.ndarray) -> tuple[Pipeline | None,
     ratings : (n,).
     """
     if len(x) < MIN_TRAIN:
-        return None, f"{len(x)} rated faces with landmarks in train; {MIN_TRAIN} are needed"
+        return None, f"{number_of(len(x), 'rated face')} with landmarks in train; {MIN_TRAIN} are needed"
     if np.ptp(ratings) <= ROUNDING * np.abs(ratings).max():
         return None, f"all {len(x)} rated train faces have the same rating, {ratings[0]:g}"
     with threadpool_limits(1):  # sums in another order give other bits

@@ -19,6 +19,7 @@ def weights_said(weights: dict) -> str:
 
 def agreement_with_raters(rated: dict, scale: list[float]) -> list[str]:
     """Paragraphs on how far each score agrees with the raters, out of `metrics/attractiveness.json` where something was measured."""
+    without = [f"The holistic score is {NOT_MEASURED}: {rated['why']}."] if rated["why"] else []
     test, known = rated["test"], _measured(rated)
     rows = [[said, *(_agreement(test[name], key, name) for key in MEASURES)] for name, said in _models(rated).items()]
     left = f" {test['n_left_out']} more are left out: not every model has a prediction for them." if test["n_left_out"] else ""
@@ -31,10 +32,15 @@ def agreement_with_raters(rated: dict, scale: list[float]) -> list[str]:
         said.append("By r, the regressor and ridge regression can't be told apart on so many faces.")
     if mine["value"] is not None and mine["low"] <= 0:
         said.append("**These scores are not known to follow the raters at all**: the interval of r reaches 0.")
-    if test["mean"]["mae"]["value"] is not None and test["mlp"]["mae"]["value"] > test["mean"]["mae"]["value"]:
+    if None not in (test["mean"]["mae"]["value"], test["mlp"]["mae"]["value"]) and test["mlp"]["mae"]["value"] > test["mean"]["mae"]["value"]:
         said.append("**The regressor is further off than the mean rating, always**: these scores should not be used.")
     said += _blends(rated, known) if "combined" in known else [_no_blend(rated, known)]
-    return [*said, *_zscore(test, known), *_reach(test["mlp"])]
+    return [*without, *said, *_zscore(test, known), *_reach(test["mlp"])]
+
+
+def anything_measured(rated: dict) -> bool:
+    """Whether some score was held against ratings: without a regressor, the geometric one may have been."""
+    return not rated["why"] or bool(_measured(rated))
 
 
 def _measured(rated: dict) -> list[str]:
@@ -43,7 +49,8 @@ def _measured(rated: dict) -> list[str]:
 
 def _models(rated: dict) -> dict[str, str]:
     """The lines of the table: what each model is called."""
-    names = {"mlp": "holistic score: this regressor", "geometric": "geometric score"}
+    names = {"mlp": "holistic score: this regressor"} if not rated["why"] else {}
+    names["geometric"] = "geometric score"
     known, weights = _measured(rated), rated["weights"]
     if "combined" in known:
         names["combined"] = f"combined score: {weights_said(weights['combined'])}"
@@ -51,6 +58,8 @@ def _models(rated: dict) -> dict[str, str]:
             names["combined_60_40"] = "… 60 % geometric, 40 % holistic"
         elif "combined_learned" in known:
             names["combined_learned"] = f"… weights learned from {weights['combined_learned']['n_val']} val faces: {weights_said(weights['combined_learned'])}"
+    elif "combined_60_40" in known:
+        names["combined_60_40"] = "60 % geometric, 40 % holistic, in the place of weights that could not be learned"
     names |= {"geometry_zscore": "mean of z-scores (symmetry, golden ratio), nothing learned", "ridge": "ridge regression", "mean": "the mean rating, always"}
     return {name: said for name, said in names.items() if name not in GEOMETRIC or name in known}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from facestats.report.card_figures import NOT_MEASURED, counted, figure, listed, number, table
 from facestats.report.card_groups import classifiers_by_group, clear_gaps, largest_gaps, scores_by_group
-from facestats.report.card_scores import agreement_with_raters, weights_said
+from facestats.report.card_scores import agreement_with_raters, anything_measured, weights_said
 
 OF_CLASSIFIERS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "ece": "calibration error (ECE)",
                   "coverage": "share with an answer", "accuracy_answered": "accuracy of the answers"}
@@ -156,7 +156,7 @@ def misuses(run: Run) -> list[str]:
 
 
 def _scores(run: Run) -> list[str]:
-    if run.attractiveness["why"]:
+    if not anything_measured(run.attractiveness):
         return [f"{NOT_MEASURED.capitalize()}: {run.training.get('why') or run.attractiveness['why']}."]
     return agreement_with_raters(run.attractiveness, run.labels["rating"]["scale"])
 

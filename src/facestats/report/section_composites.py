@@ -6,10 +6,12 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
+from facestats.errors import number_of
+from facestats.files import read_json
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Heading, Picture, Rows, Section, Text
 from facestats.report.card_figures import figure, number
-from facestats.report.material import Material, read_json
+from facestats.report.material import Material
 
 # Bytes of all pictures of a kind together, and of one at most: with many composites each gets less, and the page stays small enough to send.
 FACES = 400, 800_000, 40_000  # px, bytes of all, bytes of one
@@ -33,7 +35,7 @@ def composites(material: Material, album: Album) -> Section:
             pictures.append(_not_built(name, facts))
             continue
         group = _chosen(facts["filter"])
-        pictures.append(album.face(folder / "composite.jpg", f"Average face of {facts['n']} faces; {group}", f"**{name}**: {facts['n']} faces", *_limits(FACES, names)))
+        pictures.append(album.face(folder / "composite.jpg", f"Average face of {number_of(facts['n'], 'face')}; {group}", f"**{name}**: {number_of(facts['n'], 'face')}{_note(facts)}", *_limits(FACES, names)))
         if album.faces:
             sheets.append(_members(name, facts, album.face(folder / "members.jpg", f"Faces that are averaged in {name}", "", *_limits(SHEETS, names))))
     return Section("composites", "Composites", [
@@ -75,7 +77,11 @@ def _numbers(facts: dict) -> list[Block]:
 
 def _members(name: str, facts: dict, sheet: Picture) -> Details:
     hidden = facts["sheet"]["not_shown"]
-    return Details(f"Who is in {name}: {facts['n']} faces", [sheet, *([Text(f"And {hidden} more.")] if hidden else [])])
+    return Details(f"Who is in {name}: {number_of(facts['n'], 'face')}", [sheet, *([Text(f"And {hidden} more.")] if hidden else [])])
+
+
+def _note(facts: dict) -> str:
+    return f"; {facts['note']}" if facts.get("note") else ""
 
 
 def _not_built(name: str, facts: dict) -> Picture:

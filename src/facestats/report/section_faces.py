@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from facestats.errors import number_of
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Gallery, Heading, Picture, Rows, Section, Text, first
 from facestats.report.card_figures import counted, number
@@ -30,7 +31,7 @@ def clusters(material: Material, album: Album) -> Section:
     if album.faces:
         for cluster in shown:
             if names := material.examples.get(cluster):
-                blocks += [Heading(f"Cluster {cluster}: {len(groups.get_group(cluster))} faces"), Gallery([_face(name, material, album, captioned=False) for name in names])]
+                blocks += [Heading(f"Cluster {cluster}: {number_of(len(groups.get_group(cluster)), 'face')}"), Gallery([_face(name, material, album, captioned=False) for name in names])]
     if more:
         blocks.append(Text(f"And {more} more clusters; `attributes_final.parquet` has all."))
     agreement = [[name, number(found["adjusted_mutual_information"], 2), str(found["n"])] for name, found in metrics["attributes"].items()

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from facestats.files import read_json
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Picture, Rows, Section, Text, from_card
 from facestats.report.card_figures import figure
 from facestats.report.card_groups import clear_gaps
-from facestats.report.material import Material, read_json, without_folder
+from facestats.report.material import Material, without_folder
 from facestats.report.model_card import limits_of, misuses, models, photos_and_labels
 from facestats.report.rejected import INDEX
 
@@ -70,7 +71,7 @@ def what_came_in(material: Material, album: Album) -> Section:
     blocks.append(Rows(f"{len(out)} of {_photos(len(faces))} left out, and why", ["reason", "files"], rows))
     if len(counts) > REASONS:
         blocks.append(Text(f"And {len(counts) - REASONS} more reasons; `faces.parquet` has all."))
-    index = read_json(material.rejected / INDEX)
+    index = read_json(material.rejected / INDEX, list)
     blocks.append(Gallery([_left_out(row, material, album) for row in index]))
     if len(out) > len(index):
         blocks.append(Text(f"And {len(out) - len(index)} more."))

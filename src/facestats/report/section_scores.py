@@ -6,7 +6,7 @@ from facestats.report.album import Album
 from facestats.report.blocks import Block, Gallery, Heading, Rows, Section, Text, from_card
 from facestats.report.card_figures import NOT_MEASURED, figure
 from facestats.report.card_groups import classifiers_by_group, largest_gaps, scores_by_group
-from facestats.report.card_scores import agreement_with_raters
+from facestats.report.card_scores import agreement_with_raters, anything_measured
 from facestats.report.material import Material
 from facestats.report.model_card import attributes_measured
 
@@ -17,7 +17,7 @@ PLOTS = {"predicted_vs_actual": "Scatter plot of test faces: predicted rating ag
 
 def scores(material: Material, album: Album) -> Section:
     rated = material.run.attractiveness
-    if rated["why"]:
+    if not anything_measured(rated):
         why = material.run.training.get("why") or rated["why"]
         return Section("scores", "How well scores agree with raters", [Text(f"{NOT_MEASURED.capitalize()}: {why}.")])
     blocks = from_card(agreement_with_raters(rated, material.run.labels["rating"]["scale"]), "Agreement with the mean rating on test faces")
