@@ -9,6 +9,8 @@ Alone   python stages/attributes.py data/processed/embeddings/embeddings_clip.pa
             data/processed/metadata models/attributes.json
 """
 
+from facestats.stage import run_stage, warn
+
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +25,6 @@ from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
 from facestats.clip.zeroshot import find_strange_classes, load_classifiers
 from facestats.embeddings import EmbeddingTable
 from facestats.files import write_json, write_text
-from facestats.stage import run_stage, warn
 
 LOOKED_AT = ["filename", "face_count", "yaw", "pitch", "sharpness", "brightness", "duplicate_of", "near_duplicate_of"]
 

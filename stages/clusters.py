@@ -7,6 +7,8 @@ Alone   python stages/clusters.py data/processed/embeddings/embeddings_clip.parq
             metrics/clusters.json metrics/plots/clusters.csv metrics/plots/clusters.png
 """
 
+from facestats.stage import run_stage
+
 from pathlib import Path
 
 from facestats import tables
@@ -14,7 +16,6 @@ from facestats.attributes.clusters import agreement, cluster_faces
 from facestats.embeddings import EmbeddingTable, sample_rows
 from facestats.files import write_json, write_text
 from facestats.report.figures import cluster_map
-from facestats.stage import run_stage
 
 PLOTTED = 20_000  # faces on the map, drawn at random where there are more: a browser does not show a million points
 

@@ -6,6 +6,8 @@ Alone   python stages/composite.py women data/interim/members/women/members.csv 
             data/interim/members/women/faces data/processed/composites/women
 """
 
+from facestats.stage import run_stage, start_clean, warn
+
 import io
 from pathlib import Path
 
@@ -18,7 +20,6 @@ from facestats.composites.members import Members
 from facestats.composites.sheets import MOST, contact_sheet, fitting_jpeg
 from facestats.errors import InputError, number_of
 from facestats.files import read_json, write_bytes, write_image, write_json
-from facestats.stage import run_stage, start_clean, warn
 
 
 def main(params, name: str, members: Path, selection: Path, faces: Path, out: Path) -> str:

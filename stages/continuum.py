@@ -6,6 +6,8 @@ Alone   python stages/continuum.py women_to_men data/processed/composites/women 
             data/processed/composites/women_to_men
 """
 
+from facestats.stage import run_stage, start_clean, warn
+
 from pathlib import Path
 
 from PIL import Image
@@ -13,7 +15,6 @@ from PIL import Image
 from facestats.composites.built import drawn_differently, read_composite, why_not
 from facestats.composites.continuum import continuum, shares, strip
 from facestats.files import write_image, write_json
-from facestats.stage import run_stage, start_clean, warn
 
 
 def main(params, name: str, one: Path, other: Path, out: Path) -> str:

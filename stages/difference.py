@@ -6,13 +6,14 @@ Alone   python stages/difference.py women_minus_men data/processed/composites/wo
             data/processed/composites/women_minus_men
 """
 
+from facestats.stage import run_stage, start_clean, warn
+
 from pathlib import Path
 
 from facestats.composites.built import drawn_differently, read_composite, why_not
 from facestats.composites.difference import difference, measure, nowhere_in_picture
 from facestats.files import write_image, write_json
 from facestats.report.difference_figure import difference_figure
-from facestats.stage import run_stage, start_clean, warn
 
 CHANCE = ("Two groups of finite size never look the same: a part of every difference is chance, and more of it the fewer faces "
           "there are. How large that part is, two averages can't tell.")

@@ -6,6 +6,8 @@ Alone   python stages/embed.py data/processed/preproc models/clip \\
             data/processed/embeddings/embeddings_clip.parquet
 """
 
+from facestats.stage import row_summary, run_stage, warn
+
 from pathlib import Path
 
 from facestats import tables
@@ -14,7 +16,6 @@ from facestats.clip.load import load_encoder
 from facestats.errors import InputError
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.store import open_store
-from facestats.stage import row_summary, run_stage, warn
 
 
 def main(params, faces: Path, model: Path, out: Path) -> str:

@@ -12,6 +12,8 @@ Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parq
             metrics/attractiveness.json metrics/attributes.json metrics/fairness.json metrics/summary.json metrics/plots
 """
 
+from facestats.stage import run_stage
+
 from pathlib import Path
 
 import pandas as pd
@@ -30,7 +32,6 @@ from facestats.evaluation.headlines import headlines
 from facestats.files import read_json, write_json, write_text
 from facestats.report import attractiveness_figures as figures
 from facestats.report.fairness_figures import error_by_group, error_points
-from facestats.stage import run_stage
 
 
 def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, blend: Path, said: Path, training: Path,

@@ -5,10 +5,11 @@ Writes  models/landmarker/ (two .tflite files)
 Alone   python stages/fetch_landmarker.py models/landmarker
 """
 
+from facestats.stage import run_stage
+
 from pathlib import Path
 
 from facestats.faces.models import fetch_landmarker
-from facestats.stage import run_stage
 
 
 def main(params, out: Path) -> str:

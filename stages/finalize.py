@@ -8,10 +8,11 @@ Alone   python stages/finalize.py data/processed/metadata/attributes_with_meta.p
             data/processed/metadata/labels.parquet data/processed/metadata/attributes_final.parquet
 """
 
+from facestats.stage import run_stage
+
 from pathlib import Path
 
 from facestats import tables
-from facestats.stage import run_stage
 
 
 def main(_params, attributes: Path, clusters: Path, scores: Path, labels: Path, out: Path) -> str:

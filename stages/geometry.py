@@ -9,6 +9,8 @@ Alone   python stages/geometry.py data/processed/preproc data/processed/metadata
             data/processed/metadata/geometry.parquet data/processed/metadata/attributes_with_meta.parquet
 """
 
+from facestats.stage import run_stage, warn
+
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,6 @@ from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.shapes import LandmarkTable
 from facestats.geometry.training import MIN_TRAIN, out_of_fold, sampler_for, train_pipeline
 from facestats.geometry.zscore import ZScore, fit_zscore
-from facestats.stage import run_stage, warn
 
 MOST_TRAINED = 10_000  # faces, drawn at random where more are rated: 0.5 GB, and 350 slopes need no more
 

@@ -6,13 +6,14 @@ Alone   python stages/labels.py data/processed/metadata/faces.parquet data/sampl
             data/processed/metadata/labels.parquet metrics/labels.json
 """
 
+from facestats.stage import run_stage, warn
+
 from pathlib import Path
 
 from facestats import tables
 from facestats.data.labels import join_labels
 from facestats.data.reliability import measure_reliability
 from facestats.files import write_json
-from facestats.stage import run_stage, warn
 
 
 def main(params, faces: Path, folder: Path, manual: Path, out: Path, metrics: Path) -> str:

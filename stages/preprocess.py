@@ -6,9 +6,9 @@ Alone   python stages/preprocess.py data/sample/images models/landmarker \\
             data/processed/preproc data/processed/metadata/faces.parquet
 """
 
-from pathlib import Path
-
 from facestats.stage import row_summary, run_stage, start_clean, warn
+
+from pathlib import Path
 
 
 def main(params, images: Path, landmarker: Path, faces: Path, table: Path) -> str:

@@ -9,6 +9,8 @@ Alone   python stages/report.py data/processed/embeddings/embeddings_clip.parque
             data/sample/images data/sample data/processed/report.html
 """
 
+from facestats.stage import run_stage
+
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +22,6 @@ from facestats.report.material import Material, without_folder
 from facestats.report.model_card import Run
 from facestats.report.report import report
 from facestats.report.typical import typical_faces
-from facestats.stage import run_stage
 
 METRICS = ("attractiveness", "attributes", "fairness", "labels")
 OF_CLUSTERS = ["filename", "cluster", "attractiveness_score", "rating"]

@@ -12,6 +12,8 @@ Alone   python stages/score.py data/processed/embeddings/embeddings_clip.parquet
             data/processed/metadata data/processed/attractiveness_scores.npy models/blend.json
 """
 
+from facestats.stage import run_stage, warn
+
 import io
 from pathlib import Path
 
@@ -25,7 +27,6 @@ from facestats.attractiveness.mlp import load_regressor
 from facestats.attractiveness.table import index_text, score_table
 from facestats.embeddings import EmbeddingTable
 from facestats.files import write_bytes, write_text
-from facestats.stage import run_stage, warn
 
 GEOMETRY = ["filename", "geometric_raw", "geometry_zscore", "geometric_out_of_fold"]
 

@@ -6,6 +6,8 @@ Alone   python stages/select_members.py women data/processed/metadata/attributes
             data/processed/metadata/faces.parquet data/processed/preproc data/interim/members/women
 """
 
+from facestats.stage import run_stage, warn
+
 from pathlib import Path
 
 from facestats import tables
@@ -13,7 +15,6 @@ from facestats.composites.filters import COLUMNS, select_faces
 from facestats.composites.means import mean_scores, said
 from facestats.composites.members import write_members
 from facestats.errors import InputError
-from facestats.stage import run_stage, warn
 
 
 def main(params, name: str, attributes: Path, faces: Path, preproc: Path, out: Path) -> str:

@@ -6,11 +6,12 @@ Alone   python stages/split.py data/processed/metadata/faces.parquet data/proces
             data/processed/metadata/splits.parquet
 """
 
+from facestats.stage import run_stage
+
 from pathlib import Path
 
 from facestats import tables
 from facestats.data.splits import split_faces
-from facestats.stage import run_stage
 
 
 def main(params, faces: Path, labels: Path, out: Path) -> str:

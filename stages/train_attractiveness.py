@@ -9,6 +9,8 @@ Alone   python stages/train_attractiveness.py data/processed/embeddings/embeddin
             data/processed/metadata/out_of_fold.parquet metrics/train_attractiveness
 """
 
+from facestats.stage import run_stage, warn
+
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,6 @@ from facestats.embeddings import EmbeddingTable
 from facestats.errors import InputError
 from facestats.files import write_json
 from facestats.fingerprint import sha256_file
-from facestats.stage import run_stage, warn
 
 
 def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, out: Path, serving: Path, out_of_folds: Path,

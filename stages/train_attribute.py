@@ -10,6 +10,8 @@ Alone   python stages/train_attribute.py gender data/processed/embeddings/embedd
             metrics/attributes/gender_confusion.csv metrics/attributes/gender_confusion.png
 """
 
+from facestats.stage import run_stage, warn
+
 from pathlib import Path
 
 from facestats import tables
@@ -19,7 +21,6 @@ from facestats.embeddings import EmbeddingTable
 from facestats.evaluation.heldout import measure_held_out
 from facestats.files import write_json, write_text
 from facestats.report.confusion import confusion_picture
-from facestats.stage import run_stage, warn
 
 
 def main(params, target: str, embeddings: Path, labels: Path, splits: Path, out: Path, out_of_fold: Path, metrics: Path,

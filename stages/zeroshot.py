@@ -6,12 +6,13 @@ Alone   python stages/zeroshot.py data/processed/embeddings/embeddings_clip.parq
             data/processed/metadata/zeroshot.parquet models/zeroshot.npz
 """
 
+from facestats.stage import run_stage, warn
+
 from pathlib import Path
 
 from facestats import tables
 from facestats.clip.zeroshot import embed_classes, probability_table, save_classifiers
 from facestats.embeddings import EmbeddingTable
-from facestats.stage import run_stage, warn
 
 
 def main(params, embeddings: Path, model: Path, out: Path, classes: Path) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# Ubuntu's `chromium-browser` comes last: it may be a snap, which sees no folder below /tmp.
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
 _PATIENCE = 60  # seconds that a busy machine may take for an answer
@@ -89,7 +90,7 @@ class Page:
 def chromium(folder: Path) -> Iterator[Page]:
     """A browser with a profile of its own in `folder`; skips the test where there is none."""
     if CHROMIUM is None:
-        pytest.skip("needs Chromium (Debian and Ubuntu: apt-get install chromium)")
+        pytest.skip("needs Chromium or Chrome (Debian: apt-get install chromium)")
     their_in, our_out = os.pipe()
     our_in, their_out = os.pipe()
     flags = [*FLAGS, f"--user-data-dir={folder / 'profile'}"]

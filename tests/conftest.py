@@ -1,5 +1,6 @@
 """Fixtures: the landmarker, and small copies of the project with their own DVC cache."""
 
+import os
 import shutil
 
 import pytest
@@ -15,6 +16,9 @@ from facestats.faces.landmarks import Landmarker
 from project import Project
 from rated import QUICK, noisy_line
 from resources import landmarker_dir, omi_images
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every stage would compile what it imports
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait take no processor from the other worker's: a third less for `zeroshot`
 
 # Files that take minutes, the longest first: with short ones at the end, pytest's workers end together.
 LONG = ("test_kills.py", "test_staleness.py", "test_links.py", "test_runs.py", "test_row_runs.py", "test_experiments.py", "test_sharing.py", "test_forget.py",

@@ -59,7 +59,7 @@ class Repro:
         while self.running():
             if (found := self.stage()) and found[0] == script:
                 return found[1]
-            time.sleep(0.01)
+            time.sleep(0.05)  # psutil looks through all processes for it
         return None
 
     def kill(self, *pids: int) -> None:

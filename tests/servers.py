@@ -32,7 +32,7 @@ class SshServer:
 def sshd(folder: Path, *settings: str) -> Iterator[SshServer]:
     """OpenSSH's server with keys of its own below `folder`; skips where it is not installed."""
     if not (Path(SSHD).is_file() and shutil.which("ssh-keygen") and find_spec("dvc_ssh")):
-        pytest.skip("needs OpenSSH's sshd and the package dvc-ssh (tests/requirements-servers.txt)")
+        pytest.skip("needs OpenSSH's sshd (Debian and Ubuntu: apt-get install openssh-server) and the package dvc-ssh (tests/requirements-servers.txt)")
     folder.mkdir(parents=True)
     for name in ("host", "key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)

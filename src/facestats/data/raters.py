@@ -9,7 +9,7 @@ import difflib
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from facestats.errors import LabelError
 
@@ -173,8 +173,8 @@ def _disagreeing(agreement: dict[str, np.ndarray], left_out: list[int]) -> dict[
     precision = np.sqrt(np.maximum(n - 3, 1))
     found = {}
     for j in np.flatnonzero(tested):
-        above, honest_p = norm.sf(z[j] * precision[j]), norm.cdf((z[j] - lowest) * precision[j])
-        inverted_p = norm.cdf(z[j] * precision[j])
+        above, honest_p = ndtr(-z[j] * precision[j]), ndtr((z[j] - lowest) * precision[j])
+        inverted_p = ndtr(z[j] * precision[j])
         if inverted_p * len(r) < ALPHA:
             found[int(j)] = {"reason": INVERTED, "p": float(inverted_p)}
         elif above > AGREES and honest_p * len(r) < ALPHA:
