@@ -29,7 +29,8 @@ def checker(tmp_path):
 def is_command(span: str) -> bool:
     """Whether a piece of code in a text is meant to be typed: `labels merge` is, `labels` may be a stage."""
     first, _, rest = re.sub(r"^([A-Z_]+=\S+ )+", "", span).partition(" ")
-    return first in PROGRAMS or (first in {"exp", "queue", *COMMANDS} - {"import"} and re.match(r"-|[a-z]+( |$)", rest) is not None)
+    typed = r"-|(merge|template|prune)\b" if first in COMMANDS else r"-|[a-z]+( |$)"
+    return first in PROGRAMS or (first in ("exp", "queue", *COMMANDS) and re.match(typed, rest) is not None)
 
 
 def check_text(checker: Checker, text: str) -> int:
