@@ -14,7 +14,7 @@ from facestats.params import Params
 from facestats.rows.store import NO_REUSE, PLACE
 from resources import ROOT
 
-PROGRAMS = ("dvc", "python", "make", *SHELL)
+PROGRAMS = {"dvc", "python", "make", *SHELL} - {"git"}  # whose options nothing here knows, and whose name begins messages
 KEY = re.compile(rf"((?:{'|'.join(Params.model_fields)})\.[\w.]+)(?:: (.+))?")
 FILE = re.compile(r"\.(py|csv|json|jpg|md|parquet|…)$")
 SOURCES = sorted((ROOT / "src/facestats").rglob("*.py"))
