@@ -45,7 +45,7 @@ def check_text(checker: Checker, text: str) -> int:
         if span.startswith("-S "):
             checker.check(["dvc", "exp", "run", *split(span)[0]])
         elif (key := KEY.fullmatch(span)) and not FILE.search(span) and not (ROOT / "src/facestats" / Path(*span.split(".")[:2])).with_suffix(".py").is_file():
-            checker.say_key(key[1], key[2] if key[2] != "[low, high]" else None)
+            checker.say_key(key[1], key[2] if "…" not in span and key[2] != "[low, high]" else None)
         elif re.match(r"--?[a-zA-Z]", span):
             option = span.split()[0].split("=")[0]
             assert option in known_options(), f"no program has {option}"
