@@ -14,7 +14,7 @@ from facestats.params import Params
 from facestats.rows.store import NO_REUSE, PLACE
 from resources import ROOT
 
-PROGRAMS = ("dvc", "python", "make", *SHELL)
+PROGRAMS = {"dvc", "python", "make", *SHELL} - {"git"}  # whose options nothing here knows, and whose name begins messages
 KEY = re.compile(rf"((?:{'|'.join(Params.model_fields)})\.[\w.]+)(?:: (.+))?")
 FILE = re.compile(r"\.(py|csv|json|jpg|md|parquet|…)$")
 SOURCES = sorted((ROOT / "src/facestats").rglob("*.py"))
@@ -29,7 +29,8 @@ def checker(tmp_path):
 def is_command(span: str) -> bool:
     """Whether a piece of code in a text is meant to be typed: `labels merge` is, `labels` may be a stage."""
     first, _, rest = re.sub(r"^([A-Z_]+=\S+ )+", "", span).partition(" ")
-    return first in PROGRAMS or (first in {"exp", "queue", *COMMANDS} - {"import"} and re.match(r"-|[a-z]+( |$)", rest) is not None)
+    typed = r"-|(merge|template|prune)\b" if first in COMMANDS else r"-|[a-z]+( |$)"
+    return first in PROGRAMS or (first in ("exp", "queue", *COMMANDS) and re.match(typed, rest) is not None)
 
 
 def check_text(checker: Checker, text: str) -> int:
@@ -44,7 +45,7 @@ def check_text(checker: Checker, text: str) -> int:
         if span.startswith("-S "):
             checker.check(["dvc", "exp", "run", *split(span)[0]])
         elif (key := KEY.fullmatch(span)) and not FILE.search(span) and not (ROOT / "src/facestats" / Path(*span.split(".")[:2])).with_suffix(".py").is_file():
-            checker.say_key(key[1], key[2] if key[2] != "[low, high]" else None)
+            checker.say_key(key[1], key[2] if "…" not in span and key[2] != "[low, high]" else None)
         elif re.match(r"--?[a-zA-Z]", span):
             option = span.split()[0].split("=")[0]
             assert option in known_options(), f"no program has {option}"
