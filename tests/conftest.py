@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait take no
 
 # Files that take minutes, the longest first: with short ones at the end, pytest's workers end together.
 LONG = ("test_kills.py", "test_staleness.py", "test_links.py", "test_runs.py", "test_row_runs.py", "test_experiments.py", "test_sharing.py", "test_forget.py",
+        "test_documented_readme.py", "test_documented.py",
         "test_sharing_servers.py", "test_library.py")
 
 
