@@ -20,7 +20,7 @@ from facestats.errors import ParamsError
 from facestats.params import check_params, load_params
 from resources import ROOT
 
-SHELL = ("bash", "cd", "chmod", "cp", "echo", "export", "git", "grep", "mkdir", "pip", "ps", "rm", "source", "ssh", "ssh-keygen", "taskset")
+SHELL = ("bash", "cd", "chmod", "cp", "echo", "export", "git", "grep", "mkdir", "pip", "ps", "rm", "source", "ssh", "ssh-keygen", "sudo", "taskset")
 SEPARATORS = {"&&", "||", ";", "|"}
 GROUPS = {"exp", "queue"}  # of dvc's, whose commands the documents name without `dvc` too
 

@@ -12,12 +12,11 @@ from PIL import Image
 
 from cards import trained_run, untrained_run
 from facestats.errors import InputError
-from facestats.files import write_image, write_json
+from facestats.files import read_json, write_image, write_json
 from facestats.report import album, section_composites, section_faces
 from facestats.report.album import MOST_BYTES, Album
 from facestats.report.card_figures import figure
 from facestats.report.html_page import inline
-from facestats.report.material import read_json
 from facestats.report.rejected import MOST, write_rejected
 from facestats.report.report import report
 from facestats.report.typical import typical_faces

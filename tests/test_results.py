@@ -9,8 +9,7 @@ import yaml
 
 from facestats.commands import results
 from facestats.errors import InputError
-from facestats.files import write_json
-from facestats.report.material import read_json
+from facestats.files import read_json, write_json
 from resources import ROOT
 
 

@@ -22,6 +22,7 @@ from resources import names
 
 ENDLESS = """
 import os, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell is started deaf to it
 from facestats import threads
 from facestats.attractiveness import folds
 from rated import noisy_line

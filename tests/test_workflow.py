@@ -11,8 +11,7 @@ import pytest
 import yaml
 from dvc.cli.parser import get_main_parser
 
-from facestats.files import write_json, write_text
-from facestats.report.material import read_json
+from facestats.files import read_json, write_json, write_text
 from resources import ROOT
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
