@@ -181,7 +181,7 @@ def _print_versions(root: Path) -> None:
         requirements = (root / "requirements.txt").read_text(encoding="utf-8")
     except OSError:
         requirements = ""
-    for name, pinned in re.findall(r"^([\w-]+)==(\S+)$", requirements, flags=re.MULTILINE):
+    for name, pinned in re.findall(r"^([\w.-]+)==(\S+)", requirements, flags=re.MULTILINE):
         try:
             installed = version(name)
         except PackageNotFoundError:
