@@ -132,7 +132,7 @@ def test_threads_may_share_the_models(here):
 @pytest.mark.parametrize(("table", "expected"), [
     ({"filename": [None, "face_0001.jpg"]}, "filename must hold a text in every row; found"), ({"filename": [1, 2]}, "found .*1"),
     ({"name": ["a"]}, "needs the column filename; it has name"), ({"filename": []}, "no face to average: there are no members"),
-    ({"filename": ["a.jpg"]}, r"1 faces are not among those of .*, for example a\.jpg"),
+    ({"filename": ["a.jpg"]}, r"1 name not among the faces of .*, for example a\.jpg"),
     ({"filename": ["face_0001.jpg"], "rating": ["good"]}, "the column rating must hold numbers"),
     ({"filename": ["face_0001.jpg"], "combined_score": ["high"]}, "the column combined_score must hold numbers"),
 ])
