@@ -157,7 +157,7 @@ def test_nothing_labelled_trained_or_built_still_makes_a_report(tmp_path):
     assert "is not measured: 0 rated faces in train and 0 in val" in read.text
     assert "Nobody labelled any of 30 faces." in read.text
     assert read.text.count(f"not built: {NOT_BUILT}") == 6  # two composites, each as a picture and a line; one continuum, one difference
-    assert "None is proposed" in read.text
+    assert "None is proposed: only faces without a label" in read.text
     assert "None is flagged." in read.text
 
 
