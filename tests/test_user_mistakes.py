@@ -1,6 +1,7 @@
 """A mistake of the user, or a damaged file, ends in one message and not in a traceback."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from facestats.files import read_json
 from facestats.params import load_params
 from facestats.rows.store import PLACE
 from resources import ROOT
+
+LONG = 300 * "a"
 
 
 @pytest.mark.parametrize(("content", "said"), [
@@ -125,6 +128,12 @@ def test_a_command_on_a_folder_where_a_file_belongs(tmp_path, capsys):
     (tmp_path / "params.yaml").mkdir()
     assert main(["doctor", "--root", str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["labels", "template", "-o", LONG], ["labels", "merge", LONG], ["results", "--root", LONG], ["score", "a.jpg", "--root", LONG]])
+def test_a_name_that_is_too_long(command, capsys):
+    assert main(command) == 2
+    assert re.search(f"^error: .*{LONG}.* can't be used: File name too long", capsys.readouterr().err)
 
 
 def test_mending_without_a_remote_is_not_taken_for_done(capsys):
