@@ -84,7 +84,7 @@ def test_more_similar_faces_than_there_are_give_all(here):
     assert len(facestats.find_similar(PHOTO, k=np.int64(2))) == 2
 
 
-@pytest.mark.parametrize(("root", "expected"), [(3, "root = 3 names no folder"), (b"x", "root = b'x' names no folder"), ("a\0b", "null byte")])
+@pytest.mark.parametrize(("root", "expected"), [(3, "root = 3 names no folder"), (b"x", "root = b'x' names no folder"), ("a\0b", "null byte"), ("a" * 300, "File name too long")])
 def test_what_names_no_project_folder_is_named(root, expected):
     with pytest.raises(InputError, match=expected):
         facestats.load(root)
