@@ -61,11 +61,16 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
     write_json(fairness, by_group)
     write_text(plots / "error_by_group.csv", error_points(by_group).to_csv(index=False))
     error_by_group(by_group, plots / "error_by_group.png")
-    rated = measured.metrics
-    if rated["why"]:
-        return f"attractiveness is not measured: {rated['why']}"
+    return _summary(measured.metrics)
+
+
+def _summary(rated: dict) -> str:
     shown = {name: rated["test"][name]["pearson"]["value"] for name in ("mlp", "ridge", "geometric", "combined")}
-    return f"test faces={rated['test']['n']} " + " ".join(f"{name}: r={r:.3f}" for name, r in shown.items() if r is not None)
+    known = [f"{name}: r={r:.3f}" for name, r in shown.items() if r is not None]
+    line = " ".join([f"test faces={rated['test']['n']}", *known])
+    if not rated["why"]:
+        return line
+    return f"the holistic score is not measured: {rated['why']}; {line}" if known else f"attractiveness is not measured: {rated['why']}"
 
 
 def _draw_attractiveness(measured: Attractiveness, training: Path, plots: Path) -> None:

@@ -1,5 +1,8 @@
 """Fixtures: the landmarker, and small copies of the project with their own DVC cache."""
 
+from facestats.stage import run_stage  # noqa: F401  before any test imports it
+
+import gc
 import os
 import shutil
 
@@ -17,6 +20,7 @@ from project import Project
 from rated import QUICK, noisy_line
 from resources import landmarker_dir, omi_images
 
+gc.enable()  # a stage's module, imported here for the first time, has turned it off
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every stage would compile what it imports
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait take no processor from the other worker's: a third less for `zeroshot`
 

@@ -59,14 +59,14 @@ def material_of(folder: Path, run: Run, options: Params | None = None, rejected:
 
 def nothing_trained(material: Material) -> Material:
     """The same where no composite could be built and nothing is to be labelled or flagged."""
-    facts = {"name": "women", "built": False, "why": NOT_BUILT, "filter": dict(FILTER), "n": 0, "rating": None, "relaxed": [], "left_out": {}}
+    facts = {"name": "women", "built": False, "why": NOT_BUILT, "note": None, "filter": dict(FILTER), "n": 0, "rating": None, "relaxed": [], "left_out": {}}
     write_json(material.composites / "women/composite.json", facts)
     return replace(material, flags=material.flags.iloc[:0], proposed=[])
 
 
 def _composites(folder: Path) -> None:
-    facts = {"filter": dict(FILTER), "relaxed": [], "left_out": {}}
-    write_json(folder / "women/composite.json", facts | {"name": "women", "built": True, "why": None, "n": 8, "render": dict(RENDER),
+    facts = {"filter": dict(FILTER), "relaxed": [], "left_out": {}, "note": None}
+    write_json(folder / "women/composite.json", facts | {"name": "women", "built": True, "why": None, "note": "an average of few", "n": 8, "render": dict(RENDER),
                                                          "rating": {"value": 52.0, "low": 48.0, "high": 56.0, "n": 8}, "sheet": {"shown": 6, "not_shown": 2}})
     for name in ("composite", "members"):
         write_image(folder / f"women/{name}.jpg", Image.fromarray(backdrop(256, 256)))

@@ -1,5 +1,8 @@
 """The regressor's figures on test faces: against its baselines, the raters' ceiling and its own promise; null where not measured."""
 
+import re
+import runpy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +13,7 @@ from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.baselines import baseline_predictions
 from facestats.evaluation.ceiling import share_of_ceiling
 from facestats.report.card_scores import agreement_with_raters
-from resources import splits, text
+from resources import ROOT, splits, text
 
 UNKNOWN = {"why": "there is no ratings.csv", "ceiling": {"value": None, "low": None, "high": None}}
 KNOWN = {"why": None, "ceiling": {"value": 0.95, "low": 0.94, "high": 0.96}}
@@ -92,6 +95,8 @@ def test_without_a_regressor_the_geometric_score_is_measured_all_the_same(rated)
     assert card.startswith("The holistic score is not measured: no regressor was trained.")
     assert "| geometric score |" in card
     assert "this regressor" not in card
+    said = runpy.run_path(ROOT / "stages/evaluate.py")["_summary"](found.metrics)
+    assert re.fullmatch(r"the holistic score is not measured: no regressor was trained; test faces=\d+ ridge: r=0\.\d+ geometric: r=0\.\d+", said)
 
 
 def test_ratings_that_are_all_equal_have_no_correlation_but_an_error(rated):

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pytest
 
 from facestats.__main__ import COMMANDS, make_parser
+from facestats.commands import doctor
 from facestats.commands.doctor_surroundings import say_of_hub, say_of_rows
 from facestats.rows.segments import write_segment
 from facestats.rows.store import PLACE
+from resources import ROOT
 
 
 def examples(name: str) -> list[str]:
@@ -39,6 +41,17 @@ def test_the_help_names_every_command(capsys):
     said = capsys.readouterr().out
     assert all(re.search(rf"^    {name} ", said, re.MULTILINE) for name in COMMANDS)
     assert max(map(len, said.splitlines())) < 125
+
+
+def test_doctor_names_the_version_of_everything_that_is_pinned(tmp_path, capsys):
+    doctor._print_versions(ROOT)
+    pinned = [line.split("==")[0] for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if "==" in line]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == pinned
+    (tmp_path / "requirements.txt").write_text("nobody.knows==1.2  # a comment\npytest==0.1\n", encoding="utf-8")
+    doctor._print_versions(tmp_path)
+    said = capsys.readouterr().out
+    assert "  nobody.knows not installed  (requirements.txt pins 1.2)\n" in said
+    assert "  (requirements.txt pins 0.1)" in said
 
 
 @pytest.fixture

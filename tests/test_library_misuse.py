@@ -84,7 +84,7 @@ def test_more_similar_faces_than_there_are_give_all(here):
     assert len(facestats.find_similar(PHOTO, k=np.int64(2))) == 2
 
 
-@pytest.mark.parametrize(("root", "expected"), [(3, "root = 3 names no folder"), (b"x", "root = b'x' names no folder"), ("a\0b", "null byte")])
+@pytest.mark.parametrize(("root", "expected"), [(3, "root = 3 names no folder"), (b"x", "root = b'x' names no folder"), ("a\0b", "null byte"), ("a" * 300, "File name too long")])
 def test_what_names_no_project_folder_is_named(root, expected):
     with pytest.raises(InputError, match=expected):
         facestats.load(root)
@@ -132,7 +132,7 @@ def test_threads_may_share_the_models(here):
 @pytest.mark.parametrize(("table", "expected"), [
     ({"filename": [None, "face_0001.jpg"]}, "filename must hold a text in every row; found"), ({"filename": [1, 2]}, "found .*1"),
     ({"name": ["a"]}, "needs the column filename; it has name"), ({"filename": []}, "no face to average: there are no members"),
-    ({"filename": ["a.jpg"]}, r"1 faces are not among those of .*, for example a\.jpg"),
+    ({"filename": ["a.jpg"]}, r"1 name not among the faces of .*, for example a\.jpg"),
     ({"filename": ["face_0001.jpg"], "rating": ["good"]}, "the column rating must hold numbers"),
     ({"filename": ["face_0001.jpg"], "combined_score": ["high"]}, "the column combined_score must hold numbers"),
 ])

@@ -221,7 +221,7 @@ def test_an_option_out_of_range_is_named(rated, option, expected):
         train_regressor(*rated, **QUICK | option)
 
 
-@pytest.mark.parametrize("hidden", [np.int64(8), (8,), np.array([8])])
+@pytest.mark.parametrize("hidden", [np.int64(8), (8,), np.array([8]), [np.int64(8)], range(8, 9)])
 def test_options_may_be_of_numpy_or_a_tuple(rated, hidden):
     model = train_regressor(*rated, **QUICK | {"hidden": hidden, "lr": np.float32(1e-3), "epochs": np.int64(1)})
     assert model.network.hidden == [8]

@@ -17,6 +17,7 @@ from facestats.report import album, section_composites, section_faces
 from facestats.report.album import MOST_BYTES, Album
 from facestats.report.card_figures import figure
 from facestats.report.html_page import inline
+from facestats.report.model_card import limits_of
 from facestats.report.rejected import MOST, write_rejected
 from facestats.report.report import report
 from facestats.report.typical import typical_faces
@@ -106,11 +107,22 @@ def test_every_section_and_its_figures_are_there(material, read):
     assert "And 2 more." in read.text
     assert "several faces, blurred" in read.text
     assert "gender female (100 %)" in read.text
+    assert ": 8 faces; an average of few" in read.text
     assert "Judging a person." in read.text
     assert "evaluate.bootstrap" in read.text
     assert "continua.women_to_nobody.from " in read.text  # as params.yaml calls it
     assert f"the combined one with {figure(test['combined']['pearson'])}" in read.text
     assert "No model can expect more" not in read.text  # the ceiling of this run was not measured
+
+
+def test_without_a_regressor_the_summary_has_the_geometric_score(material):
+    run = trained_run(regressor=False)
+    text = Read(report(replace(material, run=run))[0]).text
+    test = run.attractiveness["test"]
+    assert "The holistic score is not measured: 180 rated faces in train and 4 in val; 20 and 5 are needed." in text
+    assert f"the geometric score agrees with the raters' mean with r = {figure(test['geometric']['pearson'])}, ridge regression with" in text
+    assert "How well scores agree with raters is not measured" not in text
+    assert "Only 9 rated test faces" in limits_of(replace(run, attractiveness=run.attractiveness | {"test": test | {"n": 9}}))[1]
 
 
 def test_the_ceiling_stands_beside_the_headlines(material):
@@ -145,7 +157,7 @@ def test_nothing_labelled_trained_or_built_still_makes_a_report(tmp_path):
     assert "is not measured: 0 rated faces in train and 0 in val" in read.text
     assert "Nobody labelled any of 30 faces." in read.text
     assert read.text.count(f"not built: {NOT_BUILT}") == 6  # two composites, each as a picture and a line; one continuum, one difference
-    assert "None is proposed" in read.text
+    assert "None is proposed: only faces without a label" in read.text
     assert "None is flagged." in read.text
 
 

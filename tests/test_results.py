@@ -7,6 +7,7 @@ import shutil
 import pytest
 import yaml
 
+from cards import trained_run, untrained_run
 from facestats.commands import results
 from facestats.errors import InputError
 from facestats.files import read_json, write_json
@@ -50,6 +51,23 @@ def test_what_was_taken_out_of_the_parameters_is_not_named(root, capsys):
     assert all(f"composites/{name}/" in said for kind in ("composites", "continua", "differences") for name in params[kind])
     (root / "params.yaml").write_text(yaml.safe_dump(params | {"continua": {}}))
     assert "women_to_top" not in said_of(root, capsys)
+
+
+@pytest.mark.parametrize(("run", "said"), [
+    (trained_run(regressor=False), {"holistic score: 180 rated faces in train", "geometric score: r = 0.", "ridge regression: r = 0."}),
+    (untrained_run(), {"attractiveness: 0 rated faces in train"})])
+def test_what_was_not_trained_says_why_and_the_rest_is_shown(tmp_path, run, said):
+    for name, content in {"attractiveness": run.attractiveness, "train_attractiveness/metrics": run.training, "attributes": {}}.items():
+        write_json(tmp_path / f"{name}.json", content)
+    lines = results._headlines(tmp_path)
+    assert {start for start in said if any(line.startswith(start) for line in lines)} == said
+    assert any(line.startswith("geometric") for line in lines) == (len(said) > 1)
+
+
+def test_a_damaged_file_of_a_run_is_named(tmp_path):
+    (tmp_path / "attractiveness.json").write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match=r"attractiveness\.json is damaged"):
+        results._headlines(tmp_path)
 
 
 def test_before_the_first_run_it_says_what_to_run(tmp_path):

@@ -1,6 +1,8 @@
 """A mistake of the user, or a damaged file, ends in one message and not in a traceback."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +13,15 @@ import torch
 from facestats import tables
 from facestats.__main__ import main
 from facestats.attractiveness.mlp import FORMAT, load_regressor
+from facestats.clip.load import load_encoder
 from facestats.data.labels import join_labels
 from facestats.errors import InputError, LabelError, ModelError, ParamsError, TableError, number_of, of_file
 from facestats.files import read_json
 from facestats.params import load_params
+from facestats.rows.store import PLACE
 from resources import ROOT
+
+LONG = 300 * "a"
 
 
 @pytest.mark.parametrize(("content", "said"), [
@@ -66,6 +72,32 @@ def test_a_damaged_regressor(tmp_path, content):
     assert "weights_only" not in str(caught.value)  # torch's advice would run what is in the file
 
 
+@pytest.fixture
+def spoilt(clip_models, tmp_path):
+    """A copy of `tiny` whose weights are cut off."""
+    folder = shutil.copytree(clip_models["tiny"], tmp_path / "clip")
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[:len(weights) // 2])
+    return folder
+
+
+def test_damaged_weights_of_clip(spoilt):
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged .*`dvc repro -f fetch_clip` makes it anew"):
+        load_encoder(spoilt)
+
+
+def test_a_damaged_face_among_those_to_embed(clip_models, tmp_path, monkeypatch):
+    monkeypatch.setenv(PLACE, str(tmp_path / "rows"))
+    monkeypatch.syspath_prepend(ROOT / "stages")
+    import embed
+
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces/a.jpg").write_bytes(b"\xff\xd8 cut off")
+    with pytest.raises(InputError, match=r"a face in .*faces can't be read as an image; `dvc repro -f preprocess`"):
+        embed.main(load_params(ROOT / "params.yaml"), tmp_path / "faces", clip_models["tiny"], tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
+
+
 def test_damaged_files_of_the_pipeline(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(TableError, match="not a readable parquet file"):
@@ -81,7 +113,6 @@ def test_damaged_files_of_the_pipeline(tmp_path):
 def test_a_stage_whose_out_can_not_be_written_says_where(tmp_path):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (tmp_path / "out").touch()
-    (tmp_path / "faces.parquet").touch()
     script = ("import sys; sys.argv = ['x']; from pathlib import Path; from facestats.stage import run_stage; from facestats.files import write_text\n"
               "def main(params): write_text(Path('out/below/it.txt'), '')\n"
               "run_stage(main)")
@@ -97,6 +128,17 @@ def test_a_command_on_a_folder_where_a_file_belongs(tmp_path, capsys):
     (tmp_path / "params.yaml").mkdir()
     assert main(["doctor", "--root", str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["labels", "template", "-o", LONG], ["labels", "merge", LONG], ["results", "--root", LONG], ["score", "a.jpg", "--root", LONG]])
+def test_a_name_that_is_too_long(command, capsys):
+    assert main(command) == 2
+    assert re.search(f"^error: .*(?s:{LONG}.*File name too long|File name too long.*{LONG})", capsys.readouterr().err)
+
+
+def test_mending_without_a_remote_is_not_taken_for_done(capsys):
+    assert main(["doctor", "--mend"]) == 2
+    assert "--mend goes with --remote NAME" in capsys.readouterr().err
 
 
 def test_other_errors_of_the_system_stay_what_they_are():

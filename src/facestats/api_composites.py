@@ -90,7 +90,7 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
 
     Returns
     -------
-    RGB image, `preprocess.size` px wide and high. Its `info["facestats"]` is a dict of what `composite.json` says: `n`, `members`, `left_out`, `rating` (of a frame
+    RGB image, `preprocess.size` px wide and high. Its `info["facestats"]` is a dict of what `composite.json` says: `n`, `note`, `members`, `left_out`, `rating` (of a frame
     with the column `rating`), `render`, `sharpness`, and, after `filter_images` of a pandas frame, `filter` and `matched`; of a frame with the
     columns of scores also `scores`, as `scores.json` of a composite has them.
 

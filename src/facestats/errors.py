@@ -3,7 +3,8 @@
 import errno
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_UNUSABLE = (errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTEMPTY)
+_UNUSABLE = (errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTEMPTY,
+             errno.ENAMETOOLONG)
 
 
 class FaceStatsError(Exception):

@@ -25,12 +25,18 @@ def checked_options(section: type[Options], given: dict[str, Any]) -> Options:
     InputError
         An option that there is not, of the wrong type, or out of range.
     """
-    plain = {name: value.tolist() if hasattr(value, "tolist") else list(value) if isinstance(value, tuple) else value
-             for name, value in given.items()}
+    plain = {name: _plain(value) for name, value in given.items()}
     try:
         return section.model_validate(plain)
     except ValidationError as error:
         raise InputError("; ".join(explain(error.errors(include_url=False), plain, section))) from None
+
+
+def _plain(value: Any) -> Any:
+    """What YAML would hold: lists and Python's own numbers."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple, range)) else value
 
 
 def explain(errors: list[dict], raw: dict, root: type[BaseModel]) -> list[str]:

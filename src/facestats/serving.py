@@ -53,7 +53,8 @@ def load(root: str | Path | None = None) -> Models:
     """
     try:
         start = Path(root or Path.cwd()).expanduser().resolve()
-    except (TypeError, ValueError, RuntimeError) as error:  # no path, a null byte, ~ of somebody who is not
+        start.is_dir()  # raises where the name is too long
+    except (TypeError, ValueError, RuntimeError, OSError) as error:  # no path, a null byte, ~ of somebody who is not
         raise InputError(f"root = {root!r} names no folder ({error})") from None
     for folder in [start] if root is not None else [start, *start.parents]:
         if (folder / SERVING).is_file():

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from multiprocessing import parent_process
+from multiprocessing import current_process
 from pathlib import Path
 
 from facestats.errors import FaceStatsError, of_file
@@ -21,8 +21,9 @@ from facestats.lifetime import end_in_time, started_by_dvc
 from facestats.params import load_params
 
 # A stage imports this module first. Imports leave no garbage, and looking for it took up to a second of them (torch with transformers);
-# `run_stage` turns it on again. A stage's worker process, which never comes there, collects as always.
-if parent_process() is None:
+# `run_stage` turns it on again. A stage's worker process, which never comes there, collects as always; while it imports the stage's script,
+# `parent_process()` is still None.
+if current_process().name == "MainProcess":
     gc.disable()
 
 

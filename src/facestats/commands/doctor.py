@@ -33,7 +33,7 @@ import yaml
 from facestats.commands.doctor_remote import examine
 from facestats.commands.doctor_surroundings import say_of_hub, say_of_rows
 from facestats.data.labels import join_labels
-from facestats.errors import FaceStatsError
+from facestats.errors import FaceStatsError, InputError
 from facestats.faces.files import face_filename, list_images, printable
 from facestats.params import Params, load_params
 
@@ -54,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
         for problem in problems:
             print(f"problem: {problem}")
         return 1 if problems else 0
+    if options.mend:
+        raise InputError("--mend goes with --remote NAME: it removes what is damaged there")
     params = load_params(options.root / "params.yaml")
     if not options.inputs:
         _print_versions(options.root)
@@ -181,7 +183,7 @@ def _print_versions(root: Path) -> None:
         requirements = (root / "requirements.txt").read_text(encoding="utf-8")
     except OSError:
         requirements = ""
-    for name, pinned in re.findall(r"^([\w-]+)==(\S+)$", requirements, flags=re.MULTILINE):
+    for name, pinned in re.findall(r"^([\w.-]+)==(\S+)", requirements, flags=re.MULTILINE):
         try:
             installed = version(name)
         except PackageNotFoundError:

@@ -8,11 +8,12 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from facestats.errors import InputError
+from facestats.errors import InputError, number_of
+from facestats.files import read_json
 from facestats.params import Params, load_params
+from facestats.report.card_scores import anything_measured
 
 HELP = "say where to look after a run"
 REPORT = Path("data/processed/report.html")
@@ -28,10 +29,11 @@ def run(options: argparse.Namespace) -> int:
     root = options.root
     if not (root / "metrics/attractiveness.json").is_file():
         raise InputError(f"nothing to show in {root.resolve()}: run `dvc repro` first")
+    params = load_params(root / "params.yaml")
     print("\nWhere to look")
     if (root / REPORT).is_file():
         print(f"  report      {REPORT}  (all of it on one page: open it in a browser, or send it to those who may see the faces)")
-    for line in _pictures(root / "data/processed/composites", load_params(root / "params.yaml")):
+    for line in _pictures(root / "data/processed/composites", params):
         print(line)
     print("  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you can filter by)\n"
           "              data/processed/metadata/faces.parquet             (one row an image: what was left out and why)")
@@ -50,28 +52,27 @@ def _pictures(folder: Path, params: Params) -> list[str]:
     """One heading a kind of picture, and below it where each picture lies. What was taken out of `params.yaml` is left out: DVC leaves its folder behind."""
     lines = []
     for kind, names, heading, said in (
-            ("composite", params.composites, "composites  average faces of filtered groups, each with its members beside it", lambda facts: f"{facts['n']} faces"),
+            ("composite", params.composites, "composites  average faces of filtered groups, each with its members beside it", lambda facts: number_of(facts["n"], "face")),
             ("continuum", params.continua, "continua    from one composite to another", lambda facts: f"{facts['steps']} pictures, {facts['from']['name']} to {facts['to']['name']}"),
             ("difference", params.differences, "differences where two composites differ", lambda facts: f"{facts['of']['name']} minus {facts['minus']['name']}")):
         paths = [path for name in names if (path := folder / name / f"{kind}.json").is_file()]
         lines += [f"  {heading}"] if paths else []
         for path in paths:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = read_json(path)
             shown = said(facts) if facts["built"] else f"not built: {facts['why']}"
             lines.append(f"              {path.with_suffix('.jpg') if facts['built'] else path}  ({shown})")
     return lines
 
 
 def _headlines(folder: Path) -> list[str]:
-    rated = json.loads((folder / "attractiveness.json").read_text(encoding="utf-8"))
-    lines = []
+    rated = read_json(folder / "attractiveness.json")
+    models, lines = MODELS, []
     if rated["why"]:
-        training = json.loads((folder / "train_attractiveness/metrics.json").read_text(encoding="utf-8"))
-        lines.append(f"attractiveness: {training['why'] or rated['why']}")
-    else:
-        test = rated["test"]
-        lines += [f"{said}: r = {_interval(test[name]['pearson'])} on {test['n']} test faces" for name, said in MODELS.items()]
-    for target, facts in json.loads((folder / "attributes.json").read_text(encoding="utf-8")).items():
+        why = read_json(folder / "train_attractiveness/metrics.json")["why"] or rated["why"]
+        models = {name: said for name, said in MODELS.items() if name != "mlp"} if anything_measured(rated) else {}
+        lines.append(f"{MODELS['mlp'] if models else 'attractiveness'}: {why}")
+    lines += [f"{said}: r = {_interval(rated['test'][name]['pearson'])} on {rated['test']['n']} test faces" for name, said in models.items()]
+    for target, facts in read_json(folder / "attributes.json").items():
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
         lines.append(f"{target}: {facts['why']}" if facts["why"]
                      else f"{target}: {MEASURES[metric]} = {_interval(facts[metric])} on {facts['n']} test faces")
@@ -83,7 +84,7 @@ def _headlines(folder: Path) -> list[str]:
 
 def _gaps(path: Path) -> list[str]:
     """The largest gaps between groups in what a score is wrong by."""
-    gaps = json.loads(path.read_text(encoding="utf-8"))["largest_gaps"]
+    gaps = read_json(path)["largest_gaps"]
     found = {said: gaps[name] for name, said in (("bias", "bias"), ("mae", "mean absolute error")) if name in gaps}
     return [f"largest gap in {said}: {gap['why']}" if gap["attribute"] is None else
             f"largest gap in {said}, points of 0-100: {gap['attribute']}, {gap['groups'][0]} above {gap['groups'][1]} by {_interval(gap)}"

@@ -193,7 +193,7 @@ def limits_of(run: Run) -> list[str]:
     """What the figures can't say, one sentence or two each."""
     limits = ["Scores repeat the raters' taste, prejudices included. Other raters, another time or place would give other scores."]
     n = run.attractiveness["test"]["n"]
-    if not run.attractiveness["why"] and n < FEW:
+    if anything_measured(run.attractiveness) and n < FEW:
         limits.append(f"Only {n} rated test faces: every figure here could be quite another with other faces, as the intervals say.")
     unmeasured = [name for name, groups in run.fairness["attractiveness"].items() if all(f.get("why") for f in groups.values())]
     if unmeasured:

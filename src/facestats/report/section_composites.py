@@ -35,7 +35,7 @@ def composites(material: Material, album: Album) -> Section:
             pictures.append(_not_built(name, facts))
             continue
         group = _chosen(facts["filter"])
-        pictures.append(album.face(folder / "composite.jpg", f"Average face of {number_of(facts['n'], 'face')}; {group}", f"**{name}**: {number_of(facts['n'], 'face')}{_note(facts)}", *_limits(FACES, names)))
+        pictures.append(album.face(folder / "composite.jpg", f"Average face of {number_of(facts['n'], 'face')}; {group}", f"**{name}**: {number_of(facts['n'], 'face')}{f'; {note}' if (note := facts['note']) else ''}", *_limits(FACES, names)))
         if album.faces:
             sheets.append(_members(name, facts, album.face(folder / "members.jpg", f"Faces that are averaged in {name}", "", *_limits(SHEETS, names))))
     return Section("composites", "Composites", [
@@ -78,10 +78,6 @@ def _numbers(facts: dict) -> list[Block]:
 def _members(name: str, facts: dict, sheet: Picture) -> Details:
     hidden = facts["sheet"]["not_shown"]
     return Details(f"Who is in {name}: {number_of(facts['n'], 'face')}", [sheet, *([Text(f"And {hidden} more.")] if hidden else [])])
-
-
-def _note(facts: dict) -> str:
-    return f"; {facts['note']}" if facts.get("note") else ""
 
 
 def _not_built(name: str, facts: dict) -> Picture:

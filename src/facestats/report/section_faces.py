@@ -49,7 +49,7 @@ def to_look_at(material: Material, album: Album) -> Section:
         blocks += [Text("The faces whose labels would teach the models most, the best first: `python -m facestats labels template -o to_label.csv`."),
                    _faces(shown, material, album)]
     else:
-        blocks.append(Text("None is proposed: only faces are that lack a label of gender, ethnicity or age."))
+        blocks.append(Text("None is proposed: only faces without a label of gender, ethnicity or age are."))
     if more:
         blocks.append(Text(f"And {more} more in `labels_template.csv`."))
     blocks.append(Heading("Flagged"))

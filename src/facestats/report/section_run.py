@@ -11,6 +11,7 @@ from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Picture, Rows, Section, Text, from_card
 from facestats.report.card_figures import figure
 from facestats.report.card_groups import clear_gaps
+from facestats.report.card_scores import anything_measured
 from facestats.report.material import Material, without_folder
 from facestats.report.model_card import limits_of, misuses, models, photos_and_labels
 from facestats.report.rejected import INDEX
@@ -27,15 +28,18 @@ def opening(material: Material) -> Section:
     if run.drawn:
         said.append("The faces are **drawn** by the package itself: they show no people, and their ratings and labels are simulated.")
     rated = run.attractiveness
-    if rated["why"]:
+    if not anything_measured(rated):
         said.append(f"How well scores agree with raters is not measured: {run.training.get('why') or rated['why']}.")
     else:
-        test = rated["test"]
+        test, without = rated["test"], rated["why"]
+        if without:
+            said.append(f"The holistic score is not measured: {run.training.get('why') or without}.")
+        name, model = ("geometric", "geometric") if without else ("holistic", "mlp")
         combined = f"the combined one with {figure(test['combined']['pearson'])}, " if test["combined"]["pearson"]["value"] is not None else ""
         ceiling = rated["reliability"]["ceiling"]
         most = f" No model can expect more than {figure(ceiling)}, for raters disagree." if ceiling["value"] is not None else ""
-        said.append(f"On {test['n']} rated test faces, which no model was trained or chosen on, the holistic score agrees with the raters' mean with r = "
-                    f"{figure(test['mlp']['pearson'])}, {combined}ridge regression with {figure(test['ridge']['pearson'])}.{most} In brackets: 95 % intervals.")
+        said.append(f"On {test['n']} rated test faces, which no model was trained or chosen on, the {name} score agrees with the raters' mean with r = "
+                    f"{figure(test[model]['pearson'])}, {combined}ridge regression with {figure(test['ridge']['pearson'])}.{most} In brackets: 95 % intervals.")
     said += [clear] if (clear := clear_gaps(run.fairness)) else []
     return Section("summary", "In short", [Text(part) for part in said])
 
