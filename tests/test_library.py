@@ -179,7 +179,7 @@ def test_similar_and_results_say_what_they_found(built):
 
 
 def test_doctor_names_what_would_stop_dvc(project):
-    assert "inputs: nothing wrong found" in project.facestats("doctor").stdout
+    assert "inputs: nothing wrong found in data/raw and data/labels" in project.facestats("doctor").stdout
     (project.folder / "data/raw/loop.jpg").symlink_to("loop.jpg")
     (project.folder / "data/labels/gone.csv").symlink_to("nowhere.csv")
     (project.folder / "data/manual_labels.csv").unlink()
@@ -190,6 +190,16 @@ def test_doctor_names_what_would_stop_dvc(project):
     assert "data/raw/loop.jpg is a link to itself; remove it" in done.stdout
     assert "gone.csv is a link to nothing (nowhere.csv)" in done.stdout
     assert "data.manual_labels = data/manual_labels.csv: there is no such file" in done.stdout
+
+
+def test_doctor_looks_at_folders_that_params_does_not_name_yet(project):
+    (project.folder / "data/new").mkdir()
+    (project.folder / "data/new/loop.jpg").symlink_to("loop.jpg")
+    done = project.facestats("doctor", "--inputs", "--images", "data/new", "--labels", "data/nowhere", check=False)
+    assert done.returncode == 1
+    assert "data/new/loop.jpg is a link to itself; remove it" in done.stdout
+    assert "data.labels = data/nowhere: there is no such folder" in done.stdout
+    assert not project.facestats("doctor", "--inputs").stdout
 
 
 @pytest.mark.parametrize(("folder", "expected"), [("data/nowhere", "no such folder"), ("data/empty", "is empty"),
