@@ -32,6 +32,9 @@ def test_the_page_does_what_it_says(project, tmp_path):
 
     reached = {"train_attractiveness", "score", "evaluate"}
     assert executed(say("one")) == reached
+    say("back")
+    assert "hidden: 256" not in project.read("params.yaml").decode()
+    assert "up to date" in project.dvc("status").stdout
     say("grid")
     queue = wait_for_the_queue(say)
     assert queue.count("Success") == 2, queue
