@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from facestats.__main__ import main
 from facestats.commands.doctor import find_problems
 from facestats.params import load_params
 from resources import ROOT
@@ -33,6 +34,20 @@ def problems(root) -> list[str]:
 def holders(pid: int) -> str:
     entry = {"pid": pid, "cmd": "dvc repro"}
     return json.dumps({"write": {"/a": entry}, "read": {"/b": [entry]}})
+
+
+def test_photos_and_labels_that_params_does_not_name_yet_are_looked_at(root, capsys):
+    (root / "data/labels/labels.csv").write_text("image,age\na.jpg,young\n")
+    (root / "data/raw/loop.jpg").symlink_to("loop.jpg")
+    asked = ["doctor", "--inputs", "--root", str(root)]
+    own = ["--images", "data/raw", "--labels", "data/labels"]
+    assert main(asked) == 0  # params.yaml names the sample
+    assert main([*asked, *own]) == 1
+    assert "loop.jpg is a link to itself" in capsys.readouterr().out
+    (root / "data/raw/loop.jpg").unlink()
+    (root / "data/raw/a.jpg").write_bytes(b"")
+    assert main([*asked, *own]) == 1
+    assert "line 2, column age" in capsys.readouterr().out
 
 
 def test_whole_files_are_no_problem(root):

@@ -9,7 +9,7 @@ them. They are named here, before DVC meets them.
 examples:
   python -m facestats doctor
   python -m facestats doctor --inputs           only what would stop a run, as `make repro` does
-  python -m facestats doctor --images data/raw --labels data/labels     photos that params.yaml does not name yet
+  python -m facestats doctor --images data/raw --labels data/labels   photos and labels that params.yaml does not name yet
   python -m facestats doctor --remote storage   whether a remote has all files of the current outs, undamaged (reads each)
   python -m facestats doctor --remote storage --mend   remove what is damaged there, so that `dvc push` brings it anew
 
@@ -44,8 +44,8 @@ SHOWN = 10  # files named one by one
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inputs", action="store_true", help="only look for what would stop a run")
-    parser.add_argument("--images", metavar="DIR", help="look at this folder of photos (default: data.images of params.yaml)")
-    parser.add_argument("--labels", metavar="DIR", help="look at this folder of label files (default: data.labels of params.yaml)")
+    parser.add_argument("--images", metavar="DIR", help="look at the photos there (default: data.images of params.yaml)")
+    parser.add_argument("--labels", metavar="DIR", help="look at the label files there (default: data.labels of params.yaml)")
     parser.add_argument("--remote", metavar="NAME", help="look through a DVC remote instead")
     parser.add_argument("--mend", action="store_true", help="with --remote: remove damaged objects that this clone can push again")
     parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: the working directory)")
