@@ -96,7 +96,8 @@ def run(options: argparse.Namespace) -> int:
     if store and store.is_dir():
         counts, busy = forget_rows(store, cache, found.sha256, [face_filename(image) for image in found.images], not options.dry_run)
         for stage, count in counts.items():
-            print(f"{store}: {count} rows of {stage} {verb}")
+            whose = " (all that no other face of the last run uses: such a row does not say whose it is)" if stage == "embed" and count else ""
+            print(f"{store}: {count} rows of {stage} {verb}{whose}")
     for file in labels:
         if lines := file.lines(found.images):
             if not options.dry_run:
