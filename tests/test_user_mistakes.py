@@ -131,7 +131,8 @@ def test_a_command_on_a_folder_where_a_file_belongs(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", [["labels", "template", "-o", LONG], ["labels", "merge", LONG], ["results", "--root", LONG], ["score", "a.jpg", "--root", LONG]])
-def test_a_name_that_is_too_long(command, capsys):
+def test_a_name_that_is_too_long(command, capsys, built, monkeypatch):
+    monkeypatch.chdir(built.folder)
     assert main(command) == 2
     assert re.search(f"^error: .*(?s:{LONG}.*File name too long|File name too long.*{LONG})", capsys.readouterr().err)
 
