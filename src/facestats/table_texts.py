@@ -70,6 +70,7 @@ COLUMNS = {
     "height": "of the photo, pixels, turned likewise",
     "face_count": "faces found in the photo; the one that was used is the largest",
     "confidence": "of the face detector, 0–1",
+    "presence": "of the face mesh: how sure it is that this is a face, 0–1",
     "box": "the face in the photo, pixels: left, top, right, bottom",
     "landmarks": "468 points of MediaPipe's face mesh, x y z one after the other, as fractions of the crop",
     "yaw": "head turned to a side, degrees; above 0 to the image's right",

@@ -52,7 +52,7 @@ _text, _number, _float, _int = pa.string(), pa.float64(), pa.float32(), pa.int32
 
 FACES = Schema("faces.parquet", {
     "image": _text, "filename": _text, "sha256": _text, "status": _text, "reason": _text,
-    "width": _int, "height": _int, "face_count": _int, "confidence": _float,
+    "width": _int, "height": _int, "face_count": _int, "confidence": _float, "presence": _float,
     "box": pa.list_(_float, 4), "landmarks": pa.list_(_float, N_LANDMARKS * 3),
     "yaw": _float, "pitch": _float, "roll": _float, "sharpness": _float, "brightness": _float,
     "perceptual_hash": _text, "duplicate_of": _text, "near_duplicate_of": _text, "key": _text,

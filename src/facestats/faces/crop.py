@@ -48,6 +48,7 @@ class FaceCrop:
     width, height : of the whole upright photo, px
     face_count : faces found in the photo
     confidence : of the detector, 0–1; None without a face, like all that follow
+    presence : the mesh's own confidence that this is a face, 0–1
     box : (4,) float32, x0, y0, x1, y1 of the detector's box in the photo, px
     landmarks : (468, 3) float32, fractions of the crop
     pose : HeadPose in the photo
@@ -58,6 +59,7 @@ class FaceCrop:
     height: int
     face_count: int
     confidence: float | None = None
+    presence: float | None = None
     box: np.ndarray | None = None
     landmarks: np.ndarray | None = None
     pose: HeadPose | None = None
@@ -115,6 +117,7 @@ def _crop_largest(photo: Photo, image, faces: list[FaceLandmarks], config: Prepr
         height=height,
         face_count=len(faces),
         confidence=face.score,
+        presence=face.presence,
         box=(face.box * zoom).astype(np.float32),
         landmarks=to_crop_frame(face.landmarks, width, height, crop),
         pose=head_pose(face.landmarks, width, height),

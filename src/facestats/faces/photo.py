@@ -56,7 +56,7 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
         "perceptual_hash": perceptual_hash(grey).hex(),
     }
     if face.landmarks is not None:
-        row |= {"confidence": face.confidence, "box": face.box, "landmarks": face.landmarks.ravel()}
+        row |= {"confidence": face.confidence, "presence": face.presence, "box": face.box, "landmarks": face.landmarks.ravel()}
         row |= {"yaw": face.pose.yaw, "pitch": face.pose.pitch, "roll": face.pose.roll}
     return ProcessedPhoto(row, face.jpeg(config.quality))
 
