@@ -5,7 +5,6 @@ import json
 import os
 import select
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,14 @@ from typing import Any
 
 import pytest
 
+from programs import start_program
+
 # Ubuntu's `chromium-browser` comes last: it may be a snap, which sees no folder below /tmp.
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
-_PATIENCE = 60  # seconds that a busy machine may take for an answer
+_PATIENCE = 60  # seconds that a busy machine may take for an answerfrom programs import start_program
+
 
 
 class Page:
@@ -94,8 +96,7 @@ def chromium(folder: Path) -> Iterator[Page]:
     their_in, our_out = os.pipe()
     our_in, their_out = os.pipe()
     flags = [*FLAGS, f"--user-data-dir={folder / 'profile'}"]
-    process = subprocess.Popen(["/bin/bash", "-c", f'exec "$@" 3<&{their_in} 4>&{their_out}', "chromium", CHROMIUM, *flags],
-                               pass_fds=(their_in, their_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start_program(["/bin/bash", "-c", f'exec "$@" 3<&{their_in} 4>&{their_out}', "chromium", CHROMIUM, *flags], pass_fds=(their_in, their_out))
     os.close(their_in), os.close(their_out)
     try:
         page = Page(our_out, our_in)

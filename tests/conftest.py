@@ -16,6 +16,7 @@ from facestats.attractiveness.training import train_regressor
 from facestats.clip.variants import fetch_clip
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.landmarks import Landmarker
+from programs import LIMIT, empty_folder, no_program_is_left  # noqa: F401  fixtures
 from project import Project
 from rated import QUICK, noisy_line
 from resources import landmarker_dir, omi_images
@@ -29,9 +30,14 @@ LONG = ("test_kills.py", "test_staleness.py", "test_links.py", "test_runs.py", "
         "test_documented_readme.py", "test_documented.py",
         "test_sharing_servers.py", "test_library.py")
 
+SLOW = 2 * LIMIT  # seconds, of a test that drives real DVC; that of the others stands in pyproject.toml
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW))
 
 
 @pytest.fixture(scope="session")

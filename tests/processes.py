@@ -11,6 +11,7 @@ from tempfile import TemporaryFile
 
 import psutil
 
+from programs import start_program
 from project import Project
 
 PATIENCE = 120  # seconds that a busy machine may take
@@ -29,12 +30,8 @@ class Repro:
     def __init__(self, project: Project, *arguments: str, **environment: str):
         # A file of its own: an orphan of the run before may still write into that one's.
         self._log = TemporaryFile("w+")  # noqa: SIM115 (open as long as the run)
-        self._run = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro", *arguments], cwd=project.folder, env=project.environment | {"PYTHONUNBUFFERED": "1"} | environment,
-            stdout=self._log, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-            # Jobs that a script starts in the background are born deaf to Ctrl-C, and their children with them.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+        self._run = start_program([sys.executable, "-m", "dvc", "repro", *arguments], project.folder,
+                                  project.environment | {"PYTHONUNBUFFERED": "1"} | environment, self._log, subprocess.STDOUT, hears_ctrl_c=True)
         self.pid = self._run.pid
 
     def running(self) -> bool:

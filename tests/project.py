@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from facestats.data.sample import write_sample
+from programs import run_program
 from resources import ROOT, landmarker_dir
 
 COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "stages", "src", "data/manual_labels.csv",
@@ -70,7 +71,7 @@ class Project:
 
     def copy(self, folder: Path) -> "Project":
         """The same below `folder`. `cp -a`, because `shutil.copytree` makes two files of two names of one file."""
-        subprocess.run(["cp", "-a", self.folder.parent, folder], check=True)
+        run_program(["cp", "-a", self.folder.parent, folder], check=True)
         return Project.at(folder)
 
     def _use(self, folder: Path) -> None:
@@ -107,9 +108,7 @@ class Project:
 
     def run(self, *command: str, check: bool = True, folder: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
         """Run a command in the project, or in another folder; `check` fails with its output."""
-        done = subprocess.run(command, cwd=folder or self.folder, env=self.environment | environment, capture_output=True, text=True)
-        assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-        return done
+        return run_program(command, folder or self.folder, self.environment | environment, check)
 
     def dvc(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
         return self.run(sys.executable, "-m", "dvc", *arguments, check=check, **environment)

@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from programs import run_program, start_program
+
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
-_PATIENCE = 60  # seconds that a busy machine may take to start one
+_PATIENCE = 60  # seconds that a busy machine may take to start onefrom programs import run_program, start_program
+
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ def sshd(folder: Path, *settings: str) -> Iterator[SshServer]:
         pytest.skip("needs OpenSSH's sshd (Debian and Ubuntu: apt-get install openssh-server) and the package dvc-ssh (tests/requirements-servers.txt)")
     folder.mkdir(parents=True)
     for name in ("host", "key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+        run_program(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     port = free_port()
     lines = [f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host", f"AuthorizedKeysFile {folder}/key.pub", "StrictModes no",
              "PasswordAuthentication no", "KbdInteractiveAuthentication no", "PidFile none", "Subsystem sftp internal-sftp", *settings]
@@ -68,7 +71,7 @@ def free_port() -> int:
 
 @contextmanager
 def _running(command: list[str], port: int) -> Iterator[None]:
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = start_program(command)
     try:
         wait_for(port, server)
         yield

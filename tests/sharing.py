@@ -1,9 +1,9 @@
 """Two people: an office whose project has run, a bare git repository, and colleagues who clone it."""
 
-import subprocess
 from pathlib import Path
 
 from documented import run_documented
+from programs import run_program
 from project import Project
 
 # Enough for photos, rows, a model and a metric; the others cost the time of `dvc`, and nothing new.
@@ -18,7 +18,7 @@ def open_office(built: Project, folder: Path, *stages: str) -> Project:
     if stages:
         office.keep_stages(*stages)
     office.commit("stages")
-    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", hub(office)], check=True)
+    run_program(["git", "init", "-q", "--bare", "-b", "main", hub(office)], check=True)
     office.git("remote", "add", "origin", str(hub(office)))
     office.git("push", "-q", "-u", "origin", "main")
     return office
@@ -43,7 +43,7 @@ def document(project: Project, name: str, **places: str) -> str:
 def colleague(office: Project, folder: Path) -> Project:
     """Someone with a clone, and nothing of DVC's."""
     folder.mkdir(parents=True)
-    subprocess.run(["git", "clone", "-q", str(hub(office)), str(folder / "repo")], check=True)
+    run_program(["git", "clone", "-q", str(hub(office)), str(folder / "repo")], check=True)
     return Project.at(folder)
 
 

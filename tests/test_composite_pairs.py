@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import subprocess
 import sys
 
 import cv2
@@ -20,6 +19,7 @@ from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
 from facestats.errors import InputError
 from facestats.geometry.pairs import MIRROR
 from facestats.report.difference_figure import difference_figure
+from programs import run_program
 from resources import ROOT
 
 SIZE = 96
@@ -281,7 +281,7 @@ def work(tmp_path):
     write(tmp_path / "c", Built("c", facts={"name": "c", "built": False, "n": 0, "why": "too few faces", "members": []}))
 
     def run(stage, *arguments):
-        done = subprocess.run([sys.executable, ROOT / "stages" / f"{stage}.py", *arguments], cwd=tmp_path, capture_output=True, text=True)
+        done = run_program([sys.executable, ROOT / "stages" / f"{stage}.py", *arguments], tmp_path)
         assert "Traceback" not in done.stderr
         return done
 

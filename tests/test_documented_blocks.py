@@ -1,11 +1,11 @@
 """Every block of the documentation is run by a test, or says why none runs it."""
 
 import ast
-import subprocess
 
 import pytest
 
 from documented import PAGES, blocks, read
+from programs import run_program
 from resources import ROOT
 
 RUN = {"bash", "python", "yaml"}
@@ -52,5 +52,5 @@ def test_every_block_is_run_or_says_why_not(page):
 def test_every_bash_block_is_bash(page):
     for block in blocks(page):
         if block.language == "bash":
-            done = subprocess.run(["bash", "-n", "-c", block.text], capture_output=True, text=True)
+            done = run_program(["bash", "-n", "-c", block.text])
             assert not done.returncode, done.stderr

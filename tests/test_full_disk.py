@@ -23,6 +23,7 @@ from facestats.clip.embed import list_faces
 from facestats.data.sample import write_sample
 from facestats.files import write_bytes
 from facestats.rows.store import KEY, RowStore
+from programs import run_program
 from project import Project
 from resources import ROOT, landmarker_dir
 
@@ -35,7 +36,7 @@ class Disk:
     def __init__(self, folder: Path, size: str):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True, text=True)
+        done = run_program(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder])
         if done.returncode:
             pytest.skip(f"no file system can be mounted here ({done.stderr.strip()}); root can")
 
@@ -46,7 +47,7 @@ class Disk:
 
     def grow(self) -> None:
         (self.folder / "ballast").unlink(missing_ok=True)
-        subprocess.run(["mount", "-o", "remount,size=64m", self.folder], check=True)
+        run_program(["mount", "-o", "remount,size=64m", self.folder], check=True)
 
     def files(self) -> dict[str, bytes]:
         return {p.relative_to(self.folder).as_posix(): p.read_bytes()
@@ -64,7 +65,7 @@ def mount():
 
     yield make
     for disk in mounted:
-        subprocess.run(["umount", "-l", disk.folder], check=False)
+        run_program(["umount", "-l", disk.folder])
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +112,7 @@ def test_what_was_there_before_stays_when_the_disk_is_full(mount, tmp_path, writ
 def stage(cwd: Path, script: str, *arguments, rows: Path) -> subprocess.CompletedProcess:
     shutil.copyfile(ROOT / "params.yaml", cwd / "params.yaml")
     (cwd / "params.yaml").write_text((cwd / "params.yaml").read_text().replace("size: 512 ", f"size: {SIDE} "))
-    return subprocess.run([sys.executable, ROOT / "stages" / script, *map(str, arguments)], cwd=cwd, text=True,
-                          capture_output=True, env=os.environ | {"FACESTATS_ROWS": str(rows)}, timeout=300)
+    return run_program([sys.executable, ROOT / "stages" / script, *map(str, arguments)], cwd, os.environ | {"FACESTATS_ROWS": str(rows)})
 
 
 def assert_says_so(done: subprocess.CompletedProcess, where: Path) -> None:

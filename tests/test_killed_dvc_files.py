@@ -2,14 +2,15 @@
 
 import json
 import os
-import subprocess
 import sys
+import time
 
 import pytest
 
 from facestats.__main__ import main
 from facestats.commands.doctor import find_problems
 from facestats.params import load_params
+from programs import start_program
 from resources import ROOT
 
 LOCK = "schema: '2.0'\nstages:\n  labels:\n    cmd: python stages/labels.py\n"
@@ -78,12 +79,13 @@ def test_a_holder_that_is_another_program_by_now_is_named(root):
 
 def test_a_holder_that_runs_or_is_gone_is_no_problem(root):
     script = root / "dvc"  # as the command is called that a package manager installs
-    script.write_text("import sys\nprint('up', flush=True)\nsys.stdin.read()\n")
-    run = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    run.stdout.readline()
+    script.write_text("import os, time\nopen('up', 'w').close()\nwhile os.path.exists('up'):\n    time.sleep(0.01)\n")
+    run = start_program([sys.executable, script], root)
+    while not (root / "up").exists():
+        time.sleep(0.01)
     (root / ".dvc/tmp/rwlock").write_text(holders(run.pid))
     assert problems(root) == []
-    run.stdin.close()
+    (root / "up").unlink()
     os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOWAIT)  # dead, but not buried: DVC takes it for alive
     assert "which is dead" in problems(root)[0]
     run.wait()

@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from PIL import Image
 from clips import picture, random_clip
 from facestats.clip.variants import fetch_clip
 from processes import PATIENCE, Repro, left_running, row_counts, wait_until_none_is_left
+from programs import start_program
 from project import Project
 from resources import ROOT
 
@@ -296,8 +296,7 @@ def test_ctrl_c_does_not_wait_for_a_batch_that_takes_long(tmp_path):
     picture((96, 96)).save(tmp_path / "faces/one.jpg")
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text().replace("batch_size: 32 ", "batch_size: 512 "))
     command = [sys.executable, ROOT / "stages/embed.py", "faces", "clip", "embeddings.parquet"]
-    run = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"FACESTATS_ROWS": str(tmp_path / "rows")},
-                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    run = start_program(command, tmp_path, os.environ | {"FACESTATS_ROWS": str(tmp_path / "rows")}, hears_ctrl_c=True)
     deadline = time.monotonic() + PATIENCE
     while not list(tmp_path.glob("rows/embed/*.lock")) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import numpy as np
@@ -20,6 +19,7 @@ from facestats.composites.means import mean_interval, mean_scores, said
 from facestats.composites.members import Members, link, write_members
 from facestats.composites.sheets import contact_sheet, fitting_jpeg
 from facestats.errors import InputError
+from programs import run_program
 from resources import ROOT, text
 
 RATINGS = [2.0, 4.5, 4.0, None]
@@ -193,8 +193,7 @@ def test_members_that_are_left_out_do_not_count_as_enough(folder, tmp_path, mini
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params |= {"composites": {"group": {"filter": {}, "render": {}}}, "continua": {}, "differences": {}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    done = subprocess.run([sys.executable, ROOT / "stages/composite.py", "group", out / "members.csv", out / "selection.json", out / "faces", "drawn"],
-                          cwd=tmp_path, capture_output=True, text=True)
+    done = run_program([sys.executable, ROOT / "stages/composite.py", "group", out / "members.csv", out / "selection.json", out / "faces", "drawn"], tmp_path)
     assert done.returncode == code, done.stderr
     why = "3 of at least 4 members can be used: 1 without landmarks"
     if built is None:

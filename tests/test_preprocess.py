@@ -19,6 +19,7 @@ from facestats.faces.keys import recipe_hash, row_key
 from facestats.faces.photo import process_photo
 from facestats.faces.preprocess import preprocess_folder
 from facestats.faces.quality import grey_crop, sharpness
+from programs import run_program, start_program
 from resources import ROOT, backdrop, jpeg, landmarker_dir, omi_images
 
 CONFIG = PreprocessConfig()
@@ -234,32 +235,27 @@ def test_faces_are_not_written_among_the_photos(folder, tmp_path):
         preprocess_folder(folder, tmp_path / "out", CONFIG, tmp_path)
 
 
-def stage(script: str, *arguments, cwd) -> subprocess.Popen:
-    command = [sys.executable, ROOT / "stages" / script, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def stage(script: str, *arguments, cwd) -> subprocess.CompletedProcess:
+    return run_program([sys.executable, ROOT / "stages" / script, *map(str, arguments)], cwd)
 
 
 def test_the_stage_prints_one_line_and_why_photos_were_rejected(folder, tmp_path):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     run = stage("preprocess.py", folder, landmarker_dir(), "faces", "meta/faces.parquet", cwd=tmp_path)
-    out, err = run.communicate(timeout=60)
-    assert run.returncode == 0, err
-    assert "rows=41 reused=0 computed=41 rejected=1 seconds=" in out
-    assert "rejected 1: not an image that Pillow can read" in out
-    assert "XNNPACK" not in err
-    assert "warning" not in err
+    assert run.returncode == 0, run.stderr
+    assert "rows=41 reused=0 computed=41 rejected=1 seconds=" in run.stdout
+    assert "rejected 1: not an image that Pillow can read" in run.stdout
+    assert "XNNPACK" not in run.stderr
+    assert "warning" not in run.stderr
     assert len(tables.read(tmp_path / "meta" / "faces.parquet", tables.FACES)) == 41
 
     run = stage("preprocess.py", folder, landmarker_dir(), "faces", "meta/faces.parquet", cwd=tmp_path)
-    assert "files of an earlier run stay there" in run.communicate(timeout=60)[1]
+    assert "files of an earlier run stay there" in run.stderr
 
-    run = stage(
-        "preprocess.py", tmp_path / "none", landmarker_dir(), "other", "meta/faces.parquet", cwd=tmp_path
-    )
-    out, err = run.communicate(timeout=60)
+    run = stage("preprocess.py", tmp_path / "none", landmarker_dir(), "other", "meta/faces.parquet", cwd=tmp_path)
     assert run.returncode == 1
-    assert err.startswith("error: ")
-    assert "no such folder; expected a folder with photos" in err
+    assert run.stderr.startswith("error: ")
+    assert "no such folder; expected a folder with photos" in run.stderr
 
 
 def children(pid: int) -> list[int]:
@@ -294,9 +290,8 @@ def test_no_process_is_left_when_the_stage_is_stopped(folder, tmp_path, how):
         f"{str(landmarker_dir())!r}, 2)\n"
     )
     (tmp_path / "run.py").write_text(script)
-    # Jobs that a script starts in the background are born deaf to Ctrl-C, and their children with them.
-    run = subprocess.Popen([sys.executable, "run.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    with open(tmp_path / "stderr", "w") as stderr:
+        run = start_program([sys.executable, "run.py"], tmp_path, stderr=stderr, hears_ctrl_c=True)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and len(list((tmp_path).glob("out/*.jpg"))) < 5:
         time.sleep(0.05)
@@ -308,4 +303,4 @@ def test_no_process_is_left_when_the_stage_is_stopped(folder, tmp_path, how):
         time.sleep(0.05)
     assert not any(map(alive, workers))
     if how == signal.SIGINT:
-        assert "resource_tracker" not in run.stderr.read()
+        assert "resource_tracker" not in (tmp_path / "stderr").read_text()

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import yaml
 from facestats.clip.variants import TINY
 from facestats.data.sample import draw_traits
 from facestats.fingerprint import sha256_file
+from programs import run_program
 
 PRETRAIN = Path(__file__).parent.parent / "pretrain"
 SHAPE = {"image": 32, "patch": 8, "width": 32, "layers": 2, "heads": 4, "projection": 24, "text_width": 16, "text_layers": 1,
@@ -149,8 +149,7 @@ def test_training_twice_gives_the_same_bytes(tmp_path):
         "draw": {"n": 64, "seed": 5, "drawn": 64, "crop": 32, "rim": 0.2}, "train": options}), encoding="utf-8")
     steps = [["draw.py", "faces.parquet"], *(["train.py", "faces.parquet", run, f"{run}.json", f"{run}.csv"] for run in ("one", "two"))]
     for step in steps:
-        done = subprocess.run([sys.executable, *step], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
+        run_program([sys.executable, *step], tmp_path, check=True)
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
     for name in ("model.safetensors", "config.json", "tokenizer.json", "preprocessor_config.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name

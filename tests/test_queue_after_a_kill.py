@@ -2,15 +2,16 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from documented import read
 from documented_commands import spans
+from processes import left_running
+from programs import end_programs, programs_of
 from project import Project
 
 pytestmark = pytest.mark.slow
@@ -41,19 +42,28 @@ def end_of_group(pid: int) -> None:
     psutil.wait_procs([worker], timeout=PATIENCE)
 
 
+def start_queue(queued: Project, pid: Path) -> int:
+    """Start a worker in the background, and wait for its first stage; returns that one's process."""
+    queued.dvc("queue", "start")
+    deadline = time.monotonic() + PATIENCE
+    while not pid.is_file() or not pid.read_text():
+        assert time.monotonic() < deadline, queued.dvc("queue", "status").stdout
+        time.sleep(0.2)
+    return int(pid.read_text())
+
+
 def test_a_task_that_was_killed_is_removed_and_can_be_queued_anew(queued, tmp_path):
     (command,) = (span for span in spans(read("docs/troubleshooting.md")) if span.startswith("dvc queue kill"))
     queued.dvc("exp", "run", "--queue", "-n", "one", "-S", "a=2")
-    # What it says goes nowhere: the worker would hold a pipe open as long as it lives.
-    subprocess.run([sys.executable, "-m", "dvc", "queue", "start"], cwd=queued.folder, env=queued.environment, check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + PATIENCE
-    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
-        assert time.monotonic() < deadline, queued.dvc("queue", "status").stdout
-        time.sleep(0.2)
-    end_of_group(int((tmp_path / "pid").read_text()))
+    end_of_group(start_queue(queued, tmp_path / "pid"))
     assert "Running" in queued.dvc("queue", "status").stdout  # for ever
-    subprocess.run(["bash", "-eux", "-c", command.replace("NAME", "one")], cwd=queued.folder, env=queued.environment, check=True)
+    queued.run("bash", "-euxc", command.replace("NAME", "one"))
     assert "No experiment tasks in the queue" in queued.dvc("queue", "status").stdout
     queued.dvc("exp", "run", "--queue", "-n", "one", "-S", "a=3")
     assert "Queued" in queued.dvc("queue", "status").stdout
+
+    (tmp_path / "pid").unlink()
+    start_queue(queued, tmp_path / "pid")  # as a test would that fails in the middle
+    assert {"queue-worker", "sleep"} <= {argument for process in programs_of(tmp_path) for argument in process.cmdline()}
+    end_programs(tmp_path)
+    assert programs_of(tmp_path) == left_running(queued) == []

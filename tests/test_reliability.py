@@ -137,9 +137,27 @@ def test_what_cannot_be_known_is_null_and_says_why(change, why):
 
 
 def test_raters_of_one_face_each_are_as_good_as_unnamed():
-    judgements, _ = rating_study(0, faces=50, raters=6)
-    judgements["rater"] = [f"rater_{i}" for i in range(len(judgements))]
-    assert measure_reliability(judgements)["icc"] == measure_reliability(judgements.assign(rater=""))["icc"]
+    for seed in range(20):
+        judgements, _ = rating_study(seed, faces=50, raters=6)
+        judgements["rater"] = [f"rater_{i}" for i in range(len(judgements))]
+        named, unnamed = (measure_reliability(j) for j in (judgements, judgements.assign(rater="")))
+        assert named["icc"].pop("kind") == unnamed["icc"].pop("kind")
+        assert named["icc"] == pytest.approx(unnamed["icc"], rel=1e-9)
+        assert named["split_half"] == pytest.approx(unnamed["split_half"], rel=1e-9)
+
+
+@pytest.mark.parametrize("design", [{}, {"density": 0.4}, {"density": 0.1, "raters": 60}])
+def test_what_raters_are_called_does_not_matter(design):
+    for seed in range(8):
+        judgements, _ = rating_study(seed, faces=40, **design)
+        judgements["rating"] = (judgements["rating"] / 12).round()  # as on a scale of seven: many are equal
+        names = sorted(set(judgements["rater"]))
+        renamed = judgements.assign(rater=judgements["rater"].map(dict(zip(names, np.random.default_rng(seed).permutation(names), strict=True))))
+        one, other = measure_reliability(judgements), measure_reliability(renamed)
+        for name in ("split_half", "icc", "ceiling"):
+            kinds = one[name].pop("kind", None), other[name].pop("kind", None)
+            assert kinds[0] == kinds[1]
+            assert one[name] == pytest.approx(other[name], rel=1e-9)
 
 
 def test_the_omi_ratings_have_a_reliability_of_0_90(tmp_path):

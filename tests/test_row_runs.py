@@ -2,13 +2,13 @@
 
 import re
 import shutil
-import subprocess
 import sys
 
 import pandas as pd
 import pytest
 from PIL import Image
 
+from programs import run_program
 from project import Project, executed
 from resources import ROOT, landmarker_dir
 
@@ -144,6 +144,5 @@ def test_a_stage_run_by_hand_outside_of_dvc_computes_all_and_says_so(project, tm
     shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
     shutil.copytree(project.folder / "data/raw/album.jpg", tmp_path / "photos")
     for _ in range(2):
-        done = subprocess.run([sys.executable, ROOT / "stages/preprocess.py", "photos", str(landmarker_dir()), "faces", "faces.parquet"],
-                              cwd=tmp_path, capture_output=True, text=True)
+        done = run_program([sys.executable, ROOT / "stages/preprocess.py", "photos", str(landmarker_dir()), "faces", "faces.parquet"], tmp_path)
         assert counts(done.stdout) == [(1, 0, 1)], done.stderr

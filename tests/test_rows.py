@@ -177,7 +177,7 @@ def start_other_run(folder, seconds) -> multiprocessing.Process:
     """Another process that holds the rows by now, and will for so long; then it adds one."""
     context = multiprocessing.get_context("spawn")
     started = context.Event()
-    other = context.Process(target=_hold, args=(folder, started, seconds))
+    other = context.Process(target=_hold, args=(folder, started, seconds), daemon=True)
     other.start()
     assert started.wait(30)
     return other

@@ -1,7 +1,6 @@
 """Sharing through a directory, as docs/sharing.md says it: nothing is computed twice, and damage is named and mended."""
 
 import hashlib
-import subprocess
 import sys
 import time
 
@@ -11,6 +10,7 @@ from PIL import Image
 
 from facestats.__main__ import main
 from processes import row_counts
+from programs import start_program
 from project import Project, executed
 from sharing import CLEAN, STAGES, colleague, document, hub, open_office
 
@@ -137,8 +137,7 @@ def test_a_push_that_was_cut_off_goes_on(office, doctor, tmp_path):
     remote = tmp_path / "remote"
     office.dvc("remote", "add", "second", str(remote))
     office.dvc("remote", "modify", "second", "verify", "true")
-    push = subprocess.Popen([sys.executable, "-m", "dvc", "push", "-r", "second", "-j", "1"], cwd=office.folder, env=office.environment,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    push = start_program([sys.executable, "-m", "dvc", "push", "-r", "second", "-j", "1"], office.folder, office.environment)
     while push.poll() is None and not any(path.is_file() for path in remote.rglob("*")):
         time.sleep(0.001)
     push.kill()

@@ -1,11 +1,11 @@
 """Sharing over SSH and in an S3-compatible bucket, as docs/sharing.md says it, with real servers on the loopback address."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from documented import block
+from programs import run_program, start_program
 from project import Project, executed
 from servers import free_port, s3, sshd, wait_for
 from sharing import CLEAN, STAGES, colleague, copy_office, document, open_office
@@ -40,11 +40,11 @@ def test_ssh_through_a_tunnel_that_checks_the_host_key(office, tmp_path):
         command = script.replace("-fN", options + "-N")
         stranger = tmp_path / "stranger"
         stranger.write_text(server.known_hosts.read_text()[:-20] + "A" * 20)
-        refused = subprocess.run(["bash", "-c", command.format(stranger)], capture_output=True, text=True)
+        refused = run_program(["bash", "-c", command.format(stranger)])
         assert refused.returncode == 255
         assert "Host key verification failed" in refused.stderr
 
-        tunnel = subprocess.Popen(["bash", "-c", "exec " + command.format(server.known_hosts)], stderr=subprocess.DEVNULL)
+        tunnel = start_program(["bash", "-c", "exec " + command.format(server.known_hosts)])
         try:
             wait_for(local, tunnel)
             places = {"server": f"localhost:{local}{tmp_path}/remote", "user": f"user {server.user}", "key": server.key}

@@ -1,11 +1,11 @@
 """What `run_stage` does at the beginning and the end of a stage's process."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from programs import run_program
 from resources import ROOT
 
 SCRIPT = """
@@ -49,9 +49,9 @@ if __name__ == "__main__":
 def test_a_stage_ends_with_all_that_it_has_to_do(tmp_path: Path, in_worker, collects):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (tmp_path / "stage.py").write_text(SCRIPT, encoding="utf-8")
-    done = subprocess.run([sys.executable, "stage.py", in_worker], cwd=tmp_path, capture_output=True, text=True)
+    done = run_program([sys.executable, "stage.py", in_worker], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    first, last = done.stdout.splitlines()  # a pipe's buffer is written out
+    first, last = done.stdout.splitlines()  # a file's buffer is written out
     assert first == f"collects: {collects}"
     assert last.startswith("all done seconds=")
     assert (tmp_path / "thread.txt").read_text() == "done"
@@ -61,4 +61,4 @@ def test_a_stage_ends_with_all_that_it_has_to_do(tmp_path: Path, in_worker, coll
 
 def test_what_people_import_leaves_the_garbage_collection_alone():
     script = "import gc, facestats, facestats.api_composites, facestats.commands.doctor; print(gc.isenabled())"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "True\n"
+    assert run_program([sys.executable, "-c", script]).stdout == "True\n"

@@ -1,7 +1,6 @@
 """Threads share out work: the results are those of one, and Ctrl-C ends them."""
 
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -17,6 +16,7 @@ from facestats.attractiveness import mlp
 from facestats.attractiveness.folds import out_of_fold
 from facestats.attractiveness.training import train_regressor
 from facestats.threads import in_threads, one_thread
+from programs import run_program
 from rated import QUICK, noisy_line
 from resources import names
 
@@ -100,8 +100,7 @@ def test_folds_and_predictions_are_the_same_bits_on_any_number_of_processors(mon
 
 
 def test_ctrl_c_ends_trainings_that_nobody_waits_for():
-    run = subprocess.run([sys.executable, "-c", ENDLESS], capture_output=True, text=True, timeout=120, check=False,
-                         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)})
+    run = run_program([sys.executable, "-c", ENDLESS], environment=os.environ | {"PYTHONPATH": str(Path(__file__).parent)}, seconds=120)
     assert run.returncode, run.stderr
     assert "KeyboardInterrupt" in run.stderr
     assert "_StoppedError" not in run.stderr

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from facestats import tables
 from facestats.attractiveness.mlp import load_regressor
+from programs import run_program
 from rated import D, noisy_line
 from resources import ROOT, names
 
@@ -38,9 +38,7 @@ class Stage:
         raw["score"]["weights"] = weights or raw["score"]["weights"]
         (self.folder / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-        done = subprocess.run([sys.executable, ROOT / f"stages/{script}.py", *arguments], cwd=self.folder, capture_output=True,
-                              text=True, env=environment, check=False)
-        assert done.returncode == 0, done.stderr
+        done = run_program([sys.executable, ROOT / f"stages/{script}.py", *arguments], self.folder, environment, check=True)
         return done.stderr
 
     def train(self, shuffle: bool = False, **options) -> str:

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from facestats.errors import InputError, LabelError, ModelError, ParamsError, Ta
 from facestats.files import read_json
 from facestats.params import load_params
 from facestats.rows.store import PLACE
+from programs import run_program
 from resources import ROOT
 
 LONG = 300 * "a"
@@ -116,8 +116,7 @@ def test_a_stage_whose_out_can_not_be_written_says_where(tmp_path):
     script = ("import sys; sys.argv = ['x']; from pathlib import Path; from facestats.stage import run_stage; from facestats.files import write_text\n"
               "def main(params): write_text(Path('out/below/it.txt'), '')\n"
               "run_stage(main)")
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False,
-                          env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
+    done = run_program([sys.executable, "-c", script], tmp_path, os.environ | {"PYTHONPATH": str(ROOT / "src")})
     assert done.returncode == 1
     assert done.stderr.startswith("error: out")
     assert "can't be used" in done.stderr
@@ -152,7 +151,7 @@ def test_numbers_have_their_plural():
 
 def test_a_repository_without_a_commit_is_named_and_not_dvclives_traceback(tmp_path, monkeypatch):
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        run_program(command, tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(ROOT / "stages")
     import train_attractiveness

@@ -12,6 +12,7 @@ import yaml
 from dvc.cli.parser import get_main_parser
 
 from facestats.files import read_json, write_json, write_text
+from programs import run_program
 from resources import ROOT
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
@@ -36,7 +37,7 @@ def run_step(name: str, folder: Path, temporary: Path, **environment: str) -> su
     temporary.mkdir(exist_ok=True)
     script = temporary / "step.sh"
     script.write_text(SCRIPTS[name], encoding="utf-8")
-    return subprocess.run(["bash", "--noprofile", "--norc", "-eo", "pipefail", script], cwd=folder, capture_output=True, text=True, env=os.environ | {
+    return run_program(["bash", "--noprofile", "--norc", "-eo", "pipefail", script], folder, os.environ | {
         "PATH": f"{temporary / 'bin'}{os.pathsep}{os.environ['PATH']}", "RUNNER_TEMP": str(temporary),
         "GITHUB_STEP_SUMMARY": str(temporary / "summary.md"), "GITHUB_OUTPUT": str(temporary / "output.txt"), "GIT_CONFIG_GLOBAL": os.devnull} | environment)
 
@@ -44,7 +45,7 @@ def run_step(name: str, folder: Path, temporary: Path, **environment: str) -> su
 def test_every_script_is_bash_and_calls_what_there_is():
     for name, script in SCRIPTS.items():
         assert "${{" not in script, name  # values come in by the environment, so that a script is what it looks like
-        assert subprocess.run(["bash", "-n", "-c", script]).returncode == 0, name
+        assert run_program(["bash", "-n", "-c", script]).returncode == 0, name
         for target in re.findall(r"^ *make (\w+)$", script, re.MULTILINE):
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         for arguments in re.findall(r"\.venv/bin/dvc ([^|;>\n]+)", script):
@@ -69,19 +70,19 @@ def test_the_base_is_built_first_and_its_outcome_lies_below_the_pull_request(tmp
     def commit(message: str, **files: str) -> str:
         for name, text in files.items():
             write_text(repo / {"lock": "dvc.lock", "card": "docs/model_card.md", "metrics": "metrics/summary.json"}.get(name, f"{name}.yaml"), text)
-        subprocess.run([*git, "add", "-A"], check=True)
-        subprocess.run([*git, "commit", "-qm", message], check=True)
-        return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+        run_program([*git, "add", "-A"], check=True)
+        run_program([*git, "commit", "-qm", message], check=True)
+        return run_program([*git, "rev-parse", "HEAD"], check=True).stdout.strip()
 
-    subprocess.run(["git", "init", "-q", "-b", "main", repo], check=True)
+    run_program(["git", "init", "-q", "-b", "main", repo], check=True)
     fork = commit("where the pull request left", params="old", lock="elsewhere", card="elsewhere", metrics="elsewhere")
     base = commit("another change in between", other="new")
-    subprocess.run([*git, "checkout", "-q", "-b", "change", fork], check=True)
+    run_program([*git, "checkout", "-q", "-b", "change", fork], check=True)
     head = commit("the change", params="new", lock="the author's", metrics="the author's")
     program(temporary / "bin/make", "for out in dvc.lock docs/model_card.md metrics/summary.json; do echo \"$1 with $(cat params.yaml) $(ls)\" > $out; done")
     done = run_step("Build what the pull request starts from", repo, temporary, BASE=base, HEAD=head)
     assert done.returncode == 0, done.stderr
-    assert subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip() == head
+    assert run_program([*git, "rev-parse", "HEAD"], check=True).stdout.strip() == head
     assert (repo / "params.yaml").read_text() == "new"
     for name in ("dvc.lock", "docs/model_card.md", "metrics/summary.json"):
         assert (repo / name).read_text().startswith("repro with old")

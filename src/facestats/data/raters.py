@@ -45,6 +45,7 @@ def suspicious_raters(judgements: pd.DataFrame) -> dict[str, dict]:
     """
     if judgements.empty:
         return {}
+    judgements = judgements.sort_values(["filename", "rating", "rater"])  # neither the order of lines nor a name moves a bit of a sum
     face, _ = pd.factorize(judgements["filename"])
     rater, names = pd.factorize(judgements["rater"].where(judgements["rater"] != ""), sort=True)
     rating = judgements["rating"].to_numpy(float)

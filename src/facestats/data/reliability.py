@@ -48,7 +48,7 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
                     "icc": {"kind": None, **NOTHING}, "ceiling": dict(NOTHING)}
     if judgements is None:
         return report | {"why": "there is no ratings.csv; a mean rating alone does not say how well raters agree"}
-    judgements = judgements.sort_values(["filename", "rater", "rating"])  # the order of lines says nothing
+    judgements = _in_order(judgements)
     per_face = judgements.groupby("filename").size()
     named = bool(len(judgements)) and bool((judgements["rater"] != "").all())
     report |= {"n_faces": len(per_face), "n_raters": int(judgements["rater"][judgements["rater"] != ""].nunique())}
@@ -62,7 +62,7 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
         some = rng.choice(per_face.index.to_numpy(), MAX_FACES, replace=False)
         judgements = judgements[judgements["filename"].isin(some)]
     face, faces = pd.factorize(judgements["filename"], sort=True)
-    rater = pd.factorize(judgements["rater"], sort=True)[0]
+    rater = pd.factorize(judgements["rater"])[0]
     rating = judgements["rating"].to_numpy(float) - judgements["rating"].mean()
     weights = np.concatenate([np.ones((1, len(faces))), _resamples(faces, person, rng)])
     crossed = named and len(rating) >= CROSSED * len(faces) * (rater.max() + 1)
@@ -76,6 +76,21 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
     if split_half[0] > 0:
         report["ceiling"] = _summary(np.sqrt(np.clip(split_half, 0, None)))
     return report
+
+
+def _in_order(judgements: pd.DataFrame) -> pd.DataFrame:
+    """Judgements by face, rating and rater: neither the order of lines nor what raters are called moves a bit of a sum, or who is drawn.
+
+    Raters are ordered by their judgements. Those of equal judgements are interchangeable.
+    """
+    judgements = judgements.sort_values(["filename", "rating", "rater"], ignore_index=True)
+    face, rater = pd.factorize(judgements["filename"])[0], pd.factorize(judgements["rater"])[0]
+    order = np.argsort(rater, kind="stable")
+    ends = np.cumsum(np.bincount(rater, minlength=1))[:-1]
+    own = zip(np.split(face[order], ends), np.split(judgements["rating"].to_numpy(float)[order], ends), strict=True)
+    place = np.empty(len(ends) + 1, dtype=int)
+    place[sorted(range(len(place)), key=[faces.tobytes() + ratings.tobytes() for faces, ratings in own].__getitem__)] = np.arange(len(place))
+    return judgements.iloc[np.lexsort((place[rater], judgements["rating"], face))]
 
 
 def _lacking(judgements: pd.DataFrame, per_face: pd.Series, n_raters: int, named: bool) -> str | None:
