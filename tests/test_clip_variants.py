@@ -15,7 +15,7 @@ from transformers import CLIPImageProcessor, CLIPProcessor
 
 from clips import VISION, picture, random_clip, weights
 from facestats.clip.transform import ImageTransform
-from facestats.clip.variants import fetch_clip
+from facestats.clip.variants import check_variant, fetch_clip
 from facestats.errors import ModelError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -166,6 +166,88 @@ def test_a_local_folder_that_holds_no_clip_is_named(local, tmp_path, spoil, expe
     assert str(local) in str(error.value)
 
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 605157884\n"
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+
+
+def as_pickle(folder):
+    torch.save(weights(folder), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    return folder / "pytorch_model.bin"
+
+
+def as_shards(folder, index):
+    """All shards but the last; where `index`, with the file that names them."""
+    state = weights(folder)
+    (folder / "model.safetensors").unlink()
+    names = [f"model-{i:05}-of-00003.safetensors" for i in (1, 2, 3)]
+    of = {key: names[i % 3] for i, key in enumerate(sorted(state))}
+    for name in names[:2]:
+        save_file({key: state[key] for key in state if of[key] == name}, folder / name)
+    if index:
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": of}))
+
+
+def renamed(folder, rename):
+    save_file({rename(key): tensor.clone() for key, tensor in weights(folder).items()}, folder / "model.safetensors")
+
+
+def nested(folder, into):
+    """The checkpoint in a folder further down, as archives and the hub's cache have it."""
+    (folder / into).mkdir(parents=True)
+    for path in [p for p in folder.iterdir() if p.is_file()]:
+        path.rename(folder / into / path.name)
+
+
+@pytest.mark.parametrize(("spoil", "expected"), [
+    (lambda f: (f / "model.safetensors").write_bytes(POINTER), "model.safetensors is a pointer of git LFS.*git lfs pull"),
+    (lambda f: (f / "config.json").write_bytes(POINTER), "config.json is a pointer of git LFS"),
+    (lambda f: (f / "tokenizer.json").write_bytes(POINTER), "tokenizer.json is a pointer of git LFS"),
+    (lambda f: as_pickle(f).write_bytes(POINTER), "pytorch_model.bin is a pointer of git LFS"),
+    (lambda f: halve(f / "model.safetensors"), "model.safetensors is damaged or half a download, 572,994 bytes"),
+    (lambda f: (f / "model.safetensors").write_bytes(b""), "model.safetensors is damaged or half a download, 0 bytes"),
+    (lambda f: (f / "model.safetensors").rename(f / "model.safetensors.incomplete"), "it is half a download"),
+    (lambda f: as_shards(f, index=True), "model-00003-of-00003.safetensors is missing, as model.safetensors.index.json says"),
+    (lambda f: as_shards(f, index=False), "model-00003-of-00003.safetensors is missing, as their names say"),
+    (lambda f: renamed(f, lambda key: key.replace("vision_model", "visual")), "names its weights otherwise.*logit_scale"),
+    (lambda f: (f / "config.json").write_text('{"architecture": "vit_base_patch32_clip_224"}'), "a model of timm"),
+    (lambda f: (f / "config.json").write_text("[1]"), "config.json is not valid JSON"),
+    (lambda f: (f / "config.json").write_text("<html>please log in</html>"), "config.json is not valid JSON"),
+    (lambda f: (f / "config.json").write_text("{}"), "of no kind that its config.json names"),
+    (lambda f: nested(f, "clip-main"), "a config.json lies in clip-main"),
+    (lambda f: nested(f, f"snapshots/{COMMIT}"), f"a config.json lies in snapshots/{COMMIT}"),
+])
+def test_a_folder_that_is_not_whole_says_what_is_wrong(local, tmp_path, spoil, expected):
+    spoil(local)
+    with pytest.raises(ModelError, match=expected) as error:
+        fetch_clip(str(local), None, tmp_path / "out")
+    assert str(local) in str(error.value)
+    assert check_variant(str(local)) == str(error.value)  # known without reading the weights
+    assert check_variant("local", root=local.parent).replace("variant local", f"variant {local}") == str(error.value)
+
+
+def test_half_a_pickle_is_told_when_it_is_read(local, tmp_path):
+    halve(as_pickle(local))
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin can't be read safely: of .* bytes, it is half a download"):
+        fetch_clip(str(local), None, tmp_path / "out")
+
+
+def test_a_file_in_the_place_of_a_folder(local, tmp_path):
+    (local / "ViT-B-32.pt").write_bytes(b"0")
+    with pytest.raises(ModelError, match="is a file; expected a folder"):
+        fetch_clip(str(local / "ViT-B-32.pt"), None, tmp_path / "out")
+
+
+def test_what_is_whole_has_no_problem(local):
+    assert check_variant("tiny") is None
+    assert check_variant(str(local)) is None
+    as_pickle(local)
+    assert check_variant(str(local)) is None
+
+
 @pytest.mark.parametrize("variant", ["./clip", "/no/where", "~/nothing-here", "a/b/c", "models\\clip"])
 def test_a_missing_folder_never_becomes_a_question_to_the_hub(tmp_path, monkeypatch, variant):
     monkeypatch.chdir(tmp_path)
@@ -185,7 +267,7 @@ def test_a_hub_that_cannot_be_reached_gives_three_ways_out(tmp_path, monkeypatch
         fetch_clip("openai/clip-vit-base-patch32", revision, tmp_path / "out")
     for text in ["openai/clip-vit-base-patch32", "no route to host", "HF_HOME", "local folder", "clip.variant=tiny"]:
         assert text in str(error.value)
-    assert "page of advice" not in str(error.value)
+    assert "no route to host and a page of advice" in str(error.value)  # the reason in full, on one line
     assert ("v1.0" in str(error.value)) == (revision is not None)
 
 
@@ -210,9 +292,13 @@ def test_pickles_are_asked_for_only_where_there_is_nothing_better(clip_source, t
     asked = []
 
     def download(variant, *, revision, allow_patterns):
-        asked.append((variant, revision, sorted(allow_patterns)))
+        asked.append((variant, revision, allow_patterns))
         return str(clip_source)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     fetch_clip("org/small", "v1", tmp_path / "out")
-    assert asked == [("org/small", "v1", ["*.json", "*.safetensors", "*.txt"])]
+    configuration, model = asked
+    assert configuration[:2] == ("org/small", "v1")
+    assert "config.json" in configuration[2]
+    assert not any("model" in name for name in configuration[2])
+    assert model == ("org/small", clip_source.name, ["model.safetensors", "model.safetensors.index.json"])

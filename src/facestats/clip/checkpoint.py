@@ -1,0 +1,171 @@
+"""A CLIP checkpoint on disk, in Hugging Face layout: what is wrong with it, and its weights as one safetensors file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from facestats.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+CONFIG = "config.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
+CONFIG_FILES = (CONFIG, "preprocessor_config.json", "processor_config.json", *TOKENIZER_FILES)
+# Of each kind of weights, the better kind first: one file, or an index and its shards.
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+INDEX = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+SHARDS = ("model-*.safetensors", "pytorch_model-*.bin")
+LFS = b"version https://git-lfs.github.com/spec/"
+HALVES = {"clip_vision_model": "the image tower alone", "clip_text_model": "the text tower alone"}
+# What a repository in another layout is known by: a name in it, and what to say.
+LAYOUTS = (
+    (r"(^|/)[^/]*\.incomplete$", "it is half a download: run the download again, to its end"),
+    (r"(^|/)open_clip_[^/]*$", "it is in open_clip's layout: take a repository in transformers' layout, such as laion/CLIP-ViT-B-32-laion2B-s34B-b79K, "
+                               "or convert it with transformers (convert_clip_original_pytorch_to_hf.py)"),
+    (r"^adapter_(config|model)\.", "it is an adapter (PEFT), not a model: merge it into its base model, and save that with save_pretrained"),
+    (r"^model_index\.json$", "it is a pipeline that draws pictures (diffusers), not a CLIP"),
+    (r"\.(pt|pth|ckpt)$", "it is a checkpoint of OpenAI's or another training program: take the same model in transformers' layout, such as "
+                          "openai/clip-vit-base-patch32, or convert it with transformers (convert_clip_original_pytorch_to_hf.py)"),
+    (r"(^|/)(tf_model\.h5|flax_model\.msgpack)$", "it has weights for TensorFlow or Flax alone: save it once with PyTorch weights "
+                                                 "(transformers 4, CLIPModel.from_pretrained(…, from_tf=True or from_flax=True).save_pretrained)"),
+    (r"\.(onnx|gguf|mlmodel|tflite)$", "it has weights for another program alone (ONNX, GGUF and the like): take the model that they were made from"),
+)
+
+
+def check_config(folder: Path, variant: str) -> dict:
+    """The content of `config.json`, where it is that of a CLIP model.
+
+    Raises
+    ------
+    ModelError
+        There is none, it is a pointer of git LFS, damaged, or of another kind of model.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+        raise ModelError(f"clip.variant {variant}: {folder} holds no {CONFIG}, so it is not in Hugging Face layout: {foreign_layout(names)}")
+    config = read_json(path, variant)
+    kind = config.get("model_type")
+    if kind == "clip":
+        return config
+    if kind is None and "architecture" in config:
+        raise ModelError(f"clip.variant {variant} is a model of timm ({config['architecture']}); only what transformers' CLIPModel loads "
+                         "(model_type 'clip') can be used")
+    what = f"{HALVES[kind]} ({kind!r})" if kind in HALVES else f"a {kind!r} model" if kind else f"of no kind that its {CONFIG} names (model_type)"
+    raise ModelError(f"clip.variant {variant} is {what}; only what transformers' CLIPModel loads (model_type 'clip') can be used, "
+                     "such as openai/clip-vit-base-patch32")
+
+
+def foreign_layout(names: Iterable[str]) -> str:
+    """What files (paths below a folder or repository, POSIX style) seem to be, and the way out, as the end of a sentence."""
+    names = sorted(names)
+    for pattern, meaning in LAYOUTS:
+        if any(re.search(pattern, name) for name in names):
+            return meaning
+    below = [PurePosixPath(name).parent.as_posix() for name in names if name.endswith(f"/{CONFIG}")]
+    if below:
+        return f"a {CONFIG} lies in {' and '.join(below[:3])}: download it, and set clip.variant to that folder"
+    return f"it holds {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}" if names else "it is empty"
+
+
+def find_weights(folder: Path, variant: str) -> list[Path]:
+    """The file or files of a checkpoint's weights; safetensors where there are some.
+
+    Raises
+    ------
+    ModelError
+        There are none, or a part is missing.
+    """
+    for single, index, pattern in zip(WEIGHTS, INDEX, SHARDS, strict=True):
+        if (folder / single).is_file():
+            return [folder / single]
+        shards = sorted(path.name for path in folder.glob(pattern))
+        if (folder / index).is_file():
+            wanted, by = set(read_json(folder / index, variant).get("weight_map", {}).values()), f"{index} says"
+        else:
+            total = {number for name in shards for number in re.findall(r"-of-(\d+)", name)}
+            wanted, by = ({re.sub(r"-\d+-of-", f"-{i:05}-of-", shards[0]) for i in range(1, int(total.pop()) + 1)} if len(total) == 1 else set(shards)), "their names say"
+        missing = sorted(wanted - set(shards))
+        if missing and (shards or (folder / index).is_file()):
+            raise ModelError(f"clip.variant {variant}: of its weights {', '.join(missing[:5])} {'is' if len(missing) == 1 else 'are'} missing, as {by}: "
+                             f"half a download, or not all of it was copied; get it again")
+        if shards:
+            return [folder / name for name in shards]
+    names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    raise ModelError(f"clip.variant {variant}: no weights in {folder} (model.safetensors or pytorch_model.bin): {foreign_layout(names)}")
+
+
+def check_files(folder: Path, variant: str) -> None:
+    """Raise ModelError where a file that would be read is a pointer of git LFS, empty or cut off; reads no weights."""
+    for name in CONFIG_FILES:
+        if (folder / name).is_file():
+            refuse_pointer(folder / name, variant)
+            if name.endswith(".json"):
+                read_json(folder / name, variant)
+    for path in find_weights(folder, variant):
+        refuse_pointer(path, variant)
+        if path.suffix == ".safetensors":
+            check_safetensors(path, variant)
+
+
+def check_safetensors(path: Path, variant: str) -> None:
+    """Raise ModelError where a file of weights is damaged or cut off, or names its weights otherwise than CLIPModel; reads its header only."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as weights:
+            names = list(weights.keys())
+    except SafetensorError as error:
+        raise ModelError(f"clip.variant {variant}: {path.name} is damaged or half a download, {path.stat().st_size:,} bytes ({error}); get it again") from None
+    if path.name == WEIGHTS[0] and not any("vision_model." in name for name in names):
+        raise ModelError(f"clip.variant {variant}: {path.name} names its weights otherwise than transformers' CLIPModel "
+                         f"({', '.join(sorted(names)[:3]) or 'it has none'}); clip.variant must be a whole CLIPModel in its layout")
+
+
+def refuse_pointer(path: Path, variant: str) -> None:
+    """Raise ModelError for a text file that stands for a large one."""
+    with path.open("rb") as file:
+        start = file.read(len(LFS))
+    if start == LFS:
+        raise ModelError(f"clip.variant {variant}: {path.name} is a pointer of git LFS, not the file itself: `git lfs pull` in {path.parent} "
+                         "brings it, or download the repository with the hub's client (`hf download`)")
+
+
+def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
+    """Weights by name out of one file, read without running what a pickle may hold.
+
+    Raises
+    ------
+    ModelError
+        It is damaged, holds more than tensors, or is no state dict.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    refuse_pointer(path, variant)
+    try:
+        part = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling refuses in several ways
+        raise ModelError(f"clip.variant {variant}: {path.name} can't be read safely: of {path.stat().st_size:,} bytes, it is half a download, "
+                         f"damaged, or holds more than tensors, which could run code ({' '.join(str(error).split()) or type(error).__name__}); "
+                         "get it again, or a variant with safetensors") from None
+    if not isinstance(part, dict) or not all(isinstance(v, torch.Tensor) for v in part.values()):
+        raise ModelError(f"clip.variant {variant}: {path.name} is not a state dict, names of weights with their tensors")
+    return part
+
+
+def read_json(path: Path, variant: str) -> dict:
+    """A JSON object; raises ModelError where the file holds something else."""
+    refuse_pointer(path, variant)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"a {type(content).__name__}, expected a {dict.__name__}")
+    except ValueError as error:
+        raise ModelError(f"clip.variant {variant}: {path} is not valid JSON ({error}); get it again") from None
+    return content
