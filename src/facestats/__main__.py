@@ -15,6 +15,7 @@ import importlib
 import sys
 
 from facestats.errors import FaceStatsError, of_file
+from facestats.output import print_unwritten, secure_output
 
 COMMANDS = ("score", "similar", "import", "labels", "rows", "forget", "doctor", "results")
 
@@ -40,9 +41,6 @@ def main(arguments: list[str] | None = None) -> int:
     except FaceStatsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader of the output, such as `head`, has gone
-        sys.stderr.close()
-        return 0
     except OSError as error:
         message = of_file(error)
         if message is None:
@@ -54,4 +52,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    secure_output()
+    code = main()
+    sys.exit(max(code, 1) if print_unwritten() else code)

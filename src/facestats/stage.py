@@ -18,6 +18,7 @@ from pathlib import Path
 
 from facestats.errors import FaceStatsError, of_file
 from facestats.lifetime import end_in_time, started_by_dvc
+from facestats.output import print_unwritten, secure_output
 from facestats.params import load_params
 
 # A stage imports this module first. Imports leave no garbage, and looking for it took up to a second of them (torch with transformers);
@@ -37,6 +38,7 @@ def run_stage(main: Callable) -> None:
 
     Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as one message; 130: interrupted.
     """
+    secure_output()
     script = sys.modules[main.__module__]
     parser = argparse.ArgumentParser(description=script.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for parameter in list(inspect.signature(main, eval_str=True).parameters.values())[1:]:
@@ -69,7 +71,7 @@ def _leave() -> None:
     """End this process with all that is to do at its end, but free no object one by one: that took 0.1 to 0.7 seconds a stage."""
     threading._shutdown()
     atexit._run_exitfuncs()
-    sys.stdout.flush()
+    print_unwritten()  # the outs are written: no failure of the stage
     sys.stderr.flush()
     os._exit(0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -107,7 +108,8 @@ def _gc(remote: str | None) -> list[str]:
 
 def _dvc(root: Path, *arguments: str) -> int:
     sys.stdout.flush()
-    return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root).returncode
+    environment = os.environ | {"PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace"}  # names that the terminal has no signs for
+    return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, env=environment).returncode
 
 
 def _remotes(root: Path) -> list[str]:

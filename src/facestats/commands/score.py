@@ -18,9 +18,9 @@ no trained model
 from __future__ import annotations
 
 import argparse
-import json
 
 from facestats.errors import ImageError, InputError
+from facestats.output import print_json, unwritten
 from facestats.serving import load
 
 HELP = "score photos, one JSON line each"
@@ -41,5 +41,7 @@ def run(options: argparse.Namespace) -> int:
         except (ImageError, InputError) as error:
             result = {"error": str(error)}
             failed += 1
-        print(json.dumps({"image": image, **result}, ensure_ascii=False), flush=True)
+        print_json({"image": image, **result})
+        if unwritten():  # nobody reads the others
+            break
     return 1 if failed else 0

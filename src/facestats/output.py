@@ -1,0 +1,103 @@
+"""What commands and stages print: it arrives on every terminal and in every log, and never fails once something has been written.
+
+A terminal or log may take ASCII or Latin-1 only, be closed, full, or read by a `head` that has gone.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import io
+import json
+import os
+import sys
+from typing import Any
+
+_ESCAPE = "facestats.escape"
+_PLAIN = {"…": "...", "→": "->", "–": "-", "—": "-", "−": "-", "×": "x", "·": "-", "≥": ">=", "≤": "<=", "‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " "}
+
+
+def secure_output() -> None:
+    """Make standard output and standard error of this process take everything; first thing in a program.
+
+    File names are UTF-8, whatever the locale: where Python takes them for something else, the program starts again in UTF-8 mode, and
+    prints in the locale's encoding all the same.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {"PYTHONIOENCODING": encoding} | os.environ | {"PYTHONUTF8": "1"})
+    for number in range(3):  # a file that is opened later would take the place of one that is closed
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout, sys.stderr = _secure(sys.stdout, 1), _secure(sys.stderr, 2)
+
+
+def print_json(content: Any) -> None:
+    """Print one line of JSON that any reader of JSON understands; characters that the output has no place for are escaped as JSON does it."""
+    encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
+    print(json.dumps(content, ensure_ascii=not encoding.startswith("utf")), flush=True)
+
+
+def unwritten() -> OSError | None:
+    """Why standard output no longer takes anything; None while it does, or where nobody has secured it."""
+    return getattr(getattr(getattr(sys.stdout, "buffer", None), "raw", None), "error", None)
+
+
+def print_unwritten() -> bool:
+    """Say on standard error that output is lost, as on a full disk; returns whether. A reader that has gone wants no more, which is no loss."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    error = unwritten()
+    if error is None or error.errno == errno.EPIPE:
+        return False
+    print(f"warning: not all output could be written: {error.strerror}", file=sys.stderr)
+    return True
+
+
+class _Sink(io.RawIOBase):
+    """A file that is written to as long as that works; what comes later is dropped."""
+
+    def __init__(self, number: int):
+        self._number = number
+        self.error: OSError | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._number
+
+    def isatty(self) -> bool:
+        return os.isatty(self._number)
+
+    def write(self, data: Any) -> int | None:
+        if self.error is None:
+            try:
+                return os.write(self._number, data)
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+
+def _secure(stream: Any, number: int) -> io.TextIOWrapper:
+    encoding = "utf-8"
+    if stream is not None:
+        stream.flush()
+        encoding = stream.encoding
+    sink = _Sink(number)
+    return io.TextIOWrapper(io.BufferedWriter(sink), encoding, _ESCAPE, line_buffering=number == 2 or sink.isatty())
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Plain signs in the place of typographic ones, `\\u00f6` in that of other characters."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start:error.end]
+    return "".join(_PLAIN.get(sign) or json.dumps(sign)[1:-1] for sign in signs), error.end
+
+
+codecs.register_error(_ESCAPE, _escape)
