@@ -84,7 +84,7 @@ def command_of(stage: str, key: str | None, params: dict) -> list[str]:
 
     section = pipeline["stages"][stage]
     words = shlex.split(re.sub(r"\$\{([^}]+)\}", look_up, section.get("do", section)["cmd"]))
-    return [sys.executable, *words[1:]]
+    return [sys.executable, *words[1:], *(["--name", key] if key else [])]
 
 
 def make(what: str, argument: object, folder: Path) -> None:

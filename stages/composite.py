@@ -2,11 +2,10 @@
 
 Reads   data/interim/members/<name>/ (members.csv, selection.json, faces/); params `composites.<name>.render`
 Writes  data/processed/composites/<name>/ (composite.jpg, composite.json, members.jpg, shape.npy)
-Alone   python stages/composite.py women data/interim/members/women/members.csv data/interim/members/women/selection.json \\
-            data/interim/members/women/faces data/processed/composites/women
+Alone   python stages/composite.py --name women data/interim/members data/processed/composites
 """
 
-from facestats.stage import run_stage, start_clean, warn
+from facestats.stage import StageItem, run_stage, start_clean, warn
 
 import io
 from pathlib import Path
@@ -22,9 +21,10 @@ from facestats.errors import InputError, number_of
 from facestats.files import read_json, write_bytes, write_image, write_json
 
 
-def main(params, name: str, members: Path, selection: Path, faces: Path, out: Path) -> str:
-    render = params.composites[name].render.model_dump()
-    chosen = Members(members, faces)
+def main(params, name: StageItem, members: Path, composites: Path) -> str:
+    render = name.of(params.composites).render.model_dump()
+    faces, selection, out = members / name / "faces", members / name / "selection.json", composites / name
+    chosen = Members(members / name / "members.csv", faces)
     average = average_faces(chosen, **render)
     start_clean(out)
     facts = composite_facts(average, render, read_json(selection), chosen.ratings)

@@ -2,11 +2,10 @@
 
 Reads   data/processed/composites/<from>/ and <to>/; params `continua.<name>`
 Writes  data/processed/composites/<name>/ (continuum.jpg, continuum.json, frames/)
-Alone   python stages/continuum.py women_to_men data/processed/composites/women data/processed/composites/men \\
-            data/processed/composites/women_to_men
+Alone   python stages/continuum.py --name women_to_men data/processed/composites
 """
 
-from facestats.stage import run_stage, start_clean, warn
+from facestats.stage import StageItem, run_stage, start_clean, warn
 
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from facestats.composites.continuum import continuum, shares, strip
 from facestats.files import write_image, write_json
 
 
-def main(params, name: str, one: Path, other: Path, out: Path) -> str:
-    steps = params.continua[name].steps
-    ends = read_composite(one), read_composite(other)
+def main(params, name: StageItem, composites: Path) -> str:
+    pair, out = name.of(params.continua), composites / name
+    steps = pair.steps
+    ends = read_composite(composites / pair.from_), read_composite(composites / pair.to)
     why = why_not(*ends)
     start_clean(out)
     if why:

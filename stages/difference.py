@@ -2,11 +2,10 @@
 
 Reads   data/processed/composites/<of>/ and <minus>/; params `differences.<name>`
 Writes  data/processed/composites/<name>/ (difference.jpg, difference.json)
-Alone   python stages/difference.py women_minus_men data/processed/composites/women data/processed/composites/men \\
-            data/processed/composites/women_minus_men
+Alone   python stages/difference.py --name women_minus_men data/processed/composites
 """
 
-from facestats.stage import run_stage, start_clean, warn
+from facestats.stage import StageItem, run_stage, start_clean, warn
 
 from pathlib import Path
 
@@ -19,8 +18,9 @@ CHANCE = ("Two groups of finite size never look the same: a part of every differ
           "there are. How large that part is, two averages can't tell.")
 
 
-def main(params, name: str, of: Path, minus: Path, out: Path) -> str:
-    both = read_composite(of), read_composite(minus)
+def main(params, name: StageItem, composites: Path) -> str:
+    pair, out = name.of(params.differences), composites / name
+    both = read_composite(composites / pair.of), read_composite(composites / pair.minus)
     why = why_not(*both) or nowhere_in_picture(*both)
     start_clean(out)
     content = {"name": name, "built": why is None, "why": why, "of": both[0].summary(), "minus": both[1].summary()}

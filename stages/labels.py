@@ -1,9 +1,9 @@
 """Stage `labels`: all label files checked and joined, one row a face; odd raters and reliability.
 
-Reads   faces.parquet, the label folder (labels.csv, ratings.csv), the manual labels; params `labels`
+Reads   faces.parquet, the label folder (`data.labels`: labels.csv, ratings.csv), the manual labels (`data.manual_labels`);
+        params `labels`
 Writes  data/processed/metadata/labels.parquet, metrics/labels.json
-Alone   python stages/labels.py data/processed/metadata/faces.parquet data/sample/labels data/manual_labels.csv \\
-            data/processed/metadata/labels.parquet metrics/labels.json
+Alone   python stages/labels.py data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet metrics/labels.json
 """
 
 from facestats.stage import run_stage, warn
@@ -16,8 +16,8 @@ from facestats.data.reliability import measure_reliability
 from facestats.files import write_json
 
 
-def main(params, faces: Path, folder: Path, manual: Path, out: Path, metrics: Path) -> str:
-    joined = join_labels(tables.read(faces, tables.FACES, ["image", "filename"]), folder, manual,
+def main(params, faces: Path, out: Path, metrics: Path) -> str:
+    joined = join_labels(tables.read(faces, tables.FACES, ["image", "filename"]), Path(params.data.labels), Path(params.data.manual_labels),
                          params.labels.rating_scale, params.labels.drop_raters)
     for message in joined.warnings:
         warn(message)

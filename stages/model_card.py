@@ -1,9 +1,9 @@
 """Stage `model_card`: what was trained, on whom, how well it does and for whom, in words.
 
 Reads   metrics/ (attractiveness.json, attributes.json, fairness.json, labels.json, train_attractiveness/metrics.json),
-        models/serving.json; the names of the folders of photos and of the built-in sample
+        models/serving.json; the name of the built-in sample's folder; params `data.images`
 Writes  docs/model_card.md
-Alone   python stages/model_card.py metrics models/serving.json data/sample/images data/sample docs/model_card.md
+Alone   python stages/model_card.py metrics models/serving.json data/sample docs/model_card.md
 """
 
 from facestats.stage import run_stage
@@ -15,7 +15,8 @@ from facestats.files import read_json, write_text
 from facestats.report.model_card import Run, model_card
 
 
-def main(params, metrics: Path, serving: Path, images: Path, sample: Path, out: Path) -> str:
+def main(params, metrics: Path, serving: Path, sample: Path, out: Path) -> str:
+    images = Path(params.data.images)
     names = ("attractiveness", "attributes", "fairness", "labels")
     run = Run(**{name: read_json(metrics / f"{name}.json") for name in names},
               training=read_json(metrics / "train_attractiveness/metrics.json"),

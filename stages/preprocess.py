@@ -2,8 +2,7 @@
 
 Reads   the photos (`data.images`), models/landmarker/; params `preprocess`; rows that are stored already
 Writes  data/processed/preproc/ (faces), data/processed/metadata/faces.parquet (one row a photo)
-Alone   python stages/preprocess.py data/sample/images models/landmarker \\
-            data/processed/preproc data/processed/metadata/faces.parquet
+Alone   python stages/preprocess.py models/landmarker data/processed/preproc data/processed/metadata/faces.parquet
 """
 
 from facestats.stage import row_summary, run_stage, start_clean, warn
@@ -11,7 +10,7 @@ from facestats.stage import row_summary, run_stage, start_clean, warn
 from pathlib import Path
 
 
-def main(params, images: Path, landmarker: Path, faces: Path, table: Path) -> str:
+def main(params, landmarker: Path, faces: Path, table: Path) -> str:
     # Worker processes import this file again, and need none of what takes a second of a processor.
     from facestats import tables
     from facestats.faces.crop import PreprocessConfig
@@ -20,6 +19,7 @@ def main(params, images: Path, landmarker: Path, faces: Path, table: Path) -> st
     from facestats.rows.dvc_cache import find_dvc_cache
     from facestats.rows.store import open_store
 
+    images = Path(params.data.images)
     config = PreprocessConfig(**params.preprocess.model_dump())
     cache = find_dvc_cache()
 

@@ -1,8 +1,8 @@
 """Stage `rejected`: thumbnails of photos that were left out, so that the report needs no photo.
 
-Reads   the folder of photos, faces.parquet
+Reads   the photos (`data.images`), faces.parquet; params `preprocess.max_megabytes`
 Writes  data/interim/rejected/: index.json, one JPEG a photo that can be decoded
-Alone   python stages/rejected.py data/sample/images data/processed/metadata/faces.parquet data/interim/rejected
+Alone   python stages/rejected.py data/processed/metadata/faces.parquet data/interim/rejected
 """
 
 from facestats.stage import run_stage, start_clean
@@ -13,11 +13,11 @@ from facestats import tables
 from facestats.report.rejected import write_rejected
 
 
-def main(_params, images: Path, faces: Path, out: Path) -> str:
+def main(params, faces: Path, out: Path) -> str:
     start_clean(out)
     table = tables.read(faces, tables.FACES, ["image", "status", "reason"])
     rejected = table[table["status"] == "rejected"]
-    index = write_rejected(rejected, images, out)
+    index = write_rejected(rejected, Path(params.data.images), out, max_megabytes=params.preprocess.max_megabytes)
     return f"rejected={len(rejected)} listed={len(index)} pictures={sum(row['picture'] is not None for row in index)}"
 
 

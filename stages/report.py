@@ -2,11 +2,11 @@
 
 Reads   embeddings_clip.parquet (which faces are typical of a cluster), the face crops, faces.parquet, attributes_final.parquet,
         attributes_flags.parquet, labels_template.csv, metrics/, data/interim/rejected/, data/processed/composites/,
-        models/serving.json; the names of the folders of photos and of the built-in sample; all params, for it prints them
+        models/serving.json; the name of the built-in sample's folder; all params, for it prints them
 Writes  data/processed/report.html
 Alone   python stages/report.py data/processed/embeddings/embeddings_clip.parquet data/processed/preproc \\
             data/processed/metadata metrics data/interim/rejected data/processed/composites models/serving.json \\
-            data/sample/images data/sample data/processed/report.html
+            data/sample data/processed/report.html
 """
 
 from facestats.stage import run_stage
@@ -29,7 +29,8 @@ FACES = ["image", "status", "reason", "duplicate_of", "near_duplicate_of", "face
 
 
 def main(params, embeddings: Path, crops: Path, folder: Path, metrics: Path, rejected: Path, composites: Path, serving: Path,
-         images: Path, sample: Path, out: Path) -> str:
+         sample: Path, out: Path) -> str:
+    images = Path(params.data.images)
     run = Run(**{name: read_json(metrics / f"{name}.json") for name in METRICS}, training=read_json(metrics / "train_attractiveness/metrics.json"),
               serving=read_json(serving), images=without_folder(images.as_posix()), drawn=images.is_relative_to(sample))
     answered = sorted({"gender", "ethnicity", *params.attributes.targets, *params.zeroshot})

@@ -2,11 +2,11 @@
 
 Reads   attributes_final.parquet, faces.parquet, data/processed/preproc/; params `composites.<name>.filter`
 Writes  data/interim/members/<name>/ (members.csv, selection.json, scores.json, faces/)
-Alone   python stages/select_members.py women data/processed/metadata/attributes_final.parquet \\
-            data/processed/metadata/faces.parquet data/processed/preproc data/interim/members/women
+Alone   python stages/select_members.py --name women data/processed/metadata/attributes_final.parquet \\
+            data/processed/metadata/faces.parquet data/processed/preproc data/interim/members
 """
 
-from facestats.stage import run_stage, warn
+from facestats.stage import StageItem, run_stage, warn
 
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from facestats.composites.members import write_members
 from facestats.errors import InputError
 
 
-def main(params, name: str, attributes: Path, faces: Path, preproc: Path, out: Path) -> str:
-    wanted = params.composites[name].filter
+def main(params, name: StageItem, attributes: Path, faces: Path, preproc: Path, members: Path) -> str:
+    wanted = name.of(params.composites).filter
     conditions = wanted.model_dump(include=set(COLUMNS))
     selection = select_faces(tables.read_all(attributes, tables.FINAL), conditions, wanted.n, wanted.seed,
                              wanted.min_results, wanted.relax)
@@ -32,7 +32,7 @@ def main(params, name: str, attributes: Path, faces: Path, preproc: Path, out: P
     for step in selection.relaxed:
         warn(f"composites.{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}")
     landmarks = tables.read(faces, tables.FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"])
-    write_members(selection, name, wanted.model_dump(exclude_none=True), landmarks, preproc, out)
+    write_members(selection, name, wanted.model_dump(exclude_none=True), landmarks, preproc, members / name)
     return f"{name}: {selection}; mean scores: {said(mean_scores(selection.rows))}"
 
 

@@ -4,13 +4,12 @@ Reads   embeddings_clip.parquet, labels.parquet, splits.parquet; params `attribu
         `attributes.min_per_class`
 Writes  models/attributes/<target>_clf.joblib, data/interim/out_of_fold/<target>.parquet (what models that had not seen
         them say of the train faces), metrics/attributes/<target>.json, …/<target>_confusion.csv and .png
-Alone   python stages/train_attribute.py gender data/processed/embeddings/embeddings_clip.parquet \\
-            data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet \\
-            models/attributes/gender_clf.joblib data/interim/out_of_fold/gender.parquet metrics/attributes/gender.json \\
-            metrics/attributes/gender_confusion.csv metrics/attributes/gender_confusion.png
+Alone   python stages/train_attribute.py --name gender data/processed/embeddings/embeddings_clip.parquet \\
+            data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet models/attributes \\
+            data/interim/out_of_fold metrics/attributes
 """
 
-from facestats.stage import run_stage, warn
+from facestats.stage import StageItem, run_stage, warn
 
 from pathlib import Path
 
@@ -23,8 +22,8 @@ from facestats.files import write_json, write_text
 from facestats.report.confusion import confusion_picture
 
 
-def main(params, target: str, embeddings: Path, labels: Path, splits: Path, out: Path, out_of_fold: Path, metrics: Path,
-         confusion: Path, picture: Path) -> str:
+def main(params, target: StageItem, embeddings: Path, labels: Path, splits: Path, models: Path, out_of_fold: Path, metrics: Path) -> str:
+    options, minimum = target.of(params.attributes.targets), params.attributes.min_per_class
     vectors = EmbeddingTable(embeddings)
     said = tables.read_optional_column(labels, tables.LABELS, target).reindex(vectors.names)
     person = tables.read_optional_column(labels, tables.LABELS, "person").reindex(vectors.names)
@@ -32,19 +31,18 @@ def main(params, target: str, embeddings: Path, labels: Path, splits: Path, out:
     labelled = said.notna().to_numpy()
     matrix, said, split, person = vectors.take(labelled), said[labelled], split[labelled], person[labelled]
     train, val = (split == "train").to_numpy(), (split == "val").to_numpy()
-    options, minimum = params.attributes.targets[target], params.attributes.min_per_class
     if options.kind == "classification":
         trained = train_classifier(target, matrix[train], said[train], minimum, options.C, options.class_weight, person[train])
         set_threshold(trained, options.precision, said[train], matrix[val], said[val])
     else:
         trained = train_regression(target, matrix[train], said[train], minimum, options.alpha, person[train])
-    trained.model.save(out)
-    out_of_fold.parent.mkdir(parents=True, exist_ok=True)
-    tables.write(trained.out_of_fold.rename_axis("filename").reset_index(), out_of_fold, tables.PREDICTIONS_OUT_OF_FOLD)
+    trained.model.save(models / f"{target}_clf.joblib")
+    out_of_fold.mkdir(parents=True, exist_ok=True)
+    tables.write(trained.out_of_fold.rename_axis("filename").reset_index(), out_of_fold / f"{target}.parquet", tables.PREDICTIONS_OUT_OF_FOLD)
     held_out = measure_held_out(trained.model, matrix, said, split)
-    write_json(metrics, held_out.metrics)
-    write_text(confusion, held_out.pairs.to_csv(index=False))
-    confusion_picture(held_out.pairs, held_out.order, target, trained.model.why, picture)
+    write_json(metrics / f"{target}.json", held_out.metrics)
+    write_text(metrics / f"{target}_confusion.csv", held_out.pairs.to_csv(index=False))
+    confusion_picture(held_out.pairs, held_out.order, target, trained.model.why, metrics / f"{target}_confusion.png")
     return _summary(trained, held_out.metrics["test"]["n"], minimum)
 
 

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from facestats.errors import ImageError, InputError
-from facestats.faces.decode import MAX_PIXELS, open_photo, read_photo, to_photo, to_rgb
+from facestats.faces.decode import MAX_PIXELS, open_photo, to_photo, to_rgb
 from facestats.faces.files import check_names, face_filename, list_images
 from facestats.faces.pixels import scale_grey
+from facestats.faces.reading import read_photo
 from resources import encode, omi_images, png_that_declares
 
 
@@ -226,11 +227,11 @@ def test_files_that_cannot_be_read_say_why(tmp_path, monkeypatch):
     locked.chmod(0)
     if os.geteuid() == 0:  # root may read anything
 
-        def refuse(path):
+        def refuse(path, mode):
             raise PermissionError(13, "Permission denied")
 
         with monkeypatch.context() as patch:
-            patch.setattr("pathlib.Path.read_bytes", refuse)
+            patch.setattr("facestats.faces.reading.open", refuse, raising=False)
             with pytest.raises(ImageError, match="no permission to read"):
                 read_photo(locked)
     else:

@@ -82,6 +82,7 @@ def test_every_stage_replaces_links_that_dvc_did_not_remove(copied, tmp_path):
     commands = {name: facts["cmd"] for name, facts in yaml.safe_load(project.read("dvc.lock"))["stages"].items()}
     for name in project.dvc("stage", "list", "--name-only").stdout.split():
         if name not in FETCHED:
-            project.run(os.environ.get("SHELL") or "/bin/sh", "-c", commands[name])
+            item = name.partition("@")[2]
+            project.run(os.environ.get("SHELL") or "/bin/sh", "-c", commands[name] + (f" --name {item}" if item else ""))
     assert project.damaged_objects() == []
     assert project.read("data/processed/preproc/face_0001.jpg") != copied[0].read("data/processed/preproc/face_0001.jpg")

@@ -191,18 +191,18 @@ def test_members_that_are_left_out_do_not_count_as_enough(folder, tmp_path, mini
     selection = json.loads((out / "selection.json").read_text())
     (out / "selection.json").write_text(json.dumps(selection | {"filter": {"on_few": on_few}}))
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params |= {"composites": {"group": {"filter": {}, "render": {}}}, "continua": {}, "differences": {}}
+    params |= {"composites": {"out": {"filter": {}, "render": {}}}, "continua": {}, "differences": {}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    done = run_program([sys.executable, ROOT / "stages/composite.py", "group", out / "members.csv", out / "selection.json", out / "faces", "drawn"], tmp_path)
+    done = run_program([sys.executable, ROOT / "stages/composite.py", "--name", "out", out.parent, "drawn"], tmp_path)
     assert done.returncode == code, done.stderr
     why = "3 of at least 4 members can be used: 1 without landmarks"
     if built is None:
-        assert done.stderr.startswith(f"error: composites.group: {why}")
+        assert done.stderr.startswith(f"error: composites.out: {why}")
         return
-    facts = json.loads((tmp_path / "drawn/composite.json").read_text())
+    facts = json.loads((tmp_path / "drawn/out/composite.json").read_text())
     assert (facts["built"], facts["n"], len(facts["members"])) == ((True, 3, 3) if built else (False, 0, 0))
     assert facts["left_out"] == {"no_landmarks": ["d.jpg"]}
-    assert (tmp_path / "drawn/composite.jpg").exists() == built
+    assert (tmp_path / "drawn/out/composite.jpg").exists() == built
     assert built or (why in facts["why"] and why in done.stderr)
 
 

@@ -13,12 +13,12 @@ import yaml
 from pydantic import ValidationError
 
 from facestats.errors import ParamsError
-from facestats.params_composites import Composite, Continuum, Difference, FolderName, check_pairs
+from facestats.params_composites import Composite, Continuum, Difference, check_pairs
 from facestats.params_data import Clip, Data, Labels, Landmarker, Preprocess, Sample, Split
 from facestats.params_errors import explain
 from facestats.params_models import Attributes, Clusters, Evaluate, Geometry, Mlp, Report, Score
 from facestats.params_types import Section
-from facestats.params_zeroshot import Zeroshot, check_ranges
+from facestats.params_zeroshot import FolderName, Zeroshot, check_ranges
 
 
 class Params(Section):

@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, model_validator
 from facestats.params_types import Range, Section, ordered
 from facestats.params_zeroshot import Attribute, Name
 
-FolderName = Annotated[Name, Field(max_length=60)]  # also what pictures have room for
 Decile = Annotated[int, Field(ge=1, le=10)]
 DecileRange = Annotated[list[Decile], Field(min_length=2, max_length=2), AfterValidator(ordered)]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from facestats.params_types import Range, Section
+from facestats.params_types import DataPath, PathText, Range, Section
 
 
 def _wide(scale: list) -> list:
@@ -19,21 +19,21 @@ def _wide(scale: list) -> list:
 
 
 class Data(Section):
-    images: Annotated[str, Field(min_length=1)]
+    images: DataPath
     """folder of photos; data/raw for your own (after `dvc add data/raw`)"""
-    labels: Annotated[str, Field(min_length=1)]
+    labels: DataPath
     """folder with labels.csv and ratings.csv, both optional; data/labels for your own"""
-    manual_labels: Annotated[str, Field(min_length=1)]
+    manual_labels: DataPath
     """corrections by hand, kept in git; they win over every other source"""
 
 
 class Landmarker(Section):
-    source: Annotated[str, Field(min_length=1)] = "wheel"
+    source: PathText = "wheel"
     """`wheel`: out of the mediapipe wheel on your package index; or a folder with the two .tflite files"""
 
 
 class Clip(Section):
-    variant: Annotated[str, Field(min_length=1)]
+    variant: PathText
     """`tiny` (shipped), a Hugging Face id such as openai/clip-vit-base-patch32, or a local folder (DVC does not watch it: pin its revision)"""
     revision: str | None = None
     """commit or tag of a Hugging Face id; sha256 (or its beginning) of a local folder's weights"""
@@ -63,6 +63,8 @@ class Preprocess(Section):
     """eyes: turn the face so that the eyes lie level | none: leave it as it stands in the photo"""
     on_no_face: Literal["reject", "center_crop"] = "reject"
     """reject: a photo without a face is left out, with the reason | center_crop: its middle is used"""
+    max_megabytes: Annotated[int, Field(ge=1, le=4096)] = 256
+    """size up to which a photo's file is read, MB; a larger one is left out, with the reason"""
 
 
 # Raters are often numbered, and YAML reads [3] as a number.

@@ -71,7 +71,7 @@ def _location(error: dict, raw: Any) -> tuple:
 
 def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel]) -> str:
     """What is wrong with one key: its name, what was found and what is allowed."""
-    key = ".".join(str(part) for part in location)
+    key = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in ".".join(map(str, location)))
     found, kind = errors[0].get("input"), errors[0]["type"]
     if kind == "extra_forbidden":
         known = _known_keys(location[:-1], raw, root)

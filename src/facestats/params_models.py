@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from facestats.params_types import Section, ordered
+from facestats.params_types import PathText, Section, ordered
 from facestats.params_zeroshot import NO_TARGETS, Attribute
 
 
@@ -96,7 +96,7 @@ class Mlp(Section):
     """train and val faces are scored by models of this many folds that never saw their rating; 0: by the main one"""
     seed: Annotated[int, Field(ge=0)] = 0
     """initial weights, order of batches, parts and folds"""
-    pretrained: str | None = None
+    pretrained: PathText | None = None
     """path of a checkpoint to use instead of training (DVC does not watch it: a new file needs a new name)"""
 
 

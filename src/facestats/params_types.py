@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -13,6 +14,34 @@ def ordered(span: list) -> list:
     return span
 
 
+_UNTAMED = '$`"\\'  # what a shell reads even inside of double quotes; single ones end at an apostrophe, which folders do hold
+
+_CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines
+
+
+def _tame(path: str) -> str:
+    """A path that any command line can name in double quotes: blanks, brackets, `&`, `;`, `*` and apostrophes are no harm there."""
+    bad = next((sign for sign in path if sign in _UNTAMED or unicodedata.category(sign) in _CONTROLS), None)
+    if bad is not None:
+        raise ValueError(f"a path can't hold {bad!r}, which no quoting tames in a shell; rename the folder or file")
+    if path != path.strip():
+        raise ValueError("a path can't begin or end with a blank; rename the folder or file")
+    return path
+
+
+def _below_project(path: str) -> str:
+    """A path that DVC and every stage take for the same file."""
+    if path[0] == "-":
+        raise ValueError(f"commands take what begins with - for an option; write ./{path}")
+    if path[0] == "~":
+        raise ValueError(f"~ stands for a home folder in shells only; write the whole path, or ./{path}")
+    if "://" in path:
+        raise ValueError("an address is no folder of this computer; download it first (`dvc import-url` does)")
+    return path
+
+
+PathText = Annotated[str, Field(min_length=1), AfterValidator(_tame)]
+DataPath = Annotated[PathText, AfterValidator(_below_project)]
 Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(ordered)]
 
 

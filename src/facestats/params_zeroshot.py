@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -13,7 +14,20 @@ NO_TARGETS = ("image", "filename", "person", "rating", "rating_n", "rating_sd")
 COLUMN_PARTS = ("_prob_", "_said", "_final", "_source")  # of the columns that the tables have for an attribute
 # DVC's run cache leaves these keys out of the hash of a group of parameters: a change below them would go unnoticed.
 HIDDEN_FROM_DVC = ("size", "nfiles")
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+
+
+def _plain(name: Any) -> Any:
+    """A name that can be a folder's and a stage's; what is no text at all pydantic tells."""
+    bad = re.search(r"^[^A-Za-z]|[^A-Za-z0-9_-]", name) if isinstance(name, str) else None
+    if bad:
+        raise ValueError(f"a name can't hold {bad[0]!r}{' at its beginning' * (not bad.start())}; its pattern is letters A to Z, digits, - and _, "
+                         "a letter first")
+    return name
+
+
+PATTERN = r"^[A-Za-z][A-Za-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=PATTERN), BeforeValidator(_plain)]
+FolderName = Annotated[str, Field(pattern=PATTERN, max_length=60), BeforeValidator(_plain)]  # also what pictures have room for
 
 
 def check_ranges(zeroshot: dict[str, dict[str, list[str]]], kinds: dict[str, str]) -> list[str]:

@@ -15,11 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from multiprocessing import current_process
 from pathlib import Path
+from typing import TypeVar
 
-from facestats.errors import FaceStatsError, of_file
+from facestats.errors import FaceStatsError, InputError, of_file
 from facestats.lifetime import end_in_time, started_by_dvc
 from facestats.output import print_unwritten, secure_output
 from facestats.params import load_params
+
+Item = TypeVar("Item")
 
 # A stage imports this module first. Imports leave no garbage, and looking for it took up to a second of them (torch with transformers);
 # `run_stage` turns it on again. A stage's worker process, which never comes there, collects as always; while it imports the stage's script,
@@ -28,11 +31,31 @@ if current_process().name == "MainProcess":
     gc.disable()
 
 
+class StageItem(str):
+    """The key of `params.yaml` that a stage works on, such as a composite's name.
+
+    DVC says it in its environment variable DVC_STAGE (`select@women`), the user in the option `--name`: on the command line of dvc.yaml a
+    shell would read it before anything of ours could refuse it.
+    """
+
+    def of(self, section: dict[str, Item]) -> Item:
+        """What the section has under this key.
+
+        Raises
+        ------
+        InputError
+            There is no such key.
+        """
+        if self not in section:
+            raise InputError(f"params.yaml has no {str(self)!r} there; it has {', '.join(section) or 'none'}")
+        return section[self]
+
+
 def run_stage(main: Callable) -> None:
     """Call `main(params, …)` with the command line's arguments and exit with its outcome.
 
     The signature of `main` is the command line: every parameter after `params` is one positional argument,
-    of the type it is annotated with (`Path` where nothing is said). `params.yaml` is read from the working
+    of the type it is annotated with (`Path` where nothing is said); a `StageItem` is the option `--name`. `params.yaml` is read from the working
     directory, which is where DVC runs a stage. What `main` returns is printed with the seconds that it took; further
     lines of it stand below. A stage that DVC started ends with DVC.
 
@@ -43,7 +66,12 @@ def run_stage(main: Callable) -> None:
     parser = argparse.ArgumentParser(description=script.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for parameter in list(inspect.signature(main, eval_str=True).parameters.values())[1:]:
         kind = Path if parameter.annotation is parameter.empty else parameter.annotation
-        parser.add_argument(parameter.name, type=kind)
+        if kind is StageItem:
+            item = os.environ.get("DVC_STAGE", "")
+            item = item.rpartition("@")[2] if "@" in item else ""
+            parser.add_argument("--name", dest=parameter.name, type=kind, default=item or None, required=not item)
+        else:
+            parser.add_argument(parameter.name, type=kind)
     arguments = parser.parse_args()
     gc.freeze()  # modules stay to the end: no collection has to look at them again
     gc.enable()

@@ -10,6 +10,7 @@ from facestats.faces.align import CropTransform, align_face, center_square, crop
 from facestats.faces.decode import Photo, to_photo
 from facestats.faces.landmarks import FaceLandmarks, Landmarker
 from facestats.faces.quality import HeadPose, head_pose
+from facestats.faces.reading import MAX_MEGABYTES
 from facestats.faces.search import find_large_faces, find_small_faces
 
 NO_FACE = "no face found"
@@ -29,6 +30,7 @@ class PreprocessConfig:
     quality : of the JPEG, 1–100
     align : 'eyes' (level, at fixed places) or 'none' (the same square, not turned)
     on_no_face : 'reject' or 'center_crop'
+    max_megabytes : size up to which a file is read, MB; no part of what a row is computed from
     """
 
     size: int = 512
@@ -36,6 +38,7 @@ class PreprocessConfig:
     quality: int = 95
     align: str = "eyes"
     on_no_face: str = "reject"
+    max_megabytes: int = MAX_MEGABYTES
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def crop_face(image, config: PreprocessConfig, landmarker: Landmarker) -> FaceCr
     InputError
         It is no image at all.
     """
-    photo = to_photo(image, _TO_DETECT)
+    photo = to_photo(image, _TO_DETECT, config.max_megabytes)
     faces = find_large_faces(photo.rgb, landmarker)
     if not faces:
         photo = _at_least(photo, image, _TO_SEARCH)

@@ -3,29 +3,26 @@
 The reasons stand in `faces.parquet`, which is compared byte by byte: no paths, addresses or clocks in them.
 """
 
-import errno
-import io
 import math
 import os
 import re
-import stat
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import simplejpeg
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from facestats.errors import ImageError, InputError
+from facestats.errors import FaceStatsError, ImageError, InputError
+from facestats.faces.containers import declared_size, open_main, open_without_texts, over_text_limit
 from facestats.faces.pixels import is_srgb, to_srgb
+from facestats.faces.reading import MAX_MEGABYTES, read_photo
 
 MAX_PIXELS = 2 * 89_478_485  # where Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS)
 MIN_SIDE = 32  # px
+MAX_JPEG_SIDE = 65_500  # px; what libjpeg reads, though the format goes up to 65,535
 
-# EPS would start Ghostscript on a stranger's file; the others are stubs without a decoder.
-_UNWANTED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
 _UPRIGHT = {  # EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4) -> what undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -36,6 +33,7 @@ _UPRIGHT = {  # EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4) -> what un
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION = 0x0112
+_LIMIT = re.compile(r"limit|too (large|big|many|much|long|deep)|exceed|maximum|MAX_", re.IGNORECASE)  # how decoders refuse what is not damaged
 
 
 @dataclass(frozen=True)
@@ -58,28 +56,6 @@ class Photo:
         return self.rgb.shape[1] < self.width
 
 
-def read_photo(path: str | Path) -> bytes:
-    """Read a file.
-
-    Raises
-    ------
-    ImageError
-        It can't be read; the text is a reason without the path.
-    """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for ever
-            raise ImageError("not a regular file")
-        return Path(path).read_bytes()
-    except PermissionError:
-        raise ImageError("no permission to read") from None
-    except FileNotFoundError:
-        raise ImageError("a link to nothing" if os.path.islink(path) else "no such file") from None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise ImageError("a link to itself") from None
-        raise ImageError(f"can't be read: {os.strerror(error.errno or 0)}") from None
-
-
 def open_photo(data: bytes, min_long_side: float | None = None) -> Photo:
     """Decode an image file.
 
@@ -98,31 +74,25 @@ def open_photo(data: bytes, min_long_side: float | None = None) -> Photo:
         Empty, unreadable, damaged, too small, or more pixels than `MAX_PIXELS`, which is checked before any
         memory is taken for them.
     """
-    if not data:
-        raise ImageError("empty file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks on odd EXIF or palettes; what matters becomes a reason
-        image = _open(data)
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise _too_many(width, height)
-        if min(width, height) < MIN_SIDE:
-            raise ImageError(f"too small: {width}×{height} px, at least {MIN_SIDE} px are needed")
         try:
-            rgb = _decode(image, data, min_long_side)
-        except ImageError:
-            raise
+            image = open_main(data)
+        except Image.DecompressionBombError:
+            raise _too_many(*declared_size(data)) from None
         except Exception as error:  # decoders meet broken data with whatever comes: struct.error, KeyError, …
-            raise ImageError(f"truncated or damaged image: {_plain(error)}") from None
-        orientation = _orientation(image)
-    if orientation in _UPRIGHT:
-        rgb = np.asarray(Image.fromarray(rgb).transpose(_UPRIGHT[orientation]))
-        if orientation >= 5:
-            width, height = height, width
-    return Photo(rgb, width, height)
+            raise _reason(error) from None
+        _check_size(image)
+        try:
+            photo = _decode(image, data, min_long_side)
+        except Exception as error:
+            if not over_text_limit(error):
+                raise _reason(error, image) from None
+            photo = _decode(open_without_texts(data), data, min_long_side)
+    return photo
 
 
-def to_photo(image, min_long_side: float | None = None) -> Photo:
+def to_photo(image, min_long_side: float | None = None, max_megabytes: float = MAX_MEGABYTES) -> Photo:
     """A photo from what callers of the library have.
 
     Parameters
@@ -130,6 +100,7 @@ def to_photo(image, min_long_side: float | None = None) -> Photo:
     image : path, bytes, PIL image, or RGB array (H, W, 3) uint8. Of a PIL image the EXIF orientation
         counts too.
     min_long_side : see `open_photo`; ignored for pixels that are decoded already
+    max_megabytes : size up to which a file is read
 
     Raises
     ------
@@ -144,7 +115,7 @@ def to_photo(image, min_long_side: float | None = None) -> Photo:
         if not os.path.lexists(image):
             raise InputError(f"{os.fspath(image)}: no such file")
         try:
-            return open_photo(read_photo(image), min_long_side)
+            return open_photo(read_photo(image, max_megabytes), min_long_side)
         except ImageError as error:
             raise ImageError(f"{os.fspath(image)}: {error}") from None
     if isinstance(image, Image.Image):
@@ -174,21 +145,43 @@ def _upright(image: Image.Image) -> np.ndarray:
     """Pixels of a caller's PIL image, whose file may still be unread, damaged, or closed by now."""
     if not all(image.size):
         raise ImageError(f"too small: {image.width}×{image.height} px, at least {MIN_SIDE} px are needed")
-    orientation = _orientation(image)
     try:
+        image.load()  # of a TIFF, Pillow applies the orientation here
+        orientation = _orientation(image)
         upright = to_srgb(image)
         return np.asarray(upright.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else upright)
-    except ImageError:
-        raise
     except Exception as error:  # as in `open_photo`
-        raise ImageError(f"truncated or damaged image: {_plain(error)}") from None
+        raise _reason(error, image) from None
 
 
-def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> np.ndarray:
-    """Pixels of an opened image, not yet upright, reduced as far as `min_long_side` lets them."""
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_many(width, height)
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(f"too small: {width}×{height} px, at least {MIN_SIDE} px are needed")
+    if image.format in ("JPEG", "MPO") and max(width, height) > MAX_JPEG_SIDE:
+        raise ImageError(f"has {width}×{height} px: libjpeg reads no JPEG with a side of more than {MAX_JPEG_SIDE} px")
+
+
+def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> Photo:
+    """An opened image, upright, reduced as far as `min_long_side` lets it."""
+    jpeg = image.format == "JPEG" or (image.format == "MPO" and image.tell() == 0)
+    size = image.size
+    rgb = _jpeg_pixels(image, data, min_long_side) if jpeg else _pixels(image)
+    orientation = _orientation(image)  # of the pixels: Pillow's TIFF decoder applies it, and removes the tag
+    width, height = size if jpeg else rgb.shape[1::-1]
+    if orientation in _UPRIGHT:
+        rgb = np.asarray(Image.fromarray(rgb).transpose(_UPRIGHT[orientation]))
+        if orientation >= 5:
+            width, height = height, width
+    return Photo(rgb, width, height)
+
+
+def _jpeg_pixels(image: Image.Image, data: bytes, min_long_side: float | None) -> np.ndarray:
     share = min(1.0, (min_long_side or math.inf) / max(image.size))
     wanted = [math.ceil(side * share) for side in image.size]
-    if image.format == "JPEG" and image.mode == "RGB" and is_srgb(image):
+    if image.mode == "RGB" and is_srgb(image):
         # The same library and pixels as Pillow's, but straight into an array: 2.3 instead of 3.3 ms for 1,024 px.
         spare = min(side // enough for side, enough in zip(image.size, wanted, strict=True))
         times = next(times for times in (8, 4, 2, 1) if times <= spare)
@@ -196,34 +189,12 @@ def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> np.
         with suppress(ValueError):  # damaged: Pillow knows what is beyond repair
             return simplejpeg.decode_jpeg(data, min_factor=times, **least)
     image.draft(None, wanted)
+    return _pixels(image)
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
     image.load()
     return np.asarray(to_srgb(image))
-
-
-def _open(data: bytes) -> Image.Image:
-    """Read the header."""
-    Image.init()
-    formats = [name for name in Image.ID if name not in _UNWANTED]
-    try:
-        return Image.open(io.BytesIO(data), formats=formats)
-    except UnidentifiedImageError:
-        raise ImageError("not an image that Pillow can read") from None
-    except Image.DecompressionBombError:
-        raise _too_many(*_declared_size(data, formats)) from None
-    except Exception as error:
-        raise ImageError(f"truncated or damaged image: {_plain(error)}") from None
-
-
-def _declared_size(data: bytes, formats: list[str]) -> tuple[int, int]:
-    """What the header of a decompression bomb declares; Pillow's error does not say."""
-    for name in formats:
-        factory, accept = Image.OPEN[name]
-        try:
-            if accept is None or accept(data[:16]) is True:
-                return factory(io.BytesIO(data), "").size
-        except Exception:
-            continue
-    return 0, 0
 
 
 def _too_many(width: int, height: int) -> ImageError:
@@ -231,11 +202,29 @@ def _too_many(width: int, height: int) -> ImageError:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation; 1 (upright) where there is none or the EXIF block is broken."""
+    """Orientation that is still to be applied, by EXIF or else XMP; 1 (upright) where there is none or the block is broken.
+
+    libheif turns what it decodes, and Pillow puts the turn of an AVIF into EXIF: other tags of these two mean nothing.
+    """
+    if image.format == "HEIF" or (image.format == "AVIF" and not image.info.get("exif")):
+        return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:
         return 1
+
+
+def _reason(error: Exception, image: Image.Image | None = None) -> Exception:
+    """Why a file can't be decoded; what is no fault of the file stays an error."""
+    if isinstance(error, ImageError):
+        return error
+    if isinstance(error, MemoryError):
+        size = f" of {image.width}×{image.height} px" if image else ""
+        return FaceStatsError(f"not enough memory to decode a photo{size}; run again with fewer processors, or without the largest photos")
+    text = _plain(error)
+    if _LIMIT.search(text):
+        return ImageError(f"beyond a limit of its decoder: {text}")
+    return ImageError(f"truncated or damaged image: {text}")
 
 
 def _plain(error: Exception) -> str:

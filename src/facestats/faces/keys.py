@@ -7,12 +7,13 @@ from facestats.faces.crop import PreprocessConfig
 from facestats.faces.models import model_hashes
 from facestats.fingerprint import code_sha256, sha256_json, versions
 
-_LIBRARIES = ("pillow", "numpy", "ai-edge-litert", "opencv-python-headless", "simplejpeg")
+_LIBRARIES = ("pillow", "numpy", "ai-edge-litert", "opencv-python-headless", "pillow-heif", "simplejpeg")
 
 
 def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
     """sha256 (hex) over the parameters, the weights, this folder's code and the versions of the libraries."""
-    return sha256_json({"config": asdict(config), "models": model_hashes(model_dir),
+    deciding = {name: value for name, value in asdict(config).items() if name != "max_megabytes"}  # which decides whether there is a row
+    return sha256_json({"config": deciding, "models": model_hashes(model_dir),
                         "code": code_sha256(Path(__file__).parent), "versions": versions(*_LIBRARIES)})
 
 

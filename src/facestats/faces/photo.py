@@ -6,10 +6,10 @@ from pathlib import Path
 
 from facestats.errors import ImageError, InputError
 from facestats.faces.crop import NO_FACE, NoFaceError, PreprocessConfig, crop_face
-from facestats.faces.decode import read_photo
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.quality import brightness, grey_crop, sharpness
+from facestats.faces.reading import read_photo
 from facestats.faces.runtime import keep_freed_memory
 from facestats.rows.files import RowFiles
 
@@ -81,7 +81,7 @@ def process_task(task: PhotoTask) -> dict:
     """
     config, landmarker, files = _state
     try:
-        data = read_photo(task.source)
+        data = read_photo(task.source, config.max_megabytes)
     except ImageError:
         data = b""
     done = process_photo(data, config, landmarker)

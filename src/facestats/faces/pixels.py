@@ -1,6 +1,7 @@
 """Any of Pillow's colour modes to 8-bit sRGB."""
 
 import io
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -9,6 +10,7 @@ from facestats.errors import ImageError
 
 _WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 _PROFILED = {"L", "RGB", "CMYK"}  # modes that LittleCMS can take as they are
+_NEAR = 3  # of 255: a profile that moves no colour further is sRGB's own, in other words
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
@@ -24,12 +26,15 @@ def to_srgb(image: Image.Image) -> Image.Image:
     """
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(scale_grey(np.asarray(image))).convert("RGB")
+        return _apply_profile(Image.fromarray(scale_grey(np.asarray(image))), profile)
     try:
+        if image.mode == "LAB":
+            return ImageCms.applyTransform(image, _from_lab())
         if image.mode in _WITH_ALPHA or "transparency" in image.info:
             rgba = image.convert("RGBA")
             opaque = Image.new("RGB", image.size, "white")
-            opaque.paste(_apply_profile(rgba.convert("RGB"), profile), mask=rgba.getchannel("A"))
+            colours = rgba.getchannel("R") if image.mode in ("L", "LA") else rgba.convert("RGB")
+            opaque.paste(_apply_profile(colours, profile), mask=rgba.getchannel("A"))
             return opaque
         if image.mode not in _PROFILED:
             image = image.convert("RGB")
@@ -69,32 +74,44 @@ def scale_grey(values: np.ndarray) -> np.ndarray:
 
 
 def is_srgb(image: Image.Image) -> bool:
-    """Whether an RGB image's values are sRGB as they stand: by its profile, or for lack of one."""
+    """Whether an RGB image's values are sRGB as they stand: by its profile, or for lack of one that works."""
     profile = image.info.get("icc_profile")
-    try:
-        return not profile or _says_srgb(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return True
-
-
-def _says_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
-    return ImageCms.getProfileDescription(profile).strip().startswith("sRGB")
+    return not profile or _transform(profile, "RGB") is None
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """From the embedded profile to sRGB; without one, or with one that is broken, as Pillow converts."""
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            # Most photos are sRGB already; the transform would cost 20 ms a megapixel to change nothing.
-            if image.mode != "RGB" or not _says_srgb(source):
-                converted = ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
-                if converted is not None:
-                    return converted
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            pass
+    """From the embedded profile to sRGB; without one, or with one that is broken or for another kind of image, as Pillow converts."""
+    for mode in dict.fromkeys((image.mode, "RGB")) if image.mode == "L" else (image.mode,):  # greys may have a profile for colours
+        transform = _transform(profile, mode) if profile else None
+        if transform is not None:
+            return ImageCms.applyTransform(image if image.mode == mode else image.convert(mode), transform)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+@lru_cache(maxsize=16)  # photos of one camera share a profile
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """From a profile to sRGB; None where it is broken, for other modes, or changes nothing.
+
+    What a profile calls itself says nothing: it is judged by what it does to a grid of colours.
+    """
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        transform = ImageCms.buildTransform(source, _srgb(), mode, "RGB")
+        if mode == "RGB":  # the transform would cost 20 ms a megapixel to change nothing
+            moved = np.asarray(ImageCms.applyTransform(Image.fromarray(_COLOURS), transform)).astype(int) - _COLOURS
+            return None if np.abs(moved).max() <= _NEAR else transform
+        return transform
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+
+
+_COLOURS = np.stack(np.meshgrid(*[np.arange(0, 256, 17, dtype=np.uint8)] * 3), axis=-1).reshape(64, 64, 3)
 
 
 def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+@lru_cache(maxsize=1)
+def _from_lab() -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), _srgb(), "LAB", "RGB")

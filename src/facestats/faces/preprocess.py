@@ -1,6 +1,5 @@
 """A folder of photos to aligned faces and the table `faces.parquet`."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,16 +11,17 @@ from tqdm import tqdm
 from facestats import tables
 from facestats.errors import ImageError, InputError
 from facestats.faces.crop import PreprocessConfig
-from facestats.faces.decode import read_photo
 from facestats.faces.dedup import find_near_duplicates, first_of_group
 from facestats.faces.files import check_names, face_filename, list_images, printable
 from facestats.faces.keys import recipe_hash, row_key
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.photo import PhotoTask, process_task, set_up
 from facestats.faces.pool import count_workers, ordered_map
+from facestats.faces.reading import hash_photo
 from facestats.rows.store import RowStore
 
 STAGE = "preprocess"
+_TOGETHER = 1000  # photos that threads hash at a time
 _BY_NAME = ("image", "filename", "duplicate_of", "near_duplicate_of")  # depend on more than the image's bytes
 # What the row store keeps of an image: the columns that its bytes decide, and the MD5 of its crop.
 ROW_COLUMNS = {name: kind for name, kind in tables.FACES.columns.items() if name not in _BY_NAME} | {"crop": pa.string()}
@@ -72,7 +72,7 @@ def preprocess_folder(
     rows = rows or RowStore(None, STAGE, recipe, ROW_COLUMNS)
     reasons = check_names(names)
     keys, sha256 = {}, {}
-    for name, (digest, reason) in _digests(images, [name for name in names if name not in reasons]):
+    for name, (digest, reason) in _digests(images, [name for name in names if name not in reasons], config.max_megabytes):
         if reason:
             reasons[name] = reason
         else:
@@ -92,7 +92,7 @@ def preprocess_folder(
         rows.add(computed[-1])
     at |= {key: len(found) + row for row, key in enumerate(missing)}
     table = pa.concat_tables([found, pa.Table.from_pylist(computed, found.schema)])
-    frame = _by_image(table.take([at[key] for key in keys.values()]), list(keys), reasons)
+    frame = _by_image(table.take(pa.array([at[key] for key in keys.values()], pa.int64())), list(keys), reasons)
     _mark_duplicates(frame)
     new = sum(map(len, missing.values()))
     frame.attrs |= {"reused": len(keys) - new, "computed": new}
@@ -119,17 +119,19 @@ def earlier_rows(table: Path, crops: dict[str, str]) -> pa.Table | None:
     )
 
 
-def _digests(images: Path, names: list[str]) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
+def _digests(images: Path, names: list[str], max_megabytes: float) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
     """For each image its sha256, or the reason why it can't be read."""
 
     def digest(name: str) -> tuple[str | None, str | None]:
         try:
-            return hashlib.sha256(read_photo(images / name)).hexdigest(), None
+            return hash_photo(images / name, max_megabytes), None
         except ImageError as error:
             return None, str(error)
 
     with ThreadPoolExecutor() as pool:
-        yield from zip(names, pool.map(digest, names), strict=True)
+        for start in range(0, len(names), _TOGETHER):  # not all at once: what waits to be taken takes memory
+            part = names[start : start + _TOGETHER]
+            yield from zip(part, pool.map(digest, part), strict=True)
 
 
 def _place_crops(keys, at, crops, rows, out_dir) -> dict[str, list[str]]:

@@ -9,7 +9,8 @@ import pandas as pd
 from PIL import Image
 
 from facestats.errors import ImageError
-from facestats.faces.decode import open_photo, read_photo
+from facestats.faces.decode import open_photo
+from facestats.faces.reading import MAX_MEGABYTES, read_photo
 from facestats.files import write_bytes, write_json
 
 MOST = 60  # photos shown; `faces.parquet` names all of them
@@ -18,7 +19,7 @@ QUALITY = 80
 INDEX = "index.json"
 
 
-def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = MOST) -> list[dict]:
+def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = MOST, max_megabytes: float = MAX_MEGABYTES) -> list[dict]:
     """Write `index.json` and, for each photo of it that can be decoded, one JPEG into `out`.
 
     Photos are taken in turn from each reason, so that a frequent one does not hide the others.
@@ -27,6 +28,7 @@ def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = 
     ----------
     rejected : `image`, `reason` of `faces.parquet`.
     images : folder of the photos.
+    max_megabytes : size up to which a file is read.
 
     Returns
     -------
@@ -36,7 +38,7 @@ def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = 
     turn = turn.assign(turn=turn.groupby("reason").cumcount()).sort_values(["turn", "reason", "image"]).head(most)
     index = []
     for number, row in enumerate(turn.sort_values(["reason", "image"]).itertuples()):
-        data = _small(images / row.image)
+        data = _small(images / row.image, max_megabytes)
         name = f"{number:03d}.jpg" if data else None
         if data:
             write_bytes(out / name, data)
@@ -45,9 +47,9 @@ def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = 
     return index
 
 
-def _small(path: Path) -> bytes | None:
+def _small(path: Path, max_megabytes: float) -> bytes | None:
     try:
-        photo = open_photo(read_photo(path), min_long_side=2 * SIDE)
+        photo = open_photo(read_photo(path, max_megabytes), min_long_side=2 * SIDE)
     except ImageError:
         return None
     image = Image.fromarray(photo.rgb)

@@ -1,0 +1,241 @@
+"""Open an image file of any format: what its first bytes say, and which of several pictures is the main one.
+
+The main picture is the primary one of a HEIC or MPO file, the largest page of a TIFF (a reduced copy or a mask is none), the largest icon of
+an ICO, ICNS or CUR, the first frame of an animation and the composite of a PSD; thumbnails in EXIF or HEIC are never looked at.
+"""
+
+import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from PIL import Image, UnidentifiedImageError
+
+from facestats.errors import ImageError
+
+HEAD = 4096  # bytes of a file that tell what it is
+NO_IMAGE = "not an image that Pillow can read"
+
+# EPS would start Ghostscript on a stranger's file; WMF, BUFR, GRIB, HDF5 and MPEG are stubs without a decoder; of PCD and XVTHUMB Pillow reads a
+# small picture only; IM, IMT, IPTC and SPIDER have no first bytes to be known by, and any file may be taken for one.
+_UNWANTED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "PCD", "XVTHUMB", "IM", "IMT", "IPTC", "SPIDER"}
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"}
+_AVIF_BRANDS = {b"avif", b"avis"}
+_OTHERS = [  # what lies among photos and is none: where its first bytes stand, they, what to call it
+    (4, rb"ftypcrx ", "raw data of a camera; export it as JPEG or HEIC"),
+    (0, rb"FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0|FOVb|\0MRM", "raw data of a camera; export it as JPEG or HEIC"),
+    (4, rb"ftyp|moov|mdat|wide|free|skip", "a video"),
+    (0, rb"\x1aE\xdf\xa3|RIFF....AVI |OggS|FLV\x01|\0\0\x01[\xb3\xba]|0&\xb2u\x8ef\xcf\x11|G.{187}G", "a video"),
+    (0, rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL; export it as JPEG"),
+    (0, rb"%PDF", "a document"),
+    (0, rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "an archive"),
+]
+_PRIMARY = "Baseline MP Primary Image"
+_MOST_PAGES = 256  # of a TIFF that are looked at
+_REDUCED, _MASK = 1, 4  # bits of a TIFF's NewSubfileType
+_RAW = (32803, 34892)  # PhotometricInterpretation: colour filter array, linear raw
+_TEXT_LIMIT = 1 << 20  # bytes of one text in a PNG, as Pillow's own
+_PROFILE_LIMIT = 1 << 24  # bytes of a colour profile in a PNG
+
+
+def formats_of(head: bytes) -> list[str]:
+    """Names of the formats that a file's first bytes (`HEAD` of them) promise; empty where they promise no picture."""
+    Image.init()
+    brands = _brands(head)
+    if brands & _HEIF_BRANDS and not brands & _AVIF_BRANDS:
+        return ["HEIF"]
+    accepts = {name: Image.OPEN[name][1] or _is_tga for name in Image.ID if name not in _UNWANTED}
+    return [name for name, accept in accepts.items() if accept(head[:18] if accept is _is_tga else head[:16].ljust(16, b"\0")) is True]
+
+
+def check_head(head: bytes) -> None:
+    """Refuse what is no picture by its first bytes.
+
+    Raises
+    ------
+    ImageError
+        The file is empty, or promises no picture that can be read.
+    """
+    if not head:
+        raise ImageError("empty file")
+    if not formats_of(head):
+        other = next((name for at, sign, name in _OTHERS if re.match(sign, head[at:], re.DOTALL)), None)
+        raise ImageError(f"{NO_IMAGE}: {other}" if other else NO_IMAGE)
+
+
+def open_main(data: bytes) -> Image.Image:
+    """Read the header of a file's main picture.
+
+    Raises
+    ------
+    ImageError
+        No picture, or one that can't be read.
+    Exception
+        Whatever a decoder meets broken data with.
+    """
+    check_head(data[:HEAD])
+    formats = formats_of(data[:HEAD])
+    if formats == ["HEIF"]:
+        import pillow_heif  # here, for few workers meet such a file
+
+        return pillow_heif.HeifImageFile(io.BytesIO(data))
+    if formats == ["TIFF"]:
+        data = _at_largest_page(data)
+    try:
+        image = _open(data, formats)
+    except ValueError as error:
+        if not over_text_limit(error):
+            raise
+        image = open_without_texts(data)
+    if image.format == "MPO":
+        kinds = [entry["Attribute"]["MPType"] for entry in image.mpinfo[0xB002]]
+        image.seek(kinds.index(_PRIMARY) if _PRIMARY in kinds else 0)
+    return image
+
+
+def open_without_texts(data: bytes) -> Image.Image:
+    """Read the header of a PNG whose texts or colour profile are larger than Pillow takes; a profile up to 16 MB stays."""
+    kept, profile, room = [data[:8]], None, 32 * _TEXT_LIMIT
+    for kind, start, end in _png_chunks(data):
+        body = data[start + 8 : end - 4]
+        if kind == b"iCCP":
+            packed = body.partition(b"\0")[2][1:]
+            profile = _unpacked(packed, _PROFILE_LIMIT)
+            continue
+        if kind in (b"tEXt", b"zTXt", b"iTXt"):
+            packed = re.match(rb"[^\0]*\0\x01\0[^\0]*\0[^\0]*\0(.*)" if kind == b"iTXt" else rb"[^\0]*\0\0(.*)", body, re.DOTALL) if kind != b"tEXt" else None
+            text = _unpacked(packed[1], _TEXT_LIMIT) if packed else body
+            if text is None or len(text) > min(room, _TEXT_LIMIT):
+                continue
+            room -= len(text)
+        kept.append(data[start:end])
+    image = _open(b"".join(kept), ["PNG"])
+    if profile:
+        image.info["icc_profile"] = profile
+    return image
+
+
+def over_text_limit(error: Exception) -> bool:
+    """Whether Pillow refuses a PNG for its texts or profile alone."""
+    return isinstance(error, ValueError) and "MAX_TEXT" in str(error)
+
+
+def _open(data: bytes, formats: list[str]) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError:
+        raise ImageError(f"{NO_IMAGE}: a damaged {formats[0]}, or one of an unusual kind") from None
+
+
+def declared_size(data: bytes) -> tuple[int, int]:
+    """What the header of a decompression bomb declares; Pillow's error does not say."""
+    try:
+        return Image.OPEN[formats_of(data[:HEAD])[0]][0](io.BytesIO(data), "").size
+    except Exception:
+        return 0, 0
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """Major and compatible brands of an ISO base media file; empty for other files."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
+
+
+def _is_tga(head: bytes) -> bool:
+    """Whether an 18-byte header can be a Targa's, which has no signature."""
+    if len(head) < 18:
+        return False
+    mapped, kind, width, height, depth = head[1], head[2], *struct.unpack_from("<HHB", head, 12)
+    fits = (mapped == 1 and depth == 8 and head[7] in (15, 16, 24, 32)) if kind in (1, 9) else not any(head[3:8])
+    return mapped in (0, 1) and kind in (1, 2, 3, 9, 10, 11) and depth in (8, 15, 16, 24, 32) and fits and width > 0 < height and head[17] & 0xC0 == 0
+
+
+# --- TIFF ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A TIFF's picture: where its directory stands, and what that says."""
+
+    offset: int
+    width: int
+    height: int
+    kind: int
+    photometric: int
+
+
+def _at_largest_page(data: bytes) -> bytes:
+    """The TIFF with its largest page as the first, directories below directories included.
+
+    Raises
+    ------
+    ImageError
+        The largest is what a camera's sensor saw, of which Pillow reads no more than a thumbnail.
+    """
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    try:
+        pages = [page for page in _pages(data, order, big) if page.width and page.height and not page.kind & _MASK]
+    except struct.error:  # damaged: Pillow knows what is beyond repair
+        return data
+    if not pages:
+        return data
+    largest = max(pages, key=lambda page: (not page.kind & _REDUCED, page.width * page.height))  # the first of equals
+    if largest.photometric in _RAW:
+        raise ImageError(f"{NO_IMAGE}: raw data of a camera; export it as JPEG or HEIC")
+    at, form = (8, "Q") if big else (4, "I")
+    first = struct.pack(order + form, largest.offset)
+    return data if data[at : at + len(first)] == first else data[:at] + first + data[at + len(first) :]
+
+
+def _pages(data: bytes, order: str, big: bool) -> Iterator[_Page]:
+    count, entry, number, inline = ("Q", "HHQ8s", "Q", 8) if big else ("H", "HHI4s", "I", 4)
+    waiting, seen = [struct.unpack_from(order + number, data, 8 if big else 4)[0]], set()
+    while waiting:
+        offset = waiting.pop(0)
+        if offset == 0 or offset in seen or len(seen) >= _MOST_PAGES:
+            continue
+        seen.add(offset)
+        (n,) = struct.unpack_from(order + count, data, offset)
+        at, size = offset + struct.calcsize(order + count), struct.calcsize(order + entry)
+        values: dict[int, int] = {}
+        for i in range(min(n, 4096)):
+            tag, kind, length, field = struct.unpack_from(order + entry, data, at + i * size)
+            form = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(kind)
+            if form is None or not length:
+                continue
+            if tag == 330:  # directories below this one
+                width = struct.calcsize(order + form)
+                start, used = int.from_bytes(field, "little" if order == "<" else "big"), min(length, _MOST_PAGES) * width
+                listed = field[:used] if length * width <= inline else data[start : start + used]
+                waiting += [value for (value,) in struct.iter_unpack(order + form, listed)]
+            elif length == 1:
+                values[tag] = struct.unpack_from(order + form, field)[0]
+        yield _Page(offset, values.get(256, 0), values.get(257, 0), values.get(254, 0), values.get(262, 0))
+        waiting += struct.unpack_from(order + number, data, at + n * size)
+
+
+# --- PNG ----------------------------------------------------------------------------------------------------
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, beginning and end of each chunk."""
+    at = 8
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], at, end
+        at = end
+
+
+def _unpacked(packed: bytes, limit: int) -> bytes | None:
+    """What was compressed; None if it is damaged or larger than the limit."""
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(packed, limit)
+    except zlib.error:
+        return None
+    return None if unpacker.unconsumed_tail else text

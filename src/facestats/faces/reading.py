@@ -1,0 +1,67 @@
+"""Read photos from a disk: no more of a file than it takes to see that it is none."""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from facestats.errors import ImageError
+from facestats.faces.containers import HEAD, check_head
+
+MAX_MEGABYTES = 256  # as in params.yaml: what is larger than this is not read
+_CHUNK = 1 << 20  # bytes read at a time
+_MEGABYTE = 10**6
+
+
+def read_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> bytes:
+    """Read a photo's file.
+
+    Raises
+    ------
+    ImageError
+        It can't be read, is no picture by its first bytes, or is larger than `max_megabytes`; the text is a reason without the path.
+    """
+    with _opened(path, max_megabytes) as file:
+        data = file.read(int(max_megabytes * _MEGABYTE) + 1)
+        _check_size(len(data), max_megabytes)  # a file may grow, or claim no size at all
+        return data
+
+
+def hash_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> str:
+    """Hex sha256 of a photo's file, of which a megabyte is held at a time; raises as `read_photo` does."""
+    with _opened(path, max_megabytes) as file:
+        size, digest = 0, hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+            _check_size(size, max_megabytes)
+        return digest.hexdigest()
+
+
+@contextmanager
+def _opened(path: str | Path, max_megabytes: float) -> Iterator[BinaryIO]:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for ever
+            raise ImageError("not a regular file")
+        with open(path, "rb") as file:
+            check_head(file.read(HEAD))  # a video is called a video, however large it is
+            _check_size(os.fstat(file.fileno()).st_size, max_megabytes)
+            file.seek(0)
+            yield file
+    except PermissionError:
+        raise ImageError("no permission to read") from None
+    except FileNotFoundError:
+        raise ImageError("a link to nothing" if os.path.islink(path) else "no such file") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ImageError("a link to itself") from None
+        raise ImageError(f"can't be read: {os.strerror(error.errno or 0)}") from None
+
+
+def _check_size(size: int, max_megabytes: float) -> None:
+    if size > max_megabytes * _MEGABYTE:
+        raise ImageError(f"larger than {max_megabytes:g} MB, the limit that preprocess.max_megabytes sets")
