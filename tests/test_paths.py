@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import sys
 
 import pytest
@@ -10,6 +9,7 @@ import yaml
 
 from facestats.errors import ParamsError
 from facestats.params import check_params
+from programs import run_program
 from resources import ROOT
 
 FOLDERS = ["my photos", "Photos (1)", "R&D", "O'Brien", "a;b", "what?", "*", "[2024] {x} <y> | #1!", "Söhne", "顔", "a%20b", "x=1", "./-x", "../photos", "a:b", "@b"]
@@ -82,11 +82,11 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(("by_dvc", "arguments", "code", "expected"), [
     ("select@women", ["x"], 0, "women x 60"), ("../@a/dvc.yaml:select@men", ["x"], 0, "men x 60"), ("", ["--name", "men", "x"], 0, "men x 60"),
     ("select@women", ["--name", "men", "x"], 0, "men x 60"), ("", ["x"], 2, "--name"), ("", ["--name", "nobody", "x"], 1, "error: params.yaml has no 'nobody' there; it has women, men")])
-def test_a_stage_learns_its_key_from_dvc_or_by_hand(tmp_path, monkeypatch, capfd, by_dvc, arguments, code, expected):
+def test_a_stage_learns_its_key_from_dvc_or_by_hand(tmp_path, monkeypatch, by_dvc, arguments, code, expected):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "stage.py").write_text(SCRIPT, encoding="utf-8")
     monkeypatch.setenv("DVC_STAGE", by_dvc)
-    done = subprocess.run([sys.executable, "stage.py", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = run_program([sys.executable, "stage.py", *arguments], tmp_path)
     assert done.returncode == code, done.stderr
     assert expected in done.stdout + done.stderr
 
