@@ -37,7 +37,7 @@ def made_up(weight, noise=3.0, seed=0):
 def test_learned_weights_are_those_that_the_ratings_were_made_with(weight):
     found = learn_weights(*made_up(weight), SCALE)
     assert found.geometric == pytest.approx(weight, abs=0.04)
-    assert found.geometric + found.holistic == 1
+    assert found.geometric + found.holistic == pytest.approx(1)
     assert (found.learned, found.n_val, found.why) == (True, N // 3, None)
 
 
@@ -61,7 +61,7 @@ def test_ratings_of_train_and_test_faces_count_for_nothing():
 
 @pytest.mark.parametrize(("weight", "expected"), [(1.8, 1.0), (-0.7, 0.0)])
 def test_weights_stay_between_0_and_1(weight, expected):
-    assert learn_weights(*made_up(weight), SCALE).geometric == expected
+    assert learn_weights(*made_up(weight), SCALE).geometric == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("wanted", ["learned", GIVEN])

@@ -46,7 +46,7 @@ def crop(landmarks=True) -> FaceCrop:
     if not landmarks:
         return FaceCrop(rgb, 256, 256, face_count=0)
     shape = np.random.default_rng(0).random((468, 3)).astype(np.float32)
-    return FaceCrop(rgb, 256, 256, 1, 0.9, np.array([0, 0, 200, 200], np.float32), shape, HeadPose(0, 0, 0))
+    return FaceCrop(rgb, 256, 256, 1, 0.9, 1.0, np.array([0, 0, 200, 200], np.float32), shape, HeadPose(0, 0, 0))
 
 
 def test_the_blend_is_by_the_weights_of_the_file(models, tmp_path):

@@ -99,7 +99,7 @@ def test_predictions_of_folds_take_the_place_of_the_models_own(served, rated):
     assert table["out_of_fold"].tolist() == [True, False, True, False]
     assert table["attractiveness_raw"].tolist() == pytest.approx([6.4, own[1], 1.6, own[3]])
     assert table["attractiveness_score"].iloc[[0, 2]].tolist() == pytest.approx([90, 10])
-    assert table["attractiveness_pct"].tolist() == to_pct(table["attractiveness_raw"], served.reference).tolist()
+    assert table["attractiveness_pct"].tolist() == pytest.approx(to_pct(table["attractiveness_raw"], served.reference).tolist())
     without = table_of(None, rated[0][:4], honest)
     assert not without["out_of_fold"].any()
     assert without["attractiveness_raw"].isna().all()
