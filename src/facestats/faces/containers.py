@@ -9,6 +9,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
@@ -126,15 +127,15 @@ def _open(data: bytes, formats: list[str]) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
-        raise ImageError(f"{NO_IMAGE}: a damaged {formats[0]}, or one of an unusual kind") from None
+        raise ImageError(f"{NO_IMAGE}: a damaged {' or '.join(formats)}, or one of an unusual kind") from None
 
 
 def declared_size(data: bytes) -> tuple[int, int]:
     """What the header of a decompression bomb declares; Pillow's error does not say."""
-    try:
-        return Image.OPEN[formats_of(data[:HEAD])[0]][0](io.BytesIO(data), "").size
-    except Exception:
-        return 0, 0
+    for name in formats_of(data[:HEAD]):
+        with suppress(Exception):
+            return Image.OPEN[name][0](io.BytesIO(data), "").size
+    return 0, 0
 
 
 def _brands(head: bytes) -> set[bytes]:
