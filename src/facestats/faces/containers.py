@@ -44,6 +44,8 @@ _PROFILE_LIMIT = 1 << 24  # bytes of a colour profile in a PNG
 def formats_of(head: bytes) -> list[str]:
     """Names of the formats that a file's first bytes (`HEAD` of them) promise; empty where they promise no picture."""
     Image.init()
+    if head.startswith(b"\xff\xd8\xff"):  # nearly all photos
+        return ["JPEG"]
     brands = _brands(head)
     if brands & _HEIF_BRANDS and not brands & _AVIF_BRANDS:
         return ["HEIF"]
@@ -51,8 +53,8 @@ def formats_of(head: bytes) -> list[str]:
     return [name for name, accept in accepts.items() if accept(head[:18] if accept is _is_tga else head[:16].ljust(16, b"\0")) is True]
 
 
-def check_head(head: bytes) -> None:
-    """Refuse what is no picture by its first bytes.
+def check_head(head: bytes) -> list[str]:
+    """`formats_of` a picture; refuses what is none by its first bytes.
 
     Raises
     ------
@@ -61,9 +63,11 @@ def check_head(head: bytes) -> None:
     """
     if not head:
         raise ImageError("empty file")
-    if not formats_of(head):
+    formats = formats_of(head)
+    if not formats:
         other = next((name for at, sign, name in _OTHERS if re.match(sign, head[at:], re.DOTALL)), None)
         raise ImageError(f"{NO_IMAGE}: {other}" if other else NO_IMAGE)
+    return formats
 
 
 def open_main(data: bytes) -> Image.Image:
@@ -76,8 +80,7 @@ def open_main(data: bytes) -> Image.Image:
     Exception
         Whatever a decoder meets broken data with.
     """
-    check_head(data[:HEAD])
-    formats = formats_of(data[:HEAD])
+    formats = check_head(data[:HEAD])
     if formats == ["HEIF"]:
         import pillow_heif  # here, for few workers meet such a file
 

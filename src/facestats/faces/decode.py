@@ -15,7 +15,7 @@ import simplejpeg
 from PIL import Image
 
 from facestats.errors import FaceStatsError, ImageError, InputError
-from facestats.faces.containers import declared_size, open_main, open_without_texts, over_text_limit
+from facestats.faces.containers import NO_IMAGE, declared_size, open_main, open_without_texts, over_text_limit
 from facestats.faces.pixels import is_srgb, to_srgb
 from facestats.faces.reading import MAX_MEGABYTES, read_photo
 
@@ -34,6 +34,7 @@ _UPRIGHT = {  # EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4) -> what un
 }
 _ORIENTATION = 0x0112
 _LIMIT = re.compile(r"limit|too (large|big|many|much|long|deep)|exceed|maximum|MAX_", re.IGNORECASE)  # how decoders refuse what is not damaged
+_UNSUPPORTED = re.compile(r"unsupported|not supported|not implemented|unknown compression", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,8 @@ def _reason(error: Exception, image: Image.Image | None = None) -> Exception:
     text = _plain(error)
     if _LIMIT.search(text):
         return ImageError(f"beyond a limit of its decoder: {text}")
+    if _UNSUPPORTED.search(text):
+        return ImageError(f"{NO_IMAGE}: {text}")
     return ImageError(f"truncated or damaged image: {text}")
 
 
