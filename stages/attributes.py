@@ -24,9 +24,9 @@ from facestats.attributes.resolution import predict_attributes, resolve, target_
 from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
 from facestats.clip.zeroshot import find_strange_classes, load_classifiers
 from facestats.embeddings import EmbeddingTable
-from facestats.files import write_json, write_text
+from facestats.files import write_bytes, write_json
 
-LOOKED_AT = ["filename", "face_count", "yaw", "pitch", "sharpness", "brightness", "duplicate_of", "near_duplicate_of"]
+LOOKED_AT = ["filename", "image", "face_count", "yaw", "pitch", "sharpness", "brightness", "duplicate_of", "near_duplicate_of"]
 
 
 def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Path, labels: Path, faces: Path,
@@ -44,7 +44,10 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
                           {target: model.source for target, model in answering.items()})
     quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
     unseen = {target: tables.read_all(out_of_fold / f"{target}.parquet", tables.PREDICTIONS_OUT_OF_FOLD) for target in trained}
+    images = quality.set_index("filename")["image"]
     flags = flag_faces(quality, predictions, said, trained, unseen)
+    for table in (attributes, predictions, said, clean, flags):
+        table.insert(1, "image", images.reindex(table["filename"]).to_numpy())
     repeats = quality.set_index("filename")[["duplicate_of", "near_duplicate_of"]].notna().any(axis=1).reindex(vectors.names)
     template = propose_labels(vectors, predictions, clean, repeats, answering, params.attributes.propose)
     for table, schema in ((attributes, tables.ATTRIBUTES), (predictions, tables.PREDICTIONS),
@@ -52,7 +55,7 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
                           (label_structure(), tables.FAIRFACE)):
         tables.write(table, folder / schema.name, schema)
     write_json(in_use, {"targets": sorted(trained)})
-    write_text(folder / "labels_template.csv", template.to_csv(index=False))
+    write_bytes(folder / "labels_template.csv", template.to_csv(index=False).encode("utf-8-sig"))  # Excel takes it for Latin-1 without the mark
     sources = pd.concat([clean[c] for c in clean if c.endswith("_source")]).value_counts().sort_index()
     return f"faces={len(clean)} " + " ".join(f"{name}={n}" for name, n in sources.items()) + f" flags={len(flags)}"
 

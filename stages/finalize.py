@@ -17,7 +17,7 @@ from facestats import tables
 
 def main(_params, attributes: Path, clusters: Path, scores: Path, labels: Path, out: Path) -> str:
     table = tables.read_all(attributes, tables.WITH_META)
-    for other in (tables.read(clusters, tables.WITH_CLUSTERS, ["filename", "cluster", "pc1", "pc2"]), tables.read(scores, tables.SCORES),
+    for other in (tables.read(clusters, tables.WITH_CLUSTERS, ["filename", "cluster", "pc1", "pc2"]), tables.read(scores, tables.SCORES).drop(columns="image"),
                   tables.read(labels, tables.LABELS, ["filename", "rating", "rating_n"])):
         table = table.merge(other, on="filename", how="left", validate="one_to_one")
     tables.write(table, out, tables.FINAL)

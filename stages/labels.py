@@ -1,7 +1,7 @@
 """Stage `labels`: all label files checked and joined, one row a face; odd raters and reliability.
 
-Reads   faces.parquet, the label folder (`data.labels`: labels.csv, ratings.csv), the manual labels (`data.manual_labels`);
-        params `labels`
+Reads   faces.parquet, the label folder (`data.labels`: labels and ratings, as .csv or .xlsx), the manual labels
+        (`data.manual_labels`); params `labels`
 Writes  data/processed/metadata/labels.parquet, metrics/labels.json
 Alone   python stages/labels.py data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet metrics/labels.json
 """
@@ -27,7 +27,8 @@ def main(params, faces: Path, out: Path, metrics: Path) -> str:
     write_json(metrics, joined.summary | {"reliability": reliability})
     labelled = joined.summary["labelled"]
     left_out = "".join(f"\n  rater {name} is left out: {why}" for name, why in joined.summary["raters"]["dropped"].items())
-    return f"faces={len(joined.table)} " + " ".join(f"{name}={n}" for name, n in labelled.items()) + left_out
+    notes = "".join(f"\n  {note}" for note in joined.notes)
+    return f"faces={len(joined.table)} " + " ".join(f"{name}={n}" for name, n in labelled.items()) + notes + left_out
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def main(params, embeddings: Path, crops: Path, folder: Path, metrics: Path, rej
     final = tables.read(folder / tables.FINAL.name, tables.FINAL, [*OF_CLUSTERS, *(f"{name}_final" for name in answered)])
     vectors, options = EmbeddingTable(embeddings), params.report
     examples = typical_faces(vectors.names, vectors, final.set_index("filename")["cluster"], options.examples) if options.images else {}
-    template = pd.read_csv(folder / "labels_template.csv", dtype=str, keep_default_na=False)
+    template = pd.read_csv(folder / "labels_template.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig")
     page, album = report(Material(
         params, run, clusters=read_json(metrics / "clusters.json"), faces=tables.read(folder / tables.FACES.name, tables.FACES, FACES), final=final,
         flags=tables.read(folder / tables.FLAGS.name, tables.FLAGS), proposed=template["filename"].tolist(), examples=examples,

@@ -126,7 +126,7 @@ def find_similar(image: Any, k: int = 10) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame `filename`, `similarity` (cosine, at most 1), best first, `k` rows or as many as there are.
+    DataFrame `image` (the photo), `filename` (its face), `similarity` (cosine, at most 1), best first, `k` rows or as many as there are.
 
     Raises
     ------

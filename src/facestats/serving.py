@@ -159,6 +159,12 @@ class Models:
             raise ModelError(f"{path} was computed with other weights than those of {self.root / SERVING}; run `dvc repro`")
         return filenames, embeddings
 
+    @cached_property
+    def images(self) -> pd.Series:
+        """Path of the photo by the name of its face, of all faces of the pipeline."""
+        faces = tables.read(self.root / "data/processed/metadata/faces.parquet", tables.FACES, ["image", "filename"])
+        return faces.dropna(subset="filename").set_index("filename")["image"]
+
     @_one_at_a_time
     def crop(self, image: Any) -> FaceCrop:
         """The largest face, as the pipeline's `preprocess` cuts it out.
@@ -263,7 +269,8 @@ class Models:
         filenames, embeddings = self.embeddings
         similarity = embeddings @ self.embed(self.crop(image))
         order = np.argsort(-similarity, kind="stable")[:k]
-        return pd.DataFrame({"filename": filenames[order], "similarity": similarity[order]})
+        names = filenames[order]
+        return pd.DataFrame({"image": self.images.reindex(names).to_numpy(), "filename": names, "similarity": similarity[order]})
 
 
 def _decoded(jpeg: bytes) -> Image.Image:

@@ -58,23 +58,23 @@ FACES = Schema("faces.parquet", {
     "perceptual_hash": _text, "duplicate_of": _text, "near_duplicate_of": _text, "key": _text,
 })
 LABELS = Schema("labels.parquet", {
-    "filename": _text, "person": _text, "gender": _text, "ethnicity": _text, "age": _number,
+    "filename": _text, "image": _text, "person": _text, "gender": _text, "ethnicity": _text, "age": _number,
     "rating": _number, "rating_n": _int, "rating_sd": _number,
     "gender_source": _text, "ethnicity_source": _text, "age_source": _text, "rating_source": _text,
 }, extra=True)
 SPLITS = Schema("splits.parquet", {"filename": _text, "split": _text})
 ZEROSHOT = Schema("zeroshot.parquet", {"filename": _text}, extra=True)
-_predicted = {"filename": _text, "gender": _text, "ethnicity": _text, "age": _number}
+_predicted = {"filename": _text, "image": _text, "gender": _text, "ethnicity": _text, "age": _number}
 ATTRIBUTES = Schema("attributes.parquet", _predicted, extra=True)
 PREDICTIONS = Schema("attributes_with_predictions.parquet", _predicted, extra=True)
 WITH_MANUAL = Schema("attributes_with_manual.parquet", {
     **_predicted, "gender_said": _text, "ethnicity_said": _text, "age_said": _number,
 }, extra=True)
 CLEAN = Schema("attributes_clean.parquet", {
-    "filename": _text, "gender_final": _text, "gender_source": _text, "ethnicity_final": _text,
+    "filename": _text, "image": _text, "gender_final": _text, "gender_source": _text, "ethnicity_final": _text,
     "ethnicity_source": _text, "age_final": _number, "age_source": _text,
 }, extra=True)
-FLAGS = Schema("attributes_flags.parquet", {"filename": _text, "reason": _text, "value": _number},
+FLAGS = Schema("attributes_flags.parquet", {"filename": _text, "image": _text, "reason": _text, "value": _number},
                key=("filename", "reason"), ordered=True)
 FAIRFACE = Schema("fairface_label_structure.parquet", {"attribute": _text, "index": _int, "label": _text}, key=("attribute", "index"))
 PREDICTIONS_OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text}, extra=True)
@@ -94,9 +94,9 @@ _scores = {
     "attractiveness": _int, "geometric_score": _number, "combined_score": _number,
     "geometry_zscore": _number, "split": _text, "out_of_fold": pa.bool_(), "geometric_out_of_fold": pa.bool_(),
 }
-SCORES = Schema("attractiveness_scores.parquet", {"filename": _text, **_scores})
+SCORES = Schema("attractiveness_scores.parquet", {"filename": _text, "image": _text, **_scores})
 SCORES_WITH_ATTRIBUTES = Schema("attractiveness_with_attributes.parquet", {
-    "filename": _text, **_scores, **CLEAN.columns,
+    "filename": _text, "image": _text, **_scores, **CLEAN.columns,
 }, extra=True)
 FINAL = Schema("attributes_final.parquet", {
     **WITH_META.columns, "cluster": _int, "pc1": _float, "pc2": _float, **_scores, "rating": _number, "rating_n": _int,

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from facestats.attributes.proposals import COLUMNS
 from facestats.attributes.resolution import STANDARD
-from facestats.data.csv_text import cell_error, read_csv
+from facestats.data.cells import Mistakes, nearest, numbers, without_empty
+from facestats.data.columns import plain
+from facestats.data.label_files import read_sheet
 from facestats.data.labels import MAX_AGE
-from facestats.errors import InputError, LabelError, number_of
+from facestats.data.names import PhotoNames, say_liberties, say_likely
+from facestats.errors import InputError, LabelError
 from facestats.tables import UNKNOWN
 
 PROPOSED = {target: f"proposed_{target}" for target in STANDARD}
+KEYS = ("filename", "image")
 SHOWN_CLASSES = 20  # of those that are known, in a message
 
 
@@ -30,21 +32,24 @@ class FilledTemplate:
     said : by face, by attribute, as text; only what was filled in.
     silent : rows in which nothing was filled in.
     ignored : columns that no template has.
+    guessed, notes : what to say of how the file was read.
     """
 
     said: dict[str, dict[str, str]]
     silent: int
     ignored: list[str]
+    guessed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-def read_filled(path: Path, faces: Collection[str], classes: Mapping[str, list[str]]) -> FilledTemplate:
-    """Read and check a filled template.
+def read_filled(path: Path, images: Mapping[str, str], classes: Mapping[str, list[str]]) -> FilledTemplate:
+    """Read and check a filled template, a CSV file or an Excel workbook.
 
-    An empty cell says nothing, nor does the word `unknown`. The columns `id`, `current_*` and `notes` are for people.
+    An empty cell says nothing, nor do the words `unknown`, `NA` and the like. The columns `id`, `current_*` and `notes` are for people.
 
     Parameters
     ----------
-    faces : names of the faces that there are.
+    images : path of the photo by the name of its face, of all faces that there are.
     classes : known classes of `gender` and `ethnicity`.
 
     Raises
@@ -54,66 +59,65 @@ def read_filled(path: Path, faces: Collection[str], classes: Mapping[str, list[s
     LabelError
         The file is no template, or has cells that can't be used; names all of them.
     """
-    raw = read_csv(path)
+    raw = read_sheet(path)
     if raw is None:
         raise InputError(f"{path}: no such file; `python -m facestats labels template -o {path}` makes one to fill in")
-    _check_header(raw, path)
-    cells = raw[list(PROPOSED.values())]
+    written = _columns(raw, path)
+    keys = [written[key] for key in KEYS if key in written]
+    cells = pd.DataFrame({target: without_empty(raw[written[column]]) for target, column in PROPOSED.items()})
     cells = cells.mask(cells.apply(lambda column: column.str.lower()) == UNKNOWN, "")
-    rows = raw.index[(raw["filename"] != "") | (cells != "").any(axis=1)]  # spreadsheets leave rows of empty cells
-    mistakes, first_line, said = [], {}, {}
-    for line in rows:
-        name, filled = raw.loc[line, "filename"], {t: cells.loc[line, c] for t, c in PROPOSED.items() if cells.loc[line, c]}
-        mistakes += _wrong_name(path, line, name, first_line, faces)
-        mistakes += [error for t, value in filled.items() if (error := _wrong_value(path, line, t, value, classes))]
-        if filled:
-            said[name] = filled
-    if mistakes:
-        raise LabelError("\n".join([f"{path}: {number_of(len(mistakes), 'mistake')}, so nothing of it is used", *map(str, mistakes)]))
-    return FilledTemplate(said, len(rows) - len(said), [c for c in raw.columns if c not in COLUMNS])
+    names = raw[keys[0]] if len(keys) == 1 else raw[keys[0]].where(raw[keys[0]] != "", raw[keys[1]])
+    there = (names != "") | (cells != "").any(axis=1)  # spreadsheets leave rows of empty cells
+    names, cells, mistakes = names[there].rename(keys[0]), cells[there], Mistakes()
+    faces, note = _faces(names, images, path, mistakes)
+    for target, text in cells.items():
+        _check(text.rename(written[PROPOSED[target]]), str(target), classes, path, mistakes)
+    ages = numbers(cells["age"].rename(written[PROPOSED["age"]]), path, mistakes, 0, MAX_AGE)
+    cells["age"] = cells["age"].mask(cells["age"].str.contains(",", regex=False), ages.map("{:.15g}".format))
+    mistakes.raise_any()
+    said = {faces[line]: filled for line, row in cells.iterrows() if (filled := {str(t): value for t, value in row.items() if value})}
+    ignored = [c for c in raw.columns if plain(c) not in map(plain, COLUMNS)]
+    return FilledTemplate(said, len(cells) - len(said), ignored, raw.attrs["notes"], [f"{path.name}: {note}"] if note else [])
 
 
-def _check_header(raw: pd.DataFrame, path: Path) -> None:
-    wanted = ["filename", *PROPOSED.values()]
-    lacking = [c for c in wanted if c not in raw.columns]
-    strange = [c for c in raw.columns if c.startswith("proposed_") and c not in wanted]
+def _columns(raw: pd.DataFrame, path: Path) -> dict[str, str]:
+    """The template's columns as the file writes them."""
+    written = {column: header for header in raw.columns for column in COLUMNS if plain(header) == plain(column)}
+    lacking = [] if any(key in written for key in KEYS) else [KEYS[0]]
+    lacking += [c for c in PROPOSED.values() if c not in written]
+    strange = [c for c in raw.columns if plain(c).startswith("proposed") and c not in written.values()]
     if lacking or strange:
         problems = [f"there is no column {c!r}" for c in lacking] + [f"no template has a column {c!r}" for c in strange]
         raise LabelError(f"{path}, line 1: {'; '.join(problems)}; found {', '.join(map(repr, raw.columns))}, expected the "
                          f"header line of labels_template.csv: {','.join(COLUMNS)}")
+    return written
 
 
-def _wrong_name(path: Path, line: int, name: str, first_line: dict[str, int], faces: Collection[str]) -> list[LabelError]:
-    """What is wrong with a row's name, none or one error; notes the line where it was first seen."""
-    if not name:
-        return [cell_error(path, line, "filename", name, "the face that the row is about")]
-    if name in first_line:
-        return [cell_error(path, line, "filename", name, f"each face once, but it stands on line {first_line[name]} "
-                           "already; remove one of the two rows")]
-    first_line[name] = line
-    if name in faces:
-        return []
-    return [cell_error(path, line, "filename", name, "a face of the last run, as its template names it" + _nearest(name, faces))]
+def _faces(names: pd.Series, images: Mapping[str, str], path: Path, mistakes: Mistakes) -> tuple[dict[int, str], str]:
+    """The face of each row by line, and how many names were matched in other words; wrong names go to `mistakes`."""
+    column, by_image = str(names.name), {image: face for face, image in images.items()}
+    readings = PhotoNames(by_image).read_all(names[names != ""])
+    faces = {line: by_image[readings[name].image] for line, name in names.items() if name and readings[name].image}
+    first: dict[str, int] = {}
+    wrong: dict[int, str] = dict.fromkeys(names.index[names == ""], "the face that the row is about")
+    for line, name in names[names != ""].items():
+        face = faces.get(line)
+        if face is None:
+            wrong[line] = "a face of the last run, as its template names it" + say_likely(readings[name])
+        elif first.setdefault(face, line) != line:
+            wrong[line] = f"each face once, but it stands on line {first[face]} already; remove one of the two rows"
+    for line, expected in wrong.items():
+        mistakes.add(path, column, names.loc[[line]], expected)
+    return faces, say_liberties(readings.values())
 
 
-def _wrong_value(path: Path, line: int, target: str, value: str, classes: Mapping[str, list[str]]) -> LabelError | None:
-    column = PROPOSED[target]
+def _check(text: pd.Series, target: str, classes: Mapping[str, list[str]], path: Path, mistakes: Mistakes) -> None:
+    """Add the cells of a classification that hold no known class to `mistakes`."""
     if STANDARD[target] == "regression":
-        number = pd.to_numeric(value, errors="coerce")
-        if np.isfinite(number) and 0 <= number <= MAX_AGE:
-            return None
-        return cell_error(path, line, column, value, f"a number from 0 to {MAX_AGE} with a decimal point, or nothing "
-                          "where it is unknown")
+        return
     known = classes[target]
-    if value in known:
-        return None
     shown = ", ".join(known[:SHOWN_CLASSES]) + (", …" if len(known) > SHOWN_CLASSES else "")
-    return cell_error(path, line, column, value, f"a class that is known ({shown or 'none yet'}){_nearest(value, known)}, or "
-                      f"nothing; where it is meant to be a new class, add --new-class '{target}={value}'")
-
-
-def _nearest(value: str, known: Collection[str]) -> str:
-    """The known word that was probably meant, as part of a message."""
-    by_lower = {word.lower(): word for word in known}
-    near = difflib.get_close_matches(value.lower(), by_lower, n=1)
-    return f" (did you mean {by_lower[near[0]]!r}?)" if near else ""
+    wrong = text[(text != "") & ~text.isin(known)]
+    if len(wrong):
+        mistakes.add(path, str(text.name), wrong, lambda value: f"a class that is known ({shown or 'none yet'}){nearest(value, known)}, or "
+                     f"nothing; where it is meant to be a new class, add --new-class '{target}={value}'")

@@ -20,7 +20,7 @@ from facestats.attributes.resolution import STANDARD
 from facestats.attributes.zeroshot import Model
 from facestats.embeddings import BATCH, Embeddings, in_batches, sample_rows, take
 
-COLUMNS = ["id", "filename", *(f"{when}_{t}" for when in ("current", "proposed") for t in ("age", "gender", "ethnicity")), "notes"]
+COLUMNS = ["id", "image", "filename", *(f"{when}_{t}" for when in ("current", "proposed") for t in ("age", "gender", "ethnicity")), "notes"]
 COMPONENTS = 64  # principal components of the standardised embeddings that the design sees
 PENALTY = 10.0  # of the models' weights: 1 / C of the classifiers in params.yaml
 FISHER = 0.25  # Fisher information of a yes or no at even odds
@@ -50,6 +50,10 @@ def propose_labels(embeddings: Embeddings, predictions: pd.DataFrame, clean: pd.
     duplicates : bool, by row: repeats another face, exactly or nearly.
     models : by target; their `classes` name the columns of `predictions`.
     n : faces to propose.
+
+    Returns
+    -------
+    DataFrame with `COLUMNS`; `image` is that of `clean`, empty where it has none.
     """
     said = {t: clean[f"{t}_source"].isin(["manual", "label"]).to_numpy() for t in STANDARD}
     by_hand = np.any([clean[f"{t}_source"] == "manual" for t in STANDARD], axis=0)
@@ -57,7 +61,7 @@ def propose_labels(embeddings: Embeddings, predictions: pd.DataFrame, clean: pd.
     information = {t: FISHER * _doubt(t, predictions, models) for t in STANDARD}
     with threadpool_limits(1):  # sums in another order with more threads could choose another face
         chosen = _design(_coordinates(embeddings), information, said, settled, duplicates.to_numpy(dtype=bool), n)
-    template = pd.DataFrame({"id": np.arange(1, len(chosen) + 1), "filename": clean["filename"].to_numpy()[chosen]})
+    template = pd.DataFrame({"id": np.arange(1, len(chosen) + 1)} | {name: clean[name].to_numpy()[chosen] for name in ("image", "filename") if name in clean})
     for target, kind in STANDARD.items():
         current = clean[f"{target}_final"].iloc[chosen]
         template[f"current_{target}"] = (current.round(1) if kind == "regression" else current).to_numpy()

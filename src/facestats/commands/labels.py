@@ -105,6 +105,10 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     images = dict(zip(faces["filename"], faces["image"], strict=True))
     filled = read_filled(options.file, images, _known_classes(root, into, options.new_class))
     changes = merge_labels(into, filled.said, images, write=not options.dry_run)
+    for message in filled.guessed:
+        print(f"warning: {message}")
+    for note in filled.notes:
+        print(note)
     for column in filled.ignored:
         print(f"warning: the column {column!r} is none of a template's; it is left aside")
     for change in changes:
@@ -133,16 +137,19 @@ def _known_classes(root: Path, into: Path, allowed: list[str]) -> dict[str, list
     """
     from facestats import tables
     from facestats.attributes.resolution import STANDARD
-    from facestats.data.csv_text import read_csv
+    from facestats.data.cells import without_empty
+    from facestats.data.columns import LABELS, find_columns
+    from facestats.data.label_files import read_sheet
 
     targets = [target for target, kind in STANDARD.items() if kind == "classification"]
     labels = tables.read(root / METADATA / "labels.parquet", tables.LABELS, ["filename", *targets])
-    manual = read_csv(into)
+    manual = read_sheet(into)
+    headers = {} if manual is None else find_columns(manual.columns, LABELS, into)
     predictions = root / METADATA / "attributes_with_predictions.parquet"
     columns = tables.read_all(predictions, tables.PREDICTIONS).columns if predictions.is_file() else []
     known = {}
     for target in targets:
-        words = {*labels[target].dropna(), *(manual[target] if manual is not None and target in manual else [])}
+        words = {*labels[target].dropna(), *(without_empty(manual[headers[target]]) if target in headers else [])}
         words |= {column.removeprefix(f"{target}_prob_") for column in columns if column.startswith(f"{target}_prob_")}
         known[target] = sorted(word for word in words if word and word.lower() != tables.UNKNOWN)
     for word in allowed:

@@ -1,5 +1,5 @@
-"""Find the faces of the pipeline that are most like a photo: cosine similarity and
-filename, best first.
+"""Find the faces of the pipeline that are most like a photo: cosine similarity, the
+photo's path and, where it is another, the face's name, best first.
 
 examples:
   python -m facestats similar photo.jpg -k 10
@@ -23,5 +23,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     found = load(options.root).similar(options.image, options.k)
     for row in found.itertuples():
-        print(f"{row.similarity:.4f}  {row.filename}")
+        print(f"{row.similarity:.4f}  {row.image}" + (f"  {row.filename}" if row.filename != row.image else ""))
     return 0

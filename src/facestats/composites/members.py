@@ -35,7 +35,7 @@ def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.D
     rows = selection.rows if selection.enough else selection.rows.iloc[:0]
     members = rows["filename"]
     shutil.rmtree(out / "faces", ignore_errors=True)
-    write_text(out / "members.csv", rows[["filename", "rating"]].to_csv(index=False))
+    write_text(out / "members.csv", rows[["image", "filename", "rating"]].to_csv(index=False))
     write_json(out / "selection.json", {
         "name": name, "filter": wanted, "built": selection.enough, "n": len(members),
         "found": len(selection.rows), "min_results": selection.min_results,

@@ -1,27 +1,39 @@
-"""CSV files that people write: read as text, so that an error can name file, line, column and value."""
+"""CSV files as people and spreadsheets write them: read as text, so that an error can name file, line, column and value."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from facestats.data.columns import IMAGE, LABELS, RATER, RATING, plain
 from facestats.errors import LabelError
+
+SHOWN = 20  # mistakes of one file in a message
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF16_LE, "utf-16-le"),
+         (codecs.BOM_UTF16_BE, "utf-16-be"))
+OTHER_FILES = ((b"PK\x03\x04", "an Excel file or another zip archive"), (b"\xd0\xcf\x11\xe0", "an Excel file of the old kind"), (b"%PDF", "a PDF"))
+NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+_KNOWN = {*IMAGE, *RATER, *RATING, *(word for words in LABELS.values() for word in words)}
 
 
 def read_csv(path: Path) -> pd.DataFrame | None:
-    """All cells as stripped text, empty ones as ''; the index is each record's line in the file.
+    """All cells as stripped text, empty ones as ''; the index is each record's last line in the file. None where there is no file.
 
-    Short records are filled up with empty cells. Cells are separated by commas; by semicolons, as spreadsheets write
-    them in some countries, where the header line has those and no comma. None where there is no file.
+    UTF-8, UTF-16 and UTF-32 with their marks, Windows-1252; cells separated by commas, semicolons, tabs or bars, whichever gives
+    a header line that is understood; Excel's line `sep=;`. Short records are filled up with empty cells; columns and records of
+    empty cells are left out. `attrs["notes"]` lists what was read in another way than the user may think.
 
     Raises
     ------
     LabelError
-        Not UTF-8, no header line, a column named twice, or lines with more cells than the header has.
+        No text, no header line, a column named twice or not at all, or lines with more cells than the header has.
     """
     if not path.exists():
         if path.is_symlink():
@@ -29,77 +41,147 @@ def read_csv(path: Path) -> pd.DataFrame | None:
         return None
     if path.is_dir():
         raise LabelError(f"{path} is a folder, expected a CSV file")
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise LabelError(f"{path}, line {line}: not UTF-8 (byte {data[error.start]:#04x}); "
-                         "save the file as UTF-8, in a spreadsheet as `CSV UTF-8`") from None
-    rows = list(io.StringIO(text, newline=""))
-    header = next((row for row in rows if row.strip()), "")
-    separator = ";" if ";" in header and "," not in header else ","
-    reader = csv.reader(rows, delimiter=separator, strict=True)
-    records, lines = [], []
-    try:
-        for record in reader:
-            if record:
-                records.append([cell.strip() for cell in record])
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        raise LabelError(f"{path}, line {reader.line_num}: {error}") from None
-    if not records:
+    text, notes = decode(path.read_bytes(), path)
+    separator, records, ends = _records(text, path)
+    cells = [[cell.strip() for cell in record] for record in records]
+    frame = as_frame(cells, ends, path, f"put a value with a {SEPARATORS[separator]} into quotes")
+    frame.attrs["notes"] = notes
+    return frame
+
+
+def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) -> pd.DataFrame:
+    """Records of text, the header first, as a table; see `read_csv`."""
+    start = next((i for i, record in enumerate(records) if any(record)), None)
+    if start is None:
         raise LabelError(f"{path} is empty; its first line must name the columns")
-    header = records.pop(0)
-    lines.pop(0)
-    repeated = {name for name in header if header.count(name) > 1}
+    header, records, lines = records[start], records[start + 1:], lines[start + 1:]
+    while header and not header[-1] and not any(record[len(header) - 1:len(header)] not in ([], [""]) for record in records):
+        header = header[:-1]
+    width = len(header)
+    repeated = {name for name in header if name and header.count(name) > 1}
     if repeated:
         raise LabelError(f"{path}: the column {min(repeated)!r} stands twice in the header line")
-    too_long = [f"{path}, line {line}: {len(record)} cells, but the header has {len(header)}; "
-                f"put a value with a {'comma' if separator == ',' else 'semicolon'} into quotes"
-                for record, line in zip(records, lines, strict=True) if len(record) > len(header)]
+    # Commas at the end are nothing, but they may also be what an unquoted decimal comma has moved to the right.
+    regular = [record for record in records if len(record) <= width]
+    texts = [] if len(regular) == len(records) else [i for i in range(width) if _holds_texts(record[i] for record in regular if len(record) > i)]
+    too_long = [f"{path}, {_place(path)} {line}: {len(record)} cells, but the header has {width}; {hint}"
+                for record, line in zip(records, lines, strict=True)
+                if any(record[width:]) or (len(record) > width and _shifted(record, texts))]
     if too_long:
-        raise LabelError("\n".join(too_long))
-    records = [record + [""] * (len(header) - len(record)) for record in records]
-    return pd.DataFrame(records, columns=header, index=lines, dtype="str")
+        raise LabelError(shortened(too_long))
+    there = [i for i, record in enumerate(records) if any(record)]
+    rows = [records[i][:width] + [""] * (width - len(records[i])) for i in there]
+    frame = pd.DataFrame(rows, columns=header, index=[lines[i] for i in there], dtype="str")
+    return _without_nameless(frame, path)
 
 
-def cell_error(path: Path, line: int, column: str, value: str, expected: str) -> LabelError:
-    """The error for one cell."""
-    return LabelError(f"{path}, line {line}, column {column}: found {value!r}, expected {expected}")
+def _holds_texts(cells: Iterable[str]) -> bool:
+    """Whether a column holds words, and no number at all."""
+    there = [cell for cell in cells if cell]
+    return bool(there) and not any(map(NUMBER.fullmatch, there))
 
 
-def numbers(text: pd.Series, path: Path, low: float = -np.inf, high: float = np.inf) -> pd.Series:
-    """Cells as float64, empty ones as NaN.
+def _shifted(record: list[str], texts: list[int]) -> bool:
+    """Whether a number stands in one of the columns of words."""
+    return any(NUMBER.fullmatch(record[i]) for i in texts)
+
+
+def _without_nameless(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Without columns that have no name: empty ones, and the numbers of rows that programs write in front."""
+    nameless = [i for i, name in enumerate(frame.columns) if not name or name.startswith("Unnamed:")]
+    for i in nameless:
+        column = frame.iloc[:, i]
+        counted = i == 0 and len(frame) and any((column == [str(k) for k in range(first, first + len(column))]).all() for first in (0, 1))
+        if not counted and (column != "").any():
+            line = column.index[column != ""][0]
+            raise LabelError(f"{path}, {_place(path)} {line}: column {i + 1} holds {column[line]!r}, but has no name in the header line; "
+                             "give it one, or remove it")
+    return frame.iloc[:, [i for i in range(frame.shape[1]) if i not in nameless]]
+
+
+def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
+    """A file's text, and a note where it was guessed how it is written.
 
     Raises
     ------
     LabelError
-        The first cell that is no finite number in [low, high].
+        It is no text.
     """
-    values = pd.to_numeric(text.mask(text == ""), errors="coerce").astype("float64")
-    wrong = ((text != "") & ~np.isfinite(values)) | (values < low) | (values > high)
-    if wrong.any():
-        line = wrong.idxmax()
-        span = "a number" if np.isinf(low) else f"a number from {low:g} to {high:g}"
-        raise cell_error(path, line, text.name, text[line], f"{span}, or nothing where it is unknown")
-    return values
+    for mark, encoding in MARKS:
+        if data.startswith(mark):
+            try:
+                return data[len(mark):].decode(encoding), []
+            except UnicodeDecodeError as error:
+                raise LabelError(f"{path}: damaged: its mark says {encoding}, but the bytes at {error.start} are none; save it again") from None
+    kind = next((kind for start, kind in OTHER_FILES if data.startswith(start)), "a file of another kind" if b"\0" in data else None)
+    if kind:
+        raise LabelError(f"{path} is no text but {kind}; save it as `CSV UTF-8`, or, from Excel, as .xlsx under that name")
+    try:
+        return data.decode("utf-8"), []
+    except UnicodeDecodeError as error:
+        line, byte = data[: error.start].count(b"\n") + 1, data[error.start]
+    mixed = re.search(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}", data)
+    try:
+        text = None if mixed else data.decode("cp1252")
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        raise LabelError(f"{path}, line {line}: not UTF-8 (byte {byte:#04x}); save the file as UTF-8, in a spreadsheet as `CSV UTF-8`")
+    word = re.search(r"\w*[^\x00-\x7f][\w]*", text)
+    return text, [f"{path}: not UTF-8, so it was read as Windows-1252: line {line} has {word[0]!r}. If that is wrong, save it as UTF-8, in a "
+                  "spreadsheet as `CSV UTF-8`"]
 
 
-def refuse_contradictions(frame: pd.DataFrame, key: str, shown: pd.Series, path: Path) -> None:
-    """Refuse a key that stands in several records with different values; empty cells contradict nothing.
+def without_records(data: bytes, ends: Collection[int], path: Path) -> bytes:
+    """A CSV file's bytes without the records that end on these lines (from 1); a record may span several. Other lines keep their bytes."""
+    mark, encoding = next(((mark, encoding) for mark, encoding in MARKS if data.startswith(mark)), (b"", None))
+    text, _ = decode(data, path)
+    encoding = encoding or ("utf-8" if text.encode() == data else "cp1252")
+    lines = list(io.StringIO(text, newline=""))
+    kept, before = [], 0
+    _, _, all_ends = _records(text, path)
+    for end in [*all_ends, len(lines)]:
+        if end not in ends:
+            kept += lines[before:end]
+        before = max(before, end)
+    return mark + "".join(kept).encode(encoding)
 
-    Raises
-    ------
-    LabelError
-        Names the first record that contradicts an earlier one.
-    """
-    twice = frame[frame.duplicated(key, keep=False)]
-    for column in twice.columns.drop(key):
-        given = twice.dropna(subset=column)
-        first = given.groupby(key)[column].transform("first")
-        conflict = given.index[given[column] != first]
-        if len(conflict):
-            line = conflict[0]
-            raise cell_error(path, line, column, str(given.loc[line, column]),
-                             f"{first[line]!s} as on an earlier line for {shown[line]}, or one of the two lines removed")
+
+def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
+    """The separator, the cells of each record, and the line on which it ends."""
+    lines = list(io.StringIO(text, newline=""))
+    start = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
+    named = re.fullmatch(r'"?sep=(.)"?\s*', lines[start], re.IGNORECASE) if start < len(lines) else None
+    if named and named[1] in SEPARATORS:
+        separator, start = named[1], start + 1
+    else:
+        separator, start = _separator(lines[start] if start < len(lines) else ""), 0
+    reader = csv.reader(lines[start:], delimiter=separator, strict=True)
+    records, ends = [], []
+    try:
+        for record in reader:
+            records.append(record)
+            ends.append(start + reader.line_num)
+    except csv.Error as error:
+        raise LabelError(f"{path}, line {start + reader.line_num}: {error}") from None
+    return separator, records, ends
+
+
+def _separator(header: str) -> str:
+    """The one that gives most columns that are known, then most columns."""
+    found = []
+    for separator in SEPARATORS:
+        cells = next(csv.reader([header], delimiter=separator), [])
+        found.append((sum(plain(cell) in _KNOWN or cell.strip().startswith("proposed_") for cell in cells), len(cells)))
+    return list(SEPARATORS)[max(range(len(found)), key=lambda i: (found[i], -i))]
+
+
+def shortened(mistakes: list[str], count: int | None = None) -> str:
+    """Up to 20 lines of a message, and the number of the others."""
+    count = len(mistakes) if count is None else count
+    shown = mistakes[:SHOWN]
+    return "\n".join(shown + ([f"and {count - len(shown)} more"] if count > len(shown) else []))
+
+
+def _place(path: Path) -> str:
+    return "row" if path.suffix.lower() in (".xlsx", ".xlsm") else "line"

@@ -1,7 +1,7 @@
 """The user's label files: checked, joined, one row a face.
 
-`labels.csv` and `ratings.csv` lie in one folder, both optional; corrections by hand lie in a file of their own and
-win. Every cell is read as text first, so that an error can name file, line, column and value.
+`labels.csv` and `ratings.csv`, or Excel workbooks of these names, lie in one folder, both optional; corrections by hand lie in a
+file of their own and win. Every cell is read as text first, so that an error can name file, line, column and value.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facestats.data.csv_text import numbers, read_csv, refuse_contradictions
-from facestats.data.names import NameIndex, key_column
+from facestats.data.cells import Mistakes, check_classes, numbers, refuse_contradictions, without_empty
+from facestats.data.columns import LABELS, OWN_NAMES, find_columns, key_column, plain, say_columns
+from facestats.data.label_files import STEMS, find_label_file, read_sheet, unread_files
+from facestats.data.names import NameIndex
 from facestats.data.raters import rater_warnings, without_raters
 from facestats.data.ratings import find_scale, read_ratings, use_judgements
 from facestats.errors import InputError, LabelError
 from facestats.tables import UNKNOWN
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
-RESERVED = ("rating_n", "rating_sd")
+CLASSES = ("gender", "ethnicity")
+RESERVED = ("ratingn", "ratingsd")
 MAX_AGE = 130
 
 
@@ -35,6 +38,7 @@ class JoinedLabels:
     judgements : the single ratings of faces that are there, behind the means: `filename`, `rater`, `rating`; None without ratings.csv.
     summary : counts for `metrics/labels.json`.
     warnings : what the user should know but need not mend.
+    notes : how files were understood that say things in their own way.
     """
 
     table: pd.DataFrame
@@ -42,6 +46,7 @@ class JoinedLabels:
     judgements: pd.DataFrame | None
     summary: dict
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: str | list[float],
@@ -51,7 +56,7 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
     Parameters
     ----------
     faces : `faces.parquet` with `image`, `filename` (null where rejected).
-    folder : holds `labels.csv` and `ratings.csv`, or neither; must exist.
+    folder : holds `labels.csv` and `ratings.csv`, or workbooks of these names, or neither; must exist.
     manual : corrections by hand, same columns as `labels.csv`; may be missing.
     rating_scale : `auto` or [low, high].
     drop_raters : raters left out of the means: None (nobody), `auto` (the suspicious ones) or names; see `raters.without_raters`.
@@ -61,22 +66,30 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
     InputError
         The folder does not exist.
     LabelError
-        A value that can't be used, with file, line, column and value; a rater to drop who is not there.
+        All values that can't be used, with file, line, column and value; a file that can't be read, or of whose names not one is a
+        photo; a rater to drop who is not there.
     """
     if not folder.is_dir():
         found = "is a file, expected a folder; move the file into a folder and name that in data.labels" if folder.exists() else (
             "does not exist; make it (it may be empty) or set data.labels")
         raise InputError(f"the label folder {folder} {found}")
-    names = NameIndex(faces)
-    labels = _read_labels(folder / "labels.csv", names)
-    corrections = _read_labels(manual, names)
-    judgements = read_ratings(folder / "ratings.csv", names)
+    names, mistakes = NameIndex(faces), Mistakes()
+    files = {stem: find_label_file(folder, stem) for stem in STEMS}
+    labels = _read_labels(files["labels"], names, mistakes)
+    corrections = _read_labels(manual, names, mistakes, must_match=False)  # often of another collection, for its place stays the same
+    ratings = read_ratings(files["ratings"], names, mistakes)
+    judgements = ratings.judgements
+    read = [file for file in (labels, corrections) if file.path]
+    doubts = check_classes([(file.path, name, file.cells[name]) for file in read for name in file.classes], CLASSES, mistakes)
+    mistakes.raise_any()
 
     table = pd.DataFrame(index=pd.Index(faces["filename"].dropna().sort_values(), name="filename"))
-    extras = [c for c in dict.fromkeys([*labels.columns, *corrections.columns]) if c not in COLUMNS]
-    corrections, labels = corrections.reindex(table.index), labels.reindex(table.index)
+    table["image"] = faces.dropna(subset="filename").set_index("filename")["image"]
+    by_hand = _under_one_name(corrections.by_face, labels.by_face).reindex(table.index)
+    given = labels.by_face.reindex(table.index)
+    extras = [c for c in dict.fromkeys([*given.columns, *by_hand.columns]) if c not in COLUMNS]
     for column in [*COLUMNS, *extras]:
-        said, labelled = _column(corrections, column), _column(labels, column)
+        said, labelled = _column(by_hand, column), _column(given, column)
         table[column] = said.where(said.notna(), labelled)
         if column != "person":
             source = np.where(said.notna(), "manual", np.where(labelled.notna(), "label", None))
@@ -84,39 +97,85 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
     # The order of lines says nothing, but would move the last bits of sums; by rating first, equal judgements have equal means.
     present = None if judgements is None else judgements.dropna(subset="filename").sort_values(["filename", "rating", "rater"])
     listed = drop_raters if isinstance(drop_raters, list) else []
-    scale = find_scale(rating_scale, None if present is None else present[~present["rater"].isin(listed)], table, folder)
-    kept, raters = without_raters(present, drop_raters)
+    scale = find_scale(rating_scale, None if present is None else present[~present["rater"].isin(listed)], table, files, mistakes)
+    mistakes.raise_any()
+    kept, raters = without_raters(None if present is None else present[["filename", "rater", "rating"]], drop_raters)
     use_judgements(table, kept)
     summary = _summary(table, scale, names, extras) | {"raters": raters}
-    summary["rating"]["repeats_left_out"] = judgements.attrs["repeats"] if judgements is not None else 0
-    return JoinedLabels(table.reset_index(), scale, kept, summary, [*names.warnings(), *rater_warnings(raters)])
+    summary["rating"]["repeats_left_out"] = ratings.repeats
+    guessed = [note for file in (labels, corrections, ratings) for note in file.guessed]
+    return JoinedLabels(table.reset_index(), scale, kept, summary,
+                        [*guessed, *unread_files(folder, manual), *names.warnings(), *doubts, *rater_warnings(raters)],
+                        [*(note for file in (labels, corrections, ratings) for note in file.notes), *names.notes()])
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
     return frame[name] if name in frame else pd.Series(np.nan, frame.index, dtype="float64" if name in ("age", "rating") else "str")
 
 
-def _read_labels(path: Path, names: NameIndex) -> pd.DataFrame:
-    """A label file indexed by face name; columns that are empty throughout are dropped."""
-    raw = read_csv(path)
-    if raw is None:
-        return pd.DataFrame(index=pd.Index([], name="filename"))
-    key = key_column(raw, path)
-    taken = [c for c in raw.columns if c in RESERVED or c.endswith("_source")]
+@dataclass
+class _LabelFile:
+    """A label file that was read.
+
+    Attributes
+    ----------
+    path : None where there is none.
+    by_face : labels by face name; columns that are empty throughout are dropped.
+    cells : the same by line.
+    classes : columns that hold classes.
+    guessed, notes : what to say of how it was read.
+    """
+
+    path: Path | None = None
+    by_face: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(index=pd.Index([], name="filename")))
+    cells: pd.DataFrame = field(default_factory=pd.DataFrame)
+    classes: list[str] = field(default_factory=list)
+    guessed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def _read_labels(path: Path | None, names: NameIndex, mistakes: Mistakes, must_match: bool = True) -> _LabelFile:
+    raw = None if path is None else read_sheet(path)
+    if path is None or raw is None:
+        return _LabelFile()
+    found = find_columns(raw.columns, LABELS, path)
+    if "image" not in found:
+        key_column(raw, path)  # raises
+    written = {header: name for name, header in found.items()}
+    own = {header: written.get(header, header) for header in raw.columns if header == found["image"] or plain(header) not in OWN_NAMES}
+    taken = [header for header in own if plain(header) in RESERVED or header.lower().endswith("_source")]
     if taken:
         raise LabelError(f"{path}: the column {taken[0]} is one that the pipeline writes itself; give it another name")
-    frame = pd.DataFrame({"filename": names.resolve(raw[key], key, path)})
-    for column in raw.columns.drop(["image", "filename"], errors="ignore"):
-        text = raw[column]
+    cells = pd.DataFrame({header: without_empty(raw[header], own=header not in written) for header in own})
+    for header in raw.columns.difference(cells.columns):  # the face's name beside the photo's path
+        cells[found["image"]] = cells[found["image"]].where(cells[found["image"]] != "", without_empty(raw[header]))
+    cells = cells[(cells != "").any(axis=1)]
+    nameless = cells[found["image"]] == ""
+    if nameless.any():
+        mistakes.add(path, found["image"], cells.loc[nameless, found["image"]], "the name of an image")
+        cells = cells[~nameless]
+    shown = cells[found["image"]]
+    frame = pd.DataFrame({"filename": names.resolve(shown, path, mistakes, must_match)}, index=cells.index)
+    classes = []
+    for header, column in own.items():
+        text = cells[header]
         if column == "age":
-            frame[column] = numbers(text, path, 0, MAX_AGE)
+            frame[column] = numbers(text, path, mistakes, 0, MAX_AGE)
         elif column == "rating":
-            frame[column] = numbers(text, path)
-        else:
+            frame[column] = numbers(text, path, mistakes)
+        elif column != "image":
             frame[column] = text.mask((text == "") | (text.str.lower() == UNKNOWN))
+            classes += [column] if column != "person" else []
     frame = frame[frame["filename"].notna()]
-    refuse_contradictions(frame, "filename", raw[key], path)
-    return frame.groupby("filename", sort=True).first().dropna(axis="columns", how="all")
+    refuse_contradictions(frame, "filename", shown, path, mistakes)
+    by_face = frame.groupby("filename", sort=True).first().dropna(axis="columns", how="all")
+    return _LabelFile(path, by_face, frame, classes, raw.attrs["notes"], say_columns(found, path))
+
+
+def _under_one_name(corrections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """The corrections, their columns called as in the label file where only letters differ (`Glasses`, `glasses`)."""
+    called = {plain(name): name for name in labels.columns}
+    return corrections.rename(columns={name: called.get(plain(name), name) for name in corrections.columns})
 
 
 def _summary(table: pd.DataFrame, scale: tuple[float, float] | None,

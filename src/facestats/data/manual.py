@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from facestats.data.cells import EMPTY, NONE
+from facestats.data.columns import LABELS, find_columns, key_column
 from facestats.data.csv_text import read_csv
+from facestats.data.excel import SUFFIXES
 from facestats.data.labels import COLUMNS
-from facestats.data.names import key_column
+from facestats.data.names import PhotoNames
 from facestats.errors import InputError
 from facestats.tables import UNKNOWN
 
@@ -49,7 +52,7 @@ def merge_labels(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapp
     ----------
     path : CSV file with a column `image` or `filename`; a link to one stays a link.
     said : labels as text, by face, by column.
-    images : image path by face, for a file whose rows are named by image.
+    images : path of the photo by face, of all faces; rows may call them as people do (`PhotoNames`).
     write : False: only say what would change.
 
     Returns
@@ -61,8 +64,10 @@ def merge_labels(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapp
     LabelError
         The file can't be read as such.
     InputError
-        The file can't be written.
+        The file can't be written, or is an Excel workbook.
     """
+    if path.suffix.lower() in SUFFIXES:
+        raise InputError(f"{path} is an Excel workbook, which can be read but not merged into; save it as CSV and name that in data.manual_labels")
     path = path.resolve()
     if not write:
         return _merge(path, said, images)[1]
@@ -82,26 +87,29 @@ def _merge(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[st
     table = read_csv(path)
     table = pd.DataFrame(columns=HEADER, dtype="str") if table is None else table.reset_index(drop=True)
     key = key_column(table, path)
+    columns = {name: header for name, header in find_columns(table.columns, LABELS, path).items() if name != "image"}
     for column in dict.fromkeys(column for labels in said.values() for column in labels):
-        if column not in table.columns:
-            table[column] = ""
+        if column not in columns:
+            table[column], columns[column] = "", column
     cells: list[dict[str, str]] = table.to_dict("records")
+    readings = PhotoNames({*images.values(), *(images.get(name, name) for name in said)}).read_all(row[key] for row in cells)
     rows: dict[str, list[dict[str, str]]] = {}
     for row in cells:
-        rows.setdefault(row[key], []).append(row)
+        rows.setdefault(readings[row[key]].image or row[key], []).append(row)
     changes = []
     for name, labels in said.items():
-        own = images[name] if key == "image" else name
-        if own not in rows:
-            row = dict.fromkeys(table.columns, "") | {key: own}
-            rows[own] = [row | {"filename": name} if "filename" in row else row]
-            cells += rows[own]
+        image = images.get(name, name)
+        if image not in rows:
+            row = dict.fromkeys(table.columns, "") | {key: image if key == "image" else name}
+            rows[image] = [row | {name_of: value for name_of, value in (("filename", name), ("image", image)) if name_of in row}]
+            cells += rows[image]
         for column, new in labels.items():
-            speaking = [row for row in rows[own] if row[column] and row[column].lower() != UNKNOWN]
-            changes.append(Change(name, column, speaking[0][column] if speaking else None, new))
+            header = columns[column]
+            speaking = [row for row in rows[image] if row[header] and row[header].lower() != UNKNOWN and row[header] not in EMPTY | NONE]
+            changes.append(Change(name, column, speaking[0][header] if speaking else None, new))
             if changes[-1].changed:
-                for row in speaking or rows[own][:1]:
-                    row[column] = new
+                for row in speaking or rows[image][:1]:
+                    row[header] = new
     return pd.DataFrame(cells, columns=table.columns, dtype="str"), changes
 
 

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 
 import pandas as pd
 
-from facestats.data.csv_text import cell_error
+from facestats.data.cells import Mistakes
+from facestats.data.columns import key_column  # noqa: F401
 from facestats.errors import LabelError, number_of
 from facestats.faces.files import face_filename
 
@@ -156,53 +157,66 @@ def say_likely(reading: Reading) -> str:
     return f"; did you mean {shown}?" if shown else ""
 
 
-def key_column(raw: pd.DataFrame, path: Path) -> str:
-    """The column that says which face a row is about: `image`, else `filename`.
-
-    Raises
-    ------
-    LabelError
-        Neither is there, or a cell of it is empty.
-    """
-    for key in ("image", "filename"):
-        if key in raw.columns:
-            empty = raw[key] == ""
-            if empty.any():
-                raise cell_error(path, empty.idxmax(), key, "", "the name of an image")
-            return key
-    raise LabelError(f"{path}: there is no column `image` (path below the image folder); "
-                     f"the header line has {', '.join(raw.columns) or 'nothing'}")
-
-
 class NameIndex:
-    """Finds the face that a label file means, by image path or by face name, and remembers what it did not find."""
+    """Finds the faces that label files mean, and remembers what it did not find.
+
+    Parameters
+    ----------
+    faces : `faces.parquet` with `image`, `filename` (null where rejected).
+    """
 
     def __init__(self, faces: pd.DataFrame):
-        accepted = faces["filename"].dropna()
-        self.by_image = faces.set_index("image")["filename"]
-        self.by_filename = accepted.set_axis(accepted)
-        self.absent: dict[str, list[str]] = {}
+        self.faces = faces.set_index("image")["filename"]
+        self.photos = PhotoNames(self.faces.index)
+        self.names: dict[str, int] = {}
+        self.absent: dict[str, list[tuple[str, Reading]]] = {}
         self.rejected: dict[str, list[str]] = {}
+        self.liberties: dict[str, str] = {}
 
-    def resolve(self, column: pd.Series, key: str, file: Path) -> pd.Series:
-        """Face name of each cell; null where there is no face."""
-        known = self.by_image if key == "image" else self.by_filename
-        cells = column.drop_duplicates()
-        row = known.index.get_indexer(cells)
-        absent = cells[row < 0]
-        rejected = cells[(row >= 0) & known.isna().to_numpy()[row]]
-        if len(absent):
-            self.absent[file.name] = list(absent)
-        if len(rejected):
-            self.rejected[file.name] = list(rejected)
-        return column.map(known)
+    def resolve(self, column: pd.Series, path: Path, mistakes: Mistakes, must_match: bool = True) -> pd.Series:
+        """Face of each cell; null where there is none.
+
+        Parameters
+        ----------
+        column : names by line, none empty.
+        mistakes : gets the names that may be several photos, and all of them where not one is a photo and `must_match`.
+        """
+        readings = self.photos.read_all(column)
+        several = [name for name, reading in readings.items() if reading.several]
+        if several:
+            mistakes.add(path, str(column.name), column[column.isin(several)].drop_duplicates(),
+                         lambda name: f"the name of one photo, but this may be {' or '.join(readings[name].likely[:3])}; write which")
+        absent = [(name, reading) for name, reading in readings.items() if reading.image is None and not reading.several]
+        if must_match and absent and len(absent) == len(readings):
+            raise LabelError(self._all_absent(path, absent))
+        images = {name: reading.image for name, reading in readings.items() if reading.image is not None}
+        faces = self.faces.reindex(list(images.values())).set_axis(list(images))
+        self.names[path.name], self.absent[path.name] = len(readings), absent
+        self.rejected[path.name] = faces.index[faces.isna()].tolist()
+        self.liberties[path.name] = say_liberties(readings.values())
+        return column.map(faces.to_dict()).astype("str")
+
+    def _all_absent(self, path: Path, absent: list[tuple[str, Reading]]) -> str:
+        name, reading = next(((name, reading) for name, reading in absent if reading.likely), absent[0])
+        photos = ", ".join([*self.photos.images[:3], *(["…"] if len(self.photos.images) > 3 else [])])
+        return (f"{path}: not one of its {number_of(len(absent), 'name')} is a photo, for example {name!r}{say_likely(reading)}; there are "
+                f"{number_of(len(self.photos.images), 'photo')}: {photos}. Look whether data.images and data.labels belong together")
+
+    def notes(self) -> list[str]:
+        """One line a file that says how many names were matched in other words."""
+        return [f"{file}: {line}" for file, line in sorted(self.liberties.items()) if line]
 
     def warnings(self) -> list[str]:
-        said = [f"{file} names {number_of(len(images), 'image')} not there, for example {', '.join(images[:3])}"
-                for file, images in sorted(self.absent.items())]
-        said += [f"{file} names {number_of(len(images), 'image')} rejected by preprocess, for example {', '.join(images[:3])}"
-                 for file, images in sorted(self.rejected.items())]
-        return said
+        """One line a file about the names that are no photo, and about photos without a face."""
+        warnings = []
+        for file, absent in sorted(self.absent.items()):
+            if absent:
+                shown = sorted(absent, key=lambda item: not item[1].likely)[:3]
+                examples = ", ".join(name + say_likely(reading).replace("; ", " (", 1).replace("?", "?)") for name, reading in shown)
+                warnings.append(f"{file} names {number_of(len(absent), 'image')} not there, of {self.names[file]}, for example {examples}")
+        warnings += [f"{file} names {number_of(len(images), 'image')} rejected by preprocess, for example {', '.join(images[:3])}"
+                     for file, images in sorted(self.rejected.items()) if images]
+        return warnings
 
 
 class _Name(NamedTuple):

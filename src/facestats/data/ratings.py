@@ -1,14 +1,18 @@
-"""Single judgements (`ratings.csv`): read, checked against their scale, averaged by face."""
+"""Single judgements (`ratings.csv`, `ratings.xlsx`): read in the forms that people and survey tools give them, checked against their scale, averaged."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from facestats.data.csv_text import cell_error, numbers, read_csv
-from facestats.data.names import NameIndex, key_column
+from facestats.data.cells import SHOWN, Mistakes, numbers, without_empty
+from facestats.data.columns import LABELS, RATINGS, find_columns, plain, say_columns
+from facestats.data.label_files import read_sheet
+from facestats.data.names import NameIndex
 from facestats.errors import LabelError
 
 # Ends of the scales that rating studies use; `auto` takes the narrowest one that holds every rating.
@@ -19,40 +23,107 @@ REPEAT = "repeat"
 SLIPS, STRETCH = 0.01, 2.0
 
 
-def read_ratings(path: Path, names: NameIndex) -> pd.DataFrame | None:
-    """Single judgements: `filename`, `rater` (empty where unknown), `rating`; None without a file.
+SUMMARIES = frozenset(["mean", "average", "avg", "median", "sd", "std", "stdev", "se", "sem", "var", "variance", "n", "count", "sum", "total", "min", "max",
+                       "meanrating", "averagerating"])
+NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
 
-    Lines whose `rating_type` is `repeat` (the same rater again) are left out and counted.
+
+@dataclass
+class Ratings:
+    """Single judgements.
+
+    Attributes
+    ----------
+    judgements : `filename` (null where the photo is not there or has no face), `rater` (empty where unknown), `rating`; None without a file.
+    repeats : lines left out because they are a rater's second judgement.
+    guessed, notes : what to say of how the file was read.
     """
-    raw = read_csv(path)
-    if raw is None:
-        return None
-    key = key_column(raw, path)
-    if "rating" not in raw.columns:
-        raise LabelError(f"{path}: there is no column `rating`; the header line has {', '.join(raw.columns)}")
-    frame = pd.DataFrame({
-        "filename": names.resolve(raw[key], key, path),
-        "rater": raw.get("rater", ""),
-        "rating": numbers(raw["rating"], path),
-    })
-    repeats = raw.get("rating_type", pd.Series("", raw.index)) == REPEAT
+
+    judgements: pd.DataFrame | None = None
+    repeats: int = 0
+    guessed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Ratings:
+    """Read and check single judgements.
+
+    One line a judgement (`image`, `rater`, `rating`, or as survey tools call them), one line a photo with a column a rater, or one
+    line a rater with a column a photo. Lines whose `rating_type` is `repeat` (the same rater again) are left out and counted.
+    """
+    raw = None if path is None else read_sheet(path)
+    if path is None or raw is None:
+        return Ratings()
+    found = find_columns(raw.columns, RATINGS, path)
+    notes = say_columns(found, path)
+    if "image" in found and "rating" in found:
+        cells = pd.DataFrame({name: without_empty(raw[found[name]]) if name in found else "" for name in RATINGS})
+        cells["column"] = found["rating"]
+    else:
+        cells, note = _spread(raw, found, names, path)
+        notes.append(note)
+    cells = cells[(cells[["image", "rater", "rating"]] != "").any(axis=1)]
+    nameless = cells["image"] == ""
+    if nameless.any():
+        mistakes.add(path, found["image"], cells.loc[nameless, "image"], "the name of an image")
+        cells = cells[~nameless]
+    frame = pd.DataFrame({"filename": names.resolve(cells["image"].rename(found.get("image", "image")), path, mistakes), "image": cells["image"],
+                          "rater": cells["rater"], "column": cells["column"], "text": cells["rating"], "rating": np.nan})
+    for column, text in cells.groupby("column", sort=False)["rating"]:
+        frame.loc[frame["column"] == column, "rating"] = numbers(text.rename(column), path, mistakes).to_numpy()
+    repeats = cells["rating_type"] == REPEAT
     frame = frame[~repeats & frame["rating"].notna()]
     named = frame[(frame["rater"] != "") & frame["filename"].notna()]
-    values = named.groupby(["filename", "rater"])["rating"]
-    conflict = named.index[named["rating"] != values.transform("first")]
-    if len(conflict):
-        line = conflict[0]
-        raise cell_error(path, line, "rating", raw["rating"][line],
-                         f"one judgement of {raw[key][line]} by {named['rater'][line]}, who has given another value on "
-                         "an earlier line (mark a second judgement with rating_type=repeat)")
-    frame = frame.drop(named.index[named.duplicated(["filename", "rater"])])
-    frame.attrs["repeats"] = int(repeats.sum())
-    return frame
+    differs = named["rating"] != named.groupby(["filename", "rater"])["rating"].transform("first")
+    for line, row in named[differs].iloc[:SHOWN].iterrows():
+        mistakes.add(path, row["column"], pd.Series([row["text"]], [line]),
+                     f"one judgement of {row['image']} by {row['rater']}, who has given another value on an earlier line (mark a second judgement "
+                     "with rating_type=repeat)")
+    mistakes.count(path, max(0, int(differs.sum()) - SHOWN))
+    again = frame.duplicated(["filename", "rater"]) & (frame["rater"] != "") & frame["filename"].notna()
+    return Ratings(frame[~again], int(repeats.sum()), raw.attrs["notes"], notes)
+
+
+def _spread(raw: pd.DataFrame, found: Mapping[str, str], names: NameIndex, path: Path) -> tuple[pd.DataFrame, str]:
+    """Judgements that are spread over columns, one line a judgement, and what to say of it.
+
+    Raises
+    ------
+    LabelError
+        The columns are neither raters nor photos.
+    """
+    readings = names.photos.read_all(raw.columns, explain=0)
+    photos = [column for column in raw.columns if readings[column].image is not None]
+    if "image" not in found and len(photos) > 1 and 2 * len(photos) >= raw.shape[1] - 1:
+        rater = raw[found["rater"]] if "rater" in found else next((raw[c] for c in raw.columns if c not in photos), pd.Series("", raw.index))
+        parts = [pd.DataFrame({"image": photo, "rater": without_empty(rater), "rating": without_empty(raw[photo]), "rating_type": "", "column": photo})
+                 for photo in photos]
+        return pd.concat(parts), f"{path.name}: one line a rater, one column a photo ({len(photos)})"
+    if "image" not in found:
+        raise LabelError(f"{path}: there is no column `image` (path below the image folder); the header line has {', '.join(raw.columns) or 'nothing'}")
+    known = [header for words in LABELS.values() for header in raw.columns if plain(header) in words]
+    raters = [c for c in raw.columns if c not in known and c not in found.values() and plain(c) not in SUMMARIES]
+    raters = [c for c in raters if _mostly_numbers(without_empty(raw[c]))]
+    if len(raters) < 2 or "rater" in found:
+        raise LabelError(f"{path}: there is no column `rating`; the header line has {', '.join(raw.columns)}")
+    left_out = [c for c in raw.columns if c not in raters and c != found["image"]]
+    parts = [pd.DataFrame({"image": without_empty(raw[found["image"]]), "rater": c, "rating": without_empty(raw[c]), "rating_type": "", "column": c})
+             for c in raters]
+    said = f"{path.name}: one column a rater ({len(raters)}: {', '.join(raters[:3])}{', …' if len(raters) > 3 else ''})"
+    return pd.concat(parts), said + (f", without {', '.join(left_out)}" if left_out else "")
+
+
+def _mostly_numbers(cells: pd.Series) -> bool:
+    there = cells[cells != ""]
+    return len(there) > 0 and pd.to_numeric(there.str.replace(",", "."), errors="coerce").notna().mean() > NUMERIC
 
 
 def find_scale(wanted: str | list[float], judgements: pd.DataFrame | None, table: pd.DataFrame,
-           folder: Path) -> tuple[float, float] | None:
-    """Ends of the rating scale, checked against every rating; `judgements` are those of faces that are there."""
+               files: Mapping[str, Path | None], mistakes: Mistakes) -> tuple[float, float] | None:
+    """Ends of the rating scale, checked against every rating; `judgements` are those of faces that are there.
+
+    `files` are the label files by kind; `mistakes` gets the judgements that are outside.
+    """
     judged = judgements["rating"].sort_index() if judgements is not None else pd.Series(dtype=float)
     means = table["rating"] if judgements is None else table.loc[table["rating_source"] == "manual", "rating"]
     means = means.dropna()
@@ -68,11 +139,12 @@ def find_scale(wanted: str | list[float], judgements: pd.DataFrame | None, table
         return None
     expected = f"a rating from {low:g} to {high:g} (labels.rating_scale: {wanted}; [low, high] sets another scale)"
     outside = judged[(judged < low) | (judged > high)]
-    if len(outside):
-        raise cell_error(folder / "ratings.csv", outside.index[0], "rating", f"{outside.iloc[0]:g}", expected)
+    if judgements is not None and len(outside):
+        for column, lines in judgements.loc[judgements["rating"].notna() & ((judgements["rating"] < low) | (judgements["rating"] > high))].groupby("column"):
+            mistakes.add(files["ratings"], column, lines["rating"].map("{:g}".format), expected)
     outside = means[(means < low) | (means > high)]
     if len(outside):
-        raise LabelError(f"{outside.index[0]} has the rating {outside.iloc[0]:g} in {folder / 'labels.csv'} or in the labels "
+        raise LabelError(f"{outside.index[0]} has the rating {outside.iloc[0]:g} in {files['labels'] or 'the label file'} or in the labels "
                          f"by hand; expected {expected}")
     return low, high
 

@@ -1,0 +1,132 @@
+"""Excel workbooks that people keep labels in, read as text like CSV files."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Collection
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from facestats.data.csv_text import as_frame
+from facestats.errors import LabelError
+
+SUFFIXES = (".xlsx", ".xlsm")
+MOST_BYTES = 500_000_000  # of a workbook unpacked; it is held in memory many times over
+
+
+def read_excel(path: Path) -> pd.DataFrame:
+    """All cells of a workbook's sheet as text, empty ones as ''; the index is the row's number in the sheet.
+
+    The sheet is the only one that holds anything, or the one that is called like the file. Formulas count with the value that
+    Excel stored; merged cells with the value that they show; hidden rows like others. `attrs["notes"]` is as `read_csv` gives it.
+
+    Raises
+    ------
+    LabelError
+        It can't be opened, it is not clear which sheet is meant, a formula has no stored value, or what `as_frame` raises.
+    """
+    marked = _marks(path)
+    book = _open(path, read_only=not marked, data_only=True)
+    sheet, rows = _choose(book, path)
+    notes = []
+    if marked and (merged := sheet.merged_cells.ranges):
+        for area in merged:
+            value = rows[area.min_row - 1][area.min_col - 1]
+            for row in rows[area.min_row - 1:area.max_row]:
+                row[area.min_col - 1:area.max_col] = [value] * (area.max_col - area.min_col + 1)
+        notes.append(f"{path.name}: {len(merged)} merged cells count for each row that they cover")
+    if marked:
+        formulas = _open(path, read_only=False, data_only=False)[sheet.title]
+        lacking = [cell for row in formulas.iter_rows() for cell in row
+                   if cell.data_type == "f" and rows[cell.row - 1][cell.column - 1] == ""]
+        if lacking:
+            raise LabelError(f"{path}, row {lacking[0].row}: {len(lacking)} formulas have no stored value, the first in cell {lacking[0].coordinate}; "
+                             "open the file in a spreadsheet, save it, and run again")
+    frame = as_frame(rows, list(range(1, len(rows) + 1)), path, "remove what stands to the right of the header's last column")
+    frame.attrs["notes"] = notes
+    return frame
+
+
+def without_rows(path: Path, rows: Collection[int]) -> bytes:
+    """The workbook without these rows (from 1) of the sheet that `read_excel` reads; what openpyxl can't keep, such as charts, goes."""
+    book = _open(path, read_only=False, data_only=False)
+    sheet, _ = _choose(_open(path, read_only=False, data_only=True), path)
+    for row in sorted(rows, reverse=True):
+        book[sheet.title].delete_rows(row)
+    buffer = io.BytesIO()
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+def _marks(path: Path) -> bool:
+    """Whether the workbook has merged cells or formulas, which need more than reading from top to bottom.
+
+    Raises
+    ------
+    LabelError
+        It is no workbook, or a monstrous one.
+    """
+    try:
+        data = path.read_bytes()
+        if data.startswith(b"\xd0\xcf\x11\xe0"):
+            raise LabelError(f"{path} is protected by a password, or an .xls under another name; save it without a password as .xlsx or `CSV UTF-8`")
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:
+            if sum(part.file_size for part in parts.infolist()) > MOST_BYTES:
+                raise LabelError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB unpacked; save its sheet as `CSV UTF-8`")
+            sheets = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
+            return any(mark in text for text in map(parts.read, sheets) for mark in (b"<mergeCell ", b"<f>", b"<f "))
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def _open(path: Path, read_only: bool, data_only: bool) -> Any:
+    import openpyxl
+
+    try:
+        return openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=read_only, data_only=data_only, keep_vba=not read_only and path.suffix.lower() == ".xlsm")
+    except Exception as error:  # whatever the parser meets in a damaged part
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> LabelError:
+    return LabelError(f"{path} can't be read as an Excel workbook ({type(error).__name__}: {error}); open it in a spreadsheet and save it again, as .xlsx "
+                      "or `CSV UTF-8`")
+
+
+def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
+    """The sheet with the labels, and its cells."""
+    filled = {}
+    for sheet in book.worksheets:
+        if hasattr(sheet, "reset_dimensions"):
+            sheet.reset_dimensions()  # some programs write wrong ones
+        try:
+            rows = [[_text(value) for value in row] for row in sheet.iter_rows(values_only=True)]
+        except Exception as error:  # read-only sheets are parsed here
+            raise _damaged(path, error) from None
+        if any(map(any, rows)):
+            filled[sheet.title] = (sheet, rows)
+    named = [title for title in filled if title.strip().casefold() == path.stem.strip().casefold()]
+    visible = [title for title in filled if filled[title][0].sheet_state == "visible"]
+    for choice in (named, list(filled), visible):
+        if len(choice) == 1:
+            return filled[choice[0]]
+    if not filled:
+        raise LabelError(f"{path} is empty; its first row must name the columns")
+    raise LabelError(f"{path} has several sheets: {', '.join(map(repr, filled))}; call the one to read {path.stem!r}, or remove the others")
+
+
+def _text(value: Any) -> str:
+    """A cell as it would stand in a CSV file."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else f"{value:.15g}"
+    if isinstance(value, datetime) and value.time() == time():
+        return value.date().isoformat()
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    return str(value).strip()
