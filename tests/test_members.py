@@ -38,7 +38,7 @@ def folder(tmp_path):
     landmarks.at[3, "landmarks"] = None
 
     def write(rows=names, minimum=1):
-        table = pd.DataFrame({"filename": text(rows), "rating": RATINGS[:len(rows)], "attractiveness_score": [10.0, 20.0, 60.0, None][:len(rows)],
+        table = pd.DataFrame({"image": text(rows), "filename": text(rows), "rating": RATINGS[:len(rows)], "attractiveness_score": [10.0, 20.0, 60.0, None][:len(rows)],
                               "geometric_score": np.nan, "combined_score": np.nan})
         chosen = Selection(table, {"all": 4, "cluster": len(rows)}, minimum)
         write_members(chosen, "group", {"cluster": 1}, landmarks, preproc, tmp_path / "out")
@@ -72,7 +72,7 @@ def test_members_come_back_as_they_were_written(folder):
 
 def test_too_few_members_are_none(folder):
     out = folder(folder.names[:2], minimum=3)
-    assert (out / "members.csv").read_text() == "filename,rating\n"
+    assert (out / "members.csv").read_text() == "image,filename,rating\n"
     assert len(read(out)) == 0
     assert [p.name for p in (out / "faces").iterdir()] == ["landmarks.parquet"]
     selection = json.loads((out / "selection.json").read_text())

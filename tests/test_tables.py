@@ -104,7 +104,7 @@ def test_a_key_may_be_several_columns(tmp_path):
 
 
 def test_the_order_of_flags_is_kept_and_none_stands_twice(tmp_path):
-    flags = pd.DataFrame({"filename": ["b", "a", "a"], "reason": ["dark", "dark", "blurred"], "value": [1.0, 2.0, np.nan]})
+    flags = pd.DataFrame({"filename": ["b", "a", "a"], "image": ["b", "a", "a"], "reason": ["dark", "dark", "blurred"], "value": [1.0, 2.0, np.nan]})
     tables.write(flags, tmp_path / "f.parquet", tables.FLAGS)
     assert tables.read(tmp_path / "f.parquet", tables.FLAGS)["filename"].tolist() == ["b", "a", "a"]
     with pytest.raises(TableError, match="repeat a filename / reason"):

@@ -13,6 +13,7 @@ import pandas as pd
 
 from facestats.data.csv_text import SHOWN, shortened
 from facestats.errors import LabelError, number_of
+from facestats.tables import UNKNOWN
 
 # Words for "not known" in the spellings that programs and people use; `Na` and `Nan` are names.
 EMPTY = frozenset(["NA", "na", "N/A", "n/a", "#N/A", "#n/a", "#NA", "<NA>", "N.A.", "n.a.", "NaN", "nan", "NAN", "NULL", "null", "Null", "-", "--",
@@ -63,7 +64,7 @@ def cell_error(path: Path, line: int, column: str, value: str, expected: str) ->
 
 def without_empty(text: pd.Series, own: bool = False) -> pd.Series:
     """Cells with '' where one says that nothing is known; `own`: a column of the user's own, in which `none` is a class."""
-    return text.mask(text.isin(EMPTY if own else EMPTY | NONE), "")
+    return text.mask(text.isin(EMPTY if own else EMPTY | NONE) | (text.str.lower() == UNKNOWN), "")
 
 
 def numbers(text: pd.Series, path: Path, mistakes: Mistakes, low: float = -np.inf, high: float = np.inf) -> pd.Series:

@@ -19,7 +19,6 @@ from facestats.data.names import NameIndex
 from facestats.data.raters import rater_warnings, without_raters
 from facestats.data.ratings import find_scale, read_ratings, use_judgements
 from facestats.errors import InputError, LabelError
-from facestats.tables import UNKNOWN
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")
@@ -164,7 +163,7 @@ def _read_labels(path: Path | None, names: NameIndex, mistakes: Mistakes, must_m
         elif column == "rating":
             frame[column] = numbers(text, path, mistakes)
         elif column != "image":
-            frame[column] = text.mask((text == "") | (text.str.lower() == UNKNOWN))
+            frame[column] = text.mask(text == "")
             classes += [column] if column != "person" else []
     frame = frame[frame["filename"].notna()]
     refuse_contradictions(frame, "filename", shown, path, mistakes)

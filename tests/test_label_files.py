@@ -1,0 +1,325 @@
+"""Label files as people keep them: spelt in their own way, saved by their own programs, understood where one reading is possible."""
+
+import io
+import time
+import zipfile
+from datetime import datetime
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from facestats.data.labels import join_labels
+from facestats.errors import LabelError
+
+IMAGES = [f"{i:02d}.jpg" for i in range(60)]
+FACES = pd.DataFrame({"image": IMAGES, "filename": IMAGES})
+
+
+@pytest.fixture
+def join(tmp_path):
+    """Write files by name, text as bytes or rows of a workbook, and join them."""
+
+    def run(**files):
+        for name, content in files.items():
+            path = tmp_path / name.replace("__", ".")
+            if isinstance(content, list):
+                workbook({"Sheet1": content}).save(path)
+            else:
+                path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return join_labels(FACES, tmp_path, tmp_path / "manual.csv", "auto")
+
+    return run
+
+
+def workbook(sheets):
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    return book
+
+
+def labels(joined, *columns):
+    """What is known of the first three faces."""
+    return joined.table.set_index("filename").loc[IMAGES[:3], list(columns)].astype(object).values.tolist()
+
+
+THREE = [["female", 30.0], ["male", 34.5], ["female", 28.0]]
+PLAIN = "image,gender,age\n00.jpg,female,30\n01.jpg,male,34.5\n02.jpg,female,28\n"
+
+
+@pytest.mark.parametrize("content", [
+    PLAIN,
+    PLAIN.replace("image,gender,age", "Image Name, GENDER ,AGE (years)"),
+    PLAIN.replace("image,gender,age", '"File Name","Sex","Age "'),
+    PLAIN.replace(".jpg", ""),
+    PLAIN.replace(".jpg", ".JPG").replace("image", "photo"),
+    PLAIN.replace("00", "C:\\data\\00").replace("01.", "C:\\data\\01."),
+    PLAIN.replace("\n", ",,\n") + ",,,,\n,,,,\n",
+    PLAIN.replace("\n", "\r"),
+    "\n\n" + PLAIN.replace("\n", "\r\n\r\n"),
+    PLAIN.replace(",", ";"),
+    PLAIN.replace(",", ";").replace("34.5", "34,5"),
+    "sep=;\n" + PLAIN.replace(",", ";").replace("34.5", "34,5"),
+    PLAIN.replace("34.5", '"34,5"'),
+    PLAIN.replace(",", "\t"),
+    PLAIN.replace(",", " , "),
+    PLAIN.encode("utf-8-sig"), PLAIN.encode("utf-16"), b"\xfe\xff" + PLAIN.encode("utf-16-be"), PLAIN.encode("utf-32"),
+    ",image,gender,age\n0,00.jpg,female,30\n1,01.jpg,male,34.5\n2,02.jpg,female,28\n",
+    "image,filename,gender,age\n00.jpg,,female,30\n,01.jpg,male,34.5\n02.jpg,02.jpg,female,28\n",
+], ids=lambda content: repr(content)[:40])
+def test_every_spelling_of_a_file_says_the_same(join, content):
+    joined = join(labels__csv=content)
+    assert labels(joined, "gender", "age") == THREE
+    assert joined.warnings == []
+
+
+@pytest.mark.parametrize("name", ["Labels__csv", "LABELS__CSV", "labels__tsv", "labels__TXT"])
+def test_the_file_may_be_called_in_any_case(join, name):
+    assert labels(join(**{name: PLAIN}), "gender", "age") == THREE
+
+
+def test_two_files_of_one_kind_are_an_error(join):
+    with pytest.raises(LabelError, match=r"holds Labels\.csv and labels\.xlsx, of which only one can be meant"):
+        join(Labels__csv=PLAIN, labels__xlsx=[["image"], ["00.jpg"]])
+
+
+@pytest.mark.parametrize("suffix", ["xls", "ods", "numbers"])
+def test_a_file_that_is_not_read_is_named_with_the_way_out(join, suffix):
+    with pytest.raises(LabelError, match=rf"labels\.{suffix} can't be read; save it as labels\.xlsx or, in UTF-8, as labels\.csv"):
+        join(**{f"labels__{suffix}": "x"})
+
+
+def test_files_that_nothing_reads_are_a_warning(join):
+    joined = join(**{"labels (1)__csv": PLAIN, "~$labels__xlsx": b"lock", "._labels__csv": b"fork", "ratings__csv": "image,rating\n00.jpg,3\n"})
+    assert [w.split("/")[-1] for w in joined.warnings] == ["labels (1).csv is read by nothing: a label file is called labels.csv or labels.xlsx"]
+    assert join(labels__csv=PLAIN).warnings == []
+
+
+def test_one_line_says_how_names_and_headers_were_read(join):
+    joined = join(labels__csv="Photo ID,sex\n0,female\n01,male\n02.JPG,female\n")
+    assert joined.notes == ["labels.csv: read 'Photo ID' as image, 'sex' as gender",
+                            "labels.csv: 1 name matched in other case, 1 without extension, 1 without extension and with other leading zeros"]
+
+
+def test_headers_that_could_be_one_column_are_an_error(join):
+    with pytest.raises(LabelError, match="the columns 'photo' and 'file' could both be `image`"):
+        join(labels__csv="photo,file,gender\n00.jpg,a,female\n")
+    with pytest.raises(LabelError, match="the columns 'Gender' and 'GENDER' could both be `gender`"):
+        join(labels__csv='image,Gender,GENDER\n00.jpg,a,b\n')
+    with pytest.raises(LabelError, match="line 2: column 2 holds 'female', but has no name in the header line"):
+        join(labels__csv="image,,age\n00.jpg,female,3\n")
+
+
+@pytest.mark.parametrize("word", ["NA", "N/A", "n/a", "-", "#N/A", "nan", "NaN", "null", "NULL", "None", "?", "  ", "unknown", "–"])
+def test_words_for_nothing_are_empty_cells(join, word):
+    joined = join(labels__csv=f"image,gender,age,person,glasses\n00.jpg,{word},{word},{word},no\n01.jpg,male,3,p,no\n",
+                  ratings__csv=f"image,rater,rating\n00.jpg,a,{word}\n01.jpg,{word},3\n02.jpg,b,4\n")
+    assert labels(joined, "gender", "person")[0] == [None, None] or pd.isna(labels(joined, "gender", "person")[0]).all()
+    assert joined.summary["labelled"] == {"gender": 1, "ethnicity": 0, "age": 1, "rating": 2, "person": 1, "glasses": 2}
+    assert joined.summary["raters"]["n"] == 1
+    assert joined.judgements["rater"].tolist() == ["", "b"]
+
+
+def test_none_is_a_class_in_a_column_of_ones_own(join):
+    joined = join(labels__csv="image,Glasses\n00.jpg,none\n01.jpg,round\n02.jpg,NA\n", manual__csv="filename,glasses\n01.jpg,none\n")
+    assert joined.summary["labelled"]["Glasses"] == 2
+    assert labels(joined, "Glasses", "Glasses_source")[:2] == [["none", "label"], ["none", "manual"]]
+    assert "glasses" not in joined.table
+
+
+def test_all_mistakes_are_named_at_once_with_the_nearest_value(join):
+    lines = ["image,gender,age", *(f"{i:02d}.jpg,female,30" for i in range(28)), "28.jpg,Female,34y", "29.jpg, FEMALE,131", ",female,3",
+             "29.jpg,female,29", "30.jpg,male,thirty"]
+    with pytest.raises(LabelError) as error:
+        join(labels__csv="\n".join(lines), manual__csv="image,age\n01.jpg,old\n")
+    for expected in (
+        "labels.csv: 7 mistakes, so nothing of it is used",
+        "labels.csv, line 30, column gender: found 'Female', expected a class in one spelling (did you mean 'female', which 29 cells have?)",
+        "labels.csv, line 30, column age: found '34y', expected a number from 0 to 130, or nothing where it is unknown (did you mean 34?)",
+        "labels.csv, line 31, column gender: found 'FEMALE'",
+        "labels.csv, line 31, column age: found '131'",
+        "labels.csv, line 32, column image: found ''",
+        "labels.csv, line 33, column gender: found 'female', expected FEMALE as on an earlier line for 29.jpg",
+        "labels.csv, line 34, column age: found 'thirty'",
+        "manual.csv, line 2, column age: found 'old'",
+    ):
+        assert expected in str(error.value)
+
+
+def test_twenty_mistakes_and_a_count_are_enough(join):
+    with pytest.raises(LabelError) as error:
+        join(labels__csv="\n".join(["image,age", *(f"{i:02d}.jpg,x" for i in range(50))]))
+    shown = str(error.value).splitlines()
+    assert (shown[0].split("/")[-1], len(shown), shown[-1]) == ("labels.csv: 50 mistakes, so nothing of it is used", 22, "and 30 more")
+    assert "line 21," in shown[-2]
+
+
+def test_a_class_with_one_member_is_asked_about(join):
+    lines = ["image,gender,hat,notes", *(f"{i:02d}.jpg,female,yes,note {i}" for i in range(28)), "28.jpg,femal,Yes,x"]
+    joined = join(labels__csv="\n".join(lines))
+    assert "gender has a class with one member, maybe a slip: 'femal' in labels.csv, line 30 (did you mean 'female'?)" in joined.warnings
+    assert any("hat has 'Yes' beside 'yes'" in warning for warning in joined.warnings)
+    assert not any("note" in warning for warning in joined.warnings)
+
+
+def test_labels_that_match_no_photo_are_an_error_with_the_likely_reading(join):
+    text = "\n".join(["image,gender", *(f"old/{i:02d}.jpg,female" for i in range(60))])
+    assert join(labels__csv=text).notes == ["labels.csv: 60 names matched with a folder too much"]
+    with pytest.raises(LabelError, match=r"not one of its 60 names is a photo, for example 'old/00_x\.jpg'; did you mean 00\.jpg"):
+        join(labels__csv=text.replace(".jpg", "_x.jpg"))
+    with pytest.raises(LabelError, match="not one of its 3 names is a photo"):
+        join(labels__csv=PLAIN, ratings__csv="image,rating\nann,1\nbob,2\ncem,3\n")
+    joined = join(labels__csv=PLAIN, ratings__csv="image,rating\n01.jpg,3\n", manual__csv="image,gender\nsample.jpg,male\n")
+    assert any("manual.csv names 1 image not there, of 1" in warning for warning in joined.warnings)
+
+
+def test_a_name_that_may_be_two_photos_is_an_error_and_one_that_is_none_a_warning(tmp_path):
+    faces = pd.DataFrame({"image": ["a/x.jpg", "b/x.jpg", "c.jpg"], "filename": ["a/x.jpg", "b/x.jpg", "c.jpg"]})
+    (tmp_path / "labels.csv").write_text("image,age\nx,3\nc,4\n")
+    with pytest.raises(LabelError, match=r"labels.csv, line 2, column image: found 'x', expected the name of one photo, but this may be a/x.jpg or b/x.jpg"):
+        join_labels(faces, tmp_path, tmp_path / "none", "auto")
+    (tmp_path / "labels.csv").write_text("image,age\nd/x.jpg,3\nc,4\n")
+    joined = join_labels(faces, tmp_path, tmp_path / "none", "auto")
+    assert joined.warnings == ["labels.csv names 1 image not there, of 2, for example d/x.jpg (did you mean a/x.jpg or b/x.jpg?)"]
+
+
+def test_windows_1252_is_read_with_a_warning(join):
+    joined = join(labels__csv="image,gender\n00.jpg,männlich\n".encode("cp1252"))
+    assert labels(joined, "gender")[0] == ["männlich"]
+    assert ["not UTF-8, so it was read as Windows-1252: line 2 has 'männlich'" in warning for warning in joined.warnings] == [True]
+
+
+@pytest.mark.parametrize(("ages", "expected"), [
+    ("34,5 30,25", [34.5, 30.25]), ("34,5 1,234", [34.5, 1.234]), ("0,125 3", [0.125, 3]), ("34,5 30.5", [34.5, 30.5]), ("+3,5 −0", [3.5, 0]),
+])
+def test_decimal_commas_are_understood_where_they_can_be_nothing_else(join, ages, expected):
+    first, second = ages.split()
+    assert [age for (age,) in labels(join(labels__csv=f"image;age\n0;{first}\n1;{second}\n"), "age")[:2]] == expected
+
+
+@pytest.mark.parametrize(("ages", "wrong"), [("1,234 5", "1,234"), ("34,5 1.234,5", "1.234,5"), ("1,234 3.5", "1,234"), ("1,2,3 4", "1,2,3")])
+def test_commas_that_may_stand_between_thousands_are_mistakes(join, ages, wrong):
+    first, second = ages.split()
+    with pytest.raises(LabelError, match=f"column age: found '{wrong}', expected a number from 0 to 130"):
+        join(labels__csv=f"image;age\n0;{first}\n1;{second}\n")
+
+
+def test_a_decimal_comma_without_quotes_is_found_although_a_cell_at_the_end_is_empty(join):
+    with pytest.raises(LabelError, match=r"line 3: 5 cells, but the header has 4; put a value with a comma into quotes"):
+        join(labels__csv="image,age,gender,person\n00.jpg,30,female,a\n01.jpg,34,5,male,\n")
+
+
+# Excel
+
+def test_a_workbook_says_the_same(join):
+    rows = [[], ["Image", " GENDER", "Age", None], [0, "female", 30], [], ["01", "male", "34,5"], ["02.jpg", "female", 28.0], [None, " ", None]]
+    joined = join(Labels__xlsx=rows, ratings__xlsx=[["image", "rater", "rating"], ["00", 7, 3.3000000000000003], ["01", 7, "4"]])
+    assert labels(joined, "gender", "age") == THREE
+    assert joined.judgements[["rater", "rating"]].values.tolist() == [["7", 3.3], ["7", 4.0]]
+
+
+def test_a_mistake_in_a_workbook_is_named_by_row(join):
+    with pytest.raises(LabelError, match=r"labels\.xlsx, row 4, column Age: found '2020-01-05', expected a number from 0 to 130"):
+        join(labels__xlsx=[["image", "Age"], ["00", 30], [], ["01", datetime(2020, 1, 5)]])
+
+
+def test_the_sheet_that_is_meant_is_read(tmp_path):
+    rows = [["image", "gender"], ["00", "female"]]
+
+    def read(sheets, state="visible"):
+        book = workbook(sheets)
+        book.worksheets[-1].sheet_state = state
+        book.save(tmp_path / "labels.xlsx")
+        return join_labels(FACES, tmp_path, tmp_path / "none", "auto").summary["labelled"]["gender"]
+
+    assert read({"notes": [], "Tabelle1": rows}) == 1
+    assert read({"notes": [["read me"]], "Labels ": rows}) == 1
+    assert read({"a": rows, "b": [["read me"]]}, "hidden") == 1
+    with pytest.raises(LabelError, match=r"labels\.xlsx has several sheets: 'a', 'b'; call the one to read 'labels', or remove the others"):
+        read({"a": rows, "b": [["x"]]})
+    with pytest.raises(LabelError, match=r"labels\.xlsx is empty"):
+        read({"a": [], "b": []})
+
+
+def test_merged_cells_count_for_each_row_and_formulas_with_their_value(tmp_path):
+    book = workbook({"labels": [["image", "person", "age"], ["00", "ann", 3], ["01", None, 4], ["02", "bob", "=C2+1"]]})
+    book.active.merge_cells("B2:B3")
+    book.save(tmp_path / "labels.xlsx")
+    with pytest.raises(LabelError, match=r"row 4: 1 formulas have no stored value, the first in cell C4; open the file in a spreadsheet, save it"):
+        join_labels(FACES, tmp_path, tmp_path / "none", "auto")
+    with zipfile.ZipFile(tmp_path / "labels.xlsx") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["xl/worksheets/sheet1.xml"] = parts["xl/worksheets/sheet1.xml"].replace(b"<f>C2+1</f><v></v>", b"<f>C2+1</f><v>5</v>").replace(
+        b"<f>C2+1</f><v />", b"<f>C2+1</f><v>5</v>").replace(b"<f>C2+1</f><v/>", b"<f>C2+1</f><v>5</v>")
+    with zipfile.ZipFile(tmp_path / "labels.xlsx", "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    joined = join_labels(FACES, tmp_path, tmp_path / "none", "auto")
+    assert labels(joined, "person", "age") == [["ann", 3], ["ann", 4], ["bob", 5]]
+    assert "labels.xlsx: 1 merged cells count for each row that they cover" in joined.warnings
+
+
+@pytest.mark.parametrize(("content", "expected"), [
+    (b"\xd0\xcf\x11\xe0" + bytes(600), "is protected by a password, or an .xls under another name"),
+    (b"image,gender\n00.jpg,female\n", "can't be read as an Excel workbook"),
+    (b"", "can't be read as an Excel workbook"),
+    (b"PK\x03\x04truncated", "can't be read as an Excel workbook"),
+], ids=["password", "csv", "empty", "truncated"])
+def test_a_workbook_that_is_none_is_named(join, content, expected):
+    with pytest.raises(LabelError, match=expected):
+        join(labels__xlsx=content)
+
+
+def test_a_zip_without_sheets_and_a_workbook_called_csv_are_named(join):
+    buffer = io.BytesIO()
+    workbook({"a": [["image"]]}).save(buffer)
+    with pytest.raises(LabelError, match=r"labels\.csv is no text but an Excel file or another zip archive"):
+        join(labels__csv=buffer.getvalue())
+    archive = io.BytesIO()
+    zipfile.ZipFile(archive, "w").close()
+    with pytest.raises(LabelError, match=r"ratings\.xlsx can't be read as an Excel workbook"):
+        join(ratings__xlsx=archive.getvalue(), labels__csv=PLAIN)
+
+
+# Ratings
+
+RATINGS = [("00.jpg", "a", 3.0), ("00.jpg", "b", 4.0), ("01.jpg", "a", 5.0), ("01.jpg", "b", 2.0), ("02.jpg", "b", 1.0)]
+
+
+@pytest.mark.parametrize("content", [
+    "image,rater,rating\n00.jpg,a,3\n00.jpg,b,4\n01.jpg,a,5\n01.jpg,b,2\n02.jpg,b,1\n",
+    "participant,stimulus,response,rt\na,00.jpg,3,900\nb,00.jpg,4,800\na,01.jpg,5,9\nb,01.jpg,2,9\nb,02.jpg,1,9\n",
+    "Participant Private ID;Spreadsheet: Image;Response\na;00;3\nb;00;4,0\na;01;5\nb;01;2\nb;02;1\n",
+    "subject_id,stim_file,slider.response\na,img/00.jpg,3\nb,img/00.jpg,4\na,img/01.jpg,5\nb,img/01.jpg,2\nb,img/02.jpg,1\n",
+    "ResponseId,Item,Score\na,00.jpg,3\nb,00.jpg,4\na,01.jpg,5\nb,01.jpg,2\nb,02.jpg,1\n",
+    "image,a,b\n00.jpg,3,4\n01.jpg,5,2\n02.jpg,,1\n",
+    "Image,a,b,mean,gender\n00.jpg,3,4,3.5,female\n01.jpg,5,2,3.5,male\n02.jpg,NA,1,1,male\n,,,,\n",
+    "rater,00.jpg,01.jpg,02.jpg\na,3,5,\nb,4,2,1\n",
+    [["stimulus", "a", "b"], [0, 3, 4], [1, 5, 2], [2, None, 1]],
+], ids=["long", "jspsych", "gorilla", "psychopy", "qualtrics", "a column a rater", "with means", "a column a photo", "workbook"])
+def test_ratings_come_in_many_forms(join, content):
+    joined = join(**{"ratings__xlsx" if isinstance(content, list) else "Ratings__CSV": content})
+    assert sorted(joined.judgements[["filename", "rater", "rating"]].itertuples(index=False, name=None)) == RATINGS
+
+
+def test_what_is_wrong_in_a_column_a_rater_is_named_by_that_column(join):
+    with pytest.raises(LabelError) as error:
+        join(ratings__csv="image,ann,bob,cem\n00.jpg,3,x,4\n01.jpg,5,2,3\n02.jpg,4,4,three\n01.jpg,4,2,3\n")
+    for expected in ("ratings.csv: 3 mistakes", "line 2, column bob: found 'x'", "line 4, column cem: found 'three'",
+                     "line 5, column ann: found '4', expected one judgement of 01.jpg by ann"):
+        assert expected in str(error.value)
+    with pytest.raises(LabelError, match="there is no column `rating`; the header line has image, ratng"):
+        join(ratings__csv="image,ratng\n00.jpg,3\n01.jpg,5\n")
+
+
+def test_long_files_take_seconds(tmp_path):
+    images = [f"{i:05d}.jpg" for i in range(20_000)]
+    faces = pd.DataFrame({"image": images, "filename": images})
+    (tmp_path / "labels.csv").write_text("File,Gender,age\n" + "".join(f"{name[:5]},female,{i % 90},\n" for i, name in enumerate(images)))
+    start = time.process_time()
+    assert join_labels(faces, tmp_path, tmp_path / "none", "auto").summary["labelled"]["age"] == 20_000
+    assert time.process_time() - start < 15  # 1.5 s measured
