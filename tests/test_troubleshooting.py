@@ -24,6 +24,7 @@ LEFT_OUT = {
     # without a fixed part that could be searched for; what stands around them is on the page
     "… is …; remove it", "… is … on … (…)", "and … more", "…: can't be read (…). …",
     # `doctor` and the log of a stage say that all is well
+    "…: one column a rater (…: ……)",
     "model hub: … answers", "row store: …, rows=… recipes=…, …", "row store: none yet; the first run makes it", "…: centre square",
 }
 
