@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from facestats import tables
-from facestats.attractiveness.blending import load_blend
+from facestats.attractiveness.blending import load_blend, load_verdicts
 from facestats.attributes.model import load_models
 from facestats.attributes.resolution import target_kinds
 from facestats.attributes.zeroshot import zeroshot_models
@@ -28,7 +28,7 @@ from facestats.embeddings import EmbeddingTable
 from facestats.evaluation.attractiveness import Attractiveness, evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
-from facestats.evaluation.headlines import headlines
+from facestats.evaluation.headlines import doubts_of_scores, headlines
 from facestats.files import read_json, write_json, write_text
 from facestats.report import attractiveness_figures as figures
 from facestats.report.fairness_figures import error_by_group, error_points
@@ -48,7 +48,7 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
     measured = evaluate_attractiveness(
         vectors, labels["rating"], scores["attractiveness_raw"], scores["split"], options.bootstrap, options.seed,
         person=labels["person"], scale=scale, reliability=read_json(said)["reliability"],
-        untrained=said_of_training["why"], scores=scores, weights=load_blend(blend)[0])
+        untrained=said_of_training["why"], scores=scores, weights=load_blend(blend)[0], verdicts=load_verdicts(blend))
     write_json(attractiveness, measured.metrics)
     _draw_attractiveness(measured, training, plots)
     trained = load_models(models, params.attributes.targets)
@@ -67,7 +67,7 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
 def _summary(rated: dict) -> str:
     shown = {name: rated["test"][name]["pearson"]["value"] for name in ("mlp", "ridge", "geometric", "combined")}
     known = [f"{name}: r={r:.3f}" for name, r in shown.items() if r is not None]
-    line = " ".join([f"test faces={rated['test']['n']}", *known])
+    line = "\n  ".join([" ".join([f"test faces={rated['test']['n']}", *known]), *doubts_of_scores(rated)])
     if not rated["why"]:
         return line
     return f"the holistic score is not measured: {rated['why']}; {line}" if known else f"attractiveness is not measured: {rated['why']}"

@@ -20,7 +20,7 @@ def main(_params, attributes: Path, clusters: Path, scores: Path, labels: Path, 
     for other in (tables.read(clusters, tables.WITH_CLUSTERS, ["filename", "cluster", "pc1", "pc2"]), tables.read(scores, tables.SCORES).drop(columns="image"),
                   tables.read(labels, tables.LABELS, ["filename", "rating", "rating_n"])):
         table = table.merge(other, on="filename", how="left", validate="one_to_one")
-    tables.write(table, out, tables.FINAL)
+    tables.write(table, out, tables.FINAL, tables.doubts_metadata(tables.read_doubts(attributes) | tables.read_doubts(scores)))
     return f"rows={len(table)} columns={len(table.columns)}"
 
 

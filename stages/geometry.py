@@ -59,7 +59,7 @@ def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attribute
     rows = shapes.rows[["filename", "yaw", "pitch", "roll"]].join(measured)
     rows["frontal"] = is_frontal(rows["yaw"], rows["pitch"])
     meta = tables.read_all(attributes, tables.CLEAN).merge(rows, on="filename", how="left")
-    tables.write(meta, with_meta, tables.WITH_META)
+    tables.write(meta, with_meta, tables.WITH_META, tables.doubts_metadata(tables.read_doubts(attributes)))
     rows = rows.drop(columns=["yaw", "pitch", "roll"])
     rows["geometry_zscore"], rows["geometric_raw"], rows["geometric_out_of_fold"] = zscore(measured), raw, ~missing & ~np.isnan(raw)
     tables.write(rows, table, tables.GEOMETRY, {"why": model.why} if model.why else None)

@@ -1,10 +1,10 @@
 """Stage `score`: every face's scores (holistic, geometric, combined), percentile and decile.
 
 Reads   embeddings_clip.parquet, attractiveness_regressor.pt, out_of_fold.parquet, geometry.parquet, splits.parquet,
-        labels.parquet (the raters' scale; ratings of val faces, where weights are learned), attributes_clean.parquet;
+        labels.parquet (the raters' scale; ratings, where weights are learned and to judge the scores by), attributes_clean.parquet;
         params `score`
 Writes  attractiveness_scores.parquet, attractiveness_with_attributes.parquet, feature_index.json,
-        data/processed/attractiveness_scores.npy, models/blend.json (the weights, for single photos)
+        data/processed/attractiveness_scores.npy, models/blend.json (the weights and what the scores are worth, for single photos)
 Alone   python stages/score.py data/processed/embeddings/embeddings_clip.parquet \\
             models/attractiveness_regressor.pt data/processed/metadata/out_of_fold.parquet \\
             data/processed/metadata/geometry.parquet data/processed/metadata/splits.parquet \\
@@ -25,6 +25,7 @@ from facestats import tables
 from facestats.attractiveness.blending import LEARNED, BlendWeights, blend_weights, save_blend
 from facestats.attractiveness.mlp import load_regressor
 from facestats.attractiveness.table import index_text, score_table
+from facestats.attractiveness.verdict import judge_scores
 from facestats.embeddings import EmbeddingTable
 from facestats.files import write_bytes, write_text
 
@@ -40,12 +41,18 @@ def main(params, embeddings: Path, model: Path, folds: Path, geometry: Path, spl
     shapes = tables.read(geometry, tables.GEOMETRY, GEOMETRY).set_index("filename")
     scale = tables.rating_scale(labels)
     scores = score_table(vectors.names, vectors, load_regressor(model), split, honest, shapes, scale)
-    blend = _weights(params.score.weights, scores, labels, scale, tables.file_metadata(geometry).get("why"))
+    said = tables.read(labels, tables.LABELS, ["filename", "rating", "person"]).set_index("filename").reindex(vectors.names)
+    blend = _weights(params.score.weights, scores, said["rating"], scale, tables.file_metadata(geometry).get("why"))
     scores["combined_score"] = blend(scores["geometric_score"], scores["attractiveness_score"])
-    save_blend(weights, blend, scale)
+    verdicts = judge_scores(scores, said["rating"], said["person"], scale)
+    for verdict in verdicts.values():
+        if verdict.text:
+            warn(verdict.text)
+    save_blend(weights, blend, scale, verdicts)
+    doubt = verdicts["holistic"].text if "holistic" in verdicts else None
     with_attributes = scores.merge(tables.read_all(attributes, tables.CLEAN), on="filename", how="left")
     scores.insert(1, "image", with_attributes["image"])
-    tables.write(scores, folder / tables.SCORES.name, tables.SCORES)
+    tables.write(scores, folder / tables.SCORES.name, tables.SCORES, tables.doubts_metadata({"attractiveness": doubt} if doubt else {}))
     tables.write(with_attributes, folder / tables.SCORES_WITH_ATTRIBUTES.name, tables.SCORES_WITH_ATTRIBUTES)
     write_text(folder / "feature_index.json", index_text(scores["filename"]))
     buffer = io.BytesIO()
@@ -53,17 +60,16 @@ def main(params, embeddings: Path, model: Path, folds: Path, geometry: Path, spl
     write_bytes(array, buffer.getvalue())
     counts = {name: int(scores[column].notna().sum()) for name, column in
               (("scored", "attractiveness_score"), ("geometric", "geometric_score"), ("combined", "combined_score"))}
-    said = " ".join(f"{name}={n}" for name, n in counts.items())
-    summary = f"rows={len(scores)} {said} out_of_fold={int(scores['out_of_fold'].sum())}"
+    shown = " ".join(f"{name}={n}" for name, n in counts.items())
+    summary = f"rows={len(scores)} {shown} out_of_fold={int(scores['out_of_fold'].sum())}"
     if blend.learned and not blend.why:
         summary += f"\n  weights learned from {blend.n_val} val faces: geometric {blend.geometric:.3f}, holistic {blend.holistic:.3f}"
     return summary
 
 
-def _weights(wanted, scores: pd.DataFrame, labels: Path, scale: tuple[float, float] | None, missing: str | None) -> BlendWeights:
+def _weights(wanted, scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, float] | None, missing: str | None) -> BlendWeights:
     wanted = wanted if wanted == LEARNED else wanted.model_dump()
-    ratings = tables.read(labels, tables.LABELS, ["filename", "rating"]).set_index("filename")["rating"]
-    found = blend_weights(wanted, scores, ratings.reindex(scores["filename"]), scale, missing)
+    found = blend_weights(wanted, scores, ratings, scale, missing)
     if found.why:
         warn(f"there is no combined score: {found.why}")
     return found

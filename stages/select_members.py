@@ -11,7 +11,7 @@ from facestats.stage import StageItem, run_stage, warn
 from pathlib import Path
 
 from facestats import tables
-from facestats.composites.filters import COLUMNS, select_faces
+from facestats.composites.filters import COLUMNS, column_doubts, select_faces
 from facestats.composites.means import mean_scores, said
 from facestats.composites.members import write_members
 from facestats.errors import InputError
@@ -31,8 +31,9 @@ def main(params, name: StageItem, attributes: Path, faces: Path, preproc: Path, 
         warn(f"composites.{name}: {'; '.join(selection.hints)}")
     for step in selection.relaxed:
         warn(f"composites.{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}")
+    doubts = column_doubts(selection.rows, conditions, tables.read_doubts(attributes)) if selection.enough else []
     landmarks = tables.read(faces, tables.FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"])
-    write_members(selection, name, wanted.model_dump(exclude_none=True), landmarks, preproc, members / name)
+    write_members(selection, name, wanted.model_dump(exclude_none=True), landmarks, preproc, members / name, doubts)
     return f"{name}: {selection}; mean scores: {said(mean_scores(selection.rows))}"
 
 

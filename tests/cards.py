@@ -1,11 +1,14 @@
 """Runs as the stages would have written them: what the model card and the report are made of."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from facestats.attractiveness.blending import BlendWeights
+from facestats.attractiveness.verdict import judge_scores
 from facestats.attributes.model import AttributeModel
 from facestats.data.reliability import measure_reliability
 from facestats.evaluation.attractiveness import evaluate_attractiveness
@@ -25,7 +28,9 @@ def run_of(labels, scores, x, predictions, models, why=None, weights=WEIGHTS) ->
     scale = (0.0, 100.0) if filled.any() else None
     reliability = measure_reliability(None)
     rated = evaluate_attractiveness(x, labels["rating"], scores["attractiveness_score"], split, **options, person=labels["person"],
-                                    scale=scale, reliability=reliability, scores=scores, weights=weights).metrics
+                                    scale=scale, reliability=reliability, scores=scores, weights=weights,
+                                    verdicts={name: asdict(verdict) for name, verdict in
+                                              judge_scores(scores, labels["rating"], labels["person"], scale).items()}).metrics
     return Run(
         attractiveness=rated, attributes=evaluate_attributes(models, predictions, labels, split, **options),
         fairness=evaluate_fairness(labels, scores, predictions, models, scale, 10, **options),
@@ -52,7 +57,7 @@ def trained_run(regressor: bool = True) -> Run:
     scores = pd.DataFrame({"attractiveness_score": 50 + 9 * x[:, 0].astype(float), "split": split, "out_of_fold": split != "test"}, index=labels.index)
     scores["geometric_score"] = 5 + 0.9 * labels["rating"] + 4 * rng.normal(size=n)
     scores["combined_score"] = WEIGHTS(scores["geometric_score"], scores["attractiveness_score"])
-    scores["geometry_zscore"] = rng.normal(size=n)
+    scores["geometry_zscore"], scores["geometric_out_of_fold"] = rng.normal(size=n), split == "train"
     if not regressor:
         scores[["attractiveness_score", "combined_score"]], scores["out_of_fold"] = np.nan, False
     pipeline = make_pipeline(LogisticRegression()).fit(x[split == "train"], gender[split == "train"])
@@ -71,7 +76,7 @@ def untrained_run() -> Run:
     labels = pd.DataFrame({"person": text([None] * n), "gender": text([None] * n), "ethnicity": text([None] * n), "age": np.nan,
                            "rating": np.nan}).set_index(names(n))
     scores = pd.DataFrame({"attractiveness_score": np.nan, "split": splits(n).to_numpy(), "out_of_fold": False, "geometric_score": np.nan,
-                           "combined_score": np.nan, "geometry_zscore": np.nan}, index=labels.index)
+                           "combined_score": np.nan, "geometry_zscore": np.nan, "geometric_out_of_fold": False}, index=labels.index)
     models = {"gender": AttributeModel("gender", "classification", why="0 labelled train faces")}
     return run_of(labels, scores, np.eye(n, 4, dtype=np.float32), pd.DataFrame({"gender": "unknown"}, index=labels.index), models,
                   "0 rated faces in train and 0 in val; 20 and 5 are needed")

@@ -109,7 +109,7 @@ def test_a_face_without_one_score_has_no_combined_one():
 def test_the_file_gives_back_what_was_saved(tmp_path, weights, scale):
     save_blend(tmp_path / "blend.json", weights, scale)
     assert load_blend(tmp_path / "blend.json") == (weights, scale)
-    assert list(json.loads((tmp_path / "blend.json").read_text())) == ["geometric", "holistic", "learned", "n_val", "why", "scale"]
+    assert list(json.loads((tmp_path / "blend.json").read_text())) == ["geometric", "holistic", "learned", "n_val", "why", "scale", "verdicts"]
 
 
 @pytest.mark.parametrize(("text", "said"), [(None, "no such file; `dvc repro score`"), ("{", "dvc repro -f score"), ("[]", "dvc repro -f score"),

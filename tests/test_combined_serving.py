@@ -9,6 +9,7 @@ from PIL import Image
 
 from facestats import serving
 from facestats.attractiveness.blending import BlendWeights, save_blend
+from facestats.attractiveness.verdict import Verdict
 from facestats.errors import ImageError, ModelError
 from facestats.faces.crop import FaceCrop
 from facestats.faces.quality import HeadPose
@@ -47,6 +48,15 @@ def crop(landmarks=True) -> FaceCrop:
         return FaceCrop(rgb, 256, 256, face_count=0)
     shape = np.random.default_rng(0).random((468, 3)).astype(np.float32)
     return FaceCrop(rgb, 256, 256, 1, 0.9, 1.0, np.array([0, 0, 200, 200], np.float32), shape, HeadPose(0, 0, 0))
+
+
+def test_a_score_that_says_nothing_says_so_about_each_photo_that_has_it(models, tmp_path):
+    verdicts = {"holistic": Verdict("says nothing", "the holistic score says nothing: reasons"), "geometric": Verdict("not shown", "the geometric score is not shown …"),
+                "combined": Verdict("says something", None)}
+    save_blend(tmp_path / "models/blend.json", BlendWeights(0.6, 0.4), SCALE, verdicts)
+    assert models.score(crop())["warnings"] == [verdicts["holistic"].text, verdicts["geometric"].text]
+    assert models.score(crop(landmarks=False))["warnings"][0] == verdicts["holistic"].text
+    assert verdicts["geometric"].text not in models.score(crop(landmarks=False))["warnings"]  # it has no geometric score
 
 
 def test_the_blend_is_by_the_weights_of_the_file(models, tmp_path):

@@ -120,7 +120,7 @@ def test_without_a_regressor_the_summary_has_the_geometric_score(material):
     text = Read(report(replace(material, run=run))[0]).text
     test = run.attractiveness["test"]
     assert "The holistic score is not measured: 180 rated faces in train and 4 in val; 20 and 5 are needed." in text
-    assert f"the geometric score agrees with the raters' mean with r = {figure(test['geometric']['pearson'])}, ridge regression with" in text
+    assert f"the geometric score agrees with the raters' mean with r = {figure(test['geometric']['pearson'])} and R² = {figure(test['geometric']['r2'])}, ridge regression with" in text
     assert "How well scores agree with raters is not measured" not in text
     assert "Only 9 rated test faces" in limits_of(replace(run, attractiveness=run.attractiveness | {"test": test | {"n": 9}}))[1]
 

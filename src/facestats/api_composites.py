@@ -16,7 +16,7 @@ from facestats import tables
 from facestats.api_checks import whole_number
 from facestats.composites.averaging import MAX_YAW, average_faces
 from facestats.composites.facts import NO_FACE, composite_facts
-from facestats.composites.filters import COLUMNS, check_table, select_faces
+from facestats.composites.filters import COLUMNS, check_table, column_doubts, select_faces
 from facestats.composites.means import SCORES, mean_scores
 from facestats.errors import InputError, number_of
 from facestats.params_composites import Render
@@ -96,6 +96,11 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
 
     Photos without a face are left out (`left_out`: `no_face`), unless `preprocess.on_no_face` takes their middle.
 
+    Warns
+    -----
+    UserWarning
+        What is doubtful about the columns that the frame was filtered by; `note` has it too.
+
     Raises
     ------
     InputError
@@ -120,9 +125,12 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     selection = dict(table.attrs.get(FACTS, {})) if table is not None else {}
     if n is not None:
         selection["filter"] = {**selection.get("filter", {}), "n": n, "seed": seed}
+    selection["doubts"] = _doubts(models, table, members["filename"], selection.get("filter", {}))
     facts = composite_facts(average, render, selection, _ratings(table))
     if average.image is None:
         raise InputError(f"no face to average: {facts['why']}")
+    for doubt in selection["doubts"]:
+        warnings.warn(doubt, stacklevel=2)
     if table is not None and set(SCORES.values()) <= set(table.columns):
         facts["scores"] = mean_scores(table.set_index("filename").loc[facts["members"]])
     image = Image.fromarray(average.image)
@@ -151,6 +159,14 @@ def _to_pandas(frame: Any) -> pd.DataFrame:
     wanted = {"filename", "rating", *SCORES.values(), *filter(None, COLUMNS.values())}
     columns = [name for name in frame.columns if name in wanted or name.endswith("_final")]
     return pd.DataFrame({name: frame[name].to_list() for name in columns})
+
+
+def _doubts(models: Models, table: pd.DataFrame | None, names: pd.Series, conditions: dict[str, Any]) -> list[str]:
+    """What is doubtful about the columns that a frame was filtered by."""
+    final = models.root / "data/processed/metadata" / tables.FINAL.name
+    if table is None or not conditions or not final.is_file():
+        return []
+    return column_doubts(table[table["filename"].isin(names)], conditions, tables.read_doubts(final))
 
 
 def _ratings(table: pd.DataFrame | None) -> pd.Series:

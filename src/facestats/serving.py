@@ -138,6 +138,13 @@ class Models:
         return load_blend(self.root / "models/blend.json")
 
     @cached_property
+    def verdicts(self) -> dict[str, dict]:
+        """What each score is worth, by its name."""
+        from facestats.attractiveness.blending import load_verdicts
+
+        return load_verdicts(self.root / "models/blend.json")
+
+    @cached_property
     def attribute_models(self) -> dict[str, Model]:
         """By target: the trained model, zero-shot where there is none, else the untrained one."""
         from facestats.attributes.model import load_models
@@ -223,9 +230,11 @@ class Models:
             geometric = to_score(self.geometry.predict(crop.landmarks[None], [jpeg]), scale)
         combined = weights(geometric, score)
         lacking = self._lacking(crop)
+        shown = {"holistic": score, "geometric": geometric, "combined": combined}
+        worthless = [verdict["text"] for name, verdict in self.verdicts.items() if verdict["text"] and np.isfinite(shown[name]).all()]
         return {"raw": float(raw[0]), "score": float(score[0]), "pct": float(pct[0]), "decile": int(to_decile(pct)[0]),
                 "geometric": _number(geometric), "combined": _number(combined),
-                "warnings": [*doubts(crop), *([str(lacking)] if lacking else [])]}
+                "warnings": [*worthless, *doubts(crop), *([str(lacking)] if lacking else [])]}
 
     def _lacking(self, crop: FaceCrop) -> FaceStatsError | None:
         """Why there is no combined score, with the way out."""

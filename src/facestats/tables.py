@@ -6,6 +6,7 @@ metadata: the same rows give the same bytes. `read` and `write` are the only doo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -191,6 +192,16 @@ def file_metadata(path: str | Path) -> dict[str, str]:
     with opened(Path(path)) as file:
         found = file.schema_arrow
     return {k.decode(): v.decode() for k, v in (found.metadata or {}).items()}
+
+
+def doubts_metadata(doubts: Mapping[str, str]) -> dict[str, str]:
+    """Metadata for a table some of whose columns are doubtful: a text by attribute, `attractiveness` being one."""
+    return {"doubts": json.dumps(doubts, sort_keys=True, ensure_ascii=False)} if doubts else {}
+
+
+def read_doubts(path: str | Path) -> dict[str, str]:
+    """What `doubts_metadata` put into a table's file."""
+    return json.loads(file_metadata(path).get("doubts", "{}"))
 
 
 def rating_scale(labels: str | Path) -> tuple[float, float] | None:

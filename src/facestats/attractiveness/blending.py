@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.attractiveness.scores import blend, to_score
+from facestats.attractiveness.verdict import Verdict
 from facestats.errors import ModelError, number_of
 from facestats.files import write_json
 
@@ -100,9 +101,9 @@ def _lacking(scores: pd.DataFrame, missing: str | None = None) -> str | None:
     return None
 
 
-def save_blend(path: Path, weights: BlendWeights, scale: tuple[float, float] | None) -> None:
-    """Write `models/blend.json`: the weights, and the ends of the raters' scale, which the geometric model's ratings are on."""
-    write_json(path, {**asdict(weights), "scale": scale})
+def save_blend(path: Path, weights: BlendWeights, scale: tuple[float, float] | None, verdicts: Mapping[str, Verdict] | None = None) -> None:
+    """Write `models/blend.json`: the weights, the ends of the raters' scale, which the geometric model's ratings are on, and what each score is worth."""
+    write_json(path, {**asdict(weights), "scale": scale, "verdicts": {name: asdict(verdict) for name, verdict in (verdicts or {}).items()}})
 
 
 def load_blend(path: Path) -> tuple[BlendWeights, tuple[float, float] | None]:
@@ -116,6 +117,7 @@ def load_blend(path: Path) -> tuple[BlendWeights, tuple[float, float] | None]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         scale = content.pop("scale")
+        del content["verdicts"]
         weights = BlendWeights(**content)
         if not weights.why and abs(weights.geometric + weights.holistic - 1) > 1e-9:
             raise ValueError("the weights do not add up to 1")
@@ -127,3 +129,15 @@ def load_blend(path: Path) -> tuple[BlendWeights, tuple[float, float] | None]:
         raise ModelError(f"{path}: no such file; `dvc repro score` makes it") from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ModelError(f"{path} does not hold the weights of the scores; `dvc repro -f score` makes it anew") from None
+
+
+def load_verdicts(path: Path) -> dict[str, dict]:
+    """What each score is worth, by its name, as `Verdict` has it, out of `models/blend.json`.
+
+    Raises
+    ------
+    ModelError
+        The file is missing or damaged.
+    """
+    load_blend(path)
+    return json.loads(path.read_text(encoding="utf-8"))["verdicts"]

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from facestats.errors import InputError, number_of
+from facestats.evaluation.headlines import doubts_of_scores
 from facestats.files import read_json
 from facestats.params import Params, load_params
 from facestats.report.card_scores import anything_measured
@@ -66,12 +67,13 @@ def _pictures(folder: Path, params: Params) -> list[str]:
 
 def _headlines(folder: Path) -> list[str]:
     rated = read_json(folder / "attractiveness.json")
-    models, lines = MODELS, []
+    models, lines = MODELS, [f"WARNING: {doubt}" for doubt in doubts_of_scores(rated)]
     if rated["why"]:
         why = read_json(folder / "train_attractiveness/metrics.json")["why"] or rated["why"]
         models = {name: said for name, said in MODELS.items() if name != "mlp"} if anything_measured(rated) else {}
         lines.append(f"{MODELS['mlp'] if models else 'attractiveness'}: {why}")
-    lines += [f"{said}: r = {_interval(rated['test'][name]['pearson'])} on {rated['test']['n']} test faces" for name, said in models.items()]
+    lines += [f"{said}: r = {_interval(rated['test'][name]['pearson'])}{_r2(rated['test'][name]['r2'])} on {rated['test']['n']} test faces"
+              for name, said in models.items()]
     for target, facts in read_json(folder / "attributes.json").items():
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
         lines.append(f"{target}: {facts['why']}" if facts["why"]
@@ -89,6 +91,10 @@ def _gaps(path: Path) -> list[str]:
     return [f"largest gap in {said}: {gap['why']}" if gap["attribute"] is None else
             f"largest gap in {said}, points of 0-100: {gap['attribute']}, {gap['groups'][0]} above {gap['groups'][1]} by {_interval(gap)}"
             for said, gap in found.items()]
+
+
+def _r2(metric: dict) -> str:
+    return "" if metric["value"] is None else f", R² = {_interval(metric)}"
 
 
 def _interval(metric: dict) -> str:

@@ -41,7 +41,7 @@ class Built:
     def summary(self) -> dict:
         """Name, number of faces, and how they were chosen and drawn."""
         return {"name": self.name, "built": self.image is not None, "n": self.facts.get("n", 0),
-                "filter": self.facts.get("filter"), "render": self.facts.get("render")}
+                "filter": self.facts.get("filter"), "note": self.facts.get("note"), "render": self.facts.get("render")}
 
 
 def read_composite(folder: Path) -> Built:

@@ -19,20 +19,21 @@ def composite_facts(average: Average, render: dict[str, Any], selection: dict[st
     Parameters
     ----------
     render : the options as they were used.
-    selection : what is known of how the members were found: any of `filter`, `matched`, `relaxed`, `found`, `min_results`. Where
+    selection : what is known of how the members were found: any of `filter`, `matched`, `relaxed`, `found`, `min_results`, `doubts`. Where
         fewer than `min_results` could be used, the composite counts as not built: it would be a portrait of these few.
     ratings : human rating by name of the members.
 
     Returns
     -------
-    dict `built`, `why` (null, or why there is no picture), `note` (null, or that there are few members), `filter`, `matched`, `relaxed`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
+    dict `built`, `why` (null, or why there is no picture), `note` (null, or that there are few members, and what is doubtful about the filter), `filter`, `matched`, `relaxed`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
     `left_out` (reason to names), `sharpness`.
     """
     built = len(average.used) >= selection.get("min_results", 1) and average.image is not None
     used = average.used if built else []
+    notes = [f"an average of fewer than {FEW} faces shows these people rather than a group"] if len(used) < FEW else []
     return {
         "built": built, "why": None if built else why_not_built(average, selection),
-        "note": f"an average of fewer than {FEW} faces shows these people rather than a group" if built and len(used) < FEW else None,
+        "note": "; ".join([*notes, *selection.get("doubts", [])]) or None if built else None,
         "filter": selection.get("filter"), "matched": selection.get("matched"),
         "relaxed": selection.get("relaxed", []), "n": len(used), "members": used,
         "rating": mean_rating(ratings.reindex(used)), "render": render, "left_out": average.left_out,

@@ -105,6 +105,25 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
     return Selection(rows.sort_values("filename"), matched, min_results, relaxed, _hints(table, wanted))
 
 
+def column_doubts(rows: pd.DataFrame, conditions: dict[str, Any], doubts: dict[str, str]) -> list[str]:
+    """What is doubtful about the columns that a filter stands on.
+
+    Parameters
+    ----------
+    rows : the faces that were found; an attribute is doubtful where prompts alone say it (`<attribute>_source` is `zeroshot`).
+    conditions : as of `select_faces`.
+    doubts : a text by attribute, as `tables.read_doubts` gives it.
+    """
+    found = []
+    for _, column, _ in _steps({name: wanted for name, wanted in conditions.items() if wanted is not None}):
+        attribute = column.removesuffix("_final")
+        source = rows.get(f"{attribute}_source")
+        by_prompts = 0 if source is None else int((source == "zeroshot").sum())
+        if attribute in doubts and (source is None or by_prompts):
+            found.append(doubts[attribute] if source is None else f"{attribute} of {by_prompts} of {number_of(len(rows), 'face')} is what prompts say: {doubts[attribute]}")
+    return found
+
+
 def check_table(table: pd.DataFrame) -> None:
     """Raise `InputError` for a table whose rows have no names, or whose columns can't be told apart."""
     if "filename" not in table.columns:

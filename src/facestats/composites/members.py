@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from facestats.composites.filters import Selection
 
 
-def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.DataFrame, preproc: Path, out: Path) -> None:
+def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.DataFrame, preproc: Path, out: Path,
+                  doubts: list[str] | None = None) -> None:
     """Write `members.csv`, `selection.json`, `scores.json`, `faces/` (links) and `faces/landmarks.parquet` into `out`.
 
     Scores move with every training, so they stand apart: a composite reads the rest, and is not drawn again. What an earlier run left in `faces/` goes. Too few members: `members.csv` has no row, and `faces/` holds an empty table of landmarks alone.
@@ -31,6 +32,7 @@ def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.D
     wanted : the filter as the user wrote it.
     landmarks : `filename`, `landmarks`, `yaw` of all faces.
     preproc : folder of the face crops.
+    doubts : about the columns that the filter stands on.
     """
     rows = selection.rows if selection.enough else selection.rows.iloc[:0]
     members = rows["filename"]
@@ -39,7 +41,7 @@ def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.D
     write_json(out / "selection.json", {
         "name": name, "filter": wanted, "built": selection.enough, "n": len(members),
         "found": len(selection.rows), "min_results": selection.min_results,
-        "matched": selection.matched, "relaxed": selection.relaxed, "rating": mean_rating(rows["rating"]),
+        "matched": selection.matched, "relaxed": selection.relaxed, **({"doubts": doubts} if doubts else {}), "rating": mean_rating(rows["rating"]),
     })
     write_json(out / "scores.json", {"name": name, "n": len(rows), **mean_scores(rows)})
     tables.write(landmarks[landmarks["filename"].isin(members)], out / "faces" / tables.MEMBER_LANDMARKS.name,

@@ -33,7 +33,8 @@ class Attractiveness:
 
     Attributes
     ----------
-    metrics : `trained`, `why` (why the holistic score is not measured; the geometric one may be all the same), `reliability`, `weights.{combined, combined_learned}`, `test.n`, `test.n_persons`, `test.n_left_out` (rated
+    metrics : `trained`, `why` (why the holistic score is not measured; the geometric one may be all the same), `verdicts` (by score: `word`,
+        `text`, null where it says something, and the `evidence`), `reliability`, `weights.{combined, combined_learned}`, `test.n`, `test.n_persons`, `test.n_left_out` (rated
         test faces that some model does not predict) and `test.<model>.<metric>.{value, low, high}`; null where not measured. All models
         are measured on the same faces and resamples. Of `geometry_zscore` there are correlations only, for it is in no unit of
         ratings. `test.<model>.minus_mlp.<metric>` is the paired difference to the holistic score.
@@ -49,7 +50,7 @@ class Attractiveness:
 def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicted: pd.Series, split: pd.Series,
                             resamples: int, seed: int, *, person: pd.Series, scale: tuple[float, float] | None,
                             reliability: dict, untrained: str | None = None, scores: pd.DataFrame | None = None,
-                            weights: BlendWeights | None = None) -> Attractiveness:
+                            weights: BlendWeights | None = None, verdicts: dict[str, dict] | None = None) -> Attractiveness:
     """Measure on test faces that people rated.
 
     Parameters
@@ -63,6 +64,7 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
     untrained : why there is no regressor, as its training said.
     scores : the table of scores, same rows; None: the geometric and combined ones are not measured.
     weights : those of its `combined_score`.
+    verdicts : what each score is worth, as `models/blend.json` has it.
     """
     rated = ratings.notna().to_numpy()
     test, train = rated & (split == "test").to_numpy(), rated & (split == "train").to_numpy()
@@ -72,7 +74,7 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
         others, used = other_predictions(scores, ratings, scale, weights)
     rated_test, test = test, with_all(others, test)
     groups = person_groups(person[test])
-    metrics: dict = {"trained": trained, "why": None, "reliability": reliability, "weights": used,
+    metrics: dict = {"trained": trained, "why": None, "reliability": reliability, "weights": used, "verdicts": verdicts or {},
                      "test": {"n": int(test.sum()), "n_persons": len(set(groups)), "n_left_out": int(rated_test.sum() - test.sum()),
                               **{name: NOTHING | NO_DIFFERENCE if name in AGAINST_MLP else NOTHING for name in MODELS}}}
     points, curve = pd.DataFrame(columns=PLOTTED), pd.DataFrame(columns=CURVE)

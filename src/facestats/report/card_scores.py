@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
+from facestats.evaluation.headlines import doubts_of_scores
 from facestats.report.card_figures import NOT_MEASURED, beyond_chance, figure, number, table
 
 MEASURES = {"pearson": "r", "spearman": "rank correlation", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²"}
@@ -30,12 +31,13 @@ def agreement_with_raters(rated: dict, scale: list[float]) -> list[str]:
     mine, ridge = test["mlp"]["pearson"], test["ridge"]["pearson"]
     if mine["value"] is not None and ridge["value"] is not None and ridge["low"] < mine["value"] < ridge["high"]:
         said.append("By r, the regressor and ridge regression can't be told apart on so many faces.")
-    if mine["value"] is not None and mine["low"] <= 0:
-        said.append("**These scores are not known to follow the raters at all**: the interval of r reaches 0.")
-    if None not in (test["mean"]["mae"]["value"], test["mlp"]["mae"]["value"]) and test["mlp"]["mae"]["value"] > test["mean"]["mae"]["value"]:
-        said.append("**The regressor is further off than the mean rating, always**: these scores should not be used.")
     said += _blends(rated, known) if "combined" in known else [_no_blend(rated, known)]
-    return [*without, *said, *_zscore(test, known), *_reach(test["mlp"])]
+    return [*verdicts_said(rated), *without, *said, *_zscore(test, known), *_reach(test["mlp"])]
+
+
+def verdicts_said(rated: dict) -> list[str]:
+    """A paragraph in bold on each score that says nothing, or is not shown to."""
+    return [f"**{_capital(text)}.**" for text in doubts_of_scores(rated)]
 
 
 def anything_measured(rated: dict) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from facestats.report.card_figures import NOT_MEASURED, counted, figure, listed, number, table
 from facestats.report.card_groups import classifiers_by_group, clear_gaps, largest_gaps, scores_by_group
-from facestats.report.card_scores import agreement_with_raters, anything_measured, weights_said
+from facestats.report.card_scores import agreement_with_raters, anything_measured, verdicts_said, weights_said
 
 OF_CLASSIFIERS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "ece": "calibration error (ECE)",
                   "coverage": "share with an answer", "accuracy_answered": "accuracy of the answers"}
@@ -52,7 +52,7 @@ def _opening(run: Run) -> list[str]:
     return ["# Model card: scores and attributes of faces",
             "The stage `model_card` writes this page from the files in `metrics/`; every `dvc repro` that changes them changes it. How well "
             "models do is measured on test faces, which no model was trained or chosen on. In brackets: 95 % intervals by bootstrap over these faces; in "
-            "tables by group, over the persons on them."]
+            "tables by group, over the persons on them.", *verdicts_said(run.attractiveness)]
 
 
 def models(run: Run) -> list[str]:
@@ -157,7 +157,7 @@ def misuses(run: Run) -> list[str]:
 
 def _scores(run: Run) -> list[str]:
     if not anything_measured(run.attractiveness):
-        return [f"{NOT_MEASURED.capitalize()}: {run.training.get('why') or run.attractiveness['why']}."]
+        return [*verdicts_said(run.attractiveness), f"{NOT_MEASURED.capitalize()}: {run.training.get('why') or run.attractiveness['why']}."]
     return agreement_with_raters(run.attractiveness, run.labels["rating"]["scale"])
 
 

@@ -11,7 +11,7 @@ from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Picture, Rows, Section, Text, from_card
 from facestats.report.card_figures import figure
 from facestats.report.card_groups import clear_gaps
-from facestats.report.card_scores import anything_measured
+from facestats.report.card_scores import anything_measured, verdicts_said
 from facestats.report.material import Material, without_folder
 from facestats.report.model_card import limits_of, misuses, models, photos_and_labels
 from facestats.report.rejected import INDEX
@@ -23,7 +23,7 @@ def opening(material: Material) -> Section:
     """The whole in a few sentences."""
     run, faces = material.run, material.faces
     accepted = int((faces["status"] == "ok").sum())
-    said = [f"{_photos(len(faces))} came in; {accepted} {'gives a face' if accepted == 1 else 'give a face'}, "
+    said = [*verdicts_said(run.attractiveness), f"{_photos(len(faces))} came in; {accepted} {'gives a face' if accepted == 1 else 'give a face'}, "
             f"{len(faces) - accepted} {'is' if len(faces) - accepted == 1 else 'are'} left out."]
     if run.drawn:
         said.append("The faces are **drawn** by the package itself: they show no people, and their ratings and labels are simulated.")
@@ -39,7 +39,7 @@ def opening(material: Material) -> Section:
         ceiling = rated["reliability"]["ceiling"]
         most = f" No model can expect more than {figure(ceiling)}, for raters disagree." if ceiling["value"] is not None else ""
         said.append(f"On {test['n']} rated test faces, which no model was trained or chosen on, the {name} score agrees with the raters' mean with r = "
-                    f"{figure(test[model]['pearson'])}, {combined}ridge regression with {figure(test['ridge']['pearson'])}.{most} In brackets: 95 % intervals.")
+                    f"{figure(test[model]['pearson'])} and R² = {figure(test[model]['r2'])}, {combined}ridge regression with {figure(test['ridge']['pearson'])}.{most} In brackets: 95 % intervals.")
     said += [clear] if (clear := clear_gaps(run.fairness)) else []
     return Section("summary", "In short", [Text(part) for part in said])
 
