@@ -174,12 +174,16 @@ def _wrong_labels(root: Path, params: Params) -> list[str]:
 
 
 def made_by_stages(root: Path) -> list[Path]:
-    """Paths that stages make, as far as they are written without templates."""
+    """Paths that stages make; of one that goes by a key of params.yaml, the folders above it."""
     try:
-        stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    except (OSError, KeyError, yaml.YAMLError):
+        content = yaml.load((root / "dvc.yaml").read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        stages = [stage.get("do") or stage for stage in content["stages"].values()]
+    except (OSError, KeyError, AttributeError, TypeError, yaml.YAMLError):
         return []
-    return [Path(out) for stage in stages.values() for out in stage.get("outs", []) if isinstance(out, str)]
+    own = {f"${{{name}}}": str(value) for group in content.get("vars", ()) if isinstance(group, dict) for name, value in group.items()}
+    outs = [str(out if isinstance(out, str) else next(iter(out))) for stage in stages for out in stage.get("outs", ())]
+    paths = [re.sub(r"\$\{\w+\}", lambda name: own.get(name[0], name[0]), out).partition("${")[0] for out in outs]
+    return [Path(path) for path in dict.fromkeys(paths) if path]
 
 
 def _print_versions(root: Path) -> None:

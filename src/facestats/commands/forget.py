@@ -1,14 +1,18 @@
 """Remove people on request: their photos, what the label files say of them, and
 their rows in the row store.
 
-IMAGE is a path below `data.images`, a path to the file, or the name of a face;
-exact copies of the photo go with it. The next `dvc repro` makes outs without
+IMAGE is a path below `data.images`, a path to the file, or the name of a face,
+as label files may write it, too; exact copies of the photo go with it. Where a
+photo is not found, nothing is removed. The next `dvc repro` makes outs without
 them, and models that have never seen them. DVC's cache and remotes still hold
 the earlier outs: --cache runs `dvc repro`, then removes from the cache
 everything that the project as it is now does not use (`dvc gc --workspace`),
 which is every earlier version, all other branches and all experiments, for the
-person may be in each; --remote does the same to a remote. What no command can
-undo is said at the end.
+person may be in each; --remote does the same to a remote.
+
+What is left is looked for and named: copies elsewhere in the project, photos
+that look or are called alike, files that name them, what git holds, data that
+`dvc update` would bring back. What no command can undo is said at the end.
 
 examples:
   python -m facestats forget album/one.jpg --dry-run
@@ -16,25 +20,27 @@ examples:
   python -m facestats forget --person anna
   python -m facestats forget album/one.jpg --cache --remote storage
 
-exit code: 0 done, 1 some of it is left (said which), 2 wrong usage or an
-unknown image (nothing was touched)
+exit code: 0 done, 1 some of it is left (said which), 2 wrong usage or a photo
+that is not found (nothing was touched)
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
+import os
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from facestats.commands import forget_cache
+from facestats.commands import forget_traces as traces
 from facestats.commands.doctor import made_by_stages
 from facestats.commands.labels import METADATA, find_root
-from facestats.data.removal import LabelFile, alike, other_mentions, read_label_files, resolve_images
-from facestats.errors import InputError
+from facestats.data.removal import LabelFile, Mentions, read_label_files
+from facestats.errors import FaceStatsError, InputError, number_of
 from facestats.faces.files import face_filename, list_images
 from facestats.params import load_params
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
@@ -42,15 +48,30 @@ from facestats.rows.removal import forget_rows
 from facestats.rows.store import find_store
 
 HELP = "remove people on request: photos, labels, rows; with --cache also from DVC's cache and a remote"
+CROPS = Path("data/processed/preproc")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="photo to forget")
     parser.add_argument("--person", action="append", default=[], metavar="NAME", help="all photos with this `person` in a label file; may be repeated")
+    parser.add_argument("--allow-missing", action="store_true", help="go on where a photo that a label file names is gone already")
     parser.add_argument("--cache", action="store_true", help="run `dvc repro`, then `dvc gc --workspace`")
     parser.add_argument("--remote", metavar="NAME", help="with --cache: the same for this remote")
-    parser.add_argument("--dry-run", action="store_true", help="say what would go, remove nothing")
+    parser.add_argument("--dry-run", action="store_true", help="say what would go and what is left, remove nothing")
     parser.add_argument("--root", type=Path, help="project folder (default: the nearest upwards that has params.yaml)")
+
+
+@dataclass
+class Place:
+    """Where the project keeps what is to go; `outs` are what stages write."""
+
+    root: Path
+    outs: list[Path]
+    photos: Path
+    labels: Path
+    manual: Path
+    cache: DvcCache | None
+    store: Path | None
 
 
 @dataclass
@@ -62,12 +83,18 @@ class Found:
     images : paths below the image folder, sorted
     files : those of them that are there
     sha256 : of the photos' bytes
+    wanted : what to look for afterwards
+    objects : MD5 of their pictures in DVC's cache
+    notes : how names were read
     alike : photos that stay and may show the same people, with the reason
     """
 
     images: list[str]
     files: list[Path]
     sha256: set[str]
+    wanted: traces.Wanted
+    objects: set[str]
+    notes: list[str] = field(default_factory=list)
     alike: list[str] = field(default_factory=list)
 
 
@@ -78,128 +105,226 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("--remote goes with --cache: the remote is left with what the project uses after `dvc repro`")
     root = find_root(options.root)
     params = load_params(root / "params.yaml")
-    folder = root / params.data.images
-    if made := next((out for out in made_by_stages(root) if Path(params.data.images).is_relative_to(out)), None):
+    outs = made_by_stages(root)
+    if made := next((out for out in outs if Path(params.data.images).is_relative_to(out)), None):
         raise InputError(f"data.images = {params.data.images} is drawn by a stage, which makes {made} anew: there is nobody to forget; "
                          "set data.images to the folder of your photos")
     cache = find_dvc_cache(root)
     if options.cache:
         forget_cache.check(root, cache, options.remote)
-    labels = read_label_files(root / params.data.labels, root / params.data.manual_labels)
-    found = _find(options, root, folder, labels, cache)
-    store = find_store(cache)
-    if not options.dry_run:
-        _check_links(found.files, folder, cache)
+    place = Place(root, [root / out for out in outs], root / params.data.images, root / params.data.labels, root / params.data.manual_labels, cache, find_store(cache))
+    labels = read_label_files(place.labels, place.manual)
+    here = list_images(place.photos) if place.photos.is_dir() and any(place.photos.iterdir()) else []
+    mentions = Mentions(labels, here, _names_before(place, options.cache), place.photos)
+    images = {*mentions.images(options.images, options.allow_missing), *mentions.photos_of(options.person, options.allow_missing)}
+    found = _find(place, images, set(here), mentions, options.person)
+    _check(place, found, [file for file in labels if file.lines(mentions.names(file, found.images))])
 
-    verb = "would be removed" if options.dry_run else "removed"
-    busy: list[Path] = []
-    if store and store.is_dir():
-        counts, busy = forget_rows(store, cache, found.sha256, [face_filename(image) for image in found.images], not options.dry_run)
-        for stage, count in counts.items():
-            whose = " (all that no other face of the last run uses: such a row does not say whose it is)" if stage == "embed" and count else ""
-            print(f"{store}: {count} rows of {stage} {verb}{whose}")
-    for file in labels:
-        if lines := file.lines(found.images):
-            if not options.dry_run:
-                file.remove(found.images)
-            print(f"{file.path}: {len(lines)} {'line' if len(lines) == 1 else 'lines'} {verb}")
-    for path in found.files:
-        if not options.dry_run:
-            _unlink(path, folder)
-        print(f"{path}: {verb}")
-    for path, image in other_mentions(root / params.data.labels, found.images):
-        print(f"warning: {path} names {image} and is read by no stage; look through it yourself")
+    for line in found.notes:
+        print(line)
+    busy = _remove(place, found, labels, mentions, not options.dry_run)
     for line in found.alike:
         print(f"warning: {line}")
     for recipe in busy:
         print(f"warning: {recipe} is in use by a run and was left; give the same command again when it has ended")
+    left = _look_around(place, found, labels)
     if options.dry_run:
         print("nothing removed (--dry-run)" + (f"; without it: {forget_cache.explain(options.remote)}" if options.cache else ""))
-        return 0
-    if options.cache and not busy:
-        return forget_cache.forget(root, cache, store, found.images, options.remote, root / params.data.manual_labels)
-    print(_rest(found.images, folder, root / params.data.manual_labels, cache is not None))
-    return 1 if busy else 0
+    elif options.cache and not busy:
+        left += forget_cache.forget(root, cache, place.store, found.images, options.remote)
+    elif not options.cache:
+        print(_next_steps(place))
+    for line in _still_there(place, found, options):
+        print(line)
+    return 1 if (left or busy) and not options.dry_run else 0
 
 
-def _find(options, root: Path, folder: Path, labels: list[LabelFile], cache: DvcCache | None) -> Found:
-    """The photos that are meant, and all that is known of them."""
-    there = set(list_images(folder)) if folder.is_dir() and any(folder.iterdir()) else set()
-    table = _last_run(root / METADATA / "faces.parquet")
-    known = there | set(table["image"])
-    persons: dict[str, set[str]] = {}
-    by_face = {face_filename(image): image for image in sorted(known)}
-    for file in labels:
-        names = file.table[file.key] if file.key == "image" else file.table[file.key].map(lambda name: by_face.get(name, name))
-        known |= set(names)
-        for image, person in zip(names, file.table.get("person", ()), strict=False):
-            persons.setdefault(person, set()).add(image)
-    persons.pop("", None)
-    if options.cache:  # forgotten before: only the cache still knows
-        known |= forget_cache.listed_names(cache)
-    for name in options.person:
-        if name not in persons:
-            raise InputError(f"--person {name}: no label file names such a person{alike(name, persons)}; nothing was removed")
-    images = set(resolve_images(options.images, known, folder)).union(*(persons[name] for name in options.person))
+def _names_before(place: Place, cache_too: bool) -> set[str]:
+    """Photos of the last run and, where asked, of every version in DVC's cache."""
+    names = set(_last_run(place)["image"])
+    return names | forget_cache.listed_names(place.cache) if cache_too else names
 
-    sizes = {(folder / image).stat().st_size for image in images & there}
-    bytes_of = {image: _sha256(folder / image) for image in there if image in images or (folder / image).stat().st_size in sizes}
-    wanted = {bytes_of[image] for image in images & there}
-    images |= {image for image, digest in bytes_of.items() if digest in wanted}
-    wanted |= set(table.loc[table["image"].isin(images), "sha256"].dropna())
-    for md5 in forget_cache.pictures(cache, images) if cache else ():  # earlier versions under the same name have rows of their own
-        if (path := cache.object(md5)).is_file():
-            wanted.add(_sha256(path))
-    faces = {face_filename(image) for image in images}
-    same = {image: name for name, shown in persons.items() if shown & images for image in sorted(shown & known - images)}
-    near = table[table["near_duplicate_of"].isin(faces) & ~table["image"].isin(images)]["image"].tolist()
-    of = table[table["image"].isin(images)]["near_duplicate_of"].dropna()
-    near += table[table["filename"].isin(of) & ~table["image"].isin(images)]["image"].tolist()
+
+def _find(place: Place, images: set[str], here: set[str], mentions: Mentions, persons: list[str]) -> Found:
+    """All that is known of the photos that are meant."""
+    table = _last_run(place)
+    photos = {image: path for image in here if (path := place.photos / image).is_file()}
+    sizes = {photos[image].stat().st_size for image in images & photos.keys()}
+    same_size = [image for image, path in photos.items() if image in images or path.stat().st_size in sizes]
+    digests = {image: traces.sha256_of(photos[image]) for image in same_size}
+    sha256 = {digests[image] for image in images & photos.keys()}
+    images |= {image for image, digest in digests.items() if digest in sha256}
+    sha256 |= set(table.loc[table["image"].isin(images), "sha256"].dropna())
+    objects: set[str] = set()
+    earlier: list[Path] = []
+    if place.cache:  # earlier versions under the same name have rows of their own
+        objects = forget_cache.pictures(place.cache, images) & forget_cache.all_objects(place.cache)
+        earlier = [place.cache.object(md5) for md5 in sorted(objects)]
+    wanted = _wanted(place, images, here, photos, earlier, sha256, mentions, persons)
+    files = [place.photos / image for image in sorted(images & here)]
+    found = Found(sorted(images), files, sha256 | {traces.sha256_of(path) for path in earlier}, wanted, objects)
+    found.notes = mentions.notes + [line for file in mentions.files for line in mentions.liberties(file, images)]
+    found.notes += [f"{image} is not in {place.photos} (any more)" for image in sorted(images - here)]
+    found.alike = _alike(place, images, here, table, mentions, persons)
+    return found
+
+
+def _wanted(place: Place, images: set[str], here: set[str], photos: dict[str, Path], earlier: list[Path], sha256: set[str],
+            mentions: Mentions, persons: list[str]) -> traces.Wanted:
+    names = {*images, *map(face_filename, images)}.union(*(mentions.names(file, images) for file in mentions.files))
+    own = [(image, path) for image in sorted(images) for path in (photos.get(image), place.root / CROPS / face_filename(image))
+           if path and path.is_file()]
+    by_hash = dict.fromkeys(sha256, "a photo that went") | {traces.sha256_of(path): "an earlier version" for path in earlier}
+    by_hash |= {traces.sha256_of(path): image for image, path in reversed(own)}
+    sizes = {path.stat().st_size for path in [*earlier, *(path for _, path in own)]}
+    return traces.Wanted(sorted(images), names, set(persons), by_hash, sizes if images <= photos.keys() else None,
+                         {traces.git_name(path.read_bytes()): image for image, path in own})
+
+
+def _alike(place: Place, images: set[str], here: set[str], table: pd.DataFrame, mentions: Mentions, persons: list[str]) -> list[str]:
+    """Photos that stay and may show the same people, each with the reason."""
+    people = mentions.people()
+    same = {image: name for name, shown in people.items() if shown & images for image in sorted((shown & here) - images)}
     notes = [f"{image} shows {name}, too, by the label files, and stays; --person {name} takes all" for image, name in same.items()]
-    notes += [f"{image} looks almost like a photo that goes, and stays; name it, too, if it is of the same person" for image in sorted({*near} - {*same})]
-    return Found(sorted(images), [folder / image for image in sorted(images & there)], wanted, notes)
+    spelt = sorted(other for other in people for name in persons if other != name and other.casefold().split() == name.casefold().split())
+    notes += [f"label files name {other}, too; if that is the same person, --person {shlex.quote(other)} as well" for other in spelt]
+    near = sorted((near_copies(table, images) & here) - same.keys())
+    notes += [f"{image} looks almost like a photo that goes, and stays; name it, too, if it is of the same person" for image in near]
+    called = [image for image in traces.called_alike(images, sorted(here)) if image not in {*near, *same}]
+    notes += [f"{image} is called like a photo that goes, and stays; name it, too, if it is of the same person" for image in called[:traces.SHOWN]]
+    notes += [f"and {len(called) - traces.SHOWN} more that are called so"] if len(called) > traces.SHOWN else []
+    new = len(here - images - set(table["image"]))
+    if new:
+        notes.append(f"{number_of(new, 'photo')} in {place.photos} came after the last run: which of them look like a photo that goes is known after `dvc repro`")
+    return notes
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def near_copies(table: pd.DataFrame, images: set[str]) -> set[str]:
+    """Photos of the last run whose face belongs to the same group of copies as that of one of these, themselves left out."""
+    leader = table["duplicate_of"].fillna(table["filename"])
+    leader = leader.map(table.set_index("filename")["near_duplicate_of"]).fillna(leader)
+    groups = set(leader[table["image"].isin(images)].dropna())
+    return set(table.loc[leader.isin(groups), "image"]) - images
 
 
-def _last_run(path: Path) -> pd.DataFrame:
+def _last_run(place: Place) -> pd.DataFrame:
     """The table of the last run, as far as it is wanted here; empty if there is none."""
-    columns = ["image", "filename", "sha256", "near_duplicate_of"]
+    columns = ["image", "filename", "sha256", "duplicate_of", "near_duplicate_of"]
+    tables = place.cache.tables("preprocess") if place.cache else []
+    for path in [place.root / METADATA / "faces.parquet", *tables]:
+        try:
+            table = pd.read_parquet(path, columns=columns)
+            return table.drop_duplicates("image")
+        except (OSError, ValueError):
+            continue
+    return pd.DataFrame(columns=columns, dtype="str")
+
+
+def _check(place: Place, found: Found, labels: Iterable[LabelFile]) -> None:
+    """Refuse what would fail half-way, and photos behind a link to another folder: they are somebody's originals.
+
+    Raises
+    ------
+    InputError
+        Names every file that could not be removed or written.
+    """
+    inside = [place.photos.resolve(), *([place.cache.folder.resolve()] if place.cache else [])]
+    mistakes = []
+    for path in found.files:
+        if path.exists() and not any(path.resolve().is_relative_to(folder) for folder in inside):
+            mistakes.append(f"{path} is a link to {path.resolve()}, or lies behind one; remove the photo there, and the link")
+        elif not os.access(path.parent, os.W_OK | os.X_OK):
+            mistakes.append(f"{path.parent} can't be written to, so {path.name} could not be removed; `chmod u+wx` it")
+    mistakes += [why for file in labels if (why := file.obstacle())]
+    if mistakes:
+        raise InputError("\n".join([*mistakes, "nothing was removed"]))
+
+
+def _remove(place: Place, found: Found, labels: list[LabelFile], mentions: Mentions, write: bool) -> list[Path]:
+    """Remove rows, photos and, at last, the lines by which the photos are found; returns the recipes that a run uses."""
+    verb = "removed" if write else "would be removed"
+    busy: list[Path] = []
+    if place.store and place.store.is_dir():
+        counts, busy = forget_rows(place.store, place.cache, found.sha256, [face_filename(image) for image in found.images], write)
+        for stage, count in counts.items():
+            whose = " (all that no other face of the last run uses: such a row does not say whose it is)" if stage == "embed" and count else ""
+            print(f"{place.store}: {count} rows of {stage} {verb}{whose}")
     try:
-        return pd.read_parquet(path, columns=columns)
-    except (OSError, ValueError):
-        return pd.DataFrame(columns=columns, dtype="str")
-
-
-def _check_links(files: list[Path], folder: Path, cache: DvcCache | None) -> None:
-    """Refuse photos that lie behind a link to another folder: they are somebody's originals."""
-    inside = [folder.resolve(), *([cache.folder.resolve()] if cache else [])]
-    outside = [path for path in files if not any(path.resolve().is_relative_to(place) for place in inside)]
-    if outside:
-        raise InputError("\n".join([f"{path} is a link to {path.resolve()}, or lies behind one; remove the photo there, and the link" for path in outside]
-                                   + ["nothing was removed"]))
+        for path in found.files:
+            if write:
+                _unlink(path, place.photos)
+            print(f"{path}: {verb}")
+        for file in labels:
+            names = mentions.names(file, found.images)
+            if lines := file.lines(names):
+                if write:
+                    file.remove(names, place.cache.folder if place.cache else None)
+                print(f"{file.path}: {number_of(len(lines), 'line')} {verb}")
+    except OSError as error:
+        raise FaceStatsError(f"{error.filename} can't be removed or written ({error.strerror}); what is named above is gone, the rest is left. "
+                             "Mend it and give the same command again, with --allow-missing") from None
+    return busy
 
 
 def _unlink(path: Path, folder: Path) -> None:
     """Remove a photo, and the folders that are empty then."""
-    path.unlink()
+    path.unlink(missing_ok=True)  # gone already under its other name, where a folder has two
     for parent in path.parents:
-        if parent == folder or any(parent.iterdir()):
+        if parent == folder or parent.is_symlink() or not parent.exists() or any(parent.iterdir()):
             break
         parent.rmdir()
 
 
-def _rest(images: list[str], folder: Path, manual: Path, dvc: bool) -> str:
+def _look_around(place: Place, found: Found, labels: list[LabelFile]) -> int:
+    """Name what else in the project folder holds or names them; returns how many files hold them and will stay."""
+    left_out = {place.cache.folder, place.cache.root / ".dvc" / "cache"} if place.cache else set()
+    left_out |= {place.store} if place.store else set()
+    paths = [path for path in traces.files_of_project(place.root, left_out) if path not in set(found.files)]
+    made = {path for path in paths if any(path.is_relative_to(out) for out in place.outs)}
+    same = traces.same_bytes(paths, found.wanted)
+    for path, image in same.items():
+        if path not in made:
+            print(f"warning: {path} has the same bytes as {image}, and stays; remove it yourself")
+    in_outs = sorted(made & same.keys())
+    if in_outs:
+        print(f"outs of the last run hold {number_of(len(in_outs), 'picture')} of them until `dvc repro`: {in_outs[0]}" + (", …" if in_outs[1:] else ""))
+    pattern = found.wanted.pattern(_folders(place))
+    read = {file.path for file in labels}
+    for path, name in traces.files_that_name([path for path in paths if path not in made | read], pattern):
+        print(f"warning: {path} names {name} and is read by no stage; look through it yourself")
+    for folder in forget_cache.temporary(place.root, found.images):
+        print(f"warning: {folder} was left by a temporary or queued run; `dvc queue remove --all`, then remove the folder")
+    return len(same.keys() - made)
+
+
+def _folders(place: Place) -> list[str]:
+    """What may stand before a photo's or a face's name."""
+    own = [place.photos.relative_to(place.root).as_posix()] if place.photos.is_relative_to(place.root) else []
+    return [place.photos.as_posix(), *own, CROPS.as_posix(), "faces"]
+
+
+def _next_steps(place: Place) -> str:
+    return "\n".join(["next:",
+                      "  dvc repro                  # outs without them, models that have never seen them",
+                      f"  git add -u && git commit   # the new {place.photos.name}.dvc and dvc.lock"])
+
+
+def _still_there(place: Place, found: Found, options: argparse.Namespace) -> list[str]:
     """What still holds the people, and the way out of each."""
-    again = f"python -m facestats forget {shlex.join(images)} --cache --remote NAME"
-    return "\n".join([
-        "next:",
-        "  dvc repro                  # outs without them, models that have never seen them",
-        f"  git add -u && git commit   # the new {folder.name}.dvc and dvc.lock",
-        *(["still there:",
-           "  in DVC's cache and on remotes, earlier versions of the photos, faces, tables, models and composites. This removes them:",
-           f"    {again}   # --remote only if you have one"] if dvc else []),
-        forget_cache.beyond_reach(manual),
-    ])
+    lines = []
+    if place.cache and not options.cache:
+        again = f"python -m facestats forget {shlex.join(found.images)} --cache"
+        remotes = forget_cache.remotes(place.cache.root)
+        lines += ["still there:",
+                  f"  DVC's cache: {number_of(len(found.objects), 'picture')} of them, and earlier tables, models and composites. This removes them:",
+                  f"    {again}"]
+        lines += [f"  the remote {name}, as far as they were pushed: the same with --remote {name}" for name in remotes]
+    elif place.cache:
+        lines += [f"the remote {name} was not looked at; give the same command with --remote {name}"
+                  for name in forget_cache.remotes(place.cache.root) if name != options.remote]
+    held = traces.imports(place.root, [place.photos / image for image in found.images])
+    lines += [f"warning: {line}" for line in held]
+    if line := traces.experiments(place.root):
+        lines.append(f"warning: {line}")
+    lines += [f"warning: {line}" for line in traces.history(place.root, found.wanted, found.wanted.pattern(_folders(place)))]
+    return [*lines, forget_cache.beyond_reach(place.manual)]

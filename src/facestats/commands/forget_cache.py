@@ -23,7 +23,7 @@ def check(root: Path, cache: DvcCache | None, remote: str | None) -> None:
         raise InputError(f"the cache {cache.folder} lies outside of this project, and other projects may use it: `dvc gc` would remove what they need. "
                          "Without --cache, photos, labels and rows are removed; then run `dvc repro` and "
                          "`dvc gc --workspace --projects DIR…`, naming every other project that uses the cache")
-    known = _remotes(root)
+    known = remotes(root)
     if remote and remote not in known:
         raise InputError(f"--remote {remote}: there is no such remote; `dvc remote list` names {', '.join(known) or 'none'}")
 
@@ -34,8 +34,8 @@ def explain(remote: str | None) -> str:
             + "`: earlier versions, other branches and experiments lose their files")
 
 
-def forget(root: Path, cache: DvcCache, store: Path | None, images: list[str], remote: str | None, manual: Path) -> int:
-    """Run the pipeline, remove what it does not use, and look whether any of it is left; returns the exit code."""
+def forget(root: Path, cache: DvcCache, store: Path | None, images: list[str], remote: str | None) -> int:
+    """Run the pipeline, remove what it does not use, and look whether any of it is left; returns how many pictures are."""
     before = pictures(cache, images)
     print("running `dvc repro`: only what the outs need stays in the cache")
     if _dvc(root, "repro"):
@@ -54,18 +54,17 @@ def forget(root: Path, cache: DvcCache, store: Path | None, images: list[str], r
     for name in left:
         print(f"warning: {name} is still there: the project uses the same bytes under another name")
     print(f"{len(before)} pictures of {', '.join(images)} were in DVC's cache, {len(left)} are left in it" + (f" or on {remote}" if remote else ""))
-    for path in _temporary(root, images):
-        print(f"warning: {path} was left by a temporary or queued run; `dvc queue remove --all`, then remove the folder")
     print("now commit: git add -u && git commit")
-    print(beyond_reach(manual))
-    return 1 if left else 0
+    return len(left)
 
 
 def beyond_reach(manual: Path) -> str:
     """What no command of this package removes."""
     return "\n".join([
         "beyond this command's reach:",
-        f"  git's history: earlier versions of {manual.name}, and pictures or tables that you committed; `git filter-repo` rewrites it for good",
+        f"  git's history: earlier versions of {manual.name}, and pictures or tables that you committed; `git filter-repo` rewrites it for good, "
+        "then every clone anew",
+        "  earlier commits ask DVC for the photos of their time: whoever still has them can check them out",
         "  other clones, their caches and row stores: there, `git pull`, and the same command with --cache",
         "  remotes that keep old versions (S3 versioning), snapshots and backups of disks",
         "  composites, models, reports and scores that you gave to others",
@@ -83,6 +82,11 @@ def pictures(cache: DvcCache, images: Iterable[str]) -> set[str]:
     faces = {face_filename(image) for image in images}
     wanted = {*images, *faces, *(f"faces/{face}" for face in faces)}  # the last as composites' members list them
     return {entry["md5"] for listing in _listings(cache) for entry in listing if entry["relpath"] in wanted}
+
+
+def all_objects(cache: DvcCache) -> set[str]:
+    """MD5 of all that the cache has."""
+    return {path.parent.name + path.name for path in cache.folder.glob("files/md5/*/*")}
 
 
 def _listings(cache: DvcCache) -> list[list[dict]]:
@@ -112,7 +116,8 @@ def _dvc(root: Path, *arguments: str) -> int:
     return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, env=environment).returncode
 
 
-def _remotes(root: Path) -> list[str]:
+def remotes(root: Path) -> list[str]:
+    """Names of the remotes."""
     from dvc.config import Config, ConfigError
 
     try:
@@ -130,7 +135,7 @@ def _on_remote(root: Path, remote: str, objects: Iterable[str]) -> list[str]:
         return [md5 for md5 in sorted(objects) if there.exists(md5)]
 
 
-def _temporary(root: Path, images: list[str]) -> list[Path]:
+def temporary(root: Path, images: list[str]) -> list[Path]:
     """Folders of temporary runs that have a file of such a name."""
     faces = {Path(name).name for image in images for name in (image, face_filename(image))}
     runs = (folder for folder in (root / ".dvc" / "tmp" / "exps").glob("*/*") if folder.is_dir())

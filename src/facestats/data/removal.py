@@ -1,24 +1,27 @@
-"""Take people out of the user's own files: which names a photo has there, and the lines that speak of it."""
+"""Take people out of the user's own files: which photos are meant, and the lines that speak of them."""
 
 from __future__ import annotations
 
 import csv
 import difflib
 import io
+import os
+import unicodedata
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from facestats.data.csv_text import read_csv
 from facestats.data.manual import alone, replace_file
-from facestats.data.names import key_column
+from facestats.data.names import OTHER_EXTENSION, ZEROS, PhotoNames, Reading, key_column, say_likely
 from facestats.errors import InputError
-from facestats.faces.files import face_filename
 from facestats.files import write_bytes
 
 LABEL_FILES = ("labels.csv", "ratings.csv")
+SHOWN = 20  # mistakes named one by one
+GONE = "correct the names; or, where a photo is gone already, add --allow-missing: the lines about it are removed"
 
 
 @dataclass(frozen=True)
@@ -38,20 +41,29 @@ class LabelFile:
     key: str
     by_hand: bool
 
-    def lines(self, images: Collection[str]) -> list[int]:
-        """The lines on which records about these images end."""
-        named = {face_filename(image) for image in images} if self.key == "filename" else set(images)
-        return self.table.index[self.table[self.key].isin(named)].tolist()
+    def lines(self, names: Collection[str]) -> list[int]:
+        """The lines on which records with these names, as the file writes them, end."""
+        return self.table.index[self.table[self.key].isin(set(names))].tolist()
 
-    def remove(self, images: Collection[str]) -> None:
-        """Write the file without the records about these images; other lines keep their bytes."""
-        if not self.by_hand:  # maybe a link into DVC's cache: a new file takes its place
-            write_bytes(self.path, _without(self.path.read_bytes(), self.lines(images)))
-            return
+    def remove(self, names: Collection[str], cache: Path | None = None) -> None:
+        """Write the file without the records with these names; other lines keep their bytes.
+
+        Parameters
+        ----------
+        cache : DVC's, into which the file may be a link: a new file takes the link's place. Other links stay.
+        """
         path = self.path.resolve()
+        if not self.by_hand:
+            write_bytes(self.path if cache and path.is_relative_to(cache.resolve()) else path, _without(path.read_bytes(), self.lines(names)))
+            return
         with alone(path.parent):
-            found = read_label_file(self.path, by_hand=True)
-            replace_file(path, _without(path.read_bytes(), found.lines(images) if found else []))
+            now = read_label_file(self.path, by_hand=True)
+            replace_file(path, _without(path.read_bytes(), now.lines(names) if now else []))
+
+    def obstacle(self) -> str | None:
+        """Why the file could not be written."""
+        folder = self.path.resolve().parent
+        return None if os.access(folder, os.W_OK) else f"{folder} can't be written to, so no line of {self.path.name} could be removed"
 
 
 def read_label_files(folder: Path, manual: Path) -> list[LabelFile]:
@@ -72,49 +84,150 @@ def read_label_file(path: Path, by_hand: bool = False) -> LabelFile | None:
     return None if table is None else LabelFile(path, table, key_column(table, path), by_hand)
 
 
-def other_mentions(folder: Path, images: Iterable[str]) -> list[tuple[Path, str]]:
-    """Files of the label folder that no stage reads and that name one of the images, with that name."""
-    found = []
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-        if path.is_file() and path.name not in LABEL_FILES:
-            data = path.read_bytes()
-            found += [(path, image) for image in images if image.encode() in data][:1]
-    return found
-
-
-def resolve_images(asked: Iterable[str], known: Collection[str], folder: Path) -> list[str]:
-    """Images as they are called below `folder`, of what the user has written.
+class Mentions:
+    """Which photo each line of the label files speaks of.
 
     Parameters
     ----------
-    asked : paths below the image folder, paths to the files, or names of faces
-    known : every image that anything knows
+    files : the label files
+    here : paths of the photos below the image folder
+    before : paths of photos that were there: those of the last run, or in DVC's cache
     folder : the image folder
-
-    Raises
-    ------
-    InputError
-        One or more are not known; each is named with those that are called alike.
     """
-    faces = {face_filename(image): image for image in sorted(known)}
-    names, unknown = [], []
-    for said in asked:
-        path = Path(said).absolute()
-        below = path.relative_to(folder.absolute()).as_posix() if path.is_relative_to(folder.absolute()) else None
-        name = next((name for name in (said, below) if name in known), None) or faces.get(said)
-        if name:
-            names.append(name)
-        else:
-            unknown.append(f"{said}: no such image in {folder}, in the label files or in the last run{alike(said, known)}")
-    if unknown:
-        raise InputError("\n".join([*unknown, "nothing was removed"]))
-    return list(dict.fromkeys(names))
+
+    def __init__(self, files: list[LabelFile], here: Collection[str], before: Collection[str], folder: Path):
+        self.files = files
+        self._here, self._before, self._folder = PhotoNames(here, folder), PhotoNames({*before} - {*here}, folder), folder
+        self.notes: list[str] = []  # how names in the command line were read
+        self._images = {file.path: self._read(file.table[file.key]) for file in files}
+
+    def _read(self, names: Iterable[str]) -> dict[str, Reading]:
+        """Readings of names: by the photos that are there, else by those that were."""
+        readings = self._here.read_all(names)
+        gone = self._before.read_all([name for name, reading in readings.items() if reading.image is None and not reading.several])
+        return readings | {name: reading for name, reading in gone.items() if reading.image}
+
+    def images(self, asked: Iterable[str], allow_missing: bool) -> list[str]:
+        """Photos as they are called below the image folder, of what the user has written.
+
+        Parameters
+        ----------
+        asked : paths below the image folder, paths to the files or names of faces, as people write them
+        allow_missing : take names that only label files know as they are
+
+        Raises
+        ------
+        InputError
+            One or more are not known, or could be several; each is named with those that are called alike.
+        """
+        labelled = {name for readings in self._images.values() for name, reading in readings.items() if reading.image is None}
+        images, mistakes, absent = [], [], False
+        for name in dict.fromkeys(asked):
+            (reading,) = self._read([name]).values()
+            if reading.image and {OTHER_EXTENSION, ZEROS}.isdisjoint(reading.liberties):  # too free where a photo is lost by it
+                images.append(reading.image)
+                self.notes += [_as_read(name, reading)] if reading.liberties else []
+            elif name in labelled and allow_missing:
+                images.append(name)
+            elif reading.several:
+                mistakes.append(f"{name}: may be {' or '.join(reading.likely)}; write which")
+            elif name in labelled:
+                mistakes.append(f"{name}: a label file names it, but it is not in {self._folder}, nor was it in the last run{say_likely(reading)}")
+                absent = True
+            else:
+                near = replace(reading, likely=(reading.image,)) if reading.image else reading
+                mistakes.append(f"{name}: no such image in {self._folder}, in the label files or in the last run{say_likely(near)}")
+        if absent:
+            mistakes.append(GONE)
+        _refuse(mistakes)
+        return list(dict.fromkeys(images))
+
+    def photos_of(self, persons: Iterable[str], allow_missing: bool) -> list[str]:
+        """Photos with one of these people by the column `person`.
+
+        Parameters
+        ----------
+        allow_missing : leave out photos that are neither there nor were in the last run
+
+        Raises
+        ------
+        InputError
+            No label file names such a person, a photo of theirs is not found, or two label files contradict each other.
+        """
+        by_image: dict[str, dict[str, str]] = {}
+        stated: dict[str, list[tuple[str, int, str, Reading]]] = {}
+        for file in self.files:
+            for line, name, person in zip(file.table.index, file.table[file.key], file.table.get("person", ()), strict=False):
+                if person:
+                    reading = self._images[file.path][name]
+                    stated.setdefault(_one_form(person), []).append((file.path.name, line, name, reading))
+                    by_image.setdefault(reading.image or name, {}).setdefault(_one_form(person), f"{file.path.name}, line {line}")
+        images, mistakes, absent = [], [], False
+        for person in dict.fromkeys(map(_one_form, persons)):
+            if person not in stated:
+                near = _nearest(person, stated)
+                mistakes.append(f"--person {person}: no label file names such a person" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+            for file, line, name, reading in stated.get(person, ()):
+                image = reading.image or name
+                others = {other: where for other, where in by_image[image].items() if other != person}
+                if others:
+                    other, where = next(iter(others.items()))
+                    mistakes.append(f"{image} shows {person} by {file}, line {line}, and {other} by {where}; mend one of the two, or name the photos one by one")
+                elif reading.image:
+                    images.append(image)
+                elif reading.several:
+                    mistakes.append(f"{file}, line {line}: {name}, a photo of {person}, may be {' or '.join(reading.likely)}; write which in {file}, "
+                                    "or name the photos one by one")
+                elif allow_missing:
+                    images.append(name)
+                else:
+                    mistakes.append(f"{file}, line {line}: {name}, a photo of {person}, is not in {self._folder}, nor was it in the last run"
+                                    f"{say_likely(reading)}")
+                    absent = True
+        if absent:
+            mistakes.append(GONE)
+        _refuse(mistakes)
+        return list(dict.fromkeys(images))
+
+    def names(self, file: LabelFile, images: Collection[str]) -> set[str]:
+        """The names under which a file speaks of these photos."""
+        return {name for name, reading in self._images[file.path].items() if (reading.image or name) in images}
+
+    def liberties(self, file: LabelFile, images: Collection[str]) -> list[str]:
+        """How names of these photos that are not their own were read, one line each."""
+        return [f"{file.path.name}: {_as_read(name, reading)}" for name, reading in self._images[file.path].items()
+                if reading.image in images and reading.liberties]
+
+    def people(self) -> dict[str, set[str]]:
+        """Photos by the person that any label file names."""
+        found: dict[str, set[str]] = {}
+        for file in self.files:
+            for name, person in zip(file.table[file.key], file.table.get("person", ()), strict=False):
+                if person and (image := self._images[file.path][name].image):
+                    found.setdefault(_one_form(person), set()).add(image)
+        return found
 
 
-def alike(said: str, known: Iterable[str]) -> str:
-    """`; did you mean …?`, or nothing where nothing is called alike."""
-    near = difflib.get_close_matches(said, sorted(known), n=3)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+def _as_read(name: str, reading: Reading) -> str:
+    return f"{name} is read as {reading.image} ({', '.join(reading.liberties)})"
+
+
+def _nearest(person: str, known: Iterable[str]) -> list[str]:
+    """People who are called alike: the same in other case or with other blanks first."""
+    known = sorted(known)
+    same = [name for name in known if "".join(name.casefold().split()) == "".join(person.casefold().split())]
+    return same or difflib.get_close_matches(person, known, n=3)
+
+
+def _one_form(person: str) -> str:
+    """The name in one form of Unicode: two forms of it look the same."""
+    return unicodedata.normalize("NFC", person.strip())
+
+
+def _refuse(mistakes: list[str]) -> None:
+    if mistakes:
+        rest = [f"and {len(mistakes) - SHOWN} more", mistakes[-1]] if len(mistakes) > SHOWN + 1 else mistakes[SHOWN:]
+        raise InputError("\n".join([*mistakes[:SHOWN], *rest, "nothing was removed"]))
 
 
 def _without(data: bytes, ends: Collection[int]) -> bytes:

@@ -1,0 +1,225 @@
+"""`forget` finds the photos that are meant, or removes nothing; what it leaves, it names. Without any run of DVC."""
+
+import os
+import shutil
+import subprocess
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from facestats.__main__ import main
+from resources import ROOT, encode
+
+PHOTOS = ("Zoë.jpg", "IMG_1.JPG", "two.png", "album/three.jpg", "other.jpg")
+
+
+def nfd(name: str) -> str:
+    return unicodedata.normalize("NFD", name)
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    root = tmp_path / "project"
+    for name in ("data/raw/album", "data/labels", ".dvc"):
+        (root / name).mkdir(parents=True)
+    for i, name in enumerate(PHOTOS):
+        pixels = np.random.default_rng(i).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        (root / "data/raw" / name).write_bytes(encode(Image.fromarray(pixels), "PNG"))
+    shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["data"] |= {"images": "data/raw", "labels": "data/labels"}
+    (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (root / "data/manual_labels.csv").write_text("filename,gender,ethnicity,age,rating,person\n")
+    return root
+
+
+@pytest.fixture
+def forget(root, capsys):
+    """Runs the command and returns what it says."""
+
+    def run(*arguments: str, code: int = 0) -> str:
+        capsys.readouterr()
+        found = main(["forget", *arguments, "--root", str(root)])
+        said = "".join(capsys.readouterr())
+        assert found == code, said
+        return said
+
+    return run
+
+
+def label(root: Path, *lines: str, header: str = "image,person", name: str = "labels.csv") -> None:
+    (root / "data/labels" / name).write_text("\n".join([header, *lines, ""]), encoding="utf-8")
+
+
+def left(root: Path) -> set[str]:
+    return {path.relative_to(root / "data/raw").as_posix() for path in (root / "data/raw").rglob("*") if path.is_file()}
+
+
+def everything(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and ".git" not in path.parts}
+
+
+@pytest.mark.parametrize(("written", "photo"), [
+    (nfd("Zoë.jpg"), "Zoë.jpg"), ("zoë.jpg", "Zoë.jpg"), ("Zoë", "Zoë.jpg"), ("IMG_1.jpg", "IMG_1.JPG"), ("img_1", "IMG_1.JPG"),
+    ("two.png.jpg", "two.png"), ("two", "two.png"), ("album\\three.jpg", "album/three.jpg"), ("three.jpg", "album/three.jpg"), ("data/raw/two.png", "two.png"),
+])
+def test_a_label_in_another_form_leads_to_the_photo(root, forget, written, photo):
+    label(root, f"{written},anna", "other.jpg,bert")
+    forget("--person", "anna")
+    assert left(root) == {*PHOTOS} - {photo}
+    assert (root / "data/labels/labels.csv").read_text() == "image,person\nother.jpg,bert\n"
+
+
+@pytest.mark.parametrize("written", ["zoë", nfd("Zoë.jpg"), "data/raw/Zoë.jpg"])
+def test_a_photo_named_in_another_form_goes_with_all_lines_about_it(root, forget, written):
+    label(root, f"{nfd('Zoë.jpg')},31", "zoë,32", "other.jpg,33", header="image,age")
+    label(root, "ZOË.JPG,5", "other.jpg,3", header="image,rating", name="ratings.csv")
+    assert "is read as Zoë.jpg" in forget(written)
+    assert left(root) == {*PHOTOS} - {"Zoë.jpg"}
+    assert (root / "data/labels/labels.csv").read_text() == "image,age\nother.jpg,33\n"
+    assert (root / "data/labels/ratings.csv").read_text() == "image,rating\nother.jpg,3\n"
+
+
+def test_the_person_may_be_written_in_another_form_of_unicode(root, forget):
+    label(root, f"other.jpg,{nfd('Zoë')}")
+    forget("--person", "Zoë")
+    assert "other.jpg" not in left(root)
+
+
+@pytest.mark.parametrize(("lines", "arguments", "expected"), [
+    (["Zoë.jpg,anna", "gone.jpg,anna"], ["--person", "anna"], "labels.csv, line 3: gone.jpg, a photo of anna, is not in"),
+    (["album/thre.jpg,anna"], ["--person", "anna"], "did you mean album/three.jpg"),
+    (["Zoë.jpg,anna"], ["--person", "Anna"], "did you mean anna?"),
+    (["Zoë.jpg,anna"], ["--person", "ana"], "did you mean anna?"),
+    (["gone.jpg,anna"], ["gone.jpg"], "gone.jpg: a label file names it, but it is not in"),
+    ([], ["two.jpg"], "did you mean two.png?"),
+    ([], ["Zoë.jpg", "fuor.jpg"], "fuor.jpg: no such image in"),
+])
+def test_what_is_not_found_is_named_and_nothing_goes(root, forget, lines, arguments, expected):
+    label(root, *lines)
+    before = everything(root)
+    for dry in ([], ["--dry-run"]):
+        said = forget(*arguments, *dry, code=2)
+        assert expected in said
+        assert "nothing was removed" in said
+    assert everything(root) == before
+
+
+def test_a_name_that_may_be_two_photos_is_asked_about(root, forget):
+    (root / "data/raw/second").mkdir()
+    shutil.copyfile(root / "data/raw/two.png", root / "data/raw/second/three.jpg")
+    label(root, "three.jpg,anna")
+    before = everything(root)
+    assert "may be album/three.jpg or second/three.jpg" in forget("--person", "anna", code=2)
+    assert everything(root) == before
+
+
+def test_a_photo_that_is_gone_already_is_passed_over_where_asked(root, forget):
+    label(root, "gone.jpg,anna", "Zoë.jpg,anna", "other.jpg,bert")
+    assert "gone.jpg is not in" in forget("--person", "anna", "--allow-missing")
+    assert (root / "data/labels/labels.csv").read_text() == "image,person\nother.jpg,bert\n"
+    assert "Zoë.jpg" not in left(root)
+
+
+def test_two_label_files_that_contradict_each_other_are_asked_about(root, forget):
+    label(root, "Zoë.jpg,anna")
+    (root / "data/manual_labels.csv").write_text("filename,person\nZoë.jpg,bert\n")
+    said = forget("--person", "anna", code=2)
+    assert "Zoë.jpg shows anna by labels.csv, line 2, and bert by manual_labels.csv, line 2" in said
+    assert left(root) == {*PHOTOS}
+
+
+def test_copies_elsewhere_in_the_project_are_found_by_their_bytes(root, forget):
+    for name in ("data/old/a.bin", "data/raw/.hidden.jpg", "data/processed/preproc/x.jpg"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / "data/raw/Zoë.jpg", root / name)
+    shutil.copyfile(root / "data/raw/Zoë.jpg", root / "data/raw/copy.png")  # goes with it
+    (root / "data/Lables.csv").write_text("image,age\nZoë.jpg,31\n")
+    for dry, code in ((["--dry-run"], 0), ([], 1)):
+        said = forget("Zoë.jpg", *dry, code=code)
+        assert f"{root}/data/old/a.bin has the same bytes as Zoë.jpg" in said
+        assert f"{root}/data/raw/.hidden.jpg has the same bytes" in said
+        assert "outs of the last run hold 1 picture of them until `dvc repro`" in said
+        assert f"{root}/data/Lables.csv names Zoë.jpg and is read by no stage" in said
+    assert "copy.png" not in left(root)
+
+
+def test_the_whole_group_of_copies_is_named(root, forget):
+    """a and b are both near copies of one leader; c is the same bytes as b."""
+    run = [("Zoë.jpg", None, "two.png.jpg"), ("two.png", None, None), ("album/three.jpg", None, "two.png.jpg"), ("other.jpg", "album/three.jpg", None)]
+    table = pd.DataFrame([{"image": image, "filename": image if image.endswith("jpg") else f"{image}.jpg", "sha256": "", "duplicate_of": exact, "near_duplicate_of": near}
+                          for image, exact, near in run])
+    (root / "data/processed/metadata").mkdir(parents=True)
+    table.astype("str").where(table.notna(), None).to_parquet(root / "data/processed/metadata/faces.parquet")
+    said = forget("Zoë.jpg")
+    for other in ("two.png", "album/three.jpg", "other.jpg"):
+        assert f"{other} looks almost like a photo that goes" in said
+    assert "1 photo in" in said  # IMG_1.JPG came after the run
+    assert "came after the last run" in said
+
+
+def test_photos_that_are_called_alike_are_named(root, forget):
+    for name in ("album/three (1).jpg", "album/three.heic", "album/threefold.jpg"):
+        shutil.copyfile(root / "data/raw/other.jpg", root / "data/raw" / name)
+    said = forget("album/three.jpg")
+    assert "album/three (1).jpg is called like a photo that goes" in said
+    assert "album/three.heic is called like" in said
+    assert "threefold" not in said
+
+
+def test_what_git_holds_is_said(root, forget):
+    git = ["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    (root / "data/manual_labels.csv").write_text(f"filename,age,person\n{nfd('Zoë.jpg')},30,anna\n")
+    subprocess.run([*git, "init", "-q"], check=True, timeout=60)
+    subprocess.run([*git, "add", "data/manual_labels.csv", "data/raw/Zoë.jpg"], check=True, timeout=60)
+    subprocess.run([*git, "commit", "-qm", "a"], check=True, timeout=60)
+    subprocess.run([*git, "update-ref", "refs/exps/ab/abcdef/great-pike", "HEAD"], check=True, timeout=60)
+    assert "experiments: 1, queued: 0" in forget("Zoë.jpg", "--dry-run")
+    forget("--person", "anna")
+    subprocess.run([*git, "commit", "-qam", "gone"], check=True, timeout=60)
+    label(root, "other.jpg,anna")
+    said = forget("--person", "anna")
+    assert "git's history: data/manual_labels.csv names them in 1 version" in said
+    assert "1 of their pictures were committed" not in said  # another photo
+    label(root, "two.png,bert")
+    assert "manual_labels.csv names them" not in forget("--person", "bert")
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_data_that_was_imported_comes_back_and_that_is_said(root, forget, frozen):
+    stage = {"frozen": frozen, "deps": [{"path": "data", "repo": {"url": "https://example.org/faces.git", "rev_lock": "0"}}], "outs": [{"path": "raw", "md5": "0.dir"}]}
+    (root / "data/raw.dvc").write_text(yaml.safe_dump(stage))
+    (root / "data/labels.dvc").write_text(yaml.safe_dump({"outs": [{"path": "labels", "md5": "0.dir"}]}))
+    said = forget("Zoë.jpg", "--dry-run")
+    when = "`dvc update data/raw.dvc`, once the source has changed," if frozen else "`dvc repro`"
+    assert f"data/raw.dvc was imported from https://example.org/faces.git: {when} brings the photos back" in said
+    assert "labels.dvc was imported" not in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_noticed_before_anything_goes(root, forget):
+    label(root, "other.jpg,anna", "album/three.jpg,anna")
+    before = everything(root)
+    (root / "data/raw/album").chmod(0o555)
+    try:
+        assert "data/raw/album can't be written to" in forget("--person", "anna", code=2)
+    finally:
+        (root / "data/raw/album").chmod(0o755)
+    assert everything(root) == before
+
+
+def test_links(root, forget, tmp_path):
+    """A folder under a second name; labels that are a link to a file elsewhere, which is written, too."""
+    (root / "data/raw/second").symlink_to("album")
+    label(root, "second/three.jpg,anna", "other.jpg,bert")
+    (root / "data/labels/labels.csv").rename(tmp_path / "own.csv")
+    (root / "data/labels/labels.csv").symlink_to(tmp_path / "own.csv")
+    forget("--person", "anna")
+    assert "album/three.jpg" not in left(root)
+    assert (tmp_path / "own.csv").read_text() == "image,person\nother.jpg,bert\n"
+    assert (root / "data/labels/labels.csv").is_symlink()
