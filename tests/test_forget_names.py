@@ -153,7 +153,8 @@ def test_the_whole_group_of_copies_is_named(root, forget):
     """a and b are both near copies of one leader; c is the same bytes as b."""
     run = [("Zoë.jpg", None, "two.png.jpg"), ("two.png", None, None), ("album/three.jpg", None, "two.png.jpg"), ("other.jpg", "album/three.jpg", None)]
     table = pd.DataFrame([{"image": image, "filename": image if image.endswith("jpg") else f"{image}.jpg", "sha256": "", "duplicate_of": exact, "near_duplicate_of": near}
-                          for image, exact, near in run])
+                          for image, exact, near in run]
+                         + [{"image": f"rejected{i}.jpg", "filename": None, "sha256": "", "duplicate_of": None, "near_duplicate_of": None} for i in range(2)])
     (root / "data/processed/metadata").mkdir(parents=True)
     table.astype("str").where(table.notna(), None).to_parquet(root / "data/processed/metadata/faces.parquet")
     said = forget("Zoë.jpg")

@@ -1,15 +1,22 @@
-"""What a run can do without, but is better off with: the model hub, and a sound row store."""
+"""The set-up around the inputs: packages, models, the model hub, and whether the row store is sound."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+from facestats.clip.variants import FACTS, check_variant, looks_like_an_id
+from facestats.commands.doctor_inputs import Finding
+from facestats.params import Params
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.segments import DamagedSegmentError, list_segments, read_any_segment
 from facestats.rows.store import FILES, find_store
@@ -17,13 +24,91 @@ from facestats.rows.usage import recipes
 
 HUB = "https://huggingface.co"
 TIMEOUT = 3.0  # seconds
+CLIP, LANDMARKS = Path("models/clip"), Path("models/landmarker")
 SHOWN = 5  # damaged files named one by one
+
+
+def package_versions(root: Path) -> dict[str, dict[str, Any]]:
+    """For each package of requirements.txt the version that is `installed` (None: not), the one `pinned`, and whether it `fits`."""
+    try:
+        requirements = (root / "requirements.txt").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    packages = {}
+    for name, pinned in re.findall(r"^([\w.-]+)==(\S+)", requirements, flags=re.MULTILINE):
+        try:
+            installed = version(name)
+        except PackageNotFoundError:
+            installed = None
+        packages[name] = {"installed": installed, "pinned": pinned, "fits": installed is not None and installed.split("+")[0] == pinned}
+    return packages
+
+
+def examine_models(root: Path, params: Params) -> dict[str, Any]:
+    """Which models are there, and what they will run on."""
+    from facestats.clip.encoder import choose_device, choose_precision
+    from facestats.faces.models import SHA256
+
+    device = choose_device()
+    return {"clip_variant": params.clip.variant, "clip_fetched": (root / CLIP / FACTS).is_file(),
+            "landmarks_fetched": all((root / LANDMARKS / name).is_file() for name in SHA256),
+            "device": device.type, "precision": choose_precision(params.clip.precision, device)}
+
+
+def check_clip(root: Path, params: Params, ask: bool) -> list[Finding]:
+    """What is wrong with `clip.variant`; where it is not fetched yet, and `ask` is set, the model hub is asked as well."""
+    variant, revision = params.clip.variant, params.clip.revision
+    why = check_variant(variant, revision, root)
+    if why is None and ask and looks_like_an_id(variant) and not (root / variant).is_dir() and not _is_fetched(root, variant):
+        why = ask_hub(variant, revision)
+    return [Finding("clip", why, variant)] if why else []
+
+
+def _is_fetched(root: Path, variant: str) -> bool:
+    try:
+        return json.loads((root / CLIP / FACTS).read_text(encoding="utf-8")).get("variant") == variant
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def ask_hub(variant: str, revision: str | None) -> str | None:
+    """Why the hub would not give a model; None where it would, or where it does not answer."""
+    hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
+    if _is_offline():
+        return None
+    answers: list[int] = []
+
+    def ask() -> None:
+        request = urllib.request.Request(f"{hub}/{variant}/resolve/{revision or 'main'}/config.json", method="HEAD")
+        if token := os.environ.get("HF_TOKEN"):
+            request.add_header("Authorization", f"Bearer {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+                answers.append(answer.status)
+        except urllib.error.HTTPError as error:
+            answers.append(error.code)
+        except (OSError, ValueError):
+            pass
+
+    asking = threading.Thread(target=ask, daemon=True)  # as in `say_of_hub`
+    asking.start()
+    asking.join(TIMEOUT + 1)
+    if not answers or answers[0] not in (401, 403, 404):
+        return None
+    if answers[0] == 403:
+        return f"clip.variant {variant} is gated: {hub} wants you to accept its terms there, and then a token (HF_TOKEN, or `huggingface-cli login`)"
+    return (f"clip.variant {variant}: {hub} has no such model{f' at revision {revision}' if revision else ''}, it is no CLIP in Hugging Face layout, or it is private "
+            f"(answer {answers[0]}); look how it is written there, or name a local folder or `tiny`")
+
+
+def _is_offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def say_of_hub() -> str:
     """One line: whether a Hugging Face id can be fetched, as far as a first answer tells; never an error."""
     hub = os.environ.get("HF_ENDPOINT", HUB)
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+    if _is_offline():
         return f"model hub: {hub} is not asked (HF_HUB_OFFLINE)"
     said: list[str] = []
     # A thread, because no timeout bounds how long a name is looked up.

@@ -37,7 +37,7 @@ import pandas as pd
 
 from facestats.commands import forget_cache
 from facestats.commands import forget_traces as traces
-from facestats.commands.doctor import made_by_stages
+from facestats.commands.doctor_inputs import made_by_stages
 from facestats.commands.labels import METADATA, find_root
 from facestats.data.removal import LabelFile, Mentions, read_label_files
 from facestats.errors import FaceStatsError, InputError, number_of
@@ -201,6 +201,7 @@ def _alike(place: Place, images: set[str], here: set[str], table: pd.DataFrame, 
 
 def near_copies(table: pd.DataFrame, images: set[str]) -> set[str]:
     """Photos of the last run whose face belongs to the same group of copies as that of one of these, themselves left out."""
+    table = table.dropna(subset="filename").drop_duplicates("filename")
     leader = table["duplicate_of"].fillna(table["filename"])
     leader = leader.map(table.set_index("filename")["near_duplicate_of"]).fillna(leader)
     groups = set(leader[table["image"].isin(images)].dropna())
