@@ -11,8 +11,7 @@ import pyarrow as pa
 import pytest
 
 from facestats.__main__ import COMMANDS, make_parser
-from facestats.commands import doctor
-from facestats.commands.doctor_surroundings import say_of_hub, say_of_rows
+from facestats.commands.doctor_surroundings import package_versions, say_of_hub, say_of_rows
 from facestats.rows.segments import write_segment
 from facestats.rows.store import PLACE
 from resources import ROOT
@@ -43,15 +42,12 @@ def test_the_help_names_every_command(capsys):
     assert max(map(len, said.splitlines())) < 125
 
 
-def test_doctor_names_the_version_of_everything_that_is_pinned(tmp_path, capsys):
-    doctor._print_versions(ROOT)
+def test_doctor_knows_the_version_of_everything_that_is_pinned(tmp_path):
     pinned = [line.split("==")[0] for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if "==" in line]
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == pinned
+    assert list(package_versions(ROOT)) == pinned
     (tmp_path / "requirements.txt").write_text("nobody.knows==1.2  # a comment\npytest==0.1\n", encoding="utf-8")
-    doctor._print_versions(tmp_path)
-    said = capsys.readouterr().out
-    assert "  nobody.knows not installed  (requirements.txt pins 1.2)\n" in said
-    assert "  (requirements.txt pins 0.1)" in said
+    assert package_versions(tmp_path) == {"nobody.knows": {"installed": None, "pinned": "1.2", "fits": False},
+                                          "pytest": {"installed": pytest.__version__, "pinned": "0.1", "fits": False}}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from facestats.__main__ import main
-from facestats.commands.doctor import find_problems
+from facestats.commands.doctor_inputs import examine_inputs
 from facestats.params import load_params
 from programs import start_program
 from resources import ROOT
@@ -29,7 +29,7 @@ def root(tmp_path):
 
 
 def problems(root) -> list[str]:
-    return find_problems(root, load_params(root / "params.yaml"))
+    return [problem.message for problem in examine_inputs(root, load_params(root / "params.yaml")).problems]
 
 
 def holders(pid: int) -> str:

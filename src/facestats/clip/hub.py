@@ -87,6 +87,27 @@ def cached_snapshot(variant: str, revision: str | None) -> Path | None:
     return Path(config).parent if isinstance(config, str) else None
 
 
+def find_refusal(variant: str, revision: str | None, timeout: float) -> str | None:
+    """Why the hub would not give a repository, after one question and without a download; empty where it would, None where it can't be asked.
+
+    Parameters
+    ----------
+    timeout : seconds for the answer; looking up the hub's name may take longer.
+    """
+    import huggingface_hub
+
+    try:
+        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(variant, CONFIG, revision=revision), timeout=timeout)
+    except Exception as error:  # as in `_snapshot`
+        kinds = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
+        status = next((one.response.status_code for one in _chain(error) if getattr(one, "response", None) is not None), None)
+        if "EntryNotFoundError" in kinds and "LocalEntryNotFoundError" not in kinds:
+            return f"clip.variant {variant} has no {CONFIG}, so it is not in Hugging Face layout"
+        problem = _problem_of_repository(kinds, status, variant, revision)
+        return problem and f"clip.variant {variant}: {problem}"
+    return ""
+
+
 def _snapshot(variant: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
     import huggingface_hub
     from huggingface_hub.utils import disable_progress_bars

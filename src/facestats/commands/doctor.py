@@ -29,7 +29,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from facestats.commands.doctor_inputs import SHOWN, Finding, Inputs, examine_inputs, made_by_stages
+from facestats.commands.doctor_inputs import SHOWN, Finding, Inputs, examine_inputs
 from facestats.commands.doctor_remote import examine
 from facestats.commands.doctor_surroundings import (
     check_clip,
@@ -84,8 +84,7 @@ def _examine_all(options: argparse.Namespace, params: Params, inputs: Inputs) ->
 
     root = options.root
     models = examine_models(root, params)
-    drawn = any(Path(params.data.images).is_relative_to(out) for out in made_by_stages(root))
-    photos = examine_photos(root, params, inputs, None if drawn and inputs.images is None else options.all)
+    photos = examine_photos(root, params, inputs, options.all)
     labels = _count_labels(inputs)
     rows = list(say_of_rows(root))
     facts = {"photos": photos, "labels": labels, "models": models, "rows": rows[0].removeprefix("row store: ")}
@@ -95,9 +94,9 @@ def _examine_all(options: argparse.Namespace, params: Params, inputs: Inputs) ->
     lines = [_count(photos, labels), _say_looked_at(photos), f"clip.variant: {params.clip.variant}; models/clip: {clip}",
              f"landmark models: {there}; device: {models['device']}, precision {models['precision']}", rows[0]]
     if options.verbose or options.json:
-        facts["hub"] = say_of_hub()
+        facts["hub"] = say_of_hub().removeprefix("model hub: ")
         facts["packages"] = package_versions(root)
-        lines += [facts["hub"], *(f"  {name} {package['installed'] or 'not installed'}"
+        lines += [f"model hub: {facts['hub']}", *(f"  {name} {package['installed'] or 'not installed'}"
                                   + ("" if package["fits"] else f"  (requirements.txt pins {package['pinned']})")
                                   for name, package in facts["packages"].items())]
     return facts, lines
@@ -114,7 +113,7 @@ def _count(photos: dict[str, Any], labels: dict[str, Any]) -> str:
 
 def _say_looked_at(photos: dict[str, Any]) -> str:
     if not photos["looked_at"]:
-        return "looked into no photo: there is none here"
+        return "looked into no photo: there is none here (the sample's are drawn by the first run)"
     scope = "all" if photos["looked_at"] == photos["files"] else f"{photos['looked_at']}, evenly spread (--all: every one), so that all figures are estimates"
     kinds = [f"{photos[kind]} {words}" for kind, words in (("unusable", "can't be used"), ("no_pictures", "no pictures"), ("without_face", "without a face"),
                                                            ("copies", "copies")) if photos[kind]]

@@ -19,6 +19,13 @@ from facestats.faces.files import face_filename, list_images, printable
 from facestats.params import Params
 
 SHOWN = 10  # files of a kind named one by one
+STEMS, READ = ("labels", "ratings"), (".csv",)
+
+
+def find_label_file(folder: Path, stem: str) -> Path | None:
+    return path if (path := folder / f"{stem}.csv").is_file() else None
+
+
 TABLES = frozenset((".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers", ".sav", ".json", ".jsonl", ".parquet"))
 ALIKE = 0.75  # least similarity (`difflib`) of a name that may be meant for a label file's
 

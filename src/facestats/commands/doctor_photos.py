@@ -106,12 +106,12 @@ def _look(path: Path) -> Look:
     return Look(row["reason"], sha256)
 
 
-def examine_photos(root: Path, params: Params, inputs: Inputs, every: bool | None) -> dict[str, Any]:
+def examine_photos(root: Path, params: Params, inputs: Inputs, every: bool) -> dict[str, Any]:
     """Look into the photos; adds what is wrong to `inputs` and returns the counts.
 
     Parameters
     ----------
-    every : look into all of them; False: into `MOST` at most; None: into none
+    every : look into all of them; False: into `MOST` at most
 
     Returns
     -------
@@ -119,9 +119,9 @@ def examine_photos(root: Path, params: Params, inputs: Inputs, every: bool | Non
     are likely to have (None: not counted); `copies` are those beyond the first of each group.
     """
     images = inputs.images or []
-    counts: dict[str, Any] = dict.fromkeys(("unusable", "no_pictures", "without_face", "copies"), 0)
-    chosen = spread(images, None if every else MOST) if every is not None else []
-    counts |= {"files": len(images), "looked_at": len(chosen), "faces": None}
+    chosen = spread(images, None if every else MOST)
+    counts: dict[str, Any] = {"files": len(images), "looked_at": len(chosen), "faces": None}
+    counts |= dict.fromkeys(("unusable", "no_pictures", "without_face", "copies"), 0)
     if not chosen:
         return counts
     folder, models = root / params.data.images, _models(root, params)
@@ -136,13 +136,14 @@ def examine_photos(root: Path, params: Params, inputs: Inputs, every: bool | Non
 
 def _sort_out(folder: str, looks: dict[str, Look], inputs: Inputs, counts: dict[str, Any]) -> None:
     """Findings, and how many there are of each kind."""
-    from facestats.commands.doctor_inputs import Finding
+    from facestats.commands.doctor_inputs import TABLES, Finding
     from facestats.data.names import PICTURES
 
     others, faceless = [], []
     for image, look in looks.items():
-        if look.reason and PurePosixPath(image).suffix.lower().lstrip(".") not in PICTURES:
-            others.append(image)
+        suffix = PurePosixPath(image).suffix.lower()
+        if look.reason and suffix.lstrip(".") not in PICTURES:
+            others += [image] if suffix not in TABLES else []  # those are named as label files
         elif look.reason:
             inputs.problems.append(Finding("photo", f"{folder}/{printable(image)}: {look.reason}; a run leaves it out: copy it again from where it came, or "
                                            "remove it", f"{folder}/{printable(image)}"))

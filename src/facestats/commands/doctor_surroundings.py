@@ -14,7 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from facestats.clip.variants import FACTS, check_variant, looks_like_an_id
+from facestats.clip.hub import find_refusal, looks_like_an_id
+from facestats.clip.variants import FACTS, check_variant
 from facestats.commands.doctor_inputs import Finding
 from facestats.params import Params
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -59,8 +60,10 @@ def check_clip(root: Path, params: Params, ask: bool) -> list[Finding]:
     """What is wrong with `clip.variant`; where it is not fetched yet, and `ask` is set, the model hub is asked as well."""
     variant, revision = params.clip.variant, params.clip.revision
     why = check_variant(variant, revision, root)
-    if why is None and ask and looks_like_an_id(variant) and not (root / variant).is_dir() and not _is_fetched(root, variant):
-        why = ask_hub(variant, revision)
+    if why is None and looks_like_an_id(variant) and variant != "tiny" and not (root / variant).is_dir() and not _is_fetched(root, variant):
+        why = ask_hub(variant, revision) if ask else None
+        if why is None and "/" in variant and (root / variant).parent.is_dir():
+            why = f"clip.variant: there is no folder {variant}, and no hub was asked whether it has such a model"
     return [Finding("clip", why, variant)] if why else []
 
 
@@ -72,33 +75,13 @@ def _is_fetched(root: Path, variant: str) -> bool:
 
 
 def ask_hub(variant: str, revision: str | None) -> str | None:
-    """Why the hub would not give a model; None where it would, or where it does not answer."""
-    hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
-    if _is_offline():
-        return None
-    answers: list[int] = []
-
-    def ask() -> None:
-        request = urllib.request.Request(f"{hub}/{variant}/resolve/{revision or 'main'}/config.json", method="HEAD")
-        if token := os.environ.get("HF_TOKEN"):
-            request.add_header("Authorization", f"Bearer {token}")
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-                answers.append(answer.status)
-        except urllib.error.HTTPError as error:
-            answers.append(error.code)
-        except (OSError, ValueError):
-            pass
-
-    asking = threading.Thread(target=ask, daemon=True)  # as in `say_of_hub`
+    """Why the hub would not give a model; empty where it would, None where it does not answer in time."""
+    answers: list[str | None] = []
+    # A thread, because no timeout bounds how long a name is looked up.
+    asking = threading.Thread(target=lambda: answers.append(None if _is_offline() else find_refusal(variant, revision, TIMEOUT)), daemon=True)
     asking.start()
     asking.join(TIMEOUT + 1)
-    if not answers or answers[0] not in (401, 403, 404):
-        return None
-    if answers[0] == 403:
-        return f"clip.variant {variant} is gated: {hub} wants you to accept its terms there, and then a token (HF_TOKEN, or `huggingface-cli login`)"
-    return (f"clip.variant {variant}: {hub} has no such model{f' at revision {revision}' if revision else ''}, it is no CLIP in Hugging Face layout, or it is private "
-            f"(answer {answers[0]}); look how it is written there, or name a local folder or `tiny`")
+    return answers[0] if answers else None
 
 
 def _is_offline() -> bool:
@@ -110,8 +93,7 @@ def say_of_hub() -> str:
     hub = os.environ.get("HF_ENDPOINT", HUB)
     if _is_offline():
         return f"model hub: {hub} is not asked (HF_HUB_OFFLINE)"
-    said: list[str] = []
-    # A thread, because no timeout bounds how long a name is looked up.
+    said: list[str] = []  # a thread, as in `ask_hub`
     asking = threading.Thread(target=lambda: said.append(_ask(hub)), daemon=True)
     asking.start()
     asking.join(TIMEOUT + 1)
