@@ -108,7 +108,7 @@ def test_faces_labels_and_raters_are_counted(root, doctor, drawn, monkeypatch):
     assert len(lines) - sum(line.startswith("warning: ") for line in lines) == 6  # that and the summary
     assert "8 photos, 7 faces likely, 3 labelled, 2 raters" in lines
     assert any("gone.jpg" in line for line in lines)
-    assert "warning: 1 file in data/raw: without a face that was found: wall.png" in lines
+    assert "warning: 1 file in data/raw to look at, without a face that was found: wall.png" in lines
     assert any("copies of others" in line and "larger.png" in line for line in lines)
     found = doctor()
     assert found["labels"] == {"labelled": 3, "by_column": found["labels"]["by_column"], "raters": 2, "ratings": 6, "without_photo": 1}

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from facestats.errors import ImageError, number_of
 from facestats.faces.crop import NO_FACE, PreprocessConfig
-from facestats.faces.decode import open_photo, read_photo
+from facestats.faces.decode import open_photo
 from facestats.faces.dedup import find_near_duplicates
 from facestats.faces.files import printable
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.photo import process_photo
 from facestats.faces.pool import count_workers, ordered_map
+from facestats.faces.reading import hash_photo, read_photo
 
 if TYPE_CHECKING:
     from facestats.commands.doctor_inputs import Inputs
@@ -65,7 +66,7 @@ def look_at_photos(folder: Path, images: list[str], config: PreprocessConfig, mo
 
     paths = [folder / image for image in images]
     with ThreadPoolExecutor() as pool:
-        read = pool.map(_read, paths)
+        read = pool.map(lambda path: _read(path, config.max_megabytes), paths)
         looks = list(tqdm(read, "reading", len(paths), unit="photo", disable=None, leave=False))
     looks = [known.get(look.sha256 or "", look) for look in looks]
     new = [i for i, look in enumerate(looks) if look.reason is None and look.faces is None]
@@ -75,9 +76,9 @@ def look_at_photos(folder: Path, images: list[str], config: PreprocessConfig, mo
     return looks
 
 
-def _read(path: Path) -> Look:
+def _read(path: Path, max_megabytes: float) -> Look:
     try:
-        return Look(sha256=hashlib.sha256(read_photo(path)).hexdigest())
+        return Look(sha256=hash_photo(path, max_megabytes))
     except ImageError as error:
         return Look(str(error))
 
@@ -93,7 +94,7 @@ def _set_up(config: PreprocessConfig, models: Path | None) -> None:
 def _look(path: Path) -> Look:
     config, landmarker = _state
     try:
-        data = read_photo(path)
+        data = read_photo(path, config.max_megabytes)
         sha256 = hashlib.sha256(data).hexdigest()
         if landmarker is None:
             open_photo(data, _ENOUGH)
@@ -157,7 +158,7 @@ def _sort_out(folder: str, looks: dict[str, Look], inputs: Inputs, counts: dict[
         counts[count] = len(names)
         if names:
             shown = ", ".join(map(printable, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
-            inputs.warnings.append(Finding(kind, f"{number_of(len(names), 'file')} in {folder}: {text}: {shown}", folder))
+            inputs.warnings.append(Finding(kind, f"{number_of(len(names), 'file')} in {folder} to look at, {text}: {shown}", folder))
 
 
 def find_copies(looks: Mapping[str, Look]) -> dict[str, str]:

@@ -178,7 +178,7 @@ def _wanted(place: Place, images: set[str], here: set[str], photos: dict[str, Pa
     by_hash |= {traces.sha256_of(path): image for image, path in reversed(own)}
     sizes = {path.stat().st_size for path in [*earlier, *(path for _, path in own)]}
     return traces.Wanted(sorted(images), names, set(persons), by_hash, sizes if images <= photos.keys() else None,
-                         {traces.git_name(path.read_bytes()): image for image, path in own})
+                         {traces.git_name(path): image for image, path in own})
 
 
 def _alike(place: Place, images: set[str], here: set[str], table: pd.DataFrame, mentions: Mentions, persons: list[str]) -> list[str]:

@@ -185,9 +185,13 @@ def history(root: Path, wanted: Wanted, pattern: re.Pattern[bytes]) -> list[str]
     return lines + [f"git's history: {path} names them in {number_of(n, 'version')}" for path, n in sorted(versions.items())]
 
 
-def git_name(data: bytes) -> str:
+def git_name(path: Path) -> str:
     """What git calls a file with these bytes."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _objects(root: Path, names: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
