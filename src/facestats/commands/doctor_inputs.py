@@ -110,7 +110,7 @@ def _not_here(root: Path, key: str, value: str) -> Finding:
         return Finding("kept_back", f"{key} = {value}: these files are not here, and {value}.dvc keeps them off every remote (push: false). Without them, "
                        "`dvc pull --allow-missing` brings all else, and `dvc repro --allow-missing` and `dvc exp run --allow-missing` run what comes "
                        f"after `preprocess`; for the rest, copy them to {value} from who has them", value)
-    way = f"`dvc pull {value}.dvc` brings it" if out is not None else f"make it, or `dvc pull`, or set {key}"
+    way = f"`dvc pull` brings it, for {value}.dvc knows it" if out is not None else f"make it, or `dvc pull`, or set {key}"
     return Finding("folder", f"{key} = {value}: there is no such folder; {way}", value)
 
 
@@ -129,7 +129,7 @@ def _fewer_than_known(root: Path, value: str) -> list[Finding]:
     there = sum(len(files) for _, _, files in os.walk(root / value))
     if not isinstance(expected, int) or there >= expected:
         return []
-    return [Finding("folder", f"{value} holds {there} files, {value}.dvc knows {expected}; `dvc checkout {value}.dvc` brings the others back, or, where you "
+    return [Finding("folder", f"{value} holds {there} files, {value}.dvc knows {expected}; `dvc checkout` or `dvc pull` brings the others back, or, where you "
                     f"removed them, `dvc add {value}`", value)]
 
 
