@@ -144,7 +144,7 @@ def test_copies_elsewhere_in_the_project_are_found_by_their_bytes(root, forget):
         said = forget("Zoë.jpg", *dry, code=code)
         assert f"{root}/data/old/a.bin has the same bytes as Zoë.jpg" in said
         assert f"{root}/data/raw/.hidden.jpg has the same bytes" in said
-        assert "outs of the last run hold 1 picture of them until `dvc repro`" in said
+        assert f"outs hold 1 picture of them ({root}/data/processed/preproc/x.jpg)" in said
         assert f"{root}/data/Lables.csv names Zoë.jpg and is read by no stage" in said
     assert "copy.png" not in left(root)
 

@@ -127,11 +127,13 @@ def run(options: argparse.Namespace) -> int:
         print(f"warning: {line}")
     for recipe in busy:
         print(f"warning: {recipe} is in use by a run and was left; give the same command again when it has ended")
-    left = _look_around(place, found, labels)
+    left = 0
+    made_anew = options.cache and not busy and not options.dry_run
+    if made_anew:
+        left = forget_cache.forget(root, cache, place.store, found.images, options.remote)
+    left += _look_around(place, found, labels, made_anew)
     if options.dry_run:
         print("nothing removed (--dry-run)" + (f"; without it: {forget_cache.explain(options.remote)}" if options.cache else ""))
-    elif options.cache and not busy:
-        left += forget_cache.forget(root, cache, place.store, found.images, options.remote)
     elif not options.cache:
         print(_next_steps(place))
     for line in _still_there(place, found, options):
@@ -276,19 +278,22 @@ def _unlink(path: Path, folder: Path) -> None:
         parent.rmdir()
 
 
-def _look_around(place: Place, found: Found, labels: list[LabelFile]) -> int:
-    """Name what else in the project folder holds or names them; returns how many files hold them and will stay."""
+def _look_around(place: Place, found: Found, labels: list[LabelFile], made_anew: bool) -> int:
+    """Name what else in the project folder holds or names them; returns how many files hold them and will stay.
+
+    `made_anew`: the outs are those of a run without them, so that what still holds them there is made by no stage any more.
+    """
     left_out = {place.cache.folder, place.cache.root / ".dvc" / "cache"} if place.cache else set()
     left_out |= {place.store} if place.store else set()
     paths = [path for path in traces.files_of_project(place.root, left_out) if path not in set(found.files)]
-    made = {path for path in paths if any(path.is_relative_to(out) for out in place.outs)}
+    made = set() if made_anew else {path for path in paths if any(path.is_relative_to(out) for out in place.outs)}
     same = traces.same_bytes(paths, found.wanted)
     for path, image in same.items():
         if path not in made:
             print(f"warning: {path} has the same bytes as {image}, and stays; remove it yourself")
     in_outs = sorted(made & same.keys())
     if in_outs:
-        print(f"outs of the last run hold {number_of(len(in_outs), 'picture')} of them until `dvc repro`: {in_outs[0]}" + (", …" if in_outs[1:] else ""))
+        print(f"outs hold {number_of(len(in_outs), 'picture')} of them ({in_outs[0]}{', …' if in_outs[1:] else ''}); `dvc repro` replaces what stages still make")
     pattern = found.wanted.pattern(_folders(place))
     read = {file.path for file in labels}
     for path, name in traces.files_that_name([path for path in paths if path not in made | read], pattern):

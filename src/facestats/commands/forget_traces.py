@@ -162,7 +162,7 @@ def imports(root: Path, files: Iterable[Path]) -> list[str]:
 def experiments(root: Path) -> str | None:
     """How many experiments and queued runs there are: each has the label files and hashes of its time."""
     names = [name for name in _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").decode(errors="replace").split()
-             if not name.startswith(("refs/exps/exec", "refs/exps/celery", "refs/exps/stash"))]
+             if not name.startswith(tuple(f"refs/exps/{kind}" for kind in ("apply", "celery", "exec", "stash", "temp")))]
     queued = sum(len(_git(root, "reflog", "show", "--format=%H", ref).split()) for ref in ("refs/exps/celery/stash", "refs/exps/stash"))
     if not names and not queued:
         return None
