@@ -132,7 +132,7 @@ def test_of_many_photos_some_are_looked_into(root, doctor, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "way"), [
-    ("data/labels/Lables.csv", "move or rename it"), ("data/labels/my labels.csv", "move or rename it"), ("data/labels/labels.ods", "save it as labels.xlsx"),
+    ("data/labels/Lables.csv", "move or rename it"), ("data/labels/my labels.csv", "move or rename it"), ("data/labels/old labels.ods", "save it as labels.xlsx"),
     ("data/labels/raitings.csv", "move or rename it"), ("data/labels/old/labels.csv", "move or rename it"), ("data/labels/scores.csv", "move or rename it"),
     ("data/raw/faces.csv", "move or rename it"), ("data/labels.csv", "move or rename it"), ("labels.csv", "move or rename it"),
 ])
@@ -148,6 +148,15 @@ def test_a_label_file_that_nothing_reads_is_named(root, doctor, name, way):
     found = doctor()
     assert found["problems"] == []  # there are labels, this may be something else
     assert ("unread_labels", name) in kinds(found["warnings"])
+
+
+def test_a_label_file_that_cannot_be_used_is_named(root, doctor):
+    (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
+    for name, text in (("labels.csv", "image,age\na.png,young\n"), ("labels.ods", "")):
+        (root / "data/labels" / name).write_text(text)
+        (problem,) = doctor("--inputs")["problems"]
+        assert (problem["kind"], problem["path"]) == ("labels", f"data/labels/{name}")
+        (root / "data/labels" / name).unlink()
 
 
 @pytest.mark.parametrize(("variant", "words"), [

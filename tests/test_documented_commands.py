@@ -16,7 +16,7 @@ from resources import ROOT
 
 PROGRAMS = {"dvc", "python", "make", *SHELL} - {"git"}  # whose options nothing here knows, and whose name begins messages
 KEY = re.compile(rf"((?:{'|'.join(Params.model_fields)})\.[\w.]+)(?:: (.+))?")
-FILE = re.compile(r"\.(py|csv|json|jpg|md|parquet|…)$")
+FILE = re.compile(r"\.(py|csv|xlsx|json|jpg|md|parquet|…)$")
 SOURCES = sorted((ROOT / "src/facestats").rglob("*.py"))
 VARIABLES = (PLACE, NO_REUSE)
 

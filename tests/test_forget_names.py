@@ -7,6 +7,9 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
+import openpyxl
+import openpyxl.chart
+import openpyxl.styles
 import pandas as pd
 import pytest
 import yaml
@@ -200,6 +203,49 @@ def test_data_that_was_imported_comes_back_and_that_is_said(root, forget, frozen
     when = "`dvc update data/raw.dvc`, once the source has changed," if frozen else "`dvc repro`"
     assert f"data/raw.dvc was imported from https://example.org/faces.git: {when} brings the photos back" in said
     assert "labels.dvc was imported" not in said
+
+
+@pytest.mark.parametrize(("name", "encoding", "text", "kept"), [
+    ("Labels.CSV", "cp1252", "Image;Person \r\nZoë.jpg;anna\r\nother.jpg;bürt\r\n", "Image;Person \r\nother.jpg;bürt\r\n"),
+    ("labels.csv", "utf-16", "image\tperson\nZoë.jpg\tanna\nother.jpg\tbert\n", "image\tperson\nother.jpg\tbert\n"),
+    ("labels.csv", "utf-8-sig", 'sep=;\nphoto;who\n"Zoë.jpg";"anna"\nother.jpg;bert\n', "sep=;\nphoto;who\nother.jpg;bert\n"),
+    ("labels.csv", "utf-8", "image,filename,person\n,Zoë.jpg,anna\nother.jpg,,bert\ntwo.png,two.png.jpg,NA\n", "image,filename,person\nother.jpg,,bert\ntwo.png,two.png.jpg,NA\n"),
+])
+def test_label_files_of_other_kinds_keep_their_kind(root, forget, name, encoding, text, kept):
+    (root / "data/labels" / name).write_bytes(text.encode(encoding))
+    forget("--person", "anna")
+    assert left(root) == {*PHOTOS} - {"Zoë.jpg"}
+    assert (root / "data/labels" / name).read_bytes() == kept.encode(encoding)
+    assert "no label file names such a person" in forget("--person", "NA", code=2)
+
+
+def test_a_workbook_loses_the_rows_and_nothing_else(root, forget):
+    book = openpyxl.Workbook()
+    for row in (["Photo", "Person", "Age"], ["zoë", "anna", 31], ["other.jpg", "bert", 40]):
+        book.active.append(row)
+    book.active["C3"].font = openpyxl.styles.Font(bold=True)
+    book.active.column_dimensions["A"].width = 33
+    book.save(root / "data/labels/labels.xlsx")
+    forget("--person", "anna", "--dry-run")
+    forget("--person", "anna")
+    assert left(root) == {*PHOTOS} - {"Zoë.jpg"}
+    sheet = openpyxl.load_workbook(root / "data/labels/labels.xlsx").active
+    assert [*sheet.values] == [("Photo", "Person", "Age"), ("other.jpg", "bert", 40)]
+    assert (sheet["C2"].font.bold, sheet.column_dimensions["A"].width) == (True, 33)
+
+
+def test_a_workbook_that_would_lose_more_is_refused_before_anything_goes(root, forget):
+    book = openpyxl.Workbook()
+    for row in (["image", "person"], ["Zoë.jpg", "anna"]):
+        book.active.append(row)
+    chart = openpyxl.chart.BarChart()
+    chart.add_data(openpyxl.chart.Reference(book.active, min_col=2, min_row=1, max_row=2))
+    book.active.add_chart(chart, "E5")
+    book.save(root / "data/labels/labels.xlsx")
+    before = everything(root)
+    for dry in ([], ["--dry-run"]):
+        assert "labels.xlsx is a workbook with charts, which would be lost" in forget("--person", "anna", *dry, code=2)
+    assert everything(root) == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -13,19 +13,13 @@ import pandas as pd
 import psutil
 import yaml
 
+from facestats.data.label_files import READ, STEMS, find_label_file, unread_files
 from facestats.data.labels import JoinedLabels, join_labels
 from facestats.errors import FaceStatsError
 from facestats.faces.files import face_filename, list_images, printable
 from facestats.params import Params
 
 SHOWN = 10  # files of a kind named one by one
-STEMS, READ = ("labels", "ratings"), (".csv",)
-
-
-def find_label_file(folder: Path, stem: str) -> Path | None:
-    return path if (path := folder / f"{stem}.csv").is_file() else None
-
-
 TABLES = frozenset((".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers", ".sav", ".json", ".jsonl", ".parquet"))
 ALIKE = 0.75  # least similarity (`difflib`) of a name that may be meant for a label file's
 
@@ -201,15 +195,21 @@ def _join(found: Inputs, root: Path, params: Params) -> None:
         found.labels = join_labels(every_image.drop_duplicates("filename"), root / params.data.labels,
                                    root / params.data.manual_labels, params.labels.rating_scale, params.labels.drop_raters)
     except FaceStatsError as error:
-        found.problems.append(Finding("labels", str(error), params.data.labels))
+        files = [*sorted((root / params.data.labels).iterdir()), root / params.data.manual_labels]
+        about = next((_below(path, root) for path in files if str(path) in str(error)), params.data.labels)
+        found.problems.append(Finding("labels", str(error), about))
     else:
-        found.warnings += [Finding("labels", warning, params.data.labels) for warning in found.labels.warnings]
+        unread = unread_files(root / params.data.labels, root / params.data.manual_labels)  # named below, with those in other places
+        found.warnings += [Finding("labels", warning, params.data.labels) for warning in found.labels.warnings if warning not in unread]
 
 
 def _name_unread_tables(found: Inputs, root: Path, params: Params) -> None:
     """Tables that look like label files and that nothing reads: under another name, of another kind, or in another place."""
     folder, photos = root / params.data.labels, root / params.data.images
-    read = {path for stem in STEMS if folder.is_dir() and (path := find_label_file(folder, stem))}
+    try:
+        read = {path for stem in STEMS if folder.is_dir() and (path := find_label_file(folder, stem))}
+    except FaceStatsError:
+        return  # which file is meant can't be told: that is named already
     here = [path for path in (sorted(folder.rglob("*")) if folder.is_dir() else []) if path.suffix.lower() in TABLES or _is_called_like_labels(path)]
     photos_too = [photos / image for image in found.images or () if PurePosixPath(image).suffix.lower() in TABLES]
     beside = [path for place in {folder.parent, photos.parent, root} if place.is_dir() for path in sorted(place.iterdir()) if _is_called_like_labels(path)]

@@ -29,7 +29,6 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -118,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
     mentions = Mentions(labels, here, _names_before(place, options.cache), place.photos)
     images = {*mentions.images(options.images, options.allow_missing), *mentions.photos_of(options.person, options.allow_missing)}
     found = _find(place, images, set(here), mentions, options.person)
-    _check(place, found, [file for file in labels if file.lines(mentions.names(file, found.images))])
+    _check(place, found, labels, mentions)
 
     for line in found.notes:
         print(line)
@@ -223,7 +222,7 @@ def _last_run(place: Place) -> pd.DataFrame:
     return pd.DataFrame(columns=columns, dtype="str")
 
 
-def _check(place: Place, found: Found, labels: Iterable[LabelFile]) -> None:
+def _check(place: Place, found: Found, labels: list[LabelFile], mentions: Mentions) -> None:
     """Refuse what would fail half-way, and photos behind a link to another folder: they are somebody's originals.
 
     Raises
@@ -238,7 +237,8 @@ def _check(place: Place, found: Found, labels: Iterable[LabelFile]) -> None:
             mistakes.append(f"{path} is a link to {path.resolve()}, or lies behind one; remove the photo there, and the link")
         elif not os.access(path.parent, os.W_OK | os.X_OK):
             mistakes.append(f"{path.parent} can't be written to, so {path.name} could not be removed; `chmod u+wx` it")
-    mistakes += [why for file in labels if (why := file.obstacle())]
+    named = [(file, mentions.names(file, found.images)) for file in labels]
+    mistakes += [why for file, names in named if file.lines(names) and (why := file.obstacle(names))]
     if mistakes:
         raise InputError("\n".join([*mistakes, "nothing was removed"]))
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import os
 import unicodedata
+import zipfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from facestats.data.csv_text import read_csv
+from facestats.data.cells import without_empty
+from facestats.data.columns import IMAGE, LABELS, find_columns, key_column, plain
+from facestats.data.csv_text import without_records
+from facestats.data.excel import SUFFIXES, without_rows
+from facestats.data.label_files import STEMS, find_label_file, read_sheet
 from facestats.data.manual import alone, replace_file
-from facestats.data.names import OTHER_EXTENSION, ZEROS, PhotoNames, Reading, key_column, say_likely
+from facestats.data.names import OTHER_EXTENSION, ZEROS, PhotoNames, Reading, say_likely
 from facestats.errors import InputError
 from facestats.files import write_bytes
 
-LABEL_FILES = ("labels.csv", "ratings.csv")
+_LOST = {"charts": "xl/charts/", "pictures": "xl/media/", "pivot tables": "xl/pivotTables/", "queries": "xl/queryTables/", "form controls": "xl/ctrlProps/"}
 SHOWN = 20  # mistakes named one by one
 GONE = "correct the names; or, where a photo is gone already, add --allow-missing: the lines about it are removed"
 
@@ -31,22 +34,26 @@ class LabelFile:
     Attributes
     ----------
     path : the file
-    table : all cells, indexed by the line on which a record ends
-    key : `image` or `filename`
+    table : names of photos, one column or, with the photo's path and the face's name, two, and `person`; empty cells are ''. The
+        index is the line on which a record ends, or the row of a workbook
     by_hand : it lies in git, and merges may write it at the same time
     """
 
     path: Path
     table: pd.DataFrame
-    key: str
     by_hand: bool
+
+    @property
+    def names(self) -> pd.DataFrame:
+        """The columns that name a photo."""
+        return self.table.drop(columns="person")
 
     def lines(self, names: Collection[str]) -> list[int]:
         """The lines on which records with these names, as the file writes them, end."""
-        return self.table.index[self.table[self.key].isin(set(names))].tolist()
+        return self.table.index[self.names.isin(set(names)).any(axis=1)].tolist()
 
     def remove(self, names: Collection[str], cache: Path | None = None) -> None:
-        """Write the file without the records with these names; other lines keep their bytes.
+        """Write the file without the records with these names; other lines keep their bytes, other rows their cells and formats.
 
         Parameters
         ----------
@@ -54,16 +61,43 @@ class LabelFile:
         """
         path = self.path.resolve()
         if not self.by_hand:
-            write_bytes(self.path if cache and path.is_relative_to(cache.resolve()) else path, _without(path.read_bytes(), self.lines(names)))
+            write_bytes(self.path if cache and path.is_relative_to(cache.resolve()) else path, self.without(names))
             return
         with alone(path.parent):
             now = read_label_file(self.path, by_hand=True)
-            replace_file(path, _without(path.read_bytes(), now.lines(names) if now else []))
+            replace_file(path, now.without(names) if now else b"")
 
-    def obstacle(self) -> str | None:
-        """Why the file could not be written."""
-        folder = self.path.resolve().parent
-        return None if os.access(folder, os.W_OK) else f"{folder} can't be written to, so no line of {self.path.name} could be removed"
+    def without(self, names: Collection[str]) -> bytes:
+        """The file's bytes without the records with these names.
+
+        Raises
+        ------
+        LabelError
+            It can't be read any more.
+        """
+        path = self.path.resolve()
+        if path.suffix.lower() in SUFFIXES:
+            return without_rows(path, self.lines(names))
+        return without_records(path.read_bytes(), self.lines(names), path)
+
+    def obstacle(self, names: Collection[str]) -> str | None:
+        """Why the file could not be written without these names."""
+        path = self.path.resolve()
+        if not os.access(path.parent, os.W_OK):
+            return f"{path.parent} can't be written to, so no line of {self.path.name} could be removed"
+        lost = lost_parts(path) if path.suffix.lower() in SUFFIXES else ()
+        if lost:
+            return (f"{self.path} is a workbook with {' and '.join(lost)}, which would be lost if rows were removed here; remove the rows "
+                    f"{', '.join(map(str, self.lines(names)[:SHOWN]))} in a spreadsheet, or save it as CSV, then give the same command with --allow-missing")
+        self.without(names)
+        return None
+
+
+def lost_parts(path: Path) -> tuple[str, ...]:
+    """What a workbook holds that openpyxl would not write again."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    return tuple(word for word, start in _LOST.items() if any(name.startswith(start) for name in names))
 
 
 def read_label_files(folder: Path, manual: Path) -> list[LabelFile]:
@@ -74,14 +108,19 @@ def read_label_files(folder: Path, manual: Path) -> list[LabelFile]:
     LabelError
         One of them can't be read as such.
     """
-    found = [read_label_file(folder / name) for name in LABEL_FILES]
-    return [file for file in [*found, read_label_file(manual, by_hand=True)] if file]
+    paths = [path for stem in STEMS if folder.is_dir() and (path := find_label_file(folder, stem))]
+    return [file for file in [*map(read_label_file, paths), read_label_file(manual, by_hand=True)] if file]
 
 
 def read_label_file(path: Path, by_hand: bool = False) -> LabelFile | None:
     """One label file; None where there is none."""
-    table = read_csv(path)
-    return None if table is None else LabelFile(path, table, key_column(table, path), by_hand)
+    raw = read_sheet(path)
+    if raw is None:
+        return None
+    key = key_column(raw, path)
+    person = find_columns(raw.columns, LABELS, path).get("person") if path.stem.lower() != "ratings" else None
+    table = raw[[key, *(name for name in raw.columns if name != key and plain(name) in IMAGE[:2])]].apply(without_empty)
+    return LabelFile(path, table.assign(person=without_empty(raw[person]) if person else ""), by_hand)
 
 
 class Mentions:
@@ -99,7 +138,7 @@ class Mentions:
         self.files = files
         self._here, self._before, self._folder = PhotoNames(here, folder), PhotoNames({*before} - {*here}, folder), folder
         self.notes: list[str] = []  # how names in the command line were read
-        self._images = {file.path: self._read(file.table[file.key]) for file in files}
+        self._images = {file.path: self._read(name for column in file.names for name in file.names[column] if name) for file in files}
 
     def _read(self, names: Iterable[str]) -> dict[str, Reading]:
         """Readings of names: by the photos that are there, else by those that were."""
@@ -157,8 +196,8 @@ class Mentions:
         by_image: dict[str, dict[str, str]] = {}
         stated: dict[str, list[tuple[str, int, str, Reading]]] = {}
         for file in self.files:
-            for line, name, person in zip(file.table.index, file.table[file.key], file.table.get("person", ()), strict=False):
-                if person:
+            for line, name, person in _people(file):
+                if person and name:
                     reading = self._images[file.path][name]
                     stated.setdefault(_one_form(person), []).append((file.path.name, line, name, reading))
                     by_image.setdefault(reading.image or name, {}).setdefault(_one_form(person), f"{file.path.name}, line {line}")
@@ -202,10 +241,16 @@ class Mentions:
         """Photos by the person that any label file names."""
         found: dict[str, set[str]] = {}
         for file in self.files:
-            for name, person in zip(file.table[file.key], file.table.get("person", ()), strict=False):
-                if person and (image := self._images[file.path][name].image):
+            for _, name, person in _people(file):
+                if person and name and (image := self._images[file.path][name].image):
                     found.setdefault(_one_form(person), set()).add(image)
         return found
+
+
+def _people(file: LabelFile) -> Iterable[tuple[int, str, str]]:
+    """Line, the first name of the photo, and the person of each record."""
+    first = file.names.iloc[:, 0].where(file.names.iloc[:, 0] != "", file.names.iloc[:, -1])
+    return zip(file.table.index, first, file.table["person"], strict=True)
 
 
 def _as_read(name: str, reading: Reading) -> str:
@@ -228,17 +273,3 @@ def _refuse(mistakes: list[str]) -> None:
     if mistakes:
         rest = [f"and {len(mistakes) - SHOWN} more", mistakes[-1]] if len(mistakes) > SHOWN + 1 else mistakes[SHOWN:]
         raise InputError("\n".join([*mistakes[:SHOWN], *rest, "nothing was removed"]))
-
-
-def _without(data: bytes, ends: Collection[int]) -> bytes:
-    """A CSV file's bytes without the records that end on these lines (from 1); a record may span several."""
-    lines = list(io.StringIO(data.decode("utf-8-sig"), newline=""))
-    header = next((line for line in lines if line.strip()), "")
-    reader = csv.reader(lines, delimiter=";" if ";" in header and "," not in header else ",", strict=True)
-    kept, before = [], 0
-    for _ in reader:
-        if reader.line_num not in ends:
-            kept += lines[before:reader.line_num]
-        before = reader.line_num
-    mark = b"\xef\xbb\xbf" if data.startswith(b"\xef\xbb\xbf") else b""
-    return mark + "".join(kept).encode()
