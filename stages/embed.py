@@ -6,7 +6,7 @@ Alone   python stages/embed.py data/processed/preproc models/clip \\
             data/processed/embeddings/embeddings_clip.parquet
 """
 
-from facestats.stage import row_summary, run_stage, warn
+from facestats.stage import row_summary, run_stage, warn_once
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def main(params, faces: Path, model: Path, out: Path) -> str:
         before = cache.committed(out) if cache else None
         return earlier_rows(before, encoder.dimension) if before else None
 
-    with open_store(STAGE, recipe_hash(encoder), row_columns(encoder.dimension), cache, warn) as rows:
+    with open_store(STAGE, recipe_hash(encoder), row_columns(encoder.dimension), cache, warn_once) as rows:
         try:
             table = embed_faces(faces, encoder, rows, earlier)
         except OSError as error:
@@ -38,8 +38,7 @@ def main(params, faces: Path, model: Path, out: Path) -> str:
         "weights_sha256": encoder.facts["sha256"], "precision": encoder.precision,
         "dimension": str(encoder.dimension),
     })
-    facts = f"  dimension={encoder.dimension} precision={encoder.precision} device={encoder.device.type}"
-    return f"{row_summary(len(table), **table.attrs)}\n{facts}"
+    return f"{row_summary(len(table), **table.attrs)} dimension={encoder.dimension} precision={encoder.precision} device={encoder.device.type}"
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ Writes  data/processed/preproc/ (faces), data/processed/metadata/faces.parquet (
 Alone   python stages/preprocess.py models/landmarker data/processed/preproc data/processed/metadata/faces.parquet
 """
 
-from facestats.stage import row_summary, run_stage, start_clean, warn
+from facestats.stage import row_summary, run_stage, start_clean, warn, warn_once
 
 from pathlib import Path
+
+SHOWN = 5  # reasons why photos are left out
 
 
 def main(params, landmarker: Path, faces: Path, table: Path) -> str:
     # Worker processes import this file again, and need none of what takes a second of a processor.
     from facestats import tables
+    from facestats.errors import alike
     from facestats.faces.crop import PreprocessConfig
     from facestats.faces.keys import recipe_hash
     from facestats.faces.preprocess import ROW_COLUMNS, STAGE, earlier_rows, preprocess_folder
@@ -28,13 +31,17 @@ def main(params, landmarker: Path, faces: Path, table: Path) -> str:
         return earlier_rows(before, cache.committed_files(faces)) if before else None
 
     start_clean(faces)
-    with open_store(STAGE, recipe_hash(config, landmarker), ROW_COLUMNS, cache, warn) as rows:
+    with open_store(STAGE, recipe_hash(config, landmarker), ROW_COLUMNS, cache, warn_once) as rows:
         frame = preprocess_folder(images, faces, config, landmarker, rows=rows, earlier=earlier)
     tables.write(frame, table, tables.FACES)
     rejected = frame[frame["status"] == "rejected"]
     if len(rejected) == len(frame):
         warn(f"not one of {len(frame)} photos in {images} was accepted: there is nothing to embed, and the next stage will say so")
-    return row_summary(len(frame), **frame.attrs, reasons=rejected["reason"])
+    elif len(rejected):
+        reasons = alike(sorted(rejected["reason"]))
+        said = "; ".join(f"{n}: {reason}" for reason, n in reasons[:SHOWN]) + (f"; {len(reasons) - SHOWN} more reasons" if len(reasons) > SHOWN else "")
+        warn(f"{len(rejected)} of {len(frame)} photos are left out ({said}); faces.parquet and the report name each")
+    return row_summary(len(frame), **frame.attrs, rejected=len(rejected))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from resources import ROOT
 # What makes a message: errors and functions that build them, …
 ERRORS = {"FaceStatsError", "ParamsError", "InputError", "LabelError", "TableError", "ModelError", "ImageError", "ValueError",
           "DamagedSegmentError", "NoFaceError"}
-WARNINGS = {"warn", "_warn"}
+WARNINGS = {"warn", "_warn", "warn_once"}
 PRINTED = ("warning: ", "problem: ")  # how a message begins that `print` says
 # … names that hold what is wrong, as variable, argument, key or list that is added to, …
 REASONS = {"why", "reason", "untrained", "problem", "problems", "mistakes", "warnings", "unknown", "hints", "message", "messages", "said", "found", "too_long"}

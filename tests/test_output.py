@@ -58,12 +58,13 @@ def stage(tmp_path):
 ])
 def test_every_encoding_gets_what_it_can_show(stage, tmp_path, changes, shown, dots):
     with open(tmp_path / "said", "wb") as said:
-        program = start_program([sys.executable, "stage.py", "photos"], tmp_path, environment(changes), said, said)
+        program = start_program([sys.executable, "stage.py", "--warnings", "warnings", "photos"], tmp_path, environment(changes), said, said)
         assert program.wait(120) == 0
     text = (tmp_path / "said").read_bytes().decode("iso8859-1" if changes is LATIN_1 else "utf-8")
     assert f"warning: {shown} {dots} is doubtful" in text
     assert f"{shown}: done seconds=" in text
     assert stage.out.read_text(encoding="utf-8") == NAME
+    assert json.loads((tmp_path / "warnings/stage.json").read_text(encoding="utf-8")) == [f"{NAME} … is doubtful"]
 
 
 @pytest.mark.parametrize("place", ["closed", "gone", "full"])

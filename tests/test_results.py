@@ -11,6 +11,7 @@ from cards import trained_run, untrained_run
 from facestats.commands import results
 from facestats.errors import InputError
 from facestats.files import read_json, write_json
+from facestats.params import load_params
 from resources import ROOT
 
 
@@ -23,8 +24,9 @@ def said_of(root, capsys) -> str:
 def root(built, tmp_path):
     """What the command reads of a project that has run."""
     shutil.copytree(built.folder / "metrics", tmp_path / "metrics")
-    shutil.copytree(built.folder / "data/processed/composites", tmp_path / "data/processed/composites")
-    for name in ("params.yaml", results.REPORT):
+    for folder in ("data/processed/composites", results.WARNINGS):
+        shutil.copytree(built.folder / folder, tmp_path / folder)
+    for name in ("params.yaml", "dvc.yaml", results.REPORT):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(built.folder / name, tmp_path / name)
     return tmp_path
@@ -51,6 +53,38 @@ def test_what_was_taken_out_of_the_parameters_is_not_named(root, capsys):
     assert all(f"composites/{name}/" in said for kind in ("composites", "continua", "differences") for name in params[kind])
     (root / "params.yaml").write_text(yaml.safe_dump(params | {"continua": {}}))
     assert "women_to_top" not in said_of(root, capsys)
+
+
+def test_all_warnings_stand_at_the_end_once_with_their_number(tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    params, folder = load_params(tmp_path / "params.yaml"), tmp_path / results.WARNINGS
+    assert results._warnings(tmp_path, params)[0] == "\nno warnings"
+    assert re.search(r"those of \d+ stages are not here: `dvc repro`", results._warnings(tmp_path, params)[1])
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for stage, facts in stages.items():
+        for item in {"train_attribute": params.attributes.targets, "continuum": params.continua, "difference": params.differences}.get(
+                stage, params.composites) if "foreach" in facts else [""]:
+            write_json(folder / f"{stage}{item and '@'}{item}.json", [])
+    assert results._warnings(tmp_path, params) == ["\nno warnings"]
+    write_json(folder / "labels.json", ["labels.csv names 1 image not there"])
+    write_json(folder / "geometry.json", [f"geometry.folds: fold {i}: {18 - i} rated faces" for i in (0, 2, 4)])
+    write_json(folder / "composite@women.json", ["composites.women: an average of few"])
+    write_json(folder / "composite@former.json", ["composites.former: an average of few"])
+    assert results._warnings(tmp_path, params) == [
+        "\n5 warnings", "  labels: labels.csv names 1 image not there", "  geometry: geometry.folds: fold 0: 18 rated faces (2 more like it)",
+        "  composite: composites.women: an average of few"]
+
+
+def test_every_stage_that_warns_keeps_its_warnings():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for stage, facts in stages.items():
+        facts = facts.get("do", facts)
+        script = re.search(r"python (stages/\w+\.py)", facts["cmd"])[1]
+        outs = [out for out in facts["outs"] if str(out).startswith("${warnings}/")]
+        warns = bool(re.search(r"^from facestats.stage import .*\bwarn(,|$)", (ROOT / script).read_text(encoding="utf-8"), re.MULTILINE))
+        assert len(outs) == ("--warnings ${warnings}" in facts["cmd"]) >= warns, stage
+        assert all(out == f"${{warnings}}/{stage}{'@${key}' if 'foreach' in stages[stage] else ''}.json" for out in outs)
 
 
 @pytest.mark.parametrize(("run", "said"), [

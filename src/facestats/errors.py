@@ -1,6 +1,8 @@
 """The errors that a user can meet. Each message says what was wrong, where, and what to do about it."""
 
 import errno
+import re
+from collections.abc import Iterable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNUSABLE = (errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTEMPTY,
@@ -49,3 +51,11 @@ def of_file(error: OSError) -> str | None:
 def number_of(n: int, noun: str) -> str:
     """`1 face`, `2 faces`: how messages count; the word that takes the plural comes last."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def alike(messages: Iterable[str]) -> list[tuple[str, int]]:
+    """The first of messages that differ by their numbers alone, and how many there are; most frequent first."""
+    groups: dict[str, list[str]] = {}
+    for message in messages:
+        groups.setdefault(re.sub(r"\d+(\.\d+)?", "0", message), []).append(message)
+    return sorted(((group[0], len(group)) for group in groups.values()), key=lambda found: -found[1])

@@ -11,18 +11,19 @@ import shutil
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from multiprocessing import current_process
 from pathlib import Path
 from typing import TypeVar
 
 from facestats.errors import FaceStatsError, InputError, of_file
+from facestats.files import write_json
 from facestats.lifetime import end_in_time, started_by_dvc
 from facestats.output import print_unwritten, secure_output
 from facestats.params import load_params
 
 Item = TypeVar("Item")
+_warnings: list[str] = []  # of this stage, as they were printed
 
 # A stage imports this module first. Imports leave no garbage, and looking for it took up to a second of them (torch with transformers);
 # `run_stage` turns it on again. A stage's worker process, which never comes there, collects as always; while it imports the stage's script,
@@ -56,8 +57,8 @@ def run_stage(main: Callable) -> None:
 
     The signature of `main` is the command line: every parameter after `params` is one positional argument,
     of the type it is annotated with (`Path` where nothing is said); a `StageItem` is the option `--name`. `params.yaml` is read from the working
-    directory, which is where DVC runs a stage. What `main` returns is printed with the seconds that it took; further
-    lines of it stand below. A stage that DVC started ends with DVC.
+    directory, which is where DVC runs a stage. What `main` returns, one line, is printed with the seconds that it took. Its warnings become
+    an out of the stage, in the folder of the option `--warnings`. A stage that DVC started ends with DVC.
 
     Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as one message; 130: interrupted.
     """
@@ -72,13 +73,17 @@ def run_stage(main: Callable) -> None:
             parser.add_argument("--name", dest=parameter.name, type=kind, default=item or None, required=not item)
         else:
             parser.add_argument(parameter.name, type=kind)
-    arguments = parser.parse_args()
+    parser.add_argument("--warnings", type=Path, metavar="DIR", help="write the warnings there too, as a list in JSON")
+    arguments = vars(parser.parse_args())
+    folder = arguments.pop("warnings")
     gc.freeze()  # modules stay to the end: no collection has to look at them again
     gc.enable()
     end_in_time()
     started = time.perf_counter()
     try:
-        summary = main(load_params(), **vars(arguments))
+        summary = main(load_params(), **arguments)
+        if folder:
+            write_json(folder / f"{os.environ.get('DVC_STAGE') or Path(script.__file__).stem}.json", _warnings)
     except FaceStatsError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -90,8 +95,7 @@ def run_stage(main: Callable) -> None:
         print("interrupted", file=sys.stderr, flush=True)
         os._exit(130)  # threads that compute, and what torch tears down, would take seconds
     seconds = time.perf_counter() - started
-    line, _, below = (summary or "done").partition("\n")
-    print(f"{line} seconds={seconds:.1f}", *filter(None, [below]), sep="\n")
+    print(f"{summary or 'done'} seconds={seconds:.1f}")
     _leave()
 
 
@@ -104,11 +108,9 @@ def _leave() -> None:
     os._exit(0)
 
 
-def row_summary(rows: int, reused: int, computed: int, reasons: Iterable[str] = ()) -> str:
-    """What a stage that works row by row says at its end: counts, and below them why images were rejected."""
-    counts = Counter(reasons)
-    line = f"rows={rows} reused={reused} computed={computed} rejected={counts.total()}"
-    return "\n".join([line, *(f"  rejected {count}: {reason}" for reason, count in sorted(counts.items()))])
+def row_summary(rows: int, reused: int, computed: int, rejected: int = 0) -> str:
+    """What a stage that works row by row says at its end."""
+    return f"rows={rows} reused={reused} computed={computed} rejected={rejected}"
 
 
 def start_clean(out: Path) -> None:
@@ -119,9 +121,15 @@ def start_clean(out: Path) -> None:
     if started_by_dvc():
         shutil.rmtree(out, ignore_errors=True)
     elif out.is_dir() and any(out.iterdir()):
-        warn(f"{out} is not empty: files of an earlier run stay there, also those of photos that are gone; remove it first")
+        warn_once(f"{out} is not empty: files of an earlier run stay there, also those of photos that are gone; remove it first")
 
 
 def warn(message: str) -> None:
-    """Print a warning that the user should read; it never stops a run."""
+    """Warn of what the outs hold or lack: printed now, and by `facestats results` as long as these outs are there."""
+    _warnings.append(message)
+    warn_once(message)
+
+
+def warn_once(message: str) -> None:
+    """Warn of something about this run alone, which another one with the same outs need not meet."""
     print(f"warning: {message}", file=sys.stderr)

@@ -1,5 +1,5 @@
 """Say where the outcome of the last run lies: report, composites, tables,
-metrics.
+metrics; and at the end all that the stages behind it have warned of.
 
 examples:
   python -m facestats results
@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facestats.errors import InputError, number_of
+import yaml
+
+from facestats.errors import InputError, alike, number_of
 from facestats.evaluation.headlines import doubts_of_scores
 from facestats.files import read_json
 from facestats.params import Params, load_params
@@ -18,6 +20,7 @@ from facestats.report.card_scores import anything_measured
 
 HELP = "say where to look after a run"
 REPORT = Path("data/processed/report.html")
+WARNINGS = Path("data/interim/warnings")
 MODELS = {"mlp": "holistic score", "geometric": "geometric score", "combined": "combined score", "ridge": "ridge regression", "geometry_zscore": "mean of z-scores"}
 MEASURES = {"balanced_accuracy": "balanced accuracy", "mae": "mean absolute error"}
 
@@ -46,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"              {line}")
     print("  plots       `dvc plots show`, metrics/plots/")
     print("Scores are what raters said of faces, not the worth of a person. The built-in sample is drawn, not photographed.")
+    for line in _warnings(root, params):
+        print(line)
     return 0
 
 
@@ -95,6 +100,24 @@ def _gaps(path: Path) -> list[str]:
 
 def _r2(metric: dict) -> str:
     return "" if metric["value"] is None else f", R² = {_interval(metric)}"
+
+
+def _warnings(root: Path, params: Params) -> list[str]:
+    """All warnings of the stages behind the outs, in the order of the pipeline; those alike are counted and shown once."""
+    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    items = {"train_attribute": params.attributes.targets, "select": params.composites, "composite": params.composites,
+             "continuum": params.continua, "difference": params.differences}
+    lines, total, absent = [], 0, 0
+    for stage, facts in stages.items():
+        if "--warnings" not in facts.get("do", facts)["cmd"]:
+            continue
+        # What was taken out of params.yaml is left out: DVC leaves its file behind.
+        paths = [root / WARNINGS / f"{name}.json" for name in ([f"{stage}@{item}" for item in items[stage]] if stage in items else [stage])]
+        messages = [message for path in paths if path.is_file() for message in read_json(path, list)]
+        total, absent = total + len(messages), absent + sum(not path.is_file() for path in paths)
+        lines += [f"  {stage}: {message}" + (f" ({n - 1} more like it)" if n > 1 else "") for message, n in alike(messages)]
+    missing = [f"  those of {number_of(absent, 'stage')} are not here: `dvc repro` or `dvc pull` brings them"] if absent else []
+    return [f"\n{number_of(total, 'warning')}" if total else "\nno warnings", *lines, *missing]
 
 
 def _interval(metric: dict) -> str:
