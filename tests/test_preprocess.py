@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from facestats import tables
@@ -235,24 +237,26 @@ def test_faces_are_not_written_among_the_photos(folder, tmp_path):
         preprocess_folder(folder, tmp_path / "out", CONFIG, tmp_path)
 
 
-def stage(script: str, *arguments, cwd) -> subprocess.CompletedProcess:
-    return run_program([sys.executable, ROOT / "stages" / script, *map(str, arguments)], cwd)
+def run_stage(images: Path, faces: str, cwd: Path) -> subprocess.CompletedProcess:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["data"]["images"] = str(images)
+    (cwd / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    return run_program([sys.executable, ROOT / "stages/preprocess.py", str(landmarker_dir()), faces, "meta/faces.parquet"], cwd)
 
 
 def test_the_stage_prints_one_line_and_why_photos_were_rejected(folder, tmp_path):
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    run = stage("preprocess.py", folder, landmarker_dir(), "faces", "meta/faces.parquet", cwd=tmp_path)
+    run = run_stage(folder, "faces", tmp_path)
     assert run.returncode == 0, run.stderr
-    assert "rows=41 reused=0 computed=41 rejected=1 seconds=" in run.stdout
+    assert "rows=41 reused=0 computed=40 rejected=1 seconds=" in run.stdout
     assert len(run.stdout.splitlines()) == 1
     (warning,) = run.stderr.splitlines()
     assert warning.startswith("warning: 1 of 41 photos are left out (1: ")
     assert len(tables.read(tmp_path / "meta" / "faces.parquet", tables.FACES)) == 41
 
-    run = stage("preprocess.py", folder, landmarker_dir(), "faces", "meta/faces.parquet", cwd=tmp_path)
+    run = run_stage(folder, "faces", tmp_path)
     assert "files of an earlier run stay there" in run.stderr
 
-    run = stage("preprocess.py", tmp_path / "none", landmarker_dir(), "other", "meta/faces.parquet", cwd=tmp_path)
+    run = run_stage(tmp_path / "none", "other", tmp_path)
     assert run.returncode == 1
     assert run.stderr.startswith("error: ")
     assert "no such folder; expected a folder with photos" in run.stderr
