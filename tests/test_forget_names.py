@@ -143,6 +143,7 @@ def test_copies_elsewhere_in_the_project_are_found_by_their_bytes(root, forget):
         shutil.copyfile(root / "data/raw/Zoë.jpg", root / name)
     shutil.copyfile(root / "data/raw/Zoë.jpg", root / "data/raw/copy.png")  # goes with it
     (root / "data/Lables.csv").write_text("image,age\nZoë.jpg,31\n")
+    label(root, "copy.png,bert")
     for dry, code in ((["--dry-run"], 0), ([], 1)):
         said = forget("Zoë.jpg", *dry, code=code)
         assert f"{root}/data/old/a.bin has the same bytes as Zoë.jpg" in said
@@ -150,6 +151,7 @@ def test_copies_elsewhere_in_the_project_are_found_by_their_bytes(root, forget):
         assert f"outs hold 1 picture of them ({root}/data/processed/preproc/x.jpg)" in said
         assert f"{root}/data/Lables.csv names Zoë.jpg and is read by no stage" in said
     assert "copy.png" not in left(root)
+    assert "copy.png has the same bytes and goes, too; label files say that it shows bert" in said
 
 
 def test_the_whole_group_of_copies_is_named(root, forget):
@@ -192,6 +194,13 @@ def test_what_git_holds_is_said(root, forget):
     assert "1 of their pictures were committed" not in said  # another photo
     label(root, "two.png,bert")
     assert "manual_labels.csv names them" not in forget("--person", "bert")
+
+
+def test_a_photo_that_dvc_tracks_by_itself_is_tracked_no_more(root, forget):
+    for name in ("Zoë.jpg.dvc", "other.jpg.dvc"):
+        (root / "data/raw" / name).write_text(f"outs:\n- md5: '0'\n  path: {name[:-4]}\n", encoding="utf-8")
+    forget("Zoë.jpg")
+    assert left(root) == {*PHOTOS, "other.jpg.dvc"} - {"Zoë.jpg"}
 
 
 @pytest.mark.parametrize("frozen", [True, False])

@@ -154,7 +154,8 @@ def _find(place: Place, images: set[str], here: set[str], mentions: Mentions, pe
     same_size = [image for image, path in photos.items() if image in images or path.stat().st_size in sizes]
     digests = {image: traces.sha256_of(photos[image]) for image in same_size}
     sha256 = {digests[image] for image in images & photos.keys()}
-    images |= {image for image, digest in digests.items() if digest in sha256}
+    copies = {image for image, digest in digests.items() if digest in sha256} - images
+    images |= copies
     sha256 |= set(table.loc[table["image"].isin(images), "sha256"].dropna())
     objects: set[str] = set()
     earlier: list[Path] = []
@@ -163,9 +164,13 @@ def _find(place: Place, images: set[str], here: set[str], mentions: Mentions, pe
         earlier = [place.cache.object(md5) for md5 in sorted(objects)]
     wanted = _wanted(place, images, here, photos, earlier, sha256, mentions, persons)
     files = [place.photos / image for image in sorted(images & here)]
+    files += [path for image in sorted(images) if (path := place.photos / f"{image}.dvc").is_file()]  # `dvc checkout` would bring the photo back
     found = Found(sorted(images), files, sha256 | {traces.sha256_of(path) for path in earlier}, wanted, objects)
     found.notes = mentions.notes + [line for file in mentions.files for line in mentions.liberties(file, images)]
     found.notes += [f"{image} is not in {place.photos} (any more)" for image in sorted(images - here)]
+    shown = {image: name for name, photos_of in mentions.people().items() for image in photos_of}
+    found.notes += [f"{image} has the same bytes and goes, too" + (f"; label files say that it shows {shown[image]}" if image in shown else "")
+                    for image in sorted(copies)]
     found.alike = _alike(place, images, here, table, mentions, persons)
     return found
 
@@ -285,7 +290,9 @@ def _look_around(place: Place, found: Found, labels: list[LabelFile], made_anew:
     """
     left_out = {place.cache.folder, place.cache.root / ".dvc" / "cache"} if place.cache else set()
     left_out |= {place.store} if place.store else set()
-    paths = [path for path in traces.files_of_project(place.root, left_out) if path not in set(found.files)]
+    places = [place.root, *(folder for folder in (place.photos, place.labels) if not folder.is_relative_to(place.root))]
+    gone = {path.absolute() for path in found.files}
+    paths = [path for folder in places for path in traces.files_of_project(folder, left_out) if path.absolute() not in gone]
     made = set() if made_anew else {path for path in paths if any(path.is_relative_to(out) for out in place.outs)}
     same = traces.same_bytes(paths, found.wanted)
     for path, image in same.items():
@@ -311,7 +318,7 @@ def _folders(place: Place) -> list[str]:
 
 def _next_steps(place: Place) -> str:
     return "\n".join(["next:",
-                      "  dvc repro                  # outs without them, models that have never seen them",
+                      "  dvc repro                  # outs without them, models that have never seen them; `dvc checkout` before it would bring the photos back",
                       f"  git add -u && git commit   # the new {place.photos.name}.dvc and dvc.lock"])
 
 
