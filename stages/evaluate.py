@@ -54,7 +54,7 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
     trained = load_models(models, params.attributes.targets)
     zeroshot = zeroshot_models(load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained))
     of_attributes = evaluate_attributes(trained, predictions, labels, scores["split"], options.bootstrap, options.seed,
-                                        zeroshot, read(tables.ZEROSHOT))
+                                        zeroshot, read(tables.ZEROSHOT), tables.read_doubts(folder / tables.PREDICTIONS.name))
     write_json(attributes, of_attributes)
     write_json(summary, headlines(measured.metrics, of_attributes))
     by_group = evaluate_fairness(labels, scores, predictions, trained, scale, options.min_group, options.bootstrap, options.seed)

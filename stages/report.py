@@ -41,7 +41,7 @@ def main(params, embeddings: Path, crops: Path, folder: Path, metrics: Path, rej
     page, album = report(Material(
         params, run, clusters=read_json(metrics / "clusters.json"), faces=tables.read(folder / tables.FACES.name, tables.FACES, FACES), final=final,
         flags=tables.read(folder / tables.FLAGS.name, tables.FLAGS), proposed=template["filename"].tolist(), examples=examples,
-        crops=crops, rejected=rejected, composites=composites, metrics=metrics))
+        crops=crops, rejected=rejected, composites=composites, metrics=metrics, doubts=tables.read_doubts(folder / tables.FINAL.name)))
     write_text(out, page)
     return f"MB={len(page.encode()) / 1e6:.1f} pictures_left_out={album.left_out}"
 

@@ -22,8 +22,9 @@ def main(params, name: StageItem, attributes: Path, faces: Path, preproc: Path, 
     conditions = wanted.model_dump(include=set(COLUMNS))
     selection = select_faces(tables.read_all(attributes, tables.FINAL), conditions, wanted.n, wanted.seed,
                              wanted.min_results, wanted.relax)
+    doubts = column_doubts(selection.rows, conditions, tables.read_doubts(attributes))
     if not selection.enough:
-        message = f"composites.{name} finds too few: {selection}"
+        message = "; ".join([f"composites.{name} finds too few: {selection}", *doubts])
         if wanted.on_few == "error":
             raise InputError(f"{message}. Widen the filter, lower min_results, or set on_few: skip")
         warn(f"{message}; it is not built")
@@ -31,7 +32,6 @@ def main(params, name: StageItem, attributes: Path, faces: Path, preproc: Path, 
         warn(f"composites.{name}: {'; '.join(selection.hints)}")
     for step in selection.relaxed:
         warn(f"composites.{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}")
-    doubts = column_doubts(selection.rows, conditions, tables.read_doubts(attributes)) if selection.enough else []
     landmarks = tables.read(faces, tables.FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"])
     write_members(selection, name, wanted.model_dump(exclude_none=True), landmarks, preproc, members / name, doubts)
     return f"{name}: {selection}; mean scores: {said(mean_scores(selection.rows))}"

@@ -86,6 +86,10 @@ class AttributeModel:
         """
         return self.uncalibrated(shares).argmax(axis=1)
 
+    def silent(self, shares: np.ndarray, _photographs: np.ndarray | bool = False) -> np.ndarray:
+        """Which rows of calibrated probabilities (n, classes) get no answer, for it is not sure enough: bool (n,)."""
+        return shares[np.arange(len(shares)), self.choose(shares)] < self.abstain_below
+
     def decide(self, shares: np.ndarray) -> np.ndarray:
         """The answer to each row of calibrated probabilities (n, classes) as text, never abstaining."""
         return np.asarray(self.classes, dtype=object)[self.choose(shares)]

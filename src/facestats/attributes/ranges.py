@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 _CLOSED = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 _OPEN = re.compile(r"(\d+(?:\.\d+)?)\+")
 
@@ -16,6 +18,22 @@ def range_middles(classes: list[str]) -> list[float]:
     ValueError
         A class that is no range, named with what a range looks like.
     """
+    ends = _ends(classes)
+    widths = [high - low for low, high in sorted(e for e in ends if e[1] is not None)]
+    if not widths:
+        raise ValueError(f"of {', '.join(classes)} not one has an upper end; expected at least one range like 18-29")
+    return [(low + high) / 2 if high is not None else low + widths[-1] / 2 for low, high in ends]
+
+
+def in_range(values: np.ndarray, ranges: list[str]) -> np.ndarray:
+    """Whether each number lies in its range, of which the upper end is included up to the next whole number: bool (n,)."""
+    ends = _ends(ranges)
+    low = np.array([low for low, _ in ends], dtype=float)
+    high = np.array([np.inf if high is None else high + 1 for _, high in ends], dtype=float)
+    return (low <= values) & (values < high)
+
+
+def _ends(classes: list[str]) -> list[tuple[float, float | None]]:
     ends: list[tuple[float, float | None]] = []
     for name in classes:
         closed, open_ended = _CLOSED.fullmatch(name), _OPEN.fullmatch(name)
@@ -25,7 +43,4 @@ def range_middles(classes: list[str]) -> list[float]:
             ends.append((float(open_ended[1]), None))
         else:
             raise ValueError(f"{name!r} is no range of numbers; expected one like 18-29 (low first) or 60+")
-    widths = [high - low for low, high in sorted(e for e in ends if e[1] is not None)]
-    if not widths:
-        raise ValueError(f"of {', '.join(classes)} not one has an upper end; expected at least one range like 18-29")
-    return [(low + high) / 2 if high is not None else low + widths[-1] / 2 for low, high in ends]
+    return ends

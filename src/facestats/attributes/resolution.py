@@ -19,7 +19,7 @@ STANDARD = {"gender": "classification", "ethnicity": "classification", "age": "r
 
 
 def predict_attributes(filenames: pd.Index, embeddings: Embeddings,
-                       models: dict[str, Model]) -> tuple[pd.DataFrame, pd.DataFrame]:
+                       models: dict[str, Model], photographs: np.ndarray | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predict every target for every face.
 
     Parameters
@@ -27,6 +27,7 @@ def predict_attributes(filenames: pd.Index, embeddings: Embeddings,
     filenames : n names, the rows of `embeddings` (n, d), which may stay on disk.
     models : by target, trained or zero-shot; untrained ones and standard targets without a model give `unknown`
         (age: null).
+    photographs : bool (n,), about which some prompts say less than about drawings; None: there are none.
 
     Returns
     -------
@@ -35,10 +36,11 @@ def predict_attributes(filenames: pd.Index, embeddings: Embeddings,
     """
     said: dict[str, list[np.ndarray]] = {target: [] for target in target_kinds(models)}
     probabilities: dict[str, list[np.ndarray]] = {}
+    photographs, at = np.zeros(len(filenames), dtype=bool) if photographs is None else photographs, 0
     for batch in in_batches(embeddings):
-        x = batch.astype(np.float64)  # once for all models
+        x, here, at = batch.astype(np.float64), photographs[at:at + len(batch)], at + len(batch)  # once for all models
         for target, kind in target_kinds(models).items():
-            answer, shares = _predict(models.get(target), kind, x)
+            answer, shares = _predict(models.get(target), kind, x, here)
             said[target].append(answer)
             if shares is not None:
                 probabilities.setdefault(target, []).append(shares)
@@ -50,22 +52,16 @@ def predict_attributes(filenames: pd.Index, embeddings: Embeddings,
     return attributes, pd.concat([attributes, pd.DataFrame(columns)], axis=1)
 
 
-def _predict(model: Model | None, kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def _predict(model: Model | None, kind: str, x: np.ndarray, photographs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Answers of one model for some faces, and its probabilities where it has classes."""
     if model is None or not model.trained:
         return np.full(len(x), np.nan) if kind == "regression" else np.full(len(x), UNKNOWN, dtype=object), None
     shares = model.predict_proba(x) if model.classes else None
-    if kind == "regression":
-        return model.predict(x), shares
-    return answers(shares, model), shares
-
-
-def answers(shares: np.ndarray, model: Model) -> np.ndarray:
-    """What a classifier answers to each row of `shares` (n, classes); `unknown` where it is not sure enough."""
-    answer = model.choose(shares)
-    said = np.asarray(model.classes, dtype=object)[answer]
-    said[shares[np.arange(len(shares)), answer] < model.abstain_below] = UNKNOWN
-    return said
+    if shares is None:
+        return model.predict(x), None
+    answer = model.decide(shares)
+    answer[model.silent(shares, photographs)] = np.nan if kind == "regression" else UNKNOWN
+    return answer, shares
 
 
 def target_kinds(models: dict[str, Model]) -> dict[str, str]:

@@ -84,6 +84,8 @@ def _headlines(folder: Path) -> list[str]:
         lines.append(f"{target}: {facts['why']}" if facts["why"]
                      else f"{target}: {MEASURES[metric]} = {_interval(facts[metric])} on {facts['n']} test faces")
         prompts = facts["zeroshot"]
+        if prompts.get("doubt") and not facts["trained"]:
+            lines.append(f"{target}: {prompts['doubt']}")
         if not prompts["why"]:
             lines.append(f"{target}, zero-shot: {MEASURES[metric]} = {_interval(prompts[metric])} on {prompts['n']} test faces")
     return lines

@@ -30,10 +30,11 @@ def composite_facts(average: Average, render: dict[str, Any], selection: dict[st
     """
     built = len(average.used) >= selection.get("min_results", 1) and average.image is not None
     used = average.used if built else []
+    doubts = selection.get("doubts", [])
     notes = [f"an average of fewer than {FEW} faces shows these people rather than a group"] if len(used) < FEW else []
     return {
-        "built": built, "why": None if built else why_not_built(average, selection),
-        "note": "; ".join([*notes, *selection.get("doubts", [])]) or None if built else None,
+        "built": built, "why": None if built else "; ".join([why_not_built(average, selection), *doubts]),
+        "note": "; ".join([*notes, *doubts]) or None if built else None,
         "filter": selection.get("filter"), "matched": selection.get("matched"),
         "relaxed": selection.get("relaxed", []), "n": len(used), "members": used,
         "rating": mean_rating(ratings.reindex(used)), "render": render, "left_out": average.left_out,

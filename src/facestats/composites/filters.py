@@ -110,7 +110,7 @@ def column_doubts(rows: pd.DataFrame, conditions: dict[str, Any], doubts: dict[s
 
     Parameters
     ----------
-    rows : the faces that were found; an attribute is doubtful where prompts alone say it (`<attribute>_source` is `zeroshot`).
+    rows : the faces that were found; an attribute is doubtful where prompts alone say it (`<attribute>_source` is `zeroshot`), or nobody was found.
     conditions : as of `select_faces`.
     doubts : a text by attribute, as `tables.read_doubts` gives it.
     """
@@ -119,8 +119,8 @@ def column_doubts(rows: pd.DataFrame, conditions: dict[str, Any], doubts: dict[s
         attribute = column.removesuffix("_final")
         source = rows.get(f"{attribute}_source")
         by_prompts = 0 if source is None else int((source == "zeroshot").sum())
-        if attribute in doubts and (source is None or by_prompts):
-            found.append(doubts[attribute] if source is None else f"{attribute} of {by_prompts} of {number_of(len(rows), 'face')} is what prompts say: {doubts[attribute]}")
+        if attribute in doubts and (source is None or by_prompts or rows.empty):
+            found.append(doubts[attribute] if source is None or rows.empty else f"{attribute} of {by_prompts} of {number_of(len(rows), 'face')} is what prompts say: {doubts[attribute]}")
     return found
 
 

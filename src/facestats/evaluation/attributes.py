@@ -20,7 +20,7 @@ NOTHING = {"value": None, "low": None, "high": None}
 
 def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataFrame, labels: pd.DataFrame, split: pd.Series,
                         resamples: int, seed: int, zeroshot: Mapping[str, ZeroShotModel] | None = None,
-                        shares: pd.DataFrame | None = None) -> dict:
+                        shares: pd.DataFrame | None = None, doubts: Mapping[str, str] | None = None) -> dict:
     """Measure every target, and every attribute with prompts and labels, on test faces that people labelled.
 
     Parameters
@@ -29,6 +29,7 @@ def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataF
     resamples, seed : of the bootstrap.
     zeroshot : attributes with prompts.
     shares : the table `zeroshot.parquet` with the same rows.
+    doubts : what is doubtful about the prompts of an attribute, where something is.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataF
     the answers' probabilities, `ece_uncalibrated` that before calibration. `penalty` is C or alpha, and `penalty_from` says who chose
     it. Regressions have MAE, RMSE (unit of the label), R² and correlations; age also `bucket_accuracy`.
     `zeroshot` holds the same of the prompts, on those of the faces whose label is one of their classes (`left_out`:
-    the others, counted), and `minus_model`: zero-shot's accuracy (or MAE) minus the trained model's on the same faces.
+    the others, counted), `doubt` (what is doubtful about them, or null), and `minus_model`: zero-shot's accuracy (or MAE) minus the trained model's on the same faces.
     """
     zeroshot = zeroshot or {}
     said = {name for name in labels.columns if labels[name].notna().any()}
@@ -51,7 +52,7 @@ def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataF
         actual = column[((column.notna()) & (column != UNKNOWN) & (split == "test")).to_numpy()]
         measured = _evaluate_trained(model, predictions, actual, resamples, seed)
         measured["zeroshot"] = _evaluate_zeroshot(target, zeroshot.get(target), shares, model, predictions, actual,
-                                                  resamples, seed)
+                                                  resamples, seed) | {"doubt": (doubts or {}).get(target)}
         report[target] = measured
     return report
 
@@ -96,7 +97,8 @@ def _evaluate_zeroshot(target: str, model: ZeroShotModel | None, shares: pd.Data
     if model.kind == "regression":
         report |= _measure_numbers(model, actual, predicted, resamples, seed)
     else:
-        report |= _measure_answers(model, actual, share, resamples, seed)
+        said = None if trained.trained or target not in predictions else predictions.loc[labels.index, target]
+        report |= _measure_answers(model, actual, share, resamples, seed, None if said is None else (said != UNKNOWN).to_numpy())
     if trained.trained:
         rival = _predictions(trained, predictions.loc[labels.index])
         if model.kind == "classification":
@@ -129,11 +131,13 @@ def _measure_numbers(model: Model, actual: np.ndarray, predicted: np.ndarray, re
     return report
 
 
-def _measure_answers(model: Model, actual: np.ndarray, shares: np.ndarray, resamples: int, seed: int) -> dict:
+def _measure_answers(model: Model, actual: np.ndarray, shares: np.ndarray, resamples: int, seed: int,
+                     answered: np.ndarray | None = None) -> dict:
+    """`answered`: which faces got an answer; None: by the model's threshold."""
     answer = model.decide(shares)
     right = answer == actual
     sure = shares[np.arange(len(shares)), model.choose(shares)]
-    answered = sure >= model.abstain_below
+    answered = sure >= model.abstain_below if answered is None else answered
     report = classification.with_intervals(actual, answer, resamples, seed)
     report["coverage"] = _share(answered, resamples, seed)
     report["accuracy_answered"] = _share(right[answered], resamples, seed)

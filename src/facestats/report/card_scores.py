@@ -37,7 +37,7 @@ def agreement_with_raters(rated: dict, scale: list[float]) -> list[str]:
 
 def verdicts_said(rated: dict) -> list[str]:
     """A paragraph in bold on each score that says nothing, or is not shown to."""
-    return [f"**{_capital(text)}.**" for text in doubts_of_scores(rated)]
+    return [f"**{capital(text)}.**" for text in doubts_of_scores(rated)]
 
 
 def anything_measured(rated: dict) -> bool:
@@ -86,7 +86,7 @@ def _blends(rated: dict, known: list[str]) -> list[str]:
 def _blend(name: str, rated: dict, model: str) -> str:
     """Whether a combined score is better than the holistic one alone, by r and by its error."""
     if rated["weights"][model]["geometric"] == 0:  # a difference would be rounding
-        return f"{_capital(name)} is the holistic score: the geometric one has no share in it."
+        return f"{capital(name)} is the holistic score: the geometric one has no share in it."
     r, error = rated["test"][model]["minus_mlp"]["pearson"], rated["test"][model]["minus_mlp"]["mae"]
     if r["low"] is None or not isfinite(r["low"]):
         return f"By r, {name} can't be compared with the holistic score alone: one of them is always the same."
@@ -95,13 +95,14 @@ def _blend(name: str, rated: dict, model: str) -> str:
         side = "higher" if r["value"] > 0 else "lower"
         said = f"r of {name} is {side} than that of the holistic score alone, but chance could do that on so many faces: {shown}."
     elif r["value"] > 0:
-        said = f"{_capital(name)} follows the raters better than the holistic score alone: {shown}."
+        said = f"{capital(name)} follows the raters better than the holistic score alone: {shown}."
     else:
-        said = f"**{_capital(name)} follows the raters worse than the holistic score alone**: {shown}."
+        said = f"**{capital(name)} follows the raters worse than the holistic score alone**: {shown}."
     return f"{said} **Its error is larger, beyond chance.**" if error["low"] > 0 else said
 
 
-def _capital(name: str) -> str:
+def capital(name: str) -> str:
+    """A sentence's first letter as a capital."""
     return name[0].upper() + name[1:]
 
 

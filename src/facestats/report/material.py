@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +22,7 @@ class Material:
     clusters : `metrics/clusters.json`.
     faces : `image`, `status`, `reason`, `duplicate_of`, `near_duplicate_of`, `face_count` of `faces.parquet`.
     final : `filename`, `cluster`, `attractiveness_score`, `rating` and `<attribute>_final` of `attributes_final.parquet`.
+    doubts : what is doubtful about its columns, by attribute, and about prompts in general (`zeroshot`).
     flags : `attributes_flags.parquet`.
     proposed : file names of `labels_template.csv`, in its order.
     examples : faces of each cluster by number, the most typical first.
@@ -40,6 +41,7 @@ class Material:
     rejected: Path
     composites: Path
     metrics: Path
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
 
 def without_folder(value: str) -> str:

@@ -65,7 +65,8 @@ def models(run: Run) -> list[str]:
     said = [table(["model", "what it is"], rows)]
     for name, facts in run.attributes.items():
         if not facts["trained"]:
-            prompts = " Prompts answer in its place (zero-shot)." if facts["zeroshot"]["classes"] else ""
+            doubt = facts["zeroshot"].get("doubt")
+            prompts = f" In its place: {doubt}." if doubt else " Prompts answer in its place (zero-shot)." if facts["zeroshot"]["classes"] else ""
             said.append(f"`{name}` was not trained: {facts['why']}.{prompts}")
     said.append("A *score* is what a model expects raters to say of a picture, put on a scale from 0 to 100. The holistic score, which percentiles and "
                 "deciles belong to, sees the embedding; the geometric score sees the shape of the face and, with `geometry.appearance`, its pixels; the combined score is a mean of both, and is what "

@@ -11,7 +11,7 @@ from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Picture, Rows, Section, Text, from_card
 from facestats.report.card_figures import figure
 from facestats.report.card_groups import clear_gaps
-from facestats.report.card_scores import anything_measured, verdicts_said
+from facestats.report.card_scores import anything_measured, capital, verdicts_said
 from facestats.report.material import Material, without_folder
 from facestats.report.model_card import limits_of, misuses, models, photos_and_labels
 from facestats.report.rejected import INDEX
@@ -23,7 +23,8 @@ def opening(material: Material) -> Section:
     """The whole in a few sentences."""
     run, faces = material.run, material.faces
     accepted = int((faces["status"] == "ok").sum())
-    said = [*verdicts_said(run.attractiveness), f"{_photos(len(faces))} came in; {accepted} {'gives a face' if accepted == 1 else 'give a face'}, "
+    prompts = [f"**{capital(material.doubts['zeroshot'])}.**"] if "zeroshot" in material.doubts else []
+    said = [*verdicts_said(run.attractiveness), *prompts, f"{_photos(len(faces))} came in; {accepted} {'gives a face' if accepted == 1 else 'give a face'}, "
             f"{len(faces) - accepted} {'is' if len(faces) - accepted == 1 else 'are'} left out."]
     if run.drawn:
         said.append("The faces are **drawn** by the package itself: they show no people, and their ratings and labels are simulated.")
