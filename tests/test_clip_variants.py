@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPProcessor
 
 from clips import VISION, picture, random_clip, weights
+from facestats.clip.load import load_encoder
 from facestats.clip.transform import ImageTransform
 from facestats.clip.variants import check_variant, fetch_clip
 from facestats.errors import ModelError
@@ -216,6 +217,7 @@ def nested(folder, into):
     (lambda f: (f / "config.json").write_text('{"architecture": "vit_base_patch32_clip_224"}'), "a model of timm"),
     (lambda f: (f / "config.json").write_text("[1]"), "config.json is not valid JSON"),
     (lambda f: (f / "config.json").write_text("<html>please log in</html>"), "config.json is not valid JSON"),
+    (lambda f: (f / "config.json").write_text('{"model_type": "clip", "vision_config": [1]}'), "vision_config is .1., expected the image tower"),
     (lambda f: (f / "config.json").write_text("{}"), "of no kind that its config.json names"),
     (lambda f: nested(f, "clip-main"), "a config.json lies in clip-main"),
     (lambda f: nested(f, f"snapshots/{COMMIT}"), f"a config.json lies in snapshots/{COMMIT}"),
@@ -227,6 +229,20 @@ def test_a_folder_that_is_not_whole_says_what_is_wrong(local, tmp_path, spoil, e
     assert str(local) in str(error.value)
     assert check_variant(str(local)) == str(error.value)  # known without reading the weights
     assert check_variant("local", root=local.parent).replace("variant local", f"variant {local}") == str(error.value)
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("config.json", {"vision_config": {"hidden_size": "big"}}), ("config.json", {"vision_config": {"hidden_size": 128}}),
+    ("config.json", {"vision_config": {"hidden_act": "unheard of"}}), ("preprocessor_config.json", {"size": "large"}),
+])
+def test_a_configuration_that_is_not_of_these_weights_is_called_so(local, tmp_path, name, content):
+    path = local / name
+    before = json.loads(path.read_text()) if path.exists() else {}
+    vision = {"vision_config": before["vision_config"] | content["vision_config"]} if "vision_config" in before else {}
+    path.write_text(json.dumps(before | content | vision))
+    fetch_clip(str(local), None, tmp_path / "out")
+    with pytest.raises(ModelError, match="does not fit the weights; they must be of one model"):
+        load_encoder(tmp_path / "out")
 
 
 def test_half_a_pickle_is_told_when_it_is_read(local, tmp_path):

@@ -51,8 +51,10 @@ def check_config(folder: Path, variant: str) -> dict:
         raise ModelError(f"clip.variant {variant}: {folder} holds no {CONFIG}, so it is not in Hugging Face layout: {foreign_layout(names)}")
     config = read_json(path, variant)
     kind = config.get("model_type")
-    if kind == "clip":
+    if kind == "clip" and isinstance(config.get("vision_config", {}), dict):
         return config
+    if kind == "clip":
+        raise ModelError(f"clip.variant {variant}: {path} is damaged: vision_config is {config['vision_config']!r}, expected the image tower's settings; get it again")
     if kind is None and "architecture" in config:
         raise ModelError(f"clip.variant {variant} is a model of timm ({config['architecture']}); only what transformers' CLIPModel loads "
                          "(model_type 'clip') can be used")

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from facestats.clip.encoder import ImageEncoder
 from facestats.errors import ModelError
+
+ANOTHER_MODELS = "config.json or preprocessor_config.json does not fit the weights; they must be of one model, as save_pretrained writes them: get clip.variant again"
 
 
 def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 32) -> ImageEncoder:
@@ -18,5 +21,11 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
     """
     try:
         return ImageEncoder(model_dir, precision, batch_size)
+    except ModelError as error:
+        if "ignore_mismatched_sizes" not in str(error):
+            raise
+        raise ModelError(f"{model_dir}: {ANOTHER_MODELS}") from None
+    except (KeyError, TypeError, AttributeError, StrictDataclassError) as error:  # values that no config holds, in transformers' own words
+        raise ModelError(f"{model_dir}: {ANOTHER_MODELS} ({' '.join(str(error).split())})") from None
     except SafetensorError as error:
         raise ModelError(f"{model_dir / 'model.safetensors'} is damaged ({error}); `dvc repro -f fetch_clip` makes it anew") from None
