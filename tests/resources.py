@@ -11,6 +11,7 @@ from tempfile import gettempdir
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from filelock import FileLock
 from PIL import Image
 
@@ -75,6 +76,14 @@ def png_that_declares(width: int, height: int) -> bytes:
         + chunk(b"IDAT", zlib.compress(b"\0" * 64))
         + chunk(b"IEND", b"")
     )
+
+
+def write_params(folder: Path, changes: dict[str, dict]) -> None:
+    """The project's params.yaml in a folder of its own, with other values: {"data": {"images": …}}."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in changes.items():
+        params[section] |= values
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
 def text(values) -> pd.Series:

@@ -6,12 +6,11 @@ import sys
 
 import pandas as pd
 import pytest
-import yaml
 from PIL import Image
 
 from programs import run_program
 from project import Project, executed
-from resources import ROOT, landmarker_dir
+from resources import ROOT, landmarker_dir, write_params
 
 pytestmark = pytest.mark.slow
 
@@ -142,8 +141,7 @@ def test_the_store_is_small_beside_dvcs_cache_and_pruning_keeps_what_is_used(pro
 
 
 def test_a_stage_run_by_hand_outside_of_dvc_computes_all_and_says_so(project, tmp_path):
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params | {"data": params["data"] | {"images": "photos"}}), encoding="utf-8")
+    write_params(tmp_path, {"data": {"images": "photos"}})
     shutil.copytree(project.folder / "data/raw/album.jpg", tmp_path / "photos")
     for _ in range(2):
         done = run_program([sys.executable, ROOT / "stages/preprocess.py", str(landmarker_dir()), "faces", "faces.parquet"], tmp_path)

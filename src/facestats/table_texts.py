@@ -63,7 +63,7 @@ _sources = "where it comes from: `manual` > `label` > `model` > `zeroshot` > `un
 COLUMNS = {
     "filename": "name of the face: its crop in `data/processed/preproc/`",
     "image": "path of the photo below `data.images`",
-    "sha256": "of the photo's bytes; empty where it could not be read",
+    "sha256": "of the photo's bytes; empty where it was not read: no permission, too large, a video",
     "status": "`ok` or `rejected`",
     "reason": "why the image was left out; empty where it was not",
     "width": "of the photo, pixels, turned as its EXIF orientation says",

@@ -1,4 +1,4 @@
-"""Read photos from a disk: no more of a file than it takes to see that it is none."""
+"""Read photos from a disk: nothing beyond a limit, and of a large file that is none no more than its beginning."""
 
 import errno
 import hashlib
@@ -15,6 +15,7 @@ from facestats.faces.containers import HEAD, check_head
 MAX_MEGABYTES = 256  # as in params.yaml: what is larger than this is not read
 _CHUNK = 1 << 20  # bytes read at a time
 _MEGABYTE = 10**6
+_SMALL = 10**6  # bytes; a smaller file is read whatever it is, and has a hash and a row that is kept, like a photo
 
 
 def read_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> bytes:
@@ -23,7 +24,8 @@ def read_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> bytes:
     Raises
     ------
     ImageError
-        It can't be read, is no picture by its first bytes, or is larger than `max_megabytes`; the text is a reason without the path.
+        It can't be read, is larger than `max_megabytes`, or than one megabyte and no picture by its first bytes; the text is a reason without
+        the path.
     """
     with _opened(path, max_megabytes) as file:
         data = file.read(int(max_megabytes * _MEGABYTE) + 1)
@@ -48,9 +50,11 @@ def _opened(path: str | Path, max_megabytes: float) -> Iterator[BinaryIO]:
         if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for ever
             raise ImageError("not a regular file")
         with open(path, "rb") as file:
-            check_head(file.read(HEAD))  # a video is called a video, however large it is
-            _check_size(os.fstat(file.fileno()).st_size, max_megabytes)
-            file.seek(0)
+            size = os.fstat(file.fileno()).st_size
+            if size > _SMALL:
+                check_head(file.read(HEAD))  # a video is called a video, however large it is
+                _check_size(size, max_megabytes)
+                file.seek(0)
             yield file
     except PermissionError:
         raise ImageError("no permission to read") from None

@@ -72,7 +72,7 @@ def _files(
         "bad/no_face.jpg": ("a landscape", lambda: _jpeg(_landscape(size, seed))),
         "bad/two_faces.jpg": ("two faces", lambda: _jpeg(_beside(face(9), face(10)))),
         "bad/duplicate.jpg": ("the bytes of a.jpg", lambda: _jpeg(face(7))),
-        "bad/unknown_format.heic": ("a format that Pillow can't read", _heic),
+        "bad/unknown_format.heic": ("a HEIC without a picture", _heic),
     }
 
 
