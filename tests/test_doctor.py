@@ -111,7 +111,7 @@ def test_faces_labels_and_raters_are_counted(root, doctor, drawn, monkeypatch):
     assert "warning: 1 file in data/raw to look at, without a face that was found: wall.png" in lines
     assert any("copies of others" in line and "larger.png" in line for line in lines)
     found = doctor()
-    assert found["labels"] == {"labelled": 3, "by_column": found["labels"]["by_column"], "raters": 2, "ratings": 6, "without_photo": 1}
+    assert found["labels"] == {"labelled": 3, "by_column": found["labels"]["by_column"], "raters": 2, "ratings": 6, "without_photo": 1, "notes": []}
 
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in raw.iterdir()]
     run = pd.DataFrame({"sha256": hashes, "status": "ok", "reason": None, "face_count": 1, "perceptual_hash": None})

@@ -10,7 +10,7 @@ was killed while it wrote them. They are named here, before DVC meets them.
 examples:
   python -m facestats doctor
   python -m facestats doctor --images data/raw --labels data/labels   photos and labels that params.yaml does not name yet
-  python -m facestats doctor --verbose          with packages, their versions, and whether the model hub answers
+  python -m facestats doctor --verbose          with how label files were read, packages, and whether the model hub answers
   python -m facestats doctor --json             the same for programs, see docs/photos.md
   python -m facestats doctor --inputs           only what would stop a run, without a look into photos, as `make repro` does
   python -m facestats doctor --remote storage   whether a remote has all files of the current outs, undamaged (reads each)
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", metavar="DIR", help="look at the photos there (default: data.images of params.yaml)")
     parser.add_argument("--labels", metavar="DIR", help="look at the label files there (default: data.labels of params.yaml)")
     parser.add_argument("--all", action="store_true", help="look into every photo, however many there are")
-    parser.add_argument("--verbose", action="store_true", help="with packages and their versions, and the model hub")
+    parser.add_argument("--verbose", action="store_true", help="with how label files were read, packages and their versions, and the model hub")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--remote", metavar="NAME", help="look through a DVC remote instead")
     parser.add_argument("--mend", action="store_true", help="with --remote: remove damaged objects that this clone can push again")
@@ -96,7 +96,7 @@ def _examine_all(options: argparse.Namespace, params: Params, inputs: Inputs) ->
     if options.verbose or options.json:
         facts["hub"] = say_of_hub().removeprefix("model hub: ")
         facts["packages"] = package_versions(root)
-        lines += [f"model hub: {facts['hub']}", *(f"  {name} {package['installed'] or 'not installed'}"
+        lines += [*labels["notes"], f"model hub: {facts['hub']}", *(f"  {name} {package['installed'] or 'not installed'}"
                                   + ("" if package["fits"] else f"  (requirements.txt pins {package['pinned']})")
                                   for name, package in facts["packages"].items())]
     return facts, lines
@@ -124,13 +124,14 @@ def _count_labels(inputs: Inputs) -> dict[str, Any]:
     """How many faces have a label, and who rated."""
     labels = inputs.labels
     if labels is None:
-        return {"labelled": 0, "by_column": {}, "raters": 0, "ratings": 0, "without_photo": 0}
+        return {"labelled": 0, "by_column": {}, "raters": 0, "ratings": 0, "without_photo": 0, "notes": []}
     by_column = {name: int(n) for name, n in labels.summary["labelled"].items()}
     given = [name for name in by_column if name in labels.table]
     judgements = labels.judgements
     raters = set() if judgements is None else {*judgements["rater"].dropna()} - {""}
     return {"labelled": int(labels.table[given].notna().any(axis=1).sum()), "by_column": by_column, "raters": len(raters),
-            "ratings": 0 if judgements is None else len(judgements), "without_photo": int(labels.summary["images_not_there"])}
+            "ratings": 0 if judgements is None else len(judgements), "without_photo": int(labels.summary["images_not_there"]),
+            "notes": labels.notes}
 
 
 def _print(problems: list[Finding], warnings: list[Finding], lines: list[str], facts: dict[str, Any], as_json: bool) -> None:
