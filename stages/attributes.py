@@ -34,7 +34,7 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
     vectors = EmbeddingTable(embeddings)
     trained = load_models(models, params.attributes.targets)
     classifiers = load_classifiers(prompts, vectors.metadata["weights_sha256"])
-    people = tables.read_all(labels, tables.LABELS)
+    people = tables.called_as(tables.read_all(labels, tables.LABELS), [name + end for name in params.attributes.targets for end in ("", "_source")])
     for message in find_strange_classes({name: c.classes for name, c in classifiers.items()}, people):
         warn(message)
     zeroshot = zeroshot_models(classifiers, target_kinds(trained))

@@ -42,6 +42,7 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
         return tables.read_all(folder / schema.name, schema).set_index("filename").reindex(vectors.names)
 
     labels, scores, predictions = read(tables.LABELS), read(tables.SCORES), read(tables.PREDICTIONS)
+    labels = tables.called_as(labels, params.attributes.targets)
     scale = tables.rating_scale(folder / tables.LABELS.name)
     options = params.evaluate
     said_of_training = read_json(training / "metrics.json")

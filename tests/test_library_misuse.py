@@ -141,10 +141,20 @@ def test_a_table_that_cannot_be_averaged_is_named(here, table, expected):
         facestats.make_composite(pd.DataFrame(table))
 
 
-def test_names_of_faces_are_not_taken_for_photos(here):
-    for names in (["face_0001.jpg"], pd.Series(["face_0001.jpg"])):
-        with pytest.raises(InputError, match=r"is the name of a face of the pipeline, .*give the table's rows"):
-            facestats.make_composite(names)
+def test_photos_of_the_pipeline_are_known_by_their_paths_and_by_their_faces_names(here):
+    image, face = pd.read_parquet("data/processed/metadata/faces.parquet", columns=["image", "filename"]).dropna().loc[lambda t: t["image"] != t["filename"]].iloc[0]
+    expected = facestats.score_image(here / "data/raw" / image)
+    for name in (image, face, "./" + image, Path(face), here / "data/raw" / face):
+        assert facestats.score_image(name) == expected
+    assert facestats.detect_landmarks(face) is not None
+    found = facestats.find_similar(face, k=1)
+    assert found[["image", "filename"]].values.tolist() == [[image, face]]
+    by_name = facestats.make_composite(pd.DataFrame({"filename": [face]}))
+    for table in (pd.DataFrame({"image": [image]}), pd.DataFrame({"filename": [image]})):
+        assert facestats.make_composite(table).tobytes() == by_name.tobytes()
+    assert facestats.make_composite([face, PHOTO]).info["facestats"]["n"] == 2
+    with pytest.raises(InputError, match=rf"{image.upper()}: no such file; did you mean {image}"):  # never another photo unawares
+        facestats.score_image(image.upper())
     with pytest.raises(InputError, match=r"nowhere\.jpg: no such file"):
         facestats.make_composite([PHOTO, "nowhere.jpg"])
 

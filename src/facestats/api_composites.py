@@ -84,7 +84,7 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
 
     Parameters
     ----------
-    df_or_paths : a pandas or polars frame with `filename` (faces of the pipeline), or a list of images.
+    df_or_paths : a pandas or polars frame with `filename` or `image` (faces of the pipeline), or a list of images.
     n : at most this many, drawn with `seed`; None: all.
     align, space, symmetric, max_yaw : `composites.<name>.render` of `params.yaml`; see `composites.averaging.average_faces`.
 
@@ -113,6 +113,7 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     table = df_or_paths if isinstance(df_or_paths, pd.DataFrame) else _to_pandas(df_or_paths) if _is_polars_frame(df_or_paths) else None
     photos = _listed(df_or_paths) if table is None else []
     models = load()
+    table, photos = _with_faces(table, models), [models.photo(photo) for photo in photos]
     without_face: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         if table is not None:
@@ -156,7 +157,7 @@ def _to_pandas(frame: Any) -> pd.DataFrame:
         raise InputError(f"expected a pandas or polars frame, found {type(frame).__name__}")
     if not hasattr(frame, "rows"):
         raise InputError("a lazy polars frame has no rows yet; call .collect() first")
-    wanted = {"filename", "rating", *SCORES.values(), *filter(None, COLUMNS.values())}
+    wanted = {"filename", "image", "rating", *SCORES.values(), *filter(None, COLUMNS.values())}
     columns = [name for name in frame.columns if name in wanted or name.endswith("_final")]
     return pd.DataFrame({name: frame[name].to_list() for name in columns})
 
@@ -167,6 +168,17 @@ def _doubts(models: Models, table: pd.DataFrame | None, names: pd.Series, condit
     if table is None or not conditions or not final.is_file():
         return []
     return column_doubts(table[table["filename"].isin(names)], conditions, tables.read_doubts(final))
+
+
+def _with_faces(table: pd.DataFrame | None, models: Models) -> pd.DataFrame | None:
+    """The table with the names of faces in `filename`, where it names photos or faces in `filename` or `image`."""
+    column = next((name for name in ("filename", "image") if table is not None and name in table.columns), None)
+    if table is None or column is None or not all(isinstance(name, str) for name in table[column]):
+        return table
+    names = table[column]
+    if column == "image" or not names.isin(models.images.index).all():
+        table = table.assign(filename=names.map(models.faces(names)))
+    return table
 
 
 def _ratings(table: pd.DataFrame | None) -> pd.Series:
@@ -209,10 +221,6 @@ def _new_faces(models: Models, photos: list, n: int | None, seed: int, folder: P
         except NoFaceError:
             without_face.append(name)
             continue
-        except InputError as error:
-            if isinstance(photos[i], str) and (models.root / PREPROC / name).is_file():
-                raise InputError(f"{name} is the name of a face of the pipeline, not of a photo here; give the table's rows instead of names") from None
-            raise error
         path = folder / f"{i}.jpg"
         path.write_bytes(models.jpeg(crop))
         rows.append((name, path, crop.landmarks, crop.pose.yaw if crop.pose else None))

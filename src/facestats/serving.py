@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from PIL import Image
 
 from facestats import tables
 from facestats.api_checks import doubts, read_facts, whole_number
-from facestats.errors import FaceStatsError, ImageError, InputError, ModelError
+from facestats.data.names import SLASHES, UNICODE, PhotoNames, Reading, say_likely
+from facestats.errors import FaceStatsError, ImageError, InputError, ModelError, TableError
 
 if TYPE_CHECKING:
     from facestats.attractiveness.blending import BlendWeights
@@ -33,6 +35,7 @@ HOLISTIC = "facestats.score_image gives the holistic score alone"
 STAMPED = (SERVING, Path("models/attractiveness_regressor.pt"), Path("models/blend.json"),
            Path("models/geometry_regressor.joblib"), Path("models/attributes.json"), Path("models/zeroshot.npz"),
            Path("models/clip/facestats.json"), Path("data/processed/embeddings/embeddings_clip.parquet"))
+AS_WRITTEN = frozenset({SLASHES, UNICODE})  # how a name may differ from a photo's: never so far that another photo is scored unawares
 _loaded: dict[Path, tuple[tuple, Models]] = {}
 _loading = threading.Lock()
 
@@ -166,6 +169,44 @@ class Models:
             raise ModelError(f"{path} was computed with other weights than those of {self.root / SERVING}; run `dvc repro`")
         return filenames, embeddings
 
+    def photo(self, image: Any) -> Any:
+        """The image itself, or, of a path to no file, the pipeline's photo whose path or whose face's name it is.
+
+        Raises
+        ------
+        InputError
+            The name is that of a photo of the pipeline which is not there, or there is neither a file nor a photo of that name.
+        """
+        if not isinstance(image, (str, Path)) or os.path.lexists(image):
+            return image
+        try:
+            (reading,) = self.names.read_all([str(image)]).values()
+        except TableError:  # models alone
+            return image
+        if reading.image is None or not AS_WRITTEN.issuperset(reading.liberties):
+            likely = reading.likely or ((reading.image,) if reading.image else ())
+            raise InputError(f"{image}: no such file{say_likely(Reading(None, likely=likely))}")
+        path = self.names.folder / reading.image
+        if not path.is_file():
+            raise InputError(f"{image} is a photo of the pipeline, but {path} is not there; `dvc pull` or a copy of it brings it back")
+        return path
+
+    def faces(self, names: Iterable[str]) -> dict[str, str]:
+        """Name of the face by name of a photo or a face; a name that is none stays as it is."""
+        by_image = {image: face for face, image in self.images.items()}
+        readings = self.names.read_all(names, explain=0)
+        return {name: by_image[reading.image] if reading.image and AS_WRITTEN.issuperset(reading.liberties) else name
+                for name, reading in readings.items()}
+
+    @cached_property
+    def names(self) -> PhotoNames:
+        """The names of all photos of the pipeline with a face."""
+        from facestats.params import load_params
+
+        params = self.root / "params.yaml"
+        folder = load_params(params).data.images if params.is_file() else "data/raw"
+        return PhotoNames(self.images, self.root / folder)
+
     @cached_property
     def images(self) -> pd.Series:
         """Path of the photo by the name of its face, of all faces of the pipeline."""
@@ -183,7 +224,7 @@ class Models:
         """
         from facestats.faces.crop import PreprocessConfig, crop_face
 
-        return crop_face(image, PreprocessConfig(**self.serving["crop"]), self.landmarker)
+        return crop_face(self.photo(image), PreprocessConfig(**self.serving["crop"]), self.landmarker)
 
     def jpeg(self, crop: FaceCrop) -> bytes:
         """A crop after the same JPEG coding as in the pipeline: what its models see."""
@@ -200,7 +241,7 @@ class Models:
         from facestats.faces.decode import to_rgb
         from facestats.faces.search import find_faces
 
-        faces = find_faces(to_rgb(image), self.landmarker)
+        faces = find_faces(to_rgb(self.photo(image)), self.landmarker)
         return faces[0].landmarks if faces else None
 
     @_one_at_a_time

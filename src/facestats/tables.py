@@ -7,7 +7,8 @@ metadata: the same rows give the same bytes. `read` and `write` are the only doo
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -169,9 +170,21 @@ def read(path: str | Path, schema: Schema, columns: list[str] | None = None, onl
 def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Series:
     """One column by key; all null where the table does not have it (a label nobody gave)."""
     key = schema.keys()[0]
-    if name in _names(Path(path)):
-        return read(path, schema, [key, name]).set_index(key)[name]
+    if own := _called(_names(Path(path)), name):
+        return read(path, schema, [key, own]).set_index(key)[own].rename(name)
     return pd.Series(np.nan, index=read(path, schema, [key])[key], name=name, dtype="str")
+
+
+def called_as(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """The frame with these names for columns that differ from them in case, blanks and hyphens alone (`Eye color`, `eye_color`)."""
+    own = {_called(frame.columns, name): name for name in names}
+    return frame.rename(columns={column: name for column, name in own.items() if column})
+
+
+def _called(columns: Iterable[str], name: str) -> str | None:
+    """The column of that name, or the only one that differs from it in case, blanks and hyphens alone."""
+    alike = [column for column in columns if re.sub(r"[\W_]+", "", column).casefold() == re.sub(r"[\W_]+", "", name).casefold()]
+    return name if name in alike else alike[0] if len(alike) == 1 else None
 
 
 def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, str]]:
