@@ -292,7 +292,7 @@ RATINGS = [("00.jpg", "a", 3.0), ("00.jpg", "b", 4.0), ("01.jpg", "a", 5.0), ("0
 
 @pytest.mark.parametrize("content", [
     "image,rater,rating\n00.jpg,a,3\n00.jpg,b,4\n01.jpg,a,5\n01.jpg,b,2\n02.jpg,b,1\n",
-    "participant,stimulus,response,rt\na,00.jpg,3,900\nb,00.jpg,4,800\na,01.jpg,5,9\nb,01.jpg,2,9\nb,02.jpg,1,9\n",
+    "participant,stimulus,response,rt\na,<p>Welcome</p>,null,5\na,questions,\"{Q0: yes}\",5\na,00.jpg,3,900\nb,00.jpg,4,800\na,01.jpg,5,9\nb,01.jpg,2,9\nb,02.jpg,1,9\n",
     "Participant Private ID;Spreadsheet: Image;Response\na;00;3\nb;00;4,0\na;01;5\nb;01;2\nb;02;1\n",
     "subject_id,stim_file,slider.response\na,img/00.jpg,3\nb,img/00.jpg,4\na,img/01.jpg,5\nb,img/01.jpg,2\nb,img/02.jpg,1\n",
     "ResponseId,Item,Score\na,00.jpg,3\nb,00.jpg,4\na,01.jpg,5\nb,01.jpg,2\nb,02.jpg,1\n",

@@ -113,7 +113,9 @@ def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
                 return data[len(mark):].decode(encoding), []
             except UnicodeDecodeError as error:
                 raise LabelError(f"{path}: damaged: its mark says {encoding}, but the bytes at {error.start} are none; save it again") from None
-    kind = next((kind for start, kind in OTHER_FILES if data.startswith(start)), "a file of another kind" if b"\0" in data else None)
+    kind = next((kind for start, kind in OTHER_FILES if data.startswith(start)), None)
+    if kind is None and b"\0" in data:
+        kind = "UTF-16 without its mark" if 4 * data.count(b"\0") > len(data) else "a file of another kind"
     if kind:
         raise LabelError(f"{path} is no text but {kind}; save it as `CSV UTF-8`, or, from Excel, as .xlsx under that name")
     try:

@@ -45,7 +45,8 @@ def unread_files(folder: Path, *others: Path) -> list[str]:
             continue
         meant = next((stem for stem in STEMS if stem[:-1] in path.name.lower()), None if any(taken.values()) else STEMS[0])
         if meant and (not taken[meant] or path.stem.lower() == meant):
-            found.append(f"{path} is read by nothing: " + (f"{taken[meant].name} is" if taken[meant] else f"a label file is called {meant}.csv or {meant}.xlsx"))
+            found.append(f"{path} is read by nothing: " + (f"{taken[meant].name} is read instead" if taken[meant] else
+                                                          f"a label file is called {meant}.csv or {meant}.xlsx"))
     return found
 
 

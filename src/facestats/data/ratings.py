@@ -67,7 +67,10 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     if nameless.any():
         mistakes.add(path, found["image"], cells.loc[nameless, "image"], "the name of an image")
         cells = cells[~nameless]
-    frame = pd.DataFrame({"filename": names.resolve(cells["image"].rename(found.get("image", "image")), path, mistakes), "image": cells["image"],
+    filenames = names.resolve(cells["image"].rename(found.get("image", "image")), path, mistakes)
+    absent = cells["image"].isin([name for name, _ in names.absent[path.name]])  # survey tools have lines for greetings and questions, too
+    filenames, cells = filenames[~absent], cells[~absent]
+    frame = pd.DataFrame({"filename": filenames, "image": cells["image"],
                           "rater": cells["rater"], "column": cells["column"], "text": cells["rating"], "rating": np.nan})
     for column, text in cells.groupby("column", sort=False)["rating"]:
         frame.loc[frame["column"] == column, "rating"] = numbers(text.rename(column), path, mistakes).to_numpy()
