@@ -16,7 +16,6 @@ from urllib.parse import unquote
 import pandas as pd
 
 from facestats.data.cells import Mistakes
-from facestats.data.columns import key_column  # noqa: F401
 from facestats.errors import LabelError, number_of
 from facestats.faces.files import face_filename
 
