@@ -10,6 +10,7 @@ from tempfile import gettempdir
 
 import numpy as np
 import pandas as pd
+import pillow_heif
 import pytest
 import yaml
 from filelock import FileLock
@@ -60,6 +61,15 @@ def backdrop(width: int, height: int, seed: int = 0) -> np.ndarray:
 def encode(image: Image.Image, kind: str, **options) -> bytes:
     out = io.BytesIO()
     image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def heic(image: Image.Image, *others: Image.Image, primary: int = 0, **options) -> bytes:
+    """A HEIC file of one or more pictures."""
+    file, out = pillow_heif.HeifFile(), io.BytesIO()
+    for picture in (image, *others):
+        file.add_from_pillow(picture)
+    file.save(out, primary_index=primary, **options)
     return out.getvalue()
 
 

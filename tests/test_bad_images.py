@@ -10,7 +10,7 @@ from facestats import tables
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.files import face_filename
 from facestats.faces.preprocess import preprocess_folder
-from resources import backdrop, encode, landmarker_dir, omi_images, png_that_declares
+from resources import backdrop, encode, heic, landmarker_dir, omi_images, png_that_declares
 
 SMALL = PreprocessConfig(size=128)
 
@@ -26,7 +26,7 @@ def face() -> Image.Image:
 def mixed(tmp_path_factory, face):
     """A folder with every kind of file, and its table."""
     folder = tmp_path_factory.mktemp("photos")
-    other = Image.open(omi_images(2)[1]).convert("RGB")
+    other, third = (Image.open(path).convert("RGB") for path in omi_images(3)[1:])
     jpeg = encode(face, "JPEG", quality=92)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -55,10 +55,17 @@ def mixed(tmp_path_factory, face):
         "nobody.jpg": encode(Image.fromarray(backdrop(640, 480)), "JPEG"),
         "two.jpg": encode(two, "JPEG", quality=92),
         "unknown.xyz": b"\x00\x01\x02\x03" * 200,
+        "phone.heic": heic(third.transpose(Image.Transpose.ROTATE_90), exif=exif.tobytes(), thumbnails=[256]),
+        "browser.avif": encode(third.transpose(Image.Transpose.ROTATE_90), "AVIF", exif=exif),
+        "browser.webp": encode(third, "WEBP"),
     }
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
+    for name, head in (("film.mp4", b"\0\0\0\x18ftypisom"), ("giant.jpg", jpeg)):  # 10 GB that take no room
+        with open(folder / name, "wb") as file:
+            file.write(head)
+            file.truncate(10 * 10**9)
     (folder / "loop.jpg").symlink_to("loop.jpg")
     os.symlink(b"/nowhere", os.fsencode(folder) + b"/latin-\xfc.jpg")
     out = tmp_path_factory.mktemp("faces")
@@ -75,6 +82,8 @@ def mixed(tmp_path_factory, face):
         ("unknown.xyz", "not an image that Pillow can read"),
         ("dot.png", "too small: 1×1 px"),
         ("giant.png", "declares 60000×60000 px, more than the limit of 178 Mpx"),
+        ("film.mp4", "not an image that Pillow can read: a video"),
+        ("giant.jpg", "larger than 256 MB, the limit that preprocess.max_megabytes sets"),
         ("loop.jpg", "a link to itself"),
         ("good.png", "its face would have the name of another image, good.png.jpg"),
         ("nobody.jpg", "no face found"),
@@ -93,7 +102,7 @@ def test_bad_files_are_rows_with_a_reason(mixed, image, reason):
     "image",
     [
         "good.jpg", "again.jpg", "cmyk.jpg", "grey16.png", "palette.png", "moving.gif", "turned.jpg", "two.jpg",
-        "a name with ü and 🙂.jpg", "folder/in folder/x.jpg", "good.png.jpg",
+        "a name with ü and 🙂.jpg", "folder/in folder/x.jpg", "good.png.jpg", "phone.heic", "browser.avif", "browser.webp",
     ],
 )  # fmt: skip
 def test_odd_files_are_handled(mixed, image):
@@ -109,7 +118,7 @@ def test_odd_files_are_handled(mixed, image):
 
 def test_every_file_has_a_row_and_the_table_is_valid(mixed, tmp_path):
     frame, out = mixed
-    assert len(frame) == 21
+    assert len(frame) == 26
     assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()) == sorted(
         frame["filename"].dropna()
     )
@@ -132,6 +141,14 @@ def test_copies_are_marked(mixed):
     assert frame.loc["turned.jpg", "near_duplicate_of"] == "again.jpg"
     assert frame.loc["folder/in folder/x.jpg", "near_duplicate_of"] == "a name with ü and 🙂.jpg"
     assert frame.loc["a name with ü and 🙂.jpg", "near_duplicate_of"] is None
+
+
+def test_a_face_is_the_same_in_every_format(mixed):
+    rows = mixed[0].loc[["phone.heic", "browser.avif", "browser.webp"]]
+    assert set(rows["width"]) == set(rows["height"]) == {512}
+    landmarks = np.stack(rows["landmarks"]).reshape(3, 468, 3)[..., :2]
+    assert np.abs(landmarks - landmarks[0]).max() < 0.02
+    assert rows["roll"].abs().max() < 15
 
 
 def test_a_folder_of_nothing_but_bad_files_is_a_table_of_rejections(tmp_path):

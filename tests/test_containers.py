@@ -15,19 +15,11 @@ from facestats.errors import ImageError
 from facestats.faces.containers import check_head, formats_of
 from facestats.faces.decode import MAX_JPEG_SIDE, open_photo, to_photo
 from facestats.faces.reading import hash_photo, read_photo
-from resources import encode, png_that_declares
+from resources import encode, heic, png_that_declares
 
 TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the Transpose that stores an upright picture so
 XMP = ('<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
        '<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="{}"/></rdf:RDF></x:xmpmeta>')
-
-
-def heic(image: Image.Image, *others: Image.Image, primary: int = 0, **options) -> bytes:
-    file, out = pillow_heif.HeifFile(), io.BytesIO()
-    for picture in (image, *others):
-        file.add_from_pillow(picture)
-    file.save(out, primary_index=primary, **options)
-    return out.getvalue()
 
 
 def plain(width: int, height: int, colour: str) -> Image.Image:

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 
 from facestats import tables
 from facestats.attractiveness.mlp import Regressor
@@ -26,7 +25,7 @@ from facestats.files import write_bytes
 from facestats.rows.store import KEY, RowStore
 from programs import run_program
 from project import Project
-from resources import ROOT, landmarker_dir
+from resources import ROOT, landmarker_dir, write_params
 
 SIDE = 96  # pixels of a face crop
 
@@ -111,10 +110,7 @@ def test_what_was_there_before_stays_when_the_disk_is_full(mount, tmp_path, writ
 
 
 def stage(cwd: Path, script: str, *arguments, rows: Path, images: Path | None = None) -> subprocess.CompletedProcess:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["preprocess"]["size"] = SIDE
-    params["data"]["images"] = str(images)
-    (cwd / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    write_params(cwd, {"preprocess": {"size": SIDE}, "data": {"images": str(images)}})
     return run_program([sys.executable, ROOT / "stages" / script, *map(str, arguments)], cwd, os.environ | {"FACESTATS_ROWS": str(rows)})
 
 

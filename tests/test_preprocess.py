@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from facestats import tables
@@ -22,7 +21,7 @@ from facestats.faces.photo import process_photo
 from facestats.faces.preprocess import preprocess_folder
 from facestats.faces.quality import grey_crop, sharpness
 from programs import run_program, start_program
-from resources import ROOT, backdrop, jpeg, landmarker_dir, omi_images
+from resources import ROOT, backdrop, jpeg, landmarker_dir, omi_images, write_params
 
 CONFIG = PreprocessConfig()
 SIDE = 4.0  # eye distances, for a margin of 0.3
@@ -238,9 +237,7 @@ def test_faces_are_not_written_among_the_photos(folder, tmp_path):
 
 
 def run_stage(images: Path, faces: str, cwd: Path) -> subprocess.CompletedProcess:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["data"]["images"] = str(images)
-    (cwd / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    write_params(cwd, {"data": {"images": str(images)}})
     return run_program([sys.executable, ROOT / "stages/preprocess.py", str(landmarker_dir()), faces, "meta/faces.parquet"], cwd)
 
 

@@ -83,7 +83,8 @@ def run_stage(main: Callable) -> None:
     try:
         summary = main(load_params(), **arguments)
         if folder:
-            write_json(folder / f"{os.environ.get('DVC_STAGE') or Path(script.__file__).stem}.json", _warnings)
+            stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2]  # from another folder, DVC says `../dvc.yaml:select@women`
+            write_json(folder / f"{stage or Path(script.__file__).stem}.json", _warnings)
     except FaceStatsError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
