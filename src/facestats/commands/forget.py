@@ -201,7 +201,8 @@ def _alike(place: Place, images: set[str], here: set[str], table: pd.DataFrame, 
     notes += [f"and {len(called) - traces.SHOWN} more that are called so"] if len(called) > traces.SHOWN else []
     new = len(here - images - set(table["image"]))
     if new:
-        notes.append(f"{number_of(new, 'photo')} in {place.photos} came after the last run: which of them look like a photo that goes is known after `dvc repro`")
+        notes.append(f"which photos look like one that goes is not known for {new} of those that stay: they are newer than the last run; `dvc repro`, given "
+                     "before this command, finds it out")
     return notes
 
 
