@@ -131,6 +131,10 @@ def test_limits_are_called_by_their_name():
         with pytest.raises(ImageError, match=r"^declares 60000×60000 px, more than the limit of 178 Mpx$"):
             open_photo(data)
         assert name in formats_of(data[:4096])
+    for data in (heic(plain(64, 64, "red")), encode(plain(64, 64, "red"), "AVIF")):
+        at = data.index(b"ispe") + 8
+        with pytest.raises(ImageError, match=r"^declares 60000×60000 px, more than the limit of 178 Mpx$"):
+            open_photo(data[:at] + struct.pack(">II", 60000, 60000) + data[at + 8 :])
 
 
 # --- the main picture ---------------------------------------------------------------------------------------

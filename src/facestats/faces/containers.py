@@ -5,6 +5,7 @@ an ICO, ICNS or CUR, the first frame of an animation and the composite of a PSD;
 """
 
 import io
+import math
 import re
 import struct
 import zlib
@@ -34,6 +35,7 @@ _OTHERS = [  # what lies among photos and is none: where its first bytes stand, 
     (0, rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "an archive"),
 ]
 _PRIMARY = "Baseline MP Primary Image"
+_ISPE = re.compile(rb"ispe(?=.{12})", re.DOTALL)  # the box with the size of a picture in AVIF and HEIC
 _MOST_PAGES = 256  # of a TIFF that are looked at
 _REDUCED, _MASK = 1, 4  # bits of a TIFF's NewSubfileType
 _RAW = (32803, 34892)  # PhotometricInterpretation: colour filter array, linear raw
@@ -134,7 +136,10 @@ def _open(data: bytes, formats: list[str]) -> Image.Image:
 
 
 def declared_size(data: bytes) -> tuple[int, int]:
-    """What the header of a decompression bomb declares; Pillow's error does not say."""
+    """What the header of a decompression bomb declares, for errors do not say; 0, 0 where it can't be told."""
+    sizes = [struct.unpack(">II", data[at.end() + 4 : at.end() + 12]) for at in _ISPE.finditer(data, 0, 16 * HEAD)] if _brands(data[:HEAD]) else []
+    if sizes:
+        return max(sizes, key=math.prod)
     for name in formats_of(data[:HEAD]):
         with suppress(Exception):
             return Image.OPEN[name][0](io.BytesIO(data), "").size

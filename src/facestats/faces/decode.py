@@ -79,9 +79,10 @@ def open_photo(data: bytes, min_long_side: float | None = None) -> Photo:
         warnings.simplefilter("ignore")  # remarks on odd EXIF or palettes; what matters becomes a reason
         try:
             image = open_main(data)
-        except Image.DecompressionBombError:
-            raise _too_many(*declared_size(data)) from None
         except Exception as error:  # decoders meet broken data with whatever comes: struct.error, KeyError, …
+            width, height = declared_size(data)
+            if isinstance(error, Image.DecompressionBombError) or width * height > MAX_PIXELS:
+                raise _too_many(width, height) from None
             raise _reason(error) from None
         _check_size(image)
         try:
