@@ -215,7 +215,7 @@ def test_doctor_names_a_wrong_image_folder(project, folder, expected):
 
 
 @pytest.mark.parametrize(("name", "content", "expected"), [
-    ("labels.csv", "picture,gender\na,b\n", "no column `image`"),
+    ("labels.csv", "where,gender\na,b\n", "no column `image`"),
     ("labels.csv", "image,rating\nface_0001.jpg,good\n", "line 2, column rating: found 'good'"),
 ])
 def test_doctor_names_a_label_file_that_cannot_be_used(project, name, content, expected):
@@ -273,3 +273,17 @@ def test_a_photo_on_its_side_scores_as_the_upright_one(here):
     out = io.BytesIO()
     upright.transpose(Image.Transpose.ROTATE_90).save(out, "PNG", exif=exif)
     assert facestats.score_image(out.getvalue())["score"] == pytest.approx(facestats.score_image(upright)["score"], abs=1e-6)
+
+
+def test_every_table_for_people_names_the_photo_and_the_face(built):
+    metadata = built.folder / "data/processed/metadata"
+    faces = pd.read_parquet(metadata / "faces.parquet", columns=["image", "filename"]).dropna().set_index("filename")["image"]
+    named = ("attributes_final", "attributes", "attributes_with_predictions", "attributes_with_manual", "attributes_clean", "attributes_flags",
+             "attributes_with_meta", "attributes_with_clusters", "attractiveness_scores", "attractiveness_with_attributes", "labels")
+    tables = {name: pd.read_parquet(metadata / f"{name}.parquet") for name in named}
+    for path in [metadata / "labels_template.csv", *built.folder.glob("data/interim/members/*/members.csv")]:
+        tables[path.parent.name] = pd.read_csv(path)
+    assert len(tables) > len(named) + 2
+    for name, table in tables.items():
+        assert table["image"].tolist() == faces.reindex(table["filename"]).tolist(), name
+    assert (metadata / "labels_template.csv").read_bytes().startswith(b"\xef\xbb\xbfid,image,filename,")

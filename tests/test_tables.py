@@ -189,3 +189,13 @@ def test_a_table_whose_embeddings_are_no_vectors_is_named(tmp_path):
     pq.write_table(pa.table({"filename": ["a"], "embedding": [[1.0, 2.0]]}), tmp_path / "e.parquet")
     with pytest.raises(TableError, match="column embedding is list"):
         tables.read_embeddings(tmp_path / "e.parquet")
+
+
+def test_a_column_in_other_case_is_found_where_it_is_the_only_one(tmp_path):
+    labels = pd.DataFrame({"filename": ["a"], "Eye color": ["blue"]}).reindex(columns=[*tables.LABELS.columns, "Eye color"])
+    tables.write(labels.assign(rating_n=0), tmp_path / "l.parquet", tables.LABELS)
+    assert tables.read_optional_column(tmp_path / "l.parquet", tables.LABELS, "eye_color").tolist() == ["blue"]
+    assert tables.called_as(labels, ["eye_color", "hat"])["eye_color"].tolist() == ["blue"]
+    twice = labels.assign(**{"eye_color": "brown", "EYE-COLOR": "green"})
+    assert tables.called_as(twice, ["eye_color"])["eye_color"].tolist() == ["brown"]
+    assert "eyecolor" not in tables.called_as(twice, ["eyecolor"])
