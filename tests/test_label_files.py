@@ -60,6 +60,7 @@ PLAIN = "image,gender,age\n00.jpg,female,30\n01.jpg,male,34.5\n02.jpg,female,28\
     PLAIN.replace("00", "C:\\data\\00").replace("01.", "C:\\data\\01."),
     PLAIN.replace("\n", ",,\n") + ",,,,\n,,,,\n",
     PLAIN.replace("\n", "\r"),
+    PLAIN.replace("image", "ID;image").replace(",", ";").replace("00.", "1;00.").replace("01.", "2;01.").replace("02.", "3;02.").replace("ID;", ";"),
     "\n\n" + PLAIN.replace("\n", "\r\n\r\n"),
     PLAIN.replace(",", ";"),
     PLAIN.replace(",", ";").replace("34.5", "34,5"),
@@ -103,6 +104,17 @@ def test_one_line_says_how_names_and_headers_were_read(join):
     joined = join(labels__csv="Photo ID,sex\n0,female\n01,male\n02.JPG,female\n")
     assert joined.notes == ["labels.csv: read 'Photo ID' as image, 'sex' as gender",
                             "labels.csv: 1 name matched in other case, 1 without extension, 1 without extension and with other leading zeros"]
+
+
+def test_a_title_above_the_header_is_said(join):
+    joined = join(labels__csv="Study 3\n\n" + PLAIN)
+    assert labels(joined, "gender", "age") == THREE
+    assert joined.warnings == ["labels.csv: what stands above image, gender, age, … is taken for a title"]
+
+
+def test_a_column_of_names_that_was_sorted_alone_is_an_error(join):
+    with pytest.raises(LabelError, match=r"line 3, column filename: found '02\.jpg', expected the same photo as in the column beside it"):
+        join(labels__csv="image,filename,gender\n00.jpg,00.jpg,male\n01.jpg,02.jpg,male\n02.jpg,nowhere.jpg,male\n")
 
 
 def test_headers_that_could_be_one_column_are_an_error(join):
@@ -295,12 +307,13 @@ RATINGS = [("00.jpg", "a", 3.0), ("00.jpg", "b", 4.0), ("01.jpg", "a", 5.0), ("0
     "participant,stimulus,response,rt\na,<p>Welcome</p>,null,5\na,questions,\"{Q0: yes}\",5\na,00.jpg,3,900\nb,00.jpg,4,800\na,01.jpg,5,9\nb,01.jpg,2,9\nb,02.jpg,1,9\n",
     "Participant Private ID;Spreadsheet: Image;Response\na;00;3\nb;00;4,0\na;01;5\nb;01;2\nb;02;1\n",
     "subject_id,stim_file,slider.response\na,img/00.jpg,3\nb,img/00.jpg,4\na,img/01.jpg,5\nb,img/01.jpg,2\nb,img/02.jpg,1\n",
+    "Participant Public ID,ResponseId,pid,Item,Score\nBLIND,a,7,00.jpg,3\nBLIND,b,8,00.jpg,4\nBLIND,a,7,01.jpg,5\nBLIND,b,8,01.jpg,2\nBLIND,b,8,02.jpg,1\n",
     "ResponseId,Item,Score\na,00.jpg,3\nb,00.jpg,4\na,01.jpg,5\nb,01.jpg,2\nb,02.jpg,1\n",
     "image,a,b\n00.jpg,3,4\n01.jpg,5,2\n02.jpg,,1\n",
     "Image,a,b,mean,gender\n00.jpg,3,4,3.5,female\n01.jpg,5,2,3.5,male\n02.jpg,NA,1,1,male\n,,,,\n",
     "rater,00.jpg,01.jpg,02.jpg\na,3,5,\nb,4,2,1\n",
     [["stimulus", "a", "b"], [0, 3, 4], [1, 5, 2], [2, None, 1]],
-], ids=["long", "jspsych", "gorilla", "psychopy", "qualtrics", "a column a rater", "with means", "a column a photo", "workbook"])
+], ids=["long", "jspsych", "gorilla", "psychopy", "several ids", "qualtrics", "a column a rater", "with means", "a column a photo", "workbook"])
 def test_ratings_come_in_many_forms(join, content):
     joined = join(**{"ratings__xlsx" if isinstance(content, list) else "Ratings__CSV": content})
     assert sorted(joined.judgements[["filename", "rater", "rating"]].itertuples(index=False, name=None)) == RATINGS

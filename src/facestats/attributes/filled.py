@@ -14,7 +14,7 @@ from facestats.data.cells import Mistakes, nearest, numbers, without_empty
 from facestats.data.columns import plain
 from facestats.data.label_files import read_sheet
 from facestats.data.labels import MAX_AGE
-from facestats.data.names import PhotoNames, say_liberties, say_likely
+from facestats.data.names import PhotoNames, refuse_other_photos, say_liberties, say_likely
 from facestats.errors import InputError, LabelError
 from facestats.tables import UNKNOWN
 
@@ -70,6 +70,8 @@ def read_filled(path: Path, images: Mapping[str, str], classes: Mapping[str, lis
     there = (names != "") | (cells != "").any(axis=1)  # spreadsheets leave rows of empty cells
     names, cells, mistakes = names[there].rename(keys[0]), cells[there], Mistakes()
     faces, note = _faces(names, images, path, mistakes)
+    if len(keys) == 2:
+        refuse_other_photos(names, raw[keys[1]], PhotoNames(images.values()), path, mistakes)
     for target, text in cells.items():
         _check(text.rename(written[PROPOSED[target]]), str(target), classes, path, mistakes)
     ages = numbers(cells["age"].rename(written[PROPOSED["age"]]), path, mistakes, 0, MAX_AGE)

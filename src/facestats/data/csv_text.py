@@ -15,6 +15,7 @@ from facestats.data.columns import IMAGE, LABELS, RATER, RATING, plain
 from facestats.errors import LabelError
 
 SHOWN = 20  # mistakes of one file in a message
+TITLE = 10  # lines at the top in which the header is looked for
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF16_LE, "utf-16-le"),
          (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -45,7 +46,7 @@ def read_csv(path: Path) -> pd.DataFrame | None:
     separator, records, ends = _records(text, path)
     cells = [[cell.strip() for cell in record] for record in records]
     frame = as_frame(cells, ends, path, f"put a value with a {SEPARATORS[separator]} into quotes")
-    frame.attrs["notes"] = notes
+    frame.attrs["notes"] = [*notes, *frame.attrs["notes"]]
     return frame
 
 
@@ -54,6 +55,7 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     start = next((i for i, record in enumerate(records) if any(record)), None)
     if start is None:
         raise LabelError(f"{path} is empty; its first line must name the columns")
+    titles, start = start, _header(records, start)
     header, records, lines = records[start], records[start + 1:], lines[start + 1:]
     while header and not header[-1] and not any(record[len(header) - 1:len(header)] not in ([], [""]) for record in records):
         header = header[:-1]
@@ -71,8 +73,17 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
         raise LabelError(shortened(too_long))
     there = [i for i, record in enumerate(records) if any(record)]
     rows = [records[i][:width] + [""] * (width - len(records[i])) for i in there]
-    frame = pd.DataFrame(rows, columns=header, index=[lines[i] for i in there], dtype="str")
-    return _without_nameless(frame, path)
+    frame = _without_nameless(pd.DataFrame(rows, columns=header, index=[lines[i] for i in there], dtype="str"), path)
+    frame.attrs["notes"] = [f"{path.name}: what stands above {', '.join(header[:3])}, … is taken for a title"] if start > titles else []
+    return frame
+
+
+def _header(records: list[list[str]], start: int) -> int:
+    """The record that names the columns: the first, or below a title the first that has a column of images and another one."""
+    if any(plain(cell) in _KNOWN for cell in records[start]):
+        return start
+    return next((i for i in range(start, min(start + TITLE, len(records)))
+                 if any(plain(cell) in IMAGE for cell in records[i]) and sum(plain(cell) in _KNOWN for cell in records[i]) > 1), start)
 
 
 def _holds_texts(cells: Iterable[str]) -> bool:

@@ -47,7 +47,7 @@ def read_excel(path: Path) -> pd.DataFrame:
             raise LabelError(f"{path}, row {lacking[0].row}: {len(lacking)} formulas have no stored value, the first in cell {lacking[0].coordinate}; "
                              "open the file in a spreadsheet, save it, and run again")
     frame = as_frame(rows, list(range(1, len(rows) + 1)), path, "remove what stands to the right of the header's last column")
-    frame.attrs["notes"] = notes
+    frame.attrs["notes"] = [*notes, *frame.attrs["notes"]]
     return frame
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from facestats.data.cells import Mistakes, check_classes, numbers, refuse_contradictions, without_empty
 from facestats.data.columns import LABELS, OWN_NAMES, find_columns, key_column, plain, say_columns
 from facestats.data.label_files import STEMS, find_label_file, read_sheet, unread_files
-from facestats.data.names import NameIndex
+from facestats.data.names import NameIndex, refuse_other_photos
 from facestats.data.raters import rater_warnings, without_raters
 from facestats.data.ratings import find_scale, read_ratings, use_judgements
 from facestats.errors import InputError, LabelError
@@ -146,8 +146,10 @@ def _read_labels(path: Path | None, names: NameIndex, mistakes: Mistakes, must_m
     if taken:
         raise LabelError(f"{path}: the column {taken[0]} is one that the pipeline writes itself; give it another name")
     cells = pd.DataFrame({header: without_empty(raw[header], own=header not in written) for header in own})
+    second = None
     for header in raw.columns.difference(cells.columns):  # the face's name beside the photo's path
-        cells[found["image"]] = cells[found["image"]].where(cells[found["image"]] != "", without_empty(raw[header]))
+        second = without_empty(raw[header])
+        cells[found["image"]] = cells[found["image"]].where(cells[found["image"]] != "", second)
     cells = cells[(cells != "").any(axis=1)]
     nameless = cells[found["image"]] == ""
     if nameless.any():
@@ -155,6 +157,8 @@ def _read_labels(path: Path | None, names: NameIndex, mistakes: Mistakes, must_m
         cells = cells[~nameless]
     shown = cells[found["image"]]
     frame = pd.DataFrame({"filename": names.resolve(shown, path, mistakes, must_match)}, index=cells.index)
+    if second is not None:
+        refuse_other_photos(shown, second, names.photos, path, mistakes)
     classes = []
     for header, column in own.items():
         text = cells[header]

@@ -218,6 +218,17 @@ class NameIndex:
         return warnings
 
 
+def refuse_other_photos(first: pd.Series, second: pd.Series, photos: PhotoNames, path: Path, mistakes: Mistakes) -> None:
+    """Add to `mistakes` the rows whose two names, the photo's path and the face's name, are those of two photos: one column was sorted alone."""
+    second = second[first.index]
+    there = second != ""
+    own, other = photos.read_all(first[there], explain=0), photos.read_all(second[there], explain=0)
+    images = ((line, own[first[line]].image, other[second[line]].image) for line in first.index[there])
+    wrong = [line for line, photo, face in images if photo and face and photo != face]
+    if wrong:
+        mistakes.add(path, str(second.name), second[wrong], "the same photo as in the column beside it; was one of them sorted alone?")
+
+
 class _Name(NamedTuple):
     """A path in its parts; `key` is what all its spellings have in common."""
 

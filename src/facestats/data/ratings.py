@@ -54,7 +54,7 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     raw = None if path is None else read_sheet(path)
     if path is None or raw is None:
         return Ratings()
-    found = find_columns(raw.columns, RATINGS, path)
+    found = find_columns(_one_rater(raw).columns, RATINGS, path)
     notes = say_columns(found, path)
     if "image" in found and "rating" in found:
         cells = pd.DataFrame({name: without_empty(raw[found[name]]) if name in found else "" for name in RATINGS})
@@ -85,6 +85,17 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     mistakes.count(path, max(0, int(differs.sum()) - SHOWN))
     again = frame.duplicated(["filename", "rater"]) & (frame["rater"] != "") & frame["filename"].notna()
     return Ratings(frame[~again], int(repeats.sum()), raw.attrs["notes"], notes)
+
+
+def _one_rater(raw: pd.DataFrame) -> pd.DataFrame:
+    """Without columns of raters that say what another one says: survey tools write several, some of them the same in each line."""
+    alike = [column for column in raw.columns if plain(column) in RATINGS["rater"][1:]]
+    if len(alike) < 2 or len(raw) < 2:
+        return raw
+    codes = {column: pd.factorize(raw[column])[0] for column in alike}
+    vary = [column for column in alike if codes[column].any()] or alike[:1]
+    kept = [column for i, column in enumerate(vary) if not any((codes[column] == codes[other]).all() for other in vary[:i])]
+    return raw.drop(columns=[column for column in alike if column not in kept])
 
 
 def _spread(raw: pd.DataFrame, found: Mapping[str, str], names: NameIndex, path: Path) -> tuple[pd.DataFrame, str]:
