@@ -7,6 +7,7 @@ import sys
 import pytest
 import yaml
 
+from facestats.__main__ import main
 from facestats.errors import ParamsError
 from facestats.params import check_params
 from programs import run_program
@@ -124,3 +125,14 @@ def test_a_value_that_a_shell_would_run_is_never_run(project):
     done = project.dvc("repro", "-s", "select", check=False)
     assert "a name can't hold ';'" in done.stderr
     assert not (project.folder / "x").exists()
+
+
+def test_doctor_checks_names_of_folders_by_the_same_rule(tmp_path, capsys):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    for option in ("--images", "--labels"):
+        assert main(["doctor", "--root", str(tmp_path), option, "data/raw$(touch x)"]) == 2
+        assert f"error: {option[2:]} = 'data/raw$(touch x)' is not possible: a path can't hold '$'" in capsys.readouterr().err
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.replace("images: data/sample/images", "images: 'a`b'"), encoding="utf-8")
+    assert main(["doctor", "--root", str(tmp_path), "--inputs"]) == 2
+    assert "data.images = 'a`b' is not possible: a path can't hold '`'" in capsys.readouterr().err

@@ -40,6 +40,8 @@ from facestats.commands.doctor_surroundings import (
 )
 from facestats.errors import InputError, number_of
 from facestats.params import Params, load_params
+from facestats.params_data import Data
+from facestats.params_errors import checked_options
 
 HELP = "check the photos, the labels and the set-up"
 
@@ -65,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         return 1 if problems else 0
     params = load_params(options.root / "params.yaml")
     named = {key: value for key, value in (("images", options.images), ("labels", options.labels)) if value}
-    params = params.model_copy(update={"data": params.data.model_copy(update=named)})
+    params = params.model_copy(update={"data": checked_options(Data, params.data.model_dump() | named)})
     inputs = examine_inputs(options.root, params)
     inputs.problems += check_clip(options.root, params, ask=not options.inputs)
     lines: list[str] = []
