@@ -1,7 +1,7 @@
 """Stage `fetch_landmarker`: MediaPipe's face detector and face mesh (TFLite, Apache-2.0).
 
 Reads   the wheel of mediapipe through pip, or the folder that `landmarker.source` names
-Writes  models/landmarker/ (two .tflite files)
+Writes  models/landmarker/ (three .tflite files)
 Alone   python stages/fetch_landmarker.py models/landmarker
 """
 

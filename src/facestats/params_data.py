@@ -29,7 +29,7 @@ class Data(Section):
 
 class Landmarker(Section):
     source: PathText = "wheel"
-    """`wheel`: out of the mediapipe wheel on your package index; or a folder with the two .tflite files"""
+    """`wheel`: out of the mediapipe wheel on your package index; or a folder with the three .tflite files"""
 
 
 class Clip(Section):

@@ -238,10 +238,9 @@ class Models:
     @_one_at_a_time
     def landmarks(self, image: Any) -> np.ndarray | None:
         """See `facestats.detect_landmarks`."""
-        from facestats.faces.decode import to_rgb
-        from facestats.faces.search import find_faces
+        from facestats.faces.crop import find_photo_faces
 
-        faces = find_faces(to_rgb(self.photo(image)), self.landmarker)
+        _, faces = find_photo_faces(self.photo(image), self.landmarker)
         return faces[0].landmarks if faces else None
 
     @_one_at_a_time

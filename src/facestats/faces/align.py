@@ -49,7 +49,8 @@ def crop_transform(
     landmarks : (468, ≥2), fractions of the photo
     width, height : px of the photo
     margin : on each side, share of the face's size
-    align : 'eyes' turns the square so that the eyes are level; 'none' keeps it upright on the same centre
+    align : 'eyes' turns the square so that the eyes are level; 'none' turns it by whole quarters only, for photos that
+        lie on their side or stand on their head
     """
     left, right = eye_centers(landmarks[:, :2].astype(np.float64) * (width, height))
     dx, dy = right - left
@@ -57,7 +58,9 @@ def crop_transform(
     angle = math.atan2(dy, dx)
     x, y = (left + right) / 2 + _DROP * distance * np.array([-math.sin(angle), math.cos(angle)])
     side = max(distance * _FACE * (1 + 2 * margin), 1.0)
-    return CropTransform(float(x), float(y), side, angle if align == "eyes" else 0.0)
+    if align != "eyes":
+        angle = round(angle / (math.pi / 2)) * (math.pi / 2)
+    return CropTransform(float(x), float(y), side, angle)
 
 
 def center_square(width: int, height: int) -> CropTransform:

@@ -1,6 +1,6 @@
 """From a photo to the aligned crop of its largest face, with everything known about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -49,7 +49,7 @@ class FaceCrop:
     ----------
     rgb : (size, size, 3) uint8, before JPEG
     width, height : of the whole upright photo, px
-    face_count : faces found in the photo
+    face_count : the face and those larger than a third of it
     confidence : of the detector, 0–1; None without a face, like all that follow
     presence : the mesh's own confidence that this is a face, 0–1
     box : (4,) float32, x0, y0, x1, y1 of the detector's box in the photo, px
@@ -97,43 +97,79 @@ def crop_face(image, config: PreprocessConfig, landmarker: Landmarker) -> FaceCr
     InputError
         It is no image at all.
     """
-    photo = to_photo(image, _TO_DETECT, config.max_megabytes)
-    faces = find_large_faces(photo.rgb, landmarker)
-    if not faces:
-        photo = _at_least(photo, image, _TO_SEARCH)
-        faces = find_small_faces(photo.rgb, landmarker)
+    photo, faces = find_photo_faces(image, landmarker, config.max_megabytes)
     if faces:
         return _crop_largest(photo, image, faces, config)
     if config.on_no_face != "center_crop":
         raise NoFaceError(photo.width, photo.height)
-    rgb = _cut(photo, image, center_square(photo.width, photo.height), config.size)
+    rgb = _cut(photo, image, center_square(photo.width, photo.height), config)
     return FaceCrop(rgb, photo.width, photo.height, face_count=0)
+
+
+def find_photo_faces(
+    image, landmarker: Landmarker, max_megabytes: float = MAX_MEGABYTES
+) -> tuple[Photo, list[FaceLandmarks]]:
+    """The faces of a photo, the same whatever form it comes in; the only way in for the pipeline and the library.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image or RGB array
+    landmarker : Landmarker
+    max_megabytes : size up to which a file is read
+
+    Returns
+    -------
+    The photo, as far as it was decoded, and its faces, largest first, with boxes in px of the whole photo.
+
+    Raises
+    ------
+    ImageError, InputError
+        See `crop_face`.
+    """
+    photo = to_photo(image, _TO_DETECT, max_megabytes)
+    rgb = _reduced(photo.rgb, _TO_DETECT)
+    faces = find_large_faces(rgb, landmarker)
+    if not faces:
+        photo = _at_least(photo, image, _TO_SEARCH, max_megabytes)
+        rgb = _reduced(photo.rgb, _TO_SEARCH)
+        faces = find_small_faces(rgb, landmarker)
+    zoom = np.tile([photo.width / rgb.shape[1], photo.height / rgb.shape[0]], 2)
+    return photo, [replace(face, box=(face.box * zoom).astype(np.float32)) for face in faces]
 
 
 def _crop_largest(photo: Photo, image, faces: list[FaceLandmarks], config: PreprocessConfig) -> FaceCrop:
     face, width, height = faces[0], photo.width, photo.height
     crop = crop_transform(face.landmarks, width, height, config.margin, config.align)
-    zoom = np.tile([width / photo.rgb.shape[1], height / photo.rgb.shape[0]], 2)
     return FaceCrop(
-        rgb=_cut(photo, image, crop, config.size),
+        rgb=_cut(photo, image, crop, config),
         width=width,
         height=height,
         face_count=len(faces),
         confidence=face.score,
         presence=face.presence,
-        box=(face.box * zoom).astype(np.float32),
+        box=face.box,
         landmarks=to_crop_frame(face.landmarks, width, height, crop),
         pose=head_pose(face.landmarks, width, height),
     )
 
 
-def _cut(photo: Photo, image, crop: CropTransform, size: int) -> np.ndarray:
+def _cut(photo: Photo, image, crop: CropTransform, config: PreprocessConfig) -> np.ndarray:
     """Cut a square, given in px of the whole photo, from a decoding that has enough px for the crop."""
-    photo = _at_least(photo, image, max(photo.width, photo.height) * size / crop.side)
-    return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), size)
+    enough = max(photo.width, photo.height) * config.size / crop.side
+    photo = _at_least(photo, image, enough, config.max_megabytes)
+    return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), config.size)
 
 
-def _at_least(photo: Photo, image, long_side: float) -> Photo:
+def _at_least(photo: Photo, image, long_side: float, max_megabytes: float) -> Photo:
     """The photo decoded anew if it was reduced to fewer px than needed."""
     enough = not photo.reduced or max(photo.rgb.shape[:2]) >= long_side
-    return photo if enough else to_photo(image, long_side)
+    return photo if enough else to_photo(image, long_side, max_megabytes)
+
+
+def _reduced(rgb: np.ndarray, long_side: int) -> np.ndarray:
+    """Pixels brought to 1/2, 1/4 or 1/8 as a JPEG's decoder would, so that every form of a photo shows the same faces."""
+    times = next(times for times in (8, 4, 2, 1) if times == 1 or max(rgb.shape[:2]) >= times * long_side)
+    if times == 1:
+        return rgb
+    size = (-(-rgb.shape[1] // times), -(-rgb.shape[0] // times))
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)

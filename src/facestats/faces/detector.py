@@ -1,23 +1,38 @@
-"""MediaPipe's short-range face detector: anchors, decoding and weighted non-maximum suppression.
+"""MediaPipe's two face detectors: anchors, decoding and weighted non-maximum suppression.
 
-Source of the figures: MediaPipe 0.10.21, `modules/face_detection/face_detection_short_range.pbtxt` and its
-`SsdAnchorsCalculator`, `TensorsToDetectionsCalculator` and `NonMaxSuppressionCalculator`.
+Source of the figures: MediaPipe 0.10.21, `modules/face_detection/face_detection_short_range.pbtxt` and
+`face_detection_full_range.pbtxt` and their `SsdAnchorsCalculator`, `TensorsToDetectionsCalculator` and
+`NonMaxSuppressionCalculator`.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from facestats.faces.models import DETECTOR_FILE
+from facestats.faces.models import DETECTOR_FILE, DISTANT_FILE
 from facestats.faces.runtime import load_interpreter
 from facestats.faces.warp import sample_square
 
-_INPUT = 128  # px, side of the network's input
-_MIN_LOGIT = 0.0  # a score of 0.5
+_MIN_SCORE = 0.5
 _MIN_OVERLAP = 0.3  # IoU above which two boxes are the same face
 _KEYPOINTS = 6  # right eye, left eye, nose tip, mouth, right ear, left ear
 _MAX_LOGIT = 100.0
+
+
+@dataclass(frozen=True)
+class Network:
+    """A detector's file, the side of its input, px, and its grids: (cells a side, anchors a cell)."""
+
+    file: str
+    input: int
+    grids: tuple[tuple[int, int], ...]
+
+
+# Layers with strides of 8, 16, 16 and 16 px, two anchors a cell each; equal strides share a grid. 1.7 ms an image.
+SHORT_RANGE = Network(DETECTOR_FILE, 128, ((16, 2), (8, 6)))
+FULL_RANGE = Network(DISTANT_FILE, 192, ((48, 1),))  # one layer, stride 4. 4.6 ms an image.
 
 
 @dataclass(frozen=True)
@@ -33,33 +48,30 @@ class Detection:
     score: float
 
 
-def make_anchors() -> np.ndarray:
-    """Centres of the 896 anchors as a fraction of the input, (896, 2): 16×16 cells with 2 and 8×8 with 6.
-
-    The layers have strides of 8, 16, 16 and 16 px; each adds two anchors a cell, and equal strides share a
-    grid.
-    """
+def make_anchors(network: Network = SHORT_RANGE) -> np.ndarray:
+    """Centres of a network's anchors as a fraction of its input, (n, 2)."""
     layers = []
-    for cells, each in ((16, 2), (8, 6)):
+    for cells, each in network.grids:
         centers = (np.arange(cells) + 0.5) / cells
         grid = np.stack(np.meshgrid(centers, centers), axis=-1).reshape(-1, 2)
         layers.append(np.repeat(grid, each, axis=0))
     return np.concatenate(layers).astype(np.float32)
 
 
-def decode_boxes(raw: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+def decode_boxes(raw: np.ndarray, anchors: np.ndarray, size: int) -> np.ndarray:
     """Turn the regressor's output into boxes and keypoints.
 
     Parameters
     ----------
     raw : (n, 16) float32: x, y of the centre, width, height, then 6 × (x, y), in input px from the anchor
     anchors : (n, 2)
+    size : side of the input, px
 
     Returns
     -------
     (n, 8, 2): top left, bottom right and the 6 keypoints, as a fraction of the input
     """
-    points = raw.reshape(-1, 8, 2) / _INPUT
+    points = raw.reshape(-1, 8, 2) / size
     center = points[:, 0] + anchors
     half = points[:, 1] / 2
     corners = np.stack([center - half, center + half], axis=1)
@@ -104,18 +116,20 @@ def weighted_nms(points: np.ndarray, scores: np.ndarray) -> list[tuple[np.ndarra
 
 
 class Detector:
-    """The detector's network with its pre- and post-processing. Not safe to share between threads."""
+    """A detector's network with its pre- and post-processing. Not safe to share between threads."""
 
-    def __init__(self, model_dir: Path):
-        self._run = load_interpreter(Path(model_dir) / DETECTOR_FILE)
-        self._anchors = make_anchors()
+    def __init__(self, model_dir: Path, network: Network = SHORT_RANGE):
+        self._run = load_interpreter(Path(model_dir) / network.file)
+        self._anchors = make_anchors(network)
+        self._input = network.input
 
-    def detect(self, rgb: np.ndarray) -> list[Detection]:
-        """Find faces whose box takes at least about 12 % of the image's long side.
+    def detect(self, rgb: np.ndarray, min_score: float = _MIN_SCORE) -> list[Detection]:
+        """Find faces whose box takes at least about 12 % (short range) or 6 % (full range) of the image's long side.
 
         Parameters
         ----------
         rgb : (H, W, 3) uint8
+        min_score : 0–1
 
         Returns
         -------
@@ -124,13 +138,13 @@ class Detector:
         height, width = rgb.shape[:2]
         side = max(height, width)
         # Letterboxed with zeros *before* normalising, so that the bars are -1 like black.
-        crop = sample_square(rgb, (width / 2, height / 2), side, 0.0, _INPUT, replicate=False)
+        crop = sample_square(rgb, (width / 2, height / 2), side, 0.0, self._input, replicate=False)
         tensor = crop[None].astype(np.float32) * np.float32(2 / 255) - np.float32(1)
-        raw, logits = self._run(tensor)
+        raw, logits = sorted(self._run(tensor), key=lambda output: -output.size)
         logits = logits.reshape(-1)
-        keep = np.flatnonzero(logits >= _MIN_LOGIT)
+        keep = np.flatnonzero(logits >= math.log(min_score / (1 - min_score)))
         scores = 1 / (1 + np.exp(-np.minimum(logits[keep].astype(np.float64), _MAX_LOGIT)))
-        points = decode_boxes(raw[0][keep], self._anchors[keep])
+        points = decode_boxes(raw[0][keep], self._anchors[keep], self._input)
         # Boxes turned inside out are no detections in MediaPipe either.
         valid = (points[:, 1] > points[:, 0]).all(axis=1)
         offset = np.array([width - side, height - side]) / 2

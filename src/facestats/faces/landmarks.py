@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from facestats.faces.detector import Detection, Detector
+from facestats.faces.detector import FULL_RANGE, SHORT_RANGE, Detection, Detector
 from facestats.faces.models import MESH_FILE
 from facestats.faces.runtime import load_interpreter
 from facestats.faces.warp import sample_square
 
 N_LANDMARKS = 468
 MIN_PRESENCE = 0.5  # real faces >= 0.9999, half covered ones 0.88–1, regions without a face <= 0.03
+SURE_PRESENCE = 0.999
 
 _INPUT = 192  # px, side of the mesh's input
 _ROI_SCALE = 1.5  # region of interest / long side of the box; 1.4 or 1.6 move the landmarks by 1 %
@@ -37,12 +38,20 @@ class FaceLandmarks:
         The detector's confidence, 0–1.
     presence : float
         The mesh's own confidence that this is a face, 0–1.
+    turn : int
+        Quarter turns, anticlockwise, of the photo in which the face stands upright as the networks saw it.
     """
 
     landmarks: np.ndarray
     box: np.ndarray
     score: float
     presence: float
+    turn: int = 0
+
+    @property
+    def certainty(self) -> float:
+        """Score × presence: of several looks at a face, the one the right way up has the highest."""
+        return self.score * self.presence
 
     @property
     def side(self) -> float:
@@ -61,11 +70,11 @@ class FaceLandmarks:
 
 
 class Landmarker:
-    """Detector and mesh together. Not safe to share between threads; made in 12 ms.
+    """Detectors and mesh together. Not safe to share between threads; made in 20 ms.
 
     Parameters
     ----------
-    model_dir : folder with `face_detection_short_range.tflite` and `face_landmark.tflite`
+    model_dir : folder with the three files of `facestats.faces.models`
 
     Raises
     ------
@@ -74,22 +83,32 @@ class Landmarker:
     """
 
     def __init__(self, model_dir: str | Path):
-        self._detector = Detector(Path(model_dir))
+        self._short_range = Detector(Path(model_dir), SHORT_RANGE)
+        self._full_range = Detector(Path(model_dir), FULL_RANGE)
         self._mesh = load_interpreter(Path(model_dir) / MESH_FILE)
 
-    def detect(self, rgb: np.ndarray) -> list[FaceLandmarks]:
+    def detect(self, rgb: np.ndarray, above: float = 0.0) -> list[FaceLandmarks]:
         """Find the faces of an image that fill at least about 12 % of it.
 
         Parameters
         ----------
         rgb : (H, W, 3) uint8
+        above : score that a face must exceed; without the mesh, this costs half
 
         Returns
         -------
         list of FaceLandmarks, largest box first, whatever their presence
         """
-        faces = [self._mesh_face(rgb, detection) for detection in self._detector.detect(rgb)]
+        faces = [self._mesh_face(rgb, box) for box in self._short_range.detect(rgb) if box.score > above]
         return sorted(faces, key=lambda face: -face.area)
+
+    def find_boxes(self, rgb: np.ndarray) -> list[Detection]:
+        """What the short-range detector sees, without landmarks; best score first."""
+        return self._short_range.detect(rgb)
+
+    def find_distant_boxes(self, rgb: np.ndarray, min_score: float) -> list[Detection]:
+        """Faces that fill at least about 6 % of an image, as the full-range detector sees them; best score first."""
+        return self._full_range.detect(rgb, min_score)
 
     def _mesh_face(self, rgb: np.ndarray, detection: Detection) -> FaceLandmarks:
         center, side, angle = region_of_interest(detection)

