@@ -19,6 +19,8 @@ from facestats.faces.landmarks import MIN_PRESENCE, SURE_PRESENCE, FaceLandmarks
 _UPRIGHT_SCORE = 0.88
 _BETTER = 0.05  # by which a turned look's score × presence must beat the upright one's
 _CLEAR_PRESENCE = 0.9999  # of 758 pictures without a face none came to 0.999
+# What a face needs that the short-range detector does not see upright in the whole photo: there are many places to be wrong in.
+_HIDDEN_PRESENCE, _HIDDEN_CERTAINTY = 0.9, 0.6
 _OTHER_LOOKS = (1.35, 2.2)  # side / box at which a doubtful face is looked at again
 _AGREE = 0.15  # eye distances between the points of two looks; faces 0.01–0.08, what is none 0.1–2.4 with few exceptions
 _REFINE = 1 / 0.61  # side / box of the closer look: landmarks within 0.7–1.2 %, not 1.1–1.4 %
@@ -116,11 +118,13 @@ def _closer(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker) -> Fac
     return face
 
 
-def _confirmed(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker) -> bool:
+def _confirmed(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, hidden: bool = False) -> bool:
     """Whether looks at other scales see the same face: one of two, both where the mesh is not sure."""
+    if (hidden or face.turn) and face.certainty < _HIDDEN_CERTAINTY:
+        return False
     if face.presence >= _CLEAR_PRESENCE:
         return True
-    if face.presence < MIN_PRESENCE:
+    if face.presence < (_HIDDEN_PRESENCE if hidden or face.turn else MIN_PRESENCE):
         return False
     agreeing = 0
     for missed, scale in enumerate(_OTHER_LOOKS):
@@ -148,7 +152,7 @@ def _add(
             if found or weak > _MAX_WEAK:
                 break
         face = _seed_face(rgb, seed, landmarker)
-        if face and _confirmed(rgb, face, landmarker):
+        if face and _confirmed(rgb, face, landmarker, hidden=True):
             found.append(face)
     return _merge(found)
 
