@@ -68,7 +68,7 @@ COLUMNS = {
     "reason": "why the image was left out; empty where it was not",
     "width": "of the photo, pixels, turned as its EXIF orientation says",
     "height": "of the photo, pixels, turned likewise",
-    "face_count": "faces found in the photo; the one that was used is the largest",
+    "face_count": "the largest face, which was used, and those larger than a third of it",
     "confidence": "of the face detector, 0–1",
     "presence": "of the face mesh: how sure it is that this is a face, 0–1",
     "box": "the face in the photo, pixels: left, top, right, bottom",

@@ -18,7 +18,7 @@ from facestats.faces.warp import sample_square
 
 N_LANDMARKS = 468
 MIN_PRESENCE = 0.5  # real faces >= 0.9999, half covered ones 0.88–1, regions without a face <= 0.03
-SURE_PRESENCE = 0.999
+SURE_PRESENCE = 0.999  # see `is_doubtful`
 
 _INPUT = 192  # px, side of the mesh's input
 _ROI_SCALE = 1.5  # region of interest / long side of the box; 1.4 or 1.6 move the landmarks by 1 %
@@ -67,6 +67,15 @@ class FaceLandmarks:
     def area(self) -> float:
         """Area of the box, px²."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+
+def is_doubtful(presence):
+    """Whether what was taken for a face may be none, by its presence (a number, an array or a column).
+
+    Of 758 photographs of animals and things in Debian packages, those that are taken have a presence below 0.999 (apes,
+    dogs); of 176 plain, grey, tilted and shrunken faces none has, of 44 with a painted-on mask one in ten.
+    """
+    return presence < SURE_PRESENCE
 
 
 class Landmarker:

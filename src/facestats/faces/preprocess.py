@@ -43,7 +43,7 @@ def preprocess_folder(
     images : folder of the photos; every file that is not hidden counts as one
     out_dir : where the faces go, as `face_filename` names them
     config : PreprocessConfig
-    model_dir : folder of the landmarker's two files
+    model_dir : folder of the landmarker's three files
     workers : processes; None takes all processors. The result does not depend on it.
     rows : an open row store, whose rows are not computed again; None computes all
     earlier : gives the rows of the last committed run, see `earlier_rows`
