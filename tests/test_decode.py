@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from facestats.errors import ImageError, InputError
-from facestats.faces.decode import MAX_PIXELS, open_photo, to_photo, to_rgb
+from facestats.faces.decode import MAX_PIXELS, open_photo, to_photo
 from facestats.faces.files import check_names, face_filename, list_images
 from facestats.faces.pixels import scale_grey
 from facestats.faces.reading import read_photo
@@ -201,13 +201,13 @@ def test_the_library_takes_path_bytes_pil_and_array(tmp_path, face):
     face.save(path)
     expected = np.asarray(face)
     for image in (path, str(path), path.read_bytes(), face, expected):
-        assert np.array_equal(to_rgb(image), expected)
+        assert np.array_equal(to_photo(image), expected).rgb
     with pytest.raises(InputError, match=r"nowhere\.jpg: no such file"):
-        to_rgb(tmp_path / "nowhere.jpg")
+        to_photo(tmp_path / "nowhere.jpg").rgb
     with pytest.raises(InputError, match=r"\(512, 512\) float32"):
-        to_rgb(np.zeros((512, 512), np.float32))
+        to_photo(np.zeros((512, 512), np.float32)).rgb
     with pytest.raises(InputError, match="not int"):
-        to_rgb(3)
+        to_photo(3).rgb
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(ImageError, match=r"empty\.jpg: empty file"):
         to_photo(tmp_path / "empty.jpg")

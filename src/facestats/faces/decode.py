@@ -138,11 +138,6 @@ def to_photo(image, min_long_side: float | None = None, max_megabytes: float = M
     return Photo(rgb, width, height)
 
 
-def to_rgb(image) -> np.ndarray:
-    """Pixels (H, W, 3) uint8, upright sRGB, of a path, bytes, PIL image or RGB array; see `to_photo`."""
-    return to_photo(image).rgb
-
-
 def _upright(image: Image.Image) -> np.ndarray:
     """Pixels of a caller's PIL image, whose file may still be unread, damaged, or closed by now."""
     if not all(image.size):

@@ -67,7 +67,7 @@ def find_large_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandma
     faces = _add(rgb, faces, _full_range(rgb, landmarker), landmarker)
     if not faces:
         return _turned(rgb, landmarker)
-    if faces[0].side < _MOST_SEEN * long_side:
+    if len(faces) > 1 and faces[0].side < _MOST_SEEN * long_side:  # one small face alone is seldom one of many
         faces = _add(rgb, faces, _windows(rgb, landmarker), landmarker)
     return _counted(faces)
 
