@@ -171,6 +171,10 @@ def test_of_a_tiff_the_largest_page_counts():
     assert colour_of(encode(large, "TIFF", big_tiff=True)) == ((120, 90), [255, 0, 0])
     with pytest.raises(ImageError, match="raw data of a camera; export it as JPEG or HEIC"):
         open_photo(with_subdirectory(large, small, photometric=32803))
+    data = encode(large, "TIFF")
+    at = data.index(struct.pack("<HHIH", 259, 3, 1, 1)) + 8
+    with pytest.raises(ImageError, match=r"^not an image that Pillow can read: a TIFF with compression 34887; save it uncompressed"):
+        open_photo(data[:at] + struct.pack("<H", 34887) + data[at + 2 :])
 
 
 def test_damaged_directories_of_a_tiff_end_nothing():

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from facestats.errors import ImageError
 
@@ -175,6 +175,7 @@ class _Page:
     height: int
     kind: int
     photometric: int
+    compression: int
 
 
 def _at_largest_page(data: bytes) -> bytes:
@@ -183,7 +184,7 @@ def _at_largest_page(data: bytes) -> bytes:
     Raises
     ------
     ImageError
-        The largest is what a camera's sensor saw, of which Pillow reads no more than a thumbnail.
+        The largest is what a camera's sensor saw, of which Pillow reads no more than a thumbnail, or compressed in a way that it does not know.
     """
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
@@ -196,6 +197,8 @@ def _at_largest_page(data: bytes) -> bytes:
     largest = max(pages, key=lambda page: (not page.kind & _REDUCED, page.width * page.height))  # the first of equals
     if largest.photometric in _RAW:
         raise ImageError(f"{NO_IMAGE}: raw data of a camera; export it as JPEG or HEIC")
+    if largest.compression not in TiffImagePlugin.COMPRESSION_INFO:
+        raise ImageError(f"{NO_IMAGE}: a TIFF with compression {largest.compression}; save it uncompressed, or with LZW or deflate")
     at, form = (8, "Q") if big else (4, "I")
     first = struct.pack(order + form, largest.offset)
     return data if data[at : at + len(first)] == first else data[:at] + first + data[at + len(first) :]
@@ -224,7 +227,7 @@ def _pages(data: bytes, order: str, big: bool) -> Iterator[_Page]:
                 waiting += [value for (value,) in struct.iter_unpack(order + form, listed)]
             elif length == 1:
                 values[tag] = struct.unpack_from(order + form, field)[0]
-        yield _Page(offset, values.get(256, 0), values.get(257, 0), values.get(254, 0), values.get(262, 0))
+        yield _Page(offset, values.get(256, 0), values.get(257, 0), values.get(254, 0), values.get(262, 0), values.get(259, 1))
         waiting += struct.unpack_from(order + number, data, at + n * size)
 
 
