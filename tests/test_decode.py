@@ -201,13 +201,13 @@ def test_the_library_takes_path_bytes_pil_and_array(tmp_path, face):
     face.save(path)
     expected = np.asarray(face)
     for image in (path, str(path), path.read_bytes(), face, expected):
-        assert np.array_equal(to_photo(image), expected).rgb
+        assert np.array_equal(to_photo(image).rgb, expected)
     with pytest.raises(InputError, match=r"nowhere\.jpg: no such file"):
-        to_photo(tmp_path / "nowhere.jpg").rgb
+        to_photo(tmp_path / "nowhere.jpg")
     with pytest.raises(InputError, match=r"\(512, 512\) float32"):
-        to_photo(np.zeros((512, 512), np.float32)).rgb
+        to_photo(np.zeros((512, 512), np.float32))
     with pytest.raises(InputError, match="not int"):
-        to_photo(3).rgb
+        to_photo(3)
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(ImageError, match=r"empty\.jpg: empty file"):
         to_photo(tmp_path / "empty.jpg")
