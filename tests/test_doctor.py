@@ -12,6 +12,7 @@ from PIL import Image
 
 from facestats.__main__ import main
 from facestats.clip.variants import FACTS
+from facestats.commands import doctor as doctor_command
 from facestats.commands import doctor_photos
 from facestats.commands.doctor_photos import Look, find_copies, spread
 from facestats.data.sample import write_sample
@@ -214,6 +215,15 @@ def test_a_colleague_without_the_photos_is_told_what_works(root, doctor):
     (root / "data/raw.dvc").write_text("outs:\n- md5: 0.dir\n  nfiles: 60\n  path: raw\n")
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     assert any("data/raw holds 1 files, data/raw.dvc knows 60" in warning["message"] for warning in doctor()["warnings"])
+
+
+def test_what_a_remote_lacks_is_json_as_well(root, doctor, monkeypatch):
+    def examine(*_):
+        print("remote storage: 3 objects of the current outs, 1 damaged or missing")
+        return ["data/raw/a.png is missing on storage"]
+
+    monkeypatch.setattr(doctor_command, "examine", examine)
+    assert doctor("--remote", "storage") == {"problems": [{"kind": "remote", "message": "data/raw/a.png is missing on storage", "path": None}], "warnings": []}
 
 
 def test_packages_are_named_on_request_alone(root, doctor):

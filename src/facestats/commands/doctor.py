@@ -25,6 +25,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
     if options.mend and not options.remote:
         raise InputError("--mend goes with --remote NAME: it removes what is damaged there")
     if options.remote:
-        problems = [Finding("remote", problem) for problem in examine(options.root, options.remote, options.mend)]
+        with redirect_stdout(sys.stderr if options.json else sys.stdout):  # what it counts on the way is no JSON
+            problems = [Finding("remote", problem) for problem in examine(options.root, options.remote, options.mend)]
         _print(problems, [], [], {}, options.json)
         return 1 if problems else 0
     params = load_params(options.root / "params.yaml")

@@ -131,6 +131,11 @@ def run(options: argparse.Namespace) -> int:
     if made_anew:
         left = forget_cache.forget(root, cache, place.store, found.images, options.remote)
     left += _look_around(place, found, labels, made_anew)
+    if not options.dry_run and place.store and place.store.is_dir():
+        rows = sum(forget_rows(place.store, cache, found.sha256, [face_filename(image) for image in found.images], write=False)[0].values())
+        if rows:
+            print(f"warning: {rows} rows of them are in {place.store} again, as of a run that went on meanwhile; give the same command once it has ended")
+        left += rows
     if options.dry_run:
         print("nothing removed (--dry-run)" + (f"; without it: {forget_cache.explain(options.remote)}" if options.cache else ""))
     elif not options.cache:
