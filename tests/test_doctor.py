@@ -151,6 +151,12 @@ def test_a_label_file_that_nothing_reads_is_named(root, doctor, name, way):
     assert ("unread_labels", name) in kinds(found["warnings"])
 
 
+def test_what_dvc_cannot_read_is_named_once(root, doctor):
+    (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
+    (root / "data/raw/loop.jpg").symlink_to("loop.jpg")
+    assert kinds(doctor()["problems"]) == {("unreadable", "data/raw/loop.jpg")}
+
+
 def test_a_label_file_that_cannot_be_used_is_named(root, doctor):
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     for name, text in (("labels.csv", "image,age\na.png,young\n"), ("labels.ods", "")):

@@ -90,7 +90,7 @@ def _wrong_folder(root: Path, key: str, value: str) -> list[Finding]:
         return [_not_here(root, key, value)]
     if not folder.is_dir():
         return [Finding("folder", f"{key} = {value} is a file, expected a folder", value)]
-    problems = [Finding("unreadable", f"{key}: {message}", path) for path, message in _unreadable(folder)]
+    problems = [Finding("unreadable", f"{key}: {message}", _below(path, root)) for path, message in _unreadable(folder)]
     if key == "data.images" and not any(path.is_file() for path in folder.rglob("*")):
         kept = _not_here(root, key, value)
         problems.append(kept if kept.kind == "kept_back" else Finding("folder", f"{key} = {value} is empty; put photos into it", value))
@@ -165,16 +165,15 @@ def _is_stranger(pid: int) -> bool:
         return False
 
 
-def _unreadable(folder: Path) -> list[tuple[str, str]]:
-    """Files that DVC could not read, whatever they hold: path and message."""
+def _unreadable(folder: Path) -> list[tuple[Path, str]]:
+    """Files that DVC could not read, whatever they hold, each with the message."""
     found = []
     for base, folders, files in os.walk(folder):
         for name in sorted([*folders, *files]):
             path = Path(base, name)
-            shown = printable(str(path))
             message = None
             if printable(name) != name:
-                message = f"{shown} has a name that is not valid UTF-8; rename it"
+                message = f"{printable(str(path))} has a name that is not valid UTF-8; rename it"
             elif path.is_symlink() and not path.exists():
                 target = os.readlink(path)
                 what = "a link to itself" if (path.parent / target).absolute() == path.absolute() else f"a link to nothing ({target})"
@@ -184,7 +183,7 @@ def _unreadable(folder: Path) -> list[tuple[str, str]]:
             elif not os.access(path, os.R_OK):
                 message = f"{path} can't be read; `chmod u+r` it or remove it"
             if message:
-                found.append((shown, message))
+                found.append((path, message))
     return found
 
 

@@ -141,7 +141,10 @@ def _sort_out(folder: str, looks: dict[str, Look], inputs: Inputs, counts: dict[
     from facestats.data.names import PICTURES
 
     others, faceless = [], []
+    named = {problem.path for problem in inputs.problems}  # what DVC can't read either
     for image, look in looks.items():
+        if f"{folder}/{printable(image)}" in named:
+            continue
         suffix = PurePosixPath(image).suffix.lower()
         if look.reason and suffix.lstrip(".") not in PICTURES:
             others += [image] if suffix not in TABLES else []  # those are named as label files
