@@ -1,13 +1,17 @@
 """Whatever folders and keys are called in params.yaml, a stage gets them as they are, and no shell reads them."""
 
 import re
+import shlex
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from facestats.__main__ import main
+from facestats.commands.importing import _setting as setting
 from facestats.errors import ParamsError
 from facestats.params import check_params
 from programs import run_program
@@ -125,6 +129,14 @@ def test_a_value_that_a_shell_would_run_is_never_run(project):
     done = project.dvc("repro", "-s", "select", check=False)
     assert "a name can't hold ';'" in done.stderr
     assert not (project.folder / "x").exists()
+
+
+@pytest.mark.parametrize("folder", [*FOLDERS, "data/omi/raw"])
+def test_commands_that_are_shown_can_be_typed(folder):
+    command = f"dvc exp run -S {setting('data.images', Path(folder))}"
+    override = OverridesParser.create().parse_override(shlex.split(command)[-1])
+    assert override.key_or_group == "data.images"
+    assert override.value() == Path(folder).as_posix()
 
 
 def test_doctor_checks_names_of_folders_by_the_same_rule(tmp_path, capsys):

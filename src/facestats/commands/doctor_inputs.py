@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -124,7 +125,7 @@ def _fewer_than_known(root: Path, value: str) -> list[Finding]:
     if not isinstance(expected, int) or there >= expected:
         return []
     return [Finding("folder", f"{value} holds {there} files, {value}.dvc knows {expected}; `dvc checkout` or `dvc pull` brings the others back, or, where you "
-                    f"removed them, `dvc add {value}`", value)]
+                    f"removed them, `dvc add {shlex.quote(value)}`", value)]
 
 
 def _cut_off(root: Path) -> list[Finding]:

@@ -13,6 +13,8 @@ examples:
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -37,9 +39,15 @@ def run(options: argparse.Namespace) -> int:
     print(f"{counts['images']} images in {raw}, {counts['labels']} labels and {counts['judgements']} judgements in {labels}")
     _put_under_dvc(raw, labels)
     print("next:\n"
-          f"  dvc exp run -S data.images={raw.as_posix()} -S data.labels={labels.as_posix()}\n"
+          f"  dvc exp run -S {_setting('data.images', raw)} -S {_setting('data.labels', labels)}\n"
           "or set data.images and data.labels in params.yaml and run `dvc repro`")
     return 0
+
+
+def _setting(key: str, path: Path) -> str:
+    """`key=path` as one word of a shell, which `-S` takes apart once more: it reads quotes of its own."""
+    value = path.as_posix()
+    return f"{key}={value}" if re.fullmatch(r"[\w./-]+", value, re.ASCII) else shlex.quote(f'{key}="{value}"')
 
 
 def _put_under_dvc(raw: Path, labels: Path) -> None:
@@ -59,6 +67,6 @@ def _call(command: list[str]) -> None:
     except FileNotFoundError:
         raise FaceStatsError(f"`{command[0]}` is not installed; the files are in place, but not under version control") from None
     if done.returncode:
-        shown = " ".join(command[2:] if command[0] == sys.executable else command)
+        shown = shlex.join(command[2:] if command[0] == sys.executable else command)
         raise FaceStatsError(f"`{shown}` failed: {(done.stderr or done.stdout).strip()}\nThe files are in place; "
                              "run it by hand in a git repository with `dvc init`")
