@@ -111,15 +111,15 @@ class PhotoNames:
 
     def likely(self, name: str) -> tuple[str, ...]:
         """Up to three photos that are called alike, those of the same name in another folder first; takes long in a large collection."""
-        text = _plain(name)
-        if elsewhere := self._by_key.get(_Name.of(text).key):
+        given = _Name.of(_plain(name))
+        if elsewhere := self._by_key.get(given.key):
             return tuple(image for image, _ in elsewhere[:3])
-        own = _triples(text)
+        own = _triples(given.stem)
         common = [len(own & triples) for triples in self._all_triples]
         by_name: dict[str, str] = {}
         for i in sorted(range(len(common)), key=lambda i: -common[i])[:COMPARED]:
-            by_name.setdefault(_loose(self.images[i].rpartition("/")[2]), self.images[i])
-        alike = difflib.get_close_matches(_loose(re.split(r"[/\\]", text)[-1]), by_name, n=3, cutoff=ALIKE)
+            by_name.setdefault(_loose(_Name.of(self.images[i]).stem), self.images[i])
+        alike = difflib.get_close_matches(_loose(given.stem), by_name, n=3, cutoff=ALIKE)
         return tuple(by_name[name] for name in alike)
 
     def _below(self, text: str) -> str:
@@ -137,7 +137,7 @@ class PhotoNames:
 
     @cached_property
     def _all_triples(self) -> list[frozenset[str]]:
-        return [_triples(image) for image in self.images]
+        return [_triples(_Name.of(image).stem) for image in self.images]
 
 
 def say_liberties(readings: Iterable[Reading]) -> str:
@@ -327,6 +327,6 @@ def _telling(name: str, reading: Reading) -> tuple:
             given.stem if ZEROS in reading.liberties else "")
 
 
-def _triples(text: str) -> frozenset[str]:
-    loose = f" {_loose(re.split(r'[/]', text)[-1])} "
+def _triples(stem: str) -> frozenset[str]:
+    loose = f" {_loose(stem)} "
     return frozenset(loose[i:i + 3] for i in range(len(loose) - 2))
