@@ -146,8 +146,11 @@ def test_a_label_file_that_nothing_reads_is_named(root, doctor, name, way):
     assert way in problem["message"]
     assert name in doctor("--inputs", code=1, text=True)[0]
     (root / "data/labels/labels.csv").write_text("image,age\na.png,30\n")
+    for other in ("to_label.csv", "label_notes.txt", "data/relabelled.csv"):  # templates, and what is called otherwise
+        (root / other).write_text("image,proposed_age\n" if other == "to_label.csv" else "image,age\na.png,30\n")
     found = doctor()
     assert found["problems"] == []  # there are labels, this may be something else
+    assert {path for kind, path in kinds(found["warnings"]) if kind == "unread_labels"} == {name}
     assert ("unread_labels", name) in kinds(found["warnings"])
 
 

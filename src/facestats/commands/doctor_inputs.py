@@ -22,7 +22,7 @@ from facestats.params import Params
 
 SHOWN = 10  # files of a kind named one by one
 TABLES = frozenset((".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers", ".sav", ".json", ".jsonl", ".parquet"))
-ALIKE = 0.75  # least similarity (`difflib`) of a name that may be meant for a label file's
+ALIKE = 0.78  # least similarity (`difflib`) of a name that may be meant for a label file's
 
 
 @dataclass(frozen=True)
@@ -210,32 +210,35 @@ def _name_unread_tables(found: Inputs, root: Path, params: Params) -> None:
         read = {path for stem in STEMS if folder.is_dir() and (path := find_label_file(folder, stem))}
     except FaceStatsError:
         return  # which file is meant can't be told: that is named already
-    here = [path for path in (sorted(folder.rglob("*")) if folder.is_dir() else []) if path.suffix.lower() in TABLES or _is_called_like_labels(path)]
+    here = [path for path in (sorted(folder.rglob("*")) if folder.is_dir() else []) if path.suffix.lower() in TABLES or _nearest_stem(path)]
     photos_too = [photos / image for image in found.images or () if PurePosixPath(image).suffix.lower() in TABLES]
-    beside = [path for place in {folder.parent, photos.parent, root} if place.is_dir() for path in sorted(place.iterdir()) if _is_called_like_labels(path)]
+    beside = [path for place in sorted({folder.parent, photos.parent, root}) if place.is_dir() for path in sorted(place.iterdir()) if _nearest_stem(path)]
     manual = (root / params.data.manual_labels).resolve()
     for path in dict.fromkeys([*here, *photos_too, *beside]):
-        if path in read or not path.is_file() or path.resolve() == manual or path.name.startswith((".", "~$")):
+        if path in read or not path.is_file() or path.resolve() == manual or path.name.startswith((".", "~$")) or _is_template(path):
             continue
-        meant = _meant(path)
+        meant = _nearest_stem(path) or STEMS[0]
         way = f"save it as {meant}.xlsx or {meant}.csv" if path.suffix.lower() not in READ else "move or rename it"
         message = (f"{_below(path, root)} is read by no stage: label files are {params.data.labels}/labels.csv and ratings.csv, or .xlsx; "
                    f"{way}, if it has labels")
         (found.warnings if read else found.problems).append(Finding("unread_labels", message, _below(path, root)))
 
 
-def _is_called_like_labels(path: Path) -> bool:
-    """Whether a table is called like a label file, or nearly so."""
-    return path.suffix.lower() in {*TABLES, ".txt"} and bool(_nearest_stem(path))
-
-
-def _meant(path: Path) -> str:
-    return _nearest_stem(path) or STEMS[0]
-
-
 def _nearest_stem(path: Path) -> str | None:
-    words = [path.stem.lower(), *re.findall(r"[a-z]+", path.name.lower())]
+    """Of a table that is called like a label file, or nearly so, which one: `Lables.csv`, `labels (1).txt`, `ratings-final.ods`."""
+    if path.suffix.lower() not in {*TABLES, ".txt"}:
+        return None
+    words = [path.stem.lower(), re.sub(r"[^a-z]", "", re.sub(r"\b(my|new|old|final|copy)\b", "", path.stem.lower().replace("_", " ")))]
     return next((near[0] for word in words if (near := difflib.get_close_matches(word, STEMS, n=1, cutoff=ALIKE))), None)
+
+
+def _is_template(path: Path) -> bool:
+    """Whether a table is one that `labels template` wrote, to be filled in and merged."""
+    try:
+        with path.open("rb") as file:
+            return b"proposed_" in file.read(4096)
+    except OSError:
+        return False
 
 
 def _below(path: Path, root: Path) -> str:
