@@ -3,7 +3,8 @@
 Reads   embeddings_clip.parquet, models/attributes/, data/interim/out_of_fold/, models/zeroshot.npz, labels.parquet,
         faces.parquet; params `attributes.propose`, the names in `attributes.targets`
 Writes  attributes.parquet, attributes_with_predictions.parquet, attributes_with_manual.parquet, attributes_clean.parquet,
-        attributes_flags.parquet, fairface_label_structure.parquet, labels_template.csv, models/attributes.json (which models are in use)
+        attributes_flags.parquet, fairface_label_structure.parquet, labels_template.csv, models/attributes.json (which models are
+        in use, and the share of drawings among the faces)
 Alone   python stages/attributes.py data/processed/embeddings/embeddings_clip.parquet models/attributes \\
             data/interim/out_of_fold models/zeroshot.npz data/processed/metadata/labels.parquet data/processed/metadata/faces.parquet \\
             data/processed/metadata models/attributes.json
@@ -23,10 +24,11 @@ from facestats.attributes.proposals import propose_labels
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
 from facestats.clip.zeroshot import find_strange_classes, load_classifiers
+from facestats.doubts import FACTS, drawn_share
 from facestats.embeddings import EmbeddingTable
 from facestats.files import write_bytes, write_json
 
-LOOKED_AT = ["filename", "image", "face_count", "yaw", "pitch", "sharpness", "brightness", "duplicate_of", "near_duplicate_of"]
+LOOKED_AT = ["filename", *FACTS, "image", "duplicate_of", "near_duplicate_of"]
 
 
 def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Path, labels: Path, faces: Path,
@@ -54,7 +56,7 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
                           (said, tables.WITH_MANUAL), (clean, tables.CLEAN), (flags, tables.FLAGS),
                           (label_structure(), tables.FAIRFACE)):
         tables.write(table, folder / schema.name, schema)
-    write_json(in_use, {"targets": sorted(trained)})
+    write_json(in_use, {"targets": sorted(trained), "drawn": drawn_share(quality)})
     write_bytes(folder / "labels_template.csv", template.to_csv(index=False).encode("utf-8-sig"))  # Excel takes it for Latin-1 without the mark
     sources = pd.concat([clean[c] for c in clean if c.endswith("_source")]).value_counts().sort_index()
     return f"faces={len(clean)} " + " ".join(f"{name}={n}" for name, n in sources.items()) + f" flags={len(flags)}"

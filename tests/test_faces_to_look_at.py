@@ -15,8 +15,8 @@ from resources import blobs, names, text
 # Flags
 
 def quality(n, **columns):
-    table = pd.DataFrame({"filename": names(n), "face_count": 1, "yaw": 0.0, "pitch": 0.0,
-                          "sharpness": np.arange(1.0, n + 1), "brightness": 0.5,
+    table = pd.DataFrame({"filename": names(n), "face_count": 1, "confidence": 0.9, "presence": 1.0, "box": [np.array([0, 0, 200, 200.0])] * n,
+                          "yaw": 0.0, "pitch": 0.0, "sharpness": 0.05, "brightness": 0.5, "occlusion": 0.01, "drawing": 0.02,
                           "duplicate_of": text([None] * n), "near_duplicate_of": text([None] * n)})
     return table.assign(**columns)
 
@@ -27,11 +27,16 @@ def test_each_doubtful_face_is_flagged_with_its_value():
     table.loc[4, "yaw"], table.loc[5, "pitch"], table.loc[6, "yaw"] = -31.0, 45.0, 30.0
     table.loc[7, "brightness"], table.loc[8, "brightness"] = 0.1, 0.9
     table.loc[9, "duplicate_of"], table.loc[10, "near_duplicate_of"] = "f000.jpg", "f001.jpg"
+    table.loc[11, "sharpness"], table.loc[12, "occlusion"], table.loc[13, "drawing"] = 0.01, 0.75, 0.875
+    table.loc[14, "confidence"], table.loc[15, "presence"], table.at[16, "box"] = 0.5, 0.5, np.array([10, 10, 50, 60.0])
+    table.loc[17, ["confidence", "presence", "yaw", "pitch", "occlusion", "drawing"]], table.at[17, "box"] = np.nan, None
     flags = flag_faces(table, pd.DataFrame({"filename": names(100)}), pd.DataFrame({"filename": names(100)}), {})
     found = {(row.filename, row.reason): row.value for row in flags.itertuples()}
     assert {k: v for k, v in found.items() if "duplicate" not in k[1]} == {
         ("f003.jpg", "several_faces"): 2, ("f004.jpg", "extreme_pose"): 31, ("f005.jpg", "extreme_pose"): 45,
-        ("f007.jpg", "dark"): 0.1, ("f008.jpg", "bright"): 0.9, ("f000.jpg", "blurred"): 1, ("f001.jpg", "blurred"): 2}
+        ("f007.jpg", "dark"): 0.1, ("f008.jpg", "bright"): 0.9, ("f011.jpg", "blurred"): 0.01, ("f012.jpg", "half_hidden"): 0.75,
+        ("f013.jpg", "drawing"): 0.875, ("f014.jpg", "low_confidence"): 0.5, ("f015.jpg", "low_confidence"): 0.45,
+        ("f016.jpg", "small_face"): 50, ("f017.jpg", "no_face"): 0}
     assert {k for k in found if "duplicate" in k[1]} == {("f009.jpg", "duplicate"), ("f010.jpg", "near_duplicate")}
     assert np.isnan(found["f009.jpg", "duplicate"])
 
@@ -42,19 +47,21 @@ def test_a_doubtful_or_contradicted_answer_is_flagged():
                                 "pet_prob_dog": [0.45, 0.05, 0.05, 0.95, 0.21]})
     said = pd.DataFrame({"filename": names(5), "pet_said": text(["dog", "dog", "cat", None, "dog"])})
     untrained = AttributeModel("hat", "classification")
-    flags = flag_faces(quality(5, sharpness=[9.0, 9, 9, 9, 1]), predictions, said, {"pet": model, "hat": untrained})
-    assert [tuple(row) for row in flags[flags["reason"] != "blurred"].to_numpy()] == [
-        ("f001.jpg", "contradicts_pet", 0.95), ("f000.jpg", "low_confidence_pet", 0.55)]
+    flags = flag_faces(quality(5), predictions, said, {"pet": model, "hat": untrained})
+    assert [tuple(row) for row in flags.to_numpy()] == [("f001.jpg", "contradicts_pet", 0.95)], "what people said is not doubtful"
+    nobody = said.assign(pet_said=text([None] * 5))
+    flags = flag_faces(quality(5), predictions, nobody, {"pet": model, "hat": untrained})
+    assert [tuple(row) for row in flags.to_numpy()] == [("f000.jpg", "low_confidence_pet", 0.55)]
     model.abstain_below = np.inf  # it never answers: that says nothing about single faces
-    flags = flag_faces(quality(5), predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]), said, {"pet": model})
+    flags = flag_faces(quality(5), predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]), nobody, {"pet": model})
     assert flags.loc[flags["reason"] == "low_confidence_pet", "filename"].tolist() == ["f004.jpg"]
     model.abstain_below = 0.0  # it always answers, sure or not
-    flags = flag_faces(quality(5), predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]), said, {"pet": model})
+    flags = flag_faces(quality(5), predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]), nobody, {"pet": model})
     assert flags.loc[flags["reason"] == "low_confidence_pet", "filename"].tolist() == ["f004.jpg"]
 
 
 def test_flags_stand_worst_first():
-    table = quality(60, sharpness=[9.0] * 58 + [2.0, 1.0])
+    table = quality(60, sharpness=[0.05] * 58 + [0.002, 0.001])
     table.loc[[3, 1, 2], "yaw"], table.loc[[5, 4], "brightness"] = [40.0, -50.0, 40.0], [0.1, 0.05]
     table.loc[7, "face_count"], table.loc[9, "near_duplicate_of"], table.loc[8, "brightness"] = 3, "f001.jpg", 0.95
     model = AttributeModel("pet", "classification", object(), classes=["cat", "dog"], abstain_below=0.7)

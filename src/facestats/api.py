@@ -15,12 +15,14 @@ the raters of the training data would have said, not the worth of a person.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from facestats.api_composites import filter_images, make_composite
+from facestats.errors import DoubtWarning
 from facestats.serving import load
 
 __all__ = ["calculate_attractiveness_score", "detect_landmarks", "filter_images", "find_similar", "get_clip_embedding",
@@ -57,7 +59,9 @@ def get_clip_embedding(image: Any) -> np.ndarray:
         `models/clip` holds other weights than the models were trained on.
     """
     models = load()
-    return models.embed(models.crop(image))
+    crop = models.crop(image)
+    models.warn(crop)
+    return models.embed(crop)
 
 
 def infer_attributes(image: Any, ethnicity: bool = False) -> dict[str, Any]:
@@ -139,4 +143,7 @@ def find_similar(image: Any, k: int = 10) -> pd.DataFrame:
     ModelError
         It was computed with other weights than `models/clip` holds.
     """
-    return load().similar(image, k)
+    found = load().similar(image, k)
+    for text in found.attrs["warnings"]:
+        warnings.warn(text, DoubtWarning, stacklevel=2)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,17 @@ from facestats import tables
 from facestats.api_checks import whole_number
 from facestats.composites.averaging import MAX_YAW, average_faces
 from facestats.composites.facts import NO_FACE, composite_facts
-from facestats.composites.filters import COLUMNS, check_table, column_doubts, select_faces
+from facestats.composites.filters import (
+    COLUMNS,
+    KEEP,
+    LEAVE_OUT,
+    check_flags,
+    check_table,
+    column_doubts,
+    select_faces,
+)
 from facestats.composites.means import SCORES, mean_scores
+from facestats.doubts import PICTURE
 from facestats.errors import InputError, number_of
 from facestats.params_composites import Render
 from facestats.params_errors import checked_options
@@ -34,7 +44,7 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
                   ethnicity: str | list[str] | None = None, age_range: tuple[float, float] | None = None,
                   attractiveness: tuple[int, int] | None = None, min_results: int = 0,
                   attributes: dict[str, str | list[str]] | None = None,
-                  cluster: int | list[int] | None = None) -> pd.DataFrame | pl.DataFrame:
+                  cluster: int | list[int] | None = None, flags: str = LEAVE_OUT) -> pd.DataFrame | pl.DataFrame:
     """Rows of `attributes_final.parquet` that match all conditions, sorted by filename.
 
     Parameters
@@ -45,10 +55,12 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
     min_results : fewer matches are an error; nothing is ever widened.
     attributes : class or list of classes of any other attribute, such as `{"glasses": "with"}`.
     cluster : number of a cluster, or a list of them.
+    flags : `leave_out`: no face whose picture is doubtful, as the column `doubts` says; `keep`: these too.
 
     Returns
     -------
-    a frame of the same kind. A pandas one has `.attrs["facestats"]`: `filter` (the conditions) and `matched` (faces left after each);
+    a frame of the same kind. A pandas one has `.attrs["facestats"]`: `filter` (the conditions), `matched` (faces left after each) and
+    `flagged` (how many were left out for which doubt);
     `make_composite` hands them on. A polars frame has no place for them.
 
     Warns
@@ -66,7 +78,7 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
                   "cluster": cluster, "attractiveness": attractiveness}
     table = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
     min_results = whole_number("min_results", min_results, 0)
-    selection = select_faces(table, conditions, min_results=min_results)
+    selection = select_faces(table, conditions, min_results=min_results, flags=flags)
     if not selection.enough:
         raise InputError(f"too few: {selection}")
     for hint in selection.hints:
@@ -74,18 +86,22 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
     if table is not df:
         return df[selection.rows.index.to_list()]
     given = {name: value for name, value in conditions.items() if value is not None}
-    selection.rows.attrs[FACTS] = {"filter": {**given, "min_results": min_results}, "matched": selection.matched}
+    selection.rows.attrs[FACTS] = {"filter": {**given, "min_results": min_results} | ({"flags": flags} if flags == KEEP else {}), "matched": selection.matched,
+                                   "flagged": selection.flagged}
     return selection.rows
 
 
 def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | None = None, seed: int = 0, align: str = "warp",
-                   space: str = "linear", symmetric: bool = False, max_yaw: float = MAX_YAW) -> Image.Image:
+                   space: str = "linear", symmetric: bool = False, max_yaw: float = MAX_YAW,
+                   flags: str | None = None) -> Image.Image:
     """Average face; of faces of the pipeline, the very pixels that the stage `composite` draws of the same members.
 
     Parameters
     ----------
     df_or_paths : a pandas or polars frame with `filename` or `image` (faces of the pipeline), or a list of images.
     n : at most this many, drawn with `seed`; None: all.
+    flags : `leave_out`: no face whose picture is doubtful, as the column `doubts` or the photo itself says; `keep`: these too; None: as
+        `filter_images` was told, else `leave_out`.
     align, space, symmetric, max_yaw : `composites.<name>.render` of `params.yaml`; see `composites.averaging.average_faces`.
 
     Returns
@@ -94,7 +110,8 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     with the column `rating`), `render`, `sharpness`, and, after `filter_images` of a pandas frame, `filter` and `matched`; of a frame with the
     columns of scores also `scores`, as `scores.json` of a composite has them.
 
-    Photos without a face are left out (`left_out`: `no_face`), unless `preprocess.on_no_face` takes their middle.
+    Photos without a face are left out (`left_out`: `no_face`), unless `preprocess.on_no_face` takes their middle and `flags` keeps them;
+    `flagged` says how many faces or photos were left out for which doubt.
 
     Warns
     -----
@@ -114,22 +131,27 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     photos = _listed(df_or_paths) if table is None else []
     models = load()
     table, photos = _with_faces(table, models), [models.photo(photo) for photo in photos]
-    without_face: list[str] = []
+    left_out: dict[str, list[str]] = {}
+    selection = dict(table.attrs.get(FACTS, {})) if table is not None else {}
+    if flags is not None:
+        check_flags(flags)
+    flags = flags or selection.get("filter", {}).get("flags", LEAVE_OUT)
     with tempfile.TemporaryDirectory() as folder:
         if table is not None:
-            members = _known_faces(models, table, n, seed)
+            members, flagged = _known_faces(models, table, n, seed, flags)
         else:
-            members, without_face = _new_faces(models, photos, n, seed, Path(folder))
+            members, left_out, flagged = _new_faces(models, photos, n, seed, Path(folder), flags)
         average = average_faces(members, **render)
-    if without_face:
-        average.left_out = {NO_FACE: without_face, **average.left_out}
-    selection = dict(table.attrs.get(FACTS, {})) if table is not None else {}
+    average.left_out = left_out | average.left_out
+    if flagged:
+        selection["flagged"] = flagged
     if n is not None:
         selection["filter"] = {**selection.get("filter", {}), "n": n, "seed": seed}
     selection["doubts"] = _doubts(models, table, members["filename"], selection.get("filter", {}))
     facts = composite_facts(average, render, selection, _ratings(table))
     if average.image is None:
-        raise InputError(f"no face to average: {facts['why']}")
+        hint = "".join(f", {n} left out as {reason}" for reason, n in facts["flagged"].items())
+        raise InputError(f"no face to average: {facts['why']}{hint}" + ("; flags='keep' takes doubtful pictures, too" if hint else ""))
     for doubt in selection["doubts"]:
         warnings.warn(doubt, stacklevel=2)
     if table is not None and set(SCORES.values()) <= set(table.columns):
@@ -157,7 +179,7 @@ def _to_pandas(frame: Any) -> pd.DataFrame:
         raise InputError(f"expected a pandas or polars frame, found {type(frame).__name__}")
     if not hasattr(frame, "rows"):
         raise InputError("a lazy polars frame has no rows yet; call .collect() first")
-    wanted = {"filename", "image", "rating", *SCORES.values(), *filter(None, COLUMNS.values())}
+    wanted = {"filename", "image", "rating", "doubts", *SCORES.values(), *filter(None, COLUMNS.values())}
     columns = [name for name in frame.columns if name in wanted or name.endswith("_final")]
     return pd.DataFrame({name: frame[name].to_list() for name in columns})
 
@@ -188,7 +210,8 @@ def _ratings(table: pd.DataFrame | None) -> pd.Series:
     return ratings[~ratings.index.duplicated()]
 
 
-def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
+def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int, flags: str) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Members out of the pipeline's faces, and how many were left out for which doubt."""
     check_table(df)
     for column in ("rating", *SCORES.values()):
         if column in df.columns and not pd.api.types.is_numeric_dtype(df[column]) and df[column].notna().any():
@@ -196,35 +219,44 @@ def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int) -> 
     twice = df.loc[df["filename"].duplicated(), "filename"]
     if len(twice):
         raise InputError(f"{twice.iloc[0]} stands twice in the table and would count twice ({len(twice)} rows too many)")
-    names = select_faces(df, {}, n, seed).rows["filename"]
+    selection = select_faces(df, {}, n, seed, flags=flags)
+    names = selection.rows["filename"]
     faces = tables.read(models.root / "data/processed/metadata/faces.parquet", tables.FACES, ["filename", "landmarks", "yaw"])
     faces = faces.dropna(subset="filename").set_index("filename")
     absent = [name for name in names if name not in faces.index]
     if absent:
         raise InputError(f"{number_of(len(absent), 'name')} not among the faces of {models.root}, for example {absent[0]}")
     folder = models.root / PREPROC
-    return _members([(name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"]) for name in names])
+    return _members([(name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"]) for name in names]), selection.flagged
 
 
-def _new_faces(models: Models, photos: list, n: int | None, seed: int, folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Members out of photos, and the names of the photos without a face."""
+def _new_faces(models: Models, photos: list, n: int | None, seed: int, folder: Path,
+               flags: str) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, int]]:
+    """Members out of photos; the names of those that were left out, by the first reason; how many were for each doubt."""
     from facestats.faces.crop import NoFaceError
 
     drawn = range(len(photos))
     if n is not None and n < len(photos):
         drawn = sorted(np.random.default_rng(seed).choice(len(photos), n, replace=False).tolist())
-    rows, without_face = [], []
+    rows: list[tuple] = []
+    left_out: dict[str, list[str]] = {}
+    flagged: Counter[str] = Counter()
     for i in drawn:
         name = str(photos[i]) if isinstance(photos[i], (str, Path)) else f"image {i}"
         try:
             crop = models.crop(photos[i])
         except NoFaceError:
-            without_face.append(name)
+            left_out.setdefault(NO_FACE, []).append(name)
+            continue
+        doubts = [doubt.reason for doubt in models.doubts(crop) if doubt.reason in PICTURE] if flags != KEEP else []
+        if doubts:
+            flagged.update(doubts)
+            left_out.setdefault(doubts[0], []).append(name)
             continue
         path = folder / f"{i}.jpg"
         path.write_bytes(models.jpeg(crop))
         rows.append((name, path, crop.landmarks, crop.pose.yaw if crop.pose else None))
-    return _members(rows), without_face
+    return _members(rows), left_out, dict(sorted(flagged.items()))
 
 
 def _members(rows: list[tuple]) -> pd.DataFrame:

@@ -37,6 +37,10 @@ class ImageError(FaceStatsError):
     """One image can't be used; its text is the `reason` in `faces.parquet`."""
 
 
+class DoubtWarning(UserWarning):
+    """Something about a photo makes what was computed from it doubtful; the text says what. A Python warning, no error."""
+
+
 def of_file(error: OSError) -> str | None:
     """The message for a file that can't be used as it is, or a full disk; None where neither is the case."""
     where = error.filename2 or error.filename  # of two, the second is the copy's target

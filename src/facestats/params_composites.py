@@ -27,6 +27,8 @@ class Filter(Section):
     """number or numbers of clusters; 0 is the largest"""
     attractiveness: DecileRange | None = None
     """deciles of the holistic score, 1-10, from the first to the second, both counted"""
+    flags: Literal["leave_out", "keep"] = "leave_out"
+    """leave_out: no face whose picture is doubtful (dark, blurred, half hidden, …: docs/doubts.md) | keep: these too"""
     n: Annotated[int, Field(ge=1)] | None = None
     """faces drawn at random where more match | null: all"""
     seed: Annotated[int, Field(ge=0)] = 0

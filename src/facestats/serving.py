@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from functools import cached_property, wraps
 from pathlib import Path
@@ -15,9 +16,10 @@ import pandas as pd
 from PIL import Image
 
 from facestats import tables
-from facestats.api_checks import doubts, read_facts, whole_number
+from facestats.api_checks import read_facts, whole_number
 from facestats.data.names import SLASHES, UNICODE, PhotoNames, Reading, say_likely
-from facestats.errors import FaceStatsError, ImageError, InputError, ModelError, TableError
+from facestats.doubts import Doubt, find_doubts
+from facestats.errors import DoubtWarning, FaceStatsError, ImageError, InputError, ModelError, TableError
 
 if TYPE_CHECKING:
     from facestats.attractiveness.blending import BlendWeights
@@ -161,6 +163,12 @@ class Models:
         return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained)))
 
     @cached_property
+    def drawn(self) -> float:
+        """Share of drawings among the faces of the pipeline; 0 where no table has been made yet."""
+        path = self.root / "models/attributes.json"
+        return read_facts(path, "drawn")["drawn"] if path.exists() else 0.0
+
+    @cached_property
     def embeddings(self) -> tuple[pd.Index, np.ndarray]:
         """Names (n) and embeddings (n, d) of all faces of the pipeline."""
         path = self.root / "data/processed/embeddings/embeddings_clip.parquet"
@@ -230,6 +238,15 @@ class Models:
         """A crop after the same JPEG coding as in the pipeline: what its models see."""
         return crop.jpeg(self.serving["crop"]["quality"])
 
+    def doubts(self, crop: FaceCrop) -> list[Doubt]:
+        """What makes everything that is computed from a crop doubtful."""
+        return find_doubts(crop, self.drawn)
+
+    def warn(self, crop: FaceCrop) -> None:
+        """Issue the doubts as `DoubtWarning`, for functions whose result has no place for texts."""
+        for doubt in self.doubts(crop):
+            warnings.warn(doubt.text, DoubtWarning, stacklevel=4)  # as seen from who calls `facestats.api`
+
     @_one_at_a_time
     def embed(self, crop: FaceCrop) -> np.ndarray:
         """Embedding (d,) of a crop."""
@@ -256,6 +273,7 @@ class Models:
         lacking = self._lacking(crop)
         if lacking:
             raise lacking
+        self.warn(crop)
         return self._score(crop)["combined"]
 
     def _score(self, crop: FaceCrop) -> dict[str, Any]:
@@ -274,7 +292,7 @@ class Models:
         worthless = [verdict["text"] for name, verdict in self.verdicts.items() if verdict["text"] and np.isfinite(shown[name]).all()]
         return {"raw": float(raw[0]), "score": float(score[0]), "pct": float(pct[0]), "decile": int(to_decile(pct)[0]),
                 "geometric": _number(geometric), "combined": _number(combined),
-                "warnings": [*worthless, *doubts(crop), *([str(lacking)] if lacking else [])]}
+                "warnings": [*worthless, *(doubt.text for doubt in self.doubts(crop)), *([str(lacking)] if lacking else [])]}
 
     def _lacking(self, crop: FaceCrop) -> FaceStatsError | None:
         """Why there is no combined score, with the way out."""
@@ -295,7 +313,8 @@ class Models:
         from facestats.attributes.resolution import predict_attributes
 
         models = {name: m for name, m in self.attribute_models.items() if ethnicity or name != SENSITIVE}
-        embedding = self.embed(self.crop(image))[None]
+        crop = self.crop(image)
+        embedding = self.embed(crop)[None]
         said, probabilities = predict_attributes(pd.Index(["image"]), embedding, models)
         answer: dict[str, Any] = {}
         for name, model in models.items():
@@ -309,17 +328,20 @@ class Models:
                 answer[f"{name}_probabilities"] = {c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes}
         if answer.get("age") is not None:
             answer["age_bucket"] = str(age_bucket(np.array([answer["age"]]))[0])
-        return answer
+        return answer | {"warnings": [doubt.text for doubt in self.doubts(crop)]}
 
     @_one_at_a_time
     def similar(self, image: Any, k: int = 10) -> pd.DataFrame:
         """See `facestats.find_similar`."""
         k = whole_number("k", k, 1)
         filenames, embeddings = self.embeddings
-        similarity = embeddings @ self.embed(self.crop(image))
+        crop = self.crop(image)
+        similarity = embeddings @ self.embed(crop)
         order = np.argsort(-similarity, kind="stable")[:k]
         names = filenames[order]
-        return pd.DataFrame({"image": self.images.reindex(names).to_numpy(), "filename": names, "similarity": similarity[order]})
+        table = pd.DataFrame({"image": self.images.reindex(names).to_numpy(), "filename": names, "similarity": similarity[order]})
+        table.attrs["warnings"] = [doubt.text for doubt in self.doubts(crop)]
+        return table
 
 
 def _decoded(jpeg: bytes) -> Image.Image:

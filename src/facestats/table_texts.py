@@ -76,8 +76,11 @@ COLUMNS = {
     "yaw": "head turned to a side, degrees; above 0 to the image's right",
     "pitch": "head raised, degrees; above 0 looks up",
     "roll": "head tilted, degrees; above 0 clockwise",
-    "sharpness": "variance of the Laplacian of the grey crop at 256 pixels, squared grey levels of 0–255",
-    "brightness": "mean luma of the crop, 0–1",
+    "sharpness": "fine against coarse detail inside the face (without landmarks, of the whole crop); below 0.013 it is blurred",
+    "brightness": "mean luma inside the face (without landmarks, of the whole crop), 0–1",
+    "occlusion": "how likely it is that something hides a part of the face, 0–1; empty without landmarks",
+    "drawing": "how likely it is that the face is drawn, painted or rendered, 0–1; empty without landmarks",
+    "doubts": "what is doubtful about the picture, as in `attributes_flags.parquet`, `, ` between; composites leave such faces out; empty where nothing is",
     "perceptual_hash": "256 bits of the grey crop's cosine transform, as hexadecimal digits; alike faces differ in few",
     "duplicate_of": "first face with the same bytes; empty where there is none",
     "near_duplicate_of": "first face that looks the same (31 of 256 bits differ at most); empty where there is none",
@@ -121,8 +124,9 @@ COLUMNS = {
   | {f"{name}_said": "what people said; empty where nobody said anything" for name in ("gender", "ethnicity", "age")}
 OF_TABLE = {  # where a column's text is another than elsewhere
     (tables.FACES.name, "filename"): "name of the crop in `data/processed/preproc/`; empty where the image was left out",
-    (tables.FLAGS.name, "reason"): "`contradicts_<target>`, `several_faces`, `extreme_pose`, `blurred`, `dark`, `bright`, `duplicate`, "
-                              "`near_duplicate` or `low_confidence_<target>`",
+    (tables.FLAGS.name, "reason"): "`contradicts_<target>`; a doubt about the picture ([doubts.md](doubts.md)): `no_face`, `low_confidence`, "
+                              "`several_faces`, `small_face`, `extreme_pose`, `half_hidden`, `blurred`, `dark`, `bright`, `drawing` or `photograph`; "
+                              "`duplicate`, `near_duplicate`; `low_confidence_<target>`",
     (tables.LABELS.name, "gender"): "class that people said", (tables.LABELS.name, "ethnicity"): "class that people said",
     (tables.LABELS.name, "age"): "years that people said",
     (tables.LABELS.name, "gender_source"): "`manual` or `label`", (tables.LABELS.name, "ethnicity_source"): "`manual` or `label`",

@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.model import AttributeModel
+from facestats.doubts import doubtful_faces, drawn_share
 
-MAX_TURN = 30.0  # degrees of yaw or pitch beyond which half the face is hardly seen
-DARK, BRIGHT = 0.15, 0.85  # mean luma
-BLURRED_SHARE = 0.02  # the least sharp faces of the folder; sharpness has no absolute scale
 # Probability from which on another answer than a person's may have found a mistake. Of planted errors (5 % of the train labels, 4 draws)
 # on the sample's genders, its ethnicities, and those of OMI 0.8 found 88, 59, 53 and 18 %, and 95, 57, 48 and 29 % of what it flagged was
 # planted; 0.9 found 71, 34, 32 and 4 %: where labels are wrong, no calibrated model is surer than they are right.
@@ -37,13 +35,11 @@ def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFram
     Returns
     -------
     DataFrame `filename`, `reason`, `value`, in this order of reasons: `contradicts_<target>` (probability of another class than
-    people said, or by how much the number that they said differs; greatest first), `several_faces` (number of faces), `extreme_pose`
-    (degrees), `blurred` (sharpness, least first), `dark` and `bright` (mean luma), `duplicate` and `near_duplicate` (null),
+    people said, or by how much the number that they said differs; greatest first), the doubts about the picture in their own order
+    (`facestats.doubts`; a drawing is one where most faces are none, and the other way round), `duplicate` and `near_duplicate` (null),
     `low_confidence_<target>` (probability of an answer that became `unknown`, lowest first; of a model that never or always answers
-    below 0.5).
+    below 0.5; only where nobody said what it is).
     """
-    turn = faces[["yaw", "pitch"]].abs().max(axis=1)
-    blurred = faces["sharpness"] < faces["sharpness"].quantile(BLURRED_SHARE)
     contradicted, doubtful = [], []
     for target, model in models.items():
         if not model.trained:
@@ -58,14 +54,10 @@ def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFram
         contradicted.append(_rows(predictions, f"contradicts_{target}", known & (other >= SURE), other, "falling"))
         shares = _shares(model, predictions)
         sure = shares[np.arange(len(shares)), model.choose(shares)]
-        doubtful.append(_rows(predictions, f"low_confidence_{target}", sure < _doubtful_below(model), sure, "rising"))
+        doubtful.append(_rows(predictions, f"low_confidence_{target}", ~known & (sure < _doubtful_below(model)), sure, "rising"))
     found = [
         *contradicted,
-        _rows(faces, "several_faces", faces["face_count"] > 1, faces["face_count"], "falling"),
-        _rows(faces, "extreme_pose", turn > MAX_TURN, turn, "falling"),
-        _rows(faces, "blurred", blurred, faces["sharpness"], "rising"),
-        _rows(faces, "dark", faces["brightness"] < DARK, faces["brightness"], "rising"),
-        _rows(faces, "bright", faces["brightness"] > BRIGHT, faces["brightness"], "falling"),
+        *(_doubted(faces, reason, values, rising) for reason, values, rising in doubtful_faces(faces, drawn_share(faces))),
         _rows(faces, "duplicate", faces["duplicate_of"].notna()),
         _rows(faces, "near_duplicate", faces["near_duplicate_of"].notna()),
         *doubtful,
@@ -99,6 +91,11 @@ def _far_numbers(target: str, unseen: pd.DataFrame, people: pd.Series) -> pd.Dat
     error = (unseen[target] - people).abs().to_numpy()
     usual = np.nanmedian(error) if np.isfinite(error).any() else np.nan
     return _rows(unseen, f"contradicts_{target}", error > FAR * SD_OF_MAD * usual, error, "falling")
+
+
+def _doubted(faces: pd.DataFrame, reason: str, values: pd.Series, rising: bool) -> pd.DataFrame:
+    chosen = faces.index.isin(values.index)
+    return _rows(faces, reason, chosen, values.reindex(faces.index), "rising" if rising else "falling")
 
 
 def _rows(table: pd.DataFrame, reason: str, chosen, values=None, worst_first: str = "rising") -> pd.DataFrame:

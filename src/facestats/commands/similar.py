@@ -1,13 +1,17 @@
-"""Find the faces of the pipeline that are most like a photo: cosine similarity, the
-photo's path and, where it is another, the face's name, best first.
+"""Find the faces of the pipeline that are most like a photo: cosine similarity and
+the photo that the face came from, best first; the face's own name behind it
+where it is another. What makes the answer doubtful is said on stderr.
 
 examples:
   python -m facestats similar photo.jpg -k 10
+  python -m facestats similar photo.jpg --json     one JSON object: image, similar, warnings
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 
 from facestats.serving import load
 
@@ -17,11 +21,18 @@ HELP = "find the faces that are most like a photo"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="image file")
     parser.add_argument("-k", type=int, default=10, help="how many (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="one JSON object for programs, with `warnings`")
     parser.add_argument("--root", help="project folder whose models are used (default: the nearest upwards)")
 
 
 def run(options: argparse.Namespace) -> int:
     found = load(options.root).similar(options.image, options.k)
+    doubts = found.attrs["warnings"]
+    if options.json:
+        print(json.dumps({"image": options.image, "similar": found.to_dict("records"), "warnings": doubts}, ensure_ascii=False))
+        return 0
+    for doubt in doubts:
+        print(f"warning: {doubt}", file=sys.stderr)
     for row in found.itertuples():
         print(f"{row.similarity:.4f}  {row.image}" + (f"  {row.filename}" if row.filename != row.image else ""))
     return 0

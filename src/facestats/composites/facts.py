@@ -19,13 +19,13 @@ def composite_facts(average: Average, render: dict[str, Any], selection: dict[st
     Parameters
     ----------
     render : the options as they were used.
-    selection : what is known of how the members were found: any of `filter`, `matched`, `relaxed`, `found`, `min_results`, `doubts`. Where
+    selection : what is known of how the members were found: any of `filter`, `matched`, `flagged`, `relaxed`, `found`, `min_results`, `doubts`. Where
         fewer than `min_results` could be used, the composite counts as not built: it would be a portrait of these few.
     ratings : human rating by name of the members.
 
     Returns
     -------
-    dict `built`, `why` (null, or why there is no picture), `note` (null, or that there are few members, and what is doubtful about the filter), `filter`, `matched`, `relaxed`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
+    dict `built`, `why` (null, or why there is no picture), `note` (null, or that there are few members, and what is doubtful about the filter), `filter`, `matched`, `flagged` (how many were left out for each doubt about the picture), `relaxed`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
     `left_out` (reason to names), `sharpness`.
     """
     built = len(average.used) >= selection.get("min_results", 1) and average.image is not None
@@ -35,7 +35,7 @@ def composite_facts(average: Average, render: dict[str, Any], selection: dict[st
     return {
         "built": built, "why": None if built else "; ".join([why_not_built(average, selection), *doubts]),
         "note": "; ".join([*notes, *doubts]) or None if built else None,
-        "filter": selection.get("filter"), "matched": selection.get("matched"),
+        "filter": selection.get("filter"), "matched": selection.get("matched"), "flagged": selection.get("flagged", {}),
         "relaxed": selection.get("relaxed", []), "n": len(used), "members": used,
         "rating": mean_rating(ratings.reindex(used)), "render": render, "left_out": average.left_out,
         "sharpness": average.sharpness if built else None,
@@ -46,7 +46,7 @@ def why_not_built(average: Average, selection: dict[str, Any]) -> str:
     """Why there is no picture."""
     reasons = {NO_FACE: "without a face", "no_landmarks": "without landmarks, which align needs", "max_yaw": "turned further than max_yaw",
                "folded": "with triangles that fold over on the way to the mean shape"}
-    left_out = [f"{len(names)} {reasons[reason]}" for reason, names in average.left_out.items()]
+    left_out = [f"{len(names)} {reasons.get(reason, 'whose picture is doubtful')}" for reason, names in average.left_out.items()]
     if left_out:
         number = f"{len(average.used)} of at least {selection['min_results']} members" if average.used else "no member"
         return f"{number} can be used: {', '.join(left_out)}"

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from facestats.doubts import SEPARATOR
 from facestats.errors import InputError, number_of
 
 # Condition -> column of `attributes_final.parquet`; `attributes` names its own. What a model may change comes last, so
 # that the counts before it do not move when only the scores do.
 COLUMNS = {"gender": "gender_final", "ethnicity": "ethnicity_final", "age_range": "age_final", "attributes": None,
            "cluster": "cluster", "attractiveness": "attractiveness"}
+LEAVE_OUT, KEEP = "leave_out", "keep"  # what becomes of faces whose picture is doubtful: those with something in the column `doubts`
 # One step of widening, and the widest range there is.
 WIDENING = {"age_range": (5, (0, 130)), "attractiveness": (1, (1, 10))}
 
@@ -28,7 +30,8 @@ class Selection:
     Attributes
     ----------
     rows : the matching rows, at most `n`, sorted by filename.
-    matched : number of faces left after each condition, in order; `all` is the table.
+    matched : number of faces left after each condition, in order; `all` is the table, `flags` what is left without doubtful pictures.
+    flagged : how many were left out for each reason to doubt the picture; a face may have several.
     relaxed : what was widened, one entry a condition, in order: condition, from, to (null: dropped).
     hints : for a class that no face has, the classes that there are.
     min_results : how many were asked for at least.
@@ -39,6 +42,7 @@ class Selection:
     min_results: int
     relaxed: list[dict] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
+    flagged: dict[str, int] = field(default_factory=dict)
 
     @property
     def enough(self) -> bool:
@@ -51,7 +55,7 @@ class Selection:
 
 
 def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None = None, seed: int = 0,
-                 min_results: int = 1, relax: list[str] | None = None) -> Selection:
+                 min_results: int = 1, relax: list[str] | None = None, flags: str = LEAVE_OUT) -> Selection:
     """Apply conditions to the table of faces.
 
     Parameters
@@ -62,6 +66,7 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
         list), `attractiveness` [low, high] deciles; None: no condition.
     n : at most this many, drawn by a hash of seed and filename: another face more changes few members.
     min_results : fewer are too few; only then `relax` is used.
+    flags : `leave_out` (faces that have something in the column `doubts`, where the table has it) or `keep`.
     relax : conditions that may be widened, in this order, ranges step by step, others dropped.
 
     Raises
@@ -89,20 +94,24 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
             raise InputError(f"the condition {name} asks for a class, but {column} holds something else than texts")
         if name in WIDENING and not numbers and table[column].notna().any():
             raise InputError(f"the condition {name} needs numbers, but {column} holds something else")
-    rows, matched = _apply(table, wanted)
+    check_flags(flags)
+    judged = flags == LEAVE_OUT and "doubts" in table.columns
+    if judged and not _texts(table["doubts"]).all():
+        raise InputError("the column doubts must hold texts; leave it out, or set flags to keep")
+    rows, matched, flagged = _apply(table, wanted, judged)
     relaxed: list[dict] = []
     for name in relax or []:
         asked = wanted.get(name)
         while len(rows) < min_results and wanted.get(name) is not None:
             wanted[name] = _widen(name, wanted[name])
-            rows, matched = _apply(table, {k: v for k, v in wanted.items() if v is not None})
+            rows, matched, flagged = _apply(table, {k: v for k, v in wanted.items() if v is not None}, judged)
         if wanted.get(name) != asked:
             relaxed.append({"condition": name, "from": asked, "to": wanted[name]})
     if n is not None and len(rows) > n:
         # Only hashlib computes SHA-256, about 1 µs a name; the bytes are ranked without a Python object each.
         digests = b"".join([hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:8] for name in rows["filename"]])
         rows = rows.iloc[np.argsort(np.frombuffer(digests, dtype=">u8"), kind="stable")[:n]]
-    return Selection(rows.sort_values("filename"), matched, min_results, relaxed, _hints(table, wanted))
+    return Selection(rows.sort_values("filename"), matched, min_results, relaxed, _hints(table, wanted), flagged)
 
 
 def column_doubts(rows: pd.DataFrame, conditions: dict[str, Any], doubts: dict[str, str]) -> list[str]:
@@ -122,6 +131,12 @@ def column_doubts(rows: pd.DataFrame, conditions: dict[str, Any], doubts: dict[s
         if attribute in doubts and (source is None or by_prompts or rows.empty):
             found.append(doubts[attribute] if source is None or rows.empty else f"{attribute} of {by_prompts} of {number_of(len(rows), 'face')} is what prompts say: {doubts[attribute]}")
     return found
+
+
+def check_flags(flags: str) -> None:
+    """Raise `InputError` for what says neither to keep doubtful pictures nor to leave them out."""
+    if flags not in (LEAVE_OUT, KEEP):
+        raise InputError(f"flags = {flags!r}; there are {LEAVE_OUT} and {KEEP}")
 
 
 def check_table(table: pd.DataFrame) -> None:
@@ -197,7 +212,8 @@ def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
     return hints
 
 
-def _apply(table: pd.DataFrame, conditions: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, int]]:
+def _apply(table: pd.DataFrame, conditions: dict[str, Any], judged: bool) -> tuple[pd.DataFrame, dict[str, int], dict[str, int]]:
+    """Matching rows without doubtful ones, how many were left after each step, and how many went for which reason."""
     matched = {"all": len(table)}
     for name, column, wanted in _steps(conditions):
         if name in WIDENING:
@@ -205,7 +221,12 @@ def _apply(table: pd.DataFrame, conditions: dict[str, Any]) -> tuple[pd.DataFram
         else:
             table = table[table[column].isin(_listed(wanted))]
         matched[name] = len(table)
-    return table, matched
+    if not judged:
+        return table, matched, {}
+    doubtful = (table["doubts"].notna() & (table["doubts"] != "")).to_numpy()
+    reasons = table["doubts"][doubtful].str.split(SEPARATOR).explode()
+    matched["flags"] = len(table) - int(doubtful.sum())
+    return table[~doubtful], matched, {reason: int(n) for reason, n in reasons.value_counts().sort_index().items()}
 
 
 def _widen(name: str, wanted: Any) -> list | None:

@@ -1,6 +1,7 @@
 """From a photo to the aligned crop of its largest face, with everything known about it."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from facestats.errors import ImageError
 from facestats.faces.align import CropTransform, align_face, center_square, crop_transform, to_crop_frame
 from facestats.faces.decode import Photo, to_photo
 from facestats.faces.landmarks import FaceLandmarks, Landmarker
-from facestats.faces.quality import HeadPose, head_pose
+from facestats.faces.quality import HeadPose, grey_crop, head_pose, measure
 from facestats.faces.reading import MAX_MEGABYTES
 from facestats.faces.search import find_large_faces, find_small_faces
 
@@ -66,6 +67,19 @@ class FaceCrop:
     box: np.ndarray | None = None
     landmarks: np.ndarray | None = None
     pose: HeadPose | None = None
+
+    @cached_property
+    def grey(self) -> np.ndarray:
+        """`grey_crop` of `rgb`."""
+        return grey_crop(self.rgb)
+
+    def facts(self) -> dict:
+        """What `faces.parquet` says of this picture, by column."""
+        facts = {"width": self.width, "height": self.height, "face_count": self.face_count,
+                 "confidence": self.confidence, "presence": self.presence, "box": self.box}
+        if self.pose is not None:
+            facts |= {"yaw": self.pose.yaw, "pitch": self.pose.pitch, "roll": self.pose.roll}
+        return facts | measure(self.rgb, self.grey, self.landmarks)
 
     def jpeg(self, quality: int) -> bytes:
         """The crop as a JPEG without metadata, colours at full resolution (4:4:4)."""

@@ -8,7 +8,6 @@ from facestats.errors import ImageError, InputError
 from facestats.faces.crop import NO_FACE, NoFaceError, PreprocessConfig, crop_face
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.landmarks import Landmarker
-from facestats.faces.quality import brightness, grey_crop, sharpness
 from facestats.faces.reading import read_photo
 from facestats.faces.runtime import keep_freed_memory
 from facestats.rows.files import RowFiles
@@ -44,20 +43,13 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
         return ProcessedPhoto(row | {"width": error.width, "height": error.height})
     except ImageError as error:
         return ProcessedPhoto(row | {"status": "rejected", "reason": str(error)})
-    grey = grey_crop(face.rgb)
-    row |= {
+    row |= face.facts() | {
         "status": "ok",
         "reason": None if face.face_count else f"{NO_FACE}: centre square",
-        "width": face.width,
-        "height": face.height,
-        "face_count": face.face_count,
-        "sharpness": sharpness(grey),
-        "brightness": brightness(grey),
-        "perceptual_hash": perceptual_hash(grey).hex(),
+        "perceptual_hash": perceptual_hash(face.grey).hex(),
     }
     if face.landmarks is not None:
-        row |= {"confidence": face.confidence, "presence": face.presence, "box": face.box, "landmarks": face.landmarks.ravel()}
-        row |= {"yaw": face.pose.yaw, "pitch": face.pose.pitch, "roll": face.pose.roll}
+        row["landmarks"] = face.landmarks.ravel()
     return ProcessedPhoto(row, face.jpeg(config.quality))
 
 

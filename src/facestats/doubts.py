@@ -1,0 +1,123 @@
+"""What is doubtful about a picture of a face: one list, for the table of flags, the functions and the command line.
+
+Every threshold was measured on photographs; docs/doubts.md has the rates, and `python -m benchmarks.doubts` measures them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from facestats.faces.crop import FaceCrop
+
+SURE_FACE = 0.75  # confidence of the detector times presence of the mesh
+MIN_FACE = 64.0  # px of the photo; a smaller face's crop is mostly interpolation
+MAX_TURN = 30.0  # degrees of yaw or pitch beyond which half the face is hardly seen
+MIN_SHARPNESS = 0.013
+DARK, BRIGHT = 0.13, 0.86  # mean luma inside the face
+HIDDEN = 0.5  # `occlusion` from which on a part of the face is hidden
+DRAWN, PHOTOGRAPHED = 0.75, 0.01  # `drawing` from which on a face is drawn, and below which it is surely not
+MOSTLY = 0.5  # share of drawings from which on a project is one of drawings
+
+SEPARATOR = ", "  # between reasons in the column `doubts` of `attributes_final.parquet`
+
+# The columns of `faces.parquet` that doubts are made of.
+FACTS = ["face_count", "confidence", "presence", "box", "yaw", "pitch", "sharpness", "brightness", "occlusion", "drawing"]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Something doubtful about one picture: its `reason` as in `attributes_flags.parquet`, the number behind it (NaN: none), and a text."""
+
+    reason: str
+    value: float
+    text: str
+
+
+@dataclass(frozen=True)
+class _Kind:
+    reason: str
+    value: Callable[[pd.DataFrame], pd.Series]  # of a table with the columns `FACTS`
+    doubtful: Callable[[pd.Series], pd.Series]
+    text: str
+    rising: bool = True  # the smallest value is the worst
+
+
+def _side(faces: pd.DataFrame) -> pd.Series:
+    """Long side of the detector's box, px."""
+    sides = [np.nan if box is None or not np.ndim(box) else max(box[2] - box[0], box[3] - box[1]) for box in faces["box"]]
+    return pd.Series(sides, index=faces.index, dtype=float)
+
+
+_KINDS = (
+    _Kind("no_face", lambda faces: faces["confidence"].isna().map({True: 0.0, False: np.nan}), lambda value: value.notna(),
+          "no face found: the middle of the photo was taken"),
+    _Kind("low_confidence", lambda faces: faces["confidence"] * faces["presence"], lambda value: value < SURE_FACE,
+          f"perhaps no human face: confidence {{:.2f}}, below {SURE_FACE:g}"),
+    _Kind("several_faces", lambda faces: faces["face_count"], lambda value: value > 1, "{:.0f} faces: the largest was taken", rising=False),
+    _Kind("small_face", _side, lambda value: value < MIN_FACE, "the face is only {:.0f} px wide in the photo"),
+    _Kind("extreme_pose", lambda faces: faces[["yaw", "pitch"]].abs().max(axis=1), lambda value: value > MAX_TURN,
+          f"the head is turned by {{:.0f}}°, more than {MAX_TURN:.0f}°", rising=False),
+    _Kind("half_hidden", lambda faces: faces["occlusion"], lambda value: value >= HIDDEN,
+          "a part of the face seems to be hidden", rising=False),
+    _Kind("blurred", lambda faces: faces["sharpness"], lambda value: value < MIN_SHARPNESS,
+          f"the face is blurred: sharpness {{:.2g}}, below {MIN_SHARPNESS:g}"),
+    _Kind("dark", lambda faces: faces["brightness"], lambda value: value < DARK,
+          f"the face is dark: brightness {{:.2f}} of 1, below {DARK:g}"),
+    _Kind("bright", lambda faces: faces["brightness"], lambda value: value > BRIGHT,
+          f"the face is over-exposed: brightness {{:.2f}} of 1, above {BRIGHT:g}", rising=False),
+)
+_DRAWING = _Kind("drawing", lambda faces: faces["drawing"], lambda value: value >= DRAWN,
+                 "a drawing, it seems; the models were trained on photographs", rising=False)
+_PHOTOGRAPH = _Kind("photograph", lambda faces: faces["drawing"], lambda value: value < PHOTOGRAPHED,
+                    "a photograph, it seems; the models were trained on drawings")
+SEVERAL = "several_faces"
+# Reasons that are about the picture of the face itself: composites leave such faces out.
+PICTURE = tuple(kind.reason for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH) if kind.reason != SEVERAL)
+
+
+def drawn_share(faces: pd.DataFrame) -> float:
+    """Share of the faces of a project (rows of `faces.parquet`) that are drawings; 0 where it has none."""
+    known = faces["drawing"].dropna()
+    return float((known >= DRAWN).mean()) if len(known) else 0.0
+
+
+def doubtful_faces(faces: pd.DataFrame, drawn: float) -> Iterator[tuple[str, pd.Series, bool]]:
+    """Every kind of doubt with the faces that it is about, the most serious kind first.
+
+    Parameters
+    ----------
+    faces : accepted faces, with the columns `FACTS` of `faces.parquet`.
+    drawn : share of drawings among the faces that the models were trained on, `drawn_share`.
+
+    Yields
+    ------
+    reason; the value of each doubtful face, with the rows of `faces` as index; whether the smallest value is the worst.
+    """
+    for kind in (*_KINDS, _PHOTOGRAPH if drawn >= MOSTLY else _DRAWING):
+        values = kind.value(faces).astype(float)
+        yield kind.reason, values[kind.doubtful(values)], kind.rising
+
+
+def named_doubts(flags: pd.DataFrame) -> pd.Series:
+    """By face, the reasons of `attributes_flags.parquet` that are about its picture, as one text: `blurred, dark`."""
+    chosen = flags[flags["reason"].isin(PICTURE)]
+    return chosen.groupby("filename", sort=False)["reason"].agg(SEPARATOR.join)
+
+
+def find_doubts(crop: FaceCrop, drawn: float = 0.0) -> list[Doubt]:
+    """The same about one photo, with texts; empty where nothing is doubtful.
+
+    Parameters
+    ----------
+    crop : as `crop_face` cut it.
+    drawn : see `doubtful_faces`.
+    """
+    texts = {kind.reason: kind.text for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH)}
+    found = doubtful_faces(pd.DataFrame([crop.facts()], columns=FACTS), drawn)
+    return [Doubt(reason, float(values.iloc[0]), texts[reason].format(values.iloc[0])) for reason, values, _ in found if len(values)]

@@ -1,0 +1,168 @@
+"""Doubts about a picture: each situation is said, plain photographs are not doubted, and every way in says the same."""
+
+import warnings
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from facestats.doubts import FACTS, PICTURE, doubtful_faces, drawn_share, find_doubts, named_doubts
+from facestats.faces.crop import NoFaceError, PreprocessConfig, crop_face
+from facestats.faces.quality import face_region
+from resources import OMI, omi_images
+
+CONFIG = PreprocessConfig()
+STUDIO = OMI.parent / "3dsk"
+
+
+@pytest.fixture(scope="module")
+def plain(landmarker):
+    """Photographs without any doubt, as arrays, with their crops."""
+    paths = omi_images()[7::150]
+    if STUDIO.is_dir():
+        paths += sorted(STUDIO.glob("female/*.jpg"))[:2] + sorted(STUDIO.glob("male/*.jpg"))[:2]
+    photos = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    return [(photo, crop_face(photo, CONFIG, landmarker)) for photo in photos]
+
+
+def reasons(photo: np.ndarray, landmarker) -> set[str]:
+    try:
+        return {doubt.reason for doubt in find_doubts(crop_face(photo, CONFIG, landmarker))}
+    except NoFaceError:  # so little is left that nothing is said about it
+        return {"half_hidden", "blurred", "dark", "bright"}
+
+
+def box(crop) -> tuple[int, int, int, int]:
+    return tuple(int(v) for v in crop.box)
+
+
+def darker(photo, _crop, light):
+    return (255 * (photo / 255) * light).astype(np.uint8)
+
+
+def blurred(photo, crop, share):
+    return cv2.GaussianBlur(photo, (0, 0), share * (crop.box[2] - crop.box[0]))
+
+
+def covered(photo, crop, part):
+    """A grey card before the left, right or lower half of the face."""
+    x0, y0, x1, y1 = box(crop)
+    x, y, wide = (x0 + x1) // 2, (y0 + y1) // 2, x1 - x0
+    out = photo.copy()
+    rows, columns = {"left": (slice(max(y0 - wide, 0), y1 + wide), slice(max(x0 - wide // 3, 0), x)),
+                     "right": (slice(max(y0 - wide, 0), y1 + wide), slice(x, x1 + wide // 3)),
+                     "below": (slice(y + wide // 8, y1 + wide // 3), slice(max(x0 - wide // 3, 0), x1 + wide // 3))}[part]
+    out[rows, columns] = (70, 95, 140)
+    return out
+
+
+def test_plain_photographs_are_not_doubted(plain, landmarker):
+    for photo, crop in plain:
+        assert find_doubts(crop) == []
+        grey = np.repeat(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+        assert reasons(grey, landmarker) == set()
+
+
+@pytest.mark.parametrize(("reason", "change", "how"), [
+    ("dark", darker, 0.1), ("bright", darker, 2.4), ("blurred", blurred, 0.02), ("blurred", blurred, 0.03),
+    ("half_hidden", covered, "left"), ("half_hidden", covered, "right"), ("half_hidden", covered, "below")])
+def test_a_spoilt_photograph_is_doubted(plain, landmarker, reason, change, how):
+    if change is darker and how > 1:  # clipped, as an over-exposed photo is
+        spoilt = [np.clip(photo * how, 0, 255).astype(np.uint8) for photo, _ in plain]
+    else:
+        spoilt = [change(photo, crop, how) for photo, crop in plain]
+    found = [reason in reasons(photo, landmarker) for photo in spoilt]
+    assert sum(found) >= 0.75 * len(found)
+
+
+def test_neither_a_white_nor_a_black_background_counts(plain, landmarker):
+    for photo, crop in plain:
+        size = photo.shape[1]
+        mask = np.zeros(photo.shape[:2], np.uint8)
+        x0, y0, x1, y1 = box(crop)
+        centre, wide = ((x0 + x1) // 2, (y0 + y1) // 2), x1 - x0
+        cv2.ellipse(mask, centre, (int(0.75 * wide), int(0.95 * wide)), 0, 0, 360, 255, -1)
+        soft = cv2.GaussianBlur(mask, (0, 0), size / 100)[..., None] / 255
+        found = [reasons((photo * soft + shade * (1 - soft)).astype(np.uint8), landmarker) for shade in (255, 0)]
+        assert all(not {"bright", "dark", "blurred"} & doubts for doubts in found)
+
+
+def test_a_blurred_background_is_no_blurred_face(plain, landmarker):
+    for photo, crop in plain[:3]:
+        x0, y0, x1, y1 = box(crop)
+        out = cv2.GaussianBlur(photo, (0, 0), 12)
+        out[max(y0 - 40, 0):y1 + 20, x0:x1] = photo[max(y0 - 40, 0):y1 + 20, x0:x1]
+        assert "blurred" not in reasons(out, landmarker)
+
+
+def test_a_turned_a_small_an_unsure_face_several_and_none_are_doubted(plain):
+    facts = plain[0][1].facts()
+    frame = pd.DataFrame([facts | change for change in (
+        {}, {"yaw": -31.0}, {"pitch": 31.0}, {"box": np.array([0, 0, 40, 50.0])}, {"presence": 0.6}, {"confidence": 0.55}, {"face_count": 3},
+        {"confidence": None, "presence": None, "box": None, "yaw": None, "pitch": None, "occlusion": None, "drawing": None})], columns=FACTS)
+    found = {row: reason for reason, values, _ in doubtful_faces(frame, 0.0) for row in values.index}
+    assert found == {1: "extreme_pose", 2: "extreme_pose", 3: "small_face", 4: "low_confidence", 5: "low_confidence", 6: "several_faces", 7: "no_face"}
+
+
+def cartoon(size=512) -> np.ndarray:
+    """A face of few flat colours with outlines."""
+    image = np.full((size, size, 3), (200, 225, 240), np.uint8)
+    skin, line = (245, 205, 165), (40, 25, 20)
+    cv2.ellipse(image, (256, 270), (120, 155), 0, 0, 360, (90, 50, 25), -1, cv2.LINE_AA)
+    cv2.ellipse(image, (256, 285), (108, 135), 0, 0, 360, skin, -1, cv2.LINE_AA)
+    cv2.ellipse(image, (256, 285), (108, 135), 0, 0, 360, line, 3, cv2.LINE_AA)
+    for x in (212, 300):
+        cv2.ellipse(image, (x, 262), (24, 14), 0, 0, 360, (255, 255, 255), -1, cv2.LINE_AA)
+        cv2.ellipse(image, (x, 262), (24, 14), 0, 0, 360, line, 2, cv2.LINE_AA)
+        cv2.circle(image, (x, 262), 11, (60, 90, 50), -1, cv2.LINE_AA)
+        cv2.circle(image, (x, 262), 5, (0, 0, 0), -1, cv2.LINE_AA)
+        cv2.ellipse(image, (x, 236), (30, 12), 0, 200, 340, line, 5, cv2.LINE_AA)
+    cv2.ellipse(image, (256, 308), (16, 10), 0, 20, 160, line, 3, cv2.LINE_AA)
+    cv2.ellipse(image, (256, 350), (40, 16), 0, 0, 180, (190, 70, 70), -1, cv2.LINE_AA)
+    cv2.ellipse(image, (256, 350), (40, 16), 0, 0, 180, line, 2, cv2.LINE_AA)
+    return image
+
+
+def test_a_drawing_is_doubted_where_the_models_know_photographs_and_a_photograph_where_they_know_drawings(plain, landmarker):
+    drawing = crop_face(cartoon(), CONFIG, landmarker)
+    assert [doubt.reason for doubt in find_doubts(drawing, 0.0)][-1] == "drawing"
+    assert "drawing" not in {doubt.reason for doubt in find_doubts(drawing, 0.9)}
+    found = [[doubt.reason for doubt in find_doubts(crop, 0.9)] for _, crop in plain]
+    assert sum(doubts == ["photograph"] for doubts in found) >= 0.75 * len(found)
+
+
+def test_where_most_faces_are_drawn_drawings_are_not_flagged(plain):
+    facts = plain[0][1].facts()
+    frame = pd.DataFrame([facts | {"drawing": drawing} for drawing in (0.9, 0.9, 0.9, 0.2)], columns=FACTS)
+    assert drawn_share(frame) == 0.75
+    assert not [reason for reason, values, _ in doubtful_faces(frame, drawn_share(frame)) if len(values)]
+    few = frame.iloc[[0, 3, 3]].reset_index(drop=True)
+    assert [reason for reason, values, _ in doubtful_faces(few, drawn_share(few)) if len(values)] == ["drawing"]
+
+
+def test_the_table_names_doubts_about_the_picture_alone():
+    flags = pd.DataFrame({"filename": ["a", "b", "a", "c", "d"], "value": np.nan,
+                          "reason": ["blurred", "contradicts_gender", "dark", "several_faces", "near_duplicate"]})
+    assert named_doubts(flags).to_dict() == {"a": "blurred, dark"}
+    assert "several_faces" not in PICTURE
+    assert named_doubts(flags.iloc[:0]).empty
+
+
+def test_a_region_without_landmarks_or_area_is_none(plain):
+    crop = plain[0][1]
+    assert face_region(None, 256) is None
+    assert face_region(np.full((468, 3), 0.5, np.float32), 256) is None
+    assert 0.1 < (face_region(crop.landmarks, 256) == 255).mean() < 0.7
+
+
+def test_crops_of_every_size_and_colour_are_measured(plain):
+    landmarks = plain[0][1].landmarks
+    for shade in (0, 128, 255):
+        for size in (64, 512):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                rgb = np.full((size, size, 3), shade, np.uint8)
+                facts = type(plain[0][1])(rgb, size, size, 1, 0.9, 1.0, np.array([0, 0, 99, 99], np.float32), landmarks).facts()
+            assert all(np.isfinite(facts[name]) for name in ("sharpness", "brightness", "occlusion", "drawing"))
