@@ -100,10 +100,10 @@ def test_a_blurred_background_is_no_blurred_face(plain, landmarker):
 def test_a_turned_a_small_an_unsure_face_several_and_none_are_doubted(plain):
     facts = plain[0][1].facts()
     frame = pd.DataFrame([facts | change for change in (
-        {}, {"yaw": -31.0}, {"pitch": 31.0}, {"box": np.array([0, 0, 40, 50.0])}, {"presence": 0.6}, {"confidence": 0.55}, {"face_count": 3},
+        {}, {"yaw": -31.0}, {"pitch": 31.0}, {"box": np.array([0, 0, 40, 50.0])}, {"presence": 0.99}, {"face_count": 3},
         {"confidence": None, "presence": None, "box": None, "yaw": None, "pitch": None, "occlusion": None, "drawing": None})], columns=FACTS)
     found = {row: reason for reason, values, _ in doubtful_faces(frame, 0.0) for row in values.index}
-    assert found == {1: "extreme_pose", 2: "extreme_pose", 3: "small_face", 4: "low_confidence", 5: "low_confidence", 6: "several_faces", 7: "no_face"}
+    assert found == {1: "extreme_pose", 2: "extreme_pose", 3: "small_face", 4: "low_confidence", 5: "several_faces", 6: "no_face"}
 
 
 def cartoon(size=512) -> np.ndarray:

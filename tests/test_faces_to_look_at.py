@@ -28,15 +28,14 @@ def test_each_doubtful_face_is_flagged_with_its_value():
     table.loc[7, "brightness"], table.loc[8, "brightness"] = 0.1, 0.9
     table.loc[9, "duplicate_of"], table.loc[10, "near_duplicate_of"] = "f000.jpg", "f001.jpg"
     table.loc[11, "sharpness"], table.loc[12, "occlusion"], table.loc[13, "drawing"] = 0.01, 0.75, 0.875
-    table.loc[14, "confidence"], table.loc[15, "presence"], table.at[16, "box"] = 0.5, 0.5, np.array([10, 10, 50, 60.0])
+    table.loc[15, "presence"], table.at[16, "box"] = 0.5, np.array([10, 10, 50, 60.0])
     table.loc[17, ["confidence", "presence", "yaw", "pitch", "occlusion", "drawing"]], table.at[17, "box"] = np.nan, None
     flags = flag_faces(table, pd.DataFrame({"filename": names(100)}), pd.DataFrame({"filename": names(100)}), {})
     found = {(row.filename, row.reason): row.value for row in flags.itertuples()}
     assert {k: v for k, v in found.items() if "duplicate" not in k[1]} == {
         ("f003.jpg", "several_faces"): 2, ("f004.jpg", "extreme_pose"): 31, ("f005.jpg", "extreme_pose"): 45,
         ("f007.jpg", "dark"): 0.1, ("f008.jpg", "bright"): 0.9, ("f011.jpg", "blurred"): 0.01, ("f012.jpg", "half_hidden"): 0.75,
-        ("f013.jpg", "drawing"): 0.875, ("f014.jpg", "low_confidence"): 0.5, ("f015.jpg", "low_confidence"): 0.45,
-        ("f016.jpg", "small_face"): 50, ("f017.jpg", "no_face"): 0}
+        ("f013.jpg", "drawing"): 0.875, ("f015.jpg", "low_confidence"): 0.5, ("f016.jpg", "small_face"): 50, ("f017.jpg", "no_face"): 0}
     assert {k for k in found if "duplicate" in k[1]} == {("f009.jpg", "duplicate"), ("f010.jpg", "near_duplicate")}
     assert np.isnan(found["f009.jpg", "duplicate"])
 

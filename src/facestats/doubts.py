@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from facestats.faces.landmarks import SURE_PRESENCE, is_doubtful
+
 if TYPE_CHECKING:
     from facestats.faces.crop import FaceCrop
 
-SURE_FACE = 0.75  # confidence of the detector times presence of the mesh
 MIN_FACE = 64.0  # px of the photo; a smaller face's crop is mostly interpolation
 MAX_TURN = 30.0  # degrees of yaw or pitch beyond which half the face is hardly seen
 MIN_SHARPNESS = 0.013
@@ -57,8 +58,8 @@ def _side(faces: pd.DataFrame) -> pd.Series:
 _KINDS = (
     _Kind("no_face", lambda faces: faces["confidence"].isna().map({True: 0.0, False: np.nan}), lambda value: value.notna(),
           "no face found: the middle of the photo was taken"),
-    _Kind("low_confidence", lambda faces: faces["confidence"] * faces["presence"], lambda value: value < SURE_FACE,
-          f"perhaps no human face: confidence {{:.2f}}, below {SURE_FACE:g}"),
+    _Kind("low_confidence", lambda faces: faces["presence"], is_doubtful,
+          f"perhaps no human face: presence {{:.3f}}, below {SURE_PRESENCE:g}"),
     _Kind("several_faces", lambda faces: faces["face_count"], lambda value: value > 1, "{:.0f} faces: the largest was taken", rising=False),
     _Kind("small_face", _side, lambda value: value < MIN_FACE, "the face is only {:.0f} px wide in the photo"),
     _Kind("extreme_pose", lambda faces: faces[["yaw", "pitch"]].abs().max(axis=1), lambda value: value > MAX_TURN,
