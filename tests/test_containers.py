@@ -109,10 +109,9 @@ def chunked(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("chunks", [
-    chunked(b"zTXt", b"notes\0\0" + zlib.compress(b"x" * (3 << 20))), chunked(b"iTXt", b"notes\0\1\0en\0notes\0" + zlib.compress(b"y" * (3 << 20))),
-    chunked(b"tEXt", b"notes\0" + b"z" * (2 << 20)) * 40, chunked(b"zTXt", b"notes\0\0" + zlib.compress(b"x" * (1 << 20))) * 70])
+@pytest.mark.parametrize(("chunks", "after"), [
+    (chunked(b"zTXt", b"notes\0\0" + zlib.compress(b"x" * (3 << 20))), False), (chunked(b"iTXt", b"notes\0\1\0en\0notes\0" + zlib.compress(b"y" * (3 << 20))), True),
+    (chunked(b"tEXt", b"notes\0" + b"z" * (2 << 20)) * 33, True), (chunked(b"zTXt", b"notes\0\0" + zlib.compress(b"x" * (1 << 20))) * 65, False)])
 def test_a_picture_with_large_texts_is_read(chunks, after):
     image = plain(64, 48, "red")
     exif = Image.Exif()
@@ -180,7 +179,7 @@ def test_of_a_tiff_the_largest_page_counts():
 def test_damaged_directories_of_a_tiff_end_nothing():
     whole = with_subdirectory(plain(120, 90, "red"), plain(60, 45, "blue"))
     rng = np.random.default_rng(0)
-    for i in range(300):
+    for i in range(200):
         broken = bytearray(whole)
         places = [*range(4, 8), *range(len(whole) - 200, len(whole))] if i % 2 else range(len(whole))
         for at in rng.choice(places, 3):
@@ -198,12 +197,12 @@ def test_of_a_heic_the_primary_picture_counts(primary):
 
 def test_no_thumbnail_is_taken_for_the_picture():
     """pillow-heif's `draft` gives the thumbnail of a HEIC, and thumbnails have EXIF and MPO as well."""
-    image = Image.fromarray(np.kron(np.indices((60, 80)).sum(0) % 2 * 255, np.ones((8, 8))).astype(np.uint8)).convert("RGB")
-    data = heic(image, thumbnails=[320, 160])
-    assert pillow_heif.open_heif(io.BytesIO(data)).info["thumbnails"] == [320, 160]
-    for wanted in (None, 300, 100):
+    image = Image.fromarray(np.kron(np.indices((60, 80)).sum(0) % 2 * 255, np.ones((4, 4))).astype(np.uint8)).convert("RGB")
+    data = heic(image, thumbnails=[160, 80])
+    assert pillow_heif.open_heif(io.BytesIO(data)).info["thumbnails"] == [160, 80]
+    for wanted in (None, 150, 60):
         photo = open_photo(data, wanted)
-        assert photo.rgb.shape == (480, 640, 3)
+        assert photo.rgb.shape == (240, 320, 3)
         assert np.abs(photo.rgb.astype(int) - np.asarray(image)).mean() < 8
     big, small = plain(128, 96, "red"), plain(32, 32, "blue")
     mpo = encode(big, "MPO", save_all=True, append_images=[small])
@@ -376,7 +375,7 @@ def test_damage_has_a_reason(kind):
     else:
         whole = encode(picture.resize((128, 128)) if kind == "ICNS" else picture, kind)
     assert open_photo(whole).rgb.shape[2] == 3
-    for i in range(60):
+    for i in range(30):
         broken = bytearray(whole[: rng.integers(1, len(whole) + 1)] if i % 2 else whole)
         for at in rng.integers(0, len(broken), 4):
             broken[at] = rng.integers(256)
