@@ -19,8 +19,9 @@ from facestats.faces.landmarks import MIN_PRESENCE, SURE_PRESENCE, FaceLandmarks
 _UPRIGHT_SCORE = 0.88
 _BETTER = 0.05  # by which a turned look's score × presence must beat the upright one's
 _CLEAR_PRESENCE = 0.9999  # of 758 pictures without a face none came to 0.999
+_LEAST_PRESENCE = 0.9  # after the closer looks
 # What a face needs that the short-range detector does not see upright in the whole photo: there are many places to be wrong in.
-_HIDDEN_PRESENCE, _HIDDEN_CERTAINTY = 0.9, 0.6
+_HIDDEN_CERTAINTY = 0.6
 _OTHER_LOOKS = (1.35, 2.2)  # side / box at which a doubtful face is looked at again
 _AGREE = 0.15  # eye distances between the points of two looks; faces 0.01–0.08, what is none 0.1–2.4 with few exceptions
 _REFINE = 1 / 0.61  # side / box of the closer look: landmarks within 0.7–1.2 %, not 1.1–1.4 %
@@ -36,8 +37,8 @@ _HIT, _WEAK_HIT = 0.5, 0.3
 _MAX_WEAK = 4
 _FULL_RANGE_DROP = 0.046  # its boxes lie higher than the short-range ones by this share of their side
 _SEEN = 384  # px to which a region is shrunk, antialiased, before the full-range detector samples it
-_WINDOWS = 3  # windows a long side; the detector sees faces 6 % as wide as a window
-_MIN_WINDOW = 128  # px
+_WINDOWS = 2  # windows a long side, before overlapping; the detector sees faces 6 % as wide as a window
+_MIN_WINDOW = 300  # px; in smaller ones it would see faces below 20 px
 _OVERLAP = 1 / 3
 
 
@@ -73,7 +74,7 @@ def find_large_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandma
 
 
 def find_small_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
-    """Faces in overlapping windows of a third of the long side, largest first."""
+    """Faces in overlapping windows of half the long side, largest first."""
     return _counted(_add(rgb, [], _windows(rgb, landmarker), landmarker))
 
 
@@ -83,7 +84,7 @@ def _checked(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker) -> Fa
     Near the detector's limit its boxes are loose (up to 1.7 × the face) and the landmarks off by 13–28 % of
     the eye distance; small ones are therefore looked at again, closer.
     """
-    if face.score < _UPRIGHT_SCORE or face.presence < MIN_PRESENCE:
+    if face.score < _UPRIGHT_SCORE or face.presence < _LEAST_PRESENCE:
         face = _right_way_up(rgb, face, landmarker)
     if face.side < _SMALL * max(rgb.shape[:2]):
         face = _closer(rgb, face, landmarker) or face
@@ -94,13 +95,12 @@ def _right_way_up(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker) 
     """The look at a face, among those in four quarter turns, with the highest score × presence."""
     square = _square(face, _REFINE)
     best = face
-    for turn in (1, 2, 3):
-        for again in _look(rgb, square, landmarker, turn, best.certainty + _BETTER):
-            if _same_place(face, again) and again.certainty > best.certainty + _BETTER:
-                best = again
-    if best is not face:  # a closer look alone may have made it better
-        for again in _look(rgb, square, landmarker, 0, best.certainty):
-            if _same_place(face, again) and again.certainty > best.certainty - _BETTER:
+    for turn in (2, 1, 3, 0):
+        if best.certainty >= _UPRIGHT_SCORE:
+            break
+        lead = _BETTER if turn else -_BETTER if best.turn else 0.0  # in doubt, it is upright as it is
+        for again in _look(rgb, square, landmarker, turn, best.certainty + lead):
+            if _same_place(face, again) and again.certainty > best.certainty + lead:
                 best = again
     return best
 
@@ -124,7 +124,7 @@ def _confirmed(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, hid
         return False
     if face.presence >= _CLEAR_PRESENCE:
         return True
-    if face.presence < (_HIDDEN_PRESENCE if hidden or face.turn else MIN_PRESENCE):
+    if face.presence < _LEAST_PRESENCE:
         return False
     agreeing = 0
     for missed, scale in enumerate(_OTHER_LOOKS):
@@ -198,7 +198,7 @@ def _full_range(rgb: np.ndarray, landmarker: Landmarker) -> list[Detection]:
 
 
 def _windows(rgb: np.ndarray, landmarker: Landmarker) -> list[Detection]:
-    """What the full-range detector is sure to see in overlapping windows of a third of the long side."""
+    """What the full-range detector is sure to see in overlapping windows of half the long side."""
     window = max(rgb.shape[:2]) / _WINDOWS
     hits = []
     if window < _MIN_WINDOW:
