@@ -34,7 +34,7 @@ _ALL_SEEN = 0.4  # box / long side of a face above which the short-range detecto
 _MOST_SEEN = 0.12  # … above which the full-range detector does
 # Score of the full-range detector. It sees turned faces too, but scores them low: those are tried where there is no other.
 _HIT, _WEAK_HIT = 0.5, 0.3
-_MAX_WEAK = 4
+_MAX_WEAK = 2
 _FULL_RANGE_DROP = 0.046  # its boxes lie higher than the short-range ones by this share of their side
 _SEEN = 384  # px to which a region is shrunk, antialiased, before the full-range detector samples it
 _WINDOWS = 2  # windows a long side, before overlapping; the detector sees faces 6 % as wide as a window
