@@ -26,7 +26,7 @@ def test_another_run_in_two_steps_gives_the_same_lock(built, tmp_path):
     for path in sorted(raw.glob("*.*"))[:50]:
         path.rename(later / path.name)
     right = labels.read_text()
-    labels.write_text(right.replace("image", "picture", 1))
+    labels.write_text(right.replace("image", "where", 1))
     first = other.dvc("repro", check=False, **ONE_THREAD)
     assert first.returncode != 0
     assert "no column `image`" in first.stderr
