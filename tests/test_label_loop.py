@@ -4,6 +4,7 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -86,6 +87,7 @@ def test_the_template_is_copied_and_never_replaced_unasked(folder, monkeypatch, 
     (lambda folder: (folder / "data/processed/metadata/labels_template.csv").unlink(), "x.csv", "`dvc repro attributes` makes it"),
     (lambda folder: (folder / "params.yaml").unlink(), "x.csv", "no params.yaml in"),
     (lambda folder: None, "data", "data is a folder; name a file"),
+    (lambda folder: None, "to_label.xlsx", "would be a CSV file under the name of another kind; name it to_label.csv"),
     (lambda folder: None, "data/processed/metadata/labels_template.csv", "the pipeline's own file"),
     (lambda folder: None, "params.yaml/x.csv", "could not be written"),
 ])
@@ -125,6 +127,24 @@ def test_a_file_named_by_image_keeps_its_key_and_gains_a_column(folder, merge):
     (folder / "data/manual_labels.csv").write_text("image,gender\na.png,female\na.png,\n")
     assert merge("a.png.jpg,35,male,\nb.jpg,20,,\n")[0] == 0
     assert by_hand(folder) == "image,gender,age\na.png,male,35\na.png,,\nb.jpg,,20\n"
+
+
+def test_rows_are_found_however_they_call_the_face_and_its_columns(folder, merge):
+    (folder / "data/manual_labels.csv").write_bytes("\ufeffPhoto;Gender ;AGE\nA;female;NA\nD E\u0301.JPG;;31\n".encode())
+    assert merge("a.png.jpg,35,male,\nd é.jpg,32,female,\n")[0] == 0
+    assert by_hand(folder) == "\ufeffPhoto,Gender,AGE\nA,male,35\nD E\u0301.JPG,female,32\n"
+    code, said = merge("b.jpg,20,,\n", "--into", "mine.xlsx")
+    assert (code, "mine.xlsx is an Excel workbook, which can be read but not merged into" in said) == (2, True)
+
+
+def test_a_template_comes_back_as_a_workbook(folder, capsys):
+    book = openpyxl.Workbook()
+    for row in (TEMPLATE.strip().split(","), [1, "a.png", "a.png.jpg", 31.0, None, None, 35.0, "male", None, None], [2, "d é.jpg", None]):
+        book.active.append(row)
+    book.save(folder / "filled.xlsx")
+    assert main(["labels", "merge", "filled.xlsx"]) == 0
+    assert by_hand(folder) == HEADER + "a.png.jpg,male,,35,,\n"
+    assert "1 faces labelled, 1 left empty" in capsys.readouterr().out
 
 
 def test_every_row_that_speaks_of_a_face_is_changed(folder, merge):

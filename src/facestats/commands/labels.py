@@ -72,6 +72,8 @@ def find_root(root: Path | None) -> Path:
 
 def _copy_template(root: Path, options: argparse.Namespace) -> int:
     from facestats.data.csv_text import read_csv
+    from facestats.data.excel import SUFFIXES
+    from facestats.data.label_files import OTHER_TABLES
     from facestats.files import write_bytes
 
     source, target = root / TEMPLATE, options.output
@@ -79,6 +81,8 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
         raise InputError(f"{source}: there is no template yet; `dvc repro attributes` makes it (or `dvc pull`)")
     if target.is_dir():
         raise InputError(f"{target} is a folder; name a file, such as {target / 'to_label.csv'}")
+    if target.suffix.lower() in (*SUFFIXES, *OTHER_TABLES):
+        raise InputError(f"{target} would be a CSV file under the name of another kind; name it {target.with_suffix('.csv').name}, which Excel opens as well")
     if target.resolve() == source.resolve():
         raise InputError(f"{target} is the pipeline's own file, which the next run replaces; name another one")
     if target.exists() and not options.force:

@@ -6,6 +6,7 @@ import csv
 import fcntl
 import io
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ def merge_labels(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapp
                  write: bool = True) -> list[Change]:
     """Put labels into the file of labels by hand.
 
-    Other rows, other cells and further columns are kept, as UTF-8 with commas; a file that is not there is made. Where
+    Other rows, other cells and further columns are kept, as UTF-8 with commas, and with its mark where the file had it; a file that is not there is made. Where
     several rows are about one face, those that speak of the column are changed. Merges at the same time wait for each
     other.
 
@@ -76,7 +77,8 @@ def merge_labels(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapp
         with alone(path.parent):
             table, changes = _merge(path, said, images)
             if any(change.changed for change in changes):
-                replace_file(path, _to_csv(table))
+                marked = path.exists() and path.read_bytes().startswith(BOM_UTF8)
+                replace_file(path, (BOM_UTF8 if marked else b"") + _to_csv(table))
     except OSError as error:
         raise InputError(f"{path} could not be written ({error.strerror}); it is as it was") from None
     return changes
