@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from facestats.api_composites import filter_images
 from facestats.composites.filters import select_faces
 from facestats.errors import InputError
 
@@ -177,3 +178,10 @@ def test_a_table_that_cannot_be_asked_is_named(people):
 @pytest.mark.parametrize("several", [tuple, set, np.array, pd.Series])
 def test_a_list_of_classes_may_be_of_any_kind(people, several):
     assert len(select_faces(people, {"gender": several(["female", "male"])}).rows) == 80
+
+
+def test_a_table_that_names_photos_alone_is_filtered():
+    rows = filter_images(pd.DataFrame({"image": ["b.png", "a.jpg", "c.jpg"], "gender_final": ["male", "male", "female"]}), gender="male")
+    assert rows[["image", "filename"]].values.tolist() == [["a.jpg", "a.jpg"], ["b.png", "b.png.jpg"]]
+    with pytest.raises(InputError, match="the column filename must hold a text in every row; found 1"):
+        filter_images(pd.DataFrame({"image": [1]}))

@@ -29,6 +29,7 @@ from facestats.composites.filters import (
 from facestats.composites.means import SCORES, mean_scores
 from facestats.doubts import PICTURE
 from facestats.errors import InputError, number_of
+from facestats.faces.files import face_filename
 from facestats.params_composites import Render
 from facestats.params_errors import checked_options
 from facestats.serving import Models, load
@@ -49,7 +50,7 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
 
     Parameters
     ----------
-    df : a pandas or a polars frame.
+    df : a pandas or a polars frame with `filename`, or `image` alone.
     age_range : years, both ends included.
     attractiveness : deciles, both ends included.
     min_results : fewer matches are an error; nothing is ever widened.
@@ -77,13 +78,15 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
     conditions = {"gender": gender, "ethnicity": ethnicity, "age_range": age_range, "attributes": attributes,
                   "cluster": cluster, "attractiveness": attractiveness}
     table = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
+    if "filename" not in table.columns and "image" in table.columns:  # a table of one's own that names photos
+        table = table.assign(filename=[face_filename(name) if isinstance(name, str) else name for name in table["image"]])
     min_results = whole_number("min_results", min_results, 0)
     selection = select_faces(table, conditions, min_results=min_results, flags=flags)
     if not selection.enough:
         raise InputError(f"too few: {selection}")
     for hint in selection.hints:
         warnings.warn(hint, stacklevel=2)
-    if table is not df:
+    if not isinstance(df, pd.DataFrame):
         return df[selection.rows.index.to_list()]
     given = {name: value for name, value in conditions.items() if value is not None}
     selection.rows.attrs[FACTS] = {"filter": {**given, "min_results": min_results} | ({"flags": flags} if flags == KEEP else {}), "matched": selection.matched,
