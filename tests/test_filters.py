@@ -183,5 +183,5 @@ def test_a_list_of_classes_may_be_of_any_kind(people, several):
 def test_a_table_that_names_photos_alone_is_filtered():
     rows = filter_images(pd.DataFrame({"image": ["b.png", "a.jpg", "c.jpg"], "gender_final": ["male", "male", "female"]}), gender="male")
     assert rows[["image", "filename"]].values.tolist() == [["a.jpg", "a.jpg"], ["b.png", "b.png.jpg"]]
-    with pytest.raises(InputError, match="the column filename must hold a text in every row; found 1"):
+    with pytest.raises(InputError, match=r"the column filename must hold a text in every row; found .*1"):
         filter_images(pd.DataFrame({"image": [1]}))
