@@ -64,6 +64,8 @@ def test_one_reading_is_taken(photos, name, image, how):
     ("other/b.jpg", False, ("album/b.jpg",)),  # the folder contradicts
     ("albun/b.jpg", False, ("album/b.jpg",)),
     ("dots.of.nam.jpg", False, ("dots.of.name.jpg",)),
+    ("2020-01-05 12.31", False, ()),  # the next photo is another one
+    ("2020-1-5_12.30", False, ("2020-01-05 12.30.jpg",)),
     ("nothing like it", False, ()),
     ("", False, ()),
     ("/", False, ()),

@@ -117,8 +117,11 @@ class PhotoNames:
         own = _triples(given.stem)
         common = [len(own & triples) for triples in self._all_triples]
         by_name: dict[str, str] = {}
+        numbers = _numbers(given.stem)
         for i in sorted(range(len(common)), key=lambda i: -common[i])[:COMPARED]:
-            by_name.setdefault(_loose(_Name.of(self.images[i]).stem), self.images[i])
+            stem = _Name.of(self.images[i]).stem
+            if not numbers or _numbers(stem) in ([], numbers):  # photo 2 is not photo 40
+                by_name.setdefault(_loose(stem), self.images[i])
         alike = difflib.get_close_matches(_loose(given.stem), by_name, n=3, cutoff=ALIKE)
         return tuple(by_name[name] for name in alike)
 
@@ -325,6 +328,10 @@ def _telling(name: str, reading: Reading) -> tuple:
     given = _Name.of(_plain(name))
     return (tuple(map(_loose, given.folders)), given.extensions if OTHER_EXTENSION in reading.liberties else (),
             given.stem if ZEROS in reading.liberties else "")
+
+
+def _numbers(stem: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"[0-9]+", stem)]
 
 
 def _triples(stem: str) -> frozenset[str]:
