@@ -72,8 +72,23 @@ def test_an_attribute_or_column_that_the_frame_has_not_is_named(people):
 def test_a_pandas_frame_carries_filter_and_counts():
     table = pd.DataFrame({"filename": ["a", "b", "c"], "gender_final": ["female", "male", "female"]})
     women = facestats.filter_images(table, gender="female", min_results=1)
-    assert women.attrs["facestats"] == {"filter": {"gender": "female", "min_results": 1}, "matched": {"all": 3, "gender": 2}}
+    assert women.attrs["facestats"] == {"filter": {"gender": "female", "min_results": 1}, "matched": {"all": 3, "gender": 2}, "flagged": {}}
     assert table.attrs == {}
+
+
+def test_doubtful_pictures_are_left_out_unless_they_are_asked_for():
+    table = pd.DataFrame({"filename": ["a", "b", "c"], "gender_final": "female", "doubts": [None, "blurred, dark", "dark"]}, index=[5, 5, 7])
+    women = facestats.filter_images(table, gender="female")
+    assert women["filename"].tolist() == ["a"]
+    assert women.attrs["facestats"]["flagged"] == {"blurred": 1, "dark": 2}
+    assert women.attrs["facestats"]["matched"] == {"all": 3, "gender": 3, "flags": 1}
+    kept = facestats.filter_images(table, gender="female", flags="keep")
+    assert (len(kept), kept.attrs["facestats"]["filter"]["flags"]) == (3, "keep")
+    with pytest.raises(InputError, match="flags = 'drop'; there are leave_out and keep"):
+        facestats.filter_images(table, flags="drop")
+    polars = pytest.importorskip("polars")
+    frame = polars.from_pandas(table.reset_index(drop=True))
+    assert [len(facestats.filter_images(frame, flags=flags)) for flags in ("leave_out", "keep")] == [1, 3]
 
 
 @pytest.mark.parametrize("number", ["3", None, 2.5, -1, True])

@@ -124,6 +124,18 @@ def test_what_has_no_steps_is_dropped_and_the_rest_in_turn(people):
     assert select_faces(people, {"cluster": 9}, min_results=200, relax=["gender", "cluster"]).enough is False
 
 
+def test_doubtful_pictures_are_left_out_before_the_draw_and_counted(people):
+    people["doubts"] = np.where(people.index % 4 == 0, "extreme_pose, blurred", None)
+    selection = select_faces(people, {"gender": "female"}, n=30)
+    assert len(selection.rows) == 30
+    assert selection.rows["doubts"].isna().all()
+    assert (selection.matched, selection.flagged) == ({"all": 120, "gender": 40, "flags": 30}, {"blurred": 10, "extreme_pose": 10})
+    kept = select_faces(people, {"gender": "female"}, flags="keep")
+    assert (len(kept.rows), kept.matched, kept.flagged) == (40, {"all": 120, "gender": 40}, {})
+    with pytest.raises(InputError, match="the column doubts must hold texts"):
+        select_faces(people.assign(doubts=1), {})
+
+
 def test_enough_faces_are_left_as_they_are(people):
     assert select_faces(people, {"age_range": [50, 52]}, min_results=3, relax=["age_range"]).relaxed == []
 

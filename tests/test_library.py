@@ -11,7 +11,7 @@ from PIL import Image
 
 import facestats
 from facestats.data.importers.omi import import_omi
-from facestats.errors import ImageError, InputError, ModelError
+from facestats.errors import DoubtWarning, ImageError, InputError, ModelError
 from facestats.geometry.measurements import NAMES
 from project import Project
 from resources import OMI
@@ -101,10 +101,29 @@ def test_ethnicity_is_left_out_unless_asked(here):
     said = facestats.infer_attributes(here / PHOTO)
     classes = ("gender", "beard", "glasses", "smile")
     assert {"age", "age_source", "age_bucket", *classes, *(f"{name}_source" for name in classes),
-            *(f"{name}_probabilities" for name in classes)} == set(said)
+            *(f"{name}_probabilities" for name in classes), "warnings"} == set(said)
     assert (said["gender_source"], said["glasses_source"]) == ("model", "zeroshot")
     assert sum(said["gender_probabilities"].values()) == pytest.approx(1)
     assert "ethnicity" in facestats.infer_attributes(here / PHOTO, ethnicity=True)
+
+
+def test_every_way_in_says_what_is_doubtful_about_a_photo(here, built, tmp_path):
+    photo = (np.asarray(Image.open(here / PHOTO).convert("RGB")) * 0.08).astype(np.uint8)
+    dark = ["the face is dark"]
+
+    def said(texts):
+        return [text.split(":")[0] for text in texts if "dark" in text]
+
+    assert said(facestats.score_image(photo)["warnings"]) == dark
+    assert said(facestats.infer_attributes(photo)["warnings"]) == dark
+    for function in (facestats.get_clip_embedding, facestats.calculate_attractiveness_score, facestats.find_similar):
+        with pytest.warns(DoubtWarning, match="the face is dark: brightness 0.0"):
+            found = function(photo)
+    assert said(found.attrs["warnings"]) == dark
+    Image.fromarray(photo).save(tmp_path / "dark.png")
+    assert "warning: the face is dark" in built.facestats("similar", tmp_path / "dark.png").stderr
+    line = json.loads(built.facestats("similar", tmp_path / "dark.png", "-k", "2", "--json").stdout)
+    assert (len(line["similar"]), said(line["warnings"])) == (2, dark)
 
 
 def test_landmarks_of_a_face_and_of_none(here):
