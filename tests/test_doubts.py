@@ -157,6 +157,14 @@ def test_a_region_without_landmarks_or_area_is_none(plain):
     assert 0.1 < (face_region(crop.landmarks, 256) == 255).mean() < 0.7
 
 
+def test_a_small_size_of_the_crops_changes_no_doubt(plain, landmarker):
+    for photo, crop in plain[::3]:
+        small = crop_face(photo, PreprocessConfig(size=96), landmarker)
+        assert small.rgb.shape == (96, 96, 3)
+        assert find_doubts(small) == []
+        assert small.facts()["sharpness"] == pytest.approx(crop.facts()["sharpness"], rel=0.3)
+
+
 def test_crops_of_every_size_and_colour_are_measured(plain):
     landmarks = plain[0][1].landmarks
     for shade in (0, 128, 255):

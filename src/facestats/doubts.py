@@ -77,9 +77,9 @@ _DRAWING = _Kind("drawing", lambda faces: faces["drawing"], lambda value: value 
                  "a drawing, it seems; the models were trained on photographs", rising=False)
 _PHOTOGRAPH = _Kind("photograph", lambda faces: faces["drawing"], lambda value: value < PHOTOGRAPHED,
                     "a photograph, it seems; the models were trained on drawings")
-SEVERAL = "several_faces"
-# Reasons that are about the picture of the face itself: composites leave such faces out.
-PICTURE = tuple(kind.reason for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH) if kind.reason != SEVERAL)
+# Reasons that are about the picture of the face itself: composites leave such faces out. A small face is a good one, seen from afar;
+# where it shows too little, it is blurred.
+PICTURE = tuple(kind.reason for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH) if kind.reason not in ("several_faces", "small_face"))
 
 
 def drawn_share(faces: pd.DataFrame) -> float:

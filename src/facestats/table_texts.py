@@ -79,7 +79,7 @@ COLUMNS = {
     "sharpness": "fine against coarse detail inside the face (without landmarks, of the whole crop); below 0.013 it is blurred",
     "brightness": "mean luma inside the face (without landmarks, of the whole crop), 0–1",
     "occlusion": "how likely it is that something hides a part of the face, 0–1; empty without landmarks",
-    "drawing": "how likely it is that the face is drawn, painted or rendered, 0–1; empty without landmarks",
+    "drawing": "how likely it is that the face is drawn, painted or rendered, 0–1; empty without landmarks and of a face below 80 pixels",
     "doubts": "what is doubtful about the picture, as in `attributes_flags.parquet`, `, ` between; composites leave such faces out; empty where nothing is",
     "perceptual_hash": "256 bits of the grey crop's cosine transform, as hexadecimal digits; alike faces differ in few",
     "duplicate_of": "first face with the same bytes; empty where there is none",

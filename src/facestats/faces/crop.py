@@ -10,11 +10,12 @@ from facestats.errors import ImageError
 from facestats.faces.align import CropTransform, align_face, center_square, crop_transform, to_crop_frame
 from facestats.faces.decode import Photo, to_photo
 from facestats.faces.landmarks import FaceLandmarks, Landmarker
-from facestats.faces.quality import HeadPose, grey_crop, head_pose, measure
+from facestats.faces.quality import GREY_SIZE, HeadPose, grey_crop, head_pose, measure
 from facestats.faces.reading import MAX_MEGABYTES
 from facestats.faces.search import find_large_faces, find_small_faces
 
 NO_FACE = "no face found"
+_TO_JUDGE = 80  # px of a face in the photo, below which a photograph and a drawing look alike
 # Long sides, px, that are enough to find a large face (the detector sees 128 px), and a small one.
 _TO_DETECT = 1024
 _TO_SEARCH = 3000
@@ -56,6 +57,7 @@ class FaceCrop:
     box : (4,) float32, x0, y0, x1, y1 of the detector's box in the photo, px
     landmarks : (468, 3) float32, fractions of the crop
     pose : HeadPose in the photo
+    view : the same square with at least 256 px a side, for measures that no small `size` should spoil; None: `rgb` is it
     """
 
     rgb: np.ndarray
@@ -67,11 +69,12 @@ class FaceCrop:
     box: np.ndarray | None = None
     landmarks: np.ndarray | None = None
     pose: HeadPose | None = None
+    view: np.ndarray | None = None
 
     @cached_property
     def grey(self) -> np.ndarray:
-        """`grey_crop` of `rgb`."""
-        return grey_crop(self.rgb)
+        """`grey_crop` of what is measured."""
+        return grey_crop(self.rgb if self.view is None else self.view)
 
     def facts(self) -> dict:
         """What `faces.parquet` says of this picture, by column."""
@@ -79,7 +82,10 @@ class FaceCrop:
                  "confidence": self.confidence, "presence": self.presence, "box": self.box}
         if self.pose is not None:
             facts |= {"yaw": self.pose.yaw, "pitch": self.pose.pitch, "roll": self.pose.roll}
-        return facts | measure(self.rgb, self.grey, self.landmarks)
+        facts |= measure(self.rgb if self.view is None else self.view, self.grey, self.landmarks)
+        if self.box is not None and max(self.box[2] - self.box[0], self.box[3] - self.box[1]) < _TO_JUDGE:
+            facts["drawing"] = None
+        return facts
 
     def jpeg(self, quality: int) -> bytes:
         """The crop as a JPEG without metadata, colours at full resolution (4:4:4)."""
@@ -116,8 +122,9 @@ def crop_face(image, config: PreprocessConfig, landmarker: Landmarker) -> FaceCr
         return _crop_largest(photo, image, faces, config)
     if config.on_no_face != "center_crop":
         raise NoFaceError(photo.width, photo.height)
-    rgb = _cut(photo, image, center_square(photo.width, photo.height), config)
-    return FaceCrop(rgb, photo.width, photo.height, face_count=0)
+    square = center_square(photo.width, photo.height)
+    rgb, view = _cut(photo, image, square, config, config.size), _view(photo, image, square, config)
+    return FaceCrop(rgb, photo.width, photo.height, face_count=0, view=view)
 
 
 def find_photo_faces(
@@ -155,7 +162,7 @@ def _crop_largest(photo: Photo, image, faces: list[FaceLandmarks], config: Prepr
     face, width, height = faces[0], photo.width, photo.height
     crop = crop_transform(face.landmarks, width, height, config.margin, config.align)
     return FaceCrop(
-        rgb=_cut(photo, image, crop, config),
+        rgb=_cut(photo, image, crop, config, config.size),
         width=width,
         height=height,
         face_count=len(faces),
@@ -164,14 +171,20 @@ def _crop_largest(photo: Photo, image, faces: list[FaceLandmarks], config: Prepr
         box=face.box,
         landmarks=to_crop_frame(face.landmarks, width, height, crop),
         pose=head_pose(face.landmarks, width, height),
+        view=_view(photo, image, crop, config),
     )
 
 
-def _cut(photo: Photo, image, crop: CropTransform, config: PreprocessConfig) -> np.ndarray:
+def _view(photo: Photo, image, crop: CropTransform, config: PreprocessConfig) -> np.ndarray | None:
+    """The square at the size at which it is measured, where the crop itself is smaller."""
+    return _cut(photo, image, crop, config, GREY_SIZE) if config.size < GREY_SIZE else None
+
+
+def _cut(photo: Photo, image, crop: CropTransform, config: PreprocessConfig, size: int) -> np.ndarray:
     """Cut a square, given in px of the whole photo, from a decoding that has enough px for the crop."""
-    enough = max(photo.width, photo.height) * config.size / crop.side
+    enough = max(photo.width, photo.height) * size / crop.side
     photo = _at_least(photo, image, enough, config.max_megabytes)
-    return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), config.size)
+    return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), size)
 
 
 def _at_least(photo: Photo, image, long_side: float, max_megabytes: float) -> Photo:
