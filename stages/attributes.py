@@ -22,9 +22,14 @@ from facestats.attributes.flags import flag_faces
 from facestats.attributes.model import load_models
 from facestats.attributes.proposals import propose_labels
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
-from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
-from facestats.clip.zeroshot import find_strange_classes, load_classifiers
-from facestats.doubts import FACTS, drawn_share
+from facestats.attributes.zeroshot import (
+    doubts_on_photographs,
+    fill_gaps,
+    thresholds_on_photographs,
+    zeroshot_models,
+)
+from facestats.clip.zeroshot import find_strange_classes, is_tiny, load_classifiers
+from facestats.doubts import FACTS, are_photographs, drawn_share
 from facestats.embeddings import EmbeddingTable
 from facestats.files import write_bytes, write_json
 
@@ -39,24 +44,32 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
     people = tables.called_as(tables.read_all(labels, tables.LABELS), [name + end for name in params.attributes.targets for end in ("", "_source")])
     for message in find_strange_classes({name: c.classes for name, c in classifiers.items()}, people):
         warn(message)
-    zeroshot = zeroshot_models(classifiers, target_kinds(trained))
-    answering = fill_gaps(trained, zeroshot)
-    attributes, predictions = predict_attributes(vectors.names, vectors, answering)
+    quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
+    drawn = drawn_share(quality)
+    photographs = are_photographs(quality.set_index("filename"), drawn).reindex(vectors.names).to_numpy()
+    repeats = quality.set_index("filename")[["duplicate_of", "near_duplicate_of"]].notna().any(axis=1).reindex(vectors.names)
+    prompted, thresholds = zeroshot_models(classifiers, target_kinds(trained)), None
+    if is_tiny(vectors.metadata["weights_sha256"]):
+        thresholds = thresholds_on_photographs(prompted, vectors, people.set_index("filename").reindex(vectors.names), photographs & ~repeats.to_numpy())
+        prompted = zeroshot_models(classifiers, target_kinds(trained), on_photographs=thresholds)
+    answering = fill_gaps(trained, prompted)
+    doubts = doubts_on_photographs({name: t for name, t in (thresholds or {}).items() if answering[name] is prompted[name]}, int(photographs.sum()))
+    if doubts:
+        warn(doubts["zeroshot"])
+    attributes, predictions = predict_attributes(vectors.names, vectors, answering, photographs)
     said, clean = resolve(attributes, people.set_index("filename"), target_kinds(answering),
                           {target: model.source for target, model in answering.items()})
-    quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
     unseen = {target: tables.read_all(out_of_fold / f"{target}.parquet", tables.PREDICTIONS_OUT_OF_FOLD) for target in trained}
     images = quality.set_index("filename")["image"]
     flags = flag_faces(quality, predictions, said, trained, unseen)
     for table in (attributes, predictions, said, clean, flags):
         table.insert(1, "image", images.reindex(table["filename"]).to_numpy())
-    repeats = quality.set_index("filename")[["duplicate_of", "near_duplicate_of"]].notna().any(axis=1).reindex(vectors.names)
     template = propose_labels(vectors, predictions, clean, repeats, answering, params.attributes.propose)
     for table, schema in ((attributes, tables.ATTRIBUTES), (predictions, tables.PREDICTIONS),
                           (said, tables.WITH_MANUAL), (clean, tables.CLEAN), (flags, tables.FLAGS),
                           (label_structure(), tables.FAIRFACE)):
-        tables.write(table, folder / schema.name, schema)
-    write_json(in_use, {"targets": sorted(trained), "drawn": drawn_share(quality)})
+        tables.write(table, folder / schema.name, schema, tables.doubts_metadata(doubts) if schema in (tables.PREDICTIONS, tables.CLEAN) else None)
+    write_json(in_use, {"targets": sorted(trained), "drawn": drawn, "on_photographs": thresholds, "doubts": doubts})
     write_bytes(folder / "labels_template.csv", template.to_csv(index=False).encode("utf-8-sig"))  # Excel takes it for Latin-1 without the mark
     sources = pd.concat([clean[c] for c in clean if c.endswith("_source")]).value_counts().sort_index()
     return f"faces={len(clean)} " + " ".join(f"{name}={n}" for name, n in sources.items()) + f" flags={len(flags)}"

@@ -12,8 +12,8 @@ from facestats.attributes.zeroshot import (
     thresholds_on_photographs,
     zeroshot_models,
 )
-from facestats.clip.variants import TINY, is_tiny
-from facestats.clip.zeroshot import PromptClassifier
+from facestats.clip.variants import TINY
+from facestats.clip.zeroshot import PromptClassifier, is_tiny
 from facestats.fingerprint import sha256_file
 from resources import names
 

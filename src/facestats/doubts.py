@@ -88,6 +88,16 @@ def drawn_share(faces: pd.DataFrame) -> float:
     return float((known >= DRAWN).mean()) if len(known) else 0.0
 
 
+def are_photographs(faces: pd.DataFrame, drawn: float) -> pd.Series:
+    """Which faces (rows of `faces.parquet`) are photographs, not drawings; what is neither for sure is what most faces of the project are.
+
+    Parameters
+    ----------
+    drawn : share of drawings in the project, `drawn_share`.
+    """
+    return ~(faces["drawing"] >= (PHOTOGRAPHED if drawn >= MOSTLY else DRAWN))
+
+
 def doubtful_faces(faces: pd.DataFrame, drawn: float) -> Iterator[tuple[str, pd.Series, bool]]:
     """Every kind of doubt with the faces that it is about, the most serious kind first.
 

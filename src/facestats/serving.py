@@ -18,7 +18,7 @@ from PIL import Image
 from facestats import tables
 from facestats.api_checks import read_facts, whole_number
 from facestats.data.names import SLASHES, UNICODE, PhotoNames, Reading, say_likely
-from facestats.doubts import Doubt, find_doubts
+from facestats.doubts import FACTS, Doubt, are_photographs, find_doubts
 from facestats.errors import DoubtWarning, FaceStatsError, ImageError, InputError, ModelError, TableError
 
 if TYPE_CHECKING:
@@ -160,13 +160,20 @@ class Models:
         in_use = read_facts(self.root / "models/attributes.json", "targets")
         trained = load_models(self.root / "models/attributes", in_use["targets"])
         prompts = load_classifiers(self.root / "models/zeroshot.npz", self.serving["clip"]["weights_sha256"])
-        return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained)))
+        limits = in_use.get("on_photographs")
+        limits = limits and {name: np.inf if limit is None else limit for name, limit in limits.items()}
+        return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained), on_photographs=limits))
 
     @cached_property
     def drawn(self) -> float:
         """Share of drawings among the faces of the pipeline; 0 where no table has been made yet."""
         path = self.root / "models/attributes.json"
         return read_facts(path, "drawn")["drawn"] if path.exists() else 0.0
+
+    @cached_property
+    def prompt_doubts(self) -> dict[str, str]:
+        """What is doubtful about prompts, by attribute."""
+        return read_facts(self.root / "models/attributes.json", "targets").get("doubts", {})
 
     @cached_property
     def embeddings(self) -> tuple[pd.Index, np.ndarray]:
@@ -315,20 +322,22 @@ class Models:
         models = {name: m for name, m in self.attribute_models.items() if ethnicity or name != SENSITIVE}
         crop = self.crop(image)
         embedding = self.embed(crop)[None]
-        said, probabilities = predict_attributes(pd.Index(["image"]), embedding, models)
+        photograph = are_photographs(pd.DataFrame([crop.facts()], columns=FACTS), self.drawn).to_numpy()
+        said, probabilities = predict_attributes(pd.Index(["image"]), embedding, models, photograph)
         answer: dict[str, Any] = {}
         for name, model in models.items():
             if not model.trained:
                 answer[name] = None
                 continue
             value = said[name].iloc[0]
-            answer[name] = float(value) if model.kind == "regression" else str(value)
+            answer[name] = _number(np.array([value])) if model.kind == "regression" else str(value)
             answer[f"{name}_source"] = model.source
             if model.classes:
                 answer[f"{name}_probabilities"] = {c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes}
         if answer.get("age") is not None:
             answer["age_bucket"] = str(age_bucket(np.array([answer["age"]]))[0])
-        return answer | {"warnings": [doubt.text for doubt in self.doubts(crop)]}
+        prompts = [self.prompt_doubts["zeroshot"]] if photograph[0] and any(name in self.prompt_doubts for name in models) else []
+        return answer | {"warnings": [*(doubt.text for doubt in self.doubts(crop)), *prompts]}
 
     @_one_at_a_time
     def similar(self, image: Any, k: int = 10) -> pd.DataFrame:

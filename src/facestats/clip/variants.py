@@ -100,11 +100,6 @@ def local_folder(variant: str, root: Path = Path()) -> Path | None:
                      "temporary and queued runs need an absolute path)")
 
 
-def is_tiny(weights_sha256: str) -> bool:
-    """Whether weights are those of `tiny`, whatever the variant is called."""
-    return weights_sha256 == sha256_file(TINY / MODEL)
-
-
 def check_variant(variant: str, revision: str | None = None, root: Path = Path()) -> str | None:
     """What would make `fetch_clip` fail, as far as can be known without a hub and without reading weights; None where nothing is known to be wrong.
 

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from facestats.embeddings import Embeddings, in_batches
 from facestats.errors import InputError, ModelError, ParamsError
 from facestats.files import write_bytes
+from facestats.fingerprint import sha256_file
 
 if TYPE_CHECKING:
     from facestats.clip.text import TextEncoder
@@ -54,6 +55,11 @@ class PromptClassifier:
         """Pairs of classes that the text tower can't tell apart."""
         return [(self.classes[i], self.classes[j]) for j in range(len(self.classes)) for i in range(j)
                 if np.abs(self.embeddings[i] - self.embeddings[j]).max() < ALIKE]
+
+
+def is_tiny(weights_sha256: str) -> bool:
+    """Whether weights are those of the shipped variant, whatever it is called: its prompts know drawings only."""
+    return weights_sha256 == sha256_file(Path(__file__).parent / "tiny_model/model.safetensors")
 
 
 def embed_classes(encoder: TextEncoder, prompts: Prompts) -> dict[str, PromptClassifier]:
