@@ -1,9 +1,12 @@
 """Prompts of `tiny` answer about photographs only where they were right four times of five: gender when they are sure, other things when labels show it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from facestats import serving
 from facestats.attributes.ranges import in_range
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.zeroshot import (
@@ -14,6 +17,8 @@ from facestats.attributes.zeroshot import (
 )
 from facestats.clip.variants import TINY
 from facestats.clip.zeroshot import PromptClassifier, is_tiny
+from facestats.doubts import are_photographs
+from facestats.files import write_json
 from facestats.fingerprint import sha256_file
 from resources import names
 
@@ -112,6 +117,28 @@ def test_the_doubt_names_what_is_said_what_is_not_and_the_way_out():
 
 def test_an_age_in_a_range_counts_to_the_next_birthday():
     assert in_range(np.array([18, 29.9, 30, 60, 99]), ["18-29", "18-29", "18-29", "60+", "60+"]).tolist() == [True, True, False, True, True]
+
+
+@pytest.mark.parametrize(("drawn", "expected"), [(0.0, [True, True, False, True]), (0.9, [True, False, False, True])])
+def test_what_is_neither_for_sure_is_what_most_faces_of_the_project_are(drawn, expected):
+    assert are_photographs(pd.DataFrame({"drawing": [0.001, 0.2, 0.9, np.nan]}), drawn).tolist() == expected
+
+
+@pytest.mark.parametrize("drawing", [0.0, 1.0])
+def test_one_photo_is_answered_as_the_table_is_and_a_warning_says_so(tmp_path, drawing):
+    (tmp_path / "models").mkdir()
+    write_json(tmp_path / "models/serving.json", {"crop": {"quality": 95}, "clip": {}})
+    thresholds = {"gender": 0.98, "age": np.inf, "freckles": np.inf}
+    write_json(tmp_path / "models/attributes.json", {"targets": [], "drawn": 0.0, "doubts": doubts_on_photographs(thresholds, 7)})
+    models = serving.load(tmp_path)
+    models.attribute_models = prompts(thresholds)
+    models.doubts = lambda _: []
+    models.embed = lambda _: faces([0.9])[0]
+    models.crop = lambda _: SimpleNamespace(facts=lambda: {"drawing": drawing})
+    found = models.attributes("photo.jpg")
+    assert [found[name] for name in ("gender", "age", "freckles")] == (["female", pytest.approx(28.15), "with"] if drawing else ["unknown", None, "unknown"])
+    assert [text.startswith("prompts of tiny") for text in found["warnings"]] == ([] if drawing else [True])
+    assert ("age_bucket" in found) == bool(drawing)
 
 
 def test_tiny_is_known_by_its_weights():

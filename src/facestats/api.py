@@ -76,7 +76,7 @@ def infer_attributes(image: Any, ethnicity: bool = False) -> dict[str, Any]:
     -------
     dict by target: the class (`unknown` where the model abstains) or the number (age: years), `<target>_source` (`model` or
     `zeroshot`) and, where there are classes, `<target>_probabilities` (by class, summing to 1); age also as FairFace's `age_bucket`.
-    None where no model was trained and `zeroshot` has no prompts either.
+    None where no model was trained and `zeroshot` has no prompts either, and for a number where prompts of `tiny` see a photograph.
 
     Raises
     ------
