@@ -29,7 +29,7 @@ from facestats.attributes.zeroshot import (
     zeroshot_models,
 )
 from facestats.clip.zeroshot import find_strange_classes, is_tiny, load_classifiers
-from facestats.doubts import FACTS, are_photographs, drawn_share
+from facestats.doubts import FACTS, are_photographs, drawn_share, mostly_drawn
 from facestats.embeddings import EmbeddingTable
 from facestats.files import write_bytes, write_json
 
@@ -45,7 +45,7 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
     for message in find_strange_classes({name: c.classes for name, c in classifiers.items()}, people):
         warn(message)
     quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
-    drawn = drawn_share(quality)
+    drawn = mostly_drawn(quality)
     photographs = are_photographs(quality.set_index("filename"), drawn).reindex(vectors.names).to_numpy()
     repeats = quality.set_index("filename")[["duplicate_of", "near_duplicate_of"]].notna().any(axis=1).reindex(vectors.names)
     prompted, thresholds = zeroshot_models(classifiers, target_kinds(trained)), None
@@ -69,7 +69,7 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
                           (said, tables.WITH_MANUAL), (clean, tables.CLEAN), (flags, tables.FLAGS),
                           (label_structure(), tables.FAIRFACE)):
         tables.write(table, folder / schema.name, schema, tables.doubts_metadata(doubts) if schema in (tables.PREDICTIONS, tables.CLEAN) else None)
-    write_json(in_use, {"targets": sorted(trained), "drawn": drawn, "on_photographs": thresholds, "doubts": doubts})
+    write_json(in_use, {"targets": sorted(trained), "drawn": drawn_share(quality), "mostly_drawn": drawn, "on_photographs": thresholds, "doubts": doubts})
     write_bytes(folder / "labels_template.csv", template.to_csv(index=False).encode("utf-8-sig"))  # Excel takes it for Latin-1 without the mark
     sources = pd.concat([clean[c] for c in clean if c.endswith("_source")]).value_counts().sort_index()
     return f"faces={len(clean)} " + " ".join(f"{name}={n}" for name, n in sources.items()) + f" flags={len(flags)}"

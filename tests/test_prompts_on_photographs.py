@@ -17,7 +17,7 @@ from facestats.attributes.zeroshot import (
 )
 from facestats.clip.variants import TINY
 from facestats.clip.zeroshot import PromptClassifier, is_tiny
-from facestats.doubts import are_photographs
+from facestats.doubts import are_photographs, mostly_drawn
 from facestats.files import write_json
 from facestats.fingerprint import sha256_file
 from resources import names
@@ -119,9 +119,15 @@ def test_an_age_in_a_range_counts_to_the_next_birthday():
     assert in_range(np.array([18, 29.9, 30, 60, 99]), ["18-29", "18-29", "18-29", "60+", "60+"]).tolist() == [True, True, False, True, True]
 
 
-@pytest.mark.parametrize(("drawn", "expected"), [(0.0, [True, True, False, True]), (0.9, [True, False, False, True])])
+@pytest.mark.parametrize(("drawn", "expected"), [(False, [True, True, False, True]), (True, [True, False, False, True])])
 def test_what_is_neither_for_sure_is_what_most_faces_of_the_project_are(drawn, expected):
     assert are_photographs(pd.DataFrame({"drawing": [0.001, 0.2, 0.9, np.nan]}), drawn).tolist() == expected
+
+
+def test_a_project_is_one_of_drawings_by_its_median():
+    assert mostly_drawn(pd.DataFrame({"drawing": [0.01, 0.2, 0.3, np.nan]}))  # small drawings, of which none is one for sure
+    assert not mostly_drawn(pd.DataFrame({"drawing": [0.9, 0.001, 0.03]}))
+    assert not mostly_drawn(pd.DataFrame({"drawing": [np.nan]}))
 
 
 @pytest.mark.parametrize("drawing", [0.0, 1.0])

@@ -23,6 +23,7 @@ MIN_SHARPNESS = 0.013
 DARK, BRIGHT = 0.13, 0.86  # mean luma inside the face
 HIDDEN = 0.5  # `occlusion` from which on a part of the face is hidden
 DRAWN, PHOTOGRAPHED = 0.75, 0.01  # `drawing` from which on a face is drawn, and below which it is surely not
+RATHER_DRAWN = 0.1  # median of a project of drawings
 MOSTLY = 0.5  # share of drawings from which on a project is one of drawings
 
 SEPARATOR = ", "  # between reasons in the column `doubts` of `attributes_final.parquet`
@@ -88,14 +89,23 @@ def drawn_share(faces: pd.DataFrame) -> float:
     return float((known >= DRAWN).mean()) if len(known) else 0.0
 
 
-def are_photographs(faces: pd.DataFrame, drawn: float) -> pd.Series:
+def mostly_drawn(faces: pd.DataFrame) -> bool:
+    """Whether most faces of a project (rows of `faces.parquet`) are rather drawings than photographs; False where it has none.
+
+    Of 480 drawings of the sample half lie above 0.9, of 110 that are 96 px wide above 0.29, of 845 photographs below 0.001.
+    """
+    known = faces["drawing"].dropna()
+    return bool(len(known) and known.median() >= RATHER_DRAWN)
+
+
+def are_photographs(faces: pd.DataFrame, drawn: bool) -> pd.Series:
     """Which faces (rows of `faces.parquet`) are photographs, not drawings; what is neither for sure is what most faces of the project are.
 
     Parameters
     ----------
-    drawn : share of drawings in the project, `drawn_share`.
+    drawn : of the project, `mostly_drawn`.
     """
-    return ~(faces["drawing"] >= (PHOTOGRAPHED if drawn >= MOSTLY else DRAWN))
+    return ~(faces["drawing"] >= (PHOTOGRAPHED if drawn else DRAWN))
 
 
 def doubtful_faces(faces: pd.DataFrame, drawn: float) -> Iterator[tuple[str, pd.Series, bool]]:

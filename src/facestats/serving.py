@@ -157,10 +157,9 @@ class Models:
         from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
         from facestats.clip.zeroshot import load_classifiers
 
-        in_use = read_facts(self.root / "models/attributes.json", "targets")
-        trained = load_models(self.root / "models/attributes", in_use["targets"])
+        trained = load_models(self.root / "models/attributes", self.in_use["targets"])
         prompts = load_classifiers(self.root / "models/zeroshot.npz", self.serving["clip"]["weights_sha256"])
-        limits = in_use.get("on_photographs")
+        limits = self.in_use.get("on_photographs")
         limits = limits and {name: np.inf if limit is None else limit for name, limit in limits.items()}
         return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained), on_photographs=limits))
 
@@ -171,9 +170,9 @@ class Models:
         return read_facts(path, "drawn")["drawn"] if path.exists() else 0.0
 
     @cached_property
-    def prompt_doubts(self) -> dict[str, str]:
-        """What is doubtful about prompts, by attribute."""
-        return read_facts(self.root / "models/attributes.json", "targets").get("doubts", {})
+    def in_use(self) -> dict[str, Any]:
+        """Which attribute models are in use, and what prompts say about photographs."""
+        return read_facts(self.root / "models/attributes.json", "targets")
 
     @cached_property
     def embeddings(self) -> tuple[pd.Index, np.ndarray]:
@@ -322,7 +321,7 @@ class Models:
         models = {name: m for name, m in self.attribute_models.items() if ethnicity or name != SENSITIVE}
         crop = self.crop(image)
         embedding = self.embed(crop)[None]
-        photograph = are_photographs(pd.DataFrame([crop.facts()], columns=FACTS), self.drawn).to_numpy()
+        photograph = are_photographs(pd.DataFrame([crop.facts()], columns=FACTS), self.in_use.get("mostly_drawn", False)).to_numpy()
         said, probabilities = predict_attributes(pd.Index(["image"]), embedding, models, photograph)
         answer: dict[str, Any] = {}
         for name, model in models.items():
@@ -336,7 +335,8 @@ class Models:
                 answer[f"{name}_probabilities"] = {c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes}
         if answer.get("age") is not None:
             answer["age_bucket"] = str(age_bucket(np.array([answer["age"]]))[0])
-        prompts = [self.prompt_doubts["zeroshot"]] if photograph[0] and any(name in self.prompt_doubts for name in models) else []
+        doubts = self.in_use.get("doubts", {})
+        prompts = [doubts["zeroshot"]] if photograph[0] and any(name in doubts for name in models) else []
         return answer | {"warnings": [*(doubt.text for doubt in self.doubts(crop)), *prompts]}
 
     @_one_at_a_time
