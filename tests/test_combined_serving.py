@@ -39,6 +39,7 @@ def models(tmp_path):
     found.regressor = SimpleNamespace(predict=lambda x: np.full(len(x), 2.2), scale=SCALE, reference=np.linspace(1, 7, 9))
     found.geometry = Geometry()
     found.crop = lambda image: image
+    found.doubts = lambda image: [] if image.landmarks is not None else [SimpleNamespace(text="no face found")]
     return found
 
 
