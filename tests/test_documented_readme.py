@@ -30,6 +30,8 @@ def stranger(project, tmp_path) -> tuple[Project, Path]:
     project.set_params({"data.images": "data/sample/images", "data.labels": "data/sample/labels"})
     project.keep_stages("fetch_landmarker", "preprocess", "labels")
     project.commit("on the sample")
+    project.git("rm", "-rqf", "metrics")  # as after a run that had nothing to measure
+    project.commit("on the sample, without metrics")
     with Image.open(photos / "face_0001.jpg") as photo:
         ImageOps.mirror(photo).save(photos / "one_more.jpg")
     return project, tmp_path
@@ -42,6 +44,7 @@ def test_own_photos(stranger, document, name):
     said = run_documented(project, document, name, {place: str(own) for place, own in places.items() if place in block(document, name).text})
     assert executed(said) == {"preprocess", "labels"}
     assert row_counts(said, "preprocess")["computed"] == 1
+    assert project.git("status", "--short").stdout == ""  # all of the run is committed
     assert yaml.safe_load(project.read("data/raw.dvc"))["outs"][0]["push"] is False
     labels = pd.read_parquet(project.folder / META / "labels.parquet")
     assert labels["gender"].notna().any() == (document != README)

@@ -38,6 +38,9 @@ def test_every_path_is_there_and_headlines_have_intervals(root, built, capsys):
     for path in re.findall(r"\b(?:data|metrics|docs)/[\w./]+", said):
         assert (built.folder / path).exists(), path
     assert str(results.REPORT) in said
+    assert "The photos of data/raw are not here" in said
+    (root / "data/raw").mkdir()
+    assert "are not here" not in said_of(root, capsys)
     assert re.search(r"holistic score: r = \S+ \(95 % interval \S+ to \S+\) on \d+ test faces", said)
     assert "impossible/composite.json  (not built: too few" in said
 

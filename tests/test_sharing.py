@@ -25,6 +25,9 @@ def office(built, tmp_path_factory) -> Project:
     """A project that has been pushed, photos and all, to a directory: change nothing in it but the remote, and mend that."""
     folder = tmp_path_factory.mktemp("sharing")
     office = open_office(built, folder, *STAGES)
+    office.dvc("exp", "run", "-n", "early", "-S", "mlp.epochs=7", "train_attractiveness")
+    office.git("checkout", "-q", ".")
+    office.dvc("checkout", "-q")
     document(office, "directory", storage=storage(office))
     return office
 
@@ -37,6 +40,20 @@ def stored(office: Project, name: str):
     """Where the remote keeps a file of the office."""
     md5 = hashlib.md5(office.read(name)).hexdigest()
     return storage(office) / "files/md5" / md5[:2] / md5[2:]
+
+
+def test_an_experiment_that_is_older_than_the_remote_arrives_whole(office, tmp_path):
+    office.dvc("exp", "push", "origin", "early")
+    other = colleague(office, tmp_path / "other")
+    assert "Missing cache files" in other.dvc("exp", "pull", "origin", "early").stderr
+    document(office, "share early experiment")
+    model = stored(office, "models/attractiveness_regressor.pt")
+    other = colleague(office, tmp_path / "another")
+    other.dvc("exp", "pull", "origin", "early")
+    assert (other.folder / ".dvc/cache/files/md5" / model.parent.name / model.name).is_file()
+    assert other.dvc("exp", "list", "--name-only", "origin").stdout.split() == ["early"]
+    office.git("checkout", "-q", ".")
+    office.dvc("checkout", "-q")
 
 
 def test_a_colleague_computes_nothing_then_one_row_and_runs_no_experiment_again(office, tmp_path):

@@ -49,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"              {line}")
     print("  plots       `dvc plots show`, metrics/plots/")
     print("Scores are what raters said of faces, not the worth of a person. The built-in sample is drawn, not photographed.")
+    if not (root / params.data.images).exists():
+        print(f"The photos of {params.data.images} are not here: nothing that reads them can run, whatever DVC calls up to date; `python -m facestats doctor` says more.")
     for line in _warnings(root, params):
         print(line)
     return 0
