@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import unicodedata
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import yaml
 from PIL import Image
 
 from facestats.__main__ import main
+from programs import run_program
 from resources import ROOT, encode
 
 PHOTOS = ("Zoë.jpg", "IMG_1.JPG", "two.png", "album/three.jpg", "other.jpg")
@@ -180,13 +180,13 @@ def test_photos_that_are_called_alike_are_named(root, forget):
 def test_what_git_holds_is_said(root, forget):
     git = ["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.org"]
     (root / "data/manual_labels.csv").write_text(f"filename,age,person\n{nfd('Zoë.jpg')},30,anna\n")
-    subprocess.run([*git, "init", "-q"], check=True, timeout=60)
-    subprocess.run([*git, "add", "data/manual_labels.csv", "data/raw/Zoë.jpg"], check=True, timeout=60)
-    subprocess.run([*git, "commit", "-qm", "a"], check=True, timeout=60)
-    subprocess.run([*git, "update-ref", "refs/exps/ab/abcdef/great-pike", "HEAD"], check=True, timeout=60)
+    run_program([*git, "init", "-q"], check=True)
+    run_program([*git, "add", "data/manual_labels.csv", "data/raw/Zoë.jpg"], check=True)
+    run_program([*git, "commit", "-qm", "a"], check=True)
+    run_program([*git, "update-ref", "refs/exps/ab/abcdef/great-pike", "HEAD"], check=True)
     assert "experiments: 1, queued: 0" in forget("Zoë.jpg", "--dry-run")
     forget("--person", "anna")
-    subprocess.run([*git, "commit", "-qam", "gone"], check=True, timeout=60)
+    run_program([*git, "commit", "-qam", "gone"], check=True)
     label(root, "other.jpg,anna")
     said = forget("--person", "anna")
     assert "git's history: data/manual_labels.csv names them in 1 version" in said
