@@ -257,7 +257,7 @@ def rates(faces: Faces) -> pd.DataFrame:
     return shares.assign(n=table.groupby(["kind", "source"], sort=False).size())
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=int, default=8, help="every nth photograph is spoilt (default: %(default)s)")
     parser.add_argument("--drawings", type=Path, nargs="*", default=[], metavar="FOLDER")
@@ -269,3 +269,7 @@ if __name__ == "__main__":
         print("look_weights.py is written; run again without --fit for the rates")
     with pd.option_context("display.width", 250, "display.max_columns", None, "display.max_rows", None):
         print(rates(everything).round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()

@@ -58,7 +58,7 @@ def run_stage(main: Callable) -> None:
     The signature of `main` is the command line: every parameter after `params` is one positional argument,
     of the type it is annotated with (`Path` where nothing is said); a `StageItem` is the option `--name`. `params.yaml` is read from the working
     directory, which is where DVC runs a stage. What `main` returns, one line, is printed with the seconds that it took. Its warnings become
-    an out of the stage, in the folder of the option `--warnings`. A stage that DVC started ends with DVC.
+    an out of the stage, in the folder that the command line names. A stage that DVC started ends with DVC.
 
     Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as one message; 130: interrupted.
     """
