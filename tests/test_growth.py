@@ -270,7 +270,7 @@ def test_the_growth_benchmark_runs_the_commands_of_the_pipeline():
     commands = [growth.command_of(stage, key, params) for stage, key in [*growth.STAGES, ("composite", growth.COMPOSITE)]]
     assert all((ROOT / command[1]).is_file() for command in commands)
     assert not any("$" in word for command in commands for word in command)
-    assert commands[-1][2:4] == ["women", "data/interim/members/women/members.csv"]
+    assert commands[-1][-4:] == ["data/interim/members", "data/processed/composites", "--name", "women"]
 
 
 def test_exponents_are_those_of_the_work_beyond_the_start_up():

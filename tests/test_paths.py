@@ -91,7 +91,8 @@ def test_a_stage_learns_its_key_from_dvc_or_by_hand(tmp_path, monkeypatch, by_dv
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "stage.py").write_text(SCRIPT, encoding="utf-8")
     monkeypatch.setenv("DVC_STAGE", by_dvc)
-    done = run_program([sys.executable, "stage.py", *arguments], tmp_path)
+    call = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, 'stage.py', *sys.argv[1:]]))"  # a stage follows its DVC, in DVC's group
+    done = run_program([sys.executable, "-c", call, *arguments], tmp_path)
     assert done.returncode == code, done.stderr
     assert expected in done.stdout + done.stderr
 
