@@ -50,6 +50,7 @@ def test_the_page_does_what_it_says(project, tmp_path):
     headlines = re.search(r"^Path .*\nmetrics/summary.json .*", shown, re.MULTILINE)[0]
     assert max(map(len, headlines.splitlines())) < 180
     assert len(re.findall(r"^params.yaml +mlp.hidden +\[256, 64\] +256", shown, re.MULTILINE)) == 2  # `exp diff`, `params diff`
+    assert re.search(r"^metrics/attractiveness.json +test.mlp.mae.value ", shown, re.MULTILINE)
     assert "plots/index.html" in shown
 
     kept = say("keep")
