@@ -60,7 +60,7 @@ def by_loop(x: np.ndarray, model: AttributeModel | None, labelled: np.ndarray, _
     said["gender_source"] = pd.Series(np.where(hand, "manual", None), index=names, dtype="str")
     attributes, predictions = predict_attributes(names, x, models)
     _, clean = resolve(attributes, said, target_kinds(models))
-    template = propose_labels(x, predictions, clean, pd.Series(np.zeros(len(x), bool)), models, ROUND)
+    template = propose_labels(x, predictions, clean, pd.DataFrame({"copy_group": np.arange(len(x)), "copy_rank": 1}), models, ROUND)
     return names.get_indexer(template["filename"])
 
 

@@ -127,7 +127,8 @@ def _write_faces(names: np.ndarray, latent: np.ndarray, path: Path) -> None:
                 "image": some, "filename": some, "sha256": pd.Series(place).astype("str").str.zfill(64), "status": "ok", "reason": None,
                 "width": 1024, "height": 1024, "face_count": 1, "confidence": 0.9, **number,
                 "sharpness": rng.gamma(4, 50, n), "brightness": rng.beta(5, 5, n),
-                "duplicate_of": None, "near_duplicate_of": np.where(copies & (place > 0), before, None), "key": "made up",
+                "duplicate_of": None, "near_duplicate_of": np.where(copies & (place > 0), before, None),
+                "copy_group": np.where(copies & (place > 0), before, some), "copy_rank": np.where(copies & (place > 0), 2, 1), "key": "made up",
             }
             frame = pd.DataFrame(columns, index=range(n)).reindex(columns=schema.names)
             vectors = {"box": np.zeros((n, 4), np.float32), "landmarks": shapes(latent[start:start + rows])}

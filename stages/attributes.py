@@ -33,7 +33,7 @@ from facestats.doubts import FACTS, are_photographs, drawn_share, mostly_drawn
 from facestats.embeddings import EmbeddingTable
 from facestats.files import write_bytes, write_json
 
-LOOKED_AT = ["filename", *FACTS, "image", "duplicate_of", "near_duplicate_of"]
+LOOKED_AT = ["filename", *FACTS, "image", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank"]
 
 
 def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Path, labels: Path, faces: Path,
@@ -64,7 +64,8 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
     flags = flag_faces(quality, predictions, said, trained, unseen)
     for table in (attributes, predictions, said, clean, flags):
         table.insert(1, "image", images.reindex(table["filename"]).to_numpy())
-    template = propose_labels(vectors, predictions, clean, repeats, answering, params.attributes.propose)
+    copies = quality.set_index("filename")[["copy_group", "copy_rank"]].reindex(vectors.names)
+    template = propose_labels(vectors, predictions, clean, copies, answering, params.attributes.propose)
     for table, schema in ((attributes, tables.ATTRIBUTES), (predictions, tables.PREDICTIONS),
                           (said, tables.WITH_MANUAL), (clean, tables.CLEAN), (flags, tables.FLAGS),
                           (label_structure(), tables.FAIRFACE)):

@@ -24,6 +24,7 @@ from facestats.attributes.model import load_models
 from facestats.attributes.resolution import target_kinds
 from facestats.attributes.zeroshot import zeroshot_models
 from facestats.clip.zeroshot import load_classifiers
+from facestats.data.splits import IDENTITY, count_once, same_faces, several_faces
 from facestats.embeddings import EmbeddingTable
 from facestats.evaluation.attractiveness import Attractiveness, evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
@@ -42,6 +43,10 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
         return tables.read_all(folder / schema.name, schema).set_index("filename").reindex(vectors.names)
 
     labels, scores, predictions = read(tables.LABELS), read(tables.SCORES), read(tables.PREDICTIONS)
+    faces = tables.read(folder / tables.FACES.name, tables.FACES, IDENTITY).dropna(subset="filename")
+    rated_test = labels["rating"].notna() & (scores["split"] == "test")
+    groups = several_faces(same_faces(faces, labels["person"]))
+    labels = labels.assign(**count_once(labels.drop(columns=["image", "person"]), faces), person=groups.reindex(vectors.names))
     labels = tables.called_as(labels, params.attributes.targets)
     scale = tables.rating_scale(folder / tables.LABELS.name)
     options = params.evaluate
@@ -49,7 +54,8 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
     measured = evaluate_attractiveness(
         vectors, labels["rating"], scores["attractiveness_raw"], scores["split"], options.bootstrap, options.seed,
         person=labels["person"], scale=scale, reliability=read_json(said)["reliability"],
-        untrained=said_of_training["why"], scores=scores, weights=load_blend(blend)[0], verdicts=load_verdicts(blend))
+        n_copies=int((rated_test & labels["rating"].isna()).sum()), untrained=said_of_training["why"], scores=scores,
+        weights=load_blend(blend)[0], verdicts=load_verdicts(blend))
     write_json(attractiveness, measured.metrics)
     _draw_attractiveness(measured, training, plots)
     trained = load_models(models, params.attributes.targets)
@@ -68,7 +74,8 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
 def _summary(rated: dict) -> str:
     shown = {name: rated["test"][name]["pearson"]["value"] for name in ("mlp", "ridge", "geometric", "combined")}
     known = [f"{name}: r={r:.3f}" for name, r in shown.items() if r is not None]
-    line = "\n  ".join([" ".join([f"test faces={rated['test']['n']}", *known]), *doubts_of_scores(rated)])
+    copies = f" ({rated['test']['n_copies']} rated copies of these left out)" if rated["test"]["n_copies"] else ""
+    line = "\n  ".join([" ".join([f"test faces={rated['test']['n']}{copies}", *known]), *doubts_of_scores(rated)])
     if not rated["why"]:
         return line
     return f"the holistic score is not measured: {rated['why']}; {line}" if known else f"attractiveness is not measured: {rated['why']}"

@@ -13,17 +13,20 @@ from pathlib import Path
 from facestats import tables
 from facestats.data.labels import join_labels
 from facestats.data.reliability import measure_reliability
+from facestats.data.splits import IDENTITY, same_faces, several_faces
 from facestats.files import write_json
 
 
 def main(params, faces: Path, out: Path, metrics: Path) -> str:
-    joined = join_labels(tables.read(faces, tables.FACES, ["image", "filename"]), Path(params.data.labels), Path(params.data.manual_labels),
+    found = tables.read(faces, tables.FACES, ["image", *IDENTITY])
+    joined = join_labels(found[["image", "filename"]], Path(params.data.labels), Path(params.data.manual_labels),
                          params.labels.rating_scale, params.labels.drop_raters)
     for message in joined.warnings:
         warn(message)
     scale = {"rating_low": joined.scale[0], "rating_high": joined.scale[1]} if joined.scale else {}
     tables.write(joined.table, out, tables.LABELS, scale)
-    reliability = measure_reliability(joined.judgements, joined.table.set_index("filename")["person"])
+    groups = same_faces(found.dropna(subset="filename"), joined.table.set_index("filename")["person"])
+    reliability = measure_reliability(joined.judgements, several_faces(groups))
     write_json(metrics, joined.summary | {"reliability": reliability})
     labelled = joined.summary["labelled"]
     left_out = "".join(f"\n  rater {name} is left out: {why}" for name, why in joined.summary["raters"]["dropped"].items())

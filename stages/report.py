@@ -24,7 +24,7 @@ from facestats.report.report import report
 from facestats.report.typical import typical_faces
 
 METRICS = ("attractiveness", "attributes", "fairness", "labels")
-OF_CLUSTERS = ["filename", "cluster", "attractiveness_score", "rating"]
+OF_CLUSTERS = ["filename", "cluster", "copy_rank", "attractiveness_score", "rating"]
 FACES = ["image", "status", "reason", "duplicate_of", "near_duplicate_of", "face_count"]
 
 
@@ -36,7 +36,8 @@ def main(params, embeddings: Path, crops: Path, folder: Path, metrics: Path, rej
     answered = sorted({"gender", "ethnicity", *params.attributes.targets, *params.zeroshot})
     final = tables.read(folder / tables.FINAL.name, tables.FINAL, [*OF_CLUSTERS, *(f"{name}_final" for name in answered)])
     vectors, options = EmbeddingTable(embeddings), params.report
-    examples = typical_faces(vectors.names, vectors, final.set_index("filename")["cluster"], options.examples) if options.images else {}
+    clusters = final[final["copy_rank"] == 1].set_index("filename")["cluster"]
+    examples = typical_faces(vectors.names, vectors, clusters, options.examples) if options.images else {}
     template = pd.read_csv(folder / "labels_template.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig")
     page, album = report(Material(
         params, run, clusters=read_json(metrics / "clusters.json"), faces=tables.read(folder / tables.FACES.name, tables.FACES, FACES), final=final,

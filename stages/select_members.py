@@ -21,7 +21,7 @@ def main(params, name: StageItem, attributes: Path, faces: Path, preproc: Path, 
     wanted = name.of(params.composites).filter
     conditions = wanted.model_dump(include=set(COLUMNS))
     selection = select_faces(tables.read_all(attributes, tables.FINAL), conditions, wanted.n, wanted.seed,
-                             wanted.min_results, wanted.relax, wanted.flags)
+                             wanted.min_results, wanted.relax, wanted.flags, wanted.copies)
     doubts = column_doubts(selection.rows, conditions, tables.read_doubts(attributes))
     if not selection.enough:
         message = "; ".join([f"composites.{name} finds too few: {selection}", *doubts])

@@ -1,26 +1,38 @@
 """Stage `split`: who trains, who stops the training, who is measured.
 
-Reads   faces.parquet, labels.parquet (`person`); params `split`
+Reads   faces.parquet, labels.parquet; params `split`
 Writes  data/processed/metadata/splits.parquet
 Alone   python stages/split.py data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet \\
             data/processed/metadata/splits.parquet
 """
 
-from facestats.stage import run_stage
+from facestats.stage import run_stage, warn
 
 from pathlib import Path
 
 from facestats import tables
-from facestats.data.splits import split_faces
+from facestats.data.splits import EXCLUDED, IDENTITY, split_faces
+from facestats.errors import number_of
 
 
 def main(params, faces: Path, labels: Path, out: Path) -> str:
-    accepted = tables.read(faces, tables.FACES, ["filename", "sha256", "duplicate_of", "near_duplicate_of"])
-    persons = tables.read(labels, tables.LABELS, ["filename", "person"]).set_index("filename")["person"]
-    options = params.split
-    table = split_faces(accepted[accepted["filename"].notna()], persons, options.val, options.test, options.seed)
+    accepted = tables.read(faces, tables.FACES, IDENTITY).dropna(subset="filename")
+    people = tables.read_all(labels, tables.LABELS).set_index("filename")
+    said = [name for name in people if not name.endswith("_source") and name not in ("image", "rating_n", "rating_sd")]
+    labelled, options = people[said].notna().any(axis=1), params.split
+    table = split_faces(accepted, people["person"], labelled, options.val, options.test, options.seed)
     tables.write(table, out, tables.SPLITS)
-    return " ".join(f"{name}={n}" for name, n in sorted(table["split"].value_counts().items()))
+    counts = " ".join(f"{name}={n}" for name, n in sorted(table["split"].value_counts().items()))
+    excluded = table.loc[table["split"] == EXCLUDED, "filename"]
+    if len(excluded):
+        group = accepted.set_index("filename")["copy_group"]
+        same = group.index[group == group[excluded.iloc[0]]]
+        names = sorted(set(people["person"].reindex(same).dropna()))
+        warn(f"{number_of(len(excluded), 'face')} ({labelled.reindex(excluded).sum()} labelled) left out of val and test: copies of one picture that "
+             f"the labels give to several persons, such as {excluded.iloc[0]} ({', '.join(names)}); one person for all of them puts that right")
+    copies = accepted["copy_group"].duplicated(keep=False)
+    units = accepted.loc[copies, "copy_group"].nunique()
+    return counts + (f"\n  {copies.sum()} faces are copies of {number_of(units, 'picture')}; each picture stays in one split as a whole" if units else "")
 
 
 if __name__ == "__main__":

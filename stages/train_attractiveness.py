@@ -25,7 +25,7 @@ from facestats.attractiveness.mlp import Regressor, save_untrained
 from facestats.attractiveness.pretrained import load_pretrained
 from facestats.attractiveness.scores import reference_distribution
 from facestats.attractiveness.training import MIN_TRAIN, MIN_VAL, too_few, train_regressor
-from facestats.data.splits import same_faces
+from facestats.data.splits import IDENTITY, same_faces
 from facestats.embeddings import EmbeddingTable
 from facestats.errors import InputError
 from facestats.files import write_json
@@ -41,7 +41,7 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, out:
     scale = tables.rating_scale(labels)
     chosen = {name: (ratings.notna() & (split == name)).to_numpy() for name in ("train", "val")}
     counts = {f"n_{name}": int(rows.sum()) for name, rows in chosen.items()}
-    found = tables.read(faces, tables.FACES, ["filename", "sha256", "duplicate_of", "near_duplicate_of"]).dropna(subset="filename")
+    found = tables.read(faces, tables.FACES, IDENTITY).dropna(subset="filename")
     people = tables.read(labels, tables.LABELS, ["filename", "person"]).set_index("filename")["person"]
     groups = same_faces(found, people).reindex(vectors.names)
     honest = pd.DataFrame({"filename": pd.Series(dtype="str"), "fold": [], "attractiveness_raw": []})

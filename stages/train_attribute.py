@@ -1,12 +1,12 @@
 """Stage `train_attribute@<target>`: one attribute, trained on the train faces, measured on held-out ones.
 
-Reads   embeddings_clip.parquet, labels.parquet, splits.parquet; params `attributes.targets.<target>`,
+Reads   embeddings_clip.parquet, faces.parquet, labels.parquet, splits.parquet; params `attributes.targets.<target>`,
         `attributes.min_per_class`
 Writes  models/attributes/<target>_clf.joblib, data/interim/out_of_fold/<target>.parquet (what models that had not seen
         them say of the train faces), metrics/attributes/<target>.json, …/<target>_confusion.csv and .png
 Alone   python stages/train_attribute.py --name gender data/processed/embeddings/embeddings_clip.parquet \\
-            data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet models/attributes \\
-            data/interim/out_of_fold metrics/attributes
+            data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet \\
+            models/attributes data/interim/out_of_fold metrics/attributes
 """
 
 from facestats.stage import StageItem, run_stage, warn
@@ -16,26 +16,30 @@ from pathlib import Path
 from facestats import tables
 from facestats.attributes.model import AttributeModel
 from facestats.attributes.training import Training, set_threshold, train_classifier, train_regression
+from facestats.data.splits import IDENTITY, count_once, same_faces
 from facestats.embeddings import EmbeddingTable
 from facestats.evaluation.heldout import measure_held_out
 from facestats.files import write_json, write_text
 from facestats.report.confusion import confusion_picture
 
 
-def main(params, target: StageItem, embeddings: Path, labels: Path, splits: Path, models: Path, out_of_fold: Path, metrics: Path) -> str:
+def main(params, target: StageItem, embeddings: Path, faces: Path, labels: Path, splits: Path, models: Path,
+         out_of_fold: Path, metrics: Path) -> str:
     options, minimum = target.of(params.attributes.targets), params.attributes.min_per_class
     vectors = EmbeddingTable(embeddings)
     said = tables.read_optional_column(labels, tables.LABELS, target).reindex(vectors.names)
-    person = tables.read_optional_column(labels, tables.LABELS, "person").reindex(vectors.names)
+    found = tables.read(faces, tables.FACES, IDENTITY).dropna(subset="filename")
+    who = same_faces(found, tables.read(labels, tables.LABELS, ["filename", "person"]).set_index("filename")["person"]).reindex(vectors.names)
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
+    said = said.where(split == "train", count_once(said.to_frame(), found)[said.name])
     labelled = said.notna().to_numpy()
-    matrix, said, split, person = vectors.take(labelled), said[labelled], split[labelled], person[labelled]
+    matrix, said, split, who = vectors.take(labelled), said[labelled], split[labelled], who[labelled]
     train, val = (split == "train").to_numpy(), (split == "val").to_numpy()
     if options.kind == "classification":
-        trained = train_classifier(target, matrix[train], said[train], minimum, options.C, options.class_weight, person[train])
+        trained = train_classifier(target, matrix[train], said[train], minimum, options.C, options.class_weight, who[train])
         set_threshold(trained, options.precision, said[train], matrix[val], said[val])
     else:
-        trained = train_regression(target, matrix[train], said[train], minimum, options.alpha, person[train])
+        trained = train_regression(target, matrix[train], said[train], minimum, options.alpha, who[train])
     trained.model.save(models / f"{target}_clf.joblib")
     out_of_fold.mkdir(parents=True, exist_ok=True)
     tables.write(trained.out_of_fold.rename_axis("filename").reset_index(), out_of_fold / f"{target}.parquet", tables.PREDICTIONS_OUT_OF_FOLD)

@@ -69,10 +69,27 @@ def test_an_attribute_or_column_that_the_frame_has_not_is_named(people):
         facestats.filter_images(people, attributes={"hat": "with"})
 
 
+def test_of_copies_the_best_that_matches_counts_unless_all_are_kept():
+    polars = pytest.importorskip("polars")
+    table = pd.DataFrame({"filename": list("abcd"), "gender_final": ["male", "female", "female", "female"], "copy_group": list("aaad"), "copy_rank": [1, 3, 2, 1]},
+                         index=[7, 7, 7, 7])
+    women = facestats.filter_images(table, gender="female")
+    assert women["filename"].tolist() == ["c", "d"]
+    assert women.attrs["facestats"]["copies_left_out"] == 1
+    assert facestats.filter_images(table)["filename"].tolist() == ["a", "d"]
+    assert facestats.filter_images(table, gender="female", copies="keep")["filename"].tolist() == ["b", "c", "d"]
+    assert facestats.filter_images(polars.from_pandas(table), gender="female")["filename"].to_list() == ["c", "d"]
+    with pytest.raises(InputError, match=r"2 faces of at least 3 .*gender: 3, 1 face left out as copies"):
+        facestats.filter_images(table, gender="female", min_results=3)
+    with pytest.raises(InputError, match="copies = 'all' is not possible: one of best, keep"):
+        facestats.filter_images(table, copies="all")
+
+
 def test_a_pandas_frame_carries_filter_and_counts():
     table = pd.DataFrame({"filename": ["a", "b", "c"], "gender_final": ["female", "male", "female"]})
     women = facestats.filter_images(table, gender="female", min_results=1)
-    assert women.attrs["facestats"] == {"filter": {"gender": "female", "min_results": 1}, "matched": {"all": 3, "gender": 2}, "flagged": {}}
+    assert women.attrs["facestats"] == {"filter": {"gender": "female", "min_results": 1}, "matched": {"all": 3, "gender": 2}, "flagged": {},
+                                        "copies_left_out": 0}
     assert table.attrs == {}
 
 

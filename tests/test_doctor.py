@@ -243,6 +243,8 @@ def test_packages_are_named_on_request_alone(root, doctor):
 
 
 def test_copies_are_found_by_bytes_and_by_faces():
-    looks = {"a": Look(None, "1", 1, "00" * 32), "b": Look(None, "1", 1, "00" * 32), "c": Look(None, "2", 1, "00" * 31 + "01"), "d": Look(None, "3", 1, "ff" * 32),
+    noise = np.random.default_rng(0).uniform(20, 230, (2, 64, 64)).astype(np.float32)
+    looks = {"a": Look(None, "1", 1, "00" * 32, noise[0]), "b": Look(None, "1", 1, "00" * 32, noise[0]), "c": Look(None, "2", 1, "00" * 31 + "01", noise[0]),
+             "d": Look(None, "3", 1, "00" * 32, noise[1]),
              "e": Look(None, "4", 0), "f": Look("empty file")}
-    assert find_copies(looks) == {"b": "a", "c": "a"}
+    assert find_copies(looks, 512) == {"b": "a", "c": "a"}

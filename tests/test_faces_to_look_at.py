@@ -137,7 +137,7 @@ def candidates():
                           "ethnicity_final": "unknown", "ethnicity_source": source, "age_final": 33.333,
                           "age_source": np.where(np.arange(60) < 10, "manual", "unknown")})
     return {"embeddings": x, "predictions": predictions, "clean": clean,
-            "duplicates": pd.Series((np.arange(60) >= 10) & (np.arange(60) < 15)), "models": {"gender": model}}
+            "copies": pd.DataFrame({"copy_group": names(60), "copy_rank": np.where((np.arange(60) >= 10) & (np.arange(60) < 15), 2, 1)}), "models": {"gender": model}}
 
 
 def test_proposals_are_new_faces_none_twice(candidates):
@@ -163,7 +163,7 @@ def asked(x, sure, said=()):
                           "ethnicity_source": "label", "age_final": 30.0, "age_source": "label"})
     predictions = pd.DataFrame({"filename": names(n), "gender_prob_a": sure, "gender_prob_b": 1 - np.asarray(sure)})
     return {"embeddings": np.asarray(x, np.float32), "predictions": predictions, "clean": clean,
-            "duplicates": pd.Series(np.zeros(n, bool)),
+            "copies": pd.DataFrame({"copy_group": names(n), "copy_rank": 1}),
             "models": {"gender": AttributeModel("gender", "classification", classes=["a", "b"])}}
 
 

@@ -101,9 +101,8 @@ def test_the_table_of_folds_is_one(faces, tmp_path):
 def test_one_person_exact_copies_and_near_copies_are_one_group():
     table = pd.DataFrame({
         "filename": list("abcdefgh"), "sha256": ["1", "2", "2", "3", "4", "5", "6", "7"],
-        "duplicate_of": [None, None, "b", None, None, None, None, None],
-        "near_duplicate_of": [None, None, None, "b", None, "e", None, None],
-    }).astype({"duplicate_of": "str", "near_duplicate_of": "str"})
+        "copy_group": list("abbbeegh"), "copy_rank": [1, 1, 2, 3, 2, 1, 1, 1],
+    })
     persons = pd.Series({"a": "anna", "d": "anna", "g": "gina", "h": "gina"})
     groups = same_faces(table.sample(frac=1, random_state=0), persons)
     found = {frozenset(members) for members in groups.groupby(groups).groups.values()}

@@ -70,7 +70,7 @@ def stage(tmp_path):
     names = [f"f{i:03}.jpg" for i in range(N)]
     write_crops(tmp_path / "crops", names, tone)
     (tmp_path / "crops" / names[WITHOUT]).unlink()  # what nobody should open
-    rows = pd.DataFrame({"filename": names, "sha256": [f"{i:064}" for i in range(N)], "duplicate_of": None, "near_duplicate_of": None,
+    rows = pd.DataFrame({"filename": names, "sha256": [f"{i:064}" for i in range(N)], "copy_group": names, "copy_rank": 1,
                          "person": None, "status": "ok", "rating": ratings, "split": SPLIT,
                          "yaw": np.resize([0.0, 5.0, 60.0], N), "pitch": 0.0, "roll": 3.0})
     return Stage(tmp_path, rows, landmarks)

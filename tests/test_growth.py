@@ -173,7 +173,7 @@ def test_proposals_come_from_a_sample_where_there_are_many_faces(table, matrix, 
     clean = pd.DataFrame({"filename": names(N)})
     for target, value in (("gender", "x"), ("ethnicity", "x"), ("age", 30.0)):
         clean[f"{target}_final"], clean[f"{target}_source"] = value, np.where(np.arange(N) < 100, "label", "unknown")
-    arguments = {"predictions": clean, "clean": clean, "duplicates": pd.Series(np.zeros(N, bool)), "models": {}, "n": 20}
+    arguments = {"predictions": clean, "clean": clean, "copies": pd.DataFrame({"copy_group": np.arange(N), "copy_rank": 1}), "models": {}, "n": 20}
     proposed = propose_labels(matrix, **arguments)["filename"]
     assert list(propose_labels(table, **arguments)["filename"]) == list(proposed)
     monkeypatch.setattr(proposals, "CANDIDATES", 40)
@@ -211,10 +211,9 @@ def test_ranks_of_a_resample_are_those_of_sorting_it():
 
 def test_persons_are_dealt_out_by_the_hash_that_always_was():
     # sha256 of "7\0person ann" begins with 0x2e61 (0.18 of 2**64), of "7\0bytes 01" with 0xaf4d (0.68), of "7\0person bob" with 0x0e98 (0.06)
-    faces = pd.DataFrame({"filename": ["a", "b", "c"], "sha256": ["00", "01", "02"], "duplicate_of": text([None] * 3),
-                          "near_duplicate_of": text([None] * 3)})
+    faces = pd.DataFrame({"filename": ["a", "b", "c"], "sha256": ["00", "01", "02"], "copy_group": ["a", "b", "c"], "copy_rank": 1})
     persons = pd.Series(["ann", None, "bob"], index=["a", "b", "c"], dtype="str")
-    assert split_faces(faces, persons, val=0.3, test=0.1, seed=7)["split"].tolist() == ["val", "train", "test"]
+    assert split_faces(faces, persons, persons.notna(), val=0.3, test=0.1, seed=7)["split"].tolist() == ["val", "train", "test"]
 
 
 # Memory

@@ -65,7 +65,7 @@ def test_members_come_back_as_they_were_written(folder):
     selection = json.loads((out / "selection.json").read_text())
     assert selection.pop("rating")["value"] == pytest.approx(3.5)
     assert selection == {"name": "group", "filter": {"cluster": 1}, "built": True, "n": 4, "found": 4, "min_results": 1,
-                         "matched": {"all": 4, "cluster": 4}, "flagged": {}, "relaxed": []}
+                         "matched": {"all": 4, "cluster": 4}, "flagged": {}, "copies_left_out": 0, "relaxed": []}
     average = average_faces(members)
     assert (average.used, average.left_out) == (folder.names[:3], {"no_landmarks": folder.names[3:]})
 

@@ -1,18 +1,13 @@
 """Measures of a face: sharpness, brightness, head pose, and which photos repeat others."""
 
-import io
 
-import cv2
-import imagehash
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image, ImageFilter
 
 from facestats.faces.align import CropTransform, align_face
 from facestats.faces.crop import PreprocessConfig, crop_face
-from facestats.faces.dedup import MAX_DISTANCE, find_near_duplicates, first_of_group, perceptual_hash
 from facestats.faces.quality import brightness, grey_crop, head_pose, sharpness
-from resources import jpeg
 
 CONFIG = PreprocessConfig()
 
@@ -77,56 +72,3 @@ def test_pose_of_a_turned_plane():
     points[[362, 263, 454]] = (0.3 + 0.2 * np.cos(0.5), 0.5, 0.2 * np.sin(0.5))
     assert head_pose(points, 200, 200).yaw == pytest.approx(np.degrees(0.5))
     assert head_pose(points, 200, 200).roll == pytest.approx(0)
-
-
-# --- duplicates ---------------------------------------------------------------------------------------------
-
-
-def test_the_perceptual_hash_is_imagehashs(crops):
-    rng = np.random.default_rng(0)
-    ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
-    greys = [grey_crop(crop.rgb) for crop in crops] + [rng.integers(0, 256, (256, 256), np.uint8) for _ in range(20)]
-    for grey in (*greys, ramp, ramp.T.copy(), np.zeros_like(ramp), np.full_like(ramp, 77)):
-        small = Image.fromarray(cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA))
-        expected = imagehash.phash(small, hash_size=16).hash
-        assert perceptual_hash(grey) == np.packbits(expected).tobytes()
-
-
-def test_copies_are_near_and_different_faces_are_not(photos, crops, landmarker):
-    hashes = [perceptual_hash(grey_crop(crop.rgb)) for crop in crops]
-    assert find_near_duplicates(hashes) == [None] * len(hashes)
-    copies = []
-    for photo in photos[:10]:
-        half = photo.resize((256, 256), Image.Resampling.LANCZOS)
-        reencoded = Image.open(io.BytesIO(jpeg(photo, 60))).convert("RGB")
-        bright = ImageEnhance.Brightness(photo).enhance(1.1)
-        cropped = photo.crop((8, 8, 500, 500))
-        for copy in (half, reencoded, bright, cropped):
-            copies.append(perceptual_hash(grey_crop(crop_face(copy, CONFIG, landmarker).rgb)))
-    found = find_near_duplicates(hashes + copies)[len(hashes) :]
-    assert np.mean([first == at // 4 for at, first in enumerate(found)]) >= 0.95
-    assert all(first in (None, at // 4) for at, first in enumerate(found))
-
-
-def test_near_duplicates_are_those_of_comparing_all_pairs():
-    rng = np.random.default_rng(0)
-    bits = rng.integers(0, 2, (300, 256), np.uint8)
-    for row in range(100, 300):  # each later one is an earlier one with 0–60 bits flipped
-        bits[row] = bits[rng.integers(row)]
-        bits[row, rng.choice(256, rng.integers(61), replace=False)] ^= 1
-    distance = (bits[:, None] != bits[None]).sum(axis=2)
-    first = np.arange(300)
-    for _ in range(300):  # the smallest position that a chain of neighbours reaches
-        first = np.where(distance <= MAX_DISTANCE, first[None, :], 300).min(axis=1)
-    expected = [None if f == i else int(f) for i, f in enumerate(first)]
-    assert find_near_duplicates([np.packbits(b).tobytes() for b in bits]) == expected
-    assert sum(e is not None for e in expected) > 80
-
-
-def test_one_copy_among_many_different_photos_is_found():
-    rng = np.random.default_rng(0)
-    hashes = [rng.bytes(32) for _ in range(20_000)]
-    assert find_near_duplicates([*hashes, hashes[7]]) == [None] * 20_000 + [7]
-    assert find_near_duplicates([]) == []
-    assert find_near_duplicates(hashes[:1]) == [None]
-    assert first_of_group(["a", "b", "a", "a"]) == [None, None, 0, 0]

@@ -81,8 +81,8 @@ class Stage:
 def made_up_stage(folder: Path) -> Stage:
     x, y = noisy_line(N, 4)
     y[::10] = np.nan  # nobody rated these
-    rows = pd.DataFrame({"filename": names(N), "sha256": [f"{i:064}" for i in range(N)], "duplicate_of": None,
-                         "near_duplicate_of": None, "person": None, "rating": np.clip(y, 1, 7), "split": SPLIT})
+    rows = pd.DataFrame({"filename": names(N), "sha256": [f"{i:064}" for i in range(N)], "copy_group": names(N),
+                         "copy_rank": 1, "person": None, "rating": np.clip(y, 1, 7), "split": SPLIT})
     return Stage(folder, rows, x)
 
 
@@ -120,7 +120,7 @@ def test_rated_train_and_val_faces_are_scored_out_of_fold_and_nobody_else(stage)
 def test_copies_of_a_face_share_a_fold(stage):
     learned = np.flatnonzero(stage.rows["split"].isin(["train", "val"]) & stage.rows["rating"].notna())
     stage.rows.loc[learned[:6], "person"] = "anna"
-    stage.rows.loc[learned[7:10], "near_duplicate_of"] = stage.rows["filename"][learned[0]]
+    stage.rows.loc[learned[7:10], "copy_group"] = stage.rows["filename"][learned[0]]
     stage.train()
     fold = tables.read(stage.folder / "out_of_fold.parquet", tables.SCORES_OUT_OF_FOLD).set_index("filename")["fold"]
     assert fold[stage.rows["filename"][[*learned[:6], *learned[7:10]]]].nunique() == 1

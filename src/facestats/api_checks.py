@@ -17,6 +17,13 @@ def whole_number(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
+def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """One of several words; raises `InputError` for any other value."""
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{name} = {value!r} is not possible: one of {', '.join(choices)}")
+    return value
+
+
 def read_facts(path: Path, *keys: str) -> dict[str, Any]:
     """A JSON file that the pipeline wrote; raises `ModelError` where it is missing, damaged, or lacks one of the keys."""
     try:

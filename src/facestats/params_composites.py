@@ -33,6 +33,8 @@ class Filter(Section):
     """faces drawn at random where more match | null: all"""
     seed: Annotated[int, Field(ge=0)] = 0
     """another seed draws other faces"""
+    copies: Literal["best", "keep"] = "best"
+    """best: of the copies of a picture one, sharp, large and little compressed | keep: all"""
     min_results: Annotated[int, Field(ge=1)] = 10
     """with fewer faces nothing is built"""
     on_few: Literal["skip", "error"] = "skip"

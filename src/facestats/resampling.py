@@ -19,6 +19,11 @@ def person_groups(person: pd.Series) -> np.ndarray:
     return np.unique(groups, return_inverse=True)[1]
 
 
+def several(groups: np.ndarray | None) -> bool:
+    """Whether a group has more than one row."""
+    return groups is not None and len(np.unique(groups)) < len(groups)
+
+
 def row_samples(n: int, times: int, seed: int, groups: np.ndarray | None = None) -> Iterator[np.ndarray]:
     """Row numbers of each of `times` bootstrap samples of `n` rows.
 

@@ -57,7 +57,8 @@ FACES = Schema("faces.parquet", {
     "width": _int, "height": _int, "face_count": _int, "confidence": _float, "presence": _float,
     "box": pa.list_(_float, 4), "landmarks": pa.list_(_float, N_LANDMARKS * 3),
     "yaw": _float, "pitch": _float, "roll": _float, "sharpness": _float, "brightness": _float, "occlusion": _float, "drawing": _float,
-    "perceptual_hash": _text, "duplicate_of": _text, "near_duplicate_of": _text, "key": _text,
+    "bits_per_pixel": _float, "perceptual_hash": _text, "duplicate_of": _text, "near_duplicate_of": _text,
+    "copy_group": _text, "copy_rank": _int, "key": _text,
 })
 LABELS = Schema("labels.parquet", {
     "filename": _text, "image": _text, "person": _text, "gender": _text, "ethnicity": _text, "age": _number,
@@ -102,6 +103,7 @@ SCORES_WITH_ATTRIBUTES = Schema("attractiveness_with_attributes.parquet", {
 }, extra=True)
 FINAL = Schema("attributes_final.parquet", {
     **WITH_META.columns, "cluster": _int, "pc1": _float, "pc2": _float, **_scores, "rating": _number, "rating_n": _int, "doubts": _text,
+    "copy_group": _text, "copy_rank": _int,
 }, extra=True)
 MEMBER_LANDMARKS = Schema("landmarks.parquet", {
     "filename": _text, "landmarks": pa.list_(_float, N_LANDMARKS * 3), "yaw": _float,

@@ -38,7 +38,8 @@ class Clustering:
     silhouette: dict[int, float | None]
 
 
-def cluster_faces(filenames: pd.Index, embeddings: Embeddings, k: int | list[int], components: int, seed: int) -> Clustering:
+def cluster_faces(filenames: pd.Index, embeddings: Embeddings, k: int | list[int], components: int, seed: int,
+                  counts: np.ndarray | None = None) -> Clustering:
     """Cluster faces.
 
     Parameters
@@ -48,27 +49,31 @@ def cluster_faces(filenames: pd.Index, embeddings: Embeddings, k: int | list[int
         equals. Fewer where there are fewer faces.
     components : principal components that k-means sees.
     seed : of k-means' initial centres, and of the samples that they and the silhouettes are computed on.
+    counts : bool (n,), faces that the clusters are found on and ordered by; the others, copies of these, are only assigned. None: all.
     """
-    x = take(embeddings, sample_rows(len(filenames), FITTED, seed)).astype(np.float64)
+    counts = np.ones(len(filenames), dtype=bool) if counts is None else counts
+    fitted = counts.copy()
+    fitted[counts] = sample_rows(np.count_nonzero(counts), FITTED, seed)
+    x = take(embeddings, fitted).astype(np.float64)
     components = min(components, *x.shape)
     # One thread: k-means and PCA sum in another order with more. Alike faces are no reason to warn: the metrics say how many clusters there are.
     with threadpool_limits(1), warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore", ConvergenceWarning)
         pca = PCA(components, svd_solver="full").fit(x)
         signs = np.sign(pca.components_[np.arange(components), np.abs(pca.components_).argmax(axis=1)])
-        fitted = pca.transform(x) * signs
+        points = pca.transform(x) * signs
         low, high = (k, k) if isinstance(k, int) else k
         tried = range(min(low, len(x)), min(high, len(x)) + 1)
-        silhouette = _silhouettes(fitted[sample_rows(len(x), COMPARED, seed)], tried, seed)
+        silhouette = _silhouettes(points[sample_rows(len(x), COMPARED, seed)], tried, seed)
         best = max(tried, key=lambda number: (silhouette[number] if silhouette[number] is not None else -2, -number))
-        means = KMeans(best, n_init=STARTS, random_state=seed).fit(fitted)
+        means = KMeans(best, n_init=STARTS, random_state=seed).fit(points)
         first_two, groups = [], []
         for batch in in_batches(embeddings):
             scores = pca.transform(batch.astype(np.float64)) * signs
             first_two.append(scores[:, :2].copy())
             groups.append(means.predict(scores))
     scores, groups = np.concatenate(first_two), np.concatenate(groups)
-    order = np.argsort(-np.bincount(groups), kind="stable")
+    order = np.argsort(-np.bincount(groups[counts], minlength=best), kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     second = scores[:, 1] if components > 1 else np.zeros(len(groups))

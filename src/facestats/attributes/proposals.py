@@ -31,13 +31,13 @@ AT_ONCE = 32  # candidates that are compared with all settled faces at a time
 TWIN = 0.15  # of the typical distance of two faces; on OMI a re-coded copy lies at 0.05 at most, another face from 0.20 on
 
 
-def propose_labels(embeddings: Embeddings, predictions: pd.DataFrame, clean: pd.DataFrame, duplicates: pd.Series,
+def propose_labels(embeddings: Embeddings, predictions: pd.DataFrame, clean: pd.DataFrame, copies: pd.DataFrame,
                    models: dict[str, Model], n: int) -> pd.DataFrame:
     """A template to fill in, the most instructive face first.
 
     A face is a candidate where a standard attribute has not been said by a person, where nobody has labelled it by hand
-    (whoever left a cell empty has seen the face), and where it repeats no other face. Twins in the embedding space, of a
-    labelled face or of one that is proposed already, are passed over; so there may be fewer than `n`.
+    (whoever left a cell empty has seen the face), and where it is the best of its copies; what is said of one of them is said of all.
+    Twins in the embedding space, of a labelled face or of one that is proposed already, are passed over; so there may be fewer than `n`.
 
     The attributes count alike. An attribute with probabilities, of a trained model or zero-shot, counts the more for a
     face, the less its answer is known: by their Gini impurity, as a share of its greatest value. One without (a regression such as
@@ -47,7 +47,7 @@ def propose_labels(embeddings: Embeddings, predictions: pd.DataFrame, clean: pd.
     ----------
     embeddings : (rows, d), the rows of `predictions` and `clean`; may stay on disk.
     predictions : with `<target>_prob_<class>`.
-    duplicates : bool, by row: repeats another face, exactly or nearly.
+    copies : `copy_group` and `copy_rank` by row.
     models : by target; their `classes` name the columns of `predictions`.
     n : faces to propose.
 
@@ -55,12 +55,15 @@ def propose_labels(embeddings: Embeddings, predictions: pd.DataFrame, clean: pd.
     -------
     DataFrame with `COLUMNS`; `image` is that of `clean`, empty where it has none.
     """
-    said = {t: clean[f"{t}_source"].isin(["manual", "label"]).to_numpy() for t in STANDARD}
-    by_hand = np.any([clean[f"{t}_source"] == "manual" for t in STANDARD], axis=0)
+    def of_all_copies(found: np.ndarray) -> np.ndarray:
+        return pd.Series(found).groupby(copies["copy_group"].to_numpy()).transform("any").to_numpy()
+
+    said = {t: of_all_copies(clean[f"{t}_source"].isin(["manual", "label"]).to_numpy()) for t in STANDARD}
+    by_hand = of_all_copies(np.any([clean[f"{t}_source"] == "manual" for t in STANDARD], axis=0))
     settled = by_hand | np.all(list(said.values()), axis=0)
     information = {t: FISHER * _doubt(t, predictions, models) for t in STANDARD}
     with threadpool_limits(1):  # sums in another order with more threads could choose another face
-        chosen = _design(_coordinates(embeddings), information, said, settled, duplicates.to_numpy(dtype=bool), n)
+        chosen = _design(_coordinates(embeddings), information, said, settled, (copies["copy_rank"] > 1).to_numpy(), n)
     template = pd.DataFrame({"id": np.arange(1, len(chosen) + 1)} | {name: clean[name].to_numpy()[chosen] for name in ("image", "filename") if name in clean})
     for target, kind in STANDARD.items():
         current = clean[f"{target}_final"].iloc[chosen]
@@ -139,7 +142,7 @@ def _design(points: np.ndarray, information: dict[str, np.ndarray], said: dict[s
     free = ~settled & ~duplicates
     candidates = np.flatnonzero(free)
     candidates = candidates[sample_rows(len(candidates), CANDIDATES)]
-    questions = [_Question(x, information[t], said[t], ~said[t] & ~duplicates, candidates) for t in said if (free & ~said[t]).any()]
+    questions = [_Question(x, information[t], said[t] & ~duplicates, ~said[t] & ~duplicates, candidates) for t in said if (free & ~said[t]).any()]
     pool = _Pool(points[candidates], points[settled], near)
     chosen: list[int] = []
     while len(chosen) < n:

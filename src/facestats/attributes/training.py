@@ -13,7 +13,6 @@ from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.validation import (
     best_alpha,
     best_c,
-    identities,
     logistic,
     ridge,
     shares_out_of_fold,
@@ -45,7 +44,7 @@ class Training:
 
 
 def train_classifier(target: str, embeddings: np.ndarray, labels: pd.Series, min_per_class: int, c: float | str = AUTO,
-                     class_weight: str | None = None, persons: pd.Series | None = None) -> Training:
+                     class_weight: str | None = None, groups: pd.Series | None = None) -> Training:
     """Fit a logistic regression on labelled train faces and calibrate its probabilities by cross-validation among them.
 
     The model answers always; `set_threshold` makes it abstain.
@@ -57,7 +56,7 @@ def train_classifier(target: str, embeddings: np.ndarray, labels: pd.Series, min
     min_per_class : classes with fewer faces are left out.
     c : inverse strength of the L2 penalty, or `auto`: the lowest log loss in cross-validation.
     class_weight : `balanced` or None, as in scikit-learn.
-    persons : who each face is, null where unknown; no person is in two folds.
+    groups : whose face each is, as `data.splits.same_faces` says it: no group is in two folds. None: each is somebody else's.
 
     Raises
     ------
@@ -76,7 +75,7 @@ def train_classifier(target: str, embeddings: np.ndarray, labels: pd.Series, min
                      f"(found {_list_counts(counts)})")
         return Training(model, pd.DataFrame(index=labels.index[:0]))
     x, actual = _finite(embeddings[usable], labels[usable]), labels[usable].to_numpy(dtype=object)
-    who = identities(None if persons is None else persons[usable], embeddings[usable])
+    who = _numbers(groups, usable)
     classes = np.unique(actual)
     with threadpool_limits(1):
         _set_penalty(model, c, lambda: best_c(x, actual, who, class_weight), DEFAULT_C)
@@ -125,14 +124,14 @@ def set_threshold(trained: Training, precision: float | None, train_labels: pd.S
 
 
 def train_regression(target: str, embeddings: np.ndarray, labels: pd.Series, minimum: int, alpha: float | str = AUTO,
-                     persons: pd.Series | None = None) -> Training:
+                     groups: pd.Series | None = None) -> Training:
     """Fit a ridge regression on labelled train faces; `labels` hold numbers, or text that is one.
 
     Parameters
     ----------
     minimum : with fewer labelled faces nothing is trained.
     alpha : strength of the L2 penalty, or `auto`: the lowest squared error in cross-validation.
-    persons : as in `train_classifier`.
+    groups : as in `train_classifier`.
 
     Raises
     ------
@@ -149,7 +148,7 @@ def train_regression(target: str, embeddings: np.ndarray, labels: pd.Series, min
         model.why = f"{number_of(model.n_train, 'labelled train face')}, {minimum} are needed"
         return Training(model, pd.DataFrame(index=labels.index[:0]))
     x, y = _finite(embeddings[known], labels[known]), values[known].to_numpy()
-    who = identities(None if persons is None else persons[known], embeddings[known])
+    who = _numbers(groups, known)
     with threadpool_limits(1):
         _set_penalty(model, alpha, lambda: best_alpha(x, y, who), DEFAULT_ALPHA)
         model.pipeline = ridge(model.penalty).fit(x, y)
@@ -164,6 +163,11 @@ def _set_penalty(model: AttributeModel, given: float | str, search, default: flo
     found = search()
     model.penalty = default if found is None else found
     model.penalty_from = "cross-validation" if found is not None else "a default: too few persons to leave some out"
+
+
+def _numbers(groups: pd.Series | None, chosen: np.ndarray) -> np.ndarray:
+    """The groups of the chosen faces as numbers."""
+    return np.arange(chosen.sum()) if groups is None else pd.factorize(groups[chosen])[0]
 
 
 def _finite(embeddings: np.ndarray, labels: pd.Series) -> np.ndarray:

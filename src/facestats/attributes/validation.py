@@ -26,23 +26,13 @@ FITTED = 20_000  # faces that the model of a fold is trained on
 Fold = tuple[np.ndarray, np.ndarray]  # numbers of the rows to train on, and of the rows that are left out
 
 
-def identities(persons: pd.Series | None, embeddings: np.ndarray) -> np.ndarray:
-    """Who each face is, as a number: the person where known, else equal embeddings are one."""
-    alike = pd.Series([hash(row.tobytes()) for row in embeddings])
-    if persons is not None:
-        known = persons.notna().to_numpy()
-        alike = alike.astype(object)
-        alike[known] = "person " + persons[known].astype("str").to_numpy()
-    return pd.factorize(alike)[0]
-
-
 def class_folds(actual: np.ndarray, who: np.ndarray) -> list[Fold]:
     """Up to five folds with the classes' shares; none where a class is one person only.
 
     Parameters
     ----------
     actual : (n,) class of each face.
-    who : (n,) as `identities` gives them.
+    who : (n,) number of each face's person.
     """
     persons = pd.Series(who).groupby(actual).nunique()
     folds = min(FOLDS, int(persons.min()))
@@ -84,7 +74,7 @@ def best_c(x: np.ndarray, actual: np.ndarray, who: np.ndarray, class_weight: str
     Parameters
     ----------
     x : (n, d) float64.
-    actual : (n,) class of each face; who : (n,) as `identities` gives them.
+    actual : (n,) class of each face; who : (n,) number of each face's person.
     """
     rows = sample_rows(len(x), SEARCHED)
     x, actual, who = x[rows], actual[rows], who[rows]

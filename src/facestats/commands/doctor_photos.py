@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from facestats.errors import ImageError, number_of
+from facestats.faces.comparison import read_thumbnail
 from facestats.faces.crop import NO_FACE, PreprocessConfig
 from facestats.faces.decode import open_photo
 from facestats.faces.dedup import find_near_duplicates
@@ -38,12 +41,14 @@ class Look:
     sha256 : of its bytes; None where it can't be read
     faces : faces found; None where nobody looked
     perceptual_hash : of its face, as hexadecimal text
+    face : its `faces.comparison.thumbnail`, or the file of its crop
     """
 
     reason: str | None = None
     sha256: str | None = None
     faces: int | None = None
     perceptual_hash: str | None = None
+    face: np.ndarray | Path | None = None
 
 
 def spread(images: list[str], most: int | None) -> list[str]:
@@ -101,9 +106,10 @@ def _look(path: Path) -> Look:
             return Look(sha256=sha256)
     except ImageError as error:
         return Look(str(error))
-    row = process_photo(data, config, landmarker).row
+    done = process_photo(data, config, landmarker)
+    row = done.row
     if row["status"] == "ok" or row["reason"] == NO_FACE:
-        return Look(None, sha256, row["face_count"], row.get("perceptual_hash"))
+        return Look(None, sha256, row["face_count"], row.get("perceptual_hash"), read_thumbnail(done.jpeg, config.size) if done.jpeg else None)
     return Look(row["reason"], sha256)
 
 
@@ -128,14 +134,14 @@ def examine_photos(root: Path, params: Params, inputs: Inputs, every: bool) -> d
     folder, models = root / params.data.images, _models(root, params)
     config = PreprocessConfig(**params.preprocess.model_dump())
     looks = look_at_photos(folder, chosen, config, models, _last_run(root))
-    _sort_out(params.data.images, dict(zip(chosen, looks, strict=True)), inputs, counts)
+    _sort_out(params.data.images, dict(zip(chosen, looks, strict=True)), config.size, inputs, counts)
     if models is not None:
         with_face = sum(bool(look.faces) for look in looks)
         counts["faces"] = round(len(images) * with_face / len(chosen))
     return counts
 
 
-def _sort_out(folder: str, looks: dict[str, Look], inputs: Inputs, counts: dict[str, Any]) -> None:
+def _sort_out(folder: str, looks: dict[str, Look], size: int, inputs: Inputs, counts: dict[str, Any]) -> None:
     """Findings, and how many there are of each kind."""
     from facestats.commands.doctor_inputs import TABLES, Finding
     from facestats.data.names import PICTURES
@@ -154,7 +160,7 @@ def _sort_out(folder: str, looks: dict[str, Look], inputs: Inputs, counts: dict[
             counts["unusable"] += 1
         elif look.faces == 0:
             faceless.append(image)
-    copies = find_copies(looks)
+    copies = find_copies(looks, size)
     for kind, count, names, text in (("no_picture", "no_pictures", others, "no picture, and a run leaves them out"),
                                      ("no_face", "without_face", faceless, "without a face that was found"),
                                      ("copy", "copies", [f"{copy} of {first}" for copy, first in copies.items()], "copies of others")):
@@ -164,15 +170,20 @@ def _sort_out(folder: str, looks: dict[str, Look], inputs: Inputs, counts: dict[
             inputs.warnings.append(Finding(kind, f"{number_of(len(names), 'file')} in {folder} to look at, {text}: {shown}", folder))
 
 
-def find_copies(looks: Mapping[str, Look]) -> dict[str, str]:
-    """The photo that each copy is one of: by the same bytes, or by faces that are nearly the same."""
+def find_copies(looks: Mapping[str, Look], size: int) -> dict[str, str]:
+    """The photo that each copy is one of: by the same bytes, or by faces that are copies; `size` is that of the crops, px."""
     first: dict[str, str] = {}
     copies = {}
     for image, look in looks.items():
         if look.sha256 and (original := first.setdefault(look.sha256, image)) != image:
             copies[image] = original
-    faces = [image for image, look in looks.items() if look.perceptual_hash and image not in copies]
-    near = find_near_duplicates([bytes.fromhex(looks[image].perceptual_hash or "") for image in faces])
+    faces = [image for image, look in looks.items() if look.face is not None and image not in copies]
+
+    def thumbnail(position: int) -> np.ndarray:
+        face = looks[faces[position]].face
+        return read_thumbnail(face, size) if isinstance(face, Path) else face
+
+    near = find_near_duplicates([bytes.fromhex(looks[image].perceptual_hash or "") for image in faces], thumbnail, np.zeros(len(faces)))
     return copies | {image: faces[leader] for image, leader in zip(faces, near, strict=True) if leader is not None}
 
 
@@ -188,10 +199,14 @@ def _last_run(root: Path) -> dict[str, Look]:
     """What the last run found, by sha256 of the photo; empty without one."""
     import pandas as pd
 
-    columns = ["sha256", "status", "reason", "face_count", "perceptual_hash"]
+    columns = ["sha256", "status", "reason", "face_count", "perceptual_hash", "filename"]
     try:
         table = pd.read_parquet(root / "data/processed/metadata/faces.parquet", columns=columns).dropna(subset="sha256")
     except (OSError, ValueError):
         return {}
-    return {sha256: Look(None if status == "ok" or reason == NO_FACE else reason, sha256, 0 if pd.isna(count) else int(count), phash)
-            for sha256, status, reason, count, phash in table.itertuples(index=False)}
+    crops, found = root / "data/processed/preproc", {}
+    for sha256, status, reason, count, phash, filename in table.itertuples(index=False):
+        face = None if pd.isna(filename) else crops / filename
+        found[sha256] = Look(None if status == "ok" or reason == NO_FACE else reason, sha256, 0 if pd.isna(count) else int(count), phash,
+                             face if face and face.is_file() else None)
+    return found

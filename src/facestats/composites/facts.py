@@ -19,13 +19,15 @@ def composite_facts(average: Average, render: dict[str, Any], selection: dict[st
     Parameters
     ----------
     render : the options as they were used.
-    selection : what is known of how the members were found: any of `filter`, `matched`, `flagged`, `relaxed`, `found`, `min_results`, `doubts`. Where
+    selection : what is known of how the members were found: any of `filter`, `matched`, `flagged`, `copies_left_out`, `relaxed`, `found`, `min_results`,
+        `doubts`. Where
         fewer than `min_results` could be used, the composite counts as not built: it would be a portrait of these few.
     ratings : human rating by name of the members.
 
     Returns
     -------
-    dict `built`, `why` (null, or why there is no picture), `note` (null, or that there are few members, and what is doubtful about the filter), `filter`, `matched`, `flagged` (how many were left out for each doubt about the picture), `relaxed`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
+    dict `built`, `why` (null, or why there is no picture), `note` (null, or that there are few members, and what is doubtful about the filter), `filter`, `matched`,
+    `flagged` (how many were left out for each doubt about the picture), `copies_left_out` (faces), `relaxed`, `n`, `members` (those in the picture), `rating` (theirs), `render`,
     `left_out` (reason to names), `sharpness`.
     """
     built = len(average.used) >= selection.get("min_results", 1) and average.image is not None
@@ -36,7 +38,7 @@ def composite_facts(average: Average, render: dict[str, Any], selection: dict[st
         "built": built, "why": None if built else "; ".join([why_not_built(average, selection), *doubts]),
         "note": "; ".join([*notes, *doubts]) or None if built else None,
         "filter": selection.get("filter"), "matched": selection.get("matched"), "flagged": selection.get("flagged", {}),
-        "relaxed": selection.get("relaxed", []), "n": len(used), "members": used,
+        "copies_left_out": selection.get("copies_left_out"), "relaxed": selection.get("relaxed", []), "n": len(used), "members": used,
         "rating": mean_rating(ratings.reindex(used)), "render": render, "left_out": average.left_out,
         "sharpness": average.sharpness if built else None,
     }

@@ -34,6 +34,7 @@ class Selection:
     flagged : how many were left out for each reason to doubt the picture; a face may have several.
     relaxed : what was widened, one entry a condition, in order: condition, from, to (null: dropped).
     hints : for a class that no face has, the classes that there are.
+    copies : matching faces left out, for a better copy of each is there.
     min_results : how many were asked for at least.
     """
 
@@ -43,6 +44,7 @@ class Selection:
     relaxed: list[dict] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     flagged: dict[str, int] = field(default_factory=dict)
+    copies: int = 0
 
     @property
     def enough(self) -> bool:
@@ -50,12 +52,13 @@ class Selection:
 
     def __str__(self) -> str:
         steps = ", ".join(f"{name}: {count}" for name, count in self.matched.items())
-        return (f"{number_of(len(self.rows), 'face')} of at least {self.min_results} (left after each condition: {steps})"
+        copies = f", {number_of(self.copies, 'face')} left out as copies" if self.copies else ""
+        return (f"{number_of(len(self.rows), 'face')} of at least {self.min_results} (left after each condition: {steps}{copies})"
                 + "".join(f"; {hint}" for hint in self.hints))
 
 
 def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None = None, seed: int = 0,
-                 min_results: int = 1, relax: list[str] | None = None, flags: str = LEAVE_OUT) -> Selection:
+                 min_results: int = 1, relax: list[str] | None = None, flags: str = LEAVE_OUT, copies: str = "best") -> Selection:
     """Apply conditions to the table of faces.
 
     Parameters
@@ -68,6 +71,8 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
     min_results : fewer are too few; only then `relax` is used.
     flags : `leave_out` (faces that have something in the column `doubts`, where the table has it) or `keep`.
     relax : conditions that may be widened, in this order, ranges step by step, others dropped.
+    copies : `best`: of the matching copies of a picture one, by `copy_group` and `copy_rank` (a table without these has no copies);
+        `keep`: all.
 
     Raises
     ------
@@ -98,20 +103,21 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
     judged = flags == LEAVE_OUT and "doubts" in table.columns
     if judged and not _texts(table["doubts"]).all():
         raise InputError("the column doubts must hold texts; leave it out, or set flags to keep")
-    rows, matched, flagged = _apply(table, wanted, judged)
+    single = copies == "best" and {"copy_group", "copy_rank"} <= set(table.columns)
+    rows, matched, flagged, n_copies = _apply(table, wanted, judged, single)
     relaxed: list[dict] = []
     for name in relax or []:
         asked = wanted.get(name)
         while len(rows) < min_results and wanted.get(name) is not None:
             wanted[name] = _widen(name, wanted[name])
-            rows, matched, flagged = _apply(table, {k: v for k, v in wanted.items() if v is not None}, judged)
+            rows, matched, flagged, n_copies = _apply(table, {k: v for k, v in wanted.items() if v is not None}, judged, single)
         if wanted.get(name) != asked:
             relaxed.append({"condition": name, "from": asked, "to": wanted[name]})
     if n is not None and len(rows) > n:
         # Only hashlib computes SHA-256, about 1 µs a name; the bytes are ranked without a Python object each.
         digests = b"".join([hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:8] for name in rows["filename"]])
         rows = rows.iloc[np.argsort(np.frombuffer(digests, dtype=">u8"), kind="stable")[:n]]
-    return Selection(rows.sort_values("filename"), matched, min_results, relaxed, _hints(table, wanted), flagged)
+    return Selection(rows.sort_values("filename"), matched, min_results, relaxed, _hints(table, wanted), flagged, n_copies)
 
 
 def column_doubts(rows: pd.DataFrame, conditions: dict[str, Any], doubts: dict[str, str]) -> list[str]:
@@ -212,8 +218,10 @@ def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
     return hints
 
 
-def _apply(table: pd.DataFrame, conditions: dict[str, Any], judged: bool) -> tuple[pd.DataFrame, dict[str, int], dict[str, int]]:
-    """Matching rows without doubtful ones, how many were left after each step, and how many went for which reason."""
+def _apply(table: pd.DataFrame, conditions: dict[str, Any], judged: bool,
+           single: bool) -> tuple[pd.DataFrame, dict[str, int], dict[str, int], int]:
+    """Matching rows without doubtful ones and, if a picture counts as a `single` face, without copies; how many were left after each step, how many
+    went for which reason, and how many as copies."""
     matched = {"all": len(table)}
     for name, column, wanted in _steps(conditions):
         if name in WIDENING:
@@ -221,12 +229,18 @@ def _apply(table: pd.DataFrame, conditions: dict[str, Any], judged: bool) -> tup
         else:
             table = table[table[column].isin(_listed(wanted))]
         matched[name] = len(table)
-    if not judged:
-        return table, matched, {}
-    doubtful = (table["doubts"].notna() & (table["doubts"] != "")).to_numpy()
-    reasons = table["doubts"][doubtful].str.split(SEPARATOR).explode()
-    matched["flags"] = len(table) - int(doubtful.sum())
-    return table[~doubtful], matched, {reason: int(n) for reason, n in reasons.value_counts().sort_index().items()}
+    flagged: dict[str, int] = {}
+    if judged:
+        doubtful = (table["doubts"].notna() & (table["doubts"] != "")).to_numpy()
+        reasons = table["doubts"][doubtful].str.split(SEPARATOR).explode()
+        matched["flags"] = len(table) - int(doubtful.sum())
+        table, flagged = table[~doubtful], {reason: int(n) for reason, n in reasons.value_counts().sort_index().items()}
+    if not single:
+        return table, matched, flagged, 0
+    order = table[["copy_group", "copy_rank", "filename"]].reset_index(drop=True).sort_values(["copy_rank", "filename"])
+    again = order["copy_group"].duplicated() & order["copy_group"].notna()
+    best = table[~again.sort_index().to_numpy()]
+    return best, matched, flagged, len(table) - len(best)
 
 
 def _widen(name: str, wanted: Any) -> list | None:

@@ -41,7 +41,8 @@ def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.D
     write_json(out / "selection.json", {
         "name": name, "filter": wanted, "built": selection.enough, "n": len(members),
         "found": len(selection.rows), "min_results": selection.min_results,
-        "matched": selection.matched, "flagged": selection.flagged, "relaxed": selection.relaxed, **({"doubts": doubts} if doubts else {}), "rating": mean_rating(rows["rating"]),
+        "matched": selection.matched, "flagged": selection.flagged, "copies_left_out": selection.copies, "relaxed": selection.relaxed,
+        **({"doubts": doubts} if doubts else {}), "rating": mean_rating(rows["rating"]),
     })
     write_json(out / "scores.json", {"name": name, "n": len(rows), **mean_scores(rows)})
     tables.write(landmarks[landmarks["filename"].isin(members)], out / "faces" / tables.MEMBER_LANDMARKS.name,

@@ -1,4 +1,4 @@
-"""Train, val and test: by hash of the person, so that adding images moves no one."""
+"""Train, val and test: by hash of the person, so that adding images moves no one; and what a picture and its copies count for."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ from scipy.sparse.csgraph import connected_components
 TRAIN, VAL, TEST, EXCLUDED = "train", "val", "test", "excluded"
 
 
-def split_faces(faces: pd.DataFrame, persons: pd.Series, val: float, test: float, seed: int) -> pd.DataFrame:
+IDENTITY = ["filename", "sha256", "copy_group", "copy_rank"]  # columns of `faces.parquet` that say who is who
+
+
+def split_faces(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series, val: float, test: float, seed: int) -> pd.DataFrame:
     """Deal faces out to train, val and test.
 
-    Who somebody is: the `person` of the labels, else the bytes of the image. Exact duplicates are one person
-    (the first name in order where the labels give several). The hash of seed and person is a number in [0, 1);
-    below `test` it is test, below `test + val` val, else train: no stratification, no dependence on who else is there.
+    A group of copies is one unit. Who somebody is: the `person` of the labels, of the face or of a copy of it; else the bytes of an image,
+    of a group of copies those of its best labelled member, or of its best one where none is labelled: copies that are added move no one who
+    is labelled. The hash of seed and person is a number in [0, 1); below `test` it is test, below `test + val` val, else train: no
+    stratification, no dependence on who else is there.
 
     Parameters
     ----------
-    faces : accepted faces with `filename`, `sha256`, `duplicate_of`, `near_duplicate_of`.
+    faces : accepted faces with the columns `IDENTITY`.
     persons : person by filename, null where unknown.
+    labelled : whether people said anything about a face, by filename.
     val, test : shares.
     seed : another seed deals anew.
 
     Returns
     -------
-    DataFrame `filename`, `split`; faces of val and test that nearly repeat a face in another split are `excluded`.
+    DataFrame `filename`, `split`. Copies whom the labels give to persons in different splits are `excluded` from val and test.
     """
     faces = faces.sort_values("filename").reset_index(drop=True)
-    identity = _identities(faces, persons)
-    codes, identities = pd.factorize(identity)
+    codes, identities = pd.factorize(_identities(faces, persons, labelled))
     place = uniform(seed, identities)[codes]
     split = pd.Series(np.select([place < test, place < test + val], [TEST, VAL], TRAIN), index=faces.index)
-
-    group = _originals(faces)
+    group = faces["copy_group"]
     together = group.duplicated(keep=False)
     straddles = split[together].groupby(group[together]).transform("nunique") > 1
     split = split.mask(straddles.reindex(split.index, fill_value=False) & split.isin([VAL, TEST]), EXCLUDED)
@@ -45,7 +48,7 @@ def split_faces(faces: pd.DataFrame, persons: pd.Series, val: float, test: float
 
 
 def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
-    """Which faces must stay together, for folds that nothing straddles: one person, exact duplicates, near duplicates.
+    """Which faces must stay together, for folds that nothing straddles and for intervals: one person, and copies.
 
     Parameters
     ----------
@@ -56,25 +59,45 @@ def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
     By filename, the name of the group: the first of its identities in order; groups that share a face are one.
     """
     faces = faces.sort_values("filename").reset_index(drop=True)
-    (one, names), (other, _) = pd.factorize(_identities(faces, persons)), pd.factorize(_originals(faces))
+    person = faces["filename"].map(persons).astype("str")
+    identity = ("person " + person).where(person.notna(), "bytes " + faces["sha256"])
+    (one, names), (other, _) = pd.factorize(identity), pd.factorize(faces["copy_group"])
     links = coo_array((np.ones(len(faces)), (one, other)), shape=(len(names), other.max(initial=-1) + 1))
     _, group = connected_components(links @ links.T, directed=False)
     first = pd.Series(names).groupby(group).transform("min").to_numpy()
     return pd.Series(first[one], index=pd.Index(faces["filename"]), name="group")
 
 
-def _identities(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
+def several_faces(groups: pd.Series) -> pd.Series:
+    """The groups of `same_faces`, null where a face is alone in its own."""
+    return groups.where(groups.duplicated(keep=False))
+
+
+def count_once(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
+    """The labels without those of a face that has a better copy with a label of the same kind: a picture counts once.
+
+    Parameters
+    ----------
+    labels : by filename, one column a kind of label.
+    faces : with the columns `IDENTITY`.
+    """
+    copies = faces[faces["copy_group"].duplicated(keep=False)].sort_values(["copy_rank", "filename"]).set_index("filename")["copy_group"]
+    copies = copies[copies.index.isin(labels.index)]
+    labels = labels.copy()
+    for name in labels.columns:
+        known = copies[labels.loc[copies.index, name].notna()]
+        labels.loc[known.index[known.duplicated()], name] = None
+    return labels
+
+
+def _identities(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series) -> pd.Series:
     """Who somebody is, as `split_faces` says it, of faces sorted by name."""
-    person = faces["filename"].map(persons).astype("str")
-    copies = faces["sha256"].duplicated(keep=False)
-    person[copies] = person[copies].groupby(faces["sha256"][copies]).transform("min")
-    return ("person " + person).where(person.notna(), "bytes " + faces["sha256"])
-
-
-def _originals(faces: pd.DataFrame) -> pd.Series:
-    """The face that each repeats, exactly or nearly; its own name where it repeats none."""
-    original = faces["duplicate_of"].fillna(faces["filename"])
-    return original.map(faces.set_index("filename")["near_duplicate_of"]).fillna(original)
+    order = pd.DataFrame({"group": faces["copy_group"], "bytes": "bytes " + faces["sha256"], "rank": faces["copy_rank"],
+                          "person": "person " + faces["filename"].map(persons).astype("str"),
+                          "silent": ~faces["filename"].isin(labelled.index[labelled.to_numpy(dtype=bool)])}).sort_values(["silent", "rank"], kind="stable")
+    by_group = order.groupby("group")[["person", "bytes"]].first()  # the first that is known
+    return order["person"].reindex(faces.index).fillna(faces["copy_group"].map(by_group["person"])).fillna(
+        faces["copy_group"].map(by_group["bytes"]))
 
 
 def uniform(seed: int, identities: Iterable[str]) -> np.ndarray:

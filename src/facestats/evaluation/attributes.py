@@ -12,7 +12,7 @@ from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.zeroshot import Model, ZeroShotModel
 from facestats.errors import number_of
 from facestats.evaluation import classification, regression
-from facestats.resampling import interval, row_samples
+from facestats.resampling import interval, person_groups, row_samples, several
 from facestats.tables import UNKNOWN
 
 NOTHING = {"value": None, "low": None, "high": None}
@@ -26,7 +26,7 @@ def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataF
     Parameters
     ----------
     predictions : `<target>` (`unknown` where it abstains) and `<target>_prob_<class>`; same rows as `labels`, `split`.
-    resamples, seed : of the bootstrap.
+    resamples, seed : of the bootstrap, which draws persons where `person` of the labels says that several faces are one person's.
     zeroshot : attributes with prompts.
     shares : the table `zeroshot.parquet` with the same rows.
     doubts : what is doubtful about the prompts of an attribute, where something is.
@@ -50,14 +50,15 @@ def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataF
     for target, model in {**models, **only_prompts}.items():
         column = labels.get(target, pd.Series(np.nan, index=labels.index, dtype="str"))
         actual = column[((column.notna()) & (column != UNKNOWN) & (split == "test")).to_numpy()]
-        measured = _evaluate_trained(model, predictions, actual, resamples, seed)
+        person = labels.loc[actual.index, "person"] if "person" in labels else pd.Series(np.nan, index=actual.index)
+        measured = _evaluate_trained(model, predictions, actual, resamples, seed, person_groups(person))
         measured["zeroshot"] = _evaluate_zeroshot(target, zeroshot.get(target), shares, model, predictions, actual,
-                                                  resamples, seed) | {"doubt": (doubts or {}).get(target)}
+                                                  resamples, seed, person) | {"doubt": (doubts or {}).get(target)}
         report[target] = measured
     return report
 
 
-def _evaluate_trained(model: AttributeModel, predictions: pd.DataFrame, labels: pd.Series, resamples: int, seed: int) -> dict:
+def _evaluate_trained(model: AttributeModel, predictions: pd.DataFrame, labels: pd.Series, resamples: int, seed: int, groups: np.ndarray) -> dict:
     """`labels`: of the test faces that have one."""
     report: dict = {"trained": model.trained, "why": model.why, "n": len(labels), "n_train": model.n_train,
                     "classes": model.classes, "left_out": model.left_out, **model.choices(),
@@ -69,15 +70,15 @@ def _evaluate_trained(model: AttributeModel, predictions: pd.DataFrame, labels: 
         return report
     actual, table = _values(model, labels), predictions.loc[labels.index]
     if model.kind == "regression":
-        return report | _measure_numbers(model, actual, table[model.target].to_numpy(float), resamples, seed)
+        return report | _measure_numbers(model, actual, table[model.target].to_numpy(float), resamples, seed, groups)
     shares = _shares(model, table)
     raw = model.uncalibrated(shares)
-    before = classification.calibration_with_interval(raw.max(axis=1), model.decide(shares) == actual, resamples, seed)
-    return report | _measure_answers(model, actual, shares, resamples, seed) | {"ece_uncalibrated": before}
+    before = classification.calibration_with_interval(raw.max(axis=1), model.decide(shares) == actual, resamples, seed, groups)
+    return report | _measure_answers(model, actual, shares, resamples, seed, groups) | {"ece_uncalibrated": before}
 
 
 def _evaluate_zeroshot(target: str, model: ZeroShotModel | None, shares: pd.DataFrame | None, trained: AttributeModel,
-                       predictions: pd.DataFrame, labels: pd.Series, resamples: int, seed: int) -> dict:
+                       predictions: pd.DataFrame, labels: pd.Series, resamples: int, seed: int, person: pd.Series) -> dict:
     report: dict = {"why": None, "n": 0, "classes": [], "left_out": {}, **_not_measured(trained)}
     compared = "accuracy" if trained.kind == "classification" else "mae"
     report["minus_model"] = {compared: NOTHING}
@@ -91,21 +92,22 @@ def _evaluate_zeroshot(target: str, model: ZeroShotModel | None, shares: pd.Data
     report["n"] = len(labels)
     if len(labels) < 2:
         return report | {"why": f"{number_of(len(labels), 'test face')} with a label that prompts can say, 2 are needed"}
+    groups = person_groups(person[labels.index])
     actual = _values(model, labels)
     share = _shares(model, shares.loc[labels.index])
     predicted = model.decide(share)
     if model.kind == "regression":
-        report |= _measure_numbers(model, actual, predicted, resamples, seed)
+        report |= _measure_numbers(model, actual, predicted, resamples, seed, groups)
     else:
         said = None if trained.trained or target not in predictions else predictions.loc[labels.index, target]
-        report |= _measure_answers(model, actual, share, resamples, seed, None if said is None else (said != UNKNOWN).to_numpy())
+        report |= _measure_answers(model, actual, share, resamples, seed, groups, None if said is None else (said != UNKNOWN).to_numpy())
     if trained.trained:
         rival = _predictions(trained, predictions.loc[labels.index])
         if model.kind == "classification":
             gain = (predicted == actual).astype(float) - (rival == actual)
         else:
             gain = np.abs(predicted - actual) - np.abs(rival - actual)
-        report["minus_model"] = {compared: _mean(gain, resamples, seed)}
+        report["minus_model"] = {compared: _mean(gain, resamples, seed, groups)}
     return report
 
 
@@ -124,24 +126,24 @@ def _predictions(model: AttributeModel, table: pd.DataFrame) -> np.ndarray:
     return table[model.target].to_numpy(float) if model.kind == "regression" else model.decide(_shares(model, table))
 
 
-def _measure_numbers(model: Model, actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int) -> dict:
-    report = regression.with_intervals(actual, predicted, resamples, seed)
+def _measure_numbers(model: Model, actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int, groups: np.ndarray) -> dict:
+    report = regression.with_intervals(actual, predicted, resamples, seed, groups)
     if model.target == "age":
-        report["bucket_accuracy"] = _share(age_bucket(actual) == age_bucket(predicted), resamples, seed)
+        report["bucket_accuracy"] = _share(age_bucket(actual) == age_bucket(predicted), resamples, seed, groups)
     return report
 
 
-def _measure_answers(model: Model, actual: np.ndarray, shares: np.ndarray, resamples: int, seed: int,
+def _measure_answers(model: Model, actual: np.ndarray, shares: np.ndarray, resamples: int, seed: int, groups: np.ndarray,
                      answered: np.ndarray | None = None) -> dict:
     """`answered`: which faces got an answer; None: by the model's threshold."""
     answer = model.decide(shares)
     right = answer == actual
     sure = shares[np.arange(len(shares)), model.choose(shares)]
     answered = sure >= model.abstain_below if answered is None else answered
-    report = classification.with_intervals(actual, answer, resamples, seed)
-    report["coverage"] = _share(answered, resamples, seed)
-    report["accuracy_answered"] = _share(right[answered], resamples, seed)
-    report["ece"] = classification.calibration_with_interval(sure, right, resamples, seed)
+    report = classification.with_intervals(actual, answer, resamples, seed, groups)
+    report["coverage"] = _share(answered, resamples, seed, groups)
+    report["accuracy_answered"] = _share(right[answered], resamples, seed, groups[answered])
+    report["ece"] = classification.calibration_with_interval(sure, right, resamples, seed, groups)
     report["n_per_class"] = {name: int((actual == name).sum()) for name in sorted(set(actual))}
     return report
 
@@ -156,15 +158,18 @@ def _uncalibrated(model: AttributeModel) -> dict[str, dict]:
     return {"ece_uncalibrated": NOTHING} if model.kind == "classification" else {}
 
 
-def _share(hits: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
+def _share(hits: np.ndarray, resamples: int, seed: int, groups: np.ndarray) -> dict[str, float]:
     """Share of true values with its 95 % bootstrap interval; null for none."""
     if not len(hits):
         return NOTHING
-    drawn = np.random.default_rng(seed).binomial(len(hits), hits.mean(), resamples) / len(hits)
+    if several(groups):
+        drawn = np.array([hits[rows].mean() for rows in row_samples(len(hits), resamples, seed, np.unique(groups, return_inverse=True)[1])])
+    else:
+        drawn = np.random.default_rng(seed).binomial(len(hits), hits.mean(), resamples) / len(hits)
     return {"value": float(hits.mean()), **interval(drawn)}
 
 
-def _mean(values: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
+def _mean(values: np.ndarray, resamples: int, seed: int, groups: np.ndarray) -> dict[str, float]:
     """Mean with its 95 % bootstrap interval over faces."""
-    drawn = [values[rows].mean() for rows in row_samples(len(values), resamples, seed)]
+    drawn = [values[rows].mean() for rows in row_samples(len(values), resamples, seed, groups)]
     return {"value": float(values.mean()), **interval(drawn)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from facestats.resampling import row_samples, several
+
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
 BINS = 10  # of probability, for the calibration error
 
@@ -36,14 +38,23 @@ def from_confusion(matrix: np.ndarray) -> dict[str, float]:
     }
 
 
-def with_intervals(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int) -> dict[str, dict]:
+def with_intervals(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int, groups: np.ndarray | None = None) -> dict[str, dict]:
     """Each metric as value, low, high: 95 % percentile bootstrap over faces.
 
-    Drawing n faces with replacement is drawing the cells of the confusion matrix from a multinomial.
+    Drawing n faces with replacement is drawing the cells of the confusion matrix from a multinomial. Where one person has several faces,
+    persons are drawn.
+
+    Parameters
+    ----------
+    groups : whose face each is, int (n,), 0 to persons − 1; None: each is somebody else's.
     """
-    matrix, _ = confusion(actual, predicted)
+    matrix, classes = confusion(actual, predicted)
     values = from_confusion(matrix)
-    draws = np.random.default_rng(seed).multinomial(matrix.sum(), (matrix / matrix.sum()).ravel(), size=resamples)
+    if several(groups):
+        cells = pd.Index(classes).get_indexer(actual) * len(classes) + pd.Index(classes).get_indexer(predicted)
+        draws = np.array([np.bincount(cells[rows], minlength=matrix.size) for rows in row_samples(len(cells), resamples, seed, groups)])
+    else:
+        draws = np.random.default_rng(seed).multinomial(matrix.sum(), (matrix / matrix.sum()).ravel(), size=resamples)
     drawn = [from_confusion(draw.reshape(matrix.shape)) for draw in draws]
     spread = {name: np.nanpercentile([d[name] for d in drawn], [2.5, 97.5]) for name in METRICS}
     return {name: {"value": values[name], "low": float(spread[name][0]), "high": float(spread[name][1])}
@@ -62,14 +73,13 @@ def calibration_error(sure: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(np.bincount(place, sure - right, BINS)).sum() / len(sure))
 
 
-def calibration_with_interval(sure: np.ndarray, right: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
+def calibration_with_interval(sure: np.ndarray, right: np.ndarray, resamples: int, seed: int, groups: np.ndarray | None = None) -> dict[str, float]:
     """`calibration_error` as value, low, high: 95 % bootstrap over faces, less its bias.
 
     A resample is less even than the faces that it is drawn from, so its error is greater: by 0.02 on 140 faces, which is as much as the
     error of a well calibrated model. The resamples are shifted to have the faces' own error as their mean.
     """
-    rng, value = np.random.default_rng(seed), calibration_error(sure, right)
-    rows = (rng.integers(0, len(sure), len(sure)) for _ in range(resamples))
-    drawn = np.array([calibration_error(sure[some], right[some]) for some in rows])
+    value = calibration_error(sure, right)
+    drawn = np.array([calibration_error(sure[some], right[some]) for some in row_samples(len(sure), resamples, seed, groups)])
     low, high = np.percentile(drawn + value - drawn.mean(), [2.5, 97.5])
     return {"value": value, "low": max(0.0, float(low)), "high": min(1.0, float(high))}

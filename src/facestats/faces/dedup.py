@@ -1,52 +1,48 @@
-"""Exact and near duplicates among faces.
+"""Copies among faces: by their bytes, and by what they show.
 
-The perceptual hash is that of `imagehash.phash` with 16 × 16 = 256 bits, of the aligned grey crop. Bits that
-differ, measured on OMI (60 faces copied; 400 different faces, 79,800 pairs):
-
-| pair | median | 95th percentile | worst |
-|---|---|---|---|
-| JPEG quality 60 | 6 | 16 | 18 |
-| half the size | 8 | 16 | 34 |
-| half the size, quality 60 | 8 | 24 | 30 |
-| 4 % cropped off | 14 | 28 | 32 |
-| 1.1 × · 1.2 × as bright | 5 · 8 | 12 · 22 | 18 · 30 |
-| different faces | 118 | (0.01 % below 70) | 52 |
-| drawn sample, 120,000 pairs but for one (24: the same person) | 116 | (0.01 % below 46) | 38 |
-
-With 64 bits the closest different faces (8) come too near to the copies (up to 6).
+Candidates come from a perceptual hash of the aligned grey crop: the signs of its 256 lowest frequencies, contrast made even and the
+margin faded out. Those that differ in at most `MAX_DISTANCE` bits, in one of them mirrored or not, are laid over each other and compared
+(`faces.comparison`): the hash alone would take 0.03 % of all pairs of different faces for copies.
+`python -m benchmarks.copies` measures both steps on photographs.
 """
 
-import math
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
-HASH_SIDE = 16
-MAX_DISTANCE = 31  # bits; the largest at which one of 16 bands differs by at most one bit
+from facestats.faces.comparison import SIDE, even_contrast, same_picture
 
-_SMALL = 4 * HASH_SIDE  # px, the side of what is transformed
-_BITS = HASH_SIDE**2
+MAX_DISTANCE = 56  # bits of 256; 99.7 % of copies lie within, and 0.04 % of the pairs of different frontal faces
+
+_BITS = 256
 _BANDS = 16
 _BAND_BITS = _BITS // _BANDS
-# Neighbouring bits of the hash belong to like frequencies and agree between faces; shuffled they fill the
-# bands evenly.
+_KEPT = 4096  # thumbnails held in memory
+_AT_ONCE = 256  # pairs compared before those that are joined by then are passed over
+# Frequencies down and across, lowest first, without the mean.
+_FREQUENCIES = np.array(sorted(((a, b) for a in range(32) for b in range(32) if a + b), key=lambda pair: (sum(pair), pair))[:_BITS])
+_ODD = np.packbits(_FREQUENCIES[:, 1] % 2 == 1)  # bits that a mirror image turns round
+# Neighbouring bits of the hash belong to like frequencies and agree between faces; shuffled they fill the bands evenly.
 _SHUFFLE = np.random.default_rng(0).permutation(_BITS)
 
 
-def perceptual_hash(grey: np.ndarray) -> bytes:
-    """Hash of an aligned `grey_crop`, 32 bytes; see the module's table for what distances mean.
+@lru_cache(1)
+def _window() -> np.ndarray:
+    """Weights that fade out towards the margin of a crop, where backgrounds and cut-off edges are: float32 (64, 64)."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    return np.exp(-((((x - 31.5) / 20) ** 2 + ((y - 33) / 20) ** 2) ** 2) / 2).astype(np.float32)
 
-    `imagehash.phash` of the crop averaged down to 64 px, computed by OpenCV: 0.1 instead of 0.6 ms, and a worker
-    need not import scipy for it, 0.2 s.
-    """
-    small = cv2.resize(grey, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA)
-    low = cv2.dct(small.astype(np.float64))[:HASH_SIDE, :HASH_SIDE]
-    # OpenCV's transform is orthonormal, imagehash's not: its first row and column are √2 times as large.
-    low[0] *= math.sqrt(2)
-    low[:, 0] *= math.sqrt(2)
-    low = low.round(6)  # a flat crop's coefficients are zero, not the last bits of some processor
-    median = np.sort(low, axis=None)[_BITS // 2 - 1 : _BITS // 2 + 1].mean()  # `np.median` takes 0.1 ms more
-    return np.packbits(low > median).tobytes()
+
+def perceptual_hash(grey: np.ndarray) -> bytes:
+    """Hash of an aligned `grey_crop`, 32 bytes: which of its lowest frequencies are positive."""
+    small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    coefficients = cv2.dct((even_contrast(small, SIDE / 8) * _window()).astype(np.float64))
+    return np.packbits(coefficients[_FREQUENCIES[:, 0], _FREQUENCIES[:, 1]].round(4) > 0).tobytes()
 
 
 def first_of_group(keys: list[str]) -> list[int | None]:
@@ -56,55 +52,104 @@ def first_of_group(keys: list[str]) -> list[int | None]:
     return [None if at == position else at for position, at in enumerate(found)]
 
 
-def find_near_duplicates(hashes: list[bytes]) -> list[int | None]:
-    """Group hashes of which chains of neighbours differ in at most `MAX_DISTANCE` bits.
+def find_near_duplicates(hashes: list[bytes], thumbnail: Callable[[int], np.ndarray], detail: np.ndarray) -> list[int | None]:
+    """Group faces that are copies of one picture, mirrored ones included.
 
-    Of 256 bits in 16 bands, 31 differences leave one band with at most one. So each band is looked up as it
-    is and with each of its 16 bits flipped, and only what is met there is compared: about 0.4 % of all pairs.
+    The likest pairs are joined first. Two groups are joined only where the most detailed faces of both are copies as well: a thumbnail
+    that could come from either of two pictures does not make one of them.
 
     Parameters
     ----------
     hashes : n times 32 bytes, as `perceptual_hash` returns them
+    thumbnail : gives `comparison.thumbnail` of a position; called from several threads, and only for candidates
+    detail : (n,), the higher, the more a face shows
 
     Returns
     -------
-    For each hash the position of the first member of its group; None for that member and for single ones.
+    For each face the position of the first member of its group; None for that member and for single ones.
     """
     n = len(hashes)
-    leader = list(range(n))
     if n < 2:
         return [None] * n
-    packed = np.frombuffer(b"".join(hashes), np.uint8).reshape(n, -1)
-    words = np.ascontiguousarray(packed).view(np.uint64)
-    shuffled = np.packbits(np.unpackbits(packed, axis=1)[:, _SHUFFLE], axis=1)
-    bands = np.ascontiguousarray(shuffled).view(np.uint16)
-    for band in bands.T:
-        order = np.argsort(band, kind="stable")
-        values = band[order]
-        for flip in (0, *(1 << bit for bit in range(_BAND_BITS))):
-            wanted = band ^ np.uint16(flip)
-            start = np.searchsorted(values, wanted, side="left")
-            count = np.searchsorted(values, wanted, side="right") - start
-            a = np.repeat(np.arange(n), count)
-            within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-            b = order[np.repeat(start, count) + within]
-            a, b = a[a < b], b[a < b]
-            distance = np.bitwise_count(words[a] ^ words[b]).sum(axis=1)
-            near = distance <= MAX_DISTANCE
-            for one, other in zip(a[near].tolist(), b[near].tolist(), strict=True):
-                _join(leader, one, other)
-    roots = [_root(leader, position) for position in range(n)]
-    return [None if root == position else root for position, root in enumerate(roots)]
+    ones, others, mirrored = _candidates(hashes)
+    look = lru_cache(_KEPT)(thumbnail)
+
+    def copies(pair: tuple[int, int, bool]) -> bool:
+        one, other, turned = pair
+        picture = look(other)
+        return same_picture(look(one), np.ascontiguousarray(picture[:, ::-1]) if turned else picture)
+
+    groups = _Groups(n, detail)
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(ones), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            pairs = [pair for pair in zip(ones[part].tolist(), others[part].tolist(), mirrored[part].tolist(), strict=True)
+                     if groups.root(pair[0]) != groups.root(pair[1])]
+            for pair, found in zip(pairs, pool.map(copies, pairs), strict=True):
+                best = tuple(groups.best[groups.root(face)] for face in pair[:2])
+                if found and best[0] != best[1] and (best == pair[:2] or copies((*best, False)) or copies((*best, True))):
+                    groups.join(*pair[:2])
+    return groups.first()
 
 
-def _root(leader: list[int], member: int) -> int:
-    while leader[member] != member:
-        leader[member] = leader[leader[member]]
-        member = leader[member]
-    return member
+def _candidates(hashes: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of positions whose hashes are near, the nearest first, and whether the second one has to be mirrored.
+
+    Of 256 bits in 16 bands, many differences leave one band with at most one, for they come in groups: 99.8 % of copies are
+    found so. Each band is looked up as it is and with each of its 16 bits flipped, and only what is met there is compared: about 0.4 % of
+    all pairs. Equal hashes are looked up once.
+    """
+    unique, first, which = np.unique(np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), -1), axis=0,
+                                     return_index=True, return_inverse=True)
+    alike = np.flatnonzero(first[which.ravel()] != np.arange(len(hashes)))
+    found = [np.stack([first[which.ravel()[alike]], alike, np.zeros_like(alike), np.zeros_like(alike)])]
+    shuffled = _shuffle(unique)
+    words = unique.view(np.uint64)
+    for turned, looked_up in ((0, unique), (1, unique ^ _ODD)):
+        own, wanted_bands = looked_up.view(np.uint64), _shuffle(looked_up)
+        for band, wanted_band in zip(shuffled.T, wanted_bands.T, strict=True):
+            order = np.argsort(band, kind="stable")
+            values = band[order]
+            for flip in (0, *(1 << bit for bit in range(_BAND_BITS))):
+                wanted = wanted_band ^ np.uint16(flip)
+                start = np.searchsorted(values, wanted, side="left")
+                count = np.searchsorted(values, wanted, side="right") - start
+                a = np.repeat(np.arange(len(unique)), count)
+                b = order[np.repeat(start, count) + np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)]
+                a, b = a[a < b], b[a < b]
+                distance = np.bitwise_count(own[a] ^ words[b]).sum(axis=1)
+                near = distance <= MAX_DISTANCE
+                found.append(np.stack([first[a[near]], first[b[near]], distance[near].astype(np.int64), np.full(near.sum(), turned)]))
+    ones, others, distance, turned = np.concatenate(found, axis=1)
+    ones, others = np.minimum(ones, others), np.maximum(ones, others)
+    _, once = np.unique((ones * len(hashes) + others) * 2 + turned, return_index=True)
+    order = once[np.argsort(distance[once], kind="stable")]
+    return ones[order], others[order], turned[order] == 1
 
 
-def _join(leader: list[int], one: int, other: int) -> None:
-    """Join two groups; the smaller position leads, so that a root is always the first member."""
-    low, high = sorted((_root(leader, one), _root(leader, other)))
-    leader[high] = low
+def _shuffle(hashes: np.ndarray) -> np.ndarray:
+    """The 16 bands of each hash: uint16 (n, 16)."""
+    return np.ascontiguousarray(np.packbits(np.unpackbits(hashes, axis=1)[:, _SHUFFLE], axis=1)).view(np.uint16)
+
+
+class _Groups:
+    """Positions joined into groups; `best` is the most detailed member of a root's group, the first of equals."""
+
+    def __init__(self, n: int, detail: np.ndarray):
+        self.leader, self.best, self.detail = list(range(n)), list(range(n)), detail
+
+    def root(self, member: int) -> int:
+        while self.leader[member] != member:
+            self.leader[member] = self.leader[self.leader[member]]
+            member = self.leader[member]
+        return member
+
+    def join(self, one: int, other: int) -> None:
+        """Join two groups; the smaller position leads, so that a root is always the first member."""
+        low, high = sorted((self.root(one), self.root(other)))
+        self.leader[high] = low
+        self.best[low] = max(self.best[low], self.best[high], key=lambda face: (self.detail[face], -face))
+
+    def first(self) -> list[int | None]:
+        roots = [self.root(position) for position in range(len(self.leader))]
+        return [None if root == position else root for position, root in enumerate(roots)]

@@ -46,11 +46,18 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
     row |= face.facts() | {
         "status": "ok",
         "reason": None if face.face_count else f"{NO_FACE}: centre square",
+        "bits_per_pixel": bits_per_pixel(data, face.width, face.height),
         "perceptual_hash": perceptual_hash(face.grey).hex(),
     }
     if face.landmarks is not None:
         row["landmarks"] = face.landmarks.ravel()
     return ProcessedPhoto(row, face.jpeg(config.quality))
+
+
+def bits_per_pixel(data: bytes, width: int, height: int) -> float:
+    """How little a file is compressed; 0 for one of at most 256 colours (GIF, PNG with a palette), however large it is."""
+    palette = data[:4] == b"GIF8" or (data[:8] == b"\x89PNG\r\n\x1a\n" and data[25:26] == b"\x03")
+    return 0.0 if palette else 8 * len(data) / (width * height)
 
 
 _state: tuple = ()  # of a worker: configuration, landmarker, files

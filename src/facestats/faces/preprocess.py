@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
 from facestats import tables
 from facestats.errors import ImageError, InputError
+from facestats.faces.comparison import read_thumbnail
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.dedup import find_near_duplicates, first_of_group
 from facestats.faces.files import check_names, face_filename, list_images, printable
@@ -21,8 +23,10 @@ from facestats.faces.reading import hash_photo
 from facestats.rows.store import RowStore
 
 STAGE = "preprocess"
+SHARP, LARGE = 0.25, 0.9  # shares of the sharpest and of the largest copy: what is above counts as equal
+BEST_BY = ("sharpness", "face_size", "bits_per_pixel")
 _TOGETHER = 1000  # photos that threads hash at a time
-_BY_NAME = ("image", "filename", "duplicate_of", "near_duplicate_of")  # depend on more than the image's bytes
+_BY_NAME = ("image", "filename", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank")  # depend on more than the image's bytes
 # What the row store keeps of an image: the columns that its bytes decide, and the MD5 of its crop.
 ROW_COLUMNS = {name: kind for name, kind in tables.FACES.columns.items() if name not in _BY_NAME} | {"crop": pa.string()}
 
@@ -93,7 +97,7 @@ def preprocess_folder(
     at |= {key: len(found) + row for row, key in enumerate(missing)}
     table = pa.concat_tables([found, pa.Table.from_pylist(computed, found.schema)])
     frame = _by_image(table.take(pa.array([at[key] for key in keys.values()], pa.int64())), list(keys), reasons)
-    _mark_duplicates(frame)
+    _mark_copies(frame, out_dir, config.size)
     new = sum(map(len, missing.values()))
     frame.attrs |= {"reused": len(keys) - new, "computed": new}
     return frame
@@ -173,8 +177,8 @@ def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.
     return frame.where(frame.notna(), None)
 
 
-def _mark_duplicates(frame: pd.DataFrame) -> None:
-    """Fill `duplicate_of` and `near_duplicate_of` of the accepted rows, in the order of the table.
+def _mark_copies(frame: pd.DataFrame, crops: Path, size: int) -> None:
+    """Fill `duplicate_of`, `near_duplicate_of`, `copy_group` and `copy_rank` of the accepted rows, in the order of the table.
 
     An exact duplicate has only `duplicate_of`: its first copy stands for it among the near duplicates.
     """
@@ -184,7 +188,45 @@ def _mark_duplicates(frame: pd.DataFrame) -> None:
         if first is not None:
             frame.at[row, "duplicate_of"] = frame.at[accepted[first], "filename"]
     single = [row for row, first in zip(accepted, exact, strict=True) if first is None]
-    near = find_near_duplicates([bytes.fromhex(text) for text in frame.loc[single, "perceptual_hash"]])
+    paths = [crops / name for name in frame.loc[single, "filename"]]
+    near = find_near_duplicates([bytes.fromhex(text) for text in frame.loc[single, "perceptual_hash"]],
+                                lambda face: read_thumbnail(paths[face], size), frame.loc[single, "sharpness"].to_numpy(dtype=float))
     for row, first in zip(single, near, strict=True):
         if first is not None:
             frame.at[row, "near_duplicate_of"] = frame.at[single[first], "filename"]
+    faces = frame.loc[accepted, ["filename", "duplicate_of", "near_duplicate_of", "sharpness", "width", "height", "box", "bits_per_pixel"]]
+    original = faces["duplicate_of"].fillna(faces["filename"])
+    faces["copy_group"] = original.map(faces.set_index("filename")["near_duplicate_of"]).fillna(original)
+    boxes = [np.full(4, np.nan) if box is None else np.asarray(box, dtype=float) for box in faces["box"]]
+    faces["face_size"] = [box[2] - box[0] for box in boxes]
+    faces["face_size"] = faces["face_size"].fillna(faces[["width", "height"]].min(axis=1))
+    rank = rank_copies(faces)
+    best = faces.loc[rank == 1].set_index("copy_group")["filename"]
+    frame.loc[accepted, "copy_group"] = faces["copy_group"].map(best)
+    frame.loc[accepted, "copy_rank"] = rank.astype(object)
+
+
+def rank_copies(faces: pd.DataFrame) -> pd.Series:
+    """The place of each face among its copies: 1 for the best one, and for a face without copies.
+
+    The best is the largest of those that are sharp, and of the largest the least compressed; then the sharpest, then the first by name.
+    Less than a quarter of the sharpest one's sharpness is blurred, less than nine tenths of the largest one's size is smaller.
+
+    Parameters
+    ----------
+    faces : `filename`, `copy_group`, and numbers that may be null: `sharpness`, `face_size` (px), `bits_per_pixel`.
+    """
+    rank = pd.Series(1, index=faces.index)
+    several = faces[faces["copy_group"].duplicated(keep=False)]
+    for _, group in several.groupby("copy_group"):
+        left = group.sort_values("filename")
+        values = left[list(BEST_BY)].astype(float).fillna(0).to_numpy()
+        places = np.arange(len(left))
+        for place in range(1, len(left) + 1):
+            sharp = places[values[places, 0] >= SHARP * values[:, 0].max()]
+            some = sharp if len(sharp) else places
+            some = some[values[some, 1] >= LARGE * values[some, 1].max()]
+            best = max(some, key=lambda row: (values[row, 2], values[row, 0], -row))
+            rank[left.index[best]] = place
+            places = places[places != best]
+    return rank

@@ -12,7 +12,7 @@ from facestats import tables
 from facestats.parquet import opened, read_batches
 
 BATCH = 2048  # faces; 11 MB of landmarks
-_COLUMNS = ["filename", "sha256", "duplicate_of", "near_duplicate_of", "yaw", "pitch", "roll"]
+_COLUMNS = ["filename", "sha256", "copy_group", "copy_rank", "yaw", "pitch", "roll"]
 
 
 class LandmarkTable:
@@ -24,7 +24,7 @@ class LandmarkTable:
 
     Attributes
     ----------
-    rows : DataFrame with `filename`, `sha256`, `duplicate_of`, `near_duplicate_of`, `yaw`, `pitch`, `roll`, in the order of the
+    rows : DataFrame with `filename`, `sha256`, `copy_group`, `copy_rank`, `yaw`, `pitch`, `roll`, in the order of the
         file; rejected photos are left out.
 
     Raises

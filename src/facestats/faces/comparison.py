@@ -1,0 +1,142 @@
+"""Whether two crops show the same picture, whatever was done to one of them.
+
+Two copies differ by an affine transformation (a crop, a size, a rotation, a mirror image) and by tones (brightness, contrast, grey,
+a filter); two pictures of one person differ in shape as well, and two people in what is seen. So one crop is laid over the other
+(Evangelidis and Psarakis 2008, "Parametric image alignment using enhanced correlation coefficient maximization", PAMI 30), its tones
+are matched to the other's, and details of 1 to 2 px of a 64 px crop are correlated in every neighbourhood of the face: the median
+says whether the same is seen, and how far the neighbourhoods are still displaced, whether its shape is the same.
+`python -m benchmarks.copies` measures both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+SIDE = 64  # px of the crops that are compared
+SURE = 0.986  # median correlation of details that only copies reach
+ALIKE, STILL = 0.93, 0.17  # … that copies with other tones reach, if the median displacement (px) is no larger
+_COARSE = 32  # px, of a first look
+_UNLIKE, _HOPELESS = 0.75, 0.86  # correlation of coarse crops, as they are and aligned, below which no copy was seen
+_TONES = np.linspace(0, 1, 33)  # quantiles between which tones are matched
+_DARK, _LIGHT = 5, 248  # grey levels beyond which details may have been cut off
+_POINTS = [(y, x) for y in range(9, 60, 4) for x in range(12, 54, 4)]
+
+
+def _ellipse(side: int) -> np.ndarray:
+    """Where the face is in an aligned crop: bool (side, side)."""
+    y, x = (np.mgrid[:side, :side] + 0.5) / side
+    return ((x - 0.5) / 0.344) ** 2 + ((y - 0.523) / 0.406) ** 2 <= 1
+
+
+_FACE = _ellipse(SIDE)
+_MASKS = {side: _ellipse(side).astype(np.uint8) for side in (_COARSE, SIDE)}
+_ROWS, _COLUMNS = np.array([point for point in _POINTS if _FACE[point]]).T
+
+
+def thumbnail(crop: np.ndarray) -> np.ndarray:
+    """The crop (H, W, 3) or (H, W), uint8, as grey levels: float32 (64, 64)."""
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) if crop.ndim == 3 else crop
+    return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def read_thumbnail(crop: Path | bytes, size: int) -> np.ndarray:
+    """`thumbnail` of a stored crop, a file or its bytes, that is `size` px wide; decoded no larger than needed."""
+    flag = next((flag for reduced, flag in ((8, cv2.IMREAD_REDUCED_GRAYSCALE_8), (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+                                            (2, cv2.IMREAD_REDUCED_GRAYSCALE_2)) if size >= reduced * SIDE), cv2.IMREAD_GRAYSCALE)
+    return thumbnail(cv2.imdecode(np.frombuffer(crop if isinstance(crop, bytes) else crop.read_bytes(), np.uint8), flag))
+
+
+def same_picture(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two thumbnails are copies of one picture; a mirror image has to be turned first."""
+    if _correlation(one, other) >= SURE:
+        return True
+    if _cut(one).sum() > _cut(other).sum():  # cut-off tones can be made, but not undone
+        one, other = other, one
+    if _likeness(_small(one), _small(other)) < _UNLIKE:  # 0.1 ms, and goes for most pairs of different faces
+        return False
+    coarse, matrix = _align(_small(_matched(one, other)), _small(other), np.eye(2, 3, dtype=np.float32), 15)
+    if coarse < _HOPELESS:
+        return False
+    # From the coarse pixels' coordinates, of their centres, to those of the thumbnail.
+    matrix[:, 2] = 2 * matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5) - 0.5
+    matrix = _align(_matched(one, other), other, matrix, 30)[1]
+    laid = cv2.warpAffine(other, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    value, one = max(((_correlation(image, laid), image) for image in (one, _matched(one, laid))), key=lambda found: found[0])
+    return value >= SURE or (value >= ALIKE and _displacement(one, laid) <= STILL)
+
+
+def _small(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
+
+
+def _likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlation of two small crops inside the face."""
+    x, y = (even_contrast(cv2.GaussianBlur(image, (0, 0), 0.8), 3)[_MASKS[_COARSE] > 0] for image in (one, other))
+    x, y = x - x.mean(), y - y.mean()
+    return float(x @ y / (np.sqrt(float(x @ x) * float(y @ y)) + 1e-9))
+
+
+def _align(one: np.ndarray, other: np.ndarray, start: np.ndarray, rounds: int) -> tuple[float, np.ndarray]:
+    """Correlation of two aligned images, and the affine matrix from the pixels of one to those of the other."""
+    side = len(one)
+    smooth = [even_contrast(cv2.GaussianBlur(image, (0, 0), side / 64), side / 10.7) for image in (one, other)]
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, rounds, 1e-4)
+    try:
+        return cv2.findTransformECC(*smooth, start.copy(), cv2.MOTION_AFFINE, stop, _MASKS[side], 1)
+    except cv2.error:  # nothing to hold on to, or lost
+        return -1.0, start
+
+
+def even_contrast(image: np.ndarray, sigma: float) -> np.ndarray:
+    """The image with the same mean and contrast around every pixel, within some sigma (px)."""
+    centred = image - cv2.GaussianBlur(image, (0, 0), sigma)
+    return centred / np.sqrt(cv2.GaussianBlur(centred * centred, (0, 0), sigma) + 16)
+
+
+def _matched(image: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The image with its tones, inside the face, brought to another's."""
+    tones, wanted = np.quantile(image[_FACE], _TONES), np.quantile(like[_FACE], _TONES)
+    tones, first = np.unique(tones, return_index=True)
+    return np.interp(image, tones, wanted[first]).astype(np.float32)
+
+
+def _cut(*images: np.ndarray) -> np.ndarray:
+    """Where details may be cut off, for it is black or white: bool (64, 64)."""
+    return np.any([(image < _DARK) | (image > _LIGHT) for image in images], axis=0) & _FACE
+
+
+def _seen(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The face where details are there in both: bool (64, 64)."""
+    seen = _FACE & (cv2.GaussianBlur(_cut(one, other).astype(np.float32), (0, 0), 1.5) < 0.15)
+    return seen if seen.sum() >= _FACE.sum() / 10 else _FACE
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Median over the face of the correlation of details around each pixel."""
+    x, y = (cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 2) for image in (one, other))
+    around = [cv2.GaussianBlur(product, (0, 0), 2.5) for product in (x * x, y * y, x * y)]
+    return float(np.median((around[2] / np.sqrt((around[0] + 0.05) * (around[1] + 0.05)))[_seen(one, other)]))
+
+
+def _displacement(one: np.ndarray, other: np.ndarray) -> float:
+    """Median over the face of how far a neighbourhood would have to be moved to fit better, px (Lucas and Kanade 1981)."""
+    def details(image: np.ndarray) -> np.ndarray:
+        band = cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 4)
+        return band / np.sqrt(cv2.GaussianBlur(band * band, (0, 0), 4) + 4)
+
+    x, y = details(one), details(other)
+    mean = (x + y) / 2
+    slopes = [cv2.Sobel(mean, cv2.CV_32F, *axis, ksize=3) / 8 for axis in ((1, 0), (0, 1))] + [mean]
+    weight = _seen(one, other).astype(np.float32)
+
+    def around(product: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(product * weight, (0, 0), 3.5)[_ROWS, _COLUMNS]
+
+    left = np.array([[around(a * b) for a in slopes] for b in slopes]).transpose(2, 0, 1) + np.eye(3) * 1e-4
+    right = np.array([around(a * (y - x)) for a in slopes]).T
+    moved = np.linalg.solve(left, right[..., None])[:, :2, 0]
+    hold = np.linalg.eigvalsh(left[:, :2, :2])[:, 0]  # small where there is nothing to hold on to
+    return float(np.median(np.hypot(*moved.T)[hold > np.quantile(hold, 0.3)]))
