@@ -47,10 +47,10 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
     quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
     drawn = mostly_drawn(quality)
     photographs = are_photographs(quality.set_index("filename"), drawn).reindex(vectors.names).to_numpy()
-    repeats = quality.set_index("filename")[["duplicate_of", "near_duplicate_of"]].notna().any(axis=1).reindex(vectors.names)
+    copies = quality.set_index("filename")[["copy_group", "copy_rank"]].reindex(vectors.names)
     prompted, thresholds = zeroshot_models(classifiers, target_kinds(trained)), None
     if is_tiny(vectors.metadata["weights_sha256"]):
-        thresholds = thresholds_on_photographs(prompted, vectors, people.set_index("filename").reindex(vectors.names), photographs & ~repeats.to_numpy())
+        thresholds = thresholds_on_photographs(prompted, vectors, people.set_index("filename").reindex(vectors.names), photographs & (copies["copy_rank"] == 1).to_numpy())
         prompted = zeroshot_models(classifiers, target_kinds(trained), on_photographs=thresholds)
     answering = fill_gaps(trained, prompted)
     doubts = doubts_on_photographs({name: t for name, t in (thresholds or {}).items() if answering[name] is prompted[name]}, int(photographs.sum()))
@@ -64,7 +64,6 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
     flags = flag_faces(quality, predictions, said, trained, unseen)
     for table in (attributes, predictions, said, clean, flags):
         table.insert(1, "image", images.reindex(table["filename"]).to_numpy())
-    copies = quality.set_index("filename")[["copy_group", "copy_rank"]].reindex(vectors.names)
     template = propose_labels(vectors, predictions, clean, copies, answering, params.attributes.propose)
     for table, schema in ((attributes, tables.ATTRIBUTES), (predictions, tables.PREDICTIONS),
                           (said, tables.WITH_MANUAL), (clean, tables.CLEAN), (flags, tables.FLAGS),
