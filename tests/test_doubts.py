@@ -53,7 +53,7 @@ def covered(photo, crop, part):
     out = photo.copy()
     rows, columns = {"left": (slice(max(y0 - wide, 0), y1 + wide), slice(max(x0 - wide // 3, 0), x)),
                      "right": (slice(max(y0 - wide, 0), y1 + wide), slice(x, x1 + wide // 3)),
-                     "below": (slice(y + wide // 8, y1 + wide // 3), slice(max(x0 - wide // 3, 0), x1 + wide // 3))}[part]
+                     "below": (slice(y, y1 + wide // 3), slice(max(x0 - wide // 3, 0), x1 + wide // 3))}[part]
     out[rows, columns] = (70, 95, 140)
     return out
 
