@@ -138,7 +138,9 @@ def test_where_most_faces_are_drawn_drawings_are_not_flagged(plain):
     frame = pd.DataFrame([facts | {"drawing": drawing} for drawing in (0.9, 0.9, 0.9, 0.2)], columns=FACTS)
     assert drawn_share(frame) == 0.75
     assert not [reason for reason, values, _ in doubtful_faces(frame, drawn_share(frame)) if len(values)]
-    few = frame.iloc[[0, 3, 3]].reset_index(drop=True)
+    half = frame.iloc[[0, 1, 3, 3, 3]].reset_index(drop=True)
+    assert not [reason for reason, values, _ in doubtful_faces(half, drawn_share(half)) if len(values)]
+    few = frame.iloc[[0, 3, 3, 3]].reset_index(drop=True)
     assert [reason for reason, values, _ in doubtful_faces(few, drawn_share(few)) if len(values)] == ["drawing"]
 
 

@@ -23,8 +23,11 @@ MIN_SHARPNESS = 0.013
 DARK, BRIGHT = 0.13, 0.86  # mean luma inside the face
 HIDDEN = 0.5  # `occlusion` from which on a part of the face is hidden
 DRAWN, PHOTOGRAPHED = 0.75, 0.01  # `drawing` from which on a face is drawn, and below which it is surely not
+MIN_JUDGED = 80.0  # px of the photo; smaller faces look alike, drawn or not
 RATHER_DRAWN = 0.1  # median of a project of drawings
-MOSTLY = 0.5  # share of drawings from which on a project is one of drawings
+# Share of drawings among a project's faces up to which a drawing is doubtful, and from which on a photograph is. A third of the drawn
+# sample is not told to be drawn, so that between the two nothing is said.
+FEW_DRAWN, MOST_DRAWN = 0.3, 0.5
 
 SEPARATOR = ", "  # between reasons in the column `doubts` of `attributes_final.parquet`
 
@@ -74,9 +77,9 @@ _KINDS = (
     _Kind("bright", lambda faces: faces["brightness"], lambda value: value > BRIGHT,
           f"the face is over-exposed: brightness {{:.2f}} of 1, above {BRIGHT:g}", rising=False),
 )
-_DRAWING = _Kind("drawing", lambda faces: faces["drawing"], lambda value: value >= DRAWN,
+_DRAWING = _Kind("drawing", lambda faces: faces["drawing"].where(_side(faces) >= MIN_JUDGED), lambda value: value >= DRAWN,
                  "a drawing, it seems; the models were trained on photographs", rising=False)
-_PHOTOGRAPH = _Kind("photograph", lambda faces: faces["drawing"], lambda value: value < PHOTOGRAPHED,
+_PHOTOGRAPH = _Kind("photograph", lambda faces: faces["drawing"].where(_side(faces) >= MIN_JUDGED), lambda value: value < PHOTOGRAPHED,
                     "a photograph, it seems; the models were trained on drawings")
 # Reasons that are about the picture of the face itself: composites leave such faces out. A small face is a good one, seen from afar;
 # where it shows too little, it is blurred.
@@ -120,7 +123,8 @@ def doubtful_faces(faces: pd.DataFrame, drawn: float) -> Iterator[tuple[str, pd.
     ------
     reason; the value of each doubtful face, with the rows of `faces` as index; whether the smallest value is the worst.
     """
-    for kind in (*_KINDS, _PHOTOGRAPH if drawn >= MOSTLY else _DRAWING):
+    strange = [_DRAWING] if drawn <= FEW_DRAWN else [_PHOTOGRAPH] if drawn >= MOST_DRAWN else []
+    for kind in (*_KINDS, *strange):
         values = kind.value(faces).astype(float)
         yield kind.reason, values[kind.doubtful(values)], kind.rising
 

@@ -79,7 +79,7 @@ COLUMNS = {
     "sharpness": "fine against coarse detail inside the face (without landmarks, of the whole crop); below 0.013 it is blurred",
     "brightness": "mean luma inside the face (without landmarks, of the whole crop), 0–1",
     "occlusion": "how likely it is that something hides a part of the face, 0–1; empty without landmarks",
-    "drawing": "how likely it is that the face is drawn, painted or rendered, 0–1; empty without landmarks and of a face below 80 pixels",
+    "drawing": "how likely it is that the face is drawn, painted or rendered, 0–1; empty without landmarks; means little of a face below 80 pixels",
     "doubts": "what is doubtful about the picture, as in `attributes_flags.parquet`, `, ` between; composites leave such faces out; empty where nothing is",
     "bits_per_pixel": "of the photo's file: the more, the less it is compressed; 0 for a picture of at most 256 colours",
     "perceptual_hash": "signs of the grey crop's 256 lowest frequencies, as hexadecimal digits; copies differ in few",

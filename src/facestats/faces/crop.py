@@ -15,7 +15,6 @@ from facestats.faces.reading import MAX_MEGABYTES
 from facestats.faces.search import find_large_faces, find_small_faces
 
 NO_FACE = "no face found"
-_TO_JUDGE = 80  # px of a face in the photo, below which a photograph and a drawing look alike
 # Long sides, px, that are enough to find a large face (the detector sees 128 px), and a small one.
 _TO_DETECT = 1024
 _TO_SEARCH = 3000
@@ -82,10 +81,7 @@ class FaceCrop:
                  "confidence": self.confidence, "presence": self.presence, "box": self.box}
         if self.pose is not None:
             facts |= {"yaw": self.pose.yaw, "pitch": self.pose.pitch, "roll": self.pose.roll}
-        facts |= measure(self.rgb if self.view is None else self.view, self.grey, self.landmarks)
-        if self.box is not None and max(self.box[2] - self.box[0], self.box[3] - self.box[1]) < _TO_JUDGE:
-            facts["drawing"] = None
-        return facts
+        return facts | measure(self.rgb if self.view is None else self.view, self.grey, self.landmarks)
 
     def jpeg(self, quality: int) -> bytes:
         """The crop as a JPEG without metadata, colours at full resolution (4:4:4)."""
