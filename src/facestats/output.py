@@ -34,10 +34,10 @@ def secure_output() -> None:
     sys.stdout, sys.stderr = _secure(sys.stdout, 1), _secure(sys.stderr, 2)
 
 
-def print_json(content: Any) -> None:
-    """Print one line of JSON that any reader of JSON understands; characters that the output has no place for are escaped as JSON does it."""
+def print_json(content: Any, indent: int | None = None) -> None:
+    """Print JSON, on one line or indented, that any reader of JSON understands; characters that the output has no place for are escaped as JSON does it."""
     encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
-    print(json.dumps(content, ensure_ascii=not encoding.startswith("utf")), flush=True)
+    print(json.dumps(content, indent=indent, ensure_ascii=not encoding.startswith("utf")), flush=True)
 
 
 def unwritten() -> OSError | None:

@@ -22,7 +22,6 @@ exit code: 0 nothing wrong, 1 problems (warnings are none), 2 wrong usage
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from contextlib import redirect_stdout
@@ -40,6 +39,7 @@ from facestats.commands.doctor_surroundings import (
     say_of_rows,
 )
 from facestats.errors import InputError, number_of
+from facestats.output import print_json
 from facestats.params import Params, load_params
 from facestats.params_data import Data
 from facestats.params_errors import checked_options
@@ -141,8 +141,7 @@ def _count_labels(inputs: Inputs) -> dict[str, Any]:
 def _print(problems: list[Finding], warnings: list[Finding], lines: list[str], facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
         found = {"problems": [asdict(finding) for finding in problems], "warnings": [asdict(finding) for finding in warnings]}
-        json.dump(found | facts, sys.stdout, indent=2, ensure_ascii=False)
-        print()
+        print_json(found | facts, indent=2)
         return
     for word, findings in (("problem", problems), ("warning", warnings)):
         for line in _shortened(findings):

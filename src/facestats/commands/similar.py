@@ -10,9 +10,9 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
+from facestats.output import print_json
 from facestats.serving import load
 
 HELP = "find the faces that are most like a photo"
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     found = load(options.root).similar(options.image, options.k)
     doubts = found.attrs["warnings"]
     if options.json:
-        print(json.dumps({"image": options.image, "similar": found.to_dict("records"), "warnings": doubts}, ensure_ascii=False))
+        print_json({"image": options.image, "similar": found.to_dict("records"), "warnings": doubts})
         return 0
     for doubt in doubts:
         print(f"warning: {doubt}", file=sys.stderr)
