@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import yaml
 from PIL import Image
 
 from facestats.clip.variants import fetch_clip
@@ -25,7 +26,7 @@ from facestats.faces.models import fetch_landmarker
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = {
-    "preprocess": ("photos", "landmarker", "faces", "faces.parquet"),
+    "preprocess": ("landmarker", "faces", "faces.parquet"),
     "embed": ("faces", "clip", "embeddings.parquet"),
 }
 
@@ -53,7 +54,9 @@ def set_up(work: Path, images: Path, clip: Path | None) -> Path:
     work = work / "project"
     work.mkdir()
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=work, check=True)
-    shutil.copyfile(ROOT / "params.yaml", work / "params.yaml")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["data"]["images"] = "photos"
+    (work / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     for photo in sorted(path for path in images.rglob("*") if path.is_file()):
         target = work / "photos" / photo.relative_to(images)
         target.parent.mkdir(parents=True, exist_ok=True)
