@@ -59,6 +59,11 @@ def _side(faces: pd.DataFrame) -> pd.Series:
     return pd.Series(sides, index=faces.index, dtype=float)
 
 
+def _judged_drawing(faces: pd.DataFrame) -> pd.Series:
+    """`drawing` where the face shows enough to tell: neither small nor blurred."""
+    return faces["drawing"].where((_side(faces) >= MIN_JUDGED) & (faces["sharpness"] >= MIN_SHARPNESS))
+
+
 _KINDS = (
     _Kind("no_face", lambda faces: faces["confidence"].isna().map({True: 0.0, False: np.nan}), lambda value: value.notna(),
           "no face found: the middle of the photo was taken"),
@@ -77,9 +82,9 @@ _KINDS = (
     _Kind("bright", lambda faces: faces["brightness"], lambda value: value > BRIGHT,
           f"the face is over-exposed: brightness {{:.2f}} of 1, above {BRIGHT:g}", rising=False),
 )
-_DRAWING = _Kind("drawing", lambda faces: faces["drawing"].where(_side(faces) >= MIN_JUDGED), lambda value: value >= DRAWN,
+_DRAWING = _Kind("drawing", _judged_drawing, lambda value: value >= DRAWN,
                  "a drawing, it seems; the models were trained on photographs", rising=False)
-_PHOTOGRAPH = _Kind("photograph", lambda faces: faces["drawing"].where(_side(faces) >= MIN_JUDGED), lambda value: value < PHOTOGRAPHED,
+_PHOTOGRAPH = _Kind("photograph", _judged_drawing, lambda value: value < PHOTOGRAPHED,
                     "a photograph, it seems; the models were trained on drawings")
 # Reasons that are about the picture of the face itself: composites leave such faces out. A small face is a good one, seen from afar;
 # where it shows too little, it is blurred.
