@@ -329,6 +329,35 @@ def test_what_is_wrong_in_a_column_a_rater_is_named_by_that_column(join):
         join(ratings__csv="image,ratng\n00.jpg,3\n01.jpg,5\n")
 
 
+WIDE = [(3, 4), (1, 2), (7, 5), (2, 2), (6, 7)]
+
+
+@pytest.mark.parametrize("more", [
+    {"Nr": [1, 2, 3, 4, 5], "MW": [3.5, 1.5, 6, 2, 6.5]}, {"id": [7, 3, 9, 11, 4]}, {"xy": [101, 102, 103, 104, 105]}, {"xy": ["3,5", "1,5", 6, 2, "6,5"]},
+    {"Max": [4, 2, 7, 2, 7], "Min": [3, 1, 5, 2, 6], "Summe": [7, 3, 12, 4, 13]}, {"Std. Dev.": [.7, .7, 1.4, 0, .7], "N ratings": [2] * 5, "Rank": [2, 4, 1, 3, 1]},
+])
+def test_columns_of_counts_and_means_are_no_raters(join, more):
+    table = pd.DataFrame({"image": IMAGES[:5], "Max": [3, 1, 7, 2, 6], "rater 2": [4, 2, 5, 2, 7]} if "Max" not in more else {
+        "image": IMAGES[:5], "a": [3, 1, 7, 2, 6], "b": [4, 2, 5, 2, 7]}).assign(**more)
+    joined = join(ratings__csv=table.to_csv(index=False, sep=";"))
+    assert joined.judgements.groupby("filename")["rating"].apply(sorted).tolist() == [sorted(pair) for pair in WIDE]
+    assert joined.notes[0].endswith(f", without {', '.join(more)}")
+
+
+@pytest.mark.parametrize("values", [[30, 44, 28, 51, 60], [812, 500, 2210, 944, 1001], [.8, 1.1, 2.4, .9, 1.3]], ids=["age", "ms", "seconds"])
+def test_a_column_of_other_numbers_than_ratings_is_an_error(join, values):
+    table = pd.DataFrame({"image": IMAGES[:5], "xy": values, "a": [3, 1, 7, 2, 6], "b": [4, 2, 5, 2, 7]})
+    with pytest.raises(LabelError, match=r"ratings.csv, column xy: .* where the other columns have 1 to 7.*; if it is no rater's, remove it"):
+        join(ratings__csv=table.to_csv(index=False))
+
+
+@pytest.mark.parametrize("code", [-9, -1, 99, 999])
+def test_numbers_for_no_answer_are_no_ratings(join, code):
+    lines = [f"{name},{rater},{code if rater == 'a' and i < 8 else i % 7 + 1}" for i, name in enumerate(IMAGES) for rater in "abc"]
+    with pytest.raises(LabelError, match=f"ratings.csv: 8 mistakes[^z]*found '{code}', expected a rating from 1 to 7, or nothing where there is none"):
+        join(ratings__csv="\n".join(["image,rater,rating", *lines]))
+
+
 def test_long_files_take_seconds(tmp_path):
     images = [f"{i:05d}.jpg" for i in range(20_000)]
     faces = pd.DataFrame({"image": images, "filename": images})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +22,17 @@ REPEAT = "repeat"
 # Up to 1 % of the ratings may be slips of the hand; `auto` does not let them make the scale more than twice as wide as the others need.
 # A smaller step may be rare praise: 1 to 9 becomes 1 to 10 by a single 10.
 SLIPS, STRETCH = 0.01, 2.0
+# Numbers by which SPSS and survey tools say that there is no answer; never ratings where all others fit a usual scale without them.
+NO_ANSWER = (-1, -7, -8, -9, -77, -88, -97, -98, -99, -999, 77, 88, 97, 98, 99, 777, 888, 998, 999, 9999)
+FEW = 10  # other ratings from which on a 99 is taken for no answer
 
-
-SUMMARIES = frozenset(["mean", "average", "avg", "median", "sd", "std", "stdev", "se", "sem", "var", "variance", "n", "count", "sum", "total", "min", "max",
-                       "meanrating", "averagerating"])
+# Headers of what was computed from ratings, and of counters: no raters. At a header's start or, from three letters on, at its end.
+SUMMARIES = re.compile(r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total|rank|mittelwert|mw|durchschnitt"
+                       r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line|order|trial|lfd|lfdnr|rt|time)")
 NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
+COMPUTED = ("mean", "median", "sum", "std", "count", "min", "max")
+MATCHING = 0.99  # share of faces on which a column must be the mean of the others, or the number of its line, to be none of a rater's
+COUNTED = 4  # lines that a column must number to be a counter, whatever it is called
 
 
 @dataclass
@@ -116,10 +123,12 @@ def _spread(raw: pd.DataFrame, found: Mapping[str, str], names: NameIndex, path:
     if "image" not in found:
         raise LabelError(f"{path}: there is no column `image` (path below the image folder); the header line has {', '.join(raw.columns) or 'nothing'}")
     known = [header for words in LABELS.values() for header in raw.columns if plain(header) in words]
-    raters = [c for c in raw.columns if c not in known and c not in found.values() and plain(c) not in SUMMARIES]
+    raters = [c for c in raw.columns if c not in known and c not in found.values() and not _summarizes(c)]
     raters = [c for c in raters if _mostly_numbers(without_empty(raw[c]))]
+    raters = _without_computed(raw, raters)
     if len(raters) < 2 or "rater" in found:
         raise LabelError(f"{path}: there is no column `rating`; the header line has {', '.join(raw.columns)}")
+    _refuse_other_quantities(raw, raters, path)
     left_out = [c for c in raw.columns if c not in raters and c != found["image"]]
     parts = [pd.DataFrame({"image": without_empty(raw[found["image"]]), "rater": c, "rating": without_empty(raw[c]), "rating_type": "", "column": c})
              for c in raters]
@@ -129,7 +138,50 @@ def _spread(raw: pd.DataFrame, found: Mapping[str, str], names: NameIndex, path:
 
 def _mostly_numbers(cells: pd.Series) -> bool:
     there = cells[cells != ""]
-    return len(there) > 0 and pd.to_numeric(there.str.replace(",", "."), errors="coerce").notna().mean() > NUMERIC
+    return len(there) > 0 and _as_numbers(there).notna().mean() > NUMERIC
+
+
+def _as_numbers(cells: pd.Series) -> pd.Series:
+    return pd.to_numeric(cells.str.replace(",", "."), errors="coerce")
+
+
+def _summarizes(header: str) -> bool:
+    """Whether a header speaks of a mean, a count or the like: `Std. Dev.`, `N ratings`, `rating_mean`."""
+    words = [word for word in re.split(r"[\W_]+", header.casefold()) if word]
+    numbered = len(words) == 2 and words[1].isdigit()  # `No 4` may be a rater
+    return not numbered and any(SUMMARIES.fullmatch(word) for word in (plain(header), *words[:1], *(word for word in words[-1:] if len(word) > 2)))
+
+
+def _without_computed(raw: pd.DataFrame, raters: list[str]) -> list[str]:
+    """Without columns that number the lines, or that are the mean, sum or spread of the others."""
+    values = {c: _as_numbers(without_empty(raw[c])) for c in raters}
+    kept = [c for c in raters if len(values[c]) < COUNTED or not (values[c].diff().iloc[1:] == 1).all()]
+    for c in reversed(kept):
+        others = pd.DataFrame({other: values[other] for other in kept if other != c})
+        if others.shape[1] > 1 and len(others) >= COUNTED and values[c].nunique() > 1 and any(
+                np.isclose(values[c], others.agg(how, axis=1), atol=0.0051).mean() >= MATCHING for how in COMPUTED):
+            kept = [other for other in kept if other != c]
+    return kept
+
+
+def _refuse_other_quantities(raw: pd.DataFrame, raters: list[str], path: Path) -> None:
+    """Refuse columns of other numbers than ratings, such as ages or milliseconds.
+
+    Raises
+    ------
+    LabelError
+        All values of a column are beyond twice the scale that the others use, or it alone has decimals.
+    """
+    values = {c: _as_numbers(without_empty(raw[c])).dropna() for c in raters}
+    for c in raters:
+        others = pd.concat([values[other] for other in raters if other != c])
+        low, high = _usual_scale(others) or (others.min(), others.max())
+        typical = _usual_scale(pd.Series([values[other].median() for other in raters if other != c])) or (low, high)
+        beyond = values[c].min() > typical[1] + (typical[1] - typical[0]) or values[c].max() < typical[0] - (typical[1] - typical[0])
+        alone = len(raters) > 2 and len(values[c]) > 1 and (values[c] % 1 != 0).mean() > NUMERIC and (others % 1 == 0).all()
+        if len(raters) > 2 and (beyond or alone):
+            raise LabelError(f"{path}, column {c}: {values[c].min():g} to {values[c].max():g}, where the other columns have {others.min():g} to "
+                             f"{others.max():g}{' without decimals' if alone and not beyond else ''}; if it is no rater's, remove it")
 
 
 def find_scale(wanted: str | list[float], judgements: pd.DataFrame | None, table: pd.DataFrame,
@@ -151,7 +203,7 @@ def find_scale(wanted: str | list[float], judgements: pd.DataFrame | None, table
         low, high = _without_slips(judged if len(judged) else means, low, high)
     else:
         return None
-    expected = f"a rating from {low:g} to {high:g} (labels.rating_scale: {wanted}; [low, high] sets another scale)"
+    expected = f"a rating from {low:g} to {high:g}, or nothing where there is none (labels.rating_scale: {wanted}; [low, high] sets another scale)"
     outside = judged[(judged < low) | (judged > high)]
     if judgements is not None and len(outside):
         for column, lines in judgements.loc[judgements["rating"].notna() & ((judgements["rating"] < low) | (judgements["rating"] > high))].groupby("column"):
@@ -164,7 +216,12 @@ def find_scale(wanted: str | list[float], judgements: pd.DataFrame | None, table
 
 
 def _without_slips(values: pd.Series, low: float, high: float) -> tuple[float, float]:
-    """The usual scale that holds nearly all values, where the few others stretch it beyond measure; else [low, high]."""
+    """The usual scale that holds nearly all values, where the few others stretch it beyond measure or mean no answer; else [low, high]."""
+    rest = values[~values.isin(NO_ANSWER)]
+    usual = _usual_scale(rest)
+    outside = values[(values < usual[0]) | (values > usual[1])] if usual else values
+    if usual and 2 * len(rest) > len(values) and usual[1] - usual[0] >= 4 and len(outside) and (len(rest) >= FEW or outside.max() < 0):
+        return usual  # a scale of a width below 4 may go from -1 to 1
     for ends in USUAL_SCALES:
         outside = (values < ends[0]) | (values > ends[1])
         if 0 < outside.sum() <= SLIPS * len(values):
