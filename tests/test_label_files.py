@@ -70,6 +70,11 @@ PLAIN = "image,gender,age\n00.jpg,female,30\n01.jpg,male,34.5\n02.jpg,female,28\
     PLAIN.replace(",", " , "),
     PLAIN.encode("utf-8-sig"), PLAIN.encode("utf-16"), b"\xfe\xff" + PLAIN.encode("utf-16-be"), PLAIN.encode("utf-32"),
     ",image,gender,age\n0,00.jpg,female,30\n1,01.jpg,male,34.5\n2,02.jpg,female,28\n",
+    "Unnamed: 0.1,Unnamed: 0,image,gender,age\n0,7,00.jpg,female,30\n1,9,01.jpg,male,34.5\n2,3,02.jpg,female,28\n",
+    '"","image","gender","age"\n"4","00.jpg","female",30\n"17","01.jpg","male",34.5\n"5","02.jpg","female",28\n',
+    "\u200bimage,gender\u200b,age\n\u200e00.jpg,female\u200b,30\n01.jpg,male,34.5\u200e\n02.jpg,female,28\ufeff\n",
+    PLAIN.replace("00", '"<img src=\'img/00').replace(".jpg,", ".jpg?w=3\'>\",", 1).replace("?w=3", "").replace("01.", "https://x.org/p/01.").replace("g,male", "g?raw=1,male"),
+    PLAIN.replace("image,gender,age", "Bild;Geschlecht;Alter").replace(",", ";").encode("utf-16"),
     "image,filename,gender,age\n00.jpg,,female,30\n,01.jpg,male,34.5\n02.jpg,02.jpg,female,28\n",
 ], ids=lambda content: repr(content)[:40])
 def test_every_spelling_of_a_file_says_the_same(join, content):
@@ -81,6 +86,31 @@ def test_every_spelling_of_a_file_says_the_same(join, content):
 @pytest.mark.parametrize("name", ["Labels__csv", "LABELS__CSV", "labels__tsv", "labels__TXT"])
 def test_the_file_may_be_called_in_any_case(join, name):
     assert labels(join(**{name: PLAIN}), "gender", "age") == THREE
+
+
+@pytest.mark.parametrize("content", [
+    "# study 3, wave 2, Anna\n" + PLAIN.replace(",", ";"),
+    PLAIN.replace("\n", '\nWhich photo?,Which gender?,How old?\n"{""ImportId"":""QID1""}","{""ImportId"":""QID2""}","{""ImportId"":""QID3_TEXT""}"\n', 1),
+], ids=["title", "qualtrics"])
+def test_lines_around_the_header_that_are_no_labels_are_said(join, content):
+    joined = join(labels__csv=content)
+    assert labels(joined, "gender", "age") == THREE
+    assert len(joined.warnings) == 1
+
+
+def test_codes_written_in_two_ways_are_asked_about(join):
+    with pytest.raises(LabelError, match=r"line 14, column gender: found '1.0', expected a class in one spelling \(did you mean '1'"):
+        join(labels__csv="image,gender\n" + "".join(f"{i:02d}.jpg,{'1.0' if i == 12 else i % 2 + 1}\n" for i in range(13)))
+
+
+@pytest.mark.parametrize(("age", "hint"), [("1990", "(a year or date of birth?"), ("12.03.1990", "(a year or date of birth?"), ("1990-03-12", "(a year"),
+                                           ("28 years", "(did you mean 28?)"), ("18 months", "unknown"), ("6m", "unknown"), ("-99", "unknown")])
+def test_an_age_in_other_words_is_a_mistake_with_the_likely_reading(join, age, hint):
+    with pytest.raises(LabelError) as error:
+        join(labels__csv=f"image,age\n00.jpg,{age}\n")
+    assert f"found '{age}'" in str(error.value)
+    assert hint in str(error.value)
+    assert ("did you mean" in str(error.value)) == ("did you mean" in hint)
 
 
 def test_two_files_of_one_kind_are_an_error(join):
@@ -309,11 +339,19 @@ RATINGS = [("00.jpg", "a", 3.0), ("00.jpg", "b", 4.0), ("01.jpg", "a", 5.0), ("0
     "subject_id,stim_file,slider.response\na,img/00.jpg,3\nb,img/00.jpg,4\na,img/01.jpg,5\nb,img/01.jpg,2\nb,img/02.jpg,1\n",
     "Participant Public ID,ResponseId,pid,Item,Score\nBLIND,a,7,00.jpg,3\nBLIND,b,8,00.jpg,4\nBLIND,a,7,01.jpg,5\nBLIND,b,8,01.jpg,2\nBLIND,b,8,02.jpg,1\n",
     "ResponseId,Item,Score\na,00.jpg,3\nb,00.jpg,4\na,01.jpg,5\nb,01.jpg,2\nb,02.jpg,1\n",
+    "rt,stimulus,response,trial_type,subject\n,,33,survey-text,a\n9,<img src='i/00.jpg'>,3,image,a\n9,\"[\"\"i/01.jpg\"\"]\",5,image,a\n9,<p>Hi</p>, ,x,a\n"
+    "9,i/00.jpg,4,image,b\n9,i/01.jpg,2,image,b\n9,i/02.jpg,1,image,b\n9,,\"{\"\"Q0\"\":\"\"3\"\"}\",survey-text,b\n",
+    "image,trials.thisN,rating_slider.response,rating_slider.rt,participant\n,,,,a\n00.jpg,0,3,1.2,a\n01.jpg,1,5,1,a\n00.jpg,0,4,1,b\n01.jpg,1,2,1,b\n02.jpg,2,1,1,b\n",
+    "Event Index,Participant Private ID,Zone Type,Response,Spreadsheet: Image\n1,a,,,\n2,a,fixation,,00.jpg\n3,a,slider,3,00.jpg\n4,a,continue_button,Next,00.jpg\n"
+    "3,a,slider,5,01.jpg\n3,b,slider,4,00.jpg\n3,b,slider,2,01.jpg\n4,b,continue_button,Next,01.jpg\n3,b,slider,1,02.jpg\nEND OF FILE,,,,\n",
+    "HITId,WorkerId,Input.image_url,Answer.rating\n1,a,https://x.org/i/00.jpg,3\n1,b,https://x.org/i/00.jpg,4\n2,a,https://x.org/i/01.jpg,5\n"
+    "2,b,https://x.org/i/01.jpg,2\n3,b,https://x.org/i/02.jpg,1\n",
+    "Vp;Bildname;Attraktivität\na;00;3,0\nb;00;4\na;01;5\nb;01;2\nb;02;1\n".encode("cp1252"),
     "image,a,b\n00.jpg,3,4\n01.jpg,5,2\n02.jpg,,1\n",
     "Image,a,b,mean,gender\n00.jpg,3,4,3.5,female\n01.jpg,5,2,3.5,male\n02.jpg,NA,1,1,male\n,,,,\n",
     "rater,00.jpg,01.jpg,02.jpg\na,3,5,\nb,4,2,1\n",
     [["stimulus", "a", "b"], [0, 3, 4], [1, 5, 2], [2, None, 1]],
-], ids=["long", "jspsych", "gorilla", "psychopy", "several ids", "qualtrics", "a column a rater", "with means", "a column a photo", "workbook"])
+], ids=["long", "jspsych", "gorilla", "psychopy", "several ids", "qualtrics", "jspsych with html", "psychopy log", "gorilla log", "mturk", "german", "a column a rater", "with means", "a column a photo", "workbook"])
 def test_ratings_come_in_many_forms(join, content):
     joined = join(**{"ratings__xlsx" if isinstance(content, list) else "Ratings__CSV": content})
     assert sorted(joined.judgements[["filename", "rater", "rating"]].itertuples(index=False, name=None)) == RATINGS

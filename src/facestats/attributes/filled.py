@@ -10,10 +10,9 @@ import pandas as pd
 
 from facestats.attributes.proposals import COLUMNS
 from facestats.attributes.resolution import STANDARD
-from facestats.data.cells import Mistakes, nearest, numbers, without_empty
+from facestats.data.cells import MAX_AGE, Mistakes, nearest, numbers, without_empty
 from facestats.data.columns import plain
 from facestats.data.label_files import read_sheet
-from facestats.data.labels import MAX_AGE
 from facestats.data.names import PhotoNames, refuse_other_photos, say_liberties, say_likely
 from facestats.errors import InputError, LabelError
 from facestats.tables import UNKNOWN

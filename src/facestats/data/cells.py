@@ -22,6 +22,7 @@ NONE = frozenset(["None", "none", "NONE"])  # a class in columns of one's own, s
 CLASS_SHOWN = 3  # classes with one member in a warning
 FEW = 5  # labels of a column below which a class with one member is no surprise
 MANY = 50  # classes from which on a further column is taken for text
+MAX_AGE = 130  # years
 NEAR = 0.75  # least similarity of a class that is proposed
 
 
@@ -91,6 +92,10 @@ def _nearest_number(value: str, low: float, high: float) -> str:
     """The only number in a cell, as a question."""
     if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", value):
         return " (a decimal point, or no comma between thousands)"
+    if high == MAX_AGE and (re.fullmatch(r"(19|20)\d\d", value) or re.search(r"\d[./-]\d+[./-]\d", value)):
+        return " (a year or date of birth? It is the age in the photo that counts)"
+    if value.startswith("-") or re.search(r"\d\s*(m|w|d)\b|mon|mois|mes|week|woche|day|tag", value.casefold()):
+        return ""  # months are no years
     found = re.findall(r"\d+(?:[.,]\d+)?", value)
     number = found[0].replace(",", ".") if len(found) == 1 else None
     return f" (did you mean {number}?)" if number and number != value and low <= float(number) <= high else ""
@@ -172,4 +177,6 @@ def nearest(value: str, known: Iterable[str]) -> str:
 
 def _letters(value: str) -> str:
     """A word without case, blanks and forms of Unicode."""
+    if number := re.fullmatch(r"([+-]?\d+)[.,]0+", value):
+        return number[1]  # what a table of numbers makes of codes such as 1 and 2
     return " ".join(re.sub(r"[\s_]+", " ", unicodedata.normalize("NFKC", value).casefold()).split())

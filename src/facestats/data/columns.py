@@ -14,18 +14,20 @@ from facestats.errors import LabelError
 # Headers in small letters and digits alone, by the column that they stand for; that column's own name comes first.
 IMAGE = ("image", "filename", "images", "img", "imagename", "imagefile", "imagefilename", "imagepath", "imageid", "photo", "photoname", "photofile",
          "photoid", "picture", "picturename", "pic", "file", "files", "filepath", "path", "face", "facename", "faceid", "stimulus", "stimuli",
-         "stim", "stimulusname", "stimulusfile", "stimulusid", "stimfile", "stimname", "stimid", "item", "itemid", "itemname")
+         "stim", "stim1", "stimulusname", "stimulusfile", "stimulusid", "stimfile", "stimname", "stimid", "item", "itemid", "itemname",
+         "imageurl", "url", "bild", "bildname", "foto", "fotoname", "datei", "dateiname", "fichier", "imagen", "archivo", "immagine")
 RATER = ("rater", "raterid", "ratername", "judge", "judgeid", "participant", "participantid", "participantname", "participantprivateid",
          "participantpublicid", "subject", "subjectid", "subjid", "subj", "respondent", "respondentid", "responseid", "observer", "observerid",
-         "worker", "workerid", "user", "userid", "username", "prolificpid", "prolificid", "pid", "vp", "ppt", "ppid")
+         "worker", "workerid", "user", "userid", "username", "prolificpid", "prolificid", "pid", "vp", "ppt", "ppid", "vpn", "vpnr", "vpid",
+         "proband", "probandid", "versuchsperson", "teilnehmer", "bewerter", "juge", "participante")
 RATING = ("rating", "ratings", "ratingvalue", "ratingresponse", "response", "responsevalue", "sliderresponse", "slidervalue", "score", "value",
-          "answer", "judgement", "judgment", "attractiveness", "attractive")
+          "answer", "judgement", "judgment", "attractiveness", "attractive", "bewertung", "urteil", "attraktivität", "puntuación")
 LABELS: dict[str, Sequence[str]] = {
     "image": IMAGE,
-    "gender": ("gender", "sex"),
-    "ethnicity": ("ethnicity", "race", "ethnicgroup"),
-    "age": ("age", "ageyears", "ageinyears", "yearsold"),
-    "rating": ("rating", "meanrating", "averagerating", "avgrating", "ratingmean", "attractiveness", "meanattractiveness", "score"),
+    "gender": ("gender", "sex", "geschlecht", "sexe", "sexo", "genre", "género"),
+    "ethnicity": ("ethnicity", "race", "ethnicgroup", "ethnie", "ethnizität"),
+    "age": ("age", "ageyears", "ageinyears", "yearsold", "alter", "âge", "edad"),
+    "rating": ("rating", "meanrating", "averagerating", "avgrating", "ratingmean", "attractiveness", "meanattractiveness", "score", "bewertung", "mittlerebewertung"),
     "person": ("person", "personid", "personname", "identity", "individual", "who", "subject", "subjectid"),
 }
 RATINGS: dict[str, Sequence[str]] = {
@@ -36,7 +38,7 @@ OWN_NAMES = ("image", "filename")  # of the key; where a file has both, the firs
 def plain(header: str) -> str:
     """Small letters and digits alone: without case, blanks, units in brackets and what survey tools put in front."""
     text = unicodedata.normalize("NFKC", header).casefold()
-    text = re.sub(r"\([^)]*\)|\[[^]]*\]", "", text).rpartition("spreadsheet:")[2]
+    text = re.sub(r"\([^)]*\)|\[[^]]*\]|^(input|answer)\.", "", text).rpartition("spreadsheet:")[2]
     return re.sub(r"[\W_]+", "", text)
 
 

@@ -21,6 +21,8 @@ MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs
          (codecs.BOM_UTF16_BE, "utf-16-be"))
 OTHER_FILES = ((b"PK\x03\x04", "an Excel file or another zip archive"), (b"\xd0\xcf\x11\xe0", "an Excel file of the old kind"), (b"%PDF", "a PDF"))
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+INVISIBLE = dict.fromkeys([0x00AD, 0x200B, 0x200E, 0x200F, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2060, 0xFEFF])  # what copying from pages brings along
+IMPORT_ID = re.compile(r'\{\s*"ImportId"')  # Qualtrics' third line; the second has the questions' texts
 _KNOWN = {*IMAGE, *RATER, *RATING, *(word for words in LABELS.values() for word in words)}
 
 
@@ -44,14 +46,14 @@ def read_csv(path: Path) -> pd.DataFrame | None:
         raise LabelError(f"{path} is a folder, expected a CSV file")
     text, notes = decode(path.read_bytes(), path)
     separator, records, ends = _records(text, path)
-    cells = [[cell.strip() for cell in record] for record in records]
-    frame = as_frame(cells, ends, path, f"put a value with a {SEPARATORS[separator]} into quotes")
+    frame = as_frame(records, ends, path, f"put a value with a {SEPARATORS[separator]} into quotes")
     frame.attrs["notes"] = [*notes, *frame.attrs["notes"]]
     return frame
 
 
 def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) -> pd.DataFrame:
     """Records of text, the header first, as a table; see `read_csv`."""
+    records = [[cell.translate(INVISIBLE).strip() for cell in record] for record in records]
     start = next((i for i, record in enumerate(records) if any(record)), None)
     if start is None:
         raise LabelError(f"{path} is empty; its first line must name the columns")
@@ -59,6 +61,8 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     header, records, lines = records[start], records[start + 1:], lines[start + 1:]
     while header and not header[-1] and not any(record[len(header) - 1:len(header)] not in ([], [""]) for record in records):
         header = header[:-1]
+    texts_end = next((i for i, record in enumerate(records[:3], 1) if any(map(IMPORT_ID.match, record))), 0)
+    questions, records, lines = records[:texts_end], records[texts_end:], lines[texts_end:]
     width = len(header)
     repeated = {name for name in header if name and header.count(name) > 1}
     if repeated:
@@ -75,6 +79,9 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     rows = [records[i][:width] + [""] * (width - len(records[i])) for i in there]
     frame = _without_nameless(pd.DataFrame(rows, columns=header, index=[lines[i] for i in there], dtype="str"), path)
     frame.attrs["notes"] = [f"{path.name}: what stands above {', '.join(header[:3])}, … is taken for a title"] if start > titles else []
+    if questions:
+        frame.attrs["notes"].append(f"{path.name}: the lines below the header that Qualtrics writes, questions and ImportId, are no labels")
+        frame.attrs["questions"] = dict(zip(header, questions[0], strict=False))
     return frame
 
 
@@ -102,7 +109,8 @@ def _without_nameless(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     nameless = [i for i, name in enumerate(frame.columns) if not name or name.startswith("Unnamed:")]
     for i in nameless:
         column = frame.iloc[:, i]
-        counted = i == 0 and len(frame) and any((column == [str(k) for k in range(first, first + len(column))]).all() for first in (0, 1))
+        numbers = column.str.fullmatch(r"\d+").all() and column.is_unique  # of rows, some of which were left out
+        counted = numbers and len(frame) and (i == 0 or frame.columns[i].startswith("Unnamed:")) and any(plain(name) in IMAGE for name in frame.columns)
         if not counted and (column != "").any():
             line = column.index[column != ""][0]
             raise LabelError(f"{path}, {_place(path)} {line}: column {i + 1} holds {column[line]!r}, but has no name in the header line; "
@@ -168,7 +176,7 @@ def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
     if named and named[1] in SEPARATORS:
         separator, start = named[1], start + 1
     else:
-        separator, start = _separator(lines[start] if start < len(lines) else ""), 0
+        separator, start = _separator(lines[start:start + TITLE]), 0
     reader = csv.reader(lines[start:], delimiter=separator, strict=True)
     records, ends = [], []
     try:
@@ -180,13 +188,14 @@ def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
     return separator, records, ends
 
 
-def _separator(header: str) -> str:
-    """The one that gives most columns that are known, then most columns."""
-    found = []
+def _separator(lines: list[str]) -> str:
+    """The one that gives most columns that are known, in the first line or else below a title, then most columns."""
+    counts = []
     for separator in SEPARATORS:
-        cells = next(csv.reader([header], delimiter=separator), [])
-        found.append((sum(plain(cell) in _KNOWN or cell.strip().startswith("proposed_") for cell in cells), len(cells)))
-    return list(SEPARATORS)[max(range(len(found)), key=lambda i: (found[i], -i))]
+        records = [next(csv.reader([line], delimiter=separator), []) for line in lines]
+        known = [sum(plain(cell) in _KNOWN or cell.strip().startswith("proposed_") for cell in cells) for cells in records] or [0]
+        counts.append((known[0], max(known), len(records[0]) if records else 0))
+    return list(SEPARATORS)[max(range(len(counts)), key=lambda i: (counts[i], -i))]
 
 
 def shortened(mistakes: list[str], count: int | None = None) -> str:

@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facestats.data.cells import Mistakes, check_classes, numbers, refuse_contradictions, without_empty
+from facestats.data.cells import (
+    MAX_AGE,
+    Mistakes,
+    check_classes,
+    numbers,
+    refuse_contradictions,
+    without_empty,
+)
 from facestats.data.columns import LABELS, OWN_NAMES, find_columns, key_column, plain, say_columns
 from facestats.data.label_files import STEMS, find_label_file, read_sheet, unread_files
 from facestats.data.names import NameIndex, refuse_other_photos
@@ -23,7 +30,6 @@ from facestats.errors import InputError, LabelError
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")
 RESERVED = ("ratingn", "ratingsd")
-MAX_AGE = 130
 
 
 @dataclass

@@ -252,8 +252,12 @@ class _Name(NamedTuple):
 
 
 def _plain(name: str) -> str:
-    """A name without what programs put around it: blanks, quotes, `file://`, percent signs of URLs."""
-    text = name.strip().strip("\"'").strip()
+    """A name without what programs put around it: blanks, quotes, `<img src=…>`, `file://`, queries and percent signs of URLs."""
+    text = re.sub(r"^\[\s*([\"'].*[\"'])\s*\]$", r"\1", name.strip()).strip("\"'“”„").strip()
+    if text.startswith("<") and (source := re.search(r"\bsrc\s*=\s*[\"']?([^\"'>]+)", text)):
+        text = source[1].strip()
+    if re.match(r"https?://", text, re.IGNORECASE):
+        text = re.split(r"[?#]", text)[0]
     if text.lower().startswith("file:") or re.search(r"%[0-9A-Fa-f]{2}", text):
         text = unquote(text)
     return text

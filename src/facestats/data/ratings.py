@@ -14,7 +14,7 @@ from facestats.data.cells import SHOWN, Mistakes, numbers, without_empty
 from facestats.data.columns import LABELS, RATINGS, find_columns, plain, say_columns
 from facestats.data.label_files import read_sheet
 from facestats.data.names import NameIndex
-from facestats.errors import LabelError
+from facestats.errors import LabelError, number_of
 
 # Ends of the scales that rating studies use; `auto` takes the narrowest one that holds every rating.
 USUAL_SCALES = ((0.0, 1.0), (1.0, 5.0), (1.0, 7.0), (1.0, 9.0), (1.0, 10.0), (0.0, 10.0), (0.0, 100.0))
@@ -31,6 +31,7 @@ SUMMARIES = re.compile(r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|
                        r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line|order|trial|lfd|lfdnr|rt|time)")
 NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
 COMPUTED = ("mean", "median", "sum", "std", "count", "min", "max")
+ANSWER = re.compile(r"\.(response|rating|keys)$", re.IGNORECASE)  # PsychoPy's headers: `rating_slider.response`
 MATCHING = 0.99  # share of faces on which a column must be the mean of the others, or the number of its line, to be none of a rater's
 COUNTED = 4  # lines that a column must number to be a counter, whatever it is called
 
@@ -62,18 +63,29 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     if path is None or raw is None:
         return Ratings()
     found = find_columns(_one_rater(raw).columns, RATINGS, path)
-    notes = say_columns(found, path)
+    answers = [column for column in raw.columns if ANSWER.search(column)]
+    if "image" in found and "rating" not in found and len(answers) == 1:
+        found["rating"] = answers[0]
+    notes, guessed = say_columns(found, path), [*raw.attrs["notes"]]
     if "image" in found and "rating" in found:
         cells = pd.DataFrame({name: without_empty(raw[found[name]]) if name in found else "" for name in RATINGS})
         cells["column"] = found["rating"]
     else:
         cells, note = _spread(raw, found, names, path)
         notes.append(note)
-    cells = cells[(cells[["image", "rater", "rating"]] != "").any(axis=1)]
-    nameless = cells["image"] == ""
-    if nameless.any():
-        mistakes.add(path, found["image"], cells.loc[nameless, "image"], "the name of an image")
-        cells = cells[~nameless]
+    cells = cells[(cells["image"] != "") | (cells["rating"] != "")]
+    nameless = cells.index[cells["image"] == ""].unique()
+    if len(nameless):  # survey tools log greetings and questions, too, and people write means below a table
+        if len(nameless) == cells.index.nunique():
+            mistakes.add(path, found["image"], pd.Series("", nameless), "the name of an image")
+            mistakes.raise_any()
+        guessed.append(f"{path.name}: left out {number_of(len(nameless), 'line')} with an answer and no image, the first is line {nameless[0]}")
+        cells = cells[cells["image"] != ""]
+    other = _other_answers(cells)
+    if other.any():
+        guessed.append(f"{path.name}: left out {number_of(int(other.sum()), 'answer')} in words beside a rating of the same image by the same rater, the "
+                       f"first is {cells.loc[other, 'rating'].iloc[0]!r} in line {cells.index[other][0]}")
+        cells = cells[~other]
     filenames = names.resolve(cells["image"].rename(found.get("image", "image")), path, mistakes)
     absent = cells["image"].isin([name for name, _ in names.absent[path.name]])  # survey tools have lines for greetings and questions, too
     filenames, cells = filenames[~absent], cells[~absent]
@@ -91,7 +103,14 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
                      "with rating_type=repeat)")
     mistakes.count(path, max(0, int(differs.sum()) - SHOWN))
     again = frame.duplicated(["filename", "rater"]) & (frame["rater"] != "") & frame["filename"].notna()
-    return Ratings(frame[~again], int(repeats.sum()), raw.attrs["notes"], notes)
+    return Ratings(frame[~again], int(repeats.sum()), guessed, notes)
+
+
+def _other_answers(cells: pd.DataFrame) -> pd.Series:
+    """Answers in words, such as a click on `Next`, where the same rater has given a number for the same image."""
+    wordy = cells["rating"].str.fullmatch(r"[^\W\d]([^\W\d]|[\s.!])*")
+    key = cells["image"] + "\0" + cells["rater"]
+    return wordy & key.isin(key[~wordy & (cells["rating"] != "")]) & (cells["rater"] != "")
 
 
 def _one_rater(raw: pd.DataFrame) -> pd.DataFrame:
