@@ -350,8 +350,15 @@ RATINGS = [("00.jpg", "a", 3.0), ("00.jpg", "b", 4.0), ("01.jpg", "a", 5.0), ("0
     "image,a,b\n00.jpg,3,4\n01.jpg,5,2\n02.jpg,,1\n",
     "Image,a,b,mean,gender\n00.jpg,3,4,3.5,female\n01.jpg,5,2,3.5,male\n02.jpg,NA,1,1,male\n,,,,\n",
     "rater,00.jpg,01.jpg,02.jpg\na,3,5,\nb,4,2,1\n",
+    "Timestamp,Your age,How attractive is this person? [00.jpg],How attractive is this person? [01.jpg],How attractive is this person? [02.jpg]\na,33,3,5,\nb,33,4,2,1\n",
+    'StartDate,Status,ResponseId,Q1,Q2_1,Q2_2\nStart Date,Response Type,Response ID,Rate - 00.jpg,Rate 01.jpg,"How attractive? [02]"\n"{""ImportId"":""startDate""}","{""ImportId"":'
+    '""status""}",x,x,x,x\n2024,IP Address,a,3,5,\n2024,IP Address,b,4,2,1\n',
+    "Respondent ID,Collector ID,How attractive is this face?,,,Age?\n,,00.jpg,01.jpg,02.jpg,Open-Ended Response\na,9,3,5,,33\nb,9,4,2,1,33\n",
+    "rater,00.jpg,01.jpg,02.jpg,Mean\na,3,5,,4\nb,4,2,1,2.3\nMean,3.5,3.5,1,3.2\n",
+    "image,rater,rating\n00,a,3\n00,b,4\n00,Mean,3.5\n01,a,5\n01,b,2\n02,b,1\n,,3\nMean,,3\n",
     [["stimulus", "a", "b"], [0, 3, 4], [1, 5, 2], [2, None, 1]],
-], ids=["long", "jspsych", "gorilla", "psychopy", "several ids", "qualtrics", "jspsych with html", "psychopy log", "gorilla log", "mturk", "german", "a column a rater", "with means", "a column a photo", "workbook"])
+], ids=["long", "jspsych", "gorilla", "psychopy", "several ids", "qualtrics", "jspsych with html", "psychopy log", "gorilla log", "mturk", "german", "a column a rater", "with means", "a column a photo", "google forms", "qualtrics questions",
+       "surveymonkey", "mean row", "mean lines", "workbook"])
 def test_ratings_come_in_many_forms(join, content):
     joined = join(**{"ratings__xlsx" if isinstance(content, list) else "Ratings__CSV": content})
     assert sorted(joined.judgements[["filename", "rater", "rating"]].itertuples(index=False, name=None)) == RATINGS
@@ -365,6 +372,37 @@ def test_what_is_wrong_in_a_column_a_rater_is_named_by_that_column(join):
         assert expected in str(error.value)
     with pytest.raises(LabelError, match="there is no column `rating`; the header line has image, ratng"):
         join(ratings__csv="image,ratng\n00.jpg,3\n01.jpg,5\n")
+
+
+def test_raters_without_a_name_of_their_own_are_told_apart_by_line(join):
+    joined = join(ratings__csv="Age,00.jpg,01.jpg\n33,3,5\n33,3,2\n")
+    assert sorted(zip(joined.judgements["rater"], joined.judgements["rating"], strict=True)) == [("line 2", 3), ("line 2", 5), ("line 3", 2), ("line 3", 3)]
+
+
+@pytest.mark.parametrize(("header", "expected"), [
+    ("rater,attractive [00.jpg],smart [00.jpg],attractive [01.jpg]", "the columns 'attractive [00.jpg]' and 'smart [00.jpg]' are about one photo, 00.jpg"),
+    ("rater,00.jpg or 01.jpg?,01.jpg or 02.jpg?,x", "there is no column `image`"),
+    ("rater,ID,age,gender", "did you mean 'ID'? Call it image"),
+])
+def test_columns_that_are_no_ratings_of_one_photo_are_an_error(join, header, expected):
+    with pytest.raises(LabelError) as error:
+        join(ratings__csv=f"{header}\na,x1,2,3\n")
+    assert expected in str(error.value)
+
+
+def test_an_answer_without_an_image_and_one_in_words_are_left_out_and_said(join):
+    joined = join(ratings__csv="image,rater,rating\n00,a,3\n00,a,Next\n,a,4\n,,\n")
+    assert joined.judgements["rating"].tolist() == [3]
+    assert joined.warnings[:2] == ["ratings.csv: left out 1 line with an answer and no image, the first is line 4",
+                                   "ratings.csv: left out 1 answer in words beside a rating of the same image by the same rater, the first is 'Next' in line 3"]
+    with pytest.raises(LabelError, match="line 2, column rating: found 'Next'"):
+        join(ratings__csv="image,rater,rating\n00,a,Next\n01,a,3\n")
+
+
+@pytest.mark.parametrize(("few", "many"), [("f", "female"), ("woman", "female"), ("F", "female"), ("w", "weiblich")])
+def test_a_class_beside_its_short_form_or_synonym_is_asked_about(join, few, many):
+    with pytest.raises(LabelError, match=f"found '{few}', expected a class in one spelling .did you mean '{many}', which 6 cells have"):
+        join(labels__csv="image,gender\n" + "".join(f"{i:02d},{['male', many, many, few][i % 4]}\n" for i in range(12)))
 
 
 WIDE = [(3, 4), (1, 2), (7, 5), (2, 2), (6, 7)]

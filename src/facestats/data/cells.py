@@ -22,6 +22,7 @@ NONE = frozenset(["None", "none", "NONE"])  # a class in columns of one's own, s
 CLASS_SHOWN = 3  # classes with one member in a warning
 FEW = 5  # labels of a column below which a class with one member is no surprise
 MANY = 50  # classes from which on a further column is taken for text
+SYNONYMS = {"woman": "female", "women": "female", "man": "male", "men": "male", "frau": "weiblich", "mann": "männlich", "w": "weiblich"}
 MAX_AGE = 130  # years
 NEAR = 0.75  # least similarity of a class that is proposed
 
@@ -94,6 +95,8 @@ def _nearest_number(value: str, low: float, high: float) -> str:
         return " (a decimal point, or no comma between thousands)"
     if high == MAX_AGE and (re.fullmatch(r"(19|20)\d\d", value) or re.search(r"\d[./-]\d+[./-]\d", value)):
         return " (a year or date of birth? It is the age in the photo that counts)"
+    if re.search(r"\d{4}-\d\d-\d\d|\d\W*(jan|feb|mar|mär|mrz|apr|mai|may|jun|jul|aug|sep|o[ck]t|nov|de[cz])", value.casefold()):
+        return " (has a spreadsheet made a date of a number? Format the column as text or number, and type it again)"
     if value.startswith("-") or re.search(r"\d\s*(m|w|d)\b|mon|mois|mes|week|woche|day|tag", value.casefold()):
         return ""  # months are no years
     found = re.findall(r"\d+(?:[.,]\d+)?", value)
@@ -143,6 +146,8 @@ def check_classes(columns: Iterable[tuple[Path, str, pd.Series]], standard: Iter
         usual: dict[str, str] = {}
         for value in sorted(counts.index, key=lambda value: (-counts[value], value)):
             usual.setdefault(_letters(value), value)
+        if name in standard:
+            usual |= _abbreviated(usual)
         for path, cells in parts:
             other = cells[cells.map({value: usual[_letters(value)] != value for value in counts.index})]
             if len(other) and name in standard:
@@ -151,8 +156,19 @@ def check_classes(columns: Iterable[tuple[Path, str, pd.Series]], standard: Iter
             elif len(other):
                 warnings.append(f"{path.name}: {name} has {other.iloc[0]!r} beside {usual[_letters(other.iloc[0])]!r}: two classes that differ in "
                                 "letters alone. Did you mean one?")
-        warnings += _lonely(name, parts, counts[[*usual.values()]])
+        warnings += _lonely(name, parts, counts[[*dict.fromkeys(usual.values())]])
     return warnings
+
+
+def _abbreviated(usual: dict[str, str]) -> dict[str, str]:
+    """Classes that are another one's first letter, or its synonym, and the other: `f` beside `female`, `woman` beside `female`."""
+    found = {}
+    for word in usual:
+        other = [longer for longer in usual if len(word) == 1 and len(longer) > 1 and longer.startswith(word)] or [
+            same for same in usual if same == SYNONYMS.get(word)]
+        if len(other) == 1 and other[0] != word:
+            found[word] = usual[other[0]]
+    return found
 
 
 def _lonely(name: str, parts: list[tuple[Path, pd.Series]], counts: pd.Series) -> list[str]:

@@ -85,6 +85,12 @@ def key_column(raw: pd.DataFrame, path: Path) -> str:
     """
     key = find_columns(raw.columns, {"image": IMAGE}, path).get("image")
     if key is None:
-        raise LabelError(f"{path}: there is no column `image` (path below the image folder); "
-                         f"the header line has {', '.join(raw.columns) or 'nothing'}")
+        raise LabelError(no_image_column(raw, path))
     return key
+
+
+def no_image_column(raw: pd.DataFrame, path: Path) -> str:
+    """What to say where no column names the photos."""
+    meant = next((f"; did you mean {header!r}? Call it image" for header in raw.columns if plain(header) in ("id", "name", "code", "key", "title")
+                  and not raw[header].str.fullmatch(r"\d*").all()), "")
+    return (f"{path}: there is no column `image` (path below the image folder); the header line has {', '.join(raw.columns) or 'nothing'}{meant}")

@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterable
+from itertools import accumulate, zip_longest
 from pathlib import Path
 
 import pandas as pd
@@ -61,6 +62,10 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     header, records, lines = records[start], records[start + 1:], lines[start + 1:]
     while header and not header[-1] and not any(record[len(header) - 1:len(header)] not in ([], [""]) for record in records):
         header = header[:-1]
+    if records and {"respondentid", "collectorid"} <= set(map(plain, header)):  # SurveyMonkey's second line has what is asked about
+        above = list(accumulate(header, lambda before, cell: cell or before))
+        header = [f"{title} [{part}]" if part and "response" not in part.lower() else title for title, part in zip_longest(above, records[0][:len(above)], fillvalue="")]
+        records, lines = records[1:], lines[1:]
     texts_end = next((i for i, record in enumerate(records[:3], 1) if any(map(IMPORT_ID.match, record))), 0)
     questions, records, lines = records[:texts_end], records[texts_end:], lines[texts_end:]
     width = len(header)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.data.cells import SHOWN, Mistakes, numbers, without_empty
-from facestats.data.columns import LABELS, RATINGS, find_columns, plain, say_columns
+from facestats.data.columns import LABELS, RATINGS, find_columns, no_image_column, plain, say_columns
 from facestats.data.label_files import read_sheet
 from facestats.data.names import NameIndex
 from facestats.errors import LabelError, number_of
@@ -29,6 +29,7 @@ FEW = 10  # other ratings from which on a 99 is taken for no answer
 # Headers of what was computed from ratings, and of counters: no raters. At a header's start or, from three letters on, at its end.
 SUMMARIES = re.compile(r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total|rank|mittelwert|mw|durchschnitt"
                        r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line|order|trial|lfd|lfdnr|rt|time)")
+MEANS = ("mean", "average", "avg", "median", "stdev", "total", "sum", "mittelwert", "durchschnitt", "summe", "moyenne", "grandtotal", "gesamt")
 NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
 COMPUTED = ("mean", "median", "sum", "std", "count", "min", "max")
 ANSWER = re.compile(r"\.(response|rating|keys)$", re.IGNORECASE)  # PsychoPy's headers: `rating_slider.response`
@@ -62,7 +63,9 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     raw = None if path is None else read_sheet(path)
     if path is None or raw is None:
         return Ratings()
-    found = find_columns(_one_rater(raw).columns, RATINGS, path)
+    photos = _photo_columns(raw, names)
+    photos = photos if len(photos) > 1 else {}
+    found = find_columns([column for column in _one_rater(raw).columns if column not in photos], RATINGS, path)
     answers = [column for column in raw.columns if ANSWER.search(column)]
     if "image" in found and "rating" not in found and len(answers) == 1:
         found["rating"] = answers[0]
@@ -71,7 +74,7 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
         cells = pd.DataFrame({name: without_empty(raw[found[name]]) if name in found else "" for name in RATINGS})
         cells["column"] = found["rating"]
     else:
-        cells, note = _spread(raw, found, names, path)
+        cells, note = _spread(raw, found, photos, path)
         notes.append(note)
     cells = cells[(cells["image"] != "") | (cells["rating"] != "")]
     nameless = cells.index[cells["image"] == ""].unique()
@@ -86,6 +89,10 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
         guessed.append(f"{path.name}: left out {number_of(int(other.sum()), 'answer')} in words beside a rating of the same image by the same rater, the "
                        f"first is {cells.loc[other, 'rating'].iloc[0]!r} in line {cells.index[other][0]}")
         cells = cells[~other]
+    computed = cells["rater"].map(lambda rater: plain(rater) in MEANS)
+    if computed.any():
+        guessed.append(f"{path.name}: left out {number_of(int(computed.sum()), 'rating')} whose rater is called {cells.loc[computed, 'rater'].iloc[0]!r}")
+        cells = cells[~computed]
     filenames = names.resolve(cells["image"].rename(found.get("image", "image")), path, mistakes)
     absent = cells["image"].isin([name for name, _ in names.absent[path.name]])  # survey tools have lines for greetings and questions, too
     filenames, cells = filenames[~absent], cells[~absent]
@@ -124,7 +131,7 @@ def _one_rater(raw: pd.DataFrame) -> pd.DataFrame:
     return raw.drop(columns=[column for column in alike if column not in kept])
 
 
-def _spread(raw: pd.DataFrame, found: Mapping[str, str], names: NameIndex, path: Path) -> tuple[pd.DataFrame, str]:
+def _spread(raw: pd.DataFrame, found: Mapping[str, str], photos: Mapping[str, str], path: Path) -> tuple[pd.DataFrame, str]:
     """Judgements that are spread over columns, one line a judgement, and what to say of it.
 
     Raises
@@ -132,15 +139,20 @@ def _spread(raw: pd.DataFrame, found: Mapping[str, str], names: NameIndex, path:
     LabelError
         The columns are neither raters nor photos.
     """
-    readings = names.photos.read_all(raw.columns, explain=0)
-    photos = [column for column in raw.columns if readings[column].image is not None]
-    if "image" not in found and len(photos) > 1 and 2 * len(photos) >= raw.shape[1] - 1:
-        rater = raw[found["rater"]] if "rater" in found else next((raw[c] for c in raw.columns if c not in photos), pd.Series("", raw.index))
-        parts = [pd.DataFrame({"image": photo, "rater": without_empty(rater), "rating": without_empty(raw[photo]), "rating_type": "", "column": photo})
-                 for photo in photos]
-        return pd.concat(parts), f"{path.name}: one line a rater, one column a photo ({len(photos)})"
+    if photos and "image" not in found:
+        rater = without_empty(raw[found["rater"]]) if "rater" in found else next(
+            (cells for c in raw.columns if c not in photos and (cells := without_empty(raw[c])).is_unique and (cells != "").all()),
+            pd.Series([f"line {line}" for line in raw.index], raw.index))
+        twice = [c for c in photos if [*photos.values()].count(photos[c]) > 1]
+        if twice:
+            raise LabelError(f"{path}: the columns {' and '.join(map(repr, twice[:3]))} are about one photo, {photos[twice[0]]}; leave only the ratings "
+                             "that you mean")
+        parts = [pd.DataFrame({"image": image, "rater": rater, "rating": without_empty(raw[photo]), "rating_type": "", "column": photo})
+                 for photo, image in photos.items()]
+        left_out = [c for c in raw.columns if c not in photos and c != found.get("rater") and (raw[c] != rater).any()]
+        return pd.concat(parts), f"{path.name}: one line a rater, one column a photo ({len(photos)})" + (f", without {', '.join(left_out)}" if left_out else "")
     if "image" not in found:
-        raise LabelError(f"{path}: there is no column `image` (path below the image folder); the header line has {', '.join(raw.columns) or 'nothing'}")
+        raise LabelError(no_image_column(raw, path))
     known = [header for words in LABELS.values() for header in raw.columns if plain(header) in words]
     raters = [c for c in raw.columns if c not in known and c not in found.values() and not _summarizes(c)]
     raters = [c for c in raters if _mostly_numbers(without_empty(raw[c]))]
@@ -153,6 +165,19 @@ def _spread(raw: pd.DataFrame, found: Mapping[str, str], names: NameIndex, path:
              for c in raters]
     said = f"{path.name}: one column a rater ({len(raters)}: {', '.join(raters[:3])}{', …' if len(raters) > 3 else ''})"
     return pd.concat(parts), said + (f", without {', '.join(left_out)}" if left_out else "")
+
+
+def _photo_columns(raw: pd.DataFrame, names: NameIndex) -> dict[str, str]:
+    """Columns of ratings whose header, or the question below it, names a photo, as survey tools write it: `How attractive? [a.jpg]`; the name of each."""
+    questions = raw.attrs.get("questions", {})
+    written = {c: [c.removesuffix(f".{number}") if (number := c.rpartition(".")[2]).isdigit() and c.removesuffix(f".{number}") in raw else c,
+                   *(part.strip() for text in (c, questions.get(c, "")) for part in
+                     [*re.findall(r"\[([^]]+)\]", text), text.rpartition(" - ")[2], *re.findall(r"[^\s\"'()\[\]]+\.\w{3,4}\b", text)])]
+               for c in raw.columns}
+    readings = names.photos.read_all([name for parts in written.values() for name in parts if name], explain=0)
+    images = {c: {readings[part].image for part in parts if part and readings[part].image} for c, parts in written.items()}
+    found = {c: several.pop() for c, several in images.items() if len(several) == 1}  # one that names two is a comparison
+    return {c: image for c, image in found.items() if not c.isdigit() or 2 * len(found) >= len(written) - 1}
 
 
 def _mostly_numbers(cells: pd.Series) -> bool:
