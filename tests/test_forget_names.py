@@ -276,3 +276,33 @@ def test_links(root, forget, tmp_path):
     assert "album/three.jpg" not in left(root)
     assert (tmp_path / "own.csv").read_text() == "image,person\nother.jpg,bert\n"
     assert (root / "data/labels/labels.csv").is_symlink()
+
+
+WIDE = "rater,IMG_1.jpg,How attractive? [two.png],other\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_column_a_photo_goes_as_a_line_does(root, forget, encoding):
+    path = root / "data/labels/ratings.csv"
+    path.write_bytes((WIDE + "Zoë,3,4,5\nb,1,,2\n").encode(encoding))
+    assert "ratings.csv: 1 column would be removed" in forget("two.png", "--dry-run")
+    assert "ratings.csv: 1 column removed" in forget("IMG_1.JPG")
+    assert path.read_text(encoding) == "rater,How attractive? [two.png],other\nZoë,4,5\nb,,2\n"
+    forget("two.png", "other.jpg")
+    assert path.read_text(encoding) == "rater\nZoë\nb\n"
+
+
+def test_a_column_a_photo_goes_from_a_workbook(root, forget):
+    book = openpyxl.Workbook()
+    for row in ([*WIDE.strip().split(",")], ["a", 3, 4, 5]):
+        book.active.append(row)
+    book.save(root / "data/labels/ratings.xlsx")
+    forget("two.png")
+    assert [*openpyxl.load_workbook(root / "data/labels/ratings.xlsx").active.iter_rows(values_only=True)] == [
+        ("rater", "IMG_1.jpg", "other"), ("a", 3, 5)]
+
+
+def test_a_table_of_ratings_that_names_no_photo_stops_it(root, forget):
+    label(root, "a,3,4", header="rater,x,y", name="ratings.csv")
+    assert "there is no column `image`" in forget("two.png", code=2)
+    assert (root / "data/raw/two.png").exists()

@@ -273,7 +273,8 @@ def _remove(place: Place, found: Found, labels: list[LabelFile], mentions: Menti
             if lines := file.lines(names):
                 if write:
                     file.remove(names, place.cache.folder if place.cache else None)
-                print(f"{file.path}: {number_of(len(lines), 'line')} {verb}")
+                places = number_of(len(lines), "column" if file.by_column else "line")
+                print(f"{file.path}: {places} {verb}")
     except OSError as error:
         raise FaceStatsError(f"{error.filename} can't be removed or written ({error.strerror}); what is named above is gone, the rest is left. "
                              "Mend it and give the same command again, with --allow-missing") from None

@@ -82,8 +82,10 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
         raise LabelError(shortened(too_long))
     there = [i for i, record in enumerate(records) if any(record)]
     rows = [records[i][:width] + [""] * (width - len(records[i])) for i in there]
+    positions = {name: i for i, name in enumerate(header)}
     frame = _without_nameless(pd.DataFrame(rows, columns=header, index=[lines[i] for i in there], dtype="str"), path)
     frame.attrs["notes"] = [f"{path.name}: what stands above {', '.join(header[:3])}, … is taken for a title"] if start > titles else []
+    frame.attrs["positions"] = positions
     if questions:
         frame.attrs["notes"].append(f"{path.name}: the lines below the header that Qualtrics writes, questions and ImportId, are no labels")
         frame.attrs["questions"] = dict(zip(header, questions[0], strict=False))
@@ -160,9 +162,7 @@ def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
 
 def without_records(data: bytes, ends: Collection[int], path: Path) -> bytes:
     """A CSV file's bytes without the records that end on these lines (from 1); a record may span several. Other lines keep their bytes."""
-    mark, encoding = next(((mark, encoding) for mark, encoding in MARKS if data.startswith(mark)), (b"", None))
-    text, _ = decode(data, path)
-    encoding = encoding or ("utf-8" if text.encode() == data else "cp1252")
+    mark, text, encoding = _marked(data, path)
     lines = list(io.StringIO(text, newline=""))
     kept, before = [], 0
     _, _, all_ends = _records(text, path)
@@ -171,6 +171,23 @@ def without_records(data: bytes, ends: Collection[int], path: Path) -> bytes:
             kept += lines[before:end]
         before = max(before, end)
     return mark + "".join(kept).encode(encoding)
+
+
+def without_columns(data: bytes, positions: Collection[int], path: Path) -> bytes:
+    """A CSV file's bytes without these columns (from 0)."""
+    mark, text, encoding = _marked(data, path)
+    separator, records, _ = _records(text, path)
+    buffer = io.StringIO()
+    csv.writer(buffer, delimiter=separator, lineterminator="\r\n" if "\r\n" in text else "\n").writerows(
+        [cell for i, cell in enumerate(record) if i not in positions] for record in records)
+    return mark + buffer.getvalue().encode(encoding)
+
+
+def _marked(data: bytes, path: Path) -> tuple[bytes, str, str]:
+    """A file's mark, its text, and how that is written."""
+    mark, encoding = next(((mark, encoding) for mark, encoding in MARKS if data.startswith(mark)), (b"", None))
+    text, _ = decode(data, path)
+    return mark, text, encoding or ("utf-8" if text.encode() == data else "cp1252")
 
 
 def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:

@@ -51,12 +51,14 @@ def read_excel(path: Path) -> pd.DataFrame:
     return frame
 
 
-def without_rows(path: Path, rows: Collection[int]) -> bytes:
-    """The workbook without these rows (from 1) of the sheet that `read_excel` reads; what openpyxl can't keep, such as charts, goes."""
+def without_rows(path: Path, rows: Collection[int] = (), columns: Collection[int] = ()) -> bytes:
+    """The workbook without these rows and columns (from 1) of the sheet that `read_excel` reads; what openpyxl can't keep, such as charts, goes."""
     book = _open(path, read_only=False, data_only=False)
     sheet, _ = _choose(_open(path, read_only=False, data_only=True), path)
     for row in sorted(rows, reverse=True):
         book[sheet.title].delete_rows(row)
+    for column in sorted(columns, reverse=True):
+        book[sheet.title].delete_cols(column)
     buffer = io.BytesIO()
     book.save(buffer)
     return buffer.getvalue()

@@ -167,15 +167,24 @@ def _spread(raw: pd.DataFrame, found: Mapping[str, str], photos: Mapping[str, st
     return pd.concat(parts), said + (f", without {', '.join(left_out)}" if left_out else "")
 
 
-def _photo_columns(raw: pd.DataFrame, names: NameIndex) -> dict[str, str]:
-    """Columns of ratings whose header, or the question below it, names a photo, as survey tools write it: `How attractive? [a.jpg]`; the name of each."""
+def photo_parts(raw: pd.DataFrame) -> dict[str, list[str]]:
+    """What in each header, or in the question below it, may be a photo's name, as survey tools write it: `How attractive? [a.jpg]`."""
     questions = raw.attrs.get("questions", {})
-    written = {c: [c.removesuffix(f".{number}") if (number := c.rpartition(".")[2]).isdigit() and c.removesuffix(f".{number}") in raw else c,
-                   *(part.strip() for text in (c, questions.get(c, "")) for part in
-                     [*re.findall(r"\[([^]]+)\]", text), text.rpartition(" - ")[2], *re.findall(r"[^\s\"'()\[\]]+\.\w{3,4}\b", text)])]
-               for c in raw.columns}
-    readings = names.photos.read_all([name for parts in written.values() for name in parts if name], explain=0)
-    images = {c: {readings[part].image for part in parts if part and readings[part].image} for c, parts in written.items()}
+    parts = {}
+    for c in raw.columns:
+        copied = c.rpartition(".")  # pandas' second column of one name
+        texts = (c, questions.get(c, ""))
+        parts[c] = [copied[0] if copied[2].isdigit() and copied[0] in raw else c,
+                    *(part.strip() for text in texts for part in
+                      [*re.findall(r"\[([^]]+)\]", text), text.rpartition(" - ")[2], *re.findall(r"[^\s\"'()\[\]]+\.\w{3,4}\b", text)])]
+    return {c: [part for part in named if part] for c, named in parts.items()}
+
+
+def _photo_columns(raw: pd.DataFrame, names: NameIndex) -> dict[str, str]:
+    """Columns whose header, or the question below it, names one photo, and the photo."""
+    written = photo_parts(raw)
+    readings = names.photos.read_all([name for parts in written.values() for name in parts], explain=0)
+    images = {c: {readings[part].image for part in parts if readings[part].image} for c, parts in written.items()}
     found = {c: several.pop() for c, several in images.items() if len(several) == 1}  # one that names two is a comparison
     return {c: image for c, image in found.items() if not c.isdigit() or 2 * len(found) >= len(written) - 1}
 

@@ -14,11 +14,12 @@ import pandas as pd
 
 from facestats.data.cells import without_empty
 from facestats.data.columns import IMAGE, LABELS, find_columns, key_column, plain
-from facestats.data.csv_text import without_records
+from facestats.data.csv_text import without_columns, without_records
 from facestats.data.excel import SUFFIXES, without_rows
 from facestats.data.label_files import STEMS, find_label_file, read_sheet
 from facestats.data.manual import alone, replace_file
 from facestats.data.names import OTHER_EXTENSION, ZEROS, PhotoNames, Reading, say_likely
+from facestats.data.ratings import photo_parts
 from facestats.errors import InputError
 from facestats.files import write_bytes
 
@@ -35,13 +36,15 @@ class LabelFile:
     ----------
     path : the file
     table : names of photos, one column or, with the photo's path and the face's name, two, and `person`; empty cells are ''. The
-        index is the line on which a record ends, or the row of a workbook
+        index is the line on which a record ends, or the row of a workbook; of a file with a column a photo, the column, from 0
     by_hand : it lies in git, and merges may write it at the same time
+    by_column : it has a column a photo
     """
 
     path: Path
     table: pd.DataFrame
     by_hand: bool
+    by_column: bool = False
 
     @property
     def names(self) -> pd.DataFrame:
@@ -49,8 +52,8 @@ class LabelFile:
         return self.table.drop(columns="person")
 
     def lines(self, names: Collection[str]) -> list[int]:
-        """The lines on which records with these names, as the file writes them, end."""
-        return self.table.index[self.names.isin(set(names)).any(axis=1)].tolist()
+        """The lines on which records with these names, as the file writes them, end; or the columns."""
+        return self.table.index[self.names.isin(set(names)).any(axis=1)].unique().tolist()
 
     def remove(self, names: Collection[str], cache: Path | None = None) -> None:
         """Write the file without the records with these names; other lines keep their bytes, other rows their cells and formats.
@@ -77,7 +80,9 @@ class LabelFile:
         """
         path = self.path.resolve()
         if path.suffix.lower() in SUFFIXES:
-            return without_rows(path, self.lines(names))
+            return without_rows(path, columns=[i + 1 for i in self.lines(names)]) if self.by_column else without_rows(path, self.lines(names))
+        if self.by_column:
+            return without_columns(path.read_bytes(), self.lines(names), path)
         return without_records(path.read_bytes(), self.lines(names), path)
 
     def obstacle(self, names: Collection[str]) -> str | None:
@@ -87,8 +92,9 @@ class LabelFile:
             return f"{path.parent} can't be written to, so no line of {self.path.name} could be removed"
         lost = lost_parts(path) if path.suffix.lower() in SUFFIXES else ()
         if lost:
-            return (f"{self.path} is a workbook with {' and '.join(lost)}, which would be lost if rows were removed here; remove the rows "
-                    f"{', '.join(map(str, self.lines(names)[:SHOWN]))} in a spreadsheet, or save it as CSV, then give the same command with --allow-missing")
+            kind, places = ("columns", [i + 1 for i in self.lines(names)]) if self.by_column else ("rows", self.lines(names))
+            return (f"{self.path} is a workbook with {' and '.join(lost)}, which would be lost if {kind} were removed here; remove the {kind} "
+                    f"{', '.join(map(str, places[:SHOWN]))} in a spreadsheet, or save it as CSV, then give the same command with --allow-missing")
         self.without(names)
         return None
 
@@ -117,6 +123,10 @@ def read_label_file(path: Path, by_hand: bool = False) -> LabelFile | None:
     raw = read_sheet(path)
     if raw is None:
         return None
+    if path.stem.lower() == "ratings" and "image" not in find_columns(raw.columns, {"image": IMAGE}, path):
+        parts = [(raw.attrs["positions"][header], part) for header, named in photo_parts(raw).items() for part in named]
+        table = pd.DataFrame({"image": [part for _, part in parts], "person": ""}, index=[i for i, _ in parts], dtype="str")
+        return LabelFile(path, table, by_hand, by_column=True)
     key = key_column(raw, path)
     person = find_columns(raw.columns, LABELS, path).get("person") if path.stem.lower() != "ratings" else None
     table = raw[[key, *(name for name in raw.columns if name != key and plain(name) in IMAGE[:2])]].apply(without_empty)
@@ -139,6 +149,9 @@ class Mentions:
         self._here, self._before, self._folder = PhotoNames(here, folder), PhotoNames({*before} - {*here}, folder), folder
         self.notes: list[str] = []  # how names in the command line were read
         self._images = {file.path: self._read(name for column in file.names for name in file.names[column] if name) for file in files}
+        for file in files:
+            if file.by_column and not any(reading.image or reading.several for reading in self._images[file.path].values()):
+                key_column(read_sheet(file.path), file.path)  # raises
 
     def _read(self, names: Iterable[str]) -> dict[str, Reading]:
         """Readings of names: by the photos that are there, else by those that were."""
