@@ -306,3 +306,10 @@ def test_a_table_of_ratings_that_names_no_photo_stops_it(root, forget):
     label(root, "a,3,4", header="rater,x,y", name="ratings.csv")
     assert "there is no column `image`" in forget("two.png", code=2)
     assert (root / "data/raw/two.png").exists()
+
+
+def test_a_person_with_a_number_is_found_as_tables_write_it(root, forget):
+    label(root, "two.png,7.0", "other.jpg,7", "IMG_1.JPG,8")
+    forget("--person", "7")
+    assert not (root / "data/raw/two.png").exists()
+    assert (root / "data/raw/IMG_1.JPG").exists()

@@ -374,6 +374,15 @@ def test_what_is_wrong_in_a_column_a_rater_is_named_by_that_column(join):
         join(ratings__csv="image,ratng\n00.jpg,3\n01.jpg,5\n")
 
 
+def test_a_photo_called_like_a_column_is_no_column_of_ratings(tmp_path):
+    faces = pd.DataFrame({"image": ["image.jpg", "rating.jpg", "x.jpg"], "filename": ["image.jpg", "rating.jpg", "x.jpg"]})
+    (tmp_path / "ratings.csv").write_text("image,rater,rating\nimage,a,3\nx,a,4\n")
+    joined = join_labels(faces, tmp_path, tmp_path / "none", "auto")
+    assert joined.judgements[["filename", "rating"]].values.tolist() == [["image.jpg", 3], ["x.jpg", 4]]
+    (tmp_path / "ratings.csv").write_text("rater,x.jpg\na,3\nb,4\n")
+    assert join_labels(faces, tmp_path, tmp_path / "none", "auto").judgements["rater"].tolist() == ["a", "b"]
+
+
 def test_raters_without_a_name_of_their_own_are_told_apart_by_line(join):
     joined = join(ratings__csv="Age,00.jpg,01.jpg\n33,3,5\n33,3,2\n")
     assert sorted(zip(joined.judgements["rater"], joined.judgements["rating"], strict=True)) == [("line 2", 3), ("line 2", 5), ("line 3", 2), ("line 3", 3)]

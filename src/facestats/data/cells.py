@@ -152,7 +152,7 @@ def check_classes(columns: Iterable[tuple[Path, str, pd.Series]], standard: Iter
             other = cells[cells.map({value: usual[_letters(value)] != value for value in counts.index})]
             if len(other) and name in standard:
                 mistakes.add(path, name, other, lambda value: f"a class in one spelling (did you mean {usual[_letters(value)]!r}, which "  # noqa: B023
-                             f"{counts[usual[_letters(value)]]} cells have?)")  # noqa: B023
+                             f"{number_of(int(counts[usual[_letters(value)]]), 'cell')} {'has' if counts[usual[_letters(value)]] == 1 else 'have'}?)")  # noqa: B023
             elif len(other):
                 warnings.append(f"{path.name}: {name} has {other.iloc[0]!r} beside {usual[_letters(other.iloc[0])]!r}: two classes that differ in "
                                 "letters alone. Did you mean one?")

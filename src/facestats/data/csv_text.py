@@ -206,7 +206,8 @@ def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
             records.append(record)
             ends.append(start + reader.line_num)
     except csv.Error as error:
-        raise LabelError(f"{path}, line {start + reader.line_num}: {error}") from None
+        raise LabelError(f"{path}, line {start + reader.line_num}: {error}; close the quotation mark, write one within a cell twice, and separate cells by "
+                         "commas, semicolons or tabs") from None
     return separator, records, ends
 
 

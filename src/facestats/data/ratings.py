@@ -64,7 +64,6 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     if path is None or raw is None:
         return Ratings()
     photos = _photo_columns(raw, names)
-    photos = photos if len(photos) > 1 else {}
     found = find_columns([column for column in _one_rater(raw).columns if column not in photos], RATINGS, path)
     answers = [column for column in raw.columns if ANSWER.search(column)]
     if "image" in found and "rating" not in found and len(answers) == 1:
@@ -182,11 +181,12 @@ def photo_parts(raw: pd.DataFrame) -> dict[str, list[str]]:
 
 def _photo_columns(raw: pd.DataFrame, names: NameIndex) -> dict[str, str]:
     """Columns whose header, or the question below it, names one photo, and the photo."""
-    written = photo_parts(raw)
+    words = {word for known in (*RATINGS.values(), *LABELS.values()) for word in known}  # a photo may be called image.jpg
+    written = {c: parts for c, parts in photo_parts(raw).items() if plain(c) not in words or "[" in c}
     readings = names.photos.read_all([name for parts in written.values() for name in parts], explain=0)
     images = {c: {readings[part].image for part in parts if readings[part].image} for c, parts in written.items()}
     found = {c: several.pop() for c, several in images.items() if len(several) == 1}  # one that names two is a comparison
-    return {c: image for c, image in found.items() if not c.isdigit() or 2 * len(found) >= len(written) - 1}
+    return {c: image for c, image in found.items() if not c.isdigit() or 2 * len(found) >= raw.shape[1] - 1}
 
 
 def _mostly_numbers(cells: pd.Series) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import unicodedata
 import zipfile
 from collections.abc import Collection, Iterable
@@ -278,8 +279,8 @@ def _nearest(person: str, known: Iterable[str]) -> list[str]:
 
 
 def _one_form(person: str) -> str:
-    """The name in one form of Unicode: two forms of it look the same."""
-    return unicodedata.normalize("NFC", person.strip())
+    """The name in one form of Unicode, for two forms of it look the same; a number as tables write it without decimals."""
+    return unicodedata.normalize("NFC", re.sub(r"^(\d+)[.,]0+$", r"\1", person.strip()))
 
 
 def _refuse(mistakes: list[str]) -> None:
