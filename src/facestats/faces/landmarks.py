@@ -111,10 +111,6 @@ class Landmarker:
         faces = [self._mesh_face(rgb, box) for box in self._short_range.detect(rgb) if box.score > above]
         return sorted(faces, key=lambda face: -face.area)
 
-    def find_boxes(self, rgb: np.ndarray) -> list[Detection]:
-        """What the short-range detector sees, without landmarks; best score first."""
-        return self._short_range.detect(rgb)
-
     def find_distant_boxes(self, rgb: np.ndarray, min_score: float) -> list[Detection]:
         """Faces that fill at least about 6 % of an image, as the full-range detector sees them; best score first."""
         return self._full_range.detect(rgb, min_score)

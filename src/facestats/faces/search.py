@@ -31,6 +31,7 @@ _SMALL = 0.3  # box / long side below which a face of the whole photo is looked 
 _FILLS = 0.4  # the closer look was close enough
 _MAX_LOOKS = 3
 _SAME_FACE = 0.3  # IoU
+_SAME_HIT = 0.5  # IoU of two hits, in other turns or windows, of which the better one is looked at
 _COUNTED = 1 / 3  # of the largest face's side: smaller faces are bystanders
 _ALL_SEEN = 0.4  # box / long side of a face above which the short-range detector sees all that count
 _MOST_SEEN = 0.12  # … above which the full-range detector does
@@ -67,9 +68,10 @@ def find_large_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandma
     largest = faces[0].side / long_side if faces else 0.0
     if largest >= _ALL_SEEN:
         return _counted(faces)
-    faces = _add(rgb, faces, _full_range(rgb, landmarker), landmarker)
-    if not faces:
-        return _turned(rgb, landmarker)
+    small = _shrunk(rgb)
+    faces = _add(rgb, faces, _full_range(small, rgb.shape, landmarker), landmarker)
+    if not faces:  # the detector may see a face only after a quarter turn of the whole photo
+        return _counted(_add(rgb, [], _full_range(small, rgb.shape, landmarker, (2, 1, 3)), landmarker))
     if len(faces) > 1 and faces[0].side < _MOST_SEEN * long_side:  # one small face alone is seldom one of many
         faces = _add(rgb, faces, _windows(rgb, landmarker), landmarker)
     return _counted(faces)
@@ -148,15 +150,19 @@ def _add(
 ) -> list[FaceLandmarks]:
     """`faces` and those behind the full-range detector's hits that the other networks confirm."""
     found = list(faces)
+    tried: list[np.ndarray] = []
     weak = 0
     for hit in sorted(hits, key=lambda hit: -hit.score):
         seed = FaceLandmarks(np.zeros((0, 3), np.float32), hit.box.astype(np.float32), hit.score, 0.0)
         if any(_same_place(face, seed) for face in found):
             continue
+        if tried and box_iou(hit.box, np.array(tried)).max() > _SAME_HIT:
+            continue
         if hit.score < _HIT:
             weak += 1
             if found or weak > _MAX_WEAK:
                 break
+        tried.append(hit.box)
         face = _seed_face(rgb, seed, landmarker)
         if face and _confirmed(rgb, face, landmarker, hidden=True):
             found.append(face)
@@ -178,29 +184,27 @@ def _seed_face(rgb: np.ndarray, seed: FaceLandmarks, landmarker: Landmarker) -> 
     return _closer(rgb, best, landmarker) or best
 
 
-def _turned(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
-    """Faces that the detectors see only after a quarter turn of the whole photo, largest first."""
-    hits = []
-    for turn in (2, 1, 3):
-        part = np.ascontiguousarray(np.rot90(rgb, turn))
-        for detection in [*landmarker.find_boxes(part), *_full_range(part, landmarker)]:
-            points = _turn_back(detection.box.reshape(2, 2), part.shape, turn)
-            box = np.concatenate([points.min(axis=0), points.max(axis=0)])
-            hits.append(replace(detection, box=box))
-    return _counted(_add(rgb, [], hits, landmarker))
-
-
-def _full_range(rgb: np.ndarray, landmarker: Landmarker) -> list[Detection]:
-    """What the full-range detector sees, its boxes moved to where the short-range detector puts them."""
+def _shrunk(rgb: np.ndarray) -> np.ndarray:
+    """A photo or a part of one brought to the px that the full-range detector samples."""
     shrink = min(1.0, _SEEN / max(rgb.shape[:2]))
     size = (max(1, round(rgb.shape[1] * shrink)), max(1, round(rgb.shape[0] * shrink)))
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) if shrink < 1 else rgb
-    zoom = np.array([rgb.shape[1] / size[0], rgb.shape[0] / size[1]])
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) if shrink < 1 else rgb
+
+
+def _full_range(small: np.ndarray, shape, landmarker: Landmarker, turns: tuple[int, ...] = (0,)) -> list[Detection]:
+    """What the full-range detector sees in quarter turns of a shrunk image, in px of the image of `shape` that it was before.
+
+    Its boxes are moved to where the short-range detector puts them.
+    """
+    zoom = np.array([shape[1] / small.shape[1], shape[0] / small.shape[0]])
     hits = []
-    for hit in landmarker.find_distant_boxes(small, _WEAK_HIT):
-        x0, y0, x1, y1 = hit.box * np.tile(zoom, 2)
-        drop = _FULL_RANGE_DROP * (y1 - y0)
-        hits.append(Detection(np.array([x0, y0 + drop, x1, y1 + drop]), hit.keypoints * zoom, hit.score))
+    for turn in turns:
+        part = np.ascontiguousarray(np.rot90(small, turn))
+        for hit in landmarker.find_distant_boxes(part, _WEAK_HIT):
+            drop = _FULL_RANGE_DROP * (hit.box[3] - hit.box[1])
+            box = _turn_back(hit.box.reshape(2, 2) + (0, drop), part.shape, turn) * zoom
+            keypoints = _turn_back(hit.keypoints, part.shape, turn) * zoom
+            hits.append(Detection(np.concatenate([box.min(axis=0), box.max(axis=0)]), keypoints, hit.score))
     return hits
 
 
@@ -215,7 +219,7 @@ def _windows(rgb: np.ndarray, landmarker: Landmarker) -> list[Detection]:
         for y in _starts(rgb.shape[0], window):
             part = rgb[math.floor(y) : math.ceil(y + window), math.floor(x) : math.ceil(x + window)]
             offset = np.array([math.floor(x), math.floor(y)])
-            for hit in _full_range(np.ascontiguousarray(part), landmarker):
+            for hit in _full_range(_shrunk(np.ascontiguousarray(part)), part.shape, landmarker):
                 if hit.score >= _HIT:
                     hits.append(replace(hit, box=hit.box + np.tile(offset, 2), keypoints=hit.keypoints + offset))
     return hits
