@@ -51,6 +51,14 @@ def omi_images(count: int | None = None) -> list[Path]:
     return sorted((OMI / "images").glob("*.jpg"))[:count]
 
 
+def studio_photos(*names: str) -> list[Path]:
+    """Paths of photographs of the 3DSK set, such as `female/agata`; skips the test where they are not."""
+    folder = ROOT.parent / "shared" / "3dsk"
+    if not folder.is_dir():
+        pytest.skip(f"the 3DSK photographs are not at {folder}")
+    return [folder / f"{name}.jpg" for name in names]
+
+
 def backdrop(width: int, height: int, seed: int = 0) -> np.ndarray:
     """A noisy gradient without a face: uint8 (height, width, 3)."""
     rng = np.random.default_rng(seed)

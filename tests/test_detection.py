@@ -13,7 +13,7 @@ from facestats.faces.crop import PreprocessConfig, crop_face, find_photo_faces
 from facestats.faces.detector import FULL_RANGE, SHORT_RANGE, Detector, make_anchors
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.search import find_faces
-from resources import ROOT, backdrop, jpeg, landmarker_dir
+from resources import ROOT, backdrop, jpeg, landmarker_dir, studio_photos
 
 CONFIG = PreprocessConfig(size=128)
 TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
@@ -78,6 +78,20 @@ def test_no_upright_face_is_turned(photos, landmarker):
         dark = Image.fromarray((np.asarray(photo) * 0.15).astype(np.uint8))
         for image, roll in ((photo, 0), (dark, 0), (photo.convert("L").convert("RGB"), 0), (photo.rotate(-30, fillcolor="gray"), 30)):
             assert abs(crop_face(image, CONFIG, landmarker).pose.roll - roll) < 15
+
+
+def test_a_photo_on_its_head_that_is_read_nearly_as_well_is_put_upright(landmarker):
+    with Image.open(studio_photos("male/herman")[0]) as photo:
+        crop = crop_face(jpeg(photo.convert("RGB").transpose(TURNS[180]), 90), CONFIG, landmarker)
+    assert abs(abs(crop.pose.roll) - 180) < 4
+
+
+def test_an_upright_face_of_which_half_is_hidden_is_not_turned(landmarker):
+    for path in studio_photos("male/mike", "female/gabriela"):
+        with Image.open(path) as photo:
+            half = np.array(photo.convert("RGB").resize((768, 768)))
+        half[:, 384:] = (40, 60, 90)
+        assert all(face.turn == 0 for face in find_faces(half, landmarker))
 
 
 def test_half_a_face_at_the_edge_of_an_upright_photo_is_not_turned(photos, landmarker):
