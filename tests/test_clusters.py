@@ -27,6 +27,18 @@ def test_clusters_are_found_and_numbered_by_size():
     assert cluster_faces(names(75), x, k=3, components=2, seed=0).faces.equals(table)
 
 
+def test_copies_are_assigned_and_neither_shape_nor_order_the_clusters():
+    x, labels = blobs({"cat": 10, "dog": 40, "owl": 25}, spread=0.1)
+    alone = cluster_faces(names(75), x, k=3, components=2, seed=0)
+    of_a_cat = np.flatnonzero(labels == "cat")[0]
+    copied = np.concatenate([np.repeat(x[[of_a_cat]], 60, axis=0), x])
+    together = cluster_faces(names(135), copied, k=3, components=2, seed=0, counts=np.arange(135) >= 60)
+    assert together.silhouette == alone.silhouette
+    shown = ["cluster", "pc1", "pc2"]
+    pd.testing.assert_frame_equal(together.faces.loc[60:, shown].reset_index(drop=True), alone.faces[shown])
+    assert (together.faces["cluster"][:60] == alone.faces["cluster"][of_a_cat]).all()
+
+
 def test_as_many_clusters_as_stand_apart_are_chosen_from_a_range():
     x, _ = blobs({"cat": 20, "dog": 40, "owl": 25}, spread=0.2)
     found = cluster_faces(names(85), x, k=[2, 6], components=3, seed=0)

@@ -2,16 +2,20 @@
 
 import inspect
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import facestats
+from facestats import api_composites
 from facestats.composites.filters import COLUMNS
 from facestats.errors import InputError
+from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.files import write_image
+from resources import jpeg
 
 KINDS = ["pandas", "polars"]
 
@@ -83,6 +87,25 @@ def test_of_copies_the_best_that_matches_counts_unless_all_are_kept():
         facestats.filter_images(table, gender="female", min_results=3)
     with pytest.raises(InputError, match="copies = 'all' is not possible: one of best, keep"):
         facestats.filter_images(table, copies="all")
+
+
+def test_of_copied_photos_the_best_one_is_averaged_unless_all_are_kept(photos, landmarker, tmp_path, monkeypatch):
+    """One person is there first as a thumbnail, another in grey and mirrored; names and order say nothing of what is better."""
+    options = PreprocessConfig(on_no_face="reject")
+    models = SimpleNamespace(root=tmp_path, photo=lambda photo: photo, crop=lambda photo: crop_face(photo, options, landmarker), doubts=lambda crop: [],
+                             jpeg=lambda crop: jpeg(Image.fromarray(crop.rgb)))
+    monkeypatch.setattr(api_composites, "load", lambda: models)
+    pictures = {"a.jpg": photos[0].resize((90, 90)), "b.png": photos[0], "c.jpg": ImageOps.mirror(photos[1].convert("L").resize((200, 200))), "d.png": photos[1],
+                "e.png": photos[2]}
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+    paths = [tmp_path / name for name in pictures]
+    facts = facestats.make_composite(paths, align="none").info["facestats"]
+    assert (facts["n"], facts["members"], facts["copies_left_out"]) == (3, [str(tmp_path / name) for name in ("b.png", "d.png", "e.png")], 2)
+    drawn = facestats.make_composite(paths, n=2, align="none").info["facestats"]
+    assert set(drawn["members"]) < set(facts["members"])  # drawn among people, not among files
+    kept = facestats.make_composite(paths, align="none", copies="keep").info["facestats"]
+    assert (kept["n"], kept["copies_left_out"]) == (5, 0)
 
 
 def test_a_pandas_frame_carries_filter_and_counts():

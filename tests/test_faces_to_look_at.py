@@ -155,6 +155,19 @@ def test_at_most_n_are_proposed(candidates, n):
     assert (len(template), template["filename"].is_unique) == (n, True)
 
 
+def test_what_is_said_of_one_copy_is_said_of_all(candidates):
+    """Face 20 is the best copy of face 0, which is labelled, 30 that of 31, whose cells somebody left empty by hand, 40 that of 41, labelled in part."""
+    copies, clean = candidates["copies"], candidates["clean"]
+    copies["copy_rank"] = 1
+    for best, other in ((20, 0), (30, 31), (40, 41)):
+        copies.loc[other, ["copy_group", "copy_rank"]] = [names(60)[best], 2]
+    clean.loc[0, "age_source"] = "label"
+    clean.loc[31, ["gender_source", "ethnicity_source", "age_source"]] = ["manual", "unknown", "unknown"]
+    clean.loc[41, "gender_source"] = "label"
+    chosen = set(propose_labels(**candidates, n=1000)["filename"])
+    assert chosen == set(names(60)[10:]) - {names(60)[i] for i in (20, 30, 31, 41)}
+
+
 def asked(x, sure, said=()):
     """Arguments to propose faces for `gender` alone; `said` are labelled by hand, `sure` is the probability of `a`."""
     n = len(x)

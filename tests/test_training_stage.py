@@ -1,8 +1,11 @@
 """The stages `train_attractiveness` and `score`: who may influence the model, and what happens where it can't be trained."""
 
+from facestats.stage import StageItem
+
 import hashlib
 import json
 import os
+import runpy
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +17,8 @@ import yaml
 
 from facestats import tables
 from facestats.attractiveness.mlp import load_regressor
+from facestats.params import load_params
+from facestats.resampling import person_groups
 from programs import run_program
 from rated import D, noisy_line
 from resources import ROOT, names
@@ -41,8 +46,8 @@ class Stage:
         done = run_program([sys.executable, ROOT / f"stages/{script}.py", *arguments], self.folder, environment, check=True)
         return done.stderr
 
-    def train(self, shuffle: bool = False, **options) -> str:
-        """Write the tables and run the stage; returns its warnings."""
+    def write(self, shuffle: bool = False) -> None:
+        """Write the tables that stages of training read."""
         order = np.random.default_rng(0).permutation(N) if shuffle else np.arange(N)
         rows = self.rows.iloc[order]
         vectors = {"box": np.zeros((N, 4)), "landmarks": np.zeros((N, tables.N_LANDMARKS * 3))}
@@ -54,6 +59,10 @@ class Stage:
         tables.write(rows[["filename"]].assign(key="k"), self.folder / "embeddings.parquet", tables.embeddings_schema(D),
                      {"variant": "v", "revision": "", "weights_sha256": "w", "precision": "float32", "dimension": D},
                      vectors={"embedding": self.vectors[order]})
+
+    def train(self, shuffle: bool = False, **options) -> str:
+        """Write the tables and run the stage; returns its warnings."""
+        self.write(shuffle)
         return self.run("train_attractiveness", "embeddings.parquet", "faces.parquet", "labels.parquet", "splits.parquet", "m.pt",
                         "serving.json", "out_of_fold.parquet", "live", **options)
 
@@ -125,6 +134,60 @@ def test_copies_of_a_face_share_a_fold(stage):
     fold = tables.read(stage.folder / "out_of_fold.parquet", tables.SCORES_OUT_OF_FOLD).set_index("filename")["fold"]
     assert fold[stage.rows["filename"][[*learned[:6], *learned[7:10]]]].nunique() == 1
     assert fold.nunique() == 3
+
+
+@pytest.mark.parametrize("known_by", ["copy_group", "person"])
+def test_copies_and_persons_are_no_evidence_for_a_classifier(stage, known_by):
+    """Ten persons with thirteen nearly equal faces each, and genders by chance: what one face says is no help for the other twelve."""
+    rng, rows = np.random.default_rng(0), stage.rows
+    who = np.arange(N) % 10
+    stage.vectors = (rng.normal(size=(10, D))[who] + rng.normal(0, 0.01, (N, D))).astype(np.float32)
+    rows["gender"], rows["split"] = np.where(who % 2, "male", "female"), "train"
+
+    def share_right() -> float:
+        stage.write()
+        run = runpy.run_path(ROOT / "stages/train_attribute.py")["main"]
+        folder = stage.folder
+        run(load_params(ROOT / "params.yaml"), StageItem("gender"), *[folder / f"{name}.parquet" for name in ("embeddings", "faces", "labels", "splits")],
+            folder, folder / "out_of_fold", folder)
+        male = pd.read_parquet(folder / "out_of_fold/gender.parquet").set_index("filename")["gender_prob_male"]
+        return ((male > 0.5) == (rows.set_index("filename")["gender"] == "male")).mean()
+
+    assert share_right() > 0.95
+    rows[known_by] = rows["filename"][who].to_numpy()
+    assert share_right() < 0.8
+
+
+class Enough(Exception):
+    """Stops a stage where what it would measure with is known."""
+
+
+def test_figures_count_persons_and_of_rated_copies_one(stage, monkeypatch):
+    """Faces 1 to 3 are one person's, 4 and 5 copies of one picture, and 5 is the better one."""
+    rows = stage.rows.assign(split="test", rating=4.0, attractiveness_raw=0.0)
+    rows.loc[1:3, "person"] = "anna"
+    rows.loc[4:5, "copy_group"], rows.loc[4, "copy_rank"] = rows["filename"][5], 2
+    stage.rows = rows
+    stage.write()
+    tables.write(rows.reindex(columns=list(tables.SCORES.columns)), stage.folder / tables.SCORES.name, tables.SCORES)
+    tables.write(rows.reindex(columns=list(tables.PREDICTIONS.columns)), stage.folder / tables.PREDICTIONS.name, tables.PREDICTIONS)
+    measured = {}
+
+    def measure(*arguments, **options):
+        measured.update(ratings=arguments[1], **options)
+        raise Enough
+
+    run = runpy.run_path(ROOT / "stages/evaluate.py")["main"]
+    for name, replacement in {"evaluate_attractiveness": measure, "load_blend": lambda path: [{}], "load_verdicts": lambda path: {},
+                              "read_json": lambda path: {"why": None, "reliability": {}}}.items():
+        monkeypatch.setitem(run.__globals__, name, replacement)
+    with pytest.raises(Enough):
+        run(load_params(ROOT / "params.yaml"), stage.folder / "embeddings.parquet", *[stage.folder] * 11)
+    assert (measured["ratings"].isna().sum(), measured["ratings"].isna().iloc[4], measured["n_copies"]) == (1, True, 1)
+    groups = person_groups(measured["person"])
+    assert groups[1] == groups[2] == groups[3]
+    assert groups[4] == groups[5]
+    assert len(set(groups)) == N - 3
 
 
 def test_without_folds_the_main_model_scores_all(stage):

@@ -2,7 +2,7 @@
 
 Candidates come from a perceptual hash of the aligned grey crop: the signs of its 256 lowest frequencies, contrast made even and the
 margin faded out. Those that differ in at most `MAX_DISTANCE` bits, in one of them mirrored or not, are laid over each other and compared
-(`faces.comparison`): the hash alone would take 0.03 % of all pairs of different faces for copies.
+(`faces.comparison`): the hash alone would take 0.008 % of all pairs of different portraits for copies, and 0.4 % of drawn ones.
 `python -m benchmarks.copies` measures both steps on photographs.
 """
 
@@ -17,12 +17,11 @@ import numpy as np
 
 from facestats.faces.comparison import SIDE, even_contrast, same_picture
 
-MAX_DISTANCE = 56  # bits of 256; 99.7 % of copies lie within, and 0.04 % of the pairs of different frontal faces
+MAX_DISTANCE = 50  # bits of 256; 99.3 % of copies lie within
 
 _BITS = 256
 _BANDS = 16
 _BAND_BITS = _BITS // _BANDS
-_KEPT = 4096  # thumbnails held in memory
 _AT_ONCE = 256  # pairs compared before those that are joined by then are passed over
 # Frequencies down and across, lowest first, without the mean.
 _FREQUENCIES = np.array(sorted(((a, b) for a in range(32) for b in range(32) if a + b), key=lambda pair: (sum(pair), pair))[:_BITS])
@@ -61,7 +60,7 @@ def find_near_duplicates(hashes: list[bytes], thumbnail: Callable[[int], np.ndar
     Parameters
     ----------
     hashes : n times 32 bytes, as `perceptual_hash` returns them
-    thumbnail : gives `comparison.thumbnail` of a position; called from several threads, and only for candidates
+    thumbnail : gives `comparison.thumbnail` of a position; called from several threads, once for each candidate, and held: 4 kB each
     detail : (n,), the higher, the more a face shows
 
     Returns
@@ -72,12 +71,11 @@ def find_near_duplicates(hashes: list[bytes], thumbnail: Callable[[int], np.ndar
     if n < 2:
         return [None] * n
     ones, others, mirrored = _candidates(hashes)
-    look = lru_cache(_KEPT)(thumbnail)
+    looks: dict[int, np.ndarray] = {}
 
     def copies(pair: tuple[int, int, bool]) -> bool:
         one, other, turned = pair
-        picture = look(other)
-        return same_picture(look(one), np.ascontiguousarray(picture[:, ::-1]) if turned else picture)
+        return same_picture(looks[one], np.ascontiguousarray(looks[other][:, ::-1]) if turned else looks[other])
 
     groups = _Groups(n, detail)
     with ThreadPoolExecutor() as pool:
@@ -85,6 +83,8 @@ def find_near_duplicates(hashes: list[bytes], thumbnail: Callable[[int], np.ndar
             part = slice(start, start + _AT_ONCE)
             pairs = [pair for pair in zip(ones[part].tolist(), others[part].tolist(), mirrored[part].tolist(), strict=True)
                      if groups.root(pair[0]) != groups.root(pair[1])]
+            new = sorted({face for pair in pairs for face in pair[:2]} - looks.keys())
+            looks |= zip(new, pool.map(thumbnail, new), strict=True)
             for pair, found in zip(pairs, pool.map(copies, pairs), strict=True):
                 best = tuple(groups.best[groups.root(face)] for face in pair[:2])
                 if found and best[0] != best[1] and (best == pair[:2] or copies((*best, False)) or copies((*best, True))):
