@@ -65,6 +65,15 @@ def test_copies_that_are_added_move_nobody_who_is_labelled(better):
     assert (both[copies_of(rated)["filename"]].to_numpy() == alone.to_numpy()).all()
 
 
+def test_better_labelled_copies_move_nobody_whose_person_is_known():
+    rated = faces(100)
+    table = pd.concat([rated, copies_of(rated)])
+    table["copy_rank"] = 3 - table["copy_rank"]
+    persons = {name: f"p{i}" for i, name in enumerate(rated["filename"])}
+    assert split(table, persons)[rated["filename"]].equals(split(rated, persons))
+    assert not split(table)[rated["filename"]].equals(split(rated))  # what the person is for
+
+
 def test_worse_copies_move_nobody_where_nobody_is_labelled():
     table = faces(300)
     both = split(pd.concat([table, copies_of(table)]), labelled=[])

@@ -21,7 +21,7 @@ def split_faces(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series, va
 
     A group of copies is one unit. Who somebody is: the `person` of the labels, of the face or of a copy of it; else the bytes of an image,
     of a group of copies those of its best labelled member, or of its best one where none is labelled: copies that are added move no one who
-    is labelled. The hash of seed and person is a number in [0, 1); below `test` it is test, below `test + val` val, else train: no
+    is labelled, unless they are labelled, too, and better; where a person is known, none moves anyone. The hash of seed and person is a number in [0, 1); below `test` it is test, below `test + val` val, else train: no
     stratification, no dependence on who else is there.
 
     Parameters
