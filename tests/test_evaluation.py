@@ -149,6 +149,6 @@ def test_headlines_take_one_value_a_model_and_target():
     nothing = {"pearson": {"value": None, "low": None, "high": None}}
     of_attributes = {"age": {"mae": {"value": 4.0}, "pearson": {"value": 0.2}}, "hat": {"balanced_accuracy": {"value": None}, "accuracy": {"value": 1.0}}}
     found = headlines({"test": {"n": 9, "mlp": said, "ridge": said, "geometric": nothing, "combined": nothing, "mean": said},
-                       "verdicts": {"holistic": {"word": "says nothing", "text": "…"}}}, of_attributes)
-    assert found.pop("verdict") == {"mlp": "says nothing", "geometric": None, "combined": None}
+                       "verdicts": {"holistic": {"word": "says something", "text": ""}, "geometric": {"word": "says nothing", "text": "…"}}}, of_attributes)
+    assert found.pop("verdict") == "says nothing"
     assert found == {"pearson": {"mlp": 0.5, "ridge": 0.5, "geometric": None, "combined": None}, "mae": {"age": 4.0}, "balanced_accuracy": {"hat": None}}

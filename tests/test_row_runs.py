@@ -14,7 +14,7 @@ from resources import ROOT, landmarker_dir, write_params
 
 pytestmark = pytest.mark.slow
 
-LINE = re.compile(r"^rows=(\d+) reused=(\d+) computed=(\d+) rejected=(\d+) seconds=\d+\.\d$", re.MULTILINE)
+LINE = re.compile(r"^rows=(\d+) reused=(\d+) computed=(\d+) rejected=(\d+).* seconds=\d+\.\d$", re.MULTILINE)
 
 
 def counts(output: str) -> list[tuple[int, int, int]]:

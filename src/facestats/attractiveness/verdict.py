@@ -20,6 +20,7 @@ MIN_PERSONS = 10  # of fewer, no interval tells what others would show
 FLAT = 0.05  # predictions whose standard deviation is a smaller share of the ratings' hardly vary: with r = 1 between them, R² would be below 0.1
 RESAMPLES, SEED = 1000, 0
 SAYS_SOMETHING, NOT_SHOWN, SAYS_NOTHING, NOT_MEASURED = "says something", "not shown", "says nothing", "not measured"
+WORST_FIRST = (SAYS_NOTHING, NOT_SHOWN, NOT_MEASURED, SAYS_SOMETHING)
 SCORES = {"holistic": "attractiveness_score", "geometric": "geometric_score", "combined": "combined_score"}
 LEFT_OUT, TEST = "held-out face", "test face"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from facestats.attractiveness.verdict import WORST_FIRST
+
 MODELS = ("mlp", "ridge", "geometric", "combined")
-SCORES = {"mlp": "holistic", "geometric": "geometric", "combined": "combined"}
 
 
-def headlines(attractiveness: dict, attributes: dict) -> dict[str, dict[str, float | str | None]]:
+def headlines(attractiveness: dict, attributes: dict) -> dict[str, dict[str, float | None] | str | None]:
     """One value a model, measured on test faces; null where it was not trained or can't be measured.
 
     Parameters
@@ -15,14 +16,15 @@ def headlines(attractiveness: dict, attributes: dict) -> dict[str, dict[str, flo
 
     Returns
     -------
-    `pearson` by score, `balanced_accuracy` by target with classes, `mae` by target with numbers, `verdict` by score (whether it says something,
-    in two words).
+    `pearson` by score, `balanced_accuracy` by target with classes, `mae` by target with numbers, `verdict`: the worst of the scores',
+    in two words (one column: which score it is, and why, `metrics/attractiveness.json` says).
     """
-    found: dict[str, dict[str, float | str | None]] = {"pearson": {name: attractiveness["test"][name]["pearson"]["value"] for name in MODELS}}
+    found: dict[str, dict[str, float | None]] = {"pearson": {name: attractiveness["test"][name]["pearson"]["value"] for name in MODELS}}
     for target, facts in attributes.items():
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
         found.setdefault(metric, {})[target] = facts[metric]["value"]
-    return found | {"verdict": {name: attractiveness["verdicts"].get(score, {}).get("word") for name, score in SCORES.items()}}
+    words = [verdict["word"] for verdict in attractiveness["verdicts"].values()]
+    return found | {"verdict": min(words, key=WORST_FIRST.index, default=None)}
 
 
 def doubts_of_scores(attractiveness: dict) -> list[str]:
