@@ -156,7 +156,8 @@ def test_headers_that_could_be_one_column_are_an_error(join):
         join(labels__csv="image,,age\n00.jpg,female,3\n")
 
 
-@pytest.mark.parametrize("word", ["NA", "N/A", "n/a", "-", "#N/A", "nan", "NaN", "null", "NULL", "None", "?", "  ", "unknown", "–"])
+@pytest.mark.parametrize("word", ["NA", "N/A", "n/a", "-", "#N/A", "nan", "NaN", "null", "NULL", "None", "?", "  ", "unknown", "–", "Missing", "k.A.",
+                                  "Prefer not to say", "#REF!", "#DIV/0!"])
 def test_words_for_nothing_are_empty_cells(join, word):
     joined = join(labels__csv=f"image,gender,age,person,glasses\n00.jpg,{word},{word},{word},no\n01.jpg,male,3,p,no\n",
                   ratings__csv=f"image,rater,rating\n00.jpg,a,{word}\n01.jpg,{word},3\n02.jpg,b,4\n")
@@ -412,6 +413,24 @@ def test_an_answer_without_an_image_and_one_in_words_are_left_out_and_said(join)
 def test_a_class_beside_its_short_form_or_synonym_is_asked_about(join, few, many):
     with pytest.raises(LabelError, match=f"found '{few}', expected a class in one spelling .did you mean '{many}', which 6 cells have"):
         join(labels__csv="image,gender\n" + "".join(f"{i:02d},{['male', many, many, few][i % 4]}\n" for i in range(12)))
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("stimulus,trait,response\n00,attractive,3\n00,trustworthy,3\n", "the column 'trait' has 'attractive', 'trustworthy', so several things were rated"),
+    ("image,a_attr,a_trust,b_attr,b_trust\n00,3,5,1,2\n01,4,1,2,2\n", "the column 'a_trust' is no rater's and not about attractiveness"),
+    ("image,mean_rating,n\n00,3.2,20\n01,4.1,20\n", "'mean_rating', belong into labels.csv, in a column `rating`"),
+    ("00.jpg,a,3\n01.jpg,a,4\n", "there is no column `image` (path below the image folder); the header line has 00.jpg, a, 3"),
+])
+def test_ratings_of_several_things_and_means_are_an_error(join, text, expected):
+    with pytest.raises(LabelError) as error:
+        join(ratings__csv=text)
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize("header", ["age (months)", "Age [weeks]", "Alter (Monate)"])
+def test_an_age_that_is_not_in_years_is_an_error(join, header):
+    with pytest.raises(LabelError, match="is not in years; give age in years"):
+        join(labels__csv=f"image,{header}\n00,30\n")
 
 
 WIDE = [(3, 4), (1, 2), (7, 5), (2, 2), (6, 7)]

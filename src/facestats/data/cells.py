@@ -18,6 +18,8 @@ from facestats.tables import UNKNOWN
 # Words for "not known" in the spellings that programs and people use; `Na` and `Nan` are names.
 EMPTY = frozenset(["NA", "na", "N/A", "n/a", "#N/A", "#n/a", "#NA", "<NA>", "N.A.", "n.a.", "NaN", "nan", "NAN", "NULL", "null", "Null", "-", "--",
                    "–", "—", "?", "??", ".", "(blank)", "(leer)"])
+UNANSWERED = re.compile(r"missing|not available|n\.a|n/d|n\.d\.|nat|k\. ?a\.|keine angabe|unbekannt|weiß nicht|inconnu|desconocido|don't know|do not know"
+                        r"|prefer not to say|not specified|unspecified|undefined|tbd|\.\.\.|…|_|#(value|ref|null|num)!|#div/0!|#name\?", re.IGNORECASE)
 NONE = frozenset(["None", "none", "NONE"])  # a class in columns of one's own, such as glasses: none
 CLASS_SHOWN = 3  # classes with one member in a warning
 FEW = 5  # labels of a column below which a class with one member is no surprise
@@ -66,7 +68,7 @@ def cell_error(path: Path, line: int, column: str, value: str, expected: str) ->
 
 def without_empty(text: pd.Series, own: bool = False) -> pd.Series:
     """Cells with '' where one says that nothing is known; `own`: a column of the user's own, in which `none` is a class."""
-    return text.mask(text.isin(EMPTY if own else EMPTY | NONE) | (text.str.lower() == UNKNOWN), "")
+    return text.mask(text.isin(EMPTY if own else EMPTY | NONE) | (text.str.lower() == UNKNOWN) | text.str.fullmatch(UNANSWERED), "")
 
 
 def numbers(text: pd.Series, path: Path, mistakes: Mistakes, low: float = -np.inf, high: float = np.inf) -> pd.Series:

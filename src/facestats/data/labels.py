@@ -6,6 +6,7 @@ file of their own and win. Every cell is read as text first, so that an error ca
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from facestats.errors import InputError, LabelError
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")
+OTHER_UNIT = re.compile(r"month|monat|mois|mes|week|woche|\bdays?\b|\btage\b|group|decade")
 RESERVED = ("ratingn", "ratingsd")
 
 
@@ -146,6 +148,8 @@ def _read_labels(path: Path | None, names: NameIndex, mistakes: Mistakes, must_m
     found = find_columns(raw.columns, LABELS, path)
     if "image" not in found:
         key_column(raw, path)  # raises
+    if OTHER_UNIT.search(found.get("age", "").casefold()):
+        raise LabelError(f"{path}: the column {found['age']!r} is not in years; give age in years, or the column another name")
     written = {header: name for name, header in found.items()}
     own = {header: written.get(header, header) for header in raw.columns if header == found["image"] or plain(header) not in OWN_NAMES}
     taken = [header for header in own if plain(header) in RESERVED or header.lower().endswith("_source")]

@@ -33,6 +33,9 @@ MEANS = ("mean", "average", "avg", "median", "stdev", "total", "sum", "mittelwer
 NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
 COMPUTED = ("mean", "median", "sum", "std", "count", "min", "max")
 ANSWER = re.compile(r"\.(response|rating|keys)$", re.IGNORECASE)  # PsychoPy's headers: `rating_slider.response`
+# Other things than attractiveness that faces are rated on, in headers; and headers of a column that says on which.
+TRAITS = re.compile(r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical|distinctive|memorab|health|happi|aggress|confiden|sociab|smart")
+TRAIT = ("trait", "question", "questiontext", "dimension", "attribute", "task", "scale", "construct", "adjective", "eigenschaft", "frage")
 MATCHING = 0.99  # share of faces on which a column must be the mean of the others, or the number of its line, to be none of a rater's
 COUNTED = 4  # lines that a column must number to be a counter, whatever it is called
 
@@ -75,6 +78,7 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     else:
         cells, note = _spread(raw, found, photos, path)
         notes.append(note)
+    _refuse_other_traits(raw[cells["image"].ne("").groupby(level=0).any().reindex(raw.index, fill_value=False)], path)
     cells = cells[(cells["image"] != "") | (cells["rating"] != "")]
     nameless = cells.index[cells["image"] == ""].unique()
     if len(nameless):  # survey tools log greetings and questions, too, and people write means below a table
@@ -110,6 +114,21 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     mistakes.count(path, max(0, int(differs.sum()) - SHOWN))
     again = frame.duplicated(["filename", "rater"]) & (frame["rater"] != "") & frame["filename"].notna()
     return Ratings(frame[~again], int(repeats.sum()), guessed, notes)
+
+
+def _refuse_other_traits(raw: pd.DataFrame, path: Path) -> None:
+    """Refuse answers to several questions in one column.
+
+    Raises
+    ------
+    LabelError
+        A column says that several things were rated.
+    """
+    for column in raw.columns:
+        values = without_empty(raw[column]) if plain(column) in TRAIT else pd.Series(dtype="str")
+        several = list(dict.fromkeys(values[values != ""]))
+        if len(several) > 1:
+            raise LabelError(f"{path}: the column {column!r} has {', '.join(map(repr, several[:3]))}, so several things were rated; leave only the lines on one")
 
 
 def _other_answers(cells: pd.DataFrame) -> pd.Series:
@@ -157,7 +176,12 @@ def _spread(raw: pd.DataFrame, found: Mapping[str, str], photos: Mapping[str, st
     raters = [c for c in raters if _mostly_numbers(without_empty(raw[c]))]
     raters = _without_computed(raw, raters)
     if len(raters) < 2 or "rater" in found:
-        raise LabelError(f"{path}: there is no column `rating`; the header line has {', '.join(raw.columns)}")
+        means = [c for c in raw.columns if "rating" in find_columns([c], LABELS, path) or plain(c) in MEANS]
+        raise LabelError(f"{path}: there is no column `rating`; the header line has {', '.join(raw.columns)}"
+                         + (f". Means of ratings, such as {means[0]!r}, belong into labels.csv, in a column `rating`" if means else ""))
+    traits = [c for c in raters if TRAITS.search(c.casefold())]
+    if traits:
+        raise LabelError(f"{path}: the column {traits[0]!r} is no rater's and not about attractiveness; leave only the ratings that you mean, with a column a rater")
     _refuse_other_quantities(raw, raters, path)
     left_out = [c for c in raw.columns if c not in raters and c != found["image"]]
     parts = [pd.DataFrame({"image": without_empty(raw[found["image"]]), "rater": c, "rating": without_empty(raw[c]), "rating_type": "", "column": c})
@@ -186,6 +210,8 @@ def _photo_columns(raw: pd.DataFrame, names: NameIndex) -> dict[str, str]:
     readings = names.photos.read_all([name for parts in written.values() for name in parts], explain=0)
     images = {c: {readings[part].image for part in parts if readings[part].image} for c, parts in written.items()}
     found = {c: several.pop() for c, several in images.items() if len(several) == 1}  # one that names two is a comparison
+    if any(names.photos.read(cell).image for c in found for cell in raw[c][:1] if not cell.isdigit()):
+        return {}  # a table without a header
     return {c: image for c, image in found.items() if not c.isdigit() or 2 * len(found) >= raw.shape[1] - 1}
 
 
