@@ -17,7 +17,7 @@ from resources import blobs, names, text
 def quality(n, **columns):
     table = pd.DataFrame({"filename": names(n), "face_count": 1, "confidence": 0.9, "presence": 1.0, "box": [np.array([0, 0, 200, 200.0])] * n,
                           "yaw": 0.0, "pitch": 0.0, "sharpness": 0.05, "brightness": 0.5, "occlusion": 0.01, "drawing": 0.02,
-                          "duplicate_of": text([None] * n), "near_duplicate_of": text([None] * n)})
+                          "duplicate_of": text([None] * n), "near_duplicate_of": text([None] * n), "copy_group": names(n)})
     return table.assign(**columns)
 
 
@@ -51,6 +51,12 @@ def test_a_doubtful_or_contradicted_answer_is_flagged():
     nobody = said.assign(pet_said=text([None] * 5))
     flags = flag_faces(quality(5), predictions, nobody, {"pet": model, "hat": untrained})
     assert [tuple(row) for row in flags.to_numpy()] == [("f000.jpg", "low_confidence_pet", 0.55)]
+    copied = quality(5, copy_group=["f000.jpg", "f000.jpg", "f002.jpg", "f003.jpg", "f004.jpg"])
+    weak = predictions.assign(pet_prob_cat=[0.55, 0.52, 0.95, 0.05, 0.95], pet_prob_dog=[0.45, 0.48, 0.05, 0.95, 0.05])
+    flags = flag_faces(copied, weak, nobody, {"pet": model})
+    assert flags["filename"].tolist() == ["f001.jpg"], "of copies one is enough"
+    flags = flag_faces(copied, weak, nobody.assign(pet_said=text(["cat", None, None, None, None])), {"pet": model})
+    assert flags.empty, "a copy of a labelled face is no open question"
     model.abstain_below = np.inf  # it never answers: that says nothing about single faces
     flags = flag_faces(quality(5), predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]), nobody, {"pet": model})
     assert flags.loc[flags["reason"] == "low_confidence_pet", "filename"].tolist() == ["f004.jpg"]

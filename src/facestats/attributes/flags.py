@@ -38,8 +38,9 @@ def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFram
     people said, or by how much the number that they said differs; greatest first), the doubts about the picture in their own order
     (`facestats.doubts`; a drawing is one where most faces are none, and the other way round), `duplicate` and `near_duplicate` (null),
     `low_confidence_<target>` (probability of an answer that became `unknown`, lowest first; of a model that never or always answers
-    below 0.5; only where nobody said what it is).
+    below 0.5; only of one face of each group of copies, and only where nobody said of any of them what it is).
     """
+    group = faces.set_index("filename")["copy_group"].reindex(predictions["filename"]).to_numpy()
     contradicted, doubtful = [], []
     for target, model in models.items():
         if not model.trained:
@@ -54,7 +55,9 @@ def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFram
         contradicted.append(_rows(predictions, f"contradicts_{target}", known & (other >= SURE), other, "falling"))
         shares = _shares(model, predictions)
         sure = shares[np.arange(len(shares)), model.choose(shares)]
-        doubtful.append(_rows(predictions, f"low_confidence_{target}", ~known & (sure < _doubtful_below(model)), sure, "rising"))
+        open_question = (sure < _doubtful_below(model)) & ~np.isin(group, group[known])
+        rows = _rows(predictions, f"low_confidence_{target}", open_question, sure, "rising")
+        doubtful.append(rows[~pd.Series(group, predictions["filename"]).reindex(rows["filename"]).duplicated().to_numpy()])
     found = [
         *contradicted,
         *(_doubted(faces, reason, values, rising) for reason, values, rising in doubtful_faces(faces, drawn_share(faces))),
