@@ -1,12 +1,15 @@
 """Copies of a picture: found among photographs whatever was done to them, never mistaken, and the best one known."""
 
 import io
+from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from facestats.faces import dedup
+from facestats.faces import comparison, dedup
 from facestats.faces.comparison import same_picture, thumbnail
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.dedup import (
@@ -57,6 +60,26 @@ def test_photos_of_one_moment_are_no_copies(landmarker):
     hashes, thumbnails, detail = looks(crops)
     assert find_near_duplicates(hashes, thumbnails.__getitem__, detail) == [None] * 8
     assert not any(same_picture(one, other) for at, one in enumerate(thumbnails) for other in thumbnails[:at])
+
+
+def test_different_people_are_hardly_ever_aligned_and_each_crop_is_decoded_once(crops, monkeypatch):
+    hashes, thumbnails, detail = looks(crops)
+    monkeypatch.setattr(dedup, "MAX_DISTANCE", 90)
+    decoded, aligned, align = Counter(), [], comparison._align
+    monkeypatch.setattr(comparison, "_align", lambda *arguments: aligned.append(1) or align(*arguments))
+    assert find_near_duplicates(hashes, lambda face: decoded.update([face]) or thumbnails[face], detail) == [None] * len(crops)
+    candidates = len(dedup._candidates(hashes)[0])
+    assert candidates > 20
+    assert len(aligned) < candidates / 10
+    assert set(decoded.values()) == {1}
+
+
+@pytest.mark.parametrize("tones", [lambda grey: np.clip(1.6 * grey, 0, 255), lambda grey: 255 * (grey / 255) ** 3,
+                                   lambda grey: np.clip(2.2 * (grey - 128.0) + 128, 0, 255), lambda grey: 0.25 * grey])
+def test_copies_are_known_whatever_was_done_to_their_tones(crops, tones):
+    pictures = [thumbnail(crop.rgb) for crop in crops]
+    assert all(same_picture(picture, tones(picture).round().astype(np.uint8)) for picture in pictures)
+    assert not any(same_picture(one, tones(other).round().astype(np.uint8)) for one, other in pairwise(pictures))
 
 
 def near(bits, thumbnail=lambda face: face, detail=None):
