@@ -3,11 +3,13 @@
 import re
 import shutil
 import sys
+import time
 
 import pandas as pd
 import pytest
 from PIL import Image
 
+from processes import PATIENCE
 from programs import run_program
 from project import Project, executed
 from resources import ROOT, landmarker_dir, write_params
@@ -95,7 +97,10 @@ def test_two_queued_runs_at_once_compute_each_row_once(project, sizes):
     for name in names:
         project.dvc("exp", "run", "--queue", "-S", "preprocess.size=80", "-S", f"mlp.hidden={name[-1]}", "-n", name, "embed")
     project.dvc("queue", "start", "--jobs", "2")
+    deadline = time.monotonic() + PATIENCE
     try:
+        while "Queued" in project.dvc("queue", "status").stdout and time.monotonic() < deadline:
+            time.sleep(2)  # there is no log of a run that has not been started
         found = [counts(project.dvc("queue", "logs", "--follow", name).stdout) for name in names]
     finally:
         project.dvc("queue", "stop", "--kill", check=False)
