@@ -427,6 +427,22 @@ def test_ratings_of_several_things_and_means_are_an_error(join, text, expected):
     assert expected in str(error.value)
 
 
+@pytest.mark.parametrize(("column", "values", "expected"), [
+    ("age", [20, 99, 34, 99], "labels.csv: the age is 99 in 2 lines, first in line 3; if that is a code for no answer, leave such cells empty"),
+    ("age", [20, 0, 34, 0], "labels.csv: the age is 0 in 2 lines, first in line 3; if that is a code for no answer, leave such cells empty"),
+    ("gender", [1, 9, 2, 9, 1, 2], "gender has the class '9' beside '1'; if it is a code for no answer, leave such cells empty"),
+    ("gender", ["f", 0, "m", 0, "f", "m"], "gender has the class '0' beside 'f'; if it is a code for no answer, leave such cells empty"),
+    ("age", [98, 99, 34, 99], None), ("age", [20, 99, 34], None), ("age", [0, 1, 0, 3], None), ("gender", [1, 2, 1, 2], None), ("gender", [0, 1, 0, 1], None),
+])
+def test_numbers_that_may_mean_no_answer_are_asked_about(join, column, values, expected):
+    joined = join(labels__csv=f"image,{column}\n" + "".join(f"{i:02d},{value}\n" for i, value in enumerate(values)))
+    assert joined.warnings == ([expected] if expected else [])
+
+
+def test_words_for_nothing_that_are_names_stay(join):
+    assert join(labels__csv="image,person\n00,Nat\n01,Na\n02,Nan\n").summary["labelled"]["person"] == 3
+
+
 @pytest.mark.parametrize("header", ["age (months)", "Age [weeks]", "Alter (Monate)"])
 def test_an_age_that_is_not_in_years_is_an_error(join, header):
     with pytest.raises(LabelError, match="is not in years; give age in years"):

@@ -11,19 +11,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facestats.data.csv_text import SHOWN, shortened
+from facestats.data.csv_text import NUMBER, SHOWN, shortened
 from facestats.errors import LabelError, number_of
 from facestats.tables import UNKNOWN
 
 # Words for "not known" in the spellings that programs and people use; `Na` and `Nan` are names.
-EMPTY = frozenset(["NA", "na", "N/A", "n/a", "#N/A", "#n/a", "#NA", "<NA>", "N.A.", "n.a.", "NaN", "nan", "NAN", "NULL", "null", "Null", "-", "--",
+EMPTY = frozenset(["NA", "na", "N/A", "n/a", "#N/A", "#n/a", "#NA", "<NA>", "N.A.", "n.a.", "NaN", "nan", "NAN", "NaT", "NULL", "null", "Null", "-", "--",
                    "–", "—", "?", "??", ".", "(blank)", "(leer)"])
-UNANSWERED = re.compile(r"missing|not available|n\.a|n/d|n\.d\.|nat|k\. ?a\.|keine angabe|unbekannt|weiß nicht|inconnu|desconocido|don't know|do not know"
+UNANSWERED = re.compile(r"missing|not available|n\.a|n/d|n\.d\.|k\. ?a\.|keine angabe|unbekannt|weiß nicht|inconnu|desconocido|don't know|do not know"
                         r"|prefer not to say|not specified|unspecified|undefined|tbd|\.\.\.|…|_|#(value|ref|null|num)!|#div/0!|#name\?", re.IGNORECASE)
 NONE = frozenset(["None", "none", "NONE"])  # a class in columns of one's own, such as glasses: none
 CLASS_SHOWN = 3  # classes with one member in a warning
 FEW = 5  # labels of a column below which a class with one member is no surprise
 MANY = 50  # classes from which on a further column is taken for text
+CODE = re.compile(r"-\d+|9+|[78]{2,}|9[78]")  # no answer, as surveys code it
 SYNONYMS = {"woman": "female", "women": "female", "man": "male", "men": "male", "frau": "weiblich", "mann": "männlich", "w": "weiblich"}
 MAX_AGE = 130  # years
 NEAR = 0.75  # least similarity of a class that is proposed
@@ -142,6 +143,7 @@ def check_classes(columns: Iterable[tuple[Path, str, pd.Series]], standard: Iter
         by_name.setdefault(name, []).append((path, cells.dropna()))
     warnings = []
     for name, parts in by_name.items():
+        warnings += _coded(name, parts) if name in standard else []
         counts = pd.concat([cells for _, cells in parts]).value_counts()
         if name not in standard and (len(counts) > MANY or counts.sum() < 2 * len(counts)):
             continue
@@ -160,6 +162,15 @@ def check_classes(columns: Iterable[tuple[Path, str, pd.Series]], standard: Iter
                                 "letters alone. Did you mean one?")
         warnings += _lonely(name, parts, counts[[*dict.fromkeys(usual.values())]])
     return warnings
+
+
+def _coded(name: str, parts: list[tuple[Path, pd.Series]]) -> list[str]:
+    """A question about numbers among words, and about numbers by which surveys say that there is no answer."""
+    values = sorted({value for _, cells in parts for value in cells})
+    words = [value for value in values if not NUMBER.fullmatch(value)]
+    odd = [value for value in values if NUMBER.fullmatch(value) and (words or CODE.fullmatch(value)) and len(values) > 1]
+    return [f"{name} has the class {odd[0]!r} beside {next(value for value in values if value not in odd)!r}; if it is a code for no answer, leave such cells "
+            "empty"] if odd and len(odd) < len(values) else []
 
 
 def _abbreviated(usual: dict[str, str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from facestats.data.label_files import STEMS, find_label_file, read_sheet, unrea
 from facestats.data.names import NameIndex, refuse_other_photos
 from facestats.data.raters import rater_warnings, without_raters
 from facestats.data.ratings import find_scale, read_ratings, use_judgements
-from facestats.errors import InputError, LabelError
+from facestats.errors import InputError, LabelError, number_of
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")
@@ -88,6 +88,7 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
     judgements = ratings.judgements
     read = [file for file in (labels, corrections) if file.path]
     doubts = check_classes([(file.path, name, file.cells[name]) for file in read for name in file.classes], CLASSES, mistakes)
+    doubts += _coded_ages(read)
     mistakes.raise_any()
 
     table = pd.DataFrame(index=pd.Index(faces["filename"].dropna().sort_values(), name="filename"))
@@ -114,6 +115,19 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
     return JoinedLabels(table.reset_index(), scale, kept, summary,
                         [*guessed, *unread_files(folder, manual), *names.warnings(), *doubts, *rater_warnings(raters)],
                         [*(note for file in (labels, corrections, ratings) for note in file.notes), *names.notes()])
+
+
+def _coded_ages(files: list[_LabelFile]) -> list[str]:
+    """A question about ages that are probably a code for no answer: several of 99, or of 0, and none near it."""
+    asked = []
+    for file in files:
+        ages = file.cells["age"].dropna() if "age" in file.cells else pd.Series(dtype="float64")
+        for code, near in ((99, 5), (0, 2)):
+            there = np.isclose(ages, code)
+            if there.sum() > 1 and not ((ages - code).abs()[~there] <= near).any():
+                asked.append(f"{file.path.name}: the age is {code} in {number_of(int(there.sum()), 'line')}, first in line {ages.index[there][0]}; if that is a "
+                             "code for no answer, leave such cells empty")
+    return asked
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
