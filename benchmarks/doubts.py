@@ -204,8 +204,11 @@ def collect(every: int, drawings: list[Path]) -> Faces:
         for kind, change in (HARMLESS | {name: change for name, (_, change) in SPOILT.items()}).items():
             faces.add(change(photo, points, np.random.default_rng(zlib.crc32(f"{path.stem}{kind}".encode()))), kind, source, path.stem)
     for folder in (ROOT / "data/sample/images", *drawings):
-        for path in tqdm(sorted(path for path in folder.rglob("*") if path.suffix in (".jpg", ".png", ".webp")), folder.name):
-            faces.add(read(path), "drawn", folder.name if folder.name != "images" else "sample", path.stem)
+        for path in tqdm(sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in (".jpg", ".png", ".webp")), folder.name):
+            try:
+                faces.add(read(path), "drawn", folder.name if folder.name != "images" else "sample", path.stem)
+            except OSError:  # the sample holds broken files as well
+                continue
     return faces
 
 

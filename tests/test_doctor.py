@@ -17,7 +17,7 @@ from facestats.commands import doctor_photos
 from facestats.commands.doctor_photos import Look, find_copies, spread
 from facestats.data.sample import write_sample
 from hubs import Hub, serving
-from resources import ROOT, encode, landmarker_dir
+from resources import ROOT, backdrop, encode, landmarker_dir
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,10 @@ def test_faces_labels_and_raters_are_counted(root, doctor, drawn, monkeypatch):
         shutil.copyfile(drawn / name, raw / name)
     with Image.open(raw / images[0]) as image:
         image.resize((160, 160)).save(raw / "larger.png")
+    scene = Image.fromarray(backdrop(480, 340))  # a small face on its head counts, as the pipeline finds it
+    with Image.open(raw / images[5]) as image:
+        scene.paste(image.resize((85, 85)), (300, 200))
+    scene.transpose(Image.Transpose.ROTATE_180).save(raw / images[5])
     (raw / "wall.png").write_bytes(encode(Image.new("RGB", (90, 90), "grey"), "PNG"))
     (root / "data/labels/labels.csv").write_text(f"image,age\n{images[0]},30\n{images[1]},40\ngone.jpg,50\n")
     ratings = [f"{name},{rater},{i}" for i, name in enumerate(images[:3]) for rater in ("r1", "r2")]
@@ -115,7 +119,7 @@ def test_faces_labels_and_raters_are_counted(root, doctor, drawn, monkeypatch):
     assert found["labels"] == {"labelled": 3, "by_column": found["labels"]["by_column"], "raters": 2, "ratings": 6, "without_photo": 1, "notes": []}
 
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in raw.iterdir()]
-    run = pd.DataFrame({"sha256": hashes, "status": "ok", "reason": None, "face_count": 1, "perceptual_hash": None})
+    run = pd.DataFrame({"sha256": hashes, "status": "ok", "reason": None, "face_count": 1, "perceptual_hash": None, "filename": None})
     (root / "data/processed/metadata").mkdir(parents=True)
     run.to_parquet(root / "data/processed/metadata/faces.parquet")
     monkeypatch.setattr(doctor_photos, "process_photo", None)  # what the last run found is not computed again
