@@ -443,6 +443,21 @@ def test_words_for_nothing_that_are_names_stay(join):
     assert join(labels__csv="image,person\n00,Nat\n01,Na\n02,Nan\n").summary["labelled"]["person"] == 3
 
 
+def test_a_person_and_a_rater_have_one_name(join):
+    joined = join(labels__csv="image,person\n00,Zoë\n01,Zoe\u0308\n02,7\n03,7.0\n04,Anna\n05,anna\n",
+                  ratings__csv="image,rater,rating\n00,1,3\n01,1.0,3\n02,Bob,3\n02,bob,4\n")
+    assert joined.table["person"].dropna().nunique() == 4
+    assert joined.summary["raters"]["n"] == 3
+    assert [warning for warning in joined.warnings if "differ in letters alone" in warning] == [
+        "person has 'Anna' beside 'anna': two that differ in letters alone. Did you mean one?",
+        "rater has 'Bob' beside 'bob': two that differ in letters alone. Did you mean one?"]
+
+
+def test_two_columns_of_different_numbers_are_an_error(join):
+    with pytest.raises(LabelError, match=r"ratings.csv, column xx: 30 to 51, where the other columns have 1 to 5; if it is no rater's, remove it"):
+        join(ratings__csv="image,xx,r1\n00,30,1\n01,44,5\n02,51,3\n03,33,2\n")
+
+
 @pytest.mark.parametrize("header", ["age (months)", "Age [weeks]", "Alter (Monate)"])
 def test_an_age_that_is_not_in_years_is_an_error(join, header):
     with pytest.raises(LabelError, match="is not in years; give age in years"):

@@ -72,6 +72,20 @@ def without_empty(text: pd.Series, own: bool = False) -> pd.Series:
     return text.mask(text.isin(EMPTY if own else EMPTY | NONE) | (text.str.lower() == UNKNOWN) | text.str.fullmatch(UNANSWERED), "")
 
 
+def one_form(name: str) -> str:
+    """A person's name in one form of Unicode, for two forms of it look the same; a number as tables write it without decimals."""
+    return unicodedata.normalize("NFC", re.sub(r"^(\d+)[.,]0+$", r"\1", name.strip()))
+
+
+def spelt_alike(name: str, values: Iterable[str]) -> list[str]:
+    """A question about people who are called alike but for case and blanks."""
+    by_letters: dict[str, list[str]] = {}
+    for value in sorted(set(values) - {""}):
+        by_letters.setdefault("".join(value.casefold().split()), []).append(value)
+    alike = [several for several in by_letters.values() if len(several) > 1]
+    return [f"{name} has {alike[0][0]!r} beside {alike[0][1]!r}: two that differ in letters alone. Did you mean one?"] if alike else []
+
+
 def numbers(text: pd.Series, path: Path, mistakes: Mistakes, low: float = -np.inf, high: float = np.inf) -> pd.Series:
     """Cells as float64, empty ones as NaN; a decimal comma is understood where it can be no other comma.
 

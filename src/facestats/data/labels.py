@@ -18,7 +18,9 @@ from facestats.data.cells import (
     Mistakes,
     check_classes,
     numbers,
+    one_form,
     refuse_contradictions,
+    spelt_alike,
     without_empty,
 )
 from facestats.data.columns import LABELS, OWN_NAMES, find_columns, key_column, plain, say_columns
@@ -89,6 +91,8 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
     read = [file for file in (labels, corrections) if file.path]
     doubts = check_classes([(file.path, name, file.cells[name]) for file in read for name in file.classes], CLASSES, mistakes)
     doubts += _coded_ages(read)
+    doubts += spelt_alike("person", [value for file in read if "person" in file.cells for value in file.cells["person"].dropna()])
+    doubts += spelt_alike("rater", [] if judgements is None else judgements["rater"])
     mistakes.raise_any()
 
     table = pd.DataFrame(index=pd.Index(faces["filename"].dropna().sort_values(), name="filename"))
@@ -191,7 +195,7 @@ def _read_labels(path: Path | None, names: NameIndex, mistakes: Mistakes, must_m
         elif column == "rating":
             frame[column] = numbers(text, path, mistakes)
         elif column != "image":
-            frame[column] = text.mask(text == "")
+            frame[column] = (text.map(one_form) if column == "person" else text).mask(text == "")
             classes += [column] if column != "person" else []
     frame = frame[frame["filename"].notna()]
     refuse_contradictions(frame, "filename", shown, path, mistakes)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facestats.data.cells import SHOWN, Mistakes, numbers, without_empty
+from facestats.data.cells import SHOWN, Mistakes, numbers, one_form, without_empty
 from facestats.data.columns import LABELS, RATINGS, find_columns, no_image_column, plain, say_columns
 from facestats.data.label_files import read_sheet
 from facestats.data.names import NameIndex
@@ -87,6 +87,7 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
             mistakes.raise_any()
         guessed.append(f"{path.name}: left out {number_of(len(nameless), 'line')} with an answer and no image, the first is line {nameless[0]}")
         cells = cells[cells["image"] != ""]
+    cells = cells.assign(rater=cells["rater"].map(one_form))
     other = _other_answers(cells)
     if other.any():
         guessed.append(f"{path.name}: left out {number_of(int(other.sum()), 'answer')} in words beside a rating of the same image by the same rater, the "
@@ -258,7 +259,7 @@ def _refuse_other_quantities(raw: pd.DataFrame, raters: list[str], path: Path) -
         typical = _usual_scale(pd.Series([values[other].median() for other in raters if other != c])) or (low, high)
         beyond = values[c].min() > typical[1] + (typical[1] - typical[0]) or values[c].max() < typical[0] - (typical[1] - typical[0])
         alone = len(raters) > 2 and len(values[c]) > 1 and (values[c] % 1 != 0).mean() > NUMERIC and (others % 1 == 0).all()
-        if len(raters) > 2 and (beyond or alone):
+        if beyond or alone:
             raise LabelError(f"{path}, column {c}: {values[c].min():g} to {values[c].max():g}, where the other columns have {others.min():g} to "
                              f"{others.max():g}{' without decimals' if alone and not beyond else ''}; if it is no rater's, remove it")
 

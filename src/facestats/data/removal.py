@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-import unicodedata
 import zipfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -13,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from facestats.data.cells import without_empty
+from facestats.data.cells import one_form, without_empty
 from facestats.data.columns import IMAGE, LABELS, find_columns, key_column, plain
 from facestats.data.csv_text import without_columns, without_records
 from facestats.data.excel import SUFFIXES, without_rows
@@ -213,10 +211,10 @@ class Mentions:
             for line, name, person in _people(file):
                 if person and name:
                     reading = self._images[file.path][name]
-                    stated.setdefault(_one_form(person), []).append((file.path.name, line, name, reading))
-                    by_image.setdefault(reading.image or name, {}).setdefault(_one_form(person), f"{file.path.name}, line {line}")
+                    stated.setdefault(one_form(person), []).append((file.path.name, line, name, reading))
+                    by_image.setdefault(reading.image or name, {}).setdefault(one_form(person), f"{file.path.name}, line {line}")
         images, mistakes, absent = [], [], False
-        for person in dict.fromkeys(map(_one_form, persons)):
+        for person in dict.fromkeys(map(one_form, persons)):
             if person not in stated:
                 near = _nearest(person, stated)
                 mistakes.append(f"--person {person}: no label file names such a person" + (f"; did you mean {' or '.join(near)}?" if near else ""))
@@ -257,7 +255,7 @@ class Mentions:
         for file in self.files:
             for _, name, person in _people(file):
                 if person and name and (image := self._images[file.path][name].image):
-                    found.setdefault(_one_form(person), set()).add(image)
+                    found.setdefault(one_form(person), set()).add(image)
         return found
 
 
@@ -276,11 +274,6 @@ def _nearest(person: str, known: Iterable[str]) -> list[str]:
     known = sorted(known)
     same = [name for name in known if "".join(name.casefold().split()) == "".join(person.casefold().split())]
     return same or difflib.get_close_matches(person, known, n=3)
-
-
-def _one_form(person: str) -> str:
-    """The name in one form of Unicode, for two forms of it look the same; a number as tables write it without decimals."""
-    return unicodedata.normalize("NFC", re.sub(r"^(\d+)[.,]0+$", r"\1", person.strip()))
 
 
 def _refuse(mistakes: list[str]) -> None:
