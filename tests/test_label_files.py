@@ -74,6 +74,8 @@ PLAIN = "image,gender,age\n00.jpg,female,30\n01.jpg,male,34.5\n02.jpg,female,28\
     '"","image","gender","age"\n"4","00.jpg","female",30\n"17","01.jpg","male",34.5\n"5","02.jpg","female",28\n',
     "\u200bimage,gender\u200b,age\n\u200e00.jpg,female\u200b,30\n01.jpg,male,34.5\u200e\n02.jpg,female,28\ufeff\n",
     PLAIN.replace("00", '"<img src=\'img/00').replace(".jpg,", ".jpg?w=3\'>\",", 1).replace("?w=3", "").replace("01.", "https://x.org/p/01.").replace("g,male", "g?raw=1,male"),
+    PLAIN.replace(",", ";").replace("\n", ",,\n"),
+    PLAIN.replace(",", "','").replace("\n", "'\n'").removesuffix("'").replace("image", "'image"),
     PLAIN.replace("image,gender,age", "Bild;Geschlecht;Alter").replace(",", ";").encode("utf-16"),
     "image,filename,gender,age\n00.jpg,,female,30\n,01.jpg,male,34.5\n02.jpg,02.jpg,female,28\n",
 ], ids=lambda content: repr(content)[:40])

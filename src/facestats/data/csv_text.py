@@ -59,6 +59,11 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     if start is None:
         raise LabelError(f"{path} is empty; its first line must name the columns")
     titles, start = start, _header(records, start)
+    trailing = re.search(r",+$", "".join(records[start][-1:]))
+    if trailing:  # commas that a spreadsheet has put behind cells with another separator
+        records = [[*record[:-1], re.sub(r",+$", "", record[-1])] if record else record for record in records]
+    if all(re.fullmatch(r"'[^']+'", cell) for cell in records[start] if cell):
+        records = [[re.sub(r"^'(.*)'$", r"\1", cell) for cell in record] for record in records]
     header, records, lines = records[start], records[start + 1:], lines[start + 1:]
     while header and not header[-1] and not any(record[len(header) - 1:len(header)] not in ([], [""]) for record in records):
         header = header[:-1]
