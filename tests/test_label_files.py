@@ -342,6 +342,7 @@ RATINGS = [("00.jpg", "a", 3.0), ("00.jpg", "b", 4.0), ("01.jpg", "a", 5.0), ("0
     "subject_id,stim_file,slider.response\na,img/00.jpg,3\nb,img/00.jpg,4\na,img/01.jpg,5\nb,img/01.jpg,2\nb,img/02.jpg,1\n",
     "Participant Public ID,ResponseId,pid,Item,Score\nBLIND,a,7,00.jpg,3\nBLIND,b,8,00.jpg,4\nBLIND,a,7,01.jpg,5\nBLIND,b,8,01.jpg,2\nBLIND,b,8,02.jpg,1\n",
     "ResponseId,Item,Score\na,00.jpg,3\nb,00.jpg,4\na,01.jpg,5\nb,01.jpg,2\nb,02.jpg,1\n",
+    "stimulus,task,response,subject\n+,fixation,,a\n00.jpg,fixation, ,a\n00.jpg,rate,3,a\n01.jpg,rate,5,a\n00.jpg,rate,4,b\n01.jpg,rate,2,b\n02.jpg,rate,1,b\n",
     "rt,stimulus,response,trial_type,subject\n,,33,survey-text,a\n9,<img src='i/00.jpg'>,3,image,a\n9,\"[\"\"i/01.jpg\"\"]\",5,image,a\n9,<p>Hi</p>, ,x,a\n"
     "9,i/00.jpg,4,image,b\n9,i/01.jpg,2,image,b\n9,i/02.jpg,1,image,b\n9,,\"{\"\"Q0\"\":\"\"3\"\"}\",survey-text,b\n",
     "image,trials.thisN,rating_slider.response,rating_slider.rt,participant\n,,,,a\n00.jpg,0,3,1.2,a\n01.jpg,1,5,1,a\n00.jpg,0,4,1,b\n01.jpg,1,2,1,b\n02.jpg,2,1,1,b\n",
@@ -360,7 +361,7 @@ RATINGS = [("00.jpg", "a", 3.0), ("00.jpg", "b", 4.0), ("01.jpg", "a", 5.0), ("0
     "rater,00.jpg,01.jpg,02.jpg,Mean\na,3,5,,4\nb,4,2,1,2.3\nMean,3.5,3.5,1,3.2\n",
     "image,rater,rating\n00,a,3\n00,b,4\n00,Mean,3.5\n01,a,5\n01,b,2\n02,b,1\n,,3\nMean,,3\n",
     [["stimulus", "a", "b"], [0, 3, 4], [1, 5, 2], [2, None, 1]],
-], ids=["long", "jspsych", "gorilla", "psychopy", "several ids", "qualtrics", "jspsych with html", "psychopy log", "gorilla log", "mturk", "german", "a column a rater", "with means", "a column a photo", "google forms", "qualtrics questions",
+], ids=["long", "jspsych", "gorilla", "psychopy", "several ids", "qualtrics", "jspsych tasks", "jspsych with html", "psychopy log", "gorilla log", "mturk", "german", "a column a rater", "with means", "a column a photo", "google forms", "qualtrics questions",
        "surveymonkey", "mean row", "mean lines", "workbook"])
 def test_ratings_come_in_many_forms(join, content):
     joined = join(**{"ratings__xlsx" if isinstance(content, list) else "Ratings__CSV": content})

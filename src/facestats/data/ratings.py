@@ -78,7 +78,8 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     else:
         cells, note = _spread(raw, found, photos, path)
         notes.append(note)
-    _refuse_other_traits(raw[cells["image"].ne("").groupby(level=0).any().reindex(raw.index, fill_value=False)], path)
+    rated = cells["image"].ne("") & _as_numbers(cells["rating"]).notna()  # a fixation cross is no question
+    _refuse_other_traits(raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)], path)
     cells = cells[(cells["image"] != "") | (cells["rating"] != "")]
     nameless = cells.index[cells["image"] == ""].unique()
     if len(nameless):  # survey tools log greetings and questions, too, and people write means below a table
