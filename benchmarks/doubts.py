@@ -21,7 +21,7 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from facestats.doubts import FACTS, doubtful_faces
+from facestats.doubts import DRAWN, FACTS, HIDDEN, doubtful_faces
 from facestats.errors import ImageError
 from facestats.faces import look_weights
 from facestats.faces.crop import FaceCrop, PreprocessConfig, crop_face
@@ -207,7 +207,7 @@ def collect(every: int, drawings: list[Path]) -> Faces:
         for path in tqdm(sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in (".jpg", ".png", ".webp")), folder.name):
             try:
                 faces.add(read(path), "drawn", folder.name if folder.name != "images" else "sample", path.stem)
-            except OSError:  # the sample holds broken files as well
+            except (OSError, Image.DecompressionBombError):  # the sample holds broken files as well
                 continue
     return faces
 
@@ -225,7 +225,8 @@ def fit(faces: Faces) -> str:
     text = '"""Weights of the two models in `looks.py`, written by `python -m benchmarks.doubts --fit`.\n\n' \
            '`CELLS`: the cell of the grid over the face that each landmark lies in; `HIDDEN` and `DRAWN`: logistic regressions, constant last.\n"""\n'
     weights = {"CELLS": look_weights.CELLS}
-    for name, wanted, features, strength in (("HIDDEN", "half_hidden", faces.hidden, 0.1), ("DRAWN", "drawing", faces.drawn, 3.0)):
+    for name, wanted, threshold, features, strength in (("HIDDEN", "half_hidden", HIDDEN, faces.hidden, 0.1),
+                                                        ("DRAWN", "drawing", DRAWN, faces.drawn, 3.0)):
         x, y = np.array(features), reason == wanted
         used = y | np.isin(reason, ["", "blurred"] if name == "HIDDEN" else ["", "blurred", "half_hidden"])
         weight = np.where(kind == "plain", 1.0, 3.0)
@@ -241,8 +242,9 @@ def fit(faces: Faces) -> str:
         for number in range(FOLDS):
             unseen[fold == number] = trained(used & (fold != number)).decision_function(x[fold == number])
         limit = max(np.quantile(unseen[(kind == "plain") & (source == one)], 0.99) for one in ("3dsk", "omi"))
-        rates = pd.Series(unseen[y] > limit).groupby(np.char.add(np.char.add(source[y], " "), kind[y])).mean()
-        print(f"{name}, faces left out of training:\n{rates.round(2).to_string()}")
+        told = pd.Series(unseen > limit + np.log(threshold / (1 - threshold)))[used]
+        shares = told.groupby(np.char.add(np.char.add(source[used], " "), kind[used])).mean()
+        print(f"{name}, share told of faces left out of training:\n{shares.round(3).to_string()}")
         scaler, model = trained(used)
         slopes = model.coef_[0] / scaler.scale_
         weights[name] = [float(f"{v:.5g}") for v in (*slopes, model.intercept_[0] - slopes @ scaler.mean_ - limit)]
@@ -270,6 +272,7 @@ def main() -> None:
     if options.fit:
         (ROOT / "src/facestats/faces/look_weights.py").write_text(fit(everything), encoding="utf-8")
         print("look_weights.py is written; run again without --fit for the rates")
+        return
     with pd.option_context("display.width", 250, "display.max_columns", None, "display.max_rows", None):
         print(rates(everything).round(3).to_string())
 

@@ -1,4 +1,7 @@
-"""Weights of the two models in `looks.py`, written by `python -m benchmarks.doubts --fit`.
+"""Weights of the two models in `looks.py`.
+
+They were fitted once, on photographs spoilt in ways like those of `benchmarks/doubts.py`, and on drawings; the scripts were not kept.
+`python -m benchmarks.doubts --fit` writes others, fitted on the benchmark's own pictures, in their place.
 
 `CELLS`: the cell of the grid over the face that each landmark lies in; `HIDDEN` and `DRAWN`: logistic regressions, constant last.
 """

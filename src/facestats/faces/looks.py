@@ -1,6 +1,6 @@
 """Whether a part of a face is hidden, and whether it is drawn: two linear models of its pixels, small enough for every photo.
 
-`benchmarks/doubts.py` fits their weights, `look_weights.py`, and measures both; docs/doubts.md has the rates.
+`look_weights.py` has their weights, `benchmarks/doubts.py` measures both and can fit them anew; docs/doubts.md has the rates.
 """
 
 import math
