@@ -275,7 +275,7 @@ def work(tmp_path):
     params["composites"] = dict.fromkeys(["a", "b", "c", "far", "nowhere"], params["composites"]["women"])
     params["continua"] = {"walk": {"from": "a", "to": "b", "steps": 3}, "none": {"from": "a", "to": "c", "steps": 3}}
     params["continua"]["lost"] = {"from": "a", "to": "nowhere", "steps": 3}
-    params["differences"] = {"gap": {"of": "a", "minus": "b"}, "none_either": {"of": "c", "minus": "a"}, "far": {"of": "a", "minus": "far"}}
+    params["differences"] = {"gap": {"of": "a", "minus": "b"}, "none_either": {"of": "c", "minus": "a"}, "gap_far": {"of": "a", "minus": "far"}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     write(tmp_path / "a", built())
     write(tmp_path / "b", built("b", smooth(1), shape(1), n=7))
@@ -324,10 +324,10 @@ def test_a_composite_that_was_not_built_leaves_its_pictures_unbuilt(work):
 
 def test_faces_outside_the_picture_leave_the_difference_unbuilt(work):
     write(work.folder / "far", built("far", points=shape() + np.float32([4, 0])))
-    done = work("difference", "far")
+    done = work("difference", "gap_far")
     assert done.returncode == 0
-    assert "differences.far is not built: the common shape of a and far lies outside the picture" in done.stderr
-    assert json.loads((work.folder / "far/difference.json").read_text())["built"] is False
+    assert "differences.gap_far is not built: the common shape of a and far lies outside the picture" in done.stderr
+    assert json.loads((work.folder / "gap_far/difference.json").read_text())["built"] is False
 
 
 def test_a_missing_folder_is_one_line(work):
