@@ -232,7 +232,7 @@ def test_a_filtered_frame_is_averaged_with_the_options_asked_for(built, kind, mo
     assert facts["render"] == {"align": "warp", "space": "gamma", "symmetric": True, "max_yaw": 25.0}
     assert facts["n"] + sum(map(len, facts["left_out"].values())) == 5
     assert facts["filter"] == ({"gender": "female", "min_results": 5} if kind == "pandas" else {}) | {"n": 5, "seed": 3}
-    assert facts["matched"] == ({"all": len(table), "gender": len(women)} if kind == "pandas" else None)
+    assert facts["matched"] == ({"all": len(table), "gender": len(women), "flags": len(women)} if kind == "pandas" else None)
     with pytest.raises(InputError, match="needs the column filename"):
         facestats.make_composite(table[["cluster"]])
     first = table["filename"].to_list()[0]

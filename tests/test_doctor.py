@@ -56,7 +56,8 @@ def doctor(root, capsys):
         found = main(["doctor", "--root", str(root), *arguments, *([] if text else ["--json"])])
         said = capsys.readouterr().out
         content = said.splitlines() if text else json.loads(said)
-        assert found == (code if code is not None else 0 if text else int(bool(content["problems"]))), said
+        stops = not text and any(problem["kind"] != "photo" for problem in content["problems"])  # a run leaves such photos out
+        assert found == (int(stops) if code is None else code), said
         return content
 
     return run
@@ -87,7 +88,7 @@ def test_each_photo_that_cannot_be_used_is_named(root, doctor):
     assert all("data/raw/" in problem["message"] and ": " in problem["message"] for problem in found["problems"])
     assert {warning["kind"] for warning in found["warnings"]} == {"no_picture", "copy"}
     assert found["photos"] == {"files": 8, "looked_at": 8, "faces": None, "unusable": 5, "no_pictures": 1, "without_face": 0, "copies": 1}
-    lines = doctor(code=1, text=True)
+    lines = doctor(text=True)
     assert [line.startswith("problem: data/raw/") for line in lines] == [True] * 5 + [False] * 7
     assert "8 photos, faces not counted (the landmark models are not there yet), 0 labelled, 0 raters" in lines
 

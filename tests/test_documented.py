@@ -1,5 +1,7 @@
 """Commands and examples of the documentation, run as they stand on the small project."""
 
+from facestats.stage import StageItem
+
 import importlib.util
 import json
 import re
@@ -47,23 +49,23 @@ def test_the_parameters_on_the_composites_page_draw_what_it_shows(project, monke
             assert words[:4] == ["dvc", "exp", "run", "-S"]
             apply_overrides(project.folder / "params.yaml", words[4:])
     params, folder, made = load_params(), project.folder / "data/processed/composites", {}
+    members = project.folder / "data/interim/members"
     for name in params.composites:
-        members = project.folder / "data/interim/members" / name
-        stage("select_members")(params, name, project.folder / META / "attributes_final.parquet", project.folder / META / "faces.parquet",
+        stage("select_members")(params, StageItem(name), project.folder / META / "attributes_final.parquet", project.folder / META / "faces.parquet",
                                 project.folder / "data/processed/preproc", members)
-        stage("composite")(params, name, members / "members.csv", members / "selection.json", members / "faces", folder / name)
+        stage("composite")(params, StageItem(name), members, folder)
         made[name] = json.loads((folder / name / "composite.json").read_text())
     assert {name for name, facts in made.items() if facts["built"]} == made.keys()
     assert made["women"]["render"]["align"] == "eyes"
     assert made["young"]["n"] > made["young_women"]["n"] >= 10
     assert [step["condition"] for step in made["very_old"]["relaxed"]] == ["age_range"]
     for name, pair in params.continua.items():
-        stage("continuum")(params, name, folder / pair.from_, folder / pair.to, folder / name)
+        stage("continuum")(params, StageItem(name), folder)
         assert len(list((folder / name / "frames").iterdir())) == pair.steps
     assert {name: pair.steps for name, pair in params.continua.items()} == {"young_to_old": 5, "ageing": 9}
     assert params.differences.keys() == {"old_minus_all", "chance", "age_gap"}
-    for name, pair in params.differences.items():
-        stage("difference")(params, name, folder / pair.of, folder / pair.minus, folder / name)
+    for name in params.differences:
+        stage("difference")(params, StageItem(name), folder)
         assert json.loads((folder / name / "difference.json").read_text())["built"]
 
 

@@ -199,7 +199,7 @@ def test_similar_and_results_say_what_they_found(built):
 
 
 def test_doctor_names_what_would_stop_dvc(project):
-    assert "inputs: nothing wrong found in data/raw and data/labels" in project.facestats("doctor").stdout
+    assert "problem: data/raw/bad/empty.jpg: empty file; a run leaves it out" in project.facestats("doctor").stdout
     (project.folder / "data/raw/loop.jpg").symlink_to("loop.jpg")
     (project.folder / "data/labels/gone.csv").symlink_to("nowhere.csv")
     (project.folder / "data/manual_labels.csv").unlink()

@@ -16,7 +16,7 @@ examples:
   python -m facestats doctor --remote storage   whether a remote has all files of the current outs, undamaged (reads each)
   python -m facestats doctor --remote storage --mend   remove what is damaged there, so that `dvc push` brings it anew
 
-exit code: 0 nothing wrong, 1 problems (warnings are none), 2 wrong usage
+exit code: 0 a run can start, 1 problems (but photos that a run leaves out), 2 wrong usage
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         if not inputs.problems and not options.json:
             print(f"inputs: nothing wrong found in {params.data.images} and {params.data.labels}")
     _print(inputs.problems, inputs.warnings, lines, facts, options.json)
-    return 1 if inputs.problems else 0
+    return 1 if any(problem.kind != "photo" for problem in inputs.problems) else 0  # a run leaves such photos out, and goes on
 
 
 def _examine_all(options: argparse.Namespace, params: Params, inputs: Inputs) -> tuple[dict[str, Any], list[str]]:
