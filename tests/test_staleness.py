@@ -118,7 +118,7 @@ def test_one_target_trains_one_classifier(project):
 
 
 def test_a_new_target_trains_one_more_and_a_removed_one_is_forgotten(project):
-    before = project.read("data/processed/metadata/attributes_final.parquet")
+    before, in_use = project.read("data/processed/metadata/attributes_final.parquet"), project.read("models/attributes.json")
     labels = pd.read_csv(project.folder / "data/labels/labels.csv")
     labels["glasses"] = ["yes", "no"] * (len(labels) // 2)
     labels.to_csv(project.folder / "data/labels/labels.csv", index=False)
@@ -134,6 +134,7 @@ def test_a_new_target_trains_one_more_and_a_removed_one_is_forgotten(project):
     project.repro("finalize", "evaluate")
     assert (project.folder / "models/attributes/glasses_clf.joblib").exists()  # DVC leaves it
     assert project.read("data/processed/metadata/attributes_final.parquet") == before
+    assert project.read("models/attributes.json") == in_use
     assert json.loads(project.read("models/attributes.json"))["targets"] == ["age", "ethnicity", "gender"]
     assert "glasses" not in json.loads(project.read("metrics/attributes.json"))
 

@@ -40,7 +40,8 @@ def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFram
     `low_confidence_<target>` (probability of an answer that became `unknown`, lowest first; of a model that never or always answers
     below 0.5; only of one face of each group of copies, and only where nobody said of any of them what it is).
     """
-    group = faces.set_index("filename")["copy_group"].reindex(predictions["filename"]).to_numpy()
+    copy_group = faces.set_index("filename")["copy_group"]
+    group = predictions["filename"].map(copy_group).to_numpy()
     contradicted, doubtful = [], []
     for target, model in models.items():
         if not model.trained:
@@ -57,7 +58,7 @@ def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFram
         sure = shares[np.arange(len(shares)), model.choose(shares)]
         open_question = (sure < _doubtful_below(model)) & ~np.isin(group, group[known])
         rows = _rows(predictions, f"low_confidence_{target}", open_question, sure, "rising")
-        doubtful.append(rows[~pd.Series(group, predictions["filename"]).reindex(rows["filename"]).duplicated().to_numpy()])
+        doubtful.append(rows[~rows["filename"].map(copy_group).duplicated()])
     found = [
         *contradicted,
         *(_doubted(faces, reason, values, rising) for reason, values, rising in doubtful_faces(faces, drawn_share(faces))),
