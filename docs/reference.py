@@ -31,7 +31,7 @@ def parameters_page() -> str:
     schema = Params.model_json_schema()
     lines = ["# Parameters", "", "Every key of `params.yaml`. This page is made of the schema by `python docs/reference.py`. What is not in "
              "`params.yaml` has the default; a key that the schema does not know, a wrong type or an impossible value stops the stage with a "
-             "message that names it. `dvc exp run -S key=value` tries another value ([experiments.md](experiments.md)); `<name>` is one of your own.", ""]
+             "message that names it. A number may be written in any way: `0.00005`, `5e-05` and `'5e-5'` are one, and `100`, `1e2` and `100.0`. `dvc exp run -S key=value` tries another value ([experiments.md](experiments.md)); `<name>` is one of your own.", ""]
     for section, facts in schema["properties"].items():
         text = facts.get("description", "")
         lines += [f"## {section}", "", text[:1].upper() + text[1:] + ".", ""]

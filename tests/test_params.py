@@ -26,6 +26,44 @@ def test_hidden_takes_a_number_or_a_list(raw):
     assert check_params(raw).mlp.hidden == 256
 
 
+@pytest.mark.parametrize("written", ["5e-05", "5e-5", "5E-5", "+5e-05", "0.00005", ".00005", "0.000_05", "50.e-6", "'0.00005'", '" 5e-5 "'])
+def test_a_number_may_be_written_in_any_way(tmp_path, written):
+    usual = (ROOT / "params.yaml").read_text()
+    for key, value in (("lr", "0.001"), ("weight_decay", "1.0"), ("C", "auto")):
+        usual = usual.replace(f"{key}: {value} ", f"{key}: {written} ", 1)
+    (tmp_path / "params.yaml").write_text(usual)
+    params = load_params(tmp_path / "params.yaml")
+    assert [params.mlp.lr, params.mlp.weight_decay, params.attributes.targets["gender"].C] == [5e-05] * 3  # the same bits, for hashes are made of them
+
+
+@pytest.mark.parametrize("written", ["100", "1e2", "1E+2", "+100", "1_00", "100.0", "100.", "0100", "'100'"])
+def test_a_whole_number_may_be_written_in_any_way(tmp_path, written):
+    usual = (ROOT / "params.yaml").read_text()
+    for key, value in (("epochs: ", "200"), ("hidden: [256, ", "64"), ("k: [4, ", "12"), ("max_megabytes: ", "256")):
+        assert key + value in usual
+        usual = usual.replace(key + value, key + written)
+    (tmp_path / "params.yaml").write_text(usual)
+    params = load_params(tmp_path / "params.yaml")
+    found = [params.mlp.epochs, params.mlp.hidden[1], params.clusters.k[1], params.preprocess.max_megabytes]
+    assert found == [100] * 4
+    assert {type(number) for number in found} == {int}  # 100 and 100.0 are other texts, and so other keys of rows
+
+
+def test_what_has_room_for_text_is_left_alone(raw):
+    raw["composites"]["women"]["filter"] |= {"gender": "1e3", "cluster": ["3", 1.0], "age_range": ["2e1", 30]}
+    chosen = check_params(raw).composites["women"].filter
+    assert (chosen.gender, chosen.cluster, chosen.age_range) == ("1e3", [3, 1], [20.0, 30.0])
+
+
+@pytest.mark.parametrize("written", ["0,5", "1:30", "1e", "e5", "1e-5x", "0.1.2", "--1", "nan", "inf", ".inf", ".nan", "1e999", "true", "'٣'", "5e-5 6", "9" * 5000,
+                                     "2026-13-45"])
+def test_what_is_no_number_stays_an_error(tmp_path, written):
+    usual = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(usual.replace("lr: 0.001 ", f"lr: {written} "))
+    with pytest.raises(ParamsError, match=r"mlp\.lr = .* is not possible|is not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
 def test_weights_may_be_learned(raw):
     assert check_params(raw).score.weights.model_dump() == {"geometric": 0.6, "holistic": 0.4}
     raw["score"]["weights"] = "learned"

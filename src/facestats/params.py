@@ -6,6 +6,7 @@ the key, the value, what is allowed and, for an unknown key, the nearest known o
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,22 @@ from facestats.params_errors import explain
 from facestats.params_models import Attributes, Clusters, Evaluate, Geometry, Mlp, Report, Score
 from facestats.params_types import Section
 from facestats.params_zeroshot import FolderName, Zeroshot, check_ranges
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose numbers are those that DVC and people see: 010 is ten and no octal, 1:30 is text and not ninety."""
+
+    def construct_number(self, node: yaml.ScalarNode) -> Any:
+        text = node.value.replace("_", "")
+        if ":" in text:
+            return node.value
+        if re.fullmatch(r"[-+]?\d+", text):
+            return int(text)
+        return self.construct_yaml_float(node) if node.tag.endswith(":float") else self.construct_yaml_int(node)
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
 
 
 class Params(Section):
@@ -72,14 +89,14 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     """
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run this from the folder that holds it") from None
     except IsADirectoryError:
         raise ParamsError(f"{path} is a folder; expected the file with the parameters, `git checkout {path.name}` brings it back") from None
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at position {error.start}); save it as UTF-8") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # 2026-13-45 is a date that there is not
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     return check_params(raw, str(path))
 

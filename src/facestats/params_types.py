@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 def ordered(span: list) -> list:
@@ -45,7 +46,35 @@ DataPath = Annotated[PathText, AfterValidator(_below_project)]
 Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(ordered)]
 
 
+# YAML 1.1, which stages read, takes 5e-05 for text, and DVC, whose YAML is 1.2, writes just that where somebody sets 0.00005.
+_NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)?", re.ASCII)
+
+
+def _numeric(annotation: Any) -> set[type]:
+    """Which kinds of numbers a type has room for, in lists and unions too."""
+    return {annotation} & {int, float} or set().union(*map(_numeric, get_args(annotation)))
+
+
+def _as_number(value: Any, whole: bool) -> Any:
+    """The number that a text is, or each of a list; a whole one for 256.0 where `whole`. What is no number stays as it is."""
+    if isinstance(value, list):
+        return [_as_number(one, whole) for one in value]
+    if isinstance(value, str) and _NUMBER.fullmatch(text := value.strip()):
+        text = text.replace("_", "")
+        value = int(text) if text.lstrip("+-").isdigit() else float(text)
+    return int(value) if whole and isinstance(value, float) and value.is_integer() else value
+
+
 class Section(BaseModel):
-    """Base of all sections: no unknown keys, no silent conversion of types; the text below a key describes it."""
+    """Base of all sections: no unknown keys, and no silent conversion of types, but that a number may be written in any way; the text below a key
+    describes it."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        kinds = {field.alias or name: _numeric(field.annotation) for name, field in cls.model_fields.items()}
+        return {key: _as_number(value, float not in kinds[key]) if kinds.get(key) else value for key, value in given.items()}
