@@ -93,7 +93,9 @@ def _model(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: dict[s
            scale: tuple[float, float] | None, live: Live) -> tuple[Regressor | None, str | None]:
     """The trained (or somebody's) model, or None and the reason."""
     if options.pretrained:
-        return load_pretrained(Path(options.pretrained), vectors.dimension, scale), None
+        model = load_pretrained(Path(options.pretrained), vectors.dimension, scale)
+        print(f"{options.pretrained}: layers of {model.dimension}, {', '.join(map(str, [*model.network.hidden, 1]))} numbers, ReLU between them")
+        return model, None
     train, val = chosen["train"], chosen["val"]
     if train.sum() < MIN_TRAIN or val.sum() < MIN_VAL:
         return None, too_few(train.sum(), val.sum())

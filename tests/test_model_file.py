@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
 
 from facestats.attractiveness.mlp import load_regressor, save_untrained
 from facestats.attractiveness.pretrained import load_pretrained
@@ -53,52 +52,6 @@ def test_a_file_that_is_no_model_is_named(tmp_path, content, capsys):
         with pytest.raises(ModelError, match=r"m\.pt"):
             load(tmp_path / "m.pt")
     assert capsys.readouterr().out == ""
-
-
-class Plain(nn.Module):
-    """The module that a bare state dict comes from."""
-
-    def __init__(self, d=512, out=1):
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(d, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, out))
-
-
-@pytest.fixture
-def plain():
-    torch.manual_seed(0)
-    return Plain()
-
-
-@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"state_dict": state, "epoch": 3},
-                                  lambda state: {k: v.double() for k, v in state.items()}])
-def test_a_bare_state_dict_gives_what_its_module_gives(plain, tmp_path, wrap):
-    torch.save(wrap(plain.state_dict()), tmp_path / "p.pth")
-    model = load_pretrained(tmp_path / "p.pth", 512, (1.0, 5.0))
-    x = np.random.default_rng(0).normal(size=(9, 512)).astype(np.float32)
-    with torch.inference_mode():
-        expected = plain.net(torch.from_numpy(x)).squeeze(1).numpy()
-    assert np.allclose(model.predict(x), expected, atol=1e-6)
-    assert (model.scale, model.network.hidden) == ((1.0, 5.0), [256, 64])
-    model.save(tmp_path / "again.pt")
-    assert load_regressor(tmp_path / "again.pt").predict(x).tobytes() == model.predict(x).tobytes()
-
-
-@pytest.mark.parametrize(("change", "dimension", "scale", "expected"), [
-    (lambda s: s, 256, (1, 5), ["512 dimensions", "gives 256", "clip.variant"]),
-    (lambda s: s, 512, None, ["does not say which scale", "labels.rating_scale"]),
-    (lambda s: s | {"extra.weight": torch.zeros(1)}, 512, (1, 5), ["unexpected keys", "net.0.weight"]),
-    (lambda s: {k: v for k, v in s.items() if k != "net.2.bias"}, 512, (1, 5), ["unexpected keys"]),
-    (lambda s: {k.replace("net", "layers"): v for k, v in s.items()}, 512, (1, 5), ["layers.0.bias"]),
-    (lambda s: s | {"net.2.weight": torch.zeros(64, 99)}, 512, (1, 5), ["layers do not fit"]),
-    (lambda s: Plain(out=2).state_dict(), 512, (1, 5), ["layers do not fit"]),
-    (lambda s: s | {"net.0.weight": 3}, 512, (1, 5), ["net.0.weight"]),
-])
-def test_a_checkpoint_that_cannot_be_used_is_named(plain, tmp_path, change, dimension, scale, expected):
-    torch.save(change(plain.state_dict()), tmp_path / "p.pth")
-    with pytest.raises(ModelError) as error:
-        load_pretrained(tmp_path / "p.pth", dimension, scale)
-    for text in ["mlp.pretrained", "p.pth", *expected]:
-        assert text in str(error.value)
 
 
 def test_a_model_file_of_this_project_is_a_checkpoint_too(served, rated, tmp_path):

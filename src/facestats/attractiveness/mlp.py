@@ -9,12 +9,12 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from facestats.attractiveness.calibration import Calibration
+from facestats.attractiveness.checkpoint import read_checkpoint
 from facestats.attractiveness.network import Ensemble
 from facestats.embeddings import Embeddings, in_batches
 from facestats.errors import InputError, ModelError
@@ -125,11 +125,13 @@ def load_regressor(path: Path) -> Regressor | None:
     if content.get("format") != FORMAT:
         raise ModelError(f"{path} is not a model file of this project, or of an earlier version of it; "
                          "`dvc repro train_attractiveness` makes it")
-    if not content["trained"]:
+    if not content.get("trained"):
         return None
     try:
-        network = Ensemble(content["dimension"], content["hidden"], content["members"])
-        network.load_state_dict(content["state_dict"])
+        with torch.device("meta"):  # no memory on the file's word
+            network = Ensemble(content["dimension"], content["hidden"], content["members"])
+        network.load_state_dict(content["state_dict"], assign=True)
+        network = network.float()
         scale = tuple(content["scale"]) if content["scale"] else None
         said = content["calibration"]
         return Regressor(network, content["x_mean"], content["x_std"], content["y_mean"], content["y_std"], scale,
@@ -145,17 +147,3 @@ def _save(content: dict, path: Path) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_bytes(path, buffer.getvalue())
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The dict of tensors in a file; raises ModelError where it can't be read safely."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such model file") from None
-    except Exception:  # unpickling refuses in several ways, and torch advises to load without safety
-        raise ModelError(f"{path} can't be read as a checkpoint: it is damaged, or holds more than tensors, which could run code. Of this "
-                         "project's model, `dvc repro -f train_attractiveness` makes another; of your own, save the state dict alone") from None
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} holds a {type(content).__name__}, expected a dict of tensors")
-    return content

@@ -1,0 +1,133 @@
+"""Checkpoint files of PyTorch and safetensors: their tensors, and nothing else that a file says.
+
+No code of a file is run: a class that PyTorch does not know as data becomes a `Stranger`, which does nothing. No memory is given on a file's
+word: what it claims must be there.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from facestats.errors import ModelError
+
+PICKLES = 5  # in a file of PyTorch before 1.6: magic number, protocol, system, content, keys
+DEEPEST = 8  # nested dicts and lists that are looked into
+STATE_DICT_ALONE = "save the state dict alone, torch.save(model.state_dict(), path)"
+
+
+class Stranger:
+    """What stands for an object that a file can't have here: it takes any arguments, keeps none and does nothing."""
+
+    kind = ""
+
+    def __init__(self, *_: Any, **__: Any):
+        pass
+
+    def __new__(cls, *_: Any, **__: Any) -> Stranger:
+        return super().__new__(cls)
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The dict of tensors in a file, whatever it is called.
+
+    Raises
+    ------
+    ModelError
+        It is missing, damaged, no dict of tensors, or says that a tensor is larger than what the file holds.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = load_file(path) if _is_safetensors(file) else _load(file)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such model file") from None
+    except _ScriptError:
+        raise ModelError(f"{path} is a program (TorchScript), which could run code; load it where you trust it, and {STATE_DICT_ALONE}") from None
+    except (Exception, SafetensorError):  # reading refuses in several ways, and torch advises to load without safety
+        raise ModelError(f"{path} can't be read as a checkpoint: it is damaged, or holds more than tensors, which could run code. Of this "
+                         f"project's model, `dvc repro -f train_attractiveness` makes another; of your own, {STATE_DICT_ALONE}") from None
+    if isinstance(content, Stranger):
+        raise ModelError(f"{path} holds a whole object ({content.kind}), which could run code; load it where you trust it, and {STATE_DICT_ALONE}")
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds a {type(content).__name__}, expected a dict of tensors")
+    for name, tensor in _tensors(content):
+        if tensor.layout != torch.strided or tensor.is_meta or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ModelError(f"{path}: {name} says that it has the shape {list(tensor.shape)}, but the file does not hold that many numbers")
+    return content
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file, whatever it is called, is in the format of safetensors, which keeps no order."""
+    with open(path, "rb") as file:
+        return _is_safetensors(file)
+
+
+class _ScriptError(Exception):
+    """The file is TorchScript."""
+
+
+class _DoctoredError(Exception):
+    """The file holds what `torch.save` never writes."""
+
+
+def _is_safetensors(file: BinaryIO) -> bool:
+    head = file.read(9)
+    file.seek(0)
+    return len(head) == 9 and head[8:] == b"{" and not head.startswith((b"PK", b"\x80"))
+
+
+def _load(file: BinaryIO) -> Any:
+    names = _globals(file)
+    if "builtins.bytearray" in names:  # the one thing that torch allows whose memory is written to on a file's word
+        raise _DoctoredError
+    strangers = [(type("Stranger", (Stranger,), {"kind": name}), name) for name in sorted(names)]
+    file.seek(0)
+    with torch.serialization.safe_globals(strangers):  # torch's own names come first, so these take the place of all others
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _globals(file: BinaryIO) -> set[str]:
+    """Names of classes and functions in a file's pickles."""
+    names: set[str] = set()
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+                raise _ScriptError
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(e.file_size for e in entries) > file.seek(0, 2):
+                raise _DoctoredError  # torch.save packs nothing, and 1 MB could become 1 GB
+            for entry in entries:
+                if entry.filename.endswith("data.pkl"):
+                    names |= set(_named(archive.open(entry)))
+        return names
+    file.seek(0)
+    for _ in range(PICKLES):
+        names |= set(_named(file))
+    return names
+
+
+def _named(pickle: Any) -> Iterator[str]:
+    for opcode, argument, _ in pickletools.genops(pickle):
+        if opcode.name == "GLOBAL":
+            module, name = argument.split(" ", 1)
+            module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))  # as in Python 2, which torch goes by
+            yield f"{module}.{name}"
+
+
+def _tensors(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(content, torch.Tensor):
+        yield name, content
+    elif depth < DEEPEST and isinstance(content, (dict, list, tuple)):
+        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from _tensors(value, f"{name}.{key}" if name else str(key), depth + 1)
