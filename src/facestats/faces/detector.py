@@ -143,6 +143,8 @@ class Detector:
         raw, logits = sorted(self._run(tensor), key=lambda output: -output.size)
         logits = logits.reshape(-1)
         keep = np.flatnonzero(logits >= math.log(min_score / (1 - min_score)))
+        if not len(keep):
+            return []
         scores = 1 / (1 + np.exp(-np.minimum(logits[keep].astype(np.float64), _MAX_LOGIT)))
         points = decode_boxes(raw[0][keep], self._anchors[keep], self._input)
         # Boxes turned inside out are no detections in MediaPipe either.
