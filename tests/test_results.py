@@ -68,12 +68,12 @@ def test_all_warnings_stand_at_the_end_once_with_their_number(tmp_path):
     for stage, facts in stages.items():
         for item in {"train_attribute": params.attributes.targets, "continuum": params.continua, "difference": params.differences}.get(
                 stage, params.composites) if "foreach" in facts else [""]:
-            write_json(folder / f"{stage}{item and '@'}{item}.json", [])
+            write_json(folder / (f"{item}/{stage}.stage.json" if item else f"{stage}.json"), [])
     assert results._warnings(tmp_path, params) == ["\nno warnings"]
     write_json(folder / "labels.json", ["labels.csv names 1 image not there"])
     write_json(folder / "geometry.json", [f"geometry.folds: fold {i}: {18 - i} rated faces" for i in (0, 2, 4)])
-    write_json(folder / "composite@women.json", ["composites.women: an average of few"])
-    write_json(folder / "composite@former.json", ["composites.former: an average of few"])
+    write_json(folder / "women/composite.stage.json", ["composites.women: an average of few"])
+    write_json(folder / "former/composite.stage.json", ["composites.former: an average of few"])
     assert results._warnings(tmp_path, params) == [
         "\n5 warnings", "  labels: labels.csv names 1 image not there", "  geometry: geometry.folds: fold 0: 18 rated faces (2 more like it)",
         "  composite: composites.women: an average of few"]
@@ -87,7 +87,7 @@ def test_every_stage_that_warns_keeps_its_warnings():
         outs = [out for out in facts["outs"] if str(out).startswith("${warnings}/")]
         warns = bool(re.search(r"^from facestats.stage import .*\bwarn(,|$)", (ROOT / script).read_text(encoding="utf-8"), re.MULTILINE))
         assert len(outs) == ("--warnings ${warnings}" in facts["cmd"]) >= warns, stage
-        assert all(out == f"${{warnings}}/{stage}{'@${key}' if 'foreach' in stages[stage] else ''}.json" for out in outs)
+        assert all(out == ("${warnings}/${key}/" + f"{stage}.stage.json" if "foreach" in stages[stage] else f"${{warnings}}/{stage}.json") for out in outs)
 
 
 @pytest.mark.parametrize(("run", "said"), [

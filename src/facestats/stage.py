@@ -58,7 +58,8 @@ def run_stage(main: Callable) -> None:
     The signature of `main` is the command line: every parameter after `params` is one positional argument,
     of the type it is annotated with (`Path` where nothing is said); a `StageItem` is the option `--name`. `params.yaml` is read from the working
     directory, which is where DVC runs a stage. What `main` returns, one line, is printed with the seconds that it took. Its warnings become
-    an out of the stage, in the folder that the command line names. A stage that DVC started ends with DVC.
+    an out of the stage, in the folder that the command line names; those of a stage with a `StageItem` lie in a folder of that name, and beside
+    them, below `--keys`, the name itself (dvc.yaml says why). A stage that DVC started ends with DVC.
 
     Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as one message; 130: interrupted.
     """
@@ -74,17 +75,16 @@ def run_stage(main: Callable) -> None:
         else:
             parser.add_argument(parameter.name, type=kind)
     parser.add_argument("--warnings", type=Path, metavar="DIR", help="write the warnings there too, as a list in JSON")
+    parser.add_argument("--keys", type=Path, metavar="DIR", help="write the key that this stage works on there, as DVC expects it")
     arguments = vars(parser.parse_args())
-    folder = arguments.pop("warnings")
+    folders = arguments.pop("warnings"), arguments.pop("keys")
     gc.freeze()  # modules stay to the end: no collection has to look at them again
     gc.enable()
     end_in_time()
     started = time.perf_counter()
     try:
         summary = main(load_params(), **arguments)
-        if folder:
-            stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2]  # from another folder, DVC says `../dvc.yaml:select@women`
-            write_json(folder / f"{stage or Path(script.__file__).stem}.json", _warnings)
+        _write_by_name(*folders, Path(script.__file__).stem, next((value for value in arguments.values() if isinstance(value, StageItem)), None))
     except FaceStatsError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -98,6 +98,15 @@ def run_stage(main: Callable) -> None:
     seconds = time.perf_counter() - started
     print(f"{summary or 'done'} seconds={seconds:.1f}")
     _leave()
+
+
+def _write_by_name(warnings: Path | None, keys: Path | None, script: str, item: StageItem | None) -> None:
+    """The small outs that every stage may have: what it has warned of, and the key that it works on."""
+    stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0] or script  # from another folder, DVC says `../dvc.yaml:select@women`
+    if warnings:
+        write_json(warnings / item / f"{stage}.stage.json" if item else warnings / f"{stage}.json", _warnings)
+    if keys and item:
+        write_json(keys / item / f"{stage}.stage.json", item)
 
 
 def _leave() -> None:

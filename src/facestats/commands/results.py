@@ -116,7 +116,7 @@ def _warnings(root: Path, params: Params) -> list[str]:
         if "--warnings" not in facts.get("do", facts)["cmd"]:
             continue
         # What was taken out of params.yaml is left out: DVC leaves its file behind.
-        paths = [root / WARNINGS / f"{name}.json" for name in ([f"{stage}@{item}" for item in items[stage]] if stage in items else [stage])]
+        paths = [root / WARNINGS / name for name in ([f"{item}/{stage}.stage.json" for item in items[stage]] if stage in items else [f"{stage}.json"])]
         messages = [message for path in paths if path.is_file() for message in read_json(path, list)]
         total, absent = total + len(messages), absent + sum(not path.is_file() for path in paths)
         lines += [f"  {stage}: {message}" + (f" ({n - 1} more like it)" if n > 1 else "") for message, n in alike(messages)]
