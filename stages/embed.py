@@ -14,8 +14,9 @@ from facestats import tables
 from facestats.clip.embed import STAGE, earlier_rows, embed_faces, recipe_hash, row_columns
 from facestats.clip.load import load_encoder
 from facestats.errors import InputError
+from facestats.rows.checks import check_face_rows
 from facestats.rows.dvc_cache import find_dvc_cache
-from facestats.rows.store import open_store
+from facestats.rows.store import open_rows
 
 
 def main(params, faces: Path, model: Path, out: Path) -> str:
@@ -26,7 +27,7 @@ def main(params, faces: Path, model: Path, out: Path) -> str:
         before = cache.committed(out) if cache else None
         return earlier_rows(before, encoder.dimension) if before else None
 
-    with open_store(STAGE, recipe_hash(encoder), row_columns(encoder.dimension), cache, warn_once) as rows:
+    with open_rows(STAGE, recipe_hash(encoder), row_columns(encoder.dimension), cache, warn_once, check_face_rows) as rows:
         try:
             table = embed_faces(faces, encoder, rows, earlier)
         except OSError as error:

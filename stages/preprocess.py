@@ -19,8 +19,9 @@ def main(params, landmarker: Path, faces: Path, table: Path) -> str:
     from facestats.faces.crop import PreprocessConfig
     from facestats.faces.keys import recipe_hash
     from facestats.faces.preprocess import ROW_COLUMNS, STAGE, earlier_rows, preprocess_folder
+    from facestats.rows.checks import check_photo_rows
     from facestats.rows.dvc_cache import find_dvc_cache
-    from facestats.rows.store import open_store
+    from facestats.rows.store import open_rows
 
     images = Path(params.data.images)
     config = PreprocessConfig(**params.preprocess.model_dump())
@@ -31,7 +32,7 @@ def main(params, landmarker: Path, faces: Path, table: Path) -> str:
         return earlier_rows(before, cache.committed_files(faces)) if before else None
 
     start_clean(faces)
-    with open_store(STAGE, recipe_hash(config, landmarker), ROW_COLUMNS, cache, warn_once) as rows:
+    with open_rows(STAGE, recipe_hash(config, landmarker), ROW_COLUMNS, cache, warn_once, check_photo_rows) as rows:
         frame = preprocess_folder(images, faces, config, landmarker, rows=rows, earlier=earlier)
     tables.write(frame, table, tables.FACES)
     rejected = frame[frame["status"] == "rejected"]

@@ -12,7 +12,8 @@ import pytest
 
 from facestats.__main__ import COMMANDS, make_parser
 from facestats.commands.doctor_surroundings import package_versions, say_of_hub, say_of_rows
-from facestats.rows.segments import write_segment
+from facestats.rows.folder import open_below
+from facestats.rows.segments import write_segments
 from facestats.rows.store import PLACE
 from resources import ROOT
 
@@ -93,7 +94,9 @@ def test_a_damaged_row_is_named(tmp_path, monkeypatch):
     assert list(say_of_rows(tmp_path)) == ["row store: none yet; the first run makes it"]
     recipe = store / "embed" / ("0" * 32)
     (recipe / "files").mkdir(parents=True)
-    segment = write_segment(recipe, pa.table({"key": ["a", "b"]}))
+    with open_below(store, "embed", recipe.name) as folder:
+        (name,) = write_segments(folder, pa.table({"key": ["a", "b"]}))
+    segment = recipe / name
     (recipe / "files" / "d41d8cd98f00b204e9800998ecf8427e").touch()
     assert list(say_of_rows(tmp_path)) == [f"row store: {store}, rows=2 recipes=1, sound"]
     segment.write_bytes(segment.read_bytes()[:-1] + b"?")

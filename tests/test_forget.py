@@ -2,17 +2,17 @@
 
 import hashlib
 import json
+import os
 import shutil
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from filelock import FileLock
 
 from documented import run_documented
 from facestats.__main__ import main
 from facestats.data.removal import read_label_file
-from facestats.rows.store import lock_path
+from facestats.rows.lock import using
 from project import Project
 
 pytestmark = pytest.mark.slow
@@ -123,9 +123,9 @@ def test_what_cannot_be_done_touches_nothing(project, forget, tmp_path):
 def test_rows_that_a_run_uses_are_named_and_left(project, forget):
     (recipe,) = (path for path in (project.folder / ".dvc/facestats-rows/embed").iterdir() if path.is_dir())
     rows = stored(project, "embed", "key")
-    with FileLock(lock_path(recipe)):
+    with using(recipe):
         said = forget(NAME, code=1)
-    assert f"{recipe} is in use by a run and was left" in said
+    assert f"{recipe} is in use by a run (process {os.getpid()} " in said
     assert stored(project, "embed", "key") == rows
     forget(NAME)  # the photo is gone, but the last run knows it
     assert len(stored(project, "embed", "key")) == len(rows) - 1

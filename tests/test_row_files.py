@@ -5,19 +5,20 @@ import os
 import pytest
 
 from facestats.rows.dvc_cache import DvcCache
-from facestats.rows.files import RowFiles, release
+from facestats.rows.files import RowFiles
+from facestats.rows.store import release_all
 
 
 @pytest.fixture
 def files(tmp_path):
-    return RowFiles(tmp_path / "store/preprocess/r/files", DvcCache(tmp_path, tmp_path / "cache"))
+    return RowFiles(tmp_path / "store/preprocess" / ("a" * 32), DvcCache(tmp_path, tmp_path / "cache"))
 
 
 def commit(files: RowFiles, md5: str):
     """As DVC does: the object read-only."""
     target = files.cache.object(md5)
     target.parent.mkdir(parents=True)
-    target.write_bytes((files.folder / md5).read_bytes())
+    target.write_bytes((files.recipe / "files" / md5).read_bytes())
     target.chmod(0o444)
     return target
 
@@ -26,18 +27,18 @@ def test_a_saved_file_is_one_file_under_two_names(files, tmp_path):
     md5 = files.save(b"crop", tmp_path / "out/a.jpg")
     files.save(b"crop", tmp_path / "out/a.jpg")
     assert files.place(md5, tmp_path / "out/b.jpg")
-    assert {os.stat(path).st_ino for path in (files.folder / md5, tmp_path / "out/a.jpg", tmp_path / "out/b.jpg")} == {
-        os.stat(files.folder / md5).st_ino}
+    assert {os.stat(path).st_ino for path in (files.recipe / "files" / md5, tmp_path / "out/a.jpg", tmp_path / "out/b.jpg")} == {
+        os.stat(files.recipe / "files" / md5).st_ino}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "b.jpg"]
 
 
 def test_a_file_is_kept_only_until_dvc_has_it_and_found_there_afterwards(files, tmp_path):
     md5 = files.save(b"crop", tmp_path / "out/a.jpg")
-    release(tmp_path / "store", files.cache)
-    assert (files.folder / md5).exists()
+    release_all(tmp_path / "store", files.cache)
+    assert (files.recipe / "files" / md5).exists()
     kept = commit(files, md5)
-    release(tmp_path / "store", files.cache)
-    assert not (files.folder / md5).exists()
+    release_all(tmp_path / "store", files.cache)
+    assert not (files.recipe / "files" / md5).exists()
     assert files.place(md5, tmp_path / "out/b.jpg")
     assert (tmp_path / "out/b.jpg").read_bytes() == b"crop"
     assert os.stat(tmp_path / "out/b.jpg").st_ino != os.stat(kept).st_ino  # who edits it does not edit the cache
@@ -51,7 +52,7 @@ def test_a_damaged_file_is_not_placed(files, tmp_path):
 
 
 def test_where_links_are_impossible_files_are_copied(files, tmp_path, monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", refuse)

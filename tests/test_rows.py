@@ -11,10 +11,10 @@ import pytest
 
 from facestats.errors import InputError
 from facestats.rows.dvc_cache import DvcCache
-from facestats.rows.segments import list_segments
 from facestats.rows.store import FILES, RowStore, find_store
 from facestats.rows.usage import measure, prune
 
+HALF_WRITTEN = f".{'0' * 32}.123"
 COLUMNS = {"key": pa.string(), "embedding": pa.list_(pa.float32(), 4)}
 
 
@@ -33,6 +33,10 @@ def open_rows(tmp_path):
     opened.warnings = warnings
     opened.folder = tmp_path / "store" / "embed" / ("a" * 32)
     return opened
+
+
+def segments_in(folder):
+    return sorted(folder.glob("*.parquet"))
 
 
 def keys_of(table: pa.Table) -> list[str]:
@@ -79,7 +83,7 @@ def test_many_runs_leave_few_segments(open_rows):
         put(open_rows, f"row{n}")
         with open_rows() as rows:
             assert len(rows.lookup([f"row{i}" for i in range(60)])) == n + 1
-    assert len(list_segments(open_rows.folder)) <= 17
+    assert len(segments_in(open_rows.folder)) <= 17
 
 
 def test_work_is_saved_while_it_goes_on(open_rows, monkeypatch):
@@ -88,7 +92,7 @@ def test_work_is_saved_while_it_goes_on(open_rows, monkeypatch):
         rows.add(row("a"))
         time.sleep(0.06)
         rows.add(row("b"))
-        assert len(list_segments(open_rows.folder)) == 1
+        assert len(segments_in(open_rows.folder)) == 1
 
 
 def test_what_was_finished_before_an_error_is_kept(open_rows):
@@ -116,7 +120,7 @@ def flip(path):
 @pytest.mark.parametrize("damage", [truncate, flip, lambda path: path.write_bytes(b"")])
 def test_a_damaged_segment_is_named_and_its_rows_are_wanted_again(open_rows, damage):
     put(open_rows, "a")
-    [path] = list_segments(open_rows.folder)
+    [path] = segments_in(open_rows.folder)
     damage(path)
     with open_rows() as rows:
         assert len(rows.lookup(["a"])) == 0
@@ -130,13 +134,13 @@ def test_a_damaged_segment_is_named_and_its_rows_are_wanted_again(open_rows, dam
 
 def test_rows_of_another_variant_are_named(open_rows):
     put(open_rows, "a", recipe="b" * 64)
-    [path] = list_segments(open_rows.folder.with_name("b" * 32))
+    [path] = segments_in(open_rows.folder.with_name("b" * 32))
     open_rows.folder.mkdir()
     path.rename(open_rows.folder / path.name)
     with open_rows() as rows:
         assert len(rows.lookup(["a"])) == 0
     assert "of another variant or other parameters" in open_rows.warnings[0]
-    assert list_segments(open_rows.folder) == []
+    assert segments_in(open_rows.folder) == []
 
 
 def test_rows_with_other_columns_are_named(open_rows):
@@ -193,12 +197,12 @@ def test_a_second_run_waits_for_the_first_and_finds_its_rows(open_rows, tmp_path
 
 def test_a_killed_run_holds_no_one_up(open_rows, tmp_path):
     other = start_other_run(tmp_path / "store", seconds=600)
-    (open_rows.folder / ".half-written").write_bytes(b"x")
+    (open_rows.folder / HALF_WRITTEN).write_bytes(b"x")
     other.kill()
     other.join()
     with open_rows() as rows:
         assert len(rows.lookup(["a"])) == 0
-    assert not (open_rows.folder / ".half-written").exists()
+    assert not (open_rows.folder / HALF_WRITTEN).exists()
     assert open_rows.warnings == []
 
 
@@ -208,12 +212,12 @@ def test_a_store_that_can_be_read_only_is_read(open_rows, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(RowStore, "_open", refuse)
+    monkeypatch.setattr(RowStore, "_take", refuse)
     with open_rows() as rows:
         assert keys_of(rows.lookup(["a", "b"])) == ["a"]
         rows.add(row("b"))
     assert "can't be written (Permission denied)" in open_rows.warnings[0]
-    assert len(list_segments(open_rows.folder)) == 1
+    assert len(segments_in(open_rows.folder)) == 1
 
 
 def test_without_a_store_nothing_is_found_and_nothing_kept(tmp_path, monkeypatch):
@@ -257,11 +261,11 @@ def test_pruning_keeps_what_the_current_outs_use(open_rows, tmp_path):
     assert (usage["embed"].rows, usage["embed"].used) == (1, 0)
     assert 0 < usage["preprocess"].used_size < usage["preprocess"].size
     with open_rows():  # a run that uses these rows
-        assert prune(tmp_path / "store", cache) == [open_rows.folder]
+        assert list(prune(tmp_path / "store", cache)) == [open_rows.folder]
     folder = tmp_path / "store/preprocess" / ("a" * 32)
     assert [path.name for path in (folder / FILES).iterdir()] == [crops["b"]]
     assert measure(tmp_path / "store", cache)["embed"].rows == 1
-    assert prune(tmp_path / "store", cache) == []
+    assert prune(tmp_path / "store", cache) == {}
     assert "embed" not in measure(tmp_path / "store", cache)
     with RowStore(tmp_path / "store", "preprocess", "a" * 64, columns) as rows:
         assert keys_of(rows.lookup(["a", "b"])) == ["b"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -19,9 +18,11 @@ from facestats.clip.variants import FACTS, check_variant
 from facestats.commands.doctor_inputs import Finding
 from facestats.params import Params
 from facestats.rows.dvc_cache import find_dvc_cache
-from facestats.rows.segments import DamagedSegmentError, list_segments, read_any_segment
-from facestats.rows.store import FILES, find_store
-from facestats.rows.usage import recipes
+from facestats.rows.files import FOLDER as FILES
+from facestats.rows.files import is_sound
+from facestats.rows.folder import open_below
+from facestats.rows.segments import MD5, DamagedSegmentError, list_segments, read_any_segment
+from facestats.rows.store import find_store, recipes
 
 HUB = "https://huggingface.co"
 TIMEOUT = 3.0  # seconds
@@ -122,26 +123,22 @@ def say_of_rows(root: Path) -> Iterator[str]:
     rows, damaged = 0, []
     found = recipes(store)
     for recipe in found:
-        for segment in list_segments(recipe):
-            try:
-                rows += read_any_segment(segment).num_rows
-            except DamagedSegmentError as error:
-                damaged.append(f"{segment} ({error})")
-            except FileNotFoundError:  # merged by a run meanwhile
-                continue
-        damaged += [f"{path} (its bytes are not those that were written)" for path in sorted((recipe / FILES).glob("[0-9a-f]*"))
-                    if not _is_sound(path)]
+        try:
+            with open_below(store, recipe.parent.name, recipe.name) as folder:
+                for name in list_segments(folder):
+                    try:
+                        rows += read_any_segment(folder, name).num_rows
+                    except DamagedSegmentError as error:
+                        damaged.append(f"{recipe / name} ({error})")
+                    except FileNotFoundError:  # merged by a run meanwhile
+                        continue
+                with folder.below(FILES) as files:
+                    damaged += [f"{files.path / name} (its bytes are not those that were written)" for name in files.names(MD5)
+                                if not is_sound(files, name)]
+        except OSError as error:
+            damaged += [] if isinstance(error, FileNotFoundError) else [f"{error.filename or recipe} ({error.strerror})"]
     yield f"row store: {store}, rows={rows} recipes={len(found)}, " + (f"{len(damaged)} damaged files" if damaged else "sound")
     for one in damaged[:SHOWN]:
         yield f"  damaged: {one}"
     if damaged:
         yield "  what they held is computed again when it is wanted; `python -m facestats rows prune` removes them, with all rows that are not in use"
-
-
-def _is_sound(path: Path) -> bool:
-    try:
-        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == path.name
-    except FileNotFoundError:  # released by a run meanwhile
-        return True
-    except OSError:
-        return False

@@ -124,8 +124,8 @@ def run(options: argparse.Namespace) -> int:
     busy = _remove(place, found, labels, mentions, not options.dry_run)
     for line in found.alike:
         print(f"warning: {line}")
-    for recipe in busy:
-        print(f"warning: {recipe} is in use by a run and was left; give the same command again when it has ended")
+    for recipe, why in busy.items():
+        print(f"warning: {recipe} {why} and was left; give the same command again when that is over")
     left = 0
     made_anew = options.cache and not busy and not options.dry_run
     if made_anew:
@@ -254,10 +254,10 @@ def _check(place: Place, found: Found, labels: list[LabelFile], mentions: Mentio
         raise InputError("\n".join([*mistakes, "nothing was removed"]))
 
 
-def _remove(place: Place, found: Found, labels: list[LabelFile], mentions: Mentions, write: bool) -> list[Path]:
-    """Remove rows, photos and, at last, the lines by which the photos are found; returns the recipes that a run uses."""
+def _remove(place: Place, found: Found, labels: list[LabelFile], mentions: Mentions, write: bool) -> dict[Path, str]:
+    """Remove rows, photos and, at last, the lines by which the photos are found; returns the recipes that were left, with the reason."""
     verb = "removed" if write else "would be removed"
-    busy: list[Path] = []
+    busy: dict[Path, str] = {}
     if place.store and place.store.is_dir():
         counts, busy = forget_rows(place.store, place.cache, found.sha256, [face_filename(image) for image in found.images], write)
         for stage, count in counts.items():

@@ -45,7 +45,8 @@ def forget(root: Path, cache: DvcCache, store: Path | None, images: list[str], r
     if still := [image for image in images if image in now]:
         raise FaceStatsError(f"the outs still name {still[0]}: is it in data.images again? DVC's cache and the remote are as they were")
     if store and store.is_dir() and store.is_relative_to(cache.folder.parent) and (busy := prune(store, cache)):
-        raise FaceStatsError(f"{busy[0]} is in use by a run; give the same command again when it has ended")
+        recipe, why = next(iter(busy.items()))
+        raise FaceStatsError(f"{recipe} {why}; give the same command again when that is over")
     print(f"running `{' '.join(['dvc', *_gc(remote)])}`")
     if _dvc(root, *_gc(remote)):
         raise FaceStatsError("`dvc gc` failed (above): some of it is left; give the same command again")

@@ -22,8 +22,7 @@ from pathlib import Path
 
 from facestats.errors import InputError
 from facestats.rows.dvc_cache import find_dvc_cache
-from facestats.rows.files import release
-from facestats.rows.store import PLACE, find_store
+from facestats.rows.store import PLACE, find_store, release_all
 from facestats.rows.usage import Usage, measure, prune
 
 HELP = "say how big the row store is; `rows prune` removes what is not in use"
@@ -40,19 +39,19 @@ def run(options: argparse.Namespace) -> int:
     if store is None:
         raise InputError(f"{options.root.resolve()} lies in no DVC project, so it has no row store; --root or {PLACE} names one")
     print(f"row store: {store}")
-    if cache and store.is_dir():
-        release(store, cache)
+    if cache:
+        release_all(store, cache)
     before = measure(store, cache)
     _print(before)
     if options.action != "prune":
         return 0
-    busy = prune(store, cache)
+    left = prune(store, cache)
     after = measure(store, cache)
     rows, size = (sum(getattr(u, what) for u in before.values()) - sum(getattr(u, what) for u in after.values()) for what in ("rows", "size"))
     print(f"removed: rows={rows} {_megabytes(size)}")
-    for recipe in busy:
-        print(f"in use by a run, left: {recipe}")
-    return 1 if busy else 0
+    for recipe, why in left.items():
+        print(f"left: {recipe} {why}")
+    return 1 if left else 0
 
 
 def _print(usage: dict[str, Usage]) -> None:

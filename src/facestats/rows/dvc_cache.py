@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -24,10 +26,12 @@ class DvcCache:
     ----------
     root : folder with dvc.lock
     folder : what `dvc cache dir` says; temporary and queued runs have that of the project that they came from
+    shared : whether people of one group share it (`cache.shared group`)
     """
 
     root: Path
     folder: Path
+    shared: bool = False
 
     def object(self, md5: str) -> Path:
         """Where the cache keeps the bytes with this hash, whether it has them or not."""
@@ -36,15 +40,15 @@ class DvcCache:
     def committed(self, out: str | Path) -> Path | None:
         """The cached file of an out (a file) as the last commit of its stage left it; None if there is none."""
         md5 = self._hash(out)
-        found = self.object(md5) if md5 else None
+        found = self.object(md5) if is_md5(md5) else None
         return found if found and found.is_file() else None
 
     def committed_files(self, out: str | Path) -> dict[str, str]:
         """MD5 of each file of an out (a folder), by its path below it; empty if the cache does not have it."""
         listing = self.committed(out)
         try:
-            return {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_bytes())} if listing else {}
-        except (ValueError, TypeError, KeyError, OSError):  # damaged: as good as none
+            return {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_bytes()) if is_md5(entry["md5"])} if listing else {}
+        except (ValueError, TypeError, KeyError, OSError, RecursionError):  # damaged: as good as none
             return {}
 
     def tables(self, stage: str) -> list[Path]:
@@ -70,6 +74,11 @@ class DvcCache:
             return []
 
 
+def is_md5(name: object) -> bool:
+    """Whether DVC could call an object of its cache so: no other name leads out of it."""
+    return isinstance(name, str) and bool(_MD5.fullmatch(name))
+
+
 def find_dvc_cache(start: str | Path = ".") -> DvcCache | None:
     """The cache of the DVC project that `start` lies in; None outside of one."""
     from dvc.config import Config, ConfigError
@@ -78,8 +87,9 @@ def find_dvc_cache(start: str | Path = ".") -> DvcCache | None:
     for root in (start, *start.parents):
         if (root / ".dvc").is_dir():
             try:
-                folder = Config(str(root / ".dvc")).get("cache", {}).get("dir")
+                facts = Config(str(root / ".dvc")).get("cache", {})
             except ConfigError:
-                folder = None
-            return DvcCache(root, Path(folder) if folder else root / ".dvc" / "cache")
+                facts = {}
+            folder = facts.get("dir")
+            return DvcCache(root, Path(folder) if folder else root / ".dvc" / "cache", facts.get("shared") == "group")
     return None

@@ -6,13 +6,20 @@ and the copy here goes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from facestats.files import temporary_name, write_bytes
-from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.dvc_cache import DvcCache, is_md5
+from facestats.rows.folder import ALONE, Folder, Sharing, open_below, read_regular
+from facestats.rows.segments import MD5
+
+FOLDER = "files"  # of a recipe
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_LARGEST = 2**28  # bytes; a crop of the largest size, hardly compressed, has 80 MB
 
 
 @dataclass(frozen=True)
@@ -21,70 +28,114 @@ class RowFiles:
 
     Attributes
     ----------
-    folder : where they lie until DVC has them; None keeps nothing
+    recipe : folder of the recipe below which they lie until DVC has them; None keeps nothing
     cache : DVC's cache, where they are found afterwards; None for none
+    sharing : who may write them
     """
 
-    folder: Path | None
+    recipe: Path | None
     cache: DvcCache | None = None
+    sharing: Sharing = ALONE
 
     def save(self, data: bytes, target: str | Path) -> str:
         """Write bytes to `target` and keep them: one file under two names, where the file system can.
+
+        A file that can't be kept is written all the same; of a full disk nothing is.
 
         Returns
         -------
         Their MD5.
         """
         md5 = _md5(data)
-        if self.folder is None:
-            write_bytes(Path(target), data)
-        else:
-            write_bytes(self.folder / md5, data)
-            _link(self.folder / md5, Path(target), data)
+        try:
+            if self.recipe is not None:
+                with open_below(*_names(self.recipe), FOLDER, sharing=self.sharing, make=True) as folder:
+                    _place(folder, md5, folder.write(md5, data), Path(target), data)
+                return md5
+        except OSError as error:
+            if error.errno in FULL_DISK:
+                raise
+        write_bytes(Path(target), data)
         return md5
 
     def place(self, md5: str, target: str | Path) -> bool:
         """Put the file with this MD5 at `target`; False if neither this folder nor DVC's cache has it undamaged.
 
-        DVC's cache is read and never linked to: whoever edited such a link would edit the cache.
+        DVC's cache is read and never linked to: whoever edited such a link would edit the cache. Nor is a file of another user, who could change
+        it later.
         """
-        own = self.folder / md5 if self.folder else None
-        for source in (own, self.cache.object(md5) if self.cache else None):
-            try:
-                data = source.read_bytes() if source else None
-            except OSError:
-                continue
-            if data is None or _md5(data) != md5:
-                continue
-            if source == own:
-                _link(own, Path(target), data)
-            else:
-                write_bytes(Path(target), data)
-            return True
-        return False
-
-
-def release(store: Path, cache: DvcCache) -> None:
-    """Remove the files of all recipes that DVC's cache has by now; safe while other runs use them."""
-    for path in store.glob("*/*/files/[0-9a-f]*"):
+        if not is_md5(md5):
+            return False
         try:
-            if cache.object(path.name).stat().st_size == path.stat().st_size:
-                path.unlink()
+            if self.recipe is not None:
+                with open_below(*_names(self.recipe), FOLDER) as folder, open(folder.opened(md5), "rb") as file:
+                    found, data = os.fstat(file.fileno()), file.read(_LARGEST)
+                    if _md5(data) == md5:
+                        own = found.st_uid == os.geteuid()
+                        _place(folder, md5, (found.st_dev, found.st_ino) if own else None, Path(target), data)
+                        return True
+        except OSError as error:
+            if error.errno in FULL_DISK:
+                raise
+        data = self._from_cache(md5)
+        if data is not None:
+            write_bytes(Path(target), data)
+        return data is not None
+
+    def read(self, md5: str) -> bytes | None:
+        """The bytes with this MD5; None if they are nowhere."""
+        if not is_md5(md5):
+            return None
+        try:
+            if self.recipe is not None:
+                with open_below(*_names(self.recipe), FOLDER) as folder:
+                    data = folder.read(md5, _LARGEST)
+                    if _md5(data) == md5:
+                        return data
+        except OSError:
+            pass
+        return self._from_cache(md5)
+
+    def _from_cache(self, md5: str) -> bytes | None:
+        try:
+            data = read_regular(self.cache.object(md5), _LARGEST) if self.cache else None
+        except OSError:
+            return None
+        return data if data is not None and _md5(data) == md5 else None
+
+
+def release(folder: Folder, cache: DvcCache) -> None:
+    """Remove the files in a recipe's folder that DVC's cache has by now; safe while other runs use them."""
+    for name in folder.names(MD5):
+        try:
+            if cache.object(name).stat().st_size == folder.size(name):
+                folder.remove(name)
         except OSError:  # not committed yet, or not ours to remove
             continue
+
+
+def is_sound(folder: Folder, name: str) -> bool:
+    """Whether a file is the one that was written; true of one that has gone meanwhile."""
+    try:
+        return _md5(folder.read(name, _LARGEST)) == name
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+
+
+def _names(recipe: Path) -> tuple[Path, str, str]:
+    return recipe.parent.parent, recipe.parent.name, recipe.name
 
 
 def _md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def _link(source: Path, target: Path, data: bytes) -> None:
-    """Make `target` a hard link to `source`, or a copy where that is impossible; replaces what is there."""
+def _place(folder: Folder, name: str, which: tuple[int, int] | None, target: Path, data: bytes) -> None:
+    """Make `target` a hard link to that file of the folder, or a copy where that is impossible; replaces what is there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(target)
-    try:
-        os.link(source, temporary)
-    except OSError:  # another file system, or one without links
+    temporary.unlink(missing_ok=True)
+    if which is None or not folder.link(name, temporary, which):
         write_bytes(target, data)
         return
     try:

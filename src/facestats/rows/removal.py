@@ -11,22 +11,23 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.folder import Folder
 from facestats.rows.segments import (
     KEY,
     DamagedSegmentError,
+    files_of,
     list_segments,
     read_any_segment,
-    remove,
-    write_segment,
+    write_segments,
 )
-from facestats.rows.store import FILES, select_rows
-from facestats.rows.usage import files_of, idle_recipes, used_keys
+from facestats.rows.store import select_rows
+from facestats.rows.usage import idle_recipes, remove_files, used_keys
 
 _HASH = "sha256"  # column of the rows that know their photo
 
 
 def forget_rows(store: Path, cache: DvcCache | None, sha256: Collection[str], faces: Collection[str],
-                write: bool = True) -> tuple[dict[str, int], list[Path]]:
+                write: bool = True) -> tuple[dict[str, int], dict[Path, str]]:
     """Remove the rows of photos and of the faces cut out of them.
 
     A row of `preprocess` knows the bytes of its photo. A row of `embed` knows nothing but a key: those that a current
@@ -43,42 +44,43 @@ def forget_rows(store: Path, cache: DvcCache | None, sha256: Collection[str], fa
 
     Returns
     -------
-    Rows (to be) removed by stage, and the recipes that were left because a run uses them.
+    Rows (to be) removed by stage, and the recipes that were left, each with the reason.
     """
     counts: dict[str, int] = {}
-    busy: list[Path] = []
-    for recipe in idle_recipes(store, busy):
-        stage = recipe.parent.name
-        counts[stage] = counts.get(stage, 0) + _forget(recipe, cache, sha256, faces, write)
-    return counts, busy
+    left: dict[Path, str] = {}
+    for folder in idle_recipes(store, cache, left):
+        stage = folder.path.parent.name
+        counts[stage] = counts.get(stage, 0) + _forget(folder, cache, sha256, faces, write)
+    return counts, left
 
 
-def _forget(recipe: Path, cache: DvcCache | None, sha256: Collection[str], faces: Collection[str], write: bool) -> int:
-    others = _keys_of_others(cache, recipe.parent.name, faces)
-    removed = 0
-    for path in list_segments(recipe):
+def _forget(folder: Folder, cache: DvcCache | None, sha256: Collection[str], faces: Collection[str], write: bool) -> int:
+    others = _keys_of_others(cache, folder.path.parent.name, faces)
+    removed, files = 0, set()
+    for name in list_segments(folder):
         try:
-            table = read_any_segment(path)
+            table = read_any_segment(folder, name)
+        except FileNotFoundError:
+            continue
         except DamagedSegmentError:  # whose rows it held can't be told
             if write:
-                remove(path)
+                folder.remove(name)
             continue
         if _HASH in table.column_names:
-            wanted = pc.is_in(table[_HASH].cast(pa.string()), pa.array(sorted(sha256), pa.string()))
+            wanted = pc.is_in(table[_HASH], pa.array(sorted(sha256), pa.string()))
             kept, gone = table.filter(pc.invert(wanted)), table.filter(wanted)
         else:
             kept = select_rows(table, others)
             gone = table.filter(pc.invert(pc.is_in(table[KEY], others)))
         removed += len(gone)
+        files |= files_of(kept)
         if write and len(gone):
             if len(kept):
-                write_segment(recipe, kept)
-            remove(path)
-            for name in files_of(gone):
-                remove(recipe / FILES / name)
+                write_segments(folder, kept)
+            folder.remove(name)
     if write:
-        for left in (*recipe.glob(".*"), *recipe.glob(f"{FILES}/.*")):  # temporary files of a killed run
-            remove(left)
+        folder.remove_temporary()
+        remove_files(folder, files)
     return removed
 
 
@@ -87,7 +89,7 @@ def _keys_of_others(cache: DvcCache | None, stage: str, faces: Collection[str]) 
     keys = used_keys(cache, stage)
     own: set[str] = set()
     for path in cache.tables(stage) if cache else ():
-        with suppress(pa.ArrowInvalid, KeyError, OSError):  # no table of rows
+        with suppress(pa.ArrowException, KeyError, OSError):  # no table of rows
             table = pq.read_table(path, columns=["filename", KEY], use_threads=False)
             own |= set(table.filter(pc.is_in(table["filename"].cast(pa.string()), pa.array(sorted(faces), pa.string())))[KEY].to_pylist())
     return keys.filter(pc.invert(pc.is_in(keys, pa.array(sorted(own), keys.type))))

@@ -1,50 +1,57 @@
 """Segments: parquet files of finished rows, named by their own bytes.
 
-A name that is the hash of the content makes every kind of damage show, and no file is ever written in place.
+A name that is the hash of the content makes every kind of damage show, and no file is ever written in place. Whoever may write into the store
+can make a segment that fits its name: what it holds is checked, too, as far as it can be without computing it again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
-from contextlib import suppress
-from pathlib import Path
+import re
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from facestats.files import write_bytes
+from facestats.rows.folder import Folder
 
-SUFFIX = ".parquet"
 KEY = "key"
+FULL = 4096  # rows of a segment that is not merged any more; none is larger
+NAME = re.compile(r"[0-9a-f]{64}\.parquet")
+MD5 = re.compile(r"[0-9a-f]{32}")  # what the files of rows are called, and the folders of recipes
+
+_FILE = "crop"  # column with the MD5 of a row's file
+_TEXTS = (KEY, "sha256", _FILE)
+_ANY = re.compile(r"[^.].*\.parquet", re.DOTALL)
+_LARGEST = 2**30  # bytes of a segment, on disk and in memory: 4096 rows take 25 MB
 
 
 class DamagedSegmentError(Exception):
     """A segment that can't be used; its text is the reason."""
 
 
-def list_segments(folder: Path) -> list[Path]:
-    """The segments of a recipe, sorted; empty where there are none yet."""
-    try:
-        return sorted(folder / name for name in os.listdir(folder) if name.endswith(SUFFIX) and not name.startswith("."))
-    except OSError:  # none yet, or not ours to read
-        return []
+def list_segments(folder: Folder) -> list[str]:
+    """Names of the segments of a recipe, sorted, with whatever else claims to be one."""
+    return folder.names(_ANY)
 
 
-def write_segment(folder: Path, table: pa.Table) -> Path:
-    """Write rows as one segment; the same rows give the same file."""
-    buffer = io.BytesIO()
+def write_segments(folder: Folder, table: pa.Table) -> dict[str, int]:
+    """Write rows as segments; the same rows give the same files. Returns the rows of each by its name."""
     vectors = [f"{f.name}.list.element" for f in table.schema if pa.types.is_fixed_size_list(f.type)]
-    # Bytes of like weight side by side: landmarks take 20 % less, embeddings 10 %.
-    pq.write_table(table, buffer, compression="zstd", use_dictionary=False, use_byte_stream_split=vectors)
-    data = buffer.getvalue()
-    path = folder / f"{hashlib.sha256(data).hexdigest()}{SUFFIX}"
-    write_bytes(path, data)
-    return path
+    written = {}
+    for start in range(0, len(table), FULL):
+        part, buffer = table.slice(start, FULL), io.BytesIO()
+        # Bytes of like weight side by side: landmarks take 20 % less, embeddings 10 %.
+        pq.write_table(part, buffer, compression="zstd", use_dictionary=False, use_byte_stream_split=vectors)
+        data = buffer.getvalue()
+        name = f"{hashlib.sha256(data).hexdigest()}.parquet"
+        folder.write(name, data)
+        written[name] = len(part)
+    return written
 
 
-def read_segment(path: Path, schema: pa.Schema) -> pa.Table:
+def read_segment(folder: Folder, name: str, schema: pa.Schema) -> pa.Table:
     """Read a segment and check that it is what its name, and `schema` with its metadata, say.
 
     Raises
@@ -54,7 +61,7 @@ def read_segment(path: Path, schema: pa.Schema) -> pa.Table:
     FileNotFoundError
         It is gone.
     """
-    table = read_any_segment(path)
+    table = read_any_segment(folder, name)
     if table.schema.metadata != schema.metadata:
         raise DamagedSegmentError("its rows are of another variant or other parameters")
     if not table.schema.equals(schema):
@@ -62,24 +69,47 @@ def read_segment(path: Path, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def read_any_segment(path: Path) -> pa.Table:
+def read_any_segment(folder: Folder, name: str) -> pa.Table:
     """Read a segment of whatever recipe; errors as those of `read_segment`."""
+    if not NAME.fullmatch(name):
+        raise DamagedSegmentError("the store gives no such name")
     try:
-        data = path.read_bytes()
-    except (IsADirectoryError, PermissionError) as error:
+        data = folder.read(name, _LARGEST)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
         raise DamagedSegmentError(f"it can't be read ({error.strerror})") from None
-    if hashlib.sha256(data).hexdigest() != path.name.removesuffix(SUFFIX):
+    if f"{hashlib.sha256(data).hexdigest()}.parquet" != name:
         raise DamagedSegmentError("its bytes are not those that were written")
     try:
-        table = pq.read_table(io.BytesIO(data), use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
+        with pq.ParquetFile(io.BytesIO(data)) as file:
+            _check_size(file.metadata)
+            table = file.read(use_threads=False)
+            table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise DamagedSegmentError(f"not a readable parquet file: {error}") from None
-    if KEY not in table.column_names:
-        raise DamagedSegmentError(f"it has no column {KEY}")
+    for column in _TEXTS:
+        if column in table.column_names and not pa.types.is_string(table.schema.field(column).type):
+            raise DamagedSegmentError(f"its column {column} is no text")
+    if KEY not in table.column_names or table[KEY].null_count:
+        raise DamagedSegmentError(f"it has no column {KEY}, or rows without one")
+    if _FILE in table.column_names and not matches(table[_FILE], MD5):
+        raise DamagedSegmentError("it names a file that is none of the store's")
     return table
 
 
-def remove(path: Path) -> None:
-    """Remove a file of the store; what can't be removed stays, such as a folder that somebody made."""
-    with suppress(OSError):
-        path.unlink()
+def matches(column: pa.ChunkedArray, pattern: re.Pattern[str]) -> bool:
+    """Whether each text of a column that is not null is as the pattern says."""
+    return pc.all(pc.match_substring_regex(column, rf"\A(?:{pattern.pattern})\z")).as_py() is not False
+
+
+def files_of(table: pa.Table) -> set[str]:
+    """MD5 of the files that belong to rows."""
+    return {md5 for md5 in table[_FILE].to_pylist() if md5} if _FILE in table.column_names else set()
+
+
+def _check_size(facts: pq.FileMetaData) -> None:
+    groups = [facts.row_group(i) for i in range(facts.num_row_groups)]
+    size = sum(group.total_byte_size for group in groups)
+    if size > _LARGEST or facts.num_rows * max(1, facts.num_columns) > _LARGEST or len({*facts.schema.names}) > 1000:
+        raise ValueError(f"{facts.num_rows} rows, {size // 10**6} MB are more than a segment holds")

@@ -10,37 +10,39 @@ the bytes of the image. Rows are saved every few seconds, by temporary file and 
 
 from __future__ import annotations
 
-import errno
 import os
+import re
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from filelock import FileLock, Timeout
 
-from facestats.files import write_text
 from facestats.rows.dvc_cache import DvcCache
-from facestats.rows.files import RowFiles, release
+from facestats.rows.files import FOLDER as FILES
+from facestats.rows.files import FULL_DISK, RowFiles, release
+from facestats.rows.folder import ALONE, Folder, Sharing, open_below, open_store
+from facestats.rows.lock import PATIENCE, HeldError, wait
 from facestats.rows.segments import (
+    FULL,
     KEY,
+    MD5,
     DamagedSegmentError,
     list_segments,
     read_segment,
-    remove,
-    write_segment,
+    write_segments,
 )
 
 PLACE = "FACESTATS_ROWS"  # environment: another folder for the store
 NO_REUSE = "FACESTATS_NO_REUSE"  # environment: 1 computes every row anew
 FOLDER = "facestats-rows"  # beside DVC's cache
-FILES = "files"  # folder of a recipe
 
 _SAVE_EVERY = 2.0  # seconds: what a kill may cost
-_FULL = 4096  # rows of a segment that is not merged any more
-_MANY = 16  # segments below that, which are merged into one
+_MANY = 16  # segments that are not full, which are merged
+_STAGE = re.compile("[a-z_]{1,40}")
 
 
 def find_store(cache: DvcCache | None) -> Path | None:
@@ -56,17 +58,28 @@ def find_store(cache: DvcCache | None) -> Path | None:
     return beside if beside.is_dir() or os.access(beside.parent, os.W_OK) else cache.folder / FOLDER
 
 
-def open_store(stage: str, recipe: str, columns: dict[str, pa.DataType], cache: DvcCache | None,
-               warn: Callable[[str], None]) -> RowStore:
+def sharing_of(cache: DvcCache | None) -> Sharing:
+    """Who may write the store: as DVC's cache, with `cache.shared group` its group."""
+    if cache is None or not cache.shared:
+        return ALONE
+    group = None
+    with suppress(OSError):  # not there yet
+        group = cache.folder.stat().st_gid
+    return Sharing(0o664, 0o2775, group)
+
+
+def open_rows(stage: str, recipe: str, columns: dict[str, pa.DataType], cache: DvcCache | None,
+              warn: Callable[[str], None], check: Callable[[pa.Table], str | None] = lambda _: None) -> RowStore:
     """The project's store, as the environment wants it; see `RowStore`."""
     reuse = os.environ.get(NO_REUSE, "").lower() in ("", "0", "false", "no")
-    return RowStore(find_store(cache), stage, recipe, columns, cache=cache, reuse=reuse, warn=warn)
+    return RowStore(find_store(cache), stage, recipe, columns, cache=cache, reuse=reuse, warn=warn, check=check)
 
 
 class RowStore:
     """The rows of one recipe, for the time of one run; a context manager.
 
-    A second run with the same recipe waits until the first one ends, and then finds its rows.
+    A second run with the same recipe waits until the first one ends, and then finds its rows. What can't be written is warned of once, and
+    no row is kept from then on; a full disk is an error.
 
     Parameters
     ----------
@@ -76,6 +89,8 @@ class RowStore:
     cache : DVC's cache, which has the rows' files once they are committed
     reuse : False takes no stored row, and replaces those that are computed anew
     warn : called with what a user should know
+    check : says why rows can't be any that the stage wrote; None where they can
+    patience : seconds without a sign of life after which another run is not waited for
 
     Attributes
     ----------
@@ -84,27 +99,35 @@ class RowStore:
     """
 
     def __init__(self, store: Path | None, stage: str, recipe: str, columns: dict[str, pa.DataType], *,
-                 cache: DvcCache | None = None, reuse: bool = True, warn: Callable[[str], None] = print):
+                 cache: DvcCache | None = None, reuse: bool = True, warn: Callable[[str], None] = print,
+                 check: Callable[[pa.Table], str | None] = lambda _: None, patience: float = PATIENCE):
         self.schema = pa.schema(list(columns.items()), metadata={"stage": stage, "recipe": recipe})
         self.reuse = reuse
         self.files = RowFiles(None, cache)
         self._cache = cache
         self._warn = warn
-        self._folder = store / stage / recipe[:32] if store else None
-        self._lock: FileLock | None = None
-        self._small: dict[Path, int] = {}  # segments that are not full, with their rows
+        self._check = check
+        self._patience = patience
+        self._path = store / stage / recipe[:32] if store else None
+        self._folder: Folder | None = None
+        self._keeps = False  # whether rows can be written
+        self._open = ExitStack()  # what is to be closed
+        self._small: dict[str, int] = {}  # segments that are not full, with their rows
         self._pending: list[dict] = []
         self._saved = time.monotonic()
 
     def __enter__(self) -> RowStore:
-        if self._folder:
+        if self._path:
             try:
-                self._open(self._folder)
+                self._take(self._path)
             except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                self._warn(f"the row store {self._folder} can't be written ({error.strerror}): no row is saved, so that a killed "
-                           f"run starts anew, and those that can be read are reused; {PLACE} names another folder")
+                self._give_up(error)
+            except HeldError as error:
+                self._warn(f"the rows {self._path} are held by another run ({error}) that added none for {self._patience:g} s: this run computes "
+                           "alone, and keeps no row")
+            if self._folder is None:
+                with suppress(OSError):  # none yet, or not ours to read
+                    self._folder = self._open.enter_context(open_below(*self._names(self._path)))
         return self
 
     def __exit__(self, kind, error, trace) -> None:
@@ -114,8 +137,7 @@ class RowStore:
             if kind is None:
                 raise
         finally:
-            if self._lock:
-                self._lock.release()
+            self._open.close()
 
     def lookup(self, keys: Collection[str], earlier: Callable[[], pa.Table | None] = lambda: None) -> pa.Table:
         """The stored rows with these keys, one a key, in no order.
@@ -133,72 +155,107 @@ class RowStore:
         found = self._stored(wanted)
         if len(found) < len(wanted) and (other := earlier()) is not None:
             missing = wanted.filter(pc.invert(pc.is_in(wanted, found[KEY].combine_chunks())))
-            taken = unique_rows(select_rows(other, missing)).cast(self.schema)
-            if len(taken) and self._lock:
+            taken = self._checked(unique_rows(select_rows(other, missing)))
+            if len(taken):
                 self._write(taken)
             found = pa.concat_tables([found, taken])
         return found
 
     def add(self, row: dict) -> None:
         """Keep a finished row; it is safe from a kill within two seconds of work."""
-        if self._lock:
+        if self._keeps:
             self._pending.append(row)
             if time.monotonic() - self._saved >= _SAVE_EVERY:
                 self._save()
 
     def forget(self, keys: Collection[str]) -> None:
         """Remove rows that are to be computed anew."""
-        for path, table in self._segments() if keys and self._lock else ():
+        for name, table in self._segments() if keys and self._keeps else ():
             others = table.filter(pc.invert(pc.is_in(table[KEY], pa.array(sorted(keys), pa.string()))))
             if len(others) < len(table):
                 if len(others):
                     self._write(others)
-                remove(path)
+                self._remove(name)
 
-    def _open(self, folder: Path) -> None:
-        (folder / FILES).mkdir(parents=True, exist_ok=True)
-        ignored = folder.parent.parent / ".gitignore"
-        if not ignored.exists():
-            write_text(ignored, "*\n")
-        lock = FileLock(lock_path(folder), mode=0o666)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            self._warn("another run computes rows of the same kind: waiting until it ends, to reuse them")
-            lock.acquire()
-        self._lock = lock
-        self.files = RowFiles(folder / FILES, self._cache)
-        for left in (*folder.glob(".*"), *folder.glob(f"{FILES}/.*")):  # temporary files of a killed run
-            remove(left)
+    @staticmethod
+    def _names(recipe: Path) -> tuple[Path, str, str]:
+        return recipe.parent.parent, recipe.parent.name, recipe.name
+
+    def _take(self, path: Path) -> None:
+        """Open the recipe's folder and take its lock; what a killed run left there is removed."""
+        store, stage, recipe = self._names(path)
+        sharing = sharing_of(self._cache)
+        with open_store(store, sharing, make=True) as top:
+            if not top.has(".gitignore"):
+                top.write(".gitignore", b"*\n")
+            above = self._open.enter_context(top.below(stage, make=True))
+        with above.below(recipe, make=True) as folder, folder.below(FILES, make=True) as files:
+            lock = wait(above, recipe, lambda: (folder.changed(), files.changed()), self._patience, self._warn)
+        self._open.callback(lock.release)
+        folder = self._open.enter_context(above.below(recipe, make=True))  # `rows prune` removes empty ones, under the lock
+        with folder.below(FILES, make=True) as files:
+            for part in (folder, files):
+                part.check_writable()
+                part.remove_temporary()
+        self._folder, self._keeps = folder, True
+        self.files = RowFiles(path, self._cache, sharing)
         if self._cache:
-            release(folder.parent.parent, self._cache)
+            release_all(store, self._cache)
+
+    def _give_up(self, error: OSError) -> None:
+        """Keep no row any more, as nothing can be written."""
+        if error.errno in FULL_DISK:
+            raise error
+        if self._folder is None:
+            self._open.close()  # with the lock, should it be taken
+        self._keeps, self._pending = False, []
+        self.files = RowFiles(None, self._cache)
+        self._warn(f"the row store {self._path} can't be written ({error.strerror}): no row is saved, so that a killed "
+                   f"run starts anew, and those that can be read are reused; {PLACE} names another folder")
 
     def _stored(self, wanted: pa.Array) -> pa.Table:
         """Rows with these keys out of all segments."""
         found = [self.schema.empty_table()]
         self._small = {}
-        for path, table in self._segments():
-            if len(table) < _FULL:
-                self._small[path] = len(table)
+        for name, table in self._segments():
+            if len(table) < FULL:
+                self._small[name] = len(table)
             found.append(select_rows(table, wanted))
         return unique_rows(pa.concat_tables(found))
 
-    def _segments(self) -> Iterator[tuple[Path, pa.Table]]:
-        for path in list_segments(self._folder) if self._folder else []:
-            if (table := self._read(path)) is not None:
-                yield path, table
+    def _checked(self, rows: pa.Table) -> pa.Table:
+        """Rows of an earlier out, if they can be some of this stage."""
+        try:
+            rows = rows.cast(self.schema)
+            why = self._check(rows)
+        except (pa.ArrowException, ValueError) as error:
+            why = str(error)
+        if why:
+            self._warn(f"the rows of the last committed run are left out: {why}; they are computed again")
+        return self.schema.empty_table() if why else rows
 
-    def _read(self, path: Path) -> pa.Table | None:
+    def _segments(self) -> Iterator[tuple[str, pa.Table]]:
+        for name in list_segments(self._folder) if self._folder else []:
+            if (table := self._read(name)) is not None:
+                yield name, table
+
+    def _read(self, name: str) -> pa.Table | None:
         """A segment's rows; what is damaged is named and removed."""
         try:
-            return read_segment(path, self.schema)
+            table = read_segment(self._folder, name, self.schema)
+            if why := self._check(table):
+                raise DamagedSegmentError(why)
+            return table
         except FileNotFoundError:
             return None
         except (DamagedSegmentError, OSError) as error:
-            self._warn(f"{path} in the row store is left out: {error}; its rows are computed again")
-            if self._lock:
-                remove(path)
+            self._warn(f"{self._folder.path / name} in the row store is left out: {error}; its rows are computed again")
+            self._remove(name)
             return None
+
+    def _remove(self, name: str) -> None:
+        if self._keeps:
+            self._folder.remove(name)
 
     def _save(self) -> None:
         if self._pending:
@@ -207,20 +264,40 @@ class RowStore:
         self._saved = time.monotonic()
 
     def _write(self, rows: pa.Table) -> None:
-        """Write a segment; where many small ones have come together, merge them."""
-        self._small[write_segment(self._folder, rows)] = len(rows)
-        if len(self._small) > _MANY:
-            tables = {path: table for path in self._small if (table := self._read(path)) is not None}
-            rows = unique_rows(pa.concat_tables(tables.values()))
-            kept = write_segment(self._folder, rows)
-            for path in tables.keys() - {kept}:
-                remove(path)
-            self._small = {kept: len(rows)} if len(rows) < _FULL else {}
+        """Write segments; where many small ones have come together, merge them."""
+        if not self._keeps:
+            return
+        try:
+            self._note(write_segments(self._folder, rows))
+            if len(self._small) > _MANY:
+                tables = {name: table for name in self._small if (table := self._read(name)) is not None}
+                self._small = {}
+                kept = write_segments(self._folder, unique_rows(pa.concat_tables(tables.values())))
+                for name in tables.keys() - kept.keys():
+                    self._remove(name)
+                self._note(kept)
+        except OSError as error:
+            self._give_up(error)
+
+    def _note(self, written: dict[str, int]) -> None:
+        self._small |= {name: rows for name, rows in written.items() if rows < FULL}
 
 
-def lock_path(recipe: Path) -> Path:
-    """The file whose lock belongs to the run that uses a recipe's folder."""
-    return recipe.with_name(f"{recipe.name}.lock")
+def recipes(store: Path) -> list[Path]:
+    """The folders that `RowStore` made: in a folder that is none of its own there are none, and behind links neither."""
+    found = []
+    with suppress(OSError), open_store(store) as top:
+        for stage in top.names(_STAGE):
+            with suppress(OSError), top.below(stage) as folder:
+                found += [folder.path / name for name in folder.names(MD5) if folder.is_folder(name)]
+    return found
+
+
+def release_all(store: Path, cache: DvcCache) -> None:
+    """Remove the files of all recipes that DVC's cache has by now; safe while other runs use them."""
+    for recipe in recipes(store):
+        with suppress(OSError), open_below(store, recipe.parent.name, recipe.name, FILES) as folder:
+            release(folder, cache)
 
 
 def select_rows(table: pa.Table, keys: pa.Array) -> pa.Table:

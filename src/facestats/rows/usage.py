@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +10,22 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from facestats.errors import InputError
 from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.files import FOLDER as FILES
+from facestats.rows.folder import Folder, open_below
+from facestats.rows.lock import HeldError, using
 from facestats.rows.segments import (
     KEY,
+    MD5,
     DamagedSegmentError,
+    files_of,
     list_segments,
     read_any_segment,
-    remove,
-    write_segment,
+    write_segments,
 )
-from facestats.rows.store import FILES, lock_path, select_rows
+from facestats.rows.store import recipes, select_rows, sharing_of
 
 
 @dataclass
@@ -50,7 +52,7 @@ def used_keys(cache: DvcCache | None, stage: str) -> pa.Array:
     for path in cache.tables(stage) if cache else ():
         try:
             keys.append(pq.read_table(path, columns=[KEY], use_threads=False)[KEY].combine_chunks().cast(pa.string()))
-        except (pa.ArrowInvalid, KeyError, OSError):  # no table of rows
+        except (pa.ArrowException, KeyError, OSError):  # no table of rows
             continue
     return pc.unique(pa.concat_arrays(keys)).drop_null()
 
@@ -59,23 +61,32 @@ def measure(store: Path, cache: DvcCache | None) -> dict[str, Usage]:
     """Usage of each stage that has rows."""
     found: dict[str, Usage] = {}
     for recipe in recipes(store):
-        usage = found.setdefault(recipe.parent.name, Usage())
-        usage.recipes += 1
-        keys = used_keys(cache, recipe.parent.name)
-        files: set[str] = set()
-        for path, table in _tables(recipe):
-            used, size = len(select_rows(table, keys)), path.stat().st_size
-            usage.rows, usage.used = usage.rows + len(table), usage.used + used
-            usage.size, usage.used_size = usage.size + size, usage.used_size + size * used // max(1, len(table))
-            files |= files_of(select_rows(table, keys))
-        for path in (recipe / FILES).glob("*"):
-            size = path.stat().st_size
-            usage.size, usage.used_size = usage.size + size, usage.used_size + size * (path.name in files)
+        with suppress(OSError), open_below(store, recipe.parent.name, recipe.name) as folder:
+            usage = found.setdefault(recipe.parent.name, Usage())
+            usage.recipes += 1
+            _measure(folder, used_keys(cache, recipe.parent.name), usage)
     return found
 
 
-def prune(store: Path, cache: DvcCache | None) -> list[Path]:
-    """Remove the rows that no current out holds; returns the recipes that were left because a run uses them.
+def _measure(folder: Folder, keys: pa.Array, usage: Usage) -> None:
+    """Add what a recipe's folder holds."""
+    files: set[str] = set()
+    for name in list_segments(folder):
+        with suppress(DamagedSegmentError, OSError):
+            table = read_any_segment(folder, name)
+            kept, size = select_rows(table, keys), folder.size(name)
+            usage.rows, usage.used = usage.rows + len(table), usage.used + len(kept)
+            usage.size, usage.used_size = usage.size + size, usage.used_size + size * len(kept) // max(1, len(table))
+            files |= files_of(kept)
+    with suppress(OSError), folder.below(FILES) as below:
+        for name in below.names(MD5):
+            with suppress(OSError):
+                size = below.size(name)
+                usage.size, usage.used_size = usage.size + size, usage.used_size + size * (name in files)
+
+
+def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
+    """Remove the rows that no current out holds; returns the recipes that were left, each with the reason.
 
     Raises
     ------
@@ -85,65 +96,52 @@ def prune(store: Path, cache: DvcCache | None) -> list[Path]:
     if cache is None or not cache.has_outs():
         raise InputError(f"{cache.root / 'dvc.lock' if cache else 'dvc.lock'} is missing or damaged, or this is no DVC project: which rows "
                          "are in use can't be told; run this in the project after `dvc repro`, or remove the folder yourself")
-    busy: list[Path] = []
-    for recipe in idle_recipes(store, busy):
-        _prune_recipe(recipe, used_keys(cache, recipe.parent.name))
-    return busy
+    left: dict[Path, str] = {}
+    for folder in idle_recipes(store, cache, left):
+        _prune_recipe(folder, used_keys(cache, folder.path.parent.name))
+    return left
 
 
-def idle_recipes(store: Path, busy: list[Path]) -> Iterator[Path]:
-    """The recipes that no run uses, each locked while it is looked at; the others are added to `busy`."""
+def idle_recipes(store: Path, cache: DvcCache | None, left: dict[Path, str]) -> Iterator[Folder]:
+    """The recipes that no run uses, each locked while it is looked at; the others are added to `left` with the reason."""
     for recipe in recipes(store):
-        lock = FileLock(lock_path(recipe), mode=0o666)
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            busy.append(recipe)
+            with using(recipe, sharing_of(cache)) as folder:
+                folder.check_writable()
+                yield folder
+        except FileNotFoundError:  # removed meanwhile
             continue
-        try:
-            yield recipe
-        finally:
-            lock.release()
+        except HeldError as error:
+            left[recipe] = f"is in use by a run ({error})"
+        except OSError as error:
+            left[recipe] = f"can't be written ({error.strerror})"
 
 
-def _prune_recipe(recipe: Path, keys: pa.Array) -> None:
+def _prune_recipe(folder: Folder, keys: pa.Array) -> None:
     files: set[str] = set()
-    for path in list_segments(recipe):
+    for name in list_segments(folder):
         try:
-            table = read_any_segment(path)
-        except DamagedSegmentError:
-            remove(path)
-            continue
+            table = read_any_segment(folder, name)
         except FileNotFoundError:
+            continue
+        except DamagedSegmentError:
+            folder.remove(name)
             continue
         kept = select_rows(table, keys)
         files |= files_of(kept)
         if len(kept) < len(table):
             if len(kept):
-                write_segment(recipe, kept)
-            remove(path)
-    for path in (*recipe.glob(".*"), *recipe.glob(f"{FILES}/*")):
-        if path.name not in files:
-            remove(path)
-    for folder in (recipe / FILES, recipe):  # the lock stays: another run may be waiting for it
-        with suppress(OSError):  # not empty
-            folder.rmdir()
+                write_segments(folder, kept)
+            folder.remove(name)
+    folder.remove_temporary()
+    remove_files(folder, files)
+    folder.remove_folder(FILES)
 
 
-def recipes(store: Path) -> list[Path]:
-    """The folders that `RowStore` made: in a folder that is none of its own there are none."""
-    return sorted(path for path in store.glob("*/*") if re.fullmatch("[0-9a-f]{32}", path.name) and path.is_dir())
-
-
-def _tables(recipe: Path) -> Iterator[tuple[Path, pa.Table]]:
-    for path in list_segments(recipe):
-        try:
-            yield path, read_any_segment(path)
-        except (DamagedSegmentError, FileNotFoundError):
-            continue
-
-
-def files_of(table: pa.Table) -> set[str]:
-    """MD5 of the files that belong to rows."""
-    names = [name for name in table.column_names if name == "crop"]
-    return {md5 for name in names for md5 in table[name].to_pylist() if md5}
+def remove_files(folder: Folder, kept: Collection[str]) -> None:
+    """Remove the files of rows that are gone, and those that a killed run has left without a row."""
+    with suppress(OSError), folder.below(FILES) as below:
+        below.remove_temporary()
+        for name in below.names(MD5):
+            if name not in kept:
+                below.remove(name)

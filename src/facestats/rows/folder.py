@@ -1,0 +1,249 @@
+"""A folder of the row store, held open: whatever is linked into it, or put in its place meanwhile, leads nowhere else.
+
+People who share a store can write into it. So nothing in it is believed: each folder is opened below the one that is open already,
+links are refused, and a file is written, read and removed by a bare name in the folder that is held.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.\d+")  # as `Folder.write` names them
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Who may write what is made in the store.
+
+    Attributes
+    ----------
+    file, folder : modes that new files and folders get, as DVC's cache gives them with `cache.shared group`; None: what the umask leaves
+    group : id of the group that the store is given; None: that of whoever makes it
+    """
+
+    file: int | None = None
+    folder: int | None = None
+    group: int | None = None
+
+
+ALONE = Sharing()
+
+
+class Folder:
+    """An open folder; a context manager.
+
+    Attributes
+    ----------
+    path : what it is called in messages; nothing is opened by it
+    """
+
+    def __init__(self, descriptor: int, path: Path, sharing: Sharing = ALONE):
+        self.path = path
+        self.sharing = sharing
+        self._descriptor = descriptor
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_) -> None:
+        os.close(self._descriptor)
+
+    def below(self, name: str, make: bool = False) -> Folder:
+        """The folder of that name in this one.
+
+        Raises
+        ------
+        OSError
+            It is not there, or is a link or a file.
+        """
+        if make:
+            with suppress(FileExistsError):
+                os.mkdir(_bare(name), dir_fd=self._descriptor)
+        descriptor = self._open(name, _FOLDER)
+        if make:
+            _share(descriptor, self.sharing)
+        return Folder(descriptor, self.path / name, self.sharing)
+
+    def names(self, pattern: re.Pattern[str]) -> list[str]:
+        """What is called as the pattern says, sorted, whatever it is."""
+        return sorted(name for name in os.listdir(self._descriptor) if pattern.fullmatch(name))
+
+    def is_folder(self, name: str) -> bool:
+        """Whether there is a folder of that name; a link to one is none."""
+        try:
+            return stat.S_ISDIR(os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def size(self, name: str) -> int:
+        """Bytes of a regular file; raises OSError where there is none."""
+        return _regular(os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False), name).st_size
+
+    def changed(self) -> int:
+        """Time in ns at which a file was last added or removed here."""
+        return os.fstat(self._descriptor).st_mtime_ns
+
+    def has(self, name: str) -> bool:
+        """Whether there is anything of that name, be it a link to nothing."""
+        try:
+            os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def check_writable(self) -> None:
+        """Raise PermissionError where no file can be added here or removed."""
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._descriptor):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.path))
+
+    def opened(self, name: str, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
+        """Descriptor of a regular file, which may be a new one; raises OSError of a link, a folder, a pipe or a device."""
+        descriptor = self._open(name, flags | os.O_CLOEXEC | os.O_NONBLOCK, mode)  # a pipe would wait for its other end
+        try:
+            _regular(os.fstat(descriptor), name)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def read(self, name: str, most: int) -> bytes:
+        """Bytes of a regular file; raises OSError where there is none, or a larger one."""
+        with open(self.opened(name), "rb") as file:
+            return _read(file, name, most)
+
+    def write(self, name: str, data: bytes) -> tuple[int, int]:
+        """Write a file by temporary file and rename; returns which it is (device, inode)."""
+        temporary = f".{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}.{os.getpid()}"
+        self.remove(temporary)
+        descriptor = self.opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(descriptor, left):]
+            if self.sharing.file is not None:
+                os.fchmod(descriptor, self.sharing.file)
+            written = os.fstat(descriptor)
+            os.rename(temporary, _bare(name), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        except OSError as error:
+            error.filename, error.filename2 = str(self.path / name), None
+            self.remove(temporary)
+            raise
+        finally:
+            os.close(descriptor)
+        return written.st_dev, written.st_ino
+
+    def link(self, name: str, target: Path, which: tuple[int, int]) -> bool:
+        """Make a hard link to a file of this folder, which must be that one (device, inode), at a path that is free; False: it can't be."""
+        try:
+            os.link(_bare(name), target, src_dir_fd=self._descriptor, follow_symlinks=False)
+        except OSError:  # another file system, one without links, or a file of somebody else
+            return False
+        linked = os.lstat(target)
+        if (linked.st_dev, linked.st_ino) == which:
+            return True
+        os.unlink(target)
+        return False
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a link; what can't be removed stays, such as a folder that somebody made."""
+        with suppress(OSError):
+            os.unlink(_bare(name), dir_fd=self._descriptor)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder that is empty; another one stays."""
+        with suppress(OSError):
+            os.rmdir(_bare(name), dir_fd=self._descriptor)
+
+    def remove_temporary(self) -> None:
+        """Remove the half-written files of a killed run."""
+        for name in self.names(_TEMPORARY):
+            self.remove(name)
+
+    def _open(self, name: str, flags: int, mode: int = 0o777) -> int:
+        try:
+            return os.open(_bare(name), flags | os.O_NOFOLLOW, mode, dir_fd=self._descriptor)
+        except OSError as error:
+            error.filename = str(self.path / name)
+            raise
+
+
+def open_store(store: Path, sharing: Sharing = ALONE, make: bool = False) -> Folder:
+    """The store itself, which may be a link of one's own to another disk.
+
+    Raises
+    ------
+    OSError
+        It is not there, is no folder, or is a link that belongs to somebody else.
+    """
+    if make and not os.path.lexists(store):
+        store.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            store.mkdir()
+    place, found = store, os.lstat(store)
+    if stat.S_ISLNK(found.st_mode):
+        if found.st_uid not in (os.geteuid(), 0):
+            raise OSError(errno.ELOOP, "a link that belongs to somebody else", str(store))
+        place = Path(os.path.realpath(store))
+    descriptor = os.open(place, _FOLDER | os.O_NOFOLLOW)
+    if make:
+        _share(descriptor, sharing)
+    return Folder(descriptor, store, sharing)
+
+
+@contextmanager
+def open_below(store: Path, *names: str, sharing: Sharing = ALONE, make: bool = False) -> Iterator[Folder]:
+    """A folder some levels below the store; raises as `open_store` and `Folder.below` do."""
+    folder = open_store(store, sharing, make)
+    try:
+        for name in names:
+            above, folder = folder, folder.below(name, make)
+            above.__exit__()
+        yield folder
+    finally:
+        folder.__exit__()
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Bytes of a regular file that may lie behind links; raises OSError where there is none, or a larger one."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        _regular(os.fstat(descriptor), str(path))
+        return _read(file, str(path), most)
+
+
+def _read(file, name: str, most: int) -> bytes:
+    if os.fstat(file.fileno()).st_size > most:
+        raise OSError(errno.EFBIG, f"larger than {most // 10**6} MB", name)
+    return file.read(most)  # it may grow meanwhile
+
+
+def _bare(name: str) -> str:
+    """The name, which leads to no other folder."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise OSError(errno.EINVAL, "not the name of a file", name)
+    return name
+
+
+def _regular(found: os.stat_result, name: str) -> os.stat_result:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", name)
+    return found
+
+
+def _share(descriptor: int, sharing: Sharing) -> None:
+    """Give an own folder the group and the mode that people who share it need."""
+    found = os.fstat(descriptor)
+    if sharing.folder is None or found.st_uid != os.geteuid():
+        return
+    with suppress(OSError):  # not a member of it
+        os.fchown(descriptor, -1, found.st_gid if sharing.group is None else sharing.group)
+    os.fchmod(descriptor, sharing.folder)

@@ -1,0 +1,194 @@
+"""The lock of a recipe: one run at a time reads and writes its rows, and nobody is kept waiting for ever."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from facestats.rows.folder import ALONE, Folder, Sharing, open_below
+
+PATIENCE = 300.0  # seconds without a new row or file after which a run that waits computes alone
+_LOOK_EVERY = 0.2  # seconds
+_TRIES = 5  # of a lock's file that goes while it is opened
+_MOST = 1000  # bytes of what a holder says of itself
+
+
+class HeldError(Exception):
+    """Somebody else has the lock; its text says who, where that is known."""
+
+
+class RowLock:
+    """A lock that this process has, until it is released or the process ends."""
+
+    def __init__(self, descriptor: int):
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
+def lock_name(recipe: str) -> str:
+    """The file, beside a recipe's folder, whose lock belongs to the run that uses the folder."""
+    return f"{recipe}.lock"
+
+
+def take(stage: Folder, recipe: str) -> RowLock:
+    """Take the lock of a recipe, without waiting.
+
+    The file can be opened by those alone who may write the rows: who can open it can hold it.
+
+    Raises
+    ------
+    HeldError
+        Another process has it.
+    OSError
+        The file can't be opened, or its file system has no locks.
+    """
+    name = lock_name(recipe)
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):  # removed meanwhile
+            descriptor, writable = _open(stage, name)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_at(stage, name, descriptor):
+                    if writable:
+                        _say(descriptor)
+                    return RowLock(descriptor)
+            except BlockingIOError:
+                try:
+                    raise HeldError(_holder(descriptor)) from None
+                finally:
+                    os.close(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+    raise OSError(errno.EAGAIN, "its file is replaced again and again", str(stage.path / name))
+
+
+def wait(stage: Folder, recipe: str, signs_of_life: Callable[[], object], patience: float, warn: Callable[[str], None]) -> RowLock:
+    """Take the lock of a recipe; while another run has it and goes on, wait.
+
+    Parameters
+    ----------
+    signs_of_life : gives something that changes as long as the other run works
+    patience : seconds without a change after which it is given up
+
+    Raises
+    ------
+    HeldError
+        It was given up.
+    OSError
+        As `take`.
+    """
+    warned, seen, since = False, signs_of_life(), time.monotonic()
+    while True:
+        try:
+            return take(stage, recipe)
+        except HeldError as error:
+            if not warned:
+                warn(f"another run computes rows of the same kind ({error}): waiting until it ends, to reuse them")
+            warned = True
+            if (now := signs_of_life()) != seen:
+                seen, since = now, time.monotonic()
+            if time.monotonic() - since >= patience:
+                raise
+        time.sleep(min(_LOOK_EVERY, patience))
+
+
+@contextmanager
+def using(recipe: Path, sharing: Sharing = ALONE) -> Iterator[Folder]:
+    """A recipe's folder, opened and locked, and removed if it is empty then; raises as `take` does."""
+    with open_below(recipe.parent.parent, recipe.parent.name, sharing=sharing) as stage:
+        lock = take(stage, recipe.name)
+        try:
+            with stage.below(recipe.name) as folder:
+                yield folder
+            stage.remove_folder(recipe.name)
+        finally:
+            lock.release()
+
+
+def _open(stage: Folder, name: str) -> tuple[int, bool]:
+    """Descriptor of the lock's file, and whether it can be written."""
+    try:
+        descriptor = stage.opened(name, os.O_RDWR | os.O_CREAT, 0o660)
+    except PermissionError:
+        return stage.opened(name), False
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ELOOP, errno.ENXIO):
+            raise
+        stage.remove(name)  # a link, a pipe: no lock that the store wrote
+        raise _gone(stage, name) from None
+    found = os.fstat(descriptor)
+    if found.st_nlink != 1:  # somebody's file under a second name
+        os.close(descriptor)
+        stage.remove(name)
+        raise _gone(stage, name)
+    if found.st_uid == os.geteuid():
+        group = 0o060 if stage.sharing.file is not None or found.st_mode & 0o020 else 0
+        os.fchmod(descriptor, 0o600 | group)
+    return descriptor, True
+
+
+def _gone(stage: Folder, name: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(stage.path / name))
+
+
+def _is_at(stage: Folder, name: str, descriptor: int) -> bool:
+    """Whether the file is still the one of that name."""
+    with suppress(OSError):
+        now = stage.opened(name)
+        try:
+            return os.path.sameopenfile(now, descriptor)
+        finally:
+            os.close(now)
+    return False
+
+
+def _say(descriptor: int) -> None:
+    """Write into the lock's file who has it."""
+    me = {"pid": os.getpid(), "user": psutil.Process().username(), "host": socket.gethostname()}
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(me).encode()[:_MOST], 0)
+
+
+def _holder(descriptor: int) -> str:
+    """Who has the lock: by the system, else by what the file says."""
+    said: dict[str, object] = {}
+    with suppress(ValueError, OSError, TypeError):
+        said = dict(json.loads(os.pread(descriptor, _MOST, 0)))
+    pid, user, host = (_plain(said.get(key)) for key in ("pid", "user", "host"))
+    if (found := _process_with(os.fstat(descriptor).st_ino)) is not None:
+        pid, host = str(found), socket.gethostname()
+        try:
+            user = psutil.Process(found).username()
+        except psutil.Error:
+            user = ""
+    if not pid:
+        return "by whom is not known"
+    return f"process {pid}" + (f" of {user}" if user else "") + (f" on {host}" if host else "")
+
+
+def _process_with(inode: int) -> int | None:
+    """The process of this machine that has a file locked, where the system tells."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            parts = line.split()
+            if "->" not in parts and len(parts) > 5 and parts[1] == "FLOCK" and parts[5].rpartition(":")[2] == str(inode) and int(parts[4]) > 0:
+                return int(parts[4])
+    return None
+
+
+def _plain(value: object) -> str:
+    """What a stranger wrote, short and on one line."""
+    return "".join(sign for sign in str(value or "") if sign.isprintable())[:64]

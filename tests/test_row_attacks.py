@@ -1,0 +1,256 @@
+"""Whoever may write into the row store: what lies elsewhere stays as it is, nothing hangs, and what can't be used is named and computed again."""
+
+import hashlib
+import io
+import os
+import shutil
+import threading
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from facestats.commands.doctor_surroundings import say_of_rows
+from facestats.faces.preprocess import ROW_COLUMNS
+from facestats.rows.checks import check_face_rows, check_photo_rows
+from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.files import RowFiles
+from facestats.rows.folder import Folder, open_below, open_store
+from facestats.rows.removal import forget_rows
+from facestats.rows.store import RowStore
+from facestats.rows.usage import measure, prune
+
+COLUMNS = {"key": pa.string(), "sha256": pa.string(), "crop": pa.string()}
+SCHEMA = pa.schema(list(COLUMNS.items()), metadata={"stage": "preprocess", "recipe": "a" * 64})
+PHOTO = "f" * 64
+
+
+class Store:
+    """A store that an enemy writes into, beside a home that is none of the store's."""
+
+    def __init__(self, folder):
+        self.home, self.path = folder / "home", folder / ".dvc/facestats-rows"
+        self.recipe = self.path / "preprocess" / ("a" * 32)
+        (self.recipe / "files").mkdir(parents=True)
+        self.home.mkdir()
+        for name in (".bashrc", ".netrc", "thesis.parquet", "b" * 32, f".{'0' * 32}.1"):
+            (self.home / name).write_bytes(b"mine")
+        (folder / "faces.parquet").unlink(missing_ok=True)
+        pd.DataFrame({"key": ["kept"]}).to_parquet(folder / "faces.parquet")
+        (folder / "dvc.lock").write_text("stages: {preprocess: {outs: [{path: faces.parquet, md5: abcdef}]}}")
+        self.cache = DvcCache(folder, folder / ".dvc/cache")
+        self.before = self.homes_files()
+        self.warnings = []
+
+    def homes_files(self):
+        return {path.name: path.read_bytes() for path in self.home.iterdir()}
+
+    def plant(self, table: pa.Table, name: str | None = None):
+        """A segment that fits its name."""
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        path = self.recipe / (name or f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.parquet")
+        path.write_bytes(buffer.getvalue())
+        return path
+
+    def run(self):
+        """A run that wants a row and adds it."""
+        with RowStore(self.path, "preprocess", "a" * 64, COLUMNS, cache=self.cache, warn=self.warnings.append) as rows:
+            found = rows.lookup(["1", "2"])
+            rows.files.place("../" * 9 + str(self.home / "b"), self.home.parent / "placed.jpg")
+            md5 = rows.files.save(b"crop", self.home.parent / "out/a.jpg")
+            rows.add({"key": "1", "sha256": PHOTO, "crop": md5})
+        return found["key"].to_pylist()
+
+    def everything(self):
+        """All commands that write into the store, as users give them."""
+        self.run()
+        list(say_of_rows(self.home.parent))
+        measure(self.path, self.cache)
+        forget_rows(self.path, self.cache, [PHOTO], ["a.jpg"])
+        prune(self.path, self.cache)
+        assert self.homes_files() == self.before
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+def row(crop, key="1"):
+    return pa.table({"key": [key], "sha256": [PHOTO], "crop": [crop]}, schema=SCHEMA)
+
+
+@pytest.mark.parametrize("crop", ["{home}/.bashrc", "../../../../../home/.bashrc", "../../../../home/.netrc", "", "a\0b", "A" * 32])
+@pytest.mark.parametrize("command", ["forget", "prune", "everything"])
+def test_no_file_goes_that_a_row_names_outside_of_the_store(store, crop, command):
+    planted = store.plant(row(crop.format(home=store.home)))
+    if command == "forget":
+        forget_rows(store.path, store.cache, [PHOTO], [])
+    elif command == "prune":
+        prune(store.path, store.cache)
+    else:
+        store.everything()
+        assert any(str(planted) in warning and "names a file that is none of the store's" in warning for warning in store.warnings)
+    assert store.homes_files() == store.before
+    assert not planted.exists()
+
+
+@pytest.mark.parametrize("place", ["recipe", "files", "stage", "other"])
+def test_a_link_to_a_folder_is_no_part_of_the_store(store, place):
+    """The link to a home made an ordinary run delete its hidden files, and `rows prune` all."""
+    target = {"recipe": store.recipe, "files": store.recipe / "files", "stage": store.recipe.parent, "other": store.recipe.with_name("c" * 32)}[place]
+    shutil.rmtree(target, ignore_errors=True)
+    target.symlink_to(store.home)
+    store.everything()
+    assert target.is_symlink() or place == "files"
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "pipe", "hard link", "folder", "device"])
+@pytest.mark.parametrize("name", ["{recipe}/{segment}.parquet", "{recipe}/files/{md5}", "{recipe}.lock", "../.gitignore", "{recipe}/.{md5}.1"])
+def test_what_is_no_plain_file_is_neither_read_nor_written(store, kind, name):
+    place = store.recipe.parent / name.format(recipe=store.recipe.name, segment="d" * 64, md5=hashlib.md5(b"crop").hexdigest())
+    if kind == "device" and os.geteuid():
+        pytest.skip("only root makes devices")
+    make = {"link": lambda: place.symlink_to(store.home / ".bashrc"), "dangling": lambda: place.symlink_to(store.home / "new"), "pipe": lambda: os.mkfifo(place),
+            "hard link": lambda: os.link(store.home / ".bashrc", place), "folder": place.mkdir, "device": lambda: os.mknod(place, 0o20666, os.makedev(1, 5))}
+    make[kind]()
+    ended = threading.Event()
+    worker = threading.Thread(target=lambda: (store.everything(), ended.set()), daemon=True)  # which a pipe would hold up for ever
+    worker.start()
+    worker.join(20)
+    assert ended.is_set()
+
+
+def test_a_store_that_is_a_link_is_used_only_if_it_is_ones_own(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "rows").symlink_to("elsewhere")
+    with open_store(tmp_path / "rows") as folder:
+        assert folder.path == tmp_path / "rows"
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    os.lchown(tmp_path / "rows", 4712, -1) if os.getuid() == 0 else None
+    warnings = []
+    with RowStore(tmp_path / "rows", "preprocess", "a" * 64, COLUMNS, warn=warnings.append) as rows:
+        rows.add({"key": "1", "sha256": PHOTO, "crop": None})
+    assert "a link that belongs to somebody else" in warnings[0]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_link_put_in_place_between_check_and_use_leads_nowhere(store, monkeypatch):
+    """Each time that a folder is asked for its names, it is replaced by a link to the home before they are used."""
+    names, seen = Folder.names, []
+
+    def replaced(self, pattern):
+        found = names(self, pattern)
+        if self.path.name == "files" and not self.path.is_symlink():
+            seen.append(self.path)
+            self.path.rename(self.path.with_name(f"moved{len(seen)}"))
+            self.path.symlink_to(store.home)
+        return [*found, "b" * 32, ".bashrc"]
+
+    for md5 in ("b" * 32, "c" * 32):
+        (store.recipe / "files" / md5).write_bytes(b"crop")
+    monkeypatch.setattr(Folder, "names", replaced)
+    forget_rows(store.path, store.cache, [PHOTO], [])
+    prune(store.path, store.cache)
+    assert seen
+    assert store.homes_files() == store.before
+
+
+def test_bare_names_alone_are_opened(store):
+    with open_below(store.path, "preprocess") as folder:
+        for name in ("..", ".", "", "../x", "/etc/passwd", "a/b", "a\0b"):
+            for use in (folder.opened, folder.below, folder.size, lambda name: folder.write(name, b"")):
+                with pytest.raises(OSError, match="not the name of a file"):
+                    use(name)
+            folder.remove(name)
+
+
+@pytest.mark.parametrize("segment", [
+    pa.table({"key": pa.array([None], pa.string()), "sha256": [PHOTO], "crop": [None]}),
+    pa.table({"key": [1], "sha256": [PHOTO], "crop": [None]}),
+    pa.table({"key": ["1"], "sha256": [[PHOTO]], "crop": [None]}),
+    pa.table({"key": ["1"], "sha256": [PHOTO], "crop": [b"x"]}),
+    pa.table({"sha256": [PHOTO]}),
+    pa.table({"key": pa.array(["1"] * 3).dictionary_encode(), "sha256": [PHOTO] * 3}),
+    pa.table({"key": ["1"], "crop": pa.array([{"a": 1}])}),
+    pa.table({}),
+], ids=range(8))
+def test_columns_of_another_kind_are_named_and_computed_again(store, segment):
+    path = store.plant(segment)
+    assert store.run() == []
+    assert str(path) in store.warnings[0]
+    assert not path.exists()
+    store.plant(segment)
+    store.everything()
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" * 100, os.urandom(1000), b"PAR1" + bytes(50) + b"\xff\xff\xff\x7fPAR1"])
+def test_bytes_that_fit_their_name_and_are_no_table_are_named(store, data):
+    path = store.recipe / f"{hashlib.sha256(data).hexdigest()}.parquet"
+    path.write_bytes(data)
+    assert store.run() == []
+    assert "not a readable parquet file" in store.warnings[0]
+    assert not path.exists()
+
+
+def test_a_segment_is_read_up_to_a_size(store, monkeypatch):
+    path = store.recipe / f"{'e' * 64}.parquet"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # a hole
+    assert store.run() == []
+    assert "larger than" in store.warnings[0]
+    bomb = store.plant(pa.table({"key": ["k"] * 300_000, "sha256": [PHOTO] * 300_000, "crop": pa.nulls(300_000, pa.string())}, schema=SCHEMA))
+    monkeypatch.setattr("facestats.rows.segments._LARGEST", 500_000)
+    assert bomb.stat().st_size < 500_000
+    assert store.run() == ["1"]
+    assert "are more than a segment holds" in store.warnings[-1]
+
+
+def photo_row(**changed):
+    row = dict.fromkeys(ROW_COLUMNS) | {
+        "key": "1" * 64, "sha256": "2" * 64, "status": "ok", "width": 10, "height": 10, "face_count": 1, "sharpness": 0.5, "crop": "3" * 32,
+        "perceptual_hash": "4" * 64, "box": [0.0] * 4, "landmarks": [0.5] * (468 * 3)}
+    return pa.Table.from_pylist([row | changed], pa.schema(list(ROW_COLUMNS.items())))
+
+
+@pytest.mark.parametrize("changed", [
+    {"key": "x"}, {"sha256": "x"}, {"sha256": None}, {"status": "fine"}, {"status": None}, {"crop": None}, {"perceptual_hash": "zz"},
+    {"perceptual_hash": None}, {"width": None}, {"height": 0}, {"sharpness": float("nan")}, {"sharpness": None}, {"landmarks": [float("inf")] * (468 * 3)},
+    {"box": [0.0, 1.0, None, 2.0]}, {"status": "rejected", "reason": "no face found"}, {"status": "rejected", "crop": None},
+], ids=str)
+def test_rows_of_photos_that_later_steps_would_stumble_over_are_refused(changed):
+    assert check_photo_rows(photo_row()) is None
+    assert check_photo_rows(photo_row(status="rejected", reason="no face found", crop=None, box=None, landmarks=None, sharpness=None)) is None
+    assert check_photo_rows(photo_row(**changed))
+
+
+@pytest.mark.parametrize("embedding", [None, [0.0] * 4, [1.0, None, 0.0, 0.0], [float("nan"), 1.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0]], ids=str)
+def test_embeddings_that_are_none_are_refused(embedding):
+    def rows(embedding):
+        return pa.table({"key": ["1" * 64], "embedding": pa.array([embedding], pa.list_(pa.float32(), 4))})
+
+    assert check_face_rows(rows(list(np.full(4, 0.5)))) is None
+    assert check_face_rows(rows(embedding))
+
+
+def test_a_file_of_another_user_is_copied(tmp_path, monkeypatch):
+    """Linked, it would be theirs to change afterwards."""
+    files = RowFiles(tmp_path / "store/preprocess" / ("a" * 32))
+    md5 = files.save(b"crop", tmp_path / "a.jpg")
+    assert files.place(md5, tmp_path / "b.jpg")
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    assert files.place(md5, tmp_path / "c.jpg")
+    assert (tmp_path / "b.jpg").stat().st_nlink == 3
+    assert (tmp_path / "c.jpg").stat().st_nlink == 1
+
+
+def test_hashes_in_dvcs_listings_lead_nowhere(tmp_path):
+    cache = DvcCache(tmp_path, tmp_path / "cache")
+    listing = cache.object("1" * 32 + ".dir")
+    listing.parent.mkdir(parents=True)
+    listing.write_text('[{"md5": "../../../secret", "relpath": "a.jpg"}, {"md5": 7, "relpath": "b.jpg"}, {"md5": "%s", "relpath": "c.jpg"}]' % ("2" * 32))
+    (tmp_path / "dvc.lock").write_text(f"stages: {{preprocess: {{outs: [{{path: faces, md5: {'1' * 32}.dir}}]}}}}")
+    assert cache.committed_files(tmp_path / "faces") == {"c.jpg": "2" * 32}
