@@ -70,7 +70,8 @@ def ours() -> str:
 @pytest.fixture(scope="module")
 def dvcs() -> str:
     folders = [Path(find_spec(name).origin).parent for name in ("dvc", "omegaconf")]
-    return "\n".join(text for path in [*(folders[0] / name for name in ("rwlock.py", "lock.py", "exceptions.py", "data_cloud.py", "repo/reproduce.py", "utils/serialize/_yaml.py",
+    return "\n".join(text for path in [*(folders[0] / name for name in ("rwlock.py", "lock.py", "exceptions.py", "output.py", "data_cloud.py",
+                                                                         "repo/reproduce.py", "repo/trie.py", "utils/serialize/_yaml.py",
                                                                          "repo/experiments/queue/celery.py")), folders[1] / "dictconfig.py"]
                      for text in strings(path))
 
