@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -88,7 +89,7 @@ def find_weights(folder: Path, variant: str) -> list[Path]:
             return [folder / single]
         shards = sorted(path.name for path in folder.glob(pattern))
         if (folder / index).is_file():
-            wanted, by = set(read_json(folder / index, variant).get("weight_map", {}).values()), f"{index} says"
+            wanted, by = _named_shards(folder / index, variant), f"{index} says"
         else:
             total = {number for name in shards for number in re.findall(r"-of-(\d+)", name)}
             wanted, by = ({re.sub(r"-\d+-of-", f"-{i:05}-of-", shards[0]) for i in range(1, int(total.pop()) + 1)} if len(total) == 1 else set(shards)), "their names say"
@@ -102,15 +103,26 @@ def find_weights(folder: Path, variant: str) -> list[Path]:
     raise ModelError(f"clip.variant {variant}: no weights in {folder} (model.safetensors or pytorch_model.bin): {foreign_layout(names)}")
 
 
+def _named_shards(index: Path, variant: str) -> set[str]:
+    """The files that an index of shards names: each a file beside it."""
+    named = read_json(index, variant).get("weight_map")
+    if not isinstance(named, dict) or not named:
+        raise ModelError(f"clip.variant {variant}: {index.name} is damaged: it has no weight_map, names of weights with their files; get it again")
+    for name in named.values():
+        if not isinstance(name, str) or PurePosixPath(name).name != name or name in ("", ".."):
+            raise ModelError(f"clip.variant {variant}: {index.name} names {name!r}, expected the name of a file beside it; get it again")
+    return set(named.values())
+
+
 def check_files(folder: Path, variant: str) -> None:
-    """Raise ModelError where a file that would be read is a pointer of git LFS, empty or cut off; reads no weights."""
+    """Raise ModelError where a file that would be read is not the file itself, empty or cut off; reads no weights."""
     for name in CONFIG_FILES:
-        if (folder / name).is_file():
-            refuse_pointer(folder / name, variant)
+        if os.path.lexists(folder / name):
+            refuse_stand_in(folder / name, variant)
             if name.endswith(".json"):
                 read_json(folder / name, variant)
     for path in find_weights(folder, variant):
-        refuse_pointer(path, variant)
+        refuse_stand_in(path, variant)
         if path.suffix == ".safetensors":
             check_safetensors(path, variant)
 
@@ -129,8 +141,19 @@ def check_safetensors(path: Path, variant: str) -> None:
                          f"({', '.join(sorted(names)[:3]) or 'it has none'}); clip.variant must be a whole CLIPModel in its layout")
 
 
-def refuse_pointer(path: Path, variant: str) -> None:
-    """Raise ModelError for a text file that stands for a large one."""
+def refuse_stand_in(path: Path, variant: str) -> None:
+    """Raise ModelError for what is not the file itself: a link out of the checkpoint, a pipe or device, git LFS's text file for a large one.
+
+    What is read here is copied into an out of DVC's, and shared: through a link that would be anybody's private file. In the hub's own cache,
+    files of a snapshot are links into the same repository's folder.
+    """
+    folder = path.parent.resolve()
+    inside = folder.parents[1] if folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--") else folder
+    if not path.is_file():
+        raise ModelError(f"clip.variant {variant}: {path.name} is no regular file (a folder, a pipe, a device or a link to nothing); get it again")
+    if variant != "tiny" and not path.resolve().is_relative_to(inside):  # a package's own files may be links into an installer's cache
+        raise ModelError(f"clip.variant {variant}: {path.name} is a link to {path.resolve()}, outside of {inside}; only files that lie there are copied into "
+                         "models/clip, which is shared: put the file itself there")
     with path.open("rb") as file:
         start = file.read(len(LFS))
     if start == LFS:
@@ -149,7 +172,7 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
     import torch
     from safetensors.torch import load_file
 
-    refuse_pointer(path, variant)
+    refuse_stand_in(path, variant)
     try:
         part = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling refuses in several ways
@@ -163,7 +186,7 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
 
 def read_json(path: Path, variant: str) -> dict:
     """A JSON object; raises ModelError where the file holds something else."""
-    refuse_pointer(path, variant)
+    refuse_stand_in(path, variant)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):

@@ -113,6 +113,8 @@ def _install(folder: Path, out_dir: Path) -> list[Path]:
 
 
 def _sha256(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise ModelError(f"{path} is no regular file. {_WAYS_OUT}")
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError:
