@@ -117,9 +117,10 @@ def test_every_way_in_says_what_is_doubtful_about_a_photo(here, built, tmp_path)
 
     assert said(facestats.score_image(photo)["warnings"]) == blurred
     assert said(facestats.infer_attributes(photo)["warnings"]) == blurred
-    for function in (facestats.get_clip_embedding, facestats.calculate_attractiveness_score, facestats.find_similar):
-        with pytest.warns(DoubtWarning, match=r"the face is blurred: sharpness 0\.00"):
+    for function in (facestats.detect_landmarks, facestats.get_clip_embedding, facestats.calculate_attractiveness_score, facestats.find_similar):
+        with pytest.warns(DoubtWarning, match=r"the face is blurred: sharpness 0\.00") as issued:
             found = function(photo)
+        assert {warning.filename for warning in issued} == {__file__}
     assert said(found.attrs["warnings"]) == blurred
     Image.fromarray(photo).save(tmp_path / "soft.png")
     assert "warning: the face is blurred" in built.facestats("similar", tmp_path / "soft.png").stderr

@@ -17,7 +17,7 @@ from facestats.report import album, section_composites, section_faces
 from facestats.report.album import MOST_BYTES, Album
 from facestats.report.card_figures import figure
 from facestats.report.html_page import inline
-from facestats.report.model_card import limits_of
+from facestats.report.model_card import limits_of, misuses
 from facestats.report.rejected import MOST, write_rejected
 from facestats.report.report import report
 from facestats.report.typical import typical_faces
@@ -123,6 +123,22 @@ def test_without_a_regressor_the_summary_has_the_geometric_score(material):
     assert f"the geometric score agrees with the raters' mean with r = {figure(test['geometric']['pearson'])} and R² = {figure(test['geometric']['r2'])}, ridge regression with" in text
     assert "How well scores agree with raters is not measured" not in text
     assert "Only 9 rated test faces" in limits_of(replace(run, attractiveness=run.attractiveness | {"test": test | {"n": 9}}))[1]
+
+
+def test_photos_shown_twice_are_counted_in_sentences(material):
+    faces = material.faces.assign(face_count=[2, 1, 1, 1, 1, 1, None, None], duplicate_of=[None, "a.jpg", "a.jpg", *[None] * 5],
+                                  near_duplicate_of=[*[None] * 3, "a.jpg", "a.jpg", *[None] * 3])
+    text = Read(report(replace(material, faces=faces))[0]).text
+    assert "1 photo shows several faces; the largest was used. 2 files are the same, byte for byte, as another one. 2 photos are copies of" in text
+    assert "byte for byte" not in Read(report(material)[0]).text
+
+
+@pytest.mark.parametrize(("classes", "said"), [
+    ({"gender": 2, "ethnicity": 4}, "`gender` and `ethnicity` are what"), ({"gender": 2, "ethnicity": 0}, "`gender` is what"), ({"gender": 0}, "`ethnicity` are what"),
+])
+def test_labels_are_named_in_the_right_number(material, classes, said):
+    labels = material.run.labels | {"classes": {name: {str(i): 1 for i in range(n)} for name, n in classes.items()}}
+    assert f"**Telling who somebody is.** {said if len(classes) > 1 else '`gender` and ' + said} labellers wrote" in misuses(replace(material.run, labels=labels))[0]
 
 
 def test_the_ceiling_stands_beside_the_headlines(material):

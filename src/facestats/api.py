@@ -36,6 +36,11 @@ def detect_landmarks(image: Any) -> np.ndarray | None:
     -------
     float32 (468, 3): x and y as a fraction of the image's width and height, z in x's unit, smaller is nearer; None without a face.
 
+    Warns
+    -----
+    DoubtWarning
+        What is doubtful about the face. So of `get_clip_embedding`, `calculate_attractiveness_score` and `find_similar`.
+
     Raises
     ------
     ImageError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable
@@ -251,7 +252,7 @@ class Models:
     def warn(self, crop: FaceCrop) -> None:
         """Issue the doubts as `DoubtWarning`, for functions whose result has no place for texts."""
         for doubt in self.doubts(crop):
-            warnings.warn(doubt.text, DoubtWarning, stacklevel=4)  # as seen from who calls `facestats.api`
+            warnings.warn(doubt.text, DoubtWarning, stacklevel=_callers_level())
 
     @_one_at_a_time
     def embed(self, crop: FaceCrop) -> np.ndarray:
@@ -261,10 +262,15 @@ class Models:
     @_one_at_a_time
     def landmarks(self, image: Any) -> np.ndarray | None:
         """See `facestats.detect_landmarks`."""
-        from facestats.faces.crop import find_photo_faces
+        from facestats.faces.crop import NoFaceError
 
-        _, faces = find_photo_faces(self.photo(image), self.landmarker)
-        return faces[0].landmarks if faces else None
+        try:
+            crop = self.crop(image)
+        except NoFaceError:
+            return None
+        if crop.photo_landmarks is not None:
+            self.warn(crop)
+        return crop.photo_landmarks
 
     @_one_at_a_time
     def score(self, image: Any) -> dict[str, Any]:
@@ -351,6 +357,14 @@ class Models:
         table = pd.DataFrame({"image": self.images.reindex(names).to_numpy(), "filename": names, "similarity": similarity[order]})
         table.attrs["warnings"] = [doubt.text for doubt in self.doubts(crop)]
         return table
+
+
+def _callers_level() -> int:
+    """`stacklevel` at which a warning, issued where this is called, names the line outside of this package that asked."""
+    level, frame = 0, sys._getframe(1)
+    while frame and Path(frame.f_code.co_filename).is_relative_to(Path(__file__).parent):
+        level, frame = level + 1, frame.f_back
+    return level + 1
 
 
 def _decoded(jpeg: bytes) -> Image.Image:

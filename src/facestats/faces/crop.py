@@ -54,7 +54,7 @@ class FaceCrop:
     confidence : of the detector, 0–1; None without a face, like all that follow
     presence : the mesh's own confidence that this is a face, 0–1
     box : (4,) float32, x0, y0, x1, y1 of the detector's box in the photo, px
-    landmarks : (468, 3) float32, fractions of the crop
+    landmarks, photo_landmarks : (468, 3) float32, fractions of the crop and of the photo
     pose : HeadPose in the photo
     view : the same square with at least 256 px a side, for measures that no small `size` should spoil; None: `rgb` is it
     """
@@ -67,6 +67,7 @@ class FaceCrop:
     presence: float | None = None
     box: np.ndarray | None = None
     landmarks: np.ndarray | None = None
+    photo_landmarks: np.ndarray | None = None
     pose: HeadPose | None = None
     view: np.ndarray | None = None
 
@@ -166,6 +167,7 @@ def _crop_largest(photo: Photo, image, faces: list[FaceLandmarks], config: Prepr
         presence=face.presence,
         box=face.box,
         landmarks=to_crop_frame(face.landmarks, width, height, crop),
+        photo_landmarks=face.landmarks,
         pose=head_pose(face.landmarks, width, height),
         view=_view(photo, image, crop, config),
     )

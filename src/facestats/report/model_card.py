@@ -146,12 +146,13 @@ def _uses() -> list[str]:
 def misuses(run: Run) -> list[str]:
     """One list of what it is not for."""
     said = run.labels["classes"]
-    words = listed([f"`{name}`" for name in said if said[name]] or ["`gender`", "`ethnicity`"])
+    names = [name for name in said if said[name]] or ["gender", "ethnicity"]
+    words = f"{listed([f'`{name}`' for name in names])} {'is' if len(names) == 1 else 'are'}"
     return ["- **Judging a person.** A score is a guess at some raters' taste, on one picture, in one light. It is no measure of anybody's worth, "
             "health, character or ability.\n"
             "- **Deciding about people:** hiring, dating and matching, admission, lending, insurance, medicine, policing, border control. "
             "It was not tested for any of these, and its errors may fall on some groups more than on others.\n"
-            f"- **Telling who somebody is.** {words} are what labellers wrote when they looked at a face, or what a model finds alike. "
+            f"- **Telling who somebody is.** {words} what labellers wrote when they looked at a face, or what a model finds alike. "
             "That is not a person's identity; ask the person. Inferring ethnicity from faces is banned or high-risk in some places.\n"
             "- **Photos of people who have not agreed,** or of children."]
 

@@ -6,6 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+
+from facestats.errors import number_of
 from facestats.files import read_json
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Picture, Rows, Section, Text, from_card
@@ -61,14 +64,26 @@ def what_was_run(material: Material) -> Section:
         Details(f"All {len(rows)} parameters", [Rows("Parameters, as params.yaml has them", ["parameter", "value"], rows)])])
 
 
+def _doubled(faces: pd.DataFrame) -> str:
+    """How many photos show several faces or a picture that is there already; empty where none does."""
+    several, same, alike = ((faces["face_count"] > 1).sum(), *(faces[name].notna().sum() for name in ("duplicate_of", "near_duplicate_of")))
+    said = []
+    if several:
+        said.append(f"{number_of(several, 'photo')} {'shows' if several == 1 else 'show'} several faces; the largest was used.")
+    if same:
+        said.append(f"{number_of(same, 'file')} {'is' if same == 1 else 'are'} the same, byte for byte, as another one.")
+    if alike:
+        said.append(f"{number_of(alike, 'photo')} {'is a copy' if alike == 1 else 'are copies'} of another one: resized, edited, mirrored, or in another "
+                    "format. All copies of a picture are in one split, and a composite takes one of them.")
+    return " ".join(said)
+
+
 def what_came_in(material: Material, album: Album) -> Section:
     faces = material.faces
     out = faces[faces["status"] != "ok"]
     blocks: list[Block] = from_card(photos_and_labels(material.run))
-    known = {"several faces, of which the largest is taken": (faces["face_count"] > 1).sum(),
-             "the same as another file": faces["duplicate_of"].notna().sum(), "nearly the same": faces["near_duplicate_of"].notna().sum()}
-    if found := [f"{said}: {n}" for said, n in known.items() if n]:
-        blocks.append(Text(f"Kept, and flagged: {'; '.join(found)}."))
+    if kept := _doubled(faces):
+        blocks.append(Text(kept))
     if out.empty:
         return Section("photos", "What came in", [*blocks, Text("No photo was left out.")])
     counts = out["reason"].value_counts().rename_axis("reason").reset_index(name="photos").sort_values(["photos", "reason"], ascending=[False, True])
