@@ -19,8 +19,7 @@ from programs import start_program
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
-_PATIENCE = 60  # seconds that a busy machine may take for an answerfrom programs import start_program
-
+_PATIENCE = 60  # seconds that a busy machine may take for an answer
 
 
 class Page:

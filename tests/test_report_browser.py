@@ -35,6 +35,16 @@ def test_the_page_is_quiet_and_fits(tab, path, width):
     assert tab.evaluate("getComputedStyle(document.body).maxWidth") != "none"  # the policy lets the page's own style in
 
 
+def test_a_phone_scrolls_plots_and_shows_the_value_beside_each_parameter(tab, path):
+    tab.open(path, 390)
+    tab.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)")
+    plots = "Array.from(document.querySelectorAll('#scores img, #attributes img, #groups img, #clusters .wide img'), image => image.clientWidth)"
+    assert min(tab.evaluate(plots)) >= 500  # px; words of 10 px in figures of 700 to 1,100 px
+    values = "Array.from(document.querySelectorAll('#run details td'), cell => cell.getBoundingClientRect().left)"
+    assert max(tab.evaluate(values)) < 390 / 2
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_tables_sort_by_keyboard_and_say_so(tab, path):
     tab.open(path)
     assert tab.evaluate(COLUMN.format(1)) == ["11", "1"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -58,7 +59,7 @@ class Album:
         return self._picture(fitting_jpeg(small, most), "jpeg", small.size, alt, caption)
 
     def plot(self, path: Path, alt: str, caption: str = "") -> Picture:
-        """A PNG that shows no face, as it is.
+        """A PNG that shows no face, as it is; on a narrow screen it is scrolled, for its words would be too small.
 
         Raises
         ------
@@ -71,7 +72,7 @@ class Album:
                 size = image.size
         except (OSError, UnidentifiedImageError) as error:
             raise _unreadable(path, error) from None
-        return self._picture(data, "png", size, alt, caption)
+        return replace(self._picture(data, "png", size, alt, caption), wide=True)
 
     def _picture(self, data: bytes, kind: str, size: tuple[int, int], alt: str, caption: str) -> Picture:
         uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

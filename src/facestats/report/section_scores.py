@@ -26,8 +26,8 @@ def scores(material: Material, album: Album) -> Section:
     ceiling = rated["reliability"]["ceiling"]
     blocks.insert(table + 1, Text(f"The ceiling, the highest r that any model can expect against these ratings, is {figure(ceiling)}." if ceiling["value"] is not None else
                                f"The ceiling, the highest r that any model can expect, is {NOT_MEASURED}: {rated['reliability']['why']}."))
-    plots = Gallery([album.plot(material.metrics / f"plots/{name}.png", said) for name, said in PLOTS.items()], of="plots")
-    return Section("scores", "How well scores agree with raters", [*blocks, plots])
+    panels, *plots = [album.plot(material.metrics / f"plots/{name}.png", said) for name, said in PLOTS.items()]
+    return Section("scores", "How well scores agree with raters", [*blocks, panels, Gallery(plots, of="plots")])
 
 
 def attributes(material: Material, album: Album) -> Section:
