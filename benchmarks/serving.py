@@ -33,7 +33,7 @@ from facestats.files import write_json
 from facestats.params import load_params
 from facestats.serving import Models, load
 
-USED = ("models/landmarker", "models/geometry_regressor.joblib")
+USED = ("models/landmarker", "models/geometry_regressor.safetensors")
 WHOLE = "calculate_attractiveness_score"
 
 

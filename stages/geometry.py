@@ -2,10 +2,10 @@
 
 Reads   the face crops (only with `geometry.appearance`), faces.parquet, labels.parquet, splits.parquet,
         attributes_clean.parquet; params `geometry`
-Writes  models/geometry_regressor.joblib, geometry.parquet, attributes_with_meta.parquet
+Writes  models/geometry_regressor.safetensors, geometry.parquet, attributes_with_meta.parquet
 Alone   python stages/geometry.py data/processed/preproc data/processed/metadata/faces.parquet \\
             data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet \\
-            data/processed/metadata/attributes_clean.parquet models/geometry_regressor.joblib \\
+            data/processed/metadata/attributes_clean.parquet models/geometry_regressor.safetensors \\
             data/processed/metadata/geometry.parquet data/processed/metadata/attributes_with_meta.parquet
 """
 

@@ -2,7 +2,7 @@
 
 Reads   embeddings_clip.parquet, faces.parquet, labels.parquet, splits.parquet; params `attributes.targets.<target>`,
         `attributes.min_per_class`
-Writes  models/attributes/<target>_clf.joblib, data/interim/out_of_fold/<target>.parquet (what models that had not seen
+Writes  models/attributes/<target>_clf.safetensors, data/interim/out_of_fold/<target>.parquet (what models that had not seen
         them say of the train faces), metrics/attributes/<target>.json, …/<target>_confusion.csv and .png
 Alone   python stages/train_attribute.py --name gender data/processed/embeddings/embeddings_clip.parquet \\
             data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet \\
@@ -14,7 +14,8 @@ from facestats.stage import StageItem, run_stage, warn
 from pathlib import Path
 
 from facestats import tables
-from facestats.attributes.model import AttributeModel
+from facestats.attributes.model import AttributeModel, model_path
+from facestats.attributes.pretrained import load_pretrained, use_pretrained
 from facestats.attributes.training import Training, set_threshold, train_classifier, train_regression
 from facestats.data.splits import IDENTITY, count_once, same_faces
 from facestats.embeddings import EmbeddingTable
@@ -35,12 +36,16 @@ def main(params, target: StageItem, embeddings: Path, faces: Path, labels: Path,
     labelled = said.notna().to_numpy()
     matrix, said, split, who = vectors.take(labelled), said[labelled], split[labelled], who[labelled]
     train, val = (split == "train").to_numpy(), (split == "val").to_numpy()
-    if options.kind == "classification":
+    if options.pretrained is not None:
+        model = load_pretrained(Path(options.pretrained), target, options.kind, vectors.dimension)
+        trained = use_pretrained(model, matrix[train], said[train])
+    elif options.kind == "classification":
         trained = train_classifier(target, matrix[train], said[train], minimum, options.C, options.class_weight, who[train])
-        set_threshold(trained, options.precision, said[train], matrix[val], said[val])
     else:
         trained = train_regression(target, matrix[train], said[train], minimum, options.alpha, who[train])
-    trained.model.save(models / f"{target}_clf.joblib")
+    if options.kind == "classification":
+        set_threshold(trained, options.precision, said[train], matrix[val], said[val])
+    trained.model.save(model_path(models, target))
     out_of_fold.mkdir(parents=True, exist_ok=True)
     tables.write(trained.out_of_fold.rename_axis("filename").reset_index(), out_of_fold / f"{target}.parquet", tables.PREDICTIONS_OUT_OF_FOLD)
     held_out = measure_held_out(trained.model, matrix, said, split)
@@ -60,6 +65,8 @@ def _summary(trained: Training, n_test: int, minimum: int) -> str:
     if model.abstain_below == float("inf"):
         warn(f"{model.target} never answers: at no threshold are {model.wanted_precision:.0%} of the answers right "
              f"({model.threshold_from}); a lower attributes.targets.{model.target}.precision lets it answer")
+    if model.pretrained:
+        return f"pretrained, calibrated on {len(trained.out_of_fold)} train faces, measured on {n_test} test faces"
     return f"trained on {model.n_train} faces, measured on {n_test} test faces, penalty={model.penalty:g} ({model.penalty_from})"
 
 

@@ -15,7 +15,7 @@ from facestats.data.sample import write_sample
 from programs import run_program
 from resources import ROOT, landmarker_dir
 
-COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "stages", "src", "data/manual_labels.csv",
+COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "stages", "src", "data/manual_labels.csv", "data/pretrained",
           ".dvc/config", ".dvc/.gitignore")
 # Small enough for a run in seconds, large enough for every stage to have something to do.
 SMALL = {

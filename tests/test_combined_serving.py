@@ -116,7 +116,7 @@ def test_without_a_regressor_it_is_the_regressors_error(models, monkeypatch):
 
 
 def test_new_weights_and_a_new_geometric_model_are_noticed(models, tmp_path):
-    for name in ("models/blend.json", "models/geometry_regressor.joblib"):
+    for name in ("models/blend.json", "models/geometry_regressor.safetensors"):
         before = serving.load(tmp_path)
         assert serving.load(tmp_path) is before
         (tmp_path / name).write_text("another")

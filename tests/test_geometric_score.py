@@ -3,7 +3,6 @@
 import hashlib
 import pickle
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,8 +92,8 @@ def test_too_few_ratings_train_nothing_and_say_so(n, faces, tmp_path):
     landmarks, ratings, _ = faces[0]
     pipeline, why = train_pipeline(features(landmarks[:n], None, None), ratings[:n])
     assert (pipeline, why) == (None, f"{n} rated faces with landmarks in train; 20 are needed")
-    GeometryModel(None, why, fit_zscore(measure(landmarks))).save(tmp_path / "m.joblib")
-    model = load_geometry(tmp_path / "m.joblib")
+    GeometryModel(None, why, fit_zscore(measure(landmarks))).save(tmp_path / "m.safetensors")
+    model = load_geometry(tmp_path / "m.safetensors")
     assert (model.trained, model.why) == (False, why)
     assert np.isnan(model.predict(landmarks)).all()
     assert np.isfinite(model.zscore(landmarks)).all()
@@ -114,16 +113,16 @@ def test_shapes_that_do_not_differ_say_the_mean_rating(faces):
 
 # The model file
 
-def test_the_file_holds_a_plain_dict_with_the_pipeline_and_predicts_the_same(faces, models, tmp_path):
+def test_the_model_from_the_file_has_a_pipeline_and_predicts_the_same(faces, models, tmp_path):
     landmarks, _, crops = faces[1]
     for model, appearance in zip(models, (False, True), strict=True):
-        model.save(tmp_path / "m.joblib")
-        content = joblib.load(tmp_path / "m.joblib")
-        assert type(content) is dict
-        assert isinstance(content["pipeline"], Pipeline)
-        assert (content["trained"], content["why"], content["mean_shape"] is not None) == (True, None, appearance)
-        loaded = load_geometry(tmp_path / "m.joblib")
-        np.testing.assert_allclose(loaded.predict(landmarks, crops), model.predict(landmarks, crops), atol=1e-3)  # pixels are float32
+        model.save(tmp_path / "m.safetensors")
+        loaded = load_geometry(tmp_path / "m.safetensors")
+        assert isinstance(loaded.pipeline, Pipeline)
+        assert (loaded.trained, loaded.why, loaded.n_train, loaded.sampler is not None) == (True, None, N, appearance)
+        np.testing.assert_allclose(loaded.predict(landmarks, crops), model.predict(landmarks, crops), rtol=1e-9)
+        rows = features(landmarks, model.sampler, crops)
+        np.testing.assert_allclose(loaded.pipeline.predict(rows), model.pipeline.predict(rows), rtol=1e-9)
         np.testing.assert_allclose(loaded.zscore(landmarks), model.zscore(landmarks), rtol=1e-9)
 
 
@@ -132,21 +131,20 @@ def test_the_file_has_the_same_bytes_with_any_number_of_threads(faces, tmp_path)
     found = set()
     for threads in (1, 2):
         with threadpool_limits(threads):
-            fitted(landmarks, ratings, crops).save(tmp_path / "m.joblib")
-        found.add(hashlib.sha256((tmp_path / "m.joblib").read_bytes()).hexdigest())
+            fitted(landmarks, ratings, crops).save(tmp_path / "m.safetensors")
+        found.add(hashlib.sha256((tmp_path / "m.safetensors").read_bytes()).hexdigest())
     assert len(found) == 1
 
 
 def test_other_files_are_named(tmp_path):
-    with pytest.raises(ModelError, match=r"none\.joblib: no such model"):
-        load_geometry(tmp_path / "none.joblib")
-    joblib.dump({"pipeline": None}, tmp_path / "other.joblib")
-    (tmp_path / "text.joblib").write_text("text")
-    (tmp_path / "cut.joblib").write_bytes(pickle.dumps({"kind": "facestats geometry", "format": 1})[:20])
-    (tmp_path / "packed.joblib").write_bytes(b"\x1f\x8b\x08zzz")
-    for name in ("other", "text", "cut", "packed"):
-        with pytest.raises(ModelError, match=f"{name}.joblib is not a geometry model"):
-            load_geometry(tmp_path / f"{name}.joblib")
+    with pytest.raises(ModelError, match=r"none\.safetensors: no such model"):
+        load_geometry(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("text")
+    (tmp_path / "cut.safetensors").write_bytes(pickle.dumps({"kind": "facestats geometry", "format": 1})[:20])
+    (tmp_path / "folder.safetensors").mkdir()
+    for name in ("text", "cut", "folder"):
+        with pytest.raises(ModelError, match=rf"{name}\.safetensors is not a facestats geometry .*dvc repro geometry"):
+            load_geometry(tmp_path / f"{name}.safetensors")
 
 
 # One photo and many

@@ -21,7 +21,7 @@ from resources import ROOT
 N = 120
 SPLIT = np.resize(["train", "train", "train", "val", "test", "train", "excluded"], N)
 WITHOUT = 5  # the number of a train face without landmarks
-OUTS = ("m.joblib", "geometry.parquet", "meta.parquet")
+OUTS = ("m.safetensors", "geometry.parquet", "meta.parquet")
 
 
 @dataclass
@@ -91,7 +91,7 @@ def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
 
 def test_train_faces_are_out_of_fold_and_the_others_by_the_model_in_the_file(stage):
     stage.run()
-    table, model = stage.table(), load_geometry(stage.folder / "m.joblib")
+    table, model = stage.table(), load_geometry(stage.folder / "m.safetensors")
     learned = ((SPLIT == "train") & stage.rows["rating"].notna() & (np.arange(N) != WITHOUT)).to_numpy()
     assert (table["geometric_out_of_fold"].to_numpy() == learned).all()
     assert model.n_train == learned.sum()
@@ -149,7 +149,7 @@ def test_without_ratings_there_are_measurements_and_a_warning(stage, rated, caps
     why = f"{n} rated faces with landmarks in train; 20 are needed"
     stage.run()
     assert f"warning: the geometric score is not trained: {why}" in capsys.readouterr().err
-    table, model = stage.table(), load_geometry(stage.folder / "m.joblib")
+    table, model = stage.table(), load_geometry(stage.folder / "m.safetensors")
     assert table["geometric_raw"].isna().all()
     assert not table["geometric_out_of_fold"].any()
     assert table["geometry_zscore"].notna().sum() == N - 1

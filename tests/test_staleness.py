@@ -132,7 +132,7 @@ def test_a_new_target_trains_one_more_and_a_removed_one_is_forgotten(project):
     project.git("checkout", "-q", "params.yaml", "data/labels.dvc")
     project.dvc("checkout", "-q", "--force", "data/labels.dvc")
     project.repro("finalize", "evaluate")
-    assert (project.folder / "models/attributes/glasses_clf.joblib").exists()  # DVC leaves it
+    assert (project.folder / "models/attributes/glasses_clf.safetensors").exists()  # DVC leaves it
     assert project.read("data/processed/metadata/attributes_final.parquet") == before
     assert project.read("models/attributes.json") == in_use
     assert json.loads(project.read("models/attributes.json"))["targets"] == ["age", "ethnicity", "gender"]

@@ -17,7 +17,7 @@ import sys
 from facestats.errors import FaceStatsError, of_file
 from facestats.output import print_unwritten, secure_output
 
-COMMANDS = ("score", "similar", "import", "labels", "rows", "forget", "doctor", "results")
+COMMANDS = ("score", "similar", "import", "labels", "models", "rows", "forget", "doctor", "results")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -33,6 +33,10 @@ class ModelError(FaceStatsError):
     """Model weights can't be had, or are not what they should be."""
 
 
+class MisfitError(ValueError):
+    """Why the content of a file makes no model; a `ModelError` around it names the file and the way out."""
+
+
 class ImageError(FaceStatsError):
     """One image can't be used; its text is the `reason` in `faces.parquet`."""
 

@@ -19,6 +19,15 @@ def _several(folds: int) -> int:
     return folds
 
 
+def _watched(path: str) -> str:
+    if not path.startswith("data/pretrained/") or ".." in path.split("/"):
+        raise ValueError("a pretrained model lies below data/pretrained, which DVC watches; copy it there")
+    if not path.endswith(".safetensors"):
+        raise ValueError("a pretrained model is a .safetensors file; `python -m facestats models convert` makes one of a pickled classifier")
+    return path
+
+
+PretrainedFile = Annotated[PathText, AfterValidator(_watched)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Folds = Annotated[int, Field(ge=0, le=100, json_schema_extra={"not": {"const": 1}}), AfterValidator(_several)]
 ClusterRange = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=2, max_length=2), AfterValidator(ordered)]
@@ -33,6 +42,8 @@ class Classification(Section):
     """balanced: answers count rare classes as much as frequent ones | null: each face counts the same"""
     precision: Annotated[float, Field(gt=0, lt=1)] | None = 0.9
     """wanted share of right answers: a face that the model is not sure enough of is `unknown` | null: it answers always"""
+    pretrained: PretrainedFile | None = None
+    """model file below data/pretrained to use instead of training; `facestats models convert` makes one of a pickled classifier"""
 
 
 class Regression(Section):
@@ -40,6 +51,8 @@ class Regression(Section):
     """for numbers: a ridge regression"""
     alpha: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
     """penalty of the ridge regression, higher is smoother | auto: by cross-validation among train faces"""
+    pretrained: PretrainedFile | None = None
+    """model file below data/pretrained to use instead of training; `facestats models convert` makes one of a pickled classifier"""
 
 
 Target = Annotated[Classification | Regression, Field(discriminator="kind")]

@@ -36,7 +36,7 @@ SENSITIVE = "ethnicity"
 HOLISTIC = "facestats.score_image gives the holistic score alone"
 # What a new run replaces; where one of these has changed, the models are loaded again.
 STAMPED = (SERVING, Path("models/attractiveness_regressor.pt"), Path("models/blend.json"),
-           Path("models/geometry_regressor.joblib"), Path("models/attributes.json"), Path("models/zeroshot.npz"),
+           Path("models/geometry_regressor.safetensors"), Path("models/attributes.json"), Path("models/zeroshot.npz"),
            Path("models/clip/facestats.json"), Path("data/processed/embeddings/embeddings_clip.parquet"))
 AS_WRITTEN = frozenset({SLASHES, UNICODE})  # how a name may differ from a photo's: never so far that another photo is scored unawares
 _loaded: dict[Path, tuple[tuple, Models]] = {}
@@ -134,7 +134,7 @@ class Models:
     def geometry(self) -> GeometryModel:
         from facestats.geometry.regressor import load_geometry
 
-        return load_geometry(self.root / "models/geometry_regressor.joblib")
+        return load_geometry(self.root / "models/geometry_regressor.safetensors")
 
     @cached_property
     def blend(self) -> tuple[BlendWeights, tuple[float, float] | None]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from facestats.attributes.calibration import Calibration
-from facestats.errors import LabelError, ModelError
+from facestats.errors import LabelError, MisfitError, ModelError
+from facestats.estimators.kinds import from_file, put_together, to_file
+from facestats.estimators.taking import take_apart
+from facestats.model_files import SUFFIX, read_model, write_model
 from facestats.tables import UNKNOWN
 
 KINDS = ("classification", "regression")
+FILE_KIND, FORMAT = "facestats attribute", 1
+_WAY_OUT = "`dvc repro` makes it (or `dvc pull`)"
 
 
 @dataclass
@@ -28,7 +33,8 @@ class AttributeModel:
     ----------
     target : label column, such as `gender`.
     kind : `classification` or `regression`.
-    pipeline : scikit-learn pipeline on embeddings (n, d); None where it could not be trained.
+    pipeline : fitted scikit-learn pipeline on embeddings (n, d), also of a model that was read from its file, where it is put together from
+        arrays; None where it could not be trained.
     why : why it was not trained; None where it was.
     classes : classes that it can say, sorted.
     left_out : classes with too few train faces, with their counts.
@@ -39,6 +45,7 @@ class AttributeModel:
     threshold_from : the faces that the threshold was chosen on, in words.
     penalty : C of the logistic or alpha of the ridge regression.
     penalty_from : `cross-validation`, `params.yaml`, or why a default was taken.
+    pretrained : where it was trained elsewhere, the sha256 of its file.
     """
 
     target: str
@@ -54,15 +61,27 @@ class AttributeModel:
     penalty: float | None = None
     penalty_from: str | None = None
     n_train: int = 0
-    source: ClassVar[str] = "model"
+    pretrained: str | None = None
 
     @property
     def trained(self) -> bool:
         return self.pipeline is not None
 
+    @property
+    def source(self) -> str:
+        """Where its answers come from, in tables."""
+        return "pretrained" if self.pretrained else "model"
+
+    @property
+    def dimension(self) -> int:
+        """Numbers of the embeddings that it takes."""
+        return int(self.pipeline.n_features_in_)
+
     def choices(self) -> dict[str, float | str | None]:
         """What was chosen in training and by what, for the metrics; `threshold` is null where it answers always or never."""
         chosen = {"penalty": self.penalty, "penalty_from": self.penalty_from}
+        if self.pretrained:
+            chosen["pretrained_sha256"] = self.pretrained
         if self.kind == "regression":
             return chosen
         threshold = self.abstain_below if 0 < self.abstain_below < np.inf else None
@@ -102,39 +121,86 @@ class AttributeModel:
             return self.pipeline.predict(embeddings.astype(np.float64, copy=False))
 
     def save(self, path: Path) -> None:
-        """Write a joblib file holding a plain dict of these attributes."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")  # always this name: the folder is a dep, and what a kill leaves is replaced
-        content = vars(self) | {"calibration": self.calibration and vars(self.calibration)}
-        try:
-            joblib.dump(content, temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Write a safetensors file: what the pipeline learned as arrays, the rest as JSON in its header."""
+        parts = take_apart(self.pipeline) if self.trained else None
+        estimator, arrays = to_file(parts.node) if parts else (None, {})
+        facts = {name: getattr(self, name) for name in _FACTS} | {
+            "abstain_below": self.abstain_below if math.isfinite(self.abstain_below) else None,
+            "calibration": self.calibration and vars(self.calibration), "estimator": estimator, "dimension": parts and parts.dimension}
+        write_model(path, FILE_KIND, FORMAT, facts, arrays)
 
     @classmethod
     def load(cls, path: Path) -> AttributeModel:
-        """Read what `save` wrote.
+        """Read what `save` wrote; what is in the file is checked, and nothing of it is run.
 
         Raises
         ------
         ModelError
-            The file is missing or something else.
+            The file is missing, damaged or something else.
         """
+        facts, arrays = read_model(path, FILE_KIND, FORMAT, _WAY_OUT)
         try:
-            model = cls(**joblib.load(path))
-            if model.calibration is not None:
-                model.calibration = Calibration(**model.calibration)
-            return model
-        except FileNotFoundError:
-            raise ModelError(f"{path}: no such classifier; `dvc repro` trains it") from None
-        except Exception as error:  # a damaged pickle fails in many ways
-            raise ModelError(f"{path} is not a classifier of this project ({error!r}); run `dvc repro`") from None
+            return _from_facts(cls, facts, arrays)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ModelError(f"{path} is not a {FILE_KIND} of this project ({error}); {_WAY_OUT}") from None
+
+
+_TEXT, _COUNT = (str, type(None)), (int,)
+_NUMBER = (int, float, type(None))
+# What a file says, and of which type; `abstain_below` is null where it never answers.
+_FACTS = {"target": (str,), "kind": (str,), "why": _TEXT, "classes": (list,), "left_out": (dict,), "wanted_precision": _NUMBER, "abstain_below": _NUMBER,
+          "threshold_from": _TEXT, "penalty": _NUMBER, "penalty_from": _TEXT, "n_train": _COUNT, "pretrained": _TEXT}
+
+
+def _from_facts(cls: type[AttributeModel], facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> AttributeModel:
+    """Raises ValueError, TypeError or KeyError where facts and arrays make no model."""
+    strange = sorted(map(str, set(facts) ^ {*_FACTS, "calibration", "estimator", "dimension"}))
+    if strange:
+        raise MisfitError(f"{', '.join(strange)[:80]} is missing, or unknown")
+    for name, types in _FACTS.items():
+        if type(facts[name]) not in types or (isinstance(facts[name], float) and not math.isfinite(facts[name])):
+            raise MisfitError(f"{name} is {facts[name]!r:.40}")
+    if facts["kind"] not in KINDS:
+        raise MisfitError(f"kind is {facts['kind']!r:.40}, expected one of {', '.join(KINDS)}")
+    classes = facts["classes"]
+    if not all(isinstance(name, str) for name in classes) or len(set(classes)) != len(classes):
+        raise MisfitError("classes are no texts, or the same")
+    if not all(type(n) is int for n in facts["left_out"].values()):
+        raise MisfitError("left_out holds no counts")
+    model = cls(**{name: facts[name] for name in _FACTS})
+    model.abstain_below = math.inf if facts["abstain_below"] is None else float(facts["abstain_below"])
+    if facts["estimator"] is None:
+        if arrays or facts["why"] is None:
+            raise MisfitError("neither an estimator nor the reason why there is none")
+        return model
+    if type(facts["dimension"]) is not int or facts["dimension"] < 1:
+        raise MisfitError(f"dimension is {facts['dimension']!r:.40}")
+    if (facts["kind"] == "regression") != (not classes) or len(classes) == 1:
+        raise MisfitError(f"a {facts['kind']} with {len(classes)} classes")
+    model.pipeline = put_together(from_file(facts["estimator"], arrays), np.asarray(classes, dtype=object), facts["dimension"])
+    model.calibration = _calibration(facts["calibration"], len(classes))
+    return model
+
+
+def _calibration(facts: Any, classes: int) -> Calibration | None:
+    if facts is None:
+        return None
+    if set(facts) != {"slope", "shift"} or len(facts["shift"]) != classes:
+        raise MisfitError(f"a calibration has slope and shift, of {classes} classes")
+    numbers = [facts["slope"], *facts["shift"]]
+    if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers) or not facts["slope"] > 0:
+        raise MisfitError("a calibration's numbers are finite, its slope above 0")
+    return Calibration(facts["slope"], facts["shift"])
+
+
+def model_path(folder: Path, target: str) -> Path:
+    """Where the model of a target lies in the folder of models."""
+    return folder / f"{target}_clf{SUFFIX}"
 
 
 def load_models(folder: Path, targets: Iterable[str]) -> dict[str, AttributeModel]:
     """The models of the targets in use, by target, sorted; files of targets that were removed are left alone."""
-    return {target: AttributeModel.load(folder / f"{target}_clf.joblib") for target in sorted(targets)}
+    return {target: AttributeModel.load(model_path(folder, target)) for target in sorted(targets)}
 
 
 def numeric_labels(target: str, labels: pd.Series) -> pd.Series:

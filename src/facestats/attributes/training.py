@@ -118,6 +118,9 @@ def set_threshold(trained: Training, precision: float | None, train_labels: pd.S
         actual = np.concatenate([actual, train_labels.reindex(unseen.index).to_numpy(dtype=object)])
         left_out = f"{len(unseen)} train faces, cross-validated, for"
         model.threshold_from = f"{model.threshold_from} and {left_out} these are few" if n else f"{left_out} no val face has a label"
+    if model.pretrained and not len(shares):
+        model.abstain_below, model.threshold_from = precision, "its own probabilities, for no labelled face can tell"
+        return
     answer = model.choose(shares)
     right = np.asarray(model.classes, dtype=object)[answer] == actual
     model.abstain_below = choose_threshold(shares[np.arange(len(shares)), answer], right, precision)

@@ -9,19 +9,21 @@ from itertools import compress, islice
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
+from scipy.spatial import QhullError
 from sklearn.pipeline import Pipeline
 from threadpoolctl import ThreadpoolController
 
-from facestats.errors import InputError, ModelError
-from facestats.files import replacing
+from facestats.errors import InputError, MisfitError, ModelError
 from facestats.geometry.appearance import FaceSampler
 from facestats.geometry.measurements import measure
 from facestats.geometry.pairs import N_LANDMARKS
-from facestats.geometry.zscore import ZScore
+from facestats.geometry.training import COORDINATES, make_pipeline
+from facestats.geometry.zscore import SIGNS, ZScore
+from facestats.model_files import read_model, write_model
 
-KIND, FORMAT = "facestats geometry", 1
+KIND, FORMAT = "facestats geometry", 2
+_WAY_OUT = "`dvc repro geometry` makes it (or `dvc pull`)"
 BATCH = 2048  # faces at a time; 48 MB of landmarks and pixels
 
 
@@ -36,7 +38,8 @@ class GeometryModel:
 
     Attributes
     ----------
-    pipeline : scikit-learn pipeline from rows as `features` makes them to rating units; None where it could not be trained.
+    pipeline : fitted scikit-learn pipeline from rows as `features` makes them to rating units, also of a model that was read from its file,
+        where it is put together from arrays; None where it could not be trained.
     why : why it was not trained; None where it was.
     zscore_facts : means and standard deviations of the measurements among the train faces.
     sampler : of the pixels; None for a model of the shape alone.
@@ -93,11 +96,13 @@ class GeometryModel:
         return self.zscore_facts(measure(landmarks))
 
     def save(self, path: Path) -> None:
-        """Write a joblib file that holds a plain dict, the scikit-learn pipeline below `pipeline`."""
-        content = {"kind": KIND, "format": FORMAT, "trained": self.trained, "why": self.why, "n_train": self.n_train,
-                   "pipeline": self.pipeline, "mean_shape": self.sampler and self.sampler.target, "zscore": vars(self.zscore_facts)}
-        with replacing(path) as temporary:
-            joblib.dump(content, temporary)
+        """Write a safetensors file: what the pipeline learned as arrays, the rest as JSON in its header."""
+        zscore = {"means": {k: _or_none(v) for k, v in self.zscore_facts.means.items()},
+                  "deviations": {k: _or_none(v) for k, v in self.zscore_facts.deviations.items()}, "n": int(self.zscore_facts.n)}
+        arrays = _take_apart(self.pipeline) if self.trained else {}
+        if self.sampler:
+            arrays["mean_shape"] = self.sampler.target
+        write_model(path, KIND, FORMAT, {"trained": self.trained, "why": self.why, "n_train": self.n_train, "zscore": zscore}, arrays)
 
 
 def features(landmarks: np.ndarray, sampler: FaceSampler | None, faces: Iterable[Any] | None) -> np.ndarray:
@@ -114,13 +119,74 @@ def load_geometry(path: Path) -> GeometryModel:
     ModelError
         The file is missing or something else.
     """
+    facts, arrays = read_model(path, KIND, FORMAT, _WAY_OUT)
     try:
-        content = joblib.load(path)
-        if content["kind"] != KIND or content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']}, expected {FORMAT}")
-        sampler = None if content["mean_shape"] is None else FaceSampler(content["mean_shape"])
-        return GeometryModel(content["pipeline"], content["why"], ZScore(**content["zscore"]), sampler, content["n_train"])
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such model; `dvc repro geometry` makes it") from None
-    except Exception as error:  # a damaged pickle fails in many ways
-        raise ModelError(f"{path} is not a geometry model of this project ({error!r}); run `dvc repro geometry`") from None
+        if set(facts) != {"trained", "why", "n_train", "zscore"} or type(facts["n_train"]) is not int or not isinstance(facts["why"], str | None):
+            raise MisfitError("trained, why, n_train or zscore is missing, or unknown")
+        zscore = _zscore(facts["zscore"])
+        if facts["trained"] is not True:
+            if arrays or facts["why"] is None:
+                raise MisfitError("neither a model nor the reason why there is none")
+            return GeometryModel(None, facts["why"], zscore, None, facts["n_train"])
+        sampler = _sampler(arrays.pop("mean_shape")) if "mean_shape" in arrays else None
+        return GeometryModel(_put_together(arrays, sampler.n_values if sampler else 0), None, zscore, sampler, facts["n_train"])
+    except (ValueError, TypeError, KeyError, QhullError) as error:
+        raise ModelError(f"{path} is not a {KIND} of this project ({error}); {_WAY_OUT}") from None
+
+
+def _or_none(number: float) -> float | None:
+    return float(number) if np.isfinite(number) else None
+
+
+def _zscore(facts: dict[str, Any]) -> ZScore:
+    """Null stands for a number that there is not: no face had landmarks."""
+    if set(facts) != {"means", "deviations", "n"} or any(set(facts[name]) != set(SIGNS) for name in ("means", "deviations")):
+        raise MisfitError("the z-score lacks a mean or a standard deviation")
+    means, deviations = ({k: np.nan if facts[name][k] is None else float(facts[name][k]) for k in SIGNS} for name in ("means", "deviations"))
+    return ZScore(means, deviations, int(facts["n"]))
+
+
+def _sampler(target: np.ndarray) -> FaceSampler:
+    if target.shape != (N_LANDMARKS, 2) or not target[:, 0].min() < 0 < target[:, 0].max():
+        raise MisfitError(f"mean_shape has the shape {list(target.shape)}, expected {[N_LANDMARKS, 2]} on both sides of x = 0")
+    return FaceSampler(target)
+
+
+def _groups(pipeline: Pipeline) -> dict[str, Any]:
+    """The steps with components, by the beginning of their arrays' names."""
+    if "features" not in pipeline.named_steps:
+        return {"shape": pipeline.named_steps}
+    return {name: getattr(pipeline["features"], name).named_steps for name in ("shape", "appearance")}
+
+
+def _take_apart(pipeline: Pipeline) -> dict[str, np.ndarray]:
+    """What a pipeline of `make_pipeline` learned."""
+    arrays = {"coef": pipeline["ridge"].coef_, "intercept": np.asarray(pipeline["ridge"].intercept_)}
+    for name, steps in _groups(pipeline).items():
+        components = steps["components"]
+        arrays |= {f"{name}.mean": components.mean_, f"{name}.components": components.components_, f"{name}.variance": components.explained_variance_,
+                   f"{name}.scale": np.asarray(steps["scale"].factor_, dtype=np.float64)}
+    return arrays | {"consensus": _groups(pipeline)["shape"]["procrustes"].consensus_}
+
+
+def _put_together(arrays: dict[str, np.ndarray], n_values: int) -> Pipeline:
+    """The pipeline that `_take_apart` made arrays of; `n_values` pixels are in its rows."""
+    inputs = {"shape": COORDINATES} | ({"appearance": n_values} if n_values else {})
+    shapes: dict[str, tuple[int, ...]] = {"consensus": (N_LANDMARKS, 3), "intercept": ()}
+    counts = {name: len(np.atleast_1d(arrays[f"{name}.variance"])) for name in inputs}
+    for name, d in inputs.items():
+        shapes |= {f"{name}.mean": (d,), f"{name}.components": (counts[name], d), f"{name}.variance": (counts[name],), f"{name}.scale": ()}
+    shapes["coef"] = (sum(counts.values()),)
+    for name in {*shapes, *arrays}:
+        if name not in shapes or name not in arrays or arrays[name].shape != shapes[name] or arrays[name].dtype.kind != "f":
+            raise MisfitError(f"{name} has the shape {list(arrays[name].shape) if name in arrays else 'of nothing'}, expected {shapes.get(name, 'none')}")
+    pipeline = make_pipeline(2, bool(n_values))
+    for name, steps in _groups(pipeline).items():
+        steps["components"].set_params(n_components=counts[name])
+        # Column by column, as fitting leaves them: sums of float32 in another order have other last digits.
+        vars(steps["components"]).update(mean_=arrays[f"{name}.mean"], components_=np.asfortranarray(arrays[f"{name}.components"]),
+                                         n_components_=counts[name], explained_variance_=arrays[f"{name}.variance"], n_features_in_=inputs[name])
+        steps["scale"].factor_ = float(arrays[f"{name}.scale"])
+    _groups(pipeline)["shape"]["procrustes"].consensus_ = arrays["consensus"]
+    vars(pipeline["ridge"]).update(coef_=arrays["coef"], intercept_=float(arrays["intercept"]), n_features_in_=len(arrays["coef"]))
+    return pipeline

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import Pipeline
@@ -43,6 +42,26 @@ class TotalVariance(TransformerMixin, BaseEstimator):
         return X * self.factor_
 
 
+class ShapeAndPixels(TransformerMixin, BaseEstimator):
+    """Features of the shape, from the first columns, beside those of the pixels, from all others."""
+
+    def __init__(self, shape: Pipeline, appearance: Pipeline):
+        self.shape = shape
+        self.appearance = appearance
+
+    def fit(self, X: np.ndarray, y: object = None) -> ShapeAndPixels:
+        """Fit both on (n, 468 · 3 + pixels)."""
+        self.fit_transform(X)
+        return self
+
+    def fit_transform(self, X: np.ndarray, y: object = None) -> np.ndarray:
+        """Fit both, and what they make of the same rows."""
+        return np.hstack([self.shape.fit_transform(X[:, :COORDINATES]), self.appearance.fit_transform(X[:, COORDINATES:])])
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        return np.hstack([self.shape.transform(X[:, :COORDINATES]), self.appearance.transform(X[:, COORDINATES:])])
+
+
 def make_pipeline(n: int, appearance: bool) -> Pipeline:
     """Principal components of aligned shapes, and of pixels if wanted, and a ridge regression on them; for `n` train faces.
 
@@ -53,8 +72,7 @@ def make_pipeline(n: int, appearance: bool) -> Pipeline:
     if not appearance:
         return Pipeline([*shape.steps, ridge])
     pixels = Pipeline(_components(APPEARANCE_COMPONENTS, n, 1.0))
-    parts = [("shape", shape, slice(0, COORDINATES)), ("appearance", pixels, slice(COORDINATES, None))]
-    return Pipeline([("features", ColumnTransformer(parts)), ridge])
+    return Pipeline([("features", ShapeAndPixels(shape, pixels)), ridge])
 
 
 def sampler_for(landmarks: np.ndarray) -> FaceSampler:

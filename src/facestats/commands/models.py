@@ -1,0 +1,59 @@
+"""Turn a pickled classifier of your own into a model file of this project.
+
+A pickle is a program: whoever made the file decides what happens when it is read.
+So it is read only with --trust, by which you say that you know who made the file.
+Even then nothing that it names is run: numbers, texts and arrays are taken, what
+else it holds is put aside. The result is a .safetensors file with arrays and JSON,
+which can't run anything; set it as `attributes.targets.NAME.pretrained`.
+
+examples:
+  python -m facestats models convert gender_clf.pkl --trust
+  python -m facestats models convert clf.joblib.gz --trust --target gender \\
+      --classes female,male -o data/pretrained/gender_clf.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from facestats.errors import InputError
+
+HELP = "turn a pickled classifier into a safe model file"
+FOLDER = Path("data/pretrained")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    command = actions.add_parser("convert", help=HELP, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("file", type=Path, metavar="FILE", help="pickle or joblib file with a scikit-learn classifier or pipeline")
+    command.add_argument("--trust", action="store_true", help="you know who made the file; without it nothing is read")
+    command.add_argument("-o", "--out", type=Path, metavar="OUT", help=f"file to write (default: FILE's name with .safetensors, in {FOLDER})")
+    command.add_argument("--target", metavar="NAME", help="what it tells, such as gender (default: FILE's name without _clf)")
+    command.add_argument("--classes", metavar="A,B,…", help="names of its classes, as your labels call them, in the order of its own")
+
+
+def run(options: argparse.Namespace) -> int:
+    from facestats.attributes.pretrained import convert
+
+    path: Path = options.file
+    if not options.trust:
+        raise InputError(f"{path} was not read: a pickle can run whatever its maker put in. Convert it with --trust if you know who made it, and that "
+                         "nobody else could change it since")
+    stem = re.sub(r"(\.(pkl|pickle|joblib|sav|gz|bz2|xz|z|lzma))+$", "", path.name, flags=re.IGNORECASE)
+    out = options.out or FOLDER / f"{stem}.safetensors"
+    if out.suffix != ".safetensors":
+        raise InputError(f"-o {out}: a model file ends with .safetensors")
+    if out.exists():
+        raise InputError(f"{out} is there already; name another file with -o, or remove it first")
+    target = options.target or stem.removesuffix("_clf")
+    classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    model, notes = convert(path, target, classes)
+    model.save(out)
+    for note in notes:
+        print(f"note: {note}")
+    kind = f"classes {', '.join(model.classes)}" if model.classes else "a number"
+    print(f"{out}: {target}, {kind}, from embeddings of {model.dimension} numbers\n"
+          f"next: attributes.targets.{target}.pretrained: {out} in params.yaml, then `dvc repro`")
+    return 0
