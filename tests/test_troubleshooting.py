@@ -15,7 +15,7 @@ ROW = re.compile(r"^\| ((?:`[^`]+`(?:, )?)+)( \(DVC\))? \|", re.MULTILINE)
 # Messages that the page leaves out, each with the reason.
 LEFT_OUT = {
     # nobody meets them: a caller of the library's inner functions would, or they are caught and said in other words
-    "the weights do not add up to 1", "train has … features, val …", "…: no rated faces", "format …, expected …",
+    "the weights do not add up to 1", "train has … features, val …", "…: no rated faces",
     "…: features have the shape … and ratings …; expected (n, d) and (n,)", "…: features or ratings are not finite", "a …, expected a …",
     "vectors of different lengths, expected … numbers each", "vectors of … numbers, expected …", "found a matrix of the shape …, expected … columns",
     "…: column … has … rows, the table …",

@@ -59,7 +59,7 @@ TABLES = (
           "What drawing a composite needs of its members besides their crops."),
 )
 
-_sources = "where it comes from: `manual` > `label` > `model` > `zeroshot` > `unknown`"
+_sources = "where it comes from: `manual` > `label` > `model` (`pretrained` where you brought it) > `zeroshot` > `unknown`"
 COLUMNS = {
     "filename": "name of the face: its crop in `data/processed/preproc/`",
     "image": "path of the photo below `data.images`",

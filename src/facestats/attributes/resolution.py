@@ -1,6 +1,6 @@
 """What is known of each face: predictions, what people said, and which of them counts.
 
-Sources in order: `manual` (by hand) > `label` (the user's files) > `model` > `zeroshot` > `unknown`. Zero-shot stands in
+Sources in order: `manual` (by hand) > `label` (the user's files) > `model` or `pretrained` > `zeroshot` > `unknown`. Zero-shot stands in
 where no model was trained, never for a trained one that abstains.
 """
 
@@ -77,7 +77,7 @@ def resolve(attributes: pd.DataFrame, labels: pd.DataFrame, kinds: dict[str, str
     ----------
     attributes : as `predict_attributes` gives them.
     labels : the table of labels, indexed by filename.
-    sources : `model` or `zeroshot` by target, where the predictions come from; `model` where nothing is said.
+    sources : `model`, `pretrained` or `zeroshot` by target, where the predictions come from; `model` where nothing is said.
 
     Returns
     -------

@@ -148,7 +148,8 @@ def _one_against_rest(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEsti
 
     each = [_fitted(LogisticRegression(), coef_=coef[None], intercept_=intercept[None], classes_=np.array([0, 1]), n_features_in_=sizes["d"])
             for coef, intercept in zip(node.arrays["coef"], node.arrays["intercept"], strict=True)]
-    return _fitted(OneVsRestClassifier(LogisticRegression()), estimators_=each, label_binarizer_=_binarizer(classes), n_features_in_=sizes["d"])
+    return _fitted(OneVsRestClassifier(LogisticRegression()), estimators_=each, label_binarizer_=_binarizer(classes), classes_=classes,
+                   n_features_in_=sizes["d"])
 
 
 def _binarizer(classes: np.ndarray) -> BaseEstimator:

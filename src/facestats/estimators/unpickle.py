@@ -135,7 +135,9 @@ def _unpacked(path: Path) -> bytes:
                 data = zlib.decompressobj().decompress(file.read(MOST), MOST + 1)
             else:
                 data = next((kind(file) for mark, kind in _PACKED if start.startswith(mark)), file).read(MOST + 1)
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # of the disk, not of the bytes
+            raise
         raise ModelError(f"{path} can't be unpacked ({error}); copy it again") from None
     if len(data) > MOST:
         raise ModelError(f"{path} is larger than {MOST >> 20} MB, which no classifier of faces is; save the classifier alone")

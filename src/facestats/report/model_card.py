@@ -61,7 +61,7 @@ def models(run: Run) -> list[str]:
     classes = {name: facts for name, facts in run.attributes.items() if facts["trained"]}
     rows = [["embedding", f"CLIP, `{clip['variant']}`, {clip['dimension']} numbers a face, {clip['precision']}, weights {clip['weights_sha256'][:12]}…"],
             ["holistic score", _regressor(run)], *_geometric(run),
-            *([name, f"classes {', '.join(facts['classes'])}" if facts["classes"] else "a number"] for name, facts in classes.items())]
+            *([name, (f"classes {', '.join(facts['classes'])}" if facts["classes"] else "a number") + _elsewhere(facts)] for name, facts in classes.items())]
     said = [table(["model", "what it is"], rows)]
     for name, facts in run.attributes.items():
         if not facts["trained"]:
@@ -72,6 +72,10 @@ def models(run: Run) -> list[str]:
                 "deciles belong to, sees the embedding; the geometric score sees the shape of the face and, with `geometry.appearance`, its pixels; the combined score is a mean of both, and is what "
                 "`facestats.calculate_attractiveness_score` gives. An attribute is `unknown` where its classifier is not sure enough.")
     return said
+
+
+def _elsewhere(facts: dict) -> str:
+    return f", trained elsewhere, sha256 {facts['pretrained_sha256'][:12]}…" if "pretrained_sha256" in facts else ""
 
 
 def _regressor(run: Run) -> str:
