@@ -4,12 +4,11 @@ A pickle is a program: whoever made the file decides what happens when it is rea
 So it is read only with --trust, by which you say that you know who made the file.
 Even then nothing that it names is run: numbers, texts and arrays are taken, what
 else it holds is put aside. The result is a .safetensors file with arrays and JSON,
-which can't run anything; set it as `attributes.targets.NAME.pretrained`.
+which can't run anything; set it as `pretrained` of its target in params.yaml.
 
 examples:
   python -m facestats models convert gender_clf.pkl --trust
-  python -m facestats models convert clf.joblib.gz --trust --target gender \\
-      --classes female,male -o data/pretrained/gender_clf.safetensors
+  python -m facestats models convert clf.joblib.gz --trust --target gender --classes female,male
 """
 
 from __future__ import annotations
