@@ -12,7 +12,7 @@ from facestats.faces.align import eye_centers
 from facestats.faces.crop import PreprocessConfig, crop_face, find_photo_faces
 from facestats.faces.detector import FULL_RANGE, SHORT_RANGE, Detector, make_anchors
 from facestats.faces.landmarks import Landmarker
-from facestats.faces.search import find_faces
+from facestats.faces.search import _starts, find_faces
 from resources import ROOT, backdrop, jpeg, landmarker_dir, studio_photos
 
 CONFIG = PreprocessConfig(size=128)
@@ -65,6 +65,24 @@ def test_a_turned_photo_gives_the_upright_crop_and_says_how_it_lay(photos, landm
         assert max(left[1], right[1]) < 0.5
         assert np.abs(crop.landmarks - upright.landmarks).mean() < 0.02
         assert np.abs(crop.rgb.astype(float) - upright.rgb).mean() < 8
+
+
+@pytest.mark.parametrize(("degrees", "most"), [(0, 1), (90, 4), (180, 4), (270, 6)])
+def test_a_turned_face_takes_few_looks_and_hardly_more_meshes(photos, landmarker, monkeypatch, degrees, most):
+    looks, meshes = [], []
+    for name, calls in (("find_boxes", looks), ("find_landmarks", meshes)):
+        monkeypatch.setattr(landmarker, name, lambda *args, ask=getattr(landmarker, name), calls=calls: (calls.append(1), ask(*args))[1])
+    for photo in photos[:5]:
+        crop_face(photo.transpose(TURNS[degrees]) if degrees else photo, CONFIG, landmarker)
+    assert len(looks) <= 5 * most
+    assert len(meshes) <= 5 * (2 if degrees else 1)
+
+
+@pytest.mark.parametrize("side", [1024, 1500, 1600, 2000, 3000])
+def test_four_windows_stand_along_the_long_side(side):
+    starts = _starts(side, side / 3)
+    assert len(starts) == 4
+    assert np.allclose(np.diff(starts), side / 3 * 2 / 3)
 
 
 def test_without_alignment_a_photo_on_its_head_is_still_put_upright(photos, landmarker):

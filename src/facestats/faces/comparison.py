@@ -36,6 +36,7 @@ def _ellipse(side: int) -> np.ndarray:
 _FACE = _ellipse(SIDE)
 _TONES = np.linspace(0, _FACE.sum() - 1, 33).round().astype(int)  # ranks of the pixels between whose tones others are matched
 _MASKS = {side: _ellipse(side).astype(np.uint8) for side in (_COARSE, SIDE)}
+_LEVELS = np.arange(256)
 _ROWS, _COLUMNS = np.array([point for point in _POINTS if _FACE[point]]).T
 _PATCHES = [(y, x) for y in range(12, 60, 10) for x in range(12, 56, 10) if _FACE[y, x]]
 
@@ -59,7 +60,7 @@ def same_picture(one: np.ndarray, other: np.ndarray) -> bool:
     if _cut(one).sum() > _cut(other).sum():  # cut-off tones can be made, but not undone
         one, other = other, one
     matched = _matched(one, other)
-    if _met(matched, other) < _MET:
+    if not _met(matched, other):
         return False
     if _correlation(one, other) >= SURE:
         return True
@@ -78,15 +79,20 @@ def _small(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
 
 
-def _met(one: np.ndarray, other: np.ndarray) -> float:
-    """Median correlation of one crop's patches with the best place for each in the other."""
+def _met(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether the median correlation of one crop's patches with the best place for each in the other reaches `_MET`; ends as soon as it can't."""
     here, there = (cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 2) for image in (one, other))
     seen, reach, found = _seen(one, other), _PATCH + _AROUND, []
-    for y, x in [place for place in _PATCHES if seen[place]] or _PATCHES:
+    places = [place for place in _PATCHES if seen[place]] or _PATCHES
+    missed = 0
+    for y, x in places:
         patch = here[max(y - _PATCH, 0):y + _PATCH + 1, max(x - _PATCH, 0):x + _PATCH + 1]
         place = there[max(y - reach, 0):y + reach + 1, max(x - reach, 0):x + reach + 1]
-        found.append(cv2.matchTemplate(place, patch, cv2.TM_CCOEFF_NORMED).max())
-    return float(np.median(found))
+        found.append(cv2.minMaxLoc(cv2.matchTemplate(place, patch, cv2.TM_CCOEFF_NORMED))[1])
+        missed += found[-1] < _MET
+        if missed > len(places) / 2:
+            return False
+    return bool(np.median(found) >= _MET)
 
 
 def _align(one: np.ndarray, other: np.ndarray, start: np.ndarray, rounds: int) -> tuple[float, np.ndarray]:
@@ -107,10 +113,10 @@ def even_contrast(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _matched(image: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """The image with its tones, inside the face, brought to another's."""
+    """A thumbnail, whole numbers from 0 to 255, with its tones, inside the face, brought to another image's."""
     tones, wanted = np.sort(image[_FACE])[_TONES], np.sort(like[_FACE])[_TONES]
     tones, first = np.unique(tones, return_index=True)
-    return np.interp(image, tones, wanted[first]).astype(np.float32)
+    return np.interp(_LEVELS, tones, wanted[first]).astype(np.float32)[image.astype(np.uint8)]
 
 
 def _cut(*images: np.ndarray) -> np.ndarray:
