@@ -14,6 +14,7 @@ import pandas as pd
 import psutil
 import yaml
 
+from facestats.commands.forget_journal import unfinished_command
 from facestats.data.label_files import READ, STEMS, find_label_file, unread_files
 from facestats.data.labels import JoinedLabels, join_labels
 from facestats.errors import FaceStatsError
@@ -62,6 +63,8 @@ class Inputs:
 def examine_inputs(root: Path, params: Params) -> Inputs:
     """Look at everything that is known without reading a photo."""
     found = Inputs(problems=_cut_off(root))
+    if line := unfinished_command(root):
+        found.warnings.append(Finding("forget", line))
     made = made_by_stages(root)
     own = {key: value for key, value in (("data.images", params.data.images), ("data.labels", params.data.labels))
            if not any(Path(value).is_relative_to(out) for out in made)}  # what a stage makes is made anew

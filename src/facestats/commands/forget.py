@@ -10,6 +10,9 @@ everything that the project as it is now does not use (`dvc gc --workspace`),
 which is every earlier version, all other branches and all experiments, for the
 person may be in each; --remote does the same to a remote.
 
+A command that was stopped or killed is given again as it was, and goes on: what
+it had found is kept until all of it is done.
+
 What is left is looked for and named: copies elsewhere in the project, photos
 that look or are called alike, files that name them, what git holds, data that
 `dvc update` would bring back. What no command can undo is said at the end.
@@ -29,7 +32,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +40,7 @@ import pandas as pd
 from facestats.commands import forget_cache
 from facestats.commands import forget_traces as traces
 from facestats.commands.doctor_inputs import made_by_stages
+from facestats.commands.forget_journal import Journal, Request, Unfinished, merged, remove_half_written
 from facestats.commands.labels import METADATA, find_root
 from facestats.data.removal import LabelFile, Mentions, read_label_files
 from facestats.errors import FaceStatsError, InputError, number_of
@@ -84,6 +88,7 @@ class Found:
     sha256 : of the photos' bytes
     wanted : what to look for afterwards
     objects : MD5 of their pictures in DVC's cache
+    named : by label file, the names that it gives to them
     notes : how names were read
     alike : photos that stay and may show the same people, with the reason
     """
@@ -93,6 +98,7 @@ class Found:
     sha256: set[str]
     wanted: traces.Wanted
     objects: set[str]
+    named: dict[str, set[str]]
     notes: list[str] = field(default_factory=list)
     alike: list[str] = field(default_factory=list)
 
@@ -112,16 +118,24 @@ def run(options: argparse.Namespace) -> int:
     if options.cache:
         forget_cache.check(root, cache, options.remote)
     place = Place(root, [root / out for out in outs], root / params.data.images, root / params.data.labels, root / params.data.manual_labels, cache, find_store(cache))
+    journal, request = Journal(root), Request(options.images, options.person, options.cache, options.remote)
+    unfinished = journal.resume(request)
     labels = read_label_files(place.labels, place.manual)
     here = list_images(place.photos) if place.photos.is_dir() and any(place.photos.iterdir()) else []
-    mentions = Mentions(labels, here, _names_before(place, options.cache), place.photos)
-    images = {*mentions.images(options.images, options.allow_missing), *mentions.photos_of(options.person, options.allow_missing)}
-    found = _find(place, images, set(here), mentions, options.person)
-    _check(place, found, labels, mentions)
+    mentions = Mentions(labels, here, _names_before(place, options.cache).union(unfinished.images if unfinished else ()), place.photos)
+    found = _find(place, _meant(mentions, options, unfinished), set(here), mentions, options.person)
+    if unfinished:
+        print("going on with what is unfinished of this command")
+        found = _with_earlier(found, unfinished)
+    _check(place, found, labels)
 
     for line in found.notes:
         print(line)
-    busy = _remove(place, found, labels, mentions, not options.dry_run)
+    if not options.dry_run:
+        journal.write(Unfinished(request, found.images, sorted(found.sha256), sorted(found.objects),
+                                 {name: sorted(names) for name, names in found.named.items()}, found.wanted))
+        remove_half_written([path for file in labels for path in {file.path, file.path.resolve()}])
+    busy = _remove(place, found, labels, not options.dry_run)
     for line in found.alike:
         print(f"warning: {line}")
     for recipe, why in busy.items():
@@ -129,13 +143,16 @@ def run(options: argparse.Namespace) -> int:
     left = 0
     made_anew = options.cache and not busy and not options.dry_run
     if made_anew:
-        left = forget_cache.forget(root, cache, place.store, found.images, options.remote)
-    left += _look_around(place, found, labels, made_anew)
+        left = forget_cache.forget(root, cache, place.store, found.images, options.remote, found.objects)
+    left += _look_around(place, found, labels, made_anew, journal)
     if not options.dry_run and place.store and place.store.is_dir():
         rows = sum(forget_rows(place.store, cache, found.sha256, [face_filename(image) for image in found.images], write=False)[0].values())
         if rows:
             print(f"warning: {rows} rows of them are in {place.store} again, as of a run that went on meanwhile; give the same command once it has ended")
         left += rows
+        busy |= {place.store: "was written meanwhile"} if rows else {}
+    if not options.dry_run and not busy:
+        journal.remove()
     if options.dry_run:
         print("nothing removed (--dry-run)" + (f"; without it: {forget_cache.explain(options.remote)}" if options.cache else ""))
     elif not options.cache:
@@ -149,6 +166,24 @@ def _names_before(place: Place, cache_too: bool) -> set[str]:
     """Photos of the last run and, where asked, of every version in DVC's cache."""
     names = set(_last_run(place)["image"])
     return names | forget_cache.listed_names(place.cache) if cache_too else names
+
+
+def _meant(mentions: Mentions, options: argparse.Namespace, unfinished: Unfinished | None) -> set[str]:
+    """The photos that the command names, and those that it had found when it was killed."""
+    try:
+        images = {*mentions.images(options.images, options.allow_missing), *mentions.photos_of(options.person, options.allow_missing)}
+    except InputError:  # what named them is gone already
+        if unfinished is None:
+            raise
+        images = set()
+    return images.union(unfinished.images if unfinished else ())
+
+
+def _with_earlier(found: Found, earlier: Unfinished) -> Found:
+    """What is there, with what the earlier command still knew of it."""
+    named = {name: names.union(earlier.named.get(name, ())) for name, names in found.named.items()}
+    return replace(found, sha256=found.sha256.union(earlier.sha256), objects=found.objects.union(earlier.objects), named=named,
+                   wanted=merged(found.wanted, earlier.wanted))
 
 
 def _find(place: Place, images: set[str], here: set[str], mentions: Mentions, persons: list[str]) -> Found:
@@ -170,7 +205,8 @@ def _find(place: Place, images: set[str], here: set[str], mentions: Mentions, pe
     wanted = _wanted(place, images, here, photos, earlier, sha256, mentions, persons)
     files = [place.photos / image for image in sorted(images & here)]
     files += [path for image in sorted(images) if (path := place.photos / f"{image}.dvc").is_file()]  # `dvc checkout` would bring the photo back
-    found = Found(sorted(images), files, sha256 | {traces.sha256_of(path) for path in earlier}, wanted, objects)
+    found = Found(sorted(images), files, sha256 | {traces.sha256_of(path) for path in earlier}, wanted, objects,
+                  {str(file.path): mentions.names(file, images) for file in mentions.files})
     found.notes = mentions.notes + [line for file in mentions.files for line in mentions.liberties(file, images)]
     found.notes += [f"{image} is not in {place.photos} (any more)" for image in sorted(images - here)]
     shown = {image: name for name, photos_of in mentions.people().items() for image in photos_of}
@@ -233,7 +269,7 @@ def _last_run(place: Place) -> pd.DataFrame:
     return pd.DataFrame(columns=columns, dtype="str")
 
 
-def _check(place: Place, found: Found, labels: list[LabelFile], mentions: Mentions) -> None:
+def _check(place: Place, found: Found, labels: list[LabelFile]) -> None:
     """Refuse what would fail half-way, and photos behind a link to another folder: they are somebody's originals.
 
     Raises
@@ -248,13 +284,13 @@ def _check(place: Place, found: Found, labels: list[LabelFile], mentions: Mentio
             mistakes.append(f"{path} is a link to {path.resolve()}, or lies behind one; remove the photo there, and the link")
         elif not os.access(path.parent, os.W_OK | os.X_OK):
             mistakes.append(f"{path.parent} can't be written to, so {path.name} could not be removed; `chmod u+wx` it")
-    named = [(file, mentions.names(file, found.images)) for file in labels]
+    named = [(file, found.named[str(file.path)]) for file in labels]
     mistakes += [why for file, names in named if file.lines(names) and (why := file.obstacle(names))]
     if mistakes:
         raise InputError("\n".join([*mistakes, "nothing was removed"]))
 
 
-def _remove(place: Place, found: Found, labels: list[LabelFile], mentions: Mentions, write: bool) -> dict[Path, str]:
+def _remove(place: Place, found: Found, labels: list[LabelFile], write: bool) -> dict[Path, str]:
     """Remove rows, photos and, at last, the lines by which the photos are found; returns the recipes that were left, with the reason."""
     verb = "removed" if write else "would be removed"
     busy: dict[Path, str] = {}
@@ -266,10 +302,12 @@ def _remove(place: Place, found: Found, labels: list[LabelFile], mentions: Menti
     try:
         for path in found.files:
             if write:
-                _unlink(path, place.photos)
+                path.unlink(missing_ok=True)  # gone already under its other name, where a folder has two
             print(f"{path}: {verb}")
+        if write:
+            _remove_empty_folders(place.photos, found.images)
         for file in labels:
-            names = mentions.names(file, found.images)
+            names = found.named[str(file.path)]
             if lines := file.lines(names):
                 if write:
                     file.remove(names, place.cache.folder if place.cache else None)
@@ -277,20 +315,22 @@ def _remove(place: Place, found: Found, labels: list[LabelFile], mentions: Menti
                 print(f"{file.path}: {places} {verb}")
     except OSError as error:
         raise FaceStatsError(f"{error.filename} can't be removed or written ({error.strerror}); what is named above is gone, the rest is left. "
-                             "Mend it and give the same command again, with --allow-missing") from None
+                             "Mend it and give the same command again") from None
     return busy
 
 
-def _unlink(path: Path, folder: Path) -> None:
-    """Remove a photo, and the folders that are empty then."""
-    path.unlink(missing_ok=True)  # gone already under its other name, where a folder has two
-    for parent in path.parents:
-        if parent == folder or parent.is_symlink() or not parent.exists() or any(parent.iterdir()):
-            break
-        parent.rmdir()
+def _remove_empty_folders(photos: Path, images: list[str]) -> None:
+    """Remove the folders that photos were in and that are empty now."""
+    for image in images:
+        for above in Path(image).parents[:-1] if ".." not in Path(image).parts else ():
+            folder = photos / above
+            if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
+                break
+            if folder.exists():
+                folder.rmdir()
 
 
-def _look_around(place: Place, found: Found, labels: list[LabelFile], made_anew: bool) -> int:
+def _look_around(place: Place, found: Found, labels: list[LabelFile], made_anew: bool, journal: Journal) -> int:
     """Name what else in the project folder holds or names them; returns how many files hold them and will stay.
 
     `made_anew`: the outs are those of a run without them, so that what still holds them there is made by no stage any more.
@@ -298,7 +338,7 @@ def _look_around(place: Place, found: Found, labels: list[LabelFile], made_anew:
     left_out = {place.cache.folder, place.cache.root / ".dvc" / "cache"} if place.cache else set()
     left_out |= {place.store} if place.store else set()
     places = [place.root, *(folder for folder in (place.photos, place.labels) if not folder.is_relative_to(place.root))]
-    gone = {path.absolute() for path in found.files}
+    gone = {path.absolute() for path in (*found.files, journal.path)}
     paths = [path for folder in places for path in traces.files_of_project(folder, left_out) if path.absolute() not in gone]
     made = set() if made_anew else {path for path in paths if any(path.is_relative_to(out) for out in place.outs)}
     same = traces.same_bytes(paths, found.wanted)

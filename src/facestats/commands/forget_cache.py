@@ -11,7 +11,7 @@ from pathlib import Path
 
 from facestats.errors import FaceStatsError, InputError
 from facestats.faces.files import face_filename
-from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.dvc_cache import DvcCache, is_md5
 from facestats.rows.usage import prune
 
 
@@ -34,9 +34,14 @@ def explain(remote: str | None) -> str:
             + "`: earlier versions, other branches and experiments lose their files")
 
 
-def forget(root: Path, cache: DvcCache, store: Path | None, images: list[str], remote: str | None) -> int:
-    """Run the pipeline, remove what it does not use, and look whether any of it is left; returns how many pictures are."""
-    before = pictures(cache, images)
+def forget(root: Path, cache: DvcCache, store: Path | None, images: list[str], remote: str | None, objects: set[str]) -> int:
+    """Run the pipeline, remove what it does not use, and look whether any of it is left; returns how many pictures are.
+
+    Parameters
+    ----------
+    objects : MD5 of their pictures, as far as they are known
+    """
+    before = pictures(cache, images) | objects
     print("running `dvc repro`: only what the outs need stays in the cache")
     if _dvc(root, "repro"):
         raise FaceStatsError("`dvc repro` failed (above): photos, labels and rows are removed, DVC's cache and the remote are as they were. "
@@ -94,8 +99,9 @@ def _listings(cache: DvcCache) -> list[list[dict]]:
     found = []
     for path in sorted(cache.folder.glob("files/md5/*/*.dir")):
         try:
-            found.append([entry for entry in json.loads(path.read_bytes()) if {"relpath", "md5"} <= entry.keys()])
-        except (OSError, ValueError, AttributeError, TypeError):  # damaged
+            listed = [entry for entry in json.loads(path.read_bytes()) if {"relpath", "md5"} <= entry.keys()]
+            found.append([entry for entry in listed if is_md5(entry["md5"]) and isinstance(entry["relpath"], str)])
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError):  # damaged
             continue
     return found
 

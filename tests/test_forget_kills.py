@@ -1,0 +1,189 @@
+"""`forget` killed (SIGKILL) at any step: the same command goes on, and at the end nothing names or shows the person, the journal included."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+
+from facestats.__main__ import main
+from facestats.commands import forget_cache
+from facestats.commands.doctor_inputs import examine_inputs
+from facestats.commands.forget_journal import Journal, unfinished_command
+from facestats.params import load_params
+from facestats.rows.store import RowStore
+from resources import ROOT
+
+ANNA = ("anna/one.jpg", "anna/deep/two.jpg", "three.png")
+OTHERS = ("other.jpg", "album/more.jpg")
+CHANGES = ("unlink", "rename", "replace", "rmdir")  # of `os`: all that a step ends with
+COLUMNS = {"key": pa.string(), "sha256": pa.string(), "crop": pa.string()}
+
+
+def picture(name: str) -> bytes:
+    return f"a picture of {name}".encode()
+
+
+def md5(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
+
+
+def put(cache, data: bytes, suffix: str = "") -> str:
+    path = cache / "files/md5" / md5(data)[:2] / (md5(data)[2:] + suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return md5(data) + suffix
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A project with photos, labels, rows and DVC's cache; nothing but the cache and the labels knows the names."""
+    root = tmp_path_factory.mktemp("made") / "project"
+    (root / "data/labels").mkdir(parents=True)
+    (root / ".dvc").mkdir()
+    for name in ANNA + OTHERS:
+        (root / "data/raw" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "data/raw" / name).write_bytes(picture(name))
+    shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["data"] |= {"images": "data/raw", "labels": "data/labels"}
+    (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (root / "data/manual_labels.csv").write_text("image,age\nThree.PNG,31\nother.jpg,20\n")  # called as people call it
+    (root / "data/labels/labels.csv").write_text("image,person\n" + "".join(f"{name},anna\n" for name in ANNA) + "other.jpg,bert\n")
+    (root / "data/labels/ratings.csv").write_text("image,rater,rating\nanna/one.jpg,r,3\nother.jpg,r,2\n")
+    cache = root / ".dvc/cache"
+    put(cache, json.dumps([{"relpath": name, "md5": put(cache, picture(name))} for name in ANNA + OTHERS]).encode(), ".dir")
+    for stage in ("preprocess", "embed"):
+        columns = COLUMNS if stage == "preprocess" else {"key": pa.string()}
+        with RowStore(root / ".dvc/facestats-rows", stage, "a" * 64, columns) as rows:
+            for name in ANNA + OTHERS:
+                crop = rows.files.save(b"crop of " + name.encode(), root / "crop.jpg")
+                row = {"key": f"{stage} {name}", "sha256": hashlib.sha256(picture(name)).hexdigest(), "crop": crop}
+                rows.add({column: row[column] for column in columns})
+    (root / "crop.jpg").unlink()
+    return root
+
+
+def run_dvc(root, *arguments) -> int:
+    """What DVC does of it, without its start of a second: the outs, and the cache's files one by one."""
+    cache = root / ".dvc/cache"
+    if arguments[0] == "repro":
+        left = sorted(path.relative_to(root / "data/raw").as_posix() for path in (root / "data/raw").rglob("*") if path.is_file())
+        table = root / "faces.parquet"
+        pd.DataFrame({"image": left, "key": [f"preprocess {name}" for name in left], "filename": left}).to_parquet(table)
+        put(cache, table.read_bytes())
+        (root / "dvc.lock").write_text(f"stages: {{preprocess: {{outs: [{{path: faces.parquet, md5: {md5(table.read_bytes())}}}]}}}}")
+    else:
+        kept = {md5(path.read_bytes()) for path in [*(root / "data/raw").rglob("*.*"), root / "faces.parquet"] if path.is_file()}
+        for path in sorted(cache.glob("files/md5/*/*")):
+            if path.parent.name + path.name not in kept:
+                path.unlink()
+    return 0
+
+
+def forget_and_die(root, at: int, *arguments: str) -> bool:
+    """Run the command in a process that is killed right before its change number `at`; whether it came to that."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        done = 0
+
+        def counted(change):
+            def counting(*args, **options):
+                nonlocal done
+                done += 1
+                if done == at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return change(*args, **options)
+
+            return counting
+
+        for name in CHANGES:
+            setattr(os, name, counted(getattr(os, name)))
+        forget_cache._dvc = run_dvc
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1), os.dup2(null, 2)
+        os._exit(main(["forget", *arguments, "--root", str(root)]))
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, status
+    assert not os.WIFSIGNALED(status) or os.WTERMSIG(status) == signal.SIGKILL
+    return os.WIFSIGNALED(status)
+
+
+def traces(root) -> list[str]:
+    """Files and folders that name or show her."""
+    secrets = [b"anna", b"three.png", b"Three.PNG", *map(picture, ANNA), *(b"crop of " + name.encode() for name in ANNA),
+               *(hashlib.sha256(picture(name)).hexdigest().encode() for name in ANNA)]
+    found = []
+    for path in root.rglob("*"):
+        content = b""
+        if path.is_file():
+            content = path.read_bytes() if path.suffix != ".parquet" else pd.read_parquet(path).to_csv().encode()
+        if any(secret in content or secret in path.name.encode() for secret in secrets):
+            found.append(str(path.relative_to(root)))
+    return found
+
+
+def everything(root) -> dict[str, str]:
+    files = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file() and path.suffix != ".lock"}
+    return {name: md5(path.read_bytes()) for name, path in files.items()}
+
+
+@pytest.fixture(scope="module")
+def at_once(made, tmp_path_factory):
+    """What is left where nothing comes between."""
+    root = tmp_path_factory.mktemp("at_once") / "project"
+    shutil.copytree(made, root)
+    assert len(traces(root)) > 10
+    assert forget_and_die(root, -1, "--person", "anna", "--cache") is False
+    assert traces(root) == []
+    return everything(root)
+
+
+@pytest.mark.parametrize("at", [1, 3, *range(6, 36, 3)])
+def test_the_same_command_goes_on_after_a_kill(made, at_once, tmp_path, at):
+    root = tmp_path / "project"
+    shutil.copytree(made, root)
+    command = ("--person", "anna", "--cache")
+    if not forget_and_die(root, at, *command):
+        pytest.skip(f"the command makes fewer than {at} changes")
+    if Journal(root).path.exists():
+        assert "forget --person anna --cache" in unfinished_command(root)
+        assert Journal(root).path.stat().st_mode & 0o777 == 0o600
+        assert forget_and_die(root, 4, *command)  # and once more
+    if traces(root):
+        assert forget_and_die(root, -1, *command) is False
+    assert traces(root) == []
+    assert everything(root) == at_once
+
+
+def test_another_command_is_told_of_the_unfinished_one(made, tmp_path, capsys):
+    root = tmp_path / "project"
+    shutil.copytree(made, root)
+    assert forget_and_die(root, 9, "--person", "anna", "--cache")
+    before = everything(root)
+    for arguments in (["other.jpg"], ["--person", "anna"], ["--person", "bert", "--cache"], ["--person", "anna", "other.jpg", "--cache"]):
+        assert main(["forget", *arguments, "--root", str(root)]) == 2
+        assert "give it first, as it was: `python -m facestats forget --person anna --cache`" in capsys.readouterr().err
+    assert everything(root) == before
+    assert [finding.message for finding in examine_inputs(root, load_params(root / "params.yaml")).warnings if finding.kind == "forget"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"request": {}}', "7", "\x00", '{"request": {"images": [], "persons": [], "cache": true, "remote": null}, '
+                                     '"images": ["../../x"], "sha256": [], "objects": [], "named": {}, "wanted": {"images": [], "names": [], "persons": [], '
+                                     '"sha256": {}, "sizes": null, "git_objects": {}}}'])
+def test_a_damaged_journal_is_named_and_nothing_is_touched(made, tmp_path, capsys, content):
+    root = tmp_path / "project"
+    shutil.copytree(made, root)
+    journal = Journal(root).path
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    journal.write_text(content)
+    before = everything(root)
+    assert main(["forget", "--person", "anna", "--root", str(root)]) == 2
+    assert f"{journal}, which keeps what an earlier `forget` has still to do, is damaged" in capsys.readouterr().err
+    assert everything(root) == before
