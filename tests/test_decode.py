@@ -12,7 +12,7 @@ from facestats.errors import ImageError, InputError
 from facestats.faces.decode import MAX_PIXELS, open_photo, to_photo
 from facestats.faces.files import check_names, face_filename, list_images
 from facestats.faces.pixels import scale_grey
-from facestats.faces.reading import read_photo
+from facestats.faces.reading import hash_photo, read_photo
 from resources import encode, omi_images, png_that_declares
 
 
@@ -260,9 +260,44 @@ def test_all_files_that_are_not_hidden_are_listed_once(tmp_path):
     (tmp_path / "in" / "back").symlink_to(tmp_path)
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     (tmp_path / "linked.jpg").symlink_to("a.jpg")
+    (tmp_path / "project/.dvc").mkdir(parents=True)
+    (tmp_path / "project/not hashed.jpg").touch()
     assert list_images(tmp_path) == [
-        "a.jpg", "a.png", "b.jpg", "in/deep er/ü 🙂.jpg", "linked.jpg", "loop.jpg", "no suffix",
+        "a.jpg", "a.png", "b.jpg", "in/back", "in/deep er/ü 🙂.jpg", "linked.jpg", "loop.jpg", "no suffix", "project",
     ]  # fmt: skip
+    for name in ("in/back", "project"):
+        with pytest.raises(ImageError, match="into which DVC does not look"):
+            hash_photo(tmp_path / name)
+    (tmp_path / "link").symlink_to("in")
+    assert list_images(tmp_path / "link") == ["back", "deep er/ü 🙂.jpg"]
+
+
+def readable(folder, name) -> bool:
+    try:
+        return bool(hash_photo(folder / name))
+    except ImageError:
+        return False
+
+
+def test_what_dvc_hashes_is_what_is_read(tmp_path):
+    """Photos behind a link to a folder were read and not hashed: new ones were never seen, and removed ones stayed "up to date"."""
+    from dvc.repo import Repo
+    from dvc_data.hashfile.build import build
+
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for path in (root / "data/real/a.jpg", root / "data/real/in/b.jpg", root / "data/real/project/.dvc/x", root / "data/real/project/c.jpg",
+                 elsewhere / "d.jpg", elsewhere / "deep/e.jpg"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(path.name.encode())
+    for link, target in (("file.jpg", elsewhere / "d.jpg"), ("folder", elsewhere), ("in/up", ".."), ("in/self.jpg", "../a.jpg")):
+        (root / "data/real" / link).symlink_to(target)
+    (root / "data/raw").symlink_to("real")  # as `data.images` may be
+    with Repo.init(str(root), no_scm=True) as repo:
+        _, _, tree = build(repo.cache.local, str(root / "data/raw"), repo.fs, "md5", ignore=repo.dvcignore, dry_run=True)
+        hashed = {"/".join(key) for key, _, _ in tree}
+    listed = list_images(root / "data/raw")
+    assert {name for name in listed if readable(root / "data/raw", name)} == hashed == {"a.jpg", "in/b.jpg", "file.jpg", "in/self.jpg"}
+    assert {*listed} - hashed == {"folder", "in/up", "project"}
 
 
 def test_a_missing_or_empty_folder_is_an_error_that_says_what_was_expected(tmp_path):

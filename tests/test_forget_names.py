@@ -267,9 +267,11 @@ def test_a_folder_that_cannot_be_written_is_noticed_before_anything_goes(root, f
 
 
 def test_links(root, forget, tmp_path):
-    """A folder under a second name; labels that are a link to a file elsewhere, which is written, too."""
+    """A folder under a second name, which no run reads; labels that are a link to a file elsewhere, which is written, too."""
     (root / "data/raw/second").symlink_to("album")
     label(root, "second/three.jpg,anna", "other.jpg,bert")
+    assert "did you mean album/three.jpg" in forget("--person", "anna", code=2)
+    label(root, "album/three.jpg,anna", "other.jpg,bert")
     (root / "data/labels/labels.csv").rename(tmp_path / "own.csv")
     (root / "data/labels/labels.csv").symlink_to(tmp_path / "own.csv")
     forget("--person", "anna")

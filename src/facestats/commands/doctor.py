@@ -29,7 +29,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from facestats.commands.doctor_inputs import SHOWN, Finding, Inputs, examine_inputs
+from facestats.commands.doctor_inputs import SHOWN, Finding, Inputs, examine_inputs, folders_left_out
 from facestats.commands.doctor_remote import examine
 from facestats.commands.doctor_surroundings import (
     check_clip,
@@ -72,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
     params = params.model_copy(update={"data": checked_options(Data, params.data.model_dump() | named)})
     inputs = examine_inputs(options.root, params)
     inputs.problems += check_clip(options.root, params, ask=not options.inputs)
+    if options.inputs:  # with the photos, they are looked into below
+        inputs.warnings += folders_left_out(options.root, params, inputs)
     lines: list[str] = []
     facts: dict[str, Any] = {}
     if not options.inputs:

@@ -17,8 +17,9 @@ import yaml
 from facestats.commands.forget_journal import unfinished_command
 from facestats.data.label_files import READ, STEMS, find_label_file, unread_files
 from facestats.data.labels import JoinedLabels, join_labels
-from facestats.errors import FaceStatsError
+from facestats.errors import FaceStatsError, ImageError
 from facestats.faces.files import face_filename, list_images, printable
+from facestats.faces.reading import hash_photo
 from facestats.params import Params
 
 SHOWN = 10  # files of a kind named one by one
@@ -85,6 +86,19 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
         found.warnings += _fewer_than_known(root, params.data.images)
     if own:
         _name_unread_tables(found, root, params)
+    return found
+
+
+def folders_left_out(root: Path, params: Params, inputs: Inputs) -> list[Finding]:
+    """Folders among the photos that DVC does not look into, so that nobody does."""
+    found = []
+    for image in inputs.images or ():
+        path = root / params.data.images / image
+        if path.is_dir():
+            try:
+                hash_photo(path)
+            except ImageError as error:
+                found.append(Finding("photo", f"{_below(path, root)} is left out: {error}", image))
     return found
 
 

@@ -12,8 +12,8 @@ _MAX_NAME = 255  # bytes of one path part on every common file system
 def list_images(folder: str | Path) -> list[str]:
     """Every file below a folder that is not hidden, whatever its name ends in.
 
-    Links are followed, a folder that is met again below itself is not; links that lead nowhere are listed, so
-    that their rows can say so.
+    What DVC hashes, and nothing else: links to files are followed; folders that are links, or DVC projects of their own, are listed
+    like files and not entered, and links that lead nowhere are listed as well, so that their rows can say so. `folder` itself may be a link.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def list_images(folder: str | Path) -> list[str]:
         raise InputError(f"{folder}: no such folder; {expected}. `data.images` in params.yaml names it")
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; {expected}. `data.images` in params.yaml names it")
-    found = sorted(_walk(folder, "", (_identity(folder),)))
+    found = sorted(_walk(folder, ""))
     if not found:
         raise InputError(
             f"{folder} holds no file that is not hidden; {expected}. `data.images` in params.yaml names it"
@@ -79,8 +79,8 @@ def printable(image: str) -> str:
     return image.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _walk(folder: Path, prefix: str, above: tuple):
-    """Relative paths of the files below a folder; `above` are the folders on the way to it."""
+def _walk(folder: Path, prefix: str):
+    """Relative paths of the files below a folder, and of folders that DVC does not enter."""
     try:
         entries = list(os.scandir(folder))
     except PermissionError:
@@ -90,19 +90,10 @@ def _walk(folder: Path, prefix: str, above: tuple):
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        try:
-            is_folder = entry.is_dir()
-        except OSError:  # a link to itself
-            is_folder = False
-        if not is_folder:
+        if entry.is_dir(follow_symlinks=False) and not os.path.isdir(os.path.join(entry.path, ".dvc")):
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
+        else:
             yield prefix + entry.name
-        elif (identity := _identity(entry.path)) not in above:
-            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, identity))
-
-
-def _identity(path) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_dev, found.st_ino
 
 
 def _is_utf8(name: str) -> bool:

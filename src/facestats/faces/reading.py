@@ -48,7 +48,7 @@ def hash_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> str:
 def _opened(path: str | Path, max_megabytes: float) -> Iterator[BinaryIO]:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for ever
-            raise ImageError("not a regular file")
+            raise ImageError(_say_kind(path))
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > _SMALL:
@@ -64,6 +64,14 @@ def _opened(path: str | Path, max_megabytes: float) -> Iterator[BinaryIO]:
         if error.errno == errno.ELOOP:
             raise ImageError("a link to itself") from None
         raise ImageError(f"can't be read: {os.strerror(error.errno or 0)}") from None
+
+
+def _say_kind(path: str | Path) -> str:
+    """Why what is no regular file is not read."""
+    if not os.path.isdir(path):
+        return "not a regular file"
+    kind = "a link to a folder" if os.path.islink(path) else "a folder with a DVC project of its own"
+    return f"{kind}, into which DVC does not look: move or copy its photos into a folder here"
 
 
 def _check_size(size: int, max_megabytes: float) -> None:

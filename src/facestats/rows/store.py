@@ -101,7 +101,7 @@ class RowStore:
     def __init__(self, store: Path | None, stage: str, recipe: str, columns: dict[str, pa.DataType], *,
                  cache: DvcCache | None = None, reuse: bool = True, warn: Callable[[str], None] = print,
                  check: Callable[[pa.Table], str | None] = lambda _: None, patience: float = PATIENCE):
-        self.schema = pa.schema(list(columns.items()), metadata={"stage": stage, "recipe": recipe})
+        self.schema = _row_schema(stage, recipe, columns)
         self.reuse = reuse
         self.files = RowFiles(None, cache)
         self._cache = cache
@@ -281,6 +281,21 @@ class RowStore:
 
     def _note(self, written: dict[str, int]) -> None:
         self._small |= {name: rows for name, rows in written.items() if rows < FULL}
+
+
+def read_rows(store: Path, stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.Table:
+    """All rows of a recipe that can be read, those with the same key included."""
+    schema = _row_schema(stage, recipe, columns)
+    found = [schema.empty_table()]
+    with suppress(OSError), open_below(store, stage, recipe[:32]) as folder:
+        for name in list_segments(folder):
+            with suppress(OSError, DamagedSegmentError):
+                found.append(read_segment(folder, name, schema))
+    return pa.concat_tables(found)
+
+
+def _row_schema(stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.Schema:
+    return pa.schema(list(columns.items()), metadata={"stage": stage, "recipe": recipe})
 
 
 def recipes(store: Path) -> list[Path]:
