@@ -126,7 +126,7 @@ class TextEncoder:
 
 def _tokenizer(model_dir: Path):
     try:
-        return AutoTokenizer.from_pretrained(model_dir, local_files_only=True)
+        return AutoTokenizer.from_pretrained(model_dir, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises nothing more precise
         raise ValueError(f"tokenizer: {error}") from None
 

@@ -7,6 +7,7 @@ probabilities are the softmax over the classes at the temperature that the model
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from facestats.embeddings import Embeddings, in_batches
-from facestats.errors import InputError, ModelError, ParamsError
+from facestats.errors import InputError, MisfitError, ModelError, ParamsError
 from facestats.files import write_bytes
 from facestats.fingerprint import sha256_file
 
@@ -146,12 +147,22 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
         with np.load(path, allow_pickle=False) as file:
             attributes, classes, embeddings = file["attributes"], file["classes"], file["embeddings"]
             scale, weights = float(file["logit_scale"]), str(file["weights_sha256"])
+        _check_prompts(attributes, classes, embeddings, scale)
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; `dvc repro zeroshot` makes it") from None
-    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, MemoryError, BadZipFile, zlib.error, NotImplementedError) as error:
         raise ModelError(f"{path} holds no prompts of this project ({error}); run `dvc repro zeroshot`") from None
     if weights != weights_sha256:
         raise ModelError(f"{path} is of other CLIP weights ({weights[:12]}) than the embeddings ({weights_sha256[:12]}); "
                          "run `dvc repro`")
     return {name: PromptClassifier(classes[attributes == name].tolist(), embeddings[attributes == name], scale)
             for name in dict.fromkeys(attributes.tolist())}
+
+
+def _check_prompts(attributes: np.ndarray, classes: np.ndarray, embeddings: np.ndarray, scale: float) -> None:
+    if attributes.dtype.kind != "U" or classes.dtype.kind != "U" or embeddings.dtype != np.float32:
+        raise MisfitError(f"attributes, classes and embeddings are {attributes.dtype}, {classes.dtype} and {embeddings.dtype}")
+    if attributes.shape != classes.shape or attributes.shape != embeddings.shape[:1] or embeddings.ndim != 2:
+        raise MisfitError(f"attributes, classes and embeddings have the shapes {attributes.shape}, {classes.shape} and {embeddings.shape}")
+    if not (np.isfinite(embeddings).all() and 0 < scale < np.inf):
+        raise MisfitError("embeddings or logit_scale are not finite")

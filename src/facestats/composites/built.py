@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
@@ -60,10 +61,10 @@ def read_composite(folder: Path) -> Built:
                 built.image = np.asarray(image.convert("RGB"))
             if (folder / "shape.npy").exists():
                 built.shape = np.load(folder / "shape.npy", allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, BadZipFile) as error:
         raise InputError(f"{folder} is not the folder of a composite ({error}); `dvc repro` writes it") from None
-    if built.shape is not None and built.shape.shape != (468, 2):
-        raise InputError(f"{folder / 'shape.npy'} is {built.shape.shape}; landmarks are (468, 2); `dvc repro` writes it anew")
+    if built.shape is not None and (not isinstance(built.shape, np.ndarray) or built.shape.shape != (468, 2)):
+        raise InputError(f"{folder / 'shape.npy'} is {getattr(built.shape, 'shape', 'an archive')}; landmarks are (468, 2); `dvc repro` writes it anew")
     return built
 
 

@@ -131,7 +131,7 @@ def load_geometry(path: Path) -> GeometryModel:
         sampler = _sampler(arrays.pop("mean_shape")) if "mean_shape" in arrays else None
         return GeometryModel(_put_together(arrays, sampler.n_values if sampler else 0), None, zscore, sampler, facts["n_train"])
     except (ValueError, TypeError, KeyError, QhullError) as error:
-        raise ModelError(f"{path} is not a {KIND} of this project ({error}); {_WAY_OUT}") from None
+        raise ModelError(f"{path} is not a {KIND} of this project ({' '.join(str(error).split())[:200]}); {_WAY_OUT}") from None
 
 
 def _or_none(number: float) -> float | None:
