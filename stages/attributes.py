@@ -31,7 +31,7 @@ from facestats.attributes.zeroshot import (
 from facestats.clip.zeroshot import find_strange_classes, is_tiny, load_classifiers
 from facestats.doubts import FACTS, are_photographs, drawn_share, mostly_drawn
 from facestats.embeddings import EmbeddingTable
-from facestats.files import write_bytes, write_json
+from facestats.files import write_csv, write_json
 
 LOOKED_AT = ["filename", *FACTS, "image", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank"]
 
@@ -70,7 +70,7 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
                           (label_structure(), tables.FAIRFACE)):
         tables.write(table, folder / schema.name, schema, tables.doubts_metadata(doubts) if schema in (tables.PREDICTIONS, tables.CLEAN) else None)
     write_json(in_use, {"targets": sorted(trained), "drawn": drawn_share(quality), "mostly_drawn": drawn, "on_photographs": thresholds, "doubts": doubts})
-    write_bytes(folder / "labels_template.csv", template.to_csv(index=False).encode("utf-8-sig"))  # Excel takes it for Latin-1 without the mark
+    write_csv(folder / "labels_template.csv", template, "utf-8-sig")  # Excel takes it for Latin-1 without the mark
     sources = pd.concat([clean[c] for c in clean if c.endswith("_source")]).value_counts().sort_index()
     return f"faces={len(clean)} " + " ".join(f"{name}={n}" for name, n in sources.items()) + f" flags={len(flags)}"
 

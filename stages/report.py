@@ -17,7 +17,7 @@ import pandas as pd
 
 from facestats import tables
 from facestats.embeddings import EmbeddingTable
-from facestats.files import read_json, write_text
+from facestats.files import read_json, without_apostrophe, write_text
 from facestats.report.material import Material, without_folder
 from facestats.report.model_card import Run
 from facestats.report.report import report
@@ -41,7 +41,7 @@ def main(params, embeddings: Path, crops: Path, folder: Path, metrics: Path, rej
     template = pd.read_csv(folder / "labels_template.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig")
     page, album = report(Material(
         params, run, clusters=read_json(metrics / "clusters.json"), faces=tables.read(folder / tables.FACES.name, tables.FACES, FACES), final=final,
-        flags=tables.read(folder / tables.FLAGS.name, tables.FLAGS), proposed=template["filename"].tolist(), examples=examples,
+        flags=tables.read(folder / tables.FLAGS.name, tables.FLAGS), proposed=template["filename"].map(without_apostrophe).tolist(), examples=examples,
         crops=crops, rejected=rejected, composites=composites, metrics=metrics, doubts=tables.read_doubts(folder / tables.FINAL.name)))
     write_text(out, page)
     return f"MB={len(page.encode()) / 1e6:.1f} pictures_left_out={album.left_out}"

@@ -5,19 +5,28 @@ DVC may have made an out a read-only link into its cache; writing through it wou
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from facestats.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What a spreadsheet takes for a formula: an equals sign, plus, minus or at, of any width, perhaps behind blanks, quotation marks and what can't be seen.
+_FORMULA = re.compile(r"""[\t\r\n]|[\s'"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@\u2212\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]""")
+_HARMLESS = re.compile(r"[+\-\u2212]*|[+\-\u2212]?\d+([.,]\d+)?([eE][+-]?\d+)?")  # numbers, and signs that stand for nothing
 
 
 @contextmanager
@@ -54,8 +63,37 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text; see `write_bytes`."""
-    write_bytes(path, text.encode())
+    """Write UTF-8 text, halves of characters (of a name that is no UTF-8) as JSON escapes them; see `write_bytes`."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
+
+
+def write_csv(path: Path, table: pd.DataFrame, encoding: str = "utf-8") -> None:
+    """Write a table for people as CSV: no cell is a formula to a spreadsheet, and `without_apostrophe` gives each back as it was; see `write_bytes`."""
+    write_bytes(path, csv_text(table).encode(encoding, "backslashreplace"))
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table without its index as CSV, every text in it (and every column's name) as `with_apostrophe` gives it."""
+    safe = table.rename(columns=with_apostrophe)
+    for i, (_, column) in enumerate(table.items()):
+        if column.dtype.kind not in "biuf":
+            safe.isetitem(i, column.map(with_apostrophe, na_action="ignore"))
+    text = safe.to_csv(index=False, lineterminator="\n")
+    return text if "\r" not in text else safe.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)  # a line's end to a reader, unless it stands in quotes
+
+
+def with_apostrophe(cell: Any) -> Any:
+    """A text that a spreadsheet would take for a formula with an apostrophe in front, which makes it text; anything else as it is."""
+    return f"'{cell}" if isinstance(cell, str) and _is_formula(cell) else cell
+
+
+def without_apostrophe(cell: str) -> str:
+    """The text that `with_apostrophe` was given."""
+    return cell[1:] if cell.startswith("'") and _is_formula(cell[1:]) else cell
+
+
+def _is_formula(text: str) -> bool:
+    return bool(_FORMULA.match(text)) and not _HARMLESS.fullmatch(text)
 
 
 def write_image(path: Path, image: Image.Image, quality: int = 95) -> None:

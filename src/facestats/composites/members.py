@@ -14,7 +14,7 @@ import pandas as pd
 from facestats import tables
 from facestats.composites.means import mean_rating, mean_scores
 from facestats.errors import InputError
-from facestats.files import write_json, write_text
+from facestats.files import without_apostrophe, write_csv, write_json
 from facestats.parquet import opened, read_batches
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.D
     rows = selection.rows if selection.enough else selection.rows.iloc[:0]
     members = rows["filename"]
     shutil.rmtree(out / "faces", ignore_errors=True)
-    write_text(out / "members.csv", rows[["image", "filename", "rating"]].to_csv(index=False))
+    write_csv(out / "members.csv", rows[["image", "filename", "rating"]])
     write_json(out / "selection.json", {
         "name": name, "filter": wanted, "built": selection.enough, "n": len(members),
         "found": len(selection.rows), "min_results": selection.min_results,
@@ -94,6 +94,7 @@ class Members:
         try:
             table = pd.read_csv(members, dtype={"filename": "str", "rating": "float64"}, na_values={"rating": ""},
                                 keep_default_na=False)
+            table["filename"] = table["filename"].map(without_apostrophe)
             names, self.ratings = table["filename"], table.set_index("filename")["rating"]
         except (FileNotFoundError, KeyError, ValueError) as error:
             raise InputError(f"{members} is not a list of members ({error}); `dvc repro` writes it") from None

@@ -14,6 +14,7 @@ import pandas as pd
 
 from facestats.data.columns import IMAGE, LABELS, RATER, RATING, plain
 from facestats.errors import LabelError
+from facestats.files import without_apostrophe
 
 SHOWN = 20  # mistakes of one file in a message
 TITLE = 10  # lines at the top in which the header is looked for
@@ -64,6 +65,7 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
         records = [[*record[:-1], re.sub(r",+$", "", record[-1])] if record else record for record in records]
     if all(re.fullmatch(r"'[^']+'", cell) for cell in records[start] if cell):
         records = [[re.sub(r"^'(.*)'$", r"\1", cell) for cell in record] for record in records]
+    records = [[without_apostrophe(cell) for cell in record] for record in records]
     header, records, lines = records[start], records[start + 1:], lines[start + 1:]
     while header and not header[-1] and not any(record[len(header) - 1:len(header)] not in ([], [""]) for record in records):
         header = header[:-1]
@@ -183,8 +185,9 @@ def without_columns(data: bytes, positions: Collection[int], path: Path) -> byte
     mark, text, encoding = _marked(data, path)
     separator, records, _ = _records(text, path)
     buffer = io.StringIO()
-    csv.writer(buffer, delimiter=separator, lineterminator="\r\n" if "\r\n" in text else "\n").writerows(
-        [cell for i, cell in enumerate(record) if i not in positions] for record in records)
+    kept = [[cell for i, cell in enumerate(record) if i not in positions] for record in records]
+    quoting = csv.QUOTE_ALL if any("\r" in cell for record in kept for cell in record) else csv.QUOTE_MINIMAL
+    csv.writer(buffer, delimiter=separator, lineterminator="\r\n" if "\r\n" in text else "\n", quoting=quoting).writerows(kept)
     return mark + buffer.getvalue().encode(encoding)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
-import io
 import os
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
@@ -21,6 +19,7 @@ from facestats.data.excel import SUFFIXES
 from facestats.data.labels import COLUMNS
 from facestats.data.names import PhotoNames
 from facestats.errors import InputError
+from facestats.files import csv_text
 from facestats.tables import UNKNOWN
 
 HEADER = ["filename", *COLUMNS]
@@ -78,7 +77,7 @@ def merge_labels(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapp
             table, changes = _merge(path, said, images)
             if any(change.changed for change in changes):
                 marked = path.exists() and path.read_bytes().startswith(BOM_UTF8)
-                replace_file(path, (BOM_UTF8 if marked else b"") + _to_csv(table))
+                replace_file(path, (BOM_UTF8 if marked else b"") + csv_text(table).encode())
     except OSError as error:
         raise InputError(f"{path} could not be written ({error.strerror}); it is as it was") from None
     return changes
@@ -117,14 +116,6 @@ def _merge(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[st
 
 def _same(column: str, old: str, new: str) -> bool:
     return old == new or (column in NUMBERS and pd.to_numeric(old, errors="coerce") == pd.to_numeric(new, errors="coerce"))
-
-
-def _to_csv(table: pd.DataFrame) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(table.to_numpy())
-    return buffer.getvalue().encode()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.errors import InputError
+from facestats.files import write_csv
 
 GROUPS = ("asian", "middle-eastern", "hispanic", "islander", "native", "black", "white")
 MEANS, JUDGEMENTS = "attribute_means.csv", "attribute_ratings.zip"
@@ -57,8 +58,8 @@ def import_omi(source: Path, into: Path) -> dict[str, int]:
     (into / "labels").mkdir(parents=True, exist_ok=True)
     for name in images:
         shutil.copyfile(source / "images" / name, into / "raw" / name)
-    labels.to_csv(into / "labels/labels.csv", index=False, lineterminator="\n")
-    judgements.to_csv(into / "labels/ratings.csv", index=False, lineterminator="\n")
+    write_csv(into / "labels/labels.csv", labels)
+    write_csv(into / "labels/ratings.csv", judgements)
     return {"images": len(images), "labels": len(labels), "judgements": len(judgements)}
 
 
