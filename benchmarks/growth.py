@@ -38,7 +38,7 @@ MOST_TRAINED = 100_000
 TWICE_BELOW = 50_000  # a small stage's time wavers by more than a large one's
 COMPOSITE = "women"
 STAGES = [("labels", None), ("split", None), ("zeroshot", None), ("train_attribute", "gender"), ("train_attribute", "ethnicity"),
-          ("train_attribute", "age"), ("attributes", None), ("geometry", None), ("train_attractiveness", None), ("score", None), ("clusters", None),
+          ("train_attribute", "age"), ("attributes", None), ("age_check", None), ("geometry", None), ("train_attractiveness", None), ("score", None), ("clusters", None),
           ("finalize", None), ("select", COMPOSITE), ("evaluate", None)]
 TRAINING = ("train_attribute", "train_attractiveness")
 MODELS = ("models/attributes", "data/interim/out_of_fold", "data/processed/metadata/out_of_fold.parquet",

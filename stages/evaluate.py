@@ -44,17 +44,20 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
 
     labels, scores, predictions = read(tables.LABELS), read(tables.SCORES), read(tables.PREDICTIONS)
     faces = tables.read(folder / tables.FACES.name, tables.FACES, IDENTITY).dropna(subset="filename")
-    rated_test = labels["rating"].notna() & (scores["split"] == "test")
+    test = scores["split"] == "test"
+    n_rated = int((labels["rating"].notna() & test).sum())
     groups = several_faces(same_faces(faces, labels["person"]))
     labels = labels.assign(**count_once(labels.drop(columns=["image", "person"]), faces), person=groups.reindex(vectors.names))
     labels = tables.called_as(labels, params.attributes.targets)
+    counted = labels["rating"].notna() & test
+    labels["rating"] = labels["rating"].mask(scores["score_withheld"].notna())
     scale = tables.rating_scale(folder / tables.LABELS.name)
     options = params.evaluate
     said_of_training = read_json(training / "metrics.json")
     measured = evaluate_attractiveness(
         vectors, labels["rating"], scores["attractiveness_raw"], scores["split"], options.bootstrap, options.seed,
         person=labels["person"], scale=scale, reliability=read_json(said)["reliability"],
-        n_copies=int((rated_test & labels["rating"].isna()).sum()), untrained=said_of_training["why"], scores=scores,
+        n_copies=n_rated - int(counted.sum()), n_withheld=int((counted & labels["rating"].isna()).sum()), untrained=said_of_training["why"], scores=scores,
         weights=load_blend(blend)[0], verdicts=load_verdicts(blend))
     write_json(attractiveness, measured.metrics)
     _draw_attractiveness(measured, training, plots)

@@ -1,11 +1,12 @@
 """Stage `geometry`: measurements of each face's landmarks, and the score that was learned from its shape and pixels.
 
 Reads   the face crops (only with `geometry.appearance`), faces.parquet, labels.parquet, splits.parquet,
-        attributes_clean.parquet; params `geometry`
+        attributes_clean.parquet, age_check.parquet (ratings of children teach nothing, and get no score); params `geometry`
 Writes  models/geometry_regressor.safetensors, geometry.parquet, attributes_with_meta.parquet
 Alone   python stages/geometry.py data/processed/preproc data/processed/metadata/faces.parquet \\
             data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet \\
-            data/processed/metadata/attributes_clean.parquet models/geometry_regressor.safetensors \\
+            data/processed/metadata/attributes_clean.parquet data/processed/metadata/age_check.parquet \\
+            models/geometry_regressor.safetensors \\
             data/processed/metadata/geometry.parquet data/processed/metadata/attributes_with_meta.parquet
 """
 
@@ -18,6 +19,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from facestats import tables
+from facestats.attributes.age_check import known_minors
 from facestats.data.splits import same_faces
 from facestats.embeddings import sample_rows
 from facestats.geometry.measurements import measure
@@ -30,12 +32,15 @@ from facestats.geometry.zscore import ZScore, fit_zscore
 MOST_TRAINED = 10_000  # faces, drawn at random where more are rated: 0.5 GB, and 350 slopes need no more
 
 
-def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attributes: Path, out: Path, table: Path,
-         with_meta: Path) -> str:
+def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attributes: Path, ages: Path, out: Path,
+         table: Path, with_meta: Path) -> str:
     shapes = LandmarkTable(faces)
     said = tables.read(labels, tables.LABELS, ["filename", "person", "rating"]).set_index("filename")
     groups = same_faces(shapes.rows, said["person"])
     said = said.reindex(shapes.rows["filename"])
+    checked = tables.read(ages, tables.AGE_CHECK)
+    said["rating"] = said["rating"].mask(known_minors(checked).reindex(said.index))
+    scored = checked.set_index("filename")["score_withheld"].isna().reindex(said.index).to_numpy()
     train = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(said.index).to_numpy() == "train"
     measured = pd.concat([measure(batch) for batch in shapes.batches()], ignore_index=True)
     there = measured.notna().any(axis=1).to_numpy()
@@ -50,7 +55,8 @@ def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attribute
     model.save(out)
     raw = np.full(len(said), np.nan)
     raw[chosen] = honest
-    missing = there & np.isnan(raw)
+    raw[~scored] = np.nan
+    missing = there & scored & np.isnan(raw)
     if model.trained:
         raw[missing] = _predict(model, shapes, crops, missing)
     else:
@@ -61,7 +67,7 @@ def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attribute
     meta = tables.read_all(attributes, tables.CLEAN).merge(rows, on="filename", how="left")
     tables.write(meta, with_meta, tables.WITH_META, tables.doubts_metadata(tables.read_doubts(attributes)))
     rows = rows.drop(columns=["yaw", "pitch", "roll"])
-    rows["geometry_zscore"], rows["geometric_raw"], rows["geometric_out_of_fold"] = zscore(measured), raw, ~missing & ~np.isnan(raw)
+    rows["geometry_zscore"], rows["geometric_raw"], rows["geometric_out_of_fold"] = np.where(scored, zscore(measured), np.nan), raw, ~missing & ~np.isnan(raw)
     tables.write(rows, table, tables.GEOMETRY, {"why": model.why} if model.why else None)
     return f"faces={len(rows)} landmarks={there.sum()} trained_on={model.n_train} out_of_fold={rows['geometric_out_of_fold'].sum()}"
 

@@ -1,6 +1,6 @@
 """Stage `model_card`: what was trained, on whom, how well it does and for whom, in words.
 
-Reads   metrics/ (attractiveness.json, attributes.json, fairness.json, labels.json, train_attractiveness/metrics.json),
+Reads   metrics/ (age_check.json, attractiveness.json, attributes.json, fairness.json, labels.json, train_attractiveness/metrics.json),
         models/serving.json; the name of the built-in sample's folder; params `data.images`
 Writes  docs/model_card.md
 Alone   python stages/model_card.py metrics models/serving.json data/sample docs/model_card.md
@@ -17,7 +17,7 @@ from facestats.report.model_card import Run, model_card
 
 def main(params, metrics: Path, serving: Path, sample: Path, out: Path) -> str:
     images = Path(params.data.images)
-    names = ("attractiveness", "attributes", "fairness", "labels")
+    names = ("age_check", "attractiveness", "attributes", "fairness", "labels")
     run = Run(**{name: read_json(metrics / f"{name}.json") for name in names},
               training=read_json(metrics / "train_attractiveness/metrics.json"),
               serving=read_json(serving), images=images.as_posix(), drawn=images.is_relative_to(sample))

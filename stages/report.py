@@ -23,7 +23,7 @@ from facestats.report.model_card import Run
 from facestats.report.report import report
 from facestats.report.typical import typical_faces
 
-METRICS = ("attractiveness", "attributes", "fairness", "labels")
+METRICS = ("age_check", "attractiveness", "attributes", "fairness", "labels")
 OF_CLUSTERS = ["filename", "cluster", "copy_rank", "attractiveness_score", "rating"]
 FACES = ["image", "status", "reason", "duplicate_of", "near_duplicate_of", "face_count"]
 

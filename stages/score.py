@@ -1,15 +1,15 @@
 """Stage `score`: every face's scores (holistic, geometric, combined), percentile and decile.
 
 Reads   embeddings_clip.parquet, attractiveness_regressor.pt, out_of_fold.parquet, geometry.parquet, splits.parquet,
-        labels.parquet (the raters' scale; ratings, where weights are learned and to judge the scores by), attributes_clean.parquet;
-        params `score`
+        labels.parquet (the raters' scale; ratings, where weights are learned and to judge the scores by), attributes_clean.parquet,
+        age_check.parquet (who gets no score); params `score.weights`
 Writes  attractiveness_scores.parquet, attractiveness_with_attributes.parquet, feature_index.json,
         data/processed/attractiveness_scores.npy, models/blend.json (the weights and what the scores are worth, for single photos)
 Alone   python stages/score.py data/processed/embeddings/embeddings_clip.parquet \\
             models/attractiveness_regressor.pt data/processed/metadata/out_of_fold.parquet \\
             data/processed/metadata/geometry.parquet data/processed/metadata/splits.parquet \\
             data/processed/metadata/labels.parquet data/processed/metadata/attributes_clean.parquet \\
-            data/processed/metadata data/processed/attractiveness_scores.npy models/blend.json
+            data/processed/metadata/age_check.parquet data/processed/metadata data/processed/attractiveness_scores.npy models/blend.json
 """
 
 from facestats.stage import run_stage, warn
@@ -33,14 +33,15 @@ GEOMETRY = ["filename", "geometric_raw", "geometry_zscore", "geometric_out_of_fo
 
 
 def main(params, embeddings: Path, model: Path, folds: Path, geometry: Path, splits: Path, labels: Path, attributes: Path,
-         folder: Path, array: Path, weights: Path) -> str:
+         ages: Path, folder: Path, array: Path, weights: Path) -> str:
     torch.set_num_threads(1)
     vectors = EmbeddingTable(embeddings)
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
     honest = tables.read(folds, tables.SCORES_OUT_OF_FOLD).set_index("filename")["attractiveness_raw"]
     shapes = tables.read(geometry, tables.GEOMETRY, GEOMETRY).set_index("filename")
     scale = tables.rating_scale(labels)
-    scores = score_table(vectors.names, vectors, load_regressor(model), split, honest, shapes, scale)
+    scores = score_table(vectors.names, vectors, load_regressor(model), split, honest, shapes, scale,
+                         tables.read(ages, tables.AGE_CHECK).set_index("filename"))
     said = tables.read(labels, tables.LABELS, ["filename", "rating", "person"]).set_index("filename").reindex(vectors.names)
     blend = _weights(params.score.weights, scores, said["rating"], scale, tables.file_metadata(geometry).get("why"))
     scores["combined_score"] = blend(scores["geometric_score"], scores["attractiveness_score"])
@@ -60,7 +61,7 @@ def main(params, embeddings: Path, model: Path, folds: Path, geometry: Path, spl
     write_bytes(array, buffer.getvalue())
     counts = {name: int(scores[column].notna().sum()) for name, column in
               (("scored", "attractiveness_score"), ("geometric", "geometric_score"), ("combined", "combined_score"))}
-    shown = " ".join(f"{name}={n}" for name, n in counts.items())
+    shown = " ".join(f"{name}={n}" for name, n in (counts | {"withheld": int(scores["score_withheld"].notna().sum())}).items())
     summary = f"rows={len(scores)} {shown} out_of_fold={int(scores['out_of_fold'].sum())}"
     if blend.learned and not blend.why:
         summary += f"\n  weights learned from {blend.n_val} val faces: geometric {blend.geometric:.3f}, holistic {blend.holistic:.3f}"

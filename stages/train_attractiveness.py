@@ -1,12 +1,13 @@
 """Stage `train_attractiveness`: the regressor from embedding to rating, and the facts that serving needs.
 
-Reads   embeddings_clip.parquet, faces.parquet, labels.parquet, splits.parquet; params `mlp`, `preprocess`
+Reads   embeddings_clip.parquet, faces.parquet, labels.parquet, splits.parquet, age_check.parquet (ratings of children teach nothing, and
+        faces that get no score are no reference for others); params `mlp`, `preprocess`
 Writes  models/attractiveness_regressor.pt, models/serving.json, out_of_fold.parquet,
         metrics/train_attractiveness/ (dvclive; epoch 0 is the ridge regression alone)
 Alone   python stages/train_attractiveness.py data/processed/embeddings/embeddings_clip.parquet \\
             data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet \\
-            data/processed/metadata/splits.parquet models/attractiveness_regressor.pt models/serving.json \\
-            data/processed/metadata/out_of_fold.parquet metrics/train_attractiveness
+            data/processed/metadata/splits.parquet data/processed/metadata/age_check.parquet models/attractiveness_regressor.pt \\
+            models/serving.json data/processed/metadata/out_of_fold.parquet metrics/train_attractiveness
 """
 
 from facestats.stage import run_stage, warn
@@ -25,20 +26,27 @@ from facestats.attractiveness.mlp import Regressor, save_untrained
 from facestats.attractiveness.pretrained import load_pretrained
 from facestats.attractiveness.scores import reference_distribution
 from facestats.attractiveness.training import MIN_TRAIN, MIN_VAL, too_few, train_regressor
+from facestats.attributes.age_check import known_minors
 from facestats.data.splits import IDENTITY, same_faces
 from facestats.embeddings import EmbeddingTable
-from facestats.errors import InputError
+from facestats.errors import InputError, number_of
 from facestats.files import write_json
 from facestats.fingerprint import sha256_file
 
 
-def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, out: Path, serving: Path, out_of_folds: Path,
-         metrics: Path) -> str:
+def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, ages: Path, out: Path, serving: Path,
+         out_of_folds: Path, metrics: Path) -> str:
     torch.set_num_threads(1)  # sums in another order give other bits
     vectors = EmbeddingTable(embeddings)
     ratings = tables.read(labels, tables.LABELS, ["filename", "rating"]).set_index("filename")["rating"].reindex(vectors.names)
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
     scale = tables.rating_scale(labels)
+    checked = tables.read(ages, tables.AGE_CHECK)
+    young = known_minors(checked).reindex(vectors.names)
+    scored = checked.set_index("filename")["score_withheld"].isna().reindex(vectors.names)
+    n_young, ratings = int((ratings.notna() & young).sum()), ratings.mask(young)
+    if n_young:
+        warn(f"the ratings of {number_of(n_young, 'face')} that are too young for a score teach nothing (score.min_age)")
     chosen = {name: (ratings.notna() & (split == name)).to_numpy() for name in ("train", "val")}
     counts = {f"n_{name}": int(rows.sum()) for name, rows in chosen.items()}
     found = tables.read(faces, tables.FACES, IDENTITY).dropna(subset="filename")
@@ -51,7 +59,8 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, out:
             honest, problems = _out_of_fold(params.mlp, vectors, ratings.to_numpy(), chosen, groups)
             for problem in problems:
                 warn(f"mlp.folds: {problem}; its faces are scored by the main model")
-        counts["n_out_of_fold"] = len(honest)
+        honest = honest[honest["filename"].map(scored).to_numpy(bool)]
+        counts |= {"n_out_of_fold": len(honest), "n_under_age": n_young}
         live.summary |= {"trained": model is not None, "why": why, **counts}
         if params.mlp.pretrained:
             live.summary["pretrained_sha256"] = sha256_file(params.mlp.pretrained)
@@ -69,7 +78,7 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, out:
     # What the table shows: honest predictions where there are some. The model flatters and so spreads out faces that it has learned.
     shown = pd.Series(model.predict(vectors), index=vectors.names)
     shown.update(honest.set_index("filename")["attractiveness_raw"])
-    model.reference = reference_distribution(shown.to_numpy())
+    model.reference = reference_distribution(shown[scored].to_numpy() if scored.any() else shown.to_numpy())
     model.save(out)
     return " ".join(f"{k}={v}" for k, v in counts.items())
 

@@ -17,6 +17,11 @@ from facestats.evaluation.fairness import evaluate_fairness
 from facestats.report.model_card import Run
 from resources import names, splits, text
 
+_SHARE = {"value": None, "low": None, "high": None, "n": 0}
+AGES = {"min_age": 18, "required": False, "faces": 30, "checked": {"manual": 0, "label": 0, "copy": 0, "model": 0, "nothing": 30},
+        "withheld": dict.fromkeys(("manual", "label", "copy", "model"), 0),
+        "model": {"used": False, "why": "no age model was trained: 0 labelled train faces, 20 are needed", "bound": None, "n": 0, "sure": 0.95, "most_adults": 0.2},
+        "left_out": {"adults": _SHARE, "minors": _SHARE}, "test": {"adults": _SHARE, "minors": _SHARE}}
 WEIGHTS = BlendWeights(0.6, 0.4)
 
 
@@ -43,7 +48,7 @@ def run_of(labels, scores, x, predictions, models, why=None, weights=WEIGHTS) ->
                   "n_val": int((filled & (split == "val")).sum()), "correction": 0.4, "calibration": "linear"},
         serving={"clip": {"variant": "tiny", "weights_sha256": "ab" * 32, "precision": "float32", "dimension": "4"},
                  "trained": why is None, "why": why},
-        images="data/raw", drawn=False)
+        age_check=AGES, images="data/raw", drawn=False)
 
 
 def trained_run(regressor: bool = True) -> Run:

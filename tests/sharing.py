@@ -7,7 +7,7 @@ from programs import run_program
 from project import Project
 
 # Enough for photos, rows, a model and a metric; the others cost the time of `dvc`, and nothing new.
-STAGES = ("fetch_clip", "fetch_landmarker", "preprocess", "embed", "labels", "split", "train_attractiveness")
+STAGES = ("fetch_clip", "fetch_landmarker", "preprocess", "embed", "labels", "split", "train_attribute", "age_check", "train_attractiveness")
 DOCUMENT = "docs/sharing.md"
 CLEAN = "Data and pipelines are up to date."
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 # What a model needs to be measured; composites and the like cost the time of `dvc`, and nothing new.
 STAGES = ("fetch_clip", "fetch_landmarker", "preprocess", "embed", "labels", "split", "train_attribute", "zeroshot", "attributes",
-          "train_attractiveness", "geometry", "score", "evaluate")
+          "age_check", "train_attractiveness", "geometry", "score", "evaluate")
 PATIENCE = 300  # seconds that a busy machine may take
 
 

@@ -46,12 +46,13 @@ class Stage:
                      vectors=box)
         tables.write(rows.reindex(columns=list(tables.LABELS.columns)), self.folder / "labels.parquet", tables.LABELS)
         tables.write(rows[["filename", "split"]], self.folder / "splits.parquet", tables.SPLITS)
+        tables.write(rows.reindex(columns=list(tables.AGE_CHECK.columns)), self.folder / "ages.parquet", tables.AGE_CHECK)
         clean = rows.reindex(columns=list(tables.CLEAN.columns)).assign(hat_final="with")
         tables.write(clean, self.folder / "clean.parquet", tables.CLEAN)
         raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         raw["geometry"] |= {"folds": 3} | options
         (self.folder / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
-        files = [self.folder / name for name in ("crops", "faces.parquet", "labels.parquet", "splits.parquet", "clean.parquet", *OUTS)]
+        files = [self.folder / name for name in ("crops", "faces.parquet", "labels.parquet", "splits.parquet", "clean.parquet", "ages.parquet", *OUTS)]
         with threadpool_limits(threads):
             return runpy.run_path(str(ROOT / "stages/geometry.py"))["main"](load_params(self.folder / "params.yaml"), *files)
 
@@ -121,6 +122,23 @@ def test_no_rating_of_val_and_test_and_not_the_faces_own_decides(stage):
     after = stage.table()
     assert after["geometric_raw"].iloc[row] == pytest.approx(before["geometric_raw"].iloc[row], rel=1e-9)
     assert (after["geometric_raw"] != before["geometric_raw"]).any()
+
+
+def test_faces_that_may_be_too_young_get_no_score_and_their_labelled_ratings_teach_nothing(stage):
+    learned = np.flatnonzero((SPLIT == "train") & stage.rows["rating"].notna() & (np.arange(N) != WITHOUT))
+    young = {learned[0]: "label", learned[1]: "model", 4: "copy"}
+    stage.rows["age_checked"] = [young.get(i) for i in range(N)]
+    stage.rows["score_withheld"] = ["too young" if i in young else None for i in range(N)]
+    stage.run()
+    table = stage.table()
+    assert table.iloc[list(young)][["geometric_raw", "geometry_zscore"]].isna().all(axis=None)
+    assert table["geometric_raw"].notna().sum() == N - 1 - len(young)
+    assert not table["geometric_out_of_fold"].iloc[list(young)].any()
+    assert load_geometry(stage.folder / "m.joblib").n_train == len(learned) - 1
+    before = stage.sha256()
+    stage.rows.loc[learned[0], "rating"] += 30
+    stage.run()
+    assert stage.sha256() == before
 
 
 def test_bytes_depend_on_neither_threads_nor_order(stage):

@@ -70,7 +70,7 @@ def test_path_bytes_picture_and_array_score_alike(here):
 
 def test_the_combined_score_weighs_the_geometric_and_the_holistic_one(here):
     found = facestats.score_image(here / PHOTO)
-    assert list(found) == ["raw", "score", "pct", "decile", "geometric", "combined", "warnings"]
+    assert list(found) == ["raw", "score", "pct", "decile", "geometric", "combined", "withheld", "age_checked", "warnings"]
     assert found["combined"] == pytest.approx(0.6 * found["geometric"] + 0.4 * found["score"])
     assert type(facestats.calculate_attractiveness_score(here / PHOTO)) is float
 
@@ -181,7 +181,7 @@ def test_score_prints_one_json_line_an_image(built):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1
     assert [line["image"] for line in lines] == [PHOTO, "data/raw/bad/empty.jpg", "nowhere.jpg"]
-    assert set(lines[0]) == {"image", "raw", "score", "pct", "decile", "geometric", "combined", "warnings"}
+    assert set(lines[0]) == {"image", "raw", "score", "pct", "decile", "geometric", "combined", "withheld", "age_checked", "warnings"}
     assert "empty file" in lines[1]["error"]
     assert "no such file" in lines[2]["error"]
     assert built.facestats("score", PHOTO).returncode == 0

@@ -105,7 +105,8 @@ def test_a_folder_without_models_says_what_makes_them(tmp_path, monkeypatch, fun
 @pytest.mark.parametrize("content", [None, b"", b"x", b"{}", b"[]", b"3"])
 @pytest.mark.parametrize(("name", "function"), [
     ("models/serving.json", "detect_landmarks"), ("models/attributes.json", "infer_attributes"), ("models/blend.json", "score_image"),
-    ("models/attractiveness_regressor.pt", "score_image"), ("models/zeroshot.npz", "infer_attributes")])
+    ("models/attractiveness_regressor.pt", "score_image"), ("models/zeroshot.npz", "infer_attributes"),
+    ("models/age_check.json", "score_image")])
 def test_missing_and_damaged_models_are_named(other, built, name, content, function):
     (other / name).unlink()
     if content is not None:

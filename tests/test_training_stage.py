@@ -56,6 +56,7 @@ class Stage:
         tables.write(rows.reindex(columns=list(tables.LABELS.columns)), self.folder / "labels.parquet", tables.LABELS,
                      {"rating_low": "1", "rating_high": "7"})
         tables.write(rows[["filename", "split"]], self.folder / "splits.parquet", tables.SPLITS)
+        tables.write(rows.reindex(columns=list(tables.AGE_CHECK.columns)), self.folder / "ages.parquet", tables.AGE_CHECK)
         tables.write(rows[["filename"]].assign(key="k"), self.folder / "embeddings.parquet", tables.embeddings_schema(D),
                      {"variant": "v", "revision": "", "weights_sha256": "w", "precision": "float32", "dimension": D},
                      vectors={"embedding": self.vectors[order]})
@@ -63,8 +64,8 @@ class Stage:
     def train(self, shuffle: bool = False, **options) -> str:
         """Write the tables and run the stage; returns its warnings."""
         self.write(shuffle)
-        return self.run("train_attractiveness", "embeddings.parquet", "faces.parquet", "labels.parquet", "splits.parquet", "m.pt",
-                        "serving.json", "out_of_fold.parquet", "live", **options)
+        return self.run("train_attractiveness", "embeddings.parquet", "faces.parquet", "labels.parquet", "splits.parquet", "ages.parquet",
+                        "m.pt", "serving.json", "out_of_fold.parquet", "live", **options)
 
     def score(self, raw: pd.Series | None = None, weights: str | dict | None = None, why: str | None = None) -> pd.DataFrame:
         """Run the stage `score`; `raw` is what a geometric model says of each row, None (and `why`) where there is none."""
@@ -74,7 +75,7 @@ class Stage:
         tables.write(geometry.reindex(columns=list(tables.GEOMETRY.columns), fill_value=0.0), self.folder / "geometry.parquet",
                      tables.GEOMETRY, {"why": why} if why else None)
         self.warnings = self.run("score", "embeddings.parquet", "m.pt", "out_of_fold.parquet", "geometry.parquet", "splits.parquet",
-                                 "labels.parquet", "clean.parquet", ".", "scores.npy", "blend.json", weights=weights)
+                                 "labels.parquet", "clean.parquet", "ages.parquet", ".", "scores.npy", "blend.json", weights=weights)
         return tables.read(self.folder / tables.SCORES.name, tables.SCORES).set_index("filename")
 
     def blend(self) -> dict:
@@ -124,6 +125,35 @@ def test_rated_train_and_val_faces_are_scored_out_of_fold_and_nobody_else(stage)
     assert own.reference == pytest.approx(np.sort(scores["attractiveness_raw"]), rel=1e-9)  # percentiles are among what the table shows
     assert scores["attractiveness"].value_counts().between(12, 14).all()
     assert stage.summary()["n_out_of_fold"] == learned.sum()
+
+
+def test_faces_that_may_be_too_young_get_no_score_teach_nothing_and_are_no_reference(stage):
+    rated = np.flatnonzero(stage.rows["split"].isin(["train", "val"]) & stage.rows["rating"].notna())
+    labelled, guessed = stage.rows["filename"][rated[:3]].tolist(), stage.rows["filename"][[rated[3], 4]].tolist()
+    stage.rows["score_withheld"] = stage.rows["filename"].map(dict.fromkeys([*labelled, *guessed], "too young"))
+    stage.rows["age_checked"] = stage.rows["filename"].map(dict.fromkeys(labelled, "label") | dict.fromkeys(guessed, "model"))
+    said = stage.train()
+    assert "the ratings of 3 faces that are too young for a score teach nothing" in said
+    assert stage.summary()["n_train"] + stage.summary()["n_val"] == len(rated) - 3  # who is young by a model's guess is an adult as a rule
+    folds = tables.read(stage.folder / "out_of_fold.parquet", tables.SCORES_OUT_OF_FOLD)
+    assert set(folds["filename"]) == set(stage.rows["filename"][rated[4:]])
+    scores = stage.score(raw=pd.Series(np.linspace(2, 6, N)))
+    young = scores.index.isin([*labelled, *guessed])
+    shown = scores[["attractiveness_raw", "attractiveness_score", "attractiveness_pct", "attractiveness", "geometric_score", "combined_score", "geometry_zscore"]]
+    assert shown[young].isna().all(axis=None)
+    assert shown[~young].notna().all(axis=None)
+    assert (scores["score_withheld"].notna() == young).all()
+    assert not scores.loc[young, ["out_of_fold", "geometric_out_of_fold"]].any(axis=None)
+    assert np.isnan(np.load(stage.folder / "scores.npy")).tolist() == young.tolist()
+    assert load_regressor(stage.folder / "m.pt").reference == pytest.approx(np.sort(scores["attractiveness_raw"].dropna()), rel=1e-9)
+    before = stage.sha256()
+    stage.rows.loc[rated[0], "rating"] = 1.0
+    stage.train()
+    assert stage.sha256() == before
+    stage.rows["score_withheld"], stage.rows["age_checked"] = "too young", "model"
+    stage.train()
+    assert stage.score(raw=pd.Series(np.linspace(2, 6, N)))["combined_score"].isna().all()
+    assert "no face gets a score" in stage.warnings
 
 
 def test_copies_of_a_face_share_a_fold(stage):

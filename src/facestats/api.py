@@ -100,8 +100,10 @@ def score_image(image: Any) -> dict[str, Any]:
     -------
     dict of Python's own numbers with `raw` (rating units), `score` (0–100, the holistic score: from the embedding), `pct` (0–1, share of the reference
     faces below), `decile` (1–10), `geometric` (0–100, from landmarks and, with `geometry.appearance`, the face warped to the
-    mean shape), `combined` (0–100, both by `score.weights`) and `warnings` (list of text). `geometric` and `combined` are None
-    where they can't be had; a warning says why.
+    mean shape), `combined` (0–100, both by `score.weights`), `withheld`, `age_checked` and `warnings` (list of text). `geometric` and `combined` are
+    None where they can't be had; a warning says why. Of a face that may be under `score.min_age` all of them are None, and `withheld` is the reason,
+    else None. `age_checked` is what told: `manual`, `label`, `copy` (the pipeline knows the picture, and people said its age) or `model`; None where
+    nothing could, and a warning says so.
 
     Raises
     ------
@@ -109,6 +111,8 @@ def score_image(image: Any) -> dict[str, Any]:
         The image can't be read, or no face is found.
     ModelError
         No model was trained.
+    WithheldError
+        Nothing can tell the age, and `score.require_age_check` is true.
     """
     return load().score(image)
 
@@ -122,6 +126,8 @@ def calculate_attractiveness_score(image: Any) -> float:
         The image can't be read, or no face is found; the middle of a photo (`preprocess.on_no_face: center_crop`) has no geometry.
     ModelError
         No regressor or no geometric model was trained, or no weights could be learned. The holistic score never takes its place.
+    WithheldError
+        The face may be under `score.min_age`, or nothing can tell and `score.require_age_check` is true.
     """
     return load().combined_score(image)
 

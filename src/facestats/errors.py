@@ -41,6 +41,10 @@ class ImageError(FaceStatsError):
     """One image can't be used; its text is the `reason` in `faces.parquet`."""
 
 
+class WithheldError(FaceStatsError):
+    """A face gets no score, for it may be that of a child, or nothing can tell; see `score.min_age` and `score.require_age_check`."""
+
+
 class DoubtWarning(UserWarning):
     """Something about a photo makes what was computed from it doubtful; the text says what. A Python warning, no error."""
 

@@ -138,6 +138,16 @@ class Weights(Section):
 class Score(Section):
     weights: Weights | Literal["learned"]
     """shares of the combined score, which add up to 1 | learned: what fits the ratings of val faces best"""
+    min_age: Annotated[int, Field(ge=1, le=130)] | None = 18
+    """years; a face that may be younger gets no score, by its label or as far as a trained age model can tell | null: children get scores, too"""
+    require_age_check: bool = False
+    """true: without an age check there is no score, the run stops and single photos are refused | false: a warning says that age was not checked"""
+
+    @model_validator(mode="after")
+    def _checkable(self):
+        if self.require_age_check and self.min_age is None:
+            raise ValueError("require_age_check needs a min_age to check against")
+        return self
 
 
 class Clusters(Section):

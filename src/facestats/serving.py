@@ -20,11 +20,21 @@ from facestats import tables
 from facestats.api_checks import read_facts, whole_number
 from facestats.data.names import SLASHES, UNICODE, PhotoNames, Reading, say_likely
 from facestats.doubts import FACTS, Doubt, are_photographs, find_doubts
-from facestats.errors import DoubtWarning, FaceStatsError, ImageError, InputError, ModelError, TableError
+from facestats.errors import (
+    DoubtWarning,
+    FaceStatsError,
+    ImageError,
+    InputError,
+    ModelError,
+    TableError,
+    WithheldError,
+)
 
 if TYPE_CHECKING:
     from facestats.attractiveness.blending import BlendWeights
     from facestats.attractiveness.mlp import Regressor
+    from facestats.attributes.age_check import AgeCheck
+    from facestats.attributes.model import AttributeModel
     from facestats.attributes.zeroshot import Model
     from facestats.clip.encoder import ImageEncoder
     from facestats.faces.crop import FaceCrop
@@ -37,7 +47,7 @@ HOLISTIC = "facestats.score_image gives the holistic score alone"
 # What a new run replaces; where one of these has changed, the models are loaded again.
 STAMPED = (SERVING, Path("models/attractiveness_regressor.pt"), Path("models/blend.json"),
            Path("models/geometry_regressor.safetensors"), Path("models/attributes.json"), Path("models/zeroshot.npz"),
-           Path("models/clip/facestats.json"), Path("data/processed/embeddings/embeddings_clip.parquet"))
+           Path("models/age_check.json"), Path("models/clip/facestats.json"), Path("data/processed/embeddings/embeddings_clip.parquet"))
 AS_WRITTEN = frozenset({SLASHES, UNICODE})  # how a name may differ from a photo's: never so far that another photo is scored unawares
 _loaded: dict[Path, tuple[tuple, Models]] = {}
 _loading = threading.Lock()
@@ -176,6 +186,34 @@ class Models:
         return read_facts(self.root / "models/attributes.json", "targets")
 
     @cached_property
+    def age_check(self) -> AgeCheck:
+        """How ages are checked before a face gets a score."""
+        from facestats.attributes.age_check import load_check
+
+        return load_check(self.root / "models/age_check.json")
+
+    @cached_property
+    def age_model(self) -> AttributeModel:
+        """The trained age model; `age_check` says whether it is used."""
+        from facestats.attributes.model import load_models
+
+        return load_models(self.root / "models/attributes", ["age"])["age"]
+
+    @cached_property
+    def ages_said(self) -> tuple[pd.DataFrame, np.ndarray]:
+        """Faces of the pipeline whose age people said: as `age_check.parquet` has them; and their perceptual hashes, uint8 (n, 32). None with models alone."""
+        from facestats.attributes.age_check import MODEL
+
+        folder = self.root / "data/processed/metadata"
+        if not ((folder / tables.FACES.name).is_file() and (folder / tables.AGE_CHECK.name).is_file()):
+            return pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]), np.empty((0, 32), dtype=np.uint8)
+        faces = tables.read(folder / tables.FACES.name, tables.FACES, ["filename", "perceptual_hash"]).dropna()
+        said = tables.read(folder / tables.AGE_CHECK.name, tables.AGE_CHECK)
+        said = said[said["age_checked"].notna() & (said["age_checked"] != MODEL)].merge(faces, on="filename").sort_values(["score_withheld", "filename"])
+        hashes = np.frombuffer(bytes.fromhex("".join(said["perceptual_hash"])), dtype=np.uint8).reshape(-1, 32)
+        return said[["filename", "score_withheld", "age_checked"]].reset_index(drop=True), hashes
+
+    @cached_property
     def embeddings(self) -> tuple[pd.Index, np.ndarray]:
         """Names (n) and embeddings (n, d) of all faces of the pipeline."""
         path = self.root / "data/processed/embeddings/embeddings_clip.parquet"
@@ -249,10 +287,10 @@ class Models:
         """What makes everything that is computed from a crop doubtful."""
         return find_doubts(crop, self.drawn)
 
-    def warn(self, crop: FaceCrop) -> None:
-        """Issue the doubts as `DoubtWarning`, for functions whose result has no place for texts."""
-        for doubt in self.doubts(crop):
-            warnings.warn(doubt.text, DoubtWarning, stacklevel=_callers_level())
+    def warn(self, crop: FaceCrop, texts: Iterable[str] = ()) -> None:
+        """Issue texts and the doubts as `DoubtWarning`, for functions whose result has no place for texts."""
+        for text in (*texts, *(doubt.text for doubt in self.doubts(crop))):
+            warnings.warn(text, DoubtWarning, stacklevel=_callers_level())
 
     @_one_at_a_time
     def embed(self, crop: FaceCrop) -> np.ndarray:
@@ -285,15 +323,23 @@ class Models:
         lacking = self._lacking(crop)
         if lacking:
             raise lacking
-        self.warn(crop)
-        return self._score(crop)["combined"]
+        found = self._score(crop)
+        if found["withheld"]:
+            raise WithheldError(f"no score: {found['withheld']}")
+        self.warn(crop, found["warnings"][:1] if found["age_checked"] is None else [])
+        return found["combined"]
 
     def _score(self, crop: FaceCrop) -> dict[str, Any]:
         from facestats.attractiveness.scores import to_decile, to_pct, to_score
 
         model, (weights, scale) = self.regressor, self.blend
         jpeg = self.jpeg(crop)
-        raw = model.predict(self.encoder.encode([_decoded(jpeg)]))
+        embedding = self.encoder.encode([_decoded(jpeg)])
+        checked, withheld, note = self._check_age(crop, embedding)
+        if withheld:
+            return {**dict.fromkeys(("raw", "score", "pct", "decile", "geometric", "combined")), "withheld": withheld, "age_checked": checked,
+                    "warnings": [f"no score: {withheld}", *(doubt.text for doubt in self.doubts(crop))]}
+        raw = model.predict(embedding)
         score, pct = to_score(raw, model.scale), to_pct(raw, model.reference)
         geometric = np.full(1, np.nan)
         if self.geometry.trained and scale and crop.landmarks is not None:
@@ -303,8 +349,48 @@ class Models:
         shown = {"holistic": score, "geometric": geometric, "combined": combined}
         worthless = [verdict["text"] for name, verdict in self.verdicts.items() if verdict["text"] and np.isfinite(shown[name]).all()]
         return {"raw": float(raw[0]), "score": float(score[0]), "pct": float(pct[0]), "decile": int(to_decile(pct)[0]),
-                "geometric": _number(geometric), "combined": _number(combined),
-                "warnings": [*worthless, *(doubt.text for doubt in self.doubts(crop)), *([str(lacking)] if lacking else [])]}
+                "geometric": _number(geometric), "combined": _number(combined), "withheld": None, "age_checked": checked,
+                "warnings": [*note, *worthless, *(doubt.text for doubt in self.doubts(crop)), *([str(lacking)] if lacking else [])]}
+
+    def _check_age(self, crop: FaceCrop, embedding: np.ndarray) -> tuple[str | None, str | None, list[str]]:
+        """What the age was checked by, why there is no score, and what to say where nothing could tell.
+
+        Raises
+        ------
+        WithheldError
+            Nothing can tell, and `score.require_age_check` is true.
+        """
+        from facestats.attributes.age_check import MODEL, OTHER_KIND
+
+        check = self.age_check
+        if check.min_age is not None:
+            said = self._age_said(crop)
+            if said is not None:
+                return said["age_checked"], said["score_withheld"], []
+            strange = [doubt.text for doubt in self.doubts(crop) if doubt.reason in OTHER_KIND]
+            if check.by_model and not strange:
+                return MODEL, check.reason(MODEL) if check.may_be_under(self.age_model.predict(embedding))[0] else None, []
+            note = check.not_checked(strange[0] if strange and check.by_model else None)
+        else:
+            note = check.not_checked()
+        if check.required:
+            raise WithheldError(f"no score: {note} (score.require_age_check)")
+        return None, None, [note]
+
+    def _age_said(self, crop: FaceCrop) -> dict[str, str | None] | None:
+        """What the table says of the same picture, where people said its age."""
+        from facestats.faces.comparison import read_thumbnail, thumbnail
+        from facestats.faces.dedup import find_copy, perceptual_hash
+
+        said, hashes = self.ages_said
+        crops, size = self.root / "data/processed/preproc", self.serving["crop"]["size"]
+
+        def look(at: int) -> np.ndarray | None:
+            path = crops / said["filename"][at]
+            return read_thumbnail(path, size) if path.is_file() else None
+
+        at = find_copy(perceptual_hash(crop.grey), thumbnail(crop.rgb), hashes, look)
+        return None if at is None else {name: None if pd.isna(value) else value for name, value in said.iloc[at].items()}
 
     def _lacking(self, crop: FaceCrop) -> FaceStatsError | None:
         """Why there is no combined score, with the way out."""

@@ -91,11 +91,13 @@ GEOMETRY = Schema("geometry.parquet", {
 WITH_CLUSTERS = Schema("attributes_with_clusters.parquet", {
     **CLEAN.columns, "cluster": _int, "pc1": _float, "pc2": _float,
 }, extra=True)
+AGE_CHECK = Schema("age_check.parquet", {"filename": _text, "score_withheld": _text, "age_checked": _text})
 SCORES_OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text, "fold": _int, "attractiveness_raw": _number})
 _scores = {
     "attractiveness_raw": _number, "attractiveness_score": _number, "attractiveness_pct": _number,
     "attractiveness": _int, "geometric_score": _number, "combined_score": _number,
     "geometry_zscore": _number, "split": _text, "out_of_fold": pa.bool_(), "geometric_out_of_fold": pa.bool_(),
+    "score_withheld": _text, "age_checked": _text,
 }
 SCORES = Schema("attractiveness_scores.parquet", {"filename": _text, "image": _text, **_scores})
 SCORES_WITH_ATTRIBUTES = Schema("attractiveness_with_attributes.parquet", {

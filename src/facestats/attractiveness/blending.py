@@ -21,6 +21,7 @@ LEARNED = "learned"
 MIN_FACES = 20
 NO_HOLISTIC = "no face has a holistic score, for no regressor was trained"
 NO_GEOMETRIC = "no face has a geometric score"
+NO_ADULT = "no face gets a score, for all may be under score.min_age"
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def learn_weights(scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, 
 
 def _lacking(scores: pd.DataFrame, missing: str | None = None) -> str | None:
     """Why no face can have a combined score."""
+    if "score_withheld" in scores and len(scores) and scores["score_withheld"].notna().all():
+        return NO_ADULT
     if scores["attractiveness_score"].isna().all():
         return NO_HOLISTIC
     if scores["geometric_score"].isna().all():

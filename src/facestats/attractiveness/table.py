@@ -11,10 +11,12 @@ from facestats.attractiveness.mlp import Regressor
 from facestats.attractiveness.scores import to_decile, to_pct, to_score
 from facestats.embeddings import Embeddings
 
+_SCORES = ("attractiveness_raw", "attractiveness_score", "attractiveness_pct", "geometric_score", "combined_score", "geometry_zscore")
+
 
 def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | None, split: pd.Series,
                 out_of_fold: pd.Series | None = None, geometry: pd.DataFrame | None = None,
-                scale: tuple[float, float] | None = None) -> pd.DataFrame:
+                scale: tuple[float, float] | None = None, ages: pd.DataFrame | None = None) -> pd.DataFrame:
     """Score every face.
 
     Parameters
@@ -25,6 +27,7 @@ def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | 
     out_of_fold : by filename, ratings as predicted by models that never saw the face's own; they take the place of the model's.
     geometry : by filename, `geometric_raw` (ratings), `geometry_zscore` and `geometric_out_of_fold`; a face that is not in it has none.
     scale : ends of the raters' scale, which `geometric_raw` is on; None: nobody rated, and geometric scores are null.
+    ages : by filename, `score_withheld` (why a face gets no score, null where it gets one) and `age_checked`; None: nobody's age was checked.
 
     Returns
     -------
@@ -52,6 +55,12 @@ def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | 
             raw = geometry["geometric_raw"].to_numpy(float)
             table["geometric_score"] = to_score(raw, scale)
             table["geometric_out_of_fold"] = np.isfinite(raw) & geometry["geometric_out_of_fold"].eq(True).to_numpy()
+    for column in ("score_withheld", "age_checked"):
+        table[column] = pd.Series(np.nan if ages is None else ages[column].reindex(filenames).to_numpy(), index=table.index, dtype="object")
+    withheld = table["score_withheld"].notna()
+    table.loc[withheld, [*_SCORES]] = np.nan
+    table.loc[withheld, ["attractiveness"]] = None
+    table.loc[withheld, ["out_of_fold", "geometric_out_of_fold"]] = False
     return table
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from facestats.errors import InputError, alike, number_of
-from facestats.evaluation.headlines import doubts_of_scores
+from facestats.evaluation.headlines import ages_said, doubts_of_scores
 from facestats.files import read_json
 from facestats.params import Params, load_params
 from facestats.report.card_scores import anything_measured
@@ -75,6 +75,7 @@ def _pictures(folder: Path, params: Params) -> list[str]:
 def _headlines(folder: Path) -> list[str]:
     rated = read_json(folder / "attractiveness.json")
     models, lines = MODELS, [f"WARNING: {doubt}" for doubt in doubts_of_scores(rated)]
+    lines += [f"ages: {said}" for said in ages_said(read_json(folder / "age_check.json"))]
     if rated["why"]:
         why = read_json(folder / "train_attractiveness/metrics.json")["why"] or rated["why"]
         models = {name: said for name, said in MODELS.items() if name != "mlp"} if anything_measured(rated) else {}

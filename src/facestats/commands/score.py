@@ -5,21 +5,23 @@
 geometry.appearance also its pixels), `combined` their mean by score.weights;
 where one of the last two can't be had it is null, and a warning says why.
 Scores are what the raters of the training data would have said, not the worth
-of a person.
+of a person. Who may be under score.min_age gets none: all are null, and
+`withheld` says why. `age_checked` is what told (manual, label, copy, model);
+where it is null nothing could, and a warning says so.
 
 examples:
   python -m facestats score photo.jpg
   python -m facestats score photos/*.jpg > scores.jsonl
 
-exit code: 0 all scored, 1 some not (their line has `error`), 2 wrong usage or
-no trained model
+exit code: 0 all scored, 1 some not (their line has `error` or a `withheld` that
+is not null), 2 wrong usage or no trained model
 """
 
 from __future__ import annotations
 
 import argparse
 
-from facestats.errors import ImageError, InputError
+from facestats.errors import ImageError, InputError, WithheldError
 from facestats.output import print_json, unwritten
 from facestats.serving import load
 
@@ -38,7 +40,8 @@ def run(options: argparse.Namespace) -> int:
     for image in options.images:
         try:
             result = models.score(image)
-        except (ImageError, InputError) as error:
+            failed += result["withheld"] is not None
+        except (ImageError, InputError, WithheldError) as error:
             result = {"error": str(error)}
             failed += 1
         print_json({"image": image, **result})

@@ -34,7 +34,7 @@ class Attractiveness:
     Attributes
     ----------
     metrics : `trained`, `why` (why the holistic score is not measured; the geometric one may be all the same), `verdicts` (by score: `word`,
-        `text`, null where it says something, and the `evidence`), `reliability`, `weights.{combined, combined_learned}`, `test.n`, `test.n_persons`, `test.n_copies`, `test.n_left_out` (rated
+        `text`, null where it says something, and the `evidence`), `reliability`, `weights.{combined, combined_learned}`, `test.n`, `test.n_persons`, `test.n_copies`, `test.n_withheld`, `test.n_left_out` (rated
         test faces that some model does not predict) and `test.<model>.<metric>.{value, low, high}`; null where not measured. All models
         are measured on the same faces and resamples. Of `geometry_zscore` there are correlations only, for it is in no unit of
         ratings. `test.<model>.minus_mlp.<metric>` is the paired difference to the holistic score.
@@ -49,7 +49,7 @@ class Attractiveness:
 
 def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicted: pd.Series, split: pd.Series,
                             resamples: int, seed: int, *, person: pd.Series, scale: tuple[float, float] | None,
-                            reliability: dict, n_copies: int = 0, untrained: str | None = None, scores: pd.DataFrame | None = None,
+                            reliability: dict, n_copies: int = 0, n_withheld: int = 0, untrained: str | None = None, scores: pd.DataFrame | None = None,
                             weights: BlendWeights | None = None, verdicts: dict[str, dict] | None = None) -> Attractiveness:
     """Measure on test faces that people rated.
 
@@ -62,6 +62,7 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
     scale : ends of the raters' scale, which are the scores 0 and 100; None where nobody rated.
     reliability : of the mean rating, as `metrics/labels.json` holds it.
     n_copies : rated test faces whose rating is left out of `ratings`, for a better copy of them has one.
+    n_withheld : rated test faces whose rating is left out of `ratings`, for they may be too young to get a score.
     untrained : why there is no regressor, as its training said.
     scores : the table of scores, same rows; None: the geometric and combined ones are not measured.
     weights : those of its `combined_score`.
@@ -76,7 +77,7 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
     rated_test, test = test, with_all(others, test)
     groups = person_groups(person[test])
     metrics: dict = {"trained": trained, "why": None, "reliability": reliability, "weights": used, "verdicts": verdicts or {},
-                     "test": {"n": int(test.sum()), "n_persons": len(set(groups)), "n_copies": n_copies, "n_left_out": int(rated_test.sum() - test.sum()),
+                     "test": {"n": int(test.sum()), "n_persons": len(set(groups)), "n_copies": n_copies, "n_withheld": n_withheld, "n_left_out": int(rated_test.sum() - test.sum()),
                               **{name: NOTHING | NO_DIFFERENCE if name in AGAINST_MLP else NOTHING for name in MODELS}}}
     points, curve = pd.DataFrame(columns=PLOTTED), pd.DataFrame(columns=CURVE)
     if not trained:

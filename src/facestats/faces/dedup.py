@@ -92,6 +92,28 @@ def find_near_duplicates(hashes: list[bytes], thumbnail: Callable[[int], np.ndar
     return groups.first()
 
 
+def find_copy(hash_: bytes, look: np.ndarray, hashes: np.ndarray, thumbnail: Callable[[int], np.ndarray | None]) -> int | None:
+    """Which of some faces shows the same picture as another one does, mirrored or not: the likest; None: none of them.
+
+    Parameters
+    ----------
+    hash_ : `perceptual_hash` of the other face
+    look : its `comparison.thumbnail`
+    hashes : uint8 (n, 32), those of the faces
+    thumbnail : gives that of a position, None where there is no picture
+    """
+    turned = np.stack([np.frombuffer(hash_, np.uint8), np.frombuffer(hash_, np.uint8) ^ _ODD])
+    distance = np.bitwise_count(hashes[:, None] ^ turned).sum(axis=2, dtype=np.int64)
+    for at in np.argsort(distance.min(axis=1), kind="stable"):
+        if distance[at].min() > MAX_DISTANCE:
+            return None
+        other = thumbnail(int(at))
+        if other is not None and any(same_picture(look, other if not mirrored else np.ascontiguousarray(other[:, ::-1]))
+                                     for mirrored in np.flatnonzero(distance[at] <= MAX_DISTANCE)):
+            return int(at)
+    return None
+
+
 def _candidates(hashes: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs of positions whose hashes are near, the nearest first, and whether the second one has to be mirrored.
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from facestats.evaluation.headlines import ages_said
 from facestats.report.card_figures import NOT_MEASURED, counted, figure, listed, number, table
 from facestats.report.card_groups import classifiers_by_group, clear_gaps, largest_gaps, scores_by_group
-from facestats.report.card_scores import agreement_with_raters, anything_measured, verdicts_said, weights_said
+from facestats.report.card_scores import (
+    agreement_with_raters,
+    anything_measured,
+    capital,
+    verdicts_said,
+    weights_said,
+)
 
 OF_CLASSIFIERS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "ece": "calibration error (ECE)",
                   "coverage": "share with an answer", "accuracy_answered": "accuracy of the answers"}
@@ -28,6 +35,7 @@ class Run:
     labels: dict
     training: dict
     serving: dict
+    age_check: dict
     images: str
     drawn: bool
 
@@ -40,7 +48,7 @@ def model_card(run: Run, picture: str) -> str:
     picture : link from the card to `error_by_group.png`.
     """
     sections = {
-        "": _opening(run), "Models": models(run), "Data": photos_and_labels(run), "What it is for": _uses(), "What it is not for": misuses(run),
+        "": _opening(run), "Models": models(run), "Data": photos_and_labels(run), "Who gets no score": ages_checked(run), "What it is for": _uses(), "What it is not for": misuses(run),
         "How well scores agree with raters": _scores(run), "Scores by group": scores_by_group(run.fairness, picture),
         "Attributes": [*attributes_measured(run), *classifiers_by_group(run.fairness)], "Largest gaps between groups": largest_gaps(run.fairness),
         "Limits": ["\n".join(f"- {limit}" for limit in limits_of(run))]}
@@ -123,6 +131,31 @@ def photos_and_labels(run: Run) -> list[str]:
                     f"{run.attractiveness['test']['n']} to test on. Who is on a photo is known for {labels['labelled']['person']} faces; any other counts as a "
                     "person of its own. Duplicates stay together.")
     return said
+
+
+def ages_checked(run: Run) -> list[str]:
+    """Paragraphs on who gets no score for being too young, what that costs adults, and what it misses."""
+    ages = run.age_check
+    said = [f"**{capital(text)}.**" for text in ages_said(ages)]
+    if ages["min_age"] is None:
+        return said
+    by = {"manual": "by hand", "label": "by label", "copy": "by the label of a copy of the picture", "model": "by the age model"}
+    checked = listed([f"{ages['checked'][key]} {words} ({ages['withheld'][key]} without a score)" for key, words in by.items() if ages["checked"][key]] or ["nobody"])
+    model, young = ages["model"], ages["min_age"]
+    said.append(f"A face that may be under {young} (`score.min_age`) gets no score; the reason stands in its place. Checked were: {checked}. A label beats the "
+                "model, prompts count for nothing, and ratings of faces that are too young by their label teach no model and measure none.")
+    rated = run.attractiveness["test"].get("n_withheld", 0)
+    if rated:
+        said.append(f"{rated} rated test {'face' if rated == 1 else 'faces'} that {'gets' if rated == 1 else 'get'} no score {'is' if rated == 1 else 'are'} in no figure of scores below.")
+    if model["bound"] is None:
+        return [*said, f"What the check withholds from adults, and what it misses, is {NOT_MEASURED}: {model['why']}."]
+    said.append(f"The age model {'takes' if model['used'] else 'would take'} a face for adult from {number(young + model['bound'], 1)} predicted years on: {young} and the one-sided "
+                f"{100 * model['sure']:.0f} % bound of its error, {number(model['bound'], 1)} years, from the {model['n']} labelled faces nearest to there that it was not trained on "
+                f"(train faces out of fold, and val faces).{'' if model['used'] else ' It is not used.'}")
+    rows = [[words, *(f"{figure(ages[part][who])}, n = {ages[part][who]['n']}" if ages[part][who]["n"] else f"{NOT_MEASURED}: nobody is labelled so" for who in ("adults", "minors"))]
+            for part, words in (("left_out", "train and val, left out; the bound is theirs"), ("test", "test"))]
+    return [*said, table(["labelled faces, if the model alone were asked", f"{young} or older: without a score", f"under {young}: with a score (missed)"], rows),
+            "Intervals are exact (Clopper-Pearson). A child whose age nobody labelled and who looks adult to the model gets a score."]
 
 
 def _raters(run: Run) -> str:
@@ -213,6 +246,6 @@ def limits_of(run: Run) -> list[str]:
     if run.serving["clip"]["variant"] == "tiny":
         limits.append("The CLIP variant `tiny` was trained on drawn faces only and keeps little of what tells photographs apart "
                       "([its own card](../pretrain/MODEL_CARD.md)).")
-    limits.append("Faces unlike those it was trained on (turned away, covered, badly lit, younger or older) get a score all the same. "
+    limits.append("Faces unlike those it was trained on (turned away, covered, badly lit, older) get a score all the same. "
                   "`facestats.score_image` warns of some of this, not of all.")
     return limits

@@ -9,14 +9,15 @@ from typing import Any
 import pandas as pd
 
 from facestats.errors import number_of
+from facestats.evaluation.headlines import ages_said
 from facestats.files import read_json
 from facestats.report.album import Album
-from facestats.report.blocks import Block, Details, Gallery, Picture, Rows, Section, Text, from_card
+from facestats.report.blocks import Block, Details, Gallery, Heading, Picture, Rows, Section, Text, from_card
 from facestats.report.card_figures import figure
 from facestats.report.card_groups import clear_gaps
 from facestats.report.card_scores import anything_measured, capital, verdicts_said
 from facestats.report.material import Material, without_folder
-from facestats.report.model_card import limits_of, misuses, models, photos_and_labels
+from facestats.report.model_card import ages_checked, limits_of, misuses, models, photos_and_labels
 from facestats.report.rejected import INDEX
 
 REASONS = 100  # lines of the table; reasons hold sizes of images, so there may be many
@@ -44,6 +45,7 @@ def opening(material: Material) -> Section:
         most = f" No model can expect more than {figure(ceiling)}, for raters disagree." if ceiling["value"] is not None else ""
         said.append(f"On {test['n']} rated test faces, which no model was trained or chosen on, the {name} score agrees with the raters' mean with r = "
                     f"{figure(test[model]['pearson'])} and R² = {figure(test[model]['r2'])}, {combined}ridge regression with {figure(test['ridge']['pearson'])}.{most} In brackets: 95 % intervals.")
+    said += [f"**{capital(text)}.**" for text in ages_said(run.age_check)]
     said += [clear] if (clear := clear_gaps(run.fairness)) else []
     return Section("summary", "In short", [Text(part) for part in said])
 
@@ -53,7 +55,7 @@ def cautions(material: Material) -> Section:
     shown = ("Pictures of faces are left out (`report.images: false`); names of files are not." if not material.params.report.images else
              "This page holds pictures of faces. Send it only to people who may see them.")
     return Section("cautions", "What the scores are not", [
-        *from_card(misuses(material.run)), Details("Limits of what was measured", from_card(["\n".join(f"- {limit}" for limit in limits_of(material.run))])),
+        *from_card(misuses(material.run)), Heading("Who gets no score"), *from_card(ages_checked(material.run), "What the age check withholds and misses"), Details("Limits of what was measured", from_card(["\n".join(f"- {limit}" for limit in limits_of(material.run))])),
         Text(shown)])
 
 
