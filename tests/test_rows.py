@@ -237,6 +237,8 @@ def test_the_store_lies_beside_the_cache_or_where_the_environment_says(tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(os, "access", lambda path, _: path != tmp_path / ".dvc")  # a shared cache in a folder of root's
         assert find_store(cache) == tmp_path / ".dvc/cache/facestats-rows"
+        (tmp_path / ".dvc/cache/facestats-rows").mkdir()
+    assert find_store(cache) == tmp_path / ".dvc/cache/facestats-rows"  # by somebody who could write beside it, too
     assert find_store(None) is None
     monkeypatch.setenv("FACESTATS_ROWS", str(tmp_path / "rows"))
     assert find_store(cache) == find_store(None) == tmp_path / "rows"

@@ -28,14 +28,16 @@ class RowFiles:
 
     Attributes
     ----------
-    recipe : folder of the recipe below which they lie until DVC has them; None keeps nothing
+    recipe : folder of the recipe below which they lie until DVC has them; None for none
     cache : DVC's cache, where they are found afterwards; None for none
     sharing : who may write them
+    keeps : whether more are kept
     """
 
     recipe: Path | None
     cache: DvcCache | None = None
     sharing: Sharing = ALONE
+    keeps: bool = True
 
     def save(self, data: bytes, target: str | Path) -> str:
         """Write bytes to `target` and keep them: one file under two names, where the file system can.
@@ -48,7 +50,7 @@ class RowFiles:
         """
         md5 = _md5(data)
         try:
-            if self.recipe is not None:
+            if self.recipe is not None and self.keeps:
                 with open_below(*_names(self.recipe), FOLDER, sharing=self.sharing, make=True) as folder:
                     _place(folder, md5, folder.write(md5, data), Path(target), data)
                 return md5

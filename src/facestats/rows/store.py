@@ -54,8 +54,9 @@ def find_store(cache: DvcCache | None) -> Path | None:
         return Path(place).expanduser().absolute()
     if cache is None:
         return None
-    beside = cache.folder.parent / FOLDER
-    return beside if beside.is_dir() or os.access(beside.parent, os.W_OK) else cache.folder / FOLDER
+    beside, inside = cache.folder.parent / FOLDER, cache.folder / FOLDER
+    there = next((place for place in (beside, inside) if place.is_dir()), None)  # whoever made it: people who share a cache have other rights
+    return there or (beside if os.access(beside.parent, os.W_OK) else inside)
 
 
 def sharing_of(cache: DvcCache | None) -> Sharing:
@@ -128,6 +129,7 @@ class RowStore:
             if self._folder is None:
                 with suppress(OSError):  # none yet, or not ours to read
                     self._folder = self._open.enter_context(open_below(*self._names(self._path)))
+                    self.files = RowFiles(self._path, self._cache, keeps=False)
         return self
 
     def __exit__(self, kind, error, trace) -> None:
@@ -209,7 +211,7 @@ class RowStore:
         if self._folder is None:
             self._open.close()  # with the lock, should it be taken
         self._keeps, self._pending = False, []
-        self.files = RowFiles(None, self._cache)
+        self.files = RowFiles(self._path, self._cache, keeps=False)
         self._warn(f"the row store {self._path} can't be written ({error.strerror}): no row is saved, so that a killed "
                    f"run starts anew, and those that can be read are reused; {PLACE} names another folder")
 
