@@ -1,6 +1,7 @@
 """What commands and stages print: it arrives on every terminal and in every log, and never fails once something has been written.
 
-A terminal or log may take ASCII or Latin-1 only, be closed, full, or read by a `head` that has gone.
+A terminal or log may take ASCII or Latin-1 only, be closed, full, or read by a `head` that has gone. Names come from strangers: what would move the
+cursor, clear the screen, turn letters round or not be seen at all is shown as JSON escapes it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,53 @@ import errno
 import io
 import json
 import os
+import re
+import shlex
 import sys
-from typing import Any
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, TextIO
 
 _ESCAPE = "facestats.escape"
 _PLAIN = {"…": "...", "→": "->", "–": "-", "—": "-", "−": "-", "×": "x", "·": "-", "≥": ">=", "≤": "<=", "‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " "}
+
+# Control characters but line ends and tabs, marks that turn the direction of writing, what has no width (but joiners, which scripts and emoji need), tags.
+_UNSEEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+_ACTIVE = re.compile(rf"[{_UNSEEN}]|(?<!^)\r")  # a bar that shows progress begins with \r
+_BREAKING = re.compile(rf"[{_UNSEEN}\t\n\r]")
+
+
+def one_line(text: str) -> str:
+    """A text with a stranger's names in it as it can stand on one line: line ends, tabs and all that is not seen escaped."""
+    return _BREAKING.sub(_escaped, text)
+
+
+def print_line(text: str, file: TextIO | None = None) -> None:
+    """Print one line, whatever the names in it hold; see `one_line`."""
+    print(one_line(text), file=file)
+
+
+def shell_words(words: Iterable[str]) -> str:
+    """Words as a command to be typed; one with characters that can't be typed as bash writes it, `$'e\\x1b.jpg'`."""
+    return " ".join(f"$'{''.join(map(_typed, word))}'" if _BREAKING.search(word) or not _is_utf8(word) else shlex.quote(word) for word in words)
+
+
+def _typed(sign: str) -> str:
+    if _BREAKING.match(sign) or not _is_utf8(sign):
+        return "".join(f"\\x{byte:02x}" for byte in sign.encode("utf-8", "surrogateescape"))
+    return f"\\{sign}" if sign in "\\'" else sign
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _escaped(match: re.Match) -> str:
+    return "\\u007f" if match[0] == "\x7f" else json.dumps(match[0])[1:-1]
 
 
 def secure_output() -> None:
@@ -32,6 +75,10 @@ def secure_output() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout, sys.stderr = _secure(sys.stdout, 1), _secure(sys.stderr, 2)
+    with suppress(ImportError):
+        import colorama
+
+        colorama.init = colorama.reinit = lambda *_, **__: None  # DVC's, whose streams take names for commands to a terminal, and fail on some
 
 
 def print_json(content: Any, indent: int | None = None) -> None:
@@ -83,13 +130,20 @@ class _Sink(io.RawIOBase):
         return len(data)
 
 
+class _Text(io.TextIOWrapper):
+    """Text on its way to a terminal or log."""
+
+    def write(self, text: str) -> int:
+        return super().write(_ACTIVE.sub(_escaped, text))
+
+
 def _secure(stream: Any, number: int) -> io.TextIOWrapper:
     encoding = "utf-8"
     if stream is not None:
         stream.flush()
         encoding = stream.encoding
     sink = _Sink(number)
-    return io.TextIOWrapper(io.BufferedWriter(sink), encoding, _ESCAPE, line_buffering=number == 2 or sink.isatty())
+    return _Text(io.BufferedWriter(sink), encoding, _ESCAPE, line_buffering=number == 2 or sink.isatty())
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:

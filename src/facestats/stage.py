@@ -19,7 +19,7 @@ from typing import TypeVar
 from facestats.errors import FaceStatsError, InputError, of_file
 from facestats.files import write_json
 from facestats.lifetime import end_in_time, started_by_dvc
-from facestats.output import print_unwritten, secure_output
+from facestats.output import print_line, print_unwritten, secure_output
 from facestats.params import load_params
 
 Item = TypeVar("Item")
@@ -142,4 +142,4 @@ def warn(message: str) -> None:
 
 def warn_once(message: str) -> None:
     """Warn of something about this run alone, which another one with the same outs need not meet."""
-    print(f"warning: {message}", file=sys.stderr)
+    print_line(f"warning: {message}", sys.stderr)

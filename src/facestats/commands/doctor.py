@@ -39,7 +39,7 @@ from facestats.commands.doctor_surroundings import (
     say_of_rows,
 )
 from facestats.errors import InputError, number_of
-from facestats.output import print_json
+from facestats.output import one_line, print_json
 from facestats.params import Params, load_params
 from facestats.params_data import Data
 from facestats.params_errors import checked_options
@@ -159,6 +159,6 @@ def _shortened(findings: list[Finding]) -> list[str]:
     for finding in findings:
         shown[finding.kind] += 1
         if shown[finding.kind] <= SHOWN:
-            lines.append(finding.message)
+            lines.append(finding.message if finding.kind == "labels" else one_line(finding.message))  # label files have a line a mistake
     words = {"unreadable": "files that can't be read", "photo": "photos that can't be used"}
     return lines + [f"and {n - SHOWN} more {words.get(kind, 'of that kind')}; --json names all" for kind, n in shown.items() if n > SHOWN]

@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -44,7 +43,8 @@ from facestats.commands.forget_journal import Journal, Request, Unfinished, merg
 from facestats.commands.labels import METADATA, find_root
 from facestats.data.removal import LabelFile, Mentions, read_label_files
 from facestats.errors import FaceStatsError, InputError, number_of
-from facestats.faces.files import face_filename, list_images
+from facestats.faces.files import face_filename, list_images, printable
+from facestats.output import print_line, shell_words
 from facestats.params import load_params
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
 from facestats.rows.removal import forget_rows
@@ -130,16 +130,16 @@ def run(options: argparse.Namespace) -> int:
     _check(place, found, labels)
 
     for line in found.notes:
-        print(line)
+        print_line(line)
     if not options.dry_run:
         journal.write(Unfinished(request, found.images, sorted(found.sha256), sorted(found.objects),
                                  {name: sorted(names) for name, names in found.named.items()}, found.wanted))
         remove_half_written([path for file in labels for path in {file.path, file.path.resolve()}])
     busy = _remove(place, found, labels, not options.dry_run)
     for line in found.alike:
-        print(f"warning: {line}")
+        print_line(f"warning: {line}")
     for recipe, why in busy.items():
-        print(f"warning: {recipe} {why} and was left; give the same command again when that is over")
+        print_line(f"warning: {recipe} {why} and was left; give the same command again when that is over")
     left = 0
     made_anew = options.cache and not busy and not options.dry_run
     if made_anew:
@@ -148,7 +148,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.dry_run and place.store and place.store.is_dir():
         rows = sum(forget_rows(place.store, cache, found.sha256, [face_filename(image) for image in found.images], write=False)[0].values())
         if rows:
-            print(f"warning: {rows} rows of them are in {place.store} again, as of a run that went on meanwhile; give the same command once it has ended")
+            print_line(f"warning: {rows} rows of them are in {place.store} again, as of a run that went on meanwhile; give the same command once it has ended")
         left += rows
         busy |= {place.store: "was written meanwhile"} if rows else {}
     if not options.dry_run and not busy:
@@ -158,7 +158,7 @@ def run(options: argparse.Namespace) -> int:
     elif not options.cache:
         print(_next_steps(place))
     for line in _still_there(place, found, options):
-        print(line)
+        print_line(line)
     return 1 if (left or busy) and not options.dry_run else 0
 
 
@@ -196,7 +196,7 @@ def _find(place: Place, images: set[str], here: set[str], mentions: Mentions, pe
     sha256 = {digests[image] for image in images & photos.keys()}
     copies = {image for image, digest in digests.items() if digest in sha256} - images
     images |= copies
-    sha256 |= set(table.loc[table["image"].isin(images), "sha256"].dropna())
+    sha256 |= set(table.loc[table["image"].isin(list(map(printable, images))), "sha256"].dropna())
     objects: set[str] = set()
     earlier: list[Path] = []
     if place.cache:  # earlier versions under the same name have rows of their own
@@ -234,7 +234,7 @@ def _alike(place: Place, images: set[str], here: set[str], table: pd.DataFrame, 
     same = {image: name for name, shown in people.items() if shown & images for image in sorted((shown & here) - images)}
     notes = [f"{image} shows {name}, too, by the label files, and stays; --person {name} takes all" for image, name in same.items()]
     spelt = sorted(other for other in people for name in persons if other != name and other.casefold().split() == name.casefold().split())
-    notes += [f"label files name {other}, too; if that is the same person, --person {shlex.quote(other)} as well" for other in spelt]
+    notes += [f"label files name {other}, too; if that is the same person, --person {shell_words([other])} as well" for other in spelt]
     near = sorted((near_copies(table, images) & here) - same.keys())
     notes += [f"{image} looks almost like a photo that goes, and stays; name it, too, if it is of the same person" for image in near]
     called = [image for image in traces.called_alike(images, sorted(here)) if image not in {*near, *same}]
@@ -252,7 +252,7 @@ def near_copies(table: pd.DataFrame, images: set[str]) -> set[str]:
     table = table.dropna(subset="filename").drop_duplicates("filename")
     leader = table["duplicate_of"].fillna(table["filename"])
     leader = leader.map(table.set_index("filename")["near_duplicate_of"]).fillna(leader)
-    groups = set(leader[table["image"].isin(images)].dropna())
+    groups = set(leader[table["image"].isin(list(map(printable, images)))].dropna())
     return set(table.loc[leader.isin(groups), "image"]) - images
 
 
@@ -298,12 +298,12 @@ def _remove(place: Place, found: Found, labels: list[LabelFile], write: bool) ->
         counts, busy = forget_rows(place.store, place.cache, found.sha256, [face_filename(image) for image in found.images], write)
         for stage, count in counts.items():
             whose = " (all that no other face of the last run uses: such a row does not say whose it is)" if stage == "embed" and count else ""
-            print(f"{place.store}: {count} rows of {stage} {verb}{whose}")
+            print_line(f"{place.store}: {count} rows of {stage} {verb}{whose}")
     try:
         for path in found.files:
             if write:
                 path.unlink(missing_ok=True)  # gone already under its other name, where a folder has two
-            print(f"{path}: {verb}")
+            print_line(f"{path}: {verb}")
         if write:
             _remove_empty_folders(place.photos, found.images)
         for file in labels:
@@ -312,7 +312,7 @@ def _remove(place: Place, found: Found, labels: list[LabelFile], write: bool) ->
                 if write:
                     file.remove(names, place.cache.folder if place.cache else None)
                 places = number_of(len(lines), "column" if file.by_column else "line")
-                print(f"{file.path}: {places} {verb}")
+                print_line(f"{file.path}: {places} {verb}")
     except OSError as error:
         raise FaceStatsError(f"{error.filename} can't be removed or written ({error.strerror}); what is named above is gone, the rest is left. "
                              "Mend it and give the same command again") from None
@@ -344,16 +344,16 @@ def _look_around(place: Place, found: Found, labels: list[LabelFile], made_anew:
     same = traces.same_bytes(paths, found.wanted)
     for path, image in same.items():
         if path not in made:
-            print(f"warning: {path} has the same bytes as {image}, and stays; remove it yourself")
+            print_line(f"warning: {path} has the same bytes as {image}, and stays; remove it yourself")
     in_outs = sorted(made & same.keys())
     if in_outs:
-        print(f"outs hold {number_of(len(in_outs), 'picture')} of them ({in_outs[0]}{', …' if in_outs[1:] else ''}); `dvc repro` replaces what stages still make")
+        print_line(f"outs hold {number_of(len(in_outs), 'picture')} of them ({in_outs[0]}{', …' if in_outs[1:] else ''}); `dvc repro` replaces what stages still make")
     pattern = found.wanted.pattern(_folders(place))
     read = {file.path for file in labels}
     for path, name in traces.files_that_name([path for path in paths if path not in made | read], pattern):
-        print(f"warning: {path} names {name} and is read by no stage; look through it yourself")
+        print_line(f"warning: {path} names {name} and is read by no stage; look through it yourself")
     for folder in forget_cache.temporary(place.root, found.images):
-        print(f"warning: {folder} was left by a temporary or queued run; `dvc queue remove --all`, then remove the folder")
+        print_line(f"warning: {folder} was left by a temporary or queued run; `dvc queue remove --all`, then remove the folder")
     return len(same.keys() - made)
 
 
@@ -373,7 +373,7 @@ def _still_there(place: Place, found: Found, options: argparse.Namespace) -> lis
     """What still holds the people, and the way out of each."""
     lines = []
     if place.cache and not options.cache:
-        again = f"python -m facestats forget {shlex.join(found.images)} --cache"
+        again = f"python -m facestats forget {shell_words(found.images)} --cache"
         remotes = forget_cache.remotes(place.cache.root)
         lines += ["still there:",
                   f"  DVC's cache: {number_of(len(found.objects), 'picture')} of them, and earlier tables, models and composites. This removes them:",
@@ -387,4 +387,4 @@ def _still_there(place: Place, found: Found, options: argparse.Namespace) -> lis
     if line := traces.experiments(place.root):
         lines.append(f"warning: {line}")
     lines += [f"warning: {line}" for line in traces.history(place.root, found.wanted, found.wanted.pattern(_folders(place)))]
-    return [*lines, forget_cache.beyond_reach(place.manual)]
+    return [*lines, *forget_cache.beyond_reach(place.manual).split("\n")]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from facestats.errors import FaceStatsError, InputError
 from facestats.faces.files import face_filename
+from facestats.output import print_line
 from facestats.rows.dvc_cache import DvcCache, is_md5
 from facestats.rows.usage import prune
 
@@ -58,8 +59,8 @@ def forget(root: Path, cache: DvcCache, store: Path | None, images: list[str], r
     left = [str(cache.object(md5)) for md5 in sorted(before) if cache.object(md5).exists()]
     left += [f"{md5} on {remote}" for md5 in _on_remote(root, remote, before)] if remote else []
     for name in left:
-        print(f"warning: {name} is still there: the project uses the same bytes under another name")
-    print(f"{len(before)} pictures of {', '.join(images)} were in DVC's cache, {len(left)} are left in it" + (f" or on {remote}" if remote else ""))
+        print_line(f"warning: {name} is still there: the project uses the same bytes under another name")
+    print_line(f"{len(before)} pictures of {', '.join(images)} were in DVC's cache, {len(left)} are left in it" + (f" or on {remote}" if remote else ""))
     print("now commit: git add -u && git commit")
     return len(left)
 

@@ -51,13 +51,13 @@ class Wanted:
         """
         whole = [name for name in self.names if PurePosixPath(name).suffix]
         cells = [*(name for name in self.names if name not in whole), *self.persons]
-        above = b"|".join(re.escape(f"{folder}/".encode()) for folder in folders)
+        above = b"|".join(re.escape(f"{folder}/".encode(errors="surrogateescape")) for folder in folders)
         return re.compile(rb"(?<![\w/.\-])(?:" + above + rb")?(?:" + _either(whole) + rb")(?!\w)"
                           rb"|(?:^|[,;\t\"])[ ]*(?:" + _either(cells) + rb")[ ]*(?=$|[,;\t\"\r\n])", re.MULTILINE)
 
 
 def _either(names: Iterable[str]) -> bytes:
-    forms = {form.encode() for name in names for form in (unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name), name)}
+    forms = {form.encode(errors="surrogateescape") for name in names for form in (unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name), name)}
     return b"|".join(map(re.escape, sorted(forms, key=len, reverse=True))) or rb"(?!)"
 
 
@@ -174,7 +174,7 @@ def history(root: Path, wanted: Wanted, pattern: re.Pattern[bytes]) -> list[str]
     """What git holds of them, in any commit, stash or experiment: one line for each file that has their bytes or names."""
     listed = [line.split(b" ", 1) for line in _git(root, "rev-list", "--all", "--reflog", "--objects", "--objects").splitlines()]
     paths = {parts[0]: parts[1].decode(errors="replace") for parts in listed if len(parts) == 2 and parts[1]}
-    pictures = {name.encode() for name in wanted.git_objects} & paths.keys()
+    pictures = {name.encode(errors="surrogateescape") for name in wanted.git_objects} & paths.keys()
     committed = sorted(paths[name] for name in pictures)
     lines = [f"git's history: {len(committed)} of their pictures were committed: {', '.join(committed[:SHOWN])}" + (", …" if committed[SHOWN:] else "")] if committed else []
     texts = [name for name, path in paths.items() if PurePosixPath(path).suffix.lower() in _TEXTS and not path.startswith(("src/", "tests/"))]

@@ -23,6 +23,7 @@ import argparse
 from pathlib import Path
 
 from facestats.errors import InputError
+from facestats.output import print_line
 
 HELP = "take out the faces to label, bring the labels back in"
 METADATA = Path("data/processed/metadata")
@@ -110,14 +111,14 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     filled = read_filled(options.file, images, _known_classes(root, into, options.new_class))
     changes = merge_labels(into, filled.said, images, write=not options.dry_run)
     for message in filled.guessed:
-        print(f"warning: {message}")
+        print_line(f"warning: {message}")
     for note in filled.notes:
-        print(note)
+        print_line(note)
     for column in filled.ignored:
         print(f"warning: the column {column!r} is none of a template's; it is left aside")
     for change in changes:
         if change.changed:
-            print(f"{change.filename}: {change.column} " + (f"{change.new} (new)" if change.old is None else f"{change.old} → {change.new}"))
+            print_line(f"{change.filename}: {change.column} " + (f"{change.new} (new)" if change.old is None else f"{change.old} → {change.new}"))
     new = sum(change.old is None for change in changes)
     changed = sum(change.changed for change in changes) - new
     print(f"{len(filled.said)} faces labelled, {filled.silent} left empty: {new} labels added, {changed} changed, "

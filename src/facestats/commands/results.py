@@ -15,6 +15,7 @@ import yaml
 from facestats.errors import InputError, alike, number_of
 from facestats.evaluation.headlines import ages_said, doubts_of_scores
 from facestats.files import read_json
+from facestats.output import one_line, print_line
 from facestats.params import Params, load_params
 from facestats.report.card_scores import anything_measured
 
@@ -43,10 +44,10 @@ def run(options: argparse.Namespace) -> int:
           "              data/processed/metadata/faces.parquet             (one row an image: what was left out and why)")
     print("  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; `dvc metrics show` has the headlines)")
     for line in _headlines(root / "metrics"):
-        print(f"              {line}")
+        print_line(f"              {line}")
     print("  fairness    metrics/fairness.json  (errors by group of people), docs/model_card.md  (all of it in words)")
     for line in _gaps(root / "metrics/fairness.json"):
-        print(f"              {line}")
+        print_line(f"              {line}")
     print("  plots       `dvc plots show`, metrics/plots/")
     print("Scores are what raters said of faces, not the worth of a person. The built-in sample is drawn, not photographed.")
     if not (root / params.data.images).exists():
@@ -120,7 +121,7 @@ def _warnings(root: Path, params: Params) -> list[str]:
         paths = [root / WARNINGS / name for name in ([f"{item}/{stage}.stage.json" for item in items[stage]] if stage in items else [f"{stage}.json"])]
         messages = [message for path in paths if path.is_file() for message in read_json(path, list)]
         total, absent = total + len(messages), absent + sum(not path.is_file() for path in paths)
-        lines += [f"  {stage}: {message}" + (f" ({n - 1} more like it)" if n > 1 else "") for message, n in alike(messages)]
+        lines += [f"  {stage}: {one_line(message)}" + (f" ({n - 1} more like it)" if n > 1 else "") for message, n in alike(messages)]
     missing = [f"  those of {number_of(absent, 'stage')} are not here: `dvc repro` or `dvc pull` brings them"] if absent else []
     return [f"\n{number_of(total, 'warning')}" if total else "\nno warnings", *lines, *missing]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from facestats.output import print_json
+from facestats.output import print_json, print_line
 from facestats.serving import load
 
 HELP = "find the faces that are most like a photo"
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({"image": options.image, "similar": found.to_dict("records"), "warnings": doubts})
         return 0
     for doubt in doubts:
-        print(f"warning: {doubt}", file=sys.stderr)
+        print_line(f"warning: {doubt}", sys.stderr)
     for row in found.itertuples():
-        print(f"{row.similarity:.4f}  {row.image}" + (f"  {row.filename}" if row.filename != row.image else ""))
+        print_line(f"{row.similarity:.4f}  {row.image}" + (f"  {row.filename}" if row.filename != row.image else ""))
     return 0

@@ -1,0 +1,97 @@
+"""Names that strangers chose: whatever is in them is shown escaped, and ends no command."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from dvc.repo import Repo
+from PIL import Image
+
+from facestats.output import _Text, one_line, shell_words
+from programs import run_program
+from resources import ROOT
+
+NAMES = [b"plain.jpg", b"a\nwarning: forged.jpg", b"e\x1b[31mred\x1b]0;title\x07.jpg", "b\u202egpj.exe".encode(), b"-rf.jpg", b"--person.jpg", b"cr\rX.jpg", b"del\x7f.jpg",
+         "c1\u009b31m.jpg".encode(), "line\u2028.jpg".encode(), "zero\u200bwidth.jpg".encode(), b"tab\t.jpg", b"'q\"$(x)`.jpg", b"x" * 240 + b".jpg", b"=cmd.jpg"]
+NOT_UTF8 = [b"\xff.jpg", b"dir\xff\x1b/in.jpg", b"\xed\xa0\x80.jpg"]
+PERSON = "ann\x1b[31m"
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A DVC project whose photos and labels are called like this."""
+    folder = tmp_path_factory.mktemp("hostile")
+    (folder / "data/raw").mkdir(parents=True)
+    (folder / "data/labels").mkdir()
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (folder / "params.yaml").write_text(params.replace("data/sample/images", "data/raw").replace("data/sample/labels", "data/labels").replace("source: wheel", "source: none"))
+    (folder / "data/manual_labels.csv").write_text("filename,gender,ethnicity,age,rating,person\n")
+    pixels = np.random.default_rng(0)
+    for name in [*NAMES, *NOT_UTF8]:
+        path = os.path.join(os.fsencode(folder / "data/raw"), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            Image.fromarray(pixels.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(file, "JPEG")
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows([["image", "person"], *([name.decode(), PERSON] for name in NAMES)])
+    (folder / "data/labels/labels.csv").write_text(buffer.getvalue(), encoding="utf-8")
+    Repo.init(str(folder), no_scm=True).close()
+    return folder
+
+
+def facestats(folder, *arguments) -> subprocess.CompletedProcess:
+    done = run_program([sys.executable, "-m", "facestats", *arguments], folder, os.environ | {"PYTHONPATH": str(ROOT / "src")})
+    assert "Traceback" not in done.stderr
+    assert not [sign for sign in done.stdout + done.stderr if sign != "\n" and not sign.isprintable()]
+    assert "\nwarning: forged" not in done.stdout + done.stderr
+    return done
+
+
+def test_forget_takes_a_person_under_such_names_to_the_end(hostile, tmp_path):
+    folder = shutil.copytree(hostile, tmp_path / "project", symlinks=True)
+    done = facestats(folder, "forget", "--person", PERSON)
+    assert done.returncode == 0, done.stderr
+    left = sorted(os.path.relpath(os.path.join(base, name), os.fsencode(folder / "data/raw"))
+                  for base, _, names in os.walk(os.fsencode(folder / "data/raw")) for name in names)
+    assert left == sorted(NOT_UTF8)
+    assert (folder / "data/labels/labels.csv").read_text().strip() == "image,person"
+    assert r"e\u001b[31mred\u001b]0;title\u0007.jpg: removed" in done.stdout
+    done = facestats(folder, "forget", *map(os.fsdecode, NOT_UTF8))
+    assert done.returncode == 0, done.stderr
+    assert r"forget $'dir\xff\x1b/in.jpg' $'\xed\xa0\x80.jpg' $'\xff.jpg' --cache" in done.stdout
+    assert not list((folder / "data/raw").iterdir())
+
+
+def test_doctor_names_them(hostile):
+    done = facestats(hostile, "doctor", "--inputs")
+    assert done.returncode == 1
+    assert r"data/raw/dir\xff\u001b has a name that is not valid UTF-8" in done.stdout
+    found = json.loads(facestats(hostile, "doctor", "--inputs", "--json").stdout)
+    assert {problem["path"] for problem in found["problems"]} == {"data/raw/dir\\xff\x1b", r"data/raw/\xff.jpg", r"data/raw/\xed\xa0\x80.jpg"}
+
+
+def test_a_mistyped_command_is_shown_escaped(tmp_path):
+    assert facestats(tmp_path, "models\x1b[31m\udcff").returncode == 2
+
+
+def test_names_stand_on_one_line_and_can_be_typed():
+    names = [os.fsdecode(name) for name in [*NAMES, *NOT_UTF8]]
+    assert all(one_line(name).encode("utf-8", "surrogateescape").decode(errors="replace").isprintable() for name in names)
+    done = run_program(["bash", "-c", f"printf '%s\\0' {shell_words(names)} | od -An -v -tx1"], check=True)
+    assert bytes.fromhex(done.stdout) == b"".join(name + b"\0" for name in [*NAMES, *NOT_UTF8])
+
+
+def test_bars_of_progress_and_tables_pass():
+    buffer = io.BytesIO()
+    with _Text(buffer, "utf-8") as text:
+        text.write("\rreading: 50%")
+        text.write("a\tb\n\x1b[2Kc\rd")
+        text.flush()
+        assert buffer.getvalue() == b"\rreading: 50%a\tb\n\\u001b[2Kc\\rd"
