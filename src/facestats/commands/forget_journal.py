@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from facestats.commands.forget_traces import Wanted
 from facestats.errors import InputError
 from facestats.files import replacing, temporary_name
+from facestats.output import shell_words
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Request:
     def command(self) -> str:
         people = [part for name in self.persons for part in ("--person", name)]
         rest = [*(["--cache"] if self.cache else []), *(["--remote", self.remote] if self.remote else [])]
-        return shlex.join(["python", "-m", "facestats", "forget", *self.images, *people, *rest])
+        return shell_words(["python", "-m", "facestats", "forget", *self.images, *people, *rest])
 
     def covers(self, earlier: Request) -> bool:
         """Whether this is the earlier request again, or more of the same."""
