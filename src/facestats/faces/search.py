@@ -153,18 +153,22 @@ def _right_way_up(rgb: np.ndarray, first: _Look, landmarker: Landmarker) -> _Loo
     """The look at a face, among those in four quarter turns, with the highest score × presence.
 
     A turned look has to beat the first one, and clearly the upright one on the same square: there 671 faces on their
-    side or head read better the right way up by 0.04 and more.
+    side or head read better the right way up by 0.04 and more. A face that its keypoints say lies, and that is clearly seen so, takes no more.
     """
-    square = _square(first.place, _REFINE)
-    uprights = [look for look in _looks(rgb, square, landmarker, 0) if _same_place(first.place, look.place)]
+    def looks(turn: int) -> list[_Look]:
+        return [look for look in _looks(rgb, _square(first.place, _REFINE), landmarker, turn) if _same_place(first.place, look.place)]
+
+    for look in looks(first.place.turn) if first.place.turn else ():
+        if look.reaches(_UPRIGHT_SCORE) and look.beats(first, 0.0):
+            return look
+    uprights = looks(0)
     rivals = [(first, 0.0), *((look, _BETTER_UPRIGHT) for look in uprights)]
     best = None
     for turn in sorted((2, 1, 3), key=lambda turn: turn != first.place.turn):
         if any(look.reaches(_UPRIGHT_SCORE) for look, _ in rivals):
             break
-        for look in _looks(rgb, square, landmarker, turn):
-            likely = look.score >= _TURNED_CERTAINTY and _same_place(first.place, look.place)
-            if likely and all(look.beats(*rival) for rival in rivals) and look.reaches(_TURNED_CERTAINTY):
+        for look in looks(turn):
+            if look.score >= _TURNED_CERTAINTY and all(look.beats(*rival) for rival in rivals) and look.reaches(_TURNED_CERTAINTY):
                 best, rivals = look, [(look, 0.0)]
     if best is None:
         best = first

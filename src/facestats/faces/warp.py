@@ -65,7 +65,9 @@ def _coordinates(center: tuple[float, float], side: float, angle: float, size: i
         y = np.add.outer(center[1] * _STEPS + along * cos, along * sin)
     else:  # one row and one column say it all, in a fifth of the time
         x, y = (center[0] * _STEPS + along)[None], (center[1] * _STEPS + along)[:, None]
-    x, y = np.rint(x).astype(np.int32), np.rint(y).astype(np.int32)
+    x, y = (np.rint(along, out=along).astype(np.int32) for along in (x, y))
     whole = np.empty((size, size, 2), np.int16)
-    whole[..., 0], whole[..., 1] = (x >> 5).clip(-_MAX_SIDE, _MAX_SIDE), (y >> 5).clip(-_MAX_SIDE, _MAX_SIDE)
+    for axis, along in enumerate((x, y)):
+        within = abs(center[axis]) + side < _MAX_SIDE
+        whole[..., axis] = along >> 5 if within else (along >> 5).clip(-_MAX_SIDE, _MAX_SIDE)
     return whole, ((y & (_STEPS - 1)) * _STEPS + (x & (_STEPS - 1))).astype(np.uint16)
