@@ -1,5 +1,6 @@
 """Whoever may write into the row store: what lies elsewhere stays as it is, nothing hangs, and what can't be used is named and computed again."""
 
+import fcntl
 import hashlib
 import io
 import os
@@ -12,8 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from facestats import tables
 from facestats.commands.doctor_surroundings import say_of_rows
+from facestats.data.manual import alone, replace_file
+from facestats.errors import InputError
 from facestats.faces.preprocess import ROW_COLUMNS
+from facestats.files import temporary_name, write_bytes
 from facestats.rows.checks import check_face_rows, check_photo_rows
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
@@ -254,3 +259,37 @@ def test_hashes_in_dvcs_listings_lead_nowhere(tmp_path):
     listing.write_text('[{"md5": "../../../secret", "relpath": "a.jpg"}, {"md5": 7, "relpath": "b.jpg"}, {"md5": "%s", "relpath": "c.jpg"}]' % ("2" * 32))
     (tmp_path / "dvc.lock").write_text(f"stages: {{preprocess: {{outs: [{{path: faces, md5: {'1' * 32}.dir}}]}}}}")
     assert cache.committed_files(tmp_path / "faces") == {"c.jpg": "2" * 32}
+
+
+@pytest.mark.parametrize("name", ["../../.bashrc", "/etc/passwd", "a/../../b.jpg", "..", "a\0b"])
+@pytest.mark.parametrize("column", ["filename", "image"])
+def test_no_name_in_a_table_leads_out_of_its_folder(tmp_path, name, column):
+    """`select` removed and replaced the file that a member was called after."""
+    path = tmp_path / "faces.parquet"
+    columns = {"filename": ["a..b/..c.jpg", "b.jpg"], "image": ["a", "b"]}
+    pq.write_table(pa.table(columns), path)
+    assert len(tables.read(path, tables.FACES, ["filename", "image"])) == 2
+    pq.write_table(pa.table(columns | {column: ["a.jpg", name]}), path)
+    with pytest.raises(tables.TableError, match="which is no path below a folder"):
+        tables.read(path, tables.FACES, ["filename", "image"])
+
+
+def test_a_temporary_file_is_never_written_through_a_link(tmp_path):
+    (tmp_path / "mine").write_bytes(b"mine")
+    for path, write in ((tmp_path / "a.json", write_bytes), (tmp_path / "labels.csv", replace_file)):
+        for name in (temporary_name(path), path.with_name(f".{path.name}.{os.getpid()}")):
+            name.symlink_to("mine")
+        write(path, b"new")
+        assert path.read_bytes() == b"new"
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
+def test_a_merge_of_labels_waits_for_a_minute_at_most(tmp_path, monkeypatch):
+    monkeypatch.setattr("facestats.data.manual.PATIENCE", 0.3)
+    held = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(InputError, match="has been locked by another process for"), alone(tmp_path):
+        pass
+    os.close(held)
+    with alone(tmp_path):
+        pass

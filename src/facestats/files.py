@@ -41,6 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # left by a killed process, or a link to somewhere else
         yield temporary
         temporary.replace(path)
     except OSError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facestats.embeddings import EmbeddingTable
@@ -23,6 +24,8 @@ from facestats.files import replacing
 from facestats.parquet import group_rows, opened, read_rows, sort_by_key, vector_column
 
 N_LANDMARKS = 468
+_PATHS = ("filename", "image")  # columns with paths below a folder
+_OUTSIDE = r"^/|(?:^|/)\.\.(?:/|$)|\x00"  # of such a path: what leads elsewhere
 UNKNOWN = "unknown"
 
 
@@ -168,7 +171,17 @@ def read(path: str | Path, schema: Schema, columns: list[str] | None = None, onl
             expected = schema.columns.get(name)
             if expected is not None and not _same_type(found.field(name).type, expected):
                 raise TableError(f"{path}: column {name} is {found.field(name).type}, expected {expected}")
-        return (file.read(columns=wanted) if only is None else read_rows(file, wanted, only)).to_pandas()
+        table = file.read(columns=wanted) if only is None else read_rows(file, wanted, only)
+    for name in {*_PATHS, schema.keys()[0]} & {*wanted}:
+        _check_paths(table[name], f"{path}: column {name}")
+    return table.to_pandas()
+
+
+def _check_paths(column: pa.ChunkedArray, where: str) -> None:
+    """Refuse names that lead out of a folder: stages link, write and remove files that are called so."""
+    if pa.types.is_string(column.type) and pc.any(outside := pc.match_substring_regex(column, _OUTSIDE)).as_py():
+        raise TableError(f"{where} has {column.filter(outside)[0].as_py()!r}, which is no path below a folder; remove the file and run `dvc repro`, "
+                         "and ask who else can write it, or DVC's cache")
 
 
 def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Series:

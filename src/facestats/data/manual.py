@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from facestats.files import csv_text
 from facestats.tables import UNKNOWN
 
 HEADER = ["filename", *COLUMNS]
+PATIENCE = 60.0  # seconds for which another merge is waited for
+_LOOK_EVERY = 0.1  # seconds
 NUMBERS = ("age", "rating")  # columns in which 34 and 34.0 say the same
 
 
@@ -120,10 +123,23 @@ def _same(column: str, old: str, new: str) -> bool:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Wait for other merges: a lock on the folder, for the file itself is replaced; the system frees it with the process."""
+    """Wait for other merges: a lock on the folder, for the file itself is replaced; the system frees it with the process.
+
+    Raises
+    ------
+    InputError
+        Somebody has held it for a minute: no merge takes so long, and who may read the folder can hold it.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for _ in range(int(PATIENCE / _LOOK_EVERY) + 1):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(_LOOK_EVERY)
+        else:
+            raise InputError(f"{folder} has been locked by another process for {PATIENCE:g} s; end it (`fuser -v {folder}` names it), then try again")
         yield
         os.fsync(descriptor)  # the rename, too, is on the disk
     finally:
@@ -134,6 +150,7 @@ def replace_file(path: Path, data: bytes) -> None:
     """Write beside the file, bring it to the disk, rename: at any moment the name leads to the old or the new whole."""
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # be it a link to somewhere else
     try:
         with temporary.open("wb") as file:
             file.write(data)
