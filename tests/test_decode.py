@@ -292,12 +292,17 @@ def test_what_dvc_hashes_is_what_is_read(tmp_path):
     for link, target in (("file.jpg", elsewhere / "d.jpg"), ("folder", elsewhere), ("in/up", ".."), ("in/self.jpg", "../a.jpg")):
         (root / "data/real" / link).symlink_to(target)
     (root / "data/raw").symlink_to("real")  # as `data.images` may be
+    (root / ".dvcignore").write_text("*.tmp\n/data/raw/private\n")
+    for name in ("a.tmp", "in/b.tmp", "private/f.jpg"):
+        (root / "data/real" / name).parent.mkdir(exist_ok=True)
+        (root / "data/real" / name).touch()
     with Repo.init(str(root), no_scm=True) as repo:
         _, _, tree = build(repo.cache.local, str(root / "data/raw"), repo.fs, "md5", ignore=repo.dvcignore, dry_run=True)
         hashed = {"/".join(key) for key, _, _ in tree}
     listed = list_images(root / "data/raw")
     assert {name for name in listed if readable(root / "data/raw", name)} == hashed == {"a.jpg", "in/b.jpg", "file.jpg", "in/self.jpg"}
     assert {*listed} - hashed == {"folder", "in/up", "project"}
+    assert {*list_images(root / "data/raw", ignored_too=True)} - {*listed} == {"a.tmp", "in/b.tmp", "private/f.jpg"}
 
 
 def test_a_missing_or_empty_folder_is_an_error_that_says_what_was_expected(tmp_path):

@@ -17,7 +17,7 @@ import yaml
 from facestats.commands.forget_journal import unfinished_command
 from facestats.data.label_files import READ, STEMS, find_label_file, unread_files
 from facestats.data.labels import JoinedLabels, join_labels
-from facestats.errors import FaceStatsError, ImageError
+from facestats.errors import FaceStatsError, ImageError, number_of
 from facestats.faces.files import face_filename, list_images, printable
 from facestats.faces.reading import hash_photo
 from facestats.params import Params
@@ -78,6 +78,7 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
     if images.is_dir() and any(path.is_file() for path in images.rglob("*")):
         try:
             found.images = list_images(images)
+            found.warnings += _ignored(images, found.images)
         except FaceStatsError as error:
             found.problems.append(Finding("folder", str(error), params.data.images))
     if found.images and labels.is_dir() and not found.problems:
@@ -87,6 +88,13 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
     if own:
         _name_unread_tables(found, root, params)
     return found
+
+
+def _ignored(images: Path, known: list[str]) -> list[Finding]:
+    """Files among the photos that DVC is told not to hash, so that nobody reads them."""
+    left_out = sorted({*list_images(images, ignored_too=True)} - {*known})
+    return [Finding("photo", f"{number_of(len(left_out), 'file')} of {images} ({left_out[0]}{', …' if left_out[1:] else ''}) left out: .dvcignore keeps DVC from "
+                    "hashing them", left_out[0])] if left_out else []
 
 
 def folders_left_out(root: Path, params: Params, inputs: Inputs) -> list[Finding]:

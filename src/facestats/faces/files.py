@@ -1,6 +1,7 @@
 """Which files are photos to look at, and what their faces are called."""
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from facestats.errors import InputError
@@ -9,11 +10,15 @@ SUFFIX = ".jpg"
 _MAX_NAME = 255  # bytes of one path part on every common file system
 
 
-def list_images(folder: str | Path) -> list[str]:
+def list_images(folder: str | Path, ignored_too: bool = False) -> list[str]:
     """Every file below a folder that is not hidden, whatever its name ends in.
 
     What DVC hashes, and nothing else: links to files are followed; folders that are links, or DVC projects of their own, are listed
     like files and not entered, and links that lead nowhere are listed as well, so that their rows can say so. `folder` itself may be a link.
+
+    Parameters
+    ----------
+    ignored_too : also what a `.dvcignore` of the project around keeps from DVC
 
     Returns
     -------
@@ -30,7 +35,7 @@ def list_images(folder: str | Path) -> list[str]:
         raise InputError(f"{folder}: no such folder; {expected}. `data.images` in params.yaml names it")
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; {expected}. `data.images` in params.yaml names it")
-    found = sorted(_walk(folder, ""))
+    found = sorted(_walk(folder, "", None if ignored_too else _dvcs_filter(folder)))
     if not found:
         raise InputError(
             f"{folder} holds no file that is not hidden; {expected}. `data.images` in params.yaml names it"
@@ -79,21 +84,34 @@ def printable(image: str) -> str:
     return image.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _walk(folder: Path, prefix: str):
+def _dvcs_filter(folder: Path) -> Callable[[str, list[str], list[str]], tuple[list[str], list[str]]] | None:
+    """DVC's own choice among the names in a folder, by the `.dvcignore` files of the project around; None where there are none."""
+    path = Path(os.path.abspath(folder))
+    root = next((above for above in (path, *path.parents) if (above / ".dvc").is_dir()), None)
+    if root is None or not any((above / ".dvcignore").exists() for above in (path, *path.parents) if above.is_relative_to(root)):
+        return None
+    from dvc.fs import localfs
+    from dvc.ignore import DvcIgnoreFilter
+
+    return DvcIgnoreFilter(localfs, str(root))
+
+
+def _walk(folder: Path, prefix: str, choose) -> Iterator[str]:
     """Relative paths of the files below a folder, and of folders that DVC does not enter."""
     try:
-        entries = list(os.scandir(folder))
+        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except PermissionError:
         raise InputError(
             f"{folder}: no permission to list this folder; `chmod u+rx` it, or move it away"
         ) from None
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False) and not os.path.isdir(os.path.join(entry.path, ".dvc")):
-            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
-        else:
-            yield prefix + entry.name
+    folders = {entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not os.path.isdir(os.path.join(entry.path, ".dvc"))}
+    others = [entry.name for entry in entries if entry.name not in folders]
+    if choose:
+        kept, others = choose(os.path.abspath(folder), list(folders), others)
+        folders = set(kept)
+    yield from (prefix + name for name in others)
+    for name in folders:
+        yield from _walk(folder / name, f"{prefix}{name}/", choose)
 
 
 def _is_utf8(name: str) -> bool:
