@@ -32,6 +32,11 @@ def one_line(text: str) -> str:
     return _BREAKING.sub(_escaped, text)
 
 
+def visible(text: str) -> str:
+    """A text of several lines in which nothing moves a cursor, turns letters round or is not seen."""
+    return _ACTIVE.sub(_escaped, text)
+
+
 def print_line(text: str, file: TextIO | None = None) -> None:
     """Print one line, whatever the names in it hold; see `one_line`."""
     print(one_line(text), file=file)
@@ -134,7 +139,7 @@ class _Text(io.TextIOWrapper):
     """Text on its way to a terminal or log."""
 
     def write(self, text: str) -> int:
-        return super().write(_ACTIVE.sub(_escaped, text))
+        return super().write(visible(text))
 
 
 def _secure(stream: Any, number: int) -> io.TextIOWrapper:

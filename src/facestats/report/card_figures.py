@@ -2,9 +2,58 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from facestats.output import one_line
 
 NOT_MEASURED = "not measured"
+# What Markdown, or a viewer of it, makes something of: tags and entities, links and pictures, columns, formulas, lists, marks around words, addresses.
+_MARKUP = re.compile(r"[<>&\[\]|\\~$!#@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.")
+_EMPHASIS = re.compile(r"[*`]")
+_OWN_WORDS = ("why", "text", "doubt")  # sentences of this package, with names in them
+_SHIFT = 0xF0000  # of the code points, for private use, that stand for such a sign until the page is written
+STAND_IN = re.compile(f"[{chr(_SHIFT)}-{chr(_SHIFT + 0x7F)}]")
+
+
+def as_plain(content: Any, own: bool = False) -> Any:
+    """The contents of metric files with every text in them, labellers' words and folders' names among it, free of Markdown.
+
+    A sign that would mean something has a stand-in, which `written_as_markdown` and `written_as_is` replace.
+
+    Parameters
+    ----------
+    own : this is a sentence of the package itself: its backticks and asterisks stay.
+    """
+    if isinstance(content, dict):
+        return {as_plain(key): as_plain(value, key in _OWN_WORDS) for key, value in content.items()}
+    if isinstance(content, list):
+        return [as_plain(value, own) for value in content]
+    if not isinstance(content, str):
+        return content
+    text = _MARKUP.sub(_stand_in, one_line(content))
+    return text if own else _EMPHASIS.sub(_stand_in, text)
+
+
+def _stand_in(match: re.Match) -> str:
+    return chr(_SHIFT + ord(match[0]))
+
+
+def written_as_markdown(page: str) -> str:
+    """A page of Markdown with its stand-ins as the signs that they are, behind a backslash; in code as they are, but for bars in tables."""
+    return "\n".join("".join(_written(part, i % 2 == 1, line.startswith("| ")) for i, part in enumerate(re.split("(`[^`]*`)", line))) for line in page.split("\n"))
+
+
+def _written(part: str, code: bool, in_table: bool) -> str:
+    if code:
+        return written_as_is(part.replace(chr(_SHIFT + ord("|")), r"\|") if in_table else part)
+    return STAND_IN.sub(lambda sign: f"\\{written_as_is(sign[0])}", part)
+
+
+def written_as_is(text: str) -> str:
+    """A text with its stand-ins as the signs that they are."""
+    return STAND_IN.sub(lambda sign: chr(ord(sign[0]) - _SHIFT), text)
 
 
 def figure(metric: Mapping | None, digits: int = 2) -> str:

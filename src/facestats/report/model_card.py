@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from facestats.evaluation.headlines import ages_said
-from facestats.report.card_figures import NOT_MEASURED, counted, figure, listed, number, table
+from facestats.report.card_figures import NOT_MEASURED, as_plain, counted, figure, listed, number, table, written_as_markdown
 from facestats.report.card_groups import classifiers_by_group, clear_gaps, largest_gaps, scores_by_group
 from facestats.report.card_scores import (
     agreement_with_raters,
@@ -40,6 +40,11 @@ class Run:
     drawn: bool
 
 
+def plain_run(run: Run) -> Run:
+    """A run whose texts are free of Markdown, see `as_plain`."""
+    return Run(**{name: as_plain(content) for name, content in vars(run).items()})
+
+
 def model_card(run: Run, picture: str) -> str:
     """The card as Markdown.
 
@@ -47,13 +52,14 @@ def model_card(run: Run, picture: str) -> str:
     ----------
     picture : link from the card to `error_by_group.png`.
     """
+    run = plain_run(run)
     sections = {
         "": _opening(run), "Models": models(run), "Data": photos_and_labels(run), "Who gets no score": ages_checked(run), "What it is for": _uses(), "What it is not for": misuses(run),
         "How well scores agree with raters": _scores(run), "Scores by group": scores_by_group(run.fairness, picture),
         "Attributes": [*attributes_measured(run), *classifiers_by_group(run.fairness)], "Largest gaps between groups": largest_gaps(run.fairness),
         "Limits": ["\n".join(f"- {limit}" for limit in limits_of(run))]}
     parts = [part for title, paragraphs in sections.items() for part in ([f"## {title}"] if title else []) + paragraphs]
-    return "\n\n".join(parts) + "\n"
+    return written_as_markdown("\n\n".join(parts) + "\n")
 
 
 def _opening(run: Run) -> list[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from facestats.report import section_composites, section_faces, section_run, section_scores
 from facestats.report.album import MOST_BYTES, Album
 from facestats.report.blocks import Text
 from facestats.report.html_page import render
 from facestats.report.material import Material
+from facestats.report.model_card import plain_run
 
 TITLE = "FaceStats report"
 MOST = 10_000_000  # bytes of the page
@@ -19,6 +22,7 @@ def report(material: Material, most: int = MOST_BYTES) -> tuple[str, Album]:
     ----------
     most : bytes of all pictures, as data URIs.
     """
+    material = replace(material, run=plain_run(material.run))
     album = Album(material.params.report.images, most)
     sections = [section_run.opening(material), section_run.cautions(material), section_run.what_came_in(material, album),
                 section_scores.scores(material, album), section_scores.attributes(material, album), section_scores.groups(material, album),
