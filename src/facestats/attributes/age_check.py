@@ -205,10 +205,12 @@ def load_check(path: Path) -> AgeCheck:
         raise ModelError(f"{path}: no such file, so nobody's age can be checked; {MADE_BY} makes it")
     try:
         check = AgeCheck(**read_json(path))
+        kinds = {"min_age": (int, type(None)), "required": (bool,), "bound": (float, int, type(None)), "n": (int,), "why": (str, type(None))}
+        wrong = [name for name, allowed in kinds.items() if type(getattr(check, name)) not in allowed]
+        if wrong or not (check.bound is None or (isfinite(check.bound) and check.bound >= 0)):
+            raise ValueError(f"{wrong[0] if wrong else 'bound'} is wrong")
         if check.by_model and None in (check.min_age, check.bound):
             raise ValueError("neither a bound nor a reason why there is none")
-        if check.bound is not None and not (isfinite(check.bound) and check.bound >= 0):
-            raise ValueError(f"bound = {check.bound!r}")
         return check
     except (InputError, TypeError, ValueError) as error:
         raise ModelError(f"{path} does not say how ages are checked ({error}); {MADE_BY} makes it anew") from None
