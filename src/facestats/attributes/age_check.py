@@ -21,6 +21,7 @@ from facestats.resampling import person_groups
 
 SURE = 0.95  # of the model's bound
 NEAR = 100  # left-out faces that the bound is made of: those whose predicted age is nearest to where it decides
+STEP = 0.25  # years
 MIN_FACES = 20  # fewer have no quantile of 0.95
 MOST_ADULTS = 0.2  # share of labelled adults beyond which the model withholds too much to be of use
 MANUAL, LABEL, COPY, MODEL = "manual", "label", "copy", "model"
@@ -112,8 +113,8 @@ def fit_check(min_age: int | None, required: bool, left_out: pd.DataFrame, missi
     """How far the age model's predictions can be trusted about faces that may be too young.
 
     The bound is the 95 % quantile, with one more face granted to chance (split conformal prediction), of predicted minus labelled age among the
-    `NEAR` left-out faces whose predicted age is nearest to where the bound decides: `min_age` plus the bound itself, found step by step from
-    `min_age` upwards. There a ridge regression errs otherwise than on the whole: it makes the young older.
+    `NEAR` left-out faces whose predicted age is nearest to where the bound decides: `min_age` plus the bound itself. It is the smallest one, in
+    steps of `STEP`, from which on this holds. There a ridge regression errs otherwise than on the whole: it makes the young older.
 
     Parameters
     ----------
@@ -128,9 +129,9 @@ def fit_check(min_age: int | None, required: bool, left_out: pd.DataFrame, missi
         return AgeCheck(min_age, required, why=f"{number_of(len(left_out), 'labelled face')} left out of training of the age model, {MIN_FACES} are needed to know "
                                                "how far it is off")
     predicted, above = left_out["predicted"].to_numpy(float), (left_out["predicted"] - left_out["age"]).to_numpy(float)
-    bound = -1.0
-    while (wider := max(0.0, _quantile(above[_nearest(predicted, min_age + max(bound, 0.0))]))) > bound:
-        bound = wider
+    bounds = np.arange(0, max(predicted.max() - min_age, 0) + STEP, STEP)
+    enough = np.array([_quantile(above[_nearest(predicted, min_age + bound)]) <= bound for bound in bounds])
+    bound = float(STEP * (np.flatnonzero(~enough).max(initial=-1) + 1))
     check = AgeCheck(min_age, required, bound, min(NEAR, len(left_out)))
     adults = measure_check(check, left_out, pd.Series(np.nan, index=left_out.index))["adults"]
     if adults["n"] and adults["value"] > MOST_ADULTS:
