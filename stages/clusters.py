@@ -14,7 +14,7 @@ from pathlib import Path
 from facestats import tables
 from facestats.attributes.clusters import agreement, cluster_faces
 from facestats.embeddings import EmbeddingTable, sample_rows
-from facestats.files import write_csv, write_json
+from facestats.files import write_json, write_plot_csv
 from facestats.report.figures import cluster_map
 
 PLOTTED = 20_000  # faces on the map, drawn at random where there are more: a browser does not show a million points
@@ -33,7 +33,7 @@ def main(params, embeddings: Path, attributes: Path, faces: Path, out: Path, met
                          "silhouette": {str(number): value for number, value in found.silhouette.items()},
                          "attributes": agreement(table[table["filename"].map(rank) == 1])})
     plotted = clusters[sample_rows(len(clusters), PLOTTED, options.seed)]
-    write_csv(points, plotted[["pc1", "pc2", "cluster"]].round(5))
+    write_plot_csv(points, plotted[["pc1", "pc2", "cluster"]].round(5))
     cluster_map(plotted, picture, len(clusters))
     return f"faces={len(clusters)} clusters={k} ({chosen})"
 

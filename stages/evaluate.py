@@ -30,7 +30,7 @@ from facestats.evaluation.attractiveness import Attractiveness, evaluate_attract
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
 from facestats.evaluation.headlines import doubts_of_scores, headlines
-from facestats.files import read_json, write_csv, write_json
+from facestats.files import read_json, write_json, write_plot_csv
 from facestats.report import attractiveness_figures as figures
 from facestats.report.fairness_figures import error_by_group, error_points
 
@@ -69,7 +69,7 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
     write_json(summary, headlines(measured.metrics, of_attributes))
     by_group = evaluate_fairness(labels, scores, predictions, trained, scale, options.min_group, options.bootstrap, options.seed)
     write_json(fairness, by_group)
-    write_csv(plots / "error_by_group.csv", error_points(by_group))
+    write_plot_csv(plots / "error_by_group.csv", error_points(by_group))
     error_by_group(by_group, plots / "error_by_group.png")
     return _summary(measured.metrics)
 
@@ -85,8 +85,8 @@ def _summary(rated: dict) -> str:
 
 
 def _draw_attractiveness(measured: Attractiveness, training: Path, plots: Path) -> None:
-    write_csv(plots / "predicted_vs_actual.csv", measured.points)
-    write_csv(plots / "reliability_curve.csv", measured.curve)
+    write_plot_csv(plots / "predicted_vs_actual.csv", measured.points)
+    write_plot_csv(plots / "reliability_curve.csv", measured.curve)
     figures.predicted_vs_actual(measured.points, measured.metrics, plots / "predicted_vs_actual.png")
     figures.reliability_curve(measured.curve, measured.metrics, plots / "reliability_curve.png")
     figures.learning_curve(training, plots / "learning_curve.png")

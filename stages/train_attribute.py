@@ -20,7 +20,7 @@ from facestats.attributes.training import Training, set_threshold, train_classif
 from facestats.data.splits import IDENTITY, count_once, same_faces
 from facestats.embeddings import EmbeddingTable
 from facestats.evaluation.heldout import measure_held_out
-from facestats.files import write_csv, write_json
+from facestats.files import write_json, write_plot_csv
 from facestats.report.confusion import confusion_picture
 
 
@@ -50,7 +50,7 @@ def main(params, target: StageItem, embeddings: Path, faces: Path, labels: Path,
     tables.write(trained.out_of_fold.rename_axis("filename").reset_index(), out_of_fold / f"{target}.parquet", tables.PREDICTIONS_OUT_OF_FOLD)
     held_out = measure_held_out(trained.model, matrix, said, split)
     write_json(metrics / f"{target}.json", held_out.metrics)
-    write_csv(metrics / f"{target}_confusion.csv", held_out.pairs)
+    write_plot_csv(metrics / f"{target}_confusion.csv", held_out.pairs)
     confusion_picture(held_out.pairs, held_out.order, target, trained.model.why, metrics / f"{target}_confusion.png")
     return _summary(trained, held_out.metrics["test"]["n"], minimum)
 

@@ -12,7 +12,7 @@ from facestats import tables
 from facestats.composites.members import Members
 from facestats.data.csv_text import read_csv, without_columns
 from facestats.data.manual import merge_labels
-from facestats.files import csv_text, with_apostrophe, without_apostrophe, write_csv
+from facestats.files import csv_text, with_apostrophe, without_apostrophe, write_csv, write_plot_csv
 from facestats.tables import MEMBER_LANDMARKS
 from resources import ROOT
 
@@ -68,6 +68,14 @@ def test_members_of_a_composite_are_found_under_such_names(tmp_path):
     landmarks = pd.DataFrame({"filename": pd.Series(names, dtype="str"), "landmarks": [None] * 3, "yaw": pd.Series([0.0] * 3, dtype="float32")})
     tables.write(landmarks, tmp_path / MEMBER_LANDMARKS.name, MEMBER_LANDMARKS)
     assert Members(tmp_path / "members.csv", tmp_path).names == set(names)
+
+
+def test_a_class_ends_no_script_of_a_page_of_plots(tmp_path):
+    write_plot_csv(tmp_path / "c.csv", pd.DataFrame({"actual": ["</script><script>alert(1)</script>", None], "n": [1, 2]}))
+    assert (tmp_path / "c.csv").read_text(encoding="utf-8") == "actual,n\n‹/script>‹script>alert(1)‹/script>,1\n,2\n"
+    drawn = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "stages").glob("*.py")}
+    assert {name for name, text in drawn.items() if "write_plot_csv(" in text} == {"clusters.py", "evaluate.py", "train_attribute.py"}
+    assert not [name for name in ("clusters.py", "evaluate.py", "train_attribute.py") if "write_csv(" in drawn[name]]
 
 
 def test_no_table_is_written_in_another_way():

@@ -73,6 +73,14 @@ def write_csv(path: Path, table: pd.DataFrame, encoding: str = "utf-8") -> None:
     write_bytes(path, csv_text(table).encode(encoding, "backslashreplace"))
 
 
+def write_plot_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write the points of a plot; see `write_csv`. `dvc plots show` puts them into a script of a page as they are, so that `</script>` in a class would
+    end it: `‹` stands for `<`."""
+    texts = {column: table[column].map(lambda cell: cell.replace("<", "‹") if isinstance(cell, str) else cell, na_action="ignore")
+             for column in table if table[column].dtype.kind not in "biuf"}
+    write_csv(path, table.assign(**texts))
+
+
 def csv_text(table: pd.DataFrame) -> str:
     """A table without its index as CSV, every text in it (and every column's name) as `with_apostrophe` gives it."""
     safe = table.rename(columns=with_apostrophe)

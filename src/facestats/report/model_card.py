@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from facestats.evaluation.headlines import ages_said
-from facestats.report.card_figures import NOT_MEASURED, as_plain, counted, figure, listed, number, table, written_as_markdown
+from facestats.report.card_figures import (
+    NOT_MEASURED,
+    as_plain,
+    counted,
+    figure,
+    listed,
+    number,
+    table,
+    written_as_markdown,
+)
 from facestats.report.card_groups import classifiers_by_group, clear_gaps, largest_gaps, scores_by_group
 from facestats.report.card_scores import (
     agreement_with_raters,
