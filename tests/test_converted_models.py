@@ -49,7 +49,7 @@ from facestats.attributes.calibration import Calibration
 from facestats.attributes.model import AttributeModel
 from facestats.attributes.pretrained import convert, load_pretrained, use_pretrained
 from facestats.attributes.training import set_threshold
-from facestats.errors import ModelError, ParamsError
+from facestats.errors import InputError, ModelError, ParamsError
 from facestats.params import check_params
 from programs import run_program
 from resources import ROOT, names, text
@@ -256,6 +256,50 @@ def test_nothing_that_a_pickle_names_is_run_even_with_trust(tmp_path, monkeypatc
     assert not (tmp_path / "touched").exists()
     pickle.loads((tmp_path / "gender_clf.pkl").read_bytes()) if write is not joblib.dump else joblib.load("gender_clf.pkl")
     assert (tmp_path / "touched").exists()  # an ordinary reader does run it
+
+
+class Claim:
+    """An array or a type that says what it does not hold; numpy's own reader ends with the process, or takes the memory."""
+
+    def __init__(self, *reduced):
+        self.reduced = reduced
+
+    def __reduce__(self):
+        return self.reduced
+
+
+RECONSTRUCT = np.zeros(1).__reduce__()[0]
+
+
+@pytest.mark.parametrize("claim", [
+    Claim(RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (10**12,), np.dtype("f8"), False, b"xx")),
+    Claim(RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (-1,), np.dtype("f8"), False, b"")),
+    Claim(RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (1,), np.dtype("O"), False, b"12345678")),
+    Claim(np.dtype, ("f8", False, True), (3, "<", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 63)),
+    Claim(np.dtype, ("V8",), (3, "|", None, ("a",), {"a": (np.dtype("f8"), 10**9)}, 8, 1, 0)),
+    Claim(bytes, (10**12,)), Claim(list, (range(10**12),)), Claim(bytearray, (10**12,)),
+])
+def test_memory_that_a_pickle_only_speaks_of_is_not_touched(tmp_path, claim):
+    x, y = unit(2)
+    theirs = LogisticRegression().fit(x, y)
+    arrays = claim if not isinstance(claim.reduced[0], type) or claim.reduced[0] is not np.dtype else Claim(
+        RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (1,), claim, False, b"12345678"))
+    theirs.coef_ = arrays
+    with pytest.raises(ModelError, match=r"clf\.pkl|LogisticRegression"):
+        convert(dump(theirs, tmp_path / "clf.pkl"), "gender")
+
+
+def test_damaged_pickles_are_an_error_or_a_model(tmp_path):
+    rng = np.random.default_rng(0)
+    good = [pickle.dumps(fitted(kind, 2), protocol) for kind, protocol in (("pipeline", 5), ("tree", 2), ("calibrated margins", 4))]
+    for trial in range(150):
+        bad = bytearray(good[trial % 3])
+        bad[rng.integers(len(bad))] = rng.integers(256)
+        (tmp_path / "clf.pkl").write_bytes(bad if trial % 5 else bad[:rng.integers(len(bad))])
+        try:
+            assert isinstance(convert(tmp_path / "clf.pkl", "gender")[0], AttributeModel)
+        except (ModelError, InputError):
+            continue
 
 
 def test_without_trust_nothing_is_read(tmp_path, monkeypatch, capsys):

@@ -78,7 +78,7 @@ def take_apart(estimator: Any) -> Parts:
         head, classes = _head(estimator_of(estimator), notes)
     except _Missing as error:
         raise ModelError(f"{name_of(error.estimator)} has no {error.attribute}: it was not fitted, or was saved by a version too far away") from None
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{name_of(estimator)} can't be taken apart ({error})") from None
     state = state_of(estimator_of(estimator))
     dimension = state.get("n_features_in_", state.get("n_features_"))

@@ -1,22 +1,25 @@
 """Somebody's pickle, read without running what it names.
 
-A pickle is a program that calls functions by name. Here only those names are resolved that make numbers, texts, containers and numpy arrays. Any
-other, a class of scikit-learn as well as `os.system`, becomes a `Remains`, which keeps what the pickle would have given it. So the version of
+A pickle is a program that calls functions by name. Here only those names are resolved that make numbers, texts and containers, and numpy's stand for
+functions of this module, for numpy itself trusts what a pickle says of an array and its type. Any other, a class of scikit-learn as well as `os.system`, becomes a `Remains`, which keeps what the pickle would have given it. So the version of
 scikit-learn that wrote it does not matter, either.
 """
 
 from __future__ import annotations
 
+import builtins
 import bz2
-import codecs
 import collections
 import gzip
 import io
 import lzma
+import math
+import pickle
+import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -28,7 +31,7 @@ _PACKED: tuple[tuple[bytes, Callable], ...] = (
     (b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open), (b"\x5d\x00", lzma.open))
 _ZLIB = (b"\x78\x01", b"\x78\x9c", b"\x78\xda", b"\x78\x5e")
 _LZ4 = b"\x04\x22\x4d\x18"
-_BUILTINS = ("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range", "set", "slice", "str", "tuple")
+_BUILTINS = ("bool", "complex", "dict", "float", "frozenset", "int", "list", "object", "set", "slice", "str", "tuple")
 
 
 class Remains:
@@ -70,26 +73,136 @@ class Remains:
         return self is other
 
 
+class _Type:
+    """`numpy.dtype`: its own way to take a state trusts what it is given."""
+
+    def __init__(self, code: str, *_: Any):
+        self.code, self.order, self.fields, self.size = code, "", None, 0
+
+    def __setstate__(self, state: tuple) -> None:
+        _, order, _, names, fields, size, *_ = state
+        self.order = "" if order == "|" else order
+        if names:
+            self.fields, self.size = [(name, *fields[name][:2]) for name in names], size
+
+    def resolve(self, inside: bool = False) -> np.dtype:
+        """The type itself; of one inside of another, no object."""
+        if self.fields is not None and not inside and 0 < self.size <= _MOST_FIELDS and len(self.fields) <= _MOST_FIELDS:
+            names, types, offsets = zip(*self.fields, strict=True)
+            return np.dtype({"names": list(names), "formats": [kind.resolve(inside=True) for kind in types], "offsets": list(offsets), "itemsize": self.size})
+        if not re.fullmatch(r"[biufSU]\d{1,4}" if inside else r"[biufSUO]\d{0,9}", self.code) or self.order not in ("", "<", ">", "="):
+            raise ValueError(f"arrays of the type {self.code!r:.20}")
+        return np.dtype(object) if self.code[0] == "O" else np.dtype(self.order + self.code)
+
+
+_MOST_FIELDS = 1000
+
+
+def _array(data: Any, kind: _Type, shape: tuple[int, ...], column_wise: bool) -> np.ndarray:
+    """An array of bytes, or of a list of objects, whose number is that of the shape."""
+    dtype, count = kind.resolve(), math.prod(shape)
+    if any(type(n) is not int or n < 0 for n in shape) or len(data) != (count if dtype.hasobject else count * dtype.itemsize):
+        raise ValueError(f"an array of the shape {shape!r:.60} has {len(data)} bytes or values")
+    if dtype.hasobject:
+        flat = np.empty(count, dtype=object)
+        flat[:] = list(data)
+    else:
+        flat = np.frombuffer(bytearray(data), dtype)
+    return flat.reshape(shape, order="F" if column_wise else "C")
+
+
+class _Array(np.ndarray):
+    """`numpy.ndarray`, which takes only a state that fits together."""
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, kind, column_wise, data = state
+        array = _array(data, kind, shape, bool(column_wise))
+        content = array.ravel("K").tolist() if array.dtype.hasobject else array.tobytes("A")
+        super().__setstate__((1, array.shape, array.dtype, bool(column_wise), content))
+
+
+def _reconstruct(*_: Any) -> _Array:
+    return np.ndarray.__new__(_Array, (0,), np.int8)
+
+
+def _from_buffer(data: Any, kind: _Type, shape: tuple[int, ...], order: str) -> np.ndarray:
+    return _array(bytes(data), kind, shape, order == "F")
+
+
+def _scalar(kind: _Type, data: Any = b"") -> Any:
+    return data if kind.resolve().hasobject else _array(data, kind, (1,), False)[0]
+
+
 def _reconstructor(cls: type, base: type, state: Any) -> Any:
     """`copyreg._reconstructor`: how old protocols make an object."""
     return cls() if issubclass(cls, Remains) or state is None else base(state)
 
 
-def _names() -> dict[tuple[str, str], Any]:
-    """What a pickle may name."""
-    from numpy._core.multiarray import _reconstruct, scalar
-    from numpy._core.numeric import _frombuffer
+def _encode(text: str, *_: Any) -> bytes:
+    """`codecs.encode`, with which old protocols make bytes of text."""
+    return text.encode("latin-1")
 
-    known: dict[tuple[str, str], Any] = {("builtins", name): getattr(__import__("builtins"), name) for name in _BUILTINS}
-    known |= {("collections", "OrderedDict"): collections.OrderedDict, ("copyreg", "_reconstructor"): _reconstructor,
-              ("_codecs", "encode"): codecs.encode, ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}
-    for package in ("numpy.core", "numpy._core"):
-        known |= {(f"{package}.multiarray", "_reconstruct"): _reconstruct, (f"{package}.multiarray", "scalar"): scalar,
-                  (f"{package}.numeric", "_frombuffer"): _frombuffer}
-    return known
+
+def _bytes(values: list | bytes = b"") -> bytes:
+    """`bytes`, but of no number: that would be so much memory."""
+    if not isinstance(values, list | tuple | bytes):
+        raise ValueError(f"bytes of a {type(values).__name__}")
+    return bytes(values)
+
+
+class _Stored:
+    """`NumpyArrayWrapper` of joblib: behind it stand the bytes of an array."""
+
+    def read(self, file: BinaryIO, reader: type[_Reader]) -> np.ndarray:
+        kind, dtype = self.dtype, self.dtype.resolve()
+        if dtype.hasobject:
+            return reader(file).load()
+        if getattr(self, "numpy_array_alignment_bytes", None) is not None:
+            file.read(file.read(1)[0])
+        return _array(file.read(max(0, math.prod(self.shape)) * dtype.itemsize), kind, self.shape, self.order == "F")
 
 
 _OLD_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+_NAMES: dict[tuple[str, str], Any] = {
+    **{("builtins", name): getattr(builtins, name) for name in _BUILTINS},
+    ("collections", "OrderedDict"): collections.OrderedDict, ("copyreg", "_reconstructor"): _reconstructor, ("_codecs", "encode"): _encode, ("builtins", "bytes"): _bytes,
+    ("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Type,
+    **{(f"{package}.multiarray", "_reconstruct"): _reconstruct for package in ("numpy.core", "numpy._core")},
+    **{(f"{package}.multiarray", "scalar"): _scalar for package in ("numpy.core", "numpy._core")},
+    **{(f"{package}.numeric", "_frombuffer"): _from_buffer for package in ("numpy.core", "numpy._core")},
+    **{(module, "NumpyArrayWrapper"): _Stored for module in ("joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle")}}
+
+
+class _Reader(pickle._Unpickler):
+    """Python's own reader of pickles, with other objects than those that a pickle names; it reads arrays behind joblib's wrappers, too."""
+
+    dispatch = pickle._Unpickler.dispatch.copy()
+
+    def __init__(self, file: BinaryIO):
+        super().__init__(file)
+        self.file, self.classes = file, {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        key = (_OLD_MODULES.get(module, module), name)
+        if key in _NAMES:
+            return _NAMES[key]
+        if key not in self.classes:
+            self.classes[key] = type("Remains", (Remains,), {"module": ascii(key[0])[1:-1], "name": ascii(name)[1:-1][:80]})
+        return self.classes[key]
+
+    def load_build(self) -> None:
+        state = self.stack[-1]
+        takes = getattr(type(self.stack[-2]), "__setstate__", None)
+        if not isinstance(self.stack[-2], Remains | _Array | _Type | _Stored) or (takes is None and not isinstance(state, dict)):
+            raise pickle.UnpicklingError(f"a {type(self.stack[-2]).__name__} has no state")
+        super().load_build()
+        if isinstance(self.stack[-1], _Stored):
+            self.stack[-1] = self.stack[-1].read(self.file, _Reader)
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+    def get_extension(self, code: int) -> None:
+        raise pickle.UnpicklingError(f"unregistered extension code {code}")
 
 
 def read_pickle(path: Path) -> Any:
@@ -100,26 +213,12 @@ def read_pickle(path: Path) -> Any:
     ModelError
         The file is missing, too large, or neither.
     """
-    from joblib.numpy_pickle import NumpyArrayWrapper, NumpyUnpickler
-
-    known = _names() | {(module, "NumpyArrayWrapper"): NumpyArrayWrapper for module in ("joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle")}
-    classes: dict[tuple[str, str], type] = {}
-
-    class Reader(NumpyUnpickler):
-        def find_class(self, module: str, name: str) -> Any:
-            key = (_OLD_MODULES.get(module, module), name)
-            if key in known:
-                return known[key]
-            if key not in classes:
-                classes[key] = type("Remains", (Remains,), {"module": ascii(key[0])[1:-1], "name": ascii(name)[1:-1][:80]})
-            return classes[key]
-
     data = _unpacked(path)
     try:
-        return Reader("", io.BytesIO(data), ensure_native_byte_order=True).load()
+        return _Reader(io.BytesIO(data)).load()
     except Exception as error:  # a damaged pickle fails in many ways
-        raise ModelError(f"{path} can't be read as a pickle or a joblib file ({type(error).__name__}: {error}); save the classifier again, with "
-                         "pickle.dump or joblib.dump") from None
+        raise ModelError(f"{path} can't be read as a pickle or a joblib file ({type(error).__name__}: {ascii(str(error))[1:-1][:200]}); save the "
+                         "classifier again, with pickle.dump or joblib.dump") from None
 
 
 def _unpacked(path: Path) -> bytes:
