@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from facestats.errors import ModelError
+from facestats.errors import MisfitError, ModelError
 
 MOST = 1 << 30  # bytes, unpacked
 # What comes before compressed bytes: joblib writes all of these, people gzip.
@@ -91,7 +91,7 @@ class _Type:
             names, types, offsets = zip(*self.fields, strict=True)
             return np.dtype({"names": list(names), "formats": [kind.resolve(inside=True) for kind in types], "offsets": list(offsets), "itemsize": self.size})
         if not re.fullmatch(r"[biufSU]\d{1,4}" if inside else r"[biufSUO]\d{0,9}", self.code) or self.order not in ("", "<", ">", "="):
-            raise ValueError(f"arrays of the type {self.code!r:.20}")
+            raise MisfitError(f"arrays of the type {self.code!r:.20}")
         return np.dtype(object) if self.code[0] == "O" else np.dtype(self.order + self.code)
 
 
@@ -102,7 +102,7 @@ def _array(data: Any, kind: _Type, shape: tuple[int, ...], column_wise: bool) ->
     """An array of bytes, or of a list of objects, whose number is that of the shape."""
     dtype, count = kind.resolve(), math.prod(shape)
     if any(type(n) is not int or n < 0 for n in shape) or len(data) != (count if dtype.hasobject else count * dtype.itemsize):
-        raise ValueError(f"an array of the shape {shape!r:.60} has {len(data)} bytes or values")
+        raise MisfitError(f"an array of the shape {shape!r:.60} has {len(data)} bytes or values")
     if dtype.hasobject:
         flat = np.empty(count, dtype=object)
         flat[:] = list(data)
@@ -146,7 +146,7 @@ def _encode(text: str, *_: Any) -> bytes:
 def _bytes(values: list | bytes = b"") -> bytes:
     """`bytes`, but of no number: that would be so much memory."""
     if not isinstance(values, list | tuple | bytes):
-        raise ValueError(f"bytes of a {type(values).__name__}")
+        raise MisfitError(f"bytes of a {type(values).__name__}")
     return bytes(values)
 
 
