@@ -51,6 +51,21 @@ def test_paths_that_mean_something_else_to_others_are_refused(raw, path, why):
         check_params(raw)
 
 
+@pytest.mark.parametrize("revision", ["../../x", "a/../../x", "/etc/x", "a//b", "..", "a..b", "", "-x", "a\nb", "a\x1b", "a b", "~", "x" * 201])
+def test_a_revision_is_one_and_no_path(raw, revision):
+    with pytest.raises(ParamsError, match=r"clip\.revision = .* is not possible"):
+        check_params(raw | {"clip": raw["clip"] | {"revision": revision}})
+    for good in ("main", "v1.0", "refs/pr/1", "0123456789abcdef", "feature/x-y_z+1"):
+        assert check_params(raw | {"clip": raw["clip"] | {"revision": good}}).clip.revision == good
+
+
+def test_a_mistake_below_a_hostile_key_is_told_on_one_line(raw):
+    women = raw["composites"]["women"]
+    with pytest.raises(ParamsError) as caught:
+        check_params(raw | {"composites": {"a\nerror: b\x1b[31m": women | {"filtr": {}}}, "continua": {}, "differences": {}})
+    assert all(line.startswith("params.yaml: ") and line.isprintable() for line in str(caught.value).splitlines())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_keys_that_become_folders_and_stages_are_plain(raw, name):
     for section in ("composites", "continua", "differences"):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from facestats.params_types import DataPath, PathText, Range, Section
+from facestats.params_types import DataPath, PathText, Range, Revision, Section
 
 
 def _wide(scale: list) -> list:
@@ -35,7 +35,7 @@ class Landmarker(Section):
 class Clip(Section):
     variant: PathText
     """`tiny` (shipped), a Hugging Face id such as openai/clip-vit-base-patch32, or a local folder (DVC does not watch it: pin its revision)"""
-    revision: str | None = None
+    revision: Revision | None = None
     """commit or tag of a Hugging Face id; sha256 (or its beginning) of a local folder's weights"""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     """float32 | bfloat16 | float16 | auto (the fastest this machine computes natively)"""

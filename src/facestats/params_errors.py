@@ -71,13 +71,13 @@ def _location(error: dict, raw: Any) -> tuple:
 
 def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel]) -> str:
     """What is wrong with one key: its name, what was found and what is allowed."""
-    key = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in ".".join(map(str, location)))
+    key = _shown(location)
     found, kind = errors[0].get("input"), errors[0]["type"]
     if kind == "extra_forbidden":
         known = _known_keys(location[:-1], raw, root)
         by_lower = {name.lower(): name for name in known}
         near = difflib.get_close_matches(str(location[-1]).lower(), by_lower, n=1, cutoff=0.5)
-        hint = f" Did you mean {'.'.join([*map(str, location[:-1]), by_lower[near[0]]])}?" if near else ""
+        hint = f" Did you mean {_shown([*location[:-1], by_lower[near[0]]])}?" if near else ""
         hint = f" {REPLACED[key]}" if key in REPLACED else hint
         return f"unknown key {key} (value {found!r}).{hint} Known keys there: {', '.join(known)}"
     if kind == "missing":
@@ -92,6 +92,11 @@ def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel
                 else _PLAIN.get(e["type"]) or e["msg"].removeprefix("Value error, ") for e in errors]
     allowed = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))
     return f"{key} = {_short(found)} is not possible: {allowed}"
+
+
+def _shown(location: list) -> str:
+    """A key with those above it, on one line whatever is in them."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in ".".join(map(str, location)))
 
 
 def _short(value: Any) -> str:

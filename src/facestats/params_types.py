@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import re
 import unicodedata
 from typing import Annotated, Any, get_args
 
@@ -41,6 +42,14 @@ def _below_project(path: str) -> str:
     return path
 
 
+def _revision(name: str) -> str:
+    """What git takes for a commit, tag or branch; the hub's client makes a file of that name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", name) or any(part in ("", ".", "..") for part in name.split("/")) or ".." in name:
+        raise ValueError("a revision is a commit, tag or branch: letters A to Z, digits, and . _ - + / between them")
+    return name
+
+
+Revision = Annotated[str, Field(max_length=200), AfterValidator(_revision)]
 PathText = Annotated[str, Field(min_length=1), AfterValidator(_tame)]
 DataPath = Annotated[PathText, AfterValidator(_below_project)]
 Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(ordered)]
