@@ -1,14 +1,21 @@
 """`facestats models convert`: somebody's pickled classifier becomes arrays that answer the same, and nothing of the pickle is run."""
 
 import gzip
+import json
 import pickle
+import runpy
 import shutil
 import sys
 import zlib
+from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -44,12 +51,14 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from documented import block
+from facestats import tables
 from facestats.__main__ import main
 from facestats.attributes.calibration import Calibration
 from facestats.attributes.model import AttributeModel
 from facestats.attributes.pretrained import convert, load_pretrained, use_pretrained
 from facestats.attributes.training import set_threshold
 from facestats.errors import InputError, ModelError, ParamsError
+from facestats.fingerprint import sha256_file
 from facestats.params import check_params
 from programs import run_program
 from resources import ROOT, names, text
@@ -380,6 +389,40 @@ def test_a_pretrained_model_is_calibrated_on_labelled_faces_and_abstains(tmp_pat
     assert (model.source, model.choices()["penalty_from"], len(model.pretrained)) == ("pretrained", "pretrained", 64)
 
 
+def test_the_stage_takes_it_in_place_of_training_and_measures_it(tmp_path, monkeypatch, params):
+    monkeypatch.chdir(tmp_path)
+    n, files = 200, [f"f{i:03}.jpg" for i in range(200)]
+    x, y = unit(2, n, seed=5)
+    split = np.resize(["train", "val", "test"], n)
+    tables.write(pd.DataFrame({"image": files, "filename": files, "sha256": [f"{i:064}" for i in range(n)], "status": "ok", "copy_group": files,
+                               "copy_rank": 1}).reindex(columns=[c for c in tables.FACES.columns if c != "box"]), "faces.parquet", tables.FACES,
+                 vectors={"box": np.zeros((n, 4))})
+    tables.write(pd.DataFrame({"filename": files, "gender": WORDS[2][y]}).reindex(columns=list(tables.LABELS.columns)), "labels.parquet", tables.LABELS)
+    tables.write(pd.DataFrame({"filename": files, "split": split}), "splits.parquet", tables.SPLITS)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel(), pa.float32()), D)
+    pq.write_table(pa.table({"filename": files, "embedding": vectors, "key": files}), "embeddings.parquet")
+    converted(tmp_path)
+    (tmp_path / "data/pretrained").mkdir(parents=True)
+    (tmp_path / "clf.safetensors").rename(tmp_path / "data/pretrained/gender_clf.safetensors")
+    params["attributes"]["targets"]["gender"]["pretrained"] = "data/pretrained/gender_clf.safetensors"
+    stage = runpy.run_path(str(ROOT / "stages/train_attribute.py"))
+    said = stage["main"](check_params(params), stage["StageItem"]("gender"),
+                         *map(Path, ("embeddings.parquet", "faces.parquet", "labels.parquet", "splits.parquet", "models", "oof", "metrics")))
+    assert said == "pretrained, calibrated on 67 train faces, measured on 66 test faces"
+    model = AttributeModel.load(Path("models/gender_clf.safetensors"))
+    assert (model.target, model.source, model.n_train, model.classes) == ("gender", "pretrained", 0, ["female", "male"])
+    measured = json.loads(Path("metrics/gender.json").read_text())
+    right = (model.predict(x) == WORDS[2][y])[split == "test"].mean()
+    assert (measured["test"]["n"], measured["test"]["accuracy"]) == (66, pytest.approx(right))
+    assert measured["pretrained_sha256"] == sha256_file("data/pretrained/gender_clf.safetensors")
+
+
+def test_dvc_watches_the_folder_of_pretrained_models():
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train_attribute"]["do"]
+    assert {"data/pretrained", "${lib}/estimators", "${lib}/attributes/pretrained.py"} <= set(stage["deps"])
+    assert (ROOT / "data/pretrained/README.md").is_file()
+
+
 def test_without_labels_its_own_probabilities_count(tmp_path):
     model = converted(tmp_path)
     trained = use_pretrained(model, np.empty((0, D)), text([]))
@@ -411,8 +454,6 @@ def test_a_pretrained_model_lies_where_dvc_watches(params, path):
 
 @pytest.fixture
 def params():
-    import yaml
-
     return yaml.safe_load((ROOT / "params.yaml").read_text())
 
 

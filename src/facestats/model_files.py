@@ -20,6 +20,7 @@ from facestats.files import write_bytes
 SUFFIX = ".safetensors"
 OLD = (".joblib", ".pkl", ".pickle")  # how models were stored once, or are by others
 MOST = 1 << 30  # bytes of a file; those of this project have 10 MB at most
+MOST_HEADER = 1 << 18  # bytes; a name and a few numbers an array
 _ENTRY = "facestats"
 _TYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
 
@@ -70,8 +71,11 @@ def _read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str
     if path.stat().st_size > MOST:
         raise MisfitError(f"it has {path.stat().st_size} bytes, expected {MOST} at most")
     data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    if size > MOST_HEADER:
+        raise MisfitError(f"its header has {size} bytes, expected {MOST_HEADER} at most")
     entries = deserialize(data)  # checks that the header describes the whole file, and no byte twice
-    header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+    header = json.loads(data[8:8 + size])
     content = json.loads(header["__metadata__"][_ENTRY], parse_constant=_no_constant)
     if set(content) != {"kind", "format", "facts"} or not isinstance(content["facts"], dict):
         raise MisfitError("the header lacks kind, format and facts")
