@@ -69,7 +69,7 @@ def mixed(tmp_path_factory, face):
     (folder / "loop.jpg").symlink_to("loop.jpg")
     os.symlink(b"/nowhere", os.fsencode(folder) + b"/latin-\xfc.jpg")
     out = tmp_path_factory.mktemp("faces")
-    frame = preprocess_folder(folder, out, SMALL, landmarker_dir(), workers=1)
+    frame = preprocess_folder(folder, out, SMALL, landmarker_dir(), workers=0)
     return frame.set_index("image", drop=False), out
 
 

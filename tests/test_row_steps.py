@@ -36,7 +36,7 @@ def build(tmp_path, encoder):
     """Runs both stages on a folder as it is now; returns the bytes of what they write, and what was computed."""
     warnings = []
 
-    def run(images, store="store", workers=1):
+    def run(images, store="store", workers=0):
         out = tmp_path / "out"
         shutil.rmtree(out, ignore_errors=True)
         with RowStore(tmp_path / store, "preprocess", photo_recipe(CONFIG, landmarker_dir()), ROW_COLUMNS, warn=warnings.append) as rows:

@@ -15,6 +15,7 @@ import importlib
 import sys
 
 from facestats.errors import FaceStatsError, of_file
+from facestats.faults import NO_MEMORY, is_out_of_memory
 from facestats.output import print_unwritten, secure_output
 
 COMMANDS = ("score", "similar", "import", "labels", "models", "rows", "forget", "doctor", "results")
@@ -46,6 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
         if message is None:
             raise
         print(f"error: {message}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"error: {NO_MEMORY}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

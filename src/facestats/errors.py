@@ -1,12 +1,17 @@
 """The errors that a user can meet. Each message says what was wrong, where, and what to do about it."""
 
 import errno
+import os
 import re
 from collections.abc import Iterable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNUSABLE = (errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTEMPTY,
              errno.ENAMETOOLONG)
+
+_LIMITS = {errno.EMFILE: "allow more of them (`ulimit -n 8192`) and run again", errno.ENFILE: "close other programs and run again",
+           errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other programs",
+           errno.EFBIG: "allow larger files (`ulimit -f unlimited`) and run again"}
 
 
 class FaceStatsError(Exception):
@@ -19,6 +24,10 @@ class ParamsError(FaceStatsError):
 
 class InputError(FaceStatsError):
     """A file or a folder that the user gave is missing or not what was expected."""
+
+
+class FaultError(InputError):
+    """The machine fails, such as a disk, a network or its memory: nothing is known about the file, which may be good."""
 
 
 class LabelError(InputError):
@@ -50,13 +59,17 @@ class DoubtWarning(UserWarning):
 
 
 def of_file(error: OSError) -> str | None:
-    """The message for a file that can't be used as it is, or a full disk; None where neither is the case."""
+    """The message for a file that can't be used as it is, a full disk or a disk that fails; None where it is no error of the system."""
     where = error.filename2 or error.filename  # of two, the second is the copy's target
     if error.errno in _FULL:
         return f"the disk is full ({where or 'no file named'}); free some space and run again"
     if error.errno in _UNUSABLE and where is not None:
         return (f"{where} can't be used: {error.strerror}. Look whether it is there, a file where a file is expected and a folder where "
                 "a folder is, and whether you may read and write it")
+    if error.errno in _LIMITS:
+        return f"{os.strerror(error.errno)} ({where or 'no file named'}): {_LIMITS[error.errno]}"
+    if error.errno is not None:
+        return f"the system can't read or write {where or 'a file'}: {os.strerror(error.errno)}; mend that and run again: what is done so far is kept"
     return None
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from facestats.errors import FaceStatsError, InputError, of_file
+from facestats.faults import NO_MEMORY, is_out_of_memory
 from facestats.files import write_json
 from facestats.lifetime import end_in_time, started_by_dvc
 from facestats.output import print_line, print_unwritten, secure_output
@@ -92,6 +93,10 @@ def run_stage(main: Callable) -> None:
         if message is None:
             raise
         sys.exit(f"error: {message}")
+    except (MemoryError, RuntimeError) as error:  # the latter is torch's
+        if not is_out_of_memory(error):
+            raise
+        sys.exit(f"error: {NO_MEMORY}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         os._exit(130)  # threads that compute, and what torch tears down, would take seconds

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facestats.errors import ImageError, number_of
+from facestats.errors import FaultError, ImageError, number_of
 from facestats.faces.comparison import read_thumbnail
 from facestats.faces.crop import NO_FACE, PreprocessConfig
 from facestats.faces.decode import open_photo
 from facestats.faces.dedup import find_near_duplicates
 from facestats.faces.files import printable
 from facestats.faces.landmarks import Landmarker
-from facestats.faces.photo import process_photo
+from facestats.faces.photo import limits_of, over_limit, process_photo, within_limits
 from facestats.faces.pool import count_workers, ordered_map
 from facestats.faces.reading import hash_photo, read_photo
 
@@ -38,6 +38,7 @@ class Look:
     Attributes
     ----------
     reason : why it can't be used, in the words of `faces.parquet`; None where it can
+    fault : why nothing is known of it, which would stop a run
     sha256 : of its bytes; None where it can't be read
     faces : faces found; None where nobody looked
     perceptual_hash : of its face, as hexadecimal text
@@ -49,6 +50,7 @@ class Look:
     faces: int | None = None
     perceptual_hash: str | None = None
     face: np.ndarray | Path | None = None
+    fault: str | None = None
 
 
 def spread(images: list[str], most: int | None) -> list[str]:
@@ -74,8 +76,9 @@ def look_at_photos(folder: Path, images: list[str], config: PreprocessConfig, mo
         read = pool.map(lambda path: _read(path, config.max_megabytes), paths)
         looks = list(tqdm(read, "reading", len(paths), unit="photo", disable=None, leave=False))
     looks = [known.get(look.sha256 or "", look) for look in looks]
-    new = [i for i, look in enumerate(looks) if look.reason is None and look.faces is None]
-    done = ordered_map(_look, [paths[i] for i in new], count_workers(len(new)), _set_up, (config, models))
+    new = [i for i, look in enumerate(looks) if look.reason is None and look.faces is None and look.fault is None]
+    done = ordered_map(_look, [paths[i] for i in new], count_workers(len(new)), _set_up, (config, models), limits_of(config),
+                       lambda _, error: Look(over_limit(config, error)))
     for i, look in zip(new, tqdm(done, "looking for faces", len(new), unit="photo", disable=None, leave=False), strict=True):
         looks[i] = look
     return looks
@@ -86,6 +89,8 @@ def _read(path: Path, max_megabytes: float) -> Look:
         return Look(sha256=hash_photo(path, max_megabytes))
     except ImageError as error:
         return Look(str(error))
+    except FaultError as error:
+        return Look(fault=str(error))
 
 
 _state: tuple = ()  # of a worker: configuration, landmarker
@@ -102,11 +107,13 @@ def _look(path: Path) -> Look:
         data = read_photo(path, config.max_megabytes)
         sha256 = hashlib.sha256(data).hexdigest()
         if landmarker is None:
-            open_photo(data, _ENOUGH)
+            within_limits(open_photo, config, data, _ENOUGH, config.max_pixels)
             return Look(sha256=sha256)
+        done = process_photo(data, config, landmarker)
     except ImageError as error:
         return Look(str(error))
-    done = process_photo(data, config, landmarker)
+    except FaultError as error:
+        return Look(fault=str(error))
     row = done.row
     if row["status"] == "ok" or row["reason"] == NO_FACE:
         return Look(None, sha256, row["face_count"], row.get("perceptual_hash"), read_thumbnail(done.jpeg, config.size) if done.jpeg else None)
@@ -150,6 +157,9 @@ def _sort_out(folder: str, looks: dict[str, Look], size: int, inputs: Inputs, co
     named = {problem.path for problem in inputs.problems}  # what DVC can't read either
     for image, look in looks.items():
         if f"{folder}/{printable(image)}" in named:
+            continue
+        if look.fault:
+            inputs.problems.append(Finding("unreadable", look.fault, f"{folder}/{printable(image)}"))
             continue
         suffix = PurePosixPath(image).suffix.lower()
         if look.reason and suffix.lstrip(".") not in PICTURES:
@@ -201,7 +211,7 @@ def _last_run(root: Path) -> dict[str, Look]:
 
     columns = ["sha256", "status", "reason", "face_count", "perceptual_hash", "filename"]
     try:
-        table = pd.read_parquet(root / "data/processed/metadata/faces.parquet", columns=columns).dropna(subset="sha256")
+        table = pd.read_parquet(root / "data/processed/metadata/faces.parquet", columns=[*columns, "key"]).dropna(subset=["sha256", "key"])[columns]
     except (OSError, ValueError):
         return {}
     crops, found = root / "data/processed/preproc", {}

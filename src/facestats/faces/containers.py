@@ -43,6 +43,14 @@ _TEXT_LIMIT = 1 << 20  # bytes of one text in a PNG, as Pillow's own
 _PROFILE_LIMIT = 1 << 24  # bytes of a colour profile in a PNG
 
 
+class DamageError(ImageError):
+    """A decoder's word that a file is damaged, which some also say when memory runs out; `memory` is what decoding would have taken, bytes."""
+
+    def __init__(self, text: str, memory: int = 0):
+        super().__init__(text)
+        self.memory = memory
+
+
 def formats_of(head: bytes) -> list[str]:
     """Names of the formats that a file's first bytes (`HEAD` of them) promise; empty where they promise no picture."""
     Image.init()
@@ -132,7 +140,7 @@ def _open(data: bytes, formats: list[str]) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
-        raise ImageError(f"{NO_IMAGE}: a damaged {' or '.join(formats)}, or one of an unusual kind") from None
+        raise DamageError(f"{NO_IMAGE}: a damaged {' or '.join(formats)}, or one of an unusual kind") from None
 
 
 def declared_size(data: bytes) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from facestats.errors import ImageError
 from facestats.faces.align import CropTransform, align_face, center_square, crop_transform, to_crop_frame
+from facestats.faces.budget import MAX_PIXELS
 from facestats.faces.decode import Photo, to_photo
 from facestats.faces.landmarks import FaceLandmarks, Landmarker
 from facestats.faces.quality import GREY_SIZE, HeadPose, grey_crop, head_pose, measure
@@ -31,7 +32,11 @@ class PreprocessConfig:
     quality : of the JPEG, 1–100
     align : 'eyes' (level, at fixed places) or 'none' (the same square, not turned)
     on_no_face : 'reject' or 'center_crop'
-    max_megabytes : size up to which a file is read, MB; no part of what a row is computed from
+    max_megabytes : size up to which a file is read, MB
+    max_pixels : what a photo may ask for, see `budget.check_budget`
+    max_seconds : of a processor that it may take in a worker process
+
+    The last three are no part of what a row is computed from: photos beyond them have no row that is kept.
     """
 
     size: int = 512
@@ -40,6 +45,8 @@ class PreprocessConfig:
     align: str = "eyes"
     on_no_face: str = "reject"
     max_megabytes: int = MAX_MEGABYTES
+    max_pixels: int = MAX_PIXELS
+    max_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ def crop_face(image, config: PreprocessConfig, landmarker: Landmarker) -> FaceCr
     InputError
         It is no image at all.
     """
-    photo, faces = find_photo_faces(image, landmarker, config.max_megabytes)
+    photo, faces = find_photo_faces(image, landmarker, config.max_megabytes, config.max_pixels)
     if faces:
         return _crop_largest(photo, image, faces, config)
     if config.on_no_face != "center_crop":
@@ -125,7 +132,7 @@ def crop_face(image, config: PreprocessConfig, landmarker: Landmarker) -> FaceCr
 
 
 def find_photo_faces(
-    image, landmarker: Landmarker, max_megabytes: float = MAX_MEGABYTES
+    image, landmarker: Landmarker, max_megabytes: float = MAX_MEGABYTES, max_pixels: int = MAX_PIXELS
 ) -> tuple[Photo, list[FaceLandmarks]]:
     """The faces of a photo, the same whatever form it comes in; the only way in for the pipeline and the library.
 
@@ -134,6 +141,7 @@ def find_photo_faces(
     image : path, bytes, PIL image or RGB array
     landmarker : Landmarker
     max_megabytes : size up to which a file is read
+    max_pixels : what it may ask for, see `budget.check_budget`
 
     Returns
     -------
@@ -144,11 +152,11 @@ def find_photo_faces(
     ImageError, InputError
         See `crop_face`.
     """
-    photo = to_photo(image, _TO_DETECT, max_megabytes)
+    photo = to_photo(image, _TO_DETECT, max_megabytes, max_pixels)
     rgb = _reduced(photo.rgb, _TO_DETECT)
     faces = find_large_faces(rgb, landmarker)
     if not faces:
-        photo = _at_least(photo, image, _TO_SEARCH, max_megabytes)
+        photo = _at_least(photo, image, _TO_SEARCH, max_megabytes, max_pixels)
         rgb = _reduced(photo.rgb, _TO_SEARCH)
         faces = find_small_faces(rgb, landmarker)
     zoom = np.tile([photo.width / rgb.shape[1], photo.height / rgb.shape[0]], 2)
@@ -181,14 +189,14 @@ def _view(photo: Photo, image, crop: CropTransform, config: PreprocessConfig) ->
 def _cut(photo: Photo, image, crop: CropTransform, config: PreprocessConfig, size: int) -> np.ndarray:
     """Cut a square, given in px of the whole photo, from a decoding that has enough px for the crop."""
     enough = max(photo.width, photo.height) * size / crop.side
-    photo = _at_least(photo, image, enough, config.max_megabytes)
+    photo = _at_least(photo, image, enough, config.max_megabytes, config.max_pixels)
     return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), size)
 
 
-def _at_least(photo: Photo, image, long_side: float, max_megabytes: float) -> Photo:
+def _at_least(photo: Photo, image, long_side: float, max_megabytes: float, max_pixels: int) -> Photo:
     """The photo decoded anew if it was reduced to fewer px than needed."""
     enough = not photo.reduced or max(photo.rgb.shape[:2]) >= long_side
-    return photo if enough else to_photo(image, long_side, max_megabytes)
+    return photo if enough else to_photo(image, long_side, max_megabytes, max_pixels)
 
 
 def _reduced(rgb: np.ndarray, long_side: int) -> np.ndarray:

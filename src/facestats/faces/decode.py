@@ -7,6 +7,7 @@ import math
 import os
 import re
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,23 +15,32 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from facestats.errors import FaceStatsError, ImageError, InputError
-from facestats.faces.containers import NO_IMAGE, declared_size, open_main, open_without_texts, over_text_limit
+from facestats.errors import FaultError, ImageError, InputError
+from facestats.faces.budget import MAX_PIXELS, check_budget, memory_need, too_many_pixels
+from facestats.faces.containers import (
+    NO_IMAGE,
+    DamageError,
+    declared_size,
+    open_main,
+    open_without_texts,
+    over_text_limit,
+)
 from facestats.faces.pixels import is_srgb, to_srgb
 from facestats.faces.reading import MAX_MEGABYTES, read_photo
+from facestats.faults import fault, memory_is_there
 
-MAX_PIXELS = 2 * 89_478_485  # where Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS)
 MIN_SIDE = 32  # px
+_SPARE = 1 << 26  # bytes beside a photo's own
 MAX_JPEG_SIDE = 65_500  # px; what libjpeg reads, though the format goes up to 65,535
 
-_UPRIGHT = {  # EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4) -> what undoes it
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4) -> what undoes it
+    2: lambda rgb: rgb[:, ::-1],
+    3: lambda rgb: rgb[::-1, ::-1],
+    4: lambda rgb: rgb[::-1],
+    5: lambda rgb: rgb.transpose(1, 0, 2),
+    6: lambda rgb: np.rot90(rgb, 3),
+    7: lambda rgb: rgb[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda rgb: np.rot90(rgb, 1),
 }
 _ORIENTATION = 0x0112
 _LIMIT = re.compile(r"limit|too (large|big|many|much|long|deep)|exceed|maximum|MAX_", re.IGNORECASE)  # how decoders refuse what is not damaged
@@ -57,7 +67,7 @@ class Photo:
         return self.rgb.shape[1] < self.width
 
 
-def open_photo(data: bytes, min_long_side: float | None = None) -> Photo:
+def open_photo(data: bytes, min_long_side: float | None = None, max_pixels: int = MAX_PIXELS) -> Photo:
     """Decode an image file.
 
     Any mode Pillow knows becomes RGB (see `pixels.to_srgb`), EXIF orientation is applied, of an animation the
@@ -68,33 +78,47 @@ def open_photo(data: bytes, min_long_side: float | None = None) -> Photo:
     data : the file's bytes
     min_long_side : px that are enough for the long side. A JPEG is then decoded at 1/2, 1/4 or 1/8 where that
         suffices: 1.6 instead of 2.2 ms for 1,024 px. None decodes everything.
+    max_pixels : what it may ask for, see `budget.check_budget`, before any memory is taken for it
 
     Raises
     ------
     ImageError
-        Empty, unreadable, damaged, too small, or more pixels than `MAX_PIXELS`, which is checked before any
-        memory is taken for them.
+        Empty, unreadable, damaged, too small, or more than `max_pixels`.
+    FaultError
+        There is no memory for it: nothing is known of the photo.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks on odd EXIF or palettes; what matters becomes a reason
         try:
-            image = open_main(data)
-        except Exception as error:  # decoders meet broken data with whatever comes: struct.error, KeyError, …
-            width, height = declared_size(data)
-            if isinstance(error, Image.DecompressionBombError) or width * height > MAX_PIXELS:
-                raise _too_many(width, height) from None
-            raise _reason(error) from None
-        _check_size(image)
+            return _open_once(data, min_long_side, max_pixels)
+        except DamageError as error:  # which decoders also say when memory runs out: only what they say twice, and with memory at hand, counts
+            if not memory_is_there(error.memory + _SPARE):
+                raise fault("a photo", MemoryError()) from None
+        return _open_once(data, min_long_side, max_pixels)
+
+
+def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Photo:
+    try:
+        image = open_main(data)
+    except Exception as error:  # decoders meet broken data with whatever comes: struct.error, KeyError, …
+        width, height = declared_size(data)
+        if isinstance(error, Image.DecompressionBombError) or width * height > max_pixels:
+            raise too_many_pixels(width, height, max_pixels) from None
+        raise _reason(error) from None
+    _check_size(image)
+    check_budget(image, data, max_pixels)
+    try:
         try:
-            photo = _decode(image, data, min_long_side)
-        except Exception as error:
+            return _decode(image, data, min_long_side)
+        except ValueError as error:
             if not over_text_limit(error):
-                raise _reason(error, image) from None
-            photo = _decode(open_without_texts(data), data, min_long_side)
-    return photo
+                raise
+        return _decode(open_without_texts(data), data, min_long_side)
+    except Exception as error:
+        raise _reason(error, memory_need(image, data)) from None
 
 
-def to_photo(image, min_long_side: float | None = None, max_megabytes: float = MAX_MEGABYTES) -> Photo:
+def to_photo(image, min_long_side: float | None = None, max_megabytes: float = MAX_MEGABYTES, max_pixels: int = MAX_PIXELS) -> Photo:
     """A photo from what callers of the library have.
 
     Parameters
@@ -103,21 +127,22 @@ def to_photo(image, min_long_side: float | None = None, max_megabytes: float = M
         counts too.
     min_long_side : see `open_photo`; ignored for pixels that are decoded already
     max_megabytes : size up to which a file is read
+    max_pixels : see `open_photo`; ignored for pixels that are decoded already
 
     Raises
     ------
     InputError
-        It is none of these, or there is no such file.
+        It is none of these, or there is no such file; `FaultError` where the machine fails.
     ImageError
         It is an image that can't be used.
     """
     if isinstance(image, bytes | bytearray | memoryview):
-        return open_photo(bytes(image), min_long_side)
+        return open_photo(bytes(image), min_long_side, max_pixels)
     if isinstance(image, str | os.PathLike):
         if not os.path.lexists(image):
             raise InputError(f"{os.fspath(image)}: no such file")
         try:
-            return open_photo(read_photo(image, max_megabytes), min_long_side)
+            return open_photo(read_photo(image, max_megabytes), min_long_side, max_pixels)
         except ImageError as error:
             raise ImageError(f"{os.fspath(image)}: {error}") from None
     if isinstance(image, Image.Image):
@@ -144,17 +169,13 @@ def _upright(image: Image.Image) -> np.ndarray:
         raise ImageError(f"too small: {image.width}×{image.height} px, at least {MIN_SIDE} px are needed")
     try:
         image.load()  # of a TIFF, Pillow applies the orientation here
-        orientation = _orientation(image)
-        upright = to_srgb(image)
-        return np.asarray(upright.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else upright)
+        return _turned(np.asarray(to_srgb(image)), _orientation(image))
     except Exception as error:  # as in `open_photo`
-        raise _reason(error, image) from None
+        raise _reason(error) from None
 
 
 def _check_size(image: Image.Image) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise _too_many(width, height)
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"too small: {width}×{height} px, at least {MIN_SIDE} px are needed")
     if image.format in ("JPEG", "MPO") and max(width, height) > MAX_JPEG_SIDE:
@@ -168,11 +189,14 @@ def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> Pho
     rgb = _jpeg_pixels(image, data, min_long_side) if jpeg else _pixels(image)
     orientation = _orientation(image)  # of the pixels: Pillow's TIFF decoder applies it, and removes the tag
     width, height = size if jpeg else rgb.shape[1::-1]
-    if orientation in _UPRIGHT:
-        rgb = np.asarray(Image.fromarray(rgb).transpose(_UPRIGHT[orientation]))
-        if orientation >= 5:
-            width, height = height, width
-    return Photo(rgb, width, height)
+    if orientation >= 5 and orientation in _UPRIGHT:
+        width, height = height, width
+    return Photo(_turned(rgb, orientation), width, height)
+
+
+def _turned(rgb: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels as EXIF says that they are meant; other numbers than 2 to 8 mean nothing."""
+    return np.ascontiguousarray(_UPRIGHT[orientation](rgb)) if orientation in _UPRIGHT else rgb
 
 
 def _jpeg_pixels(image: Image.Image, data: bytes, min_long_side: float | None) -> np.ndarray:
@@ -194,10 +218,6 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(to_srgb(image))
 
 
-def _too_many(width: int, height: int) -> ImageError:
-    return ImageError(f"declares {width}×{height} px, more than the limit of {MAX_PIXELS // 10**6} Mpx")
-
-
 def _orientation(image: Image.Image) -> int:
     """Orientation that is still to be applied, by EXIF or else XMP; 1 (upright) where there is none or the block is broken.
 
@@ -211,19 +231,18 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _reason(error: Exception, image: Image.Image | None = None) -> Exception:
-    """Why a file can't be decoded; what is no fault of the file stays an error."""
-    if isinstance(error, ImageError):
+def _reason(error: Exception, memory: int = 0) -> Exception:
+    """Why a file can't be decoded; what is no fault of the file is a FaultError."""
+    if isinstance(error, ImageError | FaultError):
         return error
-    if isinstance(error, MemoryError):
-        size = f" of {image.width}×{image.height} px" if image else ""
-        return FaceStatsError(f"not enough memory to decode a photo{size}; run again with fewer processors, or without the largest photos")
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+        return fault("a photo", error)
     text = _plain(error)
     if _LIMIT.search(text):
-        return ImageError(f"beyond a limit of its decoder: {text}")
+        return DamageError(f"beyond a limit of its decoder: {text}", memory)
     if _UNSUPPORTED.search(text):
-        return ImageError(f"{NO_IMAGE}: {text}")
-    return ImageError(f"truncated or damaged image: {text}")
+        return DamageError(f"{NO_IMAGE}: {text}", memory)
+    return DamageError(f"truncated or damaged image: {text}", memory)
 
 
 def _plain(error: Exception) -> str:

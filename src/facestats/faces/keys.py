@@ -12,7 +12,7 @@ _LIBRARIES = ("pillow", "numpy", "ai-edge-litert", "opencv-python-headless", "pi
 
 def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
     """sha256 (hex) over the parameters, the weights, this folder's code and the versions of the libraries."""
-    deciding = {name: value for name, value in asdict(config).items() if name != "max_megabytes"}  # which decides whether there is a row
+    deciding = {name: value for name, value in asdict(config).items() if not name.startswith("max_")}  # which decide whether there is a row
     return sha256_json({"config": deciding, "models": model_hashes(model_dir),
                         "code": code_sha256(Path(__file__).parent), "versions": versions(*_LIBRARIES)})
 

@@ -1,24 +1,35 @@
 """One photo to its row and its crop, in a process of its own that imports nothing else."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from facestats.errors import ImageError, InputError
+from facestats.errors import FaceStatsError, FaultError, ImageError
+from facestats.faces.budget import BYTES, MARGIN, OverBudgetError
 from facestats.faces.crop import NO_FACE, NoFaceError, PreprocessConfig, crop_face
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.landmarks import Landmarker
+from facestats.faces.pool import Limits, OverLimitError, is_own_limit
 from facestats.faces.reading import read_photo
 from facestats.faces.runtime import keep_freed_memory
+from facestats.faults import fault, is_fault, is_out_of_memory, patiently
 from facestats.rows.files import RowFiles
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class ProcessedPhoto:
-    """What became of one photo: its row's values and, if accepted, the crop's JPEG."""
+    """What became of one photo: its row's values and, if accepted, the crop's JPEG.
+
+    `kept` is False where another machine, or other parameters, might have had another row: the next run looks at the photo anew.
+    """
 
     row: dict
     jpeg: bytes | None = None
+    kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -34,15 +45,22 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
     """One photo's bytes to its crop and the columns that depend on these bytes alone.
 
     A photo that can't be used is no error: its row has the status 'rejected' and a reason.
+
+    Raises
+    ------
+    FaultError
+        The machine fails, for want of memory for example, and not even patience helps: nothing is known of the photo.
+    OverLimitError
+        The photo takes more memory than `limits_of` allows this process.
     """
     row = {"sha256": hashlib.sha256(data).hexdigest()}
     try:
-        face = crop_face(data, config, landmarker)
+        face = within_limits(crop_face, config, data, config, landmarker)
     except NoFaceError as error:
         row |= {"status": "rejected", "reason": NO_FACE, "face_count": 0}
         return ProcessedPhoto(row | {"width": error.width, "height": error.height})
     except ImageError as error:
-        return ProcessedPhoto(row | {"status": "rejected", "reason": str(error)})
+        return ProcessedPhoto(row | {"status": "rejected", "reason": str(error)}, kept=not isinstance(error, OverBudgetError))
     row |= face.facts() | {
         "status": "ok",
         "reason": None if face.face_count else f"{NO_FACE}: centre square",
@@ -52,6 +70,37 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
     if face.landmarks is not None:
         row["landmarks"] = face.landmarks.ravel()
     return ProcessedPhoto(row, face.jpeg(config.quality))
+
+
+def within_limits(function: Callable[..., Result], config: PreprocessConfig, *arguments) -> Result:
+    """Call what decodes a photo, patiently; raises FaultError and OverLimitError as `process_photo` does."""
+
+    def attempt() -> Result:
+        try:
+            return function(*arguments)
+        except Exception as error:
+            if is_out_of_memory(error) and is_own_limit(limits_of(config).memory):
+                raise OverLimitError("memory") from None
+            raise
+
+    try:
+        return patiently(attempt)
+    except Exception as error:
+        if is_fault(error) and not isinstance(error, FaceStatsError):
+            raise fault("a photo", error) from None
+        raise
+
+
+def limits_of(config: PreprocessConfig) -> Limits:
+    """What a photo may take of a worker process."""
+    return Limits(config.max_seconds, config.max_pixels * BYTES + MARGIN)
+
+
+def over_limit(config: PreprocessConfig, error: OverLimitError) -> str:
+    """The reason in a row."""
+    if str(error) == "seconds":
+        return f"took more than {config.max_seconds:g} s of a processor, the limit that preprocess.max_seconds sets"
+    return f"took more memory than {config.max_pixels // 10**6} Mpx of RGB, the limit that preprocess.max_pixels sets"
 
 
 def bits_per_pixel(data: bytes, width: int, height: int) -> float:
@@ -71,22 +120,27 @@ def set_up(config: PreprocessConfig, model_dir: str, files: RowFiles) -> None:
 
 
 def process_task(task: PhotoTask) -> dict:
-    """Process one photo and write its crop; returns the row's values with the crop's MD5 as `crop`.
+    """Process one photo and write its crop; returns the row's values with the crop's MD5 as `crop`, and `kept`, see `ProcessedPhoto`.
 
     Raises
     ------
-    InputError
-        The file is not the one any more whose sha256 was taken.
+    FaultError
+        The file can't be read, or is not the one any more whose sha256 was taken.
+    OverLimitError
+        See `process_photo`.
     """
     config, landmarker, files = _state
     try:
         data = read_photo(task.source, config.max_megabytes)
     except ImageError:
         data = b""
-    done = process_photo(data, config, landmarker)
+    try:
+        done = process_photo(data, config, landmarker)
+    except FaultError as error:
+        raise FaultError(f"{task.source}: {error}") from None
     if done.row["sha256"] != task.sha256:
-        raise InputError(f"{task.source} was changed or removed while it was processed; run again")
+        raise FaultError(f"{task.source} was changed or removed while it was processed; run again")
     if done.jpeg:
         for target in task.targets:
             done.row["crop"] = files.save(done.jpeg, Path(target))
-    return done.row
+    return done.row | {"kept": done.kept}

@@ -10,6 +10,7 @@ from facestats.errors import ImageError
 
 _WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 _PROFILED = {"L", "RGB", "CMYK"}  # modes that LittleCMS can take as they are
+_STRIP = 256  # rows of a grey image that are scaled at a time
 _NEAR = 3  # of 255: a profile that moves no colour further is sRGB's own, in other words
 
 
@@ -59,18 +60,27 @@ def scale_grey(values: np.ndarray) -> np.ndarray:
     (H, W) uint8
     """
     low, high = 0.0, 255.0
+    strips = [values[at : at + _STRIP] for at in range(0, len(values), _STRIP)]  # of a large photo, copies of the whole would take 24 bytes a pixel
     if values.dtype.kind == "f":
-        values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-        if values.min() < 0 or values.max() > 255:
-            low, high = values.min(), values.max()
-        elif values.max() <= 1:
+        least, most = min(_finite(strip).min() for strip in strips), max(_finite(strip).max() for strip in strips)
+        if least < 0 or most > 255:
+            low, high = least, most
+        elif most <= 1:
             high = 1.0
     elif values.dtype.itemsize == 2 or 255 < values.max() <= 65535:
         high = 65535.0
     else:
         high = max(255.0, float(values.max()))
-    scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / max(high - low, 1e-12))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    scaled = np.empty(values.shape, np.uint8)
+    for at, strip in zip(range(0, len(values), _STRIP), strips, strict=True):
+        strip = _finite(strip) if strip.dtype.kind == "f" else strip
+        tones = (strip.astype(np.float32) - np.float32(low)) * np.float32(255 / max(high - low, 1e-12))
+        scaled[at : at + _STRIP] = np.clip(np.rint(tones), 0, 255)
+    return scaled
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def is_srgb(image: Image.Image) -> bool:

@@ -17,8 +17,8 @@ from facestats.faces.dedup import find_near_duplicates, first_of_group
 from facestats.faces.files import check_names, face_filename, list_images, printable
 from facestats.faces.keys import recipe_hash, row_key
 from facestats.faces.landmarks import Landmarker
-from facestats.faces.photo import PhotoTask, process_task, set_up
-from facestats.faces.pool import count_workers, ordered_map
+from facestats.faces.photo import PhotoTask, limits_of, over_limit, process_task, set_up
+from facestats.faces.pool import OverLimitError, count_workers, ordered_map
 from facestats.faces.reading import hash_photo
 from facestats.rows.store import RowStore
 
@@ -48,7 +48,8 @@ def preprocess_folder(
     out_dir : where the faces go, as `face_filename` names them
     config : PreprocessConfig
     model_dir : folder of the landmarker's three files
-    workers : processes; None takes all processors. The result does not depend on it.
+    workers : processes; None takes all processors. The result does not depend on it, but in this very process, 0, a photo is limited by what it
+        declares alone, and not by what it takes
     rows : an open row store, whose rows are not computed again; None computes all
     earlier : gives the rows of the last committed run, see `earlier_rows`
 
@@ -92,8 +93,10 @@ def preprocess_folder(
     ]
     computed = []
     for key, row in zip(missing, _compute(tasks, config, model_dir, rows, workers), strict=True):
-        computed.append(row | {"key": key})
-        rows.add(computed[-1])
+        kept = row.pop("kept")
+        computed.append(row | {"key": key if kept else None})
+        if kept:
+            rows.add(computed[-1])
     at |= {key: len(found) + row for row, key in enumerate(missing)}
     table = pa.concat_tables([found, pa.Table.from_pylist(computed, found.schema)])
     frame = _by_image(table.take(pa.array([at[key] for key in keys.values()], pa.int64())), list(keys), reasons)
@@ -154,12 +157,15 @@ def _place_crops(keys, at, crops, rows, out_dir) -> dict[str, list[str]]:
     return missing
 
 
-def _compute(tasks, config, model_dir, rows, workers) -> Iterator[dict]:
+def _compute(tasks: list[PhotoTask], config: PreprocessConfig, model_dir: str | Path, rows: RowStore, workers: int | None) -> Iterator[dict]:
     if not tasks:
         return iter(())
-    results = ordered_map(
-        process_task, tasks, count_workers(len(tasks), workers), set_up, (config, str(model_dir), rows.files)
-    )
+
+    def over(task: PhotoTask, error: OverLimitError) -> dict:
+        return {"sha256": task.sha256, "status": "rejected", "reason": over_limit(config, error), "kept": False}
+
+    results = ordered_map(process_task, tasks, count_workers(len(tasks), workers), set_up, (config, str(model_dir), rows.files), limits_of(config), over,
+                          lambda task: task.source)
     return iter(tqdm(results, STAGE, len(tasks), unit="photo", disable=None))
 
 

@@ -2,11 +2,9 @@
 
 import csv
 import os
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +16,13 @@ from facestats.data.sample.draw import Drawing, draw_face
 from facestats.data.sample.raters import rate_faces
 from facestats.data.sample.traits import Traits, another_photo, draw_traits
 from facestats.errors import InputError
+from facestats.faces.pool import ordered_map
 
 JPEG_QUALITY = 92
 LABEL_COLUMNS = ("image", "gender", "ethnicity", "age", "person")
 RATING_COLUMNS = ("image", "rater", "rating")
 _MISSING = 1 / 3  # share of empty cells in each label column, and of faces without ratings
 _PEOPLE = 20  # persons with two or three photos, at most a tenth of the faces
-_CHUNK = 4
 
 # Streams of random numbers below the sample's seed; `[seed, stream, i]` belongs to face i.
 _TRAITS, _PHOTO, _NOISE, _LABELS, _RATERS, _BAD = range(6)
@@ -126,14 +124,20 @@ def _draw_file(name: str, traits: Traits, index: int, images: Path, size: int, s
     return truth
 
 
-def _pooled(draw, names: list[str], traits: list[Traits], workers: int | None) -> Iterable[dict[str, float]]:
+def _pooled(draw: Callable, names: list[str], traits: list[Traits], workers: int | None) -> Iterable[dict[str, float]]:
     workers = min(workers or os.cpu_count() or 1, len(names))
-    if workers <= 1:
-        yield from map(draw, names, traits, range(len(names)))
-        return
-    # "spawn": a forked process would inherit whatever threads the caller has.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(draw, names, traits, range(len(names)), chunksize=_CHUNK)
+    return ordered_map(_draw_one, zip(names, traits, range(len(names)), strict=True), 0 if workers <= 1 else workers, _set_up, (draw,))
+
+
+_draw: list[Callable] = []  # of a worker
+
+
+def _set_up(draw: Callable) -> None:
+    _draw[:] = [draw]
+
+
+def _draw_one(face: tuple[str, Traits, int]) -> dict[str, float]:
+    return _draw[0](*face)
 
 
 def _label_row(name: str, traits: Traits, person: str, seed: int, index: int) -> dict[str, str]:

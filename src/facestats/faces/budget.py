@@ -1,0 +1,145 @@
+"""How much memory and work a photo asks for, judged by what its header declares, before anything of it is decoded.
+
+The unit is a pixel of 8-bit RGB, which takes 12 bytes at its peak: Pillow's own four, two copies of three, and some room. Other colour modes
+and formats take more, as measured with pictures of 169 Mpx; a picture of theirs counts as so many pixels more. A picture that is small by its
+header and large inside counts as what is inside.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from PIL import Image
+
+from facestats.errors import ImageError
+
+MAX_PIXELS = 2 * 89_478_485  # where Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS)
+BYTES = 12  # a pixel of RGB
+MARGIN = 1 << 28  # bytes: what the search for faces takes beside, and what no formula knows
+
+# Bytes a pixel from the opened file to sRGB, at the peak.
+_MODES = {"RGB": 10, "L": 11, "1": 11, "P": 11, "CMYK": 14, "LAB": 14, "YCbCr": 14, "HSV": 14, "I;16": 12, "I;16B": 12, "I;16L": 12, "I;16N": 12, "I": 14, "F": 14}
+_OTHERS = 18  # with transparency
+_PROFILE = 4  # what a colour profile adds
+_DECODERS = {"WEBP": 8, "AVIF": 4, "HEIF": 8, "FITS": 20}  # what a decoder holds beside its result
+_USUAL_SCANS = 20  # of a progressive JPEG; encoders write 6 to 12. Each costs as much as decoding a plain JPEG
+
+_J2K = re.compile(rb"\xff\x4f\xff\x51")  # start of a codestream, and its size
+_IHDR = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR", re.DOTALL)
+_END_OF_SCAN = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")  # a marker that is no byte of the data and no restart
+_SLOW = 10  # times that Pillow's decoders in Python take longer than those in C
+_PRECINCT, _BLOCK = 400, 200  # bytes that OpenJPEG keeps of each
+
+
+class OverBudgetError(ImageError):
+    """A photo asks for more than it may have, by this machine's parameters: its row is not kept for other runs."""
+
+
+def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> None:
+    """Refuse a photo that would take too much memory or time.
+
+    Parameters
+    ----------
+    image : opened, not loaded
+    data : the file's bytes
+    max_pixels : pixels of 8-bit RGB, or as much as takes the same memory
+
+    Raises
+    ------
+    OverBudgetError
+    """
+    width, height = image.size
+    if width * height > max_pixels:
+        raise too_many_pixels(width, height, max_pixels)
+    need = memory_need(image, data)
+    if need > max_pixels * BYTES:
+        raise OverBudgetError(f"declares {width}×{height} px ({image.format}, {image.mode}) that take as much memory as {need // BYTES // 10**6} Mpx of RGB, "
+                              f"more than the limit of {max_pixels // 10**6} Mpx that preprocess.max_pixels sets")
+    scans = count_scans(data) if image.format in ("JPEG", "MPO") else 0
+    if scans > _USUAL_SCANS and width * height * scans > max_pixels * _USUAL_SCANS:
+        raise OverBudgetError(f"declares {width}×{height} px in {scans} scans, more work than the limit of {max_pixels // 10**6} Mpx that "
+                              "preprocess.max_pixels sets allows for")
+    if width * height * _SLOW > max_pixels and any(tile[0] in Image.DECODERS for tile in getattr(image, "tile", ())):
+        raise OverBudgetError(f"declares {width}×{height} px ({image.format}), of a kind that is decoded slowly: more work than the limit of "
+                              f"{max_pixels // 10**6} Mpx that preprocess.max_pixels sets allows for; save it as PNG")
+
+
+def too_many_pixels(width: int, height: int, max_pixels: int) -> OverBudgetError:
+    """The error of a photo that declares more than it may have."""
+    return OverBudgetError(f"declares {width}×{height} px, more than the limit of {max_pixels // 10**6} Mpx")
+
+
+def memory_need(image: Image.Image, data: bytes) -> int:
+    """Bytes at the peak of decoding and converting, about."""
+    width, height = image.size
+    mode = _OTHERS if "transparency" in image.info else _MODES.get(image.mode, _OTHERS)
+    each = mode + _DECODERS.get(image.format or "", 0) + (_PROFILE if image.info.get("icc_profile") else 0)
+    need = width * height * each
+    if image.format == "TIFF":
+        need = max(need, _tiff_need(image))
+    if image.format in ("JPEG2000", "ICNS"):
+        need = max([need, *(_codestream_need(data, at.start()) for at in _J2K.finditer(data))])
+    if image.format in ("ICO", "ICNS", "CUR"):
+        sizes = [struct.unpack(">II", data[at.end() : at.end() + 8].ljust(8, b"\0")) for at in _IHDR.finditer(data)]
+        need = max([need, *(w * h * _OTHERS for w, h in sizes)])
+    return need
+
+
+def count_scans(data: bytes) -> int:
+    """How often a JPEG goes over the picture; from above, unless there are many."""
+    most = data.count(b"\xff\xda")
+    if most <= _USUAL_SCANS:
+        return most
+    at, scans = 2, 0
+    while at + 4 <= len(data):
+        if data[at] != 0xFF or data[at + 1] in (0xD8, 0xD9):  # the end, or no JPEG any more
+            break
+        if data[at + 1] == 0xFF:  # filling
+            at += 1
+            continue
+        scan = data[at + 1] == 0xDA
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if scan:
+            scans += 1
+            end = _END_OF_SCAN.search(data, at)
+            at = end.start() if end else len(data)
+    return scans
+
+
+def _tiff_need(image: Image.Image) -> int:
+    """What libtiff unpacks at a time, a strip or a tile, beside Pillow's picture."""
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    bits = tags.get(258, (8,))
+    samples = max(int(tags.get(277, 1)), 1)
+    sample = max((int(value) for value in (bits if isinstance(bits, tuple) else (bits,))), default=8)
+    together = 1 if tags.get(284, 1) == 2 else samples
+    width, height = image.size
+    across, down = (int(tags.get(tag, side)) for tag, side in ((322, width), (323, min(height, int(tags.get(278, height))))))
+    return across * down * max(together * sample, 8) // 8 + 4 * width * height
+
+
+def _codestream_need(data: bytes, start: int) -> int:
+    """What OpenJPEG takes for one tile of a JPEG 2000 (ISO 15444-1, A.5 and A.6), beside Pillow's picture."""
+    try:
+        right, bottom, left, top, across, down, components = struct.unpack_from(">6I8xH", data, start + 8)
+        depth = max(((byte & 0x7F) + 1 for byte in data[start + 42 : start + 42 + 3 * components : 3]), default=8)
+        steps = [data[start + 43 + 3 * n : start + 45 + 3 * n] for n in range(min(components, 4))]
+    except struct.error:  # damaged, as the decoder says
+        return 0
+    width, height = max(right - left, 0), max(bottom - top, 0)
+    tile = min(across, width) * min(down, height)
+    scale = max(sum(1 / (max(x, 1) * max(y, 1)) for x, y in steps), components - 4, 1)  # components may be sampled more coarsely
+    each = scale * (4 + 4 * (tile < width * height) + (1 if depth <= 8 else 2))
+    return int(tile * (each + scale * _structures(data, start))) + 4 * width * height
+
+
+def _structures(data: bytes, start: int) -> float:
+    """Bytes a pixel and component for what OpenJPEG keeps of precincts and code blocks: much, where they are tiny."""
+    at = data.find(b"\xff\x52", start, start + 65_536 * 2)
+    if at < 0 or at + 14 > len(data):
+        return 0
+    levels, block = data[at + 9], 2 ** ((data[at + 10] & 15) + 2 + (data[at + 11] & 15) + 2)
+    sides = data[at + 14 : at + 15 + levels] if data[at + 4] & 1 else b"\xff"
+    precinct = min((2 ** ((side & 15) + (side >> 4)) for side in sides), default=2**30)
+    return _PRECINCT / max(precinct, 1) + _BLOCK / max(min(block, precinct), 1)

@@ -1,0 +1,81 @@
+"""What goes wrong with the machine rather than with a file: it says nothing about the file, it may pass, and nothing is concluded from it.
+
+Out of memory, a disk or share that fails, too many open files. Such an error is met with patience first; then the stage stops with a `FaultError`.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import re
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from facestats.errors import FaultError
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+NO_MEMORY = ("not enough memory; what is done so far is kept: run again with fewer processors (`taskset -c 0 dvc repro`), smaller values of size and "
+             "batch_size in params.yaml, or less beside it")
+PAUSES = (0.1, 0.5, 2.0)  # seconds before each further attempt
+# How libraries say in their own words that memory has run out: libheif, libjpeg, libavif, OpenCV, torch, C++. A limit that a decoder sets itself is none.
+_NO_MEMORY = re.compile(r"out of memory|insufficient memory|not enough memory|can.t allocate memory|cannot allocate memory|memory allocation (error|failed)|bad_alloc",
+                        re.IGNORECASE)
+_OWN_LIMIT = re.compile(r"limit", re.IGNORECASE)
+_WAYS_OUT = {
+    errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other programs",
+    errno.EMFILE: "allow more open files (`ulimit -n 8192`) and run again",
+    errno.ENFILE: "close other programs, and run again",
+    errno.EACCES: "`chmod u+r` it or move it away; on a network disk, log in again",
+    errno.EPERM: "`chmod u+r` it or move it away; on a network disk, log in again",
+    errno.ENOENT: "leave the folder alone while a run reads it, and run again",
+    errno.EIO: "look after the disk (`dmesg` says more) or copy the file from elsewhere, and run again",
+    errno.ESTALE: "mount the network disk anew, and run again",
+    errno.ETIMEDOUT: "see that the network disk answers, and run again",
+}
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether an error is the machine's: of the system (it has a number), or for want of memory."""
+    return (isinstance(error, OSError) and error.errno is not None) or is_out_of_memory(error)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory has run out, in whatever words."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    text = str(error)
+    return bool(_NO_MEMORY.search(text)) and not _OWN_LIMIT.search(text)
+
+
+def fault(what: object, error: BaseException) -> FaultError:
+    """The error that stops a stage: what can't be read, why, and the way out."""
+    number = errno.ENOMEM if is_out_of_memory(error) else error.errno if isinstance(error, OSError) else None
+    name = errno.errorcode.get(number or 0)
+    cause = f"{os.strerror(number)} ({name})" if number and name else f"{type(error).__name__}: {' '.join(str(error).split())}"
+    way = _WAYS_OUT.get(number or 0, "mend it, and run again")
+    return FaultError(f"{what} can't be read: {cause}. That is no fault of the file, so nothing is concluded from it, and what is done so far is kept: {way}")
+
+
+def patiently(function: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+    """Call a function; where the machine fails it, again after each of `PAUSES`. The last error is raised as it is."""
+    for pause in PAUSES:
+        try:
+            return function(*arguments, **named)
+        except Exception as error:
+            if not is_fault(error):
+                raise
+        time.sleep(pause)
+    return function(*arguments, **named)
+
+
+def memory_is_there(size: int) -> bool:
+    """Whether this process could have so many bytes more now."""
+    try:
+        mmap.mmap(-1, max(1, size)).close()
+    except (OSError, MemoryError, OverflowError, ValueError):
+        return False
+    return True
