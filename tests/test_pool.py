@@ -62,9 +62,13 @@ def test_a_process_that_is_killed_once_costs_nothing(tmp_path):
 
 def test_an_item_whose_process_is_killed_twice_is_named():
     done = []
-    with pytest.raises(KilledError, match=r"^<kill>: its worker process was ended twice \(signal SIGKILL\), most likely for lack of memory.*fewer processors"):
-        for result in ordered_map(work, [*range(6), "kill", *range(6)], 1, set_up, (), name=lambda item: f"<{item}>"):
+
+    def collect(results):
+        for result in results:
             done.append(result)
+
+    with pytest.raises(KilledError, match=r"^<kill>: its worker process was ended twice \(signal SIGKILL\), most likely for lack of memory.*fewer processors"):
+        collect(ordered_map(work, [*range(6), "kill", *range(6)], 1, set_up, (), name=lambda item: f"<{item}>"))
     assert done == list(range(6))
 
 

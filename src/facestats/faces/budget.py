@@ -29,7 +29,7 @@ _J2K = re.compile(rb"\xff\x4f\xff\x51")  # start of a codestream, and its size
 _IHDR = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR", re.DOTALL)
 _END_OF_SCAN = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")  # a marker that is no byte of the data and no restart
 _SLOW = 10  # times that Pillow's decoders in Python take longer than those in C
-_PRECINCT, _BLOCK = 400, 200  # bytes that OpenJPEG keeps of each
+_PRECINCT, _BLOCK = 480, 480  # bytes that OpenJPEG keeps of each
 
 
 class OverBudgetError(ImageError):
@@ -124,7 +124,7 @@ def _codestream_need(data: bytes, start: int) -> int:
     try:
         right, bottom, left, top, across, down, components = struct.unpack_from(">6I8xH", data, start + 8)
         depth = max(((byte & 0x7F) + 1 for byte in data[start + 42 : start + 42 + 3 * components : 3]), default=8)
-        steps = [data[start + 43 + 3 * n : start + 45 + 3 * n] for n in range(min(components, 4))]
+        steps = [struct.unpack_from("BB", data, start + 43 + 3 * n) for n in range(min(components, 4))]
     except struct.error:  # damaged, as the decoder says
         return 0
     width, height = max(right - left, 0), max(bottom - top, 0)

@@ -1,0 +1,138 @@
+"""What a photo asks for is known before it is decoded, and a photo that asks for too much is a row."""
+
+import gzip
+import sys
+
+import pytest
+from PIL import Image
+
+from bombs import BOMBS, icns, png, tiff, with_scans
+from facestats.errors import ImageError
+from facestats.faces.budget import OverBudgetError, count_scans
+from facestats.faces.crop import PreprocessConfig
+from facestats.faces.decode import MAX_PIXELS, open_photo
+from facestats.faces.keys import recipe_hash
+from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
+from facestats.rows.store import RowStore
+from programs import run_program
+from resources import encode, landmarker_dir
+
+SIDE = 1700  # px
+
+
+def test_a_photo_takes_no_more_memory_than_was_reckoned(tmp_path):
+    """Each kind of bomb is decoded in a process of its own, whose peak the system knows."""
+    for name in BOMBS.keys() - {"icns", "ico"}:  # Pillow refuses sizes that are not an icon's
+        (tmp_path / name).write_bytes(BOMBS[name](SIDE))
+    script = """
+import os, sys
+from PIL import Image
+from facestats.faces.budget import memory_need
+from facestats.faces.containers import open_main
+from facestats.faces.decode import open_photo
+def peak():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+Image.init()
+for path in sys.argv[1:]:
+    if os.fork() == 0:
+        data = open(path, "rb").read()
+        need, before = memory_need(open_main(data), data), peak()
+        photo = open_photo(data)
+        print(os.path.basename(path), need, peak() - before, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+    done = run_program([sys.executable, "-c", script, *sorted(tmp_path.iterdir())], check=True)
+    lines = [line.rsplit(" ", 2) for line in done.stdout.splitlines()]
+    assert len(lines) == len(BOMBS) - 2
+    over = {name: (int(need) / SIDE**2, int(peak) / SIDE**2) for name, need, peak in lines if int(peak) > int(need) + 24e6}
+    assert not over
+
+
+@pytest.mark.parametrize("name", ["j2k", "j2k blocks", "icns", "ico", "tiff rgba 16", "tiff tile 16", "png rgba", "png grey alpha", "webp", "webp rgba", "avif rgba", "jpeg cmyk", "tga"])
+def test_a_photo_of_fewer_pixels_can_be_over_the_limit(name):
+    """All have 1.1 Mpx at most, but for the tiles of the TIFF."""
+    with pytest.raises(OverBudgetError, match=r"^declares .* that take as much memory as \d+ Mpx of RGB, more than the limit of 1 Mpx that preprocess.max_pixels sets$"):
+        open_photo(BOMBS[name](1040), max_pixels=1040**2)
+
+
+def test_usual_photos_have_all_pixels_of_the_limit():
+    for kind, options in (("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("BMP", {}), ("TIFF", {"compression": "tiff_deflate"})):
+        assert open_photo(encode(Image.new("RGB", (600, 500)), kind, **options), max_pixels=300_000).width == 600
+    assert MAX_PIXELS == 178_956_970
+
+
+def test_a_jpeg_of_many_scans_is_refused_by_what_they_cost():
+    data = with_scans(1000, 200)
+    assert count_scans(data) > 200
+    with pytest.raises(OverBudgetError, match=r"^declares 1000×1000 px in 2\d\d scans, more work than the limit of 9 Mpx"):
+        open_photo(data, max_pixels=9_000_000)
+    assert open_photo(data, max_pixels=12_000_000).width == 1000
+    video = encode(Image.new("RGB", (1000, 1000)), "JPEG", progressive=True) + b"\xff\xda\0\0" * 4000  # as phones append one
+    assert open_photo(video, max_pixels=1_000_000).width == 1000
+
+
+def test_decoders_in_python_are_given_less_work():
+    header = "".join(f"{card:80}" for card in ("SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0", "END")).ljust(2880).encode()
+    table = ("XTENSION= 'BINTABLE'", "BITPIX  =                    8", "NAXIS   =                    2", "NAXIS1  =                    8", "NAXIS2  =                 1000", "PCOUNT  =                    0",
+             "GCOUNT  =                    1", "TFIELDS =                    1", "ZIMAGE  =                    T", "ZBITPIX =                    8", "ZNAXIS  =                    2",
+             "ZNAXIS1 =                 1000", "ZNAXIS2 =                 1000", "ZCMPTYPE= 'GZIP_1  '", "END")
+    fits = header + "".join(f"{card:80}" for card in table).ljust(2880 * -(-len(table) * 80 // 2880)).encode() + bytes(8000) + gzip.compress(bytes(4_000_000))
+    for data in (fits, b"P6 1000 1000 65535\n" + bytes(6_000_000), b"P3 1000 1000 255\n" + b"0 " * 3_000_000):
+        with pytest.raises(OverBudgetError, match="of a kind that is decoded slowly"):
+            open_photo(data, max_pixels=5_000_000)
+
+
+def test_damaged_headers_are_no_trouble():
+    """The reckoning reads bytes that a stranger wrote."""
+    j2k = BOMBS["j2k"](64)
+    at = j2k.index(b"\xff\x4f\xff\x51")
+    for cut in range(at, at + 60):
+        for data in (icns(j2k[:cut]), j2k[:cut], j2k[:cut] + b"\xff" * 40, j2k[:cut] + b"\0" * 40):
+            with pytest.raises(ImageError):
+                open_photo(data)
+    for data in (tiff(64, 64, 8, 3, 2, tile=64)[:-30], with_scans(64, 30)[:-500]):
+        try:
+            open_photo(data)
+        except ImageError:
+            continue
+    assert count_scans(b"\xff\xd8" + b"\xff\xda\0\0" * 50) >= 20
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "slow.png").write_bytes(png(9000, 9000, 8, 2))
+    (folder / "scans.jpg").write_bytes(with_scans(2000, 150))
+    (folder / "grey.jpg").write_bytes(encode(Image.new("L", (64, 64)), "JPEG"))
+    return folder
+
+
+def run(folder, store, config, workers=None):
+    with RowStore(store, "preprocess", recipe_hash(config, landmarker_dir()), ROW_COLUMNS) as rows:
+        return preprocess_folder(folder, folder.parent / "out", config, landmarker_dir(), workers, rows)
+
+
+def test_a_photo_over_a_limit_is_a_row_that_is_not_kept(folder, tmp_path, monkeypatch):
+    """Other limits, or another machine, have another opinion."""
+    frame = run(folder, tmp_path / "store", PreprocessConfig(size=96, max_pixels=30_000_000, max_seconds=30))
+    assert dict(zip(frame["image"], frame["reason"], strict=True)) == {
+        "grey.jpg": "no face found", "slow.png": "declares 9000×9000 px, more than the limit of 30 Mpx",
+        "scans.jpg": f"declares 2000×2000 px in {count_scans((folder / 'scans.jpg').read_bytes())} scans, more work than the limit of 30 Mpx that preprocess.max_pixels sets allows for"}
+    assert frame.set_index("image")["key"].isna().to_dict() == {"grey.jpg": False, "slow.png": True, "scans.jpg": True}
+    (folder / "scans.jpg").unlink()
+    frame = run(folder, tmp_path / "store", PreprocessConfig(size=96, max_seconds=0.2))
+    assert frame["reason"].tolist() == ["no face found", "took more than 0.2 s of a processor, the limit that preprocess.max_seconds sets"]
+    assert frame.attrs == {"reused": 1, "computed": 1}
+    assert frame["sha256"].notna().all()
+
+
+def test_a_photo_that_takes_more_memory_than_was_reckoned_is_a_row(folder, tmp_path, monkeypatch):
+    """Whatever the reckoning overlooks: the process has a limit of its own."""
+    monkeypatch.setattr("facestats.faces.photo.BYTES", 0)
+    monkeypatch.setattr("facestats.faces.photo.MARGIN", 100_000_000)
+    (folder / "scans.jpg").unlink()
+    frame = run(folder, tmp_path / "store", PreprocessConfig(size=96))
+    assert frame["reason"].tolist() == ["no face found", "took more memory than 178 Mpx of RGB, the limit that preprocess.max_pixels sets"]
+    assert frame["key"].notna().tolist() == [True, False]

@@ -1,0 +1,164 @@
+"""A machine that fails says nothing about a photo: the run stops and says why, and no row is kept of what was not read."""
+
+import errno
+import io
+import os
+import shutil
+
+import pytest
+import simplejpeg
+from PIL import Image, ImageFile
+
+from facestats import faults
+from facestats.errors import FaultError, ImageError, of_file
+from facestats.faces import decode, reading
+from facestats.faces.crop import PreprocessConfig
+from facestats.faces.decode import open_photo
+from facestats.faces.files import list_images
+from facestats.faces.keys import recipe_hash
+from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
+from facestats.rows.segments import list_segments, read_any_segment
+from facestats.rows.store import RowStore
+from resources import backdrop, encode, heic, landmarker_dir, omi_images
+
+CONFIG = PreprocessConfig(size=96)
+NUMBERS = ["EIO", "ESTALE", "ETIMEDOUT", "ENOMEM", "EMFILE", "ENFILE", "EACCES", "EPERM", "EREMOTEIO", "EHOSTDOWN"]
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(faults, "PAUSES", (0, 0))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two photos: nothing is wrong with either."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copyfile(omi_images(1)[0], folder / "a.jpg")
+    (folder / "b.jpg").write_bytes(encode(Image.fromarray(backdrop(300, 200)), "JPEG"))
+    return folder
+
+
+def run(folder, tmp_path):
+    """What became of the photos, by name, and which rows are stored."""
+    try:
+        with RowStore(tmp_path / "store", "preprocess", recipe := recipe_hash(CONFIG, landmarker_dir()), ROW_COLUMNS) as rows:
+            frame = preprocess_folder(folder, tmp_path / "out", CONFIG, landmarker_dir(), workers=0, rows=rows)
+    finally:
+        segments = list_segments(tmp_path / "store" / "preprocess" / recipe[:32])
+        run.stored = [row["reason"] for path in segments for row in read_any_segment(path).to_pylist()]
+    return dict(zip(frame["image"], frame["reason"], strict=True))
+
+
+class Failing:
+    """A file that fails so many times, once some of it was read."""
+
+    def __init__(self, number, name, times=10**6, after=0):
+        self.number, self.name, self.times, self.after = number, name, times, after
+
+    def __call__(self, path, mode):
+        file = open(path, mode)  # noqa: SIM115
+        if os.path.basename(path) == self.name and self.times:
+            self.after -= 1
+            if self.after < 0:
+                self.times -= 1
+                file.close()
+                raise OSError(self.number, os.strerror(self.number), str(path))
+        return file
+
+
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_disk_that_fails_stops_the_run_with_its_name(folder, tmp_path, monkeypatch, name, after):
+    """Also where the photo could be read for its hash."""
+    number = getattr(errno, name)
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "open", Failing(number, "b.jpg", after=after), raising=False)
+        with pytest.raises(FaultError, match=rf"b\.jpg can't be read: {os.strerror(number)} \({name}\)\. That is no fault of the file.*what is done so far is kept"):
+            run(folder, tmp_path)
+    assert run.stored == ([] if after == 0 else [None])
+    assert run(folder, tmp_path) == {"a.jpg": None, "b.jpg": "no face found"}
+
+
+def test_a_disk_that_fails_for_a_moment_costs_nothing(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "open", Failing(errno.EIO, "b.jpg", times=2), raising=False)
+    assert run(folder, tmp_path) == {"a.jpg": None, "b.jpg": "no face found"}
+
+
+def test_a_photo_that_is_cut_off_by_the_disk_is_a_fault(folder, monkeypatch):
+    """Some network disks give less than the file has, and no error."""
+
+    class Short(io.FileIO):
+        def read(self, size=-1):
+            return super().read(100)
+
+    monkeypatch.setattr(reading, "open", Short, raising=False)
+    with pytest.raises(FaultError, match="EIO"):
+        reading.read_photo(folder / "a.jpg")
+
+
+def test_a_photo_that_vanishes_stops_the_run(folder, tmp_path, monkeypatch):
+    names = list_images(folder)
+    (folder / "b.jpg").unlink()
+    monkeypatch.setattr("facestats.faces.preprocess.list_images", lambda _: names)
+    with pytest.raises(FaultError, match=r"b\.jpg can't be read: No such file or directory \(ENOENT\).*leave the folder alone"):
+        run(folder, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "HEIC", "cv2", "detector"])
+def test_want_of_memory_rejects_no_photo(folder, tmp_path, monkeypatch, kind):
+    """MemoryError out of a decoder or of what comes after it."""
+    import cv2
+
+    from facestats.faces import crop
+
+    def fail(*arguments, **named):
+        raise cv2.error("OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 3145728 bytes") if kind == "cv2" else MemoryError
+
+    image = Image.fromarray(backdrop(2100, 2100) if kind == "cv2" else backdrop(300, 200))
+    (folder / "b.jpg").write_bytes(heic(image) if kind == "HEIC" else encode(image, "PNG" if kind in ("PNG", "cv2") else "JPEG"))
+    with monkeypatch.context() as patch:
+        if kind == "cv2":
+            patch.setattr(crop.cv2, "resize", fail)
+        elif kind == "detector":
+            patch.setattr(crop, "find_large_faces", fail)
+        else:
+            patch.setattr(decode, "_pixels", fail)
+            patch.setattr(simplejpeg, "decode_jpeg", fail)
+        with pytest.raises(FaultError, match=r"\.jpg: a photo can't be read: Cannot allocate memory \(ENOMEM\).*run again with fewer processors"):
+            run(folder, tmp_path)
+    assert "b.jpg" not in run.stored
+    assert not any(run.stored)
+    assert run(folder, tmp_path)["b.jpg"] == "no face found"
+
+
+def test_a_decoder_that_calls_want_of_memory_damage_is_not_believed(monkeypatch):
+    data = encode(Image.fromarray(backdrop(300, 200)), "PNG")
+
+    def fail(self):
+        raise OSError("broken data stream when reading image file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageFile.ImageFile, "load", fail)
+        with pytest.raises(ImageError, match=r"^truncated or damaged image: broken data stream"):
+            open_photo(data)
+        patch.setattr(decode, "memory_is_there", lambda size: False)
+        with pytest.raises(FaultError, match="Cannot allocate memory"):
+            open_photo(data)
+    attempts = []
+    load = ImageFile.ImageFile.load
+
+    def fail_once(self):
+        attempts.append(self)
+        if len(attempts) == 1:
+            raise OSError("broken data stream when reading image file")
+        return load(self)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail_once)
+    assert open_photo(data).rgb.shape == (200, 300, 3)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EFBIG, errno.EROFS])
+def test_every_error_of_the_system_has_a_message(number):
+    assert os.strerror(number) in of_file(OSError(number, os.strerror(number), "x"))
