@@ -193,10 +193,13 @@ class _Pool:
             handful.add(OverLimitError("seconds"))
         else:
             handful.attempts += 1
-            if handful.attempts == _ATTEMPTS:
-                how = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
-                handful.add(KilledError(f"its worker process was ended twice ({how}), most likely for lack of memory; nothing is concluded from that, and "
-                                        "what is done so far is kept: run again with fewer processors (`taskset -c 0 dvc repro`), or move the photo away"))
+            if code is not None and code >= 0:
+                handful.add(KilledError(f"its worker process ended by itself (exit code {code}), as is said above; a script that starts worker processes "
+                                        "needs `if __name__ == '__main__':`"))
+            elif handful.attempts == _ATTEMPTS:
+                handful.add(KilledError(f"its worker process was ended twice (signal {signal.Signals(-(code or -9)).name}), most likely for lack of memory; "
+                                        "nothing is concluded from that, and what is done so far is kept: run again with fewer processors "
+                                        "(`taskset -c 0 dvc repro`), or move the photo away"))
         if not handful.done:
             self.waiting.appendleft(handful)
 
