@@ -1,6 +1,6 @@
 """Stage `rejected`: thumbnails of photos that were left out, so that the report needs no photo.
 
-Reads   the photos (`data.images`), faces.parquet; params `preprocess.max_megabytes`
+Reads   the photos (`data.images`), faces.parquet; params `preprocess.max_megabytes`, `preprocess.max_pixels`
 Writes  data/interim/rejected/: index.json, one JPEG a photo that can be decoded
 Alone   python stages/rejected.py data/processed/metadata/faces.parquet data/interim/rejected
 """
@@ -17,7 +17,7 @@ def main(params, faces: Path, out: Path) -> str:
     start_clean(out)
     table = tables.read(faces, tables.FACES, ["image", "status", "reason"])
     rejected = table[table["status"] == "rejected"]
-    index = write_rejected(rejected, Path(params.data.images), out, max_megabytes=params.preprocess.max_megabytes)
+    index = write_rejected(rejected, Path(params.data.images), out, max_megabytes=params.preprocess.max_megabytes, max_pixels=params.preprocess.max_pixels)
     return f"rejected={len(rejected)} listed={len(index)} pictures={sum(row['picture'] is not None for row in index)}"
 
 

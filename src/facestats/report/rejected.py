@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from facestats.errors import ImageError
-from facestats.faces.decode import open_photo
+from facestats.faces.decode import MAX_PIXELS, open_photo
 from facestats.faces.reading import MAX_MEGABYTES, read_photo
 from facestats.files import write_bytes, write_json
 
@@ -17,9 +17,11 @@ MOST = 60  # photos shown; `faces.parquet` names all of them
 SIDE = 192  # px of the long side: twice what a page shows, for dense screens
 QUALITY = 80
 INDEX = "index.json"
+LIMITED = "limit that preprocess.max_"  # in the reason of a photo that asked for too much, or took it
 
 
-def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = MOST, max_megabytes: float = MAX_MEGABYTES) -> list[dict]:
+def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = MOST, max_megabytes: float = MAX_MEGABYTES,
+                   max_pixels: int = MAX_PIXELS) -> list[dict]:
     """Write `index.json` and, for each photo of it that can be decoded, one JPEG into `out`.
 
     Photos are taken in turn from each reason, so that a frequent one does not hide the others.
@@ -29,6 +31,7 @@ def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = 
     rejected : `image`, `reason` of `faces.parquet`.
     images : folder of the photos.
     max_megabytes : size up to which a file is read.
+    max_pixels : see `faces.decode.open_photo`. What took too long or too much memory is not decoded again.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = 
     turn = turn.assign(turn=turn.groupby("reason").cumcount()).sort_values(["turn", "reason", "image"]).head(most)
     index = []
     for number, row in enumerate(turn.sort_values(["reason", "image"]).itertuples()):
-        data = _small(images / row.image, max_megabytes)
+        data = None if LIMITED in row.reason else _small(images / row.image, max_megabytes, max_pixels)
         name = f"{number:03d}.jpg" if data else None
         if data:
             write_bytes(out / name, data)
@@ -47,9 +50,9 @@ def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = 
     return index
 
 
-def _small(path: Path, max_megabytes: float) -> bytes | None:
+def _small(path: Path, max_megabytes: float, max_pixels: int) -> bytes | None:
     try:
-        photo = open_photo(read_photo(path, max_megabytes), min_long_side=2 * SIDE)
+        photo = open_photo(read_photo(path, max_megabytes), 2 * SIDE, max_pixels)
     except ImageError:
         return None
     image = Image.fromarray(photo.rgb)
