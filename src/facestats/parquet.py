@@ -78,6 +78,26 @@ def vector_column(values: pd.Series | np.ndarray, kind: pa.FixedSizeListType) ->
     return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), type=kind, mask=pa.array(missing))
 
 
+def without_room(table: pa.Table) -> pa.Table:
+    """The table with vectors as lists: a null of these takes no room, while one of a fixed size takes as much as a vector."""
+    columns = [pa.chunked_array([_listed(chunk) for chunk in column.chunks], room_free(column.type)) for column in table.columns]
+    return pa.Table.from_arrays(columns, table.column_names)
+
+
+def room_free(kind: pa.DataType) -> pa.DataType:
+    """The type that a column has in `without_room`."""
+    return pa.large_list(kind.value_type) if pa.types.is_fixed_size_list(kind) else kind
+
+
+def _listed(values: pa.Array) -> pa.Array:
+    if not pa.types.is_fixed_size_list(values.type):
+        return values
+    there = pc.is_valid(values).to_numpy(zero_copy_only=False)
+    ends = np.concatenate([[0], np.cumsum(there, dtype=np.int64)]) * values.type.list_size
+    listed = pa.LargeListArray.from_arrays(pa.array(ends), values.drop_null().flatten())
+    return pc.if_else(pa.array(there), listed, pa.scalar(None, listed.type)) if not there.all() else listed
+
+
 def read_batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """The rows of a file that may be larger than the memory, few at a time where they hold vectors."""
     kinds = pa.schema([file.schema_arrow.field(column) for column in columns])

@@ -20,12 +20,13 @@ from facestats.faces.landmarks import Landmarker
 from facestats.faces.photo import PhotoTask, limits_of, over_limit, process_task, set_up
 from facestats.faces.pool import OverLimitError, count_workers, ordered_map
 from facestats.faces.reading import hash_photo
+from facestats.parquet import without_room
 from facestats.rows.store import RowStore
 
 STAGE = "preprocess"
 SHARP, LARGE = 0.25, 0.9  # shares of the sharpest and of the largest copy: what is above counts as equal
 BEST_BY = ("sharpness", "face_size", "bits_per_pixel")
-_TOGETHER = 1000  # photos that threads hash at a time
+_TOGETHER = 1000  # photos that threads hash, and rows that become columns, at a time
 _BY_NAME = ("image", "filename", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank")  # depend on more than the image's bytes
 # What the row store keeps of an image: the columns that its bytes decide, and the MD5 of its crop.
 ROW_COLUMNS = {name: kind for name, kind in tables.FACES.columns.items() if name not in _BY_NAME} | {"crop": pa.string()}
@@ -83,22 +84,20 @@ def preprocess_folder(
         else:
             sha256[name], keys[name] = digest, row_key(digest, recipe)
 
-    found = rows.lookup(set(keys.values()), earlier)
+    found = rows.lookup(set(keys.values()), earlier, without_room)
     at = {key: row for row, key in enumerate(found["key"].to_pylist())}
     missing = _place_crops(keys, at, found["crop"].to_pylist(), rows, out_dir)
     rows.forget(missing.keys() & at.keys())
-    tasks = [
-        PhotoTask(str(images / same[0]), sha256[same[0]], tuple(str(out_dir / face_filename(name)) for name in same))
-        for same in missing.values()
-    ]
-    computed = []
-    for key, row in zip(missing, _compute(tasks, config, model_dir, rows, workers), strict=True):
+    parts, computed = [found], []
+    for key, row in zip(missing, _compute(_tasks(missing, sha256, images, out_dir), len(missing), config, model_dir, rows, workers), strict=True):
         kept = row.pop("kept")
         computed.append(row | {"key": key if kept else None})
         if kept:
             rows.add(computed[-1])
+        if len(computed) == _TOGETHER:
+            parts, computed = [*parts, pa.Table.from_pylist(computed, found.schema)], []
     at |= {key: len(found) + row for row, key in enumerate(missing)}
-    table = pa.concat_tables([found, pa.Table.from_pylist(computed, found.schema)])
+    table = pa.concat_tables([*parts, pa.Table.from_pylist(computed, found.schema)])
     frame = _by_image(table.take(pa.array([at[key] for key in keys.values()], pa.int64())), list(keys), reasons)
     _mark_copies(frame, out_dir, config.size)
     new = sum(map(len, missing.values()))
@@ -157,16 +156,21 @@ def _place_crops(keys, at, crops, rows, out_dir) -> dict[str, list[str]]:
     return missing
 
 
-def _compute(tasks: list[PhotoTask], config: PreprocessConfig, model_dir: str | Path, rows: RowStore, workers: int | None) -> Iterator[dict]:
-    if not tasks:
+def _tasks(missing: dict[str, list[str]], sha256: dict[str, str], images: Path, out_dir: Path) -> Iterator[PhotoTask]:
+    for same in missing.values():
+        yield PhotoTask(str(images / same[0]), sha256[same[0]], tuple(str(out_dir / face_filename(name)) for name in same))
+
+
+def _compute(tasks: Iterator[PhotoTask], number: int, config: PreprocessConfig, model_dir: str | Path, rows: RowStore, workers: int | None) -> Iterator[dict]:
+    if not number:
         return iter(())
 
     def over(task: PhotoTask, error: OverLimitError) -> dict:
         return {"sha256": task.sha256, "status": "rejected", "reason": over_limit(config, error), "kept": False}
 
-    results = ordered_map(process_task, tasks, count_workers(len(tasks), workers), set_up, (config, str(model_dir), rows.files), limits_of(config), over,
+    results = ordered_map(process_task, tasks, count_workers(number, workers), set_up, (config, str(model_dir), rows.files), limits_of(config), over,
                           lambda task: task.source)
-    return iter(tqdm(results, STAGE, len(tasks), unit="photo", disable=None))
+    return iter(tqdm(results, STAGE, number, unit="photo", disable=None))
 
 
 def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.DataFrame:

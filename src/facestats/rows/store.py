@@ -141,7 +141,8 @@ class RowStore:
         finally:
             self._open.close()
 
-    def lookup(self, keys: Collection[str], earlier: Callable[[], pa.Table | None] = lambda: None) -> pa.Table:
+    def lookup(self, keys: Collection[str], earlier: Callable[[], pa.Table | None] = lambda: None,
+               packed: Callable[[pa.Table], pa.Table] = lambda table: table) -> pa.Table:
         """The stored rows with these keys, one a key, in no order.
 
         Parameters
@@ -149,18 +150,19 @@ class RowStore:
         keys : what is wanted
         earlier : gives rows from elsewhere (the last committed out); asked only if some are missing, and what fits
             is stored from then on
+        packed : the form in which rows are held, a segment's at a time; it keeps their order and their keys
         """
         wanted = pa.array(sorted(keys), pa.string())
         if not self.reuse:
             self.forget(keys)
-            return self.schema.empty_table()
-        found = self._stored(wanted)
+            return packed(self.schema.empty_table())
+        found = self._stored(wanted, packed)
         if len(found) < len(wanted) and (other := earlier()) is not None:
             missing = wanted.filter(pc.invert(pc.is_in(wanted, found[KEY].combine_chunks())))
             taken = self._checked(unique_rows(select_rows(other, missing)))
             if len(taken):
                 self._write(taken)
-            found = pa.concat_tables([found, taken])
+            found = pa.concat_tables([found, packed(taken)])
         return found
 
     def add(self, row: dict) -> None:
@@ -215,14 +217,14 @@ class RowStore:
         self._warn(f"the row store {self._path} can't be written ({error.strerror}): no row is saved, so that a killed "
                    f"run starts anew, and those that can be read are reused; {PLACE} names another folder")
 
-    def _stored(self, wanted: pa.Array) -> pa.Table:
+    def _stored(self, wanted: pa.Array, packed: Callable[[pa.Table], pa.Table]) -> pa.Table:
         """Rows with these keys out of all segments."""
-        found = [self.schema.empty_table()]
+        found = [packed(self.schema.empty_table())]
         self._small = {}
         for name, table in self._segments():
             if len(table) < FULL:
                 self._small[name] = len(table)
-            found.append(select_rows(table, wanted))
+            found.append(packed(select_rows(table, wanted)))
         return unique_rows(pa.concat_tables(found))
 
     def _checked(self, rows: pa.Table) -> pa.Table:
