@@ -211,11 +211,13 @@ def _last_run(root: Path) -> dict[str, Look]:
 
     columns = ["sha256", "status", "reason", "face_count", "perceptual_hash", "filename"]
     try:
-        table = pd.read_parquet(root / "data/processed/metadata/faces.parquet", columns=[*columns, "key"]).dropna(subset=["sha256", "key"])[columns]
+        table = pd.read_parquet(root / "data/processed/metadata/faces.parquet", columns=columns).dropna(subset="sha256")
     except (OSError, ValueError):
         return {}
     crops, found = root / "data/processed/preproc", {}
     for sha256, status, reason, count, phash, filename in table.itertuples(index=False):
+        if status != "ok" and "limit" in str(reason):  # of the machine or the parameters then
+            continue
         face = None if pd.isna(filename) else crops / filename
         found[sha256] = Look(None if status == "ok" or reason == NO_FACE else reason, sha256, 0 if pd.isna(count) else int(count), phash,
                              face if face and face.is_file() else None)
