@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 import simplejpeg
 from PIL import Image, ImageFile
@@ -17,7 +18,6 @@ from facestats.faces.decode import open_photo
 from facestats.faces.files import list_images
 from facestats.faces.keys import recipe_hash
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
-from facestats.rows.segments import list_segments, read_any_segment
 from facestats.rows.store import RowStore
 from resources import backdrop, encode, heic, landmarker_dir, omi_images
 
@@ -43,11 +43,10 @@ def folder(tmp_path):
 def run(folder, tmp_path):
     """What became of the photos, by name, and which rows are stored."""
     try:
-        with RowStore(tmp_path / "store", "preprocess", recipe := recipe_hash(CONFIG, landmarker_dir()), ROW_COLUMNS) as rows:
+        with RowStore(tmp_path / "store", "preprocess", recipe_hash(CONFIG, landmarker_dir()), ROW_COLUMNS) as rows:
             frame = preprocess_folder(folder, tmp_path / "out", CONFIG, landmarker_dir(), workers=0, rows=rows)
     finally:
-        segments = list_segments(tmp_path / "store" / "preprocess" / recipe[:32])
-        run.stored = [row["reason"] for path in segments for row in read_any_segment(path).to_pylist()]
+        run.stored = [reason for path in (tmp_path / "store").rglob("*.parquet") for reason in pq.read_table(path)["reason"].to_pylist()]
     return dict(zip(frame["image"], frame["reason"], strict=True))
 
 
