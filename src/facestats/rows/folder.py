@@ -173,6 +173,8 @@ class Folder:
             return os.open(_bare(name), flags | os.O_NOFOLLOW, mode, dir_fd=self._descriptor)
         except OSError as error:
             error.filename = str(self.path / name)
+            if error.errno in (errno.ENOTDIR, errno.ELOOP) and os.path.islink(error.filename):
+                error.strerror = f"{error.filename} is a link, which the store makes none of; remove it"
             raise
 
 
