@@ -42,7 +42,7 @@ STAGES = [("labels", None), ("split", None), ("zeroshot", None), ("train_attribu
           ("finalize", None), ("select", COMPOSITE), ("evaluate", None)]
 TRAINING = ("train_attribute", "train_attractiveness")
 MODELS = ("models/attributes", "data/interim/out_of_fold", "data/processed/metadata/out_of_fold.parquet",
-          "models/attractiveness_regressor.pt", "models/serving.json", "metrics/train_attractiveness")
+          "models/attractiveness_regressor.pt", "metrics/train_attractiveness")
 MORE_EPOCHS = 10  # that tell what one costs
 START = 500  # faces, whose time is all start-up
 SHORT = 0.5  # seconds beyond the start-up below which an exponent says nothing

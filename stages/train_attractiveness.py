@@ -1,13 +1,13 @@
-"""Stage `train_attractiveness`: the regressor from embedding to rating, and the facts that serving needs.
+"""Stage `train_attractiveness`: the regressor from embedding to rating.
 
 Reads   embeddings_clip.parquet, faces.parquet, labels.parquet, splits.parquet, age_check.parquet (ratings of children teach nothing, and
-        faces that get no score are no reference for others); params `mlp`, `preprocess`
-Writes  models/attractiveness_regressor.pt, models/serving.json, out_of_fold.parquet,
+        faces that get no score are no reference for others); params `mlp`
+Writes  models/attractiveness_regressor.pt, out_of_fold.parquet,
         metrics/train_attractiveness/ (dvclive; epoch 0 is the ridge regression alone)
 Alone   python stages/train_attractiveness.py data/processed/embeddings/embeddings_clip.parquet \\
             data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet \\
             data/processed/metadata/splits.parquet data/processed/metadata/age_check.parquet models/attractiveness_regressor.pt \\
-            models/serving.json data/processed/metadata/out_of_fold.parquet metrics/train_attractiveness
+            data/processed/metadata/out_of_fold.parquet metrics/train_attractiveness
 """
 
 from facestats.stage import run_stage, warn
@@ -30,12 +30,10 @@ from facestats.attributes.age_check import known_minors
 from facestats.data.splits import IDENTITY, same_faces
 from facestats.embeddings import EmbeddingTable
 from facestats.errors import InputError, number_of
-from facestats.files import write_json
 from facestats.fingerprint import sha256_file
 
 
-def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, ages: Path, out: Path, serving: Path,
-         out_of_folds: Path, metrics: Path) -> str:
+def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, ages: Path, out: Path, out_of_folds: Path, metrics: Path) -> str:
     torch.set_num_threads(1)  # sums in another order give other bits
     vectors = EmbeddingTable(embeddings)
     ratings = tables.read(labels, tables.LABELS, ["filename", "rating"]).set_index("filename")["rating"].reindex(vectors.names)
@@ -65,11 +63,6 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, ages
         if params.mlp.pretrained:
             live.summary["pretrained_sha256"] = sha256_file(params.mlp.pretrained)
     tables.write(honest, out_of_folds, tables.SCORES_OUT_OF_FOLD)
-    write_json(serving, {
-        "crop": params.preprocess.model_dump(),
-        "clip": {k: vectors.metadata[k] for k in ("variant", "revision", "weights_sha256", "precision", "dimension")},
-        "trained": model is not None, "why": why,
-    })
     if model is None:
         save_untrained(out, why)
         warn(f"attractiveness is not trained: {why}")

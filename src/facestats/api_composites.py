@@ -30,6 +30,7 @@ from facestats.composites.means import SCORES, mean_scores
 from facestats.doubts import PICTURE
 from facestats.errors import InputError, number_of
 from facestats.faces.files import face_filename
+from facestats.manifest import check
 from facestats.params_composites import Render
 from facestats.params_errors import checked_options
 from facestats.serving import Models, load
@@ -154,6 +155,8 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
         else:
             members, left_out, flagged, n_copies = _new_faces(models, photos, n, seed, Path(folder), flags, single)
         average = average_faces(members, **render)
+    if table is not None:
+        _faces_table(models)  # the crops were read one by one, and are those of this run as long as its table is there
     average.left_out = left_out | average.left_out
     if flagged:
         selection["flagged"] = flagged
@@ -234,7 +237,7 @@ def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int, fla
         raise InputError(f"{twice.iloc[0]} stands twice in the table and would count twice ({len(twice)} rows too many)")
     selection = select_faces(df, {}, n, seed, flags=flags, copies=copies)
     names = selection.rows["filename"]
-    faces = tables.read(models.root / "data/processed/metadata/faces.parquet", tables.FACES, ["filename", "landmarks", "yaw"])
+    faces = tables.read(_faces_table(models), tables.FACES, ["filename", "landmarks", "yaw"])
     faces = faces.dropna(subset="filename").set_index("filename")
     absent = [name for name in names if name not in faces.index]
     if absent:
@@ -242,6 +245,13 @@ def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int, fla
     folder = models.root / PREPROC
     members = _members([(name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"]) for name in names])
     return members, selection.flagged, selection.copies
+
+
+def _faces_table(models: Models) -> Path:
+    """The table of the faces, which is that of the models' run; raises `ModelError` where it is not."""
+    files = models.parts.manifest.parts["faces"]
+    check(models.root, files)
+    return models.root / next(iter(files))
 
 
 def _new_faces(models: Models, photos: list, n: int | None, seed: int, folder: Path, flags: str,

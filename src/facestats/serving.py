@@ -1,4 +1,4 @@
-"""The models of one project folder, loaded when first used, and what they say about one photo."""
+"""The models of one project folder, taken all at once, and what they say about one photo."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property, wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from facestats import tables
-from facestats.api_checks import read_facts, whole_number
+from facestats.api_checks import whole_number
 from facestats.data.names import SLASHES, UNICODE, PhotoNames, Reading, say_likely
 from facestats.doubts import FACTS, Doubt, are_photographs, find_doubts
 from facestats.errors import (
@@ -29,6 +30,8 @@ from facestats.errors import (
     TableError,
     WithheldError,
 )
+from facestats.manifest import OF_TWO_RUNS, SERVING, Manifest, MixedPartsError, identity
+from facestats.parts import Parts, read_parts
 
 if TYPE_CHECKING:
     from facestats.attractiveness.blending import BlendWeights
@@ -41,20 +44,17 @@ if TYPE_CHECKING:
     from facestats.faces.landmarks import Landmarker
     from facestats.geometry.regressor import GeometryModel
 
-SERVING = Path("models/serving.json")
 SENSITIVE = "ethnicity"
-HOLISTIC = "facestats.score_image gives the holistic score alone"
-# What a new run replaces; where one of these has changed, the models are loaded again.
-STAMPED = (SERVING, Path("models/attractiveness_regressor.pt"), Path("models/blend.json"),
-           Path("models/geometry_regressor.safetensors"), Path("models/attributes.json"), Path("models/zeroshot.npz"),
-           Path("models/age_check.json"), Path("models/clip/facestats.json"), Path("data/processed/embeddings/embeddings_clip.parquet"))
 AS_WRITTEN = frozenset({SLASHES, UNICODE})  # how a name may differ from a photo's: never so far that another photo is scored unawares
-_loaded: dict[Path, tuple[tuple, Models]] = {}
+HOLISTIC = "facestats.score_image gives the holistic score alone"
+_kept: dict[Path, _Kept] = {}
 _loading = threading.Lock()
 
 
 def load(root: str | Path | None = None) -> Models:
-    """Load the models of a project folder; the same object until a new run replaces them.
+    """Load the models of a project folder; the same object until a new run has replaced them all.
+
+    While a run is under way, and where files do not belong together, the models that this process has stay in use.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def load(root: str | Path | None = None) -> Models:
     Raises
     ------
     ModelError
-        There is none: `dvc repro` or `dvc pull` makes it.
+        There is none: `dvc repro` or `dvc pull` makes it. Or its files are of two runs, and this process has no models of before.
     InputError
         `root` is no path.
     """
@@ -73,154 +73,180 @@ def load(root: str | Path | None = None) -> Models:
     except (TypeError, ValueError, RuntimeError, OSError) as error:  # no path, a null byte, ~ of somebody who is not
         raise InputError(f"root = {root!r} names no folder ({error})") from None
     for folder in [start] if root is not None else [start, *start.parents]:
-        if (folder / SERVING).is_file():
-            stamp = _stamp(folder)
-            with _loading:
-                if folder not in _loaded or _loaded[folder][0] != stamp:
-                    _loaded[folder] = (stamp, Models(folder))
-                return _loaded[folder][1]
+        if (models := _current(folder)) is not None:
+            return models
     raise ModelError(f"no {SERVING.as_posix()} in {start}{'' if root else ' or above it'}; "
                      "run `dvc repro` (or `dvc pull`) there, or name the folder with facestats.load(root)")
 
 
-def _stamp(folder: Path) -> tuple:
-    """Identity and time of the files that a run replaces."""
-    found = [(folder / name).stat() if (folder / name).exists() else None for name in STAMPED]
-    return tuple(s and (s.st_ino, s.st_size, s.st_mtime_ns) for s in found)
+@dataclass(frozen=True)
+class _Kept:
+    """What this process has of a folder.
+
+    Attributes
+    ----------
+    models : those in use; None where none could be loaded yet.
+    stamp : identities of the manifest and of files that were absent when they were loaded.
+    refused : identities of all files when they last could not be loaded, and the error.
+    """
+
+    models: Models | None
+    stamp: tuple = ()
+    refused: tuple[tuple, FaceStatsError] | None = None
+
+
+def _current(folder: Path) -> Models | None:
+    """The models of a folder; None where it is no project folder."""
+    kept, manifest = _kept.get(folder), identity(folder / SERVING)
+    models = kept and kept.models
+    if models is not None and (folder.is_dir() if manifest is None else _stamp(folder, models.parts) == kept.stamp):
+        return models  # unchanged, or a run is about to write another manifest
+    if manifest is None:
+        if _is_project(folder):
+            raise ModelError(f"no {SERVING.as_posix()} in {folder}: a run is under way, wait for its end; otherwise run `dvc repro` (or `dvc pull`)")
+        return None
+    if not _loading.acquire(blocking=models is None):
+        return models  # another thread is loading the new ones
+    try:
+        return _load(folder, _kept.get(folder) or _Kept(None))
+    finally:
+        _loading.release()
+
+
+def _load(folder: Path, kept: _Kept) -> Models:
+    models, before = kept.models, kept.models and kept.models.parts
+    if models is not None and _stamp(folder, before) == kept.stamp:
+        return models  # another thread has loaded it
+    seen: tuple = (identity(folder / SERVING),)
+    try:
+        seen += tuple(identity(folder / path) for path in Manifest.read(folder).files())
+        if kept.refused is None or kept.refused[0] != seen:
+            parts = read_parts(folder, before)
+            if before and parts.absent - before.absent:
+                raise MixedPartsError(f"{folder / min(parts.absent)} is not there yet; {OF_TWO_RUNS}")
+            if models is None or parts.manifest != before.manifest or parts.absent != before.absent:
+                models = Models(folder, MappingProxyType(parts.manifest.facts), parts)
+            _kept[folder] = _Kept(models, _stamp(folder, parts))
+            return models
+        error = kept.refused[1]
+    except FaceStatsError as problem:
+        error = problem
+        _kept[folder] = _Kept(models, kept.stamp, (seen, error))
+    if models is None:
+        raise type(error)(*error.args)
+    return models
+
+
+def _stamp(folder: Path, parts: Parts) -> tuple:
+    return tuple(identity(folder / path) for path in (SERVING, *sorted(parts.absent)))
+
+
+def _is_project(folder: Path) -> bool:
+    """Whether a folder has parts of models, but no manifest."""
+    return (folder / "dvc.yaml").is_file() and any((folder / SERVING).parent.glob("*.*"))
 
 
 def _one_at_a_time(method: Callable) -> Callable:
     """LiteRT's interpreter serves one thread only, and torch computes one photo on all processors: threads wait for each other."""
     @wraps(method)
     def locked(self: Models, *arguments: Any, **named: Any) -> Any:
-        with self._lock:
+        with self.parts.lock:
             return method(self, *arguments, **named)
 
     return locked
 
 
+@dataclass(frozen=True, eq=False)
 class Models:
-    """The models and tables of one project folder.
+    """The models and tables of one run of a project folder; `load` makes it, and nothing changes it.
 
     Threads may share it: its methods take one photo at a time.
 
-    Parameters
+    Attributes
     ----------
-    root : folder with `models/serving.json`.
+    root : the project folder.
+    serving : what `models/serving.json` says, but for the hashes of the parts.
     """
 
-    def __init__(self, root: Path):
-        self.root = root
-        self._lock = threading.RLock()
-        self.serving = read_facts(root / SERVING, "clip", "crop")
+    root: Path
+    serving: Mapping[str, Any]
+    parts: Parts
 
-    @cached_property
+    @property
     def landmarker(self) -> Landmarker:
-        from facestats.faces.landmarks import Landmarker
+        return self.parts.get("landmarker")
 
-        return Landmarker(self.root / "models/landmarker")
-
-    @cached_property
+    @property
     def encoder(self) -> ImageEncoder:
-        from facestats.clip.load import load_encoder
+        return self.parts.get("clip")
 
-        clip = self.serving["clip"]
-        encoder = load_encoder(self.root / "models/clip", clip["precision"], batch_size=1)
-        if encoder.facts["sha256"] != clip["weights_sha256"]:
-            raise ModelError(f"models/clip holds other weights ({encoder.facts['variant']}) than the models of {self.root} "
-                             f"were trained on ({clip['variant']}); run `dvc repro`")
-        return encoder
-
-    @cached_property
+    @property
     def regressor(self) -> Regressor:
-        from facestats.attractiveness.mlp import load_regressor
+        return self.parts.get("regressor")
 
-        model = load_regressor(self.root / "models/attractiveness_regressor.pt")
-        if model is None:
-            raise ModelError(f"no attractiveness model was trained: {self.serving['why']}")
-        return model
-
-    @cached_property
+    @property
     def geometry(self) -> GeometryModel:
-        from facestats.geometry.regressor import load_geometry
+        return self.parts.get("geometry")
 
-        return load_geometry(self.root / "models/geometry_regressor.safetensors")
-
-    @cached_property
+    @property
     def blend(self) -> tuple[BlendWeights, tuple[float, float] | None]:
         """Weights of the combined score, and the scale of the geometric model's ratings."""
-        from facestats.attractiveness.blending import load_blend
+        return self.parts.get("blend")[0]
 
-        return load_blend(self.root / "models/blend.json")
-
-    @cached_property
+    @property
     def verdicts(self) -> dict[str, dict]:
         """What each score is worth, by its name."""
-        from facestats.attractiveness.blending import load_verdicts
-
-        return load_verdicts(self.root / "models/blend.json")
+        return self.parts.get("blend")[1]
 
     @cached_property
     def attribute_models(self) -> dict[str, Model]:
         """By target: the trained model, zero-shot where there is none, else the untrained one."""
-        from facestats.attributes.model import load_models
         from facestats.attributes.resolution import target_kinds
         from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
-        from facestats.clip.zeroshot import load_classifiers
 
-        trained = load_models(self.root / "models/attributes", self.in_use["targets"])
-        prompts = load_classifiers(self.root / "models/zeroshot.npz", self.serving["clip"]["weights_sha256"])
-        limits = self.in_use.get("on_photographs")
+        limits, trained, prompts = self.in_use.get("on_photographs"), self.parts.get("classifiers"), self.parts.get("zeroshot")
         limits = limits and {name: np.inf if limit is None else limit for name, limit in limits.items()}
         return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained), on_photographs=limits))
 
-    @cached_property
+    @property
     def drawn(self) -> float:
-        """Share of drawings among the faces of the pipeline; 0 where no table has been made yet."""
-        path = self.root / "models/attributes.json"
-        return read_facts(path, "drawn")["drawn"] if path.exists() else 0.0
+        """Share of drawings among the faces of the pipeline; 0 where their file was not pulled."""
+        return self.in_use["drawn"] if self.parts.has("attributes") else 0.0
 
-    @cached_property
+    @property
     def in_use(self) -> dict[str, Any]:
         """Which attribute models are in use, and what prompts say about photographs."""
-        return read_facts(self.root / "models/attributes.json", "targets")
+        return self.parts.get("attributes")
 
-    @cached_property
+    @property
     def age_check(self) -> AgeCheck:
         """How ages are checked before a face gets a score."""
-        from facestats.attributes.age_check import load_check
+        return self.parts.get("age_check")
 
-        return load_check(self.root / "models/age_check.json")
-
-    @cached_property
+    @property
     def age_model(self) -> AttributeModel:
         """The trained age model; `age_check` says whether it is used."""
-        from facestats.attributes.model import load_models
+        return self.parts.get("classifiers")["age"]
 
-        return load_models(self.root / "models/attributes", ["age"])["age"]
-
-    @cached_property
+    @property
     def ages_said(self) -> tuple[pd.DataFrame, np.ndarray]:
         """Faces of the pipeline whose age people said: as `age_check.parquet` has them; and their perceptual hashes, uint8 (n, 32). None with models alone."""
-        from facestats.attributes.age_check import MODEL
+        return self.parts.get("ages")
 
-        folder = self.root / "data/processed/metadata"
-        if not ((folder / tables.FACES.name).is_file() and (folder / tables.AGE_CHECK.name).is_file()):
-            return pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]), np.empty((0, 32), dtype=np.uint8)
-        faces = tables.read(folder / tables.FACES.name, tables.FACES, ["filename", "perceptual_hash"]).dropna()
-        said = tables.read(folder / tables.AGE_CHECK.name, tables.AGE_CHECK)
-        said = said[said["age_checked"].notna() & (said["age_checked"] != MODEL)].merge(faces, on="filename").sort_values(["score_withheld", "filename"])
-        hashes = np.frombuffer(bytes.fromhex("".join(said["perceptual_hash"])), dtype=np.uint8).reshape(-1, 32)
-        return said[["filename", "score_withheld", "age_checked"]].reset_index(drop=True), hashes
-
-    @cached_property
+    @property
     def embeddings(self) -> tuple[pd.Index, np.ndarray]:
         """Names (n) and embeddings (n, d) of all faces of the pipeline."""
-        path = self.root / "data/processed/embeddings/embeddings_clip.parquet"
-        filenames, embeddings, said = tables.read_embeddings(path)
-        if said.get("weights_sha256") != self.serving["clip"]["weights_sha256"]:
-            raise ModelError(f"{path} was computed with other weights than those of {self.root / SERVING}; run `dvc repro`")
-        return filenames, embeddings
+        return self.parts.get("embeddings")
+
+    @property
+    def images(self) -> pd.Series:
+        """Path of the photo by the name of its face, of all faces of the pipeline."""
+        return self.parts.get("faces")["image"]
+
+    @cached_property
+    def names(self) -> PhotoNames:
+        """The names of all photos of the pipeline with a face."""
+        return PhotoNames(self.images, self.root / self.serving["images"])
 
     def photo(self, image: Any) -> Any:
         """The image itself, or, of a path to no file, the pipeline's photo whose path or whose face's name it is.
@@ -250,21 +276,6 @@ class Models:
         readings = self.names.read_all(names, explain=0)
         return {name: by_image[reading.image] if reading.image and AS_WRITTEN.issuperset(reading.liberties) else name
                 for name, reading in readings.items()}
-
-    @cached_property
-    def names(self) -> PhotoNames:
-        """The names of all photos of the pipeline with a face."""
-        from facestats.params import load_params
-
-        params = self.root / "params.yaml"
-        folder = load_params(params).data.images if params.is_file() else "data/raw"
-        return PhotoNames(self.images, self.root / folder)
-
-    @cached_property
-    def images(self) -> pd.Series:
-        """Path of the photo by the name of its face, of all faces of the pipeline."""
-        faces = tables.read(self.root / "data/processed/metadata/faces.parquet", tables.FACES, ["image", "filename"])
-        return faces.dropna(subset="filename").set_index("filename")["image"]
 
     @_one_at_a_time
     def crop(self, image: Any) -> FaceCrop:

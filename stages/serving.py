@@ -1,0 +1,38 @@
+"""Stage `serving`: the last of those that make models; it says what a photo needs, and which files belong together.
+
+Reads   models/landmarker/, models/clip/, attractiveness_regressor.pt, geometry_regressor.*, blend.json, attributes.json, models/attributes/, zeroshot.npz,
+        embeddings_clip.parquet, faces.parquet, models/age_check.json, age_check.parquet; params `preprocess`, `data.images`
+Writes  models/serving.json: the crop, the CLIP variant, whether a regressor was trained, and the sha256 of every file above
+Alone   python stages/serving.py models/landmarker models/clip models/attractiveness_regressor.pt models/geometry_regressor.joblib models/blend.json \\
+            models/attributes.json models/attributes models/zeroshot.npz data/processed/embeddings/embeddings_clip.parquet \\
+            data/processed/metadata/faces.parquet models/age_check.json data/processed/metadata/age_check.parquet models/serving.json
+"""
+
+from facestats.stage import run_stage
+
+from pathlib import Path
+
+from facestats import tables
+from facestats.attractiveness.checkpoint import read_checkpoint
+from facestats.attributes.model import model_path
+from facestats.files import read_json
+from facestats.manifest import files_in, write_manifest
+
+
+def main(params, landmarker: Path, clip: Path, regressor: Path, geometry: Path, blend: Path, attributes: Path, classifiers: Path, zeroshot: Path,
+         embeddings: Path, faces: Path, age_check: Path, ages: Path, out: Path) -> str:
+    trained, metadata = read_checkpoint(regressor), tables.file_metadata(embeddings)
+    facts = {
+        "crop": params.preprocess.model_dump(), "images": params.data.images,
+        "clip": {k: metadata[k] for k in ("variant", "revision", "weights_sha256", "precision", "dimension")},
+        "trained": trained["trained"], "why": trained.get("why"),
+    }
+    parts = {"landmarker": files_in(landmarker), "clip": files_in(clip), "regressor": [regressor], "geometry": [geometry], "blend": [blend],
+             "attributes": [attributes], "classifiers": [model_path(classifiers, target) for target in read_json(attributes)["targets"]],
+             "zeroshot": [zeroshot], "embeddings": [embeddings], "faces": [faces], "age_check": [age_check], "ages": [ages]}
+    write_manifest(out, facts, parts)
+    return f"files={sum(map(len, parts.values()))}"
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,50 @@
+"""Models of made-up runs, written as the pipeline's stages write them: what they say of a face tells which run it was."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from facestats import tables
+from facestats.attractiveness.blending import BlendWeights, save_blend
+from facestats.attractiveness.mlp import Regressor
+from facestats.attractiveness.network import Ensemble
+from facestats.attributes.model import AttributeModel, model_path
+from facestats.clip.encoder import ImageEncoder
+from facestats.clip.zeroshot import PromptClassifier, save_classifiers
+from facestats.files import read_json, write_json
+from facestats.geometry.regressor import GeometryModel
+from facestats.geometry.zscore import ZScore
+from facestats.manifest import files_in, write_manifest
+
+SCALE = (1.0, 7.0)
+
+
+def write_models(root: Path, run: int, clip: Path, landmarker: Path) -> None:
+    """All parts of a run; the working directory must be `root`."""
+    models, data = Path("models"), Path("data/processed")
+    shutil.copytree(clip, models / "clip")
+    shutil.copytree(landmarker, models / "landmarker")
+    facts, d = read_json(models / "clip/facestats.json"), ImageEncoder(clip, batch_size=1).dimension
+    regressor = Regressor(Ensemble(d, []), torch.zeros(d), torch.ones(d), 3.0 + run, 1.0, SCALE, np.linspace(1, 7, 9))
+    regressor.save(models / "attractiveness_regressor.pt")
+    GeometryModel(None, f"run {run}", ZScore({}, {}, 0)).save(models / "geometry_regressor.joblib")
+    save_blend(models / "blend.json", BlendWeights(why=f"run {run}"), SCALE)
+    write_json(models / "attributes.json", {"targets": ["age"], "drawn": 1.0, "mostly_drawn": True})
+    AttributeModel("age", "regression", why=f"run {run}").save(model_path(models / "attributes", "age"))
+    prompts = {"gender": PromptClassifier([f"female {run}", f"male {run}"], np.eye(2, d, dtype=np.float32), 1.0)}
+    save_classifiers(models / "zeroshot.npz", prompts, facts["sha256"])
+    names = [f"{run}_{i}.jpg" for i in range(3)]
+    tables.write(pd.DataFrame({"filename": names, "key": names}), data / "embeddings/embeddings_clip.parquet", tables.embeddings_schema(d),
+                 {"weights_sha256": facts["sha256"]}, {"embedding": np.eye(3, d, dtype=np.float32)})
+    faces = pd.DataFrame({"image": names, "filename": names, "status": "ok"}).reindex(columns=list(tables.FACES.columns))
+    tables.write(faces, data / "metadata/faces.parquet", tables.FACES)
+    write_manifest(models / "serving.json", {
+        "crop": {"size": 256, "margin": 0.3, "quality": 95, "align": "eyes", "on_no_face": "center_crop", "max_megabytes": 64}, "images": "data/raw",
+        "clip": {"variant": facts["variant"], "weights_sha256": facts["sha256"], "precision": "float32"}, "trained": True, "why": None,
+    }, {"landmarker": files_in(models / "landmarker"), "clip": files_in(models / "clip"), "regressor": [models / "attractiveness_regressor.pt"],
+        "geometry": [models / "geometry_regressor.joblib"], "blend": [models / "blend.json"], "attributes": [models / "attributes.json"],
+        "classifiers": [model_path(models / "attributes", "age")], "zeroshot": [models / "zeroshot.npz"],
+        "embeddings": [data / "embeddings/embeddings_clip.parquet"], "faces": [data / "metadata/faces.parquet"]})

@@ -1,0 +1,206 @@
+"""While a run replaces models, every answer is one of one run: all parts of it, or those of the run before."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facestats import manifest, serving
+from facestats.errors import FaceStatsError, ModelError, TableError
+from facestats.fingerprint import sha256_file
+from models_of_runs import write_models
+from resources import landmarker_dir
+
+PHOTO = np.asarray(Image.linear_gradient("L").convert("RGB"))
+PARTS = ("models/attractiveness_regressor.pt", "models/geometry_regressor.joblib", "models/blend.json", "models/attributes.json",
+         "models/attributes/age_clf.joblib", "models/zeroshot.npz", "models/clip/facestats.json", "models/landmarker/face_landmark.tflite",
+         "data/processed/embeddings/embeddings_clip.parquet", "data/processed/metadata/faces.parquet")
+# Replaces the files of a project by those of one run and the other in turn, one by one, as DVC does: removed first, or by a rename, with pauses.
+REPLACE = """
+import os, random, shutil, sys, time
+from pathlib import Path
+root, *runs, rounds = sys.argv[1:]
+rng = random.Random(0)
+for i in range(int(rounds)):
+    source = Path(runs[i % 2])
+    names = sorted(p.relative_to(source) for p in source.rglob("*") if p.is_file() and "clip" not in p.parts and "landmarker" not in p.parts)
+    rng.shuffle(names)
+    for name in names if i % 3 else sorted(names, key=lambda n: n.name == "serving.json"):
+        target = Path(root) / name
+        if rng.random() < 0.5:
+            target.unlink()
+            time.sleep(rng.random() * 0.02)
+        shutil.copyfile(source / name, target.with_name(f".{target.name}"))
+        os.replace(target.with_name(f".{target.name}"), target)
+        time.sleep(rng.random() * 0.01)
+    time.sleep(0.2)
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, clip_models):
+    """Two project folders with all models of a run each."""
+    folders = [tmp_path_factory.mktemp(f"run_{run}") for run in (1, 2)]
+    before = Path.cwd()
+    for run, folder in enumerate(folders, 1):
+        os.chdir(folder)
+        write_models(folder, run, clip_models["tiny"], landmarker_dir())
+    os.chdir(before)
+    return folders
+
+
+@pytest.fixture
+def root(runs, tmp_path):
+    """A copy of the first."""
+    return shutil.copytree(runs[0], tmp_path / "project")
+
+
+def answers(models):
+    """What each function says."""
+    return models.score(PHOTO), models.attributes(PHOTO), models.similar(PHOTO, 3)["image"].tolist()
+
+
+def runs_in(text):
+    """The runs that an answer is of."""
+    return {run for run in (1, 2) if any(mark in text for mark in (f"run {run}", f"male {run}", f"'{run}_0.jpg'", f"'raw': {run + 3}.0"))}
+
+
+def replace(root, source):
+    for path in source.rglob("*"):
+        if path.is_file():
+            shutil.copyfile(path, root / path.relative_to(source))
+
+
+def test_answers_while_a_run_replaces_models_are_of_one_run(runs, root):
+    expected = {str(answers(serving.load(folder))) for folder in runs}
+    assert [runs_in(answer) for answer in sorted(expected, key=runs_in)] == [{1}, {2}]
+    first, seen, wrong, done = serving.load(root), [], [], threading.Event()
+
+    def ask():
+        while not done.is_set():
+            try:
+                answer = str(answers(serving.load(root)))
+            except Exception as error:
+                answer = repr(error)
+            (seen if answer in expected else wrong).append(answer)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    subprocess.run([sys.executable, "-c", REPLACE, root, runs[1], runs[0], "8"], check=True, timeout=120)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert set(seen) == expected
+    assert runs_in(str(answers(first))) == {1}  # kept, it stays as it was
+
+
+def test_kept_models_never_change(runs, root):
+    kept = serving.load(root)  # nothing was asked of it yet
+    replace(root, runs[1])
+    new = serving.load(root)
+    assert [runs_in(str(answers(models))) for models in (kept, new)] == [{1}, {2}]
+    assert new.encoder is kept.encoder  # both runs name it
+    shutil.rmtree(root / "models")
+    shutil.rmtree(root / "data")
+    assert [runs_in(str(answers(models))) for models in (kept, new)] == [{1}, {2}]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        kept.serving = {}
+    with pytest.raises(TypeError):
+        kept.serving["crop"] = {}
+
+
+@pytest.mark.parametrize("name", [PARTS[0], PARTS[2], PARTS[6], PARTS[8]])
+def test_a_part_of_another_run_is_refused_and_the_old_ones_are_kept(runs, root, name):
+    kept = serving.load(root)
+    with open(root / name, "ab") as file:
+        file.write(b" ")
+    assert serving.load(root) is kept  # a run is under way
+    (root / "models/serving.json").unlink()
+    assert serving.load(root) is kept  # its last stage has begun
+    shutil.copyfile(runs[1] / "models/serving.json", root / "models/serving.json")
+    assert serving.load(root) is kept  # and has ended, but files are still on their way
+    replace(root, runs[1])
+    assert serving.load(root) is not kept
+    fresh = shutil.copytree(runs[0], root.with_name("fresh"))
+    shutil.copyfile(root / name, fresh / name) if (root / name).read_bytes() != (fresh / name).read_bytes() else (fresh / name).write_bytes(b"other")
+    with pytest.raises(ModelError, match=rf"{name} is not the one that .*models/serving\.json names; a run is under way"):
+        serving.load(fresh)
+    shutil.copyfile(runs[0] / name, fresh / name)
+    assert runs_in(str(answers(serving.load(fresh)))) == {1}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_was_not_pulled_fails_those_alone_who_need_it(runs, root, name):
+    (root / name).unlink()
+    models = serving.load(root)
+    assert serving.load(root) is models
+    fails = []
+    for ask in (models.landmarks, models.crop, models.score, models.attributes, models.similar):
+        try:
+            ask(PHOTO)
+        except (ModelError, TableError) as error:
+            assert Path(name).name in str(error) and "If a run is under way, wait for its end" in str(error)
+            fails.append(ask.__name__)
+    photo = ["landmarks", "crop", "score", "attributes", "similar"]
+    needed = {"attractiveness_regressor.pt": ["score"], "geometry_regressor.joblib": ["score"], "blend.json": ["score"], "attributes.json": ["attributes"],
+              "age_clf.joblib": ["attributes"], "zeroshot.npz": ["attributes"], "facestats.json": photo[2:], "face_landmark.tflite": photo,
+              "embeddings_clip.parquet": ["similar"], "faces.parquet": ["similar"]}
+    assert fails == needed[Path(name).name]
+    shutil.copyfile(runs[0] / name, root / name)  # pulled now
+    assert runs_in(str(answers(serving.load(root)))) == {1}
+
+
+def test_a_file_more_in_a_folder_of_models_is_refused(root):
+    (root / "models/clip/adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"adapter_config\.json is not among the files that .*serving\.json names"):
+        serving.load(root)
+
+
+def test_a_run_that_writes_the_same_leaves_the_models_alone(root):
+    kept = serving.load(root)
+    for name in ("models/serving.json", "models/blend.json"):
+        os.replace(shutil.copyfile(root / name, root / f"{name}.new"), root / name)
+    assert serving.load(root) is kept
+
+
+def test_without_a_manifest_a_fresh_process_is_told_of_the_run(root, monkeypatch):
+    (root / "models/serving.json").unlink()
+    (root / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(root / "data")
+    with pytest.raises(ModelError, match=r"no models/serving\.json in .*project: a run is under way, wait for its end; otherwise run `dvc repro`"):
+        serving.load()
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_noticed(runs, root, monkeypatch):
+    def hash_and_replace(path):
+        found = sha256_file(path)
+        if path.name == "blend.json":
+            os.replace(shutil.copyfile(runs[1] / "models/blend.json", root / "new.json"), root / "models/blend.json")
+        return found
+
+    monkeypatch.setattr(manifest, "sha256_file", hash_and_replace)
+    with pytest.raises(ModelError, match=r"blend\.json was replaced while it was read"):
+        serving.load(root)
+
+
+@pytest.mark.parametrize(("change", "expected"), [
+    (lambda m: m["parts"].pop("blend"), "does not name the parts landmarker, clip"), (lambda m: m.pop("parts"), "has no parts; an earlier version"),
+    (lambda m: m["parts"]["blend"].update({"/etc/passwd": "0"}), "names /etc/passwd, which may lie outside the project folder"),
+    (lambda m: m["parts"]["blend"].update({"models/../../x": "0"}), r"names models/\.\./\.\./x, which may lie outside"),
+])
+def test_a_manifest_that_cannot_be_used_is_named(root, change, expected):
+    content = json.loads((root / "models/serving.json").read_text())
+    change(content)
+    (root / "models/serving.json").write_text(json.dumps(content))
+    with pytest.raises(FaceStatsError, match=rf"models/serving\.json {expected}"):
+        serving.load(root)
