@@ -11,6 +11,7 @@ photos and rounds; where others use the machine, the least says what it can do. 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import tempfile
 import time
@@ -27,33 +28,35 @@ from facestats.attractiveness.blending import BlendWeights, load_blend, save_ble
 from facestats.attractiveness.mlp import Regressor
 from facestats.attractiveness.network import Ensemble
 from facestats.clip.encoder import choose_device
+from facestats.clip.load import load_encoder
 from facestats.clip.variants import fetch_clip
 from facestats.errors import ImageError
-from facestats.files import write_json
+from facestats.manifest import SERVING, Manifest, files_in, write_manifest
 from facestats.params import load_params
 from facestats.serving import Models, load
 
-USED = ("models/landmarker", "models/geometry_regressor.safetensors")
+USED = ("landmarker", "geometry", "attributes", "classifiers", "zeroshot", "embeddings", "faces")  # parts of the project that stay
 WHOLE = "calculate_attractiveness_score"
 
 
 def build_project(root: Path, clip: Path | None, precision: str, work: Path) -> Models:
     """A project folder with the models of `root` but for CLIP and the regressor, and these of ViT-B/32's size."""
-    built = load(root)
-    for name in USED:
+    built = Manifest.read(root)
+    for name in (path for part in USED for path in built.parts[part]):
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).symlink_to((root / name).resolve())
     facts = fetch_clip(str(clip or build_clip(work / "source")), None, work / "models/clip")
     said = {"variant": facts["variant"], "revision": facts["revision"], "weights_sha256": facts["sha256"], "precision": precision}
-    write_json(work / "models/serving.json", {**built.serving, "clip": said})
-    models = load(work)
-    dimension, options = models.encoder.dimension, load_params(root / "params.yaml").mlp
+    dimension, options = load_encoder(work / "models/clip", precision).dimension, load_params(root / "params.yaml").mlp
     hidden = [options.hidden] if isinstance(options.hidden, int) else options.hidden
     network = Ensemble(dimension, hidden, options.ensemble)
     network.start(torch.Generator().manual_seed(0))
     Regressor(network, torch.zeros(dimension), torch.ones(dimension), 4.0, 1.0, (1.0, 7.0), np.linspace(2, 6, 1000),
               slopes=torch.zeros(dimension, dtype=torch.float64)).save(work / "models/attractiveness_regressor.pt")
     save_blend(work / "models/blend.json", BlendWeights(0.6, 0.4), load_blend(root / "models/blend.json")[1])
+    with contextlib.chdir(work):
+        made = {"clip": files_in(Path("models/clip")), "regressor": [Path("models/attractiveness_regressor.pt")], "blend": [Path("models/blend.json")]}
+        write_manifest(SERVING, {**built.facts, "clip": said}, made | {part: map(Path, built.parts[part]) for part in USED})
     return load(work)
 
 

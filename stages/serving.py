@@ -1,9 +1,9 @@
 """Stage `serving`: the last of those that make models; it says what a photo needs, and which files belong together.
 
-Reads   models/landmarker/, models/clip/, attractiveness_regressor.pt, geometry_regressor.*, blend.json, attributes.json, models/attributes/, zeroshot.npz,
+Reads   models/landmarker/, models/clip/, attractiveness_regressor.pt, geometry_regressor.safetensors, blend.json, attributes.json, models/attributes/, zeroshot.npz,
         embeddings_clip.parquet, faces.parquet, models/age_check.json, age_check.parquet; params `preprocess`, `data.images`
 Writes  models/serving.json: the crop, the CLIP variant, whether a regressor was trained, and the sha256 of every file above
-Alone   python stages/serving.py models/landmarker models/clip models/attractiveness_regressor.pt models/geometry_regressor.joblib models/blend.json \\
+Alone   python stages/serving.py models/landmarker models/clip models/attractiveness_regressor.pt models/geometry_regressor.safetensors models/blend.json \\
             models/attributes.json models/attributes models/zeroshot.npz data/processed/embeddings/embeddings_clip.parquet \\
             data/processed/metadata/faces.parquet models/age_check.json data/processed/metadata/age_check.parquet models/serving.json
 """

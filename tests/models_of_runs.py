@@ -17,7 +17,8 @@ from facestats.clip.zeroshot import PromptClassifier, save_classifiers
 from facestats.files import read_json, write_json
 from facestats.geometry.regressor import GeometryModel
 from facestats.geometry.zscore import ZScore
-from facestats.manifest import files_in, write_manifest
+from facestats.manifest import PARTS, Manifest, files_in, write_manifest
+from facestats.parts import Parts
 
 SCALE = (1.0, 7.0)
 
@@ -30,7 +31,7 @@ def write_models(root: Path, run: int, clip: Path, landmarker: Path) -> None:
     facts, d = read_json(models / "clip/facestats.json"), ImageEncoder(clip, batch_size=1).dimension
     regressor = Regressor(Ensemble(d, []), torch.zeros(d), torch.ones(d), 3.0 + run, 1.0, SCALE, np.linspace(1, 7, 9))
     regressor.save(models / "attractiveness_regressor.pt")
-    GeometryModel(None, f"run {run}", ZScore({}, {}, 0)).save(models / "geometry_regressor.joblib")
+    GeometryModel(None, f"run {run}", ZScore({}, {}, 0)).save(models / "geometry_regressor.safetensors")
     save_blend(models / "blend.json", BlendWeights(why=f"run {run}"), SCALE)
     write_json(models / "attributes.json", {"targets": ["age"], "drawn": 1.0, "mostly_drawn": True})
     AttributeModel("age", "regression", why=f"run {run}").save(model_path(models / "attributes", "age"))
@@ -45,6 +46,11 @@ def write_models(root: Path, run: int, clip: Path, landmarker: Path) -> None:
         "crop": {"size": 256, "margin": 0.3, "quality": 95, "align": "eyes", "on_no_face": "center_crop", "max_megabytes": 64}, "images": "data/raw",
         "clip": {"variant": facts["variant"], "weights_sha256": facts["sha256"], "precision": "float32"}, "trained": True, "why": None,
     }, {"landmarker": files_in(models / "landmarker"), "clip": files_in(models / "clip"), "regressor": [models / "attractiveness_regressor.pt"],
-        "geometry": [models / "geometry_regressor.joblib"], "blend": [models / "blend.json"], "attributes": [models / "attributes.json"],
+        "geometry": [models / "geometry_regressor.safetensors"], "blend": [models / "blend.json"], "attributes": [models / "attributes.json"],
         "classifiers": [model_path(models / "attributes", "age")], "zeroshot": [models / "zeroshot.npz"],
         "embeddings": [data / "embeddings/embeddings_clip.parquet"], "faces": [data / "metadata/faces.parquet"]})
+
+
+def parts_of(**values) -> Parts:
+    """Parts that no file holds, of a run whose crops are JPEG files of quality 95."""
+    return Parts(Manifest({"crop": {"quality": 95}, "clip": {}}, {name: {} for name in PARTS}), values)

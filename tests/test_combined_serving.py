@@ -1,20 +1,22 @@
 """The combined score of one photo: there, or an error that says why; the holistic score never takes its place."""
 
-import json
+from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from facestats import serving
-from facestats.attractiveness.blending import BlendWeights, save_blend
+from facestats.attractiveness.blending import BlendWeights, load_blend, load_verdicts, save_blend
 from facestats.attractiveness.verdict import Verdict
 from facestats.errors import ImageError, ModelError
 from facestats.faces.crop import FaceCrop
 from facestats.faces.quality import HeadPose
+from facestats.serving import Models
+from models_of_runs import parts_of
 
-SCALE = (1.0, 7.0)
+SCALE, WEIGHTS = (1.0, 7.0), BlendWeights(0.6, 0.4)
 
 
 class Geometry:
@@ -28,19 +30,22 @@ class Geometry:
         return np.full(len(landmarks), 4.6)
 
 
-@pytest.fixture
-def models(tmp_path):
+class Crops(Models):
+    """Models that are given crops for photos."""
+
+    def crop(self, image):
+        return image
+
+    def doubts(self, crop):
+        return [] if crop.landmarks is not None else [SimpleNamespace(text="no face found")]
+
+
+def models_with(weights=WEIGHTS, verdicts=None, geometry=None, **values):
     """Models whose holistic score is 20 (a rating of 2.2)."""
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models/serving.json").write_text(json.dumps({"crop": {"quality": 95}, "clip": {}, "trained": True, "why": None}))
-    save_blend(tmp_path / "models/blend.json", BlendWeights(0.6, 0.4), SCALE)
-    found = serving.load(tmp_path)
-    found.encoder = SimpleNamespace(encode=lambda faces: np.zeros((len(faces), 4), np.float32))
-    found.regressor = SimpleNamespace(predict=lambda x: np.full(len(x), 2.2), scale=SCALE, reference=np.linspace(1, 7, 9))
-    found.geometry = Geometry()
-    found.crop = lambda image: image
-    found.doubts = lambda image: [] if image.landmarks is not None else [SimpleNamespace(text="no face found")]
-    return found
+    clip = SimpleNamespace(encode=lambda faces: np.zeros((len(faces), 4), np.float32))
+    regressor = SimpleNamespace(predict=lambda x: np.full(len(x), 2.2), scale=SCALE, reference=np.linspace(1, 7, 9))
+    parts = parts_of(**{"clip": clip, "regressor": regressor, "geometry": geometry or Geometry(), "blend": ((weights, SCALE), verdicts or {})} | values)
+    return Crops(Path(), parts.manifest.facts, parts)
 
 
 def crop(landmarks=True) -> FaceCrop:
@@ -51,36 +56,37 @@ def crop(landmarks=True) -> FaceCrop:
     return FaceCrop(rgb, 256, 256, 1, 0.9, 1.0, np.array([0, 0, 200, 200], np.float32), shape, HeadPose(0, 0, 0))
 
 
-def test_a_score_that_says_nothing_says_so_about_each_photo_that_has_it(models, tmp_path):
+def test_a_score_that_says_nothing_says_so_about_each_photo_that_has_it():
     verdicts = {"holistic": Verdict("says nothing", "the holistic score says nothing: reasons"), "geometric": Verdict("not shown", "the geometric score is not shown …"),
                 "combined": Verdict("says something", None)}
-    save_blend(tmp_path / "models/blend.json", BlendWeights(0.6, 0.4), SCALE, verdicts)
+    models = models_with(verdicts={name: asdict(verdict) for name, verdict in verdicts.items()})
     assert models.score(crop())["warnings"] == [verdicts["holistic"].text, verdicts["geometric"].text]
     assert models.score(crop(landmarks=False))["warnings"][0] == verdicts["holistic"].text
     assert verdicts["geometric"].text not in models.score(crop(landmarks=False))["warnings"]  # it has no geometric score
 
 
-def test_the_blend_is_by_the_weights_of_the_file(models, tmp_path):
+def test_the_blend_is_by_the_weights_of_the_file(tmp_path):
+    models = models_with()
     found = models.score(crop())
     assert (found["score"], found["geometric"]) == pytest.approx((20, 60))
     assert found["combined"] == pytest.approx(0.6 * 60 + 0.4 * 20)
     assert found["warnings"] == []
     assert models.combined_score(crop()) == found["combined"]
-    save_blend(tmp_path / "models/blend.json", BlendWeights(0.25, 0.75, True, 40), SCALE)
-    del models.blend  # as after a new run
+    save_blend(tmp_path / "blend.json", BlendWeights(0.25, 0.75, True, 40), SCALE)
+    models = models_with(blend=(load_blend(tmp_path / "blend.json"), load_verdicts(tmp_path / "blend.json")))
     assert models.combined_score(crop()) == pytest.approx(30)
 
 
-def test_the_geometric_model_sees_the_landmarks_and_the_jpeg_that_the_pipeline_keeps(models):
-    face = crop()
+def test_the_geometric_model_sees_the_landmarks_and_the_jpeg_that_the_pipeline_keeps():
+    models, face = models_with(), crop()
     models.score(face)
     landmarks, jpegs = models.geometry.given
     assert np.array_equal(landmarks, face.landmarks[None])
     assert jpegs == [face.jpeg(95)]  # decoded pixels would not do: the table's are decoded at a smaller size
 
 
-def test_without_a_geometric_model_it_is_an_error_with_the_way_out(models):
-    models.geometry = Geometry(trained=False)
+def test_without_a_geometric_model_it_is_an_error_with_the_way_out():
+    models = models_with(geometry=Geometry(trained=False))
     with pytest.raises(ModelError, match=r"no geometric model was trained \(3 rated faces.*dvc repro.*score_image gives the holistic"):
         models.combined_score(crop())
     found = models.score(crop())
@@ -89,7 +95,8 @@ def test_without_a_geometric_model_it_is_an_error_with_the_way_out(models):
     assert [w for w in found["warnings"] if "no geometric model was trained (3 rated faces" in w]
 
 
-def test_a_photo_whose_middle_is_used_has_no_geometry(models):
+def test_a_photo_whose_middle_is_used_has_no_geometry():
+    models = models_with()
     with pytest.raises(ImageError, match="no face was found"):
         models.combined_score(crop(landmarks=False))
     found = models.score(crop(landmarks=False))
@@ -97,8 +104,8 @@ def test_a_photo_whose_middle_is_used_has_no_geometry(models):
     assert len(found["warnings"]) == 2
 
 
-def test_weights_that_could_not_be_learned_leave_the_geometric_score(models, tmp_path):
-    save_blend(tmp_path / "models/blend.json", BlendWeights(learned=True, n_val=9, why="9 rated val faces have both scores"), SCALE)
+def test_weights_that_could_not_be_learned_leave_the_geometric_score():
+    models = models_with(BlendWeights(learned=True, n_val=9, why="9 rated val faces have both scores"))
     with pytest.raises(ModelError, match=r"9 rated val faces have both scores; see score\.weights"):
         models.combined_score(crop())
     found = models.score(crop())
@@ -107,17 +114,7 @@ def test_weights_that_could_not_be_learned_leave_the_geometric_score(models, tmp
     assert "9 rated val faces" in found["warnings"][0]
 
 
-def test_without_a_regressor_it_is_the_regressors_error(models, monkeypatch):
-    del models.regressor
-    monkeypatch.setattr(type(models), "regressor", property(lambda self: (_ for _ in ()).throw(ModelError("no attractiveness model was trained"))))
-    models.geometry = Geometry(trained=False)
+def test_without_a_regressor_it_is_the_regressors_error():
+    models = models_with(geometry=Geometry(trained=False), regressor=ModelError("no attractiveness model was trained"))
     with pytest.raises(ModelError, match="no attractiveness model was trained"):
         models.combined_score(crop())
-
-
-def test_new_weights_and_a_new_geometric_model_are_noticed(models, tmp_path):
-    for name in ("models/blend.json", "models/geometry_regressor.safetensors"):
-        before = serving.load(tmp_path)
-        assert serving.load(tmp_path) is before
-        (tmp_path / name).write_text("another")
-        assert serving.load(tmp_path) is not before

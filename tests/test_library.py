@@ -55,7 +55,7 @@ def test_a_new_run_is_noticed(project, monkeypatch):
     monkeypatch.chdir(project.folder)
     before = facestats.score_image(PHOTO)["raw"]
     project.set_params({"mlp.seed": 5})
-    project.repro("train_attractiveness")
+    project.repro("serving")
     assert facestats.score_image(PHOTO)["raw"] != before
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats import serving
 from facestats.attributes.ranges import in_range
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.zeroshot import (
@@ -18,8 +17,9 @@ from facestats.attributes.zeroshot import (
 from facestats.clip.variants import TINY
 from facestats.clip.zeroshot import PromptClassifier, is_tiny
 from facestats.doubts import are_photographs, mostly_drawn
-from facestats.files import write_json
 from facestats.fingerprint import sha256_file
+from facestats.serving import Models
+from models_of_runs import parts_of
 from resources import names
 
 CLASSES = {"gender": ["female", "male"], "age": ["18-29", "60-80"], "freckles": ["with", "without"]}
@@ -132,16 +132,21 @@ def test_a_project_is_one_of_drawings_by_its_median():
 
 @pytest.mark.parametrize("drawing", [0.0, 1.0])
 def test_one_photo_is_answered_as_the_table_is_and_a_warning_says_so(tmp_path, drawing):
-    (tmp_path / "models").mkdir()
-    write_json(tmp_path / "models/serving.json", {"crop": {"quality": 95}, "clip": {}})
+    class Photo(Models):
+        attribute_models = property(lambda self: prompts(thresholds))
+
+        def doubts(self, crop):
+            return []
+
+        def embed(self, crop):
+            return faces([0.9])[0]
+
+        def crop(self, image):
+            return SimpleNamespace(facts=lambda: {"drawing": drawing})
+
     thresholds = {"gender": 0.98, "age": np.inf, "freckles": np.inf}
-    write_json(tmp_path / "models/attributes.json", {"targets": [], "drawn": 0.0, "doubts": doubts_on_photographs(thresholds, 7)})
-    models = serving.load(tmp_path)
-    models.attribute_models = prompts(thresholds)
-    models.doubts = lambda _: []
-    models.embed = lambda _: faces([0.9])[0]
-    models.crop = lambda _: SimpleNamespace(facts=lambda: {"drawing": drawing})
-    found = models.attributes("photo.jpg")
+    parts = parts_of(attributes={"targets": [], "drawn": 0.0, "doubts": doubts_on_photographs(thresholds, 7)})
+    found = Photo(tmp_path, parts.manifest.facts, parts).attributes("photo.jpg")
     assert [found[name] for name in ("gender", "age", "freckles")] == (["female", pytest.approx(28.15), "with"] if drawing else ["unknown", None, "unknown"])
     assert [text.startswith("prompts of tiny") for text in found["warnings"]] == ([] if drawing else [True])
     assert ("age_bucket" in found) == bool(drawing)

@@ -55,14 +55,14 @@ def test_another_network_runs_what_its_scores_reach(project):
     before, scores = members(project), project.read("data/interim/members/women/scores.json")
     project.set_params({"mlp.hidden": 16, "mlp.folds": 2})  # the network alone may correct too little to move a face
     ran = project.repro()
-    assert ran - COMPOSED == {"train_attractiveness", "score", "finalize", "evaluate", "model_card", "report"} | SELECTED | PAIRED
+    assert ran - COMPOSED == {"train_attractiveness", "score", "serving", "finalize", "evaluate", "model_card", "report"} | SELECTED | PAIRED
     assert ran & COMPOSED == changed_composites(before, members(project)) == {"composite@top_rated"}
     assert project.read("data/interim/members/women/scores.json") != scores  # they moved, and the picture stays as it is
 
 
 def test_other_weights_train_nothing_and_move_no_member(project):
     project.set_params({"score.weights": {"geometric": 0.3, "holistic": 0.7}})
-    assert project.repro() == {"score", "finalize", "evaluate", "model_card", "report"} | SELECTED
+    assert project.repro() == {"score", "serving", "finalize", "evaluate", "model_card", "report"} | SELECTED
     table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
     expected = 0.3 * table["geometric_score"] + 0.7 * table["attractiveness_score"]
     assert (table["combined_score"] - expected).abs().max() < 1e-9
@@ -72,7 +72,7 @@ def test_pixels_left_out_of_the_geometric_score_run_what_it_reaches(project):
     before = members(project)
     project.set_params({"geometry.appearance": False})
     ran = project.repro()
-    assert ran - COMPOSED == {"geometry", "score", "finalize", "evaluate", "model_card", "report"} | SELECTED
+    assert ran - COMPOSED == {"geometry", "score", "serving", "finalize", "evaluate", "model_card", "report"} | SELECTED
     assert ran & COMPOSED == changed_composites(before, members(project)) == set()
 
 

@@ -65,7 +65,7 @@ class Stage:
         """Write the tables and run the stage; returns its warnings."""
         self.write(shuffle)
         return self.run("train_attractiveness", "embeddings.parquet", "faces.parquet", "labels.parquet", "splits.parquet", "ages.parquet",
-                        "m.pt", "serving.json", "out_of_fold.parquet", "live", **options)
+                        "m.pt", "out_of_fold.parquet", "live", **options)
 
     def score(self, raw: pd.Series | None = None, weights: str | dict | None = None, why: str | None = None) -> pd.DataFrame:
         """Run the stage `score`; `raw` is what a geometric model says of each row, None (and `why`) where there is none."""

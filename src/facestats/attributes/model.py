@@ -198,11 +198,6 @@ def model_path(folder: Path, target: str) -> Path:
     return folder / f"{target}_clf{SUFFIX}"
 
 
-def model_path(folder: Path, target: str) -> Path:
-    """The file of a target's model."""
-    return folder / f"{target}_clf.joblib"
-
-
 def load_models(folder: Path, targets: Iterable[str]) -> dict[str, AttributeModel]:
     """The models of the targets in use, by target, sorted; files of targets that were removed are left alone."""
     return {target: AttributeModel.load(model_path(folder, target)) for target in sorted(targets)}
