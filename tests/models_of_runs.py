@@ -16,7 +16,7 @@ from facestats.clip.encoder import ImageEncoder
 from facestats.clip.zeroshot import PromptClassifier, save_classifiers
 from facestats.files import read_json, write_json
 from facestats.geometry.regressor import GeometryModel
-from facestats.geometry.zscore import ZScore
+from facestats.geometry.zscore import SIGNS, ZScore
 from facestats.manifest import PARTS, Manifest, files_in, write_manifest
 from facestats.parts import Parts
 
@@ -31,7 +31,7 @@ def write_models(root: Path, run: int, clip: Path, landmarker: Path) -> None:
     facts, d = read_json(models / "clip/facestats.json"), ImageEncoder(clip, batch_size=1).dimension
     regressor = Regressor(Ensemble(d, []), torch.zeros(d), torch.ones(d), 3.0 + run, 1.0, SCALE, np.linspace(1, 7, 9))
     regressor.save(models / "attractiveness_regressor.pt")
-    GeometryModel(None, f"run {run}", ZScore({}, {}, 0)).save(models / "geometry_regressor.safetensors")
+    GeometryModel(None, f"run {run}", ZScore(dict.fromkeys(SIGNS, 0.0), dict.fromkeys(SIGNS, 1.0), 0)).save(models / "geometry_regressor.safetensors")
     save_blend(models / "blend.json", BlendWeights(why=f"run {run}"), SCALE)
     write_json(models / "attributes.json", {"targets": ["age"], "drawn": 1.0, "mostly_drawn": True})
     AttributeModel("age", "regression", why=f"run {run}").save(model_path(models / "attributes", "age"))
