@@ -35,7 +35,7 @@ from facestats.manifest import SERVING, Manifest, files_in, write_manifest
 from facestats.params import load_params
 from facestats.serving import Models, load
 
-USED = ("landmarker", "geometry", "attributes", "classifiers", "zeroshot", "embeddings", "faces")  # parts of the project that stay
+USED = ("landmarker", "geometry", "attributes", "classifiers", "zeroshot", "embeddings", "faces", "age_check", "ages")  # parts of the project that stay
 WHOLE = "calculate_attractiveness_score"
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from facestats import tables
 from facestats.attractiveness.blending import BlendWeights, save_blend
 from facestats.attractiveness.mlp import Regressor
 from facestats.attractiveness.network import Ensemble
+from facestats.attributes.age_check import AgeCheck, save_check
 from facestats.attributes.model import AttributeModel, model_path
 from facestats.clip.encoder import ImageEncoder
 from facestats.clip.zeroshot import PromptClassifier, save_classifiers
@@ -42,15 +44,21 @@ def write_models(root: Path, run: int, clip: Path, landmarker: Path) -> None:
                  {"weights_sha256": facts["sha256"]}, {"embedding": np.eye(3, d, dtype=np.float32)})
     faces = pd.DataFrame({"image": names, "filename": names, "status": "ok"}).reindex(columns=list(tables.FACES.columns))
     tables.write(faces, data / "metadata/faces.parquet", tables.FACES)
+    tables.write(pd.DataFrame({"filename": names, "score_withheld": None, "age_checked": None}), data / "metadata/age_check.parquet", tables.AGE_CHECK)
+    save_check(models / "age_check.json", AgeCheck(18, why=f"run {run}"))
     write_manifest(models / "serving.json", {
         "crop": {"size": 256, "margin": 0.3, "quality": 95, "align": "eyes", "on_no_face": "center_crop", "max_megabytes": 64}, "images": "data/raw",
         "clip": {"variant": facts["variant"], "weights_sha256": facts["sha256"], "precision": "float32"}, "trained": True, "why": None,
     }, {"landmarker": files_in(models / "landmarker"), "clip": files_in(models / "clip"), "regressor": [models / "attractiveness_regressor.pt"],
         "geometry": [models / "geometry_regressor.safetensors"], "blend": [models / "blend.json"], "attributes": [models / "attributes.json"],
         "classifiers": [model_path(models / "attributes", "age")], "zeroshot": [models / "zeroshot.npz"],
-        "embeddings": [data / "embeddings/embeddings_clip.parquet"], "faces": [data / "metadata/faces.parquet"]})
+        "embeddings": [data / "embeddings/embeddings_clip.parquet"], "faces": [data / "metadata/faces.parquet"],
+        "age_check": [models / "age_check.json"], "ages": [data / "metadata/age_check.parquet"]})
 
 
 def parts_of(**values) -> Parts:
-    """Parts that no file holds, of a run whose crops are JPEG files of quality 95."""
-    return Parts(Manifest({"crop": {"quality": 95}, "clip": {}}, {name: {} for name in PARTS}), values)
+    """Parts that no file holds, of a run whose crops are JPEG files of quality 95; everybody is 40."""
+    ages = pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]), np.empty((0, 32), dtype=np.uint8)
+    adults = SimpleNamespace(predict=lambda embeddings: np.full(len(embeddings), 40.0))
+    defaults = {"age_check": AgeCheck(18, bound=5.0), "classifiers": {"age": adults}, "ages": ages, "attributes": {"targets": [], "drawn": 0.0}}
+    return Parts(Manifest({"crop": {"quality": 95, "size": 256}, "clip": {}}, {name: {} for name in PARTS}), defaults | values)

@@ -37,7 +37,7 @@ class Crops(Models):
         return image
 
     def doubts(self, crop):
-        return [] if crop.landmarks is not None else [SimpleNamespace(text="no face found")]
+        return [] if crop.landmarks is not None else [SimpleNamespace(text="no face found", reason="no_face")]
 
 
 def models_with(weights=WEIGHTS, verdicts=None, geometry=None, **values):

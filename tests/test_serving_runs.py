@@ -22,7 +22,7 @@ from resources import landmarker_dir
 PHOTO = np.asarray(Image.linear_gradient("L").convert("RGB"))
 PARTS = ("models/attractiveness_regressor.pt", "models/geometry_regressor.safetensors", "models/blend.json", "models/attributes.json",
          "models/attributes/age_clf.safetensors", "models/zeroshot.npz", "models/clip/facestats.json", "models/landmarker/face_landmark.tflite",
-         "data/processed/embeddings/embeddings_clip.parquet", "data/processed/metadata/faces.parquet")
+         "data/processed/embeddings/embeddings_clip.parquet", "data/processed/metadata/faces.parquet", "models/age_check.json")
 # Replaces the files of a project by those of one run and the other in turn, one by one, as DVC does: removed first, or by a rename, with pauses.
 REPLACE = """
 import os, random, shutil, sys, time
@@ -153,7 +153,7 @@ def test_what_was_not_pulled_fails_those_alone_who_need_it(runs, root, name):
             texts.append(str(error))
     photo = ["landmarks", "crop", "score", "attributes", "similar"]
     needed = {"attractiveness_regressor.pt": ["score"], "geometry_regressor.safetensors": ["score"], "blend.json": ["score"], "attributes.json": ["attributes"],
-              "age_clf.safetensors": ["attributes"], "zeroshot.npz": ["attributes"], "facestats.json": photo[2:], "face_landmark.tflite": photo,
+              "age_clf.safetensors": ["attributes"], "zeroshot.npz": ["attributes"], "age_check.json": ["score"], "facestats.json": photo[2:], "face_landmark.tflite": photo,
               "embeddings_clip.parquet": ["similar"], "faces.parquet": ["similar"]}
     assert fails == needed[Path(name).name]
     assert all(Path(name).name in text and "If a run is under way, wait for its end" in text for text in texts)
