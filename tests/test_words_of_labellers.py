@@ -3,16 +3,20 @@
 import html
 import re
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from markdown_it import MarkdownIt
 
 from cards import trained_run
+from facestats.report.album import Album
 from facestats.report.blocks import Section, from_card
 from facestats.report.card_figures import as_plain, written_as_is
 from facestats.report.card_groups import scores_by_group
 from facestats.report.html_page import inline, render
 from facestats.report.model_card import model_card, models, photos_and_labels, plain_run
+from facestats.report.section_faces import _faces
 
 WORDS = ["<img src=x onerror=alert(1)>", "<script>alert(1)</script>", "[x](javascript:alert(1))", "![x](https://x.org/y.png)", "a|b", "a`b", "**bold**", "a*b*c", "_a_", "&lt;b&gt;",
          "https://evil.example/x", "www.evil.example", "a\\b", "x<!--", "$x$", "~~x~~", "@all", "\u202egpj", "a\n# heading\n- item", "e\x1b[31m"]
@@ -70,4 +74,8 @@ def test_words_without_markup_and_keys_stay_what_they_are():
 
 
 def test_names_of_photos_are_shown_whole():
+    material = SimpleNamespace(crops=Path())
+    name = "**a** [x](javascript:y) `b`<i>.jpg"
+    (row,) = _faces([name], material, Album(False, 0)).rows
+    assert html.unescape(str(inline(row[1]))) == name
     assert str(inline("a\u202e<b>\x1b.jpg")) == r"a\u202e&lt;b&gt;\u001b.jpg"

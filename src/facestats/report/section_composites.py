@@ -10,7 +10,7 @@ from facestats.errors import number_of
 from facestats.files import read_json
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Heading, Picture, Rows, Section, Text
-from facestats.report.card_figures import figure, number
+from facestats.report.card_figures import as_plain, figure, number
 from facestats.report.material import Material
 
 # Bytes of all pictures of a kind together, and of one at most: with many composites each gets less, and the page stays small enough to send.
@@ -30,7 +30,7 @@ def composites(material: Material, album: Album) -> Section:
     pictures, sheets, rows = [], [], []
     for name in names:
         folder, facts = material.composites / name, read_json(material.composites / name / "composite.json")
-        rows.append([name, _chosen(facts["filter"]), str(facts["n"]), figure(facts.get("rating"), 1), _drawn(facts)])
+        rows.append([name, as_plain(_chosen(facts["filter"])), str(facts["n"]), figure(facts.get("rating"), 1), _drawn(facts)])
         if not facts["built"]:
             pictures.append(_not_built(name, facts))
             continue

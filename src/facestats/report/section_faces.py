@@ -7,7 +7,7 @@ import pandas as pd
 from facestats.errors import number_of
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Gallery, Heading, Picture, Rows, Section, Text, first
-from facestats.report.card_figures import counted, number
+from facestats.report.card_figures import as_plain, counted, number
 from facestats.report.material import Material
 from facestats.tables import UNKNOWN
 
@@ -26,7 +26,7 @@ def clusters(material: Material, album: Album) -> Section:
         album.plot(material.metrics / "plots/clusters.png", "Scatter plot of faces by the first two principal components of their embeddings, coloured by cluster")]
     groups = material.final.groupby("cluster")
     shown, more = first(sorted(groups.groups), CLUSTERS)
-    rows = [_row(cluster, groups.get_group(cluster)) for cluster in shown]
+    rows = [as_plain(_row(cluster, groups.get_group(cluster))) for cluster in shown]
     blocks.append(Rows("Clusters", ["cluster", "faces", "mean score", "mean rating", f"at least {number(100 * MOSTLY, 0)} % of them"], rows))
     if album.faces:
         for cluster in shown:
@@ -34,7 +34,7 @@ def clusters(material: Material, album: Album) -> Section:
                 blocks += [Heading(f"Cluster {cluster}: {number_of(len(groups.get_group(cluster)), 'face')}"), Gallery([_face(name, material, album, captioned=False) for name in names])]
     if more:
         blocks.append(Text(f"And {more} more clusters; `attributes_final.parquet` has all."))
-    agreement = [[name, number(found["adjusted_mutual_information"], 2), str(found["n"])] for name, found in metrics["attributes"].items()
+    agreement = [[as_plain(name), number(found["adjusted_mutual_information"], 2), str(found["n"])] for name, found in metrics["attributes"].items()
                  if found["adjusted_mutual_information"] is not None]
     if agreement:
         blocks.append(Rows("How far clusters agree with attributes: adjusted mutual information, 1 the same, 0 chance", ["attribute", "agreement", "faces"], agreement))
@@ -71,11 +71,11 @@ def _faces(names: list[str], material: Material, album: Album, why: dict[str, st
     if album.faces:
         return Gallery([_face(name, material, album, (why or {}).get(name)) for name in names])
     return Rows("Flagged faces" if why else "Faces worth labelling", ["rank", "face", *(["reason"] if why else [])],
-                [[str(i), name, *([why[name]] if why else [])] for i, name in enumerate(names, 1)])
+                [[str(i), as_plain(name), *([why[name]] if why else [])] for i, name in enumerate(names, 1)])
 
 
 def _face(name: str, material: Material, album: Album, why: str | None = None, captioned: bool = True) -> Picture:
-    caption = f"{name}: {why}" if why else name
+    caption = f"{as_plain(name)}: {why}" if why else as_plain(name)
     return album.thumbnail(material.crops / name, f"Face {name}", caption if captioned else "")
 
 

@@ -13,7 +13,7 @@ from facestats.evaluation.headlines import ages_said
 from facestats.files import read_json
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Heading, Picture, Rows, Section, Text, from_card
-from facestats.report.card_figures import figure
+from facestats.report.card_figures import as_plain, figure
 from facestats.report.card_groups import clear_gaps
 from facestats.report.card_scores import anything_measured, capital, verdicts_said
 from facestats.report.material import Material, without_folder
@@ -60,7 +60,7 @@ def cautions(material: Material) -> Section:
 
 
 def what_was_run(material: Material) -> Section:
-    rows = [[name, value] for name, value in _flat(material.params.model_dump(by_alias=True))]
+    rows = [as_plain([name, value]) for name, value in _flat(material.params.model_dump(by_alias=True))]
     return Section("run", "What was run", [
         *from_card(models(material.run), "Models"),
         Details(f"All {len(rows)} parameters", [Rows("Parameters, as params.yaml has them", ["parameter", "value"], rows)])])
@@ -89,7 +89,7 @@ def what_came_in(material: Material, album: Album) -> Section:
     if out.empty:
         return Section("photos", "What came in", [*blocks, Text("No photo was left out.")])
     counts = out["reason"].value_counts().rename_axis("reason").reset_index(name="photos").sort_values(["photos", "reason"], ascending=[False, True])
-    rows = [[reason, str(n)] for reason, n in counts.head(REASONS).itertuples(index=False)]
+    rows = [[as_plain(reason), str(n)] for reason, n in counts.head(REASONS).itertuples(index=False)]
     blocks.append(Rows(f"{len(out)} of {_photos(len(faces))} left out, and why", ["reason", "files"], rows))
     if len(counts) > REASONS:
         blocks.append(Text(f"And {len(counts) - REASONS} more reasons; `faces.parquet` has all."))
@@ -101,7 +101,7 @@ def what_came_in(material: Material, album: Album) -> Section:
 
 
 def _left_out(row: dict, material: Material, album: Album) -> Picture:
-    caption = f"{row['image']}: {row['reason']}"
+    caption = as_plain(f"{row['image']}: {row['reason']}")
     if row["picture"] is None:
         return Picture(None, "can't be shown", caption)
     return album.thumbnail(material.rejected / row["picture"], f"Photo that was left out: {row['reason']}", caption)
