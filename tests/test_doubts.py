@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from facestats.data.sample.draw import draw_face
+from facestats.data.sample.traits import draw_traits
 from facestats.doubts import FACTS, PICTURE, doubtful_faces, drawn_share, find_doubts, named_doubts
 from facestats.faces.crop import NoFaceError, PreprocessConfig, crop_face
 from facestats.faces.quality import face_region
-from resources import OMI, omi_images
+from resources import OMI, ROOT, omi_images
 
 CONFIG = PreprocessConfig()
 STUDIO = OMI.parent / "3dsk"
@@ -133,6 +135,84 @@ def test_a_drawing_is_doubted_where_the_models_know_photographs_and_a_photograph
     assert sum(doubts == ["photograph"] for doubts in found) >= 0.75 * len(found)
 
 
+@pytest.fixture(scope="module")
+def drawings():
+    """Faces as the sample has them, of people that neither it nor the models have."""
+    found = []
+    for seed in range(900, 920):
+        rng = np.random.default_rng(seed)
+        found.append(draw_face(draw_traits(rng), 256, rng).image)
+    return found
+
+
+def grey(photo):
+    return np.repeat(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+
+
+def resized(photo, factor):
+    return cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize("change", [
+    pytest.param(lambda photo: photo, id="plain"), pytest.param(lambda photo: resized(photo, 2), id="enlarged"),
+    pytest.param(lambda photo: resized(photo, 4), id="enlarged much"), pytest.param(lambda photo: resized(photo, 0.8), id="shrunk"),
+    pytest.param(grey, id="grey"), pytest.param(lambda photo: grey(resized(photo, 2)), id="grey and enlarged")])
+def test_faces_of_the_sample_are_told_to_be_drawn_at_any_size(drawings, landmarker, change):
+    told = ["drawing" in reasons(change(photo), landmarker) for photo in drawings]
+    assert sum(told) >= 0.9 * len(told)
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import looks_fit
+
+    return looks_fit
+
+
+def changed(benchmark, plain, landmarker, kind):
+    """The doubts about each plain photograph after a change of the benchmark's."""
+    for number, (photo, _) in enumerate(plain):
+        points = landmarker.detect(photo)[0].landmarks[:, :2] * photo.shape[1::-1]
+        yield reasons(benchmark.ALL[kind](photo, points, np.random.default_rng(number)), landmarker)
+
+
+@pytest.mark.parametrize("kind", ["grey", "sepia", "colour cast", "0.05 of the light", "glasses", "noise", "JPEG quality 30", "white background",
+                                  "black background", "shrunk", "enlarged", "light from a side"])
+def test_no_harmless_change_makes_a_drawing_or_a_hidden_face_of_a_photograph(benchmark, plain, landmarker, kind):
+    assert not [doubts for doubts in changed(benchmark, plain, landmarker, kind) if {"drawing", "half_hidden"} & doubts]
+
+
+@pytest.mark.parametrize("kind", ["dark glasses", "hand before the mouth", "mask any colour"])
+def test_dark_glasses_a_hand_and_a_mask_hide_a_part_of_a_face(benchmark, plain, landmarker, kind):
+    found = ["half_hidden" in doubts for doubts in changed(benchmark, plain, landmarker, kind)]
+    assert sum(found) >= 0.8 * len(found)
+
+
+@pytest.mark.parametrize("kind", ["cartoon", "pencil", "few colours", "pixel art"])
+def test_a_photograph_made_a_drawing_is_told(benchmark, plain, landmarker, kind):
+    found = [doubts & {"drawing", "low_confidence"} for doubts in changed(benchmark, plain, landmarker, kind)]
+    assert sum(map(bool, found)) >= 0.8 * len(found)
+
+
+def test_a_fit_of_the_same_examples_gives_the_same_bytes(benchmark, tmp_path, capsys):
+    """Made-up features: what is to be told has other values in a few of them."""
+    rng, rows = np.random.default_rng(0), []
+    for number in range(240):
+        for kind in ("plain", "grey", "cartoon", "pencil", "dark glasses", "mask black"):
+            row = {"sort": "", "source": ("omi", "3dsk", "people")[number % 3], "name": f"face {number}", "kind": kind, "side": 200.0}
+            rows.append(row | {"drawn": rng.normal(kind in ("cartoon", "pencil"), 1, 80),
+                               "hidden": rng.normal(kind in ("dark glasses", "mask black"), 1, 120)})
+    for name in ("a.npz", "b.npz"):
+        np.savez(tmp_path / name, **benchmark.fit(benchmark.Examples(rows), benchmark.MODELS))
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert "cartoon" in capsys.readouterr().out
+    weights = np.load(tmp_path / "a.npz")["drawn"]
+    scores = {kind: [max(weights[:, :-1] @ row["drawn"] + weights[:, -1]) for row in rows if row["kind"] == kind] for kind in ("plain", "cartoon")}
+    assert np.mean(np.array(scores["cartoon"]) > 0) > 0.95
+    assert np.mean(np.array(scores["plain"]) > 0) < 0.05
+
+
 def test_where_most_faces_are_drawn_drawings_are_not_flagged(plain):
     facts = plain[0][1].facts()
     frame = pd.DataFrame([facts | {"drawing": drawing} for drawing in (0.9, 0.9, 0.9, 0.2)], columns=FACTS)
@@ -168,11 +248,11 @@ def test_a_small_size_of_the_crops_changes_no_doubt(plain, landmarker):
 
 
 def test_crops_of_every_size_and_colour_are_measured(plain):
-    landmarks = plain[0][1].landmarks
+    landmarks, layers = plain[0][1].landmarks, plain[0][1].layers
     for shade in (0, 128, 255):
         for size in (64, 512):
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 rgb = np.full((size, size, 3), shade, np.uint8)
-                facts = type(plain[0][1])(rgb, size, size, 1, 0.9, 1.0, np.array([0, 0, 99, 99], np.float32), landmarks).facts()
+                facts = type(plain[0][1])(rgb, size, size, 1, 0.9, 1.0, np.array([0, 0, 99, 99], np.float32), landmarks, layers=layers).facts()
             assert all(np.isfinite(facts[name]) for name in ("sharpness", "brightness", "occlusion", "drawing"))

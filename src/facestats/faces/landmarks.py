@@ -20,6 +20,9 @@ N_LANDMARKS = 468
 MIN_PRESENCE = 0.5  # real faces >= 0.9999, half covered ones 0.88–1, regions without a face <= 0.03
 SURE_PRESENCE = 0.999  # see `is_doubtful`
 
+# Outputs of the mesh's convolutions, by their numbers in its file: 96, 48, 24, 12 and 6 cells a side, of 16, 32, 64, 128 and 128
+# channels. What they tell of a face besides its landmarks is read by `facestats.faces.looks`.
+_LAYERS = (23, 53, 83, 113, 141)
 _INPUT = 192  # px, side of the mesh's input
 _ROI_SCALE = 1.5  # region of interest / long side of the box; 1.4 or 1.6 move the landmarks by 1 %
 
@@ -40,6 +43,8 @@ class FaceLandmarks:
         The mesh's own confidence that this is a face, 0–1.
     turn : int
         Quarter turns, anticlockwise, of the photo in which the face stands upright as the networks saw it.
+    layers : tuple of (side, side, channels) float32
+        What the mesh's convolutions put out, fine to coarse; empty where the mesh did not look.
     """
 
     landmarks: np.ndarray
@@ -47,6 +52,7 @@ class FaceLandmarks:
     score: float
     presence: float
     turn: int = 0
+    layers: tuple[np.ndarray, ...] = ()
 
     @property
     def certainty(self) -> float:
@@ -94,7 +100,7 @@ class Landmarker:
     def __init__(self, model_dir: str | Path):
         self._short_range = Detector(Path(model_dir), SHORT_RANGE)
         self._full_range = Detector(Path(model_dir), FULL_RANGE)
-        self._mesh = load_interpreter(Path(model_dir) / MESH_FILE)
+        self._mesh = load_interpreter(Path(model_dir) / MESH_FILE, _LAYERS)
 
     def detect(self, rgb: np.ndarray) -> list[FaceLandmarks]:
         """Find the faces of an image that fill at least about 12 % of it.
@@ -125,10 +131,10 @@ class Landmarker:
         """What the mesh sees in one of an image's `find_boxes`."""
         center, side, angle = region_of_interest(detection)
         crop = sample_square(rgb, center, side, angle, _INPUT, replicate=True)
-        raw, presence = self._mesh(crop[None].astype(np.float32) / np.float32(255))
+        raw, presence, *layers = self._mesh(crop[None].astype(np.float32) / np.float32(255))
         points = project(raw.reshape(N_LANDMARKS, 3), center, side, angle, rgb.shape)
         presence = 1 / (1 + math.exp(-float(presence.reshape(()))))
-        return FaceLandmarks(points, detection.box.astype(np.float32), detection.score, presence)
+        return FaceLandmarks(points, detection.box.astype(np.float32), detection.score, presence, layers=tuple(layer[0] for layer in layers))
 
 
 def region_of_interest(detection: Detection) -> tuple[tuple[float, float], float, float]:

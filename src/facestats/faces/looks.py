@@ -1,24 +1,26 @@
-"""Whether a part of a face is hidden, and whether it is drawn: two linear models of its pixels, small enough for every photo.
+"""Whether a part of a face is hidden, and whether it is drawn: two small models of its pixels and of what the mesh's convolutions see there.
 
-`look_weights.py` has their weights, `benchmarks/doubts.py` measures both and can fit them anew; docs/doubts.md has the rates.
+`looks.npz` has their weights, which `python -m benchmarks.doubts --fit` writes; docs/doubts.md has the rates.
 """
 
 import math
 from functools import cache
+from importlib.resources import files
 
 import cv2
 import numpy as np
 
-from facestats.faces.look_weights import CELLS, DRAWN, HIDDEN
+from facestats.faces.mesh_cells import CELLS
 
 _SIDE = 128  # px of the crop that both look at: half of it is face
 _ROWS, _COLUMNS = 6, 4  # of the grid over the face that landmarks are counted into
 _GREY = 5.0  # mean distance from grey, of CIELAB, below which a face has no colours
 _NEIGHBOURS = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))  # of a pixel, in a circle
+_GRID = 4  # cells a side, of the part of the mesh's input that is face
 
 
 def hidden_and_drawn(
-    rgb: np.ndarray, grey: np.ndarray, fine: np.ndarray, region: np.ndarray, landmarks: np.ndarray
+    rgb: np.ndarray, grey: np.ndarray, fine: np.ndarray, region: np.ndarray, landmarks: np.ndarray, layers: tuple[np.ndarray, ...]
 ) -> tuple[float, float]:
     """How likely it is that something hides a part of the face, and that the face is no photograph, both 0–1.
 
@@ -31,9 +33,11 @@ def hidden_and_drawn(
     grey, fine : `quality.grey_crop` of it, and the first of its `quality.fine_detail`
     region : `quality.face_region` of that
     landmarks : (468, ≥2), shares of the crop
+    layers : of `FaceLandmarks`
     """
-    points = sample_points(rgb, landmarks)
-    return _probability(hidden_features(points), HIDDEN), _probability(drawn_features(grey, fine, region, points), DRAWN)
+    points, mesh = sample_points(rgb, landmarks), layer_features(layers)
+    return (_probability(np.concatenate([hidden_features(points), mesh]), "hidden"),
+            _probability(np.concatenate([drawn_features(grey, fine, region, points), mesh]), "drawn"))
 
 
 def sample_points(rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -74,6 +78,23 @@ def drawn_features(grey: np.ndarray, fine: np.ndarray, region: np.ndarray, point
     found.append([(low + high - 2 * middle) / (high - low + 1), levels.max(), -(levels * np.log(levels + 1e-9)).sum()])
     sides = np.log(_sides(_cells(points)).mean(axis=(0, 1)) + 0.02)
     return np.concatenate([*found, sides[[0, 3]], _colour_features(points, sides)])
+
+
+def layer_features(layers: tuple[np.ndarray, ...]) -> np.ndarray:
+    """By channel of each layer, over the inner two thirds of the mesh's input, which are face: mean, spread within and between cells."""
+    found = []
+    for layer in layers:
+        side, margin = len(layer), len(layer) // 6
+        inner = layer[margin : side - margin, margin : side - margin]
+        cell = len(inner) // _GRID
+        if cell > 1:
+            cells = inner.reshape(_GRID, cell, _GRID, cell, -1)
+            means = np.einsum("aibjc->abc", cells) / cell**2
+            within = np.sqrt(np.maximum(np.einsum("aibjc,aibjc->c", cells, cells) / inner[..., 0].size - (means**2).mean(axis=(0, 1)), 0))
+            found += [means.mean(axis=(0, 1)), within, means.std(axis=(0, 1))]
+        else:
+            found += [inner.mean(axis=(0, 1)), inner.std(axis=(0, 1))]
+    return np.concatenate(found)
 
 
 def _detail_features(detail: np.ndarray, spread: float) -> np.ndarray:
@@ -142,7 +163,14 @@ def _cell_means() -> np.ndarray:
     return cell / cell.sum(axis=1, keepdims=True)
 
 
-def _probability(features: np.ndarray, weights: tuple[float, ...]) -> float:
-    """Logistic regression; the last weight is the constant."""
-    found = float(features @ np.array(weights[:-1])) + weights[-1]
+@cache
+def _weights() -> dict[str, np.ndarray]:
+    with files("facestats.faces").joinpath("looks.npz").open("rb") as file, np.load(file) as arrays:
+        return {name: arrays[name].astype(float) for name in arrays.files}
+
+
+def _probability(features: np.ndarray, model: str) -> float:
+    """One logistic regression for each family of drawings or of what hides; the surest counts. The last weight is the constant."""
+    weights = _weights()[model]
+    found = float((weights[:, :-1] @ features + weights[:, -1]).max())
     return 1 / (1 + math.exp(-max(min(found, 30.0), -30.0)))

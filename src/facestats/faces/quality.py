@@ -99,18 +99,20 @@ def sharpness(grey: np.ndarray, region: np.ndarray | None = None, fine: np.ndarr
     return _variance(fine_detail(grey)[1] if fine is None else fine, inner) / (_variance(coarse, inner_small) + 0.1)
 
 
-def measure(rgb: np.ndarray, grey: np.ndarray, landmarks: np.ndarray | None) -> dict[str, float | None]:
+def measure(rgb: np.ndarray, grey: np.ndarray, landmarks: np.ndarray | None, layers: tuple[np.ndarray, ...] = ()) -> dict[str, float | None]:
     """The columns `sharpness`, `brightness`, `occlusion` and `drawing` of a crop.
 
-    Without landmarks the first two are those of the whole crop, and the others None.
+    Without landmarks the first two are those of the whole crop, and the others None, as they are without layers.
 
     Parameters
     ----------
     rgb, grey : crop (H, W, 3) uint8, and its `grey_crop`
     landmarks : (468, ≥2), shares of the crop
+    layers : of `FaceLandmarks`
     """
     (finest, fine), region = fine_detail(grey), face_region(landmarks, GREY_SIZE)
-    occlusion, drawing = hidden_and_drawn(rgb, grey, finest, region, landmarks) if region is not None else (None, None)
+    known = region is not None and layers
+    occlusion, drawing = hidden_and_drawn(rgb, grey, finest, region, landmarks, layers) if known else (None, None)
     return {"sharpness": sharpness(grey, region, fine), "brightness": brightness(grey, region), "occlusion": occlusion, "drawing": drawing}
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,15 @@ from facestats.errors import ModelError
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
-def load_interpreter(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
+def load_interpreter(path: Path, inner: tuple[int, ...] = ()) -> Callable[[np.ndarray], list[np.ndarray]]:
     """Load a TFLite file; return a function from its input to the list of its outputs.
 
     One thread: the networks are too small to gain from more, and processes share the processors already.
+
+    Parameters
+    ----------
+    path : the file
+    inner : numbers of tensors within the network, of which the outputs have a copy, after its own
 
     Raises
     ------
@@ -32,9 +38,10 @@ def load_interpreter(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
         )
     try:
         with _quiet():
-            interpreter = Interpreter(model_path=str(path), num_threads=1)
+            content = _with_outputs(path.read_bytes(), inner)
+            interpreter = Interpreter(model_content=content, num_threads=1)
             interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, struct.error) as error:
         raise ModelError(f"{path}: LiteRT can't load it ({error})") from error
     source = interpreter.get_input_details()[0]["index"]
     outputs = [detail["index"] for detail in interpreter.get_output_details()]
@@ -45,6 +52,34 @@ def load_interpreter(path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
         return [interpreter.get_tensor(index) for index in outputs]
 
     return run
+
+
+def _with_outputs(model: bytes, tensors: tuple[int, ...]) -> bytes:
+    """A TFLite file whose network puts out inner tensors as well.
+
+    Without this LiteRT gives their memory to the next layer. The file is a flat buffer: the list of outputs is written anew at
+    its end, and the field that points to it is set.
+    """
+    if not tensors:
+        return model
+    graphs = _pointed(model, _field(model, _pointed(model, 0), 2))
+    field = _field(model, _pointed(model, graphs + 4), 2)
+    place = _pointed(model, field)
+    (count,) = struct.unpack_from("<I", model, place)
+    outputs = [*struct.unpack_from(f"<{count}i", model, place + 4), *tensors]
+    content = bytearray(model + bytes(-len(model) % 4))
+    struct.pack_into("<I", content, field, len(content) - field)
+    return bytes(content + struct.pack(f"<I{len(outputs)}i", len(outputs), *outputs))
+
+
+def _pointed(model: bytes, place: int) -> int:
+    return place + struct.unpack_from("<I", model, place)[0]
+
+
+def _field(model: bytes, table: int, number: int) -> int:
+    """Where a field of a flat buffer's table lies."""
+    vtable = table - struct.unpack_from("<i", model, table)[0]
+    return table + struct.unpack_from("<H", model, vtable + 4 + 2 * number)[0]
 
 
 def keep_freed_memory() -> None:
