@@ -18,9 +18,9 @@ def sha256_file(path: str | Path) -> str:
 
 @cache
 def code_sha256(folder: Path) -> str:
-    """Hex sha256 over the names and bytes of a folder's Python files."""
+    """Hex sha256 over the names and bytes of a folder's Python files, and of the models that lie beside them."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*.py") if not path.name.startswith(".")):  # editors' lock files are hidden
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".npz") and not path.name.startswith(".")):  # editors' lock files are hidden
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
