@@ -192,7 +192,7 @@ def test_dark_glasses_a_hand_and_a_mask_hide_a_part_of_a_face(benchmark, plain, 
 @pytest.mark.parametrize("kind", ["cartoon", "pencil", "few colours", "pixel art"])
 def test_a_photograph_made_a_drawing_is_told(benchmark, plain, landmarker, kind):
     found = [doubts & {"drawing", "low_confidence"} for doubts in changed(benchmark, plain, landmarker, kind)]
-    assert sum(map(bool, found)) >= 0.8 * len(found)
+    assert sum(map(bool, found)) >= 0.75 * len(found)
 
 
 def test_a_fit_of_the_same_examples_gives_the_same_bytes(benchmark, tmp_path, capsys):
