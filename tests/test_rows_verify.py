@@ -5,7 +5,6 @@ import json
 import shutil
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import yaml
 from PIL import Image
@@ -79,13 +78,10 @@ def verify(project, capsys):
 def forge(root, stage: str, change) -> None:
     """Put rows as `change` makes them into the place of the stored ones."""
     recipe = recipes_of(root)[stage]
-    columns = ROW_COLUMNS if stage == "preprocess" else row_columns(64)
-    folder = root / ".dvc/facestats-rows" / stage / recipe[:32]
-    (segment,) = folder.glob("*.parquet")
-    if stage == "embed":
-        columns = {"key": pa.string(), "embedding": pa.list_(pa.float32(), ImageEncoder(root / "models/clip", batch_size=8).dimension)}
+    columns = ROW_COLUMNS if stage == "preprocess" else row_columns(ImageEncoder(root / "models/clip", batch_size=8).dimension)
     rows = read_rows(root / ".dvc/facestats-rows", stage, recipe, columns).to_pylist()
-    segment.unlink()
+    for segment in (root / ".dvc/facestats-rows" / stage / recipe[:32]).glob("*.parquet"):
+        segment.unlink()
     with RowStore(root / ".dvc/facestats-rows", stage, recipe, columns) as store:
         for row in rows:
             store.add(row | change(row, store))
