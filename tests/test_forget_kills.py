@@ -174,6 +174,23 @@ def test_the_same_command_goes_on_after_a_kill(made, at_once, forget_and_die, tm
     assert everything(root) == at_once
 
 
+def test_names_of_label_files_lead_nowhere_else(made, forget_and_die, tmp_path):
+    """Taken as they are with --allow-missing: neither an import's file nor an empty folder elsewhere goes, also after a kill."""
+    root = tmp_path / "project"
+    shutil.copytree(made, root)
+    names = ["../../../outside/x.jpg", str(tmp_path / "outside/empty/y.jpg"), "../../../outside/empty/z.jpg"]
+    (root / "data/labels/labels.csv").write_text("image,person\nanna/one.jpg,anna\n" + "".join(f"{name},anna\n" for name in names))
+    (tmp_path / "outside/empty").mkdir(parents=True)
+    (tmp_path / "outside/x.jpg.dvc").write_text("mine")
+    command = ("--person", "anna", "--allow-missing")
+    assert forget_and_die(root, 9, *command)
+    assert forget_and_die(root, -1, *command) is False
+    assert not (root / "data/raw/anna/one.jpg").exists()
+    assert (root / "data/labels/labels.csv").read_text() == "image,person\n"
+    assert (tmp_path / "outside/x.jpg.dvc").exists()
+    assert (tmp_path / "outside/empty").is_dir()
+
+
 def test_another_command_is_told_of_the_unfinished_one(made, forget_and_die, tmp_path, capsys):
     root = tmp_path / "project"
     shutil.copytree(made, root)
@@ -187,7 +204,7 @@ def test_another_command_is_told_of_the_unfinished_one(made, forget_and_die, tmp
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"request": {}}', "7", "\x00", '{"request": {"images": [], "persons": [], "cache": true, "remote": null}, '
-                                     '"images": ["../../x"], "sha256": [], "objects": [], "named": {}, "wanted": {"images": [], "names": [], "persons": [], '
+                                     '"images": [7], "sha256": [], "objects": [], "named": {}, "wanted": {"images": [], "names": [], "persons": [], '
                                      '"sha256": {}, "sizes": null, "git_objects": {}}}'])
 def test_a_damaged_journal_is_named_and_nothing_is_touched(made, tmp_path, capsys, content):
     root = tmp_path / "project"

@@ -39,7 +39,14 @@ import pandas as pd
 from facestats.commands import forget_cache
 from facestats.commands import forget_traces as traces
 from facestats.commands.doctor_inputs import made_by_stages
-from facestats.commands.forget_journal import Journal, Request, Unfinished, merged, remove_half_written
+from facestats.commands.forget_journal import (
+    Journal,
+    Request,
+    Unfinished,
+    is_below,
+    merged,
+    remove_half_written,
+)
 from facestats.commands.labels import METADATA, find_root
 from facestats.data.removal import LabelFile, Mentions, read_label_files
 from facestats.errors import FaceStatsError, InputError, number_of
@@ -204,7 +211,7 @@ def _find(place: Place, images: set[str], here: set[str], mentions: Mentions, pe
         earlier = [place.cache.object(md5) for md5 in sorted(objects)]
     wanted = _wanted(place, images, here, photos, earlier, sha256, mentions, persons)
     files = [place.photos / image for image in sorted(images & here)]
-    files += [path for image in sorted(images) if (path := place.photos / f"{image}.dvc").is_file()]  # `dvc checkout` would bring the photo back
+    files += [path for image in sorted(filter(is_below, images)) if (path := place.photos / f"{image}.dvc").is_file()]  # `dvc checkout` would bring the photo back
     found = Found(sorted(images), files, sha256 | {traces.sha256_of(path) for path in earlier}, wanted, objects,
                   {str(file.path): mentions.names(file, images) for file in mentions.files})
     found.notes = mentions.notes + [line for file in mentions.files for line in mentions.liberties(file, images)]
@@ -321,8 +328,8 @@ def _remove(place: Place, found: Found, labels: list[LabelFile], write: bool) ->
 
 def _remove_empty_folders(photos: Path, images: list[str]) -> None:
     """Remove the folders that photos were in and that are empty now."""
-    for image in images:
-        for above in Path(image).parents[:-1] if ".." not in Path(image).parts else ():
+    for image in filter(is_below, images):
+        for above in Path(image).parents[:-1]:
             folder = photos / above
             if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
                 break

@@ -79,8 +79,8 @@ class Journal:
             request, wanted = Request(**content.pop("request")), content.pop("wanted")
             found = Unfinished(request, **content, wanted=Wanted(**wanted | {"names": set(wanted["names"]), "persons": set(wanted["persons"]),
                                                                            "sizes": None if wanted["sizes"] is None else set(wanted["sizes"])}))
-            if not all(_is_below(image) for image in found.images):
-                raise ValueError("a photo outside of the image folder")
+            if not all(isinstance(name, str) for name in (*found.images, *found.sha256, *found.objects)):
+                raise ValueError("a name that is no text")
             found.request.command()
             return found
         except FileNotFoundError:
@@ -148,6 +148,7 @@ def unfinished_command(root: Path) -> str | None:
     return found and f"an earlier `forget` is unfinished; give it again: `{found.request.command()}`"
 
 
-def _is_below(image: str) -> bool:
+def is_below(image: str) -> bool:
+    """Whether a photo's name, as a label file may have it, leads nowhere but below the image folder."""
     path = PurePosixPath(image)
     return not path.is_absolute() and ".." not in path.parts and "\0" not in image and bool(path.parts)
