@@ -98,14 +98,15 @@ def verify_photos(root: Path, params: Params, store: Path, cache: DvcCache | Non
     with ThreadPoolExecutor() as pool:
         wanted = [name for name in names if name not in unusable]
         by_key = {key: name for key, name in zip(pool.map(key, wanted), wanted, strict=True) if key}
-    stored = _sample(read_rows(store, STAGE, recipe, ROW_COLUMNS), by_key, sample)
+    table = read_rows(store, STAGE, recipe, ROW_COLUMNS)
+    stored = _sample(table, by_key, sample)
     found = Comparison()
     if stored:
         files = RowFiles(store / STAGE / recipe[:32], cache)
         paths = [images / by_key[key] for key in stored]
         fresh = ordered_map(_process, paths, count_workers(len(paths)), _set_up, (config, str(models)))
         for (key, rows), (row, jpeg) in zip(stored.items(), fresh, strict=True):
-            for one in rows:
+            for one in table.take(rows).to_pylist():
                 found.add(by_key[key], one, _photo_differences(one, row, jpeg, files))
     return found
 
@@ -125,22 +126,22 @@ def verify_faces(root: Path, params: Params, store: Path, sample: int | None) ->
         return Comparison(why=f"{folder}: no such folder; `dvc repro preprocess` makes it (or `dvc pull`)")
     fingerprint = row_fingerprint(encoder)
     by_key = {sha256_json({**fingerprint, "face": hashlib.sha256((folder / name).read_bytes()).hexdigest()}): name for name in list_faces(folder)}
-    stored = _sample(read_rows(store, STAGE, recipe_hash(encoder), row_columns(encoder.dimension)), by_key, sample)
+    table = read_rows(store, STAGE, recipe_hash(encoder), row_columns(encoder.dimension))
+    stored = _sample(table, by_key, sample)
     found, allowed = Comparison(), DISTANCE.get(encoder.precision, HALF_DISTANCE)
     fresh = encoder.stream(stored, lambda key: Image.open(io.BytesIO((folder / by_key[key]).read_bytes())).convert("RGB")) if stored else ()
     for (key, rows), embedding in zip(stored.items(), fresh, strict=True):
-        for one in rows:
+        for one in table.take(rows).to_pylist():
             found.add(by_key[key], one, _vector_differences("embedding", one["embedding"], embedding, lambda a, b: float(np.linalg.norm(a - b)), allowed))
     return found
 
 
-def _sample(table: pa.Table, names: dict[str, str], sample: int | None) -> dict[str, list[dict[str, Any]]]:
-    """Stored rows by key, of those that can be computed again; a sample is drawn anew each time, so that nobody can tell which rows it spares."""
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for batch in table.to_batches(1000):
-        for row in batch.to_pylist():
-            if row["key"] in names:
-                rows.setdefault(row["key"], []).append(row)
+def _sample(table: pa.Table, names: dict[str, str], sample: int | None) -> dict[str, list[int]]:
+    """Places of stored rows by key, of those that can be computed again; a sample is drawn anew each time, so that nobody can tell which it spares."""
+    rows: dict[str, list[int]] = {}
+    for place, key in enumerate(table["key"].to_pylist()):
+        if key in names:
+            rows.setdefault(key, []).append(place)
     keys = sorted(rows) if sample is None or sample >= len(rows) else random.SystemRandom().sample(sorted(rows), sample)
     return {key: rows[key] for key in keys}
 
