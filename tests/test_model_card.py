@@ -134,6 +134,26 @@ def test_scores_that_are_worth_nothing_are_called_so(trained):
     assert card.index(doubt) < card.index("## Models")
 
 
+def test_the_age_check_is_told_with_what_it_costs_and_misses(trained):
+    card = model_card(trained, PICTURE)
+    assert "**The age of 30 of 30 faces was not checked, so scores may be those of children: no age model was trained" in card
+    assert "what it misses, is not measured" in card
+    changed, share = copy.deepcopy(trained), {"value": 0.1, "low": 0.05, "high": 0.2, "n": 80}
+    changed.attractiveness["test"]["n_withheld"] = 2
+    changed.age_check.update(checked={"manual": 1, "label": 20, "copy": 0, "model": 9, "nothing": 0}, withheld={"manual": 0, "label": 2, "copy": 0, "model": 1},
+                             model={"used": True, "why": None, "bound": 4.25, "n": 100, "sure": 0.95, "most_adults": 0.2},
+                             left_out={"adults": share, "minors": {"value": 0.02, "low": 0.0, "high": 0.1, "n": 50}})
+    card = model_card(changed, PICTURE)
+    assert "**3 of 30 faces get no score, for they may be under 18.**" in card
+    assert "1 by hand (0 without a score), 20 by label (2 without a score) and 9 by the age model (1 without a score)" in card
+    assert "2 rated test faces that get no score are in no figure of scores" in card
+    assert "from 22.2 predicted years on" in card
+    assert "| train and val, left out; the bound is theirs | 0.10 (0.05 to 0.20), n = 80 | 0.02 (0.00 to 0.10), n = 50 |" in card
+    assert "| test | not measured: nobody is labelled so | not measured: nobody is labelled so |" in card
+    changed.age_check["min_age"] = None
+    assert "**Nobody's age was checked, for score.min_age is null: children get scores, too.**" in model_card(changed, PICTURE)
+
+
 def test_drawn_faces_are_called_drawn(trained):
     drawn = Run(**{**vars(trained), "drawn": True})
     assert "**drawn**" in model_card(drawn, PICTURE)

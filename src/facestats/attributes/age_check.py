@@ -209,7 +209,7 @@ def load_check(path: Path) -> AgeCheck:
         kinds = {"min_age": (int, type(None)), "required": (bool,), "bound": (float, int, type(None)), "n": (int,), "why": (str, type(None))}
         wrong = [name for name, allowed in kinds.items() if type(getattr(check, name)) not in allowed]
         if wrong or not (check.bound is None or (isfinite(check.bound) and check.bound >= 0)):
-            raise ValueError(f"{wrong[0] if wrong else 'bound'} is wrong")
+            raise ValueError(f"its {wrong[0] if wrong else 'bound'} is none that a check can have")
         if check.by_model and None in (check.min_age, check.bound):
             raise ValueError("neither a bound nor a reason why there is none")
         return check
