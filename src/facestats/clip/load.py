@@ -1,10 +1,13 @@
 """The CLIP model of a folder, with an error that says so where its weights are damaged."""
 
+import json
+from contextlib import suppress
 from pathlib import Path
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
+from facestats.clip.checkpoint import check_transform
 from facestats.clip.encoder import ImageEncoder
 from facestats.errors import ModelError
 
@@ -19,13 +22,15 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
     ModelError
         The folder does not hold a CLIP model, or its weights are damaged.
     """
+    with suppress(OSError, ValueError, RecursionError):  # which ImageEncoder says
+        check_transform(json.loads((model_dir / "preprocessor_config.json").read_text(encoding="utf-8")), model_dir / "preprocessor_config.json")
     try:
         return ImageEncoder(model_dir, precision, batch_size)
     except ModelError as error:
         if "ignore_mismatched_sizes" not in str(error):
             raise
         raise ModelError(f"{model_dir}: {ANOTHER_MODELS}") from None
-    except (KeyError, TypeError, AttributeError, StrictDataclassError) as error:  # values that no config holds, in transformers' own words
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, StrictDataclassError) as error:  # values that no config holds, in transformers' own words
         raise ModelError(f"{model_dir}: {ANOTHER_MODELS} ({' '.join(str(error).split())})") from None
     except SafetensorError as error:
         raise ModelError(f"{model_dir / 'model.safetensors'} is damaged ({error}); `dvc repro -f fetch_clip` makes it anew") from None
