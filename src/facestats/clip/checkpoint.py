@@ -74,7 +74,7 @@ def _check_sizes(config: dict, path: Path, variant: str) -> None:
     for place, part in (("", config), ("vision_config.", config.get("vision_config")), ("text_config.", config.get("text_config"))):
         for key, most in MOST_SIZES.items():
             value = part.get(key) if isinstance(part, dict) else None
-            if value is not None and (type(value) is not int or not 1 <= value <= most):
+            if isinstance(value, int) and not 1 <= value <= most:  # of other types, transformers says what it expects
                 raise ModelError(f"clip.variant {variant}: {path} is damaged: {place}{key} is {str(value)[:100]}, expected a whole number from 1 to {most}; get it again")
 
 

@@ -23,7 +23,11 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
         The folder does not hold a CLIP model, or its weights are damaged.
     """
     with suppress(OSError, ValueError, RecursionError):  # which ImageEncoder says
-        check_transform(json.loads((model_dir / "preprocessor_config.json").read_text(encoding="utf-8")), model_dir / "preprocessor_config.json")
+        transform = model_dir / "preprocessor_config.json"
+        try:
+            check_transform(json.loads(transform.read_text(encoding="utf-8")), transform)
+        except ModelError as error:
+            raise ModelError(f"{model_dir}: {ANOTHER_MODELS} ({error})") from None
     try:
         return ImageEncoder(model_dir, precision, batch_size)
     except ModelError as error:
