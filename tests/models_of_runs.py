@@ -58,7 +58,7 @@ def write_models(root: Path, run: int, clip: Path, landmarker: Path) -> None:
 
 def parts_of(**values) -> Parts:
     """Parts that no file holds, of a run whose crops are JPEG files of quality 95; everybody is 40."""
-    ages = pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]), np.empty((0, 32), dtype=np.uint8)
+    ages = pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]), np.empty((0, 32), dtype=np.uint8), {}
     adults = SimpleNamespace(predict=lambda embeddings: np.full(len(embeddings), 40.0))
     defaults = {"age_check": AgeCheck(18, bound=5.0), "classifiers": {"age": adults}, "ages": ages, "attributes": {"targets": [], "drawn": 0.0}}
     return Parts(Manifest({"crop": {"quality": 95, "size": 256}, "clip": {}}, {name: {} for name in PARTS}), defaults | values)

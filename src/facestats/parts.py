@@ -191,16 +191,20 @@ def _age_check(root: Path, files: list[Path], manifest: Manifest, values: Mappin
 
 def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
     from facestats.attributes.age_check import MODEL
+    from facestats.faces.comparison import read_thumbnail
 
     if isinstance(values["faces"], FaceStatsError) or not files[0].is_file():  # models alone
-        return pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]), np.empty((0, 32), dtype=np.uint8)
+        return pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]), np.empty((0, 32), dtype=np.uint8), {}
     said = tables.read(files[0], tables.AGE_CHECK)
     said = said[said["age_checked"].notna() & (said["age_checked"] != MODEL)].merge(values["faces"]["perceptual_hash"].dropna(), on="filename")
     said = said.sort_values(["score_withheld", "filename"])
     hashes = np.frombuffer(bytes.fromhex("".join(said["perceptual_hash"])), dtype=np.uint8).reshape(-1, 32)
-    return said[["filename", "score_withheld", "age_checked"]].reset_index(drop=True), hashes
+    said = said[["filename", "score_withheld", "age_checked"]].reset_index(drop=True)
+    crops = {at: root / CROPS / name for at, name in said.loc[said["score_withheld"].notna(), "filename"].items()}
+    return said, hashes, {at: read_thumbnail(path, manifest.facts["crop"]["size"]) for at, path in crops.items() if path.is_file()}
 
 
+CROPS = Path("data/processed/preproc")
 FOLDERS = frozenset({"landmarker", "clip"})
 READERS: dict[str, Callable[[Path, list[Path], Manifest, Mapping[str, Any]], Any]] = {
     "regressor": _regressor, "blend": _blend, "geometry": _geometry, "attributes": _attributes, "classifiers": _classifiers, "zeroshot": _zeroshot,

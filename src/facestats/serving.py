@@ -31,7 +31,7 @@ from facestats.errors import (
     WithheldError,
 )
 from facestats.manifest import OF_TWO_RUNS, SERVING, Manifest, MixedPartsError, identity
-from facestats.parts import Parts, read_parts
+from facestats.parts import CROPS, Parts, read_parts
 
 if TYPE_CHECKING:
     from facestats.attractiveness.blending import BlendWeights
@@ -229,8 +229,12 @@ class Models:
         return self.parts.get("classifiers")["age"]
 
     @property
-    def ages_said(self) -> tuple[pd.DataFrame, np.ndarray]:
-        """Faces of the pipeline whose age people said: as `age_check.parquet` has them; and their perceptual hashes, uint8 (n, 32). None with models alone."""
+    def ages_said(self) -> tuple[pd.DataFrame, np.ndarray, dict[int, np.ndarray]]:
+        """Faces of the pipeline whose age people said, none with models alone.
+
+        As `age_check.parquet` has them; their perceptual hashes, uint8 (n, 32); and the thumbnails of those that get no score, by row: whoever is a
+        child stays one while a run replaces the crops.
+        """
         return self.parts.get("ages")
 
     @property
@@ -393,11 +397,13 @@ class Models:
         from facestats.faces.comparison import read_thumbnail, thumbnail
         from facestats.faces.dedup import find_copy, perceptual_hash
 
-        said, hashes = self.ages_said
-        crops, size = self.root / "data/processed/preproc", self.serving["crop"]["size"]
+        said, hashes, thumbnails = self.ages_said
+        crops, size = self.root / CROPS, self.serving["crop"]["size"]
 
         def look(at: int) -> np.ndarray | None:
             path = crops / said["filename"][at]
+            if at in thumbnails:
+                return thumbnails[at]
             return read_thumbnail(path, size) if path.is_file() else None
 
         at = find_copy(perceptual_hash(crop.grey), thumbnail(crop.rgb), hashes, look)
