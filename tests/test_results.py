@@ -94,7 +94,7 @@ def test_every_stage_that_warns_keeps_its_warnings():
     (trained_run(regressor=False), {"holistic score: 180 rated faces in train", "geometric score: r = 0.", "ridge regression: r = 0."}),
     (untrained_run(), {"attractiveness: 0 rated faces in train"})])
 def test_what_was_not_trained_says_why_and_the_rest_is_shown(tmp_path, run, said):
-    for name, content in {"attractiveness": run.attractiveness, "train_attractiveness/metrics": run.training, "attributes": {}}.items():
+    for name, content in {"attractiveness": run.attractiveness, "train_attractiveness/metrics": run.training, "attributes": {}, "age_check": run.age_check}.items():
         write_json(tmp_path / f"{name}.json", content)
     lines = results._headlines(tmp_path)
     assert {start for start in said if any(line.startswith(start) for line in lines)} == said
