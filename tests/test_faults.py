@@ -161,3 +161,24 @@ def test_a_decoder_that_calls_want_of_memory_damage_is_not_believed(monkeypatch)
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EFBIG, errno.EROFS])
 def test_every_error_of_the_system_has_a_message(number):
     assert os.strerror(number) in of_file(OSError(number, os.strerror(number), "x"))
+
+
+def test_a_table_or_workbook_on_a_disk_that_fails_is_not_called_damaged(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    import openpyxl
+
+    from facestats.data import excel
+    from facestats.parquet import opened
+
+    def fail(*arguments, **named):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    book = tmp_path / "labels.xlsx"
+    openpyxl.Workbook().save(book)
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    with pytest.raises(FaultError, match=r"x\.parquet can't be read: Input/output error \(EIO\)"), opened(Path("x.parquet")):
+        pass
+    monkeypatch.setattr(openpyxl, "load_workbook", fail)
+    with pytest.raises(FaultError, match=r"labels\.xlsx can't be read: Input/output error \(EIO\)"):
+        excel._open(book, read_only=True, data_only=True)

@@ -25,6 +25,7 @@ PAUSES = (0.1, 0.5, 2.0)  # seconds before each further attempt
 _NO_MEMORY = re.compile(r"out of memory|insufficient memory|not enough memory|can.t allocate memory|cannot allocate memory|memory allocation (error|failed)|bad_alloc",
                         re.IGNORECASE)
 _OWN_LIMIT = re.compile(r"limit", re.IGNORECASE)
+_PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EHOSTDOWN, errno.ECONNRESET}
 _WAYS_OUT = {
     errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other programs",
     errno.EMFILE: "allow more open files (`ulimit -n 8192`) and run again",
@@ -41,6 +42,11 @@ _WAYS_OUT = {
 def is_fault(error: BaseException) -> bool:
     """Whether an error is the machine's: of the system (it has a number), or for want of memory."""
     return (isinstance(error, OSError) and error.errno is not None) or is_out_of_memory(error)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error says nothing of a file that is there and may be read: want of memory, a disk or share that fails, too many open files."""
+    return is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facestats.errors import TableError
+from facestats.faults import fault, is_passing
 
 GROUP_ROWS = 65_536
 GROUP_BYTES = 2**23  # of vectors, 8 MiB: the landmarks of 60 of a million faces lie in 9 % of such groups
@@ -34,6 +35,8 @@ def opened(path: Path, stage: str = "") -> Iterator[pq.ParquetFile]:
     except FileNotFoundError:
         raise TableError(f"{path}: no such table; `{f'dvc repro {stage}'.strip()}` makes it") from None
     except (pa.ArrowInvalid, OSError) as error:
+        if is_passing(error):
+            raise fault(path, error) from None
         raise TableError(f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`") from None
 
 

@@ -23,6 +23,7 @@ from facestats.composites.shapes import find_target
 from facestats.composites.sharpness import LUMINANCE, compare
 from facestats.composites.warping import EyeAligner, Warper
 from facestats.errors import InputError
+from facestats.faults import fault, is_passing
 
 ALIGNMENTS, SPACES = ("none", "eyes", "warp"), ("linear", "gamma")
 MAX_YAW = 25.0  # degrees; see `average_faces`
@@ -130,4 +131,6 @@ def _read(member: Member) -> np.ndarray:
             with Image.open(io.BytesIO(data)) as image:
                 return np.asarray(image.convert("RGB"))
     except OSError as error:
+        if is_passing(error):
+            raise fault(member.filename, error) from None
         raise InputError(f"{member.filename} can't be read as an image ({error})") from None

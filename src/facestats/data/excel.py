@@ -13,6 +13,7 @@ import pandas as pd
 
 from facestats.data.csv_text import as_frame
 from facestats.errors import LabelError
+from facestats.faults import fault, is_passing
 
 SUFFIXES = (".xlsx", ".xlsm")
 MOST_BYTES = 500_000_000  # of a workbook unpacked; it is held in memory many times over
@@ -91,6 +92,8 @@ def _open(path: Path, read_only: bool, data_only: bool) -> Any:
     try:
         return openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=read_only, data_only=data_only, keep_vba=not read_only and path.suffix.lower() == ".xlsm")
     except Exception as error:  # whatever the parser meets in a damaged part
+        if is_passing(error):
+            raise fault(path, error) from None
         raise _damaged(path, error) from None
 
 
@@ -108,6 +111,8 @@ def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
         try:
             rows = [[_text(value) for value in row] for row in sheet.iter_rows(values_only=True)]
         except Exception as error:  # read-only sheets are parsed here
+            if is_passing(error):
+                raise fault(path, error) from None
             raise _damaged(path, error) from None
         if any(map(any, rows)):
             filled[sheet.title] = (sheet, rows)
