@@ -72,7 +72,7 @@ def patiently(function: Callable[Arguments, Result], *arguments: Arguments.args,
         try:
             return function(*arguments, **named)
         except Exception as error:
-            if not is_fault(error):
+            if not is_fault(error) or isinstance(error, FileNotFoundError | FileExistsError):
                 raise
         time.sleep(pause)
     return function(*arguments, **named)

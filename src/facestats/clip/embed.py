@@ -18,6 +18,7 @@ from tqdm import tqdm
 from facestats import tables
 from facestats.clip.encoder import ImageEncoder
 from facestats.errors import InputError, TableError
+from facestats.faults import patiently
 from facestats.fingerprint import sha256_file, sha256_json, versions
 from facestats.parquet import opened, vectors_of
 from facestats.rows.store import RowStore
@@ -98,10 +99,10 @@ def embed_faces(folder: Path, encoder: ImageEncoder, rows: RowStore | None = Non
     rows = rows or RowStore(None, STAGE, recipe_hash(encoder), row_columns(encoder.dimension))
 
     def key_of(name: str) -> str:
-        return sha256_json({**fingerprint, "face": hashlib.sha256((folder / name).read_bytes()).hexdigest()})
+        return sha256_json({**fingerprint, "face": hashlib.sha256(patiently((folder / name).read_bytes)).hexdigest()})
 
     def load(item: tuple[str, str]) -> Image.Image:
-        return Image.open(io.BytesIO((folder / item[1]).read_bytes())).convert("RGB")
+        return Image.open(io.BytesIO(patiently((folder / item[1]).read_bytes))).convert("RGB")
 
     with ThreadPoolExecutor() as pool:
         keys = list(pool.map(key_of, names))

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from facestats.faults import is_passing, patiently
 from facestats.rows.folder import Folder
 
 KEY = "key"
@@ -74,10 +75,12 @@ def read_any_segment(folder: Folder, name: str) -> pa.Table:
     if not NAME.fullmatch(name):
         raise DamagedSegmentError("the store gives no such name")
     try:
-        data = folder.read(name, _LARGEST)
+        data = patiently(folder.read, name, _LARGEST)
     except FileNotFoundError:
         raise
     except OSError as error:
+        if is_passing(error):
+            raise
         raise DamagedSegmentError(f"it can't be read ({error.strerror})") from None
     if f"{hashlib.sha256(data).hexdigest()}.parquet" != name:
         raise DamagedSegmentError("its bytes are not those that were written")

@@ -254,7 +254,8 @@ class RowStore:
             return None
         except (DamagedSegmentError, OSError) as error:
             self._warn(f"{self._folder.path / name} in the row store is left out: {error}; its rows are computed again")
-            self._remove(name)
+            if isinstance(error, DamagedSegmentError):  # a disk that fails says nothing of the segment
+                self._remove(name)
             return None
 
     def _remove(self, name: str) -> None:
