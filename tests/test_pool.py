@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from facestats.errors import FaultError, InputError
 from facestats.faces import pool
 from facestats.faces.pool import KilledError, Limits, OverLimitError, ordered_map
+from programs import run_program
 
 LIMITS = Limits(seconds=1, memory=1 << 28)
 _state = []
@@ -108,3 +110,9 @@ def test_processes_end_with_the_one_who_asks(monkeypatch):
     while pool.multiprocessing.active_children() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not pool.multiprocessing.active_children()
+
+
+def test_ctrl_c_while_a_stage_imports_is_one_word():
+    script = "from facestats.stage import run_stage\nimport os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n"
+    done = run_program([sys.executable, "-c", script])
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

@@ -16,7 +16,7 @@ import sys
 
 from facestats.errors import FaceStatsError, of_file
 from facestats.faults import NO_MEMORY, is_out_of_memory
-from facestats.output import print_unwritten, secure_output
+from facestats.output import end_quietly, print_unwritten, secure_output
 
 COMMANDS = ("score", "similar", "import", "labels", "models", "rows", "forget", "doctor", "results")
 
@@ -58,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    end_quietly()
     secure_output()
     code = main()
     sys.exit(max(code, 1) if print_unwritten() else code)

@@ -86,6 +86,20 @@ def secure_output() -> None:
         colorama.init = colorama.reinit = lambda *_, **__: None  # DVC's, whose streams take names for commands to a terminal, and fail on some
 
 
+def end_quietly() -> None:
+    """Have Ctrl-C end this program in one word, also while it is still importing, where nobody catches it."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if not issubclass(kind, KeyboardInterrupt):
+            before(kind, error, trace)
+            return
+        print("interrupted", file=sys.stderr, flush=True)
+        os._exit(130)
+
+    sys.excepthook = hook
+
+
 def print_json(content: Any, indent: int | None = None) -> None:
     """Print JSON, on one line or indented, that any reader of JSON understands; characters that the output has no place for are escaped as JSON does it."""
     encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name

@@ -20,7 +20,7 @@ from facestats.errors import FaceStatsError, InputError, of_file
 from facestats.faults import NO_MEMORY, is_out_of_memory
 from facestats.files import write_json
 from facestats.lifetime import end_in_time, started_by_dvc
-from facestats.output import print_line, print_unwritten, secure_output
+from facestats.output import end_quietly, print_line, print_unwritten, secure_output
 from facestats.params import load_params
 
 Item = TypeVar("Item")
@@ -31,6 +31,7 @@ _warnings: list[str] = []  # of this stage, as they were printed
 # `parent_process()` is still None.
 if current_process().name == "MainProcess":
     gc.disable()
+    end_quietly()
 
 
 class StageItem(str):
