@@ -330,6 +330,42 @@ def test_a_zip_without_sheets_and_a_workbook_called_csv_are_named(join):
         join(ratings__xlsx=archive.getvalue(), labels__csv=PLAIN)
 
 
+FAR = '<row r="{0}"><c r="{1}{0}"><v>1</v></c></row></sheetData>'
+MERGED = '</sheetData><mergeCells count="1"><mergeCell ref="{}"/></mergeCells>'
+
+
+@pytest.mark.parametrize("end", [FAR.format(999_999_999, "A"), FAR.format(1_048_576, "XFD") + MERGED.format("A2:A3").removeprefix("</sheetData>"),
+                                 MERGED.format("A1:XFD1048576")], ids=["row", "cell", "merged"])
+def test_a_small_workbook_with_cells_far_off_takes_no_memory(join, end):
+    with pytest.raises(LabelError, match="reaches down to row"):
+        join(labels__xlsx=changed_sheet(lambda sheet: sheet.replace(b"</sheetData>", end.encode())))
+
+
+def test_a_workbook_whose_packing_is_damaged_is_named(join):
+    archive = bytearray(changed_sheet(lambda sheet: sheet + b" " * 10_000))
+    with zipfile.ZipFile(io.BytesIO(archive)) as parts:
+        at = parts.getinfo("xl/worksheets/sheet1.xml").header_offset + 30 + len("xl/worksheets/sheet1.xml")
+    archive[at:at + 20] = b"\xff" * 20
+    with pytest.raises(LabelError, match="can't be read as an Excel workbook"):
+        join(labels__xlsx=bytes(archive))
+
+
+def changed_sheet(change):
+    """A workbook with one label, its sheet's XML changed."""
+    plain, buffer = io.BytesIO(), io.BytesIO()
+    workbook({"labels": [["image", "age"], ["00.jpg", 30]]}).save(plain)
+    with zipfile.ZipFile(plain) as parts, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in parts.namelist():
+            archive.writestr(name, change(parts.read(name)) if "sheet1" in name else parts.read(name))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("text", ["a" * 200_000, PLAIN + "a" * 200_000 + "\n"], ids=["header", "cell"])
+def test_a_cell_that_is_endless_is_named(join, text):
+    with pytest.raises(LabelError, match=r"labels\.csv, line \d: field larger than field limit"):
+        join(labels__csv=text)
+
+
 # Ratings
 
 RATINGS = [("00.jpg", "a", 3.0), ("00.jpg", "b", 4.0), ("01.jpg", "a", 5.0), ("01.jpg", "b", 2.0), ("02.jpg", "b", 1.0)]

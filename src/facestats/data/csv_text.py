@@ -223,10 +223,18 @@ def _separator(lines: list[str]) -> str:
     """The one that gives most columns that are known, in the first line or else below a title, then most columns."""
     counts = []
     for separator in SEPARATORS:
-        records = [next(csv.reader([line], delimiter=separator), []) for line in lines]
+        records = [_cells(line, separator) for line in lines]
         known = [sum(plain(cell) in _KNOWN or cell.strip().startswith("proposed_") for cell in cells) for cells in records] or [0]
         counts.append((known[0], max(known), len(records[0]) if records else 0))
     return list(SEPARATORS)[max(range(len(counts)), key=lambda i: (counts[i], -i))]
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """Cells of one line, none where it can't be read, which is said once the separator is known."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
 
 
 def shortened(mistakes: list[str], count: int | None = None) -> str:

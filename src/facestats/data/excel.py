@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat
 
 import pandas as pd
 
@@ -17,6 +20,7 @@ from facestats.faults import fault, is_passing
 
 SUFFIXES = (".xlsx", ".xlsm")
 MOST_BYTES = 500_000_000  # of a workbook unpacked; it is held in memory many times over
+MOST_CELLS = 10_000_000  # from the first to the last of a sheet, empty ones as well: all of them are held
 
 
 def read_excel(path: Path) -> pd.DataFrame:
@@ -73,17 +77,66 @@ def _marks(path: Path) -> bool:
     LabelError
         It is no workbook, or a monstrous one.
     """
+    data = path.read_bytes()
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        raise LabelError(f"{path} is protected by a password, or an .xls under another name; save it without a password as .xlsx or `CSV UTF-8`")
     try:
-        data = path.read_bytes()
-        if data.startswith(b"\xd0\xcf\x11\xe0"):
-            raise LabelError(f"{path} is protected by a password, or an .xls under another name; save it without a password as .xlsx or `CSV UTF-8`")
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             if sum(part.file_size for part in parts.infolist()) > MOST_BYTES:
-                raise LabelError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB unpacked; save its sheet as `CSV UTF-8`")
-            sheets = [name for name in parts.namelist() if name.startswith("xl/worksheets/")]
-            return any(mark in text for text in map(parts.read, sheets) for mark in (b"<mergeCell ", b"<f>", b"<f "))
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+                raise _too_large(path)
+            marked = [_survey(parts.read(name), path) for name in parts.namelist()]  # a sheet may lie anywhere
+            return any(marked)
+    except LabelError:
+        raise
+    except Exception as error:  # zlib, bz2 and lzma have errors of their own
         raise _damaged(path, error) from None
+
+
+def _survey(part: bytes, path: Path) -> bool:
+    """Whether a part of a workbook has merged cells or formulas.
+
+    Raises
+    ------
+    LabelError
+        It names cells so far off that those in between would fill the memory.
+    """
+    marked, row, column, bottom, right = False, 0, 0, 0, 0
+
+    def look(name: str, values: dict[str, str]) -> None:
+        nonlocal marked, row, column, bottom, right
+        kind = name.rpartition(" ")[2]
+        if kind == "row":
+            row, column = _number(values.get("r", ""), row + 1), 0
+        elif kind == "c":
+            letters, digits = _place(values.get("r", ""))
+            row, column = digits or row, letters or column + 1
+        elif kind == "mergeCell":
+            ends = [_place(end) for end in values.get("ref", "").split(":")]
+            bottom, right = max(bottom, *(end[1] for end in ends)), max(right, *(end[0] for end in ends))
+        marked = marked or kind in ("f", "mergeCell")
+        bottom, right = max(bottom, row), max(right, column)
+        if bottom * max(right, 1) > MOST_CELLS:
+            raise LabelError(f"{path} has a sheet that reaches down to row {bottom} and right to column {right}; remove the rows and columns behind the "
+                             "last label, or save it as `CSV UTF-8`")
+
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler = look
+    with suppress(expat.ExpatError):  # no XML, or damaged: what reads the sheets says so
+        parser.Parse(part, True)
+    return marked
+
+
+def _place(reference: str) -> tuple[int, int]:
+    """Column and row of a reference such as `$AB12`, from 1; 0 where it names none."""
+    match = re.fullmatch(r"\$?([A-Za-z]{0,7})\$?(\d*)", reference)
+    column = 0
+    for letter in match[1].upper() if match else "":
+        column = 26 * column + ord(letter) - ord("A") + 1
+    return column, _number(match[2], 0) if match else 0
+
+
+def _number(text: str, otherwise: int) -> int:
+    return int(text) if re.fullmatch(r"\d{1,18}", text) else otherwise
 
 
 def _open(path: Path, read_only: bool, data_only: bool) -> Any:
@@ -102,14 +155,25 @@ def _damaged(path: Path, error: Exception) -> LabelError:
                       "or `CSV UTF-8`")
 
 
+def _too_large(path: Path) -> LabelError:
+    return LabelError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB unpacked; save its sheet as `CSV UTF-8`")
+
+
 def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
     """The sheet with the labels, and its cells."""
-    filled = {}
+    filled, letters = {}, 0
     for sheet in book.worksheets:
         if hasattr(sheet, "reset_dimensions"):
             sheet.reset_dimensions()  # some programs write wrong ones
         try:
-            rows = [[_text(value) for value in row] for row in sheet.iter_rows(values_only=True)]
+            rows = []
+            for row in sheet.iter_rows(values_only=True):
+                rows.append([_text(value) for value in row])
+                letters += sum(map(len, rows[-1]))
+                if letters > MOST_BYTES:  # thousands of cells may show one stored text
+                    raise _too_large(path)
+        except LabelError:
+            raise
         except Exception as error:  # read-only sheets are parsed here
             if is_passing(error):
                 raise fault(path, error) from None
