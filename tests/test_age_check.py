@@ -121,6 +121,10 @@ def test_no_filter_by_score_finds_who_has_none():
     table = pd.DataFrame({"filename": names(4), "attractiveness": pd.array([10, None, 9, None], dtype="Int32").astype("float64")})
     chosen = select_faces(table, {"attractiveness": [1, 10]}, min_results=4, relax=[])
     assert chosen.rows["filename"].tolist() == [names(4)[0], names(4)[2]]
+    table["score_withheld"] = [None, "labelled as under 18 (score.min_age)", None, None]
+    chosen = select_faces(table, {"attractiveness": [9, 10]}, min_results=4, relax=["attractiveness"])
+    assert chosen.relaxed[0]["to"] is None
+    assert chosen.rows["filename"].tolist() == [names(4)[0], names(4)[2], names(4)[3]]
 
 
 def test_requiring_a_check_against_no_age_is_a_mistake():

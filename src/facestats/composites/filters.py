@@ -70,7 +70,8 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
     n : at most this many, drawn by a hash of seed and filename: another face more changes few members.
     min_results : fewer are too few; only then `relax` is used.
     flags : `leave_out` (faces that have something in the column `doubts`, where the table has it) or `keep`.
-    relax : conditions that may be widened, in this order, ranges step by step, others dropped.
+    relax : conditions that may be widened, in this order, ranges step by step, others dropped; faces that get no score for their age
+        (`score_withheld`) stay out of what was asked for by `attractiveness` even then.
     copies : `best`: of the matching copies of a picture one, by `copy_group` and `copy_rank` (a table without these has no copies);
         `keep`: all.
 
@@ -110,6 +111,8 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
         asked = wanted.get(name)
         while len(rows) < min_results and wanted.get(name) is not None:
             wanted[name] = _widen(name, wanted[name])
+            if name == "attractiveness" and wanted[name] is None and "score_withheld" in table.columns:
+                table = table[table["score_withheld"].isna()]  # who may be a child is in no group that was asked for by score, however wide
             rows, matched, flagged, n_copies = _apply(table, {k: v for k, v in wanted.items() if v is not None}, judged, single)
         if wanted.get(name) != asked:
             relaxed.append({"condition": name, "from": asked, "to": wanted[name]})
