@@ -96,6 +96,14 @@ def test_true_rows_are_equal_and_others_are_counted(project, verify):
     assert (found["preprocess"]["compared"], found["preprocess"]["not_compared"], found["embed"]["compared"]) == (2, N - 1, 2)
 
 
+def test_where_no_row_is_of_what_is_here_nothing_passes_for_checked(project, verify):
+    params = project / "params.yaml"
+    params.write_text(params.read_text(encoding="utf-8").replace("size: 96", "size: 128"), encoding="utf-8")
+    found = json.loads(verify("--json"))
+    assert (found["preprocess"]["compared"], found["preprocess"]["not_compared"]) == (0, N + 1)
+    assert "no row is of the photos" in found["preprocess"]["why"]
+
+
 def first(row) -> bool:
     return row["status"] == "ok" and row["sha256"] < "8"
 

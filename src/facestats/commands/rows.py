@@ -91,6 +91,8 @@ def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) ->
     found = {"preprocess": verify_photos(options.root, params, store, cache, options.sample), "embed": verify_faces(options.root, params, store, options.sample)}
     for stage, comparison in found.items():
         comparison.not_compared = usage.get(stage, Usage()).rows - comparison.compared
+        if comparison.not_compared and not comparison.compared and not comparison.why:
+            comparison.why = "no row is of the photos, parameters, weights and code that are here"
     if all(comparison.why for comparison in found.values()):
         raise InputError("; ".join(comparison.why for comparison in found.values()))
     if options.json:
