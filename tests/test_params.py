@@ -195,3 +195,38 @@ def test_a_missing_or_broken_file_is_an_error(tmp_path):
     (tmp_path / "params.yaml").write_text("a: [1\n")
     with pytest.raises(ParamsError, match="not valid YAML"):
         load_params(tmp_path / "params.yaml")
+
+
+def _bomb(section: str, first: str) -> str:
+    """A kilobyte of aliases that stand for billions of values."""
+    return f"{section}:\n  b0: &b0 {first}\n" + "".join(f"  b{i}: &b{i} {{{', '.join(f'k{j}: *b{i - 1}' for j in range(9))}}}\n" for i in range(1, 11))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(("section", "text", "expected"), [
+    ("zeroshot", _bomb("zeroshot", "{x: [p], y: [r]}"), "more than 20000 values"),
+    ("composites", _bomb("composites", "{a: 1}"), "more than 20000 values"),
+    ("more", _bomb("more", "[1, 2]"), "more than 20000 values"),
+    ("continua", "continua: &all {a: *all}\n", "holds itself"),
+    ("differences", f"differences: {'[' * 5000}{']' * 5000}\n", "nested too deeply"),
+    ("mlp", f"mlp: {{hidden: '{'1' * 100_000}e'}}\n", "mlp.hidden"),
+    ("more", "\n".join(f"k{i}: [{'x, ' * 50}]" for i in range(300)), "and 200 more keys"),
+    ("score", "score: {min_age: 18, min_age: null}\n", "'min_age' stands there twice"),
+    ("score", "score: {min_age: 18}\nscore: {min_age: null}\n", "'score' stands there twice"),
+])
+def test_a_file_made_to_hang_or_to_mislead_is_an_error(tmp_path, raw, section, text, expected):
+    raw.pop(section, None)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw) + text)
+    with pytest.raises(ParamsError) as error:
+        load_params(tmp_path / "params.yaml")
+    assert expected in str(error.value)
+    assert len(str(error.value)) < 50_000
+
+
+def test_aliases_and_merged_keys_are_read(tmp_path, raw):
+    raw.pop("composites")
+    raw.pop("continua")
+    raw.pop("differences")
+    text = "composites:\n  a: {filter: &f {gender: female, n: 30}, render: &r {align: none}}\n  b: {filter: {<<: *f, n: 40}, render: *r}\ncontinua: {}\ndifferences: {}\n"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw) + text)
+    assert load_params(tmp_path / "params.yaml").composites["b"].filter.n == 40

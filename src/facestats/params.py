@@ -21,6 +21,8 @@ from facestats.params_models import Attributes, Clusters, Evaluate, Geometry, Ml
 from facestats.params_types import Section
 from facestats.params_zeroshot import FolderName, Zeroshot, check_ranges
 
+_MOST = 20_000  # values of a file; a project with a hundred composites has two thousand
+
 
 class _Loader(yaml.SafeLoader):
     """YAML whose numbers are those that DVC and people see: 010 is ten and no octal, 1:30 is text and not ninety."""
@@ -32,6 +34,15 @@ class _Loader(yaml.SafeLoader):
         if re.fullmatch(r"[-+]?\d+", text):
             return int(text)
         return self.construct_yaml_float(node) if node.tag.endswith(":float") else self.construct_yaml_int(node)
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
+        """As ever, but that a key stands once: DVC, which hands these values to stages, refuses a second one."""
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands there twice", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
 
 
 for _kind in ("int", "float"):
@@ -90,15 +101,35 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     path = Path(path)
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        _count(raw)
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run this from the folder that holds it") from None
     except IsADirectoryError:
         raise ParamsError(f"{path} is a folder; expected the file with the parameters, `git checkout {path.name}` brings it back") from None
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at position {error.start}); save it as UTF-8") from None
+    except RecursionError:
+        raise ParamsError(f"{path} is nested too deeply, or holds itself by an alias; write it out, at most a few levels deep") from None
     except (yaml.YAMLError, ValueError) as error:  # 2026-13-45 is a date that there is not
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     return check_params(raw, str(path))
+
+
+def _count(value: Any, counts: dict[int, int] | None = None) -> int:
+    """How many values there are, each as often as aliases repeat it: a kilobyte can stand for billions.
+
+    Raises
+    ------
+    ValueError
+        There are more than anybody writes.
+    """
+    counts = {} if counts is None else counts
+    if id(value) not in counts:
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
+        counts[id(value)] = 1 + sum(_count(part, counts) for part in parts)
+    if counts[id(value)] > _MOST:
+        raise ValueError(f"it holds more than {_MOST} values, counted as often as aliases (*name) repeat them; write what is meant")
+    return counts[id(value)]
 
 
 def check_params(raw: Any, where: str = "params.yaml") -> Params:

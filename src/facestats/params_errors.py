@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from facestats.errors import InputError
 
 SHOWN = 120  # characters of a value that an error repeats
+MOST = 100  # keys that are explained; the rest is counted
 REPLACED = {"attributes.abstain_below": "attributes.targets.<target>.precision, the wanted share of right answers, takes its place."}
 # Python's words for what YAML calls otherwise.
 _PLAIN = dict.fromkeys(("dict_type", "model_attributes_type"), "input should be a mapping, one `key: value` a line")
@@ -52,8 +53,10 @@ def explain(errors: list[dict], raw: dict, root: type[BaseModel]) -> list[str]:
     for error in errors:
         by_key.setdefault(_location(error, raw), []).append(error)
     # [256, 0] is also "no integer"; what is wrong inside the list says more.
-    deepest = [key for key in by_key if not any(other != key and other[: len(key)] == key for other in by_key)]
-    return [_explain(list(key), by_key[key], raw, root) for key in deepest]
+    above = {key[:n] for key in by_key for n in range(len(key))}
+    deepest = [key for key in by_key if key not in above]
+    rest = [f"and {len(deepest) - MOST} more keys that are not possible"] if len(deepest) > MOST else []
+    return [*(_explain(list(key), by_key[key], raw, root) for key in deepest[:MOST]), *rest]
 
 
 def _location(error: dict, raw: Any) -> tuple:
@@ -79,11 +82,11 @@ def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel
         near = difflib.get_close_matches(str(location[-1]).lower(), by_lower, n=1, cutoff=0.5)
         hint = f" Did you mean {_shown([*location[:-1], by_lower[near[0]]])}?" if near else ""
         hint = f" {REPLACED[key]}" if key in REPLACED else hint
-        return f"unknown key {key} (value {found!r}).{hint} Known keys there: {', '.join(known)}"
+        return f"unknown key {key} (value {_short(found)}).{hint} Known keys there: {', '.join(known)}"
     if kind == "missing":
         return f"{key} is missing"
     if kind == "union_tag_invalid":
-        return f"{key}.kind = {found['kind']!r} is not possible: input should be 'classification' or 'regression'"
+        return f"{key}.kind = {_short(found['kind'])} is not possible: input should be 'classification' or 'regression'"
     if kind == "union_tag_not_found":
         return f"{key}.kind is missing: classification or regression"
     if any(e["type"] == "value_error" for e in errors):  # a section that is one, but for what it holds
@@ -96,7 +99,9 @@ def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel
 
 def _shown(location: list) -> str:
     """A key with those above it, on one line whatever is in them."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in ".".join(map(str, location)))
+    shown = ".".join(map(str, location))
+    shown = shown if len(shown) <= 2 * SHOWN else f"{shown[:2 * SHOWN]}…"
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in shown)
 
 
 def _short(value: Any) -> str:

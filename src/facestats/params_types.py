@@ -56,6 +56,7 @@ Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator
 
 # YAML 1.1, which stages read, takes 5e-05 for text, and DVC, whose YAML is 1.2, writes just that where somebody sets 0.00005.
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)?", re.ASCII)
+_LONGEST = 400  # signs of a number; the pattern takes the square of it
 
 
 def _numeric(annotation: Any) -> set[type]:
@@ -67,7 +68,7 @@ def _as_number(value: Any, whole: bool) -> Any:
     """The number that a text is, or each of a list; a whole one for 256.0 where `whole`. What is no number stays as it is."""
     if isinstance(value, list):
         return [_as_number(one, whole) for one in value]
-    if isinstance(value, str) and _NUMBER.fullmatch(text := value.strip()):
+    if isinstance(value, str) and len(value) <= _LONGEST and _NUMBER.fullmatch(text := value.strip()):
         text = text.replace("_", "")
         value = int(text) if text.lstrip("+-").isdigit() else float(text)
     return int(value) if whole and isinstance(value, float) and value.is_integer() else value
