@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from cards import trained_run
 from facestats.report.album import Album
 from facestats.report.blocks import Section, from_card
-from facestats.report.card_figures import as_plain, written_as_is
+from facestats.report.card_figures import as_plain, written_as_is, written_as_markdown
 from facestats.report.card_groups import scores_by_group
 from facestats.report.html_page import inline, render
 from facestats.report.model_card import model_card, models, photos_and_labels, plain_run
@@ -71,6 +71,15 @@ def test_words_without_markup_and_keys_stay_what_they_are():
     assert as_plain(content) == content
     assert written_as_is(as_plain("<a_> `b`")) == "<a_> `b`"
     assert as_plain(as_plain("<a>")) == as_plain("<a>")
+
+
+@pytest.mark.parametrize("word", ["`<b>``", "``<b>`", "`<b>` ``", "<b>`", "`\U000f0060<b>`"])
+def test_backticks_in_a_word_open_no_code_that_is_not_closed(word):
+    page = written_as_markdown(as_plain({"why": f"of `gender` there is only {word}, 2 are needed, see `labels`"})["why"])
+    shown = MarkdownIt("commonmark", {"html": True}).render(page)
+    assert "<b>" not in shown
+    assert "<code>gender</code>" in shown
+    assert "<code>labels</code>" in shown
 
 
 def test_names_of_photos_are_shown_whole():

@@ -12,6 +12,7 @@ NOT_MEASURED = "not measured"
 # What Markdown, or a viewer of it, makes something of: tags and entities, links and pictures, columns, formulas, lists, marks around words, addresses.
 _MARKUP = re.compile(r"[<>&\[\]|\\~$!#@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.")
 _EMPHASIS = re.compile(r"[*`]")
+_CODE = re.compile(r"((?<!`)`[^`]+`(?!`))|`")  # between two single backticks; any others pair in another way than they seem to
 _OWN_WORDS = ("why", "text", "doubt")  # sentences of this package, with names in them
 _SHIFT = 0xF0000  # of the code points, for private use, that stand for such a sign until the page is written
 STAND_IN = re.compile(f"[{chr(_SHIFT)}-{chr(_SHIFT + 0x7F)}]")
@@ -24,7 +25,7 @@ def as_plain(content: Any, own: bool = False) -> Any:
 
     Parameters
     ----------
-    own : this is a sentence of the package itself: its backticks and asterisks stay.
+    own : this is a sentence of the package itself: its asterisks stay, and so do single backticks around a word.
     """
     if isinstance(content, dict):
         return {as_plain(key): as_plain(value, key in _OWN_WORDS) for key, value in content.items()}
@@ -33,7 +34,7 @@ def as_plain(content: Any, own: bool = False) -> Any:
     if not isinstance(content, str):
         return content
     text = _MARKUP.sub(_stand_in, one_line(content))
-    return text if own else _EMPHASIS.sub(_stand_in, text)
+    return _CODE.sub(lambda match: match[0] if match[1] else _stand_in(match), text) if own else _EMPHASIS.sub(_stand_in, text)
 
 
 def _stand_in(match: re.Match) -> str:
@@ -47,6 +48,7 @@ def written_as_markdown(page: str) -> str:
 
 def _written(part: str, code: bool, in_table: bool) -> str:
     if code:
+        part = part.replace(chr(_SHIFT + ord("`")), "'")  # which would end it
         return written_as_is(part.replace(chr(_SHIFT + ord("|")), r"\|") if in_table else part)
     return STAND_IN.sub(lambda sign: f"\\{written_as_is(sign[0])}", part)
 
