@@ -216,3 +216,32 @@ def test_a_damaged_journal_is_named_and_nothing_is_touched(made, tmp_path, capsy
     assert main(["forget", "--person", "anna", "--root", str(root)]) == 2
     assert f"{journal}, which keeps what an earlier `forget` has still to do, is damaged" in capsys.readouterr().err
     assert everything(root) == before
+
+
+SOUND = {"request": {"images": [], "persons": ["anna"], "cache": False, "remote": None}, "images": ["anna/one.jpg"], "sha256": [], "objects": [], "named": {},
+         "wanted": {"images": [], "names": [], "persons": [], "sha256": {}, "sizes": None, "git_objects": {}}}
+
+
+@pytest.mark.timeout(60)
+def test_a_doctored_journal_ends_in_a_message(made, tmp_path, capsys):
+    root = tmp_path / "project"
+    shutil.copytree(made, root)
+    journal = Journal(root).path
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    doctored = [SOUND | {name: value} for name in ("named", "images", "objects") for value in (None, 7, "x", [7], {"x": 7}, {"x": [[1]]}, ["\ud800"])]
+    doctored += [SOUND | {"wanted": SOUND["wanted"] | {name: value}} for name in SOUND["wanted"] for value in (7, "x", [None], {"x": ["y"]})]
+    doctored += [SOUND | {"request": SOUND["request"] | change} for change in ({"cache": []}, {"remote": 7}, {"images": None}, {"persons": "anna"})]
+    before = everything(root)
+    for content in doctored:
+        journal.write_text(json.dumps(content))
+        assert main(["forget", "--person", "anna", "--root", str(root)]) == 2, content
+        assert "is damaged" in capsys.readouterr().err
+    for make in (lambda: os.mkfifo(journal), lambda: journal.symlink_to("/dev/zero"), lambda: journal.symlink_to(root / "params.yaml"), journal.mkdir):
+        journal.unlink()
+        make()
+        assert main(["forget", "--person", "anna", "--root", str(root)]) == 2
+        assert "is damaged" in capsys.readouterr().err
+    journal.rmdir()
+    assert everything(root) == before
+    journal.write_text(json.dumps(SOUND))
+    assert Journal(root).read().images == ["anna/one.jpg"]

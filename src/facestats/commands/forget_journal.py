@@ -13,11 +13,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from facestats.commands.forget_traces import Wanted
 from facestats.errors import InputError
 from facestats.files import replacing, temporary_name
 from facestats.output import shell_words
+from facestats.rows.folder import read_regular
+
+_LARGEST = 1 << 30  # bytes; a hundred thousand photos take 50 MB
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,7 @@ class Journal:
             The journal is damaged.
         """
         try:
-            content = json.loads(self.path.read_bytes())
-            request, wanted = Request(**content.pop("request")), content.pop("wanted")
-            found = Unfinished(request, **content, wanted=Wanted(**wanted | {"names": set(wanted["names"]), "persons": set(wanted["persons"]),
-                                                                           "sizes": None if wanted["sizes"] is None else set(wanted["sizes"])}))
-            if not all(isinstance(name, str) for name in (*found.images, *found.sha256, *found.objects)):
-                raise ValueError("a name that is no text")
-            found.request.command()
-            return found
+            return _unfinished(json.loads(read_regular(self.path, _LARGEST)))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -118,6 +115,35 @@ class Journal:
         """Forget, at last, what was to be forgotten."""
         remove_half_written([self.path])
         self.path.unlink(missing_ok=True)
+
+
+def _unfinished(content: dict) -> Unfinished:
+    """What a journal says, each value of its own type."""
+    asked, wanted = content["request"], content["wanted"]
+    request = Request(_texts(asked["images"]), _texts(asked["persons"]), asked["cache"], asked["remote"])
+    sizes = wanted["sizes"]
+    if not isinstance(request.cache, bool) or not (request.remote is None or _texts([request.remote])):
+        raise ValueError("a request of another kind")
+    if sizes is not None and not all(isinstance(size, int) for size in sizes):
+        raise ValueError("a size that is no number")
+    return Unfinished(request, _texts(content["images"]), _texts(content["sha256"]), _texts(content["objects"]),
+                      {name: _texts(names) for name, names in content["named"].items()},
+                      Wanted(_texts(wanted["images"]), set(_texts(wanted["names"])), set(_texts(wanted["persons"])), _facts(wanted["sha256"]),
+                             None if sizes is None else set(sizes), _facts(wanted["git_objects"])))
+
+
+def _texts(values: Any) -> list[str]:
+    """A list of names, as files can be called."""
+    if not isinstance(values, list):
+        raise ValueError("no list of names")
+    for value in values:
+        os.fsencode(value)  # a number is none, nor is half a character
+    return values
+
+
+def _facts(values: Any) -> dict[str, str]:
+    _texts([*values, *values.values()])
+    return values
 
 
 def remove_half_written(paths: Iterable[Path]) -> None:
