@@ -18,6 +18,7 @@ from facestats import manifest, serving, tables
 from facestats.errors import FaceStatsError, ModelError, TableError
 from facestats.faces.dedup import perceptual_hash
 from facestats.fingerprint import sha256_file
+from facestats.parts import READERS
 from models_of_runs import write_models
 from resources import landmarker_dir
 
@@ -231,3 +232,56 @@ def test_a_manifest_that_cannot_be_used_is_named(root, change, expected):
     (root / "models/serving.json").write_text(json.dumps(content))
     with pytest.raises(FaceStatsError, match=rf"models/serving\.json {expected}"):
         serving.load(root)
+
+
+@pytest.mark.parametrize(("change", "expected"), [
+    (lambda m: m["parts"].update(blend={}), " names no file of the part blend"),
+    (lambda m: m["parts"]["blend"].update({"models/\0": "0"}), r" names models/\\x00, which"),
+    (lambda m: m["parts"]["blend"].update({"models/\ud800": "0"}), r" names models/\\ud800, which"),
+    (lambda m: m.update(clip=[1]), "clip"), (lambda m: m["clip"].update(precision=7), r"clip\.precision"), (lambda m: m["clip"].pop("variant"), r"clip\.variant"),
+    (lambda m: m["crop"].update(size=10**30), r"crop\.size"), (lambda m: m["crop"].update(margin="wide"), r"crop\.margin"),
+    (lambda m: m["crop"].update(strange=1), "strange"), (lambda m: m.update(crop=None), "crop"), (lambda m: m.update(images={"a": 1}), "images"),
+    (lambda m: m.pop("why"), "why"), (lambda m: m.update(trained="no"), "trained"),
+])
+def test_a_doctored_manifest_is_an_error_that_names_the_key(root, change, expected):
+    content = json.loads((root / "models/serving.json").read_text())
+    change(content)
+    (root / "models/serving.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=rf"models/serving\.json.*{expected}"):
+        serving.load(root)
+
+
+@pytest.mark.parametrize("name", [*PARTS, "models/serving.json"])
+def test_a_part_that_is_a_named_pipe_is_never_waited_for(root, name):
+    (root / name).unlink()
+    os.mkfifo(root / name)
+    with pytest.raises(ModelError, match=f"{Path(name).name} is no file"):
+        serving.load(root)
+
+
+def test_json_that_is_nested_too_deep_is_damaged(root):
+    (root / "models/serving.json").write_text("[" * 200_000)
+    with pytest.raises(ModelError, match="is damaged"):
+        serving.load(root)
+
+
+@pytest.mark.parametrize(("change", "expected"), [
+    ({"targets": None}, "targets"), ({"targets": ["age", 1.5]}, "targets"), ({"drawn": "all"}, "drawn"), ({"mostly_drawn": 3}, "mostly_drawn"),
+    ({"on_photographs": "x"}, "on_photographs"), ({"on_photographs": {"beard": "x"}}, "on_photographs"), ({"doubts": [1]}, "doubts"),
+])
+def test_attributes_of_other_kinds_are_an_error_that_names_the_key(tmp_path, change, expected):
+    file = tmp_path / "attributes.json"
+    file.write_text(json.dumps({"targets": ["age"], "drawn": 1.0} | change))
+    with pytest.raises(ModelError, match=f"attributes.json does not say which models are in use .*{expected}"):
+        READERS["attributes"](tmp_path, [file], None, {})
+
+
+def test_a_classifier_that_no_hash_stands_for_is_not_loaded(tmp_path):
+    with pytest.raises(ModelError, match=r"does not name the model of '\.\./x'"):
+        READERS["classifiers"](tmp_path, [tmp_path / "models/age_clf.safetensors"], None, {"attributes": {"targets": ["../x"]}})
+
+
+def test_a_blend_that_is_nested_too_deep_is_an_error(tmp_path):
+    (tmp_path / "blend.json").write_text("[" * 200_000)
+    with pytest.raises(ModelError, match="does not hold the weights"):
+        READERS["blend"](tmp_path, [tmp_path / "blend.json"], None, {})

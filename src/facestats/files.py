@@ -127,7 +127,7 @@ def read_json(path: Path, kind: type = dict) -> Any:
         return content
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `dvc repro` makes it (or `dvc pull`)") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}); remove it and run `dvc repro`") from None
 
 

@@ -6,24 +6,50 @@ The stage `serving` writes it, the last one of those that make models. Files tha
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from facestats.api_checks import read_facts
 from facestats.errors import ModelError
 from facestats.files import write_json
 from facestats.fingerprint import sha256_file
+from facestats.params_data import Preprocess
+from facestats.params_errors import explain
 
 SERVING = Path("models/serving.json")
 PARTS = ("landmarker", "clip", "regressor", "geometry", "blend", "attributes", "classifiers", "zeroshot", "embeddings", "faces", "age_check", "ages")
 OF_TWO_RUNS = "a run is under way, or files of two runs are mixed: wait for its end, or `dvc repro`, `dvc pull` or `dvc checkout`"
 Identity = tuple[int, ...] | None
+MAYBE_EMPTY = frozenset({"classifiers"})
 
 
 class MixedPartsError(ModelError):
     """Files do not fit the manifest."""
+
+
+class Clip(BaseModel):
+    """Which CLIP model the others were trained on."""
+
+    model_config = ConfigDict(extra="allow")
+    variant: str
+    weights_sha256: str
+    precision: str
+
+
+class Facts(BaseModel):
+    """What a manifest says beside the hashes."""
+
+    model_config = ConfigDict(strict=True)
+    crop: Preprocess
+    images: str
+    clip: Clip
+    trained: bool
+    why: str | None
 
 
 @dataclass(frozen=True)
@@ -48,13 +74,23 @@ class Manifest:
         ModelError
             It is missing, damaged, by an earlier version, or names a file outside the folder.
         """
+        if (root / SERVING).exists() and not (root / SERVING).is_file():
+            raise ModelError(f"{root / SERVING} is no file; remove it and run `dvc repro`")
         facts = read_facts(root / SERVING, "clip", "crop", "images", "parts")
         parts = facts.pop("parts")
+        try:
+            facts["crop"] = Facts.model_validate(facts).crop.model_dump()
+        except ValidationError as error:
+            wrong = "; ".join(explain(error.errors(include_url=False), facts, Facts))
+            raise ModelError(f"{root / SERVING} does not say what a photo needs ({wrong}); run `dvc repro`") from None
         if not isinstance(parts, dict) or set(parts) != set(PARTS) or not all(isinstance(files, dict) for files in parts.values()):
             raise ModelError(f"{root / SERVING} does not name the parts {', '.join(PARTS)}; another version of the pipeline wrote it, run `dvc repro`")
         for path in (path for files in parts.values() for path in files):
-            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-                raise ModelError(f"{root / SERVING} names {path}, which may lie outside the project folder; run `dvc repro`")
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or not path.isprintable():
+                raise ModelError(f"{root / SERVING} names {ascii(path)[1:-1]}, which may lie outside the project folder; run `dvc repro`")
+        empty = sorted(name for name, files in parts.items() if not files and name not in MAYBE_EMPTY)
+        if empty:
+            raise ModelError(f"{root / SERVING} names no file of the part {empty[0]}; run `dvc repro`")
         return cls(facts, parts)
 
     def files(self) -> list[str]:
@@ -85,6 +121,14 @@ def identity(path: Path) -> Identity:
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def is_readable(path: Path) -> bool:
+    """Whether a path, if there is something, is a file: who opens a named pipe waits for ever, and `/dev/zero` has no end."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 def check(root: Path, files: Mapping[str, str], known: Mapping[str, str] | None = None) -> None:

@@ -14,15 +14,37 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from facestats import tables
 from facestats.api_checks import read_facts
 from facestats.errors import FaceStatsError, ModelError
-from facestats.manifest import OF_TWO_RUNS, SERVING, Manifest, MixedPartsError, check, files_in, identity
+from facestats.manifest import (
+    OF_TWO_RUNS,
+    SERVING,
+    Manifest,
+    MixedPartsError,
+    check,
+    files_in,
+    identity,
+    is_readable,
+)
+from facestats.params_errors import explain
 
 HASHED_BY_ENCODER = ("config.json", "model.safetensors")
 BY_WEIGHTS = frozenset({"clip", "zeroshot", "embeddings"})  # what else they depend on stands under `clip` in the manifest
 BY_PART = {"classifiers": "attributes", "ages": "faces"}  # what they are read with
+
+
+class InUse(BaseModel):
+    """What `models/attributes.json` says."""
+
+    model_config = ConfigDict(strict=True)
+    targets: list[str]
+    drawn: FiniteFloat
+    mostly_drawn: bool = False
+    on_photographs: dict[str, FiniteFloat | None] | None = None
+    doubts: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -78,6 +100,9 @@ def read_parts(root: Path, before: Parts | None = None) -> Parts:
     manifest = Manifest.read(root)
     seen = {path: identity(root / path) for path in manifest.files()}
     absent = frozenset(path for path, found in seen.items() if found is None)
+    pipe = next((path for path in seen if not is_readable(root / path)), None)
+    if pipe is not None:
+        raise MixedPartsError(f"{root / pipe} is no file; {OF_TWO_RUNS}")
     values: dict[str, Any] = {}
     for name in READERS:
         if before is not None and before.serve(name, manifest):
@@ -154,15 +179,25 @@ def _blend(root: Path, files: list[Path], manifest: Manifest, values: Mapping[st
 
 
 def _attributes(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
-    return read_facts(files[0], "targets", "drawn")
+    facts = read_facts(files[0], "targets", "drawn")
+    try:
+        InUse.model_validate(facts)
+    except ValidationError as error:
+        wrong = "; ".join(explain(error.errors(include_url=False), facts, InUse))
+        raise ModelError(f"{files[0]} does not say which models are in use ({wrong}); run `dvc repro`") from None
+    return facts
 
 
 def _classifiers(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
-    from facestats.attributes.model import load_models
+    from facestats.attributes.model import load_models, model_path
 
     if isinstance(values["attributes"], FaceStatsError):
         raise values["attributes"]
-    return load_models(files[0].parent, values["attributes"]["targets"]) if files else {}
+    targets = values["attributes"]["targets"]
+    unknown = [target for target in targets if not files or model_path(files[0].parent, target) not in files]
+    if unknown:
+        raise MixedPartsError(f"{root / SERVING} does not name the model of {unknown[0]!a}; {OF_TWO_RUNS}")
+    return load_models(files[0].parent, targets) if files else {}
 
 
 def _zeroshot(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:

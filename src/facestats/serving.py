@@ -226,7 +226,10 @@ class Models:
     @property
     def age_model(self) -> AttributeModel:
         """The trained age model; `age_check` says whether it is used."""
-        return self.parts.get("classifiers")["age"]
+        trained = self.parts.get("classifiers")
+        if "age" not in trained:
+            raise ModelError(f"{self.root / 'models/attributes.json'} has no target age, but ages are checked by its model; run `dvc repro`")
+        return trained["age"]
 
     @property
     def ages_said(self) -> tuple[pd.DataFrame, np.ndarray, dict[int, np.ndarray]]:
