@@ -272,6 +272,15 @@ def test_all_files_that_are_not_hidden_are_listed_once(tmp_path):
     assert list_images(tmp_path / "link") == ["back", "deep er/ü 🙂.jpg"]
 
 
+def test_folders_within_folders_without_end_are_an_error(tmp_path):
+    (tmp_path / ("a/" * 200)).mkdir(parents=True)
+    (tmp_path / ("a/" * 200) / "x.jpg").touch()
+    assert list_images(tmp_path) == ["a/" * 200 + "x.jpg"]
+    (tmp_path / ("a/" * 201)).mkdir()
+    with pytest.raises(InputError, match="in more than 200 folders within folders"):
+        list_images(tmp_path)
+
+
 def readable(folder, name) -> bool:
     try:
         return bool(hash_photo(folder / name))

@@ -8,6 +8,7 @@ from facestats.errors import InputError
 
 SUFFIX = ".jpg"
 _MAX_NAME = 255  # bytes of one path part on every common file system
+_MAX_DEPTH = 200  # folders within folders; DVC, and what removes them, give up before a thousand
 
 
 def list_images(folder: str | Path, ignored_too: bool = False) -> list[str]:
@@ -98,6 +99,8 @@ def _dvcs_filter(folder: Path) -> Callable[[str, list[str], list[str]], tuple[li
 
 def _walk(folder: Path, prefix: str, choose) -> Iterator[str]:
     """Relative paths of the files below a folder, and of folders that DVC does not enter."""
+    if prefix.count("/") > _MAX_DEPTH:
+        raise InputError(f"{str(folder)[:_MAX_NAME]}… lies in more than {_MAX_DEPTH} folders within folders; move its photos further up")
     try:
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except PermissionError:
