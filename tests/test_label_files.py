@@ -3,6 +3,7 @@
 import io
 import time
 import zipfile
+from contextlib import suppress
 from datetime import datetime
 
 import openpyxl
@@ -364,6 +365,15 @@ def changed_sheet(change):
 def test_a_cell_that_is_endless_is_named(join, text):
     with pytest.raises(LabelError, match=r"labels\.csv, line \d: field larger than field limit"):
         join(labels__csv=text)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("files", [{"labels__csv": PLAIN.encode() + b"a" * 100_000 + "ü,,\n".encode("cp1252")},
+                                   {"labels__csv": f"image;age;{',' * 100_000}x\n00.jpg;30;\n"}, {"ratings__csv": f"image,rater,rating,{'a' * 100_000}\n00.jpg,a,3,\n"}],
+                         ids=["word", "commas", "header"])
+def test_long_words_take_no_time(join, files):
+    with suppress(LabelError):
+        join(**files)
 
 
 # Ratings

@@ -60,9 +60,8 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     if start is None:
         raise LabelError(f"{path} is empty; its first line must name the columns")
     titles, start = start, _header(records, start)
-    trailing = re.search(r",+$", "".join(records[start][-1:]))
-    if trailing:  # commas that a spreadsheet has put behind cells with another separator
-        records = [[*record[:-1], re.sub(r",+$", "", record[-1])] if record else record for record in records]
+    if records[start][-1].endswith(","):  # commas that a spreadsheet has put behind cells with another separator
+        records = [[*record[:-1], record[-1].rstrip(",")] if record else record for record in records]
     if all(re.fullmatch(r"'[^']+'", cell) for cell in records[start] if cell):
         records = [[re.sub(r"^'(.*)'$", r"\1", cell) for cell in record] for record in records]
     records = [[without_apostrophe(cell) for cell in record] for record in records]
@@ -162,7 +161,7 @@ def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
         text = None
     if text is None:
         raise LabelError(f"{path}, line {line}: not UTF-8 (byte {byte:#04x}); save the file as UTF-8, in a spreadsheet as `CSV UTF-8`")
-    word = re.search(r"\w*[^\x00-\x7f][\w]*", text)
+    word = re.search(r"\w{0,30}[^\x00-\x7f]\w{0,30}", text)  # without a bound, a long word takes minutes
     return text, [f"{path}: not UTF-8, so it was read as Windows-1252: line {line} has {word[0]!r}. If that is wrong, save it as UTF-8, in a "
                   "spreadsheet as `CSV UTF-8`"]
 

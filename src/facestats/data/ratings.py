@@ -38,6 +38,7 @@ TRAITS = re.compile(r"trust|domina|friendl|intellig|compet|masculin|feminin|like
 TRAIT = ("trait", "question", "questiontext", "dimension", "attribute", "task", "scale", "construct", "adjective", "eigenschaft", "frage")
 MATCHING = 0.99  # share of faces on which a column must be the mean of the others, or the number of its line, to be none of a rater's
 COUNTED = 4  # lines that a column must number to be a counter, whatever it is called
+_LONG = 2000  # letters of a header or question in which a photo's name is looked for
 
 
 @dataclass
@@ -198,7 +199,7 @@ def photo_parts(raw: pd.DataFrame) -> dict[str, list[str]]:
     parts = {}
     for c in raw.columns:
         copied = c.rpartition(".")  # pandas' second column of one name
-        texts = (c, questions.get(c, ""))
+        texts = (c[:_LONG], questions.get(c, "")[:_LONG])
         parts[c] = [copied[0] if copied[2].isdigit() and copied[0] in raw else c,
                     *(part.strip() for text in texts for part in
                       [*re.findall(r"\[([^]]+)\]", text), text.rpartition(" - ")[2], *re.findall(r"[^\s\"'()\[\]]+\.\w{3,4}\b", text)])]
