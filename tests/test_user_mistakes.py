@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from facestats import tables
 from facestats.__main__ import main
@@ -35,8 +36,8 @@ def test_parameters_that_are_none(tmp_path, content, said):
 
 
 def test_a_section_of_another_type_is_told_in_words_of_yaml(tmp_path):
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(text + "\ncomposites: null\n", encoding="utf-8")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | {"composites": None}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     with pytest.raises(ParamsError, match="composites = None is not possible: input should be a mapping"):
         load_params(tmp_path / "params.yaml")
 

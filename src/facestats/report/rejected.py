@@ -35,7 +35,8 @@ def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = 
 
     Returns
     -------
-    The index: `image`, `reason`, `picture` (file name in `out`, null where the photo can't be decoded), by reason and name.
+    The index: `image`, `reason`, `picture` (file name in `out`, null where the photo can't be decoded, or is a link that leads
+    nowhere), by reason and name.
     """
     turn = rejected.sort_values(["reason", "image"])
     turn = turn.assign(turn=turn.groupby("reason").cumcount()).sort_values(["turn", "reason", "image"]).head(most)
@@ -51,6 +52,8 @@ def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = 
 
 
 def _small(path: Path, max_megabytes: float, max_pixels: int) -> bytes | None:
+    if not path.exists():
+        return None
     try:
         photo = open_photo(read_photo(path, max_megabytes), 2 * SIDE, max_pixels)
     except ImageError:
