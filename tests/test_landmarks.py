@@ -144,7 +144,20 @@ def test_a_wrong_or_missing_model_file_is_an_error_that_says_what_to_do(tmp_path
     with pytest.raises(ModelError, match="fetch_landmarker"):
         Landmarker(tmp_path)
     (tmp_path / models.DETECTOR_FILE).write_bytes(b"not a model")
-    with pytest.raises(ModelError, match="LiteRT can't load it"):
+    with pytest.raises(ModelError, match=r"has sha256 .* not loaded; `dvc repro -f fetch_landmarker`"):
+        Landmarker(tmp_path)
+
+
+@pytest.mark.parametrize("name", models.SHA256)
+def test_a_network_that_was_swapped_after_it_was_fetched_is_not_loaded(tmp_path, name):
+    """On a remote, in a shared cache or in the run cache, where a network that works may do anything within LiteRT."""
+    models.fetch_landmarker(landmarker_dir(), tmp_path)
+    content = bytearray((tmp_path / name).read_bytes())
+    content[len(content) // 2] ^= 1  # a weight: LiteRT takes it
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "other.tflite").write_bytes(content)
+    assert load_interpreter(tmp_path / "other.tflite")
+    with pytest.raises(ModelError, match=rf"{name} has sha256 .* expected {models.SHA256[name]}"):
         Landmarker(tmp_path)
 
 

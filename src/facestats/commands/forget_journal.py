@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from facestats.commands.forget_traces import Wanted
-from facestats.errors import InputError
+from facestats.errors import InputError, MisfitError
 from facestats.files import replacing, temporary_name
 from facestats.output import shell_words
 from facestats.rows.folder import read_regular
@@ -123,9 +123,9 @@ def _unfinished(content: dict) -> Unfinished:
     request = Request(_texts(asked["images"]), _texts(asked["persons"]), asked["cache"], asked["remote"])
     sizes = wanted["sizes"]
     if not isinstance(request.cache, bool) or not (request.remote is None or _texts([request.remote])):
-        raise ValueError("a request of another kind")
+        raise MisfitError("a request of another kind")
     if sizes is not None and not all(isinstance(size, int) for size in sizes):
-        raise ValueError("a size that is no number")
+        raise MisfitError("a size that is no number")
     return Unfinished(request, _texts(content["images"]), _texts(content["sha256"]), _texts(content["objects"]),
                       {name: _texts(names) for name, names in content["named"].items()},
                       Wanted(_texts(wanted["images"]), set(_texts(wanted["names"])), set(_texts(wanted["persons"])), _facts(wanted["sha256"]),
@@ -135,7 +135,7 @@ def _unfinished(content: dict) -> Unfinished:
 def _texts(values: Any) -> list[str]:
     """A list of names, as files can be called."""
     if not isinstance(values, list):
-        raise ValueError("no list of names")
+        raise MisfitError("no list of names")
     for value in values:
         os.fsencode(value)  # a number is none, nor is half a character
     return values

@@ -1,6 +1,7 @@
 """Run a TFLite file on LiteRT, one thread, and keep memory for the next photo."""
 
 import ctypes
+import hashlib
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from facestats.errors import ModelError
+from facestats.faces.models import SHA256
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -27,7 +29,7 @@ def load_interpreter(path: Path, inner: tuple[int, ...] = ()) -> Callable[[np.nd
     Raises
     ------
     ModelError
-        The file is missing or LiteRT can't read it.
+        The file is missing, is not the one of that name that MediaPipe ships, or LiteRT can't read it.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -37,8 +39,13 @@ def load_interpreter(path: Path, inner: tuple[int, ...] = ()) -> Callable[[np.nd
             f"{path}: no such file; the stage `fetch_landmarker` puts it there (`dvc repro fetch_landmarker`)"
         )
     try:
+        model = path.read_bytes()
+        found, expected = hashlib.sha256(model).hexdigest(), SHA256.get(path.name)
+        if expected not in (None, found):  # a network is a program, and LiteRT is made for those of people that one knows
+            raise ModelError(f"{path} has sha256 {found}, expected {expected}: it was damaged or replaced, and is not loaded; "
+                             "`dvc repro -f fetch_landmarker` gets it anew")
         with _quiet():
-            content = _with_outputs(path.read_bytes(), inner)
+            content = _with_outputs(model, inner)
             interpreter = Interpreter(model_content=content, num_threads=1)
             interpreter.allocate_tensors()
     except (OSError, ValueError, RuntimeError, struct.error) as error:
