@@ -199,3 +199,14 @@ def test_a_column_in_other_case_is_found_where_it_is_the_only_one(tmp_path):
     twice = labels.assign(**{"eye_color": "brown", "EYE-COLOR": "green"})
     assert tables.called_as(twice, ["eye_color"])["eye_color"].tolist() == ["brown"]
     assert "eyecolor" not in tables.called_as(twice, ["eyecolor"])
+
+
+@pytest.mark.parametrize("spoilt", ["name of a column", "metadata"])
+def test_text_that_is_no_utf8_is_a_damaged_table(tmp_path, spoilt):
+    path = tmp_path / "age_check.parquet"
+    table = pa.table({name: pa.array(["a.jpg"]) for name in tables.AGE_CHECK.columns})
+    pq.write_table(table.replace_schema_metadata({b"\xff": b"x"}) if spoilt == "metadata" else table, path, store_schema=spoilt == "metadata")
+    if spoilt != "metadata":
+        path.write_bytes(path.read_bytes().replace(b"age_checked", b"age_\x8fhecked"))
+    with pytest.raises(TableError, match=r"age_check\.parquet: not a readable parquet file"):
+        tables.file_metadata(path) if spoilt == "metadata" else tables.read(path, tables.AGE_CHECK)

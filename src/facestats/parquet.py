@@ -34,7 +34,7 @@ def opened(path: Path, stage: str = "") -> Iterator[pq.ParquetFile]:
             yield file
     except FileNotFoundError:
         raise TableError(f"{path}: no such table; `{f'dvc repro {stage}'.strip()}` makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
         if is_passing(error):
             raise fault(path, error) from None
         raise TableError(f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`") from None

@@ -221,7 +221,7 @@ def file_metadata(path: str | Path) -> dict[str, str]:
     """The file's own metadata as text pairs."""
     with opened(Path(path)) as file:
         found = file.schema_arrow
-    return {k.decode(): v.decode() for k, v in (found.metadata or {}).items()}
+        return {k.decode(): v.decode() for k, v in (found.metadata or {}).items()}
 
 
 def doubts_metadata(doubts: Mapping[str, str]) -> dict[str, str]:
