@@ -53,7 +53,7 @@ PIXELS = np.zeros((96, 96, 3), np.uint8)
     (lambda: PIXELS[:0], ImageError, "too small"), (lambda: PIXELS.tolist(), InputError, "not list"), (lambda: None, InputError, "not NoneType"),
     (lambda: [PHOTO], InputError, "not list"), (lambda: io.BytesIO(b"a"), InputError, r"not BytesIO; give what its read\(\) returns"),
     (lambda: "nowhere.jpg", InputError, r"nowhere\.jpg: no such file"), (lambda: "https://example.org/a.jpg", InputError, "no such file"),
-    (lambda: "data/raw", ImageError, "data/raw: not a regular file"), (lambda: "a\0b", InputError, "no such file"),
+    (lambda: "data/raw", ImageError, "data/raw: a folder, no photo"), (lambda: "a\0b", InputError, "no such file"),
     (lambda: b"", ImageError, "empty file"), (lambda: b"hello", ImageError, "not an image that Pillow can read"),
     (closed_picture, ImageError, "damaged image: Operation on closed image"),
     (lambda: Image.open(io.BytesIO(Path(PHOTO).read_bytes()[:1500])), ImageError, "damaged image: image file is truncated"),

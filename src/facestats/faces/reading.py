@@ -91,7 +91,12 @@ def _say_kind(path: str | Path) -> str:
     """Why what is no regular file is not read."""
     if not os.path.isdir(path):
         return "not a regular file"
-    kind = "a link to a folder" if os.path.islink(path) else "a folder with a DVC project of its own"
+    if os.path.islink(path):
+        kind = "a link to a folder"
+    elif os.path.isdir(os.path.join(path, ".dvc")):
+        kind = "a folder with a DVC project of its own"
+    else:
+        return "a folder, no photo"
     return f"{kind}, into which DVC does not look: move or copy its photos into a folder here"
 
 
