@@ -230,3 +230,9 @@ def test_a_program_is_refused(tmp_path):
         archive.writestr("m/constants.pkl", b"")  # as torch.jit.save has it
     with pytest.raises(ModelError, match=r"is a program \(TorchScript\)"):
         load_pretrained(tmp_path / "m.pt", 4, SCALE)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="is no file"):
+        load_pretrained(tmp_path / "m.pt", 512, SCALE)

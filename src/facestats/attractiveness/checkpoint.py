@@ -45,8 +45,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        It is missing, damaged, no dict of tensors, or says that a tensor is larger than what the file holds.
+        It is missing, no file, damaged, no dict of tensors, or says that a tensor is larger than what the file holds.
     """
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise ModelError(f"{path} is no file; name a checkpoint's file")
     try:
         with open(path, "rb") as file:
             content = load_file(path) if _is_safetensors(file) else _load(file)

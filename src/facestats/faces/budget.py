@@ -33,7 +33,7 @@ _PRECINCT, _BLOCK = 480, 480  # bytes that OpenJPEG keeps of each
 
 
 class OverBudgetError(ImageError):
-    """A photo asks for more than it may have, by this machine's parameters: its row is not kept for other runs."""
+    """A photo asks for more than it may have, by what it declares: its row holds for runs with the same limit."""
 
 
 def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> None:

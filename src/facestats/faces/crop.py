@@ -36,7 +36,8 @@ class PreprocessConfig:
     max_pixels : what a photo may ask for, see `budget.check_budget`
     max_seconds : of a processor that it may take in a worker process
 
-    The last three are no part of what a row is computed from: photos beyond them have no row that is kept.
+    The last three are no part of what a row is computed from. Of photos beyond them, only the rows of those that are so by their header and
+    `max_pixels` are kept, for runs with the same `max_pixels`.
     """
 
     size: int = 512

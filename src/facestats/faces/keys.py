@@ -17,6 +17,11 @@ def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
                         "code": code_sha256(Path(__file__).parent), "versions": versions(*_LIBRARIES)})
 
 
+def limited_recipe(recipe: str, config: PreprocessConfig) -> str:
+    """sha256 (hex) over a `recipe_hash` and the limit that a photo's header is held against: what the row of a photo beyond it follows from."""
+    return sha256_json([recipe, {"max_pixels": config.max_pixels}])
+
+
 def row_key(image_sha256: str, recipe: str) -> str:
-    """sha256 (hex) over an image's bytes (their sha256) and a `recipe_hash`."""
+    """sha256 (hex) over an image's bytes (their sha256) and a `recipe_hash` or `limited_recipe`."""
     return sha256_json([image_sha256, recipe])

@@ -19,17 +19,19 @@ from facestats.rows.files import RowFiles
 
 Result = TypeVar("Result")
 
+BY_BYTES, BY_LIMITS, BY_MACHINE = "bytes", "limits", "machine"  # what a row follows from: the photo's bytes alone, these and `max_pixels`, or how this machine fared
+
 
 @dataclass(frozen=True)
 class ProcessedPhoto:
     """What became of one photo: its row's values and, if accepted, the crop's JPEG.
 
-    `kept` is False where another machine, or other parameters, might have had another row: the next run looks at the photo anew.
+    Where `basis` is `BY_LIMITS`, the row holds for runs with the same `max_pixels`; the rows of `BY_MACHINE` hold for this run alone.
     """
 
     row: dict
     jpeg: bytes | None = None
-    kept: bool = True
+    basis: str = BY_BYTES
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
         row |= {"status": "rejected", "reason": NO_FACE, "face_count": 0}
         return ProcessedPhoto(row | {"width": error.width, "height": error.height})
     except ImageError as error:
-        return ProcessedPhoto(row | {"status": "rejected", "reason": str(error)}, kept=not isinstance(error, OverBudgetError))
+        return ProcessedPhoto(row | {"status": "rejected", "reason": str(error)}, basis=BY_LIMITS if isinstance(error, OverBudgetError) else BY_BYTES)
     row |= face.facts() | {
         "status": "ok",
         "reason": None if face.face_count else f"{NO_FACE}: centre square",
@@ -120,7 +122,7 @@ def set_up(config: PreprocessConfig, model_dir: str, files: RowFiles) -> None:
 
 
 def process_task(task: PhotoTask) -> dict:
-    """Process one photo and write its crop; returns the row's values with the crop's MD5 as `crop`, and `kept`, see `ProcessedPhoto`.
+    """Process one photo and write its crop; returns the row's values with the crop's MD5 as `crop`, and `basis`, see `ProcessedPhoto`.
 
     Raises
     ------
@@ -143,4 +145,4 @@ def process_task(task: PhotoTask) -> dict:
     if done.jpeg:
         for target in task.targets:
             done.row["crop"] = files.save(done.jpeg, Path(target))
-    return done.row | {"kept": done.kept}
+    return done.row | {"basis": done.basis}

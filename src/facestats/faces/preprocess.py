@@ -15,9 +15,18 @@ from facestats.faces.comparison import read_thumbnail
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.dedup import find_near_duplicates, first_of_group
 from facestats.faces.files import check_names, face_filename, list_images, printable
-from facestats.faces.keys import recipe_hash, row_key
+from facestats.faces.keys import limited_recipe, recipe_hash, row_key
 from facestats.faces.landmarks import Landmarker
-from facestats.faces.photo import PhotoTask, limits_of, over_limit, process_task, set_up
+from facestats.faces.photo import (
+    BY_BYTES,
+    BY_LIMITS,
+    BY_MACHINE,
+    PhotoTask,
+    limits_of,
+    over_limit,
+    process_task,
+    set_up,
+)
 from facestats.faces.pool import OverLimitError, count_workers, ordered_map
 from facestats.faces.reading import hash_photo
 from facestats.parquet import without_room
@@ -86,13 +95,19 @@ def preprocess_folder(
 
     found = rows.lookup(set(keys.values()), earlier, without_room)
     at = {key: row for row, key in enumerate(found["key"].to_pylist())}
+    limited = {name: row_key(sha256[name], limited_recipe(recipe, config)) for name, key in keys.items() if key not in at}
+    if limited:
+        beyond = rows.lookup(set(limited.values()), earlier, without_room)
+        at |= {key: len(found) + row for row, key in enumerate(beyond["key"].to_pylist())}
+        found = pa.concat_tables([found, beyond])
+        keys |= {name: key for name, key in limited.items() if key in at}
     missing = _place_crops(keys, at, found["crop"].to_pylist(), rows, out_dir)
     rows.forget(missing.keys() & at.keys())
     parts, computed = [found], []
     for key, row in zip(missing, _compute(_tasks(missing, sha256, images, out_dir), len(missing), config, model_dir, rows, workers), strict=True):
-        kept = row.pop("kept")
-        computed.append(row | {"key": key if kept else None})
-        if kept:
+        basis = row.pop("basis")
+        computed.append(row | {"key": {BY_BYTES: key, BY_LIMITS: row_key(row["sha256"], limited_recipe(recipe, config))}.get(basis)})
+        if basis != BY_MACHINE:
             rows.add(computed[-1])
         if len(computed) == _TOGETHER:
             parts, computed = [*parts, pa.Table.from_pylist(computed, found.schema)], []
@@ -166,7 +181,7 @@ def _compute(tasks: Iterator[PhotoTask], number: int, config: PreprocessConfig, 
         return iter(())
 
     def over(task: PhotoTask, error: OverLimitError) -> dict:
-        return {"sha256": task.sha256, "status": "rejected", "reason": over_limit(config, error), "kept": False}
+        return {"sha256": task.sha256, "status": "rejected", "reason": over_limit(config, error), "basis": BY_MACHINE}
 
     results = ordered_map(process_task, tasks, count_workers(number, workers), set_up, (config, str(model_dir), rows.files), limits_of(config), over,
                           lambda task: task.source)
