@@ -28,6 +28,9 @@ from facestats.composites.filters import select_faces
 from facestats.errors import DoubtWarning, InputError, ModelError, ParamsError, WithheldError
 from facestats.evaluation.headlines import ages_said
 from facestats.faces.dedup import find_copy, perceptual_hash
+from facestats.files import read_json, write_json
+from facestats.fingerprint import sha256_file
+from facestats.manifest import SERVING
 from facestats.params import check_params
 from resources import ROOT, names
 
@@ -266,6 +269,11 @@ def serve(built, tmp_path, monkeypatch):
         rows = pd.DataFrame([{"filename": name, "score_withheld": why, "age_checked": by} for name, (why, by) in (said or {}).items()],
                             columns=list(tables.AGE_CHECK.columns))
         tables.write(rows, tmp_path / "data/processed/metadata/age_check.parquet", tables.AGE_CHECK)
+        manifest = read_json(built.folder / SERVING)
+        for part in ("age_check", "ages"):
+            manifest["parts"][part] = {path: sha256_file(tmp_path / path) for path in manifest["parts"][part]}
+        (tmp_path / SERVING).unlink()
+        write_json(tmp_path / SERVING, manifest)
 
     return check
 
