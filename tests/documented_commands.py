@@ -1,5 +1,7 @@
 """Commands that documents and messages name, held against the programs' own parsers; nothing is run."""
 
+from facestats.stage import make_parser as make_stage_parser
+
 import argparse
 import contextlib
 import importlib
@@ -205,7 +207,7 @@ def parser_of(module: str) -> argparse.ArgumentParser:
 def known_options() -> set[str]:
     """All options of all programs whose parsers are at hand."""
     benchmarks = [parser_of(f"benchmarks.{path.stem}") for path in (ROOT / "benchmarks").glob("*.py") if "ArgumentParser" in path.read_text()]
-    return set().union(*map(_options, [make_parser(), _dvc_parser(), *benchmarks]))
+    return set().union(*map(_options, [make_parser(), make_stage_parser(_options), _dvc_parser(), *benchmarks]))
 
 
 def _options(parser: argparse.ArgumentParser) -> set[str]:

@@ -66,24 +66,13 @@ def run_stage(main: Callable) -> None:
     Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as one message; 130: interrupted.
     """
     secure_output()
-    script = sys.modules[main.__module__]
-    parser = argparse.ArgumentParser(description=script.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for parameter in list(inspect.signature(main, eval_str=True).parameters.values())[1:]:
-        kind = Path if parameter.annotation is parameter.empty else parameter.annotation
-        if kind is StageItem:
-            item = os.environ.get("DVC_STAGE", "")
-            item = item.rpartition("@")[2] if "@" in item else ""
-            parser.add_argument("--name", dest=parameter.name, type=kind, default=item or None, required=not item)
-        else:
-            parser.add_argument(parameter.name, type=kind)
-    parser.add_argument("--warnings", type=Path, metavar="DIR", help="write the warnings there too, as a list in JSON")
-    parser.add_argument("--keys", type=Path, metavar="DIR", help="write the key that this stage works on there, as DVC expects it")
-    arguments = vars(parser.parse_args())
+    arguments = vars(make_parser(main).parse_args())
     folders = arguments.pop("warnings"), arguments.pop("keys")
     gc.freeze()  # modules stay to the end: no collection has to look at them again
     gc.enable()
     end_in_time()
     started = time.perf_counter()
+    script = sys.modules[main.__module__]
     try:
         summary = main(load_params(), **arguments)
         _write_by_name(*folders, Path(script.__file__).stem, next((value for value in arguments.values() if isinstance(value, StageItem)), None))
@@ -104,6 +93,23 @@ def run_stage(main: Callable) -> None:
     seconds = time.perf_counter() - started
     print(f"{summary or 'done'} seconds={seconds:.1f}")
     _leave()
+
+
+def make_parser(main: Callable) -> argparse.ArgumentParser:
+    """The command line of a stage, as `run_stage` says."""
+    script = sys.modules[main.__module__]
+    parser = argparse.ArgumentParser(description=script.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for parameter in list(inspect.signature(main, eval_str=True).parameters.values())[1:]:
+        kind = Path if parameter.annotation is parameter.empty else parameter.annotation
+        if kind is StageItem:
+            item = os.environ.get("DVC_STAGE", "")
+            item = item.rpartition("@")[2] if "@" in item else ""
+            parser.add_argument("--name", dest=parameter.name, type=kind, default=item or None, required=not item)
+        else:
+            parser.add_argument(parameter.name, type=kind)
+    parser.add_argument("--warnings", type=Path, metavar="DIR", help="write the warnings there too, as a list in JSON")
+    parser.add_argument("--keys", type=Path, metavar="DIR", help="write the key that this stage works on there, as DVC expects it")
+    return parser
 
 
 def _write_by_name(warnings: Path | None, keys: Path | None, script: str, item: StageItem | None) -> None:
