@@ -134,7 +134,7 @@ def test_faces_that_may_be_too_young_get_no_score_and_their_labelled_ratings_tea
     assert table.iloc[list(young)][["geometric_raw", "geometry_zscore"]].isna().all(axis=None)
     assert table["geometric_raw"].notna().sum() == N - 1 - len(young)
     assert not table["geometric_out_of_fold"].iloc[list(young)].any()
-    assert load_geometry(stage.folder / "m.joblib").n_train == len(learned) - 1
+    assert load_geometry(stage.folder / "m.safetensors").n_train == len(learned) - 1
     before = stage.sha256()
     stage.rows.loc[learned[0], "rating"] += 30
     stage.run()
