@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from facestats.faces.dedup import perceptual_hash
 from facestats.fingerprint import sha256_file
 from facestats.parts import READERS
 from models_of_runs import write_models
+from programs import start_program
 from resources import landmarker_dir
 
 PHOTO = np.asarray(Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize((256, 256)))
@@ -30,7 +30,7 @@ PARTS = ("models/attractiveness_regressor.pt", "models/geometry_regressor.safete
 REPLACE = """
 import os, random, shutil, sys, time
 from pathlib import Path
-root, *runs, rounds = sys.argv[1:]
+root, *runs, rounds, signs = sys.argv[1:]
 rng = random.Random(0)
 for i in range(int(rounds)):
     source = Path(runs[i % 2])
@@ -44,8 +44,9 @@ for i in range(int(rounds)):
         shutil.copyfile(source / name, target.with_name(f".{target.name}"))
         os.replace(target.with_name(f".{target.name}"), target)
         time.sleep(rng.random() * 0.01)
-    print("replaced", flush=True)
-    sys.stdin.readline()
+    Path(signs, f"replaced {i}").touch()
+    while not Path(signs, f"seen {i}").exists():
+        time.sleep(0.01)
 """
 
 
@@ -77,6 +78,13 @@ def runs_in(text):
     return {run for run in (1, 2) if any(mark in text for mark in (f"run {run}", f"male {run}", f"'{run}_0.jpg'", f"'raw': {run + 3}.0"))}
 
 
+def wait_for(condition, seconds: float = 60) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
 def replace(root, source):
     for path in source.rglob("*"):
         if path.is_file():
@@ -99,13 +107,14 @@ def test_answers_while_a_run_replaces_models_are_of_one_run(runs, root):
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
-    with subprocess.Popen([sys.executable, "-c", REPLACE, root, runs[1], runs[0], "8"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        for i in range(8):
-            assert process.stdout.readline() == "replaced\n"
-            limit = time.monotonic() + 60
-            while runs_in(str(answers(serving.load(root)))) != {2 - i % 2} and time.monotonic() < limit:
-                time.sleep(0.05)  # another thread is reading the new ones
-            print(file=process.stdin, flush=True)
+    signs = root.parent / "signs"
+    signs.mkdir()
+    process = start_program([sys.executable, "-c", REPLACE, root, runs[1], runs[0], "8", signs])
+    for i in range(8):
+        wait_for(lambda sign=signs / f"replaced {i}": sign.exists())
+        wait_for(lambda run=2 - i % 2: runs_in(str(answers(serving.load(root)))) == {run})  # another thread is reading the new ones
+        (signs / f"seen {i}").touch()
+    assert process.wait(60) == 0
     done.set()
     for thread in threads:
         thread.join()

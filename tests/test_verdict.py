@@ -116,11 +116,12 @@ def doubtful_run():
 
 def test_results_say_it_before_any_figure(tmp_path):
     run = doubtful_run()
-    for name, content in {"attractiveness": run.attractiveness, "train_attractiveness/metrics": run.training, "attributes": {}}.items():
+    for name, content in {"attractiveness": run.attractiveness, "train_attractiveness/metrics": run.training, "attributes": {}, "age_check": run.age_check}.items():
         write_json(tmp_path / f"{name}.json", content)
     lines = results._headlines(tmp_path)
     assert lines[0] == "WARNING: the holistic score says nothing: reasons"
-    assert "R² = " in lines[1]
+    assert lines[1].startswith("ages: ")  # whom the figures are about
+    assert "R² = " in lines[2]
 
 
 def test_a_report_begins_with_it_and_r_never_stands_alone(tmp_path):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from facestats.errors import InputError
+from facestats.params_types import TEXTS
 
 SHOWN = 120  # characters of a value that an error repeats
 MOST = 100  # keys that are explained; the rest is counted
@@ -28,7 +29,7 @@ def checked_options(section: type[Options], given: dict[str, Any]) -> Options:
     """
     plain = {name: _plain(value) for name, value in given.items()}
     try:
-        return section.model_validate(plain)
+        return section.model_validate(plain, context={TEXTS: False})
     except ValidationError as error:
         raise InputError("; ".join(explain(error.errors(include_url=False), plain, section))) from None
 

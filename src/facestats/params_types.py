@@ -6,7 +6,14 @@ import re
 import unicodedata
 from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 
 
 def ordered(span: list) -> list:
@@ -74,6 +81,9 @@ def _as_number(value: Any, whole: bool) -> Any:
     return int(value) if whole and isinstance(value, float) and value.is_integer() else value
 
 
+TEXTS = "texts"  # of the context of a validation: whether a text may be a number, as it may in YAML and may not in Python
+
+
 class Section(BaseModel):
     """Base of all sections: no unknown keys, and no silent conversion of types, but that a number may be written in any way; the text below a key
     describes it."""
@@ -82,8 +92,8 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _numbers(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
+    def _numbers(cls, given: Any, info: ValidationInfo) -> Any:
+        if not isinstance(given, dict) or not (info.context or {}).get(TEXTS, True):
             return given
         kinds = {field.alias or name: _numeric(field.annotation) for name, field in cls.model_fields.items()}
         return {key: _as_number(value, float not in kinds[key]) if kinds.get(key) else value for key, value in given.items()}
