@@ -153,6 +153,24 @@ def test_a_revision_of_a_local_folder_is_checked_against_its_weights(local, tmp_
         assert re.search(r"their sha256 is [0-9a-f]{64}", str(error.value))
 
 
+@pytest.mark.parametrize("odd", [
+    {1: torch.zeros(2)}, {"\ud800": torch.zeros(2)}, {"x": torch.eye(3).to_sparse()}, {"x": torch.empty(3, device="meta")},
+    {"x": torch.zeros(2, dtype=torch.complex64)}, {"x": torch.zeros(1).expand(5 * 10**9)},
+], ids=["number", "surrogate", "sparse", "meta", "complex", "20 GB out of 4 bytes"])
+def test_pickled_weights_that_are_no_plain_numbers_are_refused(local, tmp_path, odd):
+    torch.save(weights(local) | odd, local / "pytorch_model.bin")
+    (local / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin is not a state dict"):
+        fetch_clip(str(local), None, tmp_path / "out")
+
+
+def test_a_checkpoint_names_no_program_for_its_attention(local):
+    path = local / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"attn_implementation": "org/kernel"}))
+    with pytest.raises(ModelError, match="may name a program to run"):  # in `models/clip` too, which may come out of a doctored cache
+        load_encoder(local)
+
+
 @pytest.mark.parametrize(("spoil", "expected"), [
     (lambda folder: (folder / "config.json").unlink(), "no config.json"),
     (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),
@@ -218,6 +236,11 @@ def nested(folder, into):
     (lambda f: (f / "config.json").write_text("[1]"), "config.json is not valid JSON"),
     (lambda f: (f / "config.json").write_text("<html>please log in</html>"), "config.json is not valid JSON"),
     (lambda f: (f / "config.json").write_text('{"model_type": "clip", "vision_config": [1]}'), "vision_config is .1., expected the image tower"),
+    (lambda f: (f / "config.json").write_text('{"model_type": ["clip"]}'), "is a .'clip'. model"),
+    (lambda f: (f / "config.json").write_text('{"model_type": "clip", "num_labels": 1000000000}'), "num_labels is 1000000000, expected a whole number"),
+    (lambda f: (f / "config.json").write_text('{"model_type": "clip", "vision_config": {"attn_implementation": "org/kernel"}}'),
+     "vision_config.attn_implementation is 'org/kernel', which may name a program"),
+    (lambda f: (f / "model.safetensors").rename(f / "model-00001-of-99999999999.safetensors"), "one of more than 1,000 files"),
     (lambda f: (f / "config.json").write_text("{}"), "of no kind that its config.json names"),
     (lambda f: nested(f, "clip-main"), "a config.json lies in clip-main"),
     (lambda f: nested(f, f"snapshots/{COMMIT}"), f"a config.json lies in snapshots/{COMMIT}"),
@@ -233,7 +256,8 @@ def test_a_folder_that_is_not_whole_says_what_is_wrong(local, tmp_path, spoil, e
 
 @pytest.mark.parametrize(("name", "content"), [
     ("config.json", {"vision_config": {"hidden_size": "big"}}), ("config.json", {"vision_config": {"hidden_size": 128}}),
-    ("config.json", {"vision_config": {"hidden_act": "unheard of"}}), ("preprocessor_config.json", {"size": "large"}),
+    ("config.json", {"vision_config": {"hidden_act": "unheard of"}}), ("config.json", {"vision_config": {"quantization_config": {"quant_method": "awq"}}}),
+    ("preprocessor_config.json", {"size": "large"}),
 ])
 def test_a_configuration_that_is_not_of_these_weights_is_called_so(local, tmp_path, name, content):
     path = local / name

@@ -19,7 +19,11 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 CONFIG_FILES = (CONFIG, "preprocessor_config.json", "processor_config.json", *TOKENIZER_FILES)
 # Far above those of the largest CLIP: sizes in config.json.
 MOST_SIZES = {"hidden_size": 65_536, "intermediate_size": 2**20, "num_hidden_layers": 500, "num_attention_heads": 1024, "projection_dim": 65_536,
-              "image_size": 4096, "patch_size": 4096, "num_channels": 16}
+              "image_size": 4096, "patch_size": 4096, "num_channels": 16, "num_labels": 100_000}
+MOST_SHARDS = 1000
+# Attention as config.json may name it. Of other names, transformers fetches a program from a hub and runs it, where the package `kernels` is there.
+ATTENTION = (None, "eager", "sdpa")
+ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 MOST_SIDE = 4096  # px that an image tower may see; the largest CLIP sees 378
 # Of each kind of weights, the better kind first: one file, or an index and its shards.
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -57,25 +61,29 @@ def check_config(folder: Path, variant: str) -> dict:
     config = read_json(path, variant)
     kind = config.get("model_type")
     if kind == "clip" and isinstance(config.get("vision_config", {}), dict):
-        _check_sizes(config, path, variant)
+        check_settings(config, path, variant)
         return config
     if kind == "clip":
         raise ModelError(f"clip.variant {variant}: {path} is damaged: vision_config is {config['vision_config']!r}, expected the image tower's settings; get it again")
     if kind is None and "architecture" in config:
         raise ModelError(f"clip.variant {variant} is a model of timm ({config['architecture']}); only what transformers' CLIPModel loads "
                          "(model_type 'clip') can be used")
-    what = f"{HALVES[kind]} ({kind!r})" if kind in HALVES else f"a {kind!r} model" if kind else f"of no kind that its {CONFIG} names (model_type)"
+    what = f"{HALVES[kind]} ({kind!r})" if isinstance(kind, str) and kind in HALVES else f"a {kind!r} model" if kind else f"of no kind that its {CONFIG} names (model_type)"
     raise ModelError(f"clip.variant {variant} is {what}; only what transformers' CLIPModel loads (model_type 'clip') can be used, "
                      "such as openai/clip-vit-base-patch32")
 
 
-def _check_sizes(config: dict, path: Path, variant: str) -> None:
-    """Refuse sizes that no model has, before a model of that size is built."""
+def check_settings(config: dict, path: Path, variant: str) -> None:
+    """Refuse sizes that no model has, before a model of that size is built, and attention that is a program of somebody's."""
     for place, part in (("", config), ("vision_config.", config.get("vision_config")), ("text_config.", config.get("text_config"))):
         for key, most in MOST_SIZES.items():
             value = part.get(key) if isinstance(part, dict) else None
             if isinstance(value, int) and not 1 <= value <= most:  # of other types, transformers says what it expects
                 raise ModelError(f"clip.variant {variant}: {path} is damaged: {place}{key} is {str(value)[:100]}, expected a whole number from 1 to {most}; get it again")
+        for key in ATTENTION_KEYS:
+            value = part.get(key) if isinstance(part, dict) else None
+            if value not in ATTENTION:
+                raise ModelError(f"clip.variant {variant}: {path}: {place}{key} is {str(value)[:100]!r}, which may name a program to run; remove it")
 
 
 def foreign_layout(names: Iterable[str]) -> str:
@@ -106,6 +114,8 @@ def find_weights(folder: Path, variant: str) -> list[Path]:
             wanted, by = _named_shards(folder / index, variant), f"{index} says"
         else:
             total = {number for name in shards for number in re.findall(r"-of-(\d+)", name)}
+            if any(int(number) > MOST_SHARDS for number in total):
+                raise ModelError(f"clip.variant {variant}: {shards[0]} is said to be one of more than {MOST_SHARDS:,} files of weights; get it again")
             wanted, by = ({re.sub(r"-\d+-of-", f"-{i:05}-of-", shards[0]) for i in range(1, int(total.pop()) + 1)} if len(total) == 1 else set(shards)), "their names say"
         missing = sorted(wanted - set(shards))
         if missing and (shards or (folder / index).is_file()):
@@ -193,9 +203,17 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
         raise ModelError(f"clip.variant {variant}: {path.name} can't be read safely: of {path.stat().st_size:,} bytes, it is half a download, "
                          f"damaged, or holds more than tensors, which could run code ({' '.join(str(error).split()) or type(error).__name__}); "
                          "get it again, or a variant with safetensors") from None
-    if not isinstance(part, dict) or not all(isinstance(v, torch.Tensor) for v in part.values()):
+    if not isinstance(part, dict) or not all(isinstance(k, str) and k.isprintable() and _is_plain(v) for k, v in part.items()):
         raise ModelError(f"clip.variant {variant}: {path.name} is not a state dict, names of weights with their tensors")
     return part
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor of numbers that are all there, each for itself: one that is spread out of a few bytes would take any memory."""
+    import torch
+
+    return (isinstance(value, torch.Tensor) and value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized and not value.is_complex()
+            and value.numel() * value.element_size() <= value.untyped_storage().nbytes())
 
 
 def read_json(path: Path, variant: str) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
-from facestats.clip.checkpoint import check_transform
+from facestats.clip.checkpoint import check_settings, check_transform
 from facestats.clip.encoder import ImageEncoder
 from facestats.errors import ModelError
 
@@ -23,6 +23,9 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
         The folder does not hold a CLIP model, or its weights are damaged.
     """
     with suppress(OSError, ValueError, RecursionError):  # which ImageEncoder says
+        config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
+        if isinstance(config, dict):
+            check_settings(config, model_dir / "config.json", str(model_dir))
         transform = model_dir / "preprocessor_config.json"
         try:
             check_transform(json.loads(transform.read_text(encoding="utf-8")), transform)
@@ -34,7 +37,7 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
         if "ignore_mismatched_sizes" not in str(error):
             raise
         raise ModelError(f"{model_dir}: {ANOTHER_MODELS}") from None
-    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, StrictDataclassError) as error:  # values that no config holds, in transformers' own words
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, ImportError, StrictDataclassError) as error:  # values that no config holds, in transformers' own words
         raise ModelError(f"{model_dir}: {ANOTHER_MODELS} ({' '.join(str(error).split())})") from None
     except SafetensorError as error:
         raise ModelError(f"{model_dir / 'model.safetensors'} is damaged ({error}); `dvc repro -f fetch_clip` makes it anew") from None
