@@ -85,6 +85,12 @@ def wait_for(condition, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+def change_manifest(root, change):
+    content = json.loads((root / "models/serving.json").read_text())
+    change(content)
+    (root / "models/serving.json").write_text(json.dumps(content))
+
+
 def replace(root, source):
     for path in source.rglob("*"):
         if path.is_file():
@@ -236,9 +242,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_noticed(runs, root, monkeyp
     (lambda m: m["parts"]["blend"].update({"models/../../x": "0"}), r"names models/\.\./\.\./x, which may lie outside"),
 ])
 def test_a_manifest_that_cannot_be_used_is_named(root, change, expected):
-    content = json.loads((root / "models/serving.json").read_text())
-    change(content)
-    (root / "models/serving.json").write_text(json.dumps(content))
+    change_manifest(root, change)
     with pytest.raises(FaceStatsError, match=rf"models/serving\.json {expected}"):
         serving.load(root)
 
@@ -253,9 +257,7 @@ def test_a_manifest_that_cannot_be_used_is_named(root, change, expected):
     (lambda m: m.pop("why"), "why"), (lambda m: m.update(trained="no"), "trained"),
 ])
 def test_a_doctored_manifest_is_an_error_that_names_the_key(root, change, expected):
-    content = json.loads((root / "models/serving.json").read_text())
-    change(content)
-    (root / "models/serving.json").write_text(json.dumps(content))
+    change_manifest(root, change)
     with pytest.raises(ModelError, match=rf"models/serving\.json.*{expected}"):
         serving.load(root)
 
