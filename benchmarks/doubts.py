@@ -22,7 +22,7 @@ from benchmarks.photo_changes import COVERED, DRAWINGS, HARMLESS, SPOILT, Photo
 from PIL import Image
 from tqdm import tqdm
 
-from facestats.doubts import FACTS, doubtful_faces
+from facestats.core.doubts import FACTS, doubtful_faces
 from facestats.errors import ImageError
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.landmarks import Landmarker

@@ -21,8 +21,8 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from facestats.clip.variants import fetch_clip
-from facestats.faces.models import fetch_landmarker
+from facestats.checkpoints.variants import fetch_clip
+from facestats.landmarker.fetch import fetch_landmarker
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = {

@@ -23,15 +23,15 @@ from benchmarks.labelling_report import write_block
 from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
-from facestats.data.importers.omi import MEANS, import_omi
-from facestats.evaluation.regression import with_intervals
-from facestats.faces.models import fetch_landmarker
-from facestats.faces.pool import count_workers
+from facestats.core.stats.regression import with_intervals
 from facestats.faces.preprocess import PreprocessConfig, preprocess_folder
 from facestats.geometry.measurements import measure
 from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.training import COORDINATES, make_pipeline, sampler_for, train_pipeline
 from facestats.geometry.zscore import fit_zscore
+from facestats.importers.omi import MEANS, import_omi
+from facestats.landmarker.fetch import fetch_landmarker
+from facestats.machine.pool import count_workers
 from facestats.params import load_params
 
 ROOT = Path(__file__).resolve().parents[1]

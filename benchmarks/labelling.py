@@ -26,16 +26,16 @@ from facestats.attributes.model import AttributeModel
 from facestats.attributes.proposals import propose_labels
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.training import train_classifier
+from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.embed import embed_faces
 from facestats.clip.encoder import ImageEncoder
-from facestats.clip.variants import fetch_clip
-from facestats.data.importers.omi import import_omi
 from facestats.errors import InputError
 from facestats.faces.crop import PreprocessConfig
-from facestats.faces.models import fetch_landmarker
 from facestats.faces.preprocess import preprocess_folder
+from facestats.importers.omi import import_omi
+from facestats.landmarker.fetch import fetch_landmarker
 from facestats.params import Params, load_params
-from facestats.params_models import Classification
+from facestats.params.models import Classification
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = 10

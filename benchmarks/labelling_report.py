@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import t
 
+from facestats.core.files import write_bytes, write_text
 from facestats.errors import InputError
-from facestats.files import write_bytes, write_text
 
 START, END = "<!-- figures: written by `python -m benchmarks.labelling` -->", "<!-- end of figures -->"
 LOOP, RANDOM = "by the loop", "at random"

@@ -17,14 +17,14 @@ from benchmarks.photo_changes import COVERED, DRAWINGS, HARMLESS, SPOILT, Change
 from PIL import Image
 from tqdm import tqdm
 
-from facestats.data.sample.draw import draw_face
-from facestats.data.sample.traits import draw_traits
-from facestats.doubts import DRAWN, HIDDEN, MIN_JUDGED
+from facestats.core.doubts import DRAWN, HIDDEN, MIN_JUDGED
 from facestats.errors import ImageError
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.looks import drawn_features, hidden_features, layer_features, sample_points
 from facestats.faces.quality import GREY_SIZE, face_region, fine_detail
+from facestats.sample.draw import draw_face
+from facestats.sample.traits import draw_traits
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 512  # px to which a picture is brought before it is changed

@@ -21,12 +21,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facestats import tables
-from facestats.composites.filters import COLUMNS, select_faces
-from facestats.files import write_json
-from facestats.geometry.pairs import LEFT, MIDLINE, MIRROR, RIGHT
+from facestats.core import tables
+from facestats.core.files import write_json
+from facestats.core.landmarks import LEFT, MIDLINE, MIRROR, RIGHT
+from facestats.core.tables.parquet import group_rows
+from facestats.groups.filters import COLUMNS, select_faces
 from facestats.params import load_params
-from facestats.parquet import group_rows
 
 DIMENSION = 512
 MOST_LABELLED = 100_000  # nobody labels a million faces
@@ -142,20 +142,21 @@ def _write_clip(folder: Path) -> str:
     import torch
     from transformers import CLIPConfig, CLIPModel
 
-    from facestats.clip import variants
+    from facestats.checkpoints.variants import fetch_clip
+    from facestats.core.layout import TINY
 
-    tiny, source = Path(variants.__file__).with_name("tiny_model"), folder / "clip_source"
+    tiny, source = TINY, folder / "clip_source"
     shutil.copytree(tiny, source)
     config = CLIPConfig.from_pretrained(tiny)
     config.projection_dim = config.text_config.projection_dim = config.vision_config.projection_dim = DIMENSION
     torch.manual_seed(0)
     CLIPModel(config).save_pretrained(source)
-    return variants.fetch_clip(str(source), None, folder / "models/clip")["sha256"]
+    return fetch_clip(str(source), None, folder / "models/clip")["sha256"]
 
 
 def make_members(n: int, folder: Path) -> None:
     """`members.csv`, `selection.json` and `faces/` of a composite, as `select` writes them: drawn crops of 512 px, landmarks made up."""
-    from facestats.data.sample import write_sample
+    from facestats.sample import write_sample
 
     write_sample(folder / "drawn", n=DRAWN, size=512, seed=0, progress=False)
     drawn = sorted((folder / "drawn/images").glob("face_*.jpg"))[:DRAWN]

@@ -18,7 +18,7 @@ from benchmarks.labelling_report import write_block
 from benchmarks.turned_pictures import VIEWS, turned
 from tqdm import tqdm
 
-from facestats import tables
+from facestats.core import tables
 from facestats.errors import InputError
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.quality import head_pose

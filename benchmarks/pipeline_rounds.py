@@ -14,11 +14,11 @@ from benchmarks.limits import product_rate
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
+from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.encoder import DTYPES, ImageEncoder, choose_device
-from facestats.clip.variants import fetch_clip
 from facestats.faces.crop import PreprocessConfig
-from facestats.faces.models import fetch_landmarker
 from facestats.faces.preprocess import preprocess_folder
+from facestats.landmarker.fetch import fetch_landmarker
 
 SIDE = 512
 HANDFUL = 4  # photos that a worker of `preprocess_folder` takes at a time: so many a core, and each one has met its first

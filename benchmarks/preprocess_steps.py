@@ -27,13 +27,13 @@ from PIL import Image
 from facestats.errors import ImageError
 from facestats.faces.align import align_face, crop_transform, to_crop_frame
 from facestats.faces.crop import FaceCrop, PreprocessConfig, crop_face
-from facestats.faces.decode import open_photo
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.detector import Detector
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.photo import process_photo
 from facestats.faces.quality import brightness, grey_crop, head_pose, sharpness
 from facestats.faces.runtime import keep_freed_memory
+from facestats.photos.decode import open_photo
 
 CONFIG = PreprocessConfig()
 ENOUGH = 1024  # px of the long side that `crop_face` decodes first

@@ -19,16 +19,16 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.zeroshot import MEASURED, ZeroShotModel, zeroshot_models
+from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.embed import embed_faces
 from facestats.clip.encoder import ImageEncoder
-from facestats.clip.text import TextEncoder
-from facestats.clip.variants import fetch_clip
-from facestats.clip.zeroshot import embed_classes
-from facestats.data.importers.omi import MIDDLE
 from facestats.faces.crop import PreprocessConfig
-from facestats.faces.models import fetch_landmarker
 from facestats.faces.preprocess import preprocess_folder
+from facestats.importers.omi import MIDDLE
+from facestats.landmarker.fetch import fetch_landmarker
 from facestats.params import load_params
+from facestats.prompts.text import TextEncoder
+from facestats.prompts.zeroshot import embed_classes
 
 FRECKLES = {"with": ["a photo of a person with freckles"], "without": ["a photo of a person without freckles"]}
 CLEAR = (30, 70)

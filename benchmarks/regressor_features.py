@@ -10,13 +10,13 @@ import pandas as pd
 from PIL import Image
 from sklearn.decomposition import PCA
 
-from facestats import tables
+from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.embed import embed_faces
 from facestats.clip.encoder import ImageEncoder
-from facestats.clip.variants import fetch_clip
-from facestats.data.importers.omi import import_omi
-from facestats.faces.models import fetch_landmarker
+from facestats.core import tables
 from facestats.faces.preprocess import PreprocessConfig, preprocess_folder
+from facestats.importers.omi import import_omi
+from facestats.landmarker.fetch import fetch_landmarker
 from facestats.params import Params
 
 SIDE, COMPONENTS = 64, 300

@@ -27,8 +27,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from facestats.attractiveness.training import train_regressor
 from facestats.params import load_params
+from facestats.scores.training import train_regressor
 
 ROOT = Path(__file__).resolve().parents[1]
 START = "<!-- figures: written by `python -m benchmarks.regressors` -->"

@@ -24,16 +24,16 @@ from benchmarks.limits import machine_facts
 from benchmarks.pipeline_rounds import build_clip
 from PIL import Image
 
-from facestats.attractiveness.blending import BlendWeights, load_blend, save_blend
-from facestats.attractiveness.mlp import Regressor
-from facestats.attractiveness.network import Ensemble
+from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.encoder import choose_device
 from facestats.clip.load import load_encoder
-from facestats.clip.variants import fetch_clip
 from facestats.errors import ImageError
-from facestats.manifest import SERVING, Manifest, files_in, write_manifest
 from facestats.params import load_params
-from facestats.serving import Models, load
+from facestats.scores.blending import BlendWeights, load_blend, save_blend
+from facestats.scores.network import Ensemble
+from facestats.scores.regressor import Regressor
+from facestats.serving.manifest import SERVING, Manifest, files_in, write_manifest
+from facestats.serving.models import Models, load
 
 USED = ("landmarker", "geometry", "attributes", "classifiers", "zeroshot", "embeddings", "faces", "age_check", "ages")  # parts of the project that stay
 WHOLE = "calculate_attractiveness_score"

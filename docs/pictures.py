@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from facestats import tables
 from facestats.composites.averaging import average_faces
-from facestats.composites.filters import select_faces
-from facestats.composites.sheets import fitting_jpeg
+from facestats.core import tables
+from facestats.core.figures.sheets import fitting_jpeg
 from facestats.errors import InputError
+from facestats.groups.filters import select_faces
 from facestats.params import load_params
 
 ROOT = Path(__file__).resolve().parents[1]

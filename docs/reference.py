@@ -16,9 +16,9 @@ from typing import Any
 import networkx
 import pyarrow as pa
 
+from facestats.core.tables.texts import TABLES, Table, describe
 from facestats.geometry.definitions import MEASUREMENTS
 from facestats.params import Params
-from facestats.table_texts import TABLES, Table, describe
 
 FOLDER = Path(__file__).resolve().parent
 NUMBERS = {"integer": "whole number", "number": "number"}
@@ -100,7 +100,7 @@ def _default(key: dict[str, Any]) -> str:
 
 def tables_page() -> str:
     """docs/tables.md: every table and every column."""
-    lines = ["# Tables", "", "Every parquet table of the pipeline. This page is made of the schemas in `src/facestats/tables.py`, which are checked "
+    lines = ["# Tables", "", "Every parquet table of the pipeline. This page is made of the schemas in `src/facestats/core/tables/__init__.py`, which are checked "
              "wherever a table is read or written, by `python docs/reference.py`. Tables are sorted by their key, the columns in bold. A face has two names, `image` (the photo's path) and `filename` (its own); tables that stages hand to each other have `filename` alone. "
              "`<…>` stands for names of your own: targets, prompts, classes, columns of label files. Any column but a key may be empty.", ""]
     for table in TABLES:

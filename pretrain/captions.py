@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facestats.data.sample.traits import BACKGROUNDS, HAIR_STYLES, Traits
+from facestats.sample.traits import BACKGROUNDS, HAIR_STYLES, Traits
 
 HAIR_COLOURS = ("black", "brown", "blond", "red", "grey")
 SEEN = ("male", "age", "skin", "hair_style", "hair_colour", "glasses", "beard", "moustache", "smile", "freckles",

@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 from captions import SEEN, seen
 from crop import cut_square
-from facestats.data.sample.draw import draw_face
-from facestats.data.sample.traits import draw_traits
+from facestats.sample.draw import draw_face
+from facestats.sample.traits import draw_traits
 
 CROP_SIDE = 4.0  # side of the pipeline's crop in eye distances: 2.5 · (1 + 2 · 0.3), see faces/align.py
 CROP_DROP = 0.25  # its centre below the eyes, in eye distances

@@ -17,17 +17,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.embed import embed_faces
 from facestats.clip.encoder import ImageEncoder
-from facestats.clip.text import TextEncoder
-from facestats.clip.variants import fetch_clip
-from facestats.clip.zeroshot import embed_classes
-from facestats.data.sample import write_sample
-from facestats.evaluation import classification
+from facestats.core.stats import classification
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.models import fetch_landmarker
 from facestats.faces.preprocess import preprocess_folder
 from facestats.params import load_params
+from facestats.prompts.text import TextEncoder
+from facestats.prompts.zeroshot import embed_classes
+from facestats.sample import write_sample
 
 RESAMPLES, SEED = 1000, 0
 

@@ -2,7 +2,7 @@
 
 Reads   model/
 Writes  metrics/shipped.json: sha256 of each file; and, outside of this DVC project, the package's folder
-Alone   python ship.py model ../src/facestats/clip/tiny_model metrics/shipped.json
+Alone   python ship.py model ../src/facestats/checkpoints/tiny_model metrics/shipped.json
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from facestats.fingerprint import sha256_file
+from facestats.core.fingerprint import sha256_file
 
 MOST_BYTES = 8_000_000  # of the weights
 

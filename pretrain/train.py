@@ -32,7 +32,7 @@ from transformers import CLIPModel
 from augment import augment
 from captions import describe, fits
 from descriptors import face_window, oriented_gradients, thumbnail
-from facestats.clip.transform import CLIP_TRANSFORM
+from facestats.checkpoints.transform import CLIP_TRANSFORM
 from model import build_model, embed_images, embed_texts
 from tokenizer import learn_tokenizer
 

@@ -9,15 +9,14 @@ Alone   python stages/age_check.py data/processed/embeddings/embeddings_clip.par
             data/processed/metadata/age_check.parquet models/age_check.json metrics/age_check.json
 """
 
-from facestats.stage import run_stage, warn
+from facestats.run.stage import run_stage, warn
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from facestats import tables
-from facestats.attributes.age_check import (
+from facestats.age.check import (
     OTHER_KIND,
     check_faces,
     fit_check,
@@ -26,11 +25,12 @@ from facestats.attributes.age_check import (
     summarise_check,
 )
 from facestats.attributes.model import AttributeModel, load_models
-from facestats.data.splits import IDENTITY, count_once, same_faces, several_faces
-from facestats.doubts import FACTS, doubtful_faces, drawn_share
-from facestats.embeddings import EmbeddingTable
+from facestats.core import tables
+from facestats.core.doubts import FACTS, doubtful_faces, drawn_share
+from facestats.core.files import write_json
+from facestats.core.stats.identity import IDENTITY, count_once, same_faces, several_faces
+from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import InputError, number_of
-from facestats.files import write_json
 
 WAY_OUT = "label the ages of some faces (`age` in labels.csv), and of those under {min_age} too, so that an age model can be trained"
 

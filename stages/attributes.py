@@ -10,13 +10,12 @@ Alone   python stages/attributes.py data/processed/embeddings/embeddings_clip.pa
             data/processed/metadata models/attributes.json
 """
 
-from facestats.stage import run_stage, warn
+from facestats.run.stage import run_stage, warn
 
 from pathlib import Path
 
 import pandas as pd
 
-from facestats import tables
 from facestats.attributes.fairface import label_structure
 from facestats.attributes.flags import flag_faces
 from facestats.attributes.model import load_models
@@ -28,10 +27,11 @@ from facestats.attributes.zeroshot import (
     thresholds_on_photographs,
     zeroshot_models,
 )
-from facestats.clip.zeroshot import find_strange_classes, is_tiny, load_classifiers
-from facestats.doubts import FACTS, are_photographs, drawn_share, mostly_drawn
-from facestats.embeddings import EmbeddingTable
-from facestats.files import write_csv, write_json
+from facestats.core import tables
+from facestats.core.doubts import FACTS, are_photographs, drawn_share, mostly_drawn
+from facestats.core.files import write_csv, write_json
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.prompts.zeroshot import find_strange_classes, is_tiny, load_classifiers
 
 LOOKED_AT = ["filename", *FACTS, "image", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank"]
 

@@ -7,15 +7,15 @@ Alone   python stages/clusters.py data/processed/embeddings/embeddings_clip.parq
             data/processed/metadata/attributes_with_clusters.parquet metrics/clusters.json metrics/plots/clusters.csv metrics/plots/clusters.png
 """
 
-from facestats.stage import run_stage
+from facestats.run.stage import run_stage
 
 from pathlib import Path
 
-from facestats import tables
-from facestats.attributes.clusters import agreement, cluster_faces
-from facestats.embeddings import EmbeddingTable, sample_rows
-from facestats.files import write_json, write_plot_csv
-from facestats.report.figures import cluster_map
+from facestats.clusters.clustering import agreement, cluster_faces
+from facestats.core import tables
+from facestats.core.figures.png import cluster_map
+from facestats.core.files import write_json, write_plot_csv
+from facestats.core.tables.embeddings import EmbeddingTable, sample_rows
 
 PLOTTED = 20_000  # faces on the map, drawn at random where there are more: a browser does not show a million points
 

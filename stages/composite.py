@@ -5,7 +5,7 @@ Writes  data/processed/composites/<name>/ (composite.jpg, composite.json, member
 Alone   python stages/composite.py --name women data/interim/members data/processed/composites
 """
 
-from facestats.stage import StageItem, run_stage, start_clean, warn
+from facestats.run.stage import StageItem, run_stage, start_clean, warn
 
 import io
 from pathlib import Path
@@ -15,10 +15,10 @@ from PIL import Image
 
 from facestats.composites.averaging import average_faces
 from facestats.composites.facts import composite_facts
-from facestats.composites.members import Members
-from facestats.composites.sheets import MOST, contact_sheet, fitting_jpeg
+from facestats.core.figures.sheets import MOST, contact_sheet, fitting_jpeg
+from facestats.core.files import read_json, write_bytes, write_image, write_json
 from facestats.errors import InputError, number_of
-from facestats.files import read_json, write_bytes, write_image, write_json
+from facestats.groups.members import Members
 
 
 def main(params, name: StageItem, members: Path, composites: Path) -> str:

@@ -5,15 +5,15 @@ Writes  data/processed/composites/<name>/ (continuum.jpg, continuum.json, frames
 Alone   python stages/continuum.py --name women_to_men data/processed/composites
 """
 
-from facestats.stage import StageItem, run_stage, start_clean, warn
+from facestats.run.stage import StageItem, run_stage, start_clean, warn
 
 from pathlib import Path
 
 from PIL import Image
 
 from facestats.composites.built import drawn_differently, read_composite, why_not
-from facestats.composites.continuum import continuum, shares, strip
-from facestats.files import write_image, write_json
+from facestats.core.files import write_image, write_json
+from facestats.pairs.continuum import continuum, shares, strip
 
 
 def main(params, name: StageItem, composites: Path) -> str:

@@ -5,14 +5,14 @@ Writes  data/processed/composites/<name>/ (difference.jpg, difference.json)
 Alone   python stages/difference.py --name women_minus_men data/processed/composites
 """
 
-from facestats.stage import StageItem, run_stage, start_clean, warn
+from facestats.run.stage import StageItem, run_stage, start_clean, warn
 
 from pathlib import Path
 
 from facestats.composites.built import drawn_differently, read_composite, why_not
-from facestats.composites.difference import difference, measure, nowhere_in_picture
-from facestats.files import write_image, write_json
-from facestats.report.difference_figure import difference_figure
+from facestats.core.files import write_image, write_json
+from facestats.pairs.difference import difference, measure, nowhere_in_picture
+from facestats.pairs.figure import difference_figure
 
 CHANCE = ("Two groups of finite size never look the same: a part of every difference is chance, and more of it the fewer faces "
           "there are. How large that part is, two averages can't tell.")

@@ -6,13 +6,13 @@ Alone   python stages/embed.py data/processed/preproc models/clip \\
             data/processed/embeddings/embeddings_clip.parquet
 """
 
-from facestats.stage import row_summary, run_stage, warn_once
+from facestats.run.stage import row_summary, run_stage, warn_once
 
 from pathlib import Path
 
-from facestats import tables
 from facestats.clip.embed import STAGE, earlier_rows, embed_faces, recipe_hash, row_columns
 from facestats.clip.load import load_encoder
+from facestats.core import tables
 from facestats.errors import InputError
 from facestats.rows.checks import check_face_rows
 from facestats.rows.dvc_cache import find_dvc_cache

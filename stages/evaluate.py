@@ -12,27 +12,28 @@ Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parq
             metrics/attractiveness.json metrics/attributes.json metrics/fairness.json metrics/summary.json metrics/plots
 """
 
-from facestats.stage import run_stage
+from facestats.run.stage import run_stage
 
 from pathlib import Path
 
 import pandas as pd
 
-from facestats import tables
-from facestats.attractiveness.blending import load_blend, load_verdicts
 from facestats.attributes.model import load_models
 from facestats.attributes.resolution import target_kinds
 from facestats.attributes.zeroshot import zeroshot_models
-from facestats.clip.zeroshot import load_classifiers
-from facestats.data.splits import IDENTITY, count_once, same_faces, several_faces
-from facestats.embeddings import EmbeddingTable
+from facestats.core import tables
+from facestats.core.files import read_json, write_json, write_plot_csv
+from facestats.core.stats.identity import IDENTITY, count_once, same_faces, several_faces
+from facestats.core.stats.verdict import doubts_of_scores
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.evaluation import score_figures as figures
 from facestats.evaluation.attractiveness import Attractiveness, evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
-from facestats.evaluation.headlines import doubts_of_scores, headlines
-from facestats.files import read_json, write_json, write_plot_csv
-from facestats.report import attractiveness_figures as figures
-from facestats.report.fairness_figures import error_by_group, error_points
+from facestats.evaluation.fairness_figures import error_by_group, error_points
+from facestats.evaluation.headlines import headlines
+from facestats.prompts.zeroshot import load_classifiers
+from facestats.scores.blending import load_blend, load_verdicts
 
 
 def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, blend: Path, said: Path, training: Path,

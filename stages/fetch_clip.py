@@ -5,11 +5,11 @@ Writes  models/clip/
 Alone   python stages/fetch_clip.py models/clip
 """
 
-from facestats.stage import run_stage
+from facestats.run.stage import run_stage
 
 from pathlib import Path
 
-from facestats.clip.variants import fetch_clip
+from facestats.checkpoints.variants import fetch_clip
 
 
 def main(params, out: Path) -> str:

@@ -5,11 +5,11 @@ Writes  models/landmarker/ (three .tflite files)
 Alone   python stages/fetch_landmarker.py models/landmarker
 """
 
-from facestats.stage import run_stage
+from facestats.run.stage import run_stage
 
 from pathlib import Path
 
-from facestats.faces.models import fetch_landmarker
+from facestats.landmarker.fetch import fetch_landmarker
 
 
 def main(params, out: Path) -> str:

@@ -10,12 +10,12 @@ Alone   python stages/finalize.py data/processed/metadata/attributes_with_meta.p
             data/processed/metadata/attributes_final.parquet
 """
 
-from facestats.stage import run_stage
+from facestats.run.stage import run_stage
 
 from pathlib import Path
 
-from facestats import tables
-from facestats.doubts import named_doubts
+from facestats.core import tables
+from facestats.core.doubts import named_doubts
 
 
 def main(_params, attributes: Path, clusters: Path, scores: Path, labels: Path, faces: Path, flags: Path, out: Path) -> str:

@@ -10,7 +10,7 @@ Alone   python stages/geometry.py data/processed/preproc data/processed/metadata
             data/processed/metadata/geometry.parquet data/processed/metadata/attributes_with_meta.parquet
 """
 
-from facestats.stage import run_stage, warn
+from facestats.run.stage import run_stage, warn
 
 from pathlib import Path
 
@@ -18,10 +18,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from facestats import tables
-from facestats.attributes.age_check import known_minors
-from facestats.data.splits import same_faces
-from facestats.embeddings import sample_rows
+from facestats.core import tables
+from facestats.core.stats.identity import known_minors, same_faces
+from facestats.core.tables.embeddings import sample_rows
 from facestats.geometry.measurements import measure
 from facestats.geometry.pose import is_frontal
 from facestats.geometry.regressor import GeometryModel, features

@@ -6,15 +6,15 @@ Writes  data/processed/metadata/labels.parquet, metrics/labels.json
 Alone   python stages/labels.py data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet metrics/labels.json
 """
 
-from facestats.stage import run_stage, warn
+from facestats.run.stage import run_stage, warn
 
 from pathlib import Path
 
-from facestats import tables
-from facestats.data.labels import join_labels
-from facestats.data.reliability import measure_reliability
-from facestats.data.splits import IDENTITY, same_faces, several_faces
-from facestats.files import write_json
+from facestats.core import tables
+from facestats.core.files import write_json
+from facestats.core.stats.identity import IDENTITY, same_faces, several_faces
+from facestats.labels.joining import join_labels
+from facestats.labels.reliability import measure_reliability
 
 
 def main(params, faces: Path, out: Path, metrics: Path) -> str:

@@ -6,12 +6,12 @@ Writes  docs/model_card.md
 Alone   python stages/model_card.py metrics models/serving.json data/sample docs/model_card.md
 """
 
-from facestats.stage import run_stage
+from facestats.run.stage import run_stage
 
 import os
 from pathlib import Path
 
-from facestats.files import read_json, write_text
+from facestats.core.files import read_json, write_text
 from facestats.report.model_card import Run, model_card
 
 

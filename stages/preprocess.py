@@ -5,7 +5,7 @@ Writes  data/processed/preproc/ (faces), data/processed/metadata/faces.parquet (
 Alone   python stages/preprocess.py models/landmarker data/processed/preproc data/processed/metadata/faces.parquet
 """
 
-from facestats.stage import row_summary, run_stage, start_clean, warn, warn_once
+from facestats.run.stage import row_summary, run_stage, start_clean, warn, warn_once
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SHOWN = 5  # reasons why photos are left out
 
 def main(params, landmarker: Path, faces: Path, table: Path) -> str:
     # Worker processes import this file again, and need none of what takes a second of a processor.
-    from facestats import tables
+    from facestats.core import tables
     from facestats.errors import alike
     from facestats.faces.crop import PreprocessConfig
     from facestats.faces.keys import recipe_hash

@@ -5,12 +5,12 @@ Writes  data/interim/rejected/: index.json, one JPEG a photo that can be decoded
 Alone   python stages/rejected.py data/processed/metadata/faces.parquet data/interim/rejected
 """
 
-from facestats.stage import run_stage, start_clean
+from facestats.run.stage import run_stage, start_clean
 
 from pathlib import Path
 
-from facestats import tables
-from facestats.report.rejected import write_rejected
+from facestats.core import tables
+from facestats.photos.rejected import write_rejected
 
 
 def main(params, faces: Path, out: Path) -> str:

@@ -9,15 +9,15 @@ Alone   python stages/report.py data/processed/embeddings/embeddings_clip.parque
             data/sample data/processed/report.html
 """
 
-from facestats.stage import run_stage
+from facestats.run.stage import run_stage
 
 from pathlib import Path
 
 import pandas as pd
 
-from facestats import tables
-from facestats.embeddings import EmbeddingTable
-from facestats.files import read_json, without_apostrophe, write_text
+from facestats.core import tables
+from facestats.core.files import read_json, without_apostrophe, write_text
+from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.report.material import Material, without_folder
 from facestats.report.model_card import Run
 from facestats.report.report import report

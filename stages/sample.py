@@ -5,12 +5,12 @@ Writes  OUT/images/ (drawn faces, a dozen bad files among them) and OUT/labels/ 
 Alone   python stages/sample.py data/sample
 """
 
-from facestats.stage import run_stage
+from facestats.run.stage import run_stage
 
 from pathlib import Path
 
-from facestats.data.sample import write_sample
 from facestats.params import Params
+from facestats.sample import write_sample
 
 
 def main(params: Params, out: Path) -> str:

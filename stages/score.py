@@ -12,7 +12,7 @@ Alone   python stages/score.py data/processed/embeddings/embeddings_clip.parquet
             data/processed/metadata/age_check.parquet data/processed/metadata data/processed/attractiveness_scores.npy models/blend.json
 """
 
-from facestats.stage import run_stage, warn
+from facestats.run.stage import run_stage, warn
 
 import io
 from pathlib import Path
@@ -21,13 +21,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from facestats import tables
-from facestats.attractiveness.blending import LEARNED, BlendWeights, blend_weights, save_blend
-from facestats.attractiveness.mlp import load_regressor
-from facestats.attractiveness.table import index_text, score_table
-from facestats.attractiveness.verdict import judge_scores
-from facestats.embeddings import EmbeddingTable
-from facestats.files import write_bytes, write_text
+from facestats.core import tables
+from facestats.core.files import write_bytes, write_text
+from facestats.core.stats.verdict import judge_scores
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.scores.blending import LEARNED, BlendWeights, blend_weights, save_blend
+from facestats.scores.regressor import load_regressor
+from facestats.scores.table import index_text, score_table
 
 GEOMETRY = ["filename", "geometric_raw", "geometry_zscore", "geometric_out_of_fold"]
 

@@ -6,15 +6,15 @@ Alone   python stages/select_members.py --name women data/processed/metadata/att
             data/processed/metadata/faces.parquet data/processed/preproc data/interim/members
 """
 
-from facestats.stage import StageItem, run_stage, warn
+from facestats.run.stage import StageItem, run_stage, warn
 
 from pathlib import Path
 
-from facestats import tables
-from facestats.composites.filters import COLUMNS, column_doubts, select_faces
-from facestats.composites.means import mean_scores, said
-from facestats.composites.members import write_members
+from facestats.core import tables
 from facestats.errors import InputError
+from facestats.groups.filters import COLUMNS, column_doubts, select_faces
+from facestats.groups.means import mean_scores, said
+from facestats.groups.members import write_members
 
 
 def main(params, name: StageItem, attributes: Path, faces: Path, preproc: Path, members: Path) -> str:

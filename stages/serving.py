@@ -8,15 +8,15 @@ Alone   python stages/serving.py models/landmarker models/clip models/attractive
             data/processed/metadata/faces.parquet models/age_check.json data/processed/metadata/age_check.parquet models/serving.json
 """
 
-from facestats.stage import run_stage
+from facestats.run.stage import run_stage
 
 from pathlib import Path
 
-from facestats import tables
-from facestats.attractiveness.checkpoint import read_checkpoint
 from facestats.attributes.model import model_path
-from facestats.files import read_json
-from facestats.manifest import files_in, write_manifest
+from facestats.core import tables
+from facestats.core.files import read_json
+from facestats.scores.checkpoint import read_checkpoint
+from facestats.serving.manifest import files_in, write_manifest
 
 
 def main(params, landmarker: Path, clip: Path, regressor: Path, geometry: Path, blend: Path, attributes: Path, classifiers: Path, zeroshot: Path,

@@ -6,13 +6,14 @@ Alone   python stages/split.py data/processed/metadata/faces.parquet data/proces
             data/processed/metadata/splits.parquet
 """
 
-from facestats.stage import run_stage, warn
+from facestats.run.stage import run_stage, warn
 
 from pathlib import Path
 
-from facestats import tables
-from facestats.data.splits import EXCLUDED, IDENTITY, split_faces
+from facestats.core import tables
+from facestats.core.stats.identity import IDENTITY
 from facestats.errors import number_of
+from facestats.labels.splits import EXCLUDED, split_faces
 
 
 def main(params, faces: Path, labels: Path, out: Path) -> str:

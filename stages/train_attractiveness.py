@@ -10,7 +10,7 @@ Alone   python stages/train_attractiveness.py data/processed/embeddings/embeddin
             data/processed/metadata/out_of_fold.parquet metrics/train_attractiveness
 """
 
-from facestats.stage import run_stage, warn
+from facestats.run.stage import run_stage, warn
 
 from pathlib import Path
 
@@ -20,17 +20,16 @@ import torch
 from dvclive import Live
 from scmrepo.exceptions import SCMError
 
-from facestats import tables
-from facestats.attractiveness.folds import out_of_fold
-from facestats.attractiveness.mlp import Regressor, save_untrained
-from facestats.attractiveness.pretrained import load_pretrained
-from facestats.attractiveness.scores import reference_distribution
-from facestats.attractiveness.training import MIN_TRAIN, MIN_VAL, too_few, train_regressor
-from facestats.attributes.age_check import known_minors
-from facestats.data.splits import IDENTITY, same_faces
-from facestats.embeddings import EmbeddingTable
+from facestats.core import tables
+from facestats.core.fingerprint import sha256_file
+from facestats.core.stats.identity import IDENTITY, known_minors, same_faces
+from facestats.core.stats.scale import reference_distribution
+from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import InputError, number_of
-from facestats.fingerprint import sha256_file
+from facestats.scores.folds import out_of_fold
+from facestats.scores.pretrained import load_pretrained
+from facestats.scores.regressor import Regressor, save_untrained
+from facestats.scores.training import MIN_TRAIN, MIN_VAL, too_few, train_regressor
 
 
 def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, ages: Path, out: Path, out_of_folds: Path, metrics: Path) -> str:

@@ -9,19 +9,19 @@ Alone   python stages/train_attribute.py --name gender data/processed/embeddings
             models/attributes data/interim/out_of_fold metrics/attributes
 """
 
-from facestats.stage import StageItem, run_stage, warn
+from facestats.run.stage import StageItem, run_stage, warn
 
 from pathlib import Path
 
-from facestats import tables
+from facestats.attributes.confusion import confusion_picture
+from facestats.attributes.heldout import measure_held_out
 from facestats.attributes.model import AttributeModel, model_path
 from facestats.attributes.pretrained import load_pretrained, use_pretrained
 from facestats.attributes.training import Training, set_threshold, train_classifier, train_regression
-from facestats.data.splits import IDENTITY, count_once, same_faces
-from facestats.embeddings import EmbeddingTable
-from facestats.evaluation.heldout import measure_held_out
-from facestats.files import write_json, write_plot_csv
-from facestats.report.confusion import confusion_picture
+from facestats.core import tables
+from facestats.core.files import write_json, write_plot_csv
+from facestats.core.stats.identity import IDENTITY, count_once, same_faces
+from facestats.core.tables.embeddings import EmbeddingTable
 
 
 def main(params, target: StageItem, embeddings: Path, faces: Path, labels: Path, splits: Path, models: Path,

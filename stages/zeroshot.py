@@ -6,13 +6,13 @@ Alone   python stages/zeroshot.py data/processed/embeddings/embeddings_clip.parq
             data/processed/metadata/zeroshot.parquet models/zeroshot.npz
 """
 
-from facestats.stage import run_stage, warn
+from facestats.run.stage import run_stage, warn
 
 from pathlib import Path
 
-from facestats import tables
-from facestats.clip.zeroshot import embed_classes, probability_table, save_classifiers
-from facestats.embeddings import EmbeddingTable
+from facestats.core import tables
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.prompts.zeroshot import embed_classes, probability_table, save_classifiers
 
 
 def main(params, embeddings: Path, model: Path, out: Path, classes: Path) -> str:
@@ -21,7 +21,7 @@ def main(params, embeddings: Path, model: Path, out: Path, classes: Path) -> str
     classifiers = {}
     if params.zeroshot:
         # here, for it takes seconds to import, which nobody without prompts should wait for
-        from facestats.clip.text import TextEncoder
+        from facestats.prompts.text import TextEncoder
 
         classifiers = embed_classes(TextEncoder(model, weights), params.zeroshot)
     for attribute, classifier in classifiers.items():

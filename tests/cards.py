@@ -7,14 +7,14 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from facestats.attractiveness.blending import BlendWeights
-from facestats.attractiveness.verdict import judge_scores
 from facestats.attributes.model import AttributeModel
-from facestats.data.reliability import measure_reliability
+from facestats.core.stats.verdict import judge_scores
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
+from facestats.labels.reliability import measure_reliability
 from facestats.report.model_card import Run
+from facestats.scores.blending import BlendWeights
 from resources import names, splits, text
 
 _SHARE = {"value": None, "low": None, "high": None, "n": 0}

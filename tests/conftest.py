@@ -1,6 +1,6 @@
 """Fixtures: the landmarker, and small copies of the project with their own DVC cache."""
 
-from facestats.stage import run_stage  # noqa: F401  before any test imports it
+from facestats.run.stage import run_stage  # noqa: F401  before any test imports it
 
 import gc
 import os
@@ -11,11 +11,11 @@ from filelock import FileLock
 from PIL import Image
 
 from clips import random_clip
-from facestats.attractiveness.scores import reference_distribution
-from facestats.attractiveness.training import train_regressor
-from facestats.clip.variants import fetch_clip
+from facestats.checkpoints.variants import fetch_clip
+from facestats.core.stats.scale import reference_distribution
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.landmarks import Landmarker
+from facestats.scores.training import train_regressor
 from programs import LIMIT, empty_folder, no_program_is_left  # noqa: F401  fixtures
 from project import Project
 from rated import QUICK, noisy_line

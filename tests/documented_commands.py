@@ -1,6 +1,6 @@
 """Commands that documents and messages name, held against the programs' own parsers; nothing is run."""
 
-from facestats.stage import make_parser as make_stage_parser
+from facestats.run.stage import make_parser as make_stage_parser
 
 import argparse
 import contextlib

@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 import torch
 
-from facestats import tables
-from facestats.attractiveness.blending import BlendWeights, save_blend
-from facestats.attractiveness.mlp import Regressor
-from facestats.attractiveness.network import Ensemble
-from facestats.attributes.age_check import AgeCheck, save_check
+from facestats.age.check import AgeCheck, save_check
 from facestats.attributes.model import AttributeModel, model_path
 from facestats.clip.encoder import ImageEncoder
-from facestats.clip.zeroshot import PromptClassifier, save_classifiers
-from facestats.files import read_json, write_json
+from facestats.core import tables
+from facestats.core.files import read_json, write_json
 from facestats.geometry.regressor import GeometryModel
 from facestats.geometry.zscore import SIGNS, ZScore
-from facestats.manifest import PARTS, Manifest, files_in, write_manifest
-from facestats.parts import Parts
+from facestats.prompts.zeroshot import PromptClassifier, save_classifiers
+from facestats.scores.blending import BlendWeights, save_blend
+from facestats.scores.network import Ensemble
+from facestats.scores.regressor import Regressor
+from facestats.serving.manifest import PARTS, Manifest, files_in, write_manifest
+from facestats.serving.parts import Parts
 
 SCALE = (1.0, 7.0)
 

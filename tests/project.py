@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from facestats.data.sample import write_sample
+from facestats.sample import write_sample
 from programs import run_program
 from resources import ROOT, landmarker_dir
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facestats.geometry.pairs import LEFT, MIDLINE, N_LANDMARKS, RIGHT
+from facestats.core.landmarks import LEFT, MIDLINE, N_LANDMARKS, RIGHT
 
 SIZE = 96  # px of a crop
 

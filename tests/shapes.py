@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facestats.geometry.pairs import LEFT, MIDLINE, MIRROR, RIGHT
+from facestats.core.landmarks import LEFT, MIDLINE, MIRROR, RIGHT
 
 # Places in a flat face, x from the midline to the person's right (the image's left), y down. Pairs are placed on both sides.
 PLACES = {

@@ -1,6 +1,6 @@
 """Who may be a child gets no score: who counts as one, what the model is trusted with, and what is said where nothing can tell."""
 
-from facestats.stage import StageItem
+from facestats.run.stage import StageItem
 
 import json
 import runpy
@@ -13,8 +13,7 @@ import yaml
 from PIL import Image, ImageOps
 
 import facestats
-from facestats import tables
-from facestats.attributes.age_check import (
+from facestats.age.check import (
     AgeCheck,
     check_faces,
     fit_check,
@@ -23,15 +22,16 @@ from facestats.attributes.age_check import (
     save_check,
     share_of,
 )
-from facestats.commands import score as score_command
-from facestats.composites.filters import select_faces
+from facestats.cli import score as score_command
+from facestats.core import tables
+from facestats.core.files import read_json, write_json
+from facestats.core.fingerprint import sha256_file
 from facestats.errors import DoubtWarning, InputError, ModelError, ParamsError, WithheldError
-from facestats.evaluation.headlines import ages_said
 from facestats.faces.dedup import find_copy, perceptual_hash
-from facestats.files import read_json, write_json
-from facestats.fingerprint import sha256_file
-from facestats.manifest import SERVING
+from facestats.groups.filters import select_faces
 from facestats.params import check_params
+from facestats.report.ages import ages_said
+from facestats.serving.manifest import SERVING
 from resources import ROOT, names
 
 PHOTO, OTHER = "data/raw/face_0001.jpg", "data/raw/face_0003.jpg"

@@ -9,7 +9,7 @@ import yaml
 from dvc_render import VegaRenderer
 from PIL import Image
 
-from facestats.report.attractiveness_figures import learning_curve, predicted_vs_actual, reliability_curve
+from facestats.evaluation.score_figures import learning_curve, predicted_vs_actual, reliability_curve
 from resources import ROOT
 
 WHY = {"why": "0 rated test faces, 2 are needed"}

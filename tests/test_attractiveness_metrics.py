@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.attractiveness.blending import BlendWeights
-from facestats.evaluation import attractiveness, regression, score_calibration
+from facestats.core.stats import regression
+from facestats.evaluation import attractiveness, score_calibration
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.baselines import baseline_predictions
 from facestats.evaluation.ceiling import share_of_ceiling
 from facestats.report.card_scores import agreement_with_raters
+from facestats.scores.blending import BlendWeights
 from resources import ROOT, splits, text
 
 UNKNOWN = {"why": "there is no ratings.csv", "ceiling": {"value": None, "low": None, "high": None}}

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from facestats.attributes.heldout import measure_held_out
 from facestats.attributes.model import AttributeModel
 from facestats.attributes.training import train_classifier, train_regression
 from facestats.attributes.zeroshot import zeroshot_models
-from facestats.clip.zeroshot import PromptClassifier
+from facestats.core.stats import classification, regression
 from facestats.errors import LabelError
-from facestats.evaluation import classification, regression
 from facestats.evaluation.attributes import evaluate_attributes
-from facestats.evaluation.heldout import measure_held_out
+from facestats.prompts.zeroshot import PromptClassifier
 from resources import splits, text
 
 RESAMPLES = 200

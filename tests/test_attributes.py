@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from facestats.attributes.age import age_bucket
 from facestats.attributes.model import AttributeModel, load_models
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.training import train_classifier, train_regression
 from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
-from facestats.clip.zeroshot import PromptClassifier
+from facestats.core.age_groups import age_bucket
 from facestats.errors import LabelError, ModelError, ParamsError
 from facestats.params import check_params
+from facestats.prompts.zeroshot import PromptClassifier
 from resources import blobs, names, text
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"

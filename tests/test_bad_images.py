@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facestats import tables
+from facestats.core import tables
+from facestats.core.photo_files import face_filename
 from facestats.faces.crop import PreprocessConfig
-from facestats.faces.files import face_filename
 from facestats.faces.preprocess import preprocess_folder
 from resources import backdrop, encode, heic, landmarker_dir, omi_images, png_that_declares
 

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize_scalar
 
-from facestats.attractiveness.blending import (
+from facestats.core.stats.scale import to_score
+from facestats.errors import ModelError
+from facestats.scores.blending import (
     MIN_FACES,
     BlendWeights,
     blend_weights,
@@ -15,8 +17,6 @@ from facestats.attractiveness.blending import (
     load_blend,
     save_blend,
 )
-from facestats.attractiveness.scores import to_score
-from facestats.errors import ModelError
 from resources import names
 
 N, SCALE = 240, (1.0, 7.0)

@@ -8,11 +8,11 @@ from PIL import Image
 
 from bombs import BOMBS, icns, png, tiff, with_scans
 from facestats.errors import ImageError
-from facestats.faces.budget import OverBudgetError, count_scans
 from facestats.faces.crop import PreprocessConfig
-from facestats.faces.decode import MAX_PIXELS, open_photo
 from facestats.faces.keys import recipe_hash
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
+from facestats.photos.budget import OverBudgetError, count_scans
+from facestats.photos.decode import MAX_PIXELS, open_photo
 from facestats.rows.store import RowStore
 from programs import run_program
 from resources import encode, landmarker_dir
@@ -27,9 +27,9 @@ def test_a_photo_takes_no_more_memory_than_was_reckoned(tmp_path):
     script = """
 import os, sys
 from PIL import Image
-from facestats.faces.budget import memory_need
-from facestats.faces.containers import open_main
-from facestats.faces.decode import open_photo
+from facestats.photos.budget import memory_need
+from facestats.photos.containers import open_main
+from facestats.photos.decode import open_photo
 def peak():
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 Image.init()

@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_limits
 from facestats.attributes.calibration import Calibration, choose_threshold
 from facestats.attributes.training import set_threshold, train_classifier, train_regression
 from facestats.attributes.validation import class_folds, number_folds
+from facestats.core.stats.classification import calibration_error, calibration_with_interval
 from facestats.errors import InputError
-from facestats.evaluation.classification import calibration_error, calibration_with_interval
 from resources import blobs, names, text
 
 

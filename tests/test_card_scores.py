@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.attractiveness.blending import BlendWeights
+from facestats.core.files import write_json
 from facestats.evaluation.attractiveness import evaluate_attractiveness
-from facestats.files import write_json
 from facestats.report.card_figures import figure
 from facestats.report.card_groups import clear_gaps, largest_gaps, scores_by_group
 from facestats.report.card_scores import agreement_with_raters
+from facestats.scores.blending import BlendWeights
 from resources import splits, text
 
 N = 240

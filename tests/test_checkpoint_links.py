@@ -7,9 +7,10 @@ import shutil
 import pytest
 
 from clips import random_clip_that_reads
-from facestats.clip.variants import check_variant, fetch_clip
+from facestats.checkpoints.variants import check_variant, fetch_clip
 from facestats.errors import ModelError
-from facestats.faces.models import SHA256, fetch_landmarker
+from facestats.faces.models import SHA256
+from facestats.landmarker.fetch import fetch_landmarker
 
 SECRET = "-----BEGIN OPENSSH PRIVATE KEY-----"
 

@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPModel
 
 from clips import VISION, picture, random_clip, weights
+from facestats.checkpoints.transform import ImageTransform
+from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.embed import embed_faces
 from facestats.clip.encoder import ImageEncoder, choose_precision
-from facestats.clip.transform import ImageTransform
-from facestats.clip.variants import fetch_clip
 from facestats.errors import InputError, ModelError
 
 SIZES = [(300, 200), (200, 300), (224, 224), (97, 411), (640, 101), (33, 47), (225, 224)]

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import constants
 
 from clips import random_clip_that_reads
-from facestats.clip.variants import check_variant, fetch_clip
+from facestats.checkpoints.variants import check_variant, fetch_clip
 from facestats.errors import ModelError
 from hubs import COMMIT, REFUSALS, Hub, serving
 

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPProcessor
 
 from clips import VISION, picture, random_clip, weights
+from facestats.checkpoints.transform import ImageTransform
+from facestats.checkpoints.variants import check_variant, fetch_clip
 from facestats.clip.load import load_encoder
-from facestats.clip.transform import ImageTransform
-from facestats.clip.variants import check_variant, fetch_clip
 from facestats.errors import ModelError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

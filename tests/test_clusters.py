@@ -10,13 +10,13 @@ from dvc_render import VegaRenderer
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
-from facestats import tables
-from facestats.attributes import clusters
-from facestats.attributes.clusters import agreement, cluster_faces
-from facestats.embeddings import EmbeddingTable
+from facestats.clusters import clustering as clusters
+from facestats.clusters.clustering import agreement, cluster_faces
+from facestats.core import tables
+from facestats.core.figures.png import cluster_map
+from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import ParamsError, TableError
 from facestats.params import Clusters, load_params
-from facestats.report.figures import cluster_map
 from resources import ROOT, blobs, names, text
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facestats.attractiveness.blending import BlendWeights, load_blend, load_verdicts, save_blend
-from facestats.attractiveness.verdict import Verdict
+from facestats.core.stats.verdict import Verdict
 from facestats.errors import ImageError, ModelError
 from facestats.faces.crop import FaceCrop
 from facestats.faces.quality import HeadPose
-from facestats.serving import Models
+from facestats.scores.blending import BlendWeights, load_blend, load_verdicts, save_blend
+from facestats.serving.models import Models
 from models_of_runs import parts_of
 
 SCALE, WEIGHTS = (1.0, 7.0), BlendWeights(0.6, 0.4)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from facestats.__main__ import COMMANDS, make_parser
-from facestats.commands.doctor_surroundings import package_versions, say_of_hub, say_of_rows
+from facestats.cli.doctor_surroundings import package_versions, say_of_hub, say_of_rows
 from facestats.rows.folder import open_below
 from facestats.rows.segments import write_segments
 from facestats.rows.store import PLACE
@@ -20,7 +20,7 @@ from resources import ROOT
 
 def examples(name: str) -> list[str]:
     """The commands below `examples:` in a module's docstring, without what is said of them."""
-    doc = importlib.import_module(f"facestats.commands.{name.replace('import', 'importing')}").__doc__
+    doc = importlib.import_module(f"facestats.cli.{name.replace('import', 'importing')}").__doc__
     block = re.search(r"^examples:\n((?:  .*\n)+)", doc, re.MULTILINE)
     assert block, f"{name} has no examples"
     return [re.split(r" {2,}| > ", line.strip())[0] for line in block[1].splitlines()]

@@ -4,7 +4,7 @@ import re
 
 from PIL import Image
 
-from facestats.params_composites import Continuum, Difference, Filter, Render
+from facestats.params.composites import Continuum, Difference, Filter, Render
 from resources import ROOT
 
 PAGE = (ROOT / "docs/composites.md").read_text()

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image, ImageOps
 
 import facestats
-from facestats import api_composites
-from facestats.composites.filters import COLUMNS
+from facestats.core.files import write_image
 from facestats.errors import InputError
 from facestats.faces.crop import PreprocessConfig, crop_face
-from facestats.files import write_image
+from facestats.groups.filters import COLUMNS
+from facestats.serving import composites as api_composites
 from resources import jpeg
 
 KINDS = ["pandas", "polars"]

@@ -12,13 +12,13 @@ import yaml
 from PIL import Image
 
 from facestats.composites.built import Built, drawn_differently, read_composite, why_not
-from facestats.composites.continuum import SIDE, continuum, shares, strip
 from facestats.composites.contours import LINES, PARTS, centre_of_eyes
-from facestats.composites.difference import difference, measure, nowhere_in_picture, one_sided, superimposed
 from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
+from facestats.core.landmarks import MIRROR
 from facestats.errors import InputError
-from facestats.geometry.pairs import MIRROR
-from facestats.report.difference_figure import difference_figure
+from facestats.pairs.continuum import SIDE, continuum, shares, strip
+from facestats.pairs.difference import difference, measure, nowhere_in_picture, one_sided, superimposed
+from facestats.pairs.figure import difference_figure
 from programs import run_program
 from resources import ROOT
 

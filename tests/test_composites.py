@@ -9,12 +9,12 @@ from PIL import Image
 
 from drawn_shapes import NOSE, SIZE, dots, noise, shape, smooth, write_faces
 from facestats.composites.averaging import average_faces
-from facestats.composites.members import Member
 from facestats.composites.mesh import Mesh
 from facestats.composites.shapes import find_target, mirrored
 from facestats.composites.sharpness import gradient_energy, inner_face
 from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
 from facestats.errors import InputError
+from facestats.groups.members import Member
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from facestats.attributes.confusion import confusion_picture
 from facestats.attributes.fairface import label_structure
+from facestats.attributes.heldout import measure_held_out
 from facestats.attributes.training import train_regression
-from facestats.evaluation.heldout import measure_held_out
-from facestats.report.confusion import confusion_picture
-from facestats.report.fairness_figures import error_by_group
+from facestats.evaluation.fairness_figures import error_by_group
 
 METRIC = {"value": 5.0, "low": 4.0, "high": 6.0}
 MEASURED = {"n": 20, "bias": METRIC, "mae": METRIC}

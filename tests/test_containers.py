@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from facestats.errors import ImageError
-from facestats.faces.containers import check_head, formats_of
-from facestats.faces.decode import MAX_JPEG_SIDE, open_photo, to_photo
-from facestats.faces.reading import hash_photo, read_photo
+from facestats.photos.containers import check_head, formats_of
+from facestats.photos.decode import MAX_JPEG_SIDE, open_photo, to_photo
+from facestats.photos.reading import hash_photo, read_photo
 from resources import encode, heic, png_that_declares
 
 TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the Transpose that stores an upright picture so

@@ -51,14 +51,14 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from documented import block
-from facestats import tables
 from facestats.__main__ import main
 from facestats.attributes.calibration import Calibration
 from facestats.attributes.model import AttributeModel
 from facestats.attributes.pretrained import convert, load_pretrained, use_pretrained
 from facestats.attributes.training import set_threshold
+from facestats.core import tables
+from facestats.core.fingerprint import sha256_file
 from facestats.errors import InputError, ModelError, ParamsError
-from facestats.fingerprint import sha256_file
 from facestats.params import check_params
 from programs import run_program
 from resources import ROOT, names, text
@@ -419,7 +419,7 @@ def test_the_stage_takes_it_in_place_of_training_and_measures_it(tmp_path, monke
 
 def test_dvc_watches_the_folder_of_pretrained_models():
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train_attribute"]["do"]
-    assert {"data/pretrained", "${lib}/estimators", "${lib}/model_files.py", "${lib}/attributes/pretrained.py"} <= set(stage["deps"])
+    assert {"data/pretrained", "${lib}/attributes/estimators", "${lib}/core/model_files.py", "${lib}/attributes/pretrained.py"} <= set(stage["deps"])
     assert (ROOT / "data/pretrained/README.md").is_file()
 
 

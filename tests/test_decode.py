@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from facestats.core.photo_files import check_names, face_filename, list_images
 from facestats.errors import FaultError, ImageError, InputError
-from facestats.faces.decode import MAX_PIXELS, open_photo, to_photo
-from facestats.faces.files import check_names, face_filename, list_images
-from facestats.faces.pixels import scale_grey
-from facestats.faces.reading import hash_photo, read_photo
+from facestats.photos.decode import MAX_PIXELS, open_photo, to_photo
+from facestats.photos.pixels import scale_grey
+from facestats.photos.reading import hash_photo, read_photo
 from resources import encode, omi_images, png_that_declares
 
 
@@ -231,7 +231,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied")
 
         with monkeypatch.context() as patch:
-            patch.setattr("facestats.faces.reading.open", refuse, raising=False)
+            patch.setattr("facestats.photos.reading.open", refuse, raising=False)
             with pytest.raises(FaultError, match=r"locked.jpg can't be read: Permission denied \(EACCES\)"):
                 read_photo(locked)
     else:

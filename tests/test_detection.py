@@ -13,6 +13,7 @@ from facestats.faces.crop import PreprocessConfig, crop_face, find_photo_faces
 from facestats.faces.detector import FULL_RANGE, SHORT_RANGE, Detector, make_anchors
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.search import _starts, find_faces
+from facestats.landmarker.fetch import fetch_landmarker
 from resources import ROOT, backdrop, jpeg, landmarker_dir, studio_photos
 
 CONFIG = PreprocessConfig(size=128)
@@ -183,6 +184,6 @@ def test_a_folder_with_two_of_the_three_models_is_an_error_that_names_the_third(
         (tmp_path / name).write_bytes((landmarker_dir() / name).read_bytes())
     expected = rf"{models.DISTANT_FILE}: no such file.*{models.DETECTOR_FILE}, {models.DISTANT_FILE} and {models.MESH_FILE} into a folder"
     with pytest.raises(ModelError, match=expected):
-        models.fetch_landmarker(tmp_path, tmp_path / "out")
+        fetch_landmarker(tmp_path, tmp_path / "out")
     with pytest.raises(ModelError, match=rf"{models.DISTANT_FILE}: no such file.*fetch_landmarker"):
         Landmarker(tmp_path)

@@ -11,11 +11,11 @@ import yaml
 from PIL import Image
 
 from facestats.__main__ import main
-from facestats.clip.variants import FACTS
-from facestats.commands import doctor as doctor_command
-from facestats.commands import doctor_photos
-from facestats.commands.doctor_photos import Look, find_copies, spread
-from facestats.data.sample import write_sample
+from facestats.checkpoints.variants import FACTS
+from facestats.cli import doctor as doctor_command
+from facestats.cli import doctor_photos
+from facestats.cli.doctor_photos import Look, find_copies, spread
+from facestats.sample import write_sample
 from hubs import Hub, serving
 from resources import ROOT, backdrop, encode, landmarker_dir
 

@@ -1,6 +1,6 @@
 """Commands and examples of the documentation, run as they stand on the small project."""
 
-from facestats.stage import StageItem
+from facestats.run.stage import StageItem
 
 import importlib.util
 import json

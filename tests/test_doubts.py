@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from facestats.data.sample.draw import draw_face
-from facestats.data.sample.traits import draw_traits
-from facestats.doubts import FACTS, PICTURE, doubtful_faces, drawn_share, find_doubts, named_doubts
+from facestats.core.doubts import FACTS, PICTURE, doubtful_faces, drawn_share, find_doubts, named_doubts
 from facestats.faces.crop import NoFaceError, PreprocessConfig, crop_face
 from facestats.faces.quality import face_region
+from facestats.sample.draw import draw_face
+from facestats.sample.traits import draw_traits
 from resources import OMI, ROOT, omi_images
 
 CONFIG = PreprocessConfig()

@@ -7,10 +7,10 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
-from facestats.evaluation import classification, regression
+from facestats.core.files import write_json
+from facestats.core.stats import classification, regression
+from facestats.core.stats.resampling import row_samples
 from facestats.evaluation.headlines import headlines
-from facestats.files import write_json
-from facestats.resampling import row_samples
 
 RESAMPLES = 200
 NOTHING = {"value": None, "low": None, "high": None}

@@ -8,8 +8,8 @@ from sklearn.pipeline import Pipeline
 
 from facestats.attributes.model import AttributeModel
 from facestats.evaluation.fairness import MEASURES, evaluate_fairness
+from facestats.evaluation.fairness_figures import error_by_group, error_points
 from facestats.evaluation.group_samples import sample_groups
-from facestats.report.fairness_figures import error_by_group, error_points
 from resources import names, text
 
 SCALE = (1.0, 7.0)

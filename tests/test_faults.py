@@ -10,14 +10,14 @@ import pytest
 import simplejpeg
 from PIL import Image, ImageFile
 
-from facestats import faults
+from facestats.core.photo_files import list_images
 from facestats.errors import FaultError, ImageError, of_file
-from facestats.faces import decode, reading
 from facestats.faces.crop import PreprocessConfig
-from facestats.faces.decode import open_photo
-from facestats.faces.files import list_images
 from facestats.faces.keys import recipe_hash
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
+from facestats.machine import faults
+from facestats.photos import decode, reading
+from facestats.photos.decode import open_photo
 from facestats.rows.store import RowStore
 from resources import backdrop, encode, heic, landmarker_dir, omi_images
 
@@ -168,8 +168,8 @@ def test_a_table_or_workbook_on_a_disk_that_fails_is_not_called_damaged(tmp_path
 
     import openpyxl
 
-    from facestats.data import excel
-    from facestats.parquet import opened
+    from facestats.core.tables.parquet import opened
+    from facestats.labels import excel
 
     def fail(*arguments, **named):
         raise OSError(errno.EIO, os.strerror(errno.EIO))

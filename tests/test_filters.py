@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.api_composites import filter_images
-from facestats.composites.filters import select_faces
 from facestats.errors import InputError
+from facestats.groups.filters import select_faces
+from facestats.serving.composites import filter_images
 
 # Filters
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats import tables
-from facestats.attractiveness import folds
-from facestats.attractiveness.folds import out_of_fold
-from facestats.attractiveness.training import train_regressor
-from facestats.data.splits import same_faces
+from facestats.core import tables
+from facestats.core.stats.identity import same_faces
+from facestats.scores import folds
+from facestats.scores.folds import out_of_fold
+from facestats.scores.training import train_regressor
 from rated import QUICK, noisy_line
 from resources import names
 

@@ -11,7 +11,7 @@ import pytest
 
 from documented import run_documented
 from facestats.__main__ import main
-from facestats.data.removal import read_label_file
+from facestats.labels.removal import read_label_file
 from facestats.rows.lock import using
 from project import Project
 

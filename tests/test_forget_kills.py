@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from facestats.__main__ import main
-from facestats.commands import forget_cache
-from facestats.commands.doctor_inputs import examine_inputs
-from facestats.commands.forget_journal import Journal, unfinished_command
+from facestats.cli import forget_cache
+from facestats.cli.doctor_inputs import examine_inputs
+from facestats.cli.forget_journal import Journal, unfinished_command
 from facestats.params import load_params
 from facestats.rows.store import RowStore
 from resources import ROOT
@@ -112,7 +112,7 @@ def _forget(root, at: int, arguments: tuple[str, ...]) -> None:
 def forget_and_die():
     """Runs the command in a process that is killed right before its change number `at`; returns whether it came to that."""
     context = multiprocessing.get_context("forkserver")  # whose processes need not import pandas again
-    context.set_forkserver_preload(["test_forget_kills", "facestats.commands.doctor", "dvc.config"])
+    context.set_forkserver_preload(["test_forget_kills", "facestats.cli.doctor", "dvc.config"])
 
     def run(root, at: int, *arguments: str) -> bool:
         process = context.Process(target=_forget, args=(root, at, arguments))

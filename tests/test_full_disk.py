@@ -16,13 +16,13 @@ import pandas as pd
 import pytest
 import torch
 
-from facestats import tables
-from facestats.attractiveness.mlp import Regressor
-from facestats.attractiveness.network import Ensemble
 from facestats.clip.embed import list_faces
-from facestats.data.sample import write_sample
-from facestats.files import write_bytes
+from facestats.core import tables
+from facestats.core.files import write_bytes
 from facestats.rows.store import KEY, RowStore
+from facestats.sample import write_sample
+from facestats.scores.network import Ensemble
+from facestats.scores.regressor import Regressor
 from programs import run_program
 from project import Project
 from resources import ROOT, landmarker_dir, write_params

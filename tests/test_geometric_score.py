@@ -11,10 +11,10 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
+from facestats.core.landmarks import MIRROR
 from facestats.errors import ImageError, InputError, ModelError
 from facestats.geometry.appearance import FaceSampler
 from facestats.geometry.measurements import measure
-from facestats.geometry.pairs import MIRROR
 from facestats.geometry.regressor import GeometryModel, features, load_geometry
 from facestats.geometry.training import (
     COORDINATES,

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from threadpoolctl import threadpool_limits
 
-from facestats import tables
+from facestats.core import tables
 from facestats.geometry.measurements import NAMES, measure
 from facestats.geometry.regressor import load_geometry
 from facestats.params import load_params

@@ -14,25 +14,27 @@ from benchmarks import dvc_cost, growth, made_up
 from PIL import Image
 from scipy.stats import rankdata
 
-from facestats import embeddings, parquet, tables
-from facestats.attractiveness.mlp import Regressor
-from facestats.attractiveness.network import Ensemble
-from facestats.attractiveness.table import index_text, score_table
-from facestats.attributes import clusters, proposals
-from facestats.attributes.clusters import cluster_faces
+from facestats.attributes import proposals
 from facestats.attributes.proposals import propose_labels
 from facestats.attributes.resolution import predict_attributes
 from facestats.attributes.training import train_classifier, train_regression
-from facestats.clip.zeroshot import PromptClassifier, probability_table
+from facestats.clusters import clustering as clusters
+from facestats.clusters.clustering import cluster_faces
 from facestats.composites.averaging import average_faces
-from facestats.composites.members import Members
-from facestats.data.splits import split_faces
-from facestats.embeddings import EmbeddingTable, in_batches, sample_rows
+from facestats.core import tables
+from facestats.core.files import write_json
+from facestats.core.stats.regression import _Ranks
+from facestats.core.tables import embeddings, parquet
+from facestats.core.tables.embeddings import EmbeddingTable, in_batches, sample_rows
 from facestats.errors import TableError
 from facestats.evaluation import baselines
-from facestats.evaluation.regression import _Ranks
-from facestats.files import write_json
 from facestats.geometry.measurements import measure
+from facestats.groups.members import Members
+from facestats.labels.splits import split_faces
+from facestats.prompts.zeroshot import PromptClassifier, probability_table
+from facestats.scores.network import Ensemble
+from facestats.scores.regressor import Regressor
+from facestats.scores.table import index_text, score_table
 from resources import ROOT, blobs, names, text
 
 N, D = 500, 12

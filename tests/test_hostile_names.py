@@ -13,7 +13,7 @@ import pytest
 from dvc.repo import Repo
 from PIL import Image
 
-from facestats.output import _Text, one_line, shell_words
+from facestats.machine.output import _Text, one_line, shell_words
 from programs import run_program
 from resources import ROOT
 

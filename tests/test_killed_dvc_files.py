@@ -8,7 +8,7 @@ import time
 import pytest
 
 from facestats.__main__ import main
-from facestats.commands.doctor_inputs import examine_inputs
+from facestats.cli.doctor_inputs import examine_inputs
 from facestats.params import load_params
 from programs import start_program
 from resources import ROOT

@@ -20,7 +20,7 @@ import yaml
 from PIL import Image
 
 from clips import picture, random_clip
-from facestats.clip.variants import fetch_clip
+from facestats.checkpoints.variants import fetch_clip
 from processes import PATIENCE, Repro, left_running, row_counts, wait_until_none_is_left
 from programs import start_program
 from project import Project

@@ -10,8 +10,8 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from facestats.data.labels import join_labels
 from facestats.errors import LabelError
+from facestats.labels.joining import join_labels
 
 IMAGES = [f"{i:02d}.jpg" for i in range(60)]
 FACES = pd.DataFrame({"image": IMAGES, "filename": IMAGES})

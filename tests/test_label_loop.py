@@ -8,11 +8,11 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from facestats import tables
 from facestats.__main__ import main
 from facestats.attributes.proposals import COLUMNS
-from facestats.data import manual
-from facestats.data.labels import join_labels
+from facestats.core import tables
+from facestats.labels import manual
+from facestats.labels.joining import join_labels
 from resources import ROOT
 
 IMAGES = ["a.png", "b.jpg", "c.jpg", "d é.jpg"]

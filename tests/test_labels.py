@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.data.labels import join_labels
 from facestats.errors import InputError, LabelError
+from facestats.labels.joining import join_labels
 
 FACES = pd.DataFrame({
     "image": ["a.png", "b.jpg", "c.jpg", "broken.jpg"],

@@ -13,6 +13,7 @@ from facestats.faces.landmarks import Landmarker
 from facestats.faces.runtime import load_interpreter
 from facestats.faces.search import find_faces
 from facestats.faces.warp import sample_square
+from facestats.landmarker.fetch import fetch_landmarker
 from resources import OMI, backdrop, landmarker_dir, omi_images
 
 
@@ -121,7 +122,7 @@ def test_of_several_faces_the_largest_comes_first(landmarker):
 
 
 def test_models_from_a_folder_are_checked_and_copied(tmp_path):
-    written = models.fetch_landmarker(landmarker_dir(), tmp_path / "out")
+    written = fetch_landmarker(landmarker_dir(), tmp_path / "out")
     assert (
         {path.name for path in written}
         == {path.name for path in (tmp_path / "out").iterdir()}
@@ -135,12 +136,12 @@ def test_a_wrong_or_missing_model_file_is_an_error_that_says_what_to_do(tmp_path
     with pytest.raises(
         ModelError, match=rf"{models.DETECTOR_FILE} has sha256 .* expected bbff11ce.*landmarker\.source: DIR"
     ):
-        models.fetch_landmarker(tmp_path, tmp_path / "out")
+        fetch_landmarker(tmp_path, tmp_path / "out")
     (tmp_path / models.DETECTOR_FILE).unlink()
     with pytest.raises(ModelError, match=r"no such file.*landmarker\.source: DIR"):
-        models.fetch_landmarker(tmp_path, tmp_path / "out")
+        fetch_landmarker(tmp_path, tmp_path / "out")
     with pytest.raises(ModelError, match="no such folder"):
-        models.fetch_landmarker(tmp_path / "nowhere", tmp_path / "out")
+        fetch_landmarker(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(ModelError, match="fetch_landmarker"):
         Landmarker(tmp_path)
     (tmp_path / models.DETECTOR_FILE).write_bytes(b"not a model")
@@ -151,7 +152,7 @@ def test_a_wrong_or_missing_model_file_is_an_error_that_says_what_to_do(tmp_path
 @pytest.mark.parametrize("name", models.SHA256)
 def test_a_network_that_was_swapped_after_it_was_fetched_is_not_loaded(tmp_path, name):
     """On a remote, in a shared cache or in the run cache, where a network that works may do anything within LiteRT."""
-    models.fetch_landmarker(landmarker_dir(), tmp_path)
+    fetch_landmarker(landmarker_dir(), tmp_path)
     content = bytearray((tmp_path / name).read_bytes())
     content[len(content) // 2] ^= 1  # a weight: LiteRT takes it
     (tmp_path / name).write_bytes(content)
@@ -170,11 +171,11 @@ def test_without_an_index_the_error_names_the_wheel_and_the_ways_out(tmp_path, m
     with pytest.raises(
         ModelError, match=r"pip could not download mediapipe==0\.10\.21.*index-url.*landmarker\.source: DIR"
     ):
-        models.fetch_landmarker("wheel", tmp_path / "out")
+        fetch_landmarker("wheel", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
     with pytest.raises(ModelError, match="pip could not download"):
-        models.fetch_landmarker("wheel", tmp_path / "out")
+        fetch_landmarker("wheel", tmp_path / "out")
 
 
 def test_inner_layers_are_put_out_and_change_no_other_output():

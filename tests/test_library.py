@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, ImageFilter
 
 import facestats
-from facestats.data.importers.omi import import_omi
 from facestats.errors import DoubtWarning, ImageError, InputError, ModelError
 from facestats.geometry.measurements import NAMES
+from facestats.importers.omi import import_omi
 from project import Project
 from resources import OMI
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import facestats
+from facestats.core.files import write_json
 from facestats.errors import ImageError, InputError, ModelError
-from facestats.files import write_json
 
 pytestmark = pytest.mark.slow
 PHOTO = "data/raw/face_0001.jpg"

@@ -11,7 +11,7 @@ import pytest
 
 import facestats
 from facestats import errors
-from facestats.serving import Models
+from facestats.serving.models import Models
 from resources import ROOT
 
 PAGE = (ROOT / "docs/library.md").read_text(encoding="utf-8")

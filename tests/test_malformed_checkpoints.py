@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from facestats.checkpoints.variants import check_variant, fetch_clip
 from facestats.clip.load import load_encoder
-from facestats.clip.text import TextEncoder
-from facestats.clip.variants import TINY, check_variant, fetch_clip
+from facestats.core.layout import TINY
 from facestats.errors import ModelError
+from facestats.prompts.text import TextEncoder
 
 
 def changed(name: str, **values) -> Callable[[Path], None]:

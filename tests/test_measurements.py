@@ -8,11 +8,11 @@ import pytest
 from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
+from facestats.core.landmarks import LEFT, RIGHT
 from facestats.errors import InputError
 from facestats.geometry import measurements
 from facestats.geometry.definitions import ALL, MEASUREMENTS, PHI, Face
 from facestats.geometry.measurements import NAMES, measure
-from facestats.geometry.pairs import LEFT, RIGHT
 from resources import OMI
 from shapes import known_face, mirrored, uneven_faces
 

@@ -11,14 +11,14 @@ import yaml
 from PIL import Image
 
 from drawn_shapes import SIZE, noise, shape, smooth, write_faces
-from facestats import tables
 from facestats.composites.averaging import Average, average_faces
 from facestats.composites.facts import composite_facts
-from facestats.composites.filters import Selection
-from facestats.composites.means import mean_interval, mean_scores, said
-from facestats.composites.members import Members, link, write_members
-from facestats.composites.sheets import contact_sheet, fitting_jpeg
+from facestats.core import tables
+from facestats.core.figures.sheets import contact_sheet, fitting_jpeg
 from facestats.errors import InputError
+from facestats.groups.filters import Selection
+from facestats.groups.means import mean_interval, mean_scores, said
+from facestats.groups.members import Members, link, write_members
 from programs import run_program
 from resources import ROOT, text
 

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
-from facestats.attractiveness.mlp import load_regressor, save_untrained
-from facestats.attractiveness.pretrained import load_pretrained
-from facestats.attractiveness.training import train_regressor
 from facestats.errors import InputError, ModelError
+from facestats.scores.pretrained import load_pretrained
+from facestats.scores.regressor import load_regressor, save_untrained
+from facestats.scores.training import train_regressor
 from rated import QUICK, D
 
 

@@ -16,28 +16,28 @@ from PIL import Image
 from safetensors.numpy import save
 
 from clips import random_clip_that_reads, weights
-from facestats import tables
-from facestats.attractiveness.blending import BlendWeights, load_blend, load_verdicts, save_blend
-from facestats.attractiveness.mlp import load_regressor
-from facestats.attractiveness.pretrained import load_pretrained
 from facestats.attributes.model import AttributeModel
 from facestats.attributes.training import train_classifier, train_regression
+from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.encoder import ImageEncoder
 from facestats.clip.load import load_encoder
-from facestats.clip.text import TextEncoder
-from facestats.clip.variants import fetch_clip
-from facestats.clip.zeroshot import PromptClassifier, load_classifiers, save_classifiers
 from facestats.composites.built import read_composite
-from facestats.embeddings import EmbeddingTable
+from facestats.core import tables
+from facestats.core.model_files import read_model, write_model
+from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import FaceStatsError, ModelError
 from facestats.faces.landmarks import Landmarker
 from facestats.geometry.measurements import measure
 from facestats.geometry.regressor import GeometryModel, features, load_geometry
 from facestats.geometry.training import train_pipeline
 from facestats.geometry.zscore import fit_zscore
-from facestats.model_files import read_model, write_model
 from facestats.params import load_params
+from facestats.prompts.text import TextEncoder
+from facestats.prompts.zeroshot import PromptClassifier, load_classifiers, save_classifiers
 from facestats.rows.store import RowStore
+from facestats.scores.blending import BlendWeights, load_blend, load_verdicts, save_blend
+from facestats.scores.pretrained import load_pretrained
+from facestats.scores.regressor import load_regressor
 from rated_shapes import made_up
 from resources import ROOT, blobs, landmarker_dir
 
@@ -256,7 +256,7 @@ def test_damaged_bytes_are_an_error_or_the_same_kind_of_model(geometry, tmp_path
 def test_a_model_file_is_small_and_nested_little(tmp_path, monkeypatch):
     path = tmp_path / "pet_clf.safetensors"
     write_model(path, "facestats attribute", 1, {}, {})
-    monkeypatch.setattr("facestats.model_files.MOST", 10)
+    monkeypatch.setattr("facestats.core.model_files.MOST", 10)
     with pytest.raises(ModelError, match="bytes, expected 10 at most"):
         AttributeModel.load(path)
     monkeypatch.undo()

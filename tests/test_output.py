@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from facestats.output import print_json
+from facestats.machine.output import print_json
 from programs import run_program, start_program
 from resources import ROOT
 
 NAME = "Größe → 80 % 🙂.jpg"
 STAGE = """
 from pathlib import Path
-from facestats.stage import run_stage, warn
+from facestats.run.stage import run_stage, warn
 
 def main(params, folder):
     (name,) = [path.name for path in folder.iterdir()]

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from facestats.geometry.pairs import LEFT, MIDLINE, MIRROR, RIGHT
+from facestats.core.landmarks import LEFT, MIDLINE, MIRROR, RIGHT
 from resources import OMI
 
 

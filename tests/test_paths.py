@@ -11,7 +11,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from facestats.__main__ import main
-from facestats.commands.importing import _setting as setting
+from facestats.cli.importing import _setting as setting
 from facestats.errors import ParamsError
 from facestats.params import check_params
 from programs import run_program
@@ -87,7 +87,7 @@ def test_no_command_line_holds_a_value_of_params():
 
 
 SCRIPT = """
-from facestats.stage import StageItem, run_stage
+from facestats.run.stage import StageItem, run_stage
 
 
 def main(params, name: StageItem, folder: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from facestats.data.names import NameIndex, PhotoNames, say_liberties, say_likely
+from facestats.labels.names import NameIndex, PhotoNames, say_liberties, say_likely
 
 IMAGES = ["a.png", "album/b.jpg", "c.JPG", "d é.jpg", "001.jpg", "deep/er/y.heic", "one/z.jpg", "two/z.jpg", "X.png", "x.jpg", "m.jpg", "m.png",
           "Straße 7.jpg", "2020-01-05 12.30.jpg", "screen\u202fshot.jpg", "dots.of.name.jpg"]

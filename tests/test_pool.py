@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from facestats.errors import FaultError, InputError
-from facestats.faces import pool
-from facestats.faces.pool import KilledError, Limits, OverLimitError, ordered_map
+from facestats.machine import pool
+from facestats.machine.pool import KilledError, Limits, OverLimitError, ordered_map
 from programs import run_program
 
 LIMITS = Limits(seconds=1, memory=1 << 28)
@@ -113,6 +113,6 @@ def test_processes_end_with_the_one_who_asks(monkeypatch):
 
 
 def test_ctrl_c_while_a_stage_imports_is_one_word():
-    script = "from facestats.stage import run_stage\nimport os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n"
+    script = "from facestats.run.stage import run_stage\nimport os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n"
     done = run_program([sys.executable, "-c", script])
     assert (done.returncode, done.stderr) == (130, "interrupted\n")

@@ -9,9 +9,9 @@ import torch
 from transformers import CLIPModel
 
 from clips import VISION, picture, random_clip
+from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.encoder import ImageEncoder, PlainTower
 from facestats.clip.tower import ACTIVATIONS, PackedTower, StoppedError, can_pack
-from facestats.clip.variants import fetch_clip
 from facestats.errors import ModelError
 
 PRECISIONS = ("float32", "bfloat16")

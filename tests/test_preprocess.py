@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facestats import tables
+from facestats.core import tables
 from facestats.errors import InputError, ModelError
 from facestats.faces.align import align_face, center_square, crop_transform, eye_centers, to_crop_frame
 from facestats.faces.crop import NoFaceError, PreprocessConfig, crop_face

@@ -10,9 +10,9 @@ import pytest
 import torch
 import yaml
 
-from facestats.clip.variants import TINY
-from facestats.data.sample import draw_traits
-from facestats.fingerprint import sha256_file
+from facestats.core.fingerprint import sha256_file
+from facestats.core.layout import TINY
+from facestats.sample import draw_traits
 from programs import run_program
 
 PRETRAIN = Path(__file__).parent.parent / "pretrain"
@@ -163,7 +163,7 @@ def test_the_package_holds_what_the_training_shipped_and_no_more_than_8_mb():
 
 def test_the_training_draws_other_faces_than_the_sample():
     params = yaml.safe_load((PRETRAIN / "params.yaml").read_text(encoding="utf-8"))["draw"]
-    from facestats.data.sample.build import cast
+    from facestats.sample.build import cast
 
     _, sample = cast(480, 0)
     trained = {draw_traits(np.random.default_rng([params["seed"], i])) for i in range(200)}

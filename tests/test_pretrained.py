@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from facestats.attractiveness.mlp import load_regressor
-from facestats.attractiveness.pretrained import load_pretrained
 from facestats.errors import ModelError
+from facestats.scores.pretrained import load_pretrained
+from facestats.scores.regressor import load_regressor
 
 SCALE = (1.0, 5.0)
 

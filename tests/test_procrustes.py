@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from facestats.geometry.pairs import MIRROR
+from facestats.core.landmarks import MIRROR
 from facestats.geometry.procrustes import GeneralizedProcrustes
 from rated_shapes import symmetric_points, turned
 

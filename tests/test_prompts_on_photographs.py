@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.attributes.ranges import in_range
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.zeroshot import (
     MEASURED,
@@ -14,11 +13,12 @@ from facestats.attributes.zeroshot import (
     thresholds_on_photographs,
     zeroshot_models,
 )
-from facestats.clip.variants import TINY
-from facestats.clip.zeroshot import PromptClassifier, is_tiny
-from facestats.doubts import are_photographs, mostly_drawn
-from facestats.fingerprint import sha256_file
-from facestats.serving import Models
+from facestats.core.doubts import are_photographs, mostly_drawn
+from facestats.core.fingerprint import sha256_file
+from facestats.core.layout import TINY
+from facestats.core.ranges import in_range
+from facestats.prompts.zeroshot import PromptClassifier, is_tiny
+from facestats.serving.models import Models
 from models_of_runs import parts_of
 from resources import names
 

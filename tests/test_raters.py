@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.data.raters import rater_warnings, suspicious_raters, without_raters
-from facestats.data.reliability import measure_reliability
 from facestats.errors import LabelError
+from facestats.labels.raters import rater_warnings, suspicious_raters, without_raters
+from facestats.labels.reliability import measure_reliability
 from studies import answer, rating_study
 
 ODD = {"rater_00": "constant", "rater_01": "random", "rater_02": "inverted"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facestats.attractiveness.calibration import Calibration, fit_calibration
+from facestats.scores.calibration import Calibration, fit_calibration
 
 
 def rated(n, seed, truth):

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from facestats import tables
+from facestats.core import tables
+from facestats.core.tables.texts import METADATA, TABLES, describe
 from facestats.geometry.definitions import MEASUREMENTS
-from facestats.table_texts import METADATA, TABLES, describe
 from resources import ROOT
 
 COMMENT = re.compile(r"^( *)([\w-]+):([^#]*)(?:# (.*))?$")

@@ -8,8 +8,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from facestats.attractiveness.training import train_regressor
 from facestats.errors import InputError
+from facestats.scores.training import train_regressor
 from rated import QUICK, D, no_line, noisy_line, r
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.data.importers.omi import import_omi
-from facestats.data.reliability import measure_reliability
-from facestats.data.variance import icc, one_way, two_way
+from facestats.importers.omi import import_omi
+from facestats.labels.reliability import measure_reliability
+from facestats.labels.variance import icc, one_way, two_way
 from resources import omi_images
 from studies import rating_study
 

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from cards import trained_run, untrained_run
+from facestats.core.files import read_json, write_image, write_json
 from facestats.errors import InputError
-from facestats.files import read_json, write_image, write_json
+from facestats.photos.rejected import MOST, write_rejected
 from facestats.report import album, section_composites, section_faces
 from facestats.report.album import MOST_BYTES, Album
 from facestats.report.card_figures import figure
 from facestats.report.html_page import inline
 from facestats.report.model_card import limits_of, misuses
-from facestats.report.rejected import MOST, write_rejected
 from facestats.report.report import report
 from facestats.report.typical import typical_faces
 from reports import ENTITY, NOT_BUILT, TAG, material_of, nothing_trained, params

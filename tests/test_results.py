@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from cards import trained_run, untrained_run
-from facestats.commands import results
+from facestats.cli import results
+from facestats.core.files import read_json, write_json
 from facestats.errors import InputError
-from facestats.files import read_json, write_json
 from facestats.params import load_params
 from resources import ROOT
 
@@ -85,7 +85,7 @@ def test_every_stage_that_warns_keeps_its_warnings():
         facts = facts.get("do", facts)
         script = re.search(r"python (stages/\w+\.py)", facts["cmd"])[1]
         outs = [out for out in facts["outs"] if str(out).startswith("${warnings}/")]
-        warns = bool(re.search(r"^from facestats.stage import .*\bwarn(,|$)", (ROOT / script).read_text(encoding="utf-8"), re.MULTILINE))
+        warns = bool(re.search(r"^from facestats.run.stage import .*\bwarn(,|$)", (ROOT / script).read_text(encoding="utf-8"), re.MULTILINE))
         assert len(outs) == ("--warnings ${warnings}" in facts["cmd"]) >= warns, stage
         assert all(out == ("${warnings}/${key}/" + f"{stage}.stage.json" if "foreach" in stages[stage] else f"${{warnings}}/{stage}.json") for out in outs)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from facestats.attractiveness.correction import Options, left_out_parts
-from facestats.attractiveness.ridge import fit_blend
+from facestats.scores.correction import Options, left_out_parts
+from facestats.scores.ridge import fit_blend
 
 ALONE = [0, 7, 33]  # faces that are left out one by one
 SHAPES = pytest.mark.parametrize(("n", "d"), [(40, 12), (40, 36), (40, 60), (5000, 6)], ids=str)

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from facestats import tables
-from facestats.commands.doctor_surroundings import say_of_rows
-from facestats.data.manual import alone, replace_file
+from facestats.cli.doctor_surroundings import say_of_rows
+from facestats.core import tables
+from facestats.core.files import temporary_name, write_bytes
 from facestats.errors import InputError
 from facestats.faces.preprocess import ROW_COLUMNS
-from facestats.files import temporary_name, write_bytes
+from facestats.labels.manual import alone, replace_file
 from facestats.rows.checks import check_face_rows, check_photo_rows
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
@@ -286,7 +286,7 @@ def test_a_temporary_file_is_never_written_through_a_link(tmp_path):
 
 
 def test_a_merge_of_labels_waits_for_a_minute_at_most(tmp_path, monkeypatch):
-    monkeypatch.setattr("facestats.data.manual.PATIENCE", 0.3)
+    monkeypatch.setattr("facestats.labels.manual.PATIENCE", 0.3)
     held = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     with pytest.raises(InputError, match="has been locked by another process for"), alone(tmp_path):

@@ -70,7 +70,7 @@ def test_only_the_rows_whose_code_or_parameters_changed_are_computed(project, si
     with open(project.folder / "src/facestats/faces/quality.py", "a") as file:
         file.write("# of every row of preprocess\n")
     assert run_rows(project, **code) == [(photos, 0, photos)]  # the same faces: `embed` need not run
-    with open(project.folder / "src/facestats/clip/transform.py", "a") as file:
+    with open(project.folder / "src/facestats/checkpoints/transform.py", "a") as file:
         file.write("# of every embedding\n")
     assert run_rows(project, **code) == [(faces, 0, faces)]
 

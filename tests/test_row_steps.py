@@ -4,14 +4,14 @@ import shutil
 
 import pytest
 
-from facestats import tables
 from facestats.clip.embed import STAGE, embed_faces, recipe_hash, row_columns
 from facestats.clip.encoder import ImageEncoder
-from facestats.data.sample import write_sample
+from facestats.core import tables
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash as photo_recipe
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
 from facestats.rows.store import FILES, RowStore
+from facestats.sample import write_sample
 from resources import landmarker_dir
 
 CONFIG = PreprocessConfig(size=96)

@@ -10,15 +10,15 @@ import yaml
 from PIL import Image
 
 from facestats.__main__ import main
+from facestats.cli.rows_verify import _looks_different
 from facestats.clip.embed import STAGE, embed_faces, recipe_hash, row_columns
 from facestats.clip.encoder import ImageEncoder
-from facestats.commands.rows_verify import _looks_different
-from facestats.data.sample import write_sample
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash as photo_recipe
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
 from facestats.params import load_params
 from facestats.rows.store import RowStore, read_rows
+from facestats.sample import write_sample
 from resources import ROOT, encode, landmarker_dir
 
 N = 6

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from facestats.data.sample import draw_face, draw_traits, write_sample
-from facestats.data.sample.bad_files import ORIENTATION, UNICODE_NAME, write_bad_files
-from facestats.data.sample.build import cast
-from facestats.data.sample.raters import appeal, rate_faces
-from facestats.data.sample.traits import PHOTO_TRAITS, TONES, Traits
 from facestats.errors import InputError
 from facestats.faces.landmarks import MIN_PRESENCE
+from facestats.sample import draw_face, draw_traits, write_sample
+from facestats.sample.bad_files import ORIENTATION, UNICODE_NAME, write_bad_files
+from facestats.sample.build import cast
+from facestats.sample.raters import appeal, rate_faces
+from facestats.sample.traits import PHOTO_TRAITS, TONES, Traits
 
 
 @pytest.fixture(scope="module")

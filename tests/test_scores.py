@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats import tables
-from facestats.attractiveness.scores import (
+from facestats.core import tables
+from facestats.core.stats.scale import (
     MAX_REFERENCE,
     blend,
     reference_distribution,
@@ -13,7 +13,7 @@ from facestats.attractiveness.scores import (
     to_pct,
     to_score,
 )
-from facestats.attractiveness.table import score_table
+from facestats.scores.table import score_table
 
 WEIGHTS = {"geometric": 0.6, "holistic": 0.4}
 

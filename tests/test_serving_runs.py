@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facestats import manifest, serving, tables
+from facestats.core import tables
+from facestats.core.fingerprint import sha256_file
 from facestats.errors import FaceStatsError, ModelError, TableError
 from facestats.faces.dedup import perceptual_hash
-from facestats.fingerprint import sha256_file
-from facestats.parts import READERS
+from facestats.serving import manifest
+from facestats.serving import models as serving
+from facestats.serving.parts import READERS
 from models_of_runs import write_models
 from programs import start_program
 from resources import landmarker_dir

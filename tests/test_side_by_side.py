@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.attractiveness.blending import BlendWeights
-from facestats.evaluation import regression
+from facestats.core.files import write_json
+from facestats.core.stats import regression
 from facestats.evaluation.attractiveness import AGAINST_MLP, METRICS, evaluate_attractiveness
 from facestats.evaluation.side_by_side import OTHERS, with_all
-from facestats.files import write_json
+from facestats.scores.blending import BlendWeights
 from resources import splits, text
 
 N, SCALE = 240, (1.0, 7.0)

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.data.splits import count_once, same_faces, several_faces, split_faces
+from facestats.core.stats.identity import count_once, same_faces, several_faces
+from facestats.labels.splits import split_faces
 
 
 def faces(n, prefix="f"):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from facestats import tables
-from facestats.composites.members import Members
-from facestats.data.csv_text import read_csv, without_columns
-from facestats.data.manual import merge_labels
-from facestats.files import csv_text, with_apostrophe, without_apostrophe, write_csv, write_plot_csv
-from facestats.tables import MEMBER_LANDMARKS
+from facestats.core import tables
+from facestats.core.files import csv_text, with_apostrophe, without_apostrophe, write_csv, write_plot_csv
+from facestats.core.tables import MEMBER_LANDMARKS
+from facestats.groups.members import Members
+from facestats.labels.csv_text import read_csv, without_columns
+from facestats.labels.manual import merge_labels
 from resources import ROOT
 
 FORMULAS = ["=cmd|' /C calc'!A0", "=1+1", "+1+1", "-2+3", "@SUM(A1)", "＝1+1", "＋1", "－1-1", "＠x", "−1+1", "﹦x", '"=1', "'=1", "''=1", "  '=1", "\t=1", "\tx", "\rx", "\n=1",
@@ -80,5 +80,5 @@ def test_a_class_ends_no_script_of_a_page_of_plots(tmp_path):
 
 def test_no_table_is_written_in_another_way():
     places = [path for folder in ("src", "stages") for path in (ROOT / folder).rglob("*.py") if ".to_csv(" in path.read_text(encoding="utf-8")]
-    assert [path.relative_to(ROOT).as_posix() for path in places] == ["src/facestats/files.py"]
+    assert [path.relative_to(ROOT).as_posix() for path in places] == ["src/facestats/core/files.py"]
     assert [path for path in (ROOT / "stages").glob("*.py") if "csv.writer" in Path(path).read_text(encoding="utf-8")] == []

@@ -9,7 +9,7 @@ from programs import run_program
 from resources import ROOT
 
 SCRIPT = """
-from facestats.stage import run_stage
+from facestats.run.stage import run_stage
 
 import atexit
 import gc
@@ -60,5 +60,5 @@ def test_a_stage_ends_with_all_that_it_has_to_do(tmp_path: Path, in_worker, coll
 
 
 def test_what_people_import_leaves_the_garbage_collection_alone():
-    script = "import gc, facestats, facestats.api_composites, facestats.commands.doctor; print(gc.isenabled())"
+    script = "import gc, facestats, facestats.serving.composites, facestats.cli.doctor; print(gc.isenabled())"
     assert run_program([sys.executable, "-c", script]).stdout == "True\n"

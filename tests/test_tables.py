@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from facestats import tables
+from facestats.core import tables
+from facestats.core.tables import Schema
 from facestats.errors import TableError
-from facestats.tables import Schema
 
 THINGS = Schema("things.parquet", {"filename": pa.string(), "n": pa.int32(), "share": pa.float64(),
                                    "point": pa.list_(pa.float32(), 2)})

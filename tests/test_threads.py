@@ -11,11 +11,11 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from facestats import threads
-from facestats.attractiveness import mlp
-from facestats.attractiveness.folds import out_of_fold
-from facestats.attractiveness.training import train_regressor
-from facestats.threads import in_threads, one_thread
+from facestats.machine import threads
+from facestats.machine.threads import in_threads, one_thread
+from facestats.scores import regressor as mlp
+from facestats.scores.folds import out_of_fold
+from facestats.scores.training import train_regressor
 from programs import run_program
 from rated import QUICK, noisy_line
 from resources import names
@@ -24,7 +24,7 @@ ENDLESS = """
 import os, signal, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell is started deaf to it
 from facestats import threads
-from facestats.attractiveness import folds
+from facestats.scores import folds
 from rated import noisy_line
 import pandas as pd
 threads.processors = lambda: 2

@@ -1,6 +1,6 @@
 """The stages `train_attractiveness` and `score`: who may influence the model, and what happens where it can't be trained."""
 
-from facestats.stage import StageItem
+from facestats.run.stage import StageItem
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from facestats import tables
-from facestats.attractiveness.mlp import load_regressor
+from facestats.core import tables
+from facestats.core.stats.resampling import person_groups
 from facestats.params import load_params
-from facestats.resampling import person_groups
+from facestats.scores.regressor import load_regressor
 from programs import run_program
 from rated import D, noisy_line
 from resources import ROOT, names

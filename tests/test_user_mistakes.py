@@ -10,15 +10,15 @@ import pytest
 import torch
 import yaml
 
-from facestats import tables
 from facestats.__main__ import main
-from facestats.attractiveness.mlp import FORMAT, load_regressor
 from facestats.clip.load import load_encoder
-from facestats.data.labels import join_labels
+from facestats.core import tables
+from facestats.core.files import read_json
 from facestats.errors import InputError, LabelError, ModelError, ParamsError, TableError, number_of, of_file
-from facestats.files import read_json
+from facestats.labels.joining import join_labels
 from facestats.params import load_params
 from facestats.rows.store import PLACE
+from facestats.scores.regressor import FORMAT, load_regressor
 from programs import run_program
 from resources import ROOT
 
@@ -114,7 +114,7 @@ def test_damaged_files_of_the_pipeline(tmp_path):
 def test_a_stage_whose_out_can_not_be_written_says_where(tmp_path):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (tmp_path / "out").touch()
-    script = ("import sys; sys.argv = ['x']; from pathlib import Path; from facestats.stage import run_stage; from facestats.files import write_text\n"
+    script = ("import sys; sys.argv = ['x']; from pathlib import Path; from facestats.run.stage import run_stage; from facestats.core.files import write_text\n"
               "def main(params): write_text(Path('out/below/it.txt'), '')\n"
               "run_stage(main)")
     done = run_program([sys.executable, "-c", script], tmp_path, os.environ | {"PYTHONPATH": str(ROOT / "src")})

@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 
 from cards import trained_run
-from facestats import tables
-from facestats.attractiveness.blending import load_verdicts
-from facestats.attractiveness.verdict import judge, judge_scores, weigh
-from facestats.commands import results
+from facestats.cli import results
 from facestats.composites.averaging import Average
 from facestats.composites.facts import composite_facts
-from facestats.composites.filters import column_doubts, select_faces
-from facestats.files import write_json
+from facestats.core import tables
+from facestats.core.files import write_json
+from facestats.core.stats.verdict import judge, judge_scores, weigh
+from facestats.groups.filters import column_doubts, select_faces
 from facestats.report.report import report
+from facestats.scores.blending import load_verdicts
 from reports import material_of
 from resources import names, splits, text
 from test_training_stage import made_up_stage

@@ -6,7 +6,7 @@ import pytest
 from drawn_shapes import SIZE, noise, own_places, shape
 from facestats.composites.mesh import FACE_OVAL, Mesh
 from facestats.composites.warping import LEFT_EYE, RIGHT_EYE, EyeAligner, Warper, align_eyes, sample
-from facestats.geometry.pairs import MIRROR
+from facestats.core.landmarks import MIRROR
 
 HEAD = np.array([0.22, 0.3, 0.25])  # half axes of an ellipsoid, about as deep as a head
 

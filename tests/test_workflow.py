@@ -11,7 +11,7 @@ import pytest
 import yaml
 from dvc.cli.parser import get_main_parser
 
-from facestats.files import read_json, write_json, write_text
+from facestats.core.files import read_json, write_json, write_text
 from programs import run_program
 from resources import ROOT
 

@@ -11,11 +11,13 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
 from clips import BEGIN, END, TEXT, picture, random_clip, random_clip_that_reads, vocabulary, write_tokenizer
-from facestats.attributes.ranges import range_middles
+from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.encoder import ImageEncoder
-from facestats.clip.text import TextEncoder
-from facestats.clip.variants import fetch_clip
-from facestats.clip.zeroshot import (
+from facestats.core.ranges import range_middles
+from facestats.errors import InputError, ModelError, ParamsError
+from facestats.params import load_params
+from facestats.prompts.text import TextEncoder
+from facestats.prompts.zeroshot import (
     PromptClassifier,
     embed_classes,
     find_strange_classes,
@@ -23,8 +25,6 @@ from facestats.clip.zeroshot import (
     probability_table,
     save_classifiers,
 )
-from facestats.errors import InputError, ModelError, ParamsError
-from facestats.params import load_params
 from resources import ROOT, names, text
 
 TEXTS = ["a photo of a woman", "a photo of a man", "Größe: 12!", "a photo of somebody who is in their thirties"]

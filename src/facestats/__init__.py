@@ -1,6 +1,6 @@
 """FaceStats: CLIP-first face analytics as a DVC pipeline.
 
-What people import stands in `facestats.api`; it is loaded when first used, so that a stage that needs one module
+What people import stands in `facestats.serving.api`; it is loaded when first used, so that a stage that needs one module
 does not pay for all of them.
 """
 
@@ -15,11 +15,11 @@ __all__ = [*_API, "train_regressor"]
 
 def __getattr__(name: str) -> Any:
     if name in _API:
-        from facestats import api
+        from facestats.serving import api
 
         return getattr(api, name)
     if name == "train_regressor":
-        from facestats.attractiveness.training import train_regressor
+        from facestats.scores.training import train_regressor
 
         return train_regressor
     raise AttributeError(f"module 'facestats' has no attribute {name!r}")

@@ -15,8 +15,8 @@ import importlib
 import sys
 
 from facestats.errors import FaceStatsError, of_file
-from facestats.faults import NO_MEMORY, is_out_of_memory
-from facestats.output import end_quietly, print_unwritten, secure_output
+from facestats.machine.faults import NO_MEMORY, is_out_of_memory
+from facestats.machine.output import end_quietly, print_unwritten, secure_output
 
 COMMANDS = ("score", "similar", "import", "labels", "models", "rows", "forget", "doctor", "results")
 
@@ -26,7 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m facestats", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
-        module = importlib.import_module(f"facestats.commands.{name.replace('import', 'importing')}")
+        module = importlib.import_module(f"facestats.cli.{name.replace('import', 'importing')}")
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__,
                                       formatter_class=argparse.RawDescriptionHelpFormatter)
         module.add_arguments(command)

@@ -10,12 +10,12 @@ import pandas as pd
 
 from facestats.attributes.proposals import COLUMNS
 from facestats.attributes.resolution import STANDARD
-from facestats.data.cells import MAX_AGE, Mistakes, nearest, numbers, without_empty
-from facestats.data.columns import plain
-from facestats.data.label_files import read_sheet
-from facestats.data.names import PhotoNames, refuse_other_photos, say_liberties, say_likely
+from facestats.core.tables import UNKNOWN
 from facestats.errors import InputError, LabelError
-from facestats.tables import UNKNOWN
+from facestats.labels.cells import MAX_AGE, Mistakes, nearest, numbers, without_empty
+from facestats.labels.columns import plain
+from facestats.labels.files import read_sheet
+from facestats.labels.names import PhotoNames, refuse_other_photos, say_liberties, say_likely
 
 PROPOSED = {target: f"proposed_{target}" for target in STANDARD}
 KEYS = ("filename", "image")

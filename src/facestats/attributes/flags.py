@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.model import AttributeModel
-from facestats.doubts import doubtful_faces, drawn_share
+from facestats.core.doubts import doubtful_faces, drawn_share
 
 # Probability from which on another answer than a person's may have found a mistake. Of planted errors (5 % of the train labels, 4 draws)
 # on the sample's genders, its ethnicities, and those of OMI 0.8 found 88, 59, 53 and 18 %, and 95, 57, 48 and 29 % of what it flagged was
@@ -36,7 +36,7 @@ def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFram
     -------
     DataFrame `filename`, `reason`, `value`, in this order of reasons: `contradicts_<target>` (probability of another class than
     people said, or by how much the number that they said differs; greatest first), the doubts about the picture in their own order
-    (`facestats.doubts`; a drawing is one where most faces are none, and the other way round), `duplicate` and `near_duplicate` (null),
+    (`facestats.core.doubts`; a drawing is one where most faces are none, and the other way round), `duplicate` and `near_duplicate` (null),
     `low_confidence_<target>` (probability of an answer that became `unknown`, lowest first; of a model that never or always answers
     below 0.5; only of one face of each group of copies, and only where nobody said of any of them what it is).
     """

@@ -14,11 +14,11 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from facestats.attributes.calibration import Calibration
+from facestats.attributes.estimators.kinds import from_file, put_together, to_file
+from facestats.attributes.estimators.taking import take_apart
+from facestats.core.model_files import SUFFIX, read_model, write_model
+from facestats.core.tables import UNKNOWN
 from facestats.errors import LabelError, MisfitError, ModelError
-from facestats.estimators.kinds import from_file, put_together, to_file
-from facestats.estimators.taking import take_apart
-from facestats.model_files import SUFFIX, read_model, write_model
-from facestats.tables import UNKNOWN
 
 KINDS = ("classification", "regression")
 FILE_KIND, FORMAT = "facestats attribute", 1

@@ -10,11 +10,8 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.calibration import Calibration
-from facestats.attributes.model import AttributeModel, numeric_labels
-from facestats.attributes.training import ENOUGH, Training
-from facestats.errors import InputError, ModelError
-from facestats.estimators.kinds import Node, put_together
-from facestats.estimators.taking import (
+from facestats.attributes.estimators.kinds import Node, put_together
+from facestats.attributes.estimators.taking import (
     CLASSIFIERS,
     LINES,
     TRANSFORMERS,
@@ -25,9 +22,12 @@ from facestats.estimators.taking import (
     take_apart,
     take_steps,
 )
-from facestats.estimators.unpickle import Remains, read_pickle
-from facestats.fingerprint import sha256_file
-from facestats.tables import UNKNOWN
+from facestats.attributes.estimators.unpickle import Remains, read_pickle
+from facestats.attributes.model import AttributeModel, numeric_labels
+from facestats.attributes.training import ENOUGH, Training
+from facestats.core.fingerprint import sha256_file
+from facestats.core.tables import UNKNOWN
+from facestats.errors import InputError, ModelError
 
 NAMES = ("classes", "class_names", "labels", "label_names", "target_names", "names", "id2label", "label_map", "idx_to_class", "int_to_label")
 PROBED = 64  # random unit vectors that a converted model has to answer

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from facestats.attributes.resolution import STANDARD
 from facestats.attributes.zeroshot import Model
-from facestats.embeddings import BATCH, Embeddings, in_batches, sample_rows, take
+from facestats.core.tables.embeddings import BATCH, Embeddings, in_batches, sample_rows, take
 
 COLUMNS = ["id", "image", "filename", *(f"{when}_{t}" for when in ("current", "proposed") for t in ("age", "gender", "ethnicity")), "notes"]
 COMPONENTS = 64  # principal components of the standardised embeddings that the design sees

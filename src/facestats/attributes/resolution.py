@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.zeroshot import Model
-from facestats.embeddings import Embeddings, in_batches
-from facestats.tables import UNKNOWN
+from facestats.core.tables import UNKNOWN
+from facestats.core.tables.embeddings import Embeddings, in_batches
 
 STANDARD = {"gender": "classification", "ethnicity": "classification", "age": "regression"}
 

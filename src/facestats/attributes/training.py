@@ -19,8 +19,8 @@ from facestats.attributes.validation import (
     values_out_of_fold,
     weights_of,
 )
+from facestats.core.tables import UNKNOWN
 from facestats.errors import InputError, number_of
-from facestats.tables import UNKNOWN
 
 AUTO = "auto"
 DEFAULT_C, DEFAULT_ALPHA = 0.1, 100.0  # where cross-validation is impossible

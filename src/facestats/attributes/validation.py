@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
-from facestats.embeddings import sample_rows
+from facestats.core.tables.embeddings import sample_rows
 
 FOLDS = 5
 MAX_ITERATIONS = 2000

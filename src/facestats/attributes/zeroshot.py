@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.model import AttributeModel
-from facestats.attributes.ranges import in_range, range_middles
-from facestats.clip.zeroshot import PromptClassifier
-from facestats.embeddings import Embeddings, take
+from facestats.core.ranges import in_range, range_middles
+from facestats.core.tables import UNKNOWN
+from facestats.core.tables.embeddings import Embeddings, take
 from facestats.errors import number_of
-from facestats.tables import UNKNOWN
+from facestats.prompts.zeroshot import PromptClassifier
 
 # On photographs, for prompts of `tiny`. From 0.98 on each answer, female and male, was right in 0.82 to 0.84 of 745 OMI faces (those judged clearly one or
 # the other: 0.92 and 0.89) and in 0.90 to 0.95 of 100 of 3DSK, and 55 and 66 % of the faces got one; of all answers 0.72 and 0.86 are right.

@@ -15,16 +15,16 @@ import pyarrow as pa
 from PIL import Image
 from tqdm import tqdm
 
-from facestats import tables
 from facestats.clip.encoder import ImageEncoder
+from facestats.core import tables
+from facestats.core.fingerprint import code_sha256, sha256_json, versions
+from facestats.core.tables.parquet import opened, vectors_of
 from facestats.errors import InputError, TableError
-from facestats.faults import patiently
-from facestats.fingerprint import sha256_file, sha256_json, versions
-from facestats.parquet import opened, vectors_of
+from facestats.machine.faults import patiently
 from facestats.rows.store import RowStore
 
 STAGE = "embed"
-ROW_CODE = ("embed.py", "encoder.py", "tower.py", "transform.py")  # what computes a row, as in dvc.yaml; the text side is none of it
+ROW_CODE = ("checkpoints/transform.py", "clip/embed.py", "clip/encoder.py", "clip/tower.py")  # what computes the bits of a row
 
 
 def list_faces(folder: Path) -> list[str]:
@@ -46,7 +46,7 @@ def row_fingerprint(encoder: ImageEncoder) -> dict:
     return {
         "model": encoder.files_sha256, "precision": encoder.precision, "batch_size": encoder.batch_size,
         "transform": dataclasses.asdict(encoder.transform), "device": encoder.device.type, "tower": type(encoder.tower).__name__,
-        "code": {name: sha256_file(Path(__file__).with_name(name)) for name in ROW_CODE},
+        "code": code_sha256(ROW_CODE),
         "versions": versions("torch", "transformers", "pillow", "numpy"),
     }
 

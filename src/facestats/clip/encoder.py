@@ -18,10 +18,10 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPVisionModelWithProjection
 from transformers.utils import logging
 
+from facestats.checkpoints.transform import ImageTransform
 from facestats.clip.tower import PackedTower, StoppedError, can_pack
-from facestats.clip.transform import ImageTransform
+from facestats.core.fingerprint import sha256_file
 from facestats.errors import ModelError
-from facestats.fingerprint import sha256_file
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
-from facestats.clip.checkpoint import check_settings, check_transform
+from facestats.checkpoints.folder import check_settings, check_transform
 from facestats.clip.encoder import ImageEncoder
 from facestats.errors import ModelError
 

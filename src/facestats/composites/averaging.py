@@ -18,12 +18,12 @@ import simplejpeg
 from PIL import Image
 
 from facestats.composites.light import TO_GAMMA, TO_LINEAR, to_codes
-from facestats.composites.members import Member
 from facestats.composites.shapes import find_target
 from facestats.composites.sharpness import LUMINANCE, compare
 from facestats.composites.warping import EyeAligner, Warper
 from facestats.errors import InputError
-from facestats.faults import fault, is_passing
+from facestats.groups.members import Member
+from facestats.machine.faults import fault, is_passing
 
 ALIGNMENTS, SPACES = ("none", "eyes", "warp"), ("linear", "gamma")
 MAX_YAW = 25.0  # degrees; see `average_faces`

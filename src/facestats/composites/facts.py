@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from facestats.composites.averaging import Average
-from facestats.composites.means import mean_rating
+from facestats.groups.means import mean_rating
 
 FEW = 10  # faces: in an average of fewer, single faces can be made out
 NO_FACE = "no_face"  # of photos that `make_composite` was given; the pipeline has left them out long before

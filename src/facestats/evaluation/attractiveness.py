@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from facestats.attractiveness.blending import BlendWeights
-from facestats.attractiveness.scores import to_score
-from facestats.embeddings import Embeddings, take
+from facestats.core.stats import regression
+from facestats.core.stats.resampling import person_groups
+from facestats.core.stats.scale import to_score
+from facestats.core.tables.embeddings import Embeddings, take
 from facestats.errors import number_of
-from facestats.evaluation import regression, score_calibration
+from facestats.evaluation import score_calibration
 from facestats.evaluation.baselines import baseline_predictions
 from facestats.evaluation.ceiling import share_of_ceiling
 from facestats.evaluation.side_by_side import COMBINED, OTHERS, ZSCORE, other_predictions, with_all
-from facestats.resampling import person_groups
+from facestats.scores.blending import BlendWeights
 
 MODELS = ("mlp", "ridge", "mean", *OTHERS)
 METRICS = (*regression.METRICS, "share_of_ceiling", *score_calibration.METRICS)

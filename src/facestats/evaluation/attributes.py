@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from facestats.attributes.age import age_bucket
 from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.zeroshot import Model, ZeroShotModel
+from facestats.core.age_groups import age_bucket
+from facestats.core.stats import classification, regression
+from facestats.core.stats.resampling import interval, person_groups, row_samples, several
+from facestats.core.tables import UNKNOWN
 from facestats.errors import number_of
-from facestats.evaluation import classification, regression
-from facestats.resampling import interval, person_groups, row_samples, several
-from facestats.tables import UNKNOWN
 
 NOTHING = {"value": None, "low": None, "high": None}
 

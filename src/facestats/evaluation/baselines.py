@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from facestats.embeddings import sample_rows
+from facestats.core.tables.embeddings import sample_rows
 
 PENALTIES = np.logspace(-1, 5, 25)
 # Train faces that the penalty is chosen on, drawn at random where there are more: scikit-learn's leave-one-out multiplies

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from facestats.attractiveness.scores import to_score
 from facestats.attributes.model import AttributeModel
+from facestats.core.stats.groups import COMBINED, Grouping, human_groupings
+from facestats.core.stats.resampling import person_groups
+from facestats.core.stats.scale import to_score
+from facestats.core.tables import UNKNOWN
 from facestats.errors import number_of
 from facestats.evaluation.group_samples import Gaps, GroupSamples, gaps_between, sample_groups
-from facestats.evaluation.groups import COMBINED, Grouping, human_groupings
-from facestats.resampling import person_groups
-from facestats.tables import UNKNOWN
 
 MEASURES = ("mean_rating", "mean_score", "bias", "mae", "pearson")
 OF_CLASSIFIERS = ("accuracy", "abstention")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from facestats.resampling import interval, row_samples
+from facestats.core.stats.resampling import interval, row_samples
 
 METRICS = ("calibration_error", "calibration_slope")
 CURVE = ("bin", "n", "predicted", "actual", "low", "high")

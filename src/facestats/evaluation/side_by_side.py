@@ -7,8 +7,8 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from facestats.attractiveness.blending import BlendWeights, learn_weights
-from facestats.attractiveness.scores import blend
+from facestats.core.stats.scale import blend
+from facestats.scores.blending import BlendWeights, learn_weights
 
 SIXTY_FORTY = {"geometric": 0.6, "holistic": 0.4}
 COMBINED = ("combined", "combined_60_40", "combined_learned")

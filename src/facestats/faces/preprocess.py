@@ -9,12 +9,13 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from facestats import tables
+from facestats.core import tables
+from facestats.core.photo_files import check_names, face_filename, list_images, printable
+from facestats.core.tables.parquet import without_room
 from facestats.errors import ImageError, InputError
 from facestats.faces.comparison import read_thumbnail
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.dedup import find_near_duplicates, first_of_group
-from facestats.faces.files import check_names, face_filename, list_images, printable
 from facestats.faces.keys import limited_recipe, recipe_hash, row_key
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.photo import (
@@ -27,9 +28,8 @@ from facestats.faces.photo import (
     process_task,
     set_up,
 )
-from facestats.faces.pool import OverLimitError, count_workers, ordered_map
-from facestats.faces.reading import hash_photo
-from facestats.parquet import without_room
+from facestats.machine.pool import OverLimitError, count_workers, ordered_map
+from facestats.photos.reading import hash_photo
 from facestats.rows.store import RowStore
 
 STAGE = "preprocess"

@@ -12,8 +12,9 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from facestats.core.landmarks import SURE_PRESENCE
 from facestats.faces.detector import Detection, box_iou
-from facestats.faces.landmarks import MIN_PRESENCE, SURE_PRESENCE, FaceLandmarks, Landmarker
+from facestats.faces.landmarks import MIN_PRESENCE, FaceLandmarks, Landmarker
 
 # Of 349 upright faces, plain, dark, grey or tilted, 1 % score less; of 353 that were turned and misread, the best has 0.85.
 _UPRIGHT_SCORE = 0.88

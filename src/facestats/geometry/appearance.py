@@ -11,8 +11,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.spatial import Delaunay
 
-from facestats.faces.decode import to_photo
-from facestats.faces.pool import count_workers
+from facestats.machine.pool import count_workers
+from facestats.photos.decode import to_photo
 
 SIDE = 64  # px of the mean shape's longer side; docs/geometry.md compares
 _ENOUGH = 2 * SIDE  # px of a crop, half of whose side is face at least

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facestats.geometry.pairs import MIRROR, N_LANDMARKS
+from facestats.core.landmarks import MIRROR, N_LANDMARKS
 
 PHI = (1 + 5**0.5) / 2
 ALL = tuple(range(N_LANDMARKS))

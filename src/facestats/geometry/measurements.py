@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from facestats.core.landmarks import N_LANDMARKS
 from facestats.errors import InputError
 from facestats.geometry.definitions import MEASUREMENTS, Face
-from facestats.geometry.pairs import N_LANDMARKS
 from facestats.geometry.pose import frontalize
 
 NAMES = tuple(measurement.name for measurement in MEASUREMENTS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facestats.geometry.pairs import LEFT, RIGHT
+from facestats.core.landmarks import LEFT, RIGHT
 
 # The camera's distance from the head, in sizes of the face. Far away, at 15, 10 and 7, a turn by 20° moves the measurements by 0.62, 0.59, 0.59
 # and 0.61 standard deviations between people, a nod by 20° by 0.94, 0.75, 0.71 and 0.73 (`benchmarks.measurements`).

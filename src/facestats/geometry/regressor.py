@@ -14,13 +14,13 @@ from scipy.spatial import QhullError
 from sklearn.pipeline import Pipeline
 from threadpoolctl import ThreadpoolController
 
+from facestats.core.landmarks import N_LANDMARKS
+from facestats.core.model_files import read_model, write_model
 from facestats.errors import InputError, MisfitError, ModelError
 from facestats.geometry.appearance import FaceSampler
 from facestats.geometry.measurements import measure
-from facestats.geometry.pairs import N_LANDMARKS
 from facestats.geometry.training import COORDINATES, make_pipeline
 from facestats.geometry.zscore import SIGNS, ZScore
-from facestats.model_files import read_model, write_model
 
 KIND, FORMAT = "facestats geometry", 2
 _WAY_OUT = "`dvc repro geometry` makes it (or `dvc pull`)"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from facestats import tables
-from facestats.parquet import opened, read_batches
+from facestats.core import tables
+from facestats.core.tables.parquet import opened, read_batches
 
 BATCH = 2048  # faces; 11 MB of landmarks
 _COLUMNS = ["filename", "sha256", "copy_group", "copy_rank", "yaw", "pitch", "roll"]

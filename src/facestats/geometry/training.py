@@ -10,10 +10,10 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from facestats.data.splits import uniform
+from facestats.core.landmarks import MIRROR, N_LANDMARKS
+from facestats.core.stats.identity import uniform
 from facestats.errors import number_of
 from facestats.geometry.appearance import FaceSampler
-from facestats.geometry.pairs import MIRROR, N_LANDMARKS
 from facestats.geometry.procrustes import GeneralizedProcrustes
 
 MIN_TRAIN = 20

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from facestats.composites.sheets import fitting_jpeg
+from facestats.core.figures.sheets import fitting_jpeg
 from facestats.errors import InputError
 from facestats.report.blocks import Picture
 

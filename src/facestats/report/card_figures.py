@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from facestats.output import one_line
+from facestats.machine.output import one_line
 
 NOT_MEASURED = "not measured"
 # What Markdown, or a viewer of it, makes something of: tags and entities, links and pictures, columns, formulas, lists, marks around words, addresses.

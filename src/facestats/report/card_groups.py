@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facestats.evaluation.groups import COMBINED, TIMES
+from facestats.core.stats.groups import COMBINED, TIMES
 from facestats.report.card_figures import NOT_MEASURED, beyond_chance, figure, table
 
 POINTS = {"mean_rating": "mean rating", "mean_score": "mean score", "bias": "bias", "mae": "mean absolute error"}

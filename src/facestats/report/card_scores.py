@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from facestats.evaluation.headlines import doubts_of_scores
+from facestats.core.stats.verdict import doubts_of_scores
 from facestats.report.card_figures import NOT_MEASURED, beyond_chance, figure, number, table
 
 MEASURES = {"pearson": "r", "spearman": "rank correlation", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²"}

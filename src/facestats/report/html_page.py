@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from facestats.output import visible
+from facestats.machine.output import visible
 from facestats.report.blocks import Section
 from facestats.report.card_figures import STAND_IN, written_as_is
 

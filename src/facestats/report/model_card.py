@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facestats.evaluation.headlines import ages_said
+from facestats.report.ages import ages_said
 from facestats.report.card_figures import (
     NOT_MEASURED,
     as_plain,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
+from facestats.core.files import read_json
 from facestats.errors import number_of
-from facestats.files import read_json
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Heading, Picture, Rows, Section, Text
 from facestats.report.card_figures import as_plain, figure, number

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from facestats.core.tables import UNKNOWN
 from facestats.errors import number_of
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Gallery, Heading, Picture, Rows, Section, Text, first
 from facestats.report.card_figures import as_plain, counted, number
 from facestats.report.material import Material
-from facestats.tables import UNKNOWN
 
 CLUSTERS = 30  # shown; `clusters.k` may be any number
 PROPOSED = 40  # shown; what `attributes.propose` is unless it is set

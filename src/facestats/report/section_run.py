@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from facestats.core.files import read_json
+from facestats.core.layout import REJECTED_INDEX
 from facestats.errors import number_of
-from facestats.evaluation.headlines import ages_said
-from facestats.files import read_json
+from facestats.report.ages import ages_said
 from facestats.report.album import Album
 from facestats.report.blocks import Block, Details, Gallery, Heading, Picture, Rows, Section, Text, from_card
 from facestats.report.card_figures import as_plain, figure
@@ -18,7 +19,6 @@ from facestats.report.card_groups import clear_gaps
 from facestats.report.card_scores import anything_measured, capital, verdicts_said
 from facestats.report.material import Material, without_folder
 from facestats.report.model_card import ages_checked, limits_of, misuses, models, photos_and_labels
-from facestats.report.rejected import INDEX
 
 REASONS = 100  # lines of the table; reasons hold sizes of images, so there may be many
 
@@ -93,7 +93,7 @@ def what_came_in(material: Material, album: Album) -> Section:
     blocks.append(Rows(f"{len(out)} of {_photos(len(faces))} left out, and why", ["reason", "files"], rows))
     if len(counts) > REASONS:
         blocks.append(Text(f"And {len(counts) - REASONS} more reasons; `faces.parquet` has all."))
-    index = read_json(material.rejected / INDEX, list)
+    index = read_json(material.rejected / REJECTED_INDEX, list)
     blocks.append(Gallery([_left_out(row, material, album) for row in index]))
     if len(out) > len(index):
         blocks.append(Text(f"And {len(out) - len(index)} more."))

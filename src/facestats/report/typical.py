@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from facestats.embeddings import Embeddings, in_batches
+from facestats.core.tables.embeddings import Embeddings, in_batches
 
 DECIMALS = 6  # of a similarity: faces that differ in rounding alone go by name
 

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from facestats.files import temporary_name, write_bytes
+from facestats.core.files import temporary_name, write_bytes
 from facestats.rows.dvc_cache import DvcCache, is_md5
 from facestats.rows.folder import ALONE, Folder, Sharing, open_below, read_regular
 from facestats.rows.segments import MD5

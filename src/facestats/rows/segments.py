@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from facestats.faults import is_passing, patiently
+from facestats.machine.faults import is_passing, patiently
 from facestats.rows.folder import Folder
 
 KEY = "key"

@@ -1,0 +1,1 @@
+"""Ages: groups, and who may be too young for a score."""

@@ -1,0 +1,1 @@
+"""CLIP checkpoints: where they come from, and what their folders hold."""

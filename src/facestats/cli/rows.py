@@ -1,0 +1,127 @@
+"""Say how big the row store is, remove what the current outs do not use, or compute
+rows again and compare.
+
+Stages that work image by image (`preprocess`, `embed`) keep their rows in a
+folder beside DVC's cache, so that one more photo costs one row. Rows of removed
+photos, of other parameters and of older code stay there until `prune`; what is
+removed is computed again when it is wanted again. `prune` knows the outs of
+this project as they are now: where projects or people share a store, it removes
+the others' rows too. DVC's own cache is not touched (`dvc gc` cleans that).
+
+Whoever can write into a store can write false rows into it. `verify` computes
+the rows of the photos and faces that are there again, with the parameters,
+models and code as they are, and compares; `--sample N` takes N of each kind, at
+random.
+
+examples:
+  python -m facestats rows
+  python -m facestats rows prune
+  python -m facestats rows verify --sample 200
+
+exit code: 0 done, 1 some rows were left, for a run uses them; of `verify`: some
+rows differ; 2 there is no store, or nothing to compare with
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facestats.errors import InputError
+from facestats.machine.output import print_json
+from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
+from facestats.rows.store import NO_REUSE, PLACE, find_store, release_all
+from facestats.rows.usage import Usage, measure, prune
+
+if TYPE_CHECKING:
+    from facestats.cli.rows_verify import Comparison
+
+HELP = "say how big the row store is; `rows prune` removes what is not in use, `rows verify` computes rows again"
+SHOWN = 20  # rows that differ, named one by one
+
+
+def number(text: str) -> int:
+    """How many rows; argparse names what is none."""
+    if (n := int(text)) < 1:
+        raise ValueError
+    return n
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=("prune", "verify"),
+                        help="prune: remove the rows that the current outs do not use; verify: compute rows again and compare")
+    parser.add_argument("--sample", type=number, metavar="N", help="with verify: of each kind so many rows, at random (default: all)")
+    parser.add_argument("--json", action="store_true", help="with verify: print one JSON object instead of text")
+    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: the working directory)")
+
+
+def run(options: argparse.Namespace) -> int:
+    cache = find_dvc_cache(options.root)
+    store = find_store(cache)
+    if store is None:
+        raise InputError(f"{options.root.resolve()} lies in no DVC project, so it has no row store; --root or {PLACE} names one")
+    if options.action == "verify":
+        return _verify(options, store, cache)
+    if options.sample is not None or options.json:
+        raise InputError("--sample and --json go with `rows verify`")
+    print(f"row store: {store}")
+    if cache:
+        release_all(store, cache)
+    before = measure(store, cache)
+    _print(before)
+    if options.action != "prune":
+        return 0
+    left = prune(store, cache)
+    after = measure(store, cache)
+    rows, size = (sum(getattr(u, what) for u in before.values()) - sum(getattr(u, what) for u in after.values()) for what in ("rows", "size"))
+    print(f"removed: rows={rows} {_megabytes(size)}")
+    for recipe, why in left.items():
+        print(f"left: {recipe} {why}")
+    return 1 if left else 0
+
+
+def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) -> int:
+    from facestats.cli.rows_verify import verify_faces, verify_photos
+    from facestats.params import load_params
+
+    params = load_params(options.root / "params.yaml")
+    usage = measure(store, cache)
+    found = {"preprocess": verify_photos(options.root, params, store, cache, options.sample), "embed": verify_faces(options.root, params, store, options.sample)}
+    for stage, comparison in found.items():
+        comparison.not_compared = usage.get(stage, Usage()).rows - comparison.compared
+        if comparison.not_compared and not comparison.compared and not comparison.why:
+            comparison.why = "no row is of the photos, parameters, weights and code that are here"
+    if all(comparison.why for comparison in found.values()):
+        raise InputError("; ".join(comparison.why for comparison in found.values()))
+    if options.json:
+        print_json({"store": str(store), **{stage: asdict(comparison) for stage, comparison in found.items()}}, indent=2)
+    else:
+        _print_comparisons(store, found)
+    return 1 if any(comparison.different for comparison in found.values()) else 0
+
+
+def _print_comparisons(store: Path, found: dict[str, Comparison]) -> None:
+    print(f"row store: {store}")
+    for stage, facts in found.items():
+        print(f"  {stage:<10} compared={facts.compared} equal={facts.equal} rounding={facts.rounding} different={len(facts.different)} "
+              f"not_compared={facts.not_compared}" + (f" ({facts.why})" if facts.why else ""))
+    for stage, facts in found.items():
+        for name, what in facts.different[:SHOWN]:
+            print(f"different: {name} ({stage}: {what})")
+        if len(facts.different) > SHOWN:
+            print(f"and {len(facts.different) - SHOWN} more of {stage}; --json names all")
+    if any(facts.different for facts in found.values()):
+        print(f"these rows are false, or were computed by a processor that counts otherwise; compute all anew: {NO_REUSE}=1 dvc repro -sf preprocess embed")
+
+
+def _print(usage: dict[str, Usage]) -> None:
+    total = Usage(*(sum(values) for values in zip(*(vars(u).values() for u in usage.values()), strict=True))) if usage else Usage()
+    for name, facts in {**usage, "all": total}.items():
+        print(f"  {name:<10} rows={facts.rows} used={facts.used} size={_megabytes(facts.size)} "
+              f"used_size={_megabytes(facts.used_size)} recipes={facts.recipes}")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.2f}MB"

@@ -1,0 +1,208 @@
+"""`rows verify`: compute stored rows again and compare, for whoever shares a store can write false ones into it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from facestats.errors import ImageError, ModelError
+from facestats.faces.crop import PreprocessConfig
+from facestats.faces.landmarks import Landmarker
+from facestats.faces.photo import process_photo
+from facestats.machine.pool import count_workers, ordered_map
+from facestats.photos.reading import hash_photo, read_photo
+from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.files import RowFiles
+from facestats.rows.store import read_rows
+
+if TYPE_CHECKING:
+    from facestats.params import Params
+
+# Another kind of processor rounds differently. What is allowed is far above that (last bits of float32; of bfloat16 the eighth), and far below what tells faces apart.
+LANDMARKS = 0.002  # of the crop's side
+BOX = 0.002  # of the photo's longer side
+DEGREES = 0.5
+SHARES = 0.01  # of confidence, presence and the measures of a crop, and as a share of larger values
+BITS = 8  # of a perceptual hash's 256
+GREY_LEVELS = 3.0  # mean difference of 8×8 px, of 255
+DISTANCE = {"float32": 0.001}  # between embeddings, whose length is 1; those of two photos of one face are some 0.3 apart
+HALF_DISTANCE = 0.03  # the same for precisions of 16 bits
+
+_EXACT = ("sha256", "status", "reason", "width", "height", "face_count")
+_ALLOWED = {"yaw": DEGREES, "pitch": DEGREES, "roll": DEGREES, "landmarks": LANDMARKS}
+
+
+@dataclass
+class Comparison:
+    """What came of one stage's rows.
+
+    Attributes
+    ----------
+    compared, equal, rounding : rows that were computed again, those that are the same to the bit, and those that differ as processors do
+    different : name of the photo or face, and what differs
+    not_compared : rows of other photos, parameters, weights or code, or left out of the sample
+    why : why nothing could be compared
+    """
+
+    compared: int = 0
+    equal: int = 0
+    rounding: int = 0
+    different: list[tuple[str, str]] = field(default_factory=list)
+    not_compared: int = 0
+    why: str = ""
+
+    def add(self, name: str, stored: dict[str, Any], differences: Iterable[tuple[str, bool]]) -> None:
+        """Count a row by how its columns differ: (column, whether beyond rounding)."""
+        found = list(differences)
+        self.compared += 1
+        if beyond := [column for column, large in found if large]:
+            self.different.append((name, ", ".join(beyond)))
+        elif found:
+            self.rounding += 1
+        else:
+            self.equal += 1
+
+
+def verify_photos(root: Path, params: Params, store: Path, cache: DvcCache | None, sample: int | None) -> Comparison:
+    """Compare the rows and crops that `preprocess` has stored of the photos that are there, with the parameters, models and code as they are."""
+    from facestats.core.photo_files import check_names, list_images
+    from facestats.faces.keys import recipe_hash, row_key
+    from facestats.faces.preprocess import ROW_COLUMNS, STAGE
+
+    images, models = root / params.data.images, root / "models/landmarker"
+    config = PreprocessConfig(**params.preprocess.model_dump())
+    try:
+        Landmarker(models)
+        recipe = recipe_hash(config, models)
+    except ModelError as error:
+        return Comparison(why=str(error))
+    names = list_images(images)
+    unusable = check_names(names)
+
+    def key(name: str) -> str | None:
+        try:
+            return row_key(hash_photo(images / name, config.max_megabytes), recipe)
+        except ImageError:
+            return None
+
+    with ThreadPoolExecutor() as pool:
+        wanted = [name for name in names if name not in unusable]
+        by_key = {key: name for key, name in zip(pool.map(key, wanted), wanted, strict=True) if key}
+    table = read_rows(store, STAGE, recipe, ROW_COLUMNS)
+    stored = _sample(table, by_key, sample)
+    found = Comparison()
+    if stored:
+        files = RowFiles(store / STAGE / recipe[:32], cache)
+        paths = [images / by_key[key] for key in stored]
+        fresh = ordered_map(_process, paths, count_workers(len(paths)), _set_up, (config, str(models)))
+        for (key, rows), (row, jpeg) in zip(stored.items(), fresh, strict=True):
+            for one in table.take(rows).to_pylist():
+                found.add(by_key[key], one, _photo_differences(one, row, jpeg, files))
+    return found
+
+
+def verify_faces(root: Path, params: Params, store: Path, sample: int | None) -> Comparison:
+    """Compare the embeddings that `embed` has stored of the faces that are there, with the weights, parameters and code as they are."""
+    from facestats.clip.embed import STAGE, list_faces, recipe_hash, row_columns, row_fingerprint
+    from facestats.clip.load import load_encoder
+    from facestats.core.fingerprint import sha256_json
+
+    folder = root / "data/processed/preproc"
+    try:
+        encoder = load_encoder(root / "models/clip", params.clip.precision, params.clip.batch_size)
+    except ModelError as error:
+        return Comparison(why=str(error))
+    if not folder.is_dir():
+        return Comparison(why=f"{folder}: no such folder; `dvc repro preprocess` makes it (or `dvc pull`)")
+    fingerprint = row_fingerprint(encoder)
+    by_key = {sha256_json({**fingerprint, "face": hashlib.sha256((folder / name).read_bytes()).hexdigest()}): name for name in list_faces(folder)}
+    table = read_rows(store, STAGE, recipe_hash(encoder), row_columns(encoder.dimension))
+    stored = _sample(table, by_key, sample)
+    found, allowed = Comparison(), DISTANCE.get(encoder.precision, HALF_DISTANCE)
+    fresh = encoder.stream(stored, lambda key: Image.open(io.BytesIO((folder / by_key[key]).read_bytes())).convert("RGB")) if stored else ()
+    for (key, rows), embedding in zip(stored.items(), fresh, strict=True):
+        for one in table.take(rows).to_pylist():
+            found.add(by_key[key], one, _vector_differences("embedding", one["embedding"], embedding, lambda a, b: float(np.linalg.norm(a - b)), allowed))
+    return found
+
+
+def _sample(table: pa.Table, names: dict[str, str], sample: int | None) -> dict[str, list[int]]:
+    """Places of stored rows by key, of those that can be computed again; a sample is drawn anew each time, so that nobody can tell which it spares."""
+    rows: dict[str, list[int]] = {}
+    for place, key in enumerate(table["key"].to_pylist()):
+        if key in names:
+            rows.setdefault(key, []).append(place)
+    keys = sorted(rows) if sample is None or sample >= len(rows) else random.SystemRandom().sample(sorted(rows), sample)
+    return {key: rows[key] for key in keys}
+
+
+_state: tuple = ()  # of a worker: configuration, landmarker
+
+
+def _set_up(config: PreprocessConfig, models: str) -> None:
+    global _state
+    _state = (config, Landmarker(models))
+
+
+def _process(path: Path) -> tuple[dict[str, Any], bytes | None]:
+    config, landmarker = _state
+    done = process_photo(read_photo(path, config.max_megabytes), config, landmarker)
+    return done.row, done.jpeg
+
+
+def _photo_differences(stored: dict[str, Any], row: dict[str, Any], jpeg: bytes | None, files: RowFiles) -> Iterator[tuple[str, bool]]:
+    """Columns of a photo's row that differ, and whether beyond rounding."""
+    for column, value in stored.items():
+        other = row.get(column)
+        if column in ("key", "crop"):
+            continue
+        if (value is None) != (other is None):
+            yield column, True
+        elif value is None:
+            continue
+        elif column in _EXACT:
+            if value != other:
+                yield column, True
+        elif column == "perceptual_hash":
+            if value != other:
+                yield column, (int(value, 16) ^ int(other, 16)).bit_count() > BITS
+        else:
+            allowed = BOX * max(row["width"], row["height"]) if column == "box" else _ALLOWED.get(column, SHARES * max(1.0, abs(np.max(other))))
+            yield from _vector_differences(column, value, other, lambda a, b: float(np.abs(a - b).max()), allowed)
+    if (stored["crop"] is None) != (jpeg is None):
+        yield "crop", True
+    elif jpeg is not None and stored["crop"] != hashlib.md5(jpeg, usedforsecurity=False).hexdigest():
+        kept = files.read(stored["crop"])
+        if kept is not None:  # one that is lost is cut anew
+            yield "crop", _looks_different(kept, jpeg)
+
+
+def _vector_differences(column: str, one: Any, other: Any, distance: Callable[[np.ndarray, np.ndarray], float], allowed: float) -> Iterator[tuple[str, bool]]:
+    a, b = (np.asarray(value, dtype=np.float32).ravel().astype(np.float64) for value in (one, other))
+    if a.shape != b.shape:
+        yield column, True
+    elif not np.array_equal(a, b):  # to the bit; what follows has a tolerance
+        yield column, distance(a, b) > allowed
+
+
+def _looks_different(one: bytes, other: bytes) -> bool:
+    """Whether two crops differ by more than their last bits."""
+    try:
+        a, b = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.float32) for data in (one, other))
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return True
+    if a.shape != b.shape:
+        return True
+    height, width = (side - side % 8 for side in a.shape[:2])
+    blocks = (a - b)[:height, :width].reshape(height // 8, 8, width // 8, 8, 3).mean(axis=(1, 3))
+    return bool(np.abs(blocks).max() > GREY_LEVELS)

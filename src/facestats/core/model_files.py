@@ -1,0 +1,99 @@
+"""Model files: arrays, and facts about them as JSON, in one safetensors file. Nothing in it is ever run, and all of it is checked.
+
+The header has one entry, `facestats`: JSON with `kind`, `format` and `facts`. The same model is the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save
+
+from facestats.core.files import write_bytes
+from facestats.errors import MisfitError, ModelError
+
+SUFFIX = ".safetensors"
+OLD = (".joblib", ".pkl", ".pickle")  # how models were stored once, or are by others
+MOST = 1 << 30  # bytes of a file; those of this project have 10 MB at most
+MOST_HEADER = 1 << 18  # bytes; a name and a few numbers an array
+_ENTRY = "facestats"
+_TYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
+
+
+def write_model(path: Path, kind: str, version: int, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a model file by temporary file and rename.
+
+    Parameters
+    ----------
+    kind, version : what `read_model` has to be asked for.
+    facts : what JSON holds; no number that is not finite.
+    arrays : float64, float32 or int64, finite, by name.
+    """
+    header = json.dumps({"kind": kind, "format": version, "facts": facts}, ensure_ascii=False, allow_nan=False, sort_keys=True)
+    write_bytes(path, save({name: np.ascontiguousarray(arrays[name]).reshape(np.shape(arrays[name])) for name in sorted(arrays)}, {_ENTRY: header}))
+
+
+def read_model(path: Path, kind: str, version: int, way_out: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read what `write_model` wrote: facts, and arrays by name.
+
+    Parameters
+    ----------
+    way_out : what makes the file anew, for messages.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged, too large, or something else; a pickle is never read.
+    """
+    old = next((path.with_suffix(suffix) for suffix in OLD if path.with_suffix(suffix).exists()), None)
+    if path.suffix in OLD:
+        raise ModelError(f"{path} is a pickle, which could run code when it is read, and is not loaded; models are {SUFFIX} files now: {way_out}, and "
+                         "`python -m facestats models convert` turns a classifier of your own into one")
+    if not path.exists():
+        if old is not None:
+            raise ModelError(f"{path}: no such model; {old.name} beside it is of an earlier version, a pickle, which could run code when it is "
+                             f"read, and is not loaded: {way_out}")
+        raise ModelError(f"{path}: no such model; {way_out}")
+    try:
+        return _read(path, kind, version)
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        raise ModelError(f"{path} is not a {kind} of this project ({error}); {way_out}") from None
+
+
+def _read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    if not path.is_file():
+        raise MisfitError("it is no file")
+    if path.stat().st_size > MOST:
+        raise MisfitError(f"it has {path.stat().st_size} bytes, expected {MOST} at most")
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    if size > MOST_HEADER:
+        raise MisfitError(f"its header has {size} bytes, expected {MOST_HEADER} at most")
+    entries = deserialize(data)  # checks that the header describes the whole file, and no byte twice
+    header = json.loads(data[8:8 + size])
+    content = json.loads(header["__metadata__"][_ENTRY], parse_constant=_no_constant)
+    if set(content) != {"kind", "format", "facts"} or not isinstance(content["facts"], dict):
+        raise MisfitError("the header lacks kind, format and facts")
+    if content["kind"] != kind:
+        raise MisfitError(f"it is a {str(content['kind'])[:40]}")
+    if content["format"] != version:
+        raise MisfitError(f"format {str(content['format'])[:20]}, expected {version}")
+    return content["facts"], {name: _array(name, facts) for name, facts in entries}
+
+
+def _no_constant(name: str) -> float:
+    raise MisfitError(f"{name} is no number of JSON")
+
+
+def _array(name: str, entry: Mapping[str, Any]) -> np.ndarray:
+    if entry["dtype"] not in _TYPES:
+        raise MisfitError(f"{name} has the type {entry['dtype']}, expected one of {', '.join(_TYPES)}")
+    array = np.frombuffer(bytearray(entry["data"]), _TYPES[entry["dtype"]]).reshape(entry["shape"])
+    if not np.isfinite(array).all():
+        raise MisfitError(f"{name} has numbers that are not finite")
+    return array

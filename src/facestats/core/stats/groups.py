@@ -1,0 +1,70 @@
+"""Groups of faces by what people said of them: one attribute, or two at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from facestats.core.age_groups import BUCKETS, age_bucket
+from facestats.core.tables import UNKNOWN
+
+TIMES = " × "  # between the names of two attributes or of two groups
+COMBINED = "combined_"  # before the name of a measure: it is the combined score's
+ALWAYS = ("gender", "ethnicity", "age")
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Faces dealt out by one attribute or by two.
+
+    Attributes
+    ----------
+    attribute : its name; of two, both with ` × ` between them.
+    groups : names of those that occur, in order.
+    place : (n,) which of them each face belongs to, -1 where nobody said it.
+    """
+
+    attribute: str
+    groups: list[str]
+    place: np.ndarray
+
+    def members(self) -> np.ndarray:
+        """(n, groups) whether a face belongs to a group."""
+        return self.place[:, None] == np.arange(len(self.groups))
+
+
+def human_groupings(labels: pd.DataFrame, kinds: Mapping[str, str]) -> list[Grouping]:
+    """Group faces by each attribute that people labelled, and by each pair of them.
+
+    Parameters
+    ----------
+    labels : what people said, one row a face, null where they said nothing; never predictions.
+    kinds : `classification` or `regression` of the targets. Gender, ethnicity and age count without being one. Age is
+        grouped by FairFace's buckets; other numbers have no groups and are left out.
+    """
+    wanted = [*ALWAYS, *sorted(name for name, kind in kinds.items() if kind == "classification" and name not in ALWAYS)]
+    single = [_by_one(name, labels[name]) for name in wanted if name in labels.columns and _said(labels[name]).any()]
+    return single + [_by_two(a, b) for a, b in combinations(single, 2)]
+
+
+def _said(column: pd.Series) -> pd.Series:
+    return column.notna() & (column != UNKNOWN)
+
+
+def _by_one(name: str, column: pd.Series) -> Grouping:
+    said = _said(column).to_numpy()
+    values = age_bucket(column) if name == "age" else column.astype("str").to_numpy(dtype=object)
+    groups = [b for b in BUCKETS if (values[said] == b).any()] if name == "age" else sorted(set(values[said]))
+    return Grouping(name, groups, np.where(said, pd.Index(groups).get_indexer(values), -1))
+
+
+def _by_two(a: Grouping, b: Grouping) -> Grouping:
+    place = np.where((a.place < 0) | (b.place < 0), -1, a.place * len(b.groups) + b.place)
+    names = [f"{first}{TIMES}{second}" for first in a.groups for second in b.groups]
+    occurring = np.unique(place[place >= 0])
+    return Grouping(f"{a.attribute}{TIMES}{b.attribute}", [names[i] for i in occurring],
+                    np.where(place < 0, -1, np.searchsorted(occurring, place)))

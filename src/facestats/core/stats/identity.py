@@ -1,0 +1,74 @@
+"""Who is the same person, and what a picture and its copies count for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+IDENTITY = ["filename", "sha256", "copy_group", "copy_rank"]  # columns of `faces.parquet` that say who is who
+BY_MODEL = "model"  # in `age_checked`: the age is a guess
+
+
+def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
+    """Which faces must stay together, for folds that nothing straddles and for intervals: one person, and copies.
+
+    Parameters
+    ----------
+    faces, persons : accepted faces with the columns `IDENTITY`; person by filename, null where unknown.
+
+    Returns
+    -------
+    By filename, the name of the group: the first of its identities in order; groups that share a face are one.
+    """
+    faces = faces.sort_values("filename").reset_index(drop=True)
+    person = faces["filename"].map(persons).astype("str")
+    identity = ("person " + person).where(person.notna(), "bytes " + faces["sha256"])
+    (one, names), (other, _) = pd.factorize(identity), pd.factorize(faces["copy_group"])
+    links = coo_array((np.ones(len(faces)), (one, other)), shape=(len(names), other.max(initial=-1) + 1))
+    _, group = connected_components(links @ links.T, directed=False)
+    first = pd.Series(names).groupby(group).transform("min").to_numpy()
+    return pd.Series(first[one], index=pd.Index(faces["filename"]), name="group")
+
+
+def several_faces(groups: pd.Series) -> pd.Series:
+    """The groups of `same_faces`, null where a face is alone in its own."""
+    return groups.where(groups.duplicated(keep=False))
+
+
+def count_once(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
+    """The labels without those of a face that has a better copy with a label of the same kind: a picture counts once.
+
+    Parameters
+    ----------
+    labels : by filename, one column a kind of label.
+    faces : with the columns `IDENTITY`.
+    """
+    copies = faces[faces["copy_group"].duplicated(keep=False)].sort_values(["copy_rank", "filename"]).set_index("filename")["copy_group"]
+    copies = copies[copies.index.isin(labels.index)]
+    labels = labels.copy()
+    for name in labels.columns:
+        known = copies[labels.loc[copies.index, name].notna()]
+        labels.loc[known.index[known.duplicated()], name] = None
+    return labels
+
+
+def uniform(seed: int, identities: Iterable[str]) -> np.ndarray:
+    """A number in [0, 1) for each: the first 64 bits of its SHA-256, which only hashlib computes, about 1 µs each."""
+    digests = b"".join([hashlib.sha256(f"{seed}\0{identity}".encode()).digest()[:8] for identity in identities])
+    return np.frombuffer(digests, dtype=">u8").astype(np.float64) / 2**64
+
+
+def known_minors(age_check: pd.DataFrame) -> pd.Series:
+    """Who is too young by what people said, not by a model's guess: bool by filename. Their ratings teach nothing.
+
+    Parameters
+    ----------
+    age_check : `age_check.parquet`.
+    """
+    rows = age_check.set_index("filename")
+    return rows["score_withheld"].notna() & (rows["age_checked"] != BY_MODEL)

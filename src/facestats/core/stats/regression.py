@@ -1,0 +1,103 @@
+"""Measures of a regression against what raters said, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from facestats.core.stats.resampling import interval, row_samples
+
+METRICS = ("pearson", "spearman", "mae", "rmse", "r2")
+
+
+def measure(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Pearson and Spearman correlation, MAE, RMSE (units of `actual`) and R².
+
+    Correlations are NaN where either side is constant, R² where `actual` is.
+    """
+    return _measure(actual, predicted, rankdata(actual), rankdata(predicted))
+
+
+def _measure(actual: np.ndarray, predicted: np.ndarray, actual_rank: np.ndarray, predicted_rank: np.ndarray) -> dict[str, float]:
+    error = predicted - actual
+    spread = actual - actual.mean()
+    total = float(spread @ spread)
+    return {
+        "pearson": _pearson(actual, predicted),
+        "spearman": _pearson(actual_rank, predicted_rank),
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "r2": float("nan") if _constant(actual) else 1 - float(error @ error) / total,
+    }
+
+
+def with_intervals(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int,
+                   groups: np.ndarray | None = None) -> dict[str, dict]:
+    """Each metric as value, low, high: 95 % percentile bootstrap over faces.
+
+    Parameters
+    ----------
+    actual, predicted : float arrays (n,), n ≥ 2.
+    resamples : number of bootstrap samples.
+    seed : of the resampling; models measured with the same seed see the same samples.
+    groups : whose face each is, int (n,), 0 to persons − 1; whole persons are drawn. None: each face is somebody else's.
+    """
+    return resampled(actual, {"": predicted}, resamples, seed, groups)[""].report()
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Each metric of one model: on the faces (`value`), and in each resample (`drawn`, float64 (resamples,))."""
+
+    value: dict[str, float]
+    drawn: dict[str, np.ndarray]
+
+    def report(self) -> dict[str, dict]:
+        """Each metric as value, low, high."""
+        return {name: {"value": value, **interval(self.drawn[name])} for name, value in self.value.items()}
+
+    def minus(self, other: Resampled) -> dict[str, dict]:
+        """How much larger each metric is than another model's of the same resamples: value, low, high."""
+        return {name: {"value": value - other.value[name], **interval(self.drawn[name] - other.drawn[name])}
+                for name, value in self.value.items()}
+
+
+def resampled(actual: np.ndarray, predictions: Mapping[str, np.ndarray], resamples: int, seed: int,
+              groups: np.ndarray | None = None) -> dict[str, Resampled]:
+    """Measure several models on the same resamples; parameters as in `with_intervals`."""
+    rank_actual, ranks = _Ranks(actual), {name: _Ranks(values) for name, values in predictions.items()}
+    drawn: dict[str, list[dict]] = {name: [] for name in predictions}
+    for pick in row_samples(len(actual), resamples, seed, groups):
+        said, ranked = actual[pick], rank_actual(pick)
+        for name, values in predictions.items():
+            drawn[name].append(_measure(said, values[pick], ranked, ranks[name](pick)))
+    return {name: Resampled(measure(actual, values), {key: np.array([found[key] for found in drawn[name]]) for key in METRICS})
+            for name, values in predictions.items()}
+
+
+class _Ranks:
+    """Mean ranks of resamples of `values`, as `scipy.stats.rankdata` gives them, without sorting each: 5 to 10 times as fast at 20,000."""
+
+    def __init__(self, values: np.ndarray):
+        different, self.place = np.unique(values, return_inverse=True)
+        self.n_different = len(different)
+
+    def __call__(self, pick: np.ndarray) -> np.ndarray:
+        place = self.place[pick]
+        count = np.bincount(place, minlength=self.n_different)
+        return (np.cumsum(count) - (count - 1) / 2)[place]
+
+
+def _pearson(a: np.ndarray, b: np.ndarray) -> float:
+    if _constant(a) or _constant(b):
+        return float("nan")
+    a, b = a - a.mean(), b - b.mean()
+    return float(a @ b / (np.sqrt(float(a @ a)) * np.sqrt(float(b @ b))))
+
+
+def _constant(values: np.ndarray) -> bool:
+    """Whether all values are one, but for rounding."""
+    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())

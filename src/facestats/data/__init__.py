@@ -1,1 +1,0 @@
-"""What comes in: labels, splits, dataset importers, the built-in sample."""

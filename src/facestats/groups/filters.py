@@ -1,0 +1,255 @@
+"""Who belongs to a group: conditions on the table of faces, applied one after another and counted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facestats.core.doubts import SEPARATOR
+from facestats.errors import InputError, number_of
+
+# Condition -> column of `attributes_final.parquet`; `attributes` names its own. What a model may change comes last, so
+# that the counts before it do not move when only the scores do.
+COLUMNS = {"gender": "gender_final", "ethnicity": "ethnicity_final", "age_range": "age_final", "attributes": None,
+           "cluster": "cluster", "attractiveness": "attractiveness"}
+LEAVE_OUT, KEEP = "leave_out", "keep"  # what becomes of faces whose picture is doubtful: those with something in the column `doubts`
+# One step of widening, and the widest range there is.
+WIDENING = {"age_range": (5, (0, 130)), "attractiveness": (1, (1, 10))}
+
+
+@dataclass
+class Selection:
+    """The outcome of a filter.
+
+    Attributes
+    ----------
+    rows : the matching rows, at most `n`, sorted by filename.
+    matched : number of faces left after each condition, in order; `all` is the table, `flags` what is left without doubtful pictures.
+    flagged : how many were left out for each reason to doubt the picture; a face may have several.
+    relaxed : what was widened, one entry a condition, in order: condition, from, to (null: dropped).
+    hints : for a class that no face has, the classes that there are.
+    copies : matching faces left out, for a better copy of each is there.
+    min_results : how many were asked for at least.
+    """
+
+    rows: pd.DataFrame
+    matched: dict[str, int]
+    min_results: int
+    relaxed: list[dict] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+    flagged: dict[str, int] = field(default_factory=dict)
+    copies: int = 0
+
+    @property
+    def enough(self) -> bool:
+        return len(self.rows) >= self.min_results
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{name}: {count}" for name, count in self.matched.items())
+        copies = f", {number_of(self.copies, 'face')} left out as copies" if self.copies else ""
+        return (f"{number_of(len(self.rows), 'face')} of at least {self.min_results} (left after each condition: {steps}{copies})"
+                + "".join(f"; {hint}" for hint in self.hints))
+
+
+def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None = None, seed: int = 0,
+                 min_results: int = 1, relax: list[str] | None = None, flags: str = LEAVE_OUT, copies: str = "best") -> Selection:
+    """Apply conditions to the table of faces.
+
+    Parameters
+    ----------
+    table : with `filename` and the columns of `COLUMNS` that the conditions name.
+    conditions : any of `gender`, `ethnicity` (a class or a list), `age_range` [low, high] in years, both ends
+        included, `attributes` (other attribute to class or list, such as `{"glasses": "with"}`), `cluster` (number or
+        list), `attractiveness` [low, high] deciles; None: no condition.
+    n : at most this many, drawn by a hash of seed and filename: another face more changes few members.
+    min_results : fewer are too few; only then `relax` is used.
+    flags : `leave_out` (faces that have something in the column `doubts`, where the table has it) or `keep`.
+    relax : conditions that may be widened, in this order, ranges step by step, others dropped; faces that get no score for their age
+        (`score_withheld`) stay out of what was asked for by `attractiveness` even then.
+    copies : `best`: of the matching copies of a picture one, by `copy_group` and `copy_rank` (a table without these has no copies);
+        `keep`: all.
+
+    Raises
+    ------
+    InputError
+        An unknown condition, one that is no class, number or range, or a column that the table does not have or that
+        holds something else.
+    """
+    wanted = {k: v for k, v in conditions.items() if v is not None}
+    check_table(table)
+    for name in [*wanted, *(relax or [])]:
+        if name not in COLUMNS:
+            raise InputError(f"unknown condition {name!r}; there are {', '.join(COLUMNS)}")
+    asked = wanted.get("attributes", {})
+    if not isinstance(asked, dict) or not all(isinstance(attribute, str) for attribute in asked):
+        raise InputError(f"attributes = {wanted['attributes']!r}; expected a class by attribute, such as {{'glasses': 'with'}}")
+    for name, column, asked in _steps(wanted):
+        if column not in table.columns:
+            raise InputError(f"the condition {name} needs the column {column}; the table has {_names(table)}")
+        _check(name, asked)
+        numbers = pd.api.types.is_numeric_dtype(table[column])
+        if name.startswith("attributes.") and numbers:
+            raise InputError(f"the condition {name} asks for a class, but {column} holds numbers")
+        if name not in WIDENING and not numbers and not _texts(table[column]).all():
+            raise InputError(f"the condition {name} asks for a class, but {column} holds something else than texts")
+        if name in WIDENING and not numbers and table[column].notna().any():
+            raise InputError(f"the condition {name} needs numbers, but {column} holds something else")
+    check_flags(flags)
+    judged = flags == LEAVE_OUT and "doubts" in table.columns
+    if judged and not _texts(table["doubts"]).all():
+        raise InputError("the column doubts must hold texts; leave it out, or set flags to keep")
+    single = copies == "best" and {"copy_group", "copy_rank"} <= set(table.columns)
+    rows, matched, flagged, n_copies = _apply(table, wanted, judged, single)
+    relaxed: list[dict] = []
+    for name in relax or []:
+        asked = wanted.get(name)
+        while len(rows) < min_results and wanted.get(name) is not None:
+            wanted[name] = _widen(name, wanted[name])
+            if name == "attractiveness" and wanted[name] is None and "score_withheld" in table.columns:
+                table = table[table["score_withheld"].isna()]  # who may be a child is in no group that was asked for by score, however wide
+            rows, matched, flagged, n_copies = _apply(table, {k: v for k, v in wanted.items() if v is not None}, judged, single)
+        if wanted.get(name) != asked:
+            relaxed.append({"condition": name, "from": asked, "to": wanted[name]})
+    if n is not None and len(rows) > n:
+        # Only hashlib computes SHA-256, about 1 µs a name; the bytes are ranked without a Python object each.
+        digests = b"".join([hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:8] for name in rows["filename"]])
+        rows = rows.iloc[np.argsort(np.frombuffer(digests, dtype=">u8"), kind="stable")[:n]]
+    return Selection(rows.sort_values("filename"), matched, min_results, relaxed, _hints(table, wanted), flagged, n_copies)
+
+
+def column_doubts(rows: pd.DataFrame, conditions: dict[str, Any], doubts: dict[str, str]) -> list[str]:
+    """What is doubtful about the columns that a filter stands on.
+
+    Parameters
+    ----------
+    rows : the faces that were found; an attribute is doubtful where prompts alone say it (`<attribute>_source` is `zeroshot`), or nobody was found.
+    conditions : as of `select_faces`.
+    doubts : a text by attribute, as `tables.read_doubts` gives it.
+    """
+    found = []
+    for _, column, _ in _steps({name: wanted for name, wanted in conditions.items() if wanted is not None}):
+        attribute = column.removesuffix("_final")
+        source = rows.get(f"{attribute}_source")
+        by_prompts = 0 if source is None else int((source == "zeroshot").sum())
+        if attribute in doubts and (source is None or by_prompts or rows.empty):
+            found.append(doubts[attribute] if source is None or rows.empty else f"{attribute} of {by_prompts} of {number_of(len(rows), 'face')} is what prompts say: {doubts[attribute]}")
+    return found
+
+
+def check_flags(flags: str) -> None:
+    """Raise `InputError` for what says neither to keep doubtful pictures nor to leave them out."""
+    if flags not in (LEAVE_OUT, KEEP):
+        raise InputError(f"flags = {flags!r}; there are {LEAVE_OUT} and {KEEP}")
+
+
+def check_table(table: pd.DataFrame) -> None:
+    """Raise `InputError` for a table whose rows have no names, or whose columns can't be told apart."""
+    if "filename" not in table.columns:
+        hint = "; .reset_index() makes one of the index" if table.index.name == "filename" else ""
+        raise InputError(f"the table needs the column filename; it has {_names(table)}{hint}")
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"the column {twice[0]} stands twice in the table; leave one out")
+    nameless = table["filename"].isna() | ~_texts(table["filename"])
+    if nameless.any():
+        raise InputError(f"the column filename must hold a text in every row; found {table.loc[nameless.to_numpy(), 'filename'].iloc[0]!r}")
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    """Whether a value is a text, or null."""
+    if isinstance(column.dtype, pd.StringDtype):
+        return pd.Series(True, index=column.index)
+    return column.map(lambda value: isinstance(value, str)).astype(bool) | column.isna()
+
+
+def _names(table: pd.DataFrame) -> str:
+    return ", ".join(map(str, table.columns)) or "none"
+
+
+def _check(name: str, wanted: Any) -> None:
+    """Raise `InputError` where a condition is not what its column can be asked for."""
+    if name not in WIDENING:
+        kind, what = (Integral, "a cluster's number") if name == "cluster" else (str, "a class")
+        if not all(isinstance(one, kind) for one in _listed(wanted)):
+            raise InputError(f"{name} = {wanted!r}; expected {what}, or a list of them")
+        return
+    lowest, highest = WIDENING[name][1]
+    try:
+        low, high = wanted
+        possible = (not isinstance(wanted, (set, frozenset, Iterator))  # these have no order, or are used up by now
+                    and isinstance(low, Real) and isinstance(high, Real) and low <= high
+                    and (name != "attractiveness" or (lowest <= low and high <= highest)))
+    except (TypeError, ValueError):
+        possible = False
+    if not possible:
+        what = f"deciles from {lowest} to {highest}" if name == "attractiveness" else "years"
+        raise InputError(f"{name} = {wanted!r}; expected [low, high] in {what}, low first")
+
+
+def _listed(wanted: Any) -> list:
+    """One class or several, as a list; columns and indexes of pandas and polars too."""
+    if hasattr(wanted, "to_list"):
+        return wanted.to_list()
+    return list(wanted) if isinstance(wanted, (list, tuple, set, frozenset, np.ndarray)) else [wanted]
+
+
+def _steps(conditions: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Name, column and what is wanted of each condition, in the order in which they are applied."""
+    for name, column in COLUMNS.items():
+        if column is None:
+            for attribute, wanted in sorted((conditions.get(name) or {}).items()):
+                yield f"{name}.{attribute}", f"{attribute}_final", wanted
+        elif name in conditions:
+            yield name, column, conditions[name]
+
+
+def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
+    hints = []
+    for name, column, wanted in _steps(conditions):
+        if name in WIDENING or name == "cluster" or wanted is None:
+            continue
+        known = set(table[column].dropna().unique())
+        missing = set(_listed(wanted)) - known
+        if missing:
+            hints.append(f"no face has {name} {', '.join(sorted(missing))}; there are {', '.join(sorted(map(str, known))) or 'none'}")
+    return hints
+
+
+def _apply(table: pd.DataFrame, conditions: dict[str, Any], judged: bool,
+           single: bool) -> tuple[pd.DataFrame, dict[str, int], dict[str, int], int]:
+    """Matching rows without doubtful ones and, if a picture counts as a `single` face, without copies; how many were left after each step, how many
+    went for which reason, and how many as copies."""
+    matched = {"all": len(table)}
+    for name, column, wanted in _steps(conditions):
+        if name in WIDENING:
+            table = table[table[column].between(*wanted)]
+        else:
+            table = table[table[column].isin(_listed(wanted))]
+        matched[name] = len(table)
+    flagged: dict[str, int] = {}
+    if judged:
+        doubtful = (table["doubts"].notna() & (table["doubts"] != "")).to_numpy()
+        reasons = table["doubts"][doubtful].str.split(SEPARATOR).explode()
+        matched["flags"] = len(table) - int(doubtful.sum())
+        table, flagged = table[~doubtful], {reason: int(n) for reason, n in reasons.value_counts().sort_index().items()}
+    if not single:
+        return table, matched, flagged, 0
+    order = table[["copy_group", "copy_rank", "filename"]].reset_index(drop=True).sort_values(["copy_rank", "filename"])
+    again = order["copy_group"].duplicated() & order["copy_group"].notna()
+    best = table[~again.sort_index().to_numpy()]
+    return best, matched, flagged, len(table) - len(best)
+
+
+def _widen(name: str, wanted: Any) -> list | None:
+    """The next wider condition; None where it is dropped altogether."""
+    if name not in WIDENING:
+        return None
+    step, (lowest, highest) = WIDENING[name]
+    low, high = max(lowest, wanted[0] - step), min(highest, wanted[1] + step)
+    return None if (low, high) == (lowest, highest) else [low, high]

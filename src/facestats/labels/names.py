@@ -1,0 +1,343 @@
+"""Which photo a person means by a name: the photo's path or the face's name, as people and their programs write them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+import pandas as pd
+
+from facestats.core.photo_files import face_filename
+from facestats.errors import LabelError, number_of
+from facestats.labels.cells import Mistakes
+
+PICTURES = frozenset(["jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "tif", "tiff", "webp", "heic", "heif", "hif", "avif", "jp2",
+                      "dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2"])
+SYNONYMS = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif", "heif": "heic", "hif": "heic"}
+# How a name may differ from the photo's, as a message says it.
+SLASHES, UNICODE, SIGNS, CASE, ZEROS = ("with other slashes", "in another form of Unicode", "with other blanks or signs", "in other case",
+                                        "with other leading zeros")
+NO_EXTENSION, SAME_EXTENSION, OTHER_EXTENSION = "without extension", "with .jpeg for .jpg or the like", "with another extension"
+FOLDER_LACKING, FOLDER_TOO_MUCH = "without their folder", "with a folder too much"
+LIBERTIES = (SLASHES, UNICODE, SIGNS, CASE, SAME_EXTENSION, NO_EXTENSION, OTHER_EXTENSION, FOLDER_LACKING, FOLDER_TOO_MUCH, ZEROS)
+# Photos of one collection may differ in these alone: two names in one file that do are two photos.
+TELLING = frozenset({FOLDER_LACKING, FOLDER_TOO_MUCH, OTHER_EXTENSION, ZEROS})
+ALIKE = 0.6  # least similarity (`difflib`) of a name that is proposed
+COMPARED = 40  # names with most triples of letters in common, which `difflib` compares
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a written name means.
+
+    Attributes
+    ----------
+    image : path of the photo below the image folder; None where no reading or more than one is possible.
+    liberties : how the name differs from the photo's path and the face's name, in the words of `LIBERTIES`; empty where it is one of them.
+    likely : without an image: the photos that may be meant, the likeliest first; `PhotoNames.likely` looks further where there are none.
+    several : without an image: each of `likely` is a possible reading, so that the name is ambiguous; else none is.
+    """
+
+    image: str | None
+    liberties: tuple[str, ...] = ()
+    likely: tuple[str, ...] = ()
+    several: bool = False
+
+
+class PhotoNames:
+    """Finds the photo that a person means, where one reading is possible.
+
+    A name is a photo's path below the image folder or the name of its face, as it is or with other slashes, another form of
+    Unicode, other case, no extension or another one, folders lacking or too much in front, leading zeros lost. Of several
+    photos one is meant where its own name differs in nothing in which the others' do not.
+
+    Parameters
+    ----------
+    images : paths of all photos below the image folder.
+    folder : the image folder, for names that are paths to a file in it; None: unknown.
+    """
+
+    def __init__(self, images: Iterable[str], folder: str | Path | None = None):
+        self.images = sorted(set(images))
+        self.folder = None if folder is None else Path(folder).absolute()
+        self._exact = {face_filename(image): image for image in self.images} | {image: image for image in self.images}
+
+    def read(self, name: str) -> Reading:
+        """The photo that one name means."""
+        if image := self._exact.get(name):
+            return Reading(image)
+        text = _plain(name)
+        if image := self._exact.get(text) or (self.folder and self._exact.get(self._below(text))) or self._exact.get(text.replace("\\", "/")):
+            return Reading(image, (SLASHES,) if "\\" in name else ())
+        given = _Name.of(text)
+        fits = [(image, ways) for image, own in self._by_key.get(given.key, ()) if (ways := _liberties(given, own)) is not None]
+        fits = [fit for fit in fits if OTHER_EXTENSION not in fit[1]] or fits
+        best = [fit for fit in fits if all(_within(fit[1], ways) for _, ways in fits)]
+        if len(best) == 1:
+            image, ways = best[0]
+            return Reading(image, tuple(way for way in LIBERTIES if way in ways or (way == SLASHES and "\\" in text)))
+        return Reading(None, likely=tuple(image for image, _ in sorted(fits, key=lambda fit: (len(fit[1]), fit[0]))), several=bool(fits))
+
+    def read_all(self, names: Iterable[str], explain: int = 20) -> dict[str, Reading]:
+        """The photos that the names of one file mean, by name.
+
+        Where two names would be the same photo, but differ in their folders, extensions or numbers, they are two photos: a
+        name that is not the photo's own then has no reading.
+
+        Parameters
+        ----------
+        explain : names without a reading for which alike ones are looked for; that takes long in a large collection.
+        """
+        readings = {name: self.read(name) for name in dict.fromkeys(names)}
+        by_image: dict[str, list[str]] = {}
+        for name, reading in readings.items():
+            if reading.image is not None:
+                by_image.setdefault(reading.image, []).append(name)
+        for image, written in by_image.items():
+            if len(written) > 1 and len({_telling(name, readings[name]) for name in written}) > 1:
+                for name in written:
+                    if TELLING.intersection(readings[name].liberties):
+                        readings[name] = Reading(None, likely=(image,))
+        unexplained = [name for name, reading in readings.items() if reading.image is None and not reading.likely]
+        return readings | {name: Reading(None, likely=self.likely(name)) for name in unexplained[:explain]}
+
+    def likely(self, name: str) -> tuple[str, ...]:
+        """Up to three photos that are called alike, those of the same name in another folder first; takes long in a large collection."""
+        given = _Name.of(_plain(name))
+        if elsewhere := self._by_key.get(given.key):
+            return tuple(image for image, _ in elsewhere[:3])
+        own = _triples(given.stem)
+        common = [len(own & triples) for triples in self._all_triples]
+        by_name: dict[str, str] = {}
+        numbers = _numbers(given.stem)
+        for i in sorted(range(len(common)), key=lambda i: -common[i])[:COMPARED]:
+            stem = _Name.of(self.images[i]).stem
+            if not numbers or _numbers(stem) in ([], numbers):  # photo 2 is not photo 40
+                by_name.setdefault(_loose(stem), self.images[i])
+        alike = difflib.get_close_matches(_loose(given.stem), by_name, n=3, cutoff=ALIKE)
+        return tuple(by_name[name] for name in alike)
+
+    def _below(self, text: str) -> str:
+        """A path to a file of the image folder, from its root or from the working directory, as a path below that folder."""
+        path = Path(text.replace("\\", "/")).absolute()
+        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else text
+
+    @cached_property
+    def _by_key(self) -> dict[str, list[tuple[str, _Name]]]:
+        found: dict[str, list[tuple[str, _Name]]] = {}
+        for image in self.images:
+            own = _Name.of(image)
+            found.setdefault(own.key, []).append((image, own))
+        return found
+
+    @cached_property
+    def _all_triples(self) -> list[frozenset[str]]:
+        return [_triples(_Name.of(image).stem) for image in self.images]
+
+
+def say_liberties(readings: Iterable[Reading]) -> str:
+    """`12 names matched without extension, 3 in other case`: how many were matched in other words than their own; empty where none was."""
+    counts = Counter(" and ".join(reading.liberties) for reading in readings if reading.image and reading.liberties)
+    first, *others = [f"{n} {way}" for way, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))] or [""]
+    if not first:
+        return ""
+    n, way = first.split(" ", 1)
+    return ", ".join([f"{n} {'name' if n == '1' else 'names'} matched {way}", *others])
+
+
+def say_likely(reading: Reading) -> str:
+    """`; did you mean a.jpg or b.jpg?`: what a name without a photo may mean; empty where nothing is called alike."""
+    shown = " or ".join(reading.likely[:3]) + (", …" if len(reading.likely) > 3 else "")
+    return f"; did you mean {shown}?" if shown else ""
+
+
+class NameIndex:
+    """Finds the faces that label files mean, and remembers what it did not find.
+
+    Parameters
+    ----------
+    faces : `faces.parquet` with `image`, `filename` (null where rejected).
+    """
+
+    def __init__(self, faces: pd.DataFrame):
+        self.faces = faces.set_index("image")["filename"]
+        self.photos = PhotoNames(self.faces.index)
+        self.names: dict[str, int] = {}
+        self.absent: dict[str, list[tuple[str, Reading]]] = {}
+        self.rejected: dict[str, list[str]] = {}
+        self.liberties: dict[str, str] = {}
+
+    def resolve(self, column: pd.Series, path: Path, mistakes: Mistakes, must_match: bool = True) -> pd.Series:
+        """Face of each cell; null where there is none.
+
+        Parameters
+        ----------
+        column : names by line, none empty.
+        mistakes : gets the names that may be several photos, and all of them where not one is a photo and `must_match`.
+        """
+        readings = self.photos.read_all(column)
+        several = [name for name, reading in readings.items() if reading.several]
+        if several:
+            mistakes.add(path, str(column.name), column[column.isin(several)].drop_duplicates(),
+                         lambda name: f"the name of one photo, but this may be {' or '.join(readings[name].likely[:3])}; write which")
+        absent = [(name, reading) for name, reading in readings.items() if reading.image is None and not reading.several]
+        if must_match and absent and len(absent) == len(readings):
+            raise LabelError(self._all_absent(path, absent))
+        images = {name: reading.image for name, reading in readings.items() if reading.image is not None}
+        faces = self.faces.reindex(list(images.values())).set_axis(list(images))
+        self.names[path.name], self.absent[path.name] = len(readings), absent
+        self.rejected[path.name] = faces.index[faces.isna()].tolist()
+        self.liberties[path.name] = say_liberties(readings.values())
+        return column.map(faces.to_dict()).astype("str")
+
+    def _all_absent(self, path: Path, absent: list[tuple[str, Reading]]) -> str:
+        name, reading = next(((name, reading) for name, reading in absent if reading.likely), absent[0])
+        photos = ", ".join([*self.photos.images[:3], *(["…"] if len(self.photos.images) > 3 else [])])
+        return (f"{path}: not one of its {number_of(len(absent), 'name')} is a photo, for example {name!r}{say_likely(reading)}; there are "
+                f"{number_of(len(self.photos.images), 'photo')}: {photos}. Look whether data.images and data.labels belong together")
+
+    def notes(self) -> list[str]:
+        """One line a file that says how many names were matched in other words."""
+        return [f"{file}: {line}" for file, line in sorted(self.liberties.items()) if line]
+
+    def warnings(self) -> list[str]:
+        """One line a file about the names that are no photo, and about photos without a face."""
+        warnings = []
+        for file, absent in sorted(self.absent.items()):
+            if absent:
+                shown = sorted(absent, key=lambda item: not item[1].likely)[:3]
+                examples = ", ".join(name + say_likely(reading).replace("; ", " (", 1).replace("?", "?)") for name, reading in shown)
+                warnings.append(f"{file} names {number_of(len(absent), 'image')} not there, of {self.names[file]}, for example {examples}")
+        warnings += [f"{file} names {number_of(len(images), 'image')} rejected by preprocess, for example {', '.join(images[:3])}"
+                     for file, images in sorted(self.rejected.items()) if images]
+        return warnings
+
+
+def refuse_other_photos(first: pd.Series, second: pd.Series, photos: PhotoNames, path: Path, mistakes: Mistakes) -> None:
+    """Add to `mistakes` the rows whose two names, the photo's path and the face's name, are those of two photos: one column was sorted alone."""
+    second = second[first.index]
+    there = second != ""
+    own, other = photos.read_all(first[there], explain=0), photos.read_all(second[there], explain=0)
+    images = ((line, own[first[line]].image, other[second[line]].image) for line in first.index[there])
+    wrong = [line for line, photo, face in images if photo and face and photo != face]
+    if wrong:
+        mistakes.add(path, str(second.name), second[wrong], "the same photo as in the column beside it; was one of them sorted alone?")
+
+
+class _Name(NamedTuple):
+    """A path in its parts; `key` is what all its spellings have in common."""
+
+    folders: tuple[str, ...]
+    stem: str
+    extensions: tuple[str, ...]
+    key: str
+
+    @classmethod
+    def of(cls, text: str) -> _Name:
+        *folders, name = [part for part in re.split(r"[/\\]+", text) if part not in ("", ".")] or [""]
+        extensions: tuple[str, ...] = ()
+        while "." in name[1:] and (end := name.rpartition("."))[2].strip().lower() in PICTURES:
+            name, extensions = end[0], (end[2].strip(), *extensions)
+        loose = _loose(name)
+        digits = re.fullmatch(r"0*(\d+?)(\.0+)?", loose)
+        return cls(tuple(folders), name, extensions, digits[1] if digits else loose)
+
+
+def _plain(name: str) -> str:
+    """A name without what programs put around it: blanks, quotes, `<img src=…>`, `file://`, queries and percent signs of URLs."""
+    text = re.sub(r"^\[\s*([\"'].*[\"'])\s*\]$", r"\1", name.strip()).strip("\"'“”„").strip()
+    if text.startswith("<") and (source := re.search(r"\bsrc\s*=\s*[\"']?([^\"'>]+)", text)):
+        text = source[1].strip()
+    if re.match(r"https?://", text, re.IGNORECASE):
+        text = re.split(r"[?#]", text)[0]
+    if text.lower().startswith("file:") or re.search(r"%[0-9A-Fa-f]{2}", text):
+        text = unquote(text)
+    return text
+
+
+def _loose(text: str) -> str:
+    """Without case, forms of Unicode, kinds of blanks and invisible signs."""
+    return _visible(text).casefold()
+
+
+def _visible(text: str) -> str:
+    if text.isascii():
+        return " ".join(text.split())
+    shown = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", " ".join(shown.split()))
+
+
+def _liberties(given: _Name, own: _Name) -> frozenset[str] | None:
+    """How a written name differs from a photo's; None where its folders contradict the photo's."""
+    depth = min(len(given.folders), len(own.folders))
+    tails = [name.folders[len(name.folders) - depth:] for name in (given, own)]
+    if [*map(_loose, tails[0])] != [*map(_loose, tails[1])]:
+        return None
+    ways = set()
+    if len(given.folders) != len(own.folders):
+        ways.add(FOLDER_LACKING if len(given.folders) < len(own.folders) else FOLDER_TOO_MUCH)
+    ways.add(min((_extension(given.extensions, extensions) for extensions in (own.extensions, _of_face(own.extensions))),
+                 key=("", CASE, SAME_EXTENSION, NO_EXTENSION, OTHER_EXTENSION).index))
+    stems = given.stem, own.stem
+    if _loose(stems[0]) != _loose(stems[1]):
+        ways.add(ZEROS)
+        stems = "", ""
+    a, b = ("/".join([*tail, stem]) for tail, stem in zip(tails, stems, strict=True))
+    if a != b:
+        if _visible(a) != _visible(b):
+            ways.add(CASE)
+        a, b = a.casefold(), b.casefold()
+        if unicodedata.normalize("NFC", a) != unicodedata.normalize("NFC", b):
+            ways.add(SIGNS)
+        elif a != b:
+            ways.add(UNICODE)
+    return frozenset(ways - {""})
+
+
+@cache
+def _of_face(extensions: tuple[str, ...]) -> tuple[str, ...]:
+    return extensions if extensions and extensions[-1] == "jpg" else (*extensions, "jpg")
+
+
+@cache
+def _extension(given: tuple[str, ...], own: tuple[str, ...]) -> str:
+    if given == own:
+        return ""
+    lower = [tuple(one.lower() for one in name) for name in (given, own)]
+    if lower[0] == lower[1]:
+        return CASE
+    same = [tuple(SYNONYMS.get(one, one) for one in name) for name in lower]
+    if same[0] == same[1]:
+        return SAME_EXTENSION
+    return NO_EXTENSION if same[0] == same[1][:len(same[0])] else OTHER_EXTENSION
+
+
+def _within(ways: frozenset[str], others: frozenset[str]) -> bool:
+    """Whether one photo's name differs in nothing in which the other's does not."""
+    order = (SAME_EXTENSION, NO_EXTENSION, OTHER_EXTENSION)
+    ranks = [max((order.index(way) + 1 for way in name if way in order), default=0) for name in (ways, others)]
+    return ranks[0] <= ranks[1] and ways.difference(order) <= others.difference(order)
+
+
+def _telling(name: str, reading: Reading) -> tuple:
+    """What in a name would tell two photos apart."""
+    given = _Name.of(_plain(name))
+    return (tuple(map(_loose, given.folders)), given.extensions if OTHER_EXTENSION in reading.liberties else (),
+            given.stem if ZEROS in reading.liberties else "")
+
+
+def _numbers(stem: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"[0-9]+", stem)]
+
+
+def _triples(stem: str) -> frozenset[str]:
+    loose = f" {_loose(stem)} "
+    return frozenset(loose[i:i + 3] for i in range(len(loose) - 2))

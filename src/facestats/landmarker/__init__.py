@@ -1,0 +1,1 @@
+"""Getting MediaPipe's models."""

@@ -1,0 +1,1 @@
+"""The machine under the pipeline: processes, threads, terminals, and what goes wrong with them."""

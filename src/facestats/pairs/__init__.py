@@ -1,0 +1,1 @@
+"""Pictures of two composites: continua and differences."""

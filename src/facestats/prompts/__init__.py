@@ -1,0 +1,1 @@
+"""Prompts in words: the text tower and zero-shot classification."""

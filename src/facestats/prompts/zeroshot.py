@@ -1,0 +1,169 @@
+"""Zero-shot classification: the cosine between an image's embedding and those of the prompts of each class.
+
+As in CLIP (Radford et al. 2021, section 3.1): several wordings a class are averaged as embeddings, and the
+probabilities are the softmax over the classes at the temperature that the model was trained with.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from facestats.core.files import write_bytes
+from facestats.core.fingerprint import sha256_file
+from facestats.core.layout import TINY
+from facestats.core.tables.embeddings import Embeddings, in_batches
+from facestats.errors import InputError, MisfitError, ModelError, ParamsError
+
+if TYPE_CHECKING:
+    from facestats.prompts.text import TextEncoder
+
+Prompts = Mapping[str, Mapping[str, list[str]]]
+ALIKE = 1e-5  # two classes whose unit-norm embeddings differ by less in every number say the same
+
+
+@dataclass(frozen=True)
+class PromptClassifier:
+    """One attribute in words.
+
+    Parameters
+    ----------
+    classes : names, in the order of `params.yaml`.
+    embeddings : float32 (classes, d), unit norm.
+    logit_scale : what the cosines are multiplied by before the softmax.
+    """
+
+    classes: list[str]
+    embeddings: np.ndarray
+    logit_scale: float
+
+    def predict_proba(self, embeddings: np.ndarray) -> np.ndarray:
+        """Probability of each class for unit-norm image embeddings (n, d): float64 (n, classes)."""
+        with threadpool_limits(1):
+            logits = self.logit_scale * (embeddings.astype(np.float64, copy=False) @ self.embeddings.T.astype(np.float64))
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return shares / shares.sum(axis=1, keepdims=True)
+
+    def alike(self) -> list[tuple[str, str]]:
+        """Pairs of classes that the text tower can't tell apart."""
+        return [(self.classes[i], self.classes[j]) for j in range(len(self.classes)) for i in range(j)
+                if np.abs(self.embeddings[i] - self.embeddings[j]).max() < ALIKE]
+
+
+def is_tiny(weights_sha256: str) -> bool:
+    """Whether weights are those of the shipped variant, whatever it is called: its prompts know drawings only."""
+    return weights_sha256 == sha256_file(TINY / "model.safetensors")
+
+
+def embed_classes(encoder: TextEncoder, prompts: Prompts) -> dict[str, PromptClassifier]:
+    """One classifier an attribute, in the order of `prompts`.
+
+    Parameters
+    ----------
+    prompts : attribute to class to wordings. A class is the mean of its wordings' unit-norm embeddings, made unit norm.
+
+    Raises
+    ------
+    ParamsError
+        A prompt that is longer than the tokenizer's context, by its key in `params.yaml`.
+    """
+    said = [(attribute, name, prompt) for attribute, classes in prompts.items()
+            for name, wordings in classes.items() for prompt in wordings]
+    for attribute, name, prompt in said:
+        try:
+            encoder.tokenize(prompt)
+        except InputError as error:
+            raise ParamsError(f"zeroshot.{attribute}.{name}: {error}") from None
+    rows = encoder.encode([prompt for _, _, prompt in said])
+    classifiers = {}
+    for attribute, classes in prompts.items():
+        means = np.stack([rows[[place[:2] == (attribute, name) for place in said]].mean(axis=0, dtype=np.float64)
+                          for name in classes])
+        unit = means / np.linalg.norm(means, axis=1, keepdims=True)
+        classifiers[attribute] = PromptClassifier(list(classes), unit.astype(np.float32), encoder.logit_scale)
+    return classifiers
+
+
+def probability_table(filenames: pd.Index, embeddings: Embeddings, classifiers: Mapping[str, PromptClassifier]) -> pd.DataFrame:
+    """The table `zeroshot.parquet`: `filename` and `<attribute>_prob_<class>` for every class.
+
+    Parameters
+    ----------
+    filenames : n names, the rows of `embeddings` (n, d), which may stay on disk.
+    """
+    parts: dict[str, list[np.ndarray]] = {attribute: [] for attribute in classifiers}
+    for batch in in_batches(embeddings):
+        x = batch.astype(np.float64)  # once for all attributes
+        for attribute, classifier in classifiers.items():
+            parts[attribute].append(classifier.predict_proba(x))
+    table = {"filename": filenames.to_numpy()}
+    for attribute, classifier in classifiers.items():
+        shares = np.concatenate(parts[attribute])
+        table |= {f"{attribute}_prob_{name}": shares[:, i] for i, name in enumerate(classifier.classes)}
+    return pd.DataFrame(table)
+
+
+def find_strange_classes(classes: Mapping[str, Iterable[str]], labels: pd.DataFrame) -> list[str]:
+    """A warning for each attribute with classes that no label says.
+
+    An attribute that nobody labelled, and one whose labels are numbers, has nothing to compare with.
+    """
+    warnings = []
+    for attribute, names in classes.items():
+        known = labels[attribute].dropna().drop_duplicates() if attribute in labels else pd.Series(dtype="str")
+        strange = [name for name in names if name not in set(known)]
+        if strange and pd.to_numeric(known, errors="coerce").isna().any():
+            warnings.append(f"zeroshot.{attribute}: no label says {', '.join(strange)}; the labels say {', '.join(sorted(set(known)))}")
+    return warnings
+
+
+def save_classifiers(path: Path, classifiers: Mapping[str, PromptClassifier], weights_sha256: str) -> None:
+    """Write an `.npz` file: one row a class (`attributes`, `classes`, `embeddings`), `logit_scale`, `weights_sha256`."""
+    buffer = io.BytesIO()
+    rows = [(attribute, name) for attribute, c in classifiers.items() for name in c.classes]
+    np.savez(buffer, attributes=np.array([r[0] for r in rows], dtype=str), classes=np.array([r[1] for r in rows], dtype=str),
+             embeddings=np.concatenate([c.embeddings for c in classifiers.values()] or [np.empty((0, 0), np.float32)]),
+             logit_scale=next((c.logit_scale for c in classifiers.values()), 1.0), weights_sha256=weights_sha256)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassifier]:
+    """Read what `save_classifiers` wrote, for embeddings of the weights named.
+
+    Raises
+    ------
+    ModelError
+        The file is missing or something else, or of other weights.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            attributes, classes, embeddings = file["attributes"], file["classes"], file["embeddings"]
+            scale, weights = float(file["logit_scale"]), str(file["weights_sha256"])
+        _check_prompts(attributes, classes, embeddings, scale)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; `dvc repro zeroshot` makes it") from None
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, MemoryError, BadZipFile, zlib.error, NotImplementedError) as error:
+        raise ModelError(f"{path} holds no prompts of this project ({error}); run `dvc repro zeroshot`") from None
+    if weights != weights_sha256:
+        raise ModelError(f"{path} is of other CLIP weights ({weights[:12]}) than the embeddings ({weights_sha256[:12]}); "
+                         "run `dvc repro`")
+    return {name: PromptClassifier(classes[attributes == name].tolist(), embeddings[attributes == name], scale)
+            for name in dict.fromkeys(attributes.tolist())}
+
+
+def _check_prompts(attributes: np.ndarray, classes: np.ndarray, embeddings: np.ndarray, scale: float) -> None:
+    if attributes.dtype.kind != "U" or classes.dtype.kind != "U" or embeddings.dtype != np.float32:
+        raise MisfitError(f"attributes, classes and embeddings are {attributes.dtype}, {classes.dtype} and {embeddings.dtype}")
+    if attributes.shape != classes.shape or attributes.shape != embeddings.shape[:1] or embeddings.ndim != 2:
+        raise MisfitError(f"attributes, classes and embeddings have the shapes {attributes.shape}, {classes.shape} and {embeddings.shape}")
+    if not (np.isfinite(embeddings).all() and 0 < scale < np.inf):
+        raise MisfitError("embeddings or logit_scale are not finite")

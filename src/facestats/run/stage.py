@@ -1,0 +1,157 @@
+"""What every stage script needs: paths from the command line, checked parameters, errors without traceback."""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import gc
+import inspect
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing import current_process
+from pathlib import Path
+from typing import TypeVar
+
+from facestats.core.files import write_json
+from facestats.errors import FaceStatsError, InputError, of_file
+from facestats.machine.faults import NO_MEMORY, is_out_of_memory
+from facestats.machine.lifetime import end_in_time, started_by_dvc
+from facestats.machine.output import end_quietly, print_line, print_unwritten, secure_output
+from facestats.params import load_params
+
+Item = TypeVar("Item")
+_warnings: list[str] = []  # of this stage, as they were printed
+
+# A stage imports this module first. Imports leave no garbage, and looking for it took up to a second of them (torch with transformers);
+# `run_stage` turns it on again. A stage's worker process, which never comes there, collects as always; while it imports the stage's script,
+# `parent_process()` is still None.
+if current_process().name == "MainProcess":
+    gc.disable()
+    end_quietly()
+
+
+class StageItem(str):
+    """The key of `params.yaml` that a stage works on, such as a composite's name.
+
+    DVC says it in its environment variable DVC_STAGE (`select@women`), the user in the option `--name`: on the command line of dvc.yaml a
+    shell would read it before anything of ours could refuse it.
+    """
+
+    def of(self, section: dict[str, Item]) -> Item:
+        """What the section has under this key.
+
+        Raises
+        ------
+        InputError
+            There is no such key.
+        """
+        if self not in section:
+            raise InputError(f"params.yaml has no {str(self)!r} there; it has {', '.join(section) or 'none'}")
+        return section[self]
+
+
+def run_stage(main: Callable) -> None:
+    """Call `main(params, …)` with the command line's arguments and exit with its outcome.
+
+    The signature of `main` is the command line: every parameter after `params` is one positional argument,
+    of the type it is annotated with (`Path` where nothing is said); a `StageItem` is the option `--name`. `params.yaml` is read from the working
+    directory, which is where DVC runs a stage. What `main` returns, one line, is printed with the seconds that it took. Its warnings become
+    an out of the stage, in the folder that the command line names; those of a stage with a `StageItem` lie in a folder of that name, and beside
+    them, below `--keys`, the name itself (dvc.yaml says why). A stage that DVC started ends with DVC.
+
+    Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as one message; 130: interrupted.
+    """
+    secure_output()
+    arguments = vars(make_parser(main).parse_args())
+    folders = arguments.pop("warnings"), arguments.pop("keys")
+    gc.freeze()  # modules stay to the end: no collection has to look at them again
+    gc.enable()
+    end_in_time()
+    started = time.perf_counter()
+    script = sys.modules[main.__module__]
+    try:
+        summary = main(load_params(), **arguments)
+        _write_by_name(*folders, Path(script.__file__).stem, next((value for value in arguments.values() if isinstance(value, StageItem)), None))
+    except FaceStatsError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        message = of_file(error)
+        if message is None:
+            raise
+        sys.exit(f"error: {message}")
+    except (MemoryError, RuntimeError) as error:  # the latter is torch's
+        if not is_out_of_memory(error):
+            raise
+        sys.exit(f"error: {NO_MEMORY}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        os._exit(130)  # threads that compute, and what torch tears down, would take seconds
+    seconds = time.perf_counter() - started
+    print(f"{summary or 'done'} seconds={seconds:.1f}")
+    _leave()
+
+
+def make_parser(main: Callable) -> argparse.ArgumentParser:
+    """The command line of a stage, as `run_stage` says."""
+    script = sys.modules[main.__module__]
+    parser = argparse.ArgumentParser(description=script.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for parameter in list(inspect.signature(main, eval_str=True).parameters.values())[1:]:
+        kind = Path if parameter.annotation is parameter.empty else parameter.annotation
+        if kind is StageItem:
+            item = os.environ.get("DVC_STAGE", "")
+            item = item.rpartition("@")[2] if "@" in item else ""
+            parser.add_argument("--name", dest=parameter.name, type=kind, default=item or None, required=not item)
+        else:
+            parser.add_argument(parameter.name, type=kind)
+    parser.add_argument("--warnings", type=Path, metavar="DIR", help="write the warnings there too, as a list in JSON")
+    parser.add_argument("--keys", type=Path, metavar="DIR", help="write the key that this stage works on there, as DVC expects it")
+    return parser
+
+
+def _write_by_name(warnings: Path | None, keys: Path | None, script: str, item: StageItem | None) -> None:
+    """The small outs that every stage may have: what it has warned of, and the key that it works on."""
+    stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0] or script  # from another folder, DVC says `../dvc.yaml:select@women`
+    if warnings:
+        write_json(warnings / item / f"{stage}.stage.json" if item else warnings / f"{stage}.json", _warnings)
+    if keys and item:
+        write_json(keys / item / f"{stage}.stage.json", item)
+
+
+def _leave() -> None:
+    """End this process with all that is to do at its end, but free no object one by one: that took 0.1 to 0.7 seconds a stage."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    print_unwritten()  # the outs are written: no failure of the stage
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def row_summary(rows: int, reused: int, computed: int, rejected: int = 0) -> str:
+    """What a stage that works row by row says at its end."""
+    return f"rows={rows} reused={reused} computed={computed} rejected={rejected}"
+
+
+def start_clean(out: Path) -> None:
+    """Remove a folder that DVC has removed before: what lies there now was left by a stage that outlived its DVC.
+
+    In a run by hand it stays, with a warning.
+    """
+    if started_by_dvc():
+        shutil.rmtree(out, ignore_errors=True)
+    elif out.is_dir() and any(out.iterdir()):
+        warn_once(f"{out} is not empty: files of an earlier run stay there, also those of photos that are gone; remove it first")
+
+
+def warn(message: str) -> None:
+    """Warn of what the outs hold or lack: printed now, and by `facestats results` as long as these outs are there."""
+    _warnings.append(message)
+    warn_once(message)
+
+
+def warn_once(message: str) -> None:
+    """Warn of something about this run alone, which another one with the same outs need not meet."""
+    print_line(f"warning: {message}", sys.stderr)

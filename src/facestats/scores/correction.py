@@ -1,0 +1,167 @@
+"""What a line misses: an ensemble of perceptrons trained on the residuals of ridge regression.
+
+Each member leaves out one part of the train faces. The line whose residuals it learns is fitted without them too, so that its
+answers for them are honest, and with those of val they say how much of the correction to believe. Residuals within a member's
+faces are leave-one-out ones: a line's own residuals are too small where it has overfitted.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from facestats.errors import InputError
+from facestats.scores.network import Ensemble
+from facestats.scores.ridge import Blend
+
+LOSSES = {"mse": nn.functional.mse_loss, "huber": nn.functional.huber_loss}
+SCHEDULES: dict[str, Callable[[float], float]] = {  # share of `lr` after a share (0-1) of the epochs
+    "constant": lambda done: 1.0,
+    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+}
+OnEpoch = Callable[[int, float, float], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the correction is trained; see `mlp` in `params.yaml`."""
+
+    hidden: list[int]
+    ensemble: int
+    dropout: float
+    lr: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    patience: int
+    schedule: str
+    loss: str
+    seed: int
+
+
+@dataclass
+class Parts:
+    """The train faces as each member sees them.
+
+    Attributes
+    ----------
+    of : int (n,), the part of each face; -1 where nothing is left out.
+    seen : int64 (members, m), rows that a member trains on.
+    residuals : float32 (members, n), of the member's own line; 0 for rows that it leaves out.
+    missed : float64 (n,), what the lines without a face's part miss of its rating; empty where nothing is left out.
+    """
+
+    of: np.ndarray
+    seen: torch.Tensor
+    residuals: torch.Tensor
+    missed: np.ndarray
+
+
+def left_out_parts(z: np.ndarray, y: np.ndarray, blend: Blend, options: Options) -> Parts:
+    """Deal train faces z (n, d) with standardised ratings (n,) out to the members, and fit each member's line."""
+    n = len(z)
+    if options.ensemble == 1:
+        return Parts(np.full(n, -1), torch.arange(n)[None], _single(y - blend.line.left_out)[None], np.empty(0))
+    count = min(options.ensemble, n // 2)
+    of = np.random.default_rng(options.seed).permutation(n) % count
+    residuals, missed = np.zeros((count, n), dtype=np.float32), np.empty(n)
+    for part in range(count):
+        inside, outside = of != part, of == part
+        line = blend.refit(z, y, outside)
+        residuals[part, inside] = y[inside] - line.left_out
+        missed[outside] = y[outside] - line.predict(z[outside])
+    parts = np.arange(options.ensemble) % count
+    most = n - int(np.bincount(of).max())  # rows for all alike, so that one product trains all
+    seen = np.stack([np.flatnonzero(of != part)[:most] for part in parts])
+    return Parts(of, torch.from_numpy(seen), _single(residuals[parts]), missed)
+
+
+def train_correction(x: np.ndarray, parts: Parts, x_val: np.ndarray, residuals_val: np.ndarray, options: Options,
+                     on_epoch: OnEpoch | None = None) -> tuple[Ensemble, float, np.ndarray]:
+    """Train the members until their mean no longer gets better on val, and decide how much of it to add.
+
+    Parameters
+    ----------
+    x, x_val : inputs (n, d) and (v, d).
+    residuals_val : (v,), what the line of all train faces misses of the standardised ratings.
+    on_epoch : called with epoch, train loss (mean over members, with dropout) and val loss (of the members' mean). Epoch 0 is the
+        line alone.
+
+    Returns
+    -------
+    network : with the weights of the epoch that had the lowest val loss; epoch 0 gives 0 everywhere.
+    size : 0–1, what its output is to be multiplied by: least squares on left-out train faces and val.
+    left_out : float64 (n,), the output for each train face of the members that leave it out; empty where nothing is left out.
+
+    Raises
+    ------
+    InputError
+        The training diverged.
+    """
+    loss_of, share_of = LOSSES[options.loss], SCHEDULES[options.schedule]
+    x, x_val, residuals_val = _single(x), _single(x_val), _single(residuals_val)
+    generator = torch.Generator().manual_seed(options.seed)
+    network = Ensemble(x.shape[1], options.hidden, options.ensemble, options.dropout)
+    network.start(generator)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True)
+    best, best_state, best_epoch = math.inf, {}, 0
+    for epoch in range(options.epochs + 1):
+        if epoch:
+            for group in optimiser.param_groups:
+                group["lr"] = options.lr * share_of((epoch - 1) / options.epochs)
+            train_loss = _run_epoch(network, optimiser, x, parts, options.batch_size, loss_of, generator)
+        else:
+            train_loss = float(loss_of(torch.zeros_like(parts.seen, dtype=x.dtype), parts.residuals.gather(1, parts.seen)))
+        with torch.inference_mode():
+            val_loss = float(loss_of(network(x_val).mean(0), residuals_val))
+        if not (math.isfinite(val_loss) and math.isfinite(train_loss)):
+            raise InputError(f"the training diverged in epoch {epoch} (the loss is {val_loss}); lower mlp.lr, now {options.lr:g}")
+        if on_epoch:
+            on_epoch(epoch, train_loss, val_loss)
+        if val_loss < best:
+            best, best_state, best_epoch = val_loss, copy.deepcopy(network.state_dict()), epoch
+        elif epoch - best_epoch >= options.patience:
+            break
+    network.load_state_dict(best_state)
+    with torch.inference_mode():
+        said_val = network(x_val).mean(0).double().numpy()
+        left_out = _left_out(network, x, parts.of)
+    size = _size(np.concatenate([said_val, left_out]), np.concatenate([residuals_val.double().numpy(), parts.missed]))
+    return network, size, left_out
+
+
+def _run_epoch(network: Ensemble, optimiser: torch.optim.Optimizer, x: torch.Tensor, parts: Parts, batch_size: int,
+               loss_of: Callable, generator: torch.Generator) -> float:
+    total = 0.0
+    order = torch.stack([rows[torch.randperm(len(rows), generator=generator)] for rows in parts.seen])
+    for rows in order.split(batch_size, dim=1):
+        # The sum over members: each gets the gradient that it would get alone.
+        loss = loss_of(network(x[rows], generator), parts.residuals.gather(1, rows)) * len(rows)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        total += loss.item() / len(rows) * rows.shape[1]
+    return total / order.shape[1]
+
+
+def _left_out(network: Ensemble, x: torch.Tensor, of: np.ndarray) -> np.ndarray:
+    count = of.max() + 1
+    said = np.empty(len(x) if count else 0)
+    for part in range(count):
+        rows = of == part
+        said[rows] = network(x[torch.from_numpy(rows)])[part::count].mean(0).double().numpy()
+    return said
+
+
+def _size(said: np.ndarray, missed: np.ndarray) -> float:
+    return float(np.clip(said @ missed / max(said @ said, np.finfo(float).tiny), 0, 1))
+
+
+def _single(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

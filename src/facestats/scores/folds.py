@@ -1,0 +1,73 @@
+"""Out-of-fold predictions: each face rated by a model that never saw its rating, neither to learn nor to stop nor to calibrate."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pandas as pd
+
+from facestats.core.stats.identity import uniform
+from facestats.errors import InputError
+from facestats.machine.threads import in_threads, one_thread
+from facestats.scores.training import train_regressor
+
+MEMORY = 3e9  # bytes that the trainings of folds may take together, if it is more than one
+BYTES = 24  # that a training takes for each number of `x`
+
+
+def out_of_fold(x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: int, stop_share: float,
+                **mlp) -> tuple[pd.DataFrame, list[str]]:
+    """Predict every face by a model trained on the other folds, of which a processor each trains one.
+
+    A group's fold is a hash of its name and the seed, so that adding faces moves no one. Of the faces outside a fold a share, dealt
+    out likewise, stops its training and calibrates it: whole groups again.
+
+    Parameters
+    ----------
+    x : features (n, d).
+    ratings : (n,).
+    groups : by filename, n names; faces of one group are never on both sides.
+    folds : how many.
+    stop_share : of the faces outside a fold, what val is for the main model.
+    mlp : of `train_regressor`.
+
+    Returns
+    -------
+    table : DataFrame in the schema `tables.SCORES_OUT_OF_FOLD`, without the faces of folds that could not be trained.
+    problems : why those could not.
+    """
+    seed = mlp.get("seed", 0)
+    names, codes = np.unique(groups.to_numpy(dtype=str), return_inverse=True)
+    fold = np.floor(uniform(seed, [f"fold {name}" for name in names]) * folds).astype(np.int32)[codes]
+    stops = uniform(seed, [f"stop {name}" for name in names])[codes] < stop_share
+    stopped = threading.Event()
+
+    def go_on(*_: float) -> None:
+        if stopped.is_set():
+            raise _StoppedError
+
+    def predict(left_out: int) -> np.ndarray | str:
+        inside, train, val = fold == left_out, (fold != left_out) & ~stops, (fold != left_out) & stops
+        try:
+            return train_regressor(x[train], ratings[train], x[val], ratings[val], on_epoch=go_on, **mlp).predict(x[inside])
+        except InputError as error:
+            return f"fold {left_out}: {error}"
+
+    predicted, problems, kinds = np.full(len(x), np.nan), [], np.unique(fold)
+    try:
+        with one_thread():
+            found = in_threads(predict, kinds, most=max(1, int(MEMORY / (BYTES * x.size))))
+    finally:
+        stopped.set()  # after Ctrl-C the other trainings end with their epoch
+    for left_out, said in zip(kinds, found, strict=True):
+        if isinstance(said, str):
+            problems.append(said)
+        else:
+            predicted[fold == left_out] = said
+    table = pd.DataFrame({"filename": groups.index, "fold": fold, "attractiveness_raw": predicted})
+    return table[~np.isnan(predicted)].reset_index(drop=True), problems
+
+
+class _StoppedError(Exception):
+    """Nobody waits for this training any more."""

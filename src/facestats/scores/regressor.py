@@ -1,0 +1,149 @@
+"""The attractiveness regressor, from embedding to rating, and its file.
+
+The model file carries all that a score needs: architecture, weights, the line, input normalisation, calibration, the raters'
+scale and the reference distribution that percentiles are taken from.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facestats.core.files import write_bytes
+from facestats.core.tables.embeddings import Embeddings, in_batches
+from facestats.errors import InputError, ModelError
+from facestats.machine.threads import in_threads
+from facestats.scores.calibration import Calibration
+from facestats.scores.checkpoint import read_checkpoint
+from facestats.scores.network import Ensemble
+
+FORMAT = "facestats-ensemble-1"
+ROWS = 512  # predicted at a time: what they become on the way fits into a processor's cache; last bits go by it
+
+
+@dataclass
+class Regressor:
+    """A trained ensemble on top of a line, with its normalisations.
+
+    The prediction for standardised inputs z is `calibration(y_mean + y_std * (slopes · z + size * mean of the members))`.
+
+    Attributes
+    ----------
+    network : its members map z to standardised ratings.
+    x_mean, x_std : float64 (d,), what inputs are reduced by and then divided by.
+    y_mean, y_std : of the output, in rating units.
+    slopes : float64 (d,), of the line; None where there is none.
+    size : how much of the members' mean is added to the line.
+    calibration : of the prediction, in rating units.
+    scale : (low, high) ends of the raters' scale; None where not known.
+    reference : float64 ascending ratings as predicted for the reference faces; empty where not set.
+    """
+
+    network: Ensemble
+    x_mean: torch.Tensor
+    x_std: torch.Tensor
+    y_mean: float
+    y_std: float
+    scale: tuple[float, float] | None = None
+    reference: np.ndarray | None = None
+    slopes: torch.Tensor | None = None
+    size: float = 1.0
+    calibration: Calibration = field(default_factory=Calibration)
+
+    @property
+    def dimension(self) -> int:
+        return len(self.x_mean)
+
+    def predict(self, x: Embeddings) -> np.ndarray:
+        """Predicted ratings, in rating units: float64 array (n,) of inputs (n, d), which may stay on disk.
+
+        All processors take part; how many there are changes no bit.
+
+        Raises
+        ------
+        ModelError
+            The inputs have another dimension than those trained on.
+        InputError
+            They are no matrix of numbers, or hold some that are not finite.
+        """
+        if not hasattr(x, "__len__"):
+            raise InputError(f"the regressor takes a matrix of numbers (n, {self.dimension}), not {type(x).__name__}")
+        parts = (batch[start:start + ROWS] for batch in in_batches(x) for start in range(0, len(batch) or 1, ROWS))
+        return np.concatenate(in_threads(self._predict, parts, most=-(-len(x) // ROWS) or 1))
+
+    def _predict(self, x: np.ndarray) -> np.ndarray:
+        try:
+            x = np.array(x, dtype=np.float32)  # a copy: torch wants an array that it may write to
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the regressor takes a matrix of numbers (n, {self.dimension}) ({error}); np.stack makes one of a column of "
+                             "vectors") from None
+        if x.ndim != 2:
+            raise InputError(f"the regressor takes a matrix (n, {self.dimension}), this is {x.shape}; one face is a matrix of one row, x[None]")
+        if x.shape[1] != self.dimension:
+            raise ModelError(f"the regressor takes vectors of {self.dimension} numbers, these have the shape {x.shape}; "
+                             "it was trained on another CLIP variant")
+        if not np.isfinite(x).all():
+            raise InputError("an embedding is not finite; the regressor can't score it")
+        with torch.inference_mode():
+            inputs = (torch.from_numpy(x) - self.x_mean) / self.x_std
+            out = self.size * self.network(inputs.float()).mean(0).double()
+            if self.slopes is not None:
+                out = out + inputs.double() @ self.slopes
+        return self.calibration(out.numpy() * self.y_std + self.y_mean)
+
+    def save(self, path: Path) -> None:
+        """Write a file that `torch.load(…, weights_only=True)` reads."""
+        reference = np.asarray([] if self.reference is None else self.reference, dtype=np.float64)
+        _save({
+            "format": FORMAT, "trained": True, "dimension": self.dimension, "hidden": self.network.hidden,
+            "members": self.network.members, "state_dict": self.network.state_dict(), "x_mean": self.x_mean, "x_std": self.x_std,
+            "y_mean": self.y_mean, "y_std": self.y_std, "slopes": self.slopes, "size": self.size,
+            "calibration": {"kind": self.calibration.kind, "x": torch.from_numpy(self.calibration.x),
+                            "y": torch.from_numpy(self.calibration.y), "slope": self.calibration.slope},
+            "scale": list(self.scale) if self.scale else None, "reference": torch.from_numpy(reference),
+        }, path)
+
+
+def save_untrained(path: Path, why: str) -> None:
+    """Write a model file that says why there is no model."""
+    _save({"format": FORMAT, "trained": False, "why": why}, path)
+
+
+def load_regressor(path: Path) -> Regressor | None:
+    """Read a model file; None where it says that nothing was trained.
+
+    Raises
+    ------
+    ModelError
+        Missing, damaged, unsafe or foreign file.
+    """
+    content = read_checkpoint(path)
+    if content.get("format") != FORMAT:
+        raise ModelError(f"{path} is not a model file of this project, or of an earlier version of it; "
+                         "`dvc repro train_attractiveness` makes it")
+    if not content.get("trained"):
+        return None
+    try:
+        with torch.device("meta"):  # no memory on the file's word
+            network = Ensemble(content["dimension"], content["hidden"], content["members"])
+        network.load_state_dict(content["state_dict"], assign=True)
+        network = network.float()
+        scale = tuple(content["scale"]) if content["scale"] else None
+        said = content["calibration"]
+        return Regressor(network, content["x_mean"], content["x_std"], content["y_mean"], content["y_std"], scale,
+                         content["reference"].numpy(), content["slopes"], content["size"],
+                         Calibration(said["kind"], said["x"].numpy(), said["y"].numpy(), said["slope"]))
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ModelError(f"{path} is a damaged model file ({error!r}); `dvc repro -f train_attractiveness` makes it anew") from None
+
+
+def _save(content: dict, path: Path) -> None:
+    # torch names the archive inside after the file unless it is given a stream; of a full disk it says nothing but
+    # that a position was unexpected.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())

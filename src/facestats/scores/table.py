@@ -1,0 +1,74 @@
+"""The table of scores, one row a face."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from facestats.core.stats.scale import to_decile, to_pct, to_score
+from facestats.core.tables.embeddings import Embeddings
+from facestats.scores.regressor import Regressor
+
+_SCORES = ("attractiveness_raw", "attractiveness_score", "attractiveness_pct", "geometric_score", "combined_score", "geometry_zscore")
+
+
+def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | None, split: pd.Series,
+                out_of_fold: pd.Series | None = None, geometry: pd.DataFrame | None = None,
+                scale: tuple[float, float] | None = None, ages: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Score every face.
+
+    Parameters
+    ----------
+    filenames : n names, the rows of `embeddings` (n, d), which may stay on disk.
+    model : None: every score is null.
+    split : `train`, `val`, `test` or `excluded` of each face.
+    out_of_fold : by filename, ratings as predicted by models that never saw the face's own; they take the place of the model's.
+    geometry : by filename, `geometric_raw` (ratings), `geometry_zscore` and `geometric_out_of_fold`; a face that is not in it has none.
+    scale : ends of the raters' scale, which `geometric_raw` is on; None: nobody rated, and geometric scores are null.
+    ages : by filename, `score_withheld` (why a face gets no score, null where it gets one) and `age_checked`; None: nobody's age was checked.
+
+    Returns
+    -------
+    DataFrame in the schema `tables.SCORES`, but for `combined_score`, for which weights are needed: null here.
+    """
+    n = len(filenames)
+    honest = pd.Series(np.nan, filenames) if out_of_fold is None or model is None else out_of_fold.reindex(filenames)
+    empty = np.full(n, np.nan)
+    table = pd.DataFrame({"filename": filenames.to_numpy(), "attractiveness_raw": empty, "attractiveness_score": empty,
+                          "attractiveness_pct": empty, "attractiveness": pd.array([None] * n, dtype="Int32"),
+                          "geometric_score": empty, "combined_score": empty, "geometry_zscore": empty})
+    if model is not None:
+        raw = np.where(honest.notna(), honest, model.predict(embeddings))
+        table["attractiveness_raw"] = raw
+        table["attractiveness_score"] = to_score(raw, model.scale)
+        table["attractiveness_pct"] = to_pct(raw, model.reference)
+        table["attractiveness"] = to_decile(table["attractiveness_pct"])
+    table["split"] = split.to_numpy()
+    table["out_of_fold"] = honest.notna().to_numpy()
+    table["geometric_out_of_fold"] = False
+    if geometry is not None:
+        geometry = geometry.reindex(filenames)
+        table["geometry_zscore"] = geometry["geometry_zscore"].to_numpy(float)
+        if scale is not None:
+            raw = geometry["geometric_raw"].to_numpy(float)
+            table["geometric_score"] = to_score(raw, scale)
+            table["geometric_out_of_fold"] = np.isfinite(raw) & geometry["geometric_out_of_fold"].eq(True).to_numpy()
+    for column in ("score_withheld", "age_checked"):
+        table[column] = pd.Series(np.nan if ages is None else ages[column].reindex(filenames).to_numpy(), index=table.index, dtype="object")
+    withheld = table["score_withheld"].notna()
+    table.loc[withheld, [*_SCORES]] = np.nan
+    table.loc[withheld, ["attractiveness"]] = None
+    table.loc[withheld, ["out_of_fold", "geometric_out_of_fold"]] = False
+    return table
+
+
+def index_text(filenames: pd.Series) -> str:
+    """The text of `feature_index.json`: each name's row, as `files.write_json` would write it, but without a loop in Python."""
+    if filenames.empty:
+        return "{}\n"
+    places = dict(zip(filenames.tolist(), range(len(filenames)), strict=True))
+    # json's encoder is written in C only for text without indent; a line break can't stand inside a JSON string.
+    said = json.dumps(places, ensure_ascii=False, separators=(",\n  ", ": "))
+    return "{\n  " + said[1:-1] + "\n}\n"

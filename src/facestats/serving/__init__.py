@@ -1,0 +1,1 @@
+"""The models of a project folder, and what people import."""

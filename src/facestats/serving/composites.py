@@ -1,0 +1,322 @@
+"""Filters and average faces for people: pandas and polars frames, lists of photos."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from facestats.composites.averaging import MAX_YAW, average_faces
+from facestats.composites.facts import NO_FACE, composite_facts
+from facestats.core import tables
+from facestats.core.doubts import PICTURE
+from facestats.core.photo_files import face_filename
+from facestats.errors import InputError, number_of
+from facestats.groups.filters import (
+    COLUMNS,
+    KEEP,
+    LEAVE_OUT,
+    check_flags,
+    check_table,
+    column_doubts,
+    select_faces,
+)
+from facestats.groups.means import SCORES, mean_scores
+from facestats.params.composites import Render
+from facestats.params.errors import checked_options
+from facestats.serving.checks import one_of, whole_number
+from facestats.serving.manifest import check
+from facestats.serving.models import Models, load
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from facestats.faces.crop import FaceCrop
+
+PREPROC = "data/processed/preproc"
+COPIES = ("best", "keep")
+UNCOMPRESSED = 24.0  # bits per pixel
+FACTS = "facestats"  # what a frame's `attrs` and an image's `info` call them
+
+
+def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | None = None,
+                  ethnicity: str | list[str] | None = None, age_range: tuple[float, float] | None = None,
+                  attractiveness: tuple[int, int] | None = None, min_results: int = 0,
+                  attributes: dict[str, str | list[str]] | None = None,
+                  cluster: int | list[int] | None = None, flags: str = LEAVE_OUT, copies: str = "best") -> pd.DataFrame | pl.DataFrame:
+    """Rows of `attributes_final.parquet` that match all conditions, sorted by filename.
+
+    Parameters
+    ----------
+    df : a pandas or a polars frame with `filename`, or `image` alone.
+    age_range : years, both ends included.
+    attractiveness : deciles, both ends included.
+    min_results : fewer matches, of copies of a picture one, are an error; nothing is ever widened.
+    attributes : class or list of classes of any other attribute, such as `{"glasses": "with"}`.
+    cluster : number of a cluster, or a list of them.
+    flags : `leave_out`: no face whose picture is doubtful, as the column `doubts` says; `keep`: these too.
+    copies : `best`: of matching copies of a picture the best one, by the columns `copy_group` and `copy_rank` (a frame without them has no
+        copies); `keep`: all.
+
+    Returns
+    -------
+    a frame of the same kind. A pandas one has `.attrs["facestats"]`: `filter` (the conditions), `matched` (faces left after each) and
+    `flagged` (how many were left out for which doubt) and `copies_left_out`;
+    `make_composite` hands them on. A polars frame has no place for them.
+
+    Warns
+    -----
+    UserWarning
+        A class that no face has, with those that there are.
+
+    Raises
+    ------
+    InputError
+        Fewer than `min_results`, with the number left after each condition; no frame, or one without a column that is asked for; a
+        condition that is no class, range or number.
+    """
+    conditions = {"gender": gender, "ethnicity": ethnicity, "age_range": age_range, "attributes": attributes,
+                  "cluster": cluster, "attractiveness": attractiveness}
+    table = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
+    if "filename" not in table.columns and "image" in table.columns:  # a table of one's own that names photos
+        table = table.assign(filename=[face_filename(name) if isinstance(name, str) else name for name in table["image"]])
+    min_results = whole_number("min_results", min_results, 0)
+    selection = select_faces(table, conditions, min_results=min_results, flags=flags, copies=one_of("copies", copies, COPIES))
+    if not selection.enough:
+        raise InputError(f"too few: {selection}")
+    for hint in selection.hints:
+        warnings.warn(hint, stacklevel=2)
+    if not isinstance(df, pd.DataFrame):
+        return df[selection.rows.index.to_list()]
+    given = {name: value for name, value in conditions.items() if value is not None}
+    asked = ({"flags": flags} if flags == KEEP else {}) | ({"copies": copies} if copies != "best" else {})
+    selection.rows.attrs[FACTS] = {"filter": {**given, "min_results": min_results} | asked, "matched": selection.matched,
+                                   "flagged": selection.flagged, "copies_left_out": selection.copies}
+    return selection.rows
+
+
+def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | None = None, seed: int = 0, align: str = "warp",
+                   space: str = "linear", symmetric: bool = False, max_yaw: float = MAX_YAW,
+                   flags: str | None = None, copies: str = "best") -> Image.Image:
+    """Average face; of faces of the pipeline, the very pixels that the stage `composite` draws of the same members.
+
+    Parameters
+    ----------
+    df_or_paths : a pandas or polars frame with `filename` or `image` (faces of the pipeline), or a list of images.
+    n : at most this many, drawn with `seed`; None: all.
+    flags : `leave_out`: no face whose picture is doubtful, as the column `doubts` or the photo itself says; `keep`: these too; None: as
+        `filter_images` was told, else `leave_out`.
+    copies : `best`: of copies of a picture the best one, of a frame by its columns `copy_group` and `copy_rank`, of photos by looking at all of
+        them; `keep`: all.
+    align, space, symmetric, max_yaw : `composites.<name>.render` of `params.yaml`; see `composites.averaging.average_faces`.
+
+    Returns
+    -------
+    RGB image, `preprocess.size` px wide and high. Its `info["facestats"]` is a dict of what `composite.json` says: `n`, `note`, `members`, `left_out`, `rating` (of a frame
+    with the column `rating`), `render`, `sharpness`, `copies_left_out`, and, after `filter_images` of a pandas frame, `filter` and `matched`; of a frame with the
+    columns of scores also `scores`, as `scores.json` of a composite has them.
+
+    Photos without a face are left out (`left_out`: `no_face`), unless `preprocess.on_no_face` takes their middle and `flags` keeps them;
+    `flagged` says how many faces or photos were left out for which doubt.
+
+    Warns
+    -----
+    UserWarning
+        What is doubtful about the columns that the frame was filtered by; `note` has it too.
+
+    Raises
+    ------
+    InputError
+        No face to average, an option that there is not, a face that stands twice in the frame, or a photo that is missing.
+    ImageError
+        A photo that can't be read.
+    """
+    render = checked_options(Render, {"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw}).model_dump()
+    n, seed = None if n is None else whole_number("n", n, 1), whole_number("seed", seed, 0)
+    table = df_or_paths if isinstance(df_or_paths, pd.DataFrame) else _to_pandas(df_or_paths) if _is_polars_frame(df_or_paths) else None
+    photos = _listed(df_or_paths) if table is None else []
+    single, models = one_of("copies", copies, COPIES) == "best", load()
+    table, photos = _with_faces(table, models), [models.photo(photo) for photo in photos]
+    left_out: dict[str, list[str]] = {}
+    selection = dict(table.attrs.get(FACTS, {})) if table is not None else {}
+    if flags is not None:
+        check_flags(flags)
+    flags = flags or selection.get("filter", {}).get("flags", LEAVE_OUT)
+    with tempfile.TemporaryDirectory() as folder:
+        if table is not None:
+            members, flagged, n_copies = _known_faces(models, table, n, seed, flags, copies)
+        else:
+            members, left_out, flagged, n_copies = _new_faces(models, photos, n, seed, Path(folder), flags, single)
+        average = average_faces(members, **render)
+    if table is not None:
+        _faces_table(models)  # the crops were read one by one, and are those of this run as long as its table is there
+    average.left_out = left_out | average.left_out
+    if flagged:
+        selection["flagged"] = flagged
+    selection["copies_left_out"] = selection.get("copies_left_out", 0) + n_copies
+    if n is not None:
+        selection["filter"] = {**selection.get("filter", {}), "n": n, "seed": seed}
+    selection["doubts"] = _doubts(models, table, members["filename"], selection.get("filter", {}))
+    facts = composite_facts(average, render, selection, _ratings(table))
+    if average.image is None:
+        hint = "".join(f", {n} left out as {reason}" for reason, n in facts["flagged"].items())
+        raise InputError(f"no face to average: {facts['why']}{hint}" + ("; flags='keep' takes doubtful pictures, too" if hint else ""))
+    for doubt in selection["doubts"]:
+        warnings.warn(doubt, stacklevel=2)
+    if table is not None and set(SCORES.values()) <= set(table.columns):
+        facts["scores"] = mean_scores(table.set_index("filename").loc[facts["members"]])
+    image = Image.fromarray(average.image)
+    image.info[FACTS] = facts
+    return image
+
+
+def _listed(photos: Any) -> list:
+    single = isinstance(photos, (str, bytes, bytearray, memoryview, Path, Image.Image)) or (isinstance(photos, np.ndarray) and photos.ndim in (2, 3))
+    if single or isinstance(photos, Mapping) or not isinstance(photos, Iterable):
+        hint = "put a single one into a list" if single else f"found {type(photos).__name__}"
+        raise InputError(f"make_composite takes a table or a list of photos; {hint}")
+    return list(photos)
+
+
+def _is_polars_frame(frame: Any) -> bool:
+    return type(frame).__module__.split(".")[0] == "polars" and type(frame).__name__ in ("DataFrame", "LazyFrame")
+
+
+def _to_pandas(frame: Any) -> pd.DataFrame:
+    """The columns of a polars frame that filters and composites look at; the rows are numbered from 0."""
+    if not _is_polars_frame(frame):
+        raise InputError(f"expected a pandas or polars frame, found {type(frame).__name__}")
+    if not hasattr(frame, "rows"):
+        raise InputError("a lazy polars frame has no rows yet; call .collect() first")
+    wanted = {"filename", "image", "rating", "doubts", "copy_group", "copy_rank", *SCORES.values(), *filter(None, COLUMNS.values())}
+    columns = [name for name in frame.columns if name in wanted or name.endswith("_final")]
+    return pd.DataFrame({name: frame[name].to_list() for name in columns})
+
+
+def _doubts(models: Models, table: pd.DataFrame | None, names: pd.Series, conditions: dict[str, Any]) -> list[str]:
+    """What is doubtful about the columns that a frame was filtered by."""
+    final = models.root / "data/processed/metadata" / tables.FINAL.name
+    if table is None or not conditions or not final.is_file():
+        return []
+    return column_doubts(table[table["filename"].isin(names)], conditions, tables.read_doubts(final))
+
+
+def _with_faces(table: pd.DataFrame | None, models: Models) -> pd.DataFrame | None:
+    """The table with the names of faces in `filename`, where it names photos or faces in `filename` or `image`."""
+    column = next((name for name in ("filename", "image") if table is not None and name in table.columns), None)
+    if table is None or column is None or not all(isinstance(name, str) for name in table[column]):
+        return table
+    names = table[column]
+    if column == "image" or not names.isin(models.images.index).all():
+        table = table.assign(filename=names.map(models.faces(names)))
+    return table
+
+
+def _ratings(table: pd.DataFrame | None) -> pd.Series:
+    if table is None or "rating" not in table.columns:
+        return pd.Series(dtype=float)
+    ratings = table.set_index("filename")["rating"]
+    return ratings[~ratings.index.duplicated()]
+
+
+def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int, flags: str, copies: str) -> tuple[pd.DataFrame, dict[str, int], int]:
+    """Members out of the pipeline's faces, how many were left out for which doubt, and how many as copies."""
+    check_table(df)
+    for column in ("rating", *SCORES.values()):
+        if column in df.columns and not pd.api.types.is_numeric_dtype(df[column]) and df[column].notna().any():
+            raise InputError(f"the column {column} must hold numbers")
+    twice = df.loc[df["filename"].duplicated(), "filename"]
+    if len(twice):
+        raise InputError(f"{twice.iloc[0]} stands twice in the table and would count twice ({len(twice)} rows too many)")
+    selection = select_faces(df, {}, n, seed, flags=flags, copies=copies)
+    names = selection.rows["filename"]
+    faces = tables.read(_faces_table(models), tables.FACES, ["filename", "landmarks", "yaw"])
+    faces = faces.dropna(subset="filename").set_index("filename")
+    absent = [name for name in names if name not in faces.index]
+    if absent:
+        raise InputError(f"{number_of(len(absent), 'name')} not among the faces of {models.root}, for example {absent[0]}")
+    folder = models.root / PREPROC
+    members = _members([(name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"]) for name in names])
+    return members, selection.flagged, selection.copies
+
+
+def _faces_table(models: Models) -> Path:
+    """The table of the faces, which is that of the models' run; raises `ModelError` where it is not."""
+    files = models.parts.manifest.parts["faces"]
+    check(models.root, files)
+    return models.root / next(iter(files))
+
+
+def _new_faces(models: Models, photos: list, n: int | None, seed: int, folder: Path, flags: str,
+               single: bool) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, int], int]:
+    """Members out of photos; the names of those that were left out, by the first reason; how many were for each doubt, and as copies."""
+    from facestats.faces.crop import NoFaceError
+
+    rows: list[tuple] = []
+    looks: list[dict[str, Any]] = []
+    left_out: dict[str, list[str]] = {}
+    flagged: Counter[str] = Counter()
+    for i in range(len(photos)) if single else _drawn(len(photos), n, seed):
+        name = str(photos[i]) if isinstance(photos[i], (str, Path)) else f"image {i}"
+        try:
+            crop = models.crop(photos[i])
+        except NoFaceError:
+            left_out.setdefault(NO_FACE, []).append(name)
+            continue
+        doubts = [doubt.reason for doubt in models.doubts(crop) if doubt.reason in PICTURE] if flags != KEEP else []
+        if doubts:
+            flagged.update(doubts)
+            left_out.setdefault(doubts[0], []).append(name)
+            continue
+        path = folder / f"{i}.jpg"
+        path.write_bytes(models.jpeg(crop))
+        rows.append((name, path, crop.landmarks, crop.pose.yaw if crop.pose else None))
+        if single:
+            looks.append(_look(crop, photos[i], i))
+    if not single:
+        return _members(rows), left_out, dict(sorted(flagged.items())), 0
+    best = _best_of_copies(looks) if looks else []
+    chosen = [best[k] for k in _drawn(len(best), n, seed)]
+    return _members([rows[k] for k in chosen]), left_out, dict(sorted(flagged.items())), len(rows) - len(best)
+
+
+def _drawn(photos: int, n: int | None, seed: int) -> list[int]:
+    if n is None or n >= photos:
+        return list(range(photos))
+    return sorted(np.random.default_rng(seed).choice(photos, n, replace=False).tolist())
+
+
+def _look(crop: FaceCrop, photo: Any, number: int) -> dict[str, Any]:
+    """What tells whether a face is a copy of another, and a better one."""
+    from facestats.faces.comparison import thumbnail
+    from facestats.faces.dedup import perceptual_hash
+    from facestats.faces.photo import bits_per_pixel
+
+    data = Path(photo).read_bytes() if isinstance(photo, (str, Path)) else photo if isinstance(photo, (bytes, bytearray)) else None
+    return {"filename": f"{number:09}", "hash": perceptual_hash(crop.grey), "thumbnail": thumbnail(crop.rgb), "sharpness": crop.facts()["sharpness"],
+            "face_size": min(crop.width, crop.height) if crop.box is None else float(crop.box[2] - crop.box[0]),
+            "bits_per_pixel": UNCOMPRESSED if data is None else bits_per_pixel(bytes(data), crop.width, crop.height)}
+
+
+def _best_of_copies(looks: list[dict[str, Any]]) -> list[int]:
+    """The positions of the best copy of each picture."""
+    from facestats.faces.dedup import find_near_duplicates
+    from facestats.faces.preprocess import rank_copies
+
+    table = pd.DataFrame(looks)
+    first = find_near_duplicates(table["hash"].tolist(), lambda face: looks[face]["thumbnail"], table["sharpness"].to_numpy())
+    table["copy_group"] = [at if before is None else before for at, before in enumerate(first)]
+    return np.flatnonzero(rank_copies(table) == 1).tolist()
+
+
+def _members(rows: list[tuple]) -> pd.DataFrame:
+    shapes = [None if shape is None else np.asarray(shape).reshape(-1, 3) for _, _, shape, _ in rows]
+    return pd.DataFrame({"filename": [r[0] for r in rows], "path": [r[1] for r in rows],
+                         "landmarks": pd.Series(shapes, dtype=object), "yaw": [r[3] for r in rows]})

@@ -1,0 +1,152 @@
+"""`models/serving.json`: what a photo needs, and the sha256 of every file that answers are made from.
+
+The stage `serving` writes it, the last one of those that make models. Files that fit it belong to one run. Paths in it are relative to the project folder.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from facestats.core.files import write_json
+from facestats.core.fingerprint import sha256_file
+from facestats.errors import ModelError
+from facestats.params.data import Preprocess
+from facestats.params.errors import explain
+from facestats.serving.checks import read_facts
+
+SERVING = Path("models/serving.json")
+PARTS = ("landmarker", "clip", "regressor", "geometry", "blend", "attributes", "classifiers", "zeroshot", "embeddings", "faces", "age_check", "ages")
+OF_TWO_RUNS = "a run is under way, or files of two runs are mixed: wait for its end, or `dvc repro`, `dvc pull` or `dvc checkout`"
+Identity = tuple[int, ...] | None
+MAYBE_EMPTY = frozenset({"classifiers"})
+
+
+class MixedPartsError(ModelError):
+    """Files do not fit the manifest."""
+
+
+class Clip(BaseModel):
+    """Which CLIP model the others were trained on."""
+
+    model_config = ConfigDict(extra="allow")
+    variant: str
+    weights_sha256: str
+    precision: str
+
+
+class Facts(BaseModel):
+    """What a manifest says beside the hashes."""
+
+    model_config = ConfigDict(strict=True)
+    crop: Preprocess
+    images: str
+    clip: Clip
+    trained: bool
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of `models/serving.json`.
+
+    Attributes
+    ----------
+    facts : all but the parts: `crop`, `images`, `clip`, `trained`, `why`.
+    parts : by name of the part, sha256 by path.
+    """
+
+    facts: dict[str, Any]
+    parts: dict[str, dict[str, str]]
+
+    @classmethod
+    def read(cls, root: Path) -> Manifest:
+        """That of a project folder.
+
+        Raises
+        ------
+        ModelError
+            It is missing, damaged, by an earlier version, or names a file outside the folder.
+        """
+        if (root / SERVING).exists() and not (root / SERVING).is_file():
+            raise ModelError(f"{root / SERVING} is no file; remove it and run `dvc repro`")
+        facts = read_facts(root / SERVING, "clip", "crop", "images", "parts")
+        parts = facts.pop("parts")
+        try:
+            facts["crop"] = Facts.model_validate(facts).crop.model_dump()
+        except ValidationError as error:
+            wrong = "; ".join(explain(error.errors(include_url=False), facts, Facts))
+            raise ModelError(f"{root / SERVING} does not say what a photo needs ({wrong}); run `dvc repro`") from None
+        if not isinstance(parts, dict) or set(parts) != set(PARTS) or not all(isinstance(files, dict) for files in parts.values()):
+            raise ModelError(f"{root / SERVING} does not name the parts {', '.join(PARTS)}; another version of the pipeline wrote it, run `dvc repro`")
+        for path in (path for files in parts.values() for path in files):
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or not path.isprintable():
+                raise ModelError(f"{root / SERVING} names {ascii(path)[1:-1]}, which may lie outside the project folder; run `dvc repro`")
+        empty = sorted(name for name, files in parts.items() if not files and name not in MAYBE_EMPTY)
+        if empty:
+            raise ModelError(f"{root / SERVING} names no file of the part {empty[0]}; run `dvc repro`")
+        return cls(facts, parts)
+
+    def files(self) -> list[str]:
+        """The paths of all parts."""
+        return [path for files in self.parts.values() for path in files]
+
+
+def write_manifest(path: Path, facts: Mapping[str, Any], parts: Mapping[str, Iterable[Path]]) -> None:
+    """Write the manifest of a run.
+
+    Parameters
+    ----------
+    parts : the files of each part of `PARTS`, relative to the working directory, which is the project's folder.
+    """
+    hashes = {name: {file.as_posix(): sha256_file(file) for file in sorted(parts[name])} for name in PARTS}
+    write_json(path, {**facts, "parts": hashes})
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a part that is a folder; hidden ones are no part of it."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def identity(path: Path) -> Identity:
+    """What changes with every new content of a file, but is had without reading it; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def is_readable(path: Path) -> bool:
+    """Whether a path, if there is something, is a file: who opens a named pipe waits for ever, and `/dev/zero` has no end."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
+
+
+def check(root: Path, files: Mapping[str, str], known: Mapping[str, str] | None = None) -> None:
+    """Hold files against the manifest.
+
+    Parameters
+    ----------
+    known : sha256 of files that somebody else has read, by path.
+
+    Raises
+    ------
+    MixedPartsError
+        One of them differs, or can't be read.
+    """
+    for path, expected in files.items():
+        try:
+            found = known[path] if known and path in known else sha256_file(root / path)
+        except OSError as error:
+            raise MixedPartsError(f"{root / path} can't be read ({error.strerror}); {OF_TWO_RUNS}") from None
+        if found != expected:
+            raise MixedPartsError(f"{root / path} is not the one that {root / SERVING} names; {OF_TWO_RUNS}")

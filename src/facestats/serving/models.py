@@ -1,0 +1,482 @@
+"""The models of one project folder, taken all at once, and what they say about one photo."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from facestats.core.doubts import FACTS, Doubt, are_photographs, find_doubts
+from facestats.core.fingerprint import PACKAGE
+from facestats.errors import (
+    DoubtWarning,
+    FaceStatsError,
+    ImageError,
+    InputError,
+    ModelError,
+    TableError,
+    WithheldError,
+)
+from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, say_likely
+from facestats.serving.checks import whole_number
+from facestats.serving.manifest import OF_TWO_RUNS, SERVING, Manifest, MixedPartsError, identity
+from facestats.serving.parts import CROPS, Parts, read_parts
+
+if TYPE_CHECKING:
+    from facestats.age.check import AgeCheck
+    from facestats.attributes.model import AttributeModel
+    from facestats.attributes.zeroshot import Model
+    from facestats.clip.encoder import ImageEncoder
+    from facestats.faces.crop import FaceCrop
+    from facestats.faces.landmarks import Landmarker
+    from facestats.geometry.regressor import GeometryModel
+    from facestats.scores.blending import BlendWeights
+    from facestats.scores.regressor import Regressor
+
+SENSITIVE = "ethnicity"
+AS_WRITTEN = frozenset({SLASHES, UNICODE})  # how a name may differ from a photo's: never so far that another photo is scored unawares
+HOLISTIC = "facestats.score_image gives the holistic score alone"
+_kept: dict[Path, _Kept] = {}
+_loading = threading.Lock()
+
+
+def load(root: str | Path | None = None) -> Models:
+    """Load the models of a project folder; the same object until a new run has replaced them all.
+
+    While a run is under way, and where files do not belong together, the models that this process has stay in use.
+
+    Parameters
+    ----------
+    root : folder with `models/serving.json`; None: the nearest one upwards from the working directory.
+
+    Raises
+    ------
+    ModelError
+        There is none: `dvc repro` or `dvc pull` makes it. Or its files are of two runs, and this process has no models of before.
+    InputError
+        `root` is no path.
+    """
+    try:
+        start = Path(root or Path.cwd()).expanduser().resolve()
+        start.is_dir()  # raises where the name is too long
+    except (TypeError, ValueError, RuntimeError, OSError) as error:  # no path, a null byte, ~ of somebody who is not
+        raise InputError(f"root = {root!r} names no folder ({error})") from None
+    for folder in [start] if root is not None else [start, *start.parents]:
+        if (models := _current(folder)) is not None:
+            return models
+    raise ModelError(f"no {SERVING.as_posix()} in {start}{'' if root else ' or above it'}; "
+                     "run `dvc repro` (or `dvc pull`) there, or name the folder with facestats.load(root)")
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What this process has of a folder.
+
+    Attributes
+    ----------
+    models : those in use; None where none could be loaded yet.
+    stamp : identities of the manifest and of files that were absent when they were loaded.
+    refused : identities of all files when they last could not be loaded, and the error.
+    """
+
+    models: Models | None
+    stamp: tuple = ()
+    refused: tuple[tuple, FaceStatsError] | None = None
+
+
+def _current(folder: Path) -> Models | None:
+    """The models of a folder; None where it is no project folder."""
+    kept, manifest = _kept.get(folder), identity(folder / SERVING)
+    models = kept and kept.models
+    if models is not None and (folder.is_dir() if manifest is None else _stamp(folder, models.parts) == kept.stamp):
+        return models  # unchanged, or a run is about to write another manifest
+    if manifest is None:
+        if _is_project(folder):
+            raise ModelError(f"no {SERVING.as_posix()} in {folder}: a run is under way, wait for its end; otherwise run `dvc repro` (or `dvc pull`)")
+        return None
+    if not _loading.acquire(blocking=models is None):
+        return models  # another thread is loading the new ones
+    try:
+        return _load(folder, _kept.get(folder) or _Kept(None))
+    finally:
+        _loading.release()
+
+
+def _load(folder: Path, kept: _Kept) -> Models:
+    models, before = kept.models, kept.models and kept.models.parts
+    if models is not None and _stamp(folder, before) == kept.stamp:
+        return models  # another thread has loaded it
+    seen: tuple = (identity(folder / SERVING),)
+    try:
+        seen += tuple(identity(folder / path) for path in Manifest.read(folder).files())
+        if kept.refused is None or kept.refused[0] != seen:
+            parts = read_parts(folder, before)
+            if before and parts.absent - before.absent:
+                raise MixedPartsError(f"{folder / min(parts.absent)} is not there yet; {OF_TWO_RUNS}")
+            if models is None or parts.manifest != before.manifest or parts.absent != before.absent:
+                models = Models(folder, MappingProxyType(parts.manifest.facts), parts)
+            _kept[folder] = _Kept(models, _stamp(folder, parts))
+            return models
+        error = kept.refused[1]
+    except FaceStatsError as problem:
+        error = problem
+        _kept[folder] = _Kept(models, kept.stamp, (seen, error))
+    if models is None:
+        raise type(error)(*error.args)
+    return models
+
+
+def _stamp(folder: Path, parts: Parts) -> tuple:
+    return tuple(identity(folder / path) for path in (SERVING, *sorted(parts.absent)))
+
+
+def _is_project(folder: Path) -> bool:
+    """Whether a folder has parts of models, but no manifest."""
+    return (folder / "dvc.yaml").is_file() and any((folder / SERVING).parent.glob("*.*"))
+
+
+def _one_at_a_time(method: Callable) -> Callable:
+    """LiteRT's interpreter serves one thread only, and torch computes one photo on all processors: threads wait for each other."""
+    @wraps(method)
+    def locked(self: Models, *arguments: Any, **named: Any) -> Any:
+        with self.parts.lock:
+            return method(self, *arguments, **named)
+
+    return locked
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """The models and tables of one run of a project folder; `load` makes it, and nothing changes it.
+
+    Threads may share it: its methods take one photo at a time.
+
+    Attributes
+    ----------
+    root : the project folder.
+    serving : what `models/serving.json` says, but for the hashes of the parts.
+    """
+
+    root: Path
+    serving: Mapping[str, Any]
+    parts: Parts
+
+    @property
+    def landmarker(self) -> Landmarker:
+        return self.parts.get("landmarker")
+
+    @property
+    def encoder(self) -> ImageEncoder:
+        return self.parts.get("clip")
+
+    @property
+    def regressor(self) -> Regressor:
+        return self.parts.get("regressor")
+
+    @property
+    def geometry(self) -> GeometryModel:
+        return self.parts.get("geometry")
+
+    @property
+    def blend(self) -> tuple[BlendWeights, tuple[float, float] | None]:
+        """Weights of the combined score, and the scale of the geometric model's ratings."""
+        return self.parts.get("blend")[0]
+
+    @property
+    def verdicts(self) -> dict[str, dict]:
+        """What each score is worth, by its name."""
+        return self.parts.get("blend")[1]
+
+    @cached_property
+    def attribute_models(self) -> dict[str, Model]:
+        """By target: the trained model, zero-shot where there is none, else the untrained one."""
+        from facestats.attributes.resolution import target_kinds
+        from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
+
+        limits, trained, prompts = self.in_use.get("on_photographs"), self.parts.get("classifiers"), self.parts.get("zeroshot")
+        limits = limits and {name: np.inf if limit is None else limit for name, limit in limits.items()}
+        return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained), on_photographs=limits))
+
+    @property
+    def drawn(self) -> float:
+        """Share of drawings among the faces of the pipeline; 0 where their file was not pulled."""
+        return self.in_use["drawn"] if self.parts.has("attributes") else 0.0
+
+    @property
+    def in_use(self) -> dict[str, Any]:
+        """Which attribute models are in use, and what prompts say about photographs."""
+        return self.parts.get("attributes")
+
+    @property
+    def age_check(self) -> AgeCheck:
+        """How ages are checked before a face gets a score."""
+        return self.parts.get("age_check")
+
+    @property
+    def age_model(self) -> AttributeModel:
+        """The trained age model; `age_check` says whether it is used."""
+        trained = self.parts.get("classifiers")
+        if "age" not in trained:
+            raise ModelError(f"{self.root / 'models/attributes.json'} has no target age, but ages are checked by its model; run `dvc repro`")
+        return trained["age"]
+
+    @property
+    def ages_said(self) -> tuple[pd.DataFrame, np.ndarray, dict[int, np.ndarray]]:
+        """Faces of the pipeline whose age people said, none with models alone.
+
+        As `age_check.parquet` has them; their perceptual hashes, uint8 (n, 32); and the thumbnails of those that get no score, by row: whoever is a
+        child stays one while a run replaces the crops.
+        """
+        return self.parts.get("ages")
+
+    @property
+    def embeddings(self) -> tuple[pd.Index, np.ndarray]:
+        """Names (n) and embeddings (n, d) of all faces of the pipeline."""
+        return self.parts.get("embeddings")
+
+    @property
+    def images(self) -> pd.Series:
+        """Path of the photo by the name of its face, of all faces of the pipeline."""
+        return self.parts.get("faces")["image"]
+
+    @cached_property
+    def names(self) -> PhotoNames:
+        """The names of all photos of the pipeline with a face."""
+        return PhotoNames(self.images, self.root / self.serving["images"])
+
+    def photo(self, image: Any) -> Any:
+        """The image itself, or, of a path to no file, the pipeline's photo whose path or whose face's name it is.
+
+        Raises
+        ------
+        InputError
+            The name is that of a photo of the pipeline which is not there, or there is neither a file nor a photo of that name.
+        """
+        if not isinstance(image, (str, Path)) or os.path.lexists(image):
+            return image
+        try:
+            (reading,) = self.names.read_all([str(image)]).values()
+        except TableError:  # models alone
+            return image
+        if reading.image is None or not AS_WRITTEN.issuperset(reading.liberties):
+            likely = reading.likely or ((reading.image,) if reading.image else ())
+            raise InputError(f"{image}: no such file{say_likely(Reading(None, likely=likely))}")
+        path = self.names.folder / reading.image
+        if not path.is_file():
+            raise InputError(f"{image} is a photo of the pipeline, but {path} is not there; `dvc pull` or a copy of it brings it back")
+        return path
+
+    def faces(self, names: Iterable[str]) -> dict[str, str]:
+        """Name of the face by name of a photo or a face; a name that is none stays as it is."""
+        by_image = {image: face for face, image in self.images.items()}
+        readings = self.names.read_all(names, explain=0)
+        return {name: by_image[reading.image] if reading.image and AS_WRITTEN.issuperset(reading.liberties) else name
+                for name, reading in readings.items()}
+
+    @_one_at_a_time
+    def crop(self, image: Any) -> FaceCrop:
+        """The largest face, as the pipeline's `preprocess` cuts it out.
+
+        Raises
+        ------
+        ImageError
+            The image can't be read, or has no face.
+        """
+        from facestats.faces.crop import PreprocessConfig, crop_face
+
+        return crop_face(self.photo(image), PreprocessConfig(**self.serving["crop"]), self.landmarker)
+
+    def jpeg(self, crop: FaceCrop) -> bytes:
+        """A crop after the same JPEG coding as in the pipeline: what its models see."""
+        return crop.jpeg(self.serving["crop"]["quality"])
+
+    def doubts(self, crop: FaceCrop) -> list[Doubt]:
+        """What makes everything that is computed from a crop doubtful."""
+        return find_doubts(crop, self.drawn)
+
+    def warn(self, crop: FaceCrop, texts: Iterable[str] = ()) -> None:
+        """Issue texts and the doubts as `DoubtWarning`, for functions whose result has no place for texts."""
+        for text in (*texts, *(doubt.text for doubt in self.doubts(crop))):
+            warnings.warn(text, DoubtWarning, stacklevel=_callers_level())
+
+    @_one_at_a_time
+    def embed(self, crop: FaceCrop) -> np.ndarray:
+        """Embedding (d,) of a crop."""
+        return self.encoder.encode([_decoded(self.jpeg(crop))])[0]
+
+    @_one_at_a_time
+    def landmarks(self, image: Any) -> np.ndarray | None:
+        """See `facestats.detect_landmarks`."""
+        from facestats.faces.crop import NoFaceError
+
+        try:
+            crop = self.crop(image)
+        except NoFaceError:
+            return None
+        if crop.photo_landmarks is not None:
+            self.warn(crop)
+        return crop.photo_landmarks
+
+    @_one_at_a_time
+    def score(self, image: Any) -> dict[str, Any]:
+        """See `facestats.score_image`."""
+        return self._score(self.crop(image))
+
+    @_one_at_a_time
+    def combined_score(self, image: Any) -> float:
+        """See `facestats.calculate_attractiveness_score`."""
+        _ = self.regressor  # without it, the reason is its own
+        crop = self.crop(image)
+        lacking = self._lacking(crop)
+        if lacking:
+            raise lacking
+        found = self._score(crop)
+        if found["withheld"]:
+            raise WithheldError(f"no score: {found['withheld']}")
+        self.warn(crop, found["warnings"][:1] if found["age_checked"] is None else [])
+        return found["combined"]
+
+    def _score(self, crop: FaceCrop) -> dict[str, Any]:
+        from facestats.core.stats.scale import to_decile, to_pct, to_score
+
+        model, (weights, scale) = self.regressor, self.blend
+        jpeg = self.jpeg(crop)
+        embedding = self.encoder.encode([_decoded(jpeg)])
+        checked, withheld, note = self._check_age(crop, embedding)
+        if withheld:
+            return {**dict.fromkeys(("raw", "score", "pct", "decile", "geometric", "combined")), "withheld": withheld, "age_checked": checked,
+                    "warnings": [f"no score: {withheld}", *(doubt.text for doubt in self.doubts(crop))]}
+        raw = model.predict(embedding)
+        score, pct = to_score(raw, model.scale), to_pct(raw, model.reference)
+        geometric = np.full(1, np.nan)
+        if self.geometry.trained and scale and crop.landmarks is not None:
+            geometric = to_score(self.geometry.predict(crop.landmarks[None], [jpeg]), scale)
+        combined = weights(geometric, score)
+        lacking = self._lacking(crop)
+        shown = {"holistic": score, "geometric": geometric, "combined": combined}
+        worthless = [verdict["text"] for name, verdict in self.verdicts.items() if verdict["text"] and np.isfinite(shown[name]).all()]
+        return {"raw": float(raw[0]), "score": float(score[0]), "pct": float(pct[0]), "decile": int(to_decile(pct)[0]),
+                "geometric": _number(geometric), "combined": _number(combined), "withheld": None, "age_checked": checked,
+                "warnings": [*note, *worthless, *(doubt.text for doubt in self.doubts(crop)), *([str(lacking)] if lacking else [])]}
+
+    def _check_age(self, crop: FaceCrop, embedding: np.ndarray) -> tuple[str | None, str | None, list[str]]:
+        """What the age was checked by, why there is no score, and what to say where nothing could tell.
+
+        Raises
+        ------
+        WithheldError
+            Nothing can tell, and `score.require_age_check` is true.
+        """
+        from facestats.age.check import MODEL, OTHER_KIND
+
+        check = self.age_check
+        if check.min_age is not None:
+            said = self._age_said(crop)
+            if said is not None:
+                return said["age_checked"], said["score_withheld"], []
+            strange = [doubt.text for doubt in self.doubts(crop) if doubt.reason in OTHER_KIND]
+            if check.by_model and not strange:
+                return MODEL, check.reason(MODEL) if check.may_be_under(self.age_model.predict(embedding))[0] else None, []
+            note = check.not_checked(strange[0] if strange and check.by_model else None)
+        else:
+            note = check.not_checked()
+        if check.required:
+            raise WithheldError(f"no score: {note} (score.require_age_check)")
+        return None, None, [note]
+
+    def _age_said(self, crop: FaceCrop) -> dict[str, str | None] | None:
+        """What the table says of the same picture, where people said its age."""
+        from facestats.faces.comparison import read_thumbnail, thumbnail
+        from facestats.faces.dedup import find_copy, perceptual_hash
+
+        said, hashes, thumbnails = self.ages_said
+        crops, size = self.root / CROPS, self.serving["crop"]["size"]
+
+        def look(at: int) -> np.ndarray | None:
+            path = crops / said["filename"][at]
+            if at in thumbnails:
+                return thumbnails[at]
+            return read_thumbnail(path, size) if path.is_file() else None
+
+        at = find_copy(perceptual_hash(crop.grey), thumbnail(crop.rgb), hashes, look)
+        return None if at is None else {name: None if pd.isna(value) else value for name, value in said.iloc[at].items()}
+
+    def _lacking(self, crop: FaceCrop) -> FaceStatsError | None:
+        """Why there is no combined score, with the way out."""
+        if not self.geometry.trained:
+            return ModelError(f"no combined score: no geometric model was trained ({self.geometry.why}); rate more faces and run "
+                              f"`dvc repro`. {HOLISTIC}")
+        if crop.landmarks is None:
+            return ImageError(f"no combined score: no face was found, so there are no landmarks to measure; use a photo that shows "
+                              f"the face. {HOLISTIC}")
+        if self.blend[0].why:
+            return ModelError(f"no combined score: {self.blend[0].why}; see score.weights in params.yaml. {HOLISTIC}")
+        return None
+
+    @_one_at_a_time
+    def attributes(self, image: Any, ethnicity: bool = False) -> dict[str, Any]:
+        """See `facestats.infer_attributes`."""
+        from facestats.attributes.resolution import predict_attributes
+        from facestats.core.age_groups import age_bucket
+
+        models = {name: m for name, m in self.attribute_models.items() if ethnicity or name != SENSITIVE}
+        crop = self.crop(image)
+        embedding = self.embed(crop)[None]
+        photograph = are_photographs(pd.DataFrame([crop.facts()], columns=FACTS), self.in_use.get("mostly_drawn", False)).to_numpy()
+        said, probabilities = predict_attributes(pd.Index(["image"]), embedding, models, photograph)
+        answer: dict[str, Any] = {}
+        for name, model in models.items():
+            if not model.trained:
+                answer[name] = None
+                continue
+            value = said[name].iloc[0]
+            answer[name] = _number(np.array([value])) if model.kind == "regression" else str(value)
+            answer[f"{name}_source"] = model.source
+            if model.classes:
+                answer[f"{name}_probabilities"] = {c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes}
+        if answer.get("age") is not None:
+            answer["age_bucket"] = str(age_bucket(np.array([answer["age"]]))[0])
+        doubts = self.in_use.get("doubts", {})
+        prompts = [doubts["zeroshot"]] if photograph[0] and any(name in doubts for name in models) else []
+        return answer | {"warnings": [*(doubt.text for doubt in self.doubts(crop)), *prompts]}
+
+    @_one_at_a_time
+    def similar(self, image: Any, k: int = 10) -> pd.DataFrame:
+        """See `facestats.find_similar`."""
+        k = whole_number("k", k, 1)
+        filenames, embeddings = self.embeddings
+        crop = self.crop(image)
+        similarity = embeddings @ self.embed(crop)
+        order = np.argsort(-similarity, kind="stable")[:k]
+        names = filenames[order]
+        table = pd.DataFrame({"image": self.images.reindex(names).to_numpy(), "filename": names, "similarity": similarity[order]})
+        table.attrs["warnings"] = [doubt.text for doubt in self.doubts(crop)]
+        return table
+
+
+def _callers_level() -> int:
+    """`stacklevel` at which a warning, issued where this is called, names the line outside of this package that asked."""
+    level, frame = 0, sys._getframe(1)
+    while frame and Path(frame.f_code.co_filename).is_relative_to(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level + 1
+
+
+def _decoded(jpeg: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(jpeg)).convert("RGB")
+
+
+def _number(values: np.ndarray) -> float | None:
+    return float(values[0]) if np.isfinite(values[0]) else None

@@ -1,0 +1,246 @@
+"""The parts that answers are made from: read once, all of one run, and never again.
+
+Each file is hashed, read, and looked at again: where it is the same file as before, what was read is what was hashed. A part whose files were
+not pulled is an error for those alone who need it; a part that does not fit the manifest is one for everybody.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+from facestats.core import tables
+from facestats.errors import FaceStatsError, ModelError
+from facestats.params.errors import explain
+from facestats.serving.checks import read_facts
+from facestats.serving.manifest import (
+    OF_TWO_RUNS,
+    SERVING,
+    Manifest,
+    MixedPartsError,
+    check,
+    files_in,
+    identity,
+    is_readable,
+)
+
+HASHED_BY_ENCODER = ("config.json", "model.safetensors")
+BY_WEIGHTS = frozenset({"clip", "zeroshot", "embeddings"})  # what else they depend on stands under `clip` in the manifest
+BY_PART = {"classifiers": "attributes", "ages": "faces"}  # what they are read with
+
+
+class InUse(BaseModel):
+    """What `models/attributes.json` says."""
+
+    model_config = ConfigDict(strict=True)
+    targets: list[str]
+    drawn: FiniteFloat
+    mostly_drawn: bool = False
+    on_photographs: dict[str, FiniteFloat | None] | None = None
+    doubts: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What was read.
+
+    Attributes
+    ----------
+    manifest : that they fit.
+    values : by name of the part, what its reader made of it, or the error that stands in its place.
+    absent : paths of files that were not there.
+    lock : who uses a part holds it; the same for all `Parts` that share one.
+    """
+
+    manifest: Manifest
+    values: Mapping[str, Any]
+    absent: frozenset[str] = frozenset()
+    lock: Any = field(default_factory=threading.RLock)
+
+    def get(self, name: str) -> Any:
+        """A part; raises the error that stands in its place."""
+        value = self.values[name]
+        if isinstance(value, FaceStatsError):
+            raise type(value)(*value.args)  # a new one: each thread hangs its own traceback onto it
+        return value
+
+    def has(self, name: str) -> bool:
+        """Whether all files of a part were there."""
+        return self.absent.isdisjoint(self.manifest.parts[name])
+
+    def serve(self, name: str, manifest: Manifest) -> bool:
+        """Whether a part, read without an error, is also the one that another manifest names."""
+        return (self.has(name) and not isinstance(self.values[name], FaceStatsError) and self.manifest.parts[name] == manifest.parts[name]
+                and (name not in BY_WEIGHTS or self.manifest.facts["clip"] == manifest.facts["clip"])
+                and (name not in BY_PART or self.serve(BY_PART[name], manifest)))
+
+
+def read_parts(root: Path, before: Parts | None = None) -> Parts:
+    """Read all parts of a project folder.
+
+    Parameters
+    ----------
+    before : of the same folder; parts that the manifest still names are taken from it.
+
+    Raises
+    ------
+    MixedPartsError
+        A part differs from what the manifest names, or was replaced while it was read.
+    ModelError
+        There is no manifest, or it is damaged.
+    """
+    said = identity(root / SERVING)
+    manifest = Manifest.read(root)
+    seen = {path: identity(root / path) for path in manifest.files()}
+    absent = frozenset(path for path, found in seen.items() if found is None)
+    pipe = next((path for path in seen if not is_readable(root / path)), None)
+    if pipe is not None:
+        raise MixedPartsError(f"{root / pipe} is no file; {OF_TWO_RUNS}")
+    values: dict[str, Any] = {}
+    for name in READERS:
+        if before is not None and before.serve(name, manifest):
+            values[name] = before.values[name]
+            absent -= set(manifest.parts[name])
+            continue
+        values[name] = _read(name, root, manifest, values, absent)
+        replaced = [path for path in manifest.parts[name] if identity(root / path) != seen[path]]
+        if replaced:
+            raise MixedPartsError(f"{root / replaced[0]} was replaced while it was read; {OF_TWO_RUNS}")
+    if identity(root / SERVING) != said:
+        raise MixedPartsError(f"{root / SERVING} was replaced while parts were read; {OF_TWO_RUNS}")
+    return Parts(manifest, values, absent, before.lock if before else threading.RLock())
+
+
+def _read(name: str, root: Path, manifest: Manifest, values: Mapping[str, Any], absent: frozenset[str]) -> Any:
+    files = manifest.parts[name]
+    there = {path: sha256 for path, sha256 in files.items() if path not in absent}
+    try:
+        if name in FOLDERS and there:
+            folder = root / next(iter(there))
+            strange = {path.relative_to(root).as_posix() for path in files_in(folder.parent)} - set(files)
+            if strange:
+                raise MixedPartsError(f"{root / min(strange)} is not among the files that {root / SERVING} names; {OF_TWO_RUNS}")
+        if name != "clip":
+            check(root, there)
+        return READERS[name](root, [root / path for path in files], manifest, values)
+    except MixedPartsError:
+        raise
+    except FaceStatsError as error:
+        if name == "clip":
+            check(root, there)  # damaged, or of another run?
+        return type(error)(f"{error}. If a run is under way, wait for its end") if len(there) < len(files) else error
+
+
+def _landmarker(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    from facestats.faces.landmarks import Landmarker
+
+    return Landmarker(files[0].parent)
+
+
+def _clip(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    from facestats.clip.load import load_encoder
+
+    said = manifest.facts["clip"]
+    encoder = load_encoder(files[0].parent, said["precision"], batch_size=1)  # it hashes its weights; twice would take a second of 2 GB
+    known = {path: encoder.files_sha256[path.name] for path in files if path.name in HASHED_BY_ENCODER}
+    check(root, manifest.parts["clip"], {path.relative_to(root).as_posix(): sha256 for path, sha256 in known.items()})
+    if encoder.facts["sha256"] != said["weights_sha256"]:
+        raise ModelError(f"models/clip holds other weights ({encoder.facts['variant']}) than the models of {root} "
+                         f"were trained on ({said['variant']}); run `dvc repro`")
+    return encoder
+
+
+def _regressor(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    from facestats.scores.regressor import load_regressor
+
+    model = load_regressor(files[0])
+    if model is None:
+        raise ModelError(f"no attractiveness model was trained: {manifest.facts['why']}")
+    return model
+
+
+def _geometry(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    from facestats.geometry.regressor import load_geometry
+
+    return load_geometry(files[0])
+
+
+def _blend(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    from facestats.scores.blending import load_blend, load_verdicts
+
+    return load_blend(files[0]), load_verdicts(files[0])
+
+
+def _attributes(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    facts = read_facts(files[0], "targets", "drawn")
+    try:
+        InUse.model_validate(facts)
+    except ValidationError as error:
+        wrong = "; ".join(explain(error.errors(include_url=False), facts, InUse))
+        raise ModelError(f"{files[0]} does not say which models are in use ({wrong}); run `dvc repro`") from None
+    return facts
+
+
+def _classifiers(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    from facestats.attributes.model import load_models, model_path
+
+    if isinstance(values["attributes"], FaceStatsError):
+        raise values["attributes"]
+    targets = values["attributes"]["targets"]
+    unknown = [target for target in targets if not files or model_path(files[0].parent, target) not in files]
+    if unknown:
+        raise MixedPartsError(f"{root / SERVING} does not name the model of {unknown[0]!a}; {OF_TWO_RUNS}")
+    return load_models(files[0].parent, targets) if files else {}
+
+
+def _zeroshot(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    from facestats.prompts.zeroshot import load_classifiers
+
+    return load_classifiers(files[0], manifest.facts["clip"]["weights_sha256"])
+
+
+def _embeddings(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    filenames, embeddings, said = tables.read_embeddings(files[0])
+    if said.get("weights_sha256") != manifest.facts["clip"]["weights_sha256"]:
+        raise ModelError(f"{files[0]} was computed with other weights than those of {root / SERVING}; run `dvc repro`")
+    embeddings.flags.writeable = False
+    return filenames, embeddings
+
+
+def _faces(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    return tables.read(files[0], tables.FACES, ["image", "filename", "perceptual_hash"]).dropna(subset="filename").set_index("filename")
+
+
+def _age_check(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    from facestats.age.check import load_check
+
+    return load_check(files[0])
+
+
+def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+    from facestats.age.check import MODEL
+    from facestats.faces.comparison import read_thumbnail
+
+    if isinstance(values["faces"], FaceStatsError) or not files[0].is_file():  # models alone
+        return pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]), np.empty((0, 32), dtype=np.uint8), {}
+    said = tables.read(files[0], tables.AGE_CHECK)
+    said = said[said["age_checked"].notna() & (said["age_checked"] != MODEL)].merge(values["faces"]["perceptual_hash"].dropna(), on="filename")
+    said = said.sort_values(["score_withheld", "filename"])
+    hashes = np.frombuffer(bytes.fromhex("".join(said["perceptual_hash"])), dtype=np.uint8).reshape(-1, 32)
+    said = said[["filename", "score_withheld", "age_checked"]].reset_index(drop=True)
+    crops = {at: root / CROPS / name for at, name in said.loc[said["score_withheld"].notna(), "filename"].items()}
+    return said, hashes, {at: read_thumbnail(path, manifest.facts["crop"]["size"]) for at, path in crops.items() if path.is_file()}
+
+
+CROPS = Path("data/processed/preproc")
+FOLDERS = frozenset({"landmarker", "clip"})
+READERS: dict[str, Callable[[Path, list[Path], Manifest, Mapping[str, Any]], Any]] = {
+    "regressor": _regressor, "blend": _blend, "geometry": _geometry, "attributes": _attributes, "classifiers": _classifiers, "zeroshot": _zeroshot,
+    "landmarker": _landmarker, "embeddings": _embeddings, "faces": _faces, "age_check": _age_check, "ages": _ages, "clip": _clip}
