@@ -4,9 +4,7 @@ Reads   embeddings_clip.parquet, models/attributes/, data/interim/out_of_fold/, 
         params `score.min_age`, `score.require_age_check`, the names in `attributes.targets`
 Writes  age_check.parquet, models/age_check.json (for single photos), metrics/age_check.json (who was checked by what, which adults the
         age model takes for too young, and which minors it misses)
-Alone   python stages/age_check.py data/processed/embeddings/embeddings_clip.parquet models/attributes data/interim/out_of_fold \\
-            data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet \\
-            data/processed/metadata/age_check.parquet models/age_check.json metrics/age_check.json
+Alone   dvc repro -sf age_check
 """
 
 from facestats.run.stage import run_stage, warn
@@ -35,14 +33,14 @@ from facestats.errors import InputError, number_of
 WAY_OUT = "label the ages of some faces (`age` in labels.csv), and of those under {min_age} too, so that an age model can be trained"
 
 
-def main(params, embeddings: Path, models: Path, out_of_fold: Path, faces: Path, labels: Path, splits: Path,
-         out: Path, serving: Path, metrics: Path) -> str:
+def main(params, embeddings: Path, classifiers: Path, out_of_fold: Path, faces: Path, labels: Path, splits: Path,
+         age_check: Path, serving: Path, metrics: Path) -> str:
     options, vectors = params.score, EmbeddingTable(embeddings)
     said = tables.read(labels, tables.LABELS, ["filename", "age", "age_source", "person"]).set_index("filename").reindex(vectors.names)
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
     found = tables.read(faces, tables.FACES, [*dict.fromkeys([*IDENTITY, *FACTS])]).dropna(subset="filename")
     by_name = found.set_index("filename")
-    model, missing = _age_model(params, models)
+    model, missing = _age_model(params, classifiers)
     predicted = pd.Series(model.predict(vectors.take(np.ones(len(vectors), dtype=bool))) if model else np.nan, index=vectors.names)
     judged = _left_out(said["age"], split, predicted, out_of_fold, found) if model else None
     persons = several_faces(same_faces(found, said["person"])).reindex(vectors.names)
@@ -60,7 +58,7 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, faces: Path,
                          "leave these photos out, or set it to false")
     elif len(unchecked):
         warn(f"{_not_checked(check, unchecked, table)}; {WAY_OUT.format(min_age=check.min_age)}")
-    tables.write(table, out, tables.AGE_CHECK)
+    tables.write(table, age_check, tables.AGE_CHECK)
     save_check(serving, check)
     shares = {name: measure_check(check, part, persons[part.index]) for name, part in parts.items()}
     write_json(metrics, summarise_check(check, table) | shares)

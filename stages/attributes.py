@@ -5,9 +5,7 @@ Reads   embeddings_clip.parquet, models/attributes/, data/interim/out_of_fold/, 
 Writes  attributes.parquet, attributes_with_predictions.parquet, attributes_with_manual.parquet, attributes_clean.parquet,
         attributes_flags.parquet, fairface_label_structure.parquet, labels_template.csv, models/attributes.json (which models are
         in use, and the share of drawings among the faces)
-Alone   python stages/attributes.py data/processed/embeddings/embeddings_clip.parquet models/attributes \\
-            data/interim/out_of_fold models/zeroshot.npz data/processed/metadata/labels.parquet data/processed/metadata/faces.parquet \\
-            data/processed/metadata models/attributes.json
+Alone   dvc repro -sf attributes
 """
 
 from facestats.run.stage import run_stage, warn
@@ -36,22 +34,22 @@ from facestats.prompts.zeroshot import find_strange_classes, is_tiny, load_class
 LOOKED_AT = ["filename", *FACTS, "image", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank"]
 
 
-def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Path, labels: Path, faces: Path,
-         folder: Path, in_use: Path) -> str:
+def main(params, embeddings: Path, classifiers: Path, out_of_fold: Path, prompts: Path, labels: Path, faces: Path,
+         metadata: Path, serving: Path) -> str:
     vectors = EmbeddingTable(embeddings)
-    trained = load_models(models, params.attributes.targets)
-    classifiers = load_classifiers(prompts, vectors.metadata["weights_sha256"])
+    trained = load_models(classifiers, params.attributes.targets)
+    questions = load_classifiers(prompts, vectors.metadata["weights_sha256"])
     people = tables.called_as(tables.read_all(labels, tables.LABELS), [name + end for name in params.attributes.targets for end in ("", "_source")])
-    for message in find_strange_classes({name: c.classes for name, c in classifiers.items()}, people):
+    for message in find_strange_classes({name: c.classes for name, c in questions.items()}, people):
         warn(message)
     quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
     drawn = mostly_drawn(quality)
     photographs = are_photographs(quality.set_index("filename"), drawn).reindex(vectors.names).to_numpy()
     copies = quality.set_index("filename")[["copy_group", "copy_rank"]].reindex(vectors.names)
-    prompted, thresholds = zeroshot_models(classifiers, target_kinds(trained)), None
+    prompted, thresholds = zeroshot_models(questions, target_kinds(trained)), None
     if is_tiny(vectors.metadata["weights_sha256"]):
         thresholds = thresholds_on_photographs(prompted, vectors, people.set_index("filename").reindex(vectors.names), photographs & (copies["copy_rank"] == 1).to_numpy())
-        prompted = zeroshot_models(classifiers, target_kinds(trained), on_photographs=thresholds)
+        prompted = zeroshot_models(questions, target_kinds(trained), on_photographs=thresholds)
     answering = fill_gaps(trained, prompted)
     doubts = doubts_on_photographs({name: t for name, t in (thresholds or {}).items() if answering[name] is prompted[name]}, int(photographs.sum()))
     if doubts:
@@ -68,9 +66,9 @@ def main(params, embeddings: Path, models: Path, out_of_fold: Path, prompts: Pat
     for table, schema in ((attributes, tables.ATTRIBUTES), (predictions, tables.PREDICTIONS),
                           (said, tables.WITH_MANUAL), (clean, tables.CLEAN), (flags, tables.FLAGS),
                           (label_structure(), tables.FAIRFACE)):
-        tables.write(table, folder / schema.name, schema, tables.doubts_metadata(doubts) if schema in (tables.PREDICTIONS, tables.CLEAN) else None)
-    write_json(in_use, {"targets": sorted(trained), "drawn": drawn_share(quality), "mostly_drawn": drawn, "on_photographs": thresholds, "doubts": doubts})
-    write_csv(folder / "labels_template.csv", template, "utf-8-sig")  # Excel takes it for Latin-1 without the mark
+        tables.write(table, metadata / schema.name, schema, tables.doubts_metadata(doubts) if schema in (tables.PREDICTIONS, tables.CLEAN) else None)
+    write_json(serving, {"targets": sorted(trained), "drawn": drawn_share(quality), "mostly_drawn": drawn, "on_photographs": thresholds, "doubts": doubts})
+    write_csv(metadata / "labels_template.csv", template, "utf-8-sig")  # Excel takes it for Latin-1 without the mark
     sources = pd.concat([clean[c] for c in clean if c.endswith("_source")]).value_counts().sort_index()
     return f"faces={len(clean)} " + " ".join(f"{name}={n}" for name, n in sources.items()) + f" flags={len(flags)}"
 

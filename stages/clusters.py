@@ -2,9 +2,7 @@
 
 Reads   embeddings_clip.parquet, attributes_clean.parquet, faces.parquet (which faces are copies); params `clusters`
 Writes  attributes_with_clusters.parquet, metrics/clusters.json, metrics/plots/clusters.csv, metrics/plots/clusters.png
-Alone   python stages/clusters.py data/processed/embeddings/embeddings_clip.parquet \\
-            data/processed/metadata/attributes_clean.parquet data/processed/metadata/faces.parquet \\
-            data/processed/metadata/attributes_with_clusters.parquet metrics/clusters.json metrics/plots/clusters.csv metrics/plots/clusters.png
+Alone   dvc repro -sf clusters
 """
 
 from facestats.run.stage import run_stage
@@ -20,22 +18,22 @@ from facestats.core.tables.embeddings import EmbeddingTable, sample_rows
 PLOTTED = 20_000  # faces on the map, drawn at random where there are more: a browser does not show a million points
 
 
-def main(params, embeddings: Path, attributes: Path, faces: Path, out: Path, metrics: Path, points: Path, picture: Path) -> str:
+def main(params, embeddings: Path, attributes: Path, faces: Path, clusters: Path, metrics: Path, points: Path, picture: Path) -> str:
     vectors = EmbeddingTable(embeddings)
     options = params.clusters
     rank = tables.read(faces, tables.FACES, ["filename", "copy_rank"]).dropna().set_index("filename")["copy_rank"].reindex(vectors.names)
     found = cluster_faces(vectors.names, vectors, options.k, options.components, options.seed, counts=(rank == 1).to_numpy())
-    clusters, k = found.faces, found.faces["cluster"].nunique()
-    table = tables.read_all(attributes, tables.CLEAN).merge(clusters, on="filename")
-    tables.write(table, out, tables.WITH_CLUSTERS)
+    grouped, k = found.faces, found.faces["cluster"].nunique()
+    table = tables.read_all(attributes, tables.CLEAN).merge(grouped, on="filename")
+    tables.write(table, clusters, tables.WITH_CLUSTERS)
     chosen = "params.yaml" if isinstance(options.k, int) else "silhouette"
-    write_json(metrics, {"n": len(clusters), "k": k, "k_from": chosen,
+    write_json(metrics, {"n": len(grouped), "k": k, "k_from": chosen,
                          "silhouette": {str(number): value for number, value in found.silhouette.items()},
                          "attributes": agreement(table[table["filename"].map(rank) == 1])})
-    plotted = clusters[sample_rows(len(clusters), PLOTTED, options.seed)]
+    plotted = grouped[sample_rows(len(grouped), PLOTTED, options.seed)]
     write_plot_csv(points, plotted[["pc1", "pc2", "cluster"]].round(5))
-    cluster_map(plotted, picture, len(clusters))
-    return f"faces={len(clusters)} clusters={k} ({chosen})"
+    cluster_map(plotted, picture, len(grouped))
+    return f"faces={len(grouped)} clusters={k} ({chosen})"
 
 
 if __name__ == "__main__":

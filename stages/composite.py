@@ -2,7 +2,7 @@
 
 Reads   data/interim/members/<name>/ (members.csv, selection.json, faces/); params `composites.<name>.render`
 Writes  data/processed/composites/<name>/ (composite.jpg, composite.json, members.jpg, shape.npy)
-Alone   python stages/composite.py --name women data/interim/members data/processed/composites
+Alone   dvc repro -sf composite@women
 """
 
 from facestats.run.stage import StageItem, run_stage, start_clean, warn

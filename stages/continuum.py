@@ -2,7 +2,7 @@
 
 Reads   data/processed/composites/<from>/ and <to>/; params `continua.<name>`
 Writes  data/processed/composites/<name>/ (continuum.jpg, continuum.json, frames/)
-Alone   python stages/continuum.py --name women_to_men data/processed/composites
+Alone   dvc repro -sf continuum@women_to_men
 """
 
 from facestats.run.stage import StageItem, run_stage, start_clean, warn

@@ -2,7 +2,7 @@
 
 Reads   data/processed/composites/<of>/ and <minus>/; params `differences.<name>`
 Writes  data/processed/composites/<name>/ (difference.jpg, difference.json)
-Alone   python stages/difference.py --name women_minus_men data/processed/composites
+Alone   dvc repro -sf difference@women_minus_men
 """
 
 from facestats.run.stage import StageItem, run_stage, start_clean, warn

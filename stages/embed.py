@@ -2,8 +2,7 @@
 
 Reads   data/processed/preproc/ (faces), models/clip/; params `clip.precision`, `clip.batch_size`; rows that are stored already
 Writes  data/processed/embeddings/embeddings_clip.parquet
-Alone   python stages/embed.py data/processed/preproc models/clip \\
-            data/processed/embeddings/embeddings_clip.parquet
+Alone   dvc repro -sf embed
 """
 
 from facestats.run.stage import row_summary, run_stage, warn_once
@@ -19,22 +18,22 @@ from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.store import open_rows
 
 
-def main(params, faces: Path, model: Path, out: Path) -> str:
-    encoder = load_encoder(model, params.clip.precision, params.clip.batch_size)
+def main(params, crops: Path, clip: Path, embeddings: Path) -> str:
+    encoder = load_encoder(clip, params.clip.precision, params.clip.batch_size)
     cache = find_dvc_cache()
 
     def earlier():
-        before = cache.committed(out) if cache else None
+        before = cache.committed(embeddings) if cache else None
         return earlier_rows(before, encoder.dimension) if before else None
 
     with open_rows(STAGE, recipe_hash(encoder), row_columns(encoder.dimension), cache, warn_once, check_face_rows) as rows:
         try:
-            table = embed_faces(faces, encoder, rows, earlier)
+            table = embed_faces(crops, encoder, rows, earlier)
         except OSError as error:
             if error.errno is not None:
                 raise
-            raise InputError(f"a face in {faces} can't be read as an image; `dvc repro -f preprocess` cuts the faces anew") from None
-    tables.write(table, out, tables.embeddings_schema(encoder.dimension), {
+            raise InputError(f"a face in {crops} can't be read as an image; `dvc repro -f preprocess` cuts the faces anew") from None
+    tables.write(table, embeddings, tables.embeddings_schema(encoder.dimension), {
         "variant": encoder.facts["variant"], "revision": encoder.facts["revision"],
         "weights_sha256": encoder.facts["sha256"], "precision": encoder.precision,
         "dimension": str(encoder.dimension),

@@ -7,9 +7,7 @@ Reads   embeddings_clip.parquet, labels.parquet, splits.parquet, attractiveness_
 Writes  metrics/attractiveness.json, metrics/attributes.json, metrics/fairness.json, metrics/summary.json (the few values that DVC's
         tables of metrics show); in metrics/plots/: predicted_vs_actual,
         reliability_curve and error_by_group (.csv, .png), learning_curve.png
-Alone   python stages/evaluate.py data/processed/embeddings/embeddings_clip.parquet data/processed/metadata \\
-            models/attributes models/zeroshot.npz models/blend.json metrics/labels.json metrics/train_attractiveness \\
-            metrics/attractiveness.json metrics/attributes.json metrics/fairness.json metrics/summary.json metrics/plots
+Alone   dvc repro -sf evaluate
 """
 
 from facestats.run.stage import run_stage
@@ -36,15 +34,15 @@ from facestats.prompts.zeroshot import load_classifiers
 from facestats.scores.blending import load_blend, load_verdicts
 
 
-def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, blend: Path, said: Path, training: Path,
+def main(params, embeddings: Path, metadata: Path, classifiers: Path, prompts: Path, blend: Path, label_metrics: Path, training: Path,
          attractiveness: Path, attributes: Path, fairness: Path, summary: Path, plots: Path) -> str:
     vectors = EmbeddingTable(embeddings)
 
     def read(schema: tables.Schema) -> pd.DataFrame:
-        return tables.read_all(folder / schema.name, schema).set_index("filename").reindex(vectors.names)
+        return tables.read_all(metadata / schema.name, schema).set_index("filename").reindex(vectors.names)
 
     labels, scores, predictions = read(tables.LABELS), read(tables.SCORES), read(tables.PREDICTIONS)
-    faces = tables.read(folder / tables.FACES.name, tables.FACES, IDENTITY).dropna(subset="filename")
+    faces = tables.read(metadata / tables.FACES.name, tables.FACES, IDENTITY).dropna(subset="filename")
     test = scores["split"] == "test"
     n_rated = int((labels["rating"].notna() & test).sum())
     groups = several_faces(same_faces(faces, labels["person"]))
@@ -52,20 +50,20 @@ def main(params, embeddings: Path, folder: Path, models: Path, prompts: Path, bl
     labels = tables.called_as(labels, params.attributes.targets)
     counted = labels["rating"].notna() & test
     labels["rating"] = labels["rating"].mask(scores["score_withheld"].notna())
-    scale = tables.rating_scale(folder / tables.LABELS.name)
+    scale = tables.rating_scale(metadata / tables.LABELS.name)
     options = params.evaluate
     said_of_training = read_json(training / "metrics.json")
     measured = evaluate_attractiveness(
         vectors, labels["rating"], scores["attractiveness_raw"], scores["split"], options.bootstrap, options.seed,
-        person=labels["person"], scale=scale, reliability=read_json(said)["reliability"],
+        person=labels["person"], scale=scale, reliability=read_json(label_metrics)["reliability"],
         n_copies=n_rated - int(counted.sum()), n_withheld=int((counted & labels["rating"].isna()).sum()), untrained=said_of_training["why"], scores=scores,
         weights=load_blend(blend)[0], verdicts=load_verdicts(blend))
     write_json(attractiveness, measured.metrics)
     _draw_attractiveness(measured, training, plots)
-    trained = load_models(models, params.attributes.targets)
+    trained = load_models(classifiers, params.attributes.targets)
     zeroshot = zeroshot_models(load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained))
     of_attributes = evaluate_attributes(trained, predictions, labels, scores["split"], options.bootstrap, options.seed,
-                                        zeroshot, read(tables.ZEROSHOT), tables.read_doubts(folder / tables.PREDICTIONS.name))
+                                        zeroshot, read(tables.ZEROSHOT), tables.read_doubts(metadata / tables.PREDICTIONS.name))
     write_json(attributes, of_attributes)
     write_json(summary, headlines(measured.metrics, of_attributes))
     by_group = evaluate_fairness(labels, scores, predictions, trained, scale, options.min_group, options.bootstrap, options.seed)

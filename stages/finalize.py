@@ -4,10 +4,7 @@ Reads   attributes_with_meta.parquet (attributes, head pose, measurements), attr
         attractiveness_scores.parquet, labels.parquet (the ratings), faces.parquet (which faces are copies), attributes_flags.parquet (doubts
         about the picture)
 Writes  data/processed/metadata/attributes_final.parquet
-Alone   python stages/finalize.py data/processed/metadata/attributes_with_meta.parquet \\
-            data/processed/metadata/attributes_with_clusters.parquet data/processed/metadata/attractiveness_scores.parquet \\
-            data/processed/metadata/labels.parquet data/processed/metadata/faces.parquet data/processed/metadata/attributes_flags.parquet \\
-            data/processed/metadata/attributes_final.parquet
+Alone   dvc repro -sf finalize
 """
 
 from facestats.run.stage import run_stage
@@ -18,14 +15,14 @@ from facestats.core import tables
 from facestats.core.doubts import named_doubts
 
 
-def main(_params, attributes: Path, clusters: Path, scores: Path, labels: Path, faces: Path, flags: Path, out: Path) -> str:
+def main(_params, attributes: Path, clusters: Path, scores: Path, labels: Path, faces: Path, flags: Path, final: Path) -> str:
     table = tables.read_all(attributes, tables.WITH_META)
     for other in (tables.read(clusters, tables.WITH_CLUSTERS, ["filename", "cluster", "pc1", "pc2"]), tables.read(scores, tables.SCORES).drop(columns="image"),
                   tables.read(labels, tables.LABELS, ["filename", "rating", "rating_n"]),
                   tables.read(faces, tables.FACES, ["filename", "copy_group", "copy_rank"]).dropna()):
         table = table.merge(other, on="filename", how="left", validate="one_to_one")
     table["doubts"] = table["filename"].map(named_doubts(tables.read(flags, tables.FLAGS)))
-    tables.write(table, out, tables.FINAL, tables.doubts_metadata(tables.read_doubts(attributes) | tables.read_doubts(scores)))
+    tables.write(table, final, tables.FINAL, tables.doubts_metadata(tables.read_doubts(attributes) | tables.read_doubts(scores)))
     return f"rows={len(table)} columns={len(table.columns)} doubtful={table['doubts'].notna().sum()}"
 
 

@@ -3,11 +3,7 @@
 Reads   the face crops (only with `geometry.appearance`), faces.parquet, labels.parquet, splits.parquet,
         attributes_clean.parquet, age_check.parquet (ratings of children teach nothing, and get no score); params `geometry`
 Writes  models/geometry_regressor.safetensors, geometry.parquet, attributes_with_meta.parquet
-Alone   python stages/geometry.py data/processed/preproc data/processed/metadata/faces.parquet \\
-            data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet \\
-            data/processed/metadata/attributes_clean.parquet data/processed/metadata/age_check.parquet \\
-            models/geometry_regressor.safetensors \\
-            data/processed/metadata/geometry.parquet data/processed/metadata/attributes_with_meta.parquet
+Alone   dvc repro -sf geometry
 """
 
 from facestats.run.stage import run_stage, warn
@@ -31,13 +27,13 @@ from facestats.geometry.zscore import ZScore, fit_zscore
 MOST_TRAINED = 10_000  # faces, drawn at random where more are rated: 0.5 GB, and 350 slopes need no more
 
 
-def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attributes: Path, ages: Path, out: Path,
-         table: Path, with_meta: Path) -> str:
+def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attributes: Path, age_check: Path, regressor: Path,
+         geometry: Path, with_meta: Path) -> str:
     shapes = LandmarkTable(faces)
     said = tables.read(labels, tables.LABELS, ["filename", "person", "rating"]).set_index("filename")
     groups = same_faces(shapes.rows, said["person"])
     said = said.reindex(shapes.rows["filename"])
-    checked = tables.read(ages, tables.AGE_CHECK)
+    checked = tables.read(age_check, tables.AGE_CHECK)
     said["rating"] = said["rating"].mask(known_minors(checked).reindex(said.index))
     scored = checked.set_index("filename")["score_withheld"].isna().reindex(said.index).to_numpy()
     train = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(said.index).to_numpy() == "train"
@@ -51,7 +47,7 @@ def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attribute
     chosen[learned] = True
     model, honest = _train(params.geometry, shapes, crops, chosen, said["rating"].to_numpy()[chosen], groups.reindex(said.index)[chosen],
                            zscore)
-    model.save(out)
+    model.save(regressor)
     raw = np.full(len(said), np.nan)
     raw[chosen] = honest
     raw[~scored] = np.nan
@@ -67,7 +63,7 @@ def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attribute
     tables.write(meta, with_meta, tables.WITH_META, tables.doubts_metadata(tables.read_doubts(attributes)))
     rows = rows.drop(columns=["yaw", "pitch", "roll"])
     rows["geometry_zscore"], rows["geometric_raw"], rows["geometric_out_of_fold"] = np.where(scored, zscore(measured), np.nan), raw, ~missing & ~np.isnan(raw)
-    tables.write(rows, table, tables.GEOMETRY, {"why": model.why} if model.why else None)
+    tables.write(rows, geometry, tables.GEOMETRY, {"why": model.why} if model.why else None)
     return f"faces={len(rows)} landmarks={there.sum()} trained_on={model.n_train} out_of_fold={rows['geometric_out_of_fold'].sum()}"
 
 

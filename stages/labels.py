@@ -3,7 +3,7 @@
 Reads   faces.parquet, the label folder (`data.labels`: labels and ratings, as .csv or .xlsx), the manual labels
         (`data.manual_labels`); params `labels`
 Writes  data/processed/metadata/labels.parquet, metrics/labels.json
-Alone   python stages/labels.py data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet metrics/labels.json
+Alone   dvc repro -sf labels
 """
 
 from facestats.run.stage import run_stage, warn
@@ -17,14 +17,14 @@ from facestats.labels.joining import join_labels
 from facestats.labels.reliability import measure_reliability
 
 
-def main(params, faces: Path, out: Path, metrics: Path) -> str:
+def main(params, faces: Path, labels: Path, metrics: Path) -> str:
     found = tables.read(faces, tables.FACES, ["image", *IDENTITY])
     joined = join_labels(found[["image", "filename"]], Path(params.data.labels), Path(params.data.manual_labels),
                          params.labels.rating_scale, params.labels.drop_raters)
     for message in joined.warnings:
         warn(message)
     scale = {"rating_low": joined.scale[0], "rating_high": joined.scale[1]} if joined.scale else {}
-    tables.write(joined.table, out, tables.LABELS, scale)
+    tables.write(joined.table, labels, tables.LABELS, scale)
     groups = same_faces(found.dropna(subset="filename"), joined.table.set_index("filename")["person"])
     reliability = measure_reliability(joined.judgements, several_faces(groups))
     write_json(metrics, joined.summary | {"reliability": reliability})

@@ -2,7 +2,7 @@
 
 Reads   the photos (`data.images`), models/landmarker/; params `preprocess`; rows that are stored already
 Writes  data/processed/preproc/ (faces), data/processed/metadata/faces.parquet (one row a photo)
-Alone   python stages/preprocess.py models/landmarker data/processed/preproc data/processed/metadata/faces.parquet
+Alone   dvc repro -sf preprocess
 """
 
 from facestats.run.stage import row_summary, run_stage, start_clean, warn, warn_once
@@ -12,7 +12,7 @@ from pathlib import Path
 SHOWN = 5  # reasons why photos are left out
 
 
-def main(params, landmarker: Path, faces: Path, table: Path) -> str:
+def main(params, landmarker: Path, crops: Path, faces: Path) -> str:
     # Worker processes import this file again, and need none of what takes a second of a processor.
     from facestats.core import tables
     from facestats.errors import alike
@@ -28,13 +28,13 @@ def main(params, landmarker: Path, faces: Path, table: Path) -> str:
     cache = find_dvc_cache()
 
     def earlier():
-        before = cache.committed(table) if cache else None
-        return earlier_rows(before, cache.committed_files(faces)) if before else None
+        before = cache.committed(faces) if cache else None
+        return earlier_rows(before, cache.committed_files(crops)) if before else None
 
-    start_clean(faces)
+    start_clean(crops)
     with open_rows(STAGE, recipe_hash(config, landmarker), ROW_COLUMNS, cache, warn_once, check_photo_rows) as rows:
-        frame = preprocess_folder(images, faces, config, landmarker, rows=rows, earlier=earlier)
-    tables.write(frame, table, tables.FACES)
+        frame = preprocess_folder(images, crops, config, landmarker, rows=rows, earlier=earlier)
+    tables.write(frame, faces, tables.FACES)
     rejected = frame[frame["status"] == "rejected"]
     if len(rejected) == len(frame):
         warn(f"not one of {len(frame)} photos in {images} was accepted: there is nothing to embed, and the next stage will say so")

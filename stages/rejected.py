@@ -2,7 +2,7 @@
 
 Reads   the photos (`data.images`), faces.parquet; params `preprocess.max_megabytes`, `preprocess.max_pixels`
 Writes  data/interim/rejected/: index.json, one JPEG a photo that can be decoded
-Alone   python stages/rejected.py data/processed/metadata/faces.parquet data/interim/rejected
+Alone   dvc repro -sf rejected
 """
 
 from facestats.run.stage import run_stage, start_clean

@@ -2,7 +2,7 @@
 
 Reads   nothing but the section `sample` of params.yaml (n, size, seed)
 Writes  OUT/images/ (drawn faces, a dozen bad files among them) and OUT/labels/ (labels.csv, ratings.csv, truth.csv)
-Alone   python stages/sample.py data/sample
+Alone   dvc repro -sf sample
 """
 
 from facestats.run.stage import run_stage

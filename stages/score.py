@@ -5,11 +5,7 @@ Reads   embeddings_clip.parquet, attractiveness_regressor.pt, out_of_fold.parque
         age_check.parquet (who gets no score); params `score.weights`
 Writes  attractiveness_scores.parquet, attractiveness_with_attributes.parquet, feature_index.json,
         data/processed/attractiveness_scores.npy, models/blend.json (the weights and what the scores are worth, for single photos)
-Alone   python stages/score.py data/processed/embeddings/embeddings_clip.parquet \\
-            models/attractiveness_regressor.pt data/processed/metadata/out_of_fold.parquet \\
-            data/processed/metadata/geometry.parquet data/processed/metadata/splits.parquet \\
-            data/processed/metadata/labels.parquet data/processed/metadata/attributes_clean.parquet \\
-            data/processed/metadata/age_check.parquet data/processed/metadata data/processed/attractiveness_scores.npy models/blend.json
+Alone   dvc repro -sf score
 """
 
 from facestats.run.stage import run_stage, warn
@@ -32,30 +28,30 @@ from facestats.scores.table import index_text, score_table
 GEOMETRY = ["filename", "geometric_raw", "geometry_zscore", "geometric_out_of_fold"]
 
 
-def main(params, embeddings: Path, model: Path, folds: Path, geometry: Path, splits: Path, labels: Path, attributes: Path,
-         ages: Path, folder: Path, array: Path, weights: Path) -> str:
+def main(params, embeddings: Path, regressor: Path, out_of_fold: Path, geometry: Path, splits: Path, labels: Path, attributes: Path,
+         age_check: Path, metadata: Path, array: Path, blend: Path) -> str:
     torch.set_num_threads(1)
     vectors = EmbeddingTable(embeddings)
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
-    honest = tables.read(folds, tables.SCORES_OUT_OF_FOLD).set_index("filename")["attractiveness_raw"]
+    honest = tables.read(out_of_fold, tables.SCORES_OUT_OF_FOLD).set_index("filename")["attractiveness_raw"]
     shapes = tables.read(geometry, tables.GEOMETRY, GEOMETRY).set_index("filename")
     scale = tables.rating_scale(labels)
-    scores = score_table(vectors.names, vectors, load_regressor(model), split, honest, shapes, scale,
-                         tables.read(ages, tables.AGE_CHECK).set_index("filename"))
+    scores = score_table(vectors.names, vectors, load_regressor(regressor), split, honest, shapes, scale,
+                         tables.read(age_check, tables.AGE_CHECK).set_index("filename"))
     said = tables.read(labels, tables.LABELS, ["filename", "rating", "person"]).set_index("filename").reindex(vectors.names)
-    blend = _weights(params.score.weights, scores, said["rating"], scale, tables.file_metadata(geometry).get("why"))
-    scores["combined_score"] = blend(scores["geometric_score"], scores["attractiveness_score"])
+    weighting = _weights(params.score.weights, scores, said["rating"], scale, tables.file_metadata(geometry).get("why"))
+    scores["combined_score"] = weighting(scores["geometric_score"], scores["attractiveness_score"])
     verdicts = judge_scores(scores, said["rating"], said["person"], scale)
     for verdict in verdicts.values():
         if verdict.text:
             warn(verdict.text)
-    save_blend(weights, blend, scale, verdicts)
+    save_blend(blend, weighting, scale, verdicts)
     doubt = verdicts["holistic"].text if "holistic" in verdicts else None
     with_attributes = scores.merge(tables.read_all(attributes, tables.CLEAN), on="filename", how="left")
     scores.insert(1, "image", with_attributes["image"])
-    tables.write(scores, folder / tables.SCORES.name, tables.SCORES, tables.doubts_metadata({"attractiveness": doubt} if doubt else {}))
-    tables.write(with_attributes, folder / tables.SCORES_WITH_ATTRIBUTES.name, tables.SCORES_WITH_ATTRIBUTES)
-    write_text(folder / "feature_index.json", index_text(scores["filename"]))
+    tables.write(scores, metadata / tables.SCORES.name, tables.SCORES, tables.doubts_metadata({"attractiveness": doubt} if doubt else {}))
+    tables.write(with_attributes, metadata / tables.SCORES_WITH_ATTRIBUTES.name, tables.SCORES_WITH_ATTRIBUTES)
+    write_text(metadata / "feature_index.json", index_text(scores["filename"]))
     buffer = io.BytesIO()
     np.save(buffer, scores["attractiveness_score"].to_numpy(dtype=np.float32))
     write_bytes(array, buffer.getvalue())
@@ -63,8 +59,8 @@ def main(params, embeddings: Path, model: Path, folds: Path, geometry: Path, spl
               (("scored", "attractiveness_score"), ("geometric", "geometric_score"), ("combined", "combined_score"))}
     shown = " ".join(f"{name}={n}" for name, n in (counts | {"withheld": int(scores["score_withheld"].notna().sum())}).items())
     summary = f"rows={len(scores)} {shown} out_of_fold={int(scores['out_of_fold'].sum())}"
-    if blend.learned and not blend.why:
-        summary += f"\n  weights learned from {blend.n_val} val faces: geometric {blend.geometric:.3f}, holistic {blend.holistic:.3f}"
+    if weighting.learned and not weighting.why:
+        summary += f"\n  weights learned from {weighting.n_val} val faces: geometric {weighting.geometric:.3f}, holistic {weighting.holistic:.3f}"
     return summary
 
 

@@ -2,8 +2,7 @@
 
 Reads   attributes_final.parquet, faces.parquet, data/processed/preproc/; params `composites.<name>.filter`
 Writes  data/interim/members/<name>/ (members.csv, selection.json, scores.json, faces/)
-Alone   python stages/select_members.py --name women data/processed/metadata/attributes_final.parquet \\
-            data/processed/metadata/faces.parquet data/processed/preproc data/interim/members
+Alone   dvc repro -sf select@women
 """
 
 from facestats.run.stage import StageItem, run_stage, warn
@@ -17,7 +16,7 @@ from facestats.groups.means import mean_scores, said
 from facestats.groups.members import write_members
 
 
-def main(params, name: StageItem, attributes: Path, faces: Path, preproc: Path, members: Path) -> str:
+def main(params, name: StageItem, attributes: Path, faces: Path, crops: Path, members: Path) -> str:
     wanted = name.of(params.composites).filter
     conditions = wanted.model_dump(include=set(COLUMNS))
     selection = select_faces(tables.read_all(attributes, tables.FINAL), conditions, wanted.n, wanted.seed,
@@ -33,7 +32,7 @@ def main(params, name: StageItem, attributes: Path, faces: Path, preproc: Path, 
     for step in selection.relaxed:
         warn(f"composites.{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}")
     landmarks = tables.read(faces, tables.FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"])
-    write_members(selection, name, wanted.model_dump(exclude_none=True), landmarks, preproc, members / name, doubts)
+    write_members(selection, name, wanted.model_dump(exclude_none=True), landmarks, crops, members / name, doubts)
     return f"{name}: {selection}; mean scores: {said(mean_scores(selection.rows))}"
 
 

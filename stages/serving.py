@@ -3,9 +3,7 @@
 Reads   models/landmarker/, models/clip/, attractiveness_regressor.pt, geometry_regressor.safetensors, blend.json, attributes.json, models/attributes/, zeroshot.npz,
         embeddings_clip.parquet, faces.parquet, models/age_check.json, age_check.parquet; params `preprocess`, `data.images`
 Writes  models/serving.json: the crop, the CLIP variant, whether a regressor was trained, and the sha256 of every file above
-Alone   python stages/serving.py models/landmarker models/clip models/attractiveness_regressor.pt models/geometry_regressor.safetensors models/blend.json \\
-            models/attributes.json models/attributes models/zeroshot.npz data/processed/embeddings/embeddings_clip.parquet \\
-            data/processed/metadata/faces.parquet models/age_check.json data/processed/metadata/age_check.parquet models/serving.json
+Alone   dvc repro -sf serving
 """
 
 from facestats.run.stage import run_stage
@@ -19,8 +17,8 @@ from facestats.scores.checkpoint import read_checkpoint
 from facestats.serving.manifest import files_in, write_manifest
 
 
-def main(params, landmarker: Path, clip: Path, regressor: Path, geometry: Path, blend: Path, attributes: Path, classifiers: Path, zeroshot: Path,
-         embeddings: Path, faces: Path, age_check: Path, ages: Path, out: Path) -> str:
+def main(params, landmarker: Path, clip: Path, regressor: Path, geometry: Path, blend: Path, attributes: Path, classifiers: Path, prompts: Path,
+         embeddings: Path, faces: Path, age_model: Path, age_check: Path, manifest: Path) -> str:
     trained, metadata = read_checkpoint(regressor), tables.file_metadata(embeddings)
     facts = {
         "crop": params.preprocess.model_dump(), "images": params.data.images,
@@ -29,8 +27,8 @@ def main(params, landmarker: Path, clip: Path, regressor: Path, geometry: Path, 
     }
     parts = {"landmarker": files_in(landmarker), "clip": files_in(clip), "regressor": [regressor], "geometry": [geometry], "blend": [blend],
              "attributes": [attributes], "classifiers": [model_path(classifiers, target) for target in read_json(attributes)["targets"]],
-             "zeroshot": [zeroshot], "embeddings": [embeddings], "faces": [faces], "age_check": [age_check], "ages": [ages]}
-    write_manifest(out, facts, parts)
+             "zeroshot": [prompts], "embeddings": [embeddings], "faces": [faces], "age_check": [age_model], "ages": [age_check]}
+    write_manifest(manifest, facts, parts)
     return f"files={sum(map(len, parts.values()))}"
 
 

@@ -2,8 +2,7 @@
 
 Reads   faces.parquet, labels.parquet; params `split`
 Writes  data/processed/metadata/splits.parquet
-Alone   python stages/split.py data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet \\
-            data/processed/metadata/splits.parquet
+Alone   dvc repro -sf split
 """
 
 from facestats.run.stage import run_stage, warn
@@ -16,13 +15,13 @@ from facestats.errors import number_of
 from facestats.labels.splits import EXCLUDED, split_faces
 
 
-def main(params, faces: Path, labels: Path, out: Path) -> str:
+def main(params, faces: Path, labels: Path, splits: Path) -> str:
     accepted = tables.read(faces, tables.FACES, IDENTITY).dropna(subset="filename")
     people = tables.read_all(labels, tables.LABELS).set_index("filename")
     said = [name for name in people if not name.endswith("_source") and name not in ("image", "rating_n", "rating_sd")]
     labelled, options = people[said].notna().any(axis=1), params.split
     table = split_faces(accepted, people["person"], labelled, options.val, options.test, options.seed)
-    tables.write(table, out, tables.SPLITS)
+    tables.write(table, splits, tables.SPLITS)
     counts = " ".join(f"{name}={n}" for name, n in sorted(table["split"].value_counts().items()))
     excluded = table.loc[table["split"] == EXCLUDED, "filename"]
     if len(excluded):

@@ -4,10 +4,7 @@ Reads   embeddings_clip.parquet, faces.parquet, labels.parquet, splits.parquet, 
         faces that get no score are no reference for others); params `mlp`
 Writes  models/attractiveness_regressor.pt, out_of_fold.parquet,
         metrics/train_attractiveness/ (dvclive; epoch 0 is the ridge regression alone)
-Alone   python stages/train_attractiveness.py data/processed/embeddings/embeddings_clip.parquet \\
-            data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet \\
-            data/processed/metadata/splits.parquet data/processed/metadata/age_check.parquet models/attractiveness_regressor.pt \\
-            data/processed/metadata/out_of_fold.parquet metrics/train_attractiveness
+Alone   dvc repro -sf train_attractiveness
 """
 
 from facestats.run.stage import run_stage, warn
@@ -26,19 +23,19 @@ from facestats.core.stats.identity import IDENTITY, known_minors, same_faces
 from facestats.core.stats.scale import reference_distribution
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import InputError, number_of
-from facestats.scores.folds import out_of_fold
+from facestats.scores.folds import out_of_fold as predict_out_of_fold
 from facestats.scores.pretrained import load_pretrained
 from facestats.scores.regressor import Regressor, save_untrained
 from facestats.scores.training import MIN_TRAIN, MIN_VAL, too_few, train_regressor
 
 
-def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, ages: Path, out: Path, out_of_folds: Path, metrics: Path) -> str:
+def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, age_check: Path, regressor: Path, out_of_fold: Path, metrics: Path) -> str:
     torch.set_num_threads(1)  # sums in another order give other bits
     vectors = EmbeddingTable(embeddings)
     ratings = tables.read(labels, tables.LABELS, ["filename", "rating"]).set_index("filename")["rating"].reindex(vectors.names)
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
     scale = tables.rating_scale(labels)
-    checked = tables.read(ages, tables.AGE_CHECK)
+    checked = tables.read(age_check, tables.AGE_CHECK)
     young = known_minors(checked).reindex(vectors.names)
     scored = checked.set_index("filename")["score_withheld"].isna().reindex(vectors.names)
     n_young, ratings = int((ratings.notna() & young).sum()), ratings.mask(young)
@@ -61,9 +58,9 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, ages
         live.summary |= {"trained": model is not None, "why": why, **counts}
         if params.mlp.pretrained:
             live.summary["pretrained_sha256"] = sha256_file(params.mlp.pretrained)
-    tables.write(honest, out_of_folds, tables.SCORES_OUT_OF_FOLD)
+    tables.write(honest, out_of_fold, tables.SCORES_OUT_OF_FOLD)
     if model is None:
-        save_untrained(out, why)
+        save_untrained(regressor, why)
         warn(f"attractiveness is not trained: {why}")
         return "trained=false"
     model.scale = model.scale or scale
@@ -71,7 +68,7 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, ages
     shown = pd.Series(model.predict(vectors), index=vectors.names)
     shown.update(honest.set_index("filename")["attractiveness_raw"])
     model.reference = reference_distribution(shown[scored].to_numpy() if scored.any() else shown.to_numpy())
-    model.save(out)
+    model.save(regressor)
     return " ".join(f"{k}={v}" for k, v in counts.items())
 
 
@@ -86,7 +83,7 @@ def _out_of_fold(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: 
                  groups: pd.Series) -> tuple[pd.DataFrame, list[str]]:
     """Honest predictions of the rated faces of train and val; the others take no part."""
     rows = chosen["train"] | chosen["val"]
-    return out_of_fold(vectors.take(rows), ratings[rows], groups[rows], stop_share=chosen["val"].sum() / rows.sum(),
+    return predict_out_of_fold(vectors.take(rows), ratings[rows], groups[rows], stop_share=chosen["val"].sum() / rows.sum(),
                        **options.model_dump())
 
 

@@ -4,9 +4,7 @@ Reads   embeddings_clip.parquet, faces.parquet, labels.parquet, splits.parquet; 
         `attributes.min_per_class`
 Writes  models/attributes/<target>_clf.safetensors, data/interim/out_of_fold/<target>.parquet (what models that had not seen
         them say of the train faces), metrics/attributes/<target>.json, …/<target>_confusion.csv and .png
-Alone   python stages/train_attribute.py --name gender data/processed/embeddings/embeddings_clip.parquet \\
-            data/processed/metadata/faces.parquet data/processed/metadata/labels.parquet data/processed/metadata/splits.parquet \\
-            models/attributes data/interim/out_of_fold metrics/attributes
+Alone   dvc repro -sf train_attribute@gender
 """
 
 from facestats.run.stage import StageItem, run_stage, warn
@@ -24,7 +22,7 @@ from facestats.core.stats.identity import IDENTITY, count_once, same_faces
 from facestats.core.tables.embeddings import EmbeddingTable
 
 
-def main(params, target: StageItem, embeddings: Path, faces: Path, labels: Path, splits: Path, models: Path,
+def main(params, target: StageItem, embeddings: Path, faces: Path, labels: Path, splits: Path, classifiers: Path,
          out_of_fold: Path, metrics: Path) -> str:
     options, minimum = target.of(params.attributes.targets), params.attributes.min_per_class
     vectors = EmbeddingTable(embeddings)
@@ -45,7 +43,7 @@ def main(params, target: StageItem, embeddings: Path, faces: Path, labels: Path,
         trained = train_regression(target, matrix[train], said[train], minimum, options.alpha, who[train])
     if options.kind == "classification":
         set_threshold(trained, options.precision, said[train], matrix[val], said[val])
-    trained.model.save(model_path(models, target))
+    trained.model.save(model_path(classifiers, target))
     out_of_fold.mkdir(parents=True, exist_ok=True)
     tables.write(trained.out_of_fold.rename_axis("filename").reset_index(), out_of_fold / f"{target}.parquet", tables.PREDICTIONS_OUT_OF_FOLD)
     held_out = measure_held_out(trained.model, matrix, said, split)

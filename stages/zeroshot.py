@@ -2,8 +2,7 @@
 
 Reads   embeddings_clip.parquet, models/clip/; params `zeroshot`
 Writes  data/processed/metadata/zeroshot.parquet, models/zeroshot.npz (the classes as embeddings, for single photos)
-Alone   python stages/zeroshot.py data/processed/embeddings/embeddings_clip.parquet models/clip \\
-            data/processed/metadata/zeroshot.parquet models/zeroshot.npz
+Alone   dvc repro -sf zeroshot
 """
 
 from facestats.run.stage import run_stage, warn
@@ -15,7 +14,7 @@ from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.prompts.zeroshot import embed_classes, probability_table, save_classifiers
 
 
-def main(params, embeddings: Path, model: Path, out: Path, classes: Path) -> str:
+def main(params, embeddings: Path, clip: Path, zeroshot: Path, prompts: Path) -> str:
     vectors = EmbeddingTable(embeddings)
     weights = vectors.metadata["weights_sha256"]
     classifiers = {}
@@ -23,12 +22,12 @@ def main(params, embeddings: Path, model: Path, out: Path, classes: Path) -> str
         # here, for it takes seconds to import, which nobody without prompts should wait for
         from facestats.prompts.text import TextEncoder
 
-        classifiers = embed_classes(TextEncoder(model, weights), params.zeroshot)
+        classifiers = embed_classes(TextEncoder(clip, weights), params.zeroshot)
     for attribute, classifier in classifiers.items():
         for one, other in classifier.alike():
             warn(f"zeroshot.{attribute}: the text tower can't tell {one} and {other} apart; word them otherwise")
-    save_classifiers(classes, classifiers, weights)
-    tables.write(probability_table(vectors.names, vectors, classifiers), out, tables.ZEROSHOT)
+    save_classifiers(prompts, classifiers, weights)
+    tables.write(probability_table(vectors.names, vectors, classifiers), zeroshot, tables.ZEROSHOT)
     return f"faces={len(vectors)} attributes={len(classifiers)} classes={sum(len(c.classes) for c in classifiers.values())}"
 
 

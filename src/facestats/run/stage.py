@@ -57,8 +57,8 @@ class StageItem(str):
 def run_stage(main: Callable) -> None:
     """Call `main(params, …)` with the command line's arguments and exit with its outcome.
 
-    The signature of `main` is the command line: every parameter after `params` is one positional argument,
-    of the type it is annotated with (`Path` where nothing is said); a `StageItem` is the option `--name`. `params.yaml` is read from the working
+    The signature of `main` is the command line: every parameter after `params` is an option that must be given,
+    such as `--embeddings`, of the type it is annotated with (`Path` where nothing is said); a `StageItem` is the option `--name`. `params.yaml` is read from the working
     directory, which is where DVC runs a stage. What `main` returns, one line, is printed with the seconds that it took. Its warnings become
     an out of the stage, in the folder that the command line names; those of a stage with a `StageItem` lie in a folder of that name, and beside
     them, below `--keys`, the name itself (dvc.yaml says why). A stage that DVC started ends with DVC.
@@ -106,7 +106,7 @@ def make_parser(main: Callable) -> argparse.ArgumentParser:
             item = item.rpartition("@")[2] if "@" in item else ""
             parser.add_argument("--name", dest=parameter.name, type=kind, default=item or None, required=not item)
         else:
-            parser.add_argument(parameter.name, type=kind)
+            parser.add_argument(f"--{parameter.name.replace('_', '-')}", type=kind, required=True)
     parser.add_argument("--warnings", type=Path, metavar="DIR", help="write the warnings there too, as a list in JSON")
     parser.add_argument("--keys", type=Path, metavar="DIR", help="write the key that this stage works on there, as DVC expects it")
     return parser
