@@ -54,13 +54,20 @@ def measure(features: np.ndarray, judgements: np.ndarray, repeats: int) -> np.nd
             for column in range(judgements.shape[1]):
                 model = RidgeCV(PENALTIES).fit(features[train], judgements[train, column])
                 said[test, column] = model.predict(features[test])
-        correlations.append([np.corrcoef(a, b)[0, 1] for a, b in zip(said.T, judgements.T, strict=True)])
+        correlations.append(
+            [np.corrcoef(a, b)[0, 1] for a, b in zip(said.T, judgements.T, strict=True)]
+        )
     return np.mean(correlations, axis=0)
 
 
 def pixels(folder: Path, names: list[str], side: int) -> np.ndarray:
     """Principal components of the faces' pixels at `side` px: (n, COMPONENTS). They see no judgement."""
-    rows = [np.asarray(Image.open(folder / name).resize((side, side), Image.Resampling.BICUBIC), np.float32).ravel() for name in names]
+    rows = [
+        np.asarray(
+            Image.open(folder / name).resize((side, side), Image.Resampling.BICUBIC), np.float32
+        ).ravel()
+        for name in names
+    ]
     return PCA(COMPONENTS, random_state=0).fit_transform(np.stack(rows) / 255)
 
 
@@ -68,13 +75,17 @@ def ask(clip: Path, embeddings: np.ndarray, means: pd.DataFrame) -> str:
     """What zero-shot gender and age are worth, as a line."""
     facts = json.loads((clip / "facestats.json").read_text(encoding="utf-8"))
     prompts = load_params().zeroshot
-    asked = embed_classes(TextEncoder(clip, facts["sha256"]), {name: prompts[name] for name in ("gender", "age")})
+    asked = embed_classes(
+        TextEncoder(clip, facts["sha256"]), {name: prompts[name] for name in ("gender", "age")}
+    )
     models = zeroshot_models(asked, {"age": "regression"}, 0.0)
     actual = np.where(means["gender"] > MIDDLE, "male", "female")
     score = balanced_accuracy_score(actual, models["gender"].predict(embeddings).astype(str))
     years = models["age"].predict(embeddings)
-    return (f"zero-shot: gender, balanced accuracy {score:.3f} (chance 0.5); "
-            f"age, r {np.corrcoef(years, means['age'])[0, 1]:.3f}, mean error {np.abs(years - means['age']).mean():.1f} years")
+    return (
+        f"zero-shot: gender, balanced accuracy {score:.3f} (chance 0.5); "
+        f"age, r {np.corrcoef(years, means['age'])[0, 1]:.3f}, mean error {np.abs(years - means['age']).mean():.1f} years"
+    )
 
 
 def untrained(clip: Path, out: Path) -> Path:
@@ -87,19 +98,29 @@ def untrained(clip: Path, out: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--omi", type=Path, required=True, help="folder with images/ and attribute_means.csv")
-    parser.add_argument("--clip", default="tiny", help="a variant, as clip.variant (default: %(default)s)")
+    parser.add_argument(
+        "--omi", type=Path, required=True, help="folder with images/ and attribute_means.csv"
+    )
+    parser.add_argument(
+        "--clip", default="tiny", help="a variant, as clip.variant (default: %(default)s)"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(2):
         work = Path(folder)
         fetch_landmarker("wheel", work / "landmarker")
-        preprocess_folder(options.omi / "images", work / "faces", PreprocessConfig(), work / "landmarker")
+        preprocess_folder(
+            options.omi / "images", work / "faces", PreprocessConfig(), work / "landmarker"
+        )
         fetch_clip(options.clip, None, work / "clip")
         table = embed_faces(work / "faces", ImageEncoder(work / "clip"))
-        random = embed_faces(work / "faces", ImageEncoder(untrained(work / "clip", work / "random")))
+        random = embed_faces(
+            work / "faces", ImageEncoder(untrained(work / "clip", work / "random"))
+        )
         names = table["filename"].tolist()
-        means = pd.read_csv(options.omi / "attribute_means.csv", dtype={"stimulus": "str"}).set_index("stimulus")
+        means = pd.read_csv(
+            options.omi / "attribute_means.csv", dtype={"stimulus": "str"}
+        ).set_index("stimulus")
         means = means.loc[[Path(name).stem for name in names]]
         judgements = means[list(JUDGED)].to_numpy(np.float64)
         features = {
@@ -108,7 +129,10 @@ def main() -> None:
             "raw pixels, 64 px, 300 components": pixels(work / "faces", names, 64),
         }
         words = ask(work / "clip", np.stack(table["embedding"]), means)
-        rows = {name: measure(f.astype(np.float64), judgements, options.repeats) for name, f in features.items()}
+        rows = {
+            name: measure(f.astype(np.float64), judgements, options.repeats)
+            for name, f in features.items()
+        }
     print(f"{len(names)} faces, {FOLDS}-fold ridge, {options.repeats} repeats: Pearson r\n")
     print(pd.DataFrame(rows, index=JUDGED).T.round(3).to_string())
     print(f"\n{words}")

@@ -52,19 +52,29 @@ def crop(images: Path, models: Path, folder: Path) -> pd.DataFrame:
 def plain_average(faces: pd.DataFrame) -> np.ndarray:
     """Mean of the faces (linear light), each triangle warped by itself."""
     size = Image.open(faces["path"].iloc[0]).size[0]
-    target = np.concatenate([np.mean([shape[:, :2] for shape in faces["landmarks"]], axis=0), EDGE]) * size
+    target = (
+        np.concatenate([np.mean([shape[:, :2] for shape in faces["landmarks"]], axis=0), EDGE])
+        * size
+    )
     triangles, total = Delaunay(target).simplices, np.zeros((size, size, 3))
     for path, landmarks in zip(faces["path"], faces["landmarks"], strict=True):
         image = TO_LINEAR[np.asarray(Image.open(path).convert("RGB"))]
-        source, warped = np.concatenate([landmarks[:, :2], EDGE]).astype(np.float32) * size, np.zeros_like(total)
+        source, warped = (
+            np.concatenate([landmarks[:, :2], EDGE]).astype(np.float32) * size,
+            np.zeros_like(total),
+        )
         for corners in triangles:
             x, y, width, height = cv2.boundingRect(np.float32(target[corners]))
             x, y = max(x, 0), max(y, 0)
             goal = np.float32(target[corners] - [x, y])
             move = cv2.getAffineTransform(source[corners], goal)
-            part = warped[y:y + height, x:x + width]
-            mask = cv2.fillConvexPoly(np.zeros(part.shape[:2], np.uint8), np.int32(goal), 1).astype(bool)
-            part[mask] = cv2.warpAffine(image, move, part.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)[mask]
+            part = warped[y : y + height, x : x + width]
+            mask = cv2.fillConvexPoly(np.zeros(part.shape[:2], np.uint8), np.int32(goal), 1).astype(
+                bool
+            )
+            part[mask] = cv2.warpAffine(
+                image, move, part.shape[1::-1], borderMode=cv2.BORDER_REPLICATE
+            )[mask]
         total += warped
     return total / len(faces)
 
@@ -77,16 +87,24 @@ def timed(work, n: int) -> tuple[float, float]:
 
 
 def speed(faces: pd.DataFrame, rounds: int) -> list[str]:
-    ways = {"none": lambda: average_faces(faces, "none"), "eyes": lambda: average_faces(faces, "eyes"),
-            "warp": lambda: average_faces(faces, max_yaw=90), "plain warp": lambda: plain_average(faces)}
+    ways = {
+        "none": lambda: average_faces(faces, "none"),
+        "eyes": lambda: average_faces(faces, "eyes"),
+        "warp": lambda: average_faces(faces, max_yaw=90),
+        "plain warp": lambda: plain_average(faces),
+    }
     times: dict[str, list] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, work in ways.items():
             times[name].append(timed(work, len(faces)))
     lines = ["| way | ms a face | of a processor |", "|---|---|---|"]
     for name, found in times.items():
-        lines.append(f"| {name} | {median(wall for wall, _ in found):.1f} | {median(cpu for _, cpu in found):.1f} |")
-    ratios = [plain[1] / ours[1] for plain, ours in zip(times["plain warp"], times["warp"], strict=True)]
+        lines.append(
+            f"| {name} | {median(wall for wall, _ in found):.1f} | {median(cpu for _, cpu in found):.1f} |"
+        )
+    ratios = [
+        plain[1] / ours[1] for plain, ours in zip(times["plain warp"], times["warp"], strict=True)
+    ]
     return [*lines, "", f"plain warp / warp, processor time: {median(ratios):.1f}"]
 
 
@@ -96,7 +114,10 @@ def _peak(faces: pd.DataFrame, n: int, results) -> None:
 
 
 def memory(faces: pd.DataFrame) -> list[str]:
-    lines, context = ["| members | peak memory |", "|---|---|"], multiprocessing.get_context("spawn")
+    lines, context = (
+        ["| members | peak memory |", "|---|---|"],
+        multiprocessing.get_context("spawn"),
+    )
     for n in COPIES:
         results = context.Queue()
         process = context.Process(target=_peak, args=(faces, n, results))
@@ -111,28 +132,41 @@ def sharpness(faces: pd.DataFrame) -> list[str]:
     for symmetric in (False, True):
         average = average_faces(faces, symmetric=symmetric)
         warp, none, ratio = average.sharpness.values()
-        lines.append(f"| {len(average.used)}{', symmetric' * symmetric} | {warp:.3g} | {none:.3g} | {ratio:.2f} |")
+        lines.append(
+            f"| {len(average.used)}{', symmetric' * symmetric} | {warp:.3g} | {none:.3g} | {ratio:.2f} |"
+        )
     return lines
 
 
 def folds(faces: pd.DataFrame) -> list[str]:
     """Share of the picture whose triangles lie upside down, by yaw, on the way to the mean of the faces within `max_yaw`."""
-    mesh = Mesh(find_target(faces[faces["yaw"].abs() <= MAX_YAW].itertuples(), "none", False, 90).goal)
+    mesh = Mesh(
+        find_target(faces[faces["yaw"].abs() <= MAX_YAW].itertuples(), "none", False, 90).goal
+    )
     folded = np.array([mesh.folded(shape) for shape in faces["landmarks"]])
     lost = np.array([mesh.unfolded(shape)[1] > 0 for shape in faces["landmarks"]])
     bins = np.digitize(faces["yaw"].abs(), YAWS)
-    lines = ["| yaw, degrees | faces | upside down, median | most | not to be unfolded |", "|---|---|---|---|---|"]
+    lines = [
+        "| yaw, degrees | faces | upside down, median | most | not to be unfolded |",
+        "|---|---|---|---|---|",
+    ]
     for i in sorted(set(bins)):
         here = bins == i
-        lines.append(f"| {YAWS[i - 1]}–{YAWS[i]} | {here.sum()} | {np.median(folded[here]):.2%} | {folded[here].max():.2%} | {lost[here].sum()} |")
+        lines.append(
+            f"| {YAWS[i - 1]}–{YAWS[i]} | {here.sum()} | {np.median(folded[here]):.2%} | {folded[here].max():.2%} | {lost[here].sum()} |"
+        )
     return lines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=Path, required=True, help="folder of face photos")
     parser.add_argument("--models", type=Path, default=Path("models/landmarker"))
-    parser.add_argument("--faces", type=int, default=100, help="faces of an average (default: %(default)s)")
+    parser.add_argument(
+        "--faces", type=int, default=100, help="faces of an average (default: %(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="also write the tables into this file")
     options = parser.parse_args()

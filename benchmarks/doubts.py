@@ -50,7 +50,11 @@ def photographs(folders: list[Path]) -> Iterator[tuple[str, Path]]:
     yield from (("3dsk", path) for path in sorted(SHARED.glob("3dsk/*male/*.jpg")))
     yield from (("omi", path) for path in sorted(SHARED.glob("omi/images/*.jpg")))
     for folder in (SHARED / "photos/lisa", SHARED / "photos/zoom", *folders):
-        yield from ((folder.name, path) for path in sorted(folder.glob("*")) if path.suffix in (".jpg", ".png"))
+        yield from (
+            (folder.name, path)
+            for path in sorted(folder.glob("*"))
+            if path.suffix in (".jpg", ".png")
+        )
 
 
 def look(every: int, folders: list[Path], drawings: list[Path]) -> Faces:
@@ -59,13 +63,28 @@ def look(every: int, folders: list[Path], drawings: list[Path]) -> Faces:
         photo = read(path)
         faces.add(photo, "plain", source, path.stem)
         if number % every == 0:
-            kinds = {kind: (change, np.random.default_rng(zlib.crc32(f"{path.stem}{kind}".encode()))) for kind, change in CHANGES.items()}
+            kinds = {
+                kind: (change, np.random.default_rng(zlib.crc32(f"{path.stem}{kind}".encode())))
+                for kind, change in CHANGES.items()
+            }
             for kind, other in changed(photo, faces.landmarker, kinds):
                 faces.add(other, kind, source, path.stem)
     for folder in (ROOT / "data/sample/images", *drawings):
-        for path in tqdm(sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in (".jpg", ".png", ".webp")), folder.name):
+        for path in tqdm(
+            sorted(
+                path
+                for path in folder.rglob("*")
+                if path.is_file() and path.suffix in (".jpg", ".png", ".webp")
+            ),
+            folder.name,
+        ):
             try:
-                faces.add(read(path), "drawn", folder.name if folder.name != "images" else "sample", path.stem)
+                faces.add(
+                    read(path),
+                    "drawn",
+                    folder.name if folder.name != "images" else "sample",
+                    path.stem,
+                )
             except (OSError, Image.DecompressionBombError):  # the sample holds broken files as well
                 continue
     return faces
@@ -74,19 +93,37 @@ def look(every: int, folders: list[Path], drawings: list[Path]) -> Faces:
 def rates(faces: Faces) -> pd.DataFrame:
     """Share of each source and kind that each doubt is about."""
     table = pd.DataFrame(faces.rows)
-    doubted = pd.DataFrame({reason: table.index.isin(values.index) for reason, values, _ in doubtful_faces(table[FACTS], 0.0)})
+    doubted = pd.DataFrame(
+        {
+            reason: table.index.isin(values.index)
+            for reason, values, _ in doubtful_faces(table[FACTS], 0.0)
+        }
+    )
     doubted["any"] = doubted.drop(columns="several_faces").any(axis=1)
     shares = doubted.groupby([table["kind"], table["source"]], sort=False).mean()
     return shares.assign(n=table.groupby(["kind", "source"], sort=False).size())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--every", type=int, default=8, help="every nth photograph is spoilt (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--every", type=int, default=8, help="every nth photograph is spoilt (default: %(default)s)"
+    )
     parser.add_argument("--photographs", type=Path, nargs="*", default=[], metavar="FOLDER")
     parser.add_argument("--drawings", type=Path, nargs="*", default=[], metavar="FOLDER")
-    parser.add_argument("--fit", action="store_true", help="fit the models of faces/looks.py anew and write their weights")
-    parser.add_argument("--jobs", type=int, default=available_jobs(), help="processes of --fit (default: all processors)")
+    parser.add_argument(
+        "--fit",
+        action="store_true",
+        help="fit the models of faces/looks.py anew and write their weights",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=available_jobs(),
+        help="processes of --fit (default: all processors)",
+    )
     options = parser.parse_args()
     if options.fit:
         examples = collect(list(photographs(options.photographs)), options.drawings, options.jobs)
@@ -94,7 +131,9 @@ def main() -> None:
         print(f"{WEIGHTS} is written; run again without --fit for the rates")
         return
     everything = look(options.every, options.photographs, options.drawings)
-    with pd.option_context("display.width", 250, "display.max_columns", None, "display.max_rows", None):
+    with pd.option_context(
+        "display.width", 250, "display.max_columns", None, "display.max_rows", None
+    ):
         print(rates(everything).round(3).to_string())
 
 

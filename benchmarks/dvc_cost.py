@@ -55,9 +55,12 @@ class Repository:
         self.folder, self.in_folder, self.n = folder, in_folder, 0
         self.random = random.Random(0)
         self.environment = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "true",
-            "DVC_SITE_CACHE_DIR": str(folder / ".site"), "DVC_GLOBAL_CONFIG_DIR": str(folder / ".global"),
-            "DVC_SYSTEM_CONFIG_DIR": str(folder / ".system"), "GIT_CONFIG_GLOBAL": os.devnull,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "true",
+            "DVC_SITE_CACHE_DIR": str(folder / ".site"),
+            "DVC_GLOBAL_CONFIG_DIR": str(folder / ".global"),
+            "DVC_SYSTEM_CONFIG_DIR": str(folder / ".system"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
         }
         folder.mkdir()
         self.run("git", "init", "-q")
@@ -70,7 +73,11 @@ class Repository:
             self.add_photo()
 
     def add_photo(self) -> None:
-        name = f"{self.n:06}.jpg" if self.in_folder is None else f"{self.n // self.in_folder:04}/{self.n:06}.jpg"
+        name = (
+            f"{self.n:06}.jpg"
+            if self.in_folder is None
+            else f"{self.n // self.in_folder:04}/{self.n:06}.jpg"
+        )
         path = self.folder / "data/raw" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.random.randbytes(PHOTO))
@@ -81,7 +88,9 @@ class Repository:
         own = self.folder / SECONDS
         own.unlink(missing_ok=True)
         started = time.perf_counter()
-        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
+        )
         seconds = time.perf_counter() - started
         if done.returncode:
             sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
@@ -100,8 +109,12 @@ class Repository:
 
     def disk(self) -> float:
         """Blocks of photos, outs and cache, by those of photos and outs if they were files of their own."""
-        blocks = {s.st_ino: s.st_blocks for part in ("data", ".dvc/cache") for path in (self.folder / part).rglob("*")
-                  if path.is_file() and not path.is_symlink() and (s := path.stat())}
+        blocks = {
+            s.st_ino: s.st_blocks
+            for part in ("data", ".dvc/cache")
+            for path in (self.folder / part).rglob("*")
+            if path.is_file() and not path.is_symlink() and (s := path.stat())
+        }
         return sum(blocks.values()) * 512 / (2 * self.n * -(-PHOTO // 4096) * 4096)
 
 
@@ -115,17 +128,26 @@ def can(cache_type: str, folder: Path) -> bool:
 
 
 def cost(repository: Repository, repeat: int) -> dict[str, float]:
-    found = {"`dvc add`": repository.dvc("add", "-q", "data/raw"), "first `repro`": repository.dvc("repro", "-q")}
-    found["`repro`, nothing to do"] = statistics.median(repository.dvc("repro", "-q") for _ in range(repeat))
+    found = {
+        "`dvc add`": repository.dvc("add", "-q", "data/raw"),
+        "first `repro`": repository.dvc("repro", "-q"),
+    }
+    found["`repro`, nothing to do"] = statistics.median(
+        repository.dvc("repro", "-q") for _ in range(repeat)
+    )
     found["`status`"] = statistics.median(repository.dvc("status", "-q") for _ in range(repeat))
     found["`repro`, one more"] = statistics.median(repository.one_more() for _ in range(repeat))
     return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--files", default="1000,10000", help="sizes (default: %(default)s)")
-    parser.add_argument("--repeat", type=int, default=3, help="runs behind a median (default: %(default)s)")
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="runs behind a median (default: %(default)s)"
+    )
     parser.add_argument("--out", type=Path, help="also write the table into this file")
     options = parser.parse_args()
     lines = []
@@ -133,11 +155,27 @@ def main() -> None:
         for n in (int(size) for size in options.files.split(",")):
             for cache_type in (name for name in TYPES if can(name, Path(work))):
                 for layout, in_folder in LAYOUTS.items():
-                    repository = Repository(Path(work) / f"{n}-{cache_type}-{layout.replace(' ', '-')}", cache_type, n, in_folder)
+                    repository = Repository(
+                        Path(work) / f"{n}-{cache_type}-{layout.replace(' ', '-')}",
+                        cache_type,
+                        n,
+                        in_folder,
+                    )
                     found = cost(repository, options.repeat)
                     if not lines:
-                        lines = [["files", "cache type", "layout", *found, "disk"], ["---"] * (len(found) + 4)]
-                    lines.append([f"{n:,}", cache_type, layout, *(f"{s:.1f} s" for s in found.values()), f"{repository.disk():.2f}"])
+                        lines = [
+                            ["files", "cache type", "layout", *found, "disk"],
+                            ["---"] * (len(found) + 4),
+                        ]
+                    lines.append(
+                        [
+                            f"{n:,}",
+                            cache_type,
+                            layout,
+                            *(f"{s:.1f} s" for s in found.values()),
+                            f"{repository.disk():.2f}",
+                        ]
+                    )
                     print(*lines[-1], sep="  ", file=sys.stderr)
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     text = f"DVC {version('dvc')}, {os.cpu_count()} processors, Python {platform.python_version()}\n\n{table}\n"

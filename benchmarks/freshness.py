@@ -32,9 +32,13 @@ STAGES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=Path, required=True, help="folder of photos")
-    parser.add_argument("--clip", type=Path, help="folder as `fetch_clip` writes it (default: tiny)")
+    parser.add_argument(
+        "--clip", type=Path, help="folder as `fetch_clip` writes it (default: tiny)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = set_up(Path(folder), options.images.resolve(), options.clip)
@@ -72,7 +76,9 @@ def set_up(work: Path, images: Path, clip: Path | None) -> Path:
 def add_photo(folder: Path) -> None:
     """One that is not there yet: another one, mirrored."""
     source = min(path for path in folder.rglob("*") if path.is_file())
-    Image.open(source).convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "one more.jpg", quality=95)
+    Image.open(source).convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
+        folder / "one more.jpg", quality=95
+    )
 
 
 def report(work: Path, what: str, **environment: str) -> None:
@@ -80,8 +86,14 @@ def report(work: Path, what: str, **environment: str) -> None:
     shutil.rmtree(work / "faces", ignore_errors=True)  # as DVC does before it runs a stage
     for stage, arguments in STAGES.items():
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, ROOT / f"stages/{stage}.py", *arguments], cwd=work, check=True,
-                              capture_output=True, text=True, env=os.environ | environment)
+        done = subprocess.run(
+            [sys.executable, ROOT / f"stages/{stage}.py", *arguments],
+            cwd=work,
+            check=True,
+            capture_output=True,
+            text=True,
+            env=os.environ | environment,
+        )
         seconds = time.perf_counter() - began
         rows, computed = re.search(r"rows=(\d+) reused=\d+ computed=(\d+)", done.stdout).groups()
         print(f"| {what} | {stage} | {rows} | {computed} | {seconds:.1f} |", flush=True)
@@ -89,8 +101,16 @@ def report(work: Path, what: str, **environment: str) -> None:
 
 def sizes(work: Path) -> str:
     """Disk use; a file under two names counts once, as a face."""
-    faces = {path.stat().st_ino: path.stat().st_size for path in (work / "faces").rglob("*") if path.is_file()}
-    rows = {path.stat().st_ino: path.stat().st_size for path in (work / ".dvc/facestats-rows").rglob("*") if path.is_file()}
+    faces = {
+        path.stat().st_ino: path.stat().st_size
+        for path in (work / "faces").rglob("*")
+        if path.is_file()
+    }
+    rows = {
+        path.stat().st_ino: path.stat().st_size
+        for path in (work / ".dvc/facestats-rows").rglob("*")
+        if path.is_file()
+    }
     alone = sum(size for inode, size in rows.items() if inode not in faces)
     whole = sum(faces.values())
     return f"faces {whole / 1e6:.1f} MB, row store {alone / 1e6:.1f} MB beside them ({alone / whole:.0%})"

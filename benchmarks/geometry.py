@@ -86,32 +86,74 @@ def costs(x: np.ndarray, y: np.ndarray, landmarks: np.ndarray, crops: list[Path]
     text = "| | shape | shape and appearance |\n|---|---|---|\n"
     measured = fit_zscore(measure(landmarks))
     samplers = (None, sampler_for(landmarks))
-    models = [GeometryModel(train_pipeline(x if sampler else x[:, :COORDINATES], y)[0], None, measured, sampler) for sampler in samplers]
-    one = [1000 * seconds(lambda model=model: model.predict(landmarks[:1], crops[:1]), 50, time.perf_counter) for model in models]
-    many = [1000 * seconds(lambda model=model: model.predict(landmarks, crops), 3, time.process_time) / len(crops) for model in models]
+    models = [
+        GeometryModel(
+            train_pipeline(x if sampler else x[:, :COORDINATES], y)[0], None, measured, sampler
+        )
+        for sampler in samplers
+    ]
+    one = [
+        1000
+        * seconds(
+            lambda model=model: model.predict(landmarks[:1], crops[:1]), 50, time.perf_counter
+        )
+        for model in models
+    ]
+    many = [
+        1000
+        * seconds(lambda model=model: model.predict(landmarks, crops), 3, time.process_time)
+        / len(crops)
+        for model in models
+    ]
     text += f"| ms for one photo, once it has landmarks | {one[0]:.1f} | {one[1]:.1f} |\n"
-    return text + f"| ms of processor time a face of {len(crops)} | {many[0]:.2f} | {many[1]:.2f} |\n"
+    return (
+        text + f"| ms of processor time a face of {len(crops)} | {many[0]:.2f} | {many[1]:.2f} |\n"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--omi", type=Path, required=True, help=f"folder with images/, {MEANS} and attribute_ratings.zip")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of geometry.md (default: docs)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--omi",
+        type=Path,
+        required=True,
+        help=f"folder with images/, {MEANS} and attribute_ratings.zip",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "docs", help="folder of geometry.md (default: docs)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         faces, crops = prepare(options.omi, Path(folder))
         landmarks = np.stack(faces["landmarks"].to_list()).reshape(len(faces), -1, 3)
         x = features(landmarks, sampler_for(landmarks), crops)
-        means = pd.read_csv(options.omi / MEANS, dtype={"stimulus": "str"}).assign(image=lambda table: table["stimulus"] + ".jpg")
+        means = pd.read_csv(options.omi / MEANS, dtype={"stimulus": "str"}).assign(
+            image=lambda table: table["stimulus"] + ".jpg"
+        )
         means = means.set_index("image").loc[faces["image"]]
         y = means["attractive"].to_numpy()
-        text = HEADER + line("z-score: symmetry and golden ratio", y, fit_zscore(measure(landmarks))(measure(landmarks)))
-        for name, parts in (("shape", ("shape",)), ("appearance", ("appearance",)), ("shape and appearance", ("shape", "appearance"))):
+        text = HEADER + line(
+            "z-score: symmetry and golden ratio",
+            y,
+            fit_zscore(measure(landmarks))(measure(landmarks)),
+        )
+        for name, parts in (
+            ("shape", ("shape",)),
+            ("appearance", ("appearance",)),
+            ("shape and appearance", ("shape", "appearance")),
+        ):
             features_used = x if "appearance" in parts else x[:, :COORDINATES]
             text += line(name, y, held_out(features_used, y, parts), " of 100")
         for name, unit in (("gender", " of 100"), ("age", " years")):
             values = means[name].to_numpy()
-            text += line(f"{name}, by shape and appearance", values, held_out(x, values, ("shape", "appearance")), unit)
+            text += line(
+                f"{name}, by shape and appearance",
+                values,
+                held_out(x, values, ("shape", "appearance")),
+                unit,
+            )
         text += f"\n{len(y)} faces, {FOLDS} folds.\n\n" + costs(x, y, landmarks, crops)
     text += f"\nPython {platform.python_version()}, processors: {count_workers(len(crops))}.\n"
     print(text)

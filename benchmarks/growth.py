@@ -37,12 +37,31 @@ ROOT = Path(__file__).resolve().parents[1]
 MOST_TRAINED = 100_000
 TWICE_BELOW = 50_000  # a small stage's time wavers by more than a large one's
 COMPOSITE = "women"
-STAGES = [("labels", None), ("split", None), ("zeroshot", None), ("train_attribute", "gender"), ("train_attribute", "ethnicity"),
-          ("train_attribute", "age"), ("attributes", None), ("age_check", None), ("geometry", None), ("train_attractiveness", None), ("score", None), ("clusters", None),
-          ("finalize", None), ("select", COMPOSITE), ("evaluate", None)]
+STAGES = [
+    ("labels", None),
+    ("split", None),
+    ("zeroshot", None),
+    ("train_attribute", "gender"),
+    ("train_attribute", "ethnicity"),
+    ("train_attribute", "age"),
+    ("attributes", None),
+    ("age_check", None),
+    ("geometry", None),
+    ("train_attractiveness", None),
+    ("score", None),
+    ("clusters", None),
+    ("finalize", None),
+    ("select", COMPOSITE),
+    ("evaluate", None),
+]
 TRAINING = ("train_attribute", "train_attractiveness")
-MODELS = ("models/attributes", "data/interim/out_of_fold", "data/processed/metadata/out_of_fold.parquet",
-          "models/attractiveness_regressor.pt", "metrics/train_attractiveness")
+MODELS = (
+    "models/attributes",
+    "data/interim/out_of_fold",
+    "data/processed/metadata/out_of_fold.parquet",
+    "models/attractiveness_regressor.pt",
+    "metrics/train_attractiveness",
+)
 MORE_EPOCHS = 10  # that tell what one costs
 START = 500  # faces, whose time is all start-up
 SHORT = 0.5  # seconds beyond the start-up below which an exponent says nothing
@@ -68,13 +87,21 @@ def measure(command: list[str], folder: Path) -> Cost:
         if process.returncode:
             said.seek(0)
             sys.exit(f"{shlex.join(command)} failed:\n{said.read().decode()}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (1e3 if platform.system() == "Linux" else 1e6))
+    return Cost(
+        seconds,
+        usage.ru_utime + usage.ru_stime,
+        usage.ru_maxrss / (1e3 if platform.system() == "Linux" else 1e6),
+    )
 
 
 def command_of(stage: str, key: str | None, params: dict) -> list[str]:
     """The stage's command line in dvc.yaml, with this Python."""
     pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
-    known = params | {"key": key} | {name: value for entry in pipeline["vars"] for name, value in entry.items()}
+    known = (
+        params
+        | {"key": key}
+        | {name: value for entry in pipeline["vars"] for name, value in entry.items()}
+    )
 
     def look_up(found: re.Match) -> str:
         value = known
@@ -88,8 +115,12 @@ def command_of(stage: str, key: str | None, params: dict) -> list[str]:
 
 
 def make(what: str, argument: object, folder: Path) -> None:
-    subprocess.run([sys.executable, "-m", "benchmarks.made_up", what, str(argument), str(folder)], cwd=ROOT, check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.made_up", what, str(argument), str(folder)],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def grow(sizes: list[int], work: Path, params: dict) -> tuple[dict[str, dict[int, Cost]], float]:
@@ -120,7 +151,10 @@ def grow(sizes: list[int], work: Path, params: dict) -> tuple[dict[str, dict[int
                 make("placeholders", key, folder)
             runs = [measure(command, folder) for _ in range(2 if n < TWICE_BELOW else 1)]
             cost = costs.setdefault(name, {})[n] = min(runs, key=lambda run: run.processor)
-            print(f"{name}: {cost.seconds:.1f} s, of a processor {cost.processor:.1f} s, {cost.memory:.0f} MB", file=sys.stderr)
+            print(
+                f"{name}: {cost.seconds:.1f} s, of a processor {cost.processor:.1f} s, {cost.memory:.0f} MB",
+                file=sys.stderr,
+            )
         if n == sizes[0]:
             epoch = one_more_epoch(folder, params, costs["train_attractiveness"][n])
         if folder != trained:  # a million faces are 8 GB
@@ -154,14 +188,23 @@ def composites(sizes: list[int], work: Path, params: dict) -> list[tuple[int, Co
 def exponent(row: dict[int, Cost], before: int, n: int) -> str:
     """Power of n by which the time beyond the start-up grew."""
     short, long = (row[size].processor - row[START].processor for size in (before, n))
-    return f"{math.log(long / short) / math.log(n / before):.2f}" if min(short, long) >= SHORT else "–"
+    return (
+        f"{math.log(long / short) / math.log(n / before):.2f}" if min(short, long) >= SHORT else "–"
+    )
 
 
 def growth_table(costs: dict[str, dict[int, Cost]], sizes: list[int]) -> str:
-    head = ["stage", *(f"{n:,} faces" for n in (START, *sizes)), *(f"exponent to {n:,}" for n in sizes[1:])]
+    head = [
+        "stage",
+        *(f"{n:,} faces" for n in (START, *sizes)),
+        *(f"exponent to {n:,}" for n in sizes[1:]),
+    ]
     lines = [head, ["---"] * len(head)]
     for name, row in costs.items():
-        cells = [f"{row[n].seconds:.1f} s, {row[n].memory:,.0f} MB" if n in row else "–" for n in (START, *sizes)]
+        cells = [
+            f"{row[n].seconds:.1f} s, {row[n].memory:,.0f} MB" if n in row else "–"
+            for n in (START, *sizes)
+        ]
         powers = [exponent(row, before, n) if n in row else "–" for before, n in pairwise(sizes)]
         lines.append([f"`{name}`", *cells, *powers])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -169,7 +212,9 @@ def growth_table(costs: dict[str, dict[int, Cost]], sizes: list[int]) -> str:
 
 def composite_table(found: list[tuple[int, Cost]]) -> str:
     lines = ["| members | seconds | peak memory |", "|---|---|---|"]
-    return "\n".join(lines + [f"| {n:,} | {cost.seconds:.1f} | {cost.memory:,.0f} MB |" for n, cost in found])
+    return "\n".join(
+        lines + [f"| {n:,} | {cost.seconds:.1f} | {cost.memory:,.0f} MB |" for n, cost in found]
+    )
 
 
 def numbers(text: str) -> list[int]:
@@ -177,14 +222,27 @@ def numbers(text: str) -> list[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=numbers, default="10000,100000,1000000", help="sizes (default: %(default)s)")
-    parser.add_argument("--members", type=numbers, default="25,250,2500", help="members of a composite (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=3, help="of train_attractiveness (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--faces", type=numbers, default="10000,100000,1000000", help="sizes (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--members",
+        type=numbers,
+        default="25,250,2500",
+        help="members of a composite (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=3, help="of train_attractiveness (default: %(default)s)"
+    )
     parser.add_argument("--out", type=Path, help="also write the tables into this file")
     options = parser.parse_args()
     if options.faces and not START < min(options.faces) <= MOST_TRAINED:
-        parser.error(f"the smallest size must lie above {START}, and, for the models' sake, not above {MOST_TRAINED}")
+        parser.error(
+            f"the smallest size must lie above {START}, and, for the models' sake, not above {MOST_TRAINED}"
+        )
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"labels": "data/labels", "manual_labels": "data/manual_labels.csv"}
     params["mlp"] |= {"epochs": options.epochs, "patience": options.epochs}
@@ -194,10 +252,16 @@ def main() -> None:
         found = composites(options.members, Path(work), params)
     tables = []
     if costs:
-        tables = [growth_table(costs, options.faces), f"One more epoch of `train_attractiveness` at {options.faces[0]:,} faces, all its "
-                  f"trainings together: {epoch:.1f} s of a processor."]
+        tables = [
+            growth_table(costs, options.faces),
+            f"One more epoch of `train_attractiveness` at {options.faces[0]:,} faces, all its "
+            f"trainings together: {epoch:.1f} s of a processor.",
+        ]
     tables += [composite_table(found)] * bool(found)
-    text = "\n\n".join([f"{os.cpu_count()} processors, Python {platform.python_version()}", *tables]) + "\n"
+    text = (
+        "\n\n".join([f"{os.cpu_count()} processors, Python {platform.python_version()}", *tables])
+        + "\n"
+    )
     print(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")

@@ -42,34 +42,52 @@ SEEDS = 10
 HELD_OUT = 0.25
 ROUND = 25  # labels asked for at a time
 BUDGETS = (25, 50, 100, 200)
-MIN_PER_CLASS = 2  # params.yaml says 10, with which 25 labels often train nothing; here both ways always can
+MIN_PER_CLASS = (
+    2  # params.yaml says 10, with which 25 labels often train nothing; here both ways always can
+)
 
 Choose = Callable[[np.ndarray, AttributeModel | None, np.ndarray, np.random.Generator], np.ndarray]
 
 
-def by_loop(x: np.ndarray, model: AttributeModel | None, labelled: np.ndarray, _: np.random.Generator) -> np.ndarray:
+def by_loop(
+    x: np.ndarray, model: AttributeModel | None, labelled: np.ndarray, _: np.random.Generator
+) -> np.ndarray:
     """Rows that the pipeline proposes next, of the faces `x` (n, d); the question stands in the place of gender.
 
     The other two attributes count as known, for nobody asks for them here.
     """
     names = pd.Index([f"{row:06}.jpg" for row in range(len(x))], name="filename")
     models = {} if model is None else {"gender": model}
-    said = pd.DataFrame({"ethnicity": "x", "ethnicity_source": "label", "age": 30.0, "age_source": "label"}, index=names)
+    said = pd.DataFrame(
+        {"ethnicity": "x", "ethnicity_source": "label", "age": 30.0, "age_source": "label"},
+        index=names,
+    )
     hand = np.isin(np.arange(len(x)), labelled)
     said["gender"] = pd.Series(np.where(hand, "x", None), index=names, dtype="str")
     said["gender_source"] = pd.Series(np.where(hand, "manual", None), index=names, dtype="str")
     attributes, predictions = predict_attributes(names, x, models)
     _, clean = resolve(attributes, said, target_kinds(models))
-    template = propose_labels(x, predictions, clean, pd.DataFrame({"copy_group": np.arange(len(x)), "copy_rank": 1}), models, ROUND)
+    template = propose_labels(
+        x,
+        predictions,
+        clean,
+        pd.DataFrame({"copy_group": np.arange(len(x)), "copy_rank": 1}),
+        models,
+        ROUND,
+    )
     return names.get_indexer(template["filename"])
 
 
-def by_chance(x: np.ndarray, _: AttributeModel | None, labelled: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def by_chance(
+    x: np.ndarray, _: AttributeModel | None, labelled: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Rows not labelled yet, at random."""
     return rng.choice(np.setdiff1d(np.arange(len(x)), labelled), ROUND, replace=False)
 
 
-def label_in_rounds(x: np.ndarray, answers: np.ndarray, seed: int, choose: Choose, settings: Classification) -> dict[int, float]:
+def label_in_rounds(
+    x: np.ndarray, answers: np.ndarray, seed: int, choose: Choose, settings: Classification
+) -> dict[int, float]:
     """Accuracy on held-out faces by number of labels, for one seed; the last key is all that are not held out.
 
     Parameters
@@ -85,17 +103,28 @@ def label_in_rounds(x: np.ndarray, answers: np.ndarray, seed: int, choose: Choos
     while len(labelled) < max(BUDGETS):
         chosen = choose(x[pool], model, labelled, rng)
         if len(chosen) < ROUND:
-            raise InputError(f"after {len(labelled)} labels only {len(chosen)} faces are proposed, {ROUND} are needed: "
-                             "the others are twins of labelled ones to this CLIP variant")
+            raise InputError(
+                f"after {len(labelled)} labels only {len(chosen)} faces are proposed, {ROUND} are needed: "
+                "the others are twins of labelled ones to this CLIP variant"
+            )
         labelled = np.concatenate([labelled, chosen])
         model = train(x[pool[labelled]], answers[pool[labelled]], settings)
         accuracy[len(labelled)] = score(model, x[held_out], answers[held_out])
-    accuracy[len(pool)] = score(train(x[pool], answers[pool], settings), x[held_out], answers[held_out])
+    accuracy[len(pool)] = score(
+        train(x[pool], answers[pool], settings), x[held_out], answers[held_out]
+    )
     return accuracy
 
 
 def train(x: np.ndarray, answers: np.ndarray, settings: Classification) -> AttributeModel:
-    return train_classifier("gender", x, pd.Series(answers, dtype="str"), MIN_PER_CLASS, settings.C, settings.class_weight).model
+    return train_classifier(
+        "gender",
+        x,
+        pd.Series(answers, dtype="str"),
+        MIN_PER_CLASS,
+        settings.C,
+        settings.class_weight,
+    ).model
 
 
 def score(model: AttributeModel, x: np.ndarray, answers: np.ndarray) -> float:
@@ -111,22 +140,37 @@ def run(x: np.ndarray, questions: dict[str, np.ndarray], settings: Classificatio
             for seed in range(SEEDS):
                 for chosen, choose in (("by the loop", by_loop), ("at random", by_chance)):
                     found = label_in_rounds(x, answers, seed, choose, settings)
-                    rows += [(question, chosen, seed, labels, accuracy) for labels, accuracy in found.items()]
+                    rows += [
+                        (question, chosen, seed, labels, accuracy)
+                        for labels, accuracy in found.items()
+                    ]
                     progress.update()
     return pd.DataFrame(rows, columns=["question", "chosen", "seed", "labels", "accuracy"])
 
 
-def read_omi(omi: Path, clip: str, params: Params) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, str]]:
+def read_omi(
+    omi: Path, clip: str, params: Params
+) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, str]]:
     """Embeddings of the OMI faces as the pipeline makes them, the answers to the questions, and the facts of the variant."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         import_omi(omi, work)
         fetch_landmarker(params.landmarker.source, work / "landmarker")
         facts = fetch_clip(clip, None, work / "clip")
-        faces = preprocess_folder(work / "raw", work / "faces", PreprocessConfig(**params.preprocess.model_dump()), work / "landmarker")
+        faces = preprocess_folder(
+            work / "raw",
+            work / "faces",
+            PreprocessConfig(**params.preprocess.model_dump()),
+            work / "landmarker",
+        )
         if faces[["duplicate_of", "near_duplicate_of"]].notna().any(axis=None):
-            raise InputError("some OMI faces repeat another one; the benchmark does not expect that")
-        table = embed_faces(work / "faces", ImageEncoder(work / "clip", params.clip.precision, params.clip.batch_size))
+            raise InputError(
+                "some OMI faces repeat another one; the benchmark does not expect that"
+            )
+        table = embed_faces(
+            work / "faces",
+            ImageEncoder(work / "clip", params.clip.precision, params.clip.batch_size),
+        )
         labels = pd.read_csv(work / "labels/labels.csv").set_index("image").loc[table["filename"]]
     above = np.where(labels["rating"] > labels["rating"].median(), "above", "below")
     questions = {"gender": labels["gender"].to_numpy(str), "attractive above the median": above}
@@ -134,15 +178,30 @@ def read_omi(omi: Path, clip: str, params: Params) -> tuple[np.ndarray, dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--omi", type=Path, required=True, help="folder with images/, attribute_means.csv and attribute_ratings.zip")
-    parser.add_argument("--clip", default="tiny", help="a variant, as clip.variant (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of labelling.md (default: docs)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--omi",
+        type=Path,
+        required=True,
+        help="folder with images/, attribute_means.csv and attribute_ratings.zip",
+    )
+    parser.add_argument(
+        "--clip", default="tiny", help="a variant, as clip.variant (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "docs", help="folder of labelling.md (default: docs)"
+    )
     options = parser.parse_args()
     params = load_params(ROOT / "params.yaml")
     x, questions, facts = read_omi(options.omi, options.clip, params)
     results = run(x, questions, params.attributes.targets["gender"])
-    shown = tables_of(results, BUDGETS, f"{len(x)} faces, CLIP variant `{facts['variant']}` (weights {facts['sha256'][:12]}, {x.shape[1]} dimensions)")
+    shown = tables_of(
+        results,
+        BUDGETS,
+        f"{len(x)} faces, CLIP variant `{facts['variant']}` (weights {facts['sha256'][:12]}, {x.shape[1]} dimensions)",
+    )
     write_block(options.out / "labelling.md", shown)
     plot(results, BUDGETS, options.out / "images/labelling.png")
     print(shown)

@@ -21,10 +21,16 @@ def tower_flop(config: CLIPVisionConfig) -> float:
     patches = (config.image_size // config.patch_size) ** 2
     tokens, width, hidden = patches + 1, config.hidden_size, config.intermediate_size
     layer = tokens * (4 * width * width + 2 * width * hidden) + 2 * tokens * tokens * width
-    return 2.0 * (patches * 3 * config.patch_size**2 * width + config.num_hidden_layers * layer + width * config.projection_dim)
+    return 2.0 * (
+        patches * 3 * config.patch_size**2 * width
+        + config.num_hidden_layers * layer
+        + width * config.projection_dim
+    )
 
 
-def product_rate(config: CLIPVisionConfig, dtype: torch.dtype, device: torch.device, batch_size: int) -> dict[str, float]:
+def product_rate(
+    config: CLIPVisionConfig, dtype: torch.dtype, device: torch.device, batch_size: int
+) -> dict[str, float]:
     """FLOP a second of two kinds of product, on all cores or on the device.
 
     Returns
@@ -45,8 +51,14 @@ def _tower_rate(config: CLIPVisionConfig, dtype: torch.dtype, batch_size: int) -
     rows = batch_size * ((config.image_size // config.patch_size) ** 2 + 1)
     width, hidden = config.hidden_size, config.intermediate_size
     shapes = [(width, 3 * width), (width, width), (width, hidden), (hidden, width)]
-    layers = [(torch.randn(rows, k).to(dtype), torch.ops.mkldnn._reorder_linear_weight(torch.randn(n, k).to(dtype), rows),
-               torch.zeros(n, dtype=dtype)) for k, n in shapes]
+    layers = [
+        (
+            torch.randn(rows, k).to(dtype),
+            torch.ops.mkldnn._reorder_linear_weight(torch.randn(n, k).to(dtype), rows),
+            torch.zeros(n, dtype=dtype),
+        )
+        for k, n in shapes
+    ]
 
     def work(_: int) -> None:
         with torch.inference_mode():
@@ -64,7 +76,13 @@ def _tower_rate(config: CLIPVisionConfig, dtype: torch.dtype, batch_size: int) -
 def _seconds(call, times: int, device: torch.device) -> float:
     """Seconds a call, after one to warm up."""
     call()
-    wait = torch.cuda.synchronize if device.type == "cuda" else torch.mps.synchronize if device.type == "mps" else lambda: None
+    wait = (
+        torch.cuda.synchronize
+        if device.type == "cuda"
+        else torch.mps.synchronize
+        if device.type == "mps"
+        else lambda: None
+    )
     wait()
     started = time.perf_counter()
     for _ in range(times):
@@ -75,14 +93,28 @@ def _seconds(call, times: int, device: torch.device) -> float:
 
 def machine_facts(device: torch.device) -> str:
     """Processor, cores, matrix instructions, memory, load and versions, as one line of text."""
-    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    names = [
+        line.partition(":")[2].strip()
+        for line in _lines("/proc/cpuinfo")
+        if line.startswith("model name")
+    ]
     can = torch.cpu.get_capabilities()
-    known = [name for name in ("avx2", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8") if can.get(name)]
+    known = [
+        name
+        for name in ("avx2", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+        if can.get(name)
+    ]
     gpu = f"; {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
-    load = f"; load average at the start {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "pillow", "numpy"))
-    return (f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} used ({', '.join(known)}){gpu}{load}; "
-            f"{platform.system()}, Python {platform.python_version()}, {versions}")
+    load = (
+        f"; load average at the start {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    )
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "transformers", "pillow", "numpy")
+    )
+    return (
+        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} used ({', '.join(known)}){gpu}{load}; "
+        f"{platform.system()}, Python {platform.python_version()}, {versions}"
+    )
 
 
 def _lines(path: str) -> list[str]:

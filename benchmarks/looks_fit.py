@@ -30,15 +30,37 @@ ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 512  # px to which a picture is brought before it is changed
 FOLDS = 3
 DRAWN_BY_CODE = 240  # other people than those of data/sample, in other sizes
-ALL = HARMLESS | COVERED | DRAWINGS | {name: change for name, (_, change) in SPOILT.items()} | {"mixed": mixed}
+ALL = (
+    HARMLESS
+    | COVERED
+    | DRAWINGS
+    | {name: change for name, (_, change) in SPOILT.items()}
+    | {"mixed": mixed}
+)
 # How many changes of each sort a picture gets: a photograph of OMI, any other photograph, a drawing.
-SHARES = {"omi": {"harmless": 1, "mixed": 1, "covered": 1, "drawn": 1, "worn": 2},
-          "": {"harmless": 4, "mixed": 1, "covered": 5, "drawn": 2, "spoilt": 1, "worn": 4}, "drawing": {"harmless": 1, "mixed": 1}}
-WEIGHTS = {"omi": 1.0, "sample": 1.0, "3dsk": 3.0, "others": 5.0}  # of a face that is not to be told; drawings in packages: 0.3
+SHARES = {
+    "omi": {"harmless": 1, "mixed": 1, "covered": 1, "drawn": 1, "worn": 2},
+    "": {"harmless": 4, "mixed": 1, "covered": 5, "drawn": 2, "spoilt": 1, "worn": 4},
+    "drawing": {"harmless": 1, "mixed": 1},
+}
+WEIGHTS = {
+    "omi": 1.0,
+    "sample": 1.0,
+    "3dsk": 3.0,
+    "others": 5.0,
+}  # of a face that is not to be told; drawings in packages: 0.3
 FALSE = 0.01  # share of harmless photographs that may lie above the threshold
-CHANGED_OF_OMI = 2  # of so many photographs of OMI one is changed; the others are only looked at as they are
-SORTS = {"harmless": list(HARMLESS), "mixed": ["mixed"], "covered": list(COVERED), "drawn": list(DRAWINGS), "spoilt": list(SPOILT),
-         "worn": ["dark glasses", "hand before the mouth", "hand before an eye", "glasses"]}
+CHANGED_OF_OMI = (
+    2  # of so many photographs of OMI one is changed; the others are only looked at as they are
+)
+SORTS = {
+    "harmless": list(HARMLESS),
+    "mixed": ["mixed"],
+    "covered": list(COVERED),
+    "drawn": list(DRAWINGS),
+    "spoilt": list(SPOILT),
+    "worn": ["dark glasses", "hand before the mouth", "hand before an eye", "glasses"],
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +80,15 @@ def pictures(photographs: list[tuple[str, Path]], drawings: list[Path]) -> Itera
     for seed in range(DRAWN_BY_CODE):
         yield Picture("drawing", "sample", f"drawn {seed}", seed=seed + 10_000)
     for folder in drawings:
-        for path in sorted(path for path in folder.rglob("*") if path.suffix in (".jpg", ".png", ".webp")):
-            yield Picture("drawing", path.relative_to(folder.parent).parts[0], f"{folder.name} {path.stem}", path)
+        for path in sorted(
+            path for path in folder.rglob("*") if path.suffix in (".jpg", ".png", ".webp")
+        ):
+            yield Picture(
+                "drawing",
+                path.relative_to(folder.parent).parts[0],
+                f"{folder.name} {path.stem}",
+                path,
+            )
 
 
 def read(path: Path) -> Photo:
@@ -82,7 +111,11 @@ def _kinds(picture: Picture) -> list[str]:
     rng = _random(picture, "kinds")
     if picture.sort == "omi" and rng.integers(CHANGED_OF_OMI):
         return []
-    return [str(kind) for sort, count in SHARES[picture.sort].items() for kind in rng.choice(SORTS[sort], count, replace=False)]
+    return [
+        str(kind)
+        for sort, count in SHARES[picture.sort].items()
+        for kind in rng.choice(SORTS[sort], count, replace=False)
+    ]
 
 
 def _face(photo: Photo, landmarker: Landmarker):
@@ -95,12 +128,20 @@ def _face(photo: Photo, landmarker: Landmarker):
         return None
     points = sample_points(crop.rgb, crop.landmarks)
     mesh = layer_features(crop.layers)
-    drawn = np.concatenate([drawn_features(crop.grey, fine_detail(crop.grey)[0], region, points), mesh])
+    drawn = np.concatenate(
+        [drawn_features(crop.grey, fine_detail(crop.grey)[0], region, points), mesh]
+    )
     side = float(max(crop.box[2] - crop.box[0], crop.box[3] - crop.box[1]))
-    return {"side": side, "hidden": np.concatenate([hidden_features(points), mesh]).astype(np.float32), "drawn": drawn.astype(np.float32)}
+    return {
+        "side": side,
+        "hidden": np.concatenate([hidden_features(points), mesh]).astype(np.float32),
+        "drawn": drawn.astype(np.float32),
+    }
 
 
-def changed(photo: Photo, landmarker: Landmarker, kinds: dict[str, tuple[Change, np.random.Generator]]) -> Iterator[tuple[str, Photo]]:
+def changed(
+    photo: Photo, landmarker: Landmarker, kinds: dict[str, tuple[Change, np.random.Generator]]
+) -> Iterator[tuple[str, Photo]]:
     """A photo, brought to one size and to the surroundings of its face, in each of the changes."""
     factor = min(1.0, LONGEST / max(photo.shape[:2]))
     photo = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
@@ -122,7 +163,10 @@ def _rows(picture: Picture) -> list[dict]:
         photo = read(picture.path) if picture.path else _drawn(picture.seed)
     except (OSError, Image.DecompressionBombError):
         return []
-    landmarker, facts = _state["landmarker"], {"sort": picture.sort, "source": picture.source, "name": picture.name}
+    landmarker, facts = (
+        _state["landmarker"],
+        {"sort": picture.sort, "source": picture.source, "name": picture.name},
+    )
     plain = _face(photo, landmarker)
     if plain is None:
         return []
@@ -139,15 +183,21 @@ class Examples:
     """Faces with the features of both models: `table` (sort, source, name, kind, side), `hidden`, `drawn`."""
 
     def __init__(self, rows: list[dict]):
-        self.table = pd.DataFrame([{key: row[key] for key in ("sort", "source", "name", "kind", "side")} for row in rows])
-        self.hidden, self.drawn = (np.stack([row[name] for row in rows]) for name in ("hidden", "drawn"))
+        self.table = pd.DataFrame(
+            [{key: row[key] for key in ("sort", "source", "name", "kind", "side")} for row in rows]
+        )
+        self.hidden, self.drawn = (
+            np.stack([row[name] for row in rows]) for name in ("hidden", "drawn")
+        )
 
 
 def collect(photographs: list[tuple[str, Path]], drawings: list[Path], jobs: int) -> Examples:
     wanted = list(pictures(photographs, drawings))
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         found = pool.map(_rows, wanted, chunksize=4)
-        return Examples([row for rows in tqdm(found, "pictures", len(wanted), mininterval=10) for row in rows])
+        return Examples(
+            [row for rows in tqdm(found, "pictures", len(wanted), mininterval=10) for row in rows]
+        )
 
 
 def available_jobs() -> int:
@@ -155,6 +205,7 @@ def available_jobs() -> int:
 
 
 # ---- the fit
+
 
 @dataclass(frozen=True)
 class _Model:
@@ -165,17 +216,53 @@ class _Model:
     pixels: int  # how many of the features are of pixels; the others are the mesh's
     pixel_scale: float  # pixels say what the mesh does not, and are fewer
     strength: float  # C of the logistic regressions
-    families: dict[str, tuple[str, ...]]  # the kinds of each; the last one has those that no other has
+    families: dict[
+        str, tuple[str, ...]
+    ]  # the kinds of each; the last one has those that no other has
 
 
 MODELS = (
-    _Model("drawn", DRAWN, 67, 2.0, 0.01, {
-        "sample": ("sample",), "painted": ("flare", "naev", "wesnoth"), "ink": ("pencil", "line drawing", "halftone"),
-        "flat": ("cartoon", "few colours", "painting", "pixel art", "mosaic"), "brush": ("oil", "brush strokes"), "vector": ()}),
-    _Model("hidden", HIDDEN, 108, 3.0, 0.01, {
-        "glasses": ("dark glasses",), "hand": ("card before the mouth", "hand before the mouth", "hand before an eye"),
-        "mask": tuple(kind for kind in COVERED if kind.startswith("mask")), "half": ()}))
-DARK_GLASSES = ("31", "131", "169", "363", "376", "391", "553", "685", "917", "942")  # faces of OMI that wear some
+    _Model(
+        "drawn",
+        DRAWN,
+        67,
+        2.0,
+        0.01,
+        {
+            "sample": ("sample",),
+            "painted": ("flare", "naev", "wesnoth"),
+            "ink": ("pencil", "line drawing", "halftone"),
+            "flat": ("cartoon", "few colours", "painting", "pixel art", "mosaic"),
+            "brush": ("oil", "brush strokes"),
+            "vector": (),
+        },
+    ),
+    _Model(
+        "hidden",
+        HIDDEN,
+        108,
+        3.0,
+        0.01,
+        {
+            "glasses": ("dark glasses",),
+            "hand": ("card before the mouth", "hand before the mouth", "hand before an eye"),
+            "mask": tuple(kind for kind in COVERED if kind.startswith("mask")),
+            "half": (),
+        },
+    ),
+)
+DARK_GLASSES = (
+    "31",
+    "131",
+    "169",
+    "363",
+    "376",
+    "391",
+    "553",
+    "685",
+    "917",
+    "942",
+)  # faces of OMI that wear some
 # Of a photograph with smooth skin and one enlarged from 24 px nobody could say for sure what they are.
 NOT_LEARNT = ("rendered", "24 px enlarged")
 
@@ -187,7 +274,11 @@ def _kind(table: pd.DataFrame) -> np.ndarray:
 
 def _person(row) -> str:
     """Photographs in other folders than OMI's and 3dsk's may show one person several times: `name1`, `name2`."""
-    return row.name if row.sort == "drawing" or row.source in ("omi", "3dsk") else row.name.split("_")[0].rstrip("0123456789")
+    return (
+        row.name
+        if row.sort == "drawing" or row.source in ("omi", "3dsk")
+        else row.name.split("_")[0].rstrip("0123456789")
+    )
 
 
 class _Fit:
@@ -200,24 +291,43 @@ class _Fit:
         self.mean, self.spread = features.mean(axis=0), features.std(axis=0) + 1e-3
         self.spread[: model.pixels] /= model.pixel_scale
         self.features = (features - self.mean) / self.spread
-        drawing, made = (table["sort"] == "drawing").to_numpy(), table["kind"].isin(DRAWINGS).to_numpy()
+        drawing, made = (
+            (table["sort"] == "drawing").to_numpy(),
+            table["kind"].isin(DRAWINGS).to_numpy(),
+        )
         learnt = ~table["kind"].isin(NOT_LEARNT).to_numpy()
         if model.name == "drawn":
             self.wanted, self.used = drawing | made, learnt | drawing
         else:
-            worn = ((table["source"] == "omi") & table["name"].isin(DARK_GLASSES) & ~table["kind"].isin([*COVERED, *DRAWINGS])).to_numpy()
+            worn = (
+                (table["source"] == "omi")
+                & table["name"].isin(DARK_GLASSES)
+                & ~table["kind"].isin([*COVERED, *DRAWINGS])
+            ).to_numpy()
             self.kind[worn] = "dark glasses"
-            self.wanted, self.used = table["kind"].isin(COVERED).to_numpy() | worn, drawing | (~made & learnt)
+            self.wanted, self.used = (
+                table["kind"].isin(COVERED).to_numpy() | worn,
+                drawing | (~made & learnt),
+            )
         self.wanted = self.wanted & self.used
-        self.origin = np.where(table["source"].isin(["omi", "3dsk"]) | drawing, table["source"], "others")
+        self.origin = np.where(
+            table["source"].isin(["omi", "3dsk"]) | drawing, table["source"], "others"
+        )
         self.judged = (table["side"] >= MIN_JUDGED).to_numpy()
-        self.harmless = self.judged & ~drawing & ~self.wanted & table["kind"].isin(["plain", "mixed", *HARMLESS]).to_numpy()
+        self.harmless = (
+            self.judged
+            & ~drawing
+            & ~self.wanted
+            & table["kind"].isin(["plain", "mixed", *HARMLESS]).to_numpy()
+        )
         *named, last = model.families
         self.family = np.full(len(table), last, dtype=object)
         for name in named:
             self.family[np.isin(self.kind, model.families[name])] = name
         self.family[~self.wanted] = ""
-        self.fold = np.array([zlib.crc32(_person(row).encode()) % FOLDS for row in table.itertuples()])
+        self.fold = np.array(
+            [zlib.crc32(_person(row).encode()) % FOLDS for row in table.itertuples()]
+        )
 
     def regression(self, family: str, rows: np.ndarray) -> tuple[np.ndarray, float]:
         """Slopes and constant of one family against all that is not to be told."""
@@ -226,20 +336,30 @@ class _Fit:
         target = self.family == family
         rows = rows & self.used & (target | ~self.wanted)
         weight = pd.Series(self.origin).map(WEIGHTS).fillna(0.3).to_numpy(copy=True)
-        for kind in np.unique(self.kind[target & rows]):  # by the root of their number, so that none rules
+        for kind in np.unique(
+            self.kind[target & rows]
+        ):  # by the root of their number, so that none rules
             members = target & rows & (self.kind == kind)
             weight[members] = members.sum() ** -0.5
         weight[target] *= weight[rows & ~target].sum() / weight[target & rows].sum()
-        found = LogisticRegression(C=self.model.strength, max_iter=400).fit(self.features[rows], target[rows], sample_weight=weight[rows])
+        found = LogisticRegression(C=self.model.strength, max_iter=400).fit(
+            self.features[rows], target[rows], sample_weight=weight[rows]
+        )
         return found.coef_[0], float(found.intercept_[0])
 
     def limit(self, score: np.ndarray, share: float) -> float:
         """What a share of the harmless photographs of no source exceeds."""
-        return max(float(np.quantile(score[self.harmless & (self.origin == one)], 1 - share)) for one in ("omi", "3dsk", "others"))
+        return max(
+            float(np.quantile(score[self.harmless & (self.origin == one)], 1 - share))
+            for one in ("omi", "3dsk", "others")
+        )
 
     def run(self) -> np.ndarray:
         """Weights (families, features + 1), after printing what is told of faces and kinds left out of training."""
-        found = {family: np.full(len(self.table), np.nan) for family in np.unique(self.family[self.wanted])}
+        found = {
+            family: np.full(len(self.table), np.nan)
+            for family in np.unique(self.family[self.wanted])
+        }
         for family, score in found.items():
             for number in range(FOLDS):
                 slopes, constant = self.regression(family, self.fold != number)
@@ -248,21 +368,31 @@ class _Fit:
         score = np.max([found[family] - limits[family] for family in found], axis=0)
         limit = self.limit(score, FALSE)
         told = pd.Series(score > limit)[self.judged]
-        shares = told.groupby([self.origin[told.index], self._changes()[told.index]]).agg(["mean", "size"])
-        print(f"{self.model.name}, share told of faces left out of training:\n{shares.round(3).to_string()}")
-        print(f"{self.model.name}, share told of kinds left out of training:\n{self.kinds_left_out(found, limits, limit).round(3).to_string()}")
+        shares = told.groupby([self.origin[told.index], self._changes()[told.index]]).agg(
+            ["mean", "size"]
+        )
+        print(
+            f"{self.model.name}, share told of faces left out of training:\n{shares.round(3).to_string()}"
+        )
+        print(
+            f"{self.model.name}, share told of kinds left out of training:\n{self.kinds_left_out(found, limits, limit).round(3).to_string()}"
+        )
         logit = np.log(self.model.threshold / (1 - self.model.threshold))
         weights = []
         for family in found:
             slopes, constant = self.regression(family, np.full(len(self.table), True))
             slopes = slopes / self.spread
-            weights.append([*slopes, constant - slopes @ self.mean - limits[family] - limit + logit])
+            weights.append(
+                [*slopes, constant - slopes @ self.mean - limits[family] - limit + logit]
+            )
         return np.array(weights, np.float32)
 
     def _changes(self) -> np.ndarray:
         return np.where(self.table["sort"] == "drawing", self.table["kind"], self.kind)
 
-    def kinds_left_out(self, found: dict[str, np.ndarray], limits: dict[str, float], limit: float) -> pd.Series:
+    def kinds_left_out(
+        self, found: dict[str, np.ndarray], limits: dict[str, float], limit: float
+    ) -> pd.Series:
         shares = {}
         for kind in np.unique(self.kind[self.wanted]):
             here = self.wanted & (self.kind == kind)

@@ -34,7 +34,25 @@ EMPTY = 0.2  # share of the labels' cells
 BLOCK = 8192  # rows that are drawn at a time; a face is the same whatever the number of faces
 LATENT, NOISE = 6, 1.0
 ETHNICITIES = np.array(["a", "b", "c", "d"])
-OUTLINE = [109, 67, 103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148]  # forehead to chin, the person's right
+OUTLINE = [
+    109,
+    67,
+    103,
+    54,
+    21,
+    162,
+    127,
+    234,
+    93,
+    132,
+    58,
+    172,
+    136,
+    150,
+    149,
+    176,
+    148,
+]  # forehead to chin, the person's right
 DRAWN = 20  # faces behind the members of a composite, each under many names
 METADATA = Path("data/processed/metadata")
 
@@ -44,12 +62,21 @@ def make_project(n: int, folder: Path) -> None:
     sha256 = _write_clip(folder)
     latent, vectors = np.empty((n, LATENT)), np.empty((n, DIMENSION), np.float32)
     for i, (z, x) in enumerate(_blocks(n)):
-        latent[i * BLOCK:][:BLOCK], vectors[i * BLOCK:][:BLOCK] = z, x
+        latent[i * BLOCK :][:BLOCK], vectors[i * BLOCK :][:BLOCK] = z, x
     names = face_names(n)
-    tables.write(pd.DataFrame({"filename": names, "key": "made up"}), folder / "data/processed/embeddings/embeddings_clip.parquet",
-                 tables.embeddings_schema(DIMENSION),
-                 {"variant": "made up", "revision": "", "weights_sha256": sha256, "precision": "float32", "dimension": str(DIMENSION)},
-                 vectors={"embedding": vectors})
+    tables.write(
+        pd.DataFrame({"filename": names, "key": "made up"}),
+        folder / "data/processed/embeddings/embeddings_clip.parquet",
+        tables.embeddings_schema(DIMENSION),
+        {
+            "variant": "made up",
+            "revision": "",
+            "weights_sha256": sha256,
+            "precision": "float32",
+            "dimension": str(DIMENSION),
+        },
+        vectors={"embedding": vectors},
+    )
     _write_labels(names, latent, folder / "data/labels/labels.csv")
     _write_faces(names, latent, folder / METADATA / tables.FACES.name)
 
@@ -66,8 +93,8 @@ def _blocks(n: int):
     centre, directions = 3 * rng.normal(size=DIMENSION), rng.normal(size=(LATENT, DIMENSION))
     for start in range(0, n, BLOCK):
         rng = np.random.default_rng([1, start])
-        z = rng.normal(size=(BLOCK, LATENT))[:n - start]
-        x = centre + z @ directions + NOISE * rng.normal(size=(BLOCK, DIMENSION))[:n - start]
+        z = rng.normal(size=(BLOCK, LATENT))[: n - start]
+        x = centre + z @ directions + NOISE * rng.normal(size=(BLOCK, DIMENSION))[: n - start]
         yield z, (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -76,13 +103,15 @@ def _write_labels(names: np.ndarray, z: np.ndarray, path: Path) -> None:
     rows = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_LABELLED)).astype(int))
     doubt = rng.normal(0, 0.3, (len(rows), 4))
     path.parent.mkdir(parents=True)
-    table = pd.DataFrame({
-        "gender": np.where(z[rows, 0] + doubt[:, 0] > 0, "female", "male"),
-        "ethnicity": ETHNICITIES[np.digitize(z[rows, 1] + doubt[:, 1], [-0.7, 0, 0.7])],
-        "age": np.clip(40 + 15 * (z[rows, 2] + doubt[:, 2]), 1, 99).round(1),
-        "rating": np.clip(4 + 1.2 * (z[rows, 3] + doubt[:, 3]), 1, 7).round(2),
-        "person": rows // 2,
-    })
+    table = pd.DataFrame(
+        {
+            "gender": np.where(z[rows, 0] + doubt[:, 0] > 0, "female", "male"),
+            "ethnicity": ETHNICITIES[np.digitize(z[rows, 1] + doubt[:, 1], [-0.7, 0, 0.7])],
+            "age": np.clip(40 + 15 * (z[rows, 2] + doubt[:, 2]), 1, 99).round(1),
+            "rating": np.clip(4 + 1.2 * (z[rows, 3] + doubt[:, 3]), 1, 7).round(2),
+            "person": rows // 2,
+        }
+    )
     table = table.mask(rng.random(table.shape) < EMPTY)
     table.insert(0, "image", names[rows])
     table.to_csv(path, index=False)
@@ -91,23 +120,41 @@ def _write_labels(names: np.ndarray, z: np.ndarray, path: Path) -> None:
 def shapes(latent: np.ndarray) -> np.ndarray:
     """Landmarks float32 (n, 468 · 3), x, y, z as shares of the crop's side, of latent numbers (n, 6)."""
     inside = np.setdiff1d(RIGHT, OUTLINE)
-    shape = np.zeros((tables.N_LANDMARKS, 2))  # from the middle of the face, whose outline has the radius 1
+    shape = np.zeros(
+        (tables.N_LANDMARKS, 2)
+    )  # from the middle of the face, whose outline has the radius 1
     shape[MIDLINE, 1] = np.linspace(-1, 1, len(MIDLINE))
     shape[[10, MIDLINE[0], 152, MIDLINE[-1]], 1] = shape[[MIDLINE[0], 10, MIDLINE[-1], 152], 1]
     angle = np.pi * np.arange(1, len(OUTLINE) + 1) / (len(OUTLINE) + 1)
     shape[OUTLINE] = -np.column_stack([np.sin(angle), np.cos(angle)])
     # Two irrational steps fill the half of a disc evenly (the R2 sequence).
-    across, along = np.modf(np.arange(1, len(inside) + 1)[:, None] * [0.7548776662466927, 0.5698402909980532])[0].T
+    across, along = np.modf(
+        np.arange(1, len(inside) + 1)[:, None] * [0.7548776662466927, 0.5698402909980532]
+    )[0].T
     radius, angle = 0.92 * np.sqrt(across), np.pi * (0.05 + 0.9 * along)
     shape[inside] = -np.column_stack([radius * np.sin(angle), radius * np.cos(angle)])
     shape[LEFT] = shape[MIRROR[LEFT]] * (-1, 1)
     x, y = shape.T
     depth, still = -0.5 * np.maximum(1 - x**2 - y**2, 0), np.zeros_like(x)
-    bends = 0.05 * np.array([(x, still, still), (still, y, still), (still, y**2, still), (x * y, still, still), (x * y**2, still, still),
-                             (still, still, depth)])  # wider, longer, lower, …: none folds a face over
+    bends = 0.05 * np.array(
+        [
+            (x, still, still),
+            (still, y, still),
+            (still, y**2, still),
+            (x * y, still, still),
+            (x * y**2, still, still),
+            (still, still, depth),
+        ]
+    )  # wider, longer, lower, …: none folds a face over
     noise = np.random.default_rng(3).normal(0, 0.003, (97, shape.size + len(shape)))
-    bent = np.array([x, y, depth]).T.ravel() + latent @ bends.transpose(0, 2, 1).reshape(LATENT, -1) + noise[np.arange(len(latent)) % 97]
-    return (bent * np.tile([0.3, 0.4, 0.35], len(shape)) + np.tile([0.5, 0.5, 0], len(shape))).astype(np.float32)
+    bent = (
+        np.array([x, y, depth]).T.ravel()
+        + latent @ bends.transpose(0, 2, 1).reshape(LATENT, -1)
+        + noise[np.arange(len(latent)) % 97]
+    )
+    return (
+        bent * np.tile([0.3, 0.4, 0.35], len(shape)) + np.tile([0.5, 0.5, 0], len(shape))
+    ).astype(np.float32)
 
 
 def _write_faces(names: np.ndarray, latent: np.ndarray, path: Path) -> None:
@@ -117,24 +164,53 @@ def _write_faces(names: np.ndarray, latent: np.ndarray, path: Path) -> None:
     rows = group_rows(schema)
     with pq.ParquetWriter(path, schema, compression="zstd") as file:
         for start in range(0, len(names), rows):
-            some = names[start:start + rows]
+            some = names[start : start + rows]
             n, rng = len(some), np.random.default_rng([4, start])
             place = np.arange(start, start + n)
             copies = rng.random(n) < 0.01
             before = names[np.maximum(place - 1, 0)]
-            number = {name: rng.normal(0, 10, n).astype(np.float32) for name in ("yaw", "pitch", "roll")}
+            number = {
+                name: rng.normal(0, 10, n).astype(np.float32) for name in ("yaw", "pitch", "roll")
+            }
             columns = {
-                "image": some, "filename": some, "sha256": pd.Series(place).astype("str").str.zfill(64), "status": "ok", "reason": None,
-                "width": 1024, "height": 1024, "face_count": 1, "confidence": 0.9, **number,
-                "sharpness": rng.gamma(4, 50, n), "brightness": rng.beta(5, 5, n),
-                "duplicate_of": None, "near_duplicate_of": np.where(copies & (place > 0), before, None),
-                "copy_group": np.where(copies & (place > 0), before, some), "copy_rank": np.where(copies & (place > 0), 2, 1), "key": "made up",
+                "image": some,
+                "filename": some,
+                "sha256": pd.Series(place).astype("str").str.zfill(64),
+                "status": "ok",
+                "reason": None,
+                "width": 1024,
+                "height": 1024,
+                "face_count": 1,
+                "confidence": 0.9,
+                **number,
+                "sharpness": rng.gamma(4, 50, n),
+                "brightness": rng.beta(5, 5, n),
+                "duplicate_of": None,
+                "near_duplicate_of": np.where(copies & (place > 0), before, None),
+                "copy_group": np.where(copies & (place > 0), before, some),
+                "copy_rank": np.where(copies & (place > 0), 2, 1),
+                "key": "made up",
             }
             frame = pd.DataFrame(columns, index=range(n)).reindex(columns=schema.names)
-            vectors = {"box": np.zeros((n, 4), np.float32), "landmarks": shapes(latent[start:start + rows])}
-            file.write_table(pa.Table.from_arrays([
-                pa.FixedSizeListArray.from_arrays(pa.array(vectors[field.name].ravel()), type=field.type) if field.name in vectors
-                else pa.array(frame[field.name].to_numpy(), type=field.type, from_pandas=True) for field in schema], schema=schema))
+            vectors = {
+                "box": np.zeros((n, 4), np.float32),
+                "landmarks": shapes(latent[start : start + rows]),
+            }
+            file.write_table(
+                pa.Table.from_arrays(
+                    [
+                        pa.FixedSizeListArray.from_arrays(
+                            pa.array(vectors[field.name].ravel()), type=field.type
+                        )
+                        if field.name in vectors
+                        else pa.array(
+                            frame[field.name].to_numpy(), type=field.type, from_pandas=True
+                        )
+                        for field in schema
+                    ],
+                    schema=schema,
+                )
+            )
 
 
 def _write_clip(folder: Path) -> str:
@@ -148,7 +224,9 @@ def _write_clip(folder: Path) -> str:
     tiny, source = TINY, folder / "clip_source"
     shutil.copytree(tiny, source)
     config = CLIPConfig.from_pretrained(tiny)
-    config.projection_dim = config.text_config.projection_dim = config.vision_config.projection_dim = DIMENSION
+    config.projection_dim = config.text_config.projection_dim = (
+        config.vision_config.projection_dim
+    ) = DIMENSION
     torch.manual_seed(0)
     CLIPModel(config).save_pretrained(source)
     return fetch_clip(str(source), None, folder / "models/clip")["sha256"]
@@ -166,18 +244,40 @@ def make_members(n: int, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.hardlink_to(drawn[i % len(drawn)])
     pd.DataFrame({"filename": names, "rating": 4.0}).to_csv(folder / "members.csv", index=False)
-    write_json(folder / "selection.json", {"filter": {}, "built": True, "n": n, "found": n, "min_results": 1, "matched": {"all": n}, "relaxed": [],
-                                           "rating": {"value": 4.0, "low": 4.0, "high": 4.0, "n": n}})
+    write_json(
+        folder / "selection.json",
+        {
+            "filter": {},
+            "built": True,
+            "n": n,
+            "found": n,
+            "min_results": 1,
+            "matched": {"all": n},
+            "relaxed": [],
+            "rating": {"value": 4.0, "low": 4.0, "high": 4.0, "n": n},
+        },
+    )
     moved = shapes(np.random.default_rng(0).normal(size=(n, LATENT)))
-    tables.write(pd.DataFrame({"filename": names, "yaw": 0.0}), folder / "faces" / tables.MEMBER_LANDMARKS.name,
-                 tables.MEMBER_LANDMARKS, vectors={"landmarks": moved})
+    tables.write(
+        pd.DataFrame({"filename": names, "yaw": 0.0}),
+        folder / "faces" / tables.MEMBER_LANDMARKS.name,
+        tables.MEMBER_LANDMARKS,
+        vectors={"landmarks": moved},
+    )
 
 
 def make_placeholders(name: str, folder: Path) -> None:
     """A file for each face that `select@<name>` will link; the stage reads none of them."""
     wanted = load_params(folder / "params.yaml").composites[name].filter
     table = tables.read_all(folder / METADATA / tables.FINAL.name, tables.FINAL)
-    chosen = select_faces(table, wanted.model_dump(include=set(COLUMNS)), wanted.n, wanted.seed, wanted.min_results, wanted.relax)
+    chosen = select_faces(
+        table,
+        wanted.model_dump(include=set(COLUMNS)),
+        wanted.n,
+        wanted.seed,
+        wanted.min_results,
+        wanted.relax,
+    )
     for face in chosen.rows["filename"]:
         path = folder / "data/processed/preproc" / face
         path.parent.mkdir(parents=True, exist_ok=True)

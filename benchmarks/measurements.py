@@ -29,25 +29,55 @@ from facestats.geometry.zscore import fit_zscore
 
 DEFINITIONS = "<!-- definitions: written by `python -m benchmarks.measurements` -->"
 FIGURES = "<!-- figures: written by `python -m benchmarks.measurements` -->"
-WAYS = {"as in the picture": None, "turned, far camera": np.inf, **{f"turned, camera at {d:g}": d for d in (15.0, CAMERA, 7.0)}}
+WAYS = {
+    "as in the picture": None,
+    "turned, far camera": np.inf,
+    **{f"turned, camera at {d:g}": d for d in (15.0, CAMERA, 7.0)},
+}
 CHOSEN = f"turned, camera at {CAMERA:g}"
-ANGLES = {"yaw 10°": (0, 10), "yaw 20°": (0, 20), "yaw 30°": (0, 30), "pitch 10°": (1, 10), "pitch 20°": (1, 20)}
-STEADY = 8  # degrees of yaw and pitch: faces among which the standard deviation between people is taken
+ANGLES = {
+    "yaw 10°": (0, 10),
+    "yaw 20°": (0, 20),
+    "yaw 30°": (0, 30),
+    "pitch 10°": (1, 10),
+    "pitch 20°": (1, 20),
+}
+STEADY = (
+    8  # degrees of yaw and pitch: faces among which the standard deviation between people is taken
+)
 SEEN = ("happy", "gender", "age", "weight", "attractive")
 PLAIN = dict.fromkeys(NAMES, 1) | {"golden_deviation": -1}
-FOLKLORE = {"symmetry_score": 1, "golden_deviation": -1, "eye_face_ratio": 1, "smile_intensity": 1, "lip_height_width_ratio": 1,
-            "jaw_ratio": -1, "nose_width_ratio": -1, "philtrum_length_ratio": -1}  # written down before a rating was looked at
+FOLKLORE = {
+    "symmetry_score": 1,
+    "golden_deviation": -1,
+    "eye_face_ratio": 1,
+    "smile_intensity": 1,
+    "lip_height_width_ratio": 1,
+    "jaw_ratio": -1,
+    "nose_width_ratio": -1,
+    "philtrum_length_ratio": -1,
+}  # written down before a rating was looked at
 
 
 def definitions() -> str:
     """The 30 measurements as a table."""
-    rows = [(f"`{m.name}`", m.definition, "all" if m.landmarks == ALL else ", ".join(map(str, m.landmarks)), m.unit, m.source)
-            for m in MEASUREMENTS]
+    rows = [
+        (
+            f"`{m.name}`",
+            m.definition,
+            "all" if m.landmarks == ALL else ", ".join(map(str, m.landmarks)),
+            m.unit,
+            m.source,
+        )
+        for m in MEASUREMENTS
+    ]
     return table(("column", "definition", "landmarks", "unit", "source"), rows)
 
 
 def table(header: tuple[str, ...], rows: list) -> str:
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in [header, ["---"] * len(header), *rows])
+    return "\n".join(
+        f"| {' | '.join(map(str, row))} |" for row in [header, ["---"] * len(header), *rows]
+    )
 
 
 def measured_by(way: float | None, shapes: np.ndarray) -> pd.DataFrame:
@@ -59,7 +89,9 @@ def measured_by(way: float | None, shapes: np.ndarray) -> pd.DataFrame:
 
 def poses(shapes: np.ndarray) -> pd.DataFrame:
     found = [head_pose(shape, 1, 1) for shape in shapes]
-    return pd.DataFrame({"yaw": [pose.yaw for pose in found], "pitch": [pose.pitch for pose in found]})
+    return pd.DataFrame(
+        {"yaw": [pose.yaw for pose in found], "pitch": [pose.pitch for pose in found]}
+    )
 
 
 def by_pose(shapes: np.ndarray) -> list[tuple]:
@@ -67,13 +99,26 @@ def by_pose(shapes: np.ndarray) -> list[tuple]:
     pose, rows = poses(shapes), []
     for name, way in WAYS.items():
         found = measured_by(way, shapes)
-        mean_r = [found.corrwith(column).abs().mean() for column in (pose.yaw.abs(), pose.yaw, pose.pitch)]
-        eyes, symmetry = (found.eye_width_left - found.eye_width_right).corr(pose.yaw), found.symmetry_score.corr(pose.yaw.abs())
-        rows.append((name, *(f"{r:.2f}" for r in (*mean_r, eyes, symmetry)), f"{found.symmetry_score.mean():.3f}"))
+        mean_r = [
+            found.corrwith(column).abs().mean() for column in (pose.yaw.abs(), pose.yaw, pose.pitch)
+        ]
+        eyes, symmetry = (
+            (found.eye_width_left - found.eye_width_right).corr(pose.yaw),
+            found.symmetry_score.corr(pose.yaw.abs()),
+        )
+        rows.append(
+            (
+                name,
+                *(f"{r:.2f}" for r in (*mean_r, eyes, symmetry)),
+                f"{found.symmetry_score.mean():.3f}",
+            )
+        )
     return rows
 
 
-def turn_pictures(omi: Path, names: np.ndarray, shapes: np.ndarray, models: Path) -> tuple[pd.DataFrame, np.ndarray]:
+def turn_pictures(
+    omi: Path, names: np.ndarray, shapes: np.ndarray, models: Path
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Landmarks (n, 468, 3) found in the turned pictures, and the face, yaw and pitch asked for of each."""
     landmarker, views, found = Landmarker(models), [], []
     for name, shape in tqdm(list(zip(names, shapes, strict=True)), desc="turning", disable=None):
@@ -87,18 +132,29 @@ def turn_pictures(omi: Path, names: np.ndarray, shapes: np.ndarray, models: Path
     return pd.DataFrame(views, columns=["face", "yaw", "pitch"]), np.stack(found).astype(np.float64)
 
 
-def movement(views: pd.DataFrame, found: np.ndarray, people: np.ndarray, way: float | None) -> pd.DataFrame:
+def movement(
+    views: pd.DataFrame, found: np.ndarray, people: np.ndarray, way: float | None
+) -> pd.DataFrame:
     """Mean absolute change of each measurement (rows) by angle (columns), in standard deviations between people."""
     measured, sd = measured_by(way, found), measured_by(way, people).std()
-    straight = measured[(views.yaw == 0) & (views.pitch == 0)].set_axis(views.face[(views.yaw == 0) & (views.pitch == 0)])
+    straight = measured[(views.yaw == 0) & (views.pitch == 0)].set_axis(
+        views.face[(views.yaw == 0) & (views.pitch == 0)]
+    )
     change = (measured - straight.loc[views.face].to_numpy()).abs() / sd
-    return pd.DataFrame({name: change[(views[("yaw", "pitch")[axis]].abs() == angle)].mean() for name, (axis, angle) in ANGLES.items()})
+    return pd.DataFrame(
+        {
+            name: change[(views[("yaw", "pitch")[axis]].abs() == angle)].mean()
+            for name, (axis, angle) in ANGLES.items()
+        }
+    )
 
 
 def figures(omi: Path, drawn: Path, models: Path, n: int) -> str:
     archive = np.load(omi / "landmarks_mediapipe.npz")
     names, shapes = archive["filename"], archive["landmarks"].astype(np.float64)
-    means = pd.read_csv(omi / "attribute_means.csv", dtype={"stimulus": "str"}).set_index("stimulus")
+    means = pd.read_csv(omi / "attribute_means.csv", dtype={"stimulus": "str"}).set_index(
+        "stimulus"
+    )
     means = means.loc[[name.removesuffix(".jpg") for name in names]].reset_index()
     faces = tables.read(drawn, tables.FACES, ["filename", "landmarks"]).dropna()
     sample = np.stack(faces["landmarks"]).reshape(-1, 468, 3).astype(np.float64)
@@ -109,30 +165,75 @@ def figures(omi: Path, drawn: Path, models: Path, n: int) -> str:
     views, found = turn_pictures(omi, names[straight], shapes[straight], models)
     moved = {name: movement(views, found, shapes[steady], way) for name, way in WAYS.items()}
     seen = poses(found).groupby([views.yaw, views.pitch]).mean()
-    asked = [f"{angle}° as {abs(seen.loc[(angle, 0), 'yaw'] - seen.loc[(-angle, 0), 'yaw']) / 2:.0f}°" for angle in (10, 20, 30)]
-    asked += [f"{angle}° as {abs(seen.loc[(0, angle), 'pitch'] - seen.loc[(0, -angle), 'pitch']) / 2:.0f}°" for angle in (10, 20)]
+    asked = [
+        f"{angle}° as {abs(seen.loc[(angle, 0), 'yaw'] - seen.loc[(-angle, 0), 'yaw']) / 2:.0f}°"
+        for angle in (10, 20, 30)
+    ]
+    asked += [
+        f"{angle}° as {abs(seen.loc[(0, angle), 'pitch'] - seen.loc[(0, -angle), 'pitch']) / 2:.0f}°"
+        for angle in (10, 20)
+    ]
     measured = measure(shapes)
-    details = [(f"`{name}`", f"{measured[name].mean():.3f}", f"{measured[name].std():.3f}",
-                *(f"{measured[name].corr(means[column]):.2f}" for column in SEEN),
-                *(f"{moved[CHOSEN].loc[name, angle]:.2f}" for angle in ANGLES)) for name in NAMES]
+    details = [
+        (
+            f"`{name}`",
+            f"{measured[name].mean():.3f}",
+            f"{measured[name].std():.3f}",
+            *(f"{measured[name].corr(means[column]):.2f}" for column in SEEN),
+            *(f"{moved[CHOSEN].loc[name, angle]:.2f}" for angle in ANGLES),
+        )
+        for name in NAMES
+    ]
     score = fit_zscore(measured)(measured)
-    header = ("", "mean r, yaw either way", "mean r, yaw", "mean r, pitch", "eye widths' difference, yaw", "symmetry, yaw either way", "mean symmetry")
-    return "\n".join([
-        f"**Turned pictures.** {len(straight)} OMI faces that look straight ahead, turned by `benchmarks/turned_pictures.py`, landmarks found "
-        f"anew. Mean absolute change of the 30 measurements, in standard deviations between people (the {steady.sum()} OMI faces within {STEADY}° of straight ahead). "
-        f"`faces.parquet` would show a yaw of {', '.join(asked[:3])}, a pitch of {', '.join(asked[3:])}.", "",
-        table(("", *ANGLES), [(name, *(f"{value:.2f}" for value in change.mean())) for name, change in moved.items()]), "",
-        f"**Different people.** Correlation (absolute, mean of the 30) with the pose that `faces.parquet` gives, {len(shapes)} OMI faces:", "",
-        table(header, by_pose(shapes)), "", f"The same on the {len(sample)} drawn faces:", "", table(header, by_pose(sample)), "",
-        f"`frontal` holds for {frontal.mean():.0%} of the OMI faces.", "",
-        "**Each measurement.** OMI: mean and standard deviation, r with mean ratings (`gender`: 100 is masculine), and by how much it moves "
-        f"when the head turns ({CHOSEN}), in standard deviations:", "",
-        table(("column", "mean", "sd", *SEEN, *ANGLES), details), "",
-        f"**`geometry_zscore`.** r with `attractive` on the {len(shapes)} OMI faces: {np.corrcoef(score, means['attractive'])[0, 1]:.2f} "
-        f"(the frontal {frontal.sum()}: {np.corrcoef(score[frontal], means['attractive'][frontal])[0, 1]:.2f}). Other means of z-scores: all 30, "
-        f"nothing but `golden_deviation` counted against a face: {_mean_z(measured, PLAIN, means):.2f}; eight, each in the direction that folklore "
-        f"gives it: {_mean_z(measured, FOLKLORE, means):.2f}. These alone: "
-        + ", ".join(f"`{name}` {sign * measured[name].corr(means['attractive']):.2f}" for name, sign in FOLKLORE.items()) + "."])
+    header = (
+        "",
+        "mean r, yaw either way",
+        "mean r, yaw",
+        "mean r, pitch",
+        "eye widths' difference, yaw",
+        "symmetry, yaw either way",
+        "mean symmetry",
+    )
+    return "\n".join(
+        [
+            f"**Turned pictures.** {len(straight)} OMI faces that look straight ahead, turned by `benchmarks/turned_pictures.py`, landmarks found "
+            f"anew. Mean absolute change of the 30 measurements, in standard deviations between people (the {steady.sum()} OMI faces within {STEADY}° of straight ahead). "
+            f"`faces.parquet` would show a yaw of {', '.join(asked[:3])}, a pitch of {', '.join(asked[3:])}.",
+            "",
+            table(
+                ("", *ANGLES),
+                [
+                    (name, *(f"{value:.2f}" for value in change.mean()))
+                    for name, change in moved.items()
+                ],
+            ),
+            "",
+            f"**Different people.** Correlation (absolute, mean of the 30) with the pose that `faces.parquet` gives, {len(shapes)} OMI faces:",
+            "",
+            table(header, by_pose(shapes)),
+            "",
+            f"The same on the {len(sample)} drawn faces:",
+            "",
+            table(header, by_pose(sample)),
+            "",
+            f"`frontal` holds for {frontal.mean():.0%} of the OMI faces.",
+            "",
+            "**Each measurement.** OMI: mean and standard deviation, r with mean ratings (`gender`: 100 is masculine), and by how much it moves "
+            f"when the head turns ({CHOSEN}), in standard deviations:",
+            "",
+            table(("column", "mean", "sd", *SEEN, *ANGLES), details),
+            "",
+            f"**`geometry_zscore`.** r with `attractive` on the {len(shapes)} OMI faces: {np.corrcoef(score, means['attractive'])[0, 1]:.2f} "
+            f"(the frontal {frontal.sum()}: {np.corrcoef(score[frontal], means['attractive'][frontal])[0, 1]:.2f}). Other means of z-scores: all 30, "
+            f"nothing but `golden_deviation` counted against a face: {_mean_z(measured, PLAIN, means):.2f}; eight, each in the direction that folklore "
+            f"gives it: {_mean_z(measured, FOLKLORE, means):.2f}. These alone: "
+            + ", ".join(
+                f"`{name}` {sign * measured[name].corr(means['attractive']):.2f}"
+                for name, sign in FOLKLORE.items()
+            )
+            + ".",
+        ]
+    )
 
 
 def _mean_z(measured: pd.DataFrame, signs: dict[str, int], means: pd.DataFrame) -> float:
@@ -142,17 +243,38 @@ def _mean_z(measured: pd.DataFrame, signs: dict[str, int], means: pd.DataFrame) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--omi", type=Path, default=Path("../shared/omi"), help="the OMI faces (default: %(default)s)")
-    parser.add_argument("--faces", type=int, default=24, help="pictures to turn (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of measurements.md (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--omi",
+        type=Path,
+        default=Path("../shared/omi"),
+        help="the OMI faces (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--faces", type=int, default=24, help="pictures to turn (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("docs"),
+        help="folder of measurements.md (default: %(default)s)",
+    )
     options = parser.parse_args()
     page = options.out / "measurements.md"
     try:
         write_block(page, definitions(), DEFINITIONS)
         if not options.omi.is_dir():
-            raise SystemExit(f"{options.omi} is missing: the definitions are written, the figures left as they were")
-        block = figures(options.omi, Path("data/processed/metadata/faces.parquet"), Path("models/landmarker"), options.faces)
+            raise SystemExit(
+                f"{options.omi} is missing: the definitions are written, the figures left as they were"
+            )
+        block = figures(
+            options.omi,
+            Path("data/processed/metadata/faces.parquet"),
+            Path("models/landmarker"),
+            options.faces,
+        )
         write_block(page, block, FIGURES)
     except InputError as error:
         raise SystemExit(str(error)) from None

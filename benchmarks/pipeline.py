@@ -21,9 +21,19 @@ from pathlib import Path
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, required=True, help="folder of photos (JPEG)")
-    parser.add_argument("--clip", type=Path, help="a checkpoint in Hugging Face layout (default: CLIPConfig(), random weights)")
-    parser.add_argument("--count", type=int, default=256, help="photos to use (default: %(default)s)")
-    parser.add_argument("--side", type=int, help="bring the photos' shorter edge to this, px, before timing (default: as they are)")
+    parser.add_argument(
+        "--clip",
+        type=Path,
+        help="a checkpoint in Hugging Face layout (default: CLIPConfig(), random weights)",
+    )
+    parser.add_argument(
+        "--count", type=int, default=256, help="photos to use (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--side",
+        type=int,
+        help="bring the photos' shorter edge to this, px, before timing (default: as they are)",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     # Here, since the workers of `preprocess_folder` import this module again, and need neither torch nor transformers.
@@ -36,7 +46,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         facts = machine_facts(choose_device())
-        benchmark = Benchmark(options.images, options.clip or build_clip(work / "source"), work, options.count, options.side)
+        benchmark = Benchmark(
+            options.images,
+            options.clip or build_clip(work / "source"),
+            work,
+            options.count,
+            options.side,
+        )
         rounds = [benchmark.round() for _ in range(options.rounds)]
         print(report(benchmark, rounds, facts))
 

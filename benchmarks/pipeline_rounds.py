@@ -22,7 +22,11 @@ from facestats.landmarker.fetch import fetch_landmarker
 
 SIDE = 512
 HANDFUL = 4  # photos that a worker of `preprocess_folder` takes at a time: so many a core, and each one has met its first
-PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "bfloat16", "float16"), "mps": ("float32", "float16")}
+PRECISIONS = {
+    "cpu": ("float32", "bfloat16"),
+    "cuda": ("float32", "bfloat16", "float16"),
+    "mps": ("float32", "float16"),
+}
 
 
 def build_clip(folder: Path) -> Path:
@@ -52,7 +56,9 @@ def put_photo(photo: Path, out: Path, side: int | None) -> None:
 def resize_plainly(photos: list[Path], out: Path) -> None:
     """The plain way from a photo to a 512 px picture; it finds no face."""
     for photo in photos:
-        Image.open(photo).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(out / f"{photo.stem}.jpg", quality=95)
+        Image.open(photo).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(
+            out / f"{photo.stem}.jpg", quality=95
+        )
 
 
 def embed_plainly(faces: list[Path], model: CLIPModel, processor: CLIPImageProcessor) -> np.ndarray:
@@ -60,7 +66,9 @@ def embed_plainly(faces: list[Path], model: CLIPModel, processor: CLIPImageProce
     rows = []
     for face in faces:
         with torch.inference_mode():
-            features = model.get_image_features(**processor(Image.open(face).convert("RGB"), return_tensors="pt"))
+            features = model.get_image_features(
+                **processor(Image.open(face).convert("RGB"), return_tensors="pt")
+            )
         rows.append(getattr(features, "pooler_output", features)[0].numpy())
     return np.stack(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
 
@@ -86,7 +94,9 @@ class WatchedEncoder:
     def _timed(self, part: str, call: Callable, *arguments):
         started = time.perf_counter()
         result = call(*arguments)
-        self.busy[part] += time.perf_counter() - started  # threads may lose an addition to each other: a share, no count
+        self.busy[part] += (
+            time.perf_counter() - started
+        )  # threads may lose an addition to each other: a share, no count
         return result
 
     def run(self, faces: list[Path]) -> tuple[np.ndarray, dict[str, float]]:
@@ -102,8 +112,11 @@ class WatchedEncoder:
         on_cores = self.encoder.device.type == "cpu"
         lanes = torch.get_num_threads() if on_cores else 1
         worked = self.busy["model"] + (self.busy["decoder"] if on_cores else 0)
-        return rows, {"seconds": wall / len(faces), "waiting": max(0.0, 1 - worked / (lanes * wall)),
-                      "decoding": self.busy["decoder"] / (self.busy["decoder"] + self.busy["model"])}
+        return rows, {
+            "seconds": wall / len(faces),
+            "waiting": max(0.0, 1 - worked / (lanes * wall)),
+            "decoding": self.busy["decoder"] / (self.busy["decoder"] + self.busy["model"]),
+        }
 
     def model_alone(self, batches: int) -> float:
         """Seconds an image with the input ready, all cores at work as in `run`."""
@@ -111,7 +124,9 @@ class WatchedEncoder:
         side = encoder.transform.pixels(Image.new("RGB", (SIDE, SIDE))).shape
         batch = [np.zeros(side, np.uint8)] * encoder.batch_size
         lanes = cores if encoder.device.type == "cpu" else 1
-        with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(max(cores // lanes, 1),)) as pool:
+        with ThreadPoolExecutor(
+            lanes, initializer=torch.set_num_threads, initargs=(max(cores // lanes, 1),)
+        ) as pool:
             wall = seconds(lambda: list(pool.map(self.forward, [batch] * (batches * lanes))))
         torch.set_num_threads(cores)
         return wall / (batches * lanes * encoder.batch_size)
@@ -119,7 +134,9 @@ class WatchedEncoder:
     def decoder_alone(self, faces: list[Path]) -> float:
         """Seconds a face of all cores, with no model beside them."""
         with ThreadPoolExecutor() as pool:
-            return seconds(lambda: list(pool.map(lambda face: self.pixels(self._load(face)), faces))) / len(faces)
+            return seconds(
+                lambda: list(pool.map(lambda face: self.pixels(self._load(face)), faces))
+            ) / len(faces)
 
 
 class Benchmark:
@@ -137,12 +154,16 @@ class Benchmark:
         self.work, self.device, self.start_up = work, choose_device(), {}
         self.photos = work / "photos"
         self.photos.mkdir()
-        for photo in sorted(p for p in images.iterdir() if p.suffix.lower() in (".jpg", ".jpeg"))[:count]:
+        for photo in sorted(p for p in images.iterdir() if p.suffix.lower() in (".jpg", ".jpeg"))[
+            :count
+        ]:
             put_photo(photo, self.photos / photo.name, side)
         self.sizes = [min(Image.open(photo).size) for photo in self.photos.iterdir()]
         fetch_landmarker("wheel", work / "landmarker")
         fetch_clip(str(clip), None, work / "clip")
-        self.start_up["plain: CLIPModel and CLIPImageProcessor"] = seconds(lambda: self._load_plain(clip))
+        self.start_up["plain: CLIPModel and CLIPImageProcessor"] = seconds(
+            lambda: self._load_plain(clip)
+        )
         self.encoders = {}
         for precision in PRECISIONS[self.device.type]:
             started = time.perf_counter()
@@ -153,17 +174,31 @@ class Benchmark:
         self.cosines = self._cosines()
 
     def _load_plain(self, clip: Path) -> None:
-        self.model, self.processor = CLIPModel.from_pretrained(clip).eval(), CLIPImageProcessor.from_pretrained(clip)
+        self.model, self.processor = (
+            CLIPModel.from_pretrained(clip).eval(),
+            CLIPImageProcessor.from_pretrained(clip),
+        )
 
     def crop(self, photos: Path, out: Path) -> None:
-        preprocess_folder(photos, out, PreprocessConfig(size=SIDE), self.work / "landmarker", torch.get_num_threads())
+        preprocess_folder(
+            photos,
+            out,
+            PreprocessConfig(size=SIDE),
+            self.work / "landmarker",
+            torch.get_num_threads(),
+        )
 
     def _cosines(self) -> dict[str, tuple[float, float]]:
         """Least cosine to the plain way, as it is and after subtracting each one's mean embedding; warms all up."""
         expected = embed_plainly(self.faces, self.model, self.processor)
         found = {name: encoder.run(self.faces)[0] for name, encoder in self.encoders.items()}
-        return {name: (least_cosine(rows, expected), least_cosine(rows - rows.mean(0), expected - expected.mean(0)))
-                for name, rows in found.items()}
+        return {
+            name: (
+                least_cosine(rows, expected),
+                least_cosine(rows - rows.mean(0), expected - expected.mean(0)),
+            )
+            for name, rows in found.items()
+        }
 
     def round(self) -> dict[str, float]:
         """Seconds an image of each row, rates and shares, by name."""
@@ -171,23 +206,37 @@ class Benchmark:
         few = self.work / "few"
         few.mkdir(exist_ok=True)
         photos = sorted(self.photos.iterdir())
-        for photo in photos[:HANDFUL * torch.get_num_threads()]:
+        for photo in photos[: HANDFUL * torch.get_num_threads()]:
             if not (few / photo.name).exists():
                 put_photo(photo, few / photo.name, None)
-        for name in ("plain", "few_faces", "faces"):  # empty, as the stage has it: to replace a file costs more
+        for name in (
+            "plain",
+            "few_faces",
+            "faces",
+        ):  # empty, as the stage has it: to replace a file costs more
             shutil.rmtree(self.work / name, ignore_errors=True)
         (self.work / "plain").mkdir()
-        figures["resize plain"] = seconds(lambda: resize_plainly(photos, self.work / "plain")) / len(photos)
-        figures["start-up of preprocess_folder"] = seconds(lambda: self.crop(few, self.work / "few_faces"))
+        figures["resize plain"] = seconds(
+            lambda: resize_plainly(photos, self.work / "plain")
+        ) / len(photos)
+        figures["start-up of preprocess_folder"] = seconds(
+            lambda: self.crop(few, self.work / "few_faces")
+        )
         whole = seconds(lambda: self.crop(self.photos, self.work / "faces"))
         rest = len(photos) - len(list(few.iterdir()))
         beyond = whole - figures["start-up of preprocess_folder"]
-        figures["crop"] = beyond / rest if beyond > 0 and rest else float("nan")  # too few photos to tell it from the start-up
+        figures["crop"] = (
+            beyond / rest if beyond > 0 and rest else float("nan")
+        )  # too few photos to tell it from the start-up
         figures["crop with start-up"] = whole / len(photos)
-        figures["embed plain"] = seconds(lambda: embed_plainly(self.faces, self.model, self.processor)) / len(self.faces)
+        figures["embed plain"] = seconds(
+            lambda: embed_plainly(self.faces, self.model, self.processor)
+        ) / len(self.faces)
         config = self.model.config.vision_config
         for name, encoder in self.encoders.items():
-            for kind, rate in product_rate(config, DTYPES[name], self.device, encoder.encoder.batch_size).items():
+            for kind, rate in product_rate(
+                config, DTYPES[name], self.device, encoder.encoder.batch_size
+            ).items():
                 figures[f"rate {kind} {name}"] = rate
             for key, value in encoder.run(self.faces)[1].items():
                 figures[f"{key} {name}"] = value

@@ -79,7 +79,9 @@ def time_steps(data: bytes, detector: Detector, landmarker: Landmarker) -> dict[
     clock.lap("perceptual hash")
     clock.laps["mesh"] -= clock.laps["detector"]
     clock.laps["all steps"] = sum(clock.laps.values())
-    Image.open(io.BytesIO(data)).convert("RGB").resize((CONFIG.size, CONFIG.size)).save(io.BytesIO(), "JPEG", quality=CONFIG.quality)
+    Image.open(io.BytesIO(data)).convert("RGB").resize((CONFIG.size, CONFIG.size)).save(
+        io.BytesIO(), "JPEG", quality=CONFIG.quality
+    )
     clock.lap("plain")
     return clock.laps
 
@@ -102,7 +104,10 @@ def throughput(processes: int, photos: list[bytes], models: Path) -> float:
     """Photos a second of so many processes at once."""
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(processes), context.Queue()
-    running = [context.Process(target=_work, args=(photos, models, start, results)) for _ in range(processes)]
+    running = [
+        context.Process(target=_work, args=(photos, models, start, results))
+        for _ in range(processes)
+    ]
     for process in running:
         process.start()
     total = sum(results.get() for _ in running)
@@ -117,7 +122,9 @@ def load(path: Path, side: int | None) -> bytes:
         return path.read_bytes()
     image, out = Image.open(path).convert("RGB"), io.BytesIO()
     scale = side / min(image.size)
-    image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS).save(out, "JPEG", quality=92)
+    image.resize(
+        (round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS
+    ).save(out, "JPEG", quality=92)
     return out.getvalue()
 
 
@@ -125,17 +132,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, required=True, help="folder of photos")
     parser.add_argument("--models", type=Path, default=Path("models/landmarker"))
-    parser.add_argument("--count", type=int, default=24, help="photos to use (default: %(default)s)")
-    parser.add_argument("--side", type=int, help="bring the photos' shorter edge to this, px, first (default: as they are)")
+    parser.add_argument(
+        "--count", type=int, default=24, help="photos to use (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--side",
+        type=int,
+        help="bring the photos' shorter edge to this, px, first (default: as they are)",
+    )
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     keep_freed_memory()
     detector, landmarker = Detector(options.models), Landmarker(options.models)
     photos = []
-    for path in sorted(path for path in options.images.iterdir() if path.is_file())[: options.count]:
+    for path in sorted(path for path in options.images.iterdir() if path.is_file())[
+        : options.count
+    ]:
         data = load(path, options.side)
         try:
-            if crop_face(data, CONFIG, landmarker).confidence and landmarker.detect(open_photo(data, ENOUGH).rgb):
+            if crop_face(data, CONFIG, landmarker).confidence and landmarker.detect(
+                open_photo(data, ENOUGH).rgb
+            ):
                 photos.append(data)
         except ImageError:
             continue
@@ -143,13 +160,20 @@ def main() -> None:
     for data in photos:
         rounds = [time_steps(data, detector, landmarker) for _ in range(options.rounds)]
         best.append({name: min(laps[name] for laps in rounds) for name in rounds[0]})
-    print(f"{len(photos)} photos, {np.mean([len(data) for data in photos]) / 1e3:.0f} KB each\n\n| step | ms |\n|---|---|")
+    print(
+        f"{len(photos)} photos, {np.mean([len(data) for data in photos]) / 1e3:.0f} KB each\n\n| step | ms |\n|---|---|"
+    )
     for name in best[0]:
         print(f"| {name} | {np.median([laps[name] for laps in best]):.2f} |")
     cores = len(os.sched_getaffinity(0))
-    ratios = [throughput(cores, photos, options.models) / throughput(1, photos, options.models) for _ in range(3)]
-    print(f"\n{cores} processes: {median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}) times the photos a second of one; "
-          f"load average {os.getloadavg()[0]:.1f}")
+    ratios = [
+        throughput(cores, photos, options.models) / throughput(1, photos, options.models)
+        for _ in range(3)
+    ]
+    print(
+        f"\n{cores} processes: {median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}) times the photos a second of one; "
+        f"load average {os.getloadavg()[0]:.1f}"
+    )
 
 
 if __name__ == "__main__":

@@ -30,19 +30,29 @@ from facestats.params import load_params
 from facestats.prompts.text import TextEncoder
 from facestats.prompts.zeroshot import embed_classes
 
-FRECKLES = {"with": ["a photo of a person with freckles"], "without": ["a photo of a person without freckles"]}
+FRECKLES = {
+    "with": ["a photo of a person with freckles"],
+    "without": ["a photo of a person without freckles"],
+}
 CLEAR = (30, 70)
 
 
-def gender_lines(name: str, model: ZeroShotModel, embeddings: np.ndarray, actual: np.ndarray) -> list[str]:
+def gender_lines(
+    name: str, model: ZeroShotModel, embeddings: np.ndarray, actual: np.ndarray
+) -> list[str]:
     """Right answers of each kind, and the share of faces that get one, by threshold."""
     shares = model.predict_proba(embeddings)
     answer, sure = model.decide(shares), shares.max(axis=1)
     lines = []
     for threshold in (0.5, 0.9, MEASURED["gender"]):
-        kinds = [f"{kind} right {np.mean(actual[given] == kind):.2f} of {given.sum()}" for kind in model.classes
-                 if (given := (answer == kind) & (sure >= threshold)).any()]
-        lines.append(f"{name}, gender from {threshold:g} on: {', '.join(kinds)}; {np.mean(sure >= threshold):.0%} of faces get an answer")
+        kinds = [
+            f"{kind} right {np.mean(actual[given] == kind):.2f} of {given.sum()}"
+            for kind in model.classes
+            if (given := (answer == kind) & (sure >= threshold)).any()
+        ]
+        lines.append(
+            f"{name}, gender from {threshold:g} on: {', '.join(kinds)}; {np.mean(sure >= threshold):.0%} of faces get an answer"
+        )
     return lines
 
 
@@ -50,33 +60,56 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True, help="folder with omi/ and 3dsk/")
     shared = parser.parse_args().shared
-    means = pd.read_csv(shared / "omi/attribute_means.csv", dtype={"stimulus": "str"}).set_index("stimulus")
-    people = pd.read_csv(shared / "3dsk/raw_3dsk_info.csv").drop_duplicates("face_id").set_index("face_id")
+    means = pd.read_csv(shared / "omi/attribute_means.csv", dtype={"stimulus": "str"}).set_index(
+        "stimulus"
+    )
+    people = (
+        pd.read_csv(shared / "3dsk/raw_3dsk_info.csv")
+        .drop_duplicates("face_id")
+        .set_index("face_id")
+    )
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         fetch_landmarker("wheel", work / "landmarker")
         fetch_clip("tiny", None, work / "clip")
         weights = json.loads((work / "clip/facestats.json").read_text(encoding="utf-8"))["sha256"]
-        asked = embed_classes(TextEncoder(work / "clip", weights), load_params().zeroshot | {"freckles": FRECKLES})
+        asked = embed_classes(
+            TextEncoder(work / "clip", weights), load_params().zeroshot | {"freckles": FRECKLES}
+        )
         models = zeroshot_models(asked, {"age": "regression"}, 0.0)
         for name, photos in (("OMI", shared / "omi/images"), ("3DSK", shared / "3dsk")):
             preprocess_folder(photos, work / name, PreprocessConfig(), work / "landmarker")
             table = embed_faces(work / name, ImageEncoder(work / "clip"))
-            x, keys = np.stack(table["embedding"]), [Path(filename).stem for filename in table["filename"]]
+            x, keys = (
+                np.stack(table["embedding"]),
+                [Path(filename).stem for filename in table["filename"]],
+            )
             if name == "OMI":
-                judged, age = means.loc[keys, "gender"].to_numpy(), means.loc[keys, "age"].to_numpy()
+                judged, age = (
+                    means.loc[keys, "gender"].to_numpy(),
+                    means.loc[keys, "age"].to_numpy(),
+                )
                 actual = np.where(judged > MIDDLE, "male", "female")
                 clear = (judged < CLEAR[0]) | (judged > CLEAR[1])
-                print("\n".join(gender_lines("OMI, clear", models["gender"], x[clear], actual[clear])))
+                print(
+                    "\n".join(gender_lines("OMI, clear", models["gender"], x[clear], actual[clear]))
+                )
             else:
-                actual, age = people.loc[keys, "face_gender"].to_numpy(), people.loc[keys, "face_age"].to_numpy(float)
+                actual, age = (
+                    people.loc[keys, "face_gender"].to_numpy(),
+                    people.loc[keys, "face_age"].to_numpy(float),
+                )
             print("\n".join(gender_lines(name, models["gender"], x, actual)))
             years = models["age"].predict(x)
             known = np.isfinite(age)
-            print(f"{name}, age: off by {np.abs(years - age)[known].mean():.1f} years, r = {np.corrcoef(years[known], age[known])[0, 1]:.2f}")
+            print(
+                f"{name}, age: off by {np.abs(years - age)[known].mean():.1f} years, r = {np.corrcoef(years[known], age[known])[0, 1]:.2f}"
+            )
             for attribute in ("glasses", "beard", "smile", "freckles"):
                 first = models[attribute].classes[0]
-                print(f"{name}, {attribute}: {(models[attribute].predict(x) == first).mean():.0%} {first}")
+                print(
+                    f"{name}, {attribute}: {(models[attribute].predict(x) == first).mean():.0%} {first}"
+                )
 
 
 if __name__ == "__main__":

@@ -42,18 +42,40 @@ def omi_faces(omi: Path, clip: str, params: Params) -> dict[str, Rated]:
         import_omi(omi, work)
         fetch_landmarker(params.landmarker.source, work / "landmarker")
         fetch_clip(clip, None, work / "clip")
-        preprocess_folder(work / "raw", work / "faces", PreprocessConfig(**params.preprocess.model_dump()), work / "landmarker")
-        table = embed_faces(work / "faces", ImageEncoder(work / "clip", params.clip.precision, params.clip.batch_size))
-        ratings = pd.read_csv(work / "labels/labels.csv").set_index("image")["rating"].loc[table["filename"]].to_numpy()
+        preprocess_folder(
+            work / "raw",
+            work / "faces",
+            PreprocessConfig(**params.preprocess.model_dump()),
+            work / "landmarker",
+        )
+        table = embed_faces(
+            work / "faces",
+            ImageEncoder(work / "clip", params.clip.precision, params.clip.batch_size),
+        )
+        ratings = (
+            pd.read_csv(work / "labels/labels.csv")
+            .set_index("image")["rating"]
+            .loc[table["filename"]]
+            .to_numpy()
+        )
         pixels = np.stack([_pixels(work / "faces" / name) for name in table["filename"]])
-    components = PCA(COMPONENTS, random_state=0).fit_transform(pixels)  # of all faces: no rating is looked at
-    return {f"OMI, `{clip}`": (np.stack(table["embedding"]), ratings),
-            f"OMI, {COMPONENTS} components of {SIDE} px": (components, ratings)}
+    components = PCA(COMPONENTS, random_state=0).fit_transform(
+        pixels
+    )  # of all faces: no rating is looked at
+    return {
+        f"OMI, `{clip}`": (np.stack(table["embedding"]), ratings),
+        f"OMI, {COMPONENTS} components of {SIDE} px": (components, ratings),
+    }
 
 
 def _pixels(path: Path) -> np.ndarray:
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float64).ravel() / 255
+        return (
+            np.asarray(
+                image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float64
+            ).ravel()
+            / 255
+        )
 
 
 def made_up(kind: str, seed: int) -> Rated:

@@ -34,8 +34,10 @@ ROOT = Path(__file__).resolve().parents[1]
 START = "<!-- figures: written by `python -m benchmarks.regressors` -->"
 VAL, TEST = 0.15, 0.2
 PENALTIES = np.logspace(-4, 5, 37)
-HEADER = ("| features | faces × features | regressor | ridge, standardised | ridge, as they are | plain MLP | least difference | CPU seconds |\n"
-          "|---|---|---|---|---|---|---|---|\n")
+HEADER = (
+    "| features | faces × features | regressor | ridge, standardised | ridge, as they are | plain MLP | least difference | CPU seconds |\n"
+    "|---|---|---|---|---|---|---|---|\n"
+)
 
 
 def compare(data: Rated, seed: int, mlp: dict) -> tuple[np.ndarray, float]:
@@ -46,33 +48,57 @@ def compare(data: Rated, seed: int, mlp: dict) -> tuple[np.ndarray, float]:
     started = time.process_time()
     model = train_regressor(x[train], y[train], x[val], y[val], **mlp)
     seconds = time.process_time() - started
-    others = (make_pipeline(StandardScaler(), RidgeCV(PENALTIES)), RidgeCV(PENALTIES),
-              make_pipeline(StandardScaler(), MLPRegressor(random_state=0)))
+    others = (
+        make_pipeline(StandardScaler(), RidgeCV(PENALTIES)),
+        RidgeCV(PENALTIES),
+        make_pipeline(StandardScaler(), MLPRegressor(random_state=0)),
+    )
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        said = [model.predict(x[test]), *(other.fit(x[train], y[train]).predict(x[test]) for other in others)]
+        said = [
+            model.predict(x[test]),
+            *(other.fit(x[train], y[train]).predict(x[test]) for other in others),
+        ]
     return np.array([np.corrcoef(one, y[test])[0, 1] for one in said]), seconds
 
 
 def row(name: str, data: Callable[[int], Rated], splits: int, mlp: dict) -> str:
     """One line of the table."""
-    found = [compare(data(seed), seed, mlp) for seed in tqdm(range(splits), desc=name, disable=None)]
+    found = [
+        compare(data(seed), seed, mlp) for seed in tqdm(range(splits), desc=name, disable=None)
+    ]
     regressor, standardised, raw, plain = np.mean([rs for rs, _ in found], axis=0)
     shape = " × ".join(f"{n:,}" for n in data(0)[0].shape)
-    return (f"| {name} | {shape} | {regressor:.3f} | {standardised:.3f} | {raw:.3f} | {plain:.3f} "
-            f"| {regressor - max(standardised, raw):+.4f} | {np.mean([seconds for _, seconds in found]):.1f} |\n")
+    return (
+        f"| {name} | {shape} | {regressor:.3f} | {standardised:.3f} | {raw:.3f} | {plain:.3f} "
+        f"| {regressor - max(standardised, raw):+.4f} | {np.mean([seconds for _, seconds in found]):.1f} |\n"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--omi", type=Path, help="folder with images/, attribute_means.csv and attribute_ratings.zip")
-    parser.add_argument("--clip", default="tiny", help="a variant for the OMI faces, as clip.variant (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--omi",
+        type=Path,
+        help="folder with images/, attribute_means.csv and attribute_ratings.zip",
+    )
+    parser.add_argument(
+        "--clip",
+        default="tiny",
+        help="a variant for the OMI faces, as clip.variant (default: %(default)s)",
+    )
     parser.add_argument("--splits", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of regressor.md (default: docs)")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "docs", help="folder of regressor.md (default: docs)"
+    )
     options = parser.parse_args()
     params = load_params(ROOT / "params.yaml")
     sets: dict[str, Callable[[int], Rated]] = {}
-    fixed = {"sample, `tiny`": sample_faces(ROOT)} | (omi_faces(options.omi, options.clip, params) if options.omi else {})
+    fixed = {"sample, `tiny`": sample_faces(ROOT)} | (
+        omi_faces(options.omi, options.clip, params) if options.omi else {}
+    )
     for name, data in fixed.items():
         sets[name] = lambda seed, data=data: data
     for kind in MADE_UP:

@@ -35,7 +35,17 @@ from facestats.scores.regressor import Regressor
 from facestats.serving.manifest import SERVING, Manifest, files_in, write_manifest
 from facestats.serving.models import Models, load
 
-USED = ("landmarker", "geometry", "attributes", "classifiers", "zeroshot", "embeddings", "faces", "age_check", "ages")  # parts of the project that stay
+USED = (
+    "landmarker",
+    "geometry",
+    "attributes",
+    "classifiers",
+    "zeroshot",
+    "embeddings",
+    "faces",
+    "age_check",
+    "ages",
+)  # parts of the project that stay
 WHOLE = "calculate_attractiveness_score"
 
 
@@ -46,17 +56,45 @@ def build_project(root: Path, clip: Path | None, precision: str, work: Path) -> 
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).symlink_to((root / name).resolve())
     facts = fetch_clip(str(clip or build_clip(work / "source")), None, work / "models/clip")
-    said = {"variant": facts["variant"], "revision": facts["revision"], "weights_sha256": facts["sha256"], "precision": precision}
-    dimension, options = load_encoder(work / "models/clip", precision).dimension, load_params(root / "params.yaml").mlp
+    said = {
+        "variant": facts["variant"],
+        "revision": facts["revision"],
+        "weights_sha256": facts["sha256"],
+        "precision": precision,
+    }
+    dimension, options = (
+        load_encoder(work / "models/clip", precision).dimension,
+        load_params(root / "params.yaml").mlp,
+    )
     hidden = [options.hidden] if isinstance(options.hidden, int) else options.hidden
     network = Ensemble(dimension, hidden, options.ensemble)
     network.start(torch.Generator().manual_seed(0))
-    Regressor(network, torch.zeros(dimension), torch.ones(dimension), 4.0, 1.0, (1.0, 7.0), np.linspace(2, 6, 1000),
-              slopes=torch.zeros(dimension, dtype=torch.float64)).save(work / "models/attractiveness_regressor.pt")
-    save_blend(work / "models/blend.json", BlendWeights(0.6, 0.4), load_blend(root / "models/blend.json")[1])
+    Regressor(
+        network,
+        torch.zeros(dimension),
+        torch.ones(dimension),
+        4.0,
+        1.0,
+        (1.0, 7.0),
+        np.linspace(2, 6, 1000),
+        slopes=torch.zeros(dimension, dtype=torch.float64),
+    ).save(work / "models/attractiveness_regressor.pt")
+    save_blend(
+        work / "models/blend.json",
+        BlendWeights(0.6, 0.4),
+        load_blend(root / "models/blend.json")[1],
+    )
     with contextlib.chdir(work):
-        made = {"clip": files_in(Path("models/clip")), "regressor": [Path("models/attractiveness_regressor.pt")], "blend": [Path("models/blend.json")]}
-        write_manifest(SERVING, {**built.facts, "clip": said}, made | {part: map(Path, built.parts[part]) for part in USED})
+        made = {
+            "clip": files_in(Path("models/clip")),
+            "regressor": [Path("models/attractiveness_regressor.pt")],
+            "blend": [Path("models/blend.json")],
+        }
+        write_manifest(
+            SERVING,
+            {**built.facts, "clip": said},
+            made | {part: map(Path, built.parts[part]) for part in USED},
+        )
     return load(work)
 
 
@@ -100,31 +138,54 @@ def report(watch: Stopwatch) -> str:
     lines = ["| step | least, ms | median, ms | 95th percentile, ms |", "|---|---|---|---|"]
     for step, seconds in watch.seconds.items():
         name = f"`{step}`" if step == WHOLE else step
-        figures = (1000 * figure for figure in (min(seconds), np.median(seconds), np.percentile(seconds, 95)))
+        figures = (
+            1000 * figure
+            for figure in (min(seconds), np.median(seconds), np.percentile(seconds, 95))
+        )
         lines.append(f"| {name} | {' | '.join(f'{figure:.1f}' for figure in figures)} |")
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=Path(), help="a project that was built (default: here)")
-    parser.add_argument("--images", type=Path, help="folder of photos (default: the built-in sample's)")
-    parser.add_argument("--clip", type=Path, help="a checkpoint in Hugging Face layout (default: CLIPConfig(), random weights)")
-    parser.add_argument("--precision", default="float32", help="clip.precision (default: %(default)s)")
-    parser.add_argument("--count", type=int, default=10, help="photos to use (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--root", type=Path, default=Path(), help="a project that was built (default: here)"
+    )
+    parser.add_argument(
+        "--images", type=Path, help="folder of photos (default: the built-in sample's)"
+    )
+    parser.add_argument(
+        "--clip",
+        type=Path,
+        help="a checkpoint in Hugging Face layout (default: CLIPConfig(), random weights)",
+    )
+    parser.add_argument(
+        "--precision", default="float32", help="clip.precision (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--count", type=int, default=10, help="photos to use (default: %(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     images = options.images or options.root / "data/sample/images"
-    photos = sorted(p for p in images.iterdir() if p.suffix.lower() in (".jpg", ".jpeg"))[:options.count]
+    photos = sorted(p for p in images.iterdir() if p.suffix.lower() in (".jpg", ".jpeg"))[
+        : options.count
+    ]
     with tempfile.TemporaryDirectory() as folder:
         facts = machine_facts(choose_device())
         started = time.perf_counter()
-        models = build_project(options.root.resolve(), options.clip, options.precision, Path(folder))
+        models = build_project(
+            options.root.resolve(), options.clip, options.precision, Path(folder)
+        )
         photos = usable(models, photos)
         if not photos:
             parser.error(f"no photo in {images} shows a face")
-        print(f"{facts}\n{len(photos)} photos, {options.rounds} rounds, {options.precision}; building and loading took "
-              f"{time.perf_counter() - started:.1f} s\n")
+        print(
+            f"{facts}\n{len(photos)} photos, {options.rounds} rounds, {options.precision}; building and loading took "
+            f"{time.perf_counter() - started:.1f} s\n"
+        )
         watch = Stopwatch()
         for _ in range(options.rounds):
             for photo in photos:

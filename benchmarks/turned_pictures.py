@@ -16,7 +16,11 @@ from scipy.spatial.transform import Rotation
 from facestats.geometry.pose import CAMERA
 
 DENSE = 2  # points painted per pixel and direction, so that a stretched side has few holes
-VIEWS = ((0, 0), *((yaw, 0) for yaw in (-30, -20, -10, 10, 20, 30)), *((0, pitch) for pitch in (-20, -10, 10, 20)))
+VIEWS = (
+    (0, 0),
+    *((yaw, 0) for yaw in (-30, -20, -10, 10, 20, 30)),
+    *((0, pitch) for pitch in (-20, -10, 10, 20)),
+)
 
 
 def turned(rgb: np.ndarray, landmarks: np.ndarray, yaw: float, pitch: float) -> np.ndarray:
@@ -39,7 +43,9 @@ def turned(rgb: np.ndarray, landmarks: np.ndarray, yaw: float, pitch: float) -> 
     order = np.flatnonzero(((at >= 0) & (at < side)).all(axis=1))
     order = order[np.argsort(-relief[order, 2], kind="stable")]
     picture, painted = np.zeros_like(rgb), np.zeros((side, side), dtype=bool)
-    picture[at[order, 1], at[order, 0]] = cv2.resize(rgb, (DENSE * side, DENSE * side)).reshape(-1, 3)[order]
+    picture[at[order, 1], at[order, 0]] = cv2.resize(rgb, (DENSE * side, DENSE * side)).reshape(
+        -1, 3
+    )[order]
     painted[at[order, 1], at[order, 0]] = True
     y, x = distance_transform_edt(~painted, return_distances=False, return_indices=True)
     return picture[y, x]

@@ -31,7 +31,13 @@ FILTERS = {
     "cluster: 0": {"cluster": 0},
     "attractiveness: [10, 10]": {"attractiveness": [10, 10]},
 }
-NUMBERS = {"n: 5": {"n": 5}, "n: 5, seed: 1": {"n": 5, "seed": 1}, "n: 20": {"n": 20}, "n: 60": {"n": 60}, "n: null (all)": {"n": None}}
+NUMBERS = {
+    "n: 5": {"n": 5},
+    "n: 5, seed: 1": {"n": 5, "seed": 1},
+    "n: 20": {"n": 20},
+    "n: 60": {"n": 60},
+    "n: null (all)": {"n": None},
+}
 RENDERS = {  # file name to label to options of `render`
     "align": {f"align: {align}": {"align": align} for align in ("none", "eyes", "warp")},
     "space": {f"space: {space}": {"space": space} for space in ("linear", "gamma")},
@@ -47,7 +53,9 @@ class Faces:
     def __init__(self):
         metadata = ROOT / "data/processed/metadata"
         self.table = tables.read_all(metadata / "attributes_final.parquet", tables.FINAL)
-        faces = tables.read(metadata / "faces.parquet", tables.FACES, ["filename", "landmarks", "yaw"])
+        faces = tables.read(
+            metadata / "faces.parquet", tables.FACES, ["filename", "landmarks", "yaw"]
+        )
         self.faces = faces.dropna(subset="filename").set_index("filename")
 
     def select(self, conditions: dict, n: int | None = 60, seed: int = 0, **options):
@@ -56,10 +64,20 @@ class Faces:
     def average(self, names: pd.Series, **render):
         """The average of some faces, as a picture, and the `Average` itself."""
         rows = self.faces.loc[names]
-        average = average_faces(pd.DataFrame({
-            "filename": rows.index, "path": [ROOT / "data/processed/preproc" / name for name in rows.index],
-            "landmarks": [None if shape is None else shape.reshape(-1, 3) for shape in rows["landmarks"]], "yaw": rows["yaw"].to_numpy(),
-        }), **render)
+        average = average_faces(
+            pd.DataFrame(
+                {
+                    "filename": rows.index,
+                    "path": [ROOT / "data/processed/preproc" / name for name in rows.index],
+                    "landmarks": [
+                        None if shape is None else shape.reshape(-1, 3)
+                        for shape in rows["landmarks"]
+                    ],
+                    "yaw": rows["yaw"].to_numpy(),
+                }
+            ),
+            **render,
+        )
         return Image.fromarray(average.image), average
 
 
@@ -72,20 +90,30 @@ def row(pictures: list[Image.Image], labels: list[str]) -> Image.Image:
         sheet.paste(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (i * (SIDE + 4), 0))
         for line, text in enumerate(label.splitlines()):
             size = min(17, 17 * SIDE / ImageFont.load_default(17).getlength(text))
-            draw.text((i * (SIDE + 4) + SIDE / 2, SIDE + LABEL * (line + 0.5)), text, "black", ImageFont.load_default(size), "mm")
+            draw.text(
+                (i * (SIDE + 4) + SIDE / 2, SIDE + LABEL * (line + 0.5)),
+                text,
+                "black",
+                ImageFont.load_default(size),
+                "mm",
+            )
     return sheet
 
 
 def unbuilt(text: str) -> Image.Image:
     picture = Image.new("RGB", (SIDE, SIDE), "#dddddd")
-    ImageDraw.Draw(picture).text((SIDE / 2, SIDE / 2), text, "black", ImageFont.load_default(20), "mm", align="center")
+    ImageDraw.Draw(picture).text(
+        (SIDE / 2, SIDE / 2), text, "black", ImageFont.load_default(20), "mm", align="center"
+    )
     return picture
 
 
 def save(name: str, picture: Image.Image) -> None:
     """Write docs/images/<name>.jpg, at most WIDEST pixels wide and MOST bytes long."""
     if picture.width > WIDEST:
-        picture = picture.resize((WIDEST, round(picture.height * WIDEST / picture.width)), Image.Resampling.LANCZOS)
+        picture = picture.resize(
+            (WIDEST, round(picture.height * WIDEST / picture.width)), Image.Resampling.LANCZOS
+        )
     IMAGES.mkdir(exist_ok=True)
     (IMAGES / f"{name}.jpg").write_bytes(data := fitting_jpeg(picture, MOST))
     print(f"docs/images/{name}.jpg  {picture.width}×{picture.height}, {len(data):,} bytes")
@@ -99,7 +127,9 @@ def opened(name: str, file: str) -> Image.Image:
 def main() -> None:
     params = load_params(ROOT / "params.yaml")
     if params.data.images != "data/sample/images":
-        raise SystemExit(f"data.images = {params.data.images}: pictures for the documentation are made of the built-in sample only")
+        raise SystemExit(
+            f"data.images = {params.data.images}: pictures for the documentation are made of the built-in sample only"
+        )
     try:
         faces = Faces()
     except InputError as error:
@@ -109,20 +139,57 @@ def main() -> None:
     save("difference", opened("top_minus_bottom", "difference.jpg"))
     save("members", opened("women", "members.jpg"))
 
-    chosen = {label: faces.select(conditions).rows["filename"] for label, conditions in FILTERS.items()}
-    save("filter", row([faces.average(names)[0] for names in chosen.values()], [f"{label}\n{len(names)} faces" for label, names in chosen.items()]))
-    women = {label: faces.select({"gender": "female"}, **options).rows["filename"] for label, options in NUMBERS.items()}
-    save("number", row([faces.average(names)[0] for names in women.values()], [f"{label}\n{len(names)} faces" for label, names in women.items()]))
+    chosen = {
+        label: faces.select(conditions).rows["filename"] for label, conditions in FILTERS.items()
+    }
+    save(
+        "filter",
+        row(
+            [faces.average(names)[0] for names in chosen.values()],
+            [f"{label}\n{len(names)} faces" for label, names in chosen.items()],
+        ),
+    )
+    women = {
+        label: faces.select({"gender": "female"}, **options).rows["filename"]
+        for label, options in NUMBERS.items()
+    }
+    save(
+        "number",
+        row(
+            [faces.average(names)[0] for names in women.values()],
+            [f"{label}\n{len(names)} faces" for label, names in women.items()],
+        ),
+    )
     for name, options in RENDERS.items():
         made = [faces.average(women["n: 60"], **render) for render in options.values()]
-        save(name, row([picture for picture, _ in made],
-                       [f"{label}\n{len(average.used)} faces" for label, (_, average) in zip(options, made, strict=True)]))
+        save(
+            name,
+            row(
+                [picture for picture, _ in made],
+                [
+                    f"{label}\n{len(average.used)} faces"
+                    for label, (_, average) in zip(options, made, strict=True)
+                ],
+            ),
+        )
 
-    few, widened = (faces.select(RARE, min_results=10, relax=relax) for relax in ([], ["age_range"]))
+    few, widened = (
+        faces.select(RARE, min_results=10, relax=relax) for relax in ([], ["age_range"])
+    )
     step = widened.relaxed[-1]
-    save("relax", row([unbuilt(f"not built:\n{len(few.rows)} of at least\n{few.min_results} faces"), faces.average(widened.rows["filename"])[0]],
-                      [f"age_range: {RARE['age_range']}\nrelax: []",
-                       f"widened to {step['to']}\nrelax: [age_range], {len(widened.rows)} faces"]))
+    save(
+        "relax",
+        row(
+            [
+                unbuilt(f"not built:\n{len(few.rows)} of at least\n{few.min_results} faces"),
+                faces.average(widened.rows["filename"])[0],
+            ],
+            [
+                f"age_range: {RARE['age_range']}\nrelax: []",
+                f"widened to {step['to']}\nrelax: [age_range], {len(widened.rows)} faces",
+            ],
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Write parameters.md and tables.md from the schemas, and the picture of the pipeline in README.md from `dvc dag`.
 
-    python docs/reference.py
+python docs/reference.py
 """
 
 from __future__ import annotations
@@ -23,20 +23,35 @@ from facestats.params import Params
 FOLDER = Path(__file__).resolve().parent
 NUMBERS = {"integer": "whole number", "number": "number"}
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-TYPES = {pa.string(): "text", pa.int32(): "whole number", pa.float32(): "float32", pa.float64(): "float64", pa.bool_(): "true or false"}
+TYPES = {
+    pa.string(): "text",
+    pa.int32(): "whole number",
+    pa.float32(): "float32",
+    pa.float64(): "float64",
+    pa.bool_(): "true or false",
+}
 
 
 def parameters_page() -> str:
     """docs/parameters.md: every key of `params.yaml`."""
     schema = Params.model_json_schema()
-    lines = ["# Parameters", "", "Every key of `params.yaml`. This page is made of the schema by `python docs/reference.py`. What is not in "
-             "`params.yaml` has the default; a key that the schema does not know, a wrong type or an impossible value stops the stage with a "
-             "message that names it. A number may be written in any way: `0.00005`, `5e-05` and `'5e-5'` are one, and `100`, `1e2` and `100.0`. `dvc exp run -S key=value` tries another value ([experiments.md](experiments.md)); `<name>` is one of your own.", ""]
+    lines = [
+        "# Parameters",
+        "",
+        "Every key of `params.yaml`. This page is made of the schema by `python docs/reference.py`. What is not in "
+        "`params.yaml` has the default; a key that the schema does not know, a wrong type or an impossible value stops the stage with a "
+        "message that names it. A number may be written in any way: `0.00005`, `5e-05` and `'5e-5'` are one, and `100`, `1e2` and `100.0`. `dvc exp run -S key=value` tries another value ([experiments.md](experiments.md)); `<name>` is one of your own.",
+        "",
+    ]
     for section, facts in schema["properties"].items():
         text = facts.get("description", "")
         lines += [f"## {section}", "", text[:1].upper() + text[1:] + ".", ""]
         rows = list(_keys(section, facts, schema["$defs"]))
-        lines += _rows(("key", "type and limits", "default", "what it does"), rows) if rows else [f"Type: {_type(facts, schema['$defs'])}.", ""]
+        lines += (
+            _rows(("key", "type and limits", "default", "what it does"), rows)
+            if rows
+            else [f"Type: {_type(facts, schema['$defs'])}.", ""]
+        )
     return "\n".join(lines)
 
 
@@ -78,13 +93,28 @@ def _type(facts: dict, models: dict) -> str:
     kind = facts["type"]
     if kind == "array":
         inner = _type(facts["items"], models)
-        return f"[low, high], each a {inner}" if facts.get("maxItems") == 2 else f"list of {_plural(inner)}"
+        return (
+            f"[low, high], each a {inner}"
+            if facts.get("maxItems") == 2
+            else f"list of {_plural(inner)}"
+        )
     if kind == "object":
         inner = _values(facts)
         return f"mapping of names to {_type(inner[0], models)}"
     limits = [f"{sign} {facts[limit]:g}" for limit, sign in LIMITS.items() if limit in facts]
     but = f", not {facts['not']['const']}" if "not" in facts else ""
-    return " ".join([NUMBERS.get(kind, {"string": "text", "boolean": "true or false", "null": "null"}.get(kind, kind)), " and ".join(limits)]).strip() + but
+    return (
+        " ".join(
+            [
+                NUMBERS.get(
+                    kind,
+                    {"string": "text", "boolean": "true or false", "null": "null"}.get(kind, kind),
+                ),
+                " and ".join(limits),
+            ]
+        ).strip()
+        + but
+    )
 
 
 def _plural(kind: str) -> str:
@@ -100,17 +130,43 @@ def _default(key: dict[str, Any]) -> str:
 
 def tables_page() -> str:
     """docs/tables.md: every table and every column."""
-    lines = ["# Tables", "", "Every parquet table of the pipeline. This page is made of the schemas in `src/facestats/core/tables/__init__.py`, which are checked "
-             "wherever a table is read or written, by `python docs/reference.py`. Tables are sorted by their key, the columns in bold. A face has two names, `image` (the photo's path) and `filename` (its own); tables that stages hand to each other have `filename` alone. "
-             "`<…>` stands for names of your own: targets, prompts, classes, columns of label files. Any column but a key may be empty.", ""]
+    lines = [
+        "# Tables",
+        "",
+        "Every parquet table of the pipeline. This page is made of the schemas in `src/facestats/core/tables/__init__.py`, which are checked "
+        "wherever a table is read or written, by `python docs/reference.py`. Tables are sorted by their key, the columns in bold. A face has two names, `image` (the photo's path) and `filename` (its own); tables that stages hand to each other have `filename` alone. "
+        "`<…>` stands for names of your own: targets, prompts, classes, columns of label files. Any column but a key may be empty.",
+        "",
+    ]
     for table in TABLES:
         keys = table.schema.keys()
-        lines += [f"## {Path(table.path).name}", "", f"{table.text} `{table.path}`, written by the stage `{table.stage}`.", ""]
-        lines += _rows(("column", "type", "what it holds"), [
-            (f"**`{column}`**" if column in keys else f"`{column}`", column_type(table, column), describe(table, column))
-            for column in (*table.schema.columns, *table.further)])
-    lines += ["## Measurements", "", "Out of the landmarks; [measurements.md](measurements.md) says which, and how far they can be trusted.", ""]
-    lines += _rows(("column", "unit", "definition"), [(f"`{m.name}`", m.unit, m.definition) for m in MEASUREMENTS])
+        lines += [
+            f"## {Path(table.path).name}",
+            "",
+            f"{table.text} `{table.path}`, written by the stage `{table.stage}`.",
+            "",
+        ]
+        lines += _rows(
+            ("column", "type", "what it holds"),
+            [
+                (
+                    f"**`{column}`**" if column in keys else f"`{column}`",
+                    column_type(table, column),
+                    describe(table, column),
+                )
+                for column in (*table.schema.columns, *table.further)
+            ],
+        )
+    lines += [
+        "## Measurements",
+        "",
+        "Out of the landmarks; [measurements.md](measurements.md) says which, and how far they can be trusted.",
+        "",
+    ]
+    lines += _rows(
+        ("column", "unit", "definition"),
+        [(f"`{m.name}`", m.unit, m.definition) for m in MEASUREMENTS],
+    )
     return "\n".join(lines)
 
 
@@ -118,36 +174,75 @@ def column_type(table: Table, column: str) -> str:
     """The type of a column in words; of those that may follow, as the stages write them."""
     kind = table.schema.columns.get(column)
     if kind is None:
-        return "text" if column.endswith(("_final", "_source")) or column == "<column>" else \
-            "text or float64" if column in ("<attribute>", "<attribute>_said") else "float64"
-    return f"{kind.list_size} × {TYPES[kind.value_type]}" if pa.types.is_fixed_size_list(kind) else TYPES[kind]
+        return (
+            "text"
+            if column.endswith(("_final", "_source")) or column == "<column>"
+            else "text or float64"
+            if column in ("<attribute>", "<attribute>_said")
+            else "float64"
+        )
+    return (
+        f"{kind.list_size} × {TYPES[kind.value_type]}"
+        if pa.types.is_fixed_size_list(kind)
+        else TYPES[kind]
+    )
 
 
 def _rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     safe = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
-    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {row} |" for row in safe), ""]
+    return [
+        f"| {' | '.join(head)} |",
+        "|" + "---|" * len(head),
+        *(f"| {row} |" for row in safe),
+        "",
+    ]
 
 
 def pipeline_picture(mermaid: str) -> str:
     """`dvc dag --mermaid`, made readable: the stages of one `foreach` are one box, and arrows that follow from others are left out."""
-    names = {node: name.split("@")[0] for node, name in re.findall(r"(node\d+)\[\"(.+?)\"\]", mermaid)}
+    names = {
+        node: name.split("@")[0] for node, name in re.findall(r"(node\d+)\[\"(.+?)\"\]", mermaid)
+    }
     edges = {(names[a], names[b]) for a, b in re.findall(r"(node\d+)-->(node\d+)", mermaid)}
     graph = networkx.transitive_reduction(networkx.DiGraph(sorted(edges)))
     many = {name.split("@")[0] for name in re.findall(r"\[\"(.+?)\"\]", mermaid) if "@" in name}
     boxes = [f"    {name}[[{name}]]" for name in sorted(many)]
-    return "\n".join(["```mermaid", "flowchart TD", *boxes, *(f"    {a} --> {b}" for a, b in sorted(graph.edges)), "```"])
+    return "\n".join(
+        [
+            "```mermaid",
+            "flowchart TD",
+            *boxes,
+            *(f"    {a} --> {b}" for a, b in sorted(graph.edges)),
+            "```",
+        ]
+    )
 
 
 def readme(text: str) -> str:
     """README.md with the picture as it is now between its two marks."""
-    said = subprocess.run([sys.executable, "-m", "dvc", "dag", "--mermaid"], cwd=FOLDER.parent, capture_output=True, text=True, check=True)
-    return re.sub(r"(?<=<!-- dvc dag -->\n).*?(?=\n<!-- end -->)", lambda _: pipeline_picture(said.stdout), text, flags=re.DOTALL)
+    said = subprocess.run(
+        [sys.executable, "-m", "dvc", "dag", "--mermaid"],
+        cwd=FOLDER.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return re.sub(
+        r"(?<=<!-- dvc dag -->\n).*?(?=\n<!-- end -->)",
+        lambda _: pipeline_picture(said.stdout),
+        text,
+        flags=re.DOTALL,
+    )
 
 
 def pages() -> dict[Path, str]:
     """Each page's path and text."""
     front = FOLDER.parent / "README.md"
-    return {FOLDER / "parameters.md": parameters_page(), FOLDER / "tables.md": tables_page(), front: readme(front.read_text(encoding="utf-8"))}
+    return {
+        FOLDER / "parameters.md": parameters_page(),
+        FOLDER / "tables.md": tables_page(),
+        front: readme(front.read_text(encoding="utf-8")),
+    }
 
 
 if __name__ == "__main__":

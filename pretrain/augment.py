@@ -9,11 +9,20 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-_SCALES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the noise: side of a grain, shares of the picture's resolution
+_SCALES = (
+    1 / 32,
+    1 / 16,
+    1 / 8,
+    1 / 4,
+    1 / 2,
+    1,
+)  # of the noise: side of a grain, shares of the picture's resolution
 _BLURS = 4  # the batch is blurred in so many groups of one width each
 
 
-def augment(faces: torch.Tensor, side: int, rim: float, strength: dict, rng: np.random.Generator) -> torch.Tensor:
+def augment(
+    faces: torch.Tensor, side: int, rim: float, strength: dict, rng: np.random.Generator
+) -> torch.Tensor:
     """Random views of face crops.
 
     Parameters
@@ -41,18 +50,27 @@ def _tensor(values: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.asarray(values, np.float32))
 
 
-def _crop(images: torch.Tensor, side: int, rim: float, strength: dict, rng: np.random.Generator) -> torch.Tensor:
+def _crop(
+    images: torch.Tensor, side: int, rim: float, strength: dict, rng: np.random.Generator
+) -> torch.Tensor:
     """Shift, zoom, turn, stretch and mirror."""
     n = len(images)
-    zoom = np.exp(rng.normal(0, strength["zoom"], (n, 1))) * np.exp(rng.normal(0, strength["zoom"] / 3, (n, 2))) / (1 + rim)
+    zoom = (
+        np.exp(rng.normal(0, strength["zoom"], (n, 1)))
+        * np.exp(rng.normal(0, strength["zoom"] / 3, (n, 2)))
+        / (1 + rim)
+    )
     angle = np.radians(rng.normal(0, strength["turn"], n))
     mirror = np.where(rng.random(n) < 0.5, -1.0, 1.0)
     cos, sin = np.cos(angle), np.sin(angle)
     shift = rng.normal(0, strength["shift"], (n, 2))
-    theta = np.stack([
-        np.stack([zoom[:, 0] * cos * mirror, -zoom[:, 1] * sin, shift[:, 0]], 1),
-        np.stack([zoom[:, 0] * sin * mirror, zoom[:, 1] * cos, shift[:, 1]], 1),
-    ], 1)
+    theta = np.stack(
+        [
+            np.stack([zoom[:, 0] * cos * mirror, -zoom[:, 1] * sin, shift[:, 0]], 1),
+            np.stack([zoom[:, 0] * sin * mirror, zoom[:, 1] * cos, shift[:, 1]], 1),
+        ],
+        1,
+    )
     grid = F.affine_grid(_tensor(theta), [n, 3, side, side], align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
@@ -97,8 +115,12 @@ def _blur(images: torch.Tensor, strength: float, rng: np.random.Generator) -> to
         kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
         kernel = _tensor(kernel / kernel.sum())
         chosen = images[group].flatten(0, 1)[:, None]
-        chosen = F.conv2d(F.pad(chosen, (radius, radius, 0, 0), mode="replicate"), kernel[None, None, None])
-        chosen = F.conv2d(F.pad(chosen, (0, 0, radius, radius), mode="replicate"), kernel[None, None, :, None])
+        chosen = F.conv2d(
+            F.pad(chosen, (radius, radius, 0, 0), mode="replicate"), kernel[None, None, None]
+        )
+        chosen = F.conv2d(
+            F.pad(chosen, (0, 0, radius, radius), mode="replicate"), kernel[None, None, :, None]
+        )
         images[group] = chosen[:, 0].unflatten(0, (len(group), 3))
     return images
 
@@ -113,7 +135,9 @@ def _pink_noise(n: int, side: int, strength: float, rng: np.random.Generator) ->
         grain = torch.randn(n, 1, cells, cells, generator=seed)
         if share < 0.5:
             grain = grain + 0.5 * torch.randn(n, 3, cells, cells, generator=seed)
-        noise = F.interpolate(noise, (cells, cells), mode="bilinear", align_corners=False) + grain * _tensor(amplitude)
+        noise = F.interpolate(
+            noise, (cells, cells), mode="bilinear", align_corners=False
+        ) + grain * _tensor(amplitude)
     return noise
 
 

@@ -14,8 +14,22 @@ import numpy as np
 from facestats.sample.traits import BACKGROUNDS, HAIR_STYLES, Traits
 
 HAIR_COLOURS = ("black", "brown", "blond", "red", "grey")
-SEEN = ("male", "age", "skin", "hair_style", "hair_colour", "glasses", "beard", "moustache", "smile", "freckles",
-        "makeup", "wrinkles", "background", "fringe")
+SEEN = (
+    "male",
+    "age",
+    "skin",
+    "hair_style",
+    "hair_colour",
+    "glasses",
+    "beard",
+    "moustache",
+    "smile",
+    "freckles",
+    "makeup",
+    "wrinkles",
+    "background",
+    "fringe",
+)
 _COLUMN = {name: i for i, name in enumerate(SEEN)}
 MOST_PARTS = 3  # said of a face besides who it is
 Fact = tuple[str, float, float]  # column of `seen`, lowest and highest value
@@ -37,9 +51,20 @@ def seen(traits: Traits) -> np.ndarray:
     bald = traits.hair_style == "bald"
     return np.array(
         [
-            traits.gender == "male", traits.age, traits.skin, HAIR_STYLES.index(traits.hair_style),
-            -1 if bald else HAIR_COLOURS.index(colour), traits.glasses, traits.beard, traits.moustache, traits.smile,
-            traits.freckles, traits.makeup, traits.wrinkles, BACKGROUNDS.index(traits.background), traits.fringe,
+            traits.gender == "male",
+            traits.age,
+            traits.skin,
+            HAIR_STYLES.index(traits.hair_style),
+            -1 if bald else HAIR_COLOURS.index(colour),
+            traits.glasses,
+            traits.beard,
+            traits.moustache,
+            traits.smile,
+            traits.freckles,
+            traits.makeup,
+            traits.wrinkles,
+            BACKGROUNDS.index(traits.background),
+            traits.fringe,
         ],
         np.float32,
     )
@@ -72,12 +97,20 @@ def _one(rng: np.random.Generator, options: tuple[str, ...]) -> str:
     return options[int(rng.integers(len(options)))]
 
 
-_WOMAN, _MAN, _PERSON = ("woman", "lady", "female person", "female"), ("man", "guy", "male person", "male"), ("person", "face", "human", "adult")
+_WOMAN, _MAN, _PERSON = (
+    ("woman", "lady", "female person", "female"),
+    ("man", "guy", "male person", "male"),
+    ("person", "face", "human", "adult"),
+)
 _AGES = (
-    (18, 29, ("young", "youthful")), (18, 29, ("in the twenties", "under thirty", "about 25 years old", "20 years old")),
-    (30, 39, ("in the thirties", "about 35 years old", "30 years old")), (40, 49, ("in the forties", "about 45 years old", "40 years old")),
-    (40, 59, ("middle-aged", "mature")), (50, 59, ("in the fifties", "about 55 years old", "50 years old")),
-    (60, 69, ("in the sixties", "about 65 years old", "60 years old")), (70, 90, ("in the seventies", "about 75 years old", "70 years old")),
+    (18, 29, ("young", "youthful")),
+    (18, 29, ("in the twenties", "under thirty", "about 25 years old", "20 years old")),
+    (30, 39, ("in the thirties", "about 35 years old", "30 years old")),
+    (40, 49, ("in the forties", "about 45 years old", "40 years old")),
+    (40, 59, ("middle-aged", "mature")),
+    (50, 59, ("in the fifties", "about 55 years old", "50 years old")),
+    (60, 69, ("in the sixties", "about 65 years old", "60 years old")),
+    (70, 90, ("in the seventies", "about 75 years old", "70 years old")),
     (62, 90, ("old", "elderly", "senior", "aged")),
 )
 
@@ -111,40 +144,75 @@ def _glasses(value: dict, rng: np.random.Generator):
 def _beard(value: dict, rng: np.random.Generator):
     if value["beard"]:
         if not value["moustache"] and rng.random() < 0.3:
-            return "with a beard and no moustache", _exactly("beard", value) + _exactly("moustache", value)
-        return _one(rng, ("with a beard", "with a full beard", "bearded", "with facial hair")), _exactly("beard", value)
-    return _one(rng, ("clean-shaven", "without a beard", "with no beard", "beardless")), _exactly("beard", value)
+            return "with a beard and no moustache", _exactly("beard", value) + _exactly(
+                "moustache", value
+            )
+        return _one(
+            rng, ("with a beard", "with a full beard", "bearded", "with facial hair")
+        ), _exactly("beard", value)
+    return _one(rng, ("clean-shaven", "without a beard", "with no beard", "beardless")), _exactly(
+        "beard", value
+    )
 
 
 def _smile(value: dict, rng: np.random.Generator):
     smile = value["smile"]
     if smile >= 0.8 and rng.random() < 0.4:
-        return _one(rng, ("with a broad smile", "laughing", "grinning", "showing teeth in a smile")), [("smile", 0.8, 1.0)]
+        return _one(
+            rng, ("with a broad smile", "laughing", "grinning", "showing teeth in a smile")
+        ), [("smile", 0.8, 1.0)]
     if smile >= 0.5:
-        return _one(rng, ("smiling", "with a smile", "looking happy", "with a happy expression")), [("smile", 0.5, 1.0)]
-    return _one(rng, ("not smiling", "with a neutral expression", "looking serious", "with a straight face", "without a smile")), [("smile", 0.0, 0.4999)]
+        return _one(rng, ("smiling", "with a smile", "looking happy", "with a happy expression")), [
+            ("smile", 0.5, 1.0)
+        ]
+    return _one(
+        rng,
+        (
+            "not smiling",
+            "with a neutral expression",
+            "looking serious",
+            "with a straight face",
+            "without a smile",
+        ),
+    ), [("smile", 0.0, 0.4999)]
 
 
 def _hair(value: dict, rng: np.random.Generator):
     style = int(value["hair_style"])
     if HAIR_STYLES[style] == "bald":
-        return _one(rng, ("bald", "with a bald head", "without hair")), _exactly("hair_style", value)
-    lengths = {"buzz": ("buzz-cut", "very short"), "short": ("short",), "medium": ("medium-length", "half-long"), "long": ("long",),
-               "tied": ("tied-back",)}
+        return _one(rng, ("bald", "with a bald head", "without hair")), _exactly(
+            "hair_style", value
+        )
+    lengths = {
+        "buzz": ("buzz-cut", "very short"),
+        "short": ("short",),
+        "medium": ("medium-length", "half-long"),
+        "long": ("long",),
+        "tied": ("tied-back",),
+    }
     colour = HAIR_COLOURS[int(value["hair_colour"])]
-    colour = {"blond": _one(rng, ("blond", "blonde", "fair")), "red": _one(rng, ("red", "ginger")),
-              "grey": _one(rng, ("grey", "gray", "white"))}.get(colour, colour)
+    colour = {
+        "blond": _one(rng, ("blond", "blonde", "fair")),
+        "red": _one(rng, ("red", "ginger")),
+        "grey": _one(rng, ("grey", "gray", "white")),
+    }.get(colour, colour)
     length = _one(rng, lengths[HAIR_STYLES[style]])
     kind = rng.random()
     if kind < 0.35:
         return f"with {length} hair", _exactly("hair_style", value)
     if kind < 0.75:
         return f"with {colour} hair", _exactly("hair_colour", value)
-    return f"with {length} {colour} hair", _exactly("hair_style", value) + _exactly("hair_colour", value)
+    return f"with {length} {colour} hair", _exactly("hair_style", value) + _exactly(
+        "hair_colour", value
+    )
 
 
-_SKINS = (("very light skin", "pale skin", "fair skin"), ("light brown skin", "tan skin", "olive skin"),
-          ("brown skin", "medium brown skin"), ("dark skin", "very dark skin", "deep brown skin"))
+_SKINS = (
+    ("very light skin", "pale skin", "fair skin"),
+    ("light brown skin", "tan skin", "olive skin"),
+    ("brown skin", "medium brown skin"),
+    ("dark skin", "very dark skin", "deep brown skin"),
+)
 
 
 def _skin(value: dict, rng: np.random.Generator):
@@ -173,12 +241,20 @@ def _details(value: dict, rng: np.random.Generator):
 
 def _background(value: dict, rng: np.random.Generator):
     colour = BACKGROUNDS[int(value["background"])]
-    return _one(rng, ("on a {} background", "in front of a {} wall")).format(colour), _exactly("background", value)
+    return _one(rng, ("on a {} background", "in front of a {} wall")).format(colour), _exactly(
+        "background", value
+    )
 
 
 # Probability of being said, and how.
 _SAYINGS: tuple[tuple[float, Callable], ...] = (
-    (0.38, _glasses), (0.25, _beard), (0.5, _smile), (0.3, _hair), (0.25, _skin), (0.12, _details), (0.05, _background),
+    (0.38, _glasses),
+    (0.25, _beard),
+    (0.5, _smile),
+    (0.3, _hair),
+    (0.25, _skin),
+    (0.12, _details),
+    (0.05, _background),
 )
 
 
@@ -190,8 +266,24 @@ def _sentence(subject: str, parts: list[str], rng: np.random.Generator) -> str:
         subject = f"{before[0]} {subject}"
     article = "an" if subject[0] in "aeiou" else "a"
     named = f"{article} {subject}"
-    lead = _one(rng, ("a photo of ", "a photo of ", "a photo of ", "a picture of ", "a portrait of ", "a close-up of ",
-                      "a drawing of ", "a headshot of ", "an image of ", "the face of ", ""))
+    lead = _one(
+        rng,
+        (
+            "a photo of ",
+            "a photo of ",
+            "a photo of ",
+            "a picture of ",
+            "a portrait of ",
+            "a close-up of ",
+            "a drawing of ",
+            "a headshot of ",
+            "an image of ",
+            "the face of ",
+            "",
+        ),
+    )
     glue = _one(rng, (", ", " and ", ", "))
     text = lead + " ".join([named, *parts[:1]])
-    return text + "".join((glue if i == len(parts) - 2 else ", ") + part for i, part in enumerate(parts[1:]))
+    return text + "".join(
+        (glue if i == len(parts) - 2 else ", ") + part for i, part in enumerate(parts[1:])
+    )

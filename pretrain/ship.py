@@ -20,7 +20,9 @@ MOST_BYTES = 8_000_000  # of the weights
 def main(model: Path, package: Path, metrics: Path) -> None:
     size = (model / "model.safetensors").stat().st_size
     if size > MOST_BYTES:
-        sys.exit(f"the weights have {size:,} bytes; what ships with the package may have {MOST_BYTES:,}")
+        sys.exit(
+            f"the weights have {size:,} bytes; what ships with the package may have {MOST_BYTES:,}"
+        )
     package.mkdir(exist_ok=True)
     for path in sorted(model.iterdir()):
         shutil.copyfile(path, package / f".{path.name}")

@@ -27,12 +27,24 @@ def learn_tokenizer(captions: Iterable[str], size: int, context: int) -> CLIPTok
     # All letters as special tokens: equal counts are decided by token ids, and those of letters that the learner finds by
     # itself come in another order every time.
     letters = [*_BYTES, *(byte + _SUFFIX for byte in _BYTES)]
-    trainer = trainers.BpeTrainer(vocab_size=size, end_of_word_suffix=_SUFFIX, special_tokens=letters, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, end_of_word_suffix=_SUFFIX, special_tokens=letters, show_progress=False
+    )
     learner.train_from_iterator(captions, trainer)
     merges = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
     return _with_merges(merges[: size - 2 * len(_BYTES) - 2], context)
 
 
 def _with_merges(merges: list[tuple[str, str]], context: int) -> CLIPTokenizer:
-    tokens = [*_BYTES, *(byte + _SUFFIX for byte in _BYTES), *(left + right for left, right in merges), START, END]
-    return CLIPTokenizer(vocab={token: i for i, token in enumerate(dict.fromkeys(tokens))}, merges=merges, model_max_length=context)
+    tokens = [
+        *_BYTES,
+        *(byte + _SUFFIX for byte in _BYTES),
+        *(left + right for left, right in merges),
+        START,
+        END,
+    ]
+    return CLIPTokenizer(
+        vocab={token: i for i, token in enumerate(dict.fromkeys(tokens))},
+        merges=merges,
+        model_max_length=context,
+    )

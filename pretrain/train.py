@@ -41,7 +41,9 @@ BATCHES = 16  # batches of views that are made, and shuffled, at a time
 WARM_UP = 100  # steps
 REPORT = 100  # steps a line of the loss curve
 PARTS = ("contrast", "thumbnail", "gradients")  # of the loss
-MEAN, STD = (torch.tensor(CLIP_TRANSFORM[key])[:, None, None] for key in ("image_mean", "image_std"))
+MEAN, STD = (
+    torch.tensor(CLIP_TRANSFORM[key])[:, None, None] for key in ("image_mean", "image_std")
+)
 
 
 @dataclass
@@ -78,10 +80,21 @@ class ViewMaker:
         """One view of each of the faces `rows`."""
         keep, pixels, described = self.options["keep"], [], []
         for chunk in np.array_split(rows, math.ceil(len(rows) / CHUNK)):
-            views = augment(self.faces[chunk], self.options["model"]["image"], self.rim, self.options["augment"], self.rng)
+            views = augment(
+                self.faces[chunk],
+                self.options["model"]["image"],
+                self.rim,
+                self.options["augment"],
+                self.rng,
+            )
             pixels.append((views * 255 + 0.5).to(torch.uint8))
-            found = thumbnail(views, keep["thumbnail"]), oriented_gradients(views, keep["cell"], keep["bins"])
-            described.append([(f - m) / s for f, m, s in zip(found, self.means, self.scales, strict=True)])
+            found = (
+                thumbnail(views, keep["thumbnail"]),
+                oriented_gradients(views, keep["cell"], keep["bins"]),
+            )
+            described.append(
+                [(f - m) / s for f, m, s in zip(found, self.means, self.scales, strict=True)]
+            )
         thumbnails, gradients = (torch.cat(part) for part in zip(*described, strict=True))
         return Views(torch.cat(pixels), rows, thumbnails, gradients)
 
@@ -98,17 +111,26 @@ class ViewMaker:
                     if done == steps:
                         return
                     done += 1
-                    yield Views(views.pixels[pick], rows[pick], views.thumbnails[pick], views.gradients[pick])
+                    yield Views(
+                        views.pixels[pick],
+                        rows[pick],
+                        views.thumbnails[pick],
+                        views.gradients[pick],
+                    )
 
 
 def load_faces(path: Path) -> tuple[torch.Tensor, np.ndarray]:
     """Pictures, uint8 (n, 3, h, h), and what can be said of them, float32 (n, k) as `captions.seen` gives it."""
     table = pq.read_table(path)
     pictures = [np.array(Image.open(io.BytesIO(jpeg.as_py()))) for jpeg in table["jpeg"]]
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(), np.stack(table["seen"].to_numpy())
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(), np.stack(
+        table["seen"].to_numpy()
+    )
 
 
-def contrast(images: torch.Tensor, texts: torch.Tensor, fit: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def contrast(
+    images: torch.Tensor, texts: torch.Tensor, fit: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
     """Mean cross-entropy of captions over images and images over captions, above the least that is possible.
 
     Parameters
@@ -128,18 +150,26 @@ def contrast(images: torch.Tensor, texts: torch.Tensor, fit: torch.Tensor, scale
 
 def learning_rate(step: int, steps: int, highest: float) -> float:
     """Linear warm-up, then a cosine down to a hundredth."""
-    return highest * min(1.0, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    return (
+        highest
+        * min(1.0, (step + 1) / WARM_UP)
+        * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    )
 
 
 def main(faces_path: Path, out: Path, metrics: Path, curve: Path) -> None:
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     options = params["train"]
-    torch.set_num_threads(options["threads"])  # the weights' bits depend on it, so it is no matter of the machine
+    torch.set_num_threads(
+        options["threads"]
+    )  # the weights' bits depend on it, so it is no matter of the machine
     torch.manual_seed(options["seed"])
     rng = np.random.default_rng(options["seed"])
     faces, seen = load_faces(faces_path)
     shape = options["model"]
-    tokenizer = learn_tokenizer((describe(face, rng).text for face in seen), shape["vocabulary"], shape["context"])
+    tokenizer = learn_tokenizer(
+        (describe(face, rng).text for face in seen), shape["vocabulary"], shape["context"]
+    )
     model = build_model(shape, tokenizer)
     with torch.no_grad():
         maker = ViewMaker(faces, params["draw"]["rim"], options, rng)
@@ -147,7 +177,9 @@ def main(faces_path: Path, out: Path, metrics: Path, curve: Path) -> None:
     keep = options["keep"]
     window = face_window(shape["image"] // keep["cell"], keep["bins"], keep["window"])
     parameters = [*model.parameters(), *(p for head in heads for p in head.parameters())]
-    optimizer = torch.optim.AdamW(parameters, lr=options["lr"], weight_decay=options["weight_decay"], betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(
+        parameters, lr=options["lr"], weight_decay=options["weight_decay"], betas=(0.9, 0.98)
+    )
     steps = round(options["epochs"] * len(faces) / options["batch"])
     losses = []
     batches = maker.batches(steps)
@@ -155,18 +187,24 @@ def main(faces_path: Path, out: Path, metrics: Path, curve: Path) -> None:
         with torch.no_grad():
             views = next(batches)
         captions = [describe(seen[row], rng) for row in views.rows]
-        fit = fits(np.stack([c.low for c in captions]), np.stack([c.high for c in captions]), seen[views.rows])
+        fit = fits(
+            np.stack([c.low for c in captions]),
+            np.stack([c.high for c in captions]),
+            seen[views.rows],
+        )
         tokens = tokenizer([c.text for c in captions], padding=True, return_tensors="pt")
         with torch.autocast("cpu", torch.bfloat16):
             images = embed_images(model, (views.pixels.float() / 255 - MEAN) / STD)
             texts = embed_texts(model, tokens)
         images, texts = F.normalize(images.float(), dim=1), F.normalize(texts.float(), dim=1)
         spread = images * math.sqrt(shape["projection"])
-        parts = torch.stack([
-            contrast(images, texts, torch.from_numpy(fit), model.logit_scale.exp()),
-            F.mse_loss(heads[0](spread), views.thumbnails),
-            (window * (heads[1](spread) - views.gradients).square()).mean(),
-        ])
+        parts = torch.stack(
+            [
+                contrast(images, texts, torch.from_numpy(fit), model.logit_scale.exp()),
+                F.mse_loss(heads[0](spread), views.thumbnails),
+                (window * (heads[1](spread) - views.gradients).square()).mean(),
+            ]
+        )
         optimizer.zero_grad(set_to_none=True)
         (parts * torch.tensor([options["weights"][name] for name in PARTS])).sum().backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -176,7 +214,12 @@ def main(faces_path: Path, out: Path, metrics: Path, curve: Path) -> None:
             model.logit_scale.clamp_(max=math.log(100))  # as in CLIP
         losses.append(parts.detach().numpy())
         if (step + 1) % REPORT == 0:
-            tqdm.write(f"step {step + 1} of {steps}: " + " ".join(f"{n}={v:.3f}" for n, v in zip(PARTS, np.mean(losses[-REPORT:], 0), strict=True)))
+            tqdm.write(
+                f"step {step + 1} of {steps}: "
+                + " ".join(
+                    f"{n}={v:.3f}" for n, v in zip(PARTS, np.mean(losses[-REPORT:], 0), strict=True)
+                )
+            )
     save(model, tokenizer, out)
     write_metrics(model, np.array(losses), metrics, curve)
 
@@ -189,7 +232,10 @@ def save(model: CLIPModel, tokenizer, out: Path) -> None:
     config = json.loads(config_file.read_text(encoding="utf-8"))
     write_json(config_file, _as_float32(config))
     tokenizer.save_pretrained(out)
-    transform = CLIP_TRANSFORM | {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
+    transform = CLIP_TRANSFORM | {
+        "size": {"shortest_edge": side},
+        "crop_size": {"height": side, "width": side},
+    }
     write_json(out / "preprocessor_config.json", transform)
 
 
@@ -200,16 +246,26 @@ def write_metrics(model: CLIPModel, losses: np.ndarray, metrics: Path, curve: Pa
     table.insert(0, "step", (np.arange(len(table)) + 1) * REPORT)
     curve.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(curve, index=False)
-    write_json(metrics, {
-        "parameters": sum(p.numel() for p in model.parameters()), "steps": len(losses),
-        "logit_scale": round(float(model.logit_scale.float().exp()), 4),
-        "loss": {name: round(float(value), 5) for name, value in zip(PARTS, losses[-REPORT:].mean(axis=0), strict=True)},
-    })
+    write_json(
+        metrics,
+        {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "steps": len(losses),
+            "logit_scale": round(float(model.logit_scale.float().exp()), 4),
+            "loss": {
+                name: round(float(value), 5)
+                for name, value in zip(PARTS, losses[-REPORT:].mean(axis=0), strict=True)
+            },
+        },
+    )
 
 
 def _as_float32(config: dict) -> dict:
     """The configuration with every `dtype` replaced: a half-precision model would refuse float32 images."""
-    return {k: "float32" if k == "dtype" else _as_float32(v) if isinstance(v, dict) else v for k, v in config.items()}
+    return {
+        k: "float32" if k == "dtype" else _as_float32(v) if isinstance(v, dict) else v
+        for k, v in config.items()
+    }
 
 
 def write_json(path: Path, content: dict) -> None:

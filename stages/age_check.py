@@ -33,29 +33,59 @@ from facestats.errors import InputError, number_of
 WAY_OUT = "label the ages of some faces (`age` in labels.csv), and of those under {min_age} too, so that an age model can be trained"
 
 
-def main(params, embeddings: Path, classifiers: Path, out_of_fold: Path, faces: Path, labels: Path, splits: Path,
-         age_check: Path, serving: Path, metrics: Path) -> str:
+def main(
+    params,
+    embeddings: Path,
+    classifiers: Path,
+    out_of_fold: Path,
+    faces: Path,
+    labels: Path,
+    splits: Path,
+    age_check: Path,
+    serving: Path,
+    metrics: Path,
+) -> str:
     options, vectors = params.score, EmbeddingTable(embeddings)
-    said = tables.read(labels, tables.LABELS, ["filename", "age", "age_source", "person"]).set_index("filename").reindex(vectors.names)
+    said = (
+        tables.read(labels, tables.LABELS, ["filename", "age", "age_source", "person"])
+        .set_index("filename")
+        .reindex(vectors.names)
+    )
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
-    found = tables.read(faces, tables.FACES, [*dict.fromkeys([*IDENTITY, *FACTS])]).dropna(subset="filename")
+    found = tables.read(faces, tables.FACES, [*dict.fromkeys([*IDENTITY, *FACTS])]).dropna(
+        subset="filename"
+    )
     by_name = found.set_index("filename")
     model, missing = _age_model(params, classifiers)
-    predicted = pd.Series(model.predict(vectors.take(np.ones(len(vectors), dtype=bool))) if model else np.nan, index=vectors.names)
+    predicted = pd.Series(
+        model.predict(vectors.take(np.ones(len(vectors), dtype=bool))) if model else np.nan,
+        index=vectors.names,
+    )
     judged = _left_out(said["age"], split, predicted, out_of_fold, found) if model else None
     persons = several_faces(same_faces(found, said["person"])).reindex(vectors.names)
     empty = pd.DataFrame({"age": [], "predicted": []}, dtype=float)
-    parts = {"left_out": empty if judged is None else judged[split[judged.index] != "test"],
-             "test": empty if judged is None else judged[split[judged.index] == "test"]}
+    parts = {
+        "left_out": empty if judged is None else judged[split[judged.index] != "test"],
+        "test": empty if judged is None else judged[split[judged.index] == "test"],
+    }
     check = fit_check(options.min_age, options.require_age_check, parts["left_out"], missing)
-    strange = [index for reason, values, _ in doubtful_faces(by_name, drawn_share(found)) if reason in OTHER_KIND for index in values.index]
-    table = check_faces(check, said, predicted.mask(predicted.index.isin(strange)), by_name["copy_group"])
+    strange = [
+        index
+        for reason, values, _ in doubtful_faces(by_name, drawn_share(found))
+        if reason in OTHER_KIND
+        for index in values.index
+    ]
+    table = check_faces(
+        check, said, predicted.mask(predicted.index.isin(strange)), by_name["copy_group"]
+    )
     unchecked = table["filename"][table["age_checked"].isna()]
     if options.min_age is None:
         warn("score.min_age is null: nobody's age is checked, and children get scores, too")
     elif len(unchecked) and check.required:
-        raise InputError(f"{_not_checked(check, unchecked, table)}, and score.require_age_check is true; {WAY_OUT.format(min_age=check.min_age)}, "
-                         "leave these photos out, or set it to false")
+        raise InputError(
+            f"{_not_checked(check, unchecked, table)}, and score.require_age_check is true; {WAY_OUT.format(min_age=check.min_age)}, "
+            "leave these photos out, or set it to false"
+        )
     elif len(unchecked):
         warn(f"{_not_checked(check, unchecked, table)}; {WAY_OUT.format(min_age=check.min_age)}")
     tables.write(table, age_check, tables.AGE_CHECK)
@@ -73,11 +103,17 @@ def _age_model(params, models: Path) -> tuple[AttributeModel | None, str | None]
     return (model, None) if model.trained else (None, f"no age model was trained: {model.why}")
 
 
-def _left_out(ages: pd.Series, split: pd.Series, predicted: pd.Series, out_of_fold: Path, faces: pd.DataFrame) -> pd.DataFrame:
+def _left_out(
+    ages: pd.Series, split: pd.Series, predicted: pd.Series, out_of_fold: Path, faces: pd.DataFrame
+) -> pd.DataFrame:
     """Age and prediction of labelled faces, each by a model that had not seen it: train faces by those of their fold."""
     ages = ages.where(split == "train", count_once(ages.to_frame(), faces)["age"])
-    unseen = tables.read_all(out_of_fold / "age.parquet", tables.PREDICTIONS_OUT_OF_FOLD).set_index("filename")["age"]
-    by_others = unseen.reindex(ages.index).where(split == "train", predicted.where(split.isin(["val", "test"])))
+    unseen = tables.read_all(out_of_fold / "age.parquet", tables.PREDICTIONS_OUT_OF_FOLD).set_index(
+        "filename"
+    )["age"]
+    by_others = unseen.reindex(ages.index).where(
+        split == "train", predicted.where(split.isin(["val", "test"]))
+    )
     return pd.DataFrame({"age": ages, "predicted": by_others}).dropna()
 
 

@@ -31,46 +31,114 @@ from facestats.core.files import write_csv, write_json
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.prompts.zeroshot import find_strange_classes, is_tiny, load_classifiers
 
-LOOKED_AT = ["filename", *FACTS, "image", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank"]
+LOOKED_AT = [
+    "filename",
+    *FACTS,
+    "image",
+    "duplicate_of",
+    "near_duplicate_of",
+    "copy_group",
+    "copy_rank",
+]
 
 
-def main(params, embeddings: Path, classifiers: Path, out_of_fold: Path, prompts: Path, labels: Path, faces: Path,
-         metadata: Path, serving: Path) -> str:
+def main(
+    params,
+    embeddings: Path,
+    classifiers: Path,
+    out_of_fold: Path,
+    prompts: Path,
+    labels: Path,
+    faces: Path,
+    metadata: Path,
+    serving: Path,
+) -> str:
     vectors = EmbeddingTable(embeddings)
     trained = load_models(classifiers, params.attributes.targets)
     questions = load_classifiers(prompts, vectors.metadata["weights_sha256"])
-    people = tables.called_as(tables.read_all(labels, tables.LABELS), [name + end for name in params.attributes.targets for end in ("", "_source")])
+    people = tables.called_as(
+        tables.read_all(labels, tables.LABELS),
+        [name + end for name in params.attributes.targets for end in ("", "_source")],
+    )
     for message in find_strange_classes({name: c.classes for name, c in questions.items()}, people):
         warn(message)
     quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
     drawn = mostly_drawn(quality)
-    photographs = are_photographs(quality.set_index("filename"), drawn).reindex(vectors.names).to_numpy()
+    photographs = (
+        are_photographs(quality.set_index("filename"), drawn).reindex(vectors.names).to_numpy()
+    )
     copies = quality.set_index("filename")[["copy_group", "copy_rank"]].reindex(vectors.names)
     prompted, thresholds = zeroshot_models(questions, target_kinds(trained)), None
     if is_tiny(vectors.metadata["weights_sha256"]):
-        thresholds = thresholds_on_photographs(prompted, vectors, people.set_index("filename").reindex(vectors.names), photographs & (copies["copy_rank"] == 1).to_numpy())
+        thresholds = thresholds_on_photographs(
+            prompted,
+            vectors,
+            people.set_index("filename").reindex(vectors.names),
+            photographs & (copies["copy_rank"] == 1).to_numpy(),
+        )
         prompted = zeroshot_models(questions, target_kinds(trained), on_photographs=thresholds)
     answering = fill_gaps(trained, prompted)
-    doubts = doubts_on_photographs({name: t for name, t in (thresholds or {}).items() if answering[name] is prompted[name]}, int(photographs.sum()))
+    doubts = doubts_on_photographs(
+        {name: t for name, t in (thresholds or {}).items() if answering[name] is prompted[name]},
+        int(photographs.sum()),
+    )
     if doubts:
         warn(doubts["zeroshot"])
     attributes, predictions = predict_attributes(vectors.names, vectors, answering, photographs)
-    said, clean = resolve(attributes, people.set_index("filename"), target_kinds(answering),
-                          {target: model.source for target, model in answering.items()})
-    unseen = {target: tables.read_all(out_of_fold / f"{target}.parquet", tables.PREDICTIONS_OUT_OF_FOLD) for target in trained}
+    said, clean = resolve(
+        attributes,
+        people.set_index("filename"),
+        target_kinds(answering),
+        {target: model.source for target, model in answering.items()},
+    )
+    unseen = {
+        target: tables.read_all(out_of_fold / f"{target}.parquet", tables.PREDICTIONS_OUT_OF_FOLD)
+        for target in trained
+    }
     images = quality.set_index("filename")["image"]
     flags = flag_faces(quality, predictions, said, trained, unseen)
     for table in (attributes, predictions, said, clean, flags):
         table.insert(1, "image", images.reindex(table["filename"]).to_numpy())
-    template = propose_labels(vectors, predictions, clean, copies, answering, params.attributes.propose)
-    for table, schema in ((attributes, tables.ATTRIBUTES), (predictions, tables.PREDICTIONS),
-                          (said, tables.WITH_MANUAL), (clean, tables.CLEAN), (flags, tables.FLAGS),
-                          (label_structure(), tables.FAIRFACE)):
-        tables.write(table, metadata / schema.name, schema, tables.doubts_metadata(doubts) if schema in (tables.PREDICTIONS, tables.CLEAN) else None)
-    write_json(serving, {"targets": sorted(trained), "drawn": drawn_share(quality), "mostly_drawn": drawn, "on_photographs": thresholds, "doubts": doubts})
-    write_csv(metadata / "labels_template.csv", template, "utf-8-sig")  # Excel takes it for Latin-1 without the mark
-    sources = pd.concat([clean[c] for c in clean if c.endswith("_source")]).value_counts().sort_index()
-    return f"faces={len(clean)} " + " ".join(f"{name}={n}" for name, n in sources.items()) + f" flags={len(flags)}"
+    template = propose_labels(
+        vectors, predictions, clean, copies, answering, params.attributes.propose
+    )
+    for table, schema in (
+        (attributes, tables.ATTRIBUTES),
+        (predictions, tables.PREDICTIONS),
+        (said, tables.WITH_MANUAL),
+        (clean, tables.CLEAN),
+        (flags, tables.FLAGS),
+        (label_structure(), tables.FAIRFACE),
+    ):
+        tables.write(
+            table,
+            metadata / schema.name,
+            schema,
+            tables.doubts_metadata(doubts)
+            if schema in (tables.PREDICTIONS, tables.CLEAN)
+            else None,
+        )
+    write_json(
+        serving,
+        {
+            "targets": sorted(trained),
+            "drawn": drawn_share(quality),
+            "mostly_drawn": drawn,
+            "on_photographs": thresholds,
+            "doubts": doubts,
+        },
+    )
+    write_csv(
+        metadata / "labels_template.csv", template, "utf-8-sig"
+    )  # Excel takes it for Latin-1 without the mark
+    sources = (
+        pd.concat([clean[c] for c in clean if c.endswith("_source")]).value_counts().sort_index()
+    )
+    return (
+        f"faces={len(clean)} "
+        + " ".join(f"{name}={n}" for name, n in sources.items())
+        + f" flags={len(flags)}"
+    )
 
 
 if __name__ == "__main__":

@@ -18,18 +18,46 @@ from facestats.core.tables.embeddings import EmbeddingTable, sample_rows
 PLOTTED = 20_000  # faces on the map, drawn at random where there are more: a browser does not show a million points
 
 
-def main(params, embeddings: Path, attributes: Path, faces: Path, clusters: Path, metrics: Path, points: Path, picture: Path) -> str:
+def main(
+    params,
+    embeddings: Path,
+    attributes: Path,
+    faces: Path,
+    clusters: Path,
+    metrics: Path,
+    points: Path,
+    picture: Path,
+) -> str:
     vectors = EmbeddingTable(embeddings)
     options = params.clusters
-    rank = tables.read(faces, tables.FACES, ["filename", "copy_rank"]).dropna().set_index("filename")["copy_rank"].reindex(vectors.names)
-    found = cluster_faces(vectors.names, vectors, options.k, options.components, options.seed, counts=(rank == 1).to_numpy())
+    rank = (
+        tables.read(faces, tables.FACES, ["filename", "copy_rank"])
+        .dropna()
+        .set_index("filename")["copy_rank"]
+        .reindex(vectors.names)
+    )
+    found = cluster_faces(
+        vectors.names,
+        vectors,
+        options.k,
+        options.components,
+        options.seed,
+        counts=(rank == 1).to_numpy(),
+    )
     grouped, k = found.faces, found.faces["cluster"].nunique()
     table = tables.read_all(attributes, tables.CLEAN).merge(grouped, on="filename")
     tables.write(table, clusters, tables.WITH_CLUSTERS)
     chosen = "params.yaml" if isinstance(options.k, int) else "silhouette"
-    write_json(metrics, {"n": len(grouped), "k": k, "k_from": chosen,
-                         "silhouette": {str(number): value for number, value in found.silhouette.items()},
-                         "attributes": agreement(table[table["filename"].map(rank) == 1])})
+    write_json(
+        metrics,
+        {
+            "n": len(grouped),
+            "k": k,
+            "k_from": chosen,
+            "silhouette": {str(number): value for number, value in found.silhouette.items()},
+            "attributes": agreement(table[table["filename"].map(rank) == 1]),
+        },
+    )
     plotted = grouped[sample_rows(len(grouped), PLOTTED, options.seed)]
     write_plot_csv(points, plotted[["pc1", "pc2", "cluster"]].round(5))
     cluster_map(plotted, picture, len(grouped))

@@ -23,32 +23,56 @@ from facestats.groups.members import Members
 
 def main(params, name: StageItem, members: Path, composites: Path) -> str:
     render = name.of(params.composites).render.model_dump()
-    faces, selection, out = members / name / "faces", members / name / "selection.json", composites / name
+    faces, selection, out = (
+        members / name / "faces",
+        members / name / "selection.json",
+        composites / name,
+    )
     chosen = Members(members / name / "members.csv", faces)
     average = average_faces(chosen, **render)
     start_clean(out)
     facts = composite_facts(average, render, read_json(selection), chosen.ratings)
     if facts["built"]:
         write_image(out / "composite.jpg", Image.fromarray(average.image))
-        write_bytes(out / "members.jpg", fitting_jpeg(contact_sheet([faces / face for face in average.used])))
+        write_bytes(
+            out / "members.jpg",
+            fitting_jpeg(contact_sheet([faces / face for face in average.used])),
+        )
         if average.shape is not None:
             buffer = io.BytesIO()
             np.save(buffer, average.shape)
             write_bytes(out / "shape.npy", buffer.getvalue())
     elif len(chosen):  # `select` has warned of too few
         if facts["filter"].get("on_few") == "error":
-            raise InputError(f"composites.{name}: {facts['why']}. Widen the filter, lower min_results, or set on_few: skip")
+            raise InputError(
+                f"composites.{name}: {facts['why']}. Widen the filter, lower min_results, or set on_few: skip"
+            )
         warn(f"composites.{name} is not built: {facts['why']}")
     if facts["note"]:
         warn(f"composites.{name}: {facts['note']}")
     shown = min(facts["n"], MOST)
-    write_json(out / "composite.json", {
-        "name": name, **facts, "sheet": {"shown": shown, "not_shown": facts["n"] - shown},
-        "scores_in": selection.with_name("scores.json").as_posix(),  # they move with every training, which draws nothing again
-    })
-    left_out = "".join(f", {len(names)} left out ({reason})" for reason, names in average.left_out.items())
-    sharper = f", {average.sharpness['ratio']:.2f} times as sharp as the plain mean" if average.sharpness else ""
-    return f"{name}: " + (f"{number_of(facts['n'], 'face')}{left_out}{sharper}" if facts["built"] else "not built")
+    write_json(
+        out / "composite.json",
+        {
+            "name": name,
+            **facts,
+            "sheet": {"shown": shown, "not_shown": facts["n"] - shown},
+            "scores_in": selection.with_name(
+                "scores.json"
+            ).as_posix(),  # they move with every training, which draws nothing again
+        },
+    )
+    left_out = "".join(
+        f", {len(names)} left out ({reason})" for reason, names in average.left_out.items()
+    )
+    sharper = (
+        f", {average.sharpness['ratio']:.2f} times as sharp as the plain mean"
+        if average.sharpness
+        else ""
+    )
+    return f"{name}: " + (
+        f"{number_of(facts['n'], 'face')}{left_out}{sharper}" if facts["built"] else "not built"
+    )
 
 
 if __name__ == "__main__":

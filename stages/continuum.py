@@ -30,12 +30,25 @@ def main(params, name: StageItem, composites: Path) -> str:
         frames = [Image.fromarray(picture) for picture in continuum(*ends, steps)]
         for i, frame in enumerate(frames):
             write_image(out / "frames" / f"{i:02}.jpg", frame)
-        write_image(out / "continuum.jpg", strip(frames, [end.name for end in ends], [end.facts["n"] for end in ends]))
-    write_json(out / "continuum.json", {
-        "name": name, "built": why is None, "why": why, "steps": steps, "shares": shares(steps),
-        "from": ends[0].summary(), "to": ends[1].summary(),
-    })
-    return f"{name}: " + ("not built" if why else f"{steps} pictures from {ends[0].name} to {ends[1].name}")
+        write_image(
+            out / "continuum.jpg",
+            strip(frames, [end.name for end in ends], [end.facts["n"] for end in ends]),
+        )
+    write_json(
+        out / "continuum.json",
+        {
+            "name": name,
+            "built": why is None,
+            "why": why,
+            "steps": steps,
+            "shares": shares(steps),
+            "from": ends[0].summary(),
+            "to": ends[1].summary(),
+        },
+    )
+    return f"{name}: " + (
+        "not built" if why else f"{steps} pictures from {ends[0].name} to {ends[1].name}"
+    )
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ from facestats.core.files import write_image, write_json
 from facestats.pairs.difference import difference, measure, nowhere_in_picture
 from facestats.pairs.figure import difference_figure
 
-CHANCE = ("Two groups of finite size never look the same: a part of every difference is chance, and more of it the fewer faces "
-          "there are. How large that part is, two averages can't tell.")
+CHANCE = (
+    "Two groups of finite size never look the same: a part of every difference is chance, and more of it the fewer faces "
+    "there are. How large that part is, two averages can't tell."
+)
 
 
 def main(params, name: StageItem, composites: Path) -> str:
@@ -23,7 +25,13 @@ def main(params, name: StageItem, composites: Path) -> str:
     both = read_composite(composites / pair.of), read_composite(composites / pair.minus)
     why = why_not(*both) or nowhere_in_picture(*both)
     start_clean(out)
-    content = {"name": name, "built": why is None, "why": why, "of": both[0].summary(), "minus": both[1].summary()}
+    content = {
+        "name": name,
+        "built": why is None,
+        "why": why,
+        "of": both[0].summary(),
+        "minus": both[1].summary(),
+    }
     if why:
         warn(f"differences.{name} is not built: {why}")
     else:
@@ -32,12 +40,19 @@ def main(params, name: StageItem, composites: Path) -> str:
         shared = len({*both[0].facts["members"]} & {*both[1].facts["members"]})
         found = difference(*both)
         numbers = measure(found)
-        write_image(out / "difference.jpg", difference_figure(found, [(end.name, end.facts["n"]) for end in both], shared),
-                    quality=90)
+        write_image(
+            out / "difference.jpg",
+            difference_figure(found, [(end.name, end.facts["n"]) for end in both], shared),
+            quality=90,
+        )
         content |= {"faces_in_both": shared, "chance": CHANCE, **numbers}
     write_json(out / "difference.json", content)
-    return f"{name}: " + ("not built" if why else f"mean delta E {numbers['colour']['mean']:.1f}, landmarks shifted by "
-                          f"{numbers['shape']['root_mean_square']:.1f} % of the distance between the eyes")
+    return f"{name}: " + (
+        "not built"
+        if why
+        else f"mean delta E {numbers['colour']['mean']:.1f}, landmarks shifted by "
+        f"{numbers['shape']['root_mean_square']:.1f} % of the distance between the eyes"
+    )
 
 
 if __name__ == "__main__":

@@ -26,18 +26,34 @@ def main(params, crops: Path, clip: Path, embeddings: Path) -> str:
         before = cache.committed(embeddings) if cache else None
         return earlier_rows(before, encoder.dimension) if before else None
 
-    with open_rows(STAGE, recipe_hash(encoder), row_columns(encoder.dimension), cache, warn_once, check_face_rows) as rows:
+    with open_rows(
+        STAGE,
+        recipe_hash(encoder),
+        row_columns(encoder.dimension),
+        cache,
+        warn_once,
+        check_face_rows,
+    ) as rows:
         try:
             table = embed_faces(crops, encoder, rows, earlier)
         except OSError as error:
             if error.errno is not None:
                 raise
-            raise InputError(f"a face in {crops} can't be read as an image; `dvc repro -f preprocess` cuts the faces anew") from None
-    tables.write(table, embeddings, tables.embeddings_schema(encoder.dimension), {
-        "variant": encoder.facts["variant"], "revision": encoder.facts["revision"],
-        "weights_sha256": encoder.facts["sha256"], "precision": encoder.precision,
-        "dimension": str(encoder.dimension),
-    })
+            raise InputError(
+                f"a face in {crops} can't be read as an image; `dvc repro -f preprocess` cuts the faces anew"
+            ) from None
+    tables.write(
+        table,
+        embeddings,
+        tables.embeddings_schema(encoder.dimension),
+        {
+            "variant": encoder.facts["variant"],
+            "revision": encoder.facts["revision"],
+            "weights_sha256": encoder.facts["sha256"],
+            "precision": encoder.precision,
+            "dimension": str(encoder.dimension),
+        },
+    )
     return f"{row_summary(len(table), **table.attrs)} dimension={encoder.dimension} precision={encoder.precision} device={encoder.device.type}"
 
 

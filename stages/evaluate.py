@@ -34,19 +34,41 @@ from facestats.prompts.zeroshot import load_classifiers
 from facestats.scores.blending import load_blend, load_verdicts
 
 
-def main(params, embeddings: Path, metadata: Path, classifiers: Path, prompts: Path, blend: Path, label_metrics: Path, training: Path,
-         attractiveness: Path, attributes: Path, fairness: Path, summary: Path, plots: Path) -> str:
+def main(
+    params,
+    embeddings: Path,
+    metadata: Path,
+    classifiers: Path,
+    prompts: Path,
+    blend: Path,
+    label_metrics: Path,
+    training: Path,
+    attractiveness: Path,
+    attributes: Path,
+    fairness: Path,
+    summary: Path,
+    plots: Path,
+) -> str:
     vectors = EmbeddingTable(embeddings)
 
     def read(schema: tables.Schema) -> pd.DataFrame:
-        return tables.read_all(metadata / schema.name, schema).set_index("filename").reindex(vectors.names)
+        return (
+            tables.read_all(metadata / schema.name, schema)
+            .set_index("filename")
+            .reindex(vectors.names)
+        )
 
     labels, scores, predictions = read(tables.LABELS), read(tables.SCORES), read(tables.PREDICTIONS)
-    faces = tables.read(metadata / tables.FACES.name, tables.FACES, IDENTITY).dropna(subset="filename")
+    faces = tables.read(metadata / tables.FACES.name, tables.FACES, IDENTITY).dropna(
+        subset="filename"
+    )
     test = scores["split"] == "test"
     n_rated = int((labels["rating"].notna() & test).sum())
     groups = several_faces(same_faces(faces, labels["person"]))
-    labels = labels.assign(**count_once(labels.drop(columns=["image", "person"]), faces), person=groups.reindex(vectors.names))
+    labels = labels.assign(
+        **count_once(labels.drop(columns=["image", "person"]), faces),
+        person=groups.reindex(vectors.names),
+    )
     labels = tables.called_as(labels, params.attributes.targets)
     counted = labels["rating"].notna() & test
     labels["rating"] = labels["rating"].mask(scores["score_withheld"].notna())
@@ -54,19 +76,51 @@ def main(params, embeddings: Path, metadata: Path, classifiers: Path, prompts: P
     options = params.evaluate
     said_of_training = read_json(training / "metrics.json")
     measured = evaluate_attractiveness(
-        vectors, labels["rating"], scores["attractiveness_raw"], scores["split"], options.bootstrap, options.seed,
-        person=labels["person"], scale=scale, reliability=read_json(label_metrics)["reliability"],
-        n_copies=n_rated - int(counted.sum()), n_withheld=int((counted & labels["rating"].isna()).sum()), untrained=said_of_training["why"], scores=scores,
-        weights=load_blend(blend)[0], verdicts=load_verdicts(blend))
+        vectors,
+        labels["rating"],
+        scores["attractiveness_raw"],
+        scores["split"],
+        options.bootstrap,
+        options.seed,
+        person=labels["person"],
+        scale=scale,
+        reliability=read_json(label_metrics)["reliability"],
+        n_copies=n_rated - int(counted.sum()),
+        n_withheld=int((counted & labels["rating"].isna()).sum()),
+        untrained=said_of_training["why"],
+        scores=scores,
+        weights=load_blend(blend)[0],
+        verdicts=load_verdicts(blend),
+    )
     write_json(attractiveness, measured.metrics)
     _draw_attractiveness(measured, training, plots)
     trained = load_models(classifiers, params.attributes.targets)
-    zeroshot = zeroshot_models(load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained))
-    of_attributes = evaluate_attributes(trained, predictions, labels, scores["split"], options.bootstrap, options.seed,
-                                        zeroshot, read(tables.ZEROSHOT), tables.read_doubts(metadata / tables.PREDICTIONS.name))
+    zeroshot = zeroshot_models(
+        load_classifiers(prompts, vectors.metadata["weights_sha256"]), target_kinds(trained)
+    )
+    of_attributes = evaluate_attributes(
+        trained,
+        predictions,
+        labels,
+        scores["split"],
+        options.bootstrap,
+        options.seed,
+        zeroshot,
+        read(tables.ZEROSHOT),
+        tables.read_doubts(metadata / tables.PREDICTIONS.name),
+    )
     write_json(attributes, of_attributes)
     write_json(summary, headlines(measured.metrics, of_attributes))
-    by_group = evaluate_fairness(labels, scores, predictions, trained, scale, options.min_group, options.bootstrap, options.seed)
+    by_group = evaluate_fairness(
+        labels,
+        scores,
+        predictions,
+        trained,
+        scale,
+        options.min_group,
+        options.bootstrap,
+        options.seed,
+    )
     write_json(fairness, by_group)
     write_plot_csv(plots / "error_by_group.csv", error_points(by_group))
     error_by_group(by_group, plots / "error_by_group.png")
@@ -74,19 +128,34 @@ def main(params, embeddings: Path, metadata: Path, classifiers: Path, prompts: P
 
 
 def _summary(rated: dict) -> str:
-    shown = {name: rated["test"][name]["pearson"]["value"] for name in ("mlp", "ridge", "geometric", "combined")}
+    shown = {
+        name: rated["test"][name]["pearson"]["value"]
+        for name in ("mlp", "ridge", "geometric", "combined")
+    }
     known = [f"{name}: r={r:.3f}" for name, r in shown.items() if r is not None]
-    copies = f" ({rated['test']['n_copies']} rated copies of these left out)" if rated["test"]["n_copies"] else ""
-    line = "\n  ".join([" ".join([f"test faces={rated['test']['n']}{copies}", *known]), *doubts_of_scores(rated)])
+    copies = (
+        f" ({rated['test']['n_copies']} rated copies of these left out)"
+        if rated["test"]["n_copies"]
+        else ""
+    )
+    line = "\n  ".join(
+        [" ".join([f"test faces={rated['test']['n']}{copies}", *known]), *doubts_of_scores(rated)]
+    )
     if not rated["why"]:
         return line
-    return f"the holistic score is not measured: {rated['why']}; {line}" if known else f"attractiveness is not measured: {rated['why']}"
+    return (
+        f"the holistic score is not measured: {rated['why']}; {line}"
+        if known
+        else f"attractiveness is not measured: {rated['why']}"
+    )
 
 
 def _draw_attractiveness(measured: Attractiveness, training: Path, plots: Path) -> None:
     write_plot_csv(plots / "predicted_vs_actual.csv", measured.points)
     write_plot_csv(plots / "reliability_curve.csv", measured.curve)
-    figures.predicted_vs_actual(measured.points, measured.metrics, plots / "predicted_vs_actual.png")
+    figures.predicted_vs_actual(
+        measured.points, measured.metrics, plots / "predicted_vs_actual.png"
+    )
     figures.reliability_curve(measured.curve, measured.metrics, plots / "reliability_curve.png")
     figures.learning_curve(training, plots / "learning_curve.png")
 

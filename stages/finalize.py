@@ -15,15 +15,34 @@ from facestats.core import tables
 from facestats.core.doubts import named_doubts
 
 
-def main(_params, attributes: Path, clusters: Path, scores: Path, labels: Path, faces: Path, flags: Path, final: Path) -> str:
+def main(
+    _params,
+    attributes: Path,
+    clusters: Path,
+    scores: Path,
+    labels: Path,
+    faces: Path,
+    flags: Path,
+    final: Path,
+) -> str:
     table = tables.read_all(attributes, tables.WITH_META)
-    for other in (tables.read(clusters, tables.WITH_CLUSTERS, ["filename", "cluster", "pc1", "pc2"]), tables.read(scores, tables.SCORES).drop(columns="image"),
-                  tables.read(labels, tables.LABELS, ["filename", "rating", "rating_n"]),
-                  tables.read(faces, tables.FACES, ["filename", "copy_group", "copy_rank"]).dropna()):
+    for other in (
+        tables.read(clusters, tables.WITH_CLUSTERS, ["filename", "cluster", "pc1", "pc2"]),
+        tables.read(scores, tables.SCORES).drop(columns="image"),
+        tables.read(labels, tables.LABELS, ["filename", "rating", "rating_n"]),
+        tables.read(faces, tables.FACES, ["filename", "copy_group", "copy_rank"]).dropna(),
+    ):
         table = table.merge(other, on="filename", how="left", validate="one_to_one")
     table["doubts"] = table["filename"].map(named_doubts(tables.read(flags, tables.FLAGS)))
-    tables.write(table, final, tables.FINAL, tables.doubts_metadata(tables.read_doubts(attributes) | tables.read_doubts(scores)))
-    return f"rows={len(table)} columns={len(table.columns)} doubtful={table['doubts'].notna().sum()}"
+    tables.write(
+        table,
+        final,
+        tables.FINAL,
+        tables.doubts_metadata(tables.read_doubts(attributes) | tables.read_doubts(scores)),
+    )
+    return (
+        f"rows={len(table)} columns={len(table.columns)} doubtful={table['doubts'].notna().sum()}"
+    )
 
 
 if __name__ == "__main__":

@@ -24,19 +24,39 @@ from facestats.geometry.shapes import LandmarkTable
 from facestats.geometry.training import MIN_TRAIN, out_of_fold, sampler_for, train_pipeline
 from facestats.geometry.zscore import ZScore, fit_zscore
 
-MOST_TRAINED = 10_000  # faces, drawn at random where more are rated: 0.5 GB, and 350 slopes need no more
+MOST_TRAINED = (
+    10_000  # faces, drawn at random where more are rated: 0.5 GB, and 350 slopes need no more
+)
 
 
-def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attributes: Path, age_check: Path, regressor: Path,
-         geometry: Path, with_meta: Path) -> str:
+def main(
+    params,
+    crops: Path,
+    faces: Path,
+    labels: Path,
+    splits: Path,
+    attributes: Path,
+    age_check: Path,
+    regressor: Path,
+    geometry: Path,
+    with_meta: Path,
+) -> str:
     shapes = LandmarkTable(faces)
-    said = tables.read(labels, tables.LABELS, ["filename", "person", "rating"]).set_index("filename")
+    said = tables.read(labels, tables.LABELS, ["filename", "person", "rating"]).set_index(
+        "filename"
+    )
     groups = same_faces(shapes.rows, said["person"])
     said = said.reindex(shapes.rows["filename"])
     checked = tables.read(age_check, tables.AGE_CHECK)
     said["rating"] = said["rating"].mask(known_minors(checked).reindex(said.index))
     scored = checked.set_index("filename")["score_withheld"].isna().reindex(said.index).to_numpy()
-    train = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(said.index).to_numpy() == "train"
+    train = (
+        tables.read(splits, tables.SPLITS)
+        .set_index("filename")["split"]
+        .reindex(said.index)
+        .to_numpy()
+        == "train"
+    )
     measured = pd.concat([measure(batch) for batch in shapes.batches()], ignore_index=True)
     there = measured.notna().any(axis=1).to_numpy()
     zscore = fit_zscore(measured[train])
@@ -45,8 +65,15 @@ def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attribute
     learned = learned[sample_rows(len(learned), MOST_TRAINED)]
     chosen = np.zeros(len(said), dtype=bool)
     chosen[learned] = True
-    model, honest = _train(params.geometry, shapes, crops, chosen, said["rating"].to_numpy()[chosen], groups.reindex(said.index)[chosen],
-                           zscore)
+    model, honest = _train(
+        params.geometry,
+        shapes,
+        crops,
+        chosen,
+        said["rating"].to_numpy()[chosen],
+        groups.reindex(said.index)[chosen],
+        zscore,
+    )
     model.save(regressor)
     raw = np.full(len(said), np.nan)
     raw[chosen] = honest
@@ -60,15 +87,28 @@ def main(params, crops: Path, faces: Path, labels: Path, splits: Path, attribute
     rows = shapes.rows[["filename", "yaw", "pitch", "roll"]].join(measured)
     rows["frontal"] = is_frontal(rows["yaw"], rows["pitch"])
     meta = tables.read_all(attributes, tables.CLEAN).merge(rows, on="filename", how="left")
-    tables.write(meta, with_meta, tables.WITH_META, tables.doubts_metadata(tables.read_doubts(attributes)))
+    tables.write(
+        meta, with_meta, tables.WITH_META, tables.doubts_metadata(tables.read_doubts(attributes))
+    )
     rows = rows.drop(columns=["yaw", "pitch", "roll"])
-    rows["geometry_zscore"], rows["geometric_raw"], rows["geometric_out_of_fold"] = np.where(scored, zscore(measured), np.nan), raw, ~missing & ~np.isnan(raw)
+    rows["geometry_zscore"], rows["geometric_raw"], rows["geometric_out_of_fold"] = (
+        np.where(scored, zscore(measured), np.nan),
+        raw,
+        ~missing & ~np.isnan(raw),
+    )
     tables.write(rows, geometry, tables.GEOMETRY, {"why": model.why} if model.why else None)
     return f"faces={len(rows)} landmarks={there.sum()} trained_on={model.n_train} out_of_fold={rows['geometric_out_of_fold'].sum()}"
 
 
-def _train(options, shapes: LandmarkTable, crops: Path, chosen: np.ndarray, ratings: np.ndarray, groups: pd.Series,
-           zscore: ZScore) -> tuple[GeometryModel, np.ndarray]:
+def _train(
+    options,
+    shapes: LandmarkTable,
+    crops: Path,
+    chosen: np.ndarray,
+    ratings: np.ndarray,
+    groups: pd.Series,
+    zscore: ZScore,
+) -> tuple[GeometryModel, np.ndarray]:
     """The model, and the honest predictions of the faces that it learned from, NaN where there are none."""
     landmarks = shapes.take(chosen)
     sampler = sampler_for(landmarks) if options.appearance and len(ratings) >= MIN_TRAIN else None
@@ -79,17 +119,23 @@ def _train(options, shapes: LandmarkTable, crops: Path, chosen: np.ndarray, rati
         honest, problems = out_of_fold(x, ratings, groups, options.folds, options.seed)
         for problem in problems:
             warn(f"geometry.folds: {problem}; its faces are scored by the main model")
-    return GeometryModel(pipeline, why, zscore, sampler if pipeline else None, len(ratings) if pipeline else 0), honest
+    return GeometryModel(
+        pipeline, why, zscore, sampler if pipeline else None, len(ratings) if pipeline else 0
+    ), honest
 
 
-def _predict(model: GeometryModel, shapes: LandmarkTable, crops: Path, wanted: np.ndarray) -> np.ndarray:
+def _predict(
+    model: GeometryModel, shapes: LandmarkTable, crops: Path, wanted: np.ndarray
+) -> np.ndarray:
     """The model's ratings of some faces, batch by batch."""
     found, at = [], 0
     with tqdm(total=int(wanted.sum()), unit="face", disable=None) as bar:
         for batch in shapes.batches():
             here = np.zeros(len(wanted), dtype=bool)
-            here[at:at + len(batch)] = wanted[at:at + len(batch)]
-            found.append(model.predict(batch[here[at:at + len(batch)]], _paths(crops, shapes, here)))
+            here[at : at + len(batch)] = wanted[at : at + len(batch)]
+            found.append(
+                model.predict(batch[here[at : at + len(batch)]], _paths(crops, shapes, here))
+            )
             at += len(batch)
             bar.update(len(found[-1]))
     return np.concatenate(found)

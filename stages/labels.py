@@ -19,19 +19,34 @@ from facestats.labels.reliability import measure_reliability
 
 def main(params, faces: Path, labels: Path, metrics: Path) -> str:
     found = tables.read(faces, tables.FACES, ["image", *IDENTITY])
-    joined = join_labels(found[["image", "filename"]], Path(params.data.labels), Path(params.data.manual_labels),
-                         params.labels.rating_scale, params.labels.drop_raters)
+    joined = join_labels(
+        found[["image", "filename"]],
+        Path(params.data.labels),
+        Path(params.data.manual_labels),
+        params.labels.rating_scale,
+        params.labels.drop_raters,
+    )
     for message in joined.warnings:
         warn(message)
     scale = {"rating_low": joined.scale[0], "rating_high": joined.scale[1]} if joined.scale else {}
     tables.write(joined.table, labels, tables.LABELS, scale)
-    groups = same_faces(found.dropna(subset="filename"), joined.table.set_index("filename")["person"])
+    groups = same_faces(
+        found.dropna(subset="filename"), joined.table.set_index("filename")["person"]
+    )
     reliability = measure_reliability(joined.judgements, several_faces(groups))
     write_json(metrics, joined.summary | {"reliability": reliability})
     labelled = joined.summary["labelled"]
-    left_out = "".join(f"\n  rater {name} is left out: {why}" for name, why in joined.summary["raters"]["dropped"].items())
+    left_out = "".join(
+        f"\n  rater {name} is left out: {why}"
+        for name, why in joined.summary["raters"]["dropped"].items()
+    )
     notes = "".join(f"\n  {note}" for note in joined.notes)
-    return f"faces={len(joined.table)} " + " ".join(f"{name}={n}" for name, n in labelled.items()) + notes + left_out
+    return (
+        f"faces={len(joined.table)} "
+        + " ".join(f"{name}={n}" for name, n in labelled.items())
+        + notes
+        + left_out
+    )
 
 
 if __name__ == "__main__":

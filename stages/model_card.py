@@ -18,10 +18,16 @@ from facestats.report.model_card import Run, model_card
 def main(params, metrics: Path, manifest: Path, sample: Path, out: Path) -> str:
     images = Path(params.data.images)
     names = ("age_check", "attractiveness", "attributes", "fairness", "labels")
-    run = Run(**{name: read_json(metrics / f"{name}.json") for name in names},
-              training=read_json(metrics / "train_attractiveness/metrics.json"),
-              serving=read_json(manifest), images=images.as_posix(), drawn=images.is_relative_to(sample))
-    card = model_card(run, Path(os.path.relpath(metrics / "plots/error_by_group.png", out.parent)).as_posix())
+    run = Run(
+        **{name: read_json(metrics / f"{name}.json") for name in names},
+        training=read_json(metrics / "train_attractiveness/metrics.json"),
+        serving=read_json(manifest),
+        images=images.as_posix(),
+        drawn=images.is_relative_to(sample),
+    )
+    card = model_card(
+        run, Path(os.path.relpath(metrics / "plots/error_by_group.png", out.parent)).as_posix()
+    )
     write_text(out, card)
     return f"words={len(card.split())}"
 

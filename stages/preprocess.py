@@ -32,16 +32,24 @@ def main(params, landmarker: Path, crops: Path, faces: Path) -> str:
         return earlier_rows(before, cache.committed_files(crops)) if before else None
 
     start_clean(crops)
-    with open_rows(STAGE, recipe_hash(config, landmarker), ROW_COLUMNS, cache, warn_once, check_photo_rows) as rows:
+    with open_rows(
+        STAGE, recipe_hash(config, landmarker), ROW_COLUMNS, cache, warn_once, check_photo_rows
+    ) as rows:
         frame = preprocess_folder(images, crops, config, landmarker, rows=rows, earlier=earlier)
     tables.write(frame, faces, tables.FACES)
     rejected = frame[frame["status"] == "rejected"]
     if len(rejected) == len(frame):
-        warn(f"not one of {len(frame)} photos in {images} was accepted: there is nothing to embed, and the next stage will say so")
+        warn(
+            f"not one of {len(frame)} photos in {images} was accepted: there is nothing to embed, and the next stage will say so"
+        )
     elif len(rejected):
         reasons = alike(sorted(rejected["reason"]))
-        said = "; ".join(f"{n}: {reason}" for reason, n in reasons[:SHOWN]) + (f"; {len(reasons) - SHOWN} more reasons" if len(reasons) > SHOWN else "")
-        warn(f"{len(rejected)} of {len(frame)} photos are left out ({said}); faces.parquet and the report name each")
+        said = "; ".join(f"{n}: {reason}" for reason, n in reasons[:SHOWN]) + (
+            f"; {len(reasons) - SHOWN} more reasons" if len(reasons) > SHOWN else ""
+        )
+        warn(
+            f"{len(rejected)} of {len(frame)} photos are left out ({said}); faces.parquet and the report name each"
+        )
     return row_summary(len(frame), **frame.attrs, rejected=len(rejected))
 
 

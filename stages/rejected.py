@@ -17,7 +17,13 @@ def main(params, faces: Path, out: Path) -> str:
     start_clean(out)
     table = tables.read(faces, tables.FACES, ["image", "status", "reason"])
     rejected = table[table["status"] == "rejected"]
-    index = write_rejected(rejected, Path(params.data.images), out, max_megabytes=params.preprocess.max_megabytes, max_pixels=params.preprocess.max_pixels)
+    index = write_rejected(
+        rejected,
+        Path(params.data.images),
+        out,
+        max_megabytes=params.preprocess.max_megabytes,
+        max_pixels=params.preprocess.max_pixels,
+    )
     return f"rejected={len(rejected)} listed={len(index)} pictures={sum(row['picture'] is not None for row in index)}"
 
 

@@ -26,21 +26,57 @@ OF_CLUSTERS = ["filename", "cluster", "copy_rank", "attractiveness_score", "rati
 FACES = ["image", "status", "reason", "duplicate_of", "near_duplicate_of", "face_count"]
 
 
-def main(params, embeddings: Path, crops: Path, metadata: Path, metrics: Path, rejected: Path, composites: Path, manifest: Path,
-         sample: Path, out: Path) -> str:
+def main(
+    params,
+    embeddings: Path,
+    crops: Path,
+    metadata: Path,
+    metrics: Path,
+    rejected: Path,
+    composites: Path,
+    manifest: Path,
+    sample: Path,
+    out: Path,
+) -> str:
     images = Path(params.data.images)
-    run = Run(**{name: read_json(metrics / f"{name}.json") for name in METRICS}, training=read_json(metrics / "train_attractiveness/metrics.json"),
-              serving=read_json(manifest), images=without_folder(images.as_posix()), drawn=images.is_relative_to(sample))
+    run = Run(
+        **{name: read_json(metrics / f"{name}.json") for name in METRICS},
+        training=read_json(metrics / "train_attractiveness/metrics.json"),
+        serving=read_json(manifest),
+        images=without_folder(images.as_posix()),
+        drawn=images.is_relative_to(sample),
+    )
     answered = sorted({"gender", "ethnicity", *params.attributes.targets, *params.zeroshot})
-    final = tables.read(metadata / tables.FINAL.name, tables.FINAL, [*OF_CLUSTERS, *(f"{name}_final" for name in answered)])
+    final = tables.read(
+        metadata / tables.FINAL.name,
+        tables.FINAL,
+        [*OF_CLUSTERS, *(f"{name}_final" for name in answered)],
+    )
     vectors, options = EmbeddingTable(embeddings), params.report
     clusters = final[final["copy_rank"] == 1].set_index("filename")["cluster"]
-    examples = typical_faces(vectors.names, vectors, clusters, options.examples) if options.images else {}
-    template = pd.read_csv(metadata / "labels_template.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    page, album = report(Material(
-        params, run, clusters=read_json(metrics / "clusters.json"), faces=tables.read(metadata / tables.FACES.name, tables.FACES, FACES), final=final,
-        flags=tables.read(metadata / tables.FLAGS.name, tables.FLAGS), proposed=template["filename"].map(without_apostrophe).tolist(), examples=examples,
-        crops=crops, rejected=rejected, composites=composites, metrics=metrics, doubts=tables.read_doubts(metadata / tables.FINAL.name)))
+    examples = (
+        typical_faces(vectors.names, vectors, clusters, options.examples) if options.images else {}
+    )
+    template = pd.read_csv(
+        metadata / "labels_template.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig"
+    )
+    page, album = report(
+        Material(
+            params,
+            run,
+            clusters=read_json(metrics / "clusters.json"),
+            faces=tables.read(metadata / tables.FACES.name, tables.FACES, FACES),
+            final=final,
+            flags=tables.read(metadata / tables.FLAGS.name, tables.FLAGS),
+            proposed=template["filename"].map(without_apostrophe).tolist(),
+            examples=examples,
+            crops=crops,
+            rejected=rejected,
+            composites=composites,
+            metrics=metrics,
+            doubts=tables.read_doubts(metadata / tables.FINAL.name),
+        )
+    )
     write_text(out, page)
     return f"MB={len(page.encode()) / 1e6:.1f} pictures_left_out={album.left_out}"
 

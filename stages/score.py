@@ -28,18 +28,50 @@ from facestats.scores.table import index_text, score_table
 GEOMETRY = ["filename", "geometric_raw", "geometry_zscore", "geometric_out_of_fold"]
 
 
-def main(params, embeddings: Path, regressor: Path, out_of_fold: Path, geometry: Path, splits: Path, labels: Path, attributes: Path,
-         age_check: Path, metadata: Path, array: Path, blend: Path) -> str:
+def main(
+    params,
+    embeddings: Path,
+    regressor: Path,
+    out_of_fold: Path,
+    geometry: Path,
+    splits: Path,
+    labels: Path,
+    attributes: Path,
+    age_check: Path,
+    metadata: Path,
+    array: Path,
+    blend: Path,
+) -> str:
     torch.set_num_threads(1)
     vectors = EmbeddingTable(embeddings)
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
-    honest = tables.read(out_of_fold, tables.SCORES_OUT_OF_FOLD).set_index("filename")["attractiveness_raw"]
+    honest = tables.read(out_of_fold, tables.SCORES_OUT_OF_FOLD).set_index("filename")[
+        "attractiveness_raw"
+    ]
     shapes = tables.read(geometry, tables.GEOMETRY, GEOMETRY).set_index("filename")
     scale = tables.rating_scale(labels)
-    scores = score_table(vectors.names, vectors, load_regressor(regressor), split, honest, shapes, scale,
-                         tables.read(age_check, tables.AGE_CHECK).set_index("filename"))
-    said = tables.read(labels, tables.LABELS, ["filename", "rating", "person"]).set_index("filename").reindex(vectors.names)
-    weighting = _weights(params.score.weights, scores, said["rating"], scale, tables.file_metadata(geometry).get("why"))
+    scores = score_table(
+        vectors.names,
+        vectors,
+        load_regressor(regressor),
+        split,
+        honest,
+        shapes,
+        scale,
+        tables.read(age_check, tables.AGE_CHECK).set_index("filename"),
+    )
+    said = (
+        tables.read(labels, tables.LABELS, ["filename", "rating", "person"])
+        .set_index("filename")
+        .reindex(vectors.names)
+    )
+    weighting = _weights(
+        params.score.weights,
+        scores,
+        said["rating"],
+        scale,
+        tables.file_metadata(geometry).get("why"),
+    )
     scores["combined_score"] = weighting(scores["geometric_score"], scores["attractiveness_score"])
     verdicts = judge_scores(scores, said["rating"], said["person"], scale)
     for verdict in verdicts.values():
@@ -47,24 +79,50 @@ def main(params, embeddings: Path, regressor: Path, out_of_fold: Path, geometry:
             warn(verdict.text)
     save_blend(blend, weighting, scale, verdicts)
     doubt = verdicts["holistic"].text if "holistic" in verdicts else None
-    with_attributes = scores.merge(tables.read_all(attributes, tables.CLEAN), on="filename", how="left")
+    with_attributes = scores.merge(
+        tables.read_all(attributes, tables.CLEAN), on="filename", how="left"
+    )
     scores.insert(1, "image", with_attributes["image"])
-    tables.write(scores, metadata / tables.SCORES.name, tables.SCORES, tables.doubts_metadata({"attractiveness": doubt} if doubt else {}))
-    tables.write(with_attributes, metadata / tables.SCORES_WITH_ATTRIBUTES.name, tables.SCORES_WITH_ATTRIBUTES)
+    tables.write(
+        scores,
+        metadata / tables.SCORES.name,
+        tables.SCORES,
+        tables.doubts_metadata({"attractiveness": doubt} if doubt else {}),
+    )
+    tables.write(
+        with_attributes,
+        metadata / tables.SCORES_WITH_ATTRIBUTES.name,
+        tables.SCORES_WITH_ATTRIBUTES,
+    )
     write_text(metadata / "feature_index.json", index_text(scores["filename"]))
     buffer = io.BytesIO()
     np.save(buffer, scores["attractiveness_score"].to_numpy(dtype=np.float32))
     write_bytes(array, buffer.getvalue())
-    counts = {name: int(scores[column].notna().sum()) for name, column in
-              (("scored", "attractiveness_score"), ("geometric", "geometric_score"), ("combined", "combined_score"))}
-    shown = " ".join(f"{name}={n}" for name, n in (counts | {"withheld": int(scores["score_withheld"].notna().sum())}).items())
+    counts = {
+        name: int(scores[column].notna().sum())
+        for name, column in (
+            ("scored", "attractiveness_score"),
+            ("geometric", "geometric_score"),
+            ("combined", "combined_score"),
+        )
+    }
+    shown = " ".join(
+        f"{name}={n}"
+        for name, n in (counts | {"withheld": int(scores["score_withheld"].notna().sum())}).items()
+    )
     summary = f"rows={len(scores)} {shown} out_of_fold={int(scores['out_of_fold'].sum())}"
     if weighting.learned and not weighting.why:
         summary += f"\n  weights learned from {weighting.n_val} val faces: geometric {weighting.geometric:.3f}, holistic {weighting.holistic:.3f}"
     return summary
 
 
-def _weights(wanted, scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, float] | None, missing: str | None) -> BlendWeights:
+def _weights(
+    wanted,
+    scores: pd.DataFrame,
+    ratings: pd.Series,
+    scale: tuple[float, float] | None,
+    missing: str | None,
+) -> BlendWeights:
     wanted = wanted if wanted == LEARNED else wanted.model_dump()
     found = blend_weights(wanted, scores, ratings, scale, missing)
     if found.why:

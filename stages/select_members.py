@@ -19,8 +19,16 @@ from facestats.groups.members import write_members
 def main(params, name: StageItem, attributes: Path, faces: Path, crops: Path, members: Path) -> str:
     wanted = name.of(params.composites).filter
     conditions = wanted.model_dump(include=set(COLUMNS))
-    selection = select_faces(tables.read_all(attributes, tables.FINAL), conditions, wanted.n, wanted.seed,
-                             wanted.min_results, wanted.relax, wanted.flags, wanted.copies)
+    selection = select_faces(
+        tables.read_all(attributes, tables.FINAL),
+        conditions,
+        wanted.n,
+        wanted.seed,
+        wanted.min_results,
+        wanted.relax,
+        wanted.flags,
+        wanted.copies,
+    )
     doubts = column_doubts(selection.rows, conditions, tables.read_doubts(attributes))
     if not selection.enough:
         message = "; ".join([f"composites.{name} finds too few: {selection}", *doubts])
@@ -30,9 +38,21 @@ def main(params, name: StageItem, attributes: Path, faces: Path, crops: Path, me
     elif selection.hints:
         warn(f"composites.{name}: {'; '.join(selection.hints)}")
     for step in selection.relaxed:
-        warn(f"composites.{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}")
-    landmarks = tables.read(faces, tables.FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"])
-    write_members(selection, name, wanted.model_dump(exclude_none=True), landmarks, crops, members / name, doubts)
+        warn(
+            f"composites.{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}"
+        )
+    landmarks = tables.read(
+        faces, tables.FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"]
+    )
+    write_members(
+        selection,
+        name,
+        wanted.model_dump(exclude_none=True),
+        landmarks,
+        crops,
+        members / name,
+        doubts,
+    )
     return f"{name}: {selection}; mean scores: {said(mean_scores(selection.rows))}"
 
 

@@ -18,9 +18,15 @@ from facestats.labels.splits import EXCLUDED, split_faces
 def main(params, faces: Path, labels: Path, splits: Path) -> str:
     accepted = tables.read(faces, tables.FACES, IDENTITY).dropna(subset="filename")
     people = tables.read_all(labels, tables.LABELS).set_index("filename")
-    said = [name for name in people if not name.endswith("_source") and name not in ("image", "rating_n", "rating_sd")]
+    said = [
+        name
+        for name in people
+        if not name.endswith("_source") and name not in ("image", "rating_n", "rating_sd")
+    ]
     labelled, options = people[said].notna().any(axis=1), params.split
-    table = split_faces(accepted, people["person"], labelled, options.val, options.test, options.seed)
+    table = split_faces(
+        accepted, people["person"], labelled, options.val, options.test, options.seed
+    )
     tables.write(table, splits, tables.SPLITS)
     counts = " ".join(f"{name}={n}" for name, n in sorted(table["split"].value_counts().items()))
     excluded = table.loc[table["split"] == EXCLUDED, "filename"]
@@ -28,11 +34,17 @@ def main(params, faces: Path, labels: Path, splits: Path) -> str:
         group = accepted.set_index("filename")["copy_group"]
         same = group.index[group == group[excluded.iloc[0]]]
         names = sorted(set(people["person"].reindex(same).dropna()))
-        warn(f"{number_of(len(excluded), 'face')} ({labelled.reindex(excluded).sum()} labelled) left out of val and test: copies of one picture that "
-             f"the labels give to several persons, such as {excluded.iloc[0]} ({', '.join(names)}); one person for all of them puts that right")
+        warn(
+            f"{number_of(len(excluded), 'face')} ({labelled.reindex(excluded).sum()} labelled) left out of val and test: copies of one picture that "
+            f"the labels give to several persons, such as {excluded.iloc[0]} ({', '.join(names)}); one person for all of them puts that right"
+        )
     copies = accepted["copy_group"].duplicated(keep=False)
     units = accepted.loc[copies, "copy_group"].nunique()
-    return counts + (f"\n  {copies.sum()} faces are copies of {number_of(units, 'picture')}; each picture stays in one split as a whole" if units else "")
+    return counts + (
+        f"\n  {copies.sum()} faces are copies of {number_of(units, 'picture')}; each picture stays in one split as a whole"
+        if units
+        else ""
+    )
 
 
 if __name__ == "__main__":

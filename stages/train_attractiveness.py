@@ -29,10 +29,24 @@ from facestats.scores.regressor import Regressor, save_untrained
 from facestats.scores.training import MIN_TRAIN, MIN_VAL, too_few, train_regressor
 
 
-def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, age_check: Path, regressor: Path, out_of_fold: Path, metrics: Path) -> str:
+def main(
+    params,
+    embeddings: Path,
+    faces: Path,
+    labels: Path,
+    splits: Path,
+    age_check: Path,
+    regressor: Path,
+    out_of_fold: Path,
+    metrics: Path,
+) -> str:
     torch.set_num_threads(1)  # sums in another order give other bits
     vectors = EmbeddingTable(embeddings)
-    ratings = tables.read(labels, tables.LABELS, ["filename", "rating"]).set_index("filename")["rating"].reindex(vectors.names)
+    ratings = (
+        tables.read(labels, tables.LABELS, ["filename", "rating"])
+        .set_index("filename")["rating"]
+        .reindex(vectors.names)
+    )
     split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
     scale = tables.rating_scale(labels)
     checked = tables.read(age_check, tables.AGE_CHECK)
@@ -40,13 +54,19 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, age_
     scored = checked.set_index("filename")["score_withheld"].isna().reindex(vectors.names)
     n_young, ratings = int((ratings.notna() & young).sum()), ratings.mask(young)
     if n_young:
-        warn(f"the ratings of {number_of(n_young, 'face')} that are too young for a score teach nothing (score.min_age)")
+        warn(
+            f"the ratings of {number_of(n_young, 'face')} that are too young for a score teach nothing (score.min_age)"
+        )
     chosen = {name: (ratings.notna() & (split == name)).to_numpy() for name in ("train", "val")}
     counts = {f"n_{name}": int(rows.sum()) for name, rows in chosen.items()}
     found = tables.read(faces, tables.FACES, IDENTITY).dropna(subset="filename")
-    people = tables.read(labels, tables.LABELS, ["filename", "person"]).set_index("filename")["person"]
+    people = tables.read(labels, tables.LABELS, ["filename", "person"]).set_index("filename")[
+        "person"
+    ]
     groups = same_faces(found, people).reindex(vectors.names)
-    honest = pd.DataFrame({"filename": pd.Series(dtype="str"), "fold": [], "attractiveness_raw": []})
+    honest = pd.DataFrame(
+        {"filename": pd.Series(dtype="str"), "fold": [], "attractiveness_raw": []}
+    )
     with _live(metrics) as live:
         model, why = _model(params.mlp, vectors, ratings.to_numpy(), chosen, scale, live)
         if model is not None and params.mlp.folds and not params.mlp.pretrained:
@@ -67,32 +87,56 @@ def main(params, embeddings: Path, faces: Path, labels: Path, splits: Path, age_
     # What the table shows: honest predictions where there are some. The model flatters and so spreads out faces that it has learned.
     shown = pd.Series(model.predict(vectors), index=vectors.names)
     shown.update(honest.set_index("filename")["attractiveness_raw"])
-    model.reference = reference_distribution(shown[scored].to_numpy() if scored.any() else shown.to_numpy())
+    model.reference = reference_distribution(
+        shown[scored].to_numpy() if scored.any() else shown.to_numpy()
+    )
     model.save(regressor)
     return " ".join(f"{k}={v}" for k, v in counts.items())
 
 
 def _live(metrics: Path) -> Live:
     try:
-        return Live(str(metrics), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False)
+        return Live(
+            str(metrics), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False
+        )
     except SCMError as error:
-        raise InputError(f"git can't say which commit this run is based on ({error}); commit once, `git add -A && git commit -m start`, and run again") from None
+        raise InputError(
+            f"git can't say which commit this run is based on ({error}); commit once, `git add -A && git commit -m start`, and run again"
+        ) from None
 
 
-def _out_of_fold(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: dict[str, np.ndarray],
-                 groups: pd.Series) -> tuple[pd.DataFrame, list[str]]:
+def _out_of_fold(
+    options,
+    vectors: EmbeddingTable,
+    ratings: np.ndarray,
+    chosen: dict[str, np.ndarray],
+    groups: pd.Series,
+) -> tuple[pd.DataFrame, list[str]]:
     """Honest predictions of the rated faces of train and val; the others take no part."""
     rows = chosen["train"] | chosen["val"]
-    return predict_out_of_fold(vectors.take(rows), ratings[rows], groups[rows], stop_share=chosen["val"].sum() / rows.sum(),
-                       **options.model_dump())
+    return predict_out_of_fold(
+        vectors.take(rows),
+        ratings[rows],
+        groups[rows],
+        stop_share=chosen["val"].sum() / rows.sum(),
+        **options.model_dump(),
+    )
 
 
-def _model(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: dict[str, np.ndarray],
-           scale: tuple[float, float] | None, live: Live) -> tuple[Regressor | None, str | None]:
+def _model(
+    options,
+    vectors: EmbeddingTable,
+    ratings: np.ndarray,
+    chosen: dict[str, np.ndarray],
+    scale: tuple[float, float] | None,
+    live: Live,
+) -> tuple[Regressor | None, str | None]:
     """The trained (or somebody's) model, or None and the reason."""
     if options.pretrained:
         model = load_pretrained(Path(options.pretrained), vectors.dimension, scale)
-        print(f"{options.pretrained}: layers of {model.dimension}, {', '.join(map(str, [*model.network.hidden, 1]))} numbers, ReLU between them")
+        print(
+            f"{options.pretrained}: layers of {model.dimension}, {', '.join(map(str, [*model.network.hidden, 1]))} numbers, ReLU between them"
+        )
         return model, None
     train, val = chosen["train"], chosen["val"]
     if train.sum() < MIN_TRAIN or val.sum() < MIN_VAL:
@@ -108,10 +152,20 @@ def _model(options, vectors: EmbeddingTable, ratings: np.ndarray, chosen: dict[s
             best.update(epoch=epoch, val_loss=val_loss)
 
     try:
-        model = train_regressor(vectors.take(train), ratings[train], vectors.take(val), ratings[val], on_epoch=log,
-                                **options.model_dump())
+        model = train_regressor(
+            vectors.take(train),
+            ratings[train],
+            vectors.take(val),
+            ratings[val],
+            on_epoch=log,
+            **options.model_dump(),
+        )
         # What was kept; `val.loss` is the last epoch's.
-        live.summary |= {"best": best, "correction": model.size, "calibration": model.calibration.kind}
+        live.summary |= {
+            "best": best,
+            "correction": model.size,
+            "calibration": model.calibration.kind,
+        }
         return model, None
     except InputError as error:
         return None, str(error)

@@ -25,7 +25,9 @@ def main(params, embeddings: Path, clip: Path, zeroshot: Path, prompts: Path) ->
         classifiers = embed_classes(TextEncoder(clip, weights), params.zeroshot)
     for attribute, classifier in classifiers.items():
         for one, other in classifier.alike():
-            warn(f"zeroshot.{attribute}: the text tower can't tell {one} and {other} apart; word them otherwise")
+            warn(
+                f"zeroshot.{attribute}: the text tower can't tell {one} and {other} apart; word them otherwise"
+            )
     save_classifiers(prompts, classifiers, weights)
     tables.write(probability_table(vectors.names, vectors, classifiers), zeroshot, tables.ZEROSHOT)
     return f"faces={len(vectors)} attributes={len(classifiers)} classes={sum(len(c.classes) for c in classifiers.values())}"

@@ -16,9 +16,22 @@ import pytest
 from programs import start_program
 
 # Ubuntu's `chromium-browser` comes last: it may be a snap, which sees no folder below /tmp.
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+)
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--disable-dev-shm-usage",
+    "--remote-debugging-pipe",
+]
 _PATIENCE = 60  # seconds that a busy machine may take for an answer
 
 
@@ -26,17 +39,27 @@ class Page:
     """A tab. `events` are all that the browser has said of it, in order."""
 
     def __init__(self, to_browser: int, from_browser: int):
-        self._to, self._from, self._read, self._number, self._session = to_browser, from_browser, b"", 0, None
+        self._to, self._from, self._read, self._number, self._session = (
+            to_browser,
+            from_browser,
+            b"",
+            0,
+            None,
+        )
         self.events: list[dict] = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **params: Any) -> dict:
         """A command's result."""
         self._number += 1
-        message = {"id": self._number, "method": method, "params": params} | ({"sessionId": self._session} if self._session else {})
+        message = {"id": self._number, "method": method, "params": params} | (
+            {"sessionId": self._session} if self._session else {}
+        )
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != self._number:
             self.events.append(answer)
@@ -44,7 +67,13 @@ class Page:
         return answer["result"]
 
     def open(self, path: Path, width: int = 1280, height: int = 900) -> None:
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
         self.send("Page.navigate", url=path.as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
@@ -59,7 +88,13 @@ class Page:
         """Press and release a key in what has the focus."""
         code = {"Enter": 13, " ": 32}[key]
         for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **({"text": text} if kind == "keyDown" else {}))
+            self.send(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                windowsVirtualKeyCode=code,
+                **({"text": text} if kind == "keyDown" else {}),
+            )
 
     def screenshot(self, path: Path) -> None:
         """The whole page as PNG."""
@@ -68,12 +103,21 @@ class Page:
 
     def requests(self) -> list[str]:
         """What was asked for beyond the page itself and what lies inside of it."""
-        asked = [event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"]
+        asked = [
+            event["params"]["request"]["url"]
+            for event in self.events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
         return [url for url in asked if not url.startswith(("file:", "data:"))]
 
     def complaints(self) -> list[dict]:
         """Errors and warnings of the console, and of whatever the browser refuses."""
-        return [event for event in self.events if event["method"] in ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")]
+        return [
+            event
+            for event in self.events
+            if event["method"]
+            in ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
+        ]
 
     def _next(self) -> dict:
         until = time.monotonic() + _PATIENCE
@@ -95,7 +139,17 @@ def chromium(folder: Path) -> Iterator[Page]:
     their_in, our_out = os.pipe()
     our_in, their_out = os.pipe()
     flags = [*FLAGS, f"--user-data-dir={folder / 'profile'}"]
-    process = start_program(["/bin/bash", "-c", f'exec "$@" 3<&{their_in} 4>&{their_out}', "chromium", CHROMIUM, *flags], pass_fds=(their_in, their_out))
+    process = start_program(
+        [
+            "/bin/bash",
+            "-c",
+            f'exec "$@" 3<&{their_in} 4>&{their_out}',
+            "chromium",
+            CHROMIUM,
+            *flags,
+        ],
+        pass_fds=(their_in, their_out),
+    )
     os.close(their_in), os.close(their_out)
     try:
         page = Page(our_out, our_in)

@@ -23,14 +23,29 @@ from resources import landmarker_dir, omi_images
 
 gc.enable()  # a stage's module, imported here for the first time, has turned it off
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every stage would compile what it imports
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait take no processor from the other worker's: a third less for `zeroshot`
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # threads that wait take no processor from the other worker's: a third less for `zeroshot`
 
 # Files that take minutes, the longest first: with short ones at the end, pytest's workers end together.
-LONG = ("test_kills.py", "test_staleness.py", "test_links.py", "test_runs.py", "test_row_runs.py", "test_experiments.py", "test_sharing.py", "test_forget.py",
-        "test_documented_readme.py", "test_documented.py",
-        "test_sharing_servers.py", "test_library.py")
+LONG = (
+    "test_kills.py",
+    "test_staleness.py",
+    "test_links.py",
+    "test_runs.py",
+    "test_row_runs.py",
+    "test_experiments.py",
+    "test_sharing.py",
+    "test_forget.py",
+    "test_documented_readme.py",
+    "test_documented.py",
+    "test_sharing_servers.py",
+    "test_library.py",
+)
 
-SLOW = 2 * LIMIT  # seconds, of a test that drives real DVC; that of the others stands in pyproject.toml
+SLOW = (
+    2 * LIMIT
+)  # seconds, of a test that drives real DVC; that of the others stands in pyproject.toml
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,9 +7,17 @@ from pathlib import Path
 from project import Project
 from resources import ROOT
 
-PAGES = ("README.md", "CONTRIBUTING.md", "pretrain/README.md", "pretrain/MODEL_CARD.md",
-         *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
-FENCE = re.compile(r"^(?:<!-- (?P<mark>test|not run): (?P<word>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "pretrain/README.md",
+    "pretrain/MODEL_CARD.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+)
+FENCE = re.compile(
+    r"^(?:<!-- (?P<mark>test|not run): (?P<word>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,10 @@ def read(document: str) -> str:
 
 def blocks(document: str) -> list[Block]:
     """All fenced blocks of a page."""
-    return [Block(document, found["language"], found["text"], found["mark"], found["word"]) for found in FENCE.finditer(read(document))]
+    return [
+        Block(document, found["language"], found["text"], found["mark"], found["word"])
+        for found in FENCE.finditer(read(document))
+    ]
 
 
 def block(document: str, name: str) -> Block:
@@ -40,8 +51,14 @@ def block(document: str, name: str) -> Block:
     return found[0]
 
 
-def run_documented(project: Project, document: str, name: str, places: dict[str, str] | None = None, folder: Path | None = None,
-                   **environment: str) -> str:
+def run_documented(
+    project: Project,
+    document: str,
+    name: str,
+    places: dict[str, str] | None = None,
+    folder: Path | None = None,
+    **environment: str,
+) -> str:
     """Run a block as a shell (or Python) would, with the documented places replaced by the test's own; returns what it says."""
     found = block(document, name)
     script = found.text

@@ -22,7 +22,25 @@ from facestats.errors import ParamsError
 from facestats.params import check_params, load_params
 from resources import ROOT
 
-SHELL = ("bash", "cd", "chmod", "cp", "echo", "export", "git", "grep", "mkdir", "pip", "ps", "rm", "source", "ssh", "ssh-keygen", "sudo", "taskset")
+SHELL = (
+    "bash",
+    "cd",
+    "chmod",
+    "cp",
+    "echo",
+    "export",
+    "git",
+    "grep",
+    "mkdir",
+    "pip",
+    "ps",
+    "rm",
+    "source",
+    "ssh",
+    "ssh-keygen",
+    "sudo",
+    "taskset",
+)
 SEPARATORS = {"&&", "||", ";", "|"}
 GROUPS = {"exp", "queue"}  # of dvc's, whose commands the documents name without `dvc` too
 
@@ -52,7 +70,11 @@ def split(line: str) -> list[list[str]]:
 
 def options_in_comment(line: str) -> list[str]:
     """`[--count 256]` in the comment behind a command: further options."""
-    return [word for option in re.findall(r"\[(-[^\]]+)\]", line.partition(" #")[2]) for word in option.split()]
+    return [
+        word
+        for option in re.findall(r"\[(-[^\]]+)\]", line.partition(" #")[2])
+        for word in option.split()
+    ]
 
 
 def spans(text: str) -> list[str]:
@@ -75,7 +97,7 @@ class Checker:
 
     def _check(self, words: list[str], incomplete: bool) -> None:
         while words[0] in ("taskset", "exec") or re.match(r"[A-Z_]+=", words[0]):
-            words = words[3 if words[0] == "taskset" else 1:]
+            words = words[3 if words[0] == "taskset" else 1 :]
         words = [word for word in (word.rstrip("…") for word in words) if word]
         program, *rest = words
         if program == "dvc":
@@ -95,10 +117,17 @@ class Checker:
     def _dvc(self, words: list[str], incomplete: bool) -> None:
         options = vars(_parse(_dvc_parser(), words, incomplete))
         if options.get("set_param"):
-            self._choose([choice for choice in options["set_param"] if "=" in choice or choice[0] == "~"], options["queue"])
+            self._choose(
+                [choice for choice in options["set_param"] if "=" in choice or choice[0] == "~"],
+                options["queue"],
+            )
         if options.get("cmd") in ("repro", "pull", "push") or words[:2] == ["exp", "run"]:
             for target in options.get("targets") or []:
-                if target != "NAME" and target.split("@")[0] not in _stages() and target not in _paths():
+                if (
+                    target != "NAME"
+                    and target.split("@")[0] not in _stages()
+                    and target not in _paths()
+                ):
                     raise Wrong(f"{target} is neither a stage nor an out")
 
     def say_key(self, key: str, value: str | None) -> None:
@@ -135,18 +164,30 @@ class Checker:
             raise Wrong(str(error)) from None
 
 
-def _parse(parser: argparse.ArgumentParser, words: list[str], incomplete: bool) -> argparse.Namespace:
+def _parse(
+    parser: argparse.ArgumentParser, words: list[str], incomplete: bool
+) -> argparse.Namespace:
     def refuse(_, message, *further):
         raise Wrong(message)
 
     try:
-        with patch.object(argparse.ArgumentParser, "error", refuse), patch.object(DvcParser, "error", refuse), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            patch.object(argparse.ArgumentParser, "error", refuse),
+            patch.object(DvcParser, "error", refuse),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
             return parser.parse_args(words)
     except SystemExit:
         return argparse.Namespace()  # --help
     except Wrong as wrong:
         unknown = {word for word in words if word.startswith("-")} - _options(parser)
-        if unknown or not incomplete or not re.search("arguments are required|expected (one|at least one) argument", str(wrong)):
+        if (
+            unknown
+            or not incomplete
+            or not re.search(
+                "arguments are required|expected (one|at least one) argument", str(wrong)
+            )
+        ):
             raise
         return argparse.Namespace()
 
@@ -155,7 +196,14 @@ def _make(words: list[str]) -> None:
     text = (ROOT / "Makefile").read_text()
     for word in words:
         name, equals, _ = word.partition("=")
-        if not re.search(rf"^{re.escape(name)} *\?=" if equals else rf"^{re.escape(name)}:", text, re.MULTILINE) and f"$({name})" not in text:
+        if (
+            not re.search(
+                rf"^{re.escape(name)} *\?=" if equals else rf"^{re.escape(name)}:",
+                text,
+                re.MULTILINE,
+            )
+            and f"$({name})" not in text
+        ):
             raise Wrong(f"no such target or variable: {word}")
 
 
@@ -180,7 +228,9 @@ def _python(words: list[str], incomplete: bool) -> None:
 def _files_are_there(words: list[str]) -> None:
     for word in words[1:]:
         folders = (ROOT, ROOT / "docs", ROOT / "pretrain")
-        if re.fullmatch(r"[\w/.-]+\.(py|txt)", word) and not any((folder / word).is_file() for folder in folders):
+        if re.fullmatch(r"[\w/.-]+\.(py|txt)", word) and not any(
+            (folder / word).is_file() for folder in folders
+        ):
             raise Wrong(f"there is no {word}")
 
 
@@ -206,8 +256,14 @@ def parser_of(module: str) -> argparse.ArgumentParser:
 @cache
 def known_options() -> set[str]:
     """All options of all programs whose parsers are at hand."""
-    benchmarks = [parser_of(f"benchmarks.{path.stem}") for path in (ROOT / "benchmarks").glob("*.py") if "ArgumentParser" in path.read_text()]
-    return set().union(*map(_options, [make_parser(), make_stage_parser(_options), _dvc_parser(), *benchmarks]))
+    benchmarks = [
+        parser_of(f"benchmarks.{path.stem}")
+        for path in (ROOT / "benchmarks").glob("*.py")
+        if "ArgumentParser" in path.read_text()
+    ]
+    return set().union(
+        *map(_options, [make_parser(), make_stage_parser(_options), _dvc_parser(), *benchmarks])
+    )
 
 
 def _options(parser: argparse.ArgumentParser) -> set[str]:

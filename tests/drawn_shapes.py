@@ -29,15 +29,22 @@ def shape(dx=0.0, dy=0.0, turn=0.0, scale=1.0, seed=0):
     points = (points + mirrored(points + MIDDLE) - MIDDLE) / 2
     if seed:
         bend = np.random.default_rng(seed).uniform(-0.6, 0.6, (3, 2))
-        points = points + np.column_stack([points[:, 0] ** 2, points.prod(axis=1), points[:, 1] ** 2]) @ bend
-    turned = points @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) * scale
+        points = (
+            points
+            + np.column_stack([points[:, 0] ** 2, points.prod(axis=1), points[:, 1] ** 2]) @ bend
+        )
+    turned = (
+        points @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) * scale
+    )
     return np.column_stack([turned + [MIDDLE + dx, MIDDLE + dy], np.zeros(468)]).astype(np.float32)
 
 
 def dots(*points, size=SIZE, sigma=2.5):
     """Bright spots on black, at points given as shares of the side."""
     y, x = np.mgrid[:size, :size] + 0.5
-    image = sum(np.exp(-((x - px * size) ** 2 + (y - py * size) ** 2) / (2 * sigma**2)) for px, py in points)
+    image = sum(
+        np.exp(-((x - px * size) ** 2 + (y - py * size) ** 2) / (2 * sigma**2)) for px, py in points
+    )
     return np.repeat((255 * image.clip(0, 1)).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
@@ -63,5 +70,11 @@ def write_faces(folder: Path, *faces) -> pd.DataFrame:
         path = folder / f"{i:03}.jpg"
         Image.fromarray(image).save(path, "PNG")  # Pillow goes by the content
         rows.append((path.name, path, landmarks, yaw[0] if yaw else 0.0))
-    return pd.DataFrame({"filename": [r[0] for r in rows], "path": [r[1] for r in rows],
-                         "landmarks": pd.Series([r[2] for r in rows], dtype=object), "yaw": [r[3] for r in rows]})
+    return pd.DataFrame(
+        {
+            "filename": [r[0] for r in rows],
+            "path": [r[1] for r in rows],
+            "landmarks": pd.Series([r[2] for r in rows], dtype=object),
+            "yaw": [r[3] for r in rows],
+        }
+    )

@@ -10,8 +10,16 @@ from threading import Thread
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 # How the hub refuses: status, X-Error-Code, X-Error-Message.
 REFUSALS = {
-    "gated": (403, "GatedRepo", "Access to model org/small is restricted and you are not in the authorized list."),
-    "gated, not logged in": (401, "GatedRepo", "Access to model org/small is restricted. Please log in."),
+    "gated": (
+        403,
+        "GatedRepo",
+        "Access to model org/small is restricted and you are not in the authorized list.",
+    ),
+    "gated, not logged in": (
+        401,
+        "GatedRepo",
+        "Access to model org/small is restricted. Please log in.",
+    ),
     "misspelt": (404, "RepoNotFound", "Sorry, we have no page of that address"),
     "misspelt or private": (401, "RepoNotFound", "Invalid username or password."),
     "no such revision": (404, "RevisionNotFound", "Invalid rev id: v9"),
@@ -38,14 +46,32 @@ class Hub:
     """
 
     def __init__(self, folder: Path | None):
-        self.folder, self.refusal, self.refuse_files, self.page, self.cut = folder, None, False, False, None
+        self.folder, self.refusal, self.refuse_files, self.page, self.cut = (
+            folder,
+            None,
+            False,
+            False,
+            None,
+        )
         self.served: list[str] = []
 
     def names(self) -> list[str]:
-        return sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+        return sorted(
+            path.relative_to(self.folder).as_posix()
+            for path in self.folder.rglob("*")
+            if path.is_file()
+        )
 
     def files(self) -> list[dict]:
-        return [{"type": "file", "path": name, "size": (self.folder / name).stat().st_size, "oid": hashlib.sha1(name.encode()).hexdigest()} for name in self.names()]
+        return [
+            {
+                "type": "file",
+                "path": name,
+                "size": (self.folder / name).stat().st_size,
+                "oid": hashlib.sha1(name.encode()).hexdigest(),
+            }
+            for name in self.names()
+        ]
 
 
 @contextmanager
@@ -81,14 +107,29 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/api/models/org/small/tree/"):
             return self.give(200, json.dumps(hub.files()).encode())
         if path.startswith("/api/models/org/small"):
-            return self.give(200, json.dumps({"id": "org/small", "sha": COMMIT, "siblings": [{"rfilename": name} for name in hub.names()]}).encode())
+            return self.give(
+                200,
+                json.dumps(
+                    {
+                        "id": "org/small",
+                        "sha": COMMIT,
+                        "siblings": [{"rfilename": name} for name in hub.names()],
+                    }
+                ).encode(),
+            )
         name = path.partition(f"/resolve/{COMMIT}/")[2]
         if not name or not (hub.folder / name).is_file():
             return self.give(404, b"{}", X_Error_Code="EntryNotFound")
         if self.command == "GET":
             hub.served.append(name)
         body = (hub.folder / name).read_bytes()
-        return self.give(200, body, ETag=f'"{hashlib.sha1(name.encode()).hexdigest()}"', X_Repo_Commit=COMMIT, cut=name == hub.cut)
+        return self.give(
+            200,
+            body,
+            ETag=f'"{hashlib.sha1(name.encode()).hexdigest()}"',
+            X_Repo_Commit=COMMIT,
+            cut=name == hub.cut,
+        )
 
     def give(self, status: int, body: bytes, cut: bool = False, **headers: str | None) -> None:
         self.send_response(status)
@@ -98,4 +139,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body[:len(body) // 2] if cut else body)
+            self.wfile.write(body[: len(body) // 2] if cut else body)

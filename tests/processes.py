@@ -30,8 +30,14 @@ class Repro:
     def __init__(self, project: Project, *arguments: str, **environment: str):
         # A file of its own: an orphan of the run before may still write into that one's.
         self._log = TemporaryFile("w+")  # noqa: SIM115 (open as long as the run)
-        self._run = start_program([sys.executable, "-m", "dvc", "repro", *arguments], project.folder,
-                                  project.environment | {"PYTHONUNBUFFERED": "1"} | environment, self._log, subprocess.STDOUT, hears_ctrl_c=True)
+        self._run = start_program(
+            [sys.executable, "-m", "dvc", "repro", *arguments],
+            project.folder,
+            project.environment | {"PYTHONUNBUFFERED": "1"} | environment,
+            self._log,
+            subprocess.STDOUT,
+            hears_ctrl_c=True,
+        )
         self.pid = self._run.pid
 
     def running(self) -> bool:
@@ -99,5 +105,9 @@ def wait_until_none_is_left(project: Project) -> None:
 
 def row_counts(output: str, script: str) -> dict[str, int] | None:
     """What the summary line of a stage says; None if the stage did not end well."""
-    found = re.search(rf"^> python stages/{script}\.py[^\n]*\n(?:(?!Running stage).*\n)*?(rows=.*) seconds=", output, re.MULTILINE)
+    found = re.search(
+        rf"^> python stages/{script}\.py[^\n]*\n(?:(?!Running stage).*\n)*?(rows=.*) seconds=",
+        output,
+        re.MULTILINE,
+    )
     return {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", found[1])} if found else None

@@ -37,8 +37,13 @@ def no_program_is_left() -> Iterator[None]:
     end_programs(Path("/"))
 
 
-def run_program(command: Sequence[str | Path], folder: Path | None = None, environment: Mapping[str, str] | None = None, check: bool = False,
-                seconds: float = LIMIT) -> subprocess.CompletedProcess:
+def run_program(
+    command: Sequence[str | Path],
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    check: bool = False,
+    seconds: float = LIMIT,
+) -> subprocess.CompletedProcess:
     """Run a program to its end; its output is text.
 
     Parameters
@@ -65,15 +70,23 @@ def run_program(command: Sequence[str | Path], folder: Path | None = None, envir
             if program.returncode is None:
                 kill()
                 program.wait()
-        assert not late.is_set(), f"{_line(command)} still ran after {seconds} seconds\n{_text(out)}\n{_text(err)}"
+        assert not late.is_set(), (
+            f"{_line(command)} still ran after {seconds} seconds\n{_text(out)}\n{_text(err)}"
+        )
         done = subprocess.CompletedProcess(command, program.returncode, _text(out), _text(err))
     assert not check or done.returncode == 0, f"{_line(command)}\n{done.stdout}\n{done.stderr}"
     return done
 
 
-def start_program(command: Sequence[str | Path], folder: Path | None = None, environment: Mapping[str, str] | None = None,
-                  stdout: IO | int = subprocess.DEVNULL, stderr: IO | int = subprocess.DEVNULL, hears_ctrl_c: bool = False,
-                  **options: Any) -> subprocess.Popen:
+def start_program(
+    command: Sequence[str | Path],
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdout: IO | int = subprocess.DEVNULL,
+    stderr: IO | int = subprocess.DEVNULL,
+    hears_ctrl_c: bool = False,
+    **options: Any,
+) -> subprocess.Popen:
     """Start a program in a process group of its own, as a terminal does; `end_programs` ends it with the test.
 
     stdout, stderr : files, no pipes
@@ -83,9 +96,18 @@ def start_program(command: Sequence[str | Path], folder: Path | None = None, env
     assert subprocess.PIPE not in (stdout, stderr)
     _places.add(place := Path(folder or ".").resolve())
     marked = {_MARK: f"{os.getpid()} {place}"}
-    return subprocess.Popen(command, cwd=folder, env={**(os.environ if environment is None else environment), **marked}, stdin=subprocess.DEVNULL,
-                            stdout=stdout, stderr=stderr, text=True, start_new_session=True,
-                            preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if hears_ctrl_c else None, **options)
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**(os.environ if environment is None else environment), **marked},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        start_new_session=True,
+        preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if hears_ctrl_c else None,
+        **options,
+    )
 
 
 def programs_of(folder: Path) -> list[psutil.Process]:
@@ -97,7 +119,11 @@ def end_programs(folder: Path) -> None:
     """End `programs_of` the folder: workers of a queue of DVC's by its own command, the rest by a kill."""
     if not any(where.is_relative_to(folder.resolve()) for _, where in _marked()):
         return
-    for queue in {where for process, where in _marked() if where.is_relative_to(folder.resolve()) and "queue-worker" in _arguments(process)}:
+    for queue in {
+        where
+        for process, where in _marked()
+        if where.is_relative_to(folder.resolve()) and "queue-worker" in _arguments(process)
+    }:
         with contextlib.suppress(AssertionError, OSError):  # the kill below does it too
             run_program([sys.executable, "-m", "dvc", "queue", "stop", "--kill"], queue, seconds=60)
     while left := programs_of(folder):  # a program may start another one while it is being killed

@@ -15,20 +15,48 @@ from facestats.sample import write_sample
 from programs import run_program
 from resources import ROOT, landmarker_dir
 
-COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "stages", "src", "data/manual_labels.csv", "data/pretrained",
-          ".dvc/config", ".dvc/.gitignore")
+COPIED = (
+    "dvc.yaml",
+    "params.yaml",
+    ".dvcignore",
+    ".gitignore",
+    "stages",
+    "src",
+    "data/manual_labels.csv",
+    "data/pretrained",
+    ".dvc/config",
+    ".dvc/.gitignore",
+)
 # Small enough for a run in seconds, large enough for every stage to have something to do.
 SMALL = {
-    "sample.n": 3, "sample.size": 64, "preprocess.size": 96, "attributes.min_per_class": 3, "attributes.propose": 5,
-    "mlp.epochs": 5, "clusters.k": 3, "clusters.components": 8, "evaluate.bootstrap": 100, "split.val": 0.2, "split.test": 0.25,
+    "sample.n": 3,
+    "sample.size": 64,
+    "preprocess.size": 96,
+    "attributes.min_per_class": 3,
+    "attributes.propose": 5,
+    "mlp.epochs": 5,
+    "clusters.k": 3,
+    "clusters.components": 8,
+    "evaluate.bootstrap": 100,
+    "split.val": 0.2,
+    "split.test": 0.25,
 }
 COMPOSITES = {
-    "women": {"filter": {"gender": "female", "n": 8, "min_results": 4}, "render": {"align": "warp"}},
-    "top_rated": {"filter": {"attractiveness": [8, 10], "min_results": 4}, "render": {"align": "none"}},
+    "women": {
+        "filter": {"gender": "female", "n": 8, "min_results": 4},
+        "render": {"align": "warp"},
+    },
+    "top_rated": {
+        "filter": {"attractiveness": [8, 10], "min_results": 4},
+        "render": {"align": "none"},
+    },
     "impossible": {"filter": {"gender": "nobody", "min_results": 4}, "render": {"align": "eyes"}},
 }
 CONTINUA = {"women_to_top": {"from": "women", "to": "top_rated", "steps": 3}}
-DIFFERENCES = {"women_minus_top": {"of": "women", "minus": "top_rated"}, "women_minus_nobody": {"of": "women", "minus": "impossible"}}
+DIFFERENCES = {
+    "women_minus_top": {"of": "women", "minus": "top_rated"},
+    "women_minus_nobody": {"of": "women", "minus": "impossible"},
+}
 
 FETCHED = {"fetch_clip", "fetch_landmarker", "sample"}
 TRAINED = {"train_attribute@gender", "train_attribute@ethnicity", "train_attribute@age"}
@@ -42,14 +70,26 @@ class Project:
         for name in COPIED:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             if (source / name).is_dir():
-                shutil.copytree(source / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+                shutil.copytree(
+                    source / name,
+                    self.folder / name,
+                    ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
+                )
             else:
                 shutil.copyfile(source / name, self.folder / name)
         for empty in ("data/raw", "data/labels"):
             (self.folder / empty).mkdir()
-        self.set_params(SMALL | {"landmarker.source": str(landmarker_dir()), "composites": COMPOSITES,
-                                 "continua": CONTINUA, "differences": DIFFERENCES,
-                                 "data.images": "data/raw", "data.labels": "data/labels"})
+        self.set_params(
+            SMALL
+            | {
+                "landmarker.source": str(landmarker_dir()),
+                "composites": COMPOSITES,
+                "continua": CONTINUA,
+                "differences": DIFFERENCES,
+                "data.images": "data/raw",
+                "data.labels": "data/labels",
+            }
+        )
         self.git("init", "-q", "-b", "main")
 
     @classmethod
@@ -65,8 +105,11 @@ class Project:
             if not (self.folder / name).exists():
                 continue  # nothing has run yet
             content = yaml.safe_load(self.read(name))
-            content["stages"] = {stage: facts for stage, facts in content["stages"].items()
-                                 if stage.split("@")[0] in kept}
+            content["stages"] = {
+                stage: facts
+                for stage, facts in content["stages"].items()
+                if stage.split("@")[0] in kept
+            }
             (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
 
     def copy(self, folder: Path) -> "Project":
@@ -78,10 +121,15 @@ class Project:
         self.folder = folder / "repo"
         self.environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "DVC_NO_ANALYTICS": "true", "DVC_SITE_CACHE_DIR": str(folder / "site"),
-            "DVC_GLOBAL_CONFIG_DIR": str(folder / "global"), "DVC_SYSTEM_CONFIG_DIR": str(folder / "system"),
-            "GIT_CONFIG_GLOBAL": os.devnull, "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
-            "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org",
+            "DVC_NO_ANALYTICS": "true",
+            "DVC_SITE_CACHE_DIR": str(folder / "site"),
+            "DVC_GLOBAL_CONFIG_DIR": str(folder / "global"),
+            "DVC_SYSTEM_CONFIG_DIR": str(folder / "system"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_AUTHOR_NAME": "t",
+            "GIT_AUTHOR_EMAIL": "t@example.org",
+            "GIT_COMMITTER_NAME": "t",
+            "GIT_COMMITTER_EMAIL": "t@example.org",
         }
 
     def add_drawn_faces(self, n: int, seed: int) -> None:
@@ -106,11 +154,15 @@ class Project:
             section[last] = value
         path.write_text(yaml.safe_dump(params, sort_keys=False))
 
-    def run(self, *command: str, check: bool = True, folder: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
+    def run(
+        self, *command: str, check: bool = True, folder: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess:
         """Run a command in the project, or in another folder; `check` fails with its output."""
         return run_program(command, folder or self.folder, self.environment | environment, check)
 
-    def dvc(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+    def dvc(
+        self, *arguments: str, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess:
         return self.run(sys.executable, "-m", "dvc", *arguments, check=check, **environment)
 
     def git(self, *arguments: str) -> subprocess.CompletedProcess:
@@ -129,10 +181,17 @@ class Project:
 
     def damaged_objects(self) -> list[str]:
         """Objects of DVC's cache that are not what their name, their MD5, says."""
-        found = [(path, path.parent.name + path.name) for path in (self.folder / ".dvc/cache/files/md5").glob("??/*")
-                 if not path.name.endswith(".tmp")]  # what DVC itself leaves behind when the disk is full
+        found = [
+            (path, path.parent.name + path.name)
+            for path in (self.folder / ".dvc/cache/files/md5").glob("??/*")
+            if not path.name.endswith(".tmp")
+        ]  # what DVC itself leaves behind when the disk is full
         assert found
-        return [name for path, name in found if hashlib.md5(path.read_bytes()).hexdigest() != name.removesuffix(".dir")]
+        return [
+            name
+            for path, name in found
+            if hashlib.md5(path.read_bytes()).hexdigest() != name.removesuffix(".dir")
+        ]
 
     def read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()

@@ -13,11 +13,19 @@ SIZE = 96  # px of a crop
 def symmetric_points(seed: int) -> np.ndarray:
     """Points (468, 3) that are their own mirror image about x = 0: x and y in an oval from -0.3 to 0.3, and z."""
     rng = np.random.default_rng(seed)
-    angle, away = rng.uniform(np.pi / 2, 1.5 * np.pi, len(RIGHT)), 0.3 * np.sqrt(rng.uniform(size=len(RIGHT)))
+    angle, away = (
+        rng.uniform(np.pi / 2, 1.5 * np.pi, len(RIGHT)),
+        0.3 * np.sqrt(rng.uniform(size=len(RIGHT))),
+    )
     points = np.zeros((N_LANDMARKS, 3))
-    points[RIGHT] = np.column_stack([away * np.cos(angle), away * np.sin(angle), rng.uniform(-0.1, 0.1, len(RIGHT))])
+    points[RIGHT] = np.column_stack(
+        [away * np.cos(angle), away * np.sin(angle), rng.uniform(-0.1, 0.1, len(RIGHT))]
+    )
     points[LEFT] = points[RIGHT] * (-1, 1, 1)
-    points[MIDLINE, 1], points[MIDLINE, 2] = np.linspace(-0.3, 0.3, len(MIDLINE)), rng.uniform(-0.1, 0.1, len(MIDLINE))
+    points[MIDLINE, 1], points[MIDLINE, 2] = (
+        np.linspace(-0.3, 0.3, len(MIDLINE)),
+        rng.uniform(-0.1, 0.1, len(MIDLINE)),
+    )
     return points
 
 
@@ -38,7 +46,9 @@ def made_up(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     along, tone = rng.normal(size=(2, n))
     shapes = symmetric_points(0) + 0.02 * along[:, None, None] * symmetric_points(1) / 0.3
-    shapes += 0.02 * rng.normal(size=n)[:, None, None] * symmetric_points(2) / 0.3 + rng.normal(0, 0.001, shapes.shape)
+    shapes += 0.02 * rng.normal(size=n)[:, None, None] * symmetric_points(2) / 0.3 + rng.normal(
+        0, 0.001, shapes.shape
+    )
     for row in range(n):
         shapes[row] = turned(shapes[row], rng.normal(0, 8), "z") * rng.uniform(0.9, 1.1)
     shapes[:, :, :2] += 0.5 + rng.normal(0, 0.02, (n, 1, 2))

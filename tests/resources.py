@@ -32,7 +32,10 @@ def landmarker_dir() -> Path:
     if all((built / name).is_file() for name in models.SHA256):
         return built
     # One folder for all workers of pytest: the path stands in the params, and so in the dvc.lock, of projects that tests compare.
-    folder = Path(gettempdir()) / f"facestats-landmarker-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+    folder = (
+        Path(gettempdir())
+        / f"facestats-landmarker-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+    )
     with FileLock(f"{folder}.lock"):
         if all((folder / name).is_file() for name in models.SHA256):
             return folder
@@ -86,7 +89,9 @@ def png_that_declares(width: int, height: int) -> bytes:
     """A valid header without the pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
@@ -114,7 +119,9 @@ def blobs(counts, spread=0.5, seed=0):
     """Embeddings around one centre a class, and their labels."""
     rng = np.random.default_rng(seed)
     x = [rng.normal(CENTRES[name], spread, (n, 3)) for name, n in counts.items()]
-    return np.concatenate(x).astype(np.float32), text([name for name, n in counts.items() for _ in range(n)])
+    return np.concatenate(x).astype(np.float32), text(
+        [name for name, n in counts.items() for _ in range(n)]
+    )
 
 
 def names(n) -> pd.Index:

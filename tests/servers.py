@@ -20,7 +20,6 @@ SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 _PATIENCE = 60  # seconds that a busy machine may take to start onefrom programs import run_program, start_program
 
 
-
 @dataclass(frozen=True)
 class SshServer:
     """An OpenSSH server: its port, who may enter with which key, and its host key as a known_hosts file says it."""
@@ -35,13 +34,27 @@ class SshServer:
 def sshd(folder: Path, *settings: str) -> Iterator[SshServer]:
     """OpenSSH's server with keys of its own below `folder`; skips where it is not installed."""
     if not (Path(SSHD).is_file() and shutil.which("ssh-keygen") and find_spec("dvc_ssh")):
-        pytest.skip("needs OpenSSH's sshd (Debian and Ubuntu: apt-get install openssh-server) and the package dvc-ssh (tests/requirements-servers.txt)")
+        pytest.skip(
+            "needs OpenSSH's sshd (Debian and Ubuntu: apt-get install openssh-server) and the package dvc-ssh (tests/requirements-servers.txt)"
+        )
     folder.mkdir(parents=True)
     for name in ("host", "key"):
-        run_program(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+        run_program(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True
+        )
     port = free_port()
-    lines = [f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host", f"AuthorizedKeysFile {folder}/key.pub", "StrictModes no",
-             "PasswordAuthentication no", "KbdInteractiveAuthentication no", "PidFile none", "Subsystem sftp internal-sftp", *settings]
+    lines = [
+        f"Port {port}",
+        "ListenAddress 127.0.0.1",
+        f"HostKey {folder}/host",
+        f"AuthorizedKeysFile {folder}/key.pub",
+        "StrictModes no",
+        "PasswordAuthentication no",
+        "KbdInteractiveAuthentication no",
+        "PidFile none",
+        "Subsystem sftp internal-sftp",
+        *settings,
+    ]
     (folder / "sshd_config").write_text("\n".join(lines) + "\n")
     (folder / "known_hosts").write_text(f"[localhost]:{port} {(folder / 'host.pub').read_text()}")
     Path("/run/sshd").mkdir(exist_ok=True) if getpass.getuser() == "root" else None
@@ -59,7 +72,13 @@ def s3() -> Iterator[str]:
         import boto3
 
         address = f"http://127.0.0.1:{port}"
-        boto3.client("s3", endpoint_url=address, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b").create_bucket(Bucket="our-bucket")
+        boto3.client(
+            "s3",
+            endpoint_url=address,
+            region_name="us-east-1",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+        ).create_bucket(Bucket="our-bucket")
         yield address
 
 

@@ -6,11 +6,35 @@ from facestats.core.landmarks import LEFT, MIDLINE, MIRROR, RIGHT
 
 # Places in a flat face, x from the midline to the person's right (the image's left), y down. Pairs are placed on both sides.
 PLACES = {
-    10: (0, -1.6), 152: (0, 1.4), 234: (-1.25, 0), 172: (-1, 0.8), 21: (-1.1, -1),
-    33: (-0.9, -0.5), 133: (-0.4, -0.5), 160: (-0.75, -0.6), 158: (-0.55, -0.6), 153: (-0.55, -0.4), 144: (-0.75, -0.4),
-    168: (0, -0.5), 2: (0, 0.3), 129: (-0.4, 0.2), 61: (-0.5, 0.6), 0: (0, 0.5), 13: (0, 0.62), 14: (0, 0.74), 17: (0, 0.9),
-    70: (-0.85, -0.85), 63: (-0.75, -0.85), 105: (-0.65, -0.85), 66: (-0.55, -0.85), 107: (-0.45, -0.85),
-    46: (-0.85, -0.75), 53: (-0.75, -0.75), 52: (-0.65, -0.75), 65: (-0.55, -0.75), 55: (-0.45, -0.75),
+    10: (0, -1.6),
+    152: (0, 1.4),
+    234: (-1.25, 0),
+    172: (-1, 0.8),
+    21: (-1.1, -1),
+    33: (-0.9, -0.5),
+    133: (-0.4, -0.5),
+    160: (-0.75, -0.6),
+    158: (-0.55, -0.6),
+    153: (-0.55, -0.4),
+    144: (-0.75, -0.4),
+    168: (0, -0.5),
+    2: (0, 0.3),
+    129: (-0.4, 0.2),
+    61: (-0.5, 0.6),
+    0: (0, 0.5),
+    13: (0, 0.62),
+    14: (0, 0.74),
+    17: (0, 0.9),
+    70: (-0.85, -0.85),
+    63: (-0.75, -0.85),
+    105: (-0.65, -0.85),
+    66: (-0.55, -0.85),
+    107: (-0.45, -0.85),
+    46: (-0.85, -0.75),
+    53: (-0.75, -0.75),
+    52: (-0.65, -0.75),
+    65: (-0.55, -0.75),
+    55: (-0.45, -0.75),
 }
 
 
@@ -28,7 +52,10 @@ def symmetric_face(seed: int = 0) -> np.ndarray:
 def known_face(**moved: tuple[float, float]) -> np.ndarray:
     """A flat symmetric face (468, 3) with the landmarks of `PLACES`; `p17=(x, y)` puts one elsewhere, and its mirror image with it."""
     shape = symmetric_face() * (1, 1, 0)
-    for landmark, (x, y) in {**PLACES, **{int(name[1:]): place for name, place in moved.items()}}.items():
+    for landmark, (x, y) in {
+        **PLACES,
+        **{int(name[1:]): place for name, place in moved.items()},
+    }.items():
         shape[MIRROR[landmark], :2] = -x, y
         shape[landmark, :2] = x, y
     return shape

@@ -7,7 +7,17 @@ from programs import run_program
 from project import Project
 
 # Enough for photos, rows, a model and a metric; the others cost the time of `dvc`, and nothing new.
-STAGES = ("fetch_clip", "fetch_landmarker", "preprocess", "embed", "labels", "split", "train_attribute", "age_check", "train_attractiveness")
+STAGES = (
+    "fetch_clip",
+    "fetch_landmarker",
+    "preprocess",
+    "embed",
+    "labels",
+    "split",
+    "train_attribute",
+    "age_check",
+    "train_attractiveness",
+)
 DOCUMENT = "docs/sharing.md"
 CLEAN = "Data and pipelines are up to date."
 
@@ -37,7 +47,9 @@ def hub(office: Project) -> Path:
 
 def document(project: Project, name: str, **places: str) -> str:
     """Run a block of docs/sharing.md; `places` by their key in `_PLACES`."""
-    return run_documented(project, DOCUMENT, name, {_PLACES[key]: str(value) for key, value in places.items()})
+    return run_documented(
+        project, DOCUMENT, name, {_PLACES[key]: str(value) for key, value in places.items()}
+    )
 
 
 def colleague(office: Project, folder: Path) -> Project:
@@ -48,6 +60,12 @@ def colleague(office: Project, folder: Path) -> Project:
 
 
 _PLACES = {
-    "storage": "/srv/facestats", "numbers": "/srv/facestats-numbers", "hub": "git@example.org:us/facestats.git", "endpoint": "https://s3.example.org",
-    "server": "localhost:2222/srv/facestats", "user": "user you", "key": "~/.ssh/id_ed25519", "name": "facestats\ncd facestats",
+    "storage": "/srv/facestats",
+    "numbers": "/srv/facestats-numbers",
+    "hub": "git@example.org:us/facestats.git",
+    "endpoint": "https://s3.example.org",
+    "server": "localhost:2222/srv/facestats",
+    "user": "user you",
+    "key": "~/.ssh/id_ed25519",
+    "name": "facestats\ncd facestats",
 }

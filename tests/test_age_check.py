@@ -47,27 +47,68 @@ def people(n: int, error: float, low: float = 5, seed: int = 0) -> pd.DataFrame:
 
 
 def labels_of(age: list, source: list) -> pd.DataFrame:
-    return pd.DataFrame({"age": np.asarray(age, float), "age_source": source}, index=names(len(age)))
+    return pd.DataFrame(
+        {"age": np.asarray(age, float), "age_source": source}, index=names(len(age))
+    )
 
 
 def test_hand_beats_label_label_beats_a_copys_and_that_beats_the_model():
-    labels = labels_of([12, 40, 17.9, 18, np.nan, np.nan, np.nan, np.nan, 12], ["manual", "manual", "label", "label", None, None, None, None, "label"])
+    labels = labels_of(
+        [12, 40, 17.9, 18, np.nan, np.nan, np.nan, np.nan, 12],
+        ["manual", "manual", "label", "label", None, None, None, None, "label"],
+    )
     predicted = pd.Series([60.0, 5, 60, 5, 20.9, 21, np.nan, 60, 60], index=labels.index)
     copies = pd.Series(["a", "b", "c", "d", "e", "f", "g", "h", "h"], index=labels.index)
     table = check_faces(GOOD, labels, predicted, copies)
-    assert table["age_checked"].fillna("-").tolist() == ["manual", "manual", "label", "label", "model", "model", "-", "copy", "label"]
-    assert table["score_withheld"].notna().tolist() == [True, False, True, False, True, False, False, True, True]
+    assert table["age_checked"].fillna("-").tolist() == [
+        "manual",
+        "manual",
+        "label",
+        "label",
+        "model",
+        "model",
+        "-",
+        "copy",
+        "label",
+    ]
+    assert table["score_withheld"].notna().tolist() == [
+        True,
+        False,
+        True,
+        False,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
     assert table["score_withheld"][0] == "said by hand to be under 18 (score.min_age)"
     unused = check_faces(AgeCheck(18, bound=3.0, why="too vague"), labels, predicted, copies)
-    assert unused["age_checked"].isna().tolist() == [False, False, False, False, True, True, True, False, False]
-    assert check_faces(AgeCheck(None), labels, predicted, copies)[["score_withheld", "age_checked"]].isna().all(axis=None)
+    assert unused["age_checked"].isna().tolist() == [
+        False,
+        False,
+        False,
+        False,
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert (
+        check_faces(AgeCheck(None), labels, predicted, copies)[["score_withheld", "age_checked"]]
+        .isna()
+        .all(axis=None)
+    )
 
 
 def test_of_children_who_are_no_train_faces_few_pass_the_bound():
     rng = np.random.default_rng(1)
     for seed in range(5):
         faces = people(2000, 3.0, seed=seed)
-        slope = faces["predicted"].where(faces["predicted"] > 24, 8 + 2 / 3 * faces["predicted"])  # the young are taken for older
+        slope = faces["predicted"].where(
+            faces["predicted"] > 24, 8 + 2 / 3 * faces["predicted"]
+        )  # the young are taken for older
         check = fit_check(18, False, faces.assign(predicted=slope))
         assert check.by_model
         age = rng.uniform(5, 75, 20_000)
@@ -90,42 +131,81 @@ def test_a_model_that_withholds_too_much_from_adults_is_not_used_and_what_it_wou
     assert share["adults"]["value"] > 0.2
     assert share["adults"]["n"] == (faces["age"] >= 18).sum()
     grown = faces[faces["age"] >= 18]
-    assert measure_check(vague, grown, pd.Series(np.nan, index=grown.index))["minors"] == {"value": None, "low": None, "high": None, "n": 0}
+    assert measure_check(vague, grown, pd.Series(np.nan, index=grown.index))["minors"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "n": 0,
+    }
     few = fit_check(18, False, people(19, 1.0))
     assert "19 labelled faces left out" in few.why
     assert few.bound is None
-    assert fit_check(18, True, people(0, 1.0), "no age model was trained: 0 faces") == AgeCheck(18, True, why="no age model was trained: 0 faces")
+    assert fit_check(18, True, people(0, 1.0), "no age model was trained: 0 faces") == AgeCheck(
+        18, True, why="no age model was trained: 0 faces"
+    )
     assert fit_check(None, False, people(400, 1.0)).why == "score.min_age is null"
 
 
 def test_missed_minors_are_measured_with_an_exact_interval():
-    faces = pd.DataFrame({"age": [10.0] * 20 + [40.0] * 10, "predicted": [15.0] * 19 + [30.0] + [40.0] * 10}, index=names(30))
+    faces = pd.DataFrame(
+        {"age": [10.0] * 20 + [40.0] * 10, "predicted": [15.0] * 19 + [30.0] + [40.0] * 10},
+        index=names(30),
+    )
     alone = pd.Series(np.nan, index=faces.index, dtype=object)
     measured = measure_check(GOOD, faces, alone)
     assert measured["minors"]["value"] == pytest.approx(0.05)
-    assert measured["minors"]["low"] == pytest.approx(0.0013, abs=1e-4)  # of tables of Clopper and Pearson
+    assert measured["minors"]["low"] == pytest.approx(
+        0.0013, abs=1e-4
+    )  # of tables of Clopper and Pearson
     assert measured["minors"]["high"] == pytest.approx(0.2487, abs=1e-4)
-    assert measured["adults"] == {"value": 0.0, "low": 0.0, "high": pytest.approx(0.3085, abs=1e-4), "n": 10}
+    assert measured["adults"] == {
+        "value": 0.0,
+        "low": 0.0,
+        "high": pytest.approx(0.3085, abs=1e-4),
+        "n": 10,
+    }
     one_person = measure_check(GOOD, faces, alone.mask(faces["age"] > 18, "anna"))["adults"]
     assert one_person["high"] > 0.9  # ten photos of one person say little of others
-    assert share_of(np.ones(4, dtype=bool)) == {"value": 1.0, "low": pytest.approx(0.3976, abs=1e-4), "high": 1.0, "n": 4}
+    assert share_of(np.ones(4, dtype=bool)) == {
+        "value": 1.0,
+        "low": pytest.approx(0.3976, abs=1e-4),
+        "high": 1.0,
+        "n": 4,
+    }
 
 
 def test_what_is_said_of_a_run():
-    ages = {"min_age": 18, "faces": 10, "checked": {"nothing": 3}, "withheld": {"label": 1, "model": 0}, "model": {"why": "it is vague"}}
-    assert ages_said(ages) == ["the age of 3 of 10 faces was not checked, so scores may be those of children: it is vague",
-                               "1 of 10 faces gets no score, for they may be under 18"]
+    ages = {
+        "min_age": 18,
+        "faces": 10,
+        "checked": {"nothing": 3},
+        "withheld": {"label": 1, "model": 0},
+        "model": {"why": "it is vague"},
+    }
+    assert ages_said(ages) == [
+        "the age of 3 of 10 faces was not checked, so scores may be those of children: it is vague",
+        "1 of 10 faces gets no score, for they may be under 18",
+    ]
     assert "of other photos is not checked" in ages_said(ages | {"checked": {"nothing": 0}})[0]
-    assert ages_said(ages | {"checked": {"nothing": 0}, "model": {"why": None}, "withheld": {}}) == []
+    assert (
+        ages_said(ages | {"checked": {"nothing": 0}, "model": {"why": None}, "withheld": {}}) == []
+    )
     assert "children get scores" in ages_said(ages | {"min_age": None})[0]
 
 
 def test_no_filter_by_score_finds_who_has_none():
-    table = pd.DataFrame({"filename": names(4), "attractiveness": pd.array([10, None, 9, None], dtype="Int32").astype("float64")})
+    table = pd.DataFrame(
+        {
+            "filename": names(4),
+            "attractiveness": pd.array([10, None, 9, None], dtype="Int32").astype("float64"),
+        }
+    )
     chosen = select_faces(table, {"attractiveness": [1, 10]}, min_results=4, relax=[])
     assert chosen.rows["filename"].tolist() == [names(4)[0], names(4)[2]]
     table["score_withheld"] = [None, "labelled as under 18 (score.min_age)", None, None]
-    chosen = select_faces(table, {"attractiveness": [9, 10]}, min_results=4, relax=["attractiveness"])
+    chosen = select_faces(
+        table, {"attractiveness": [9, 10]}, min_results=4, relax=["attractiveness"]
+    )
     assert chosen.relaxed[0]["to"] is None
     assert chosen.rows["filename"].tolist() == [names(4)[0], names(4)[2], names(4)[3]]
 
@@ -140,14 +220,27 @@ def test_requiring_a_check_against_no_age_is_a_mistake():
         check_params(raw)
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", "x", '{"min_age": "18"}', '{"min_age": 18, "bound": -1.0}', '{"min_age": 18, "bound": null}',
-                                     '{"min_age": null, "why": null}', '{"min_age": 18, "why": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        "[]",
+        "x",
+        '{"min_age": "18"}',
+        '{"min_age": 18, "bound": -1.0}',
+        '{"min_age": 18, "bound": null}',
+        '{"min_age": null, "why": null}',
+        '{"min_age": 18, "why": 3}',
+    ],
+)
 def test_a_damaged_file_is_named(tmp_path, content):
     path = tmp_path / "age_check.json"
     with pytest.raises(ModelError, match="no such file"):
         load_check(path)
     path.write_text(content)
-    with pytest.raises(ModelError, match=r"age_check\.json does not say how ages are checked .*dvc repro age_check"):
+    with pytest.raises(
+        ModelError, match=r"age_check\.json does not say how ages are checked .*dvc repro age_check"
+    ):
         load_check(path)
     save_check(path, GOOD)
     assert load_check(path) == GOOD
@@ -159,34 +252,90 @@ def stage(tmp_path):
     n = 240
     rng = np.random.default_rng(0)
     age = rng.uniform(8, 75, n)
-    rows = pd.DataFrame({"filename": names(n), "sha256": [f"{i:064}" for i in range(n)], "copy_group": names(n), "copy_rank": 1, "status": "ok",
-                         "age": np.where(np.arange(n) % 6 == 5, np.nan, age), "age_source": "label", "split": np.resize(["train", "train", "val", "test"], n),
-                         "drawing": 0.0, "sharpness": 1.0, "face_count": 1, "confidence": 1.0, "presence": 1.0})
+    rows = pd.DataFrame(
+        {
+            "filename": names(n),
+            "sha256": [f"{i:064}" for i in range(n)],
+            "copy_group": names(n),
+            "copy_rank": 1,
+            "status": "ok",
+            "age": np.where(np.arange(n) % 6 == 5, np.nan, age),
+            "age_source": "label",
+            "split": np.resize(["train", "train", "val", "test"], n),
+            "drawing": 0.0,
+            "sharpness": 1.0,
+            "face_count": 1,
+            "confidence": 1.0,
+            "presence": 1.0,
+        }
+    )
     rows["copy_group"] = rows["copy_group"].astype(object)
 
     def run(noise: float = 2.0, **options) -> dict:
-        x = np.stack([age / 20 + noise / 20 * rng.normal(size=n), *rng.normal(size=(3, n)) * 0.01], axis=1).astype(np.float32)
-        tables.write(rows.assign(image=rows["filename"]).reindex(columns=[c for c in tables.FACES.columns if c not in ("box", "landmarks")]),
-                     tmp_path / "faces.parquet", tables.FACES, vectors={"box": np.tile([0, 0, 200, 200], (n, 1)), "landmarks": np.zeros((n, 1404))})
-        tables.write(rows.reindex(columns=list(tables.LABELS.columns)), tmp_path / "labels.parquet", tables.LABELS)
+        x = np.stack(
+            [age / 20 + noise / 20 * rng.normal(size=n), *rng.normal(size=(3, n)) * 0.01], axis=1
+        ).astype(np.float32)
+        tables.write(
+            rows.assign(image=rows["filename"]).reindex(
+                columns=[c for c in tables.FACES.columns if c not in ("box", "landmarks")]
+            ),
+            tmp_path / "faces.parquet",
+            tables.FACES,
+            vectors={"box": np.tile([0, 0, 200, 200], (n, 1)), "landmarks": np.zeros((n, 1404))},
+        )
+        tables.write(
+            rows.reindex(columns=list(tables.LABELS.columns)),
+            tmp_path / "labels.parquet",
+            tables.LABELS,
+        )
         tables.write(rows[["filename", "split"]], tmp_path / "splits.parquet", tables.SPLITS)
-        tables.write(rows[["filename"]].assign(key="k"), tmp_path / "embeddings.parquet", tables.embeddings_schema(4),
-                     {"variant": "v", "revision": "", "weights_sha256": "w", "precision": "float32", "dimension": 4}, vectors={"embedding": x})
+        tables.write(
+            rows[["filename"]].assign(key="k"),
+            tmp_path / "embeddings.parquet",
+            tables.embeddings_schema(4),
+            {
+                "variant": "v",
+                "revision": "",
+                "weights_sha256": "w",
+                "precision": "float32",
+                "dimension": 4,
+            },
+            vectors={"embedding": x},
+        )
         raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         targets = options.pop("targets", {"age": {"kind": "regression", "alpha": 1.0}})
         raw["attributes"]["targets"] = targets
         raw["score"] |= options
         params = check_params(raw)
-        inputs = [tmp_path / f"{name}.parquet" for name in ("embeddings", "faces", "labels", "splits")]
+        inputs = [
+            tmp_path / f"{name}.parquet" for name in ("embeddings", "faces", "labels", "splits")
+        ]
         if targets:
-            runpy.run_path(str(ROOT / "stages/train_attribute.py"))["main"](params, StageItem("age"), *inputs, tmp_path / "models", tmp_path / "oof", tmp_path / "metrics")
+            runpy.run_path(str(ROOT / "stages/train_attribute.py"))["main"](
+                params,
+                StageItem("age"),
+                *inputs,
+                tmp_path / "models",
+                tmp_path / "oof",
+                tmp_path / "metrics",
+            )
         embeddings, *others = inputs
-        runpy.run_path(str(ROOT / "stages/age_check.py"))["main"](params, embeddings, tmp_path / "models", tmp_path / "oof", *others, tmp_path / "age_check.parquet",
-                                                                 tmp_path / "age_check.json", tmp_path / "measured.json")
+        runpy.run_path(str(ROOT / "stages/age_check.py"))["main"](
+            params,
+            embeddings,
+            tmp_path / "models",
+            tmp_path / "oof",
+            *others,
+            tmp_path / "age_check.parquet",
+            tmp_path / "age_check.json",
+            tmp_path / "measured.json",
+        )
         return json.loads((tmp_path / "measured.json").read_text(encoding="utf-8"))
 
     run.rows, run.ages = rows, age
-    run.table = lambda: tables.read(tmp_path / "age_check.parquet", tables.AGE_CHECK).set_index("filename")
+    run.table = lambda: tables.read(tmp_path / "age_check.parquet", tables.AGE_CHECK).set_index(
+        "filename"
+    )
     return run
 
 
@@ -199,7 +348,10 @@ def test_the_stage_checks_by_label_and_by_a_model_that_is_good_enough(stage, cap
     assert (table["score_withheld"].notna()[labelled] == (stage.ages < 18)[labelled]).all()
     assert table["score_withheld"][~labelled & (stage.ages < 16)].notna().all()
     assert table["score_withheld"][~labelled & (stage.ages > 35)].isna().all()
-    assert measured["left_out"]["minors"]["n"] + measured["test"]["minors"]["n"] == (stage.ages[labelled] < 18).sum()
+    assert (
+        measured["left_out"]["minors"]["n"] + measured["test"]["minors"]["n"]
+        == (stage.ages[labelled] < 18).sum()
+    )
     assert measured["left_out"]["adults"]["value"] < 0.2
     assert "not checked" not in capsys.readouterr().err
     stage.rows.loc[0, "drawing"] = stage.rows.loc[5, "drawing"] = 1.0  # drawings among photographs
@@ -212,12 +364,18 @@ def test_a_copy_of_a_child_is_one(stage):
     stage.rows.loc[[young, 5], "copy_group"] = "together"
     stage()
     assert stage.table()["age_checked"].iloc[5] == "copy"
-    assert "a copy of the picture is labelled as under 18" in stage.table()["score_withheld"].iloc[5]
+    assert (
+        "a copy of the picture is labelled as under 18" in stage.table()["score_withheld"].iloc[5]
+    )
 
 
-@pytest.mark.parametrize(("options", "why"), [
-    ({"targets": {}}, "attributes.targets has no age"), ({"noise": 40.0}, "can't tell enough adults"),
-])
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"targets": {}}, "attributes.targets has no age"),
+        ({"noise": 40.0}, "can't tell enough adults"),
+    ],
+)
 def test_where_nothing_can_tell_it_is_said_and_may_be_refused(stage, capsys, options, why):
     measured = stage(**options)
     assert measured["checked"]["nothing"] == 40
@@ -227,7 +385,10 @@ def test_where_nothing_can_tell_it_is_said_and_may_be_refused(stage, capsys, opt
     said = capsys.readouterr().err
     assert "warning: the age of 40 of 240 faces can't be checked" in said
     assert why in said
-    with pytest.raises(InputError, match=r"the age of 40 of 240 faces can't be checked .*score\.require_age_check is true"):
+    with pytest.raises(
+        InputError,
+        match=r"the age of 40 of 240 faces can't be checked .*score\.require_age_check is true",
+    ):
         stage(**options, require_age_check=True)
     assert stage(**options, min_age=None)["checked"]["nothing"] == 240
     assert "children get scores" in capsys.readouterr().err
@@ -243,7 +404,14 @@ def test_no_label_at_all_checks_nobody(stage, capsys):
 
 def test_a_picture_is_found_again_resized_and_mirrored_and_no_other_is():
     rng = np.random.default_rng(0)
-    looks = [np.asarray(Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8)).resize((64, 64), Image.Resampling.BICUBIC)) for _ in range(6)]
+    looks = [
+        np.asarray(
+            Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8)).resize(
+                (64, 64), Image.Resampling.BICUBIC
+            )
+        )
+        for _ in range(6)
+    ]
     hashes = np.stack([np.frombuffer(perceptual_hash(look), np.uint8) for look in looks])
     for at in (0, 3):
         for same in (looks[at], np.ascontiguousarray(looks[at][:, ::-1])):
@@ -256,8 +424,12 @@ def test_a_picture_is_found_again_resized_and_mirrored_and_no_other_is():
 @pytest.fixture
 def serve(built, tmp_path, monkeypatch):
     """Serve the built project's models with another check, and with what people said of some of its faces."""
-    for path in [*(built.folder / "models").iterdir(), built.folder / "data/processed/preproc", built.folder / "data/processed/metadata/faces.parquet",
-                 built.folder / "data/raw"]:
+    for path in [
+        *(built.folder / "models").iterdir(),
+        built.folder / "data/processed/preproc",
+        built.folder / "data/processed/metadata/faces.parquet",
+        built.folder / "data/raw",
+    ]:
         link = tmp_path / path.relative_to(built.folder)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
@@ -266,12 +438,19 @@ def serve(built, tmp_path, monkeypatch):
     def check(how: AgeCheck, said: dict[str, tuple[str | None, str]] | None = None) -> None:
         (tmp_path / "models/age_check.json").unlink(missing_ok=True)
         save_check(tmp_path / "models/age_check.json", how)
-        rows = pd.DataFrame([{"filename": name, "score_withheld": why, "age_checked": by} for name, (why, by) in (said or {}).items()],
-                            columns=list(tables.AGE_CHECK.columns))
+        rows = pd.DataFrame(
+            [
+                {"filename": name, "score_withheld": why, "age_checked": by}
+                for name, (why, by) in (said or {}).items()
+            ],
+            columns=list(tables.AGE_CHECK.columns),
+        )
         tables.write(rows, tmp_path / "data/processed/metadata/age_check.parquet", tables.AGE_CHECK)
         manifest = read_json(built.folder / SERVING)
         for part in ("age_check", "ages"):
-            manifest["parts"][part] = {path: sha256_file(tmp_path / path) for path in manifest["parts"][part]}
+            manifest["parts"][part] = {
+                path: sha256_file(tmp_path / path) for path in manifest["parts"][part]
+            }
         (tmp_path / SERVING).unlink()
         write_json(tmp_path / SERVING, manifest)
 
@@ -300,12 +479,20 @@ def test_a_photo_by_itself_is_checked_by_the_model(serve, capsys):
 @pytest.mark.slow
 def test_what_people_said_of_a_known_picture_beats_the_model(serve):
     why = "labelled as under 18 (score.min_age)"
-    serve(AgeCheck(18, bound=200.0, n=100), {"face_0001.jpg": (why, "label"), "face_0003.jpg": (None, "manual")})
+    serve(
+        AgeCheck(18, bound=200.0, n=100),
+        {"face_0001.jpg": (why, "label"), "face_0003.jpg": (None, "manual")},
+    )
     assert facestats.score_image(OTHER)["age_checked"] == "manual"
     assert facestats.score_image(OTHER)["score"] is not None
     serve(AgeCheck(1, bound=0.0, n=100), {"face_0001.jpg": (why, "label")})
     picture = Image.open(PHOTO).convert("RGB")
-    for image in (PHOTO, np.asarray(picture), picture.resize((picture.width * 3 // 2, picture.height * 3 // 2)), ImageOps.mirror(picture)):
+    for image in (
+        PHOTO,
+        np.asarray(picture),
+        picture.resize((picture.width * 3 // 2, picture.height * 3 // 2)),
+        ImageOps.mirror(picture),
+    ):
         found = facestats.score_image(image)
         assert found["withheld"] == why
         assert found["age_checked"] == "label"
@@ -314,7 +501,13 @@ def test_what_people_said_of_a_known_picture_beats_the_model(serve):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", [AgeCheck(18, why="no age model was trained: 0 faces"), AgeCheck(None, why="score.min_age is null")])
+@pytest.mark.parametrize(
+    "check",
+    [
+        AgeCheck(18, why="no age model was trained: 0 faces"),
+        AgeCheck(None, why="score.min_age is null"),
+    ],
+)
 def test_a_photo_whose_age_nothing_tells_says_so_or_is_refused(serve, capsys, check):
     serve(check)
     found = facestats.score_image(PHOTO)
@@ -325,7 +518,10 @@ def test_a_photo_whose_age_nothing_tells_says_so_or_is_refused(serve, capsys, ch
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         facestats.calculate_attractiveness_score(PHOTO)
-    assert any(issubclass(one.category, DoubtWarning) and "age was not checked" in str(one.message) for one in caught)
+    assert any(
+        issubclass(one.category, DoubtWarning) and "age was not checked" in str(one.message)
+        for one in caught
+    )
     if check.min_age is None:
         return
     serve(AgeCheck(18, required=True, why=check.why))

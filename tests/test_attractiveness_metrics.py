@@ -25,8 +25,17 @@ def rated():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(180, 6)).astype(np.float32)
     ratings = pd.Series(4 + x[:, 0] + 0.5 * rng.normal(size=180))
-    return {"embeddings": x, "ratings": ratings, "predicted": pd.Series(4 + 0.9 * x[:, 0]).astype(float),
-            "split": splits(180), "resamples": 30, "seed": 0, "person": text([None] * 180), "scale": (1, 7), "reliability": KNOWN}
+    return {
+        "embeddings": x,
+        "ratings": ratings,
+        "predicted": pd.Series(4 + 0.9 * x[:, 0]).astype(float),
+        "split": splits(180),
+        "resamples": 30,
+        "seed": 0,
+        "person": text([None] * 180),
+        "scale": (1, 7),
+        "reliability": KNOWN,
+    }
 
 
 def test_models_are_measured_on_rated_test_faces_only(rated):
@@ -35,17 +44,28 @@ def test_models_are_measured_on_rated_test_faces_only(rated):
     test = (rated["split"] == "test") & rated["ratings"].notna()
     assert found.metrics["test"]["n"] == found.metrics["test"]["n_persons"] == test.sum() == 58
     assert found.metrics["test"]["mlp"]["mae"]["value"] == pytest.approx(
-        (rated["ratings"] - rated["predicted"])[test].abs().mean())
-    assert found.points.notna().sum().to_dict() == {"actual": 58, "mlp": 58, "ridge": 58, "geometric": 0, "combined": 0}
+        (rated["ratings"] - rated["predicted"])[test].abs().mean()
+    )
+    assert found.points.notna().sum().to_dict() == {
+        "actual": 58,
+        "mlp": 58,
+        "ridge": 58,
+        "geometric": 0,
+        "combined": 0,
+    }
     assert found.curve["n"].sum() == 58
     changed = rated | {"ratings": rated["ratings"].where(rated["split"] != "val", 1e6)}
-    assert repr(evaluate_attractiveness(**changed).metrics) == repr(found.metrics)  # as text, where null equals null
+    assert repr(evaluate_attractiveness(**changed).metrics) == repr(
+        found.metrics
+    )  # as text, where null equals null
 
 
 def test_baselines_are_fitted_on_train_faces(rated):
     metrics = evaluate_attractiveness(**rated).metrics
     train, test = (rated["ratings"][rated["split"] == name] for name in ("train", "test"))
-    assert metrics["test"]["mean"]["rmse"]["value"] == pytest.approx(np.sqrt(((test - train.mean()) ** 2).mean()))
+    assert metrics["test"]["mean"]["rmse"]["value"] == pytest.approx(
+        np.sqrt(((test - train.mean()) ** 2).mean())
+    )
     for name in ("pearson", "share_of_ceiling", "calibration_slope"):
         assert np.isnan(metrics["test"]["mean"][name]["value"])
     assert 0.8 < metrics["test"]["ridge"]["pearson"]["value"] < 1
@@ -59,12 +79,23 @@ def test_every_metric_has_an_interval_around_it(rated):
         assert metric["low"] <= metric["value"] <= metric["high"]
 
 
-@pytest.mark.parametrize(("change", "trained", "why"), [
-    ({"predicted": pd.Series([np.nan] * 180)}, False, "no regressor was trained"),
-    ({"predicted": pd.Series([np.nan] * 180), "untrained": "all ratings are 5"}, False, "no regressor was trained: all ratings are 5"),
-    ({"ratings": pd.Series([np.nan] * 180), "scale": None}, True, "0 rated test faces, 2 are needed"),
-    ({"split": text(["train"] * 180)}, True, "0 rated test faces, 2 are needed"),
-])
+@pytest.mark.parametrize(
+    ("change", "trained", "why"),
+    [
+        ({"predicted": pd.Series([np.nan] * 180)}, False, "no regressor was trained"),
+        (
+            {"predicted": pd.Series([np.nan] * 180), "untrained": "all ratings are 5"},
+            False,
+            "no regressor was trained: all ratings are 5",
+        ),
+        (
+            {"ratings": pd.Series([np.nan] * 180), "scale": None},
+            True,
+            "0 rated test faces, 2 are needed",
+        ),
+        ({"split": text(["train"] * 180)}, True, "0 rated test faces, 2 are needed"),
+    ],
+)
 def test_what_cannot_be_measured_is_null_and_says_why(rated, change, trained, why):
     found = evaluate_attractiveness(**rated | change)
     assert found.metrics["trained"] is trained
@@ -72,36 +103,65 @@ def test_what_cannot_be_measured_is_null_and_says_why(rated, change, trained, wh
     assert found.metrics["reliability"] == KNOWN
     for name in ("mlp", "ridge", "mean"):
         assert found.metrics["test"][name].keys() == set(attractiveness.METRICS)
-        assert all(value is None for metric in found.metrics["test"][name].values() for value in metric.values())
+        assert all(
+            value is None
+            for metric in found.metrics["test"][name].values()
+            for value in metric.values()
+        )
     assert list(found.points.columns) == ["actual", "mlp", "ridge", "geometric", "combined"]
-    assert list(found.curve.columns) == ["bin", "n", "predicted", "actual", "low", "high", "perfect"]
+    assert list(found.curve.columns) == [
+        "bin",
+        "n",
+        "predicted",
+        "actual",
+        "low",
+        "high",
+        "perfect",
+    ]
     assert found.points.empty
     assert found.curve.empty
 
 
 def test_without_a_regressor_the_geometric_score_is_measured_all_the_same(rated):
     geometric = 100 * (rated["predicted"] - 1) / 6
-    scores = pd.DataFrame({"geometric_score": geometric, "attractiveness_score": np.nan, "combined_score": np.nan, "geometry_zscore": geometric,
-                           "split": rated["split"], "out_of_fold": False})
+    scores = pd.DataFrame(
+        {
+            "geometric_score": geometric,
+            "attractiveness_score": np.nan,
+            "combined_score": np.nan,
+            "geometry_zscore": geometric,
+            "split": rated["split"],
+            "out_of_fold": False,
+        }
+    )
     options = {"scores": scores, "weights": BlendWeights(why="no face has a holistic score")}
     with_one = evaluate_attractiveness(**rated).metrics["test"]
     found = evaluate_attractiveness(**rated | options | {"predicted": pd.Series([np.nan] * 180)})
     assert (found.metrics["trained"], found.metrics["why"]) == (False, "no regressor was trained")
-    assert found.metrics["test"]["geometric"]["mae"]["value"] == pytest.approx(with_one["mlp"]["mae"]["value"])
+    assert found.metrics["test"]["geometric"]["mae"]["value"] == pytest.approx(
+        with_one["mlp"]["mae"]["value"]
+    )
     assert found.metrics["test"]["ridge"] == with_one["ridge"]
     assert found.metrics["test"]["mlp"]["mae"]["value"] is None
-    assert found.metrics["test"]["geometric"]["minus_mlp"] == attractiveness.NO_DIFFERENCE["minus_mlp"]
+    assert (
+        found.metrics["test"]["geometric"]["minus_mlp"] == attractiveness.NO_DIFFERENCE["minus_mlp"]
+    )
     assert found.points.empty
     card = "\n".join(agreement_with_raters(found.metrics, [1, 7]))
     assert card.startswith("The holistic score is not measured: no regressor was trained.")
     assert "| geometric score |" in card
     assert "this regressor" not in card
     said = runpy.run_path(ROOT / "stages/evaluate.py")["_summary"](found.metrics)
-    assert re.fullmatch(r"the holistic score is not measured: no regressor was trained; test faces=\d+ ridge: r=0\.\d+ geometric: r=0\.\d+", said)
+    assert re.fullmatch(
+        r"the holistic score is not measured: no regressor was trained; test faces=\d+ ridge: r=0\.\d+ geometric: r=0\.\d+",
+        said,
+    )
 
 
 def test_ratings_that_are_all_equal_have_no_correlation_but_an_error(rated):
-    metrics = evaluate_attractiveness(**rated | {"ratings": pd.Series([4.0] * 180)}).metrics["test"]["mlp"]
+    metrics = evaluate_attractiveness(**rated | {"ratings": pd.Series([4.0] * 180)}).metrics[
+        "test"
+    ]["mlp"]
     assert np.isnan(metrics["pearson"]["value"])
     assert np.isnan(metrics["share_of_ceiling"]["value"])
     assert metrics["mae"]["value"] > 0.5
@@ -117,37 +177,57 @@ def test_two_test_faces_are_enough_for_figures(rated):
 
 def test_persons_with_several_faces_are_counted_once(rated):
     person = text(["anna"] * 9 + [None] * 171)
-    assert evaluate_attractiveness(**rated | {"person": person}).metrics["test"] != evaluate_attractiveness(**rated).metrics["test"]
-    assert evaluate_attractiveness(**rated | {"person": person}).metrics["test"]["n_persons"] == 60 - 2
+    assert (
+        evaluate_attractiveness(**rated | {"person": person}).metrics["test"]
+        != evaluate_attractiveness(**rated).metrics["test"]
+    )
+    assert (
+        evaluate_attractiveness(**rated | {"person": person}).metrics["test"]["n_persons"] == 60 - 2
+    )
 
 
 # Share of the ceiling
 
+
 def test_the_share_is_the_correlation_by_the_ceiling():
     exact = {"value": 0.9, "low": 0.9, "high": 0.9}
-    assert share_of_ceiling({"value": 0.45, "low": 0.18, "high": 0.63}, exact) == pytest.approx({"value": 0.5, "low": 0.2, "high": 0.7})
+    assert share_of_ceiling({"value": 0.45, "low": 0.18, "high": 0.63}, exact) == pytest.approx(
+        {"value": 0.5, "low": 0.2, "high": 0.7}
+    )
 
 
 def test_its_interval_is_that_of_a_ratio_of_two_estimates():
     rng = np.random.default_rng(0)
     r, c = 0.6 + 0.08 * rng.normal(size=200_000), 0.9 + 0.03 * rng.normal(size=200_000)
-    found = share_of_ceiling({"value": 0.6, "low": 0.6 - 1.96 * 0.08, "high": 0.6 + 1.96 * 0.08},
-                             {"value": 0.9, "low": 0.9 - 1.96 * 0.03, "high": 0.9 + 1.96 * 0.03})
-    assert [found["low"], found["high"]] == pytest.approx(np.percentile(r / c, [2.5, 97.5]), abs=0.01)
+    found = share_of_ceiling(
+        {"value": 0.6, "low": 0.6 - 1.96 * 0.08, "high": 0.6 + 1.96 * 0.08},
+        {"value": 0.9, "low": 0.9 - 1.96 * 0.03, "high": 0.9 + 1.96 * 0.03},
+    )
+    assert [found["low"], found["high"]] == pytest.approx(
+        np.percentile(r / c, [2.5, 97.5]), abs=0.01
+    )
 
 
-@pytest.mark.parametrize("ceiling", [UNKNOWN["ceiling"], {"value": float("nan"), "low": 0.1, "high": 0.2}])
+@pytest.mark.parametrize(
+    "ceiling", [UNKNOWN["ceiling"], {"value": float("nan"), "low": 0.1, "high": 0.2}]
+)
 def test_without_reliability_there_is_no_share(ceiling):
-    assert all(np.isnan(value) for value in share_of_ceiling({"value": 0.5, "low": 0.4, "high": 0.6}, ceiling).values())
+    assert all(
+        np.isnan(value)
+        for value in share_of_ceiling({"value": 0.5, "low": 0.4, "high": 0.6}, ceiling).values()
+    )
 
 
 def test_a_ceiling_that_may_be_nothing_leaves_the_share_open_upwards():
-    found = share_of_ceiling({"value": 0.2, "low": -0.1, "high": 0.4}, {"value": 0.3, "low": 0.0, "high": 0.5})
+    found = share_of_ceiling(
+        {"value": 0.2, "low": -0.1, "high": 0.4}, {"value": 0.3, "low": 0.0, "high": 0.5}
+    )
     assert found["value"] == pytest.approx(2 / 3)
     assert np.isnan(found["high"])
 
 
 # Calibration of the score
+
 
 def scores(n=400, shift=0.0, slope=1.0, seed=0, noise=11.0):
     rng = np.random.default_rng(seed)
@@ -155,19 +235,33 @@ def scores(n=400, shift=0.0, slope=1.0, seed=0, noise=11.0):
     return 50 + shift + slope * (predicted - 50) + noise * rng.normal(size=n), predicted
 
 
-@pytest.mark.parametrize(("shift", "slope", "error"), [(0, 1, 0), (5, 1, 5), (0, 0.5, 3.14), (0, 1.5, 3.14)])
+@pytest.mark.parametrize(
+    ("shift", "slope", "error"), [(0, 1, 0), (5, 1, 5), (0, 0.5, 3.14), (0, 1.5, 3.14)]
+)
 def test_the_calibration_error_is_the_distance_from_the_diagonal(shift, slope, error):
-    found = [score_calibration.calibration(*scores(shift=shift, slope=slope, seed=seed), 100, seed) for seed in range(20)]
+    found = [
+        score_calibration.calibration(*scores(shift=shift, slope=slope, seed=seed), 100, seed)
+        for seed in range(20)
+    ]
     held = [f["calibration_error"]["low"] <= error <= f["calibration_error"]["high"] for f in found]
     assert sum(held) >= 18  # 94 to 100 % in 200
-    assert np.mean([f["calibration_slope"]["value"] for f in found]) == pytest.approx(slope, abs=0.05)
-    plain = score_calibration.calibration(*scores(20_000, shift, slope), 100, 0)["calibration_error"]
+    assert np.mean([f["calibration_slope"]["value"] for f in found]) == pytest.approx(
+        slope, abs=0.05
+    )
+    plain = score_calibration.calibration(*scores(20_000, shift, slope), 100, 0)[
+        "calibration_error"
+    ]
     assert plain["value"] == pytest.approx(error, abs=0.35)
 
 
 def test_a_perfect_models_error_is_what_chance_gives():
-    found = [score_calibration.calibration(*scores(100, seed=seed), 100, seed)["calibration_error"] for seed in range(40)]
-    assert np.mean([f["by_chance"] for f in found]) == pytest.approx(np.mean([f["value"] for f in found]), rel=0.1)
+    found = [
+        score_calibration.calibration(*scores(100, seed=seed), 100, seed)["calibration_error"]
+        for seed in range(40)
+    ]
+    assert np.mean([f["by_chance"] for f in found]) == pytest.approx(
+        np.mean([f["value"] for f in found]), rel=0.1
+    )
 
 
 def test_bins_hold_equal_numbers_and_the_curve_their_means():
@@ -175,7 +269,9 @@ def test_bins_hold_equal_numbers_and_the_curve_their_means():
     curve = score_calibration.reliability_curve(actual, predicted, 100, 0)
     order = np.argsort(predicted)
     assert curve["n"].tolist() == [10] * 10
-    assert curve["predicted"].to_numpy() == pytest.approx(predicted[order].reshape(10, 10).mean(axis=1))
+    assert curve["predicted"].to_numpy() == pytest.approx(
+        predicted[order].reshape(10, 10).mean(axis=1)
+    )
     assert curve["actual"].to_numpy() == pytest.approx(actual[order].reshape(10, 10).mean(axis=1))
     assert ((curve["low"] < curve["actual"]) & (curve["actual"] < curve["high"])).all()
 
@@ -198,8 +294,13 @@ def test_equal_predictions_share_a_bin():
 def test_the_order_of_faces_does_not_matter():
     actual, predicted = scores(103)
     order = np.random.default_rng(1).permutation(103)
-    curves = [score_calibration.reliability_curve(actual[o], predicted[o], 20, 0) for o in (np.arange(103), order)]
-    pd.testing.assert_frame_equal(curves[0].drop(columns=["low", "high"]), curves[1].drop(columns=["low", "high"]))
+    curves = [
+        score_calibration.reliability_curve(actual[o], predicted[o], 20, 0)
+        for o in (np.arange(103), order)
+    ]
+    pd.testing.assert_frame_equal(
+        curves[0].drop(columns=["low", "high"]), curves[1].drop(columns=["low", "high"])
+    )
 
 
 def test_metrics_hold_the_regressions():

@@ -27,16 +27,23 @@ def classifier(x, labels, target="pet", minimum=5, abstain=0.5, weight=None):
 
 
 def labels_table(index, **columns):
-    return pd.DataFrame({k: v if isinstance(v, pd.Series) else text(v) for k, v in columns.items()}).set_index(index)
+    return pd.DataFrame(
+        {k: v if isinstance(v, pd.Series) else text(v) for k, v in columns.items()}
+    ).set_index(index)
 
 
 # Training
+
 
 def test_a_classifier_learns_and_says_its_classes_in_order():
     x, labels = blobs({"owl": 30, "cat": 30, "dog": 30})
     model = classifier(x, labels)
     assert (model.classes, model.n_train, model.why) == (["cat", "dog", "owl"], 90, None)
-    assert list(model.predict(np.array([[3, 0, 0], [0, 3, 0], [0, 0, 3]], np.float32))) == ["cat", "dog", "owl"]
+    assert list(model.predict(np.array([[3, 0, 0], [0, 3, 0], [0, 0, 3]], np.float32))) == [
+        "cat",
+        "dog",
+        "owl",
+    ]
     share = model.predict_proba(x)
     assert share.shape == (90, 3)
     assert np.allclose(share.sum(axis=1), 1)
@@ -58,10 +65,16 @@ def test_a_rare_class_is_left_out_and_named():
     assert classifier(*blobs({"cat": 5, "dog": 5}), minimum=5).trained
 
 
-@pytest.mark.parametrize(("counts", "why"), [
-    ({"cat": 20, "owl": 4}, "1 classes with at least 5 labelled train faces, 2 are needed (found cat: 20, owl: 4)"),
-    ({}, "0 classes with at least 5 labelled train faces, 2 are needed (found no label)"),
-])
+@pytest.mark.parametrize(
+    ("counts", "why"),
+    [
+        (
+            {"cat": 20, "owl": 4},
+            "1 classes with at least 5 labelled train faces, 2 are needed (found cat: 20, owl: 4)",
+        ),
+        ({}, "0 classes with at least 5 labelled train faces, 2 are needed (found no label)"),
+    ],
+)
 def test_fewer_than_two_classes_train_nothing_and_say_why(counts, why):
     x, labels = blobs({"cat": 20, "owl": 4})
     if not counts:
@@ -72,7 +85,10 @@ def test_fewer_than_two_classes_train_nothing_and_say_why(counts, why):
 
 def test_a_balanced_classifier_finds_more_of_the_rare_class():
     x, labels = blobs({"cat": 300, "dog": 12}, spread=2.0)
-    found = {weight: (classifier(x, labels, weight=weight).predict(x) == "dog").sum() for weight in (None, "balanced")}
+    found = {
+        weight: (classifier(x, labels, weight=weight).predict(x) == "dog").sum()
+        for weight in (None, "balanced")
+    }
     assert found["balanced"] > 2 * found[None]
 
 
@@ -99,7 +115,9 @@ def test_a_regression_label_that_is_no_number_is_named(value):
 
 
 def test_too_few_numbers_train_nothing_and_say_why():
-    model = train_regression("age", np.zeros((4, 3)), pd.Series([1.0, np.nan, 3.0, np.nan]), 3).model
+    model = train_regression(
+        "age", np.zeros((4, 3)), pd.Series([1.0, np.nan, 3.0, np.nan]), 3
+    ).model
     assert (model.trained, model.why) == (False, "2 labelled train faces, 3 are needed")
 
 
@@ -112,6 +130,7 @@ def test_standard_targets_keep_the_kind_that_their_columns_have():
 
 # Files
 
+
 def test_a_model_file_gives_back_the_same_model(tmp_path):
     x, labels = blobs({"cat": 20, "dog": 20, "owl": 3})
     model = classifier(x, labels, abstain=0.7)
@@ -119,9 +138,20 @@ def test_a_model_file_gives_back_the_same_model(tmp_path):
     again = AttributeModel.load(tmp_path / "sub" / "pet_clf.safetensors")
     assert again.predict_proba(x).tobytes() == model.predict_proba(x).tobytes()
     assert {k: v for k, v in vars(again).items() if k != "pipeline"} == {
-        "target": "pet", "kind": "classification", "why": None, "classes": ["cat", "dog"], "left_out": {"owl": 3},
-        "calibration": model.calibration, "wanted_precision": None, "abstain_below": 0.7, "threshold_from": None,
-        "penalty": 1.0, "penalty_from": "params.yaml", "n_train": 40, "pretrained": None}
+        "target": "pet",
+        "kind": "classification",
+        "why": None,
+        "classes": ["cat", "dog"],
+        "left_out": {"owl": 3},
+        "calibration": model.calibration,
+        "wanted_precision": None,
+        "abstain_below": 0.7,
+        "threshold_from": None,
+        "penalty": 1.0,
+        "penalty_from": "params.yaml",
+        "n_train": 40,
+        "pretrained": None,
+    }
     assert [p.name for p in (tmp_path / "sub").iterdir()] == ["pet_clf.safetensors"]
 
 
@@ -145,7 +175,9 @@ def test_a_folder_of_models_is_read_by_target(tmp_path):
         load_models(tmp_path, ["bee"])
 
 
-@pytest.mark.parametrize("content", [None, b"", b"garbage", b"\x80\x04\x95\x29", b"\x1f\x8b\x08zzz"])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"garbage", b"\x80\x04\x95\x29", b"\x1f\x8b\x08zzz"]
+)
 def test_a_missing_or_foreign_model_file_is_named(tmp_path, content):
     path = tmp_path / "pet_clf.safetensors"
     if isinstance(content, bytes):
@@ -156,6 +188,7 @@ def test_a_missing_or_foreign_model_file_is_named(tmp_path, content):
 
 
 # Predictions
+
 
 def test_a_model_abstains_below_the_threshold_and_only_there():
     x, labels = blobs({"cat": 40, "dog": 40}, spread=1.5)
@@ -174,17 +207,27 @@ def test_a_probability_at_the_threshold_is_an_answer():
         def predict_proba(self, x):
             return np.full((len(x), 2), 0.5)
 
-    model = AttributeModel("pet", "classification", Coin(), classes=["cat", "dog"], abstain_below=0.5)
-    assert list(predict_attributes(names(2), np.zeros((2, 3)), {"pet": model})[0]["pet"]) == ["cat", "cat"]
+    model = AttributeModel(
+        "pet", "classification", Coin(), classes=["cat", "dog"], abstain_below=0.5
+    )
+    assert list(predict_attributes(names(2), np.zeros((2, 3)), {"pet": model})[0]["pet"]) == [
+        "cat",
+        "cat",
+    ]
 
 
 def test_with_nothing_trained_everything_is_unknown():
-    untrained = {"pet": AttributeModel("pet", "classification", why="no label"),
-                 "height": AttributeModel("height", "regression", why="no label"),
-                 "age": AttributeModel("age", "regression", why="no label")}
+    untrained = {
+        "pet": AttributeModel("pet", "classification", why="no label"),
+        "height": AttributeModel("height", "regression", why="no label"),
+        "age": AttributeModel("age", "regression", why="no label"),
+    }
     attributes, predictions = predict_attributes(names(2), np.zeros((2, 3)), untrained)
-    assert list(attributes.columns) == list(predictions.columns) == [
-        "filename", "gender", "ethnicity", "age", "height", "pet"]
+    assert (
+        list(attributes.columns)
+        == list(predictions.columns)
+        == ["filename", "gender", "ethnicity", "age", "height", "pet"]
+    )
     assert (attributes[["gender", "ethnicity", "pet"]] == "unknown").all(axis=None)
     assert attributes[["age", "height"]].isna().all(axis=None)
     with_manual, clean = resolve(attributes, pd.DataFrame(index=names(2)), target_kinds(untrained))
@@ -195,9 +238,17 @@ def test_with_nothing_trained_everything_is_unknown():
 
 def test_the_users_own_targets_go_the_same_way():
     x, labels = blobs({"cat": 20, "dog": 20})
-    models = {"pet": classifier(x, labels), "height": train_regression("height", x, text(["180.5"] * 40), 5).model}
-    said = labels_table(names(40), pet=["owl"] + [None] * 39, pet_source=["label"] + [None] * 39,
-                        height=[None, "150"] + [None] * 38, height_source=[None, "manual"] + [None] * 38)
+    models = {
+        "pet": classifier(x, labels),
+        "height": train_regression("height", x, text(["180.5"] * 40), 5).model,
+    }
+    said = labels_table(
+        names(40),
+        pet=["owl"] + [None] * 39,
+        pet_source=["label"] + [None] * 39,
+        height=[None, "150"] + [None] * 38,
+        height_source=[None, "manual"] + [None] * 38,
+    )
     attributes, _ = predict_attributes(names(40), x, models)
     assert attributes["height"].to_numpy() == pytest.approx(180.5)
     with_manual, clean = resolve(attributes, said, target_kinds(models))
@@ -209,14 +260,27 @@ def test_the_users_own_targets_go_the_same_way():
 
 
 def test_people_win_over_the_model_and_the_model_over_nothing():
-    attributes = pd.DataFrame({"filename": names(4), "gender": ["male", "male", "male", "unknown"],
-                               "ethnicity": ["unknown"] * 4, "age": [50.0, 50.0, 50.0, np.nan]})
-    said = labels_table(names(4), gender=["female", "female", None, None],
-                        gender_source=["manual", "label", None, None],
-                        age=pd.Series([np.nan, 0.0, np.nan, np.nan]), age_source=[None, "label", None, None])
+    attributes = pd.DataFrame(
+        {
+            "filename": names(4),
+            "gender": ["male", "male", "male", "unknown"],
+            "ethnicity": ["unknown"] * 4,
+            "age": [50.0, 50.0, 50.0, np.nan],
+        }
+    )
+    said = labels_table(
+        names(4),
+        gender=["female", "female", None, None],
+        gender_source=["manual", "label", None, None],
+        age=pd.Series([np.nan, 0.0, np.nan, np.nan]),
+        age_source=[None, "label", None, None],
+    )
     # rows are found by name, in whatever order the labels come
-    with_manual, clean = resolve(attributes, said.iloc[::-1], {"gender": "classification", "ethnicity": "classification",
-                                                               "age": "regression"})
+    with_manual, clean = resolve(
+        attributes,
+        said.iloc[::-1],
+        {"gender": "classification", "ethnicity": "classification", "age": "regression"},
+    )
     assert clean["gender_final"].tolist() == ["female", "female", "male", "unknown"]
     assert clean["gender_source"].tolist() == ["manual", "label", "model", "unknown"]
     assert clean["age_final"].fillna(-1).tolist() == [50, 0, 50, -1]
@@ -228,6 +292,7 @@ def test_people_win_over_the_model_and_the_model_over_nothing():
 
 # Zero-shot
 
+
 def prompts(classes, scale=1.0):
     """Classes along the axes."""
     return PromptClassifier(classes, np.eye(len(classes), 3, dtype=np.float32), scale)
@@ -236,29 +301,60 @@ def prompts(classes, scale=1.0):
 def test_prompts_answer_where_no_model_was_trained_and_nowhere_else():
     x, labels = blobs({"cat": 20, "dog": 20})
     shy = classifier(x, labels, "gender", abstain=1.1)  # never sure enough
-    trained = {"gender": shy, "ethnicity": AttributeModel("ethnicity", "classification", why="no label"),
-               "age": AttributeModel("age", "regression", why="no label")}
-    zeroshot = zeroshot_models({"hat": prompts(["red", "blue"], 9.0), "gender": prompts(["cat", "dog"]), "age": prompts(["18-29", "60+"]),
-                                "ethnicity": prompts(["a", "b"])}, target_kinds(trained), 0.9)
+    trained = {
+        "gender": shy,
+        "ethnicity": AttributeModel("ethnicity", "classification", why="no label"),
+        "age": AttributeModel("age", "regression", why="no label"),
+    }
+    zeroshot = zeroshot_models(
+        {
+            "hat": prompts(["red", "blue"], 9.0),
+            "gender": prompts(["cat", "dog"]),
+            "age": prompts(["18-29", "60+"]),
+            "ethnicity": prompts(["a", "b"]),
+        },
+        target_kinds(trained),
+        0.9,
+    )
     models = fill_gaps(trained, zeroshot)
     assert {name: model.source for name, model in models.items()} == {
-        "gender": "model", "ethnicity": "zeroshot", "age": "zeroshot", "hat": "zeroshot"}
+        "gender": "model",
+        "ethnicity": "zeroshot",
+        "age": "zeroshot",
+        "hat": "zeroshot",
+    }
     points = np.array([[1, 0, 0], [0, 1, 0], [0.7, 0.7, 0]], np.float32)
     attributes, predictions = predict_attributes(names(3), points, models)
     assert attributes["hat"].tolist() == ["red", "blue", "unknown"]  # the third as likely as not
     assert attributes["ethnicity"].tolist() == ["unknown"] * 3  # 0.73 at most
     share = 1 / (1 + np.exp(-1))
     assert predictions["ethnicity_prob_a"].tolist() == pytest.approx([share, 1 - share, 0.5])
-    assert attributes["age"].tolist() == pytest.approx([23.5 * share + 65.5 * (1 - share), 23.5 * (1 - share) + 65.5 * share, 44.5])
-    assert {"gender_prob_cat", "age_prob_18-29", "age_prob_60+", "hat_prob_blue"} <= set(predictions.columns)
+    assert attributes["age"].tolist() == pytest.approx(
+        [23.5 * share + 65.5 * (1 - share), 23.5 * (1 - share) + 65.5 * share, 44.5]
+    )
+    assert {"gender_prob_cat", "age_prob_18-29", "age_prob_60+", "hat_prob_blue"} <= set(
+        predictions.columns
+    )
 
-    said = labels_table(names(3), hat=[None, "green", None], hat_source=[None, "label", None], age=pd.Series([np.nan, 7.0, np.nan]),
-                        age_source=[None, "manual", None])
-    _, clean = resolve(attributes, said, target_kinds(models), {name: model.source for name, model in models.items()})
+    said = labels_table(
+        names(3),
+        hat=[None, "green", None],
+        hat_source=[None, "label", None],
+        age=pd.Series([np.nan, 7.0, np.nan]),
+        age_source=[None, "manual", None],
+    )
+    _, clean = resolve(
+        attributes,
+        said,
+        target_kinds(models),
+        {name: model.source for name, model in models.items()},
+    )
     assert clean["hat_final"].tolist() == ["red", "green", "unknown"]
     assert clean["hat_source"].tolist() == ["zeroshot", "label", "unknown"]
     assert clean["age_source"].tolist() == ["zeroshot", "manual", "zeroshot"]
-    assert (clean["gender_source"] == "unknown").all()  # a trained model that abstains is not overruled
+    assert (
+        clean["gender_source"] == "unknown"
+    ).all()  # a trained model that abstains is not overruled
     assert (clean["ethnicity_source"] == "unknown").all()
 
 
@@ -270,9 +366,24 @@ def test_the_word_unknown_from_people_says_nothing():
     assert with_manual["gender_said"].isna().all()
 
 
-@pytest.mark.parametrize(("age", "bucket"), [
-    (0, "0-2"), (2.99, "0-2"), (3, "3-9"), (9.99, "3-9"), (10, "10-19"), (19.5, "10-19"), (20, "20-29"), (59.9, "50-59"),
-    (60, "60-69"), (69.99, "60-69"), (70, "more than 70"), (120, "more than 70"), (-4, "0-2"), (np.nan, "unknown"),
-])
+@pytest.mark.parametrize(
+    ("age", "bucket"),
+    [
+        (0, "0-2"),
+        (2.99, "0-2"),
+        (3, "3-9"),
+        (9.99, "3-9"),
+        (10, "10-19"),
+        (19.5, "10-19"),
+        (20, "20-29"),
+        (59.9, "50-59"),
+        (60, "60-69"),
+        (69.99, "60-69"),
+        (70, "more than 70"),
+        (120, "more than 70"),
+        (-4, "0-2"),
+        (np.nan, "unknown"),
+    ],
+)
 def test_age_groups_are_fairfaces_at_their_edges(age, bucket):
     assert age_bucket(np.array([age]))[0] == bucket

@@ -20,8 +20,6 @@ def face() -> Image.Image:
     return Image.open(omi_images(1)[0]).convert("RGB")
 
 
-
-
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory, face):
     """A folder with every kind of file, and its table."""
@@ -46,8 +44,12 @@ def mixed(tmp_path_factory, face):
         "cmyk.jpg": encode(face.convert("CMYK"), "JPEG"),
         "grey16.png": encode(Image.fromarray(grey), "PNG"),
         "palette.png": encode(palette, "PNG", transparency=palette.getpixel((3, 3))),
-        "moving.gif": encode(face, "GIF", save_all=True, append_images=[Image.new("RGB", face.size)]),
-        "turned.jpg": encode(face.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=92),
+        "moving.gif": encode(
+            face, "GIF", save_all=True, append_images=[Image.new("RGB", face.size)]
+        ),
+        "turned.jpg": encode(
+            face.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=92
+        ),
         "a name with ü and 🙂.jpg": encode(other, "JPEG"),
         "folder/in folder/x.jpg": encode(other, "JPEG", quality=70),
         "good.png": encode(face, "PNG"),
@@ -55,14 +57,19 @@ def mixed(tmp_path_factory, face):
         "nobody.jpg": encode(Image.fromarray(backdrop(640, 480)), "JPEG"),
         "two.jpg": encode(two, "JPEG", quality=92),
         "unknown.xyz": b"\x00\x01\x02\x03" * 200,
-        "phone.heic": heic(third.transpose(Image.Transpose.ROTATE_90), exif=exif.tobytes(), thumbnails=[256]),
+        "phone.heic": heic(
+            third.transpose(Image.Transpose.ROTATE_90), exif=exif.tobytes(), thumbnails=[256]
+        ),
         "browser.avif": encode(third.transpose(Image.Transpose.ROTATE_90), "AVIF", exif=exif),
         "browser.webp": encode(third, "WEBP"),
     }
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    for name, head in (("film.mp4", b"\0\0\0\x18ftypisom"), ("giant.jpg", jpeg)):  # 10 GB that take no room
+    for name, head in (
+        ("film.mp4", b"\0\0\0\x18ftypisom"),
+        ("giant.jpg", jpeg),
+    ):  # 10 GB that take no room
         with open(folder / name, "wb") as file:
             file.write(head)
             file.truncate(10 * 10**9)
@@ -119,9 +126,9 @@ def test_odd_files_are_handled(mixed, image):
 def test_every_file_has_a_row_and_the_table_is_valid(mixed, tmp_path):
     frame, out = mixed
     assert len(frame) == 26
-    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()) == sorted(
-        frame["filename"].dropna()
-    )
+    assert sorted(
+        path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()
+    ) == sorted(frame["filename"].dropna())
     tables.write(frame.reset_index(drop=True), tmp_path / "faces.parquet", tables.FACES)
     back = tables.read(tmp_path / "faces.parquet", tables.FACES)
     assert back["image"].tolist() == sorted(frame["image"])

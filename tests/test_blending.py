@@ -27,9 +27,20 @@ FILE = '{"geometric": %s, "holistic": %s, "learned": false, "n_val": 0, "why": n
 def made_up(weight, noise=3.0, seed=0):
     """Scores of 240 faces, a third of them val, and ratings (1–7) around their blend."""
     rng = np.random.default_rng(seed)
-    scores = pd.DataFrame({"geometric_score": rng.uniform(30, 70, N), "attractiveness_score": rng.uniform(30, 70, N),
-                           "split": np.resize(["train", "val", "test"], N), "out_of_fold": np.resize([True, True, False], N)}, index=names(N))
-    points = weight * scores["geometric_score"] + (1 - weight) * scores["attractiveness_score"] + noise * rng.normal(size=N)
+    scores = pd.DataFrame(
+        {
+            "geometric_score": rng.uniform(30, 70, N),
+            "attractiveness_score": rng.uniform(30, 70, N),
+            "split": np.resize(["train", "val", "test"], N),
+            "out_of_fold": np.resize([True, True, False], N),
+        },
+        index=names(N),
+    )
+    points = (
+        weight * scores["geometric_score"]
+        + (1 - weight) * scores["attractiveness_score"]
+        + noise * rng.normal(size=N)
+    )
     return scores, 1 + 6 * points / 100
 
 
@@ -49,14 +60,18 @@ def test_learned_weights_have_the_least_squares_of_val_faces():
         blended = weight * scores["geometric_score"] + (1 - weight) * scores["attractiveness_score"]
         return float(((to_score(ratings, SCALE) - blended)[val] ** 2).sum())
 
-    assert learn_weights(scores, ratings, SCALE).geometric == pytest.approx(minimize_scalar(squares, bounds=(0, 1)).x, abs=1e-4)
+    assert learn_weights(scores, ratings, SCALE).geometric == pytest.approx(
+        minimize_scalar(squares, bounds=(0, 1)).x, abs=1e-4
+    )
 
 
 def test_ratings_of_train_and_test_faces_count_for_nothing():
     scores, ratings = made_up(0.3)
     other = ratings.where(scores["split"] == "val", 1.0)
     assert learn_weights(scores, other, SCALE) == learn_weights(scores, ratings, SCALE)
-    assert learn_weights(scores, ratings.where(scores["split"] == "val"), SCALE) == learn_weights(scores, ratings, SCALE)
+    assert learn_weights(scores, ratings.where(scores["split"] == "val"), SCALE) == learn_weights(
+        scores, ratings, SCALE
+    )
 
 
 @pytest.mark.parametrize(("weight", "expected"), [(1.8, 1.0), (-0.7, 0.0)])
@@ -65,11 +80,18 @@ def test_weights_stay_between_0_and_1(weight, expected):
 
 
 @pytest.mark.parametrize("wanted", ["learned", GIVEN])
-@pytest.mark.parametrize(("column", "why"), [("geometric_score", "no face has a geometric score: too few ratings"),
-                                             ("attractiveness_score", "no face has a holistic score, for no regressor was trained")])
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        ("geometric_score", "no face has a geometric score: too few ratings"),
+        ("attractiveness_score", "no face has a holistic score, for no regressor was trained"),
+    ],
+)
 def test_without_one_of_the_scores_there_is_no_blend(wanted, column, why):
     scores, ratings = made_up(0.5)
-    found = blend_weights(wanted, scores.assign(**{column: np.nan}), ratings, SCALE, "too few ratings")
+    found = blend_weights(
+        wanted, scores.assign(**{column: np.nan}), ratings, SCALE, "too few ratings"
+    )
     assert (found.why, found.geometric, found.holistic) == (why, None, None)
     assert np.isnan(found(np.array([50.0]), np.array([60.0]))).all()
 
@@ -77,10 +99,16 @@ def test_without_one_of_the_scores_there_is_no_blend(wanted, column, why):
 def test_too_few_val_faces_are_told_and_never_become_given_weights():
     scores, ratings = made_up(0.5)
     few = ratings.where(scores["split"] != "val")
-    few.iloc[np.flatnonzero(scores["split"] == "val")[:MIN_FACES - 1]] = 4.0
+    few.iloc[np.flatnonzero(scores["split"] == "val")[: MIN_FACES - 1]] = 4.0
     found = blend_weights("learned", scores, few, SCALE)
-    assert found == BlendWeights(learned=True, n_val=19, why="19 rated val faces have both scores, 20 are needed to learn the weights")
-    assert blend_weights(GIVEN, scores, few, SCALE) == BlendWeights(0.6, 0.4)  # these need no val faces
+    assert found == BlendWeights(
+        learned=True,
+        n_val=19,
+        why="19 rated val faces have both scores, 20 are needed to learn the weights",
+    )
+    assert blend_weights(GIVEN, scores, few, SCALE) == BlendWeights(
+        0.6, 0.4
+    )  # these need no val faces
 
 
 def test_val_faces_of_a_fold_that_was_not_trained_do_not_count():
@@ -96,7 +124,9 @@ def test_val_faces_of_a_fold_that_was_not_trained_do_not_count():
 
 def test_scores_that_are_the_same_leave_the_weights_open():
     scores, ratings = made_up(0.5)
-    found = learn_weights(scores.assign(geometric_score=scores["attractiveness_score"]), ratings, SCALE)
+    found = learn_weights(
+        scores.assign(geometric_score=scores["attractiveness_score"]), ratings, SCALE
+    )
     assert "any weights would do" in found.why
 
 
@@ -105,17 +135,37 @@ def test_a_face_without_one_score_has_no_combined_one():
     assert combined == pytest.approx([30, np.nan, np.nan], nan_ok=True)
 
 
-@pytest.mark.parametrize(("weights", "scale"), [(BlendWeights(0.25, 0.75, True, 40), (1.0, 7.0)), (BlendWeights(why="no ratings"), None)])
+@pytest.mark.parametrize(
+    ("weights", "scale"),
+    [(BlendWeights(0.25, 0.75, True, 40), (1.0, 7.0)), (BlendWeights(why="no ratings"), None)],
+)
 def test_the_file_gives_back_what_was_saved(tmp_path, weights, scale):
     save_blend(tmp_path / "blend.json", weights, scale)
     assert load_blend(tmp_path / "blend.json") == (weights, scale)
-    assert list(json.loads((tmp_path / "blend.json").read_text())) == ["geometric", "holistic", "learned", "n_val", "why", "scale", "verdicts"]
+    assert list(json.loads((tmp_path / "blend.json").read_text())) == [
+        "geometric",
+        "holistic",
+        "learned",
+        "n_val",
+        "why",
+        "scale",
+        "verdicts",
+    ]
 
 
-@pytest.mark.parametrize(("text", "said"), [(None, "no such file; `dvc repro score`"), ("{", "dvc repro -f score"), ("[]", "dvc repro -f score"),
-                                            ('{"scale": [1, 7], "weight": 1}', "dvc repro -f score"),
-                                            (FILE % ("null", "0.4", "[1, 7]"), "dvc repro -f score"), (FILE % ('"a"', "0.4", "[1, 7]"), "dvc repro -f score"),
-                                            (FILE % ("0.5", "0.4", "[1, 7]"), "dvc repro -f score"), (FILE % ("0.6", "0.4", "[1]"), "dvc repro -f score")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "no such file; `dvc repro score`"),
+        ("{", "dvc repro -f score"),
+        ("[]", "dvc repro -f score"),
+        ('{"scale": [1, 7], "weight": 1}', "dvc repro -f score"),
+        (FILE % ("null", "0.4", "[1, 7]"), "dvc repro -f score"),
+        (FILE % ('"a"', "0.4", "[1, 7]"), "dvc repro -f score"),
+        (FILE % ("0.5", "0.4", "[1, 7]"), "dvc repro -f score"),
+        (FILE % ("0.6", "0.4", "[1]"), "dvc repro -f score"),
+    ],
+)
 def test_a_missing_or_damaged_file_names_the_way_out(tmp_path, text, said):
     if text is not None:
         (tmp_path / "blend.json").write_text(text)

@@ -45,40 +45,115 @@ for path in sys.argv[1:]:
     done = run_program([sys.executable, "-c", script, *sorted(tmp_path.iterdir())], check=True)
     lines = [line.rsplit(" ", 2) for line in done.stdout.splitlines()]
     assert len(lines) == len(BOMBS) - 2
-    over = {name: (int(need) / SIDE**2, int(peak) / SIDE**2) for name, need, peak in lines if int(peak) > int(need) + 24e6}
+    over = {
+        name: (int(need) / SIDE**2, int(peak) / SIDE**2)
+        for name, need, peak in lines
+        if int(peak) > int(need) + 24e6
+    }
     assert not over
 
 
-@pytest.mark.parametrize("name", ["j2k", "j2k blocks", "icns", "ico", "tiff rgba 16", "tiff tile 16", "png rgba", "png grey alpha", "webp", "webp rgba", "avif rgba", "jpeg cmyk", "tga"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "j2k",
+        "j2k blocks",
+        "icns",
+        "ico",
+        "tiff rgba 16",
+        "tiff tile 16",
+        "png rgba",
+        "png grey alpha",
+        "webp",
+        "webp rgba",
+        "avif rgba",
+        "jpeg cmyk",
+        "tga",
+    ],
+)
 def test_a_photo_of_fewer_pixels_can_be_over_the_limit(name):
     """All have 1.1 Mpx at most, but for the tiles of the TIFF."""
-    with pytest.raises(OverBudgetError, match=r"^declares .* that take as much memory as \d+ Mpx of RGB, more than the limit of 1 Mpx that preprocess.max_pixels sets$"):
+    with pytest.raises(
+        OverBudgetError,
+        match=r"^declares .* that take as much memory as \d+ Mpx of RGB, more than the limit of 1 Mpx that preprocess.max_pixels sets$",
+    ):
         open_photo(BOMBS[name](1040), max_pixels=1040**2)
 
 
 def test_usual_photos_have_all_pixels_of_the_limit():
-    for kind, options in (("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("BMP", {}), ("TIFF", {"compression": "tiff_deflate"})):
-        assert open_photo(encode(Image.new("RGB", (600, 500)), kind, **options), max_pixels=300_000).width == 600
+    for kind, options in (
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("PNG", {}),
+        ("BMP", {}),
+        ("TIFF", {"compression": "tiff_deflate"}),
+    ):
+        assert (
+            open_photo(
+                encode(Image.new("RGB", (600, 500)), kind, **options), max_pixels=300_000
+            ).width
+            == 600
+        )
     assert MAX_PIXELS == 178_956_970
 
 
 def test_a_jpeg_of_many_scans_is_refused_by_what_they_cost():
     data = with_scans(1000, 200)
     assert count_scans(data) > 200
-    with pytest.raises(OverBudgetError, match=r"^declares 1000×1000 px in 2\d\d scans, more work than the limit of 9 Mpx"):
+    with pytest.raises(
+        OverBudgetError,
+        match=r"^declares 1000×1000 px in 2\d\d scans, more work than the limit of 9 Mpx",
+    ):
         open_photo(data, max_pixels=9_000_000)
     assert open_photo(data, max_pixels=12_000_000).width == 1000
-    video = encode(Image.new("RGB", (1000, 1000)), "JPEG", progressive=True) + b"\xff\xda\0\0" * 4000  # as phones append one
+    video = (
+        encode(Image.new("RGB", (1000, 1000)), "JPEG", progressive=True) + b"\xff\xda\0\0" * 4000
+    )  # as phones append one
     assert open_photo(video, max_pixels=1_000_000).width == 1000
 
 
 def test_decoders_in_python_are_given_less_work():
-    header = "".join(f"{card:80}" for card in ("SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0", "END")).ljust(2880).encode()
-    table = ("XTENSION= 'BINTABLE'", "BITPIX  =                    8", "NAXIS   =                    2", "NAXIS1  =                    8", "NAXIS2  =                 1000", "PCOUNT  =                    0",
-             "GCOUNT  =                    1", "TFIELDS =                    1", "ZIMAGE  =                    T", "ZBITPIX =                    8", "ZNAXIS  =                    2",
-             "ZNAXIS1 =                 1000", "ZNAXIS2 =                 1000", "ZCMPTYPE= 'GZIP_1  '", "END")
-    fits = header + "".join(f"{card:80}" for card in table).ljust(2880 * -(-len(table) * 80 // 2880)).encode() + bytes(8000) + gzip.compress(bytes(4_000_000))
-    for data in (fits, b"P6 1000 1000 65535\n" + bytes(6_000_000), b"P3 1000 1000 255\n" + b"0 " * 3_000_000):
+    header = (
+        "".join(
+            f"{card:80}"
+            for card in (
+                "SIMPLE  =                    T",
+                "BITPIX  =                    8",
+                "NAXIS   =                    0",
+                "END",
+            )
+        )
+        .ljust(2880)
+        .encode()
+    )
+    table = (
+        "XTENSION= 'BINTABLE'",
+        "BITPIX  =                    8",
+        "NAXIS   =                    2",
+        "NAXIS1  =                    8",
+        "NAXIS2  =                 1000",
+        "PCOUNT  =                    0",
+        "GCOUNT  =                    1",
+        "TFIELDS =                    1",
+        "ZIMAGE  =                    T",
+        "ZBITPIX =                    8",
+        "ZNAXIS  =                    2",
+        "ZNAXIS1 =                 1000",
+        "ZNAXIS2 =                 1000",
+        "ZCMPTYPE= 'GZIP_1  '",
+        "END",
+    )
+    fits = (
+        header
+        + "".join(f"{card:80}" for card in table).ljust(2880 * -(-len(table) * 80 // 2880)).encode()
+        + bytes(8000)
+        + gzip.compress(bytes(4_000_000))
+    )
+    for data in (
+        fits,
+        b"P6 1000 1000 65535\n" + bytes(6_000_000),
+        b"P3 1000 1000 255\n" + b"0 " * 3_000_000,
+    ):
         with pytest.raises(OverBudgetError, match="of a kind that is decoded slowly"):
             open_photo(data, max_pixels=5_000_000)
 
@@ -111,22 +186,33 @@ def folder(tmp_path):
 
 def run(folder, store, config, workers=None):
     with RowStore(store, "preprocess", recipe_hash(config, landmarker_dir()), ROW_COLUMNS) as rows:
-        return preprocess_folder(folder, folder.parent / "out", config, landmarker_dir(), workers, rows)
+        return preprocess_folder(
+            folder, folder.parent / "out", config, landmarker_dir(), workers, rows
+        )
 
 
 def test_a_photo_over_a_limit_is_a_row_of_that_limit_or_of_this_run(folder, tmp_path, monkeypatch):
     """Other limits, or another machine, have another opinion."""
-    frame = run(folder, tmp_path / "store", PreprocessConfig(size=96, max_pixels=30_000_000, max_seconds=30))
+    frame = run(
+        folder, tmp_path / "store", PreprocessConfig(size=96, max_pixels=30_000_000, max_seconds=30)
+    )
     assert dict(zip(frame["image"], frame["reason"], strict=True)) == {
-        "grey.jpg": "no face found", "slow.png": "declares 9000×9000 px, more than the limit of 30 Mpx",
-        "scans.jpg": f"declares 2000×2000 px in {count_scans((folder / 'scans.jpg').read_bytes())} scans, more work than the limit of 30 Mpx that preprocess.max_pixels sets allows for"}
+        "grey.jpg": "no face found",
+        "slow.png": "declares 9000×9000 px, more than the limit of 30 Mpx",
+        "scans.jpg": f"declares 2000×2000 px in {count_scans((folder / 'scans.jpg').read_bytes())} scans, more work than the limit of 30 Mpx that preprocess.max_pixels sets allows for",
+    }
     assert frame.attrs == {"reused": 0, "computed": 3}
-    again = run(folder, tmp_path / "store", PreprocessConfig(size=96, max_pixels=30_000_000, max_seconds=60))
+    again = run(
+        folder, tmp_path / "store", PreprocessConfig(size=96, max_pixels=30_000_000, max_seconds=60)
+    )
     assert again.attrs == {"reused": 3, "computed": 0}
     assert again.equals(frame)
     (folder / "scans.jpg").unlink()
     frame = run(folder, tmp_path / "store", PreprocessConfig(size=96, max_seconds=0.2))
-    assert frame["reason"].tolist() == ["no face found", "took more than 0.2 s of a processor, the limit that preprocess.max_seconds sets"]
+    assert frame["reason"].tolist() == [
+        "no face found",
+        "took more than 0.2 s of a processor, the limit that preprocess.max_seconds sets",
+    ]
     assert frame.attrs == {"reused": 1, "computed": 1}
     assert frame["sha256"].notna().all()
     assert frame["key"].notna().tolist() == [True, False]
@@ -138,5 +224,8 @@ def test_a_photo_that_takes_more_memory_than_was_reckoned_is_a_row(folder, tmp_p
     monkeypatch.setattr("facestats.faces.photo.MARGIN", 100_000_000)
     (folder / "scans.jpg").unlink()
     frame = run(folder, tmp_path / "store", PreprocessConfig(size=96))
-    assert frame["reason"].tolist() == ["no face found", "took more memory than 178 Mpx of RGB, the limit that preprocess.max_pixels sets"]
+    assert frame["reason"].tolist() == [
+        "no face found",
+        "took more memory than 178 Mpx of RGB, the limit that preprocess.max_pixels sets",
+    ]
     assert frame["key"].notna().tolist() == [True, False]

@@ -24,10 +24,14 @@ def drawn(n, d=40, seed=0, rare=0.5):
 
 # Penalty
 
+
 def test_the_penalty_follows_the_noise():
     easy = blobs({"cat": 60, "dog": 60}, spread=0.3)
     hard = drawn(150, d=200)
-    found = {name: train_classifier("pet", *data, 5).model for name, data in (("easy", easy), ("hard", hard))}
+    found = {
+        name: train_classifier("pet", *data, 5).model
+        for name, data in (("easy", easy), ("hard", hard))
+    }
     assert found["hard"].penalty < 0.1 < found["easy"].penalty
     assert {model.penalty_from for model in found.values()} == {"cross-validation"}
     fixed = train_classifier("pet", *hard, 5, 3.0).model
@@ -40,7 +44,9 @@ def test_the_chosen_penalty_beats_its_neighbours_on_new_faces():
 
     def loss(c):
         model = train_classifier("pet", x, labels, 5, c).model
-        return -np.log(model.predict_proba(new)[np.arange(4000), (actual == "dog").astype(int)]).mean()
+        return -np.log(
+            model.predict_proba(new)[np.arange(4000), (actual == "dog").astype(int)]
+        ).mean()
 
     chosen = loss("auto")
     assert chosen < loss(10.0) - 0.02
@@ -56,7 +62,9 @@ def test_the_penalty_of_a_regression_is_that_of_ridge_in_cross_validation():
     y = pd.Series(3 * x[:, 0] + rng.normal(0, 9, 300))
     alphas = 10.0 ** np.arange(-1, 5.1, 0.5)
     folds = number_folds(np.arange(300))
-    reference = RidgeCV(alphas, cv=folds, scoring="neg_mean_squared_error").fit(StandardScaler().fit_transform(x.astype(float)), y)
+    reference = RidgeCV(alphas, cv=folds, scoring="neg_mean_squared_error").fit(
+        StandardScaler().fit_transform(x.astype(float)), y
+    )
     assert train_regression("height", x, y, 5).model.penalty == pytest.approx(reference.alpha_)
     assert train_regression("height", x, y, 5, 7.0).model.penalty == 7.0
 
@@ -72,8 +80,13 @@ def test_no_person_straddles_folds():
 def test_faces_of_one_person_are_no_evidence():
     """Ten persons, twenty nearly equal faces each, and labels by chance: with persons known, nothing can be learned."""
     rng = np.random.default_rng(0)
-    x = (np.repeat(rng.normal(size=(10, 30)), 20, axis=0) + rng.normal(0, 0.01, (200, 30))).astype(np.float32)
-    labels, persons = text(np.repeat(["cat", "dog"] * 5, 20)), text(np.repeat([f"p{i}" for i in range(10)], 20))
+    x = (np.repeat(rng.normal(size=(10, 30)), 20, axis=0) + rng.normal(0, 0.01, (200, 30))).astype(
+        np.float32
+    )
+    labels, persons = (
+        text(np.repeat(["cat", "dog"] * 5, 20)),
+        text(np.repeat([f"p{i}" for i in range(10)], 20)),
+    )
     blind = train_classifier("pet", x, labels, 5).out_of_fold["pet_prob_dog"]
     assert ((blind > 0.5) == (labels == "dog")).mean() > 0.95
     knowing = train_classifier("pet", x, labels, 5, groups=persons).out_of_fold["pet_prob_dog"]
@@ -96,7 +109,10 @@ def test_one_person_a_class_trains_with_a_default_and_says_so():
 
 # Calibration
 
-@pytest.mark.parametrize(("weight", "c"), [(None, 10.0), ("balanced", 10.0), ("balanced", "auto"), ("balanced", 0.0003)])
+
+@pytest.mark.parametrize(
+    ("weight", "c"), [(None, 10.0), ("balanced", 10.0), ("balanced", "auto"), ("balanced", 0.0003)]
+)
 def test_calibration_mends_class_weights_and_wrong_penalties(weight, c):
     x, labels = drawn(600, d=200, rare=0.1)
     new, actual = drawn(5000, d=200, seed=1, rare=0.1)
@@ -124,7 +140,10 @@ def test_answers_that_are_all_right_leave_the_probabilities_finite():
     raw = np.repeat([[0.99, 0.01], [0.01, 0.99]], 50, axis=0)
     found = Calibration.fit(raw, np.repeat([0, 1], 50), np.ones(2))
     assert 1 < found.slope < 3
-    assert Calibration.fit(np.array([[1.0, 0], [0, 1]]), np.array([0, 1]), np.ones(2)).apply(raw).max() < 1
+    assert (
+        Calibration.fit(np.array([[1.0, 0], [0, 1]]), np.array([0, 1]), np.ones(2)).apply(raw).max()
+        < 1
+    )
 
 
 def test_the_calibration_error_is_the_distance_of_sure_and_right():
@@ -140,17 +159,24 @@ def test_the_calibration_error_is_the_distance_of_sure_and_right():
 
 # Threshold
 
+
 def test_the_threshold_is_the_lowest_that_gives_the_wanted_precision():
     sure = np.array([0.99, 0.97, 0.95, 0.9, 0.8, 0.7, 0.6, 0.55])
     right = np.array([True, True, True, True, True, False, True, False])
     assert choose_threshold(sure, right, 0.9) == 0.8  # with 0.7 five of six are right
-    assert choose_threshold(sure, np.ones(8, bool), 0.9) == 0.8  # with 0.7 the probabilities promise 0.885
+    assert (
+        choose_threshold(sure, np.ones(8, bool), 0.9) == 0.8
+    )  # with 0.7 the probabilities promise 0.885
     assert choose_threshold(sure, right, 0.5) == 0.5  # all may be answered
     assert choose_threshold(sure, right, 0.7) == 0.55
-    assert choose_threshold(sure[:3], right[:3], 0.9) == 0.9  # none here is less sure than 0.95, but another may be
+    assert (
+        choose_threshold(sure[:3], right[:3], 0.9) == 0.9
+    )  # none here is less sure than 0.95, but another may be
     assert choose_threshold(sure, ~right, 0.9) == np.inf
     assert choose_threshold(sure[:0], right[:0], 0.9) == np.inf
-    assert choose_threshold(np.array([0.9, 0.9, 0.9]), np.array([True, False, False]), 0.8) == np.inf  # equals go together
+    assert (
+        choose_threshold(np.array([0.9, 0.9, 0.9]), np.array([True, False, False]), 0.8) == np.inf
+    )  # equals go together
     order = np.random.default_rng(0).permutation(8)
     assert choose_threshold(sure[order], right[order], 0.9) == 0.8
 
@@ -176,17 +202,26 @@ def test_without_val_faces_the_threshold_comes_from_train_faces_left_out():
     x, labels = drawn(300, d=10)
     trained = train_classifier("pet", x, labels, 5)
     set_threshold(trained, 0.9, labels, x[:4], text([None, "unknown", None, None]))
-    assert trained.model.threshold_from == "300 train faces, cross-validated, for no val face has a label"
+    assert (
+        trained.model.threshold_from
+        == "300 train faces, cross-validated, for no val face has a label"
+    )
     assert 0.5 < trained.model.abstain_below < 1
 
 
-@pytest.mark.parametrize(("n", "said"), [(1, "1 val face and 300 train faces, cross-validated, for these are few"), (10, "10 val faces")])
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [
+        (1, "1 val face and 300 train faces, cross-validated, for these are few"),
+        (10, "10 val faces"),
+    ],
+)
 def test_a_mistake_on_few_val_faces_does_not_silence_a_model(n, said):
     x, labels = drawn(310, d=10)
     trained = train_classifier("pet", x[:300], labels[:300], 5)
-    wrong = labels[300:300 + n].map({"cat": "dog", "dog": "cat"})
-    wrong.iloc[1:] = trained.model.predict(x[300:300 + n])[1:]
-    set_threshold(trained, 0.9, labels[:300], x[300:300 + n], wrong)
+    wrong = labels[300 : 300 + n].map({"cat": "dog", "dog": "cat"})
+    wrong.iloc[1:] = trained.model.predict(x[300 : 300 + n])[1:]
+    set_threshold(trained, 0.9, labels[:300], x[300 : 300 + n], wrong)
     assert trained.model.threshold_from == said
     assert 0.5 < trained.model.abstain_below < 1
 
@@ -197,8 +232,13 @@ def test_a_model_that_cannot_be_right_often_enough_never_answers_and_one_without
     trained = train_classifier("pet", x[:150], labels[:150], 5)
     set_threshold(trained, 0.95, labels[:150], x[150:], labels[150:])
     assert trained.model.abstain_below == np.inf
-    assert trained.model.choices() | {"penalty": 0} == {"penalty": 0, "penalty_from": "cross-validation", "wanted_precision": 0.95,
-                                                       "threshold": None, "threshold_from": "50 val faces"}
+    assert trained.model.choices() | {"penalty": 0} == {
+        "penalty": 0,
+        "penalty_from": "cross-validation",
+        "wanted_precision": 0.95,
+        "threshold": None,
+        "threshold_from": "50 val faces",
+    }
     always = train_classifier("pet", x[:150], labels[:150], 5)
     set_threshold(always, None, labels[:150], x[150:], labels[150:])
     assert (always.model.abstain_below, always.model.wanted_precision) == (0, None)
@@ -206,8 +246,15 @@ def test_a_model_that_cannot_be_right_often_enough_never_answers_and_one_without
 
 # Input
 
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("train", [lambda x, y: train_classifier("pet", x, y, 5), lambda x, y: train_regression("pet", x, y.map({"cat": 1.0, "dog": 2.0}), 5)])
+@pytest.mark.parametrize(
+    "train",
+    [
+        lambda x, y: train_classifier("pet", x, y, 5),
+        lambda x, y: train_regression("pet", x, y.map({"cat": 1.0, "dog": 2.0}), 5),
+    ],
+)
 def test_an_embedding_that_is_not_finite_is_named(value, train):
     x, labels = blobs({"cat": 20, "dog": 20})
     labels.index = names(40)
@@ -229,7 +276,12 @@ def test_models_do_not_depend_on_the_number_of_threads():
     for threads in (1, 4):
         with threadpool_limits(threads):
             trained = train_classifier("pet", x, labels, 5, class_weight="balanced")
-            found.append((trained.out_of_fold.to_numpy().tobytes(), trained.model.predict_proba(x).tobytes()))
+            found.append(
+                (trained.out_of_fold.to_numpy().tobytes(), trained.model.predict_proba(x).tobytes())
+            )
             numbers = train_regression("height", x, pd.Series(x[:, 0]), 5)
-            found[-1] += (numbers.out_of_fold.to_numpy().tobytes(), numbers.model.predict(x).tobytes())
+            found[-1] += (
+                numbers.out_of_fold.to_numpy().tobytes(),
+                numbers.model.predict(x).tobytes(),
+            )
     assert found[0] == found[1]

@@ -29,12 +29,30 @@ def rated(weights=GIVEN, worth=1.0, geometry=True) -> dict:
     rng = np.random.default_rng(0)
     shared, own, noise = rng.normal(size=(3, N))
     ratings = pd.Series(50 + 8 * shared + 8 * own + 4 * noise)
-    scores = pd.DataFrame({"attractiveness_score": 50 + 8 * shared, "geometric_score": 50 + 8 * worth * own if geometry else np.nan,
-                           "geometry_zscore": noise if geometry else np.nan, "split": splits(N).to_numpy(), "out_of_fold": splits(N).to_numpy() != "test"})
+    scores = pd.DataFrame(
+        {
+            "attractiveness_score": 50 + 8 * shared,
+            "geometric_score": 50 + 8 * worth * own if geometry else np.nan,
+            "geometry_zscore": noise if geometry else np.nan,
+            "split": splits(N).to_numpy(),
+            "out_of_fold": splits(N).to_numpy() != "test",
+        }
+    )
     scores["combined_score"] = weights(scores["geometric_score"], scores["attractiveness_score"])
     x = rng.normal(size=(N, 4)).astype(np.float32)
-    found = evaluate_attractiveness(x, ratings, scores["attractiveness_score"], scores["split"], 100, 0, person=text([None] * N), scale=(0, 100),
-                                   reliability=KNOWN, scores=scores, weights=weights).metrics
+    found = evaluate_attractiveness(
+        x,
+        ratings,
+        scores["attractiveness_score"],
+        scores["split"],
+        100,
+        0,
+        person=text([None] * N),
+        scale=(0, 100),
+        reliability=KNOWN,
+        scores=scores,
+        weights=weights,
+    ).metrics
     with TemporaryDirectory() as folder:
         write_json(Path(folder) / "metrics.json", found)
         return json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))
@@ -51,32 +69,52 @@ def better() -> dict:
 
 def test_every_score_has_a_line_with_its_intervals(better):
     card, test = said(better), better["test"]
-    for name, called in (("mlp", "holistic score: this regressor"), ("geometric", "geometric score"),
-                         ("combined", "combined score: 60 % geometric, 40 % holistic"), ("ridge", "ridge regression")):
+    for name, called in (
+        ("mlp", "holistic score: this regressor"),
+        ("geometric", "geometric score"),
+        ("combined", "combined score: 60 % geometric, 40 % holistic"),
+        ("ridge", "ridge regression"),
+    ):
         line = next(line for line in card.splitlines() if line.startswith(f"| {called} |"))
         assert line.count("(") == 5
         assert figure(test[name]["pearson"]) in line
         assert figure(test[name]["mae"], 1) in line
     learned = better["weights"]["combined_learned"]
-    assert f"| … weights learned from {learned['n_val']} val faces: {100 * learned['geometric']:.0f} % geometric" in card
+    assert (
+        f"| … weights learned from {learned['n_val']} val faces: {100 * learned['geometric']:.0f} % geometric"
+        in card
+    )
     zscore = next(line for line in card.splitlines() if line.startswith("| mean of z-scores"))
     assert zscore.endswith("| – | – | – |")
     assert figure(test["geometry_zscore"]["pearson"]) in zscore
 
 
 def test_a_combined_score_that_is_better_or_worse_is_called_so(better):
-    assert "The combined score follows the raters better than the holistic score alone: difference of r " in said(better)
+    assert (
+        "The combined score follows the raters better than the holistic score alone: difference of r "
+        in said(better)
+    )
     assert figure(better["test"]["combined"]["minus_mlp"]["pearson"]) in said(better)
     assert "**" not in said(better)
     worse = rated(worth=-1.5)
-    assert "**The combined score follows the raters worse than the holistic score alone**: difference of r −" in said(worse)
+    assert (
+        "**The combined score follows the raters worse than the holistic score alone**: difference of r −"
+        in said(worse)
+    )
     assert "**Its error is larger, beyond chance.**" in said(worse)
 
 
 def test_what_chance_could_do_is_called_so(better):
     changed = copy.deepcopy(better)
-    changed["test"]["combined"]["minus_mlp"]["pearson"] = {"value": -0.02, "low": -0.08, "high": 0.03}
-    assert "r of the combined score is lower than that of the holistic score alone, but chance could do that" in said(changed)
+    changed["test"]["combined"]["minus_mlp"]["pearson"] = {
+        "value": -0.02,
+        "low": -0.08,
+        "high": 0.03,
+    }
+    assert (
+        "r of the combined score is lower than that of the holistic score alone, but chance could do that"
+        in said(changed)
+    )
     assert "difference of r −0.02 (−0.08 to 0.03)" in said(changed)
     changed["test"]["geometry_zscore"]["pearson"] = {"value": 0.06, "low": -0.1, "high": 0.2}
     assert "r = 0.06 (−0.10 to 0.20), which is not known to be other than 0." in said(changed)
@@ -98,32 +136,55 @@ def test_weights_that_leave_the_holistic_score_are_called_so(learned):
     assert "The combined score is the holistic score: the geometric one has no share in it." in card
     assert "The combined score follows" not in card
     assert "r of the combined score is" not in card
-    assert "A combined score with learned weights is the holistic score: the geometric one has no share in it." in said(rated(worth=-3.0))
+    assert (
+        "A combined score with learned weights is the holistic score: the geometric one has no share in it."
+        in said(rated(worth=-3.0))
+    )
 
 
 def test_without_geometry_the_card_says_why():
-    card = said(rated(BlendWeights(why="no face has a geometric score: 3 rated faces"), geometry=False))
-    assert "The geometric and the combined score were not measured: no face has a geometric score: 3 rated faces." in card
+    card = said(
+        rated(BlendWeights(why="no face has a geometric score: 3 rated faces"), geometry=False)
+    )
+    assert (
+        "The geometric and the combined score were not measured: no face has a geometric score: 3 rated faces."
+        in card
+    )
     assert "z-score" not in card
     assert "| holistic score: this regressor |" in card
 
 
 def test_weights_that_could_not_be_learned_are_told_beside_given_ones(better):
     changed = copy.deepcopy(better)
-    changed["weights"]["combined_learned"] |= {"geometric": None, "holistic": None, "why": "9 rated val faces have both scores"}
+    changed["weights"]["combined_learned"] |= {
+        "geometric": None,
+        "holistic": None,
+        "why": "9 rated val faces have both scores",
+    }
     for metric in changed["test"]["combined_learned"].values():
         metric.update(value=None, low=None, high=None)
-    assert "What weights would fit the ratings best is not measured: 9 rated val faces have both scores." in said(changed)
+    assert (
+        "What weights would fit the ratings best is not measured: 9 rated val faces have both scores."
+        in said(changed)
+    )
 
 
 def test_60_40_is_shown_where_weights_were_to_be_learned_and_could_not(better):
     changed = copy.deepcopy(better)
     for name in ("combined", "combined_learned"):
-        changed["weights"][name] |= {"geometric": None, "holistic": None, "learned": True, "why": "9 rated val faces have both scores"}
+        changed["weights"][name] |= {
+            "geometric": None,
+            "holistic": None,
+            "learned": True,
+            "why": "9 rated val faces have both scores",
+        }
         for key, metric in changed["test"][name].items():
             if key != "minus_mlp":
                 metric.update(value=None, low=None, high=None)
-    assert "| 60 % geometric, 40 % holistic, in the place of weights that could not be learned |" in said(changed)
+    assert (
+        "| 60 % geometric, 40 % holistic, in the place of weights that could not be learned |"
+        in said(changed)
+    )
     assert "in the place of" not in said(better)
 
 
@@ -141,19 +202,45 @@ def test_faces_that_were_left_out_are_counted(better):
 
 def test_the_combined_score_has_two_columns_by_group():
     metric = {"value": 1.0, "low": -2.0, "high": 3.0}
-    figures = {"n": 20, **dict.fromkeys(("mean_rating", "mean_score", "bias", "mae", "pearson"), metric)}
+    figures = {
+        "n": 20,
+        **dict.fromkeys(("mean_rating", "mean_score", "bias", "mae", "pearson"), metric),
+    }
     combined = {**figures, "bias": {"value": 7.0, "low": 4.0, "high": 9.5}}
-    gap = {"attribute": "gender", "groups": ["female", "male"], "value": 5.0, "low": 1.0, "high": 9.0, "compared": 1}
-    fairness = {"n": 20, "min_group": 10, "why": {"attractiveness": None, "combined_score": None}, "overall": figures,
-                "attractiveness": {"gender": {"female": figures}}, "combined_overall": {**figures, "n": 18},
-                "combined": {"gender": {"female": combined}}, "largest_gaps": {"combined_bias": gap, "combined_pearson": gap}}
+    gap = {
+        "attribute": "gender",
+        "groups": ["female", "male"],
+        "value": 5.0,
+        "low": 1.0,
+        "high": 9.0,
+        "compared": 1,
+    }
+    fairness = {
+        "n": 20,
+        "min_group": 10,
+        "why": {"attractiveness": None, "combined_score": None},
+        "overall": figures,
+        "attractiveness": {"gender": {"female": figures}},
+        "combined_overall": {**figures, "n": 18},
+        "combined": {"gender": {"female": combined}},
+        "largest_gaps": {"combined_bias": gap, "combined_pearson": gap},
+    }
     card = "\n".join(scores_by_group(fairness, "picture.png"))
     assert "| bias, combined | mean absolute error, combined |" in card
     assert "| 7.0 (4.0 to 9.5) | 1.0 (−2.0 to 3.0) |" in card
     assert "Only 18 of these faces have a combined score." in card
     gaps = "\n".join(largest_gaps(fairness))
-    assert "| combined score: bias, points | gender: female above male | 5.0 (1.0 to 9.0) | 1 | yes |" in gaps
+    assert (
+        "| combined score: bias, points | gender: female above male | 5.0 (1.0 to 9.0) | 1 | yes |"
+        in gaps
+    )
     assert "| combined score: r of score and rating |" in gaps
-    assert "combined score: bias, points, gender: female above male by 5.0 (1.0 to 9.0)" in clear_gaps(fairness)
-    without = fairness | {"why": {"attractiveness": None, "combined_score": "no landmarks"}, "combined": {}}
+    assert (
+        "combined score: bias, points, gender: female above male by 5.0 (1.0 to 9.0)"
+        in clear_gaps(fairness)
+    )
+    without = fairness | {
+        "why": {"attractiveness": None, "combined_score": "no landmarks"},
+        "combined": {},
+    }
     assert "combined |" not in "\n".join(scores_by_group(without, "picture.png"))

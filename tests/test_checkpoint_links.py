@@ -30,11 +30,22 @@ def refused(folder, out) -> str:
     with pytest.raises(ModelError) as error:
         fetch_clip(str(folder), None, out)
     assert check_variant(str(folder)) == str(error.value)  # doctor says the same
-    assert not any(SECRET.encode() in path.read_bytes() for path in out.rglob("*") if path.is_file())
+    assert not any(
+        SECRET.encode() in path.read_bytes() for path in out.rglob("*") if path.is_file()
+    )
     return str(error.value)
 
 
-@pytest.mark.parametrize("name", ["merges.txt", "config.json", "tokenizer_config.json", "preprocessor_config.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "merges.txt",
+        "config.json",
+        "tokenizer_config.json",
+        "preprocessor_config.json",
+        "model.safetensors",
+    ],
+)
 @pytest.mark.parametrize("way", ["absolute", "relative", "chain", "through a folder"])
 def test_a_link_that_leads_outside_is_refused(folder, tmp_path, name, way):
     path = folder / name
@@ -44,8 +55,17 @@ def test_a_link_that_leads_outside_is_refused(folder, tmp_path, name, way):
         (tmp_path / name).write_text(json.dumps({"secret": SECRET}))
     (tmp_path / "to").symlink_to(tmp_path / name)
     (folder / "up").symlink_to(tmp_path)
-    path.symlink_to({"absolute": tmp_path / name, "relative": f"../{name}", "chain": "../to", "through a folder": f"up/{name}"}[way])
-    assert f"{name} is a link to {tmp_path / name}, outside of {folder}" in refused(folder, tmp_path / "out")
+    path.symlink_to(
+        {
+            "absolute": tmp_path / name,
+            "relative": f"../{name}",
+            "chain": "../to",
+            "through a folder": f"up/{name}",
+        }[way]
+    )
+    assert f"{name} is a link to {tmp_path / name}, outside of {folder}" in refused(
+        folder, tmp_path / "out"
+    )
 
 
 def test_a_shard_that_is_a_link_is_refused(folder, tmp_path):
@@ -75,11 +95,17 @@ def test_a_snapshot_may_link_to_its_own_repository_alone(folder, tmp_path):
     assert f"outside of {hub}" in refused(snapshot, tmp_path / "out")
 
 
-@pytest.mark.parametrize("named", ["../id_ed25519", "/etc/passwd", "", "..", "a/b", ["model.safetensors"], 7, None])
+@pytest.mark.parametrize(
+    "named", ["../id_ed25519", "/etc/passwd", "", "..", "a/b", ["model.safetensors"], 7, None]
+)
 def test_an_index_names_files_beside_it(folder, tmp_path, named):
     (folder / "model.safetensors").replace(folder / "model-00001-of-00001.safetensors")
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "model-00001-of-00001.safetensors", "b": named}}))
-    assert f"names {named!r}, expected the name of a file beside it" in refused(folder, tmp_path / "out")
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "model-00001-of-00001.safetensors", "b": named}})
+    )
+    assert f"names {named!r}, expected the name of a file beside it" in refused(
+        folder, tmp_path / "out"
+    )
 
 
 @pytest.mark.parametrize("content", [{}, {"weight_map": []}, {"weight_map": None}])
@@ -90,7 +116,16 @@ def test_an_index_without_names_is_an_error(folder, tmp_path, content):
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("name", ["merges.txt", "config.json", "model.safetensors", "model-00001-of-00001.safetensors", "model.safetensors.index.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "merges.txt",
+        "config.json",
+        "model.safetensors",
+        "model-00001-of-00001.safetensors",
+        "model.safetensors.index.json",
+    ],
+)
 def test_a_pipe_or_a_device_never_hangs(folder, tmp_path, name):
     if "model" in name:
         (folder / "model.safetensors").unlink()

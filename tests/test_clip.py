@@ -22,7 +22,10 @@ SIZES = [(300, 200), (200, 300), (224, 224), (97, 411), (640, 101), (33, 47), (2
 
 def reference(folder, images):
     """Unit-norm image features as transformers computes them, one image at a time."""
-    model, processor = CLIPModel.from_pretrained(folder).eval(), CLIPImageProcessor.from_pretrained(folder)
+    model, processor = (
+        CLIPModel.from_pretrained(folder).eval(),
+        CLIPImageProcessor.from_pretrained(folder),
+    )
     rows = []
     for image in images:
         with torch.inference_mode():
@@ -31,8 +34,8 @@ def reference(folder, images):
     return np.stack([row / np.linalg.norm(row) for row in rows])
 
 
-
 # Embeddings
+
 
 @pytest.mark.parametrize("name", ["tiny", "patch32"])
 @pytest.mark.parametrize(("precision", "least"), [("float32", 0.999999), ("bfloat16", 0.999)])
@@ -60,7 +63,10 @@ def test_a_row_does_not_depend_on_its_neighbours_or_its_place(clip_models, name,
     together = encoder.encode(images)
     assert len(np.unique(together, axis=0)) == len(images)
     assert encoder.encode(images[::-1])[::-1].tobytes() == together.tobytes()
-    assert np.concatenate([encoder.encode([image]) for image in images]).tobytes() == together.tobytes()
+    assert (
+        np.concatenate([encoder.encode([image]) for image in images]).tobytes()
+        == together.tobytes()
+    )
 
 
 @pytest.mark.parametrize("name", ["tiny", "patch32"])
@@ -82,7 +88,9 @@ def test_no_images_give_no_rows(clip_models):
 
 def test_the_size_of_the_embedding_is_the_whole_models(tmp_path):
     # CLIPModel takes projection_dim from the top of the config; the vision part may say something else, or nothing.
-    fetch_clip(str(random_clip(tmp_path / "source", projection=24, vision=VISION)), None, tmp_path / "out")
+    fetch_clip(
+        str(random_clip(tmp_path / "source", projection=24, vision=VISION)), None, tmp_path / "out"
+    )
     images = [picture((50, 60))]
     encoder = ImageEncoder(tmp_path / "out", batch_size=2)
     assert encoder.dimension == 24
@@ -120,6 +128,7 @@ def test_auto_becomes_a_precision_and_a_wish_stays():
 
 # Tables of embeddings
 
+
 def test_faces_in_folders_are_embedded_sorted_and_keyed_by_their_bytes(clip_models, tmp_path):
     for i, name in enumerate(["b.jpg", "a/ü 1.jpg", "c.png.jpg"]):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -136,8 +145,12 @@ def test_faces_in_folders_are_embedded_sorted_and_keyed_by_their_bytes(clip_mode
 
 def test_the_key_of_a_row_knows_batch_precision_and_weights(clip_models, tmp_path):
     picture((80, 80)).save(tmp_path / "a.jpg")
-    encoders = [ImageEncoder(clip_models["tiny"], batch_size=2), ImageEncoder(clip_models["tiny"], batch_size=3),
-                ImageEncoder(clip_models["tiny"], "bfloat16", batch_size=2), ImageEncoder(clip_models["patch32"], batch_size=2)]
+    encoders = [
+        ImageEncoder(clip_models["tiny"], batch_size=2),
+        ImageEncoder(clip_models["tiny"], batch_size=3),
+        ImageEncoder(clip_models["tiny"], "bfloat16", batch_size=2),
+        ImageEncoder(clip_models["patch32"], batch_size=2),
+    ]
     assert len({embed_faces(tmp_path, encoder)["key"][0] for encoder in encoders}) == 4
 
 
@@ -150,8 +163,14 @@ def test_a_key_covers_the_models_files_whatever_its_facts_say(clip_models, tmp_p
         config["vision_config"]["layer_norm_eps"] = 1e-3
         (other / name).write_text(json.dumps(config))
     else:
-        save_file({key: value * 1.01 for key, value in weights(other).items()}, other / name, metadata={"format": "pt"})
-    found = [embed_faces(tmp_path, ImageEncoder(folder)) for folder in (clip_models["patch32"], other)]
+        save_file(
+            {key: value * 1.01 for key, value in weights(other).items()},
+            other / name,
+            metadata={"format": "pt"},
+        )
+    found = [
+        embed_faces(tmp_path, ImageEncoder(folder)) for folder in (clip_models["patch32"], other)
+    ]
     assert found[0]["key"][0] != found[1]["key"][0]
     assert not np.array_equal(found[0]["embedding"][0], found[1]["embedding"][0])
 
@@ -163,15 +182,30 @@ def test_no_faces_is_an_error_that_points_at_preprocess(clip_models, tmp_path):
 
 # The image transform
 
-@pytest.mark.parametrize("config", [
-    {},
-    {"size": {"shortest_edge": 64}, "crop_size": {"height": 48, "width": 60}},
-    {"size": {"height": 50, "width": 70}, "do_center_crop": False},
-    {"do_resize": False, "crop_size": {"height": 120, "width": 121}},
-    {"size": {"shortest_edge": 40}, "crop_size": {"height": 64, "width": 64}},
-    {"size": {"shortest_edge": 64}, "crop_size": 64, "resample": 2, "do_rescale": False, "do_normalize": False},
-    {"size": {"shortest_edge": 64}, "crop_size": 64, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]},
-])
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"size": {"shortest_edge": 64}, "crop_size": {"height": 48, "width": 60}},
+        {"size": {"height": 50, "width": 70}, "do_center_crop": False},
+        {"do_resize": False, "crop_size": {"height": 120, "width": 121}},
+        {"size": {"shortest_edge": 40}, "crop_size": {"height": 64, "width": 64}},
+        {
+            "size": {"shortest_edge": 64},
+            "crop_size": 64,
+            "resample": 2,
+            "do_rescale": False,
+            "do_normalize": False,
+        },
+        {
+            "size": {"shortest_edge": 64},
+            "crop_size": 64,
+            "image_mean": [0.5, 0.4, 0.3],
+            "image_std": [0.2, 0.3, 0.4],
+        },
+    ],
+)
 def test_pixels_are_those_of_transformers(tmp_path, config):
     processor = CLIPImageProcessor(**config)
     processor.save_pretrained(tmp_path)
@@ -185,17 +219,33 @@ def test_pixels_are_those_of_transformers(tmp_path, config):
 
 def test_sizes_written_as_plain_numbers_are_understood(tmp_path):
     # the form of openai/clip-vit-base-patch32
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps({
-        "crop_size": 224, "do_center_crop": True, "do_normalize": True, "do_resize": True,
-        "feature_extractor_type": "CLIPFeatureExtractor", "image_mean": [0.48145466, 0.4578275, 0.40821073],
-        "image_std": [0.26862954, 0.26130258, 0.27577711], "resample": 3, "size": 224}))
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps(
+            {
+                "crop_size": 224,
+                "do_center_crop": True,
+                "do_normalize": True,
+                "do_resize": True,
+                "feature_extractor_type": "CLIPFeatureExtractor",
+                "image_mean": [0.48145466, 0.4578275, 0.40821073],
+                "image_std": [0.26862954, 0.26130258, 0.27577711],
+                "resample": 3,
+                "size": 224,
+            }
+        )
+    )
     expected = CLIPImageProcessor()(picture((300, 200)), return_tensors="np")["pixel_values"][0]
     assert np.abs(ImageTransform.load(tmp_path)(picture((300, 200))) - expected).max() <= 1e-6
 
 
-@pytest.mark.parametrize(("content", "expected"), [
-    (None, "dvc repro fetch_clip"), ("{", "can't be read"), ('{"size": {"longest_edge": 9}}', "longest_edge"),
-])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "dvc repro fetch_clip"),
+        ("{", "can't be read"),
+        ('{"size": {"longest_edge": 9}}', "longest_edge"),
+    ],
+)
 def test_an_unusable_transform_is_named(tmp_path, content, expected):
     if content:
         (tmp_path / "preprocessor_config.json").write_text(content)
@@ -205,6 +255,10 @@ def test_an_unusable_transform_is_named(tmp_path, content, expected):
 
 
 def test_what_a_transform_leaves_out_is_as_in_transformers(tmp_path):
-    (tmp_path / "preprocessor_config.json").write_text('{"image_processor_type": "CLIPImageProcessor"}')
-    expected = CLIPImageProcessor.from_pretrained(tmp_path)(picture((300, 200)), return_tensors="np")["pixel_values"][0]
+    (tmp_path / "preprocessor_config.json").write_text(
+        '{"image_processor_type": "CLIPImageProcessor"}'
+    )
+    expected = CLIPImageProcessor.from_pretrained(tmp_path)(
+        picture((300, 200)), return_tensors="np"
+    )["pixel_values"][0]
     assert np.abs(ImageTransform.load(tmp_path)(picture((300, 200))) - expected).max() <= 1e-6

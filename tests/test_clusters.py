@@ -23,7 +23,11 @@ from resources import ROOT, blobs, names, text
 def test_clusters_are_found_and_numbered_by_size():
     x, labels = blobs({"cat": 10, "dog": 40, "owl": 25}, spread=0.1)
     table = cluster_faces(names(75), x, k=3, components=2, seed=0).faces
-    assert [labels[table["cluster"] == i].unique().tolist() for i in range(3)] == [["dog"], ["owl"], ["cat"]]
+    assert [labels[table["cluster"] == i].unique().tolist() for i in range(3)] == [
+        ["dog"],
+        ["owl"],
+        ["cat"],
+    ]
     assert cluster_faces(names(75), x, k=3, components=2, seed=0).faces.equals(table)
 
 
@@ -32,10 +36,14 @@ def test_copies_are_assigned_and_neither_shape_nor_order_the_clusters():
     alone = cluster_faces(names(75), x, k=3, components=2, seed=0)
     of_a_cat = np.flatnonzero(labels == "cat")[0]
     copied = np.concatenate([np.repeat(x[[of_a_cat]], 60, axis=0), x])
-    together = cluster_faces(names(135), copied, k=3, components=2, seed=0, counts=np.arange(135) >= 60)
+    together = cluster_faces(
+        names(135), copied, k=3, components=2, seed=0, counts=np.arange(135) >= 60
+    )
     assert together.silhouette == alone.silhouette
     shown = ["cluster", "pc1", "pc2"]
-    pd.testing.assert_frame_equal(together.faces.loc[60:, shown].reset_index(drop=True), alone.faces[shown])
+    pd.testing.assert_frame_equal(
+        together.faces.loc[60:, shown].reset_index(drop=True), alone.faces[shown]
+    )
     assert (together.faces["cluster"][:60] == alone.faces["cluster"][of_a_cat]).all()
 
 
@@ -45,8 +53,12 @@ def test_as_many_clusters_as_stand_apart_are_chosen_from_a_range():
     assert list(found.silhouette) == [2, 3, 4, 5, 6]
     assert max(found.silhouette, key=found.silhouette.get) == 3
     assert found.faces["cluster"].nunique() == 3
-    assert found.silhouette[3] == pytest.approx(silhouette_score(x, found.faces["cluster"]), abs=1e-6)  # three components are all
-    assert cluster_faces(names(85), x, k=5, components=3, seed=0).faces["cluster"].nunique() == 5  # fixed
+    assert found.silhouette[3] == pytest.approx(
+        silhouette_score(x, found.faces["cluster"]), abs=1e-6
+    )  # three components are all
+    assert (
+        cluster_faces(names(85), x, k=5, components=3, seed=0).faces["cluster"].nunique() == 5
+    )  # fixed
 
 
 def test_silhouettes_of_a_sample_choose_as_those_of_all(monkeypatch):
@@ -57,7 +69,9 @@ def test_silhouettes_of_a_sample_choose_as_those_of_all(monkeypatch):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("n", "k"), [(1, [2, 4]), (2, 6), (2, [4, 12]), (3, [2, 12]), (5, [4, 12])])
+@pytest.mark.parametrize(
+    ("n", "k"), [(1, [2, 4]), (2, 6), (2, [4, 12]), (3, [2, 12]), (5, [4, 12])]
+)
 def test_fewer_faces_than_clusters_are_fine(n, k):
     found = cluster_faces(names(n), np.eye(n, 5, dtype=np.float32), k=k, components=32, seed=0)
     assert found.faces["cluster"].nunique() <= n
@@ -85,13 +99,25 @@ def test_clusters_do_not_depend_on_the_number_of_threads():
 def test_agreement_is_one_for_the_same_and_zero_for_chance():
     rng = np.random.default_rng(0)
     cluster = np.repeat([0, 1, 2], 100)
-    table = pd.DataFrame({
-        "cluster": cluster, "gender_final": text(["unknown"] * 150 + ["a"] * 50 + ["b"] * 100),
-        "ethnicity_final": text([*"xyz"])[rng.integers(0, 3, 300)].to_numpy(), "age_final": np.repeat([5.0, 25, 80], 100),
-        "height_final": np.where(cluster == 0, np.nan, cluster * 10.0 + rng.normal(size=300)), "hat_final": "unknown"})
+    table = pd.DataFrame(
+        {
+            "cluster": cluster,
+            "gender_final": text(["unknown"] * 150 + ["a"] * 50 + ["b"] * 100),
+            "ethnicity_final": text([*"xyz"])[rng.integers(0, 3, 300)].to_numpy(),
+            "age_final": np.repeat([5.0, 25, 80], 100),
+            "height_final": np.where(cluster == 0, np.nan, cluster * 10.0 + rng.normal(size=300)),
+            "hat_final": "unknown",
+        }
+    )
     found = agreement(table)
     value = {name: entry["adjusted_mutual_information"] for name, entry in found.items()}
-    assert {name: entry["n"] for name, entry in found.items()} == {"age": 300, "ethnicity": 300, "gender": 150, "hat": 0, "height": 200}
+    assert {name: entry["n"] for name, entry in found.items()} == {
+        "age": 300,
+        "ethnicity": 300,
+        "gender": 150,
+        "hat": 0,
+        "height": 200,
+    }
     assert value["age"] == value["gender"] == pytest.approx(1)
     assert value["ethnicity"] == pytest.approx(0, abs=0.02)
     assert 0.4 < value["height"] < 1  # two clusters against five fifths
@@ -103,7 +129,12 @@ def test_agreement_is_one_for_the_same_and_zero_for_chance():
 def test_an_embedding_that_is_not_finite_is_named(tmp_path, value):
     x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
     x[17, 2] = value
-    tables.write(pd.DataFrame({"filename": names(30), "key": "k"}), tmp_path / "e.parquet", tables.embeddings_schema(4), vectors={"embedding": x})
+    tables.write(
+        pd.DataFrame({"filename": names(30), "key": "k"}),
+        tmp_path / "e.parquet",
+        tables.embeddings_schema(4),
+        vectors={"embedding": x},
+    )
     table = EmbeddingTable(tmp_path / "e.parquet")
     with pytest.raises(TableError, match=r"e\.parquet.*f017\.jpg is not finite"):
         cluster_faces(table.names, table, 3, 2, 0)
@@ -125,10 +156,16 @@ def test_the_map_tells_all_clusters_apart_and_gives_the_same_bytes(tmp_path, mon
     from matplotlib.figure import Figure
 
     rng = np.random.default_rng(0)
-    points = pd.DataFrame({"pc1": rng.normal(size=100), "pc2": rng.normal(size=100), "cluster": np.arange(100) % k})
+    points = pd.DataFrame(
+        {"pc1": rng.normal(size=100), "pc2": rng.normal(size=100), "cluster": np.arange(100) % k}
+    )
     seen = []
     savefig = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *args, **options: seen.append(figure) or savefig(figure, *args, **options))
+    monkeypatch.setattr(
+        Figure,
+        "savefig",
+        lambda figure, *args, **options: seen.append(figure) or savefig(figure, *args, **options),
+    )
     for name in ("a.png", "b.png"):
         cluster_map(points, tmp_path / name, 1000)
     drawn = seen[0].axes[0].collections
@@ -140,10 +177,19 @@ def test_the_map_tells_all_clusters_apart_and_gives_the_same_bytes(tmp_path, mon
 def test_dvcs_map_is_coloured_by_cluster():
     """As `dvc plots show` renders it: the colour stands for the cluster, not for the revision."""
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["clusters"]
-    plot = next(entry for item in stage["plots"] for name, entry in item.items() if name.endswith("clusters.csv"))
-    points = [{"pc1": "0.1", "pc2": "0.2", "cluster": str(i), "rev": "workspace"} for i in range(12)]
+    plot = next(
+        entry
+        for item in stage["plots"]
+        for name, entry in item.items()
+        if name.endswith("clusters.csv")
+    )
+    points = [
+        {"pc1": "0.1", "pc2": "0.2", "cluster": str(i), "rev": "workspace"} for i in range(12)
+    ]
     shown = {key: plot[key] for key in ("x", "y", "x_label", "y_label", "title")}
-    filled = VegaRenderer(points, "clusters", template=str(ROOT / plot["template"]), **shown).get_filled_template()
+    filled = VegaRenderer(
+        points, "clusters", template=str(ROOT / plot["template"]), **shown
+    ).get_filled_template()
     encoding = filled["spec"]["encoding"]
     assert [encoding[axis]["field"] for axis in ("x", "y", "color")] == ["pc1", "pc2", "cluster"]
     assert filled["data"]["values"] == points

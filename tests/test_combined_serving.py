@@ -23,7 +23,10 @@ class Geometry:
     """A geometric model that rates every face 4.6, which is a score of 60, and knows what it was given."""
 
     def __init__(self, trained=True):
-        self.trained, self.why = trained, None if trained else "3 rated faces with landmarks in train; 20 are needed"
+        self.trained, self.why = (
+            trained,
+            None if trained else "3 rated faces with landmarks in train; 20 are needed",
+        )
 
     def predict(self, landmarks, faces):
         self.given = landmarks, list(faces)
@@ -37,14 +40,28 @@ class Crops(Models):
         return image
 
     def doubts(self, crop):
-        return [] if crop.landmarks is not None else [SimpleNamespace(text="no face found", reason="no_face")]
+        return (
+            []
+            if crop.landmarks is not None
+            else [SimpleNamespace(text="no face found", reason="no_face")]
+        )
 
 
 def models_with(weights=WEIGHTS, verdicts=None, geometry=None, **values):
     """Models whose holistic score is 20 (a rating of 2.2)."""
     clip = SimpleNamespace(encode=lambda faces: np.zeros((len(faces), 4), np.float32))
-    regressor = SimpleNamespace(predict=lambda x: np.full(len(x), 2.2), scale=SCALE, reference=np.linspace(1, 7, 9))
-    parts = parts_of(**{"clip": clip, "regressor": regressor, "geometry": geometry or Geometry(), "blend": ((weights, SCALE), verdicts or {})} | values)
+    regressor = SimpleNamespace(
+        predict=lambda x: np.full(len(x), 2.2), scale=SCALE, reference=np.linspace(1, 7, 9)
+    )
+    parts = parts_of(
+        **{
+            "clip": clip,
+            "regressor": regressor,
+            "geometry": geometry or Geometry(),
+            "blend": ((weights, SCALE), verdicts or {}),
+        }
+        | values
+    )
     return Crops(Path(), parts.manifest.facts, parts)
 
 
@@ -53,16 +70,26 @@ def crop(landmarks=True) -> FaceCrop:
     if not landmarks:
         return FaceCrop(rgb, 256, 256, face_count=0)
     shape = np.random.default_rng(0).random((468, 3)).astype(np.float32)
-    return FaceCrop(rgb, 256, 256, 1, 0.9, 1.0, np.array([0, 0, 200, 200], np.float32), shape, HeadPose(0, 0, 0))
+    return FaceCrop(
+        rgb, 256, 256, 1, 0.9, 1.0, np.array([0, 0, 200, 200], np.float32), shape, HeadPose(0, 0, 0)
+    )
 
 
 def test_a_score_that_says_nothing_says_so_about_each_photo_that_has_it():
-    verdicts = {"holistic": Verdict("says nothing", "the holistic score says nothing: reasons"), "geometric": Verdict("not shown", "the geometric score is not shown …"),
-                "combined": Verdict("says something", None)}
+    verdicts = {
+        "holistic": Verdict("says nothing", "the holistic score says nothing: reasons"),
+        "geometric": Verdict("not shown", "the geometric score is not shown …"),
+        "combined": Verdict("says something", None),
+    }
     models = models_with(verdicts={name: asdict(verdict) for name, verdict in verdicts.items()})
-    assert models.score(crop())["warnings"] == [verdicts["holistic"].text, verdicts["geometric"].text]
+    assert models.score(crop())["warnings"] == [
+        verdicts["holistic"].text,
+        verdicts["geometric"].text,
+    ]
     assert models.score(crop(landmarks=False))["warnings"][0] == verdicts["holistic"].text
-    assert verdicts["geometric"].text not in models.score(crop(landmarks=False))["warnings"]  # it has no geometric score
+    assert (
+        verdicts["geometric"].text not in models.score(crop(landmarks=False))["warnings"]
+    )  # it has no geometric score
 
 
 def test_the_blend_is_by_the_weights_of_the_file(tmp_path):
@@ -73,7 +100,9 @@ def test_the_blend_is_by_the_weights_of_the_file(tmp_path):
     assert found["warnings"] == []
     assert models.combined_score(crop()) == found["combined"]
     save_blend(tmp_path / "blend.json", BlendWeights(0.25, 0.75, True, 40), SCALE)
-    models = models_with(blend=(load_blend(tmp_path / "blend.json"), load_verdicts(tmp_path / "blend.json")))
+    models = models_with(
+        blend=(load_blend(tmp_path / "blend.json"), load_verdicts(tmp_path / "blend.json"))
+    )
     assert models.combined_score(crop()) == pytest.approx(30)
 
 
@@ -82,12 +111,17 @@ def test_the_geometric_model_sees_the_landmarks_and_the_jpeg_that_the_pipeline_k
     models.score(face)
     landmarks, jpegs = models.geometry.given
     assert np.array_equal(landmarks, face.landmarks[None])
-    assert jpegs == [face.jpeg(95)]  # decoded pixels would not do: the table's are decoded at a smaller size
+    assert jpegs == [
+        face.jpeg(95)
+    ]  # decoded pixels would not do: the table's are decoded at a smaller size
 
 
 def test_without_a_geometric_model_it_is_an_error_with_the_way_out():
     models = models_with(geometry=Geometry(trained=False))
-    with pytest.raises(ModelError, match=r"no geometric model was trained \(3 rated faces.*dvc repro.*score_image gives the holistic"):
+    with pytest.raises(
+        ModelError,
+        match=r"no geometric model was trained \(3 rated faces.*dvc repro.*score_image gives the holistic",
+    ):
         models.combined_score(crop())
     found = models.score(crop())
     assert (found["geometric"], found["combined"]) == (None, None)
@@ -105,7 +139,9 @@ def test_a_photo_whose_middle_is_used_has_no_geometry():
 
 
 def test_weights_that_could_not_be_learned_leave_the_geometric_score():
-    models = models_with(BlendWeights(learned=True, n_val=9, why="9 rated val faces have both scores"))
+    models = models_with(
+        BlendWeights(learned=True, n_val=9, why="9 rated val faces have both scores")
+    )
     with pytest.raises(ModelError, match=r"9 rated val faces have both scores; see score\.weights"):
         models.combined_score(crop())
     found = models.score(crop())
@@ -115,6 +151,9 @@ def test_weights_that_could_not_be_learned_leave_the_geometric_score():
 
 
 def test_without_a_regressor_it_is_the_regressors_error():
-    models = models_with(geometry=Geometry(trained=False), regressor=ModelError("no attractiveness model was trained"))
+    models = models_with(
+        geometry=Geometry(trained=False),
+        regressor=ModelError("no attractiveness model was trained"),
+    )
     with pytest.raises(ModelError, match="no attractiveness model was trained"):
         models.combined_score(crop())

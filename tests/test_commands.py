@@ -44,11 +44,19 @@ def test_the_help_names_every_command(capsys):
 
 
 def test_doctor_knows_the_version_of_everything_that_is_pinned(tmp_path):
-    pinned = [line.split("==")[0] for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if "==" in line]
+    pinned = [
+        line.split("==")[0]
+        for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+        if "==" in line
+    ]
     assert list(package_versions(ROOT)) == pinned
-    (tmp_path / "requirements.txt").write_text("nobody.knows==1.2  # a comment\npytest==0.1\n", encoding="utf-8")
-    assert package_versions(tmp_path) == {"nobody.knows": {"installed": None, "pinned": "1.2", "fits": False},
-                                          "pytest": {"installed": pytest.__version__, "pinned": "0.1", "fits": False}}
+    (tmp_path / "requirements.txt").write_text(
+        "nobody.knows==1.2  # a comment\npytest==0.1\n", encoding="utf-8"
+    )
+    assert package_versions(tmp_path) == {
+        "nobody.knows": {"installed": None, "pinned": "1.2", "fits": False},
+        "pytest": {"installed": pytest.__version__, "pinned": "0.1", "fits": False},
+    }
 
 
 @pytest.fixture

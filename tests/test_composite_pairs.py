@@ -17,7 +17,13 @@ from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
 from facestats.core.landmarks import MIRROR
 from facestats.errors import InputError
 from facestats.pairs.continuum import SIDE, continuum, shares, strip
-from facestats.pairs.difference import difference, measure, nowhere_in_picture, one_sided, superimposed
+from facestats.pairs.difference import (
+    difference,
+    measure,
+    nowhere_in_picture,
+    one_sided,
+    superimposed,
+)
 from facestats.pairs.figure import difference_figure
 from programs import run_program
 from resources import ROOT
@@ -48,8 +54,19 @@ def plain(*colour, size=SIZE):
 
 
 def built(name="a", image=None, points=None, n=5, **render):
-    return Built(name, smooth(0) if image is None else image, shape() if points is None else points,
-                 {"name": name, "built": True, "n": n, "why": None, "render": {"align": "warp"} | render, "members": [f"{name}.jpg", "both.jpg"]})
+    return Built(
+        name,
+        smooth(0) if image is None else image,
+        shape() if points is None else points,
+        {
+            "name": name,
+            "built": True,
+            "n": n,
+            "why": None,
+            "render": {"align": "warp"} | render,
+            "members": [f"{name}.jpg", "both.jpg"],
+        },
+    )
 
 
 def moved(points, landmark, right=0.0, down=0.0):
@@ -60,6 +77,7 @@ def moved(points, landmark, right=0.0, down=0.0):
 
 
 # Between two composites
+
 
 def test_the_ends_of_a_continuum_are_the_composites():
     one, other = built("a", smooth(0)), built("b", smooth(1), shape(1))
@@ -85,7 +103,13 @@ def test_a_feature_walks_in_equal_steps_and_stays_one():
 
     points = shape()
     further = (points + np.float32([0.08, -0.04])).astype(np.float32)
-    for share, picture in zip(shares(5), continuum(built("a", dot(points[CHIN]), points), built("b", dot(further[CHIN]), further), 5), strict=True):
+    for share, picture in zip(
+        shares(5),
+        continuum(
+            built("a", dot(points[CHIN]), points), built("b", dot(further[CHIN]), further), 5
+        ),
+        strict=True,
+    ):
         row, column = np.unravel_index(picture[:, :, 0].argmax(), (SIZE, SIZE))
         expected = (points[CHIN] + share * np.array([0.08, -0.04])) * SIZE
         assert np.abs(np.array([column, row]) + 0.5 - expected).max() <= 1
@@ -94,10 +118,16 @@ def test_a_feature_walks_in_equal_steps_and_stays_one():
 
 def test_colours_are_mixed_as_light():
     pictures = list(continuum(built("a", plain(0, 0, 0)), built("b", plain(255, 255, 255)), 3))
-    assert [int(picture[5, 5, 0]) for picture in pictures] == [0, 188, 255]  # 188 is half the light of white
+    assert [int(picture[5, 5, 0]) for picture in pictures] == [
+        0,
+        188,
+        255,
+    ]  # 188 is half the light of white
 
 
-@pytest.mark.parametrize(("steps", "columns", "rows"), [(2, 2, 1), (9, 9, 1), (10, 5, 2), (25, 9, 3)])
+@pytest.mark.parametrize(
+    ("steps", "columns", "rows"), [(2, 2, 1), (9, 9, 1), (10, 5, 2), (25, 9, 3)]
+)
 def test_a_strip_shows_every_picture_with_its_share(steps, columns, rows):
     pictures = [Image.fromarray(plain(10 * i, 0, 0)) for i in range(steps)]
     sheet = np.asarray(strip(pictures, ("women", "a" * 60), (60, 7)))
@@ -106,28 +136,53 @@ def test_a_strip_shows_every_picture_with_its_share(steps, columns, rows):
     for i in range(steps):
         left, top = i % columns * (sheet.shape[1] + 4) // columns, i // columns * (SIDE + below)
         assert sheet[top + 5, left + 5, 0] == 10 * i
-        label = sheet[top + SIDE:top + SIDE + below, left:left + SIDE]
+        label = sheet[top + SIDE : top + SIDE + below, left : left + SIDE]
         assert (label < 100).any()
         assert (label[:, [0, -1]] > 200).all()  # a long name is made smaller, not cut off
 
 
 # Where two composites differ
 
+
 def test_a_composite_does_not_differ_from_itself():
     found = difference(built(), built())
     assert found.delta_e.max() == 0
     numbers = measure(found)
-    assert {numbers["colour"][k] for k in ("mean", "median", "percentile_95", "largest", "mean_lightness")} == {0}
-    assert numbers["shape"]["root_mean_square"] == numbers["shape"]["larger_by"] == numbers["shape"]["turned_clockwise_degrees"] == 0
+    assert {
+        numbers["colour"][k]
+        for k in ("mean", "median", "percentile_95", "largest", "mean_lightness")
+    } == {0}
+    assert (
+        numbers["shape"]["root_mean_square"]
+        == numbers["shape"]["larger_by"]
+        == numbers["shape"]["turned_clockwise_degrees"]
+        == 0
+    )
     assert {v for part in numbers["shape"]["parts"].values() for v in part.values()} == {0}
 
 
-@pytest.mark.parametrize(("of", "minus", "expected"), [
-    ((255, 255, 255), (0, 0, 0), {"mean": 100, "mean_lightness": 100, "mean_green_to_red": 0, "mean_blue_to_yellow": 0}),
-    ((119, 119, 119), (255, 255, 255), {"mean": 49.97, "mean_lightness": -49.97}),
-    # sRGB red is L* 53.24, a* 80.09, b* 67.20 (D65), and black is 0, 0, 0
-    ((255, 0, 0), (0, 0, 0), {"mean": 117.34, "mean_lightness": 53.24, "mean_green_to_red": 80.09, "mean_blue_to_yellow": 67.20}),
-])
+@pytest.mark.parametrize(
+    ("of", "minus", "expected"),
+    [
+        (
+            (255, 255, 255),
+            (0, 0, 0),
+            {"mean": 100, "mean_lightness": 100, "mean_green_to_red": 0, "mean_blue_to_yellow": 0},
+        ),
+        ((119, 119, 119), (255, 255, 255), {"mean": 49.97, "mean_lightness": -49.97}),
+        # sRGB red is L* 53.24, a* 80.09, b* 67.20 (D65), and black is 0, 0, 0
+        (
+            (255, 0, 0),
+            (0, 0, 0),
+            {
+                "mean": 117.34,
+                "mean_lightness": 53.24,
+                "mean_green_to_red": 80.09,
+                "mean_blue_to_yellow": 67.20,
+            },
+        ),
+    ],
+)
 def test_colours_differ_as_cielab_says(of, minus, expected):
     colour = measure(difference(built("a", plain(*of)), built("b", plain(*minus))))["colour"]
     for key, value in expected.items():
@@ -145,8 +200,13 @@ def test_only_what_is_inside_the_face_counts():
 
 def test_what_only_lies_elsewhere_in_the_crop_is_no_difference_of_shape():
     points = shape()
-    turned = cv2.transform(points[None], cv2.getRotationMatrix2D((0.5, 0.5), -3, 1.1))[0] + [0.03, -0.02]  # clockwise
-    numbers = measure(difference(built("a", points=turned.astype(np.float32)), built(points=points)))["shape"]
+    turned = cv2.transform(points[None], cv2.getRotationMatrix2D((0.5, 0.5), -3, 1.1))[0] + [
+        0.03,
+        -0.02,
+    ]  # clockwise
+    numbers = measure(
+        difference(built("a", points=turned.astype(np.float32)), built(points=points))
+    )["shape"]
     assert numbers["root_mean_square"] == pytest.approx(0, abs=0.002)
     assert numbers["larger_by"] == pytest.approx(10, abs=0.01)
     assert numbers["turned_clockwise_degrees"] == pytest.approx(3, abs=0.01)
@@ -158,7 +218,9 @@ def test_a_shift_is_told_with_its_direction_and_size(right, down):
     found = difference(built("a", points=moved(points, CHIN, right, down)), built(points=points))
     first = measure(found)["shape"]["largest"][0]
     assert (first["landmark"], first["near"]) == (CHIN, "jaw")
-    assert [first["right"], first["down"]] == pytest.approx([right, down], abs=0.25)  # 467 landmarks stay, and hold it nearly
+    assert [first["right"], first["down"]] == pytest.approx(
+        [right, down], abs=0.25
+    )  # 467 landmarks stay, and hold it nearly
     assert first["distance"] == pytest.approx(np.hypot(right, down), abs=0.25)
 
 
@@ -176,8 +238,12 @@ def test_superimposing_leaves_the_least_squares():
     one, other = (shape(i).astype(np.float64) for i in range(2))
     aligned, _ = superimposed(one, other)
     least = ((aligned - other) ** 2).sum()
-    for dx, dy, turn, scale in np.random.default_rng(0).normal(0, [0.01, 0.01, 0.02, 0.02], (200, 4)):
-        turned = cv2.transform(aligned[None], cv2.getRotationMatrix2D((0.5, 0.5), np.degrees(turn), 1 + scale))[0]
+    for dx, dy, turn, scale in np.random.default_rng(0).normal(
+        0, [0.01, 0.01, 0.02, 0.02], (200, 4)
+    ):
+        turned = cv2.transform(
+            aligned[None], cv2.getRotationMatrix2D((0.5, 0.5), np.degrees(turn), 1 + scale)
+        )[0]
         assert ((turned + [dx, dy] - other) ** 2).sum() >= least
 
 
@@ -193,11 +259,15 @@ def test_a_panel_shows_both_composites_whatever_the_names_are():
     found = difference(built("a", plain(200, 0, 0)), built("b", plain(0, 0, 200), shape(1)))
     for name in ("a", "w" * 60, "m$n_$"):
         panel = np.asarray(difference_figure(found, [(name, 60), (name, 1)], 3)).astype(int)
-        for colour in ((200, 0, 0), (0, 0, 200)):  # long names pushed one over the other, and made them small
+        for colour in (
+            (200, 0, 0),
+            (0, 0, 200),
+        ):  # long names pushed one over the other, and made them small
             assert (np.abs(panel - colour).max(axis=2) <= 2).sum() > 100**2, (name, colour)
 
 
 # What can't be compared
+
 
 def test_composites_that_were_not_built_or_have_no_landmarks_say_why():
     empty = Built("empty", facts={"why": "too few faces match", "n": 0})
@@ -212,7 +282,9 @@ def test_composites_that_were_not_built_or_have_no_landmarks_say_why():
 def test_faces_outside_the_picture_or_too_small_in_it_are_named():
     for points in (shape() + [2, 0], 0.5 + 0.02 * (shape() - 0.5)):
         outside = built("outside", points=points.astype(np.float32))
-        assert nowhere_in_picture(outside, outside).startswith("the common shape of outside and outside lies outside the picture")
+        assert nowhere_in_picture(outside, outside).startswith(
+            "the common shape of outside and outside lies outside the picture"
+        )
         with pytest.raises(InputError, match="no face to compare"):
             difference(outside, outside)
     assert nowhere_in_picture(built(), built("b")) is None
@@ -227,7 +299,9 @@ def test_other_sizes_are_named():
 
 def test_other_ways_of_drawing_are_named():
     assert drawn_differently(built(max_yaw=30.0), built("b", max_yaw=30)) is None
-    assert "a and b are drawn in different ways (align: warp and none)" in drawn_differently(built(), built("b", align="none"))
+    assert "a and b are drawn in different ways (align: warp and none)" in drawn_differently(
+        built(), built("b", align="none")
+    )
 
 
 def write(folder, composite):
@@ -250,12 +324,29 @@ def test_a_composite_comes_back_from_its_folder(tmp_path):
     back = read_composite(write(tmp_path / "a", built()))
     assert np.abs(back.image.astype(int) - smooth(0)).mean() < 2
     assert back.shape.tobytes() == shape().tobytes()
-    assert back.summary() == {"name": "a", "built": True, "n": 5, "filter": None, "render": {"align": "warp"}, "note": None}
+    assert back.summary() == {
+        "name": "a",
+        "built": True,
+        "n": 5,
+        "filter": None,
+        "render": {"align": "warp"},
+        "note": None,
+    }
 
 
-@pytest.mark.parametrize(("name", "content"), [
-    ("composite.json", None), ("composite.json", b"{}"), ("composite.json", b"[1]"), ("composite.json", b"{"), ("composite.jpg", None),
-    ("composite.jpg", b"no picture"), ("shape.npy", b"no array"), ("shape.npy", array(np.zeros((468, 3), np.float32)))])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("composite.json", None),
+        ("composite.json", b"{}"),
+        ("composite.json", b"[1]"),
+        ("composite.json", b"{"),
+        ("composite.jpg", None),
+        ("composite.jpg", b"no picture"),
+        ("shape.npy", b"no array"),
+        ("shape.npy", array(np.zeros((468, 3), np.float32))),
+    ],
+)
 def test_a_folder_that_is_no_composite_is_named(tmp_path, name, content):
     folder = write(tmp_path / "a", built())
     (folder / name).unlink()
@@ -268,21 +359,38 @@ def test_a_folder_that_is_no_composite_is_named(tmp_path, name, content):
 
 # The stages
 
+
 @pytest.fixture
 def work(tmp_path):
     """A working directory with two composites and one that was not built, and a way to run a stage there."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["composites"] = dict.fromkeys(["a", "b", "c", "far", "nowhere"], params["composites"]["women"])
-    params["continua"] = {"walk": {"from": "a", "to": "b", "steps": 3}, "none": {"from": "a", "to": "c", "steps": 3}}
+    params["composites"] = dict.fromkeys(
+        ["a", "b", "c", "far", "nowhere"], params["composites"]["women"]
+    )
+    params["continua"] = {
+        "walk": {"from": "a", "to": "b", "steps": 3},
+        "none": {"from": "a", "to": "c", "steps": 3},
+    }
     params["continua"]["lost"] = {"from": "a", "to": "nowhere", "steps": 3}
-    params["differences"] = {"gap": {"of": "a", "minus": "b"}, "none_either": {"of": "c", "minus": "a"}, "gap_far": {"of": "a", "minus": "far"}}
+    params["differences"] = {
+        "gap": {"of": "a", "minus": "b"},
+        "none_either": {"of": "c", "minus": "a"},
+        "gap_far": {"of": "a", "minus": "far"},
+    }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     write(tmp_path / "a", built())
     write(tmp_path / "b", built("b", smooth(1), shape(1), n=7))
-    write(tmp_path / "c", Built("c", facts={"name": "c", "built": False, "n": 0, "why": "too few faces", "members": []}))
+    write(
+        tmp_path / "c",
+        Built(
+            "c", facts={"name": "c", "built": False, "n": 0, "why": "too few faces", "members": []}
+        ),
+    )
 
     def run(stage, name):
-        done = run_program([sys.executable, ROOT / "stages" / f"{stage}.py", "--name", name, "."], tmp_path)
+        done = run_program(
+            [sys.executable, ROOT / "stages" / f"{stage}.py", "--name", name, "."], tmp_path
+        )
         assert "Traceback" not in done.stderr
         return done
 
@@ -295,21 +403,46 @@ def test_the_stages_write_the_same_bytes_again(work):
     for attempt in range(2):
         assert work("continuum", "walk").returncode == 0
         assert work("difference", "gap").returncode == 0
-        found[attempt] = {path.relative_to(work.folder).as_posix(): path.read_bytes() for name in ("walk", "gap")
-                          for path in (work.folder / name).rglob("*.*")}
+        found[attempt] = {
+            path.relative_to(work.folder).as_posix(): path.read_bytes()
+            for name in ("walk", "gap")
+            for path in (work.folder / name).rglob("*.*")
+        }
         for name in ("walk", "gap"):
             shutil.rmtree(work.folder / name)
     assert found[0] == found[1]
-    assert set(found[0]) == {"walk/continuum.jpg", "walk/continuum.json", "walk/frames/00.jpg", "walk/frames/01.jpg", "walk/frames/02.jpg",
-                             "gap/difference.jpg", "gap/difference.json"}
-    walk, gap = json.loads(found[0]["walk/continuum.json"]), json.loads(found[0]["gap/difference.json"])
+    assert set(found[0]) == {
+        "walk/continuum.jpg",
+        "walk/continuum.json",
+        "walk/frames/00.jpg",
+        "walk/frames/01.jpg",
+        "walk/frames/02.jpg",
+        "gap/difference.jpg",
+        "gap/difference.json",
+    }
+    walk, gap = (
+        json.loads(found[0]["walk/continuum.json"]),
+        json.loads(found[0]["gap/difference.json"]),
+    )
     assert set(walk) == {"name", "built", "why", "steps", "shares", "from", "to"}
     assert (walk["from"]["n"], walk["to"]["n"], walk["shares"]) == (5, 7, [0, 0.5, 1])
-    assert set(gap) == {"name", "built", "why", "of", "minus", "faces_in_both", "chance", "colour", "shape"}
+    assert set(gap) == {
+        "name",
+        "built",
+        "why",
+        "of",
+        "minus",
+        "faces_in_both",
+        "chance",
+        "colour",
+        "shape",
+    }
     assert gap["faces_in_both"] == 1
     assert "a part of every difference is chance" in gap["chance"]
     frame = np.asarray(Image.open(io.BytesIO(found[0]["walk/frames/02.jpg"]))).astype(int)
-    assert np.abs(frame - np.asarray(Image.open(work.folder / "b/composite.jpg"))).max() <= 4  # JPEG once more
+    assert (
+        np.abs(frame - np.asarray(Image.open(work.folder / "b/composite.jpg"))).max() <= 4
+    )  # JPEG once more
 
 
 def test_a_composite_that_was_not_built_leaves_its_pictures_unbuilt(work):
@@ -318,7 +451,10 @@ def test_a_composite_that_was_not_built_leaves_its_pictures_unbuilt(work):
         assert done.returncode == 0
         assert f".{name} is not built: the composite c was not built: too few faces" in done.stderr
         facts = json.loads((work.folder / name / f"{stage}.json").read_text())
-        assert (facts["built"], facts["why"]) == (False, "the composite c was not built: too few faces")
+        assert (facts["built"], facts["why"]) == (
+            False,
+            "the composite c was not built: too few faces",
+        )
         assert [path.name for path in (work.folder / name).iterdir()] == [f"{stage}.json"]
 
 
@@ -326,7 +462,10 @@ def test_faces_outside_the_picture_leave_the_difference_unbuilt(work):
     write(work.folder / "far", built("far", points=shape() + np.float32([4, 0])))
     done = work("difference", "gap_far")
     assert done.returncode == 0
-    assert "differences.gap_far is not built: the common shape of a and far lies outside the picture" in done.stderr
+    assert (
+        "differences.gap_far is not built: the common shape of a and far lies outside the picture"
+        in done.stderr
+    )
     assert json.loads((work.folder / "gap_far/difference.json").read_text())["built"] is False
 
 

@@ -44,8 +44,12 @@ def test_the_plain_mean_of_codes_and_of_light(members):
     light = np.mean([decode(x) for x in (a, b, c)], axis=0)
     # compare as codes: undo the transfer with numpy's own interpolation of the 256 codes
     assert np.abs(linear - np.interp(light, decode(np.arange(256.0)), np.arange(256))).max() < 0.6
-    black_and_white = members((np.zeros((4, 4, 3), np.uint8), None), (np.full((4, 4, 3), 255, np.uint8), None))
-    assert average_faces(black_and_white, "none", "linear").image[0, 0].tolist() == [188] * 3  # the known half of white
+    black_and_white = members(
+        (np.zeros((4, 4, 3), np.uint8), None), (np.full((4, 4, 3), 255, np.uint8), None)
+    )
+    assert (
+        average_faces(black_and_white, "none", "linear").image[0, 0].tolist() == [188] * 3
+    )  # the known half of white
     assert average_faces(black_and_white, "none", "gamma").image[0, 0].tolist() == [128] * 3
 
 
@@ -82,9 +86,11 @@ def test_eyes_meet_after_turning_scaling_and_shifting(members):
 
     shapes = [shape(-0.05, 0.04, turn=0.3), shape(0.05, 0.0, turn=-0.2, scale=1.4), shape()]
     average = average_faces(members(*((dots(*eyes(s)), s) for s in shapes)), "eyes", "gamma")
-    for i, half in enumerate((average.image[:, :SIZE // 2], average.image[:, SIZE // 2:])):
+    for i, half in enumerate((average.image[:, : SIZE // 2], average.image[:, SIZE // 2 :])):
         target = np.mean([eyes(s)[i] for s in shapes], axis=0)
-        assert eyes(average.shape)[i] == pytest.approx(target, abs=1e-6)  # the picture's own landmarks say so too
+        assert eyes(average.shape)[i] == pytest.approx(
+            target, abs=1e-6
+        )  # the picture's own landmarks say so too
         y, x = np.unravel_index(half[:, :, 0].argmax(), half.shape[:2])
         assert np.abs(np.array([x, y]) + 0.5 - (target * SIZE - [i * SIZE // 2, 0])).max() <= 1.2
         assert half.max() > 200
@@ -100,7 +106,11 @@ def test_a_turn_goes_the_right_way(members):
 @pytest.mark.parametrize("align", ["eyes", "warp"])
 def test_there_is_no_black_border(members, align):
     white = np.full((SIZE, SIZE, 3), 255, np.uint8)
-    shapes = [shape(-0.1, 0.12, turn=0.3, scale=1.4), shape(0.1, -0.1, turn=-0.2, scale=0.7), shape(0.25, 0.0)]
+    shapes = [
+        shape(-0.1, 0.12, turn=0.3, scale=1.4),
+        shape(0.1, -0.1, turn=-0.2, scale=0.7),
+        shape(0.25, 0.0),
+    ]
     average = average_faces(members(*((white, s) for s in shapes)), align)
     assert len(average.used) == 3
     assert average.image.min() == 255
@@ -111,10 +121,13 @@ def test_the_corners_of_a_warped_average_are_those_of_the_pictures(members):
     faces = members(*((image, shape(0.02 * i, seed=i)) for i, image in enumerate(images)))
     corners = np.ix_([0, -1], [0, -1])
     mean = np.mean([image[corners] for image in images], axis=0)
-    assert np.abs(average_faces(faces, "warp", "gamma").image[corners] - mean).max() < 5  # smooth images change by 10 a pixel
+    assert (
+        np.abs(average_faces(faces, "warp", "gamma").image[corners] - mean).max() < 5
+    )  # smooth images change by 10 a pixel
 
 
 # Mirror images
+
 
 @pytest.mark.parametrize("align", ["none", "eyes", "warp"])
 def test_a_symmetric_average_is_its_own_mirror_image(members, align):
@@ -131,13 +144,16 @@ def test_symmetric_means_averaged_with_mirror_images(members, align):
         return np.column_stack([mirrored(landmarks[:, :2]), landmarks[:, 2]]).astype(np.float32)
 
     one, other = (smooth(1), shape(0.04, 0.02, seed=1)), (smooth(2), shape(-0.02, turn=0.1, seed=2))
-    with_mirror_images = average_faces(members(one, other, *((i[:, ::-1], flipped(s)) for i, s in (one, other))), align)
+    with_mirror_images = average_faces(
+        members(one, other, *((i[:, ::-1], flipped(s)) for i, s in (one, other))), align
+    )
     average = average_faces(members(one, other), align, symmetric=True)
     assert average.shape == pytest.approx(with_mirror_images.shape, abs=1e-6)
     assert np.abs(average.image.astype(int) - with_mirror_images.image).max() <= 1
 
 
 # Who is left out
+
 
 def test_faces_without_landmarks_are_left_out_and_named_where_they_are_needed(members):
     faces = members((smooth(0), shape()), (np.zeros((SIZE, SIZE, 3), np.uint8), None))
@@ -149,8 +165,16 @@ def test_faces_without_landmarks_are_left_out_and_named_where_they_are_needed(me
     assert (plain.left_out, len(plain.used)) == ({}, 2)
     assert plain.shape == pytest.approx(shape()[:, :2])  # the mean of those that have any
     alone = average_faces(faces.iloc[1:], "warp")
-    assert (alone.image, alone.shape, alone.used, alone.left_out) == (None, None, [], {"no_landmarks": ["001.jpg"]})
-    assert (average_faces(faces.iloc[1:], "none").shape, average_faces(faces.iloc[1:], "none").sharpness) == (None, None)
+    assert (alone.image, alone.shape, alone.used, alone.left_out) == (
+        None,
+        None,
+        [],
+        {"no_landmarks": ["001.jpg"]},
+    )
+    assert (
+        average_faces(faces.iloc[1:], "none").shape,
+        average_faces(faces.iloc[1:], "none").sharpness,
+    ) == (None, None)
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
@@ -166,9 +190,17 @@ def test_landmarks_with_a_number_that_is_none_are_no_landmarks(members, broken):
 
 
 def test_faces_turned_too_far_are_left_out_of_warping_only(members):
-    faces = members((smooth(0), shape(), 25.0), (smooth(1), shape(), -25.1), (smooth(2), shape(), 60.0), (smooth(3), shape(), None))
+    faces = members(
+        (smooth(0), shape(), 25.0),
+        (smooth(1), shape(), -25.1),
+        (smooth(2), shape(), 60.0),
+        (smooth(3), shape(), None),
+    )
     average = average_faces(faces, "warp")
-    assert (average.used, average.left_out) == (["000.jpg", "003.jpg"], {"max_yaw": ["001.jpg", "002.jpg"]})
+    assert (average.used, average.left_out) == (
+        ["000.jpg", "003.jpg"],
+        {"max_yaw": ["001.jpg", "002.jpg"]},
+    )
     assert average_faces(faces, "warp", max_yaw=60).left_out == {}
     assert average_faces(faces, "eyes").left_out == {}
 
@@ -193,13 +225,17 @@ def test_no_face_folds_on_the_way_to_the_mean_of_those_that_are_left():
 
     # without the second face the mean moves, and the third one, which went to the mean of all three, folds
     faces = [Member(str(i), None, turned(angle)) for i, angle in enumerate((0, -1.01, 0.68))]
-    assert Mesh(np.mean([face.landmarks for face in faces], axis=0)).unfolded(faces[2].landmarks)[1] == 0
+    assert (
+        Mesh(np.mean([face.landmarks for face in faces], axis=0)).unfolded(faces[2].landmarks)[1]
+        == 0
+    )
     target = find_target(faces, "warp", False, 90)
     assert (target.left_out, target.kept) == ({"folded": ["1", "2"]}, [True, False, False])
     assert target.goal == pytest.approx(faces[0].landmarks[:, :2])
 
 
 # Input
+
 
 def test_the_order_of_members_hardly_matters(members):
     faces = members(*((smooth(i), shape(0.01 * i, seed=i)) for i in range(6)))
@@ -237,7 +273,9 @@ def test_jpegs_are_read_as_pillow_reads_them(members):
     path = faces["path"].iloc[0]
     for mode in ("RGB", "L"):
         Image.fromarray(smooth(0)).convert(mode).save(path, "JPEG", quality=90)
-        assert np.array_equal(average_faces(faces, "none").image, np.asarray(Image.open(path).convert("RGB")))
+        assert np.array_equal(
+            average_faces(faces, "none").image, np.asarray(Image.open(path).convert("RGB"))
+        )
 
 
 @pytest.mark.parametrize("align", ["none", "eyes", "warp"])
@@ -254,10 +292,13 @@ def test_memory_does_not_grow_with_the_number_of_faces(members, align):
 
 # Sharpness
 
+
 def test_gradient_energy_is_the_mean_of_squared_slopes():
     ramp = np.arange(10.0) * 0.02
     everywhere = np.ones((10, 10), bool)
-    assert gradient_energy(ramp[None] + 2 * ramp[:, None], everywhere) == pytest.approx(0.02**2 + 0.04**2)
+    assert gradient_energy(ramp[None] + 2 * ramp[:, None], everywhere) == pytest.approx(
+        0.02**2 + 0.04**2
+    )
     assert np.isnan(gradient_energy(ramp[None] + ramp[:, None], ~everywhere))
 
 
@@ -274,8 +315,12 @@ def test_sharpness_compares_the_same_members(members):
     warped = average_faces(faces, "warp").sharpness
     plain = average_faces(faces.head(3), "none")
     where = inner_face(average_faces(faces, "warp").shape, SIZE)
-    assert warped["gradient_energy_none"] == pytest.approx(gradient_energy(decode(plain.image[:, :, 0]), where), rel=0.02)
-    assert warped["ratio"] == pytest.approx(warped["gradient_energy"] / warped["gradient_energy_none"])
+    assert warped["gradient_energy_none"] == pytest.approx(
+        gradient_energy(decode(plain.image[:, :, 0]), where), rel=0.02
+    )
+    assert warped["ratio"] == pytest.approx(
+        warped["gradient_energy"] / warped["gradient_energy_none"]
+    )
     assert warped["ratio"] > 2
     assert plain.sharpness["ratio"] == pytest.approx(1)
 

@@ -17,9 +17,19 @@ from facestats.photos.decode import MAX_JPEG_SIDE, open_photo, to_photo
 from facestats.photos.reading import hash_photo, read_photo
 from resources import encode, heic, png_that_declares
 
-TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the Transpose that stores an upright picture so
-XMP = ('<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-       '<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="{}"/></rdf:RDF></x:xmpmeta>')
+TURNS = {
+    2: 0,
+    3: 3,
+    4: 1,
+    5: 5,
+    6: 2,
+    7: 6,
+    8: 4,
+}  # the Transpose that stores an upright picture so
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="{}"/></rdf:RDF></x:xmpmeta>'
+)
 
 
 def plain(width: int, height: int, colour: str) -> Image.Image:
@@ -28,7 +38,9 @@ def plain(width: int, height: int, colour: str) -> Image.Image:
 
 def colour_of(data: bytes) -> tuple[tuple[int, int], list[int]]:
     photo = open_photo(data)
-    return (photo.width, photo.height), photo.rgb[photo.rgb.shape[0] // 2, photo.rgb.shape[1] // 2].tolist()
+    return (photo.width, photo.height), photo.rgb[
+        photo.rgb.shape[0] // 2, photo.rgb.shape[1] // 2
+    ].tolist()
 
 
 def reason_of(data: bytes) -> str:
@@ -42,14 +54,36 @@ def reason_of(data: bytes) -> str:
 
 # --- what is no picture -------------------------------------------------------------------------------------
 
-VIDEOS = {"mp4": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2mp41", "mov": b"\0\0\0\x14ftypqt  \0\0\2\0qt  ", "old mov": b"\0\0\0\x08wide\0\0\1\0mdat",
-          "mkv": b"\x1aE\xdf\xa3\x01\0\0\0", "avi": b"RIFF\0\0\1\0AVI LIST", "mpg": b"\0\0\1\xba\x44\0", "wmv": b"0&\xb2u\x8ef\xcf\x11\xa6\xd9",
-          "ts": (b"G" + b"\x11" * 187) * 3}
-OTHERS = {"pdf": b"%PDF-1.7\n", "zip": b"PK\x03\x04\x14\0", "raw": b"FUJIFILMCCD-RAW 0201", "cr3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "jxl": b"\xff\x0a\xfa\x7f"}
+VIDEOS = {
+    "mp4": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2mp41",
+    "mov": b"\0\0\0\x14ftypqt  \0\0\2\0qt  ",
+    "old mov": b"\0\0\0\x08wide\0\0\1\0mdat",
+    "mkv": b"\x1aE\xdf\xa3\x01\0\0\0",
+    "avi": b"RIFF\0\0\1\0AVI LIST",
+    "mpg": b"\0\0\1\xba\x44\0",
+    "wmv": b"0&\xb2u\x8ef\xcf\x11\xa6\xd9",
+    "ts": (b"G" + b"\x11" * 187) * 3,
+}
+OTHERS = {
+    "pdf": b"%PDF-1.7\n",
+    "zip": b"PK\x03\x04\x14\0",
+    "raw": b"FUJIFILMCCD-RAW 0201",
+    "cr3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom",
+    "jxl": b"\xff\x0a\xfa\x7f",
+}
 
 
-@pytest.mark.parametrize(("head", "what"), [*((head, "a video") for head in VIDEOS.values()), (OTHERS["pdf"], "a document"), (OTHERS["zip"], "an archive"),
-                                            (OTHERS["raw"], "raw data of a camera"), (OTHERS["cr3"], "raw data of a camera"), (OTHERS["jxl"], "JPEG XL")])
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        *((head, "a video") for head in VIDEOS.values()),
+        (OTHERS["pdf"], "a document"),
+        (OTHERS["zip"], "an archive"),
+        (OTHERS["raw"], "raw data of a camera"),
+        (OTHERS["cr3"], "raw data of a camera"),
+        (OTHERS["jxl"], "JPEG XL"),
+    ],
+)
 def test_what_is_no_picture_is_known_by_its_first_bytes(head, what):
     for data in (head + bytes(5000), head + bytes(range(256)) * 20):
         with pytest.raises(ImageError, match=f"^not an image that Pillow can read: {what}"):
@@ -60,16 +94,36 @@ def test_short_heads_and_noise_are_no_pictures():
     rng = np.random.default_rng(0)
     for size in (*range(1, 40), 4096):
         for _ in range(20):
-            assert formats_of(rng.integers(0, 256, size, dtype=np.uint8).tobytes()) in ([], ["TGA"], ["PCX"]), size
-    for text in (b"x", b"hello", b"image,gender\na.jpg,female\n" * 9, b"{}", b"<svg xmlns='x'/>" * 9, bytes(100), b"\xff" * 100):
+            assert formats_of(rng.integers(0, 256, size, dtype=np.uint8).tobytes()) in (
+                [],
+                ["TGA"],
+                ["PCX"],
+            ), size
+    for text in (
+        b"x",
+        b"hello",
+        b"image,gender\na.jpg,female\n" * 9,
+        b"{}",
+        b"<svg xmlns='x'/>" * 9,
+        bytes(100),
+        b"\xff" * 100,
+    ):
         with pytest.raises(ImageError, match=r"^not an image that Pillow can read$"):
             check_head(text)
 
 
 def test_giants_are_not_read(tmp_path):
     """Sparse files: they take no room on the disk either."""
-    for name, head, why in (("film.mp4", VIDEOS["mp4"], "a video"), ("film.jpg", VIDEOS["mkv"], "a video"), ("zeros.jpg", b"", "not an image"),
-                            ("huge.jpg", encode(plain(64, 64, "red"), "JPEG"), r"^larger than 256 MB, the limit that preprocess\.max_megabytes sets$")):
+    for name, head, why in (
+        ("film.mp4", VIDEOS["mp4"], "a video"),
+        ("film.jpg", VIDEOS["mkv"], "a video"),
+        ("zeros.jpg", b"", "not an image"),
+        (
+            "huge.jpg",
+            encode(plain(64, 64, "red"), "JPEG"),
+            r"^larger than 256 MB, the limit that preprocess\.max_megabytes sets$",
+        ),
+    ):
         with open(tmp_path / name, "wb") as file:
             file.write(head)
             file.truncate(10 * 10**9)
@@ -109,9 +163,15 @@ def chunked(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-@pytest.mark.parametrize(("chunks", "after"), [
-    (chunked(b"zTXt", b"notes\0\0" + zlib.compress(b"x" * (3 << 20))), False), (chunked(b"iTXt", b"notes\0\1\0en\0notes\0" + zlib.compress(b"y" * (3 << 20))), True),
-    (chunked(b"tEXt", b"notes\0" + b"z" * (2 << 20)) * 33, True), (chunked(b"zTXt", b"notes\0\0" + zlib.compress(b"x" * (1 << 20))) * 65, False)])
+@pytest.mark.parametrize(
+    ("chunks", "after"),
+    [
+        (chunked(b"zTXt", b"notes\0\0" + zlib.compress(b"x" * (3 << 20))), False),
+        (chunked(b"iTXt", b"notes\0\1\0en\0notes\0" + zlib.compress(b"y" * (3 << 20))), True),
+        (chunked(b"tEXt", b"notes\0" + b"z" * (2 << 20)) * 33, True),
+        (chunked(b"zTXt", b"notes\0\0" + zlib.compress(b"x" * (1 << 20))) * 65, False),
+    ],
+)
 def test_a_picture_with_large_texts_is_read(chunks, after):
     image = plain(64, 48, "red")
     exif = Image.Exif()
@@ -124,22 +184,35 @@ def test_a_picture_with_large_texts_is_read(chunks, after):
 def test_limits_are_called_by_their_name():
     tall = encode(Image.new("L", (40, 64), 90), "JPEG")
     at = tall.index(b"\xff\xc0") + 5
-    with pytest.raises(ImageError, match=rf"^has 40×{MAX_JPEG_SIDE + 1} px: libjpeg reads no JPEG with a side of more than {MAX_JPEG_SIDE} px$"):
+    with pytest.raises(
+        ImageError,
+        match=rf"^has 40×{MAX_JPEG_SIDE + 1} px: libjpeg reads no JPEG with a side of more than {MAX_JPEG_SIDE} px$",
+    ):
         open_photo(tall[:at] + struct.pack(">H", MAX_JPEG_SIDE + 1) + tall[at + 2 :])
-    for name, data in (("PNG", png_that_declares(60_000, 60_000)), ("PPM", b"P6 60000 60000 255\n" + bytes(100)), ("TGA", struct.pack("<3B5x4H2B", 0, 0, 2, 0, 0, 60000, 60000, 24, 0) + bytes(99))):
-        with pytest.raises(ImageError, match=r"^declares 60000×60000 px, more than the limit of 178 Mpx$"):
+    for name, data in (
+        ("PNG", png_that_declares(60_000, 60_000)),
+        ("PPM", b"P6 60000 60000 255\n" + bytes(100)),
+        ("TGA", struct.pack("<3B5x4H2B", 0, 0, 2, 0, 0, 60000, 60000, 24, 0) + bytes(99)),
+    ):
+        with pytest.raises(
+            ImageError, match=r"^declares 60000×60000 px, more than the limit of 178 Mpx$"
+        ):
             open_photo(data)
         assert name in formats_of(data[:4096])
     for data in (heic(plain(64, 64, "red")), encode(plain(64, 64, "red"), "AVIF")):
         at = data.index(b"ispe") + 8
-        with pytest.raises(ImageError, match=r"^declares 60000×60000 px, more than the limit of 178 Mpx$"):
+        with pytest.raises(
+            ImageError, match=r"^declares 60000×60000 px, more than the limit of 178 Mpx$"
+        ):
             open_photo(data[:at] + struct.pack(">II", 60000, 60000) + data[at + 8 :])
 
 
 # --- the main picture ---------------------------------------------------------------------------------------
 
 
-def with_subdirectory(main: Image.Image, thumbnail: Image.Image, photometric: int | None = None) -> bytes:
+def with_subdirectory(
+    main: Image.Image, thumbnail: Image.Image, photometric: int | None = None
+) -> bytes:
     """A TIFF as cameras write it: the thumbnail first, the picture in a directory below."""
     small, large = encode(thumbnail, "TIFF", tiffinfo={254: 1, 330: 0}), encode(main, "TIFF")
     (at,) = struct.unpack_from("<I", large, 4)
@@ -165,14 +238,20 @@ def with_subdirectory(main: Image.Image, thumbnail: Image.Image, photometric: in
 def test_of_a_tiff_the_largest_page_counts():
     large, small, other = plain(120, 90, "red"), plain(60, 45, "blue"), plain(120, 90, "green")
     for pages in ((small, large), (large, small), (large, other), (small, small.copy(), large)):
-        assert colour_of(encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])) == ((120, 90), [255, 0, 0])
+        assert colour_of(encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])) == (
+            (120, 90),
+            [255, 0, 0],
+        )
     assert colour_of(with_subdirectory(large, small)) == ((120, 90), [255, 0, 0])
     assert colour_of(encode(large, "TIFF", big_tiff=True)) == ((120, 90), [255, 0, 0])
     with pytest.raises(ImageError, match="raw data of a camera; export it as JPEG or HEIC"):
         open_photo(with_subdirectory(large, small, photometric=32803))
     data = encode(large, "TIFF")
     at = data.index(struct.pack("<HHIH", 259, 3, 1, 1)) + 8
-    with pytest.raises(ImageError, match=r"^not an image that Pillow can read: a TIFF with compression 34887; save it uncompressed"):
+    with pytest.raises(
+        ImageError,
+        match=r"^not an image that Pillow can read: a TIFF with compression 34887; save it uncompressed",
+    ):
         open_photo(data[:at] + struct.pack("<H", 34887) + data[at + 2 :])
 
 
@@ -181,7 +260,9 @@ def test_damaged_directories_of_a_tiff_end_nothing():
     rng = np.random.default_rng(0)
     for i in range(200):
         broken = bytearray(whole)
-        places = [*range(4, 8), *range(len(whole) - 200, len(whole))] if i % 2 else range(len(whole))
+        places = (
+            [*range(4, 8), *range(len(whole) - 200, len(whole))] if i % 2 else range(len(whole))
+        )
         for at in rng.choice(places, 3):
             broken[at] = rng.integers(256)
         assert reason_of(bytes(broken)).isprintable()
@@ -197,7 +278,9 @@ def test_of_a_heic_the_primary_picture_counts(primary):
 
 def test_no_thumbnail_is_taken_for_the_picture():
     """pillow-heif's `draft` gives the thumbnail of a HEIC, and thumbnails have EXIF and MPO as well."""
-    image = Image.fromarray(np.kron(np.indices((60, 80)).sum(0) % 2 * 255, np.ones((4, 4))).astype(np.uint8)).convert("RGB")
+    image = Image.fromarray(
+        np.kron(np.indices((60, 80)).sum(0) % 2 * 255, np.ones((4, 4))).astype(np.uint8)
+    ).convert("RGB")
     data = heic(image, thumbnails=[160, 80])
     assert pillow_heif.open_heif(io.BytesIO(data)).info["thumbnails"] == [160, 80]
     for wanted in (None, 150, 60):
@@ -210,29 +293,60 @@ def test_no_thumbnail_is_taken_for_the_picture():
     at = mpo.index(b"MPF\0") + 54
     swapped = bytearray(mpo)
     assert swapped[at : at + 4] == b"\0\0\3\0"
-    swapped[at : at + 4], swapped[at + 16 : at + 20] = b"\2\0\1\0", b"\0\0\3\0"  # the first is a thumbnail, the second the picture
+    swapped[at : at + 4], swapped[at + 16 : at + 20] = (
+        b"\2\0\1\0",
+        b"\0\0\3\0",
+    )  # the first is a thumbnail, the second the picture
     assert colour_of(bytes(swapped)) == ((32, 32), [0, 0, 254])
 
 
 @pytest.mark.parametrize("kind", ["ICO", "ICNS"])
 def test_of_icons_the_largest_counts(kind):
     icon = Image.new("RGB", (256, 256), "red")
-    options = {"sizes": [(32, 32), (256, 256), (64, 64)]} if kind == "ICO" else {"append_images": [plain(32, 32, "blue")]}
+    options = (
+        {"sizes": [(32, 32), (256, 256), (64, 64)]}
+        if kind == "ICO"
+        else {"append_images": [plain(32, 32, "blue")]}
+    )
     size, colour = colour_of(encode(icon, kind, **options))
     assert (min(size) >= 256, colour) == (True, [255, 0, 0])
 
 
-@pytest.mark.parametrize(("kind", "options"), [("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("AVIF", {"quality": 100, "subsampling": "4:4:4"})])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("GIF", {}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("AVIF", {"quality": 100, "subsampling": "4:4:4"}),
+    ],
+)
 def test_of_an_animation_the_first_frame_counts(kind, options):
-    data = encode(plain(64, 64, "red"), kind, save_all=True, append_images=[plain(64, 64, "lime"), plain(64, 64, "blue")], duration=100, **options)
+    data = encode(
+        plain(64, 64, "red"),
+        kind,
+        save_all=True,
+        append_images=[plain(64, 64, "lime"), plain(64, 64, "blue")],
+        duration=100,
+        **options,
+    )
     size, colour = colour_of(data)
     assert (size, int(np.argmax(colour))) == ((64, 64), 0)
 
 
 # --- orientation --------------------------------------------------------------------------------------------
 
-KINDS = [("JPEG", {}), ("MPO", {}), ("PNG", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}), ("TIFF", {"compression": "jpeg"}),
-         ("WEBP", {}), ("AVIF", {}), ("HEIF", {})]
+KINDS = [
+    ("JPEG", {}),
+    ("MPO", {}),
+    ("PNG", {}),
+    ("TIFF", {}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+    ("TIFF", {"compression": "jpeg"}),
+    ("WEBP", {}),
+    ("AVIF", {}),
+    ("HEIF", {}),
+]
 
 
 @pytest.mark.parametrize("tag", ["exif", "xmp"])
@@ -241,21 +355,37 @@ def test_orientation_is_applied_once_whoever_decodes(kind, options, tag):
     upright = Image.new("RGB", (96, 64), (20, 20, 20))
     upright.paste((230, 230, 230), (0, 0, 48, 32))
     for orientation in range(1, 9):
-        stored = upright if orientation == 1 else upright.transpose(Image.Transpose(TURNS[orientation]))
+        stored = (
+            upright if orientation == 1 else upright.transpose(Image.Transpose(TURNS[orientation]))
+        )
         exif = Image.Exif()
         exif[0x0112] = orientation
-        told = {"exif": exif.tobytes()} if tag == "exif" else {"xmp": XMP.format(orientation).encode()}
+        told = (
+            {"exif": exif.tobytes()} if tag == "exif" else {"xmp": XMP.format(orientation).encode()}
+        )
         if tag == "xmp" and kind == "PNG":
             info = PngImagePlugin.PngInfo()
             info.add_itxt("XML:com.adobe.xmp", XMP.format(orientation))
             told = {"pnginfo": info}
         elif kind == "TIFF":
-            told = {"tiffinfo": {0x0112: orientation} if tag == "exif" else {700: XMP.format(orientation).encode()}}
+            told = {
+                "tiffinfo": {0x0112: orientation}
+                if tag == "exif"
+                else {700: XMP.format(orientation).encode()}
+            }
         elif tag == "xmp" and kind in ("AVIF", "MPO"):
             return  # Pillow writes none, or readers have to overlook it
         data = heic(stored, **told) if kind == "HEIF" else encode(stored, kind, **options, **told)
-        opened = pillow_heif.HeifImageFile(io.BytesIO(data)) if kind == "HEIF" else Image.open(io.BytesIO(data))
-        loaded = pillow_heif.HeifImageFile(io.BytesIO(data)) if kind == "HEIF" else Image.open(io.BytesIO(data))
+        opened = (
+            pillow_heif.HeifImageFile(io.BytesIO(data))
+            if kind == "HEIF"
+            else Image.open(io.BytesIO(data))
+        )
+        loaded = (
+            pillow_heif.HeifImageFile(io.BytesIO(data))
+            if kind == "HEIF"
+            else Image.open(io.BytesIO(data))
+        )
         loaded.load()
         for photo in (open_photo(data), open_photo(data, 60), to_photo(opened), to_photo(loaded)):
             assert (photo.width, photo.height) == (96, 64), orientation
@@ -271,9 +401,16 @@ def test_tags_that_the_turn_of_a_heic_or_avif_overrules_are_overlooked():
     exif[0x0112] = 1
     upright, turned = exif.tobytes(), Image.Exif()
     turned[0x0112] = 6
-    for data in (heic(image, exif=upright), encode(image, "AVIF", exif=b"Exif\0\0" + upright.removeprefix(b"Exif\0\0"))):
+    for data in (
+        heic(image, exif=upright),
+        encode(image, "AVIF", exif=b"Exif\0\0" + upright.removeprefix(b"Exif\0\0")),
+    ):
         at = data.find(upright.removeprefix(b"Exif\0\0")[8:18])
-        changed = data if at < 0 else data[:at] + turned.tobytes().removeprefix(b"Exif\0\0")[8:18] + data[at + 10 :]
+        changed = (
+            data
+            if at < 0
+            else data[:at] + turned.tobytes().removeprefix(b"Exif\0\0")[8:18] + data[at + 10 :]
+        )
         assert colour_of(changed)[0] == (96, 64)
     assert colour_of(encode(image, "AVIF", xmp=XMP.format(6).encode()))[0] == (96, 64)
 
@@ -281,23 +418,39 @@ def test_tags_that_the_turn_of_a_heic_or_avif_overrules_are_overlooked():
 # --- colour -------------------------------------------------------------------------------------------------
 
 
-def profile(name: str, primaries: list[list[float]], gamma: float | None, space: bytes = b"RGB ") -> bytes:
+def profile(
+    name: str, primaries: list[list[float]], gamma: float | None, space: bytes = b"RGB "
+) -> bytes:
     """An ICC profile: its name, the XYZ (D50) of its primaries, and its gamma; None is sRGB's own curve."""
+
     def tag(kind: bytes, body: bytes) -> bytes:
         return kind + bytes(4) + body + bytes(-len(body) % 4)
 
     def xyz(values) -> bytes:
         return tag(b"XYZ ", b"".join(struct.pack(">i", round(65536 * value)) for value in values))
 
-    curve = tag(b"para", struct.pack(">HHiiiii", 3, 0, *(round(65536 * v) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))) if gamma is None \
+    curve = (
+        tag(
+            b"para",
+            struct.pack(
+                ">HHiiiii",
+                3,
+                0,
+                *(round(65536 * v) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)),
+            ),
+        )
+        if gamma is None
         else tag(b"curv", struct.pack(">IH", 1, round(256 * gamma)))
+    )
     text = name.encode()
     described = tag(b"desc", struct.pack(">I", len(text) + 1) + text + b"\0" + bytes(8 + 3 + 67))
     tags = {b"desc": described, b"cprt": tag(b"text", b"none\0"), b"wtpt": xyz([0.9642, 1, 0.8249])}
     if space == b"GRAY":
         tags[b"kTRC"] = curve
     else:
-        tags |= dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(xyz, primaries), strict=True)) | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+        tags |= dict(
+            zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(xyz, primaries), strict=True)
+        ) | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     table, body, at = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
     for kind, content in tags.items():
         table += kind + struct.pack(">II", at + len(body), len(content))
@@ -318,10 +471,27 @@ def test_profiles_are_judged_by_what_they_do_and_not_by_their_name(kind):
     colour = (200, 80, 60)
     for name in ("sRGB IEC61966-2.1", "Display P3", ""):
         same, wide = profile(name, SRGB, None), profile(name, P3, None)
-        for icc, expected in ((same, colour), (wide, (216, 70, 50)), (b"no profile" * 20, colour), (profile(name, [], 2.2, b"GRAY"), colour)):
+        for icc, expected in (
+            (same, colour),
+            (wide, (216, 70, 50)),
+            (b"no profile" * 20, colour),
+            (profile(name, [], 2.2, b"GRAY"), colour),
+        ):
             image = Image.new("RGB", (64, 64), colour)
-            data = heic(image, icc_profile=icc, quality=-1, chroma=444) if kind == "HEIF" else encode(
-                image, kind, icc_profile=icc, **{"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}, "AVIF": {"quality": 100, "subsampling": "4:4:4"}}.get(kind, {}))
+            data = (
+                heic(image, icc_profile=icc, quality=-1, chroma=444)
+                if kind == "HEIF"
+                else encode(
+                    image,
+                    kind,
+                    icc_profile=icc,
+                    **{
+                        "JPEG": {"quality": 100, "subsampling": 0},
+                        "WEBP": {"lossless": True},
+                        "AVIF": {"quality": 100, "subsampling": "4:4:4"},
+                    }.get(kind, {}),
+                )
+            )
             assert np.abs(np.subtract(colour_of(data)[1], expected)).max() <= 3, (name, expected)
 
 
@@ -329,10 +499,25 @@ def test_greys_and_inks_have_profiles_too():
     ramp = Image.fromarray(np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1)))
     dark = profile("grey", [], 1.0, b"GRAY")  # linear: 64 of 255 is a light 137
     wide = Image.fromarray(np.asarray(ramp).astype(np.uint16) * 257)
-    for data in (encode(ramp, "PNG", icc_profile=dark), encode(ramp, "JPEG", icc_profile=dark, quality=100), encode(ramp.convert("LA"), "PNG", icc_profile=dark),
-                 encode(wide, "PNG", icc_profile=dark), encode(ramp, "PNG", icc_profile=profile("colours", SRGB, 1.0))):
+    for data in (
+        encode(ramp, "PNG", icc_profile=dark),
+        encode(ramp, "JPEG", icc_profile=dark, quality=100),
+        encode(ramp.convert("LA"), "PNG", icc_profile=dark),
+        encode(wide, "PNG", icc_profile=dark),
+        encode(ramp, "PNG", icc_profile=profile("colours", SRGB, 1.0)),
+    ):
         assert abs(int(open_photo(data).rgb[5, 16, 0]) - 137) <= 3
-    assert abs(int(open_photo(encode(ramp, "PNG", icc_profile=profile("sRGB", SRGB, None))).rgb[5, 16, 0]) - 64) <= 1
+    assert (
+        abs(
+            int(
+                open_photo(encode(ramp, "PNG", icc_profile=profile("sRGB", SRGB, None))).rgb[
+                    5, 16, 0
+                ]
+            )
+            - 64
+        )
+        <= 1
+    )
     inks = Image.new("CMYK", (64, 64), (0, 255, 255, 0))
     for icc in (b"broken" * 30, profile("sRGB", SRGB, None)):
         red = colour_of(encode(inks, "TIFF", icc_profile=icc))[1]
@@ -341,12 +526,19 @@ def test_greys_and_inks_have_profiles_too():
 
 def test_lab_and_sixteen_bits_are_read():
     colour = (200, 80, 60)
-    to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+    to_lab = ImageCms.buildTransform(
+        ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
+    )
     lab = ImageCms.applyTransform(Image.new("RGB", (64, 64), colour), to_lab)
     assert np.abs(np.subtract(colour_of(encode(lab, "TIFF"))[1], colour)).max() <= 4
     deep = (np.full((64, 64, 3), colour, ">u2") * 257).tobytes()
     rows = b"".join(b"\0" + deep[i : i + 384] for i in range(0, len(deep), 384))
-    png = b"\x89PNG\r\n\x1a\n" + chunked(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 16, 2, 0, 0, 0)) + chunked(b"IDAT", zlib.compress(rows)) + chunked(b"IEND", b"")
+    png = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunked(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 16, 2, 0, 0, 0))
+        + chunked(b"IDAT", zlib.compress(rows))
+        + chunked(b"IEND", b"")
+    )
     assert colour_of(png) == ((64, 64), list(colour))
 
 
@@ -371,7 +563,14 @@ def test_damage_has_a_reason(kind):
     if kind == "HEIF":
         whole = heic(picture, thumbnails=[32])
     elif kind == "PSD":
-        whole = b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 64, 80, 8, 3) + bytes(12) + b"\0\0" + picture.tobytes()
+        whole = (
+            b"8BPS\0\1"
+            + bytes(6)
+            + struct.pack(">HIIHH", 3, 64, 80, 8, 3)
+            + bytes(12)
+            + b"\0\0"
+            + picture.tobytes()
+        )
     else:
         whole = encode(picture.resize((128, 128)) if kind == "ICNS" else picture, kind)
     assert open_photo(whole).rgb.shape[2] == 3

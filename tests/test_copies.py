@@ -36,65 +36,104 @@ EDITS = {
     "cropped": lambda photo: photo.crop((40, 40, 480, 480)),
     "framed": lambda photo: ImageOps.expand(photo, 40, "white"),
     "turned": lambda photo: photo.rotate(4, Image.Resampling.BICUBIC, fillcolor="gray"),
-    "a small grey mirror image": lambda photo: photo.resize((160, 160)).convert("L").convert("RGB").transpose(MIRROR),
+    "a small grey mirror image": lambda photo: (
+        photo.resize((160, 160)).convert("L").convert("RGB").transpose(MIRROR)
+    ),
 }
 
 
 def looks(crops) -> tuple[list[bytes], list[np.ndarray], np.ndarray]:
     greys = [grey_crop(crop.rgb) for crop in crops]
-    return [perceptual_hash(grey) for grey in greys], [thumbnail(crop.rgb) for crop in crops], np.array([sharpness(grey) for grey in greys])
+    return (
+        [perceptual_hash(grey) for grey in greys],
+        [thumbnail(crop.rgb) for crop in crops],
+        np.array([sharpness(grey) for grey in greys]),
+    )
 
 
 def test_copies_are_found_and_different_people_are_not_taken_for_copies(photos, crops, landmarker):
-    edited = [crop_face(edit(photo), PreprocessConfig(), landmarker) for photo in photos[:5] for edit in EDITS.values()]
+    edited = [
+        crop_face(edit(photo), PreprocessConfig(), landmarker)
+        for photo in photos[:5]
+        for edit in EDITS.values()
+    ]
     hashes, thumbnails, detail = looks([*crops, *edited])
     found = find_near_duplicates(hashes, thumbnails.__getitem__, detail)
-    assert found[:len(crops)] == [None] * len(crops)
-    assert found[len(crops):] == [at // len(EDITS) for at in range(len(edited))]
+    assert found[: len(crops)] == [None] * len(crops)
+    assert found[len(crops) :] == [at // len(EDITS) for at in range(len(edited))]
 
 
 def test_photos_of_one_moment_are_no_copies(landmarker):
     folder = omi_images()[0].parents[2] / "photos"
-    crops = [crop_face(path, PreprocessConfig(), landmarker) for path in sorted([*folder.glob("zoom/*.jpg"), *folder.glob("lisa/*.jpg")])]
+    crops = [
+        crop_face(path, PreprocessConfig(), landmarker)
+        for path in sorted([*folder.glob("zoom/*.jpg"), *folder.glob("lisa/*.jpg")])
+    ]
     assert len(crops) == 8
     hashes, thumbnails, detail = looks(crops)
     assert find_near_duplicates(hashes, thumbnails.__getitem__, detail) == [None] * 8
-    assert not any(same_picture(one, other) for at, one in enumerate(thumbnails) for other in thumbnails[:at])
+    assert not any(
+        same_picture(one, other) for at, one in enumerate(thumbnails) for other in thumbnails[:at]
+    )
 
 
 def test_different_people_are_hardly_ever_aligned_and_each_crop_is_decoded_once(crops, monkeypatch):
     hashes, thumbnails, detail = looks(crops)
     monkeypatch.setattr(dedup, "MAX_DISTANCE", 90)
     decoded, aligned, align = Counter(), [], comparison._align
-    monkeypatch.setattr(comparison, "_align", lambda *arguments: aligned.append(1) or align(*arguments))
-    assert find_near_duplicates(hashes, lambda face: decoded.update([face]) or thumbnails[face], detail) == [None] * len(crops)
+    monkeypatch.setattr(
+        comparison, "_align", lambda *arguments: aligned.append(1) or align(*arguments)
+    )
+    assert find_near_duplicates(
+        hashes, lambda face: decoded.update([face]) or thumbnails[face], detail
+    ) == [None] * len(crops)
     candidates = len(dedup._candidates(hashes)[0])
     assert candidates > 20
     assert len(aligned) < candidates / 10
     assert set(decoded.values()) == {1}
 
 
-@pytest.mark.parametrize("tones", [lambda grey: np.clip(1.6 * grey, 0, 255), lambda grey: 255 * (grey / 255) ** 3,
-                                   lambda grey: np.clip(2.2 * (grey - 128.0) + 128, 0, 255), lambda grey: 0.25 * grey])
+@pytest.mark.parametrize(
+    "tones",
+    [
+        lambda grey: np.clip(1.6 * grey, 0, 255),
+        lambda grey: 255 * (grey / 255) ** 3,
+        lambda grey: np.clip(2.2 * (grey - 128.0) + 128, 0, 255),
+        lambda grey: 0.25 * grey,
+    ],
+)
 def test_copies_are_known_whatever_was_done_to_their_tones(crops, tones):
     pictures = [thumbnail(crop.rgb) for crop in crops]
-    assert all(same_picture(picture, tones(picture).round().astype(np.uint8)) for picture in pictures)
-    assert not any(same_picture(one, tones(other).round().astype(np.uint8)) for one, other in pairwise(pictures))
+    assert all(
+        same_picture(picture, tones(picture).round().astype(np.uint8)) for picture in pictures
+    )
+    assert not any(
+        same_picture(one, tones(other).round().astype(np.uint8))
+        for one, other in pairwise(pictures)
+    )
 
 
 def near(bits, thumbnail=lambda face: face, detail=None):
-    return find_near_duplicates([np.packbits(row).tobytes() for row in bits], thumbnail, np.zeros(len(bits)) if detail is None else detail)
+    return find_near_duplicates(
+        [np.packbits(row).tobytes() for row in bits],
+        thumbnail,
+        np.zeros(len(bits)) if detail is None else detail,
+    )
 
 
 def test_candidates_are_those_of_comparing_all_pairs(monkeypatch):
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2, (300, 256), np.uint8)
-    for row in range(100, 300):  # each later one is an earlier one with 1–31 bits flipped, of every second one the mirror image's
+    for row in range(
+        100, 300
+    ):  # each later one is an earlier one with 1–31 bits flipped, of every second one the mirror image's
         bits[row] = bits[rng.integers(row)]
         bits[row, rng.choice(256, rng.integers(1, 32), replace=False)] ^= 1
         bits[row] ^= np.unpackbits(dedup._ODD) * (row % 2)
     mirrored = bits ^ np.unpackbits(dedup._ODD)
-    distance = np.minimum((bits[:, None] != bits[None]).sum(axis=2), (bits[:, None] != mirrored[None]).sum(axis=2))
+    distance = np.minimum(
+        (bits[:, None] != bits[None]).sum(axis=2), (bits[:, None] != mirrored[None]).sum(axis=2)
+    )
     ones, others, _ = dedup._candidates([np.packbits(row).tobytes() for row in bits])
     found = set(zip(ones.tolist(), others.tolist(), strict=True))
     assert {(i, j) for i, j in np.argwhere(distance <= 31).tolist() if i < j} <= found
@@ -108,7 +147,9 @@ def test_one_copy_among_many_different_photos_is_found(monkeypatch):
     monkeypatch.setattr(dedup, "same_picture", lambda one, other: True)
     rng = np.random.default_rng(0)
     hashes = [rng.bytes(32) for _ in range(20_000)]
-    found = find_near_duplicates([*hashes, hashes[7]], lambda face: np.zeros((1, 1)), np.zeros(20_001))
+    found = find_near_duplicates(
+        [*hashes, hashes[7]], lambda face: np.zeros((1, 1)), np.zeros(20_001)
+    )
     assert found == [None] * 20_000 + [7]
     assert find_near_duplicates([], None, np.zeros(0)) == []
     assert find_near_duplicates(hashes[:1], None, np.zeros(1)) == [None]
@@ -125,30 +166,64 @@ def test_a_thumbnail_that_could_be_of_two_pictures_does_not_join_them(monkeypatc
 
 
 def test_the_best_copy_is_sharp_and_large_and_little_compressed():
-    faces = pd.DataFrame([("a thumbnail", 40, 60, 20), ("blurred and large", 20, 900, 9), ("compressed", 110, 500, 0.8), ("good", 100, 500, 3),
-                          ("of few colours", 160, 500, 0)], columns=["filename", "sharpness", "face_size", "bits_per_pixel"])
+    faces = pd.DataFrame(
+        [
+            ("a thumbnail", 40, 60, 20),
+            ("blurred and large", 20, 900, 9),
+            ("compressed", 110, 500, 0.8),
+            ("good", 100, 500, 3),
+            ("of few colours", 160, 500, 0),
+        ],
+        columns=["filename", "sharpness", "face_size", "bits_per_pixel"],
+    )
     faces["copy_group"] = "one"
     faces.loc[5] = ("alone", 1, 1, None, "other")
     order = rank_copies(faces.sample(frac=1, random_state=0)).sort_index()
-    assert faces["filename"][order[:5].sort_values().index].tolist() == ["good", "compressed", "of few colours", "a thumbnail", "blurred and large"]
+    assert faces["filename"][order[:5].sort_values().index].tolist() == [
+        "good",
+        "compressed",
+        "of few colours",
+        "a thumbnail",
+        "blurred and large",
+    ]
     assert order[5] == 1
 
 
 def test_a_palette_counts_as_compressed(photos):
     photo = photos[0]
-    assert bits_per_pixel(encode(photo, "GIF"), *photo.size) == bits_per_pixel(encode(photo.quantize(64), "PNG"), *photo.size) == 0
-    assert bits_per_pixel(jpeg(photo, 30), *photo.size) < bits_per_pixel(jpeg(photo, 95), *photo.size) < bits_per_pixel(encode(photo, "PNG"), *photo.size)
+    assert (
+        bits_per_pixel(encode(photo, "GIF"), *photo.size)
+        == bits_per_pixel(encode(photo.quantize(64), "PNG"), *photo.size)
+        == 0
+    )
+    assert (
+        bits_per_pixel(jpeg(photo, 30), *photo.size)
+        < bits_per_pixel(jpeg(photo, 95), *photo.size)
+        < bits_per_pixel(encode(photo, "PNG"), *photo.size)
+    )
 
 
 def test_the_table_says_which_faces_are_copies_and_which_is_best(photos, tmp_path):
     (tmp_path / "in").mkdir()
-    for name, data in {"a small.jpg": jpeg(photos[0].resize((128, 128)), 95), "b.gif": encode(photos[0], "GIF"), "c worse.jpg": jpeg(photos[0], 40),
-                       "d best.jpg": jpeg(photos[0], 92), "e mirrored.webp": encode(photos[0].transpose(MIRROR), "WEBP", quality=60),
-                       "f other.jpg": jpeg(photos[1], 92), "g best again.jpg": jpeg(photos[0], 92)}.items():
+    for name, data in {
+        "a small.jpg": jpeg(photos[0].resize((128, 128)), 95),
+        "b.gif": encode(photos[0], "GIF"),
+        "c worse.jpg": jpeg(photos[0], 40),
+        "d best.jpg": jpeg(photos[0], 92),
+        "e mirrored.webp": encode(photos[0].transpose(MIRROR), "WEBP", quality=60),
+        "f other.jpg": jpeg(photos[1], 92),
+        "g best again.jpg": jpeg(photos[0], 92),
+    }.items():
         (tmp_path / "in" / name).write_bytes(data)
-    table = preprocess_folder(tmp_path / "in", tmp_path / "out", PreprocessConfig(), landmarker_dir(), workers=0).set_index("image")
+    table = preprocess_folder(
+        tmp_path / "in", tmp_path / "out", PreprocessConfig(), landmarker_dir(), workers=0
+    ).set_index("image")
     assert table.loc["g best again.jpg", "duplicate_of"] == "d best.jpg"
     assert set(table["copy_group"]) == {"d best.jpg", "f other.jpg"}
-    assert table["copy_rank"].astype(int).to_dict() == {"d best.jpg": 1, "g best again.jpg": 2, "f other.jpg": 1, "a small.jpg": 6} | {
-        name: table.loc[name, "copy_rank"] for name in ("b.gif", "c worse.jpg", "e mirrored.webp")}
+    assert table["copy_rank"].astype(int).to_dict() == {
+        "d best.jpg": 1,
+        "g best again.jpg": 2,
+        "f other.jpg": 1,
+        "a small.jpg": 6,
+    } | {name: table.loc[name, "copy_rank"] for name in ("b.gif", "c worse.jpg", "e mirrored.webp")}
     assert table["near_duplicate_of"].dropna().unique().tolist() == ["a small.jpg"]

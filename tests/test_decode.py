@@ -21,23 +21,30 @@ def face() -> Image.Image:
     return Image.open(omi_images(1)[0]).convert("RGB")
 
 
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         (b"", "^empty file$"),
         (b"I am a text, whatever my name says.\n" * 20, "^not an image that Pillow can read$"),
-        (encode(Image.new("RGB", (1, 1)), "PNG"), r"^too small: 1×1 px, at least 32 px are needed$"),
+        (
+            encode(Image.new("RGB", (1, 1)), "PNG"),
+            r"^too small: 1×1 px, at least 32 px are needed$",
+        ),
         (encode(Image.new("RGB", (400, 31)), "PNG"), r"^too small: 400×31 px"),
-        (png_that_declares(60_000, 60_000), r"^declares 60000×60000 px, more than the limit of 178 Mpx$"),
+        (
+            png_that_declares(60_000, 60_000),
+            r"^declares 60000×60000 px, more than the limit of 178 Mpx$",
+        ),
         (png_that_declares(14_000, 12_800), r"^declares 14000×12800 px"),
         (png_that_declares(200, 200), "^truncated or damaged image: "),
         (
             encode(Image.effect_noise((300, 200), 60), "JPEG")[:4000],
             "^truncated or damaged image: image file is trunc",
         ),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 200 200\n", "^not an image that Pillow can read$"),
+        (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 200 200\n",
+            "^not an image that Pillow can read$",
+        ),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "^(truncated or damaged image: |not an image)"),
     ],
 )
@@ -165,7 +172,9 @@ def test_draft_reports_the_whole_size():
     assert not open_photo(data).reduced
 
 
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}]
+)
 @pytest.mark.parametrize("wanted", [None, 700, 150])
 def test_jpegs_have_the_pixels_that_pillow_finds_damaged_ones_too(face, options, wanted):
     rng = np.random.default_rng(0)
@@ -232,10 +241,14 @@ def test_files_that_cannot_be_read_say_why(tmp_path, monkeypatch):
 
         with monkeypatch.context() as patch:
             patch.setattr("facestats.photos.reading.open", refuse, raising=False)
-            with pytest.raises(FaultError, match=r"locked.jpg can't be read: Permission denied \(EACCES\)"):
+            with pytest.raises(
+                FaultError, match=r"locked.jpg can't be read: Permission denied \(EACCES\)"
+            ):
                 read_photo(locked)
     else:
-        with pytest.raises(FaultError, match=r"locked.jpg can't be read: Permission denied \(EACCES\)"):
+        with pytest.raises(
+            FaultError, match=r"locked.jpg can't be read: Permission denied \(EACCES\)"
+        ):
             read_photo(locked)
     for path, reason in ((loop, "a link to itself"), (dangling, "a link to nothing")):
         with pytest.raises(ImageError, match=reason):
@@ -294,11 +307,22 @@ def test_what_dvc_hashes_is_what_is_read(tmp_path):
     from dvc_data.hashfile.build import build
 
     root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
-    for path in (root / "data/real/a.jpg", root / "data/real/in/b.jpg", root / "data/real/project/.dvc/x", root / "data/real/project/c.jpg",
-                 elsewhere / "d.jpg", elsewhere / "deep/e.jpg"):
+    for path in (
+        root / "data/real/a.jpg",
+        root / "data/real/in/b.jpg",
+        root / "data/real/project/.dvc/x",
+        root / "data/real/project/c.jpg",
+        elsewhere / "d.jpg",
+        elsewhere / "deep/e.jpg",
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(path.name.encode())
-    for link, target in (("file.jpg", elsewhere / "d.jpg"), ("folder", elsewhere), ("in/up", ".."), ("in/self.jpg", "../a.jpg")):
+    for link, target in (
+        ("file.jpg", elsewhere / "d.jpg"),
+        ("folder", elsewhere),
+        ("in/up", ".."),
+        ("in/self.jpg", "../a.jpg"),
+    ):
         (root / "data/real" / link).symlink_to(target)
     (root / "data/raw").symlink_to("real")  # as `data.images` may be
     (root / ".dvcignore").write_text("*.tmp\n/data/raw/private\n")
@@ -306,12 +330,27 @@ def test_what_dvc_hashes_is_what_is_read(tmp_path):
         (root / "data/real" / name).parent.mkdir(exist_ok=True)
         (root / "data/real" / name).touch()
     with Repo.init(str(root), no_scm=True) as repo:
-        _, _, tree = build(repo.cache.local, str(root / "data/raw"), repo.fs, "md5", ignore=repo.dvcignore, dry_run=True)
+        _, _, tree = build(
+            repo.cache.local,
+            str(root / "data/raw"),
+            repo.fs,
+            "md5",
+            ignore=repo.dvcignore,
+            dry_run=True,
+        )
         hashed = {"/".join(key) for key, _, _ in tree}
     listed = list_images(root / "data/raw")
-    assert {name for name in listed if readable(root / "data/raw", name)} == hashed == {"a.jpg", "in/b.jpg", "file.jpg", "in/self.jpg"}
+    assert (
+        {name for name in listed if readable(root / "data/raw", name)}
+        == hashed
+        == {"a.jpg", "in/b.jpg", "file.jpg", "in/self.jpg"}
+    )
     assert {*listed} - hashed == {"folder", "in/up", "project"}
-    assert {*list_images(root / "data/raw", ignored_too=True)} - {*listed} == {"a.tmp", "in/b.tmp", "private/f.jpg"}
+    assert {*list_images(root / "data/raw", ignored_too=True)} - {*listed} == {
+        "a.tmp",
+        "in/b.tmp",
+        "private/f.jpg",
+    }
 
 
 def test_a_missing_or_empty_folder_is_an_error_that_says_what_was_expected(tmp_path):

@@ -17,7 +17,11 @@ from facestats.landmarker.fetch import fetch_landmarker
 from resources import ROOT, backdrop, jpeg, landmarker_dir, studio_photos
 
 CONFIG = PreprocessConfig(size=128)
-TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
+TURNS = {
+    90: Image.Transpose.ROTATE_270,
+    180: Image.Transpose.ROTATE_180,
+    270: Image.Transpose.ROTATE_90,
+}
 
 
 def eyes(image, landmarker) -> np.ndarray:
@@ -29,11 +33,17 @@ def eyes(image, landmarker) -> np.ndarray:
 def clockwise(points: np.ndarray, degrees: int, width: int, height: int) -> np.ndarray:
     """Where points of a picture go when it is turned."""
     for _ in range(degrees // 90):
-        points, width, height = np.column_stack([height - points[:, 1], points[:, 0]]), height, width
+        points, width, height = (
+            np.column_stack([height - points[:, 1], points[:, 0]]),
+            height,
+            width,
+        )
     return points
 
 
-def scene(faces: list[Image.Image], size: tuple[int, int], places: list[tuple[int, int, int]]) -> Image.Image:
+def scene(
+    faces: list[Image.Image], size: tuple[int, int], places: list[tuple[int, int, int]]
+) -> Image.Image:
     """Faces pasted into a noisy gradient, at (x, y) with a side, px."""
     picture = Image.fromarray(backdrop(*size))
     for face, (x, y, side) in zip(faces, places, strict=True):
@@ -41,14 +51,23 @@ def scene(faces: list[Image.Image], size: tuple[int, int], places: list[tuple[in
     return picture
 
 
-def test_the_full_range_detector_has_mediapipes_2304_anchors_and_sees_the_same_face(photos, landmarker):
+def test_the_full_range_detector_has_mediapipes_2304_anchors_and_sees_the_same_face(
+    photos, landmarker
+):
     assert make_anchors(SHORT_RANGE).shape == (896, 2)
     anchors = make_anchors(FULL_RANGE)
     assert anchors.shape == (2304, 2)
-    assert np.allclose(anchors[[0, 1, 48]], [[0.5 / 48, 0.5 / 48], [1.5 / 48, 0.5 / 48], [0.5 / 48, 1.5 / 48]])
+    assert np.allclose(
+        anchors[[0, 1, 48]], [[0.5 / 48, 0.5 / 48], [1.5 / 48, 0.5 / 48], [0.5 / 48, 1.5 / 48]]
+    )
     for photo in photos[:4]:
-        near, far = (Detector(landmarker_dir(), network).detect(np.asarray(photo))[0] for network in (SHORT_RANGE, FULL_RANGE))
-        assert np.abs(near.keypoints[:4] - far.keypoints[:4]).max() < 0.1 * (near.box[2] - near.box[0])
+        near, far = (
+            Detector(landmarker_dir(), network).detect(np.asarray(photo))[0]
+            for network in (SHORT_RANGE, FULL_RANGE)
+        )
+        assert np.abs(near.keypoints[:4] - far.keypoints[:4]).max() < 0.1 * (
+            near.box[2] - near.box[0]
+        )
 
 
 @pytest.mark.parametrize("degrees", TURNS)
@@ -69,7 +88,9 @@ def test_a_turned_photo_gives_the_upright_crop_and_says_how_it_lay(photos, landm
 
 
 @pytest.mark.parametrize(("degrees", "most"), [(0, 1), (90, 4), (180, 4), (270, 6)])
-def test_a_turned_face_takes_few_looks_and_hardly_more_meshes(photos, landmarker, monkeypatch, degrees, most):
+def test_a_turned_face_takes_few_looks_and_hardly_more_meshes(
+    photos, landmarker, monkeypatch, degrees, most
+):
     looks, meshes = [], []
 
     def counted(ask, calls):
@@ -99,7 +120,12 @@ def test_without_alignment_a_photo_on_its_head_is_still_put_upright(photos, land
 def test_no_upright_face_is_turned(photos, landmarker):
     for photo in photos[:12]:
         dark = Image.fromarray((np.asarray(photo) * 0.15).astype(np.uint8))
-        for image, roll in ((photo, 0), (dark, 0), (photo.convert("L").convert("RGB"), 0), (photo.rotate(-30, fillcolor="gray"), 30)):
+        for image, roll in (
+            (photo, 0),
+            (dark, 0),
+            (photo.convert("L").convert("RGB"), 0),
+            (photo.rotate(-30, fillcolor="gray"), 30),
+        ):
             assert abs(crop_face(image, CONFIG, landmarker).pose.roll - roll) < 15
 
 
@@ -133,7 +159,9 @@ def test_a_face_a_tenth_as_wide_as_a_picture_of_480_px_is_found(photos, landmark
         if degrees:
             picture = picture.transpose(TURNS[degrees])
             expected = clockwise(expected, degrees, 480, 340)
-        assert np.abs(eyes(picture, landmarker) - expected).max() < 0.12 * np.linalg.norm(expected[0] - expected[1])
+        assert np.abs(eyes(picture, landmarker) - expected).max() < 0.12 * np.linalg.norm(
+            expected[0] - expected[1]
+        )
 
 
 def test_all_faces_of_a_group_are_counted_and_bystanders_are_not(photos, landmarker):
@@ -151,7 +179,11 @@ def test_all_faces_of_a_group_are_counted_and_bystanders_are_not(photos, landmar
 def test_a_dark_face_is_found(photos, landmarker):
     rng = np.random.default_rng(0)
     for photo in photos[:4]:
-        dark = (np.asarray(photo) * 0.12 + rng.normal(0, 2, (512, 512, 3))).clip(0, 255).astype(np.uint8)
+        dark = (
+            (np.asarray(photo) * 0.12 + rng.normal(0, 2, (512, 512, 3)))
+            .clip(0, 255)
+            .astype(np.uint8)
+        )
         assert np.abs(eyes(Image.fromarray(dark), landmarker) - eyes(photo, landmarker)).max() < 10
 
 
@@ -160,7 +192,10 @@ def test_every_form_of_a_photo_shows_the_same_face(photos, landmarker, tmp_path)
     path = tmp_path / "two.jpg"
     path.write_bytes(jpeg(picture))
     decoded = Image.open(path).convert("RGB")
-    found = [find_photo_faces(form, landmarker)[1] for form in (path, path.read_bytes(), decoded, np.asarray(decoded))]
+    found = [
+        find_photo_faces(form, landmarker)[1]
+        for form in (path, path.read_bytes(), decoded, np.asarray(decoded))
+    ]
     assert [len(faces) for faces in found] == [2] * 4
     for faces in found:
         assert faces[0].center[0] > 2300  # boxes are px of the whole photo
@@ -170,7 +205,9 @@ def test_every_form_of_a_photo_shows_the_same_face(photos, landmarker, tmp_path)
 def test_a_picture_of_no_face_is_not_taken_in_any_turn(landmarker):
     rng = np.random.default_rng(3)
     for size in ((480, 360), (1024, 700)):
-        blobs = Image.fromarray(rng.integers(0, 255, (7, 9, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
+        blobs = Image.fromarray(rng.integers(0, 255, (7, 9, 3), np.uint8)).resize(
+            size, Image.Resampling.BICUBIC
+        )
         assert find_faces(np.asarray(blobs), landmarker) == []
     photos = ROOT.parent / "shared/photos/rainbow"
     if not photos.is_dir():

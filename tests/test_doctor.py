@@ -33,7 +33,9 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("data/labels", "data/raw"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "data/manual_labels.csv").write_text("filename,gender,ethnicity,age,rating,person\n")
+    (tmp_path / "data/manual_labels.csv").write_text(
+        "filename,gender,ethnicity,age,rating,person\n"
+    )
     shutil.copyfile(ROOT / "dvc.yaml", tmp_path / "dvc.yaml")
     set_params(tmp_path, data={"images": "data/raw", "labels": "data/labels"})
     return tmp_path
@@ -56,7 +58,9 @@ def doctor(root, capsys):
         found = main(["doctor", "--root", str(root), *arguments, *([] if text else ["--json"])])
         said = capsys.readouterr().out
         content = said.splitlines() if text else json.loads(said)
-        stops = not text and any(problem["kind"] != "photo" for problem in content["problems"])  # a run leaves such photos out
+        stops = not text and any(
+            problem["kind"] != "photo" for problem in content["problems"]
+        )  # a run leaves such photos out
         assert found == (int(stops) if code is None else code), said
         return content
 
@@ -68,7 +72,9 @@ def kinds(findings: list[dict]) -> set[tuple[str, str]]:
 
 
 def noise(seed: int) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 255, (90, 90, 3), dtype=np.uint8))
+    return Image.fromarray(
+        np.random.default_rng(seed).integers(0, 255, (90, 90, 3), dtype=np.uint8)
+    )
 
 
 def test_each_photo_that_cannot_be_used_is_named(root, doctor):
@@ -76,7 +82,7 @@ def test_each_photo_that_cannot_be_used_is_named(root, doctor):
     whole = encode(noise(0), "JPEG")
     (raw / "good.jpg").write_bytes(whole)
     (raw / "again.jpg").write_bytes(whole)
-    (raw / "cut.jpg").write_bytes(whole[:len(whole) // 2])
+    (raw / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (raw / "cut.png").write_bytes(encode(noise(1), "PNG")[:2000])
     (raw / "empty.jpg").touch()
     (raw / "words.JPG").write_text("no picture")
@@ -85,12 +91,26 @@ def test_each_photo_that_cannot_be_used_is_named(root, doctor):
     found = doctor()
     names = ("cut.jpg", "cut.png", "empty.jpg", "words.JPG", "tiny.png")
     assert kinds(found["problems"]) == {("photo", f"data/raw/{name}") for name in names}
-    assert all("data/raw/" in problem["message"] and ": " in problem["message"] for problem in found["problems"])
+    assert all(
+        "data/raw/" in problem["message"] and ": " in problem["message"]
+        for problem in found["problems"]
+    )
     assert {warning["kind"] for warning in found["warnings"]} == {"no_picture", "copy"}
-    assert found["photos"] == {"files": 8, "looked_at": 8, "faces": None, "unusable": 5, "no_pictures": 1, "without_face": 0, "copies": 1}
+    assert found["photos"] == {
+        "files": 8,
+        "looked_at": 8,
+        "faces": None,
+        "unusable": 5,
+        "no_pictures": 1,
+        "without_face": 0,
+        "copies": 1,
+    }
     lines = doctor(text=True)
     assert [line.startswith("problem: data/raw/") for line in lines] == [True] * 5 + [False] * 7
-    assert "8 photos, faces not counted (the landmark models are not there yet), 0 labelled, 0 raters" in lines
+    assert (
+        "8 photos, faces not counted (the landmark models are not there yet), 0 labelled, 0 raters"
+        in lines
+    )
 
 
 def test_faces_labels_and_raters_are_counted(root, doctor, drawn, monkeypatch):
@@ -101,29 +121,55 @@ def test_faces_labels_and_raters_are_counted(root, doctor, drawn, monkeypatch):
         shutil.copyfile(drawn / name, raw / name)
     with Image.open(raw / images[0]) as image:
         image.resize((160, 160)).save(raw / "larger.png")
-    scene = Image.fromarray(backdrop(480, 340))  # a small face on its head counts, as the pipeline finds it
+    scene = Image.fromarray(
+        backdrop(480, 340)
+    )  # a small face on its head counts, as the pipeline finds it
     with Image.open(raw / images[5]) as image:
         scene.paste(image.resize((85, 85)), (300, 200))
     scene.transpose(Image.Transpose.ROTATE_180).save(raw / images[5])
     (raw / "wall.png").write_bytes(encode(Image.new("RGB", (90, 90), "grey"), "PNG"))
-    (root / "data/labels/labels.csv").write_text(f"image,age\n{images[0]},30\n{images[1]},40\ngone.jpg,50\n")
+    (root / "data/labels/labels.csv").write_text(
+        f"image,age\n{images[0]},30\n{images[1]},40\ngone.jpg,50\n"
+    )
     ratings = [f"{name},{rater},{i}" for i, name in enumerate(images[:3]) for rater in ("r1", "r2")]
     (root / "data/labels/ratings.csv").write_text("\n".join(["image,rater,rating", *ratings, ""]))
     lines = doctor(text=True)
     assert "inputs: nothing wrong found in data/raw and data/labels" in lines
-    assert len(lines) - sum(line.startswith("warning: ") for line in lines) == 6  # that and the summary
+    assert (
+        len(lines) - sum(line.startswith("warning: ") for line in lines) == 6
+    )  # that and the summary
     assert "8 photos, 7 faces likely, 3 labelled, 2 raters" in lines
     assert any("gone.jpg" in line for line in lines)
-    assert "warning: 1 file in data/raw to look at, without a face that was found: wall.png" in lines
+    assert (
+        "warning: 1 file in data/raw to look at, without a face that was found: wall.png" in lines
+    )
     assert any("copies of others" in line and "larger.png" in line for line in lines)
     found = doctor()
-    assert found["labels"] == {"labelled": 3, "by_column": found["labels"]["by_column"], "raters": 2, "ratings": 6, "without_photo": 1, "notes": []}
+    assert found["labels"] == {
+        "labelled": 3,
+        "by_column": found["labels"]["by_column"],
+        "raters": 2,
+        "ratings": 6,
+        "without_photo": 1,
+        "notes": [],
+    }
 
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in raw.iterdir()]
-    run = pd.DataFrame({"sha256": hashes, "status": "ok", "reason": None, "face_count": 1, "perceptual_hash": None, "filename": None})
+    run = pd.DataFrame(
+        {
+            "sha256": hashes,
+            "status": "ok",
+            "reason": None,
+            "face_count": 1,
+            "perceptual_hash": None,
+            "filename": None,
+        }
+    )
     (root / "data/processed/metadata").mkdir(parents=True)
     run.to_parquet(root / "data/processed/metadata/faces.parquet")
-    monkeypatch.setattr(doctor_photos, "process_photo", None)  # what the last run found is not computed again
+    monkeypatch.setattr(
+        doctor_photos, "process_photo", None
+    )  # what the last run found is not computed again
     assert "8 photos, 8 faces likely, 3 labelled, 2 raters" in doctor(text=True)
 
 
@@ -132,16 +178,27 @@ def test_of_many_photos_some_are_looked_into(root, doctor, monkeypatch):
         (root / f"data/raw/{i:02}.png").write_bytes(encode(noise(i), "PNG") if i != 5 else b"")
     monkeypatch.setattr(doctor_photos, "MOST", 4)
     assert doctor()["photos"]["looked_at"] == 4
-    assert any("looked into 4, evenly spread (--all: every one)" in line for line in doctor(text=True))
+    assert any(
+        "looked into 4, evenly spread (--all: every one)" in line for line in doctor(text=True)
+    )
     assert kinds(doctor("--all")["problems"]) == {("photo", "data/raw/05.png")}
     assert spread([*"abcdefgh"], 4) == ["a", "c", "e", "g"]
 
 
-@pytest.mark.parametrize(("name", "way"), [
-    ("data/labels/Lables.csv", "move or rename it"), ("data/labels/my labels.csv", "move or rename it"), ("data/labels/old labels.ods", "save it as labels.xlsx"),
-    ("data/labels/raitings.csv", "move or rename it"), ("data/labels/old/labels.csv", "move or rename it"), ("data/labels/scores.csv", "move or rename it"),
-    ("data/raw/faces.csv", "move or rename it"), ("data/labels.csv", "move or rename it"), ("labels.csv", "move or rename it"),
-])
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("data/labels/Lables.csv", "move or rename it"),
+        ("data/labels/my labels.csv", "move or rename it"),
+        ("data/labels/old labels.ods", "save it as labels.xlsx"),
+        ("data/labels/raitings.csv", "move or rename it"),
+        ("data/labels/old/labels.csv", "move or rename it"),
+        ("data/labels/scores.csv", "move or rename it"),
+        ("data/raw/faces.csv", "move or rename it"),
+        ("data/labels.csv", "move or rename it"),
+        ("labels.csv", "move or rename it"),
+    ],
+)
 def test_a_label_file_that_nothing_reads_is_named(root, doctor, name, way):
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     (root / name).parent.mkdir(exist_ok=True)
@@ -151,8 +208,14 @@ def test_a_label_file_that_nothing_reads_is_named(root, doctor, name, way):
     assert way in problem["message"]
     assert name in doctor("--inputs", code=1, text=True)[0]
     (root / "data/labels/labels.csv").write_text("image,age\na.png,30\n")
-    for other in ("to_label.csv", "label_notes.txt", "data/relabelled.csv"):  # templates, and what is called otherwise
-        (root / other).write_text("image,proposed_age\n" if other == "to_label.csv" else "image,age\na.png,30\n")
+    for other in (
+        "to_label.csv",
+        "label_notes.txt",
+        "data/relabelled.csv",
+    ):  # templates, and what is called otherwise
+        (root / other).write_text(
+            "image,proposed_age\n" if other == "to_label.csv" else "image,age\na.png,30\n"
+        )
     found = doctor()
     assert found["problems"] == []  # there are labels, this may be something else
     assert {path for kind, path in kinds(found["warnings"]) if kind == "unread_labels"} == {name}
@@ -174,9 +237,15 @@ def test_a_label_file_that_cannot_be_used_is_named(root, doctor):
         (root / "data/labels" / name).unlink()
 
 
-@pytest.mark.parametrize(("variant", "words"), [
-    ("data/nowhere", "there is no folder data/nowhere"), ("./nowhere", "there is no folder"), ("./checkpoint", "config.json"), ("openia/clip-vit-base-patch32", "did you mean openai/clip-vit-base-patch32"),
-])
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ("data/nowhere", "there is no folder data/nowhere"),
+        ("./nowhere", "there is no folder"),
+        ("./checkpoint", "config.json"),
+        ("openia/clip-vit-base-patch32", "did you mean openai/clip-vit-base-patch32"),
+    ],
+)
 def test_a_clip_variant_that_cannot_be_is_a_problem(root, doctor, variant, words, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
@@ -196,21 +265,43 @@ def hub(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    for name in ("HF_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "http_proxy", "https_proxy", "all_proxy", "ALL_PROXY"):
+    for name in (
+        "HF_TOKEN",
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "ALL_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
     with serving(hub) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)
         monkeypatch.setattr(constants, "ENDPOINT", address)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+        monkeypatch.setattr(
+            constants,
+            "HUGGINGFACE_CO_URL_TEMPLATE",
+            address + "/{repo_id}/resolve/{revision}/{filename}",
+        )
         yield hub
 
 
-@pytest.mark.parametrize(("refusal", "words"), [("misspelt", "no repository of this name"), ("gated", "is gated"), (None, "has no config.json"), ("maintenance", None)])
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        ("misspelt", "no repository of this name"),
+        ("gated", "is gated"),
+        (None, "has no config.json"),
+        ("maintenance", None),
+    ],
+)
 def test_a_hub_that_answers_is_asked_about_the_variant(root, doctor, hub, refusal, words):
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     set_params(root, clip={"variant": "org/small"})
     hub.refusal = refusal
-    assert [words in problem["message"] for problem in doctor()["problems"]] == [True] * (words is not None)
+    assert [words in problem["message"] for problem in doctor()["problems"]] == [True] * (
+        words is not None
+    )
     assert doctor("--inputs")["problems"] == []  # the quick look asks nobody
     (root / "models/clip").mkdir(parents=True)
     (root / "models/clip" / FACTS).write_text('{"variant": "org/small"}')  # fetched already
@@ -219,7 +310,9 @@ def test_a_hub_that_answers_is_asked_about_the_variant(root, doctor, hub, refusa
 
 def test_a_colleague_without_the_photos_is_told_what_works(root, doctor):
     (root / "data/raw").rmdir()
-    (root / "data/raw.dvc").write_text("outs:\n- md5: 0.dir\n  nfiles: 60\n  path: raw\n  push: false\n")
+    (root / "data/raw.dvc").write_text(
+        "outs:\n- md5: 0.dir\n  nfiles: 60\n  path: raw\n  push: false\n"
+    )
     for make in (lambda: None, (root / "data/raw").mkdir):
         make()
         (problem,) = doctor()["problems"]
@@ -228,7 +321,10 @@ def test_a_colleague_without_the_photos_is_told_what_works(root, doctor):
         assert "`dvc exp run --allow-missing`" in problem["message"]
     (root / "data/raw.dvc").write_text("outs:\n- md5: 0.dir\n  nfiles: 60\n  path: raw\n")
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
-    assert any("data/raw holds 1 files, data/raw.dvc knows 60" in warning["message"] for warning in doctor()["warnings"])
+    assert any(
+        "data/raw holds 1 files, data/raw.dvc knows 60" in warning["message"]
+        for warning in doctor()["warnings"]
+    )
 
 
 def test_what_a_remote_lacks_is_json_as_well(root, doctor, monkeypatch):
@@ -237,19 +333,31 @@ def test_what_a_remote_lacks_is_json_as_well(root, doctor, monkeypatch):
         return ["data/raw/a.png is missing on storage"]
 
     monkeypatch.setattr(doctor_command, "examine", examine)
-    assert doctor("--remote", "storage") == {"problems": [{"kind": "remote", "message": "data/raw/a.png is missing on storage", "path": None}], "warnings": []}
+    assert doctor("--remote", "storage") == {
+        "problems": [
+            {"kind": "remote", "message": "data/raw/a.png is missing on storage", "path": None}
+        ],
+        "warnings": [],
+    }
 
 
 def test_packages_are_named_on_request_alone(root, doctor):
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     (root / "requirements.txt").write_text("pytest==0.1\n")
     assert len(doctor(text=True)) == 6
-    assert f"  pytest {pytest.__version__}  (requirements.txt pins 0.1)" in doctor("--verbose", text=True)
+    assert f"  pytest {pytest.__version__}  (requirements.txt pins 0.1)" in doctor(
+        "--verbose", text=True
+    )
 
 
 def test_copies_are_found_by_bytes_and_by_faces():
     noise = np.random.default_rng(0).uniform(20, 230, (2, 64, 64)).astype(np.float32)
-    looks = {"a": Look(None, "1", 1, "00" * 32, noise[0]), "b": Look(None, "1", 1, "00" * 32, noise[0]), "c": Look(None, "2", 1, "00" * 31 + "01", noise[0]),
-             "d": Look(None, "3", 1, "00" * 32, noise[1]),
-             "e": Look(None, "4", 0), "f": Look("empty file")}
+    looks = {
+        "a": Look(None, "1", 1, "00" * 32, noise[0]),
+        "b": Look(None, "1", 1, "00" * 32, noise[0]),
+        "c": Look(None, "2", 1, "00" * 31 + "01", noise[0]),
+        "d": Look(None, "3", 1, "00" * 32, noise[1]),
+        "e": Look(None, "4", 0),
+        "f": Look("empty file"),
+    }
     assert find_copies(looks, 512) == {"b": "a", "c": "a"}

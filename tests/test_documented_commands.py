@@ -8,13 +8,23 @@ from pathlib import Path
 import pytest
 
 from documented import FENCE, PAGES, Block, blocks, read
-from documented_commands import SHELL, Checker, Wrong, known_options, options_in_comment, spans, split
+from documented_commands import (
+    SHELL,
+    Checker,
+    Wrong,
+    known_options,
+    options_in_comment,
+    spans,
+    split,
+)
 from facestats.__main__ import COMMANDS
 from facestats.params import Params
 from facestats.rows.store import NO_REUSE, PLACE
 from resources import ROOT
 
-PROGRAMS = {"dvc", "python", "make", *SHELL} - {"git"}  # whose options nothing here knows, and whose name begins messages
+PROGRAMS = {"dvc", "python", "make", *SHELL} - {
+    "git"
+}  # whose options nothing here knows, and whose name begins messages
 KEY = re.compile(rf"((?:{'|'.join(Params.model_fields)})\.[\w.]+)(?:: (.+))?")
 FILE = re.compile(r"\.(py|csv|xlsx|json|jpg|md|parquet|…)$")
 SOURCES = sorted((ROOT / "src/facestats").rglob("*.py"))
@@ -30,7 +40,9 @@ def is_command(span: str) -> bool:
     """Whether a piece of code in a text is meant to be typed: `labels merge` is, `labels` may be a stage."""
     first, _, rest = re.sub(r"^([A-Z_]+=\S+ )+", "", span).partition(" ")
     typed = r"-|(merge|template|prune)\b" if first in COMMANDS else r"-|[a-z]+( |$)"
-    return first in PROGRAMS or (first in ("exp", "queue", *COMMANDS) and re.match(typed, rest) is not None)
+    return first in PROGRAMS or (
+        first in ("exp", "queue", *COMMANDS) and re.match(typed, rest) is not None
+    )
 
 
 def check_text(checker: Checker, text: str) -> int:
@@ -44,7 +56,13 @@ def check_text(checker: Checker, text: str) -> int:
     for span in spans(text):
         if span.startswith("-S "):
             checker.check(["dvc", "exp", "run", *split(span)[0]])
-        elif (key := KEY.fullmatch(span)) and not FILE.search(span) and not (ROOT / "src/facestats" / Path(*span.split(".")[:2])).with_suffix(".py").is_file():
+        elif (
+            (key := KEY.fullmatch(span))
+            and not FILE.search(span)
+            and not (ROOT / "src/facestats" / Path(*span.split(".")[:2]))
+            .with_suffix(".py")
+            .is_file()
+        ):
             checker.say_key(key[1], key[2] if "…" not in span and key[2] != "[low, high]" else None)
         elif re.match(r"--?[a-zA-Z]", span):
             option = span.split()[0].split("=")[0]
@@ -64,8 +82,10 @@ def check_block(checker: Checker, block: Block) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_on_a_page_are_ones_that_their_programs_take(page, checker):
     left, position = read(page), 0
-    for found, block in zip(FENCE.finditer(left), blocks(page), strict=True):  # in the page's order, for one choice may build on another
-        check_text(checker, left[position:found.start()])
+    for found, block in zip(
+        FENCE.finditer(left), blocks(page), strict=True
+    ):  # in the page's order, for one choice may build on another
+        check_text(checker, left[position : found.start()])
         position = found.end()
         if block.language == "bash":
             check_block(checker, block)
@@ -75,10 +95,23 @@ def test_commands_on_a_page_are_ones_that_their_programs_take(page, checker):
 def texts(source: str) -> list[str]:
     """The string literals of a module, with NAME where an f-string has a value."""
     tree = ast.parse(source)
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node) if part is not node}
-    joined = ["".join(part.value if isinstance(part, ast.Constant) else "NAME" for part in node.values)
-              for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
-    return joined + [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside]
+    inside = {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for part in ast.walk(node)
+        if part is not node
+    }
+    joined = [
+        "".join(part.value if isinstance(part, ast.Constant) else "NAME" for part in node.values)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+    ]
+    return joined + [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside
+    ]
 
 
 def test_commands_in_messages_and_help_texts_are_ones_that_their_programs_take(checker):
@@ -90,12 +123,31 @@ def test_commands_in_messages_and_help_texts_are_ones_that_their_programs_take(c
     assert count > 40
 
 
-@pytest.mark.parametrize("text", [
-    "`dvc exp shwo`", "`dvc exp run -S mlp.hiden=3`", "`dvc exp run -S mlp.dropout=7`", "`dvc exp run -S mlp.hidden=64,128`", "`dvc repro embedd`",
-    "`dvc exp run -S composites.nobody.filter.n=3`", "`dvc push --everything`", "`python -m facestats scores`", "`python -m facestats rows --prune`",
-    "`labels merge --new-klass a=b`", "`doctor --inputs --mended`", "`python -m benchmarks.serving --photos DIR`", "`python -m benchmarks.speed`",
-    "`python docs/refs.py`", "`make tset`", "`make PYTHONS=3`", "`--no-such-option`", "`mlp.hiden`", "`mlp.dropout: 7`", "`FACESTATS_ROW=/x dvc repro`",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`dvc exp shwo`",
+        "`dvc exp run -S mlp.hiden=3`",
+        "`dvc exp run -S mlp.dropout=7`",
+        "`dvc exp run -S mlp.hidden=64,128`",
+        "`dvc repro embedd`",
+        "`dvc exp run -S composites.nobody.filter.n=3`",
+        "`dvc push --everything`",
+        "`python -m facestats scores`",
+        "`python -m facestats rows --prune`",
+        "`labels merge --new-klass a=b`",
+        "`doctor --inputs --mended`",
+        "`python -m benchmarks.serving --photos DIR`",
+        "`python -m benchmarks.speed`",
+        "`python docs/refs.py`",
+        "`make tset`",
+        "`make PYTHONS=3`",
+        "`--no-such-option`",
+        "`mlp.hiden`",
+        "`mlp.dropout: 7`",
+        "`FACESTATS_ROW=/x dvc repro`",
+    ],
+)
 def test_a_mistyped_command_is_noticed(checker, text):
     with pytest.raises((Wrong, AssertionError)):
         check_text(checker, text)

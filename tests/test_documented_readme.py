@@ -37,11 +37,21 @@ def stranger(project, tmp_path) -> tuple[Project, Path]:
     return project, tmp_path
 
 
-@pytest.mark.parametrize(("document", "name"), [(README, "own photos"), ("docs/photos.md", "own photos with labels")])
+@pytest.mark.parametrize(
+    ("document", "name"), [(README, "own photos"), ("docs/photos.md", "own photos with labels")]
+)
 def test_own_photos(stranger, document, name):
     project, folder = stranger
-    places = {"/path/to/photos": folder / "photos", "/path/to/labels.csv": folder / "labels/labels.csv"}
-    said = run_documented(project, document, name, {place: str(own) for place, own in places.items() if place in block(document, name).text})
+    places = {
+        "/path/to/photos": folder / "photos",
+        "/path/to/labels.csv": folder / "labels/labels.csv",
+    }
+    said = run_documented(
+        project,
+        document,
+        name,
+        {place: str(own) for place, own in places.items() if place in block(document, name).text},
+    )
     assert executed(said) == {"preprocess", "labels"}
     assert row_counts(said, "preprocess")["computed"] == 1
     assert project.git("status", "--short").stdout == ""  # all of the run is committed
@@ -56,7 +66,12 @@ def test_experiments(project):
     project.set_params({"continua": {}, "differences": {}})
     project.keep_stages("score", "evaluate", "select", "composite", "continuum")
     project.commit("stages")
-    said = run_documented(project, README, "experiments", {"NAME": "$(dvc exp list --name-only | tail -1)", "older_adults": "top_rated"})
+    said = run_documented(
+        project,
+        README,
+        "experiments",
+        {"NAME": "$(dvc exp list --name-only | tail -1)", "older_adults": "top_rated"},
+    )
     new = {f"{stage}@{name}" for stage in ("select", "composite") for name in ("women", "young")}
     assert executed(said) == {"score", "evaluate", "continuum@ageing"} | new
     assert re.search(r"Experiment .* mlp.hidden", said)
@@ -76,14 +91,25 @@ def test_sharing(built, tmp_path):
     other = colleague(office, tmp_path / "other")
     assert executed(say(other, theirs)) == set()
     assert (other.folder / "data/raw/face_0001.jpg").is_file()
-    assert "data/raw/face_0003.jpg: would be removed" in say(office, forget.replace("--person anna", "face_0003.jpg"))
+    assert "data/raw/face_0003.jpg: would be removed" in say(
+        office, forget.replace("--person anna", "face_0003.jpg")
+    )
 
 
 def test_python(built, monkeypatch):
     monkeypatch.chdir(built.folder)
     code = block(README, "from python").text.replace("photo.jpg", "data/raw/face_0001.jpg")
     names = {}
-    exec(compile(code.replace("facestats.score", "scores = facestats.score").replace("facestats.find", "near = facestats.find"), README, "exec"), names)
+    exec(
+        compile(
+            code.replace("facestats.score", "scores = facestats.score").replace(
+                "facestats.find", "near = facestats.find"
+            ),
+            README,
+            "exec",
+        ),
+        names,
+    )
     shown = re.search(r"\{.*\}", code)[0]
     assert re.findall(r"'(\w+)':", shown) == list(names["scores"])
     assert names["near"]["filename"].iloc[0] == "face_0001.jpg"
@@ -104,7 +130,12 @@ def test_an_attribute_in_words(project):
 def test_rows(project, tmp_path):
     """That FACESTATS_ROWS moves the store, the block of docs/reproducibility.md shows: with the usual one, rows would be reused."""
     project.keep_stages("fetch_clip", "fetch_landmarker", "preprocess", "embed")
-    said = run_documented(project, "docs/rows.md", "rows", {"/fast/disk/rows": str(tmp_path / "rows")})
+    said = run_documented(
+        project, "docs/rows.md", "rows", {"/fast/disk/rows": str(tmp_path / "rows")}
+    )
     assert "removed: rows=" in said
     assert executed(said) == {"preprocess", "embed"}
-    assert {stage: row_counts(said, stage)["reused"] for stage in ("preprocess", "embed")} == {"preprocess": 0, "embed": 0}
+    assert {stage: row_counts(said, stage)["reused"] for stage in ("preprocess", "embed")} == {
+        "preprocess": 0,
+        "embed": 0,
+    }

@@ -8,7 +8,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from facestats.core.doubts import FACTS, PICTURE, doubtful_faces, drawn_share, find_doubts, named_doubts
+from facestats.core.doubts import (
+    FACTS,
+    PICTURE,
+    doubtful_faces,
+    drawn_share,
+    find_doubts,
+    named_doubts,
+)
 from facestats.faces.crop import NoFaceError, PreprocessConfig, crop_face
 from facestats.faces.quality import face_region
 from facestats.sample.draw import draw_face
@@ -53,9 +60,11 @@ def covered(photo, crop, part):
     x0, y0, x1, y1 = box(crop)
     x, y, wide = (x0 + x1) // 2, (y0 + y1) // 2, x1 - x0
     out = photo.copy()
-    rows, columns = {"left": (slice(max(y0 - wide, 0), y1 + wide), slice(max(x0 - wide // 3, 0), x)),
-                     "right": (slice(max(y0 - wide, 0), y1 + wide), slice(x, x1 + wide // 3)),
-                     "below": (slice(y, y1 + wide // 3), slice(max(x0 - wide // 3, 0), x1 + wide // 3))}[part]
+    rows, columns = {
+        "left": (slice(max(y0 - wide, 0), y1 + wide), slice(max(x0 - wide // 3, 0), x)),
+        "right": (slice(max(y0 - wide, 0), y1 + wide), slice(x, x1 + wide // 3)),
+        "below": (slice(y, y1 + wide // 3), slice(max(x0 - wide // 3, 0), x1 + wide // 3)),
+    }[part]
     out[rows, columns] = (70, 95, 140)
     return out
 
@@ -67,9 +76,18 @@ def test_plain_photographs_are_not_doubted(plain, landmarker):
         assert reasons(grey, landmarker) == set()
 
 
-@pytest.mark.parametrize(("reason", "change", "how"), [
-    ("dark", darker, 0.1), ("bright", darker, 2.4), ("blurred", blurred, 0.02), ("blurred", blurred, 0.03),
-    ("half_hidden", covered, "left"), ("half_hidden", covered, "right"), ("half_hidden", covered, "below")])
+@pytest.mark.parametrize(
+    ("reason", "change", "how"),
+    [
+        ("dark", darker, 0.1),
+        ("bright", darker, 2.4),
+        ("blurred", blurred, 0.02),
+        ("blurred", blurred, 0.03),
+        ("half_hidden", covered, "left"),
+        ("half_hidden", covered, "right"),
+        ("half_hidden", covered, "below"),
+    ],
+)
 def test_a_spoilt_photograph_is_doubted(plain, landmarker, reason, change, how):
     if change is darker and how > 1:  # clipped, as an over-exposed photo is
         spoilt = [np.clip(photo * how, 0, 255).astype(np.uint8) for photo, _ in plain]
@@ -87,7 +105,10 @@ def test_neither_a_white_nor_a_black_background_counts(plain, landmarker):
         centre, wide = ((x0 + x1) // 2, (y0 + y1) // 2), x1 - x0
         cv2.ellipse(mask, centre, (int(0.75 * wide), int(0.95 * wide)), 0, 0, 360, 255, -1)
         soft = cv2.GaussianBlur(mask, (0, 0), size / 100)[..., None] / 255
-        found = [reasons((photo * soft + shade * (1 - soft)).astype(np.uint8), landmarker) for shade in (255, 0)]
+        found = [
+            reasons((photo * soft + shade * (1 - soft)).astype(np.uint8), landmarker)
+            for shade in (255, 0)
+        ]
         assert all(not {"bright", "dark", "blurred"} & doubts for doubts in found)
 
 
@@ -95,17 +116,46 @@ def test_a_blurred_background_is_no_blurred_face(plain, landmarker):
     for photo, crop in plain[:3]:
         x0, y0, x1, y1 = box(crop)
         out = cv2.GaussianBlur(photo, (0, 0), 12)
-        out[max(y0 - 40, 0):y1 + 20, x0:x1] = photo[max(y0 - 40, 0):y1 + 20, x0:x1]
+        out[max(y0 - 40, 0) : y1 + 20, x0:x1] = photo[max(y0 - 40, 0) : y1 + 20, x0:x1]
         assert "blurred" not in reasons(out, landmarker)
 
 
 def test_a_turned_a_small_an_unsure_face_several_and_none_are_doubted(plain):
     facts = plain[0][1].facts()
-    frame = pd.DataFrame([facts | change for change in (
-        {}, {"yaw": -31.0}, {"pitch": 31.0}, {"box": np.array([0, 0, 40, 50.0])}, {"presence": 0.99}, {"face_count": 3},
-        {"confidence": None, "presence": None, "box": None, "yaw": None, "pitch": None, "occlusion": None, "drawing": None})], columns=FACTS)
-    found = {row: reason for reason, values, _ in doubtful_faces(frame, 0.0) for row in values.index}
-    assert found == {1: "extreme_pose", 2: "extreme_pose", 3: "small_face", 4: "low_confidence", 5: "several_faces", 6: "no_face"}
+    frame = pd.DataFrame(
+        [
+            facts | change
+            for change in (
+                {},
+                {"yaw": -31.0},
+                {"pitch": 31.0},
+                {"box": np.array([0, 0, 40, 50.0])},
+                {"presence": 0.99},
+                {"face_count": 3},
+                {
+                    "confidence": None,
+                    "presence": None,
+                    "box": None,
+                    "yaw": None,
+                    "pitch": None,
+                    "occlusion": None,
+                    "drawing": None,
+                },
+            )
+        ],
+        columns=FACTS,
+    )
+    found = {
+        row: reason for reason, values, _ in doubtful_faces(frame, 0.0) for row in values.index
+    }
+    assert found == {
+        1: "extreme_pose",
+        2: "extreme_pose",
+        3: "small_face",
+        4: "low_confidence",
+        5: "several_faces",
+        6: "no_face",
+    }
 
 
 def cartoon(size=512) -> np.ndarray:
@@ -127,7 +177,9 @@ def cartoon(size=512) -> np.ndarray:
     return image
 
 
-def test_a_drawing_is_doubted_where_the_models_know_photographs_and_a_photograph_where_they_know_drawings(plain, landmarker):
+def test_a_drawing_is_doubted_where_the_models_know_photographs_and_a_photograph_where_they_know_drawings(
+    plain, landmarker
+):
     drawing = crop_face(cartoon(), CONFIG, landmarker)
     assert [doubt.reason for doubt in find_doubts(drawing, 0.0)][-1] == "drawing"
     assert "drawing" not in {doubt.reason for doubt in find_doubts(drawing, 0.9)}
@@ -150,13 +202,26 @@ def grey(photo):
 
 
 def resized(photo, factor):
-    return cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+    return cv2.resize(
+        photo,
+        None,
+        fx=factor,
+        fy=factor,
+        interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC,
+    )
 
 
-@pytest.mark.parametrize("change", [
-    pytest.param(lambda photo: photo, id="plain"), pytest.param(lambda photo: resized(photo, 2), id="enlarged"),
-    pytest.param(lambda photo: resized(photo, 4), id="enlarged much"), pytest.param(lambda photo: resized(photo, 0.8), id="shrunk"),
-    pytest.param(grey, id="grey"), pytest.param(lambda photo: grey(resized(photo, 2)), id="grey and enlarged")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda photo: photo, id="plain"),
+        pytest.param(lambda photo: resized(photo, 2), id="enlarged"),
+        pytest.param(lambda photo: resized(photo, 4), id="enlarged much"),
+        pytest.param(lambda photo: resized(photo, 0.8), id="shrunk"),
+        pytest.param(grey, id="grey"),
+        pytest.param(lambda photo: grey(resized(photo, 2)), id="grey and enlarged"),
+    ],
+)
 def test_faces_of_the_sample_are_told_to_be_drawn_at_any_size(drawings, landmarker, change):
     told = ["drawing" in reasons(change(photo), landmarker) for photo in drawings]
     assert sum(told) >= 0.9 * len(told)
@@ -177,10 +242,28 @@ def changed(benchmark, plain, landmarker, kind):
         yield reasons(benchmark.ALL[kind](photo, points, np.random.default_rng(number)), landmarker)
 
 
-def test_harmless_changes_make_a_drawing_or_a_hidden_face_of_one_photograph_in_a_hundred_at_most(benchmark, plain, landmarker):
-    kinds = ["grey", "sepia", "colour cast", "0.05 of the light", "glasses", "noise", "JPEG quality 30", "white background", "black background",
-             "shrunk", "enlarged", "light from a side"]
-    found = [{"drawing", "half_hidden"} & doubts for kind in kinds for doubts in changed(benchmark, plain, landmarker, kind)]
+def test_harmless_changes_make_a_drawing_or_a_hidden_face_of_one_photograph_in_a_hundred_at_most(
+    benchmark, plain, landmarker
+):
+    kinds = [
+        "grey",
+        "sepia",
+        "colour cast",
+        "0.05 of the light",
+        "glasses",
+        "noise",
+        "JPEG quality 30",
+        "white background",
+        "black background",
+        "shrunk",
+        "enlarged",
+        "light from a side",
+    ]
+    found = [
+        {"drawing", "half_hidden"} & doubts
+        for kind in kinds
+        for doubts in changed(benchmark, plain, landmarker, kind)
+    ]
     assert sum(map(bool, found)) <= max(len(found) // 100, 1)
 
 
@@ -192,7 +275,10 @@ def test_dark_glasses_a_hand_and_a_mask_hide_a_part_of_a_face(benchmark, plain, 
 
 @pytest.mark.parametrize("kind", ["cartoon", "pencil", "few colours", "pixel art"])
 def test_a_photograph_made_a_drawing_is_told(benchmark, plain, landmarker, kind):
-    found = [doubts & {"drawing", "low_confidence"} for doubts in changed(benchmark, plain, landmarker, kind)]
+    found = [
+        doubts & {"drawing", "low_confidence"}
+        for doubts in changed(benchmark, plain, landmarker, kind)
+    ]
     assert sum(map(bool, found)) >= 0.75 * len(found)
 
 
@@ -201,33 +287,64 @@ def test_a_fit_of_the_same_examples_gives_the_same_bytes(benchmark, tmp_path, ca
     rng, rows = np.random.default_rng(0), []
     for number in range(240):
         for kind in ("plain", "grey", "cartoon", "pencil", "dark glasses", "mask black"):
-            row = {"sort": "", "source": ("omi", "3dsk", "people")[number % 3], "name": f"face {number}", "kind": kind, "side": 200.0}
-            rows.append(row | {"drawn": rng.normal(kind in ("cartoon", "pencil"), 1, 80),
-                               "hidden": rng.normal(kind in ("dark glasses", "mask black"), 1, 120)})
+            row = {
+                "sort": "",
+                "source": ("omi", "3dsk", "people")[number % 3],
+                "name": f"face {number}",
+                "kind": kind,
+                "side": 200.0,
+            }
+            rows.append(
+                row
+                | {
+                    "drawn": rng.normal(kind in ("cartoon", "pencil"), 1, 80),
+                    "hidden": rng.normal(kind in ("dark glasses", "mask black"), 1, 120),
+                }
+            )
     for name in ("a.npz", "b.npz"):
         np.savez(tmp_path / name, **benchmark.fit(benchmark.Examples(rows), benchmark.MODELS))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert "cartoon" in capsys.readouterr().out
     weights = np.load(tmp_path / "a.npz")["drawn"]
-    scores = {kind: [max(weights[:, :-1] @ row["drawn"] + weights[:, -1]) for row in rows if row["kind"] == kind] for kind in ("plain", "cartoon")}
+    scores = {
+        kind: [
+            max(weights[:, :-1] @ row["drawn"] + weights[:, -1])
+            for row in rows
+            if row["kind"] == kind
+        ]
+        for kind in ("plain", "cartoon")
+    }
     assert np.mean(np.array(scores["cartoon"]) > 0) > 0.95
     assert np.mean(np.array(scores["plain"]) > 0) < 0.05
 
 
 def test_where_most_faces_are_drawn_drawings_are_not_flagged(plain):
     facts = plain[0][1].facts()
-    frame = pd.DataFrame([facts | {"drawing": drawing} for drawing in (0.9, 0.9, 0.9, 0.2)], columns=FACTS)
+    frame = pd.DataFrame(
+        [facts | {"drawing": drawing} for drawing in (0.9, 0.9, 0.9, 0.2)], columns=FACTS
+    )
     assert drawn_share(frame) == 0.75
-    assert not [reason for reason, values, _ in doubtful_faces(frame, drawn_share(frame)) if len(values)]
+    assert not [
+        reason for reason, values, _ in doubtful_faces(frame, drawn_share(frame)) if len(values)
+    ]
     half = frame.iloc[[0, 1, 3, 3, 3]].reset_index(drop=True)
-    assert not [reason for reason, values, _ in doubtful_faces(half, drawn_share(half)) if len(values)]
+    assert not [
+        reason for reason, values, _ in doubtful_faces(half, drawn_share(half)) if len(values)
+    ]
     few = frame.iloc[[0, 3, 3, 3]].reset_index(drop=True)
-    assert [reason for reason, values, _ in doubtful_faces(few, drawn_share(few)) if len(values)] == ["drawing"]
+    assert [
+        reason for reason, values, _ in doubtful_faces(few, drawn_share(few)) if len(values)
+    ] == ["drawing"]
 
 
 def test_the_table_names_doubts_about_the_picture_alone():
-    flags = pd.DataFrame({"filename": ["a", "b", "a", "c", "d"], "value": np.nan,
-                          "reason": ["blurred", "contradicts_gender", "dark", "several_faces", "near_duplicate"]})
+    flags = pd.DataFrame(
+        {
+            "filename": ["a", "b", "a", "c", "d"],
+            "value": np.nan,
+            "reason": ["blurred", "contradicts_gender", "dark", "several_faces", "near_duplicate"],
+        }
+    )
     assert named_doubts(flags).to_dict() == {"a": "blurred, dark"}
     assert "several_faces" not in PICTURE
     assert named_doubts(flags.iloc[:0]).empty
@@ -255,5 +372,18 @@ def test_crops_of_every_size_and_colour_are_measured(plain):
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 rgb = np.full((size, size, 3), shade, np.uint8)
-                facts = type(plain[0][1])(rgb, size, size, 1, 0.9, 1.0, np.array([0, 0, 99, 99], np.float32), landmarks, layers=layers).facts()
-            assert all(np.isfinite(facts[name]) for name in ("sharpness", "brightness", "occlusion", "drawing"))
+                facts = type(plain[0][1])(
+                    rgb,
+                    size,
+                    size,
+                    1,
+                    0.9,
+                    1.0,
+                    np.array([0, 0, 99, 99], np.float32),
+                    landmarks,
+                    layers=layers,
+                ).facts()
+            assert all(
+                np.isfinite(facts[name])
+                for name in ("sharpness", "brightness", "occlusion", "drawing")
+            )

@@ -24,19 +24,24 @@ def pairs(n, seed=0, noise=1.0):
 
 # Regression
 
+
 @pytest.mark.parametrize("decimals", [8, 0])  # rounded: with ties
 def test_regression_metrics_are_scipys_and_scikit_learns(decimals):
     actual, predicted = (np.round(v, decimals) for v in pairs(80))
-    assert regression.measure(actual, predicted) == pytest.approx({
-        "pearson": scipy.stats.pearsonr(actual, predicted)[0],
-        "spearman": scipy.stats.spearmanr(actual, predicted)[0],
-        "mae": sklearn.metrics.mean_absolute_error(actual, predicted),
-        "rmse": sklearn.metrics.root_mean_squared_error(actual, predicted),
-        "r2": sklearn.metrics.r2_score(actual, predicted),
-    })
+    assert regression.measure(actual, predicted) == pytest.approx(
+        {
+            "pearson": scipy.stats.pearsonr(actual, predicted)[0],
+            "spearman": scipy.stats.spearmanr(actual, predicted)[0],
+            "mae": sklearn.metrics.mean_absolute_error(actual, predicted),
+            "rmse": sklearn.metrics.root_mean_squared_error(actual, predicted),
+            "r2": sklearn.metrics.r2_score(actual, predicted),
+        }
+    )
 
 
-@pytest.mark.parametrize(("n", "constant", "unit"), [(5, 0.1, 1.0), (2000, 56.3333333, 15.0), (3001, 1e6 / 3, 1e4)])
+@pytest.mark.parametrize(
+    ("n", "constant", "unit"), [(5, 0.1, 1.0), (2000, 56.3333333, 15.0), (3001, 1e6 / 3, 1e4)]
+)
 def test_constant_predictions_have_no_correlation(tmp_path, n, constant, unit):
     actual = unit * pairs(n)[0]
     report = regression.with_intervals(actual, np.full(n, constant), 20, 0)
@@ -49,13 +54,19 @@ def test_constant_predictions_have_no_correlation(tmp_path, n, constant, unit):
 
 def test_constant_ratings_have_no_r2():
     measured = regression.measure(np.full(2000, 56.3333333), pairs(2000)[0])
-    assert [np.isnan(measured[name]) for name in ("pearson", "spearman", "r2", "mae")] == [True, True, True, False]
+    assert [np.isnan(measured[name]) for name in ("pearson", "spearman", "r2", "mae")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_small_numbers_correlate_too():
     actual, predicted = pairs(50)
     assert regression.measure(1e-9 * actual, 1e-9 * predicted)["pearson"] == pytest.approx(
-        regression.measure(actual, predicted)["pearson"])
+        regression.measure(actual, predicted)["pearson"]
+    )
 
 
 def test_intervals_hold_the_value_and_shrink_with_n():
@@ -73,22 +84,34 @@ def test_intervals_of_a_mean_are_those_of_theory():
     predicted = np.abs(pairs(400)[0])
     found = regression.with_intervals(actual, predicted, 2000, 0)["mae"]
     expected = 1.96 * predicted.std() / 20
-    assert [found["value"] - found["low"], found["high"] - found["value"]] == pytest.approx([expected] * 2, rel=0.1)
+    assert [found["value"] - found["low"], found["high"] - found["value"]] == pytest.approx(
+        [expected] * 2, rel=0.1
+    )
 
 
 def test_the_seed_decides_the_interval():
-    assert regression.with_intervals(*pairs(30), 50, 1) == regression.with_intervals(*pairs(30), 50, 1)
-    assert regression.with_intervals(*pairs(30), 50, 1) != regression.with_intervals(*pairs(30), 50, 2)
+    assert regression.with_intervals(*pairs(30), 50, 1) == regression.with_intervals(
+        *pairs(30), 50, 1
+    )
+    assert regression.with_intervals(*pairs(30), 50, 1) != regression.with_intervals(
+        *pairs(30), 50, 2
+    )
 
 
 def test_persons_are_drawn_whole():
     actual, predicted = pairs(30)
     groups = np.repeat(np.arange(30), 10)
-    copied = regression.with_intervals(np.repeat(actual, 10), np.repeat(predicted, 10), 500, 0, groups)
+    copied = regression.with_intervals(
+        np.repeat(actual, 10), np.repeat(predicted, 10), 500, 0, groups
+    )
     single = regression.with_intervals(actual, predicted, 500, 0)
     for name in ("pearson", "mae"):
-        assert [copied[name][end] for end in ("low", "high")] == pytest.approx([single[name][end] for end in ("low", "high")], abs=0.08)
-    alone = regression.with_intervals(np.repeat(actual, 10), np.repeat(predicted, 10), 500, 0)["mae"]
+        assert [copied[name][end] for end in ("low", "high")] == pytest.approx(
+            [single[name][end] for end in ("low", "high")], abs=0.08
+        )
+    alone = regression.with_intervals(np.repeat(actual, 10), np.repeat(predicted, 10), 500, 0)[
+        "mae"
+    ]
     assert alone["high"] - alone["low"] < 0.5 * (copied["mae"]["high"] - copied["mae"]["low"])
 
 
@@ -100,10 +123,13 @@ def test_rows_of_a_drawn_person_are_that_persons():
         assert all(len(set(times[groups == person])) == 1 for person in range(3))
         assert sum(times[[1, 3, 0]]) == 3
     assert {len(rows) for rows in drawn} > {6}
-    assert [list(rows) for rows in row_samples(6, 100, 0, np.arange(6))] == [list(rows) for rows in row_samples(6, 100, 0)]
+    assert [list(rows) for rows in row_samples(6, 100, 0, np.arange(6))] == [
+        list(rows) for rows in row_samples(6, 100, 0)
+    ]
 
 
 # Classification
+
 
 def answers(n, seed=0):
     rng = np.random.default_rng(seed)
@@ -118,18 +144,25 @@ def test_classification_metrics_are_scikit_learns():
     assert classes == ["a", "b", "c", "d", "e"]
     assert (matrix == sklearn.metrics.confusion_matrix(actual, predicted, labels=classes)).all()
     occurring = sorted(set(actual))
-    assert classification.from_confusion(matrix) == pytest.approx({
-        "accuracy": sklearn.metrics.accuracy_score(actual, predicted),
-        "balanced_accuracy": sklearn.metrics.recall_score(actual, predicted, labels=occurring, average="macro",
-                                                          zero_division=0),
-        "macro_f1": sklearn.metrics.f1_score(actual, predicted, average="macro", zero_division=0),
-    })
+    assert classification.from_confusion(matrix) == pytest.approx(
+        {
+            "accuracy": sklearn.metrics.accuracy_score(actual, predicted),
+            "balanced_accuracy": sklearn.metrics.recall_score(
+                actual, predicted, labels=occurring, average="macro", zero_division=0
+            ),
+            "macro_f1": sklearn.metrics.f1_score(
+                actual, predicted, average="macro", zero_division=0
+            ),
+        }
+    )
 
 
 def test_a_class_that_the_model_cannot_say_counts_as_wrong():
     actual, predicted = np.array(["a"] * 8 + ["rare"] * 2, object), np.array(["a"] * 10, object)
     measured = classification.from_confusion(classification.confusion(actual, predicted)[0])
-    assert measured == pytest.approx({"accuracy": 0.8, "balanced_accuracy": 0.5, "macro_f1": (16 / 18) / 2})
+    assert measured == pytest.approx(
+        {"accuracy": 0.8, "balanced_accuracy": 0.5, "macro_f1": (16 / 18) / 2}
+    )
 
 
 def test_intervals_of_a_share_are_those_of_theory_and_shrink():
@@ -147,8 +180,30 @@ def test_intervals_of_a_share_are_those_of_theory_and_shrink():
 def test_headlines_take_one_value_a_model_and_target():
     said = {"pearson": {"value": 0.5, "low": 0.1, "high": 0.9}, "mae": {"value": 3.0}}
     nothing = {"pearson": {"value": None, "low": None, "high": None}}
-    of_attributes = {"age": {"mae": {"value": 4.0}, "pearson": {"value": 0.2}}, "hat": {"balanced_accuracy": {"value": None}, "accuracy": {"value": 1.0}}}
-    found = headlines({"test": {"n": 9, "mlp": said, "ridge": said, "geometric": nothing, "combined": nothing, "mean": said},
-                       "verdicts": {"holistic": {"word": "says something", "text": ""}, "geometric": {"word": "says nothing", "text": "…"}}}, of_attributes)
+    of_attributes = {
+        "age": {"mae": {"value": 4.0}, "pearson": {"value": 0.2}},
+        "hat": {"balanced_accuracy": {"value": None}, "accuracy": {"value": 1.0}},
+    }
+    found = headlines(
+        {
+            "test": {
+                "n": 9,
+                "mlp": said,
+                "ridge": said,
+                "geometric": nothing,
+                "combined": nothing,
+                "mean": said,
+            },
+            "verdicts": {
+                "holistic": {"word": "says something", "text": ""},
+                "geometric": {"word": "says nothing", "text": "…"},
+            },
+        },
+        of_attributes,
+    )
     assert found.pop("verdict") == "says nothing"
-    assert found == {"pearson": {"mlp": 0.5, "ridge": 0.5, "geometric": None, "combined": None}, "mae": {"age": 4.0}, "balanced_accuracy": {"hat": None}}
+    assert found == {
+        "pearson": {"mlp": 0.5, "ridge": 0.5, "geometric": None, "combined": None},
+        "mae": {"age": 4.0},
+        "balanced_accuracy": {"hat": None},
+    }

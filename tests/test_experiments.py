@@ -11,8 +11,22 @@ from project import Project, executed
 pytestmark = pytest.mark.slow
 
 # What a model needs to be measured; composites and the like cost the time of `dvc`, and nothing new.
-STAGES = ("fetch_clip", "fetch_landmarker", "preprocess", "embed", "labels", "split", "train_attribute", "zeroshot", "attributes",
-          "age_check", "train_attractiveness", "geometry", "score", "evaluate")
+STAGES = (
+    "fetch_clip",
+    "fetch_landmarker",
+    "preprocess",
+    "embed",
+    "labels",
+    "split",
+    "train_attribute",
+    "zeroshot",
+    "attributes",
+    "age_check",
+    "train_attractiveness",
+    "geometry",
+    "score",
+    "evaluate",
+)
 PATIENCE = 300  # seconds that a busy machine may take
 
 
@@ -49,7 +63,9 @@ def test_the_page_does_what_it_says(project, tmp_path):
         assert re.search(r"\[wide\].* 256 ", table)
     headlines = re.search(r"^Path .*\nmetrics/summary.json .*", shown, re.MULTILINE)[0]
     assert max(map(len, headlines.splitlines())) < 180
-    assert len(re.findall(r"^params.yaml +mlp.hidden +\[256, 64\] +256", shown, re.MULTILINE)) == 2  # `exp diff`, `params diff`
+    assert (
+        len(re.findall(r"^params.yaml +mlp.hidden +\[256, 64\] +256", shown, re.MULTILINE)) == 2
+    )  # `exp diff`, `params diff`
     assert re.search(r"^metrics/attractiveness.json +test.mlp.mae.value ", shown, re.MULTILINE)
     assert "plots/index.html" in shown
 

@@ -14,10 +14,26 @@ from resources import blobs, names, text
 
 # Flags
 
+
 def quality(n, **columns):
-    table = pd.DataFrame({"filename": names(n), "face_count": 1, "confidence": 0.9, "presence": 1.0, "box": [np.array([0, 0, 200, 200.0])] * n,
-                          "yaw": 0.0, "pitch": 0.0, "sharpness": 0.05, "brightness": 0.5, "occlusion": 0.01, "drawing": 0.02,
-                          "duplicate_of": text([None] * n), "near_duplicate_of": text([None] * n), "copy_group": names(n)})
+    table = pd.DataFrame(
+        {
+            "filename": names(n),
+            "face_count": 1,
+            "confidence": 0.9,
+            "presence": 1.0,
+            "box": [np.array([0, 0, 200, 200.0])] * n,
+            "yaw": 0.0,
+            "pitch": 0.0,
+            "sharpness": 0.05,
+            "brightness": 0.5,
+            "occlusion": 0.01,
+            "drawing": 0.02,
+            "duplicate_of": text([None] * n),
+            "near_duplicate_of": text([None] * n),
+            "copy_group": names(n),
+        }
+    )
     return table.assign(**columns)
 
 
@@ -27,58 +43,126 @@ def test_each_doubtful_face_is_flagged_with_its_value():
     table.loc[4, "yaw"], table.loc[5, "pitch"], table.loc[6, "yaw"] = -31.0, 45.0, 30.0
     table.loc[7, "brightness"], table.loc[8, "brightness"] = 0.1, 0.9
     table.loc[9, "duplicate_of"], table.loc[10, "near_duplicate_of"] = "f000.jpg", "f001.jpg"
-    table.loc[11, "sharpness"], table.loc[12, "occlusion"], table.loc[13, "drawing"] = 0.01, 0.75, 0.875
+    table.loc[11, "sharpness"], table.loc[12, "occlusion"], table.loc[13, "drawing"] = (
+        0.01,
+        0.75,
+        0.875,
+    )
     table.loc[15, "presence"], table.at[16, "box"] = 0.5, np.array([10, 10, 50, 60.0])
-    table.loc[17, ["confidence", "presence", "yaw", "pitch", "occlusion", "drawing"]], table.at[17, "box"] = np.nan, None
-    flags = flag_faces(table, pd.DataFrame({"filename": names(100)}), pd.DataFrame({"filename": names(100)}), {})
+    (
+        table.loc[17, ["confidence", "presence", "yaw", "pitch", "occlusion", "drawing"]],
+        table.at[17, "box"],
+    ) = np.nan, None
+    flags = flag_faces(
+        table, pd.DataFrame({"filename": names(100)}), pd.DataFrame({"filename": names(100)}), {}
+    )
     found = {(row.filename, row.reason): row.value for row in flags.itertuples()}
     assert {k: v for k, v in found.items() if "duplicate" not in k[1]} == {
-        ("f003.jpg", "several_faces"): 2, ("f004.jpg", "extreme_pose"): 31, ("f005.jpg", "extreme_pose"): 45,
-        ("f007.jpg", "dark"): 0.1, ("f008.jpg", "bright"): 0.9, ("f011.jpg", "blurred"): 0.01, ("f012.jpg", "half_hidden"): 0.75,
-        ("f013.jpg", "drawing"): 0.875, ("f015.jpg", "low_confidence"): 0.5, ("f016.jpg", "small_face"): 50, ("f017.jpg", "no_face"): 0}
-    assert {k for k in found if "duplicate" in k[1]} == {("f009.jpg", "duplicate"), ("f010.jpg", "near_duplicate")}
+        ("f003.jpg", "several_faces"): 2,
+        ("f004.jpg", "extreme_pose"): 31,
+        ("f005.jpg", "extreme_pose"): 45,
+        ("f007.jpg", "dark"): 0.1,
+        ("f008.jpg", "bright"): 0.9,
+        ("f011.jpg", "blurred"): 0.01,
+        ("f012.jpg", "half_hidden"): 0.75,
+        ("f013.jpg", "drawing"): 0.875,
+        ("f015.jpg", "low_confidence"): 0.5,
+        ("f016.jpg", "small_face"): 50,
+        ("f017.jpg", "no_face"): 0,
+    }
+    assert {k for k in found if "duplicate" in k[1]} == {
+        ("f009.jpg", "duplicate"),
+        ("f010.jpg", "near_duplicate"),
+    }
     assert np.isnan(found["f009.jpg", "duplicate"])
 
 
 def test_a_doubtful_or_contradicted_answer_is_flagged():
-    model = AttributeModel("pet", "classification", object(), classes=["cat", "dog"], abstain_below=0.6)
-    predictions = pd.DataFrame({"filename": names(5), "pet_prob_cat": [0.55, 0.95, 0.95, 0.05, 0.79],
-                                "pet_prob_dog": [0.45, 0.05, 0.05, 0.95, 0.21]})
-    said = pd.DataFrame({"filename": names(5), "pet_said": text(["dog", "dog", "cat", None, "dog"])})
+    model = AttributeModel(
+        "pet", "classification", object(), classes=["cat", "dog"], abstain_below=0.6
+    )
+    predictions = pd.DataFrame(
+        {
+            "filename": names(5),
+            "pet_prob_cat": [0.55, 0.95, 0.95, 0.05, 0.79],
+            "pet_prob_dog": [0.45, 0.05, 0.05, 0.95, 0.21],
+        }
+    )
+    said = pd.DataFrame(
+        {"filename": names(5), "pet_said": text(["dog", "dog", "cat", None, "dog"])}
+    )
     untrained = AttributeModel("hat", "classification")
     flags = flag_faces(quality(5), predictions, said, {"pet": model, "hat": untrained})
-    assert [tuple(row) for row in flags.to_numpy()] == [("f001.jpg", "contradicts_pet", 0.95)], "what people said is not doubtful"
+    assert [tuple(row) for row in flags.to_numpy()] == [("f001.jpg", "contradicts_pet", 0.95)], (
+        "what people said is not doubtful"
+    )
     nobody = said.assign(pet_said=text([None] * 5))
     flags = flag_faces(quality(5), predictions, nobody, {"pet": model, "hat": untrained})
     assert [tuple(row) for row in flags.to_numpy()] == [("f000.jpg", "low_confidence_pet", 0.55)]
     copied = quality(5, copy_group=["f000.jpg", "f000.jpg", "f002.jpg", "f003.jpg", "f004.jpg"])
-    weak = predictions.assign(pet_prob_cat=[0.55, 0.52, 0.95, 0.05, 0.95], pet_prob_dog=[0.45, 0.48, 0.05, 0.95, 0.05])
+    weak = predictions.assign(
+        pet_prob_cat=[0.55, 0.52, 0.95, 0.05, 0.95], pet_prob_dog=[0.45, 0.48, 0.05, 0.95, 0.05]
+    )
     flags = flag_faces(copied, weak, nobody, {"pet": model})
     assert flags["filename"].tolist() == ["f001.jpg"], "of copies one is enough"
-    flags = flag_faces(copied, weak, nobody.assign(pet_said=text(["cat", None, None, None, None])), {"pet": model})
+    flags = flag_faces(
+        copied, weak, nobody.assign(pet_said=text(["cat", None, None, None, None])), {"pet": model}
+    )
     assert flags.empty, "a copy of a labelled face is no open question"
     model.abstain_below = np.inf  # it never answers: that says nothing about single faces
-    flags = flag_faces(quality(5), predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]), nobody, {"pet": model})
+    flags = flag_faces(
+        quality(5),
+        predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]),
+        nobody,
+        {"pet": model},
+    )
     assert flags.loc[flags["reason"] == "low_confidence_pet", "filename"].tolist() == ["f004.jpg"]
     model.abstain_below = 0.0  # it always answers, sure or not
-    flags = flag_faces(quality(5), predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]), nobody, {"pet": model})
+    flags = flag_faces(
+        quality(5),
+        predictions.assign(pet_prob_cat=0.45, pet_prob_dog=[0.55, 0.55, 0.55, 0.55, 0.48]),
+        nobody,
+        {"pet": model},
+    )
     assert flags.loc[flags["reason"] == "low_confidence_pet", "filename"].tolist() == ["f004.jpg"]
 
 
 def test_flags_stand_worst_first():
     table = quality(60, sharpness=[0.05] * 58 + [0.002, 0.001])
     table.loc[[3, 1, 2], "yaw"], table.loc[[5, 4], "brightness"] = [40.0, -50.0, 40.0], [0.1, 0.05]
-    table.loc[7, "face_count"], table.loc[9, "near_duplicate_of"], table.loc[8, "brightness"] = 3, "f001.jpg", 0.95
-    model = AttributeModel("pet", "classification", object(), classes=["cat", "dog"], abstain_below=0.7)
+    table.loc[7, "face_count"], table.loc[9, "near_duplicate_of"], table.loc[8, "brightness"] = (
+        3,
+        "f001.jpg",
+        0.95,
+    )
+    model = AttributeModel(
+        "pet", "classification", object(), classes=["cat", "dog"], abstain_below=0.7
+    )
     sure = np.full(60, 0.75)
     sure[[20, 21, 22, 23]] = 0.95, 0.97, 0.6, 0.55
-    predictions = pd.DataFrame({"filename": names(60), "pet_prob_cat": sure, "pet_prob_dog": 1 - sure})
+    predictions = pd.DataFrame(
+        {"filename": names(60), "pet_prob_cat": sure, "pet_prob_dog": 1 - sure}
+    )
     said = pd.DataFrame({"filename": names(60), "pet_said": text(["dog"] * 22 + [None] * 38)})
     flags = flag_faces(table, predictions, said, {"pet": model})
-    assert [(int(name[1:4]), reason) for name, reason in flags[["filename", "reason"]].to_numpy()] == [
-        (21, "contradicts_pet"), (20, "contradicts_pet"), (7, "several_faces"), (1, "extreme_pose"), (2, "extreme_pose"), (3, "extreme_pose"),
-        (59, "blurred"), (58, "blurred"), (4, "dark"), (5, "dark"), (8, "bright"), (9, "near_duplicate"),
-        (23, "low_confidence_pet"), (22, "low_confidence_pet")]
+    assert [
+        (int(name[1:4]), reason) for name, reason in flags[["filename", "reason"]].to_numpy()
+    ] == [
+        (21, "contradicts_pet"),
+        (20, "contradicts_pet"),
+        (7, "several_faces"),
+        (1, "extreme_pose"),
+        (2, "extreme_pose"),
+        (3, "extreme_pose"),
+        (59, "blurred"),
+        (58, "blurred"),
+        (4, "dark"),
+        (5, "dark"),
+        (8, "bright"),
+        (9, "near_duplicate"),
+        (23, "low_confidence_pet"),
+        (22, "low_confidence_pet"),
+    ]
 
 
 def with_wrong_labels(share=0.08):
@@ -87,7 +171,11 @@ def with_wrong_labels(share=0.08):
     x, labels = blobs({"cat": 150, "dog": 150}, spread=0.7)
     x = np.column_stack([x, rng.normal(size=(300, 20))]).astype(np.float32)
     wrong = rng.random(300) < share
-    return x, labels.mask(wrong, labels.map({"cat": "dog", "dog": "cat"})).set_axis(names(300)), wrong
+    return (
+        x,
+        labels.mask(wrong, labels.map({"cat": "dog", "dog": "cat"})).set_axis(names(300)),
+        wrong,
+    )
 
 
 def test_planted_label_errors_are_found_though_the_model_was_trained_on_them():
@@ -100,10 +188,12 @@ def test_planted_label_errors_are_found_though_the_model_was_trained_on_them():
         flags = flag_faces(quality(300), predictions, said, {"pet": trained.model}, **unseen)
         chosen = flags.loc[flags["reason"] == "contradicts_pet", "filename"]
         rows = np.isin(names(300), chosen)
-        assert (flags["value"][:len(chosen)] >= 0.8).all()
+        assert (flags["value"][: len(chosen)] >= 0.8).all()
         return (rows & wrong).sum() / wrong.sum(), (rows & wrong).sum() / max(rows.sum(), 1)
 
-    recall, precision = flagged(out_of_fold={"pet": trained.out_of_fold.rename_axis("filename").reset_index()})
+    recall, precision = flagged(
+        out_of_fold={"pet": trained.out_of_fold.rename_axis("filename").reset_index()}
+    )
     assert recall > 0.6
     assert precision > 0.9
     assert flagged()[0] < recall - 0.2
@@ -116,9 +206,17 @@ def test_a_number_that_people_surely_mistyped_is_flagged():
     age.iloc[[11, 12]] += [60, -30]
     trained = train_regression("age", x, age, 5)
     _, predictions = predict_attributes(names(200), x, {"age": trained.model})
-    flags = flag_faces(quality(200), predictions, pd.DataFrame({"filename": names(200), "age_said": age.to_numpy()}), {"age": trained.model},
-                       {"age": trained.out_of_fold.rename_axis("filename").reset_index()})
-    assert flags["filename"][flags["reason"] == "contradicts_age"].tolist() == ["f011.jpg", "f012.jpg"]
+    flags = flag_faces(
+        quality(200),
+        predictions,
+        pd.DataFrame({"filename": names(200), "age_said": age.to_numpy()}),
+        {"age": trained.model},
+        {"age": trained.out_of_fold.rename_axis("filename").reset_index()},
+    )
+    assert flags["filename"][flags["reason"] == "contradicts_age"].tolist() == [
+        "f011.jpg",
+        "f012.jpg",
+    ]
     assert flags["value"][0] == pytest.approx(60, abs=10)
 
 
@@ -130,20 +228,41 @@ def test_no_flags_are_a_table_too():
 
 # Proposals
 
+
 @pytest.fixture
 def candidates():
     """60 faces: the first 10 labelled throughout, the next 5 duplicates, some doubtful."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 4)).astype(np.float32)
     best = np.linspace(0.99, 0.51, 60)
-    predictions = pd.DataFrame({"filename": names(60), "gender_prob_a": best, "gender_prob_b": 1 - best})
+    predictions = pd.DataFrame(
+        {"filename": names(60), "gender_prob_a": best, "gender_prob_b": 1 - best}
+    )
     model = AttributeModel("gender", "classification", object(), classes=["a", "b"])
     source = np.where(np.arange(60) < 10, "label", "model")
-    clean = pd.DataFrame({"filename": names(60), "gender_final": "a", "gender_source": source,
-                          "ethnicity_final": "unknown", "ethnicity_source": source, "age_final": 33.333,
-                          "age_source": np.where(np.arange(60) < 10, "manual", "unknown")})
-    return {"embeddings": x, "predictions": predictions, "clean": clean,
-            "copies": pd.DataFrame({"copy_group": names(60), "copy_rank": np.where((np.arange(60) >= 10) & (np.arange(60) < 15), 2, 1)}), "models": {"gender": model}}
+    clean = pd.DataFrame(
+        {
+            "filename": names(60),
+            "gender_final": "a",
+            "gender_source": source,
+            "ethnicity_final": "unknown",
+            "ethnicity_source": source,
+            "age_final": 33.333,
+            "age_source": np.where(np.arange(60) < 10, "manual", "unknown"),
+        }
+    )
+    return {
+        "embeddings": x,
+        "predictions": predictions,
+        "clean": clean,
+        "copies": pd.DataFrame(
+            {
+                "copy_group": names(60),
+                "copy_rank": np.where((np.arange(60) >= 10) & (np.arange(60) < 15), 2, 1),
+            }
+        ),
+        "models": {"gender": model},
+    }
 
 
 def test_proposals_are_new_faces_none_twice(candidates):
@@ -168,7 +287,11 @@ def test_what_is_said_of_one_copy_is_said_of_all(candidates):
     for best, other in ((20, 0), (30, 31), (40, 41)):
         copies.loc[other, ["copy_group", "copy_rank"]] = [names(60)[best], 2]
     clean.loc[0, "age_source"] = "label"
-    clean.loc[31, ["gender_source", "ethnicity_source", "age_source"]] = ["manual", "unknown", "unknown"]
+    clean.loc[31, ["gender_source", "ethnicity_source", "age_source"]] = [
+        "manual",
+        "unknown",
+        "unknown",
+    ]
     clean.loc[41, "gender_source"] = "label"
     chosen = set(propose_labels(**candidates, n=1000)["filename"])
     assert chosen == set(names(60)[10:]) - {names(60)[i] for i in (20, 30, 31, 41)}
@@ -178,12 +301,27 @@ def asked(x, sure, said=()):
     """Arguments to propose faces for `gender` alone; `said` are labelled by hand, `sure` is the probability of `a`."""
     n = len(x)
     source = np.where(np.isin(np.arange(n), list(said)), "manual", "model")
-    clean = pd.DataFrame({"filename": names(n), "gender_final": "a", "gender_source": source, "ethnicity_final": "x",
-                          "ethnicity_source": "label", "age_final": 30.0, "age_source": "label"})
-    predictions = pd.DataFrame({"filename": names(n), "gender_prob_a": sure, "gender_prob_b": 1 - np.asarray(sure)})
-    return {"embeddings": np.asarray(x, np.float32), "predictions": predictions, "clean": clean,
-            "copies": pd.DataFrame({"copy_group": names(n), "copy_rank": 1}),
-            "models": {"gender": AttributeModel("gender", "classification", classes=["a", "b"])}}
+    clean = pd.DataFrame(
+        {
+            "filename": names(n),
+            "gender_final": "a",
+            "gender_source": source,
+            "ethnicity_final": "x",
+            "ethnicity_source": "label",
+            "age_final": 30.0,
+            "age_source": "label",
+        }
+    )
+    predictions = pd.DataFrame(
+        {"filename": names(n), "gender_prob_a": sure, "gender_prob_b": 1 - np.asarray(sure)}
+    )
+    return {
+        "embeddings": np.asarray(x, np.float32),
+        "predictions": predictions,
+        "clean": clean,
+        "copies": pd.DataFrame({"copy_group": names(n), "copy_rank": 1}),
+        "models": {"gender": AttributeModel("gender", "classification", classes=["a", "b"])},
+    }
 
 
 def test_of_alike_spread_faces_the_doubtful_ones_are_proposed():
@@ -211,7 +349,9 @@ def test_groups_are_covered_before_any_model_is_there_and_a_lone_outlier_is_not_
 
 def test_twins_of_labelled_and_of_proposed_faces_are_passed_over():
     rng = np.random.default_rng(0)
-    x = np.repeat(rng.normal(size=(30, 8)), 2, axis=0)  # each face twice, the second with a little noise
+    x = np.repeat(
+        rng.normal(size=(30, 8)), 2, axis=0
+    )  # each face twice, the second with a little noise
     x[1::2] += rng.normal(0, 0.01, (30, 8))
     arguments = asked(x, np.full(60, 0.5), said=[0, 3])
     persons = [int(name[1:4]) // 2 for name in propose_labels(**arguments, n=60)["filename"]]
@@ -223,16 +363,22 @@ def test_proposals_do_not_depend_on_the_number_of_threads(candidates):
     with threadpool_limits(1):
         alone = propose_labels(**(candidates | {"embeddings": x}), n=30)
     with threadpool_limits(4):
-        pd.testing.assert_frame_equal(propose_labels(**(candidates | {"embeddings": x}), n=30), alone)
+        pd.testing.assert_frame_equal(
+            propose_labels(**(candidates | {"embeddings": x}), n=30), alone
+        )
 
 
 def test_alike_faces_alone_give_one_proposal(candidates):
     candidates["clean"][["age_source", "gender_source", "ethnicity_source"]] = "unknown"
-    assert len(propose_labels(**(candidates | {"embeddings": np.ones((60, 4), np.float32)}), n=8)) == 1
+    assert (
+        len(propose_labels(**(candidates | {"embeddings": np.ones((60, 4), np.float32)}), n=8)) == 1
+    )
 
 
 def test_a_face_labelled_by_hand_is_not_proposed_again(candidates):
-    candidates["clean"].loc[20, "gender_source"] = "manual"  # its age is still unknown, but somebody has seen it
+    candidates["clean"].loc[20, "gender_source"] = (
+        "manual"  # its age is still unknown, but somebody has seen it
+    )
     assert "f020.jpg" not in set(propose_labels(**candidates, n=1000)["filename"])
 
 

@@ -13,7 +13,9 @@ from facestats.evaluation.group_samples import sample_groups
 from resources import names, text
 
 SCALE = (1.0, 7.0)
-PETS = AttributeModel("pet", "classification", pipeline=Pipeline([("none", None)]), classes=["cat", "dog"])
+PETS = AttributeModel(
+    "pet", "classification", pipeline=Pipeline([("none", None)]), classes=["cat", "dog"]
+)
 
 
 def to_points(rating):
@@ -23,24 +25,46 @@ def to_points(rating):
 def faces(n=240, seed=0, bias=0.0):
     """Labels, scores and predictions of n test faces; scores of women are `bias` points higher than they should be."""
     rng = np.random.default_rng(seed)
-    labels = pd.DataFrame({
-        "person": text([None] * n), "gender": text(rng.choice(["female", "male"], n)),
-        "ethnicity": text(rng.choice(["a", "b", "c"], n)), "age": rng.choice([25.0, 34, 71], n),
-        "rating": rng.normal(4, 1, n).clip(1, 7), "pet": text(rng.choice(["cat", "dog"], n)),
-    }).set_index(names(n))
-    score = to_points(4 + 0.6 * (labels["rating"] - 4)) + rng.normal(0, 8, n) + bias * (labels["gender"] == "female")
-    scores = pd.DataFrame({"attractiveness_score": score, "split": text(["test"] * n).to_numpy()}, index=labels.index)
+    labels = pd.DataFrame(
+        {
+            "person": text([None] * n),
+            "gender": text(rng.choice(["female", "male"], n)),
+            "ethnicity": text(rng.choice(["a", "b", "c"], n)),
+            "age": rng.choice([25.0, 34, 71], n),
+            "rating": rng.normal(4, 1, n).clip(1, 7),
+            "pet": text(rng.choice(["cat", "dog"], n)),
+        }
+    ).set_index(names(n))
+    score = (
+        to_points(4 + 0.6 * (labels["rating"] - 4))
+        + rng.normal(0, 8, n)
+        + bias * (labels["gender"] == "female")
+    )
+    scores = pd.DataFrame(
+        {"attractiveness_score": score, "split": text(["test"] * n).to_numpy()}, index=labels.index
+    )
     cat = rng.random(n)
-    predictions = pd.DataFrame({"pet": np.where(np.maximum(cat, 1 - cat) < 0.6, "unknown", np.where(cat > 0.5, "cat", "dog")),
-                                "pet_prob_cat": cat, "pet_prob_dog": 1 - cat}, index=labels.index)
+    predictions = pd.DataFrame(
+        {
+            "pet": np.where(
+                np.maximum(cat, 1 - cat) < 0.6, "unknown", np.where(cat > 0.5, "cat", "dog")
+            ),
+            "pet_prob_cat": cat,
+            "pet_prob_dog": 1 - cat,
+        },
+        index=labels.index,
+    )
     return labels, scores, predictions
 
 
 def measure(labels, scores, predictions, models=None, min_group=10, resamples=200, scale=SCALE):
-    return evaluate_fairness(labels, scores, predictions, models or {}, scale, min_group, resamples, 0)
+    return evaluate_fairness(
+        labels, scores, predictions, models or {}, scale, min_group, resamples, 0
+    )
 
 
 # Figures
+
 
 def test_figures_of_a_group_are_those_of_pandas():
     labels, scores, predictions = faces()
@@ -49,18 +73,35 @@ def test_figures_of_a_group_are_those_of_pandas():
     assert list(report["attractiveness"]["age"]) == ["20-29", "30-39", "more than 70"]
     rating, score = to_points(labels["rating"]), scores["attractiveness_score"]
     for attribute, group, chosen in (
-            ("gender", "male", labels["gender"] == "male"), ("age", "30-39", labels["age"] == 34),
-            ("gender × ethnicity", "female × b", (labels["gender"] == "female") & (labels["ethnicity"] == "b"))):
+        ("gender", "male", labels["gender"] == "male"),
+        ("age", "30-39", labels["age"] == 34),
+        (
+            "gender × ethnicity",
+            "female × b",
+            (labels["gender"] == "female") & (labels["ethnicity"] == "b"),
+        ),
+    ):
         figures = report["attractiveness"][attribute][group]
         assert figures["n"] == chosen.sum()
-        assert {name: figures[name]["value"] for name in MEASURES} == pytest.approx({
-            "mean_rating": rating[chosen].mean(), "mean_score": score[chosen].mean(), "bias": (score - rating)[chosen].mean(),
-            "mae": (score - rating)[chosen].abs().mean(), "pearson": score[chosen].corr(rating[chosen])})
-        assert all(figures[name]["low"] < figures[name]["value"] < figures[name]["high"] for name in MEASURES)
+        assert {name: figures[name]["value"] for name in MEASURES} == pytest.approx(
+            {
+                "mean_rating": rating[chosen].mean(),
+                "mean_score": score[chosen].mean(),
+                "bias": (score - rating)[chosen].mean(),
+                "mae": (score - rating)[chosen].abs().mean(),
+                "pearson": score[chosen].corr(rating[chosen]),
+            }
+        )
+        assert all(
+            figures[name]["low"] < figures[name]["value"] < figures[name]["high"]
+            for name in MEASURES
+        )
         answer = np.where(predictions["pet_prob_cat"] > 0.5, "cat", "dog")
         found = report["classifiers"]["pet"][attribute][group]
         assert found["accuracy"]["value"] == pytest.approx((answer == labels["pet"])[chosen].mean())
-        assert found["abstention"]["value"] == pytest.approx((predictions["pet"] == "unknown")[chosen].mean())
+        assert found["abstention"]["value"] == pytest.approx(
+            (predictions["pet"] == "unknown")[chosen].mean()
+        )
     assert report["overall"]["mae"]["value"] == pytest.approx((score - rating).abs().mean())
 
 
@@ -77,26 +118,37 @@ def test_the_combined_score_is_measured_by_group_on_the_faces_that_have_one():
     women = (labels["gender"] == "female") & kept
     found = report["combined"]["gender"]["female"]
     assert (report["combined_overall"]["n"], found["n"]) == (200, women.sum())
-    assert found["bias"]["value"] == pytest.approx((scores["combined_score"] - to_points(labels["rating"]))[women].mean())
+    assert found["bias"]["value"] == pytest.approx(
+        (scores["combined_score"] - to_points(labels["rating"]))[women].mean()
+    )
     assert {f"combined_{name}" for name in MEASURES[1:]} < report["largest_gaps"].keys()
     for name in ("n", "overall", "attractiveness"):
         assert report[name] == without[name]
-    alike = measure(labels, scores.assign(combined_score=scores["attractiveness_score"]), predictions)
+    alike = measure(
+        labels, scores.assign(combined_score=scores["attractiveness_score"]), predictions
+    )
     assert alike["combined"] == alike["attractiveness"]
 
 
 def test_the_largest_gap_is_that_of_the_highest_and_the_lowest_group():
     labels, scores, predictions = faces()
     report = measure(labels, scores, predictions)
-    values = {(attribute, group): figures["mae"]["value"] for attribute, groups in report["attractiveness"].items()
-              for group, figures in groups.items() if figures["mae"]}
+    values = {
+        (attribute, group): figures["mae"]["value"]
+        for attribute, groups in report["attractiveness"].items()
+        for group, figures in groups.items()
+        if figures["mae"]
+    }
     widest = {}
     for attribute in report["attractiveness"]:
         among = {group: value for (name, group), value in values.items() if name == attribute}
         high, low = max(among, key=among.get), min(among, key=among.get)
         widest[attribute] = (among[high] - among[low], [high, low])
         found = report["largest_gaps"]["mae"]["by_attribute"][attribute]
-        assert (found["value"], found["groups"]) == (pytest.approx(widest[attribute][0]), widest[attribute][1])
+        assert (found["value"], found["groups"]) == (
+            pytest.approx(widest[attribute][0]),
+            widest[attribute][1],
+        )
         assert found["compared"] == len(among) * (len(among) - 1) // 2
     overall = report["largest_gaps"]["mae"]
     assert overall["attribute"] == max(widest, key=lambda name: widest[name][0])
@@ -123,25 +175,49 @@ def test_small_groups_are_counted_but_not_measured():
     labels["ethnicity"] = text(["a"] * 51 + ["rare"] * 9).to_numpy()
     report = measure(labels, scores, predictions)
     rare = report["attractiveness"]["ethnicity"]["rare"]
-    assert rare == {"n": 9, "why": "9 faces, 10 are needed (evaluate.min_group)", **dict.fromkeys(MEASURES)}
+    assert rare == {
+        "n": 9,
+        "why": "9 faces, 10 are needed (evaluate.min_group)",
+        **dict.fromkeys(MEASURES),
+    }
     assert "ethnicity" not in report["largest_gaps"]["bias"]["by_attribute"]
-    assert measure(labels, scores, predictions, min_group=9)["largest_gaps"]["bias"]["by_attribute"]["ethnicity"]["compared"] == 1
+    assert (
+        measure(labels, scores, predictions, min_group=9)["largest_gaps"]["bias"]["by_attribute"][
+            "ethnicity"
+        ]["compared"]
+        == 1
+    )
     labels["person"] = text(["ann"] * 30 + [None] * 30).to_numpy()
     labels["ethnicity"] = text(["a"] * 30 + ["b"] * 30).to_numpy()
-    assert measure(labels, scores, predictions)["attractiveness"]["ethnicity"]["a"]["why"] == "30 faces of one person; an interval takes two"
-    assert measure(labels[:30], scores[:30], predictions[:30])["why"]["attractiveness"] == "rated test faces: 30; those of 2 persons are needed"
+    assert (
+        measure(labels, scores, predictions)["attractiveness"]["ethnicity"]["a"]["why"]
+        == "30 faces of one person; an interval takes two"
+    )
+    assert (
+        measure(labels[:30], scores[:30], predictions[:30])["why"]["attractiveness"]
+        == "rated test faces: 30; those of 2 persons are needed"
+    )
 
 
-@pytest.mark.parametrize(("change", "why"), [
-    ({"attractiveness_score": np.nan}, "no regressor was trained"), ({"split": "train"}, "rated test faces: 0; those of 2 persons are needed"),
-])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"attractiveness_score": np.nan}, "no regressor was trained"),
+        ({"split": "train"}, "rated test faces: 0; those of 2 persons are needed"),
+    ],
+)
 def test_what_cannot_be_measured_says_why(tmp_path, change, why):
     labels, scores, predictions = faces()
     untrained = AttributeModel("pet", "classification", why="3 labelled faces")
     report = measure(labels, scores.assign(**change), predictions, {"pet": untrained})
     assert why in report["why"]["attractiveness"]
     assert report["why"]["pet"] == "3 labelled faces"
-    assert (report["n"], report["attractiveness"], report["classifiers"], report["largest_gaps"]) == (0, {}, {}, {})
+    assert (
+        report["n"],
+        report["attractiveness"],
+        report["classifiers"],
+        report["largest_gaps"],
+    ) == (0, {}, {}, {})
     assert report["overall"]["mae"] == {"value": None, "low": None, "high": None}
     assert error_points(report).empty
     error_by_group(report, tmp_path / "empty.png")
@@ -150,14 +226,20 @@ def test_what_cannot_be_measured_says_why(tmp_path, change, why):
 
 def test_nobody_labelled_anything():
     labels, scores, predictions = faces()
-    labels = labels[["person", "gender", "ethnicity", "age", "rating"]].assign(gender=None, ethnicity=None, age=np.nan)
+    labels = labels[["person", "gender", "ethnicity", "age", "rating"]].assign(
+        gender=None, ethnicity=None, age=np.nan
+    )
     report = measure(labels, scores, predictions)
     assert report["attributes"] == []
     assert report["overall"]["n"] == 240
-    assert report["largest_gaps"]["mae"]["why"] == "no attribute has two groups that were measured (of 10 faces or more, evaluate.min_group)"
+    assert (
+        report["largest_gaps"]["mae"]["why"]
+        == "no attribute has two groups that were measured (of 10 faces or more, evaluate.min_group)"
+    )
 
 
 # Intervals
+
 
 def test_the_interval_of_a_mean_is_students():
     values = np.random.default_rng(0).normal(size=12)
@@ -171,12 +253,19 @@ def test_faces_of_one_person_are_drawn_together():
     rng = np.random.default_rng(0)
     values, persons = np.repeat(rng.normal(size=40), 5), np.repeat(np.arange(40), 5)
     one = np.ones((200, 1), bool)
-    apart, together = (sample_groups({"x": values}, one, who, 2000, 0)["x"].interval(0) for who in (np.arange(200), persons))
-    assert (together["high"] - together["low"]) / (apart["high"] - apart["low"]) == pytest.approx(np.sqrt(5), rel=0.1)
+    apart, together = (
+        sample_groups({"x": values}, one, who, 2000, 0)["x"].interval(0)
+        for who in (np.arange(200), persons)
+    )
+    assert (together["high"] - together["low"]) / (apart["high"] - apart["low"]) == pytest.approx(
+        np.sqrt(5), rel=0.1
+    )
 
 
 def test_all_right_is_not_certain():
-    figures = sample_groups({"x": np.ones(20)}, np.ones((20, 1), bool), np.arange(20), 100, 0, shares=True)["x"].interval(0)
+    figures = sample_groups(
+        {"x": np.ones(20)}, np.ones((20, 1), bool), np.arange(20), 100, 0, shares=True
+    )["x"].interval(0)
     assert (figures["value"], figures["high"]) == (1.0, 1.0)
     assert figures["low"] ** 20 == pytest.approx(0.05)
 
@@ -207,14 +296,26 @@ def test_no_bias_is_seldom_found():
 
 # Pictures
 
+
 def test_the_picture_and_its_points_hold_every_measured_group(tmp_path):
     report = measure(*faces())
     points = error_points(report)
-    measured = sum(figures["mae"] is not None for groups in report["attractiveness"].values() for figures in groups.values())
+    measured = sum(
+        figures["mae"] is not None
+        for groups in report["attractiveness"].values()
+        for figures in groups.values()
+    )
     assert len(points) == 2 * (measured + 1)
-    row = points[(points["measure"] == "mean absolute error") & points["group"].str.startswith("gender: male (")].iloc[0]
+    row = points[
+        (points["measure"] == "mean absolute error")
+        & points["group"].str.startswith("gender: male (")
+    ].iloc[0]
     male = report["attractiveness"]["gender"]["male"]
-    assert (row["n"], row["value"], row["high"]) == (male["n"], round(male["mae"]["value"], 4), round(male["mae"]["high"], 4))
+    assert (row["n"], row["value"], row["high"]) == (
+        male["n"],
+        round(male["mae"]["value"], 4),
+        round(male["mae"]["high"], 4),
+    )
     for name in ("once.png", "twice.png"):
         error_by_group(report, tmp_path / name)
     assert (tmp_path / "once.png").read_bytes() == (tmp_path / "twice.png").read_bytes()

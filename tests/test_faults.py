@@ -22,7 +22,18 @@ from facestats.rows.store import RowStore
 from resources import backdrop, encode, heic, landmarker_dir, omi_images
 
 CONFIG = PreprocessConfig(size=96)
-NUMBERS = ["EIO", "ESTALE", "ETIMEDOUT", "ENOMEM", "EMFILE", "ENFILE", "EACCES", "EPERM", "EREMOTEIO", "EHOSTDOWN"]
+NUMBERS = [
+    "EIO",
+    "ESTALE",
+    "ETIMEDOUT",
+    "ENOMEM",
+    "EMFILE",
+    "ENFILE",
+    "EACCES",
+    "EPERM",
+    "EREMOTEIO",
+    "EHOSTDOWN",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +54,18 @@ def folder(tmp_path):
 def run(folder, tmp_path):
     """What became of the photos, by name, and which rows are stored."""
     try:
-        with RowStore(tmp_path / "store", "preprocess", recipe_hash(CONFIG, landmarker_dir()), ROW_COLUMNS) as rows:
-            frame = preprocess_folder(folder, tmp_path / "out", CONFIG, landmarker_dir(), workers=0, rows=rows)
+        with RowStore(
+            tmp_path / "store", "preprocess", recipe_hash(CONFIG, landmarker_dir()), ROW_COLUMNS
+        ) as rows:
+            frame = preprocess_folder(
+                folder, tmp_path / "out", CONFIG, landmarker_dir(), workers=0, rows=rows
+            )
     finally:
-        run.stored = [reason for path in (tmp_path / "store").rglob("*.parquet") for reason in pq.read_table(path)["reason"].to_pylist()]
+        run.stored = [
+            reason
+            for path in (tmp_path / "store").rglob("*.parquet")
+            for reason in pq.read_table(path)["reason"].to_pylist()
+        ]
     return dict(zip(frame["image"], frame["reason"], strict=True))
 
 
@@ -74,7 +93,10 @@ def test_a_disk_that_fails_stops_the_run_with_its_name(folder, tmp_path, monkeyp
     number = getattr(errno, name)
     with monkeypatch.context() as patch:
         patch.setattr(reading, "open", Failing(number, "b.jpg", after=after), raising=False)
-        with pytest.raises(FaultError, match=rf"b\.jpg can't be read: {os.strerror(number)} \({name}\)\. That is no fault of the file.*what is done so far is kept"):
+        with pytest.raises(
+            FaultError,
+            match=rf"b\.jpg can't be read: {os.strerror(number)} \({name}\)\. That is no fault of the file.*what is done so far is kept",
+        ):
             run(folder, tmp_path)
     assert run.stored == ([] if after == 0 else [None])
     assert run(folder, tmp_path) == {"a.jpg": None, "b.jpg": "no face found"}
@@ -101,7 +123,10 @@ def test_a_photo_that_vanishes_stops_the_run(folder, tmp_path, monkeypatch):
     names = list_images(folder)
     (folder / "b.jpg").unlink()
     monkeypatch.setattr("facestats.faces.preprocess.list_images", lambda _: names)
-    with pytest.raises(FaultError, match=r"b\.jpg can't be read: No such file or directory \(ENOENT\).*leave the folder alone"):
+    with pytest.raises(
+        FaultError,
+        match=r"b\.jpg can't be read: No such file or directory \(ENOENT\).*leave the folder alone",
+    ):
         run(folder, tmp_path)
 
 
@@ -113,10 +138,20 @@ def test_want_of_memory_rejects_no_photo(folder, tmp_path, monkeypatch, kind):
     from facestats.faces import crop
 
     def fail(*arguments, **named):
-        raise cv2.error("OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 3145728 bytes") if kind == "cv2" else MemoryError
+        raise (
+            cv2.error(
+                "OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 3145728 bytes"
+            )
+            if kind == "cv2"
+            else MemoryError
+        )
 
     image = Image.fromarray(backdrop(2100, 2100) if kind == "cv2" else backdrop(300, 200))
-    (folder / "b.jpg").write_bytes(heic(image) if kind == "HEIC" else encode(image, "PNG" if kind in ("PNG", "cv2") else "JPEG"))
+    (folder / "b.jpg").write_bytes(
+        heic(image)
+        if kind == "HEIC"
+        else encode(image, "PNG" if kind in ("PNG", "cv2") else "JPEG")
+    )
     with monkeypatch.context() as patch:
         if kind == "cv2":
             patch.setattr(crop.cv2, "resize", fail)
@@ -125,7 +160,10 @@ def test_want_of_memory_rejects_no_photo(folder, tmp_path, monkeypatch, kind):
         else:
             patch.setattr(decode, "_pixels", fail)
             patch.setattr(simplejpeg, "decode_jpeg", fail)
-        with pytest.raises(FaultError, match=r"\.jpg: a photo can't be read: Cannot allocate memory \(ENOMEM\).*run again with fewer processors"):
+        with pytest.raises(
+            FaultError,
+            match=r"\.jpg: a photo can't be read: Cannot allocate memory \(ENOMEM\).*run again with fewer processors",
+        ):
             run(folder, tmp_path)
     assert "b.jpg" not in run.stored
     assert not any(run.stored)
@@ -158,7 +196,19 @@ def test_a_decoder_that_calls_want_of_memory_damage_is_not_believed(monkeypatch)
     assert open_photo(data).rgb.shape == (200, 300, 3)
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EFBIG, errno.EROFS])
+@pytest.mark.parametrize(
+    "number",
+    [
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.ENOMEM,
+        errno.EFBIG,
+        errno.EROFS,
+    ],
+)
 def test_every_error_of_the_system_has_a_message(number):
     assert os.strerror(number) in of_file(OSError(number, os.strerror(number), "x"))
 
@@ -177,7 +227,10 @@ def test_a_table_or_workbook_on_a_disk_that_fails_is_not_called_damaged(tmp_path
     book = tmp_path / "labels.xlsx"
     openpyxl.Workbook().save(book)
     monkeypatch.setattr(pq, "ParquetFile", fail)
-    with pytest.raises(FaultError, match=r"x\.parquet can't be read: Input/output error \(EIO\)"), opened(Path("x.parquet")):
+    with (
+        pytest.raises(FaultError, match=r"x\.parquet can't be read: Input/output error \(EIO\)"),
+        opened(Path("x.parquet")),
+    ):
         pass
     monkeypatch.setattr(openpyxl, "load_workbook", fail)
     with pytest.raises(FaultError, match=r"labels\.xlsx can't be read: Input/output error \(EIO\)"):

@@ -1,6 +1,5 @@
 """Filters: each condition keeps what it says, is counted, and is widened only where that was asked for."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,31 +10,45 @@ from facestats.serving.composites import filter_images
 
 # Filters
 
+
 @pytest.fixture
 def people():
     """120 faces: two genders and some unknown, ages 0 to 119, deciles and clusters in turn, some null."""
     i = np.arange(120)
-    return pd.DataFrame({
-        "filename": [f"{k:03}.jpg" for k in i], "gender_final": np.array(["female", "male", "unknown"])[i % 3],
-        "ethnicity_final": np.array(["a", "b", "c", "unknown"])[i % 4], "age_final": np.where(i % 10 == 9, np.nan, i),
-        "glasses_final": np.array(["with", "without"])[i % 2], "height_final": i + 100.0,
-        "cluster": i % 5, "attractiveness": pd.array(np.where(i % 7 == 6, None, i % 10 + 1), dtype="Int32")})
+    return pd.DataFrame(
+        {
+            "filename": [f"{k:03}.jpg" for k in i],
+            "gender_final": np.array(["female", "male", "unknown"])[i % 3],
+            "ethnicity_final": np.array(["a", "b", "c", "unknown"])[i % 4],
+            "age_final": np.where(i % 10 == 9, np.nan, i),
+            "glasses_final": np.array(["with", "without"])[i % 2],
+            "height_final": i + 100.0,
+            "cluster": i % 5,
+            "attractiveness": pd.array(np.where(i % 7 == 6, None, i % 10 + 1), dtype="Int32"),
+        }
+    )
 
 
-@pytest.mark.parametrize(("conditions", "keep"), [
-    ({"gender": "female"}, lambda t: t["gender_final"] == "female"),
-    ({"gender": ["female", "male"]}, lambda t: t["gender_final"] != "unknown"),
-    ({"ethnicity": ["a", "c"]}, lambda t: t["ethnicity_final"].isin(["a", "c"])),
-    ({"age_range": [20, 30]}, lambda t: (t["age_final"] >= 20) & (t["age_final"] <= 30)),
-    ({"attractiveness": [9, 10]}, lambda t: t["attractiveness"].fillna(0) >= 9),
-    ({"cluster": 0}, lambda t: t["cluster"] == 0),
-    ({"cluster": [1, 4]}, lambda t: t["cluster"].isin([1, 4])),
-    ({"attributes": {"glasses": "with"}}, lambda t: t["glasses_final"] == "with"),
-    ({"attributes": {"glasses": ["with", "without"], "gender": "male"}}, lambda t: t["gender_final"] == "male"),
-    ({"gender": None, "cluster": 2}, lambda t: t["cluster"] == 2),
-    ({"gender": "nobody"}, lambda t: t["cluster"] < 0),
-    ({}, lambda t: t["cluster"] >= 0),
-])
+@pytest.mark.parametrize(
+    ("conditions", "keep"),
+    [
+        ({"gender": "female"}, lambda t: t["gender_final"] == "female"),
+        ({"gender": ["female", "male"]}, lambda t: t["gender_final"] != "unknown"),
+        ({"ethnicity": ["a", "c"]}, lambda t: t["ethnicity_final"].isin(["a", "c"])),
+        ({"age_range": [20, 30]}, lambda t: (t["age_final"] >= 20) & (t["age_final"] <= 30)),
+        ({"attractiveness": [9, 10]}, lambda t: t["attractiveness"].fillna(0) >= 9),
+        ({"cluster": 0}, lambda t: t["cluster"] == 0),
+        ({"cluster": [1, 4]}, lambda t: t["cluster"].isin([1, 4])),
+        ({"attributes": {"glasses": "with"}}, lambda t: t["glasses_final"] == "with"),
+        (
+            {"attributes": {"glasses": ["with", "without"], "gender": "male"}},
+            lambda t: t["gender_final"] == "male",
+        ),
+        ({"gender": None, "cluster": 2}, lambda t: t["cluster"] == 2),
+        ({"gender": "nobody"}, lambda t: t["cluster"] < 0),
+        ({}, lambda t: t["cluster"] >= 0),
+    ],
+)
 def test_each_condition_keeps_what_it_says(people, conditions, keep):
     selection = select_faces(people, conditions)
     assert list(selection.rows["filename"]) == list(people["filename"][keep(people)])
@@ -51,8 +64,16 @@ def test_faces_of_unknown_gender_or_age_are_in_only_when_asked_for(people):
 
 
 def test_the_faces_left_are_counted_after_each_condition_in_order(people):
-    selection = select_faces(people, {"attractiveness": [1, 5], "attributes": {"glasses": "with"}, "age_range": [10, 99],
-                                      "gender": "female"}, min_results=50)
+    selection = select_faces(
+        people,
+        {
+            "attractiveness": [1, 5],
+            "attributes": {"glasses": "with"},
+            "age_range": [10, 99],
+            "gender": "female",
+        },
+        min_results=50,
+    )
     left = people[people["gender_final"] == "female"]
     expected = {"all": 120, "gender": len(left)}
     left = left[left["age_final"].between(10, 99)]
@@ -62,15 +83,28 @@ def test_the_faces_left_are_counted_after_each_condition_in_order(people):
     left = left[left["attractiveness"].between(1, 5).fillna(False)]
     expected["attractiveness"] = len(left)
     assert list(selection.matched.items()) == list(expected.items())
-    assert 40 == expected["gender"] > expected["age_range"] > expected["attributes.glasses"] > expected["attractiveness"] > 0
+    assert (
+        40
+        == expected["gender"]
+        > expected["age_range"]
+        > expected["attributes.glasses"]
+        > expected["attractiveness"]
+        > 0
+    )
     assert not selection.enough
-    assert f"{len(left)} faces of at least 50 (left after each condition: all: 120, gender: 40" in str(selection)
+    assert (
+        f"{len(left)} faces of at least 50 (left after each condition: all: 120, gender: 40"
+        in str(selection)
+    )
 
 
 def test_a_draw_of_n_moves_few_members_when_faces_are_added(people):
     drawn = set(select_faces(people, {}, n=30, seed=1).rows["filename"])
     assert len(drawn) == 30
-    assert set(select_faces(people[::-1].reset_index(drop=True), {}, n=30, seed=1).rows["filename"]) == drawn
+    assert (
+        set(select_faces(people[::-1].reset_index(drop=True), {}, n=30, seed=1).rows["filename"])
+        == drawn
+    )
     more = pd.concat([people, people.head(1).assign(filename="new.jpg")], ignore_index=True)
     assert len(drawn - set(select_faces(more, {}, n=30, seed=1).rows["filename"])) <= 1
     fewer = people[people["filename"] != min(drawn)]
@@ -92,36 +126,65 @@ def test_nothing_is_widened_unless_asked(people):
 
 
 def test_ranges_are_widened_step_by_step_until_enough_and_recorded(people):
-    selection = select_faces(people, {"age_range": [50, 52], "cluster": 0}, min_results=4, relax=["age_range", "cluster"])
+    selection = select_faces(
+        people, {"age_range": [50, 52], "cluster": 0}, min_results=4, relax=["age_range", "cluster"]
+    )
     assert selection.relaxed == [{"condition": "age_range", "from": [50, 52], "to": [40, 62]}]
     assert (len(selection.rows), selection.enough) == (5, True)
     assert selection.matched == {"all": 120, "age_range": 21, "cluster": 5}
 
 
-@pytest.mark.parametrize("wrong", [{"age_range": 30}, {"age_range": [40, 20]}, {"age_range": ("20", "30")}, {"age_range": (20, None)},
-                                   {"attractiveness": 11}, {"attractiveness": (0, 20)}, {"age_range": {20, 60}},
-                                   {"age_range": iter((20, 60))}, {"age_range": (20, float("nan"))}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"age_range": 30},
+        {"age_range": [40, 20]},
+        {"age_range": ("20", "30")},
+        {"age_range": (20, None)},
+        {"attractiveness": 11},
+        {"attractiveness": (0, 20)},
+        {"age_range": {20, 60}},
+        {"age_range": iter((20, 60))},
+        {"age_range": (20, float("nan"))},
+    ],
+)
 def test_an_impossible_range_is_an_error(people, wrong):
     with pytest.raises(InputError, match=rf"{next(iter(wrong))} = .* expected \[low, high\]"):
         select_faces(people, wrong)
 
 
 def test_a_class_that_no_face_has_is_named_with_those_there_are(people):
-    assert "no face has gender Female; there are female, male" in str(select_faces(people, {"gender": "Female"}))
+    assert "no face has gender Female; there are female, male" in str(
+        select_faces(people, {"gender": "Female"})
+    )
     assert select_faces(people, {"gender": "female"}).hints == []
     assert "no face has attributes.glasses round; there are with, without" in str(
-        select_faces(people, {"attributes": {"glasses": ["round", "with"]}}))
+        select_faces(people, {"attributes": {"glasses": ["round", "with"]}})
+    )
 
 
 def test_what_has_no_steps_is_dropped_and_the_rest_in_turn(people):
-    selection = select_faces(people, {"gender": "nobody", "attractiveness": [2, 9]}, min_results=110,
-                             relax=["gender", "attractiveness"])
-    assert selection.relaxed == [{"condition": "gender", "from": "nobody", "to": None},
-                                 {"condition": "attractiveness", "from": [2, 9], "to": None}]
+    selection = select_faces(
+        people,
+        {"gender": "nobody", "attractiveness": [2, 9]},
+        min_results=110,
+        relax=["gender", "attractiveness"],
+    )
+    assert selection.relaxed == [
+        {"condition": "gender", "from": "nobody", "to": None},
+        {"condition": "attractiveness", "from": [2, 9], "to": None},
+    ]
     assert selection.matched == {"all": 120}
-    dropped = select_faces(people, {"attributes": {"glasses": "round"}}, min_results=110, relax=["attributes"])
-    assert dropped.relaxed == [{"condition": "attributes", "from": {"glasses": "round"}, "to": None}]
-    assert select_faces(people, {"cluster": 9}, min_results=200, relax=["gender", "cluster"]).enough is False
+    dropped = select_faces(
+        people, {"attributes": {"glasses": "round"}}, min_results=110, relax=["attributes"]
+    )
+    assert dropped.relaxed == [
+        {"condition": "attributes", "from": {"glasses": "round"}, "to": None}
+    ]
+    assert (
+        select_faces(people, {"cluster": 9}, min_results=200, relax=["gender", "cluster"]).enough
+        is False
+    )
 
 
 def test_doubtful_pictures_are_left_out_before_the_draw_and_counted(people):
@@ -129,7 +192,10 @@ def test_doubtful_pictures_are_left_out_before_the_draw_and_counted(people):
     selection = select_faces(people, {"gender": "female"}, n=30)
     assert len(selection.rows) == 30
     assert selection.rows["doubts"].isna().all()
-    assert (selection.matched, selection.flagged) == ({"all": 120, "gender": 40, "flags": 30}, {"blurred": 10, "extreme_pose": 10})
+    assert (selection.matched, selection.flagged) == (
+        {"all": 120, "gender": 40, "flags": 30},
+        {"blurred": 10, "extreme_pose": 10},
+    )
     kept = select_faces(people, {"gender": "female"}, flags="keep")
     assert (len(kept.rows), kept.matched, kept.flagged) == (40, {"all": 120, "gender": 40}, {})
     with pytest.raises(InputError, match="the column doubts must hold texts"):
@@ -137,52 +203,92 @@ def test_doubtful_pictures_are_left_out_before_the_draw_and_counted(people):
 
 
 def test_enough_faces_are_left_as_they_are(people):
-    assert select_faces(people, {"age_range": [50, 52]}, min_results=3, relax=["age_range"]).relaxed == []
+    assert (
+        select_faces(people, {"age_range": [50, 52]}, min_results=3, relax=["age_range"]).relaxed
+        == []
+    )
 
 
 def test_widening_goes_before_the_draw_and_never_past_n(people):
-    selection = select_faces(people, {"age_range": [50, 52]}, n=5, min_results=5, relax=["age_range"])
+    selection = select_faces(
+        people, {"age_range": [50, 52]}, n=5, min_results=5, relax=["age_range"]
+    )
     assert (len(selection.rows), len(selection.relaxed)) == (5, 1)
 
 
-@pytest.mark.parametrize(("conditions", "relax", "expected"), [
-    ({"hair": "red"}, None, "unknown condition 'hair'; there are gender"),
-    ({}, ["hair"], "unknown condition 'hair'"),
-    ({"attributes": {"hat": "red"}}, None, r"attributes\.hat needs the column hat_final; the table has filename"),
-    ({"attributes": {"height": "150"}}, None, r"attributes\.height asks for a class, but height_final holds numbers"),
-    ({"attributes": "with"}, None, "attributes = 'with'; expected a class by attribute"),
-    ({"attributes": {1: "with", "glasses": "with"}}, None, "attributes = {1: 'with', 'glasses': 'with'}; expected a class by attribute"),
-    ({"cluster": 1}, None, "cluster needs the column cluster; the table has filename"),
-])
+@pytest.mark.parametrize(
+    ("conditions", "relax", "expected"),
+    [
+        ({"hair": "red"}, None, "unknown condition 'hair'; there are gender"),
+        ({}, ["hair"], "unknown condition 'hair'"),
+        (
+            {"attributes": {"hat": "red"}},
+            None,
+            r"attributes\.hat needs the column hat_final; the table has filename",
+        ),
+        (
+            {"attributes": {"height": "150"}},
+            None,
+            r"attributes\.height asks for a class, but height_final holds numbers",
+        ),
+        ({"attributes": "with"}, None, "attributes = 'with'; expected a class by attribute"),
+        (
+            {"attributes": {1: "with", "glasses": "with"}},
+            None,
+            "attributes = {1: 'with', 'glasses': 'with'}; expected a class by attribute",
+        ),
+        ({"cluster": 1}, None, "cluster needs the column cluster; the table has filename"),
+    ],
+)
 def test_a_condition_that_cannot_be_applied_is_named(people, conditions, relax, expected):
     with pytest.raises(InputError, match=expected):
         select_faces(people.drop(columns="cluster"), conditions, relax=relax)
 
 
-@pytest.mark.parametrize(("conditions", "expected"), [
-    ({"gender": 1}, "gender = 1; expected a class, or a list of them"),
-    ({"ethnicity": ["a", None]}, r"ethnicity = \['a', None\]; expected a class"),
-    ({"attributes": {"glasses": None}}, r"attributes\.glasses = None; expected a class"),
-    ({"cluster": "two"}, "cluster = 'two'; expected a cluster's number, or a list of them"),
-])
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({"gender": 1}, "gender = 1; expected a class, or a list of them"),
+        ({"ethnicity": ["a", None]}, r"ethnicity = \['a', None\]; expected a class"),
+        ({"attributes": {"glasses": None}}, r"attributes\.glasses = None; expected a class"),
+        ({"cluster": "two"}, "cluster = 'two'; expected a cluster's number, or a list of them"),
+    ],
+)
 def test_what_is_no_class_is_named(people, conditions, expected):
     with pytest.raises(InputError, match=expected):
         select_faces(people, conditions)
 
 
 def test_a_table_that_cannot_be_asked_is_named(people):
-    with pytest.raises(InputError, match="age_range needs numbers, but age_final holds something else"):
+    with pytest.raises(
+        InputError, match="age_range needs numbers, but age_final holds something else"
+    ):
         select_faces(people.assign(age_final="20"), {"age_range": [10, 30]})
     with pytest.raises(InputError, match="needs the column filename; it has gender_final, 7"):
-        select_faces(people[["gender_final"]].assign(**{"7": 0}).rename(columns={"7": 7}), {"gender": "female"})
-    with pytest.raises(InputError, match=r"it has gender_final, .*; \.reset_index\(\) makes one of the index"):
+        select_faces(
+            people[["gender_final"]].assign(**{"7": 0}).rename(columns={"7": 7}),
+            {"gender": "female"},
+        )
+    with pytest.raises(
+        InputError, match=r"it has gender_final, .*; \.reset_index\(\) makes one of the index"
+    ):
         select_faces(people.set_index("filename"), {"gender": "female"})
     with pytest.raises(InputError, match="the column gender_final stands twice in the table"):
         select_faces(pd.concat([people, people[["gender_final"]]], axis=1), {"gender": "female"})
     for wrong in (None, 7):
-        with pytest.raises(InputError, match=f"filename must hold a text in every row; found {wrong or 'nan|None'}"):
-            select_faces(people.astype({"filename": object}).assign(filename=["a", wrong, *people["filename"][2:]]), {})
-    with pytest.raises(InputError, match="gender asks for a class, but gender_final holds something else than texts"):
+        with pytest.raises(
+            InputError, match=f"filename must hold a text in every row; found {wrong or 'nan|None'}"
+        ):
+            select_faces(
+                people.astype({"filename": object}).assign(
+                    filename=["a", wrong, *people["filename"][2:]]
+                ),
+                {},
+            )
+    with pytest.raises(
+        InputError,
+        match="gender asks for a class, but gender_final holds something else than texts",
+    ):
         select_faces(people.assign(gender_final=[["a"]] * len(people)), {"gender": "female"})
     assert len(select_faces(people.assign(age_final=None), {"age_range": [10, 30]}).rows) == 0
 
@@ -193,7 +299,17 @@ def test_a_list_of_classes_may_be_of_any_kind(people, several):
 
 
 def test_a_table_that_names_photos_alone_is_filtered():
-    rows = filter_images(pd.DataFrame({"image": ["b.png", "a.jpg", "c.jpg"], "gender_final": ["male", "male", "female"]}), gender="male")
-    assert rows[["image", "filename"]].values.tolist() == [["a.jpg", "a.jpg"], ["b.png", "b.png.jpg"]]
-    with pytest.raises(InputError, match=r"the column filename must hold a text in every row; found .*1"):
+    rows = filter_images(
+        pd.DataFrame(
+            {"image": ["b.png", "a.jpg", "c.jpg"], "gender_final": ["male", "male", "female"]}
+        ),
+        gender="male",
+    )
+    assert rows[["image", "filename"]].values.tolist() == [
+        ["a.jpg", "a.jpg"],
+        ["b.png", "b.png.jpg"],
+    ]
+    with pytest.raises(
+        InputError, match=r"the column filename must hold a text in every row; found .*1"
+    ):
         filter_images(pd.DataFrame({"image": [1]}))

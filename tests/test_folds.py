@@ -35,7 +35,9 @@ def seen(monkeypatch):
 
 
 def predict(faces, groups=ALONE, **options):
-    table, problems = out_of_fold(*faces, groups, **{"folds": 4, "stop_share": 0.2, **QUICK, **options})
+    table, problems = out_of_fold(
+        *faces, groups, **{"folds": 4, "stop_share": 0.2, **QUICK, **options}
+    )
     assert problems == []
     return table
 
@@ -58,7 +60,9 @@ def test_a_faces_own_rating_changes_nothing_about_its_prediction(faces):
     fold = before["fold"].to_numpy() == before["fold"].iloc[0]
     changed[fold] += np.random.default_rng(0).normal(size=fold.sum()) * 5
     after = predict((x, changed))
-    assert after["attractiveness_raw"][fold].to_numpy() == pytest.approx(before["attractiveness_raw"][fold].to_numpy(), rel=1e-9)
+    assert after["attractiveness_raw"][fold].to_numpy() == pytest.approx(
+        before["attractiveness_raw"][fold].to_numpy(), rel=1e-9
+    )
     assert (after["attractiveness_raw"][~fold] != before["attractiveness_raw"][~fold]).all()
 
 
@@ -81,7 +85,9 @@ def test_a_group_is_never_on_two_sides(faces, seen):
 def test_more_faces_move_no_one_to_another_fold(faces):
     some = np.arange(N) % 3 > 0
     few = predict((faces[0][some], faces[1][some]), ALONE[some])
-    assert few.set_index("filename")["fold"].equals(predict(faces).set_index("filename")["fold"][some])
+    assert few.set_index("filename")["fold"].equals(
+        predict(faces).set_index("filename")["fold"][some]
+    )
 
 
 def test_a_fold_that_cannot_be_trained_is_named_and_its_faces_left_out():
@@ -99,10 +105,14 @@ def test_the_table_of_folds_is_one(faces, tmp_path):
 
 
 def test_one_person_exact_copies_and_near_copies_are_one_group():
-    table = pd.DataFrame({
-        "filename": list("abcdefgh"), "sha256": ["1", "2", "2", "3", "4", "5", "6", "7"],
-        "copy_group": list("abbbeegh"), "copy_rank": [1, 1, 2, 3, 2, 1, 1, 1],
-    })
+    table = pd.DataFrame(
+        {
+            "filename": list("abcdefgh"),
+            "sha256": ["1", "2", "2", "3", "4", "5", "6", "7"],
+            "copy_group": list("abbbeegh"),
+            "copy_rank": [1, 1, 2, 3, 2, 1, 1, 1],
+        }
+    )
     persons = pd.Series({"a": "anna", "d": "anna", "g": "gina", "h": "gina"})
     groups = same_faces(table.sample(frac=1, random_state=0), persons)
     found = {frozenset(members) for members in groups.groupby(groups).groups.values()}

@@ -37,13 +37,24 @@ def forget(project, capfd):
 
 def everything(project: Project) -> dict[str, str]:
     """Hash of every file but DVC's and git's own."""
-    files = {path.relative_to(project.folder): path for path in project.folder.rglob("*") if path.is_file() and path.suffix not in (".pyc", ".lock")}
-    return {str(name): hashlib.md5(path.read_bytes()).hexdigest() for name, path in files.items() if not {".git", "tmp"} & {*name.parts}}
+    files = {
+        path.relative_to(project.folder): path
+        for path in project.folder.rglob("*")
+        if path.is_file() and path.suffix not in (".pyc", ".lock")
+    }
+    return {
+        str(name): hashlib.md5(path.read_bytes()).hexdigest()
+        for name, path in files.items()
+        if not {".git", "tmp"} & {*name.parts}
+    }
 
 
 def stored(project: Project, stage: str, column: str) -> set[str]:
-    return {value for path in (project.folder / ".dvc/facestats-rows" / stage).glob("*/*.parquet")
-            for value in pq.read_table(path)[column].to_pylist()}
+    return {
+        value
+        for path in (project.folder / ".dvc/facestats-rows" / stage).glob("*/*.parquet")
+        for value in pq.read_table(path)[column].to_pylist()
+    }
 
 
 def holding(folder, name: str) -> list[str]:
@@ -64,9 +75,16 @@ def test_photos_copies_labels_and_rows_go_and_nothing_else(project, forget):
     raw = project.folder / "data/raw"
     photo = (raw / NAME).read_bytes()
     shutil.copyfile(raw / NAME, raw / "copy.png")
-    (project.folder / "data/manual_labels.csv").write_text("filename,age\nface_0005.jpg,31\ncopy.png.jpg,40\n")
-    rows = {name: (project.folder / "data/labels" / name).read_text().splitlines(keepends=True) for name in ("labels.csv", "ratings.csv")}
-    keys = pd.read_parquet(project.folder / "data/processed/embeddings/embeddings_clip.parquet").set_index("filename")["key"]
+    (project.folder / "data/manual_labels.csv").write_text(
+        "filename,age\nface_0005.jpg,31\ncopy.png.jpg,40\n"
+    )
+    rows = {
+        name: (project.folder / "data/labels" / name).read_text().splitlines(keepends=True)
+        for name in ("labels.csv", "ratings.csv")
+    }
+    keys = pd.read_parquet(
+        project.folder / "data/processed/embeddings/embeddings_clip.parquet"
+    ).set_index("filename")["key"]
     before = everything(project)
 
     said = forget(NAME, "--dry-run")
@@ -78,9 +96,15 @@ def test_photos_copies_labels_and_rows_go_and_nothing_else(project, forget):
     gone = {name for name in before.keys() - after.keys() if "facestats-rows" not in name}
     assert gone == {f"data/raw/{NAME}", "data/raw/copy.png"}
     changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
-    assert changed == {"data/labels/labels.csv", "data/labels/ratings.csv", "data/manual_labels.csv"}
+    assert changed == {
+        "data/labels/labels.csv",
+        "data/labels/ratings.csv",
+        "data/manual_labels.csv",
+    }
     for name, lines in rows.items():
-        assert (project.folder / "data/labels" / name).read_text() == "".join(line for line in lines if NAME not in line)
+        assert (project.folder / "data/labels" / name).read_text() == "".join(
+            line for line in lines if NAME not in line
+        )
     assert project.read("data/manual_labels.csv") == b"filename,age\nface_0005.jpg,31\n"
     assert hashlib.sha256(photo).hexdigest() not in stored(project, "preprocess", "sha256")
     assert len(stored(project, "preprocess", "sha256")) > 100
@@ -95,7 +119,11 @@ def test_a_person_is_all_photos_with_that_name(project, forget):
     assert "face_0004.jpg shows anna, too" in said
     assert "did you mean anna" in forget("--person", "ana", code=2)
     forget("--person", "anna")
-    assert [(project.folder / "data/raw" / f"face_000{n}.jpg").exists() for n in (3, 4, 6)] == [False, False, True]
+    assert [(project.folder / "data/raw" / f"face_000{n}.jpg").exists() for n in (3, 4, 6)] == [
+        False,
+        False,
+        True,
+    ]
     assert project.read("data/labels/labels.csv") == b"image,person\nface_0006.jpg,bert\n"
 
 
@@ -121,7 +149,9 @@ def test_what_cannot_be_done_touches_nothing(project, forget, tmp_path):
 
 
 def test_rows_that_a_run_uses_are_named_and_left(project, forget):
-    (recipe,) = (path for path in (project.folder / ".dvc/facestats-rows/embed").iterdir() if path.is_dir())
+    (recipe,) = (
+        path for path in (project.folder / ".dvc/facestats-rows/embed").iterdir() if path.is_dir()
+    )
     rows = stored(project, "embed", "key")
     with using(recipe):
         said = forget(NAME, code=1)
@@ -131,10 +161,16 @@ def test_rows_that_a_run_uses_are_named_and_left(project, forget):
     assert len(stored(project, "embed", "key")) == len(rows) - 1
 
 
-@pytest.mark.parametrize(("text", "left"), [
-    ('\ufeffimage;note\r\n"a;b.jpg";"two\r\nlines"\r\n c.jpg ;x\r\n', '\ufeffimage;note\r\n c.jpg ;x\r\n'),
-    ("\nnote,image\n\n1,c.jpg\n2,a;b.jpg", "\nnote,image\n\n1,c.jpg\n"),
-])
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (
+            '\ufeffimage;note\r\n"a;b.jpg";"two\r\nlines"\r\n c.jpg ;x\r\n',
+            "\ufeffimage;note\r\n c.jpg ;x\r\n",
+        ),
+        ("\nnote,image\n\n1,c.jpg\n2,a;b.jpg", "\nnote,image\n\n1,c.jpg\n"),
+    ],
+)
 def test_other_lines_of_a_label_file_keep_their_bytes(tmp_path, text, left):
     path = tmp_path / "labels.csv"
     path.write_bytes(text.encode())
@@ -145,7 +181,11 @@ def test_other_lines_of_a_label_file_keep_their_bytes(tmp_path, text, left):
 def test_the_cache_and_the_remote_keep_no_picture_table_or_listing(project, forget):
     """With the stages that know faces one by one: the others' outs are removed by the same command."""
     project.keep_stages(*STAGES)
-    for name in ("data/interim", "data/processed/composites", "data/sample"):  # which no stage makes any more
+    for name in (
+        "data/interim",
+        "data/processed/composites",
+        "data/sample",
+    ):  # which no stage makes any more
         shutil.rmtree(project.folder / name, ignore_errors=True)
     remote = project.folder.parent / "remote"
     project.dvc("remote", "add", "storage", str(remote))
@@ -154,13 +194,20 @@ def test_the_cache_and_the_remote_keep_no_picture_table_or_listing(project, forg
     project.commit("few stages")
     cache = project.folder / ".dvc/cache"
     pictures = [project.read(f"data/raw/{NAME}"), project.read(f"data/processed/preproc/{NAME}")]
-    objects = [f"files/md5/{md5[:2]}/{md5[2:]}" for md5 in (hashlib.md5(data).hexdigest() for data in pictures)]
-    (project.folder / "data/labels/truth.csv").unlink()  # the drawn faces' secrets: read by no stage, so left to the user
+    objects = [
+        f"files/md5/{md5[:2]}/{md5[2:]}"
+        for md5 in (hashlib.md5(data).hexdigest() for data in pictures)
+    ]
+    (
+        project.folder / "data/labels/truth.csv"
+    ).unlink()  # the drawn faces' secrets: read by no stage, so left to the user
     for place in (cache, remote):
         assert all((place / name).is_file() for name in objects)
         assert len(holding(place, NAME)) > 5
 
-    assert "nothing removed (--dry-run); without it: `dvc repro`" in forget(NAME, "--cache", "--remote", "storage", "--dry-run")
+    assert "nothing removed (--dry-run); without it: `dvc repro`" in forget(
+        NAME, "--cache", "--remote", "storage", "--dry-run"
+    )
     forget(NAME)  # later, nothing but the cache still knows the name
     said = run_documented(project, "docs/sharing.md", "forget", {"--person anna": NAME})
     assert f"2 pictures of {NAME} were in DVC's cache, 0 are left in it or on storage" in said

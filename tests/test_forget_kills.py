@@ -55,17 +55,33 @@ def made(tmp_path_factory):
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"images": "data/raw", "labels": "data/labels"}
     (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    (root / "data/manual_labels.csv").write_text("image,age\nThree.PNG,31\nother.jpg,20\n")  # called as people call it
-    (root / "data/labels/labels.csv").write_text("image,person\n" + "".join(f"{name},anna\n" for name in ANNA) + "other.jpg,bert\n")
-    (root / "data/labels/ratings.csv").write_text("image,rater,rating\nanna/one.jpg,r,3\nother.jpg,r,2\n")
+    (root / "data/manual_labels.csv").write_text(
+        "image,age\nThree.PNG,31\nother.jpg,20\n"
+    )  # called as people call it
+    (root / "data/labels/labels.csv").write_text(
+        "image,person\n" + "".join(f"{name},anna\n" for name in ANNA) + "other.jpg,bert\n"
+    )
+    (root / "data/labels/ratings.csv").write_text(
+        "image,rater,rating\nanna/one.jpg,r,3\nother.jpg,r,2\n"
+    )
     cache = root / ".dvc/cache"
-    put(cache, json.dumps([{"relpath": name, "md5": put(cache, picture(name))} for name in ANNA + OTHERS]).encode(), ".dir")
+    put(
+        cache,
+        json.dumps(
+            [{"relpath": name, "md5": put(cache, picture(name))} for name in ANNA + OTHERS]
+        ).encode(),
+        ".dir",
+    )
     for stage in ("preprocess", "embed"):
         columns = COLUMNS if stage == "preprocess" else {"key": pa.string()}
         with RowStore(root / ".dvc/facestats-rows", stage, "a" * 64, columns) as rows:
             for name in ANNA + OTHERS:
                 crop = rows.files.save(b"crop of " + name.encode(), root / "crop.jpg")
-                row = {"key": f"{stage} {name}", "sha256": hashlib.sha256(picture(name)).hexdigest(), "crop": crop}
+                row = {
+                    "key": f"{stage} {name}",
+                    "sha256": hashlib.sha256(picture(name)).hexdigest(),
+                    "crop": crop,
+                }
                 rows.add({column: row[column] for column in columns})
     (root / "crop.jpg").unlink()
     return root
@@ -75,13 +91,25 @@ def run_dvc(root, *arguments) -> int:
     """What DVC does of it, without its start of a second: the outs, and the cache's files one by one."""
     cache = root / ".dvc/cache"
     if arguments[0] == "repro":
-        left = sorted(path.relative_to(root / "data/raw").as_posix() for path in (root / "data/raw").rglob("*") if path.is_file())
+        left = sorted(
+            path.relative_to(root / "data/raw").as_posix()
+            for path in (root / "data/raw").rglob("*")
+            if path.is_file()
+        )
         table = root / "faces.parquet"
-        pd.DataFrame({"image": left, "key": [f"preprocess {name}" for name in left], "filename": left}).to_parquet(table)
+        pd.DataFrame(
+            {"image": left, "key": [f"preprocess {name}" for name in left], "filename": left}
+        ).to_parquet(table)
         put(cache, table.read_bytes())
-        (root / "dvc.lock").write_text(f"stages: {{preprocess: {{outs: [{{path: faces.parquet, md5: {md5(table.read_bytes())}}}]}}}}")
+        (root / "dvc.lock").write_text(
+            f"stages: {{preprocess: {{outs: [{{path: faces.parquet, md5: {md5(table.read_bytes())}}}]}}}}"
+        )
     else:
-        kept = {md5(path.read_bytes()) for path in [*(root / "data/raw").rglob("*.*"), root / "faces.parquet"] if path.is_file()}
+        kept = {
+            md5(path.read_bytes())
+            for path in [*(root / "data/raw").rglob("*.*"), root / "faces.parquet"]
+            if path.is_file()
+        }
         for path in sorted(cache.glob("files/md5/*/*")):
             if path.parent.name + path.name not in kept:
                 path.unlink()
@@ -111,7 +139,9 @@ def _forget(root, at: int, arguments: tuple[str, ...]) -> None:
 @pytest.fixture(scope="module")
 def forget_and_die():
     """Runs the command in a process that is killed right before its change number `at`; returns whether it came to that."""
-    context = multiprocessing.get_context("forkserver")  # whose processes need not import pandas again
+    context = multiprocessing.get_context(
+        "forkserver"
+    )  # whose processes need not import pandas again
     context.set_forkserver_preload(["test_forget_kills", "facestats.cli.doctor", "dvc.config"])
 
     def run(root, at: int, *arguments: str) -> bool:
@@ -129,20 +159,34 @@ def forget_and_die():
 
 def traces(root) -> list[str]:
     """Files and folders that name or show her."""
-    secrets = [b"anna", b"three.png", b"Three.PNG", *map(picture, ANNA), *(b"crop of " + name.encode() for name in ANNA),
-               *(hashlib.sha256(picture(name)).hexdigest().encode() for name in ANNA)]
+    secrets = [
+        b"anna",
+        b"three.png",
+        b"Three.PNG",
+        *map(picture, ANNA),
+        *(b"crop of " + name.encode() for name in ANNA),
+        *(hashlib.sha256(picture(name)).hexdigest().encode() for name in ANNA),
+    ]
     found = []
     for path in root.rglob("*"):
         content = b""
         if path.is_file():
-            content = path.read_bytes() if path.suffix != ".parquet" else pd.read_parquet(path).to_csv().encode()
+            content = (
+                path.read_bytes()
+                if path.suffix != ".parquet"
+                else pd.read_parquet(path).to_csv().encode()
+            )
         if any(secret in content or secret in path.name.encode() for secret in secrets):
             found.append(str(path.relative_to(root)))
     return found
 
 
 def everything(root) -> dict[str, str]:
-    files = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file() and path.suffix != ".lock"}
+    files = {
+        str(path.relative_to(root)): path
+        for path in root.rglob("*")
+        if path.is_file() and path.suffix != ".lock"
+    }
     return {name: md5(path.read_bytes()) for name, path in files.items()}
 
 
@@ -178,8 +222,14 @@ def test_names_of_label_files_lead_nowhere_else(made, forget_and_die, tmp_path):
     """Taken as they are with --allow-missing: neither an import's file nor an empty folder elsewhere goes, also after a kill."""
     root = tmp_path / "project"
     shutil.copytree(made, root)
-    names = ["../../../outside/x.jpg", str(tmp_path / "outside/empty/y.jpg"), "../../../outside/empty/z.jpg"]
-    (root / "data/labels/labels.csv").write_text("image,person\nanna/one.jpg,anna\n" + "".join(f"{name},anna\n" for name in names))
+    names = [
+        "../../../outside/x.jpg",
+        str(tmp_path / "outside/empty/y.jpg"),
+        "../../../outside/empty/z.jpg",
+    ]
+    (root / "data/labels/labels.csv").write_text(
+        "image,person\nanna/one.jpg,anna\n" + "".join(f"{name},anna\n" for name in names)
+    )
     (tmp_path / "outside/empty").mkdir(parents=True)
     (tmp_path / "outside/x.jpg.dvc").write_text("mine")
     command = ("--person", "anna", "--allow-missing")
@@ -196,16 +246,39 @@ def test_another_command_is_told_of_the_unfinished_one(made, forget_and_die, tmp
     shutil.copytree(made, root)
     assert forget_and_die(root, 9, "--person", "anna", "--cache")
     before = everything(root)
-    for arguments in (["other.jpg"], ["--person", "anna"], ["--person", "bert", "--cache"], ["--person", "anna", "other.jpg", "--cache"]):
+    for arguments in (
+        ["other.jpg"],
+        ["--person", "anna"],
+        ["--person", "bert", "--cache"],
+        ["--person", "anna", "other.jpg", "--cache"],
+    ):
         assert main(["forget", *arguments, "--root", str(root)]) == 2
-        assert "give it first, as it was: `python -m facestats forget --person anna --cache`" in capsys.readouterr().err
+        assert (
+            "give it first, as it was: `python -m facestats forget --person anna --cache`"
+            in capsys.readouterr().err
+        )
     assert everything(root) == before
-    assert [finding.message for finding in examine_inputs(root, load_params(root / "params.yaml")).warnings if finding.kind == "forget"]
+    assert [
+        finding.message
+        for finding in examine_inputs(root, load_params(root / "params.yaml")).warnings
+        if finding.kind == "forget"
+    ]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"request": {}}', "7", "\x00", '{"request": {"images": [], "persons": [], "cache": true, "remote": null}, '
-                                     '"images": [7], "sha256": [], "objects": [], "named": {}, "wanted": {"images": [], "names": [], "persons": [], '
-                                     '"sha256": {}, "sizes": null, "git_objects": {}}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"request": {}}',
+        "7",
+        "\x00",
+        '{"request": {"images": [], "persons": [], "cache": true, "remote": null}, '
+        '"images": [7], "sha256": [], "objects": [], "named": {}, "wanted": {"images": [], "names": [], "persons": [], '
+        '"sha256": {}, "sizes": null, "git_objects": {}}}',
+    ],
+)
 def test_a_damaged_journal_is_named_and_nothing_is_touched(made, tmp_path, capsys, content):
     root = tmp_path / "project"
     shutil.copytree(made, root)
@@ -214,12 +287,28 @@ def test_a_damaged_journal_is_named_and_nothing_is_touched(made, tmp_path, capsy
     journal.write_text(content)
     before = everything(root)
     assert main(["forget", "--person", "anna", "--root", str(root)]) == 2
-    assert f"{journal}, which keeps what an earlier `forget` has still to do, is damaged" in capsys.readouterr().err
+    assert (
+        f"{journal}, which keeps what an earlier `forget` has still to do, is damaged"
+        in capsys.readouterr().err
+    )
     assert everything(root) == before
 
 
-SOUND = {"request": {"images": [], "persons": ["anna"], "cache": False, "remote": None}, "images": ["anna/one.jpg"], "sha256": [], "objects": [], "named": {},
-         "wanted": {"images": [], "names": [], "persons": [], "sha256": {}, "sizes": None, "git_objects": {}}}
+SOUND = {
+    "request": {"images": [], "persons": ["anna"], "cache": False, "remote": None},
+    "images": ["anna/one.jpg"],
+    "sha256": [],
+    "objects": [],
+    "named": {},
+    "wanted": {
+        "images": [],
+        "names": [],
+        "persons": [],
+        "sha256": {},
+        "sizes": None,
+        "git_objects": {},
+    },
+}
 
 
 @pytest.mark.timeout(60)
@@ -228,15 +317,31 @@ def test_a_doctored_journal_ends_in_a_message(made, tmp_path, capsys):
     shutil.copytree(made, root)
     journal = Journal(root).path
     journal.parent.mkdir(parents=True, exist_ok=True)
-    doctored = [SOUND | {name: value} for name in ("named", "images", "objects") for value in (None, 7, "x", [7], {"x": 7}, {"x": [[1]]}, ["\ud800"])]
-    doctored += [SOUND | {"wanted": SOUND["wanted"] | {name: value}} for name in SOUND["wanted"] for value in (7, "x", [None], {"x": ["y"]})]
-    doctored += [SOUND | {"request": SOUND["request"] | change} for change in ({"cache": []}, {"remote": 7}, {"images": None}, {"persons": "anna"})]
+    doctored = [
+        SOUND | {name: value}
+        for name in ("named", "images", "objects")
+        for value in (None, 7, "x", [7], {"x": 7}, {"x": [[1]]}, ["\ud800"])
+    ]
+    doctored += [
+        SOUND | {"wanted": SOUND["wanted"] | {name: value}}
+        for name in SOUND["wanted"]
+        for value in (7, "x", [None], {"x": ["y"]})
+    ]
+    doctored += [
+        SOUND | {"request": SOUND["request"] | change}
+        for change in ({"cache": []}, {"remote": 7}, {"images": None}, {"persons": "anna"})
+    ]
     before = everything(root)
     for content in doctored:
         journal.write_text(json.dumps(content))
         assert main(["forget", "--person", "anna", "--root", str(root)]) == 2, content
         assert "is damaged" in capsys.readouterr().err
-    for make in (lambda: os.mkfifo(journal), lambda: journal.symlink_to("/dev/zero"), lambda: journal.symlink_to(root / "params.yaml"), journal.mkdir):
+    for make in (
+        lambda: os.mkfifo(journal),
+        lambda: journal.symlink_to("/dev/zero"),
+        lambda: journal.symlink_to(root / "params.yaml"),
+        journal.mkdir,
+    ):
         journal.unlink()
         make()
         assert main(["forget", "--person", "anna", "--root", str(root)]) == 2

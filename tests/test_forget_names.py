@@ -60,17 +60,36 @@ def label(root: Path, *lines: str, header: str = "image,person", name: str = "la
 
 
 def left(root: Path) -> set[str]:
-    return {path.relative_to(root / "data/raw").as_posix() for path in (root / "data/raw").rglob("*") if path.is_file()}
+    return {
+        path.relative_to(root / "data/raw").as_posix()
+        for path in (root / "data/raw").rglob("*")
+        if path.is_file()
+    }
 
 
 def everything(root: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and ".git" not in path.parts}
+    return {
+        path: path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and ".git" not in path.parts
+    }
 
 
-@pytest.mark.parametrize(("written", "photo"), [
-    (nfd("Zoë.jpg"), "Zoë.jpg"), ("zoë.jpg", "Zoë.jpg"), ("Zoë", "Zoë.jpg"), ("IMG_1.jpg", "IMG_1.JPG"), ("img_1", "IMG_1.JPG"),
-    ("two.png.jpg", "two.png"), ("two", "two.png"), ("album\\three.jpg", "album/three.jpg"), ("three.jpg", "album/three.jpg"), ("data/raw/two.png", "two.png"),
-])
+@pytest.mark.parametrize(
+    ("written", "photo"),
+    [
+        (nfd("Zoë.jpg"), "Zoë.jpg"),
+        ("zoë.jpg", "Zoë.jpg"),
+        ("Zoë", "Zoë.jpg"),
+        ("IMG_1.jpg", "IMG_1.JPG"),
+        ("img_1", "IMG_1.JPG"),
+        ("two.png.jpg", "two.png"),
+        ("two", "two.png"),
+        ("album\\three.jpg", "album/three.jpg"),
+        ("three.jpg", "album/three.jpg"),
+        ("data/raw/two.png", "two.png"),
+    ],
+)
 def test_a_label_in_another_form_leads_to_the_photo(root, forget, written, photo):
     label(root, f"{written},anna", "other.jpg,bert")
     forget("--person", "anna")
@@ -94,15 +113,22 @@ def test_the_person_may_be_written_in_another_form_of_unicode(root, forget):
     assert "other.jpg" not in left(root)
 
 
-@pytest.mark.parametrize(("lines", "arguments", "expected"), [
-    (["Zoë.jpg,anna", "gone.jpg,anna"], ["--person", "anna"], "labels.csv, line 3: gone.jpg, a photo of anna, is not in"),
-    (["album/thre.jpg,anna"], ["--person", "anna"], "did you mean album/three.jpg"),
-    (["Zoë.jpg,anna"], ["--person", "Anna"], "did you mean anna?"),
-    (["Zoë.jpg,anna"], ["--person", "ana"], "did you mean anna?"),
-    (["gone.jpg,anna"], ["gone.jpg"], "gone.jpg: a label file names it, but it is not in"),
-    ([], ["two.jpg"], "did you mean two.png?"),
-    ([], ["Zoë.jpg", "fuor.jpg"], "fuor.jpg: no such image in"),
-])
+@pytest.mark.parametrize(
+    ("lines", "arguments", "expected"),
+    [
+        (
+            ["Zoë.jpg,anna", "gone.jpg,anna"],
+            ["--person", "anna"],
+            "labels.csv, line 3: gone.jpg, a photo of anna, is not in",
+        ),
+        (["album/thre.jpg,anna"], ["--person", "anna"], "did you mean album/three.jpg"),
+        (["Zoë.jpg,anna"], ["--person", "Anna"], "did you mean anna?"),
+        (["Zoë.jpg,anna"], ["--person", "ana"], "did you mean anna?"),
+        (["gone.jpg,anna"], ["gone.jpg"], "gone.jpg: a label file names it, but it is not in"),
+        ([], ["two.jpg"], "did you mean two.png?"),
+        ([], ["Zoë.jpg", "fuor.jpg"], "fuor.jpg: no such image in"),
+    ],
+)
 def test_what_is_not_found_is_named_and_nothing_goes(root, forget, lines, arguments, expected):
     label(root, *lines)
     before = everything(root)
@@ -156,12 +182,38 @@ def test_copies_elsewhere_in_the_project_are_found_by_their_bytes(root, forget):
 
 def test_the_whole_group_of_copies_is_named(root, forget):
     """a and b are both near copies of one leader; c is the same bytes as b."""
-    run = [("Zoë.jpg", None, "two.png.jpg"), ("two.png", None, None), ("album/three.jpg", None, "two.png.jpg"), ("other.jpg", "album/three.jpg", None)]
-    table = pd.DataFrame([{"image": image, "filename": image if image.endswith("jpg") else f"{image}.jpg", "sha256": "", "duplicate_of": exact, "near_duplicate_of": near}
-                          for image, exact, near in run]
-                         + [{"image": f"rejected{i}.jpg", "filename": None, "sha256": "", "duplicate_of": None, "near_duplicate_of": None} for i in range(2)])
+    run = [
+        ("Zoë.jpg", None, "two.png.jpg"),
+        ("two.png", None, None),
+        ("album/three.jpg", None, "two.png.jpg"),
+        ("other.jpg", "album/three.jpg", None),
+    ]
+    table = pd.DataFrame(
+        [
+            {
+                "image": image,
+                "filename": image if image.endswith("jpg") else f"{image}.jpg",
+                "sha256": "",
+                "duplicate_of": exact,
+                "near_duplicate_of": near,
+            }
+            for image, exact, near in run
+        ]
+        + [
+            {
+                "image": f"rejected{i}.jpg",
+                "filename": None,
+                "sha256": "",
+                "duplicate_of": None,
+                "near_duplicate_of": None,
+            }
+            for i in range(2)
+        ]
+    )
     (root / "data/processed/metadata").mkdir(parents=True)
-    table.astype("str").where(table.notna(), None).to_parquet(root / "data/processed/metadata/faces.parquet")
+    table.astype("str").where(table.notna(), None).to_parquet(
+        root / "data/processed/metadata/faces.parquet"
+    )
     said = forget("Zoë.jpg")
     for other in ("two.png", "album/three.jpg", "other.jpg"):
         assert f"{other} looks almost like a photo that goes" in said
@@ -197,28 +249,64 @@ def test_what_git_holds_is_said(root, forget):
 
 def test_a_photo_that_dvc_tracks_by_itself_is_tracked_no_more(root, forget):
     for name in ("Zoë.jpg.dvc", "other.jpg.dvc"):
-        (root / "data/raw" / name).write_text(f"outs:\n- md5: '0'\n  path: {name[:-4]}\n", encoding="utf-8")
+        (root / "data/raw" / name).write_text(
+            f"outs:\n- md5: '0'\n  path: {name[:-4]}\n", encoding="utf-8"
+        )
     forget("Zoë.jpg")
     assert left(root) == {*PHOTOS, "other.jpg.dvc"} - {"Zoë.jpg"}
 
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_data_that_was_imported_comes_back_and_that_is_said(root, forget, frozen):
-    stage = {"frozen": frozen, "deps": [{"path": "data", "repo": {"url": "https://example.org/faces.git", "rev_lock": "0"}}], "outs": [{"path": "raw", "md5": "0.dir"}]}
+    stage = {
+        "frozen": frozen,
+        "deps": [
+            {"path": "data", "repo": {"url": "https://example.org/faces.git", "rev_lock": "0"}}
+        ],
+        "outs": [{"path": "raw", "md5": "0.dir"}],
+    }
     (root / "data/raw.dvc").write_text(yaml.safe_dump(stage))
-    (root / "data/labels.dvc").write_text(yaml.safe_dump({"outs": [{"path": "labels", "md5": "0.dir"}]}))
+    (root / "data/labels.dvc").write_text(
+        yaml.safe_dump({"outs": [{"path": "labels", "md5": "0.dir"}]})
+    )
     said = forget("Zoë.jpg", "--dry-run")
     when = "`dvc update data/raw.dvc`, once the source has changed," if frozen else "`dvc repro`"
-    assert f"data/raw.dvc was imported from https://example.org/faces.git: {when} brings the photos back" in said
+    assert (
+        f"data/raw.dvc was imported from https://example.org/faces.git: {when} brings the photos back"
+        in said
+    )
     assert "labels.dvc was imported" not in said
 
 
-@pytest.mark.parametrize(("name", "encoding", "text", "kept"), [
-    ("Labels.CSV", "cp1252", "Image;Person \r\nZoë.jpg;anna\r\nother.jpg;bürt\r\n", "Image;Person \r\nother.jpg;bürt\r\n"),
-    ("labels.csv", "utf-16", "image\tperson\nZoë.jpg\tanna\nother.jpg\tbert\n", "image\tperson\nother.jpg\tbert\n"),
-    ("labels.csv", "utf-8-sig", 'sep=;\nphoto;who\n"Zoë.jpg";"anna"\nother.jpg;bert\n', "sep=;\nphoto;who\nother.jpg;bert\n"),
-    ("labels.csv", "utf-8", "image,filename,person\n,Zoë.jpg,anna\nother.jpg,,bert\ntwo.png,two.png.jpg,NA\n", "image,filename,person\nother.jpg,,bert\ntwo.png,two.png.jpg,NA\n"),
-])
+@pytest.mark.parametrize(
+    ("name", "encoding", "text", "kept"),
+    [
+        (
+            "Labels.CSV",
+            "cp1252",
+            "Image;Person \r\nZoë.jpg;anna\r\nother.jpg;bürt\r\n",
+            "Image;Person \r\nother.jpg;bürt\r\n",
+        ),
+        (
+            "labels.csv",
+            "utf-16",
+            "image\tperson\nZoë.jpg\tanna\nother.jpg\tbert\n",
+            "image\tperson\nother.jpg\tbert\n",
+        ),
+        (
+            "labels.csv",
+            "utf-8-sig",
+            'sep=;\nphoto;who\n"Zoë.jpg";"anna"\nother.jpg;bert\n',
+            "sep=;\nphoto;who\nother.jpg;bert\n",
+        ),
+        (
+            "labels.csv",
+            "utf-8",
+            "image,filename,person\n,Zoë.jpg,anna\nother.jpg,,bert\ntwo.png,two.png.jpg,NA\n",
+            "image,filename,person\nother.jpg,,bert\ntwo.png,two.png.jpg,NA\n",
+        ),
+    ],
+)
 def test_label_files_of_other_kinds_keep_their_kind(root, forget, name, encoding, text, kept):
     (root / "data/labels" / name).write_bytes(text.encode(encoding))
     forget("--person", "anna")
@@ -252,16 +340,28 @@ def test_a_workbook_that_would_lose_more_is_refused_before_anything_goes(root, f
     book.save(root / "data/labels/labels.xlsx")
     before = everything(root)
     for dry in ([], ["--dry-run"]):
-        assert "labels.xlsx is a workbook with charts, which would be lost" in forget("--person", "anna", *dry, code=2)
+        assert "labels.xlsx is a workbook with charts, which would be lost" in forget(
+            "--person", "anna", *dry, code=2
+        )
     assert everything(root) == before
 
 
-@pytest.mark.parametrize(("folder", "words"), [("album", "data/raw/album can't be written to"), ("labels", "data/labels can't be written to")])
-def test_a_folder_that_cannot_be_written_is_noticed_before_anything_goes(root, forget, folder, words, monkeypatch):
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("album", "data/raw/album can't be written to"),
+        ("labels", "data/labels can't be written to"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_noticed_before_anything_goes(
+    root, forget, folder, words, monkeypatch
+):
     label(root, "other.jpg,anna", "album/three.jpg,anna")
     before = everything(root)
     allowed = os.access  # root, as whom tests may run, may write everywhere
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != folder and allowed(path, mode))
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: Path(path).name != folder and allowed(path, mode)
+    )
     assert words in forget("--person", "anna", code=2)
     assert everything(root) == before
 
@@ -300,8 +400,11 @@ def test_a_column_a_photo_goes_from_a_workbook(root, forget):
         book.active.append(row)
     book.save(root / "data/labels/ratings.xlsx")
     forget("two.png")
-    assert [*openpyxl.load_workbook(root / "data/labels/ratings.xlsx").active.iter_rows(values_only=True)] == [
-        ("rater", "IMG_1.jpg", "other"), ("a", 3, 5)]
+    assert [
+        *openpyxl.load_workbook(root / "data/labels/ratings.xlsx").active.iter_rows(
+            values_only=True
+        )
+    ] == [("rater", "IMG_1.jpg", "other"), ("a", 3, 5)]
 
 
 def test_a_table_of_ratings_that_names_no_photo_stops_it(root, forget):

@@ -50,8 +50,11 @@ class Disk:
         run_program(["mount", "-o", "remount,size=64m", self.folder], check=True)
 
     def files(self) -> dict[str, bytes]:
-        return {p.relative_to(self.folder).as_posix(): p.read_bytes()
-                for p in self.folder.rglob("*") if p.is_file() and p.name != "ballast"}
+        return {
+            p.relative_to(self.folder).as_posix(): p.read_bytes()
+            for p in self.folder.rglob("*")
+            if p.is_file() and p.name != "ballast"
+        }
 
 
 @pytest.fixture
@@ -77,8 +80,13 @@ def photos(tmp_path_factory) -> Path:
 
 def write_table(path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    frame = pd.DataFrame({"filename": [f"{i}.jpg" for i in range(2000)], "key": "k",
-                          "embedding": list(rng.normal(size=(2000, 32)).astype(np.float32))})
+    frame = pd.DataFrame(
+        {
+            "filename": [f"{i}.jpg" for i in range(2000)],
+            "key": "k",
+            "embedding": list(rng.normal(size=(2000, 32)).astype(np.float32)),
+        }
+    )
     tables.write(frame, path, tables.embeddings_schema(32))
 
 
@@ -109,20 +117,31 @@ def test_what_was_there_before_stays_when_the_disk_is_full(mount, tmp_path, writ
     assert disk.files() != before
 
 
-def stage(cwd: Path, script: str, *arguments, rows: Path, images: Path | None = None) -> subprocess.CompletedProcess:
+def stage(
+    cwd: Path, script: str, *arguments, rows: Path, images: Path | None = None
+) -> subprocess.CompletedProcess:
     write_params(cwd, {"preprocess": {"size": SIDE}, "data": {"images": str(images)}})
-    return run_program([sys.executable, ROOT / "stages" / script, *map(str, arguments)], cwd, os.environ | {"FACESTATS_ROWS": str(rows)})
+    return run_program(
+        [sys.executable, ROOT / "stages" / script, *map(str, arguments)],
+        cwd,
+        os.environ | {"FACESTATS_ROWS": str(rows)},
+    )
 
 
 def assert_says_so(done: subprocess.CompletedProcess, where: Path) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
-    assert re.search(rf"^error: the disk is full \({re.escape(str(where))}", done.stderr, re.MULTILINE), done.stderr
+    assert re.search(
+        rf"^error: the disk is full \({re.escape(str(where))}", done.stderr, re.MULTILINE
+    ), done.stderr
     assert "Traceback" not in done.stderr
 
 
 def counts(done: subprocess.CompletedProcess) -> dict[str, int]:
     assert done.returncode == 0, done.stderr
-    return {name: int(n) for name, n in re.findall(r"(rows|reused|computed|rejected)=(\d+)", done.stdout)}
+    return {
+        name: int(n)
+        for name, n in re.findall(r"(rows|reused|computed|rejected)=(\d+)", done.stdout)
+    }
 
 
 @pytest.mark.parametrize("full", ["outs", "rows"])
@@ -144,7 +163,12 @@ def test_preprocess_goes_on_where_the_disk_was_full(mount, photos, tmp_path, ful
     assert set(list_faces(places["outs"] / "faces")) == set(table["filename"].dropna())
     left = [p for p in places["rows"].rglob(".*") if p.name != ".gitignore"]
     assert not left
-    assert counts(stage(tmp_path, "preprocess.py", *arguments, rows=places["rows"], images=photos))["computed"] == 0
+    assert (
+        counts(stage(tmp_path, "preprocess.py", *arguments, rows=places["rows"], images=photos))[
+            "computed"
+        ]
+        == 0
+    )
 
 
 @pytest.mark.parametrize("full", ["outs", "rows"])
@@ -162,10 +186,14 @@ def test_embed_goes_on_where_the_disk_was_full(mount, photos, clip_models, tmp_p
     done = stage(tmp_path, "embed.py", faces, clip_models["tiny"], out, rows=places["rows"])
     assert_says_so(done, disk.folder)
     assert out.read_bytes() == b"an earlier out"
-    assert [p.name for p in places["outs"].iterdir() if p.name != "ballast"] == ["embeddings.parquet"]
+    assert [p.name for p in places["outs"].iterdir() if p.name != "ballast"] == [
+        "embeddings.parquet"
+    ]
 
     disk.grow()
-    found = counts(stage(tmp_path, "embed.py", faces, clip_models["tiny"], out, rows=places["rows"]))
+    found = counts(
+        stage(tmp_path, "embed.py", faces, clip_models["tiny"], out, rows=places["rows"])
+    )
     assert found["rows"] == 60
     assert found["computed"] == (0 if full == "outs" else 60)
     assert len(tables.read_embeddings(out)[0]) == 60
@@ -208,10 +236,16 @@ def test_repro_goes_on_where_the_disk_was_full(mount, tmp_path, full):
     project.repro("fetch_clip", "preprocess")
     before = project.read("dvc.lock")
     disk.fill(left=0)
-    project.set_params({"preprocess.size": 192})  # crops that need more room than those that DVC removes
+    project.set_params(
+        {"preprocess.size": 192}
+    )  # crops that need more room than those that DVC removes
     done = project.dvc("repro", "preprocess", check=False)
     assert done.returncode != 0
-    assert "the disk is full" in done.stderr if full == "data/processed" else "No space left on device" in done.stderr
+    assert (
+        "the disk is full" in done.stderr
+        if full == "data/processed"
+        else "No space left on device" in done.stderr
+    )
     assert project.read("dvc.lock") == before
     assert not project.damaged_objects()
 

@@ -46,8 +46,14 @@ def faces(tmp_path_factory):
     """Landmarks, ratings and crops of faces to learn from, and of others."""
     train, test = made_up(N, 1), made_up(60, 2)
     folder = tmp_path_factory.mktemp("crops")
-    return [(landmarks, ratings, write_crops(folder / name, [f"{i}.jpg" for i in range(len(tone))], tone))
-            for name, (landmarks, tone, ratings) in (("train", train), ("test", test))]
+    return [
+        (
+            landmarks,
+            ratings,
+            write_crops(folder / name, [f"{i}.jpg" for i in range(len(tone))], tone),
+        )
+        for name, (landmarks, tone, ratings) in (("train", train), ("test", test))
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +63,7 @@ def models(faces):
 
 
 # What is learned
+
 
 def test_shape_says_its_half_of_the_ratings_and_pixels_the_other(faces, models):
     landmarks, ratings, crops = faces[1]
@@ -101,17 +108,26 @@ def test_too_few_ratings_train_nothing_and_say_so(n, faces, tmp_path):
 
 def test_equal_ratings_train_nothing(faces):
     x = features(faces[0][0], None, None)
-    for rating in (np.full(N, 4.0), np.where(np.arange(N) % 2, 4.0, np.nextafter(4, 5))):  # means of more raters end otherwise
-        assert train_pipeline(x, rating) == (None, f"all {N} rated train faces have the same rating, 4")
+    for rating in (
+        np.full(N, 4.0),
+        np.where(np.arange(N) % 2, 4.0, np.nextafter(4, 5)),
+    ):  # means of more raters end otherwise
+        assert train_pipeline(x, rating) == (
+            None,
+            f"all {N} rated train faces have the same rating, 4",
+        )
 
 
 def test_shapes_that_do_not_differ_say_the_mean_rating(faces):
     landmarks, ratings, _ = faces[0]
     pipeline, _ = train_pipeline(features(np.repeat(landmarks[:1], N, axis=0), None, None), ratings)
-    np.testing.assert_allclose(pipeline.predict(features(landmarks, None, None)), ratings.mean(), atol=1)
+    np.testing.assert_allclose(
+        pipeline.predict(features(landmarks, None, None)), ratings.mean(), atol=1
+    )
 
 
 # The model file
+
 
 def test_the_model_from_the_file_has_a_pipeline_and_predicts_the_same(faces, models, tmp_path):
     landmarks, _, crops = faces[1]
@@ -119,10 +135,19 @@ def test_the_model_from_the_file_has_a_pipeline_and_predicts_the_same(faces, mod
         model.save(tmp_path / "m.safetensors")
         loaded = load_geometry(tmp_path / "m.safetensors")
         assert isinstance(loaded.pipeline, Pipeline)
-        assert (loaded.trained, loaded.why, loaded.n_train, loaded.sampler is not None) == (True, None, N, appearance)
-        np.testing.assert_allclose(loaded.predict(landmarks, crops), model.predict(landmarks, crops), rtol=1e-9)
+        assert (loaded.trained, loaded.why, loaded.n_train, loaded.sampler is not None) == (
+            True,
+            None,
+            N,
+            appearance,
+        )
+        np.testing.assert_allclose(
+            loaded.predict(landmarks, crops), model.predict(landmarks, crops), rtol=1e-9
+        )
         rows = features(landmarks, model.sampler, crops)
-        np.testing.assert_allclose(loaded.pipeline.predict(rows), model.pipeline.predict(rows), rtol=1e-9)
+        np.testing.assert_allclose(
+            loaded.pipeline.predict(rows), model.pipeline.predict(rows), rtol=1e-9
+        )
         np.testing.assert_allclose(loaded.zscore(landmarks), model.zscore(landmarks), rtol=1e-9)
 
 
@@ -140,14 +165,20 @@ def test_other_files_are_named(tmp_path):
     with pytest.raises(ModelError, match=r"none\.safetensors: no such model"):
         load_geometry(tmp_path / "none.safetensors")
     (tmp_path / "text.safetensors").write_text("text")
-    (tmp_path / "cut.safetensors").write_bytes(pickle.dumps({"kind": "facestats geometry", "format": 1})[:20])
+    (tmp_path / "cut.safetensors").write_bytes(
+        pickle.dumps({"kind": "facestats geometry", "format": 1})[:20]
+    )
     (tmp_path / "folder.safetensors").mkdir()
     for name in ("text", "cut", "folder"):
-        with pytest.raises(ModelError, match=rf"{name}\.safetensors is not a facestats geometry .*dvc repro geometry"):
+        with pytest.raises(
+            ModelError,
+            match=rf"{name}\.safetensors is not a facestats geometry .*dvc repro geometry",
+        ):
             load_geometry(tmp_path / f"{name}.safetensors")
 
 
 # One photo and many
+
 
 def test_one_photo_is_scored_as_among_many_and_faces_without_landmarks_are_not(faces, models):
     landmarks, _, crops = faces[1]
@@ -155,11 +186,13 @@ def test_one_photo_is_scored_as_among_many_and_faces_without_landmarks_are_not(f
     some[3] = np.nan
     for model in models:
         together = model.predict(some, crops)
-        alone = [model.predict(some[i:i + 1], crops[i:i + 1])[0] for i in range(len(some))]
+        alone = [model.predict(some[i : i + 1], crops[i : i + 1])[0] for i in range(len(some))]
         np.testing.assert_allclose(together, alone, atol=1e-4)
         assert np.flatnonzero(np.isnan(together)).tolist() == [3]
     as_bytes = models[1].predict(landmarks[:2], [path.read_bytes() for path in crops[:2]])
-    as_arrays = models[1].predict(landmarks[:2], [np.asarray(Image.open(path)) for path in crops[:2]])
+    as_arrays = models[1].predict(
+        landmarks[:2], [np.asarray(Image.open(path)) for path in crops[:2]]
+    )
     np.testing.assert_array_equal(as_bytes, as_arrays)  # nothing to reduce at this size
     assert len(models[0].predict(landmarks[:0])) == 0
 
@@ -175,6 +208,7 @@ def test_a_model_that_looks_at_pixels_asks_for_them(faces, models, tmp_path):
 
 # The sampler
 
+
 def ramp() -> np.ndarray:
     """A crop whose red is x, and whose green is y, in pixels."""
     across = np.broadcast_to(np.arange(SIZE), (SIZE, SIZE))
@@ -186,7 +220,9 @@ def test_a_sample_follows_the_landmarks():
     sampler = FaceSampler(target)
     for size, x, y in ((1.0, 0.5, 0.5), (0.6, 0.4, 0.55)):
         values = sampler(ramp(), target * size + (x, y, 0)).reshape(-1, 3)
-        assert np.abs(values[:, 0] - (x * SIZE - 0.5)).max() <= 1  # both sides of the midline on average
+        assert (
+            np.abs(values[:, 0] - (x * SIZE - 0.5)).max() <= 1
+        )  # both sides of the midline on average
         low, high = (y - 0.3 * size) * SIZE, (y + 0.3 * size) * SIZE
         assert abs(values[:, 1].min() - low) < 3
         assert abs(values[:, 1].max() - high) < 3
@@ -197,14 +233,18 @@ def test_a_mirrored_face_has_the_same_sample():
     sampler = FaceSampler(symmetric_points(0))
     mirrored = landmarks[MIRROR].copy()
     mirrored[:, 0] = 1 - mirrored[:, 0]
-    difference = sampler(face, landmarks).astype(int) - sampler(np.ascontiguousarray(face[:, ::-1]), mirrored)
+    difference = sampler(face, landmarks).astype(int) - sampler(
+        np.ascontiguousarray(face[:, ::-1]), mirrored
+    )
     assert np.abs(difference).max() <= 1
     assert sampler(face, landmarks).std() > 3
 
 
 def test_landmarks_outside_of_the_crop_see_its_edge():
     sampler = FaceSampler(symmetric_points(0))
-    assert (sampler(ramp(), symmetric_points(0) + (9, 0.5, 0)).reshape(-1, 3)[:, 0] == SIZE - 1).all()
+    assert (
+        sampler(ramp(), symmetric_points(0) + (9, 0.5, 0)).reshape(-1, 3)[:, 0] == SIZE - 1
+    ).all()
 
 
 def test_large_crops_are_reduced_alike_whether_decoded_whole_or_not(tmp_path):
@@ -218,14 +258,22 @@ def test_large_crops_are_reduced_alike_whether_decoded_whole_or_not(tmp_path):
 
 # Real faces
 
+
 def test_shape_alone_says_what_people_said_of_the_omi_faces():
     if not (OMI / "landmarks_mediapipe.npz").is_file():
         pytest.skip(f"the OMI faces are not at {OMI}")
     known = np.load(OMI / "landmarks_mediapipe.npz")
     names = pd.Index(known["filename"].tolist()).str.removesuffix(".jpg")
-    ratings = pd.read_csv(OMI / "attribute_means.csv", dtype={"stimulus": "str"}).set_index("stimulus")["attractive"].loc[names].to_numpy()
+    ratings = (
+        pd.read_csv(OMI / "attribute_means.csv", dtype={"stimulus": "str"})
+        .set_index("stimulus")["attractive"]
+        .loc[names]
+        .to_numpy()
+    )
     x = known["landmarks"].reshape(len(names), COORDINATES)
     folds = KFold(10, shuffle=True, random_state=0)
     with threadpool_limits(1):
-        predicted = cross_val_predict(make_pipeline(len(x) * 9 // 10, appearance=False), x, ratings, cv=folds)
+        predicted = cross_val_predict(
+            make_pipeline(len(x) * 9 // 10, appearance=False), x, ratings, cv=folds
+        )
     assert correlation(predicted, ratings) >= 0.58

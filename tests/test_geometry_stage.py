@@ -40,21 +40,52 @@ class Stage:
         landmarks = [None if np.isnan(row).any() else row for row in found]
         faces = rows.assign(image=rows["filename"], landmarks=landmarks)
         if rejected:
-            faces = pd.concat([faces, pd.DataFrame({"image": ["a.txt"], "status": ["rejected"], "landmarks": [None]})], ignore_index=True)
+            faces = pd.concat(
+                [
+                    faces,
+                    pd.DataFrame({"image": ["a.txt"], "status": ["rejected"], "landmarks": [None]}),
+                ],
+                ignore_index=True,
+            )
         box = {"box": np.zeros((len(faces), 4))}
-        tables.write(faces.reindex(columns=[c for c in tables.FACES.columns if c != "box"]), self.folder / "faces.parquet", tables.FACES,
-                     vectors=box)
-        tables.write(rows.reindex(columns=list(tables.LABELS.columns)), self.folder / "labels.parquet", tables.LABELS)
+        tables.write(
+            faces.reindex(columns=[c for c in tables.FACES.columns if c != "box"]),
+            self.folder / "faces.parquet",
+            tables.FACES,
+            vectors=box,
+        )
+        tables.write(
+            rows.reindex(columns=list(tables.LABELS.columns)),
+            self.folder / "labels.parquet",
+            tables.LABELS,
+        )
         tables.write(rows[["filename", "split"]], self.folder / "splits.parquet", tables.SPLITS)
-        tables.write(rows.reindex(columns=list(tables.AGE_CHECK.columns)), self.folder / "ages.parquet", tables.AGE_CHECK)
+        tables.write(
+            rows.reindex(columns=list(tables.AGE_CHECK.columns)),
+            self.folder / "ages.parquet",
+            tables.AGE_CHECK,
+        )
         clean = rows.reindex(columns=list(tables.CLEAN.columns)).assign(hat_final="with")
         tables.write(clean, self.folder / "clean.parquet", tables.CLEAN)
         raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         raw["geometry"] |= {"folds": 3} | options
         (self.folder / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
-        files = [self.folder / name for name in ("crops", "faces.parquet", "labels.parquet", "splits.parquet", "clean.parquet", "ages.parquet", *OUTS)]
+        files = [
+            self.folder / name
+            for name in (
+                "crops",
+                "faces.parquet",
+                "labels.parquet",
+                "splits.parquet",
+                "clean.parquet",
+                "ages.parquet",
+                *OUTS,
+            )
+        ]
         with threadpool_limits(threads):
-            return runpy.run_path(str(ROOT / "stages/geometry.py"))["main"](load_params(self.folder / "params.yaml"), *files)
+            return runpy.run_path(str(ROOT / "stages/geometry.py"))["main"](
+                load_params(self.folder / "params.yaml"), *files
+            )
 
     def table(self) -> pd.DataFrame:
         return pd.read_parquet(self.folder / "geometry.parquet").set_index("filename")
@@ -71,21 +102,48 @@ def stage(tmp_path):
     names = [f"f{i:03}.jpg" for i in range(N)]
     write_crops(tmp_path / "crops", names, tone)
     (tmp_path / "crops" / names[WITHOUT]).unlink()  # what nobody should open
-    rows = pd.DataFrame({"filename": names, "sha256": [f"{i:064}" for i in range(N)], "copy_group": names, "copy_rank": 1,
-                         "person": None, "status": "ok", "rating": ratings, "split": SPLIT,
-                         "yaw": np.resize([0.0, 5.0, 60.0], N), "pitch": 0.0, "roll": 3.0})
+    rows = pd.DataFrame(
+        {
+            "filename": names,
+            "sha256": [f"{i:064}" for i in range(N)],
+            "copy_group": names,
+            "copy_rank": 1,
+            "person": None,
+            "status": "ok",
+            "rating": ratings,
+            "split": SPLIT,
+            "yaw": np.resize([0.0, 5.0, 60.0], N),
+            "pitch": 0.0,
+            "roll": 3.0,
+        }
+    )
     return Stage(tmp_path, rows, landmarks)
 
 
 def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
     said = stage.run()
     geometry = tables.read_all(stage.folder / "geometry.parquet", tables.GEOMETRY)
-    assert set(geometry.columns) == {"filename", *NAMES, "frontal", "geometry_zscore", "geometric_raw", "geometric_out_of_fold"}
+    assert set(geometry.columns) == {
+        "filename",
+        *NAMES,
+        "frontal",
+        "geometry_zscore",
+        "geometric_raw",
+        "geometric_out_of_fold",
+    }
     assert geometry["filename"].tolist() == stage.rows["filename"].tolist()
     pd.testing.assert_frame_equal(geometry[list(NAMES)], measure(stage.landmarks), rtol=1e-12)
     assert geometry["frontal"].tolist() == (stage.rows["yaw"] < 50).tolist()
     meta = tables.read_all(stage.folder / "meta.parquet", tables.WITH_META)
-    assert set(meta.columns) == {*tables.CLEAN.columns, "hat_final", "yaw", "pitch", "roll", *NAMES, "frontal"}
+    assert set(meta.columns) == {
+        *tables.CLEAN.columns,
+        "hat_final",
+        "yaw",
+        "pitch",
+        "roll",
+        *NAMES,
+        "frontal",
+    }
     pd.testing.assert_frame_equal(meta[list(NAMES)], geometry[list(NAMES)])
     assert f"faces={N} landmarks={N - 1}" in said
 
@@ -93,19 +151,28 @@ def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
 def test_train_faces_are_out_of_fold_and_the_others_by_the_model_in_the_file(stage):
     stage.run()
     table, model = stage.table(), load_geometry(stage.folder / "m.safetensors")
-    learned = ((SPLIT == "train") & stage.rows["rating"].notna() & (np.arange(N) != WITHOUT)).to_numpy()
+    learned = (
+        (SPLIT == "train") & stage.rows["rating"].notna() & (np.arange(N) != WITHOUT)
+    ).to_numpy()
     assert (table["geometric_out_of_fold"].to_numpy() == learned).all()
     assert model.n_train == learned.sum()
     for row in np.flatnonzero(~learned & (np.arange(N) != WITHOUT))[:5]:
-        alone = model.predict(stage.landmarks[row:row + 1], [stage.folder / "crops" / table.index[row]])
+        alone = model.predict(
+            stage.landmarks[row : row + 1], [stage.folder / "crops" / table.index[row]]
+        )
         assert abs(alone[0] - table["geometric_raw"].iloc[row]) < 0.01
-        assert np.isclose(model.zscore(stage.landmarks[row:row + 1])[0], table["geometry_zscore"].iloc[row])
+        assert np.isclose(
+            model.zscore(stage.landmarks[row : row + 1])[0], table["geometry_zscore"].iloc[row]
+        )
     known = learned & True
     assert np.corrcoef(table["geometric_raw"][known], stage.rows["rating"][known])[0, 1] > 0.8
     stage.run(folds=0)
     flattered = stage.table()
     assert not flattered["geometric_out_of_fold"].any()
-    error = [np.abs(t["geometric_raw"].to_numpy() - stage.rows["rating"].to_numpy())[known].mean() for t in (table, flattered)]
+    error = [
+        np.abs(t["geometric_raw"].to_numpy() - stage.rows["rating"].to_numpy())[known].mean()
+        for t in (table, flattered)
+    ]
     assert error[1] < error[0]
 
 
@@ -120,12 +187,16 @@ def test_no_rating_of_val_and_test_and_not_the_faces_own_decides(stage):
     stage.rows["rating"] = rating.where(np.arange(N) != row, rating[row] + 20)
     stage.run()
     after = stage.table()
-    assert after["geometric_raw"].iloc[row] == pytest.approx(before["geometric_raw"].iloc[row], rel=1e-9)
+    assert after["geometric_raw"].iloc[row] == pytest.approx(
+        before["geometric_raw"].iloc[row], rel=1e-9
+    )
     assert (after["geometric_raw"] != before["geometric_raw"]).any()
 
 
 def test_faces_that_may_be_too_young_get_no_score_and_their_labelled_ratings_teach_nothing(stage):
-    learned = np.flatnonzero((SPLIT == "train") & stage.rows["rating"].notna() & (np.arange(N) != WITHOUT))
+    learned = np.flatnonzero(
+        (SPLIT == "train") & stage.rows["rating"].notna() & (np.arange(N) != WITHOUT)
+    )
     young = {learned[0]: "label", learned[1]: "model", 4: "copy"}
     stage.rows["age_checked"] = [young.get(i) for i in range(N)]
     stage.rows["score_withheld"] = ["too young" if i in young else None for i in range(N)]
@@ -155,13 +226,18 @@ def test_without_appearance_no_crop_is_opened(stage):
         crop.unlink()
     stage.run(appearance=False)
     held_out = (SPLIT == "test") & stage.rows["rating"].notna().to_numpy()
-    r = [np.corrcoef(raw[held_out], stage.rows["rating"][held_out])[0, 1] for raw in (stage.table()["geometric_raw"], with_pixels)]
+    r = [
+        np.corrcoef(raw[held_out], stage.rows["rating"][held_out])[0, 1]
+        for raw in (stage.table()["geometric_raw"], with_pixels)
+    ]
     assert 0.4 < r[0] < r[1]
 
 
 @pytest.mark.parametrize("rated", [0, 7])
 def test_without_ratings_there_are_measurements_and_a_warning(stage, rated, capsys):
-    stage.rows.loc[np.cumsum(stage.rows["rating"].notna() & (SPLIT == "train")) > rated, "rating"] = np.nan
+    stage.rows.loc[
+        np.cumsum(stage.rows["rating"].notna() & (SPLIT == "train")) > rated, "rating"
+    ] = np.nan
     stage.rows.loc[SPLIT != "train", "rating"] = np.nan
     n = int((stage.rows["rating"].notna() & (np.arange(N) != WITHOUT)).sum())
     why = f"{n} rated faces with landmarks in train; 20 are needed"

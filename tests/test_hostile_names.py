@@ -17,8 +17,23 @@ from facestats.machine.output import _Text, one_line, shell_words
 from programs import run_program
 from resources import ROOT
 
-NAMES = [b"plain.jpg", b"a\nwarning: forged.jpg", b"e\x1b[31mred\x1b]0;title\x07.jpg", "b\u202egpj.exe".encode(), b"-rf.jpg", b"--person.jpg", b"cr\rX.jpg", b"del\x7f.jpg",
-         "c1\u009b31m.jpg".encode(), "line\u2028.jpg".encode(), "zero\u200bwidth.jpg".encode(), b"tab\t.jpg", b"'q\"$(x)`.jpg", b"x" * 240 + b".jpg", b"=cmd.jpg"]
+NAMES = [
+    b"plain.jpg",
+    b"a\nwarning: forged.jpg",
+    b"e\x1b[31mred\x1b]0;title\x07.jpg",
+    "b\u202egpj.exe".encode(),
+    b"-rf.jpg",
+    b"--person.jpg",
+    b"cr\rX.jpg",
+    b"del\x7f.jpg",
+    "c1\u009b31m.jpg".encode(),
+    "line\u2028.jpg".encode(),
+    "zero\u200bwidth.jpg".encode(),
+    b"tab\t.jpg",
+    b"'q\"$(x)`.jpg",
+    b"x" * 240 + b".jpg",
+    b"=cmd.jpg",
+]
 NOT_UTF8 = [b"\xff.jpg", b"dir\xff\x1b/in.jpg", b"\xed\xa0\x80.jpg"]
 PERSON = "ann\x1b[31m"
 
@@ -31,7 +46,11 @@ def hostile(tmp_path_factory):
     (folder / "data/labels").mkdir()
     shutil.copy(ROOT / "dvc.yaml", folder)
     params = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (folder / "params.yaml").write_text(params.replace("data/sample/images", "data/raw").replace("data/sample/labels", "data/labels").replace("source: wheel", "source: none"))
+    (folder / "params.yaml").write_text(
+        params.replace("data/sample/images", "data/raw")
+        .replace("data/sample/labels", "data/labels")
+        .replace("source: wheel", "source: none")
+    )
     (folder / "data/manual_labels.csv").write_text("filename,gender,ethnicity,age,rating,person\n")
     pixels = np.random.default_rng(0)
     for name in [*NAMES, *NOT_UTF8]:
@@ -40,16 +59,24 @@ def hostile(tmp_path_factory):
         with open(path, "wb") as file:
             Image.fromarray(pixels.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(file, "JPEG")
     buffer = io.StringIO()
-    csv.writer(buffer).writerows([["image", "person"], *([name.decode(), PERSON] for name in NAMES)])
+    csv.writer(buffer).writerows(
+        [["image", "person"], *([name.decode(), PERSON] for name in NAMES)]
+    )
     (folder / "data/labels/labels.csv").write_text(buffer.getvalue(), encoding="utf-8")
     Repo.init(str(folder), no_scm=True).close()
     return folder
 
 
 def facestats(folder, *arguments) -> subprocess.CompletedProcess:
-    done = run_program([sys.executable, "-m", "facestats", *arguments], folder, os.environ | {"PYTHONPATH": str(ROOT / "src")})
+    done = run_program(
+        [sys.executable, "-m", "facestats", *arguments],
+        folder,
+        os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )
     assert "Traceback" not in done.stderr
-    assert not [sign for sign in done.stdout + done.stderr if sign != "\n" and not sign.isprintable()]
+    assert not [
+        sign for sign in done.stdout + done.stderr if sign != "\n" and not sign.isprintable()
+    ]
     assert "\nwarning: forged" not in done.stdout + done.stderr
     return done
 
@@ -58,8 +85,11 @@ def test_forget_takes_a_person_under_such_names_to_the_end(hostile, tmp_path):
     folder = shutil.copytree(hostile, tmp_path / "project", symlinks=True)
     done = facestats(folder, "forget", "--person", PERSON)
     assert done.returncode == 0, done.stderr
-    left = sorted(os.path.relpath(os.path.join(base, name), os.fsencode(folder / "data/raw"))
-                  for base, _, names in os.walk(os.fsencode(folder / "data/raw")) for name in names)
+    left = sorted(
+        os.path.relpath(os.path.join(base, name), os.fsencode(folder / "data/raw"))
+        for base, _, names in os.walk(os.fsencode(folder / "data/raw"))
+        for name in names
+    )
     assert left == sorted(NOT_UTF8)
     assert (folder / "data/labels/labels.csv").read_text().strip() == "image,person"
     assert r"e\u001b[31mred\u001b]0;title\u0007.jpg: removed" in done.stdout
@@ -74,7 +104,11 @@ def test_doctor_names_them(hostile):
     assert done.returncode == 1
     assert r"data/raw/dir\xff\u001b has a name that is not valid UTF-8" in done.stdout
     found = json.loads(facestats(hostile, "doctor", "--inputs", "--json").stdout)
-    assert {problem["path"] for problem in found["problems"]} == {"data/raw/dir\\xff\x1b", r"data/raw/\xff.jpg", r"data/raw/\xed\xa0\x80.jpg"}
+    assert {problem["path"] for problem in found["problems"]} == {
+        "data/raw/dir\\xff\x1b",
+        r"data/raw/\xff.jpg",
+        r"data/raw/\xed\xa0\x80.jpg",
+    }
 
 
 def test_a_mistyped_command_is_shown_escaped(tmp_path):
@@ -83,8 +117,13 @@ def test_a_mistyped_command_is_shown_escaped(tmp_path):
 
 def test_names_stand_on_one_line_and_can_be_typed():
     names = [os.fsdecode(name) for name in [*NAMES, *NOT_UTF8]]
-    assert all(one_line(name).encode("utf-8", "surrogateescape").decode(errors="replace").isprintable() for name in names)
-    done = run_program(["bash", "-c", f"printf '%s\\0' {shell_words(names)} | od -An -v -tx1"], check=True)
+    assert all(
+        one_line(name).encode("utf-8", "surrogateescape").decode(errors="replace").isprintable()
+        for name in names
+    )
+    done = run_program(
+        ["bash", "-c", f"printf '%s\\0' {shell_words(names)} | od -An -v -tx1"], check=True
+    )
     assert bytes.fromhex(done.stdout) == b"".join(name + b"\0" for name in [*NAMES, *NOT_UTF8])
 
 

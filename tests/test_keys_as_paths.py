@@ -11,7 +11,12 @@ from dvc.repo import Repo
 
 from resources import ROOT
 
-STAGES = {"composites": "select", "continua": "continuum", "differences": "difference", "attributes.targets": "train_attribute"}
+STAGES = {
+    "composites": "select",
+    "continua": "continuum",
+    "differences": "difference",
+    "attributes.targets": "train_attribute",
+}
 UP = "../" * 60
 
 
@@ -28,9 +33,22 @@ def repo(tmp_path, monkeypatch):
     Repo.init(no_scm=True).close()
     for place in ("..", ".", "data", "data/processed", "data/interim", "models", "metrics"):
         (folder / place / "kept").mkdir(parents=True)
-        for name in ("kept/a", "kept.json", "kept.parquet", "kept_clf.joblib", "kept_confusion.csv", "kept_confusion.png"):
+        for name in (
+            "kept/a",
+            "kept.json",
+            "kept.parquet",
+            "kept_clf.joblib",
+            "kept_confusion.csv",
+            "kept_confusion.png",
+        ):
             (folder / place / name).write_text("kept")
-    for own in ("data/interim/warnings", "data/interim/keys", "data/processed/composites", "models/attributes", "metrics/attributes"):
+    for own in (
+        "data/interim/warnings",
+        "data/interim/keys",
+        "data/processed/composites",
+        "models/attributes",
+        "metrics/attributes",
+    ):
         (folder / own).mkdir()
     return folder
 
@@ -39,11 +57,28 @@ def kept(folder):
     return {path for path in folder.parent.rglob("*kept*") if ".dvc" not in path.parts}
 
 
-KEYS = ["../kept", UP + "{}/kept", "../../kept", "a/../../../kept", "..", "../..", UP + "{}/project/data/kept", "a/b", "."]
+KEYS = [
+    "../kept",
+    UP + "{}/kept",
+    "../../kept",
+    "a/../../../kept",
+    "..",
+    "../..",
+    UP + "{}/project/data/kept",
+    "a/b",
+    ".",
+]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of DVC
-@pytest.mark.parametrize(("section", "key"), [(section, key) for section in STAGES for key in (KEYS if section == "composites" else KEYS[:2])])
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        (section, key)
+        for section in STAGES
+        for key in (KEYS if section == "composites" else KEYS[:2])
+    ],
+)
 def test_a_key_that_leads_elsewhere_removes_nothing(repo, section, key):
     raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     items, key = raw, key.format(repo.parent.as_posix().lstrip("/"))
@@ -52,19 +87,34 @@ def test_a_key_that_leads_elsewhere_removes_nothing(repo, section, key):
     items[key] = copy.deepcopy(next(iter(items.values())))
     (repo / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     before = kept(repo)
-    with pytest.raises(DvcException, match=r"ignored by .dvcignore|overlap|already specified|same"), Repo(str(repo)) as project:
+    with (
+        pytest.raises(DvcException, match=r"ignored by .dvcignore|overlap|already specified|same"),
+        Repo(str(repo)) as project,
+    ):
         project.reproduce(f"{STAGES[section]}@{key}", downstream=True)
-    if key != UP + f"{repo.parent.as_posix().lstrip('/')}/kept":  # outside of the project, `--single-item` looks at no other out: docs/sharing.md
-        with pytest.raises(DvcException, match=r"ignored by .dvcignore"), Repo(str(repo)) as project:
+    if (
+        key != UP + f"{repo.parent.as_posix().lstrip('/')}/kept"
+    ):  # outside of the project, `--single-item` looks at no other out: docs/sharing.md
+        with (
+            pytest.raises(DvcException, match=r"ignored by .dvcignore"),
+            Repo(str(repo)) as project,
+        ):
             project.reproduce(f"{STAGES[section]}@{key}", single_item=True, force=True)
-        with pytest.raises(DvcException, match=r"ignored by .dvcignore"), Repo(str(repo)) as project:
+        with (
+            pytest.raises(DvcException, match=r"ignored by .dvcignore"),
+            Repo(str(repo)) as project,
+        ):
             project.checkout(force=True)
     assert kept(repo) == before
 
 
 def test_plain_keys_are_taken(repo):
     with Repo(str(repo)) as project:
-        assert {stage.name for stage in project.index.stages} >= {"select@women", "train_attribute@age", "continuum@women_to_men"}
+        assert {stage.name for stage in project.index.stages} >= {
+            "select@women",
+            "train_attribute@age",
+            "continuum@women_to_men",
+        }
         project.index.check_graph()
 
 
@@ -74,8 +124,16 @@ def test_every_out_with_a_key_is_guarded():
         if "foreach" not in facts:
             assert "${key}" not in str(facts.get("outs")) + str(facts.get("plots"))
             continue
-        outs = [out if isinstance(out, str) else next(iter(out)) for out in [*facts["do"]["outs"], *facts["do"].get("plots", ())]]
-        assert {f"${{warnings}}/${{key}}/{stage}.stage.json", f"${{keys}}/${{key}}/{stage}.stage.json"} < set(outs)
-        two_deep = [out for out in outs if not out.startswith("${") and out.count("/") == 2]  # a guard must lie as deep as what it guards
+        outs = [
+            out if isinstance(out, str) else next(iter(out))
+            for out in [*facts["do"]["outs"], *facts["do"].get("plots", ())]
+        ]
+        assert {
+            f"${{warnings}}/${{key}}/{stage}.stage.json",
+            f"${{keys}}/${{key}}/{stage}.stage.json",
+        } < set(outs)
+        two_deep = [
+            out for out in outs if not out.startswith("${") and out.count("/") == 2
+        ]  # a guard must lie as deep as what it guards
         assert not two_deep or any(out.endswith("${key}_confusion.csv") for out in two_deep)
         assert all(out.startswith("${") or out.count("/") in (2, 3) for out in outs)

@@ -20,7 +20,9 @@ LOCK = "schema: '2.0'\nstages:\n  labels:\n    cmd: python stages/labels.py\n"
 def root(tmp_path):
     for name in ("data/labels", "data/raw", ".dvc/tmp"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "data/manual_labels.csv").write_text("filename,gender,ethnicity,age,rating,person\n")
+    (tmp_path / "data/manual_labels.csv").write_text(
+        "filename,gender,ethnicity,age,rating,person\n"
+    )
     (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (tmp_path / "dvc.lock").write_text(LOCK)
@@ -29,7 +31,10 @@ def root(tmp_path):
 
 
 def problems(root) -> list[str]:
-    return [problem.message for problem in examine_inputs(root, load_params(root / "params.yaml")).problems]
+    return [
+        problem.message
+        for problem in examine_inputs(root, load_params(root / "params.yaml")).problems
+    ]
 
 
 def holders(pid: int) -> str:
@@ -58,12 +63,35 @@ def test_whole_files_are_no_problem(root):
     assert problems(root) == []
 
 
-@pytest.mark.parametrize(("name", "way_out", "text"), [
-    *(("dvc.lock", "`git checkout dvc.lock`", text)
-      for text in ("", "schema: '2.0'\nstages:\n  labels:\n    cm", "stages:\n", "- a\n", "<<<<<<< HEAD\na: {")),
-    *((".dvc/tmp/rwlock", "remove it while no DVC runs", text)  # the list of those who hold locks
-      for text in ("", '{"write": {"/a": {"pi', "[]", '{"write": {"/a": {}}}', '{"read": {"/a": 3}}')),
-])
+@pytest.mark.parametrize(
+    ("name", "way_out", "text"),
+    [
+        *(
+            ("dvc.lock", "`git checkout dvc.lock`", text)
+            for text in (
+                "",
+                "schema: '2.0'\nstages:\n  labels:\n    cm",
+                "stages:\n",
+                "- a\n",
+                "<<<<<<< HEAD\na: {",
+            )
+        ),
+        *(
+            (
+                ".dvc/tmp/rwlock",
+                "remove it while no DVC runs",
+                text,
+            )  # the list of those who hold locks
+            for text in (
+                "",
+                '{"write": {"/a": {"pi',
+                "[]",
+                '{"write": {"/a": {}}}',
+                '{"read": {"/a": 3}}',
+            )
+        ),
+    ],
+)
 def test_a_file_that_was_cut_off_is_named_with_the_way_out(root, name, way_out, text):
     (root / name).write_text(text)
     (found,) = problems(root)
@@ -79,14 +107,18 @@ def test_a_holder_that_is_another_program_by_now_is_named(root):
 
 def test_a_holder_that_runs_or_is_gone_is_no_problem(root):
     script = root / "dvc"  # as the command is called that a package manager installs
-    script.write_text("import os, time\nopen('up', 'w').close()\nwhile os.path.exists('up'):\n    time.sleep(0.01)\n")
+    script.write_text(
+        "import os, time\nopen('up', 'w').close()\nwhile os.path.exists('up'):\n    time.sleep(0.01)\n"
+    )
     run = start_program([sys.executable, script], root)
     while not (root / "up").exists():
         time.sleep(0.01)
     (root / ".dvc/tmp/rwlock").write_text(holders(run.pid))
     assert problems(root) == []
     (root / "up").unlink()
-    os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOWAIT)  # dead, but not buried: DVC takes it for alive
+    os.waitid(
+        os.P_PID, run.pid, os.WEXITED | os.WNOWAIT
+    )  # dead, but not buried: DVC takes it for alive
     assert "which is dead" in problems(root)[0]
     run.wait()
     assert problems(root) == []

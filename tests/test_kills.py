@@ -26,11 +26,19 @@ from programs import start_program
 from project import Project
 from resources import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="looks for processes in /proc")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="looks for processes in /proc"),
+]
 
 KILLS = {"preprocess": 4, "embed": 2, "train_attractiveness": 2, "composite": 2}
 ROW_STAGES = ("preprocess", "embed")
-NOT_NEEDED = ("evaluate", "model_card", "rejected", "report")  # none of the stages that are killed is behind them
+NOT_NEEDED = (
+    "evaluate",
+    "model_card",
+    "rejected",
+    "report",
+)  # none of the stages that are killed is behind them
 SAVED_AFTER = 4.0  # seconds; rows are saved every two
 SIDE = 96  # pixels of a crop
 COPIES = 3  # of each photo, the same picture in other bytes: work for seconds
@@ -51,17 +59,35 @@ def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
         for copy in range(1, COPIES):
             path.with_stem(f"{path.stem}_{copy}").write_bytes(path.read_bytes() + bytes(copy))
     project.dvc("add", "-q", "data/raw")
-    clip = random_clip(tmp_path_factory.mktemp("clip"), vision={
-        "hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 32, "num_attention_heads": 6,
-        "image_size": 224, "patch_size": 32, "projection_dim": 48})
+    clip = random_clip(
+        tmp_path_factory.mktemp("clip"),
+        vision={
+            "hidden_size": 384,
+            "intermediate_size": 1536,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 6,
+            "image_size": 224,
+            "patch_size": 32,
+            "projection_dim": 48,
+        },
+    )
     targets = yaml.safe_load(project.read("params.yaml"))["attributes"]["targets"]
-    project.set_params({
-        "clip.variant": str(clip), "zeroshot": {}, "attributes.targets": {"gender": targets["gender"]}, "mlp.epochs": 100,
-        "mlp.patience": 100, "composites": {"women": {"filter": {"gender": "female"}, "render": {"align": "warp"}}},
-        "continua": {}, "differences": {},
-    })
+    project.set_params(
+        {
+            "clip.variant": str(clip),
+            "zeroshot": {},
+            "attributes.targets": {"gender": targets["gender"]},
+            "mlp.epochs": 100,
+            "mlp.patience": 100,
+            "composites": {"women": {"filter": {"gender": "female"}, "render": {"align": "warp"}}},
+            "continua": {},
+            "differences": {},
+        }
+    )
     stages = yaml.safe_load(project.read("dvc.yaml"))["stages"]
-    project.keep_stages(*(name for name in stages if name not in NOT_NEEDED))  # every run would pay for them
+    project.keep_stages(
+        *(name for name in stages if name not in NOT_NEEDED)
+    )  # every run would pay for them
     project.commit("a small project")
     seconds = dict.fromkeys(KILLS, 0.0)
     run, before = Repro(project), time.monotonic()
@@ -115,12 +141,20 @@ def stored(project: Project, script: str) -> tuple[set[str], set[str]]:
 
 
 def crops(project: Project) -> list[Path]:
-    return [path for path in (project.folder / "data/processed/preproc").rglob("*.jpg") if path.is_file()]
+    return [
+        path
+        for path in (project.folder / "data/processed/preproc").rglob("*.jpg")
+        if path.is_file()
+    ]
 
 
 def crops_before(project: Project, moment: float) -> set[str]:
     """MD5 of the crops that were written before a moment."""
-    return {hashlib.md5(path.read_bytes()).hexdigest() for path in crops(project) if path.stat().st_mtime < moment}
+    return {
+        hashlib.md5(path.read_bytes()).hexdigest()
+        for path in crops(project)
+        if path.stat().st_mtime < moment
+    }
 
 
 def mend(project: Project, output: str) -> bool:
@@ -211,7 +245,13 @@ def test_kills_at_random_moments_lose_nothing(finished, project, seed):
             else:
                 time.sleep(chance.uniform(0, 0.8 * longest))
             now, how = run.stage(), chance.choice(["stage", "dvc", "both"])
-            run.kill(*{"stage": [now[1] if now else run.pid], "dvc": [run.pid], "both": [stage, run.pid]}[how])
+            run.kill(
+                *{
+                    "stage": [now[1] if now else run.pid],
+                    "dvc": [run.pid],
+                    "both": [stage, run.pid],
+                }[how]
+            )
             old = time.time() - SAVED_AFTER
             print(f"{script}: kill -9 of {how} while {now[0] if now else 'DVC'} ran")
             if script == "preprocess":
@@ -251,7 +291,9 @@ def test_an_orphan_of_a_killed_dvc_does_no_harm(finished, project, moment):
     code, output = Repro(project, "preprocess").wait()
     assert code == 0, output
     assert check_reuse(before, output).keys() == {"preprocess"}
-    locks = [yaml.safe_load(p.read("dvc.lock"))["stages"]["preprocess"] for p in (finished[0], project)]
+    locks = [
+        yaml.safe_load(p.read("dvc.lock"))["stages"]["preprocess"] for p in (finished[0], project)
+    ]
     assert locks[0] == locks[1]
 
 
@@ -288,15 +330,31 @@ def test_ctrl_c_stops_runs_that_the_next_one_resumes(finished, project):
 
 def test_ctrl_c_does_not_wait_for_a_batch_that_takes_long(tmp_path):
     """A batch of 512 images through 64 layers: half a minute of work that a thread can not be told to stop."""
-    clip = random_clip(tmp_path / "source", vision={
-        "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 64, "num_attention_heads": 4,
-        "image_size": 224, "patch_size": 32, "projection_dim": 48})
+    clip = random_clip(
+        tmp_path / "source",
+        vision={
+            "hidden_size": 256,
+            "intermediate_size": 1024,
+            "num_hidden_layers": 64,
+            "num_attention_heads": 4,
+            "image_size": 224,
+            "patch_size": 32,
+            "projection_dim": 48,
+        },
+    )
     fetch_clip(str(clip), None, tmp_path / "clip")
     (tmp_path / "faces").mkdir()
     picture((96, 96)).save(tmp_path / "faces/one.jpg")
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text().replace("batch_size: 32 ", "batch_size: 512 "))
+    (tmp_path / "params.yaml").write_text(
+        (ROOT / "params.yaml").read_text().replace("batch_size: 32 ", "batch_size: 512 ")
+    )
     command = [sys.executable, ROOT / "stages/embed.py", "faces", "clip", "embeddings.parquet"]
-    run = start_program(command, tmp_path, os.environ | {"FACESTATS_ROWS": str(tmp_path / "rows")}, hears_ctrl_c=True)
+    run = start_program(
+        command,
+        tmp_path,
+        os.environ | {"FACESTATS_ROWS": str(tmp_path / "rows")},
+        hears_ctrl_c=True,
+    )
     deadline = time.monotonic() + PATIENCE
     while not list(tmp_path.glob("rows/embed/*.lock")) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -28,12 +28,19 @@ def after_a_run(tmp_path_factory):
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels/labels.csv").write_text(LABELS)
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    faces = pd.DataFrame({"image": [*IMAGES, "broken.jpg"], "filename": ["a.png.jpg", *IMAGES[1:], None]})
+    faces = pd.DataFrame(
+        {"image": [*IMAGES, "broken.jpg"], "filename": ["a.png.jpg", *IMAGES[1:], None]}
+    )
     metadata = tmp_path / "data/processed/metadata"
-    tables.write(faces.reindex(columns=list(tables.FACES.columns)), metadata / "faces.parquet", tables.FACES)
+    tables.write(
+        faces.reindex(columns=list(tables.FACES.columns)), metadata / "faces.parquet", tables.FACES
+    )
     joined = join_labels(faces, tmp_path / "labels", tmp_path / "none.csv", "auto").table
     tables.write(joined, metadata / "labels.parquet", tables.LABELS)
-    (metadata / "labels_template.csv").write_text(TEMPLATE + "1,a.png,a.png.jpg,31.0,female,tone_a,,,,\n2,d é.jpg,d é.jpg,,unknown,unknown,,,,\n")
+    (metadata / "labels_template.csv").write_text(
+        TEMPLATE
+        + "1,a.png,a.png.jpg,31.0,female,tone_a,,,,\n2,d é.jpg,d é.jpg,,unknown,unknown,,,,\n"
+    )
     (tmp_path / "data/manual_labels.csv").write_text(HEADER)
     return tmp_path
 
@@ -53,7 +60,12 @@ def merge(folder, capsys):
     def run(content, *options):
         if isinstance(content, str):
             rows = [row.split(",") for row in content.split("\n") if row]
-            content = (TEMPLATE + "".join(f"{i},,{name},,,,{','.join(said)},\n" for i, (name, *said) in enumerate(rows))).encode()
+            content = (
+                TEMPLATE
+                + "".join(
+                    f"{i},,{name},,,,{','.join(said)},\n" for i, (name, *said) in enumerate(rows)
+                )
+            ).encode()
         (folder / "filled.csv").write_bytes(content)
         code = main(["labels", "merge", "filled.csv", *options])
         said = capsys.readouterr()
@@ -68,13 +80,16 @@ def by_hand(folder):
 
 # Template
 
+
 def test_the_template_is_copied_and_never_replaced_unasked(folder, monkeypatch, capsys):
     (folder / "inside").mkdir()
     monkeypatch.chdir(folder / "inside")
     assert main(["labels", "template", "-o", "mine.csv"]) == 0
     assert "2 faces to label in mine.csv" in capsys.readouterr().out
     copy = folder / "inside/mine.csv"
-    assert copy.read_bytes() == (folder / "data/processed/metadata/labels_template.csv").read_bytes()
+    assert (
+        copy.read_bytes() == (folder / "data/processed/metadata/labels_template.csv").read_bytes()
+    )
     copy.write_text("filled")
     assert main(["labels", "template", "-o", "mine.csv"]) == 2
     assert "mine.csv is there already" in capsys.readouterr().err
@@ -83,14 +98,29 @@ def test_the_template_is_copied_and_never_replaced_unasked(folder, monkeypatch, 
     assert copy.read_text().startswith(TEMPLATE)
 
 
-@pytest.mark.parametrize(("spoil", "output", "expected"), [
-    (lambda folder: (folder / "data/processed/metadata/labels_template.csv").unlink(), "x.csv", "`dvc repro attributes` makes it"),
-    (lambda folder: (folder / "params.yaml").unlink(), "x.csv", "no params.yaml in"),
-    (lambda folder: None, "data", "data is a folder; name a file"),
-    (lambda folder: None, "to_label.xlsx", "would be a CSV file under the name of another kind; name it to_label.csv"),
-    (lambda folder: None, "data/processed/metadata/labels_template.csv", "the pipeline's own file"),
-    (lambda folder: None, "params.yaml/x.csv", "could not be written"),
-])
+@pytest.mark.parametrize(
+    ("spoil", "output", "expected"),
+    [
+        (
+            lambda folder: (folder / "data/processed/metadata/labels_template.csv").unlink(),
+            "x.csv",
+            "`dvc repro attributes` makes it",
+        ),
+        (lambda folder: (folder / "params.yaml").unlink(), "x.csv", "no params.yaml in"),
+        (lambda folder: None, "data", "data is a folder; name a file"),
+        (
+            lambda folder: None,
+            "to_label.xlsx",
+            "would be a CSV file under the name of another kind; name it to_label.csv",
+        ),
+        (
+            lambda folder: None,
+            "data/processed/metadata/labels_template.csv",
+            "the pipeline's own file",
+        ),
+        (lambda folder: None, "params.yaml/x.csv", "could not be written"),
+    ],
+)
 def test_what_cannot_be_copied_is_said(folder, capsys, spoil, output, expected):
     spoil(folder)
     assert main(["labels", "template", "-o", output, "--force"]) == 2
@@ -99,28 +129,48 @@ def test_what_cannot_be_copied_is_said(folder, capsys, spoil, output, expected):
 
 # Merge
 
+
 def test_labels_are_merged_and_the_changes_named(folder, merge):
-    (folder / "data/manual_labels.csv").write_text(HEADER.replace("\n", ",my note\n") + 'b.jpg,male,,40,7,,"one, two"\nold.jpg,female,,,,,\n')
-    code, said = merge("b.jpg,41,male,\nd é.jpg,,female,tone_a\nc.jpg,,,\n,,,\na.png.jpg,,unknown,\n")
+    (folder / "data/manual_labels.csv").write_text(
+        HEADER.replace("\n", ",my note\n") + 'b.jpg,male,,40,7,,"one, two"\nold.jpg,female,,,,,\n'
+    )
+    code, said = merge(
+        "b.jpg,41,male,\nd é.jpg,,female,tone_a\nc.jpg,,,\n,,,\na.png.jpg,,unknown,\n"
+    )
     assert code == 0
-    assert by_hand(folder) == (HEADER.replace("\n", ",my note\n") + 'b.jpg,male,,41,7,,"one, two"\nold.jpg,female,,,,,\n'
-                               "d é.jpg,female,tone_a,,,,\n")
-    for line in ("b.jpg: age 40 → 41", "d é.jpg: gender female (new)", "d é.jpg: ethnicity tone_a (new)",
-                 "2 faces labelled, 2 left empty: 2 labels added, 1 changed, 1 unchanged", "`dvc repro` makes them count"):
+    assert by_hand(folder) == (
+        HEADER.replace("\n", ",my note\n") + 'b.jpg,male,,41,7,,"one, two"\nold.jpg,female,,,,,\n'
+        "d é.jpg,female,tone_a,,,,\n"
+    )
+    for line in (
+        "b.jpg: age 40 → 41",
+        "d é.jpg: gender female (new)",
+        "d é.jpg: ethnicity tone_a (new)",
+        "2 faces labelled, 2 left empty: 2 labels added, 1 changed, 1 unchanged",
+        "`dvc repro` makes them count",
+    ):
         assert line in said
     assert "b.jpg: gender" not in said
     before = (folder / "data/manual_labels.csv").stat()
-    assert merge("b.jpg,41.0,male,\n") == (0, "1 faces labelled, 0 left empty: 0 labels added, 0 changed, 2 unchanged\n"
-                                              f"{folder}/data/manual_labels.csv is as it was\n")
+    assert merge("b.jpg,41.0,male,\n") == (
+        0,
+        "1 faces labelled, 0 left empty: 0 labels added, 0 changed, 2 unchanged\n"
+        f"{folder}/data/manual_labels.csv is as it was\n",
+    )
     assert (folder / "data/manual_labels.csv").stat().st_ino == before.st_ino
 
 
 def test_a_merged_label_is_one_by_hand_for_the_pipeline(folder, merge):
     assert merge("a.png.jpg,35,male,\n")[0] == 0
-    faces = tables.read(folder / "data/processed/metadata/faces.parquet", tables.FACES, ["image", "filename"])
-    table = join_labels(faces, folder / "labels", folder / "data/manual_labels.csv", "auto").table.set_index("filename")
-    assert table.loc["a.png.jpg", ["gender", "gender_source", "age", "ethnicity", "ethnicity_source"]].tolist() == [
-        "male", "manual", 35, "tone_a", "label"]
+    faces = tables.read(
+        folder / "data/processed/metadata/faces.parquet", tables.FACES, ["image", "filename"]
+    )
+    table = join_labels(
+        faces, folder / "labels", folder / "data/manual_labels.csv", "auto"
+    ).table.set_index("filename")
+    assert table.loc[
+        "a.png.jpg", ["gender", "gender_source", "age", "ethnicity", "ethnicity_source"]
+    ].tolist() == ["male", "manual", 35, "tone_a", "label"]
 
 
 def test_a_file_named_by_image_keeps_its_key_and_gains_a_column(folder, merge):
@@ -130,16 +180,25 @@ def test_a_file_named_by_image_keeps_its_key_and_gains_a_column(folder, merge):
 
 
 def test_rows_are_found_however_they_call_the_face_and_its_columns(folder, merge):
-    (folder / "data/manual_labels.csv").write_bytes("\ufeffPhoto;Gender ;AGE\nA;female;NA\nD E\u0301.JPG;;31\n".encode())
+    (folder / "data/manual_labels.csv").write_bytes(
+        "\ufeffPhoto;Gender ;AGE\nA;female;NA\nD E\u0301.JPG;;31\n".encode()
+    )
     assert merge("a.png.jpg,35,male,\nd é.jpg,32,female,\n")[0] == 0
     assert by_hand(folder) == "\ufeffPhoto,Gender,AGE\nA,male,35\nD E\u0301.JPG,female,32\n"
     code, said = merge("b.jpg,20,,\n", "--into", "mine.xlsx")
-    assert (code, "mine.xlsx is an Excel workbook, which can be read but not merged into" in said) == (2, True)
+    assert (
+        code,
+        "mine.xlsx is an Excel workbook, which can be read but not merged into" in said,
+    ) == (2, True)
 
 
 def test_a_template_comes_back_as_a_workbook(folder, capsys):
     book = openpyxl.Workbook()
-    for row in (TEMPLATE.strip().split(","), [1, "a.png", "a.png.jpg", 31.0, None, None, 35.0, "male", None, None], [2, "d é.jpg", None]):
+    for row in (
+        TEMPLATE.strip().split(","),
+        [1, "a.png", "a.png.jpg", 31.0, None, None, 35.0, "male", None, None],
+        [2, "d é.jpg", None],
+    ):
         book.active.append(row)
     book.save(folder / "filled.xlsx")
     assert main(["labels", "merge", "filled.xlsx"]) == 0
@@ -148,7 +207,9 @@ def test_a_template_comes_back_as_a_workbook(folder, capsys):
 
 
 def test_every_row_that_speaks_of_a_face_is_changed(folder, merge):
-    (folder / "data/manual_labels.csv").write_text("filename,gender,age\nb.jpg,,\nb.jpg,male,\nb.jpg,male,30\n")
+    (folder / "data/manual_labels.csv").write_text(
+        "filename,gender,age\nb.jpg,,\nb.jpg,male,\nb.jpg,male,30\n"
+    )
     assert merge("b.jpg,,female,\n")[0] == 0
     assert by_hand(folder) == "filename,gender,age\nb.jpg,,\nb.jpg,female,\nb.jpg,female,30\n"
 
@@ -165,27 +226,55 @@ def test_a_missing_file_by_hand_is_made_where_params_says(folder, merge):
 
 def test_a_dry_run_writes_nothing(folder, merge):
     code, said = merge("b.jpg,,female,\n", "--dry-run")
-    assert (code, "b.jpg: gender female (new)" in said, "nothing written" in said) == (0, True, True)
+    assert (code, "b.jpg: gender female (new)" in said, "nothing written" in said) == (
+        0,
+        True,
+        True,
+    )
     assert by_hand(folder) == HEADER
 
 
-@pytest.mark.parametrize("content", [
-    b"\xef\xbb\xbf" + TEMPLATE.encode() + "1,,d é.jpg,,,,25,female,,\"so, so\"\n".encode(),
-    (TEMPLATE + "1,,d é.jpg,,,,25,female,,so so\n").replace(",", ";").replace("\n", "\r\n").encode(),
-    (TEMPLATE + "1,,d é.jpg,,,,25,female,,so so\n").replace(",", "\t").encode("utf-16"),
-    (TEMPLATE + "1,d é.jpg,,,,,25,female,,so so\n").encode("cp1252"),
-    ("sep=;\r\n" + (TEMPLATE + "1,,d é.jpg,,,,25.0;female;;\n").replace(",", ";").replace("25.0", "25,0")).encode(),
-    (TEMPLATE + "1,D E\u0301,,,,,25,female,NA,\n2,b.jpg,,,,,-,n/a,,\n").replace("id,image", "ID,Image ").replace("\n", "\r").encode(),
-    "filename,proposed_age,proposed_gender,proposed_ethnicity\nd é.jpg, 25 ,female\n".encode(),
-    (TEMPLATE + '1,,d é.jpg,,,,25,female,,"two\nlines"\n,,,,,,,,\n\n').encode(),
-], ids=["bom", "semicolons", "tabs in utf-16", "windows-1252", "sep and decimal comma", "old mac, other names", "few columns", "line break"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + TEMPLATE.encode() + '1,,d é.jpg,,,,25,female,,"so, so"\n'.encode(),
+        (TEMPLATE + "1,,d é.jpg,,,,25,female,,so so\n")
+        .replace(",", ";")
+        .replace("\n", "\r\n")
+        .encode(),
+        (TEMPLATE + "1,,d é.jpg,,,,25,female,,so so\n").replace(",", "\t").encode("utf-16"),
+        (TEMPLATE + "1,d é.jpg,,,,,25,female,,so so\n").encode("cp1252"),
+        (
+            "sep=;\r\n"
+            + (TEMPLATE + "1,,d é.jpg,,,,25.0;female;;\n").replace(",", ";").replace("25.0", "25,0")
+        ).encode(),
+        (TEMPLATE + "1,D E\u0301,,,,,25,female,NA,\n2,b.jpg,,,,,-,n/a,,\n")
+        .replace("id,image", "ID,Image ")
+        .replace("\n", "\r")
+        .encode(),
+        "filename,proposed_age,proposed_gender,proposed_ethnicity\nd é.jpg, 25 ,female\n".encode(),
+        (TEMPLATE + '1,,d é.jpg,,,,25,female,,"two\nlines"\n,,,,,,,,\n\n').encode(),
+    ],
+    ids=[
+        "bom",
+        "semicolons",
+        "tabs in utf-16",
+        "windows-1252",
+        "sep and decimal comma",
+        "old mac, other names",
+        "few columns",
+        "line break",
+    ],
+)
 def test_what_spreadsheets_make_of_a_file_is_understood(folder, merge, content):
     assert merge(content)[0] == 0
     assert by_hand(folder) == HEADER + "d é.jpg,female,,25,,\n"
 
 
 def test_all_mistakes_are_named_with_line_and_column_and_nothing_is_written(folder, merge):
-    code, said = merge("b.jpg,41,male,\nB.jpg,,,\naa.png,30,,\nc.jpg,34y,Female,purple\nd é.jpg,131,male,\n,20,,\nbroken.jpg,nan,,\n")
+    code, said = merge(
+        "b.jpg,41,male,\nB.jpg,,,\naa.png,30,,\nc.jpg,34y,Female,purple\nd é.jpg,131,male,\n,20,,\nbroken.jpg,nan,,\n"
+    )
     assert (code, "Traceback" in said) == (2, False)
     for expected in (
         "filled.csv: 8 mistakes, so nothing of it is used",
@@ -203,16 +292,46 @@ def test_all_mistakes_are_named_with_line_and_column_and_nothing_is_written(fold
     assert by_hand(folder) == HEADER
 
 
-@pytest.mark.parametrize(("content", "expected"), [
-    (b"", "filled.csv is empty; its first line must name the columns"),
-    (TEMPLATE.encode() + "1,,d é.jpg,,,,,female,,à\n".encode("latin-1") + "2,,å.jpg,,,,,female,,\n".encode(), "filled.csv, line 2: not UTF-8 (byte 0xe9)"),
-    (HEADER.encode() + b"b.jpg,male,,,,\n", "filled.csv, line 1: there is no column 'proposed_gender'"),
-    (TEMPLATE.replace("d_gender", "d_gendre").encode(), "no template has a column 'proposed_gendre'"),
-    (TEMPLATE.replace("notes", "filename").encode(), "the column 'filename' stands twice"),
-    (TEMPLATE.encode() + b"1,,b.jpg,,,,34,5,male,,so\n2,,c.jpg,,,,34,5,male,,so\n", "filled.csv, line 3: 11 cells, but the header has 10"),
-    (b"\x00\x01\x02", "filled.csv is no text"),
-    (TEMPLATE.encode() + b'1,,b.jpg,,,,34,male,,"unclosed\n2,c.jpg,,,,35,nonsense,,\n', "filled.csv, line 3: unexpected end of data"),
-], ids=["empty", "two encodings", "other header", "typo", "twice", "decimal comma", "binary", "open quote"])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "filled.csv is empty; its first line must name the columns"),
+        (
+            TEMPLATE.encode()
+            + "1,,d é.jpg,,,,,female,,à\n".encode("latin-1")
+            + "2,,å.jpg,,,,,female,,\n".encode(),
+            "filled.csv, line 2: not UTF-8 (byte 0xe9)",
+        ),
+        (
+            HEADER.encode() + b"b.jpg,male,,,,\n",
+            "filled.csv, line 1: there is no column 'proposed_gender'",
+        ),
+        (
+            TEMPLATE.replace("d_gender", "d_gendre").encode(),
+            "no template has a column 'proposed_gendre'",
+        ),
+        (TEMPLATE.replace("notes", "filename").encode(), "the column 'filename' stands twice"),
+        (
+            TEMPLATE.encode() + b"1,,b.jpg,,,,34,5,male,,so\n2,,c.jpg,,,,34,5,male,,so\n",
+            "filled.csv, line 3: 11 cells, but the header has 10",
+        ),
+        (b"\x00\x01\x02", "filled.csv is no text"),
+        (
+            TEMPLATE.encode() + b'1,,b.jpg,,,,34,male,,"unclosed\n2,c.jpg,,,,35,nonsense,,\n',
+            "filled.csv, line 3: unexpected end of data",
+        ),
+    ],
+    ids=[
+        "empty",
+        "two encodings",
+        "other header",
+        "typo",
+        "twice",
+        "decimal comma",
+        "binary",
+        "open quote",
+    ],
+)
 def test_a_file_that_is_no_template_is_refused(folder, merge, content, expected):
     code, said = merge(content)
     assert (code, expected in said, "Traceback" in said) == (2, True, False), said
@@ -233,23 +352,42 @@ def test_a_class_is_new_only_where_it_is_said_to_be(folder, merge):
     assert merge(rows, "--new-class", "ethnicity=nonbinary")[0] == 2
     for wrong in ("nonbinary", "gender=", "age=3"):
         code, said = merge(rows, "--new-class", wrong)
-        assert (code, f"--new-class {wrong}: expected gender=NAME or ethnicity=NAME" in said) == (2, True)
+        assert (code, f"--new-class {wrong}: expected gender=NAME or ethnicity=NAME" in said) == (
+            2,
+            True,
+        )
     assert merge(rows, "--new-class", "gender=nonbinary")[0] == 0
     assert merge("c.jpg,,nonbinary,\n")[0] == 0  # the file by hand knows it now
 
 
 def test_classes_of_the_models_are_known(folder, merge):
-    predictions = pd.DataFrame({"filename": ["b.jpg"], "image": ["b.jpg"], "gender": ["x"], "ethnicity": ["unknown"], "age": [1.0], "ethnicity_prob_asian": [0.2]})
-    tables.write(predictions, folder / "data/processed/metadata/attributes_with_predictions.parquet", tables.PREDICTIONS)
+    predictions = pd.DataFrame(
+        {
+            "filename": ["b.jpg"],
+            "image": ["b.jpg"],
+            "gender": ["x"],
+            "ethnicity": ["unknown"],
+            "age": [1.0],
+            "ethnicity_prob_asian": [0.2],
+        }
+    )
+    tables.write(
+        predictions,
+        folder / "data/processed/metadata/attributes_with_predictions.parquet",
+        tables.PREDICTIONS,
+    )
     assert merge("b.jpg,,,asian\n")[0] == 0
 
 
 def test_own_columns_of_a_template_are_left_aside(merge):
-    code, said = merge(b"filename,proposed_age,proposed_gender,proposed_ethnicity,who\nb.jpg,20,,,me\n")
+    code, said = merge(
+        b"filename,proposed_age,proposed_gender,proposed_ethnicity,who\nb.jpg,20,,,me\n"
+    )
     assert (code, "warning: the column 'who'" in said) == (0, True)
 
 
 # In one step
+
 
 def test_a_link_stays_a_link_and_permissions_stay(folder, merge):
     target = folder / "elsewhere.csv"

@@ -32,22 +32,42 @@ def test_both_ways_label_in_rounds_and_never_see_the_held_out_faces(benchmark, m
         seen = {row.tobytes() for rows in trained for row in rows}
         assert len(seen) == 225
         assert all(len({row.tobytes() for row in rows}) == len(rows) for rows in trained)
-        assert benchmark.label_in_rounds(x, labels.to_numpy(str), 1, choose, settings) == pytest.approx(accuracy)
+        assert benchmark.label_in_rounds(
+            x, labels.to_numpy(str), 1, choose, settings
+        ) == pytest.approx(accuracy)
 
 
 def test_too_few_different_faces_are_an_error_and_no_endless_round(benchmark):
     settings = load_params(ROOT / "params.yaml").attributes.targets["gender"]
     with pytest.raises(InputError, match="only 1 faces are proposed, 25 are needed"):
-        benchmark.label_in_rounds(np.ones((300, 4), np.float32), np.repeat(["a", "b"], 150), 0, benchmark.by_loop, settings)
+        benchmark.label_in_rounds(
+            np.ones((300, 4), np.float32),
+            np.repeat(["a", "b"], 150),
+            0,
+            benchmark.by_loop,
+            settings,
+        )
 
 
 def test_the_figures_replace_the_old_ones_in_their_page(benchmark, tmp_path):
     from benchmarks.labelling_report import END, START, compare, plot, tables_of, write_block
 
     gain = {"by the loop": 0.02, "at random": 0.0}
-    results = pd.DataFrame([("gender", chosen, seed, labels, 0.6 + labels / 1000 + gain[chosen] + seed / 100 * (chosen == "at random"))
-                            for chosen in gain for seed in (0, 1, 2) for labels in (25, 50, 90)],
-                           columns=["question", "chosen", "seed", "labels", "accuracy"])
+    results = pd.DataFrame(
+        [
+            (
+                "gender",
+                chosen,
+                seed,
+                labels,
+                0.6 + labels / 1000 + gain[chosen] + seed / 100 * (chosen == "at random"),
+            )
+            for chosen in gain
+            for seed in (0, 1, 2)
+            for labels in (25, 50, 90)
+        ],
+        columns=["question", "chosen", "seed", "labels", "accuracy"],
+    )
     row = compare(results, (25, 50)).iloc[0]
     assert row[["loop", "random", "difference"]].tolist() == pytest.approx([64.5, 63.5, 1.0])
     assert row["high"] - row["difference"] == pytest.approx(4.302653 / np.sqrt(3))

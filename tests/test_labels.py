@@ -7,16 +7,22 @@ import pytest
 from facestats.errors import InputError, LabelError
 from facestats.labels.joining import join_labels
 
-FACES = pd.DataFrame({
-    "image": ["a.png", "b.jpg", "c.jpg", "broken.jpg"],
-    "filename": ["a.png.jpg", "b.jpg", "c.jpg", None],
-})
+FACES = pd.DataFrame(
+    {
+        "image": ["a.png", "b.jpg", "c.jpg", "broken.jpg"],
+        "filename": ["a.png.jpg", "b.jpg", "c.jpg", None],
+    }
+)
 
 
 @pytest.fixture
 def join(tmp_path):
     def run(labels=None, ratings=None, manual=None, scale="auto", drop=None):
-        for name, text in (("labels.csv", labels), ("ratings.csv", ratings), ("manual.csv", manual)):
+        for name, text in (
+            ("labels.csv", labels),
+            ("ratings.csv", ratings),
+            ("manual.csv", manual),
+        ):
             if text is not None:
                 (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
         joined = join_labels(FACES, tmp_path, tmp_path / "manual.csv", scale, drop)
@@ -44,18 +50,27 @@ def test_images_and_face_names_are_both_understood(join):
 
 
 def test_manual_labels_win(join):
-    joined = join("image,gender,age,rating\nb.jpg,female,30,5\nc.jpg,male,,4\n",
-                  manual="filename,gender,ethnicity,age,rating,person\nb.jpg,male,,,7,\n",
-                  ratings="image,rater,rating\nb.jpg,x,1\nc.jpg,x,2\n")
+    joined = join(
+        "image,gender,age,rating\nb.jpg,female,30,5\nc.jpg,male,,4\n",
+        manual="filename,gender,ethnicity,age,rating,person\nb.jpg,male,,,7,\n",
+        ratings="image,rater,rating\nb.jpg,x,1\nc.jpg,x,2\n",
+    )
     b = joined.table.loc["b.jpg"]
-    assert (b["gender"], b["gender_source"], b["age"], b["age_source"]) == ("male", "manual", 30, "label")
+    assert (b["gender"], b["gender_source"], b["age"], b["age_source"]) == (
+        "male",
+        "manual",
+        30,
+        "label",
+    )
     assert (b["rating"], b["rating_source"]) == (7, "manual")
     assert joined.table.loc["c.jpg", "rating"] == 2
 
 
 def test_ratings_are_averaged_without_repeats(join):
-    joined = join("image,rating\nb.jpg,99\n",
-                  ratings="image,rater,rating,rating_type\nb.jpg,,1,normal\nb.jpg,,3,normal\nb.jpg,,90,repeat\n")
+    joined = join(
+        "image,rating\nb.jpg,99\n",
+        ratings="image,rater,rating,rating_type\nb.jpg,,1,normal\nb.jpg,,3,normal\nb.jpg,,90,repeat\n",
+    )
     assert joined.table.loc["b.jpg", ["rating", "rating_n"]].tolist() == [2, 2]
     assert joined.summary["rating"]["repeats_left_out"] == 1
     assert joined.scale == (1, 5)
@@ -79,24 +94,54 @@ def test_the_same_image_twice_with_equal_values_is_fine(join):
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ({"labels": "image,rating\nb.jpg,5\n\nc.jpg,good\n"}, ["labels.csv, line 4, column rating", "'good'", "a number"]),
+        (
+            {"labels": "image,rating\nb.jpg,5\n\nc.jpg,good\n"},
+            ["labels.csv, line 4, column rating", "'good'", "a number"],
+        ),
         ({"labels": "image,rating\nb.jpg,inf\n"}, ["line 2, column rating", "'inf'"]),
         ({"labels": "image,age\nb.jpg,900\n"}, ["line 2, column age", "'900'", "0 to 130"]),
-        ({"labels": "image,gender\nb.jpg,male\nb.jpg,female\n"}, ["line 3, column gender", "'female'", "male", "b.jpg"]),
+        (
+            {"labels": "image,gender\nb.jpg,male\nb.jpg,female\n"},
+            ["line 3, column gender", "'female'", "male", "b.jpg"],
+        ),
         ({"labels": "where,gender\nb.jpg,male\n"}, ["no column `image`", "where, gender"]),
         ({"labels": "image,gender\n,male\n"}, ["line 2, column image"]),
         ({"labels": "image,gender\nb.jpg,male,3\n"}, ["line 2", "3 cells", "header has 2"]),
         ({"labels": "image,gender,gender\nb.jpg,a,b\n"}, ["'gender' stands twice"]),
-        ({"labels": b"image,gender\nb.jpg,m\xe4nnlich\nc.jpg,m\xc3\xa4nnlich\n"}, ["line 2", "not UTF-8", "0xe4"]),
+        (
+            {"labels": b"image,gender\nb.jpg,m\xe4nnlich\nc.jpg,m\xc3\xa4nnlich\n"},
+            ["line 2", "not UTF-8", "0xe4"],
+        ),
         ({"labels": ""}, ["labels.csv is empty"]),
-        ({"labels": "image,gender_source\nb.jpg,web\n"}, ["labels.csv", "gender_source", "another name"]),
-        ({"ratings": "image,rater,rating\nb.jpg,x,1\nc.jpg,x,3x\n"}, ["ratings.csv, line 3, column rating", "'3x'", "a number", "did you mean 3?"]),
-        ({"ratings": "image,rater,rating\nb.jpg,ann,1\n", "drop": ["anne"]}, ["drop_raters names 'anne'", "Did you mean ann?"]),
-        ({"labels": "image,rating\nb.jpg,1\n", "drop": ["ann"]}, ["drop_raters names 'ann'", "No rater is named"]),
+        (
+            {"labels": "image,gender_source\nb.jpg,web\n"},
+            ["labels.csv", "gender_source", "another name"],
+        ),
+        (
+            {"ratings": "image,rater,rating\nb.jpg,x,1\nc.jpg,x,3x\n"},
+            ["ratings.csv, line 3, column rating", "'3x'", "a number", "did you mean 3?"],
+        ),
+        (
+            {"ratings": "image,rater,rating\nb.jpg,ann,1\n", "drop": ["anne"]},
+            ["drop_raters names 'anne'", "Did you mean ann?"],
+        ),
+        (
+            {"labels": "image,rating\nb.jpg,1\n", "drop": ["ann"]},
+            ["drop_raters names 'ann'", "No rater is named"],
+        ),
         ({"ratings": "image,rater\nb.jpg,x\n"}, ["ratings.csv", "no column `rating`"]),
-        ({"ratings": "image,rater,rating\nb.jpg,x,1\nb.jpg,x,2\n"}, ["line 3, column rating", "'2'", "x"]),
-        ({"ratings": "image,rating\nb.jpg,9\n", "scale": [1, 5]}, ["ratings.csv, line 2", "'9'", "1 to 5"]),
-        ({"labels": "image,rating\nb.jpg,9\n", "scale": [1, 5]}, ["labels.csv", "b.jpg", "9", "1 to 5"]),
+        (
+            {"ratings": "image,rater,rating\nb.jpg,x,1\nb.jpg,x,2\n"},
+            ["line 3, column rating", "'2'", "x"],
+        ),
+        (
+            {"ratings": "image,rating\nb.jpg,9\n", "scale": [1, 5]},
+            ["ratings.csv, line 2", "'9'", "1 to 5"],
+        ),
+        (
+            {"labels": "image,rating\nb.jpg,9\n", "scale": [1, 5]},
+            ["labels.csv", "b.jpg", "9", "1 to 5"],
+        ),
         ({"manual": "image,age\nb.jpg,old\n"}, ["manual.csv, line 2, column age", "'old'"]),
     ],
 )
@@ -116,10 +161,15 @@ def test_a_rating_by_hand_beyond_every_scale_is_an_error(join):
         join(ratings="image,rating\nb.jpg,3\nc.jpg,90\n", manual="image,rating\nb.jpg,500\n")
 
 
-@pytest.mark.parametrize(("slip", "others"), [(101, "0 to 100"), (-5, "0 to 100"), (1000, "0 to 100")])
+@pytest.mark.parametrize(
+    ("slip", "others"), [(101, "0 to 100"), (-5, "0 to 100"), (1000, "0 to 100")]
+)
 def test_a_slip_among_many_ratings_is_an_error_and_stretches_no_scale(join, slip, others):
     lines = [f"{image},rater_{i},{i}" for image in ("a.png", "b.jpg") for i in range(0, 101)]
-    with pytest.raises(LabelError, match=rf"ratings.csv, line 204, column rating: found '{slip}', expected a rating from {others}"):
+    with pytest.raises(
+        LabelError,
+        match=rf"ratings.csv, line 204, column rating: found '{slip}', expected a rating from {others}",
+    ):
         join(ratings="\n".join(["image,rater,rating", *lines, f"c.jpg,slip,{slip}"]))
 
 
@@ -132,15 +182,25 @@ def test_a_slip_that_another_usual_scale_would_hold_is_one_too_but_rare_praise_i
 
 def test_a_rater_who_is_left_out_by_name_stretches_no_scale(join):
     text = "image,rater,rating\nb.jpg,x,3\nc.jpg,x,4\nb.jpg,y,90\n"
-    assert join(ratings=text, drop=["y"]).scale == join(ratings=text, drop=["y"], scale=[1, 5]).scale == (1, 5)
+    assert (
+        join(ratings=text, drop=["y"]).scale
+        == join(ratings=text, drop=["y"], scale=[1, 5]).scale
+        == (1, 5)
+    )
 
 
 def test_the_order_of_lines_changes_no_bit(join):
     rng = np.random.default_rng(0)
-    lines = [f"{image},rater_{i},{rating:.3f}" for image in ("a.png", "b.jpg", "c.jpg") for i, rating in enumerate(rng.uniform(1, 7, 30))]
+    lines = [
+        f"{image},rater_{i},{rating:.3f}"
+        for image in ("a.png", "b.jpg", "c.jpg")
+        for i, rating in enumerate(rng.uniform(1, 7, 30))
+    ]
     first = join(ratings="\n".join(["image,rater,rating", *lines]), drop="auto")
     for _ in range(5):
-        again = join(ratings="\n".join(["image,rater,rating", *rng.permutation(lines)]), drop="auto")
+        again = join(
+            ratings="\n".join(["image,rater,rating", *rng.permutation(lines)]), drop="auto"
+        )
         pd.testing.assert_frame_equal(again.table, first.table, check_exact=True)
         assert again.summary == first.summary
 
@@ -151,7 +211,10 @@ def test_the_word_unknown_is_no_class_however_it_is_written(join):
     assert joined.summary["labelled"]["gender"] == 1
 
 
-@pytest.mark.parametrize(("values", "scale"), [("0.2,0.9", (0, 1)), ("1,7", (1, 7)), ("0,55", (0, 100)), ("-3,200", (-3, 200))])
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [("0.2,0.9", (0, 1)), ("1,7", (1, 7)), ("0,55", (0, 100)), ("-3,200", (-3, 200))],
+)
 def test_auto_takes_the_narrowest_usual_scale(join, values, scale):
     low, high = values.split(",")
     assert join(f"image,rating\nb.jpg,{low}\nc.jpg,{high}\n").scale == scale
@@ -171,10 +234,16 @@ def test_a_rater_of_images_that_are_not_there_is_none(join):
     joined = join(ratings="image,rater,rating\nb.jpg,ann,1\nnowhere.jpg,bob,3\nbroken.jpg,cem,3\n")
     assert joined.summary["raters"]["n"] == 1
     assert (joined.summary["images_not_there"], joined.summary["images_rejected"]) == (1, 1)
-    assert any("ratings.csv names 1 image rejected by preprocess" in w and "broken.jpg" in w for w in joined.warnings)
+    assert any(
+        "ratings.csv names 1 image rejected by preprocess" in w and "broken.jpg" in w
+        for w in joined.warnings
+    )
 
 
 def test_ratings_that_are_all_equal_are_taken_as_they_are(join):
-    joined = join(ratings="image,rater,rating\nb.jpg,ann,3\nc.jpg,ann,3\nb.jpg,bob,3\nc.jpg,bob,3\n", drop="auto")
+    joined = join(
+        ratings="image,rater,rating\nb.jpg,ann,3\nc.jpg,ann,3\nb.jpg,bob,3\nc.jpg,bob,3\n",
+        drop="auto",
+    )
     assert joined.table["rating"].dropna().tolist() == [3, 3]
     assert joined.summary["raters"]["suspicious"] == {}

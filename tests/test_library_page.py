@@ -24,7 +24,11 @@ def folder(built, tmp_path, monkeypatch):
     for name in ("data", "models"):
         (tmp_path / name).symlink_to(built.folder / name)
     raw = built.folder / "data/raw"
-    for name, source in {"photo": "face_0001", "landscape": "bad/no_face", "damaged": "bad/truncated"}.items():
+    for name, source in {
+        "photo": "face_0001",
+        "landscape": "bad/no_face",
+        "damaged": "bad/truncated",
+    }.items():
         shutil.copyfile(raw / f"{source}.jpg", tmp_path / f"{name}.jpg")
     (tmp_path / "photos").mkdir()
     for name in ("face_0003.jpg", "face_0004.jpg", "face_0005.jpg"):
@@ -34,8 +38,8 @@ def folder(built, tmp_path, monkeypatch):
 
 def comment(lines: list[str], node: ast.stmt) -> str:
     """What stands behind a statement, and in the comment lines below it."""
-    behind = lines[node.end_lineno - 1].encode()[node.end_col_offset:].decode().strip()
-    below = lines[node.end_lineno:]
+    behind = lines[node.end_lineno - 1].encode()[node.end_col_offset :].decode().strip()
+    below = lines[node.end_lineno :]
     count = next((i for i, line in enumerate(below) if not line.startswith("#")), len(below))
     return " ".join(part.lstrip("# ") for part in [behind, *below[:count]] if part)
 
@@ -67,14 +71,28 @@ def mistakes(source: str, names: dict) -> list[str]:
 @pytest.mark.slow
 def test_every_example_gives_what_the_page_says(folder):
     names, warned = {}, re.search(r"The last one warns: `(.+?)`", PAGE)[1]
-    with pytest.warns(UserWarning, match=f"^{warned}$"), contextlib.redirect_stderr(io.StringIO()):  # what the service logs
-        found = [mistake for _, source in BLOCK.findall(PAGE) for mistake in mistakes(source, names)]
+    with (
+        pytest.warns(UserWarning, match=f"^{warned}$"),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):  # what the service logs
+        found = [
+            mistake for _, source in BLOCK.findall(PAGE) for mistake in mistakes(source, names)
+        ]
     assert found == [], "\n" + "\n".join(found)
 
 
 def test_an_example_that_says_something_wrong_is_found():
-    assert mistakes("x = 3\nx + 1     # 4\n'a', x\n# ('a', …)\nint('a')  # ValueError: invalid …\nx  # …\n", {}) == []
-    assert len(mistakes("1 + 1     # 3\nint('a')\nint('a')  # 5\n2\n# 3\n{'a': 1}  # {'b': …}\n", {})) == 5
+    assert (
+        mistakes(
+            "x = 3\nx + 1     # 4\n'a', x\n# ('a', …)\nint('a')  # ValueError: invalid …\nx  # …\n",
+            {},
+        )
+        == []
+    )
+    assert (
+        len(mistakes("1 + 1     # 3\nint('a')\nint('a')  # 5\n2\n# 3\n{'a': 1}  # {'b': …}\n", {}))
+        == 5
+    )
 
 
 def test_every_block_of_python_is_run():
@@ -92,9 +110,14 @@ def section(name: str) -> str:
 @pytest.mark.parametrize("name", facestats.__all__)
 def test_every_name_has_its_signature_parameters_errors_and_an_example(name):
     function, text = getattr(facestats, name), section(name)
-    plain = [p.replace(annotation=inspect.Parameter.empty) for p in inspect.signature(function).parameters.values()]
+    plain = [
+        p.replace(annotation=inspect.Parameter.empty)
+        for p in inspect.signature(function).parameters.values()
+    ]
     signature = f"{name}{inspect.Signature(plain)}"
-    assert text.lstrip().startswith(f"`{signature}`\n"), f"the section {name} should begin with `{signature}`"
+    assert text.lstrip().startswith(f"`{signature}`\n"), (
+        f"the section {name} should begin with `{signature}`"
+    )
     for parameter in plain:
         if parameter.name not in ("image", "root"):  # `image` has a section of its own
             assert re.search(rf"`{parameter.name}[`=]", text.partition("\n\n")[2]), parameter.name
@@ -105,7 +128,11 @@ def test_every_name_has_its_signature_parameters_errors_and_an_example(name):
 
 def test_every_method_of_the_models_is_named():
     text = section("load")
-    methods = [name for name, value in vars(Models).items() if inspect.isfunction(value) and not name.startswith("_")]
+    methods = [
+        name
+        for name, value in vars(Models).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    ]
     assert len(methods) == 12
     for name in methods:
         own = inspect.signature(getattr(Models, name)).parameters.values()
@@ -115,8 +142,16 @@ def test_every_method_of_the_models_is_named():
 
 def test_every_error_is_named():
     text = section("Errors and warnings")
-    kinds = [name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)]
-    assert [name for name in kinds if f"`{name}`" not in text and f"`facestats.errors.{name}`" not in text] == []
+    kinds = [
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, Exception)
+    ]
+    assert [
+        name
+        for name in kinds
+        if f"`{name}`" not in text and f"`facestats.errors.{name}`" not in text
+    ] == []
 
 
 @pytest.mark.slow
@@ -124,12 +159,22 @@ def test_the_keys_of_answers_are_on_the_page(folder):
     scores, text = facestats.score_image("photo.jpg"), section("score_image")
     assert [key for key in scores if f"| `{key}` |" not in text] == []
     facts = facestats.make_composite(["photo.jpg"]).info["facestats"]
-    internal = {"built", "why", "relaxed"}  # of the JSON file; here a composite that is not built is an error
-    assert [key for key in {*facts, "scores"} - internal if f"`{key}`" not in section("make_composite")] == []
+    internal = {
+        "built",
+        "why",
+        "relaxed",
+    }  # of the JSON file; here a composite that is not built is an error
+    assert [
+        key for key in {*facts, "scores"} - internal if f"`{key}`" not in section("make_composite")
+    ] == []
 
 
 def test_links_lead_somewhere():
     for path, anchor in re.findall(r"\]\(([\w.]*)#?([\w-]*)\)", PAGE):
         text = (ROOT / "docs" / path).read_text(encoding="utf-8") if path else PAGE
-        headings = [re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in text.splitlines() if line.startswith("#")]
+        headings = [
+            re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+            for line in text.splitlines()
+            if line.startswith("#")
+        ]
         assert not anchor or anchor in headings, f"{path}#{anchor}"

@@ -31,7 +31,9 @@ def add_photo(project: Project) -> None:
 def change_all(project: Project) -> None:
     """One photo less, another size and all that follows from it."""
     (project.folder / "data/raw/face_0005.jpg").unlink()
-    project.set_params({"preprocess.size": 80, "composites.women.filter.n": 6, "evaluate.bootstrap": 110})
+    project.set_params(
+        {"preprocess.size": 80, "composites.women.filter.n": 6, "evaluate.bootstrap": 110}
+    )
     run(project)
 
 
@@ -41,8 +43,15 @@ def copied(built, tmp_path_factory) -> tuple[Project, Project]:
     before = built.copy(tmp_path_factory.mktemp("before") / "copy")
     targets = yaml.safe_load(before.read("params.yaml"))["attributes"]["targets"]
     women = yaml.safe_load(before.read("params.yaml"))["composites"]["women"]
-    before.set_params({"zeroshot": {}, "attributes.targets": {"gender": targets["gender"]}, "composites": {"women": women},
-                       "continua": {}, "differences": {}})
+    before.set_params(
+        {
+            "zeroshot": {},
+            "attributes.targets": {"gender": targets["gender"]},
+            "composites": {"women": women},
+            "continua": {},
+            "differences": {},
+        }
+    )
     before.dvc("config", "cache.type", "copy")
     run(before)
     before.commit("few stages")
@@ -79,10 +88,19 @@ def test_every_stage_replaces_links_that_dvc_did_not_remove(copied, tmp_path):
     project.dvc("checkout", "-q", "--relink")
     project.set_params({"preprocess.size": 80, "preprocess.quality": 70})
     shutil.rmtree(project.folder / ".dvc/facestats-rows", ignore_errors=True)
-    commands = {name: facts["cmd"] for name, facts in yaml.safe_load(project.read("dvc.lock"))["stages"].items()}
+    commands = {
+        name: facts["cmd"]
+        for name, facts in yaml.safe_load(project.read("dvc.lock"))["stages"].items()
+    }
     for name in project.dvc("stage", "list", "--name-only").stdout.split():
         if name not in FETCHED:
             item = name.partition("@")[2]
-            project.run(os.environ.get("SHELL") or "/bin/sh", "-c", commands[name] + (f" --name {item}" if item else ""))
+            project.run(
+                os.environ.get("SHELL") or "/bin/sh",
+                "-c",
+                commands[name] + (f" --name {item}" if item else ""),
+            )
     assert project.damaged_objects() == []
-    assert project.read("data/processed/preproc/face_0001.jpg") != copied[0].read("data/processed/preproc/face_0001.jpg")
+    assert project.read("data/processed/preproc/face_0001.jpg") != copied[0].read(
+        "data/processed/preproc/face_0001.jpg"
+    )

@@ -18,6 +18,7 @@ from facestats.prompts.text import TextEncoder
 
 def changed(name: str, **values) -> Callable[[Path], None]:
     """Sets keys of a JSON file, `None` removes one; `a__b` is the key b in a."""
+
     def change(folder: Path) -> None:
         path = folder / name
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -36,6 +37,7 @@ def changed(name: str, **values) -> Callable[[Path], None]:
 
 def replaced(name: str, data: bytes | None) -> Callable[[Path], None]:
     """Other bytes in the place of a file; None: a folder."""
+
     def change(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
         if data is None:
@@ -48,19 +50,24 @@ def replaced(name: str, data: bytes | None) -> Callable[[Path], None]:
 
 def header(change: Callable[[dict], None]) -> Callable[[Path], None]:
     """Changes what the header of the weights says."""
+
     def write(folder: Path) -> None:
         data = (folder / "model.safetensors").read_bytes()
         size = struct.unpack("<Q", data[:8])[0]
         content = json.loads(data[8 : 8 + size])
         change(content)
         text = json.dumps(content).encode()
-        (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data[8 + size :])
+        (folder / "model.safetensors").write_bytes(
+            struct.pack("<Q", len(text)) + text + data[8 + size :]
+        )
 
     return write
 
 
 def first(content: dict) -> dict:
-    return content[next(name for name in sorted(content) if name != "__metadata__" and "vision_model" in name)]
+    return content[
+        next(name for name in sorted(content) if name != "__metadata__" and "vision_model" in name)
+    ]
 
 
 PREPROCESSOR, CONFIG, WEIGHTS = "preprocessor_config.json", "config.json", "model.safetensors"
@@ -72,7 +79,9 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
     "config is a folder": replaced(CONFIG, None),
     "config is no UTF-8": replaced(CONFIG, b'{"model_type": "clip\xff"}'),
     "config is nested deeply": replaced(CONFIG, b"[" * 100_000),
-    "config has a huge number": replaced(CONFIG, b'{"model_type": "clip", "projection_dim": ' + b"9" * 5000 + b"}"),
+    "config has a huge number": replaced(
+        CONFIG, b'{"model_type": "clip", "projection_dim": ' + b"9" * 5000 + b"}"
+    ),
     "vision_config is missing": changed(CONFIG, vision_config=None),
     "vision_config is a list": changed(CONFIG, vision_config=[1]),
     "vision_config is null": replaced(CONFIG, b'{"model_type": "clip", "vision_config": null}'),
@@ -93,9 +102,15 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
     "projection is another": changed(CONFIG, projection_dim=3),
     "weights are empty": replaced(WEIGHTS, b""),
     "weights are a folder": replaced(WEIGHTS, None),
-    "weights are cut off": lambda folder: (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:5000]),
-    "header is too long": lambda folder: (folder / WEIGHTS).write_bytes(struct.pack("<Q", 2**60) + b"{}"),
-    "header lies about offsets": header(lambda content: first(content).update(data_offsets=[0, 10**12])),
+    "weights are cut off": lambda folder: (folder / WEIGHTS).write_bytes(
+        (folder / WEIGHTS).read_bytes()[:5000]
+    ),
+    "header is too long": lambda folder: (folder / WEIGHTS).write_bytes(
+        struct.pack("<Q", 2**60) + b"{}"
+    ),
+    "header lies about offsets": header(
+        lambda content: first(content).update(data_offsets=[0, 10**12])
+    ),
     "header lies about shapes": header(lambda content: first(content).update(shape=[3, 3])),
     "header has an unknown dtype": header(lambda content: first(content).update(dtype="F7")),
     "preprocessor is a list": replaced(PREPROCESSOR, b"[]"),
@@ -104,7 +119,9 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
     "mean of length 2": changed(PREPROCESSOR, image_mean=[0.5, 0.5]),
     "mean is a text": changed(PREPROCESSOR, image_mean="half"),
     "std is 0": changed(PREPROCESSOR, image_std=[0, 0, 0]),
-    "size is 0": changed(PREPROCESSOR, size={"shortest_edge": 0}, crop_size={"height": 0, "width": 0}),
+    "size is 0": changed(
+        PREPROCESSOR, size={"shortest_edge": 0}, crop_size={"height": 0, "width": 0}
+    ),
     "size is a text": changed(PREPROCESSOR, size="224"),
     "size is huge": changed(PREPROCESSOR, size={"shortest_edge": 10**9}),
     "crop_size is a list": changed(PREPROCESSOR, crop_size=[64, 64]),
@@ -115,7 +132,9 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
     "tokenizer is cut off": replaced("tokenizer.json", b'{"version": "1.0", "tru'),
     "tokenizer is a list": replaced("tokenizer.json", b"[]"),
     "tokenizer has no model": replaced("tokenizer.json", b"{}"),
-    "tokenizer_config is wrong": replaced("tokenizer_config.json", b'{"tokenizer_class": 7, "model_max_length": "many"}'),
+    "tokenizer_config is wrong": replaced(
+        "tokenizer_config.json", b'{"tokenizer_class": 7, "model_max_length": "many"}'
+    ),
 }
 
 

@@ -18,25 +18,58 @@ from shapes import known_face, mirrored, uneven_faces
 
 # What a ruler finds on `known_face`; the lengths (a second True) are still to be divided by its size.
 KNOWN = {
-    "symmetry_score": (1, False), "eye_face_ratio": (0.5 / 2.5, False), "interpupil_dist": (1.3, True),
-    "eye_width_left": (0.5, True), "eye_width_right": (0.5, True), "ear_left": (0.4, False), "ear_right": (0.4, False),
-    "ear_mean": (0.4, False), "inter_eye_ratio": (0.8 / 0.5, False), "golden_ratio": (3 / 2.5, False),
-    "golden_deviation": (1.6180339887 - 1.2, False), "face_height": (3, True), "face_width": (2.5, True), "jaw_width": (2, True),
-    "chin_height": (0.5, True), "jaw_ratio": (2 / 2.5, False), "chin_ratio": (0.5 / 3, False), "mouth_width": (1, True),
-    "smile_intensity": (0.08, False), "lip_height": (0.28, True), "lip_height_width_ratio": (0.28, False),
-    "philtrum_length_ratio": (0.2 / 3, False), "nose_width": (0.8, True), "nose_length": (0.8, True),
-    "nose_width_ratio": (0.8 / 2.5, False), "nose_length_ratio": (0.8 / 3, False), "brow_eye_left_ratio": (0.1, False),
-    "brow_eye_right_ratio": (0.1, False), "brow_eye_mean_ratio": (0.1, False), "temple_taper_ratio": (2 / 2.2, False),
+    "symmetry_score": (1, False),
+    "eye_face_ratio": (0.5 / 2.5, False),
+    "interpupil_dist": (1.3, True),
+    "eye_width_left": (0.5, True),
+    "eye_width_right": (0.5, True),
+    "ear_left": (0.4, False),
+    "ear_right": (0.4, False),
+    "ear_mean": (0.4, False),
+    "inter_eye_ratio": (0.8 / 0.5, False),
+    "golden_ratio": (3 / 2.5, False),
+    "golden_deviation": (1.6180339887 - 1.2, False),
+    "face_height": (3, True),
+    "face_width": (2.5, True),
+    "jaw_width": (2, True),
+    "chin_height": (0.5, True),
+    "jaw_ratio": (2 / 2.5, False),
+    "chin_ratio": (0.5 / 3, False),
+    "mouth_width": (1, True),
+    "smile_intensity": (0.08, False),
+    "lip_height": (0.28, True),
+    "lip_height_width_ratio": (0.28, False),
+    "philtrum_length_ratio": (0.2 / 3, False),
+    "nose_width": (0.8, True),
+    "nose_length": (0.8, True),
+    "nose_width_ratio": (0.8 / 2.5, False),
+    "nose_length_ratio": (0.8 / 3, False),
+    "brow_eye_left_ratio": (0.1, False),
+    "brow_eye_right_ratio": (0.1, False),
+    "brow_eye_mean_ratio": (0.1, False),
+    "temple_taper_ratio": (2 / 2.2, False),
 }
 # Moves of `known_face`, and what changes by them, to what; lengths as above.
 MOVED = {
-    "a smile": ({"p61": (-0.7, 0.5)}, {"smile_intensity": 0.18 / 1.4, "mouth_width": 1.4, "lip_height_width_ratio": 0.2}),
+    "a smile": (
+        {"p61": (-0.7, 0.5)},
+        {"smile_intensity": 0.18 / 1.4, "mouth_width": 1.4, "lip_height_width_ratio": 0.2},
+    ),
     "corners that hang": ({"p61": (-0.5, 0.78)}, {"smile_intensity": -0.1}),
-    "an open mouth": ({"p14": (0, 0.84), "p17": (0, 1.0)}, {"lip_height": 0.28, "chin_height": 0.4, "smile_intensity": 0.13}),
-    "a golden face": ({"p234": (-1.5 / PHI, 0)}, {"golden_ratio": PHI, "golden_deviation": 0, "face_width": 3 / PHI}),
+    "an open mouth": (
+        {"p14": (0, 0.84), "p17": (0, 1.0)},
+        {"lip_height": 0.28, "chin_height": 0.4, "smile_intensity": 0.13},
+    ),
+    "a golden face": (
+        {"p234": (-1.5 / PHI, 0)},
+        {"golden_ratio": PHI, "golden_deviation": 0, "face_width": 3 / PHI},
+    ),
     "a narrow face": ({"p234": (-0.75, 0)}, {"golden_ratio": 2, "golden_deviation": 2 - PHI}),
     "parallel sides": ({"p172": (-1.1, 0.8)}, {"temple_taper_ratio": 1, "jaw_ratio": 0.88}),
-    "shut eyes": ({f"p{point}": (-0.7, -0.5) for point in (160, 158, 153, 144)}, {"ear_left": 0, "ear_right": 0, "ear_mean": 0}),
+    "shut eyes": (
+        {f"p{point}": (-0.7, -0.5) for point in (160, 158, 153, 144)},
+        {"ear_left": 0, "ear_right": 0, "ear_mean": 0},
+    ),
 }
 
 
@@ -60,7 +93,9 @@ def test_columns_are_the_thirty_of_the_table_in_its_order():
 def test_a_known_face(name):
     shape = known_face()
     expected, is_length = KNOWN[name]
-    assert measure(shape[None])[name][0] == pytest.approx(expected / size(shape) if is_length else expected, rel=1e-9)
+    assert measure(shape[None])[name][0] == pytest.approx(
+        expected / size(shape) if is_length else expected, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("case", MOVED)
@@ -80,7 +115,9 @@ def test_left_is_the_persons_own_left():
     shape[[300, 293, 334, 296, 336, 276, 283, 282, 295, 285], 1] -= 0.3  # the left brow raised
     measured = measure(shape[None]).iloc[0]
     assert shape[263, 0] > 0
-    assert (measured.ear_left, measured.ear_right, measured.ear_mean) == pytest.approx((0, 0.4, 0.2))
+    assert (measured.ear_left, measured.ear_right, measured.ear_mean) == pytest.approx(
+        (0, 0.4, 0.2)
+    )
     assert measured.brow_eye_left_ratio == pytest.approx(0.2)
     assert measured.brow_eye_right_ratio == pytest.approx(0.1)
     assert measured.brow_eye_mean_ratio == pytest.approx(0.15)
@@ -113,10 +150,14 @@ def test_in_a_mirror_left_and_right_are_swapped_and_all_else_stays():
 
 
 @pytest.mark.parametrize("degrees", [-170, -30, 12, 90, 180])
-@pytest.mark.parametrize(("scale", "shift"), [(1, (0, 0, 0)), (1e-3, (3, -2, 0.5)), (700, (-40, 900, 7))])
+@pytest.mark.parametrize(
+    ("scale", "shift"), [(1, (0, 0, 0)), (1e-3, (3, -2, 0.5)), (700, (-40, 900, 7))]
+)
 def test_copies_measure_the_same(degrees, scale, shift):
     faces = uneven_faces()
-    copies = scale * faces @ Rotation.from_euler("z", degrees, degrees=True).as_matrix().T + np.array(shift)
+    copies = scale * faces @ Rotation.from_euler(
+        "z", degrees, degrees=True
+    ).as_matrix().T + np.array(shift)
     pd.testing.assert_frame_equal(measure(copies), measure(faces), rtol=1e-7)
 
 
@@ -142,12 +183,23 @@ def test_what_cannot_be_measured_is_nan_without_a_warning():
     pd.testing.assert_frame_equal(measured[4:].reset_index(drop=True), measure(uneven_faces(6)[4:]))
 
 
-@pytest.mark.parametrize(("moved", "without", "zero"), [
-    ({"p61": (0, 0.6)}, {"smile_intensity", "lip_height_width_ratio"}, "mouth_width"),
-    ({"p234": (0, 0)}, {"golden_ratio", "golden_deviation", "eye_face_ratio", "jaw_ratio", "nose_width_ratio"}, "face_width"),
-    ({"p21": (0, -1)}, {"temple_taper_ratio"}, "temple_taper_ratio"),
-    ({"p33": (-0.4, -0.5)}, {"ear_left", "ear_right", "ear_mean", "inter_eye_ratio"}, "eye_width_left"),
-])
+@pytest.mark.parametrize(
+    ("moved", "without", "zero"),
+    [
+        ({"p61": (0, 0.6)}, {"smile_intensity", "lip_height_width_ratio"}, "mouth_width"),
+        (
+            {"p234": (0, 0)},
+            {"golden_ratio", "golden_deviation", "eye_face_ratio", "jaw_ratio", "nose_width_ratio"},
+            "face_width",
+        ),
+        ({"p21": (0, -1)}, {"temple_taper_ratio"}, "temple_taper_ratio"),
+        (
+            {"p33": (-0.4, -0.5)},
+            {"ear_left", "ear_right", "ear_mean", "inter_eye_ratio"},
+            "eye_width_left",
+        ),
+    ],
+)
 def test_a_ratio_to_nothing_is_nan(moved, without, zero):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -174,7 +226,9 @@ def test_the_landmarks_named_are_those_used(measurement):
 
 
 def test_only_symmetry_looks_at_all_landmarks():
-    assert [measurement.name for measurement in MEASUREMENTS if measurement.landmarks == ALL] == ["symmetry_score"]
+    assert [measurement.name for measurement in MEASUREMENTS if measurement.landmarks == ALL] == [
+        "symmetry_score"
+    ]
 
 
 def test_measurements_of_real_faces_say_what_people_see():
@@ -182,7 +236,9 @@ def test_measurements_of_real_faces_say_what_people_see():
     if not OMI.is_dir():
         pytest.skip(f"the OMI faces are not at {OMI}")
     archive = np.load(OMI / "landmarks_mediapipe.npz")
-    means = pd.read_csv(OMI / "attribute_means.csv", dtype={"stimulus": "str"}).set_index("stimulus")
+    means = pd.read_csv(OMI / "attribute_means.csv", dtype={"stimulus": "str"}).set_index(
+        "stimulus"
+    )
     means = means.loc[[name.removesuffix(".jpg") for name in archive["filename"]]].reset_index()
     measured = measure(archive["landmarks"])
     assert measured.smile_intensity.corr(means["happy"]) > 0.8

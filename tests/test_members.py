@@ -29,17 +29,30 @@ RATINGS = [2.0, 4.5, 4.0, None]
 def folder(tmp_path):
     """Face crops, their landmarks (one face has none) and a way to write the members' folder."""
     preproc = tmp_path / "preproc"
-    names = ["NA.jpg", "a/ü 1.jpg", "b,\"c\".jpg", "d.jpg"]
+    names = ["NA.jpg", "a/ü 1.jpg", 'b,"c".jpg', "d.jpg"]
     for i, name in enumerate(names):
         (preproc / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(smooth(i, 32)).save(preproc / name, quality=95)
-    landmarks = pd.DataFrame({"filename": names, "landmarks": [shape(seed=i).ravel() for i in range(4)],
-                              "yaw": np.float32([0, 5, -10, 0])})
+    landmarks = pd.DataFrame(
+        {
+            "filename": names,
+            "landmarks": [shape(seed=i).ravel() for i in range(4)],
+            "yaw": np.float32([0, 5, -10, 0]),
+        }
+    )
     landmarks.at[3, "landmarks"] = None
 
     def write(rows=names, minimum=1):
-        table = pd.DataFrame({"image": text(rows), "filename": text(rows), "rating": RATINGS[:len(rows)], "attractiveness_score": [10.0, 20.0, 60.0, None][:len(rows)],
-                              "geometric_score": np.nan, "combined_score": np.nan})
+        table = pd.DataFrame(
+            {
+                "image": text(rows),
+                "filename": text(rows),
+                "rating": RATINGS[: len(rows)],
+                "attractiveness_score": [10.0, 20.0, 60.0, None][: len(rows)],
+                "geometric_score": np.nan,
+                "combined_score": np.nan,
+            }
+        )
         chosen = Selection(table, {"all": 4, "cluster": len(rows)}, minimum)
         write_members(chosen, "group", {"cluster": 1}, landmarks, preproc, tmp_path / "out")
         return tmp_path / "out"
@@ -59,15 +72,32 @@ def test_members_come_back_as_they_were_written(folder):
     for i in range(3):
         assert members[i].landmarks.tobytes() == shape(seed=i).tobytes()
     assert [m.yaw for m in members] == [0, 5, -10, 0]
-    assert [rating if rating == rating else None for rating in read(out).ratings[folder.names]] == RATINGS
+    assert [
+        rating if rating == rating else None for rating in read(out).ratings[folder.names]
+    ] == RATINGS
     assert members[3].landmarks is None
-    assert [m.path.read_bytes() for m in members] == [(folder.preproc / n).read_bytes() for n in folder.names]
+    assert [m.path.read_bytes() for m in members] == [
+        (folder.preproc / n).read_bytes() for n in folder.names
+    ]
     selection = json.loads((out / "selection.json").read_text())
     assert selection.pop("rating")["value"] == pytest.approx(3.5)
-    assert selection == {"name": "group", "filter": {"cluster": 1}, "built": True, "n": 4, "found": 4, "min_results": 1,
-                         "matched": {"all": 4, "cluster": 4}, "flagged": {}, "copies_left_out": 0, "relaxed": []}
+    assert selection == {
+        "name": "group",
+        "filter": {"cluster": 1},
+        "built": True,
+        "n": 4,
+        "found": 4,
+        "min_results": 1,
+        "matched": {"all": 4, "cluster": 4},
+        "flagged": {},
+        "copies_left_out": 0,
+        "relaxed": [],
+    }
     average = average_faces(members)
-    assert (average.used, average.left_out) == (folder.names[:3], {"no_landmarks": folder.names[3:]})
+    assert (average.used, average.left_out) == (
+        folder.names[:3],
+        {"no_landmarks": folder.names[3:]},
+    )
 
 
 def test_too_few_members_are_none(folder):
@@ -82,7 +112,10 @@ def test_too_few_members_are_none(folder):
 
 def test_the_folder_does_not_depend_on_faces_outside_it(folder):
     out = folder(folder.names[:2])
-    assert tables.read(out / "faces/landmarks.parquet", tables.MEMBER_LANDMARKS)["filename"].tolist() == folder.names[:2]
+    assert (
+        tables.read(out / "faces/landmarks.parquet", tables.MEMBER_LANDMARKS)["filename"].tolist()
+        == folder.names[:2]
+    )
     assert not (out / "faces" / "d.jpg").exists()
 
 
@@ -119,7 +152,17 @@ def test_a_face_that_is_itself_a_link_is_followed(folder, tmp_path):
     assert (out / "faces" / "d.jpg").read_bytes() == cached.read_bytes()
 
 
-@pytest.mark.parametrize("content", [None, "", "name,rating\nd.jpg,1\n", "filename\nd.jpg\n", "filename,rating\nstranger.jpg,\n", "filename,rating\nd.jpg,good\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "",
+        "name,rating\nd.jpg,1\n",
+        "filename\nd.jpg\n",
+        "filename,rating\nstranger.jpg,\n",
+        "filename,rating\nd.jpg,good\n",
+    ],
+)
 def test_a_folder_that_select_did_not_write_is_named(folder, content):
     out = folder()
     if content is None:
@@ -132,12 +175,24 @@ def test_a_folder_that_select_did_not_write_is_named(folder, content):
 
 # Means and facts
 
+
 def test_scores_stand_in_a_file_of_their_own(folder):
     out = folder()
     scores = json.loads((out / "scores.json").read_text())
-    assert (scores["name"], scores["n"], scores["holistic"]["value"], scores["holistic"]["n"]) == ("group", 4, 30, 3)
+    assert (scores["name"], scores["n"], scores["holistic"]["value"], scores["holistic"]["n"]) == (
+        "group",
+        4,
+        30,
+        3,
+    )
     assert 10 <= scores["holistic"]["low"] < 30 < scores["holistic"]["high"] <= 60
-    assert scores["geometric"] == {"value": None, "low": None, "high": None, "n": 0, "why": "no member has a geometric score"}
+    assert scores["geometric"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "n": 0,
+        "why": "no member has a geometric score",
+    }
     assert "30" not in (out / "selection.json").read_text() + (out / "members.csv").read_text()
 
 
@@ -152,55 +207,114 @@ def test_an_interval_narrows_with_the_number_of_faces():
 
 def test_one_value_has_no_interval_and_says_so():
     assert mean_interval(pd.Series([None, 3.0]), "human rating") == {
-        "value": 3.0, "low": None, "high": None, "n": 1, "why": "one member has a human rating: an interval needs two"}
+        "value": 3.0,
+        "low": None,
+        "high": None,
+        "n": 1,
+        "why": "one member has a human rating: an interval needs two",
+    }
 
 
 def test_mean_scores_are_said_in_a_line():
-    table = pd.DataFrame({"attractiveness_score": [10.0, 30.0], "geometric_score": [5.0, None], "combined_score": np.nan})
+    table = pd.DataFrame(
+        {
+            "attractiveness_score": [10.0, 30.0],
+            "geometric_score": [5.0, None],
+            "combined_score": np.nan,
+        }
+    )
     assert said(mean_scores(table)) == "holistic 20.0 (10.0–30.0), geometric 5.0"
     assert said(mean_scores(table.head(0))) == "none"
 
 
 def test_the_facts_are_those_of_the_faces_in_the_picture(tmp_path):
-    faces = write_faces(tmp_path, (smooth(0), shape()), (smooth(1), None), (smooth(2), shape(), 50.0), (smooth(3), shape(seed=1)))
+    faces = write_faces(
+        tmp_path,
+        (smooth(0), shape()),
+        (smooth(1), None),
+        (smooth(2), shape(), 50.0),
+        (smooth(3), shape(seed=1)),
+    )
     average = average_faces(faces)
     ratings = pd.Series([1.0, 9.0, 9.0, 2.0], index=faces["filename"])
-    facts = composite_facts(average, {"align": "warp"}, {"filter": {"gender": "female"}, "matched": {"all": 9, "gender": 4}}, ratings)
-    assert (facts["built"], facts["why"], facts["n"], facts["members"]) == (True, None, 2, ["000.jpg", "003.jpg"])
+    facts = composite_facts(
+        average,
+        {"align": "warp"},
+        {"filter": {"gender": "female"}, "matched": {"all": 9, "gender": 4}},
+        ratings,
+    )
+    assert (facts["built"], facts["why"], facts["n"], facts["members"]) == (
+        True,
+        None,
+        2,
+        ["000.jpg", "003.jpg"],
+    )
     assert facts["left_out"] == {"no_landmarks": ["001.jpg"], "max_yaw": ["002.jpg"]}
     assert (facts["rating"]["value"], facts["rating"]["n"]) == (1.5, 2)
-    assert (facts["filter"], facts["matched"], facts["render"]) == ({"gender": "female"}, {"all": 9, "gender": 4}, {"align": "warp"})
+    assert (facts["filter"], facts["matched"], facts["render"]) == (
+        {"gender": "female"},
+        {"all": 9, "gender": 4},
+        {"align": "warp"},
+    )
     assert facts["sharpness"] == average.sharpness
-    assert facts["note"] == "an average of fewer than 10 faces shows these people rather than a group"
+    assert (
+        facts["note"] == "an average of fewer than 10 faces shows these people rather than a group"
+    )
 
 
-@pytest.mark.parametrize(("left_out", "selection", "expected"), [
-    ({"no_landmarks": ["a", "b"], "max_yaw": ["c"]}, {"found": 3, "min_results": 1}, "2 without landmarks, which align needs, 1 turned"),
-    ({}, {"found": 3, "min_results": 10}, "too few faces match the filter: 3 of at least 10"),
-    ({}, {}, "there are no members"),
-])
+@pytest.mark.parametrize(
+    ("left_out", "selection", "expected"),
+    [
+        (
+            {"no_landmarks": ["a", "b"], "max_yaw": ["c"]},
+            {"found": 3, "min_results": 1},
+            "2 without landmarks, which align needs, 1 turned",
+        ),
+        ({}, {"found": 3, "min_results": 10}, "too few faces match the filter: 3 of at least 10"),
+        ({}, {}, "there are no members"),
+    ],
+)
 def test_why_there_is_no_picture(left_out, selection, expected):
     facts = composite_facts(Average(left_out=left_out), {}, selection, pd.Series(dtype=float))
-    assert (facts["built"], facts["n"], facts["rating"]["value"], facts["sharpness"]) == (False, 0, None, None)
+    assert (facts["built"], facts["n"], facts["rating"]["value"], facts["sharpness"]) == (
+        False,
+        0,
+        None,
+        None,
+    )
     assert expected in facts["why"]
 
 
-@pytest.mark.parametrize(("minimum", "on_few", "code", "built"), [(3, "skip", 0, True), (4, "skip", 0, False), (4, "error", 1, None)])
-def test_members_that_are_left_out_do_not_count_as_enough(folder, tmp_path, minimum, on_few, code, built):
+@pytest.mark.parametrize(
+    ("minimum", "on_few", "code", "built"),
+    [(3, "skip", 0, True), (4, "skip", 0, False), (4, "error", 1, None)],
+)
+def test_members_that_are_left_out_do_not_count_as_enough(
+    folder, tmp_path, minimum, on_few, code, built
+):
     out = folder(minimum=minimum)  # four members, one of them without landmarks
     selection = json.loads((out / "selection.json").read_text())
     (out / "selection.json").write_text(json.dumps(selection | {"filter": {"on_few": on_few}}))
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params |= {"composites": {"out": {"filter": {}, "render": {}}}, "continua": {}, "differences": {}}
+    params |= {
+        "composites": {"out": {"filter": {}, "render": {}}},
+        "continua": {},
+        "differences": {},
+    }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    done = run_program([sys.executable, ROOT / "stages/composite.py", "--name", "out", out.parent, "drawn"], tmp_path)
+    done = run_program(
+        [sys.executable, ROOT / "stages/composite.py", "--name", "out", out.parent, "drawn"],
+        tmp_path,
+    )
     assert done.returncode == code, done.stderr
     why = "3 of at least 4 members can be used: 1 without landmarks"
     if built is None:
         assert done.stderr.startswith(f"error: composites.out: {why}")
         return
     facts = json.loads((tmp_path / "drawn/out/composite.json").read_text())
-    assert (facts["built"], facts["n"], len(facts["members"])) == ((True, 3, 3) if built else (False, 0, 0))
+    assert (facts["built"], facts["n"], len(facts["members"])) == (
+        (True, 3, 3) if built else (False, 0, 0)
+    )
     assert facts["left_out"] == {"no_landmarks": ["d.jpg"]}
     assert (tmp_path / "drawn/out/composite.jpg").exists() == built
     assert built or (why in facts["why"] and why in done.stderr)
@@ -208,11 +322,16 @@ def test_members_that_are_left_out_do_not_count_as_enough(folder, tmp_path, mini
 
 # Contact sheets
 
+
 def test_a_contact_sheet_shows_each_face_in_its_place(tmp_path):
-    faces = write_faces(tmp_path, *((np.full((SIZE, SIZE, 3), 20 * i, np.uint8), None) for i in range(7)))
+    faces = write_faces(
+        tmp_path, *((np.full((SIZE, SIZE, 3), 20 * i, np.uint8), None) for i in range(7))
+    )
     sheet = np.asarray(contact_sheet(list(faces["path"]), columns=3, side=10))
     assert sheet.shape == (30, 30, 3)
-    assert [sheet[5 + 10 * (i // 3), 5 + 10 * (i % 3), 0] for i in range(7)] == [20 * i for i in range(7)]
+    assert [sheet[5 + 10 * (i // 3), 5 + 10 * (i % 3), 0] for i in range(7)] == [
+        20 * i for i in range(7)
+    ]
     assert (sheet[20:, 10:] == 255).all()
     assert contact_sheet(list(faces["path"]), columns=3, side=10, most=3).size == (30, 10)
 

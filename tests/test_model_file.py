@@ -42,7 +42,9 @@ class Exploit:
         return print, ("run",)
 
 
-@pytest.mark.parametrize("content", [None, b"text", {"weights": torch.zeros(2)}, [1], {"net.0.weight": Exploit()}])
+@pytest.mark.parametrize(
+    "content", [None, b"text", {"weights": torch.zeros(2)}, [1], {"net.0.weight": Exploit()}]
+)
 def test_a_file_that_is_no_model_is_named(tmp_path, content, capsys):
     if isinstance(content, bytes):
         (tmp_path / "m.pt").write_bytes(content)
@@ -69,11 +71,16 @@ def test_vectors_of_another_variant_are_refused(served):
         served.predict(np.zeros((2, D + 1)))
 
 
-@pytest.mark.parametrize(("x", "expected"), [
-    (np.zeros(D), r"a matrix \(n, 24\), this is \(24,\); one face is a matrix of one row"),
-    ([["a"] * D], r"a matrix of numbers \(n, 24\) \(could not convert string"), ([[1], [1, 2]], r"a matrix of numbers .*np\.stack"),
-    (pd.Series([np.zeros(D), np.zeros(D)]), r"a matrix of numbers .*np\.stack"), (None, "not NoneType"),
-])
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        (np.zeros(D), r"a matrix \(n, 24\), this is \(24,\); one face is a matrix of one row"),
+        ([["a"] * D], r"a matrix of numbers \(n, 24\) \(could not convert string"),
+        ([[1], [1, 2]], r"a matrix of numbers .*np\.stack"),
+        (pd.Series([np.zeros(D), np.zeros(D)]), r"a matrix of numbers .*np\.stack"),
+        (None, "not NoneType"),
+    ],
+)
 def test_what_is_no_matrix_of_numbers_is_named(served, x, expected):
     with pytest.raises(InputError, match=expected):
         served.predict(x)

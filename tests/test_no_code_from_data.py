@@ -59,6 +59,7 @@ sys.addaudithook(_hook)  # there is no way to remove one: it looks only while a 
 @pytest.fixture
 def no_unpickling(monkeypatch):
     """Any unpickling fails; what a pickle names is noted even where the failure is caught."""
+
     def refuse(*_, **__):
         _unpickled.append("a reader of pickles")
         raise AssertionError("something was unpickled")
@@ -99,13 +100,27 @@ def geometry() -> GeometryModel:
 def written(tmp_path, served, geometry):
     """One good file of each kind, by kind, with its loader."""
     attribute_model().save(tmp_path / "pet_clf.safetensors")
-    train_regression("age", blobs({"cat": 40})[0], pd.Series(np.arange(40.0)), 5, 1.0).model.save(tmp_path / "age_clf.safetensors")
+    train_regression("age", blobs({"cat": 40})[0], pd.Series(np.arange(40.0)), 5, 1.0).model.save(
+        tmp_path / "age_clf.safetensors"
+    )
     geometry.save(tmp_path / "geometry.safetensors")
-    save_classifiers(tmp_path / "zeroshot.npz", {"hat": PromptClassifier(["a", "b"], np.eye(2, 3, dtype=np.float32), 1.0)}, SHA)
+    save_classifiers(
+        tmp_path / "zeroshot.npz",
+        {"hat": PromptClassifier(["a", "b"], np.eye(2, 3, dtype=np.float32), 1.0)},
+        SHA,
+    )
     save_blend(tmp_path / "blend.json", BlendWeights(0.6, 0.4), (1.0, 7.0))
     served.save(tmp_path / "regressor.pt")
-    torch.save({"net.0.weight": torch.ones(1, D), "net.0.bias": torch.zeros(1)}, tmp_path / "theirs.pth")
-    table = pa.table({"filename": ["a.jpg"], "embedding": pa.FixedSizeListArray.from_arrays(pa.array([1.0, 0.0], pa.float32()), 2), "key": ["k"]})
+    torch.save(
+        {"net.0.weight": torch.ones(1, D), "net.0.bias": torch.zeros(1)}, tmp_path / "theirs.pth"
+    )
+    table = pa.table(
+        {
+            "filename": ["a.jpg"],
+            "embedding": pa.FixedSizeListArray.from_arrays(pa.array([1.0, 0.0], pa.float32()), 2),
+            "key": ["k"],
+        }
+    )
     pq.write_table(table, tmp_path / "embeddings.parquet")
     (tmp_path / "built").mkdir()
     (tmp_path / "built/composite.json").write_text(json.dumps({"name": "x", "built": True}))
@@ -115,10 +130,16 @@ def written(tmp_path, served, geometry):
         rows.lookup(["k"])
         rows.add({"key": "k", "embedding": np.ones(4, np.float32) / 2})
     return {
-        "pet_clf.safetensors": AttributeModel.load, "age_clf.safetensors": AttributeModel.load, "geometry.safetensors": load_geometry,
-        "zeroshot.npz": lambda path: load_classifiers(path, SHA), "blend.json": lambda path: (load_blend(path), load_verdicts(path)),
-        "regressor.pt": load_regressor, "theirs.pth": lambda path: load_pretrained(path, D, (1, 7)),
-        "embeddings.parquet": lambda path: (EmbeddingTable(path), tables.read_embeddings(path)), "built/shape.npy": lambda path: read_composite(path.parent)}
+        "pet_clf.safetensors": AttributeModel.load,
+        "age_clf.safetensors": AttributeModel.load,
+        "geometry.safetensors": load_geometry,
+        "zeroshot.npz": lambda path: load_classifiers(path, SHA),
+        "blend.json": lambda path: (load_blend(path), load_verdicts(path)),
+        "regressor.pt": load_regressor,
+        "theirs.pth": lambda path: load_pretrained(path, D, (1, 7)),
+        "embeddings.parquet": lambda path: (EmbeddingTable(path), tables.read_embeddings(path)),
+        "built/shape.npy": lambda path: read_composite(path.parent),
+    }
 
 
 def test_what_the_library_wrote_is_read_without_unpickling(written, tmp_path, no_unpickling):
@@ -144,18 +165,45 @@ def doctored(kind: str, path, touched) -> None:
     """A file of the kind, with an object in it that touches another file."""
     bad = Payload(touched)
     if kind.endswith((".pt", ".pth")):
-        torch.save({"format": "facestats-ensemble-1", "trained": True, "state_dict": bad, "net.0.weight": bad}, path)
+        torch.save(
+            {
+                "format": "facestats-ensemble-1",
+                "trained": True,
+                "state_dict": bad,
+                "net.0.weight": bad,
+            },
+            path,
+        )
     elif kind.endswith(".npz"):
-        np.savez(path, attributes=np.array([bad], dtype=object), classes=np.array([bad], dtype=object), embeddings=np.zeros((1, 2)), logit_scale=1.0,
-                 weights_sha256=SHA)
+        np.savez(
+            path,
+            attributes=np.array([bad], dtype=object),
+            classes=np.array([bad], dtype=object),
+            embeddings=np.zeros((1, 2)),
+            logit_scale=1.0,
+            weights_sha256=SHA,
+        )
     elif kind.endswith(".npy"):
         np.save(path, np.array([bad], dtype=object))
     elif kind.endswith(".parquet"):
-        kind = pa.field("embedding", pa.list_(pa.float32(), 2),
-                        metadata={"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": pickle.dumps(bad)})
+        kind = pa.field(
+            "embedding",
+            pa.list_(pa.float32(), 2),
+            metadata={
+                "ARROW:extension:name": "arrow.py_extension_type",
+                "ARROW:extension:metadata": pickle.dumps(bad),
+            },
+        )
         vectors = pa.FixedSizeListArray.from_arrays(pa.array([1.0, 0.0], pa.float32()), 2)
-        pq.write_table(pa.table([pa.array(["a.jpg"]), vectors, pa.array(["k"])], schema=pa.schema([pa.field("filename", pa.string()), kind, pa.field("key", pa.string())])),
-                       path)
+        pq.write_table(
+            pa.table(
+                [pa.array(["a.jpg"]), vectors, pa.array(["k"])],
+                schema=pa.schema(
+                    [pa.field("filename", pa.string()), kind, pa.field("key", pa.string())]
+                ),
+            ),
+            path,
+        )
     else:
         path.write_bytes(pickle.dumps({"model": bad}))
 
@@ -184,52 +232,104 @@ def test_a_doctored_file_of_any_kind_is_an_error_and_runs_nothing(written, tmp_p
 def test_a_model_of_an_earlier_version_is_named_and_not_read(tmp_path, no_unpickling):
     for load, name in ((AttributeModel.load, "gender_clf"), (load_geometry, "geometry_regressor")):
         joblib.dump({"target": "gender"}, tmp_path / f"{name}.joblib")
-        with pytest.raises(ModelError, match=rf"{name}\.joblib beside it is of an earlier version, a pickle.*dvc repro"):
+        with pytest.raises(
+            ModelError,
+            match=rf"{name}\.joblib beside it is of an earlier version, a pickle.*dvc repro",
+        ):
             load(tmp_path / f"{name}.safetensors")
-        with pytest.raises(ModelError, match=rf"{name}\.joblib is a pickle, .*not loaded.*models convert"):
+        with pytest.raises(
+            ModelError, match=rf"{name}\.joblib is a pickle, .*not loaded.*models convert"
+        ):
             load(tmp_path / f"{name}.joblib")
 
 
 # Damage of the model files themselves
+
 
 def changed(path, facts=None, arrays=None, **header):
     """The file with some of its facts, arrays or header in other words."""
     kind, version = ("facestats attribute", 1) if "clf" in path.name else ("facestats geometry", 2)
     old_facts, old_arrays = read_model(path, kind, version, "")
     content = {"kind": kind, "format": version, "facts": old_facts | (facts or {})} | header
-    merged = {name: array for name, array in (old_arrays | (arrays or {})).items() if array is not None}
+    merged = {
+        name: array for name, array in (old_arrays | (arrays or {})).items() if array is not None
+    }
     path.write_bytes(save(merged, {"facestats": json.dumps(content)}))
 
 
-@pytest.mark.parametrize("change", [
-    {"kind": "facestats geometry"}, {"format": 99}, {"format": None}, {"facts": {"colour": 1}}, {"facts": {"target": None}}, {"facts": {"kind": "poem"}},
-    {"facts": {"classes": ["cat"]}}, {"facts": {"classes": ["cat", "cat"]}}, {"facts": {"classes": ["cat", "dog", "owl"]}}, {"facts": {"classes": []}},
-    {"facts": {"dimension": 10**12}}, {"facts": {"dimension": -1}}, {"facts": {"dimension": 2}}, {"facts": {"abstain_below": "0"}}, {"facts": {"estimator": None}},
-    {"facts": {"left_out": {"a": "b"}}}, {"facts": {"calibration": {"slope": 0, "shift": [0, 0]}}}, {"facts": {"calibration": {"slope": 1, "shift": [0]}}},
-    {"facts": {"calibration": [1]}}, {"facts": {"estimator": {"kind": "os.system", "facts": {}, "parts": []}}}, {"facts": {"estimator": [1]}},
-    {"facts": {"estimator": {"kind": "pipeline", "facts": {}, "parts": []}}}, {"facts": {"abstain_below": float("nan")}}, {"facts": {"n_train": 1.5}},
-    {"arrays": {"1/coef": np.zeros((1, 4))}}, {"arrays": {"1/coef": np.zeros(3)}}, {"arrays": {"1/coef": np.full((1, 3), np.nan)}}, {"arrays": {"1/coef": None}},
-    {"arrays": {"1/coef": np.zeros((1, 3), np.int64)}}, {"arrays": {"more": np.zeros(1)}}, {"arrays": {"0/scale": np.zeros(3)}},
-    {"arrays": {"1/coef": np.zeros((1, 3), np.float16)}},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "facestats geometry"},
+        {"format": 99},
+        {"format": None},
+        {"facts": {"colour": 1}},
+        {"facts": {"target": None}},
+        {"facts": {"kind": "poem"}},
+        {"facts": {"classes": ["cat"]}},
+        {"facts": {"classes": ["cat", "cat"]}},
+        {"facts": {"classes": ["cat", "dog", "owl"]}},
+        {"facts": {"classes": []}},
+        {"facts": {"dimension": 10**12}},
+        {"facts": {"dimension": -1}},
+        {"facts": {"dimension": 2}},
+        {"facts": {"abstain_below": "0"}},
+        {"facts": {"estimator": None}},
+        {"facts": {"left_out": {"a": "b"}}},
+        {"facts": {"calibration": {"slope": 0, "shift": [0, 0]}}},
+        {"facts": {"calibration": {"slope": 1, "shift": [0]}}},
+        {"facts": {"calibration": [1]}},
+        {"facts": {"estimator": {"kind": "os.system", "facts": {}, "parts": []}}},
+        {"facts": {"estimator": [1]}},
+        {"facts": {"estimator": {"kind": "pipeline", "facts": {}, "parts": []}}},
+        {"facts": {"abstain_below": float("nan")}},
+        {"facts": {"n_train": 1.5}},
+        {"arrays": {"1/coef": np.zeros((1, 4))}},
+        {"arrays": {"1/coef": np.zeros(3)}},
+        {"arrays": {"1/coef": np.full((1, 3), np.nan)}},
+        {"arrays": {"1/coef": None}},
+        {"arrays": {"1/coef": np.zeros((1, 3), np.int64)}},
+        {"arrays": {"more": np.zeros(1)}},
+        {"arrays": {"0/scale": np.zeros(3)}},
+        {"arrays": {"1/coef": np.zeros((1, 3), np.float16)}},
+    ],
+)
 def test_an_attribute_file_that_does_not_fit_together_is_named(tmp_path, change):
     path = tmp_path / "pet_clf.safetensors"
     attribute_model().save(path)
     AttributeModel.load(path)
     changed(path, **change)
-    with pytest.raises(ModelError, match=r"pet_clf\.safetensors is not a facestats attribute of this project \(.*dvc repro"):
+    with pytest.raises(
+        ModelError,
+        match=r"pet_clf\.safetensors is not a facestats attribute of this project \(.*dvc repro",
+    ):
         AttributeModel.load(path)
 
 
-@pytest.mark.parametrize("change", [
-    {"facts": {"trained": False}}, {"facts": {"zscore": {}}}, {"facts": {"zscore": None}}, {"facts": {"n_train": "1"}}, {"facts": {"more": 1}},
-    {"arrays": {"coef": np.zeros(3)}}, {"arrays": {"shape.mean": np.zeros(2)}}, {"arrays": {"consensus": None}}, {"arrays": {"mean_shape": np.zeros((468, 2))}},
-    {"arrays": {"mean_shape": np.full((468, 2), 1e9)}}, {"arrays": {"mean_shape": np.tile([[-1.0, 0], [1, 0]], (234, 1))}}, {"arrays": {"appearance.mean": np.zeros(3)}},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"facts": {"trained": False}},
+        {"facts": {"zscore": {}}},
+        {"facts": {"zscore": None}},
+        {"facts": {"n_train": "1"}},
+        {"facts": {"more": 1}},
+        {"arrays": {"coef": np.zeros(3)}},
+        {"arrays": {"shape.mean": np.zeros(2)}},
+        {"arrays": {"consensus": None}},
+        {"arrays": {"mean_shape": np.zeros((468, 2))}},
+        {"arrays": {"mean_shape": np.full((468, 2), 1e9)}},
+        {"arrays": {"mean_shape": np.tile([[-1.0, 0], [1, 0]], (234, 1))}},
+        {"arrays": {"appearance.mean": np.zeros(3)}},
+    ],
+)
 def test_a_geometry_file_that_does_not_fit_together_is_named(geometry, tmp_path, change):
     geometry.save(tmp_path / "geometry.safetensors")
     changed(tmp_path / "geometry.safetensors", **change)
-    with pytest.raises(ModelError, match=r"geometry\.safetensors is not a facestats geometry of this project \(.*dvc repro geometry"):
+    with pytest.raises(
+        ModelError,
+        match=r"geometry\.safetensors is not a facestats geometry of this project \(.*dvc repro geometry",
+    ):
         load_geometry(tmp_path / "geometry.safetensors")
 
 
@@ -237,11 +337,14 @@ def test_damaged_bytes_are_an_error_or_the_same_kind_of_model(geometry, tmp_path
     attribute_model().save(tmp_path / "pet_clf.safetensors")
     geometry.save(tmp_path / "geometry.safetensors")
     rng = np.random.default_rng(0)
-    for name, load in (("pet_clf.safetensors", AttributeModel.load), ("geometry.safetensors", load_geometry)):
+    for name, load in (
+        ("pet_clf.safetensors", AttributeModel.load),
+        ("geometry.safetensors", load_geometry),
+    ):
         good = (tmp_path / name).read_bytes()
         size = 8 + struct.unpack("<Q", good[:8])[0]
         for trial in range(200):
-            bad = bytearray(good[:rng.integers(len(good))] if trial % 4 == 0 else good)
+            bad = bytearray(good[: rng.integers(len(good))] if trial % 4 == 0 else good)
             for place in rng.integers(0, min(len(bad), size if trial % 2 else len(bad)) or 1, 3):
                 if len(bad):
                     bad[place] = rng.integers(256)

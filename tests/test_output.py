@@ -29,11 +29,20 @@ run_stage(main)
 ASCII = {"PYTHONIOENCODING": "ascii"}
 LATIN_1 = {"PYTHONIOENCODING": "iso8859-1"}
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-PLACES = {"": "", "closed": " >&- 2>&-", "gone": " 2>&1 | head -1 >/dev/null; exit ${PIPESTATUS[0]}", "full": " >/dev/full"}
+PLACES = {
+    "": "",
+    "closed": " >&- 2>&-",
+    "gone": " 2>&1 | head -1 >/dev/null; exit ${PIPESTATUS[0]}",
+    "full": " >/dev/full",
+}
 
 
 def environment(changes: dict[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHONIOENCODING", "PYTHONUTF8"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("LC_", "LANG", "PYTHONIOENCODING", "PYTHONUTF8"))
+    }
     return kept | {"PYTHONPATH": str(ROOT / "src")} | changes
 
 
@@ -46,25 +55,42 @@ def stage(tmp_path):
     (tmp_path / "photos" / NAME).touch()
 
     def run(place: str, changes: dict[str, str]):
-        return run_program(["bash", "-c", f"{sys.executable} stage.py photos{PLACES[place]}"], tmp_path, environment(changes))
+        return run_program(
+            ["bash", "-c", f"{sys.executable} stage.py photos{PLACES[place]}"],
+            tmp_path,
+            environment(changes),
+        )
 
     run.out = tmp_path / "out.txt"
     return run
 
 
-@pytest.mark.parametrize(("changes", "shown", "dots"), [
-    (ASCII, r"Gr\u00f6\u00dfe -> 80 % \ud83d\ude42.jpg", "..."), (LATIN_1, r"Größe -> 80 % \ud83d\ude42.jpg", "..."),
-    (C_LOCALE, r"Gr\u00f6\u00dfe -> 80 % \ud83d\ude42.jpg", "..."), ({"PYTHONIOENCODING": "utf-8"}, NAME, "…"),
-])
+@pytest.mark.parametrize(
+    ("changes", "shown", "dots"),
+    [
+        (ASCII, r"Gr\u00f6\u00dfe -> 80 % \ud83d\ude42.jpg", "..."),
+        (LATIN_1, r"Größe -> 80 % \ud83d\ude42.jpg", "..."),
+        (C_LOCALE, r"Gr\u00f6\u00dfe -> 80 % \ud83d\ude42.jpg", "..."),
+        ({"PYTHONIOENCODING": "utf-8"}, NAME, "…"),
+    ],
+)
 def test_every_encoding_gets_what_it_can_show(stage, tmp_path, changes, shown, dots):
     with open(tmp_path / "said", "wb") as said:
-        program = start_program([sys.executable, "stage.py", "--warnings", "warnings", "photos"], tmp_path, environment(changes), said, said)
+        program = start_program(
+            [sys.executable, "stage.py", "--warnings", "warnings", "photos"],
+            tmp_path,
+            environment(changes),
+            said,
+            said,
+        )
         assert program.wait(120) == 0
     text = (tmp_path / "said").read_bytes().decode("iso8859-1" if changes is LATIN_1 else "utf-8")
     assert f"warning: {shown} {dots} is doubtful" in text
     assert f"{shown}: done seconds=" in text
     assert stage.out.read_text(encoding="utf-8") == NAME
-    assert json.loads((tmp_path / "warnings/stage.json").read_text(encoding="utf-8")) == [f"{NAME} … is doubtful"]
+    assert json.loads((tmp_path / "warnings/stage.json").read_text(encoding="utf-8")) == [
+        f"{NAME} … is doubtful"
+    ]
 
 
 @pytest.mark.parametrize("place", ["closed", "gone", "full"])
@@ -77,13 +103,22 @@ def test_a_stage_whose_output_nobody_takes_ends_well(stage, place):
 
 @pytest.mark.parametrize("place", ["", "full"])
 def test_a_command_says_what_it_has_to_say_in_ascii_or_that_it_could_not(tmp_path, place):
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes().replace(b"data/sample/", b"data/"))
+    (tmp_path / "params.yaml").write_bytes(
+        (ROOT / "params.yaml").read_bytes().replace(b"data/sample/", b"data/")
+    )
     for folder in ("images", "labels"):
         (tmp_path / "data" / folder).mkdir(parents=True)
     (tmp_path / "data/images" / NAME).symlink_to("nowhere")
-    done = run_program(["bash", "-c", f"{sys.executable} -m facestats doctor --inputs{PLACES[place]}"], tmp_path, environment(C_LOCALE))
+    done = run_program(
+        ["bash", "-c", f"{sys.executable} -m facestats doctor --inputs{PLACES[place]}"],
+        tmp_path,
+        environment(C_LOCALE),
+    )
     assert done.returncode == 1, done.stdout + done.stderr
-    said, failure = r"Gr\u00f6\u00dfe -> 80 % \ud83d\ude42.jpg is a link to nothing", "warning: not all output could be written: No space left on device\n"
+    said, failure = (
+        r"Gr\u00f6\u00dfe -> 80 % \ud83d\ude42.jpg is a link to nothing",
+        "warning: not all output could be written: No space left on device\n",
+    )
     assert (said in done.stdout, done.stderr) == (not place, failure if place else "")
 
 

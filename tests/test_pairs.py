@@ -15,10 +15,24 @@ def test_the_mirror_image_of_the_mirror_image_is_the_landmark():
     np.testing.assert_array_equal(np.flatnonzero(np.arange(468) == MIRROR), MIDLINE)
 
 
-@pytest.mark.parametrize(("right", "left"), [
-    (33, 263), (133, 362), (159, 386), (145, 374), (61, 291), (78, 308), (234, 454), (172, 397), (127, 356), (98, 327),
-    (105, 334), (64, 294), (58, 288),
-])
+@pytest.mark.parametrize(
+    ("right", "left"),
+    [
+        (33, 263),
+        (133, 362),
+        (159, 386),
+        (145, 374),
+        (61, 291),
+        (78, 308),
+        (234, 454),
+        (172, 397),
+        (127, 356),
+        (98, 327),
+        (105, 334),
+        (64, 294),
+        (58, 288),
+    ],
+)
 def test_known_pairs(right, left):
     assert (MIRROR[right], MIRROR[left]) == (left, right)
 

@@ -26,37 +26,91 @@ def test_hidden_takes_a_number_or_a_list(raw):
     assert check_params(raw).mlp.hidden == 256
 
 
-@pytest.mark.parametrize("written", ["5e-05", "5e-5", "5E-5", "+5e-05", "0.00005", ".00005", "0.000_05", "50.e-6", "'0.00005'", '" 5e-5 "'])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "5e-05",
+        "5e-5",
+        "5E-5",
+        "+5e-05",
+        "0.00005",
+        ".00005",
+        "0.000_05",
+        "50.e-6",
+        "'0.00005'",
+        '" 5e-5 "',
+    ],
+)
 def test_a_number_may_be_written_in_any_way(tmp_path, written):
     usual = (ROOT / "params.yaml").read_text()
     for key, value in (("lr", "0.001"), ("weight_decay", "1.0"), ("C", "auto")):
         usual = usual.replace(f"{key}: {value} ", f"{key}: {written} ", 1)
     (tmp_path / "params.yaml").write_text(usual)
     params = load_params(tmp_path / "params.yaml")
-    assert [params.mlp.lr, params.mlp.weight_decay, params.attributes.targets["gender"].C] == [5e-05] * 3  # the same bits, for hashes are made of them
+    assert [params.mlp.lr, params.mlp.weight_decay, params.attributes.targets["gender"].C] == [
+        5e-05
+    ] * 3  # the same bits, for hashes are made of them
 
 
-@pytest.mark.parametrize("written", ["100", "1e2", "1E+2", "+100", "1_00", "100.0", "100.", "0100", "'100'"])
+@pytest.mark.parametrize(
+    "written", ["100", "1e2", "1E+2", "+100", "1_00", "100.0", "100.", "0100", "'100'"]
+)
 def test_a_whole_number_may_be_written_in_any_way(tmp_path, written):
     usual = (ROOT / "params.yaml").read_text()
-    for key, value in (("epochs: ", "200"), ("hidden: [256, ", "64"), ("k: [4, ", "12"), ("max_megabytes: ", "256")):
+    for key, value in (
+        ("epochs: ", "200"),
+        ("hidden: [256, ", "64"),
+        ("k: [4, ", "12"),
+        ("max_megabytes: ", "256"),
+    ):
         assert key + value in usual
         usual = usual.replace(key + value, key + written)
     (tmp_path / "params.yaml").write_text(usual)
     params = load_params(tmp_path / "params.yaml")
-    found = [params.mlp.epochs, params.mlp.hidden[1], params.clusters.k[1], params.preprocess.max_megabytes]
+    found = [
+        params.mlp.epochs,
+        params.mlp.hidden[1],
+        params.clusters.k[1],
+        params.preprocess.max_megabytes,
+    ]
     assert found == [100] * 4
-    assert {type(number) for number in found} == {int}  # 100 and 100.0 are other texts, and so other keys of rows
+    assert {type(number) for number in found} == {
+        int
+    }  # 100 and 100.0 are other texts, and so other keys of rows
 
 
 def test_what_has_room_for_text_is_left_alone(raw):
-    raw["composites"]["women"]["filter"] |= {"gender": "1e3", "cluster": ["3", 1.0], "age_range": ["2e1", 30]}
+    raw["composites"]["women"]["filter"] |= {
+        "gender": "1e3",
+        "cluster": ["3", 1.0],
+        "age_range": ["2e1", 30],
+    }
     chosen = check_params(raw).composites["women"].filter
     assert (chosen.gender, chosen.cluster, chosen.age_range) == ("1e3", [3, 1], [20.0, 30.0])
 
 
-@pytest.mark.parametrize("written", ["0,5", "1:30", "1e", "e5", "1e-5x", "0.1.2", "--1", "nan", "inf", ".inf", ".nan", "1e999", "true", "'٣'", "5e-5 6", "9" * 5000,
-                                     "2026-13-45"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "0,5",
+        "1:30",
+        "1e",
+        "e5",
+        "1e-5x",
+        "0.1.2",
+        "--1",
+        "nan",
+        "inf",
+        ".inf",
+        ".nan",
+        "1e999",
+        "true",
+        "'٣'",
+        "5e-5 6",
+        "9" * 5000,
+        "2026-13-45",
+    ],
+)
 def test_what_is_no_number_stays_an_error(tmp_path, written):
     usual = (ROOT / "params.yaml").read_text()
     (tmp_path / "params.yaml").write_text(usual.replace("lr: 0.001 ", f"lr: {written} "))
@@ -90,70 +144,236 @@ def test_raters_may_be_named_by_numbers(raw):
         ("geometry.folds", 1, ["geometry.folds = 1", "one fold leaves nothing to train on"]),
         ("geometry.appearance", "yes", ["geometry.appearance = 'yes'", "boolean"]),
         ("geometry.apearance", True, ["Did you mean geometry.appearance?"]),
-        ("attributes.abstain_below", 0.5, ["unknown key attributes.abstain_below (value 0.5)", "attributes.targets.<target>.precision"]),
-        ("attributes.targets.gender.precision", 1.0, ["attributes.targets.gender.precision = 1.0", "less than 1"]),
-        ("attributes.targets.gender.C", "Auto", ["attributes.targets.gender.C = 'Auto'", "'auto'", "number"]),
+        (
+            "attributes.abstain_below",
+            0.5,
+            [
+                "unknown key attributes.abstain_below (value 0.5)",
+                "attributes.targets.<target>.precision",
+            ],
+        ),
+        (
+            "attributes.targets.gender.precision",
+            1.0,
+            ["attributes.targets.gender.precision = 1.0", "less than 1"],
+        ),
+        (
+            "attributes.targets.gender.C",
+            "Auto",
+            ["attributes.targets.gender.C = 'Auto'", "'auto'", "number"],
+        ),
         ("mlps", {}, ["unknown key mlps", "Did you mean mlp?"]),
         ("clip", {"varant": "tiny"}, ["clip.variant is missing", "Did you mean clip.variant?"]),
         ("preprocess.align", "eye", ["preprocess.align = 'eye'", "'eyes' or 'none'"]),
-        ("labels.rating_scale", "automatic", ["labels.rating_scale = 'automatic'", "'auto'", "valid list"]),
+        (
+            "labels.rating_scale",
+            "automatic",
+            ["labels.rating_scale = 'automatic'", "'auto'", "valid list"],
+        ),
         ("labels.rating_scale", [5, 1], ["labels.rating_scale = [5, 1]", "5.0 is above 1.0"]),
         ("labels.rating_scale", [1, 1], ["labels.rating_scale = [1, 1]", "must differ"]),
         ("labels.drop_raters", "ann", ["labels.drop_raters = 'ann'", "'auto'", "valid list"]),
         ("labels.drop_raters", [7.5], ["labels.drop_raters.0 = 7.5", "valid string"]),
         ("split.val", 0.9, ["split = ", "val + test must stay below 1"]),
-        ("score.weights.geometric", 0.9, ["score.weights = {'geometric': 0.9, 'holistic': 0.4} is not possible: the weights must add up to 1"]),
-        ("score.weights.geometric", 1.4, ["score.weights.geometric = 1.4", "less than or equal to 1"]),
-        ("score.weights", "lerned", ["score.weights = 'lerned'", "a mapping of geometric, holistic or", "'learned'"]),
-        ("score.weights", {"geometrc": 0.6, "holistic": 0.4}, ["Did you mean score.weights.geometric?"]),
+        (
+            "score.weights.geometric",
+            0.9,
+            [
+                "score.weights = {'geometric': 0.9, 'holistic': 0.4} is not possible: the weights must add up to 1"
+            ],
+        ),
+        (
+            "score.weights.geometric",
+            1.4,
+            ["score.weights.geometric = 1.4", "less than or equal to 1"],
+        ),
+        (
+            "score.weights",
+            "lerned",
+            ["score.weights = 'lerned'", "a mapping of geometric, holistic or", "'learned'"],
+        ),
+        (
+            "score.weights",
+            {"geometrc": 0.6, "holistic": 0.4},
+            ["Did you mean score.weights.geometric?"],
+        ),
         ("score.weights", {"geometric": 1.0}, ["score.weights.holistic is missing"]),
         ("mlp", 3, ["mlp = 3", "a mapping of batch_size, calibration"]),
-        ("attributes.targets.gender.kind", "clasification", ["attributes.targets.gender.kind", "'classification'"]),
-        ("attributes.targets.gender.c", 1, ["attributes.targets.gender.c", "Did you mean attributes.targets.gender.C?"]),
-        ("attributes.targets.age.alpha", "x", ["attributes.targets.age.alpha = 'x'", "valid number"]),
-        ("attributes.targets.filename", {"kind": "regression"}, ["attributes.targets", "filename can't be a target"]),
-        ("attributes.targets.age", {"kind": "classification", "alpha": 1.0},
-         ["unknown key attributes.targets.age.alpha", "Known keys there: C, class_weight, kind"]),
+        (
+            "attributes.targets.gender.kind",
+            "clasification",
+            ["attributes.targets.gender.kind", "'classification'"],
+        ),
+        (
+            "attributes.targets.gender.c",
+            1,
+            ["attributes.targets.gender.c", "Did you mean attributes.targets.gender.C?"],
+        ),
+        (
+            "attributes.targets.age.alpha",
+            "x",
+            ["attributes.targets.age.alpha = 'x'", "valid number"],
+        ),
+        (
+            "attributes.targets.filename",
+            {"kind": "regression"},
+            ["attributes.targets", "filename can't be a target"],
+        ),
+        (
+            "attributes.targets.age",
+            {"kind": "classification", "alpha": 1.0},
+            ["unknown key attributes.targets.age.alpha", "Known keys there: C, class_weight, kind"],
+        ),
         ("composites.women", {"filter": {}}, ["composites.women.render is missing"]),
         ("composites.women.filter.gendr", "x", ["Did you mean composites.women.filter.gender?"]),
-        ("composites.women.filter.attractiveness", [0, 11], ["composites.women.filter.attractiveness.0 = 0", "1"]),
-        ("composites.women.filter.age_range", [9, 1], ["composites.women.filter.age_range = [9, 1]", "above"]),
-        ("composites.women.filter.n", 3, ["composites.women.filter", "n=3 faces can never reach min_results=10"]),
-        ("composites.women.render.max_yaw", 0, ["composites.women.render.max_yaw = 0", "greater than 0"]),
-        ("composites.women.render.symmetric", "yes", ["composites.women.render.symmetric = 'yes'", "boolean"]),
-        ("composites.women.filter.attributes", {"glasses": 1}, ["composites.women.filter.attributes.glasses = 1", "valid string"]),
-        ("zeroshot.glasses", {"with": ["a"]}, ["zeroshot.glasses = ", "two classes or more are needed", "found with"]),
+        (
+            "composites.women.filter.attractiveness",
+            [0, 11],
+            ["composites.women.filter.attractiveness.0 = 0", "1"],
+        ),
+        (
+            "composites.women.filter.age_range",
+            [9, 1],
+            ["composites.women.filter.age_range = [9, 1]", "above"],
+        ),
+        (
+            "composites.women.filter.n",
+            3,
+            ["composites.women.filter", "n=3 faces can never reach min_results=10"],
+        ),
+        (
+            "composites.women.render.max_yaw",
+            0,
+            ["composites.women.render.max_yaw = 0", "greater than 0"],
+        ),
+        (
+            "composites.women.render.symmetric",
+            "yes",
+            ["composites.women.render.symmetric = 'yes'", "boolean"],
+        ),
+        (
+            "composites.women.filter.attributes",
+            {"glasses": 1},
+            ["composites.women.filter.attributes.glasses = 1", "valid string"],
+        ),
+        (
+            "zeroshot.glasses",
+            {"with": ["a"]},
+            ["zeroshot.glasses = ", "two classes or more are needed", "found with"],
+        ),
         ("zeroshot.glasses.with", [], ["zeroshot.glasses.with = []", "at least 1 item"]),
         ("zeroshot.glasses.with", "a pair", ["zeroshot.glasses.with = 'a pair'", "valid list"]),
         ("zeroshot.glasses.with", ["a", " "], ["zeroshot.glasses.with.1 = ' '", "empty prompt"]),
-        ("zeroshot.glasses", {"with": ["a  Hat"], "without": ["A hat"]},
-         ["zeroshot.glasses = ", "'A hat' stands twice (in with and in without)"]),
-        ("zeroshot.glasses", {True: ["a"], False: ["b"]}, ["zeroshot.glasses.", "the name True is no text", "quotes"]),
+        (
+            "zeroshot.glasses",
+            {"with": ["a  Hat"], "without": ["A hat"]},
+            ["zeroshot.glasses = ", "'A hat' stands twice (in with and in without)"],
+        ),
+        (
+            "zeroshot.glasses",
+            {True: ["a"], False: ["b"]},
+            ["zeroshot.glasses.", "the name True is no text", "quotes"],
+        ),
         ("zeroshot.2", {"a": ["a"], "b": ["b"]}, ["zeroshot.2 = ", "pattern"]),
-        ("zeroshot.glasses", {"unknown": ["a"], "b": ["b"]}, ["zeroshot.glasses.unknown", "can be called so"]),
+        (
+            "zeroshot.glasses",
+            {"unknown": ["a"], "b": ["b"]},
+            ["zeroshot.glasses.unknown", "can be called so"],
+        ),
         ("zeroshot.rating", {"a": ["a"], "b": ["b"]}, ["zeroshot.rating", "label files"]),
         # a group's key that DVC's run cache would not notice
-        ("zeroshot.gender_said", {"a": ["a"], "b": ["b"]}, ["zeroshot.gender_said", "tables' columns"]),
-        ("zeroshot.hat_prob_red", {"a": ["a"], "b": ["b"]}, ["zeroshot.hat_prob_red", "tables' columns"]),
+        (
+            "zeroshot.gender_said",
+            {"a": ["a"], "b": ["b"]},
+            ["zeroshot.gender_said", "tables' columns"],
+        ),
+        (
+            "zeroshot.hat_prob_red",
+            {"a": ["a"], "b": ["b"]},
+            ["zeroshot.hat_prob_red", "tables' columns"],
+        ),
         ("zeroshot.size", {"a": ["a"], "b": ["b"]}, ["zeroshot.size = ", "run cache"]),
-        ("zeroshot.glasses", {"nfiles": ["a"], "b": ["b"]}, ["zeroshot.glasses.nfiles = ", "run cache"]),
-        ("attributes.targets.size", {"kind": "regression"}, ["attributes.targets.size", "run cache"]),
-        ("zeroshot.age", {"young": ["a"], "60+": ["b"]}, ["zeroshot.age holds numbers", "'young' is no range", "18-29"]),
-        ("zeroshot.age", {"29-18": ["a"], "60+": ["b"]}, ["zeroshot.age holds numbers", "'29-18' is no range"]),
-        ("zeroshot.age", {"18+": ["a"], "60+": ["b"]}, ["zeroshot.age holds numbers", "not one has an upper end"]),
+        (
+            "zeroshot.glasses",
+            {"nfiles": ["a"], "b": ["b"]},
+            ["zeroshot.glasses.nfiles = ", "run cache"],
+        ),
+        (
+            "attributes.targets.size",
+            {"kind": "regression"},
+            ["attributes.targets.size", "run cache"],
+        ),
+        (
+            "zeroshot.age",
+            {"young": ["a"], "60+": ["b"]},
+            ["zeroshot.age holds numbers", "'young' is no range", "18-29"],
+        ),
+        (
+            "zeroshot.age",
+            {"29-18": ["a"], "60+": ["b"]},
+            ["zeroshot.age holds numbers", "'29-18' is no range"],
+        ),
+        (
+            "zeroshot.age",
+            {"18+": ["a"], "60+": ["b"]},
+            ["zeroshot.age holds numbers", "not one has an upper end"],
+        ),
         ("composites.two words", {"filter": {}, "render": {}}, ["composites.two words", "pattern"]),
-        ("continua.x", {"from": "wimen", "to": "men", "steps": 3},
-         ["continua.x.from = 'wimen' is no composite", "Did you mean women?", "There are bottom_rated, men"]),
-        ("continua.x", {"form": "women", "to": "men"}, ["continua.x.from is missing", "Did you mean continua.x.from?", "from, steps, to"]),
-        ("continua.x", {"from": "men", "to": "men"}, ["continua.x = ", "both are men", "two different"]),
-        ("continua." + "x" * 61, {"from": "women", "to": "men"}, ["continua.xxx", "at most 60 characters"]),
-        ("continua.women_to_men.steps", 1, ["continua.women_to_men.steps = 1", "greater than or equal to 2"]),
-        ("continua.women_to_men.steps", 26, ["continua.women_to_men.steps = 26", "less than or equal to 25"]),
-        ("continua.women", {"from": "women", "to": "men"}, ["composites.women and continua.women would share one folder"]),
-        ("continua.WOMEN", {"from": "women", "to": "men"}, ["composites.women and continua.WOMEN would share one folder"]),
-        ("differences.women_to_men", {"of": "women", "minus": "men"}, ["continua.women_to_men and differences.women_to_men would share"]),
+        (
+            "continua.x",
+            {"from": "wimen", "to": "men", "steps": 3},
+            [
+                "continua.x.from = 'wimen' is no composite",
+                "Did you mean women?",
+                "There are bottom_rated, men",
+            ],
+        ),
+        (
+            "continua.x",
+            {"form": "women", "to": "men"},
+            ["continua.x.from is missing", "Did you mean continua.x.from?", "from, steps, to"],
+        ),
+        (
+            "continua.x",
+            {"from": "men", "to": "men"},
+            ["continua.x = ", "both are men", "two different"],
+        ),
+        (
+            "continua." + "x" * 61,
+            {"from": "women", "to": "men"},
+            ["continua.xxx", "at most 60 characters"],
+        ),
+        (
+            "continua.women_to_men.steps",
+            1,
+            ["continua.women_to_men.steps = 1", "greater than or equal to 2"],
+        ),
+        (
+            "continua.women_to_men.steps",
+            26,
+            ["continua.women_to_men.steps = 26", "less than or equal to 25"],
+        ),
+        (
+            "continua.women",
+            {"from": "women", "to": "men"},
+            ["composites.women and continua.women would share one folder"],
+        ),
+        (
+            "continua.WOMEN",
+            {"from": "women", "to": "men"},
+            ["composites.women and continua.WOMEN would share one folder"],
+        ),
+        (
+            "differences.women_to_men",
+            {"of": "women", "minus": "men"},
+            ["continua.women_to_men and differences.women_to_men would share"],
+        ),
         ("differences.x", {"of": "men", "minus": "men"}, ["differences.x = ", "both are men"]),
-        ("differences.x", {"of": "men", "minus": "nobody"}, ["differences.x.minus = 'nobody' is no composite", "There are bottom_rated"]),
+        (
+            "differences.x",
+            {"of": "men", "minus": "nobody"},
+            ["differences.x.minus = 'nobody' is no composite", "There are bottom_rated"],
+        ),
     ],
 )
 def test_a_wrong_value_is_named(raw, key, value, expected):
@@ -172,7 +392,9 @@ def test_a_wrong_value_is_named(raw, key, value, expected):
 def test_prompts_of_a_target_that_is_a_number_are_ranges_too(raw):
     raw["attributes"]["targets"]["height"] = {"kind": "regression"}
     raw["zeroshot"]["height"] = {"small": ["a"], "tall": ["b"]}
-    with pytest.raises(ParamsError, match=r"zeroshot\.height holds numbers, but 'small' is no range"):
+    with pytest.raises(
+        ParamsError, match=r"zeroshot\.height holds numbers, but 'small' is no range"
+    ):
         check_params(raw)
     raw["zeroshot"]["height"] = {"140-160": ["a"], "160.5-180": ["b"]}
     assert list(check_params(raw).zeroshot["height"]) == ["140-160", "160.5-180"]
@@ -199,21 +421,27 @@ def test_a_missing_or_broken_file_is_an_error(tmp_path):
 
 def _bomb(section: str, first: str) -> str:
     """A kilobyte of aliases that stand for billions of values."""
-    return f"{section}:\n  b0: &b0 {first}\n" + "".join(f"  b{i}: &b{i} {{{', '.join(f'k{j}: *b{i - 1}' for j in range(9))}}}\n" for i in range(1, 11))
+    return f"{section}:\n  b0: &b0 {first}\n" + "".join(
+        f"  b{i}: &b{i} {{{', '.join(f'k{j}: *b{i - 1}' for j in range(9))}}}\n"
+        for i in range(1, 11)
+    )
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize(("section", "text", "expected"), [
-    ("zeroshot", _bomb("zeroshot", "{x: [p], y: [r]}"), "more than 20000 values"),
-    ("composites", _bomb("composites", "{a: 1}"), "more than 20000 values"),
-    ("more", _bomb("more", "[1, 2]"), "more than 20000 values"),
-    ("continua", "continua: &all {a: *all}\n", "holds itself"),
-    ("differences", f"differences: {'[' * 5000}{']' * 5000}\n", "nested too deeply"),
-    ("mlp", f"mlp: {{hidden: '{'1' * 100_000}e'}}\n", "mlp.hidden"),
-    ("more", "\n".join(f"k{i}: [{'x, ' * 50}]" for i in range(300)), "and 200 more keys"),
-    ("score", "score: {min_age: 18, min_age: null}\n", "'min_age' stands there twice"),
-    ("score", "score: {min_age: 18}\nscore: {min_age: null}\n", "'score' stands there twice"),
-])
+@pytest.mark.parametrize(
+    ("section", "text", "expected"),
+    [
+        ("zeroshot", _bomb("zeroshot", "{x: [p], y: [r]}"), "more than 20000 values"),
+        ("composites", _bomb("composites", "{a: 1}"), "more than 20000 values"),
+        ("more", _bomb("more", "[1, 2]"), "more than 20000 values"),
+        ("continua", "continua: &all {a: *all}\n", "holds itself"),
+        ("differences", f"differences: {'[' * 5000}{']' * 5000}\n", "nested too deeply"),
+        ("mlp", f"mlp: {{hidden: '{'1' * 100_000}e'}}\n", "mlp.hidden"),
+        ("more", "\n".join(f"k{i}: [{'x, ' * 50}]" for i in range(300)), "and 200 more keys"),
+        ("score", "score: {min_age: 18, min_age: null}\n", "'min_age' stands there twice"),
+        ("score", "score: {min_age: 18}\nscore: {min_age: null}\n", "'score' stands there twice"),
+    ],
+)
 def test_a_file_made_to_hang_or_to_mislead_is_an_error(tmp_path, raw, section, text, expected):
     raw.pop(section, None)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw) + text)

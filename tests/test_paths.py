@@ -17,9 +17,52 @@ from facestats.params import check_params
 from programs import run_program
 from resources import ROOT
 
-FOLDERS = ["my photos", "Photos (1)", "R&D", "O'Brien", "a;b", "what?", "*", "[2024] {x} <y> | #1!", "Söhne", "顔", "a%20b", "x=1", "./-x", "../photos", "a:b", "@b"]
-UNTAMED = ["data/labels$(touch x)", "a`touch x`", 'a"b', "a\\b", "a\nb", "a\0b", "a\x1b[31m", "$HOME", "${key}", "a\u2028b", "a\x85b"]
-NAMES = ["a;touch x", "$(touch x)", "a b", "a/b", "../x", "a\nb", "-x", "a'b", "a.b", "", "ä", "a@b", "1"]
+FOLDERS = [
+    "my photos",
+    "Photos (1)",
+    "R&D",
+    "O'Brien",
+    "a;b",
+    "what?",
+    "*",
+    "[2024] {x} <y> | #1!",
+    "Söhne",
+    "顔",
+    "a%20b",
+    "x=1",
+    "./-x",
+    "../photos",
+    "a:b",
+    "@b",
+]
+UNTAMED = [
+    "data/labels$(touch x)",
+    "a`touch x`",
+    'a"b',
+    "a\\b",
+    "a\nb",
+    "a\0b",
+    "a\x1b[31m",
+    "$HOME",
+    "${key}",
+    "a\u2028b",
+    "a\x85b",
+]
+NAMES = [
+    "a;touch x",
+    "$(touch x)",
+    "a b",
+    "a/b",
+    "../x",
+    "a\nb",
+    "-x",
+    "a'b",
+    "a.b",
+    "",
+    "ä",
+    "a@b",
+    "1",
+]
 
 
 @pytest.fixture
@@ -37,21 +80,55 @@ def test_folders_may_be_called_as_people_call_them(raw, key):
 @pytest.mark.parametrize("path", UNTAMED)
 def test_what_no_quoting_tames_is_refused_with_the_character(raw, path):
     bad = re.search(r"[$`\"\\\0-\x1f\x85\u2028]", path)[0]
-    for section, key in (("data", "images"), ("data", "labels"), ("data", "manual_labels"), ("landmarker", "source"), ("clip", "variant"), ("mlp", "pretrained")):
-        with pytest.raises(ParamsError, match=rf"^params.yaml: {section}\.{key} = .*a path can't hold {re.escape(repr(bad))}, which no quoting tames") as caught:
+    for section, key in (
+        ("data", "images"),
+        ("data", "labels"),
+        ("data", "manual_labels"),
+        ("landmarker", "source"),
+        ("clip", "variant"),
+        ("mlp", "pretrained"),
+    ):
+        with pytest.raises(
+            ParamsError,
+            match=rf"^params.yaml: {section}\.{key} = .*a path can't hold {re.escape(repr(bad))}, which no quoting tames",
+        ) as caught:
             check_params(raw | {section: raw[section] | {key: path}})
         assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize(("path", "why"), [("~/photos", r"write the whole path, or \./~/photos"), ("-rf", r"write \./-rf"), ("s3://bucket/x", "an address"),
-                                           (" photos", "begin or end with a blank")])
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("~/photos", r"write the whole path, or \./~/photos"),
+        ("-rf", r"write \./-rf"),
+        ("s3://bucket/x", "an address"),
+        (" photos", "begin or end with a blank"),
+    ],
+)
 def test_paths_that_mean_something_else_to_others_are_refused(raw, path, why):
     raw["data"]["images"] = path
     with pytest.raises(ParamsError, match=why):
         check_params(raw)
 
 
-@pytest.mark.parametrize("revision", ["../../x", "a/../../x", "/etc/x", "a//b", "..", "a..b", "", "-x", "a\nb", "a\x1b", "a b", "~", "x" * 201])
+@pytest.mark.parametrize(
+    "revision",
+    [
+        "../../x",
+        "a/../../x",
+        "/etc/x",
+        "a//b",
+        "..",
+        "a..b",
+        "",
+        "-x",
+        "a\nb",
+        "a\x1b",
+        "a b",
+        "~",
+        "x" * 201,
+    ],
+)
 def test_a_revision_is_one_and_no_path(raw, revision):
     with pytest.raises(ParamsError, match=r"clip\.revision = .* is not possible"):
         check_params(raw | {"clip": raw["clip"] | {"revision": revision}})
@@ -62,14 +139,26 @@ def test_a_revision_is_one_and_no_path(raw, revision):
 def test_a_mistake_below_a_hostile_key_is_told_on_one_line(raw):
     women = raw["composites"]["women"]
     with pytest.raises(ParamsError) as caught:
-        check_params(raw | {"composites": {"a\nerror: b\x1b[31m": women | {"filtr": {}}}, "continua": {}, "differences": {}})
-    assert all(line.startswith("params.yaml: ") and line.isprintable() for line in str(caught.value).splitlines())
+        check_params(
+            raw
+            | {
+                "composites": {"a\nerror: b\x1b[31m": women | {"filtr": {}}},
+                "continua": {},
+                "differences": {},
+            }
+        )
+    assert all(
+        line.startswith("params.yaml: ") and line.isprintable()
+        for line in str(caught.value).splitlines()
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_keys_that_become_folders_and_stages_are_plain(raw, name):
     for section in ("composites", "continua", "differences"):
-        with pytest.raises(ParamsError, match=r"is not possible: (a name can't hold ['\"]|string should match)") as caught:
+        with pytest.raises(
+            ParamsError, match=r"is not possible: (a name can't hold ['\"]|string should match)"
+        ) as caught:
             check_params(raw | {section: {name: next(iter(raw[section].values()))}})
         assert all(line.isprintable() for line in str(caught.value).splitlines())
     raw["attributes"]["targets"][name] = {"kind": "regression"}
@@ -82,7 +171,9 @@ def test_no_command_line_holds_a_value_of_params():
     own = {name for entry in pipeline["vars"] for name in entry}
     commands = [stage.get("do", stage)["cmd"] for stage in pipeline["stages"].values()]
     assert len(commands) > 15
-    assert {name for command in commands for name in re.findall(r"\$\{([^}]*)\}", command)} == own - {"lib"}
+    assert {
+        name for command in commands for name in re.findall(r"\$\{([^}]*)\}", command)
+    } == own - {"lib"}
     assert not any(re.search(r"\$(?!\{)", command) for command in commands)
 
 
@@ -99,10 +190,25 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("by_dvc", "arguments", "code", "expected"), [
-    ("select@women", ["x"], 0, "women x 60"), ("../@a/dvc.yaml:select@men", ["x"], 0, "men x 60"), ("", ["--name", "men", "x"], 0, "men x 60"),
-    ("select@women", ["--name", "men", "x"], 0, "men x 60"), ("", ["x"], 2, "--name"), ("", ["--name", "nobody", "x"], 1, "error: params.yaml has no 'nobody' there; it has women, men")])
-def test_a_stage_learns_its_key_from_dvc_or_by_hand(tmp_path, monkeypatch, by_dvc, arguments, code, expected):
+@pytest.mark.parametrize(
+    ("by_dvc", "arguments", "code", "expected"),
+    [
+        ("select@women", ["x"], 0, "women x 60"),
+        ("../@a/dvc.yaml:select@men", ["x"], 0, "men x 60"),
+        ("", ["--name", "men", "x"], 0, "men x 60"),
+        ("select@women", ["--name", "men", "x"], 0, "men x 60"),
+        ("", ["x"], 2, "--name"),
+        (
+            "",
+            ["--name", "nobody", "x"],
+            1,
+            "error: params.yaml has no 'nobody' there; it has women, men",
+        ),
+    ],
+)
+def test_a_stage_learns_its_key_from_dvc_or_by_hand(
+    tmp_path, monkeypatch, by_dvc, arguments, code, expected
+):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "stage.py").write_text(SCRIPT, encoding="utf-8")
     monkeypatch.setenv("DVC_STAGE", by_dvc)
@@ -114,14 +220,20 @@ def test_a_stage_learns_its_key_from_dvc_or_by_hand(tmp_path, monkeypatch, by_dv
 
 @pytest.mark.slow
 def test_every_stage_that_reads_a_folder_of_the_user_takes_any_name(project):
-    images, labels, manual = "data/O'Brien & Söhne (1)", "data/R&D; [labels]? #2", "data/by hand*.csv"
+    images, labels, manual = (
+        "data/O'Brien & Söhne (1)",
+        "data/R&D; [labels]? #2",
+        "data/by hand*.csv",
+    )
     (project.folder / "data/raw").rename(project.folder / images)
     (project.folder / "data/labels").rename(project.folder / labels)
     (project.folder / "data/manual_labels.csv").rename(project.folder / manual)
     for old in ("raw", "labels"):
         (project.folder / f"data/{old}.dvc").unlink()
     project.dvc("add", "-q", images, labels)
-    project.keep_stages("fetch_landmarker", "preprocess", "labels", "rejected", "model_card", "report")
+    project.keep_stages(
+        "fetch_landmarker", "preprocess", "labels", "rejected", "model_card", "report"
+    )
     project.set_params({"data.images": images, "data.labels": labels, "data.manual_labels": manual})
     assert {"preprocess", "labels", "rejected", "model_card", "report"} - project.repro() == set()
     assert project.dvc("status").stdout.strip() == "Data and pipelines are up to date."
@@ -130,7 +242,11 @@ def test_every_stage_that_reads_a_folder_of_the_user_takes_any_name(project):
 
 @pytest.mark.slow
 def test_a_value_that_a_shell_would_run_is_never_run(project):
-    attacks = {"data.labels": ("labels", "data/labels$(touch x)"), "data.manual_labels": ("labels", "a`touch x`"), "data.images": ("rejected", 'data/"; touch x; "')}
+    attacks = {
+        "data.labels": ("labels", "data/labels$(touch x)"),
+        "data.manual_labels": ("labels", "a`touch x`"),
+        "data.images": ("rejected", 'data/"; touch x; "'),
+    }
     for key, (stage, value) in attacks.items():
         (project.folder / value).mkdir(parents=True)
         project.git("checkout", "params.yaml")
@@ -159,8 +275,13 @@ def test_doctor_checks_names_of_folders_by_the_same_rule(tmp_path, capsys):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     for option in ("--images", "--labels"):
         assert main(["doctor", "--root", str(tmp_path), option, "data/raw$(touch x)"]) == 2
-        assert f"error: {option[2:]} = 'data/raw$(touch x)' is not possible: a path can't hold '$'" in capsys.readouterr().err
+        assert (
+            f"error: {option[2:]} = 'data/raw$(touch x)' is not possible: a path can't hold '$'"
+            in capsys.readouterr().err
+        )
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(text.replace("images: data/sample/images", "images: 'a`b'"), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(
+        text.replace("images: data/sample/images", "images: 'a`b'"), encoding="utf-8"
+    )
     assert main(["doctor", "--root", str(tmp_path), "--inputs"]) == 2
     assert "data.images = 'a`b' is not possible: a path can't hold '`'" in capsys.readouterr().err

@@ -9,8 +9,24 @@ import pytest
 
 from facestats.labels.names import NameIndex, PhotoNames, say_liberties, say_likely
 
-IMAGES = ["a.png", "album/b.jpg", "c.JPG", "d é.jpg", "001.jpg", "deep/er/y.heic", "one/z.jpg", "two/z.jpg", "X.png", "x.jpg", "m.jpg", "m.png",
-          "Straße 7.jpg", "2020-01-05 12.30.jpg", "screen\u202fshot.jpg", "dots.of.name.jpg"]
+IMAGES = [
+    "a.png",
+    "album/b.jpg",
+    "c.JPG",
+    "d é.jpg",
+    "001.jpg",
+    "deep/er/y.heic",
+    "one/z.jpg",
+    "two/z.jpg",
+    "X.png",
+    "x.jpg",
+    "m.jpg",
+    "m.png",
+    "Straße 7.jpg",
+    "2020-01-05 12.30.jpg",
+    "screen\u202fshot.jpg",
+    "dots.of.name.jpg",
+]
 
 
 @pytest.fixture(scope="module")
@@ -18,59 +34,81 @@ def photos():
     return PhotoNames(IMAGES, folder="data/raw")
 
 
-@pytest.mark.parametrize(("name", "image", "how"), [
-    ("a.png", "a.png", ()),
-    ("a.png.jpg", "a.png", ()),  # the face's name
-    (" ./album//b.jpg ", "album/b.jpg", ()),
-    ("album\\b.jpg", "album/b.jpg", ("with other slashes",)),
-    ("b.jpg", "album/b.jpg", ("without their folder",)),
-    ("data/raw/album/b.jpg", "album/b.jpg", ()),
-    ("raw/album/b.jpg", "album/b.jpg", ("with a folder too much",)),
-    (r"C:\Users\ann\photos\album\b.jpg", "album/b.jpg", ("with other slashes", "with a folder too much")),
-    ("file:///home/ann/album/b.jpg", "album/b.jpg", ("with a folder too much",)),
-    ('"album/b.jpg"', "album/b.jpg", ()),
-    ("album/b", "album/b.jpg", ("without extension",)),
-    ("B", "album/b.jpg", ("in other case", "without extension", "without their folder")),
-    ("A.PNG", "a.png", ("in other case",)),
-    ("a.png.JPG", "a.png", ("in other case",)),
-    ("a.heic", "a.png", ("with another extension",)),
-    ("c.jpg", "c.JPG", ("in other case",)),
-    ("c.jpeg", "c.JPG", ("with .jpeg for .jpg or the like",)),
-    ("er/y.HEIF", "deep/er/y.heic", ("with .jpeg for .jpg or the like", "without their folder")),
-    (unicodedata.normalize("NFD", "d é.jpg"), "d é.jpg", ("in another form of Unicode",)),
-    (unicodedata.normalize("NFD", "D É"), "d é.jpg", ("in another form of Unicode", "in other case", "without extension")),
-    ("d\u00a0é.jpg", "d é.jpg", ("with other blanks or signs",)),
-    ("d%20%C3%A9.jpg", "d é.jpg", ()),
-    ("screen shot.jpg", "screen\u202fshot.jpg", ("with other blanks or signs",)),
-    ("\u202ax.jpg", "x.jpg", ("with other blanks or signs",)),  # an invisible mark that Windows puts before copied paths
-    ("STRASSE 7", "Straße 7.jpg", ("in other case", "without extension")),
-    ("2020-01-05 12.30", "2020-01-05 12.30.jpg", ("without extension",)),
-    ("dots.of.name", "dots.of.name.jpg", ("without extension",)),
-    ("1", "001.jpg", ("without extension", "with other leading zeros")),
-    ("1.0", "001.jpg", ("without extension", "with other leading zeros")),
-    ("x.png", "X.png", ("in other case",)),
-    ("x", "x.jpg", ("without extension",)),
-    ("M.PNG", "m.png", ("in other case",)),
-])
+@pytest.mark.parametrize(
+    ("name", "image", "how"),
+    [
+        ("a.png", "a.png", ()),
+        ("a.png.jpg", "a.png", ()),  # the face's name
+        (" ./album//b.jpg ", "album/b.jpg", ()),
+        ("album\\b.jpg", "album/b.jpg", ("with other slashes",)),
+        ("b.jpg", "album/b.jpg", ("without their folder",)),
+        ("data/raw/album/b.jpg", "album/b.jpg", ()),
+        ("raw/album/b.jpg", "album/b.jpg", ("with a folder too much",)),
+        (
+            r"C:\Users\ann\photos\album\b.jpg",
+            "album/b.jpg",
+            ("with other slashes", "with a folder too much"),
+        ),
+        ("file:///home/ann/album/b.jpg", "album/b.jpg", ("with a folder too much",)),
+        ('"album/b.jpg"', "album/b.jpg", ()),
+        ("album/b", "album/b.jpg", ("without extension",)),
+        ("B", "album/b.jpg", ("in other case", "without extension", "without their folder")),
+        ("A.PNG", "a.png", ("in other case",)),
+        ("a.png.JPG", "a.png", ("in other case",)),
+        ("a.heic", "a.png", ("with another extension",)),
+        ("c.jpg", "c.JPG", ("in other case",)),
+        ("c.jpeg", "c.JPG", ("with .jpeg for .jpg or the like",)),
+        (
+            "er/y.HEIF",
+            "deep/er/y.heic",
+            ("with .jpeg for .jpg or the like", "without their folder"),
+        ),
+        (unicodedata.normalize("NFD", "d é.jpg"), "d é.jpg", ("in another form of Unicode",)),
+        (
+            unicodedata.normalize("NFD", "D É"),
+            "d é.jpg",
+            ("in another form of Unicode", "in other case", "without extension"),
+        ),
+        ("d\u00a0é.jpg", "d é.jpg", ("with other blanks or signs",)),
+        ("d%20%C3%A9.jpg", "d é.jpg", ()),
+        ("screen shot.jpg", "screen\u202fshot.jpg", ("with other blanks or signs",)),
+        (
+            "\u202ax.jpg",
+            "x.jpg",
+            ("with other blanks or signs",),
+        ),  # an invisible mark that Windows puts before copied paths
+        ("STRASSE 7", "Straße 7.jpg", ("in other case", "without extension")),
+        ("2020-01-05 12.30", "2020-01-05 12.30.jpg", ("without extension",)),
+        ("dots.of.name", "dots.of.name.jpg", ("without extension",)),
+        ("1", "001.jpg", ("without extension", "with other leading zeros")),
+        ("1.0", "001.jpg", ("without extension", "with other leading zeros")),
+        ("x.png", "X.png", ("in other case",)),
+        ("x", "x.jpg", ("without extension",)),
+        ("M.PNG", "m.png", ("in other case",)),
+    ],
+)
 def test_one_reading_is_taken(photos, name, image, how):
     reading = photos.read(name)
     assert (reading.image, reading.liberties) == (image, how)
 
 
-@pytest.mark.parametrize(("name", "several", "likely"), [
-    ("z.jpg", True, ("one/z.jpg", "two/z.jpg")),
-    ("m", True, ("m.jpg", "m.png")),
-    ("m.tif", True, ("m.jpg", "m.png")),
-    ("other/b.jpg", False, ("album/b.jpg",)),  # the folder contradicts
-    ("albun/b.jpg", False, ("album/b.jpg",)),
-    ("dots.of.nam.jpg", False, ("dots.of.name.jpg",)),
-    ("2020-01-05 12.31", False, ()),  # the next photo is another one
-    ("2020-1-5_12.30", False, ("2020-01-05 12.30.jpg",)),
-    ("nothing like it", False, ()),
-    ("", False, ()),
-    ("/", False, ()),
-    ("2", False, ()),
-])
+@pytest.mark.parametrize(
+    ("name", "several", "likely"),
+    [
+        ("z.jpg", True, ("one/z.jpg", "two/z.jpg")),
+        ("m", True, ("m.jpg", "m.png")),
+        ("m.tif", True, ("m.jpg", "m.png")),
+        ("other/b.jpg", False, ("album/b.jpg",)),  # the folder contradicts
+        ("albun/b.jpg", False, ("album/b.jpg",)),
+        ("dots.of.nam.jpg", False, ("dots.of.name.jpg",)),
+        ("2020-01-05 12.31", False, ()),  # the next photo is another one
+        ("2020-1-5_12.30", False, ("2020-01-05 12.30.jpg",)),
+        ("nothing like it", False, ()),
+        ("", False, ()),
+        ("/", False, ()),
+        ("2", False, ()),
+    ],
+)
 def test_no_reading_or_more_than_one_is_none(photos, name, several, likely):
     (reading,) = photos.read_all([name]).values()
     assert (reading.image, reading.several, reading.likely) == (None, several, likely)
@@ -80,13 +118,23 @@ def test_no_reading_or_more_than_one_is_none(photos, name, several, likely):
 def test_two_names_of_one_file_that_can_be_two_photos_are_not_one(photos):
     readings = photos.read_all(["x.jpg", "other/x.jpg", "001.jpg", "1.jpg", "c.jpg", "C", "c.bmp"])
     assert {name: reading.image for name, reading in readings.items()} == {
-        "x.jpg": "x.jpg", "other/x.jpg": None, "001.jpg": "001.jpg", "1.jpg": None, "c.jpg": "c.JPG", "C": "c.JPG", "c.bmp": None}
+        "x.jpg": "x.jpg",
+        "other/x.jpg": None,
+        "001.jpg": "001.jpg",
+        "1.jpg": None,
+        "c.jpg": "c.JPG",
+        "C": "c.JPG",
+        "c.bmp": None,
+    }
     assert readings["other/x.jpg"].likely == ("x.jpg",)
 
 
 def test_one_line_says_how_many_and_how(photos):
     readings = photos.read_all(["a", "c", "x.jpg", "album\\b.jpg", "nowhere"])
-    assert say_liberties(readings.values()) == "2 names matched without extension, 1 with other slashes"
+    assert (
+        say_liberties(readings.values())
+        == "2 names matched without extension, 1 with other slashes"
+    )
     assert say_liberties(photos.read_all(["x.jpg"]).values()) == ""
 
 
@@ -99,12 +147,17 @@ def test_thousands_of_names_take_a_second():
     photos = PhotoNames([f"group{i % 10}/IMG_{i:06d}.JPG" for i in range(20_000)])
     start = time.process_time()
     readings = photos.read_all([f"img_{i:06d}" for i in range(20_000)])
-    assert say_liberties(readings.values()) == "20000 names matched in other case and without extension and without their folder"
+    assert (
+        say_liberties(readings.values())
+        == "20000 names matched in other case and without extension and without their folder"
+    )
     assert time.process_time() - start < 10  # 1 s measured
 
 
 def test_rejected_photos_are_found_as_well():
-    names = NameIndex(pd.DataFrame({"image": ["a.png", "broken.jpg"], "filename": ["a.png.jpg", None]}))
+    names = NameIndex(
+        pd.DataFrame({"image": ["a.png", "broken.jpg"], "filename": ["a.png.jpg", None]})
+    )
     found = names.resolve(pd.Series(["A", "broken"], name="image"), Path("labels.csv"), None)
     assert found.tolist()[0] == "a.png.jpg"
     assert pd.isna(found.tolist()[1])

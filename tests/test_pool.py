@@ -54,7 +54,9 @@ def over(item, error):
 def test_items_over_their_limits_are_results_and_the_others_are_done():
     items = [*range(9), "hang", *range(5), "memory", *range(9), "hang"]
     results = list(ordered_map(work, items, 2, set_up, (), LIMITS, over))
-    assert results == [{"hang": "hang: seconds", "memory": "memory: memory"}.get(item, item) for item in items]
+    assert results == [
+        {"hang": "hang: seconds", "memory": "memory: memory"}.get(item, item) for item in items
+    ]
 
 
 def test_a_process_that_is_killed_once_costs_nothing(tmp_path):
@@ -69,12 +71,22 @@ def test_an_item_whose_process_is_killed_twice_is_named():
         for result in results:
             done.append(result)
 
-    with pytest.raises(KilledError, match=r"^<kill>: its worker process was ended twice \(signal SIGKILL\), most likely for lack of memory.*fewer processors"):
-        collect(ordered_map(work, [*range(6), "kill", *range(6)], 1, set_up, (), name=lambda item: f"<{item}>"))
+    with pytest.raises(
+        KilledError,
+        match=r"^<kill>: its worker process was ended twice \(signal SIGKILL\), most likely for lack of memory.*fewer processors",
+    ):
+        collect(
+            ordered_map(
+                work, [*range(6), "kill", *range(6)], 1, set_up, (), name=lambda item: f"<{item}>"
+            )
+        )
     assert done == list(range(6))
 
 
-@pytest.mark.parametrize(("item", "error", "text"), [("fault", FaultError, "a disk that fails"), ("bug", UnicodeDecodeError, "a bug")])
+@pytest.mark.parametrize(
+    ("item", "error", "text"),
+    [("fault", FaultError, "a disk that fails"), ("bug", UnicodeDecodeError, "a bug")],
+)
 def test_an_error_arrives_as_it_was_raised(item, error, text):
     with pytest.raises(error, match=text):
         list(ordered_map(work, [1, item], 1, set_up, ()))

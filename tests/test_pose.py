@@ -20,7 +20,10 @@ def seen_by_a_camera(shape: np.ndarray, distance: float) -> np.ndarray:
     return seen
 
 
-@pytest.mark.parametrize(("yaw", "pitch", "roll"), [(30, 0, 0), (-45, 0, 0), (0, 25, 0), (0, 0, 170), (20, -15, 40), (170, 30, 5)])
+@pytest.mark.parametrize(
+    ("yaw", "pitch", "roll"),
+    [(30, 0, 0), (-45, 0, 0), (0, 25, 0), (0, 0, 170), (20, -15, 40), (170, 30, 5)],
+)
 def test_a_far_camera_sees_the_same_face_from_every_side(yaw, pitch, roll):
     """Up to the scale, which is the one the shape had before it was turned."""
     faces = uneven_faces()
@@ -33,10 +36,15 @@ def test_a_face_that_looks_at_the_camera_stays_as_it_is():
     face = known_face()[None]
     front = frontalize(face)
     height = front[0, 152, 1] - front[0, 10, 1]
-    np.testing.assert_allclose(front * (3 / height), face[..., :2] - face[..., :2].mean(axis=1), atol=1e-9)
+    np.testing.assert_allclose(
+        front * (3 / height), face[..., :2] - face[..., :2].mean(axis=1), atol=1e-9
+    )
 
 
-@pytest.mark.parametrize("view", [{"yaw": 20}, {"yaw": -20}, {"pitch": 15}, {"pitch": -15}, {"yaw": 12, "pitch": 9, "roll": 30}])
+@pytest.mark.parametrize(
+    "view",
+    [{"yaw": 20}, {"yaw": -20}, {"pitch": 15}, {"pitch": -15}, {"yaw": 12, "pitch": 9, "roll": 30}],
+)
 def test_measurements_of_a_near_camera_move_least_when_it_is_counted_in(view):
     straight = symmetric_face(3)
     unit = np.sqrt((straight[:, :2] ** 2).sum(axis=1).mean())
@@ -69,4 +77,14 @@ def test_frontal_is_within_both_limits_and_known():
     yaw = [0, MAX_YAW, -MAX_YAW, MAX_YAW + 0.1, -MAX_YAW - 0.1, 0, 0, np.nan, 0]
     pitch = [0, 0, -MAX_PITCH, 0, 0, MAX_PITCH + 0.1, -MAX_PITCH - 0.1, 0, np.nan]
     assert is_frontal(np.float32(yaw[:1]), np.float32(pitch[:1])).tolist() == [True]
-    assert is_frontal(yaw, pitch).tolist() == [True, True, True, False, False, False, False, False, False]
+    assert is_frontal(yaw, pitch).tolist() == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+        False,
+        False,
+    ]

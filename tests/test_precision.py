@@ -26,7 +26,9 @@ def cosines(a, b):
 
 
 def fetched(tmp_path, vision, **options):
-    fetch_clip(str(random_clip(tmp_path / "source", vision=vision, **options)), None, tmp_path / "model")
+    fetch_clip(
+        str(random_clip(tmp_path / "source", vision=vision, **options)), None, tmp_path / "model"
+    )
     return tmp_path / "model"
 
 
@@ -41,7 +43,9 @@ def encode_with(threads, encoder, images):
 
 def packed_here(precision):
     dtype = getattr(torch, precision)
-    config = type("Config", (), {"hidden_act": "gelu", "num_channels": 3, "image_size": 224, "patch_size": 32})
+    config = type(
+        "Config", (), {"hidden_act": "gelu", "num_channels": 3, "image_size": 224, "patch_size": 32}
+    )
     return can_pack(config, dtype, torch.device("cpu"))
 
 
@@ -51,15 +55,29 @@ def wide(tmp_path_factory):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("changes", [
-    {}, *({"hidden_act": name} for name in (*ACTIVATIONS, "silu")), {"patch_size": 16}, {"patch_size": 14},
-    {"hidden_size": 48, "num_attention_heads": 3}, {"image_size": 96}, {"image_size": 100}, {"layer_norm_eps": 0.1},
-], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        *({"hidden_act": name} for name in (*ACTIVATIONS, "silu")),
+        {"patch_size": 16},
+        {"patch_size": 14},
+        {"hidden_size": 48, "num_attention_heads": 3},
+        {"image_size": 96},
+        {"image_size": 100},
+        {"layer_norm_eps": 0.1},
+    ],
+    ids=str,
+)
 def test_any_tower_computes_what_transformers_computes(tmp_path, precision, changes):
     model = fetched(tmp_path, VISION | {"hidden_act": "quick_gelu"} | changes)
     encoder = ImageEncoder(model, precision, batch_size=4)
-    own = changes.get("hidden_act") == "silu" or changes.get("image_size") == 100  # 100 is no multiple of 32
-    assert isinstance(encoder.tower, PlainTower if own or not packed_here(precision) else PackedTower)
+    own = (
+        changes.get("hidden_act") == "silu" or changes.get("image_size") == 100
+    )  # 100 is no multiple of 32
+    assert isinstance(
+        encoder.tower, PlainTower if own or not packed_here(precision) else PackedTower
+    )
     images = [picture((120, 100), i) for i in range(5)]
     inputs = torch.from_numpy(np.stack([encoder.transform(image) for image in images]))
     with torch.inference_mode():
@@ -74,7 +92,10 @@ def test_activations_are_told_apart(tmp_path):
     for name in ACTIVATIONS:
         model = fetched(tmp_path / name, VISION | {"hidden_act": name})
         rows[name] = ImageEncoder(model, batch_size=1).encode([picture((120, 100))])
-    for name in set(ACTIVATIONS) - {"gelu", "gelu_pytorch_tanh"}:  # these two are one function but for its 4th digit
+    for name in set(ACTIVATIONS) - {
+        "gelu",
+        "gelu_pytorch_tanh",
+    }:  # these two are one function but for its 4th digit
         others = [rows[other] for other in rows if other != name]
         assert max(cosines(rows[name], other)[0] for other in others) < 0.999999
 
@@ -82,7 +103,9 @@ def test_activations_are_told_apart(tmp_path):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_no_bit_depends_on_the_number_of_threads(wide, precision):
     images = [picture((60, 60), i) for i in range(7)]
-    encoder = ImageEncoder(wide, precision, batch_size=4)  # two batches: shared by 1, 2 and 4 threads, a batch or less each
+    encoder = ImageEncoder(
+        wide, precision, batch_size=4
+    )  # two batches: shared by 1, 2 and 4 threads, a batch or less each
     one, two, four = (encode_with(threads, encoder, images) for threads in (1, 2, 4))
     assert one.tobytes() == two.tobytes() == four.tobytes()
 
@@ -93,7 +116,10 @@ def test_no_bit_depends_on_neighbours_or_place(wide, precision):
     encoder = ImageEncoder(wide, precision, batch_size=4)
     together = encoder.encode(images)
     assert encoder.encode(images[::-1])[::-1].tobytes() == together.tobytes()
-    assert np.concatenate([encoder.encode([image]) for image in images]).tobytes() == together.tobytes()
+    assert (
+        np.concatenate([encoder.encode([image]) for image in images]).tobytes()
+        == together.tobytes()
+    )
 
 
 def test_rows_come_in_the_order_of_the_items_and_no_item_is_read_far_ahead(clip_models):
@@ -114,7 +140,9 @@ def test_rows_come_in_the_order_of_the_items_and_no_item_is_read_far_ahead(clip_
 
 def test_embedding_leaves_the_number_of_threads_and_no_thread_behind(clip_models):
     before, alive = torch.get_num_threads(), threading.active_count()
-    rows = ImageEncoder(clip_models["patch32"], batch_size=2).stream([picture((40, 40), i) for i in range(9)])
+    rows = ImageEncoder(clip_models["patch32"], batch_size=2).stream(
+        [picture((40, 40), i) for i in range(9)]
+    )
     next(rows)
     rows.close()
     assert (torch.get_num_threads(), threading.active_count()) == (before, alive)
@@ -130,7 +158,11 @@ def test_an_image_that_cannot_be_loaded_stops_the_stream_with_its_own_error(clip
         list(ImageEncoder(clip_models["patch32"], batch_size=2).stream(range(9), load))
 
 
-@pytest.mark.parametrize("crop", [{"height": 448, "width": 448}, {"height": 112, "width": 448}, {"height": 100, "width": 100}], ids=str)
+@pytest.mark.parametrize(
+    "crop",
+    [{"height": 448, "width": 448}, {"height": 112, "width": 448}, {"height": 100, "width": 100}],
+    ids=str,
+)
 def test_a_transform_that_does_not_fit_the_tower_is_named(local, tmp_path, crop):
     transform = {"size": {"shortest_edge": 448}, "crop_size": crop}
     (local / "preprocessor_config.json").write_text(json.dumps(transform))
@@ -144,5 +176,8 @@ def test_a_forward_pass_stops_between_layers(clip_models):
     encoder = ImageEncoder(clip_models["patch32"], batch_size=1)
     asked = []
     with pytest.raises(StoppedError):
-        encoder.tower(torch.zeros((1, 224, 224, 3), dtype=torch.uint8), lambda: asked.append(1) or len(asked) == 2)
+        encoder.tower(
+            torch.zeros((1, 224, 224, 3), dtype=torch.uint8),
+            lambda: asked.append(1) or len(asked) == 2,
+        )
     assert len(asked) == 2

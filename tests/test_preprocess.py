@@ -14,7 +14,13 @@ from PIL import Image
 
 from facestats.core import tables
 from facestats.errors import InputError, ModelError
-from facestats.faces.align import align_face, center_square, crop_transform, eye_centers, to_crop_frame
+from facestats.faces.align import (
+    align_face,
+    center_square,
+    crop_transform,
+    eye_centers,
+    to_crop_frame,
+)
 from facestats.faces.crop import NoFaceError, PreprocessConfig, crop_face
 from facestats.faces.keys import recipe_hash, row_key
 from facestats.faces.photo import process_photo
@@ -66,12 +72,18 @@ def test_the_margin_sets_the_crops_side(photos, landmarker):
 
 def test_unaligned_crops_have_the_same_centre_but_stand_as_in_the_photo(photos, landmarker):
     tilted = photos[0].rotate(15, Image.Resampling.BICUBIC, fillcolor="gray")
-    straight, turned = (crop_face(tilted, PreprocessConfig(align=a), landmarker) for a in ("none", "eyes"))
+    straight, turned = (
+        crop_face(tilted, PreprocessConfig(align=a), landmarker) for a in ("none", "eyes")
+    )
     left, right = eye_centers(straight.landmarks[:, :2])
-    assert np.degrees(np.arctan2(*(right - left)[::-1])) == pytest.approx(straight.pose.roll, abs=0.01)
+    assert np.degrees(np.arctan2(*(right - left)[::-1])) == pytest.approx(
+        straight.pose.roll, abs=0.01
+    )
     assert np.linalg.norm(right - left) == pytest.approx(1 / SIDE, abs=1e-5)
     assert straight.pose == turned.pose
-    face_down = np.array([-np.sin(np.radians(straight.pose.roll)), np.cos(np.radians(straight.pose.roll))])
+    face_down = np.array(
+        [-np.sin(np.radians(straight.pose.roll)), np.cos(np.radians(straight.pose.roll))]
+    )
     assert np.allclose((left + right) / 2 + face_down * 0.25 / SIDE, 0.5, atol=1e-4)
 
 
@@ -105,7 +117,11 @@ def test_a_square_that_is_already_right_is_left_alone(photos):
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_a_rotated_photo_gives_the_crop_of_the_upright_one(photos, landmarker, orientation):
-    stored = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+    stored = {
+        3: Image.Transpose.ROTATE_180,
+        6: Image.Transpose.ROTATE_90,
+        8: Image.Transpose.ROTATE_270,
+    }
     exif = Image.Exif()
     exif[0x0112] = orientation
     wide = Image.new("RGB", (640, 512), "gray")
@@ -147,7 +163,11 @@ def test_without_a_face_the_photo_is_rejected_or_its_middle_taken(landmarker):
     rejected = process_photo(empty, CONFIG, landmarker)
     assert rejected.row["status"] == "rejected"
     assert rejected.row["reason"] == "no face found"
-    assert (rejected.row["width"], rejected.row["height"], rejected.row["face_count"]) == (600, 400, 0)
+    assert (rejected.row["width"], rejected.row["height"], rejected.row["face_count"]) == (
+        600,
+        400,
+        0,
+    )
     assert rejected.jpeg is None
     with pytest.raises(NoFaceError):
         crop_face(empty, CONFIG, landmarker)
@@ -157,7 +177,9 @@ def test_without_a_face_the_photo_is_rejected_or_its_middle_taken(landmarker):
     assert kept.row["reason"] == "no face found: centre square"
     assert "landmarks" not in kept.row
     middle = (
-        Image.open(io.BytesIO(empty)).crop((100, 0, 500, 400)).resize((512, 512), Image.Resampling.BICUBIC)
+        Image.open(io.BytesIO(empty))
+        .crop((100, 0, 500, 400))
+        .resize((512, 512), Image.Resampling.BICUBIC)
     )
     assert psnr(np.asarray(Image.open(io.BytesIO(kept.jpeg))), np.asarray(middle)) > 30
 
@@ -189,16 +211,22 @@ def folder(tmp_path_factory):
 
 def contents(folder):
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
     }
 
 
 def test_the_bytes_do_not_depend_on_the_number_of_processes(folder, tmp_path):
     found = []
     for workers in (1, 2):
-        frame = preprocess_folder(folder, tmp_path / str(workers), CONFIG, landmarker_dir(), workers)
+        frame = preprocess_folder(
+            folder, tmp_path / str(workers), CONFIG, landmarker_dir(), workers
+        )
         tables.write(frame, tmp_path / f"{workers}.parquet", tables.FACES)
-        found.append((contents(tmp_path / str(workers)), (tmp_path / f"{workers}.parquet").read_bytes()))
+        found.append(
+            (contents(tmp_path / str(workers)), (tmp_path / f"{workers}.parquet").read_bytes())
+        )
     assert found[0] == found[1]
     assert len(found[0][0]) == 40
     assert frame["image"].tolist() == sorted(frame["image"])
@@ -209,7 +237,11 @@ def test_a_row_is_keyed_by_what_it_was_computed_from(tmp_path):
     models = landmarker_dir()
     assert recipe_hash(CONFIG, models) == recipe_hash(PreprocessConfig(), models)
     recipe = recipe_hash(CONFIG, models)
-    for other in (PreprocessConfig(size=256), PreprocessConfig(margin=0.31), PreprocessConfig(align="none")):
+    for other in (
+        PreprocessConfig(size=256),
+        PreprocessConfig(margin=0.31),
+        PreprocessConfig(align="none"),
+    ):
         assert recipe_hash(other, models) != recipe
     for path in models.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -224,7 +256,9 @@ def test_a_name_as_long_as_a_file_system_takes_is_no_trouble(folder, tmp_path):
     name = "n" * 251 + ".jpg"
     source = next(path for path in sorted(folder.iterdir()) if path.name != "bad.jpg")
     (tmp_path / "photos" / name).write_bytes(source.read_bytes())
-    frame = preprocess_folder(tmp_path / "photos", tmp_path / "out", PreprocessConfig(size=96), landmarker_dir())
+    frame = preprocess_folder(
+        tmp_path / "photos", tmp_path / "out", PreprocessConfig(size=96), landmarker_dir()
+    )
     assert frame["status"].tolist() == ["ok"]
     assert (tmp_path / "out" / name).is_file()
 
@@ -238,7 +272,16 @@ def test_faces_are_not_written_among_the_photos(folder, tmp_path):
 
 def run_stage(images: Path, faces: str, cwd: Path) -> subprocess.CompletedProcess:
     write_params(cwd, {"data": {"images": str(images)}})
-    return run_program([sys.executable, ROOT / "stages/preprocess.py", str(landmarker_dir()), faces, "meta/faces.parquet"], cwd)
+    return run_program(
+        [
+            sys.executable,
+            ROOT / "stages/preprocess.py",
+            str(landmarker_dir()),
+            faces,
+            "meta/faces.parquet",
+        ],
+        cwd,
+    )
 
 
 def test_the_stage_prints_one_line_and_why_photos_were_rejected(folder, tmp_path):

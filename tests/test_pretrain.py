@@ -16,9 +16,29 @@ from facestats.sample import draw_traits
 from programs import run_program
 
 PRETRAIN = Path(__file__).parent.parent / "pretrain"
-SHAPE = {"image": 32, "patch": 8, "width": 32, "layers": 2, "heads": 4, "projection": 24, "text_width": 16, "text_layers": 1,
-         "text_heads": 2, "context": 64, "vocabulary": 700}
-AUGMENT = {"zoom": 0.06, "turn": 4.0, "shift": 0.04, "colour": 0.3, "occlusion": 0.5, "blur": 1.5, "noise": 0.05, "jpeg": 0.5}
+SHAPE = {
+    "image": 32,
+    "patch": 8,
+    "width": 32,
+    "layers": 2,
+    "heads": 4,
+    "projection": 24,
+    "text_width": 16,
+    "text_layers": 1,
+    "text_heads": 2,
+    "context": 64,
+    "vocabulary": 700,
+}
+AUGMENT = {
+    "zoom": 0.06,
+    "turn": 4.0,
+    "shift": 0.04,
+    "colour": 0.3,
+    "occlusion": 0.5,
+    "blur": 1.5,
+    "noise": 0.05,
+    "jpeg": 0.5,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +78,10 @@ def test_a_caption_is_true_of_its_face_and_of_no_face_that_it_contradicts(faces)
 def test_captions_come_in_many_wordings_and_the_same_generator_gives_the_same_ones(faces):
     from captions import describe
 
-    texts = [[describe(face, rng).text for face in faces] for rng in (np.random.default_rng(3), np.random.default_rng(3))]
+    texts = [
+        [describe(face, rng).text for face in faces]
+        for rng in (np.random.default_rng(3), np.random.default_rng(3))
+    ]
     assert texts[0] == texts[1]
     assert len(set(texts[0])) > 0.9 * len(faces)
 
@@ -69,8 +92,17 @@ def test_the_tokenizer_keeps_whole_words_of_captions_and_splits_the_rest_into_by
 
     rng = np.random.default_rng(0)
     tokenizer = learn_tokenizer([describe(face, rng).text for face in faces], size=900, context=64)
-    assert tokenizer.tokenize("A photo of a Woman") == ["a</w>", "photo</w>", "of</w>", "a</w>", "woman</w>"]
-    assert tokenizer.decode(tokenizer("Žluťoučký 你好 zebra")["input_ids"], skip_special_tokens=True) == "žluťoučký 你好 zebra"
+    assert tokenizer.tokenize("A photo of a Woman") == [
+        "a</w>",
+        "photo</w>",
+        "of</w>",
+        "a</w>",
+        "woman</w>",
+    ]
+    assert (
+        tokenizer.decode(tokenizer("Žluťoučký 你好 zebra")["input_ids"], skip_special_tokens=True)
+        == "žluťoučký 你好 zebra"
+    )
     assert len(tokenizer) <= 900
 
 
@@ -80,7 +112,9 @@ def test_the_tokenizer_is_learned_alike_every_time_even_where_counts_are_equal(f
 
     rng = np.random.default_rng(5)
     captions = [describe(face, rng).text for face in faces[:60]]
-    assert len({learn_tokenizer(captions, 700, 64).backend_tokenizer.to_str() for _ in range(20)}) == 1
+    assert (
+        len({learn_tokenizer(captions, 700, 64).backend_tokenizer.to_str() for _ in range(20)}) == 1
+    )
 
 
 def test_descriptors_do_not_change_in_a_mirror_but_do_with_the_picture():
@@ -105,8 +139,12 @@ def test_gradients_tell_the_orientation_of_stripes():
 def test_augmented_views_are_in_range_differ_and_repeat_with_their_generator():
     from augment import augment
 
-    pictures = torch.randint(0, 256, (16, 3, 38, 38), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    first, again, other = (augment(pictures, 32, 0.2, AUGMENT, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    pictures = torch.randint(
+        0, 256, (16, 3, 38, 38), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    first, again, other = (
+        augment(pictures, 32, 0.2, AUGMENT, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
     assert first.shape == (16, 3, 32, 32)
     assert float(first.min()) >= 0
     assert float(first.max()) <= 1
@@ -126,8 +164,13 @@ def test_the_short_way_through_the_model_gives_what_transformers_gives(faces):
     pixels, tokens = torch.randn(4, 3, 32, 32), tokenizer(texts, padding=True, return_tensors="pt")
     with torch.no_grad():
         whole = model(pixel_values=pixels, **tokens)
-        for ours, theirs in ((embed_images(model, pixels), whole.image_embeds), (embed_texts(model, tokens), whole.text_embeds)):
-            torch.testing.assert_close(torch.nn.functional.normalize(ours, dim=1), theirs, atol=1e-5, rtol=0)
+        for ours, theirs in (
+            (embed_images(model, pixels), whole.image_embeds),
+            (embed_texts(model, tokens), whole.text_embeds),
+        ):
+            torch.testing.assert_close(
+                torch.nn.functional.normalize(ours, dim=1), theirs, atol=1e-5, rtol=0
+            )
 
 
 def test_contrast_is_zero_where_the_cosines_tell_what_fits():
@@ -135,24 +178,48 @@ def test_contrast_is_zero_where_the_cosines_tell_what_fits():
 
     fit = torch.tensor([[True, False, False], [False, True, True], [False, True, True]])
     embeddings = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
-    assert float(contrast(embeddings, embeddings, fit, torch.tensor(50.0))) == pytest.approx(0, abs=1e-5)
+    assert float(contrast(embeddings, embeddings, fit, torch.tensor(50.0))) == pytest.approx(
+        0, abs=1e-5
+    )
     assert float(contrast(embeddings.flip(0), embeddings, fit, torch.tensor(50.0))) > 1
 
 
 def test_training_twice_gives_the_same_bytes(tmp_path):
     for script in PRETRAIN.glob("*.py"):
         shutil.copy(script, tmp_path)
-    options = {"seed": 0, "threads": 2, "epochs": 2, "batch": 16, "passes": 2, "lr": 0.001, "weight_decay": 0.05, "model": SHAPE,
-               "keep": {"thumbnail": 8, "cell": 8, "bins": 8, "window": 0.25}, "weights": {"contrast": 1.0, "thumbnail": 3.0, "gradients": 3.0},
-               "augment": AUGMENT}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({
-        "draw": {"n": 64, "seed": 5, "drawn": 64, "crop": 32, "rim": 0.2}, "train": options}), encoding="utf-8")
-    steps = [["draw.py", "faces.parquet"], *(["train.py", "faces.parquet", run, f"{run}.json", f"{run}.csv"] for run in ("one", "two"))]
+    options = {
+        "seed": 0,
+        "threads": 2,
+        "epochs": 2,
+        "batch": 16,
+        "passes": 2,
+        "lr": 0.001,
+        "weight_decay": 0.05,
+        "model": SHAPE,
+        "keep": {"thumbnail": 8, "cell": 8, "bins": 8, "window": 0.25},
+        "weights": {"contrast": 1.0, "thumbnail": 3.0, "gradients": 3.0},
+        "augment": AUGMENT,
+    }
+    (tmp_path / "params.yaml").write_text(
+        yaml.safe_dump(
+            {"draw": {"n": 64, "seed": 5, "drawn": 64, "crop": 32, "rim": 0.2}, "train": options}
+        ),
+        encoding="utf-8",
+    )
+    steps = [
+        ["draw.py", "faces.parquet"],
+        *(
+            ["train.py", "faces.parquet", run, f"{run}.json", f"{run}.csv"]
+            for run in ("one", "two")
+        ),
+    ]
     for step in steps:
         run_program([sys.executable, *step], tmp_path, check=True)
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
     for name in ("model.safetensors", "config.json", "tokenizer.json", "preprocessor_config.json"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), (
+            name
+        )
 
 
 def test_the_package_holds_what_the_training_shipped_and_no_more_than_8_mb():

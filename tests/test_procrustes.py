@@ -17,7 +17,9 @@ def moved(shape: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
         turns = Rotation.random(n, rng=seed).as_matrix()
     else:
         a = rng.uniform(-np.pi, np.pi, n)
-        turns = np.stack([np.stack([np.cos(a), -np.sin(a)], -1), np.stack([np.sin(a), np.cos(a)], -1)], -2)
+        turns = np.stack(
+            [np.stack([np.cos(a), -np.sin(a)], -1), np.stack([np.sin(a), np.cos(a)], -1)], -2
+        )
     return rng.uniform(0.1, 10, (n, 1, 1)) * (shape @ turns) + rng.normal(0, 5, (n, 1, d))
 
 
@@ -25,7 +27,9 @@ def moved(shape: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
 def test_moved_copies_of_a_shape_become_one(dimensions):
     copies = moved(symmetric_points(0)[:, :dimensions], 40)
     model = GeneralizedProcrustes(dimensions).fit(copies)
-    aligned = model.transform(moved(symmetric_points(0)[:, :dimensions], 5, seed=1)).reshape(5, -1, dimensions)
+    aligned = model.transform(moved(symmetric_points(0)[:, :dimensions], 5, seed=1)).reshape(
+        5, -1, dimensions
+    )
     assert np.abs(aligned - model.consensus_).max() < 1e-12
     assert np.isclose(np.linalg.norm(model.consensus_), 1)
     assert np.abs(model.consensus_.mean(axis=0)).max() < 1e-12
@@ -46,9 +50,14 @@ def test_the_consensus_is_the_mean_of_what_is_aligned_to_it_in_any_order_of_shap
     model = GeneralizedProcrustes(3).fit(shapes)
     mean = model.transform(shapes).mean(axis=0).reshape(-1, 3)
     assert np.abs(mean / np.linalg.norm(mean) - model.consensus_).max() < 1e-9
-    np.testing.assert_allclose(GeneralizedProcrustes(3).fit(shapes[::-1]).consensus_, model.consensus_, atol=1e-12)
+    np.testing.assert_allclose(
+        GeneralizedProcrustes(3).fit(shapes[::-1]).consensus_, model.consensus_, atol=1e-12
+    )
     flat = shapes.reshape(30, -1)
-    assert GeneralizedProcrustes(3).fit(flat).transform(flat).tobytes() == model.transform(shapes).tobytes()
+    assert (
+        GeneralizedProcrustes(3).fit(flat).transform(flat).tobytes()
+        == model.transform(shapes).tobytes()
+    )
 
 
 def test_a_shape_does_not_become_its_mirror_image():

@@ -36,8 +36,12 @@ def test_a_worker_in_the_background_keeps_nobody_waiting_and_is_ended(tmp_path):
 
 
 def test_a_command_that_hangs_is_killed_with_its_children_and_its_output_shown(tmp_path):
-    with pytest.raises(AssertionError, match=r"(?s)sleep 300.* still ran after 1 seconds.*so far.*in trouble"):
-        run_program(["bash", "-c", "echo so far; echo in trouble >&2; sleep 300; true"], tmp_path, seconds=1)
+    with pytest.raises(
+        AssertionError, match=r"(?s)sleep 300.* still ran after 1 seconds.*so far.*in trouble"
+    ):
+        run_program(
+            ["bash", "-c", "echo so far; echo in trouble >&2; sleep 300; true"], tmp_path, seconds=1
+        )
     assert programs_of(tmp_path) == []
 
 
@@ -69,18 +73,45 @@ def test_that_hangs(tmp_path):
 """
     (tmp_path / "work").mkdir()
     (tmp_path / "work/test_it.py").write_text(script)
-    command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path, "-p", "no:cacheprovider", "-p", "programs",
-               "--timeout", "2", "--basetemp", tmp_path / "base", "test_it.py"]
-    done = run_program(command, tmp_path / "work", os.environ | {"PYTHONPATH": str(TESTS)}, seconds=120)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        ROOT / "pyproject.toml",
+        "--rootdir",
+        tmp_path,
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "programs",
+        "--timeout",
+        "2",
+        "--basetemp",
+        tmp_path / "base",
+        "test_it.py",
+    ]
+    done = run_program(
+        command, tmp_path / "work", os.environ | {"PYTHONPATH": str(TESTS)}, seconds=120
+    )
     assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
-    assert re.search(r"FAILED .*test_it.py::test_that_hangs - Failed: Timeout", done.stdout), done.stdout
+    assert re.search(r"FAILED .*test_it.py::test_that_hangs - Failed: Timeout", done.stdout), (
+        done.stdout
+    )
     pids = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
     assert len(pids) == 2
     assert not any(map(psutil.pid_exists, pids))
 
 
 def test_no_other_file_starts_programs():
-    starts = re.compile(r"subprocess\.(run|Popen|call|check_\w+|getoutput)|os\.(system|popen|spawn\w+)")
-    found = [f"{path.name}:{node.lineno}" for path in TESTS.glob("*.py") if path.name != "programs.py"
-             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call) and starts.fullmatch(ast.unparse(node.func))]
+    starts = re.compile(
+        r"subprocess\.(run|Popen|call|check_\w+|getoutput)|os\.(system|popen|spawn\w+)"
+    )
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in TESTS.glob("*.py")
+        if path.name != "programs.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and starts.fullmatch(ast.unparse(node.func))
+    ]
     assert found == []

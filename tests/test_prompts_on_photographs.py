@@ -27,7 +27,10 @@ CLASSES = {"gender": ["female", "male"], "age": ["18-29", "60-80"], "freckles": 
 
 def prompts(on_photographs=None):
     """Prompts that read the probability of their first class off the embedding's first number."""
-    found = {name: PromptClassifier(classes, np.float32([[1, 0], [-1, 0]]), 1.0) for name, classes in CLASSES.items()}
+    found = {
+        name: PromptClassifier(classes, np.float32([[1, 0], [-1, 0]]), 1.0)
+        for name, classes in CLASSES.items()
+    }
     return zeroshot_models(found, {"age": "regression"}, on_photographs=on_photographs)
 
 
@@ -46,7 +49,9 @@ def said(sure, photographs, thresholds):
 
 
 def test_of_photographs_gender_is_said_where_it_is_sure_and_nothing_else():
-    thresholds = thresholds_on_photographs(prompts(), np.zeros((2, 2), np.float32), NOTHING, np.array([True, True]))
+    thresholds = thresholds_on_photographs(
+        prompts(), np.zeros((2, 2), np.float32), NOTHING, np.array([True, True])
+    )
     assert thresholds == {"gender": MEASURED["gender"], "age": np.inf, "freckles": np.inf}
     found = said([0.99, 0.97, 0.01, 0.99], [True, True, True, False], thresholds)
     assert found["gender"].tolist() == ["female", "unknown", "male", "female"]
@@ -63,7 +68,12 @@ def test_what_is_unknown_has_no_source():
     thresholds = {"gender": 0.98, "age": np.inf, "freckles": np.inf}
     models = prompts(thresholds)
     attributes, _ = predict_attributes(names(2), faces([0.99, 0.6]), models, np.ones(2, dtype=bool))
-    _, clean = resolve(attributes, pd.DataFrame(), target_kinds(models), {name: m.source for name, m in models.items()})
+    _, clean = resolve(
+        attributes,
+        pd.DataFrame(),
+        target_kinds(models),
+        {name: m.source for name, m in models.items()},
+    )
     assert clean["gender_source"].tolist() == ["zeroshot", "unknown"]
     assert clean["age_source"].tolist() == clean["freckles_source"].tolist() == ["unknown"] * 2
 
@@ -71,11 +81,21 @@ def test_what_is_unknown_has_no_source():
 def labelled(right_from: float, n: int = 60):
     """Photographs of `freckles: with` at least as sure as `right_from`, `without` below."""
     sure = np.linspace(0.51, 0.99, n)
-    return faces(sure), pd.DataFrame({"freckles": np.where(sure >= right_from, "with", "without"), "age": np.where(sure >= right_from, 20.0, 70.0)})
+    return faces(sure), pd.DataFrame(
+        {
+            "freckles": np.where(sure >= right_from, "with", "without"),
+            "age": np.where(sure >= right_from, 20.0, 70.0),
+        }
+    )
 
 
 def threshold(embeddings, labels, photographs=None):
-    return thresholds_on_photographs(prompts(), embeddings, labels, np.ones(len(labels), dtype=bool) if photographs is None else photographs)
+    return thresholds_on_photographs(
+        prompts(),
+        embeddings,
+        labels,
+        np.ones(len(labels), dtype=bool) if photographs is None else photographs,
+    )
 
 
 def test_labels_that_show_better_let_prompts_answer_from_where_they_are_right():
@@ -109,23 +129,34 @@ def test_few_labels_and_labels_of_drawings_show_nothing():
 
 def test_the_doubt_names_what_is_said_what_is_not_and_the_way_out():
     doubts = doubts_on_photographs({"gender": 0.98, "age": np.inf, "glasses": np.inf}, 60)
-    assert doubts["zeroshot"] == ("prompts of tiny, which was trained on drawings, say little about 60 photographs (gender: said where it was right at least four "
-                                  "times of five, else unknown; age, glasses: unknown); label some faces, or set clip.variant to a CLIP that was trained on photographs")
+    assert doubts["zeroshot"] == (
+        "prompts of tiny, which was trained on drawings, say little about 60 photographs (gender: said where it was right at least four "
+        "times of five, else unknown; age, glasses: unknown); label some faces, or set clip.variant to a CLIP that was trained on photographs"
+    )
     assert set(doubts) == {"zeroshot", "gender", "age", "glasses"}
     assert doubts_on_photographs({"gender": 0.98}, 0) == doubts_on_photographs({}, 60) == {}
 
 
 def test_an_age_in_a_range_counts_to_the_next_birthday():
-    assert in_range(np.array([18, 29.9, 30, 60, 99]), ["18-29", "18-29", "18-29", "60+", "60+"]).tolist() == [True, True, False, True, True]
+    assert in_range(
+        np.array([18, 29.9, 30, 60, 99]), ["18-29", "18-29", "18-29", "60+", "60+"]
+    ).tolist() == [True, True, False, True, True]
 
 
-@pytest.mark.parametrize(("drawn", "expected"), [(False, [True, True, False, True]), (True, [True, False, False, True])])
+@pytest.mark.parametrize(
+    ("drawn", "expected"), [(False, [True, True, False, True]), (True, [True, False, False, True])]
+)
 def test_what_is_neither_for_sure_is_what_most_faces_of_the_project_are(drawn, expected):
-    assert are_photographs(pd.DataFrame({"drawing": [0.001, 0.8, 0.95, np.nan]}), drawn).tolist() == expected
+    assert (
+        are_photographs(pd.DataFrame({"drawing": [0.001, 0.8, 0.95, np.nan]}), drawn).tolist()
+        == expected
+    )
 
 
 def test_a_project_is_one_of_drawings_by_its_median():
-    assert mostly_drawn(pd.DataFrame({"drawing": [0.01, 0.2, 0.3, np.nan]}))  # small drawings, of which none is one for sure
+    assert mostly_drawn(
+        pd.DataFrame({"drawing": [0.01, 0.2, 0.3, np.nan]})
+    )  # small drawings, of which none is one for sure
     assert not mostly_drawn(pd.DataFrame({"drawing": [0.9, 0.001, 0.03]}))
     assert not mostly_drawn(pd.DataFrame({"drawing": [np.nan]}))
 
@@ -145,10 +176,16 @@ def test_one_photo_is_answered_as_the_table_is_and_a_warning_says_so(tmp_path, d
             return SimpleNamespace(facts=lambda: {"drawing": drawing})
 
     thresholds = {"gender": 0.98, "age": np.inf, "freckles": np.inf}
-    parts = parts_of(attributes={"targets": [], "drawn": 0.0, "doubts": doubts_on_photographs(thresholds, 7)})
+    parts = parts_of(
+        attributes={"targets": [], "drawn": 0.0, "doubts": doubts_on_photographs(thresholds, 7)}
+    )
     found = Photo(tmp_path, parts.manifest.facts, parts).attributes("photo.jpg")
-    assert [found[name] for name in ("gender", "age", "freckles")] == (["female", pytest.approx(28.15), "with"] if drawing else ["unknown", None, "unknown"])
-    assert [text.startswith("prompts of tiny") for text in found["warnings"]] == ([] if drawing else [True])
+    assert [found[name] for name in ("gender", "age", "freckles")] == (
+        ["female", pytest.approx(28.15), "with"] if drawing else ["unknown", None, "unknown"]
+    )
+    assert [text.startswith("prompts of tiny") for text in found["warnings"]] == (
+        [] if drawing else [True]
+    )
     assert ("age_bucket" in found) == bool(drawing)
 
 

@@ -1,6 +1,5 @@
 """Measures of a face: sharpness, brightness, head pose, and which photos repeat others."""
 
-
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -10,8 +9,6 @@ from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.quality import brightness, grey_crop, head_pose, sharpness
 
 CONFIG = PreprocessConfig()
-
-
 
 
 def test_blur_lowers_sharpness_and_size_does_not_matter(crops):
@@ -32,7 +29,9 @@ def test_crops_are_those_of_four_times_the_pixels_averaged(photos, ratio):
         large = np.asarray(photo.resize((1024, 1024), Image.Resampling.LANCZOS))
         square = CropTransform(517.3, 508.8, 1000.0, 0.05)
         size = round(1000 / ratio)
-        averaged = align_face(large, square, 4 * size).reshape(size, 4, size, 4, 3).mean(axis=(1, 3))
+        averaged = (
+            align_face(large, square, 4 * size).reshape(size, 4, size, 4, 3).mean(axis=(1, 3))
+        )
         error = np.mean((align_face(large, square, size) - averaged) ** 2)
         assert 10 * np.log10(255**2 / error) > 44
 
@@ -41,7 +40,9 @@ def test_the_short_way_to_the_grey_crop_is_pillows(crops):
     for crop in crops:
         slow = Image.fromarray(crop.rgb).convert("L").resize((256, 256), Image.Resampling.BILINEAR)
         assert np.abs(grey_crop(crop.rgb).astype(int) - np.asarray(slow))[1:-1, 1:-1].max() <= 2
-        assert sharpness(grey_crop(crop.rgb)) == pytest.approx(sharpness(np.asarray(slow)), rel=0.01)
+        assert sharpness(grey_crop(crop.rgb)) == pytest.approx(
+            sharpness(np.asarray(slow)), rel=0.01
+        )
 
 
 def test_brightness_is_mean_luma():

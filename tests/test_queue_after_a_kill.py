@@ -16,7 +16,9 @@ from project import Project
 
 pytestmark = pytest.mark.slow
 
-STAGES = "stages:\n  wait:\n    cmd: echo $$ > {pid}; exec sleep 120\n    params: [a]\n    outs: [o]\n"
+STAGES = (
+    "stages:\n  wait:\n    cmd: echo $$ > {pid}; exec sleep 120\n    params: [a]\n    outs: [o]\n"
+)
 PATIENCE = 120  # seconds that a busy machine may take
 
 
@@ -53,7 +55,9 @@ def start_queue(queued: Project, pid: Path) -> int:
 
 
 def test_a_task_that_was_killed_is_removed_and_can_be_queued_anew(queued, tmp_path):
-    (command,) = (span for span in spans(read("docs/troubleshooting.md")) if span.startswith("dvc queue kill"))
+    (command,) = (
+        span for span in spans(read("docs/troubleshooting.md")) if span.startswith("dvc queue kill")
+    )
     queued.dvc("exp", "run", "--queue", "-n", "one", "-S", "a=2")
     end_of_group(start_queue(queued, tmp_path / "pid"))
     assert "Running" in queued.dvc("queue", "status").stdout  # for ever
@@ -64,6 +68,8 @@ def test_a_task_that_was_killed_is_removed_and_can_be_queued_anew(queued, tmp_pa
 
     (tmp_path / "pid").unlink()
     start_queue(queued, tmp_path / "pid")  # as a test would that fails in the middle
-    assert {"queue-worker", "sleep"} <= {argument for process in programs_of(tmp_path) for argument in process.cmdline()}
+    assert {"queue-worker", "sleep"} <= {
+        argument for process in programs_of(tmp_path) for argument in process.cmdline()
+    }
     end_programs(tmp_path)
     assert programs_of(tmp_path) == left_running(queued) == []

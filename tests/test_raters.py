@@ -50,7 +50,13 @@ def test_a_rater_of_few_faces_is_not_accused_lightly():
     for seed in range(40):
         judgements, _ = rating_study(seed, faces=300, raters=40, density=0.5)
         faces = np.random.default_rng(seed).choice(300, 8, replace=False)
-        few = pd.DataFrame({"filename": [f"face_{i:04d}" for i in faces], "rater": "few", "rating": np.random.default_rng(seed).uniform(0, 100, 8)})
+        few = pd.DataFrame(
+            {
+                "filename": [f"face_{i:04d}" for i in faces],
+                "rater": "few",
+                "rating": np.random.default_rng(seed).uniform(0, 100, 8),
+            }
+        )
         accused += "few" in suspicious_raters(pd.concat([judgements, few]))
         same = suspicious_raters(pd.concat([judgements, few.assign(rating=50.0)]))
         accused += "few" in same
@@ -72,7 +78,8 @@ def test_odd_raters_do_not_drag_honest_ones_into_suspicion():
     for i in range(5):
         judgements = answer(judgements, f"rater_{i:02d}", "inverted")
     assert {name: seen["reason"] for name, seen in suspicious_raters(judgements).items()} == {
-        f"rater_{i:02d}": "the other way round" for i in range(5)}
+        f"rater_{i:02d}": "the other way round" for i in range(5)
+    }
 
 
 def test_auto_leaves_them_out_and_the_means_get_better():
@@ -85,7 +92,9 @@ def test_auto_leaves_them_out_and_the_means_get_better():
     assert report["dropped"]["rater_00"] == "answers at random"
     r = [frame.groupby("filename")["rating"].mean().corr(truth) for frame in (judgements, kept)]
     assert r[1] > r[0] + 0.02
-    reliability = [measure_reliability(frame)["split_half"]["value"] for frame in (judgements, kept)]
+    reliability = [
+        measure_reliability(frame)["split_half"]["value"] for frame in (judgements, kept)
+    ]
     assert reliability[1] > reliability[0] + 0.03
     assert rater_warnings(report) == []
 
@@ -96,10 +105,14 @@ def test_by_default_they_are_named_and_stay():
     assert kept.equals(judgements)
     assert report["dropped"] == {}
     assert {name: seen["reason"] for name, seen in report["suspicious"].items()} == {
-        name: REASONS[how] for name, how in ODD.items()}
+        name: REASONS[how] for name, how in ODD.items()
+    }
     warnings = rater_warnings(report)
     assert len(warnings) == 3
-    assert "rater_00 seems to answer always the same (300 ratings, standard deviation 0)" in warnings[0]
+    assert (
+        "rater_00 seems to answer always the same (300 ratings, standard deviation 0)"
+        in warnings[0]
+    )
     assert "labels.drop_raters" in warnings[0]
 
 
@@ -107,16 +120,21 @@ def test_listed_raters_are_left_out():
     judgements = odd_study(1)
     kept, report = without_raters(judgements, ["rater_05", "rater_00"])
     assert set(judgements["rater"]) - set(kept["rater"]) == {"rater_00", "rater_05"}
-    assert report["dropped"] == dict.fromkeys(["rater_00", "rater_05"], "named in labels.drop_raters")
+    assert report["dropped"] == dict.fromkeys(
+        ["rater_00", "rater_05"], "named in labels.drop_raters"
+    )
     assert list(report["suspicious"]) == ["rater_01", "rater_02"]
 
 
-@pytest.mark.parametrize(("judgements", "name", "hint"), [
-    (odd_study(1, faces=5), "Rater-05", "rater_05"),
-    (odd_study(1, faces=5), "somebody", "Raters there: rater_00, rater_01"),
-    (odd_study(1, faces=5).assign(rater=""), "rater_05", "No rater is named there"),
-    (None, "rater_05", "No rater is named there"),
-])
+@pytest.mark.parametrize(
+    ("judgements", "name", "hint"),
+    [
+        (odd_study(1, faces=5), "Rater-05", "rater_05"),
+        (odd_study(1, faces=5), "somebody", "Raters there: rater_00, rater_01"),
+        (odd_study(1, faces=5).assign(rater=""), "rater_05", "No rater is named there"),
+        (None, "rater_05", "No rater is named there"),
+    ],
+)
 def test_an_unknown_name_is_an_error_with_the_nearest_known_one(judgements, name, hint):
     with pytest.raises(LabelError) as error:
         without_raters(judgements, [name])
@@ -124,14 +142,17 @@ def test_an_unknown_name_is_an_error_with_the_nearest_known_one(judgements, name
     assert hint in str(error.value)
 
 
-@pytest.mark.parametrize("judgements", [
-    rating_study(0, faces=30, raters=1)[0],
-    rating_study(0, faces=30, raters=2)[0],
-    rating_study(0, faces=30, named=False)[0],
-    rating_study(0, faces=30)[0].assign(rating=4.0),
-    rating_study(0, faces=2)[0],
-    rating_study(0, faces=30)[0][:0],
-])
+@pytest.mark.parametrize(
+    "judgements",
+    [
+        rating_study(0, faces=30, raters=1)[0],
+        rating_study(0, faces=30, raters=2)[0],
+        rating_study(0, faces=30, named=False)[0],
+        rating_study(0, faces=30)[0].assign(rating=4.0),
+        rating_study(0, faces=2)[0],
+        rating_study(0, faces=30)[0][:0],
+    ],
+)
 def test_studies_in_which_nobody_can_be_told_apart(judgements):
     assert suspicious_raters(judgements) == {}
     kept, report = without_raters(judgements, "auto")

@@ -30,7 +30,10 @@ def bent(p):
     return 50 + 30 * np.tanh((p - 50) / 8)
 
 
-@pytest.mark.parametrize(("truth", "expected", "most"), [(straight, "none", 0.0), (stretched, "linear", 1.0), (bent, "isotonic", 3.5)])
+@pytest.mark.parametrize(
+    ("truth", "expected", "most"),
+    [(straight, "none", 0.0), (stretched, "linear", 1.0), (bent, "isotonic", 3.5)],
+)
 def test_auto_takes_the_simplest_that_mends_it(truth, expected, most):
     kinds, before, after = [], [], []
     for seed in range(10):
@@ -60,7 +63,10 @@ def test_no_order_is_changed_and_no_ties_are_made(kind, truth):
 
 
 def test_few_faces_are_left_alone_and_some_get_a_line_at_most():
-    kinds = {n: {fit_calibration(*rated(n, seed, bent), "auto").kind for seed in range(8)} for n in (5, 19, 60)}
+    kinds = {
+        n: {fit_calibration(*rated(n, seed, bent), "auto").kind for seed in range(8)}
+        for n in (5, 19, 60)
+    }
     assert kinds[5] == kinds[19] == {"none"}
     assert kinds[60] <= {"none", "linear"}
 
@@ -68,7 +74,11 @@ def test_few_faces_are_left_alone_and_some_get_a_line_at_most():
 @pytest.mark.parametrize("kind", ["linear", "isotonic", "auto"])
 def test_what_says_nothing_about_ratings_is_left_alone(kind):
     predicted, ratings = rated(200, 0, straight)
-    for p, y in ((np.full(200, 3.0), ratings), (predicted, np.full(200, 3.0)), (predicted, -ratings)):
+    for p, y in (
+        (np.full(200, 3.0), ratings),
+        (predicted, np.full(200, 3.0)),
+        (predicted, -ratings),
+    ):
         assert fit_calibration(p, y, kind).kind == "none"
 
 

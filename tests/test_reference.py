@@ -27,12 +27,17 @@ def described(reference) -> dict[str, str]:
     schema = reference.Params.model_json_schema()
     found = {section: facts["description"] for section, facts in schema["properties"].items()}
     for section, facts in schema["properties"].items():
-        found |= {row[0].strip("`"): row[3] for row in reference._keys(section, facts, schema["$defs"])}
+        found |= {
+            row[0].strip("`"): row[3] for row in reference._keys(section, facts, schema["$defs"])
+        }
     return found
 
 
 def test_the_pages_are_up_to_date(reference):
-    own_photos = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["data"]["images"] != "data/sample/images"
+    own_photos = (
+        yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["data"]["images"]
+        != "data/sample/images"
+    )
     for path, text in reference.pages().items():
         if path.name == "README.md" and own_photos:  # whose pipeline has no use for the sample
             continue
@@ -41,15 +46,32 @@ def test_the_pages_are_up_to_date(reference):
 
 def test_the_picture_has_every_stage_once_and_no_arrow_that_follows_from_others(reference):
     mermaid = 'node1["a"]\nnode2["b@x"]\nnode3["b@y"]\nnode4["c"]\nnode1-->node2\nnode1-->node3\nnode2-->node4\nnode1-->node4'
-    assert reference.pipeline_picture(mermaid).splitlines() == ["```mermaid", "flowchart TD", "    b[[b]]", "    a --> b", "    b --> c", "```"]
+    assert reference.pipeline_picture(mermaid).splitlines() == [
+        "```mermaid",
+        "flowchart TD",
+        "    b[[b]]",
+        "    a --> b",
+        "    b --> c",
+        "```",
+    ]
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    picture = (ROOT / "README.md").read_text(encoding="utf-8").partition("```mermaid")[2].partition("```")[0]
-    assert {name for line in picture.splitlines() for name in re.findall(r"\w+", line)} - {"flowchart", "TD"} == set(stages)
+    picture = (
+        (ROOT / "README.md")
+        .read_text(encoding="utf-8")
+        .partition("```mermaid")[2]
+        .partition("```")[0]
+    )
+    assert {name for line in picture.splitlines() for name in re.findall(r"\w+", line)} - {
+        "flowchart",
+        "TD",
+    } == set(stages)
 
 
 def test_readme_links_every_page():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in text] == []
+    assert [
+        page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in text
+    ] == []
 
 
 def test_every_key_says_what_it_does(reference):
@@ -68,7 +90,10 @@ def test_params_yaml_says_the_same(reference):
         depth = len(found[1]) // 2
         path[depth:] = [found[2]]
         owned = {"composites": 1, "continua": 1, "differences": 1, "attributes": 2}.get(path[0])
-        key = ".".join("<name>" if i == owned and (path[0] != "attributes" or path[1] == "targets") else part for i, part in enumerate(path))
+        key = ".".join(
+            "<name>" if i == owned and (path[0] != "attributes" or path[1] == "targets") else part
+            for i, part in enumerate(path)
+        )
         if found[4] and path[0] not in ("zeroshot",):
             assert found[4] == texts[key], key
             compared += 1
@@ -96,9 +121,14 @@ def test_every_table_and_column_is_described():
 
 def test_the_paths_and_stages_are_those_of_the_pipeline():
     text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
-    short = text.replace("${embeddings}", "data/processed/embeddings/embeddings_clip.parquet").replace("${meta}", METADATA)
+    short = text.replace(
+        "${embeddings}", "data/processed/embeddings/embeddings_clip.parquet"
+    ).replace("${meta}", METADATA)
     stages = re.split(r"^  (\w+):$", short, flags=re.MULTILINE)
-    outs = {name: body.partition("    outs:")[2] for name, body in zip(stages[1::2], stages[2::2], strict=True)}
+    outs = {
+        name: body.partition("    outs:")[2]
+        for name, body in zip(stages[1::2], stages[2::2], strict=True)
+    }
     for table in TABLES:
         path = re.sub(r"<\w+>", "${key}", table.path).replace("/faces/landmarks.parquet", "")
         assert f"- {path}\n" in outs[table.stage], table.path
@@ -108,12 +138,16 @@ def test_the_paths_and_stages_are_those_of_the_pipeline():
 def test_no_table_of_a_run_has_a_column_that_is_not_described(built):
     names, looked_at = r"[^/]+", 0
     for table in TABLES:
-        columns = {re.sub(r"<\w+>", names, column) for column in (*table.schema.columns, *table.further)}
+        columns = {
+            re.sub(r"<\w+>", names, column) for column in (*table.schema.columns, *table.further)
+        }
         if "<measurement>" in table.further:
             columns = columns - {names} | {measurement.name for measurement in MEASUREMENTS}
         for path in built.folder.glob(re.sub(r"<\w+>", "*", table.path)):
             found = pq.read_schema(path).names
-            assert [name for name in found if not any(re.fullmatch(column, name) for column in columns)] == []
+            assert [
+                name for name in found if not any(re.fullmatch(column, name) for column in columns)
+            ] == []
             assert set(table.schema.columns) <= set(found)
             looked_at += 1
     assert looked_at >= len(TABLES)

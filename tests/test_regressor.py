@@ -18,15 +18,22 @@ def made_up(n, d, noise, seed):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, d)) / np.sqrt(1 + np.arange(d) / 4)
     y = x @ rng.normal(size=d)
-    return x / np.linalg.norm(x, axis=1, keepdims=True), y + np.sqrt(noise) * y.std() * rng.normal(size=n)
+    return x / np.linalg.norm(x, axis=1, keepdims=True), y + np.sqrt(noise) * y.std() * rng.normal(
+        size=n
+    )
 
 
 def thirds(x, y, train, val):
-    return (x[:train], y[:train], x[train:train + val], y[train:train + val]), (x[train + val:], y[train + val:])
+    return (x[:train], y[:train], x[train : train + val], y[train : train + val]), (
+        x[train + val :],
+        y[train + val :],
+    )
 
 
 def ridge_r(x, y, x_test, y_test, standardise=True):
-    model = make_pipeline(*[StandardScaler()] * standardise, RidgeCV(np.logspace(-4, 5, 37))).fit(x, y)
+    model = make_pipeline(*[StandardScaler()] * standardise, RidgeCV(np.logspace(-4, 5, 37))).fit(
+        x, y
+    )
     return np.corrcoef(model.predict(x_test), y_test)[0, 1]
 
 
@@ -39,12 +46,18 @@ def test_it_learns_what_it_can_see(rated):
     assert (predicted.dtype, predicted.shape) == (np.float64, (300,))
 
 
-@pytest.mark.parametrize(("rows", "dimension", "noise"), [(260, 40, 1.0), (260, 300, 1.0), (700, 128, 9.0)])
+@pytest.mark.parametrize(
+    ("rows", "dimension", "noise"), [(260, 40, 1.0), (260, 300, 1.0), (700, 128, 9.0)]
+)
 def test_it_does_not_lose_to_ridge_regression_where_a_line_is_all_there_is(rows, dimension, noise):
     differences = []
     for seed in range(5):
-        train, test = thirds(*made_up(rows + 2000, dimension, noise, seed), int(rows * 0.8), int(rows * 0.2))
-        differences.append(r(train_regressor(*train, hidden=[32], ensemble=4), *test) - ridge_r(*train[:2], *test))
+        train, test = thirds(
+            *made_up(rows + 2000, dimension, noise, seed), int(rows * 0.8), int(rows * 0.2)
+        )
+        differences.append(
+            r(train_regressor(*train, hidden=[32], ensemble=4), *test) - ridge_r(*train[:2], *test)
+        )
     assert np.mean(differences) > -0.005
 
 
@@ -61,7 +74,9 @@ def test_principal_components_keep_the_weight_of_their_variance():
 def test_it_learns_what_no_line_can():
     x, y = no_line(900, 0)
     train, test = thirds(x, y, 600, 150)
-    model = train_regressor(*train, hidden=32, ensemble=4, dropout=0.0, lr=0.01, weight_decay=0.01, epochs=40)
+    model = train_regressor(
+        *train, hidden=32, ensemble=4, dropout=0.0, lr=0.01, weight_decay=0.01, epochs=40
+    )
     assert abs(ridge_r(*train[:2], *test)) < 0.3
     assert r(model, *test) > 0.8
 
@@ -69,7 +84,12 @@ def test_it_learns_what_no_line_can():
 def test_its_defaults_beat_a_line_where_half_of_what_is_to_be_seen_bends():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2800, 32))
-    y = x[:, :8].sum(1) / np.sqrt(8) + x[:, 0] * x[:, 1] + np.abs(x[:, 2]) + 0.5 * rng.normal(size=2800)
+    y = (
+        x[:, :8].sum(1) / np.sqrt(8)
+        + x[:, 0] * x[:, 1]
+        + np.abs(x[:, 2])
+        + 0.5 * rng.normal(size=2800)
+    )
     train, test = thirds(x, y, 700, 150)
     assert r(train_regressor(*train, epochs=30), *test) > ridge_r(*train[:2], *test) + 0.05
 
@@ -81,7 +101,13 @@ def test_ratings_that_mean_nothing_teach_nothing(rated):
     found = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        found.append(r(train_regressor(x, rng.permutation(y), x_val, rng.permutation(y_val), **QUICK), test[0], rng.permutation(test[1])))
+        found.append(
+            r(
+                train_regressor(x, rng.permutation(y), x_val, rng.permutation(y_val), **QUICK),
+                test[0],
+                rng.permutation(test[1]),
+            )
+        )
     assert abs(np.mean(found)) < 3 * 0.05 / np.sqrt(20)
     assert np.std(found) < 0.1
 
@@ -89,8 +115,17 @@ def test_ratings_that_mean_nothing_teach_nothing(rated):
 def test_the_best_epoch_is_kept_and_training_stops_after_patience():
     train, _ = thirds(*no_line(500, 0), 300, 200)
     losses = []
-    model = train_regressor(*train, hidden=64, ensemble=2, dropout=0.0, lr=0.02, epochs=300, patience=7, calibration="none",
-                            on_epoch=lambda epoch, train, val: losses.append((epoch, val)))
+    model = train_regressor(
+        *train,
+        hidden=64,
+        ensemble=2,
+        dropout=0.0,
+        lr=0.02,
+        epochs=300,
+        patience=7,
+        calibration="none",
+        on_epoch=lambda epoch, train, val: losses.append((epoch, val)),
+    )
     best = min(range(len(losses)), key=lambda i: losses[i][1])
     assert [epoch for epoch, _ in losses] == list(range(best + 7 + 1))  # epoch 0 is the line alone
     assert 0 < best < 300 - 7
@@ -102,17 +137,42 @@ def test_the_best_epoch_is_kept_and_training_stops_after_patience():
 
 def test_at_most_so_many_epochs(rated):
     epochs = []
-    train_regressor(*rated, hidden=4, ensemble=2, epochs=3, on_epoch=lambda epoch, *_: epochs.append(epoch))
+    train_regressor(
+        *rated, hidden=4, ensemble=2, epochs=3, on_epoch=lambda epoch, *_: epochs.append(epoch)
+    )
     assert epochs == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("change", [
-    {"hidden": 8}, {"hidden": [32, 8]}, {"ensemble": 1}, {"ensemble": 3}, {"dropout": 0.2}, {"lr": 0.003}, {"weight_decay": 0.01},
-    {"batch_size": 16}, {"epochs": 2}, {"schedule": "cosine"}, {"loss": "huber"}, {"seed": 4}, {"calibration": "isotonic"},
-], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden": 8},
+        {"hidden": [32, 8]},
+        {"ensemble": 1},
+        {"ensemble": 3},
+        {"dropout": 0.2},
+        {"lr": 0.003},
+        {"weight_decay": 0.01},
+        {"batch_size": 16},
+        {"epochs": 2},
+        {"schedule": "cosine"},
+        {"loss": "huber"},
+        {"seed": 4},
+        {"calibration": "isotonic"},
+    ],
+    ids=str,
+)
 def test_every_option_changes_the_result_and_leaves_a_model(change):
     train, test = thirds(*no_line(800, 1), 500, 150)
-    usual = {"hidden": 32, "ensemble": 2, "dropout": 0.1, "lr": 0.01, "weight_decay": 0.1, "epochs": 12, "calibration": "none"}
+    usual = {
+        "hidden": 32,
+        "ensemble": 2,
+        "dropout": 0.1,
+        "lr": 0.01,
+        "weight_decay": 0.1,
+        "epochs": 12,
+        "calibration": "none",
+    }
     model, changed = train_regressor(*train, **usual), train_regressor(*train, **usual | change)
     assert not np.allclose(model.predict(test[0]), changed.predict(test[0]), atol=1e-3)
     assert r(changed, *test) > 0.5
@@ -127,7 +187,9 @@ def test_the_seed_decides_and_nothing_else(rated):
     again = train_regressor(*rated, **QUICK)
     torch.set_num_threads(threads)
     assert torch.equal(torch.get_rng_state(), before)
-    for one, other in zip(first.network.state_dict().values(), again.network.state_dict().values(), strict=True):
+    for one, other in zip(
+        first.network.state_dict().values(), again.network.state_dict().values(), strict=True
+    ):
         assert torch.equal(one, other)
     assert torch.equal(first.slopes, again.slopes)
 
@@ -142,7 +204,9 @@ def test_the_order_of_the_faces_that_teach_decides_nothing():
     train, test = thirds(*no_line(500, 0), 300, 200)
     orders = [np.random.default_rng(seed).permutation(len(y)) for seed, y in enumerate(train[1::2])]
     shuffled = [part[orders[i // 2]] for i, part in enumerate(train)]
-    models = [train_regressor(*parts, hidden=16, ensemble=3, epochs=10) for parts in (train, shuffled)]
+    models = [
+        train_regressor(*parts, hidden=16, ensemble=3, epochs=10) for parts in (train, shuffled)
+    ]
     assert models[0].size > 0
     assert (models[0].predict(test[0]) == models[1].predict(test[0])).all()
 
@@ -151,7 +215,9 @@ def test_the_order_of_the_faces_that_teach_decides_nothing():
 def test_the_unit_of_the_ratings_does_not_matter(rated, factor, offset):
     x, y, x_val, y_val = rated
     usual = train_regressor(*rated, **QUICK).predict(x_val)
-    other = train_regressor(x, y * factor + offset, x_val, y_val * factor + offset, **QUICK).predict(x_val)
+    other = train_regressor(
+        x, y * factor + offset, x_val, y_val * factor + offset, **QUICK
+    ).predict(x_val)
     assert (other - offset) / factor == pytest.approx(usual, abs=1e-3)
 
 
@@ -177,45 +243,93 @@ def test_ratings_that_lie_on_a_line_are_found_exactly(rows):
     assert model.predict(x) == pytest.approx(y, abs=0.05 * y.std())
 
 
-@pytest.mark.parametrize(("change", "expected"), [
-    (lambda x, y, xv, yv: (np.where(np.arange(D) == 2, np.nan, x), y, xv, yv), "train: .* not finite"),
-    (lambda x, y, xv, yv: (x, np.where(np.arange(400) == 7, np.nan, y), xv, yv), "train: .* not finite"),
-    (lambda x, y, xv, yv: (x, y, xv, np.where(np.arange(100) == 7, np.inf, yv)), "val: .* not finite"),
-    (lambda x, y, xv, yv: (x, np.full(400, 5.0), xv, yv), "all 400 train ratings are 5;"),
-    (lambda x, y, xv, yv: (x, np.where(y > np.median(y), 3.3, np.nextafter(3.3, 4)), xv, yv), r"all 400 train ratings are 3\.3;"),
-    (lambda x, y, xv, yv: (x[:7], np.full(7, 0.1), xv, yv), r"all 7 train ratings are 0\.1;"),
-    (lambda x, y, xv, yv: (x[:2], y[:2], xv, yv), "2 rated faces in train and 100 in val; 20 and 5 are needed"),
-    (lambda x, y, xv, yv: (x, y, xv[:4], yv[:4]), "400 rated faces in train and 4 in val"),
-    (lambda x, y, xv, yv: (x, y[:-1], xv, yv), r"train: .*\(400, 24\).*\(399,\)"),
-    (lambda x, y, xv, yv: (x, y[:, None], xv, yv), r"\(400, 1\); expected \(n, d\) and \(n,\)"),
-    (lambda x, y, xv, yv: (x[0], y[:1], xv, yv), "train: features have the shape"),
-    (lambda x, y, xv, yv: (x, y, xv[:0], yv[:0]), "val: no rated faces"),
-    (lambda x, y, xv, yv: (x, y, xv[:, 1:], yv), "train has 24 features, val 23"),
-    (lambda x, y, xv, yv: (x[:, :0], y, xv[:, :0], yv), r"train: features have the shape \(400, 0\)"),
-    (lambda x, y, xv, yv: (x, ["good"] * len(y), xv, yv), "train: features must be a matrix of numbers .*could not convert"),
-    (lambda x, y, xv, yv: (pd.Series(list(x)), y, xv, yv), r"train: features must be .*; np\.stack makes a matrix of a column of vectors"),
-    (lambda x, y, xv, yv: (x, y, xv, None), r"val: features have the shape \(100, 24\) and ratings \(\)"),
-])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            lambda x, y, xv, yv: (np.where(np.arange(D) == 2, np.nan, x), y, xv, yv),
+            "train: .* not finite",
+        ),
+        (
+            lambda x, y, xv, yv: (x, np.where(np.arange(400) == 7, np.nan, y), xv, yv),
+            "train: .* not finite",
+        ),
+        (
+            lambda x, y, xv, yv: (x, y, xv, np.where(np.arange(100) == 7, np.inf, yv)),
+            "val: .* not finite",
+        ),
+        (lambda x, y, xv, yv: (x, np.full(400, 5.0), xv, yv), "all 400 train ratings are 5;"),
+        (
+            lambda x, y, xv, yv: (x, np.where(y > np.median(y), 3.3, np.nextafter(3.3, 4)), xv, yv),
+            r"all 400 train ratings are 3\.3;",
+        ),
+        (lambda x, y, xv, yv: (x[:7], np.full(7, 0.1), xv, yv), r"all 7 train ratings are 0\.1;"),
+        (
+            lambda x, y, xv, yv: (x[:2], y[:2], xv, yv),
+            "2 rated faces in train and 100 in val; 20 and 5 are needed",
+        ),
+        (lambda x, y, xv, yv: (x, y, xv[:4], yv[:4]), "400 rated faces in train and 4 in val"),
+        (lambda x, y, xv, yv: (x, y[:-1], xv, yv), r"train: .*\(400, 24\).*\(399,\)"),
+        (lambda x, y, xv, yv: (x, y[:, None], xv, yv), r"\(400, 1\); expected \(n, d\) and \(n,\)"),
+        (lambda x, y, xv, yv: (x[0], y[:1], xv, yv), "train: features have the shape"),
+        (lambda x, y, xv, yv: (x, y, xv[:0], yv[:0]), "val: no rated faces"),
+        (lambda x, y, xv, yv: (x, y, xv[:, 1:], yv), "train has 24 features, val 23"),
+        (
+            lambda x, y, xv, yv: (x[:, :0], y, xv[:, :0], yv),
+            r"train: features have the shape \(400, 0\)",
+        ),
+        (
+            lambda x, y, xv, yv: (x, ["good"] * len(y), xv, yv),
+            "train: features must be a matrix of numbers .*could not convert",
+        ),
+        (
+            lambda x, y, xv, yv: (pd.Series(list(x)), y, xv, yv),
+            r"train: features must be .*; np\.stack makes a matrix of a column of vectors",
+        ),
+        (
+            lambda x, y, xv, yv: (x, y, xv, None),
+            r"val: features have the shape \(100, 24\) and ratings \(\)",
+        ),
+    ],
+)
 def test_data_that_nothing_can_be_learned_from_is_named(rated, change, expected):
     with pytest.raises(InputError, match=expected):
         train_regressor(*change(*rated), **QUICK)
 
 
-@pytest.mark.parametrize("option", [{"loss": "mae"}, {"schedule": "step"}, {"calibration": "platt"}])
+@pytest.mark.parametrize(
+    "option", [{"loss": "mae"}, {"schedule": "step"}, {"calibration": "platt"}]
+)
 def test_an_option_that_does_not_exist_is_named(rated, option):
-    with pytest.raises(InputError, match=f"{next(iter(option))} = '{next(iter(option.values()))}' is not possible: input should be '"):
+    with pytest.raises(
+        InputError,
+        match=f"{next(iter(option))} = '{next(iter(option.values()))}' is not possible: input should be '",
+    ):
         train_regressor(*rated, **QUICK | option)
 
 
-@pytest.mark.parametrize(("option", "expected"), [
-    ({"ensemble": 0}, "ensemble = 0 is not possible: input should be greater than or equal to 1"),
-    ({"batch_size": 0}, "batch_size = 0 is not possible"), ({"batch_size": 2.5}, r"batch_size = 2\.5 is not possible"),
-    ({"epochs": "3"}, "epochs = '3' is not possible: input should be a valid integer"),
-    ({"dropout": 1.0}, r"dropout = 1\.0 is not possible: input should be less than 1"), ({"dropout": None}, "dropout = None"),
-    ({"hidden": [16, 0]}, r"hidden\.1 = 0 is not possible"), ({"hidden": "16"}, "hidden = '16'"), ({"hidden": None}, "hidden = None"),
-    ({"lr": -1.0}, r"lr = -1\.0"), ({"lr": float("nan")}, "lr = nan"), ({"weight_decay": -1.0}, r"weight_decay = -1\.0"),
-    ({"seed": -1}, "seed = -1"), ({"seed": None}, "seed = None"),
-])
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (
+            {"ensemble": 0},
+            "ensemble = 0 is not possible: input should be greater than or equal to 1",
+        ),
+        ({"batch_size": 0}, "batch_size = 0 is not possible"),
+        ({"batch_size": 2.5}, r"batch_size = 2\.5 is not possible"),
+        ({"epochs": "3"}, "epochs = '3' is not possible: input should be a valid integer"),
+        ({"dropout": 1.0}, r"dropout = 1\.0 is not possible: input should be less than 1"),
+        ({"dropout": None}, "dropout = None"),
+        ({"hidden": [16, 0]}, r"hidden\.1 = 0 is not possible"),
+        ({"hidden": "16"}, "hidden = '16'"),
+        ({"hidden": None}, "hidden = None"),
+        ({"lr": -1.0}, r"lr = -1\.0"),
+        ({"lr": float("nan")}, "lr = nan"),
+        ({"weight_decay": -1.0}, r"weight_decay = -1\.0"),
+        ({"seed": -1}, "seed = -1"),
+        ({"seed": None}, "seed = None"),
+    ],
+)
 def test_an_option_out_of_range_is_named(rated, option, expected):
     with pytest.raises(InputError, match=expected):
         train_regressor(*rated, **QUICK | option)
@@ -223,7 +337,9 @@ def test_an_option_out_of_range_is_named(rated, option, expected):
 
 @pytest.mark.parametrize("hidden", [np.int64(8), (8,), np.array([8]), [np.int64(8)], range(8, 9)])
 def test_options_may_be_of_numpy_or_a_tuple(rated, hidden):
-    model = train_regressor(*rated, **QUICK | {"hidden": hidden, "lr": np.float32(1e-3), "epochs": np.int64(1)})
+    model = train_regressor(
+        *rated, **QUICK | {"hidden": hidden, "lr": np.float32(1e-3), "epochs": np.int64(1)}
+    )
     assert model.network.hidden == [8]
 
 

@@ -11,7 +11,9 @@ from resources import omi_images
 from studies import rating_study
 
 # Shrout & Fleiss (1979), table 2: six subjects, four judges.
-SHROUT_FLEISS = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)
+SHROUT_FLEISS = np.array(
+    [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float
+)
 
 
 def components(table, rows=None):
@@ -28,7 +30,9 @@ def true_reliability(judgements, truth):
 
 def test_the_table_of_shrout_and_fleiss():
     one, two = components(SHROUT_FLEISS)
-    assert [float(icc(c, k)[0]) for c in (one, two) for k in (1, 4)] == pytest.approx([0.17, 0.44, 0.29, 0.62], abs=0.005)
+    assert [float(icc(c, k)[0]) for c in (one, two) for k in (1, 4)] == pytest.approx(
+        [0.17, 0.44, 0.29, 0.62], abs=0.005
+    )
 
 
 def test_the_unit_and_the_middle_of_the_scale_do_not_matter():
@@ -57,9 +61,17 @@ def test_a_weight_of_two_is_the_face_twice():
         assert [a.faces[0], a.noise[0], a.k[0]] == pytest.approx([b.faces[0], b.noise[0], b.k[0]])
 
 
-@pytest.mark.parametrize("design", [
-    {}, {"density": 0.6}, {"density": 0.1, "raters": 60}, {"density": 0.2}, {"raters": 3}, {"named": False, "raters": 90, "density": 0.1},
-])
+@pytest.mark.parametrize(
+    "design",
+    [
+        {},
+        {"density": 0.6},
+        {"density": 0.1, "raters": 60},
+        {"density": 0.2},
+        {"raters": 3},
+        {"named": False, "raters": 90, "density": 0.1},
+    ],
+)
 def test_split_half_is_the_squared_correlation_of_the_mean_with_the_truth(design):
     expected, found, held = [], [], 0
     for seed in range(8):
@@ -78,8 +90,13 @@ def test_split_half_is_the_squared_correlation_of_the_mean_with_the_truth(design
 def test_who_is_halved_matters_where_raters_differ_in_severity():
     strict = {"faces": 200, "raters": 6, "rater_sd": 20, "noise_sd": 10}
     judgements, truth = rating_study(3, **strict)
-    named, unnamed = measure_reliability(judgements), measure_reliability(judgements.assign(rater=""))
-    assert named["split_half"]["value"] == pytest.approx(true_reliability(judgements, truth), abs=0.03)
+    named, unnamed = (
+        measure_reliability(judgements),
+        measure_reliability(judgements.assign(rater="")),
+    )
+    assert named["split_half"]["value"] == pytest.approx(
+        true_reliability(judgements, truth), abs=0.03
+    )
     assert unnamed["split_half"]["value"] < named["split_half"]["value"] - 0.1
     assert (named["icc"]["kind"], unnamed["icc"]["kind"]) == ("ICC(2,k)", "ICC(1,k)")
 
@@ -89,7 +106,9 @@ def test_the_ceiling_is_the_root_and_ratings_a_face_are_a_harmonic_mean():
     reliability = measure_reliability(judgements)
     for end in ("value", "low", "high"):
         assert reliability["ceiling"][end] == pytest.approx(np.sqrt(reliability["split_half"][end]))
-    assert reliability["ratings_per_face"] == pytest.approx(len(judgements.groupby("filename")) / (1 / judgements["filename"].value_counts()).sum())
+    assert reliability["ratings_per_face"] == pytest.approx(
+        len(judgements.groupby("filename")) / (1 / judgements["filename"].value_counts()).sum()
+    )
     assert reliability["n_raters"] == 20
 
 
@@ -103,13 +122,19 @@ def test_ratings_of_nothing_are_not_reliable():
 def test_rows_in_another_order_and_another_run_give_the_same():
     for named in (True, False):
         judgements, _ = rating_study(1, faces=60, named=named)
-        assert measure_reliability(judgements.sample(frac=1, random_state=0)) == measure_reliability(judgements)
+        assert measure_reliability(
+            judgements.sample(frac=1, random_state=0)
+        ) == measure_reliability(judgements)
 
 
 def test_faces_of_one_person_are_drawn_together():
     judgements, _ = rating_study(2, faces=40)
-    copies = pd.concat([judgements.assign(filename=judgements["filename"] + f"_{i}") for i in range(10)])
-    person = pd.Series([name[:9] for name in sorted(set(copies["filename"]))], sorted(set(copies["filename"])))
+    copies = pd.concat(
+        [judgements.assign(filename=judgements["filename"] + f"_{i}") for i in range(10)]
+    )
+    person = pd.Series(
+        [name[:9] for name in sorted(set(copies["filename"]))], sorted(set(copies["filename"]))
+    )
     width = {}
     for name, known in (("alone", None), ("together", person)):
         interval = measure_reliability(copies, known)["split_half"]
@@ -119,15 +144,24 @@ def test_faces_of_one_person_are_drawn_together():
     assert width["alone"] < 0.5 * width["together"]
 
 
-@pytest.mark.parametrize(("change", "why"), [
-    (lambda j: None, "there is no ratings.csv"),
-    (lambda j: j[:0], "no rating of a face"),
-    (lambda j: j.assign(rating=3.0), "all 600 ratings are 3"),
-    (lambda j: j.assign(rating=j["rater"].str[-2:].astype(float) / 10), "the mean rating of all 30 faces is 0.95"),
-    (lambda j: j[j["rater"] == "rater_00"], "one rater only"),
-    (lambda j: j.sample(frac=1, random_state=0).drop_duplicates("filename"), "0 faces with two ratings or more, 10 are needed"),
-    (lambda j: j[j["filename"].isin(["face_0000", "face_0001"])], "2 faces with two ratings"),
-])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda j: None, "there is no ratings.csv"),
+        (lambda j: j[:0], "no rating of a face"),
+        (lambda j: j.assign(rating=3.0), "all 600 ratings are 3"),
+        (
+            lambda j: j.assign(rating=j["rater"].str[-2:].astype(float) / 10),
+            "the mean rating of all 30 faces is 0.95",
+        ),
+        (lambda j: j[j["rater"] == "rater_00"], "one rater only"),
+        (
+            lambda j: j.sample(frac=1, random_state=0).drop_duplicates("filename"),
+            "0 faces with two ratings or more, 10 are needed",
+        ),
+        (lambda j: j[j["filename"].isin(["face_0000", "face_0001"])], "2 faces with two ratings"),
+    ],
+)
 def test_what_cannot_be_known_is_null_and_says_why(change, why):
     judgements, _ = rating_study(0, faces=30)
     reliability = measure_reliability(change(judgements))
@@ -150,9 +184,15 @@ def test_raters_of_one_face_each_are_as_good_as_unnamed():
 def test_what_raters_are_called_does_not_matter(design):
     for seed in range(8):
         judgements, _ = rating_study(seed, faces=40, **design)
-        judgements["rating"] = (judgements["rating"] / 12).round()  # as on a scale of seven: many are equal
+        judgements["rating"] = (
+            judgements["rating"] / 12
+        ).round()  # as on a scale of seven: many are equal
         names = sorted(set(judgements["rater"]))
-        renamed = judgements.assign(rater=judgements["rater"].map(dict(zip(names, np.random.default_rng(seed).permutation(names), strict=True))))
+        renamed = judgements.assign(
+            rater=judgements["rater"].map(
+                dict(zip(names, np.random.default_rng(seed).permutation(names), strict=True))
+            )
+        )
         one, other = measure_reliability(judgements), measure_reliability(renamed)
         for name in ("split_half", "icc", "ceiling"):
             kinds = one[name].pop("kind", None), other[name].pop("kind", None)
@@ -163,7 +203,11 @@ def test_what_raters_are_called_does_not_matter(design):
 def test_the_omi_ratings_have_a_reliability_of_0_90(tmp_path):
     omi = omi_images(1)[0].parents[1]
     import_omi(omi, tmp_path)
-    ratings = pd.read_csv(tmp_path / "labels/ratings.csv", keep_default_na=False).rename(columns={"image": "filename"})
+    ratings = pd.read_csv(tmp_path / "labels/ratings.csv", keep_default_na=False).rename(
+        columns={"image": "filename"}
+    )
     reliability = measure_reliability(ratings[ratings["rating_type"] != "repeat"])
     assert reliability["split_half"]["value"] == pytest.approx(0.90, abs=0.01)
-    assert reliability["icc"]["value"] == pytest.approx(reliability["split_half"]["value"], abs=0.01)
+    assert reliability["icc"]["value"] == pytest.approx(
+        reliability["split_half"]["value"], abs=0.01
+    )

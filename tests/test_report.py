@@ -38,7 +38,7 @@ class Read(HTMLParser):
         self._open.append(tag)
 
     def handle_endtag(self, tag):
-        self._open = self._open[:len(self._open) - 1 - self._open[::-1].index(tag)]
+        self._open = self._open[: len(self._open) - 1 - self._open[::-1].index(tag)]
 
     def handle_data(self, data):
         if not {"script", "style"} & set(self._open):
@@ -77,28 +77,45 @@ def test_names_are_text_and_never_tags(page, read):
 def test_inline_marks_work_on_escaped_text_alone():
     assert inline("**a** `b` <i>") == "<strong>a</strong> <code>b</code> &lt;i&gt;"
     assert inline("[its card](../x.md) **<b>**") == "its card <strong>&lt;b&gt;</strong>"
-    assert inline("A *score* of 2 * 3 * 4, **all** of *.jpg and *.png") == "A <em>score</em> of 2 * 3 * 4, <strong>all</strong> of *.jpg and *.png"
+    assert (
+        inline("A *score* of 2 * 3 * 4, **all** of *.jpg and *.png")
+        == "A <em>score</em> of 2 * 3 * 4, <strong>all</strong> of *.jpg and *.png"
+    )
 
 
 def test_nothing_is_fetched_and_nothing_foreign_could_be(page, read):
     for _, attributes in read.tags:
         for name in ("src", "href", "srcset", "data", "action", "poster"):
             assert attributes.get(name, "#").startswith(("data:", "#"))
-    style = page[page.index("<style>"):page.index("</style>")]
+    style = page[page.index("<style>") : page.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
-    policy = next(meta["content"] for meta in read.of("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        meta["content"]
+        for meta in read.of("meta")
+        if meta.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy.startswith("default-src 'none'; img-src data:;")
     assert "unsafe" not in policy
 
 
 def test_every_section_and_its_figures_are_there(material, read):
     test = material.run.attractiveness["test"]
-    assert [link["href"][1:] for link in read.of("a")] == [section["id"] for section in read.of("section")]
-    for model, key in (("mlp", "pearson"), ("ridge", "spearman"), ("geometric", "pearson"), ("combined", "pearson"), ("geometry_zscore", "pearson")):
+    assert [link["href"][1:] for link in read.of("a")] == [
+        section["id"] for section in read.of("section")
+    ]
+    for model, key in (
+        ("mlp", "pearson"),
+        ("ridge", "spearman"),
+        ("geometric", "pearson"),
+        ("combined", "pearson"),
+        ("geometry_zscore", "pearson"),
+    ):
         assert figure(test[model][key]) in read.text
     assert figure(test["mean"]["mae"], 1) in read.text
-    assert figure(material.run.fairness["attractiveness"]["gender"]["female"]["bias"], 1) in read.text
+    assert (
+        figure(material.run.fairness["attractiveness"]["gender"]["female"]["bias"], 1) in read.text
+    )
     assert figure(material.run.attributes["gender"]["balanced_accuracy"]) in read.text
     assert "8 files came in; 6 give a face, 2 are left out." in read.text
     assert "out_000.jpg: no face found" in read.text
@@ -119,37 +136,71 @@ def test_without_a_regressor_the_summary_has_the_geometric_score(material):
     run = trained_run(regressor=False)
     text = Read(report(replace(material, run=run))[0]).text
     test = run.attractiveness["test"]
-    assert "The holistic score is not measured: 180 rated faces in train and 4 in val; 20 and 5 are needed." in text
-    assert f"the geometric score agrees with the raters' mean with r = {figure(test['geometric']['pearson'])} and R² = {figure(test['geometric']['r2'])}, ridge regression with" in text
+    assert (
+        "The holistic score is not measured: 180 rated faces in train and 4 in val; 20 and 5 are needed."
+        in text
+    )
+    assert (
+        f"the geometric score agrees with the raters' mean with r = {figure(test['geometric']['pearson'])} and R² = {figure(test['geometric']['r2'])}, ridge regression with"
+        in text
+    )
     assert "How well scores agree with raters is not measured" not in text
-    assert "Only 9 rated test faces" in limits_of(replace(run, attractiveness=run.attractiveness | {"test": test | {"n": 9}}))[1]
+    assert (
+        "Only 9 rated test faces"
+        in limits_of(replace(run, attractiveness=run.attractiveness | {"test": test | {"n": 9}}))[1]
+    )
 
 
 def test_photos_shown_twice_are_counted_in_sentences(material):
-    faces = material.faces.assign(face_count=[2, 1, 1, 1, 1, 1, None, None], duplicate_of=[None, "a.jpg", "a.jpg", *[None] * 5],
-                                  near_duplicate_of=[*[None] * 3, "a.jpg", "a.jpg", *[None] * 3])
+    faces = material.faces.assign(
+        face_count=[2, 1, 1, 1, 1, 1, None, None],
+        duplicate_of=[None, "a.jpg", "a.jpg", *[None] * 5],
+        near_duplicate_of=[*[None] * 3, "a.jpg", "a.jpg", *[None] * 3],
+    )
     text = Read(report(replace(material, faces=faces))[0]).text
-    assert "1 photo shows several faces; the largest was used. 2 files are the same, byte for byte, as another one. 2 photos are copies of" in text
+    assert (
+        "1 photo shows several faces; the largest was used. 2 files are the same, byte for byte, as another one. 2 photos are copies of"
+        in text
+    )
     assert "byte for byte" not in Read(report(material)[0]).text
 
 
-@pytest.mark.parametrize(("classes", "said"), [
-    ({"gender": 2, "ethnicity": 4}, "`gender` and `ethnicity` are what"), ({"gender": 2, "ethnicity": 0}, "`gender` is what"), ({"gender": 0}, "`ethnicity` are what"),
-])
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ({"gender": 2, "ethnicity": 4}, "`gender` and `ethnicity` are what"),
+        ({"gender": 2, "ethnicity": 0}, "`gender` is what"),
+        ({"gender": 0}, "`ethnicity` are what"),
+    ],
+)
 def test_labels_are_named_in_the_right_number(material, classes, said):
-    labels = material.run.labels | {"classes": {name: {str(i): 1 for i in range(n)} for name, n in classes.items()}}
-    assert f"**Telling who somebody is.** {said if len(classes) > 1 else '`gender` and ' + said} labellers wrote" in misuses(replace(material.run, labels=labels))[0]
+    labels = material.run.labels | {
+        "classes": {name: {str(i): 1 for i in range(n)} for name, n in classes.items()}
+    }
+    assert (
+        f"**Telling who somebody is.** {said if len(classes) > 1 else '`gender` and ' + said} labellers wrote"
+        in misuses(replace(material.run, labels=labels))[0]
+    )
 
 
 def test_the_ceiling_stands_beside_the_headlines(material):
-    reliability = material.run.attractiveness["reliability"] | {"ceiling": {"value": 0.95, "low": 0.94, "high": 0.96}}
-    run = replace(material.run, attractiveness=material.run.attractiveness | {"reliability": reliability})
-    assert "No model can expect more than 0.95 (0.94 to 0.96), for raters disagree." in Read(report(replace(material, run=run))[0]).text
+    reliability = material.run.attractiveness["reliability"] | {
+        "ceiling": {"value": 0.95, "low": 0.94, "high": 0.96}
+    }
+    run = replace(
+        material.run, attractiveness=material.run.attractiveness | {"reliability": reliability}
+    )
+    assert (
+        "No model can expect more than 0.95 (0.94 to 0.96), for raters disagree."
+        in Read(report(replace(material, run=run))[0]).text
+    )
 
 
 def test_every_picture_has_words_and_a_size_and_every_table_a_caption(read):
     images = read.of("img")
-    assert len(images) == 1 + 3 + 3 + 1 + 1 + 1 + 1 + 6 + 2 + 1  # left out, scores, confusion, groups, composite, sheet, map, examples, to label, flagged
+    assert (
+        len(images) == 1 + 3 + 3 + 1 + 1 + 1 + 1 + 6 + 2 + 1
+    )  # left out, scores, confusion, groups, composite, sheet, map, examples, to label, flagged
     assert all(image["alt"] and int(image["width"]) and int(image["height"]) for image in images)
     assert len(read.of("caption")) == len(read.of("table")) > 5
 
@@ -161,8 +212,12 @@ def test_the_same_run_gives_the_same_bytes(material, page, tmp_path):
 
 def test_without_images_no_face_is_in_it(material):
     left = Read(report(replace(material, params=params(report={"images": False})))[0])
-    assert [image["src"][:15] for image in left.of("img")] == ["data:image/png;"] * 8  # plots and confusion matrices
-    assert left.text.count("report.images is false") == 2  # the photo that was left out, the composite
+    assert [image["src"][:15] for image in left.of("img")] == [
+        "data:image/png;"
+    ] * 8  # plots and confusion matrices
+    assert (
+        left.text.count("report.images is false") == 2
+    )  # the photo that was left out, the composite
     assert "Pictures of faces are left out" in left.text
     for name in (TAG, ENTITY):
         assert name in left.text
@@ -172,7 +227,9 @@ def test_nothing_labelled_trained_or_built_still_makes_a_report(tmp_path):
     read = Read(report(nothing_trained(material_of(tmp_path, untrained_run())))[0])
     assert "is not measured: 0 rated faces in train and 0 in val" in read.text
     assert "Nobody labelled any of 30 faces." in read.text
-    assert read.text.count(f"not built: {NOT_BUILT}") == 6  # two composites, each as a picture and a line; one continuum, one difference
+    assert (
+        read.text.count(f"not built: {NOT_BUILT}") == 6
+    )  # two composites, each as a picture and a line; one continuum, one difference
     assert "None is proposed: only faces without a label" in read.text
     assert "None is flagged." in read.text
 
@@ -181,18 +238,36 @@ def test_filters_and_who_could_not_be_drawn_are_said_in_words(material, tmp_path
     shutil.copytree(material.composites, tmp_path / "composites")
     path = tmp_path / "composites/women/composite.json"
     facts = read_json(path) | {
-        "filter": {"age_range": [55.0, 100.0], "attractiveness": [10, 10], "ethnicity": ["asian", "white"], "attributes": {"glasses": "with"}, "n": 8},
-        "relaxed": [{"condition": "age_range", "from": [60.0, 95.0], "to": [55.0, 100.0]}, {"condition": "gender", "from": "male", "to": None}],
-        "left_out": {"max_yaw": ["a.jpg", "b.jpg"]}}
+        "filter": {
+            "age_range": [55.0, 100.0],
+            "attractiveness": [10, 10],
+            "ethnicity": ["asian", "white"],
+            "attributes": {"glasses": "with"},
+            "n": 8,
+        },
+        "relaxed": [
+            {"condition": "age_range", "from": [60.0, 95.0], "to": [55.0, 100.0]},
+            {"condition": "gender", "from": "male", "to": None},
+        ],
+        "left_out": {"max_yaw": ["a.jpg", "b.jpg"]},
+    }
     write_json(path, facts)
     text = Read(report(replace(material, composites=tmp_path / "composites"))[0]).text
-    assert "age_range: 55 to 100; attractiveness: 10; ethnicity: asian or white; attributes: glasses with" in text
-    assert "age_range 60 to 95 widened to 55 to 100; gender male dropped; 2 left out, turned too far (max_yaw)" in text
+    assert (
+        "age_range: 55 to 100; attractiveness: 10; ethnicity: asian or white; attributes: glasses with"
+        in text
+    )
+    assert (
+        "age_range 60 to 95 widened to 55 to 100; gender male dropped; 2 left out, turned too far (max_yaw)"
+        in text
+    )
     assert "a.jpg" not in text
 
 
 def test_composites_continua_and_differences_may_all_be_missing(material):
-    read = Read(report(replace(material, params=params(composites={}, continua={}, differences={})))[0])
+    read = Read(
+        report(replace(material, params=params(composites={}, continua={}, differences={})))[0]
+    )
     assert read.text.count("None is asked for") == 3
 
 
@@ -227,7 +302,15 @@ def test_pictures_make_room_for_words(material, page, monkeypatch):
 def test_what_is_shown_is_bounded_whatever_comes_in(material):
     many = [f"face_{i}" for i in range(1000)]
     flags = pd.DataFrame({"filename": many, "reason": "blurred", "value": 1.0})
-    clusters = pd.DataFrame({"filename": many, "cluster": range(1000), "attractiveness_score": 1.0, "rating": 1.0, "gender_final": "female"})
+    clusters = pd.DataFrame(
+        {
+            "filename": many,
+            "cluster": range(1000),
+            "attractiveness_score": 1.0,
+            "rating": 1.0,
+            "gender_final": "female",
+        }
+    )
     options = params(report={"images": False})
     page, _ = report(replace(material, params=options, flags=flags, final=clusters, proposed=many))
     read = Read(page)
@@ -245,10 +328,20 @@ def test_the_most_pictures_of_noise_stay_below_ten_megabytes(tmp_path):
     side, most = album.THUMBNAIL
     thumbnail = book.thumbnail(tmp_path / "noise.jpg", "noise")
     faces = MOST + section_faces.CLUSTERS * 8 + section_faces.PROPOSED + section_faces.FLAGGED
-    others = sum(kind[1] for kind in (section_composites.FACES, section_composites.SHEETS, section_composites.STRIPS, section_composites.MAPS))
+    others = sum(
+        kind[1]
+        for kind in (
+            section_composites.FACES,
+            section_composites.SHEETS,
+            section_composites.STRIPS,
+            section_composites.MAPS,
+        )
+    )
     assert thumbnail.size == (side, side)
     assert len(thumbnail.uri) <= most * 4 / 3 + 30
-    assert faces * len(thumbnail.uri) + others * 4 / 3 < MOST_BYTES - 900_000  # so much are the sample's eight plots and more
+    assert (
+        faces * len(thumbnail.uri) + others * 4 / 3 < MOST_BYTES - 900_000
+    )  # so much are the sample's eight plots and more
     while book.left_out == 0:
         book.face(tmp_path / "noise.jpg", "noise", "", *section_composites.SHEETS[::2])
     assert book.room >= 0
@@ -262,7 +355,12 @@ def test_a_damaged_crop_is_named(tmp_path):
 
 
 def test_rejected_photos_are_shown_in_turn_from_each_reason(tmp_path):
-    many = pd.DataFrame({"image": [f"{i:03d}.jpg" for i in range(200)], "reason": ["no face found"] * 199 + ["empty file"]})
+    many = pd.DataFrame(
+        {
+            "image": [f"{i:03d}.jpg" for i in range(200)],
+            "reason": ["no face found"] * 199 + ["empty file"],
+        }
+    )
     write_image(tmp_path / "photos/000.jpg", Image.fromarray(np.full((400, 800, 3), 90, np.uint8)))
     index = write_rejected(many, tmp_path / "photos", tmp_path / "out")
     assert len(index) == MOST
@@ -274,7 +372,9 @@ def test_rejected_photos_are_shown_in_turn_from_each_reason(tmp_path):
 
 
 def test_typical_faces_are_those_nearest_to_the_middle_of_their_cluster():
-    x = np.array([[1, 0], [0.8, 0.6], [0.9, np.sqrt(0.19)], [0, 1], [0, 1], [1, 0]], dtype=np.float32)
+    x = np.array(
+        [[1, 0], [0.8, 0.6], [0.9, np.sqrt(0.19)], [0, 1], [0, 1], [1, 0]], dtype=np.float32
+    )
     names = pd.Index(["a", "b", "c", "e", "d", "alone"])
     clusters = pd.Series([0, 0, 0, 1, 1], index=["a", "b", "c", "d", "e"])
     assert typical_faces(names, x, clusters, 2) == {0: ["c", "b"], 1: ["d", "e"]}

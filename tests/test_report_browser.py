@@ -30,9 +30,18 @@ def tab(tmp_path):
 def test_the_page_is_quiet_and_fits(tab, path, width):
     tab.open(path, width)
     assert (tab.requests(), tab.complaints()) == ([], [])
-    assert tab.evaluate("document.documentElement.scrollWidth") == width  # wide tables scroll inside of their own boxes
-    assert tab.evaluate("Array.from(document.images).filter(image => !image.complete || !image.naturalWidth).length") == 0
-    assert tab.evaluate("getComputedStyle(document.body).maxWidth") != "none"  # the policy lets the page's own style in
+    assert (
+        tab.evaluate("document.documentElement.scrollWidth") == width
+    )  # wide tables scroll inside of their own boxes
+    assert (
+        tab.evaluate(
+            "Array.from(document.images).filter(image => !image.complete || !image.naturalWidth).length"
+        )
+        == 0
+    )
+    assert (
+        tab.evaluate("getComputedStyle(document.body).maxWidth") != "none"
+    )  # the policy lets the page's own style in
 
 
 def test_a_phone_scrolls_plots_and_shows_the_value_beside_each_parameter(tab, path):
@@ -74,7 +83,11 @@ def test_what_was_not_measured_stays_below(tab, path):
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
 def test_light_and_dark_follow_the_reader(tab, path, scheme, dark):
-    tab.send("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    tab.send(
+        "Emulation.setEmulatedMedia",
+        media="",
+        features=[{"name": "prefers-color-scheme", "value": scheme}],
+    )
     tab.open(path)
     brightness = "getComputedStyle(document.body).{}.match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0)"
     paper, ink = (tab.evaluate(brightness.format(name)) for name in ("backgroundColor", "color"))
@@ -111,7 +124,9 @@ def test_folded_parts_open_for_the_printer_and_close_again(tab, path):
 
 def test_the_guard_against_requests_counts_them(tab, tmp_path):
     """A page that does ask is seen to: the tests above would fail."""
-    (tmp_path / "asks.html").write_text('<img src="http://127.0.0.1:9/x.png"><script>console.error("no")</script>')
+    (tmp_path / "asks.html").write_text(
+        '<img src="http://127.0.0.1:9/x.png"><script>console.error("no")</script>'
+    )
     tab.open(tmp_path / "asks.html")
     assert tab.requests() == ["http://127.0.0.1:9/x.png"]
     assert tab.complaints()

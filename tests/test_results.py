@@ -41,19 +41,32 @@ def test_every_path_is_there_and_headlines_have_intervals(root, built, capsys):
     assert "The photos of data/raw are not here" in said
     (root / "data/raw").mkdir()
     assert "are not here" not in said_of(root, capsys)
-    assert re.search(r"holistic score: r = \S+ \(95 % interval \S+ to \S+\), R² = \S+ \(95 % interval \S+ to \S+\) on \d+ test faces", said)
+    assert re.search(
+        r"holistic score: r = \S+ \(95 % interval \S+ to \S+\), R² = \S+ \(95 % interval \S+ to \S+\) on \d+ test faces",
+        said,
+    )
     assert "impossible/composite.json  (not built: too few" in said
 
 
 @pytest.mark.slow
 def test_what_was_taken_out_of_the_parameters_is_not_named(root, capsys):
     folder = root / "data/processed/composites"
-    for kind, old in (("composite", "women"), ("continuum", "women_to_top"), ("difference", "women_minus_top")):
-        write_json(folder / f"former_{old}" / f"{kind}.json", read_json(folder / old / f"{kind}.json"))
+    for kind, old in (
+        ("composite", "women"),
+        ("continuum", "women_to_top"),
+        ("difference", "women_minus_top"),
+    ):
+        write_json(
+            folder / f"former_{old}" / f"{kind}.json", read_json(folder / old / f"{kind}.json")
+        )
     said = said_of(root, capsys)
     assert "former_" not in said
     params = yaml.safe_load((root / "params.yaml").read_text())
-    assert all(f"composites/{name}/" in said for kind in ("composites", "continua", "differences") for name in params[kind])
+    assert all(
+        f"composites/{name}/" in said
+        for kind in ("composites", "continua", "differences")
+        for name in params[kind]
+    )
     (root / "params.yaml").write_text(yaml.safe_dump(params | {"continua": {}}))
     assert "women_to_top" not in said_of(root, capsys)
 
@@ -63,20 +76,35 @@ def test_all_warnings_stand_at_the_end_once_with_their_number(tmp_path):
         shutil.copyfile(ROOT / name, tmp_path / name)
     params, folder = load_params(tmp_path / "params.yaml"), tmp_path / results.WARNINGS
     assert results._warnings(tmp_path, params)[0] == "\nno warnings"
-    assert re.search(r"those of \d+ stages are not here: `dvc repro`", results._warnings(tmp_path, params)[1])
+    assert re.search(
+        r"those of \d+ stages are not here: `dvc repro`", results._warnings(tmp_path, params)[1]
+    )
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     for stage, facts in stages.items():
-        for item in {"train_attribute": params.attributes.targets, "continuum": params.continua, "difference": params.differences}.get(
-                stage, params.composites) if "foreach" in facts else [""]:
+        for item in (
+            {
+                "train_attribute": params.attributes.targets,
+                "continuum": params.continua,
+                "difference": params.differences,
+            }.get(stage, params.composites)
+            if "foreach" in facts
+            else [""]
+        ):
             write_json(folder / (f"{item}/{stage}.stage.json" if item else f"{stage}.json"), [])
     assert results._warnings(tmp_path, params) == ["\nno warnings"]
     write_json(folder / "labels.json", ["labels.csv names 1 image not there"])
-    write_json(folder / "geometry.json", [f"geometry.folds: fold {i}: {18 - i} rated faces" for i in (0, 2, 4)])
+    write_json(
+        folder / "geometry.json",
+        [f"geometry.folds: fold {i}: {18 - i} rated faces" for i in (0, 2, 4)],
+    )
     write_json(folder / "women/composite.stage.json", ["composites.women: an average of few"])
     write_json(folder / "former/composite.stage.json", ["composites.former: an average of few"])
     assert results._warnings(tmp_path, params) == [
-        "\n5 warnings", "  labels: labels.csv names 1 image not there", "  geometry: geometry.folds: fold 0: 18 rated faces (2 more like it)",
-        "  composite: composites.women: an average of few"]
+        "\n5 warnings",
+        "  labels: labels.csv names 1 image not there",
+        "  geometry: geometry.folds: fold 0: 18 rated faces (2 more like it)",
+        "  composite: composites.women: an average of few",
+    ]
 
 
 def test_every_stage_that_warns_keeps_its_warnings():
@@ -85,16 +113,46 @@ def test_every_stage_that_warns_keeps_its_warnings():
         facts = facts.get("do", facts)
         script = re.search(r"python (stages/\w+\.py)", facts["cmd"])[1]
         outs = [out for out in facts["outs"] if str(out).startswith("${warnings}/")]
-        warns = bool(re.search(r"^from facestats.run.stage import .*\bwarn(,|$)", (ROOT / script).read_text(encoding="utf-8"), re.MULTILINE))
+        warns = bool(
+            re.search(
+                r"^from facestats.run.stage import .*\bwarn(,|$)",
+                (ROOT / script).read_text(encoding="utf-8"),
+                re.MULTILINE,
+            )
+        )
         assert len(outs) == ("--warnings ${warnings}" in facts["cmd"]) >= warns, stage
-        assert all(out == ("${warnings}/${key}/" + f"{stage}.stage.json" if "foreach" in stages[stage] else f"${{warnings}}/{stage}.json") for out in outs)
+        assert all(
+            out
+            == (
+                "${warnings}/${key}/" + f"{stage}.stage.json"
+                if "foreach" in stages[stage]
+                else f"${{warnings}}/{stage}.json"
+            )
+            for out in outs
+        )
 
 
-@pytest.mark.parametrize(("run", "said"), [
-    (trained_run(regressor=False), {"holistic score: 180 rated faces in train", "geometric score: r = 0.", "ridge regression: r = 0."}),
-    (untrained_run(), {"attractiveness: 0 rated faces in train"})])
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (
+            trained_run(regressor=False),
+            {
+                "holistic score: 180 rated faces in train",
+                "geometric score: r = 0.",
+                "ridge regression: r = 0.",
+            },
+        ),
+        (untrained_run(), {"attractiveness: 0 rated faces in train"}),
+    ],
+)
 def test_what_was_not_trained_says_why_and_the_rest_is_shown(tmp_path, run, said):
-    for name, content in {"attractiveness": run.attractiveness, "train_attractiveness/metrics": run.training, "attributes": {}, "age_check": run.age_check}.items():
+    for name, content in {
+        "attractiveness": run.attractiveness,
+        "train_attractiveness/metrics": run.training,
+        "attributes": {},
+        "age_check": run.age_check,
+    }.items():
         write_json(tmp_path / f"{name}.json", content)
     lines = results._headlines(tmp_path)
     assert {start for start in said if any(line.startswith(start) for line in lines)} == said
@@ -113,5 +171,7 @@ def test_before_the_first_run_it_says_what_to_run(tmp_path):
 
 
 def test_make_repro_ends_with_it():
-    recipe = re.search(r"^repro:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    recipe = re.search(
+        r"^repro:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )[1]
     assert recipe.splitlines()[-1] == "\t@python -m facestats results"

@@ -24,8 +24,12 @@ def standardised(n: int, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def plain(blend, z, y, rows):
     """The blend's lines fitted on some rows by scikit-learn, as one function."""
-    lines = [(weight, factor, Ridge(penalty).fit(z[rows] * factor, y[rows]))
-             for weight, factor, penalty in zip(blend.weights, blend.factors, blend.penalties, strict=True)]
+    lines = [
+        (weight, factor, Ridge(penalty).fit(z[rows] * factor, y[rows]))
+        for weight, factor, penalty in zip(
+            blend.weights, blend.factors, blend.penalties, strict=True
+        )
+    ]
     return lambda some: sum(weight * line.predict(some * factor) for weight, factor, line in lines)
 
 
@@ -62,4 +66,7 @@ def test_each_member_learns_what_the_line_without_its_part_misses():
         assert parts.missed[outside] == pytest.approx((y - without(z))[outside], abs=1e-8)
         assert not set(parts.seen[part].tolist()) & set(np.flatnonzero(outside))
         assert (parts.residuals[part].numpy()[outside] == 0).all()
-        assert np.abs(parts.residuals[part].numpy()[~outside]).mean() > np.abs((y - without(z))[~outside]).mean()  # left out one by one
+        assert (
+            np.abs(parts.residuals[part].numpy()[~outside]).mean()
+            > np.abs((y - without(z))[~outside]).mean()
+        )  # left out one by one

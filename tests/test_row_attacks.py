@@ -44,7 +44,9 @@ class Store:
             (self.home / name).write_bytes(b"mine")
         (folder / "faces.parquet").unlink(missing_ok=True)
         pd.DataFrame({"key": ["kept"]}).to_parquet(folder / "faces.parquet")
-        (folder / "dvc.lock").write_text("stages: {preprocess: {outs: [{path: faces.parquet, md5: abcdef}]}}")
+        (folder / "dvc.lock").write_text(
+            "stages: {preprocess: {outs: [{path: faces.parquet, md5: abcdef}]}}"
+        )
         self.cache = DvcCache(folder, folder / ".dvc/cache")
         self.before = self.homes_files()
         self.warnings = []
@@ -62,7 +64,9 @@ class Store:
 
     def run(self):
         """A run that wants a row and adds it."""
-        with RowStore(self.path, "preprocess", "a" * 64, COLUMNS, cache=self.cache, warn=self.warnings.append) as rows:
+        with RowStore(
+            self.path, "preprocess", "a" * 64, COLUMNS, cache=self.cache, warn=self.warnings.append
+        ) as rows:
             found = rows.lookup(["1", "2"])
             rows.files.place("../" * 9 + str(self.home / "b"), self.home.parent / "placed.jpg")
             md5 = rows.files.save(b"crop", self.home.parent / "out/a.jpg")
@@ -88,7 +92,17 @@ def row(crop, key="1"):
     return pa.table({"key": [key], "sha256": [PHOTO], "crop": [crop]}, schema=SCHEMA)
 
 
-@pytest.mark.parametrize("crop", ["{home}/.bashrc", "../../../../../home/.bashrc", "../../../../home/.netrc", "", "a\0b", "A" * 32])
+@pytest.mark.parametrize(
+    "crop",
+    [
+        "{home}/.bashrc",
+        "../../../../../home/.bashrc",
+        "../../../../home/.netrc",
+        "",
+        "a\0b",
+        "A" * 32,
+    ],
+)
 @pytest.mark.parametrize("command", ["forget", "prune", "everything"])
 def test_no_file_goes_that_a_row_names_outside_of_the_store(store, crop, command):
     planted = store.plant(row(crop.format(home=store.home)))
@@ -98,7 +112,10 @@ def test_no_file_goes_that_a_row_names_outside_of_the_store(store, crop, command
         prune(store.path, store.cache)
     else:
         store.everything()
-        assert any(str(planted) in warning and "names a file that is none of the store's" in warning for warning in store.warnings)
+        assert any(
+            str(planted) in warning and "names a file that is none of the store's" in warning
+            for warning in store.warnings
+        )
     assert store.homes_files() == store.before
     assert not planted.exists()
 
@@ -106,25 +123,52 @@ def test_no_file_goes_that_a_row_names_outside_of_the_store(store, crop, command
 @pytest.mark.parametrize("place", ["recipe", "files", "stage", "other"])
 def test_a_link_to_a_folder_is_no_part_of_the_store(store, place):
     """The link to a home made an ordinary run delete its hidden files, and `rows prune` all."""
-    target = {"recipe": store.recipe, "files": store.recipe / "files", "stage": store.recipe.parent, "other": store.recipe.with_name("c" * 32)}[place]
+    target = {
+        "recipe": store.recipe,
+        "files": store.recipe / "files",
+        "stage": store.recipe.parent,
+        "other": store.recipe.with_name("c" * 32),
+    }[place]
     shutil.rmtree(target, ignore_errors=True)
     target.symlink_to(store.home)
     store.everything()
     assert target.is_symlink()
-    assert place == "other" or f"{target} is a link, which the store makes none of; remove it" in store.warnings[0]
+    assert (
+        place == "other"
+        or f"{target} is a link, which the store makes none of; remove it" in store.warnings[0]
+    )
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "pipe", "hard link", "folder", "device"])
-@pytest.mark.parametrize("name", ["{recipe}/{segment}.parquet", "{recipe}/files/{md5}", "{recipe}.lock", "../.gitignore", "{recipe}/.{md5}.1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{recipe}/{segment}.parquet",
+        "{recipe}/files/{md5}",
+        "{recipe}.lock",
+        "../.gitignore",
+        "{recipe}/.{md5}.1",
+    ],
+)
 def test_what_is_no_plain_file_is_neither_read_nor_written(store, kind, name):
-    place = store.recipe.parent / name.format(recipe=store.recipe.name, segment="d" * 64, md5=hashlib.md5(b"crop").hexdigest())
+    place = store.recipe.parent / name.format(
+        recipe=store.recipe.name, segment="d" * 64, md5=hashlib.md5(b"crop").hexdigest()
+    )
     if kind == "device" and os.geteuid():
         pytest.skip("only root makes devices")
-    make = {"link": lambda: place.symlink_to(store.home / ".bashrc"), "dangling": lambda: place.symlink_to(store.home / "new"), "pipe": lambda: os.mkfifo(place),
-            "hard link": lambda: os.link(store.home / ".bashrc", place), "folder": place.mkdir, "device": lambda: os.mknod(place, 0o20666, os.makedev(1, 5))}
+    make = {
+        "link": lambda: place.symlink_to(store.home / ".bashrc"),
+        "dangling": lambda: place.symlink_to(store.home / "new"),
+        "pipe": lambda: os.mkfifo(place),
+        "hard link": lambda: os.link(store.home / ".bashrc", place),
+        "folder": place.mkdir,
+        "device": lambda: os.mknod(place, 0o20666, os.makedev(1, 5)),
+    }
     make[kind]()
     ended = threading.Event()
-    worker = threading.Thread(target=lambda: (store.everything(), ended.set()), daemon=True)  # which a pipe would hold up for ever
+    worker = threading.Thread(
+        target=lambda: (store.everything(), ended.set()), daemon=True
+    )  # which a pipe would hold up for ever
     worker.start()
     worker.join(20)
     assert ended.is_set()
@@ -168,22 +212,31 @@ def test_a_link_put_in_place_between_check_and_use_leads_nowhere(store, monkeypa
 def test_bare_names_alone_are_opened(store):
     with open_below(store.path, "preprocess") as folder:
         for name in ("..", ".", "", "../x", "/etc/passwd", "a/b", "a\0b"):
-            for use in (folder.opened, folder.below, folder.size, lambda name: folder.write(name, b"")):
+            for use in (
+                folder.opened,
+                folder.below,
+                folder.size,
+                lambda name: folder.write(name, b""),
+            ):
                 with pytest.raises(OSError, match="not the name of a file"):
                     use(name)
             folder.remove(name)
 
 
-@pytest.mark.parametrize("segment", [
-    pa.table({"key": pa.array([None], pa.string()), "sha256": [PHOTO], "crop": [None]}),
-    pa.table({"key": [1], "sha256": [PHOTO], "crop": [None]}),
-    pa.table({"key": ["1"], "sha256": [[PHOTO]], "crop": [None]}),
-    pa.table({"key": ["1"], "sha256": [PHOTO], "crop": [b"x"]}),
-    pa.table({"sha256": [PHOTO]}),
-    pa.table({"key": pa.array(["1"] * 3).dictionary_encode(), "sha256": [PHOTO] * 3}),
-    pa.table({"key": ["1"], "crop": pa.array([{"a": 1}])}),
-    pa.table({}),
-], ids=range(8))
+@pytest.mark.parametrize(
+    "segment",
+    [
+        pa.table({"key": pa.array([None], pa.string()), "sha256": [PHOTO], "crop": [None]}),
+        pa.table({"key": [1], "sha256": [PHOTO], "crop": [None]}),
+        pa.table({"key": ["1"], "sha256": [[PHOTO]], "crop": [None]}),
+        pa.table({"key": ["1"], "sha256": [PHOTO], "crop": [b"x"]}),
+        pa.table({"sha256": [PHOTO]}),
+        pa.table({"key": pa.array(["1"] * 3).dictionary_encode(), "sha256": [PHOTO] * 3}),
+        pa.table({"key": ["1"], "crop": pa.array([{"a": 1}])}),
+        pa.table({}),
+    ],
+    ids=range(8),
+)
 def test_columns_of_another_kind_are_named_and_computed_again(store, segment):
     path = store.plant(segment)
     assert store.run() == []
@@ -193,7 +246,10 @@ def test_columns_of_another_kind_are_named_and_computed_again(store, segment):
     store.everything()
 
 
-@pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" * 100, os.urandom(1000), b"PAR1" + bytes(50) + b"\xff\xff\xff\x7fPAR1"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"PAR1", b"PAR1" * 100, os.urandom(1000), b"PAR1" + bytes(50) + b"\xff\xff\xff\x7fPAR1"],
+)
 def test_bytes_that_fit_their_name_and_are_no_table_are_named(store, data):
     path = store.recipe / f"{hashlib.sha256(data).hexdigest()}.parquet"
     path.write_bytes(data)
@@ -208,7 +264,16 @@ def test_a_segment_is_read_up_to_a_size(store, monkeypatch):
         file.truncate(1 << 40)  # a hole
     assert store.run() == []
     assert "larger than" in store.warnings[0]
-    bomb = store.plant(pa.table({"key": ["k"] * 300_000, "sha256": [PHOTO] * 300_000, "crop": pa.nulls(300_000, pa.string())}, schema=SCHEMA))
+    bomb = store.plant(
+        pa.table(
+            {
+                "key": ["k"] * 300_000,
+                "sha256": [PHOTO] * 300_000,
+                "crop": pa.nulls(300_000, pa.string()),
+            },
+            schema=SCHEMA,
+        )
+    )
     monkeypatch.setattr("facestats.rows.segments._LARGEST", 500_000)
     assert bomb.stat().st_size < 500_000
     assert store.run() == ["1"]
@@ -217,26 +282,71 @@ def test_a_segment_is_read_up_to_a_size(store, monkeypatch):
 
 def photo_row(**changed):
     row = dict.fromkeys(ROW_COLUMNS) | {
-        "key": "1" * 64, "sha256": "2" * 64, "status": "ok", "width": 10, "height": 10, "face_count": 1, "sharpness": 0.5, "crop": "3" * 32,
-        "perceptual_hash": "4" * 64, "box": [0.0] * 4, "landmarks": [0.5] * (468 * 3)}
+        "key": "1" * 64,
+        "sha256": "2" * 64,
+        "status": "ok",
+        "width": 10,
+        "height": 10,
+        "face_count": 1,
+        "sharpness": 0.5,
+        "crop": "3" * 32,
+        "perceptual_hash": "4" * 64,
+        "box": [0.0] * 4,
+        "landmarks": [0.5] * (468 * 3),
+    }
     return pa.Table.from_pylist([row | changed], pa.schema(list(ROW_COLUMNS.items())))
 
 
-@pytest.mark.parametrize("changed", [
-    {"key": "x"}, {"sha256": "x"}, {"sha256": None}, {"status": "fine"}, {"status": None}, {"crop": None}, {"perceptual_hash": "zz"},
-    {"perceptual_hash": None}, {"width": None}, {"height": 0}, {"sharpness": float("nan")}, {"sharpness": None}, {"landmarks": [float("inf")] * (468 * 3)},
-    {"box": [0.0, 1.0, None, 2.0]}, {"status": "rejected", "reason": "no face found"}, {"status": "rejected", "crop": None},
-], ids=str)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"key": "x"},
+        {"sha256": "x"},
+        {"sha256": None},
+        {"status": "fine"},
+        {"status": None},
+        {"crop": None},
+        {"perceptual_hash": "zz"},
+        {"perceptual_hash": None},
+        {"width": None},
+        {"height": 0},
+        {"sharpness": float("nan")},
+        {"sharpness": None},
+        {"landmarks": [float("inf")] * (468 * 3)},
+        {"box": [0.0, 1.0, None, 2.0]},
+        {"status": "rejected", "reason": "no face found"},
+        {"status": "rejected", "crop": None},
+    ],
+    ids=str,
+)
 def test_rows_of_photos_that_later_steps_would_stumble_over_are_refused(changed):
     assert check_photo_rows(photo_row()) is None
-    assert check_photo_rows(photo_row(status="rejected", reason="no face found", crop=None, box=None, landmarks=None, sharpness=None)) is None
+    assert (
+        check_photo_rows(
+            photo_row(
+                status="rejected",
+                reason="no face found",
+                crop=None,
+                box=None,
+                landmarks=None,
+                sharpness=None,
+            )
+        )
+        is None
+    )
     assert check_photo_rows(photo_row(**changed))
 
 
-@pytest.mark.parametrize("embedding", [None, [0.0] * 4, [1.0, None, 0.0, 0.0], [float("nan"), 1.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0]], ids=str)
+@pytest.mark.parametrize(
+    "embedding",
+    [None, [0.0] * 4, [1.0, None, 0.0, 0.0], [float("nan"), 1.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0]],
+    ids=str,
+)
 def test_embeddings_that_are_none_are_refused(embedding):
     def rows(embedding):
-        return pa.table({"key": ["1" * 64], "embedding": pa.array([embedding], pa.list_(pa.float32(), 4))})
+        return pa.table(
+            {"key": ["1" * 64], "embedding": pa.array([embedding], pa.list_(pa.float32(), 4))}
+        )
 
     assert check_face_rows(rows(list(np.full(4, 0.5)))) is None
     assert check_face_rows(rows(embedding))
@@ -257,8 +367,13 @@ def test_hashes_in_dvcs_listings_lead_nowhere(tmp_path):
     cache = DvcCache(tmp_path, tmp_path / "cache")
     listing = cache.object("1" * 32 + ".dir")
     listing.parent.mkdir(parents=True)
-    listing.write_text('[{"md5": "../../../secret", "relpath": "a.jpg"}, {"md5": 7, "relpath": "b.jpg"}, {"md5": "%s", "relpath": "c.jpg"}]' % ("2" * 32))
-    (tmp_path / "dvc.lock").write_text(f"stages: {{preprocess: {{outs: [{{path: faces, md5: {'1' * 32}.dir}}]}}}}")
+    listing.write_text(
+        '[{"md5": "../../../secret", "relpath": "a.jpg"}, {"md5": 7, "relpath": "b.jpg"}, {"md5": "%s", "relpath": "c.jpg"}]'
+        % ("2" * 32)
+    )
+    (tmp_path / "dvc.lock").write_text(
+        f"stages: {{preprocess: {{outs: [{{path: faces, md5: {'1' * 32}.dir}}]}}}}"
+    )
     assert cache.committed_files(tmp_path / "faces") == {"c.jpg": "2" * 32}
 
 
@@ -277,7 +392,10 @@ def test_no_name_in_a_table_leads_out_of_its_folder(tmp_path, name, column):
 
 def test_a_temporary_file_is_never_written_through_a_link(tmp_path):
     (tmp_path / "mine").write_bytes(b"mine")
-    for path, write in ((tmp_path / "a.json", write_bytes), (tmp_path / "labels.csv", replace_file)):
+    for path, write in (
+        (tmp_path / "a.json", write_bytes),
+        (tmp_path / "labels.csv", replace_file),
+    ):
         for name in (temporary_name(path), path.with_name(f".{path.name}.{os.getpid()}")):
             name.symlink_to("mine")
         write(path, b"new")

@@ -11,7 +11,9 @@ from facestats.rows.store import release_all
 
 @pytest.fixture
 def files(tmp_path):
-    return RowFiles(tmp_path / "store/preprocess" / ("a" * 32), DvcCache(tmp_path, tmp_path / "cache"))
+    return RowFiles(
+        tmp_path / "store/preprocess" / ("a" * 32), DvcCache(tmp_path, tmp_path / "cache")
+    )
 
 
 def commit(files: RowFiles, md5: str):
@@ -27,8 +29,10 @@ def test_a_saved_file_is_one_file_under_two_names(files, tmp_path):
     md5 = files.save(b"crop", tmp_path / "out/a.jpg")
     files.save(b"crop", tmp_path / "out/a.jpg")
     assert files.place(md5, tmp_path / "out/b.jpg")
-    assert {os.stat(path).st_ino for path in (files.recipe / "files" / md5, tmp_path / "out/a.jpg", tmp_path / "out/b.jpg")} == {
-        os.stat(files.recipe / "files" / md5).st_ino}
+    assert {
+        os.stat(path).st_ino
+        for path in (files.recipe / "files" / md5, tmp_path / "out/a.jpg", tmp_path / "out/b.jpg")
+    } == {os.stat(files.recipe / "files" / md5).st_ino}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "b.jpg"]
 
 
@@ -41,7 +45,9 @@ def test_a_file_is_kept_only_until_dvc_has_it_and_found_there_afterwards(files, 
     assert not (files.recipe / "files" / md5).exists()
     assert files.place(md5, tmp_path / "out/b.jpg")
     assert (tmp_path / "out/b.jpg").read_bytes() == b"crop"
-    assert os.stat(tmp_path / "out/b.jpg").st_ino != os.stat(kept).st_ino  # who edits it does not edit the cache
+    assert (
+        os.stat(tmp_path / "out/b.jpg").st_ino != os.stat(kept).st_ino
+    )  # who edits it does not edit the cache
 
 
 def test_a_damaged_file_is_not_placed(files, tmp_path):

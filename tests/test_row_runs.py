@@ -16,7 +16,9 @@ from resources import ROOT, landmarker_dir, write_params
 
 pytestmark = pytest.mark.slow
 
-LINE = re.compile(r"^rows=(\d+) reused=(\d+) computed=(\d+) rejected=(\d+).* seconds=\d+\.\d$", re.MULTILINE)
+LINE = re.compile(
+    r"^rows=(\d+) reused=(\d+) computed=(\d+) rejected=(\d+).* seconds=\d+\.\d$", re.MULTILINE
+)
 
 
 def counts(output: str) -> list[tuple[int, int, int]]:
@@ -30,7 +32,9 @@ def run_rows(project: Project, *arguments: str, **environment: str) -> list[tupl
 
 def redraw(project: Project, target: str, quality: int) -> None:
     """A photo that nobody has seen, for each quality another: a mirrored one."""
-    photo = Image.open(project.folder / "data/raw/face_0001.jpg").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    photo = Image.open(project.folder / "data/raw/face_0001.jpg").transpose(
+        Image.Transpose.FLIP_LEFT_RIGHT
+    )
     photo.save(project.folder / "data/raw" / target, quality=quality)
 
 
@@ -56,9 +60,14 @@ def test_new_images_cost_their_own_rows_and_others_nothing(project, sizes):
     assert "not an image that Pillow can read" in done.stderr
     shutil.copytree(project.folder / "data/processed", project.folder.parent / "in steps")
     assert run_rows(project, "--force", "--no-run-cache", FACESTATS_NO_REUSE="1")[-2:] == [
-        (photos + 3, 0, photos + 3), (faces + 2, 0, faces + 2)]
+        (photos + 3, 0, photos + 3),
+        (faces + 2, 0, faces + 2),
+    ]
     for name in ("metadata/faces.parquet", "embeddings/embeddings_clip.parquet"):
-        assert project.read(f"data/processed/{name}") == (project.folder.parent / "in steps" / name).read_bytes()
+        assert (
+            project.read(f"data/processed/{name}")
+            == (project.folder.parent / "in steps" / name).read_bytes()
+        )
 
 
 def test_only_the_rows_whose_code_or_parameters_changed_are_computed(project, sizes):
@@ -69,7 +78,9 @@ def test_only_the_rows_whose_code_or_parameters_changed_are_computed(project, si
     assert run_rows(project, **code) == [(photos, photos, 0), (faces, faces, 0)]
     with open(project.folder / "src/facestats/faces/quality.py", "a") as file:
         file.write("# of every row of preprocess\n")
-    assert run_rows(project, **code) == [(photos, 0, photos)]  # the same faces: `embed` need not run
+    assert run_rows(project, **code) == [
+        (photos, 0, photos)
+    ]  # the same faces: `embed` need not run
     with open(project.folder / "src/facestats/checkpoints/transform.py", "a") as file:
         file.write("# of every embedding\n")
     assert run_rows(project, **code) == [(faces, 0, faces)]
@@ -95,7 +106,18 @@ def test_a_temporary_run_computes_what_is_new(project, sizes):
 def test_two_queued_runs_at_once_compute_each_row_once(project, sizes):
     names = ("width5", "width6")
     for name in names:
-        project.dvc("exp", "run", "--queue", "-S", "preprocess.size=80", "-S", f"mlp.hidden={name[-1]}", "-n", name, "embed")
+        project.dvc(
+            "exp",
+            "run",
+            "--queue",
+            "-S",
+            "preprocess.size=80",
+            "-S",
+            f"mlp.hidden={name[-1]}",
+            "-n",
+            name,
+            "embed",
+        )
     project.dvc("queue", "start", "--jobs", "2")
     deadline = time.monotonic() + PATIENCE
     try:
@@ -128,7 +150,11 @@ def test_a_clone_that_pulled_computes_one_row_for_one_image(project, sizes, tmp_
 
 def test_the_store_is_small_beside_dvcs_cache_and_pruning_keeps_what_is_used(project, sizes):
     def size(folder: str) -> int:
-        seen = {path.stat().st_ino: path.stat().st_size for path in (project.folder / folder).rglob("*") if path.is_file()}
+        seen = {
+            path.stat().st_ino: path.stat().st_size
+            for path in (project.folder / folder).rglob("*")
+            if path.is_file()
+        }
         return sum(seen.values())
 
     photos, faces = sizes
@@ -137,11 +163,16 @@ def test_the_store_is_small_beside_dvcs_cache_and_pruning_keeps_what_is_used(pro
     run_rows(project)
     (project.folder / "data/raw/passing.jpg").unlink()
     run_rows(project)
-    assert re.search(rf"preprocess rows=\d+ used={photos - 1} ", project.facestats("rows").stdout)  # two photos are equal
+    assert re.search(
+        rf"preprocess rows=\d+ used={photos - 1} ", project.facestats("rows").stdout
+    )  # two photos are equal
     assert "removed: rows=" in project.facestats("rows", "prune").stdout
     assert f"preprocess rows={photos - 1} used={photos - 1} " in project.facestats("rows").stdout
     assert f"embed      rows={faces - 1} used={faces - 1} " in project.facestats("rows").stdout
-    assert run_rows(project, "--force", "--no-run-cache")[-2:] == [(photos, photos, 0), (faces, faces, 0)]
+    assert run_rows(project, "--force", "--no-run-cache")[-2:] == [
+        (photos, photos, 0),
+        (faces, faces, 0),
+    ]
     assert project.git("status", "--short", ".dvc").stdout == ""
 
 
@@ -149,5 +180,14 @@ def test_a_stage_run_by_hand_outside_of_dvc_computes_all_and_says_so(project, tm
     write_params(tmp_path, {"data": {"images": "photos"}})
     shutil.copytree(project.folder / "data/raw/album.jpg", tmp_path / "photos")
     for _ in range(2):
-        done = run_program([sys.executable, ROOT / "stages/preprocess.py", str(landmarker_dir()), "faces", "faces.parquet"], tmp_path)
+        done = run_program(
+            [
+                sys.executable,
+                ROOT / "stages/preprocess.py",
+                str(landmarker_dir()),
+                "faces",
+                "faces.parquet",
+            ],
+            tmp_path,
+        )
         assert counts(done.stdout) == [(1, 0, 1)], done.stderr

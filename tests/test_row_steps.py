@@ -39,13 +39,31 @@ def build(tmp_path, encoder):
     def run(images, store="store", workers=0):
         out = tmp_path / "out"
         shutil.rmtree(out, ignore_errors=True)
-        with RowStore(tmp_path / store, "preprocess", photo_recipe(CONFIG, landmarker_dir()), ROW_COLUMNS, warn=warnings.append) as rows:
-            faces = preprocess_folder(images, out / "faces", CONFIG, landmarker_dir(), workers, rows)
+        with RowStore(
+            tmp_path / store,
+            "preprocess",
+            photo_recipe(CONFIG, landmarker_dir()),
+            ROW_COLUMNS,
+            warn=warnings.append,
+        ) as rows:
+            faces = preprocess_folder(
+                images, out / "faces", CONFIG, landmarker_dir(), workers, rows
+            )
         tables.write(faces, out / "faces.parquet", tables.FACES)
-        with RowStore(tmp_path / store, STAGE, recipe_hash(encoder), row_columns(encoder.dimension), warn=warnings.append) as rows:
+        with RowStore(
+            tmp_path / store,
+            STAGE,
+            recipe_hash(encoder),
+            row_columns(encoder.dimension),
+            warn=warnings.append,
+        ) as rows:
             table = embed_faces(out / "faces", encoder, rows)
         tables.write(table, out / "embeddings.parquet", tables.embeddings_schema(encoder.dimension))
-        written = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        written = {
+            path.relative_to(out).as_posix(): path.read_bytes()
+            for path in out.rglob("*")
+            if path.is_file()
+        }
         return written, (faces.attrs["computed"], table.attrs["computed"])
 
     run.warnings = warnings
@@ -71,7 +89,10 @@ def test_five_increments_in_another_order_give_the_same_bytes(build, photos, at_
         written, computed = build(folder)
         costs.append(computed)
     assert written == at_once[0]
-    assert sum(cost[0] for cost in costs) in (len(photos), len(photos) - 1)  # the twins came in two steps, or in one
+    assert sum(cost[0] for cost in costs) in (
+        len(photos),
+        len(photos) - 1,
+    )  # the twins came in two steps, or in one
     assert len(written) == len(photos) - 1 + 2
 
 

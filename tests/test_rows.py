@@ -28,7 +28,9 @@ def open_rows(tmp_path):
     warnings = []
 
     def opened(recipe="a" * 64, columns=COLUMNS, **options):
-        return RowStore(tmp_path / "store", "embed", recipe, columns, warn=warnings.append, **options)
+        return RowStore(
+            tmp_path / "store", "embed", recipe, columns, warn=warnings.append, **options
+        )
 
     opened.warnings = warnings
     opened.folder = tmp_path / "store" / "embed" / ("a" * 32)
@@ -157,15 +159,23 @@ def test_rows_can_be_computed_anew(open_rows):
         rows.add(row("a", 0.25))
     with open_rows() as rows:
         found = rows.lookup(["a", "b"])
-    assert dict(zip(found["key"].to_pylist(), found["embedding"].to_pylist(), strict=True)) == {"a": [0.25] * 4, "b": [0.5] * 4}
+    assert dict(zip(found["key"].to_pylist(), found["embedding"].to_pylist(), strict=True)) == {
+        "a": [0.25] * 4,
+        "b": [0.5] * 4,
+    }
 
 
 def test_rows_of_an_earlier_run_are_taken_and_kept(open_rows):
     put(open_rows, "a")
-    earlier = pa.table({"key": ["a", "b", "c"], "embedding": pa.array([[1.0] * 4] * 3, COLUMNS["embedding"])})
+    earlier = pa.table(
+        {"key": ["a", "b", "c"], "embedding": pa.array([[1.0] * 4] * 3, COLUMNS["embedding"])}
+    )
     with open_rows() as rows:
         found = rows.lookup(["a", "b"], lambda: earlier)
-    assert dict(zip(found["key"].to_pylist(), found["embedding"].to_pylist(), strict=True)) == {"a": [0.5] * 4, "b": [1.0] * 4}
+    assert dict(zip(found["key"].to_pylist(), found["embedding"].to_pylist(), strict=True)) == {
+        "a": [0.5] * 4,
+        "b": [1.0] * 4,
+    }
     with open_rows() as rows:
         assert keys_of(rows.lookup(["a", "b", "c"])) == ["a", "b"]
 
@@ -235,10 +245,14 @@ def test_the_store_lies_beside_the_cache_or_where_the_environment_says(tmp_path,
     cache.folder.mkdir(parents=True)
     assert find_store(cache) == tmp_path / ".dvc/facestats-rows"
     with monkeypatch.context() as patch:
-        patch.setattr(os, "access", lambda path, _: path != tmp_path / ".dvc")  # a shared cache in a folder of root's
+        patch.setattr(
+            os, "access", lambda path, _: path != tmp_path / ".dvc"
+        )  # a shared cache in a folder of root's
         assert find_store(cache) == tmp_path / ".dvc/cache/facestats-rows"
         (tmp_path / ".dvc/cache/facestats-rows").mkdir()
-    assert find_store(cache) == tmp_path / ".dvc/cache/facestats-rows"  # by somebody who could write beside it, too
+    assert (
+        find_store(cache) == tmp_path / ".dvc/cache/facestats-rows"
+    )  # by somebody who could write beside it, too
     assert find_store(None) is None
     monkeypatch.setenv("FACESTATS_ROWS", str(tmp_path / "rows"))
     assert find_store(cache) == find_store(None) == tmp_path / "rows"
@@ -250,12 +264,16 @@ def test_the_store_lies_beside_the_cache_or_where_the_environment_says(tmp_path,
 def test_pruning_keeps_what_the_current_outs_use(open_rows, tmp_path):
     columns = {**COLUMNS, "crop": pa.string()}
     with RowStore(tmp_path / "store", "preprocess", "a" * 64, columns) as rows:
-        crops = {name: rows.files.save(name.encode(), tmp_path / f"out/{name}.jpg") for name in "ab"}
+        crops = {
+            name: rows.files.save(name.encode(), tmp_path / f"out/{name}.jpg") for name in "ab"
+        }
         for name in "ab":
             rows.add(row(name) | {"crop": crops[name]})
     put(open_rows, "x")
     pd.DataFrame({"key": ["b", None]}).to_parquet(tmp_path / "faces.parquet")
-    (tmp_path / "dvc.lock").write_text("stages: {preprocess: {outs: [{path: faces.parquet, md5: abcdef}]}}")
+    (tmp_path / "dvc.lock").write_text(
+        "stages: {preprocess: {outs: [{path: faces.parquet, md5: abcdef}]}}"
+    )
     cache = DvcCache(tmp_path, tmp_path / "cache")
 
     usage = measure(tmp_path / "store", cache)
@@ -284,11 +302,20 @@ def test_pruning_removes_nothing_where_the_current_outs_are_not_known(open_rows,
 
 
 def test_pruning_leaves_a_folder_alone_that_is_no_row_store(tmp_path):
-    mine = [tmp_path / "home" / name for name in ("sub/project/table.parquet", "sub/project/.env", "sub/project/files/thesis.doc")]
+    mine = [
+        tmp_path / "home" / name
+        for name in (
+            "sub/project/table.parquet",
+            "sub/project/.env",
+            "sub/project/files/thesis.doc",
+        )
+    ]
     for path in mine:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"mine")
-    (tmp_path / "dvc.lock").write_text("stages: {preprocess: {outs: [{path: faces.parquet, md5: abcdef}]}}")
+    (tmp_path / "dvc.lock").write_text(
+        "stages: {preprocess: {outs: [{path: faces.parquet, md5: abcdef}]}}"
+    )
     prune(tmp_path / "home", DvcCache(tmp_path, tmp_path / "cache"))
     assert sorted(path for path in (tmp_path / "home").rglob("*") if path.is_file()) == sorted(mine)
 

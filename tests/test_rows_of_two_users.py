@@ -49,7 +49,9 @@ def as_user(context):
 
     def call(user: int, umask: int, function, *arguments):
         queue = context.Queue()
-        process = context.Process(target=_as, args=(user, umask, queue, function, arguments), daemon=True)
+        process = context.Process(
+            target=_as, args=(user, umask, queue, function, arguments), daemon=True
+        )
         process.start()
         result, error = queue.get(timeout=60)
         process.join(60)
@@ -78,7 +80,18 @@ def cache():
 def run(cache: DvcCache, add: str, patience: float = 60.0) -> tuple[list[str], list[str]]:
     """A run that wants all rows and adds one with its file; returns what it found, and its warnings."""
     warnings: list[str] = []
-    with tempfile.TemporaryDirectory() as out, RowStore(find_store(cache), "preprocess", "a" * 64, COLUMNS, cache=cache, warn=warnings.append, patience=patience) as rows:
+    with (
+        tempfile.TemporaryDirectory() as out,
+        RowStore(
+            find_store(cache),
+            "preprocess",
+            "a" * 64,
+            COLUMNS,
+            cache=cache,
+            warn=warnings.append,
+            patience=patience,
+        ) as rows,
+    ):
         found = rows.lookup(["anna's", "bert's", "late"])
         for row in found.to_pylist():
             assert rows.files.place(row["crop"], Path(out) / "placed.jpg")
@@ -93,7 +106,11 @@ def test_rows_are_shared_as_dvcs_cache_is(as_user, cache, umask):
     assert as_user(ANNA, umask, run, cache, "anna's") == ([], [])
     assert as_user(BERT, umask, run, cache, "bert's") == (["anna's"], [])
     assert as_user(ANNA, umask, run, cache, "late") == (["anna's", "bert's"], [])
-    paths = [path for path in (cache.folder / "facestats-rows").rglob("*") if path.suffix != ".lock" and path.name != ".gitignore"]
+    paths = [
+        path
+        for path in (cache.folder / "facestats-rows").rglob("*")
+        if path.suffix != ".lock" and path.name != ".gitignore"
+    ]
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths if path.is_dir()} == {0o2775}
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths if path.is_file()} == {0o664}
     assert {path.stat().st_gid for path in paths} == {GROUP}
@@ -113,7 +130,13 @@ def test_what_cant_be_written_is_a_warning(as_user, cache, umask):
     assert len(warnings) == 1
     assert "can't be written (Permission denied): no row is saved" in warnings[0]
     assert as_user(ANNA, umask, run, alone, "late") == (["anna's"], [])
-    assert "can't be written (Permission denied)" in next(iter(as_user(BERT, umask, prune, cache.folder / "facestats-rows", alone).values()), "") or umask == 0o077
+    assert (
+        "can't be written (Permission denied)"
+        in next(
+            iter(as_user(BERT, umask, prune, cache.folder / "facestats-rows", alone).values()), ""
+        )
+        or umask == 0o077
+    )
 
 
 def hold(cache: DvcCache, queue) -> None:
@@ -143,7 +166,9 @@ def test_a_lock_is_not_held_by_a_passer_by(as_user, cache):
 def test_a_run_that_waits_in_vain_says_for_whom_and_computes_alone(as_user, cache, context):
     as_user(ANNA, 0o022, run, cache, "anna's")
     queue = context.Queue()
-    holder = context.Process(target=_as, args=(BERT, 0o022, queue, hold, (cache, queue)), daemon=True)
+    holder = context.Process(
+        target=_as, args=(BERT, 0o022, queue, hold, (cache, queue)), daemon=True
+    )
     holder.start()
     assert queue.get(timeout=60) == "held"
     found, warnings = as_user(ANNA, 0o022, run, cache, "late", 0.5)
@@ -151,8 +176,13 @@ def test_a_run_that_waits_in_vain_says_for_whom_and_computes_alone(as_user, cach
     holder.join()
     who = f"process {holder.pid} of {BERT} on {os.uname().nodename}"
     assert found == ["anna's"]
-    assert f"another run computes rows of the same kind ({who}): waiting until it ends" in warnings[0]
-    assert f"are held by another run ({who}) that added none for 0.5 s: this run computes alone, and keeps no row" in warnings[1]
+    assert (
+        f"another run computes rows of the same kind ({who}): waiting until it ends" in warnings[0]
+    )
+    assert (
+        f"are held by another run ({who}) that added none for 0.5 s: this run computes alone, and keeps no row"
+        in warnings[1]
+    )
     assert as_user(ANNA, 0o022, run, cache, "late") == (["anna's"], [])  # nothing was kept
 
 

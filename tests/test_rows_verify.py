@@ -31,7 +31,9 @@ def stored(tmp_path_factory, clip_models):
     write_sample(root / "drawn", n=N, size=96, seed=3, progress=False)
     (root / "data").mkdir()
     (root / "drawn/images").rename(root / "data/raw")
-    for other in [path for path in (root / "data/raw").rglob("*") if not path.name.startswith("face_")]:
+    for other in [
+        path for path in (root / "data/raw").rglob("*") if not path.name.startswith("face_")
+    ]:
         shutil.rmtree(other) if other.is_dir() else other.unlink(missing_ok=True)
     (root / "data/raw/no photo.jpg").write_bytes(b"none")
     (root / ".dvc").mkdir()
@@ -44,17 +46,24 @@ def stored(tmp_path_factory, clip_models):
     (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     faces, recipes = root / "data/processed/preproc", recipes_of(root)
     config = PreprocessConfig(**load_params(root / "params.yaml").preprocess.model_dump())
-    with RowStore(root / ".dvc/facestats-rows", "preprocess", recipes["preprocess"], ROW_COLUMNS) as rows:
+    with RowStore(
+        root / ".dvc/facestats-rows", "preprocess", recipes["preprocess"], ROW_COLUMNS
+    ) as rows:
         preprocess_folder(root / "data/raw", faces, config, root / "models/landmarker", 1, rows)
     encoder = ImageEncoder(root / "models/clip", batch_size=8)
-    with RowStore(root / ".dvc/facestats-rows", STAGE, recipes["embed"], row_columns(encoder.dimension)) as rows:
+    with RowStore(
+        root / ".dvc/facestats-rows", STAGE, recipes["embed"], row_columns(encoder.dimension)
+    ) as rows:
         embed_faces(faces, encoder, rows)
     return root
 
 
 def recipes_of(root) -> dict[str, str]:
     config = PreprocessConfig(**load_params(root / "params.yaml").preprocess.model_dump())
-    return {"preprocess": photo_recipe(config, root / "models/landmarker"), "embed": recipe_hash(ImageEncoder(root / "models/clip", batch_size=8))}
+    return {
+        "preprocess": photo_recipe(config, root / "models/landmarker"),
+        "embed": recipe_hash(ImageEncoder(root / "models/clip", batch_size=8)),
+    }
 
 
 @pytest.fixture
@@ -78,7 +87,11 @@ def verify(project, capsys):
 def forge(root, stage: str, change) -> None:
     """Put rows as `change` makes them into the place of the stored ones."""
     recipe = recipes_of(root)[stage]
-    columns = ROW_COLUMNS if stage == "preprocess" else row_columns(ImageEncoder(root / "models/clip", batch_size=8).dimension)
+    columns = (
+        ROW_COLUMNS
+        if stage == "preprocess"
+        else row_columns(ImageEncoder(root / "models/clip", batch_size=8).dimension)
+    )
     rows = read_rows(root / ".dvc/facestats-rows", stage, recipe, columns).to_pylist()
     for segment in (root / ".dvc/facestats-rows" / stage / recipe[:32]).glob("*.parquet"):
         segment.unlink()
@@ -89,16 +102,24 @@ def forge(root, stage: str, change) -> None:
 
 def test_true_rows_are_equal_and_others_are_counted(project, verify):
     said = verify()
-    assert f"preprocess compared={N + 1} equal={N + 1} rounding=0 different=0 not_compared=0" in said
+    assert (
+        f"preprocess compared={N + 1} equal={N + 1} rounding=0 different=0 not_compared=0" in said
+    )
     assert f"embed      compared={N} equal={N} rounding=0 different=0 not_compared=0" in said
     (project / "data/raw/face_0001.jpg").unlink()
     found = json.loads(verify("--sample", "2", "--json"))
-    assert (found["preprocess"]["compared"], found["preprocess"]["not_compared"], found["embed"]["compared"]) == (2, N - 1, 2)
+    assert (
+        found["preprocess"]["compared"],
+        found["preprocess"]["not_compared"],
+        found["embed"]["compared"],
+    ) == (2, N - 1, 2)
 
 
 def test_where_no_row_is_of_what_is_here_nothing_passes_for_checked(project, verify):
     params = project / "params.yaml"
-    params.write_text(params.read_text(encoding="utf-8").replace("size: 96", "size: 128"), encoding="utf-8")
+    params.write_text(
+        params.read_text(encoding="utf-8").replace("size: 96", "size: 128"), encoding="utf-8"
+    )
     found = json.loads(verify("--json"))
     assert (found["preprocess"]["compared"], found["preprocess"]["not_compared"]) == (0, N + 1)
     assert "no row is of the photos" in found["preprocess"]["why"]
@@ -108,13 +129,24 @@ def first(row) -> bool:
     return row["status"] == "ok" and row["sha256"] < "8"
 
 
-@pytest.mark.parametrize(("column", "change"), [
-    ("sharpness", lambda row, _: {"sharpness": row["sharpness"] + 0.1}),
-    ("landmarks", lambda row, _: {"landmarks": [value + 0.01 for value in row["landmarks"]]}),
-    ("status", lambda row, _: {"status": "rejected", "reason": "no face found", "crop": None}),
-    ("perceptual_hash", lambda row, _: {"perceptual_hash": "0" * 64}),
-    ("crop", lambda row, store: {"crop": store.files.save(encode(Image.new("RGB", (96, 96), "white"), "JPEG"), store.files.recipe.parent / "white.jpg")}),
-])
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        ("sharpness", lambda row, _: {"sharpness": row["sharpness"] + 0.1}),
+        ("landmarks", lambda row, _: {"landmarks": [value + 0.01 for value in row["landmarks"]]}),
+        ("status", lambda row, _: {"status": "rejected", "reason": "no face found", "crop": None}),
+        ("perceptual_hash", lambda row, _: {"perceptual_hash": "0" * 64}),
+        (
+            "crop",
+            lambda row, store: {
+                "crop": store.files.save(
+                    encode(Image.new("RGB", (96, 96), "white"), "JPEG"),
+                    store.files.recipe.parent / "white.jpg",
+                )
+            },
+        ),
+    ],
+)
 def test_a_false_row_of_a_photo_is_named(project, verify, column, change):
     forge(project, "preprocess", lambda row, store: change(row, store) if first(row) else {})
     said = verify(code=1)
@@ -133,8 +165,24 @@ def test_a_false_embedding_is_named(project, verify):
 
 def test_what_another_processor_rounds_is_no_false_row(project, verify):
     noise = np.random.default_rng(0)
-    forge(project, "embed", lambda row, _: {"embedding": (np.float32(row["embedding"]) + noise.normal(0, 1e-6, len(row["embedding"]))).tolist()})
-    forge(project, "preprocess", lambda row, _: {"yaw": row["yaw"] + 1e-3, "landmarks": [v + 1e-5 for v in row["landmarks"]]} if row["yaw"] else {})
+    forge(
+        project,
+        "embed",
+        lambda row, _: {
+            "embedding": (
+                np.float32(row["embedding"]) + noise.normal(0, 1e-6, len(row["embedding"]))
+            ).tolist()
+        },
+    )
+    forge(
+        project,
+        "preprocess",
+        lambda row, _: (
+            {"yaw": row["yaw"] + 1e-3, "landmarks": [v + 1e-5 for v in row["landmarks"]]}
+            if row["yaw"]
+            else {}
+        ),
+    )
     found = json.loads(verify("--json"))
     assert (found["embed"]["rounding"], found["preprocess"]["rounding"]) == (N, N)
 
@@ -143,7 +191,9 @@ def test_crops_are_alike_where_only_their_last_bits_differ():
     pixels = np.random.default_rng(0).integers(40, 200, (96, 96, 3), dtype=np.uint8)
     near, far = pixels + np.uint8(1), pixels.copy()
     far[40:60, 40:60] += 20
-    one, other, third = (encode(Image.fromarray(image), "JPEG", quality=95) for image in (pixels, near, far))
+    one, other, third = (
+        encode(Image.fromarray(image), "JPEG", quality=95) for image in (pixels, near, far)
+    )
     assert not _looks_different(one, other)
     assert _looks_different(one, third)
     assert _looks_different(one, b"none")
@@ -154,6 +204,9 @@ def test_wrong_usage_is_named(project, verify, capsys):
     for arguments in (["--sample", "3"], ["prune", "--json"]):
         assert main(["rows", *arguments, "--root", str(project)]) == 2
         assert "go with `rows verify`" in capsys.readouterr().err
-    for path in (project / "models/clip/model.safetensors", *(project / "models/landmarker").iterdir()):
+    for path in (
+        project / "models/clip/model.safetensors",
+        *(project / "models/landmarker").iterdir(),
+    ):
         path.unlink()
     assert "fetch_landmarker" in verify(code=2)

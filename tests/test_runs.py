@@ -21,7 +21,11 @@ def test_another_run_in_two_steps_gives_the_same_lock(built, tmp_path):
     other = Project(tmp_path)
     other.add_drawn_faces(n=100, seed=7)
     other.commit("the same small project")
-    raw, later, labels = other.folder / "data/raw", tmp_path / "later", other.folder / "data/labels/labels.csv"
+    raw, later, labels = (
+        other.folder / "data/raw",
+        tmp_path / "later",
+        other.folder / "data/labels/labels.csv",
+    )
     later.mkdir()
     for path in sorted(raw.glob("*.*"))[:50]:
         path.rename(later / path.name)
@@ -44,16 +48,23 @@ def test_too_few_faces_leave_the_composite_unbuilt_and_say_so(project):
     selection = json.loads(project.read("data/interim/members/impossible/selection.json"))
     assert selection["matched"] == {"all": 110, "gender": 0, "flags": 0}
     assert not (project.folder / "data/processed/composites/impossible/composite.jpg").exists()
-    against = json.loads(project.read("data/processed/composites/women_minus_nobody/difference.json"))
+    against = json.loads(
+        project.read("data/processed/composites/women_minus_nobody/difference.json")
+    )
     assert (against["built"], against["of"]["n"], against["minus"]["n"]) == (False, 8, 0)
     assert "the composite impossible was not built: too few faces match" in against["why"]
-    assert not (project.folder / "data/processed/composites/women_minus_nobody/difference.jpg").exists()
+    assert not (
+        project.folder / "data/processed/composites/women_minus_nobody/difference.jpg"
+    ).exists()
 
 
 def test_continua_come_and_go_on_the_command_line(project):
     new = "+continua.added={from: top_rated, to: women, steps: 2}"
     assert executed(project.dvc("exp", "run", "-S", new).stdout) == {"continuum@added", "report"}
-    there, back = (project.read(f"data/processed/composites/{name}") for name in ("women_to_top/frames/00.jpg", "added/frames/01.jpg"))
+    there, back = (
+        project.read(f"data/processed/composites/{name}")
+        for name in ("women_to_top/frames/00.jpg", "added/frames/01.jpg")
+    )
     assert there == back
     project.set_params({"continua": {}, "differences": {}})
     assert project.repro() == {"report"}
@@ -61,12 +72,19 @@ def test_continua_come_and_go_on_the_command_line(project):
 
 
 def test_a_continuum_from_a_composite_that_is_not_there_names_those_that_are(project):
-    done = project.dvc("exp", "run", "-S", "+continua.wrong={from: wimen, to: top_rated, steps: 3}", check=False)
+    done = project.dvc(
+        "exp", "run", "-S", "+continua.wrong={from: wimen, to: top_rated, steps: 3}", check=False
+    )
     assert done.returncode != 0
-    assert "continuum@wrong" in done.stderr  # DVC's own words: it looks for the folder before any stage runs
+    assert (
+        "continuum@wrong" in done.stderr
+    )  # DVC's own words: it looks for the folder before any stage runs
     assert "data/processed/composites/wimen" in done.stderr
     said = project.facestats("doctor", check=False).stderr
-    assert "continua.wrong.from = 'wimen' is no composite. Did you mean women? There are impossible, top_rated, women" in said
+    assert (
+        "continua.wrong.from = 'wimen' is no composite. Did you mean women? There are impossible, top_rated, women"
+        in said
+    )
     (project.folder / "data/processed/composites/wimen").mkdir()  # what an earlier params.yaml left
     done = project.dvc("repro", "continuum@wrong", check=False)
     assert "continua.wrong.from = 'wimen' is no composite" in done.stderr
@@ -91,7 +109,9 @@ def test_without_any_label_the_pipeline_runs_through(project):
     assert rated["trained"] is False
     assert rated["test"]["mlp"]["pearson"]["value"] is None
     attributes = json.loads(project.read("metrics/attributes.json"))
-    assert {name: facts["trained"] for name, facts in attributes.items()} == dict.fromkeys(attributes, False)
+    assert {name: facts["trained"] for name, facts in attributes.items()} == dict.fromkeys(
+        attributes, False
+    )
     fairness = json.loads(project.read("metrics/fairness.json"))
     assert (fairness["attributes"], fairness["largest_gaps"]) == ([], {})
     report = project.read("data/processed/report.html").decode()
@@ -100,7 +120,10 @@ def test_without_any_label_the_pipeline_runs_through(project):
     card = project.read("docs/model_card.md").decode()
     assert "not trained: 0 rated faces in train" in card
     assert "Nobody labelled any of 110 faces." in card
-    assert attributes["gender"]["zeroshot"]["why"] == "0 test faces with a label that prompts can say, 2 are needed"
+    assert (
+        attributes["gender"]["zeroshot"]["why"]
+        == "0 test faces with a label that prompts can say, 2 are needed"
+    )
     table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
     assert set(table["age_source"]) == {"zeroshot"}
     assert table["age_final"].between(18, 80).all()

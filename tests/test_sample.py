@@ -45,12 +45,16 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def digests(folder: Path) -> dict[str, str]:
     files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
+    }
 
 
 def test_same_bytes_with_one_and_two_workers(tmp_path):
     for workers in (1, 2):
-        write_sample(tmp_path / str(workers), n=10, size=64, seed=1, workers=workers, progress=False)
+        write_sample(
+            tmp_path / str(workers), n=10, size=64, seed=1, workers=workers, progress=False
+        )
     assert digests(tmp_path / "1") == digests(tmp_path / "2")
 
 
@@ -87,7 +91,15 @@ def test_traits_are_varied_and_within_bounds(people):
 
 def test_a_smile_a_tone_and_the_light_change_the_picture(people):
     base = replace(
-        people[0], yaw=0, pitch=0, roll=0, light_azimuth=0, noise=0, blur=0, beard=False, beard_length=0
+        people[0],
+        yaw=0,
+        pitch=0,
+        roll=0,
+        light_azimuth=0,
+        noise=0,
+        blur=0,
+        beard=False,
+        beard_length=0,
     )
 
     def draw(**changes):
@@ -104,7 +116,10 @@ def test_a_smile_a_tone_and_the_light_change_the_picture(people):
         draw(skin=0.1).image[y - 40 : y, x - 10 : x + 10].mean()
         > draw(skin=0.9).image[y - 40 : y, x - 10 : x + 10].mean() + 50
     )
-    left, right = draw(light_azimuth=-60.0).image.astype(int), draw(light_azimuth=60.0).image.astype(int)
+    left, right = (
+        draw(light_azimuth=-60.0).image.astype(int),
+        draw(light_azimuth=60.0).image.astype(int),
+    )
     cheek = np.s_[y - 20 : y - 8, x - 26 : x - 16]
     assert left[cheek].mean() > right[cheek].mean() + 20
 
@@ -126,7 +141,11 @@ def test_images_and_labels_belong_together(sample):
 def test_a_third_of_the_labels_is_missing_and_the_rest_is_true(sample):
     labels, truth = rows(sample / "labels" / "labels.csv"), rows(sample / "labels" / "truth.csv")
     for column, trait in (("gender", "gender"), ("ethnicity", "tone"), ("age", "age")):
-        known = [(row[column], true[trait]) for row, true in zip(labels, truth, strict=True) if row[column]]
+        known = [
+            (row[column], true[trait])
+            for row, true in zip(labels, truth, strict=True)
+            if row[column]
+        ]
         assert 0.52 < len(known) / len(labels) < 0.81  # 2/3, four standard errors
         assert all(float(a) == round(float(b)) if column == "age" else a == b for a, b in known)
     rated = {row["image"] for row in rows(sample / "labels" / "ratings.csv")}

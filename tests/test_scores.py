@@ -25,11 +25,16 @@ def test_the_ends_of_the_scale_are_0_and_100_and_nothing_lies_beyond():
 
 def test_a_percentile_is_the_share_below():
     reference = np.arange(100.0)
-    assert to_pct(np.array([49.5, 0.0, 99.0, 24.5]), reference) == pytest.approx([0.5, 0.005, 0.995, 0.25])
+    assert to_pct(np.array([49.5, 0.0, 99.0, 24.5]), reference) == pytest.approx(
+        [0.5, 0.005, 0.995, 0.25]
+    )
     assert to_pct(np.array([1.0]), np.array([0.0, 1, 1, 1, 2])) == pytest.approx([0.5])
 
 
-@pytest.mark.parametrize("reference", [np.arange(20.0), np.array([1.0, 1, 2, 2, 2, 5, 5]), np.array([3.0]), np.full(9, 3.0)])
+@pytest.mark.parametrize(
+    "reference",
+    [np.arange(20.0), np.array([1.0, 1, 2, 2, 2, 5, 5]), np.array([3.0]), np.full(9, 3.0)],
+)
 def test_a_percentile_has_no_steps(reference):
     raw = np.linspace(reference[0] - 1, reference[-1] + 1, 20_001)
     pct = to_pct(raw, reference)
@@ -38,11 +43,22 @@ def test_a_percentile_has_no_steps(reference):
     assert (pct <= 1).all()
     assert np.diff(pct).max() <= 1e-3
     # a rounding error around each face of the reference, the first and the last too
-    assert np.abs(to_pct(reference + 1e-9, reference) - to_pct(reference - 1e-9, reference)).max() < 1e-8
+    assert (
+        np.abs(to_pct(reference + 1e-9, reference) - to_pct(reference - 1e-9, reference)).max()
+        < 1e-8
+    )
 
 
 def test_deciles_hold_a_tenth_each():
-    assert to_decile(np.array([0, 0.0999, 0.1, 0.5, 0.8999, 0.9, 1.0])).tolist() == [1, 1, 2, 6, 9, 10, 10]
+    assert to_decile(np.array([0, 0.0999, 0.1, 0.5, 0.8999, 0.9, 1.0])).tolist() == [
+        1,
+        1,
+        2,
+        6,
+        9,
+        10,
+        10,
+    ]
     reference = reference_distribution(np.random.default_rng(0).normal(size=200))
     assert np.bincount(to_decile(to_pct(reference, reference))).tolist() == [0, *[20] * 10]
     assert to_decile(np.array([0.5])).dtype == np.int32
@@ -57,7 +73,9 @@ def test_a_large_reference_is_thinned_without_moving_percentiles():
 
 
 def test_a_blend_needs_both_parts():
-    assert blend(np.array([10.0, np.nan]), np.array([60.0, 60]), WEIGHTS) == pytest.approx([30, np.nan], nan_ok=True)
+    assert blend(np.array([10.0, np.nan]), np.array([60.0, 60]), WEIGHTS) == pytest.approx(
+        [30, np.nan], nan_ok=True
+    )
 
 
 def table_of(model, x, out_of_fold=None, **more):
@@ -70,7 +88,7 @@ def test_one_photo_and_the_whole_table_agree(served, rated):
     x = np.concatenate([rated[0][:150], rated[0][:50]])
     served.reference = reference_distribution(served.predict(x))
     table = table_of(served, x)
-    alone = pd.concat([table_of(served, x[i:i + 1]) for i in range(len(x))], ignore_index=True)
+    alone = pd.concat([table_of(served, x[i : i + 1]) for i in range(len(x))], ignore_index=True)
     assert np.abs(alone["attractiveness_score"] - table["attractiveness_score"]).max() < 0.01
     assert 100 * np.abs(alone["attractiveness_pct"] - table["attractiveness_pct"]).max() < 0.01
 
@@ -78,7 +96,9 @@ def test_one_photo_and_the_whole_table_agree(served, rated):
 def test_the_table_of_scores_is_one(served, rated, tmp_path):
     table = table_of(served, rated[0])
     tables.write(table.assign(image=table["filename"]), tmp_path / "s.parquet", tables.SCORES)
-    assert table["attractiveness_raw"].to_numpy() == pytest.approx(served.predict(rated[0]), abs=1e-5)
+    assert table["attractiveness_raw"].to_numpy() == pytest.approx(
+        served.predict(rated[0]), abs=1e-5
+    )
     assert set(table["attractiveness"]) == set(range(1, 11))
     order = table.sort_values("attractiveness_raw")
     assert order["attractiveness_pct"].is_monotonic_increasing
@@ -99,7 +119,9 @@ def test_predictions_of_folds_take_the_place_of_the_models_own(served, rated):
     assert table["out_of_fold"].tolist() == [True, False, True, False]
     assert table["attractiveness_raw"].tolist() == pytest.approx([6.4, own[1], 1.6, own[3]])
     assert table["attractiveness_score"].iloc[[0, 2]].tolist() == pytest.approx([90, 10])
-    assert table["attractiveness_pct"].tolist() == pytest.approx(to_pct(table["attractiveness_raw"], served.reference).tolist())
+    assert table["attractiveness_pct"].tolist() == pytest.approx(
+        to_pct(table["attractiveness_raw"], served.reference).tolist()
+    )
     without = table_of(None, rated[0][:4], honest)
     assert not without["out_of_fold"].any()
     assert without["attractiveness_raw"].isna().all()
@@ -107,14 +129,22 @@ def test_predictions_of_folds_take_the_place_of_the_models_own(served, rated):
 
 def geometry():
     """Two faces with landmarks, the first of them rated, one without; the fourth is missing."""
-    return pd.DataFrame({"geometric_raw": [6.4, 2.5, np.nan], "geometry_zscore": [0.5, -1.5, np.nan], "geometric_out_of_fold": [True, False, False]},
-                        index=["002.jpg", "000.jpg", "001.jpg"])
+    return pd.DataFrame(
+        {
+            "geometric_raw": [6.4, 2.5, np.nan],
+            "geometry_zscore": [0.5, -1.5, np.nan],
+            "geometric_out_of_fold": [True, False, False],
+        },
+        index=["002.jpg", "000.jpg", "001.jpg"],
+    )
 
 
 def test_geometric_ratings_become_scores_on_the_raters_scale(served, rated, tmp_path):
     table = table_of(served, rated[0][:4], geometry=geometry(), scale=(1.0, 7.0))
     assert table["geometric_score"].tolist() == pytest.approx([25, np.nan, 90, np.nan], nan_ok=True)
-    assert table["geometry_zscore"].tolist() == pytest.approx([-1.5, np.nan, 0.5, np.nan], nan_ok=True)
+    assert table["geometry_zscore"].tolist() == pytest.approx(
+        [-1.5, np.nan, 0.5, np.nan], nan_ok=True
+    )
     assert table["geometric_out_of_fold"].tolist() == [False, False, True, False]
     assert not table["out_of_fold"].any()
     tables.write(table.assign(image=table["filename"]), tmp_path / "s.parquet", tables.SCORES)
@@ -131,6 +161,11 @@ def test_geometry_stands_without_a_regressor_and_its_zscore_without_ratings(rate
     without = table_of(None, rated[0][:4], geometry=geometry(), scale=(1.0, 7.0))
     assert without["geometric_score"].notna().sum() == 2
     assert without["attractiveness_score"].isna().all()
-    unrated = table_of(None, rated[0][:4], geometry=geometry().assign(geometric_raw=np.nan, geometric_out_of_fold=False), scale=None)
+    unrated = table_of(
+        None,
+        rated[0][:4],
+        geometry=geometry().assign(geometric_raw=np.nan, geometric_out_of_fold=False),
+        scale=None,
+    )
     assert unrated["geometric_score"].isna().all()
     assert unrated["geometry_zscore"].notna().sum() == 2

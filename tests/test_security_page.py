@@ -14,7 +14,9 @@ def test_every_promise_names_tests_that_are_there():
         for name in re.findall(r"`([^`]+)`", cell):
             file, _, test = name.partition("::")
             text = (ROOT / "tests" / file).read_text(encoding="utf-8")
-            assert not test or re.search(rf"^ *def {test}\(", text, re.MULTILINE), f"{promise}: {name}"
+            assert not test or re.search(rf"^ *def {test}\(", text, re.MULTILINE), (
+                f"{promise}: {name}"
+            )
 
 
 def test_pages_about_sharing_and_use_lead_there():

@@ -24,10 +24,24 @@ from models_of_runs import write_models
 from programs import start_program
 from resources import landmarker_dir
 
-PHOTO = np.asarray(Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize((256, 256)))
-PARTS = ("models/attractiveness_regressor.pt", "models/geometry_regressor.safetensors", "models/blend.json", "models/attributes.json",
-         "models/attributes/age_clf.safetensors", "models/zeroshot.npz", "models/clip/facestats.json", "models/landmarker/face_landmark.tflite",
-         "data/processed/embeddings/embeddings_clip.parquet", "data/processed/metadata/faces.parquet", "models/age_check.json")
+PHOTO = np.asarray(
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)).resize(
+        (256, 256)
+    )
+)
+PARTS = (
+    "models/attractiveness_regressor.pt",
+    "models/geometry_regressor.safetensors",
+    "models/blend.json",
+    "models/attributes.json",
+    "models/attributes/age_clf.safetensors",
+    "models/zeroshot.npz",
+    "models/clip/facestats.json",
+    "models/landmarker/face_landmark.tflite",
+    "data/processed/embeddings/embeddings_clip.parquet",
+    "data/processed/metadata/faces.parquet",
+    "models/age_check.json",
+)
 # Replaces the files of a project by those of one run and the other in turn, one by one, as DVC does: removed first, or by a rename, with pauses.
 REPLACE = """
 import os, random, shutil, sys, time
@@ -77,7 +91,14 @@ def answers(models):
 
 def runs_in(text):
     """The runs that an answer is of."""
-    return {run for run in (1, 2) if any(mark in text for mark in (f"run {run}", f"male {run}", f"'{run}_0.jpg'", f"'raw': {run + 3}.0"))}
+    return {
+        run
+        for run in (1, 2)
+        if any(
+            mark in text
+            for mark in (f"run {run}", f"male {run}", f"'{run}_0.jpg'", f"'raw': {run + 3}.0")
+        )
+    }
 
 
 def wait_for(condition, seconds: float = 60) -> None:
@@ -120,7 +141,9 @@ def test_answers_while_a_run_replaces_models_are_of_one_run(runs, root):
     process = start_program([sys.executable, "-c", REPLACE, root, runs[1], runs[0], "8", signs])
     for i in range(8):
         wait_for(lambda sign=signs / f"replaced {i}": sign.exists())
-        wait_for(lambda run=2 - i % 2: runs_in(str(answers(serving.load(root)))) == {run})  # another thread is reading the new ones
+        wait_for(
+            lambda run=2 - i % 2: runs_in(str(answers(serving.load(root)))) == {run}
+        )  # another thread is reading the new ones
         (signs / f"seen {i}").touch()
     assert process.wait(60) == 0
     done.set()
@@ -159,8 +182,13 @@ def test_a_part_of_another_run_is_refused_and_the_old_ones_are_kept(runs, root, 
     replace(root, runs[1])
     assert serving.load(root) is not kept
     fresh = shutil.copytree(runs[0], root.with_name("fresh"))
-    shutil.copyfile(root / name, fresh / name) if (root / name).read_bytes() != (fresh / name).read_bytes() else (fresh / name).write_bytes(b"other")
-    with pytest.raises(ModelError, match=rf"{name} is not the one that .*models/serving\.json names; a run is under way"):
+    shutil.copyfile(root / name, fresh / name) if (root / name).read_bytes() != (
+        fresh / name
+    ).read_bytes() else (fresh / name).write_bytes(b"other")
+    with pytest.raises(
+        ModelError,
+        match=rf"{name} is not the one that .*models/serving\.json names; a run is under way",
+    ):
         serving.load(fresh)
     shutil.copyfile(runs[0] / name, fresh / name)
     assert runs_in(str(answers(serving.load(fresh)))) == {1}
@@ -179,11 +207,24 @@ def test_what_was_not_pulled_fails_those_alone_who_need_it(runs, root, name):
             fails.append(ask.__name__)
             texts.append(str(error))
     photo = ["landmarks", "crop", "score", "attributes", "similar"]
-    needed = {"attractiveness_regressor.pt": ["score"], "geometry_regressor.safetensors": ["score"], "blend.json": ["score"], "attributes.json": ["attributes"],
-              "age_clf.safetensors": ["attributes"], "zeroshot.npz": ["attributes"], "age_check.json": ["score"], "facestats.json": photo[2:], "face_landmark.tflite": photo,
-              "embeddings_clip.parquet": ["similar"], "faces.parquet": ["similar"]}
+    needed = {
+        "attractiveness_regressor.pt": ["score"],
+        "geometry_regressor.safetensors": ["score"],
+        "blend.json": ["score"],
+        "attributes.json": ["attributes"],
+        "age_clf.safetensors": ["attributes"],
+        "zeroshot.npz": ["attributes"],
+        "age_check.json": ["score"],
+        "facestats.json": photo[2:],
+        "face_landmark.tflite": photo,
+        "embeddings_clip.parquet": ["similar"],
+        "faces.parquet": ["similar"],
+    }
     assert fails == needed[Path(name).name]
-    assert all(Path(name).name in text and "If a run is under way, wait for its end" in text for text in texts)
+    assert all(
+        Path(name).name in text and "If a run is under way, wait for its end" in text
+        for text in texts
+    )
     shutil.copyfile(runs[0] / name, root / name)  # pulled now
     assert runs_in(str(answers(serving.load(root)))) == {1}
 
@@ -192,10 +233,23 @@ def test_a_child_stays_one_while_a_run_replaces_the_crops(root):
     crop = serving.load(root).crop(PHOTO)
     (root / "data/processed/preproc").mkdir()
     (root / "data/processed/preproc/1_0.jpg").write_bytes(crop.jpeg(95))
-    faces, ages = root / "data/processed/metadata/faces.parquet", root / "data/processed/metadata/age_check.parquet"
-    tables.write(tables.read(faces, tables.FACES).assign(perceptual_hash=[perceptual_hash(crop.grey).hex(), None, None]), faces, tables.FACES)
+    faces, ages = (
+        root / "data/processed/metadata/faces.parquet",
+        root / "data/processed/metadata/age_check.parquet",
+    )
+    tables.write(
+        tables.read(faces, tables.FACES).assign(
+            perceptual_hash=[perceptual_hash(crop.grey).hex(), None, None]
+        ),
+        faces,
+        tables.FACES,
+    )
     said = ["labelled as under 18", None, None], ["label", None, None]
-    tables.write(tables.read(ages, tables.AGE_CHECK).assign(score_withheld=said[0], age_checked=said[1]), ages, tables.AGE_CHECK)
+    tables.write(
+        tables.read(ages, tables.AGE_CHECK).assign(score_withheld=said[0], age_checked=said[1]),
+        ages,
+        tables.AGE_CHECK,
+    )
     content = json.loads((root / "models/serving.json").read_text())
     for name, path in (("faces", faces), ("ages", ages)):
         content["parts"][name] = {path.relative_to(root).as_posix(): sha256_file(path)}
@@ -207,7 +261,9 @@ def test_a_child_stays_one_while_a_run_replaces_the_crops(root):
 
 def test_a_file_more_in_a_folder_of_models_is_refused(root):
     (root / "models/clip/adapter_config.json").write_text("{}")
-    with pytest.raises(ModelError, match=r"adapter_config\.json is not among the files that .*serving\.json names"):
+    with pytest.raises(
+        ModelError, match=r"adapter_config\.json is not among the files that .*serving\.json names"
+    ):
         serving.load(root)
 
 
@@ -222,7 +278,10 @@ def test_without_a_manifest_a_fresh_process_is_told_of_the_run(root, monkeypatch
     (root / "models/serving.json").unlink()
     (root / "dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(root / "data")
-    with pytest.raises(ModelError, match=r"no models/serving\.json in .*project: a run is under way, wait for its end; otherwise run `dvc repro`"):
+    with pytest.raises(
+        ModelError,
+        match=r"no models/serving\.json in .*project: a run is under way, wait for its end; otherwise run `dvc repro`",
+    ):
         serving.load()
 
 
@@ -230,7 +289,10 @@ def test_a_file_that_is_replaced_while_it_is_read_is_noticed(runs, root, monkeyp
     def hash_and_replace(path):
         found = sha256_file(path)
         if path.name == "blend.json":
-            os.replace(shutil.copyfile(runs[1] / "models/blend.json", root / "new.json"), root / "models/blend.json")
+            os.replace(
+                shutil.copyfile(runs[1] / "models/blend.json", root / "new.json"),
+                root / "models/blend.json",
+            )
         return found
 
     monkeypatch.setattr(manifest, "sha256_file", hash_and_replace)
@@ -238,26 +300,48 @@ def test_a_file_that_is_replaced_while_it_is_read_is_noticed(runs, root, monkeyp
         serving.load(root)
 
 
-@pytest.mark.parametrize(("change", "expected"), [
-    (lambda m: m["parts"].pop("blend"), "does not name the parts landmarker, clip"), (lambda m: m.pop("parts"), "has no parts; an earlier version"),
-    (lambda m: m["parts"]["blend"].update({"/etc/passwd": "0"}), "names /etc/passwd, which may lie outside the project folder"),
-    (lambda m: m["parts"]["blend"].update({"models/../../x": "0"}), r"names models/\.\./\.\./x, which may lie outside"),
-])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda m: m["parts"].pop("blend"), "does not name the parts landmarker, clip"),
+        (lambda m: m.pop("parts"), "has no parts; an earlier version"),
+        (
+            lambda m: m["parts"]["blend"].update({"/etc/passwd": "0"}),
+            "names /etc/passwd, which may lie outside the project folder",
+        ),
+        (
+            lambda m: m["parts"]["blend"].update({"models/../../x": "0"}),
+            r"names models/\.\./\.\./x, which may lie outside",
+        ),
+    ],
+)
 def test_a_manifest_that_cannot_be_used_is_named(root, change, expected):
     change_manifest(root, change)
     with pytest.raises(FaceStatsError, match=rf"models/serving\.json {expected}"):
         serving.load(root)
 
 
-@pytest.mark.parametrize(("change", "expected"), [
-    (lambda m: m["parts"].update(blend={}), " names no file of the part blend"),
-    (lambda m: m["parts"]["blend"].update({"models/\0": "0"}), r" names models/\\x00, which"),
-    (lambda m: m["parts"]["blend"].update({"models/\ud800": "0"}), r" names models/\\ud800, which"),
-    (lambda m: m.update(clip=[1]), "clip"), (lambda m: m["clip"].update(precision=7), r"clip\.precision"), (lambda m: m["clip"].pop("variant"), r"clip\.variant"),
-    (lambda m: m["crop"].update(size=10**30), r"crop\.size"), (lambda m: m["crop"].update(margin="wide"), r"crop\.margin"),
-    (lambda m: m["crop"].update(strange=1), "strange"), (lambda m: m.update(crop=None), "crop"), (lambda m: m.update(images={"a": 1}), "images"),
-    (lambda m: m.pop("why"), "why"), (lambda m: m.update(trained="no"), "trained"),
-])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda m: m["parts"].update(blend={}), " names no file of the part blend"),
+        (lambda m: m["parts"]["blend"].update({"models/\0": "0"}), r" names models/\\x00, which"),
+        (
+            lambda m: m["parts"]["blend"].update({"models/\ud800": "0"}),
+            r" names models/\\ud800, which",
+        ),
+        (lambda m: m.update(clip=[1]), "clip"),
+        (lambda m: m["clip"].update(precision=7), r"clip\.precision"),
+        (lambda m: m["clip"].pop("variant"), r"clip\.variant"),
+        (lambda m: m["crop"].update(size=10**30), r"crop\.size"),
+        (lambda m: m["crop"].update(margin="wide"), r"crop\.margin"),
+        (lambda m: m["crop"].update(strange=1), "strange"),
+        (lambda m: m.update(crop=None), "crop"),
+        (lambda m: m.update(images={"a": 1}), "images"),
+        (lambda m: m.pop("why"), "why"),
+        (lambda m: m.update(trained="no"), "trained"),
+    ],
+)
 def test_a_doctored_manifest_is_an_error_that_names_the_key(root, change, expected):
     change_manifest(root, change)
     with pytest.raises(ModelError, match=rf"models/serving\.json.*{expected}"):
@@ -278,20 +362,35 @@ def test_json_that_is_nested_too_deep_is_damaged(root):
         serving.load(root)
 
 
-@pytest.mark.parametrize(("change", "expected"), [
-    ({"targets": None}, "targets"), ({"targets": ["age", 1.5]}, "targets"), ({"drawn": "all"}, "drawn"), ({"mostly_drawn": 3}, "mostly_drawn"),
-    ({"on_photographs": "x"}, "on_photographs"), ({"on_photographs": {"beard": "x"}}, "on_photographs"), ({"doubts": [1]}, "doubts"),
-])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"targets": None}, "targets"),
+        ({"targets": ["age", 1.5]}, "targets"),
+        ({"drawn": "all"}, "drawn"),
+        ({"mostly_drawn": 3}, "mostly_drawn"),
+        ({"on_photographs": "x"}, "on_photographs"),
+        ({"on_photographs": {"beard": "x"}}, "on_photographs"),
+        ({"doubts": [1]}, "doubts"),
+    ],
+)
 def test_attributes_of_other_kinds_are_an_error_that_names_the_key(tmp_path, change, expected):
     file = tmp_path / "attributes.json"
     file.write_text(json.dumps({"targets": ["age"], "drawn": 1.0} | change))
-    with pytest.raises(ModelError, match=f"attributes.json does not say which models are in use .*{expected}"):
+    with pytest.raises(
+        ModelError, match=f"attributes.json does not say which models are in use .*{expected}"
+    ):
         READERS["attributes"](tmp_path, [file], None, {})
 
 
 def test_a_classifier_that_no_hash_stands_for_is_not_loaded(tmp_path):
     with pytest.raises(ModelError, match=r"does not name the model of '\.\./x'"):
-        READERS["classifiers"](tmp_path, [tmp_path / "models/age_clf.safetensors"], None, {"attributes": {"targets": ["../x"]}})
+        READERS["classifiers"](
+            tmp_path,
+            [tmp_path / "models/age_clf.safetensors"],
+            None,
+            {"attributes": {"targets": ["../x"]}},
+        )
 
 
 def test_a_blend_that_is_nested_too_deep_is_an_error(tmp_path):

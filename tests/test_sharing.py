@@ -54,7 +54,10 @@ def test_an_experiment_that_is_older_than_the_remote_arrives_whole(office, tmp_p
     model = stored(office, "models/attractiveness_regressor.pt")
     office.git("checkout", "-q", ".")
     office.dvc("checkout", "-q")
-    cached = [(other.folder / ".dvc/cache/files/md5" / model.parent.name / model.name).is_file() for other in (empty, take("whole"))]
+    cached = [
+        (other.folder / ".dvc/cache/files/md5" / model.parent.name / model.name).is_file()
+        for other in (empty, take("whole"))
+    ]
     assert cached == [False, True]
 
 
@@ -71,7 +74,9 @@ def test_a_colleague_computes_nothing_then_one_row_and_runs_no_experiment_again(
     said = document(other, "take experiment")
     assert executed(said) == set()
     assert "epochs: 6" in other.read("params.yaml").decode()
-    assert other.read("metrics/train_attractiveness/metrics.json") == office.read("metrics/train_attractiveness/metrics.json")
+    assert other.read("metrics/train_attractiveness/metrics.json") == office.read(
+        "metrics/train_attractiveness/metrics.json"
+    )
 
     photos = len(pd.read_parquet(other.folder / "data/processed/metadata/faces.parquet"))
     with Image.open(other.folder / "data/raw/face_0001.jpg") as photo:
@@ -156,7 +161,11 @@ def test_a_push_that_was_cut_off_goes_on(office, doctor, tmp_path):
     remote = tmp_path / "remote"
     office.dvc("remote", "add", "second", str(remote))
     office.dvc("remote", "modify", "second", "verify", "true")
-    push = start_program([sys.executable, "-m", "dvc", "push", "-r", "second", "-j", "1"], office.folder, office.environment)
+    push = start_program(
+        [sys.executable, "-m", "dvc", "push", "-r", "second", "-j", "1"],
+        office.folder,
+        office.environment,
+    )
     while push.poll() is None and not any(path.is_file() for path in remote.rglob("*")):
         time.sleep(0.001)
     push.kill()

@@ -35,8 +35,13 @@ def test_ssh_through_a_tunnel_that_checks_the_host_key(office, tmp_path):
     local = free_port()
     with sshd(tmp_path / "server") as server:
         # The documented command, with the test's address, key and known hosts, as a child that ends with the test.
-        script = block("docs/sharing.md", "tunnel").text.replace("2222:localhost:22 you@server", f"{local}:127.0.0.1:{server.port} {server.user}@localhost")
-        options = f"-p {server.port} -i {server.key} -o IdentitiesOnly=yes -o UserKnownHostsFile={{}} "
+        script = block("docs/sharing.md", "tunnel").text.replace(
+            "2222:localhost:22 you@server",
+            f"{local}:127.0.0.1:{server.port} {server.user}@localhost",
+        )
+        options = (
+            f"-p {server.port} -i {server.key} -o IdentitiesOnly=yes -o UserKnownHostsFile={{}} "
+        )
         command = script.replace("-fN", options + "-N")
         stranger = tmp_path / "stranger"
         stranger.write_text(server.known_hosts.read_text()[:-20] + "A" * 20)
@@ -47,9 +52,15 @@ def test_ssh_through_a_tunnel_that_checks_the_host_key(office, tmp_path):
         tunnel = start_program(["bash", "-c", "exec " + command.format(server.known_hosts)])
         try:
             wait_for(local, tunnel)
-            places = {"server": f"localhost:{local}{tmp_path}/remote", "user": f"user {server.user}", "key": server.key}
+            places = {
+                "server": f"localhost:{local}{tmp_path}/remote",
+                "user": f"user {server.user}",
+                "key": server.key,
+            }
             document(office, "ssh", **places)
-            pulls_all(office, tmp_path / "other", ("user", server.user), ("keyfile", str(server.key)))
+            pulls_all(
+                office, tmp_path / "other", ("user", server.user), ("keyfile", str(server.key))
+            )
         finally:
             tunnel.terminate()
             tunnel.wait()
@@ -63,9 +74,14 @@ def test_ssh_with_a_wrong_key_or_without_the_right_to_write(office, tmp_path):
         office.dvc("remote", "add", "-d", "storage", f"ssh://localhost:{server.port}{remote}")
         office.dvc("remote", "modify", "storage", "verify", "true")
         office.dvc("remote", "modify", "--local", "storage", "user", server.user)
-        office.dvc("remote", "modify", "--local", "storage", "keyfile", str(server.key.with_name("host")))
+        office.dvc(
+            "remote", "modify", "--local", "storage", "keyfile", str(server.key.with_name("host"))
+        )
         assert "Permission denied" in office.dvc("push", check=False).stderr  # a wrong key
-        assert "Permission denied" in office.facestats("doctor", "--remote", "storage", check=False).stderr
+        assert (
+            "Permission denied"
+            in office.facestats("doctor", "--remote", "storage", check=False).stderr
+        )
         office.dvc("remote", "modify", "--local", "storage", "keyfile", str(server.key))
         office.dvc("remote", "add", "disk", str(remote))
         office.dvc("push", "-q", "-r", "disk")
@@ -82,7 +98,11 @@ def test_ssh_with_a_wrong_key_or_without_the_right_to_write(office, tmp_path):
 def test_a_bucket(office, tmp_path):
     office = copy_office(office, tmp_path / "office")
     with s3() as address:
-        keys = {"AWS_ACCESS_KEY_ID": "your-key", "AWS_SECRET_ACCESS_KEY": "your-secret", "AWS_DEFAULT_REGION": "us-east-1"}
+        keys = {
+            "AWS_ACCESS_KEY_ID": "your-key",
+            "AWS_SECRET_ACCESS_KEY": "your-secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
         office.environment |= keys
         document(office, "s3", endpoint=address)
         office.git("push", "-q")

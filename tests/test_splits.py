@@ -9,22 +9,30 @@ from facestats.labels.splits import split_faces
 
 
 def faces(n, prefix="f"):
-    return pd.DataFrame({
-        "filename": [f"{prefix}{i:04}.jpg" for i in range(n)], "sha256": [f"{prefix}{i:064}" for i in range(n)],
-        "copy_group": [f"{prefix}{i:04}.jpg" for i in range(n)], "copy_rank": 1,
-    })
+    return pd.DataFrame(
+        {
+            "filename": [f"{prefix}{i:04}.jpg" for i in range(n)],
+            "sha256": [f"{prefix}{i:064}" for i in range(n)],
+            "copy_group": [f"{prefix}{i:04}.jpg" for i in range(n)],
+            "copy_rank": 1,
+        }
+    )
 
 
 def copies_of(table, prefix="t"):
     """Another copy of every face, a worse one."""
     copies = faces(len(table), prefix)
-    return copies.assign(copy_group=table["copy_group"].to_numpy(), copy_rank=table["copy_rank"].to_numpy() + 1)
+    return copies.assign(
+        copy_group=table["copy_group"].to_numpy(), copy_rank=table["copy_rank"].to_numpy() + 1
+    )
 
 
 def split(table, persons=None, labelled=None):
     persons = pd.Series(persons or {}, dtype="str")
     labelled = pd.Series(True, index=labelled if labelled is not None else table["filename"])
-    return split_faces(table, persons, labelled, val=0.15, test=0.2, seed=0).set_index("filename")["split"]
+    return split_faces(table, persons, labelled, val=0.15, test=0.2, seed=0).set_index("filename")[
+        "split"
+    ]
 
 
 def test_shares_are_about_what_was_asked():
@@ -83,7 +91,14 @@ def test_worse_copies_move_nobody_where_nobody_is_labelled():
 
 def test_of_500_faces_with_three_copies_each_test_holds_its_share():
     table = faces(500)
-    table = pd.concat([table, copies_of(table), copies_of(copies_of(table), "a"), copies_of(copies_of(copies_of(table), "b"), "c")])
+    table = pd.concat(
+        [
+            table,
+            copies_of(table),
+            copies_of(copies_of(table), "a"),
+            copies_of(copies_of(copies_of(table), "b"), "c"),
+        ]
+    )
     result = split(table)
     assert result.groupby(table.set_index("filename")["copy_group"]).nunique().max() == 1
     shares = result[faces(500)["filename"]].value_counts(normalize=True)
@@ -103,13 +118,26 @@ def test_copies_of_two_persons_in_two_splits_are_kept_out_of_val_and_test():
     persons = {name: f"person {name}" for name in table["filename"]}
     result = split(table, persons).to_numpy()
     pairs = set(zip(result[:200], result[200:], strict=True))
-    assert pairs <= {("train", "train"), ("val", "val"), ("test", "test"), ("train", "excluded"), ("excluded", "train"), ("excluded", "excluded")}
+    assert pairs <= {
+        ("train", "train"),
+        ("val", "val"),
+        ("test", "test"),
+        ("train", "excluded"),
+        ("excluded", "train"),
+        ("excluded", "excluded"),
+    }
     assert (result == "excluded").sum() > 50
 
 
 def test_a_picture_counts_once_with_its_best_label():
     table = pd.concat([faces(3), copies_of(faces(3))]).reset_index(drop=True)
-    labels = pd.DataFrame({"rating": [1.0, np.nan, 3.0, 4.0, 5.0, np.nan], "gender": [None, "a", None, "b", "b", "b"]}, index=table["filename"])
+    labels = pd.DataFrame(
+        {
+            "rating": [1.0, np.nan, 3.0, 4.0, 5.0, np.nan],
+            "gender": [None, "a", None, "b", "b", "b"],
+        },
+        index=table["filename"],
+    )
     once = count_once(labels, table)
     assert once["rating"].fillna(0).tolist() == [1, 0, 3, 0, 5, 0]
     assert once["gender"].fillna("").tolist() == ["", "a", "", "b", "", "b"]
@@ -119,4 +147,10 @@ def test_copies_of_named_people_are_one_group_of_an_interval():
     table = pd.concat([faces(4), copies_of(faces(2))]).reset_index(drop=True)
     groups = several_faces(same_faces(table, pd.Series({"f0001.jpg": "ann", "f0002.jpg": "ann"})))
     assert groups.isna().tolist() == [False, False, False, True, False, False]
-    assert groups["f0000.jpg"] == groups["t0000.jpg"] != groups["f0001.jpg"] == groups["f0002.jpg"] == groups["t0001.jpg"]
+    assert (
+        groups["f0000.jpg"]
+        == groups["t0000.jpg"]
+        != groups["f0001.jpg"]
+        == groups["f0002.jpg"]
+        == groups["t0001.jpg"]
+    )

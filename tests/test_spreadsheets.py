@@ -9,16 +9,76 @@ import pandas as pd
 import pytest
 
 from facestats.core import tables
-from facestats.core.files import csv_text, with_apostrophe, without_apostrophe, write_csv, write_plot_csv
+from facestats.core.files import (
+    csv_text,
+    with_apostrophe,
+    without_apostrophe,
+    write_csv,
+    write_plot_csv,
+)
 from facestats.core.tables import MEMBER_LANDMARKS
 from facestats.groups.members import Members
 from facestats.labels.csv_text import read_csv, without_columns
 from facestats.labels.manual import merge_labels
 from resources import ROOT
 
-FORMULAS = ["=cmd|' /C calc'!A0", "=1+1", "+1+1", "-2+3", "@SUM(A1)", "＝1+1", "＋1", "－1-1", "＠x", "−1+1", "﹦x", '"=1', "'=1", "''=1", "  '=1", "\t=1", "\tx", "\rx", "\n=1",
-            "\u200b=1", "\u202e=1", "\ufeff=1", "=", "@", "'-", "'-5", "-x.jpg", "+49 30 1234", "=a,b", '=HYPERLINK("https://x.org","y")', "=a\nb", "=a\rb"]
-PLAIN = ["x.jpg", "-", "--", "-5", "+5", "-0.5", "-1e-05", "1,5", "−5", "'", "''", "'x'", "O'Brien", "it's =", "a=b", "a-b", "a@b.org", "", "'x", "a\rb", "a;b"]
+FORMULAS = [
+    "=cmd|' /C calc'!A0",
+    "=1+1",
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "＝1+1",
+    "＋1",
+    "－1-1",
+    "＠x",
+    "−1+1",
+    "﹦x",
+    '"=1',
+    "'=1",
+    "''=1",
+    "  '=1",
+    "\t=1",
+    "\tx",
+    "\rx",
+    "\n=1",
+    "\u200b=1",
+    "\u202e=1",
+    "\ufeff=1",
+    "=",
+    "@",
+    "'-",
+    "'-5",
+    "-x.jpg",
+    "+49 30 1234",
+    "=a,b",
+    '=HYPERLINK("https://x.org","y")',
+    "=a\nb",
+    "=a\rb",
+]
+PLAIN = [
+    "x.jpg",
+    "-",
+    "--",
+    "-5",
+    "+5",
+    "-0.5",
+    "-1e-05",
+    "1,5",
+    "−5",
+    "'",
+    "''",
+    "'x'",
+    "O'Brien",
+    "it's =",
+    "a=b",
+    "a-b",
+    "a@b.org",
+    "",
+    "'x",
+    "a\rb",
+    "a;b",
+]
 
 
 @pytest.mark.parametrize("text", [*FORMULAS, *PLAIN])
@@ -38,17 +98,33 @@ def test_names_of_columns_are_texts_too():
 
 
 def test_our_reader_gives_names_back(tmp_path):
-    names = [text for text in [*FORMULAS, *PLAIN] if text == text.strip() and text.isprintable() and text]
-    write_csv(tmp_path / "labels.csv", pd.DataFrame({"image": names, "gender": ["female"] * len(names)}), "utf-8-sig")
+    names = [
+        text for text in [*FORMULAS, *PLAIN] if text == text.strip() and text.isprintable() and text
+    ]
+    write_csv(
+        tmp_path / "labels.csv",
+        pd.DataFrame({"image": names, "gender": ["female"] * len(names)}),
+        "utf-8-sig",
+    )
     assert read_csv(tmp_path / "labels.csv")["image"].tolist() == names
-    cells = [row[0] for row in csv.reader(io.StringIO((tmp_path / "labels.csv").read_text(encoding="utf-8-sig")))]
+    cells = [
+        row[0]
+        for row in csv.reader(
+            io.StringIO((tmp_path / "labels.csv").read_text(encoding="utf-8-sig"))
+        )
+    ]
     assert not [cell for cell in cells if re.match(r"[=@＝＋－＠]|[+-](?![\d-]*[\d.e-]*$)", cell)]
 
 
 def test_a_line_end_inside_of_a_cell_begins_no_line(tmp_path):
-    write_csv(tmp_path / "labels.csv", pd.DataFrame({"image": ["a.jpg"], "gender": ["x\r=1+1"], "notes": ["y"]}))
+    write_csv(
+        tmp_path / "labels.csv",
+        pd.DataFrame({"image": ["a.jpg"], "gender": ["x\r=1+1"], "notes": ["y"]}),
+    )
     assert read_csv(tmp_path / "labels.csv")["gender"].tolist() == ["x\r=1+1"]
-    (tmp_path / "labels.csv").write_bytes(without_columns((tmp_path / "labels.csv").read_bytes(), [2], tmp_path / "labels.csv"))
+    (tmp_path / "labels.csv").write_bytes(
+        without_columns((tmp_path / "labels.csv").read_bytes(), [2], tmp_path / "labels.csv")
+    )
     assert read_csv(tmp_path / "labels.csv")["gender"].tolist() == ["x\r=1+1"]
 
 
@@ -56,29 +132,66 @@ def test_labels_by_hand_are_merged_under_such_names(tmp_path):
     path = tmp_path / "manual.csv"
     images = {"=cmd.jpg": "=cmd.jpg", "'=cmd.jpg": "'=cmd.jpg", "-5.jpg": "-5.jpg"}
     merge_labels(path, {name: {"gender": "@woman"} for name in images}, images)
-    assert path.read_text(encoding="utf-8").splitlines()[1:] == ["'=cmd.jpg,'@woman,,,,", "''=cmd.jpg,'@woman,,,,", "'-5.jpg,'@woman,,,,"]
+    assert path.read_text(encoding="utf-8").splitlines()[1:] == [
+        "'=cmd.jpg,'@woman,,,,",
+        "''=cmd.jpg,'@woman,,,,",
+        "'-5.jpg,'@woman,,,,",
+    ]
     (change,) = merge_labels(path, {"=cmd.jpg": {"gender": "@woman"}}, images)
     assert not change.changed
-    assert read_csv(path)[["filename", "gender"]].to_numpy().tolist() == [[name, "@woman"] for name in images]
+    assert read_csv(path)[["filename", "gender"]].to_numpy().tolist() == [
+        [name, "@woman"] for name in images
+    ]
 
 
 def test_members_of_a_composite_are_found_under_such_names(tmp_path):
     names = ["'=a.jpg", "-b.jpg", "=a.jpg"]
-    write_csv(tmp_path / "members.csv", pd.DataFrame({"image": names, "filename": names, "rating": [1.0, 2.0, 3.0]}))
-    landmarks = pd.DataFrame({"filename": pd.Series(names, dtype="str"), "landmarks": [None] * 3, "yaw": pd.Series([0.0] * 3, dtype="float32")})
+    write_csv(
+        tmp_path / "members.csv",
+        pd.DataFrame({"image": names, "filename": names, "rating": [1.0, 2.0, 3.0]}),
+    )
+    landmarks = pd.DataFrame(
+        {
+            "filename": pd.Series(names, dtype="str"),
+            "landmarks": [None] * 3,
+            "yaw": pd.Series([0.0] * 3, dtype="float32"),
+        }
+    )
     tables.write(landmarks, tmp_path / MEMBER_LANDMARKS.name, MEMBER_LANDMARKS)
     assert Members(tmp_path / "members.csv", tmp_path).names == set(names)
 
 
 def test_a_class_ends_no_script_of_a_page_of_plots(tmp_path):
-    write_plot_csv(tmp_path / "c.csv", pd.DataFrame({"actual": ["</script><script>alert(1)</script>", None], "n": [1, 2]}))
-    assert (tmp_path / "c.csv").read_text(encoding="utf-8") == "actual,n\n‹/script>‹script>alert(1)‹/script>,1\n,2\n"
+    write_plot_csv(
+        tmp_path / "c.csv",
+        pd.DataFrame({"actual": ["</script><script>alert(1)</script>", None], "n": [1, 2]}),
+    )
+    assert (tmp_path / "c.csv").read_text(
+        encoding="utf-8"
+    ) == "actual,n\n‹/script>‹script>alert(1)‹/script>,1\n,2\n"
     drawn = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "stages").glob("*.py")}
-    assert {name for name, text in drawn.items() if "write_plot_csv(" in text} == {"clusters.py", "evaluate.py", "train_attribute.py"}
-    assert not [name for name in ("clusters.py", "evaluate.py", "train_attribute.py") if "write_csv(" in drawn[name]]
+    assert {name for name, text in drawn.items() if "write_plot_csv(" in text} == {
+        "clusters.py",
+        "evaluate.py",
+        "train_attribute.py",
+    }
+    assert not [
+        name
+        for name in ("clusters.py", "evaluate.py", "train_attribute.py")
+        if "write_csv(" in drawn[name]
+    ]
 
 
 def test_no_table_is_written_in_another_way():
-    places = [path for folder in ("src", "stages") for path in (ROOT / folder).rglob("*.py") if ".to_csv(" in path.read_text(encoding="utf-8")]
+    places = [
+        path
+        for folder in ("src", "stages")
+        for path in (ROOT / folder).rglob("*.py")
+        if ".to_csv(" in path.read_text(encoding="utf-8")
+    ]
     assert [path.relative_to(ROOT).as_posix() for path in places] == ["src/facestats/core/files.py"]
-    assert [path for path in (ROOT / "stages").glob("*.py") if "csv.writer" in Path(path).read_text(encoding="utf-8")] == []
+    assert [
+        path
+        for path in (ROOT / "stages").glob("*.py")
+        if "csv.writer" in Path(path).read_text(encoding="utf-8")
+    ] == []

@@ -56,7 +56,9 @@ def test_a_stage_ends_with_all_that_it_has_to_do(tmp_path: Path, in_worker, coll
     assert last.startswith("all done seconds=")
     assert (tmp_path / "thread.txt").read_text() == "done"
     assert (tmp_path / "atexit.txt").read_text() == "True"
-    assert not any(path.is_dir() for path in tmp_path.iterdir() if path.name != "__pycache__"), "a temporary folder is left"
+    assert not any(path.is_dir() for path in tmp_path.iterdir() if path.name != "__pycache__"), (
+        "a temporary folder is left"
+    )
 
 
 def test_what_people_import_leaves_the_garbage_collection_alone():

@@ -23,7 +23,10 @@ WITH_WOMEN = PAIRED | {"difference@women_minus_nobody"}
 
 
 def members(project: Project) -> dict[str, bytes]:
-    return {name: project.read(f"data/interim/members/{name}/members.csv") for name in ("women", "top_rated", "impossible")}
+    return {
+        name: project.read(f"data/interim/members/{name}/members.csv")
+        for name in ("women", "top_rated", "impossible")
+    }
 
 
 def changed_composites(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
@@ -36,13 +39,19 @@ def test_no_parameter_is_hidden_from_the_run_cache():
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
 
     def hidden(value) -> bool:
-        return isinstance(value, dict) and any(k in ("size", "nfiles") or hidden(v) for k, v in value.items())
+        return isinstance(value, dict) and any(
+            k in ("size", "nfiles") or hidden(v) for k, v in value.items()
+        )
 
     for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
         for tracked in stage.get("do", stage).get("params", []):
             values = [params]
             for part in tracked.split("."):
-                values = [v for value in values for v in (value.values() if part == "${key}" else [value[part]])]
+                values = [
+                    v
+                    for value in values
+                    for v in (value.values() if part == "${key}" else [value[part]])
+                ]
             assert not any(map(hidden, values)), f"{name} tracks {tracked} as a whole"
 
 
@@ -53,16 +62,36 @@ def test_nothing_changed_runs_nothing(project):
 
 def test_another_network_runs_what_its_scores_reach(project):
     before, scores = members(project), project.read("data/interim/members/women/scores.json")
-    project.set_params({"mlp.hidden": 16, "mlp.folds": 2})  # the network alone may correct too little to move a face
+    project.set_params(
+        {"mlp.hidden": 16, "mlp.folds": 2}
+    )  # the network alone may correct too little to move a face
     ran = project.repro()
-    assert ran - COMPOSED == {"train_attractiveness", "score", "serving", "finalize", "evaluate", "model_card", "report"} | SELECTED | PAIRED
+    assert (
+        ran - COMPOSED
+        == {
+            "train_attractiveness",
+            "score",
+            "serving",
+            "finalize",
+            "evaluate",
+            "model_card",
+            "report",
+        }
+        | SELECTED
+        | PAIRED
+    )
     assert ran & COMPOSED == changed_composites(before, members(project)) == {"composite@top_rated"}
-    assert project.read("data/interim/members/women/scores.json") != scores  # they moved, and the picture stays as it is
+    assert (
+        project.read("data/interim/members/women/scores.json") != scores
+    )  # they moved, and the picture stays as it is
 
 
 def test_other_weights_train_nothing_and_move_no_member(project):
     project.set_params({"score.weights": {"geometric": 0.3, "holistic": 0.7}})
-    assert project.repro() == {"score", "serving", "finalize", "evaluate", "model_card", "report"} | SELECTED
+    assert (
+        project.repro()
+        == {"score", "serving", "finalize", "evaluate", "model_card", "report"} | SELECTED
+    )
     table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
     expected = 0.3 * table["geometric_score"] + 0.7 * table["attractiveness_score"]
     assert (table["combined_score"] - expected).abs().max() < 1e-9
@@ -72,7 +101,11 @@ def test_pixels_left_out_of_the_geometric_score_run_what_it_reaches(project):
     before = members(project)
     project.set_params({"geometry.appearance": False})
     ran = project.repro()
-    assert ran - COMPOSED == {"geometry", "score", "serving", "finalize", "evaluate", "model_card", "report"} | SELECTED
+    assert (
+        ran - COMPOSED
+        == {"geometry", "score", "serving", "finalize", "evaluate", "model_card", "report"}
+        | SELECTED
+    )
     assert ran & COMPOSED == changed_composites(before, members(project)) == set()
 
 
@@ -92,7 +125,11 @@ def test_one_step_more_runs_one_continuum(project):
     before = project.read(f"{folder}/frames/00.jpg")
     project.set_params({"continua.women_to_top.steps": 4})
     assert project.repro() == {"continuum@women_to_top", "report"}
-    assert len(list((project.folder / folder / "frames").iterdir())) == json.loads(project.read(f"{folder}/continuum.json"))["steps"] == 4
+    assert (
+        len(list((project.folder / folder / "frames").iterdir()))
+        == json.loads(project.read(f"{folder}/continuum.json"))["steps"]
+        == 4
+    )
     assert project.read(f"{folder}/frames/00.jpg") == before
     project.set_params({"continua.women_to_top.steps": 3})
     assert project.repro() == set()  # out of DVC's cache
@@ -114,15 +151,24 @@ def test_one_target_trains_one_classifier(project):
     project.set_params({"attributes.targets.gender.C": 0.001})
     ran = project.repro("sample", "train_attractiveness", "evaluate")
     assert {"train_attribute@gender", "attributes", "evaluate"} <= ran
-    assert not ran & (FETCHED | TRAINED - {"train_attribute@gender"} | {"preprocess", "embed", "train_attractiveness"})
+    assert not ran & (
+        FETCHED
+        | TRAINED - {"train_attribute@gender"}
+        | {"preprocess", "embed", "train_attractiveness"}
+    )
 
 
 def test_a_new_target_trains_one_more_and_a_removed_one_is_forgotten(project):
-    before, in_use = project.read("data/processed/metadata/attributes_final.parquet"), project.read("models/attributes.json")
+    before, in_use = (
+        project.read("data/processed/metadata/attributes_final.parquet"),
+        project.read("models/attributes.json"),
+    )
     labels = pd.read_csv(project.folder / "data/labels/labels.csv")
     labels["glasses"] = ["yes", "no"] * (len(labels) // 2)
     labels.to_csv(project.folder / "data/labels/labels.csv", index=False)
-    project.set_params({"attributes.targets.glasses": {"kind": "classification", "precision": None}})
+    project.set_params(
+        {"attributes.targets.glasses": {"kind": "classification", "precision": None}}
+    )
     ran = project.repro("sample", "finalize", "evaluate")
     assert {"train_attribute@glasses", "evaluate"} <= ran
     assert not ran & (FETCHED | {"preprocess", "embed"})
@@ -135,33 +181,60 @@ def test_a_new_target_trains_one_more_and_a_removed_one_is_forgotten(project):
     assert (project.folder / "models/attributes/glasses_clf.safetensors").exists()  # DVC leaves it
     assert project.read("data/processed/metadata/attributes_final.parquet") == before
     assert project.read("models/attributes.json") == in_use
-    assert json.loads(project.read("models/attributes.json"))["targets"] == ["age", "ethnicity", "gender"]
+    assert json.loads(project.read("models/attributes.json"))["targets"] == [
+        "age",
+        "ethnicity",
+        "gender",
+    ]
     assert "glasses" not in json.loads(project.read("metrics/attributes.json"))
 
 
 def test_another_wording_embeds_and_trains_nothing(project):
     before = project.read("data/processed/metadata/zeroshot.parquet")
-    project.set_params({"zeroshot.glasses.with": ["spectacles"], "composites.women.filter.attributes": {"glasses": ["with", "unknown"]}})
+    project.set_params(
+        {
+            "zeroshot.glasses.with": ["spectacles"],
+            "composites.women.filter.attributes": {"glasses": ["with", "unknown"]},
+        }
+    )
     ran = project.repro("sample", "evaluate", "select@women")
     assert {"zeroshot", "attributes", "evaluate", "select@women"} <= ran
-    assert not ran & (FETCHED | TRAINED | {"preprocess", "embed", "labels", "split", "train_attractiveness"})
+    assert not ran & (
+        FETCHED | TRAINED | {"preprocess", "embed", "labels", "split", "train_attractiveness"}
+    )
     assert project.read("data/processed/metadata/zeroshot.parquet") != before
     table = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
     matched = json.loads(project.read("data/interim/members/women/selection.json"))["matched"]
     assert set(table["glasses_source"]) <= {"zeroshot", "unknown"}
-    assert matched["attributes.glasses"] == ((table["gender_final"] == "female") & (table["glasses_final"] == "with")).sum()
+    assert (
+        matched["attributes.glasses"]
+        == ((table["gender_final"] == "female") & (table["glasses_final"] == "with")).sum()
+    )
 
 
 def test_another_clip_variant_keeps_the_faces(project, tmp_path):
-    random_clip_that_reads(tmp_path / "variant", vision=VISION | {"image_size": 64, "patch_size": 16, "projection_dim": 48})
+    random_clip_that_reads(
+        tmp_path / "variant",
+        vision=VISION | {"image_size": 64, "patch_size": 16, "projection_dim": 48},
+    )
     project.set_params({"clip.variant": str(tmp_path / "variant")})
     ran = project.repro()
-    assert {"fetch_clip", "embed", "zeroshot", "train_attractiveness", "score", "evaluate"} | TRAINED <= ran
+    assert {
+        "fetch_clip",
+        "embed",
+        "zeroshot",
+        "train_attractiveness",
+        "score",
+        "evaluate",
+    } | TRAINED <= ran
     assert not ran & {"fetch_landmarker", "sample", "preprocess", "labels", "split"}
     serving = json.loads(project.read("models/serving.json"))
     assert (serving["clip"]["variant"], serving["clip"]["dimension"]) == ("local", "48")
     assert str(tmp_path).encode() not in b"".join(
-        path.read_bytes() for path in (project.folder / "data/processed").rglob("*") if path.is_file())
+        path.read_bytes()
+        for path in (project.folder / "data/processed").rglob("*")
+        if path.is_file()
+    )
 
 
 def test_another_size_starts_at_preprocess(project):
@@ -196,8 +269,15 @@ def test_a_proposed_face_labelled_by_hand_wins_and_computes_no_embedding(project
     assert not ran & (FETCHED | {"preprocess", "embed"})
     final = pd.read_parquet(project.folder / "data/processed/metadata/attributes_final.parquet")
     after = final.set_index("filename").loc[face["filename"]]
-    assert after[["gender_final", "gender_source", "age_final", "age_source"]].tolist() == [other, "manual", 33, "manual"]
-    assert face["filename"] not in set(pd.read_csv(project.folder / "data/processed/metadata/labels_template.csv")["filename"])
+    assert after[["gender_final", "gender_source", "age_final", "age_source"]].tolist() == [
+        other,
+        "manual",
+        33,
+        "manual",
+    ]
+    assert face["filename"] not in set(
+        pd.read_csv(project.folder / "data/processed/metadata/labels_template.csv")["filename"]
+    )
 
 
 def test_one_more_image_starts_at_preprocess_and_moves_no_one(project):

@@ -10,14 +10,27 @@ from facestats.core import tables
 from facestats.core.tables import Schema
 from facestats.errors import TableError
 
-THINGS = Schema("things.parquet", {"filename": pa.string(), "n": pa.int32(), "share": pa.float64(),
-                                   "point": pa.list_(pa.float32(), 2)})
+THINGS = Schema(
+    "things.parquet",
+    {
+        "filename": pa.string(),
+        "n": pa.int32(),
+        "share": pa.float64(),
+        "point": pa.list_(pa.float32(), 2),
+    },
+)
 OPEN = Schema("open.parquet", THINGS.columns, extra=True)
 
 
 def rows(n=3):
-    return pd.DataFrame({"filename": [f"{i:02}.jpg" for i in range(n)], "n": np.arange(n), "share": np.linspace(0, 1, n),
-                         "point": [np.full(2, i, np.float32) for i in range(n)]})
+    return pd.DataFrame(
+        {
+            "filename": [f"{i:02}.jpg" for i in range(n)],
+            "n": np.arange(n),
+            "share": np.linspace(0, 1, n),
+            "point": [np.full(2, i, np.float32) for i in range(n)],
+        }
+    )
 
 
 def test_what_is_written_is_read_sorted_by_key(tmp_path):
@@ -44,7 +57,11 @@ def test_names_are_sorted_by_code_point_not_by_language(tmp_path):
     order = ["A.jpg", "Z.jpg", "a b.jpg", "a.jpg", "a/b.jpg", "ä.jpg", "😀.jpg"]
     frame = pd.DataFrame({"filename": order[::-1], "split": "train"})
     tables.write(frame, tmp_path / "s.parquet", tables.SPLITS)
-    assert tables.read(tmp_path / "s.parquet", tables.SPLITS)["filename"].tolist() == sorted(order) == order
+    assert (
+        tables.read(tmp_path / "s.parquet", tables.SPLITS)["filename"].tolist()
+        == sorted(order)
+        == order
+    )
 
 
 def test_nulls_of_every_type_survive(tmp_path):
@@ -53,22 +70,32 @@ def test_nulls_of_every_type_survive(tmp_path):
     tables.write(frame, tmp_path / "t.parquet", THINGS)
     table = pq.read_table(tmp_path / "t.parquet")
     assert [table.column(c).null_count for c in ("n", "share", "point")] == [1, 1, 1]
-    assert tables.read(tmp_path / "t.parquet", THINGS)["point"].notna().tolist() == [True, False, True]
+    assert tables.read(tmp_path / "t.parquet", THINGS)["point"].notna().tolist() == [
+        True,
+        False,
+        True,
+    ]
 
 
-@pytest.mark.parametrize(("change", "expected"), [
-    (lambda f: f.drop(columns="share"), ["missing columns ['share']"]),
-    (lambda f: f.assign(extra=1), ["unexpected columns ['extra']"]),
-    (lambda f: f.assign(n="many"), ["column n", "many"]),
-    (lambda f: f.assign(n=1.5), ["column n", "1.5"]),
-    (lambda f: f.assign(n=2**40), ["column n"]),
-    (lambda f: f.assign(share="half"), ["column share", "half"]),
-    (lambda f: f.assign(point=[np.zeros(3)] * len(f)), ["column point"]),
-    (lambda f: f.assign(point="here"), ["column point"]),
-    (lambda f: f.assign(filename=range(len(f))), ["column filename"]),
-    (lambda f: f.assign(filename=["a.jpg", None, "b.jpg"]), ["a row has no filename"]),
-    (lambda f: f.assign(filename=["a.jpg", "b.jpg", "a.jpg"]), ["1 rows repeat a filename", "'a.jpg'"]),
-])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda f: f.drop(columns="share"), ["missing columns ['share']"]),
+        (lambda f: f.assign(extra=1), ["unexpected columns ['extra']"]),
+        (lambda f: f.assign(n="many"), ["column n", "many"]),
+        (lambda f: f.assign(n=1.5), ["column n", "1.5"]),
+        (lambda f: f.assign(n=2**40), ["column n"]),
+        (lambda f: f.assign(share="half"), ["column share", "half"]),
+        (lambda f: f.assign(point=[np.zeros(3)] * len(f)), ["column point"]),
+        (lambda f: f.assign(point="here"), ["column point"]),
+        (lambda f: f.assign(filename=range(len(f))), ["column filename"]),
+        (lambda f: f.assign(filename=["a.jpg", None, "b.jpg"]), ["a row has no filename"]),
+        (
+            lambda f: f.assign(filename=["a.jpg", "b.jpg", "a.jpg"]),
+            ["1 rows repeat a filename", "'a.jpg'"],
+        ),
+    ],
+)
 def test_what_does_not_fit_is_refused_by_name_and_nothing_is_written(tmp_path, change, expected):
     with pytest.raises(TableError) as error:
         tables.write(change(rows()), tmp_path / "t.parquet", THINGS)
@@ -98,13 +125,22 @@ def test_writing_does_not_go_through_a_link(tmp_path):
 
 
 def test_a_key_may_be_several_columns(tmp_path):
-    labels = pd.DataFrame({"attribute": ["b", "a", "a"], "index": [0, 1, 0], "label": ["x", "y", "z"]})
+    labels = pd.DataFrame(
+        {"attribute": ["b", "a", "a"], "index": [0, 1, 0], "label": ["x", "y", "z"]}
+    )
     tables.write(labels, tmp_path / "l.parquet", tables.FAIRFACE)
     assert tables.read(tmp_path / "l.parquet", tables.FAIRFACE)["label"].tolist() == ["z", "y", "x"]
 
 
 def test_the_order_of_flags_is_kept_and_none_stands_twice(tmp_path):
-    flags = pd.DataFrame({"filename": ["b", "a", "a"], "image": ["b", "a", "a"], "reason": ["dark", "dark", "blurred"], "value": [1.0, 2.0, np.nan]})
+    flags = pd.DataFrame(
+        {
+            "filename": ["b", "a", "a"],
+            "image": ["b", "a", "a"],
+            "reason": ["dark", "dark", "blurred"],
+            "value": [1.0, 2.0, np.nan],
+        }
+    )
     tables.write(flags, tmp_path / "f.parquet", tables.FLAGS)
     assert tables.read(tmp_path / "f.parquet", tables.FLAGS)["filename"].tolist() == ["b", "a", "a"]
     with pytest.raises(TableError, match="repeat a filename / reason"):
@@ -112,11 +148,21 @@ def test_the_order_of_flags_is_kept_and_none_stands_twice(tmp_path):
 
 
 def test_own_columns_follow_where_they_are_allowed(tmp_path):
-    frame = rows().assign(pet=["cat", None, "dog"], height=[1.5, np.nan, 2.0], glasses=[True, False, True])
+    frame = rows().assign(
+        pet=["cat", None, "dog"], height=[1.5, np.nan, 2.0], glasses=[True, False, True]
+    )
     tables.write(frame, tmp_path / "t.parquet", OPEN)
-    assert list(tables.read_all(tmp_path / "t.parquet", OPEN).columns) == [*THINGS.columns, "pet", "height", "glasses"]
+    assert list(tables.read_all(tmp_path / "t.parquet", OPEN).columns) == [
+        *THINGS.columns,
+        "pet",
+        "height",
+        "glasses",
+    ]
     assert list(tables.read(tmp_path / "t.parquet", OPEN).columns) == list(THINGS.columns)
-    assert tables.read_optional_column(tmp_path / "t.parquet", OPEN, "pet").to_dict()["00.jpg"] == "cat"
+    assert (
+        tables.read_optional_column(tmp_path / "t.parquet", OPEN, "pet").to_dict()["00.jpg"]
+        == "cat"
+    )
 
 
 def test_a_column_that_nobody_gave_reads_as_null(tmp_path):
@@ -132,18 +178,27 @@ def test_an_all_null_text_column_is_still_text(tmp_path):
     assert pq.read_schema(tmp_path / "s.parquet").field("split").type == pa.string()
 
 
-@pytest.mark.parametrize("read", [
-    lambda path: tables.read(path, THINGS), lambda path: tables.read_all(path, OPEN), tables.read_embeddings,
-    lambda path: tables.read_optional_column(path, OPEN, "pet"),
-])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path: tables.read(path, THINGS),
+        lambda path: tables.read_all(path, OPEN),
+        tables.read_embeddings,
+        lambda path: tables.read_optional_column(path, OPEN, "pet"),
+    ],
+)
 @pytest.mark.parametrize("damage", ["missing", "empty", "text", "cut short", "bytes flipped"])
 def test_a_missing_or_damaged_file_is_named(tmp_path, read, damage):
     path = tmp_path / "things.parquet"
     tables.write(rows(500), path, THINGS)
     whole = path.read_bytes()
     footer = int.from_bytes(whole[-8:-4], "little")
-    content = {"empty": b"", "text": b"filename,n\n", "cut short": whole[:-100],
-               "bytes flipped": whole[:-footer] + b"\xff" * 40 + whole[-footer + 40:]}
+    content = {
+        "empty": b"",
+        "text": b"filename,n\n",
+        "cut short": whole[:-100],
+        "bytes flipped": whole[:-footer] + b"\xff" * 40 + whole[-footer + 40 :],
+    }
     if damage == "missing":
         path.unlink()
     else:
@@ -153,11 +208,20 @@ def test_a_missing_or_damaged_file_is_named(tmp_path, read, damage):
     assert "dvc repro" in str(error.value)
 
 
-@pytest.mark.parametrize(("change", "expected"), [
-    (lambda t: t.drop_columns("share"), "column share is missing; it has filename, n, point"),
-    (lambda t: t.set_column(1, "n", t["n"].cast(pa.int64())), "column n is int64, expected int32"),
-    (lambda t: t.set_column(3, "point", t["point"].cast(pa.list_(pa.float32()))), "column point is list"),
-])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda t: t.drop_columns("share"), "column share is missing; it has filename, n, point"),
+        (
+            lambda t: t.set_column(1, "n", t["n"].cast(pa.int64())),
+            "column n is int64, expected int32",
+        ),
+        (
+            lambda t: t.set_column(3, "point", t["point"].cast(pa.list_(pa.float32()))),
+            "column point is list",
+        ),
+    ],
+)
 def test_a_file_with_another_schema_is_named_by_column(tmp_path, change, expected):
     tables.write(rows(), tmp_path / "t.parquet", THINGS)
     pq.write_table(change(pq.read_table(tmp_path / "t.parquet")), tmp_path / "t.parquet")
@@ -167,12 +231,17 @@ def test_a_file_with_another_schema_is_named_by_column(tmp_path, change, expecte
 
 # Embeddings
 
+
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_embeddings_are_read_as_a_matrix_with_their_facts(tmp_path, n):
     matrix = np.random.default_rng(0).normal(size=(n, 7)).astype(np.float32)
-    frame = pd.DataFrame({"filename": [f"{i}.jpg" for i in range(n)], "embedding": list(matrix), "key": ["k"] * n},
-                         columns=["filename", "embedding", "key"])
-    tables.write(frame.iloc[::-1], tmp_path / "e.parquet", tables.embeddings_schema(7), {"variant": "tiny"})
+    frame = pd.DataFrame(
+        {"filename": [f"{i}.jpg" for i in range(n)], "embedding": list(matrix), "key": ["k"] * n},
+        columns=["filename", "embedding", "key"],
+    )
+    tables.write(
+        frame.iloc[::-1], tmp_path / "e.parquet", tables.embeddings_schema(7), {"variant": "tiny"}
+    )
     filenames, read, facts = tables.read_embeddings(tmp_path / "e.parquet")
     assert (read.dtype, read.shape, facts) == (np.float32, (n, 7), {"variant": "tiny"})
     assert read.tobytes() == matrix.tobytes()
@@ -192,9 +261,13 @@ def test_a_table_whose_embeddings_are_no_vectors_is_named(tmp_path):
 
 
 def test_a_column_in_other_case_is_found_where_it_is_the_only_one(tmp_path):
-    labels = pd.DataFrame({"filename": ["a"], "Eye color": ["blue"]}).reindex(columns=[*tables.LABELS.columns, "Eye color"])
+    labels = pd.DataFrame({"filename": ["a"], "Eye color": ["blue"]}).reindex(
+        columns=[*tables.LABELS.columns, "Eye color"]
+    )
     tables.write(labels.assign(rating_n=0), tmp_path / "l.parquet", tables.LABELS)
-    assert tables.read_optional_column(tmp_path / "l.parquet", tables.LABELS, "eye_color").tolist() == ["blue"]
+    assert tables.read_optional_column(
+        tmp_path / "l.parquet", tables.LABELS, "eye_color"
+    ).tolist() == ["blue"]
     assert tables.called_as(labels, ["eye_color", "hat"])["eye_color"].tolist() == ["blue"]
     twice = labels.assign(**{"eye_color": "brown", "EYE-COLOR": "green"})
     assert tables.called_as(twice, ["eye_color"])["eye_color"].tolist() == ["brown"]
@@ -205,7 +278,11 @@ def test_a_column_in_other_case_is_found_where_it_is_the_only_one(tmp_path):
 def test_text_that_is_no_utf8_is_a_damaged_table(tmp_path, spoilt):
     path = tmp_path / "age_check.parquet"
     table = pa.table({name: pa.array(["a.jpg"]) for name in tables.AGE_CHECK.columns})
-    pq.write_table(table.replace_schema_metadata({b"\xff": b"x"}) if spoilt == "metadata" else table, path, store_schema=spoilt == "metadata")
+    pq.write_table(
+        table.replace_schema_metadata({b"\xff": b"x"}) if spoilt == "metadata" else table,
+        path,
+        store_schema=spoilt == "metadata",
+    )
     if spoilt != "metadata":
         path.write_bytes(path.read_bytes().replace(b"age_checked", b"age_\x8fhecked"))
     with pytest.raises(TableError, match=r"age_check\.parquet: not a readable parquet file"):

@@ -54,8 +54,16 @@ def test_results_are_in_the_order_of_the_items(workers):
 def test_each_thread_computes_alone_and_starts_no_others(workers):
     before = torch.get_num_threads()
     with one_thread():
-        used = in_threads(lambda _: (torch.get_num_threads(), {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"},
-                                     set(in_threads(lambda _: threading.get_ident(), range(9), 9)) == {threading.get_ident()}), range(9), 9)
+        used = in_threads(
+            lambda _: (
+                torch.get_num_threads(),
+                {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"},
+                set(in_threads(lambda _: threading.get_ident(), range(9), 9))
+                == {threading.get_ident()},
+            ),
+            range(9),
+            9,
+        )
     assert used == [(1, {1}, True)] * 9
     assert torch.get_num_threads() == before
     assert threading.active_count() < 20
@@ -92,7 +100,9 @@ def test_folds_and_predictions_are_the_same_bits_on_any_number_of_processors(mon
     monkeypatch.setattr(mlp, "ROWS", 16)
     for count in (1, 2, 5):
         monkeypatch.setattr(threads, "processors", lambda count=count: count)
-        table, problems = out_of_fold(x, y, pd.Series(names(240), index=names(240)), 4, 0.2, **QUICK)
+        table, problems = out_of_fold(
+            x, y, pd.Series(names(240), index=names(240)), 4, 0.2, **QUICK
+        )
         assert problems == []
         found.append((model.predict(x).tobytes(), table["attractiveness_raw"].to_numpy().tobytes()))
     assert len(set(found)) == 1
@@ -100,7 +110,11 @@ def test_folds_and_predictions_are_the_same_bits_on_any_number_of_processors(mon
 
 
 def test_ctrl_c_ends_trainings_that_nobody_waits_for():
-    run = run_program([sys.executable, "-c", ENDLESS], environment=os.environ | {"PYTHONPATH": str(Path(__file__).parent)}, seconds=120)
+    run = run_program(
+        [sys.executable, "-c", ENDLESS],
+        environment=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        seconds=120,
+    )
     assert run.returncode, run.stderr
     assert "KeyboardInterrupt" in run.stderr
     assert "_StoppedError" not in run.stderr

@@ -37,13 +37,28 @@ class Stage:
     vectors: np.ndarray
     warnings: str = ""
 
-    def run(self, script: str, *arguments: str, threads: int = 1, weights: str | dict | None = None, **mlp) -> str:
+    def run(
+        self,
+        script: str,
+        *arguments: str,
+        threads: int = 1,
+        weights: str | dict | None = None,
+        **mlp,
+    ) -> str:
         raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         raw["mlp"] |= MLP | mlp
         raw["score"]["weights"] = weights or raw["score"]["weights"]
         (self.folder / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-        done = run_program([sys.executable, ROOT / f"stages/{script}.py", *arguments], self.folder, environment, check=True)
+        environment = os.environ | {
+            "OMP_NUM_THREADS": str(threads),
+            "OPENBLAS_NUM_THREADS": str(threads),
+        }
+        done = run_program(
+            [sys.executable, ROOT / f"stages/{script}.py", *arguments],
+            self.folder,
+            environment,
+            check=True,
+        )
         return done.stderr
 
     def write(self, shuffle: bool = False) -> None:
@@ -51,38 +66,104 @@ class Stage:
         order = np.random.default_rng(0).permutation(N) if shuffle else np.arange(N)
         rows = self.rows.iloc[order]
         vectors = {"box": np.zeros((N, 4)), "landmarks": np.zeros((N, tables.N_LANDMARKS * 3))}
-        faces = rows.assign(image=rows["filename"]).reindex(columns=[c for c in tables.FACES.columns if c not in vectors])
+        faces = rows.assign(image=rows["filename"]).reindex(
+            columns=[c for c in tables.FACES.columns if c not in vectors]
+        )
         tables.write(faces, self.folder / "faces.parquet", tables.FACES, vectors=vectors)
-        tables.write(rows.reindex(columns=list(tables.LABELS.columns)), self.folder / "labels.parquet", tables.LABELS,
-                     {"rating_low": "1", "rating_high": "7"})
+        tables.write(
+            rows.reindex(columns=list(tables.LABELS.columns)),
+            self.folder / "labels.parquet",
+            tables.LABELS,
+            {"rating_low": "1", "rating_high": "7"},
+        )
         tables.write(rows[["filename", "split"]], self.folder / "splits.parquet", tables.SPLITS)
-        tables.write(rows.reindex(columns=list(tables.AGE_CHECK.columns)), self.folder / "ages.parquet", tables.AGE_CHECK)
-        tables.write(rows[["filename"]].assign(key="k"), self.folder / "embeddings.parquet", tables.embeddings_schema(D),
-                     {"variant": "v", "revision": "", "weights_sha256": "w", "precision": "float32", "dimension": D},
-                     vectors={"embedding": self.vectors[order]})
+        tables.write(
+            rows.reindex(columns=list(tables.AGE_CHECK.columns)),
+            self.folder / "ages.parquet",
+            tables.AGE_CHECK,
+        )
+        tables.write(
+            rows[["filename"]].assign(key="k"),
+            self.folder / "embeddings.parquet",
+            tables.embeddings_schema(D),
+            {
+                "variant": "v",
+                "revision": "",
+                "weights_sha256": "w",
+                "precision": "float32",
+                "dimension": D,
+            },
+            vectors={"embedding": self.vectors[order]},
+        )
 
     def train(self, shuffle: bool = False, **options) -> str:
         """Write the tables and run the stage; returns its warnings."""
         self.write(shuffle)
-        return self.run("train_attractiveness", "embeddings.parquet", "faces.parquet", "labels.parquet", "splits.parquet", "ages.parquet",
-                        "m.pt", "out_of_fold.parquet", "live", **options)
+        return self.run(
+            "train_attractiveness",
+            "embeddings.parquet",
+            "faces.parquet",
+            "labels.parquet",
+            "splits.parquet",
+            "ages.parquet",
+            "m.pt",
+            "out_of_fold.parquet",
+            "live",
+            **options,
+        )
 
-    def score(self, raw: pd.Series | None = None, weights: str | dict | None = None, why: str | None = None) -> pd.DataFrame:
+    def score(
+        self,
+        raw: pd.Series | None = None,
+        weights: str | dict | None = None,
+        why: str | None = None,
+    ) -> pd.DataFrame:
         """Run the stage `score`; `raw` is what a geometric model says of each row, None (and `why`) where there is none."""
-        tables.write(self.rows.reindex(columns=list(tables.CLEAN.columns)), self.folder / "clean.parquet", tables.CLEAN)
-        geometry = pd.DataFrame({"filename": self.rows["filename"], "frontal": True, "geometry_zscore": 0.5,
-                                 "geometric_raw": np.nan if raw is None else raw, "geometric_out_of_fold": self.rows["split"] == "train"})
-        tables.write(geometry.reindex(columns=list(tables.GEOMETRY.columns), fill_value=0.0), self.folder / "geometry.parquet",
-                     tables.GEOMETRY, {"why": why} if why else None)
-        self.warnings = self.run("score", "embeddings.parquet", "m.pt", "out_of_fold.parquet", "geometry.parquet", "splits.parquet",
-                                 "labels.parquet", "clean.parquet", "ages.parquet", ".", "scores.npy", "blend.json", weights=weights)
+        tables.write(
+            self.rows.reindex(columns=list(tables.CLEAN.columns)),
+            self.folder / "clean.parquet",
+            tables.CLEAN,
+        )
+        geometry = pd.DataFrame(
+            {
+                "filename": self.rows["filename"],
+                "frontal": True,
+                "geometry_zscore": 0.5,
+                "geometric_raw": np.nan if raw is None else raw,
+                "geometric_out_of_fold": self.rows["split"] == "train",
+            }
+        )
+        tables.write(
+            geometry.reindex(columns=list(tables.GEOMETRY.columns), fill_value=0.0),
+            self.folder / "geometry.parquet",
+            tables.GEOMETRY,
+            {"why": why} if why else None,
+        )
+        self.warnings = self.run(
+            "score",
+            "embeddings.parquet",
+            "m.pt",
+            "out_of_fold.parquet",
+            "geometry.parquet",
+            "splits.parquet",
+            "labels.parquet",
+            "clean.parquet",
+            "ages.parquet",
+            ".",
+            "scores.npy",
+            "blend.json",
+            weights=weights,
+        )
         return tables.read(self.folder / tables.SCORES.name, tables.SCORES).set_index("filename")
 
     def blend(self) -> dict:
         return json.loads((self.folder / "blend.json").read_text(encoding="utf-8"))
 
     def sha256(self, *files: str) -> list[str]:
-        return [hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in files or ("m.pt", "out_of_fold.parquet")]
+        return [
+            hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
+            for name in files or ("m.pt", "out_of_fold.parquet")
+        ]
 
     def summary(self) -> dict:
         return json.loads((self.folder / "live/metrics.json").read_text(encoding="utf-8"))
@@ -91,8 +172,17 @@ class Stage:
 def made_up_stage(folder: Path) -> Stage:
     x, y = noisy_line(N, 4)
     y[::10] = np.nan  # nobody rated these
-    rows = pd.DataFrame({"filename": names(N), "sha256": [f"{i:064}" for i in range(N)], "copy_group": names(N),
-                         "copy_rank": 1, "person": None, "rating": np.clip(y, 1, 7), "split": SPLIT})
+    rows = pd.DataFrame(
+        {
+            "filename": names(N),
+            "sha256": [f"{i:064}" for i in range(N)],
+            "copy_group": names(N),
+            "copy_rank": 1,
+            "person": None,
+            "rating": np.clip(y, 1, 7),
+            "split": SPLIT,
+        }
+    )
     return Stage(folder, rows, x)
 
 
@@ -120,32 +210,59 @@ def test_rated_train_and_val_faces_are_scored_out_of_fold_and_nobody_else(stage)
     assert scores["out_of_fold"].to_numpy().tolist() == learned.tolist()
     own = load_regressor(stage.folder / "m.pt")
     alone = own.predict(stage.vectors)
-    assert scores["attractiveness_raw"].to_numpy()[~learned] == pytest.approx(alone[~learned], abs=1e-9)
+    assert scores["attractiveness_raw"].to_numpy()[~learned] == pytest.approx(
+        alone[~learned], abs=1e-9
+    )
     assert np.abs(scores["attractiveness_raw"].to_numpy()[learned] - alone[learned]).min() > 0
-    assert own.reference == pytest.approx(np.sort(scores["attractiveness_raw"]), rel=1e-9)  # percentiles are among what the table shows
+    assert own.reference == pytest.approx(
+        np.sort(scores["attractiveness_raw"]), rel=1e-9
+    )  # percentiles are among what the table shows
     assert scores["attractiveness"].value_counts().between(12, 14).all()
     assert stage.summary()["n_out_of_fold"] == learned.sum()
 
 
 def test_faces_that_may_be_too_young_get_no_score_teach_nothing_and_are_no_reference(stage):
-    rated = np.flatnonzero(stage.rows["split"].isin(["train", "val"]) & stage.rows["rating"].notna())
-    labelled, guessed = stage.rows["filename"][rated[:3]].tolist(), stage.rows["filename"][[rated[3], 4]].tolist()
-    stage.rows["score_withheld"] = stage.rows["filename"].map(dict.fromkeys([*labelled, *guessed], "too young"))
-    stage.rows["age_checked"] = stage.rows["filename"].map(dict.fromkeys(labelled, "label") | dict.fromkeys(guessed, "model"))
+    rated = np.flatnonzero(
+        stage.rows["split"].isin(["train", "val"]) & stage.rows["rating"].notna()
+    )
+    labelled, guessed = (
+        stage.rows["filename"][rated[:3]].tolist(),
+        stage.rows["filename"][[rated[3], 4]].tolist(),
+    )
+    stage.rows["score_withheld"] = stage.rows["filename"].map(
+        dict.fromkeys([*labelled, *guessed], "too young")
+    )
+    stage.rows["age_checked"] = stage.rows["filename"].map(
+        dict.fromkeys(labelled, "label") | dict.fromkeys(guessed, "model")
+    )
     said = stage.train()
     assert "the ratings of 3 faces that are too young for a score teach nothing" in said
-    assert stage.summary()["n_train"] + stage.summary()["n_val"] == len(rated) - 3  # who is young by a model's guess is an adult as a rule
+    assert (
+        stage.summary()["n_train"] + stage.summary()["n_val"] == len(rated) - 3
+    )  # who is young by a model's guess is an adult as a rule
     folds = tables.read(stage.folder / "out_of_fold.parquet", tables.SCORES_OUT_OF_FOLD)
     assert set(folds["filename"]) == set(stage.rows["filename"][rated[4:]])
     scores = stage.score(raw=pd.Series(np.linspace(2, 6, N)))
     young = scores.index.isin([*labelled, *guessed])
-    shown = scores[["attractiveness_raw", "attractiveness_score", "attractiveness_pct", "attractiveness", "geometric_score", "combined_score", "geometry_zscore"]]
+    shown = scores[
+        [
+            "attractiveness_raw",
+            "attractiveness_score",
+            "attractiveness_pct",
+            "attractiveness",
+            "geometric_score",
+            "combined_score",
+            "geometry_zscore",
+        ]
+    ]
     assert shown[young].isna().all(axis=None)
     assert shown[~young].notna().all(axis=None)
     assert (scores["score_withheld"].notna() == young).all()
     assert not scores.loc[young, ["out_of_fold", "geometric_out_of_fold"]].any(axis=None)
     assert np.isnan(np.load(stage.folder / "scores.npy")).tolist() == young.tolist()
-    assert load_regressor(stage.folder / "m.pt").reference == pytest.approx(np.sort(scores["attractiveness_raw"].dropna()), rel=1e-9)
+    assert load_regressor(stage.folder / "m.pt").reference == pytest.approx(
+        np.sort(scores["attractiveness_raw"].dropna()), rel=1e-9
+    )
     before = stage.sha256()
     stage.rows.loc[rated[0], "rating"] = 1.0
     stage.train()
@@ -157,11 +274,15 @@ def test_faces_that_may_be_too_young_get_no_score_teach_nothing_and_are_no_refer
 
 
 def test_copies_of_a_face_share_a_fold(stage):
-    learned = np.flatnonzero(stage.rows["split"].isin(["train", "val"]) & stage.rows["rating"].notna())
+    learned = np.flatnonzero(
+        stage.rows["split"].isin(["train", "val"]) & stage.rows["rating"].notna()
+    )
     stage.rows.loc[learned[:6], "person"] = "anna"
     stage.rows.loc[learned[7:10], "copy_group"] = stage.rows["filename"][learned[0]]
     stage.train()
-    fold = tables.read(stage.folder / "out_of_fold.parquet", tables.SCORES_OUT_OF_FOLD).set_index("filename")["fold"]
+    fold = tables.read(stage.folder / "out_of_fold.parquet", tables.SCORES_OUT_OF_FOLD).set_index(
+        "filename"
+    )["fold"]
     assert fold[stage.rows["filename"][[*learned[:6], *learned[7:10]]]].nunique() == 1
     assert fold.nunique() == 3
 
@@ -178,9 +299,17 @@ def test_copies_and_persons_are_no_evidence_for_a_classifier(stage, known_by):
         stage.write()
         run = runpy.run_path(ROOT / "stages/train_attribute.py")["main"]
         folder = stage.folder
-        run(load_params(ROOT / "params.yaml"), StageItem("gender"), *[folder / f"{name}.parquet" for name in ("embeddings", "faces", "labels", "splits")],
-            folder, folder / "out_of_fold", folder)
-        male = pd.read_parquet(folder / "out_of_fold/gender.parquet").set_index("filename")["gender_prob_male"]
+        run(
+            load_params(ROOT / "params.yaml"),
+            StageItem("gender"),
+            *[folder / f"{name}.parquet" for name in ("embeddings", "faces", "labels", "splits")],
+            folder,
+            folder / "out_of_fold",
+            folder,
+        )
+        male = pd.read_parquet(folder / "out_of_fold/gender.parquet").set_index("filename")[
+            "gender_prob_male"
+        ]
         return ((male > 0.5) == (rows.set_index("filename")["gender"] == "male")).mean()
 
     assert share_right() > 0.95
@@ -199,8 +328,16 @@ def test_figures_count_persons_and_of_rated_copies_one(stage, monkeypatch):
     rows.loc[4:5, "copy_group"], rows.loc[4, "copy_rank"] = rows["filename"][5], 2
     stage.rows = rows
     stage.write()
-    tables.write(rows.reindex(columns=list(tables.SCORES.columns)), stage.folder / tables.SCORES.name, tables.SCORES)
-    tables.write(rows.reindex(columns=list(tables.PREDICTIONS.columns)), stage.folder / tables.PREDICTIONS.name, tables.PREDICTIONS)
+    tables.write(
+        rows.reindex(columns=list(tables.SCORES.columns)),
+        stage.folder / tables.SCORES.name,
+        tables.SCORES,
+    )
+    tables.write(
+        rows.reindex(columns=list(tables.PREDICTIONS.columns)),
+        stage.folder / tables.PREDICTIONS.name,
+        tables.PREDICTIONS,
+    )
     measured = {}
 
     def measure(*arguments, **options):
@@ -208,12 +345,24 @@ def test_figures_count_persons_and_of_rated_copies_one(stage, monkeypatch):
         raise Enough
 
     run = runpy.run_path(ROOT / "stages/evaluate.py")["main"]
-    for name, replacement in {"evaluate_attractiveness": measure, "load_blend": lambda path: [{}], "load_verdicts": lambda path: {},
-                              "read_json": lambda path: {"why": None, "reliability": {}}}.items():
+    for name, replacement in {
+        "evaluate_attractiveness": measure,
+        "load_blend": lambda path: [{}],
+        "load_verdicts": lambda path: {},
+        "read_json": lambda path: {"why": None, "reliability": {}},
+    }.items():
         monkeypatch.setitem(run.__globals__, name, replacement)
     with pytest.raises(Enough):
-        run(load_params(ROOT / "params.yaml"), stage.folder / "embeddings.parquet", *[stage.folder] * 11)
-    assert (measured["ratings"].isna().sum(), measured["ratings"].isna().iloc[4], measured["n_copies"]) == (1, True, 1)
+        run(
+            load_params(ROOT / "params.yaml"),
+            stage.folder / "embeddings.parquet",
+            *[stage.folder] * 11,
+        )
+    assert (
+        measured["ratings"].isna().sum(),
+        measured["ratings"].isna().iloc[4],
+        measured["n_copies"],
+    ) == (1, True, 1)
     groups = person_groups(measured["person"])
     assert groups[1] == groups[2] == groups[3]
     assert groups[4] == groups[5]
@@ -228,11 +377,17 @@ def test_without_folds_the_main_model_scores_all(stage):
     assert scores["attractiveness_raw"].to_numpy() == pytest.approx(alone, abs=1e-9)
 
 
-@pytest.mark.parametrize(("spoil", "why"), [
-    (lambda rows: rows.assign(rating=5.0), "train ratings are 5; there is nothing to learn"),
-    (lambda rows: rows.assign(rating=rows["rating"].where(rows.index.isin([1, 2]))), "2 rated faces in train and 0 in val; 20 and 5 are needed"),
-    (lambda rows: rows.assign(rating=np.nan), "0 rated faces in train and 0 in val"),
-])
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda rows: rows.assign(rating=5.0), "train ratings are 5; there is nothing to learn"),
+        (
+            lambda rows: rows.assign(rating=rows["rating"].where(rows.index.isin([1, 2]))),
+            "2 rated faces in train and 0 in val; 20 and 5 are needed",
+        ),
+        (lambda rows: rows.assign(rating=np.nan), "0 rated faces in train and 0 in val"),
+    ],
+)
 def test_what_cannot_be_trained_is_said_and_the_pipeline_goes_on(stage, spoil, why):
     stage.rows = spoil(stage.rows)
     warnings = stage.train()
@@ -244,7 +399,9 @@ def test_what_cannot_be_trained_is_said_and_the_pipeline_goes_on(stage, spoil, w
 
 def test_an_embedding_that_is_not_finite_is_named(stage):
     stage.vectors[3, 5] = np.nan
-    with pytest.raises(AssertionError, match=r"error: embeddings.parquet: the embedding of f003.jpg is not finite"):
+    with pytest.raises(
+        AssertionError, match=r"error: embeddings.parquet: the embedding of f003.jpg is not finite"
+    ):
         stage.train()
 
 
@@ -262,11 +419,14 @@ def test_somebodys_checkpoint_takes_the_place_of_training(stage):
     first = load_regressor(stage.folder / "m.pt").predict(stage.vectors)
     (stage.folder / "m.pt").rename(stage.folder / "theirs.pt")
     stage.train(pretrained="theirs.pt")
-    assert load_regressor(stage.folder / "m.pt").predict(stage.vectors) == pytest.approx(first, rel=1e-9)
+    assert load_regressor(stage.folder / "m.pt").predict(stage.vectors) == pytest.approx(
+        first, rel=1e-9
+    )
     assert not stage.score()["out_of_fold"].any()
 
 
 # Geometric and combined scores
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
@@ -285,33 +445,53 @@ def test_the_combined_score_is_the_blend_that_serving_will_use(scored):
     scores = scored.score(raw=scored.rows["rating"].fillna(4.0) * 0.5 + 2)
     blend = scored.blend()
     assert set(blend.pop("verdicts")) == {"holistic", "geometric", "combined"}
-    assert blend == {"geometric": 0.6, "holistic": 0.4, "learned": False, "n_val": 0, "why": None, "scale": [1.0, 7.0]}
+    assert blend == {
+        "geometric": 0.6,
+        "holistic": 0.4,
+        "learned": False,
+        "n_val": 0,
+        "why": None,
+        "scale": [1.0, 7.0],
+    }
     expected = 0.6 * scores["geometric_score"] + 0.4 * scores["attractiveness_score"]
     assert scores["combined_score"].to_numpy() == pytest.approx(expected.to_numpy())
     assert scores["geometric_out_of_fold"].tolist() == (scored.rows["split"] == "train").tolist()
     assert (scores["geometry_zscore"] == 0.5).all()
-    assert [line.split(" is not shown")[0] for line in scored.warnings.splitlines()] == ["warning: the holistic score"]  # half the ratings' spread
+    assert [line.split(" is not shown")[0] for line in scored.warnings.splitlines()] == [
+        "warning: the holistic score"
+    ]  # half the ratings' spread
 
 
 def test_weights_are_learned_from_val_faces_alone(scored):
     scored.rows.loc[scored.rows.index % 3 == 0, "split"] = "val"
-    tables.write(scored.rows[["filename", "split"]], scored.folder / "splits.parquet", tables.SPLITS)
+    tables.write(
+        scored.rows[["filename", "split"]], scored.folder / "splits.parquet", tables.SPLITS
+    )
     raw = pd.Series(np.random.default_rng(0).uniform(2, 6, N))
     scored.score(raw=raw, weights="learned")
     found = scored.blend()
     found.pop("verdicts")  # they are about test faces, too
     assert (found["learned"], found["why"]) == (True, None)
-    assert found["n_val"] == ((scored.rows["split"] == "val") & scored.rows["rating"].notna()).sum() >= 20
+    assert (
+        found["n_val"]
+        == ((scored.rows["split"] == "val") & scored.rows["rating"].notna()).sum()
+        >= 20
+    )
     raw[scored.rows["split"] != "val"] = 4.0
     scored.score(raw=raw, weights="learned")
     assert scored.blend() | {"verdicts": None} == found | {"verdicts": None}
 
 
 def test_without_enough_val_faces_nothing_is_blended_and_the_reason_is_told(scored):
-    tables.write(scored.rows[["filename", "split"]], scored.folder / "splits.parquet", tables.SPLITS)
+    tables.write(
+        scored.rows[["filename", "split"]], scored.folder / "splits.parquet", tables.SPLITS
+    )
     scores = scored.score(raw=scored.rows["rating"].fillna(4.0), weights="learned")
     n = ((scored.rows["split"] == "val") & scored.rows["rating"].notna()).sum()
-    assert scored.blend()["why"] == f"{n} rated val faces have both scores, 20 are needed to learn the weights"
+    assert (
+        scored.blend()["why"]
+        == f"{n} rated val faces have both scores, 20 are needed to learn the weights"
+    )
     assert f"warning: there is no combined score: {n} rated val faces" in scored.warnings
     assert scores["combined_score"].isna().all()
     assert scores["geometric_score"].notna().all()
@@ -319,6 +499,9 @@ def test_without_enough_val_faces_nothing_is_blended_and_the_reason_is_told(scor
 
 def test_without_a_geometric_model_its_reason_is_passed_on(scored):
     scores = scored.score(why="3 rated faces with landmarks in train; 20 are needed")
-    assert scored.blend()["why"] == "no face has a geometric score: 3 rated faces with landmarks in train; 20 are needed"
+    assert (
+        scored.blend()["why"]
+        == "no face has a geometric score: 3 rated faces with landmarks in train; 20 are needed"
+    )
     assert scores[["geometric_score", "combined_score"]].isna().all(axis=None)
     assert scores["attractiveness_score"].notna().all()

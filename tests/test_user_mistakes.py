@@ -14,7 +14,15 @@ from facestats.__main__ import main
 from facestats.clip.load import load_encoder
 from facestats.core import tables
 from facestats.core.files import read_json
-from facestats.errors import InputError, LabelError, ModelError, ParamsError, TableError, number_of, of_file
+from facestats.errors import (
+    InputError,
+    LabelError,
+    ModelError,
+    ParamsError,
+    TableError,
+    number_of,
+    of_file,
+)
 from facestats.labels.joining import join_labels
 from facestats.params import load_params
 from facestats.rows.store import PLACE
@@ -25,9 +33,16 @@ from resources import ROOT
 LONG = 300 * "a"
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    (b"", "must be a mapping of sections, found nothing"), (b"- a\n", "found a list"), ("data: ü".encode("utf-16"), r"not UTF-8 \(byte 0xff"),
-    (b"a: [", "not valid YAML"), (None, "is a folder")])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "must be a mapping of sections, found nothing"),
+        (b"- a\n", "found a list"),
+        ("data: ü".encode("utf-16"), r"not UTF-8 \(byte 0xff"),
+        (b"a: [", "not valid YAML"),
+        (None, "is a folder"),
+    ],
+)
 def test_parameters_that_are_none(tmp_path, content, said):
     path = tmp_path / "params.yaml"
     path.mkdir() if content is None else path.write_bytes(content)
@@ -36,9 +51,13 @@ def test_parameters_that_are_none(tmp_path, content, said):
 
 
 def test_a_section_of_another_type_is_told_in_words_of_yaml(tmp_path):
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | {"composites": None}
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | {
+        "composites": None
+    }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    with pytest.raises(ParamsError, match="composites = None is not possible: input should be a mapping"):
+    with pytest.raises(
+        ParamsError, match="composites = None is not possible: input should be a mapping"
+    ):
         load_params(tmp_path / "params.yaml")
 
 
@@ -78,12 +97,14 @@ def spoilt(clip_models, tmp_path):
     """A copy of `tiny` whose weights are cut off."""
     folder = shutil.copytree(clip_models["tiny"], tmp_path / "clip")
     weights = (folder / "model.safetensors").read_bytes()
-    (folder / "model.safetensors").write_bytes(weights[:len(weights) // 2])
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     return folder
 
 
 def test_damaged_weights_of_clip(spoilt):
-    with pytest.raises(ModelError, match=r"model\.safetensors is damaged .*`dvc repro -f fetch_clip` makes it anew"):
+    with pytest.raises(
+        ModelError, match=r"model\.safetensors is damaged .*`dvc repro -f fetch_clip` makes it anew"
+    ):
         load_encoder(spoilt)
 
 
@@ -94,8 +115,15 @@ def test_a_damaged_face_among_those_to_embed(clip_models, tmp_path, monkeypatch)
 
     (tmp_path / "faces").mkdir()
     (tmp_path / "faces/a.jpg").write_bytes(b"\xff\xd8 cut off")
-    with pytest.raises(InputError, match=r"a face in .*faces can't be read as an image; `dvc repro -f preprocess`"):
-        embed.main(load_params(ROOT / "params.yaml"), tmp_path / "faces", clip_models["tiny"], tmp_path / "out.parquet")
+    with pytest.raises(
+        InputError, match=r"a face in .*faces can't be read as an image; `dvc repro -f preprocess`"
+    ):
+        embed.main(
+            load_params(ROOT / "params.yaml"),
+            tmp_path / "faces",
+            clip_models["tiny"],
+            tmp_path / "out.parquet",
+        )
     assert not (tmp_path / "out.parquet").exists()
 
 
@@ -114,10 +142,14 @@ def test_damaged_files_of_the_pipeline(tmp_path):
 def test_a_stage_whose_out_can_not_be_written_says_where(tmp_path):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (tmp_path / "out").touch()
-    script = ("import sys; sys.argv = ['x']; from pathlib import Path; from facestats.run.stage import run_stage; from facestats.core.files import write_text\n"
-              "def main(params): write_text(Path('out/below/it.txt'), '')\n"
-              "run_stage(main)")
-    done = run_program([sys.executable, "-c", script], tmp_path, os.environ | {"PYTHONPATH": str(ROOT / "src")})
+    script = (
+        "import sys; sys.argv = ['x']; from pathlib import Path; from facestats.run.stage import run_stage; from facestats.core.files import write_text\n"
+        "def main(params): write_text(Path('out/below/it.txt'), '')\n"
+        "run_stage(main)"
+    )
+    done = run_program(
+        [sys.executable, "-c", script], tmp_path, os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("error: out")
     assert "can't be used" in done.stderr
@@ -130,11 +162,22 @@ def test_a_command_on_a_folder_where_a_file_belongs(tmp_path, capsys):
     assert "is a folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["labels", "template", "-o", LONG], ["labels", "merge", LONG], ["results", "--root", LONG], ["score", "a.jpg", "--root", LONG]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["labels", "template", "-o", LONG],
+        ["labels", "merge", LONG],
+        ["results", "--root", LONG],
+        ["score", "a.jpg", "--root", LONG],
+    ],
+)
 def test_a_name_that_is_too_long(command, capsys, built, monkeypatch):
     monkeypatch.chdir(built.folder)
     assert main(command) == 2
-    assert re.search(f"^error: .*(?s:{LONG}.*File name too long|File name too long.*{LONG})", capsys.readouterr().err)
+    assert re.search(
+        f"^error: .*(?s:{LONG}.*File name too long|File name too long.*{LONG})",
+        capsys.readouterr().err,
+    )
 
 
 def test_mending_without_a_remote_is_not_taken_for_done(capsys):
@@ -147,7 +190,11 @@ def test_other_errors_of_the_system_stay_what_they_are():
 
 
 def test_numbers_have_their_plural():
-    assert [number_of(n, "rated face") for n in (0, 1, 2)] == ["0 rated faces", "1 rated face", "2 rated faces"]
+    assert [number_of(n, "rated face") for n in (0, 1, 2)] == [
+        "0 rated faces",
+        "1 rated face",
+        "2 rated faces",
+    ]
 
 
 def test_a_repository_without_a_commit_is_named_and_not_dvclives_traceback(tmp_path, monkeypatch):

@@ -24,19 +24,33 @@ from test_training_stage import made_up_stage
 N = 200
 
 
-def table(signal: float, spread: float = 1.0, n: int = N, folds: bool = True) -> tuple[pd.DataFrame, pd.Series]:
+def table(
+    signal: float, spread: float = 1.0, n: int = N, folds: bool = True
+) -> tuple[pd.DataFrame, pd.Series]:
     """Scores whose correlation with ratings is about `signal`, and these ratings."""
     rng = np.random.default_rng(3)
     actual, noise = rng.normal(size=(2, n))
-    predicted = 50 + 10 * spread * signal * (signal * actual + np.sqrt(1 - signal**2) * noise if signal else noise)
+    predicted = 50 + 10 * spread * signal * (
+        signal * actual + np.sqrt(1 - signal**2) * noise if signal else noise
+    )
     split = splits(n)
-    scores = pd.DataFrame({"attractiveness_score": predicted, "geometric_score": np.nan, "combined_score": np.nan, "split": split,
-                           "out_of_fold": folds & (split != "test"), "geometric_out_of_fold": False})
+    scores = pd.DataFrame(
+        {
+            "attractiveness_score": predicted,
+            "geometric_score": np.nan,
+            "combined_score": np.nan,
+            "split": split,
+            "out_of_fold": folds & (split != "test"),
+            "geometric_out_of_fold": False,
+        }
+    )
     return scores, pd.Series(50 + 10 * actual)
 
 
 def verdict(scores, ratings, persons=None):
-    return judge_scores(scores, ratings, text([None] * len(scores)) if persons is None else persons, (0.0, 100.0))["holistic"]
+    return judge_scores(
+        scores, ratings, text([None] * len(scores)) if persons is None else persons, (0.0, 100.0)
+    )["holistic"]
 
 
 def test_a_score_that_follows_the_raters_has_no_doubt():
@@ -50,7 +64,10 @@ def test_noise_says_nothing():
     scores, ratings = table(0.7)
     found = verdict(scores, ratings.sample(frac=1, random_state=1, ignore_index=True))
     assert found.word == "says nothing"
-    assert "the holistic score says nothing: on 133 held-out faces it is no closer to the ratings than their mean is (R² −" in found.text
+    assert (
+        "the holistic score says nothing: on 133 held-out faces it is no closer to the ratings than their mean is (R² −"
+        in found.text
+    )
     assert "; on 67 test faces it is no closer" in found.text
 
 
@@ -58,7 +75,15 @@ def test_predictions_that_hardly_vary_say_nothing_whatever_their_r():
     found = verdict(*table(0.7, spread=0.001))
     assert found.word == "says nothing"
     assert "hardly vary, by 0.1% of what ratings do" in found.text
-    assert np.corrcoef(*[column[splits(N) == "test"] for column in (table(0.7, 0.001)[0]["attractiveness_score"], table(0.7)[1])])[0, 1] > 0.5
+    assert (
+        np.corrcoef(
+            *[
+                column[splits(N) == "test"]
+                for column in (table(0.7, 0.001)[0]["attractiveness_score"], table(0.7)[1])
+            ]
+        )[0, 1]
+        > 0.5
+    )
 
 
 def test_an_interval_that_reaches_0_shows_nothing():
@@ -72,9 +97,13 @@ def test_too_few_persons_show_nothing():
     scores, ratings = table(0.97, n=27)
     found = verdict(scores, ratings)
     assert found.word == "not shown"
-    assert "on 9 test faces, too few to tell; on 18 held-out faces it is closer (R² 0." in found.text
+    assert (
+        "on 9 test faces, too few to tell; on 18 held-out faces it is closer (R² 0." in found.text
+    )
     scores, ratings = table(0.9)
-    assert "too few to tell" in verdict(scores, ratings, text([str(i % 3) for i in range(N)])).text  # three people with many pictures
+    assert (
+        "too few to tell" in verdict(scores, ratings, text([str(i % 3) for i in range(N)])).text
+    )  # three people with many pictures
 
 
 def test_without_folds_val_speaks_and_without_ratings_nobody_does():
@@ -82,12 +111,20 @@ def test_without_folds_val_speaks_and_without_ratings_nobody_does():
     assert [one.n for one in verdict(scores, ratings).evidence] == [34, 67]
     found = judge_scores(scores, ratings * np.nan, text([None] * N), None)
     assert found["holistic"].word == "not measured"
-    assert judge_scores(scores.assign(attractiveness_score=np.nan), ratings, text([None] * N), (0.0, 100.0)) == {}
+    assert (
+        judge_scores(
+            scores.assign(attractiveness_score=np.nan), ratings, text([None] * N), (0.0, 100.0)
+        )
+        == {}
+    )
 
 
 def test_ratings_that_are_all_the_same_show_nothing():
     same = np.full(30, 50.0)
-    assert judge("holistic", (weigh(same, same + np.arange(30), np.arange(30), "test face"),)).word != "says something"
+    assert (
+        judge("holistic", (weigh(same, same + np.arange(30), np.arange(30), "test face"),)).word
+        != "says something"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +132,9 @@ def noise(tmp_path_factory):
     """The stages' outs where ratings are noise."""
     stage = made_up_stage(tmp_path_factory.mktemp("noise"))
     rated = stage.rows["rating"].notna()
-    stage.rows.loc[rated, "rating"] = np.random.default_rng(5).permutation(stage.rows.loc[rated, "rating"])
+    stage.rows.loc[rated, "rating"] = np.random.default_rng(5).permutation(
+        stage.rows.loc[rated, "rating"]
+    )
     stage.train()
     stage.score()
     return stage
@@ -105,18 +144,28 @@ def test_a_regressor_that_learned_noise_says_so_in_its_run_its_model_and_its_tab
     verdicts = load_verdicts(noise.folder / "blend.json")
     assert verdicts["holistic"]["word"] == "says nothing"
     assert f"warning: {verdicts['holistic']['text']}" in noise.warnings.splitlines()
-    assert tables.read_doubts(noise.folder / tables.SCORES.name) == {"attractiveness": verdicts["holistic"]["text"]}
+    assert tables.read_doubts(noise.folder / tables.SCORES.name) == {
+        "attractiveness": verdicts["holistic"]["text"]
+    }
 
 
 def doubtful_run():
     run = copy.deepcopy(trained_run())
-    run.attractiveness["verdicts"]["holistic"] |= {"word": "says nothing", "text": "the holistic score says nothing: reasons"}
+    run.attractiveness["verdicts"]["holistic"] |= {
+        "word": "says nothing",
+        "text": "the holistic score says nothing: reasons",
+    }
     return run
 
 
 def test_results_say_it_before_any_figure(tmp_path):
     run = doubtful_run()
-    for name, content in {"attractiveness": run.attractiveness, "train_attractiveness/metrics": run.training, "attributes": {}, "age_check": run.age_check}.items():
+    for name, content in {
+        "attractiveness": run.attractiveness,
+        "train_attractiveness/metrics": run.training,
+        "attributes": {},
+        "age_check": run.age_check,
+    }.items():
         write_json(tmp_path / f"{name}.json", content)
     lines = results._headlines(tmp_path)
     assert lines[0] == "WARNING: the holistic score says nothing: reasons"
@@ -131,15 +180,32 @@ def test_a_report_begins_with_it_and_r_never_stands_alone(tmp_path):
 
 
 def test_composites_of_deciles_say_it_and_others_do_not():
-    faces = pd.DataFrame({"filename": names(6), "gender_final": ["female"] * 6, "gender_source": ["label"] * 3 + ["zeroshot"] * 3, "attractiveness": [9] * 6})
-    doubts = {"attractiveness": "the holistic score says nothing: reasons", "gender": "right four times of five"}
+    faces = pd.DataFrame(
+        {
+            "filename": names(6),
+            "gender_final": ["female"] * 6,
+            "gender_source": ["label"] * 3 + ["zeroshot"] * 3,
+            "attractiveness": [9] * 6,
+        }
+    )
+    doubts = {
+        "attractiveness": "the holistic score says nothing: reasons",
+        "gender": "right four times of five",
+    }
 
     def note(**conditions):
         found = select_faces(faces, conditions)
         selection = {"min_results": 1, "doubts": column_doubts(found.rows, conditions, doubts)}
-        return composite_facts(Average(np.zeros((2, 2, 3)), list(found.rows["filename"])), {}, selection, pd.Series(dtype=float))["note"]
+        return composite_facts(
+            Average(np.zeros((2, 2, 3)), list(found.rows["filename"])),
+            {},
+            selection,
+            pd.Series(dtype=float),
+        )["note"]
 
     assert note(attractiveness=[9, 10]).endswith("; the holistic score says nothing: reasons")
-    assert note(gender="female").endswith("; gender of 3 of 6 faces is what prompts say: right four times of five")
+    assert note(gender="female").endswith(
+        "; gender of 3 of 6 faces is what prompts say: right four times of five"
+    )
     assert column_doubts(faces.iloc[:3], {"gender": "female"}, doubts) == []
     assert column_doubts(faces, {}, doubts) == []

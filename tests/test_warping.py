@@ -30,14 +30,19 @@ def test_a_face_warped_to_its_own_shape_stays_as_it_is():
         assert np.abs(Warper(own, SIZE)(image, own) - image).max() < 0.05
 
 
-@pytest.mark.parametrize("source", [shape(0.06, -0.04), shape(scale=1.2), shape(0.02, turn=0.15, scale=0.9)])
+@pytest.mark.parametrize(
+    "source", [shape(0.06, -0.04), shape(scale=1.2), shape(0.02, turn=0.15, scale=0.9)]
+)
 def test_inside_the_face_an_affine_move_is_an_affine_move(source):
     target = shape()
     moved = Warper(target, SIZE)(own_places(), source)
     design = np.column_stack([target[:, :2], np.ones(468)])
     move = np.linalg.lstsq(design, source[:, :2], rcond=None)[0]
     inside = 0.5 + 0.8 * (target[FACE_OVAL, :2] - 0.5)
-    assert np.abs(at(moved, inside) - np.column_stack([inside, np.ones(len(inside))]) @ move).max() < 0.02 / SIZE
+    assert (
+        np.abs(at(moved, inside) - np.column_stack([inside, np.ones(len(inside))]) @ move).max()
+        < 0.02 / SIZE
+    )
 
 
 def test_a_warp_moves_every_landmark_to_its_target_and_no_corner():
@@ -65,18 +70,23 @@ def test_eyes_meet_to_a_hundredth_of_a_pixel():
     target = (small + large) / 2
     moved = EyeAligner(target, SIZE)(own_places(), small)
     for corners in (RIGHT_EYE, LEFT_EYE):
-        source, goal, eye = (s[list(corners), :2].mean(axis=0) for s in (small, target, align_eyes(small, target)))
+        source, goal, eye = (
+            s[list(corners), :2].mean(axis=0) for s in (small, target, align_eyes(small, target))
+        )
         assert np.abs(at(moved, goal[None])[0] - source).max() < 0.01 / SIZE
         assert eye == pytest.approx(goal, abs=1e-6)
 
 
 def test_bilinear_values_are_exact_at_and_between_pixels():
     image = np.arange(12, dtype=np.float32).reshape(3, 4, 1)
-    places = np.array([[[0, 0], [3, 2], [1.5, 0], [1, 0.5], [2.25, 1.5], [-5, 1], [9, 9]]], np.float32)
+    places = np.array(
+        [[[0, 0], [3, 2], [1.5, 0], [1, 0.5], [2.25, 1.5], [-5, 1], [9, 9]]], np.float32
+    )
     assert sample(image, places).ravel().tolist() == [0, 11, 1.5, 3, 8.25, 4, 11]
 
 
 # Folds
+
 
 def test_no_target_has_folds():
     for target in (shape(), shape(0.45), head(40), shape(0.6, 0.3, scale=2.0), shape(scale=2.5)):
@@ -110,16 +120,23 @@ def test_a_face_with_its_sides_swapped_is_not_unfolded():
 
 # Landmarks outside the image
 
-@pytest.mark.parametrize("source", [shape(0.0, 0.35), shape(0.0, -0.35, scale=1.2), shape(-0.35), shape(0.3, 0.3)])
+
+@pytest.mark.parametrize(
+    "source", [shape(0.0, 0.35), shape(0.0, -0.35, scale=1.2), shape(-0.35), shape(0.3, 0.3)]
+)
 def test_a_face_that_reaches_outside_folds_nothing_and_goes_on_with_edge_pixels(source):
     assert source[:, :2].min() < 0 or source[:, :2].max() > 1
     mesh = Mesh(shape())
     assert mesh.unfolded(source)[1] == mesh.folded(source) == 0
     places = own_places()
     moved = Warper(shape(), SIZE)(places, source)
-    assert places[..., :2].min() - 1e-6 <= moved[..., :2].min() <= moved.max() <= places.max() + 1e-6  # nothing from nowhere
+    assert (
+        places[..., :2].min() - 1e-6 <= moved[..., :2].min() <= moved.max() <= places.max() + 1e-6
+    )  # nothing from nowhere
     inside = ((source[:, :2] > 0.02) & (source[:, :2] < 0.98)).all(axis=1)
-    assert np.median(np.abs(at(moved, shape()) - source[:, :2])[inside]) < 0.25 / SIZE  # and what is visible is where it belongs
+    assert (
+        np.median(np.abs(at(moved, shape()) - source[:, :2])[inside]) < 0.25 / SIZE
+    )  # and what is visible is where it belongs
 
 
 def test_a_target_outside_the_image_tears_nothing():

@@ -18,8 +18,28 @@ from facestats.report.html_page import inline, render
 from facestats.report.model_card import model_card, models, photos_and_labels, plain_run
 from facestats.report.section_faces import _faces
 
-WORDS = ["<img src=x onerror=alert(1)>", "<script>alert(1)</script>", "[x](javascript:alert(1))", "![x](https://x.org/y.png)", "a|b", "a`b", "**bold**", "a*b*c", "_a_", "&lt;b&gt;",
-         "https://evil.example/x", "www.evil.example", "a\\b", "x<!--", "$x$", "~~x~~", "@all", "\u202egpj", "a\n# heading\n- item", "e\x1b[31m"]
+WORDS = [
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "[x](javascript:alert(1))",
+    "![x](https://x.org/y.png)",
+    "a|b",
+    "a`b",
+    "**bold**",
+    "a*b*c",
+    "_a_",
+    "&lt;b&gt;",
+    "https://evil.example/x",
+    "www.evil.example",
+    "a\\b",
+    "x<!--",
+    "$x$",
+    "~~x~~",
+    "@all",
+    "\u202egpj",
+    "a\n# heading\n- item",
+    "e\x1b[31m",
+]
 
 
 def renamed(content, word):
@@ -44,9 +64,16 @@ def tags(page: str) -> list[str]:
 
 @pytest.mark.parametrize("word", WORDS)
 def test_the_model_card_shows_a_word_as_it_is(run, word):
-    hostile = replace(run, **{name: renamed(content, word) for name, content in vars(run).items()} | {"images": "data/<b>[x](y)"})
+    hostile = replace(
+        run,
+        **{name: renamed(content, word) for name, content in vars(run).items()}
+        | {"images": "data/<b>[x](y)"},
+    )
     markdown = MarkdownIt("gfm-like", {"linkify": False}).enable("table")
-    before, page = (markdown.render(model_card(one, "p.png")) for one in (replace(run, images="data/b"), hostile))
+    before, page = (
+        markdown.render(model_card(one, "p.png"))
+        for one in (replace(run, images="data/b"), hostile)
+    )
     assert tags(page) == tags(before)
     shown = word.replace("\n", "\\n").replace("\x1b", "\\u001b").replace("\u202e", "\\u202e")
     texts = html.unescape(re.sub(r"<[^>]*>", "", page))
@@ -58,8 +85,28 @@ def test_the_model_card_shows_a_word_as_it_is(run, word):
 def test_the_report_shows_a_word_as_it_is(run, word):
     pages = []
     for name in ("female", word):
-        plain = plain_run(replace(run, **{part: renamed(content, name) for part, content in vars(run).items()}))
-        pages.append(render("t", [Section("k", "t", from_card([*models(plain), *photos_and_labels(plain), *scores_by_group(plain.fairness, "")], "c"))]))
+        plain = plain_run(
+            replace(run, **{part: renamed(content, name) for part, content in vars(run).items()})
+        )
+        pages.append(
+            render(
+                "t",
+                [
+                    Section(
+                        "k",
+                        "t",
+                        from_card(
+                            [
+                                *models(plain),
+                                *photos_and_labels(plain),
+                                *scores_by_group(plain.fairness, ""),
+                            ],
+                            "c",
+                        ),
+                    )
+                ],
+            )
+        )
     body = [page.split("<body")[1] for page in pages]
     assert tags(body[1]) == tags(body[0])
     shown = word.replace("\n", "\\n").replace("\x1b", "\\u001b").replace("\u202e", "\\u202e")
@@ -67,7 +114,11 @@ def test_the_report_shows_a_word_as_it_is(run, word):
 
 
 def test_words_without_markup_and_keys_stay_what_they_are():
-    content = {"combined_60_40": ["O'Brien", "Größe 7 (x)", 3, None], "why": "no `x` of *y*", "female × young": 1.5}
+    content = {
+        "combined_60_40": ["O'Brien", "Größe 7 (x)", 3, None],
+        "why": "no `x` of *y*",
+        "female × young": 1.5,
+    }
     assert as_plain(content) == content
     assert written_as_is(as_plain("<a_> `b`")) == "<a_> `b`"
     assert as_plain(as_plain("<a>")) == as_plain("<a>")
@@ -75,7 +126,9 @@ def test_words_without_markup_and_keys_stay_what_they_are():
 
 @pytest.mark.parametrize("word", ["`<b>``", "``<b>`", "`<b>` ``", "<b>`", "`\U000f0060<b>`"])
 def test_backticks_in_a_word_open_no_code_that_is_not_closed(word):
-    page = written_as_markdown(as_plain({"why": f"of `gender` there is only {word}, see `labels`"})["why"])
+    page = written_as_markdown(
+        as_plain({"why": f"of `gender` there is only {word}, see `labels`"})["why"]
+    )
     shown = MarkdownIt("commonmark", {"html": True}).render(page)
     assert "<b>" not in shown
     assert "<code>gender</code>" in shown

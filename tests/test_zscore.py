@@ -20,8 +20,12 @@ def frame(**columns) -> pd.DataFrame:
 def test_the_golden_ratio_is_in_it_and_counts_against_a_face_that_misses_it():
     assert SIGNS["golden_deviation"] == -1
     assert set(SIGNS) <= set(measure(uneven_faces(1)).columns)
-    level = pd.DataFrame(0.1, index=range(3), columns=list(SIGNS)).assign(golden_deviation=[0.1, 0.2, 0.3])
-    np.testing.assert_allclose(fit_zscore(level)(level), np.array([1, 0, -1]) * np.sqrt(1.5) / len(SIGNS), atol=1e-12)
+    level = pd.DataFrame(0.1, index=range(3), columns=list(SIGNS)).assign(
+        golden_deviation=[0.1, 0.2, 0.3]
+    )
+    np.testing.assert_allclose(
+        fit_zscore(level)(level), np.array([1, 0, -1]) * np.sqrt(1.5) / len(SIGNS), atol=1e-12
+    )
 
 
 def test_each_measurement_counts_alike_whatever_its_unit():
@@ -51,4 +55,6 @@ def test_faces_that_were_not_measured_have_no_score_and_do_not_count():
 
 def test_what_does_not_vary_counts_as_nothing():
     same = frame(golden_deviation=[0.1, 0.1, 0.1])
-    np.testing.assert_allclose(fit_zscore(same)(same.assign(golden_deviation=[0.1, 0.9, 0.1])), fit_zscore(same)(same))
+    np.testing.assert_allclose(
+        fit_zscore(same)(same.assign(golden_deviation=[0.1, 0.9, 0.1])), fit_zscore(same)(same)
+    )

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-_API = ("calculate_attractiveness_score", "detect_landmarks", "filter_images", "find_similar", "get_clip_embedding",
-        "infer_attributes", "load", "make_composite", "score_image")
+_API = (
+    "calculate_attractiveness_score",
+    "detect_landmarks",
+    "filter_images",
+    "find_similar",
+    "get_clip_embedding",
+    "infer_attributes",
+    "load",
+    "make_composite",
+    "score_image",
+)
 __all__ = [*_API, "train_regressor"]
 
 

@@ -23,12 +23,20 @@ COMMANDS = ("score", "similar", "import", "labels", "models", "rows", "forget", 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands, each described by its module."""
-    parser = argparse.ArgumentParser(prog="python -m facestats", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m facestats",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"facestats.cli.{name.replace('import', 'importing')}")
-        command = commands.add_parser(name, help=module.HELP, description=module.__doc__,
-                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+        command = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser

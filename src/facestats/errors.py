@@ -6,12 +6,25 @@ import re
 from collections.abc import Iterable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_UNUSABLE = (errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTEMPTY,
-             errno.ENAMETOOLONG)
+_UNUSABLE = (
+    errno.ENOENT,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ELOOP,
+    errno.ENOTEMPTY,
+    errno.ENAMETOOLONG,
+)
 
-_LIMITS = {errno.EMFILE: "allow more of them (`ulimit -n 8192`) and run again", errno.ENFILE: "close other programs and run again",
-           errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other programs",
-           errno.EFBIG: "allow larger files (`ulimit -f unlimited`) and run again"}
+_LIMITS = {
+    errno.EMFILE: "allow more of them (`ulimit -n 8192`) and run again",
+    errno.ENFILE: "close other programs and run again",
+    errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other programs",
+    errno.EFBIG: "allow larger files (`ulimit -f unlimited`) and run again",
+}
 
 
 class FaceStatsError(Exception):
@@ -64,8 +77,10 @@ def of_file(error: OSError) -> str | None:
     if error.errno in _FULL:
         return f"the disk is full ({where or 'no file named'}); free some space and run again"
     if error.errno in _UNUSABLE and where is not None:
-        return (f"{where} can't be used: {error.strerror}. Look whether it is there, a file where a file is expected and a folder where "
-                "a folder is, and whether you may read and write it")
+        return (
+            f"{where} can't be used: {error.strerror}. Look whether it is there, a file where a file is expected and a folder where "
+            "a folder is, and whether you may read and write it"
+        )
     if error.errno in _LIMITS:
         return f"{os.strerror(error.errno)} ({where or 'no file named'}): {_LIMITS[error.errno]}"
     if error.errno is not None:
@@ -83,4 +98,6 @@ def alike(messages: Iterable[str]) -> list[tuple[str, int]]:
     groups: dict[str, list[str]] = {}
     for message in messages:
         groups.setdefault(re.sub(r"\d+(\.\d+)?", "0", message), []).append(message)
-    return sorted(((group[0], len(group)) for group in groups.values()), key=lambda found: -found[1])
+    return sorted(
+        ((group[0], len(group)) for group in groups.values()), key=lambda found: -found[1]
+    )

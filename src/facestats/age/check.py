@@ -26,7 +26,10 @@ STEP = 0.25  # years
 MIN_FACES = 20  # fewer have no quantile of 0.95
 MOST_ADULTS = 0.2  # share of labelled adults beyond which the model withholds too much to be of use
 MANUAL, LABEL, COPY = "manual", "label", "copy"
-OTHER_KIND = ("drawing", "photograph")  # doubts: the face is none of the kind of picture that the age model learned from
+OTHER_KIND = (
+    "drawing",
+    "photograph",
+)  # doubts: the face is none of the kind of picture that the age model learned from
 MADE_BY = "`dvc repro age_check`"
 
 
@@ -59,9 +62,12 @@ class AgeCheck:
 
     def reason(self, source: str) -> str:
         """Why a face that may be too young by this source gets no score."""
-        said = {MANUAL: f"said by hand to be under {self.min_age}", LABEL: f"labelled as under {self.min_age}",
-                COPY: f"a copy of the picture is labelled as under {self.min_age}",
-                MODEL: f"may be under {self.min_age}: the age model can't rule it out"}
+        said = {
+            MANUAL: f"said by hand to be under {self.min_age}",
+            LABEL: f"labelled as under {self.min_age}",
+            COPY: f"a copy of the picture is labelled as under {self.min_age}",
+            MODEL: f"may be under {self.min_age}: the age model can't rule it out",
+        }
         return f"{said[source]} (score.min_age)"
 
     def not_checked(self, why: str | None = None) -> str:
@@ -71,7 +77,9 @@ class AgeCheck:
         return f"age was not checked, so this may be the score of a child: {why or self.why}"
 
 
-def check_faces(check: AgeCheck, labels: pd.DataFrame, predicted: pd.Series, copies: pd.Series) -> pd.DataFrame:
+def check_faces(
+    check: AgeCheck, labels: pd.DataFrame, predicted: pd.Series, copies: pd.Series
+) -> pd.DataFrame:
     """Hold every face's age against `score.min_age`.
 
     Parameters
@@ -85,26 +93,42 @@ def check_faces(check: AgeCheck, labels: pd.DataFrame, predicted: pd.Series, cop
     DataFrame in the schema `tables.AGE_CHECK`, in the order of `labels`.
     """
     names = labels.index
-    table = pd.DataFrame({"filename": names.to_numpy(), "score_withheld": pd.Series([None] * len(names), dtype="object"),
-                          "age_checked": pd.Series([None] * len(names), dtype="object")})
+    table = pd.DataFrame(
+        {
+            "filename": names.to_numpy(),
+            "score_withheld": pd.Series([None] * len(names), dtype="object"),
+            "age_checked": pd.Series([None] * len(names), dtype="object"),
+        }
+    )
     if check.min_age is None:
         return table
     age = labels["age"].to_numpy(float)
     group = copies.reindex(names)
     of_copies = pd.Series(age, index=names).groupby(group).transform("min").to_numpy(float)
-    guess = predicted.reindex(names).to_numpy(float) if check.by_model else np.full(len(names), np.nan)
+    guess = (
+        predicted.reindex(names).to_numpy(float) if check.by_model else np.full(len(names), np.nan)
+    )
     by_hand = labels["age_source"].eq(MANUAL).to_numpy()
     known = np.isfinite(age)
-    source = np.select([known & by_hand, known, np.isfinite(of_copies), np.isfinite(guess)], [MANUAL, LABEL, COPY, MODEL], "")
+    source = np.select(
+        [known & by_hand, known, np.isfinite(of_copies), np.isfinite(guess)],
+        [MANUAL, LABEL, COPY, MODEL],
+        "",
+    )
     young = np.where(known, age < check.min_age, of_copies < check.min_age)
     if check.by_model:
         young = np.where(source == MODEL, check.may_be_under(guess), young)
     table["age_checked"] = pd.Series(source, dtype="object").where(source != "", None)
-    table["score_withheld"] = [check.reason(by) if by and too_young else None for by, too_young in zip(source, young, strict=True)]
+    table["score_withheld"] = [
+        check.reason(by) if by and too_young else None
+        for by, too_young in zip(source, young, strict=True)
+    ]
     return table
 
 
-def fit_check(min_age: int | None, required: bool, left_out: pd.DataFrame, missing: str | None = None) -> AgeCheck:
+def fit_check(
+    min_age: int | None, required: bool, left_out: pd.DataFrame, missing: str | None = None
+) -> AgeCheck:
     """How far the age model's predictions can be trusted about faces that may be too young.
 
     The bound is the 95 % quantile, with one more face granted to chance (split conformal prediction), of predicted minus labelled age among the
@@ -121,17 +145,29 @@ def fit_check(min_age: int | None, required: bool, left_out: pd.DataFrame, missi
     if missing:
         return AgeCheck(min_age, required, why=missing)
     if len(left_out) < MIN_FACES:
-        return AgeCheck(min_age, required, why=f"{number_of(len(left_out), 'labelled face')} left out of training of the age model, {MIN_FACES} are needed to know "
-                                               "how far it is off")
-    predicted, above = left_out["predicted"].to_numpy(float), (left_out["predicted"] - left_out["age"]).to_numpy(float)
+        return AgeCheck(
+            min_age,
+            required,
+            why=f"{number_of(len(left_out), 'labelled face')} left out of training of the age model, {MIN_FACES} are needed to know "
+            "how far it is off",
+        )
+    predicted, above = (
+        left_out["predicted"].to_numpy(float),
+        (left_out["predicted"] - left_out["age"]).to_numpy(float),
+    )
     bounds = np.arange(0, max(predicted.max() - min_age, 0) + STEP, STEP)
-    enough = np.array([_quantile(above[_nearest(predicted, min_age + bound)]) <= bound for bound in bounds])
+    enough = np.array(
+        [_quantile(above[_nearest(predicted, min_age + bound)]) <= bound for bound in bounds]
+    )
     bound = float(STEP * (np.flatnonzero(~enough).max(initial=-1) + 1))
     check = AgeCheck(min_age, required, bound, min(NEAR, len(left_out)))
     adults = measure_check(check, left_out, pd.Series(np.nan, index=left_out.index))["adults"]
     if adults["n"] and adults["value"] > MOST_ADULTS:
-        return replace(check, why=f"the age model can't tell enough adults from those under {min_age}: it would withhold the scores of {100 * adults['value']:.0f} % "
-                                  f"of {number_of(adults['n'], 'labelled adult')}, more than {100 * MOST_ADULTS:.0f} %")
+        return replace(
+            check,
+            why=f"the age model can't tell enough adults from those under {min_age}: it would withhold the scores of {100 * adults['value']:.0f} % "
+            f"of {number_of(adults['n'], 'labelled adult')}, more than {100 * MOST_ADULTS:.0f} %",
+        )
     return check
 
 
@@ -156,17 +192,35 @@ def measure_check(check: AgeCheck, faces: pd.DataFrame, persons: pd.Series) -> d
     if check.bound is None:
         return dict.fromkeys(("adults", "minors"), share_of(np.empty(0, dtype=bool)))
     young = check.may_be_under(faces["predicted"])
-    return {"adults": share_of(young[adults], persons[adults]), "minors": share_of(~young[~adults], persons[~adults])}
+    return {
+        "adults": share_of(young[adults], persons[adults]),
+        "minors": share_of(~young[~adults], persons[~adults]),
+    }
 
 
 def summarise_check(check: AgeCheck, table: pd.DataFrame) -> dict[str, Any]:
     """Who was checked by what, and who gets no score, out of the table that `check_faces` gives."""
-    counts, withheld = table["age_checked"].value_counts(), table["age_checked"][table["score_withheld"].notna()].value_counts()
+    counts, withheld = (
+        table["age_checked"].value_counts(),
+        table["age_checked"][table["score_withheld"].notna()].value_counts(),
+    )
     sources = (MANUAL, LABEL, COPY, MODEL)
-    return {"min_age": check.min_age, "required": check.required, "faces": len(table),
-            "checked": {by: int(counts.get(by, 0)) for by in sources} | {"nothing": int(table["age_checked"].isna().sum())},
-            "withheld": {by: int(withheld.get(by, 0)) for by in sources},
-            "model": {"used": check.by_model, "why": check.why, "bound": check.bound, "n": check.n, "sure": SURE, "most_adults": MOST_ADULTS}}
+    return {
+        "min_age": check.min_age,
+        "required": check.required,
+        "faces": len(table),
+        "checked": {by: int(counts.get(by, 0)) for by in sources}
+        | {"nothing": int(table["age_checked"].isna().sum())},
+        "withheld": {by: int(withheld.get(by, 0)) for by in sources},
+        "model": {
+            "used": check.by_model,
+            "why": check.why,
+            "bound": check.bound,
+            "n": check.n,
+            "sure": SURE,
+            "most_adults": MOST_ADULTS,
+        },
+    }
 
 
 def share_of(hits: np.ndarray, persons: pd.Series | None = None) -> dict[str, Any]:
@@ -198,15 +252,27 @@ def load_check(path: Path) -> AgeCheck:
         The file is missing or something else.
     """
     if not path.exists():
-        raise ModelError(f"{path}: no such file, so nobody's age can be checked; {MADE_BY} makes it")
+        raise ModelError(
+            f"{path}: no such file, so nobody's age can be checked; {MADE_BY} makes it"
+        )
     try:
         check = AgeCheck(**read_json(path))
-        kinds = {"min_age": (int, type(None)), "required": (bool,), "bound": (float, int, type(None)), "n": (int,), "why": (str, type(None))}
-        wrong = [name for name, allowed in kinds.items() if type(getattr(check, name)) not in allowed]
+        kinds = {
+            "min_age": (int, type(None)),
+            "required": (bool,),
+            "bound": (float, int, type(None)),
+            "n": (int,),
+            "why": (str, type(None)),
+        }
+        wrong = [
+            name for name, allowed in kinds.items() if type(getattr(check, name)) not in allowed
+        ]
         if wrong or not (check.bound is None or (isfinite(check.bound) and check.bound >= 0)):
             raise ValueError(f"its {wrong[0] if wrong else 'bound'} is none that a check can have")
         if check.by_model and None in (check.min_age, check.bound):
             raise ValueError("neither a bound nor a reason why there is none")
         return check
     except (InputError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} does not say how ages are checked ({error}); {MADE_BY} makes it anew") from None
+        raise ModelError(
+            f"{path} does not say how ages are checked ({error}); {MADE_BY} makes it anew"
+        ) from None

@@ -53,7 +53,9 @@ class Calibration:
             over = np.exp(logs)
             over[rows, actual] -= 1
             gradient = np.array([slope * np.vdot(over, logits), *over.sum(axis=0)])
-            return (numbers @ numbers) / PRIOR_SD**2 / 2 - logs[rows, actual].sum(), gradient + numbers / PRIOR_SD**2
+            return (numbers @ numbers) / PRIOR_SD**2 / 2 - logs[
+                rows, actual
+            ].sum(), gradient + numbers / PRIOR_SD**2
 
         found = minimize(loss, np.zeros(1 + len(weights)), jac=True, method="L-BFGS-B").x
         return cls(float(np.exp(found[0])), [float(b) for b in found[1:] - np.log(weights)])

@@ -15,7 +15,9 @@ CELL, MARGIN = 0.75, 2.2  # inches
 LETTERS = 36  # longest name times classes up to which the names fit side by side
 
 
-def confusion_picture(pairs: pd.DataFrame, order: list, target: str, why: str | None, path: Path) -> None:
+def confusion_picture(
+    pairs: pd.DataFrame, order: list, target: str, why: str | None, path: Path
+) -> None:
     """Draw what a model says of the test faces (columns) against what people said (rows).
 
     A cell's colour and percentage are its share of the row, the number below is its faces.
@@ -30,23 +32,50 @@ def confusion_picture(pairs: pd.DataFrame, order: list, target: str, why: str | 
     if not len(pairs):
         say_why(title, why or "no test face has a label", path)
         return
-    counts = pd.crosstab(pairs["actual"], pairs["predicted"]).reindex(index=order, columns=order, fill_value=0).to_numpy()
+    counts = (
+        pd.crosstab(pairs["actual"], pairs["predicted"])
+        .reindex(index=order, columns=order, fill_value=0)
+        .to_numpy()
+    )
     rows = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(rows, 1)
     side = MARGIN + CELL * len(order)
     figure = Figure(figsize=(max(side + 1.6, 5.6), max(side, 4)), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(np.ma.masked_where(np.repeat(rows == 0, len(order), axis=1), shares), cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(
+        np.ma.masked_where(np.repeat(rows == 0, len(order), axis=1), shares),
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+    )
     names = [plain(str(name)) for name in order]
-    turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) * len(names) > LETTERS else {}
+    turned = (
+        {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+        if max(map(len, names)) * len(names) > LETTERS
+        else {}
+    )
     axes.set_xticks(range(len(order)), names, **turned)
-    axes.set_yticks(range(len(order)), [f"{name} ({n})" for name, n in zip(names, rows[:, 0], strict=True)])
+    axes.set_yticks(
+        range(len(order)), [f"{name} ({n})" for name, n in zip(names, rows[:, 0], strict=True)]
+    )
     axes.set(xlabel="what the model says", ylabel="what people said (faces)")
-    axes.set_title(f"{title}\n{len(pairs)} test faces, {np.trace(counts) / len(pairs):.0%} on the diagonal", size="medium")
+    axes.set_title(
+        f"{title}\n{len(pairs)} test faces, {np.trace(counts) / len(pairs):.0%} on the diagonal",
+        size="medium",
+    )
     if len(order) <= MOST:
         for (row, column), n in np.ndenumerate(counts):
             if n:
-                axes.text(column, row, f"{shares[row, column]:.0%}\n{n}", ha="center", va="center", size="small",
-                          color="white" if shares[row, column] > 0.6 else "black")
-    figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8, format=lambda share, _: f"{share:.0%}")
+                axes.text(
+                    column,
+                    row,
+                    f"{shares[row, column]:.0%}\n{n}",
+                    ha="center",
+                    va="center",
+                    size="small",
+                    color="white" if shares[row, column] > 0.6 else "black",
+                )
+    figure.colorbar(
+        image, ax=axes, label="share of the row", shrink=0.8, format=lambda share, _: f"{share:.0%}"
+    )
     save(figure, path)

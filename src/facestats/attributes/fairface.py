@@ -8,7 +8,15 @@ from facestats.core.age_groups import BUCKETS
 
 # Kärkkäinen and Joo 2021, WACV; the order is that of predict.py in dchen236/FairFace.
 LABELS = {
-    "race7": ("White", "Black", "Latino_Hispanic", "East Asian", "Southeast Asian", "Indian", "Middle Eastern"),
+    "race7": (
+        "White",
+        "Black",
+        "Latino_Hispanic",
+        "East Asian",
+        "Southeast Asian",
+        "Indian",
+        "Middle Eastern",
+    ),
     "race4": ("White", "Black", "Asian", "Indian"),
     "gender": ("Male", "Female"),
     "age": BUCKETS,
@@ -17,5 +25,11 @@ LABELS = {
 
 def label_structure() -> pd.DataFrame:
     """Columns `attribute` (`race7`, `race4`, `gender`, `age`), `index` (from 0, FairFace's own) and `label`."""
-    return pd.DataFrame([(attribute, index, label) for attribute, labels in LABELS.items() for index, label in enumerate(labels)],
-                        columns=["attribute", "index", "label"])
+    return pd.DataFrame(
+        [
+            (attribute, index, label)
+            for attribute, labels in LABELS.items()
+            for index, label in enumerate(labels)
+        ],
+        columns=["attribute", "index", "label"],
+    )

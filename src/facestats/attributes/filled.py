@@ -41,7 +41,9 @@ class FilledTemplate:
     notes: list[str] = field(default_factory=list)
 
 
-def read_filled(path: Path, images: Mapping[str, str], classes: Mapping[str, list[str]]) -> FilledTemplate:
+def read_filled(
+    path: Path, images: Mapping[str, str], classes: Mapping[str, list[str]]
+) -> FilledTemplate:
     """Read and check a filled template, a CSV file or an Excel workbook.
 
     An empty cell says nothing, nor do the words `unknown`, `NA` and the like. The columns `id`, `current_*` and `notes` are for people.
@@ -60,10 +62,14 @@ def read_filled(path: Path, images: Mapping[str, str], classes: Mapping[str, lis
     """
     raw = read_sheet(path)
     if raw is None:
-        raise InputError(f"{path}: no such file; `python -m facestats labels template -o {path}` makes one to fill in")
+        raise InputError(
+            f"{path}: no such file; `python -m facestats labels template -o {path}` makes one to fill in"
+        )
     written = _columns(raw, path)
     keys = [written[key] for key in KEYS if key in written]
-    cells = pd.DataFrame({target: without_empty(raw[written[column]]) for target, column in PROPOSED.items()})
+    cells = pd.DataFrame(
+        {target: without_empty(raw[written[column]]) for target, column in PROPOSED.items()}
+    )
     cells = cells.mask(cells.apply(lambda column: column.str.lower()) == UNKNOWN, "")
     names = raw[keys[0]] if len(keys) == 1 else raw[keys[0]].where(raw[keys[0]] != "", raw[keys[1]])
     there = (names != "") | (cells != "").any(axis=1)  # spreadsheets leave rows of empty cells
@@ -74,45 +80,82 @@ def read_filled(path: Path, images: Mapping[str, str], classes: Mapping[str, lis
     for target, text in cells.items():
         _check(text.rename(written[PROPOSED[target]]), str(target), classes, path, mistakes)
     ages = numbers(cells["age"].rename(written[PROPOSED["age"]]), path, mistakes, 0, MAX_AGE)
-    cells["age"] = cells["age"].mask(cells["age"].str.contains(",", regex=False), ages.map("{:.15g}".format))
+    cells["age"] = cells["age"].mask(
+        cells["age"].str.contains(",", regex=False), ages.map("{:.15g}".format)
+    )
     mistakes.raise_any()
-    said = {faces[line]: filled for line, row in cells.iterrows() if (filled := {str(t): value for t, value in row.items() if value})}
+    said = {
+        faces[line]: filled
+        for line, row in cells.iterrows()
+        if (filled := {str(t): value for t, value in row.items() if value})
+    }
     ignored = [c for c in raw.columns if plain(c) not in map(plain, COLUMNS)]
-    return FilledTemplate(said, len(cells) - len(said), ignored, raw.attrs["notes"], [f"{path.name}: {note}"] if note else [])
+    return FilledTemplate(
+        said,
+        len(cells) - len(said),
+        ignored,
+        raw.attrs["notes"],
+        [f"{path.name}: {note}"] if note else [],
+    )
 
 
 def _columns(raw: pd.DataFrame, path: Path) -> dict[str, str]:
     """The template's columns as the file writes them."""
-    written = {column: header for header in raw.columns for column in COLUMNS if plain(header) == plain(column)}
+    written = {
+        column: header
+        for header in raw.columns
+        for column in COLUMNS
+        if plain(header) == plain(column)
+    }
     lacking = [] if any(key in written for key in KEYS) else [KEYS[0]]
     lacking += [c for c in PROPOSED.values() if c not in written]
-    strange = [c for c in raw.columns if plain(c).startswith("proposed") and c not in written.values()]
+    strange = [
+        c for c in raw.columns if plain(c).startswith("proposed") and c not in written.values()
+    ]
     if lacking or strange:
-        problems = [f"there is no column {c!r}" for c in lacking] + [f"no template has a column {c!r}" for c in strange]
-        raise LabelError(f"{path}, line 1: {'; '.join(problems)}; found {', '.join(map(repr, raw.columns))}, expected the "
-                         f"header line of labels_template.csv: {','.join(COLUMNS)}")
+        problems = [f"there is no column {c!r}" for c in lacking] + [
+            f"no template has a column {c!r}" for c in strange
+        ]
+        raise LabelError(
+            f"{path}, line 1: {'; '.join(problems)}; found {', '.join(map(repr, raw.columns))}, expected the "
+            f"header line of labels_template.csv: {','.join(COLUMNS)}"
+        )
     return written
 
 
-def _faces(names: pd.Series, images: Mapping[str, str], path: Path, mistakes: Mistakes) -> tuple[dict[int, str], str]:
+def _faces(
+    names: pd.Series, images: Mapping[str, str], path: Path, mistakes: Mistakes
+) -> tuple[dict[int, str], str]:
     """The face of each row by line, and how many names were matched in other words; wrong names go to `mistakes`."""
     column, by_image = str(names.name), {image: face for face, image in images.items()}
     readings = PhotoNames(by_image).read_all(names[names != ""])
-    faces = {line: by_image[readings[name].image] for line, name in names.items() if name and readings[name].image}
+    faces = {
+        line: by_image[readings[name].image]
+        for line, name in names.items()
+        if name and readings[name].image
+    }
     first: dict[str, int] = {}
-    wrong: dict[int, str] = dict.fromkeys(names.index[names == ""], "the face that the row is about")
+    wrong: dict[int, str] = dict.fromkeys(
+        names.index[names == ""], "the face that the row is about"
+    )
     for line, name in names[names != ""].items():
         face = faces.get(line)
         if face is None:
-            wrong[line] = "a face of the last run, as its template names it" + say_likely(readings[name])
+            wrong[line] = "a face of the last run, as its template names it" + say_likely(
+                readings[name]
+            )
         elif first.setdefault(face, line) != line:
-            wrong[line] = f"each face once, but it stands on line {first[face]} already; remove one of the two rows"
+            wrong[line] = (
+                f"each face once, but it stands on line {first[face]} already; remove one of the two rows"
+            )
     for line, expected in wrong.items():
         mistakes.add(path, column, names.loc[[line]], expected)
     return faces, say_liberties(readings.values())
 
 
-def _check(text: pd.Series, target: str, classes: Mapping[str, list[str]], path: Path, mistakes: Mistakes) -> None:
+def _check(
+    text: pd.Series, target: str, classes: Mapping[str, list[str]], path: Path, mistakes: Mistakes
+) -> None:
     """Add the cells of a classification that hold no known class to `mistakes`."""
     if STANDARD[target] == "regression":
         return
@@ -120,5 +163,12 @@ def _check(text: pd.Series, target: str, classes: Mapping[str, list[str]], path:
     shown = ", ".join(known[:SHOWN_CLASSES]) + (", …" if len(known) > SHOWN_CLASSES else "")
     wrong = text[(text != "") & ~text.isin(known)]
     if len(wrong):
-        mistakes.add(path, str(text.name), wrong, lambda value: f"a class that is known ({shown or 'none yet'}){nearest(value, known)}, or "
-                     f"nothing; where it is meant to be a new class, add --new-class '{target}={value}'")
+        mistakes.add(
+            path,
+            str(text.name),
+            wrong,
+            lambda value: (
+                f"a class that is known ({shown or 'none yet'}){nearest(value, known)}, or "
+                f"nothing; where it is meant to be a new class, add --new-class '{target}={value}'"
+            ),
+        )

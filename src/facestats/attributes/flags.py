@@ -19,8 +19,13 @@ FAR = 4.0  # so many standard deviations (from the median absolute error) lie be
 SD_OF_MAD = 1.4826  # standard deviation of normal errors whose median absolute value is 1
 
 
-def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFrame, models: Mapping[str, AttributeModel],
-               out_of_fold: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFrame:
+def flag_faces(
+    faces: pd.DataFrame,
+    predictions: pd.DataFrame,
+    said: pd.DataFrame,
+    models: Mapping[str, AttributeModel],
+    out_of_fold: Mapping[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
     """One row a face and reason, the most serious reason first, within a reason the worst face first, then by name.
 
     Parameters
@@ -52,8 +57,14 @@ def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFram
             contradicted.append(_far_numbers(target, unseen, people))
             continue
         shares, known = _shares(model, unseen), people.notna().to_numpy()
-        other = np.where(people.to_numpy(dtype=object)[:, None] == np.asarray(model.classes, dtype=object), 0, shares).max(axis=1)
-        contradicted.append(_rows(predictions, f"contradicts_{target}", known & (other >= SURE), other, "falling"))
+        other = np.where(
+            people.to_numpy(dtype=object)[:, None] == np.asarray(model.classes, dtype=object),
+            0,
+            shares,
+        ).max(axis=1)
+        contradicted.append(
+            _rows(predictions, f"contradicts_{target}", known & (other >= SURE), other, "falling")
+        )
         shares = _shares(model, predictions)
         sure = shares[np.arange(len(shares)), model.choose(shares)]
         open_question = (sure < _doubtful_below(model)) & ~np.isin(group, group[known])
@@ -61,7 +72,10 @@ def flag_faces(faces: pd.DataFrame, predictions: pd.DataFrame, said: pd.DataFram
         doubtful.append(rows[~rows["filename"].map(copy_group).duplicated()])
     found = [
         *contradicted,
-        *(_doubted(faces, reason, values, rising) for reason, values, rising in doubtful_faces(faces, drawn_share(faces))),
+        *(
+            _doubted(faces, reason, values, rising)
+            for reason, values, rising in doubtful_faces(faces, drawn_share(faces))
+        ),
         _rows(faces, "duplicate", faces["duplicate_of"].notna()),
         _rows(faces, "near_duplicate", faces["near_duplicate_of"].notna()),
         *doubtful,
@@ -99,11 +113,23 @@ def _far_numbers(target: str, unseen: pd.DataFrame, people: pd.Series) -> pd.Dat
 
 def _doubted(faces: pd.DataFrame, reason: str, values: pd.Series, rising: bool) -> pd.DataFrame:
     chosen = faces.index.isin(values.index)
-    return _rows(faces, reason, chosen, values.reindex(faces.index), "rising" if rising else "falling")
+    return _rows(
+        faces, reason, chosen, values.reindex(faces.index), "rising" if rising else "falling"
+    )
 
 
-def _rows(table: pd.DataFrame, reason: str, chosen, values=None, worst_first: str = "rising") -> pd.DataFrame:
+def _rows(
+    table: pd.DataFrame, reason: str, chosen, values=None, worst_first: str = "rising"
+) -> pd.DataFrame:
     chosen = np.asarray(chosen, dtype=bool)
-    value = np.full(int(chosen.sum()), np.nan) if values is None else np.asarray(values, dtype=float)[chosen]
-    rows = pd.DataFrame({"filename": table["filename"].to_numpy()[chosen], "reason": reason, "value": value})
-    return rows.sort_values(["value", "filename"], ascending=[worst_first == "rising", True], ignore_index=True)
+    value = (
+        np.full(int(chosen.sum()), np.nan)
+        if values is None
+        else np.asarray(values, dtype=float)[chosen]
+    )
+    rows = pd.DataFrame(
+        {"filename": table["filename"].to_numpy()[chosen], "reason": reason, "value": value}
+    )
+    return rows.sort_values(
+        ["value", "filename"], ascending=[worst_first == "rising", True], ignore_index=True
+    )

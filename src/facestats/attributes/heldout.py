@@ -28,15 +28,23 @@ class HeldOut:
     order: list
 
 
-def measure_held_out(model: AttributeModel, embeddings: np.ndarray, labels: pd.Series, split: pd.Series) -> HeldOut:
+def measure_held_out(
+    model: AttributeModel, embeddings: np.ndarray, labels: pd.Series, split: pd.Series
+) -> HeldOut:
     """Measure on labelled faces of val and test; but for `coverage` and `accuracy_answered` without abstaining.
 
     Parameters
     ----------
     embeddings : (n, d); `labels` and `split` have the same n rows.
     """
-    metrics: dict = {"trained": model.trained, "why": model.why, "n_train": model.n_train,
-                     "classes": model.classes, "left_out": model.left_out, **model.choices()}
+    metrics: dict = {
+        "trained": model.trained,
+        "why": model.why,
+        "n_train": model.n_train,
+        "classes": model.classes,
+        "left_out": model.left_out,
+        **model.choices(),
+    }
     pairs = pd.DataFrame(columns=["actual", "predicted"])
     for name in HELD_OUT:
         chosen = (labels.notna() & (labels != UNKNOWN) & (split == name)).to_numpy()
@@ -44,40 +52,64 @@ def measure_held_out(model: AttributeModel, embeddings: np.ndarray, labels: pd.S
         if not model.trained or not chosen.any():
             continue
         if model.kind == "classification":
-            measured, actual, said = _classification(model, labels[chosen].to_numpy(dtype=object), embeddings[chosen])
+            measured, actual, said = _classification(
+                model, labels[chosen].to_numpy(dtype=object), embeddings[chosen]
+            )
         else:
-            measured, actual, said = _regression(model.target, labels[chosen], model.predict(embeddings[chosen]))
+            measured, actual, said = _regression(
+                model.target, labels[chosen], model.predict(embeddings[chosen])
+            )
         metrics[name].update(measured)
         if name == "test":
-            pairs = pd.DataFrame({"actual": actual, "predicted": said}).sort_values(["actual", "predicted"])
+            pairs = pd.DataFrame({"actual": actual, "predicted": said}).sort_values(
+                ["actual", "predicted"]
+            )
     found = set(pairs["actual"]) | set(pairs["predicted"])
-    return HeldOut(metrics, pairs, [b for b in BUCKETS if b in found] if model.target == "age" else sorted(found))
+    return HeldOut(
+        metrics,
+        pairs,
+        [b for b in BUCKETS if b in found] if model.target == "age" else sorted(found),
+    )
 
 
-def _classification(model: AttributeModel, actual: np.ndarray, embeddings: np.ndarray) -> tuple[dict, np.ndarray, np.ndarray]:
+def _classification(
+    model: AttributeModel, actual: np.ndarray, embeddings: np.ndarray
+) -> tuple[dict, np.ndarray, np.ndarray]:
     shares = model.predict_proba(embeddings)
     predicted = model.decide(shares)
     matrix, classes = classification.confusion(actual, predicted)
     right, sure = predicted == actual, shares[np.arange(len(shares)), model.choose(shares)]
     answered = sure >= model.abstain_below
-    return {
-        **classification.from_confusion(matrix),
-        "coverage": float(answered.mean()),
-        "accuracy_answered": float(right[answered].mean()) if answered.any() else None,
-        "ece": classification.calibration_error(sure, right),
-        "ece_uncalibrated": classification.calibration_error(model.uncalibrated(shares).max(axis=1), right),
-        "n_per_class": {name: int(n) for name, n in zip(classes, matrix.sum(axis=1), strict=True)},
-    }, actual, predicted
+    return (
+        {
+            **classification.from_confusion(matrix),
+            "coverage": float(answered.mean()),
+            "accuracy_answered": float(right[answered].mean()) if answered.any() else None,
+            "ece": classification.calibration_error(sure, right),
+            "ece_uncalibrated": classification.calibration_error(
+                model.uncalibrated(shares).max(axis=1), right
+            ),
+            "n_per_class": {
+                name: int(n) for name, n in zip(classes, matrix.sum(axis=1), strict=True)
+            },
+        },
+        actual,
+        predicted,
+    )
 
 
-def _regression(target: str, labels: pd.Series, predicted: np.ndarray) -> tuple[dict, np.ndarray, np.ndarray]:
+def _regression(
+    target: str, labels: pd.Series, predicted: np.ndarray
+) -> tuple[dict, np.ndarray, np.ndarray]:
     """Errors in the label's unit; the pairs are age groups for `age`, fifths of the labels for anything else."""
     actual = numeric_labels(target, labels).to_numpy()
     measured = regression.measure(actual, predicted)
     if target == "age":
         groups, guesses = age_bucket(actual), age_bucket(predicted)
         measured["bucket_accuracy"] = float(np.mean(groups == guesses))
-        measured["n_per_bucket"] = {b: int(np.sum(groups == b)) for b in BUCKETS if (groups == b).any()}
+        measured["n_per_bucket"] = {
+            b: int(np.sum(groups == b)) for b in BUCKETS if (groups == b).any()
+        }
         return measured, groups, guesses
     edges = np.unique(np.quantile(actual, [0.2, 0.4, 0.6, 0.8]))
     names = _ranges([f"{edge:.6g}" for edge in edges])
@@ -86,5 +118,9 @@ def _regression(target: str, labels: pd.Series, predicted: np.ndarray) -> tuple[
 
 def _ranges(edges: list[str]) -> np.ndarray:
     """Names of the ranges between edges; numbered, for DVC's confusion plot sorts them as text."""
-    names = [f"up to {edges[0]}", *(f"{low} to {high}" for low, high in pairwise(edges)), f"above {edges[-1]}"]
+    names = [
+        f"up to {edges[0]}",
+        *(f"{low} to {high}" for low, high in pairwise(edges)),
+        f"above {edges[-1]}",
+    ]
     return np.array([f"{place}: {name}" for place, name in enumerate(names, 1)], dtype=object)

@@ -85,7 +85,11 @@ class AttributeModel:
         if self.kind == "regression":
             return chosen
         threshold = self.abstain_below if 0 < self.abstain_below < np.inf else None
-        return chosen | {"wanted_precision": self.wanted_precision, "threshold": threshold, "threshold_from": self.threshold_from}
+        return chosen | {
+            "wanted_precision": self.wanted_precision,
+            "threshold": threshold,
+            "threshold_from": self.threshold_from,
+        }
 
     def predict_proba(self, embeddings: np.ndarray) -> np.ndarray:
         """Calibrated probability of each class: float64 array (n, classes)."""
@@ -126,7 +130,10 @@ class AttributeModel:
         estimator, arrays = to_file(parts.node) if parts else (None, {})
         facts = {name: getattr(self, name) for name in _FACTS} | {
             "abstain_below": self.abstain_below if math.isfinite(self.abstain_below) else None,
-            "calibration": self.calibration and vars(self.calibration), "estimator": estimator, "dimension": parts and parts.dimension}
+            "calibration": self.calibration and vars(self.calibration),
+            "estimator": estimator,
+            "dimension": parts and parts.dimension,
+        }
         write_model(path, FILE_KIND, FORMAT, facts, arrays)
 
     @classmethod
@@ -142,23 +149,41 @@ class AttributeModel:
         try:
             return _from_facts(cls, facts, arrays)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ModelError(f"{path} is not a {FILE_KIND} of this project ({error}); {_WAY_OUT}") from None
+            raise ModelError(
+                f"{path} is not a {FILE_KIND} of this project ({error}); {_WAY_OUT}"
+            ) from None
 
 
 _TEXT, _COUNT = (str, type(None)), (int,)
 _NUMBER = (int, float, type(None))
 # What a file says, and of which type; `abstain_below` is null where it never answers.
-_FACTS = {"target": (str,), "kind": (str,), "why": _TEXT, "classes": (list,), "left_out": (dict,), "wanted_precision": _NUMBER, "abstain_below": _NUMBER,
-          "threshold_from": _TEXT, "penalty": _NUMBER, "penalty_from": _TEXT, "n_train": _COUNT, "pretrained": _TEXT}
+_FACTS = {
+    "target": (str,),
+    "kind": (str,),
+    "why": _TEXT,
+    "classes": (list,),
+    "left_out": (dict,),
+    "wanted_precision": _NUMBER,
+    "abstain_below": _NUMBER,
+    "threshold_from": _TEXT,
+    "penalty": _NUMBER,
+    "penalty_from": _TEXT,
+    "n_train": _COUNT,
+    "pretrained": _TEXT,
+}
 
 
-def _from_facts(cls: type[AttributeModel], facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> AttributeModel:
+def _from_facts(
+    cls: type[AttributeModel], facts: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> AttributeModel:
     """Raises ValueError, TypeError or KeyError where facts and arrays make no model."""
     strange = sorted(map(str, set(facts) ^ {*_FACTS, "calibration", "estimator", "dimension"}))
     if strange:
         raise MisfitError(f"{', '.join(strange)[:80]} is missing, or unknown")
     for name, types in _FACTS.items():
-        if type(facts[name]) not in types or (isinstance(facts[name], float) and not math.isfinite(facts[name])):
+        if type(facts[name]) not in types or (
+            isinstance(facts[name], float) and not math.isfinite(facts[name])
+        ):
             raise MisfitError(f"{name} is {facts[name]!r:.40}")
     if facts["kind"] not in KINDS:
         raise MisfitError(f"kind is {facts['kind']!r:.40}, expected one of {', '.join(KINDS)}")
@@ -168,7 +193,9 @@ def _from_facts(cls: type[AttributeModel], facts: dict[str, Any], arrays: dict[s
     if not all(type(n) is int for n in facts["left_out"].values()):
         raise MisfitError("left_out holds no counts")
     model = cls(**{name: facts[name] for name in _FACTS})
-    model.abstain_below = math.inf if facts["abstain_below"] is None else float(facts["abstain_below"])
+    model.abstain_below = (
+        math.inf if facts["abstain_below"] is None else float(facts["abstain_below"])
+    )
     if facts["estimator"] is None:
         if arrays or facts["why"] is None:
             raise MisfitError("neither an estimator nor the reason why there is none")
@@ -177,7 +204,9 @@ def _from_facts(cls: type[AttributeModel], facts: dict[str, Any], arrays: dict[s
         raise MisfitError(f"dimension is {facts['dimension']!r:.40}")
     if (facts["kind"] == "regression") != (not classes) or len(classes) == 1:
         raise MisfitError(f"a {facts['kind']} with {len(classes)} classes")
-    model.pipeline = put_together(from_file(facts["estimator"], arrays), np.asarray(classes, dtype=object), facts["dimension"])
+    model.pipeline = put_together(
+        from_file(facts["estimator"], arrays), np.asarray(classes, dtype=object), facts["dimension"]
+    )
     model.calibration = _calibration(facts["calibration"], len(classes))
     return model
 
@@ -188,7 +217,10 @@ def _calibration(facts: Any, classes: int) -> Calibration | None:
     if set(facts) != {"slope", "shift"} or len(facts["shift"]) != classes:
         raise MisfitError(f"a calibration has slope and shift, of {classes} classes")
     numbers = [facts["slope"], *facts["shift"]]
-    if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers) or not facts["slope"] > 0:
+    if (
+        not all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
+        or not facts["slope"] > 0
+    ):
         raise MisfitError("a calibration's numbers are finite, its slope above 0")
     return Calibration(facts["slope"], facts["shift"])
 
@@ -214,6 +246,8 @@ def numeric_labels(target: str, labels: pd.Series) -> pd.Series:
     values = pd.to_numeric(labels, errors="coerce").astype("float64")
     wrong = labels[labels.notna() & ~np.isfinite(values) & (labels != UNKNOWN)]
     if len(wrong):
-        raise LabelError(f"attributes.targets.{target} is a regression, but the label of {wrong.index[0]} is "
-                         f"{wrong.iloc[0]!r}; expected a number, or use kind: classification")
+        raise LabelError(
+            f"attributes.targets.{target} is a regression, but the label of {wrong.index[0]} is "
+            f"{wrong.iloc[0]!r}; expected a number, or use kind: classification"
+        )
     return values

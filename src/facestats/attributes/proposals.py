@@ -20,7 +20,13 @@ from facestats.attributes.resolution import STANDARD
 from facestats.attributes.zeroshot import Model
 from facestats.core.tables.embeddings import BATCH, Embeddings, in_batches, sample_rows, take
 
-COLUMNS = ["id", "image", "filename", *(f"{when}_{t}" for when in ("current", "proposed") for t in ("age", "gender", "ethnicity")), "notes"]
+COLUMNS = [
+    "id",
+    "image",
+    "filename",
+    *(f"{when}_{t}" for when in ("current", "proposed") for t in ("age", "gender", "ethnicity")),
+    "notes",
+]
 COMPONENTS = 64  # principal components of the standardised embeddings that the design sees
 PENALTY = 10.0  # of the models' weights: 1 / C of the classifiers in params.yaml
 FISHER = 0.25  # Fisher information of a yes or no at even odds
@@ -31,8 +37,14 @@ AT_ONCE = 32  # candidates that are compared with all settled faces at a time
 TWIN = 0.15  # of the typical distance of two faces; on OMI a re-coded copy lies at 0.05 at most, another face from 0.20 on
 
 
-def propose_labels(embeddings: Embeddings, predictions: pd.DataFrame, clean: pd.DataFrame, copies: pd.DataFrame,
-                   models: dict[str, Model], n: int) -> pd.DataFrame:
+def propose_labels(
+    embeddings: Embeddings,
+    predictions: pd.DataFrame,
+    clean: pd.DataFrame,
+    copies: pd.DataFrame,
+    models: dict[str, Model],
+    n: int,
+) -> pd.DataFrame:
     """A template to fill in, the most instructive face first.
 
     A face is a candidate where a standard attribute has not been said by a person, where nobody has labelled it by hand
@@ -55,19 +67,35 @@ def propose_labels(embeddings: Embeddings, predictions: pd.DataFrame, clean: pd.
     -------
     DataFrame with `COLUMNS`; `image` is that of `clean`, empty where it has none.
     """
+
     def of_all_copies(found: np.ndarray) -> np.ndarray:
         return pd.Series(found).groupby(copies["copy_group"].to_numpy()).transform("any").to_numpy()
 
-    said = {t: of_all_copies(clean[f"{t}_source"].isin(["manual", "label"]).to_numpy()) for t in STANDARD}
+    said = {
+        t: of_all_copies(clean[f"{t}_source"].isin(["manual", "label"]).to_numpy())
+        for t in STANDARD
+    }
     by_hand = of_all_copies(np.any([clean[f"{t}_source"] == "manual" for t in STANDARD], axis=0))
     settled = by_hand | np.all(list(said.values()), axis=0)
     information = {t: FISHER * _doubt(t, predictions, models) for t in STANDARD}
     with threadpool_limits(1):  # sums in another order with more threads could choose another face
-        chosen = _design(_coordinates(embeddings), information, said, settled, (copies["copy_rank"] > 1).to_numpy(), n)
-    template = pd.DataFrame({"id": np.arange(1, len(chosen) + 1)} | {name: clean[name].to_numpy()[chosen] for name in ("image", "filename") if name in clean})
+        chosen = _design(
+            _coordinates(embeddings),
+            information,
+            said,
+            settled,
+            (copies["copy_rank"] > 1).to_numpy(),
+            n,
+        )
+    template = pd.DataFrame(
+        {"id": np.arange(1, len(chosen) + 1)}
+        | {name: clean[name].to_numpy()[chosen] for name in ("image", "filename") if name in clean}
+    )
     for target, kind in STANDARD.items():
         current = clean[f"{target}_final"].iloc[chosen]
-        template[f"current_{target}"] = (current.round(1) if kind == "regression" else current).to_numpy()
+        template[f"current_{target}"] = (
+            current.round(1) if kind == "regression" else current
+        ).to_numpy()
     return template.reindex(columns=COLUMNS)
 
 
@@ -87,16 +115,18 @@ def _coordinates(embeddings: Embeddings) -> np.ndarray:
     spread = np.where(spread > 0, spread, 1)
     x = (x - mean) / spread
     axes = np.linalg.eigh(x.T @ x)[1][:, -COMPONENTS:]
-    return np.concatenate([(batch.astype(np.float64) - mean) / spread @ axes for batch in in_batches(embeddings)])
+    return np.concatenate(
+        [(batch.astype(np.float64) - mean) / spread @ axes for batch in in_batches(embeddings)]
+    )
 
 
 def _moments(x: np.ndarray, weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Sum of weight · xx' over the rows where `rows` is true, without a weighted copy of all."""
     total = np.zeros((x.shape[1], x.shape[1]))
     for start in range(0, len(x), BATCH):
-        some = rows[start:start + BATCH]
-        part = x[start:start + BATCH][some]
-        total += (weights[start:start + BATCH][some, None] * part).T @ part
+        some = rows[start : start + BATCH]
+        part = x[start : start + BATCH][some]
+        total += (weights[start : start + BATCH][some, None] * part).T @ part
     return total
 
 
@@ -114,35 +144,67 @@ class _Question:
     candidates : numbers of the rows that may be chosen; `gain` and `learn` count these.
     """
 
-    def __init__(self, x: np.ndarray, information: np.ndarray, said: np.ndarray, wanted: np.ndarray, candidates: np.ndarray):
-        self.x, self.information, self.wanted = x[candidates], information[candidates], wanted[candidates]
+    def __init__(
+        self,
+        x: np.ndarray,
+        information: np.ndarray,
+        said: np.ndarray,
+        wanted: np.ndarray,
+        candidates: np.ndarray,
+    ):
+        self.x, self.information, self.wanted = (
+            x[candidates],
+            information[candidates],
+            wanted[candidates],
+        )
         self.aim = _moments(x, information, wanted)
-        self.covariance = np.linalg.inv(PENALTY * np.eye(x.shape[1]) + _moments(x, information, said))
+        self.covariance = np.linalg.inv(
+            PENALTY * np.eye(x.shape[1]) + _moments(x, information, said)
+        )
         self.open = np.vdot(self.covariance, self.aim)  # all that could be learned
 
     def gain(self) -> np.ndarray:
         """By how much each candidate's label would lower the sum of the variances, as a share of the sum at the start."""
         moved = self.x @ self.covariance
-        taught = ((moved @ self.aim) * moved).sum(axis=1) / (1 / self.information + (moved * self.x).sum(axis=1))
+        taught = ((moved @ self.aim) * moved).sum(axis=1) / (
+            1 / self.information + (moved * self.x).sum(axis=1)
+        )
         return np.where(self.wanted, taught, 0) / self.open
 
     def learn(self, row: int) -> None:
         """Take the label of one candidate as given."""
         moved = self.covariance @ self.x[row]
-        self.covariance -= np.outer(moved, moved) / (1 / self.information[row] + moved @ self.x[row])
+        self.covariance -= np.outer(moved, moved) / (
+            1 / self.information[row] + moved @ self.x[row]
+        )
 
 
-def _design(points: np.ndarray, information: dict[str, np.ndarray], said: dict[str, np.ndarray], settled: np.ndarray,
-            duplicates: np.ndarray, n: int) -> list[int]:
+def _design(
+    points: np.ndarray,
+    information: dict[str, np.ndarray],
+    said: dict[str, np.ndarray],
+    settled: np.ndarray,
+    duplicates: np.ndarray,
+    n: int,
+) -> list[int]:
     """Rows of up to `n` faces, each the one whose label lowers the models' remaining variance most."""
     length = np.linalg.norm(points, axis=1)
     edge = np.quantile(length, EDGE)
-    x = np.column_stack([points * (edge / np.maximum(length, edge))[:, None] if edge else points, np.ones(len(points))])
+    x = np.column_stack(
+        [
+            points * (edge / np.maximum(length, edge))[:, None] if edge else points,
+            np.ones(len(points)),
+        ]
+    )
     near = TWIN * np.sqrt(2 * points.var(axis=0).sum())  # the root: typical distance of two faces
     free = ~settled & ~duplicates
     candidates = np.flatnonzero(free)
     candidates = candidates[sample_rows(len(candidates), CANDIDATES)]
-    questions = [_Question(x, information[t], said[t] & ~duplicates, ~said[t] & ~duplicates, candidates) for t in said if (free & ~said[t]).any()]
+    questions = [
+        _Question(x, information[t], said[t] & ~duplicates, ~said[t] & ~duplicates, candidates)
+        for t in said
+        if (free & ~said[t]).any()
+    ]
     pool = _Pool(points[candidates], points[settled], near)
     chosen: list[int] = []
     while len(chosen) < n:
@@ -178,8 +240,12 @@ class _Pool:
             if self.compared[best]:
                 return best
             # Only what might be chosen is compared with the settled faces: all with all took 38 s for 30,000 faces.
-            likely = np.argsort(-np.where(self.open & ~self.compared, gain, -1), kind="stable")[:AT_ONCE]
-            self.open[likely] &= pairwise_distances_argmin_min(self.points[likely], self.settled)[1] > self.near
+            likely = np.argsort(-np.where(self.open & ~self.compared, gain, -1), kind="stable")[
+                :AT_ONCE
+            ]
+            self.open[likely] &= (
+                pairwise_distances_argmin_min(self.points[likely], self.settled)[1] > self.near
+            )
             self.compared[likely] = True
         return None
 

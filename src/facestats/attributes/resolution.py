@@ -18,8 +18,12 @@ from facestats.core.tables.embeddings import Embeddings, in_batches
 STANDARD = {"gender": "classification", "ethnicity": "classification", "age": "regression"}
 
 
-def predict_attributes(filenames: pd.Index, embeddings: Embeddings,
-                       models: dict[str, Model], photographs: np.ndarray | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def predict_attributes(
+    filenames: pd.Index,
+    embeddings: Embeddings,
+    models: dict[str, Model],
+    photographs: np.ndarray | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predict every target for every face.
 
     Parameters
@@ -36,26 +40,41 @@ def predict_attributes(filenames: pd.Index, embeddings: Embeddings,
     """
     said: dict[str, list[np.ndarray]] = {target: [] for target in target_kinds(models)}
     probabilities: dict[str, list[np.ndarray]] = {}
-    photographs, at = np.zeros(len(filenames), dtype=bool) if photographs is None else photographs, 0
+    photographs, at = (
+        np.zeros(len(filenames), dtype=bool) if photographs is None else photographs,
+        0,
+    )
     for batch in in_batches(embeddings):
-        x, here, at = batch.astype(np.float64), photographs[at:at + len(batch)], at + len(batch)  # once for all models
+        x, here, at = (
+            batch.astype(np.float64),
+            photographs[at : at + len(batch)],
+            at + len(batch),
+        )  # once for all models
         for target, kind in target_kinds(models).items():
             answer, shares = _predict(models.get(target), kind, x, here)
             said[target].append(answer)
             if shares is not None:
                 probabilities.setdefault(target, []).append(shares)
-    attributes = pd.DataFrame({"filename": filenames.to_numpy()} | {t: np.concatenate(parts) for t, parts in said.items()})
+    attributes = pd.DataFrame(
+        {"filename": filenames.to_numpy()} | {t: np.concatenate(parts) for t, parts in said.items()}
+    )
     columns = {}
     for target, parts in probabilities.items():
         shares = np.concatenate(parts)
-        columns |= {f"{target}_prob_{name}": shares[:, i] for i, name in enumerate(models[target].classes)}
+        columns |= {
+            f"{target}_prob_{name}": shares[:, i] for i, name in enumerate(models[target].classes)
+        }
     return attributes, pd.concat([attributes, pd.DataFrame(columns)], axis=1)
 
 
-def _predict(model: Model | None, kind: str, x: np.ndarray, photographs: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def _predict(
+    model: Model | None, kind: str, x: np.ndarray, photographs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Answers of one model for some faces, and its probabilities where it has classes."""
     if model is None or not model.trained:
-        return np.full(len(x), np.nan) if kind == "regression" else np.full(len(x), UNKNOWN, dtype=object), None
+        return np.full(len(x), np.nan) if kind == "regression" else np.full(
+            len(x), UNKNOWN, dtype=object
+        ), None
     shares = model.predict_proba(x) if model.classes else None
     if shares is None:
         return model.predict(x), None
@@ -69,8 +88,12 @@ def target_kinds(models: dict[str, Model]) -> dict[str, str]:
     return STANDARD | {name: models[name].kind for name in sorted(models)}
 
 
-def resolve(attributes: pd.DataFrame, labels: pd.DataFrame, kinds: dict[str, str],
-            sources: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def resolve(
+    attributes: pd.DataFrame,
+    labels: pd.DataFrame,
+    kinds: dict[str, str],
+    sources: Mapping[str, str] | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Join predictions with what people said and decide.
 
     Parameters
@@ -93,8 +116,12 @@ def resolve(attributes: pd.DataFrame, labels: pd.DataFrame, kinds: dict[str, str
         answered = predicted.notna() if kind == "regression" else predicted != UNKNOWN
         nothing = np.nan if kind == "regression" else UNKNOWN
         with_manual[f"{target}_said"] = said.to_numpy()
-        clean[f"{target}_final"] = said.where(said.notna(), predicted.where(answered, nothing)).to_numpy()
-        clean[f"{target}_source"] = np.where(said.notna(), source, np.where(answered, (sources or {}).get(target, "model"), UNKNOWN))
+        clean[f"{target}_final"] = said.where(
+            said.notna(), predicted.where(answered, nothing)
+        ).to_numpy()
+        clean[f"{target}_source"] = np.where(
+            said.notna(), source, np.where(answered, (sources or {}).get(target, "model"), UNKNOWN)
+        )
     return with_manual, clean
 
 

@@ -43,8 +43,15 @@ class Training:
     out_of_fold: pd.DataFrame
 
 
-def train_classifier(target: str, embeddings: np.ndarray, labels: pd.Series, min_per_class: int, c: float | str = AUTO,
-                     class_weight: str | None = None, groups: pd.Series | None = None) -> Training:
+def train_classifier(
+    target: str,
+    embeddings: np.ndarray,
+    labels: pd.Series,
+    min_per_class: int,
+    c: float | str = AUTO,
+    class_weight: str | None = None,
+    groups: pd.Series | None = None,
+) -> Training:
     """Fit a logistic regression on labelled train faces and calibrate its probabilities by cross-validation among them.
 
     The model answers always; `set_threshold` makes it abstain.
@@ -71,8 +78,10 @@ def train_classifier(target: str, embeddings: np.ndarray, labels: pd.Series, min
     model.n_train = int(usable.sum())
     kept = counts[counts >= min_per_class]
     if len(kept) < 2:
-        model.why = (f"{len(kept)} classes with at least {min_per_class} labelled train faces, 2 are needed "
-                     f"(found {_list_counts(counts)})")
+        model.why = (
+            f"{len(kept)} classes with at least {min_per_class} labelled train faces, 2 are needed "
+            f"(found {_list_counts(counts)})"
+        )
         return Training(model, pd.DataFrame(index=labels.index[:0]))
     x, actual = _finite(embeddings[usable], labels[usable]), labels[usable].to_numpy(dtype=object)
     who = _numbers(groups, usable)
@@ -84,15 +93,28 @@ def train_classifier(target: str, embeddings: np.ndarray, labels: pd.Series, min
     model.classes = [str(k) for k in model.pipeline.classes_]
     seen = ~np.isnan(raw).any(axis=1)
     if seen.any():
-        model.calibration = Calibration.fit(raw[seen], np.searchsorted(classes, actual[seen]),
-                                            weights_of(actual, class_weight, classes))
+        model.calibration = Calibration.fit(
+            raw[seen],
+            np.searchsorted(classes, actual[seen]),
+            weights_of(actual, class_weight, classes),
+        )
         raw = model.calibration.apply(raw[seen])
     columns = [f"{target}_prob_{name}" for name in model.classes]
-    return Training(model, pd.DataFrame(raw if seen.any() else raw[:0], index=labels.index[usable][seen], columns=columns))
+    return Training(
+        model,
+        pd.DataFrame(
+            raw if seen.any() else raw[:0], index=labels.index[usable][seen], columns=columns
+        ),
+    )
 
 
-def set_threshold(trained: Training, precision: float | None, train_labels: pd.Series, embeddings: np.ndarray,
-                  labels: pd.Series) -> None:
+def set_threshold(
+    trained: Training,
+    precision: float | None,
+    train_labels: pd.Series,
+    embeddings: np.ndarray,
+    labels: pd.Series,
+) -> None:
     """Let a classifier abstain where it is not sure enough to be right as often as is wanted.
 
     Chosen on val faces; where fewer than `ENOUGH` have a label, on these and the train faces, each by a model that has not seen it.
@@ -117,17 +139,30 @@ def set_threshold(trained: Training, precision: float | None, train_labels: pd.S
         shares = np.concatenate([shares, unseen.to_numpy()])
         actual = np.concatenate([actual, train_labels.reindex(unseen.index).to_numpy(dtype=object)])
         left_out = f"{len(unseen)} train faces, cross-validated, for"
-        model.threshold_from = f"{model.threshold_from} and {left_out} these are few" if n else f"{left_out} no val face has a label"
+        model.threshold_from = (
+            f"{model.threshold_from} and {left_out} these are few"
+            if n
+            else f"{left_out} no val face has a label"
+        )
     if model.pretrained and not len(shares):
-        model.abstain_below, model.threshold_from = precision, "its own probabilities, for no labelled face can tell"
+        model.abstain_below, model.threshold_from = (
+            precision,
+            "its own probabilities, for no labelled face can tell",
+        )
         return
     answer = model.choose(shares)
     right = np.asarray(model.classes, dtype=object)[answer] == actual
     model.abstain_below = choose_threshold(shares[np.arange(len(shares)), answer], right, precision)
 
 
-def train_regression(target: str, embeddings: np.ndarray, labels: pd.Series, minimum: int, alpha: float | str = AUTO,
-                     groups: pd.Series | None = None) -> Training:
+def train_regression(
+    target: str,
+    embeddings: np.ndarray,
+    labels: pd.Series,
+    minimum: int,
+    alpha: float | str = AUTO,
+    groups: pd.Series | None = None,
+) -> Training:
     """Fit a ridge regression on labelled train faces; `labels` hold numbers, or text that is one.
 
     Parameters
@@ -165,7 +200,9 @@ def _set_penalty(model: AttributeModel, given: float | str, search, default: flo
         return
     found = search()
     model.penalty = default if found is None else found
-    model.penalty_from = "cross-validation" if found is not None else "a default: too few persons to leave some out"
+    model.penalty_from = (
+        "cross-validation" if found is not None else "a default: too few persons to leave some out"
+    )
 
 
 def _numbers(groups: pd.Series | None, chosen: np.ndarray) -> np.ndarray:
@@ -177,8 +214,10 @@ def _finite(embeddings: np.ndarray, labels: pd.Series) -> np.ndarray:
     """The embeddings as float64."""
     wrong = ~np.isfinite(embeddings).all(axis=1)
     if wrong.any():
-        raise InputError(f"the embedding of {labels.index[wrong][0]} is not finite ({wrong.sum()} such faces); "
-                         "`dvc repro -f embed` computes it anew")
+        raise InputError(
+            f"the embedding of {labels.index[wrong][0]} is not finite ({wrong.sum()} such faces); "
+            "`dvc repro -f embed` computes it anew"
+        )
     return embeddings.astype(np.float64)
 
 

@@ -23,7 +23,9 @@ WORSE = 2  # weaker penalties in a row that lose to the best: the log loss has o
 SEARCHED = 5_000  # faces that a penalty is chosen on, drawn at random where there are more; up to so many folds are stratified
 FITTED = 20_000  # faces that the model of a fold is trained on
 
-Fold = tuple[np.ndarray, np.ndarray]  # numbers of the rows to train on, and of the rows that are left out
+Fold = tuple[
+    np.ndarray, np.ndarray
+]  # numbers of the rows to train on, and of the rows that are left out
 
 
 def class_folds(actual: np.ndarray, who: np.ndarray) -> list[Fold]:
@@ -38,17 +40,25 @@ def class_folds(actual: np.ndarray, who: np.ndarray) -> list[Fold]:
     folds = min(FOLDS, int(persons.min()))
     if folds < 2:
         return []
-    if len(who) > SEARCHED:  # stratified groups of 100,000 faces take 16 s, and so many come out alike by chance
+    if (
+        len(who) > SEARCHED
+    ):  # stratified groups of 100,000 faces take 16 s, and so many come out alike by chance
         return list(GroupKFold(folds, shuffle=True, random_state=0).split(actual, groups=who))
     if len(np.unique(who)) == len(who):
         return list(StratifiedKFold(folds, shuffle=True, random_state=0).split(actual, actual))
-    return list(StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(actual, actual, who))
+    return list(
+        StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(actual, actual, who)
+    )
 
 
 def number_folds(who: np.ndarray) -> list[Fold]:
     """Up to five folds for a regression; none where all faces are one person."""
     folds = min(FOLDS, len(np.unique(who)))
-    return list(GroupKFold(folds, shuffle=True, random_state=0).split(who, groups=who)) if folds > 1 else []
+    return (
+        list(GroupKFold(folds, shuffle=True, random_state=0).split(who, groups=who))
+        if folds > 1
+        else []
+    )
 
 
 def weights_of(actual: np.ndarray, class_weight: str | None, classes: np.ndarray) -> np.ndarray:
@@ -58,7 +68,10 @@ def weights_of(actual: np.ndarray, class_weight: str | None, classes: np.ndarray
 
 def logistic(c: float, class_weight: str | None) -> Pipeline:
     """The classifier: standardised embeddings, logistic regression."""
-    return make_pipeline(StandardScaler(), LogisticRegression(C=c, class_weight=class_weight, max_iter=MAX_ITERATIONS))
+    return make_pipeline(
+        StandardScaler(),
+        LogisticRegression(C=c, class_weight=class_weight, max_iter=MAX_ITERATIONS),
+    )
 
 
 def ridge(alpha: float) -> Pipeline:
@@ -66,7 +79,9 @@ def ridge(alpha: float) -> Pipeline:
     return make_pipeline(StandardScaler(), Ridge(alpha=alpha))
 
 
-def best_c(x: np.ndarray, actual: np.ndarray, who: np.ndarray, class_weight: str | None) -> float | None:
+def best_c(
+    x: np.ndarray, actual: np.ndarray, who: np.ndarray, class_weight: str | None
+) -> float | None:
     """The C with the lowest log loss on left-out faces; None where there are no folds.
 
     The log loss is that of the probabilities without the class weights: it is these that are told to the user.
@@ -83,14 +98,19 @@ def best_c(x: np.ndarray, actual: np.ndarray, who: np.ndarray, class_weight: str
         return None
     classes = np.unique(actual)
     weights = weights_of(actual, class_weight, classes)
-    models = [LogisticRegression(class_weight=class_weight, max_iter=MAX_ITERATIONS, warm_start=True) for _ in folds]
+    models = [
+        LogisticRegression(class_weight=class_weight, max_iter=MAX_ITERATIONS, warm_start=True)
+        for _ in folds
+    ]
     scaled = [StandardScaler().fit(x[train]).transform for train, _ in folds]
     losses: list[float] = []
     for c in PENALTIES:
         shares = np.zeros((len(x), len(classes)))
         for model, transform, (train, held_out) in zip(models, scaled, folds, strict=True):
             model.set_params(C=c).fit(transform(x[train]), actual[train])
-            shares[np.ix_(held_out, np.searchsorted(classes, model.classes_))] = model.predict_proba(transform(x[held_out]))
+            shares[np.ix_(held_out, np.searchsorted(classes, model.classes_))] = (
+                model.predict_proba(transform(x[held_out]))
+            )
         shares /= weights
         losses.append(log_loss(actual, shares / shares.sum(axis=1, keepdims=True), labels=classes))
         if len(losses) - 1 - int(np.argmin(losses)) == WORSE:
@@ -111,11 +131,18 @@ def best_alpha(x: np.ndarray, values: np.ndarray, who: np.ndarray) -> float | No
         z, rest = scaler.transform(x[train]), scaler.transform(x[held_out])
         spread, axes = np.linalg.eigh(z.T @ z)  # once for all penalties
         along, rest = axes.T @ (z.T @ (values[train] - mean)), rest @ axes
-        errors += [((mean + rest @ (along / (np.maximum(spread, 0) + alpha)) - values[held_out])**2).sum() for alpha in ALPHAS]
+        errors += [
+            (
+                (mean + rest @ (along / (np.maximum(spread, 0) + alpha)) - values[held_out]) ** 2
+            ).sum()
+            for alpha in ALPHAS
+        ]
     return float(ALPHAS[errors.argmin()])
 
 
-def shares_out_of_fold(x: np.ndarray, actual: np.ndarray, who: np.ndarray, c: float, class_weight: str | None) -> np.ndarray:
+def shares_out_of_fold(
+    x: np.ndarray, actual: np.ndarray, who: np.ndarray, c: float, class_weight: str | None
+) -> np.ndarray:
     """Probabilities of each face by a model that has not seen its person: float64 (n, classes).
 
     Null where there are no folds, and for a face whose class its fold's model does not know.
@@ -126,11 +153,15 @@ def shares_out_of_fold(x: np.ndarray, actual: np.ndarray, who: np.ndarray, c: fl
         known = held_out[np.isin(actual[held_out], model.classes_)]
         shares[known] = 0
         if len(known):
-            shares[np.ix_(known, np.searchsorted(classes, model.classes_))] = model.predict_proba(x[known])
+            shares[np.ix_(known, np.searchsorted(classes, model.classes_))] = model.predict_proba(
+                x[known]
+            )
     return shares
 
 
-def values_out_of_fold(x: np.ndarray, values: np.ndarray, who: np.ndarray, alpha: float) -> np.ndarray:
+def values_out_of_fold(
+    x: np.ndarray, values: np.ndarray, who: np.ndarray, alpha: float
+) -> np.ndarray:
     """Value of each face by a model that has not seen its person: float64 (n,), null where there are no folds."""
     predicted = np.full(len(x), np.nan)
     for model, held_out in _fitted(ridge(alpha), x, values, number_folds(who)):
@@ -138,7 +169,9 @@ def values_out_of_fold(x: np.ndarray, values: np.ndarray, who: np.ndarray, alpha
     return predicted
 
 
-def _fitted(model: Pipeline, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> Iterator[tuple[Pipeline, np.ndarray]]:
+def _fitted(
+    model: Pipeline, x: np.ndarray, y: np.ndarray, folds: list[Fold]
+) -> Iterator[tuple[Pipeline, np.ndarray]]:
     for train, held_out in folds:
         train = train[sample_rows(len(train), FITTED)]
         yield model.fit(x[train], y[train]), held_out

@@ -26,7 +26,10 @@ from facestats.prompts.zeroshot import PromptClassifier
 MEASURED = {"gender": 0.98}
 LEAST_RIGHT = 0.8
 CANDIDATES = 200  # thresholds that are looked at
-MIN_LABELLED, MIN_ANSWERED = 20, 10  # labelled photographs that can tell, and how many of them the threshold has to leave an answer
+MIN_LABELLED, MIN_ANSWERED = (
+    20,
+    10,
+)  # labelled photographs that can tell, and how many of them the threshold has to leave an answer
 ABSTAIN_BELOW = 0.5  # prompts that take their own answer for wrong rather than right say `unknown`; no labels, so nothing to choose it by
 
 
@@ -66,8 +69,16 @@ class ZeroShotModel:
     def silent(self, shares: np.ndarray, photographs: np.ndarray | bool) -> np.ndarray:
         """Which rows of probabilities (n, classes) get no answer: bool (n,); `photographs` says which of them are of photographs."""
         sure = shares[np.arange(len(shares)), self.choose(shares)]
-        drawn = sure < self.abstain_below if self.kind == "classification" else np.zeros(len(shares), dtype=bool)
-        return drawn if self.on_photographs is None else np.where(photographs, sure < self.on_photographs, drawn)
+        drawn = (
+            sure < self.abstain_below
+            if self.kind == "classification"
+            else np.zeros(len(shares), dtype=bool)
+        )
+        return (
+            drawn
+            if self.on_photographs is None
+            else np.where(photographs, sure < self.on_photographs, drawn)
+        )
 
     def choose(self, shares: np.ndarray) -> np.ndarray:
         """Number of the likeliest class of each row of probabilities (n, classes)."""
@@ -83,8 +94,12 @@ class ZeroShotModel:
 Model = AttributeModel | ZeroShotModel
 
 
-def zeroshot_models(classifiers: Mapping[str, PromptClassifier], kinds: Mapping[str, str], abstain_below: float = ABSTAIN_BELOW,
-                    on_photographs: Mapping[str, float] | None = None) -> dict[str, ZeroShotModel]:
+def zeroshot_models(
+    classifiers: Mapping[str, PromptClassifier],
+    kinds: Mapping[str, str],
+    abstain_below: float = ABSTAIN_BELOW,
+    on_photographs: Mapping[str, float] | None = None,
+) -> dict[str, ZeroShotModel]:
     """One model an attribute, by name, sorted.
 
     Parameters
@@ -92,13 +107,24 @@ def zeroshot_models(classifiers: Mapping[str, PromptClassifier], kinds: Mapping[
     kinds : of the targets that there are; any other attribute is a classification.
     on_photographs : of prompts of `tiny`, `thresholds_on_photographs`; None: photographs are as drawings.
     """
-    return {name: ZeroShotModel(name, kinds.get(name, "classification"), classifiers[name], abstain_below,
-                                None if on_photographs is None else on_photographs.get(name, np.inf))
-            for name in sorted(classifiers)}
+    return {
+        name: ZeroShotModel(
+            name,
+            kinds.get(name, "classification"),
+            classifiers[name],
+            abstain_below,
+            None if on_photographs is None else on_photographs.get(name, np.inf),
+        )
+        for name in sorted(classifiers)
+    }
 
 
-def thresholds_on_photographs(models: Mapping[str, ZeroShotModel], embeddings: Embeddings, labels: pd.DataFrame,
-                              photographs: np.ndarray) -> dict[str, float]:
+def thresholds_on_photographs(
+    models: Mapping[str, ZeroShotModel],
+    embeddings: Embeddings,
+    labels: pd.DataFrame,
+    photographs: np.ndarray,
+) -> dict[str, float]:
     """Of prompts of `tiny`, the probability from which on they answer about a photograph; infinite where they never do.
 
     Where enough photographs have labels, it is chosen by these: the lowest from which on each answer is right at least `LEAST_RIGHT` of the
@@ -120,7 +146,11 @@ def thresholds_on_photographs(models: Mapping[str, ZeroShotModel], embeddings: E
         probabilities = model.predict_proba(take(embeddings, known))
         answer = np.asarray(model.classes, dtype=object)[model.choose(probabilities)]
         actual = said[known].to_numpy()
-        right = in_range(pd.to_numeric(actual, errors="coerce"), answer.tolist()) if model.kind == "regression" else answer == actual
+        right = (
+            in_range(pd.to_numeric(actual, errors="coerce"), answer.tolist())
+            if model.kind == "regression"
+            else answer == actual
+        )
         thresholds[name] = _lowest_right(probabilities.max(axis=1), answer, right)
     return thresholds
 
@@ -132,15 +162,24 @@ def doubts_on_photographs(thresholds: Mapping[str, float], n: int) -> dict[str, 
     ----------
     n : photographs among the faces.
     """
-    telling, silent = [name for name, t in thresholds.items() if t < np.inf], [name for name, t in thresholds.items() if t == np.inf]
+    telling, silent = (
+        [name for name, t in thresholds.items() if t < np.inf],
+        [name for name, t in thresholds.items() if t == np.inf],
+    )
     if not (thresholds and n):
         return {}
-    parts = [f"{', '.join(telling)}: said where it was right at least four times of five, else unknown"] if telling else []
+    parts = (
+        [f"{', '.join(telling)}: said where it was right at least four times of five, else unknown"]
+        if telling
+        else []
+    )
     parts += [f"{', '.join(silent)}: unknown"] if silent else []
     way_out = "label some faces, or set clip.variant to a CLIP that was trained on photographs"
-    return {"zeroshot": f"prompts of tiny, which was trained on drawings, say little about {number_of(n, 'photograph')} ({'; '.join(parts)}); {way_out}",
-            **dict.fromkeys(telling, "prompts of tiny, right about four times of five on photographs"),
-            **dict.fromkeys(silent, f"prompts of tiny say nothing about photographs; {way_out}")}
+    return {
+        "zeroshot": f"prompts of tiny, which was trained on drawings, say little about {number_of(n, 'photograph')} ({'; '.join(parts)}); {way_out}",
+        **dict.fromkeys(telling, "prompts of tiny, right about four times of five on photographs"),
+        **dict.fromkeys(silent, f"prompts of tiny say nothing about photographs; {way_out}"),
+    }
 
 
 def _lowest_right(sure: np.ndarray, answer: np.ndarray, right: np.ndarray) -> float:
@@ -149,12 +188,23 @@ def _lowest_right(sure: np.ndarray, answer: np.ndarray, right: np.ndarray) -> fl
         given = sure >= threshold
         if given.sum() < MIN_ANSWERED:
             break
-        if all(right[given & (answer == a)].sum() >= LEAST_RIGHT * ((given & (answer == a)).sum() + 1) for a in np.unique(answer[given])):
+        if all(
+            right[given & (answer == a)].sum() >= LEAST_RIGHT * ((given & (answer == a)).sum() + 1)
+            for a in np.unique(answer[given])
+        ):
             return float(threshold)
     return np.inf
 
 
-def fill_gaps(trained: Mapping[str, AttributeModel], zeroshot: Mapping[str, ZeroShotModel]) -> dict[str, Model]:
+def fill_gaps(
+    trained: Mapping[str, AttributeModel], zeroshot: Mapping[str, ZeroShotModel]
+) -> dict[str, Model]:
     """The trained model of each target; zero-shot where none was trained, and for attributes that are no target."""
-    return {**trained, **{name: model for name, model in zeroshot.items()
-                          if name not in trained or not trained[name].trained}}
+    return {
+        **trained,
+        **{
+            name: model
+            for name, model in zeroshot.items()
+            if name not in trained or not trained[name].trained
+        },
+    }

@@ -15,11 +15,26 @@ if TYPE_CHECKING:
     import torch
 
 CONFIG = "config.json"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+)
 CONFIG_FILES = (CONFIG, "preprocessor_config.json", "processor_config.json", *TOKENIZER_FILES)
 # Far above those of the largest CLIP: sizes in config.json.
-MOST_SIZES = {"hidden_size": 65_536, "intermediate_size": 2**20, "num_hidden_layers": 500, "num_attention_heads": 1024, "projection_dim": 65_536,
-              "image_size": 4096, "patch_size": 4096, "num_channels": 16, "num_labels": 100_000}
+MOST_SIZES = {
+    "hidden_size": 65_536,
+    "intermediate_size": 2**20,
+    "num_hidden_layers": 500,
+    "num_attention_heads": 1024,
+    "projection_dim": 65_536,
+    "image_size": 4096,
+    "patch_size": 4096,
+    "num_channels": 16,
+    "num_labels": 100_000,
+}
 MOST_SHARDS = 1000
 # Attention as config.json may name it. Of other names, transformers fetches a program from a hub and runs it, where the package `kernels` is there.
 ATTENTION = (None, "eager", "sdpa")
@@ -34,15 +49,30 @@ HALVES = {"clip_vision_model": "the image tower alone", "clip_text_model": "the 
 # What a repository in another layout is known by: a name in it, and what to say.
 LAYOUTS = (
     (r"(^|/)[^/]*\.incomplete$", "it is half a download: run the download again, to its end"),
-    (r"(^|/)open_clip_[^/]*$", "it is in open_clip's layout: take a repository in transformers' layout, such as laion/CLIP-ViT-B-32-laion2B-s34B-b79K, "
-                               "or convert it with transformers (convert_clip_original_pytorch_to_hf.py)"),
-    (r"^adapter_(config|model)\.", "it is an adapter (PEFT), not a model: merge it into its base model, and save that with save_pretrained"),
+    (
+        r"(^|/)open_clip_[^/]*$",
+        "it is in open_clip's layout: take a repository in transformers' layout, such as laion/CLIP-ViT-B-32-laion2B-s34B-b79K, "
+        "or convert it with transformers (convert_clip_original_pytorch_to_hf.py)",
+    ),
+    (
+        r"^adapter_(config|model)\.",
+        "it is an adapter (PEFT), not a model: merge it into its base model, and save that with save_pretrained",
+    ),
     (r"^model_index\.json$", "it is a pipeline that draws pictures (diffusers), not a CLIP"),
-    (r"\.(pt|pth|ckpt)$", "it is a checkpoint of OpenAI's or another training program: take the same model in transformers' layout, such as "
-                          "openai/clip-vit-base-patch32, or convert it with transformers (convert_clip_original_pytorch_to_hf.py)"),
-    (r"(^|/)(tf_model\.h5|flax_model\.msgpack)$", "it has weights for TensorFlow or Flax alone: save it once with PyTorch weights "
-                                                 "(transformers 4, CLIPModel.from_pretrained(…, from_tf=True or from_flax=True).save_pretrained)"),
-    (r"\.(onnx|gguf|mlmodel|tflite)$", "it has weights for another program alone (ONNX, GGUF and the like): take the model that they were made from"),
+    (
+        r"\.(pt|pth|ckpt)$",
+        "it is a checkpoint of OpenAI's or another training program: take the same model in transformers' layout, such as "
+        "openai/clip-vit-base-patch32, or convert it with transformers (convert_clip_original_pytorch_to_hf.py)",
+    ),
+    (
+        r"(^|/)(tf_model\.h5|flax_model\.msgpack)$",
+        "it has weights for TensorFlow or Flax alone: save it once with PyTorch weights "
+        "(transformers 4, CLIPModel.from_pretrained(…, from_tf=True or from_flax=True).save_pretrained)",
+    ),
+    (
+        r"\.(onnx|gguf|mlmodel|tflite)$",
+        "it has weights for another program alone (ONNX, GGUF and the like): take the model that they were made from",
+    ),
 )
 
 
@@ -57,33 +87,57 @@ def check_config(folder: Path, variant: str) -> dict:
     path = folder / CONFIG
     if not path.is_file():
         names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
-        raise ModelError(f"clip.variant {variant}: {folder} holds no {CONFIG}, so it is not in Hugging Face layout: {foreign_layout(names)}")
+        raise ModelError(
+            f"clip.variant {variant}: {folder} holds no {CONFIG}, so it is not in Hugging Face layout: {foreign_layout(names)}"
+        )
     config = read_json(path, variant)
     kind = config.get("model_type")
     if kind == "clip" and isinstance(config.get("vision_config", {}), dict):
         check_settings(config, path, variant)
         return config
     if kind == "clip":
-        raise ModelError(f"clip.variant {variant}: {path} is damaged: vision_config is {config['vision_config']!r}, expected the image tower's settings; get it again")
+        raise ModelError(
+            f"clip.variant {variant}: {path} is damaged: vision_config is {config['vision_config']!r}, expected the image tower's settings; get it again"
+        )
     if kind is None and "architecture" in config:
-        raise ModelError(f"clip.variant {variant} is a model of timm ({config['architecture']}); only what transformers' CLIPModel loads "
-                         "(model_type 'clip') can be used")
-    what = f"{HALVES[kind]} ({kind!r})" if isinstance(kind, str) and kind in HALVES else f"a {kind!r} model" if kind else f"of no kind that its {CONFIG} names (model_type)"
-    raise ModelError(f"clip.variant {variant} is {what}; only what transformers' CLIPModel loads (model_type 'clip') can be used, "
-                     "such as openai/clip-vit-base-patch32")
+        raise ModelError(
+            f"clip.variant {variant} is a model of timm ({config['architecture']}); only what transformers' CLIPModel loads "
+            "(model_type 'clip') can be used"
+        )
+    what = (
+        f"{HALVES[kind]} ({kind!r})"
+        if isinstance(kind, str) and kind in HALVES
+        else f"a {kind!r} model"
+        if kind
+        else f"of no kind that its {CONFIG} names (model_type)"
+    )
+    raise ModelError(
+        f"clip.variant {variant} is {what}; only what transformers' CLIPModel loads (model_type 'clip') can be used, "
+        "such as openai/clip-vit-base-patch32"
+    )
 
 
 def check_settings(config: dict, path: Path, variant: str) -> None:
     """Refuse sizes that no model has, before a model of that size is built, and attention that is a program of somebody's."""
-    for place, part in (("", config), ("vision_config.", config.get("vision_config")), ("text_config.", config.get("text_config"))):
+    for place, part in (
+        ("", config),
+        ("vision_config.", config.get("vision_config")),
+        ("text_config.", config.get("text_config")),
+    ):
         for key, most in MOST_SIZES.items():
             value = part.get(key) if isinstance(part, dict) else None
-            if isinstance(value, int) and not 1 <= value <= most:  # of other types, transformers says what it expects
-                raise ModelError(f"clip.variant {variant}: {path} is damaged: {place}{key} is {str(value)[:100]}, expected a whole number from 1 to {most}; get it again")
+            if (
+                isinstance(value, int) and not 1 <= value <= most
+            ):  # of other types, transformers says what it expects
+                raise ModelError(
+                    f"clip.variant {variant}: {path} is damaged: {place}{key} is {str(value)[:100]}, expected a whole number from 1 to {most}; get it again"
+                )
         for key in ATTENTION_KEYS:
             value = part.get(key) if isinstance(part, dict) else None
             if value not in ATTENTION:
-                raise ModelError(f"clip.variant {variant}: {path}: {place}{key} is {str(value)[:100]!r}, which may name a program to run; remove it")
+                raise ModelError(
+                    f"clip.variant {variant}: {path}: {place}{key} is {str(value)[:100]!r}, which may name a program to run; remove it"
+                )
 
 
 def foreign_layout(names: Iterable[str]) -> str:
@@ -95,7 +149,11 @@ def foreign_layout(names: Iterable[str]) -> str:
     below = [PurePosixPath(name).parent.as_posix() for name in names if name.endswith(f"/{CONFIG}")]
     if below:
         return f"a {CONFIG} lies in {' and '.join(below[:3])}: download it, and set clip.variant to that folder"
-    return f"it holds {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}" if names else "it is empty"
+    return (
+        f"it holds {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}"
+        if names
+        else "it is empty"
+    )
 
 
 def find_weights(folder: Path, variant: str) -> list[Path]:
@@ -115,26 +173,46 @@ def find_weights(folder: Path, variant: str) -> list[Path]:
         else:
             total = {number for name in shards for number in re.findall(r"-of-(\d+)", name)}
             if any(int(number) > MOST_SHARDS for number in total):
-                raise ModelError(f"clip.variant {variant}: {shards[0]} is said to be one of more than {MOST_SHARDS:,} files of weights; get it again")
-            wanted, by = ({re.sub(r"-\d+-of-", f"-{i:05}-of-", shards[0]) for i in range(1, int(total.pop()) + 1)} if len(total) == 1 else set(shards)), "their names say"
+                raise ModelError(
+                    f"clip.variant {variant}: {shards[0]} is said to be one of more than {MOST_SHARDS:,} files of weights; get it again"
+                )
+            wanted, by = (
+                (
+                    {
+                        re.sub(r"-\d+-of-", f"-{i:05}-of-", shards[0])
+                        for i in range(1, int(total.pop()) + 1)
+                    }
+                    if len(total) == 1
+                    else set(shards)
+                ),
+                "their names say",
+            )
         missing = sorted(wanted - set(shards))
         if missing and (shards or (folder / index).is_file()):
-            raise ModelError(f"clip.variant {variant}: of its weights {', '.join(missing[:5])} {'is' if len(missing) == 1 else 'are'} missing, as {by}: "
-                             f"half a download, or not all of it was copied; get it again")
+            raise ModelError(
+                f"clip.variant {variant}: of its weights {', '.join(missing[:5])} {'is' if len(missing) == 1 else 'are'} missing, as {by}: "
+                f"half a download, or not all of it was copied; get it again"
+            )
         if shards:
             return [folder / name for name in shards]
     names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
-    raise ModelError(f"clip.variant {variant}: no weights in {folder} (model.safetensors or pytorch_model.bin): {foreign_layout(names)}")
+    raise ModelError(
+        f"clip.variant {variant}: no weights in {folder} (model.safetensors or pytorch_model.bin): {foreign_layout(names)}"
+    )
 
 
 def _named_shards(index: Path, variant: str) -> set[str]:
     """The files that an index of shards names: each a file beside it."""
     named = read_json(index, variant).get("weight_map")
     if not isinstance(named, dict) or not named:
-        raise ModelError(f"clip.variant {variant}: {index.name} is damaged: it has no weight_map, names of weights with their files; get it again")
+        raise ModelError(
+            f"clip.variant {variant}: {index.name} is damaged: it has no weight_map, names of weights with their files; get it again"
+        )
     for name in named.values():
         if not isinstance(name, str) or PurePosixPath(name).name != name or name in ("", ".."):
-            raise ModelError(f"clip.variant {variant}: {index.name} names {name!r}, expected the name of a file beside it; get it again")
+            raise ModelError(
+                f"clip.variant {variant}: {index.name} names {name!r}, expected the name of a file beside it; get it again"
+            )
     return set(named.values())
 
 
@@ -159,10 +237,14 @@ def check_safetensors(path: Path, variant: str) -> None:
         with safe_open(path, "pt") as weights:
             names = list(weights.keys())
     except SafetensorError as error:
-        raise ModelError(f"clip.variant {variant}: {path.name} is damaged or half a download, {path.stat().st_size:,} bytes ({error}); get it again") from None
+        raise ModelError(
+            f"clip.variant {variant}: {path.name} is damaged or half a download, {path.stat().st_size:,} bytes ({error}); get it again"
+        ) from None
     if path.name == WEIGHTS[0] and not any("vision_model." in name for name in names):
-        raise ModelError(f"clip.variant {variant}: {path.name} names its weights otherwise than transformers' CLIPModel "
-                         f"({', '.join(sorted(names)[:3]) or 'it has none'}); clip.variant must be a whole CLIPModel in its layout")
+        raise ModelError(
+            f"clip.variant {variant}: {path.name} names its weights otherwise than transformers' CLIPModel "
+            f"({', '.join(sorted(names)[:3]) or 'it has none'}); clip.variant must be a whole CLIPModel in its layout"
+        )
 
 
 def refuse_stand_in(path: Path, variant: str) -> None:
@@ -172,17 +254,29 @@ def refuse_stand_in(path: Path, variant: str) -> None:
     files of a snapshot are links into the same repository's folder.
     """
     folder = path.parent.resolve()
-    inside = folder.parents[1] if folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--") else folder
+    inside = (
+        folder.parents[1]
+        if folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--")
+        else folder
+    )
     if not path.is_file():
-        raise ModelError(f"clip.variant {variant}: {path.name} is no regular file (a folder, a pipe, a device or a link to nothing); get it again")
-    if variant != "tiny" and not path.resolve().is_relative_to(inside):  # a package's own files may be links into an installer's cache
-        raise ModelError(f"clip.variant {variant}: {path.name} is a link to {path.resolve()}, outside of {inside}; only files that lie there are copied into "
-                         "models/clip, which is shared: put the file itself there")
+        raise ModelError(
+            f"clip.variant {variant}: {path.name} is no regular file (a folder, a pipe, a device or a link to nothing); get it again"
+        )
+    if variant != "tiny" and not path.resolve().is_relative_to(
+        inside
+    ):  # a package's own files may be links into an installer's cache
+        raise ModelError(
+            f"clip.variant {variant}: {path.name} is a link to {path.resolve()}, outside of {inside}; only files that lie there are copied into "
+            "models/clip, which is shared: put the file itself there"
+        )
     with path.open("rb") as file:
         start = file.read(len(LFS))
     if start == LFS:
-        raise ModelError(f"clip.variant {variant}: {path.name} is a pointer of git LFS, not the file itself: `git lfs pull` in {path.parent} "
-                         "brings it, or download the repository with the hub's client (`hf download`)")
+        raise ModelError(
+            f"clip.variant {variant}: {path.name} is a pointer of git LFS, not the file itself: `git lfs pull` in {path.parent} "
+            "brings it, or download the repository with the hub's client (`hf download`)"
+        )
 
 
 def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
@@ -198,13 +292,23 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
 
     refuse_stand_in(path, variant)
     try:
-        part = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        part = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except Exception as error:  # unpickling refuses in several ways
-        raise ModelError(f"clip.variant {variant}: {path.name} can't be read safely: of {path.stat().st_size:,} bytes, it is half a download, "
-                         f"damaged, or holds more than tensors, which could run code ({' '.join(str(error).split()) or type(error).__name__}); "
-                         "get it again, or a variant with safetensors") from None
-    if not isinstance(part, dict) or not all(isinstance(k, str) and k.isprintable() and _is_plain(v) for k, v in part.items()):
-        raise ModelError(f"clip.variant {variant}: {path.name} is not a state dict, names of weights with their tensors")
+        raise ModelError(
+            f"clip.variant {variant}: {path.name} can't be read safely: of {path.stat().st_size:,} bytes, it is half a download, "
+            f"damaged, or holds more than tensors, which could run code ({' '.join(str(error).split()) or type(error).__name__}); "
+            "get it again, or a variant with safetensors"
+        ) from None
+    if not isinstance(part, dict) or not all(
+        isinstance(k, str) and k.isprintable() and _is_plain(v) for k, v in part.items()
+    ):
+        raise ModelError(
+            f"clip.variant {variant}: {path.name} is not a state dict, names of weights with their tensors"
+        )
     return part
 
 
@@ -212,8 +316,14 @@ def _is_plain(value: object) -> bool:
     """Whether it is a tensor of numbers that are all there, each for itself: one that is spread out of a few bytes would take any memory."""
     import torch
 
-    return (isinstance(value, torch.Tensor) and value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized and not value.is_complex()
-            and value.numel() * value.element_size() <= value.untyped_storage().nbytes())
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+        and not value.is_complex()
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )
 
 
 def read_json(path: Path, variant: str) -> dict:
@@ -224,7 +334,9 @@ def read_json(path: Path, variant: str) -> dict:
         if not isinstance(content, dict):
             raise ValueError(f"a {type(content).__name__}, expected a {dict.__name__}")
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"clip.variant {variant}: {path} is not valid JSON ({error}); get it again") from None
+        raise ModelError(
+            f"clip.variant {variant}: {path} is not valid JSON ({error}); get it again"
+        ) from None
     return content
 
 
@@ -232,21 +344,43 @@ def check_transform(content: object, path: Path) -> None:
     """Raise ModelError where a `preprocessor_config.json` says what no image can be brought to; null means CLIP's own."""
 
     def number(value: object, least: float, most: float) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+        return (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and least <= value <= most
+        )
 
     def size(value: object) -> bool:
         sides = list(value.values()) if isinstance(value, dict) else [value]
-        return bool(sides) and all(side is None or (isinstance(side, int) and number(side, 1, MOST_SIDE)) for side in sides)
+        return bool(sides) and all(
+            side is None or (isinstance(side, int) and number(side, 1, MOST_SIDE)) for side in sides
+        )
 
     def three(value: object, least: float) -> bool:
-        return isinstance(value, list) and len(value) == 3 and all(number(part, least, 1e3) for part in value)
+        return (
+            isinstance(value, list)
+            and len(value) == 3
+            and all(number(part, least, 1e3) for part in value)
+        )
 
     if not isinstance(content, dict):
-        raise ModelError(f"{path} is a {type(content).__name__}, expected the settings of an image transform; get clip.variant again")
-    rules = {"size": (size, f"px from 1 to {MOST_SIDE}"), "crop_size": (size, f"px from 1 to {MOST_SIDE}"), "image_mean": (lambda value: three(value, -1e3), "three numbers"),
-             "image_std": (lambda value: three(value, 1e-6), "three numbers above 0"), "rescale_factor": (lambda value: number(value, 1e-9, 1e9), "a number above 0"),
-             "resample": (lambda value: number(value, 0, 5), "the number of one of Pillow's filters, 0 to 5")}
+        raise ModelError(
+            f"{path} is a {type(content).__name__}, expected the settings of an image transform; get clip.variant again"
+        )
+    rules = {
+        "size": (size, f"px from 1 to {MOST_SIDE}"),
+        "crop_size": (size, f"px from 1 to {MOST_SIDE}"),
+        "image_mean": (lambda value: three(value, -1e3), "three numbers"),
+        "image_std": (lambda value: three(value, 1e-6), "three numbers above 0"),
+        "rescale_factor": (lambda value: number(value, 1e-9, 1e9), "a number above 0"),
+        "resample": (
+            lambda value: number(value, 0, 5),
+            "the number of one of Pillow's filters, 0 to 5",
+        ),
+    }
     for key, (fits, expected) in rules.items():
         value = content.get(key)
         if value is not None and not fits(value):
-            raise ModelError(f"{path}: {key} is {str(value)[:100]}, expected {expected}; get clip.variant again")
+            raise ModelError(
+                f"{path}: {key} is {str(value)[:100]}, expected {expected}; get clip.variant again"
+            )

@@ -25,16 +25,32 @@ WAYS_OUT = (
     "cache (HF_HOME); put the files into a local folder and set clip.variant to its path; or use "
     "clip.variant=tiny, which ships with this package."
 )
-KNOWN = ("tiny", "openai/clip-vit-base-patch32", "openai/clip-vit-base-patch16", "openai/clip-vit-large-patch14",
-         "openai/clip-vit-large-patch14-336", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "laion/CLIP-ViT-L-14-laion2B-s32B-b82K",
-         "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "patrickjohncyh/fashion-clip")
-OTHER_NAMES = {"vitb32": KNOWN[1], "vitb16": KNOWN[2], "vitl14": KNOWN[3], "vitl14336": KNOWN[4], "vitl14336px": KNOWN[4]}  # OpenAI's own, and open_clip's
+KNOWN = (
+    "tiny",
+    "openai/clip-vit-base-patch32",
+    "openai/clip-vit-base-patch16",
+    "openai/clip-vit-large-patch14",
+    "openai/clip-vit-large-patch14-336",
+    "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+    "laion/CLIP-ViT-L-14-laion2B-s32B-b82K",
+    "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+    "patrickjohncyh/fashion-clip",
+)
+OTHER_NAMES = {
+    "vitb32": KNOWN[1],
+    "vitb16": KNOWN[2],
+    "vitl14": KNOWN[3],
+    "vitl14336": KNOWN[4],
+    "vitl14336px": KNOWN[4],
+}  # OpenAI's own, and open_clip's
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 def looks_like_an_id(variant: str) -> bool:
     """Whether a variant is worded as a Hugging Face id, `organisation/name`; anything else is a path."""
-    return bool(re.fullmatch(r"[\w.-]+(/[\w.-]+)?", variant)) and not variant.startswith((".", "/", "~"))
+    return bool(re.fullmatch(r"[\w.-]+(/[\w.-]+)?", variant)) and not variant.startswith(
+        (".", "/", "~")
+    )
 
 
 def nearest_variant(variant: str) -> str | None:
@@ -43,10 +59,14 @@ def nearest_variant(variant: str) -> str | None:
     if address:
         return address[1]
     plain = variant.strip()
-    other = OTHER_NAMES.get(re.sub(r"[^a-z0-9]", "", plain.lower().removeprefix("openai/clip").removeprefix("openai")))
+    other = OTHER_NAMES.get(
+        re.sub(r"[^a-z0-9]", "", plain.lower().removeprefix("openai/clip").removeprefix("openai"))
+    )
     if other or plain in KNOWN:
         return other or plain
-    by_name = {name.lower(): name for name in KNOWN} | {name.split("/")[-1].lower(): name for name in KNOWN}
+    by_name = {name.lower(): name for name in KNOWN} | {
+        name.split("/")[-1].lower(): name for name in KNOWN
+    }
     near = difflib.get_close_matches(plain.lower(), by_name, n=1, cutoff=0.8)
     return by_name[near[0]] if near else None
 
@@ -64,7 +84,9 @@ def download(variant: str, revision: str | None) -> Path:
     """
     folder = _snapshot(variant, revision, CONFIG_FILES)
     if not (folder / CONFIG).is_file():
-        raise ModelError(f"clip.variant {variant} has no {CONFIG}, so it is not in Hugging Face layout: {_layout(variant, folder.name)}")
+        raise ModelError(
+            f"clip.variant {variant} has no {CONFIG}, so it is not in Hugging Face layout: {_layout(variant, folder.name)}"
+        )
     check_config(folder, variant)
     for single, index, shards in zip(WEIGHTS, INDEX, SHARDS, strict=True):
         _snapshot(variant, folder.name, (single, index))
@@ -72,7 +94,9 @@ def download(variant: str, revision: str | None) -> Path:
             _snapshot(variant, folder.name, (shards,))
         if (folder / single).is_file() or any(folder.glob(shards)):
             return folder
-    raise ModelError(f"clip.variant {variant} has no weights that can be used ({' or '.join(WEIGHTS)}): {_layout(variant, folder.name)}")
+    raise ModelError(
+        f"clip.variant {variant} has no weights that can be used ({' or '.join(WEIGHTS)}): {_layout(variant, folder.name)}"
+    )
 
 
 def cached_snapshot(variant: str, revision: str | None) -> Path | None:
@@ -97,10 +121,19 @@ def find_refusal(variant: str, revision: str | None, timeout: float) -> str | No
     import huggingface_hub
 
     try:
-        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(variant, CONFIG, revision=revision), timeout=timeout)
+        huggingface_hub.get_hf_file_metadata(
+            huggingface_hub.hf_hub_url(variant, CONFIG, revision=revision), timeout=timeout
+        )
     except Exception as error:  # as in `_snapshot`
         kinds = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
-        status = next((one.response.status_code for one in _chain(error) if getattr(one, "response", None) is not None), None)
+        status = next(
+            (
+                one.response.status_code
+                for one in _chain(error)
+                if getattr(one, "response", None) is not None
+            ),
+            None,
+        )
         if "EntryNotFoundError" in kinds and "LocalEntryNotFoundError" not in kinds:
             return f"clip.variant {variant} has no {CONFIG}, so it is not in Hugging Face layout"
         problem = _problem_of_repository(kinds, status, variant, revision)
@@ -114,11 +147,19 @@ def _snapshot(variant: str, revision: str | None, patterns: tuple[str, ...]) -> 
 
     disable_progress_bars()
     try:
-        return Path(huggingface_hub.snapshot_download(variant, revision=revision, allow_patterns=list(patterns)))
-    except Exception as error:  # the hub's client raises a dozen kinds: connection, rights, names, revisions
+        return Path(
+            huggingface_hub.snapshot_download(
+                variant, revision=revision, allow_patterns=list(patterns)
+            )
+        )
+    except (
+        Exception
+    ) as error:  # the hub's client raises a dozen kinds: connection, rights, names, revisions
         at = f" at revision {revision}" if revision else ""
-        raise ModelError(f"could not get clip.variant {variant}{at} from the model hub: {explain(error, variant, revision)} "
-                         f"The hub's client says: {_whole_text(error)}") from None
+        raise ModelError(
+            f"could not get clip.variant {variant}{at} from the model hub: {explain(error, variant, revision)} "
+            f"The hub's client says: {_whole_text(error)}"
+        ) from None
 
 
 def _layout(variant: str, revision: str) -> str:
@@ -140,7 +181,14 @@ def explain(error: Exception, variant: str, revision: str | None) -> str:
 
     kinds = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
     numbers = {getattr(one, "errno", None) for one in _chain(error)}
-    status = next((one.response.status_code for one in _chain(error) if getattr(one, "response", None) is not None), None)
+    status = next(
+        (
+            one.response.status_code
+            for one in _chain(error)
+            if getattr(one, "response", None) is not None
+        ),
+        None,
+    )
     if numbers & {errno.ENOSPC, errno.EDQUOT}:
         return f"The disk is full: free some space below {constants.HF_HUB_CACHE}, or set HF_HOME to a larger disk."
     if numbers & {errno.EACCES, errno.EPERM, errno.EROFS}:
@@ -148,30 +196,45 @@ def explain(error: Exception, variant: str, revision: str | None) -> str:
     problem = _problem_of_repository(kinds, status, variant, revision)
     if problem:
         return problem
-    half = ("Only a part of it lies in the hub's own cache (half a download), and the rest can't be fetched. "
-            if "IncompleteSnapshotError" in kinds or cached_snapshot(variant, revision) else "")
+    half = (
+        "Only a part of it lies in the hub's own cache (half a download), and the rest can't be fetched. "
+        if "IncompleteSnapshotError" in kinds or cached_snapshot(variant, revision)
+        else ""
+    )
     return f"{half}{_problem_of_hub(kinds, status, _whole_text(error))} {WAYS_OUT}".strip()
 
 
-def _problem_of_repository(kinds: set[str], status: int | None, variant: str, revision: str | None) -> str | None:
+def _problem_of_repository(
+    kinds: set[str], status: int | None, variant: str, revision: str | None
+) -> str | None:
     """What is wrong with the repository, or with one's right to read it."""
     from huggingface_hub import constants, get_token
 
     hub = constants.ENDPOINT
-    token = "Your token (HF_TOKEN or `hf auth login`)" if get_token() else "You are not logged in (`hf auth login`, or set HF_TOKEN). Your account"
+    token = (
+        "Your token (HF_TOKEN or `hf auth login`)"
+        if get_token()
+        else "You are not logged in (`hf auth login`, or set HF_TOKEN). Your account"
+    )
     if "GatedRepoError" in kinds:
-        return (f"The repository is gated: open {hub}/{variant} in a browser, accept its terms, and wait until access is granted. "
-                f"{token} must be of the account that has access.")
+        return (
+            f"The repository is gated: open {hub}/{variant} in a browser, accept its terms, and wait until access is granted. "
+            f"{token} must be of the account that has access."
+        )
     if "DisabledRepoError" in kinds:
         return "The hub has disabled this repository: choose another clip.variant."
     if "RevisionNotFoundError" in kinds:
-        return (f"The repository has no revision {revision or 'main'}: {hub}/{variant}/commits/main lists its commits; clip.revision is a commit, "
-                "a tag or a branch, or null for the newest.")
+        return (
+            f"The repository has no revision {revision or 'main'}: {hub}/{variant}/commits/main lists its commits; clip.revision is a commit, "
+            "a tag or a branch, or null for the newest."
+        )
     if kinds & {"HFValidationError", "HfUriError"}:
         return f"{variant!r} can't be the name of a repository, organisation/name.{_meant(variant)}"
     if "RepositoryNotFoundError" in kinds:
-        return (f"The hub has no repository of this name, or a private one.{_meant(variant)} An id is organisation/name, as in the address {hub}/…; "
-                f"nor is there a folder {variant} here. {token} must have access to a private one.")
+        return (
+            f"The hub has no repository of this name, or a private one.{_meant(variant)} An id is organisation/name, as in the address {hub}/…; "
+            f"nor is there a folder {variant} here. {token} must have access to a private one."
+        )
     if status == 401:
         return "The hub does not accept your token: it is mistyped, expired or revoked. `hf auth login` again, or unset HF_TOKEN for a public repository."
     if status == 403:
@@ -184,25 +247,50 @@ def _problem_of_hub(kinds: set[str], status: int | None, text: str) -> str:
     from huggingface_hub import constants
 
     hub = f"{constants.ENDPOINT}{' (HF_ENDPOINT)' if os.environ.get('HF_ENDPOINT') else ''}"
-    proxy = "".join(f" {name} is set: is that proxy right?" for name in PROXIES if os.environ.get(name) or os.environ.get(name.lower()))
+    proxy = "".join(
+        f" {name} is set: is that proxy right?"
+        for name in PROXIES
+        if os.environ.get(name) or os.environ.get(name.lower())
+    )
     if "OfflineModeIsEnabled" in kinds:
         return f"HF_HUB_OFFLINE is set, so the hub is not asked, and its own cache, {constants.HF_HUB_CACHE}, lacks files: unset HF_HUB_OFFLINE."
     if "ProxyError" in kinds:
         return f"The proxy refuses.{proxy}"
     if "CERTIFICATE_VERIFY_FAILED" in text or kinds & {"SSLError", "SSLCertVerificationError"}:
-        return (f"The certificate of {hub} is not trusted, as behind a proxy that opens encrypted connections: set SSL_CERT_FILE to your "
-                f"organisation's certificates.{proxy}")
+        return (
+            f"The certificate of {hub} is not trusted, as behind a proxy that opens encrypted connections: set SSL_CERT_FILE to your "
+            f"organisation's certificates.{proxy}"
+        )
     if kinds & {"TimeoutException", "Timeout", "TimeoutError"}:
         return f"{hub} did not answer in time; HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT (seconds) make it wait longer.{proxy}"
     if status == 429:
         return "The hub has had too many requests from here: wait, or log in (`hf auth login`), and run again."
     if status is not None and status >= 500:
         return f"The hub has a problem of its own (status {status}): run again later."
-    if status == 404 or kinds & {"JSONDecodeError", "UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
+    if status == 404 or kinds & {
+        "JSONDecodeError",
+        "UnsupportedProtocol",
+        "InvalidURL",
+        "LocalProtocolError",
+    }:
         return f"{hub} does not answer as a model hub does; HF_ENDPOINT is the hub's address, https://… without a path."
-    if kinds & {"ReadError", "RemoteProtocolError", "ProtocolError", "ChunkedEncodingError", "IncompleteRead"} or "onsistency check failed" in text:
+    if (
+        kinds
+        & {
+            "ReadError",
+            "RemoteProtocolError",
+            "ProtocolError",
+            "ChunkedEncodingError",
+            "IncompleteRead",
+        }
+        or "onsistency check failed" in text
+    ):
         return "The download broke off: run again, and it goes on where it stopped."
-    return f"{hub} can't be reached.{proxy}" if kinds & {"ConnectError", "ConnectionError", "NetworkError"} else ""
+    return (
+        f"{hub} can't be reached.{proxy}"
+        if kinds & {"ConnectError", "ConnectionError", "NetworkError"}
+        else ""
+    )
 
 
 def _meant(variant: str) -> str:

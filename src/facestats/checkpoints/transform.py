@@ -18,12 +18,18 @@ from facestats.errors import ModelError
 # The image transform that OpenAI's CLIP was trained with (https://github.com/openai/CLIP, clip.py: `_transform`), and
 # what a variant means by a key that it leaves out.
 CLIP_TRANSFORM = {
-    "do_resize": True, "size": {"shortest_edge": 224}, "resample": int(Image.Resampling.BICUBIC),
-    "do_center_crop": True, "crop_size": {"height": 224, "width": 224},
-    "do_rescale": True, "rescale_factor": 1 / 255,
-    "do_normalize": True, "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "do_resize": True,
+    "size": {"shortest_edge": 224},
+    "resample": int(Image.Resampling.BICUBIC),
+    "do_center_crop": True,
+    "crop_size": {"height": 224, "width": 224},
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": [0.48145466, 0.4578275, 0.40821073],
     "image_std": [0.26862954, 0.26130258, 0.27577711],
-    "do_convert_rgb": True, "image_processor_type": "CLIPImageProcessor",
+    "do_convert_rgb": True,
+    "image_processor_type": "CLIPImageProcessor",
 }
 
 
@@ -59,7 +65,9 @@ class ImageTransform:
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ModelError(f"{path} can't be read ({error}); `dvc repro fetch_clip` makes it") from None
+            raise ModelError(
+                f"{path} can't be read ({error}); `dvc repro fetch_clip` makes it"
+            ) from None
         config = CLIP_TRANSFORM | {key: value for key, value in said.items() if value is not None}
         normalise = config["do_normalize"]
         return cls(
@@ -110,15 +118,19 @@ def _pair(size: int | dict, path: Path) -> tuple[int, int]:
     try:
         return size["height"], size["width"]
     except KeyError:
-        raise ModelError(f"{path}: a size is {size}; expected height and width, or shortest_edge") from None
+        raise ModelError(
+            f"{path}: a size is {size}; expected height and width, or shortest_edge"
+        ) from None
 
 
 def _centre_crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Centre crop, with black where the image is smaller than the crop."""
     top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
     if top < 0 or left < 0:
-        pad = [(max(0, -(-(n - m) // 2)), max(0, (n - m) // 2))
-               for m, n in ((pixels.shape[0], height), (pixels.shape[1], width))]
+        pad = [
+            (max(0, -(-(n - m) // 2)), max(0, (n - m) // 2))
+            for m, n in ((pixels.shape[0], height), (pixels.shape[1], width))
+        ]
         pixels = np.pad(pixels, [*pad, (0, 0)])
         top, left = max(top, 0), max(left, 0)
-    return pixels[top:top + height, left:left + width]
+    return pixels[top : top + height, left : left + width]

@@ -65,7 +65,9 @@ def fetch_clip(variant: str, revision: str | None, out: Path) -> dict[str, str]:
     _convert(folder, out, variant)
     sha256 = sha256_file(out / MODEL)
     if resolved is None and revision is not None and not sha256.startswith(revision):
-        raise ModelError(f"clip.revision {revision} does not match the weights of {variant}: their sha256 is {sha256}")
+        raise ModelError(
+            f"clip.revision {revision} does not match the weights of {variant}: their sha256 is {sha256}"
+        )
     facts = {"variant": name, "revision": resolved or sha256, "sha256": sha256}
     _write_json(out / FACTS, facts)
     return facts
@@ -90,14 +92,24 @@ def local_folder(variant: str, root: Path = Path()) -> Path | None:
         if path.is_dir():
             return path
         if path.is_file():
-            raise ModelError(f"clip.variant: {variant} is a file; expected a folder with {CONFIG} and {MODEL}, as save_pretrained writes it")
-    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, ~ of somebody who is not, a null byte
+            raise ModelError(
+                f"clip.variant: {variant} is a file; expected a folder with {CONFIG} and {MODEL}, as save_pretrained writes it"
+            )
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # a name that is too long, ~ of somebody who is not, a null byte
         raise ModelError(f"clip.variant: {variant!r} names no folder ({error})") from None
     if looks_like_an_id(variant):
         return None
-    near = nearest_variant(variant) or next(iter(difflib.get_close_matches(path.name, _folders(path.parent), n=1)), None)
-    raise ModelError(f"clip.variant: there is no folder {variant}{f' (did you mean {near}?)' if near else ''} (paths are relative to {root.resolve().name}/; "
-                     "temporary and queued runs need an absolute path)")
+    near = nearest_variant(variant) or next(
+        iter(difflib.get_close_matches(path.name, _folders(path.parent), n=1)), None
+    )
+    raise ModelError(
+        f"clip.variant: there is no folder {variant}{f' (did you mean {near}?)' if near else ''} (paths are relative to {root.resolve().name}/; "
+        "temporary and queued runs need an absolute path)"
+    )
 
 
 def check_variant(variant: str, revision: str | None = None, root: Path = Path()) -> str | None:
@@ -115,7 +127,11 @@ def check_variant(variant: str, revision: str | None = None, root: Path = Path()
                 near = nearest_variant(variant)
                 if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
                     return f"clip.variant {variant} is not in the hub's own cache, and HF_HUB_OFFLINE is set, so that the hub is not asked"
-                return f"clip.variant {variant}: did you mean {near}?" if near and near != variant else None
+                return (
+                    f"clip.variant {variant}: did you mean {near}?"
+                    if near and near != variant
+                    else None
+                )
             check_config(folder, variant)  # weights may be downloaded yet
             return None
         check_config(folder, variant)
@@ -155,7 +171,9 @@ def _write_weights(parts: list[Path], out: Path, variant: str) -> None:
     # Safetensors refuses tensors that share memory; position_ids are rebuilt by the model.
     state = {k: v.clone().contiguous() for k, v in state.items() if not k.endswith("position_ids")}
     with tempfile.TemporaryDirectory(dir=out) as folder:
-        write_bytes(Path(folder) / MODEL, save(state, metadata={"format": "pt"}))  # `save_file` hides a full disk's number
+        write_bytes(
+            Path(folder) / MODEL, save(state, metadata={"format": "pt"})
+        )  # `save_file` hides a full disk's number
         (Path(folder) / MODEL).replace(out / MODEL)
 
 
@@ -168,7 +186,10 @@ def _write_image_transform(source: Path, out: Path, variant: str) -> None:
         transform = read_json(source / "processor_config.json", variant).get("image_processor")
     if transform is None:
         side = read_json(source / CONFIG, variant).get("vision_config", {}).get("image_size", 224)
-        transform = CLIP_TRANSFORM | {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
+        transform = CLIP_TRANSFORM | {
+            "size": {"shortest_edge": side},
+            "crop_size": {"height": side, "width": side},
+        }
     _write_json(out / "preprocessor_config.json", transform)
 
 

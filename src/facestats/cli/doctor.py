@@ -49,27 +49,58 @@ HELP = "check the photos, the labels and the set-up"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inputs", action="store_true", help="only look for what would stop a run")
-    parser.add_argument("--images", metavar="DIR", help="look at the photos there (default: data.images of params.yaml)")
-    parser.add_argument("--labels", metavar="DIR", help="look at the label files there (default: data.labels of params.yaml)")
-    parser.add_argument("--all", action="store_true", help="look into every photo, however many there are")
-    parser.add_argument("--verbose", action="store_true", help="with how label files were read, packages and their versions, and the model hub")
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        help="look at the photos there (default: data.images of params.yaml)",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="DIR",
+        help="look at the label files there (default: data.labels of params.yaml)",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="look into every photo, however many there are"
+    )
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="with how label files were read, packages and their versions, and the model hub",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--remote", metavar="NAME", help="look through a DVC remote instead")
-    parser.add_argument("--mend", action="store_true", help="with --remote: remove damaged objects that this clone can push again")
-    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: the working directory)")
+    parser.add_argument(
+        "--mend",
+        action="store_true",
+        help="with --remote: remove damaged objects that this clone can push again",
+    )
+    parser.add_argument(
+        "--root", type=Path, default=Path(), help="project folder (default: the working directory)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     if options.mend and not options.remote:
         raise InputError("--mend goes with --remote NAME: it removes what is damaged there")
     if options.remote:
-        with redirect_stdout(sys.stderr if options.json else sys.stdout):  # what it counts on the way is no JSON
-            problems = [Finding("remote", problem) for problem in examine(options.root, options.remote, options.mend)]
+        with redirect_stdout(
+            sys.stderr if options.json else sys.stdout
+        ):  # what it counts on the way is no JSON
+            problems = [
+                Finding("remote", problem)
+                for problem in examine(options.root, options.remote, options.mend)
+            ]
         _print(problems, [], [], {}, options.json)
         return 1 if problems else 0
     params = load_params(options.root / "params.yaml")
-    named = {key: value for key, value in (("images", options.images), ("labels", options.labels)) if value}
-    params = params.model_copy(update={"data": checked_options(Data, params.data.model_dump() | named)})
+    named = {
+        key: value
+        for key, value in (("images", options.images), ("labels", options.labels))
+        if value
+    }
+    params = params.model_copy(
+        update={"data": checked_options(Data, params.data.model_dump() | named)}
+    )
     inputs = examine_inputs(options.root, params)
     inputs.problems += check_clip(options.root, params, ask=not options.inputs)
     if options.inputs:  # with the photos, they are looked into below
@@ -81,10 +112,14 @@ def run(options: argparse.Namespace) -> int:
         if not inputs.problems and not options.json:
             print(f"inputs: nothing wrong found in {params.data.images} and {params.data.labels}")
     _print(inputs.problems, inputs.warnings, lines, facts, options.json)
-    return 1 if any(problem.kind != "photo" for problem in inputs.problems) else 0  # a run leaves such photos out, and goes on
+    return (
+        1 if any(problem.kind != "photo" for problem in inputs.problems) else 0
+    )  # a run leaves such photos out, and goes on
 
 
-def _examine_all(options: argparse.Namespace, params: Params, inputs: Inputs) -> tuple[dict[str, Any], list[str]]:
+def _examine_all(
+    options: argparse.Namespace, params: Params, inputs: Inputs
+) -> tuple[dict[str, Any], list[str]]:
     """Photos, models and rows: facts for programs, and the summary; adds to the problems and warnings."""
     from facestats.cli.doctor_photos import examine_photos
 
@@ -93,18 +128,42 @@ def _examine_all(options: argparse.Namespace, params: Params, inputs: Inputs) ->
     photos = examine_photos(root, params, inputs, options.all)
     labels = _count_labels(inputs)
     rows = list(say_of_rows(root))
-    facts = {"photos": photos, "labels": labels, "models": models, "rows": rows[0].removeprefix("row store: ")}
+    facts = {
+        "photos": photos,
+        "labels": labels,
+        "models": models,
+        "rows": rows[0].removeprefix("row store: "),
+    }
     inputs.warnings += [Finding("rows", line.strip()) for line in rows[1:]]
-    there = "there" if models["landmarks_fetched"] else "not there; `dvc repro fetch_landmarker` or `dvc pull` brings them"
-    clip = "there" if models["clip_fetched"] else "not there; `dvc repro fetch_clip` or `dvc pull` brings it"
-    lines = [_count(photos, labels), _say_looked_at(photos), f"clip.variant: {params.clip.variant}; models/clip: {clip}",
-             f"landmark models: {there}; device: {models['device']}, precision {models['precision']}", rows[0]]
+    there = (
+        "there"
+        if models["landmarks_fetched"]
+        else "not there; `dvc repro fetch_landmarker` or `dvc pull` brings them"
+    )
+    clip = (
+        "there"
+        if models["clip_fetched"]
+        else "not there; `dvc repro fetch_clip` or `dvc pull` brings it"
+    )
+    lines = [
+        _count(photos, labels),
+        _say_looked_at(photos),
+        f"clip.variant: {params.clip.variant}; models/clip: {clip}",
+        f"landmark models: {there}; device: {models['device']}, precision {models['precision']}",
+        rows[0],
+    ]
     if options.verbose or options.json:
         facts["hub"] = say_of_hub().removeprefix("model hub: ")
         facts["packages"] = package_versions(root)
-        lines += [*labels["notes"], f"model hub: {facts['hub']}", *(f"  {name} {package['installed'] or 'not installed'}"
-                                  + ("" if package["fits"] else f"  (requirements.txt pins {package['pinned']})")
-                                  for name, package in facts["packages"].items())]
+        lines += [
+            *labels["notes"],
+            f"model hub: {facts['hub']}",
+            *(
+                f"  {name} {package['installed'] or 'not installed'}"
+                + ("" if package["fits"] else f"  (requirements.txt pins {package['pinned']})")
+                for name, package in facts["packages"].items()
+            ),
+        ]
     return facts, lines
 
 
@@ -113,16 +172,30 @@ def _count(photos: dict[str, Any], labels: dict[str, Any]) -> str:
     if photos["faces"] is not None:
         faces = f"{number_of(photos['faces'], 'face')} likely"
     else:
-        faces = "faces not counted" + (" (the landmark models are not there yet)" if photos["looked_at"] else "")
+        faces = "faces not counted" + (
+            " (the landmark models are not there yet)" if photos["looked_at"] else ""
+        )
     return f"{number_of(photos['files'], 'photo')}, {faces}, {labels['labelled']} labelled, {number_of(labels['raters'], 'rater')}"
 
 
 def _say_looked_at(photos: dict[str, Any]) -> str:
     if not photos["looked_at"]:
         return "looked into no photo: there is none here (the sample's are drawn by the first run)"
-    scope = "all" if photos["looked_at"] == photos["files"] else f"{photos['looked_at']}, evenly spread (--all: every one), so that all figures are estimates"
-    kinds = [f"{photos[kind]} {words}" for kind, words in (("unusable", "can't be used"), ("no_pictures", "no pictures"), ("without_face", "without a face"),
-                                                           ("copies", "copies")) if photos[kind]]
+    scope = (
+        "all"
+        if photos["looked_at"] == photos["files"]
+        else f"{photos['looked_at']}, evenly spread (--all: every one), so that all figures are estimates"
+    )
+    kinds = [
+        f"{photos[kind]} {words}"
+        for kind, words in (
+            ("unusable", "can't be used"),
+            ("no_pictures", "no pictures"),
+            ("without_face", "without a face"),
+            ("copies", "copies"),
+        )
+        if photos[kind]
+    ]
     return f"looked into {scope}: " + (", ".join(kinds) or "nothing to remark")
 
 
@@ -130,19 +203,40 @@ def _count_labels(inputs: Inputs) -> dict[str, Any]:
     """How many faces have a label, and who rated."""
     labels = inputs.labels
     if labels is None:
-        return {"labelled": 0, "by_column": {}, "raters": 0, "ratings": 0, "without_photo": 0, "notes": []}
+        return {
+            "labelled": 0,
+            "by_column": {},
+            "raters": 0,
+            "ratings": 0,
+            "without_photo": 0,
+            "notes": [],
+        }
     by_column = {name: int(n) for name, n in labels.summary["labelled"].items()}
     given = [name for name in by_column if name in labels.table]
     judgements = labels.judgements
     raters = set() if judgements is None else {*judgements["rater"].dropna()} - {""}
-    return {"labelled": int(labels.table[given].notna().any(axis=1).sum()), "by_column": by_column, "raters": len(raters),
-            "ratings": 0 if judgements is None else len(judgements), "without_photo": int(labels.summary["images_not_there"]),
-            "notes": labels.notes}
+    return {
+        "labelled": int(labels.table[given].notna().any(axis=1).sum()),
+        "by_column": by_column,
+        "raters": len(raters),
+        "ratings": 0 if judgements is None else len(judgements),
+        "without_photo": int(labels.summary["images_not_there"]),
+        "notes": labels.notes,
+    }
 
 
-def _print(problems: list[Finding], warnings: list[Finding], lines: list[str], facts: dict[str, Any], as_json: bool) -> None:
+def _print(
+    problems: list[Finding],
+    warnings: list[Finding],
+    lines: list[str],
+    facts: dict[str, Any],
+    as_json: bool,
+) -> None:
     if as_json:
-        found = {"problems": [asdict(finding) for finding in problems], "warnings": [asdict(finding) for finding in warnings]}
+        found = {
+            "problems": [asdict(finding) for finding in problems],
+            "warnings": [asdict(finding) for finding in warnings],
+        }
         print_json(found | facts, indent=2)
         return
     for word, findings in (("problem", problems), ("warning", warnings)):
@@ -159,6 +253,12 @@ def _shortened(findings: list[Finding]) -> list[str]:
     for finding in findings:
         shown[finding.kind] += 1
         if shown[finding.kind] <= SHOWN:
-            lines.append(finding.message if finding.kind == "labels" else one_line(finding.message))  # label files have a line a mistake
+            lines.append(
+                finding.message if finding.kind == "labels" else one_line(finding.message)
+            )  # label files have a line a mistake
     words = {"unreadable": "files that can't be read", "photo": "photos that can't be used"}
-    return lines + [f"and {n - SHOWN} more {words.get(kind, 'of that kind')}; --json names all" for kind, n in shown.items() if n > SHOWN]
+    return lines + [
+        f"and {n - SHOWN} more {words.get(kind, 'of that kind')}; --json names all"
+        for kind, n in shown.items()
+        if n > SHOWN
+    ]

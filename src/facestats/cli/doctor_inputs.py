@@ -23,7 +23,22 @@ from facestats.params import Params
 from facestats.photos.reading import hash_photo
 
 SHOWN = 10  # files of a kind named one by one
-TABLES = frozenset((".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers", ".sav", ".json", ".jsonl", ".parquet"))
+TABLES = frozenset(
+    (
+        ".csv",
+        ".tsv",
+        ".xlsx",
+        ".xlsm",
+        ".xls",
+        ".xlsb",
+        ".ods",
+        ".numbers",
+        ".sav",
+        ".json",
+        ".jsonl",
+        ".parquet",
+    )
+)
 ALIKE = 0.78  # least similarity (`difflib`) of a name that may be meant for a label file's
 
 
@@ -67,13 +82,22 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
     if line := unfinished_command(root):
         found.warnings.append(Finding("forget", line))
     made = made_by_stages(root)
-    own = {key: value for key, value in (("data.images", params.data.images), ("data.labels", params.data.labels))
-           if not any(Path(value).is_relative_to(out) for out in made)}  # what a stage makes is made anew
+    own = {
+        key: value
+        for key, value in (("data.images", params.data.images), ("data.labels", params.data.labels))
+        if not any(Path(value).is_relative_to(out) for out in made)
+    }  # what a stage makes is made anew
     for key, value in own.items():
         found.problems += _wrong_folder(root, key, value)
     if not (root / params.data.manual_labels).is_file():
-        found.problems.append(Finding("folder", f"data.manual_labels = {params.data.manual_labels}: there is no such file; "
-                                      "make one with the header line filename,gender,ethnicity,age,rating,person", params.data.manual_labels))
+        found.problems.append(
+            Finding(
+                "folder",
+                f"data.manual_labels = {params.data.manual_labels}: there is no such file; "
+                "make one with the header line filename,gender,ethnicity,age,rating,person",
+                params.data.manual_labels,
+            )
+        )
     images, labels = root / params.data.images, root / params.data.labels
     if images.is_dir() and any(path.is_file() for path in images.rglob("*")):
         try:
@@ -93,8 +117,18 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
 def _ignored(images: Path, known: list[str]) -> list[Finding]:
     """Files among the photos that DVC is told not to hash, so that nobody reads them."""
     left_out = sorted({*list_images(images, ignored_too=True)} - {*known})
-    return [Finding("photo", f"{number_of(len(left_out), 'file')} of {images} ({left_out[0]}{', …' if left_out[1:] else ''}) left out: .dvcignore keeps DVC from "
-                    "hashing them", left_out[0])] if left_out else []
+    return (
+        [
+            Finding(
+                "photo",
+                f"{number_of(len(left_out), 'file')} of {images} ({left_out[0]}{', …' if left_out[1:] else ''}) left out: .dvcignore keeps DVC from "
+                "hashing them",
+                left_out[0],
+            )
+        ]
+        if left_out
+        else []
+    )
 
 
 def folders_left_out(root: Path, params: Params, inputs: Inputs) -> list[Finding]:
@@ -116,10 +150,17 @@ def _wrong_folder(root: Path, key: str, value: str) -> list[Finding]:
         return [_not_here(root, key, value)]
     if not folder.is_dir():
         return [Finding("folder", f"{key} = {value} is a file, expected a folder", value)]
-    problems = [Finding("unreadable", f"{key}: {message}", _below(path, root)) for path, message in _unreadable(folder)]
+    problems = [
+        Finding("unreadable", f"{key}: {message}", _below(path, root))
+        for path, message in _unreadable(folder)
+    ]
     if key == "data.images" and not any(path.is_file() for path in folder.rglob("*")):
         kept = _not_here(root, key, value)
-        problems.append(kept if kept.kind == "kept_back" else Finding("folder", f"{key} = {value} is empty; put photos into it", value))
+        problems.append(
+            kept
+            if kept.kind == "kept_back"
+            else Finding("folder", f"{key} = {value} is empty; put photos into it", value)
+        )
     return problems
 
 
@@ -127,17 +168,27 @@ def _not_here(root: Path, key: str, value: str) -> Finding:
     """A folder that is missing: perhaps it is under DVC, and was kept off the remotes."""
     out = _tracked(root, value)
     if out is not None and out.get("push") is False:
-        return Finding("kept_back", f"{key} = {value}: these files are not here, and {value}.dvc keeps them off every remote (push: false). Without them, "
-                       "`dvc pull --allow-missing` brings all else, and `dvc repro --allow-missing` and `dvc exp run --allow-missing` run what comes "
-                       f"after `preprocess`; for the rest, copy them to {value} from who has them", value)
-    way = f"`dvc pull` brings it, for {value}.dvc knows it" if out is not None else f"make it, or `dvc pull`, or set {key}"
+        return Finding(
+            "kept_back",
+            f"{key} = {value}: these files are not here, and {value}.dvc keeps them off every remote (push: false). Without them, "
+            "`dvc pull --allow-missing` brings all else, and `dvc repro --allow-missing` and `dvc exp run --allow-missing` run what comes "
+            f"after `preprocess`; for the rest, copy them to {value} from who has them",
+            value,
+        )
+    way = (
+        f"`dvc pull` brings it, for {value}.dvc knows it"
+        if out is not None
+        else f"make it, or `dvc pull`, or set {key}"
+    )
     return Finding("folder", f"{key} = {value}: there is no such folder; {way}", value)
 
 
 def _tracked(root: Path, value: str) -> dict | None:
     """What the `.dvc` file of a folder says of it; None without one."""
     try:
-        outs = yaml.safe_load((root / f"{value.rstrip('/')}.dvc").read_text(encoding="utf-8"))["outs"]
+        outs = yaml.safe_load((root / f"{value.rstrip('/')}.dvc").read_text(encoding="utf-8"))[
+            "outs"
+        ]
         return dict(outs[0])
     except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, IndexError):
         return None
@@ -149,8 +200,14 @@ def _fewer_than_known(root: Path, value: str) -> list[Finding]:
     there = sum(len(files) for _, _, files in os.walk(root / value))
     if not isinstance(expected, int) or there >= expected:
         return []
-    return [Finding("folder", f"{value} holds {there} files, {value}.dvc knows {expected}; `dvc checkout` or `dvc pull` brings the others back, or, where you "
-                    f"removed them, `dvc add {shlex.quote(value)}`", value)]
+    return [
+        Finding(
+            "folder",
+            f"{value} holds {there} files, {value}.dvc knows {expected}; `dvc checkout` or `dvc pull` brings the others back, or, where you "
+            f"removed them, `dvc add {shlex.quote(value)}`",
+            value,
+        )
+    ]
 
 
 def _cut_off(root: Path) -> list[Finding]:
@@ -162,21 +219,45 @@ def _cut_off(root: Path) -> list[Finding]:
     lock = root / "dvc.lock"
     try:
         if lock.is_file():
-            COMPILED_LOCKFILE_SCHEMA(yaml.load(lock.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+            COMPILED_LOCKFILE_SCHEMA(
+                yaml.load(lock.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            )
     except (yaml.YAMLError, Invalid):
-        problems.append(Finding("dvc", f"{lock} is empty or damaged: DVC was killed while it wrote it, or git left a conflict in it; `git checkout dvc.lock` "
-                                "brings the last one committed, and what was computed since comes out of DVC's cache or is computed again", str(lock)))
+        problems.append(
+            Finding(
+                "dvc",
+                f"{lock} is empty or damaged: DVC was killed while it wrote it, or git left a conflict in it; `git checkout dvc.lock` "
+                "brings the last one committed, and what was computed since comes out of DVC's cache or is computed again",
+                str(lock),
+            )
+        )
     holders = root / ".dvc" / "tmp" / "rwlock"
     try:
         held = json.loads(holders.read_bytes()) if holders.is_file() else {}
-        entries = [*held.get("write", {}).values(), *(entry for many in held.get("read", {}).values() for entry in many)]
+        entries = [
+            *held.get("write", {}).values(),
+            *(entry for many in held.get("read", {}).values() for entry in many),
+        ]
         processes = {int(entry["pid"]) for entry in entries}
     except (ValueError, TypeError, KeyError, AttributeError):
-        return [*problems, Finding("dvc", f"{holders} is empty or damaged: DVC was killed while it wrote it; remove it while no DVC runs", str(holders))]
+        return [
+            *problems,
+            Finding(
+                "dvc",
+                f"{holders} is empty or damaged: DVC was killed while it wrote it; remove it while no DVC runs",
+                str(holders),
+            ),
+        ]
     strangers = sorted(pid for pid in processes if _is_stranger(pid))
     if strangers:
-        problems.append(Finding("dvc", f"{holders} says that DVC runs as process {strangers[0]}, which is dead or another program by now; "
-                                "remove the file while no DVC runs", str(holders)))
+        problems.append(
+            Finding(
+                "dvc",
+                f"{holders} says that DVC runs as process {strangers[0]}, which is dead or another program by now; "
+                "remove the file while no DVC runs",
+                str(holders),
+            )
+        )
     return problems
 
 
@@ -184,9 +265,13 @@ def _is_stranger(pid: int) -> bool:
     """Whether there is a process that blocks DVC, and is not DVC."""
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:  # as in a container whose first process buries no children
+        if (
+            process.status() == psutil.STATUS_ZOMBIE
+        ):  # as in a container whose first process buries no children
             return True
-        return not any("dvc" in Path(part).parts or Path(part).stem == "dvc" for part in process.cmdline())
+        return not any(
+            "dvc" in Path(part).parts or Path(part).stem == "dvc" for part in process.cmdline()
+        )
     except psutil.Error:  # gone: DVC sees that for itself
         return False
 
@@ -202,7 +287,11 @@ def _unreadable(folder: Path) -> list[tuple[Path, str]]:
                 message = f"{printable(str(path))} has a name that is not valid UTF-8; rename it"
             elif path.is_symlink() and not path.exists():
                 target = os.readlink(path)
-                what = "a link to itself" if (path.parent / target).absolute() == path.absolute() else f"a link to nothing ({target})"
+                what = (
+                    "a link to itself"
+                    if (path.parent / target).absolute() == path.absolute()
+                    else f"a link to nothing ({target})"
+                )
                 message = f"{path} is {what}; remove it"
             elif not (path.is_file() or path.is_dir()):
                 message = f"{path} is no regular file (a pipe, a socket or a device); remove it"
@@ -215,46 +304,105 @@ def _unreadable(folder: Path) -> list[tuple[Path, str]]:
 
 def _join(found: Inputs, root: Path, params: Params) -> None:
     """What the stage `labels` will say or refuse, known before any photo is looked at."""
-    every_image = pd.DataFrame({"image": found.images, "filename": [face_filename(image) for image in found.images or ()]})
+    every_image = pd.DataFrame(
+        {"image": found.images, "filename": [face_filename(image) for image in found.images or ()]}
+    )
     try:
-        found.labels = join_labels(every_image.drop_duplicates("filename"), root / params.data.labels,
-                                   root / params.data.manual_labels, params.labels.rating_scale, params.labels.drop_raters)
+        found.labels = join_labels(
+            every_image.drop_duplicates("filename"),
+            root / params.data.labels,
+            root / params.data.manual_labels,
+            params.labels.rating_scale,
+            params.labels.drop_raters,
+        )
     except FaceStatsError as error:
         files = [*sorted((root / params.data.labels).iterdir()), root / params.data.manual_labels]
-        about = next((_below(path, root) for path in files if str(path) in str(error)), params.data.labels)
+        about = next(
+            (_below(path, root) for path in files if str(path) in str(error)), params.data.labels
+        )
         found.problems.append(Finding("labels", str(error), about))
     else:
-        unread = unread_files(root / params.data.labels, root / params.data.manual_labels)  # named below, with those in other places
-        found.warnings += [Finding("labels", warning, params.data.labels) for warning in found.labels.warnings if warning not in unread]
+        unread = unread_files(
+            root / params.data.labels, root / params.data.manual_labels
+        )  # named below, with those in other places
+        found.warnings += [
+            Finding("labels", warning, params.data.labels)
+            for warning in found.labels.warnings
+            if warning not in unread
+        ]
 
 
 def _name_unread_tables(found: Inputs, root: Path, params: Params) -> None:
     """Tables that look like label files and that nothing reads: under another name, of another kind, or in another place."""
     folder, photos = root / params.data.labels, root / params.data.images
     try:
-        read = {path for stem in STEMS if folder.is_dir() and (path := find_label_file(folder, stem))}
+        read = {
+            path for stem in STEMS if folder.is_dir() and (path := find_label_file(folder, stem))
+        }
     except FaceStatsError:
         return  # which file is meant can't be told: that is named already
-    here = [path for path in (sorted(folder.rglob("*")) if folder.is_dir() else []) if path.suffix.lower() in TABLES or _nearest_stem(path)]
-    photos_too = [photos / image for image in found.images or () if PurePosixPath(image).suffix.lower() in TABLES]
-    beside = [path for place in sorted({folder.parent, photos.parent, root}) if place.is_dir() for path in sorted(place.iterdir()) if _nearest_stem(path)]
+    here = [
+        path
+        for path in (sorted(folder.rglob("*")) if folder.is_dir() else [])
+        if path.suffix.lower() in TABLES or _nearest_stem(path)
+    ]
+    photos_too = [
+        photos / image
+        for image in found.images or ()
+        if PurePosixPath(image).suffix.lower() in TABLES
+    ]
+    beside = [
+        path
+        for place in sorted({folder.parent, photos.parent, root})
+        if place.is_dir()
+        for path in sorted(place.iterdir())
+        if _nearest_stem(path)
+    ]
     manual = (root / params.data.manual_labels).resolve()
     for path in dict.fromkeys([*here, *photos_too, *beside]):
-        if path in read or not path.is_file() or path.resolve() == manual or path.name.startswith((".", "~$")) or _is_template(path):
+        if (
+            path in read
+            or not path.is_file()
+            or path.resolve() == manual
+            or path.name.startswith((".", "~$"))
+            or _is_template(path)
+        ):
             continue
         meant = _nearest_stem(path) or STEMS[0]
-        way = f"save it as {meant}.xlsx or {meant}.csv" if path.suffix.lower() not in READ else "move or rename it"
-        message = (f"{_below(path, root)} is read by no stage: label files are {params.data.labels}/labels.csv and ratings.csv, or .xlsx; "
-                   f"{way}, if it has labels")
-        (found.warnings if read else found.problems).append(Finding("unread_labels", message, _below(path, root)))
+        way = (
+            f"save it as {meant}.xlsx or {meant}.csv"
+            if path.suffix.lower() not in READ
+            else "move or rename it"
+        )
+        message = (
+            f"{_below(path, root)} is read by no stage: label files are {params.data.labels}/labels.csv and ratings.csv, or .xlsx; "
+            f"{way}, if it has labels"
+        )
+        (found.warnings if read else found.problems).append(
+            Finding("unread_labels", message, _below(path, root))
+        )
 
 
 def _nearest_stem(path: Path) -> str | None:
     """Of a table that is called like a label file, or nearly so, which one: `Lables.csv`, `labels (1).txt`, `ratings-final.ods`."""
     if path.suffix.lower() not in {*TABLES, ".txt"}:
         return None
-    words = [path.stem.lower(), re.sub(r"[^a-z]", "", re.sub(r"\b(my|new|old|final|copy)\b", "", path.stem.lower().replace("_", " ")))]
-    return next((near[0] for word in words if (near := difflib.get_close_matches(word, STEMS, n=1, cutoff=ALIKE))), None)
+    words = [
+        path.stem.lower(),
+        re.sub(
+            r"[^a-z]",
+            "",
+            re.sub(r"\b(my|new|old|final|copy)\b", "", path.stem.lower().replace("_", " ")),
+        ),
+    ]
+    return next(
+        (
+            near[0]
+            for word in words
+            if (near := difflib.get_close_matches(word, STEMS, n=1, cutoff=ALIKE))
+        ),
+        None,
+    )
 
 
 def _is_template(path: Path) -> bool:
@@ -273,11 +421,26 @@ def _below(path: Path, root: Path) -> str:
 def made_by_stages(root: Path) -> list[Path]:
     """Paths that stages make; of one that goes by a key of params.yaml, the folders above it."""
     try:
-        content = yaml.load((root / "dvc.yaml").read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml.load(
+            (root / "dvc.yaml").read_text(encoding="utf-8"),
+            getattr(yaml, "CSafeLoader", yaml.SafeLoader),
+        )
         stages = [stage.get("do") or stage for stage in content["stages"].values()]
     except (OSError, KeyError, AttributeError, TypeError, yaml.YAMLError):
         return []
-    own = {f"${{{name}}}": str(value) for group in content.get("vars", ()) if isinstance(group, dict) for name, value in group.items()}
-    outs = [str(out if isinstance(out, str) else next(iter(out))) for stage in stages for out in stage.get("outs", ())]
-    paths = [re.sub(r"\$\{\w+\}", lambda name: own.get(name[0], name[0]), out).partition("${")[0] for out in outs]
+    own = {
+        f"${{{name}}}": str(value)
+        for group in content.get("vars", ())
+        if isinstance(group, dict)
+        for name, value in group.items()
+    }
+    outs = [
+        str(out if isinstance(out, str) else next(iter(out)))
+        for stage in stages
+        for out in stage.get("outs", ())
+    ]
+    paths = [
+        re.sub(r"\$\{\w+\}", lambda name: own.get(name[0], name[0]), out).partition("${")[0]
+        for out in outs
+    ]
     return [Path(path) for path in dict.fromkeys(paths) if path]

@@ -60,7 +60,13 @@ def spread(images: list[str], most: int | None) -> list[str]:
     return [images[i * len(images) // most] for i in range(most)]
 
 
-def look_at_photos(folder: Path, images: list[str], config: PreprocessConfig, models: Path | None, known: Mapping[str, Look]) -> list[Look]:
+def look_at_photos(
+    folder: Path,
+    images: list[str],
+    config: PreprocessConfig,
+    models: Path | None,
+    known: Mapping[str, Look],
+) -> list[Look]:
     """Look at photos as `preprocess` will, on all processors.
 
     Parameters
@@ -76,10 +82,25 @@ def look_at_photos(folder: Path, images: list[str], config: PreprocessConfig, mo
         read = pool.map(lambda path: _read(path, config.max_megabytes), paths)
         looks = list(tqdm(read, "reading", len(paths), unit="photo", disable=None, leave=False))
     looks = [known.get(look.sha256 or "", look) for look in looks]
-    new = [i for i, look in enumerate(looks) if look.reason is None and look.faces is None and look.fault is None]
-    done = ordered_map(_look, [paths[i] for i in new], count_workers(len(new)), _set_up, (config, models), limits_of(config),
-                       lambda _, error: Look(over_limit(config, error)))
-    for i, look in zip(new, tqdm(done, "looking for faces", len(new), unit="photo", disable=None, leave=False), strict=True):
+    new = [
+        i
+        for i, look in enumerate(looks)
+        if look.reason is None and look.faces is None and look.fault is None
+    ]
+    done = ordered_map(
+        _look,
+        [paths[i] for i in new],
+        count_workers(len(new)),
+        _set_up,
+        (config, models),
+        limits_of(config),
+        lambda _, error: Look(over_limit(config, error)),
+    )
+    for i, look in zip(
+        new,
+        tqdm(done, "looking for faces", len(new), unit="photo", disable=None, leave=False),
+        strict=True,
+    ):
         looks[i] = look
     return looks
 
@@ -116,7 +137,13 @@ def _look(path: Path) -> Look:
         return Look(fault=str(error))
     row = done.row
     if row["status"] == "ok" or row["reason"] == NO_FACE:
-        return Look(None, sha256, row["face_count"], row.get("perceptual_hash"), read_thumbnail(done.jpeg, config.size) if done.jpeg else None)
+        return Look(
+            None,
+            sha256,
+            row["face_count"],
+            row.get("perceptual_hash"),
+            read_thumbnail(done.jpeg, config.size) if done.jpeg else None,
+        )
     return Look(row["reason"], sha256)
 
 
@@ -141,14 +168,18 @@ def examine_photos(root: Path, params: Params, inputs: Inputs, every: bool) -> d
     folder, models = root / params.data.images, _models(root, params)
     config = PreprocessConfig(**params.preprocess.model_dump())
     looks = look_at_photos(folder, chosen, config, models, _last_run(root))
-    _sort_out(params.data.images, dict(zip(chosen, looks, strict=True)), config.size, inputs, counts)
+    _sort_out(
+        params.data.images, dict(zip(chosen, looks, strict=True)), config.size, inputs, counts
+    )
     if models is not None:
         with_face = sum(bool(look.faces) for look in looks)
         counts["faces"] = round(len(images) * with_face / len(chosen))
     return counts
 
 
-def _sort_out(folder: str, looks: dict[str, Look], size: int, inputs: Inputs, counts: dict[str, Any]) -> None:
+def _sort_out(
+    folder: str, looks: dict[str, Look], size: int, inputs: Inputs, counts: dict[str, Any]
+) -> None:
     """Findings, and how many there are of each kind."""
     from facestats.cli.doctor_inputs import TABLES, Finding
     from facestats.labels.names import PICTURES
@@ -159,25 +190,46 @@ def _sort_out(folder: str, looks: dict[str, Look], size: int, inputs: Inputs, co
         if f"{folder}/{printable(image)}" in named:
             continue
         if look.fault:
-            inputs.problems.append(Finding("unreadable", look.fault, f"{folder}/{printable(image)}"))
+            inputs.problems.append(
+                Finding("unreadable", look.fault, f"{folder}/{printable(image)}")
+            )
             continue
         suffix = PurePosixPath(image).suffix.lower()
         if look.reason and suffix.lstrip(".") not in PICTURES:
             others += [image] if suffix not in TABLES else []  # those are named as label files
         elif look.reason:
-            inputs.problems.append(Finding("photo", f"{folder}/{printable(image)}: {look.reason}; a run leaves it out: copy it again from where it came, or "
-                                           "remove it", f"{folder}/{printable(image)}"))
+            inputs.problems.append(
+                Finding(
+                    "photo",
+                    f"{folder}/{printable(image)}: {look.reason}; a run leaves it out: copy it again from where it came, or "
+                    "remove it",
+                    f"{folder}/{printable(image)}",
+                )
+            )
             counts["unusable"] += 1
         elif look.faces == 0:
             faceless.append(image)
     copies = find_copies(looks, size)
-    for kind, count, names, text in (("no_picture", "no_pictures", others, "no picture, and a run leaves them out"),
-                                     ("no_face", "without_face", faceless, "without a face that was found"),
-                                     ("copy", "copies", [f"{copy} of {first}" for copy, first in copies.items()], "copies of others")):
+    for kind, count, names, text in (
+        ("no_picture", "no_pictures", others, "no picture, and a run leaves them out"),
+        ("no_face", "without_face", faceless, "without a face that was found"),
+        (
+            "copy",
+            "copies",
+            [f"{copy} of {first}" for copy, first in copies.items()],
+            "copies of others",
+        ),
+    ):
         counts[count] = len(names)
         if names:
             shown = ", ".join(map(printable, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
-            inputs.warnings.append(Finding(kind, f"{number_of(len(names), 'file')} in {folder} to look at, {text}: {shown}", folder))
+            inputs.warnings.append(
+                Finding(
+                    kind,
+                    f"{number_of(len(names), 'file')} in {folder} to look at, {text}: {shown}",
+                    folder,
+                )
+            )
 
 
 def find_copies(looks: Mapping[str, Look], size: int) -> dict[str, str]:
@@ -187,14 +239,24 @@ def find_copies(looks: Mapping[str, Look], size: int) -> dict[str, str]:
     for image, look in looks.items():
         if look.sha256 and (original := first.setdefault(look.sha256, image)) != image:
             copies[image] = original
-    faces = [image for image, look in looks.items() if look.face is not None and image not in copies]
+    faces = [
+        image for image, look in looks.items() if look.face is not None and image not in copies
+    ]
 
     def thumbnail(position: int) -> np.ndarray:
         face = looks[faces[position]].face
         return read_thumbnail(face, size) if isinstance(face, Path) else face
 
-    near = find_near_duplicates([bytes.fromhex(looks[image].perceptual_hash or "") for image in faces], thumbnail, np.zeros(len(faces)))
-    return copies | {image: faces[leader] for image, leader in zip(faces, near, strict=True) if leader is not None}
+    near = find_near_duplicates(
+        [bytes.fromhex(looks[image].perceptual_hash or "") for image in faces],
+        thumbnail,
+        np.zeros(len(faces)),
+    )
+    return copies | {
+        image: faces[leader]
+        for image, leader in zip(faces, near, strict=True)
+        if leader is not None
+    }
 
 
 def _models(root: Path, params: Params) -> Path | None:
@@ -202,7 +264,9 @@ def _models(root: Path, params: Params) -> Path | None:
     from facestats.faces.models import SHA256
 
     folders = [root / "models/landmarker", root / Path(params.landmarker.source).expanduser()]
-    return next((folder for folder in folders if all((folder / name).is_file() for name in SHA256)), None)
+    return next(
+        (folder for folder in folders if all((folder / name).is_file() for name in SHA256)), None
+    )
 
 
 def _last_run(root: Path) -> dict[str, Look]:
@@ -211,7 +275,9 @@ def _last_run(root: Path) -> dict[str, Look]:
 
     columns = ["sha256", "status", "reason", "face_count", "perceptual_hash", "filename"]
     try:
-        table = pd.read_parquet(root / "data/processed/metadata/faces.parquet", columns=columns).dropna(subset="sha256")
+        table = pd.read_parquet(
+            root / "data/processed/metadata/faces.parquet", columns=columns
+        ).dropna(subset="sha256")
     except (OSError, ValueError):
         return {}
     crops, found = root / "data/processed/preproc", {}
@@ -219,6 +285,11 @@ def _last_run(root: Path) -> dict[str, Look]:
         if status != "ok" and "limit" in str(reason):  # of the machine or the parameters then
             continue
         face = None if pd.isna(filename) else crops / filename
-        found[sha256] = Look(None if status == "ok" or reason == NO_FACE else reason, sha256, 0 if pd.isna(count) else int(count), phash,
-                             face if face and face.is_file() else None)
+        found[sha256] = Look(
+            None if status == "ok" or reason == NO_FACE else reason,
+            sha256,
+            0 if pd.isna(count) else int(count),
+            phash,
+            face if face and face.is_file() else None,
+        )
     return found

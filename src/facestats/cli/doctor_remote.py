@@ -59,31 +59,54 @@ def examine(root: Path, remote: str, mend: bool) -> list[str]:
         with Repo(str(root)) as repo:
             there, here = repo.cloud.get_remote_odb(remote), repo.cache.local
             if not there.fs.exists(there.path):
-                return [f"remote {remote} ({there.path}) holds nothing; `dvc push -r {remote}` fills it, if the address is right"]
+                return [
+                    f"remote {remote} ({there.path}) holds nothing; `dvc push -r {remote}` fills it, if the address is right"
+                ]
             needed = list(dict.fromkeys(_needed(repo, there)))
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 states = list(pool.map(lambda item: _state(there, item.md5), needed))
-            wrong = [(item, state) for item, state in zip(needed, states, strict=True) if state != "good"]
-            print(f"remote {remote}: {len(needed)} objects of the current outs, {len(wrong)} damaged or missing")
-            problems = [f"{item.path} is {state} on {remote} ({there.oid_to_path(item.md5)})" for item, state in wrong]
+            wrong = [
+                (item, state) for item, state in zip(needed, states, strict=True) if state != "good"
+            ]
+            print(
+                f"remote {remote}: {len(needed)} objects of the current outs, {len(wrong)} damaged or missing"
+            )
+            problems = [
+                f"{item.path} is {state} on {remote} ({there.oid_to_path(item.md5)})"
+                for item, state in wrong
+            ]
             if not problems:
                 return []
-            problems = problems[:SHOWN] + ([f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else [])
+            problems = problems[:SHOWN] + (
+                [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+            )
             lacking = [item.path for item, _ in wrong if _state(here, item.md5) != "good"]
             if lacking:
-                return [*problems, f"this clone's cache does not have {lacking[0]} either: mend {remote} from a clone that has, or make it anew with `dvc repro --force`"]
+                return [
+                    *problems,
+                    f"this clone's cache does not have {lacking[0]} either: mend {remote} from a clone that has, or make it anew with `dvc repro --force`",
+                ]
             if not mend:
-                return [*problems, f"this clone has them: `python -m facestats doctor --remote {remote} --mend`, then `dvc push -r {remote}`"]
-            bad = {item.md5 for item, state in wrong if state == "damaged"} | {item.listing for item, _ in wrong if item.listing}
+                return [
+                    *problems,
+                    f"this clone has them: `python -m facestats doctor --remote {remote} --mend`, then `dvc push -r {remote}`",
+                ]
+            bad = {item.md5 for item, state in wrong if state == "damaged"} | {
+                item.listing for item, _ in wrong if item.listing
+            }
             for md5 in sorted(bad):
                 if there.exists(md5):
                     there.fs.remove(there.oid_to_path(md5))
-            print(f"removed {len(bad)} objects from {remote}; `dvc push -r {remote}` brings them back whole")
+            print(
+                f"removed {len(bad)} objects from {remote}; `dvc push -r {remote}` brings them back whole"
+            )
             return []
     except (DvcException, OSError) as error:
         raise InputError(f"remote {remote}: {error}") from None
     except Exception as error:  # what SSH and S3 libraries raise has no base class of its own
-        raise InputError(f"remote {remote} can't be reached or refuses us: {type(error).__name__}: {error}") from None
+        raise InputError(
+            f"remote {remote} can't be reached or refuses us: {type(error).__name__}: {error}"
+        ) from None
 
 
 def _needed(repo, there) -> Iterator[Needed]:

@@ -42,7 +42,11 @@ def package_versions(root: Path) -> dict[str, dict[str, Any]]:
             installed = version(name)
         except PackageNotFoundError:
             installed = None
-        packages[name] = {"installed": installed, "pinned": pinned, "fits": installed is not None and installed.split("+")[0] == pinned}
+        packages[name] = {
+            "installed": installed,
+            "pinned": pinned,
+            "fits": installed is not None and installed.split("+")[0] == pinned,
+        }
     return packages
 
 
@@ -52,16 +56,26 @@ def examine_models(root: Path, params: Params) -> dict[str, Any]:
     from facestats.faces.models import SHA256
 
     device = choose_device()
-    return {"clip_variant": params.clip.variant, "clip_fetched": (root / CLIP / FACTS).is_file(),
-            "landmarks_fetched": all((root / LANDMARKS / name).is_file() for name in SHA256),
-            "device": device.type, "precision": choose_precision(params.clip.precision, device)}
+    return {
+        "clip_variant": params.clip.variant,
+        "clip_fetched": (root / CLIP / FACTS).is_file(),
+        "landmarks_fetched": all((root / LANDMARKS / name).is_file() for name in SHA256),
+        "device": device.type,
+        "precision": choose_precision(params.clip.precision, device),
+    }
 
 
 def check_clip(root: Path, params: Params, ask: bool) -> list[Finding]:
     """What is wrong with `clip.variant`; where it is not fetched yet, and `ask` is set, the model hub is asked as well."""
     variant, revision = params.clip.variant, params.clip.revision
     why = check_variant(variant, revision, root)
-    if why is None and looks_like_an_id(variant) and variant != "tiny" and not (root / variant).is_dir() and not _is_fetched(root, variant):
+    if (
+        why is None
+        and looks_like_an_id(variant)
+        and variant != "tiny"
+        and not (root / variant).is_dir()
+        and not _is_fetched(root, variant)
+    ):
         why = ask_hub(variant, revision) if ask else None
         if why is None and "/" in variant and (root / variant).parent.is_dir():
             why = f"clip.variant: there is no folder {variant}, and no hub was asked whether it has such a model"
@@ -70,7 +84,9 @@ def check_clip(root: Path, params: Params, ask: bool) -> list[Finding]:
 
 def _is_fetched(root: Path, variant: str) -> bool:
     try:
-        return json.loads((root / CLIP / FACTS).read_text(encoding="utf-8")).get("variant") == variant
+        return (
+            json.loads((root / CLIP / FACTS).read_text(encoding="utf-8")).get("variant") == variant
+        )
     except (OSError, ValueError, AttributeError):
         return False
 
@@ -79,7 +95,12 @@ def ask_hub(variant: str, revision: str | None) -> str | None:
     """Why the hub would not give a model; empty where it would, None where it does not answer in time."""
     answers: list[str | None] = []
     # A thread, because no timeout bounds how long a name is looked up.
-    asking = threading.Thread(target=lambda: answers.append(None if _is_offline() else find_refusal(variant, revision, TIMEOUT)), daemon=True)
+    asking = threading.Thread(
+        target=lambda: answers.append(
+            None if _is_offline() else find_refusal(variant, revision, TIMEOUT)
+        ),
+        daemon=True,
+    )
     asking.start()
     asking.join(TIMEOUT + 1)
     return answers[0] if answers else None
@@ -99,8 +120,11 @@ def say_of_hub() -> str:
     asking.start()
     asking.join(TIMEOUT + 1)
     why = said[0] if said else f"no answer in {TIMEOUT:g} s"
-    return f"model hub: {hub} answers" if not why else \
-        f"model hub: {hub} can't be reached ({why}); `tiny` and local folders need none (clip.variant)"
+    return (
+        f"model hub: {hub} answers"
+        if not why
+        else f"model hub: {hub} can't be reached ({why}); `tiny` and local folders need none (clip.variant)"
+    )
 
 
 def _ask(hub: str) -> str:
@@ -133,11 +157,20 @@ def say_of_rows(root: Path) -> Iterator[str]:
                     except FileNotFoundError:  # merged by a run meanwhile
                         continue
                 with folder.below(FILES) as files:
-                    damaged += [f"{files.path / name} (its bytes are not those that were written)" for name in files.names(MD5)
-                                if not is_sound(files, name)]
+                    damaged += [
+                        f"{files.path / name} (its bytes are not those that were written)"
+                        for name in files.names(MD5)
+                        if not is_sound(files, name)
+                    ]
         except OSError as error:
-            damaged += [] if isinstance(error, FileNotFoundError) else [f"{error.filename or recipe} ({error.strerror})"]
-    yield f"row store: {store}, rows={rows} recipes={len(found)}, " + (f"{len(damaged)} damaged files" if damaged else "sound")
+            damaged += (
+                []
+                if isinstance(error, FileNotFoundError)
+                else [f"{error.filename or recipe} ({error.strerror})"]
+            )
+    yield f"row store: {store}, rows={rows} recipes={len(found)}, " + (
+        f"{len(damaged)} damaged files" if damaged else "sound"
+    )
     for one in damaged[:SHOWN]:
         yield f"  damaged: {one}"
     if damaged:

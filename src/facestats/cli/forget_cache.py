@@ -21,21 +21,35 @@ def check(root: Path, cache: DvcCache | None, remote: str | None) -> None:
     if cache is None or cache.root != root:
         raise InputError(f"{root} is no DVC project: it has no cache; leave --cache out")
     if cache.folder.resolve() != (root / ".dvc" / "cache").resolve():
-        raise InputError(f"the cache {cache.folder} lies outside of this project, and other projects may use it: `dvc gc` would remove what they need. "
-                         "Without --cache, photos, labels and rows are removed; then run `dvc repro` and "
-                         "`dvc gc --workspace --projects DIR…`, naming every other project that uses the cache")
+        raise InputError(
+            f"the cache {cache.folder} lies outside of this project, and other projects may use it: `dvc gc` would remove what they need. "
+            "Without --cache, photos, labels and rows are removed; then run `dvc repro` and "
+            "`dvc gc --workspace --projects DIR…`, naming every other project that uses the cache"
+        )
     known = remotes(root)
     if remote and remote not in known:
-        raise InputError(f"--remote {remote}: there is no such remote; `dvc remote list` names {', '.join(known) or 'none'}")
+        raise InputError(
+            f"--remote {remote}: there is no such remote; `dvc remote list` names {', '.join(known) or 'none'}"
+        )
 
 
 def explain(remote: str | None) -> str:
     """What `forget` will do, in one line."""
-    return ("`dvc repro`, `rows prune`, and `" + " ".join(["dvc", *_gc(remote)])
-            + "`: earlier versions, other branches and experiments lose their files")
+    return (
+        "`dvc repro`, `rows prune`, and `"
+        + " ".join(["dvc", *_gc(remote)])
+        + "`: earlier versions, other branches and experiments lose their files"
+    )
 
 
-def forget(root: Path, cache: DvcCache, store: Path | None, images: list[str], remote: str | None, objects: set[str]) -> int:
+def forget(
+    root: Path,
+    cache: DvcCache,
+    store: Path | None,
+    images: list[str],
+    remote: str | None,
+    objects: set[str],
+) -> int:
     """Run the pipeline, remove what it does not use, and look whether any of it is left; returns how many pictures are.
 
     Parameters
@@ -45,37 +59,55 @@ def forget(root: Path, cache: DvcCache, store: Path | None, images: list[str], r
     before = pictures(cache, images) | objects
     print("running `dvc repro`: only what the outs need stays in the cache")
     if _dvc(root, "repro"):
-        raise FaceStatsError("`dvc repro` failed (above): photos, labels and rows are removed, DVC's cache and the remote are as they were. "
-                             "Mend it and give the same command again")
+        raise FaceStatsError(
+            "`dvc repro` failed (above): photos, labels and rows are removed, DVC's cache and the remote are as they were. "
+            "Mend it and give the same command again"
+        )
     now = _current(cache)
     if still := [image for image in images if image in now]:
-        raise FaceStatsError(f"the outs still name {still[0]}: is it in data.images again? DVC's cache and the remote are as they were")
-    if store and store.is_dir() and store.is_relative_to(cache.folder.parent) and (busy := prune(store, cache)):
+        raise FaceStatsError(
+            f"the outs still name {still[0]}: is it in data.images again? DVC's cache and the remote are as they were"
+        )
+    if (
+        store
+        and store.is_dir()
+        and store.is_relative_to(cache.folder.parent)
+        and (busy := prune(store, cache))
+    ):
         recipe, why = next(iter(busy.items()))
         raise FaceStatsError(f"{recipe} {why}; give the same command again when that is over")
     print(f"running `{' '.join(['dvc', *_gc(remote)])}`")
     if _dvc(root, *_gc(remote)):
-        raise FaceStatsError("`dvc gc` failed (above): some of it is left; give the same command again")
+        raise FaceStatsError(
+            "`dvc gc` failed (above): some of it is left; give the same command again"
+        )
     left = [str(cache.object(md5)) for md5 in sorted(before) if cache.object(md5).exists()]
     left += [f"{md5} on {remote}" for md5 in _on_remote(root, remote, before)] if remote else []
     for name in left:
-        print_line(f"warning: {name} is still there: the project uses the same bytes under another name")
-    print_line(f"{len(before)} pictures of {', '.join(images)} were in DVC's cache, {len(left)} are left in it" + (f" or on {remote}" if remote else ""))
+        print_line(
+            f"warning: {name} is still there: the project uses the same bytes under another name"
+        )
+    print_line(
+        f"{len(before)} pictures of {', '.join(images)} were in DVC's cache, {len(left)} are left in it"
+        + (f" or on {remote}" if remote else "")
+    )
     print("now commit: git add -u && git commit")
     return len(left)
 
 
 def beyond_reach(manual: Path) -> str:
     """What no command of this package removes."""
-    return "\n".join([
-        "beyond this command's reach:",
-        f"  git's history: earlier versions of {manual.name}, and pictures or tables that you committed; `git filter-repo` rewrites it for good, "
-        "then every clone anew",
-        "  earlier commits ask DVC for the photos of their time: whoever still has them can check them out",
-        "  other clones, their caches and row stores: there, `git pull`, and the same command with --cache",
-        "  remotes that keep old versions (S3 versioning), snapshots and backups of disks",
-        "  composites, models, reports and scores that you gave to others",
-    ])
+    return "\n".join(
+        [
+            "beyond this command's reach:",
+            f"  git's history: earlier versions of {manual.name}, and pictures or tables that you committed; `git filter-repo` rewrites it for good, "
+            "then every clone anew",
+            "  earlier commits ask DVC for the photos of their time: whoever still has them can check them out",
+            "  other clones, their caches and row stores: there, `git pull`, and the same command with --cache",
+            "  remotes that keep old versions (S3 versioning), snapshots and backups of disks",
+            "  composites, models, reports and scores that you gave to others",
+        ]
+    )
 
 
 def listed_names(cache: DvcCache) -> set[str]:
@@ -87,8 +119,17 @@ def pictures(cache: DvcCache, images: Iterable[str]) -> set[str]:
     """MD5 of the pictures that any folder in the cache lists under the names of these photos or of their faces."""
     images = set(images)
     faces = {face_filename(image) for image in images}
-    wanted = {*images, *faces, *(f"faces/{face}" for face in faces)}  # the last as composites' members list them
-    return {entry["md5"] for listing in _listings(cache) for entry in listing if entry["relpath"] in wanted}
+    wanted = {
+        *images,
+        *faces,
+        *(f"faces/{face}" for face in faces),
+    }  # the last as composites' members list them
+    return {
+        entry["md5"]
+        for listing in _listings(cache)
+        for entry in listing
+        if entry["relpath"] in wanted
+    }
 
 
 def all_objects(cache: DvcCache) -> set[str]:
@@ -100,8 +141,18 @@ def _listings(cache: DvcCache) -> list[list[dict]]:
     found = []
     for path in sorted(cache.folder.glob("files/md5/*/*.dir")):
         try:
-            listed = [entry for entry in json.loads(path.read_bytes()) if {"relpath", "md5"} <= entry.keys()]
-            found.append([entry for entry in listed if is_md5(entry["md5"]) and isinstance(entry["relpath"], str)])
+            listed = [
+                entry
+                for entry in json.loads(path.read_bytes())
+                if {"relpath", "md5"} <= entry.keys()
+            ]
+            found.append(
+                [
+                    entry
+                    for entry in listed
+                    if is_md5(entry["md5"]) and isinstance(entry["relpath"], str)
+                ]
+            )
         except (OSError, ValueError, AttributeError, TypeError, RecursionError):  # damaged
             continue
     return found
@@ -120,8 +171,12 @@ def _gc(remote: str | None) -> list[str]:
 
 def _dvc(root: Path, *arguments: str) -> int:
     sys.stdout.flush()
-    environment = os.environ | {"PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace"}  # names that the terminal has no signs for
-    return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, env=environment).returncode
+    environment = os.environ | {
+        "PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace"
+    }  # names that the terminal has no signs for
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=root, env=environment
+    ).returncode
 
 
 def remotes(root: Path) -> list[str]:

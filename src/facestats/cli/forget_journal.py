@@ -35,13 +35,20 @@ class Request:
 
     def command(self) -> str:
         people = [part for name in self.persons for part in ("--person", name)]
-        rest = [*(["--cache"] if self.cache else []), *(["--remote", self.remote] if self.remote else [])]
+        rest = [
+            *(["--cache"] if self.cache else []),
+            *(["--remote", self.remote] if self.remote else []),
+        ]
         return shell_words(["python", "-m", "facestats", "forget", *self.images, *people, *rest])
 
     def covers(self, earlier: Request) -> bool:
         """Whether this is the earlier request again, or more of the same."""
-        return (set(self.images) == set(earlier.images) and set(self.persons) == set(earlier.persons) and self.cache >= earlier.cache
-                and earlier.remote in (None, self.remote))
+        return (
+            set(self.images) == set(earlier.images)
+            and set(self.persons) == set(earlier.persons)
+            and self.cache >= earlier.cache
+            and earlier.remote in (None, self.remote)
+        )
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,11 @@ class Journal:
     """The journal of a project folder."""
 
     def __init__(self, root: Path):
-        self.path = root / ".dvc" / "tmp" / "facestats-forget.json" if (root / ".dvc").is_dir() else root / ".facestats-forget.json"
+        self.path = (
+            root / ".dvc" / "tmp" / "facestats-forget.json"
+            if (root / ".dvc").is_dir()
+            else root / ".facestats-forget.json"
+        )
 
     def read(self) -> Unfinished | None:
         """What is unfinished; None if nothing is.
@@ -83,8 +94,10 @@ class Journal:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise InputError(f"{self.path}, which keeps what an earlier `forget` has still to do, is damaged ({error}); remove it, then name "
-                             "the photos one by one") from None
+            raise InputError(
+                f"{self.path}, which keeps what an earlier `forget` has still to do, is damaged ({error}); remove it, then name "
+                "the photos one by one"
+            ) from None
 
     def resume(self, request: Request) -> Unfinished | None:
         """What is unfinished, if this request goes on with it.
@@ -96,17 +109,27 @@ class Journal:
         """
         found = self.read()
         if found and not request.covers(found.request):
-            raise InputError(f"an earlier `forget` is unfinished; give it first, as it was: `{found.request.command()}`. "
-                             f"To give it up, remove {self.path}, which keeps what it has still to do")
+            raise InputError(
+                f"an earlier `forget` is unfinished; give it first, as it was: `{found.request.command()}`. "
+                f"To give it up, remove {self.path}, which keeps what it has still to do"
+            )
         return found
 
     def write(self, unfinished: Unfinished) -> None:
         content = asdict(unfinished)
-        content["wanted"] |= {name: sorted(values) for name, values in content["wanted"].items() if isinstance(values, set)}
+        content["wanted"] |= {
+            name: sorted(values)
+            for name, values in content["wanted"].items()
+            if isinstance(values, set)
+        }
         with replacing(self.path) as temporary:
             with suppress(FileNotFoundError):
                 temporary.unlink()
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            with open(
+                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600),
+                "w",
+                encoding="utf-8",
+            ) as file:
                 json.dump(content, file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -120,16 +143,31 @@ class Journal:
 def _unfinished(content: dict) -> Unfinished:
     """What a journal says, each value of its own type."""
     asked, wanted = content["request"], content["wanted"]
-    request = Request(_texts(asked["images"]), _texts(asked["persons"]), asked["cache"], asked["remote"])
+    request = Request(
+        _texts(asked["images"]), _texts(asked["persons"]), asked["cache"], asked["remote"]
+    )
     sizes = wanted["sizes"]
-    if not isinstance(request.cache, bool) or not (request.remote is None or _texts([request.remote])):
+    if not isinstance(request.cache, bool) or not (
+        request.remote is None or _texts([request.remote])
+    ):
         raise MisfitError("a request of another kind")
     if sizes is not None and not all(isinstance(size, int) for size in sizes):
         raise MisfitError("a size that is no number")
-    return Unfinished(request, _texts(content["images"]), _texts(content["sha256"]), _texts(content["objects"]),
-                      {name: _texts(names) for name, names in content["named"].items()},
-                      Wanted(_texts(wanted["images"]), set(_texts(wanted["names"])), set(_texts(wanted["persons"])), _facts(wanted["sha256"]),
-                             None if sizes is None else set(sizes), _facts(wanted["git_objects"])))
+    return Unfinished(
+        request,
+        _texts(content["images"]),
+        _texts(content["sha256"]),
+        _texts(content["objects"]),
+        {name: _texts(names) for name, names in content["named"].items()},
+        Wanted(
+            _texts(wanted["images"]),
+            set(_texts(wanted["names"])),
+            set(_texts(wanted["persons"])),
+            _facts(wanted["sha256"]),
+            None if sizes is None else set(sizes),
+            _facts(wanted["git_objects"]),
+        ),
+    )
 
 
 def _texts(values: Any) -> list[str]:
@@ -160,9 +198,15 @@ def remove_half_written(paths: Iterable[Path]) -> None:
 def merged(fresh: Wanted, earlier: Wanted) -> Wanted:
     """What is looked for, with what an earlier command still knew."""
     known = earlier.sizes is not None and set(fresh.images) <= set(earlier.images)
-    return replace(fresh, images=sorted({*fresh.images, *earlier.images}), names=fresh.names | earlier.names, persons=fresh.persons | earlier.persons,
-                   sha256=fresh.sha256 | earlier.sha256, sizes=earlier.sizes | (fresh.sizes or set()) if known and earlier.sizes else fresh.sizes,
-                   git_objects=fresh.git_objects | earlier.git_objects)
+    return replace(
+        fresh,
+        images=sorted({*fresh.images, *earlier.images}),
+        names=fresh.names | earlier.names,
+        persons=fresh.persons | earlier.persons,
+        sha256=fresh.sha256 | earlier.sha256,
+        sizes=earlier.sizes | (fresh.sizes or set()) if known and earlier.sizes else fresh.sizes,
+        git_objects=fresh.git_objects | earlier.git_objects,
+    )
 
 
 def unfinished_command(root: Path) -> str | None:
@@ -171,10 +215,14 @@ def unfinished_command(root: Path) -> str | None:
         found = Journal(root).read()
     except InputError as error:
         return str(error)
-    return found and f"an earlier `forget` is unfinished; give it again: `{found.request.command()}`"
+    return (
+        found and f"an earlier `forget` is unfinished; give it again: `{found.request.command()}`"
+    )
 
 
 def is_below(image: str) -> bool:
     """Whether a photo's name, as a label file may have it, leads nowhere but below the image folder."""
     path = PurePosixPath(image)
-    return not path.is_absolute() and ".." not in path.parts and "\0" not in image and bool(path.parts)
+    return (
+        not path.is_absolute() and ".." not in path.parts and "\0" not in image and bool(path.parts)
+    )

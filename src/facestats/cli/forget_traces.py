@@ -51,13 +51,22 @@ class Wanted:
         """
         whole = [name for name in self.names if PurePosixPath(name).suffix]
         cells = [*(name for name in self.names if name not in whole), *self.persons]
-        above = b"|".join(re.escape(f"{folder}/".encode(errors="surrogateescape")) for folder in folders)
-        return re.compile(rb"(?<![\w/.\-])(?:" + above + rb")?(?:" + _either(whole) + rb")(?!\w)"
-                          rb"|(?:^|[,;\t\"])[ ]*(?:" + _either(cells) + rb")[ ]*(?=$|[,;\t\"\r\n])", re.MULTILINE)
+        above = b"|".join(
+            re.escape(f"{folder}/".encode(errors="surrogateescape")) for folder in folders
+        )
+        return re.compile(
+            rb"(?<![\w/.\-])(?:" + above + rb")?(?:" + _either(whole) + rb")(?!\w)"
+            rb"|(?:^|[,;\t\"])[ ]*(?:" + _either(cells) + rb")[ ]*(?=$|[,;\t\"\r\n])",
+            re.MULTILINE,
+        )
 
 
 def _either(names: Iterable[str]) -> bytes:
-    forms = {form.encode(errors="surrogateescape") for name in names for form in (unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name), name)}
+    forms = {
+        form.encode(errors="surrogateescape")
+        for name in names
+        for form in (unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name), name)
+    }
     return b"|".join(map(re.escape, sorted(forms, key=len, reverse=True))) or rb"(?!)"
 
 
@@ -65,9 +74,18 @@ def files_of_project(root: Path, left_out: Collection[Path]) -> Iterator[Path]:
     """Regular files below the project folder but for git's, those of environments and those in `left_out`; links are not followed."""
     for base, folders, files in os.walk(root):
         here = Path(base)
-        folders[:] = sorted(name for name in folders if name not in (".git", "__pycache__", "node_modules") and here / name not in left_out
-                            and not (here / name / "pyvenv.cfg").exists())
-        yield from (path for name in sorted(files) if (path := here / name).is_file() and not path.is_symlink())
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in (".git", "__pycache__", "node_modules")
+            and here / name not in left_out
+            and not (here / name / "pyvenv.cfg").exists()
+        )
+        yield from (
+            path
+            for name in sorted(files)
+            if (path := here / name).is_file() and not path.is_symlink()
+        )
 
 
 def same_bytes(paths: Iterable[Path], wanted: Wanted) -> dict[Path, str]:
@@ -76,7 +94,11 @@ def same_bytes(paths: Iterable[Path], wanted: Wanted) -> dict[Path, str]:
     for path in paths:
         try:
             size = path.stat().st_size
-            if size and (size in wanted.sizes if wanted.sizes is not None else size <= _LONGEST) and (image := wanted.sha256.get(sha256_of(path))):
+            if (
+                size
+                and (size in wanted.sizes if wanted.sizes is not None else size <= _LONGEST)
+                and (image := wanted.sha256.get(sha256_of(path)))
+            ):
                 found[path] = image
         except OSError:  # removed meanwhile, or not ours to read
             continue
@@ -96,8 +118,12 @@ def files_that_name(paths: Iterable[Path], pattern: re.Pattern[bytes]) -> list[t
     found = []
     for path in paths:
         try:
-            if path.suffix.lower() in _TABLES and path.stat().st_size <= _LONGEST and (match := pattern.search(readable(path.read_bytes()))):
-                found.append((path, match[0].decode(errors="replace").strip(" ,;\t\"")))
+            if (
+                path.suffix.lower() in _TABLES
+                and path.stat().st_size <= _LONGEST
+                and (match := pattern.search(readable(path.read_bytes())))
+            ):
+                found.append((path, match[0].decode(errors="replace").strip(' ,;\t"')))
         except OSError:
             continue
     return found
@@ -112,10 +138,18 @@ def readable(data: bytes) -> bytes:
 
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                parts = [archive.read(part) for part in archive.infolist() if part.filename.endswith(".xml") and part.file_size <= 8 * _LONGEST]
+                parts = [
+                    archive.read(part)
+                    for part in archive.infolist()
+                    if part.filename.endswith(".xml") and part.file_size <= 8 * _LONGEST
+                ]
         except (zipfile.BadZipFile, OSError, ValueError, RuntimeError):
             return data
-        return re.sub(rb"<[^>]*>", b"\n", b"\n".join(parts)).replace(b"&amp;", b"&").replace(b"&apos;", b"'")
+        return (
+            re.sub(rb"<[^>]*>", b"\n", b"\n".join(parts))
+            .replace(b"&amp;", b"&")
+            .replace(b"&apos;", b"'")
+        )
     try:
         data.decode()
         return data
@@ -125,14 +159,21 @@ def readable(data: bytes) -> bytes:
 
 def called_alike(images: Collection[str], here: Iterable[str]) -> list[str]:
     """Photos that stay and are called like one that goes: another format, an edited version, a film of the same moment."""
-    stems = {(str(PurePosixPath(image).parent), PurePosixPath(image).stem.casefold()) for image in images}
+    stems = {
+        (str(PurePosixPath(image).parent), PurePosixPath(image).stem.casefold()) for image in images
+    }
     basenames = {PurePosixPath(image).name.casefold() for image in images}
     found = []
     for other in here:
         path = PurePosixPath(other)
         name = path.name.casefold()
-        starts = ((str(path.parent), name[:end]) in stems for end in (match.start() for match in _SEPARATE.finditer(name)))
-        if other not in images and (any(starts) or any(part.casefold() in basenames for part in path.parts)):
+        starts = (
+            (str(path.parent), name[:end]) in stems
+            for end in (match.start() for match in _SEPARATE.finditer(name))
+        )
+        if other not in images and (
+            any(starts) or any(part.casefold() in basenames for part in path.parts)
+        ):
             found.append(other)
     return found
 
@@ -146,43 +187,87 @@ def imports(root: Path, files: Iterable[Path]) -> list[str]:
             continue
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
-            sources = [dep["repo"]["url"] if "repo" in dep else dep["path"] for dep in content.get("deps", ())]
+            sources = [
+                dep["repo"]["url"] if "repo" in dep else dep["path"]
+                for dep in content.get("deps", ())
+            ]
             outs = [path.parent / content.get("wdir", ".") / out["path"] for out in content["outs"]]
         except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, AttributeError):
             continue
         outs = [Path(os.path.abspath(out)) for out in outs]
         if sources and any(file.is_relative_to(out) for file in files for out in outs):
             name = path.relative_to(root)
-            when = f"`dvc update {name}`, once the source has changed," if content.get("frozen") else "`dvc repro`"
-            found.append(f"{name} was imported from {sources[0]}: {when} brings the photos back. Have them removed there, or cut {name} loose: "
-                         f"remove `deps` and `frozen` from it, then `dvc commit -f {name}`")
+            when = (
+                f"`dvc update {name}`, once the source has changed,"
+                if content.get("frozen")
+                else "`dvc repro`"
+            )
+            found.append(
+                f"{name} was imported from {sources[0]}: {when} brings the photos back. Have them removed there, or cut {name} loose: "
+                f"remove `deps` and `frozen` from it, then `dvc commit -f {name}`"
+            )
     return found
 
 
 def experiments(root: Path) -> str | None:
     """How many experiments and queued runs there are: each has the label files and hashes of its time."""
-    names = [name for name in _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").decode(errors="replace").split()
-             if not name.startswith(tuple(f"refs/exps/{kind}" for kind in ("apply", "celery", "exec", "stash", "temp")))]
-    queued = sum(len(_git(root, "reflog", "show", "--format=%H", ref).split()) for ref in ("refs/exps/celery/stash", "refs/exps/stash"))
+    names = [
+        name
+        for name in _git(root, "for-each-ref", "--format=%(refname)", "refs/exps")
+        .decode(errors="replace")
+        .split()
+        if not name.startswith(
+            tuple(f"refs/exps/{kind}" for kind in ("apply", "celery", "exec", "stash", "temp"))
+        )
+    ]
+    queued = sum(
+        len(_git(root, "reflog", "show", "--format=%H", ref).split())
+        for ref in ("refs/exps/celery/stash", "refs/exps/stash")
+    )
     if not names and not queued:
         return None
-    return (f"experiments: {len(names)}, queued: {queued}; they hold the label files of their time, and `dvc exp apply` asks for its photos: "
-            "`dvc exp remove -A` and `dvc exp remove --queue`")
+    return (
+        f"experiments: {len(names)}, queued: {queued}; they hold the label files of their time, and `dvc exp apply` asks for its photos: "
+        "`dvc exp remove -A` and `dvc exp remove --queue`"
+    )
 
 
 def history(root: Path, wanted: Wanted, pattern: re.Pattern[bytes]) -> list[str]:
     """What git holds of them, in any commit, stash or experiment: one line for each file that has their bytes or names."""
-    listed = [line.split(b" ", 1) for line in _git(root, "rev-list", "--all", "--reflog", "--objects", "--objects").splitlines()]
-    paths = {parts[0]: parts[1].decode(errors="replace") for parts in listed if len(parts) == 2 and parts[1]}
+    listed = [
+        line.split(b" ", 1)
+        for line in _git(
+            root, "rev-list", "--all", "--reflog", "--objects", "--objects"
+        ).splitlines()
+    ]
+    paths = {
+        parts[0]: parts[1].decode(errors="replace")
+        for parts in listed
+        if len(parts) == 2 and parts[1]
+    }
     pictures = {name.encode(errors="surrogateescape") for name in wanted.git_objects} & paths.keys()
     committed = sorted(paths[name] for name in pictures)
-    lines = [f"git's history: {len(committed)} of their pictures were committed: {', '.join(committed[:SHOWN])}" + (", …" if committed[SHOWN:] else "")] if committed else []
-    texts = [name for name, path in paths.items() if PurePosixPath(path).suffix.lower() in _TEXTS and not path.startswith(("src/", "tests/"))]
+    lines = (
+        [
+            f"git's history: {len(committed)} of their pictures were committed: {', '.join(committed[:SHOWN])}"
+            + (", …" if committed[SHOWN:] else "")
+        ]
+        if committed
+        else []
+    )
+    texts = [
+        name
+        for name, path in paths.items()
+        if PurePosixPath(path).suffix.lower() in _TEXTS and not path.startswith(("src/", "tests/"))
+    ]
     versions: dict[str, int] = {}
     for name, data in _objects(root, texts):
         if pattern.search(readable(data)):
             versions[paths[name]] = versions.get(paths[name], 0) + 1
-    return lines + [f"git's history: {path} names them in {number_of(n, 'version')}" for path, n in sorted(versions.items())]
+    return lines + [
+        f"git's history: {path} names them in {number_of(n, 'version')}"
+        for path, n in sorted(versions.items())
+    ]
 
 
 def git_name(path: Path) -> str:
@@ -197,21 +282,32 @@ def git_name(path: Path) -> str:
 def _objects(root: Path, names: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Blobs of git that are not too large to search."""
     checked = _git(root, "cat-file", "--batch-check", given=b"\n".join(names) + b"\n").splitlines()
-    small = [parts[0] for line in checked if len(parts := line.split()) == 3 and parts[1] == b"blob" and int(parts[2]) <= _LONGEST]
+    small = [
+        parts[0]
+        for line in checked
+        if len(parts := line.split()) == 3 and parts[1] == b"blob" and int(parts[2]) <= _LONGEST
+    ]
     for start in range(0, len(small), 500):
-        data = _git(root, "cat-file", "--batch", given=b"\n".join(small[start:start + 500]) + b"\n")
+        data = _git(
+            root, "cat-file", "--batch", given=b"\n".join(small[start : start + 500]) + b"\n"
+        )
         at = 0
         while at < len(data):
             end = data.index(b"\n", at)
             name, _, size = data[at:end].split()
             at = end + 1 + int(size) + 1
-            yield name, data[end + 1:at - 1]
+            yield name, data[end + 1 : at - 1]
 
 
 def _git(root: Path, *arguments: str, given: bytes | None = None) -> bytes:
     """What git answers; nothing where this is no repository."""
     try:
-        return subprocess.run(["git", "-C", str(root), *arguments], input=given, stdin=None if given else subprocess.DEVNULL,
-                              capture_output=True, timeout=600).stdout
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            input=given,
+            stdin=None if given else subprocess.DEVNULL,
+            capture_output=True,
+            timeout=600,
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return b""

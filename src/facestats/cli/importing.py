@@ -27,8 +27,13 @@ HELP = "bring a dataset into data/raw and data/labels"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", choices=["omi"], help="which dataset")
     parser.add_argument("source", type=Path, metavar="DIR", help="folder that holds it")
-    parser.add_argument("--into", type=Path, default=Path("data"), metavar="DIR",
-                        help="where raw/ and labels/ are made (default: %(default)s)")
+    parser.add_argument(
+        "--into",
+        type=Path,
+        default=Path("data"),
+        metavar="DIR",
+        help="where raw/ and labels/ are made (default: %(default)s)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -36,37 +41,53 @@ def run(options: argparse.Namespace) -> int:
 
     counts = import_omi(options.source, options.into)
     raw, labels = options.into / "raw", options.into / "labels"
-    print(f"{counts['images']} images in {raw}, {counts['labels']} labels and {counts['judgements']} judgements in {labels}")
+    print(
+        f"{counts['images']} images in {raw}, {counts['labels']} labels and {counts['judgements']} judgements in {labels}"
+    )
     _put_under_dvc(raw, labels)
-    print("next:\n"
-          f"  dvc exp run -S {_setting('data.images', raw)} -S {_setting('data.labels', labels)}\n"
-          "or set data.images and data.labels in params.yaml and run `dvc repro`")
+    print(
+        "next:\n"
+        f"  dvc exp run -S {_setting('data.images', raw)} -S {_setting('data.labels', labels)}\n"
+        "or set data.images and data.labels in params.yaml and run `dvc repro`"
+    )
     return 0
 
 
 def _setting(key: str, path: Path) -> str:
     """`key=path` as one word of a shell, which `-S` takes apart once more: it reads quotes of its own."""
     value = path.as_posix()
-    return f"{key}={value}" if re.fullmatch(r"[\w./-]+", value, re.ASCII) else shlex.quote(f'{key}="{value}"')
+    return (
+        f"{key}={value}"
+        if re.fullmatch(r"[\w./-]+", value, re.ASCII)
+        else shlex.quote(f'{key}="{value}"')
+    )
 
 
 def _put_under_dvc(raw: Path, labels: Path) -> None:
     _call([sys.executable, "-m", "dvc", "add", str(raw), str(labels)])
     pointer = raw.with_suffix(".dvc")
-    if "push:" not in pointer.read_text(encoding="utf-8"):  # faces leave this machine only where somebody wants it
+    if "push:" not in pointer.read_text(
+        encoding="utf-8"
+    ):  # faces leave this machine only where somebody wants it
         with pointer.open("a", encoding="utf-8") as file:
             file.write("  push: false\n")
     tracked = [raw.with_suffix(".dvc"), labels.with_suffix(".dvc"), raw.parent / ".gitignore"]
     _call(["git", "add", *(str(path) for path in tracked if path.exists())])
-    print(f"under DVC: {tracked[0]} and {tracked[1]} are staged; commit them. `dvc push` leaves the photos out (`push: false` in {tracked[0]})")
+    print(
+        f"under DVC: {tracked[0]} and {tracked[1]} are staged; commit them. `dvc push` leaves the photos out (`push: false` in {tracked[0]})"
+    )
 
 
 def _call(command: list[str]) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
-        raise FaceStatsError(f"`{command[0]}` is not installed; the files are in place, but not under version control") from None
+        raise FaceStatsError(
+            f"`{command[0]}` is not installed; the files are in place, but not under version control"
+        ) from None
     if done.returncode:
         shown = shlex.join(command[2:] if command[0] == sys.executable else command)
-        raise FaceStatsError(f"`{shown}` failed: {(done.stderr or done.stdout).strip()}\nThe files are in place; "
-                             "run it by hand in a git repository with `dvc init`")
+        raise FaceStatsError(
+            f"`{shown}` failed: {(done.stderr or done.stdout).strip()}\nThe files are in place; "
+            "run it by hand in a git repository with `dvc init`"
+        )

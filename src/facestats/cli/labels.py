@@ -32,22 +32,57 @@ TEMPLATE = METADATA / "labels_template.csv"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    template = _action(actions, "template", "copy the faces to label into a file of your own", "-o to_label.csv", "-o to_label.csv --force")
-    template.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CSV file to write")
+    template = _action(
+        actions,
+        "template",
+        "copy the faces to label into a file of your own",
+        "-o to_label.csv",
+        "-o to_label.csv --force",
+    )
+    template.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="CSV file to write"
+    )
     template.add_argument("--force", action="store_true", help="replace FILE if it is there")
-    merge = _action(actions, "merge", "check a filled template and merge it into the labels by hand", "to_label.csv --dry-run", "to_label.csv")
+    merge = _action(
+        actions,
+        "merge",
+        "check a filled template and merge it into the labels by hand",
+        "to_label.csv --dry-run",
+        "to_label.csv",
+    )
     merge.add_argument("file", type=Path, metavar="FILE", help="filled template")
-    merge.add_argument("--into", type=Path, metavar="FILE", help="file of labels by hand (default: data.manual_labels of params.yaml)")
-    merge.add_argument("--new-class", action="append", default=[], metavar="ATTRIBUTE=NAME",
-                       help="allow a class that nothing knows yet, such as gender=nonbinary; may be repeated")
-    merge.add_argument("--dry-run", action="store_true", help="say what would change, write nothing")
+    merge.add_argument(
+        "--into",
+        type=Path,
+        metavar="FILE",
+        help="file of labels by hand (default: data.manual_labels of params.yaml)",
+    )
+    merge.add_argument(
+        "--new-class",
+        action="append",
+        default=[],
+        metavar="ATTRIBUTE=NAME",
+        help="allow a class that nothing knows yet, such as gender=nonbinary; may be repeated",
+    )
+    merge.add_argument(
+        "--dry-run", action="store_true", help="say what would change, write nothing"
+    )
     for action in (template, merge):
-        action.add_argument("--root", type=Path, help="project folder (default: the nearest upwards that has params.yaml)")
+        action.add_argument(
+            "--root",
+            type=Path,
+            help="project folder (default: the nearest upwards that has params.yaml)",
+        )
 
 
 def _action(actions, name: str, said: str, *examples: str) -> argparse.ArgumentParser:
     lines = "\n".join(f"  python -m facestats labels {name} {example}" for example in examples)
-    return actions.add_parser(name, help=said, description=f"{said[0].upper()}{said[1:]}.\n\nexamples:\n{lines}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    return actions.add_parser(
+        name,
+        help=said,
+        description=f"{said[0].upper()}{said[1:]}.\n\nexamples:\n{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,8 +102,10 @@ def find_root(root: Path | None) -> Path:
     for folder in [start] if root else [start, *start.parents]:
         if (folder / "params.yaml").is_file():
             return folder
-    raise InputError(f"no params.yaml in {start}{'' if root else ' or above it'}; run this in the project's folder, or name it "
-                     "with --root")
+    raise InputError(
+        f"no params.yaml in {start}{'' if root else ' or above it'}; run this in the project's folder, or name it "
+        "with --root"
+    )
 
 
 def _copy_template(root: Path, options: argparse.Namespace) -> int:
@@ -79,23 +116,33 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
 
     source, target = root / TEMPLATE, options.output
     if not source.is_file():
-        raise InputError(f"{source}: there is no template yet; `dvc repro attributes` makes it (or `dvc pull`)")
+        raise InputError(
+            f"{source}: there is no template yet; `dvc repro attributes` makes it (or `dvc pull`)"
+        )
     if target.is_dir():
         raise InputError(f"{target} is a folder; name a file, such as {target / 'to_label.csv'}")
     if target.suffix.lower() in (*SUFFIXES, *OTHER_TABLES):
-        raise InputError(f"{target} would be a CSV file under the name of another kind; name it {target.with_suffix('.csv').name}, which Excel opens as well")
+        raise InputError(
+            f"{target} would be a CSV file under the name of another kind; name it {target.with_suffix('.csv').name}, which Excel opens as well"
+        )
     if target.resolve() == source.resolve():
-        raise InputError(f"{target} is the pipeline's own file, which the next run replaces; name another one")
+        raise InputError(
+            f"{target} is the pipeline's own file, which the next run replaces; name another one"
+        )
     if target.exists() and not options.force:
-        raise InputError(f"{target} is there already; name another file, or replace it with --force (labels in it are lost "
-                         "unless they are merged)")
+        raise InputError(
+            f"{target} is there already; name another file, or replace it with --force (labels in it are lost "
+            "unless they are merged)"
+        )
     try:
         write_bytes(target, source.read_bytes())
     except OSError as error:
         raise InputError(f"{target} could not be written ({error.strerror})") from None
-    print(f"{len(read_csv(source))} faces to label in {target}; the faces lie in data/processed/preproc/\n"
-          "fill in proposed_age, proposed_gender, proposed_ethnicity (leave empty what you can't tell), then:\n"
-          f"  python -m facestats labels merge {target}")
+    print(
+        f"{len(read_csv(source))} faces to label in {target}; the faces lie in data/processed/preproc/\n"
+        "fill in proposed_age, proposed_gender, proposed_ethnicity (leave empty what you can't tell), then:\n"
+        f"  python -m facestats labels merge {target}"
+    )
     return 0
 
 
@@ -106,7 +153,9 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     from facestats.params import load_params
 
     into = options.into or root / load_params(root / "params.yaml").data.manual_labels
-    faces = tables.read(root / METADATA / "faces.parquet", tables.FACES, ["filename", "image"]).dropna(subset="filename")
+    faces = tables.read(
+        root / METADATA / "faces.parquet", tables.FACES, ["filename", "image"]
+    ).dropna(subset="filename")
     images = dict(zip(faces["filename"], faces["image"], strict=True))
     filled = read_filled(options.file, images, _known_classes(root, into, options.new_class))
     changes = merge_labels(into, filled.said, images, write=not options.dry_run)
@@ -118,15 +167,22 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
         print(f"warning: the column {column!r} is none of a template's; it is left aside")
     for change in changes:
         if change.changed:
-            print_line(f"{change.filename}: {change.column} " + (f"{change.new} (new)" if change.old is None else f"{change.old} → {change.new}"))
+            print_line(
+                f"{change.filename}: {change.column} "
+                + (f"{change.new} (new)" if change.old is None else f"{change.old} → {change.new}")
+            )
     new = sum(change.old is None for change in changes)
     changed = sum(change.changed for change in changes) - new
-    print(f"{len(filled.said)} faces labelled, {filled.silent} left empty: {new} labels added, {changed} changed, "
-          f"{len(changes) - new - changed} unchanged")
+    print(
+        f"{len(filled.said)} faces labelled, {filled.silent} left empty: {new} labels added, {changed} changed, "
+        f"{len(changes) - new - changed} unchanged"
+    )
     if options.dry_run:
         print(f"nothing written (--dry-run); without it: {into}")
     elif new or changed:
-        print(f"written to {into}; `dvc repro` makes them count, then propose the next faces with `labels template`")
+        print(
+            f"written to {into}; `dvc repro` makes them count, then propose the next faces with `labels template`"
+        )
     else:
         print(f"{into} is as it was")
     return 0
@@ -151,15 +207,26 @@ def _known_classes(root: Path, into: Path, allowed: list[str]) -> dict[str, list
     manual = read_sheet(into)
     headers = {} if manual is None else find_columns(manual.columns, LABELS, into)
     predictions = root / METADATA / "attributes_with_predictions.parquet"
-    columns = tables.read_all(predictions, tables.PREDICTIONS).columns if predictions.is_file() else []
+    columns = (
+        tables.read_all(predictions, tables.PREDICTIONS).columns if predictions.is_file() else []
+    )
     known = {}
     for target in targets:
-        words = {*labels[target].dropna(), *(without_empty(manual[headers[target]]) if target in headers else [])}
-        words |= {column.removeprefix(f"{target}_prob_") for column in columns if column.startswith(f"{target}_prob_")}
+        words = {
+            *labels[target].dropna(),
+            *(without_empty(manual[headers[target]]) if target in headers else []),
+        }
+        words |= {
+            column.removeprefix(f"{target}_prob_")
+            for column in columns
+            if column.startswith(f"{target}_prob_")
+        }
         known[target] = sorted(word for word in words if word and word.lower() != tables.UNKNOWN)
     for word in allowed:
         target, _, name = word.partition("=")
         if target not in known or not name.strip():
-            raise InputError(f"--new-class {word}: expected {' or '.join(f'{t}=NAME' for t in targets)}")
+            raise InputError(
+                f"--new-class {word}: expected {' or '.join(f'{t}=NAME' for t in targets)}"
+            )
         known[target].append(name.strip())
     return known

@@ -25,12 +25,40 @@ FOLDER = Path("data/pretrained")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    command = actions.add_parser("convert", help=HELP, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("file", type=Path, metavar="FILE", help="pickle or joblib file with a scikit-learn classifier or pipeline")
-    command.add_argument("--trust", action="store_true", help="you know who made the file; without it nothing is read")
-    command.add_argument("-o", "--out", type=Path, metavar="OUT", help=f"file to write (default: FILE's name with .safetensors, in {FOLDER})")
-    command.add_argument("--target", metavar="NAME", help="what it tells, such as gender (default: FILE's name without _clf)")
-    command.add_argument("--classes", metavar="A,B,…", help="names of its classes, as your labels call them, in the order of its own")
+    command = actions.add_parser(
+        "convert",
+        help=HELP,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="pickle or joblib file with a scikit-learn classifier or pipeline",
+    )
+    command.add_argument(
+        "--trust",
+        action="store_true",
+        help="you know who made the file; without it nothing is read",
+    )
+    command.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="OUT",
+        help=f"file to write (default: FILE's name with .safetensors, in {FOLDER})",
+    )
+    command.add_argument(
+        "--target",
+        metavar="NAME",
+        help="what it tells, such as gender (default: FILE's name without _clf)",
+    )
+    command.add_argument(
+        "--classes",
+        metavar="A,B,…",
+        help="names of its classes, as your labels call them, in the order of its own",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,21 +66,29 @@ def run(options: argparse.Namespace) -> int:
 
     path: Path = options.file
     if not options.trust:
-        raise InputError(f"{path} was not read: a pickle can run whatever its maker put in. Convert it with --trust if you know who made it, and that "
-                         "nobody else could change it since")
-    stem = re.sub(r"(\.(pkl|pickle|joblib|sav|gz|bz2|xz|z|lzma))+$", "", path.name, flags=re.IGNORECASE)
+        raise InputError(
+            f"{path} was not read: a pickle can run whatever its maker put in. Convert it with --trust if you know who made it, and that "
+            "nobody else could change it since"
+        )
+    stem = re.sub(
+        r"(\.(pkl|pickle|joblib|sav|gz|bz2|xz|z|lzma))+$", "", path.name, flags=re.IGNORECASE
+    )
     out = options.out or FOLDER / f"{stem}.safetensors"
     if out.suffix != ".safetensors":
         raise InputError(f"-o {out}: a model file ends with .safetensors")
     if out.exists():
         raise InputError(f"{out} is there already; name another file with -o, or remove it first")
     target = options.target or stem.removesuffix("_clf")
-    classes = None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    classes = (
+        None if options.classes is None else [name.strip() for name in options.classes.split(",")]
+    )
     model, notes = convert(path, target, classes)
     model.save(out)
     for note in notes:
         print(f"note: {note}")
     kind = f"classes {', '.join(model.classes)}" if model.classes else "a number"
-    print(f"{out}: {target}, {kind}, from embeddings of {model.dimension} numbers\n"
-          f"next: attributes.targets.{target}.pretrained: {out} in params.yaml, then `dvc repro`")
+    print(
+        f"{out}: {target}, {kind}, from embeddings of {model.dimension} numbers\n"
+        f"next: attributes.targets.{target}.pretrained: {out} in params.yaml, then `dvc repro`"
+    )
     return 0

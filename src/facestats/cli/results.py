@@ -23,12 +23,20 @@ from facestats.report.card_scores import anything_measured
 HELP = "say where to look after a run"
 REPORT = Path("data/processed/report.html")
 WARNINGS = Path("data/interim/warnings")
-MODELS = {"mlp": "holistic score", "geometric": "geometric score", "combined": "combined score", "ridge": "ridge regression", "geometry_zscore": "mean of z-scores"}
+MODELS = {
+    "mlp": "holistic score",
+    "geometric": "geometric score",
+    "combined": "combined score",
+    "ridge": "ridge regression",
+    "geometry_zscore": "mean of z-scores",
+}
 MEASURES = {"balanced_accuracy": "balanced accuracy", "mae": "mean absolute error"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: the working directory)")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), help="project folder (default: the working directory)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,21 +46,33 @@ def run(options: argparse.Namespace) -> int:
     params = load_params(root / "params.yaml")
     print("\nWhere to look")
     if (root / REPORT).is_file():
-        print(f"  report      {REPORT}  (all of it on one page: open it in a browser, or send it to those who may see the faces)")
+        print(
+            f"  report      {REPORT}  (all of it on one page: open it in a browser, or send it to those who may see the faces)"
+        )
     for line in _pictures(root / "data/processed/composites", params):
         print(line)
-    print("  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you can filter by)\n"
-          "              data/processed/metadata/faces.parquet             (one row an image: what was left out and why)")
-    print("  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; `dvc metrics show` has the headlines)")
+    print(
+        "  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you can filter by)\n"
+        "              data/processed/metadata/faces.parquet             (one row an image: what was left out and why)"
+    )
+    print(
+        "  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; `dvc metrics show` has the headlines)"
+    )
     for line in _headlines(root / "metrics"):
         print_line(f"              {line}")
-    print("  fairness    metrics/fairness.json  (errors by group of people), docs/model_card.md  (all of it in words)")
+    print(
+        "  fairness    metrics/fairness.json  (errors by group of people), docs/model_card.md  (all of it in words)"
+    )
     for line in _gaps(root / "metrics/fairness.json"):
         print_line(f"              {line}")
     print("  plots       `dvc plots show`, metrics/plots/")
-    print("Scores are what raters said of faces, not the worth of a person. The built-in sample is drawn, not photographed.")
+    print(
+        "Scores are what raters said of faces, not the worth of a person. The built-in sample is drawn, not photographed."
+    )
     if not (root / params.data.images).exists():
-        print(f"The photos of {params.data.images} are not here: nothing that reads them can run, whatever DVC calls up to date; `python -m facestats doctor` says more.")
+        print(
+            f"The photos of {params.data.images} are not here: nothing that reads them can run, whatever DVC calls up to date; `python -m facestats doctor` says more."
+        )
     for line in _warnings(root, params):
         print(line)
     return 0
@@ -62,15 +82,35 @@ def _pictures(folder: Path, params: Params) -> list[str]:
     """One heading a kind of picture, and below it where each picture lies. What was taken out of `params.yaml` is left out: DVC leaves its folder behind."""
     lines = []
     for kind, names, heading, said in (
-            ("composite", params.composites, "composites  average faces of filtered groups, each with its members beside it", lambda facts: number_of(facts["n"], "face")),
-            ("continuum", params.continua, "continua    from one composite to another", lambda facts: f"{facts['steps']} pictures, {facts['from']['name']} to {facts['to']['name']}"),
-            ("difference", params.differences, "differences where two composites differ", lambda facts: f"{facts['of']['name']} minus {facts['minus']['name']}")):
+        (
+            "composite",
+            params.composites,
+            "composites  average faces of filtered groups, each with its members beside it",
+            lambda facts: number_of(facts["n"], "face"),
+        ),
+        (
+            "continuum",
+            params.continua,
+            "continua    from one composite to another",
+            lambda facts: (
+                f"{facts['steps']} pictures, {facts['from']['name']} to {facts['to']['name']}"
+            ),
+        ),
+        (
+            "difference",
+            params.differences,
+            "differences where two composites differ",
+            lambda facts: f"{facts['of']['name']} minus {facts['minus']['name']}",
+        ),
+    ):
         paths = [path for name in names if (path := folder / name / f"{kind}.json").is_file()]
         lines += [f"  {heading}"] if paths else []
         for path in paths:
             facts = read_json(path)
             shown = said(facts) if facts["built"] else f"not built: {facts['why']}"
-            lines.append(f"              {path.with_suffix('.jpg') if facts['built'] else path}  ({shown})")
+            lines.append(
+                f"              {path.with_suffix('.jpg') if facts['built'] else path}  ({shown})"
+            )
     return lines
 
 
@@ -80,29 +120,47 @@ def _headlines(folder: Path) -> list[str]:
     lines += [f"ages: {said}" for said in ages_said(read_json(folder / "age_check.json"))]
     if rated["why"]:
         why = read_json(folder / "train_attractiveness/metrics.json")["why"] or rated["why"]
-        models = {name: said for name, said in MODELS.items() if name != "mlp"} if anything_measured(rated) else {}
+        models = (
+            {name: said for name, said in MODELS.items() if name != "mlp"}
+            if anything_measured(rated)
+            else {}
+        )
         lines.append(f"{MODELS['mlp'] if models else 'attractiveness'}: {why}")
-    lines += [f"{said}: r = {_interval(rated['test'][name]['pearson'])}{_r2(rated['test'][name]['r2'])} on {rated['test']['n']} test faces"
-              for name, said in models.items()]
+    lines += [
+        f"{said}: r = {_interval(rated['test'][name]['pearson'])}{_r2(rated['test'][name]['r2'])} on {rated['test']['n']} test faces"
+        for name, said in models.items()
+    ]
     for target, facts in read_json(folder / "attributes.json").items():
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
-        lines.append(f"{target}: {facts['why']}" if facts["why"]
-                     else f"{target}: {MEASURES[metric]} = {_interval(facts[metric])} on {facts['n']} test faces")
+        lines.append(
+            f"{target}: {facts['why']}"
+            if facts["why"]
+            else f"{target}: {MEASURES[metric]} = {_interval(facts[metric])} on {facts['n']} test faces"
+        )
         prompts = facts["zeroshot"]
         if prompts.get("doubt") and not facts["trained"]:
             lines.append(f"{target}: {prompts['doubt']}")
         if not prompts["why"]:
-            lines.append(f"{target}, zero-shot: {MEASURES[metric]} = {_interval(prompts[metric])} on {prompts['n']} test faces")
+            lines.append(
+                f"{target}, zero-shot: {MEASURES[metric]} = {_interval(prompts[metric])} on {prompts['n']} test faces"
+            )
     return lines
 
 
 def _gaps(path: Path) -> list[str]:
     """The largest gaps between groups in what a score is wrong by."""
     gaps = read_json(path)["largest_gaps"]
-    found = {said: gaps[name] for name, said in (("bias", "bias"), ("mae", "mean absolute error")) if name in gaps}
-    return [f"largest gap in {said}: {gap['why']}" if gap["attribute"] is None else
-            f"largest gap in {said}, points of 0-100: {gap['attribute']}, {gap['groups'][0]} above {gap['groups'][1]} by {_interval(gap)}"
-            for said, gap in found.items()]
+    found = {
+        said: gaps[name]
+        for name, said in (("bias", "bias"), ("mae", "mean absolute error"))
+        if name in gaps
+    }
+    return [
+        f"largest gap in {said}: {gap['why']}"
+        if gap["attribute"] is None
+        else f"largest gap in {said}, points of 0-100: {gap['attribute']}, {gap['groups'][0]} above {gap['groups'][1]} by {_interval(gap)}"
+        for said, gap in found.items()
+    ]
 
 
 def _r2(metric: dict) -> str:
@@ -112,18 +170,41 @@ def _r2(metric: dict) -> str:
 def _warnings(root: Path, params: Params) -> list[str]:
     """All warnings of the stages behind the outs, in the order of the pipeline; those alike are counted and shown once."""
     stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    items = {"train_attribute": params.attributes.targets, "select": params.composites, "composite": params.composites,
-             "continuum": params.continua, "difference": params.differences}
+    items = {
+        "train_attribute": params.attributes.targets,
+        "select": params.composites,
+        "composite": params.composites,
+        "continuum": params.continua,
+        "difference": params.differences,
+    }
     lines, total, absent = [], 0, 0
     for stage, facts in stages.items():
         if "--warnings" not in facts.get("do", facts)["cmd"]:
             continue
         # What was taken out of params.yaml is left out: DVC leaves its file behind.
-        paths = [root / WARNINGS / name for name in ([f"{item}/{stage}.stage.json" for item in items[stage]] if stage in items else [f"{stage}.json"])]
-        messages = [message for path in paths if path.is_file() for message in read_json(path, list)]
+        paths = [
+            root / WARNINGS / name
+            for name in (
+                [f"{item}/{stage}.stage.json" for item in items[stage]]
+                if stage in items
+                else [f"{stage}.json"]
+            )
+        ]
+        messages = [
+            message for path in paths if path.is_file() for message in read_json(path, list)
+        ]
         total, absent = total + len(messages), absent + sum(not path.is_file() for path in paths)
-        lines += [f"  {stage}: {one_line(message)}" + (f" ({n - 1} more like it)" if n > 1 else "") for message, n in alike(messages)]
-    missing = [f"  those of {number_of(absent, 'stage')} are not here: `dvc repro` or `dvc pull` brings them"] if absent else []
+        lines += [
+            f"  {stage}: {one_line(message)}" + (f" ({n - 1} more like it)" if n > 1 else "")
+            for message, n in alike(messages)
+        ]
+    missing = (
+        [
+            f"  those of {number_of(absent, 'stage')} are not here: `dvc repro` or `dvc pull` brings them"
+        ]
+        if absent
+        else []
+    )
     return [f"\n{number_of(total, 'warning')}" if total else "\nno warnings", *lines, *missing]
 
 

@@ -50,18 +50,33 @@ def number(text: str) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=("prune", "verify"),
-                        help="prune: remove the rows that the current outs do not use; verify: compute rows again and compare")
-    parser.add_argument("--sample", type=number, metavar="N", help="with verify: of each kind so many rows, at random (default: all)")
-    parser.add_argument("--json", action="store_true", help="with verify: print one JSON object instead of text")
-    parser.add_argument("--root", type=Path, default=Path(), help="project folder (default: the working directory)")
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("prune", "verify"),
+        help="prune: remove the rows that the current outs do not use; verify: compute rows again and compare",
+    )
+    parser.add_argument(
+        "--sample",
+        type=number,
+        metavar="N",
+        help="with verify: of each kind so many rows, at random (default: all)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="with verify: print one JSON object instead of text"
+    )
+    parser.add_argument(
+        "--root", type=Path, default=Path(), help="project folder (default: the working directory)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     cache = find_dvc_cache(options.root)
     store = find_store(cache)
     if store is None:
-        raise InputError(f"{options.root.resolve()} lies in no DVC project, so it has no row store; --root or {PLACE} names one")
+        raise InputError(
+            f"{options.root.resolve()} lies in no DVC project, so it has no row store; --root or {PLACE} names one"
+        )
     if options.action == "verify":
         return _verify(options, store, cache)
     if options.sample is not None or options.json:
@@ -75,7 +90,11 @@ def run(options: argparse.Namespace) -> int:
         return 0
     left = prune(store, cache)
     after = measure(store, cache)
-    rows, size = (sum(getattr(u, what) for u in before.values()) - sum(getattr(u, what) for u in after.values()) for what in ("rows", "size"))
+    rows, size = (
+        sum(getattr(u, what) for u in before.values())
+        - sum(getattr(u, what) for u in after.values())
+        for what in ("rows", "size")
+    )
     print(f"removed: rows={rows} {_megabytes(size)}")
     for recipe, why in left.items():
         print(f"left: {recipe} {why}")
@@ -88,7 +107,10 @@ def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) ->
 
     params = load_params(options.root / "params.yaml")
     usage = measure(store, cache)
-    found = {"preprocess": verify_photos(options.root, params, store, cache, options.sample), "embed": verify_faces(options.root, params, store, options.sample)}
+    found = {
+        "preprocess": verify_photos(options.root, params, store, cache, options.sample),
+        "embed": verify_faces(options.root, params, store, options.sample),
+    }
     for stage, comparison in found.items():
         comparison.not_compared = usage.get(stage, Usage()).rows - comparison.compared
         if comparison.not_compared and not comparison.compared and not comparison.why:
@@ -96,7 +118,13 @@ def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) ->
     if all(comparison.why for comparison in found.values()):
         raise InputError("; ".join(comparison.why for comparison in found.values()))
     if options.json:
-        print_json({"store": str(store), **{stage: asdict(comparison) for stage, comparison in found.items()}}, indent=2)
+        print_json(
+            {
+                "store": str(store),
+                **{stage: asdict(comparison) for stage, comparison in found.items()},
+            },
+            indent=2,
+        )
     else:
         _print_comparisons(store, found)
     return 1 if any(comparison.different for comparison in found.values()) else 0
@@ -105,22 +133,37 @@ def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) ->
 def _print_comparisons(store: Path, found: dict[str, Comparison]) -> None:
     print(f"row store: {store}")
     for stage, facts in found.items():
-        print(f"  {stage:<10} compared={facts.compared} equal={facts.equal} rounding={facts.rounding} different={len(facts.different)} "
-              f"not_compared={facts.not_compared}" + (f" ({facts.why})" if facts.why else ""))
+        print(
+            f"  {stage:<10} compared={facts.compared} equal={facts.equal} rounding={facts.rounding} different={len(facts.different)} "
+            f"not_compared={facts.not_compared}" + (f" ({facts.why})" if facts.why else "")
+        )
     for stage, facts in found.items():
         for name, what in facts.different[:SHOWN]:
             print(f"different: {name} ({stage}: {what})")
         if len(facts.different) > SHOWN:
             print(f"and {len(facts.different) - SHOWN} more of {stage}; --json names all")
     if any(facts.different for facts in found.values()):
-        print(f"these rows are false, or were computed by a processor that counts otherwise; compute all anew: {NO_REUSE}=1 dvc repro -sf preprocess embed")
+        print(
+            f"these rows are false, or were computed by a processor that counts otherwise; compute all anew: {NO_REUSE}=1 dvc repro -sf preprocess embed"
+        )
 
 
 def _print(usage: dict[str, Usage]) -> None:
-    total = Usage(*(sum(values) for values in zip(*(vars(u).values() for u in usage.values()), strict=True))) if usage else Usage()
+    total = (
+        Usage(
+            *(
+                sum(values)
+                for values in zip(*(vars(u).values() for u in usage.values()), strict=True)
+            )
+        )
+        if usage
+        else Usage()
+    )
     for name, facts in {**usage, "all": total}.items():
-        print(f"  {name:<10} rows={facts.rows} used={facts.used} size={_megabytes(facts.size)} "
-              f"used_size={_megabytes(facts.used_size)} recipes={facts.recipes}")
+        print(
+            f"  {name:<10} rows={facts.rows} used={facts.used} size={_megabytes(facts.size)} "
+            f"used_size={_megabytes(facts.used_size)} recipes={facts.recipes}"
+        )
 
 
 def _megabytes(size: int) -> str:

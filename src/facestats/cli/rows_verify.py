@@ -35,7 +35,9 @@ DEGREES = 0.5
 SHARES = 0.01  # of confidence, presence and the measures of a crop, and as a share of larger values
 BITS = 8  # of a perceptual hash's 256
 GREY_LEVELS = 3.0  # mean difference of 8×8 px, of 255
-DISTANCE = {"float32": 0.001}  # between embeddings, whose length is 1; those of two photos of one face are some 0.3 apart
+DISTANCE = {
+    "float32": 0.001
+}  # between embeddings, whose length is 1; those of two photos of one face are some 0.3 apart
 HALF_DISTANCE = 0.03  # the same for precisions of 16 bits
 
 _EXACT = ("sha256", "status", "reason", "width", "height", "face_count")
@@ -61,7 +63,9 @@ class Comparison:
     not_compared: int = 0
     why: str = ""
 
-    def add(self, name: str, stored: dict[str, Any], differences: Iterable[tuple[str, bool]]) -> None:
+    def add(
+        self, name: str, stored: dict[str, Any], differences: Iterable[tuple[str, bool]]
+    ) -> None:
         """Count a row by how its columns differ: (column, whether beyond rounding)."""
         found = list(differences)
         self.compared += 1
@@ -73,7 +77,9 @@ class Comparison:
             self.equal += 1
 
 
-def verify_photos(root: Path, params: Params, store: Path, cache: DvcCache | None, sample: int | None) -> Comparison:
+def verify_photos(
+    root: Path, params: Params, store: Path, cache: DvcCache | None, sample: int | None
+) -> Comparison:
     """Compare the rows and crops that `preprocess` has stored of the photos that are there, with the parameters, models and code as they are."""
     from facestats.core.photo_files import check_names, list_images
     from facestats.faces.keys import recipe_hash, row_key
@@ -104,7 +110,9 @@ def verify_photos(root: Path, params: Params, store: Path, cache: DvcCache | Non
     if stored:
         files = RowFiles(store / STAGE / recipe[:32], cache)
         paths = [images / by_key[key] for key in stored]
-        fresh = ordered_map(_process, paths, count_workers(len(paths)), _set_up, (config, str(models)))
+        fresh = ordered_map(
+            _process, paths, count_workers(len(paths)), _set_up, (config, str(models))
+        )
         for (key, rows), (row, jpeg) in zip(stored.items(), fresh, strict=True):
             for one in table.take(rows).to_pylist():
                 found.add(by_key[key], one, _photo_differences(one, row, jpeg, files))
@@ -123,16 +131,40 @@ def verify_faces(root: Path, params: Params, store: Path, sample: int | None) ->
     except ModelError as error:
         return Comparison(why=str(error))
     if not folder.is_dir():
-        return Comparison(why=f"{folder}: no such folder; `dvc repro preprocess` makes it (or `dvc pull`)")
+        return Comparison(
+            why=f"{folder}: no such folder; `dvc repro preprocess` makes it (or `dvc pull`)"
+        )
     fingerprint = row_fingerprint(encoder)
-    by_key = {sha256_json({**fingerprint, "face": hashlib.sha256((folder / name).read_bytes()).hexdigest()}): name for name in list_faces(folder)}
+    by_key = {
+        sha256_json(
+            {**fingerprint, "face": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
+        ): name
+        for name in list_faces(folder)
+    }
     table = read_rows(store, STAGE, recipe_hash(encoder), row_columns(encoder.dimension))
     stored = _sample(table, by_key, sample)
     found, allowed = Comparison(), DISTANCE.get(encoder.precision, HALF_DISTANCE)
-    fresh = encoder.stream(stored, lambda key: Image.open(io.BytesIO((folder / by_key[key]).read_bytes())).convert("RGB")) if stored else ()
+    fresh = (
+        encoder.stream(
+            stored,
+            lambda key: Image.open(io.BytesIO((folder / by_key[key]).read_bytes())).convert("RGB"),
+        )
+        if stored
+        else ()
+    )
     for (key, rows), embedding in zip(stored.items(), fresh, strict=True):
         for one in table.take(rows).to_pylist():
-            found.add(by_key[key], one, _vector_differences("embedding", one["embedding"], embedding, lambda a, b: float(np.linalg.norm(a - b)), allowed))
+            found.add(
+                by_key[key],
+                one,
+                _vector_differences(
+                    "embedding",
+                    one["embedding"],
+                    embedding,
+                    lambda a, b: float(np.linalg.norm(a - b)),
+                    allowed,
+                ),
+            )
     return found
 
 
@@ -142,7 +174,11 @@ def _sample(table: pa.Table, names: dict[str, str], sample: int | None) -> dict[
     for place, key in enumerate(table["key"].to_pylist()):
         if key in names:
             rows.setdefault(key, []).append(place)
-    keys = sorted(rows) if sample is None or sample >= len(rows) else random.SystemRandom().sample(sorted(rows), sample)
+    keys = (
+        sorted(rows)
+        if sample is None or sample >= len(rows)
+        else random.SystemRandom().sample(sorted(rows), sample)
+    )
     return {key: rows[key] for key in keys}
 
 
@@ -160,7 +196,9 @@ def _process(path: Path) -> tuple[dict[str, Any], bytes | None]:
     return done.row, done.jpeg
 
 
-def _photo_differences(stored: dict[str, Any], row: dict[str, Any], jpeg: bytes | None, files: RowFiles) -> Iterator[tuple[str, bool]]:
+def _photo_differences(
+    stored: dict[str, Any], row: dict[str, Any], jpeg: bytes | None, files: RowFiles
+) -> Iterator[tuple[str, bool]]:
     """Columns of a photo's row that differ, and whether beyond rounding."""
     for column, value in stored.items():
         other = row.get(column)
@@ -177,18 +215,34 @@ def _photo_differences(stored: dict[str, Any], row: dict[str, Any], jpeg: bytes 
             if value != other:
                 yield column, (int(value, 16) ^ int(other, 16)).bit_count() > BITS
         else:
-            allowed = BOX * max(row["width"], row["height"]) if column == "box" else _ALLOWED.get(column, SHARES * max(1.0, abs(np.max(other))))
-            yield from _vector_differences(column, value, other, lambda a, b: float(np.abs(a - b).max()), allowed)
+            allowed = (
+                BOX * max(row["width"], row["height"])
+                if column == "box"
+                else _ALLOWED.get(column, SHARES * max(1.0, abs(np.max(other))))
+            )
+            yield from _vector_differences(
+                column, value, other, lambda a, b: float(np.abs(a - b).max()), allowed
+            )
     if (stored["crop"] is None) != (jpeg is None):
         yield "crop", True
-    elif jpeg is not None and stored["crop"] != hashlib.md5(jpeg, usedforsecurity=False).hexdigest():
+    elif (
+        jpeg is not None and stored["crop"] != hashlib.md5(jpeg, usedforsecurity=False).hexdigest()
+    ):
         kept = files.read(stored["crop"])
         if kept is not None:  # one that is lost is cut anew
             yield "crop", _looks_different(kept, jpeg)
 
 
-def _vector_differences(column: str, one: Any, other: Any, distance: Callable[[np.ndarray, np.ndarray], float], allowed: float) -> Iterator[tuple[str, bool]]:
-    a, b = (np.asarray(value, dtype=np.float32).ravel().astype(np.float64) for value in (one, other))
+def _vector_differences(
+    column: str,
+    one: Any,
+    other: Any,
+    distance: Callable[[np.ndarray, np.ndarray], float],
+    allowed: float,
+) -> Iterator[tuple[str, bool]]:
+    a, b = (
+        np.asarray(value, dtype=np.float32).ravel().astype(np.float64) for value in (one, other)
+    )
     if a.shape != b.shape:
         yield column, True
     elif not np.array_equal(a, b):  # to the bit; what follows has a tolerance
@@ -198,7 +252,10 @@ def _vector_differences(column: str, one: Any, other: Any, distance: Callable[[n
 def _looks_different(one: bytes, other: bytes) -> bool:
     """Whether two crops differ by more than their last bits."""
     try:
-        a, b = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.float32) for data in (one, other))
+        a, b = (
+            np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.float32)
+            for data in (one, other)
+        )
     except (OSError, ValueError, Image.DecompressionBombError):
         return True
     if a.shape != b.shape:

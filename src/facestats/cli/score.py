@@ -30,7 +30,9 @@ HELP = "score photos, one JSON line each"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image file")
-    parser.add_argument("--root", help="project folder whose models are used (default: the nearest upwards)")
+    parser.add_argument(
+        "--root", help="project folder whose models are used (default: the nearest upwards)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -21,18 +21,27 @@ HELP = "find the faces that are most like a photo"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="image file")
     parser.add_argument("-k", type=int, default=10, help="how many (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="one JSON object for programs, with `warnings`")
-    parser.add_argument("--root", help="project folder whose models are used (default: the nearest upwards)")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object for programs, with `warnings`"
+    )
+    parser.add_argument(
+        "--root", help="project folder whose models are used (default: the nearest upwards)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     found = load(options.root).similar(options.image, options.k)
     doubts = found.attrs["warnings"]
     if options.json:
-        print_json({"image": options.image, "similar": found.to_dict("records"), "warnings": doubts})
+        print_json(
+            {"image": options.image, "similar": found.to_dict("records"), "warnings": doubts}
+        )
         return 0
     for doubt in doubts:
         print_line(f"warning: {doubt}", sys.stderr)
     for row in found.itertuples():
-        print_line(f"{row.similarity:.4f}  {row.image}" + (f"  {row.filename}" if row.filename != row.image else ""))
+        print_line(
+            f"{row.similarity:.4f}  {row.image}"
+            + (f"  {row.filename}" if row.filename != row.image else "")
+        )
     return 0

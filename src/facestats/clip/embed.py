@@ -24,7 +24,12 @@ from facestats.machine.faults import patiently
 from facestats.rows.store import RowStore
 
 STAGE = "embed"
-ROW_CODE = ("checkpoints/transform.py", "clip/embed.py", "clip/encoder.py", "clip/tower.py")  # what computes the bits of a row
+ROW_CODE = (
+    "checkpoints/transform.py",
+    "clip/embed.py",
+    "clip/encoder.py",
+    "clip/tower.py",
+)  # what computes the bits of a row
 
 
 def list_faces(folder: Path) -> list[str]:
@@ -37,15 +42,21 @@ def list_faces(folder: Path) -> list[str]:
     """
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.jpg") if p.is_file())
     if not names:
-        raise InputError(f"{folder} holds no faces: `preprocess` accepted no image; its table faces.parquet says why")
+        raise InputError(
+            f"{folder} holds no faces: `preprocess` accepted no image; its table faces.parquet says why"
+        )
     return names
 
 
 def row_fingerprint(encoder: ImageEncoder) -> dict:
     """Everything but the face's bytes that an embedding's bits depend on."""
     return {
-        "model": encoder.files_sha256, "precision": encoder.precision, "batch_size": encoder.batch_size,
-        "transform": dataclasses.asdict(encoder.transform), "device": encoder.device.type, "tower": type(encoder.tower).__name__,
+        "model": encoder.files_sha256,
+        "precision": encoder.precision,
+        "batch_size": encoder.batch_size,
+        "transform": dataclasses.asdict(encoder.transform),
+        "device": encoder.device.type,
+        "tower": type(encoder.tower).__name__,
         "code": code_sha256(ROW_CODE),
         "versions": versions("torch", "transformers", "pillow", "numpy"),
     }
@@ -73,8 +84,12 @@ def earlier_rows(table: Path, dimension: int) -> pa.Table | None:
     return found if found.schema.types == list(columns.values()) else None
 
 
-def embed_faces(folder: Path, encoder: ImageEncoder, rows: RowStore | None = None,
-                earlier: Callable[[], pa.Table | None] = lambda: None) -> pd.DataFrame:
+def embed_faces(
+    folder: Path,
+    encoder: ImageEncoder,
+    rows: RowStore | None = None,
+    earlier: Callable[[], pa.Table | None] = lambda: None,
+) -> pd.DataFrame:
     """Embed every face below `folder`.
 
     Parameters
@@ -99,7 +114,12 @@ def embed_faces(folder: Path, encoder: ImageEncoder, rows: RowStore | None = Non
     rows = rows or RowStore(None, STAGE, recipe_hash(encoder), row_columns(encoder.dimension))
 
     def key_of(name: str) -> str:
-        return sha256_json({**fingerprint, "face": hashlib.sha256(patiently((folder / name).read_bytes)).hexdigest()})
+        return sha256_json(
+            {
+                **fingerprint,
+                "face": hashlib.sha256(patiently((folder / name).read_bytes)).hexdigest(),
+            }
+        )
 
     def load(item: tuple[str, str]) -> Image.Image:
         return Image.open(io.BytesIO(patiently((folder / item[1]).read_bytes))).convert("RGB")
@@ -116,16 +136,26 @@ def embed_faces(folder: Path, encoder: ImageEncoder, rows: RowStore | None = Non
     for row, (key, embedding) in enumerate(_compute(missing, encoder, load), start=len(found)):
         at[key], matrix[row] = row, embedding
         rows.add({"key": key, "embedding": embedding})
-    frame = pd.DataFrame({"filename": names, "embedding": list(matrix[[at[key] for key in keys]]), "key": keys})
+    frame = pd.DataFrame(
+        {"filename": names, "embedding": list(matrix[[at[key] for key in keys]]), "key": keys}
+    )
     computed = sum(at[key] >= len(found) for key in keys)
     frame.attrs |= {"reused": len(names) - computed, "computed": computed}
     return frame
 
 
-def _compute(items: list[tuple[str, str]], encoder: ImageEncoder, load) -> Iterator[tuple[str, np.ndarray]]:
+def _compute(
+    items: list[tuple[str, str]], encoder: ImageEncoder, load
+) -> Iterator[tuple[str, np.ndarray]]:
     """Key and embedding of each (key, name)."""
-    embeddings = tqdm(encoder.stream(items, load), STAGE, len(items), unit="face", disable=None) if items else ()
+    embeddings = (
+        tqdm(encoder.stream(items, load), STAGE, len(items), unit="face", disable=None)
+        if items
+        else ()
+    )
     for (key, name), row in zip(items, embeddings, strict=True):
         if not np.isfinite(row).all():
-            raise InputError(f"{name}: its embedding is not finite; float16 can overflow, try clip.precision=float32")
+            raise InputError(
+                f"{name}: its embedding is not finite; float16 can overflow, try clip.precision=float32"
+            )
         yield key, row

@@ -72,21 +72,35 @@ class ImageEncoder:
         logging.set_verbosity_error()  # the text tower's weights are left unread on purpose
         logging.disable_progress_bar()
         try:
-            self.facts: dict[str, str] = json.loads((model_dir / "facestats.json").read_text(encoding="utf-8"))
-            self.files_sha256 = {name: sha256_file(model_dir / name) for name in ("config.json", "model.safetensors")}
+            self.facts: dict[str, str] = json.loads(
+                (model_dir / "facestats.json").read_text(encoding="utf-8")
+            )
+            self.files_sha256 = {
+                name: sha256_file(model_dir / name) for name in ("config.json", "model.safetensors")
+            }
             whole = CLIPConfig.from_pretrained(model_dir)
             config = whole.vision_config
-            config.projection_dim = whole.projection_dim  # CLIPModel goes by the whole model's, the tower's may differ
+            config.projection_dim = (
+                whole.projection_dim
+            )  # CLIPModel goes by the whole model's, the tower's may differ
             model, found = CLIPVisionModelWithProjection.from_pretrained(
-                model_dir, config=config, dtype=torch.float32, output_loading_info=True)
+                model_dir, config=config, dtype=torch.float32, output_loading_info=True
+            )
         except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{model_dir} does not hold a CLIP model ({error}); `dvc repro fetch_clip` makes it") from None
+            raise ModelError(
+                f"{model_dir} does not hold a CLIP model ({error}); `dvc repro fetch_clip` makes it"
+            ) from None
         if found["missing_keys"]:  # transformers would go on with random numbers in their place
-            raise ModelError(f"{model_dir}: the weights lack {', '.join(sorted(found['missing_keys'])[:5])}; "
-                             "clip.variant must be a whole CLIPModel")
+            raise ModelError(
+                f"{model_dir}: the weights lack {', '.join(sorted(found['missing_keys'])[:5])}; "
+                "clip.variant must be a whole CLIPModel"
+            )
         self.dimension: int = model.config.projection_dim
         self.side: int = model.config.image_size
-        dtype, (factor, offset) = DTYPES[self.precision], map(torch.from_numpy, self.transform.affine())
+        dtype, (factor, offset) = (
+            DTYPES[self.precision],
+            map(torch.from_numpy, self.transform.affine()),
+        )
         if can_pack(model.config, dtype, self.device):
             self.tower = PackedTower(model, dtype, batch_size, factor, offset)
         else:
@@ -97,7 +111,9 @@ class ImageEncoder:
         rows = list(self.stream(images))
         return np.stack(rows) if rows else np.empty((0, self.dimension), np.float32)
 
-    def stream(self, items: Iterable, load: Callable[[Any], Image.Image] | None = None) -> Iterator[np.ndarray]:
+    def stream(
+        self, items: Iterable, load: Callable[[Any], Image.Image] | None = None
+    ) -> Iterator[np.ndarray]:
         """Embed one item after another.
 
         On the processor each core takes whole batches, and decodes and embeds them in one thread: no core waits for
@@ -113,11 +129,19 @@ class ImageEncoder:
         ------
         float32 array (dimension,), unit norm, one an item, in order.
         """
-        prepare = (lambda item: self.transform.pixels(load(item))) if load else self.transform.pixels
+        prepare = (
+            (lambda item: self.transform.pixels(load(item))) if load else self.transform.pixels
+        )
         batches = _batches(items, self.batch_size)
-        return self._on_cores(batches, prepare) if self.device.type == "cpu" else self._on_device(batches, prepare)
+        return (
+            self._on_cores(batches, prepare)
+            if self.device.type == "cpu"
+            else self._on_device(batches, prepare)
+        )
 
-    def _on_cores(self, batches: Iterator[list], prepare: Callable[[Any], np.ndarray]) -> Iterator[np.ndarray]:
+    def _on_cores(
+        self, batches: Iterator[list], prepare: Callable[[Any], np.ndarray]
+    ) -> Iterator[np.ndarray]:
         cores, stop = torch.get_num_threads(), threading.Event()
         first = list(islice(batches, cores))
         workers = max(len(first), 1)
@@ -142,9 +166,13 @@ class ImageEncoder:
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(cores)  # the workers' number became the default of threads to come
+            torch.set_num_threads(
+                cores
+            )  # the workers' number became the default of threads to come
 
-    def _on_device(self, batches: Iterator[list], prepare: Callable[[Any], np.ndarray]) -> Iterator[np.ndarray]:
+    def _on_device(
+        self, batches: Iterator[list], prepare: Callable[[Any], np.ndarray]
+    ) -> Iterator[np.ndarray]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             chunks = (pool.map(prepare, batch) for batch in batches)
             ahead = list(islice(chunks, 1))
@@ -152,29 +180,43 @@ class ImageEncoder:
                 ahead += islice(chunks, 1)
                 yield from self._forward(list(ahead.pop(0)))
 
-    def _forward(self, pixels: list[np.ndarray], stopped: Callable[[], bool] = lambda: False) -> np.ndarray:
+    def _forward(
+        self, pixels: list[np.ndarray], stopped: Callable[[], bool] = lambda: False
+    ) -> np.ndarray:
         """Unit-norm embeddings of up to `batch_size` inputs, uint8 (height, width, 3)."""
         if any(p.shape != (self.side, self.side, 3) for p in pixels):
-            raise ModelError(f"the transform of this CLIP model makes inputs of {pixels[0].shape[1]}×{pixels[0].shape[0]} px, its image "
-                             f"tower takes {self.side}×{self.side}; preprocessor_config.json and config.json don't fit")
+            raise ModelError(
+                f"the transform of this CLIP model makes inputs of {pixels[0].shape[1]}×{pixels[0].shape[0]} px, its image "
+                f"tower takes {self.side}×{self.side}; preprocessor_config.json and config.json don't fit"
+            )
         batch = np.zeros((self.batch_size, self.side, self.side, 3), np.uint8)
-        np.stack(pixels, out=batch[:len(pixels)])
-        embeddings = self.tower(torch.from_numpy(batch), stopped).cpu().numpy()[:len(pixels)]
+        np.stack(pixels, out=batch[: len(pixels)])
+        embeddings = self.tower(torch.from_numpy(batch), stopped).cpu().numpy()[: len(pixels)]
         return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 
 class PlainTower:
     """transformers' own forward of the image tower, on any device; called as `PackedTower` is."""
 
-    def __init__(self, model: CLIPVisionModelWithProjection, dtype: torch.dtype, device: torch.device,
-                 factor: torch.Tensor, offset: torch.Tensor):
+    def __init__(
+        self,
+        model: CLIPVisionModelWithProjection,
+        dtype: torch.dtype,
+        device: torch.device,
+        factor: torch.Tensor,
+        offset: torch.Tensor,
+    ):
         self.model, self.dtype, self.device = model.eval().to(device, dtype), dtype, device
         self.factor, self.offset = (v.to(device)[:, None, None] for v in (factor, offset))
 
     @torch.inference_mode()
-    def __call__(self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False) -> torch.Tensor:
+    def __call__(
+        self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False
+    ) -> torch.Tensor:
         """Embeddings (n, dimension), float32, not yet of unit norm, of uint8 pixels (n, height, width, 3)."""
-        inputs = pixels.to(self.device).permute(0, 3, 1, 2).float().mul_(self.factor).sub_(self.offset)
+        inputs = (
+            pixels.to(self.device).permute(0, 3, 1, 2).float().mul_(self.factor).sub_(self.offset)
+        )
         return self.model(pixel_values=inputs.to(self.dtype)).image_embeds.float()
 
 

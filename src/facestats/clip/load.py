@@ -37,7 +37,19 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
         if "ignore_mismatched_sizes" not in str(error):
             raise
         raise ModelError(f"{model_dir}: {ANOTHER_MODELS}") from None
-    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, ImportError, StrictDataclassError) as error:  # values that no config holds, in transformers' own words
-        raise ModelError(f"{model_dir}: {ANOTHER_MODELS} ({' '.join(str(error).split())})") from None
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        ArithmeticError,
+        ImportError,
+        StrictDataclassError,
+    ) as error:  # values that no config holds, in transformers' own words
+        raise ModelError(
+            f"{model_dir}: {ANOTHER_MODELS} ({' '.join(str(error).split())})"
+        ) from None
     except SafetensorError as error:
-        raise ModelError(f"{model_dir / 'model.safetensors'} is damaged ({error}); `dvc repro -f fetch_clip` makes it anew") from None
+        raise ModelError(
+            f"{model_dir / 'model.safetensors'} is damaged ({error}); `dvc repro -f fetch_clip` makes it anew"
+        ) from None

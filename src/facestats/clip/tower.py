@@ -17,8 +17,12 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 # transformers' name of an activation: oneDNN's, its algorithm, and k where act(x) is fused(k·x) / k.
 # CLIP's quick_gelu, x·sigmoid(1.702x), is oneDNN's swish, x·sigmoid(x), of 1.702x: k goes into the weights around it.
-ACTIVATIONS = {"quick_gelu": ("swish", "", 1.702), "gelu": ("gelu", "none", 1.0), "gelu_pytorch_tanh": ("gelu", "tanh", 1.0),
-               "relu": ("relu", "", 1.0)}
+ACTIVATIONS = {
+    "quick_gelu": ("swish", "", 1.702),
+    "gelu": ("gelu", "none", 1.0),
+    "gelu_pytorch_tanh": ("gelu", "tanh", 1.0),
+    "relu": ("relu", "", 1.0),
+}
 
 
 class StoppedError(Exception):
@@ -27,12 +31,20 @@ class StoppedError(Exception):
 
 def can_pack(config: CLIPVisionConfig, dtype: torch.dtype, device: torch.device) -> bool:
     """Whether `PackedTower` computes this tower; transformers' own forward computes any."""
-    if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():
+    if (
+        device.type != "cpu"
+        or platform.machine() not in ("x86_64", "AMD64")
+        or not torch.backends.mkldnn.is_available()
+    ):
         return False
     if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
-    return (dtype in (torch.float32, torch.bfloat16) and config.hidden_act in ACTIVATIONS
-            and config.num_channels == 3 and config.image_size % config.patch_size == 0)
+    return (
+        dtype in (torch.float32, torch.bfloat16)
+        and config.hidden_act in ACTIVATIONS
+        and config.num_channels == 3
+        and config.image_size % config.patch_size == 0
+    )
 
 
 class PackedTower:
@@ -51,21 +63,38 @@ class PackedTower:
         Of a call whose `stopped` said so; it is asked before each layer.
     """
 
-    def __init__(self, model: CLIPVisionModelWithProjection, dtype: torch.dtype, batch_size: int,
-                 factor: torch.Tensor, offset: torch.Tensor):
+    def __init__(
+        self,
+        model: CLIPVisionModelWithProjection,
+        dtype: torch.dtype,
+        batch_size: int,
+        factor: torch.Tensor,
+        offset: torch.Tensor,
+    ):
         vision, config = model.vision_model, model.config
         embeddings = vision.embeddings
         self.dtype, self.factor, self.offset = dtype, factor[:, None], offset[:, None]
-        self.patch, self.heads, self.width = config.patch_size, config.num_attention_heads, config.hidden_size
+        self.patch, self.heads, self.width = (
+            config.patch_size,
+            config.num_attention_heads,
+            config.hidden_size,
+        )
         self.side, self.eps = config.image_size, config.layer_norm_eps
         patches = (self.side // self.patch) ** 2
         rows = batch_size * (patches + 1)
-        self.patch_embedding = _Linear(embeddings.patch_embedding.weight.flatten(1), None, dtype, batch_size * patches)
+        self.patch_embedding = _Linear(
+            embeddings.patch_embedding.weight.flatten(1), None, dtype, batch_size * patches
+        )
         position = embeddings.position_embedding.weight.detach().clone()
         position[0] += embeddings.class_embedding.detach()
         self.position = position.to(dtype)
-        self.norm_before, self.norm_after = (self._norm(n) for n in (vision.pre_layrnorm, vision.post_layernorm))
-        self.layers = [self._layer(layer, ACTIVATIONS[config.hidden_act], rows) for layer in vision.encoder.layers]
+        self.norm_before, self.norm_after = (
+            self._norm(n) for n in (vision.pre_layrnorm, vision.post_layernorm)
+        )
+        self.layers = [
+            self._layer(layer, ACTIVATIONS[config.hidden_act], rows)
+            for layer in vision.encoder.layers
+        ]
         self.projection = _Linear(model.visual_projection.weight, None, dtype, batch_size)
 
     def _norm(self, layer: torch.nn.LayerNorm) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -77,7 +106,12 @@ class PackedTower:
         inputs = (attention.q_proj, attention.k_proj, attention.v_proj)
         return (
             self._norm(layer.layer_norm1),
-            _Linear(torch.cat([i.weight for i in inputs]), torch.cat([i.bias for i in inputs]), self.dtype, rows),
+            _Linear(
+                torch.cat([i.weight for i in inputs]),
+                torch.cat([i.bias for i in inputs]),
+                self.dtype,
+                rows,
+            ),
             _Linear(attention.out_proj.weight, attention.out_proj.bias, self.dtype, rows),
             self._norm(layer.layer_norm2),
             _Linear(mlp.fc1.weight * k, mlp.fc1.bias * k, self.dtype, rows, fused, algorithm),
@@ -85,7 +119,9 @@ class PackedTower:
         )
 
     @torch.inference_mode()
-    def __call__(self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False) -> torch.Tensor:
+    def __call__(
+        self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False
+    ) -> torch.Tensor:
         """Embeddings (n, dimension), float32, not yet of unit norm, of uint8 pixels (n, side, side, 3)."""
         n = len(pixels)
         x = torch.empty((n, len(self.position), self.width), dtype=self.dtype)
@@ -104,21 +140,36 @@ class PackedTower:
     def _patches(self, pixels: torch.Tensor) -> torch.Tensor:
         """(n · patches, 3 · patch · patch): moved while still bytes, a quarter of float32's traffic."""
         grid, patch = self.side // self.patch, self.patch
-        cut = pixels.view(-1, grid, patch, grid, patch, 3).permute(0, 1, 3, 5, 2, 4).reshape(-1, 3, patch * patch)
+        cut = (
+            pixels.view(-1, grid, patch, grid, patch, 3)
+            .permute(0, 1, 3, 5, 2, 4)
+            .reshape(-1, 3, patch * patch)
+        )
         return cut.float().mul_(self.factor).sub_(self.offset).flatten(1).to(self.dtype)
 
 
 class _Linear:
     """A linear layer with packed weights, and an activation fused into it."""
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype, rows: int,
-                 activation: str = "none", algorithm: str = ""):
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(dtype).contiguous(), rows)
+    def __init__(
+        self,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        dtype: torch.dtype,
+        rows: int,
+        activation: str = "none",
+        algorithm: str = "",
+    ):
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(
+            weight.detach().to(dtype).contiguous(), rows
+        )
         self.bias = None if bias is None else bias.detach().to(dtype)
         self.activation, self.algorithm = activation, algorithm
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.activation, [], self.algorithm)
+        return torch.ops.mkldnn._linear_pointwise(
+            x, self.weight, self.bias, self.activation, [], self.algorithm
+        )
 
     def add(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
         return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")

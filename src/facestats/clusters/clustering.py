@@ -38,8 +38,14 @@ class Clustering:
     silhouette: dict[int, float | None]
 
 
-def cluster_faces(filenames: pd.Index, embeddings: Embeddings, k: int | list[int], components: int, seed: int,
-                  counts: np.ndarray | None = None) -> Clustering:
+def cluster_faces(
+    filenames: pd.Index,
+    embeddings: Embeddings,
+    k: int | list[int],
+    components: int,
+    seed: int,
+    counts: np.ndarray | None = None,
+) -> Clustering:
     """Cluster faces.
 
     Parameters
@@ -60,12 +66,20 @@ def cluster_faces(filenames: pd.Index, embeddings: Embeddings, k: int | list[int
     with threadpool_limits(1), warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore", ConvergenceWarning)
         pca = PCA(components, svd_solver="full").fit(x)
-        signs = np.sign(pca.components_[np.arange(components), np.abs(pca.components_).argmax(axis=1)])
+        signs = np.sign(
+            pca.components_[np.arange(components), np.abs(pca.components_).argmax(axis=1)]
+        )
         points = pca.transform(x) * signs
         low, high = (k, k) if isinstance(k, int) else k
         tried = range(min(low, len(x)), min(high, len(x)) + 1)
         silhouette = _silhouettes(points[sample_rows(len(x), COMPARED, seed)], tried, seed)
-        best = max(tried, key=lambda number: (silhouette[number] if silhouette[number] is not None else -2, -number))
+        best = max(
+            tried,
+            key=lambda number: (
+                silhouette[number] if silhouette[number] is not None else -2,
+                -number,
+            ),
+        )
         means = KMeans(best, n_init=STARTS, random_state=seed).fit(points)
         first_two, groups = [], []
         for batch in in_batches(embeddings):
@@ -77,8 +91,17 @@ def cluster_faces(filenames: pd.Index, embeddings: Embeddings, k: int | list[int
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     second = scores[:, 1] if components > 1 else np.zeros(len(groups))
-    return Clustering(pd.DataFrame({"filename": filenames.to_numpy(), "cluster": place[groups].astype(np.int32),
-                                    "pc1": scores[:, 0].astype(np.float32), "pc2": second.astype(np.float32)}), silhouette)
+    return Clustering(
+        pd.DataFrame(
+            {
+                "filename": filenames.to_numpy(),
+                "cluster": place[groups].astype(np.int32),
+                "pc1": scores[:, 0].astype(np.float32),
+                "pc2": second.astype(np.float32),
+            }
+        ),
+        silhouette,
+    )
 
 
 def _silhouettes(points: np.ndarray, numbers: range, seed: int) -> dict[int, float | None]:
@@ -88,7 +111,9 @@ def _silhouettes(points: np.ndarray, numbers: range, seed: int) -> dict[int, flo
     for k in numbers:
         groups = KMeans(min(k, len(points)), n_init=STARTS, random_state=seed).fit_predict(points)
         possible = 1 < len(np.unique(groups)) < len(points)
-        found[k] = float(silhouette_score(distances, groups, metric="precomputed")) if possible else None
+        found[k] = (
+            float(silhouette_score(distances, groups, metric="precomputed")) if possible else None
+        )
     return found
 
 
@@ -111,7 +136,10 @@ def agreement(table: pd.DataFrame) -> dict[str, dict]:
         values = _classes(target, values[known])
         several = len(np.unique(values)) > 1
         score = adjusted_mutual_info_score(values, table["cluster"][known]) if several else None
-        report[target] = {"adjusted_mutual_information": score and float(score), "n": int(known.sum())}
+        report[target] = {
+            "adjusted_mutual_information": score and float(score),
+            "n": int(known.sum()),
+        }
     return report
 
 
@@ -120,4 +148,8 @@ def _classes(target: str, values: pd.Series) -> np.ndarray:
         return values.to_numpy(dtype=str)
     if target == "age":
         return age_bucket(values)
-    return np.searchsorted(values.quantile(np.arange(1, FIFTHS) / FIFTHS), values) if len(values) else values.to_numpy()
+    return (
+        np.searchsorted(values.quantile(np.arange(1, FIFTHS) / FIFTHS), values)
+        if len(values)
+        else values.to_numpy()
+    )

@@ -50,8 +50,13 @@ class Average:
     sharpness: dict[str, float] | None = None
 
 
-def average_faces(members: pd.DataFrame | Iterable[Member], align: str = "warp", space: str = "linear",
-                  symmetric: bool = False, max_yaw: float = MAX_YAW) -> Average:
+def average_faces(
+    members: pd.DataFrame | Iterable[Member],
+    align: str = "warp",
+    space: str = "linear",
+    symmetric: bool = False,
+    max_yaw: float = MAX_YAW,
+) -> Average:
     """Average face crops of one size.
 
     Parameters
@@ -72,11 +77,16 @@ def average_faces(members: pd.DataFrame | Iterable[Member], align: str = "warp",
         An unknown `align` or `space`, crops of different sizes or that are not square, or a file that is missing or no image.
     """
     if align not in ALIGNMENTS or space not in SPACES:
-        raise InputError(f"align = {align!r}, space = {space!r}; align is one of {', '.join(ALIGNMENTS)}, "
-                         f"space one of {', '.join(SPACES)}")
+        raise InputError(
+            f"align = {align!r}, space = {space!r}; align is one of {', '.join(ALIGNMENTS)}, "
+            f"space one of {', '.join(SPACES)}"
+        )
     members = _Rows(members) if isinstance(members, pd.DataFrame) else members
     target = find_target(members, align, symmetric, max_yaw)
-    result = Average(left_out=target.left_out, shape=None if target.shape is None else target.shape.astype(np.float32))
+    result = Average(
+        left_out=target.left_out,
+        shape=None if target.shape is None else target.shape.astype(np.float32),
+    )
     table = TO_LINEAR if space == "linear" else TO_GAMMA
     total, plain, move = None, None, None
     for member, kept in zip(members, target.kept, strict=True):
@@ -85,19 +95,29 @@ def average_faces(members: pd.DataFrame | Iterable[Member], align: str = "warp",
         image = cv2.LUT(_read(member), table[None])
         if total is None:
             if image.shape[0] != image.shape[1]:
-                raise InputError(f"{member.filename} is {image.shape[1]}×{image.shape[0]} px; a face crop is square")
+                raise InputError(
+                    f"{member.filename} is {image.shape[1]}×{image.shape[0]} px; a face crop is square"
+                )
             total, plain = np.zeros(image.shape), np.zeros(image.shape[:2])
-            move = {"eyes": EyeAligner, "warp": Warper}[align](target.goal, len(image)) if align != "none" else _stay
+            move = (
+                {"eyes": EyeAligner, "warp": Warper}[align](target.goal, len(image))
+                if align != "none"
+                else _stay
+            )
         if image.shape != total.shape:
-            raise InputError(f"{member.filename} is {image.shape[1]}×{image.shape[0]} px, the faces before it "
-                             f"{total.shape[1]}×{total.shape[0]}; a composite needs faces of one size")
+            raise InputError(
+                f"{member.filename} is {image.shape[1]}×{image.shape[0]} px, the faces before it "
+                f"{total.shape[1]}×{total.shape[0]}; a composite needs faces of one size"
+            )
         cv2.accumulate(move(image, member.landmarks), total)
         cv2.accumulate(cv2.transform(image, LUMINANCE), plain)
         result.used.append(member.filename)
     if total is None:
         return result
     mean, plain = total / len(result.used), plain / len(result.used)
-    if symmetric:  # a mirror image's way to a symmetric shape is the mirror image of the face's own way
+    if (
+        symmetric
+    ):  # a mirror image's way to a symmetric shape is the mirror image of the face's own way
         mean, plain = (mean + mean[:, ::-1]) / 2, (plain + plain[:, ::-1]) / 2
     if result.shape is not None:
         luminance = plain if align == "none" else mean @ LUMINANCE[0].astype(np.float64)
@@ -126,7 +146,9 @@ def _read(member: Member) -> np.ndarray:
     try:
         data = Path(member.path).read_bytes()
         try:
-            return simplejpeg.decode_jpeg(data, colorspace="RGB")  # the bits of Pillow, in two thirds of its time
+            return simplejpeg.decode_jpeg(
+                data, colorspace="RGB"
+            )  # the bits of Pillow, in two thirds of its time
         except ValueError:  # another format than the pipeline's own
             with Image.open(io.BytesIO(data)) as image:
                 return np.asarray(image.convert("RGB"))

@@ -41,8 +41,14 @@ class Built:
 
     def summary(self) -> dict:
         """Name, number of faces, and how they were chosen and drawn."""
-        return {"name": self.name, "built": self.image is not None, "n": self.facts.get("n", 0),
-                "filter": self.facts.get("filter"), "note": self.facts.get("note"), "render": self.facts.get("render")}
+        return {
+            "name": self.name,
+            "built": self.image is not None,
+            "n": self.facts.get("n", 0),
+            "filter": self.facts.get("filter"),
+            "note": self.facts.get("note"),
+            "render": self.facts.get("render"),
+        }
 
 
 def read_composite(folder: Path) -> Built:
@@ -62,9 +68,15 @@ def read_composite(folder: Path) -> Built:
             if (folder / "shape.npy").exists():
                 built.shape = np.load(folder / "shape.npy", allow_pickle=False)
     except (OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, BadZipFile) as error:
-        raise InputError(f"{folder} is not the folder of a composite ({error}); `dvc repro` writes it") from None
-    if built.shape is not None and (not isinstance(built.shape, np.ndarray) or built.shape.shape != (468, 2)):
-        raise InputError(f"{folder / 'shape.npy'} is {getattr(built.shape, 'shape', 'an archive')}; landmarks are (468, 2); `dvc repro` writes it anew")
+        raise InputError(
+            f"{folder} is not the folder of a composite ({error}); `dvc repro` writes it"
+        ) from None
+    if built.shape is not None and (
+        not isinstance(built.shape, np.ndarray) or built.shape.shape != (468, 2)
+    ):
+        raise InputError(
+            f"{folder / 'shape.npy'} is {getattr(built.shape, 'shape', 'an archive')}; landmarks are (468, 2); `dvc repro` writes it anew"
+        )
     return built
 
 
@@ -78,8 +90,13 @@ def why_not(one: Built, other: Built) -> str | None:
     """
     whys = [built.why for built in (one, other) if built.why]
     if not whys and one.image.shape != other.image.shape:
-        sizes = [f"{built.name} is {built.image.shape[1]}×{built.image.shape[0]} px" for built in (one, other)]
-        raise InputError(f"{', '.join(sizes)}; two composites are set against each other at one size")
+        sizes = [
+            f"{built.name} is {built.image.shape[1]}×{built.image.shape[0]} px"
+            for built in (one, other)
+        ]
+        raise InputError(
+            f"{', '.join(sizes)}; two composites are set against each other at one size"
+        )
     return "; ".join(whys) or None
 
 

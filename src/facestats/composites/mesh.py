@@ -12,9 +12,46 @@ from scipy.sparse import csr_array
 from scipy.spatial import Delaunay
 
 # Numbers of the face's outline, one after another: MediaPipe's FACEMESH_FACE_OVAL.
-FACE_OVAL = np.array([
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109])
+FACE_OVAL = np.array(
+    [
+        10,
+        338,
+        297,
+        332,
+        284,
+        251,
+        389,
+        356,
+        454,
+        323,
+        361,
+        288,
+        397,
+        365,
+        379,
+        378,
+        400,
+        377,
+        152,
+        148,
+        176,
+        149,
+        150,
+        136,
+        172,
+        58,
+        132,
+        93,
+        234,
+        127,
+        162,
+        21,
+        54,
+        103,
+        67,
+        109,
+    ]
+)
 BORDER_POINTS = 8  # a side
 _BEYOND = 0.03  # shares of the side by which the edge gives way to landmarks outside the image
 # A triangle that keeps less than this share of its area is as good as folded.
@@ -40,13 +77,17 @@ class Mesh:
         outward = oval - oval.mean(axis=0)
         low, high = _frame(self.target)
         with np.errstate(divide="ignore"):
-            reach = np.abs(np.where(outward > 0, high - oval, low - oval) / outward)  # infinite along an edge
+            reach = np.abs(
+                np.where(outward > 0, high - oval, low - oval) / outward
+            )  # infinite along an edge
         self._ring = oval + 0.5 * reach.min(axis=1)[:, None] * outward
         points = self.points(self.target)
         self._fixed = len(points) - 4 * BORDER_POINTS  # edge points never move
         self.triangulation = Delaunay(points)
         corners = self.triangulation.simplices
-        self._corners = np.where((_areas(points, corners) < 0)[:, None], corners[:, [0, 2, 1]], corners)
+        self._corners = np.where(
+            (_areas(points, corners) < 0)[:, None], corners[:, [0, 2, 1]], corners
+        )
         self._areas = _areas(points, self._corners)
         self._neighbours = _neighbours(points, self._corners)
 
@@ -54,7 +95,9 @@ class Mesh:
         """The corners of all triangles over a face (n, 2), shares of the side, its folds still in it."""
         face = np.asarray(landmarks[:, :2], dtype=np.float64)
         moved = (face - self.target)[FACE_OVAL]
-        for _ in range(5):  # single points of the oval jump where the outline is hidden; hair does not
+        for _ in range(
+            5
+        ):  # single points of the oval jump where the outline is hidden; hair does not
             moved = (np.roll(moved, 1, axis=0) + 2 * moved + np.roll(moved, -1, axis=0)) / 4
         inner = np.concatenate([face, self._ring + moved])
         return np.concatenate([inner, _border(inner)])
@@ -81,7 +124,7 @@ class Mesh:
             if not bad.any():
                 return points, 0.0
             moving[self._corners[bad].ravel()] = True
-            moving[self._fixed:] = False
+            moving[self._fixed :] = False
             for _ in range(_SWEEPS):
                 points[moving] = (self._neighbours @ points)[moving]
         return points, self._share(_areas(points, self._corners) <= 0)
@@ -110,13 +153,17 @@ def _border(points: np.ndarray) -> np.ndarray:
 
 def _areas(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     a, b, c = points[corners[:, 0]], points[corners[:, 1]], points[corners[:, 2]]
-    return ((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])) / 2
+    return (
+        (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    ) / 2
 
 
 def _neighbours(points: np.ndarray, corners: np.ndarray) -> csr_array:
     """A matrix whose product with points is the mean of each one's neighbours, near ones counting more."""
     edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
     edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
-    weights = 1 / np.maximum(np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1), 1e-9)
+    weights = 1 / np.maximum(
+        np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1), 1e-9
+    )
     weights /= np.bincount(edges[:, 0], weights, len(points))[edges[:, 0]]
     return csr_array((weights, (edges[:, 0], edges[:, 1])), shape=(len(points), len(points)))

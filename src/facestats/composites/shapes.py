@@ -50,7 +50,9 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
             target.leave_out(member, reason)
         elif _has_landmarks(member):
             mean.add(member.landmarks)
-    while align == "warp" and mean.n:  # a smaller group has another mean, on the way to which others may fold
+    while (
+        align == "warp" and mean.n
+    ):  # a smaller group has another mean, on the way to which others may fold
         mesh, rest = Mesh(mean.value), _Mean(symmetric)
         for i, member in enumerate(members):
             if target.kept[i]:

@@ -41,4 +41,8 @@ def compare(luminance: np.ndarray, plain: np.ndarray, shape: np.ndarray) -> dict
     """
     where = inner_face(shape, len(luminance))
     ours, theirs = gradient_energy(luminance, where), gradient_energy(plain, where)
-    return {"gradient_energy": ours, "gradient_energy_none": theirs, "ratio": ours / theirs if theirs else float("nan")}
+    return {
+        "gradient_energy": ours,
+        "gradient_energy_none": theirs,
+        "ratio": ours / theirs if theirs else float("nan"),
+    }

@@ -32,11 +32,15 @@ class Warper:
         simplex = triangles.find_simplex(_pixel_centres(size), tol=1e-9)
         simplex = np.maximum(simplex, 0)  # a pixel on the very edge of the hull
         transform = triangles.transform[simplex]
-        first_two = np.einsum("nij,nj->ni", transform[:, :2], _pixel_centres(size) - transform[:, 2])
+        first_two = np.einsum(
+            "nij,nj->ni", transform[:, :2], _pixel_centres(size) - transform[:, 2]
+        )
         weights = np.column_stack([first_two, 1 - first_two.sum(axis=1)]).astype(np.float32)
         starts = np.arange(0, 3 * size * size + 1, 3, dtype=np.int32)
-        self._interpolate = csr_array((weights.ravel(), triangles.simplices[simplex].ravel(), starts),
-                                      shape=(size * size, len(triangles.points)))
+        self._interpolate = csr_array(
+            (weights.ravel(), triangles.simplices[simplex].ravel(), starts),
+            shape=(size * size, len(triangles.points)),
+        )
 
     def __call__(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """Warp an image (size, size, channels) of uint8 or float32 from its own landmarks (468, 2 or 3) to the target.
@@ -58,7 +62,9 @@ class EyeAligner:
 
     def __call__(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """Move an image (size, size, channels) of uint8 or float32; beyond its edge it goes on with its edge pixels."""
-        place = _similarity(self._grid, self._target, _eyes(landmarks)) * self.size - complex(0.5, 0.5)
+        place = _similarity(self._grid, self._target, _eyes(landmarks)) * self.size - complex(
+            0.5, 0.5
+        )
         source = np.stack([place.real, place.imag], axis=-1).astype(np.float32)
         return sample(image, source.reshape(self.size, self.size, 2))
 
@@ -77,7 +83,9 @@ def sample(image: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 def _eyes(landmarks: np.ndarray) -> np.ndarray:
     """Centres of the person's right and left eye as complex numbers."""
-    return np.array([complex(*landmarks[list(corners), :2].mean(axis=0)) for corners in (RIGHT_EYE, LEFT_EYE)])
+    return np.array(
+        [complex(*landmarks[list(corners), :2].mean(axis=0)) for corners in (RIGHT_EYE, LEFT_EYE)]
+    )
 
 
 def _similarity(points: np.ndarray, origin: np.ndarray, target: np.ndarray) -> np.ndarray:

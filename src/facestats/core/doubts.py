@@ -22,7 +22,10 @@ MAX_TURN = 30.0  # degrees of yaw or pitch beyond which half the face is hardly 
 MIN_SHARPNESS = 0.013
 DARK, BRIGHT = 0.13, 0.86  # mean luma inside the face
 HIDDEN = 0.5  # `occlusion` from which on a part of the face is hidden
-DRAWN, PHOTOGRAPHED = 0.5, 0.05  # `drawing` from which on a face is drawn, and below which it is surely not
+DRAWN, PHOTOGRAPHED = (
+    0.5,
+    0.05,
+)  # `drawing` from which on a face is drawn, and below which it is surely not
 SURELY_DRAWN = 0.9  # from which on a face among photographs is answered as drawings are
 MIN_JUDGED = 80.0  # px of the photo; smaller faces look alike, drawn or not
 RATHER_DRAWN = 0.1  # median of a project of drawings
@@ -33,7 +36,18 @@ FEW_DRAWN, MOST_DRAWN = 0.3, 0.5
 SEPARATOR = ", "  # between reasons in the column `doubts` of `attributes_final.parquet`
 
 # The columns of `faces.parquet` that doubts are made of.
-FACTS = ["face_count", "confidence", "presence", "box", "yaw", "pitch", "sharpness", "brightness", "occlusion", "drawing"]
+FACTS = [
+    "face_count",
+    "confidence",
+    "presence",
+    "box",
+    "yaw",
+    "pitch",
+    "sharpness",
+    "brightness",
+    "occlusion",
+    "drawing",
+]
 
 
 @dataclass(frozen=True)
@@ -56,40 +70,100 @@ class _Kind:
 
 def _side(faces: pd.DataFrame) -> pd.Series:
     """Long side of the detector's box, px."""
-    sides = [np.nan if box is None or not np.ndim(box) else max(box[2] - box[0], box[3] - box[1]) for box in faces["box"]]
+    sides = [
+        np.nan if box is None or not np.ndim(box) else max(box[2] - box[0], box[3] - box[1])
+        for box in faces["box"]
+    ]
     return pd.Series(sides, index=faces.index, dtype=float)
 
 
 def _judged_drawing(faces: pd.DataFrame) -> pd.Series:
     """`drawing` where the face shows enough to tell: neither small nor blurred."""
-    return faces["drawing"].where((_side(faces) >= MIN_JUDGED) & (faces["sharpness"] >= MIN_SHARPNESS))
+    return faces["drawing"].where(
+        (_side(faces) >= MIN_JUDGED) & (faces["sharpness"] >= MIN_SHARPNESS)
+    )
 
 
 _KINDS = (
-    _Kind("no_face", lambda faces: faces["confidence"].isna().map({True: 0.0, False: np.nan}), lambda value: value.notna(),
-          "no face found: the middle of the photo was taken"),
-    _Kind("low_confidence", lambda faces: faces["presence"], is_doubtful,
-          f"perhaps no human face: presence {{:.3f}}, below {SURE_PRESENCE:g}"),
-    _Kind("several_faces", lambda faces: faces["face_count"], lambda value: value > 1, "{:.0f} faces: the largest was taken", rising=False),
-    _Kind("small_face", _side, lambda value: value < MIN_FACE, "the face is only {:.0f} px wide in the photo"),
-    _Kind("extreme_pose", lambda faces: faces[["yaw", "pitch"]].abs().max(axis=1), lambda value: value > MAX_TURN,
-          f"the head is turned by {{:.0f}}°, more than {MAX_TURN:.0f}°", rising=False),
-    _Kind("half_hidden", lambda faces: faces["occlusion"], lambda value: value >= HIDDEN,
-          "a part of the face seems to be hidden", rising=False),
-    _Kind("blurred", lambda faces: faces["sharpness"], lambda value: value < MIN_SHARPNESS,
-          f"the face is blurred: sharpness {{:.2g}}, below {MIN_SHARPNESS:g}"),
-    _Kind("dark", lambda faces: faces["brightness"], lambda value: value < DARK,
-          f"the face is dark: brightness {{:.2f}} of 1, below {DARK:g}"),
-    _Kind("bright", lambda faces: faces["brightness"], lambda value: value > BRIGHT,
-          f"the face is over-exposed: brightness {{:.2f}} of 1, above {BRIGHT:g}", rising=False),
+    _Kind(
+        "no_face",
+        lambda faces: faces["confidence"].isna().map({True: 0.0, False: np.nan}),
+        lambda value: value.notna(),
+        "no face found: the middle of the photo was taken",
+    ),
+    _Kind(
+        "low_confidence",
+        lambda faces: faces["presence"],
+        is_doubtful,
+        f"perhaps no human face: presence {{:.3f}}, below {SURE_PRESENCE:g}",
+    ),
+    _Kind(
+        "several_faces",
+        lambda faces: faces["face_count"],
+        lambda value: value > 1,
+        "{:.0f} faces: the largest was taken",
+        rising=False,
+    ),
+    _Kind(
+        "small_face",
+        _side,
+        lambda value: value < MIN_FACE,
+        "the face is only {:.0f} px wide in the photo",
+    ),
+    _Kind(
+        "extreme_pose",
+        lambda faces: faces[["yaw", "pitch"]].abs().max(axis=1),
+        lambda value: value > MAX_TURN,
+        f"the head is turned by {{:.0f}}°, more than {MAX_TURN:.0f}°",
+        rising=False,
+    ),
+    _Kind(
+        "half_hidden",
+        lambda faces: faces["occlusion"],
+        lambda value: value >= HIDDEN,
+        "a part of the face seems to be hidden",
+        rising=False,
+    ),
+    _Kind(
+        "blurred",
+        lambda faces: faces["sharpness"],
+        lambda value: value < MIN_SHARPNESS,
+        f"the face is blurred: sharpness {{:.2g}}, below {MIN_SHARPNESS:g}",
+    ),
+    _Kind(
+        "dark",
+        lambda faces: faces["brightness"],
+        lambda value: value < DARK,
+        f"the face is dark: brightness {{:.2f}} of 1, below {DARK:g}",
+    ),
+    _Kind(
+        "bright",
+        lambda faces: faces["brightness"],
+        lambda value: value > BRIGHT,
+        f"the face is over-exposed: brightness {{:.2f}} of 1, above {BRIGHT:g}",
+        rising=False,
+    ),
 )
-_DRAWING = _Kind("drawing", _judged_drawing, lambda value: value >= DRAWN,
-                 "a drawing, it seems; the models were trained on photographs", rising=False)
-_PHOTOGRAPH = _Kind("photograph", _judged_drawing, lambda value: value < PHOTOGRAPHED,
-                    "a photograph, it seems; the models were trained on drawings")
+_DRAWING = _Kind(
+    "drawing",
+    _judged_drawing,
+    lambda value: value >= DRAWN,
+    "a drawing, it seems; the models were trained on photographs",
+    rising=False,
+)
+_PHOTOGRAPH = _Kind(
+    "photograph",
+    _judged_drawing,
+    lambda value: value < PHOTOGRAPHED,
+    "a photograph, it seems; the models were trained on drawings",
+)
 # Reasons that are about the picture of the face itself: composites leave such faces out. A small face is a good one, seen from afar;
 # where it shows too little, it is blurred.
-PICTURE = tuple(kind.reason for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH) if kind.reason not in ("several_faces", "small_face"))
+PICTURE = tuple(
+    kind.reason
+    for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH)
+    if kind.reason not in ("several_faces", "small_face")
+)
 
 
 def drawn_share(faces: pd.DataFrame) -> float:
@@ -151,4 +225,8 @@ def find_doubts(crop: FaceCrop, drawn: float = 0.0) -> list[Doubt]:
     """
     texts = {kind.reason: kind.text for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH)}
     found = doubtful_faces(pd.DataFrame([crop.facts()], columns=FACTS), drawn)
-    return [Doubt(reason, float(values.iloc[0]), texts[reason].format(values.iloc[0])) for reason, values, _ in found if len(values)]
+    return [
+        Doubt(reason, float(values.iloc[0]), texts[reason].format(values.iloc[0]))
+        for reason, values, _ in found
+        if len(values)
+    ]

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What a spreadsheet takes for a formula: an equals sign, plus, minus or at, of any width, perhaps behind blanks, quotation marks and what can't be seen.
-_FORMULA = re.compile(r"""[\t\r\n]|[\s'"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@\u2212\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]""")
-_HARMLESS = re.compile(r"[+\-\u2212]*|[+\-\u2212]?\d+([.,]\d+)?([eE][+-]?\d+)?")  # numbers, and signs that stand for nothing
+_FORMULA = re.compile(
+    r"""[\t\r\n]|[\s'"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@\u2212\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]"""
+)
+_HARMLESS = re.compile(
+    r"[+\-\u2212]*|[+\-\u2212]?\d+([.,]\d+)?([eE][+-]?\d+)?"
+)  # numbers, and signs that stand for nothing
 
 
 @contextmanager
@@ -54,7 +58,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def temporary_name(path: Path) -> Path:
     """A hidden name beside `path`, of this process and this file alone; short, for the file's own may be as long as can be."""
-    return path.with_name(f".{hashlib.md5(path.name.encode(errors='surrogateescape'), usedforsecurity=False).hexdigest()}.{os.getpid()}")
+    return path.with_name(
+        f".{hashlib.md5(path.name.encode(errors='surrogateescape'), usedforsecurity=False).hexdigest()}.{os.getpid()}"
+    )
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -76,8 +82,14 @@ def write_csv(path: Path, table: pd.DataFrame, encoding: str = "utf-8") -> None:
 def write_plot_csv(path: Path, table: pd.DataFrame) -> None:
     """Write the points of a plot; see `write_csv`. `dvc plots show` puts them into a script of a page as they are, so that `</script>` in a class would
     end it: `‹` stands for `<`."""
-    texts = {column: table[column].map(lambda cell: cell.replace("<", "‹") if isinstance(cell, str) else cell, na_action="ignore")
-             for column in table if table[column].dtype.kind not in "biuf"}
+    texts = {
+        column: table[column].map(
+            lambda cell: cell.replace("<", "‹") if isinstance(cell, str) else cell,
+            na_action="ignore",
+        )
+        for column in table
+        if table[column].dtype.kind not in "biuf"
+    }
     write_csv(path, table.assign(**texts))
 
 
@@ -88,7 +100,11 @@ def csv_text(table: pd.DataFrame) -> str:
         if column.dtype.kind not in "biuf":
             safe.isetitem(i, column.map(with_apostrophe, na_action="ignore"))
     text = safe.to_csv(index=False, lineterminator="\n")
-    return text if "\r" not in text else safe.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)  # a line's end to a reader, unless it stands in quotes
+    return (
+        text
+        if "\r" not in text
+        else safe.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    )  # a line's end to a reader, unless it stands in quotes
 
 
 def with_apostrophe(cell: Any) -> Any:

@@ -12,7 +12,38 @@ import numpy as np
 N_LANDMARKS = 468
 SURE_PRESENCE = 0.999  # see `is_doubtful`
 # From the forehead (10) over the nose (1) to the chin (152), in the order of numbers.
-MIDLINE = np.array([0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 94, 151, 152, 164, 168, 175, 195, 197, 199, 200])
+MIDLINE = np.array(
+    [
+        0,
+        1,
+        2,
+        4,
+        5,
+        6,
+        8,
+        9,
+        10,
+        11,
+        12,
+        13,
+        14,
+        15,
+        16,
+        17,
+        18,
+        19,
+        94,
+        151,
+        152,
+        164,
+        168,
+        175,
+        195,
+        197,
+        199,
+        200,
+    ]
+)
 LEFT = np.arange(248, N_LANDMARKS)  # the person's left: the image's right
 RIGHT = np.setdiff1d(np.arange(248), MIDLINE)  # RIGHT[i] and LEFT[i] are a pair
 

@@ -2,5 +2,7 @@
 
 from facestats.core.fingerprint import PACKAGE
 
-TINY = PACKAGE / "checkpoints/tiny_model"  # the variant `tiny`, trained in pretrain/, see its model card
+TINY = (
+    PACKAGE / "checkpoints/tiny_model"
+)  # the variant `tiny`, trained in pretrain/, see its model card
 REJECTED_INDEX = "index.json"  # in data/interim/rejected

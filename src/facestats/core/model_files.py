@@ -25,7 +25,9 @@ _ENTRY = "facestats"
 _TYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
 
 
-def write_model(path: Path, kind: str, version: int, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+def write_model(
+    path: Path, kind: str, version: int, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
     """Write a model file by temporary file and rename.
 
     Parameters
@@ -34,11 +36,27 @@ def write_model(path: Path, kind: str, version: int, facts: Mapping[str, Any], a
     facts : what JSON holds; no number that is not finite.
     arrays : float64, float32 or int64, finite, by name.
     """
-    header = json.dumps({"kind": kind, "format": version, "facts": facts}, ensure_ascii=False, allow_nan=False, sort_keys=True)
-    write_bytes(path, save({name: np.ascontiguousarray(arrays[name]).reshape(np.shape(arrays[name])) for name in sorted(arrays)}, {_ENTRY: header}))
+    header = json.dumps(
+        {"kind": kind, "format": version, "facts": facts},
+        ensure_ascii=False,
+        allow_nan=False,
+        sort_keys=True,
+    )
+    write_bytes(
+        path,
+        save(
+            {
+                name: np.ascontiguousarray(arrays[name]).reshape(np.shape(arrays[name]))
+                for name in sorted(arrays)
+            },
+            {_ENTRY: header},
+        ),
+    )
 
 
-def read_model(path: Path, kind: str, version: int, way_out: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read_model(
+    path: Path, kind: str, version: int, way_out: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read what `write_model` wrote: facts, and arrays by name.
 
     Parameters
@@ -50,14 +68,20 @@ def read_model(path: Path, kind: str, version: int, way_out: str) -> tuple[dict[
     ModelError
         The file is missing, damaged, too large, or something else; a pickle is never read.
     """
-    old = next((path.with_suffix(suffix) for suffix in OLD if path.with_suffix(suffix).exists()), None)
+    old = next(
+        (path.with_suffix(suffix) for suffix in OLD if path.with_suffix(suffix).exists()), None
+    )
     if path.suffix in OLD:
-        raise ModelError(f"{path} is a pickle, which could run code when it is read, and is not loaded; models are {SUFFIX} files now: {way_out}, and "
-                         "`python -m facestats models convert` turns a classifier of your own into one")
+        raise ModelError(
+            f"{path} is a pickle, which could run code when it is read, and is not loaded; models are {SUFFIX} files now: {way_out}, and "
+            "`python -m facestats models convert` turns a classifier of your own into one"
+        )
     if not path.exists():
         if old is not None:
-            raise ModelError(f"{path}: no such model; {old.name} beside it is of an earlier version, a pickle, which could run code when it is "
-                             f"read, and is not loaded: {way_out}")
+            raise ModelError(
+                f"{path}: no such model; {old.name} beside it is of an earlier version, a pickle, which could run code when it is "
+                f"read, and is not loaded: {way_out}"
+            )
         raise ModelError(f"{path}: no such model; {way_out}")
     try:
         return _read(path, kind, version)
@@ -74,8 +98,10 @@ def _read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str
     size = int.from_bytes(data[:8], "little")
     if size > MOST_HEADER:
         raise MisfitError(f"its header has {size} bytes, expected {MOST_HEADER} at most")
-    entries = deserialize(data)  # checks that the header describes the whole file, and no byte twice
-    header = json.loads(data[8:8 + size])
+    entries = deserialize(
+        data
+    )  # checks that the header describes the whole file, and no byte twice
+    header = json.loads(data[8 : 8 + size])
     content = json.loads(header["__metadata__"][_ENTRY], parse_constant=_no_constant)
     if set(content) != {"kind", "format", "facts"} or not isinstance(content["facts"], dict):
         raise MisfitError("the header lacks kind, format and facts")
@@ -92,7 +118,9 @@ def _no_constant(name: str) -> float:
 
 def _array(name: str, entry: Mapping[str, Any]) -> np.ndarray:
     if entry["dtype"] not in _TYPES:
-        raise MisfitError(f"{name} has the type {entry['dtype']}, expected one of {', '.join(_TYPES)}")
+        raise MisfitError(
+            f"{name} has the type {entry['dtype']}, expected one of {', '.join(_TYPES)}"
+        )
     array = np.frombuffer(bytearray(entry["data"]), _TYPES[entry["dtype"]]).reshape(entry["shape"])
     if not np.isfinite(array).all():
         raise MisfitError(f"{name} has numbers that are not finite")

@@ -33,7 +33,9 @@ def list_images(folder: str | Path, ignored_too: bool = False) -> list[str]:
     folder = Path(folder)
     expected = "expected a folder with photos, in folders of any depth"
     if not folder.exists():
-        raise InputError(f"{folder}: no such folder; {expected}. `data.images` in params.yaml names it")
+        raise InputError(
+            f"{folder}: no such folder; {expected}. `data.images` in params.yaml names it"
+        )
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; {expected}. `data.images` in params.yaml names it")
     found = sorted(_walk(folder, "", None if ignored_too else _dvcs_filter(folder)))
@@ -85,11 +87,17 @@ def printable(image: str) -> str:
     return image.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _dvcs_filter(folder: Path) -> Callable[[str, list[str], list[str]], tuple[list[str], list[str]]] | None:
+def _dvcs_filter(
+    folder: Path,
+) -> Callable[[str, list[str], list[str]], tuple[list[str], list[str]]] | None:
     """DVC's own choice among the names in a folder, by the `.dvcignore` files of the project around; None where there are none."""
     path = Path(os.path.abspath(folder))
     root = next((above for above in (path, *path.parents) if (above / ".dvc").is_dir()), None)
-    if root is None or not any((above / ".dvcignore").exists() for above in (path, *path.parents) if above.is_relative_to(root)):
+    if root is None or not any(
+        (above / ".dvcignore").exists()
+        for above in (path, *path.parents)
+        if above.is_relative_to(root)
+    ):
         return None
     from dvc.fs import localfs
     from dvc.ignore import DvcIgnoreFilter
@@ -100,14 +108,21 @@ def _dvcs_filter(folder: Path) -> Callable[[str, list[str], list[str]], tuple[li
 def _walk(folder: Path, prefix: str, choose) -> Iterator[str]:
     """Relative paths of the files below a folder, and of folders that DVC does not enter."""
     if prefix.count("/") > _MAX_DEPTH:
-        raise InputError(f"{str(folder)[:_MAX_NAME]}… lies in more than {_MAX_DEPTH} folders within folders; move its photos further up")
+        raise InputError(
+            f"{str(folder)[:_MAX_NAME]}… lies in more than {_MAX_DEPTH} folders within folders; move its photos further up"
+        )
     try:
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except PermissionError:
         raise InputError(
             f"{folder}: no permission to list this folder; `chmod u+rx` it, or move it away"
         ) from None
-    folders = {entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not os.path.isdir(os.path.join(entry.path, ".dvc"))}
+    folders = {
+        entry.name
+        for entry in entries
+        if entry.is_dir(follow_symlinks=False)
+        and not os.path.isdir(os.path.join(entry.path, ".dvc"))
+    }
     others = [entry.name for entry in entries if entry.name not in folders]
     if choose:
         kept, others = choose(os.path.abspath(folder), list(folders), others)

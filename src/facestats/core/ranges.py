@@ -21,7 +21,9 @@ def range_middles(classes: list[str]) -> list[float]:
     ends = _ends(classes)
     widths = [high - low for low, high in sorted(e for e in ends if e[1] is not None)]
     if not widths:
-        raise ValueError(f"of {', '.join(classes)} not one has an upper end; expected at least one range like 18-29")
+        raise ValueError(
+            f"of {', '.join(classes)} not one has an upper end; expected at least one range like 18-29"
+        )
     return [(low + high) / 2 if high is not None else low + widths[-1] / 2 for low, high in ends]
 
 
@@ -42,5 +44,7 @@ def _ends(classes: list[str]) -> list[tuple[float, float | None]]:
         elif open_ended:
             ends.append((float(open_ended[1]), None))
         else:
-            raise ValueError(f"{name!r} is no range of numbers; expected one like 18-29 (low first) or 60+")
+            raise ValueError(
+                f"{name!r} is no range of numbers; expected one like 18-29 (low first) or 60+"
+            )
     return ends

@@ -48,10 +48,24 @@ class Attractiveness:
     curve: pd.DataFrame
 
 
-def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicted: pd.Series, split: pd.Series,
-                            resamples: int, seed: int, *, person: pd.Series, scale: tuple[float, float] | None,
-                            reliability: dict, n_copies: int = 0, n_withheld: int = 0, untrained: str | None = None, scores: pd.DataFrame | None = None,
-                            weights: BlendWeights | None = None, verdicts: dict[str, dict] | None = None) -> Attractiveness:
+def evaluate_attractiveness(
+    embeddings: Embeddings,
+    ratings: pd.Series,
+    predicted: pd.Series,
+    split: pd.Series,
+    resamples: int,
+    seed: int,
+    *,
+    person: pd.Series,
+    scale: tuple[float, float] | None,
+    reliability: dict,
+    n_copies: int = 0,
+    n_withheld: int = 0,
+    untrained: str | None = None,
+    scores: pd.DataFrame | None = None,
+    weights: BlendWeights | None = None,
+    verdicts: dict[str, dict] | None = None,
+) -> Attractiveness:
     """Measure on test faces that people rated.
 
     Parameters
@@ -77,16 +91,32 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
         others, used = other_predictions(scores, ratings, scale, weights)
     rated_test, test = test, with_all(others, test)
     groups = person_groups(person[test])
-    metrics: dict = {"trained": trained, "why": None, "reliability": reliability, "weights": used, "verdicts": verdicts or {},
-                     "test": {"n": int(test.sum()), "n_persons": len(set(groups)), "n_copies": n_copies, "n_withheld": n_withheld, "n_left_out": int(rated_test.sum() - test.sum()),
-                              **{name: NOTHING | NO_DIFFERENCE if name in AGAINST_MLP else NOTHING for name in MODELS}}}
+    metrics: dict = {
+        "trained": trained,
+        "why": None,
+        "reliability": reliability,
+        "weights": used,
+        "verdicts": verdicts or {},
+        "test": {
+            "n": int(test.sum()),
+            "n_persons": len(set(groups)),
+            "n_copies": n_copies,
+            "n_withheld": n_withheld,
+            "n_left_out": int(rated_test.sum() - test.sum()),
+            **{
+                name: NOTHING | NO_DIFFERENCE if name in AGAINST_MLP else NOTHING for name in MODELS
+            },
+        },
+    }
     points, curve = pd.DataFrame(columns=PLOTTED), pd.DataFrame(columns=CURVE)
     if not trained:
         metrics["why"] = "no regressor was trained" + (f": {untrained}" if untrained else "")
     elif test.sum() < 2:
         metrics["why"] = f"{number_of(test.sum(), 'rated test face')}, 2 are needed"
     actual = ratings[test].to_numpy()
-    there = {name: values[test] for name, values in others.items() if np.isfinite(values[test]).all()}
+    there = {
+        name: values[test] for name, values in others.items() if np.isfinite(values[test]).all()
+    }
     if len(actual) < 2 or not (trained or "geometric" in there):
         return Attractiveness(metrics, points, curve)
     predictions = {"mlp": predicted[test].to_numpy()} if trained else {}
@@ -95,16 +125,34 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
         predictions |= baseline_predictions(x[~among], ratings[train].to_numpy(), x[among])
     predictions |= there
     # The weights in use are 60/40 or the learned ones as a rule, and one model then stands there twice.
-    alike = {name: next(other for other in predictions if np.array_equal(predictions[other], values)) for name, values in predictions.items()}
-    measured = regression.resampled(actual, {name: predictions[name] for name in dict.fromkeys(alike.values())}, resamples, seed, groups)
+    alike = {
+        name: next(other for other in predictions if np.array_equal(predictions[other], values))
+        for name, values in predictions.items()
+    }
+    measured = regression.resampled(
+        actual,
+        {name: predictions[name] for name in dict.fromkeys(alike.values())},
+        resamples,
+        seed,
+        groups,
+    )
     for name, values in predictions.items():
         if alike[name] in COMBINED and alike[name] != name:
             metrics["test"][name] = metrics["test"][alike[name]]
             continue
         if name == ZSCORE:
-            metrics["test"][name] = NOTHING | {key: measured[alike[name]].report()[key] for key in ("pearson", "spearman")}
+            metrics["test"][name] = NOTHING | {
+                key: measured[alike[name]].report()[key] for key in ("pearson", "spearman")
+            }
         else:
-            metrics["test"][name] = _report(measured[alike[name]], values, actual, scale, reliability["ceiling"], (resamples, seed, groups))
+            metrics["test"][name] = _report(
+                measured[alike[name]],
+                values,
+                actual,
+                scale,
+                reliability["ceiling"],
+                (resamples, seed, groups),
+            )
         if name in AGAINST_MLP and trained:
             metrics["test"][name]["minus_mlp"] = measured[alike[name]].minus(measured["mlp"])
         elif name in AGAINST_MLP:
@@ -112,12 +160,29 @@ def evaluate_attractiveness(embeddings: Embeddings, ratings: pd.Series, predicte
     if not trained:
         return Attractiveness(metrics, points, curve)
     points = pd.DataFrame({"actual": actual, **predictions}).reindex(columns=PLOTTED)
-    curve = score_calibration.reliability_curve(to_score(actual, scale), to_score(predictions["mlp"], scale), resamples, seed, groups)
-    return Attractiveness(metrics, points.sort_values(PLOTTED).round(4), curve.assign(perfect=curve["predicted"]).round(4))
+    curve = score_calibration.reliability_curve(
+        to_score(actual, scale), to_score(predictions["mlp"], scale), resamples, seed, groups
+    )
+    return Attractiveness(
+        metrics,
+        points.sort_values(PLOTTED).round(4),
+        curve.assign(perfect=curve["predicted"]).round(4),
+    )
 
 
-def _report(measured: regression.Resampled, predicted: np.ndarray, actual: np.ndarray, scale: tuple[float, float], ceiling: dict,
-            samples: tuple[int, int, np.ndarray]) -> dict[str, dict]:
+def _report(
+    measured: regression.Resampled,
+    predicted: np.ndarray,
+    actual: np.ndarray,
+    scale: tuple[float, float],
+    ceiling: dict,
+    samples: tuple[int, int, np.ndarray],
+) -> dict[str, dict]:
     report = measured.report()
-    return report | {"share_of_ceiling": share_of_ceiling(report["pearson"], ceiling)} | score_calibration.calibration(
-        to_score(actual, scale), to_score(predicted, scale), *samples)
+    return (
+        report
+        | {"share_of_ceiling": share_of_ceiling(report["pearson"], ceiling)}
+        | score_calibration.calibration(
+            to_score(actual, scale), to_score(predicted, scale), *samples
+        )
+    )

@@ -18,9 +18,17 @@ from facestats.errors import number_of
 NOTHING = {"value": None, "low": None, "high": None}
 
 
-def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataFrame, labels: pd.DataFrame, split: pd.Series,
-                        resamples: int, seed: int, zeroshot: Mapping[str, ZeroShotModel] | None = None,
-                        shares: pd.DataFrame | None = None, doubts: Mapping[str, str] | None = None) -> dict:
+def evaluate_attributes(
+    models: dict[str, AttributeModel],
+    predictions: pd.DataFrame,
+    labels: pd.DataFrame,
+    split: pd.Series,
+    resamples: int,
+    seed: int,
+    zeroshot: Mapping[str, ZeroShotModel] | None = None,
+    shares: pd.DataFrame | None = None,
+    doubts: Mapping[str, str] | None = None,
+) -> dict:
     """Measure every target, and every attribute with prompts and labels, on test faces that people labelled.
 
     Parameters
@@ -44,25 +52,58 @@ def evaluate_attributes(models: dict[str, AttributeModel], predictions: pd.DataF
     """
     zeroshot = zeroshot or {}
     said = {name for name in labels.columns if labels[name].notna().any()}
-    only_prompts = {name: AttributeModel(name, zeroshot[name].kind, why="it is not among attributes.targets")
-                    for name in sorted(zeroshot) if name in said and name not in models}
+    only_prompts = {
+        name: AttributeModel(name, zeroshot[name].kind, why="it is not among attributes.targets")
+        for name in sorted(zeroshot)
+        if name in said and name not in models
+    }
     report = {}
     for target, model in {**models, **only_prompts}.items():
         column = labels.get(target, pd.Series(np.nan, index=labels.index, dtype="str"))
         actual = column[((column.notna()) & (column != UNKNOWN) & (split == "test")).to_numpy()]
-        person = labels.loc[actual.index, "person"] if "person" in labels else pd.Series(np.nan, index=actual.index)
-        measured = _evaluate_trained(model, predictions, actual, resamples, seed, person_groups(person))
-        measured["zeroshot"] = _evaluate_zeroshot(target, zeroshot.get(target), shares, model, predictions, actual,
-                                                  resamples, seed, person) | {"doubt": (doubts or {}).get(target)}
+        person = (
+            labels.loc[actual.index, "person"]
+            if "person" in labels
+            else pd.Series(np.nan, index=actual.index)
+        )
+        measured = _evaluate_trained(
+            model, predictions, actual, resamples, seed, person_groups(person)
+        )
+        measured["zeroshot"] = _evaluate_zeroshot(
+            target,
+            zeroshot.get(target),
+            shares,
+            model,
+            predictions,
+            actual,
+            resamples,
+            seed,
+            person,
+        ) | {"doubt": (doubts or {}).get(target)}
         report[target] = measured
     return report
 
 
-def _evaluate_trained(model: AttributeModel, predictions: pd.DataFrame, labels: pd.Series, resamples: int, seed: int, groups: np.ndarray) -> dict:
+def _evaluate_trained(
+    model: AttributeModel,
+    predictions: pd.DataFrame,
+    labels: pd.Series,
+    resamples: int,
+    seed: int,
+    groups: np.ndarray,
+) -> dict:
     """`labels`: of the test faces that have one."""
-    report: dict = {"trained": model.trained, "why": model.why, "n": len(labels), "n_train": model.n_train,
-                    "classes": model.classes, "left_out": model.left_out, **model.choices(),
-                    **_not_measured(model), **_uncalibrated(model)}
+    report: dict = {
+        "trained": model.trained,
+        "why": model.why,
+        "n": len(labels),
+        "n_train": model.n_train,
+        "classes": model.classes,
+        "left_out": model.left_out,
+        **model.choices(),
+        **_not_measured(model),
+        **_uncalibrated(model),
+    }
     if not model.trained:
         return report
     if len(labels) < 2:
@@ -70,15 +111,32 @@ def _evaluate_trained(model: AttributeModel, predictions: pd.DataFrame, labels: 
         return report
     actual, table = _values(model, labels), predictions.loc[labels.index]
     if model.kind == "regression":
-        return report | _measure_numbers(model, actual, table[model.target].to_numpy(float), resamples, seed, groups)
+        return report | _measure_numbers(
+            model, actual, table[model.target].to_numpy(float), resamples, seed, groups
+        )
     shares = _shares(model, table)
     raw = model.uncalibrated(shares)
-    before = classification.calibration_with_interval(raw.max(axis=1), model.decide(shares) == actual, resamples, seed, groups)
-    return report | _measure_answers(model, actual, shares, resamples, seed, groups) | {"ece_uncalibrated": before}
+    before = classification.calibration_with_interval(
+        raw.max(axis=1), model.decide(shares) == actual, resamples, seed, groups
+    )
+    return (
+        report
+        | _measure_answers(model, actual, shares, resamples, seed, groups)
+        | {"ece_uncalibrated": before}
+    )
 
 
-def _evaluate_zeroshot(target: str, model: ZeroShotModel | None, shares: pd.DataFrame | None, trained: AttributeModel,
-                       predictions: pd.DataFrame, labels: pd.Series, resamples: int, seed: int, person: pd.Series) -> dict:
+def _evaluate_zeroshot(
+    target: str,
+    model: ZeroShotModel | None,
+    shares: pd.DataFrame | None,
+    trained: AttributeModel,
+    predictions: pd.DataFrame,
+    labels: pd.Series,
+    resamples: int,
+    seed: int,
+    person: pd.Series,
+) -> dict:
     report: dict = {"why": None, "n": 0, "classes": [], "left_out": {}, **_not_measured(trained)}
     compared = "accuracy" if trained.kind == "classification" else "mae"
     report["minus_model"] = {compared: NOTHING}
@@ -87,11 +145,15 @@ def _evaluate_zeroshot(target: str, model: ZeroShotModel | None, shares: pd.Data
     report["classes"] = model.classes
     if model.kind == "classification":
         among = labels.isin(model.classes)
-        report["left_out"] = {str(name): int(n) for name, n in labels[~among].value_counts().sort_index().items()}
+        report["left_out"] = {
+            str(name): int(n) for name, n in labels[~among].value_counts().sort_index().items()
+        }
         labels = labels[among]
     report["n"] = len(labels)
     if len(labels) < 2:
-        return report | {"why": f"{number_of(len(labels), 'test face')} with a label that prompts can say, 2 are needed"}
+        return report | {
+            "why": f"{number_of(len(labels), 'test face')} with a label that prompts can say, 2 are needed"
+        }
     groups = person_groups(person[labels.index])
     actual = _values(model, labels)
     share = _shares(model, shares.loc[labels.index])
@@ -99,8 +161,20 @@ def _evaluate_zeroshot(target: str, model: ZeroShotModel | None, shares: pd.Data
     if model.kind == "regression":
         report |= _measure_numbers(model, actual, predicted, resamples, seed, groups)
     else:
-        said = None if trained.trained or target not in predictions else predictions.loc[labels.index, target]
-        report |= _measure_answers(model, actual, share, resamples, seed, groups, None if said is None else (said != UNKNOWN).to_numpy())
+        said = (
+            None
+            if trained.trained or target not in predictions
+            else predictions.loc[labels.index, target]
+        )
+        report |= _measure_answers(
+            model,
+            actual,
+            share,
+            resamples,
+            seed,
+            groups,
+            None if said is None else (said != UNKNOWN).to_numpy(),
+        )
     if trained.trained:
         rival = _predictions(trained, predictions.loc[labels.index])
         if model.kind == "classification":
@@ -123,18 +197,38 @@ def _shares(model: Model, table: pd.DataFrame) -> np.ndarray:
 
 def _predictions(model: AttributeModel, table: pd.DataFrame) -> np.ndarray:
     """What a trained model says of each face without abstaining."""
-    return table[model.target].to_numpy(float) if model.kind == "regression" else model.decide(_shares(model, table))
+    return (
+        table[model.target].to_numpy(float)
+        if model.kind == "regression"
+        else model.decide(_shares(model, table))
+    )
 
 
-def _measure_numbers(model: Model, actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int, groups: np.ndarray) -> dict:
+def _measure_numbers(
+    model: Model,
+    actual: np.ndarray,
+    predicted: np.ndarray,
+    resamples: int,
+    seed: int,
+    groups: np.ndarray,
+) -> dict:
     report = regression.with_intervals(actual, predicted, resamples, seed, groups)
     if model.target == "age":
-        report["bucket_accuracy"] = _share(age_bucket(actual) == age_bucket(predicted), resamples, seed, groups)
+        report["bucket_accuracy"] = _share(
+            age_bucket(actual) == age_bucket(predicted), resamples, seed, groups
+        )
     return report
 
 
-def _measure_answers(model: Model, actual: np.ndarray, shares: np.ndarray, resamples: int, seed: int, groups: np.ndarray,
-                     answered: np.ndarray | None = None) -> dict:
+def _measure_answers(
+    model: Model,
+    actual: np.ndarray,
+    shares: np.ndarray,
+    resamples: int,
+    seed: int,
+    groups: np.ndarray,
+    answered: np.ndarray | None = None,
+) -> dict:
     """`answered`: which faces got an answer; None: by the model's threshold."""
     answer = model.decide(shares)
     right = answer == actual
@@ -150,8 +244,12 @@ def _measure_answers(model: Model, actual: np.ndarray, shares: np.ndarray, resam
 
 def _not_measured(model: Model) -> dict[str, dict]:
     if model.kind == "classification":
-        return dict.fromkeys((*classification.METRICS, "coverage", "accuracy_answered", "ece"), NOTHING)
-    return dict.fromkeys((*regression.METRICS, *(("bucket_accuracy",) if model.target == "age" else ())), NOTHING)
+        return dict.fromkeys(
+            (*classification.METRICS, "coverage", "accuracy_answered", "ece"), NOTHING
+        )
+    return dict.fromkeys(
+        (*regression.METRICS, *(("bucket_accuracy",) if model.target == "age" else ())), NOTHING
+    )
 
 
 def _uncalibrated(model: AttributeModel) -> dict[str, dict]:
@@ -163,7 +261,14 @@ def _share(hits: np.ndarray, resamples: int, seed: int, groups: np.ndarray) -> d
     if not len(hits):
         return NOTHING
     if several(groups):
-        drawn = np.array([hits[rows].mean() for rows in row_samples(len(hits), resamples, seed, np.unique(groups, return_inverse=True)[1])])
+        drawn = np.array(
+            [
+                hits[rows].mean()
+                for rows in row_samples(
+                    len(hits), resamples, seed, np.unique(groups, return_inverse=True)[1]
+                )
+            ]
+        )
     else:
         drawn = np.random.default_rng(seed).binomial(len(hits), hits.mean(), resamples) / len(hits)
     return {"value": float(hits.mean()), **interval(drawn)}

@@ -16,13 +16,17 @@ PENALTIES = np.logspace(-1, 5, 25)
 CHOSEN_ON = 10_000
 
 
-def baseline_predictions(x_train: np.ndarray, y_train: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
+def baseline_predictions(
+    x_train: np.ndarray, y_train: np.ndarray, x: np.ndarray
+) -> dict[str, np.ndarray]:
     """Predictions (n,) for `x` of the models `ridge` (penalty by leave-one-out on up to `CHOSEN_ON` train faces) and `mean`."""
     ridge = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
     some = sample_rows(len(x_train), CHOSEN_ON)
     with threadpool_limits(1):
         ridge.fit(x_train[some].astype(np.float64), y_train[some])
         if not some.all():
-            ridge = make_pipeline(StandardScaler(), Ridge(ridge[-1].alpha_)).fit(x_train.astype(np.float64), y_train)
+            ridge = make_pipeline(StandardScaler(), Ridge(ridge[-1].alpha_)).fit(
+                x_train.astype(np.float64), y_train
+            )
         predicted = ridge.predict(x.astype(np.float64))
     return {"ridge": predicted, "mean": np.full(len(x), y_train.mean())}

@@ -19,13 +19,23 @@ MEASURES = ("mean_rating", "mean_score", "bias", "mae", "pearson")
 OF_CLASSIFIERS = ("accuracy", "abstention")
 UNIT = "points; the ends of the raters' scale are 0 and 100"
 NO_REGRESSOR = "no regressor was trained; metrics/train_attractiveness/metrics.json says why"
-NO_COMBINED = "no test face has a combined score; metrics/attractiveness.json says why under weights.combined"
+NO_COMBINED = (
+    "no test face has a combined score; metrics/attractiveness.json says why under weights.combined"
+)
 ALL = ""  # the name of no attribute: all faces as one group, which is measured from two on
 NOTHING = {"value": None, "low": None, "high": None}
 
 
-def evaluate_fairness(labels: pd.DataFrame, scores: pd.DataFrame, predictions: pd.DataFrame, models: Mapping[str, AttributeModel],
-                      scale: tuple[float, float] | None, min_group: int, resamples: int, seed: int) -> dict:
+def evaluate_fairness(
+    labels: pd.DataFrame,
+    scores: pd.DataFrame,
+    predictions: pd.DataFrame,
+    models: Mapping[str, AttributeModel],
+    scale: tuple[float, float] | None,
+    min_group: int,
+    resamples: int,
+    seed: int,
+) -> dict:
     """Measure groups of test faces; who belongs to which group is what people said, never a prediction.
 
     Parameters
@@ -53,18 +63,36 @@ def evaluate_fairness(labels: pd.DataFrame, scores: pd.DataFrame, predictions: p
     kinds = {name: model.kind for name, model in models.items()}
     options = {"min_group": min_group, "resamples": resamples, "seed": seed}
     groupings = human_groupings(labels, kinds)
-    report: dict = {"n": 0, "min_group": min_group, "unit": UNIT, "attributes": [g.attribute for g in groupings], "why": {},
-                    "overall": {"n": 0, **dict.fromkeys(MEASURES, NOTHING)}, "attractiveness": {}, "classifiers": {},
-                    "combined_overall": {"n": 0, **dict.fromkeys(MEASURES, NOTHING)}, "combined": {}, "largest_gaps": {}}
-    points, report["why"]["attractiveness"] = _points(labels, scores["attractiveness_score"], scale, NO_REGRESSOR)
+    report: dict = {
+        "n": 0,
+        "min_group": min_group,
+        "unit": UNIT,
+        "attributes": [g.attribute for g in groupings],
+        "why": {},
+        "overall": {"n": 0, **dict.fromkeys(MEASURES, NOTHING)},
+        "attractiveness": {},
+        "classifiers": {},
+        "combined_overall": {"n": 0, **dict.fromkeys(MEASURES, NOTHING)},
+        "combined": {},
+        "largest_gaps": {},
+    }
+    points, report["why"]["attractiveness"] = _points(
+        labels, scores["attractiveness_score"], scale, NO_REGRESSOR
+    )
     if points is not None:
         report["n"] = len(points)
-        report["overall"], report["attractiveness"], report["largest_gaps"] = _of_score(points, labels, groupings, options)
+        report["overall"], report["attractiveness"], report["largest_gaps"] = _of_score(
+            points, labels, groupings, options
+        )
     combined = scores.get("combined_score", pd.Series(np.nan, index=scores.index))
     points, report["why"]["combined_score"] = _points(labels, combined, scale, NO_COMBINED)
     if points is not None:
-        report["combined_overall"], report["combined"], gaps = _of_score(points, labels, groupings, options)
-        report["largest_gaps"] |= {f"{COMBINED}{name}": gap for name, gap in gaps.items() if name != "mean_rating"}
+        report["combined_overall"], report["combined"], gaps = _of_score(
+            points, labels, groupings, options
+        )
+        report["largest_gaps"] |= {
+            f"{COMBINED}{name}": gap for name, gap in gaps.items() if name != "mean_rating"
+        }
     for target, model in models.items():
         if model.kind != "classification":
             continue
@@ -72,23 +100,34 @@ def evaluate_fairness(labels: pd.DataFrame, scores: pd.DataFrame, predictions: p
         if answers is not None:
             rows = labels.index.get_indexer(answers.index)
             columns = {name: answers[name].to_numpy() for name in OF_CLASSIFIERS}
-            measured, gaps = _by_group(columns, _only(groupings, rows), labels["person"].iloc[rows], **options, shares=True)
+            measured, gaps = _by_group(
+                columns, _only(groupings, rows), labels["person"].iloc[rows], **options, shares=True
+            )
             report["classifiers"][target] = measured
             report["largest_gaps"] |= {f"{target}_{name}": gap for name, gap in gaps.items()}
     return report
 
 
-def _of_score(points: pd.DataFrame, labels: pd.DataFrame, groupings: list[Grouping], options: dict) -> tuple[dict, dict, dict]:
+def _of_score(
+    points: pd.DataFrame, labels: pd.DataFrame, groupings: list[Grouping], options: dict
+) -> tuple[dict, dict, dict]:
     """One score's measures of all faces, of each group, and their largest gaps."""
     rows = labels.index.get_indexer(points.index)
     among = [Grouping(ALL, [ALL], np.zeros(len(points), int)), *_only(groupings, rows)]
     columns = {name: points[name].to_numpy() for name in MEASURES if name in points}
-    measured, gaps = _by_group(columns, among, labels["person"].iloc[rows], **options, correlate=("mean_rating", "mean_score"))
+    measured, gaps = _by_group(
+        columns,
+        among,
+        labels["person"].iloc[rows],
+        **options,
+        correlate=("mean_rating", "mean_score"),
+    )
     return measured.pop(ALL)[ALL], measured, gaps
 
 
-def _points(labels: pd.DataFrame, scores: pd.Series, scale: tuple[float, float] | None,
-            missing: str) -> tuple[pd.DataFrame | None, str | None]:
+def _points(
+    labels: pd.DataFrame, scores: pd.Series, scale: tuple[float, float] | None, missing: str
+) -> tuple[pd.DataFrame | None, str | None]:
     """The measures of each rated and scored face, in points; or None and why; `missing` says why there are no scores."""
     if scores.isna().all() and len(scores):
         return None, missing
@@ -97,11 +136,20 @@ def _points(labels: pd.DataFrame, scores: pd.Series, scale: tuple[float, float] 
     if scale is None or len(set(person_groups(labels["person"][both]))) < 2:
         return None, f"rated test faces: {both.sum()}; those of 2 persons are needed"
     rating, score = to_score(ratings[both].to_numpy(), scale), scores[both].to_numpy(float)
-    return pd.DataFrame({"mean_rating": rating, "mean_score": score, "bias": score - rating, "mae": np.abs(score - rating)},
-                        index=ratings.index[both]), None
+    return pd.DataFrame(
+        {
+            "mean_rating": rating,
+            "mean_score": score,
+            "bias": score - rating,
+            "mae": np.abs(score - rating),
+        },
+        index=ratings.index[both],
+    ), None
 
 
-def _answers(model: AttributeModel, labels: pd.DataFrame, predictions: pd.DataFrame) -> tuple[pd.DataFrame | None, str | None]:
+def _answers(
+    model: AttributeModel, labels: pd.DataFrame, predictions: pd.DataFrame
+) -> tuple[pd.DataFrame | None, str | None]:
     """Whether the answer to each labelled face, without abstaining, is right and whether the model abstains, as 0 and 1; or None and why."""
     if not model.trained:
         return None, model.why
@@ -109,10 +157,18 @@ def _answers(model: AttributeModel, labels: pd.DataFrame, predictions: pd.DataFr
     labelled = (said.notna() & (said != UNKNOWN)).to_numpy()
     if labelled.sum() < 2:
         return None, f"labelled test faces: {labelled.sum()}; 2 are needed"
-    shares = predictions.loc[labelled, [f"{model.target}_prob_{name}" for name in model.classes]].to_numpy()
-    return pd.DataFrame({"accuracy": (model.decide(shares) == said[labelled].to_numpy(dtype=object)).astype(float),
-                         "abstention": (predictions.loc[labelled, model.target] == UNKNOWN).to_numpy(float)},
-                        index=labels.index[labelled]), None
+    shares = predictions.loc[
+        labelled, [f"{model.target}_prob_{name}" for name in model.classes]
+    ].to_numpy()
+    return pd.DataFrame(
+        {
+            "accuracy": (model.decide(shares) == said[labelled].to_numpy(dtype=object)).astype(
+                float
+            ),
+            "abstention": (predictions.loc[labelled, model.target] == UNKNOWN).to_numpy(float),
+        },
+        index=labels.index[labelled],
+    ), None
 
 
 def _only(groupings: list[Grouping], rows: np.ndarray) -> list[Grouping]:
@@ -121,16 +177,31 @@ def _only(groupings: list[Grouping], rows: np.ndarray) -> list[Grouping]:
     for grouping in groupings:
         place = grouping.place[rows]
         left = np.unique(place[place >= 0])
-        found.append(Grouping(grouping.attribute, [grouping.groups[i] for i in left],
-                              np.where(place < 0, -1, np.searchsorted(left, place))))
+        found.append(
+            Grouping(
+                grouping.attribute,
+                [grouping.groups[i] for i in left],
+                np.where(place < 0, -1, np.searchsorted(left, place)),
+            )
+        )
     return found
 
 
-def _by_group(columns: Mapping[str, np.ndarray], groupings: list[Grouping], persons: pd.Series, min_group: int, resamples: int,
-              seed: int, correlate: tuple[str, str] | None = None, shares: bool = False) -> tuple[dict, dict]:
+def _by_group(
+    columns: Mapping[str, np.ndarray],
+    groupings: list[Grouping],
+    persons: pd.Series,
+    min_group: int,
+    resamples: int,
+    seed: int,
+    correlate: tuple[str, str] | None = None,
+    shares: bool = False,
+) -> tuple[dict, dict]:
     """Every measure of every group, and the largest gaps."""
     members = np.concatenate([grouping.members() for grouping in groupings], axis=1)
-    samples = sample_groups(columns, members, person_groups(persons), resamples, seed, correlate, shares)
+    samples = sample_groups(
+        columns, members, person_groups(persons), resamples, seed, correlate, shares
+    )
     counts, several = members.sum(axis=0), next(iter(samples.values())).persons > 1
     report, gaps, start = {}, {name: {} for name in samples}, 0
     for grouping in groupings:
@@ -138,10 +209,16 @@ def _by_group(columns: Mapping[str, np.ndarray], groupings: list[Grouping], pers
         start = places.stop
         needed = 2 if grouping.attribute == ALL else min_group
         large = [place for place in places if counts[place] >= needed and several[place]]
-        report[grouping.attribute] = {group: _figures(samples, place, int(counts[place]), needed)
-                                      for group, place in zip(grouping.groups, places, strict=True)}
+        report[grouping.attribute] = {
+            group: _figures(samples, place, int(counts[place]), needed)
+            for group, place in zip(grouping.groups, places, strict=True)
+        }
         for name in samples:
-            gaps[name][grouping.attribute] = (gaps_between(samples[name], large), grouping.groups, places.start)
+            gaps[name][grouping.attribute] = (
+                gaps_between(samples[name], large),
+                grouping.groups,
+                places.start,
+            )
     return report, {name: _largest(by_attribute, min_group) for name, by_attribute in gaps.items()}
 
 
@@ -160,15 +237,31 @@ def _largest(by_attribute: Mapping[str, tuple[Gaps, list[str], int]], min_group:
     """The largest gap of one measure, of all attributes and of each; an attribute with fewer than two measured groups has none."""
     found = {name: entry for name, entry in by_attribute.items() if entry[0].largest}
     if not found:
-        return {"attribute": None, "groups": None, **NOTHING, "compared": 0, "by_attribute": {},
-                "why": f"no attribute has two groups that were measured (of {min_group} faces or more, evaluate.min_group)"}
+        return {
+            "attribute": None,
+            "groups": None,
+            **NOTHING,
+            "compared": 0,
+            "by_attribute": {},
+            "why": f"no attribute has two groups that were measured (of {min_group} faces or more, evaluate.min_group)",
+        }
 
     def described(name: str, strayed: np.ndarray, compared: int) -> dict:
         gaps, groups, start = found[name]
-        return {"groups": [groups[place - start] for place in gaps.largest], **gaps.interval(strayed), "compared": compared}
+        return {
+            "groups": [groups[place - start] for place in gaps.largest],
+            **gaps.interval(strayed),
+            "compared": compared,
+        }
 
     overall = max(found, key=lambda name: found[name][0].value)
     everything = np.max([gaps.strayed for gaps, _, _ in found.values()], axis=0)
     compared = sum(gaps.compared for gaps, _, _ in found.values())
-    return {"attribute": overall, **described(overall, everything, compared),
-            "by_attribute": {name: described(name, gaps.strayed, gaps.compared) for name, (gaps, _, _) in found.items()}}
+    return {
+        "attribute": overall,
+        **described(overall, everything, compared),
+        "by_attribute": {
+            name: described(name, gaps.strayed, gaps.compared)
+            for name, (gaps, _, _) in found.items()
+        },
+    }

@@ -28,9 +28,19 @@ def error_points(fairness: dict) -> pd.DataFrame:
     """
     rows = []
     for attribute, group, figures in _measured(fairness):
-        name = f"{attribute}: {group} (n={figures['n']})" if attribute else f"all (n={figures['n']})"
-        rows += [(said, attribute or "all", name, figures["n"], *(round(figures[key][part], 4) for part in ("value", "low", "high")))
-                 for key, said in PANELS.items()]
+        name = (
+            f"{attribute}: {group} (n={figures['n']})" if attribute else f"all (n={figures['n']})"
+        )
+        rows += [
+            (
+                said,
+                attribute or "all",
+                name,
+                figures["n"],
+                *(round(figures[key][part], 4) for part in ("value", "low", "high")),
+            )
+            for key, said in PANELS.items()
+        ]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values("measure", kind="stable")
 
 
@@ -43,16 +53,30 @@ def error_by_group(fairness: dict, path: Path) -> None:
             rows.append((plain(attribute), None))
         rows.append((f"{plain(group)}   n={figures['n']}", figures))
     longest = max((len(name) for name, _ in rows), default=0)
-    figure = Figure(figsize=(PANELS_WIDTH + LETTER * longest, EDGES + ROW * max(len(rows), 3)), layout="constrained")
+    figure = Figure(
+        figsize=(PANELS_WIDTH + LETTER * longest, EDGES + ROW * max(len(rows), 3)),
+        layout="constrained",
+    )
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (key, said) in zip(panels, PANELS.items(), strict=True):
         _panel(axes, rows, key)
         axes.set_xlabel(f"{said}\n(points of 0–100)")
-    figure.suptitle("Error of the score by group of test faces, with 95 % intervals" if rows else "Error by group: not measured")
+    figure.suptitle(
+        "Error of the score by group of test faces, with 95 % intervals"
+        if rows
+        else "Error by group: not measured"
+    )
     if rows:
-        figure.supxlabel(f"dashed: all faces; not shown: groups of fewer than {fairness['min_group']} test faces", fontsize="small")
+        figure.supxlabel(
+            f"dashed: all faces; not shown: groups of fewer than {fairness['min_group']} test faces",
+            fontsize="small",
+        )
     if rows:
-        panels[0].set(yticks=range(len(rows)), yticklabels=[name for name, _ in rows], ylim=(len(rows) - 0.4, -0.6))
+        panels[0].set(
+            yticks=range(len(rows)),
+            yticklabels=[name for name, _ in rows],
+            ylim=(len(rows) - 0.4, -0.6),
+        )
         for text, (_, figures) in zip(panels[0].get_yticklabels(), rows, strict=True):
             text.set_fontweight("bold" if figures is None else "normal")
     buffer = io.BytesIO()
@@ -81,8 +105,12 @@ def _measured(fairness: dict) -> list[tuple[str, str, dict]]:
     """Attribute, group and figures of what was measured; first all faces, whose attribute is empty."""
     if fairness["why"]["attractiveness"]:
         return []
-    rows = [(attribute, group, figures) for attribute, groups in fairness["attractiveness"].items()
-            for group, figures in groups.items() if figures["mae"]]
+    rows = [
+        (attribute, group, figures)
+        for attribute, groups in fairness["attractiveness"].items()
+        for group, figures in groups.items()
+        if figures["mae"]
+    ]
     if len(rows) > MOST_ROWS:
         rows = [row for row in rows if " × " not in row[0]]
     return [("", "all", fairness["overall"]), *rows]

@@ -37,9 +37,16 @@ class GroupSamples:
         value, n = float(self.value[group]), int(self.persons[group])
         if not np.isfinite(value):
             return {"value": None, "low": None, "high": None}
-        if self.share and value in (0.0, 1.0):  # no draw differs: as far as this many faces can tell, with 95 % confidence
+        if self.share and value in (
+            0.0,
+            1.0,
+        ):  # no draw differs: as far as this many faces can tell, with 95 % confidence
             reach = (1 - LEVEL) ** (1 / n)
-            return {"value": value, "low": reach if value else 0.0, "high": 1.0 if value else 1 - reach}
+            return {
+                "value": value,
+                "low": reach if value else 0.0,
+                "high": 1.0 if value else 1 - reach,
+            }
         drawn = self.drawn[:, group]
         tail = stats.norm.cdf(-np.sqrt(n / (n - 1)) * stats.t.ppf((1 + LEVEL) / 2, n - 1))
         low, high = np.quantile(drawn[np.isfinite(drawn)], [tail, 1 - tail])
@@ -75,7 +82,11 @@ class Gaps:
 
     @property
     def value(self) -> float:
-        return 0.0 if self.largest is None else float(self.samples.value[self.largest[0]] - self.samples.value[self.largest[1]])
+        return (
+            0.0
+            if self.largest is None
+            else float(self.samples.value[self.largest[0]] - self.samples.value[self.largest[1]])
+        )
 
     def interval(self, strayed: np.ndarray) -> dict[str, float]:
         """The largest gap with an interval that holds for all gaps compared at once, for it was chosen as the largest of them.
@@ -84,14 +95,25 @@ class Gaps:
         """
         a, b = self.largest
         degrees = int(self.samples.persons[a] + self.samples.persons[b]) - 2
-        errors = max(np.quantile(strayed, LEVEL), stats.norm.ppf((1 + LEVEL) / 2))  # one gap alone strays that far
+        errors = max(
+            np.quantile(strayed, LEVEL), stats.norm.ppf((1 + LEVEL) / 2)
+        )  # one gap alone strays that far
         reach = stats.t.ppf(stats.norm.cdf(errors), degrees) * self.samples.error(a, b)
-        low, high = np.clip([self.value - reach, self.value + reach], -self.samples.widest, self.samples.widest)
+        low, high = np.clip(
+            [self.value - reach, self.value + reach], -self.samples.widest, self.samples.widest
+        )
         return {"value": self.value, "low": float(low), "high": float(high)}
 
 
-def sample_groups(columns: Mapping[str, np.ndarray], members: np.ndarray, persons: np.ndarray, resamples: int, seed: int,
-                  correlate: tuple[str, str] | None = None, shares: bool = False) -> dict[str, GroupSamples]:
+def sample_groups(
+    columns: Mapping[str, np.ndarray],
+    members: np.ndarray,
+    persons: np.ndarray,
+    resamples: int,
+    seed: int,
+    correlate: tuple[str, str] | None = None,
+    shares: bool = False,
+) -> dict[str, GroupSamples]:
     """Mean of each column in each group, and `pearson` between two of them.
 
     Parameters
@@ -110,7 +132,10 @@ def sample_groups(columns: Mapping[str, np.ndarray], members: np.ndarray, person
     counted = np.array([len(np.unique(persons[chosen])) for chosen in members.T], dtype=int)
     whole = {name: np.concatenate(parts) for name, parts in found.items()}
     widest = {"pearson": 2.0} | dict.fromkeys(columns, 1.0 if shares else np.inf)
-    return {name: GroupSamples(values[0], values[1:], counted, shares, widest[name]) for name, values in whole.items()}
+    return {
+        name: GroupSamples(values[0], values[1:], counted, shares, widest[name])
+        for name, values in whole.items()
+    }
 
 
 def gaps_between(samples: GroupSamples, groups: list[int]) -> Gaps:
@@ -120,7 +145,9 @@ def gaps_between(samples: GroupSamples, groups: list[int]) -> Gaps:
     for a, b in combinations(groups, 2):
         error = samples.error(a, b)
         if error > 0:
-            difference = samples.drawn[:, a] - samples.drawn[:, b] - (samples.value[a] - samples.value[b])
+            difference = (
+                samples.drawn[:, a] - samples.drawn[:, b] - (samples.value[a] - samples.value[b])
+            )
             strayed = np.fmax(strayed, np.abs(difference) / error)
         n += 1
     if not n:
@@ -139,9 +166,14 @@ def _weights(persons: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndar
         yield counts[:, persons].astype(float)
 
 
-def _measure(columns: Mapping[str, np.ndarray], members: np.ndarray, weights: np.ndarray,
-             correlate: tuple[str, str] | None) -> dict[str, np.ndarray]:
+def _measure(
+    columns: Mapping[str, np.ndarray],
+    members: np.ndarray,
+    weights: np.ndarray,
+    correlate: tuple[str, str] | None,
+) -> dict[str, np.ndarray]:
     """(draws, groups) of each measure; NaN where no face of a group was drawn."""
+
     def mean(values: np.ndarray) -> np.ndarray:
         return (weights @ (members * values[:, None])) / drawn
 
@@ -152,6 +184,8 @@ def _measure(columns: Mapping[str, np.ndarray], members: np.ndarray, weights: np
             a, b = (columns[name] - columns[name].mean() for name in correlate)
             mean_a, mean_b = mean(a), mean(b)
             spread_a, spread_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
-            spread = np.where((spread_a > 1e-9) & (spread_b > 1e-9), spread_a * spread_b, np.nan)  # in points²: below is rounding
+            spread = np.where(
+                (spread_a > 1e-9) & (spread_b > 1e-9), spread_a * spread_b, np.nan
+            )  # in points²: below is rounding
             found["pearson"] = np.clip((mean(a * b) - mean_a * mean_b) / np.sqrt(spread), -1, 1)
     return found

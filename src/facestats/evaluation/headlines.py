@@ -7,7 +7,9 @@ from facestats.core.stats.verdict import WORST_FIRST
 MODELS = ("mlp", "ridge", "geometric", "combined")
 
 
-def headlines(attractiveness: dict, attributes: dict) -> dict[str, dict[str, float | None] | str | None]:
+def headlines(
+    attractiveness: dict, attributes: dict
+) -> dict[str, dict[str, float | None] | str | None]:
     """One value a model, measured on test faces; null where it was not trained or can't be measured.
 
     Parameters
@@ -19,7 +21,9 @@ def headlines(attractiveness: dict, attributes: dict) -> dict[str, dict[str, flo
     `pearson` by score, `balanced_accuracy` by target with classes, `mae` by target with numbers, `verdict`: the worst of the scores',
     in two words (one column: which score it is, and why, `metrics/attractiveness.json` says).
     """
-    found: dict[str, dict[str, float | None]] = {"pearson": {name: attractiveness["test"][name]["pearson"]["value"] for name in MODELS}}
+    found: dict[str, dict[str, float | None]] = {
+        "pearson": {name: attractiveness["test"][name]["pearson"]["value"] for name in MODELS}
+    }
     for target, facts in attributes.items():
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
         found.setdefault(metric, {})[target] = facts[metric]["value"]

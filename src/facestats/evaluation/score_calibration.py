@@ -14,8 +14,13 @@ CURVE = ("bin", "n", "predicted", "actual", "low", "high")
 MOST_BINS, PER_BIN = 10, 10
 
 
-def calibration(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int,
-                groups: np.ndarray | None = None) -> dict[str, dict]:
+def calibration(
+    actual: np.ndarray,
+    predicted: np.ndarray,
+    resamples: int,
+    seed: int,
+    groups: np.ndarray | None = None,
+) -> dict[str, dict]:
     """Calibration error and slope with 95 % bootstrap intervals.
 
     `calibration_error`: mean over faces of the absolute difference between the mean human rating and the mean predicted score of the
@@ -40,26 +45,52 @@ def calibration(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed:
     for pick in row_samples(len(actual), resamples, seed, groups):
         sums = np.bincount(bins[pick], error[pick], len(counts))
         moved = (sums - np.bincount(bins[pick], minlength=len(counts)) * means) * widened
-        drawn.append((np.abs(sums).sum() / len(pick), np.abs(moved).sum() / len(pick), _slope(actual[pick], predicted[pick])))
+        drawn.append(
+            (
+                np.abs(sums).sum() / len(pick),
+                np.abs(moved).sum() / len(pick),
+                _slope(actual[pick], predicted[pick]),
+            )
+        )
     errors, scatter, slopes = np.array(drawn).T
     value = float(np.abs(means) @ counts / len(actual))
     return {
-        "calibration_error": {"value": value, "low": max(0.0, value - interval(scatter)["high"]),
-                              "high": value + interval(errors)["high"] - float(errors.mean()), "by_chance": float(scatter.mean())},
+        "calibration_error": {
+            "value": value,
+            "low": max(0.0, value - interval(scatter)["high"]),
+            "high": value + interval(errors)["high"] - float(errors.mean()),
+            "by_chance": float(scatter.mean()),
+        },
         "calibration_slope": {"value": _slope(actual, predicted), **interval(slopes)},
     }
 
 
-def reliability_curve(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int,
-                      groups: np.ndarray | None = None) -> pd.DataFrame:
+def reliability_curve(
+    actual: np.ndarray,
+    predicted: np.ndarray,
+    resamples: int,
+    seed: int,
+    groups: np.ndarray | None = None,
+) -> pd.DataFrame:
     """One row a bin of the prediction: `bin` (from 1), `n`, mean `predicted` score, mean human rating `actual`, its 95 % interval."""
     bins = _bins(predicted)
     n = np.bincount(bins)
-    drawn = [np.bincount(bins[pick], actual[pick], len(n)) / np.where(count := np.bincount(bins[pick], minlength=len(n)), count, np.nan)
-             for pick in row_samples(len(actual), resamples, seed, groups)]
+    drawn = [
+        np.bincount(bins[pick], actual[pick], len(n))
+        / np.where(count := np.bincount(bins[pick], minlength=len(n)), count, np.nan)
+        for pick in row_samples(len(actual), resamples, seed, groups)
+    ]
     spread = pd.DataFrame([interval(column) for column in np.array(drawn).T])
-    return pd.DataFrame({"bin": np.arange(len(n)) + 1, "n": n, "predicted": np.bincount(bins, predicted) / n,
-                         "actual": np.bincount(bins, actual) / n, "low": spread["low"], "high": spread["high"]})
+    return pd.DataFrame(
+        {
+            "bin": np.arange(len(n)) + 1,
+            "n": n,
+            "predicted": np.bincount(bins, predicted) / n,
+            "actual": np.bincount(bins, actual) / n,
+            "low": spread["low"],
+            "high": spread["high"],
+        }
+    )
 
 
 def _bins(predicted: np.ndarray) -> np.ndarray:

@@ -13,7 +13,12 @@ from matplotlib.ticker import MaxNLocator
 
 from facestats.core.files import write_bytes
 
-NAMES = {"mlp": "holistic score (regressor)", "ridge": "ridge regression", "geometric": "geometric score", "combined": "combined score"}
+NAMES = {
+    "mlp": "holistic score (regressor)",
+    "ridge": "ridge regression",
+    "geometric": "geometric score",
+    "combined": "combined score",
+}
 UNTRAINED = "no loss was logged: the regressor was not trained here"
 
 
@@ -26,11 +31,27 @@ def learning_curve(training: Path, path: Path) -> None:
         _save_reason(figure, axes, UNTRAINED, path)
         return
     for name, log in logs.items():
-        axes.plot(log["step"], log["loss"], marker="." if len(log) < 40 else None, label=f"{name} faces", color=_COLOURS[name])
+        axes.plot(
+            log["step"],
+            log["loss"],
+            marker="." if len(log) < 40 else None,
+            label=f"{name} faces",
+            color=_COLOURS[name],
+        )
     if "val" in logs:
         best = logs["val"].loc[logs["val"]["loss"].idxmin()]
-        axes.axvline(best["step"], color="0.6", linestyle=":", zorder=0, label=f"lowest on val: epoch {best['step']:.0f}")
-    axes.set(xlabel="epoch (passes over the train faces)", ylabel="loss (standardised ratings)", ylim=(0, None))
+        axes.axvline(
+            best["step"],
+            color="0.6",
+            linestyle=":",
+            zorder=0,
+            label=f"lowest on val: epoch {best['step']:.0f}",
+        )
+    axes.set(
+        xlabel="epoch (passes over the train faces)",
+        ylabel="loss (standardised ratings)",
+        ylim=(0, None),
+    )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     _save(figure, path)
@@ -54,13 +75,26 @@ def predicted_vs_actual(points: pd.DataFrame, metrics: dict, path: Path) -> None
     figure.suptitle(f"{len(points)} test faces: predicted against mean human rating")
     ends = _ends(points[["actual", *models]].to_numpy())
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
-    for axes in panels.flat[len(models):]:
+    for axes in panels.flat[len(models) :]:
         axes.set_axis_off()
     for axes, name in zip(panels.flat, models, strict=False):
         axes.plot(ends, ends, color="0.6", linestyle="--", zorder=0, label="perfect prediction")
-        axes.scatter(points["actual"], points[name], s=18, alpha=_alpha(len(points)), color=_COLOURS[name], edgecolors="none", label="one face")
-        axes.set(xlabel="mean human rating", title=f"{NAMES[name]}: r = {_with_interval(metrics['test'][name]['pearson'])}",
-                 xlim=ends, ylim=ends, box_aspect=1)
+        axes.scatter(
+            points["actual"],
+            points[name],
+            s=18,
+            alpha=_alpha(len(points)),
+            color=_COLOURS[name],
+            edgecolors="none",
+            label="one face",
+        )
+        axes.set(
+            xlabel="mean human rating",
+            title=f"{NAMES[name]}: r = {_with_interval(metrics['test'][name]['pearson'])}",
+            xlim=ends,
+            ylim=ends,
+            box_aspect=1,
+        )
         axes.legend(loc="upper left")
     for axes in panels[:, 0]:
         axes.set_ylabel("predicted rating")
@@ -80,20 +114,50 @@ def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
         _save_reason(figure, axes, metrics["why"], path)
         return
     error = metrics["test"]["mlp"]["calibration_error"]
-    spread = curve[["low", "high"]].fillna(curve["actual"].to_frame("low").assign(high=curve["actual"]))
+    spread = curve[["low", "high"]].fillna(
+        curve["actual"].to_frame("low").assign(high=curve["actual"])
+    )
     ends = _ends(np.concatenate([curve["predicted"], *spread.to_numpy().T]))
-    axes.plot(ends, ends, color="0.6", linestyle="--", zorder=0, label="perfect: raters say what is predicted")
-    axes.errorbar(curve["predicted"], curve["actual"], yerr=[curve["actual"] - spread["low"], spread["high"] - curve["actual"]],
-                  fmt="o-", linewidth=1, markersize=5, capsize=3, color=_COLOURS["mlp"],
-                  label=f"{_numbers(curve['n'])} test faces a point, with 95 % intervals")
-    axes.set(xlabel="mean predicted score (0–100)", ylabel="mean human rating, on the same 0–100 scale", xlim=ends, ylim=ends, box_aspect=1,
-             title=f"Is a predicted score what raters say? {curve['n'].sum()} test faces\n"
-                   f"calibration error {_with_interval(error, 1)} points; by chance alone about {error['by_chance']:.1f}")
+    axes.plot(
+        ends,
+        ends,
+        color="0.6",
+        linestyle="--",
+        zorder=0,
+        label="perfect: raters say what is predicted",
+    )
+    axes.errorbar(
+        curve["predicted"],
+        curve["actual"],
+        yerr=[curve["actual"] - spread["low"], spread["high"] - curve["actual"]],
+        fmt="o-",
+        linewidth=1,
+        markersize=5,
+        capsize=3,
+        color=_COLOURS["mlp"],
+        label=f"{_numbers(curve['n'])} test faces a point, with 95 % intervals",
+    )
+    axes.set(
+        xlabel="mean predicted score (0–100)",
+        ylabel="mean human rating, on the same 0–100 scale",
+        xlim=ends,
+        ylim=ends,
+        box_aspect=1,
+        title=f"Is a predicted score what raters say? {curve['n'].sum()} test faces\n"
+        f"calibration error {_with_interval(error, 1)} points; by chance alone about {error['by_chance']:.1f}",
+    )
     figure.legend(loc="outside lower center", fontsize="small")  # inside it would hide intervals
     _save(figure, path)
 
 
-_COLOURS = {"train": "C0", "val": "C1", "mlp": "C0", "ridge": "C2", "geometric": "C1", "combined": "C4"}
+_COLOURS = {
+    "train": "C0",
+    "val": "C1",
+    "mlp": "C0",
+    "ridge": "C2",
+    "geometric": "C1",
+    "combined": "C4",
+}
 
 
 def _figure(title: str) -> tuple[Figure, Axes]:
@@ -104,7 +168,15 @@ def _figure(title: str) -> tuple[Figure, Axes]:
 def _save_reason(figure: Figure, axes: Axes, why: str, path: Path) -> None:
     """A picture of nothing, that says why."""
     axes.set_axis_off()
-    axes.text(0.5, 0.5, f"Not measured:\n{why}", ha="center", va="center", wrap=True, transform=axes.transAxes)
+    axes.text(
+        0.5,
+        0.5,
+        f"Not measured:\n{why}",
+        ha="center",
+        va="center",
+        wrap=True,
+        transform=axes.transAxes,
+    )
     _save(figure, path)
 
 

@@ -16,8 +16,12 @@ ZSCORE = "geometry_zscore"  # in no unit of ratings: only its correlations mean 
 OTHERS = ("geometric", ZSCORE, *COMBINED)
 
 
-def other_predictions(scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, float] | None,
-                      weights: BlendWeights) -> tuple[dict[str, np.ndarray], dict[str, dict]]:
+def other_predictions(
+    scores: pd.DataFrame,
+    ratings: pd.Series,
+    scale: tuple[float, float] | None,
+    weights: BlendWeights,
+) -> tuple[dict[str, np.ndarray], dict[str, dict]]:
     """What the scores other than the holistic one predict.
 
     Parameters
@@ -33,20 +37,33 @@ def other_predictions(scores: pd.DataFrame, ratings: pd.Series, scale: tuple[flo
         models that no face has.
     weights : `geometric`, `holistic`, `learned`, `n_val` and `why` of `combined` and of `combined_learned`.
     """
-    geometric, holistic = scores["geometric_score"].to_numpy(float), scores["attractiveness_score"].to_numpy(float)
+    geometric, holistic = (
+        scores["geometric_score"].to_numpy(float),
+        scores["attractiveness_score"].to_numpy(float),
+    )
     learned = learn_weights(scores, ratings, scale)
     used = {"combined": asdict(weights), "combined_learned": asdict(learned)}
     if scale is None:
         return {}, used
-    points = {"geometric": geometric, "combined": scores["combined_score"].to_numpy(float),
-              "combined_60_40": blend(geometric, holistic, SIXTY_FORTY), "combined_learned": learned(geometric, holistic)}
+    points = {
+        "geometric": geometric,
+        "combined": scores["combined_score"].to_numpy(float),
+        "combined_60_40": blend(geometric, holistic, SIXTY_FORTY),
+        "combined_learned": learned(geometric, holistic),
+    }
     low, high = scale
-    found = {name: low + (high - low) * values / 100 for name, values in points.items()} | {ZSCORE: scores[ZSCORE].to_numpy(float)}
+    found = {name: low + (high - low) * values / 100 for name, values in points.items()} | {
+        ZSCORE: scores[ZSCORE].to_numpy(float)
+    }
     return {name: found[name] for name in OTHERS if np.isfinite(found[name]).any()}, used
 
 
 def with_all(predictions: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
     """Those of the chosen faces (bool, n) that every model predicts, so that all are measured on the same. A model that predicts fewer
     than half of them would make it a comparison on other faces: it does not count, and is not to be measured."""
-    known = [values for values in (np.isfinite(said) for said in predictions.values()) if 2 * (chosen & values).sum() >= chosen.sum()]
+    known = [
+        values
+        for values in (np.isfinite(said) for said in predictions.values())
+        if 2 * (chosen & values).sum() >= chosen.sum()
+    ]
     return np.logical_and.reduce([chosen, *known])

@@ -18,9 +18,15 @@ import numpy as np
 
 SIDE = 64  # px of the crops that are compared
 SURE = 0.986  # median correlation of details that only copies reach
-ALIKE, STILL = 0.93, 0.17  # … that copies with other tones reach, if the median displacement (px) is no larger
+ALIKE, STILL = (
+    0.93,
+    0.17,
+)  # … that copies with other tones reach, if the median displacement (px) is no larger
 _MET = 0.9  # median correlation of patches with the best place for them in the other crop, below which no copy was seen
-_PATCH, _AROUND = 6, 3  # px from a patch's middle to its edge, and that it is looked for around its own place
+_PATCH, _AROUND = (
+    6,
+    3,
+)  # px from a patch's middle to its edge, and that it is looked for around its own place
 _COARSE = 32  # px, of a first alignment
 _HOPELESS = 0.86  # correlation of coarse crops, aligned, below which no copy was seen
 _DARK, _LIGHT = 5, 248  # grey levels beyond which details may have been cut off
@@ -34,7 +40,9 @@ def _ellipse(side: int) -> np.ndarray:
 
 
 _FACE = _ellipse(SIDE)
-_TONES = np.linspace(0, _FACE.sum() - 1, 33).round().astype(int)  # ranks of the pixels between whose tones others are matched
+_TONES = (
+    np.linspace(0, _FACE.sum() - 1, 33).round().astype(int)
+)  # ranks of the pixels between whose tones others are matched
 _MASKS = {side: _ellipse(side).astype(np.uint8) for side in (_COARSE, SIDE)}
 _LEVELS = np.arange(256)
 _ROWS, _COLUMNS = np.array([point for point in _POINTS if _FACE[point]]).T
@@ -49,9 +57,23 @@ def thumbnail(crop: np.ndarray) -> np.ndarray:
 
 def read_thumbnail(crop: Path | bytes, size: int) -> np.ndarray:
     """`thumbnail` of a stored crop, a file or its bytes, that is `size` px wide; decoded no larger than needed."""
-    flag = next((flag for reduced, flag in ((8, cv2.IMREAD_REDUCED_GRAYSCALE_8), (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
-                                            (2, cv2.IMREAD_REDUCED_GRAYSCALE_2)) if size >= reduced * SIDE), cv2.IMREAD_GRAYSCALE)
-    return thumbnail(cv2.imdecode(np.frombuffer(crop if isinstance(crop, bytes) else crop.read_bytes(), np.uint8), flag))
+    flag = next(
+        (
+            flag
+            for reduced, flag in (
+                (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+                (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+                (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+            )
+            if size >= reduced * SIDE
+        ),
+        cv2.IMREAD_GRAYSCALE,
+    )
+    return thumbnail(
+        cv2.imdecode(
+            np.frombuffer(crop if isinstance(crop, bytes) else crop.read_bytes(), np.uint8), flag
+        )
+    )
 
 
 def same_picture(one: np.ndarray, other: np.ndarray) -> bool:
@@ -70,8 +92,17 @@ def same_picture(one: np.ndarray, other: np.ndarray) -> bool:
     # From the coarse pixels' coordinates, of their centres, to those of the thumbnail.
     matrix[:, 2] = 2 * matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5) - 0.5
     matrix = _align(matched, other, matrix, 30)[1]
-    laid = cv2.warpAffine(other, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
-    value, one = max(((_correlation(image, laid), image) for image in (one, _matched(one, laid))), key=lambda found: found[0])
+    laid = cv2.warpAffine(
+        other,
+        matrix,
+        (SIDE, SIDE),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    value, one = max(
+        ((_correlation(image, laid), image) for image in (one, _matched(one, laid))),
+        key=lambda found: found[0],
+    )
     return value >= SURE or (value >= ALIKE and _displacement(one, laid) <= STILL)
 
 
@@ -81,13 +112,16 @@ def _small(image: np.ndarray) -> np.ndarray:
 
 def _met(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether the median correlation of one crop's patches with the best place for each in the other reaches `_MET`; ends as soon as it can't."""
-    here, there = (cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 2) for image in (one, other))
+    here, there = (
+        cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 2)
+        for image in (one, other)
+    )
     seen, reach, found = _seen(one, other), _PATCH + _AROUND, []
     places = [place for place in _PATCHES if seen[place]] or _PATCHES
     missed = 0
     for y, x in places:
-        patch = here[max(y - _PATCH, 0):y + _PATCH + 1, max(x - _PATCH, 0):x + _PATCH + 1]
-        place = there[max(y - reach, 0):y + reach + 1, max(x - reach, 0):x + reach + 1]
+        patch = here[max(y - _PATCH, 0) : y + _PATCH + 1, max(x - _PATCH, 0) : x + _PATCH + 1]
+        place = there[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
         found.append(cv2.minMaxLoc(cv2.matchTemplate(place, patch, cv2.TM_CCOEFF_NORMED))[1])
         missed += found[-1] < _MET
         if missed > len(places) / 2:
@@ -95,10 +129,15 @@ def _met(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.median(found) >= _MET)
 
 
-def _align(one: np.ndarray, other: np.ndarray, start: np.ndarray, rounds: int) -> tuple[float, np.ndarray]:
+def _align(
+    one: np.ndarray, other: np.ndarray, start: np.ndarray, rounds: int
+) -> tuple[float, np.ndarray]:
     """Correlation of two aligned images, and the affine matrix from the pixels of one to those of the other."""
     side = len(one)
-    smooth = [even_contrast(cv2.GaussianBlur(image, (0, 0), side / 64), side / 10.7) for image in (one, other)]
+    smooth = [
+        even_contrast(cv2.GaussianBlur(image, (0, 0), side / 64), side / 10.7)
+        for image in (one, other)
+    ]
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, rounds, 1e-4)
     try:
         return cv2.findTransformECC(*smooth, start.copy(), cv2.MOTION_AFFINE, stop, _MASKS[side], 1)
@@ -132,13 +171,19 @@ def _seen(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Median over the face of the correlation of details around each pixel."""
-    x, y = (cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 2) for image in (one, other))
+    x, y = (
+        cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 2)
+        for image in (one, other)
+    )
     around = [cv2.GaussianBlur(product, (0, 0), 2.5) for product in (x * x, y * y, x * y)]
-    return float(np.median((around[2] / np.sqrt((around[0] + 0.05) * (around[1] + 0.05)))[_seen(one, other)]))
+    return float(
+        np.median((around[2] / np.sqrt((around[0] + 0.05) * (around[1] + 0.05)))[_seen(one, other)])
+    )
 
 
 def _displacement(one: np.ndarray, other: np.ndarray) -> float:
     """Median over the face of how far a neighbourhood would have to be moved to fit better, px (Lucas and Kanade 1981)."""
+
     def details(image: np.ndarray) -> np.ndarray:
         band = cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 4)
         return band / np.sqrt(cv2.GaussianBlur(band * band, (0, 0), 4) + 4)
@@ -151,7 +196,10 @@ def _displacement(one: np.ndarray, other: np.ndarray) -> float:
     def around(product: np.ndarray) -> np.ndarray:
         return cv2.GaussianBlur(product * weight, (0, 0), 3.5)[_ROWS, _COLUMNS]
 
-    left = np.array([[around(a * b) for a in slopes] for b in slopes]).transpose(2, 0, 1) + np.eye(3) * 1e-4
+    left = (
+        np.array([[around(a * b) for a in slopes] for b in slopes]).transpose(2, 0, 1)
+        + np.eye(3) * 1e-4
+    )
     right = np.array([around(a * (y - x)) for a in slopes]).T
     moved = np.linalg.solve(left, right[..., None])[:, :2, 0]
     hold = np.linalg.eigvalsh(left[:, :2, :2])[:, 0]  # small where there is nothing to hold on to

@@ -7,7 +7,13 @@ import cv2
 import numpy as np
 
 from facestats.errors import ImageError
-from facestats.faces.align import CropTransform, align_face, center_square, crop_transform, to_crop_frame
+from facestats.faces.align import (
+    CropTransform,
+    align_face,
+    center_square,
+    crop_transform,
+    to_crop_frame,
+)
 from facestats.faces.landmarks import FaceLandmarks, Landmarker
 from facestats.faces.quality import GREY_SIZE, HeadPose, grey_crop, head_pose, measure
 from facestats.faces.search import find_large_faces, find_small_faces
@@ -88,11 +94,19 @@ class FaceCrop:
 
     def facts(self) -> dict:
         """What `faces.parquet` says of this picture, by column."""
-        facts = {"width": self.width, "height": self.height, "face_count": self.face_count,
-                 "confidence": self.confidence, "presence": self.presence, "box": self.box}
+        facts = {
+            "width": self.width,
+            "height": self.height,
+            "face_count": self.face_count,
+            "confidence": self.confidence,
+            "presence": self.presence,
+            "box": self.box,
+        }
         if self.pose is not None:
             facts |= {"yaw": self.pose.yaw, "pitch": self.pose.pitch, "roll": self.pose.roll}
-        return facts | measure(self.rgb if self.view is None else self.view, self.grey, self.landmarks, self.layers)
+        return facts | measure(
+            self.rgb if self.view is None else self.view, self.grey, self.landmarks, self.layers
+        )
 
     def jpeg(self, quality: int) -> bytes:
         """The crop as a JPEG without metadata, colours at full resolution (4:4:4)."""
@@ -135,7 +149,10 @@ def crop_face(image, config: PreprocessConfig, landmarker: Landmarker) -> FaceCr
 
 
 def find_photo_faces(
-    image, landmarker: Landmarker, max_megabytes: float = MAX_MEGABYTES, max_pixels: int = MAX_PIXELS
+    image,
+    landmarker: Landmarker,
+    max_megabytes: float = MAX_MEGABYTES,
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[Photo, list[FaceLandmarks]]:
     """The faces of a photo, the same whatever form it comes in; the only way in for the pipeline and the library.
 
@@ -166,7 +183,9 @@ def find_photo_faces(
     return photo, [replace(face, box=(face.box * zoom).astype(np.float32)) for face in faces]
 
 
-def _crop_largest(photo: Photo, image, faces: list[FaceLandmarks], config: PreprocessConfig) -> FaceCrop:
+def _crop_largest(
+    photo: Photo, image, faces: list[FaceLandmarks], config: PreprocessConfig
+) -> FaceCrop:
     face, width, height = faces[0], photo.width, photo.height
     crop = crop_transform(face.landmarks, width, height, config.margin, config.align)
     return FaceCrop(
@@ -190,14 +209,18 @@ def _view(photo: Photo, image, crop: CropTransform, config: PreprocessConfig) ->
     return _cut(photo, image, crop, config, GREY_SIZE) if config.size < GREY_SIZE else None
 
 
-def _cut(photo: Photo, image, crop: CropTransform, config: PreprocessConfig, size: int) -> np.ndarray:
+def _cut(
+    photo: Photo, image, crop: CropTransform, config: PreprocessConfig, size: int
+) -> np.ndarray:
     """Cut a square, given in px of the whole photo, from a decoding that has enough px for the crop."""
     enough = max(photo.width, photo.height) * size / crop.side
     photo = _at_least(photo, image, enough, config.max_megabytes, config.max_pixels)
     return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), size)
 
 
-def _at_least(photo: Photo, image, long_side: float, max_megabytes: float, max_pixels: int) -> Photo:
+def _at_least(
+    photo: Photo, image, long_side: float, max_megabytes: float, max_pixels: int
+) -> Photo:
     """The photo decoded anew if it was reduced to fewer px than needed."""
     enough = not photo.reduced or max(photo.rgb.shape[:2]) >= long_side
     return photo if enough else to_photo(image, long_side, max_megabytes, max_pixels)
@@ -205,7 +228,9 @@ def _at_least(photo: Photo, image, long_side: float, max_megabytes: float, max_p
 
 def _reduced(rgb: np.ndarray, long_side: int) -> np.ndarray:
     """Pixels brought to 1/2, 1/4 or 1/8 as a JPEG's decoder would, so that every form of a photo shows the same faces."""
-    times = next(times for times in (8, 4, 2, 1) if times == 1 or max(rgb.shape[:2]) >= times * long_side)
+    times = next(
+        times for times in (8, 4, 2, 1) if times == 1 or max(rgb.shape[:2]) >= times * long_side
+    )
     if times == 1:
         return rgb
     size = (-(-rgb.shape[1] // times), -(-rgb.shape[0] // times))

@@ -24,7 +24,11 @@ _BANDS = 16
 _BAND_BITS = _BITS // _BANDS
 _AT_ONCE = 256  # pairs compared before those that are joined by then are passed over
 # Frequencies down and across, lowest first, without the mean.
-_FREQUENCIES = np.array(sorted(((a, b) for a in range(32) for b in range(32) if a + b), key=lambda pair: (sum(pair), pair))[:_BITS])
+_FREQUENCIES = np.array(
+    sorted(
+        ((a, b) for a in range(32) for b in range(32) if a + b), key=lambda pair: (sum(pair), pair)
+    )[:_BITS]
+)
 _ODD = np.packbits(_FREQUENCIES[:, 1] % 2 == 1)  # bits that a mirror image turns round
 # Neighbouring bits of the hash belong to like frequencies and agree between faces; shuffled they fill the bands evenly.
 _SHUFFLE = np.random.default_rng(0).permutation(_BITS)
@@ -51,7 +55,9 @@ def first_of_group(keys: list[str]) -> list[int | None]:
     return [None if at == position else at for position, at in enumerate(found)]
 
 
-def find_near_duplicates(hashes: list[bytes], thumbnail: Callable[[int], np.ndarray], detail: np.ndarray) -> list[int | None]:
+def find_near_duplicates(
+    hashes: list[bytes], thumbnail: Callable[[int], np.ndarray], detail: np.ndarray
+) -> list[int | None]:
     """Group faces that are copies of one picture, mirrored ones included.
 
     The likest pairs are joined first. Two groups are joined only where the most detailed faces of both are copies as well: a thumbnail
@@ -75,24 +81,40 @@ def find_near_duplicates(hashes: list[bytes], thumbnail: Callable[[int], np.ndar
 
     def copies(pair: tuple[int, int, bool]) -> bool:
         one, other, turned = pair
-        return same_picture(looks[one], np.ascontiguousarray(looks[other][:, ::-1]) if turned else looks[other])
+        return same_picture(
+            looks[one], np.ascontiguousarray(looks[other][:, ::-1]) if turned else looks[other]
+        )
 
     groups = _Groups(n, detail)
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(ones), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            pairs = [pair for pair in zip(ones[part].tolist(), others[part].tolist(), mirrored[part].tolist(), strict=True)
-                     if groups.root(pair[0]) != groups.root(pair[1])]
+            pairs = [
+                pair
+                for pair in zip(
+                    ones[part].tolist(), others[part].tolist(), mirrored[part].tolist(), strict=True
+                )
+                if groups.root(pair[0]) != groups.root(pair[1])
+            ]
             new = sorted({face for pair in pairs for face in pair[:2]} - looks.keys())
             looks |= zip(new, pool.map(thumbnail, new), strict=True)
             for pair, found in zip(pairs, pool.map(copies, pairs), strict=True):
                 best = tuple(groups.best[groups.root(face)] for face in pair[:2])
-                if found and best[0] != best[1] and (best == pair[:2] or copies((*best, False)) or copies((*best, True))):
+                if (
+                    found
+                    and best[0] != best[1]
+                    and (best == pair[:2] or copies((*best, False)) or copies((*best, True)))
+                ):
                     groups.join(*pair[:2])
     return groups.first()
 
 
-def find_copy(hash_: bytes, look: np.ndarray, hashes: np.ndarray, thumbnail: Callable[[int], np.ndarray | None]) -> int | None:
+def find_copy(
+    hash_: bytes,
+    look: np.ndarray,
+    hashes: np.ndarray,
+    thumbnail: Callable[[int], np.ndarray | None],
+) -> int | None:
     """Which of some faces shows the same picture as another one does, mirrored or not: the likest; None: none of them.
 
     Parameters
@@ -108,8 +130,10 @@ def find_copy(hash_: bytes, look: np.ndarray, hashes: np.ndarray, thumbnail: Cal
         if distance[at].min() > MAX_DISTANCE:
             return None
         other = thumbnail(int(at))
-        if other is not None and any(same_picture(look, other if not mirrored else np.ascontiguousarray(other[:, ::-1]))
-                                     for mirrored in np.flatnonzero(distance[at] <= MAX_DISTANCE)):
+        if other is not None and any(
+            same_picture(look, other if not mirrored else np.ascontiguousarray(other[:, ::-1]))
+            for mirrored in np.flatnonzero(distance[at] <= MAX_DISTANCE)
+        ):
             return int(at)
     return None
 
@@ -121,10 +145,16 @@ def _candidates(hashes: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     found so. Each band is looked up as it is and with each of its 16 bits flipped, and only what is met there is compared: about 0.4 % of
     all pairs. Equal hashes are looked up once.
     """
-    unique, first, which = np.unique(np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), -1), axis=0,
-                                     return_index=True, return_inverse=True)
+    unique, first, which = np.unique(
+        np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), -1),
+        axis=0,
+        return_index=True,
+        return_inverse=True,
+    )
     alike = np.flatnonzero(first[which.ravel()] != np.arange(len(hashes)))
-    found = [np.stack([first[which.ravel()[alike]], alike, np.zeros_like(alike), np.zeros_like(alike)])]
+    found = [
+        np.stack([first[which.ravel()[alike]], alike, np.zeros_like(alike), np.zeros_like(alike)])
+    ]
     shuffled = _shuffle(unique)
     words = unique.view(np.uint64)
     for turned, looked_up in ((0, unique), (1, unique ^ _ODD)):
@@ -137,11 +167,24 @@ def _candidates(hashes: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray
                 start = np.searchsorted(values, wanted, side="left")
                 count = np.searchsorted(values, wanted, side="right") - start
                 a = np.repeat(np.arange(len(unique)), count)
-                b = order[np.repeat(start, count) + np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)]
+                b = order[
+                    np.repeat(start, count)
+                    + np.arange(count.sum())
+                    - np.repeat(np.cumsum(count) - count, count)
+                ]
                 a, b = a[a < b], b[a < b]
                 distance = np.bitwise_count(own[a] ^ words[b]).sum(axis=1)
                 near = distance <= MAX_DISTANCE
-                found.append(np.stack([first[a[near]], first[b[near]], distance[near].astype(np.int64), np.full(near.sum(), turned)]))
+                found.append(
+                    np.stack(
+                        [
+                            first[a[near]],
+                            first[b[near]],
+                            distance[near].astype(np.int64),
+                            np.full(near.sum(), turned),
+                        ]
+                    )
+                )
     ones, others, distance, turned = np.concatenate(found, axis=1)
     ones, others = np.minimum(ones, others), np.maximum(ones, others)
     _, once = np.unique((ones * len(hashes) + others) * 2 + turned, return_index=True)
@@ -151,7 +194,9 @@ def _candidates(hashes: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 def _shuffle(hashes: np.ndarray) -> np.ndarray:
     """The 16 bands of each hash: uint16 (n, 16)."""
-    return np.ascontiguousarray(np.packbits(np.unpackbits(hashes, axis=1)[:, _SHUFFLE], axis=1)).view(np.uint16)
+    return np.ascontiguousarray(
+        np.packbits(np.unpackbits(hashes, axis=1)[:, _SHUFFLE], axis=1)
+    ).view(np.uint16)
 
 
 class _Groups:
@@ -170,7 +215,9 @@ class _Groups:
         """Join two groups; the smaller position leads, so that a root is always the first member."""
         low, high = sorted((self.root(one), self.root(other)))
         self.leader[high] = low
-        self.best[low] = max(self.best[low], self.best[high], key=lambda face: (self.detail[face], -face))
+        self.best[low] = max(
+            self.best[low], self.best[high], key=lambda face: (self.detail[face], -face)
+        )
 
     def first(self) -> list[int | None]:
         roots = [self.root(position) for position in range(len(self.leader))]

@@ -9,18 +9,50 @@ from facestats.faces.models import model_hashes
 
 # The files of this package that compute a row's bits: a change of any other computes none anew. tests/test_layout.py holds them against the imports.
 ROW_CODE = (
-    "core/landmarks.py", "faces/align.py", "faces/comparison.py", "faces/crop.py", "faces/dedup.py", "faces/detector.py", "faces/landmarks.py", "faces/looks.npz", "faces/looks.py",
-    "faces/mesh_cells.py", "faces/photo.py", "faces/quality.py", "faces/runtime.py", "faces/search.py", "faces/warp.py", "photos/budget.py", "photos/containers.py",
-    "photos/decode.py", "photos/pixels.py", "photos/reading.py",
+    "core/landmarks.py",
+    "faces/align.py",
+    "faces/comparison.py",
+    "faces/crop.py",
+    "faces/dedup.py",
+    "faces/detector.py",
+    "faces/landmarks.py",
+    "faces/looks.npz",
+    "faces/looks.py",
+    "faces/mesh_cells.py",
+    "faces/photo.py",
+    "faces/quality.py",
+    "faces/runtime.py",
+    "faces/search.py",
+    "faces/warp.py",
+    "photos/budget.py",
+    "photos/containers.py",
+    "photos/decode.py",
+    "photos/pixels.py",
+    "photos/reading.py",
 )
-_LIBRARIES = ("pillow", "numpy", "ai-edge-litert", "opencv-python-headless", "pillow-heif", "simplejpeg")
+_LIBRARIES = (
+    "pillow",
+    "numpy",
+    "ai-edge-litert",
+    "opencv-python-headless",
+    "pillow-heif",
+    "simplejpeg",
+)
 
 
 def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
     """sha256 (hex) over the parameters, the weights, the code and the versions of the libraries."""
-    deciding = {name: value for name, value in asdict(config).items() if not name.startswith("max_")}  # which decide whether there is a row
-    return sha256_json({"config": deciding, "models": model_hashes(model_dir),
-                        "code": code_sha256(ROW_CODE), "versions": versions(*_LIBRARIES)})
+    deciding = {
+        name: value for name, value in asdict(config).items() if not name.startswith("max_")
+    }  # which decide whether there is a row
+    return sha256_json(
+        {
+            "config": deciding,
+            "models": model_hashes(model_dir),
+            "code": code_sha256(ROW_CODE),
+            "versions": versions(*_LIBRARIES),
+        }
+    )
 
 
 def limited_recipe(recipe: str, config: PreprocessConfig) -> str:

@@ -107,6 +107,7 @@ class Landmarker:
 
     def find_boxes(self, rgb: np.ndarray) -> list[Detection]:
         """What the short-range detector sees in an image, largest box first: `detect` without the mesh, which takes the half."""
+
         def area(detection: Detection) -> np.float32:
             x0, y0, x1, y1 = detection.box.astype(np.float32)
             return (x1 - x0) * (y1 - y0)
@@ -124,7 +125,13 @@ class Landmarker:
         raw, presence, *layers = self._mesh(crop[None].astype(np.float32) / np.float32(255))
         points = project(raw.reshape(N_LANDMARKS, 3), center, side, angle, rgb.shape)
         presence = 1 / (1 + math.exp(-float(presence.reshape(()))))
-        return FaceLandmarks(points, detection.box.astype(np.float32), detection.score, presence, layers=tuple(layer[0] for layer in layers))
+        return FaceLandmarks(
+            points,
+            detection.box.astype(np.float32),
+            detection.score,
+            presence,
+            layers=tuple(layer[0] for layer in layers),
+        )
 
 
 def region_of_interest(detection: Detection) -> tuple[tuple[float, float], float, float]:

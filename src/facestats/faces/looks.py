@@ -15,12 +15,26 @@ from facestats.faces.mesh_cells import CELLS
 _SIDE = 128  # px of the crop that both look at: half of it is face
 _ROWS, _COLUMNS = 6, 4  # of the grid over the face that landmarks are counted into
 _GREY = 5.0  # mean distance from grey, of CIELAB, below which a face has no colours
-_NEIGHBOURS = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))  # of a pixel, in a circle
+_NEIGHBOURS = (
+    (0, 0),
+    (0, 1),
+    (0, 2),
+    (1, 2),
+    (2, 2),
+    (2, 1),
+    (2, 0),
+    (1, 0),
+)  # of a pixel, in a circle
 _GRID = 4  # cells a side, of the part of the mesh's input that is face
 
 
 def hidden_and_drawn(
-    rgb: np.ndarray, grey: np.ndarray, fine: np.ndarray, region: np.ndarray, landmarks: np.ndarray, layers: tuple[np.ndarray, ...]
+    rgb: np.ndarray,
+    grey: np.ndarray,
+    fine: np.ndarray,
+    region: np.ndarray,
+    landmarks: np.ndarray,
+    layers: tuple[np.ndarray, ...],
 ) -> tuple[float, float]:
     """How likely it is that something hides a part of the face, and that the face is no photograph, both 0–1.
 
@@ -36,8 +50,10 @@ def hidden_and_drawn(
     layers : of `FaceLandmarks`
     """
     points, mesh = sample_points(rgb, landmarks), layer_features(layers)
-    return (_probability(np.concatenate([hidden_features(points), mesh]), "hidden"),
-            _probability(np.concatenate([drawn_features(grey, fine, region, points), mesh]), "drawn"))
+    return (
+        _probability(np.concatenate([hidden_features(points), mesh]), "hidden"),
+        _probability(np.concatenate([drawn_features(grey, fine, region, points), mesh]), "drawn"),
+    )
 
 
 def sample_points(rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -55,16 +71,23 @@ def hidden_features(points: np.ndarray) -> np.ndarray:
     """Colour and texture of the cells of a grid over the face: against the face's median, and against the mirrored cell."""
     cells = _cells(points)
     # Left and right are one: the mean of both stands for a cell and its mirror image.
-    both = [(values + values[:, ::-1])[:, : _COLUMNS // 2].ravel() / 2 for values in (np.abs(cells[..., :3]), cells[..., [0, 3]])]
+    both = [
+        (values + values[:, ::-1])[:, : _COLUMNS // 2].ravel() / 2
+        for values in (np.abs(cells[..., :3]), cells[..., [0, 3]])
+    ]
     return np.concatenate([*both, _sides(cells).ravel()])
 
 
-def drawn_features(grey: np.ndarray, fine: np.ndarray, region: np.ndarray, points: np.ndarray) -> np.ndarray:
+def drawn_features(
+    grey: np.ndarray, fine: np.ndarray, region: np.ndarray, points: np.ndarray
+) -> np.ndarray:
     """How edges, flat areas and fine texture share the face, by size of detail; local binary patterns (Ojala et al. 2002); how far colour
     follows light; how alike the two sides are."""
     inside = region == 255
     counts = np.bincount(grey[inside], minlength=256)
-    low, middle, high = np.searchsorted(np.cumsum(counts), np.array([0.1, 0.5, 0.9]) * counts.sum()).astype(float)
+    low, middle, high = np.searchsorted(
+        np.cumsum(counts), np.array([0.1, 0.5, 0.9]) * counts.sum()
+    ).astype(float)
     levels = counts.reshape(64, 4).sum(axis=1) / counts.sum()
     spread = float(cv2.meanStdDev(grey, mask=region)[1][0, 0]) + 1.0
     found = [_detail_features(fine[::2, ::2][inside[::2, ::2]], spread)]
@@ -75,7 +98,13 @@ def drawn_features(grey: np.ndarray, fine: np.ndarray, region: np.ndarray, point
         found.append(_detail_features((image - cv2.GaussianBlur(image, (0, 0), 1))[inside], spread))
         if level < 3:
             found += [_patterns(image, inside, 0.0), _patterns(image, inside, 0.05 * spread)]
-    found.append([(low + high - 2 * middle) / (high - low + 1), levels.max(), -(levels * np.log(levels + 1e-9)).sum()])
+    found.append(
+        [
+            (low + high - 2 * middle) / (high - low + 1),
+            levels.max(),
+            -(levels * np.log(levels + 1e-9)).sum(),
+        ]
+    )
     sides = np.log(_sides(_cells(points)).mean(axis=(0, 1)) + 0.02)
     return np.concatenate([*found, sides[[0, 3]], _colour_features(points, sides)])
 
@@ -90,7 +119,13 @@ def layer_features(layers: tuple[np.ndarray, ...]) -> np.ndarray:
         if cell > 1:
             cells = inner.reshape(_GRID, cell, _GRID, cell, -1)
             means = np.einsum("aibjc->abc", cells) / cell**2
-            within = np.sqrt(np.maximum(np.einsum("aibjc,aibjc->c", cells, cells) / inner[..., 0].size - (means**2).mean(axis=(0, 1)), 0))
+            within = np.sqrt(
+                np.maximum(
+                    np.einsum("aibjc,aibjc->c", cells, cells) / inner[..., 0].size
+                    - (means**2).mean(axis=(0, 1)),
+                    0,
+                )
+            )
             found += [means.mean(axis=(0, 1)), within, means.std(axis=(0, 1))]
         else:
             found += [inner.mean(axis=(0, 1)), inner.std(axis=(0, 1))]
@@ -111,8 +146,15 @@ def _colour_features(points: np.ndarray, sides: np.ndarray) -> np.ndarray:
     powers = np.column_stack([np.ones_like(light), light / 100, (light / 100) ** 2])
     residual = np.abs(colours - powers @ np.linalg.lstsq(powers, colours, rcond=None)[0])
     middle, high = np.median(residual, axis=0), np.quantile(residual, 0.95, axis=0)
-    return np.concatenate([colours.mean(axis=0) / 10 - 1.5, np.log(colours.std(axis=0) + 0.3) - 1, np.log(residual.mean(axis=0) + 0.3) - 1,
-                           np.log((high + 0.3) / (middle + 0.3)) - 1.2, sides[1:3] + 2])
+    return np.concatenate(
+        [
+            colours.mean(axis=0) / 10 - 1.5,
+            np.log(colours.std(axis=0) + 0.3) - 1,
+            np.log(residual.mean(axis=0) + 0.3) - 1,
+            np.log((high + 0.3) / (middle + 0.3)) - 1.2,
+            sides[1:3] + 2,
+        ]
+    )
 
 
 def _cells(points: np.ndarray) -> np.ndarray:

@@ -19,7 +19,11 @@ from facestats.rows.files import RowFiles
 
 Result = TypeVar("Result")
 
-BY_BYTES, BY_LIMITS, BY_MACHINE = "bytes", "limits", "machine"  # what a row follows from: the photo's bytes alone, these and `max_pixels`, or how this machine fared
+BY_BYTES, BY_LIMITS, BY_MACHINE = (
+    "bytes",
+    "limits",
+    "machine",
+)  # what a row follows from: the photo's bytes alone, these and `max_pixels`, or how this machine fared
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,10 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
         row |= {"status": "rejected", "reason": NO_FACE, "face_count": 0}
         return ProcessedPhoto(row | {"width": error.width, "height": error.height})
     except ImageError as error:
-        return ProcessedPhoto(row | {"status": "rejected", "reason": str(error)}, basis=BY_LIMITS if isinstance(error, OverBudgetError) else BY_BYTES)
+        return ProcessedPhoto(
+            row | {"status": "rejected", "reason": str(error)},
+            basis=BY_LIMITS if isinstance(error, OverBudgetError) else BY_BYTES,
+        )
     row |= face.facts() | {
         "status": "ok",
         "reason": None if face.face_count else f"{NO_FACE}: centre square",

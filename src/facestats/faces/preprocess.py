@@ -33,12 +33,24 @@ from facestats.photos.reading import hash_photo
 from facestats.rows.store import RowStore
 
 STAGE = "preprocess"
-SHARP, LARGE = 0.25, 0.9  # shares of the sharpest and of the largest copy: what is above counts as equal
+SHARP, LARGE = (
+    0.25,
+    0.9,
+)  # shares of the sharpest and of the largest copy: what is above counts as equal
 BEST_BY = ("sharpness", "face_size", "bits_per_pixel")
 _TOGETHER = 1000  # photos that threads hash, and rows that become columns, at a time
-_BY_NAME = ("image", "filename", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank")  # depend on more than the image's bytes
+_BY_NAME = (
+    "image",
+    "filename",
+    "duplicate_of",
+    "near_duplicate_of",
+    "copy_group",
+    "copy_rank",
+)  # depend on more than the image's bytes
 # What the row store keeps of an image: the columns that its bytes decide, and the MD5 of its crop.
-ROW_COLUMNS = {name: kind for name, kind in tables.FACES.columns.items() if name not in _BY_NAME} | {"crop": pa.string()}
+ROW_COLUMNS = {
+    name: kind for name, kind in tables.FACES.columns.items() if name not in _BY_NAME
+} | {"crop": pa.string()}
 
 
 def preprocess_folder(
@@ -87,7 +99,9 @@ def preprocess_folder(
     rows = rows or RowStore(None, STAGE, recipe, ROW_COLUMNS)
     reasons = check_names(names)
     keys, sha256 = {}, {}
-    for name, (digest, reason) in _digests(images, [name for name in names if name not in reasons], config.max_megabytes):
+    for name, (digest, reason) in _digests(
+        images, [name for name in names if name not in reasons], config.max_megabytes
+    ):
         if reason:
             reasons[name] = reason
         else:
@@ -95,7 +109,11 @@ def preprocess_folder(
 
     found = rows.lookup(set(keys.values()), earlier, without_room)
     at = {key: row for row, key in enumerate(found["key"].to_pylist())}
-    limited = {name: row_key(sha256[name], limited_recipe(recipe, config)) for name, key in keys.items() if key not in at}
+    limited = {
+        name: row_key(sha256[name], limited_recipe(recipe, config))
+        for name, key in keys.items()
+        if key not in at
+    }
     if limited:
         beyond = rows.lookup(set(limited.values()), earlier, without_room)
         at |= {key: len(found) + row for row, key in enumerate(beyond["key"].to_pylist())}
@@ -104,16 +122,32 @@ def preprocess_folder(
     missing = _place_crops(keys, at, found["crop"].to_pylist(), rows, out_dir)
     rows.forget(missing.keys() & at.keys())
     parts, computed = [found], []
-    for key, row in zip(missing, _compute(_tasks(missing, sha256, images, out_dir), len(missing), config, model_dir, rows, workers), strict=True):
+    for key, row in zip(
+        missing,
+        _compute(
+            _tasks(missing, sha256, images, out_dir), len(missing), config, model_dir, rows, workers
+        ),
+        strict=True,
+    ):
         basis = row.pop("basis")
-        computed.append(row | {"key": {BY_BYTES: key, BY_LIMITS: row_key(row["sha256"], limited_recipe(recipe, config))}.get(basis)})
+        computed.append(
+            row
+            | {
+                "key": {
+                    BY_BYTES: key,
+                    BY_LIMITS: row_key(row["sha256"], limited_recipe(recipe, config)),
+                }.get(basis)
+            }
+        )
         if basis != BY_MACHINE:
             rows.add(computed[-1])
         if len(computed) == _TOGETHER:
             parts, computed = [*parts, pa.Table.from_pylist(computed, found.schema)], []
     at |= {key: len(found) + row for row, key in enumerate(missing)}
     table = pa.concat_tables([*parts, pa.Table.from_pylist(computed, found.schema)])
-    frame = _by_image(table.take(pa.array([at[key] for key in keys.values()], pa.int64())), list(keys), reasons)
+    frame = _by_image(
+        table.take(pa.array([at[key] for key in keys.values()], pa.int64())), list(keys), reasons
+    )
     _mark_copies(frame, out_dir, config.size)
     new = sum(map(len, missing.values()))
     frame.attrs |= {"reused": len(keys) - new, "computed": new}
@@ -133,14 +167,19 @@ def earlier_rows(table: Path, crops: dict[str, str]) -> pa.Table | None:
         frame = tables.read(table, tables.FACES, [*columns, "filename"])
     except tables.TableError:
         return None
-    frame = frame[frame["key"].notna() & (frame["filename"].isna() | frame["filename"].isin(crops.keys()))]
+    frame = frame[
+        frame["key"].notna() & (frame["filename"].isna() | frame["filename"].isin(crops.keys()))
+    ]
     return pa.Table.from_pandas(
         frame.assign(crop=frame["filename"].map(crops))[list(ROW_COLUMNS)],
-        pa.schema(list(ROW_COLUMNS.items())), preserve_index=False,
+        pa.schema(list(ROW_COLUMNS.items())),
+        preserve_index=False,
     )
 
 
-def _digests(images: Path, names: list[str], max_megabytes: float) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
+def _digests(
+    images: Path, names: list[str], max_megabytes: float
+) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
     """For each image its sha256, or the reason why it can't be read."""
 
     def digest(name: str) -> tuple[str | None, str | None]:
@@ -150,7 +189,9 @@ def _digests(images: Path, names: list[str], max_megabytes: float) -> Iterator[t
             return None, str(error)
 
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(names), _TOGETHER):  # not all at once: what waits to be taken takes memory
+        for start in range(
+            0, len(names), _TOGETHER
+        ):  # not all at once: what waits to be taken takes memory
             part = names[start : start + _TOGETHER]
             yield from zip(part, pool.map(digest, part), strict=True)
 
@@ -160,7 +201,9 @@ def _place_crops(keys, at, crops, rows, out_dir) -> dict[str, list[str]]:
 
     def place(name: str) -> bool:
         row = at.get(keys[name])
-        return row is not None and (crops[row] is None or rows.files.place(crops[row], out_dir / face_filename(name)))
+        return row is not None and (
+            crops[row] is None or rows.files.place(crops[row], out_dir / face_filename(name))
+        )
 
     out_dir.mkdir(parents=True, exist_ok=True)
     missing: dict[str, list[str]] = {}
@@ -171,32 +214,69 @@ def _place_crops(keys, at, crops, rows, out_dir) -> dict[str, list[str]]:
     return missing
 
 
-def _tasks(missing: dict[str, list[str]], sha256: dict[str, str], images: Path, out_dir: Path) -> Iterator[PhotoTask]:
+def _tasks(
+    missing: dict[str, list[str]], sha256: dict[str, str], images: Path, out_dir: Path
+) -> Iterator[PhotoTask]:
     for same in missing.values():
-        yield PhotoTask(str(images / same[0]), sha256[same[0]], tuple(str(out_dir / face_filename(name)) for name in same))
+        yield PhotoTask(
+            str(images / same[0]),
+            sha256[same[0]],
+            tuple(str(out_dir / face_filename(name)) for name in same),
+        )
 
 
-def _compute(tasks: Iterator[PhotoTask], number: int, config: PreprocessConfig, model_dir: str | Path, rows: RowStore, workers: int | None) -> Iterator[dict]:
+def _compute(
+    tasks: Iterator[PhotoTask],
+    number: int,
+    config: PreprocessConfig,
+    model_dir: str | Path,
+    rows: RowStore,
+    workers: int | None,
+) -> Iterator[dict]:
     if not number:
         return iter(())
 
     def over(task: PhotoTask, error: OverLimitError) -> dict:
-        return {"sha256": task.sha256, "status": "rejected", "reason": over_limit(config, error), "basis": BY_MACHINE}
+        return {
+            "sha256": task.sha256,
+            "status": "rejected",
+            "reason": over_limit(config, error),
+            "basis": BY_MACHINE,
+        }
 
-    results = ordered_map(process_task, tasks, count_workers(number, workers), set_up, (config, str(model_dir), rows.files), limits_of(config), over,
-                          lambda task: task.source)
+    results = ordered_map(
+        process_task,
+        tasks,
+        count_workers(number, workers),
+        set_up,
+        (config, str(model_dir), rows.files),
+        limits_of(config),
+        over,
+        lambda task: task.source,
+    )
     return iter(tqdm(results, STAGE, number, unit="photo", disable=None))
 
 
 def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.DataFrame:
     """Rows in the order of `names`, and those of the images that could not be looked at, as one table."""
-    columns = {name: table[name].to_pandas() if name in ("box", "landmarks") else table[name].to_pylist()
-               for name in ROW_COLUMNS if name != "crop"}
+    columns = {
+        name: table[name].to_pandas() if name in ("box", "landmarks") else table[name].to_pylist()
+        for name in ROW_COLUMNS
+        if name != "crop"
+    }
     columns["image"] = [printable(name) for name in names]
-    columns["filename"] = [face_filename(name) if status == "ok" else None
-                           for name, status in zip(names, columns["status"], strict=True)]
-    unusable = [{"image": printable(name), "status": "rejected", "reason": reason} for name, reason in reasons.items()]
-    frame = pd.concat([pd.DataFrame(columns, dtype=object), pd.DataFrame(unusable, dtype=object)], ignore_index=True)
+    columns["filename"] = [
+        face_filename(name) if status == "ok" else None
+        for name, status in zip(names, columns["status"], strict=True)
+    ]
+    unusable = [
+        {"image": printable(name), "status": "rejected", "reason": reason}
+        for name, reason in reasons.items()
+    ]
+    frame = pd.concat(
+        [pd.DataFrame(columns, dtype=object), pd.DataFrame(unusable, dtype=object)],
+        ignore_index=True,
+    )
     frame = frame.reindex(columns=list(tables.FACES.columns)).astype(object)
     frame = frame.sort_values("image", kind="stable", ignore_index=True)
     return frame.where(frame.notna(), None)
@@ -214,15 +294,34 @@ def _mark_copies(frame: pd.DataFrame, crops: Path, size: int) -> None:
             frame.at[row, "duplicate_of"] = frame.at[accepted[first], "filename"]
     single = [row for row, first in zip(accepted, exact, strict=True) if first is None]
     paths = [crops / name for name in frame.loc[single, "filename"]]
-    near = find_near_duplicates([bytes.fromhex(text) for text in frame.loc[single, "perceptual_hash"]],
-                                lambda face: read_thumbnail(paths[face], size), frame.loc[single, "sharpness"].to_numpy(dtype=float))
+    near = find_near_duplicates(
+        [bytes.fromhex(text) for text in frame.loc[single, "perceptual_hash"]],
+        lambda face: read_thumbnail(paths[face], size),
+        frame.loc[single, "sharpness"].to_numpy(dtype=float),
+    )
     for row, first in zip(single, near, strict=True):
         if first is not None:
             frame.at[row, "near_duplicate_of"] = frame.at[single[first], "filename"]
-    faces = frame.loc[accepted, ["filename", "duplicate_of", "near_duplicate_of", "sharpness", "width", "height", "box", "bits_per_pixel"]]
+    faces = frame.loc[
+        accepted,
+        [
+            "filename",
+            "duplicate_of",
+            "near_duplicate_of",
+            "sharpness",
+            "width",
+            "height",
+            "box",
+            "bits_per_pixel",
+        ],
+    ]
     original = faces["duplicate_of"].fillna(faces["filename"])
-    faces["copy_group"] = original.map(faces.set_index("filename")["near_duplicate_of"]).fillna(original)
-    boxes = [np.full(4, np.nan) if box is None else np.asarray(box, dtype=float) for box in faces["box"]]
+    faces["copy_group"] = original.map(faces.set_index("filename")["near_duplicate_of"]).fillna(
+        original
+    )
+    boxes = [
+        np.full(4, np.nan) if box is None else np.asarray(box, dtype=float) for box in faces["box"]
+    ]
     faces["face_size"] = [box[2] - box[0] for box in boxes]
     faces["face_size"] = faces["face_size"].fillna(faces[["width", "height"]].min(axis=1))
     rank = rank_copies(faces)

@@ -61,7 +61,9 @@ def grey_crop(crop: np.ndarray) -> np.ndarray:
         smooth = cv2.GaussianBlur(grey, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
         return cv2.resize(smooth, (GREY_SIZE, GREY_SIZE), interpolation=cv2.INTER_AREA)
     image = Image.fromarray(grey)
-    return np.asarray(image.resize((GREY_SIZE, GREY_SIZE), Image.Resampling.BILINEAR, reducing_gap=2.0))
+    return np.asarray(
+        image.resize((GREY_SIZE, GREY_SIZE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    )
 
 
 def face_region(landmarks: np.ndarray | None, size: int) -> np.ndarray | None:
@@ -86,20 +88,33 @@ def fine_detail(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return image - softer, soft - softer
 
 
-def sharpness(grey: np.ndarray, region: np.ndarray | None = None, fine: np.ndarray | None = None) -> float:
+def sharpness(
+    grey: np.ndarray, region: np.ndarray | None = None, fine: np.ndarray | None = None
+) -> float:
     """Fine against coarse detail of a `grey_crop`, or of its `face_region`: 0.05 is usual, and below 0.02 one sees the blur.
 
     Variance of the second `fine_detail` over that of what lies between blurs of about 2 and 8 px. Both grow with contrast and exposure, so that their
     ratio does not. The outline of the region is left out: it is no feature of the face.
     """
-    small = cv2.resize(grey, (GREY_SIZE // 4, GREY_SIZE // 4), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.resize(grey, (GREY_SIZE // 4, GREY_SIZE // 4), interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    )
     coarse = small - cv2.GaussianBlur(small, (0, 0), 2)
     inner = None if region is None else cv2.erode(region, np.ones((_RIM, _RIM), np.uint8))
-    inner_small = None if inner is None else cv2.resize(inner, small.shape, interpolation=cv2.INTER_NEAREST)
-    return _variance(fine_detail(grey)[1] if fine is None else fine, inner) / (_variance(coarse, inner_small) + 0.1)
+    inner_small = (
+        None if inner is None else cv2.resize(inner, small.shape, interpolation=cv2.INTER_NEAREST)
+    )
+    return _variance(fine_detail(grey)[1] if fine is None else fine, inner) / (
+        _variance(coarse, inner_small) + 0.1
+    )
 
 
-def measure(rgb: np.ndarray, grey: np.ndarray, landmarks: np.ndarray | None, layers: tuple[np.ndarray, ...] = ()) -> dict[str, float | None]:
+def measure(
+    rgb: np.ndarray,
+    grey: np.ndarray,
+    landmarks: np.ndarray | None,
+    layers: tuple[np.ndarray, ...] = (),
+) -> dict[str, float | None]:
     """The columns `sharpness`, `brightness`, `occlusion` and `drawing` of a crop.
 
     Without landmarks the first two are those of the whole crop, and the others None, as they are without layers.
@@ -112,8 +127,15 @@ def measure(rgb: np.ndarray, grey: np.ndarray, landmarks: np.ndarray | None, lay
     """
     (finest, fine), region = fine_detail(grey), face_region(landmarks, GREY_SIZE)
     known = region is not None and layers
-    occlusion, drawing = hidden_and_drawn(rgb, grey, finest, region, landmarks, layers) if known else (None, None)
-    return {"sharpness": sharpness(grey, region, fine), "brightness": brightness(grey, region), "occlusion": occlusion, "drawing": drawing}
+    occlusion, drawing = (
+        hidden_and_drawn(rgb, grey, finest, region, landmarks, layers) if known else (None, None)
+    )
+    return {
+        "sharpness": sharpness(grey, region, fine),
+        "brightness": brightness(grey, region),
+        "occlusion": occlusion,
+        "drawing": drawing,
+    }
 
 
 def _variance(image: np.ndarray, inside: np.ndarray | None) -> float:

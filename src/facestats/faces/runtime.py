@@ -16,7 +16,9 @@ from facestats.faces.models import SHA256
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
-def load_interpreter(path: Path, inner: tuple[int, ...] = ()) -> Callable[[np.ndarray], list[np.ndarray]]:
+def load_interpreter(
+    path: Path, inner: tuple[int, ...] = ()
+) -> Callable[[np.ndarray], list[np.ndarray]]:
     """Load a TFLite file; return a function from its input to the list of its outputs.
 
     One thread: the networks are too small to gain from more, and processes share the processors already.
@@ -41,9 +43,14 @@ def load_interpreter(path: Path, inner: tuple[int, ...] = ()) -> Callable[[np.nd
     try:
         model = path.read_bytes()
         found, expected = hashlib.sha256(model).hexdigest(), SHA256.get(path.name)
-        if expected not in (None, found):  # a network is a program, and LiteRT is made for those of people that one knows
-            raise ModelError(f"{path} has sha256 {found}, expected {expected}: it was damaged or replaced, and is not loaded; "
-                             "`dvc repro -f fetch_landmarker` gets it anew")
+        if expected not in (
+            None,
+            found,
+        ):  # a network is a program, and LiteRT is made for those of people that one knows
+            raise ModelError(
+                f"{path} has sha256 {found}, expected {expected}: it was damaged or replaced, and is not loaded; "
+                "`dvc repro -f fetch_landmarker` gets it anew"
+            )
         with _quiet():
             content = _with_outputs(model, inner)
             interpreter = Interpreter(model_content=content, num_threads=1)

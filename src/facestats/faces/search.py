@@ -35,16 +35,24 @@ _MAX_LOOKS = 3
 _SAME_FACE = 0.3  # IoU
 _SAME_HIT = 0.5  # IoU of two hits, in other turns or windows, of which the better one is looked at
 _COUNTED = 1 / 3  # of the largest face's side: smaller faces are bystanders
-_ALL_SEEN = 0.4  # box / long side of a face above which the short-range detector sees all that count
+_ALL_SEEN = (
+    0.4  # box / long side of a face above which the short-range detector sees all that count
+)
 _MOST_SEEN = 0.12  # … above which the full-range detector does
 # Score of the full-range detector. It sees turned faces too, but scores them low: those are tried where there is no other.
 _HIT, _WEAK_HIT = 0.5, 0.3
 _MAX_WEAK = 2
-_FULL_RANGE_DROP = 0.046  # its boxes lie higher than the short-range ones by this share of their side
-_SEEN = 384  # px to which a region is shrunk, antialiased, before the full-range detector samples it
+_FULL_RANGE_DROP = (
+    0.046  # its boxes lie higher than the short-range ones by this share of their side
+)
+_SEEN = (
+    384  # px to which a region is shrunk, antialiased, before the full-range detector samples it
+)
 _SIDEWAYS = 1.2  # tangent of the angle between the way from the eyes to the mouth and the upright, above which a face may lie
 _ROTATE = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
-_WINDOWS = 3  # windows a long side, before overlapping: the detector sees faces from 6–9 % of a window on
+_WINDOWS = (
+    3  # windows a long side, before overlapping: the detector sees faces from 6–9 % of a window on
+)
 _MIN_WINDOW = 300  # px; in smaller ones it would see faces below 20 px
 _OVERLAP = 1 / 3
 
@@ -76,8 +84,12 @@ def find_large_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandma
     small = _shrunk(rgb)
     faces = _add(rgb, faces, _full_range(small, rgb.shape, landmarker), landmarker)
     if not faces:  # the detector may see a face only after a quarter turn of the whole photo
-        return _counted(_add(rgb, [], _full_range(small, rgb.shape, landmarker, (2, 1, 3)), landmarker))
-    if len(faces) > 1 and faces[0].side < _MOST_SEEN * long_side:  # one small face alone is seldom one of many
+        return _counted(
+            _add(rgb, [], _full_range(small, rgb.shape, landmarker, (2, 1, 3)), landmarker)
+        )
+    if (
+        len(faces) > 1 and faces[0].side < _MOST_SEEN * long_side
+    ):  # one small face alone is seldom one of many
         faces = _add(rgb, faces, _windows(rgb, landmarker), landmarker)
     return _counted(faces)
 
@@ -94,21 +106,41 @@ class _Look:
     detector: it is asked only where its answer counts.
     """
 
-    def __init__(self, landmarker: Landmarker, part: np.ndarray, seen: Detection, corner: tuple[int, int], turn: int, shape):
-        self._landmarker, self._part, self._seen, self._corner, self._shape = landmarker, part, seen, corner, shape
+    def __init__(
+        self,
+        landmarker: Landmarker,
+        part: np.ndarray,
+        seen: Detection,
+        corner: tuple[int, int],
+        turn: int,
+        shape,
+    ):
+        self._landmarker, self._part, self._seen, self._corner, self._shape = (
+            landmarker,
+            part,
+            seen,
+            corner,
+            shape,
+        )
         self.score, self.turn = seen.score, turn
         box = _turn_back(seen.box.astype(np.float32).reshape(2, 2), part.shape, turn) + corner
-        self.place = _place(np.concatenate([box.min(axis=0), box.max(axis=0)]), seen.score, (turn + _lies(seen)) % 4)
+        self.place = _place(
+            np.concatenate([box.min(axis=0), box.max(axis=0)]), seen.score, (turn + _lies(seen)) % 4
+        )
 
     @cached_property
     def face(self) -> FaceLandmarks:
         face = self._landmarker.find_landmarks(self._part, self._seen)
         height, width = self._part.shape[:2]
         points = face.landmarks.astype(np.float64)
-        points[:, :2] = _turn_back(points[:, :2] * (width, height), self._part.shape, self.turn) + self._corner
+        points[:, :2] = (
+            _turn_back(points[:, :2] * (width, height), self._part.shape, self.turn) + self._corner
+        )
         points[:, :2] /= (self._shape[1], self._shape[0])
         points[:, 2] *= width / self._shape[1]
-        return replace(face, landmarks=points.astype(np.float32), box=self.place.box, turn=self.turn)
+        return replace(
+            face, landmarks=points.astype(np.float32), box=self.place.box, turn=self.turn
+        )
 
     def reaches(self, certainty: float) -> bool:
         return self.score >= certainty and self.face.certainty >= certainty
@@ -156,8 +188,13 @@ def _right_way_up(rgb: np.ndarray, first: _Look, landmarker: Landmarker) -> _Loo
     A turned look has to beat the first one, and clearly the upright one on the same square: there 671 faces on their
     side or head read better the right way up by 0.04 and more. A face that its keypoints say lies, and that is clearly seen so, takes no more.
     """
+
     def looks(turn: int) -> list[_Look]:
-        return [look for look in _looks(rgb, _square(first.place, _REFINE), landmarker, turn) if _same_place(first.place, look.place)]
+        return [
+            look
+            for look in _looks(rgb, _square(first.place, _REFINE), landmarker, turn)
+            if _same_place(first.place, look.place)
+        ]
 
     for look in looks(first.place.turn) if first.place.turn else ():
         if look.reaches(_UPRIGHT_SCORE) and look.beats(first, 0.0):
@@ -169,7 +206,11 @@ def _right_way_up(rgb: np.ndarray, first: _Look, landmarker: Landmarker) -> _Loo
         if any(look.reaches(_UPRIGHT_SCORE) for look, _ in rivals):
             break
         for look in looks(turn):
-            if look.score >= _TURNED_CERTAINTY and all(look.beats(*rival) for rival in rivals) and look.reaches(_TURNED_CERTAINTY):
+            if (
+                look.score >= _TURNED_CERTAINTY
+                and all(look.beats(*rival) for rival in rivals)
+                and look.reaches(_TURNED_CERTAINTY)
+            ):
                 best, rivals = look, [(look, 0.0)]
     if best is None:
         best = first
@@ -186,7 +227,11 @@ def _closer(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker) -> Fac
     """Detect again on a full-resolution square around a face until the face fills it; None if it vanishes."""
     for _ in range(_MAX_LOOKS):
         square = _square(face, _REFINE)
-        again = [look.face for look in _looks(rgb, square, landmarker, face.turn) if _same_place(face, look.place)]
+        again = [
+            look.face
+            for look in _looks(rgb, square, landmarker, face.turn)
+            if _same_place(face, look.place)
+        ]
         if not again:
             return None
         face = max(again, key=lambda a: a.certainty)
@@ -195,7 +240,9 @@ def _closer(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker) -> Fac
     return face
 
 
-def _confirmed(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, hidden: bool = False) -> bool:
+def _confirmed(
+    rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, hidden: bool = False
+) -> bool:
     """Whether looks at other scales see the same face: one of two, both where the mesh is not sure."""
     if hidden and face.certainty < _HIDDEN_CERTAINTY:
         return False
@@ -206,7 +253,10 @@ def _confirmed(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, hid
     agreeing = 0
     for missed, scale in enumerate(_OTHER_LOOKS):
         others = _looks(rgb, _square(face, scale), landmarker, face.turn)
-        agreeing += any(look.face.presence >= MIN_PRESENCE and _distance(face, look.face, rgb.shape) <= _AGREE for look in others)
+        agreeing += any(
+            look.face.presence >= MIN_PRESENCE and _distance(face, look.face, rgb.shape) <= _AGREE
+            for look in others
+        )
         if face.presence >= SURE_PRESENCE and agreeing:
             return True
         if face.presence < SURE_PRESENCE and agreeing <= missed:
@@ -237,13 +287,19 @@ def _add(
     return _merge(found)
 
 
-def _face_behind(rgb: np.ndarray, hit: FaceLandmarks, landmarker: Landmarker) -> FaceLandmarks | None:
+def _face_behind(
+    rgb: np.ndarray, hit: FaceLandmarks, landmarker: Landmarker
+) -> FaceLandmarks | None:
     """The face that the short-range detector and the mesh see in a hit, in whichever quarter turn they see it best."""
     square, best = _square(hit, _REFINE), None
     for turn in sorted(range(4), key=lambda turn: turn != hit.turn):
         for look in _looks(rgb, square, landmarker, turn):
             likely = _same_place(hit, look.place) and (turn == 0 or look.score >= _TURNED_CERTAINTY)
-            if likely and (best is None or look.beats(best, _BETTER)) and (turn == 0 or look.reaches(_TURNED_CERTAINTY)):
+            if (
+                likely
+                and (best is None or look.beats(best, _BETTER))
+                and (turn == 0 or look.reaches(_TURNED_CERTAINTY))
+            ):
                 best = look
         if best and best.reaches(_UPRIGHT_SCORE):
             break
@@ -260,7 +316,9 @@ def _shrunk(rgb: np.ndarray) -> np.ndarray:
     return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) if shrink < 1 else rgb
 
 
-def _full_range(small: np.ndarray, shape, landmarker: Landmarker, turns: tuple[int, ...] = (0,)) -> list[FaceLandmarks]:
+def _full_range(
+    small: np.ndarray, shape, landmarker: Landmarker, turns: tuple[int, ...] = (0,)
+) -> list[FaceLandmarks]:
     """Places where the full-range detector sees faces in quarter turns of a shrunk image, in px of the image of `shape` that it was before.
 
     Its boxes are moved to where the short-range detector puts them.
@@ -272,7 +330,13 @@ def _full_range(small: np.ndarray, shape, landmarker: Landmarker, turns: tuple[i
         for hit in landmarker.find_distant_boxes(part, _WEAK_HIT):
             drop = _FULL_RANGE_DROP * (hit.box[3] - hit.box[1])
             box = _turn_back(hit.box.reshape(2, 2) + (0, drop), part.shape, turn) * zoom
-            hits.append(_place(np.concatenate([box.min(axis=0), box.max(axis=0)]), hit.score, (turn + _lies(hit)) % 4))
+            hits.append(
+                _place(
+                    np.concatenate([box.min(axis=0), box.max(axis=0)]),
+                    hit.score,
+                    (turn + _lies(hit)) % 4,
+                )
+            )
     return hits
 
 
@@ -297,7 +361,9 @@ def _starts(length: int, window: float) -> list[float]:
     """Where the windows along a side begin, evenly, so that neighbours share at least a third."""
     if length <= window:
         return [0.0]
-    count = math.ceil((length - window) / (window * (1 - _OVERLAP)) - 1e-9) + 1  # 2,000 px in thirds are four windows, not five
+    count = (
+        math.ceil((length - window) / (window * (1 - _OVERLAP)) - 1e-9) + 1
+    )  # 2,000 px in thirds are four windows, not five
     return [float(start) for start in np.linspace(0, length - window, count)]
 
 
@@ -306,7 +372,9 @@ def _square(face: FaceLandmarks, scale: float) -> tuple[float, float, float]:
     return *face.center, face.side * scale
 
 
-def _looks(rgb: np.ndarray, square: tuple[float, float, float], landmarker: Landmarker, turn: int) -> list[_Look]:
+def _looks(
+    rgb: np.ndarray, square: tuple[float, float, float], landmarker: Landmarker, turn: int
+) -> list[_Look]:
     """What the short-range detector sees in a square of a photo turned `turn` quarters anticlockwise, largest box first."""
     x, y, side = square
     x0, y0 = max(0, math.floor(x - side / 2)), max(0, math.floor(y - side / 2))
@@ -314,7 +382,10 @@ def _looks(rgb: np.ndarray, square: tuple[float, float, float], landmarker: Land
     if x1 <= x0 or y1 <= y0:
         return []
     part = _turned(rgb[y0:y1, x0:x1], turn)
-    return [_Look(landmarker, part, seen, (x0, y0), turn, rgb.shape) for seen in landmarker.find_boxes(part)]
+    return [
+        _Look(landmarker, part, seen, (x0, y0), turn, rgb.shape)
+        for seen in landmarker.find_boxes(part)
+    ]
 
 
 def _turned(image: np.ndarray, turn: int) -> np.ndarray:
@@ -348,7 +419,9 @@ def _distance(face: FaceLandmarks, other: FaceLandmarks, shape) -> float:
 def _merge(faces) -> list[FaceLandmarks]:
     """Drop what was seen twice, keeping the highest score; largest first."""
     kept: list[FaceLandmarks] = []
-    for face in sorted((face for face in faces if face), key=lambda face: (-face.score, -face.area)):
+    for face in sorted(
+        (face for face in faces if face), key=lambda face: (-face.score, -face.area)
+    ):
         if all(box_iou(face.box, other.box[None])[0] <= _SAME_FACE for other in kept):
             kept.append(face)
     return sorted(kept, key=lambda face: -face.area)

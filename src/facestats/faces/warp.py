@@ -49,7 +49,9 @@ def sample_square(
         return np.zeros((size, size, 3), np.uint8)
     if max(rgb.shape[:2]) > _MAX_SIDE:
         half = np.ascontiguousarray(rgb[::2, ::2])
-        return sample_square(half, (center[0] / 2, center[1] / 2), side / 2, angle, size, replicate=replicate)
+        return sample_square(
+            half, (center[0] / 2, center[1] / 2), side / 2, angle, size, replicate=replicate
+        )
     whole, fraction = _coordinates(center, side, angle, size)
     border = cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT
     return cv2.remap(rgb, whole, fraction, cv2.INTER_LINEAR, borderMode=border)

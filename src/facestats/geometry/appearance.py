@@ -61,7 +61,9 @@ class FaceSampler:
         rgb = _reduced(to_photo(face, _ENOUGH).rgb)
         size = np.array([rgb.shape[1], rgb.shape[0]], dtype=np.float32)
         places = self._weights @ (landmarks[:, :2].astype(np.float32) * size) - np.float32(0.5)
-        pixels = cv2.remap(rgb, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        pixels = cv2.remap(
+            rgb, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         right, left = pixels.reshape(2, -1).astype(np.uint16)
         return ((right + left + 1) // 2).astype(np.uint8)
 
@@ -82,11 +84,20 @@ def _interpolation(triangles: Delaunay, points: np.ndarray) -> csr_array:
     first_two = np.einsum("nij,nj->ni", transform[:, :2], points - transform[:, 2])
     weights = np.column_stack([first_two, 1 - first_two.sum(axis=1)]).astype(np.float32)
     rows = np.repeat(np.arange(len(points)), 3)
-    return csr_array((weights.ravel(), (rows, triangles.simplices[simplex].ravel())), shape=(len(points), len(triangles.points)))
+    return csr_array(
+        (weights.ravel(), (rows, triangles.simplices[simplex].ravel())),
+        shape=(len(points), len(triangles.points)),
+    )
 
 
 def _reduced(rgb: np.ndarray) -> np.ndarray:
     """Pixels that were decoded whole, at the size to which a JPEG would have been decoded."""
     height, width = rgb.shape[:2]
     times = next(times for times in (8, 4, 2, 1) if times <= max(1, min(height, width) // _ENOUGH))
-    return rgb if times == 1 else cv2.resize(rgb, (-(-width // times), -(-height // times)), interpolation=cv2.INTER_AREA)
+    return (
+        rgb
+        if times == 1
+        else cv2.resize(
+            rgb, (-(-width // times), -(-height // times)), interpolation=cv2.INTER_AREA
+        )
+    )

@@ -90,11 +90,16 @@ def _ratio(length: np.ndarray, to: np.ndarray) -> np.ndarray:
 
 def _aspect(face: Face, eye: tuple[int, ...]) -> np.ndarray:
     outer, upper, upper_inner, inner, lower_inner, lower = eye
-    return _ratio(face.length((upper, lower)) + face.length((upper_inner, lower_inner)), 2 * face.length((outer, inner)))
+    return _ratio(
+        face.length((upper, lower)) + face.length((upper_inner, lower_inner)),
+        2 * face.length((outer, inner)),
+    )
 
 
 def _brow_over_eye(face: Face, brow: tuple[int, ...], corners: tuple[int, int]) -> np.ndarray:
-    return _ratio(np.linalg.norm(face.centre(brow) - face.centre(corners), axis=1), face.length(HEIGHT))
+    return _ratio(
+        np.linalg.norm(face.centre(brow) - face.centre(corners), axis=1), face.length(HEIGHT)
+    )
 
 
 @measures(ALL, "1 − distance, 0 to 1", "Klingenberg et al. 2002; Dryden & Mardia 1998")
@@ -103,18 +108,28 @@ def symmetry_score(face):
     is left between two shapes of unit centroid size, one laid over the other as shift, turn and scale allow: 1 is perfect symmetry.
     """
     shape = (face.points[..., 0] + 1j * face.points[..., 1]) / N_LANDMARKS**0.5
-    mirrored = -np.take(shape.conj(), MIRROR, axis=1)  # [:, MIRROR] lays rows out apart: sums would then depend on how many there are
+    mirrored = -np.take(
+        shape.conj(), MIRROR, axis=1
+    )  # [:, MIRROR] lays rows out apart: sums would then depend on how many there are
     fit = (mirrored.conj() * shape).sum(axis=1, keepdims=True)
     return 1 - np.linalg.norm(shape - fit * mirrored, axis=1)
 
 
-@measures(RIGHT_CORNERS + LEFT_CORNERS + CHEEKS, "face widths", CANONS.format("an eye is a fifth of the face"))
+@measures(
+    RIGHT_CORNERS + LEFT_CORNERS + CHEEKS,
+    "face widths",
+    CANONS.format("an eye is a fifth of the face"),
+)
 def eye_face_ratio(face):
     """Mean width of both eyes by `face_width`."""
     return _ratio((eye_width_left(face) + eye_width_right(face)) / 2, face_width(face))
 
 
-@measures(RIGHT_CORNERS + LEFT_CORNERS, "sizes", "Farkas 1994: pupil to pupil; pupils put between the corners")
+@measures(
+    RIGHT_CORNERS + LEFT_CORNERS,
+    "sizes",
+    "Farkas 1994: pupil to pupil; pupils put between the corners",
+)
 def interpupil_dist(face):
     """Between the eye centres, each the middle of its eye's corners: the 468 points have no irises, so gaze does not matter."""
     return np.linalg.norm(face.centre(LEFT_CORNERS) - face.centre(RIGHT_CORNERS), axis=1)
@@ -153,7 +168,10 @@ def ear_mean(face):
 @measures(RIGHT_CORNERS + LEFT_CORNERS, "eye widths", CANONS.format("the eyes lie an eye apart: 1"))
 def inter_eye_ratio(face):
     """Between the inner corners of the eyes (en–en) by the mean width of both eyes."""
-    return _ratio(face.length((RIGHT_CORNERS[1], LEFT_CORNERS[1])), (eye_width_left(face) + eye_width_right(face)) / 2)
+    return _ratio(
+        face.length((RIGHT_CORNERS[1], LEFT_CORNERS[1])),
+        (eye_width_left(face) + eye_width_right(face)) / 2,
+    )
 
 
 @measures(HEIGHT + CHEEKS, "face widths", "popular belief in the golden section")
@@ -174,7 +192,9 @@ def face_height(face):
     return face.length(HEIGHT)
 
 
-@measures(CHEEKS, "sizes", FARKAS.format("zy–zy; the outermost points of the mesh lie nearer the ears"))
+@measures(
+    CHEEKS, "sizes", FARKAS.format("zy–zy; the outermost points of the mesh lie nearer the ears")
+)
 def face_width(face):
     """Between the outermost points of both cheeks."""
     return face.length(CHEEKS)
@@ -210,7 +230,11 @@ def mouth_width(face):
     return face.length(MOUTH)
 
 
-@measures(MOUTH + INNER_LIPS, "mouth widths", "own definition, after Ekman & Friesen 1978: action unit 12, lip corner puller")
+@measures(
+    MOUTH + INNER_LIPS,
+    "mouth widths",
+    "own definition, after Ekman & Friesen 1978: action unit 12, lip corner puller",
+)
 def smile_intensity(face):
     """How far the corners of the mouth lie above the middle between the lips (13, 14), mean of both; negative where they hang."""
     return _ratio(face.centre(INNER_LIPS)[:, 1] - face.centre(MOUTH)[:, 1], mouth_width(face))

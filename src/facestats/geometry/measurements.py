@@ -35,10 +35,12 @@ def measure(landmarks: np.ndarray) -> pd.DataFrame:
     """
     landmarks = np.asarray(landmarks)
     if landmarks.ndim != 3 or landmarks.shape[1:] != (N_LANDMARKS, 3):
-        raise InputError(f"landmarks of shape {landmarks.shape} can't be measured: expected (faces, {N_LANDMARKS}, 3)")
+        raise InputError(
+            f"landmarks of shape {landmarks.shape} can't be measured: expected (faces, {N_LANDMARKS}, 3)"
+        )
     found = np.empty((len(landmarks), len(NAMES)))
     for start in range(0, len(landmarks), _CHUNK):
-        face = Face(frontalize(landmarks[start:start + _CHUNK]))
+        face = Face(frontalize(landmarks[start : start + _CHUNK]))
         for column, measurement in enumerate(MEASUREMENTS):
-            found[start:start + _CHUNK, column] = measurement.compute(face)
+            found[start : start + _CHUNK, column] = measurement.compute(face)
     return pd.DataFrame(found, columns=list(NAMES))

@@ -27,7 +27,13 @@ class GeneralizedProcrustes(TransformerMixin, BaseEstimator):
     consensus_ : float64 (points, dimensions), centred, of size 1 (the square root of the sum of squares).
     """
 
-    def __init__(self, dimensions: int = 3, mirror: np.ndarray | None = None, tolerance: float = 1e-10, most: int = 100):
+    def __init__(
+        self,
+        dimensions: int = 3,
+        mirror: np.ndarray | None = None,
+        tolerance: float = 1e-10,
+        most: int = 100,
+    ):
         self.dimensions = dimensions
         self.mirror = mirror
         self.tolerance = tolerance
@@ -38,7 +44,10 @@ class GeneralizedProcrustes(TransformerMixin, BaseEstimator):
         shapes = self._normalised(X)
         consensus = _unit(self._symmetric(shapes.mean(axis=0)))
         for _ in range(self.most):
-            before, consensus = consensus, _unit(self._symmetric(_turned(shapes, consensus).mean(axis=0)))
+            before, consensus = (
+                consensus,
+                _unit(self._symmetric(_turned(shapes, consensus).mean(axis=0))),
+            )
             if np.linalg.norm(consensus - before) < self.tolerance:
                 break
         self.consensus_ = consensus
@@ -75,5 +84,7 @@ def _turned(shapes: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Centred shapes (n, points, d), each turned onto `target` (points, d) as well as a rotation can."""
     left, _, right = np.linalg.svd(np.swapaxes(shapes, 1, 2) @ target)
     mirrored = np.linalg.det(left @ right) < 0
-    left[mirrored, :, -1] *= -1  # the axis that matters least: a face must not become its mirror image
+    left[
+        mirrored, :, -1
+    ] *= -1  # the axis that matters least: a face must not become its mirror image
     return shapes @ (left @ right)

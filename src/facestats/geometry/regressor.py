@@ -79,16 +79,20 @@ class GeometryModel:
         if not self.trained:
             return np.full(len(landmarks), np.nan)
         if self.sampler and faces is None:
-            raise InputError("the geometric model looks at pixels too (geometry.appearance): give it the faces")
+            raise InputError(
+                "the geometric model looks at pixels too (geometry.appearance): give it the faces"
+            )
         crops = iter(faces) if self.sampler else None
         predicted = np.full(len(landmarks), np.nan)
         for start in range(0, len(landmarks), BATCH):
-            batch = np.asarray(landmarks[start:start + BATCH])
+            batch = np.asarray(landmarks[start : start + BATCH])
             there = np.isfinite(batch).all(axis=(1, 2))
             given = list(compress(islice(crops, len(batch)), there)) if crops else None
             if there.any():
                 with _threads().limit(limits=1):
-                    predicted[start:start + len(batch)][there] = self.pipeline.predict(features(batch[there], self.sampler, given))
+                    predicted[start : start + len(batch)][there] = self.pipeline.predict(
+                        features(batch[there], self.sampler, given)
+                    )
         return predicted
 
     def zscore(self, landmarks: np.ndarray) -> np.ndarray:
@@ -97,18 +101,33 @@ class GeometryModel:
 
     def save(self, path: Path) -> None:
         """Write a safetensors file: what the pipeline learned as arrays, the rest as JSON in its header."""
-        zscore = {"means": {k: _or_none(v) for k, v in self.zscore_facts.means.items()},
-                  "deviations": {k: _or_none(v) for k, v in self.zscore_facts.deviations.items()}, "n": int(self.zscore_facts.n)}
+        zscore = {
+            "means": {k: _or_none(v) for k, v in self.zscore_facts.means.items()},
+            "deviations": {k: _or_none(v) for k, v in self.zscore_facts.deviations.items()},
+            "n": int(self.zscore_facts.n),
+        }
         arrays = _take_apart(self.pipeline) if self.trained else {}
         if self.sampler:
             arrays["mean_shape"] = self.sampler.target
-        write_model(path, KIND, FORMAT, {"trained": self.trained, "why": self.why, "n_train": self.n_train, "zscore": zscore}, arrays)
+        write_model(
+            path,
+            KIND,
+            FORMAT,
+            {"trained": self.trained, "why": self.why, "n_train": self.n_train, "zscore": zscore},
+            arrays,
+        )
 
 
-def features(landmarks: np.ndarray, sampler: FaceSampler | None, faces: Iterable[Any] | None) -> np.ndarray:
+def features(
+    landmarks: np.ndarray, sampler: FaceSampler | None, faces: Iterable[Any] | None
+) -> np.ndarray:
     """Rows of the pipeline, float32: landmarks (n, 468, 3) as they are, then the pixels if there is a sampler."""
     shapes = np.asarray(landmarks, dtype=np.float32).reshape(len(landmarks), 3 * N_LANDMARKS)
-    return shapes if sampler is None else np.concatenate([shapes, sampler.sample(faces, landmarks)], axis=1, dtype=np.float32)
+    return (
+        shapes
+        if sampler is None
+        else np.concatenate([shapes, sampler.sample(faces, landmarks)], axis=1, dtype=np.float32)
+    )
 
 
 def load_geometry(path: Path) -> GeometryModel:
@@ -121,7 +140,11 @@ def load_geometry(path: Path) -> GeometryModel:
     """
     facts, arrays = read_model(path, KIND, FORMAT, _WAY_OUT)
     try:
-        if set(facts) != {"trained", "why", "n_train", "zscore"} or type(facts["n_train"]) is not int or not isinstance(facts["why"], str | None):
+        if (
+            set(facts) != {"trained", "why", "n_train", "zscore"}
+            or type(facts["n_train"]) is not int
+            or not isinstance(facts["why"], str | None)
+        ):
             raise MisfitError("trained, why, n_train or zscore is missing, or unknown")
         zscore = _zscore(facts["zscore"])
         if facts["trained"] is not True:
@@ -129,9 +152,17 @@ def load_geometry(path: Path) -> GeometryModel:
                 raise MisfitError("neither a model nor the reason why there is none")
             return GeometryModel(None, facts["why"], zscore, None, facts["n_train"])
         sampler = _sampler(arrays.pop("mean_shape")) if "mean_shape" in arrays else None
-        return GeometryModel(_put_together(arrays, sampler.n_values if sampler else 0), None, zscore, sampler, facts["n_train"])
+        return GeometryModel(
+            _put_together(arrays, sampler.n_values if sampler else 0),
+            None,
+            zscore,
+            sampler,
+            facts["n_train"],
+        )
     except (ValueError, TypeError, KeyError, QhullError) as error:
-        raise ModelError(f"{path} is not a {KIND} of this project ({' '.join(str(error).split())[:200]}); {_WAY_OUT}") from None
+        raise ModelError(
+            f"{path} is not a {KIND} of this project ({' '.join(str(error).split())[:200]}); {_WAY_OUT}"
+        ) from None
 
 
 def _or_none(number: float) -> float | None:
@@ -140,15 +171,22 @@ def _or_none(number: float) -> float | None:
 
 def _zscore(facts: dict[str, Any]) -> ZScore:
     """Null stands for a number that there is not: no face had landmarks."""
-    if set(facts) != {"means", "deviations", "n"} or any(set(facts[name]) != set(SIGNS) for name in ("means", "deviations")):
+    if set(facts) != {"means", "deviations", "n"} or any(
+        set(facts[name]) != set(SIGNS) for name in ("means", "deviations")
+    ):
         raise MisfitError("the z-score lacks a mean or a standard deviation")
-    means, deviations = ({k: np.nan if facts[name][k] is None else float(facts[name][k]) for k in SIGNS} for name in ("means", "deviations"))
+    means, deviations = (
+        {k: np.nan if facts[name][k] is None else float(facts[name][k]) for k in SIGNS}
+        for name in ("means", "deviations")
+    )
     return ZScore(means, deviations, int(facts["n"]))
 
 
 def _sampler(target: np.ndarray) -> FaceSampler:
     if target.shape != (N_LANDMARKS, 2) or not target[:, 0].min() < 0 < target[:, 0].max():
-        raise MisfitError(f"mean_shape has the shape {list(target.shape)}, expected {[N_LANDMARKS, 2]} on both sides of x = 0")
+        raise MisfitError(
+            f"mean_shape has the shape {list(target.shape)}, expected {[N_LANDMARKS, 2]} on both sides of x = 0"
+        )
     return FaceSampler(target)
 
 
@@ -156,16 +194,25 @@ def _groups(pipeline: Pipeline) -> dict[str, Any]:
     """The steps with components, by the beginning of their arrays' names."""
     if "features" not in pipeline.named_steps:
         return {"shape": pipeline.named_steps}
-    return {name: getattr(pipeline["features"], name).named_steps for name in ("shape", "appearance")}
+    return {
+        name: getattr(pipeline["features"], name).named_steps for name in ("shape", "appearance")
+    }
 
 
 def _take_apart(pipeline: Pipeline) -> dict[str, np.ndarray]:
     """What a pipeline of `make_pipeline` learned."""
-    arrays = {"coef": pipeline["ridge"].coef_, "intercept": np.asarray(pipeline["ridge"].intercept_)}
+    arrays = {
+        "coef": pipeline["ridge"].coef_,
+        "intercept": np.asarray(pipeline["ridge"].intercept_),
+    }
     for name, steps in _groups(pipeline).items():
         components = steps["components"]
-        arrays |= {f"{name}.mean": components.mean_, f"{name}.components": components.components_, f"{name}.variance": components.explained_variance_,
-                   f"{name}.scale": np.asarray(steps["scale"].factor_, dtype=np.float64)}
+        arrays |= {
+            f"{name}.mean": components.mean_,
+            f"{name}.components": components.components_,
+            f"{name}.variance": components.explained_variance_,
+            f"{name}.scale": np.asarray(steps["scale"].factor_, dtype=np.float64),
+        }
     return arrays | {"consensus": _groups(pipeline)["shape"]["procrustes"].consensus_}
 
 
@@ -175,18 +222,39 @@ def _put_together(arrays: dict[str, np.ndarray], n_values: int) -> Pipeline:
     shapes: dict[str, tuple[int, ...]] = {"consensus": (N_LANDMARKS, 3), "intercept": ()}
     counts = {name: len(np.atleast_1d(arrays[f"{name}.variance"])) for name in inputs}
     for name, d in inputs.items():
-        shapes |= {f"{name}.mean": (d,), f"{name}.components": (counts[name], d), f"{name}.variance": (counts[name],), f"{name}.scale": ()}
+        shapes |= {
+            f"{name}.mean": (d,),
+            f"{name}.components": (counts[name], d),
+            f"{name}.variance": (counts[name],),
+            f"{name}.scale": (),
+        }
     shapes["coef"] = (sum(counts.values()),)
     for name in {*shapes, *arrays}:
-        if name not in shapes or name not in arrays or arrays[name].shape != shapes[name] or arrays[name].dtype.kind != "f":
-            raise MisfitError(f"{name} has the shape {list(arrays[name].shape) if name in arrays else 'of nothing'}, expected {shapes.get(name, 'none')}")
+        if (
+            name not in shapes
+            or name not in arrays
+            or arrays[name].shape != shapes[name]
+            or arrays[name].dtype.kind != "f"
+        ):
+            raise MisfitError(
+                f"{name} has the shape {list(arrays[name].shape) if name in arrays else 'of nothing'}, expected {shapes.get(name, 'none')}"
+            )
     pipeline = make_pipeline(2, bool(n_values))
     for name, steps in _groups(pipeline).items():
         steps["components"].set_params(n_components=counts[name])
         # Column by column, as fitting leaves them: sums of float32 in another order have other last digits.
-        vars(steps["components"]).update(mean_=arrays[f"{name}.mean"], components_=np.asfortranarray(arrays[f"{name}.components"]),
-                                         n_components_=counts[name], explained_variance_=arrays[f"{name}.variance"], n_features_in_=inputs[name])
+        vars(steps["components"]).update(
+            mean_=arrays[f"{name}.mean"],
+            components_=np.asfortranarray(arrays[f"{name}.components"]),
+            n_components_=counts[name],
+            explained_variance_=arrays[f"{name}.variance"],
+            n_features_in_=inputs[name],
+        )
         steps["scale"].factor_ = float(arrays[f"{name}.scale"])
     _groups(pipeline)["shape"]["procrustes"].consensus_ = arrays["consensus"]
-    vars(pipeline["ridge"]).update(coef_=arrays["coef"], intercept_=float(arrays["intercept"]), n_features_in_=len(arrays["coef"]))
+    vars(pipeline["ridge"]).update(
+        coef_=arrays["coef"],
+        intercept_=float(arrays["intercept"]),
+        n_features_in_=len(arrays["coef"]),
+    )
     return pipeline

@@ -35,7 +35,11 @@ class LandmarkTable:
 
     def __init__(self, path: Path):
         self.path = path
-        self.rows = tables.read(path, tables.FACES, _COLUMNS).dropna(subset="filename").reset_index(drop=True)
+        self.rows = (
+            tables.read(path, tables.FACES, _COLUMNS)
+            .dropna(subset="filename")
+            .reset_index(drop=True)
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -45,7 +49,9 @@ class LandmarkTable:
         waiting: list[np.ndarray] = []
         with opened(self.path) as file:
             for batch in read_batches(file, ["filename", "landmarks"]):
-                waiting.append(_matrix(batch.column("landmarks"), batch.column("filename").is_valid()))
+                waiting.append(
+                    _matrix(batch.column("landmarks"), batch.column("filename").is_valid())
+                )
                 if sum(map(len, waiting)) >= BATCH:
                     found = np.concatenate(waiting)
                     yield found[:BATCH]
@@ -58,8 +64,8 @@ class LandmarkTable:
         found = np.empty((np.count_nonzero(chosen), tables.N_LANDMARKS, 3), dtype=np.float32)
         at = filled = 0
         for batch in self.batches():
-            rows = batch[chosen[at:at + len(batch)]]
-            found[filled:filled + len(rows)] = rows
+            rows = batch[chosen[at : at + len(batch)]]
+            found[filled : filled + len(rows)] = rows
             at, filled = at + len(batch), filled + len(rows)
         return found
 
@@ -68,5 +74,10 @@ def _matrix(column: pa.FixedSizeListArray, accepted: pa.BooleanArray) -> np.ndar
     """Accepted rows of a column of landmarks (n, 468, 3), NaN where there are none."""
     found = np.full((len(column), column.type.list_size), np.nan, dtype=np.float32)
     there = column.is_valid().to_numpy(zero_copy_only=False)
-    found[there] = column.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+    found[there] = (
+        column.drop_null()
+        .flatten()
+        .to_numpy(zero_copy_only=False)
+        .reshape(-1, column.type.list_size)
+    )
     return found[accepted.to_numpy(zero_copy_only=False)].reshape(-1, tables.N_LANDMARKS, 3)

@@ -21,7 +21,9 @@ COORDINATES = N_LANDMARKS * 3  # the first columns of a row; the others are pixe
 # docs/geometry.md: what other numbers gave in cross-validation on OMI.
 SHAPE_COMPONENTS, APPEARANCE_COMPONENTS = 150, 200
 SHAPE_VARIANCE = 0.25  # of the shape's components together, beside the pixels' 1
-ROUNDING = 1e-12  # means of 2 and of 3 equal ratings differ in the last bit; a share of the largest rating
+ROUNDING = (
+    1e-12  # means of 2 and of 3 equal ratings differ in the last bit; a share of the largest rating
+)
 PENALTIES = np.logspace(-5, 3, 33)
 _SAME = 1e-12  # variance below this is rounding: float32 landmarks of a shape of size 1 vary by 1e-14, pixels by 1 at least
 
@@ -56,10 +58,20 @@ class ShapeAndPixels(TransformerMixin, BaseEstimator):
 
     def fit_transform(self, X: np.ndarray, y: object = None) -> np.ndarray:
         """Fit both, and what they make of the same rows."""
-        return np.hstack([self.shape.fit_transform(X[:, :COORDINATES]), self.appearance.fit_transform(X[:, COORDINATES:])])
+        return np.hstack(
+            [
+                self.shape.fit_transform(X[:, :COORDINATES]),
+                self.appearance.fit_transform(X[:, COORDINATES:]),
+            ]
+        )
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        return np.hstack([self.shape.transform(X[:, :COORDINATES]), self.appearance.transform(X[:, COORDINATES:])])
+        return np.hstack(
+            [
+                self.shape.transform(X[:, :COORDINATES]),
+                self.appearance.transform(X[:, COORDINATES:]),
+            ]
+        )
 
 
 def make_pipeline(n: int, appearance: bool) -> Pipeline:
@@ -67,7 +79,12 @@ def make_pipeline(n: int, appearance: bool) -> Pipeline:
 
     Its rows are landmarks (468 · 3 numbers), followed by the values of `FaceSampler` if `appearance`.
     """
-    shape = Pipeline([("procrustes", GeneralizedProcrustes(mirror=MIRROR)), *_components(SHAPE_COMPONENTS, n, SHAPE_VARIANCE)])
+    shape = Pipeline(
+        [
+            ("procrustes", GeneralizedProcrustes(mirror=MIRROR)),
+            *_components(SHAPE_COMPONENTS, n, SHAPE_VARIANCE),
+        ]
+    )
     ridge = ("ridge", RidgeCV(PENALTIES))  # its penalty by leave-one-out
     if not appearance:
         return Pipeline([*shape.steps, ridge])
@@ -82,7 +99,10 @@ def sampler_for(landmarks: np.ndarray) -> FaceSampler:
 
 
 def _components(most: int, n: int, variance: float) -> list[tuple]:
-    return [("components", PCA(min(most, n - 1), svd_solver="randomized", random_state=0)), ("scale", TotalVariance(variance))]
+    return [
+        ("components", PCA(min(most, n - 1), svd_solver="randomized", random_state=0)),
+        ("scale", TotalVariance(variance)),
+    ]
 
 
 def train_pipeline(x: np.ndarray, ratings: np.ndarray) -> tuple[Pipeline | None, str | None]:
@@ -94,14 +114,19 @@ def train_pipeline(x: np.ndarray, ratings: np.ndarray) -> tuple[Pipeline | None,
     ratings : (n,).
     """
     if len(x) < MIN_TRAIN:
-        return None, f"{number_of(len(x), 'rated face')} with landmarks in train; {MIN_TRAIN} are needed"
+        return (
+            None,
+            f"{number_of(len(x), 'rated face')} with landmarks in train; {MIN_TRAIN} are needed",
+        )
     if np.ptp(ratings) <= ROUNDING * np.abs(ratings).max():
         return None, f"all {len(x)} rated train faces have the same rating, {ratings[0]:g}"
     with threadpool_limits(1):  # sums in another order give other bits
         return make_pipeline(len(x), x.shape[1] > COORDINATES).fit(x, ratings), None
 
 
-def out_of_fold(x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: int, seed: int) -> tuple[np.ndarray, list[str]]:
+def out_of_fold(
+    x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: int, seed: int
+) -> tuple[np.ndarray, list[str]]:
     """Predict every train face by a pipeline that was fitted without its group.
 
     Parameters
@@ -115,7 +140,9 @@ def out_of_fold(x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: in
     problems : why those could not.
     """
     names, codes = np.unique(groups.to_numpy(dtype=str), return_inverse=True)
-    fold = np.floor(uniform(seed, [f"fold {name}" for name in names]) * folds).astype(np.int32)[codes]
+    fold = np.floor(uniform(seed, [f"fold {name}" for name in names]) * folds).astype(np.int32)[
+        codes
+    ]
     predicted, problems = np.full(len(x), np.nan), []
     for left_out in np.unique(fold):
         inside = fold == left_out

@@ -31,7 +31,9 @@ class ZScore:
         scores = []
         for name, sign in SIGNS.items():
             away = measured[name].to_numpy(dtype=np.float64) - self.means[name]
-            scores.append(sign * (away / self.deviations[name] if self.deviations[name] > 0 else away * 0))
+            scores.append(
+                sign * (away / self.deviations[name] if self.deviations[name] > 0 else away * 0)
+            )
         return np.mean(scores, axis=0)
 
 

@@ -16,9 +16,18 @@ from facestats.errors import InputError, number_of
 
 # Condition -> column of `attributes_final.parquet`; `attributes` names its own. What a model may change comes last, so
 # that the counts before it do not move when only the scores do.
-COLUMNS = {"gender": "gender_final", "ethnicity": "ethnicity_final", "age_range": "age_final", "attributes": None,
-           "cluster": "cluster", "attractiveness": "attractiveness"}
-LEAVE_OUT, KEEP = "leave_out", "keep"  # what becomes of faces whose picture is doubtful: those with something in the column `doubts`
+COLUMNS = {
+    "gender": "gender_final",
+    "ethnicity": "ethnicity_final",
+    "age_range": "age_final",
+    "attributes": None,
+    "cluster": "cluster",
+    "attractiveness": "attractiveness",
+}
+LEAVE_OUT, KEEP = (
+    "leave_out",
+    "keep",
+)  # what becomes of faces whose picture is doubtful: those with something in the column `doubts`
 # One step of widening, and the widest range there is.
 WIDENING = {"age_range": (5, (0, 130)), "attractiveness": (1, (1, 10))}
 
@@ -53,12 +62,22 @@ class Selection:
     def __str__(self) -> str:
         steps = ", ".join(f"{name}: {count}" for name, count in self.matched.items())
         copies = f", {number_of(self.copies, 'face')} left out as copies" if self.copies else ""
-        return (f"{number_of(len(self.rows), 'face')} of at least {self.min_results} (left after each condition: {steps}{copies})"
-                + "".join(f"; {hint}" for hint in self.hints))
+        return (
+            f"{number_of(len(self.rows), 'face')} of at least {self.min_results} (left after each condition: {steps}{copies})"
+            + "".join(f"; {hint}" for hint in self.hints)
+        )
 
 
-def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None = None, seed: int = 0,
-                 min_results: int = 1, relax: list[str] | None = None, flags: str = LEAVE_OUT, copies: str = "best") -> Selection:
+def select_faces(
+    table: pd.DataFrame,
+    conditions: dict[str, Any],
+    n: int | None = None,
+    seed: int = 0,
+    min_results: int = 1,
+    relax: list[str] | None = None,
+    flags: str = LEAVE_OUT,
+    copies: str = "best",
+) -> Selection:
     """Apply conditions to the table of faces.
 
     Parameters
@@ -88,18 +107,26 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
             raise InputError(f"unknown condition {name!r}; there are {', '.join(COLUMNS)}")
     asked = wanted.get("attributes", {})
     if not isinstance(asked, dict) or not all(isinstance(attribute, str) for attribute in asked):
-        raise InputError(f"attributes = {wanted['attributes']!r}; expected a class by attribute, such as {{'glasses': 'with'}}")
+        raise InputError(
+            f"attributes = {wanted['attributes']!r}; expected a class by attribute, such as {{'glasses': 'with'}}"
+        )
     for name, column, asked in _steps(wanted):
         if column not in table.columns:
-            raise InputError(f"the condition {name} needs the column {column}; the table has {_names(table)}")
+            raise InputError(
+                f"the condition {name} needs the column {column}; the table has {_names(table)}"
+            )
         _check(name, asked)
         numbers = pd.api.types.is_numeric_dtype(table[column])
         if name.startswith("attributes.") and numbers:
             raise InputError(f"the condition {name} asks for a class, but {column} holds numbers")
         if name not in WIDENING and not numbers and not _texts(table[column]).all():
-            raise InputError(f"the condition {name} asks for a class, but {column} holds something else than texts")
+            raise InputError(
+                f"the condition {name} asks for a class, but {column} holds something else than texts"
+            )
         if name in WIDENING and not numbers and table[column].notna().any():
-            raise InputError(f"the condition {name} needs numbers, but {column} holds something else")
+            raise InputError(
+                f"the condition {name} needs numbers, but {column} holds something else"
+            )
     check_flags(flags)
     judged = flags == LEAVE_OUT and "doubts" in table.columns
     if judged and not _texts(table["doubts"]).all():
@@ -111,19 +138,39 @@ def select_faces(table: pd.DataFrame, conditions: dict[str, Any], n: int | None 
         asked = wanted.get(name)
         while len(rows) < min_results and wanted.get(name) is not None:
             wanted[name] = _widen(name, wanted[name])
-            if name == "attractiveness" and wanted[name] is None and "score_withheld" in table.columns:
-                table = table[table["score_withheld"].isna()]  # who may be a child is in no group that was asked for by score, however wide
-            rows, matched, flagged, n_copies = _apply(table, {k: v for k, v in wanted.items() if v is not None}, judged, single)
+            if (
+                name == "attractiveness"
+                and wanted[name] is None
+                and "score_withheld" in table.columns
+            ):
+                table = table[
+                    table["score_withheld"].isna()
+                ]  # who may be a child is in no group that was asked for by score, however wide
+            rows, matched, flagged, n_copies = _apply(
+                table, {k: v for k, v in wanted.items() if v is not None}, judged, single
+            )
         if wanted.get(name) != asked:
             relaxed.append({"condition": name, "from": asked, "to": wanted[name]})
     if n is not None and len(rows) > n:
         # Only hashlib computes SHA-256, about 1 µs a name; the bytes are ranked without a Python object each.
-        digests = b"".join([hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:8] for name in rows["filename"]])
+        digests = b"".join(
+            [hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:8] for name in rows["filename"]]
+        )
         rows = rows.iloc[np.argsort(np.frombuffer(digests, dtype=">u8"), kind="stable")[:n]]
-    return Selection(rows.sort_values("filename"), matched, min_results, relaxed, _hints(table, wanted), flagged, n_copies)
+    return Selection(
+        rows.sort_values("filename"),
+        matched,
+        min_results,
+        relaxed,
+        _hints(table, wanted),
+        flagged,
+        n_copies,
+    )
 
 
-def column_doubts(rows: pd.DataFrame, conditions: dict[str, Any], doubts: dict[str, str]) -> list[str]:
+def column_doubts(
+    rows: pd.DataFrame, conditions: dict[str, Any], doubts: dict[str, str]
+) -> list[str]:
     """What is doubtful about the columns that a filter stands on.
 
     Parameters
@@ -133,12 +180,18 @@ def column_doubts(rows: pd.DataFrame, conditions: dict[str, Any], doubts: dict[s
     doubts : a text by attribute, as `tables.read_doubts` gives it.
     """
     found = []
-    for _, column, _ in _steps({name: wanted for name, wanted in conditions.items() if wanted is not None}):
+    for _, column, _ in _steps(
+        {name: wanted for name, wanted in conditions.items() if wanted is not None}
+    ):
         attribute = column.removesuffix("_final")
         source = rows.get(f"{attribute}_source")
         by_prompts = 0 if source is None else int((source == "zeroshot").sum())
         if attribute in doubts and (source is None or by_prompts or rows.empty):
-            found.append(doubts[attribute] if source is None or rows.empty else f"{attribute} of {by_prompts} of {number_of(len(rows), 'face')} is what prompts say: {doubts[attribute]}")
+            found.append(
+                doubts[attribute]
+                if source is None or rows.empty
+                else f"{attribute} of {by_prompts} of {number_of(len(rows), 'face')} is what prompts say: {doubts[attribute]}"
+            )
     return found
 
 
@@ -158,7 +211,9 @@ def check_table(table: pd.DataFrame) -> None:
         raise InputError(f"the column {twice[0]} stands twice in the table; leave one out")
     nameless = table["filename"].isna() | ~_texts(table["filename"])
     if nameless.any():
-        raise InputError(f"the column filename must hold a text in every row; found {table.loc[nameless.to_numpy(), 'filename'].iloc[0]!r}")
+        raise InputError(
+            f"the column filename must hold a text in every row; found {table.loc[nameless.to_numpy(), 'filename'].iloc[0]!r}"
+        )
 
 
 def _texts(column: pd.Series) -> pd.Series:
@@ -182,9 +237,15 @@ def _check(name: str, wanted: Any) -> None:
     lowest, highest = WIDENING[name][1]
     try:
         low, high = wanted
-        possible = (not isinstance(wanted, (set, frozenset, Iterator))  # these have no order, or are used up by now
-                    and isinstance(low, Real) and isinstance(high, Real) and low <= high
-                    and (name != "attractiveness" or (lowest <= low and high <= highest)))
+        possible = (
+            not isinstance(
+                wanted, (set, frozenset, Iterator)
+            )  # these have no order, or are used up by now
+            and isinstance(low, Real)
+            and isinstance(high, Real)
+            and low <= high
+            and (name != "attractiveness" or (lowest <= low and high <= highest))
+        )
     except (TypeError, ValueError):
         possible = False
     if not possible:
@@ -196,7 +257,9 @@ def _listed(wanted: Any) -> list:
     """One class or several, as a list; columns and indexes of pandas and polars too."""
     if hasattr(wanted, "to_list"):
         return wanted.to_list()
-    return list(wanted) if isinstance(wanted, (list, tuple, set, frozenset, np.ndarray)) else [wanted]
+    return (
+        list(wanted) if isinstance(wanted, (list, tuple, set, frozenset, np.ndarray)) else [wanted]
+    )
 
 
 def _steps(conditions: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -217,12 +280,15 @@ def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
         known = set(table[column].dropna().unique())
         missing = set(_listed(wanted)) - known
         if missing:
-            hints.append(f"no face has {name} {', '.join(sorted(missing))}; there are {', '.join(sorted(map(str, known))) or 'none'}")
+            hints.append(
+                f"no face has {name} {', '.join(sorted(missing))}; there are {', '.join(sorted(map(str, known))) or 'none'}"
+            )
     return hints
 
 
-def _apply(table: pd.DataFrame, conditions: dict[str, Any], judged: bool,
-           single: bool) -> tuple[pd.DataFrame, dict[str, int], dict[str, int], int]:
+def _apply(
+    table: pd.DataFrame, conditions: dict[str, Any], judged: bool, single: bool
+) -> tuple[pd.DataFrame, dict[str, int], dict[str, int], int]:
     """Matching rows without doubtful ones and, if a picture counts as a `single` face, without copies; how many were left after each step, how many
     went for which reason, and how many as copies."""
     matched = {"all": len(table)}
@@ -237,10 +303,17 @@ def _apply(table: pd.DataFrame, conditions: dict[str, Any], judged: bool,
         doubtful = (table["doubts"].notna() & (table["doubts"] != "")).to_numpy()
         reasons = table["doubts"][doubtful].str.split(SEPARATOR).explode()
         matched["flags"] = len(table) - int(doubtful.sum())
-        table, flagged = table[~doubtful], {reason: int(n) for reason, n in reasons.value_counts().sort_index().items()}
+        table, flagged = (
+            table[~doubtful],
+            {reason: int(n) for reason, n in reasons.value_counts().sort_index().items()},
+        )
     if not single:
         return table, matched, flagged, 0
-    order = table[["copy_group", "copy_rank", "filename"]].reset_index(drop=True).sort_values(["copy_rank", "filename"])
+    order = (
+        table[["copy_group", "copy_rank", "filename"]]
+        .reset_index(drop=True)
+        .sort_values(["copy_rank", "filename"])
+    )
     again = order["copy_group"].duplicated() & order["copy_group"].notna()
     best = table[~again.sort_index().to_numpy()]
     return best, matched, flagged, len(table) - len(best)

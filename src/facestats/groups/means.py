@@ -9,7 +9,11 @@ import pandas as pd
 
 from facestats.core.stats.resampling import interval, row_samples
 
-SCORES = {"holistic": "attractiveness_score", "geometric": "geometric_score", "combined": "combined_score"}
+SCORES = {
+    "holistic": "attractiveness_score",
+    "geometric": "geometric_score",
+    "combined": "combined_score",
+}
 _RESAMPLES, _SEED = 1000, 0
 
 
@@ -24,8 +28,13 @@ def mean_interval(values: pd.Series, what: str) -> dict[str, Any]:
     if len(known) == 0:
         return {"value": None, "low": None, "high": None, "n": 0, "why": f"no member has a {what}"}
     if len(known) == 1:
-        return {"value": float(known[0]), "low": None, "high": None, "n": 1,
-                "why": f"one member has a {what}: an interval needs two"}
+        return {
+            "value": float(known[0]),
+            "low": None,
+            "high": None,
+            "n": 1,
+            "why": f"one member has a {what}: an interval needs two",
+        }
     means = [known[rows].mean() for rows in row_samples(len(known), _RESAMPLES, _SEED)]
     return {"value": float(known.mean()), **interval(means), "n": len(known)}
 

@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from facestats.groups.filters import Selection
 
 
-def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.DataFrame, preproc: Path, out: Path,
-                  doubts: list[str] | None = None) -> None:
+def write_members(
+    selection: Selection,
+    name: str,
+    wanted: dict,
+    landmarks: pd.DataFrame,
+    preproc: Path,
+    out: Path,
+    doubts: list[str] | None = None,
+) -> None:
     """Write `members.csv`, `selection.json`, `scores.json`, `faces/` (links) and `faces/landmarks.parquet` into `out`.
 
     Scores move with every training, so they stand apart: a composite reads the rest, and is not drawn again. What an earlier run left in `faces/` goes. Too few members: `members.csv` has no row, and `faces/` holds an empty table of landmarks alone.
@@ -38,15 +45,29 @@ def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.D
     members = rows["filename"]
     shutil.rmtree(out / "faces", ignore_errors=True)
     write_csv(out / "members.csv", rows[["image", "filename", "rating"]])
-    write_json(out / "selection.json", {
-        "name": name, "filter": wanted, "built": selection.enough, "n": len(members),
-        "found": len(selection.rows), "min_results": selection.min_results,
-        "matched": selection.matched, "flagged": selection.flagged, "copies_left_out": selection.copies, "relaxed": selection.relaxed,
-        **({"doubts": doubts} if doubts else {}), "rating": mean_rating(rows["rating"]),
-    })
+    write_json(
+        out / "selection.json",
+        {
+            "name": name,
+            "filter": wanted,
+            "built": selection.enough,
+            "n": len(members),
+            "found": len(selection.rows),
+            "min_results": selection.min_results,
+            "matched": selection.matched,
+            "flagged": selection.flagged,
+            "copies_left_out": selection.copies,
+            "relaxed": selection.relaxed,
+            **({"doubts": doubts} if doubts else {}),
+            "rating": mean_rating(rows["rating"]),
+        },
+    )
     write_json(out / "scores.json", {"name": name, "n": len(rows), **mean_scores(rows)})
-    tables.write(landmarks[landmarks["filename"].isin(members)], out / "faces" / tables.MEMBER_LANDMARKS.name,
-                 tables.MEMBER_LANDMARKS)
+    tables.write(
+        landmarks[landmarks["filename"].isin(members)],
+        out / "faces" / tables.MEMBER_LANDMARKS.name,
+        tables.MEMBER_LANDMARKS,
+    )
     for member in members:
         link(preproc / member, out / "faces" / member)
 
@@ -54,7 +75,9 @@ def write_members(selection: Selection, name: str, wanted: dict, landmarks: pd.D
 def link(source: Path, target: Path) -> None:
     """A hard link where the file system can, else a copy; `source` may itself be a link into DVC's cache."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)  # it may be a link to the face, or into DVC's cache: never write through it
+    target.unlink(
+        missing_ok=True
+    )  # it may be a link to the face, or into DVC's cache: never write through it
     try:
         os.link(source.resolve(), target)
     except OSError:
@@ -92,16 +115,26 @@ class Members:
 
     def __init__(self, members: Path, faces: Path):
         try:
-            table = pd.read_csv(members, dtype={"filename": "str", "rating": "float64"}, na_values={"rating": ""},
-                                keep_default_na=False)
+            table = pd.read_csv(
+                members,
+                dtype={"filename": "str", "rating": "float64"},
+                na_values={"rating": ""},
+                keep_default_na=False,
+            )
             table["filename"] = table["filename"].map(without_apostrophe)
             names, self.ratings = table["filename"], table.set_index("filename")["rating"]
         except (FileNotFoundError, KeyError, ValueError) as error:
-            raise InputError(f"{members} is not a list of members ({error}); `dvc repro` writes it") from None
+            raise InputError(
+                f"{members} is not a list of members ({error}); `dvc repro` writes it"
+            ) from None
         self.faces, self.table = faces, faces / tables.MEMBER_LANDMARKS.name
-        strangers = names[~names.isin(tables.read(self.table, tables.MEMBER_LANDMARKS, ["filename"])["filename"])]
+        strangers = names[
+            ~names.isin(tables.read(self.table, tables.MEMBER_LANDMARKS, ["filename"])["filename"])
+        ]
         if len(strangers):
-            raise InputError(f"{members} names {strangers.iloc[0]}, which {faces} does not know; `dvc repro` writes both")
+            raise InputError(
+                f"{members} names {strangers.iloc[0]}, which {faces} does not know; `dvc repro` writes both"
+            )
         self.names = frozenset(names)
 
     def __len__(self) -> int:
@@ -111,6 +144,13 @@ class Members:
         with opened(self.table) as file:
             for batch in read_batches(file, ["filename", "landmarks", "yaw"]):
                 names, yaws = (batch.column(column).to_pylist() for column in ("filename", "yaw"))
-                for name, shape, yaw in zip(names, batch.column("landmarks").to_pandas(), yaws, strict=True):
+                for name, shape, yaw in zip(
+                    names, batch.column("landmarks").to_pandas(), yaws, strict=True
+                ):
                     if name in self.names:
-                        yield Member(name, self.faces / name, None if shape is None else shape.reshape(-1, 3), yaw)
+                        yield Member(
+                            name,
+                            self.faces / name,
+                            None if shape is None else shape.reshape(-1, 3),
+                            yaw,
+                        )

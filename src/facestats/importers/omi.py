@@ -38,21 +38,27 @@ def import_omi(source: Path, into: Path) -> dict[str, int]:
     """
     for part in ("images", MEANS, JUDGEMENTS):
         if not (source / part).exists():
-            raise InputError(f"{source} is not the OMI dataset: {part} is missing "
-                             f"(expected images/, {MEANS} and {JUDGEMENTS})")
+            raise InputError(
+                f"{source} is not the OMI dataset: {part} is missing "
+                f"(expected images/, {MEANS} and {JUDGEMENTS})"
+            )
     for target in (into / "raw", into / "labels"):
         if target.exists() and any(target.iterdir()):
-            raise InputError(f"{target} is not empty; move it away, or choose another place with --into DIR")
+            raise InputError(
+                f"{target} is not empty; move it away, or choose another place with --into DIR"
+            )
     means = pd.read_csv(source / MEANS, dtype={"stimulus": "str"})
     images = sorted(path.name for path in (source / "images").glob("*.jpg"))
     means = means[(means["stimulus"] + ".jpg").isin(images)]
-    labels = pd.DataFrame({
-        "image": means["stimulus"] + ".jpg",
-        "gender": (means["gender"] > MIDDLE).map({True: "male", False: "female"}),
-        "ethnicity": means[list(GROUPS)].idxmax(axis=1),
-        "age": means["age"],
-        "rating": means["attractive"],
-    }).sort_values("image")
+    labels = pd.DataFrame(
+        {
+            "image": means["stimulus"] + ".jpg",
+            "gender": (means["gender"] > MIDDLE).map({True: "male", False: "female"}),
+            "ethnicity": means[list(GROUPS)].idxmax(axis=1),
+            "age": means["age"],
+            "rating": means["attractive"],
+        }
+    ).sort_values("image")
     judgements = _judgements(source / JUDGEMENTS, set(labels["image"]))
     (into / "raw").mkdir(parents=True, exist_ok=True)
     (into / "labels").mkdir(parents=True, exist_ok=True)
@@ -68,6 +74,14 @@ def _judgements(archive: Path, images: set[str]) -> pd.DataFrame:
     with zipfile.ZipFile(archive) as file, file.open(file.namelist()[0]) as table:
         judgements = pd.read_csv(table, dtype={"stimulus": "str"})
     judgements = judgements[judgements["attribute"] == "attractive"]
-    frame = pd.DataFrame({"image": judgements["stimulus"] + ".jpg", "rater": "", "rating": judgements["rating"],
-                          "rating_type": judgements["rating_type"]})
-    return frame[frame["image"].isin(images)].sort_values(["image", "rating_type", "rating"], kind="stable")
+    frame = pd.DataFrame(
+        {
+            "image": judgements["stimulus"] + ".jpg",
+            "rater": "",
+            "rating": judgements["rating"],
+            "rating_type": judgements["rating_type"],
+        }
+    )
+    return frame[frame["image"].isin(images)].sort_values(
+        ["image", "rating_type", "rating"], kind="stable"
+    )

@@ -6,6 +6,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,55 @@ from facestats.errors import LabelError, number_of
 from facestats.labels.csv_text import NUMBER, SHOWN, shortened
 
 # Words for "not known" in the spellings that programs and people use; `Na` and `Nan` are names.
-EMPTY = frozenset(["NA", "na", "N/A", "n/a", "#N/A", "#n/a", "#NA", "<NA>", "N.A.", "n.a.", "NaN", "nan", "NAN", "NaT", "NULL", "null", "Null", "-", "--",
-                   "–", "—", "?", "??", ".", "(blank)", "(leer)"])
-UNANSWERED = re.compile(r"missing|not available|n\.a|n/d|n\.d\.|k\. ?a\.|keine angabe|unbekannt|weiß nicht|inconnu|desconocido|don't know|do not know"
-                        r"|prefer not to say|not specified|unspecified|undefined|tbd|\.\.\.|…|_|#(value|ref|null|num)!|#div/0!|#name\?", re.IGNORECASE)
+EMPTY = frozenset(
+    [
+        "NA",
+        "na",
+        "N/A",
+        "n/a",
+        "#N/A",
+        "#n/a",
+        "#NA",
+        "<NA>",
+        "N.A.",
+        "n.a.",
+        "NaN",
+        "nan",
+        "NAN",
+        "NaT",
+        "NULL",
+        "null",
+        "Null",
+        "-",
+        "--",
+        "–",
+        "—",
+        "?",
+        "??",
+        ".",
+        "(blank)",
+        "(leer)",
+    ]
+)
+UNANSWERED = re.compile(
+    r"missing|not available|n\.a|n/d|n\.d\.|k\. ?a\.|keine angabe|unbekannt|weiß nicht|inconnu|desconocido|don't know|do not know"
+    r"|prefer not to say|not specified|unspecified|undefined|tbd|\.\.\.|…|_|#(value|ref|null|num)!|#div/0!|#name\?",
+    re.IGNORECASE,
+)
 NONE = frozenset(["None", "none", "NONE"])  # a class in columns of one's own, such as glasses: none
 CLASS_SHOWN = 3  # classes with one member in a warning
 FEW = 5  # labels of a column below which a class with one member is no surprise
 MANY = 50  # classes from which on a further column is taken for text
 CODE = re.compile(r"-\d+|9+|[78]{2,}|9[78]")  # no answer, as surveys code it
-SYNONYMS = {"woman": "female", "women": "female", "man": "male", "men": "male", "frau": "weiblich", "mann": "männlich", "w": "weiblich"}
+SYNONYMS = {
+    "woman": "female",
+    "women": "female",
+    "man": "male",
+    "men": "male",
+    "frau": "weiblich",
+    "mann": "männlich",
+    "w": "weiblich",
+}
 MAX_AGE = 130  # years
 NEAR = 0.75  # least similarity of a class that is proposed
 
@@ -37,12 +77,26 @@ class Mistakes:
         self._counts: dict[Path, int] = {}
         self._texts: dict[Path, list[tuple[int, str]]] = {}
 
-    def add(self, path: Path, column: str, cells: pd.Series, expected: Callable[[str], str] | str) -> None:
+    def add(
+        self, path: Path, column: str, cells: pd.Series, expected: Callable[[str], str] | str
+    ) -> None:
         """Cells of one column that can't be used, indexed by line; `expected`: what should stand there, maybe by value."""
         self._counts[path] = self._counts.get(path, 0) + len(cells)
         self._texts.setdefault(path, []).extend(
-            (line, str(cell_error(path, line, column, value, expected if isinstance(expected, str) else expected(value))))
-            for line, value in cells.sort_index(kind="stable").iloc[:SHOWN].items())
+            (
+                line,
+                str(
+                    cell_error(
+                        path,
+                        line,
+                        column,
+                        value,
+                        expected if isinstance(expected, str) else expected(value),
+                    )
+                ),
+            )
+            for line, value in cells.sort_index(kind="stable").iloc[:SHOWN].items()
+        )
 
     def count(self, path: Path, more: int) -> None:
         """Mistakes that are not worded."""
@@ -55,7 +109,11 @@ class Mistakes:
         for path, texts in self._texts.items():
             count = self._counts[path]
             shown = [text for _, text in sorted(texts, key=lambda item: item[0])]
-            messages += [f"{path}: {number_of(count, 'mistake')}, so nothing of it is used"] if count > 1 else []
+            messages += (
+                [f"{path}: {number_of(count, 'mistake')}, so nothing of it is used"]
+                if count > 1
+                else []
+            )
             messages.append(shortened(shown, count))
         if messages:
             raise LabelError("\n".join(messages))
@@ -64,12 +122,19 @@ class Mistakes:
 def cell_error(path: Path, line: int, column: str, value: str, expected: str) -> LabelError:
     """The error for one cell."""
     place = "row" if path.suffix.lower() in (".xlsx", ".xlsm") else "line"
-    return LabelError(f"{path}, {place} {line}, column {column}: found {value!r}, expected {expected}")
+    return LabelError(
+        f"{path}, {place} {line}, column {column}: found {value!r}, expected {expected}"
+    )
 
 
 def without_empty(text: pd.Series, own: bool = False) -> pd.Series:
     """Cells with '' where one says that nothing is known; `own`: a column of the user's own, in which `none` is a class."""
-    return text.mask(text.isin(EMPTY if own else EMPTY | NONE) | (text.str.lower() == UNKNOWN) | text.str.fullmatch(UNANSWERED), "")
+    return text.mask(
+        text.isin(EMPTY if own else EMPTY | NONE)
+        | (text.str.lower() == UNKNOWN)
+        | text.str.fullmatch(UNANSWERED),
+        "",
+    )
 
 
 def one_form(name: str) -> str:
@@ -83,10 +148,18 @@ def spelt_alike(name: str, values: Iterable[str]) -> list[str]:
     for value in sorted(set(values) - {""}):
         by_letters.setdefault("".join(value.casefold().split()), []).append(value)
     alike = [several for several in by_letters.values() if len(several) > 1]
-    return [f"{name} has {alike[0][0]!r} beside {alike[0][1]!r}: two that differ in letters alone. Did you mean one?"] if alike else []
+    return (
+        [
+            f"{name} has {alike[0][0]!r} beside {alike[0][1]!r}: two that differ in letters alone. Did you mean one?"
+        ]
+        if alike
+        else []
+    )
 
 
-def numbers(text: pd.Series, path: Path, mistakes: Mistakes, low: float = -np.inf, high: float = np.inf) -> pd.Series:
+def numbers(
+    text: pd.Series, path: Path, mistakes: Mistakes, low: float = -np.inf, high: float = np.inf
+) -> pd.Series:
     """Cells as float64, empty ones as NaN; a decimal comma is understood where it can be no other comma.
 
     `1,234` may be either. It is a decimal comma where another cell of the column has one that can be nothing else, and none a point.
@@ -102,7 +175,14 @@ def numbers(text: pd.Series, path: Path, mistakes: Mistakes, low: float = -np.in
     wrong = ((text != "") & ~np.isfinite(values)) | (values < low) | (values > high)
     if wrong.any():
         span = "a number" if np.isinf(low) else f"a number from {low:g} to {high:g}"
-        mistakes.add(path, str(text.name), text[wrong], lambda value: f"{span}, or nothing where it is unknown{_nearest_number(value, low, high)}")
+        mistakes.add(
+            path,
+            str(text.name),
+            text[wrong],
+            lambda value: (
+                f"{span}, or nothing where it is unknown{_nearest_number(value, low, high)}"
+            ),
+        )
     return values.mask(wrong)
 
 
@@ -110,18 +190,31 @@ def _nearest_number(value: str, low: float, high: float) -> str:
     """The only number in a cell, as a question."""
     if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", value):
         return " (a decimal point, or no comma between thousands)"
-    if high == MAX_AGE and (re.fullmatch(r"(19|20)\d\d", value) or re.search(r"\d[./-]\d+[./-]\d", value)):
+    if high == MAX_AGE and (
+        re.fullmatch(r"(19|20)\d\d", value) or re.search(r"\d[./-]\d+[./-]\d", value)
+    ):
         return " (a year or date of birth? It is the age in the photo that counts)"
-    if re.search(r"\d{4}-\d\d-\d\d|\d\W*(jan|feb|mar|mär|mrz|apr|mai|may|jun|jul|aug|sep|o[ck]t|nov|de[cz])", value.casefold()):
+    if re.search(
+        r"\d{4}-\d\d-\d\d|\d\W*(jan|feb|mar|mär|mrz|apr|mai|may|jun|jul|aug|sep|o[ck]t|nov|de[cz])",
+        value.casefold(),
+    ):
         return " (has a spreadsheet made a date of a number? Format the column as text or number, and type it again)"
-    if value.startswith("-") or re.search(r"\d\s*(m|w|d)\b|mon|mois|mes|week|woche|day|tag", value.casefold()):
+    if value.startswith("-") or re.search(
+        r"\d\s*(m|w|d)\b|mon|mois|mes|week|woche|day|tag", value.casefold()
+    ):
         return ""  # months are no years
     found = re.findall(r"\d+(?:[.,]\d+)?", value)
     number = found[0].replace(",", ".") if len(found) == 1 else None
-    return f" (did you mean {number}?)" if number and number != value and low <= float(number) <= high else ""
+    return (
+        f" (did you mean {number}?)"
+        if number and number != value and low <= float(number) <= high
+        else ""
+    )
 
 
-def refuse_contradictions(frame: pd.DataFrame, key: str, shown: pd.Series, path: Path, mistakes: Mistakes) -> None:
+def refuse_contradictions(
+    frame: pd.DataFrame, key: str, shown: pd.Series, path: Path, mistakes: Mistakes
+) -> None:
     """Add to `mistakes` what contradicts an earlier record of the same key; empty cells contradict nothing.
 
     Parameters
@@ -135,12 +228,18 @@ def refuse_contradictions(frame: pd.DataFrame, key: str, shown: pd.Series, path:
         first = given.groupby(key)[column].transform("first")
         conflict = given.index[given[column] != first]
         for line in conflict[:SHOWN]:
-            mistakes.add(path, column, given.loc[[line], column].astype(str),
-                         f"{first[line]!s} as on an earlier line for {shown[line]}, or one of the two lines removed")
+            mistakes.add(
+                path,
+                column,
+                given.loc[[line], column].astype(str),
+                f"{first[line]!s} as on an earlier line for {shown[line]}, or one of the two lines removed",
+            )
         mistakes.count(path, len(conflict) - len(conflict[:SHOWN]))
 
 
-def check_classes(columns: Iterable[tuple[Path, str, pd.Series]], standard: Iterable[str], mistakes: Mistakes) -> list[str]:
+def check_classes(
+    columns: Iterable[tuple[Path, str, pd.Series]], standard: Iterable[str], mistakes: Mistakes
+) -> list[str]:
     """Ask about classes that are probably others: the same in other letters, and those with one member.
 
     Parameters
@@ -167,32 +266,62 @@ def check_classes(columns: Iterable[tuple[Path, str, pd.Series]], standard: Iter
         if name in standard:
             usual |= _abbreviated(usual)
         for path, cells in parts:
-            other = cells[cells.map({value: usual[_letters(value)] != value for value in counts.index})]
+            other = cells[
+                cells.map({value: usual[_letters(value)] != value for value in counts.index})
+            ]
             if len(other) and name in standard:
-                mistakes.add(path, name, other, lambda value: f"a class in one spelling (did you mean {usual[_letters(value)]!r}, which "  # noqa: B023
-                             f"{number_of(int(counts[usual[_letters(value)]]), 'cell')} {'has' if counts[usual[_letters(value)]] == 1 else 'have'}?)")  # noqa: B023
+                mistakes.add(
+                    path,
+                    name,
+                    other,
+                    partial(_usual_spelling, usual, counts),
+                )
             elif len(other):
-                warnings.append(f"{path.name}: {name} has {other.iloc[0]!r} beside {usual[_letters(other.iloc[0])]!r}: two classes that differ in "
-                                "letters alone. Did you mean one?")
+                warnings.append(
+                    f"{path.name}: {name} has {other.iloc[0]!r} beside {usual[_letters(other.iloc[0])]!r}: two classes that differ in "
+                    "letters alone. Did you mean one?"
+                )
         warnings += _lonely(name, parts, counts[[*dict.fromkeys(usual.values())]])
     return warnings
+
+
+def _usual_spelling(usual: dict[str, str], counts: pd.Series, value: str) -> str:
+    spelling = usual[_letters(value)]
+    verb = "has" if counts[spelling] == 1 else "have"
+    return (
+        f"a class in one spelling (did you mean {spelling!r}, which "
+        f"{number_of(int(counts[spelling]), 'cell')} {verb}?)"
+    )
 
 
 def _coded(name: str, parts: list[tuple[Path, pd.Series]]) -> list[str]:
     """A question about numbers among words, and about numbers by which surveys say that there is no answer."""
     values = sorted({value for _, cells in parts for value in cells})
     words = [value for value in values if not NUMBER.fullmatch(value)]
-    odd = [value for value in values if NUMBER.fullmatch(value) and (words or CODE.fullmatch(value)) and len(values) > 1]
-    return [f"{name} has the class {odd[0]!r} beside {next(value for value in values if value not in odd)!r}; if it is a code for no answer, leave such cells "
-            "empty"] if odd and len(odd) < len(values) else []
+    odd = [
+        value
+        for value in values
+        if NUMBER.fullmatch(value) and (words or CODE.fullmatch(value)) and len(values) > 1
+    ]
+    return (
+        [
+            f"{name} has the class {odd[0]!r} beside {next(value for value in values if value not in odd)!r}; if it is a code for no answer, leave such cells "
+            "empty"
+        ]
+        if odd and len(odd) < len(values)
+        else []
+    )
 
 
 def _abbreviated(usual: dict[str, str]) -> dict[str, str]:
     """Classes that are another one's first letter, or its synonym, and the other: `f` beside `female`, `woman` beside `female`."""
     found = {}
     for word in usual:
-        other = [longer for longer in usual if len(word) == 1 and len(longer) > 1 and longer.startswith(word)] or [
-            same for same in usual if same == SYNONYMS.get(word)]
+        other = [
+            longer
+            for longer in usual
+            if len(word) == 1 and len(longer) > 1 and longer.startswith(word)
+        ] or [same for same in usual if same == SYNONYMS.get(word)]
         if len(other) == 1 and other[0] != word:
             found[word] = usual[other[0]]
     return found
@@ -205,10 +334,18 @@ def _lonely(name: str, parts: list[tuple[Path, pd.Series]], counts: pd.Series) -
         return []
     asked = []
     for value in lonely[:CLASS_SHOWN]:
-        path, line = next((path, cells.index[cells == value][0]) for path, cells in parts if (cells == value).any())
-        asked.append(f"{value!r} in {path.name}, line {line}{nearest(value, [other for other in counts.index if counts[other] > 1])}")
+        path, line = next(
+            (path, cells.index[cells == value][0])
+            for path, cells in parts
+            if (cells == value).any()
+        )
+        asked.append(
+            f"{value!r} in {path.name}, line {line}{nearest(value, [other for other in counts.index if counts[other] > 1])}"
+        )
     more = f" and {len(lonely) - len(asked)} more" if len(lonely) > len(asked) else ""
-    return [f"{name} has {'a class' if len(lonely) == 1 else 'classes'} with one member, maybe a slip: {', '.join(asked)}{more}"]
+    return [
+        f"{name} has {'a class' if len(lonely) == 1 else 'classes'} with one member, maybe a slip: {', '.join(asked)}{more}"
+    ]
 
 
 def nearest(value: str, known: Iterable[str]) -> str:

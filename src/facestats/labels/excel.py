@@ -20,7 +20,9 @@ from facestats.machine.faults import fault, is_passing
 
 SUFFIXES = (".xlsx", ".xlsm")
 MOST_BYTES = 500_000_000  # of a workbook unpacked; it is held in memory many times over
-MOST_CELLS = 10_000_000  # from the first to the last of a sheet, empty ones as well: all of them are held
+MOST_CELLS = (
+    10_000_000  # from the first to the last of a sheet, empty ones as well: all of them are held
+)
 
 
 def read_excel(path: Path) -> pd.DataFrame:
@@ -41,17 +43,28 @@ def read_excel(path: Path) -> pd.DataFrame:
     if marked and (merged := sheet.merged_cells.ranges):
         for area in merged:
             value = rows[area.min_row - 1][area.min_col - 1]
-            for row in rows[area.min_row - 1:area.max_row]:
-                row[area.min_col - 1:area.max_col] = [value] * (area.max_col - area.min_col + 1)
+            for row in rows[area.min_row - 1 : area.max_row]:
+                row[area.min_col - 1 : area.max_col] = [value] * (area.max_col - area.min_col + 1)
         notes.append(f"{path.name}: {len(merged)} merged cells count for each row that they cover")
     if marked:
         formulas = _open(path, read_only=False, data_only=False)[sheet.title]
-        lacking = [cell for row in formulas.iter_rows() for cell in row
-                   if cell.data_type == "f" and rows[cell.row - 1][cell.column - 1] == ""]
+        lacking = [
+            cell
+            for row in formulas.iter_rows()
+            for cell in row
+            if cell.data_type == "f" and rows[cell.row - 1][cell.column - 1] == ""
+        ]
         if lacking:
-            raise LabelError(f"{path}, row {lacking[0].row}: {len(lacking)} formulas have no stored value, the first in cell {lacking[0].coordinate}; "
-                             "open the file in a spreadsheet, save it, and run again")
-    frame = as_frame(rows, list(range(1, len(rows) + 1)), path, "remove what stands to the right of the header's last column")
+            raise LabelError(
+                f"{path}, row {lacking[0].row}: {len(lacking)} formulas have no stored value, the first in cell {lacking[0].coordinate}; "
+                "open the file in a spreadsheet, save it, and run again"
+            )
+    frame = as_frame(
+        rows,
+        list(range(1, len(rows) + 1)),
+        path,
+        "remove what stands to the right of the header's last column",
+    )
     frame.attrs["notes"] = [*notes, *frame.attrs["notes"]]
     return frame
 
@@ -79,12 +92,16 @@ def _marks(path: Path) -> bool:
     """
     data = path.read_bytes()
     if data.startswith(b"\xd0\xcf\x11\xe0"):
-        raise LabelError(f"{path} is protected by a password, or an .xls under another name; save it without a password as .xlsx or `CSV UTF-8`")
+        raise LabelError(
+            f"{path} is protected by a password, or an .xls under another name; save it without a password as .xlsx or `CSV UTF-8`"
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             if sum(part.file_size for part in parts.infolist()) > MOST_BYTES:
                 raise _too_large(path)
-            marked = [_survey(parts.read(name), path) for name in parts.namelist()]  # a sheet may lie anywhere
+            marked = [
+                _survey(parts.read(name), path) for name in parts.namelist()
+            ]  # a sheet may lie anywhere
             return any(marked)
     except LabelError:
         raise
@@ -112,12 +129,17 @@ def _survey(part: bytes, path: Path) -> bool:
             row, column = digits or row, letters or column + 1
         elif kind == "mergeCell":
             ends = [_place(end) for end in values.get("ref", "").split(":")]
-            bottom, right = max(bottom, *(end[1] for end in ends)), max(right, *(end[0] for end in ends))
+            bottom, right = (
+                max(bottom, *(end[1] for end in ends)),
+                max(right, *(end[0] for end in ends)),
+            )
         marked = marked or kind in ("f", "mergeCell")
         bottom, right = max(bottom, row), max(right, column)
         if bottom * max(right, 1) > MOST_CELLS:
-            raise LabelError(f"{path} has a sheet that reaches down to row {bottom} and right to column {right}; remove the rows and columns behind the "
-                             "last label, or save it as `CSV UTF-8`")
+            raise LabelError(
+                f"{path} has a sheet that reaches down to row {bottom} and right to column {right}; remove the rows and columns behind the "
+                "last label, or save it as `CSV UTF-8`"
+            )
 
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = look
@@ -143,7 +165,12 @@ def _open(path: Path, read_only: bool, data_only: bool) -> Any:
     import openpyxl
 
     try:
-        return openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=read_only, data_only=data_only, keep_vba=not read_only and path.suffix.lower() == ".xlsm")
+        return openpyxl.load_workbook(
+            io.BytesIO(path.read_bytes()),
+            read_only=read_only,
+            data_only=data_only,
+            keep_vba=not read_only and path.suffix.lower() == ".xlsm",
+        )
     except Exception as error:  # whatever the parser meets in a damaged part
         if is_passing(error):
             raise fault(path, error) from None
@@ -151,12 +178,16 @@ def _open(path: Path, read_only: bool, data_only: bool) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> LabelError:
-    return LabelError(f"{path} can't be read as an Excel workbook ({type(error).__name__}: {error}); open it in a spreadsheet and save it again, as .xlsx "
-                      "or `CSV UTF-8`")
+    return LabelError(
+        f"{path} can't be read as an Excel workbook ({type(error).__name__}: {error}); open it in a spreadsheet and save it again, as .xlsx "
+        "or `CSV UTF-8`"
+    )
 
 
 def _too_large(path: Path) -> LabelError:
-    return LabelError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB unpacked; save its sheet as `CSV UTF-8`")
+    return LabelError(
+        f"{path} is larger than {MOST_BYTES // 1_000_000} MB unpacked; save its sheet as `CSV UTF-8`"
+    )
 
 
 def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
@@ -187,7 +218,9 @@ def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
             return filled[choice[0]]
     if not filled:
         raise LabelError(f"{path} is empty; its first row must name the columns")
-    raise LabelError(f"{path} has several sheets: {', '.join(map(repr, filled))}; call the one to read {path.stem!r}, or remove the others")
+    raise LabelError(
+        f"{path} has several sheets: {', '.join(map(repr, filled))}; call the one to read {path.stem!r}, or remove the others"
+    )
 
 
 def _text(value: Any) -> str:

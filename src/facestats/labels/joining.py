@@ -58,8 +58,13 @@ class JoinedLabels:
     notes: list[str] = field(default_factory=list)
 
 
-def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: str | list[float],
-                drop_raters: str | list[str] | None = None) -> JoinedLabels:
+def join_labels(
+    faces: pd.DataFrame,
+    folder: Path,
+    manual: Path,
+    rating_scale: str | list[float],
+    drop_raters: str | list[str] | None = None,
+) -> JoinedLabels:
     """Check and join all label files.
 
     Parameters
@@ -79,19 +84,36 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
         photo; a rater to drop who is not there.
     """
     if not folder.is_dir():
-        found = "is a file, expected a folder; move the file into a folder and name that in data.labels" if folder.exists() else (
-            "does not exist; make it (it may be empty) or set data.labels")
+        found = (
+            "is a file, expected a folder; move the file into a folder and name that in data.labels"
+            if folder.exists()
+            else ("does not exist; make it (it may be empty) or set data.labels")
+        )
         raise InputError(f"the label folder {folder} {found}")
     names, mistakes = NameIndex(faces), Mistakes()
     files = {stem: find_label_file(folder, stem) for stem in STEMS}
     labels = _read_labels(files["labels"], names, mistakes)
-    corrections = _read_labels(manual, names, mistakes, must_match=False)  # often of another collection, for its place stays the same
+    corrections = _read_labels(
+        manual, names, mistakes, must_match=False
+    )  # often of another collection, for its place stays the same
     ratings = read_ratings(files["ratings"], names, mistakes)
     judgements = ratings.judgements
     read = [file for file in (labels, corrections) if file.path]
-    doubts = check_classes([(file.path, name, file.cells[name]) for file in read for name in file.classes], CLASSES, mistakes)
+    doubts = check_classes(
+        [(file.path, name, file.cells[name]) for file in read for name in file.classes],
+        CLASSES,
+        mistakes,
+    )
     doubts += _coded_ages(read)
-    doubts += spelt_alike("person", [value for file in read if "person" in file.cells for value in file.cells["person"].dropna()])
+    doubts += spelt_alike(
+        "person",
+        [
+            value
+            for file in read
+            if "person" in file.cells
+            for value in file.cells["person"].dropna()
+        ],
+    )
     doubts += spelt_alike("rater", [] if judgements is None else judgements["rater"])
     mistakes.raise_any()
 
@@ -107,18 +129,41 @@ def join_labels(faces: pd.DataFrame, folder: Path, manual: Path, rating_scale: s
             source = np.where(said.notna(), "manual", np.where(labelled.notna(), "label", None))
             table[f"{column}_source"] = pd.Series(source, index=table.index, dtype="str")
     # The order of lines says nothing, but would move the last bits of sums; by rating first, equal judgements have equal means.
-    present = None if judgements is None else judgements.dropna(subset="filename").sort_values(["filename", "rating", "rater"])
+    present = (
+        None
+        if judgements is None
+        else judgements.dropna(subset="filename").sort_values(["filename", "rating", "rater"])
+    )
     listed = drop_raters if isinstance(drop_raters, list) else []
-    scale = find_scale(rating_scale, None if present is None else present[~present["rater"].isin(listed)], table, files, mistakes)
+    scale = find_scale(
+        rating_scale,
+        None if present is None else present[~present["rater"].isin(listed)],
+        table,
+        files,
+        mistakes,
+    )
     mistakes.raise_any()
-    kept, raters = without_raters(None if present is None else present[["filename", "rater", "rating"]], drop_raters)
+    kept, raters = without_raters(
+        None if present is None else present[["filename", "rater", "rating"]], drop_raters
+    )
     use_judgements(table, kept)
     summary = _summary(table, scale, names, extras) | {"raters": raters}
     summary["rating"]["repeats_left_out"] = ratings.repeats
     guessed = [note for file in (labels, corrections, ratings) for note in file.guessed]
-    return JoinedLabels(table.reset_index(), scale, kept, summary,
-                        [*guessed, *unread_files(folder, manual), *names.warnings(), *doubts, *rater_warnings(raters)],
-                        [*(note for file in (labels, corrections, ratings) for note in file.notes), *names.notes()])
+    return JoinedLabels(
+        table.reset_index(),
+        scale,
+        kept,
+        summary,
+        [
+            *guessed,
+            *unread_files(folder, manual),
+            *names.warnings(),
+            *doubts,
+            *rater_warnings(raters),
+        ],
+        [*(note for file in (labels, corrections, ratings) for note in file.notes), *names.notes()],
+    )
 
 
 def _coded_ages(files: list[_LabelFile]) -> list[str]:
@@ -129,13 +174,19 @@ def _coded_ages(files: list[_LabelFile]) -> list[str]:
         for code, near in ((99, 5), (0, 2)):
             there = np.isclose(ages, code)
             if there.sum() > 1 and not ((ages - code).abs()[~there] <= near).any():
-                asked.append(f"{file.path.name}: the age is {code} in {number_of(int(there.sum()), 'line')}, first in line {ages.index[there][0]}; if that is a "
-                             "code for no answer, leave such cells empty")
+                asked.append(
+                    f"{file.path.name}: the age is {code} in {number_of(int(there.sum()), 'line')}, first in line {ages.index[there][0]}; if that is a "
+                    "code for no answer, leave such cells empty"
+                )
     return asked
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
-    return frame[name] if name in frame else pd.Series(np.nan, frame.index, dtype="float64" if name in ("age", "rating") else "str")
+    return (
+        frame[name]
+        if name in frame
+        else pd.Series(np.nan, frame.index, dtype="float64" if name in ("age", "rating") else "str")
+    )
 
 
 @dataclass
@@ -152,14 +203,18 @@ class _LabelFile:
     """
 
     path: Path | None = None
-    by_face: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(index=pd.Index([], name="filename")))
+    by_face: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(index=pd.Index([], name="filename"))
+    )
     cells: pd.DataFrame = field(default_factory=pd.DataFrame)
     classes: list[str] = field(default_factory=list)
     guessed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def _read_labels(path: Path | None, names: NameIndex, mistakes: Mistakes, must_match: bool = True) -> _LabelFile:
+def _read_labels(
+    path: Path | None, names: NameIndex, mistakes: Mistakes, must_match: bool = True
+) -> _LabelFile:
     raw = None if path is None else read_sheet(path)
     if path is None or raw is None:
         return _LabelFile()
@@ -167,13 +222,25 @@ def _read_labels(path: Path | None, names: NameIndex, mistakes: Mistakes, must_m
     if "image" not in found:
         key_column(raw, path)  # raises
     if OTHER_UNIT.search(found.get("age", "").casefold()):
-        raise LabelError(f"{path}: the column {found['age']!r} is not in years; give age in years, or the column another name")
+        raise LabelError(
+            f"{path}: the column {found['age']!r} is not in years; give age in years, or the column another name"
+        )
     written = {header: name for name, header in found.items()}
-    own = {header: written.get(header, header) for header in raw.columns if header == found["image"] or plain(header) not in OWN_NAMES}
-    taken = [header for header in own if plain(header) in RESERVED or header.lower().endswith("_source")]
+    own = {
+        header: written.get(header, header)
+        for header in raw.columns
+        if header == found["image"] or plain(header) not in OWN_NAMES
+    }
+    taken = [
+        header for header in own if plain(header) in RESERVED or header.lower().endswith("_source")
+    ]
     if taken:
-        raise LabelError(f"{path}: the column {taken[0]} is one that the pipeline writes itself; give it another name")
-    cells = pd.DataFrame({header: without_empty(raw[header], own=header not in written) for header in own})
+        raise LabelError(
+            f"{path}: the column {taken[0]} is one that the pipeline writes itself; give it another name"
+        )
+    cells = pd.DataFrame(
+        {header: without_empty(raw[header], own=header not in written) for header in own}
+    )
     second = None
     for header in raw.columns.difference(cells.columns):  # the face's name beside the photo's path
         second = without_empty(raw[header])
@@ -181,10 +248,14 @@ def _read_labels(path: Path | None, names: NameIndex, mistakes: Mistakes, must_m
     cells = cells[(cells != "").any(axis=1)]
     nameless = cells[found["image"]] == ""
     if nameless.any():
-        mistakes.add(path, found["image"], cells.loc[nameless, found["image"]], "the name of an image")
+        mistakes.add(
+            path, found["image"], cells.loc[nameless, found["image"]], "the name of an image"
+        )
         cells = cells[~nameless]
     shown = cells[found["image"]]
-    frame = pd.DataFrame({"filename": names.resolve(shown, path, mistakes, must_match)}, index=cells.index)
+    frame = pd.DataFrame(
+        {"filename": names.resolve(shown, path, mistakes, must_match)}, index=cells.index
+    )
     if second is not None:
         refuse_other_photos(shown, second, names.photos, path, mistakes)
     classes = []
@@ -206,17 +277,25 @@ def _read_labels(path: Path | None, names: NameIndex, mistakes: Mistakes, must_m
 def _under_one_name(corrections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     """The corrections, their columns called as in the label file where only letters differ (`Glasses`, `glasses`)."""
     called = {plain(name): name for name in labels.columns}
-    return corrections.rename(columns={name: called.get(plain(name), name) for name in corrections.columns})
+    return corrections.rename(
+        columns={name: called.get(plain(name), name) for name in corrections.columns}
+    )
 
 
-def _summary(table: pd.DataFrame, scale: tuple[float, float] | None,
-             names: NameIndex, extras: list[str]) -> dict:
+def _summary(
+    table: pd.DataFrame, scale: tuple[float, float] | None, names: NameIndex, extras: list[str]
+) -> dict:
     rated = table["rating"].dropna()
-    classes = {c: {k: int(n) for k, n in sorted(table[c].value_counts().items())} for c in ("gender", "ethnicity")}
+    classes = {
+        c: {k: int(n) for k, n in sorted(table[c].value_counts().items())}
+        for c in ("gender", "ethnicity")
+    }
     return {
         "faces": len(table),
         "labelled": {c: int(table[c].notna().sum()) for c in [*COLUMNS, *extras]},
-        "by_hand": int(sum((table[c] == "manual").sum() for c in table.columns if c.endswith("_source"))),
+        "by_hand": int(
+            sum((table[c] == "manual").sum() for c in table.columns if c.endswith("_source"))
+        ),
         "classes": classes,
         "rating": {
             "scale": list(scale) if scale else None,

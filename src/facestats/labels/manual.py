@@ -43,8 +43,9 @@ class Change:
         return self.old is None or not _same(self.column, self.old, self.new)
 
 
-def merge_labels(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[str, str],
-                 write: bool = True) -> list[Change]:
+def merge_labels(
+    path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[str, str], write: bool = True
+) -> list[Change]:
     """Put labels into the file of labels by hand.
 
     Other rows, other cells and further columns are kept, as UTF-8 with commas, and with its mark where the file had it; a file that is not there is made. Where
@@ -70,7 +71,9 @@ def merge_labels(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapp
         The file can't be written, or is an Excel workbook.
     """
     if path.suffix.lower() in SUFFIXES:
-        raise InputError(f"{path} is an Excel workbook, which can be read but not merged into; save it as CSV and name that in data.manual_labels")
+        raise InputError(
+            f"{path} is an Excel workbook, which can be read but not merged into; save it as CSV and name that in data.manual_labels"
+        )
     path = path.resolve()
     if not write:
         return _merge(path, said, images)[1]
@@ -82,21 +85,33 @@ def merge_labels(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapp
                 marked = path.exists() and path.read_bytes().startswith(BOM_UTF8)
                 replace_file(path, (BOM_UTF8 if marked else b"") + csv_text(table).encode())
     except OSError as error:
-        raise InputError(f"{path} could not be written ({error.strerror}); it is as it was") from None
+        raise InputError(
+            f"{path} could not be written ({error.strerror}); it is as it was"
+        ) from None
     return changes
 
 
-def _merge(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[str, str]) -> tuple[pd.DataFrame, list[Change]]:
+def _merge(
+    path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[str, str]
+) -> tuple[pd.DataFrame, list[Change]]:
     """The merged table as text, and what is different in it."""
     table = read_csv(path)
-    table = pd.DataFrame(columns=HEADER, dtype="str") if table is None else table.reset_index(drop=True)
+    table = (
+        pd.DataFrame(columns=HEADER, dtype="str") if table is None else table.reset_index(drop=True)
+    )
     key = key_column(table, path)
-    columns = {name: header for name, header in find_columns(table.columns, LABELS, path).items() if name != "image"}
+    columns = {
+        name: header
+        for name, header in find_columns(table.columns, LABELS, path).items()
+        if name != "image"
+    }
     for column in dict.fromkeys(column for labels in said.values() for column in labels):
         if column not in columns:
             table[column], columns[column] = "", column
     cells: list[dict[str, str]] = table.to_dict("records")
-    readings = PhotoNames({*images.values(), *(images.get(name, name) for name in said)}).read_all(row[key] for row in cells)
+    readings = PhotoNames({*images.values(), *(images.get(name, name) for name in said)}).read_all(
+        row[key] for row in cells
+    )
     rows: dict[str, list[dict[str, str]]] = {}
     for row in cells:
         rows.setdefault(readings[row[key]].image or row[key], []).append(row)
@@ -105,11 +120,24 @@ def _merge(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[st
         image = images.get(name, name)
         if image not in rows:
             row = dict.fromkeys(table.columns, "") | {key: image if key == "image" else name}
-            rows[image] = [row | {name_of: value for name_of, value in (("filename", name), ("image", image)) if name_of in row}]
+            rows[image] = [
+                row
+                | {
+                    name_of: value
+                    for name_of, value in (("filename", name), ("image", image))
+                    if name_of in row
+                }
+            ]
             cells += rows[image]
         for column, new in labels.items():
             header = columns[column]
-            speaking = [row for row in rows[image] if row[header] and row[header].lower() != UNKNOWN and row[header] not in EMPTY | NONE]
+            speaking = [
+                row
+                for row in rows[image]
+                if row[header]
+                and row[header].lower() != UNKNOWN
+                and row[header] not in EMPTY | NONE
+            ]
             changes.append(Change(name, column, speaking[0][header] if speaking else None, new))
             if changes[-1].changed:
                 for row in speaking or rows[image][:1]:
@@ -118,7 +146,10 @@ def _merge(path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[st
 
 
 def _same(column: str, old: str, new: str) -> bool:
-    return old == new or (column in NUMBERS and pd.to_numeric(old, errors="coerce") == pd.to_numeric(new, errors="coerce"))
+    return old == new or (
+        column in NUMBERS
+        and pd.to_numeric(old, errors="coerce") == pd.to_numeric(new, errors="coerce")
+    )
 
 
 @contextmanager
@@ -139,7 +170,9 @@ def alone(folder: Path) -> Iterator[None]:
             except BlockingIOError:
                 time.sleep(_LOOK_EVERY)
         else:
-            raise InputError(f"{folder} has been locked by another process for {PATIENCE:g} s; end it (`fuser -v {folder}` names it), then try again")
+            raise InputError(
+                f"{folder} has been locked by another process for {PATIENCE:g} s; end it (`fuser -v {folder}` names it), then try again"
+            )
         yield
         os.fsync(descriptor)  # the rename, too, is on the disk
     finally:

@@ -19,15 +19,67 @@ from facestats.core.photo_files import face_filename
 from facestats.errors import LabelError, number_of
 from facestats.labels.cells import Mistakes
 
-PICTURES = frozenset(["jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "tif", "tiff", "webp", "heic", "heif", "hif", "avif", "jp2",
-                      "dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2"])
-SYNONYMS = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif", "heif": "heic", "hif": "heic"}
+PICTURES = frozenset(
+    [
+        "jpg",
+        "jpeg",
+        "jpe",
+        "jfif",
+        "png",
+        "gif",
+        "bmp",
+        "tif",
+        "tiff",
+        "webp",
+        "heic",
+        "heif",
+        "hif",
+        "avif",
+        "jp2",
+        "dng",
+        "cr2",
+        "cr3",
+        "nef",
+        "arw",
+        "raf",
+        "orf",
+        "rw2",
+    ]
+)
+SYNONYMS = {
+    "jpeg": "jpg",
+    "jpe": "jpg",
+    "jfif": "jpg",
+    "tiff": "tif",
+    "heif": "heic",
+    "hif": "heic",
+}
 # How a name may differ from the photo's, as a message says it.
-SLASHES, UNICODE, SIGNS, CASE, ZEROS = ("with other slashes", "in another form of Unicode", "with other blanks or signs", "in other case",
-                                        "with other leading zeros")
-NO_EXTENSION, SAME_EXTENSION, OTHER_EXTENSION = "without extension", "with .jpeg for .jpg or the like", "with another extension"
+SLASHES, UNICODE, SIGNS, CASE, ZEROS = (
+    "with other slashes",
+    "in another form of Unicode",
+    "with other blanks or signs",
+    "in other case",
+    "with other leading zeros",
+)
+NO_EXTENSION, SAME_EXTENSION, OTHER_EXTENSION = (
+    "without extension",
+    "with .jpeg for .jpg or the like",
+    "with another extension",
+)
 FOLDER_LACKING, FOLDER_TOO_MUCH = "without their folder", "with a folder too much"
-LIBERTIES = (SLASHES, UNICODE, SIGNS, CASE, SAME_EXTENSION, NO_EXTENSION, OTHER_EXTENSION, FOLDER_LACKING, FOLDER_TOO_MUCH, ZEROS)
+LIBERTIES = (
+    SLASHES,
+    UNICODE,
+    SIGNS,
+    CASE,
+    SAME_EXTENSION,
+    NO_EXTENSION,
+    OTHER_EXTENSION,
+    FOLDER_LACKING,
+    FOLDER_TOO_MUCH,
+    ZEROS,
+)
 # Photos of one collection may differ in these alone: two names in one file that do are two photos.
 TELLING = frozenset({FOLDER_LACKING, FOLDER_TOO_MUCH, OTHER_EXTENSION, ZEROS})
 ALIKE = 0.6  # least similarity (`difflib`) of a name that is proposed
@@ -68,23 +120,40 @@ class PhotoNames:
     def __init__(self, images: Iterable[str], folder: str | Path | None = None):
         self.images = sorted(set(images))
         self.folder = None if folder is None else Path(folder).absolute()
-        self._exact = {face_filename(image): image for image in self.images} | {image: image for image in self.images}
+        self._exact = {face_filename(image): image for image in self.images} | {
+            image: image for image in self.images
+        }
 
     def read(self, name: str) -> Reading:
         """The photo that one name means."""
         if image := self._exact.get(name):
             return Reading(image)
         text = _plain(name)
-        if image := self._exact.get(text) or (self.folder and self._exact.get(self._below(text))) or self._exact.get(text.replace("\\", "/")):
+        if (
+            image := self._exact.get(text)
+            or (self.folder and self._exact.get(self._below(text)))
+            or self._exact.get(text.replace("\\", "/"))
+        ):
             return Reading(image, (SLASHES,) if "\\" in name else ())
         given = _Name.of(text)
-        fits = [(image, ways) for image, own in self._by_key.get(given.key, ()) if (ways := _liberties(given, own)) is not None]
+        fits = [
+            (image, ways)
+            for image, own in self._by_key.get(given.key, ())
+            if (ways := _liberties(given, own)) is not None
+        ]
         fits = [fit for fit in fits if OTHER_EXTENSION not in fit[1]] or fits
         best = [fit for fit in fits if all(_within(fit[1], ways) for _, ways in fits)]
         if len(best) == 1:
             image, ways = best[0]
-            return Reading(image, tuple(way for way in LIBERTIES if way in ways or (way == SLASHES and "\\" in text)))
-        return Reading(None, likely=tuple(image for image, _ in sorted(fits, key=lambda fit: (len(fit[1]), fit[0]))), several=bool(fits))
+            return Reading(
+                image,
+                tuple(way for way in LIBERTIES if way in ways or (way == SLASHES and "\\" in text)),
+            )
+        return Reading(
+            None,
+            likely=tuple(image for image, _ in sorted(fits, key=lambda fit: (len(fit[1]), fit[0]))),
+            several=bool(fits),
+        )
 
     def read_all(self, names: Iterable[str], explain: int = 20) -> dict[str, Reading]:
         """The photos that the names of one file mean, by name.
@@ -106,8 +175,14 @@ class PhotoNames:
                 for name in written:
                     if TELLING.intersection(readings[name].liberties):
                         readings[name] = Reading(None, likely=(image,))
-        unexplained = [name for name, reading in readings.items() if reading.image is None and not reading.likely]
-        return readings | {name: Reading(None, likely=self.likely(name)) for name in unexplained[:explain]}
+        unexplained = [
+            name
+            for name, reading in readings.items()
+            if reading.image is None and not reading.likely
+        ]
+        return readings | {
+            name: Reading(None, likely=self.likely(name)) for name in unexplained[:explain]
+        }
 
     def likely(self, name: str) -> tuple[str, ...]:
         """Up to three photos that are called alike, those of the same name in another folder first; takes long in a large collection."""
@@ -128,7 +203,9 @@ class PhotoNames:
     def _below(self, text: str) -> str:
         """A path to a file of the image folder, from its root or from the working directory, as a path below that folder."""
         path = Path(text.replace("\\", "/")).absolute()
-        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else text
+        return (
+            path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else text
+        )
 
     @cached_property
     def _by_key(self) -> dict[str, list[tuple[str, _Name]]]:
@@ -145,8 +222,14 @@ class PhotoNames:
 
 def say_liberties(readings: Iterable[Reading]) -> str:
     """`12 names matched without extension, 3 in other case`: how many were matched in other words than their own; empty where none was."""
-    counts = Counter(" and ".join(reading.liberties) for reading in readings if reading.image and reading.liberties)
-    first, *others = [f"{n} {way}" for way, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))] or [""]
+    counts = Counter(
+        " and ".join(reading.liberties)
+        for reading in readings
+        if reading.image and reading.liberties
+    )
+    first, *others = [
+        f"{n} {way}" for way, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ] or [""]
     if not first:
         return ""
     n, way = first.split(" ", 1)
@@ -175,7 +258,9 @@ class NameIndex:
         self.rejected: dict[str, list[str]] = {}
         self.liberties: dict[str, str] = {}
 
-    def resolve(self, column: pd.Series, path: Path, mistakes: Mistakes, must_match: bool = True) -> pd.Series:
+    def resolve(
+        self, column: pd.Series, path: Path, mistakes: Mistakes, must_match: bool = True
+    ) -> pd.Series:
         """Face of each cell; null where there is none.
 
         Parameters
@@ -186,12 +271,24 @@ class NameIndex:
         readings = self.photos.read_all(column)
         several = [name for name, reading in readings.items() if reading.several]
         if several:
-            mistakes.add(path, str(column.name), column[column.isin(several)].drop_duplicates(),
-                         lambda name: f"the name of one photo, but this may be {' or '.join(readings[name].likely[:3])}; write which")
-        absent = [(name, reading) for name, reading in readings.items() if reading.image is None and not reading.several]
+            mistakes.add(
+                path,
+                str(column.name),
+                column[column.isin(several)].drop_duplicates(),
+                lambda name: (
+                    f"the name of one photo, but this may be {' or '.join(readings[name].likely[:3])}; write which"
+                ),
+            )
+        absent = [
+            (name, reading)
+            for name, reading in readings.items()
+            if reading.image is None and not reading.several
+        ]
         if must_match and absent and len(absent) == len(readings):
             raise LabelError(self._all_absent(path, absent))
-        images = {name: reading.image for name, reading in readings.items() if reading.image is not None}
+        images = {
+            name: reading.image for name, reading in readings.items() if reading.image is not None
+        }
         faces = self.faces.reindex(list(images.values())).set_axis(list(images))
         self.names[path.name], self.absent[path.name] = len(readings), absent
         self.rejected[path.name] = faces.index[faces.isna()].tolist()
@@ -199,10 +296,16 @@ class NameIndex:
         return column.map(faces.to_dict()).astype("str")
 
     def _all_absent(self, path: Path, absent: list[tuple[str, Reading]]) -> str:
-        name, reading = next(((name, reading) for name, reading in absent if reading.likely), absent[0])
-        photos = ", ".join([*self.photos.images[:3], *(["…"] if len(self.photos.images) > 3 else [])])
-        return (f"{path}: not one of its {number_of(len(absent), 'name')} is a photo, for example {name!r}{say_likely(reading)}; there are "
-                f"{number_of(len(self.photos.images), 'photo')}: {photos}. Look whether data.images and data.labels belong together")
+        name, reading = next(
+            ((name, reading) for name, reading in absent if reading.likely), absent[0]
+        )
+        photos = ", ".join(
+            [*self.photos.images[:3], *(["…"] if len(self.photos.images) > 3 else [])]
+        )
+        return (
+            f"{path}: not one of its {number_of(len(absent), 'name')} is a photo, for example {name!r}{say_likely(reading)}; there are "
+            f"{number_of(len(self.photos.images), 'photo')}: {photos}. Look whether data.images and data.labels belong together"
+        )
 
     def notes(self) -> list[str]:
         """One line a file that says how many names were matched in other words."""
@@ -214,22 +317,39 @@ class NameIndex:
         for file, absent in sorted(self.absent.items()):
             if absent:
                 shown = sorted(absent, key=lambda item: not item[1].likely)[:3]
-                examples = ", ".join(name + say_likely(reading).replace("; ", " (", 1).replace("?", "?)") for name, reading in shown)
-                warnings.append(f"{file} names {number_of(len(absent), 'image')} not there, of {self.names[file]}, for example {examples}")
-        warnings += [f"{file} names {number_of(len(images), 'image')} rejected by preprocess, for example {', '.join(images[:3])}"
-                     for file, images in sorted(self.rejected.items()) if images]
+                examples = ", ".join(
+                    name + say_likely(reading).replace("; ", " (", 1).replace("?", "?)")
+                    for name, reading in shown
+                )
+                warnings.append(
+                    f"{file} names {number_of(len(absent), 'image')} not there, of {self.names[file]}, for example {examples}"
+                )
+        warnings += [
+            f"{file} names {number_of(len(images), 'image')} rejected by preprocess, for example {', '.join(images[:3])}"
+            for file, images in sorted(self.rejected.items())
+            if images
+        ]
         return warnings
 
 
-def refuse_other_photos(first: pd.Series, second: pd.Series, photos: PhotoNames, path: Path, mistakes: Mistakes) -> None:
+def refuse_other_photos(
+    first: pd.Series, second: pd.Series, photos: PhotoNames, path: Path, mistakes: Mistakes
+) -> None:
     """Add to `mistakes` the rows whose two names, the photo's path and the face's name, are those of two photos: one column was sorted alone."""
     second = second[first.index]
     there = second != ""
     own, other = photos.read_all(first[there], explain=0), photos.read_all(second[there], explain=0)
-    images = ((line, own[first[line]].image, other[second[line]].image) for line in first.index[there])
+    images = (
+        (line, own[first[line]].image, other[second[line]].image) for line in first.index[there]
+    )
     wrong = [line for line, photo, face in images if photo and face and photo != face]
     if wrong:
-        mistakes.add(path, str(second.name), second[wrong], "the same photo as in the column beside it; was one of them sorted alone?")
+        mistakes.add(
+            path,
+            str(second.name),
+            second[wrong],
+            "the same photo as in the column beside it; was one of them sorted alone?",
+        )
 
 
 class _Name(NamedTuple):
@@ -242,7 +362,9 @@ class _Name(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> _Name:
-        *folders, name = [part for part in re.split(r"[/\\]+", text) if part not in ("", ".")] or [""]
+        *folders, name = [part for part in re.split(r"[/\\]+", text) if part not in ("", ".")] or [
+            ""
+        ]
         extensions: tuple[str, ...] = ()
         while "." in name[1:] and (end := name.rpartition("."))[2].strip().lower() in PICTURES:
             name, extensions = end[0], (end[2].strip(), *extensions)
@@ -271,21 +393,30 @@ def _loose(text: str) -> str:
 def _visible(text: str) -> str:
     if text.isascii():
         return " ".join(text.split())
-    shown = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    shown = "".join(
+        c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf"
+    )
     return unicodedata.normalize("NFKC", " ".join(shown.split()))
 
 
 def _liberties(given: _Name, own: _Name) -> frozenset[str] | None:
     """How a written name differs from a photo's; None where its folders contradict the photo's."""
     depth = min(len(given.folders), len(own.folders))
-    tails = [name.folders[len(name.folders) - depth:] for name in (given, own)]
+    tails = [name.folders[len(name.folders) - depth :] for name in (given, own)]
     if [*map(_loose, tails[0])] != [*map(_loose, tails[1])]:
         return None
     ways = set()
     if len(given.folders) != len(own.folders):
         ways.add(FOLDER_LACKING if len(given.folders) < len(own.folders) else FOLDER_TOO_MUCH)
-    ways.add(min((_extension(given.extensions, extensions) for extensions in (own.extensions, _of_face(own.extensions))),
-                 key=("", CASE, SAME_EXTENSION, NO_EXTENSION, OTHER_EXTENSION).index))
+    ways.add(
+        min(
+            (
+                _extension(given.extensions, extensions)
+                for extensions in (own.extensions, _of_face(own.extensions))
+            ),
+            key=("", CASE, SAME_EXTENSION, NO_EXTENSION, OTHER_EXTENSION).index,
+        )
+    )
     stems = given.stem, own.stem
     if _loose(stems[0]) != _loose(stems[1]):
         ways.add(ZEROS)
@@ -317,21 +448,27 @@ def _extension(given: tuple[str, ...], own: tuple[str, ...]) -> str:
     same = [tuple(SYNONYMS.get(one, one) for one in name) for name in lower]
     if same[0] == same[1]:
         return SAME_EXTENSION
-    return NO_EXTENSION if same[0] == same[1][:len(same[0])] else OTHER_EXTENSION
+    return NO_EXTENSION if same[0] == same[1][: len(same[0])] else OTHER_EXTENSION
 
 
 def _within(ways: frozenset[str], others: frozenset[str]) -> bool:
     """Whether one photo's name differs in nothing in which the other's does not."""
     order = (SAME_EXTENSION, NO_EXTENSION, OTHER_EXTENSION)
-    ranks = [max((order.index(way) + 1 for way in name if way in order), default=0) for name in (ways, others)]
+    ranks = [
+        max((order.index(way) + 1 for way in name if way in order), default=0)
+        for name in (ways, others)
+    ]
     return ranks[0] <= ranks[1] and ways.difference(order) <= others.difference(order)
 
 
 def _telling(name: str, reading: Reading) -> tuple:
     """What in a name would tell two photos apart."""
     given = _Name.of(_plain(name))
-    return (tuple(map(_loose, given.folders)), given.extensions if OTHER_EXTENSION in reading.liberties else (),
-            given.stem if ZEROS in reading.liberties else "")
+    return (
+        tuple(map(_loose, given.folders)),
+        given.extensions if OTHER_EXTENSION in reading.liberties else (),
+        given.stem if ZEROS in reading.liberties else "",
+    )
 
 
 def _numbers(stem: str) -> list[int]:
@@ -340,4 +477,4 @@ def _numbers(stem: str) -> list[int]:
 
 def _triples(stem: str) -> frozenset[str]:
     loose = f" {_loose(stem)} "
-    return frozenset(loose[i:i + 3] for i in range(len(loose) - 2))
+    return frozenset(loose[i : i + 3] for i in range(len(loose) - 2))

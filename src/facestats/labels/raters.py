@@ -13,7 +13,9 @@ from scipy.special import ndtr
 
 from facestats.errors import LabelError
 
-ALPHA = 0.05  # chance that anybody at all is named who agrees well enough (Bonferroni over the raters)
+ALPHA = (
+    0.05  # chance that anybody at all is named who agrees well enough (Bonferroni over the raters)
+)
 MIN_SAME = 10  # a rater who says the same of fewer faces may just have met alike ones
 MIN_COMMON = 4  # faces shared with others: Fisher's z has the variance 1 / (n - 3)
 AGREES = 0.05  # whose correlation is above 0 at this level is not random, however low it is
@@ -45,7 +47,9 @@ def suspicious_raters(judgements: pd.DataFrame) -> dict[str, dict]:
     """
     if judgements.empty:
         return {}
-    judgements = judgements.sort_values(["filename", "rating", "rater"])  # neither the order of lines nor a name moves a bit of a sum
+    judgements = judgements.sort_values(
+        ["filename", "rating", "rater"]
+    )  # neither the order of lines nor a name moves a bit of a sum
     face, _ = pd.factorize(judgements["filename"])
     rater, names = pd.factorize(judgements["rater"].where(judgements["rater"] != ""), sort=True)
     rating = judgements["rating"].to_numpy(float)
@@ -60,13 +64,21 @@ def suspicious_raters(judgements: pd.DataFrame) -> dict[str, dict]:
     for j in sorted(found):
         own = rating[rater == j]
         r, n = agreement["r"][j], agreement["n"][j]
-        report[str(names[j])] = {"reason": found[j]["reason"], "n": len(own), "mean": float(own.mean()),
-                                 "sd": float(own.std(ddof=1)), "r": float(r) if np.isfinite(r) else None,
-                                 "n_common": int(n), "p": found[j]["p"]}
+        report[str(names[j])] = {
+            "reason": found[j]["reason"],
+            "n": len(own),
+            "mean": float(own.mean()),
+            "sd": float(own.std(ddof=1)),
+            "r": float(r) if np.isfinite(r) else None,
+            "n_common": int(n),
+            "p": found[j]["p"],
+        }
     return report
 
 
-def without_raters(judgements: pd.DataFrame | None, wanted: str | list[str] | None) -> tuple[pd.DataFrame | None, dict]:
+def without_raters(
+    judgements: pd.DataFrame | None, wanted: str | list[str] | None
+) -> tuple[pd.DataFrame | None, dict]:
     """Leave raters out of the judgements, and say what was found.
 
     Parameters
@@ -91,7 +103,9 @@ def without_raters(judgements: pd.DataFrame | None, wanted: str | list[str] | No
     if isinstance(wanted, list):
         for name in wanted:
             if name not in named:
-                raise LabelError(f"labels.drop_raters names {name!r}, who is no rater of a face in ratings.csv. {_nearest(name, named)}")
+                raise LabelError(
+                    f"labels.drop_raters names {name!r}, who is no rater of a face in ratings.csv. {_nearest(name, named)}"
+                )
         report["dropped"] = dict.fromkeys(sorted(set(wanted)), "named in labels.drop_raters")
         if judgements is not None:
             judgements = judgements[~judgements["rater"].isin(wanted)]
@@ -99,7 +113,9 @@ def without_raters(judgements: pd.DataFrame | None, wanted: str | list[str] | No
         return judgements, report
     report["suspicious"] = suspicious_raters(judgements)
     if wanted == "auto":
-        report["dropped"] = {name: f"answers {seen['reason']}" for name, seen in report["suspicious"].items()}
+        report["dropped"] = {
+            name: f"answers {seen['reason']}" for name, seen in report["suspicious"].items()
+        }
         judgements = judgements[~judgements["rater"].isin(report["dropped"])]
     return judgements, report
 
@@ -110,8 +126,12 @@ def rater_warnings(report: dict) -> list[str]:
     for name, seen in report["suspicious"].items():
         if name not in report["dropped"]:
             figures = f"{seen['n']} ratings, standard deviation {seen['sd']:.3g}"
-            figures += "" if seen["r"] is None else f", r = {seen['r']:.2f} with the mean of the others"
-            said.append(f"rater {name} seems to answer {seen['reason']} ({figures}); labels.drop_raters: auto leaves such raters out")
+            figures += (
+                "" if seen["r"] is None else f", r = {seen['r']:.2f} with the mean of the others"
+            )
+            said.append(
+                f"rater {name} seems to answer {seen['reason']} ({figures}); labels.drop_raters: auto leaves such raters out"
+            )
     if report["n"] and len(report["dropped"]) == report["n"]:
         said.append(f"labels.drop_raters leaves out all {report['n']} raters")
     return said
@@ -122,7 +142,11 @@ def _nearest(name: str, named: list[str]) -> str:
         return "No rater is named there"
     by_lower = {known.lower(): known for known in named}
     near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.8)
-    return f"Did you mean {' or '.join(sorted(by_lower[name] for name in near))}?" if near else f"Raters there: {', '.join(named[:10])}{', …' if len(named) > 10 else ''}"
+    return (
+        f"Did you mean {' or '.join(sorted(by_lower[name] for name in near))}?"
+        if near
+        else f"Raters there: {', '.join(named[:10])}{', …' if len(named) > 10 else ''}"
+    )
 
 
 def _constant(rater: np.ndarray, rating: np.ndarray, n_raters: int) -> dict[int, dict]:
@@ -139,7 +163,9 @@ def _constant(rater: np.ndarray, rating: np.ndarray, n_raters: int) -> dict[int,
     return found
 
 
-def _agreement(face: np.ndarray, rater: np.ndarray, rating: np.ndarray, n_raters: int, left_out: list[int]) -> dict[str, np.ndarray]:
+def _agreement(
+    face: np.ndarray, rater: np.ndarray, rating: np.ndarray, n_raters: int, left_out: list[int]
+) -> dict[str, np.ndarray]:
     """Correlation `r` (n_raters,) of each rater with the mean of the others but `left_out`, over the `n` faces that they share."""
     counts = ~np.isin(rater, left_out)
     centred = rating - rating.mean()

@@ -44,14 +44,26 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
     dict : `n_faces`, `n_raters`, `ratings_per_face` (harmonic mean), `split_half`, `icc` (with `kind`), `ceiling` (√ of `split_half`),
     each `{value, low, high}`, null where `why` says what is missing.
     """
-    report: dict = {"why": None, "n_faces": 0, "n_raters": 0, "ratings_per_face": None, "split_half": dict(NOTHING),
-                    "icc": {"kind": None, **NOTHING}, "ceiling": dict(NOTHING)}
+    report: dict = {
+        "why": None,
+        "n_faces": 0,
+        "n_raters": 0,
+        "ratings_per_face": None,
+        "split_half": dict(NOTHING),
+        "icc": {"kind": None, **NOTHING},
+        "ceiling": dict(NOTHING),
+    }
     if judgements is None:
-        return report | {"why": "there is no ratings.csv; a mean rating alone does not say how well raters agree"}
+        return report | {
+            "why": "there is no ratings.csv; a mean rating alone does not say how well raters agree"
+        }
     judgements = _in_order(judgements)
     per_face = judgements.groupby("filename").size()
     named = bool(len(judgements)) and bool((judgements["rater"] != "").all())
-    report |= {"n_faces": len(per_face), "n_raters": int(judgements["rater"][judgements["rater"] != ""].nunique())}
+    report |= {
+        "n_faces": len(per_face),
+        "n_raters": int(judgements["rater"][judgements["rater"] != ""].nunique()),
+    }
     if len(per_face):
         report["ratings_per_face"] = float(1 / (1 / per_face).mean())
     report["why"] = _lacking(judgements, per_face, report["n_raters"], named)
@@ -72,7 +84,10 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
         components = two_way(face, rater, rating, weights) if named else None
         kind = TWO_WAY if components else ONE_WAY
         coefficient = icc(components or one_way(face, rating, weights))
-    report["split_half"], report["icc"] = _summary(split_half), {"kind": kind, **_summary(coefficient)}
+    report["split_half"], report["icc"] = (
+        _summary(split_half),
+        {"kind": kind, **_summary(coefficient)},
+    )
     if split_half[0] > 0:
         report["ceiling"] = _summary(np.sqrt(np.clip(split_half, 0, None)))
     return report
@@ -87,17 +102,30 @@ def _in_order(judgements: pd.DataFrame) -> pd.DataFrame:
     face, rater = pd.factorize(judgements["filename"])[0], pd.factorize(judgements["rater"])[0]
     order = np.argsort(rater, kind="stable")
     ends = np.cumsum(np.bincount(rater, minlength=1))[:-1]
-    own = zip(np.split(face[order], ends), np.split(judgements["rating"].to_numpy(float)[order], ends), strict=True)
+    own = zip(
+        np.split(face[order], ends),
+        np.split(judgements["rating"].to_numpy(float)[order], ends),
+        strict=True,
+    )
     place = np.empty(len(ends) + 1, dtype=int)
-    place[sorted(range(len(place)), key=[faces.tobytes() + ratings.tobytes() for faces, ratings in own].__getitem__)] = np.arange(len(place))
+    place[
+        sorted(
+            range(len(place)),
+            key=[faces.tobytes() + ratings.tobytes() for faces, ratings in own].__getitem__,
+        )
+    ] = np.arange(len(place))
     return judgements.iloc[np.lexsort((place[rater], judgements["rating"], face))]
 
 
-def _lacking(judgements: pd.DataFrame, per_face: pd.Series, n_raters: int, named: bool) -> str | None:
+def _lacking(
+    judgements: pd.DataFrame, per_face: pd.Series, n_raters: int, named: bool
+) -> str | None:
     """Why reliability can't be measured, or None."""
     twice = int((per_face >= 2).sum())
     if not len(judgements):
-        return "ratings.csv holds no rating of a face that is there and whose rater was not left out"
+        return (
+            "ratings.csv holds no rating of a face that is there and whose rater was not left out"
+        )
     if judgements["rating"].min() == judgements["rating"].max():
         return f"all {len(judgements)} ratings are {judgements['rating'].iloc[0]:g}"
     if named and n_raters == 1:
@@ -118,7 +146,9 @@ def _resamples(faces: pd.Index, person: pd.Series | None, rng: np.random.Generat
     return drawn[:, who].astype(np.float64)
 
 
-def _halve(face: np.ndarray, rater: np.ndarray | None, rating: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _halve(
+    face: np.ndarray, rater: np.ndarray | None, rating: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Number and mean of the ratings of each face in two random halves, each (2, faces); the mean is 0 where there are none.
 
     rater : halves the raters; None halves each face's ratings, of an odd number either half getting one more.
@@ -139,16 +169,22 @@ def _halve(face: np.ndarray, rater: np.ndarray | None, rating: np.ndarray, rng: 
     return counts, sums / np.maximum(counts, 1)
 
 
-def _split_half(halves: list[tuple[np.ndarray, np.ndarray]], count: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _split_half(
+    halves: list[tuple[np.ndarray, np.ndarray]], count: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """Stepped-up reliability for each row of `weights` (resamples, faces)."""
     counts = np.stack([c for c, _ in halves])  # (halvings, 2, faces)
     a, b = (np.stack([means[side] for _, means in halves]).T for side in (0, 1))
-    both = (counts > 0).all(axis=1).T.astype(np.float64)  # a face all of whose ratings fell into one half says nothing
+    both = (
+        (counts > 0).all(axis=1).T.astype(np.float64)
+    )  # a face all of whose ratings fell into one half says nothing
     a, b = a * both, b * both
     n, sa, sb, saa, sbb, sab = (weights @ m for m in (both, a, b, a * a, b * b, a * b))
     with np.errstate(invalid="ignore", divide="ignore"):
         r = (sab - sa * sb / n) / np.sqrt((saa - sa**2 / n) * (sbb - sb**2 / n))
-        noise = np.where(both > 0, (1 / np.maximum(counts, 1)).mean(axis=1).T, 0)  # of a half's mean, in variances of a rating
+        noise = np.where(
+            both > 0, (1 / np.maximum(counts, 1)).mean(axis=1).T, 0
+        )  # of a half's mean, in variances of a rating
         half_noise = (weights @ noise) / n
         whole_noise = (weights @ (1 / count)) / weights.sum(axis=1)
         r, m = np.nanmean(r, axis=1), np.nanmean(half_noise, axis=1) / whole_noise

@@ -10,9 +10,9 @@ from facestats.core.stats.identity import uniform
 TRAIN, VAL, TEST, EXCLUDED = "train", "val", "test", "excluded"
 
 
-
-
-def split_faces(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series, val: float, test: float, seed: int) -> pd.DataFrame:
+def split_faces(
+    faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series, val: float, test: float, seed: int
+) -> pd.DataFrame:
     """Deal faces out to train, val and test.
 
     A group of copies is one unit. Who somebody is: the `person` of the labels, of the face or of a copy of it; else the bytes of an image,
@@ -35,19 +35,33 @@ def split_faces(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series, va
     faces = faces.sort_values("filename").reset_index(drop=True)
     codes, identities = pd.factorize(_identities(faces, persons, labelled))
     place = uniform(seed, identities)[codes]
-    split = pd.Series(np.select([place < test, place < test + val], [TEST, VAL], TRAIN), index=faces.index)
+    split = pd.Series(
+        np.select([place < test, place < test + val], [TEST, VAL], TRAIN), index=faces.index
+    )
     group = faces["copy_group"]
     together = group.duplicated(keep=False)
     straddles = split[together].groupby(group[together]).transform("nunique") > 1
-    split = split.mask(straddles.reindex(split.index, fill_value=False) & split.isin([VAL, TEST]), EXCLUDED)
+    split = split.mask(
+        straddles.reindex(split.index, fill_value=False) & split.isin([VAL, TEST]), EXCLUDED
+    )
     return pd.DataFrame({"filename": faces["filename"], "split": split})
 
 
 def _identities(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series) -> pd.Series:
     """Who somebody is, as `split_faces` says it, of faces sorted by name."""
-    order = pd.DataFrame({"group": faces["copy_group"], "bytes": "bytes " + faces["sha256"], "rank": faces["copy_rank"],
-                          "person": "person " + faces["filename"].map(persons).astype("str"),
-                          "silent": ~faces["filename"].isin(labelled.index[labelled.to_numpy(dtype=bool)])}).sort_values(["silent", "rank"], kind="stable")
+    order = pd.DataFrame(
+        {
+            "group": faces["copy_group"],
+            "bytes": "bytes " + faces["sha256"],
+            "rank": faces["copy_rank"],
+            "person": "person " + faces["filename"].map(persons).astype("str"),
+            "silent": ~faces["filename"].isin(labelled.index[labelled.to_numpy(dtype=bool)]),
+        }
+    ).sort_values(["silent", "rank"], kind="stable")
     by_group = order.groupby("group")[["person", "bytes"]].first()  # the first that is known
-    return order["person"].reindex(faces.index).fillna(faces["copy_group"].map(by_group["person"])).fillna(
-        faces["copy_group"].map(by_group["bytes"]))
+    return (
+        order["person"]
+        .reindex(faces.index)
+        .fillna(faces["copy_group"].map(by_group["person"]))
+        .fillna(faces["copy_group"].map(by_group["bytes"]))
+    )

@@ -57,7 +57,9 @@ def one_way(face: np.ndarray, rating: np.ndarray, weights: np.ndarray) -> Compon
     return Components(faces, within, a / (weights @ (1 / count)))
 
 
-def two_way(face: np.ndarray, rater: np.ndarray, rating: np.ndarray, weights: np.ndarray) -> Components | None:
+def two_way(
+    face: np.ndarray, rater: np.ndarray, rating: np.ndarray, weights: np.ndarray
+) -> Components | None:
     """Components of ratings by named raters, one a face and rater; see `one_way`.
 
     Returns None where raters and rest can't be told apart in the first resample, as where every rater rated one face only; NaN
@@ -70,14 +72,34 @@ def two_way(face: np.ndarray, rater: np.ndarray, rating: np.ndarray, weights: np
     by_rater = (judged.T @ weights.T).T
     present = by_rater > 0
     n_raters = present.sum(axis=1)
-    share = np.divide(((values.T @ weights.T).T) ** 2, by_rater, out=np.zeros_like(by_rater), where=present).sum(axis=1)
+    share = np.divide(
+        ((values.T @ weights.T).T) ** 2, by_rater, out=np.zeros_like(by_rater), where=present
+    ).sum(axis=1)
     mean = (weights @ total) ** 2 / n
     # Expected sums of squares, less that of the mean: rows faces, raters, all; columns faces, raters, rest.
     by_face2, by_rater2 = (weights @ count**2) / n, (by_rater**2).sum(axis=1) / n
-    matrix = np.stack([n - by_face2, a - by_rater2, a - 1,
-                       n_raters - by_face2, n - by_rater2, n_raters - 1,
-                       n - by_face2, n - by_rater2, n - 1], axis=1).reshape(-1, 3, 3)
-    sums = np.stack([weights @ (total**2 / count) - mean, share - mean, weights @ np.bincount(face, rating**2) - mean], axis=1)
+    matrix = np.stack(
+        [
+            n - by_face2,
+            a - by_rater2,
+            a - 1,
+            n_raters - by_face2,
+            n - by_rater2,
+            n_raters - 1,
+            n - by_face2,
+            n - by_rater2,
+            n - 1,
+        ],
+        axis=1,
+    ).reshape(-1, 3, 3)
+    sums = np.stack(
+        [
+            weights @ (total**2 / count) - mean,
+            share - mean,
+            weights @ np.bincount(face, rating**2) - mean,
+        ],
+        axis=1,
+    )
     solvable = np.linalg.cond(matrix) < MOST_CONDITION
     if not solvable[0]:
         return None

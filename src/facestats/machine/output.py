@@ -19,7 +19,22 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 _ESCAPE = "facestats.escape"
-_PLAIN = {"…": "...", "→": "->", "–": "-", "—": "-", "−": "-", "×": "x", "·": "-", "≥": ">=", "≤": "<=", "‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " "}
+_PLAIN = {
+    "…": "...",
+    "→": "->",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "×": "x",
+    "·": "-",
+    "≥": ">=",
+    "≤": "<=",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+    "\u00a0": " ",
+}
 
 # Control characters but line ends and tabs, marks that turn the direction of writing, what has no width (but joiners, which scripts and emoji need), tags.
 _UNSEEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
@@ -44,7 +59,12 @@ def print_line(text: str, file: TextIO | None = None) -> None:
 
 def shell_words(words: Iterable[str]) -> str:
     """Words as a command to be typed; one with characters that can't be typed as bash writes it, `$'e\\x1b.jpg'`."""
-    return " ".join(f"$'{''.join(map(_typed, word))}'" if _BREAKING.search(word) or not _is_utf8(word) else shlex.quote(word) for word in words)
+    return " ".join(
+        f"$'{''.join(map(_typed, word))}'"
+        if _BREAKING.search(word) or not _is_utf8(word)
+        else shlex.quote(word)
+        for word in words
+    )
 
 
 def _typed(sign: str) -> str:
@@ -73,8 +93,14 @@ def secure_output() -> None:
     """
     if sys.getfilesystemencoding() != "utf-8":
         encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {"PYTHONIOENCODING": encoding} | os.environ | {"PYTHONUTF8": "1"})
-    for number in range(3):  # a file that is opened later would take the place of one that is closed
+        os.execve(
+            sys.executable,
+            [sys.executable, *sys.orig_argv[1:]],
+            {"PYTHONIOENCODING": encoding} | os.environ | {"PYTHONUTF8": "1"},
+        )
+    for number in range(
+        3
+    ):  # a file that is opened later would take the place of one that is closed
         try:
             os.fstat(number)
         except OSError:
@@ -83,7 +109,9 @@ def secure_output() -> None:
     with suppress(ImportError):
         import colorama
 
-        colorama.init = colorama.reinit = lambda *_, **__: None  # DVC's, whose streams take names for commands to a terminal, and fail on some
+        colorama.init = colorama.reinit = lambda *_, **__: (
+            None
+        )  # DVC's, whose streams take names for commands to a terminal, and fail on some
 
 
 def end_quietly() -> None:
@@ -103,7 +131,9 @@ def end_quietly() -> None:
 def print_json(content: Any, indent: int | None = None) -> None:
     """Print JSON, on one line or indented, that any reader of JSON understands; characters that the output has no place for are escaped as JSON does it."""
     encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
-    print(json.dumps(content, indent=indent, ensure_ascii=not encoding.startswith("utf")), flush=True)
+    print(
+        json.dumps(content, indent=indent, ensure_ascii=not encoding.startswith("utf")), flush=True
+    )
 
 
 def unwritten() -> OSError | None:
@@ -162,14 +192,16 @@ def _secure(stream: Any, number: int) -> io.TextIOWrapper:
         stream.flush()
         encoding = stream.encoding
     sink = _Sink(number)
-    return _Text(io.BufferedWriter(sink), encoding, _ESCAPE, line_buffering=number == 2 or sink.isatty())
+    return _Text(
+        io.BufferedWriter(sink), encoding, _ESCAPE, line_buffering=number == 2 or sink.isatty()
+    )
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
     """Plain signs in the place of typographic ones, `\\u00f6` in that of other characters."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    signs = error.object[error.start:error.end]
+    signs = error.object[error.start : error.end]
     return "".join(_PLAIN.get(sign) or json.dumps(sign)[1:-1] for sign in signs), error.end
 
 

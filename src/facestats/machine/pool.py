@@ -23,7 +23,9 @@ from facestats.errors import FaceStatsError
 from facestats.machine.faults import memory_is_there
 
 _TOGETHER = 4  # items that a process takes at a time: handing them over costs some 0.1 ms, and a kill loses so many
-_PER_WORKER = 3  # such handfuls under way a worker: enough to keep it busy, few enough to keep memory flat
+_PER_WORKER = (
+    3  # such handfuls under way a worker: enough to keep it busy, few enough to keep memory flat
+)
 _WORTH_IT = 32  # items; a fresh process takes a second to import its libraries
 _KEPT = 1 << 28  # bytes that a worker keeps for its next item, see `runtime.keep_freed_memory`
 _ATTEMPTS = 2  # at an item whose process was killed from outside
@@ -61,8 +63,16 @@ def count_workers(items: int, workers: int | None = None) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ordered_map(function: Callable, items: Iterable, workers: int, setup: Callable, arguments: tuple, limits: Limits | None = None,
-                over: Callable[[Any, OverLimitError], Any] | None = None, name: Callable[[Any], str] = str) -> Iterator:
+def ordered_map(
+    function: Callable,
+    items: Iterable,
+    workers: int,
+    setup: Callable,
+    arguments: tuple,
+    limits: Limits | None = None,
+    over: Callable[[Any, OverLimitError], Any] | None = None,
+    name: Callable[[Any], str] = str,
+) -> Iterator:
     """Yield `function(item)` for each item, in the order of the items.
 
     Parameters
@@ -86,7 +96,10 @@ def ordered_map(function: Callable, items: Iterable, workers: int, setup: Callab
         return
     pool = _Pool(function, workers, setup, arguments, limits)
     try:
-        left, queue = enumerate(items), deque()  # of handfuls under way, the first is the next to be yielded
+        left, queue = (
+            enumerate(items),
+            deque(),
+        )  # of handfuls under way, the first is the next to be yielded
         while True:
             while len(queue) < workers * _PER_WORKER and (handful := list(islice(left, _TOGETHER))):
                 queue.append(_Handful([item for _, item in handful]))
@@ -127,11 +140,15 @@ class _Handful:
 class _Worker:
     """A process, this end of the line to it, and what it has in hand."""
 
-    def __init__(self, function: Callable, setup: Callable, arguments: tuple, limits: Limits | None):
+    def __init__(
+        self, function: Callable, setup: Callable, arguments: tuple, limits: Limits | None
+    ):
         # A fresh process: a fork would inherit locks that threads of torch or LiteRT hold at that moment.
         context = multiprocessing.get_context("spawn")
         self.line, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, function, setup, arguments, limits), daemon=True)
+        self.process = context.Process(
+            target=_work, args=(theirs, function, setup, arguments, limits), daemon=True
+        )
         with _no_interrupt():  # which the process inherits
             self.process.start()
         theirs.close()
@@ -146,7 +163,14 @@ class _Worker:
 class _Pool:
     """The processes, and the handfuls that wait for one."""
 
-    def __init__(self, function: Callable, workers: int, setup: Callable, arguments: tuple, limits: Limits | None):
+    def __init__(
+        self,
+        function: Callable,
+        workers: int,
+        setup: Callable,
+        arguments: tuple,
+        limits: Limits | None,
+    ):
         self._start = lambda: _Worker(function, setup, arguments, limits)
         self._most = workers
         self.workers: list[_Worker] = []
@@ -194,12 +218,20 @@ class _Pool:
         else:
             handful.attempts += 1
             if code is not None and code >= 0:
-                handful.add(KilledError(f"its worker process ended by itself (exit code {code}), as is said above; a script that starts worker processes "
-                                        "needs `if __name__ == '__main__':`"))
+                handful.add(
+                    KilledError(
+                        f"its worker process ended by itself (exit code {code}), as is said above; a script that starts worker processes "
+                        "needs `if __name__ == '__main__':`"
+                    )
+                )
             elif handful.attempts == _ATTEMPTS:
-                handful.add(KilledError(f"its worker process was ended twice (signal {signal.Signals(-(code or -9)).name}), most likely for lack of memory; "
-                                        "nothing is concluded from that, and what is done so far is kept: run again with fewer processors "
-                                        "(`taskset -c 0 dvc repro`), or move the photo away"))
+                handful.add(
+                    KilledError(
+                        f"its worker process was ended twice (signal {signal.Signals(-(code or -9)).name}), most likely for lack of memory; "
+                        "nothing is concluded from that, and what is done so far is kept: run again with fewer processors "
+                        "(`taskset -c 0 dvc repro`), or move the photo away"
+                    )
+                )
         if not handful.done:
             self.waiting.appendleft(handful)
 
@@ -217,7 +249,9 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(line: Connection, function: Callable, setup: Callable, arguments: tuple, limits: Limits | None) -> None:
+def _work(
+    line: Connection, function: Callable, setup: Callable, arguments: tuple, limits: Limits | None
+) -> None:
     """The life of a worker. Ctrl-C is the parent's to handle; a worker ends when its parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, daemon=True).start()

@@ -42,7 +42,9 @@ def _one_of_torch() -> Iterator[None]:
         torch.set_num_threads(before)  # also those of threads to come
 
 
-def in_threads(function: Callable[[Item], Result], items: Iterable[Item], most: int) -> list[Result]:
+def in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], most: int
+) -> list[Result]:
     """What a function gives for each item, in their order, computed by a thread a processor.
 
     torch computes on one thread in each; for what NumPy multiplies, call this inside `one_thread`. A thread that is one of these
@@ -73,4 +75,6 @@ def _begin() -> None:
     _here.at_work = True
     torch.set_num_threads(1)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C belongs to the main thread, which only waits
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGINT}
+        )  # Ctrl-C belongs to the main thread, which only waits

@@ -13,7 +13,7 @@ from facestats.composites.warping import Warper
 from facestats.errors import number_of
 
 SIDE = 240  # pixels of a picture in the strip
-MOST = 9    # pictures in a row of it
+MOST = 9  # pictures in a row of it
 LABEL = 46  # pixels below a picture
 GAP = 4
 
@@ -41,13 +41,17 @@ def continuum(one: Built, other: Built, steps: int) -> Iterator[np.ndarray]:
     for share in map(np.float32, shares(steps)):
         warp = Warper((1 - share) * one.shape + share * other.shape, len(one.image))
         mixed = np.zeros(one.image.shape, np.float32)
-        for picture, shape, weight in zip(light, (one.shape, other.shape), (1 - share, share), strict=True):
+        for picture, shape, weight in zip(
+            light, (one.shape, other.shape), (1 - share, share), strict=True
+        ):
             if weight:
                 mixed += weight * warp(picture, shape)
         yield to_codes(mixed, "linear")
 
 
-def strip(pictures: list[Image.Image], names: tuple[str, str], counts: tuple[int, int]) -> Image.Image:
+def strip(
+    pictures: list[Image.Image], names: tuple[str, str], counts: tuple[int, int]
+) -> Image.Image:
     """The pictures side by side, with the share of the second composite below each, and below the ends whose they are.
 
     Parameters
@@ -63,13 +67,25 @@ def strip(pictures: list[Image.Image], names: tuple[str, str], counts: tuple[int
     for i, (picture, share) in enumerate(zip(pictures, shares(len(pictures)), strict=True)):
         left, top = i % columns * (SIDE + GAP), i // columns * (SIDE + LABEL)
         sheet.paste(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (left, top))
-        lines = [f"{100 * share:.0f} %"] + ([f"{names[ends[i]]} ({number_of(counts[ends[i]], 'face')})"] if i in ends else [])
+        lines = [f"{100 * share:.0f} %"] + (
+            [f"{names[ends[i]]} ({number_of(counts[ends[i]], 'face')})"] if i in ends else []
+        )
         for line, text in enumerate(lines):
-            draw.text((left + SIDE / 2, top + SIDE + 13 + 19 * line), text, fill="black", font=_font(text), anchor="mm")
+            draw.text(
+                (left + SIDE / 2, top + SIDE + 13 + 19 * line),
+                text,
+                fill="black",
+                font=_font(text),
+                anchor="mm",
+            )
     return sheet
 
 
 def _font(text: str, largest: int = 17) -> ImageFont.FreeTypeFont:
     """Pillow's own font, which is the same on every machine, in a size at which the text fits below a picture."""
     font = ImageFont.load_default(largest)
-    return font if font.getlength(text) <= SIDE else ImageFont.load_default(max(6, int(largest * SIDE / font.getlength(text))))
+    return (
+        font
+        if font.getlength(text) <= SIDE
+        else ImageFont.load_default(max(6, int(largest * SIDE / font.getlength(text))))
+    )

@@ -74,12 +74,21 @@ def difference(of: Built, minus: Built) -> Difference:
         raise InputError(why)
     shape = _common(of, minus)
     warp = Warper(shape, len(of.image))
-    pictures = tuple(np.clip(warp(TO_LINEAR[built.image], built.shape), 0, 1) for built in (of, minus))
+    pictures = tuple(
+        np.clip(warp(TO_LINEAR[built.image], built.shape), 0, 1) for built in (of, minus)
+    )
     first, second = (cv2.cvtColor(picture, cv2.COLOR_LRGB2Lab) for picture in pictures)
     aligned, factor = superimposed(of.shape, minus.shape)
     eyes = np.linalg.norm(np.diff(centre_of_eyes(minus.shape.astype(np.float64)), axis=0))
-    return Difference(pictures, shape, first - second, inner_face(shape, len(of.image)), 100 * (aligned - minus.shape) / eyes,
-                      float(1 / abs(factor)), float(np.degrees(-np.angle(factor))))
+    return Difference(
+        pictures,
+        shape,
+        first - second,
+        inner_face(shape, len(of.image)),
+        100 * (aligned - minus.shape) / eyes,
+        float(1 / abs(factor)),
+        float(np.degrees(-np.angle(factor))),
+    )
 
 
 def superimposed(shape: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, complex]:
@@ -114,28 +123,49 @@ def measure(found: Difference) -> dict:
     return {
         "colour": {
             "measure": "delta E*ab (CIE 1976) inside the face, both warped to their common shape; about 2.3 is just noticeable",
-            "mean": _rounded(delta_e.mean()), "median": _rounded(np.median(delta_e)),
-            "percentile_95": _rounded(np.percentile(delta_e, 95)), "largest": _rounded(delta_e.max()),
-            "mean_lightness": _rounded(lab[:, 0].mean()), "mean_green_to_red": _rounded(lab[:, 1].mean()),
+            "mean": _rounded(delta_e.mean()),
+            "median": _rounded(np.median(delta_e)),
+            "percentile_95": _rounded(np.percentile(delta_e, 95)),
+            "largest": _rounded(delta_e.max()),
+            "mean_lightness": _rounded(lab[:, 0].mean()),
+            "mean_green_to_red": _rounded(lab[:, 1].mean()),
             "mean_blue_to_yellow": _rounded(lab[:, 2].mean()),
         },
         "shape": {
             "measure": "shift of landmarks in % of the distance between the eyes, after shift, turn and scale are taken out; "
-                       "right and down as in the picture",
+            "right and down as in the picture",
             "root_mean_square": _rounded(np.sqrt(np.mean(distance**2))),
             "one_sided": _rounded(np.sqrt(np.mean(np.sum(one_sided(found.shifts) ** 2, axis=1)))),
-            "larger_by": _rounded(100 * (found.scale - 1)), "turned_clockwise_degrees": _rounded(found.turn),
-            "parts": {name: {"right": _rounded(found.shifts[list(points), 0].mean()), "down": _rounded(found.shifts[list(points), 1].mean()),
-                             "root_mean_square": _rounded(np.sqrt(np.mean(distance[list(points)] ** 2)))} for name, points in PARTS.items()},
-            "largest": [{"landmark": int(i), "near": _part(found.shape, i), "right": _rounded(found.shifts[i, 0]),
-                         "down": _rounded(found.shifts[i, 1]), "distance": _rounded(distance[i])} for i in order],
+            "larger_by": _rounded(100 * (found.scale - 1)),
+            "turned_clockwise_degrees": _rounded(found.turn),
+            "parts": {
+                name: {
+                    "right": _rounded(found.shifts[list(points), 0].mean()),
+                    "down": _rounded(found.shifts[list(points), 1].mean()),
+                    "root_mean_square": _rounded(np.sqrt(np.mean(distance[list(points)] ** 2))),
+                }
+                for name, points in PARTS.items()
+            },
+            "largest": [
+                {
+                    "landmark": int(i),
+                    "near": _part(found.shape, i),
+                    "right": _rounded(found.shifts[i, 0]),
+                    "down": _rounded(found.shifts[i, 1]),
+                    "distance": _rounded(distance[i]),
+                }
+                for i in order
+            ],
         },
     }
 
 
 def _part(shape: np.ndarray, landmark: int) -> str:
     """The part of the face whose outline is nearest."""
-    return min(PARTS, key=lambda name: np.linalg.norm(shape[list(PARTS[name])] - shape[landmark], axis=1).min())
+    return min(
+        PARTS,
+        key=lambda name: np.linalg.norm(shape[list(PARTS[name])] - shape[landmark], axis=1).min(),
+    )
 
 
 def _rounded(value: float) -> float:

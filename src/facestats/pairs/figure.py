@@ -37,20 +37,43 @@ def difference_figure(found: Difference, groups: list[tuple[str, int]], shared: 
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, hspace=0.02)
     top, bottom = figure.subfigures(2, 1)
     ways = top.subplots(1, 3)
-    for axes, picture, title in zip(ways, found.pictures, (f"{of}\n{n_of} faces", f"{minus}\n{n_minus} faces"), strict=False):
+    for axes, picture, title in zip(
+        ways, found.pictures, (f"{of}\n{n_of} faces", f"{minus}\n{n_minus} faces"), strict=False
+    ):
         _show(axes, to_codes(picture, "linear"), f"{title}, at the common shape")
     _shape(ways[2], found, of, minus)
     colours = bottom.subplots(1, 2)
-    _show(colours[0], found.delta_e, "How much the colour differs", bottom, "magma", 0, _end(found, found.delta_e),
-          "ΔE*ab (CIE 1976)\nabout 2.3 is just noticeable")
+    _show(
+        colours[0],
+        found.delta_e,
+        "How much the colour differs",
+        bottom,
+        "magma",
+        0,
+        _end(found, found.delta_e),
+        "ΔE*ab (CIE 1976)\nabout 2.3 is just noticeable",
+    )
     end = _end(found, np.abs(found.lab[:, :, 0]))
     between = ", " if len(of) + len(minus) <= WIDEST else "\n"
-    _show(colours[1], found.lab[:, :, 0], "Which of the two is lighter", bottom, "RdBu_r", -end, end,
-          f"difference of L*\nblue: {minus} lighter{between}red: {of} lighter")
+    _show(
+        colours[1],
+        found.lab[:, :, 0],
+        "Which of the two is lighter",
+        bottom,
+        "RdBu_r",
+        -end,
+        end,
+        f"difference of L*\nblue: {minus} lighter{between}red: {of} lighter",
+    )
     overlap = f" {shared} faces are in both." if shared else ""
-    figure.suptitle(f"{of} minus {minus}" if between == ", " else f"{of}\nminus {minus}", size="x-large")
-    figure.supxlabel("Two groups of finite size never look the same: a part of what is seen here is chance, and more of it the fewer faces "
-                     f"there are.{overlap}", size="medium")
+    figure.suptitle(
+        f"{of} minus {minus}" if between == ", " else f"{of}\nminus {minus}", size="x-large"
+    )
+    figure.supxlabel(
+        "Two groups of finite size never look the same: a part of what is seen here is chance, and more of it the fewer faces "
+        f"there are.{overlap}",
+        size="medium",
+    )
     return _image(figure)
 
 
@@ -58,8 +81,16 @@ def _end(found: Difference, values: np.ndarray) -> float:
     return max(USUAL_END, float(np.percentile(values[found.inside], 95)))
 
 
-def _show(axes: Axes, picture: np.ndarray, title: str, bar: SubFigure | None = None, colours: str | None = None,
-          low: float | None = None, high: float | None = None, label: str = "") -> None:
+def _show(
+    axes: Axes,
+    picture: np.ndarray,
+    title: str,
+    bar: SubFigure | None = None,
+    colours: str | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    label: str = "",
+) -> None:
     """A picture, or values in colours with a bar that explains them."""
     drawn = axes.imshow(picture, interpolation="nearest", cmap=colours, vmin=low, vmax=high)
     axes.set_title(title, size="medium")
@@ -76,19 +107,52 @@ def _shape(axes: Axes, found: Difference, of: str, minus: str) -> None:
     factor = max((f for f in FACTORS if f * longest <= LONGEST), default=1)
     start, end = found.shape - factor * shifts / 2, found.shape + factor * shifts / 2
     points = sorted({point for line in LINES for point in line})
-    axes.add_collection(LineCollection([start[list(line)] for line in LINES], colors="0.6", linewidths=1.2, label=minus))
-    axes.add_collection(LineCollection([end[list(line)] for line in LINES], colors="black", linewidths=1.2, label=of))
+    axes.add_collection(
+        LineCollection(
+            [start[list(line)] for line in LINES], colors="0.6", linewidths=1.2, label=minus
+        )
+    )
+    axes.add_collection(
+        LineCollection(
+            [end[list(line)] for line in LINES], colors="black", linewidths=1.2, label=of
+        )
+    )
     distance = np.linalg.norm(found.shifts[points], axis=1)
-    arrows = axes.quiver(*start[points].T, *(end - start)[points].T, distance, angles="xy", scale_units="xy", scale=1, width=0.005,
-                         cmap="viridis_r", clim=(0, max(1, distance.max())))
+    arrows = axes.quiver(
+        *start[points].T,
+        *(end - start)[points].T,
+        distance,
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=0.005,
+        cmap="viridis_r",
+        clim=(0, max(1, distance.max())),
+    )
     axes.set(aspect="equal", xticks=[], yticks=[])
-    axes.set_xlim(min(start[:, 0].min(), end[:, 0].min()) - 0.02, max(start[:, 0].max(), end[:, 0].max()) + 0.02)
-    axes.set_ylim(max(start[:, 1].max(), end[:, 1].max()) + 0.02, min(start[:, 1].min(), end[:, 1].min()) - 0.02)
+    axes.set_xlim(
+        min(start[:, 0].min(), end[:, 0].min()) - 0.02,
+        max(start[:, 0].max(), end[:, 0].max()) + 0.02,
+    )
+    axes.set_ylim(
+        max(start[:, 1].max(), end[:, 1].max()) + 0.02,
+        min(start[:, 1].min(), end[:, 1].min()) - 0.02,
+    )
     part = np.sum(one_sided(found.shifts) ** 2) / max(np.sum(found.shifts**2), 1e-12)
-    axes.set_title((f"Shape, the difference drawn {factor} times as large" if factor > 1 else "Shape")
-                   + f"\n{part:.0%} of the squared shifts one-sided, as of turned heads", size="medium")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), fontsize="small", frameon=False, ncols=2)
-    axes.figure.colorbar(arrows, ax=axes, shrink=0.85, label="shift of landmarks,\n% of the distance between the eyes")
+    axes.set_title(
+        (f"Shape, the difference drawn {factor} times as large" if factor > 1 else "Shape")
+        + f"\n{part:.0%} of the squared shifts one-sided, as of turned heads",
+        size="medium",
+    )
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, 0), fontsize="small", frameon=False, ncols=2
+    )
+    axes.figure.colorbar(
+        arrows,
+        ax=axes,
+        shrink=0.85,
+        label="shift of landmarks,\n% of the distance between the eyes",
+    )
 
 
 def _image(figure: Figure) -> Image.Image:

@@ -33,14 +33,20 @@ class _Loader(yaml.SafeLoader):
             return node.value
         if re.fullmatch(r"[-+]?\d+", text):
             return int(text)
-        return self.construct_yaml_float(node) if node.tag.endswith(":float") else self.construct_yaml_int(node)
+        return (
+            self.construct_yaml_float(node)
+            if node.tag.endswith(":float")
+            else self.construct_yaml_int(node)
+        )
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
         """As ever, but that a key stands once: DVC, which hands these values to stages, refuses a second one."""
         seen = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands there twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands there twice", key.start_mark
+                )
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
         return super().construct_mapping(node, deep)
 
@@ -105,11 +111,17 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run this from the folder that holds it") from None
     except IsADirectoryError:
-        raise ParamsError(f"{path} is a folder; expected the file with the parameters, `git checkout {path.name}` brings it back") from None
+        raise ParamsError(
+            f"{path} is a folder; expected the file with the parameters, `git checkout {path.name}` brings it back"
+        ) from None
     except UnicodeDecodeError as error:
-        raise ParamsError(f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at position {error.start}); save it as UTF-8") from None
+        raise ParamsError(
+            f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at position {error.start}); save it as UTF-8"
+        ) from None
     except RecursionError:
-        raise ParamsError(f"{path} is nested too deeply, or holds itself by an alias; write it out, at most a few levels deep") from None
+        raise ParamsError(
+            f"{path} is nested too deeply, or holds itself by an alias; write it out, at most a few levels deep"
+        ) from None
     except (yaml.YAMLError, ValueError) as error:  # 2026-13-45 is a date that there is not
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     return check_params(raw, str(path))
@@ -125,10 +137,18 @@ def _count(value: Any, counts: dict[int, int] | None = None) -> int:
     """
     counts = {} if counts is None else counts
     if id(value) not in counts:
-        parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
+        parts = (
+            value.values()
+            if isinstance(value, dict)
+            else value
+            if isinstance(value, (list, tuple, set))
+            else ()
+        )
         counts[id(value)] = 1 + sum(_count(part, counts) for part in parts)
     if counts[id(value)] > _MOST:
-        raise ValueError(f"it holds more than {_MOST} values, counted as often as aliases (*name) repeat them; write what is meant")
+        raise ValueError(
+            f"it holds more than {_MOST} values, counted as often as aliases (*name) repeat them; write what is meant"
+        )
     return counts[id(value)]
 
 
@@ -136,10 +156,15 @@ def check_params(raw: Any, where: str = "params.yaml") -> Params:
     """Validate already parsed parameters; see `load_params`."""
     if not isinstance(raw, dict):
         found = "nothing" if raw is None else f"a {type(raw).__name__}"
-        raise ParamsError(f"{where} must be a mapping of sections, found {found}; `git checkout params.yaml` brings the last one committed")
+        raise ParamsError(
+            f"{where} must be a mapping of sections, found {found}; `git checkout params.yaml` brings the last one committed"
+        )
     try:
         params = Params.model_validate(raw)
-        problems = check_ranges(params.zeroshot, {name: target.kind for name, target in params.attributes.targets.items()})
+        problems = check_ranges(
+            params.zeroshot,
+            {name: target.kind for name, target in params.attributes.targets.items()},
+        )
         problems += check_pairs(params.composites, params.continua, params.differences)
     except ValidationError as error:
         problems = explain(error.errors(include_url=False), raw, Params)

@@ -39,7 +39,9 @@ class Filter(Section):
     """with fewer faces nothing is built"""
     on_few: Literal["skip", "error"] = "skip"
     """skip: too few faces leave the composite unbuilt, with a warning | error: they stop the run"""
-    relax: list[Literal["gender", "ethnicity", "age_range", "attributes", "cluster", "attractiveness"]] = Field(default_factory=list, examples=[[]])
+    relax: list[
+        Literal["gender", "ethnicity", "age_range", "attributes", "cluster", "attractiveness"]
+    ] = Field(default_factory=list, examples=[[]])
     """conditions that may be widened or dropped, in this order, until min_results faces match"""
 
     @model_validator(mode="after")
@@ -97,22 +99,42 @@ def _apart(section: Section, one: str, other: str) -> Section:
     return section
 
 
-def check_pairs(composites: dict[str, Composite], continua: dict[str, Continuum], differences: dict[str, Difference]) -> list[str]:
+def check_pairs(
+    composites: dict[str, Composite],
+    continua: dict[str, Continuum],
+    differences: dict[str, Difference],
+) -> list[str]:
     """What is wrong between the sections: composites that there are not, and names used twice (they are folders side by side)."""
     problems = []
-    ends = {**{f"continua.{name}.{key}": end for name, pair in continua.items() for key, end in (("from", pair.from_), ("to", pair.to))},
-            **{f"differences.{name}.{key}": getattr(pair, key) for name, pair in differences.items() for key in ("of", "minus")}}
+    ends = {
+        **{
+            f"continua.{name}.{key}": end
+            for name, pair in continua.items()
+            for key, end in (("from", pair.from_), ("to", pair.to))
+        },
+        **{
+            f"differences.{name}.{key}": getattr(pair, key)
+            for name, pair in differences.items()
+            for key in ("of", "minus")
+        },
+    }
     for key, end in ends.items():
         if end not in composites:
             near = difflib.get_close_matches(end, composites, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
-            problems.append(f"{key} = {end!r} is no composite.{hint} There are {', '.join(sorted(composites)) or 'none'}")
+            problems.append(
+                f"{key} = {end!r} is no composite.{hint} There are {', '.join(sorted(composites)) or 'none'}"
+            )
     sections = {"composites": composites, "continua": continua, "differences": differences}
     folders: dict[str, list[str]] = {}
     for section, names in sections.items():
         for name in names:
-            folders.setdefault(name.lower(), []).append(f"{section}.{name}")  # Windows and macOS don't tell Women from women
+            folders.setdefault(name.lower(), []).append(
+                f"{section}.{name}"
+            )  # Windows and macOS don't tell Women from women
     for _, where in sorted(folders.items()):
         if len(where) > 1:
-            problems.append(f"{' and '.join(where)} would share one folder; give them different names")
+            problems.append(
+                f"{' and '.join(where)} would share one folder; give them different names"
+            )
     return problems

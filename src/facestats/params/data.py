@@ -72,7 +72,9 @@ class Preprocess(Section):
 
 
 # Raters are often numbered, and YAML reads [3] as a number.
-Rater = Annotated[str, Field(min_length=1), BeforeValidator(lambda name: str(name) if type(name) is int else name)]
+Rater = Annotated[
+    str, Field(min_length=1), BeforeValidator(lambda name: str(name) if type(name) is int else name)
+]
 
 
 class Labels(Section):

@@ -13,9 +13,13 @@ from facestats.params.types import TEXTS
 
 SHOWN = 120  # characters of a value that an error repeats
 MOST = 100  # keys that are explained; the rest is counted
-REPLACED = {"attributes.abstain_below": "attributes.targets.<target>.precision, the wanted share of right answers, takes its place."}
+REPLACED = {
+    "attributes.abstain_below": "attributes.targets.<target>.precision, the wanted share of right answers, takes its place."
+}
 # Python's words for what YAML calls otherwise.
-_PLAIN = dict.fromkeys(("dict_type", "model_attributes_type"), "input should be a mapping, one `key: value` a line")
+_PLAIN = dict.fromkeys(
+    ("dict_type", "model_attributes_type"), "input should be a mapping, one `key: value` a line"
+)
 Options = TypeVar("Options", bound=BaseModel)
 
 
@@ -31,7 +35,9 @@ def checked_options(section: type[Options], given: dict[str, Any]) -> Options:
     try:
         return section.model_validate(plain, context={TEXTS: False})
     except ValidationError as error:
-        raise InputError("; ".join(explain(error.errors(include_url=False), plain, section))) from None
+        raise InputError(
+            "; ".join(explain(error.errors(include_url=False), plain, section))
+        ) from None
 
 
 def _plain(value: Any) -> Any:
@@ -56,7 +62,11 @@ def explain(errors: list[dict], raw: dict, root: type[BaseModel]) -> list[str]:
     # [256, 0] is also "no integer"; what is wrong inside the list says more.
     above = {key[:n] for key in by_key for n in range(len(key))}
     deepest = [key for key in by_key if key not in above]
-    rest = [f"and {len(deepest) - MOST} more keys that are not possible"] if len(deepest) > MOST else []
+    rest = (
+        [f"and {len(deepest) - MOST} more keys that are not possible"]
+        if len(deepest) > MOST
+        else []
+    )
     return [*(_explain(list(key), by_key[key], raw, root) for key in deepest[:MOST]), *rest]
 
 
@@ -64,7 +74,11 @@ def _location(error: dict, raw: Any) -> tuple:
     """Where an error is, as the user typed it: pydantic adds names of union members, which are dropped."""
     kept: list = []
     for i, part in enumerate(error["loc"]):
-        inside = (part in raw) if isinstance(raw, dict) else (isinstance(raw, list) and isinstance(part, int))
+        inside = (
+            (part in raw)
+            if isinstance(raw, dict)
+            else (isinstance(raw, list) and isinstance(part, int))
+        )
         if inside:
             raw = raw[part]
             kept.append(part)
@@ -83,17 +97,25 @@ def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel
         near = difflib.get_close_matches(str(location[-1]).lower(), by_lower, n=1, cutoff=0.5)
         hint = f" Did you mean {_shown([*location[:-1], by_lower[near[0]]])}?" if near else ""
         hint = f" {REPLACED[key]}" if key in REPLACED else hint
-        return f"unknown key {key} (value {_short(found)}).{hint} Known keys there: {', '.join(known)}"
+        return (
+            f"unknown key {key} (value {_short(found)}).{hint} Known keys there: {', '.join(known)}"
+        )
     if kind == "missing":
         return f"{key} is missing"
     if kind == "union_tag_invalid":
         return f"{key}.kind = {_short(found['kind'])} is not possible: input should be 'classification' or 'regression'"
     if kind == "union_tag_not_found":
         return f"{key}.kind is missing: classification or regression"
-    if any(e["type"] == "value_error" for e in errors):  # a section that is one, but for what it holds
+    if any(
+        e["type"] == "value_error" for e in errors
+    ):  # a section that is one, but for what it holds
         errors = [e for e in errors if e["type"] != "literal_error"]
-    messages = [f"input should be a mapping of {', '.join(_known_keys(location, raw, root))}" if e["type"] == "model_type"
-                else _PLAIN.get(e["type"]) or e["msg"].removeprefix("Value error, ") for e in errors]
+    messages = [
+        f"input should be a mapping of {', '.join(_known_keys(location, raw, root))}"
+        if e["type"] == "model_type"
+        else _PLAIN.get(e["type"]) or e["msg"].removeprefix("Value error, ")
+        for e in errors
+    ]
     allowed = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))
     return f"{key} = {_short(found)} is not possible: {allowed}"
 
@@ -101,7 +123,7 @@ def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel
 def _shown(location: list) -> str:
     """A key with those above it, on one line whatever is in them."""
     shown = ".".join(map(str, location))
-    shown = shown if len(shown) <= 2 * SHOWN else f"{shown[:2 * SHOWN]}…"
+    shown = shown if len(shown) <= 2 * SHOWN else f"{shown[: 2 * SHOWN]}…"
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in shown)
 
 
@@ -117,14 +139,28 @@ def _known_keys(location: list, raw: Any, root: type[BaseModel]) -> list[str]:
         following = []
         for model in models:
             if isinstance(model, type) and issubclass(model, BaseModel):
-                following += [m for key, field in _fields(model).items() if key == part for m in _members(field.annotation)]
+                following += [
+                    m
+                    for key, field in _fields(model).items()
+                    if key == part
+                    for m in _members(field.annotation)
+                ]
             else:  # dict[str, …]: any name leads to the value's type
                 following += _members(get_args(model)[1])
         models = following
         raw = raw[part]
     if len(models) > 1 and isinstance(raw, dict):
-        models = [m for m in models if raw.get("kind") in get_args(m.model_fields["kind"].annotation)] or models
-    return sorted({key for m in models if isinstance(m, type) and issubclass(m, BaseModel) for key in _fields(m)})
+        models = [
+            m for m in models if raw.get("kind") in get_args(m.model_fields["kind"].annotation)
+        ] or models
+    return sorted(
+        {
+            key
+            for m in models
+            if isinstance(m, type) and issubclass(m, BaseModel)
+            for key in _fields(m)
+        }
+    )
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:

@@ -15,22 +15,32 @@ from facestats.params.zeroshot import NO_TARGETS, Attribute
 
 def _several(folds: int) -> int:
     if folds == 1:
-        raise ValueError("one fold leaves nothing to train on; 0 switches folds off, 2 is the fewest")
+        raise ValueError(
+            "one fold leaves nothing to train on; 0 switches folds off, 2 is the fewest"
+        )
     return folds
 
 
 def _watched(path: str) -> str:
     if not path.startswith("data/pretrained/") or ".." in path.split("/"):
-        raise ValueError("a pretrained model lies below data/pretrained, which DVC watches; copy it there")
+        raise ValueError(
+            "a pretrained model lies below data/pretrained, which DVC watches; copy it there"
+        )
     if not path.endswith(".safetensors"):
-        raise ValueError("a pretrained model is a .safetensors file; `python -m facestats models convert` makes one of a pickled classifier")
+        raise ValueError(
+            "a pretrained model is a .safetensors file; `python -m facestats models convert` makes one of a pickled classifier"
+        )
     return path
 
 
 PretrainedFile = Annotated[PathText, AfterValidator(_watched)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Folds = Annotated[int, Field(ge=0, le=100, json_schema_extra={"not": {"const": 1}}), AfterValidator(_several)]
-ClusterRange = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=2, max_length=2), AfterValidator(ordered)]
+Folds = Annotated[
+    int, Field(ge=0, le=100, json_schema_extra={"not": {"const": 1}}), AfterValidator(_several)
+]
+ClusterRange = Annotated[
+    list[Annotated[int, Field(ge=2)]], Field(min_length=2, max_length=2), AfterValidator(ordered)
+]
 
 
 class Classification(Section):
@@ -71,19 +81,29 @@ class Attributes(Section):
     def _named(cls, targets):
         for name in targets:
             if name in NO_TARGETS:
-                raise ValueError(f"{name} can't be a target; it is what the label files call something else")
+                raise ValueError(
+                    f"{name} can't be a target; it is what the label files call something else"
+                )
         return targets
 
     @model_validator(mode="after")
     def _kinds(self):
-        for name, kind in (("gender", "classification"), ("ethnicity", "classification"), ("age", "regression")):
+        for name, kind in (
+            ("gender", "classification"),
+            ("ethnicity", "classification"),
+            ("age", "regression"),
+        ):
             if name in self.targets and self.targets[name].kind != kind:
-                raise ValueError(f"targets.{name}.kind must be {kind}, for that is what its columns in the tables hold")
+                raise ValueError(
+                    f"targets.{name}.kind must be {kind}, for that is what its columns in the tables hold"
+                )
         return self
 
 
 class Mlp(Section):
-    hidden: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = Field(default_factory=lambda: [256, 64], examples=[[256, 64]])
+    hidden: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = Field(
+        default_factory=lambda: [256, 64], examples=[[256, 64]]
+    )
     """width of each hidden layer; a single number is one layer"""
     ensemble: Annotated[int, Field(ge=1, le=100)] = 8
     """perceptrons whose mean corrects the ridge regression; each leaves out another part of the train faces"""
@@ -151,7 +171,9 @@ class Score(Section):
 
 
 class Clusters(Section):
-    k: Annotated[int, Field(ge=2)] | ClusterRange = Field(default_factory=lambda: [4, 12], examples=[[4, 12]])
+    k: Annotated[int, Field(ge=2)] | ClusterRange = Field(
+        default_factory=lambda: [4, 12], examples=[[4, 12]]
+    )
     """number of clusters (k-means), or a range: the number in it with the highest mean silhouette"""
     components: Annotated[int, Field(ge=2)] = 32
     """principal components of the embeddings that the clustering sees"""

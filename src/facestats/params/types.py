@@ -29,9 +29,13 @@ _CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters
 
 def _tame(path: str) -> str:
     """A path that any command line can name in double quotes: blanks, brackets, `&`, `;`, `*` and apostrophes are no harm there."""
-    bad = next((sign for sign in path if sign in _UNTAMED or unicodedata.category(sign) in _CONTROLS), None)
+    bad = next(
+        (sign for sign in path if sign in _UNTAMED or unicodedata.category(sign) in _CONTROLS), None
+    )
     if bad is not None:
-        raise ValueError(f"a path can't hold {bad!r}, which no quoting tames in a shell; rename the folder or file")
+        raise ValueError(
+            f"a path can't hold {bad!r}, which no quoting tames in a shell; rename the folder or file"
+        )
     if path != path.strip():
         raise ValueError("a path can't begin or end with a blank; rename the folder or file")
     return path
@@ -42,16 +46,26 @@ def _below_project(path: str) -> str:
     if path[0] == "-":
         raise ValueError(f"commands take what begins with - for an option; write ./{path}")
     if path[0] == "~":
-        raise ValueError(f"~ stands for a home folder in shells only; write the whole path, or ./{path}")
+        raise ValueError(
+            f"~ stands for a home folder in shells only; write the whole path, or ./{path}"
+        )
     if "://" in path:
-        raise ValueError("an address is no folder of this computer; download it first (`dvc import-url` does)")
+        raise ValueError(
+            "an address is no folder of this computer; download it first (`dvc import-url` does)"
+        )
     return path
 
 
 def _revision(name: str) -> str:
     """What git takes for a commit, tag or branch; the hub's client makes a file of that name."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", name) or any(part in ("", ".", "..") for part in name.split("/")) or ".." in name:
-        raise ValueError("a revision is a commit, tag or branch: letters A to Z, digits, and . _ - + / between them")
+    if (
+        not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", name)
+        or any(part in ("", ".", "..") for part in name.split("/"))
+        or ".." in name
+    ):
+        raise ValueError(
+            "a revision is a commit, tag or branch: letters A to Z, digits, and . _ - + / between them"
+        )
     return name
 
 
@@ -75,7 +89,11 @@ def _as_number(value: Any, whole: bool) -> Any:
     """The number that a text is, or each of a list; a whole one for 256.0 where `whole`. What is no number stays as it is."""
     if isinstance(value, list):
         return [_as_number(one, whole) for one in value]
-    if isinstance(value, str) and len(value) <= _LONGEST and _NUMBER.fullmatch(text := value.strip()):
+    if (
+        isinstance(value, str)
+        and len(value) <= _LONGEST
+        and _NUMBER.fullmatch(text := value.strip())
+    ):
         text = text.replace("_", "")
         value = int(text) if text.lstrip("+-").isdigit() else float(text)
     return int(value) if whole and isinstance(value, float) and value.is_integer() else value
@@ -88,12 +106,20 @@ class Section(BaseModel):
     """Base of all sections: no unknown keys, and no silent conversion of types, but that a number may be written in any way; the text below a key
     describes it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _numbers(cls, given: Any, info: ValidationInfo) -> Any:
         if not isinstance(given, dict) or not (info.context or {}).get(TEXTS, True):
             return given
-        kinds = {field.alias or name: _numeric(field.annotation) for name, field in cls.model_fields.items()}
-        return {key: _as_number(value, float not in kinds[key]) if kinds.get(key) else value for key, value in given.items()}
+        kinds = {
+            field.alias or name: _numeric(field.annotation)
+            for name, field in cls.model_fields.items()
+        }
+        return {
+            key: _as_number(value, float not in kinds[key]) if kinds.get(key) else value
+            for key, value in given.items()
+        }

@@ -14,20 +14,41 @@ from PIL import Image
 
 from facestats.errors import ImageError
 
-MAX_PIXELS = 2 * 89_478_485  # where Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS)
+MAX_PIXELS = (
+    2 * 89_478_485
+)  # where Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS)
 BYTES = 12  # a pixel of RGB
 MARGIN = 1 << 28  # bytes: what the search for faces takes beside, and what no formula knows
 
 # Bytes a pixel from the opened file to sRGB, at the peak.
-_MODES = {"RGB": 10, "L": 11, "1": 11, "P": 11, "CMYK": 14, "LAB": 14, "YCbCr": 14, "HSV": 14, "I;16": 12, "I;16B": 12, "I;16L": 12, "I;16N": 12, "I": 14, "F": 14}
+_MODES = {
+    "RGB": 10,
+    "L": 11,
+    "1": 11,
+    "P": 11,
+    "CMYK": 14,
+    "LAB": 14,
+    "YCbCr": 14,
+    "HSV": 14,
+    "I;16": 12,
+    "I;16B": 12,
+    "I;16L": 12,
+    "I;16N": 12,
+    "I": 14,
+    "F": 14,
+}
 _OTHERS = 18  # with transparency
 _PROFILE = 4  # what a colour profile adds
 _DECODERS = {"WEBP": 8, "AVIF": 4, "HEIF": 8, "FITS": 20}  # what a decoder holds beside its result
-_USUAL_SCANS = 20  # of a progressive JPEG; encoders write 6 to 12. Each costs as much as decoding a plain JPEG
+_USUAL_SCANS = (
+    20  # of a progressive JPEG; encoders write 6 to 12. Each costs as much as decoding a plain JPEG
+)
 
 _J2K = re.compile(rb"\xff\x4f\xff\x51")  # start of a codestream, and its size
 _IHDR = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR", re.DOTALL)
-_END_OF_SCAN = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")  # a marker that is no byte of the data and no restart
+_END_OF_SCAN = re.compile(
+    rb"\xff[^\0\xd0-\xd7\xff]"
+)  # a marker that is no byte of the data and no restart
 _SLOW = 10  # times that Pillow's decoders in Python take longer than those in C
 _PRECINCT, _BLOCK = 480, 480  # bytes that OpenJPEG keeps of each
 
@@ -54,34 +75,51 @@ def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> None:
         raise too_many_pixels(width, height, max_pixels)
     need = memory_need(image, data)
     if need > max_pixels * BYTES:
-        raise OverBudgetError(f"declares {width}×{height} px ({image.format}, {image.mode}) that take as much memory as {need // BYTES // 10**6} Mpx of RGB, "
-                              f"more than the limit of {max_pixels // 10**6} Mpx that preprocess.max_pixels sets")
+        raise OverBudgetError(
+            f"declares {width}×{height} px ({image.format}, {image.mode}) that take as much memory as {need // BYTES // 10**6} Mpx of RGB, "
+            f"more than the limit of {max_pixels // 10**6} Mpx that preprocess.max_pixels sets"
+        )
     scans = count_scans(data) if image.format in ("JPEG", "MPO") else 0
     if scans > _USUAL_SCANS and width * height * scans > max_pixels * _USUAL_SCANS:
-        raise OverBudgetError(f"declares {width}×{height} px in {scans} scans, more work than the limit of {max_pixels // 10**6} Mpx that "
-                              "preprocess.max_pixels sets allows for")
-    if width * height * _SLOW > max_pixels and any(tile[0] in Image.DECODERS for tile in getattr(image, "tile", ())):
-        raise OverBudgetError(f"declares {width}×{height} px ({image.format}), of a kind that is decoded slowly: more work than the limit of "
-                              f"{max_pixels // 10**6} Mpx that preprocess.max_pixels sets allows for; save it as PNG")
+        raise OverBudgetError(
+            f"declares {width}×{height} px in {scans} scans, more work than the limit of {max_pixels // 10**6} Mpx that "
+            "preprocess.max_pixels sets allows for"
+        )
+    if width * height * _SLOW > max_pixels and any(
+        tile[0] in Image.DECODERS for tile in getattr(image, "tile", ())
+    ):
+        raise OverBudgetError(
+            f"declares {width}×{height} px ({image.format}), of a kind that is decoded slowly: more work than the limit of "
+            f"{max_pixels // 10**6} Mpx that preprocess.max_pixels sets allows for; save it as PNG"
+        )
 
 
 def too_many_pixels(width: int, height: int, max_pixels: int) -> OverBudgetError:
     """The error of a photo that declares more than it may have."""
-    return OverBudgetError(f"declares {width}×{height} px, more than the limit of {max_pixels // 10**6} Mpx")
+    return OverBudgetError(
+        f"declares {width}×{height} px, more than the limit of {max_pixels // 10**6} Mpx"
+    )
 
 
 def memory_need(image: Image.Image, data: bytes) -> int:
     """Bytes at the peak of decoding and converting, about."""
     width, height = image.size
     mode = _OTHERS if "transparency" in image.info else _MODES.get(image.mode, _OTHERS)
-    each = mode + _DECODERS.get(image.format or "", 0) + (_PROFILE if image.info.get("icc_profile") else 0)
+    each = (
+        mode
+        + _DECODERS.get(image.format or "", 0)
+        + (_PROFILE if image.info.get("icc_profile") else 0)
+    )
     need = width * height * each
     if image.format == "TIFF":
         need = max(need, _tiff_need(image))
     if image.format in ("JPEG2000", "ICNS"):
         need = max([need, *(_codestream_need(data, at.start()) for at in _J2K.finditer(data))])
     if image.format in ("ICO", "ICNS", "CUR"):
-        sizes = [struct.unpack(">II", data[at.end() : at.end() + 8].ljust(8, b"\0")) for at in _IHDR.finditer(data)]
+        sizes = [
+            struct.unpack(">II", data[at.end() : at.end() + 8].ljust(8, b"\0"))
+            for at in _IHDR.finditer(data)
+        ]
         need = max([need, *(w * h * _OTHERS for w, h in sizes)])
     return need
 
@@ -112,24 +150,38 @@ def _tiff_need(image: Image.Image) -> int:
     tags = image.tag_v2  # type: ignore[attr-defined]
     bits = tags.get(258, (8,))
     samples = max(int(tags.get(277, 1)), 1)
-    sample = max((int(value) for value in (bits if isinstance(bits, tuple) else (bits,))), default=8)
+    sample = max(
+        (int(value) for value in (bits if isinstance(bits, tuple) else (bits,))), default=8
+    )
     together = 1 if tags.get(284, 1) == 2 else samples
     width, height = image.size
-    across, down = (int(tags.get(tag, side)) for tag, side in ((322, width), (323, min(height, int(tags.get(278, height))))))
+    across, down = (
+        int(tags.get(tag, side))
+        for tag, side in ((322, width), (323, min(height, int(tags.get(278, height)))))
+    )
     return across * down * max(together * sample, 8) // 8 + 4 * width * height
 
 
 def _codestream_need(data: bytes, start: int) -> int:
     """What OpenJPEG takes for one tile of a JPEG 2000 (ISO 15444-1, A.5 and A.6), beside Pillow's picture."""
     try:
-        right, bottom, left, top, across, down, components = struct.unpack_from(">6I8xH", data, start + 8)
-        depth = max(((byte & 0x7F) + 1 for byte in data[start + 42 : start + 42 + 3 * components : 3]), default=8)
-        steps = [struct.unpack_from("BB", data, start + 43 + 3 * n) for n in range(min(components, 4))]
+        right, bottom, left, top, across, down, components = struct.unpack_from(
+            ">6I8xH", data, start + 8
+        )
+        depth = max(
+            ((byte & 0x7F) + 1 for byte in data[start + 42 : start + 42 + 3 * components : 3]),
+            default=8,
+        )
+        steps = [
+            struct.unpack_from("BB", data, start + 43 + 3 * n) for n in range(min(components, 4))
+        ]
     except struct.error:  # damaged, as the decoder says
         return 0
     width, height = max(right - left, 0), max(bottom - top, 0)
     tile = min(across, width) * min(down, height)
-    scale = max(sum(1 / (max(x, 1) * max(y, 1)) for x, y in steps), components - 4, 1)  # components may be sampled more coarsely
+    scale = max(
+        sum(1 / (max(x, 1) * max(y, 1)) for x, y in steps), components - 4, 1
+    )  # components may be sampled more coarsely
     each = scale * (4 + 4 * (tile < width * height) + (1 if depth <= 8 else 2))
     return int(tile * (each + scale * _structures(data, start))) + 4 * width * height
 

@@ -22,20 +22,55 @@ NO_IMAGE = "not an image that Pillow can read"
 
 # EPS would start Ghostscript on a stranger's file; WMF, BUFR, GRIB, HDF5 and MPEG are stubs without a decoder; of PCD and XVTHUMB Pillow reads a
 # small picture only; IM, IMT, IPTC and SPIDER have no first bytes to be known by, and any file may be taken for one.
-_UNWANTED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "PCD", "XVTHUMB", "IM", "IMT", "IPTC", "SPIDER"}
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"}
+_UNWANTED = {
+    "EPS",
+    "WMF",
+    "BUFR",
+    "GRIB",
+    "HDF5",
+    "MPEG",
+    "PCD",
+    "XVTHUMB",
+    "IM",
+    "IMT",
+    "IPTC",
+    "SPIDER",
+}
+_HEIF_BRANDS = {
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"hevx",
+    b"hevm",
+    b"hevs",
+    b"mif1",
+    b"mif2",
+    b"msf1",
+}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _OTHERS = [  # what lies among photos and is none: where its first bytes stand, they, what to call it
     (4, rb"ftypcrx ", "raw data of a camera; export it as JPEG or HEIC"),
-    (0, rb"FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0|FOVb|\0MRM", "raw data of a camera; export it as JPEG or HEIC"),
+    (
+        0,
+        rb"FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0|FOVb|\0MRM",
+        "raw data of a camera; export it as JPEG or HEIC",
+    ),
     (4, rb"ftyp|moov|mdat|wide|free|skip", "a video"),
-    (0, rb"\x1aE\xdf\xa3|RIFF....AVI |OggS|FLV\x01|\0\0\x01[\xb3\xba]|0&\xb2u\x8ef\xcf\x11|G.{187}G", "a video"),
+    (
+        0,
+        rb"\x1aE\xdf\xa3|RIFF....AVI |OggS|FLV\x01|\0\0\x01[\xb3\xba]|0&\xb2u\x8ef\xcf\x11|G.{187}G",
+        "a video",
+    ),
     (0, rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL; export it as JPEG"),
     (0, rb"%PDF", "a document"),
     (0, rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "an archive"),
 ]
 _PRIMARY = "Baseline MP Primary Image"
-_ISPE = re.compile(rb"ispe(?=.{12})", re.DOTALL)  # the box with the size of a picture in AVIF and HEIC
+_ISPE = re.compile(
+    rb"ispe(?=.{12})", re.DOTALL
+)  # the box with the size of a picture in AVIF and HEIC
 _MOST_PAGES = 256  # of a TIFF that are looked at
 _REDUCED, _MASK = 1, 4  # bits of a TIFF's NewSubfileType
 _RAW = (32803, 34892)  # PhotometricInterpretation: colour filter array, linear raw
@@ -60,7 +95,11 @@ def formats_of(head: bytes) -> list[str]:
     if brands & _HEIF_BRANDS and not brands & _AVIF_BRANDS:
         return ["HEIF"]
     accepts = {name: Image.OPEN[name][1] or _is_tga for name in Image.ID if name not in _UNWANTED}
-    return [name for name, accept in accepts.items() if accept(head[:18] if accept is _is_tga else head[:16].ljust(16, b"\0")) is True]
+    return [
+        name
+        for name, accept in accepts.items()
+        if accept(head[:18] if accept is _is_tga else head[:16].ljust(16, b"\0")) is True
+    ]
 
 
 def check_head(head: bytes) -> list[str]:
@@ -75,7 +114,9 @@ def check_head(head: bytes) -> list[str]:
         raise ImageError("empty file")
     formats = formats_of(head)
     if not formats:
-        other = next((name for at, sign, name in _OTHERS if re.match(sign, head[at:], re.DOTALL)), None)
+        other = next(
+            (name for at, sign, name in _OTHERS if re.match(sign, head[at:], re.DOTALL)), None
+        )
         raise ImageError(f"{NO_IMAGE}: {other}" if other else NO_IMAGE)
     return formats
 
@@ -119,7 +160,17 @@ def open_without_texts(data: bytes) -> Image.Image:
             profile = _unpacked(packed, _PROFILE_LIMIT)
             continue
         if kind in (b"tEXt", b"zTXt", b"iTXt"):
-            packed = re.match(rb"[^\0]*\0\x01\0[^\0]*\0[^\0]*\0(.*)" if kind == b"iTXt" else rb"[^\0]*\0\0(.*)", body, re.DOTALL) if kind != b"tEXt" else None
+            packed = (
+                re.match(
+                    rb"[^\0]*\0\x01\0[^\0]*\0[^\0]*\0(.*)"
+                    if kind == b"iTXt"
+                    else rb"[^\0]*\0\0(.*)",
+                    body,
+                    re.DOTALL,
+                )
+                if kind != b"tEXt"
+                else None
+            )
             text = _unpacked(packed[1], _TEXT_LIMIT) if packed else body
             if text is None or len(text) > min(room, _TEXT_LIMIT):
                 continue
@@ -140,12 +191,21 @@ def _open(data: bytes, formats: list[str]) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
-        raise DamageError(f"{NO_IMAGE}: a damaged {' or '.join(formats)}, or one of an unusual kind") from None
+        raise DamageError(
+            f"{NO_IMAGE}: a damaged {' or '.join(formats)}, or one of an unusual kind"
+        ) from None
 
 
 def declared_size(data: bytes) -> tuple[int, int]:
     """What the header of a decompression bomb declares, for errors do not say; 0, 0 where it can't be told."""
-    sizes = [struct.unpack(">II", data[at.end() + 4 : at.end() + 12]) for at in _ISPE.finditer(data, 0, 16 * HEAD)] if _brands(data[:HEAD]) else []
+    sizes = (
+        [
+            struct.unpack(">II", data[at.end() + 4 : at.end() + 12])
+            for at in _ISPE.finditer(data, 0, 16 * HEAD)
+        ]
+        if _brands(data[:HEAD])
+        else []
+    )
     if sizes:
         return max(sizes, key=math.prod)
     for name in formats_of(data[:HEAD]):
@@ -167,8 +227,19 @@ def _is_tga(head: bytes) -> bool:
     if len(head) < 18:
         return False
     mapped, kind, width, height, depth = head[1], head[2], *struct.unpack_from("<HHB", head, 12)
-    fits = (mapped == 1 and depth == 8 and head[7] in (15, 16, 24, 32)) if kind in (1, 9) else not any(head[3:8])
-    return mapped in (0, 1) and kind in (1, 2, 3, 9, 10, 11) and depth in (8, 15, 16, 24, 32) and fits and width > 0 < height and head[17] & 0xC0 == 0
+    fits = (
+        (mapped == 1 and depth == 8 and head[7] in (15, 16, 24, 32))
+        if kind in (1, 9)
+        else not any(head[3:8])
+    )
+    return (
+        mapped in (0, 1)
+        and kind in (1, 2, 3, 9, 10, 11)
+        and depth in (8, 15, 16, 24, 32)
+        and fits
+        and width > 0 < height
+        and head[17] & 0xC0 == 0
+    )
 
 
 # --- TIFF ---------------------------------------------------------------------------------------------------
@@ -197,19 +268,29 @@ def _at_largest_page(data: bytes) -> bytes:
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     try:
-        pages = [page for page in _pages(data, order, big) if page.width and page.height and not page.kind & _MASK]
+        pages = [
+            page
+            for page in _pages(data, order, big)
+            if page.width and page.height and not page.kind & _MASK
+        ]
     except struct.error:  # damaged: Pillow knows what is beyond repair
         return data
     if not pages:
         return data
-    largest = max(pages, key=lambda page: (not page.kind & _REDUCED, page.width * page.height))  # the first of equals
+    largest = max(
+        pages, key=lambda page: (not page.kind & _REDUCED, page.width * page.height)
+    )  # the first of equals
     if largest.photometric in _RAW:
         raise ImageError(f"{NO_IMAGE}: raw data of a camera; export it as JPEG or HEIC")
     if largest.compression not in TiffImagePlugin.COMPRESSION_INFO:
-        raise ImageError(f"{NO_IMAGE}: a TIFF with compression {largest.compression}; save it uncompressed, or with LZW or deflate")
+        raise ImageError(
+            f"{NO_IMAGE}: a TIFF with compression {largest.compression}; save it uncompressed, or with LZW or deflate"
+        )
     at, form = (8, "Q") if big else (4, "I")
     first = struct.pack(order + form, largest.offset)
-    return data if data[at : at + len(first)] == first else data[:at] + first + data[at + len(first) :]
+    return (
+        data if data[at : at + len(first)] == first else data[:at] + first + data[at + len(first) :]
+    )
 
 
 def _pages(data: bytes, order: str, big: bool) -> Iterator[_Page]:
@@ -230,12 +311,22 @@ def _pages(data: bytes, order: str, big: bool) -> Iterator[_Page]:
                 continue
             if tag == 330:  # directories below this one
                 width = struct.calcsize(order + form)
-                start, used = int.from_bytes(field, "little" if order == "<" else "big"), min(length, _MOST_PAGES) * width
+                start, used = (
+                    int.from_bytes(field, "little" if order == "<" else "big"),
+                    min(length, _MOST_PAGES) * width,
+                )
                 listed = field[:used] if length * width <= inline else data[start : start + used]
                 waiting += [value for (value,) in struct.iter_unpack(order + form, listed)]
             elif length == 1:
                 values[tag] = struct.unpack_from(order + form, field)[0]
-        yield _Page(offset, values.get(256, 0), values.get(257, 0), values.get(254, 0), values.get(262, 0), values.get(259, 1))
+        yield _Page(
+            offset,
+            values.get(256, 0),
+            values.get(257, 0),
+            values.get(254, 0),
+            values.get(262, 0),
+            values.get(259, 1),
+        )
         waiting += struct.unpack_from(order + number, data, at + n * size)
 
 

@@ -33,7 +33,9 @@ MIN_SIDE = 32  # px
 _SPARE = 1 << 26  # bytes beside a photo's own
 MAX_JPEG_SIDE = 65_500  # px; what libjpeg reads, though the format goes up to 65,535
 
-_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4) -> what undoes it
+_UPRIGHT: dict[
+    int, Callable[[np.ndarray], np.ndarray]
+] = {  # EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4) -> what undoes it
     2: lambda rgb: rgb[:, ::-1],
     3: lambda rgb: rgb[::-1, ::-1],
     4: lambda rgb: rgb[::-1],
@@ -43,8 +45,12 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation 
     8: lambda rgb: np.rot90(rgb, 1),
 }
 _ORIENTATION = 0x0112
-_LIMIT = re.compile(r"limit|too (large|big|many|much|long|deep)|exceed|maximum|MAX_", re.IGNORECASE)  # how decoders refuse what is not damaged
-_UNSUPPORTED = re.compile(r"unsupported|not supported|not implemented|unknown compression", re.IGNORECASE)
+_LIMIT = re.compile(
+    r"limit|too (large|big|many|much|long|deep)|exceed|maximum|MAX_", re.IGNORECASE
+)  # how decoders refuse what is not damaged
+_UNSUPPORTED = re.compile(
+    r"unsupported|not supported|not implemented|unknown compression", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,9 @@ class Photo:
         return self.rgb.shape[1] < self.width
 
 
-def open_photo(data: bytes, min_long_side: float | None = None, max_pixels: int = MAX_PIXELS) -> Photo:
+def open_photo(
+    data: bytes, min_long_side: float | None = None, max_pixels: int = MAX_PIXELS
+) -> Photo:
     """Decode an image file.
 
     Any mode Pillow knows becomes RGB (see `pixels.to_srgb`), EXIF orientation is applied, of an animation the
@@ -88,7 +96,9 @@ def open_photo(data: bytes, min_long_side: float | None = None, max_pixels: int 
         There is no memory for it: nothing is known of the photo.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks on odd EXIF or palettes; what matters becomes a reason
+        warnings.simplefilter(
+            "ignore"
+        )  # remarks on odd EXIF or palettes; what matters becomes a reason
         try:
             return _open_once(data, min_long_side, max_pixels)
         except DamageError as error:  # which decoders also say when memory runs out: only what they say twice, and with memory at hand, counts
@@ -100,7 +110,9 @@ def open_photo(data: bytes, min_long_side: float | None = None, max_pixels: int 
 def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Photo:
     try:
         image = open_main(data)
-    except Exception as error:  # decoders meet broken data with whatever comes: struct.error, KeyError, …
+    except (
+        Exception
+    ) as error:  # decoders meet broken data with whatever comes: struct.error, KeyError, …
         width, height = declared_size(data)
         if isinstance(error, Image.DecompressionBombError) or width * height > max_pixels:
             raise too_many_pixels(width, height, max_pixels) from None
@@ -118,7 +130,12 @@ def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Pho
         raise _reason(error, memory_need(image, data)) from None
 
 
-def to_photo(image, min_long_side: float | None = None, max_megabytes: float = MAX_MEGABYTES, max_pixels: int = MAX_PIXELS) -> Photo:
+def to_photo(
+    image,
+    min_long_side: float | None = None,
+    max_megabytes: float = MAX_MEGABYTES,
+    max_pixels: int = MAX_PIXELS,
+) -> Photo:
     """A photo from what callers of the library have.
 
     Parameters
@@ -156,7 +173,9 @@ def to_photo(image, min_long_side: float | None = None, max_megabytes: float = M
         rgb = np.ascontiguousarray(image)
     else:
         hint = "; give what its read() returns" if hasattr(image, "read") else ""
-        raise InputError(f"an image is a path, bytes, a PIL image or an RGB array, not {type(image).__name__}{hint}")
+        raise InputError(
+            f"an image is a path, bytes, a PIL image or an RGB array, not {type(image).__name__}{hint}"
+        )
     height, width = rgb.shape[:2]
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"too small: {width}×{height} px, at least {MIN_SIDE} px are needed")
@@ -166,7 +185,9 @@ def to_photo(image, min_long_side: float | None = None, max_megabytes: float = M
 def _upright(image: Image.Image) -> np.ndarray:
     """Pixels of a caller's PIL image, whose file may still be unread, damaged, or closed by now."""
     if not all(image.size):
-        raise ImageError(f"too small: {image.width}×{image.height} px, at least {MIN_SIDE} px are needed")
+        raise ImageError(
+            f"too small: {image.width}×{image.height} px, at least {MIN_SIDE} px are needed"
+        )
     try:
         image.load()  # of a TIFF, Pillow applies the orientation here
         return _turned(np.asarray(to_srgb(image)), _orientation(image))
@@ -179,7 +200,9 @@ def _check_size(image: Image.Image) -> None:
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"too small: {width}×{height} px, at least {MIN_SIDE} px are needed")
     if image.format in ("JPEG", "MPO") and max(width, height) > MAX_JPEG_SIDE:
-        raise ImageError(f"has {width}×{height} px: libjpeg reads no JPEG with a side of more than {MAX_JPEG_SIDE} px")
+        raise ImageError(
+            f"has {width}×{height} px: libjpeg reads no JPEG with a side of more than {MAX_JPEG_SIDE} px"
+        )
 
 
 def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> Photo:
@@ -187,7 +210,9 @@ def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> Pho
     jpeg = image.format == "JPEG" or (image.format == "MPO" and image.tell() == 0)
     size = image.size
     rgb = _jpeg_pixels(image, data, min_long_side) if jpeg else _pixels(image)
-    orientation = _orientation(image)  # of the pixels: Pillow's TIFF decoder applies it, and removes the tag
+    orientation = _orientation(
+        image
+    )  # of the pixels: Pillow's TIFF decoder applies it, and removes the tag
     width, height = size if jpeg else rgb.shape[1::-1]
     if orientation >= 5 and orientation in _UPRIGHT:
         width, height = height, width

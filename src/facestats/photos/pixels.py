@@ -60,9 +60,14 @@ def scale_grey(values: np.ndarray) -> np.ndarray:
     (H, W) uint8
     """
     low, high = 0.0, 255.0
-    strips = [values[at : at + _STRIP] for at in range(0, len(values), _STRIP)]  # of a large photo, copies of the whole would take 24 bytes a pixel
+    strips = [
+        values[at : at + _STRIP] for at in range(0, len(values), _STRIP)
+    ]  # of a large photo, copies of the whole would take 24 bytes a pixel
     if values.dtype.kind == "f":
-        least, most = min(_finite(strip).min() for strip in strips), max(_finite(strip).max() for strip in strips)
+        least, most = (
+            min(_finite(strip).min() for strip in strips),
+            max(_finite(strip).max() for strip in strips),
+        )
         if least < 0 or most > 255:
             low, high = least, most
         elif most <= 1:
@@ -74,7 +79,9 @@ def scale_grey(values: np.ndarray) -> np.ndarray:
     scaled = np.empty(values.shape, np.uint8)
     for at, strip in zip(range(0, len(values), _STRIP), strips, strict=True):
         strip = _finite(strip) if strip.dtype.kind == "f" else strip
-        tones = (strip.astype(np.float32) - np.float32(low)) * np.float32(255 / max(high - low, 1e-12))
+        tones = (strip.astype(np.float32) - np.float32(low)) * np.float32(
+            255 / max(high - low, 1e-12)
+        )
         scaled[at : at + _STRIP] = np.clip(np.rint(tones), 0, 255)
     return scaled
 
@@ -91,10 +98,14 @@ def is_srgb(image: Image.Image) -> bool:
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
     """From the embedded profile to sRGB; without one, or with one that is broken or for another kind of image, as Pillow converts."""
-    for mode in dict.fromkeys((image.mode, "RGB")) if image.mode == "L" else (image.mode,):  # greys may have a profile for colours
+    for mode in (
+        dict.fromkeys((image.mode, "RGB")) if image.mode == "L" else (image.mode,)
+    ):  # greys may have a profile for colours
         transform = _transform(profile, mode) if profile else None
         if transform is not None:
-            return ImageCms.applyTransform(image if image.mode == mode else image.convert(mode), transform)
+            return ImageCms.applyTransform(
+                image if image.mode == mode else image.convert(mode), transform
+            )
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
@@ -108,14 +119,21 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         transform = ImageCms.buildTransform(source, _srgb(), mode, "RGB")
         if mode == "RGB":  # the transform would cost 20 ms a megapixel to change nothing
-            moved = np.asarray(ImageCms.applyTransform(Image.fromarray(_COLOURS), transform)).astype(int) - _COLOURS
+            moved = (
+                np.asarray(ImageCms.applyTransform(Image.fromarray(_COLOURS), transform)).astype(
+                    int
+                )
+                - _COLOURS
+            )
             return None if np.abs(moved).max() <= _NEAR else transform
         return transform
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
 
 
-_COLOURS = np.stack(np.meshgrid(*[np.arange(0, 256, 17, dtype=np.uint8)] * 3), axis=-1).reshape(64, 64, 3)
+_COLOURS = np.stack(np.meshgrid(*[np.arange(0, 256, 17, dtype=np.uint8)] * 3), axis=-1).reshape(
+    64, 64, 3
+)
 
 
 def _srgb() -> ImageCms.ImageCmsProfile:

@@ -16,7 +16,9 @@ from facestats.photos.containers import HEAD, check_head
 MAX_MEGABYTES = 256  # as in params.yaml: what is larger than this is not read
 _CHUNK = 1 << 20  # bytes read at a time
 _MEGABYTE = 10**6
-_SMALL = 10**6  # bytes; a smaller file is read whatever it is, and has a hash and a row that is kept, like a photo
+_SMALL = (
+    10**6
+)  # bytes; a smaller file is read whatever it is, and has a hash and a row that is kept, like a photo
 
 
 def read_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> bytes:
@@ -102,4 +104,6 @@ def _say_kind(path: str | Path) -> str:
 
 def _check_size(size: int, max_megabytes: float) -> None:
     if size > max_megabytes * _MEGABYTE:
-        raise ImageError(f"larger than {max_megabytes:g} MB, the limit that preprocess.max_megabytes sets")
+        raise ImageError(
+            f"larger than {max_megabytes:g} MB, the limit that preprocess.max_megabytes sets"
+        )

@@ -17,11 +17,19 @@ from facestats.photos.reading import MAX_MEGABYTES, read_photo
 MOST = 60  # photos shown; `faces.parquet` names all of them
 SIDE = 192  # px of the long side: twice what a page shows, for dense screens
 QUALITY = 80
-LIMITED = "limit that preprocess.max_"  # in the reason of a photo that asked for too much, or took it
+LIMITED = (
+    "limit that preprocess.max_"  # in the reason of a photo that asked for too much, or took it
+)
 
 
-def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = MOST, max_megabytes: float = MAX_MEGABYTES,
-                   max_pixels: int = MAX_PIXELS) -> list[dict]:
+def write_rejected(
+    rejected: pd.DataFrame,
+    images: Path,
+    out: Path,
+    most: int = MOST,
+    max_megabytes: float = MAX_MEGABYTES,
+    max_pixels: int = MAX_PIXELS,
+) -> list[dict]:
     """Write `index.json` and, for each photo of it that can be decoded, one JPEG into `out`.
 
     Photos are taken in turn from each reason, so that a frequent one does not hide the others.
@@ -39,10 +47,16 @@ def write_rejected(rejected: pd.DataFrame, images: Path, out: Path, most: int = 
     nowhere), by reason and name.
     """
     turn = rejected.sort_values(["reason", "image"])
-    turn = turn.assign(turn=turn.groupby("reason").cumcount()).sort_values(["turn", "reason", "image"]).head(most)
+    turn = (
+        turn.assign(turn=turn.groupby("reason").cumcount())
+        .sort_values(["turn", "reason", "image"])
+        .head(most)
+    )
     index = []
     for number, row in enumerate(turn.sort_values(["reason", "image"]).itertuples()):
-        data = None if LIMITED in row.reason else _small(images / row.image, max_megabytes, max_pixels)
+        data = (
+            None if LIMITED in row.reason else _small(images / row.image, max_megabytes, max_pixels)
+        )
         name = f"{number:03d}.jpg" if data else None
         if data:
             write_bytes(out / name, data)

@@ -46,24 +46,35 @@ class TextEncoder:
         logging.set_verbosity_error()  # the image tower's weights are left unread on purpose
         logging.disable_progress_bar()
         if not any(all((model_dir / name).is_file() for name in names) for names in TOKENIZERS):
-            raise ModelError(f"{model_dir} has no tokenizer (tokenizer.json, or vocab.json and merges.txt), "
-                             f"so prompts can't be read; {WAY_OUT}")
+            raise ModelError(
+                f"{model_dir} has no tokenizer (tokenizer.json, or vocab.json and merges.txt), "
+                f"so prompts can't be read; {WAY_OUT}"
+            )
         try:
             facts = json.loads((model_dir / "facestats.json").read_text(encoding="utf-8"))
             self.tokenizer = _tokenizer(model_dir)
             config = _text_config(model_dir)
             config.eos_token_id = self._pooled_token(config.eos_token_id, model_dir)
-            model, found = CLIPTextModelWithProjection.from_pretrained(model_dir, config=config, dtype=torch.float32,
-                                                                       output_loading_info=True)
+            model, found = CLIPTextModelWithProjection.from_pretrained(
+                model_dir, config=config, dtype=torch.float32, output_loading_info=True
+            )
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-            raise ModelError(f"{model_dir}: its text tower can't be loaded ({error}); {WAY_OUT}") from None
+            raise ModelError(
+                f"{model_dir}: its text tower can't be loaded ({error}); {WAY_OUT}"
+            ) from None
         if facts["sha256"] != weights_sha256:
-            raise ModelError(f"{model_dir} holds other weights ({facts['sha256'][:12]}) than those that made the embeddings "
-                             f"({weights_sha256[:12]}); run `dvc repro`")
+            raise ModelError(
+                f"{model_dir} holds other weights ({facts['sha256'][:12]}) than those that made the embeddings "
+                f"({weights_sha256[:12]}); run `dvc repro`"
+            )
         scale = _logit_scale(model_dir)
-        if found["missing_keys"] or scale is None:  # transformers would go on with random numbers in their place
+        if (
+            found["missing_keys"] or scale is None
+        ):  # transformers would go on with random numbers in their place
             missing = sorted(found["missing_keys"])[:5] or ["logit_scale"]
-            raise ModelError(f"{model_dir}: the weights of the text tower lack {', '.join(missing)}; {WAY_OUT}")
+            raise ModelError(
+                f"{model_dir}: the weights of the text tower lack {', '.join(missing)}; {WAY_OUT}"
+            )
         self.logit_scale = scale
         self.context = min(config.max_position_embeddings, self.tokenizer.model_max_length)
         self.vocabulary: int = config.vocab_size
@@ -80,8 +91,10 @@ class TextEncoder:
         if configured in (HIGHEST, *ids):
             return configured
         if self.tokenizer.eos_token_id not in ids:
-            raise ModelError(f"{model_dir}: its tokenizer does not end a text with the token {configured} of its config, "
-                             f"so texts can't be pooled; {WAY_OUT}")
+            raise ModelError(
+                f"{model_dir}: its tokenizer does not end a text with the token {configured} of its config, "
+                f"so texts can't be pooled; {WAY_OUT}"
+            )
         return self.tokenizer.eos_token_id
 
     def tokenize(self, prompt: str) -> list[int]:
@@ -96,11 +109,15 @@ class TextEncoder:
         """
         ids = self.tokenizer(prompt)["input_ids"]
         if len(ids) > self.context:
-            raise InputError(f"{prompt!r} has {len(ids)} tokens with beginning and end, but the text tower reads "
-                             f"at most {self.context}; shorten it")
+            raise InputError(
+                f"{prompt!r} has {len(ids)} tokens with beginning and end, but the text tower reads "
+                f"at most {self.context}; shorten it"
+            )
         if max(ids) >= self.vocabulary:
-            raise ModelError(f"the tokenizer makes token {max(ids)} of {prompt!r}, but the text tower knows only "
-                             f"{self.vocabulary}: the two are not of one model; {WAY_OUT}")
+            raise ModelError(
+                f"the tokenizer makes token {max(ids)} of {prompt!r}, but the text tower knows only "
+                f"{self.vocabulary}: the two are not of one model; {WAY_OUT}"
+            )
         return ids
 
     def encode(self, prompts: list[str]) -> np.ndarray:
@@ -112,13 +129,24 @@ class TextEncoder:
             See `tokenize`; or an embedding that is not finite.
         """
         rows = [self.tokenize(prompt) for prompt in prompts]
-        ids = np.full((-(-len(rows) // BATCH) * BATCH, self.context), self.tokenizer.eos_token_id, dtype=np.int64)
+        ids = np.full(
+            (-(-len(rows) // BATCH) * BATCH, self.context),
+            self.tokenizer.eos_token_id,
+            dtype=np.int64,
+        )
         for row, tokens in zip(ids, rows, strict=False):
-            row[:len(tokens)] = tokens  # attention looks back only: what stands behind the end changes nothing
+            row[: len(tokens)] = (
+                tokens  # attention looks back only: what stands behind the end changes nothing
+            )
         with torch.inference_mode():
-            batches = [self.model(input_ids=torch.from_numpy(batch).to(self.device)).text_embeds.float().cpu().numpy()
-                       for batch in ids.reshape(-1, BATCH, self.context)]
-        embeddings = np.concatenate(batches)[:len(rows)]
+            batches = [
+                self.model(input_ids=torch.from_numpy(batch).to(self.device))
+                .text_embeds.float()
+                .cpu()
+                .numpy()
+                for batch in ids.reshape(-1, BATCH, self.context)
+            ]
+        embeddings = np.concatenate(batches)[: len(rows)]
         if not np.isfinite(embeddings).all():
             raise ModelError(f"the text tower's embeddings are not finite; {WAY_OUT}")
         return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -126,7 +154,9 @@ class TextEncoder:
 
 def _tokenizer(model_dir: Path):
     try:
-        return AutoTokenizer.from_pretrained(model_dir, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(
+            model_dir, local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # the tokenizers library raises nothing more precise
         raise ValueError(f"tokenizer: {error}") from None
 
@@ -134,11 +164,17 @@ def _tokenizer(model_dir: Path):
 def _text_config(model_dir: Path):
     whole = CLIPConfig.from_pretrained(model_dir)
     config = whole.text_config
-    config.projection_dim = whole.projection_dim  # CLIPModel goes by the whole model's, the tower's may differ
+    config.projection_dim = (
+        whole.projection_dim
+    )  # CLIPModel goes by the whole model's, the tower's may differ
     return config
 
 
 def _logit_scale(model_dir: Path) -> float | None:
     with safe_open(model_dir / "model.safetensors", "pt") as weights:
         names = weights.keys()
-        return float(weights.get_tensor("logit_scale").double().exp()) if "logit_scale" in names else None
+        return (
+            float(weights.get_tensor("logit_scale").double().exp())
+            if "logit_scale" in names
+            else None
+        )

@@ -49,14 +49,20 @@ class PromptClassifier:
     def predict_proba(self, embeddings: np.ndarray) -> np.ndarray:
         """Probability of each class for unit-norm image embeddings (n, d): float64 (n, classes)."""
         with threadpool_limits(1):
-            logits = self.logit_scale * (embeddings.astype(np.float64, copy=False) @ self.embeddings.T.astype(np.float64))
+            logits = self.logit_scale * (
+                embeddings.astype(np.float64, copy=False) @ self.embeddings.T.astype(np.float64)
+            )
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         return shares / shares.sum(axis=1, keepdims=True)
 
     def alike(self) -> list[tuple[str, str]]:
         """Pairs of classes that the text tower can't tell apart."""
-        return [(self.classes[i], self.classes[j]) for j in range(len(self.classes)) for i in range(j)
-                if np.abs(self.embeddings[i] - self.embeddings[j]).max() < ALIKE]
+        return [
+            (self.classes[i], self.classes[j])
+            for j in range(len(self.classes))
+            for i in range(j)
+            if np.abs(self.embeddings[i] - self.embeddings[j]).max() < ALIKE
+        ]
 
 
 def is_tiny(weights_sha256: str) -> bool:
@@ -76,8 +82,12 @@ def embed_classes(encoder: TextEncoder, prompts: Prompts) -> dict[str, PromptCla
     ParamsError
         A prompt that is longer than the tokenizer's context, by its key in `params.yaml`.
     """
-    said = [(attribute, name, prompt) for attribute, classes in prompts.items()
-            for name, wordings in classes.items() for prompt in wordings]
+    said = [
+        (attribute, name, prompt)
+        for attribute, classes in prompts.items()
+        for name, wordings in classes.items()
+        for prompt in wordings
+    ]
     for attribute, name, prompt in said:
         try:
             encoder.tokenize(prompt)
@@ -86,14 +96,24 @@ def embed_classes(encoder: TextEncoder, prompts: Prompts) -> dict[str, PromptCla
     rows = encoder.encode([prompt for _, _, prompt in said])
     classifiers = {}
     for attribute, classes in prompts.items():
-        means = np.stack([rows[[place[:2] == (attribute, name) for place in said]].mean(axis=0, dtype=np.float64)
-                          for name in classes])
+        means = np.stack(
+            [
+                rows[[place[:2] == (attribute, name) for place in said]].mean(
+                    axis=0, dtype=np.float64
+                )
+                for name in classes
+            ]
+        )
         unit = means / np.linalg.norm(means, axis=1, keepdims=True)
-        classifiers[attribute] = PromptClassifier(list(classes), unit.astype(np.float32), encoder.logit_scale)
+        classifiers[attribute] = PromptClassifier(
+            list(classes), unit.astype(np.float32), encoder.logit_scale
+        )
     return classifiers
 
 
-def probability_table(filenames: pd.Index, embeddings: Embeddings, classifiers: Mapping[str, PromptClassifier]) -> pd.DataFrame:
+def probability_table(
+    filenames: pd.Index, embeddings: Embeddings, classifiers: Mapping[str, PromptClassifier]
+) -> pd.DataFrame:
     """The table `zeroshot.parquet`: `filename` and `<attribute>_prob_<class>` for every class.
 
     Parameters
@@ -108,7 +128,9 @@ def probability_table(filenames: pd.Index, embeddings: Embeddings, classifiers: 
     table = {"filename": filenames.to_numpy()}
     for attribute, classifier in classifiers.items():
         shares = np.concatenate(parts[attribute])
-        table |= {f"{attribute}_prob_{name}": shares[:, i] for i, name in enumerate(classifier.classes)}
+        table |= {
+            f"{attribute}_prob_{name}": shares[:, i] for i, name in enumerate(classifier.classes)
+        }
     return pd.DataFrame(table)
 
 
@@ -119,20 +141,35 @@ def find_strange_classes(classes: Mapping[str, Iterable[str]], labels: pd.DataFr
     """
     warnings = []
     for attribute, names in classes.items():
-        known = labels[attribute].dropna().drop_duplicates() if attribute in labels else pd.Series(dtype="str")
+        known = (
+            labels[attribute].dropna().drop_duplicates()
+            if attribute in labels
+            else pd.Series(dtype="str")
+        )
         strange = [name for name in names if name not in set(known)]
         if strange and pd.to_numeric(known, errors="coerce").isna().any():
-            warnings.append(f"zeroshot.{attribute}: no label says {', '.join(strange)}; the labels say {', '.join(sorted(set(known)))}")
+            warnings.append(
+                f"zeroshot.{attribute}: no label says {', '.join(strange)}; the labels say {', '.join(sorted(set(known)))}"
+            )
     return warnings
 
 
-def save_classifiers(path: Path, classifiers: Mapping[str, PromptClassifier], weights_sha256: str) -> None:
+def save_classifiers(
+    path: Path, classifiers: Mapping[str, PromptClassifier], weights_sha256: str
+) -> None:
     """Write an `.npz` file: one row a class (`attributes`, `classes`, `embeddings`), `logit_scale`, `weights_sha256`."""
     buffer = io.BytesIO()
     rows = [(attribute, name) for attribute, c in classifiers.items() for name in c.classes]
-    np.savez(buffer, attributes=np.array([r[0] for r in rows], dtype=str), classes=np.array([r[1] for r in rows], dtype=str),
-             embeddings=np.concatenate([c.embeddings for c in classifiers.values()] or [np.empty((0, 0), np.float32)]),
-             logit_scale=next((c.logit_scale for c in classifiers.values()), 1.0), weights_sha256=weights_sha256)
+    np.savez(
+        buffer,
+        attributes=np.array([r[0] for r in rows], dtype=str),
+        classes=np.array([r[1] for r in rows], dtype=str),
+        embeddings=np.concatenate(
+            [c.embeddings for c in classifiers.values()] or [np.empty((0, 0), np.float32)]
+        ),
+        logit_scale=next((c.logit_scale for c in classifiers.values()), 1.0),
+        weights_sha256=weights_sha256,
+    )
     write_bytes(path, buffer.getvalue())
 
 
@@ -146,24 +183,57 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            attributes, classes, embeddings = file["attributes"], file["classes"], file["embeddings"]
+            attributes, classes, embeddings = (
+                file["attributes"],
+                file["classes"],
+                file["embeddings"],
+            )
             scale, weights = float(file["logit_scale"]), str(file["weights_sha256"])
         _check_prompts(attributes, classes, embeddings, scale)
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; `dvc repro zeroshot` makes it") from None
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, MemoryError, BadZipFile, zlib.error, NotImplementedError) as error:
-        raise ModelError(f"{path} holds no prompts of this project ({error}); run `dvc repro zeroshot`") from None
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        BadZipFile,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
+        raise ModelError(
+            f"{path} holds no prompts of this project ({error}); run `dvc repro zeroshot`"
+        ) from None
     if weights != weights_sha256:
-        raise ModelError(f"{path} is of other CLIP weights ({weights[:12]}) than the embeddings ({weights_sha256[:12]}); "
-                         "run `dvc repro`")
-    return {name: PromptClassifier(classes[attributes == name].tolist(), embeddings[attributes == name], scale)
-            for name in dict.fromkeys(attributes.tolist())}
+        raise ModelError(
+            f"{path} is of other CLIP weights ({weights[:12]}) than the embeddings ({weights_sha256[:12]}); "
+            "run `dvc repro`"
+        )
+    return {
+        name: PromptClassifier(
+            classes[attributes == name].tolist(), embeddings[attributes == name], scale
+        )
+        for name in dict.fromkeys(attributes.tolist())
+    }
 
 
-def _check_prompts(attributes: np.ndarray, classes: np.ndarray, embeddings: np.ndarray, scale: float) -> None:
+def _check_prompts(
+    attributes: np.ndarray, classes: np.ndarray, embeddings: np.ndarray, scale: float
+) -> None:
     if attributes.dtype.kind != "U" or classes.dtype.kind != "U" or embeddings.dtype != np.float32:
-        raise MisfitError(f"attributes, classes and embeddings are {attributes.dtype}, {classes.dtype} and {embeddings.dtype}")
-    if attributes.shape != classes.shape or attributes.shape != embeddings.shape[:1] or embeddings.ndim != 2:
-        raise MisfitError(f"attributes, classes and embeddings have the shapes {attributes.shape}, {classes.shape} and {embeddings.shape}")
+        raise MisfitError(
+            f"attributes, classes and embeddings are {attributes.dtype}, {classes.dtype} and {embeddings.dtype}"
+        )
+    if (
+        attributes.shape != classes.shape
+        or attributes.shape != embeddings.shape[:1]
+        or embeddings.ndim != 2
+    ):
+        raise MisfitError(
+            f"attributes, classes and embeddings have the shapes {attributes.shape}, {classes.shape} and {embeddings.shape}"
+        )
     if not (np.isfinite(embeddings).all() and 0 < scale < np.inf):
         raise MisfitError("embeddings or logit_scale are not finite")

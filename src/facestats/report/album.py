@@ -14,7 +14,10 @@ from facestats.errors import InputError
 from facestats.report.blocks import Picture
 
 MOST_BYTES = 9_000_000  # of all data URIs together: the page stays below 10 MB, for its words and tables take 80 kB with the sample
-THUMBNAIL = 96, 6_000  # px of the long side, bytes; the sample's largest is 3.8 kB, that of 300 photographs (OMI) 5.4 kB
+THUMBNAIL = (
+    96,
+    6_000,
+)  # px of the long side, bytes; the sample's largest is 3.8 kB, that of 300 photographs (OMI) 5.4 kB
 FULL = "left out: the report would be larger than 10 MB"
 NO_FACES = "left out: report.images is false"
 
@@ -74,7 +77,9 @@ class Album:
             raise _unreadable(path, error) from None
         return replace(self._picture(data, "png", size, alt, caption), wide=True)
 
-    def _picture(self, data: bytes, kind: str, size: tuple[int, int], alt: str, caption: str) -> Picture:
+    def _picture(
+        self, data: bytes, kind: str, size: tuple[int, int], alt: str, caption: str
+    ) -> Picture:
         uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
         if len(uri) > self.room:
             self.left_out += 1
@@ -84,4 +89,6 @@ class Album:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} is no picture that can be read ({type(error).__name__}); `dvc repro` writes it anew once it is removed")
+    return InputError(
+        f"{path} is no picture that can be read ({type(error).__name__}); `dvc repro` writes it anew once it is removed"
+    )

@@ -12,7 +12,9 @@ NOT_MEASURED = "not measured"
 # What Markdown, or a viewer of it, makes something of: tags and entities, links and pictures, columns, formulas, lists, marks around words, addresses.
 _MARKUP = re.compile(r"[<>&\[\]|\\~$!#@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.")
 _EMPHASIS = re.compile(r"[*`]")
-_CODE = re.compile(r"((?<!`)`[^`]+`(?!`))|`")  # between two single backticks; any others pair in another way than they seem to
+_CODE = re.compile(
+    r"((?<!`)`[^`]+`(?!`))|`"
+)  # between two single backticks; any others pair in another way than they seem to
 _OWN_WORDS = ("why", "text", "doubt")  # sentences of this package, with names in them
 _SHIFT = 0xF0000  # of the code points, for private use, that stand for such a sign until the page is written
 STAND_IN = re.compile(f"[{chr(_SHIFT)}-{chr(_SHIFT + 0x7F)}]")
@@ -34,7 +36,11 @@ def as_plain(content: Any, own: bool = False) -> Any:
     if not isinstance(content, str):
         return content
     text = _MARKUP.sub(_stand_in, one_line(content))
-    return _CODE.sub(lambda match: match[0] if match[1] else _stand_in(match), text) if own else _EMPHASIS.sub(_stand_in, text)
+    return (
+        _CODE.sub(lambda match: match[0] if match[1] else _stand_in(match), text)
+        if own
+        else _EMPHASIS.sub(_stand_in, text)
+    )
 
 
 def _stand_in(match: re.Match) -> str:
@@ -43,7 +49,13 @@ def _stand_in(match: re.Match) -> str:
 
 def written_as_markdown(page: str) -> str:
     """A page of Markdown with its stand-ins as the signs that they are, behind a backslash; in code as they are, but for bars in tables."""
-    return "\n".join("".join(_written(part, i % 2 == 1, line.startswith("| ")) for i, part in enumerate(re.split("(`[^`]*`)", line))) for line in page.split("\n"))
+    return "\n".join(
+        "".join(
+            _written(part, i % 2 == 1, line.startswith("| "))
+            for i, part in enumerate(re.split("(`[^`]*`)", line))
+        )
+        for line in page.split("\n")
+    )
 
 
 def _written(part: str, code: bool, in_table: bool) -> str:
@@ -91,7 +103,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A Markdown table; a bar inside a cell is escaped."""
     cells = [[str(cell) for cell in line] for line in rows]
     lines = [head, ["---"] * len(head), *cells]
-    made = Table("\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines))
+    made = Table(
+        "\n".join(
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+        )
+    )
     made.head, made.rows = list(head), cells
     return made
 

@@ -24,11 +24,25 @@ def render(title: str, sections: list[Section]) -> str:
     Text is escaped wherever it comes from, and the content security policy allows no request and no script but the page's own:
     a file that is called like a tag stays a name.
     """
-    environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, finalize=_visible, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(PAGE),
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["inline"] = inline
-    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    style, script = (
+        (PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+    )
     return environment.get_template("report.html").render(
-        title=title, sections=sections, style=Markup(style), script=Markup(script), policy=_policy(style, script))
+        title=title,
+        sections=sections,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+    )
 
 
 def inline(text: str) -> Markup:
@@ -42,10 +56,19 @@ def inline(text: str) -> Markup:
 
 def _visible(value: Any) -> Any:
     """A text as it may stand on a page: nothing in it turns letters round or is not seen."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) or value.startswith("data:") else written_as_is(visible(value))
+    return (
+        value
+        if isinstance(value, Markup) or not isinstance(value, str) or value.startswith("data:")
+        else written_as_is(visible(value))
+    )
 
 
 def _policy(style: str, script: str) -> str:
-    of_style, of_script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
-    return (f"default-src 'none'; img-src data:; style-src 'sha256-{of_style}'; script-src 'sha256-{of_script}'; "
-            "base-uri 'none'; form-action 'none'")
+    of_style, of_script = (
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (style, script)
+    )
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{of_style}'; script-src 'sha256-{of_script}'; "
+        "base-uri 'none'; form-action 'none'"
+    )

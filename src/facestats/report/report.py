@@ -24,12 +24,24 @@ def report(material: Material, most: int = MOST_BYTES) -> tuple[str, Album]:
     """
     material = replace(material, run=plain_run(material.run))
     album = Album(material.params.report.images, most)
-    sections = [section_run.opening(material), section_run.cautions(material), section_run.what_came_in(material, album),
-                section_scores.scores(material, album), section_scores.attributes(material, album), section_scores.groups(material, album),
-                section_composites.composites(material, album), section_composites.continua(material, album), section_composites.differences(material, album),
-                section_faces.clusters(material, album), section_faces.to_look_at(material, album), section_run.what_was_run(material)]
+    sections = [
+        section_run.opening(material),
+        section_run.cautions(material),
+        section_run.what_came_in(material, album),
+        section_scores.scores(material, album),
+        section_scores.attributes(material, album),
+        section_scores.groups(material, album),
+        section_composites.composites(material, album),
+        section_composites.continua(material, album),
+        section_composites.differences(material, album),
+        section_faces.clusters(material, album),
+        section_faces.to_look_at(material, album),
+        section_run.what_was_run(material),
+    ]
     if album.left_out:
-        sections[0].blocks.append(Text(f"{album.left_out} pictures found no room: a report is at most 10 MB."))
+        sections[0].blocks.append(
+            Text(f"{album.left_out} pictures found no room: a report is at most 10 MB.")
+        )
     page = render(TITLE, sections)
     excess = len(page.encode()) - MOST
     if excess > 0 and most > 0:  # a thousand composites have a megabyte of words

@@ -24,11 +24,24 @@ def check_photo_rows(rows: pa.Table) -> str | None:
     rows : with the columns of `faces.preprocess.ROW_COLUMNS`
     """
     accepted = pc.equal(rows["status"], "ok")
-    if not (matches(rows[KEY], _SHA256) and matches(rows["sha256"], _SHA256) and matches(rows["perceptual_hash"], _PERCEPTUAL_HASH)):
+    if not (
+        matches(rows[KEY], _SHA256)
+        and matches(rows["sha256"], _SHA256)
+        and matches(rows["perceptual_hash"], _PERCEPTUAL_HASH)
+    ):
         return "a hash is none"
-    if rows["sha256"].null_count or pc.any(pc.invert(pc.or_kleene(accepted, pc.equal(rows["status"], "rejected")))).as_py() or rows["status"].null_count:
+    if (
+        rows["sha256"].null_count
+        or pc.any(pc.invert(pc.or_kleene(accepted, pc.equal(rows["status"], "rejected")))).as_py()
+        or rows["status"].null_count
+    ):
         return "a status is neither ok nor rejected, or a photo has no hash"
-    for column, given in (("crop", accepted), ("perceptual_hash", accepted), ("sharpness", accepted), ("reason", pc.invert(accepted))):
+    for column, given in (
+        ("crop", accepted),
+        ("perceptual_hash", accepted),
+        ("sharpness", accepted),
+        ("reason", pc.invert(accepted)),
+    ):
         if pc.any(pc.and_(given, pc.is_null(rows[column]))).as_py():
             return f"a row lacks its {column}"
     if pc.any(pc.and_(pc.invert(accepted), pc.is_valid(rows["crop"]))).as_py():
@@ -36,7 +49,9 @@ def check_photo_rows(rows: pa.Table) -> str | None:
     for column in _SIZES:
         if pc.any(pc.and_(accepted, pc.fill_null(pc.less(rows[column], 1), True))).as_py():
             return f"a {column} is no size"
-    return next((why for name in rows.column_names if (why := _odd_numbers(rows[name], name))), None)
+    return next(
+        (why for name in rows.column_names if (why := _odd_numbers(rows[name], name))), None
+    )
 
 
 def check_face_rows(rows: pa.Table) -> str | None:
@@ -54,16 +69,27 @@ def check_face_rows(rows: pa.Table) -> str | None:
 def _odd_numbers(column: pa.ChunkedArray, name: str) -> str | None:
     """Why numbers of a column can't be used: some are missing within a vector, or not finite."""
     if pa.types.is_fixed_size_list(column.type):
-        values: pa.Array | pa.ChunkedArray = pa.array(_flat(column)) if not any(chunk.flatten().null_count for chunk in column.chunks) else None
+        values: pa.Array | pa.ChunkedArray = (
+            pa.array(_flat(column))
+            if not any(chunk.flatten().null_count for chunk in column.chunks)
+            else None
+        )
         if values is None:
             return f"numbers are missing in a row's {name}"
     elif pa.types.is_floating(column.type):
         values = column
     else:
         return None
-    return f"a {name} is no finite number" if pc.all(pc.is_finite(values)).as_py() is False else None
+    return (
+        f"a {name} is no finite number" if pc.all(pc.is_finite(values)).as_py() is False else None
+    )
 
 
 def _flat(column: pa.ChunkedArray) -> np.ndarray:
     """All numbers of the vectors that are there."""
-    return np.concatenate([np.empty(0, np.float32), *(chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks)])
+    return np.concatenate(
+        [
+            np.empty(0, np.float32),
+            *(chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks),
+        ]
+    )

@@ -47,14 +47,30 @@ class DvcCache:
         """MD5 of each file of an out (a folder), by its path below it; empty if the cache does not have it."""
         listing = self.committed(out)
         try:
-            return {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_bytes()) if is_md5(entry["md5"])} if listing else {}
-        except (ValueError, TypeError, KeyError, OSError, RecursionError):  # damaged: as good as none
+            return (
+                {
+                    entry["relpath"]: entry["md5"]
+                    for entry in json.loads(listing.read_bytes())
+                    if is_md5(entry["md5"])
+                }
+                if listing
+                else {}
+            )
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            OSError,
+            RecursionError,
+        ):  # damaged: as good as none
             return {}
 
     def tables(self, stage: str) -> list[Path]:
         """The parquet files that a stage last wrote: in the workspace and, where they differ, as committed."""
         outs = [o["path"] for o in self._outs(stage) if str(o.get("path", "")).endswith(".parquet")]
-        found = [path for out in outs for path in (self.root / out, self.committed(self.root / out))]
+        found = [
+            path for out in outs for path in (self.root / out, self.committed(self.root / out))
+        ]
         return [path for path in found if path and path.is_file()]
 
     def has_outs(self) -> bool:
@@ -63,14 +79,32 @@ class DvcCache:
 
     def _hash(self, out: str | Path) -> str | None:
         wanted = Path(os.path.abspath(out))
-        return next((o.get("md5") for o in self._outs() if Path(os.path.abspath(self.root / o["path"])) == wanted), None)
+        return next(
+            (
+                o.get("md5")
+                for o in self._outs()
+                if Path(os.path.abspath(self.root / o["path"])) == wanted
+            ),
+            None,
+        )
 
     def _outs(self, stage: str | None = None) -> list[dict]:
         """Outs that dvc.lock lists, of one stage or of all."""
         try:
             lock = yaml.load((self.root / "dvc.lock").read_text(encoding="utf-8"), Loader=_LOADER)
-            return [out for name, facts in lock["stages"].items() if stage in (None, name) for out in facts.get("outs", [])]
-        except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError):  # none yet, or a merge conflict in it
+            return [
+                out
+                for name, facts in lock["stages"].items()
+                if stage in (None, name)
+                for out in facts.get("outs", [])
+            ]
+        except (
+            OSError,
+            yaml.YAMLError,
+            TypeError,
+            KeyError,
+            AttributeError,
+        ):  # none yet, or a merge conflict in it
             return []
 
 
@@ -91,5 +125,9 @@ def find_dvc_cache(start: str | Path = ".") -> DvcCache | None:
             except ConfigError:
                 facts = {}
             folder = facts.get("dir")
-            return DvcCache(root, Path(folder) if folder else root / ".dvc" / "cache", facts.get("shared") == "group")
+            return DvcCache(
+                root,
+                Path(folder) if folder else root / ".dvc" / "cache",
+                facts.get("shared") == "group",
+            )
     return None

@@ -51,7 +51,9 @@ class RowFiles:
         md5 = _md5(data)
         try:
             if self.recipe is not None and self.keeps:
-                with open_below(*_names(self.recipe), FOLDER, sharing=self.sharing, make=True) as folder:
+                with open_below(
+                    *_names(self.recipe), FOLDER, sharing=self.sharing, make=True
+                ) as folder:
                     _place(folder, md5, folder.write(md5, data), Path(target), data)
                 return md5
         except OSError as error:
@@ -70,11 +72,20 @@ class RowFiles:
             return False
         try:
             if self.recipe is not None:
-                with open_below(*_names(self.recipe), FOLDER) as folder, open(folder.opened(md5), "rb") as file:
+                with (
+                    open_below(*_names(self.recipe), FOLDER) as folder,
+                    open(folder.opened(md5), "rb") as file,
+                ):
                     found, data = os.fstat(file.fileno()), file.read(_LARGEST)
                     if _md5(data) == md5:
                         own = found.st_uid == os.geteuid()
-                        _place(folder, md5, (found.st_dev, found.st_ino) if own else None, Path(target), data)
+                        _place(
+                            folder,
+                            md5,
+                            (found.st_dev, found.st_ino) if own else None,
+                            Path(target),
+                            data,
+                        )
                         return True
         except OSError as error:
             if error.errno in FULL_DISK:
@@ -132,7 +143,9 @@ def _md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def _place(folder: Folder, name: str, which: tuple[int, int] | None, target: Path, data: bytes) -> None:
+def _place(
+    folder: Folder, name: str, which: tuple[int, int] | None, target: Path, data: bytes
+) -> None:
     """Make `target` a hard link to that file of the folder, or a copy where that is impossible; replaces what is there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(target)

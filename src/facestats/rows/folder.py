@@ -80,13 +80,17 @@ class Folder:
     def is_folder(self, name: str) -> bool:
         """Whether there is a folder of that name; a link to one is none."""
         try:
-            return stat.S_ISDIR(os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False).st_mode)
+            return stat.S_ISDIR(
+                os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False).st_mode
+            )
         except FileNotFoundError:
             return False
 
     def size(self, name: str) -> int:
         """Bytes of a regular file; raises OSError where there is none."""
-        return _regular(os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False), name).st_size
+        return _regular(
+            os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False), name
+        ).st_size
 
     def changed(self) -> int:
         """Time in ns at which a file was last added or removed here."""
@@ -107,7 +111,9 @@ class Folder:
 
     def opened(self, name: str, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
         """Descriptor of a regular file, which may be a new one; raises OSError of a link, a folder, a pipe or a device."""
-        descriptor = self._open(name, flags | os.O_CLOEXEC | os.O_NONBLOCK, mode)  # a pipe would wait for its other end
+        descriptor = self._open(
+            name, flags | os.O_CLOEXEC | os.O_NONBLOCK, mode
+        )  # a pipe would wait for its other end
         try:
             _regular(os.fstat(descriptor), name)
         except BaseException:
@@ -122,17 +128,21 @@ class Folder:
 
     def write(self, name: str, data: bytes) -> tuple[int, int]:
         """Write a file by temporary file and rename; returns which it is (device, inode)."""
-        temporary = f".{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}.{os.getpid()}"
+        temporary = (
+            f".{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}.{os.getpid()}"
+        )
         self.remove(temporary)
         descriptor = self.opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             left = memoryview(data)
             while left:
-                left = left[os.write(descriptor, left):]
+                left = left[os.write(descriptor, left) :]
             if self.sharing.file is not None:
                 os.fchmod(descriptor, self.sharing.file)
             written = os.fstat(descriptor)
-            os.rename(temporary, _bare(name), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+            os.rename(
+                temporary, _bare(name), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor
+            )
         except OSError as error:
             error.filename, error.filename2 = str(self.path / name), None
             self.remove(temporary)
@@ -174,7 +184,9 @@ class Folder:
         except OSError as error:
             error.filename = str(self.path / name)
             if error.errno in (errno.ENOTDIR, errno.ELOOP) and os.path.islink(error.filename):
-                error.strerror = f"{error.filename} is a link, which the store makes none of; remove it"
+                error.strerror = (
+                    f"{error.filename} is a link, which the store makes none of; remove it"
+                )
             raise
 
 
@@ -202,7 +214,9 @@ def open_store(store: Path, sharing: Sharing = ALONE, make: bool = False) -> Fol
 
 
 @contextmanager
-def open_below(store: Path, *names: str, sharing: Sharing = ALONE, make: bool = False) -> Iterator[Folder]:
+def open_below(
+    store: Path, *names: str, sharing: Sharing = ALONE, make: bool = False
+) -> Iterator[Folder]:
     """A folder some levels below the store; raises as `open_store` and `Folder.below` do."""
     folder = open_store(store, sharing, make)
     try:

@@ -75,7 +75,13 @@ def take(stage: Folder, recipe: str) -> RowLock:
     raise OSError(errno.EAGAIN, "its file is replaced again and again", str(stage.path / name))
 
 
-def wait(stage: Folder, recipe: str, signs_of_life: Callable[[], object], patience: float, warn: Callable[[str], None]) -> RowLock:
+def wait(
+    stage: Folder,
+    recipe: str,
+    signs_of_life: Callable[[], object],
+    patience: float,
+    warn: Callable[[str], None],
+) -> RowLock:
     """Take the lock of a recipe; while another run has it and goes on, wait.
 
     Parameters
@@ -96,7 +102,9 @@ def wait(stage: Folder, recipe: str, signs_of_life: Callable[[], object], patien
             return take(stage, recipe)
         except HeldError as error:
             if not warned:
-                warn(f"another run computes rows of the same kind ({error}): waiting until it ends, to reuse them")
+                warn(
+                    f"another run computes rows of the same kind ({error}): waiting until it ends, to reuse them"
+                )
             warned = True
             if (now := signs_of_life()) != seen:
                 seen, since = now, time.monotonic()
@@ -184,7 +192,13 @@ def _process_with(inode: int) -> int | None:
     with suppress(OSError, ValueError):
         for line in Path("/proc/locks").read_text().splitlines():
             parts = line.split()
-            if "->" not in parts and len(parts) > 5 and parts[1] == "FLOCK" and parts[5].rpartition(":")[2] == str(inode) and int(parts[4]) > 0:
+            if (
+                "->" not in parts
+                and len(parts) > 5
+                and parts[1] == "FLOCK"
+                and parts[5].rpartition(":")[2] == str(inode)
+                and int(parts[4]) > 0
+            ):
                 return int(parts[4])
     return None
 

@@ -26,8 +26,13 @@ from facestats.rows.usage import idle_recipes, remove_files, used_keys
 _HASH = "sha256"  # column of the rows that know their photo
 
 
-def forget_rows(store: Path, cache: DvcCache | None, sha256: Collection[str], faces: Collection[str],
-                write: bool = True) -> tuple[dict[str, int], dict[Path, str]]:
+def forget_rows(
+    store: Path,
+    cache: DvcCache | None,
+    sha256: Collection[str],
+    faces: Collection[str],
+    write: bool = True,
+) -> tuple[dict[str, int], dict[Path, str]]:
     """Remove the rows of photos and of the faces cut out of them.
 
     A row of `preprocess` knows the bytes of its photo. A row of `embed` knows nothing but a key: those that a current
@@ -54,7 +59,13 @@ def forget_rows(store: Path, cache: DvcCache | None, sha256: Collection[str], fa
     return counts, left
 
 
-def _forget(folder: Folder, cache: DvcCache | None, sha256: Collection[str], faces: Collection[str], write: bool) -> int:
+def _forget(
+    folder: Folder,
+    cache: DvcCache | None,
+    sha256: Collection[str],
+    faces: Collection[str],
+    write: bool,
+) -> int:
     others = _keys_of_others(cache, folder.path.parent.name, faces)
     removed, files = 0, set()
     for name in list_segments(folder):
@@ -91,5 +102,11 @@ def _keys_of_others(cache: DvcCache | None, stage: str, faces: Collection[str]) 
     for path in cache.tables(stage) if cache else ():
         with suppress(pa.ArrowException, KeyError, OSError):  # no table of rows
             table = pq.read_table(path, columns=["filename", KEY], use_threads=False)
-            own |= set(table.filter(pc.is_in(table["filename"].cast(pa.string()), pa.array(sorted(faces), pa.string())))[KEY].to_pylist())
+            own |= set(
+                table.filter(
+                    pc.is_in(
+                        table["filename"].cast(pa.string()), pa.array(sorted(faces), pa.string())
+                    )
+                )[KEY].to_pylist()
+            )
     return keys.filter(pc.invert(pc.is_in(keys, pa.array(sorted(own), keys.type))))

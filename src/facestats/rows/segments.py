@@ -39,12 +39,16 @@ def list_segments(folder: Folder) -> list[str]:
 
 def write_segments(folder: Folder, table: pa.Table) -> dict[str, int]:
     """Write rows as segments; the same rows give the same files. Returns the rows of each by its name."""
-    vectors = [f"{f.name}.list.element" for f in table.schema if pa.types.is_fixed_size_list(f.type)]
+    vectors = [
+        f"{f.name}.list.element" for f in table.schema if pa.types.is_fixed_size_list(f.type)
+    ]
     written = {}
     for start in range(0, len(table), FULL):
         part, buffer = table.slice(start, FULL), io.BytesIO()
         # Bytes of like weight side by side: landmarks take 20 % less, embeddings 10 %.
-        pq.write_table(part, buffer, compression="zstd", use_dictionary=False, use_byte_stream_split=vectors)
+        pq.write_table(
+            part, buffer, compression="zstd", use_dictionary=False, use_byte_stream_split=vectors
+        )
         data = buffer.getvalue()
         name = f"{hashlib.sha256(data).hexdigest()}.parquet"
         folder.write(name, data)
@@ -103,16 +107,24 @@ def read_any_segment(folder: Folder, name: str) -> pa.Table:
 
 def matches(column: pa.ChunkedArray, pattern: re.Pattern[str]) -> bool:
     """Whether each text of a column that is not null is as the pattern says."""
-    return pc.all(pc.match_substring_regex(column, rf"\A(?:{pattern.pattern})\z")).as_py() is not False
+    return (
+        pc.all(pc.match_substring_regex(column, rf"\A(?:{pattern.pattern})\z")).as_py() is not False
+    )
 
 
 def files_of(table: pa.Table) -> set[str]:
     """MD5 of the files that belong to rows."""
-    return {md5 for md5 in table[_FILE].to_pylist() if md5} if _FILE in table.column_names else set()
+    return (
+        {md5 for md5 in table[_FILE].to_pylist() if md5} if _FILE in table.column_names else set()
+    )
 
 
 def _check_size(facts: pq.FileMetaData) -> None:
     groups = [facts.row_group(i) for i in range(facts.num_row_groups)]
     size = sum(group.total_byte_size for group in groups)
-    if size > _LARGEST or facts.num_rows * max(1, facts.num_columns) > _LARGEST or len({*facts.schema.names}) > 1000:
+    if (
+        size > _LARGEST
+        or facts.num_rows * max(1, facts.num_columns) > _LARGEST
+        or len({*facts.schema.names}) > 1000
+    ):
         raise ValueError(f"{facts.num_rows} rows, {size // 10**6} MB are more than a segment holds")

@@ -55,7 +55,9 @@ def find_store(cache: DvcCache | None) -> Path | None:
     if cache is None:
         return None
     beside, inside = cache.folder.parent / FOLDER, cache.folder / FOLDER
-    there = next((place for place in (beside, inside) if place.is_dir()), None)  # whoever made it: people who share a cache have other rights
+    there = next(
+        (place for place in (beside, inside) if place.is_dir()), None
+    )  # whoever made it: people who share a cache have other rights
     return there or (beside if os.access(beside.parent, os.W_OK) else inside)
 
 
@@ -69,11 +71,19 @@ def sharing_of(cache: DvcCache | None) -> Sharing:
     return Sharing(0o664, 0o2775, group)
 
 
-def open_rows(stage: str, recipe: str, columns: dict[str, pa.DataType], cache: DvcCache | None,
-              warn: Callable[[str], None], check: Callable[[pa.Table], str | None] = lambda _: None) -> RowStore:
+def open_rows(
+    stage: str,
+    recipe: str,
+    columns: dict[str, pa.DataType],
+    cache: DvcCache | None,
+    warn: Callable[[str], None],
+    check: Callable[[pa.Table], str | None] = lambda _: None,
+) -> RowStore:
     """The project's store, as the environment wants it; see `RowStore`."""
     reuse = os.environ.get(NO_REUSE, "").lower() in ("", "0", "false", "no")
-    return RowStore(find_store(cache), stage, recipe, columns, cache=cache, reuse=reuse, warn=warn, check=check)
+    return RowStore(
+        find_store(cache), stage, recipe, columns, cache=cache, reuse=reuse, warn=warn, check=check
+    )
 
 
 class RowStore:
@@ -99,9 +109,19 @@ class RowStore:
         The files that belong to the rows.
     """
 
-    def __init__(self, store: Path | None, stage: str, recipe: str, columns: dict[str, pa.DataType], *,
-                 cache: DvcCache | None = None, reuse: bool = True, warn: Callable[[str], None] = print,
-                 check: Callable[[pa.Table], str | None] = lambda _: None, patience: float = PATIENCE):
+    def __init__(
+        self,
+        store: Path | None,
+        stage: str,
+        recipe: str,
+        columns: dict[str, pa.DataType],
+        *,
+        cache: DvcCache | None = None,
+        reuse: bool = True,
+        warn: Callable[[str], None] = print,
+        check: Callable[[pa.Table], str | None] = lambda _: None,
+        patience: float = PATIENCE,
+    ):
         self.schema = _row_schema(stage, recipe, columns)
         self.reuse = reuse
         self.files = RowFiles(None, cache)
@@ -124,8 +144,10 @@ class RowStore:
             except OSError as error:
                 self._give_up(error)
             except HeldError as error:
-                self._warn(f"the rows {self._path} are held by another run ({error}) that added none for {self._patience:g} s: this run computes "
-                           "alone, and keeps no row")
+                self._warn(
+                    f"the rows {self._path} are held by another run ({error}) that added none for {self._patience:g} s: this run computes "
+                    "alone, and keeps no row"
+                )
             if self._folder is None:
                 with suppress(OSError):  # none yet, or not ours to read
                     self._folder = self._open.enter_context(open_below(*self._names(self._path)))
@@ -141,8 +163,12 @@ class RowStore:
         finally:
             self._open.close()
 
-    def lookup(self, keys: Collection[str], earlier: Callable[[], pa.Table | None] = lambda: None,
-               packed: Callable[[pa.Table], pa.Table] = lambda table: table) -> pa.Table:
+    def lookup(
+        self,
+        keys: Collection[str],
+        earlier: Callable[[], pa.Table | None] = lambda: None,
+        packed: Callable[[pa.Table], pa.Table] = lambda table: table,
+    ) -> pa.Table:
         """The stored rows with these keys, one a key, in no order.
 
         Parameters
@@ -175,7 +201,9 @@ class RowStore:
     def forget(self, keys: Collection[str]) -> None:
         """Remove rows that are to be computed anew."""
         for name, table in self._segments() if keys and self._keeps else ():
-            others = table.filter(pc.invert(pc.is_in(table[KEY], pa.array(sorted(keys), pa.string()))))
+            others = table.filter(
+                pc.invert(pc.is_in(table[KEY], pa.array(sorted(keys), pa.string())))
+            )
             if len(others) < len(table):
                 if len(others):
                     self._write(others)
@@ -194,9 +222,17 @@ class RowStore:
                 top.write(".gitignore", b"*\n")
             above = self._open.enter_context(top.below(stage, make=True))
         with above.below(recipe, make=True) as folder, folder.below(FILES, make=True) as files:
-            lock = wait(above, recipe, lambda: (folder.changed(), files.changed()), self._patience, self._warn)
+            lock = wait(
+                above,
+                recipe,
+                lambda: (folder.changed(), files.changed()),
+                self._patience,
+                self._warn,
+            )
         self._open.callback(lock.release)
-        folder = self._open.enter_context(above.below(recipe, make=True))  # `rows prune` removes empty ones, under the lock
+        folder = self._open.enter_context(
+            above.below(recipe, make=True)
+        )  # `rows prune` removes empty ones, under the lock
         with folder.below(FILES, make=True) as files:
             for part in (folder, files):
                 part.check_writable()
@@ -214,8 +250,10 @@ class RowStore:
             self._open.close()  # with the lock, should it be taken
         self._keeps, self._pending = False, []
         self.files = RowFiles(self._path, self._cache, keeps=False)
-        self._warn(f"the row store {self._path} can't be written ({error.strerror}): no row is saved, so that a killed "
-                   f"run starts anew, and those that can be read are reused; {PLACE} names another folder")
+        self._warn(
+            f"the row store {self._path} can't be written ({error.strerror}): no row is saved, so that a killed "
+            f"run starts anew, and those that can be read are reused; {PLACE} names another folder"
+        )
 
     def _stored(self, wanted: pa.Array, packed: Callable[[pa.Table], pa.Table]) -> pa.Table:
         """Rows with these keys out of all segments."""
@@ -235,7 +273,9 @@ class RowStore:
         except (pa.ArrowException, ValueError) as error:
             why = str(error)
         if why:
-            self._warn(f"the rows of the last committed run are left out: {why}; they are computed again")
+            self._warn(
+                f"the rows of the last committed run are left out: {why}; they are computed again"
+            )
         return self.schema.empty_table() if why else rows
 
     def _segments(self) -> Iterator[tuple[str, pa.Table]]:
@@ -253,8 +293,12 @@ class RowStore:
         except FileNotFoundError:
             return None
         except (DamagedSegmentError, OSError) as error:
-            self._warn(f"{self._folder.path / name} in the row store is left out: {error}; its rows are computed again")
-            if isinstance(error, DamagedSegmentError):  # a disk that fails says nothing of the segment
+            self._warn(
+                f"{self._folder.path / name} in the row store is left out: {error}; its rows are computed again"
+            )
+            if isinstance(
+                error, DamagedSegmentError
+            ):  # a disk that fails says nothing of the segment
                 self._remove(name)
             return None
 
@@ -275,7 +319,9 @@ class RowStore:
         try:
             self._note(write_segments(self._folder, rows))
             if len(self._small) > _MANY:
-                tables = {name: table for name in self._small if (table := self._read(name)) is not None}
+                tables = {
+                    name: table for name in self._small if (table := self._read(name)) is not None
+                }
                 self._small = {}
                 kept = write_segments(self._folder, unique_rows(pa.concat_tables(tables.values())))
                 for name in tables.keys() - kept.keys():
@@ -309,7 +355,9 @@ def recipes(store: Path) -> list[Path]:
     with suppress(OSError), open_store(store) as top:
         for stage in top.names(_STAGE):
             with suppress(OSError), top.below(stage) as folder:
-                found += [folder.path / name for name in folder.names(MD5) if folder.is_folder(name)]
+                found += [
+                    folder.path / name for name in folder.names(MD5) if folder.is_folder(name)
+                ]
     return found
 
 
@@ -327,5 +375,9 @@ def select_rows(table: pa.Table, keys: pa.Array) -> pa.Table:
 
 def unique_rows(table: pa.Table) -> pa.Table:
     """The first row of each key."""
-    first = pa.table({KEY: table[KEY], "row": np.arange(len(table))}).group_by(KEY).aggregate([("row", "min")])
+    first = (
+        pa.table({KEY: table[KEY], "row": np.arange(len(table))})
+        .group_by(KEY)
+        .aggregate([("row", "min")])
+    )
     return table if len(first) == len(table) else table.take(first["row_min"])

@@ -51,7 +51,11 @@ def used_keys(cache: DvcCache | None, stage: str) -> pa.Array:
     keys = [pa.array([], pa.string())]
     for path in cache.tables(stage) if cache else ():
         try:
-            keys.append(pq.read_table(path, columns=[KEY], use_threads=False)[KEY].combine_chunks().cast(pa.string()))
+            keys.append(
+                pq.read_table(path, columns=[KEY], use_threads=False)[KEY]
+                .combine_chunks()
+                .cast(pa.string())
+            )
         except (pa.ArrowException, KeyError, OSError):  # no table of rows
             continue
     return pc.unique(pa.concat_arrays(keys)).drop_null()
@@ -76,13 +80,19 @@ def _measure(folder: Folder, keys: pa.Array, usage: Usage) -> None:
             table = read_any_segment(folder, name)
             kept, size = select_rows(table, keys), folder.size(name)
             usage.rows, usage.used = usage.rows + len(table), usage.used + len(kept)
-            usage.size, usage.used_size = usage.size + size, usage.used_size + size * len(kept) // max(1, len(table))
+            usage.size, usage.used_size = (
+                usage.size + size,
+                usage.used_size + size * len(kept) // max(1, len(table)),
+            )
             files |= files_of(kept)
     with suppress(OSError), folder.below(FILES) as below:
         for name in below.names(MD5):
             with suppress(OSError):
                 size = below.size(name)
-                usage.size, usage.used_size = usage.size + size, usage.used_size + size * (name in files)
+                usage.size, usage.used_size = (
+                    usage.size + size,
+                    usage.used_size + size * (name in files),
+                )
 
 
 def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
@@ -94,8 +104,10 @@ def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
         What the current outs are can't be told: every row would look unused.
     """
     if cache is None or not cache.has_outs():
-        raise InputError(f"{cache.root / 'dvc.lock' if cache else 'dvc.lock'} is missing or damaged, or this is no DVC project: which rows "
-                         "are in use can't be told; run this in the project after `dvc repro`, or remove the folder yourself")
+        raise InputError(
+            f"{cache.root / 'dvc.lock' if cache else 'dvc.lock'} is missing or damaged, or this is no DVC project: which rows "
+            "are in use can't be told; run this in the project after `dvc repro`, or remove the folder yourself"
+        )
     left: dict[Path, str] = {}
     for folder in idle_recipes(store, cache, left):
         _prune_recipe(folder, used_keys(cache, folder.path.parent.name))

@@ -26,9 +26,10 @@ from facestats.params import load_params
 Item = TypeVar("Item")
 _warnings: list[str] = []  # of this stage, as they were printed
 
-# A stage imports this module first. Imports leave no garbage, and looking for it took up to a second of them (torch with transformers);
-# `run_stage` turns it on again. A stage's worker process, which never comes there, collects as always; while it imports the stage's script,
-# `parent_process()` is still None.
+# A stage imports this module first: Ctrl-C during the imports that follow ends in silence, and they
+# are not interrupted by the garbage collector, of which torch with transformers takes 0.3 to 0.5 s of
+# 3.1. `run_stage` turns it on again. A worker process, which never comes there, collects as always;
+# while it imports the stage's script, `parent_process()` is still None.
 if current_process().name == "MainProcess":
     gc.disable()
     end_quietly()
@@ -50,7 +51,9 @@ class StageItem(str):
             There is no such key.
         """
         if self not in section:
-            raise InputError(f"params.yaml has no {str(self)!r} there; it has {', '.join(section) or 'none'}")
+            raise InputError(
+                f"params.yaml has no {str(self)!r} there; it has {', '.join(section) or 'none'}"
+            )
         return section[self]
 
 
@@ -75,7 +78,11 @@ def run_stage(main: Callable) -> None:
     script = sys.modules[main.__module__]
     try:
         summary = main(load_params(), **arguments)
-        _write_by_name(*folders, Path(script.__file__).stem, next((value for value in arguments.values() if isinstance(value, StageItem)), None))
+        _write_by_name(
+            *folders,
+            Path(script.__file__).stem,
+            next((value for value in arguments.values() if isinstance(value, StageItem)), None),
+        )
     except FaceStatsError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -98,25 +105,46 @@ def run_stage(main: Callable) -> None:
 def make_parser(main: Callable) -> argparse.ArgumentParser:
     """The command line of a stage, as `run_stage` says."""
     script = sys.modules[main.__module__]
-    parser = argparse.ArgumentParser(description=script.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=script.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for parameter in list(inspect.signature(main, eval_str=True).parameters.values())[1:]:
         kind = Path if parameter.annotation is parameter.empty else parameter.annotation
         if kind is StageItem:
             item = os.environ.get("DVC_STAGE", "")
             item = item.rpartition("@")[2] if "@" in item else ""
-            parser.add_argument("--name", dest=parameter.name, type=kind, default=item or None, required=not item)
+            parser.add_argument(
+                "--name", dest=parameter.name, type=kind, default=item or None, required=not item
+            )
         else:
             parser.add_argument(f"--{parameter.name.replace('_', '-')}", type=kind, required=True)
-    parser.add_argument("--warnings", type=Path, metavar="DIR", help="write the warnings there too, as a list in JSON")
-    parser.add_argument("--keys", type=Path, metavar="DIR", help="write the key that this stage works on there, as DVC expects it")
+    parser.add_argument(
+        "--warnings",
+        type=Path,
+        metavar="DIR",
+        help="write the warnings there too, as a list in JSON",
+    )
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        metavar="DIR",
+        help="write the key that this stage works on there, as DVC expects it",
+    )
     return parser
 
 
-def _write_by_name(warnings: Path | None, keys: Path | None, script: str, item: StageItem | None) -> None:
+def _write_by_name(
+    warnings: Path | None, keys: Path | None, script: str, item: StageItem | None
+) -> None:
     """The small outs that every stage may have: what it has warned of, and the key that it works on."""
-    stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0] or script  # from another folder, DVC says `../dvc.yaml:select@women`
+    stage = (
+        os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0] or script
+    )  # from another folder, DVC says `../dvc.yaml:select@women`
     if warnings:
-        write_json(warnings / item / f"{stage}.stage.json" if item else warnings / f"{stage}.json", _warnings)
+        write_json(
+            warnings / item / f"{stage}.stage.json" if item else warnings / f"{stage}.json",
+            _warnings,
+        )
     if keys and item:
         write_json(keys / item / f"{stage}.stage.json", item)
 
@@ -143,7 +171,9 @@ def start_clean(out: Path) -> None:
     if started_by_dvc():
         shutil.rmtree(out, ignore_errors=True)
     elif out.is_dir() and any(out.iterdir()):
-        warn_once(f"{out} is not empty: files of an earlier run stay there, also those of photos that are gone; remove it first")
+        warn_once(
+            f"{out} is not empty: files of an earlier run stay there, also those of photos that are gone; remove it first"
+        )
 
 
 def warn(message: str) -> None:

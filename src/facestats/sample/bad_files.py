@@ -59,7 +59,10 @@ def _files(
         "bad/empty.jpg": ("empty file", lambda: b""),
         "bad/truncated.jpg": ("a JPEG cut off in the middle", lambda: _half(_jpeg(face(0)))),
         "bad/text.jpg": ("text", lambda: b"This is not a picture, whatever its name says.\n"),
-        "bad/one_pixel.png": ("1 x 1 pixel", lambda: _png(Image.new("RGB", (1, 1), (200, 160, 140)))),
+        "bad/one_pixel.png": (
+            "1 x 1 pixel",
+            lambda: _png(Image.new("RGB", (1, 1), (200, 160, 140))),
+        ),
         "bad/huge.png": ("declares 60,000 x 60,000 pixels", lambda: _huge_png(60_000)),
         "bad/cmyk.jpg": ("CMYK", lambda: _jpeg(face(1).convert("CMYK"))),
         "bad/grey16.png": ("16-bit grey", lambda: _png(_grey16(face(2)))),
@@ -96,7 +99,9 @@ def _huge_png(side: int) -> bytes:
     """A valid PNG header for `side` x `side` grey pixels, with the data of a single row."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     row = zlib.compress(bytes(1 + side), 9)
@@ -135,7 +140,11 @@ def _landscape(size: int, seed: int) -> Image.Image:
     rng = np.random.default_rng([seed, 1000])
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     image = np.stack([0.45 + 0.4 * y, 0.62 + 0.28 * y, np.full_like(y, 0.92)], axis=-1)
-    for base, colour in ((0.55, (0.42, 0.52, 0.60)), (0.68, (0.30, 0.48, 0.30)), (0.82, (0.22, 0.40, 0.18))):
+    for base, colour in (
+        (0.55, (0.42, 0.52, 0.60)),
+        (0.68, (0.30, 0.48, 0.30)),
+        (0.82, (0.22, 0.40, 0.18)),
+    ):
         ridge = (
             base
             + 0.05 * np.sin(x * rng.uniform(5, 9) + rng.uniform(0, 6))

@@ -29,7 +29,12 @@ _TRAITS, _PHOTO, _NOISE, _LABELS, _RATERS, _BAD = range(6)
 
 
 def write_sample(
-    out: Path, n: int = 480, size: int = 256, seed: int = 0, workers: int | None = None, progress: bool = True
+    out: Path,
+    n: int = 480,
+    size: int = 256,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: bool = True,
 ) -> dict[str, int]:
     """Draw a sample and write it below `out`.
 
@@ -71,7 +76,13 @@ def write_sample(
     people, traits = cast(n, seed)
     draw = partial(_draw_file, images=images, size=size, seed=seed)
     landmarks = list(
-        tqdm(_pooled(draw, names, traits, workers), total=n, desc="sample", unit="face", disable=None if progress else True)
+        tqdm(
+            _pooled(draw, names, traits, workers),
+            total=n,
+            desc="sample",
+            unit="face",
+            disable=None if progress else True,
+        )
     )
     bad = write_bad_files(images, size=size, seed=int(_rng(seed, _BAD, 0).integers(2**31)))
 
@@ -89,7 +100,9 @@ def write_sample(
     _write_csv(labels / "truth.csv", truth, tuple(truth[0]))
     counts = {"faces": n, "bad_files": len(bad), "persons": len(set(people) - {""})}
     counts |= {"rated": len(rated), "ratings": len(ratings)}
-    return counts | {c: sum(row[c] != "" for row in label_rows) for c in ("gender", "ethnicity", "age")}
+    return counts | {
+        c: sum(row[c] != "" for row in label_rows) for c in ("gender", "ethnicity", "age")
+    }
 
 
 def cast(n: int, seed: int) -> tuple[list[str], list[Traits]]:
@@ -114,7 +127,9 @@ def save_jpeg(drawing: Drawing, path: Path) -> None:
     Image.fromarray(drawing.image).save(path, "JPEG", quality=JPEG_QUALITY)
 
 
-def _draw_file(name: str, traits: Traits, index: int, images: Path, size: int, seed: int) -> dict[str, float]:
+def _draw_file(
+    name: str, traits: Traits, index: int, images: Path, size: int, seed: int
+) -> dict[str, float]:
     """Draw and write one face; returns what `truth.csv` says of its landmarks."""
     drawing = draw_face(traits, size, _rng(seed, _NOISE, index))
     save_jpeg(drawing, images / name)
@@ -124,9 +139,17 @@ def _draw_file(name: str, traits: Traits, index: int, images: Path, size: int, s
     return truth
 
 
-def _pooled(draw: Callable, names: list[str], traits: list[Traits], workers: int | None) -> Iterable[dict[str, float]]:
+def _pooled(
+    draw: Callable, names: list[str], traits: list[Traits], workers: int | None
+) -> Iterable[dict[str, float]]:
     workers = min(workers or os.cpu_count() or 1, len(names))
-    return ordered_map(_draw_one, zip(names, traits, range(len(names)), strict=True), 0 if workers <= 1 else workers, _set_up, (draw,))
+    return ordered_map(
+        _draw_one,
+        zip(names, traits, range(len(names)), strict=True),
+        0 if workers <= 1 else workers,
+        _set_up,
+        (draw,),
+    )
 
 
 _draw: list[Callable] = []  # of a worker
@@ -143,7 +166,10 @@ def _draw_one(face: tuple[str, Traits, int]) -> dict[str, float]:
 def _label_row(name: str, traits: Traits, person: str, seed: int, index: int) -> dict[str, str]:
     known = _rng(seed, _LABELS, index).random(3) >= _MISSING
     values = (traits.gender, traits.tone, f"{traits.age:.0f}")
-    cells = {c: v if k else "" for c, v, k in zip(("gender", "ethnicity", "age"), values, known, strict=True)}
+    cells = {
+        c: v if k else ""
+        for c, v, k in zip(("gender", "ethnicity", "age"), values, known, strict=True)
+    }
     return {"image": name} | cells | {"person": person}
 
 

@@ -9,7 +9,9 @@ from facestats.sample.light import Light
 from facestats.sample.traits import Traits
 
 
-def paint_background(frame: Frame, traits: Traits, light: Light, rng: np.random.Generator) -> np.ndarray:
+def paint_background(
+    frame: Frame, traits: Traits, light: Light, rng: np.random.Generator
+) -> np.ndarray:
     """A wall, lighter where the light comes from, (3, size, size)."""
     lx = light.direction[0]
     slope = np.float32(0.10 * lx) * frame.x - np.float32(0.07) * frame.y
@@ -89,7 +91,9 @@ def paint_glasses(frame: Frame, canvas: np.ndarray, traits: Traits, layout: Layo
         * (
             1
             + np.float32(1.6)
-            * ramp(np.abs(du * np.float32(0.8) + dv * np.float32(0.6) + np.float32(0.35)), 0.22, 0.1)
+            * ramp(
+                np.abs(du * np.float32(0.8) + dv * np.float32(0.6) + np.float32(0.35)), 0.22, 0.1
+            )
         )
     )
     blend(canvas, window, frame_colour, frame.cover(everything))

@@ -39,16 +39,23 @@ def paint_eye(
     below = lower + np.float32(0.020)
     dark += np.float32(0.15) * np.exp(-(((v - below) * np.float32(1 / 0.020)) ** 2)) * reach
     blend(
-        canvas, window, palette.skin(traits) * np.array([0.30, 0.20, 0.19], np.float32).reshape(3, 1, 1), dark
+        canvas,
+        window,
+        palette.skin(traits) * np.array([0.30, 0.20, 0.19], np.float32).reshape(3, 1, 1),
+        dark,
     )
 
     # The ball: brighter in the middle, shaded by the upper lid.
-    ball = np.float32(0.80) - np.float32(0.22) * x * x - np.float32(0.50) * ramp(v - upper, 0.055, -0.005)
+    ball = (
+        np.float32(0.80)
+        - np.float32(0.22) * x * x
+        - np.float32(0.50) * ramp(v - upper, 0.055, -0.005)
+    )
     white = palette.linear((0.97, 0.94, 0.92)) * (ball * level)
     tear = gauss(x + np.float32(0.93), v, 0.10, 0.05)
-    white = white + (palette.linear((0.80, 0.50, 0.47)) * level - white) * np.minimum(tear, 1) * np.float32(
-        0.8
-    )
+    white = white + (palette.linear((0.80, 0.50, 0.47)) * level - white) * np.minimum(
+        tear, 1
+    ) * np.float32(0.8)
 
     radius = 0.091
     gaze_u = 0.045 * traits.gaze - 0.0022 * traits.yaw
@@ -61,26 +68,37 @@ def paint_eye(
     tint = np.float32(0.75) + np.float32(0.75) * gauss(gu, gv - np.float32(0.04), 0.05, 0.04)
     tint *= 1 - np.float32(0.62) * ramp(q, 0.72, 1.0)
     tint *= 1 - np.float32(0.45) * ramp(v - upper, 0.05, 0.0)
-    white = white + (palette.iris(traits) * (tint * level * np.float32(1.15)) - white) * frame.cover(
-        rho - np.float32(radius)
-    )
+    white = white + (
+        palette.iris(traits) * (tint * level * np.float32(1.15)) - white
+    ) * frame.cover(rho - np.float32(radius))
     white = white + (_DARK * np.float32(0.3) - white) * frame.cover(rho - np.float32(0.036))
     spark_u = np.float32(0.030 * np.sign(light.direction[0] + 1e-6) * side)
     spark = np.sqrt((gu - spark_u) ** 2 + (gv + np.float32(0.028)) ** 2)
-    white = white + (np.float32(0.95) - white) * frame.cover(spark - np.float32(0.015)) * np.float32(0.9)
+    white = white + (np.float32(0.95) - white) * frame.cover(
+        spark - np.float32(0.015)
+    ) * np.float32(0.9)
     blend(canvas, window, white, inside)
 
     # Lashes: a line along the upper lid, thicker outwards; lighter along the lower.
     thick = 0.014 + 0.006 * (traits.gender == "female") + 0.012 * traits.makeup
-    line = np.float32(thick) * (np.float32(0.75) + np.float32(0.45) * x) * ramp(np.abs(x), 1.12, 0.9)
-    lash = frame.cover(np.abs(v - upper + line * np.float32(0.4)) - line) * ramp(np.abs(x), 1.12, 1.0)
+    line = (
+        np.float32(thick) * (np.float32(0.75) + np.float32(0.45) * x) * ramp(np.abs(x), 1.12, 0.9)
+    )
+    lash = frame.cover(np.abs(v - upper + line * np.float32(0.4)) - line) * ramp(
+        np.abs(x), 1.12, 1.0
+    )
     blend(canvas, window, _DARK, lash * np.float32(0.80 + 0.12 * traits.makeup))
     low = np.exp(-(((v - lower) * np.float32(1 / 0.012)) ** 2)) * ramp(np.abs(x), 1.0, 0.8)
     blend(canvas, window, _DARK * 3, low * np.float32(0.22 + 0.35 * traits.makeup))
 
 
 def paint_brow(
-    frame: Frame, canvas: np.ndarray, traits: Traits, layout: Layout, side: int, rng: np.random.Generator
+    frame: Frame,
+    canvas: np.ndarray,
+    traits: Traits,
+    layout: Layout,
+    side: int,
+    rng: np.random.Generator,
 ) -> None:
     """One brow, made of hairs that lean outwards."""
     eye_u, eye_v = layout.eye(side)
@@ -90,7 +108,9 @@ def paint_brow(
     x = (u + np.float32(0.27)) * np.float32(1 / 0.60)  # 0 at the inner, 1 at the outer end
     arch = np.float32(0.035 + 0.05 * traits.brow_arch)
     peak = np.float32(0.62)
-    curve = -arch * (1 - ((x - peak) / np.where(x < peak, peak, np.float32(0.5))) ** 2) + np.float32(0.02)
+    curve = -arch * (
+        1 - ((x - peak) / np.where(x < peak, peak, np.float32(0.5))) ** 2
+    ) + np.float32(0.02)
     thick = np.float32(0.044 * traits.brow_thickness) * np.maximum(
         1 - np.float32(0.72) * np.maximum(x, 0) ** 1.6, 0.1
     )
@@ -102,7 +122,10 @@ def paint_brow(
     )
     hairs = strand_table(rng, 40)
     lean = u + v * np.where(v < curve, np.float32(0.9), np.float32(-0.5))
-    texture = np.float32(0.80) + np.float32(0.20) * hairs[(lean * np.float32(2600)).astype(np.intp) & 4095]
+    texture = (
+        np.float32(0.80)
+        + np.float32(0.20) * hairs[(lean * np.float32(2600)).astype(np.intp) & 4095]
+    )
     colour = palette.hair(traits) * np.float32(0.42) + palette.skin(traits) * np.float32(0.05)
     blend(
         canvas,
@@ -125,11 +148,15 @@ def paint_nostrils(frame: Frame, canvas: np.ndarray, traits: Traits, layout: Lay
         hole = ramp(du * du + dv * dv, 1.9, 0.2) * np.float32(0.72)
         blend(canvas, window, palette.skin(traits) * palette.linear((0.24, 0.14, 0.13)), hole)
         wing = (u * side - np.float32(0.232 * wide)) * np.float32(1 / 0.018)
-        fold = np.exp(-wing * wing) * ramp(v, -0.14, -0.05) * ramp(v, 0.03, -0.02) * np.float32(0.36)
+        fold = (
+            np.exp(-wing * wing) * ramp(v, -0.14, -0.05) * ramp(v, 0.03, -0.02) * np.float32(0.36)
+        )
         blend(canvas, window, palette.skin(traits) * palette.linear((0.5, 0.4, 0.38)), fold)
 
 
-def paint_mouth(frame: Frame, canvas: np.ndarray, traits: Traits, layout: Layout, light: Light) -> None:
+def paint_mouth(
+    frame: Frame, canvas: np.ndarray, traits: Traits, layout: Layout, light: Light
+) -> None:
     """Lips, the line between them, and teeth in a broad smile."""
     half, full, gap = layout.mouth_half, traits.lip_fullness, layout.mouth_gap
     window, u, v = frame.local(0.0, layout.mouth_v, half * 1.25, 0.36)
@@ -138,11 +165,16 @@ def paint_mouth(frame: Frame, canvas: np.ndarray, traits: Traits, layout: Layout
     inner = np.maximum(1 - x * x, 0)
     ends = (np.abs(x) - 1) * np.float32(half)
     bend = np.float32(-layout.mouth_lift) * x * x  # corners up in a smile
-    seam = bend + np.float32(0.012) * np.cos(x * np.float32(6.0)) * inner - np.float32(0.35 * gap) * inner
+    seam = (
+        bend
+        + np.float32(0.012) * np.cos(x * np.float32(6.0)) * inner
+        - np.float32(0.35 * gap) * inner
+    )
     floor = seam + np.float32(gap) * inner
     stretch = 1 - 0.25 * traits.smile  # a smile stretches the lips thin
     bow = inner**0.62 * (
-        1 + np.float32(0.20) * np.exp(-(((np.abs(x) - np.float32(0.2)) * np.float32(1 / 0.14)) ** 2))
+        1
+        + np.float32(0.20) * np.exp(-(((np.abs(x) - np.float32(0.2)) * np.float32(1 / 0.14)) ** 2))
     )
     bow -= np.float32(0.13) * np.exp(-((x * np.float32(1 / 0.09)) ** 2))
     top = seam - np.float32(0.100 * full * stretch) * bow
@@ -170,7 +202,10 @@ def paint_mouth(frame: Frame, canvas: np.ndarray, traits: Traits, layout: Layout
         frame.cover(_between(top, v, seam, ends), soft),
     )
     gloss = gauss(
-        x - np.float32(0.2 * lx), v - (floor * np.float32(0.45) + bottom * np.float32(0.55)), 0.36, 0.018
+        x - np.float32(0.2 * lx),
+        v - (floor * np.float32(0.45) + bottom * np.float32(0.55)),
+        0.36,
+        0.018,
     )
     canvas[:, window[0], window[1]] += np.float32(0.05 + 0.07 * traits.makeup) * gloss * (inner > 0)
 

@@ -49,19 +49,25 @@ class Frame:
             np.broadcast_to((grid - self.centre[0]) / np.float32(self.unit), (size, size))
         )
         self.y = np.ascontiguousarray(
-            np.broadcast_to(((grid - self.centre[1]) / np.float32(self.unit))[:, None], (size, size))
+            np.broadcast_to(
+                ((grid - self.centre[1]) / np.float32(self.unit))[:, None], (size, size)
+            )
         )
         self.u, self.v = self._unproject()
         centred = self.v - np.float32(_CENTRE_V)
         self.r = np.sqrt(self.u * self.u + centred * centred)
         turn = np.arctan2(self.u, -centred)
-        self.angle = ((turn + np.float32(np.pi)) * np.float32((ANGLES - 1) / (2 * np.pi))).astype(np.intp)
+        self.angle = ((turn + np.float32(np.pi)) * np.float32((ANGLES - 1) / (2 * np.pi))).astype(
+            np.intp
+        )
 
     def _unproject(self) -> tuple[np.ndarray, np.ndarray]:
         r = self.rotation.astype(np.float32)
         inverse = np.linalg.inv(self.rotation[:2, :2]).astype(np.float32)
         depth = np.float32(0.0)
-        for _ in range(5):  # a fixed point: the depth decides what is seen, what is seen decides the depth
+        for _ in range(
+            5
+        ):  # a fixed point: the depth decides what is seen, what is seen decides the depth
             a, b = self.x - r[0, 2] * depth, self.y - r[1, 2] * depth
             u, v = inverse[0, 0] * a + inverse[0, 1] * b, inverse[1, 0] * a + inverse[1, 1] * b
             v = self._shape_v(v)
@@ -83,14 +89,20 @@ class Frame:
     def project(self, u: float, v: float) -> tuple[float, float]:
         """Pixel position (x, y) of a point of the head."""
         point = np.array(
-            [u * self.width, v * self.length if v > 0 else v, float(self.depth(np.float32(u), np.float32(v)))]
+            [
+                u * self.width,
+                v * self.length if v > 0 else v,
+                float(self.depth(np.float32(u), np.float32(v))),
+            ]
         )
         x, y, _ = self.rotation @ point
         return float(self.centre[0] + x * self.unit), float(self.centre[1] + y * self.unit)
 
     def window(self, u: float, v: float, half_u: float, half_v: float) -> Window:
         """The pixels that hold everything within (half_u, half_v) of (u, v)."""
-        corners = [self.project(u + a * half_u, v + b * half_v) for a in (-1, 0, 1) for b in (-1, 0, 1)]
+        corners = [
+            self.project(u + a * half_u, v + b * half_v) for a in (-1, 0, 1) for b in (-1, 0, 1)
+        ]
         xs, ys = zip(*corners, strict=True)
         low_x, high_x = max(0, int(min(xs)) - 2), min(self.size, int(max(xs)) + 3)
         low_y, high_y = max(0, int(min(ys)) - 2), min(self.size, int(max(ys)) + 3)
@@ -103,7 +115,9 @@ class Frame:
         window = self.window(u, v, half_u, half_v)
         return window, self.u[window] - np.float32(u), self.v[window] - np.float32(v)
 
-    def bump(self, target: np.ndarray, u: float, v: float, su: float, sv: float, amount: float) -> None:
+    def bump(
+        self, target: np.ndarray, u: float, v: float, su: float, sv: float, amount: float
+    ) -> None:
         """Add a Gaussian of standard deviations (su, sv) to `target` in place."""
         window, du, dv = self.local(u, v, 2.8 * su, 2.8 * sv)
         target[window] += np.float32(amount) * gauss(du, dv, su, sv)
@@ -120,7 +134,9 @@ class Frame:
         return (self.r - table[self.angle]) * correction[self.angle]
 
 
-def polar(points: list[tuple[float, float]], smooth: int = 100, symmetric: bool = True) -> np.ndarray:
+def polar(
+    points: list[tuple[float, float]], smooth: int = 100, symmetric: bool = True
+) -> np.ndarray:
     """A closed outline through (u, v) points, as float32 radius for each of `ANGLES` directions.
 
     Parameters

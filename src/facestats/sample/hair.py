@@ -3,7 +3,16 @@
 import numpy as np
 
 from facestats.sample import palette
-from facestats.sample.frame import ANGLES, Frame, blend, gauss, polar, ramp, strand_table, value_noise
+from facestats.sample.frame import (
+    ANGLES,
+    Frame,
+    blend,
+    gauss,
+    polar,
+    ramp,
+    strand_table,
+    value_noise,
+)
 from facestats.sample.layout import Layout
 from facestats.sample.light import Light
 from facestats.sample.traits import Traits
@@ -21,7 +30,9 @@ _SHAPE = {
 class Hair:
     """The hair of one picture: a shape in front of the head and one behind it, in one colour layer."""
 
-    def __init__(self, frame: Frame, traits: Traits, outline: np.ndarray, rng: np.random.Generator) -> None:
+    def __init__(
+        self, frame: Frame, traits: Traits, outline: np.ndarray, rng: np.random.Generator
+    ) -> None:
         self.frame, self.traits = frame, traits
         self.long = traits.hair_style in ("medium", "long")
         crown, side, end = _SHAPE[traits.hair_style]
@@ -34,7 +45,9 @@ class Hair:
         if self.long:
             # Behind and beside the face the hair falls straight down.
             wide = 1.02 + side + (0.06 if traits.hair_texture != "straight" else 0.0)
-            taper = np.float32(0.05) * np.sin(v * np.float32(2.0) + np.float32(traits.texture_seed % 7))
+            taper = np.float32(0.05) * np.sin(
+                v * np.float32(2.0) + np.float32(traits.texture_seed % 7)
+            )
             taper = taper + np.float32(side + 0.02) * ramp(v, 0.25, -0.55)
             ends = (
                 v
@@ -70,8 +83,20 @@ class Hair:
             p = 0.0 if traits.fringe else 0.32 * traits.parting
             apex = top if traits.fringe else -1.14
             drop = 0.04 if traits.fringe else 0.12
-            sides = ((0.70, -0.62), (0.86, -0.20), (0.90, 0.35), (0.86, 0.9), (0.80, 1.5), (0.75, 3.2))
-            points = [(p, apex), (0.35, apex + drop - 0.25 * p), (-0.35, apex + drop + 0.25 * p), (0.0, 3.2)]
+            sides = (
+                (0.70, -0.62),
+                (0.86, -0.20),
+                (0.90, 0.35),
+                (0.86, 0.9),
+                (0.80, 1.5),
+                (0.75, 3.2),
+            )
+            points = [
+                (p, apex),
+                (0.35, apex + drop - 0.25 * p),
+                (-0.35, apex + drop + 0.25 * p),
+                (0.0, 3.2),
+            ]
             points += [(side * u, v) for u, v in sides for side in (-1, 1)]
             table = polar(points, smooth=124, symmetric=False)
         else:
@@ -123,7 +148,10 @@ class Hair:
         tone *= np.maximum(1 + np.float32(0.26 - 0.14 * light_hair) * self.strand, np.float32(0.25))
         # The band of light that smooth hair has where it bends over the crown.
         band = gauss(
-            np.zeros_like(t), frame.v + np.float32(1.05) - np.float32(0.35) * frame.u * frame.u, 1.0, 0.15
+            np.zeros_like(t),
+            frame.v + np.float32(1.05) - np.float32(0.35) * frame.u * frame.u,
+            1.0,
+            0.15,
         )
         shine = {"straight": 0.10, "wavy": 0.07, "curly": 0.03}[traits.hair_texture]
         gloss = (
@@ -154,19 +182,26 @@ def paint_bun(frame: Frame, canvas: np.ndarray, traits: Traits, layer: np.ndarra
     )
 
 
-def beard_mask(frame: Frame, traits: Traits, layout: Layout, rng: np.random.Generator) -> np.ndarray:
+def beard_mask(
+    frame: Frame, traits: Traits, layout: Layout, rng: np.random.Generator
+) -> np.ndarray:
     """Where the beard covers the skin, 0 to 1."""
     u, v = np.abs(frame.u), frame.v
     mouth = layout.mouth_v
     cheek_line = np.float32(mouth - 0.16) - np.float32(0.55) * (u - np.float32(0.35))
     cheek_line = np.where(u > np.float32(0.35), cheek_line, np.float32(mouth + 0.10))
     rough = strand_table(rng, 10)[
-        ((frame.u * np.float32(0.6) + frame.v * np.float32(0.02)) * np.float32(3000)).astype(np.intp) & 4095
+        ((frame.u * np.float32(0.6) + frame.v * np.float32(0.02)) * np.float32(3000)).astype(
+            np.intp
+        )
+        & 4095
     ]
     edge = np.float32(0.16)
     jaw = ramp(v - cheek_line + rough * np.float32(0.012), 0.0, edge)
     if traits.moustache or not traits.beard:
-        centre = np.float32(mouth - 0.185) + np.float32(0.42) * u * u - np.float32(layout.mouth_lift) * u
+        centre = (
+            np.float32(mouth - 0.185) + np.float32(0.42) * u * u - np.float32(layout.mouth_lift) * u
+        )
         moustache = np.exp(-(((v - centre) * np.float32(1 / 0.075)) ** 4)) * ramp(u, 0.47, 0.34)
         jaw = np.maximum(jaw, moustache)
     # The lips and the skin just below them stay free.
@@ -178,7 +213,11 @@ def beard_mask(frame: Frame, traits: Traits, layout: Layout, rng: np.random.Gene
     )
     strength = 0.35 + 0.62 * traits.beard_length if traits.beard else 0.55 * traits.beard_length
     grain = np.clip(
-        1 + np.float32(0.17 if traits.beard else 0.3) * rng.standard_normal(v.shape, dtype=np.float32), 0, 1.3
+        1
+        + np.float32(0.17 if traits.beard else 0.3)
+        * rng.standard_normal(v.shape, dtype=np.float32),
+        0,
+        1.3,
     )
     return np.clip(jaw * lips * np.float32(strength) * grain, 0, 1)
 

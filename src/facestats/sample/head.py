@@ -37,7 +37,9 @@ def relief(frame: Frame, traits: Traits, layout: Layout, outline: np.ndarray) ->
     male = traits.gender == "male"
     for side in (-1, 1):
         eye_u, eye_v = layout.eye(side)
-        frame.bump(height, side * 0.38, eye_v - 0.25, 0.26, 0.10, 0.065 if male else 0.04)  # brow ridge
+        frame.bump(
+            height, side * 0.38, eye_v - 0.25, 0.26, 0.10, 0.065 if male else 0.04
+        )  # brow ridge
         frame.bump(height, eye_u + side * 0.02, eye_v + 0.01, 0.18, 0.14, -0.10)  # socket
         frame.bump(height, side * 0.20, eye_v - 0.02, 0.06, 0.11, -0.05)  # beside the bridge
         frame.bump(height, eye_u, eye_v - 0.01, 0.16, 0.095, 0.075)  # eyeball under the lids
@@ -65,7 +67,9 @@ def _nose_relief(frame: Frame, height: np.ndarray, traits: Traits, layout: Layou
     tip, skew, wide = layout.nose_v, layout.nose_skew, traits.nose_width
     window, u, v = frame.local(0.0, tip - 0.34, 0.55, 0.62)
     along = v - np.float32(0.34)  # 0 at the tip, negative above
-    rise = np.float32(0.10) * ramp(along, -0.86, -0.50) + np.float32(0.15) * ramp(along, -0.62, 0.06)
+    rise = np.float32(0.10) * ramp(along, -0.86, -0.50) + np.float32(0.15) * ramp(
+        along, -0.62, 0.06
+    )
     below = ramp(along, 0.24, -0.06)
     width = np.float32(0.10 * wide) + np.float32(0.045 * wide) * ramp(along, -0.5, 0.0)
     crooked = u - np.float32(skew) * ramp(along, -0.5, 0.0)
@@ -77,13 +81,17 @@ def _nose_relief(frame: Frame, height: np.ndarray, traits: Traits, layout: Layou
         frame.bump(height, skew + side * 0.27 * wide, tip + 0.06, 0.035, 0.07, -0.03)
 
 
-def _nasolabial(frame: Frame, height: np.ndarray, traits: Traits, layout: Layout, side: int) -> None:
+def _nasolabial(
+    frame: Frame, height: np.ndarray, traits: Traits, layout: Layout, side: int
+) -> None:
     depth = 0.010 + 0.030 * traits.wrinkles + 0.026 * traits.smile
     top, bottom = layout.nose_v + 0.02, layout.mouth_v + 0.06
     window, u, v = frame.local(side * 0.42, (top + bottom) / 2, 0.36, 0.38)
     u, v = (u + np.float32(side * 0.42)) * side, v + np.float32((top + bottom) / 2)
     t = (v - np.float32(top)) * np.float32(1 / (bottom - top))
-    centre = np.float32(0.25 * traits.nose_width + 0.03) + np.float32(0.24 + 0.07 * traits.smile) * t
+    centre = (
+        np.float32(0.25 * traits.nose_width + 0.03) + np.float32(0.24 + 0.07 * traits.smile) * t
+    )
     fade = ramp(t, -0.05, 0.22) * ramp(t, 1.15, 0.75)
     across = (u - centre) * np.float32(1 / 0.042)
     # A fold has a sharp inner and a soft outer side.
@@ -101,10 +109,14 @@ def _eye_bag(frame: Frame, height: np.ndarray, traits: Traits, layout: Layout, s
     fade = ramp(np.abs(u), 0.24, 0.1)
     across = (v - curve) * np.float32(1 / 0.022)
     amount = np.float32(0.022 * traits.eye_bags)
-    height[window] += amount * fade * (np.exp(-((across + 1.8) ** 2) / 3) - np.exp(-across * across))
+    height[window] += (
+        amount * fade * (np.exp(-((across + 1.8) ** 2) / 3) - np.exp(-across * across))
+    )
 
 
-def _crows_feet(frame: Frame, height: np.ndarray, traits: Traits, layout: Layout, side: int) -> None:
+def _crows_feet(
+    frame: Frame, height: np.ndarray, traits: Traits, layout: Layout, side: int
+) -> None:
     eye_u, eye_v = layout.eye(side)
     outer = eye_u + side * layout.eye_half
     window, u, v = frame.local(outer + side * 0.14, eye_v, 0.14, 0.18)
@@ -113,7 +125,9 @@ def _crows_feet(frame: Frame, height: np.ndarray, traits: Traits, layout: Layout
     lines = np.zeros_like(u)
     for slope in (-0.42, -0.05, 0.32):
         lines += np.exp(-(((v - np.float32(slope) * u) * np.float32(1 / 0.014)) ** 2))
-    height[window] -= np.float32(0.012 * traits.wrinkles * (0.6 + 0.6 * traits.smile)) * fade * lines
+    height[window] -= (
+        np.float32(0.012 * traits.wrinkles * (0.6 + 0.6 * traits.smile)) * fade * lines
+    )
 
 
 def _forehead_lines(frame: Frame, height: np.ndarray, traits: Traits) -> None:

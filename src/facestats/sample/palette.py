@@ -66,7 +66,9 @@ def skin(traits: Traits) -> np.ndarray:
 
 def hair(traits: Traits) -> np.ndarray:
     """Albedo of the hair, (3, 1, 1)."""
-    return linear(np.array(_HAIR[traits.hair_colour]) * (1 - traits.grey) + np.array(_GREY) * traits.grey)
+    return linear(
+        np.array(_HAIR[traits.hair_colour]) * (1 - traits.grey) + np.array(_GREY) * traits.grey
+    )
 
 
 def lips(traits: Traits) -> np.ndarray:

@@ -15,8 +15,20 @@ _SEEN = 0.6  # share of the faces that a rater rates
 
 # Average proportions by gender: only what departs from them counts.
 _AVERAGE = {
-    "female": {"face_length": 0.975, "jaw": 0.94, "eye_size": 1.04, "nose_width": 0.95, "lip_fullness": 1.04},
-    "male": {"face_length": 1.03, "jaw": 1.06, "eye_size": 0.94, "nose_width": 1.07, "lip_fullness": 0.84},
+    "female": {
+        "face_length": 0.975,
+        "jaw": 0.94,
+        "eye_size": 1.04,
+        "nose_width": 0.95,
+        "lip_fullness": 1.04,
+    },
+    "male": {
+        "face_length": 1.03,
+        "jaw": 1.06,
+        "eye_size": 0.94,
+        "nose_width": 1.07,
+        "lip_fullness": 0.84,
+    },
 }
 
 
@@ -63,7 +75,11 @@ class Rater:
         """A rating, 0 to 100."""
         liking = appeal(traits) + float(features(traits) @ self.taste)
         return int(
-            np.clip(np.rint(self.mean + self.slope * liking + self.noise * rng.standard_normal()), 0, 100)
+            np.clip(
+                np.rint(self.mean + self.slope * liking + self.noise * rng.standard_normal()),
+                0,
+                100,
+            )
         )
 
 

@@ -9,7 +9,9 @@ from facestats.sample.light import Light
 from facestats.sample.traits import Traits
 
 
-def skin_albedo(frame: Frame, traits: Traits, layout: Layout, rng: np.random.Generator) -> np.ndarray:
+def skin_albedo(
+    frame: Frame, traits: Traits, layout: Layout, rng: np.random.Generator
+) -> np.ndarray:
     """Albedo of the face's skin, (3, size, size): blush, mottling, freckles, dark circles, beard shadow."""
     size = frame.size
     red = np.zeros((size, size), np.float32)
@@ -20,11 +22,17 @@ def skin_albedo(frame: Frame, traits: Traits, layout: Layout, rng: np.random.Gen
     frame.bump(red, 0.0, layout.nose_v, 0.16, 0.12, 0.5)
     frame.bump(red, 0.0, 1.45, 0.2, 0.12, 0.2)
     red += np.float32(0.10 + 0.42 * traits.blemishes) * value_noise(rng, size, 22)
-    shade = 1 + np.float32(0.012 + 0.03 * traits.blemishes) * value_noise(rng, size, max(8, size // 4))
-    shade += np.float32(0.012 + 0.012 * traits.wrinkles) * rng.standard_normal((size, size), dtype=np.float32)
+    shade = 1 + np.float32(0.012 + 0.03 * traits.blemishes) * value_noise(
+        rng, size, max(8, size // 4)
+    )
+    shade += np.float32(0.012 + 0.012 * traits.wrinkles) * rng.standard_normal(
+        (size, size), dtype=np.float32
+    )
     for side in (-1, 1):
         eye_u, eye_v = layout.eye(side)
-        frame.bump(shade, eye_u - side * 0.03, eye_v + 0.17, 0.17, 0.05, -0.07 - 0.17 * traits.eye_bags)
+        frame.bump(
+            shade, eye_u - side * 0.03, eye_v + 0.17, 0.17, 0.05, -0.07 - 0.17 * traits.eye_bags
+        )
     spots = _spots(frame, traits, rng)
     if spots is not None:
         shade *= 1 - spots
@@ -67,5 +75,7 @@ def paint_ears(frame: Frame, canvas: np.ndarray, traits: Traits, light: Light) -
         bowl = gauss(lean + np.float32(0.02), v - np.float32(0.02), 0.05, 0.13)
         tone = np.float32(0.62) + np.float32(0.16) * rim - np.float32(0.28) * bowl
         tone *= np.float32(1.0 + 0.35 * side * light.direction[0])
-        colour = palette.skin(traits) * np.array([1.0, 0.88, 0.88], np.float32).reshape(3, 1, 1) * tone
+        colour = (
+            palette.skin(traits) * np.array([1.0, 0.88, 0.88], np.float32).reshape(3, 1, 1) * tone
+        )
         blend(canvas, window, colour, alpha)

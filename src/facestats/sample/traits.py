@@ -85,7 +85,9 @@ class Traits:
     noise: float  # standard deviation of pixel noise, 0 to 255 units
 
 
-PHOTO_TRAITS = tuple(f.name for f in fields(Traits))[[f.name for f in fields(Traits)].index("smile") :]
+PHOTO_TRAITS = tuple(f.name for f in fields(Traits))[
+    [f.name for f in fields(Traits)].index("smile") :
+]
 
 
 def draw_traits(rng: np.random.Generator) -> Traits:
@@ -139,7 +141,9 @@ def draw_traits(rng: np.random.Generator) -> Traits:
         eye_bags=_normal(rng, 0.15 + 0.55 * old, 0.16, 0, 1),
         makeup=0.0 if male else _round(rng.beta(1.6, 1.8)),
         beard=beard,
-        beard_length=_round(rng.uniform(0.35, 1.0) if beard else (rng.uniform(0, 0.25) if male else 0.0)),
+        beard_length=_round(
+            rng.uniform(0.35, 1.0) if beard else (rng.uniform(0, 0.25) if male else 0.0)
+        ),
         moustache=bool(beard and rng.random() < 0.85),
         texture_seed=int(rng.integers(2**31)),
         **_draw_photo(rng, age),
@@ -149,7 +153,9 @@ def draw_traits(rng: np.random.Generator) -> Traits:
 def another_photo(traits: Traits, rng: np.random.Generator) -> Traits:
     """The same person in another photo: new pose, light, expression, clothes, background and camera."""
     photo = _draw_photo(rng, traits.age)
-    return replace(traits, **photo | {"glasses": traits.glasses, "glasses_round": traits.glasses_round})
+    return replace(
+        traits, **photo | {"glasses": traits.glasses, "glasses_round": traits.glasses_round}
+    )
 
 
 def _draw_photo(rng: np.random.Generator, age: float) -> dict:
@@ -196,7 +202,9 @@ def _hair_style(rng: np.random.Generator, male: bool, age: float) -> tuple[str, 
     old = _ramp(age, 30, 75)
     if not male:
         style = _pick(
-            rng, HAIR_STYLES, _normalised((0.0, 0.01, 0.13 + 0.25 * old, 0.3, 0.4 - 0.25 * old, 0.16))
+            rng,
+            HAIR_STYLES,
+            _normalised((0.0, 0.01, 0.13 + 0.25 * old, 0.3, 0.4 - 0.25 * old, 0.16)),
         )
         return style, bool(style != "tied" and rng.random() < 0.28), _round(0.1 * rng.random())
     recession = float(np.clip(rng.normal(0.15 + 0.6 * old, 0.2), 0, 1))
@@ -213,7 +221,9 @@ def _normal(rng: np.random.Generator, mean: float, sd: float, low: float, high: 
     return _round(float(np.clip(rng.normal(mean, sd), low, high)))
 
 
-def _pick(rng: np.random.Generator, options: tuple[str, ...], p: tuple[float, ...] | None = None) -> str:
+def _pick(
+    rng: np.random.Generator, options: tuple[str, ...], p: tuple[float, ...] | None = None
+) -> str:
     return options[int(rng.choice(len(options), p=p))]
 
 

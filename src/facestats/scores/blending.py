@@ -49,8 +49,13 @@ class BlendWeights:
         return blend(geometric, holistic, {"geometric": self.geometric, "holistic": self.holistic})
 
 
-def blend_weights(wanted: Mapping[str, float] | str, scores: pd.DataFrame, ratings: pd.Series,
-                  scale: tuple[float, float] | None, missing: str | None = None) -> BlendWeights:
+def blend_weights(
+    wanted: Mapping[str, float] | str,
+    scores: pd.DataFrame,
+    ratings: pd.Series,
+    scale: tuple[float, float] | None,
+    missing: str | None = None,
+) -> BlendWeights:
     """The weights that `score.weights` asks for.
 
     Parameters
@@ -68,7 +73,9 @@ def blend_weights(wanted: Mapping[str, float] | str, scores: pd.DataFrame, ratin
     return BlendWeights(wanted["geometric"], wanted["holistic"])
 
 
-def learn_weights(scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, float] | None) -> BlendWeights:
+def learn_weights(
+    scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, float] | None
+) -> BlendWeights:
     """Least squares of the rating on both scores among rated val faces; weights in [0, 1] that add up to 1.
 
     Both scores of a val face come from models that did not learn from its rating: a face whose fold could not be trained does not count.
@@ -76,19 +83,35 @@ def learn_weights(scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, 
     """
     if why := _lacking(scores):
         return BlendWeights(learned=True, why=why)
-    geometric, holistic = scores["geometric_score"].to_numpy(float), scores["attractiveness_score"].to_numpy(float)
-    chosen = (scores["split"] == "val").to_numpy() & ratings.notna().to_numpy() & np.isfinite(geometric) & np.isfinite(holistic)
+    geometric, holistic = (
+        scores["geometric_score"].to_numpy(float),
+        scores["attractiveness_score"].to_numpy(float),
+    )
+    chosen = (
+        (scores["split"] == "val").to_numpy()
+        & ratings.notna().to_numpy()
+        & np.isfinite(geometric)
+        & np.isfinite(holistic)
+    )
     if scores["out_of_fold"].any():
         chosen &= scores["out_of_fold"].to_numpy(bool)
     n = int(chosen.sum())
     if n < MIN_FACES:
-        return BlendWeights(learned=True, n_val=n, why=f"{number_of(n, 'rated val face')} {'has' if n == 1 else 'have'} both scores, "
-                                                       f"{MIN_FACES} are needed to learn the weights")
+        return BlendWeights(
+            learned=True,
+            n_val=n,
+            why=f"{number_of(n, 'rated val face')} {'has' if n == 1 else 'have'} both scores, "
+            f"{MIN_FACES} are needed to learn the weights",
+        )
     apart = geometric[chosen] - holistic[chosen]
     missed = to_score(ratings.to_numpy(float)[chosen], scale) - holistic[chosen]
     spread = float(apart @ apart)
     if not spread:
-        return BlendWeights(learned=True, n_val=n, why="both scores of each val face are the same; any weights would do")
+        return BlendWeights(
+            learned=True,
+            n_val=n,
+            why="both scores of each val face are the same; any weights would do",
+        )
     weight = float(np.clip(apart @ missed / spread, 0, 1))
     return BlendWeights(weight, 1 - weight, learned=True, n_val=n)
 
@@ -104,9 +127,21 @@ def _lacking(scores: pd.DataFrame, missing: str | None = None) -> str | None:
     return None
 
 
-def save_blend(path: Path, weights: BlendWeights, scale: tuple[float, float] | None, verdicts: Mapping[str, Verdict] | None = None) -> None:
+def save_blend(
+    path: Path,
+    weights: BlendWeights,
+    scale: tuple[float, float] | None,
+    verdicts: Mapping[str, Verdict] | None = None,
+) -> None:
     """Write `models/blend.json`: the weights, the ends of the raters' scale, which the geometric model's ratings are on, and what each score is worth."""
-    write_json(path, {**asdict(weights), "scale": scale, "verdicts": {name: asdict(verdict) for name, verdict in (verdicts or {}).items()}})
+    write_json(
+        path,
+        {
+            **asdict(weights),
+            "scale": scale,
+            "verdicts": {name: asdict(verdict) for name, verdict in (verdicts or {}).items()},
+        },
+    )
 
 
 def load_blend(path: Path) -> tuple[BlendWeights, tuple[float, float] | None]:
@@ -131,7 +166,9 @@ def load_blend(path: Path) -> tuple[BlendWeights, tuple[float, float] | None]:
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; `dvc repro score` makes it") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise ModelError(f"{path} does not hold the weights of the scores; `dvc repro -f score` makes it anew") from None
+        raise ModelError(
+            f"{path} does not hold the weights of the scores; `dvc repro -f score` makes it anew"
+        ) from None
 
 
 def load_verdicts(path: Path) -> dict[str, dict]:

@@ -13,7 +13,11 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import KFold
 
 KINDS = ("none", "linear", "isotonic")
-MIN_FACES = {"none": 0, "linear": 20, "isotonic": 100}  # for `auto`; fewer say too little about the correction
+MIN_FACES = {
+    "none": 0,
+    "linear": 20,
+    "isotonic": 100,
+}  # for `auto`; fewer say too little about the correction
 FOLDS, ROUNDS = 5, 10
 MIN_GAIN = 1.0  # standard errors by which a correction must beat the simpler one before it
 SLOPES = (0.2, 5.0)  # a line outside says that there is nothing to calibrate
@@ -40,7 +44,9 @@ class Calibration:
         return np.interp(predicted, self.x, self.y) + self.slope * beyond
 
 
-def fit_calibration(predicted: np.ndarray, ratings: np.ndarray, kind: str, seed: int = 0) -> Calibration:
+def fit_calibration(
+    predicted: np.ndarray, ratings: np.ndarray, kind: str, seed: int = 0
+) -> Calibration:
     """Fit a correction on held-out faces.
 
     Parameters
@@ -63,11 +69,15 @@ def fit_calibration(predicted: np.ndarray, ratings: np.ndarray, kind: str, seed:
     return _fit(chosen, predicted, ratings)
 
 
-def _cross_validated(kind: str, predicted: np.ndarray, ratings: np.ndarray, seed: int) -> np.ndarray:
+def _cross_validated(
+    kind: str, predicted: np.ndarray, ratings: np.ndarray, seed: int
+) -> np.ndarray:
     """Squared error of each face, corrected by what the other folds say; mean of several deals."""
     errors = np.zeros(len(predicted))
     for deal in range(ROUNDS):
-        for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed + deal).split(predicted):
+        for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed + deal).split(
+            predicted
+        ):
             corrected = _fit(kind, predicted[fitted], ratings[fitted])(predicted[left_out])
             errors[left_out] += (corrected - ratings[left_out]) ** 2 / ROUNDS
     return errors

@@ -55,17 +55,32 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ModelError(f"{path}: no such model file") from None
     except _ScriptError:
-        raise ModelError(f"{path} is a program (TorchScript), which could run code; load it where you trust it, and {STATE_DICT_ALONE}") from None
-    except (Exception, SafetensorError):  # reading refuses in several ways, and torch advises to load without safety
-        raise ModelError(f"{path} can't be read as a checkpoint: it is damaged, or holds more than tensors, which could run code. Of this "
-                         f"project's model, `dvc repro -f train_attractiveness` makes another; of your own, {STATE_DICT_ALONE}") from None
+        raise ModelError(
+            f"{path} is a program (TorchScript), which could run code; load it where you trust it, and {STATE_DICT_ALONE}"
+        ) from None
+    except (
+        Exception,
+        SafetensorError,
+    ):  # reading refuses in several ways, and torch advises to load without safety
+        raise ModelError(
+            f"{path} can't be read as a checkpoint: it is damaged, or holds more than tensors, which could run code. Of this "
+            f"project's model, `dvc repro -f train_attractiveness` makes another; of your own, {STATE_DICT_ALONE}"
+        ) from None
     if isinstance(content, Stranger):
-        raise ModelError(f"{path} holds a whole object ({content.kind}), which could run code; load it where you trust it, and {STATE_DICT_ALONE}")
+        raise ModelError(
+            f"{path} holds a whole object ({content.kind}), which could run code; load it where you trust it, and {STATE_DICT_ALONE}"
+        )
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds a {type(content).__name__}, expected a dict of tensors")
     for name, tensor in _tensors(content):
-        if tensor.layout != torch.strided or tensor.is_meta or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise ModelError(f"{path}: {name} says that it has the shape {list(tensor.shape)}, but the file does not hold that many numbers")
+        if (
+            tensor.layout != torch.strided
+            or tensor.is_meta
+            or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
+        ):
+            raise ModelError(
+                f"{path}: {name} says that it has the shape {list(tensor.shape)}, but the file does not hold that many numbers"
+            )
     return content
 
 
@@ -91,11 +106,15 @@ def _is_safetensors(file: BinaryIO) -> bool:
 
 def _load(file: BinaryIO) -> Any:
     names = _globals(file)
-    if "builtins.bytearray" in names:  # the one thing that torch allows whose memory is written to on a file's word
+    if (
+        "builtins.bytearray" in names
+    ):  # the one thing that torch allows whose memory is written to on a file's word
         raise _DoctoredError
     strangers = [(type("Stranger", (Stranger,), {"kind": name}), name) for name in sorted(names)]
     file.seek(0)
-    with torch.serialization.safe_globals(strangers):  # torch's own names come first, so these take the place of all others
+    with torch.serialization.safe_globals(
+        strangers
+    ):  # torch's own names come first, so these take the place of all others
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
@@ -107,7 +126,9 @@ def _globals(file: BinaryIO) -> set[str]:
             entries = archive.infolist()
             if any(entry.filename.endswith("/constants.pkl") for entry in entries):
                 raise _ScriptError
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(e.file_size for e in entries) > file.seek(0, 2):
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(
+                e.file_size for e in entries
+            ) > file.seek(0, 2):
                 raise _DoctoredError  # torch.save packs nothing, and 1 MB could become 1 GB
             for entry in entries:
                 if entry.filename.endswith("data.pkl"):
@@ -123,7 +144,9 @@ def _named(pickle: Any) -> Iterator[str]:
     for opcode, argument, _ in pickletools.genops(pickle):
         if opcode.name == "GLOBAL":
             module, name = argument.split(" ", 1)
-            module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))  # as in Python 2, which torch goes by
+            module, name = NAME_MAPPING.get(
+                (module, name), (IMPORT_MAPPING.get(module, module), name)
+            )  # as in Python 2, which torch goes by
             yield f"{module}.{name}"
 
 

@@ -21,7 +21,9 @@ from facestats.scores.network import Ensemble
 from facestats.scores.ridge import Blend
 
 LOSSES = {"mse": nn.functional.mse_loss, "huber": nn.functional.huber_loss}
-SCHEDULES: dict[str, Callable[[float], float]] = {  # share of `lr` after a share (0-1) of the epochs
+SCHEDULES: dict[
+    str, Callable[[float], float]
+] = {  # share of `lr` after a share (0-1) of the epochs
     "constant": lambda done: 1.0,
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
 }
@@ -67,7 +69,12 @@ def left_out_parts(z: np.ndarray, y: np.ndarray, blend: Blend, options: Options)
     """Deal train faces z (n, d) with standardised ratings (n,) out to the members, and fit each member's line."""
     n = len(z)
     if options.ensemble == 1:
-        return Parts(np.full(n, -1), torch.arange(n)[None], _single(y - blend.line.left_out)[None], np.empty(0))
+        return Parts(
+            np.full(n, -1),
+            torch.arange(n)[None],
+            _single(y - blend.line.left_out)[None],
+            np.empty(0),
+        )
     count = min(options.ensemble, n // 2)
     of = np.random.default_rng(options.seed).permutation(n) % count
     residuals, missed = np.zeros((count, n), dtype=np.float32), np.empty(n)
@@ -82,8 +89,14 @@ def left_out_parts(z: np.ndarray, y: np.ndarray, blend: Blend, options: Options)
     return Parts(of, torch.from_numpy(seen), _single(residuals[parts]), missed)
 
 
-def train_correction(x: np.ndarray, parts: Parts, x_val: np.ndarray, residuals_val: np.ndarray, options: Options,
-                     on_epoch: OnEpoch | None = None) -> tuple[Ensemble, float, np.ndarray]:
+def train_correction(
+    x: np.ndarray,
+    parts: Parts,
+    x_val: np.ndarray,
+    residuals_val: np.ndarray,
+    options: Options,
+    on_epoch: OnEpoch | None = None,
+) -> tuple[Ensemble, float, np.ndarray]:
     """Train the members until their mean no longer gets better on val, and decide how much of it to add.
 
     Parameters
@@ -109,19 +122,30 @@ def train_correction(x: np.ndarray, parts: Parts, x_val: np.ndarray, residuals_v
     generator = torch.Generator().manual_seed(options.seed)
     network = Ensemble(x.shape[1], options.hidden, options.ensemble, options.dropout)
     network.start(generator)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True
+    )
     best, best_state, best_epoch = math.inf, {}, 0
     for epoch in range(options.epochs + 1):
         if epoch:
             for group in optimiser.param_groups:
                 group["lr"] = options.lr * share_of((epoch - 1) / options.epochs)
-            train_loss = _run_epoch(network, optimiser, x, parts, options.batch_size, loss_of, generator)
+            train_loss = _run_epoch(
+                network, optimiser, x, parts, options.batch_size, loss_of, generator
+            )
         else:
-            train_loss = float(loss_of(torch.zeros_like(parts.seen, dtype=x.dtype), parts.residuals.gather(1, parts.seen)))
+            train_loss = float(
+                loss_of(
+                    torch.zeros_like(parts.seen, dtype=x.dtype),
+                    parts.residuals.gather(1, parts.seen),
+                )
+            )
         with torch.inference_mode():
             val_loss = float(loss_of(network(x_val).mean(0), residuals_val))
         if not (math.isfinite(val_loss) and math.isfinite(train_loss)):
-            raise InputError(f"the training diverged in epoch {epoch} (the loss is {val_loss}); lower mlp.lr, now {options.lr:g}")
+            raise InputError(
+                f"the training diverged in epoch {epoch} (the loss is {val_loss}); lower mlp.lr, now {options.lr:g}"
+            )
         if on_epoch:
             on_epoch(epoch, train_loss, val_loss)
         if val_loss < best:
@@ -132,14 +156,26 @@ def train_correction(x: np.ndarray, parts: Parts, x_val: np.ndarray, residuals_v
     with torch.inference_mode():
         said_val = network(x_val).mean(0).double().numpy()
         left_out = _left_out(network, x, parts.of)
-    size = _size(np.concatenate([said_val, left_out]), np.concatenate([residuals_val.double().numpy(), parts.missed]))
+    size = _size(
+        np.concatenate([said_val, left_out]),
+        np.concatenate([residuals_val.double().numpy(), parts.missed]),
+    )
     return network, size, left_out
 
 
-def _run_epoch(network: Ensemble, optimiser: torch.optim.Optimizer, x: torch.Tensor, parts: Parts, batch_size: int,
-               loss_of: Callable, generator: torch.Generator) -> float:
+def _run_epoch(
+    network: Ensemble,
+    optimiser: torch.optim.Optimizer,
+    x: torch.Tensor,
+    parts: Parts,
+    batch_size: int,
+    loss_of: Callable,
+    generator: torch.Generator,
+) -> float:
     total = 0.0
-    order = torch.stack([rows[torch.randperm(len(rows), generator=generator)] for rows in parts.seen])
+    order = torch.stack(
+        [rows[torch.randperm(len(rows), generator=generator)] for rows in parts.seen]
+    )
     for rows in order.split(batch_size, dim=1):
         # The sum over members: each gets the gradient that it would get alone.
         loss = loss_of(network(x[rows], generator), parts.residuals.gather(1, rows)) * len(rows)

@@ -16,8 +16,9 @@ MEMORY = 3e9  # bytes that the trainings of folds may take together, if it is mo
 BYTES = 24  # that a training takes for each number of `x`
 
 
-def out_of_fold(x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: int, stop_share: float,
-                **mlp) -> tuple[pd.DataFrame, list[str]]:
+def out_of_fold(
+    x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: int, stop_share: float, **mlp
+) -> tuple[pd.DataFrame, list[str]]:
     """Predict every face by a model trained on the other folds, of which a processor each trains one.
 
     A group's fold is a hash of its name and the seed, so that adding faces moves no one. Of the faces outside a fold a share, dealt
@@ -39,7 +40,9 @@ def out_of_fold(x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: in
     """
     seed = mlp.get("seed", 0)
     names, codes = np.unique(groups.to_numpy(dtype=str), return_inverse=True)
-    fold = np.floor(uniform(seed, [f"fold {name}" for name in names]) * folds).astype(np.int32)[codes]
+    fold = np.floor(uniform(seed, [f"fold {name}" for name in names]) * folds).astype(np.int32)[
+        codes
+    ]
     stops = uniform(seed, [f"stop {name}" for name in names])[codes] < stop_share
     stopped = threading.Event()
 
@@ -48,9 +51,15 @@ def out_of_fold(x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: in
             raise _StoppedError
 
     def predict(left_out: int) -> np.ndarray | str:
-        inside, train, val = fold == left_out, (fold != left_out) & ~stops, (fold != left_out) & stops
+        inside, train, val = (
+            fold == left_out,
+            (fold != left_out) & ~stops,
+            (fold != left_out) & stops,
+        )
         try:
-            return train_regressor(x[train], ratings[train], x[val], ratings[val], on_epoch=go_on, **mlp).predict(x[inside])
+            return train_regressor(
+                x[train], ratings[train], x[val], ratings[val], on_epoch=go_on, **mlp
+            ).predict(x[inside])
         except InputError as error:
             return f"fold {left_out}: {error}"
 

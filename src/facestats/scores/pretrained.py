@@ -58,16 +58,22 @@ def load_pretrained(path: Path, dimension: int, scale: tuple[float, float] | Non
             raise ModelError(f"mlp.pretrained {path} holds no trained model: {content.get('why')}")
     else:
         try:
-            model = _regressor(_chain(*_layers(_state_dict(content)), keeps_order=not is_safetensors(path)))
+            model = _regressor(
+                _chain(*_layers(_state_dict(content)), keeps_order=not is_safetensors(path))
+            )
         except ModelError as error:
             raise ModelError(f"mlp.pretrained {path}: {error}") from None
     model.scale = model.scale or scale
     if model.scale is None:
-        raise ModelError(f"mlp.pretrained {path} does not say which scale its ratings have; "
-                         "set labels.rating_scale to [low, high]")
+        raise ModelError(
+            f"mlp.pretrained {path} does not say which scale its ratings have; "
+            "set labels.rating_scale to [low, high]"
+        )
     if model.dimension != dimension:
-        raise ModelError(f"mlp.pretrained {path} takes embeddings of {model.dimension} dimensions, but this CLIP variant "
-                         f"gives {dimension}; choose the clip.variant that it was trained on")
+        raise ModelError(
+            f"mlp.pretrained {path} takes embeddings of {model.dimension} dimensions, but this CLIP variant "
+            f"gives {dimension}; choose the clip.variant that it was trained on"
+        )
     return model
 
 
@@ -75,17 +81,25 @@ def _state_dict(content: dict[Any, Any]) -> dict[str, Any]:
     """The dict with the weights, in whatever wrappers."""
     found = dict(_state_dicts(content))
     if not found:
-        strangers = [f"{key} ({value.kind})" for key, value in content.items() if isinstance(value, Stranger)]
+        strangers = [
+            f"{key} ({value.kind})" for key, value in content.items() if isinstance(value, Stranger)
+        ]
         if strangers:
-            raise ModelError(f"{strangers[0]} is a whole object, which could run code; {STATE_DICT_ALONE}")
-        raise ModelError(f"no weights of layers in it, its keys are {_some(content)}; expected a state dict or a model file of this project")
+            raise ModelError(
+                f"{strangers[0]} is a whole object, which could run code; {STATE_DICT_ALONE}"
+            )
+        raise ModelError(
+            f"no weights of layers in it, its keys are {_some(content)}; expected a state dict or a model file of this project"
+        )
     named = [key for wrapper in WRAPPERS for key in found if key.rpartition(".")[2] == wrapper]
     if len(found) > 1 and not named:
         raise ModelError(f"it holds several models ({_some(found)}); save one, under state_dict")
     return found[named[0]] if named else next(iter(found.values()))
 
 
-def _state_dicts(content: dict[Any, Any], name: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
+def _state_dicts(
+    content: dict[Any, Any], name: str = "", depth: int = 0
+) -> Iterator[tuple[str, dict[str, Any]]]:
     if any(isinstance(key, str) and key.rpartition(".")[2] == "weight" for key in content):
         yield name, content
     elif depth < DEEPEST:
@@ -104,23 +118,39 @@ def _layers(state: dict[str, Any]) -> tuple[list[Linear], dict[str, dict[str, to
     layers, norms, others = [], {}, []
     for name, parts in modules.items():
         if BATCH_NORM & set(parts):
-            norms[name] = {part: _numbers(f"{name}.{part}", value) for part, value in parts.items() if part != "num_batches_tracked"}
+            norms[name] = {
+                part: _numbers(f"{name}.{part}", value)
+                for part, value in parts.items()
+                if part != "num_batches_tracked"
+            }
             if {"running_mean", "running_var"} - set(parts):
                 others.append(f"{name} (half a BatchNorm)")
         elif "weight" not in parts or set(parts) - {"weight", "bias"}:
-            others += [f"{name}.{part}".lstrip(".") for part in parts if part != "weight" and (part != "bias" or "weight" not in parts)]
+            others += [
+                f"{name}.{part}".lstrip(".")
+                for part in parts
+                if part != "weight" and (part != "bias" or "weight" not in parts)
+            ]
         elif (what := _no_linear(parts["weight"])) is not None:
             others.append(f"{name} ({what})")
         else:
             weight = _numbers(f"{name}.weight", parts["weight"])
-            bias = _numbers(f"{name}.bias", parts["bias"]) if "bias" in parts else weight.new_zeros(len(weight))
+            bias = (
+                _numbers(f"{name}.bias", parts["bias"])
+                if "bias" in parts
+                else weight.new_zeros(len(weight))
+            )
             if bias.shape != weight.shape[:1]:
-                raise ModelError(f"{name}.bias has the shape {list(bias.shape)}, but {name}.weight has {len(weight)} outputs")
+                raise ModelError(
+                    f"{name}.bias has the shape {list(bias.shape)}, but {name}.weight has {len(weight)} outputs"
+                )
             layers.append(Linear(name, weight, bias))
     if others:
         raise ModelError(f"it also holds {_some(others)}; {NO_PERCEPTRON}")
     if not 0 < len(layers) <= MOST_LAYERS:
-        raise ModelError(f"{len(layers)} Linear layers, expected 1 to {MOST_LAYERS}; {NO_PERCEPTRON}")
+        raise ModelError(
+            f"{len(layers)} Linear layers, expected 1 to {MOST_LAYERS}; {NO_PERCEPTRON}"
+        )
     return layers, norms
 
 
@@ -130,12 +160,20 @@ def _no_linear(weight: Any) -> str | None:
         return f"its weight is a {type(weight).__name__}, not a matrix"
     if weight.ndim == 2:
         return None
-    return "a LayerNorm, another normalisation or a PReLU" if weight.ndim < 2 else f"a convolution, or another layer with a weight of {weight.ndim} dimensions"
+    return (
+        "a LayerNorm, another normalisation or a PReLU"
+        if weight.ndim < 2
+        else f"a convolution, or another layer with a weight of {weight.ndim} dimensions"
+    )
 
 
 def _numbers(name: str, tensor: Any) -> torch.Tensor:
     if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
-        kind = f"numbers of the type {str(tensor.dtype).removeprefix('torch.')}" if isinstance(tensor, torch.Tensor) else f"a {type(tensor).__name__}"
+        kind = (
+            f"numbers of the type {str(tensor.dtype).removeprefix('torch.')}"
+            if isinstance(tensor, torch.Tensor)
+            else f"a {type(tensor).__name__}"
+        )
         raise ModelError(f"{name} holds {kind}; expected float16, bfloat16, float32 or float64")
     values = tensor.detach().double()
     if not values.numel() or not torch.isfinite(values).all():
@@ -143,15 +181,21 @@ def _numbers(name: str, tensor: Any) -> torch.Tensor:
     return values
 
 
-def _chain(layers: list[Linear], norms: dict[str, dict[str, torch.Tensor]], keeps_order: bool) -> list[Linear]:
+def _chain(
+    layers: list[Linear], norms: dict[str, dict[str, torch.Tensor]], keeps_order: bool
+) -> list[Linear]:
     """The layers from embedding to rating, with BatchNorms taken into them."""
     order = _in_order(layers, keeps_order)
     for before, after in pairwise(order):
         if after.weight.shape[1] != len(before.bias):
-            raise ModelError(f"{after.name} takes {after.weight.shape[1]} numbers, but {before.name} before it gives {len(before.bias)}: they are "
-                             f"not in one row; {NO_PERCEPTRON}")
+            raise ModelError(
+                f"{after.name} takes {after.weight.shape[1]} numbers, but {before.name} before it gives {len(before.bias)}: they are "
+                f"not in one row; {NO_PERCEPTRON}"
+            )
     if len(order[-1].bias) != 1:
-        raise ModelError(f"{order[-1].name}, the last layer, gives {len(order[-1].bias)} numbers; expected 1, the rating")
+        raise ModelError(
+            f"{order[-1].name}, the last layer, gives {len(order[-1].bias)} numbers; expected 1, the rating"
+        )
     for name, values in norms.items():
         order = _with_norm(order, name, values)
     return order
@@ -160,7 +204,9 @@ def _chain(layers: list[Linear], norms: dict[str, dict[str, torch.Tensor]], keep
 def _in_order(layers: list[Linear], keeps_order: bool) -> list[Linear]:
     """By number, where names differ by their numbers alone; of several names, the one order in which shapes fit, or that of the file."""
     groups: dict[str, list[Linear]] = {}
-    for layer in sorted(layers, key=lambda layer: [int(number) for number in re.findall(r"\d+", layer.name)]):
+    for layer in sorted(
+        layers, key=lambda layer: [int(number) for number in re.findall(r"\d+", layer.name)]
+    ):
         groups.setdefault(re.sub(r"\d+", "#", layer.name), []).append(layer)
     rows = list(groups.values())
     if len(rows) == 1:
@@ -175,37 +221,58 @@ def _in_order(layers: list[Linear], keeps_order: bool) -> list[Linear]:
         for i, row in enumerate(rows):
             if used[i] < len(row) and width in (None, row[used[i]].weight.shape[1]):
                 layer = row[used[i]]
-                ways += [[layer, *rest] for rest in ends((*used[:i], used[i] + 1, *used[i + 1:]), len(layer.bias))]
+                ways += [
+                    [layer, *rest]
+                    for rest in ends((*used[:i], used[i] + 1, *used[i + 1 :]), len(layer.bias))
+                ]
         return ways[:2]
 
     ways = ends((0,) * len(rows), None) if len(rows) <= 4 else []
     if len(ways) == 1:
         return ways[0]
     if ways and not keeps_order:
-        raise ModelError(f"in which order {_some(layer.name for layer in layers)} follow each other can't be told: number the names, "
-                         "or save with torch.save, which keeps the order")
+        raise ModelError(
+            f"in which order {_some(layer.name for layer in layers)} follow each other can't be told: number the names, "
+            "or save with torch.save, which keeps the order"
+        )
     return layers
 
 
 def _with_norm(layers: list[Linear], name: str, values: dict[str, torch.Tensor]) -> list[Linear]:
     """The layers with a BatchNorm made part of the one before it, or of the one behind it where a ReLU stands between it and the one before."""
     parent, number = _place(name)
-    places = [(i, _place(layer.name)[1]) for i, layer in enumerate(layers) if number is not None and _place(layer.name)[0] == parent]
+    places = [
+        (i, _place(layer.name)[1])
+        for i, layer in enumerate(layers)
+        if number is not None and _place(layer.name)[0] == parent
+    ]
     before = max(((n, i) for i, n in places if n is not None and n < number), default=None)
     after = min(((n, i) for i, n in places if n is not None and n > number), default=None)
     scale = values.get("weight", 1.0) / torch.sqrt(values["running_var"] + EPSILON)
     shift = values.get("bias", 0.0) - values["running_mean"] * scale
-    folds_back = before is not None and number - before[0] == 1 and (after is None or after[0] - number > 1)
-    folds_on = after is not None and after[0] - number == 1 and (before is None or number - before[0] > 1)
+    folds_back = (
+        before is not None and number - before[0] == 1 and (after is None or after[0] - number > 1)
+    )
+    folds_on = (
+        after is not None and after[0] - number == 1 and (before is None or number - before[0] > 1)
+    )
     if not (folds_back or folds_on):
-        raise ModelError(f"{name} is a BatchNorm, and whether it stands before or behind a ReLU can't be told from its name; {NO_PERCEPTRON}")
+        raise ModelError(
+            f"{name} is a BatchNorm, and whether it stands before or behind a ReLU can't be told from its name; {NO_PERCEPTRON}"
+        )
     i = before[1] if folds_back else after[1]
     _, weight, bias = layers[i]
     if scale.shape != (weight.shape[0 if folds_back else 1],):
-        raise ModelError(f"{name} normalises {len(values['running_mean'])} numbers, but {layers[i].name} {'gives' if folds_back else 'takes'} "
-                         f"{weight.shape[0 if folds_back else 1]}")
-    folded = (weight * scale[:, None], bias * scale + shift) if folds_back else (weight * scale, bias + weight @ shift)
-    return [*layers[:i], Linear(layers[i].name, *folded), *layers[i + 1:]]
+        raise ModelError(
+            f"{name} normalises {len(values['running_mean'])} numbers, but {layers[i].name} {'gives' if folds_back else 'takes'} "
+            f"{weight.shape[0 if folds_back else 1]}"
+        )
+    folded = (
+        (weight * scale[:, None], bias * scale + shift)
+        if folds_back
+        else (weight * scale, bias + weight @ shift)
+    )
+    return [*layers[:i], Linear(layers[i].name, *folded), *layers[i + 1 :]]
 
 
 def _place(name: str) -> tuple[str, int | None]:
@@ -226,4 +293,8 @@ def _regressor(layers: list[Linear]) -> Regressor:
 
 def _some(names: Any) -> str:
     names = list(map(str, names))
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") if names else "none"
+    return (
+        ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        if names
+        else "none"
+    )

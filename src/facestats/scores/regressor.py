@@ -71,21 +71,33 @@ class Regressor:
             They are no matrix of numbers, or hold some that are not finite.
         """
         if not hasattr(x, "__len__"):
-            raise InputError(f"the regressor takes a matrix of numbers (n, {self.dimension}), not {type(x).__name__}")
-        parts = (batch[start:start + ROWS] for batch in in_batches(x) for start in range(0, len(batch) or 1, ROWS))
+            raise InputError(
+                f"the regressor takes a matrix of numbers (n, {self.dimension}), not {type(x).__name__}"
+            )
+        parts = (
+            batch[start : start + ROWS]
+            for batch in in_batches(x)
+            for start in range(0, len(batch) or 1, ROWS)
+        )
         return np.concatenate(in_threads(self._predict, parts, most=-(-len(x) // ROWS) or 1))
 
     def _predict(self, x: np.ndarray) -> np.ndarray:
         try:
             x = np.array(x, dtype=np.float32)  # a copy: torch wants an array that it may write to
         except (TypeError, ValueError) as error:
-            raise InputError(f"the regressor takes a matrix of numbers (n, {self.dimension}) ({error}); np.stack makes one of a column of "
-                             "vectors") from None
+            raise InputError(
+                f"the regressor takes a matrix of numbers (n, {self.dimension}) ({error}); np.stack makes one of a column of "
+                "vectors"
+            ) from None
         if x.ndim != 2:
-            raise InputError(f"the regressor takes a matrix (n, {self.dimension}), this is {x.shape}; one face is a matrix of one row, x[None]")
+            raise InputError(
+                f"the regressor takes a matrix (n, {self.dimension}), this is {x.shape}; one face is a matrix of one row, x[None]"
+            )
         if x.shape[1] != self.dimension:
-            raise ModelError(f"the regressor takes vectors of {self.dimension} numbers, these have the shape {x.shape}; "
-                             "it was trained on another CLIP variant")
+            raise ModelError(
+                f"the regressor takes vectors of {self.dimension} numbers, these have the shape {x.shape}; "
+                "it was trained on another CLIP variant"
+            )
         if not np.isfinite(x).all():
             raise InputError("an embedding is not finite; the regressor can't score it")
         with torch.inference_mode():
@@ -98,14 +110,31 @@ class Regressor:
     def save(self, path: Path) -> None:
         """Write a file that `torch.load(…, weights_only=True)` reads."""
         reference = np.asarray([] if self.reference is None else self.reference, dtype=np.float64)
-        _save({
-            "format": FORMAT, "trained": True, "dimension": self.dimension, "hidden": self.network.hidden,
-            "members": self.network.members, "state_dict": self.network.state_dict(), "x_mean": self.x_mean, "x_std": self.x_std,
-            "y_mean": self.y_mean, "y_std": self.y_std, "slopes": self.slopes, "size": self.size,
-            "calibration": {"kind": self.calibration.kind, "x": torch.from_numpy(self.calibration.x),
-                            "y": torch.from_numpy(self.calibration.y), "slope": self.calibration.slope},
-            "scale": list(self.scale) if self.scale else None, "reference": torch.from_numpy(reference),
-        }, path)
+        _save(
+            {
+                "format": FORMAT,
+                "trained": True,
+                "dimension": self.dimension,
+                "hidden": self.network.hidden,
+                "members": self.network.members,
+                "state_dict": self.network.state_dict(),
+                "x_mean": self.x_mean,
+                "x_std": self.x_std,
+                "y_mean": self.y_mean,
+                "y_std": self.y_std,
+                "slopes": self.slopes,
+                "size": self.size,
+                "calibration": {
+                    "kind": self.calibration.kind,
+                    "x": torch.from_numpy(self.calibration.x),
+                    "y": torch.from_numpy(self.calibration.y),
+                    "slope": self.calibration.slope,
+                },
+                "scale": list(self.scale) if self.scale else None,
+                "reference": torch.from_numpy(reference),
+            },
+            path,
+        )
 
 
 def save_untrained(path: Path, why: str) -> None:
@@ -123,8 +152,10 @@ def load_regressor(path: Path) -> Regressor | None:
     """
     content = read_checkpoint(path)
     if content.get("format") != FORMAT:
-        raise ModelError(f"{path} is not a model file of this project, or of an earlier version of it; "
-                         "`dvc repro train_attractiveness` makes it")
+        raise ModelError(
+            f"{path} is not a model file of this project, or of an earlier version of it; "
+            "`dvc repro train_attractiveness` makes it"
+        )
     if not content.get("trained"):
         return None
     try:
@@ -134,11 +165,22 @@ def load_regressor(path: Path) -> Regressor | None:
         network = network.float()
         scale = tuple(content["scale"]) if content["scale"] else None
         said = content["calibration"]
-        return Regressor(network, content["x_mean"], content["x_std"], content["y_mean"], content["y_std"], scale,
-                         content["reference"].numpy(), content["slopes"], content["size"],
-                         Calibration(said["kind"], said["x"].numpy(), said["y"].numpy(), said["slope"]))
+        return Regressor(
+            network,
+            content["x_mean"],
+            content["x_std"],
+            content["y_mean"],
+            content["y_std"],
+            scale,
+            content["reference"].numpy(),
+            content["slopes"],
+            content["size"],
+            Calibration(said["kind"], said["x"].numpy(), said["y"].numpy(), said["slope"]),
+        )
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ModelError(f"{path} is a damaged model file ({error!r}); `dvc repro -f train_attractiveness` makes it anew") from None
+        raise ModelError(
+            f"{path} is a damaged model file ({error!r}); `dvc repro -f train_attractiveness` makes it anew"
+        ) from None
 
 
 def _save(content: dict, path: Path) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
-PENALTIES = np.logspace(-4, 3, 36)  # as multiples of the features' mean squared length over d: fits features on any scale
+PENALTIES = np.logspace(
+    -4, 3, 36
+)  # as multiples of the features' mean squared length over d: fits features on any scale
 # What the standard deviation of a feature counts: 0, standardised features as they are; 1, features on their own scale, which
 # principal components need (docs/regressor.md: r 0.64 instead of 0.58 on those of pixels).
 POWERS = (0.0, 0.5, 1.0)
@@ -63,8 +65,13 @@ class Moments:
         return cls(len(z), z.sum(axis=0), float(y.sum()), z.T @ z, z.T @ y)
 
     def __sub__(self, other: Moments) -> Moments:
-        return Moments(self.count - other.count, self.features - other.features, self.rating - other.rating,
-                       self.products - other.products, self.rated - other.rated)
+        return Moments(
+            self.count - other.count,
+            self.features - other.features,
+            self.rating - other.rating,
+            self.products - other.products,
+            self.rated - other.rated,
+        )
 
     @property
     def z_mean(self) -> np.ndarray:
@@ -77,10 +84,19 @@ class Moments:
     def centred(self, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`products` and `rated` of features and ratings less their means, each feature times its `factor` (d,)."""
         products = self.products - self.count * np.outer(self.z_mean, self.z_mean)
-        return products * np.outer(factor, factor), (self.rated - self.count * self.z_mean * self.y_mean) * factor
+        return products * np.outer(factor, factor), (
+            self.rated - self.count * self.z_mean * self.y_mean
+        ) * factor
 
 
-def _fit(z: np.ndarray, y: np.ndarray, rows: np.ndarray, moments: Moments, factor: np.ndarray, penalty: float | None = None) -> Ridge:
+def _fit(
+    z: np.ndarray,
+    y: np.ndarray,
+    rows: np.ndarray,
+    moments: Moments,
+    factor: np.ndarray,
+    penalty: float | None = None,
+) -> Ridge:
     """Fit a line with an unpenalised intercept.
 
     Parameters
@@ -113,10 +129,23 @@ def _fit(z: np.ndarray, y: np.ndarray, rows: np.ndarray, moments: Moments, facto
         left_out[:, places] = (missed / _without(along**2 @ inverse, len(rows))).T
     errors = np.mean(left_out**2, axis=1)
     best = int(np.argmin(errors))
-    return _line(slopes[:, best], y[rows] - left_out[best], moments, float(penalties[best]), float(errors[best]))
+    return _line(
+        slopes[:, best],
+        y[rows] - left_out[best],
+        moments,
+        float(penalties[best]),
+        float(errors[best]),
+    )
 
 
-def _fit_many(z: np.ndarray, y: np.ndarray, rows: np.ndarray, moments: Moments, factor: np.ndarray, penalty: float) -> Ridge:
+def _fit_many(
+    z: np.ndarray,
+    y: np.ndarray,
+    rows: np.ndarray,
+    moments: Moments,
+    factor: np.ndarray,
+    penalty: float,
+) -> Ridge:
     """`_fit` with a known penalty for more faces than features: a Cholesky factor needs a fifth of the time that axes take."""
     products, rated = moments.centred(factor)
     products[np.diag_indices_from(products)] += penalty
@@ -126,7 +155,9 @@ def _fit_many(z: np.ndarray, y: np.ndarray, rows: np.ndarray, moments: Moments, 
     for places, some in _blocks(z, rows):
         centred = some - moments.z_mean
         missed = y[rows[places]] - moments.y_mean - centred @ slopes
-        along = solve_triangular(lower / factor[:, None], centred.T, lower=True, overwrite_b=True, check_finite=False)
+        along = solve_triangular(
+            lower / factor[:, None], centred.T, lower=True, overwrite_b=True, check_finite=False
+        )
         left_out[places] = missed / _without(np.einsum("ij,ij->j", along, along), len(rows))
     return _line(slopes, y[rows] - left_out, moments, penalty, float(np.mean(left_out**2)))
 
@@ -142,7 +173,9 @@ def _without(leverages: np.ndarray, count: int) -> np.ndarray:
     return np.maximum(1 - 1 / count - leverages, 1e-9)
 
 
-def _line(slopes: np.ndarray, left_out: np.ndarray, moments: Moments, penalty: float, error: float) -> Ridge:
+def _line(
+    slopes: np.ndarray, left_out: np.ndarray, moments: Moments, penalty: float, error: float
+) -> Ridge:
     return Ridge(slopes, float(moments.y_mean - moments.z_mean @ slopes), left_out, penalty, error)
 
 
@@ -195,7 +228,9 @@ def fit_blend(z: np.ndarray, y: np.ndarray, std: np.ndarray) -> Blend:
     moments, rows = Moments.of(z, y), np.arange(len(z))
     lines = [_fit(z, y, rows, moments, factor) for factor in factors]
     errors = np.array([line.error for line in lines])
-    excess = errors / max(errors.min(), 1e-12 * y.var())  # nothing but rounding is left of ratings that lie on a line
+    excess = errors / max(
+        errors.min(), 1e-12 * y.var()
+    )  # nothing but rounding is left of ratings that lie on a line
     weights = np.exp(-len(y) / SOFTNESS * (excess - excess.min()))
     weights = np.where(weights < MIN_WEIGHT, 0, weights)
     weights /= weights.sum()
@@ -203,6 +238,8 @@ def fit_blend(z: np.ndarray, y: np.ndarray, std: np.ndarray) -> Blend:
 
 
 def _mean(lines: list[Ridge], weights: np.ndarray) -> Ridge:
-    slopes, intercept, left_out = (sum(w * getattr(line, name) for line, w in zip(lines, weights, strict=True))
-                                   for name in ("slopes", "intercept", "left_out"))
+    slopes, intercept, left_out = (
+        sum(w * getattr(line, name) for line, w in zip(lines, weights, strict=True))
+        for name in ("slopes", "intercept", "left_out")
+    )
     return Ridge(slopes, float(intercept), left_out)

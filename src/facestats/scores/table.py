@@ -11,12 +11,26 @@ from facestats.core.stats.scale import to_decile, to_pct, to_score
 from facestats.core.tables.embeddings import Embeddings
 from facestats.scores.regressor import Regressor
 
-_SCORES = ("attractiveness_raw", "attractiveness_score", "attractiveness_pct", "geometric_score", "combined_score", "geometry_zscore")
+_SCORES = (
+    "attractiveness_raw",
+    "attractiveness_score",
+    "attractiveness_pct",
+    "geometric_score",
+    "combined_score",
+    "geometry_zscore",
+)
 
 
-def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | None, split: pd.Series,
-                out_of_fold: pd.Series | None = None, geometry: pd.DataFrame | None = None,
-                scale: tuple[float, float] | None = None, ages: pd.DataFrame | None = None) -> pd.DataFrame:
+def score_table(
+    filenames: pd.Index,
+    embeddings: Embeddings,
+    model: Regressor | None,
+    split: pd.Series,
+    out_of_fold: pd.Series | None = None,
+    geometry: pd.DataFrame | None = None,
+    scale: tuple[float, float] | None = None,
+    ages: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Score every face.
 
     Parameters
@@ -34,11 +48,24 @@ def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | 
     DataFrame in the schema `tables.SCORES`, but for `combined_score`, for which weights are needed: null here.
     """
     n = len(filenames)
-    honest = pd.Series(np.nan, filenames) if out_of_fold is None or model is None else out_of_fold.reindex(filenames)
+    honest = (
+        pd.Series(np.nan, filenames)
+        if out_of_fold is None or model is None
+        else out_of_fold.reindex(filenames)
+    )
     empty = np.full(n, np.nan)
-    table = pd.DataFrame({"filename": filenames.to_numpy(), "attractiveness_raw": empty, "attractiveness_score": empty,
-                          "attractiveness_pct": empty, "attractiveness": pd.array([None] * n, dtype="Int32"),
-                          "geometric_score": empty, "combined_score": empty, "geometry_zscore": empty})
+    table = pd.DataFrame(
+        {
+            "filename": filenames.to_numpy(),
+            "attractiveness_raw": empty,
+            "attractiveness_score": empty,
+            "attractiveness_pct": empty,
+            "attractiveness": pd.array([None] * n, dtype="Int32"),
+            "geometric_score": empty,
+            "combined_score": empty,
+            "geometry_zscore": empty,
+        }
+    )
     if model is not None:
         raw = np.where(honest.notna(), honest, model.predict(embeddings))
         table["attractiveness_raw"] = raw
@@ -54,9 +81,15 @@ def score_table(filenames: pd.Index, embeddings: Embeddings, model: Regressor | 
         if scale is not None:
             raw = geometry["geometric_raw"].to_numpy(float)
             table["geometric_score"] = to_score(raw, scale)
-            table["geometric_out_of_fold"] = np.isfinite(raw) & geometry["geometric_out_of_fold"].eq(True).to_numpy()
+            table["geometric_out_of_fold"] = (
+                np.isfinite(raw) & geometry["geometric_out_of_fold"].eq(True).to_numpy()
+            )
     for column in ("score_withheld", "age_checked"):
-        table[column] = pd.Series(np.nan if ages is None else ages[column].reindex(filenames).to_numpy(), index=table.index, dtype="object")
+        table[column] = pd.Series(
+            np.nan if ages is None else ages[column].reindex(filenames).to_numpy(),
+            index=table.index,
+            dtype="object",
+        )
     withheld = table["score_withheld"].notna()
     table.loc[withheld, [*_SCORES]] = np.nan
     table.loc[withheld, ["attractiveness"]] = None

@@ -23,7 +23,9 @@ from facestats.scores.regressor import Regressor
 from facestats.scores.ridge import fit_blend
 
 MIN_TRAIN, MIN_VAL = 20, 5
-ROUNDING = 1e-12  # means of 2 and of 3 equal ratings differ in the last bit; a share of the largest rating
+ROUNDING = (
+    1e-12  # means of 2 and of 3 equal ratings differ in the last bit; a share of the largest rating
+)
 
 
 def too_few(n_train: int, n_val: int) -> str:
@@ -32,10 +34,25 @@ def too_few(n_train: int, n_val: int) -> str:
 
 
 def train_regressor(
-    X_train: np.ndarray, y_train: np.ndarray, X_val: np.ndarray, y_val: np.ndarray, *,
-    hidden: int | Sequence[int] = (256, 64), ensemble: int = 8, dropout: float = 0.5, lr: float = 1e-3, weight_decay: float = 1.0,
-    batch_size: int = 64, epochs: int = 200, patience: int = 10, schedule: str = "constant", loss: str = "mse",
-    calibration: str = "auto", seed: int = 0, folds: int = 0, pretrained: str | None = None,
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_val: np.ndarray,
+    y_val: np.ndarray,
+    *,
+    hidden: int | Sequence[int] = (256, 64),
+    ensemble: int = 8,
+    dropout: float = 0.5,
+    lr: float = 1e-3,
+    weight_decay: float = 1.0,
+    batch_size: int = 64,
+    epochs: int = 200,
+    patience: int = 10,
+    schedule: str = "constant",
+    loss: str = "mse",
+    calibration: str = "auto",
+    seed: int = 0,
+    folds: int = 0,
+    pretrained: str | None = None,
     on_epoch: Callable[[int, float, float], None] | None = None,
 ) -> Regressor:
     """Fit ratings by a line and an ensemble of multi-layer perceptrons that corrects it.
@@ -62,10 +79,25 @@ def train_regressor(
         Too few faces, shapes that do not fit, values that are not finite, ratings that are all equal, an option that does
         not exist or is out of range, or a training that diverged.
     """
-    mlp = checked_options(Mlp, {
-        "hidden": hidden, "ensemble": ensemble, "dropout": dropout, "lr": lr, "weight_decay": weight_decay, "batch_size": batch_size,
-        "epochs": epochs, "patience": patience, "schedule": schedule, "loss": loss, "calibration": calibration, "seed": seed,
-        "folds": folds, "pretrained": pretrained if pretrained is None else str(pretrained)})
+    mlp = checked_options(
+        Mlp,
+        {
+            "hidden": hidden,
+            "ensemble": ensemble,
+            "dropout": dropout,
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "patience": patience,
+            "schedule": schedule,
+            "loss": loss,
+            "calibration": calibration,
+            "seed": seed,
+            "folds": folds,
+            "pretrained": pretrained if pretrained is None else str(pretrained),
+        },
+    )
     x, y = _checked(X_train, y_train, "train")
     if mlp.pretrained is not None:
         return load_pretrained(Path(mlp.pretrained), x.shape[1], None)
@@ -73,18 +105,38 @@ def train_regressor(
     if x.shape[1] != x_val.shape[1]:
         raise InputError(f"train has {x.shape[1]} features, val {x_val.shape[1]}")
     if np.ptp(y) <= ROUNDING * np.abs(y).max():
-        raise InputError(f"all {len(y)} train ratings are {y[0]:g}; there is nothing to learn from them")
+        raise InputError(
+            f"all {len(y)} train ratings are {y[0]:g}; there is nothing to learn from them"
+        )
     if len(x) < MIN_TRAIN or len(x_val) < MIN_VAL:
         raise InputError(too_few(len(x), len(x_val)))
     widths = [mlp.hidden] if isinstance(mlp.hidden, int) else mlp.hidden
-    options = Options(widths, mlp.ensemble, mlp.dropout, mlp.lr, mlp.weight_decay, mlp.batch_size, mlp.epochs, mlp.patience,
-                      mlp.schedule, mlp.loss, mlp.seed)
+    options = Options(
+        widths,
+        mlp.ensemble,
+        mlp.dropout,
+        mlp.lr,
+        mlp.weight_decay,
+        mlp.batch_size,
+        mlp.epochs,
+        mlp.patience,
+        mlp.schedule,
+        mlp.loss,
+        mlp.seed,
+    )
     with one_thread():
         return _train(x, y, x_val, y_val, options, mlp.calibration, on_epoch)
 
 
-def _train(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray, options: Options, calibration: str,
-           on_epoch: Callable[[int, float, float], None] | None) -> Regressor:
+def _train(
+    x: np.ndarray,
+    y: np.ndarray,
+    x_val: np.ndarray,
+    y_val: np.ndarray,
+    options: Options,
+    calibration: str,
+    on_epoch: Callable[[int, float, float], None] | None,
+) -> Regressor:
     """`train_regressor` with its checked inputs, of which it overwrites `x`."""
     x_mean, x_std = x.mean(axis=0), x.std(axis=0)
     # What never moves in train stays at its scale, or a small move later would drown all else.
@@ -99,9 +151,18 @@ def _train(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray, o
     residuals_val = target_val - blend.line.predict(z_val)
     # The members see the features on the scale that the line does best with.
     z *= blend.scaling
-    network, size, left_out = train_correction(z, parts, z_val * blend.scaling, residuals_val, options, on_epoch)
-    model = Regressor(network, torch.from_numpy(x_mean), torch.from_numpy(x_std / blend.scaling), y_mean + y_std * blend.line.intercept,
-                      y_std, slopes=torch.from_numpy(blend.line.slopes / blend.scaling), size=size)
+    network, size, left_out = train_correction(
+        z, parts, z_val * blend.scaling, residuals_val, options, on_epoch
+    )
+    model = Regressor(
+        network,
+        torch.from_numpy(x_mean),
+        torch.from_numpy(x_std / blend.scaling),
+        y_mean + y_std * blend.line.intercept,
+        y_std,
+        slopes=torch.from_numpy(blend.line.slopes / blend.scaling),
+        size=size,
+    )
     # Faces of train by those who left them out tell as much as val does, and there are more. Over 16 divisions of OMI's faces a line
     # through val alone raised the mean absolute bias from 0.85 to 1.15 points of 100; through both it lowered it to 0.77.
     told, rated = model.predict(x_val), y_val
@@ -120,14 +181,21 @@ def _checked(x: np.ndarray, y: np.ndarray, name: str) -> tuple[np.ndarray, np.nd
     try:
         x, y = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: features must be a matrix of numbers (n, d) and ratings n numbers ({error}); np.stack makes a matrix "
-                         "of a column of vectors") from None
+        raise InputError(
+            f"{name}: features must be a matrix of numbers (n, d) and ratings n numbers ({error}); np.stack makes a matrix "
+            "of a column of vectors"
+        ) from None
     if x.ndim != 2 or not x.shape[1] or y.shape != (len(x),):
-        raise InputError(f"{name}: features have the shape {x.shape} and ratings {y.shape}; expected (n, d) and (n,)")
+        raise InputError(
+            f"{name}: features have the shape {x.shape} and ratings {y.shape}; expected (n, d) and (n,)"
+        )
     if not len(x):
         raise InputError(f"{name}: no rated faces")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InputError(f"{name}: features or ratings are not finite")
-    named = [(hashlib.blake2b(row.astype(np.float64).tobytes()).digest(), rating) for row, rating in zip(x, y, strict=True)]
+    named = [
+        (hashlib.blake2b(row.astype(np.float64).tobytes()).digest(), rating)
+        for row, rating in zip(x, y, strict=True)
+    ]
     order = sorted(range(len(x)), key=named.__getitem__)
     return x[order].astype(np.float64), y[order]

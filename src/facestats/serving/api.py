@@ -25,8 +25,17 @@ from facestats.errors import DoubtWarning
 from facestats.serving.composites import filter_images, make_composite
 from facestats.serving.models import load
 
-__all__ = ["calculate_attractiveness_score", "detect_landmarks", "filter_images", "find_similar", "get_clip_embedding",
-           "infer_attributes", "load", "make_composite", "score_image"]
+__all__ = [
+    "calculate_attractiveness_score",
+    "detect_landmarks",
+    "filter_images",
+    "find_similar",
+    "get_clip_embedding",
+    "infer_attributes",
+    "load",
+    "make_composite",
+    "score_image",
+]
 
 
 def detect_landmarks(image: Any) -> np.ndarray | None:

@@ -32,6 +32,7 @@ def read_facts(path: Path, *keys: str) -> dict[str, Any]:
         raise ModelError(str(error)) from None
     lacking = [key for key in keys if key not in facts]
     if lacking:
-        raise ModelError(f"{path} has no {', '.join(lacking)}; an earlier version of the pipeline wrote it, run `dvc repro`")
+        raise ModelError(
+            f"{path} has no {', '.join(lacking)}; an earlier version of the pipeline wrote it, run `dvc repro`"
+        )
     return facts
-

@@ -46,11 +46,18 @@ UNCOMPRESSED = 24.0  # bits per pixel
 FACTS = "facestats"  # what a frame's `attrs` and an image's `info` call them
 
 
-def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | None = None,
-                  ethnicity: str | list[str] | None = None, age_range: tuple[float, float] | None = None,
-                  attractiveness: tuple[int, int] | None = None, min_results: int = 0,
-                  attributes: dict[str, str | list[str]] | None = None,
-                  cluster: int | list[int] | None = None, flags: str = LEAVE_OUT, copies: str = "best") -> pd.DataFrame | pl.DataFrame:
+def filter_images(
+    df: pd.DataFrame | pl.DataFrame,
+    gender: str | list[str] | None = None,
+    ethnicity: str | list[str] | None = None,
+    age_range: tuple[float, float] | None = None,
+    attractiveness: tuple[int, int] | None = None,
+    min_results: int = 0,
+    attributes: dict[str, str | list[str]] | None = None,
+    cluster: int | list[int] | None = None,
+    flags: str = LEAVE_OUT,
+    copies: str = "best",
+) -> pd.DataFrame | pl.DataFrame:
     """Rows of `attributes_final.parquet` that match all conditions, sorted by filename.
 
     Parameters
@@ -82,13 +89,31 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
         Fewer than `min_results`, with the number left after each condition; no frame, or one without a column that is asked for; a
         condition that is no class, range or number.
     """
-    conditions = {"gender": gender, "ethnicity": ethnicity, "age_range": age_range, "attributes": attributes,
-                  "cluster": cluster, "attractiveness": attractiveness}
+    conditions = {
+        "gender": gender,
+        "ethnicity": ethnicity,
+        "age_range": age_range,
+        "attributes": attributes,
+        "cluster": cluster,
+        "attractiveness": attractiveness,
+    }
     table = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
-    if "filename" not in table.columns and "image" in table.columns:  # a table of one's own that names photos
-        table = table.assign(filename=[face_filename(name) if isinstance(name, str) else name for name in table["image"]])
+    if (
+        "filename" not in table.columns and "image" in table.columns
+    ):  # a table of one's own that names photos
+        table = table.assign(
+            filename=[
+                face_filename(name) if isinstance(name, str) else name for name in table["image"]
+            ]
+        )
     min_results = whole_number("min_results", min_results, 0)
-    selection = select_faces(table, conditions, min_results=min_results, flags=flags, copies=one_of("copies", copies, COPIES))
+    selection = select_faces(
+        table,
+        conditions,
+        min_results=min_results,
+        flags=flags,
+        copies=one_of("copies", copies, COPIES),
+    )
     if not selection.enough:
         raise InputError(f"too few: {selection}")
     for hint in selection.hints:
@@ -96,15 +121,29 @@ def filter_images(df: pd.DataFrame | pl.DataFrame, gender: str | list[str] | Non
     if not isinstance(df, pd.DataFrame):
         return df[selection.rows.index.to_list()]
     given = {name: value for name, value in conditions.items() if value is not None}
-    asked = ({"flags": flags} if flags == KEEP else {}) | ({"copies": copies} if copies != "best" else {})
-    selection.rows.attrs[FACTS] = {"filter": {**given, "min_results": min_results} | asked, "matched": selection.matched,
-                                   "flagged": selection.flagged, "copies_left_out": selection.copies}
+    asked = ({"flags": flags} if flags == KEEP else {}) | (
+        {"copies": copies} if copies != "best" else {}
+    )
+    selection.rows.attrs[FACTS] = {
+        "filter": {**given, "min_results": min_results} | asked,
+        "matched": selection.matched,
+        "flagged": selection.flagged,
+        "copies_left_out": selection.copies,
+    }
     return selection.rows
 
 
-def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | None = None, seed: int = 0, align: str = "warp",
-                   space: str = "linear", symmetric: bool = False, max_yaw: float = MAX_YAW,
-                   flags: str | None = None, copies: str = "best") -> Image.Image:
+def make_composite(
+    df_or_paths: pd.DataFrame | pl.DataFrame | list,
+    n: int | None = None,
+    seed: int = 0,
+    align: str = "warp",
+    space: str = "linear",
+    symmetric: bool = False,
+    max_yaw: float = MAX_YAW,
+    flags: str | None = None,
+    copies: str = "best",
+) -> Image.Image:
     """Average face; of faces of the pipeline, the very pixels that the stage `composite` draws of the same members.
 
     Parameters
@@ -138,9 +177,17 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     ImageError
         A photo that can't be read.
     """
-    render = checked_options(Render, {"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw}).model_dump()
+    render = checked_options(
+        Render, {"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw}
+    ).model_dump()
     n, seed = None if n is None else whole_number("n", n, 1), whole_number("seed", seed, 0)
-    table = df_or_paths if isinstance(df_or_paths, pd.DataFrame) else _to_pandas(df_or_paths) if _is_polars_frame(df_or_paths) else None
+    table = (
+        df_or_paths
+        if isinstance(df_or_paths, pd.DataFrame)
+        else _to_pandas(df_or_paths)
+        if _is_polars_frame(df_or_paths)
+        else None
+    )
     photos = _listed(df_or_paths) if table is None else []
     single, models = one_of("copies", copies, COPIES) == "best", load()
     table, photos = _with_faces(table, models), [models.photo(photo) for photo in photos]
@@ -153,10 +200,14 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
         if table is not None:
             members, flagged, n_copies = _known_faces(models, table, n, seed, flags, copies)
         else:
-            members, left_out, flagged, n_copies = _new_faces(models, photos, n, seed, Path(folder), flags, single)
+            members, left_out, flagged, n_copies = _new_faces(
+                models, photos, n, seed, Path(folder), flags, single
+            )
         average = average_faces(members, **render)
     if table is not None:
-        _faces_table(models)  # the crops were read one by one, and are those of this run as long as its table is there
+        _faces_table(
+            models
+        )  # the crops were read one by one, and are those of this run as long as its table is there
     average.left_out = left_out | average.left_out
     if flagged:
         selection["flagged"] = flagged
@@ -167,7 +218,10 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
     facts = composite_facts(average, render, selection, _ratings(table))
     if average.image is None:
         hint = "".join(f", {n} left out as {reason}" for reason, n in facts["flagged"].items())
-        raise InputError(f"no face to average: {facts['why']}{hint}" + ("; flags='keep' takes doubtful pictures, too" if hint else ""))
+        raise InputError(
+            f"no face to average: {facts['why']}{hint}"
+            + ("; flags='keep' takes doubtful pictures, too" if hint else "")
+        )
     for doubt in selection["doubts"]:
         warnings.warn(doubt, stacklevel=2)
     if table is not None and set(SCORES.values()) <= set(table.columns):
@@ -178,7 +232,9 @@ def make_composite(df_or_paths: pd.DataFrame | pl.DataFrame | list, n: int | Non
 
 
 def _listed(photos: Any) -> list:
-    single = isinstance(photos, (str, bytes, bytearray, memoryview, Path, Image.Image)) or (isinstance(photos, np.ndarray) and photos.ndim in (2, 3))
+    single = isinstance(photos, (str, bytes, bytearray, memoryview, Path, Image.Image)) or (
+        isinstance(photos, np.ndarray) and photos.ndim in (2, 3)
+    )
     if single or isinstance(photos, Mapping) or not isinstance(photos, Iterable):
         hint = "put a single one into a list" if single else f"found {type(photos).__name__}"
         raise InputError(f"make_composite takes a table or a list of photos; {hint}")
@@ -186,7 +242,10 @@ def _listed(photos: Any) -> list:
 
 
 def _is_polars_frame(frame: Any) -> bool:
-    return type(frame).__module__.split(".")[0] == "polars" and type(frame).__name__ in ("DataFrame", "LazyFrame")
+    return type(frame).__module__.split(".")[0] == "polars" and type(frame).__name__ in (
+        "DataFrame",
+        "LazyFrame",
+    )
 
 
 def _to_pandas(frame: Any) -> pd.DataFrame:
@@ -195,22 +254,38 @@ def _to_pandas(frame: Any) -> pd.DataFrame:
         raise InputError(f"expected a pandas or polars frame, found {type(frame).__name__}")
     if not hasattr(frame, "rows"):
         raise InputError("a lazy polars frame has no rows yet; call .collect() first")
-    wanted = {"filename", "image", "rating", "doubts", "copy_group", "copy_rank", *SCORES.values(), *filter(None, COLUMNS.values())}
+    wanted = {
+        "filename",
+        "image",
+        "rating",
+        "doubts",
+        "copy_group",
+        "copy_rank",
+        *SCORES.values(),
+        *filter(None, COLUMNS.values()),
+    }
     columns = [name for name in frame.columns if name in wanted or name.endswith("_final")]
     return pd.DataFrame({name: frame[name].to_list() for name in columns})
 
 
-def _doubts(models: Models, table: pd.DataFrame | None, names: pd.Series, conditions: dict[str, Any]) -> list[str]:
+def _doubts(
+    models: Models, table: pd.DataFrame | None, names: pd.Series, conditions: dict[str, Any]
+) -> list[str]:
     """What is doubtful about the columns that a frame was filtered by."""
     final = models.root / "data/processed/metadata" / tables.FINAL.name
     if table is None or not conditions or not final.is_file():
         return []
-    return column_doubts(table[table["filename"].isin(names)], conditions, tables.read_doubts(final))
+    return column_doubts(
+        table[table["filename"].isin(names)], conditions, tables.read_doubts(final)
+    )
 
 
 def _with_faces(table: pd.DataFrame | None, models: Models) -> pd.DataFrame | None:
     """The table with the names of faces in `filename`, where it names photos or faces in `filename` or `image`."""
-    column = next((name for name in ("filename", "image") if table is not None and name in table.columns), None)
+    column = next(
+        (name for name in ("filename", "image") if table is not None and name in table.columns),
+        None,
+    )
     if table is None or column is None or not all(isinstance(name, str) for name in table[column]):
         return table
     names = table[column]
@@ -226,24 +301,39 @@ def _ratings(table: pd.DataFrame | None) -> pd.Series:
     return ratings[~ratings.index.duplicated()]
 
 
-def _known_faces(models: Models, df: pd.DataFrame, n: int | None, seed: int, flags: str, copies: str) -> tuple[pd.DataFrame, dict[str, int], int]:
+def _known_faces(
+    models: Models, df: pd.DataFrame, n: int | None, seed: int, flags: str, copies: str
+) -> tuple[pd.DataFrame, dict[str, int], int]:
     """Members out of the pipeline's faces, how many were left out for which doubt, and how many as copies."""
     check_table(df)
     for column in ("rating", *SCORES.values()):
-        if column in df.columns and not pd.api.types.is_numeric_dtype(df[column]) and df[column].notna().any():
+        if (
+            column in df.columns
+            and not pd.api.types.is_numeric_dtype(df[column])
+            and df[column].notna().any()
+        ):
             raise InputError(f"the column {column} must hold numbers")
     twice = df.loc[df["filename"].duplicated(), "filename"]
     if len(twice):
-        raise InputError(f"{twice.iloc[0]} stands twice in the table and would count twice ({len(twice)} rows too many)")
+        raise InputError(
+            f"{twice.iloc[0]} stands twice in the table and would count twice ({len(twice)} rows too many)"
+        )
     selection = select_faces(df, {}, n, seed, flags=flags, copies=copies)
     names = selection.rows["filename"]
     faces = tables.read(_faces_table(models), tables.FACES, ["filename", "landmarks", "yaw"])
     faces = faces.dropna(subset="filename").set_index("filename")
     absent = [name for name in names if name not in faces.index]
     if absent:
-        raise InputError(f"{number_of(len(absent), 'name')} not among the faces of {models.root}, for example {absent[0]}")
+        raise InputError(
+            f"{number_of(len(absent), 'name')} not among the faces of {models.root}, for example {absent[0]}"
+        )
     folder = models.root / PREPROC
-    members = _members([(name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"]) for name in names])
+    members = _members(
+        [
+            (name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"])
+            for name in names
+        ]
+    )
     return members, selection.flagged, selection.copies
 
 
@@ -254,8 +344,9 @@ def _faces_table(models: Models) -> Path:
     return models.root / next(iter(files))
 
 
-def _new_faces(models: Models, photos: list, n: int | None, seed: int, folder: Path, flags: str,
-               single: bool) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, int], int]:
+def _new_faces(
+    models: Models, photos: list, n: int | None, seed: int, folder: Path, flags: str, single: bool
+) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, int], int]:
     """Members out of photos; the names of those that were left out, by the first reason; how many were for each doubt, and as copies."""
     from facestats.faces.crop import NoFaceError
 
@@ -270,7 +361,11 @@ def _new_faces(models: Models, photos: list, n: int | None, seed: int, folder: P
         except NoFaceError:
             left_out.setdefault(NO_FACE, []).append(name)
             continue
-        doubts = [doubt.reason for doubt in models.doubts(crop) if doubt.reason in PICTURE] if flags != KEEP else []
+        doubts = (
+            [doubt.reason for doubt in models.doubts(crop) if doubt.reason in PICTURE]
+            if flags != KEEP
+            else []
+        )
         if doubts:
             flagged.update(doubts)
             left_out.setdefault(doubts[0], []).append(name)
@@ -284,7 +379,12 @@ def _new_faces(models: Models, photos: list, n: int | None, seed: int, folder: P
         return _members(rows), left_out, dict(sorted(flagged.items())), 0
     best = _best_of_copies(looks) if looks else []
     chosen = [best[k] for k in _drawn(len(best), n, seed)]
-    return _members([rows[k] for k in chosen]), left_out, dict(sorted(flagged.items())), len(rows) - len(best)
+    return (
+        _members([rows[k] for k in chosen]),
+        left_out,
+        dict(sorted(flagged.items())),
+        len(rows) - len(best),
+    )
 
 
 def _drawn(photos: int, n: int | None, seed: int) -> list[int]:
@@ -299,10 +399,25 @@ def _look(crop: FaceCrop, photo: Any, number: int) -> dict[str, Any]:
     from facestats.faces.dedup import perceptual_hash
     from facestats.faces.photo import bits_per_pixel
 
-    data = Path(photo).read_bytes() if isinstance(photo, (str, Path)) else photo if isinstance(photo, (bytes, bytearray)) else None
-    return {"filename": f"{number:09}", "hash": perceptual_hash(crop.grey), "thumbnail": thumbnail(crop.rgb), "sharpness": crop.facts()["sharpness"],
-            "face_size": min(crop.width, crop.height) if crop.box is None else float(crop.box[2] - crop.box[0]),
-            "bits_per_pixel": UNCOMPRESSED if data is None else bits_per_pixel(bytes(data), crop.width, crop.height)}
+    data = (
+        Path(photo).read_bytes()
+        if isinstance(photo, (str, Path))
+        else photo
+        if isinstance(photo, (bytes, bytearray))
+        else None
+    )
+    return {
+        "filename": f"{number:09}",
+        "hash": perceptual_hash(crop.grey),
+        "thumbnail": thumbnail(crop.rgb),
+        "sharpness": crop.facts()["sharpness"],
+        "face_size": min(crop.width, crop.height)
+        if crop.box is None
+        else float(crop.box[2] - crop.box[0]),
+        "bits_per_pixel": UNCOMPRESSED
+        if data is None
+        else bits_per_pixel(bytes(data), crop.width, crop.height),
+    }
 
 
 def _best_of_copies(looks: list[dict[str, Any]]) -> list[int]:
@@ -311,12 +426,22 @@ def _best_of_copies(looks: list[dict[str, Any]]) -> list[int]:
     from facestats.faces.preprocess import rank_copies
 
     table = pd.DataFrame(looks)
-    first = find_near_duplicates(table["hash"].tolist(), lambda face: looks[face]["thumbnail"], table["sharpness"].to_numpy())
+    first = find_near_duplicates(
+        table["hash"].tolist(), lambda face: looks[face]["thumbnail"], table["sharpness"].to_numpy()
+    )
     table["copy_group"] = [at if before is None else before for at, before in enumerate(first)]
     return np.flatnonzero(rank_copies(table) == 1).tolist()
 
 
 def _members(rows: list[tuple]) -> pd.DataFrame:
-    shapes = [None if shape is None else np.asarray(shape).reshape(-1, 3) for _, _, shape, _ in rows]
-    return pd.DataFrame({"filename": [r[0] for r in rows], "path": [r[1] for r in rows],
-                         "landmarks": pd.Series(shapes, dtype=object), "yaw": [r[3] for r in rows]})
+    shapes = [
+        None if shape is None else np.asarray(shape).reshape(-1, 3) for _, _, shape, _ in rows
+    ]
+    return pd.DataFrame(
+        {
+            "filename": [r[0] for r in rows],
+            "path": [r[1] for r in rows],
+            "landmarks": pd.Series(shapes, dtype=object),
+            "yaw": [r[3] for r in rows],
+        }
+    )

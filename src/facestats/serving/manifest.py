@@ -22,7 +22,20 @@ from facestats.params.errors import explain
 from facestats.serving.checks import read_facts
 
 SERVING = Path("models/serving.json")
-PARTS = ("landmarker", "clip", "regressor", "geometry", "blend", "attributes", "classifiers", "zeroshot", "embeddings", "faces", "age_check", "ages")
+PARTS = (
+    "landmarker",
+    "clip",
+    "regressor",
+    "geometry",
+    "blend",
+    "attributes",
+    "classifiers",
+    "zeroshot",
+    "embeddings",
+    "faces",
+    "age_check",
+    "ages",
+)
 OF_TWO_RUNS = "a run is under way, or files of two runs are mixed: wait for its end, or `dvc repro`, `dvc pull` or `dvc checkout`"
 Identity = tuple[int, ...] | None
 MAYBE_EMPTY = frozenset({"classifiers"})
@@ -82,15 +95,33 @@ class Manifest:
             facts["crop"] = Facts.model_validate(facts).crop.model_dump()
         except ValidationError as error:
             wrong = "; ".join(explain(error.errors(include_url=False), facts, Facts))
-            raise ModelError(f"{root / SERVING} does not say what a photo needs ({wrong}); run `dvc repro`") from None
-        if not isinstance(parts, dict) or set(parts) != set(PARTS) or not all(isinstance(files, dict) for files in parts.values()):
-            raise ModelError(f"{root / SERVING} does not name the parts {', '.join(PARTS)}; another version of the pipeline wrote it, run `dvc repro`")
+            raise ModelError(
+                f"{root / SERVING} does not say what a photo needs ({wrong}); run `dvc repro`"
+            ) from None
+        if (
+            not isinstance(parts, dict)
+            or set(parts) != set(PARTS)
+            or not all(isinstance(files, dict) for files in parts.values())
+        ):
+            raise ModelError(
+                f"{root / SERVING} does not name the parts {', '.join(PARTS)}; another version of the pipeline wrote it, run `dvc repro`"
+            )
         for path in (path for files in parts.values() for path in files):
-            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or not path.isprintable():
-                raise ModelError(f"{root / SERVING} names {ascii(path)[1:-1]}, which may lie outside the project folder; run `dvc repro`")
-        empty = sorted(name for name, files in parts.items() if not files and name not in MAYBE_EMPTY)
+            if (
+                PurePosixPath(path).is_absolute()
+                or ".." in PurePosixPath(path).parts
+                or not path.isprintable()
+            ):
+                raise ModelError(
+                    f"{root / SERVING} names {ascii(path)[1:-1]}, which may lie outside the project folder; run `dvc repro`"
+                )
+        empty = sorted(
+            name for name, files in parts.items() if not files and name not in MAYBE_EMPTY
+        )
         if empty:
-            raise ModelError(f"{root / SERVING} names no file of the part {empty[0]}; run `dvc repro`")
+            raise ModelError(
+                f"{root / SERVING} names no file of the part {empty[0]}; run `dvc repro`"
+            )
         return cls(facts, parts)
 
     def files(self) -> list[str]:
@@ -98,20 +129,26 @@ class Manifest:
         return [path for files in self.parts.values() for path in files]
 
 
-def write_manifest(path: Path, facts: Mapping[str, Any], parts: Mapping[str, Iterable[Path]]) -> None:
+def write_manifest(
+    path: Path, facts: Mapping[str, Any], parts: Mapping[str, Iterable[Path]]
+) -> None:
     """Write the manifest of a run.
 
     Parameters
     ----------
     parts : the files of each part of `PARTS`, relative to the working directory, which is the project's folder.
     """
-    hashes = {name: {file.as_posix(): sha256_file(file) for file in sorted(parts[name])} for name in PARTS}
+    hashes = {
+        name: {file.as_posix(): sha256_file(file) for file in sorted(parts[name])} for name in PARTS
+    }
     write_json(path, {**facts, "parts": hashes})
 
 
 def files_in(folder: Path) -> list[Path]:
     """The files of a part that is a folder; hidden ones are no part of it."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return sorted(
+        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
+    )
 
 
 def identity(path: Path) -> Identity:
@@ -147,6 +184,10 @@ def check(root: Path, files: Mapping[str, str], known: Mapping[str, str] | None 
         try:
             found = known[path] if known and path in known else sha256_file(root / path)
         except OSError as error:
-            raise MixedPartsError(f"{root / path} can't be read ({error.strerror}); {OF_TWO_RUNS}") from None
+            raise MixedPartsError(
+                f"{root / path} can't be read ({error.strerror}); {OF_TWO_RUNS}"
+            ) from None
         if found != expected:
-            raise MixedPartsError(f"{root / path} is not the one that {root / SERVING} names; {OF_TWO_RUNS}")
+            raise MixedPartsError(
+                f"{root / path} is not the one that {root / SERVING} names; {OF_TWO_RUNS}"
+            )

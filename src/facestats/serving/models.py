@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from facestats.scores.regressor import Regressor
 
 SENSITIVE = "ethnicity"
-AS_WRITTEN = frozenset({SLASHES, UNICODE})  # how a name may differ from a photo's: never so far that another photo is scored unawares
+AS_WRITTEN = frozenset(
+    {SLASHES, UNICODE}
+)  # how a name may differ from a photo's: never so far that another photo is scored unawares
 HOLISTIC = "facestats.score_image gives the holistic score alone"
 _kept: dict[Path, _Kept] = {}
 _loading = threading.Lock()
@@ -71,13 +73,20 @@ def load(root: str | Path | None = None) -> Models:
     try:
         start = Path(root or Path.cwd()).expanduser().resolve()
         start.is_dir()  # raises where the name is too long
-    except (TypeError, ValueError, RuntimeError, OSError) as error:  # no path, a null byte, ~ of somebody who is not
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        OSError,
+    ) as error:  # no path, a null byte, ~ of somebody who is not
         raise InputError(f"root = {root!r} names no folder ({error})") from None
     for folder in [start] if root is not None else [start, *start.parents]:
         if (models := _current(folder)) is not None:
             return models
-    raise ModelError(f"no {SERVING.as_posix()} in {start}{'' if root else ' or above it'}; "
-                     "run `dvc repro` (or `dvc pull`) there, or name the folder with facestats.load(root)")
+    raise ModelError(
+        f"no {SERVING.as_posix()} in {start}{'' if root else ' or above it'}; "
+        "run `dvc repro` (or `dvc pull`) there, or name the folder with facestats.load(root)"
+    )
 
 
 @dataclass(frozen=True)
@@ -100,11 +109,15 @@ def _current(folder: Path) -> Models | None:
     """The models of a folder; None where it is no project folder."""
     kept, manifest = _kept.get(folder), identity(folder / SERVING)
     models = kept and kept.models
-    if models is not None and (folder.is_dir() if manifest is None else _stamp(folder, models.parts) == kept.stamp):
+    if models is not None and (
+        folder.is_dir() if manifest is None else _stamp(folder, models.parts) == kept.stamp
+    ):
         return models  # unchanged, or a run is about to write another manifest
     if manifest is None:
         if _is_project(folder):
-            raise ModelError(f"no {SERVING.as_posix()} in {folder}: a run is under way, wait for its end; otherwise run `dvc repro` (or `dvc pull`)")
+            raise ModelError(
+                f"no {SERVING.as_posix()} in {folder}: a run is under way, wait for its end; otherwise run `dvc repro` (or `dvc pull`)"
+            )
         return None
     if not _loading.acquire(blocking=models is None):
         return models  # another thread is loading the new ones
@@ -124,7 +137,9 @@ def _load(folder: Path, kept: _Kept) -> Models:
         if kept.refused is None or kept.refused[0] != seen:
             parts = read_parts(folder, before)
             if before and parts.absent - before.absent:
-                raise MixedPartsError(f"{folder / min(parts.absent)} is not there yet; {OF_TWO_RUNS}")
+                raise MixedPartsError(
+                    f"{folder / min(parts.absent)} is not there yet; {OF_TWO_RUNS}"
+                )
             if models is None or parts.manifest != before.manifest or parts.absent != before.absent:
                 models = Models(folder, MappingProxyType(parts.manifest.facts), parts)
             _kept[folder] = _Kept(models, _stamp(folder, parts))
@@ -149,6 +164,7 @@ def _is_project(folder: Path) -> bool:
 
 def _one_at_a_time(method: Callable) -> Callable:
     """LiteRT's interpreter serves one thread only, and torch computes one photo on all processors: threads wait for each other."""
+
     @wraps(method)
     def locked(self: Models, *arguments: Any, **named: Any) -> Any:
         with self.parts.lock:
@@ -205,9 +221,17 @@ class Models:
         from facestats.attributes.resolution import target_kinds
         from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
 
-        limits, trained, prompts = self.in_use.get("on_photographs"), self.parts.get("classifiers"), self.parts.get("zeroshot")
-        limits = limits and {name: np.inf if limit is None else limit for name, limit in limits.items()}
-        return fill_gaps(trained, zeroshot_models(prompts, target_kinds(trained), on_photographs=limits))
+        limits, trained, prompts = (
+            self.in_use.get("on_photographs"),
+            self.parts.get("classifiers"),
+            self.parts.get("zeroshot"),
+        )
+        limits = limits and {
+            name: np.inf if limit is None else limit for name, limit in limits.items()
+        }
+        return fill_gaps(
+            trained, zeroshot_models(prompts, target_kinds(trained), on_photographs=limits)
+        )
 
     @property
     def drawn(self) -> float:
@@ -229,7 +253,9 @@ class Models:
         """The trained age model; `age_check` says whether it is used."""
         trained = self.parts.get("classifiers")
         if "age" not in trained:
-            raise ModelError(f"{self.root / 'models/attributes.json'} has no target age, but ages are checked by its model; run `dvc repro`")
+            raise ModelError(
+                f"{self.root / 'models/attributes.json'} has no target age, but ages are checked by its model; run `dvc repro`"
+            )
         return trained["age"]
 
     @property
@@ -275,15 +301,21 @@ class Models:
             raise InputError(f"{image}: no such file{say_likely(Reading(None, likely=likely))}")
         path = self.names.folder / reading.image
         if not path.is_file():
-            raise InputError(f"{image} is a photo of the pipeline, but {path} is not there; `dvc pull` or a copy of it brings it back")
+            raise InputError(
+                f"{image} is a photo of the pipeline, but {path} is not there; `dvc pull` or a copy of it brings it back"
+            )
         return path
 
     def faces(self, names: Iterable[str]) -> dict[str, str]:
         """Name of the face by name of a photo or a face; a name that is none stays as it is."""
         by_image = {image: face for face, image in self.images.items()}
         readings = self.names.read_all(names, explain=0)
-        return {name: by_image[reading.image] if reading.image and AS_WRITTEN.issuperset(reading.liberties) else name
-                for name, reading in readings.items()}
+        return {
+            name: by_image[reading.image]
+            if reading.image and AS_WRITTEN.issuperset(reading.liberties)
+            else name
+            for name, reading in readings.items()
+        }
 
     @_one_at_a_time
     def crop(self, image: Any) -> FaceCrop:
@@ -296,7 +328,9 @@ class Models:
         """
         from facestats.faces.crop import PreprocessConfig, crop_face
 
-        return crop_face(self.photo(image), PreprocessConfig(**self.serving["crop"]), self.landmarker)
+        return crop_face(
+            self.photo(image), PreprocessConfig(**self.serving["crop"]), self.landmarker
+        )
 
     def jpeg(self, crop: FaceCrop) -> bytes:
         """A crop after the same JPEG coding as in the pipeline: what its models see."""
@@ -356,8 +390,12 @@ class Models:
         embedding = self.encoder.encode([_decoded(jpeg)])
         checked, withheld, note = self._check_age(crop, embedding)
         if withheld:
-            return {**dict.fromkeys(("raw", "score", "pct", "decile", "geometric", "combined")), "withheld": withheld, "age_checked": checked,
-                    "warnings": [f"no score: {withheld}", *(doubt.text for doubt in self.doubts(crop))]}
+            return {
+                **dict.fromkeys(("raw", "score", "pct", "decile", "geometric", "combined")),
+                "withheld": withheld,
+                "age_checked": checked,
+                "warnings": [f"no score: {withheld}", *(doubt.text for doubt in self.doubts(crop))],
+            }
         raw = model.predict(embedding)
         score, pct = to_score(raw, model.scale), to_pct(raw, model.reference)
         geometric = np.full(1, np.nan)
@@ -366,12 +404,31 @@ class Models:
         combined = weights(geometric, score)
         lacking = self._lacking(crop)
         shown = {"holistic": score, "geometric": geometric, "combined": combined}
-        worthless = [verdict["text"] for name, verdict in self.verdicts.items() if verdict["text"] and np.isfinite(shown[name]).all()]
-        return {"raw": float(raw[0]), "score": float(score[0]), "pct": float(pct[0]), "decile": int(to_decile(pct)[0]),
-                "geometric": _number(geometric), "combined": _number(combined), "withheld": None, "age_checked": checked,
-                "warnings": [*note, *worthless, *(doubt.text for doubt in self.doubts(crop)), *([str(lacking)] if lacking else [])]}
+        worthless = [
+            verdict["text"]
+            for name, verdict in self.verdicts.items()
+            if verdict["text"] and np.isfinite(shown[name]).all()
+        ]
+        return {
+            "raw": float(raw[0]),
+            "score": float(score[0]),
+            "pct": float(pct[0]),
+            "decile": int(to_decile(pct)[0]),
+            "geometric": _number(geometric),
+            "combined": _number(combined),
+            "withheld": None,
+            "age_checked": checked,
+            "warnings": [
+                *note,
+                *worthless,
+                *(doubt.text for doubt in self.doubts(crop)),
+                *([str(lacking)] if lacking else []),
+            ],
+        }
 
-    def _check_age(self, crop: FaceCrop, embedding: np.ndarray) -> tuple[str | None, str | None, list[str]]:
+    def _check_age(
+        self, crop: FaceCrop, embedding: np.ndarray
+    ) -> tuple[str | None, str | None, list[str]]:
         """What the age was checked by, why there is no score, and what to say where nothing could tell.
 
         Raises
@@ -388,7 +445,13 @@ class Models:
                 return said["age_checked"], said["score_withheld"], []
             strange = [doubt.text for doubt in self.doubts(crop) if doubt.reason in OTHER_KIND]
             if check.by_model and not strange:
-                return MODEL, check.reason(MODEL) if check.may_be_under(self.age_model.predict(embedding))[0] else None, []
+                return (
+                    MODEL,
+                    check.reason(MODEL)
+                    if check.may_be_under(self.age_model.predict(embedding))[0]
+                    else None,
+                    [],
+                )
             note = check.not_checked(strange[0] if strange and check.by_model else None)
         else:
             note = check.not_checked()
@@ -411,18 +474,28 @@ class Models:
             return read_thumbnail(path, size) if path.is_file() else None
 
         at = find_copy(perceptual_hash(crop.grey), thumbnail(crop.rgb), hashes, look)
-        return None if at is None else {name: None if pd.isna(value) else value for name, value in said.iloc[at].items()}
+        return (
+            None
+            if at is None
+            else {name: None if pd.isna(value) else value for name, value in said.iloc[at].items()}
+        )
 
     def _lacking(self, crop: FaceCrop) -> FaceStatsError | None:
         """Why there is no combined score, with the way out."""
         if not self.geometry.trained:
-            return ModelError(f"no combined score: no geometric model was trained ({self.geometry.why}); rate more faces and run "
-                              f"`dvc repro`. {HOLISTIC}")
+            return ModelError(
+                f"no combined score: no geometric model was trained ({self.geometry.why}); rate more faces and run "
+                f"`dvc repro`. {HOLISTIC}"
+            )
         if crop.landmarks is None:
-            return ImageError(f"no combined score: no face was found, so there are no landmarks to measure; use a photo that shows "
-                              f"the face. {HOLISTIC}")
+            return ImageError(
+                f"no combined score: no face was found, so there are no landmarks to measure; use a photo that shows "
+                f"the face. {HOLISTIC}"
+            )
         if self.blend[0].why:
-            return ModelError(f"no combined score: {self.blend[0].why}; see score.weights in params.yaml. {HOLISTIC}")
+            return ModelError(
+                f"no combined score: {self.blend[0].why}; see score.weights in params.yaml. {HOLISTIC}"
+            )
         return None
 
     @_one_at_a_time
@@ -431,10 +504,14 @@ class Models:
         from facestats.attributes.resolution import predict_attributes
         from facestats.core.age_groups import age_bucket
 
-        models = {name: m for name, m in self.attribute_models.items() if ethnicity or name != SENSITIVE}
+        models = {
+            name: m for name, m in self.attribute_models.items() if ethnicity or name != SENSITIVE
+        }
         crop = self.crop(image)
         embedding = self.embed(crop)[None]
-        photograph = are_photographs(pd.DataFrame([crop.facts()], columns=FACTS), self.in_use.get("mostly_drawn", False)).to_numpy()
+        photograph = are_photographs(
+            pd.DataFrame([crop.facts()], columns=FACTS), self.in_use.get("mostly_drawn", False)
+        ).to_numpy()
         said, probabilities = predict_attributes(pd.Index(["image"]), embedding, models, photograph)
         answer: dict[str, Any] = {}
         for name, model in models.items():
@@ -445,11 +522,15 @@ class Models:
             answer[name] = _number(np.array([value])) if model.kind == "regression" else str(value)
             answer[f"{name}_source"] = model.source
             if model.classes:
-                answer[f"{name}_probabilities"] = {c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes}
+                answer[f"{name}_probabilities"] = {
+                    c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes
+                }
         if answer.get("age") is not None:
             answer["age_bucket"] = str(age_bucket(np.array([answer["age"]]))[0])
         doubts = self.in_use.get("doubts", {})
-        prompts = [doubts["zeroshot"]] if photograph[0] and any(name in doubts for name in models) else []
+        prompts = (
+            [doubts["zeroshot"]] if photograph[0] and any(name in doubts for name in models) else []
+        )
         return answer | {"warnings": [*(doubt.text for doubt in self.doubts(crop)), *prompts]}
 
     @_one_at_a_time
@@ -461,7 +542,13 @@ class Models:
         similarity = embeddings @ self.embed(crop)
         order = np.argsort(-similarity, kind="stable")[:k]
         names = filenames[order]
-        table = pd.DataFrame({"image": self.images.reindex(names).to_numpy(), "filename": names, "similarity": similarity[order]})
+        table = pd.DataFrame(
+            {
+                "image": self.images.reindex(names).to_numpy(),
+                "filename": names,
+                "similarity": similarity[order],
+            }
+        )
         table.attrs["warnings"] = [doubt.text for doubt in self.doubts(crop)]
         return table
 

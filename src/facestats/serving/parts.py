@@ -32,7 +32,9 @@ from facestats.serving.manifest import (
 )
 
 HASHED_BY_ENCODER = ("config.json", "model.safetensors")
-BY_WEIGHTS = frozenset({"clip", "zeroshot", "embeddings"})  # what else they depend on stands under `clip` in the manifest
+BY_WEIGHTS = frozenset(
+    {"clip", "zeroshot", "embeddings"}
+)  # what else they depend on stands under `clip` in the manifest
 BY_PART = {"classifiers": "attributes", "ages": "faces"}  # what they are read with
 
 
@@ -77,9 +79,13 @@ class Parts:
 
     def serve(self, name: str, manifest: Manifest) -> bool:
         """Whether a part, read without an error, is also the one that another manifest names."""
-        return (self.has(name) and not isinstance(self.values[name], FaceStatsError) and self.manifest.parts[name] == manifest.parts[name]
-                and (name not in BY_WEIGHTS or self.manifest.facts["clip"] == manifest.facts["clip"])
-                and (name not in BY_PART or self.serve(BY_PART[name], manifest)))
+        return (
+            self.has(name)
+            and not isinstance(self.values[name], FaceStatsError)
+            and self.manifest.parts[name] == manifest.parts[name]
+            and (name not in BY_WEIGHTS or self.manifest.facts["clip"] == manifest.facts["clip"])
+            and (name not in BY_PART or self.serve(BY_PART[name], manifest))
+        )
 
 
 def read_parts(root: Path, before: Parts | None = None) -> Parts:
@@ -112,21 +118,29 @@ def read_parts(root: Path, before: Parts | None = None) -> Parts:
         values[name] = _read(name, root, manifest, values, absent)
         replaced = [path for path in manifest.parts[name] if identity(root / path) != seen[path]]
         if replaced:
-            raise MixedPartsError(f"{root / replaced[0]} was replaced while it was read; {OF_TWO_RUNS}")
+            raise MixedPartsError(
+                f"{root / replaced[0]} was replaced while it was read; {OF_TWO_RUNS}"
+            )
     if identity(root / SERVING) != said:
         raise MixedPartsError(f"{root / SERVING} was replaced while parts were read; {OF_TWO_RUNS}")
     return Parts(manifest, values, absent, before.lock if before else threading.RLock())
 
 
-def _read(name: str, root: Path, manifest: Manifest, values: Mapping[str, Any], absent: frozenset[str]) -> Any:
+def _read(
+    name: str, root: Path, manifest: Manifest, values: Mapping[str, Any], absent: frozenset[str]
+) -> Any:
     files = manifest.parts[name]
     there = {path: sha256 for path, sha256 in files.items() if path not in absent}
     try:
         if name in FOLDERS and there:
             folder = root / next(iter(there))
-            strange = {path.relative_to(root).as_posix() for path in files_in(folder.parent)} - set(files)
+            strange = {path.relative_to(root).as_posix() for path in files_in(folder.parent)} - set(
+                files
+            )
             if strange:
-                raise MixedPartsError(f"{root / min(strange)} is not among the files that {root / SERVING} names; {OF_TWO_RUNS}")
+                raise MixedPartsError(
+                    f"{root / min(strange)} is not among the files that {root / SERVING} names; {OF_TWO_RUNS}"
+                )
         if name != "clip":
             check(root, there)
         return READERS[name](root, [root / path for path in files], manifest, values)
@@ -135,10 +149,16 @@ def _read(name: str, root: Path, manifest: Manifest, values: Mapping[str, Any], 
     except FaceStatsError as error:
         if name == "clip":
             check(root, there)  # damaged, or of another run?
-        return type(error)(f"{error}. If a run is under way, wait for its end") if len(there) < len(files) else error
+        return (
+            type(error)(f"{error}. If a run is under way, wait for its end")
+            if len(there) < len(files)
+            else error
+        )
 
 
-def _landmarker(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+def _landmarker(
+    root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]
+) -> Any:
     from facestats.faces.landmarks import Landmarker
 
     return Landmarker(files[0].parent)
@@ -148,12 +168,22 @@ def _clip(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
     from facestats.clip.load import load_encoder
 
     said = manifest.facts["clip"]
-    encoder = load_encoder(files[0].parent, said["precision"], batch_size=1)  # it hashes its weights; twice would take a second of 2 GB
-    known = {path: encoder.files_sha256[path.name] for path in files if path.name in HASHED_BY_ENCODER}
-    check(root, manifest.parts["clip"], {path.relative_to(root).as_posix(): sha256 for path, sha256 in known.items()})
+    encoder = load_encoder(
+        files[0].parent, said["precision"], batch_size=1
+    )  # it hashes its weights; twice would take a second of 2 GB
+    known = {
+        path: encoder.files_sha256[path.name] for path in files if path.name in HASHED_BY_ENCODER
+    }
+    check(
+        root,
+        manifest.parts["clip"],
+        {path.relative_to(root).as_posix(): sha256 for path, sha256 in known.items()},
+    )
     if encoder.facts["sha256"] != said["weights_sha256"]:
-        raise ModelError(f"models/clip holds other weights ({encoder.facts['variant']}) than the models of {root} "
-                         f"were trained on ({said['variant']}); run `dvc repro`")
+        raise ModelError(
+            f"models/clip holds other weights ({encoder.facts['variant']}) than the models of {root} "
+            f"were trained on ({said['variant']}); run `dvc repro`"
+        )
     return encoder
 
 
@@ -178,25 +208,37 @@ def _blend(root: Path, files: list[Path], manifest: Manifest, values: Mapping[st
     return load_blend(files[0]), load_verdicts(files[0])
 
 
-def _attributes(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+def _attributes(
+    root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]
+) -> Any:
     facts = read_facts(files[0], "targets", "drawn")
     try:
         InUse.model_validate(facts)
     except ValidationError as error:
         wrong = "; ".join(explain(error.errors(include_url=False), facts, InUse))
-        raise ModelError(f"{files[0]} does not say which models are in use ({wrong}); run `dvc repro`") from None
+        raise ModelError(
+            f"{files[0]} does not say which models are in use ({wrong}); run `dvc repro`"
+        ) from None
     return facts
 
 
-def _classifiers(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+def _classifiers(
+    root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]
+) -> Any:
     from facestats.attributes.model import load_models, model_path
 
     if isinstance(values["attributes"], FaceStatsError):
         raise values["attributes"]
     targets = values["attributes"]["targets"]
-    unknown = [target for target in targets if not files or model_path(files[0].parent, target) not in files]
+    unknown = [
+        target
+        for target in targets
+        if not files or model_path(files[0].parent, target) not in files
+    ]
     if unknown:
-        raise MixedPartsError(f"{root / SERVING} does not name the model of {unknown[0]!a}; {OF_TWO_RUNS}")
+        raise MixedPartsError(
+            f"{root / SERVING} does not name the model of {unknown[0]!a}; {OF_TWO_RUNS}"
+        )
     return load_models(files[0].parent, targets) if files else {}
 
 
@@ -206,16 +248,24 @@ def _zeroshot(root: Path, files: list[Path], manifest: Manifest, values: Mapping
     return load_classifiers(files[0], manifest.facts["clip"]["weights_sha256"])
 
 
-def _embeddings(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+def _embeddings(
+    root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]
+) -> Any:
     filenames, embeddings, said = tables.read_embeddings(files[0])
     if said.get("weights_sha256") != manifest.facts["clip"]["weights_sha256"]:
-        raise ModelError(f"{files[0]} was computed with other weights than those of {root / SERVING}; run `dvc repro`")
+        raise ModelError(
+            f"{files[0]} was computed with other weights than those of {root / SERVING}; run `dvc repro`"
+        )
     embeddings.flags.writeable = False
     return filenames, embeddings
 
 
 def _faces(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
-    return tables.read(files[0], tables.FACES, ["image", "filename", "perceptual_hash"]).dropna(subset="filename").set_index("filename")
+    return (
+        tables.read(files[0], tables.FACES, ["image", "filename", "perceptual_hash"])
+        .dropna(subset="filename")
+        .set_index("filename")
+    )
 
 
 def _age_check(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
@@ -229,18 +279,48 @@ def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
     from facestats.faces.comparison import read_thumbnail
 
     if isinstance(values["faces"], FaceStatsError) or not files[0].is_file():  # models alone
-        return pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]), np.empty((0, 32), dtype=np.uint8), {}
+        return (
+            pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]),
+            np.empty((0, 32), dtype=np.uint8),
+            {},
+        )
     said = tables.read(files[0], tables.AGE_CHECK)
-    said = said[said["age_checked"].notna() & (said["age_checked"] != MODEL)].merge(values["faces"]["perceptual_hash"].dropna(), on="filename")
+    said = said[said["age_checked"].notna() & (said["age_checked"] != MODEL)].merge(
+        values["faces"]["perceptual_hash"].dropna(), on="filename"
+    )
     said = said.sort_values(["score_withheld", "filename"])
-    hashes = np.frombuffer(bytes.fromhex("".join(said["perceptual_hash"])), dtype=np.uint8).reshape(-1, 32)
+    hashes = np.frombuffer(bytes.fromhex("".join(said["perceptual_hash"])), dtype=np.uint8).reshape(
+        -1, 32
+    )
     said = said[["filename", "score_withheld", "age_checked"]].reset_index(drop=True)
-    crops = {at: root / CROPS / name for at, name in said.loc[said["score_withheld"].notna(), "filename"].items()}
-    return said, hashes, {at: read_thumbnail(path, manifest.facts["crop"]["size"]) for at, path in crops.items() if path.is_file()}
+    crops = {
+        at: root / CROPS / name
+        for at, name in said.loc[said["score_withheld"].notna(), "filename"].items()
+    }
+    return (
+        said,
+        hashes,
+        {
+            at: read_thumbnail(path, manifest.facts["crop"]["size"])
+            for at, path in crops.items()
+            if path.is_file()
+        },
+    )
 
 
 CROPS = Path("data/processed/preproc")
 FOLDERS = frozenset({"landmarker", "clip"})
 READERS: dict[str, Callable[[Path, list[Path], Manifest, Mapping[str, Any]], Any]] = {
-    "regressor": _regressor, "blend": _blend, "geometry": _geometry, "attributes": _attributes, "classifiers": _classifiers, "zeroshot": _zeroshot,
-    "landmarker": _landmarker, "embeddings": _embeddings, "faces": _faces, "age_check": _age_check, "ages": _ages, "clip": _clip}
+    "regressor": _regressor,
+    "blend": _blend,
+    "geometry": _geometry,
+    "attributes": _attributes,
+    "classifiers": _classifiers,
+    "zeroshot": _zeroshot,
+    "landmarker": _landmarker,
+    "embeddings": _embeddings,
+    "faces": _faces,
+    "age_check": _age_check,
+    "ages": _ages,
+    "clip": _clip,
+}

@@ -47,10 +47,14 @@ class Sizes(dict):
         """Hold an array against its shape; a letter that is new takes the size found."""
         letters = wanted.split()
         if array.ndim != len(letters):
-            raise MisfitError(f"{name} has the shape {list(array.shape)}, expected {len(letters)} dimensions")
+            raise MisfitError(
+                f"{name} has the shape {list(array.shape)}, expected {len(letters)} dimensions"
+            )
         for letter, size in zip(letters, array.shape, strict=True):
             if self.setdefault(letter, size) != size:
-                raise MisfitError(f"{name} has the shape {list(array.shape)}, but {self[letter]} stands where {size} is")
+                raise MisfitError(
+                    f"{name} has the shape {list(array.shape)}, but {self[letter]} stands where {size} is"
+                )
 
 
 class Kind(NamedTuple):
@@ -109,7 +113,13 @@ def _standard(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     from sklearn.preprocessing import StandardScaler
 
     scale = node.arrays["scale"]
-    return _fitted(StandardScaler(), mean_=node.arrays["mean"], scale_=scale, var_=scale**2, n_features_in_=sizes["d"])
+    return _fitted(
+        StandardScaler(),
+        mean_=node.arrays["mean"],
+        scale_=scale,
+        var_=scale**2,
+        n_features_in_=sizes["d"],
+    )
 
 
 def _not_zero(node: Node, sizes: Sizes) -> None:
@@ -127,8 +137,14 @@ def _pca(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     from sklearn.decomposition import PCA
 
     arrays = node.arrays
-    return _fitted(PCA(sizes["c"], whiten=node.facts["whiten"]), mean_=arrays["mean"], components_=np.asfortranarray(arrays["components"]),
-                   explained_variance_=arrays["variance"], n_components_=sizes["c"], n_features_in_=sizes["d"])
+    return _fitted(
+        PCA(sizes["c"], whiten=node.facts["whiten"]),
+        mean_=arrays["mean"],
+        components_=np.asfortranarray(arrays["components"]),
+        explained_variance_=arrays["variance"],
+        n_components_=sizes["c"],
+        n_features_in_=sizes["d"],
+    )
 
 
 def _positive_variance(node: Node, sizes: Sizes) -> None:
@@ -139,29 +155,58 @@ def _positive_variance(node: Node, sizes: Sizes) -> None:
 def _logistic(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     from sklearn.linear_model import LogisticRegression
 
-    return _fitted(LogisticRegression(), coef_=node.arrays["coef"], intercept_=node.arrays["intercept"], classes_=classes, n_features_in_=sizes["d"])
+    return _fitted(
+        LogisticRegression(),
+        coef_=node.arrays["coef"],
+        intercept_=node.arrays["intercept"],
+        classes_=classes,
+        n_features_in_=sizes["d"],
+    )
 
 
 def _one_against_rest(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
-    each = [_fitted(LogisticRegression(), coef_=coef[None], intercept_=intercept[None], classes_=np.array([0, 1]), n_features_in_=sizes["d"])
-            for coef, intercept in zip(node.arrays["coef"], node.arrays["intercept"], strict=True)]
-    return _fitted(OneVsRestClassifier(LogisticRegression()), estimators_=each, label_binarizer_=_binarizer(classes), classes_=classes,
-                   n_features_in_=sizes["d"])
+    each = [
+        _fitted(
+            LogisticRegression(),
+            coef_=coef[None],
+            intercept_=intercept[None],
+            classes_=np.array([0, 1]),
+            n_features_in_=sizes["d"],
+        )
+        for coef, intercept in zip(node.arrays["coef"], node.arrays["intercept"], strict=True)
+    ]
+    return _fitted(
+        OneVsRestClassifier(LogisticRegression()),
+        estimators_=each,
+        label_binarizer_=_binarizer(classes),
+        classes_=classes,
+        n_features_in_=sizes["d"],
+    )
 
 
 def _binarizer(classes: np.ndarray) -> BaseEstimator:
     from sklearn.preprocessing import LabelBinarizer
 
-    return _fitted(LabelBinarizer(), classes_=classes, y_type_="binary" if len(classes) == 2 else "multiclass", sparse_input_=False)
+    return _fitted(
+        LabelBinarizer(),
+        classes_=classes,
+        y_type_="binary" if len(classes) == 2 else "multiclass",
+        sparse_input_=False,
+    )
 
 
 def _ridge(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     from sklearn.linear_model import Ridge
 
-    return _fitted(Ridge(), coef_=node.arrays["coef"], intercept_=float(node.arrays["intercept"]), n_features_in_=sizes["d"])
+    return _fitted(
+        Ridge(),
+        coef_=node.arrays["coef"],
+        intercept_=float(node.arrays["intercept"]),
+        n_features_in_=sizes["d"],
+    )
 
 
 def _perceptron(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
@@ -169,15 +214,24 @@ def _perceptron(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
 
     layers = node.facts["layers"]
     weights = [node.arrays[f"weights{i}"] for i in range(layers)]
-    return _fitted(MLPClassifier([w.shape[1] for w in weights[:-1]], activation=node.facts["activation"]), coefs_=weights,
-                   intercepts_=[node.arrays[f"biases{i}"] for i in range(layers)], n_layers_=layers + 1, n_outputs_=sizes["m"],
-                   out_activation_="logistic" if sizes["m"] == 1 else "softmax", classes_=classes, _label_binarizer=_binarizer(classes),
-                   n_features_in_=sizes["d"])
+    return _fitted(
+        MLPClassifier([w.shape[1] for w in weights[:-1]], activation=node.facts["activation"]),
+        coefs_=weights,
+        intercepts_=[node.arrays[f"biases{i}"] for i in range(layers)],
+        n_layers_=layers + 1,
+        n_outputs_=sizes["m"],
+        out_activation_="logistic" if sizes["m"] == 1 else "softmax",
+        classes_=classes,
+        _label_binarizer=_binarizer(classes),
+        n_features_in_=sizes["d"],
+    )
 
 
 def _layers(facts: Mapping[str, Any]) -> dict[str, str]:
     width = ["d", *(f"h{i}" for i in range(1, facts["layers"])), "m"]
-    return {f"weights{i}": f"{width[i]} {width[i + 1]}" for i in range(facts["layers"])} | {f"biases{i}": width[i + 1] for i in range(facts["layers"])}
+    return {f"weights{i}": f"{width[i]} {width[i + 1]}" for i in range(facts["layers"])} | {
+        f"biases{i}": width[i + 1] for i in range(facts["layers"])
+    }
 
 
 def _support_vectors(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
@@ -185,14 +239,33 @@ def _support_vectors(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstim
 
     arrays, facts = node.arrays, node.facts
     count = arrays["counts"].astype(np.int32)
-    svc = SVC(kernel=facts["kernel"], degree=facts["degree"], gamma=float(facts["gamma"]), coef0=float(facts["coef0"]))
+    svc = SVC(
+        kernel=facts["kernel"],
+        degree=facts["degree"],
+        gamma=float(facts["gamma"]),
+        coef0=float(facts["coef0"]),
+    )
     svc.probability = facts["probability"]
     sign = -1 if len(classes) == 2 else 1
-    return _fitted(svc, support_=np.arange(sizes["v"], dtype=np.int32), support_vectors_=np.ascontiguousarray(arrays["vectors"]), _n_support=count,
-                   _dual_coef_=arrays["coefficients"], dual_coef_=sign * arrays["coefficients"], _intercept_=arrays["intercept"],
-                   intercept_=sign * arrays["intercept"], _probA=arrays["slope"], _probB=arrays["shift"], _gamma=float(facts["gamma"]), _sparse=False,
-                   classes_=classes, class_weight_=np.ones(len(classes)), shape_fit_=(sizes["v"], sizes["d"]), fit_status_=0,
-                   n_features_in_=sizes["d"])
+    return _fitted(
+        svc,
+        support_=np.arange(sizes["v"], dtype=np.int32),
+        support_vectors_=np.ascontiguousarray(arrays["vectors"]),
+        _n_support=count,
+        _dual_coef_=arrays["coefficients"],
+        dual_coef_=sign * arrays["coefficients"],
+        _intercept_=arrays["intercept"],
+        intercept_=sign * arrays["intercept"],
+        _probA=arrays["slope"],
+        _probB=arrays["shift"],
+        _gamma=float(facts["gamma"]),
+        _sparse=False,
+        classes_=classes,
+        class_weight_=np.ones(len(classes)),
+        shape_fit_=(sizes["v"], sizes["d"]),
+        fit_status_=0,
+        n_features_in_=sizes["d"],
+    )
 
 
 def _counts_fit(node: Node, sizes: Sizes) -> None:
@@ -207,7 +280,9 @@ def _neighbours(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     from sklearn.neighbors import KNeighborsClassifier
 
     facts = node.facts
-    estimator = KNeighborsClassifier(facts["neighbours"], weights=facts["weights"], metric=facts["metric"], p=facts["power"])
+    estimator = KNeighborsClassifier(
+        facts["neighbours"], weights=facts["weights"], metric=facts["metric"], p=facts["power"]
+    )
     # Each class is there at least once (`_answers_fit`), so that columns come in the order of their numbers.
     return _fitted(estimator.fit(node.arrays["vectors"], node.arrays["answers"]), classes_=classes)
 
@@ -223,8 +298,16 @@ def _gaussian(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     from sklearn.naive_bayes import GaussianNB
 
     arrays = node.arrays
-    return _fitted(GaussianNB(), theta_=arrays["means"], var_=arrays["variances"], class_prior_=arrays["priors"], class_count_=arrays["priors"],
-                   classes_=classes, epsilon_=0.0, n_features_in_=sizes["d"])
+    return _fitted(
+        GaussianNB(),
+        theta_=arrays["means"],
+        var_=arrays["variances"],
+        class_prior_=arrays["priors"],
+        class_count_=arrays["priors"],
+        classes_=classes,
+        epsilon_=0.0,
+        n_features_in_=sizes["d"],
+    )
 
 
 def _gaussian_fits(node: Node, sizes: Sizes) -> None:
@@ -232,13 +315,24 @@ def _gaussian_fits(node: Node, sizes: Sizes) -> None:
         raise MisfitError("a variance or a class's share is not above 0")
 
 
-TREE_ARRAYS = {"*feature": "n", "threshold": "n", "*left": "n", "*right": "n", "values": "n o", "start": "o", "*roots": "t", "*column": "t"}
+TREE_ARRAYS = {
+    "*feature": "n",
+    "threshold": "n",
+    "*left": "n",
+    "*right": "n",
+    "values": "n o",
+    "start": "o",
+    "*roots": "t",
+    "*column": "t",
+}
 
 
 def _trees(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     from facestats.attributes.estimators.own import TreeClassifier
 
-    return TreeClassifier(**node.arrays, boosted=node.facts["boosted"], classes=classes, n_features=sizes["d"])
+    return TreeClassifier(
+        **node.arrays, boosted=node.facts["boosted"], classes=classes, n_features=sizes["d"]
+    )
 
 
 def _trees_fit(node: Node, sizes: Sizes) -> None:
@@ -247,11 +341,21 @@ def _trees_fit(node: Node, sizes: Sizes) -> None:
     leaf = left < 0
     inner = ~leaf
     # Children stand behind their parent: no way through a tree is longer than the tree, and none leads out of it.
-    if (left[inner] <= here[inner]).any() or (right[inner] <= here[inner]).any() or (left >= n).any() or (right >= n).any():
+    if (
+        (left[inner] <= here[inner]).any()
+        or (right[inner] <= here[inner]).any()
+        or (left >= n).any()
+        or (right >= n).any()
+    ):
         raise MisfitError("a branch leads out of its tree, or back")
     if ((arrays["feature"][inner] < 0) | (arrays["feature"][inner] >= sizes["d"])).any():
         raise MisfitError(f"a tree looks at a number that is none of the {sizes['d']}")
-    if (arrays["roots"] < 0).any() or (arrays["roots"] >= n).any() or (arrays["column"] < 0).any() or (arrays["column"] >= sizes["o"]).any():
+    if (
+        (arrays["roots"] < 0).any()
+        or (arrays["roots"] >= n).any()
+        or (arrays["column"] < 0).any()
+        or (arrays["column"] >= sizes["o"]).any()
+    ):
         raise MisfitError("a tree does not begin where it is said to")
     if sizes["o"] != (sizes["m"] if node.facts["boosted"] else sizes["k"]):
         raise MisfitError(f"trees for {sizes['o']} values, expected one a class")
@@ -261,24 +365,43 @@ def _calibrated(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     from facestats.attributes.estimators.own import CalibratedClassifier
 
     margins = node.facts["method"] == "margin"
-    curves = [[] if margins else [(node.arrays[f"x{i}.{j}"], node.arrays[f"y{i}.{j}"]) for j in range(sizes["m"])] for i in range(len(node.parts))]
-    return CalibratedClassifier([put_together(part, classes, sizes["d"]) for part in node.parts], node.facts["method"], curves, classes,
-                                sizes["d"])
+    curves = [
+        []
+        if margins
+        else [(node.arrays[f"x{i}.{j}"], node.arrays[f"y{i}.{j}"]) for j in range(sizes["m"])]
+        for i in range(len(node.parts))
+    ]
+    return CalibratedClassifier(
+        [put_together(part, classes, sizes["d"]) for part in node.parts],
+        node.facts["method"],
+        curves,
+        classes,
+        sizes["d"],
+    )
 
 
 def _curves(facts: Mapping[str, Any]) -> dict[str, str]:
     if facts["method"] == "margin":
         return {}
-    return {f"{axis}{i}.{j}": f"t{i}.{j}" for i in range(facts["parts"]) for j in range(facts["curves"]) for axis in "xy"}
+    return {
+        f"{axis}{i}.{j}": f"t{i}.{j}"
+        for i in range(facts["parts"])
+        for j in range(facts["curves"])
+        for axis in "xy"
+    }
 
 
 def _curves_fit(node: Node, sizes: Sizes) -> None:
     if node.facts["parts"] != len(node.parts) or node.facts["curves"] != sizes["m"]:
-        raise MisfitError(f"calibration of {node.facts['parts']} estimators, found {len(node.parts)}")
+        raise MisfitError(
+            f"calibration of {node.facts['parts']} estimators, found {len(node.parts)}"
+        )
     for name, x in node.arrays.items():
         if node.facts["method"] == "sigmoid" and len(x) != 1:
             raise MisfitError(f"{name} has {len(x)} numbers, expected 1")
-        if not len(x) or (node.facts["method"] == "isotonic" and name[0] == "x" and (np.diff(x) < 0).any()):
+        if not len(x) or (
+            node.facts["method"] == "isotonic" and name[0] == "x" and (np.diff(x) < 0).any()
+        ):
             raise MisfitError(f"{name} does not ascend")
 
 
@@ -310,20 +433,67 @@ KINDS = {
     "pipeline": Kind({}, _same(), _pipeline, _at_least_one_part, parts=True),
     "standard scaler": Kind({}, _same(mean="d", scale="d"), _standard, _not_zero, out="d"),
     "normalizer": Kind({"norm": _NORMS}, _same(), _normalizer, out="d"),
-    "principal components": Kind({"whiten": _flag}, _same(mean="d", components="c d", variance="c"), _pca, _positive_variance, out="c"),
+    "principal components": Kind(
+        {"whiten": _flag},
+        _same(mean="d", components="c d", variance="c"),
+        _pca,
+        _positive_variance,
+        out="c",
+    ),
     "logistic regression": Kind({}, _same(coef="m d", intercept="m"), _logistic),
     "one against rest": Kind({}, _same(coef="m d", intercept="m"), _one_against_rest),
     "ridge regression": Kind({}, _same(coef="d", intercept=""), _ridge),
-    "perceptron": Kind({"activation": _one_of(*ACTIVATIONS), "layers": _whole(1, MOST_LAYERS)}, _layers, _perceptron),
-    "support vectors": Kind({"kernel": _one_of(*KERNELS), "degree": _whole(0, 100), "gamma": _number, "coef0": _number, "probability": _flag},
-                            lambda facts: {"vectors": "v d", "coefficients": "r v", "intercept": "p", "*counts": "k"}
-                            | dict.fromkeys(("slope", "shift"), "p" if facts["probability"] else "e"), _support_vectors, _counts_fit),
-    "nearest neighbours": Kind({"neighbours": _whole(1, 1_000_000), "weights": _one_of(*WEIGHTS), "metric": _one_of(*METRICS), "power": _whole(1, 100)},
-                               lambda facts: {"vectors": "v d", "*answers": "v"}, _neighbours, _answers_fit),
-    "gaussian": Kind({}, _same(means="k d", variances="k d", priors="k"), _gaussian, _gaussian_fits),
-    "trees": Kind({"boosted": _flag}, lambda facts: TREE_ARRAYS | {"values": "n" if facts["boosted"] else "n o"}, _trees, _trees_fit),
-    "calibrated": Kind({"method": _one_of("sigmoid", "isotonic", "margin"), "parts": _whole(1, MOST_PARTS), "curves": _whole(1, 10_000)}, _curves,
-                       _calibrated, _curves_fit, parts=True),
+    "perceptron": Kind(
+        {"activation": _one_of(*ACTIVATIONS), "layers": _whole(1, MOST_LAYERS)},
+        _layers,
+        _perceptron,
+    ),
+    "support vectors": Kind(
+        {
+            "kernel": _one_of(*KERNELS),
+            "degree": _whole(0, 100),
+            "gamma": _number,
+            "coef0": _number,
+            "probability": _flag,
+        },
+        lambda facts: (
+            {"vectors": "v d", "coefficients": "r v", "intercept": "p", "*counts": "k"}
+            | dict.fromkeys(("slope", "shift"), "p" if facts["probability"] else "e")
+        ),
+        _support_vectors,
+        _counts_fit,
+    ),
+    "nearest neighbours": Kind(
+        {
+            "neighbours": _whole(1, 1_000_000),
+            "weights": _one_of(*WEIGHTS),
+            "metric": _one_of(*METRICS),
+            "power": _whole(1, 100),
+        },
+        lambda facts: {"vectors": "v d", "*answers": "v"},
+        _neighbours,
+        _answers_fit,
+    ),
+    "gaussian": Kind(
+        {}, _same(means="k d", variances="k d", priors="k"), _gaussian, _gaussian_fits
+    ),
+    "trees": Kind(
+        {"boosted": _flag},
+        lambda facts: TREE_ARRAYS | {"values": "n" if facts["boosted"] else "n o"},
+        _trees,
+        _trees_fit,
+    ),
+    "calibrated": Kind(
+        {
+            "method": _one_of("sigmoid", "isotonic", "margin"),
+            "parts": _whole(1, MOST_PARTS),
+            "curves": _whole(1, 10_000),
+        },
+        _curves,
+        _calibrated,
+        _curves_fit,
+        parts=True,
+    ),
 }
 
 
@@ -340,9 +510,13 @@ def _sizes(node: Node, classes: np.ndarray, d: int) -> Sizes:
     sizes = Sizes(d=d, k=k, m=1 if k == 2 else k, p=k * (k - 1) // 2, r=k - 1, e=0)
     shapes = kind.arrays(node.facts)
     names = {name.lstrip("*") for name in shapes}
-    strange = sorted({*node.facts} - {*kind.facts} | ({*node.arrays} ^ names)) + (["parts"] if node.parts and not kind.parts else [])
+    strange = sorted({*node.facts} - {*kind.facts} | ({*node.arrays} ^ names)) + (
+        ["parts"] if node.parts and not kind.parts else []
+    )
     if strange:
-        raise MisfitError(f"{node.kind}: {', '.join(map(str, strange))[:80]} is missing, or unknown")
+        raise MisfitError(
+            f"{node.kind}: {', '.join(map(str, strange))[:80]} is missing, or unknown"
+        )
     for name, wanted in shapes.items():
         array = node.arrays[name.lstrip("*")]
         if (array.dtype.kind == "i") != (name[0] == "*"):
@@ -365,7 +539,11 @@ def put_together(node: Node, classes: np.ndarray, dimension: int) -> BaseEstimat
     MisfitError
         Unknown kinds or keys, shapes that do not fit each other, numbers that make no estimator.
     """
-    return KINDS[node.kind].build(node, classes, _sizes(node, classes, dimension)) if node.kind in KINDS else _sizes(node, classes, dimension)
+    return (
+        KINDS[node.kind].build(node, classes, _sizes(node, classes, dimension))
+        if node.kind in KINDS
+        else _sizes(node, classes, dimension)
+    )
 
 
 def to_file(node: Node, place: str = "") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -381,9 +559,27 @@ def to_file(node: Node, place: str = "") -> tuple[dict[str, Any], dict[str, np.n
 
 def from_file(facts: Any, arrays: Mapping[str, np.ndarray], place: str = "") -> Node:
     """What `to_file` made a node of; arrays that belong to no part are an error."""
-    if not isinstance(facts, dict) or set(facts) != {"kind", "facts", "parts"} or not isinstance(facts["facts"], dict) \
-            or not isinstance(facts["parts"], list) or not isinstance(facts["kind"], str) or len(facts["parts"]) > MOST_PARTS:
+    if (
+        not isinstance(facts, dict)
+        or set(facts) != {"kind", "facts", "parts"}
+        or not isinstance(facts["facts"], dict)
+        or not isinstance(facts["parts"], list)
+        or not isinstance(facts["kind"], str)
+        or len(facts["parts"]) > MOST_PARTS
+    ):
         raise MisfitError("an estimator is a kind, facts and parts")
     inside = [f"{place}{number}/" for number in range(len(facts["parts"]))]
-    own = {name.removeprefix(place): array for name, array in arrays.items() if name.startswith(place) and not name.startswith(tuple(inside))}
-    return Node(facts["kind"], facts["facts"], own, [from_file(part, arrays, start) for part, start in zip(facts["parts"], inside, strict=True)])
+    own = {
+        name.removeprefix(place): array
+        for name, array in arrays.items()
+        if name.startswith(place) and not name.startswith(tuple(inside))
+    }
+    return Node(
+        facts["kind"],
+        facts["facts"],
+        own,
+        [
+            from_file(part, arrays, start)
+            for part, start in zip(facts["parts"], inside, strict=True)
+        ],
+    )

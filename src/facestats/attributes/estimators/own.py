@@ -31,9 +31,35 @@ class TreeClassifier(_Classifier):
     boosted : trees are summed up before a softmax; otherwise their shares are averaged.
     """
 
-    def __init__(self, feature, threshold, left, right, values, start, roots, column, boosted, classes, n_features):
-        self.feature, self.threshold, self.left, self.right, self.values = feature, threshold, left, right, values
-        self.start, self.roots, self.column, self.boosted, self.classes, self.n_features = start, roots, column, boosted, classes, n_features
+    def __init__(
+        self,
+        feature,
+        threshold,
+        left,
+        right,
+        values,
+        start,
+        roots,
+        column,
+        boosted,
+        classes,
+        n_features,
+    ):
+        self.feature, self.threshold, self.left, self.right, self.values = (
+            feature,
+            threshold,
+            left,
+            right,
+            values,
+        )
+        self.start, self.roots, self.column, self.boosted, self.classes, self.n_features = (
+            start,
+            roots,
+            column,
+            boosted,
+            classes,
+            n_features,
+        )
         self.classes_, self.n_features_in_ = classes, n_features
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
@@ -41,7 +67,11 @@ class TreeClassifier(_Classifier):
         if not self.boosted:
             return sum(self.values[self._leaf(X, root)] for root in self.roots) / len(self.roots)
         sums = self.decision_function(X)
-        return softmax(sums, axis=1) if sums.ndim == 2 else np.column_stack([1 - expit(sums), expit(sums)])
+        return (
+            softmax(sums, axis=1)
+            if sums.ndim == 2
+            else np.column_stack([1 - expit(sums), expit(sums)])
+        )
 
     @property
     def decision_function(self):
@@ -57,11 +87,18 @@ class TreeClassifier(_Classifier):
         return sums[:, 0] if sums.shape[1] == 1 else sums
 
     def _leaf(self, X: np.ndarray, root: int) -> np.ndarray:
-        x, rows = np.asarray(X, dtype=np.float32), np.arange(len(X))  # scikit-learn's trees see no more digits
+        x, rows = (
+            np.asarray(X, dtype=np.float32),
+            np.arange(len(X)),
+        )  # scikit-learn's trees see no more digits
         at = np.full(len(X), root)
         while (inner := self.left[at] >= 0).any():
             here = at[inner]
-            at[inner] = np.where(x[rows[inner], self.feature[here]] <= self.threshold[here], self.left[here], self.right[here])
+            at[inner] = np.where(
+                x[rows[inner], self.feature[here]] <= self.threshold[here],
+                self.left[here],
+                self.right[here],
+            )
         return at
 
 
@@ -76,21 +113,36 @@ class CalibratedClassifier(_Classifier):
     """
 
     def __init__(self, estimators, method, curves, classes, n_features):
-        self.estimators, self.method, self.curves, self.classes, self.n_features = estimators, method, curves, classes, n_features
+        self.estimators, self.method, self.curves, self.classes, self.n_features = (
+            estimators,
+            method,
+            curves,
+            classes,
+            n_features,
+        )
         self.classes_, self.n_features_in_ = classes, n_features
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probability of each class: float64 (n, k)."""
-        return sum(self._calibrated(_margins(estimator, X), curves) for estimator, curves in zip(self.estimators, self.curves, strict=True)
-                   ) / len(self.estimators)
+        return sum(
+            self._calibrated(_margins(estimator, X), curves)
+            for estimator, curves in zip(self.estimators, self.curves, strict=True)
+        ) / len(self.estimators)
 
     def _calibrated(self, margins: np.ndarray, curves: list) -> np.ndarray:
         if self.method == "margin":
             one = expit(margins)
         elif self.method == "sigmoid":
-            one = np.column_stack([expit(-(x * margin + y)) for margin, (x, y) in zip(margins.T, curves, strict=True)])
+            one = np.column_stack(
+                [expit(-(x * margin + y)) for margin, (x, y) in zip(margins.T, curves, strict=True)]
+            )
         else:
-            one = np.column_stack([np.interp(margin.astype(x.dtype), x, y) for margin, (x, y) in zip(margins.T, curves, strict=True)])
+            one = np.column_stack(
+                [
+                    np.interp(margin.astype(x.dtype), x, y)
+                    for margin, (x, y) in zip(margins.T, curves, strict=True)
+                ]
+            )
         if one.shape[1] == 1:
             return np.column_stack([1 - one, one])
         total = one.sum(axis=1, keepdims=True)

@@ -28,10 +28,27 @@ from facestats.errors import MisfitError, ModelError
 MOST = 1 << 30  # bytes, unpacked
 # What comes before compressed bytes: joblib writes all of these, people gzip.
 _PACKED: tuple[tuple[bytes, Callable], ...] = (
-    (b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open), (b"\x5d\x00", lzma.open))
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ", lzma.open),
+    (b"\x5d\x00", lzma.open),
+)
 _ZLIB = (b"\x78\x01", b"\x78\x9c", b"\x78\xda", b"\x78\x5e")
 _LZ4 = b"\x04\x22\x4d\x18"
-_BUILTINS = ("bool", "complex", "dict", "float", "frozenset", "int", "list", "object", "set", "slice", "str", "tuple")
+_BUILTINS = (
+    "bool",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "object",
+    "set",
+    "slice",
+    "str",
+    "tuple",
+)
 
 
 class Remains:
@@ -87,10 +104,24 @@ class _Type:
 
     def resolve(self, inside: bool = False) -> np.dtype:
         """The type itself; of one inside of another, no object."""
-        if self.fields is not None and not inside and 0 < self.size <= _MOST_FIELDS and len(self.fields) <= _MOST_FIELDS:
+        if (
+            self.fields is not None
+            and not inside
+            and 0 < self.size <= _MOST_FIELDS
+            and len(self.fields) <= _MOST_FIELDS
+        ):
             names, types, offsets = zip(*self.fields, strict=True)
-            return np.dtype({"names": list(names), "formats": [kind.resolve(inside=True) for kind in types], "offsets": list(offsets), "itemsize": self.size})
-        if not re.fullmatch(r"[biufSU]\d{1,4}" if inside else r"[biufSUO]\d{0,9}", self.code) or self.order not in ("", "<", ">", "="):
+            return np.dtype(
+                {
+                    "names": list(names),
+                    "formats": [kind.resolve(inside=True) for kind in types],
+                    "offsets": list(offsets),
+                    "itemsize": self.size,
+                }
+            )
+        if not re.fullmatch(
+            r"[biufSU]\d{1,4}" if inside else r"[biufSUO]\d{0,9}", self.code
+        ) or self.order not in ("", "<", ">", "="):
             raise MisfitError(f"arrays of the type {self.code!r:.20}")
         return np.dtype(object) if self.code[0] == "O" else np.dtype(self.order + self.code)
 
@@ -101,7 +132,9 @@ _MOST_FIELDS = 1000
 def _array(data: Any, kind: _Type, shape: tuple[int, ...], column_wise: bool) -> np.ndarray:
     """An array of bytes, or of a list of objects, whose number is that of the shape."""
     dtype, count = kind.resolve(), math.prod(shape)
-    if any(type(n) is not int or n < 0 for n in shape) or len(data) != (count if dtype.hasobject else count * dtype.itemsize):
+    if any(type(n) is not int or n < 0 for n in shape) or len(data) != (
+        count if dtype.hasobject else count * dtype.itemsize
+    ):
         raise MisfitError(f"an array of the shape {shape!r:.60} has {len(data)} bytes or values")
     if dtype.hasobject:
         flat = np.empty(count, dtype=object)
@@ -159,18 +192,37 @@ class _Stored:
             return reader(file).load()
         if getattr(self, "numpy_array_alignment_bytes", None) is not None:
             file.read(file.read(1)[0])
-        return _array(file.read(max(0, math.prod(self.shape)) * dtype.itemsize), kind, self.shape, self.order == "F")
+        return _array(
+            file.read(max(0, math.prod(self.shape)) * dtype.itemsize),
+            kind,
+            self.shape,
+            self.order == "F",
+        )
 
 
 _OLD_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 _NAMES: dict[tuple[str, str], Any] = {
     **{("builtins", name): getattr(builtins, name) for name in _BUILTINS},
-    ("collections", "OrderedDict"): collections.OrderedDict, ("copyreg", "_reconstructor"): _reconstructor, ("_codecs", "encode"): _encode, ("builtins", "bytes"): _bytes,
-    ("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Type,
-    **{(f"{package}.multiarray", "_reconstruct"): _reconstruct for package in ("numpy.core", "numpy._core")},
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("copyreg", "_reconstructor"): _reconstructor,
+    ("_codecs", "encode"): _encode,
+    ("builtins", "bytes"): _bytes,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Type,
+    **{
+        (f"{package}.multiarray", "_reconstruct"): _reconstruct
+        for package in ("numpy.core", "numpy._core")
+    },
     **{(f"{package}.multiarray", "scalar"): _scalar for package in ("numpy.core", "numpy._core")},
-    **{(f"{package}.numeric", "_frombuffer"): _from_buffer for package in ("numpy.core", "numpy._core")},
-    **{(module, "NumpyArrayWrapper"): _Stored for module in ("joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle")}}
+    **{
+        (f"{package}.numeric", "_frombuffer"): _from_buffer
+        for package in ("numpy.core", "numpy._core")
+    },
+    **{
+        (module, "NumpyArrayWrapper"): _Stored
+        for module in ("joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle")
+    },
+}
 
 
 class _Reader(pickle._Unpickler):
@@ -187,13 +239,19 @@ class _Reader(pickle._Unpickler):
         if key in _NAMES:
             return _NAMES[key]
         if key not in self.classes:
-            self.classes[key] = type("Remains", (Remains,), {"module": ascii(key[0])[1:-1], "name": ascii(name)[1:-1][:80]})
+            self.classes[key] = type(
+                "Remains",
+                (Remains,),
+                {"module": ascii(key[0])[1:-1], "name": ascii(name)[1:-1][:80]},
+            )
         return self.classes[key]
 
     def load_build(self) -> None:
         state = self.stack[-1]
         takes = getattr(type(self.stack[-2]), "__setstate__", None)
-        if not isinstance(self.stack[-2], Remains | _Array | _Type | _Stored) or (takes is None and not isinstance(state, dict)):
+        if not isinstance(self.stack[-2], Remains | _Array | _Type | _Stored) or (
+            takes is None and not isinstance(state, dict)
+        ):
             raise pickle.UnpicklingError(f"a {type(self.stack[-2]).__name__} has no state")
         super().load_build()
         if isinstance(self.stack[-1], _Stored):
@@ -217,8 +275,10 @@ def read_pickle(path: Path) -> Any:
     try:
         return _Reader(io.BytesIO(data)).load()
     except Exception as error:  # a damaged pickle fails in many ways
-        raise ModelError(f"{path} can't be read as a pickle or a joblib file ({type(error).__name__}: {ascii(str(error))[1:-1][:200]}); save the "
-                         "classifier again, with pickle.dump or joblib.dump") from None
+        raise ModelError(
+            f"{path} can't be read as a pickle or a joblib file ({type(error).__name__}: {ascii(str(error))[1:-1][:200]}); save the "
+            "classifier again, with pickle.dump or joblib.dump"
+        ) from None
 
 
 def _unpacked(path: Path) -> bytes:
@@ -229,15 +289,21 @@ def _unpacked(path: Path) -> bytes:
             start = file.read(8)
             file.seek(0)
             if start.startswith(_LZ4):
-                raise ModelError(f"{path} is packed with lz4; save it again with another compression")
+                raise ModelError(
+                    f"{path} is packed with lz4; save it again with another compression"
+                )
             if start.startswith(_ZLIB):
                 data = zlib.decompressobj().decompress(file.read(MOST), MOST + 1)
             else:
-                data = next((kind(file) for mark, kind in _PACKED if start.startswith(mark)), file).read(MOST + 1)
+                data = next(
+                    (kind(file) for mark, kind in _PACKED if start.startswith(mark)), file
+                ).read(MOST + 1)
     except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         if getattr(error, "errno", None) is not None:  # of the disk, not of the bytes
             raise
         raise ModelError(f"{path} can't be unpacked ({error}); copy it again") from None
     if len(data) > MOST:
-        raise ModelError(f"{path} is larger than {MOST >> 20} MB, which no classifier of faces is; save the classifier alone")
+        raise ModelError(
+            f"{path} is larger than {MOST >> 20} MB, which no classifier of faces is; save the classifier alone"
+        )
     return data

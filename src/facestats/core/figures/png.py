@@ -23,12 +23,25 @@ def cluster_map(points: pd.DataFrame, path: Path, of: int) -> None:
     axes = figure.subplots()
     for i, cluster in enumerate(clusters):
         group = points[points["cluster"] == cluster]
-        axes.scatter(group["pc1"], group["pc2"], s=14, alpha=0.8, label=f"{cluster} ({len(group)})", color=colours[i], edgecolors="none")
+        axes.scatter(
+            group["pc1"],
+            group["pc2"],
+            s=14,
+            alpha=0.8,
+            label=f"{cluster} ({len(group)})",
+            color=colours[i],
+            edgecolors="none",
+        )
     shown = f", {len(points):,} of them shown" if len(points) < of else ""
-    axes.set(xlabel="first principal component of the embeddings", ylabel="second principal component",
-             title=f"Clusters of alike faces: {of:,} faces in {len(clusters)} clusters{shown}")
+    axes.set(
+        xlabel="first principal component of the embeddings",
+        ylabel="second principal component",
+        title=f"Clusters of alike faces: {of:,} faces in {len(clusters)} clusters{shown}",
+    )
     columns = 1 + len(clusters) // LEGEND_ROWS
-    figure.legend(title="cluster (faces)", fontsize="small", loc="outside right center", ncols=columns)
+    figure.legend(
+        title="cluster (faces)", fontsize="small", loc="outside right center", ncols=columns
+    )
     save(figure, path)
 
 

@@ -12,7 +12,9 @@ MAX_BYTES = 300_000  # of a sheet; a report carries several
 _QUALITIES = range(90, 0, -5)
 
 
-def contact_sheet(paths: list[Path], columns: int = 10, side: int = 96, most: int = MOST) -> Image.Image:
+def contact_sheet(
+    paths: list[Path], columns: int = 10, side: int = 96, most: int = MOST
+) -> Image.Image:
     """Thumbnails of up to `most` faces on a white sheet, `columns` to a row, in the order given."""
     shown = paths[:most]
     columns = min(columns, len(shown))
@@ -20,8 +22,10 @@ def contact_sheet(paths: list[Path], columns: int = 10, side: int = 96, most: in
     for i, path in enumerate(shown):
         with Image.open(path) as image:
             image.draft("RGB", (side, side))
-            sheet.paste(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS),
-                        (i % columns * side, i // columns * side))
+            sheet.paste(
+                image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS),
+                (i % columns * side, i // columns * side),
+            )
     return sheet
 
 

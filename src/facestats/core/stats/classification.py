@@ -15,7 +15,7 @@ def confusion(actual: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, li
     """Counts (classes, classes), rows actual, columns predicted, over all classes that occur in either."""
     codes, classes = pd.factorize(np.concatenate([actual, predicted]).astype(object), sort=True)
     n = len(classes)
-    cells = codes[:len(actual)] * n + codes[len(actual):]
+    cells = codes[: len(actual)] * n + codes[len(actual) :]
     return np.bincount(cells, minlength=n * n).reshape(n, n), classes.tolist()
 
 
@@ -38,7 +38,13 @@ def from_confusion(matrix: np.ndarray) -> dict[str, float]:
     }
 
 
-def with_intervals(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int, groups: np.ndarray | None = None) -> dict[str, dict]:
+def with_intervals(
+    actual: np.ndarray,
+    predicted: np.ndarray,
+    resamples: int,
+    seed: int,
+    groups: np.ndarray | None = None,
+) -> dict[str, dict]:
     """Each metric as value, low, high: 95 % percentile bootstrap over faces.
 
     Drawing n faces with replacement is drawing the cells of the confusion matrix from a multinomial. Where one person has several faces,
@@ -51,14 +57,25 @@ def with_intervals(actual: np.ndarray, predicted: np.ndarray, resamples: int, se
     matrix, classes = confusion(actual, predicted)
     values = from_confusion(matrix)
     if several(groups):
-        cells = pd.Index(classes).get_indexer(actual) * len(classes) + pd.Index(classes).get_indexer(predicted)
-        draws = np.array([np.bincount(cells[rows], minlength=matrix.size) for rows in row_samples(len(cells), resamples, seed, groups)])
+        cells = pd.Index(classes).get_indexer(actual) * len(classes) + pd.Index(
+            classes
+        ).get_indexer(predicted)
+        draws = np.array(
+            [
+                np.bincount(cells[rows], minlength=matrix.size)
+                for rows in row_samples(len(cells), resamples, seed, groups)
+            ]
+        )
     else:
-        draws = np.random.default_rng(seed).multinomial(matrix.sum(), (matrix / matrix.sum()).ravel(), size=resamples)
+        draws = np.random.default_rng(seed).multinomial(
+            matrix.sum(), (matrix / matrix.sum()).ravel(), size=resamples
+        )
     drawn = [from_confusion(draw.reshape(matrix.shape)) for draw in draws]
     spread = {name: np.nanpercentile([d[name] for d in drawn], [2.5, 97.5]) for name in METRICS}
-    return {name: {"value": values[name], "low": float(spread[name][0]), "high": float(spread[name][1])}
-            for name in METRICS}
+    return {
+        name: {"value": values[name], "low": float(spread[name][0]), "high": float(spread[name][1])}
+        for name in METRICS
+    }
 
 
 def calibration_error(sure: np.ndarray, right: np.ndarray) -> float:
@@ -73,13 +90,20 @@ def calibration_error(sure: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(np.bincount(place, sure - right, BINS)).sum() / len(sure))
 
 
-def calibration_with_interval(sure: np.ndarray, right: np.ndarray, resamples: int, seed: int, groups: np.ndarray | None = None) -> dict[str, float]:
+def calibration_with_interval(
+    sure: np.ndarray, right: np.ndarray, resamples: int, seed: int, groups: np.ndarray | None = None
+) -> dict[str, float]:
     """`calibration_error` as value, low, high: 95 % bootstrap over faces, less its bias.
 
     A resample is less even than the faces that it is drawn from, so its error is greater: by 0.02 on 140 faces, which is as much as the
     error of a well calibrated model. The resamples are shifted to have the faces' own error as their mean.
     """
     value = calibration_error(sure, right)
-    drawn = np.array([calibration_error(sure[some], right[some]) for some in row_samples(len(sure), resamples, seed, groups)])
+    drawn = np.array(
+        [
+            calibration_error(sure[some], right[some])
+            for some in row_samples(len(sure), resamples, seed, groups)
+        ]
+    )
     low, high = np.percentile(drawn + value - drawn.mean(), [2.5, 97.5])
     return {"value": value, "low": max(0.0, float(low)), "high": min(1.0, float(high))}

@@ -46,8 +46,17 @@ def human_groupings(labels: pd.DataFrame, kinds: Mapping[str, str]) -> list[Grou
     kinds : `classification` or `regression` of the targets. Gender, ethnicity and age count without being one. Age is
         grouped by FairFace's buckets; other numbers have no groups and are left out.
     """
-    wanted = [*ALWAYS, *sorted(name for name, kind in kinds.items() if kind == "classification" and name not in ALWAYS)]
-    single = [_by_one(name, labels[name]) for name in wanted if name in labels.columns and _said(labels[name]).any()]
+    wanted = [
+        *ALWAYS,
+        *sorted(
+            name for name, kind in kinds.items() if kind == "classification" and name not in ALWAYS
+        ),
+    ]
+    single = [
+        _by_one(name, labels[name])
+        for name in wanted
+        if name in labels.columns and _said(labels[name]).any()
+    ]
     return single + [_by_two(a, b) for a, b in combinations(single, 2)]
 
 
@@ -58,7 +67,11 @@ def _said(column: pd.Series) -> pd.Series:
 def _by_one(name: str, column: pd.Series) -> Grouping:
     said = _said(column).to_numpy()
     values = age_bucket(column) if name == "age" else column.astype("str").to_numpy(dtype=object)
-    groups = [b for b in BUCKETS if (values[said] == b).any()] if name == "age" else sorted(set(values[said]))
+    groups = (
+        [b for b in BUCKETS if (values[said] == b).any()]
+        if name == "age"
+        else sorted(set(values[said]))
+    )
     return Grouping(name, groups, np.where(said, pd.Index(groups).get_indexer(values), -1))
 
 
@@ -66,5 +79,8 @@ def _by_two(a: Grouping, b: Grouping) -> Grouping:
     place = np.where((a.place < 0) | (b.place < 0), -1, a.place * len(b.groups) + b.place)
     names = [f"{first}{TIMES}{second}" for first in a.groups for second in b.groups]
     occurring = np.unique(place[place >= 0])
-    return Grouping(f"{a.attribute}{TIMES}{b.attribute}", [names[i] for i in occurring],
-                    np.where(place < 0, -1, np.searchsorted(occurring, place)))
+    return Grouping(
+        f"{a.attribute}{TIMES}{b.attribute}",
+        [names[i] for i in occurring],
+        np.where(place < 0, -1, np.searchsorted(occurring, place)),
+    )

@@ -10,7 +10,12 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-IDENTITY = ["filename", "sha256", "copy_group", "copy_rank"]  # columns of `faces.parquet` that say who is who
+IDENTITY = [
+    "filename",
+    "sha256",
+    "copy_group",
+    "copy_rank",
+]  # columns of `faces.parquet` that say who is who
 BY_MODEL = "model"  # in `age_checked`: the age is a guess
 
 
@@ -29,7 +34,9 @@ def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
     person = faces["filename"].map(persons).astype("str")
     identity = ("person " + person).where(person.notna(), "bytes " + faces["sha256"])
     (one, names), (other, _) = pd.factorize(identity), pd.factorize(faces["copy_group"])
-    links = coo_array((np.ones(len(faces)), (one, other)), shape=(len(names), other.max(initial=-1) + 1))
+    links = coo_array(
+        (np.ones(len(faces)), (one, other)), shape=(len(names), other.max(initial=-1) + 1)
+    )
     _, group = connected_components(links @ links.T, directed=False)
     first = pd.Series(names).groupby(group).transform("min").to_numpy()
     return pd.Series(first[one], index=pd.Index(faces["filename"]), name="group")
@@ -48,7 +55,11 @@ def count_once(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
     labels : by filename, one column a kind of label.
     faces : with the columns `IDENTITY`.
     """
-    copies = faces[faces["copy_group"].duplicated(keep=False)].sort_values(["copy_rank", "filename"]).set_index("filename")["copy_group"]
+    copies = (
+        faces[faces["copy_group"].duplicated(keep=False)]
+        .sort_values(["copy_rank", "filename"])
+        .set_index("filename")["copy_group"]
+    )
     copies = copies[copies.index.isin(labels.index)]
     labels = labels.copy()
     for name in labels.columns:
@@ -59,7 +70,9 @@ def count_once(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
 
 def uniform(seed: int, identities: Iterable[str]) -> np.ndarray:
     """A number in [0, 1) for each: the first 64 bits of its SHA-256, which only hashlib computes, about 1 µs each."""
-    digests = b"".join([hashlib.sha256(f"{seed}\0{identity}".encode()).digest()[:8] for identity in identities])
+    digests = b"".join(
+        [hashlib.sha256(f"{seed}\0{identity}".encode()).digest()[:8] for identity in identities]
+    )
     return np.frombuffer(digests, dtype=">u8").astype(np.float64) / 2**64
 
 

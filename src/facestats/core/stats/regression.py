@@ -21,7 +21,9 @@ def measure(actual: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     return _measure(actual, predicted, rankdata(actual), rankdata(predicted))
 
 
-def _measure(actual: np.ndarray, predicted: np.ndarray, actual_rank: np.ndarray, predicted_rank: np.ndarray) -> dict[str, float]:
+def _measure(
+    actual: np.ndarray, predicted: np.ndarray, actual_rank: np.ndarray, predicted_rank: np.ndarray
+) -> dict[str, float]:
     error = predicted - actual
     spread = actual - actual.mean()
     total = float(spread @ spread)
@@ -34,8 +36,13 @@ def _measure(actual: np.ndarray, predicted: np.ndarray, actual_rank: np.ndarray,
     }
 
 
-def with_intervals(actual: np.ndarray, predicted: np.ndarray, resamples: int, seed: int,
-                   groups: np.ndarray | None = None) -> dict[str, dict]:
+def with_intervals(
+    actual: np.ndarray,
+    predicted: np.ndarray,
+    resamples: int,
+    seed: int,
+    groups: np.ndarray | None = None,
+) -> dict[str, dict]:
     """Each metric as value, low, high: 95 % percentile bootstrap over faces.
 
     Parameters
@@ -57,25 +64,46 @@ class Resampled:
 
     def report(self) -> dict[str, dict]:
         """Each metric as value, low, high."""
-        return {name: {"value": value, **interval(self.drawn[name])} for name, value in self.value.items()}
+        return {
+            name: {"value": value, **interval(self.drawn[name])}
+            for name, value in self.value.items()
+        }
 
     def minus(self, other: Resampled) -> dict[str, dict]:
         """How much larger each metric is than another model's of the same resamples: value, low, high."""
-        return {name: {"value": value - other.value[name], **interval(self.drawn[name] - other.drawn[name])}
-                for name, value in self.value.items()}
+        return {
+            name: {
+                "value": value - other.value[name],
+                **interval(self.drawn[name] - other.drawn[name]),
+            }
+            for name, value in self.value.items()
+        }
 
 
-def resampled(actual: np.ndarray, predictions: Mapping[str, np.ndarray], resamples: int, seed: int,
-              groups: np.ndarray | None = None) -> dict[str, Resampled]:
+def resampled(
+    actual: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+    resamples: int,
+    seed: int,
+    groups: np.ndarray | None = None,
+) -> dict[str, Resampled]:
     """Measure several models on the same resamples; parameters as in `with_intervals`."""
-    rank_actual, ranks = _Ranks(actual), {name: _Ranks(values) for name, values in predictions.items()}
+    rank_actual, ranks = (
+        _Ranks(actual),
+        {name: _Ranks(values) for name, values in predictions.items()},
+    )
     drawn: dict[str, list[dict]] = {name: [] for name in predictions}
     for pick in row_samples(len(actual), resamples, seed, groups):
         said, ranked = actual[pick], rank_actual(pick)
         for name, values in predictions.items():
             drawn[name].append(_measure(said, values[pick], ranked, ranks[name](pick)))
-    return {name: Resampled(measure(actual, values), {key: np.array([found[key] for found in drawn[name]]) for key in METRICS})
-            for name, values in predictions.items()}
+    return {
+        name: Resampled(
+            measure(actual, values),
+            {key: np.array([found[key] for found in drawn[name]]) for key in METRICS},
+        )
+        for name, values in predictions.items()
+    }
 
 
 class _Ranks:

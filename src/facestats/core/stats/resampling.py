@@ -24,7 +24,9 @@ def several(groups: np.ndarray | None) -> bool:
     return groups is not None and len(np.unique(groups)) < len(groups)
 
 
-def row_samples(n: int, times: int, seed: int, groups: np.ndarray | None = None) -> Iterator[np.ndarray]:
+def row_samples(
+    n: int, times: int, seed: int, groups: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
     """Row numbers of each of `times` bootstrap samples of `n` rows.
 
     Parameters

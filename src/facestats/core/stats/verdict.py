@@ -19,9 +19,18 @@ from facestats.errors import number_of
 MIN_PERSONS = 10  # of fewer, no interval tells what others would show
 FLAT = 0.05  # predictions whose standard deviation is a smaller share of the ratings' hardly vary: with r = 1 between them, R² would be below 0.1
 RESAMPLES, SEED = 1000, 0
-SAYS_SOMETHING, NOT_SHOWN, SAYS_NOTHING, NOT_MEASURED = "says something", "not shown", "says nothing", "not measured"
+SAYS_SOMETHING, NOT_SHOWN, SAYS_NOTHING, NOT_MEASURED = (
+    "says something",
+    "not shown",
+    "says nothing",
+    "not measured",
+)
 WORST_FIRST = (SAYS_NOTHING, NOT_SHOWN, NOT_MEASURED, SAYS_SOMETHING)
-SCORES = {"holistic": "attractiveness_score", "geometric": "geometric_score", "combined": "combined_score"}
+SCORES = {
+    "holistic": "attractiveness_score",
+    "geometric": "geometric_score",
+    "combined": "combined_score",
+}
 LEFT_OUT, TEST = "held-out face", "test face"
 
 
@@ -49,14 +58,23 @@ class Evidence:
         """What speaks against the score, as a verdict and the end of a sentence; None: nothing does."""
         on = f"on {number_of(self.n, self.faces)}"
         if self.spread < FLAT:
-            return SAYS_NOTHING, f"{on} its predictions hardly vary, by {self.spread:.1%} of what ratings do"
+            return (
+                SAYS_NOTHING,
+                f"{on} its predictions hardly vary, by {self.spread:.1%} of what ratings do",
+            )
         if self.n_persons < MIN_PERSONS:
             return NOT_SHOWN, f"{on}, too few to tell"
         if self.low > 0:
             return None
         if self.r2 > 0:
-            return NOT_SHOWN, f"{on} it may be no closer to the ratings than their mean is ({self.figure()})"
-        return SAYS_NOTHING, f"{on} it is no closer to the ratings than their mean is ({self.figure()})"
+            return (
+                NOT_SHOWN,
+                f"{on} it may be no closer to the ratings than their mean is ({self.figure()})",
+            )
+        return (
+            SAYS_NOTHING,
+            f"{on} it is no closer to the ratings than their mean is ({self.figure()})",
+        )
 
     def figure(self) -> str:
         """R² with its interval."""
@@ -82,25 +100,51 @@ def weigh(actual: np.ndarray, predicted: np.ndarray, persons: np.ndarray, faces:
     faces : what one of them is called.
     """
     n, spread = len(actual), float(np.std(actual))
-    drawn = [_r2(actual[rows], predicted[rows]) for rows in row_samples(n, RESAMPLES, SEED, np.unique(persons, return_inverse=True)[1])]
-    return Evidence(faces, n, len(np.unique(persons)), _r2(actual, predicted), **interval(drawn),
-                    spread=float(np.std(predicted)) / spread if spread else float("nan"))
+    drawn = [
+        _r2(actual[rows], predicted[rows])
+        for rows in row_samples(n, RESAMPLES, SEED, np.unique(persons, return_inverse=True)[1])
+    ]
+    return Evidence(
+        faces,
+        n,
+        len(np.unique(persons)),
+        _r2(actual, predicted),
+        **interval(drawn),
+        spread=float(np.std(predicted)) / spread if spread else float("nan"),
+    )
 
 
 def judge(name: str, evidence: tuple[Evidence, ...]) -> Verdict:
     """The verdict on the score called `name`: all evidence has to speak for it."""
     if not evidence:
-        return Verdict(NOT_MEASURED, f"whether the {name} score says anything is not measured: nobody rated a face that it was not trained on")
+        return Verdict(
+            NOT_MEASURED,
+            f"whether the {name} score says anything is not measured: nobody rated a face that it was not trained on",
+        )
     against = [doubt for one in evidence if (doubt := one.doubt())]
     if not against:
         return Verdict(SAYS_SOMETHING, None, evidence)
-    speak_for = [f"on {number_of(one.n, one.faces)} it is closer ({one.figure()})" for one in evidence if not one.doubt()]
-    word = SAYS_NOTHING if not speak_for and SAYS_NOTHING in [word for word, _ in against] else NOT_SHOWN
+    speak_for = [
+        f"on {number_of(one.n, one.faces)} it is closer ({one.figure()})"
+        for one in evidence
+        if not one.doubt()
+    ]
+    word = (
+        SAYS_NOTHING
+        if not speak_for and SAYS_NOTHING in [word for word, _ in against]
+        else NOT_SHOWN
+    )
     claim = "says nothing" if word == SAYS_NOTHING else "is not shown to say anything"
-    return Verdict(word, f"the {name} score {claim}: {'; '.join([*(text for _, text in against), *speak_for])}", evidence)
+    return Verdict(
+        word,
+        f"the {name} score {claim}: {'; '.join([*(text for _, text in against), *speak_for])}",
+        evidence,
+    )
 
 
-def judge_scores(scores: pd.DataFrame, ratings: pd.Series, persons: pd.Series, scale: tuple[float, float] | None) -> dict[str, Verdict]:
+def judge_scores(
+    scores: pd.DataFrame, ratings: pd.Series, persons: pd.Series, scale: tuple[float, float] | None
+) -> dict[str, Verdict]:
     """A verdict on each score that some face has: by test faces, and by rated train and val faces that its models had not seen.
 
     Parameters
@@ -117,8 +161,16 @@ def judge_scores(scores: pd.DataFrame, ratings: pd.Series, persons: pd.Series, s
         predicted = scores[column].to_numpy(float)
         if np.isfinite(predicted).any():
             there = rated & np.isfinite(predicted)
-            verdicts[name] = judge(name, tuple(weigh(actual[rows], predicted[rows], groups[rows], faces)
-                                               for faces, rows in ((faces, there & rows) for faces, rows in _unseen(name, scores)) if rows.any()))
+            verdicts[name] = judge(
+                name,
+                tuple(
+                    weigh(actual[rows], predicted[rows], groups[rows], faces)
+                    for faces, rows in (
+                        (faces, there & rows) for faces, rows in _unseen(name, scores)
+                    )
+                    if rows.any()
+                ),
+            )
     return verdicts
 
 
@@ -133,7 +185,10 @@ def _unseen(name: str, scores: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]
     val, folds = split == "val", scores["out_of_fold"].to_numpy(bool)
     holistic = folds if folds.any() else val  # val stops and calibrates the main model, no more
     geometric = scores["geometric_out_of_fold"].to_numpy(bool) & (split != "test") | val
-    yield LEFT_OUT, {"holistic": holistic, "geometric": geometric, "combined": holistic & geometric}[name]
+    yield (
+        LEFT_OUT,
+        {"holistic": holistic, "geometric": geometric, "combined": holistic & geometric}[name],
+    )
     yield TEST, split == "test"
 
 

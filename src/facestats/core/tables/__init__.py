@@ -55,75 +55,211 @@ class Schema:
 
 _text, _number, _float, _int = pa.string(), pa.float64(), pa.float32(), pa.int32()
 
-FACES = Schema("faces.parquet", {
-    "image": _text, "filename": _text, "sha256": _text, "status": _text, "reason": _text,
-    "width": _int, "height": _int, "face_count": _int, "confidence": _float, "presence": _float,
-    "box": pa.list_(_float, 4), "landmarks": pa.list_(_float, N_LANDMARKS * 3),
-    "yaw": _float, "pitch": _float, "roll": _float, "sharpness": _float, "brightness": _float, "occlusion": _float, "drawing": _float,
-    "bits_per_pixel": _float, "perceptual_hash": _text, "duplicate_of": _text, "near_duplicate_of": _text,
-    "copy_group": _text, "copy_rank": _int, "key": _text,
-})
-LABELS = Schema("labels.parquet", {
-    "filename": _text, "image": _text, "person": _text, "gender": _text, "ethnicity": _text, "age": _number,
-    "rating": _number, "rating_n": _int, "rating_sd": _number,
-    "gender_source": _text, "ethnicity_source": _text, "age_source": _text, "rating_source": _text,
-}, extra=True)
+FACES = Schema(
+    "faces.parquet",
+    {
+        "image": _text,
+        "filename": _text,
+        "sha256": _text,
+        "status": _text,
+        "reason": _text,
+        "width": _int,
+        "height": _int,
+        "face_count": _int,
+        "confidence": _float,
+        "presence": _float,
+        "box": pa.list_(_float, 4),
+        "landmarks": pa.list_(_float, N_LANDMARKS * 3),
+        "yaw": _float,
+        "pitch": _float,
+        "roll": _float,
+        "sharpness": _float,
+        "brightness": _float,
+        "occlusion": _float,
+        "drawing": _float,
+        "bits_per_pixel": _float,
+        "perceptual_hash": _text,
+        "duplicate_of": _text,
+        "near_duplicate_of": _text,
+        "copy_group": _text,
+        "copy_rank": _int,
+        "key": _text,
+    },
+)
+LABELS = Schema(
+    "labels.parquet",
+    {
+        "filename": _text,
+        "image": _text,
+        "person": _text,
+        "gender": _text,
+        "ethnicity": _text,
+        "age": _number,
+        "rating": _number,
+        "rating_n": _int,
+        "rating_sd": _number,
+        "gender_source": _text,
+        "ethnicity_source": _text,
+        "age_source": _text,
+        "rating_source": _text,
+    },
+    extra=True,
+)
 SPLITS = Schema("splits.parquet", {"filename": _text, "split": _text})
 ZEROSHOT = Schema("zeroshot.parquet", {"filename": _text}, extra=True)
-_predicted = {"filename": _text, "image": _text, "gender": _text, "ethnicity": _text, "age": _number}
+_predicted = {
+    "filename": _text,
+    "image": _text,
+    "gender": _text,
+    "ethnicity": _text,
+    "age": _number,
+}
 ATTRIBUTES = Schema("attributes.parquet", _predicted, extra=True)
 PREDICTIONS = Schema("attributes_with_predictions.parquet", _predicted, extra=True)
-WITH_MANUAL = Schema("attributes_with_manual.parquet", {
-    **_predicted, "gender_said": _text, "ethnicity_said": _text, "age_said": _number,
-}, extra=True)
-CLEAN = Schema("attributes_clean.parquet", {
-    "filename": _text, "image": _text, "gender_final": _text, "gender_source": _text, "ethnicity_final": _text,
-    "ethnicity_source": _text, "age_final": _number, "age_source": _text,
-}, extra=True)
-FLAGS = Schema("attributes_flags.parquet", {"filename": _text, "image": _text, "reason": _text, "value": _number},
-               key=("filename", "reason"), ordered=True)
-FAIRFACE = Schema("fairface_label_structure.parquet", {"attribute": _text, "index": _int, "label": _text}, key=("attribute", "index"))
+WITH_MANUAL = Schema(
+    "attributes_with_manual.parquet",
+    {
+        **_predicted,
+        "gender_said": _text,
+        "ethnicity_said": _text,
+        "age_said": _number,
+    },
+    extra=True,
+)
+CLEAN = Schema(
+    "attributes_clean.parquet",
+    {
+        "filename": _text,
+        "image": _text,
+        "gender_final": _text,
+        "gender_source": _text,
+        "ethnicity_final": _text,
+        "ethnicity_source": _text,
+        "age_final": _number,
+        "age_source": _text,
+    },
+    extra=True,
+)
+FLAGS = Schema(
+    "attributes_flags.parquet",
+    {"filename": _text, "image": _text, "reason": _text, "value": _number},
+    key=("filename", "reason"),
+    ordered=True,
+)
+FAIRFACE = Schema(
+    "fairface_label_structure.parquet",
+    {"attribute": _text, "index": _int, "label": _text},
+    key=("attribute", "index"),
+)
 PREDICTIONS_OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text}, extra=True)
-WITH_META = Schema("attributes_with_meta.parquet", {
-    **CLEAN.columns, "yaw": _float, "pitch": _float, "roll": _float, "frontal": pa.bool_(),
-}, extra=True)
-GEOMETRY = Schema("geometry.parquet", {
-    "filename": _text, "frontal": pa.bool_(), "geometry_zscore": _number, "geometric_raw": _number,
-    "geometric_out_of_fold": pa.bool_(),
-}, extra=True)
-WITH_CLUSTERS = Schema("attributes_with_clusters.parquet", {
-    **CLEAN.columns, "cluster": _int, "pc1": _float, "pc2": _float,
-}, extra=True)
-AGE_CHECK = Schema("age_check.parquet", {"filename": _text, "score_withheld": _text, "age_checked": _text})
-SCORES_OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text, "fold": _int, "attractiveness_raw": _number})
+WITH_META = Schema(
+    "attributes_with_meta.parquet",
+    {
+        **CLEAN.columns,
+        "yaw": _float,
+        "pitch": _float,
+        "roll": _float,
+        "frontal": pa.bool_(),
+    },
+    extra=True,
+)
+GEOMETRY = Schema(
+    "geometry.parquet",
+    {
+        "filename": _text,
+        "frontal": pa.bool_(),
+        "geometry_zscore": _number,
+        "geometric_raw": _number,
+        "geometric_out_of_fold": pa.bool_(),
+    },
+    extra=True,
+)
+WITH_CLUSTERS = Schema(
+    "attributes_with_clusters.parquet",
+    {
+        **CLEAN.columns,
+        "cluster": _int,
+        "pc1": _float,
+        "pc2": _float,
+    },
+    extra=True,
+)
+AGE_CHECK = Schema(
+    "age_check.parquet", {"filename": _text, "score_withheld": _text, "age_checked": _text}
+)
+SCORES_OUT_OF_FOLD = Schema(
+    "out_of_fold.parquet", {"filename": _text, "fold": _int, "attractiveness_raw": _number}
+)
 _scores = {
-    "attractiveness_raw": _number, "attractiveness_score": _number, "attractiveness_pct": _number,
-    "attractiveness": _int, "geometric_score": _number, "combined_score": _number,
-    "geometry_zscore": _number, "split": _text, "out_of_fold": pa.bool_(), "geometric_out_of_fold": pa.bool_(),
-    "score_withheld": _text, "age_checked": _text,
+    "attractiveness_raw": _number,
+    "attractiveness_score": _number,
+    "attractiveness_pct": _number,
+    "attractiveness": _int,
+    "geometric_score": _number,
+    "combined_score": _number,
+    "geometry_zscore": _number,
+    "split": _text,
+    "out_of_fold": pa.bool_(),
+    "geometric_out_of_fold": pa.bool_(),
+    "score_withheld": _text,
+    "age_checked": _text,
 }
 SCORES = Schema("attractiveness_scores.parquet", {"filename": _text, "image": _text, **_scores})
-SCORES_WITH_ATTRIBUTES = Schema("attractiveness_with_attributes.parquet", {
-    "filename": _text, "image": _text, **_scores, **CLEAN.columns,
-}, extra=True)
-FINAL = Schema("attributes_final.parquet", {
-    **WITH_META.columns, "cluster": _int, "pc1": _float, "pc2": _float, **_scores, "rating": _number, "rating_n": _int, "doubts": _text,
-    "copy_group": _text, "copy_rank": _int,
-}, extra=True)
-MEMBER_LANDMARKS = Schema("landmarks.parquet", {
-    "filename": _text, "landmarks": pa.list_(_float, N_LANDMARKS * 3), "yaw": _float,
-})
+SCORES_WITH_ATTRIBUTES = Schema(
+    "attractiveness_with_attributes.parquet",
+    {
+        "filename": _text,
+        "image": _text,
+        **_scores,
+        **CLEAN.columns,
+    },
+    extra=True,
+)
+FINAL = Schema(
+    "attributes_final.parquet",
+    {
+        **WITH_META.columns,
+        "cluster": _int,
+        "pc1": _float,
+        "pc2": _float,
+        **_scores,
+        "rating": _number,
+        "rating_n": _int,
+        "doubts": _text,
+        "copy_group": _text,
+        "copy_rank": _int,
+    },
+    extra=True,
+)
+MEMBER_LANDMARKS = Schema(
+    "landmarks.parquet",
+    {
+        "filename": _text,
+        "landmarks": pa.list_(_float, N_LANDMARKS * 3),
+        "yaw": _float,
+    },
+)
 
 
 def embeddings_schema(dimension: int) -> Schema:
     """Schema of `embeddings_clip.parquet`; `dimension` is read from the model."""
-    return Schema("embeddings_clip.parquet", {
-        "filename": _text, "embedding": pa.list_(_float, dimension), "key": _text,
-    })
+    return Schema(
+        "embeddings_clip.parquet",
+        {
+            "filename": _text,
+            "embedding": pa.list_(_float, dimension),
+            "key": _text,
+        },
+    )
 
 
-def write(frame: pd.DataFrame, path: str | Path, schema: Schema, metadata: dict[str, str] | None = None,
-          vectors: Mapping[str, np.ndarray] | None = None) -> None:
+def write(
+    frame: pd.DataFrame,
+    path: str | Path,
+    schema: Schema,
+    metadata: dict[str, str] | None = None,
+    vectors: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Validate, sort by key (unless its order is its own) and write a table by temporary file and rename.
 
     Parameters
@@ -141,7 +277,9 @@ def write(frame: pd.DataFrame, path: str | Path, schema: Schema, metadata: dict[
     table = _to_arrow(frame, vectors or {}, schema, str(path))
     table = table.replace_schema_metadata({k: str(v) for k, v in sorted((metadata or {}).items())})
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=group_rows(table.schema))
+        pq.write_table(
+            table, temporary, compression="zstd", row_group_size=group_rows(table.schema)
+        )
 
 
 def read_all(path: str | Path, schema: Schema) -> pd.DataFrame:
@@ -149,7 +287,12 @@ def read_all(path: str | Path, schema: Schema) -> pd.DataFrame:
     return read(path, schema, _names(Path(path)))
 
 
-def read(path: str | Path, schema: Schema, columns: list[str] | None = None, only: Collection[str] | None = None) -> pd.DataFrame:
+def read(
+    path: str | Path,
+    schema: Schema,
+    columns: list[str] | None = None,
+    only: Collection[str] | None = None,
+) -> pd.DataFrame:
     """Read a table, by default the schema's columns, and check that they are what the schema says.
 
     Parameters
@@ -167,10 +310,14 @@ def read(path: str | Path, schema: Schema, columns: list[str] | None = None, onl
         found = file.schema_arrow
         for name in wanted:
             if name not in found.names:
-                raise TableError(f"{path}: column {name} is missing; it has {', '.join(found.names)}")
+                raise TableError(
+                    f"{path}: column {name} is missing; it has {', '.join(found.names)}"
+                )
             expected = schema.columns.get(name)
             if expected is not None and not _same_type(found.field(name).type, expected):
-                raise TableError(f"{path}: column {name} is {found.field(name).type}, expected {expected}")
+                raise TableError(
+                    f"{path}: column {name} is {found.field(name).type}, expected {expected}"
+                )
         table = file.read(columns=wanted) if only is None else read_rows(file, wanted, only)
     for name in {*_PATHS, schema.keys()[0]} & {*wanted}:
         _check_paths(table[name], f"{path}: column {name}")
@@ -179,9 +326,14 @@ def read(path: str | Path, schema: Schema, columns: list[str] | None = None, onl
 
 def _check_paths(column: pa.ChunkedArray, where: str) -> None:
     """Refuse names that lead out of a folder: stages link, write and remove files that are called so."""
-    if pa.types.is_string(column.type) and pc.any(outside := pc.match_substring_regex(column, _OUTSIDE)).as_py():
-        raise TableError(f"{where} has {column.filter(outside)[0].as_py()!r}, which is no path below a folder; remove the file and run `dvc repro`, "
-                         "and ask who else can write it, or DVC's cache")
+    if (
+        pa.types.is_string(column.type)
+        and pc.any(outside := pc.match_substring_regex(column, _OUTSIDE)).as_py()
+    ):
+        raise TableError(
+            f"{where} has {column.filter(outside)[0].as_py()!r}, which is no path below a folder; remove the file and run `dvc repro`, "
+            "and ask who else can write it, or DVC's cache"
+        )
 
 
 def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Series:
@@ -200,7 +352,11 @@ def called_as(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 
 def _called(columns: Iterable[str], name: str) -> str | None:
     """The column of that name, or the only one that differs from it in case, blanks and hyphens alone."""
-    alike = [column for column in columns if re.sub(r"[\W_]+", "", column).casefold() == re.sub(r"[\W_]+", "", name).casefold()]
+    alike = [
+        column
+        for column in columns
+        if re.sub(r"[\W_]+", "", column).casefold() == re.sub(r"[\W_]+", "", name).casefold()
+    ]
     return name if name in alike else alike[0] if len(alike) == 1 else None
 
 
@@ -251,23 +407,31 @@ def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
     return found == expected
 
 
-def _to_arrow(frame: pd.DataFrame, vectors: Mapping[str, np.ndarray], schema: Schema, where: str) -> pa.Table:
+def _to_arrow(
+    frame: pd.DataFrame, vectors: Mapping[str, np.ndarray], schema: Schema, where: str
+) -> pa.Table:
     given = [*frame.columns, *vectors]
     missing = [c for c in schema.columns if c not in given]
     surplus = [c for c in given if c not in schema.columns]
     if missing or (surplus and not schema.extra):
-        raise TableError(f"{where}: missing columns {missing}, unexpected columns {surplus if not schema.extra else []}")
+        raise TableError(
+            f"{where}: missing columns {missing}, unexpected columns {surplus if not schema.extra else []}"
+        )
     keys = list(schema.keys())
     if frame[keys].isna().any(axis=None):
         raise TableError(f"{where}: a row has no {' / '.join(keys)}")
     arrays, fields = [], []
     for name in [*schema.columns, *surplus]:
         try:
-            array = _column(vectors[name] if name in vectors else frame[name], schema.columns.get(name))
+            array = _column(
+                vectors[name] if name in vectors else frame[name], schema.columns.get(name)
+            )
         except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
             raise TableError(f"{where}: column {name}: {error}") from None
         if len(array) != len(frame):
-            raise TableError(f"{where}: column {name} has {len(array)} rows, the table {len(frame)}")
+            raise TableError(
+                f"{where}: column {name} has {len(array)} rows, the table {len(frame)}"
+            )
         arrays.append(array)
         fields.append(pa.field(name, array.type))
     table = pa.Table.from_arrays(arrays, schema=pa.schema(fields))

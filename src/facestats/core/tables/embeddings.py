@@ -40,12 +40,18 @@ class EmbeddingTable:
             found = file.schema_arrow
             for name in ("filename", "embedding"):
                 if name not in found.names:
-                    raise TableError(f"{path}: column {name} is missing; it has {', '.join(found.names)}")
+                    raise TableError(
+                        f"{path}: column {name} is missing; it has {', '.join(found.names)}"
+                    )
             kind = found.field("embedding").type
             if not pa.types.is_fixed_size_list(kind):
-                raise TableError(f"{path}: column embedding is {kind}, expected a fixed-size list of float")
+                raise TableError(
+                    f"{path}: column embedding is {kind}, expected a fixed-size list of float"
+                )
             self.dimension: int = kind.list_size
-            self.names = pd.Index(file.read(columns=["filename"]).column(0).to_pandas(), name="filename")
+            self.names = pd.Index(
+                file.read(columns=["filename"]).column(0).to_pandas(), name="filename"
+            )
             self.metadata = {k.decode(): v.decode() for k, v in (found.metadata or {}).items()}
 
     def __len__(self) -> int:
@@ -64,8 +70,10 @@ class EmbeddingTable:
             for batch in matrices(file, "embedding", BATCH):
                 wrong = np.flatnonzero(~np.isfinite(batch).all(axis=1))
                 if len(wrong):
-                    raise TableError(f"{self.path}: the embedding of {self.names[at + wrong[0]]} is not finite; "
-                                     "`dvc repro -f embed` computes it anew")
+                    raise TableError(
+                        f"{self.path}: the embedding of {self.names[at + wrong[0]]} is not finite; "
+                        "`dvc repro -f embed` computes it anew"
+                    )
                 at += len(batch)
                 yield batch
 
@@ -73,9 +81,11 @@ class EmbeddingTable:
         """The rows where `chosen` (bool, n) is true: float32 (rows, dimension)."""
         found = np.empty((np.count_nonzero(chosen), self.dimension), dtype=np.float32)
         at = filled = 0
-        for batch in self.batches():  # into one array at once: joining batches would take twice the memory
-            rows = batch[chosen[at:at + len(batch)]]
-            found[filled:filled + len(rows)] = rows
+        for (
+            batch
+        ) in self.batches():  # into one array at once: joining batches would take twice the memory
+            rows = batch[chosen[at : at + len(batch)]]
+            found[filled : filled + len(rows)] = rows
             at, filled = at + len(batch), filled + len(rows)
         return found
 
@@ -86,11 +96,19 @@ Embeddings = np.ndarray | EmbeddingTable
 def in_batches(embeddings: Embeddings) -> Iterator[np.ndarray]:
     """Consecutive rows (up to `BATCH`, d) of a matrix or a table; at least one batch, of no row where there is none."""
     if not len(embeddings):
-        yield np.empty((0, embeddings.dimension if isinstance(embeddings, EmbeddingTable) else embeddings.shape[1]), np.float32)
+        yield np.empty(
+            (
+                0,
+                embeddings.dimension
+                if isinstance(embeddings, EmbeddingTable)
+                else embeddings.shape[1],
+            ),
+            np.float32,
+        )
     elif isinstance(embeddings, EmbeddingTable):
         yield from embeddings.batches()
     else:
-        yield from (embeddings[start:start + BATCH] for start in range(0, len(embeddings), BATCH))
+        yield from (embeddings[start : start + BATCH] for start in range(0, len(embeddings), BATCH))
 
 
 def take(embeddings: Embeddings, chosen: np.ndarray) -> np.ndarray:

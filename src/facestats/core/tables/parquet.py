@@ -16,8 +16,12 @@ from facestats.errors import TableError
 from facestats.machine.faults import fault, is_passing
 
 GROUP_ROWS = 65_536
-GROUP_BYTES = 2**23  # of vectors, 8 MiB: the landmarks of 60 of a million faces lie in 9 % of such groups
-READ_BYTES = 2**16  # of vectors that are decoded at a time; a decoder takes ten times as much memory
+GROUP_BYTES = (
+    2**23
+)  # of vectors, 8 MiB: the landmarks of 60 of a million faces lie in 9 % of such groups
+READ_BYTES = (
+    2**16
+)  # of vectors that are decoded at a time; a decoder takes ten times as much memory
 
 
 @contextmanager
@@ -33,11 +37,15 @@ def opened(path: Path, stage: str = "") -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
             yield file
     except FileNotFoundError:
-        raise TableError(f"{path}: no such table; `{f'dvc repro {stage}'.strip()}` makes it") from None
+        raise TableError(
+            f"{path}: no such table; `{f'dvc repro {stage}'.strip()}` makes it"
+        ) from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
         if is_passing(error):
             raise fault(path, error) from None
-        raise TableError(f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`") from None
+        raise TableError(
+            f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`"
+        ) from None
 
 
 def group_rows(schema: pa.Schema) -> int:
@@ -47,10 +55,16 @@ def group_rows(schema: pa.Schema) -> int:
 
 def _row_bytes(schema: pa.Schema) -> int:
     """Bytes of the vectors of a row."""
-    return sum(kind.list_size * kind.value_type.bit_width // 8 for kind in schema.types if pa.types.is_fixed_size_list(kind))
+    return sum(
+        kind.list_size * kind.value_type.bit_width // 8
+        for kind in schema.types
+        if pa.types.is_fixed_size_list(kind)
+    )
 
 
-def vector_column(values: pd.Series | np.ndarray, kind: pa.FixedSizeListType) -> pa.FixedSizeListArray:
+def vector_column(
+    values: pd.Series | np.ndarray, kind: pa.FixedSizeListType
+) -> pa.FixedSizeListArray:
     """A column of vectors.
 
     Parameters
@@ -64,26 +78,37 @@ def vector_column(values: pd.Series | np.ndarray, kind: pa.FixedSizeListType) ->
     """
     if isinstance(values, np.ndarray):
         if values.ndim != 2 or values.shape[1] != kind.list_size:
-            raise ValueError(f"found a matrix of the shape {values.shape}, expected {kind.list_size} columns")
+            raise ValueError(
+                f"found a matrix of the shape {values.shape}, expected {kind.list_size} columns"
+            )
         flat = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
         return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
     missing = values.isna().to_numpy()
     given = values.to_numpy(dtype=object)[~missing].tolist()
     if len(set(map(len, given))) > 1:
         raise ValueError(f"vectors of different lengths, expected {kind.list_size} numbers each")
-    flat = np.concatenate(given, dtype=np.float32, casting="unsafe").reshape(-1) if given else np.empty(0, np.float32)
+    flat = (
+        np.concatenate(given, dtype=np.float32, casting="unsafe").reshape(-1)
+        if given
+        else np.empty(0, np.float32)
+    )
     if len(flat) != len(given) * kind.list_size:
         raise ValueError(f"vectors of {len(flat) // len(given)} numbers, expected {kind.list_size}")
     if not missing.any():
         return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
     matrix = np.zeros((len(missing), kind.list_size), dtype=np.float32)
     matrix[~missing] = flat.reshape(-1, kind.list_size)
-    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), type=kind, mask=pa.array(missing))
+    return pa.FixedSizeListArray.from_arrays(
+        pa.array(matrix.reshape(-1)), type=kind, mask=pa.array(missing)
+    )
 
 
 def without_room(table: pa.Table) -> pa.Table:
     """The table with vectors as lists: a null of these takes no room, while one of a fixed size takes as much as a vector."""
-    columns = [pa.chunked_array([_listed(chunk) for chunk in column.chunks], room_free(column.type)) for column in table.columns]
+    columns = [
+        pa.chunked_array([_listed(chunk) for chunk in column.chunks], room_free(column.type))
+        for column in table.columns
+    ]
     return pa.Table.from_arrays(columns, table.column_names)
 
 
@@ -98,13 +123,19 @@ def _listed(values: pa.Array) -> pa.Array:
     there = pc.is_valid(values).to_numpy(zero_copy_only=False)
     ends = np.concatenate([[0], np.cumsum(there, dtype=np.int64)]) * values.type.list_size
     listed = pa.LargeListArray.from_arrays(pa.array(ends), values.drop_null().flatten())
-    return pc.if_else(pa.array(there), listed, pa.scalar(None, listed.type)) if not there.all() else listed
+    return (
+        pc.if_else(pa.array(there), listed, pa.scalar(None, listed.type))
+        if not there.all()
+        else listed
+    )
 
 
 def read_batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """The rows of a file that may be larger than the memory, few at a time where they hold vectors."""
     kinds = pa.schema([file.schema_arrow.field(column) for column in columns])
-    return file.iter_batches(min(GROUP_ROWS, max(1, READ_BYTES // max(1, _row_bytes(kinds)))), columns=columns)
+    return file.iter_batches(
+        min(GROUP_ROWS, max(1, READ_BYTES // max(1, _row_bytes(kinds)))), columns=columns
+    )
 
 
 def matrices(file: pq.ParquetFile, column: str, rows: int) -> Iterator[np.ndarray]:
@@ -116,8 +147,8 @@ def matrices(file: pq.ParquetFile, column: str, rows: int) -> Iterator[np.ndarra
         while len(found):
             if not filled:
                 matrix = np.empty((min(rows, left), found.shape[1]), dtype=np.float32)
-            part, found = found[:len(matrix) - filled], found[len(matrix) - filled:]
-            matrix[filled:filled + len(part)] = part
+            part, found = found[: len(matrix) - filled], found[len(matrix) - filled :]
+            matrix[filled : filled + len(part)] = part
             filled, left = filled + len(part), left - len(part)
             if filled == len(matrix):
                 yield matrix
