@@ -35,7 +35,7 @@ from facestats.faces.crop import PreprocessConfig
 from facestats.faces.preprocess import preprocess_folder
 from facestats.importers.omi import MIDDLE
 from facestats.landmarker.fetch import fetch_landmarker
-from facestats.params import load_params
+from facestats.params.project import load_params
 from facestats.prompts.text import TextEncoder
 from facestats.prompts.zeroshot import embed_classes
 

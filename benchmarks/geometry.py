@@ -32,7 +32,7 @@ from facestats.geometry.zscore import fit_zscore
 from facestats.importers.omi import MEANS, import_omi
 from facestats.landmarker.fetch import fetch_landmarker
 from facestats.machine.pool import count_workers
-from facestats.params import load_params
+from facestats.params.project import load_params
 
 ROOT = Path(__file__).resolve().parents[1]
 START = "<!-- figures: written by `python -m benchmarks.geometry` -->"

@@ -23,6 +23,7 @@ from benchmarks.labelling_report import plot, tables_of, write_block
 from tqdm import tqdm
 
 from facestats.attributes.model import AttributeModel
+from facestats.attributes.params import Classification
 from facestats.attributes.proposals import propose_labels
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.training import train_classifier
@@ -34,8 +35,7 @@ from facestats.faces.crop import PreprocessConfig
 from facestats.faces.preprocess import preprocess_folder
 from facestats.importers.omi import import_omi
 from facestats.landmarker.fetch import fetch_landmarker
-from facestats.params import Params, load_params
-from facestats.params.models import Classification
+from facestats.params.project import Params, load_params
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = 10

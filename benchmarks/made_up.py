@@ -21,12 +21,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.files import write_json
-from facestats.core.landmarks import LEFT, MIDLINE, MIRROR, RIGHT
+from facestats.core.landmarks import LEFT, MIDLINE, MIRROR, N_LANDMARKS, RIGHT
 from facestats.core.tables.parquet import group_rows
+from facestats.faces.tables import FACES
 from facestats.groups.filters import COLUMNS, select_faces
-from facestats.params import load_params
+from facestats.groups.tables import FINAL, MEMBER_LANDMARKS
+from facestats.params.project import load_params
 
 DIMENSION = 512
 MOST_LABELLED = 100_000  # nobody labels a million faces
@@ -67,7 +70,7 @@ def make_project(n: int, folder: Path) -> None:
     tables.write(
         pd.DataFrame({"filename": names, "key": "made up"}),
         folder / "data/processed/embeddings/embeddings_clip.parquet",
-        tables.embeddings_schema(DIMENSION),
+        embeddings_schema(DIMENSION),
         {
             "variant": "made up",
             "revision": "",
@@ -78,7 +81,7 @@ def make_project(n: int, folder: Path) -> None:
         vectors={"embedding": vectors},
     )
     _write_labels(names, latent, folder / "data/labels/labels.csv")
-    _write_faces(names, latent, folder / METADATA / tables.FACES.name)
+    _write_faces(names, latent, folder / METADATA / FACES.name)
 
 
 def face_names(n: int) -> np.ndarray:
@@ -121,7 +124,7 @@ def shapes(latent: np.ndarray) -> np.ndarray:
     """Landmarks float32 (n, 468 · 3), x, y, z as shares of the crop's side, of latent numbers (n, 6)."""
     inside = np.setdiff1d(RIGHT, OUTLINE)
     shape = np.zeros(
-        (tables.N_LANDMARKS, 2)
+        (N_LANDMARKS, 2)
     )  # from the middle of the face, whose outline has the radius 1
     shape[MIDLINE, 1] = np.linspace(-1, 1, len(MIDLINE))
     shape[[10, MIDLINE[0], 152, MIDLINE[-1]], 1] = shape[[MIDLINE[0], 10, MIDLINE[-1], 152], 1]
@@ -159,7 +162,7 @@ def shapes(latent: np.ndarray) -> np.ndarray:
 
 def _write_faces(names: np.ndarray, latent: np.ndarray, path: Path) -> None:
     """`faces.parquet`, written group by group, for the landmarks of a million faces are 5.6 GB."""
-    schema = pa.schema(tables.FACES.columns)
+    schema = pa.schema(FACES.columns)
     path.parent.mkdir(parents=True)
     rows = group_rows(schema)
     with pq.ParquetWriter(path, schema, compression="zstd") as file:
@@ -260,8 +263,8 @@ def make_members(n: int, folder: Path) -> None:
     moved = shapes(np.random.default_rng(0).normal(size=(n, LATENT)))
     tables.write(
         pd.DataFrame({"filename": names, "yaw": 0.0}),
-        folder / "faces" / tables.MEMBER_LANDMARKS.name,
-        tables.MEMBER_LANDMARKS,
+        folder / "faces" / MEMBER_LANDMARKS.name,
+        MEMBER_LANDMARKS,
         vectors={"landmarks": moved},
     )
 
@@ -269,7 +272,7 @@ def make_members(n: int, folder: Path) -> None:
 def make_placeholders(name: str, folder: Path) -> None:
     """A file for each face that `select@<name>` will link; the stage reads none of them."""
     wanted = load_params(folder / "params.yaml").composites[name].filter
-    table = tables.read_all(folder / METADATA / tables.FINAL.name, tables.FINAL)
+    table = tables.read_all(folder / METADATA / FINAL.name, FINAL)
     chosen = select_faces(
         table,
         wanted.model_dump(include=set(COLUMNS)),

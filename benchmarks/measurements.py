@@ -22,6 +22,7 @@ from facestats.core import tables
 from facestats.errors import InputError
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.quality import head_pose
+from facestats.faces.tables import FACES
 from facestats.geometry.definitions import ALL, MEASUREMENTS, Face
 from facestats.geometry.measurements import NAMES, measure
 from facestats.geometry.pose import CAMERA, frontalize, is_frontal
@@ -156,7 +157,7 @@ def figures(omi: Path, drawn: Path, models: Path, n: int) -> str:
         "stimulus"
     )
     means = means.loc[[name.removesuffix(".jpg") for name in names]].reset_index()
-    faces = tables.read(drawn, tables.FACES, ["filename", "landmarks"]).dropna()
+    faces = tables.read(drawn, FACES, ["filename", "landmarks"]).dropna()
     sample = np.stack(faces["landmarks"]).reshape(-1, 468, 3).astype(np.float64)
     pose = poses(shapes)
     frontal = is_frontal(pose.yaw, pose.pitch)

@@ -16,8 +16,9 @@ from facestats.clip.encoder import ImageEncoder
 from facestats.core import tables
 from facestats.faces.preprocess import PreprocessConfig, preprocess_folder
 from facestats.importers.omi import import_omi
+from facestats.labels.tables import LABELS
 from facestats.landmarker.fetch import fetch_landmarker
-from facestats.params import Params
+from facestats.params.project import Params
 
 SIDE, COMPONENTS = 64, 300
 
@@ -30,7 +31,7 @@ def sample_faces(root: Path) -> Rated:
     """Embeddings and ratings of the faces that the pipeline in `root` knows."""
     folder = root / "data/processed"
     names, x, _ = tables.read_embeddings(folder / "embeddings/embeddings_clip.parquet")
-    labels = tables.read(folder / "metadata/labels.parquet", tables.LABELS, ["filename", "rating"])
+    labels = tables.read(folder / "metadata/labels.parquet", LABELS, ["filename", "rating"])
     ratings = labels.set_index("filename")["rating"].reindex(names).to_numpy()
     return x[~np.isnan(ratings)], ratings[~np.isnan(ratings)]
 

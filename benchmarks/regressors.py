@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from facestats.params import load_params
+from facestats.params.project import load_params
 from facestats.scores.training import train_regressor
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -28,7 +28,7 @@ from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.encoder import choose_device
 from facestats.clip.load import load_encoder
 from facestats.errors import ImageError
-from facestats.params import load_params
+from facestats.params.project import load_params
 from facestats.scores.blending import BlendWeights, load_blend, save_blend
 from facestats.scores.network import Ensemble
 from facestats.scores.regressor import Regressor

@@ -14,8 +14,10 @@ from facestats.composites.averaging import average_faces
 from facestats.core import tables
 from facestats.core.figures.sheets import fitting_jpeg
 from facestats.errors import InputError
+from facestats.faces.tables import FACES
 from facestats.groups.filters import select_faces
-from facestats.params import load_params
+from facestats.groups.tables import FINAL
+from facestats.params.project import load_params
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES, COMPOSITES = ROOT / "docs/images", ROOT / "data/processed/composites"
@@ -52,10 +54,8 @@ class Faces:
 
     def __init__(self):
         metadata = ROOT / "data/processed/metadata"
-        self.table = tables.read_all(metadata / "attributes_final.parquet", tables.FINAL)
-        faces = tables.read(
-            metadata / "faces.parquet", tables.FACES, ["filename", "landmarks", "yaw"]
-        )
+        self.table = tables.read_all(metadata / "attributes_final.parquet", FINAL)
+        faces = tables.read(metadata / "faces.parquet", FACES, ["filename", "landmarks", "yaw"])
         self.faces = faces.dropna(subset="filename").set_index("filename")
 
     def select(self, conditions: dict, n: int | None = 60, seed: int = 0, **options):

@@ -16,10 +16,51 @@ from typing import Any
 import networkx
 import pyarrow as pa
 
-from facestats.core.tables.texts import TABLES, Table, describe
+from facestats.age.tables import AGE_CHECK
+from facestats.attributes.tables import (
+    ATTRIBUTES,
+    CLEAN,
+    FAIRFACE,
+    FLAGS,
+    PREDICTIONS,
+    PREDICTIONS_OUT_OF_FOLD,
+    WITH_MANUAL,
+)
+from facestats.clip.tables import embeddings_schema
+from facestats.clusters.tables import WITH_CLUSTERS
+from facestats.core.tables import Schema
+from facestats.faces.tables import FACES
 from facestats.geometry.definitions import MEASUREMENTS
-from facestats.params import Params
+from facestats.geometry.tables import GEOMETRY, WITH_META
+from facestats.groups.tables import FINAL, MEMBER_LANDMARKS
+from facestats.labels.tables import LABELS, SPLITS
+from facestats.params.project import Params
+from facestats.prompts.tables import ZEROSHOT
+from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD, SCORES_WITH_ATTRIBUTES
 
+TABLES = (
+    FINAL,
+    FACES,
+    embeddings_schema(384),
+    LABELS,
+    SPLITS,
+    ZEROSHOT,
+    ATTRIBUTES,
+    PREDICTIONS,
+    WITH_MANUAL,
+    CLEAN,
+    FLAGS,
+    FAIRFACE,
+    AGE_CHECK,
+    GEOMETRY,
+    WITH_META,
+    SCORES_OUT_OF_FOLD,
+    PREDICTIONS_OUT_OF_FOLD,
+    SCORES,
+    SCORES_WITH_ATTRIBUTES,
+    WITH_CLUSTERS,
+    MEMBER_LANDMARKS,
+)
 FOLDER = Path(__file__).resolve().parent
 NUMBERS = {"integer": "whole number", "number": "number"}
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
@@ -133,17 +174,18 @@ def tables_page() -> str:
     lines = [
         "# Tables",
         "",
-        "Every parquet table of the pipeline. This page is made of the schemas in `src/facestats/core/tables/__init__.py`, which are checked "
+        "Every parquet table of the pipeline. This page is made of the schemas in the `tables.py` of each package, which are checked "
         "wherever a table is read or written, by `python docs/reference.py`. Tables are sorted by their key, the columns in bold. A face has two names, `image` (the photo's path) and `filename` (its own); tables that stages hand to each other have `filename` alone. "
         "`<…>` stands for names of your own: targets, prompts, classes, columns of label files. Any column but a key may be empty.",
         "",
     ]
     for table in TABLES:
-        keys = table.schema.keys()
+        keys = table.keys()
+        described = {name: column.text for name, column in table.fields.items()} | table.further
         lines += [
-            f"## {Path(table.path).name}",
+            f"## {Path(table.location).name}",
             "",
-            f"{table.text} `{table.path}`, written by the stage `{table.stage}`.",
+            f"{table.text} `{table.location}`, written by the stage `{table.stage}`.",
             "",
         ]
         lines += _rows(
@@ -152,9 +194,9 @@ def tables_page() -> str:
                 (
                     f"**`{column}`**" if column in keys else f"`{column}`",
                     column_type(table, column),
-                    describe(table, column),
+                    described[column],
                 )
-                for column in (*table.schema.columns, *table.further)
+                for column in described
             ],
         )
     lines += [
@@ -170,9 +212,9 @@ def tables_page() -> str:
     return "\n".join(lines)
 
 
-def column_type(table: Table, column: str) -> str:
+def column_type(table: Schema, column: str) -> str:
     """The type of a column in words; of those that may follow, as the stages write them."""
-    kind = table.schema.columns.get(column)
+    kind = table.columns.get(column)
     if kind is None:
         return (
             "text"

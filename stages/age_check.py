@@ -22,13 +22,17 @@ from facestats.age.check import (
     save_check,
     summarise_check,
 )
+from facestats.age.tables import AGE_CHECK
 from facestats.attributes.model import AttributeModel, load_models
+from facestats.attributes.tables import PREDICTIONS_OUT_OF_FOLD
 from facestats.core import tables
 from facestats.core.doubts import FACTS, doubtful_faces, drawn_share
 from facestats.core.files import write_json
 from facestats.core.stats.identity import IDENTITY, count_once, same_faces, several_faces
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import InputError, number_of
+from facestats.faces.tables import FACES
+from facestats.labels.tables import LABELS, SPLITS
 
 WAY_OUT = "label the ages of some faces (`age` in labels.csv), and of those under {min_age} too, so that an age model can be trained"
 
@@ -47,12 +51,12 @@ def main(
 ) -> str:
     options, vectors = params.score, EmbeddingTable(embeddings)
     said = (
-        tables.read(labels, tables.LABELS, ["filename", "age", "age_source", "person"])
+        tables.read(labels, LABELS, ["filename", "age", "age_source", "person"])
         .set_index("filename")
         .reindex(vectors.names)
     )
-    split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
-    found = tables.read(faces, tables.FACES, [*dict.fromkeys([*IDENTITY, *FACTS])]).dropna(
+    split = tables.read(splits, SPLITS).set_index("filename")["split"].reindex(vectors.names)
+    found = tables.read(faces, FACES, [*dict.fromkeys([*IDENTITY, *FACTS])]).dropna(
         subset="filename"
     )
     by_name = found.set_index("filename")
@@ -88,7 +92,7 @@ def main(
         )
     elif len(unchecked):
         warn(f"{_not_checked(check, unchecked, table)}; {WAY_OUT.format(min_age=check.min_age)}")
-    tables.write(table, age_check, tables.AGE_CHECK)
+    tables.write(table, age_check, AGE_CHECK)
     save_check(serving, check)
     shares = {name: measure_check(check, part, persons[part.index]) for name, part in parts.items()}
     write_json(metrics, summarise_check(check, table) | shares)
@@ -108,7 +112,7 @@ def _left_out(
 ) -> pd.DataFrame:
     """Age and prediction of labelled faces, each by a model that had not seen it: train faces by those of their fold."""
     ages = ages.where(split == "train", count_once(ages.to_frame(), faces)["age"])
-    unseen = tables.read_all(out_of_fold / "age.parquet", tables.PREDICTIONS_OUT_OF_FOLD).set_index(
+    unseen = tables.read_all(out_of_fold / "age.parquet", PREDICTIONS_OUT_OF_FOLD).set_index(
         "filename"
     )["age"]
     by_others = unseen.reindex(ages.index).where(

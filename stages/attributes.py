@@ -19,6 +19,15 @@ from facestats.attributes.flags import flag_faces
 from facestats.attributes.model import load_models
 from facestats.attributes.proposals import propose_labels
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
+from facestats.attributes.tables import (
+    ATTRIBUTES,
+    CLEAN,
+    FAIRFACE,
+    FLAGS,
+    PREDICTIONS,
+    PREDICTIONS_OUT_OF_FOLD,
+    WITH_MANUAL,
+)
 from facestats.attributes.zeroshot import (
     doubts_on_photographs,
     fill_gaps,
@@ -29,6 +38,8 @@ from facestats.core import tables
 from facestats.core.doubts import FACTS, are_photographs, drawn_share, mostly_drawn
 from facestats.core.files import write_csv, write_json
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.faces.tables import FACES
+from facestats.labels.tables import LABELS
 from facestats.prompts.zeroshot import find_strange_classes, is_tiny, load_classifiers
 
 LOOKED_AT = [
@@ -57,12 +68,12 @@ def main(
     trained = load_models(classifiers, params.attributes.targets)
     questions = load_classifiers(prompts, vectors.metadata["weights_sha256"])
     people = tables.called_as(
-        tables.read_all(labels, tables.LABELS),
+        tables.read_all(labels, LABELS),
         [name + end for name in params.attributes.targets for end in ("", "_source")],
     )
     for message in find_strange_classes({name: c.classes for name, c in questions.items()}, people):
         warn(message)
-    quality = tables.read(faces, tables.FACES, LOOKED_AT).dropna(subset="filename")
+    quality = tables.read(faces, FACES, LOOKED_AT).dropna(subset="filename")
     drawn = mostly_drawn(quality)
     photographs = (
         are_photographs(quality.set_index("filename"), drawn).reindex(vectors.names).to_numpy()
@@ -92,7 +103,7 @@ def main(
         {target: model.source for target, model in answering.items()},
     )
     unseen = {
-        target: tables.read_all(out_of_fold / f"{target}.parquet", tables.PREDICTIONS_OUT_OF_FOLD)
+        target: tables.read_all(out_of_fold / f"{target}.parquet", PREDICTIONS_OUT_OF_FOLD)
         for target in trained
     }
     images = quality.set_index("filename")["image"]
@@ -103,20 +114,18 @@ def main(
         vectors, predictions, clean, copies, answering, params.attributes.propose
     )
     for table, schema in (
-        (attributes, tables.ATTRIBUTES),
-        (predictions, tables.PREDICTIONS),
-        (said, tables.WITH_MANUAL),
-        (clean, tables.CLEAN),
-        (flags, tables.FLAGS),
-        (label_structure(), tables.FAIRFACE),
+        (attributes, ATTRIBUTES),
+        (predictions, PREDICTIONS),
+        (said, WITH_MANUAL),
+        (clean, CLEAN),
+        (flags, FLAGS),
+        (label_structure(), FAIRFACE),
     ):
         tables.write(
             table,
             metadata / schema.name,
             schema,
-            tables.doubts_metadata(doubts)
-            if schema in (tables.PREDICTIONS, tables.CLEAN)
-            else None,
+            tables.doubts_metadata(doubts) if schema in (PREDICTIONS, CLEAN) else None,
         )
     write_json(
         serving,

@@ -9,11 +9,14 @@ from facestats.run.stage import run_stage
 
 from pathlib import Path
 
+from facestats.attributes.tables import CLEAN
 from facestats.clusters.clustering import agreement, cluster_faces
+from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core import tables
 from facestats.core.figures.png import cluster_map
 from facestats.core.files import write_json, write_plot_csv
 from facestats.core.tables.embeddings import EmbeddingTable, sample_rows
+from facestats.faces.tables import FACES
 
 PLOTTED = 20_000  # faces on the map, drawn at random where there are more: a browser does not show a million points
 
@@ -31,7 +34,7 @@ def main(
     vectors = EmbeddingTable(embeddings)
     options = params.clusters
     rank = (
-        tables.read(faces, tables.FACES, ["filename", "copy_rank"])
+        tables.read(faces, FACES, ["filename", "copy_rank"])
         .dropna()
         .set_index("filename")["copy_rank"]
         .reindex(vectors.names)
@@ -45,8 +48,8 @@ def main(
         counts=(rank == 1).to_numpy(),
     )
     grouped, k = found.faces, found.faces["cluster"].nunique()
-    table = tables.read_all(attributes, tables.CLEAN).merge(grouped, on="filename")
-    tables.write(table, clusters, tables.WITH_CLUSTERS)
+    table = tables.read_all(attributes, CLEAN).merge(grouped, on="filename")
+    tables.write(table, clusters, WITH_CLUSTERS)
     chosen = "params.yaml" if isinstance(options.k, int) else "silhouette"
     write_json(
         metrics,

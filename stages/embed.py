@@ -11,6 +11,7 @@ from pathlib import Path
 
 from facestats.clip.embed import STAGE, earlier_rows, embed_faces, recipe_hash, row_columns
 from facestats.clip.load import load_encoder
+from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.errors import InputError
 from facestats.rows.checks import check_face_rows
@@ -45,7 +46,7 @@ def main(params, crops: Path, clip: Path, embeddings: Path) -> str:
     tables.write(
         table,
         embeddings,
-        tables.embeddings_schema(encoder.dimension),
+        embeddings_schema(encoder.dimension),
         {
             "variant": encoder.facts["variant"],
             "revision": encoder.facts["revision"],

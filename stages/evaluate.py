@@ -18,6 +18,7 @@ import pandas as pd
 
 from facestats.attributes.model import load_models
 from facestats.attributes.resolution import target_kinds
+from facestats.attributes.tables import PREDICTIONS
 from facestats.attributes.zeroshot import zeroshot_models
 from facestats.core import tables
 from facestats.core.files import read_json, write_json, write_plot_csv
@@ -30,8 +31,12 @@ from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
 from facestats.evaluation.fairness_figures import error_by_group, error_points
 from facestats.evaluation.headlines import headlines
+from facestats.faces.tables import FACES
+from facestats.labels.tables import LABELS
+from facestats.prompts.tables import ZEROSHOT
 from facestats.prompts.zeroshot import load_classifiers
 from facestats.scores.blending import load_blend, load_verdicts
+from facestats.scores.tables import SCORES
 
 
 def main(
@@ -58,10 +63,8 @@ def main(
             .reindex(vectors.names)
         )
 
-    labels, scores, predictions = read(tables.LABELS), read(tables.SCORES), read(tables.PREDICTIONS)
-    faces = tables.read(metadata / tables.FACES.name, tables.FACES, IDENTITY).dropna(
-        subset="filename"
-    )
+    labels, scores, predictions = read(LABELS), read(SCORES), read(PREDICTIONS)
+    faces = tables.read(metadata / FACES.name, FACES, IDENTITY).dropna(subset="filename")
     test = scores["split"] == "test"
     n_rated = int((labels["rating"].notna() & test).sum())
     groups = several_faces(same_faces(faces, labels["person"]))
@@ -72,7 +75,7 @@ def main(
     labels = tables.called_as(labels, params.attributes.targets)
     counted = labels["rating"].notna() & test
     labels["rating"] = labels["rating"].mask(scores["score_withheld"].notna())
-    scale = tables.rating_scale(metadata / tables.LABELS.name)
+    scale = tables.rating_scale(metadata / LABELS.name)
     options = params.evaluate
     said_of_training = read_json(training / "metrics.json")
     measured = evaluate_attractiveness(
@@ -106,8 +109,8 @@ def main(
         options.bootstrap,
         options.seed,
         zeroshot,
-        read(tables.ZEROSHOT),
-        tables.read_doubts(metadata / tables.PREDICTIONS.name),
+        read(ZEROSHOT),
+        tables.read_doubts(metadata / PREDICTIONS.name),
     )
     write_json(attributes, of_attributes)
     write_json(summary, headlines(measured.metrics, of_attributes))

@@ -11,8 +11,15 @@ from facestats.run.stage import run_stage
 
 from pathlib import Path
 
+from facestats.attributes.tables import FLAGS
+from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core import tables
 from facestats.core.doubts import named_doubts
+from facestats.faces.tables import FACES
+from facestats.geometry.tables import WITH_META
+from facestats.groups.tables import FINAL
+from facestats.labels.tables import LABELS
+from facestats.scores.tables import SCORES
 
 
 def main(
@@ -25,19 +32,19 @@ def main(
     flags: Path,
     final: Path,
 ) -> str:
-    table = tables.read_all(attributes, tables.WITH_META)
+    table = tables.read_all(attributes, WITH_META)
     for other in (
-        tables.read(clusters, tables.WITH_CLUSTERS, ["filename", "cluster", "pc1", "pc2"]),
-        tables.read(scores, tables.SCORES).drop(columns="image"),
-        tables.read(labels, tables.LABELS, ["filename", "rating", "rating_n"]),
-        tables.read(faces, tables.FACES, ["filename", "copy_group", "copy_rank"]).dropna(),
+        tables.read(clusters, WITH_CLUSTERS, ["filename", "cluster", "pc1", "pc2"]),
+        tables.read(scores, SCORES).drop(columns="image"),
+        tables.read(labels, LABELS, ["filename", "rating", "rating_n"]),
+        tables.read(faces, FACES, ["filename", "copy_group", "copy_rank"]).dropna(),
     ):
         table = table.merge(other, on="filename", how="left", validate="one_to_one")
-    table["doubts"] = table["filename"].map(named_doubts(tables.read(flags, tables.FLAGS)))
+    table["doubts"] = table["filename"].map(named_doubts(tables.read(flags, FLAGS)))
     tables.write(
         table,
         final,
-        tables.FINAL,
+        FINAL,
         tables.doubts_metadata(tables.read_doubts(attributes) | tables.read_doubts(scores)),
     )
     return (

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from facestats.age.tables import AGE_CHECK
+from facestats.attributes.tables import CLEAN
 from facestats.core import tables
 from facestats.core.stats.identity import known_minors, same_faces
 from facestats.core.tables.embeddings import sample_rows
@@ -21,8 +23,10 @@ from facestats.geometry.measurements import measure
 from facestats.geometry.pose import is_frontal
 from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.shapes import LandmarkTable
+from facestats.geometry.tables import GEOMETRY, WITH_META
 from facestats.geometry.training import MIN_TRAIN, out_of_fold, sampler_for, train_pipeline
 from facestats.geometry.zscore import ZScore, fit_zscore
+from facestats.labels.tables import LABELS, SPLITS
 
 MOST_TRAINED = (
     10_000  # faces, drawn at random where more are rated: 0.5 GB, and 350 slopes need no more
@@ -42,19 +46,14 @@ def main(
     with_meta: Path,
 ) -> str:
     shapes = LandmarkTable(faces)
-    said = tables.read(labels, tables.LABELS, ["filename", "person", "rating"]).set_index(
-        "filename"
-    )
+    said = tables.read(labels, LABELS, ["filename", "person", "rating"]).set_index("filename")
     groups = same_faces(shapes.rows, said["person"])
     said = said.reindex(shapes.rows["filename"])
-    checked = tables.read(age_check, tables.AGE_CHECK)
+    checked = tables.read(age_check, AGE_CHECK)
     said["rating"] = said["rating"].mask(known_minors(checked).reindex(said.index))
     scored = checked.set_index("filename")["score_withheld"].isna().reindex(said.index).to_numpy()
     train = (
-        tables.read(splits, tables.SPLITS)
-        .set_index("filename")["split"]
-        .reindex(said.index)
-        .to_numpy()
+        tables.read(splits, SPLITS).set_index("filename")["split"].reindex(said.index).to_numpy()
         == "train"
     )
     measured = pd.concat([measure(batch) for batch in shapes.batches()], ignore_index=True)
@@ -86,17 +85,15 @@ def main(
 
     rows = shapes.rows[["filename", "yaw", "pitch", "roll"]].join(measured)
     rows["frontal"] = is_frontal(rows["yaw"], rows["pitch"])
-    meta = tables.read_all(attributes, tables.CLEAN).merge(rows, on="filename", how="left")
-    tables.write(
-        meta, with_meta, tables.WITH_META, tables.doubts_metadata(tables.read_doubts(attributes))
-    )
+    meta = tables.read_all(attributes, CLEAN).merge(rows, on="filename", how="left")
+    tables.write(meta, with_meta, WITH_META, tables.doubts_metadata(tables.read_doubts(attributes)))
     rows = rows.drop(columns=["yaw", "pitch", "roll"])
     rows["geometry_zscore"], rows["geometric_raw"], rows["geometric_out_of_fold"] = (
         np.where(scored, zscore(measured), np.nan),
         raw,
         ~missing & ~np.isnan(raw),
     )
-    tables.write(rows, geometry, tables.GEOMETRY, {"why": model.why} if model.why else None)
+    tables.write(rows, geometry, GEOMETRY, {"why": model.why} if model.why else None)
     return f"faces={len(rows)} landmarks={there.sum()} trained_on={model.n_train} out_of_fold={rows['geometric_out_of_fold'].sum()}"
 
 

@@ -13,12 +13,14 @@ from pathlib import Path
 from facestats.core import tables
 from facestats.core.files import write_json
 from facestats.core.stats.identity import IDENTITY, same_faces, several_faces
+from facestats.faces.tables import FACES
 from facestats.labels.joining import join_labels
 from facestats.labels.reliability import measure_reliability
+from facestats.labels.tables import LABELS
 
 
 def main(params, faces: Path, labels: Path, metrics: Path) -> str:
-    found = tables.read(faces, tables.FACES, ["image", *IDENTITY])
+    found = tables.read(faces, FACES, ["image", *IDENTITY])
     joined = join_labels(
         found[["image", "filename"]],
         Path(params.data.labels),
@@ -29,7 +31,7 @@ def main(params, faces: Path, labels: Path, metrics: Path) -> str:
     for message in joined.warnings:
         warn(message)
     scale = {"rating_low": joined.scale[0], "rating_high": joined.scale[1]} if joined.scale else {}
-    tables.write(joined.table, labels, tables.LABELS, scale)
+    tables.write(joined.table, labels, LABELS, scale)
     groups = same_faces(
         found.dropna(subset="filename"), joined.table.set_index("filename")["person"]
     )

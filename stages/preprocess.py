@@ -19,6 +19,7 @@ def main(params, landmarker: Path, crops: Path, faces: Path) -> str:
     from facestats.faces.crop import PreprocessConfig
     from facestats.faces.keys import recipe_hash
     from facestats.faces.preprocess import ROW_COLUMNS, STAGE, earlier_rows, preprocess_folder
+    from facestats.faces.tables import FACES
     from facestats.rows.checks import check_photo_rows
     from facestats.rows.dvc_cache import find_dvc_cache
     from facestats.rows.store import open_rows
@@ -36,7 +37,7 @@ def main(params, landmarker: Path, crops: Path, faces: Path) -> str:
         STAGE, recipe_hash(config, landmarker), ROW_COLUMNS, cache, warn_once, check_photo_rows
     ) as rows:
         frame = preprocess_folder(images, crops, config, landmarker, rows=rows, earlier=earlier)
-    tables.write(frame, faces, tables.FACES)
+    tables.write(frame, faces, FACES)
     rejected = frame[frame["status"] == "rejected"]
     if len(rejected) == len(frame):
         warn(

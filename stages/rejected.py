@@ -10,12 +10,13 @@ from facestats.run.stage import run_stage, start_clean
 from pathlib import Path
 
 from facestats.core import tables
+from facestats.faces.tables import FACES
 from facestats.photos.rejected import write_rejected
 
 
 def main(params, faces: Path, out: Path) -> str:
     start_clean(out)
-    table = tables.read(faces, tables.FACES, ["image", "status", "reason"])
+    table = tables.read(faces, FACES, ["image", "status", "reason"])
     rejected = table[table["status"] == "rejected"]
     index = write_rejected(
         rejected,

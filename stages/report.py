@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from facestats.attributes.tables import FLAGS
 from facestats.core import tables
 from facestats.core.files import read_json, without_apostrophe, write_text
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.faces.tables import FACES
+from facestats.groups.tables import FINAL
 from facestats.report.material import Material, without_folder
 from facestats.report.model_card import Run
 from facestats.report.report import report
@@ -23,7 +26,7 @@ from facestats.report.typical import typical_faces
 
 METRICS = ("age_check", "attractiveness", "attributes", "fairness", "labels")
 OF_CLUSTERS = ["filename", "cluster", "copy_rank", "attractiveness_score", "rating"]
-FACES = ["image", "status", "reason", "duplicate_of", "near_duplicate_of", "face_count"]
+OF_FACES = ["image", "status", "reason", "duplicate_of", "near_duplicate_of", "face_count"]
 
 
 def main(
@@ -48,8 +51,8 @@ def main(
     )
     answered = sorted({"gender", "ethnicity", *params.attributes.targets, *params.zeroshot})
     final = tables.read(
-        metadata / tables.FINAL.name,
-        tables.FINAL,
+        metadata / FINAL.name,
+        FINAL,
         [*OF_CLUSTERS, *(f"{name}_final" for name in answered)],
     )
     vectors, options = EmbeddingTable(embeddings), params.report
@@ -65,16 +68,16 @@ def main(
             params,
             run,
             clusters=read_json(metrics / "clusters.json"),
-            faces=tables.read(metadata / tables.FACES.name, tables.FACES, FACES),
+            faces=tables.read(metadata / FACES.name, FACES, OF_FACES),
             final=final,
-            flags=tables.read(metadata / tables.FLAGS.name, tables.FLAGS),
+            flags=tables.read(metadata / FLAGS.name, FLAGS),
             proposed=template["filename"].map(without_apostrophe).tolist(),
             examples=examples,
             crops=crops,
             rejected=rejected,
             composites=composites,
             metrics=metrics,
-            doubts=tables.read_doubts(metadata / tables.FINAL.name),
+            doubts=tables.read_doubts(metadata / FINAL.name),
         )
     )
     write_text(out, page)

@@ -9,7 +9,7 @@ from facestats.run.stage import run_stage
 
 from pathlib import Path
 
-from facestats.params import Params
+from facestats.params.project import Params
 from facestats.sample import write_sample
 
 

@@ -17,15 +17,20 @@ import numpy as np
 import pandas as pd
 import torch
 
+from facestats.age.tables import AGE_CHECK
+from facestats.attributes.tables import CLEAN
 from facestats.core import tables
 from facestats.core.files import write_bytes, write_text
 from facestats.core.stats.verdict import judge_scores
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.geometry.tables import GEOMETRY
+from facestats.labels.tables import LABELS, SPLITS
 from facestats.scores.blending import LEARNED, BlendWeights, blend_weights, save_blend
 from facestats.scores.regressor import load_regressor
 from facestats.scores.table import index_text, score_table
+from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD, SCORES_WITH_ATTRIBUTES
 
-GEOMETRY = ["filename", "geometric_raw", "geometry_zscore", "geometric_out_of_fold"]
+OF_GEOMETRY = ["filename", "geometric_raw", "geometry_zscore", "geometric_out_of_fold"]
 
 
 def main(
@@ -44,11 +49,11 @@ def main(
 ) -> str:
     torch.set_num_threads(1)
     vectors = EmbeddingTable(embeddings)
-    split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
-    honest = tables.read(out_of_fold, tables.SCORES_OUT_OF_FOLD).set_index("filename")[
+    split = tables.read(splits, SPLITS).set_index("filename")["split"].reindex(vectors.names)
+    honest = tables.read(out_of_fold, SCORES_OUT_OF_FOLD).set_index("filename")[
         "attractiveness_raw"
     ]
-    shapes = tables.read(geometry, tables.GEOMETRY, GEOMETRY).set_index("filename")
+    shapes = tables.read(geometry, GEOMETRY, OF_GEOMETRY).set_index("filename")
     scale = tables.rating_scale(labels)
     scores = score_table(
         vectors.names,
@@ -58,10 +63,10 @@ def main(
         honest,
         shapes,
         scale,
-        tables.read(age_check, tables.AGE_CHECK).set_index("filename"),
+        tables.read(age_check, AGE_CHECK).set_index("filename"),
     )
     said = (
-        tables.read(labels, tables.LABELS, ["filename", "rating", "person"])
+        tables.read(labels, LABELS, ["filename", "rating", "person"])
         .set_index("filename")
         .reindex(vectors.names)
     )
@@ -79,20 +84,18 @@ def main(
             warn(verdict.text)
     save_blend(blend, weighting, scale, verdicts)
     doubt = verdicts["holistic"].text if "holistic" in verdicts else None
-    with_attributes = scores.merge(
-        tables.read_all(attributes, tables.CLEAN), on="filename", how="left"
-    )
+    with_attributes = scores.merge(tables.read_all(attributes, CLEAN), on="filename", how="left")
     scores.insert(1, "image", with_attributes["image"])
     tables.write(
         scores,
-        metadata / tables.SCORES.name,
-        tables.SCORES,
+        metadata / SCORES.name,
+        SCORES,
         tables.doubts_metadata({"attractiveness": doubt} if doubt else {}),
     )
     tables.write(
         with_attributes,
-        metadata / tables.SCORES_WITH_ATTRIBUTES.name,
-        tables.SCORES_WITH_ATTRIBUTES,
+        metadata / SCORES_WITH_ATTRIBUTES.name,
+        SCORES_WITH_ATTRIBUTES,
     )
     write_text(metadata / "feature_index.json", index_text(scores["filename"]))
     buffer = io.BytesIO()

@@ -11,16 +11,18 @@ from pathlib import Path
 
 from facestats.core import tables
 from facestats.errors import InputError
+from facestats.faces.tables import FACES
 from facestats.groups.filters import COLUMNS, column_doubts, select_faces
 from facestats.groups.means import mean_scores, said
 from facestats.groups.members import write_members
+from facestats.groups.tables import FINAL
 
 
 def main(params, name: StageItem, attributes: Path, faces: Path, crops: Path, members: Path) -> str:
     wanted = name.of(params.composites).filter
     conditions = wanted.model_dump(include=set(COLUMNS))
     selection = select_faces(
-        tables.read_all(attributes, tables.FINAL),
+        tables.read_all(attributes, FINAL),
         conditions,
         wanted.n,
         wanted.seed,
@@ -42,7 +44,7 @@ def main(params, name: StageItem, attributes: Path, faces: Path, crops: Path, me
             f"composites.{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}"
         )
     landmarks = tables.read(
-        faces, tables.FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"]
+        faces, FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"]
     )
     write_members(
         selection,

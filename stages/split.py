@@ -12,12 +12,14 @@ from pathlib import Path
 from facestats.core import tables
 from facestats.core.stats.identity import IDENTITY
 from facestats.errors import number_of
+from facestats.faces.tables import FACES
 from facestats.labels.splits import EXCLUDED, split_faces
+from facestats.labels.tables import LABELS, SPLITS
 
 
 def main(params, faces: Path, labels: Path, splits: Path) -> str:
-    accepted = tables.read(faces, tables.FACES, IDENTITY).dropna(subset="filename")
-    people = tables.read_all(labels, tables.LABELS).set_index("filename")
+    accepted = tables.read(faces, FACES, IDENTITY).dropna(subset="filename")
+    people = tables.read_all(labels, LABELS).set_index("filename")
     said = [
         name
         for name in people
@@ -27,7 +29,7 @@ def main(params, faces: Path, labels: Path, splits: Path) -> str:
     table = split_faces(
         accepted, people["person"], labelled, options.val, options.test, options.seed
     )
-    tables.write(table, splits, tables.SPLITS)
+    tables.write(table, splits, SPLITS)
     counts = " ".join(f"{name}={n}" for name, n in sorted(table["split"].value_counts().items()))
     excluded = table.loc[table["split"] == EXCLUDED, "filename"]
     if len(excluded):

@@ -17,15 +17,19 @@ import torch
 from dvclive import Live
 from scmrepo.exceptions import SCMError
 
+from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
 from facestats.core.stats.identity import IDENTITY, known_minors, same_faces
 from facestats.core.stats.scale import reference_distribution
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import InputError, number_of
+from facestats.faces.tables import FACES
+from facestats.labels.tables import LABELS, SPLITS
 from facestats.scores.folds import out_of_fold as predict_out_of_fold
 from facestats.scores.pretrained import load_pretrained
 from facestats.scores.regressor import Regressor, save_untrained
+from facestats.scores.tables import SCORES_OUT_OF_FOLD
 from facestats.scores.training import MIN_TRAIN, MIN_VAL, too_few, train_regressor
 
 
@@ -43,13 +47,13 @@ def main(
     torch.set_num_threads(1)  # sums in another order give other bits
     vectors = EmbeddingTable(embeddings)
     ratings = (
-        tables.read(labels, tables.LABELS, ["filename", "rating"])
+        tables.read(labels, LABELS, ["filename", "rating"])
         .set_index("filename")["rating"]
         .reindex(vectors.names)
     )
-    split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
+    split = tables.read(splits, SPLITS).set_index("filename")["split"].reindex(vectors.names)
     scale = tables.rating_scale(labels)
-    checked = tables.read(age_check, tables.AGE_CHECK)
+    checked = tables.read(age_check, AGE_CHECK)
     young = known_minors(checked).reindex(vectors.names)
     scored = checked.set_index("filename")["score_withheld"].isna().reindex(vectors.names)
     n_young, ratings = int((ratings.notna() & young).sum()), ratings.mask(young)
@@ -59,10 +63,8 @@ def main(
         )
     chosen = {name: (ratings.notna() & (split == name)).to_numpy() for name in ("train", "val")}
     counts = {f"n_{name}": int(rows.sum()) for name, rows in chosen.items()}
-    found = tables.read(faces, tables.FACES, IDENTITY).dropna(subset="filename")
-    people = tables.read(labels, tables.LABELS, ["filename", "person"]).set_index("filename")[
-        "person"
-    ]
+    found = tables.read(faces, FACES, IDENTITY).dropna(subset="filename")
+    people = tables.read(labels, LABELS, ["filename", "person"]).set_index("filename")["person"]
     groups = same_faces(found, people).reindex(vectors.names)
     honest = pd.DataFrame(
         {"filename": pd.Series(dtype="str"), "fold": [], "attractiveness_raw": []}
@@ -78,7 +80,7 @@ def main(
         live.summary |= {"trained": model is not None, "why": why, **counts}
         if params.mlp.pretrained:
             live.summary["pretrained_sha256"] = sha256_file(params.mlp.pretrained)
-    tables.write(honest, out_of_fold, tables.SCORES_OUT_OF_FOLD)
+    tables.write(honest, out_of_fold, SCORES_OUT_OF_FOLD)
     if model is None:
         save_untrained(regressor, why)
         warn(f"attractiveness is not trained: {why}")

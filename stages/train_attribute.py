@@ -15,6 +15,7 @@ from facestats.attributes.confusion import confusion_picture
 from facestats.attributes.heldout import measure_held_out
 from facestats.attributes.model import AttributeModel, model_path
 from facestats.attributes.pretrained import load_pretrained, use_pretrained
+from facestats.attributes.tables import PREDICTIONS_OUT_OF_FOLD
 from facestats.attributes.training import (
     Training,
     set_threshold,
@@ -25,6 +26,8 @@ from facestats.core import tables
 from facestats.core.files import write_json, write_plot_csv
 from facestats.core.stats.identity import IDENTITY, count_once, same_faces
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.faces.tables import FACES
+from facestats.labels.tables import LABELS, SPLITS
 
 
 def main(
@@ -40,13 +43,13 @@ def main(
 ) -> str:
     options, minimum = target.of(params.attributes.targets), params.attributes.min_per_class
     vectors = EmbeddingTable(embeddings)
-    said = tables.read_optional_column(labels, tables.LABELS, target).reindex(vectors.names)
-    found = tables.read(faces, tables.FACES, IDENTITY).dropna(subset="filename")
+    said = tables.read_optional_column(labels, LABELS, target).reindex(vectors.names)
+    found = tables.read(faces, FACES, IDENTITY).dropna(subset="filename")
     who = same_faces(
         found,
-        tables.read(labels, tables.LABELS, ["filename", "person"]).set_index("filename")["person"],
+        tables.read(labels, LABELS, ["filename", "person"]).set_index("filename")["person"],
     ).reindex(vectors.names)
-    split = tables.read(splits, tables.SPLITS).set_index("filename")["split"].reindex(vectors.names)
+    split = tables.read(splits, SPLITS).set_index("filename")["split"].reindex(vectors.names)
     said = said.where(split == "train", count_once(said.to_frame(), found)[said.name])
     labelled = said.notna().to_numpy()
     matrix, said, split, who = (
@@ -74,7 +77,7 @@ def main(
     tables.write(
         trained.out_of_fold.rename_axis("filename").reset_index(),
         out_of_fold / f"{target}.parquet",
-        tables.PREDICTIONS_OUT_OF_FOLD,
+        PREDICTIONS_OUT_OF_FOLD,
     )
     held_out = measure_held_out(trained.model, matrix, said, split)
     write_json(metrics / f"{target}.json", held_out.metrics)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from facestats.core import tables
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.prompts.tables import ZEROSHOT
 from facestats.prompts.zeroshot import embed_classes, probability_table, save_classifiers
 
 
@@ -29,7 +30,7 @@ def main(params, embeddings: Path, clip: Path, zeroshot: Path, prompts: Path) ->
                 f"zeroshot.{attribute}: the text tower can't tell {one} and {other} apart; word them otherwise"
             )
     save_classifiers(prompts, classifiers, weights)
-    tables.write(probability_table(vectors.names, vectors, classifiers), zeroshot, tables.ZEROSHOT)
+    tables.write(probability_table(vectors.names, vectors, classifiers), zeroshot, ZEROSHOT)
     return f"faces={len(vectors)} attributes={len(classifiers)} classes={sum(len(c.classes) for c in classifiers.values())}"
 
 

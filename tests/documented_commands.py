@@ -19,7 +19,7 @@ from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
 from facestats.__main__ import COMMANDS, make_parser
 from facestats.errors import ParamsError
-from facestats.params import check_params, load_params
+from facestats.params.project import check_params, load_params
 from resources import ROOT
 
 SHELL = (

@@ -9,10 +9,13 @@ import pandas as pd
 import torch
 
 from facestats.age.check import AgeCheck, save_check
+from facestats.age.tables import AGE_CHECK
 from facestats.attributes.model import AttributeModel, model_path
 from facestats.clip.encoder import ImageEncoder
+from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.files import read_json, write_json
+from facestats.faces.tables import FACES
 from facestats.geometry.regressor import GeometryModel
 from facestats.geometry.zscore import SIGNS, ZScore
 from facestats.prompts.zeroshot import PromptClassifier, save_classifiers
@@ -53,18 +56,18 @@ def write_models(root: Path, run: int, clip: Path, landmarker: Path) -> None:
     tables.write(
         pd.DataFrame({"filename": names, "key": names}),
         data / "embeddings/embeddings_clip.parquet",
-        tables.embeddings_schema(d),
+        embeddings_schema(d),
         {"weights_sha256": facts["sha256"]},
         {"embedding": np.eye(3, d, dtype=np.float32)},
     )
     faces = pd.DataFrame({"image": names, "filename": names, "status": "ok"}).reindex(
-        columns=list(tables.FACES.columns)
+        columns=list(FACES.columns)
     )
-    tables.write(faces, data / "metadata/faces.parquet", tables.FACES)
+    tables.write(faces, data / "metadata/faces.parquet", FACES)
     tables.write(
         pd.DataFrame({"filename": names, "score_withheld": None, "age_checked": None}),
         data / "metadata/age_check.parquet",
-        tables.AGE_CHECK,
+        AGE_CHECK,
     )
     save_check(models / "age_check.json", AgeCheck(18, why=f"run {run}"))
     write_manifest(

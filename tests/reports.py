@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from facestats.core.files import write_image, write_json
-from facestats.params import Params, check_params, load_params
+from facestats.params.project import Params, check_params, load_params
 from facestats.photos.rejected import write_rejected
 from facestats.report.material import Material
 from facestats.report.model_card import Run

@@ -22,14 +22,18 @@ from facestats.age.check import (
     save_check,
     share_of,
 )
+from facestats.age.tables import AGE_CHECK
 from facestats.cli import score as score_command
+from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.files import read_json, write_json
 from facestats.core.fingerprint import sha256_file
 from facestats.errors import DoubtWarning, InputError, ModelError, ParamsError, WithheldError
 from facestats.faces.dedup import find_copy, perceptual_hash
+from facestats.faces.tables import FACES
 from facestats.groups.filters import select_faces
-from facestats.params import check_params
+from facestats.labels.tables import LABELS, SPLITS
+from facestats.params.project import check_params
 from facestats.report.ages import ages_said
 from facestats.serving.manifest import SERVING
 from resources import ROOT, names
@@ -277,22 +281,22 @@ def stage(tmp_path):
         ).astype(np.float32)
         tables.write(
             rows.assign(image=rows["filename"]).reindex(
-                columns=[c for c in tables.FACES.columns if c not in ("box", "landmarks")]
+                columns=[c for c in FACES.columns if c not in ("box", "landmarks")]
             ),
             tmp_path / "faces.parquet",
-            tables.FACES,
+            FACES,
             vectors={"box": np.tile([0, 0, 200, 200], (n, 1)), "landmarks": np.zeros((n, 1404))},
         )
         tables.write(
-            rows.reindex(columns=list(tables.LABELS.columns)),
+            rows.reindex(columns=list(LABELS.columns)),
             tmp_path / "labels.parquet",
-            tables.LABELS,
+            LABELS,
         )
-        tables.write(rows[["filename", "split"]], tmp_path / "splits.parquet", tables.SPLITS)
+        tables.write(rows[["filename", "split"]], tmp_path / "splits.parquet", SPLITS)
         tables.write(
             rows[["filename"]].assign(key="k"),
             tmp_path / "embeddings.parquet",
-            tables.embeddings_schema(4),
+            embeddings_schema(4),
             {
                 "variant": "v",
                 "revision": "",
@@ -333,9 +337,7 @@ def stage(tmp_path):
         return json.loads((tmp_path / "measured.json").read_text(encoding="utf-8"))
 
     run.rows, run.ages = rows, age
-    run.table = lambda: tables.read(tmp_path / "age_check.parquet", tables.AGE_CHECK).set_index(
-        "filename"
-    )
+    run.table = lambda: tables.read(tmp_path / "age_check.parquet", AGE_CHECK).set_index("filename")
     return run
 
 
@@ -443,9 +445,9 @@ def serve(built, tmp_path, monkeypatch):
                 {"filename": name, "score_withheld": why, "age_checked": by}
                 for name, (why, by) in (said or {}).items()
             ],
-            columns=list(tables.AGE_CHECK.columns),
+            columns=list(AGE_CHECK.columns),
         )
-        tables.write(rows, tmp_path / "data/processed/metadata/age_check.parquet", tables.AGE_CHECK)
+        tables.write(rows, tmp_path / "data/processed/metadata/age_check.parquet", AGE_CHECK)
         manifest = read_json(built.folder / SERVING)
         for part in ("age_check", "ages"):
             manifest["parts"][part] = {

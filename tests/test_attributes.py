@@ -13,7 +13,7 @@ from facestats.attributes.training import train_classifier, train_regression
 from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
 from facestats.core.age_groups import age_bucket
 from facestats.errors import LabelError, ModelError, ParamsError
-from facestats.params import check_params
+from facestats.params.project import check_params
 from facestats.prompts.zeroshot import PromptClassifier
 from resources import blobs, names, text
 

@@ -10,6 +10,7 @@ from facestats.core import tables
 from facestats.core.photo_files import face_filename
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.preprocess import preprocess_folder
+from facestats.faces.tables import FACES
 from resources import backdrop, encode, heic, landmarker_dir, omi_images, png_that_declares
 
 SMALL = PreprocessConfig(size=128)
@@ -129,8 +130,8 @@ def test_every_file_has_a_row_and_the_table_is_valid(mixed, tmp_path):
     assert sorted(
         path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()
     ) == sorted(frame["filename"].dropna())
-    tables.write(frame.reset_index(drop=True), tmp_path / "faces.parquet", tables.FACES)
-    back = tables.read(tmp_path / "faces.parquet", tables.FACES)
+    tables.write(frame.reset_index(drop=True), tmp_path / "faces.parquet", FACES)
+    back = tables.read(tmp_path / "faces.parquet", FACES)
     assert back["image"].tolist() == sorted(frame["image"])
 
 
@@ -163,4 +164,4 @@ def test_a_folder_of_nothing_but_bad_files_is_a_table_of_rejections(tmp_path):
     (tmp_path / "in" / "text.jpg").write_text("hello")
     frame = preprocess_folder(tmp_path / "in", tmp_path / "out", SMALL, landmarker_dir())
     assert frame["status"].tolist() == ["rejected"]
-    tables.write(frame, tmp_path / "faces.parquet", tables.FACES)
+    tables.write(frame, tmp_path / "faces.parquet", FACES)

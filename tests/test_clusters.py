@@ -10,13 +10,15 @@ from dvc_render import VegaRenderer
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
+from facestats.clip.tables import embeddings_schema
 from facestats.clusters import clustering as clusters
 from facestats.clusters.clustering import agreement, cluster_faces
+from facestats.clusters.params import Clusters
 from facestats.core import tables
 from facestats.core.figures.png import cluster_map
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import ParamsError, TableError
-from facestats.params import Clusters, load_params
+from facestats.params.project import load_params
 from resources import ROOT, blobs, names, text
 
 
@@ -132,7 +134,7 @@ def test_an_embedding_that_is_not_finite_is_named(tmp_path, value):
     tables.write(
         pd.DataFrame({"filename": names(30), "key": "k"}),
         tmp_path / "e.parquet",
-        tables.embeddings_schema(4),
+        embeddings_schema(4),
         vectors={"embedding": x},
     )
     table = EmbeddingTable(tmp_path / "e.parquet")

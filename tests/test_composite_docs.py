@@ -4,7 +4,9 @@ import re
 
 from PIL import Image
 
-from facestats.params.composites import Continuum, Difference, Filter, Render
+from facestats.composites.params import Render
+from facestats.groups.params import Filter
+from facestats.pairs.params import Continuum, Difference
 from resources import ROOT
 
 PAGE = (ROOT / "docs/composites.md").read_text()

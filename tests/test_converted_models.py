@@ -59,7 +59,9 @@ from facestats.attributes.training import set_threshold
 from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
 from facestats.errors import InputError, ModelError, ParamsError
-from facestats.params import check_params
+from facestats.faces.tables import FACES
+from facestats.labels.tables import LABELS, SPLITS
+from facestats.params.project import check_params
 from programs import run_program
 from resources import ROOT, names, text
 
@@ -582,19 +584,19 @@ def test_the_stage_takes_it_in_place_of_training_and_measures_it(tmp_path, monke
                 "copy_group": files,
                 "copy_rank": 1,
             }
-        ).reindex(columns=[c for c in tables.FACES.columns if c != "box"]),
+        ).reindex(columns=[c for c in FACES.columns if c != "box"]),
         "faces.parquet",
-        tables.FACES,
+        FACES,
         vectors={"box": np.zeros((n, 4))},
     )
     tables.write(
         pd.DataFrame({"filename": files, "gender": WORDS[2][y]}).reindex(
-            columns=list(tables.LABELS.columns)
+            columns=list(LABELS.columns)
         ),
         "labels.parquet",
-        tables.LABELS,
+        LABELS,
     )
-    tables.write(pd.DataFrame({"filename": files, "split": split}), "splits.parquet", tables.SPLITS)
+    tables.write(pd.DataFrame({"filename": files, "split": split}), "splits.parquet", SPLITS)
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel(), pa.float32()), D)
     pq.write_table(
         pa.table({"filename": files, "embedding": vectors, "key": files}), "embeddings.parquet"

@@ -16,7 +16,7 @@ from dvc.utils.hydra import apply_overrides
 from PIL import Image
 
 from documented import block, run_documented
-from facestats.params import load_params
+from facestats.params.project import load_params
 from project import executed
 from resources import ROOT
 

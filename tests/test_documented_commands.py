@@ -18,7 +18,7 @@ from documented_commands import (
     split,
 )
 from facestats.__main__ import COMMANDS
-from facestats.params import Params
+from facestats.params.project import Params
 from facestats.rows.store import NO_REUSE, PLACE
 from resources import ROOT
 

@@ -8,6 +8,7 @@ from facestats.core import tables
 from facestats.core.stats.identity import same_faces
 from facestats.scores import folds
 from facestats.scores.folds import out_of_fold
+from facestats.scores.tables import SCORES_OUT_OF_FOLD
 from facestats.scores.training import train_regressor
 from rated import QUICK, noisy_line
 from resources import names
@@ -100,8 +101,8 @@ def test_a_fold_that_cannot_be_trained_is_named_and_its_faces_left_out():
 
 
 def test_the_table_of_folds_is_one(faces, tmp_path):
-    tables.write(predict(faces), tmp_path / "o.parquet", tables.SCORES_OUT_OF_FOLD)
-    assert len(tables.read(tmp_path / "o.parquet", tables.SCORES_OUT_OF_FOLD)) == N
+    tables.write(predict(faces), tmp_path / "o.parquet", SCORES_OUT_OF_FOLD)
+    assert len(tables.read(tmp_path / "o.parquet", SCORES_OUT_OF_FOLD)) == N
 
 
 def test_one_person_exact_copies_and_near_copies_are_one_group():

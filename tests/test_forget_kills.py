@@ -17,7 +17,7 @@ from facestats.__main__ import main
 from facestats.cli import forget_cache
 from facestats.cli.doctor_inputs import examine_inputs
 from facestats.cli.forget_journal import Journal, unfinished_command
-from facestats.params import load_params
+from facestats.params.project import load_params
 from facestats.rows.store import RowStore
 from resources import ROOT
 

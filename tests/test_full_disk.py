@@ -17,8 +17,10 @@ import pytest
 import torch
 
 from facestats.clip.embed import list_faces
+from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.files import write_bytes
+from facestats.faces.tables import FACES
 from facestats.rows.store import KEY, RowStore
 from facestats.sample import write_sample
 from facestats.scores.network import Ensemble
@@ -87,7 +89,7 @@ def write_table(path: Path, seed: int) -> None:
             "embedding": list(rng.normal(size=(2000, 32)).astype(np.float32)),
         }
     )
-    tables.write(frame, path, tables.embeddings_schema(32))
+    tables.write(frame, path, embeddings_schema(32))
 
 
 def write_model(path: Path, seed: int) -> None:
@@ -158,7 +160,7 @@ def test_preprocess_goes_on_where_the_disk_was_full(mount, photos, tmp_path, ful
     assert found["rows"] == found["reused"] + found["computed"]
     if full == "outs":  # what was computed is kept, where there was room for it
         assert found["reused"] > 10
-    table = tables.read(places["outs"] / "meta/faces.parquet", tables.FACES)
+    table = tables.read(places["outs"] / "meta/faces.parquet", FACES)
     assert found["rows"] == len(table) > 60
     assert set(list_faces(places["outs"] / "faces")) == set(table["filename"].dropna())
     left = [p for p in places["rows"].rglob(".*") if p.name != ".gitignore"]
@@ -201,7 +203,7 @@ def test_embed_goes_on_where_the_disk_was_full(mount, photos, clip_models, tmp_p
 
 def test_rows_saved_before_the_disk_was_full_are_found(mount, tmp_path, monkeypatch):
     disk = mount(tmp_path / "disk", "256k")
-    columns = {KEY: tables.FACES.columns["key"], "sha256": tables.FACES.columns["sha256"]}
+    columns = {KEY: FACES.columns["key"], "sha256": FACES.columns["sha256"]}
     monkeypatch.setattr("facestats.rows.store._SAVE_EVERY", 0)
 
     def row(i: int) -> dict:

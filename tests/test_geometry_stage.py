@@ -11,10 +11,15 @@ import pytest
 import yaml
 from threadpoolctl import threadpool_limits
 
+from facestats.age.tables import AGE_CHECK
+from facestats.attributes.tables import CLEAN
 from facestats.core import tables
+from facestats.faces.tables import FACES
 from facestats.geometry.measurements import NAMES, measure
 from facestats.geometry.regressor import load_geometry
-from facestats.params import load_params
+from facestats.geometry.tables import GEOMETRY, WITH_META
+from facestats.labels.tables import LABELS, SPLITS
+from facestats.params.project import load_params
 from rated_shapes import made_up, write_crops
 from resources import ROOT
 
@@ -49,24 +54,24 @@ class Stage:
             )
         box = {"box": np.zeros((len(faces), 4))}
         tables.write(
-            faces.reindex(columns=[c for c in tables.FACES.columns if c != "box"]),
+            faces.reindex(columns=[c for c in FACES.columns if c != "box"]),
             self.folder / "faces.parquet",
-            tables.FACES,
+            FACES,
             vectors=box,
         )
         tables.write(
-            rows.reindex(columns=list(tables.LABELS.columns)),
+            rows.reindex(columns=list(LABELS.columns)),
             self.folder / "labels.parquet",
-            tables.LABELS,
+            LABELS,
         )
-        tables.write(rows[["filename", "split"]], self.folder / "splits.parquet", tables.SPLITS)
+        tables.write(rows[["filename", "split"]], self.folder / "splits.parquet", SPLITS)
         tables.write(
-            rows.reindex(columns=list(tables.AGE_CHECK.columns)),
+            rows.reindex(columns=list(AGE_CHECK.columns)),
             self.folder / "ages.parquet",
-            tables.AGE_CHECK,
+            AGE_CHECK,
         )
-        clean = rows.reindex(columns=list(tables.CLEAN.columns)).assign(hat_final="with")
-        tables.write(clean, self.folder / "clean.parquet", tables.CLEAN)
+        clean = rows.reindex(columns=list(CLEAN.columns)).assign(hat_final="with")
+        tables.write(clean, self.folder / "clean.parquet", CLEAN)
         raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         raw["geometry"] |= {"folds": 3} | options
         (self.folder / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
@@ -122,7 +127,7 @@ def stage(tmp_path):
 
 def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
     said = stage.run()
-    geometry = tables.read_all(stage.folder / "geometry.parquet", tables.GEOMETRY)
+    geometry = tables.read_all(stage.folder / "geometry.parquet", GEOMETRY)
     assert set(geometry.columns) == {
         "filename",
         *NAMES,
@@ -134,9 +139,9 @@ def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
     assert geometry["filename"].tolist() == stage.rows["filename"].tolist()
     pd.testing.assert_frame_equal(geometry[list(NAMES)], measure(stage.landmarks), rtol=1e-12)
     assert geometry["frontal"].tolist() == (stage.rows["yaw"] < 50).tolist()
-    meta = tables.read_all(stage.folder / "meta.parquet", tables.WITH_META)
+    meta = tables.read_all(stage.folder / "meta.parquet", WITH_META)
     assert set(meta.columns) == {
-        *tables.CLEAN.columns,
+        *CLEAN.columns,
         "hat_final",
         "yaw",
         "pitch",

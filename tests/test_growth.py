@@ -18,11 +18,13 @@ from facestats.attributes import proposals
 from facestats.attributes.proposals import propose_labels
 from facestats.attributes.resolution import predict_attributes
 from facestats.attributes.training import train_classifier, train_regression
+from facestats.clip.tables import embeddings_schema
 from facestats.clusters import clustering as clusters
 from facestats.clusters.clustering import cluster_faces
 from facestats.composites.averaging import average_faces
 from facestats.core import tables
 from facestats.core.files import write_json
+from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.stats.regression import _Ranks
 from facestats.core.tables import embeddings, parquet
 from facestats.core.tables.embeddings import EmbeddingTable, in_batches, sample_rows
@@ -30,6 +32,7 @@ from facestats.errors import TableError
 from facestats.evaluation import baselines
 from facestats.geometry.measurements import measure
 from facestats.groups.members import Members
+from facestats.groups.tables import MEMBER_LANDMARKS
 from facestats.labels.splits import split_faces
 from facestats.prompts.zeroshot import PromptClassifier, probability_table
 from facestats.scores.network import Ensemble
@@ -61,7 +64,7 @@ def table(matrix, tmp_path, small_batches):
     tables.write(
         pd.DataFrame({"filename": names(N), "key": "k"}),
         path,
-        tables.embeddings_schema(D),
+        embeddings_schema(D),
         {"variant": "v"},
         vectors={"embedding": matrix},
     )
@@ -103,7 +106,7 @@ def test_a_file_without_a_column_is_named(tmp_path, column, said):
 def test_vectors_in_a_matrix_and_as_objects_give_the_same_bytes(tmp_path, matrix):
     order = np.random.default_rng(1).permutation(N)
     frame = pd.DataFrame({"filename": names(N)[order], "key": "k"})
-    schema = tables.embeddings_schema(D)
+    schema = embeddings_schema(D)
     tables.write(
         frame.assign(embedding=list(matrix[order]))[list(schema.columns)],
         tmp_path / "objects.parquet",
@@ -127,7 +130,7 @@ def test_a_matrix_that_does_not_fit_is_refused(tmp_path, given, said):
         tables.write(
             pd.DataFrame({"filename": names(3), "key": "k"}),
             tmp_path / "e.parquet",
-            tables.embeddings_schema(D),
+            embeddings_schema(D),
             vectors={"embedding": given},
         )
     assert not list(tmp_path.iterdir())
@@ -165,14 +168,14 @@ def test_only_the_groups_that_hold_wanted_rows_are_decoded(table, monkeypatch, m
     )
     rows = tables.read(
         table.path,
-        tables.embeddings_schema(D),
+        embeddings_schema(D),
         ["embedding", "filename"],
         only=["f250.jpg", "f007.jpg", "stranger"],
     )
     assert rows["filename"].tolist() == ["f007.jpg", "f250.jpg"]
     assert np.stack(rows["embedding"]).tobytes() == matrix[[7, 250]].tobytes()
     assert decoded == [0, 2]
-    assert tables.read(table.path, tables.embeddings_schema(D), only=[]).empty
+    assert tables.read(table.path, embeddings_schema(D), only=[]).empty
 
 
 # Stages in batches
@@ -233,7 +236,7 @@ def test_clusters_fitted_on_a_sample_hold_all_faces(tmp_path, monkeypatch, small
     tables.write(
         pd.DataFrame({"filename": names(600), "key": "k"}),
         tmp_path / "e.parquet",
-        tables.embeddings_schema(3),
+        embeddings_schema(3),
         vectors={"embedding": x},
     )
     pd.testing.assert_frame_equal(
@@ -329,7 +332,7 @@ def test_scoring_never_holds_all_embeddings(tmp_path, monkeypatch):
     tables.write(
         pd.DataFrame({"filename": np.arange(40_000).astype(str), "key": "k"}),
         tmp_path / "e.parquet",
-        tables.embeddings_schema(64),
+        embeddings_schema(64),
         vectors={"embedding": x},
     )
     table = EmbeddingTable(tmp_path / "e.parquet")
@@ -345,7 +348,7 @@ def test_an_average_of_many_faces_holds_no_more_than_one_of_few(tmp_path):
     Image.fromarray(
         np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
     ).save(image)
-    shape = np.random.default_rng(1).random((tables.N_LANDMARKS * 3,), dtype=np.float32)
+    shape = np.random.default_rng(1).random((N_LANDMARKS * 3,), dtype=np.float32)
 
     def members(n: int) -> Members:
         folder = tmp_path / str(n)
@@ -355,7 +358,7 @@ def test_an_average_of_many_faces_holds_no_more_than_one_of_few(tmp_path):
         tables.write(
             pd.DataFrame({"filename": names(n), "yaw": 0.0}),
             folder / "landmarks.parquet",
-            tables.MEMBER_LANDMARKS,
+            MEMBER_LANDMARKS,
             vectors={"landmarks": np.tile(shape, (n, 1))},
         )
         pd.DataFrame({"filename": names(n), "rating": np.nan}).to_csv(

@@ -9,7 +9,7 @@ import pytest
 
 from facestats.__main__ import main
 from facestats.cli.doctor_inputs import examine_inputs
-from facestats.params import load_params
+from facestats.params.project import load_params
 from programs import start_program
 from resources import ROOT
 

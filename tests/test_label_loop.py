@@ -10,13 +10,16 @@ import pytest
 
 from facestats.__main__ import main
 from facestats.attributes.proposals import COLUMNS
+from facestats.attributes.tables import PREDICTIONS
 from facestats.core import tables
+from facestats.faces.tables import FACES
 from facestats.labels import manual
 from facestats.labels.joining import join_labels
+from facestats.labels.tables import LABELS
 from resources import ROOT
 
 IMAGES = ["a.png", "b.jpg", "c.jpg", "d é.jpg"]
-LABELS = "image,gender,ethnicity,age\na.png,female,tone_a,30\nb.jpg,male,tone_b,\n"
+FILE = "image,gender,ethnicity,age\na.png,female,tone_a,30\nb.jpg,male,tone_b,\n"
 HEADER = "filename,gender,ethnicity,age,rating,person\n"
 TEMPLATE = "id,image,filename,current_age,current_gender,current_ethnicity,proposed_age,proposed_gender,proposed_ethnicity,notes\n"
 
@@ -26,17 +29,15 @@ def after_a_run(tmp_path_factory):
     """A project folder as a run leaves it, as far as labels are concerned."""
     tmp_path = tmp_path_factory.mktemp("labelled")
     (tmp_path / "labels").mkdir()
-    (tmp_path / "labels/labels.csv").write_text(LABELS)
+    (tmp_path / "labels/labels.csv").write_text(FILE)
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     faces = pd.DataFrame(
         {"image": [*IMAGES, "broken.jpg"], "filename": ["a.png.jpg", *IMAGES[1:], None]}
     )
     metadata = tmp_path / "data/processed/metadata"
-    tables.write(
-        faces.reindex(columns=list(tables.FACES.columns)), metadata / "faces.parquet", tables.FACES
-    )
+    tables.write(faces.reindex(columns=list(FACES.columns)), metadata / "faces.parquet", FACES)
     joined = join_labels(faces, tmp_path / "labels", tmp_path / "none.csv", "auto").table
-    tables.write(joined, metadata / "labels.parquet", tables.LABELS)
+    tables.write(joined, metadata / "labels.parquet", LABELS)
     (metadata / "labels_template.csv").write_text(
         TEMPLATE
         + "1,a.png,a.png.jpg,31.0,female,tone_a,,,,\n2,d é.jpg,d é.jpg,,unknown,unknown,,,,\n"
@@ -163,7 +164,7 @@ def test_labels_are_merged_and_the_changes_named(folder, merge):
 def test_a_merged_label_is_one_by_hand_for_the_pipeline(folder, merge):
     assert merge("a.png.jpg,35,male,\n")[0] == 0
     faces = tables.read(
-        folder / "data/processed/metadata/faces.parquet", tables.FACES, ["image", "filename"]
+        folder / "data/processed/metadata/faces.parquet", FACES, ["image", "filename"]
     )
     table = join_labels(
         faces, folder / "labels", folder / "data/manual_labels.csv", "auto"
@@ -374,7 +375,7 @@ def test_classes_of_the_models_are_known(folder, merge):
     tables.write(
         predictions,
         folder / "data/processed/metadata/attributes_with_predictions.parquet",
-        tables.PREDICTIONS,
+        PREDICTIONS,
     )
     assert merge("b.jpg,,,asian\n")[0] == 0
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from facestats.errors import InputError
-from facestats.params import load_params
+from facestats.params.project import load_params
 from resources import ROOT, blobs
 
 

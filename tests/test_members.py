@@ -19,6 +19,7 @@ from facestats.errors import InputError
 from facestats.groups.filters import Selection
 from facestats.groups.means import mean_interval, mean_scores, said
 from facestats.groups.members import Members, link, write_members
+from facestats.groups.tables import MEMBER_LANDMARKS
 from programs import run_program
 from resources import ROOT, text
 
@@ -113,7 +114,7 @@ def test_too_few_members_are_none(folder):
 def test_the_folder_does_not_depend_on_faces_outside_it(folder):
     out = folder(folder.names[:2])
     assert (
-        tables.read(out / "faces/landmarks.parquet", tables.MEMBER_LANDMARKS)["filename"].tolist()
+        tables.read(out / "faces/landmarks.parquet", MEMBER_LANDMARKS)["filename"].tolist()
         == folder.names[:2]
     )
     assert not (out / "faces" / "d.jpg").exists()

@@ -31,7 +31,7 @@ from facestats.geometry.measurements import measure
 from facestats.geometry.regressor import GeometryModel, features, load_geometry
 from facestats.geometry.training import train_pipeline
 from facestats.geometry.zscore import fit_zscore
-from facestats.params import load_params
+from facestats.params.project import load_params
 from facestats.prompts.text import TextEncoder
 from facestats.prompts.zeroshot import PromptClassifier, load_classifiers, save_classifiers
 from facestats.rows.store import RowStore

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from facestats.errors import ParamsError
-from facestats.params import check_params, load_params
+from facestats.params.project import check_params, load_params
 
 ROOT = Path(__file__).parents[1]
 

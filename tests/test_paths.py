@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from facestats.__main__ import main
 from facestats.cli.importing import _setting as setting
 from facestats.errors import ParamsError
-from facestats.params import check_params
+from facestats.params.project import check_params
 from programs import run_program
 from resources import ROOT
 

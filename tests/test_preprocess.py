@@ -26,6 +26,7 @@ from facestats.faces.keys import recipe_hash, row_key
 from facestats.faces.photo import process_photo
 from facestats.faces.preprocess import preprocess_folder
 from facestats.faces.quality import grey_crop, sharpness
+from facestats.faces.tables import FACES
 from programs import run_program, start_program
 from resources import ROOT, backdrop, jpeg, landmarker_dir, omi_images, write_params
 
@@ -223,7 +224,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes(folder, tmp_path):
         frame = preprocess_folder(
             folder, tmp_path / str(workers), CONFIG, landmarker_dir(), workers
         )
-        tables.write(frame, tmp_path / f"{workers}.parquet", tables.FACES)
+        tables.write(frame, tmp_path / f"{workers}.parquet", FACES)
         found.append(
             (contents(tmp_path / str(workers)), (tmp_path / f"{workers}.parquet").read_bytes())
         )
@@ -291,7 +292,7 @@ def test_the_stage_prints_one_line_and_why_photos_were_rejected(folder, tmp_path
     assert len(run.stdout.splitlines()) == 1
     (warning,) = run.stderr.splitlines()
     assert warning.startswith("warning: 1 of 41 photos are left out (1: ")
-    assert len(tables.read(tmp_path / "meta" / "faces.parquet", tables.FACES)) == 41
+    assert len(tables.read(tmp_path / "meta" / "faces.parquet", FACES)) == 41
 
     run = run_stage(folder, "faces", tmp_path)
     assert "files of an earlier run stay there" in run.stderr

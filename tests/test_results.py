@@ -11,7 +11,7 @@ from cards import trained_run, untrained_run
 from facestats.cli import results
 from facestats.core.files import read_json, write_json
 from facestats.errors import InputError
-from facestats.params import load_params
+from facestats.params.project import load_params
 from resources import ROOT
 
 

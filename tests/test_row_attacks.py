@@ -18,6 +18,7 @@ from facestats.core import tables
 from facestats.core.files import temporary_name, write_bytes
 from facestats.errors import InputError
 from facestats.faces.preprocess import ROW_COLUMNS
+from facestats.faces.tables import FACES
 from facestats.labels.manual import alone, replace_file
 from facestats.rows.checks import check_face_rows, check_photo_rows
 from facestats.rows.dvc_cache import DvcCache
@@ -384,10 +385,10 @@ def test_no_name_in_a_table_leads_out_of_its_folder(tmp_path, name, column):
     path = tmp_path / "faces.parquet"
     columns = {"filename": ["a..b/..c.jpg", "b.jpg"], "image": ["a", "b"]}
     pq.write_table(pa.table(columns), path)
-    assert len(tables.read(path, tables.FACES, ["filename", "image"])) == 2
+    assert len(tables.read(path, FACES, ["filename", "image"])) == 2
     pq.write_table(pa.table(columns | {column: ["a.jpg", name]}), path)
     with pytest.raises(tables.TableError, match="which is no path below a folder"):
-        tables.read(path, tables.FACES, ["filename", "image"])
+        tables.read(path, FACES, ["filename", "image"])
 
 
 def test_a_temporary_file_is_never_written_through_a_link(tmp_path):

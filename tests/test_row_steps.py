@@ -6,10 +6,12 @@ import pytest
 
 from facestats.clip.embed import STAGE, embed_faces, recipe_hash, row_columns
 from facestats.clip.encoder import ImageEncoder
+from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash as photo_recipe
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
+from facestats.faces.tables import FACES
 from facestats.rows.store import FILES, RowStore
 from facestats.sample import write_sample
 from resources import landmarker_dir
@@ -49,7 +51,7 @@ def build(tmp_path, encoder):
             faces = preprocess_folder(
                 images, out / "faces", CONFIG, landmarker_dir(), workers, rows
             )
-        tables.write(faces, out / "faces.parquet", tables.FACES)
+        tables.write(faces, out / "faces.parquet", FACES)
         with RowStore(
             tmp_path / store,
             STAGE,
@@ -58,7 +60,7 @@ def build(tmp_path, encoder):
             warn=warnings.append,
         ) as rows:
             table = embed_faces(out / "faces", encoder, rows)
-        tables.write(table, out / "embeddings.parquet", tables.embeddings_schema(encoder.dimension))
+        tables.write(table, out / "embeddings.parquet", embeddings_schema(encoder.dimension))
         written = {
             path.relative_to(out).as_posix(): path.read_bytes()
             for path in out.rglob("*")

@@ -16,7 +16,7 @@ from facestats.clip.encoder import ImageEncoder
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash as photo_recipe
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
-from facestats.params import load_params
+from facestats.params.project import load_params
 from facestats.rows.store import RowStore, read_rows
 from facestats.sample import write_sample
 from resources import ROOT, encode, landmarker_dir

@@ -14,6 +14,7 @@ from facestats.core.stats.scale import (
     to_score,
 )
 from facestats.scores.table import score_table
+from facestats.scores.tables import SCORES
 
 WEIGHTS = {"geometric": 0.6, "holistic": 0.4}
 
@@ -95,7 +96,7 @@ def test_one_photo_and_the_whole_table_agree(served, rated):
 
 def test_the_table_of_scores_is_one(served, rated, tmp_path):
     table = table_of(served, rated[0])
-    tables.write(table.assign(image=table["filename"]), tmp_path / "s.parquet", tables.SCORES)
+    tables.write(table.assign(image=table["filename"]), tmp_path / "s.parquet", SCORES)
     assert table["attractiveness_raw"].to_numpy() == pytest.approx(
         served.predict(rated[0]), abs=1e-5
     )
@@ -108,7 +109,7 @@ def test_the_table_of_scores_is_one(served, rated, tmp_path):
 
 def test_without_a_model_every_score_is_null(rated, tmp_path):
     table = table_of(None, rated[0][:3])
-    tables.write(table.assign(image=table["filename"]), tmp_path / "s.parquet", tables.SCORES)
+    tables.write(table.assign(image=table["filename"]), tmp_path / "s.parquet", SCORES)
     assert table.filter(regex="attractiveness|score").isna().all(axis=None)
     assert table["split"].tolist() == ["test"] * 3
 
@@ -147,7 +148,7 @@ def test_geometric_ratings_become_scores_on_the_raters_scale(served, rated, tmp_
     )
     assert table["geometric_out_of_fold"].tolist() == [False, False, True, False]
     assert not table["out_of_fold"].any()
-    tables.write(table.assign(image=table["filename"]), tmp_path / "s.parquet", tables.SCORES)
+    tables.write(table.assign(image=table["filename"]), tmp_path / "s.parquet", SCORES)
 
 
 def test_a_pretrained_regressors_scale_is_not_that_of_the_geometry(served, rated):

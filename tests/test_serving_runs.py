@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
 from facestats.errors import FaceStatsError, ModelError, TableError
 from facestats.faces.dedup import perceptual_hash
+from facestats.faces.tables import FACES
 from facestats.serving import manifest
 from facestats.serving import models as serving
 from facestats.serving.parts import READERS
@@ -238,17 +240,17 @@ def test_a_child_stays_one_while_a_run_replaces_the_crops(root):
         root / "data/processed/metadata/age_check.parquet",
     )
     tables.write(
-        tables.read(faces, tables.FACES).assign(
+        tables.read(faces, FACES).assign(
             perceptual_hash=[perceptual_hash(crop.grey).hex(), None, None]
         ),
         faces,
-        tables.FACES,
+        FACES,
     )
     said = ["labelled as under 18", None, None], ["label", None, None]
     tables.write(
-        tables.read(ages, tables.AGE_CHECK).assign(score_withheld=said[0], age_checked=said[1]),
+        tables.read(ages, AGE_CHECK).assign(score_withheld=said[0], age_checked=said[1]),
         ages,
-        tables.AGE_CHECK,
+        AGE_CHECK,
     )
     content = json.loads((root / "models/serving.json").read_text())
     for name, path in (("faces", faces), ("ages", ages)):

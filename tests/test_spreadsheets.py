@@ -16,8 +16,8 @@ from facestats.core.files import (
     write_csv,
     write_plot_csv,
 )
-from facestats.core.tables import MEMBER_LANDMARKS
 from facestats.groups.members import Members
+from facestats.groups.tables import MEMBER_LANDMARKS
 from facestats.labels.csv_text import read_csv, without_columns
 from facestats.labels.manual import merge_labels
 from resources import ROOT

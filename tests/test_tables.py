@@ -6,20 +6,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from facestats.age.tables import AGE_CHECK
+from facestats.attributes.tables import FAIRFACE, FLAGS
+from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
-from facestats.core.tables import Schema
+from facestats.core.tables import FILENAME, FLOAT, INTEGER, NUMBER, Column, Schema
 from facestats.errors import TableError
+from facestats.labels.tables import LABELS, SPLITS
 
 THINGS = Schema(
     "things.parquet",
-    {
-        "filename": pa.string(),
-        "n": pa.int32(),
-        "share": pa.float64(),
-        "point": pa.list_(pa.float32(), 2),
+    "Things.",
+    stage="none",
+    fields={
+        "filename": FILENAME,
+        "n": Column(INTEGER, "how many"),
+        "share": Column(NUMBER, "of all"),
+        "point": Column(pa.list_(FLOAT, 2), "where"),
     },
 )
-OPEN = Schema("open.parquet", THINGS.columns, extra=True)
+OPEN = Schema("open.parquet", "Open.", "none", THINGS.fields, further={"<more>": "more"})
 
 
 def rows(n=3):
@@ -56,11 +62,9 @@ def test_the_order_of_rows_columns_and_metadata_changes_no_byte(tmp_path):
 def test_names_are_sorted_by_code_point_not_by_language(tmp_path):
     order = ["A.jpg", "Z.jpg", "a b.jpg", "a.jpg", "a/b.jpg", "ä.jpg", "😀.jpg"]
     frame = pd.DataFrame({"filename": order[::-1], "split": "train"})
-    tables.write(frame, tmp_path / "s.parquet", tables.SPLITS)
+    tables.write(frame, tmp_path / "s.parquet", SPLITS)
     assert (
-        tables.read(tmp_path / "s.parquet", tables.SPLITS)["filename"].tolist()
-        == sorted(order)
-        == order
+        tables.read(tmp_path / "s.parquet", SPLITS)["filename"].tolist() == sorted(order) == order
     )
 
 
@@ -128,8 +132,8 @@ def test_a_key_may_be_several_columns(tmp_path):
     labels = pd.DataFrame(
         {"attribute": ["b", "a", "a"], "index": [0, 1, 0], "label": ["x", "y", "z"]}
     )
-    tables.write(labels, tmp_path / "l.parquet", tables.FAIRFACE)
-    assert tables.read(tmp_path / "l.parquet", tables.FAIRFACE)["label"].tolist() == ["z", "y", "x"]
+    tables.write(labels, tmp_path / "l.parquet", FAIRFACE)
+    assert tables.read(tmp_path / "l.parquet", FAIRFACE)["label"].tolist() == ["z", "y", "x"]
 
 
 def test_the_order_of_flags_is_kept_and_none_stands_twice(tmp_path):
@@ -141,10 +145,10 @@ def test_the_order_of_flags_is_kept_and_none_stands_twice(tmp_path):
             "value": [1.0, 2.0, np.nan],
         }
     )
-    tables.write(flags, tmp_path / "f.parquet", tables.FLAGS)
-    assert tables.read(tmp_path / "f.parquet", tables.FLAGS)["filename"].tolist() == ["b", "a", "a"]
+    tables.write(flags, tmp_path / "f.parquet", FLAGS)
+    assert tables.read(tmp_path / "f.parquet", FLAGS)["filename"].tolist() == ["b", "a", "a"]
     with pytest.raises(TableError, match="repeat a filename / reason"):
-        tables.write(flags.assign(reason="dark"), tmp_path / "f.parquet", tables.FLAGS)
+        tables.write(flags.assign(reason="dark"), tmp_path / "f.parquet", FLAGS)
 
 
 def test_own_columns_follow_where_they_are_allowed(tmp_path):
@@ -174,7 +178,7 @@ def test_a_column_that_nobody_gave_reads_as_null(tmp_path):
 
 def test_an_all_null_text_column_is_still_text(tmp_path):
     frame = pd.DataFrame({"filename": ["a"], "split": [None]})
-    tables.write(frame, tmp_path / "s.parquet", tables.SPLITS)
+    tables.write(frame, tmp_path / "s.parquet", SPLITS)
     assert pq.read_schema(tmp_path / "s.parquet").field("split").type == pa.string()
 
 
@@ -240,7 +244,7 @@ def test_embeddings_are_read_as_a_matrix_with_their_facts(tmp_path, n):
         columns=["filename", "embedding", "key"],
     )
     tables.write(
-        frame.iloc[::-1], tmp_path / "e.parquet", tables.embeddings_schema(7), {"variant": "tiny"}
+        frame.iloc[::-1], tmp_path / "e.parquet", embeddings_schema(7), {"variant": "tiny"}
     )
     filenames, read, facts = tables.read_embeddings(tmp_path / "e.parquet")
     assert (read.dtype, read.shape, facts) == (np.float32, (n, 7), {"variant": "tiny"})
@@ -251,7 +255,7 @@ def test_embeddings_are_read_as_a_matrix_with_their_facts(tmp_path, n):
 def test_embeddings_of_another_width_are_refused(tmp_path):
     frame = pd.DataFrame({"filename": ["a"], "embedding": [np.zeros(6)], "key": ["k"]})
     with pytest.raises(TableError, match="column embedding"):
-        tables.write(frame, tmp_path / "e.parquet", tables.embeddings_schema(7))
+        tables.write(frame, tmp_path / "e.parquet", embeddings_schema(7))
 
 
 def test_a_table_whose_embeddings_are_no_vectors_is_named(tmp_path):
@@ -262,12 +266,12 @@ def test_a_table_whose_embeddings_are_no_vectors_is_named(tmp_path):
 
 def test_a_column_in_other_case_is_found_where_it_is_the_only_one(tmp_path):
     labels = pd.DataFrame({"filename": ["a"], "Eye color": ["blue"]}).reindex(
-        columns=[*tables.LABELS.columns, "Eye color"]
+        columns=[*LABELS.columns, "Eye color"]
     )
-    tables.write(labels.assign(rating_n=0), tmp_path / "l.parquet", tables.LABELS)
-    assert tables.read_optional_column(
-        tmp_path / "l.parquet", tables.LABELS, "eye_color"
-    ).tolist() == ["blue"]
+    tables.write(labels.assign(rating_n=0), tmp_path / "l.parquet", LABELS)
+    assert tables.read_optional_column(tmp_path / "l.parquet", LABELS, "eye_color").tolist() == [
+        "blue"
+    ]
     assert tables.called_as(labels, ["eye_color", "hat"])["eye_color"].tolist() == ["blue"]
     twice = labels.assign(**{"eye_color": "brown", "EYE-COLOR": "green"})
     assert tables.called_as(twice, ["eye_color"])["eye_color"].tolist() == ["brown"]
@@ -277,7 +281,7 @@ def test_a_column_in_other_case_is_found_where_it_is_the_only_one(tmp_path):
 @pytest.mark.parametrize("spoilt", ["name of a column", "metadata"])
 def test_text_that_is_no_utf8_is_a_damaged_table(tmp_path, spoilt):
     path = tmp_path / "age_check.parquet"
-    table = pa.table({name: pa.array(["a.jpg"]) for name in tables.AGE_CHECK.columns})
+    table = pa.table({name: pa.array(["a.jpg"]) for name in AGE_CHECK.columns})
     pq.write_table(
         table.replace_schema_metadata({b"\xff": b"x"}) if spoilt == "metadata" else table,
         path,
@@ -286,4 +290,4 @@ def test_text_that_is_no_utf8_is_a_damaged_table(tmp_path, spoilt):
     if spoilt != "metadata":
         path.write_bytes(path.read_bytes().replace(b"age_checked", b"age_\x8fhecked"))
     with pytest.raises(TableError, match=r"age_check\.parquet: not a readable parquet file"):
-        tables.file_metadata(path) if spoilt == "metadata" else tables.read(path, tables.AGE_CHECK)
+        tables.file_metadata(path) if spoilt == "metadata" else tables.read(path, AGE_CHECK)

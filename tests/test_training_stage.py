@@ -15,10 +15,18 @@ import pandas as pd
 import pytest
 import yaml
 
+from facestats.age.tables import AGE_CHECK
+from facestats.attributes.tables import CLEAN, PREDICTIONS
+from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
+from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.stats.resampling import person_groups
-from facestats.params import load_params
+from facestats.faces.tables import FACES
+from facestats.geometry.tables import GEOMETRY
+from facestats.labels.tables import LABELS, SPLITS
+from facestats.params.project import load_params
 from facestats.scores.regressor import load_regressor
+from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD
 from programs import run_program
 from rated import D, noisy_line
 from resources import ROOT, names
@@ -65,27 +73,27 @@ class Stage:
         """Write the tables that stages of training read."""
         order = np.random.default_rng(0).permutation(N) if shuffle else np.arange(N)
         rows = self.rows.iloc[order]
-        vectors = {"box": np.zeros((N, 4)), "landmarks": np.zeros((N, tables.N_LANDMARKS * 3))}
+        vectors = {"box": np.zeros((N, 4)), "landmarks": np.zeros((N, N_LANDMARKS * 3))}
         faces = rows.assign(image=rows["filename"]).reindex(
-            columns=[c for c in tables.FACES.columns if c not in vectors]
+            columns=[c for c in FACES.columns if c not in vectors]
         )
-        tables.write(faces, self.folder / "faces.parquet", tables.FACES, vectors=vectors)
+        tables.write(faces, self.folder / "faces.parquet", FACES, vectors=vectors)
         tables.write(
-            rows.reindex(columns=list(tables.LABELS.columns)),
+            rows.reindex(columns=list(LABELS.columns)),
             self.folder / "labels.parquet",
-            tables.LABELS,
+            LABELS,
             {"rating_low": "1", "rating_high": "7"},
         )
-        tables.write(rows[["filename", "split"]], self.folder / "splits.parquet", tables.SPLITS)
+        tables.write(rows[["filename", "split"]], self.folder / "splits.parquet", SPLITS)
         tables.write(
-            rows.reindex(columns=list(tables.AGE_CHECK.columns)),
+            rows.reindex(columns=list(AGE_CHECK.columns)),
             self.folder / "ages.parquet",
-            tables.AGE_CHECK,
+            AGE_CHECK,
         )
         tables.write(
             rows[["filename"]].assign(key="k"),
             self.folder / "embeddings.parquet",
-            tables.embeddings_schema(D),
+            embeddings_schema(D),
             {
                 "variant": "v",
                 "revision": "",
@@ -120,9 +128,9 @@ class Stage:
     ) -> pd.DataFrame:
         """Run the stage `score`; `raw` is what a geometric model says of each row, None (and `why`) where there is none."""
         tables.write(
-            self.rows.reindex(columns=list(tables.CLEAN.columns)),
+            self.rows.reindex(columns=list(CLEAN.columns)),
             self.folder / "clean.parquet",
-            tables.CLEAN,
+            CLEAN,
         )
         geometry = pd.DataFrame(
             {
@@ -134,9 +142,9 @@ class Stage:
             }
         )
         tables.write(
-            geometry.reindex(columns=list(tables.GEOMETRY.columns), fill_value=0.0),
+            geometry.reindex(columns=list(GEOMETRY.columns), fill_value=0.0),
             self.folder / "geometry.parquet",
-            tables.GEOMETRY,
+            GEOMETRY,
             {"why": why} if why else None,
         )
         self.warnings = self.run(
@@ -154,7 +162,7 @@ class Stage:
             "blend.json",
             weights=weights,
         )
-        return tables.read(self.folder / tables.SCORES.name, tables.SCORES).set_index("filename")
+        return tables.read(self.folder / SCORES.name, SCORES).set_index("filename")
 
     def blend(self) -> dict:
         return json.loads((self.folder / "blend.json").read_text(encoding="utf-8"))
@@ -240,7 +248,7 @@ def test_faces_that_may_be_too_young_get_no_score_teach_nothing_and_are_no_refer
     assert (
         stage.summary()["n_train"] + stage.summary()["n_val"] == len(rated) - 3
     )  # who is young by a model's guess is an adult as a rule
-    folds = tables.read(stage.folder / "out_of_fold.parquet", tables.SCORES_OUT_OF_FOLD)
+    folds = tables.read(stage.folder / "out_of_fold.parquet", SCORES_OUT_OF_FOLD)
     assert set(folds["filename"]) == set(stage.rows["filename"][rated[4:]])
     scores = stage.score(raw=pd.Series(np.linspace(2, 6, N)))
     young = scores.index.isin([*labelled, *guessed])
@@ -280,7 +288,7 @@ def test_copies_of_a_face_share_a_fold(stage):
     stage.rows.loc[learned[:6], "person"] = "anna"
     stage.rows.loc[learned[7:10], "copy_group"] = stage.rows["filename"][learned[0]]
     stage.train()
-    fold = tables.read(stage.folder / "out_of_fold.parquet", tables.SCORES_OUT_OF_FOLD).set_index(
+    fold = tables.read(stage.folder / "out_of_fold.parquet", SCORES_OUT_OF_FOLD).set_index(
         "filename"
     )["fold"]
     assert fold[stage.rows["filename"][[*learned[:6], *learned[7:10]]]].nunique() == 1
@@ -329,14 +337,14 @@ def test_figures_count_persons_and_of_rated_copies_one(stage, monkeypatch):
     stage.rows = rows
     stage.write()
     tables.write(
-        rows.reindex(columns=list(tables.SCORES.columns)),
-        stage.folder / tables.SCORES.name,
-        tables.SCORES,
+        rows.reindex(columns=list(SCORES.columns)),
+        stage.folder / SCORES.name,
+        SCORES,
     )
     tables.write(
-        rows.reindex(columns=list(tables.PREDICTIONS.columns)),
-        stage.folder / tables.PREDICTIONS.name,
-        tables.PREDICTIONS,
+        rows.reindex(columns=list(PREDICTIONS.columns)),
+        stage.folder / PREDICTIONS.name,
+        PREDICTIONS,
     )
     measured = {}
 
@@ -464,9 +472,7 @@ def test_the_combined_score_is_the_blend_that_serving_will_use(scored):
 
 def test_weights_are_learned_from_val_faces_alone(scored):
     scored.rows.loc[scored.rows.index % 3 == 0, "split"] = "val"
-    tables.write(
-        scored.rows[["filename", "split"]], scored.folder / "splits.parquet", tables.SPLITS
-    )
+    tables.write(scored.rows[["filename", "split"]], scored.folder / "splits.parquet", SPLITS)
     raw = pd.Series(np.random.default_rng(0).uniform(2, 6, N))
     scored.score(raw=raw, weights="learned")
     found = scored.blend()
@@ -483,9 +489,7 @@ def test_weights_are_learned_from_val_faces_alone(scored):
 
 
 def test_without_enough_val_faces_nothing_is_blended_and_the_reason_is_told(scored):
-    tables.write(
-        scored.rows[["filename", "split"]], scored.folder / "splits.parquet", tables.SPLITS
-    )
+    tables.write(scored.rows[["filename", "split"]], scored.folder / "splits.parquet", SPLITS)
     scores = scored.score(raw=scored.rows["rating"].fillna(4.0), weights="learned")
     n = ((scored.rows["split"] == "val") & scored.rows["rating"].notna()).sum()
     assert (

@@ -24,7 +24,7 @@ from facestats.errors import (
     of_file,
 )
 from facestats.labels.joining import join_labels
-from facestats.params import load_params
+from facestats.params.project import load_params
 from facestats.rows.store import PLACE
 from facestats.scores.regressor import FORMAT, load_regressor
 from programs import run_program

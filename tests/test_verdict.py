@@ -17,6 +17,7 @@ from facestats.core.stats.verdict import judge, judge_scores, weigh
 from facestats.groups.filters import column_doubts, select_faces
 from facestats.report.report import report
 from facestats.scores.blending import load_verdicts
+from facestats.scores.tables import SCORES
 from reports import material_of
 from resources import names, splits, text
 from test_training_stage import made_up_stage
@@ -144,7 +145,7 @@ def test_a_regressor_that_learned_noise_says_so_in_its_run_its_model_and_its_tab
     verdicts = load_verdicts(noise.folder / "blend.json")
     assert verdicts["holistic"]["word"] == "says nothing"
     assert f"warning: {verdicts['holistic']['text']}" in noise.warnings.splitlines()
-    assert tables.read_doubts(noise.folder / tables.SCORES.name) == {
+    assert tables.read_doubts(noise.folder / SCORES.name) == {
         "attractiveness": verdicts["holistic"]["text"]
     }
 

@@ -24,7 +24,7 @@ from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.encoder import ImageEncoder
 from facestats.core.ranges import range_middles
 from facestats.errors import InputError, ModelError, ParamsError
-from facestats.params import load_params
+from facestats.params.project import load_params
 from facestats.prompts.text import TextEncoder
 from facestats.prompts.zeroshot import (
     PromptClassifier,

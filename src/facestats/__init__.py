@@ -19,7 +19,7 @@ _API = (
     "make_composite",
     "score_image",
 )
-__all__ = [*_API, "train_regressor"]
+__all__ = [*_API, "tables", "train_regressor"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,6 +27,10 @@ def __getattr__(name: str) -> Any:
         from facestats.serving import api
 
         return getattr(api, name)
+    if name == "tables":
+        from facestats.core import tables
+
+        return tables
     if name == "train_regressor":
         from facestats.scores.training import train_regressor
 

@@ -90,7 +90,7 @@ def check_faces(
 
     Returns
     -------
-    DataFrame in the schema `tables.AGE_CHECK`, in the order of `labels`.
+    DataFrame in the schema `age.tables.AGE_CHECK`, in the order of `labels`.
     """
     names = labels.index
     table = pd.DataFrame(

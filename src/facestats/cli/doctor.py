@@ -39,10 +39,10 @@ from facestats.cli.doctor_surroundings import (
     say_of_rows,
 )
 from facestats.errors import InputError, number_of
+from facestats.labels.params import Data
 from facestats.machine.output import one_line, print_json
-from facestats.params import Params, load_params
-from facestats.params.data import Data
 from facestats.params.errors import checked_options
+from facestats.params.project import Params, load_params
 
 HELP = "check the photos, the labels and the set-up"
 

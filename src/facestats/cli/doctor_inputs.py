@@ -19,7 +19,7 @@ from facestats.core.photo_files import face_filename, list_images, printable
 from facestats.errors import FaceStatsError, ImageError, number_of
 from facestats.labels.files import READ, STEMS, find_label_file, unread_files
 from facestats.labels.joining import JoinedLabels, join_labels
-from facestats.params import Params
+from facestats.params.project import Params
 from facestats.photos.reading import hash_photo
 
 SHOWN = 10  # files of a kind named one by one

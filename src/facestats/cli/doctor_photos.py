@@ -24,7 +24,7 @@ from facestats.photos.reading import hash_photo, read_photo
 
 if TYPE_CHECKING:
     from facestats.cli.doctor_inputs import Inputs
-    from facestats.params import Params
+    from facestats.params.project import Params
 
 MOST = 2000  # photos looked at unless all are asked for: half a minute on two cores
 SHOWN = 5  # names in a warning

@@ -16,7 +16,7 @@ from typing import Any
 from facestats.checkpoints.hub import find_refusal, looks_like_an_id
 from facestats.checkpoints.variants import FACTS, check_variant
 from facestats.cli.doctor_inputs import Finding
-from facestats.params import Params
+from facestats.params.project import Params
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.files import FOLDER as FILES
 from facestats.rows.files import is_sound

@@ -52,7 +52,7 @@ from facestats.core.photo_files import face_filename, list_images, printable
 from facestats.errors import FaceStatsError, InputError, number_of
 from facestats.labels.removal import LabelFile, Mentions, read_label_files
 from facestats.machine.output import print_line, shell_words
-from facestats.params import load_params
+from facestats.params.project import load_params
 from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
 from facestats.rows.removal import forget_rows
 from facestats.rows.store import find_store

@@ -149,13 +149,14 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
 def _merge(root: Path, options: argparse.Namespace) -> int:
     from facestats.attributes.filled import read_filled
     from facestats.core import tables
+    from facestats.faces.tables import FACES
     from facestats.labels.manual import merge_labels
-    from facestats.params import load_params
+    from facestats.params.project import load_params
 
     into = options.into or root / load_params(root / "params.yaml").data.manual_labels
-    faces = tables.read(
-        root / METADATA / "faces.parquet", tables.FACES, ["filename", "image"]
-    ).dropna(subset="filename")
+    faces = tables.read(root / METADATA / "faces.parquet", FACES, ["filename", "image"]).dropna(
+        subset="filename"
+    )
     images = dict(zip(faces["filename"], faces["image"], strict=True))
     filled = read_filled(options.file, images, _known_classes(root, into, options.new_class))
     changes = merge_labels(into, filled.said, images, write=not options.dry_run)
@@ -197,19 +198,19 @@ def _known_classes(root: Path, into: Path, allowed: list[str]) -> dict[str, list
         A new class that is not written as attribute=name.
     """
     from facestats.attributes.resolution import STANDARD
+    from facestats.attributes.tables import PREDICTIONS
     from facestats.core import tables
     from facestats.labels.cells import without_empty
     from facestats.labels.columns import LABELS, find_columns
     from facestats.labels.files import read_sheet
+    from facestats.labels.tables import LABELS as LABELS_TABLE
 
     targets = [target for target, kind in STANDARD.items() if kind == "classification"]
-    labels = tables.read(root / METADATA / "labels.parquet", tables.LABELS, ["filename", *targets])
+    labels = tables.read(root / METADATA / "labels.parquet", LABELS_TABLE, ["filename", *targets])
     manual = read_sheet(into)
     headers = {} if manual is None else find_columns(manual.columns, LABELS, into)
     predictions = root / METADATA / "attributes_with_predictions.parquet"
-    columns = (
-        tables.read_all(predictions, tables.PREDICTIONS).columns if predictions.is_file() else []
-    )
+    columns = tables.read_all(predictions, PREDICTIONS).columns if predictions.is_file() else []
     known = {}
     for target in targets:
         words = {

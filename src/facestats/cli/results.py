@@ -16,7 +16,7 @@ from facestats.core.files import read_json
 from facestats.core.stats.verdict import doubts_of_scores
 from facestats.errors import InputError, alike, number_of
 from facestats.machine.output import one_line, print_line
-from facestats.params import Params, load_params
+from facestats.params.project import Params, load_params
 from facestats.report.ages import ages_said
 from facestats.report.card_scores import anything_measured
 

@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) -> int:
     from facestats.cli.rows_verify import verify_faces, verify_photos
-    from facestats.params import load_params
+    from facestats.params.project import load_params
 
     params = load_params(options.root / "params.yaml")
     usage = measure(store, cache)

@@ -26,7 +26,7 @@ from facestats.rows.files import RowFiles
 from facestats.rows.store import read_rows
 
 if TYPE_CHECKING:
-    from facestats.params import Params
+    from facestats.params.project import Params
 
 # Another kind of processor rounds differently. What is allowed is far above that (last bits of float32; of bfloat16 the eighth), and far below what tells faces apart.
 LANDMARKS = 0.002  # of the crop's side

@@ -16,7 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from facestats.clip.encoder import ImageEncoder
-from facestats.core import tables
+from facestats.clip.tables import embeddings_schema
 from facestats.core.fingerprint import code_sha256, sha256_json, versions
 from facestats.core.tables.parquet import opened, vectors_of
 from facestats.errors import InputError, TableError
@@ -69,7 +69,7 @@ def recipe_hash(encoder: ImageEncoder) -> str:
 
 def row_columns(dimension: int) -> dict[str, pa.DataType]:
     """What the row store keeps of a face."""
-    columns = tables.embeddings_schema(dimension).columns
+    columns = embeddings_schema(dimension).columns
     return {name: columns[name] for name in ("key", "embedding")}
 
 

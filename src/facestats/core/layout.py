@@ -2,6 +2,7 @@
 
 from facestats.core.fingerprint import PACKAGE
 
+METADATA = "data/processed/metadata"  # the tables
 TINY = (
     PACKAGE / "checkpoints/tiny_model"
 )  # the variant `tiny`, trained in pretrain/, see its model card

@@ -28,6 +28,7 @@ from facestats.faces.photo import (
     process_task,
     set_up,
 )
+from facestats.faces.tables import FACES
 from facestats.machine.pool import OverLimitError, count_workers, ordered_map
 from facestats.photos.reading import hash_photo
 from facestats.rows.store import RowStore
@@ -48,9 +49,9 @@ _BY_NAME = (
     "copy_rank",
 )  # depend on more than the image's bytes
 # What the row store keeps of an image: the columns that its bytes decide, and the MD5 of its crop.
-ROW_COLUMNS = {
-    name: kind for name, kind in tables.FACES.columns.items() if name not in _BY_NAME
-} | {"crop": pa.string()}
+ROW_COLUMNS = {name: kind for name, kind in FACES.columns.items() if name not in _BY_NAME} | {
+    "crop": pa.string()
+}
 
 
 def preprocess_folder(
@@ -164,7 +165,7 @@ def earlier_rows(table: Path, crops: dict[str, str]) -> pa.Table | None:
     """
     columns = [name for name in ROW_COLUMNS if name != "crop"]
     try:
-        frame = tables.read(table, tables.FACES, [*columns, "filename"])
+        frame = tables.read(table, FACES, [*columns, "filename"])
     except tables.TableError:
         return None
     frame = frame[
@@ -277,7 +278,7 @@ def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.
         [pd.DataFrame(columns, dtype=object), pd.DataFrame(unusable, dtype=object)],
         ignore_index=True,
     )
-    frame = frame.reindex(columns=list(tables.FACES.columns)).astype(object)
+    frame = frame.reindex(columns=list(FACES.columns)).astype(object)
     frame = frame.sort_values("image", kind="stable", ignore_index=True)
     return frame.where(frame.notna(), None)
 

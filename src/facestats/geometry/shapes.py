@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from facestats.core import tables
+from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.tables.parquet import opened, read_batches
+from facestats.faces.tables import FACES
 
 BATCH = 2048  # faces; 11 MB of landmarks
 _COLUMNS = ["filename", "sha256", "copy_group", "copy_rank", "yaw", "pitch", "roll"]
@@ -36,9 +38,7 @@ class LandmarkTable:
     def __init__(self, path: Path):
         self.path = path
         self.rows = (
-            tables.read(path, tables.FACES, _COLUMNS)
-            .dropna(subset="filename")
-            .reset_index(drop=True)
+            tables.read(path, FACES, _COLUMNS).dropna(subset="filename").reset_index(drop=True)
         )
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class LandmarkTable:
 
     def take(self, chosen: np.ndarray) -> np.ndarray:
         """The landmarks of the faces where `chosen` (bool, n) is true: float32 (faces, 468, 3)."""
-        found = np.empty((np.count_nonzero(chosen), tables.N_LANDMARKS, 3), dtype=np.float32)
+        found = np.empty((np.count_nonzero(chosen), N_LANDMARKS, 3), dtype=np.float32)
         at = filled = 0
         for batch in self.batches():
             rows = batch[chosen[at : at + len(batch)]]
@@ -80,4 +80,4 @@ def _matrix(column: pa.FixedSizeListArray, accepted: pa.BooleanArray) -> np.ndar
         .to_numpy(zero_copy_only=False)
         .reshape(-1, column.type.list_size)
     )
-    return found[accepted.to_numpy(zero_copy_only=False)].reshape(-1, tables.N_LANDMARKS, 3)
+    return found[accepted.to_numpy(zero_copy_only=False)].reshape(-1, N_LANDMARKS, 3)

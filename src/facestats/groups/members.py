@@ -16,6 +16,7 @@ from facestats.core.files import without_apostrophe, write_csv, write_json
 from facestats.core.tables.parquet import opened, read_batches
 from facestats.errors import InputError
 from facestats.groups.means import mean_rating, mean_scores
+from facestats.groups.tables import MEMBER_LANDMARKS
 
 if TYPE_CHECKING:
     from facestats.groups.filters import Selection
@@ -65,8 +66,8 @@ def write_members(
     write_json(out / "scores.json", {"name": name, "n": len(rows), **mean_scores(rows)})
     tables.write(
         landmarks[landmarks["filename"].isin(members)],
-        out / "faces" / tables.MEMBER_LANDMARKS.name,
-        tables.MEMBER_LANDMARKS,
+        out / "faces" / MEMBER_LANDMARKS.name,
+        MEMBER_LANDMARKS,
     )
     for member in members:
         link(preproc / member, out / "faces" / member)
@@ -127,9 +128,9 @@ class Members:
             raise InputError(
                 f"{members} is not a list of members ({error}); `dvc repro` writes it"
             ) from None
-        self.faces, self.table = faces, faces / tables.MEMBER_LANDMARKS.name
+        self.faces, self.table = faces, faces / MEMBER_LANDMARKS.name
         strangers = names[
-            ~names.isin(tables.read(self.table, tables.MEMBER_LANDMARKS, ["filename"])["filename"])
+            ~names.isin(tables.read(self.table, MEMBER_LANDMARKS, ["filename"])["filename"])
         ]
         if len(strangers):
             raise InputError(

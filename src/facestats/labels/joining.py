@@ -42,7 +42,7 @@ class JoinedLabels:
 
     Attributes
     ----------
-    table : DataFrame in the schema `tables.LABELS`, one row an accepted face; further label columns follow as text.
+    table : DataFrame in the schema `labels.tables.LABELS`, one row an accepted face; further label columns follow as text.
     scale : (low, high) of the ratings, None where nobody rated.
     judgements : the single ratings of faces that are there, behind the means: `filename`, `rater`, `rating`; None without ratings.csv.
     summary : counts for `metrics/labels.json`.

@@ -123,3 +123,17 @@ class Section(BaseModel):
             key: _as_number(value, float not in kinds[key]) if kinds.get(key) else value
             for key, value in given.items()
         }
+
+
+def _several(folds: int) -> int:
+    if folds == 1:
+        raise ValueError(
+            "one fold leaves nothing to train on; 0 switches folds off, 2 is the fewest"
+        )
+    return folds
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Folds = Annotated[
+    int, Field(ge=0, le=100, json_schema_extra={"not": {"const": 1}}), AfterValidator(_several)
+]

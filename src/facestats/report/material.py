@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from facestats.params import Params
+from facestats.params.project import Params
 from facestats.report.model_card import Run
 
 

@@ -21,7 +21,7 @@ from facestats.errors import FaceStatsError, InputError, of_file
 from facestats.machine.faults import NO_MEMORY, is_out_of_memory
 from facestats.machine.lifetime import end_in_time, started_by_dvc
 from facestats.machine.output import end_quietly, print_line, print_unwritten, secure_output
-from facestats.params import load_params
+from facestats.params.project import load_params
 
 Item = TypeVar("Item")
 _warnings: list[str] = []  # of this stage, as they were printed

@@ -35,7 +35,7 @@ def out_of_fold(
 
     Returns
     -------
-    table : DataFrame in the schema `tables.SCORES_OUT_OF_FOLD`, without the faces of folds that could not be trained.
+    table : DataFrame in the schema `scores.tables.SCORES_OUT_OF_FOLD`, without the faces of folds that could not be trained.
     problems : why those could not.
     """
     seed = mlp.get("seed", 0)

@@ -45,7 +45,7 @@ def score_table(
 
     Returns
     -------
-    DataFrame in the schema `tables.SCORES`, but for `combined_score`, for which weights are needed: null here.
+    DataFrame in the schema `scores.tables.SCORES`, but for `combined_score`, for which weights are needed: null here.
     """
     n = len(filenames)
     honest = (

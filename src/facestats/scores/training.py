@@ -15,9 +15,9 @@ import torch
 from facestats.errors import InputError, number_of
 from facestats.machine.threads import one_thread
 from facestats.params.errors import checked_options
-from facestats.params.models import Mlp
 from facestats.scores.calibration import fit_calibration
 from facestats.scores.correction import Options, left_out_parts, train_correction
+from facestats.scores.params import Mlp
 from facestats.scores.pretrained import load_pretrained
 from facestats.scores.regressor import Regressor
 from facestats.scores.ridge import fit_blend

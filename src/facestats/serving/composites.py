@@ -15,10 +15,12 @@ from PIL import Image
 
 from facestats.composites.averaging import MAX_YAW, average_faces
 from facestats.composites.facts import NO_FACE, composite_facts
+from facestats.composites.params import Render
 from facestats.core import tables
 from facestats.core.doubts import PICTURE
 from facestats.core.photo_files import face_filename
 from facestats.errors import InputError, number_of
+from facestats.faces.tables import FACES
 from facestats.groups.filters import (
     COLUMNS,
     KEEP,
@@ -29,7 +31,7 @@ from facestats.groups.filters import (
     select_faces,
 )
 from facestats.groups.means import SCORES, mean_scores
-from facestats.params.composites import Render
+from facestats.groups.tables import FINAL
 from facestats.params.errors import checked_options
 from facestats.serving.checks import one_of, whole_number
 from facestats.serving.manifest import check
@@ -272,7 +274,7 @@ def _doubts(
     models: Models, table: pd.DataFrame | None, names: pd.Series, conditions: dict[str, Any]
 ) -> list[str]:
     """What is doubtful about the columns that a frame was filtered by."""
-    final = models.root / "data/processed/metadata" / tables.FINAL.name
+    final = models.root / "data/processed/metadata" / FINAL.name
     if table is None or not conditions or not final.is_file():
         return []
     return column_doubts(
@@ -320,7 +322,7 @@ def _known_faces(
         )
     selection = select_faces(df, {}, n, seed, flags=flags, copies=copies)
     names = selection.rows["filename"]
-    faces = tables.read(_faces_table(models), tables.FACES, ["filename", "landmarks", "yaw"])
+    faces = tables.read(_faces_table(models), FACES, ["filename", "landmarks", "yaw"])
     faces = faces.dropna(subset="filename").set_index("filename")
     absent = [name for name in names if name not in faces.index]
     if absent:

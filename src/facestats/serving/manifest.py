@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from facestats.core.files import write_json
 from facestats.core.fingerprint import sha256_file
 from facestats.errors import ModelError
-from facestats.params.data import Preprocess
+from facestats.faces.params import Preprocess
 from facestats.params.errors import explain
 from facestats.serving.checks import read_facts
 

@@ -16,8 +16,10 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
+from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.errors import FaceStatsError, ModelError
+from facestats.faces.tables import FACES
 from facestats.params.errors import explain
 from facestats.serving.checks import read_facts
 from facestats.serving.manifest import (
@@ -262,7 +264,7 @@ def _embeddings(
 
 def _faces(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
     return (
-        tables.read(files[0], tables.FACES, ["image", "filename", "perceptual_hash"])
+        tables.read(files[0], FACES, ["image", "filename", "perceptual_hash"])
         .dropna(subset="filename")
         .set_index("filename")
     )
@@ -284,7 +286,7 @@ def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
             np.empty((0, 32), dtype=np.uint8),
             {},
         )
-    said = tables.read(files[0], tables.AGE_CHECK)
+    said = tables.read(files[0], AGE_CHECK)
     said = said[said["age_checked"].notna() & (said["age_checked"] != MODEL)].merge(
         values["faces"]["perceptual_hash"].dropna(), on="filename"
     )

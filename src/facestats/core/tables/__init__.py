@@ -1,4 +1,4 @@
-"""The schemas of the tables, and reading and writing them with validation.
+"""Tables: what a schema is, and reading and writing tables with validation.
 
 Every table is a parquet file (zstd), sorted by its key column (the flags alone stand worst first), without pandas'
 metadata: the same rows give the same bytes. `read` and `write` are the only doors, so that a wrong column is named where it comes up.
@@ -10,7 +10,9 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facestats.core.files import replacing
-from facestats.core.landmarks import N_LANDMARKS
+from facestats.core.layout import METADATA
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.core.tables.parquet import group_rows, opened, read_rows, sort_by_key, vector_column
 from facestats.errors import TableError
@@ -29,228 +31,71 @@ _OUTSIDE = r"^/|(?:^|/)\.\.(?:/|$)|\x00"  # of such a path: what leads elsewhere
 UNKNOWN = "unknown"
 
 
+class Column(NamedTuple):
+    """One column of a table: its Arrow type, and what it holds in words (docs/tables.md)."""
+
+    kind: pa.DataType
+    text: str
+
+
 @dataclass(frozen=True)
 class Schema:
-    """Columns of one table.
+    """One table: its columns, the stage that writes it and what it holds.
 
     Parameters
     ----------
-    name : file name without folder.
-    columns : column name to Arrow type, in order. The first is the key: unique and never null, unless
-        `key` names other columns.
-    extra : whether further columns may follow (user's own targets, one probability a class).
-    key : the columns that identify a row.
-    ordered : the rows stay in the order in which they are given, which says something.
+    name : str
+        File name without folder.
+    text : str
+        What the table holds, for docs/tables.md.
+    stage : str
+        The stage that writes it.
+    fields : dict of str to Column
+        The columns in order. The first is the key: unique and never null, unless `key` names others.
+    further : dict of str to str
+        Columns that may follow (targets of the user's own, one probability a class), by a pattern
+        such as `<attribute>_final`, with what they hold.
+    path : str
+        Where the table lies in the project; by default in the folder of metadata.
+    key : tuple of str
+        The columns that identify a row.
+    ordered : bool
+        Whether the rows stay in the order in which they are given, which tells something.
     """
 
     name: str
-    columns: dict[str, pa.DataType]
-    extra: bool = False
-    key: tuple[str, ...] = field(default=())
+    text: str
+    stage: str
+    fields: dict[str, Column]
+    further: dict[str, str] = field(default_factory=dict)
+    path: str = ""
+    key: tuple[str, ...] = ()
     ordered: bool = False
 
+    @cached_property
+    def columns(self) -> dict[str, pa.DataType]:
+        """Arrow type of each column, in order."""
+        return {name: column.kind for name, column in self.fields.items()}
+
+    @property
+    def location(self) -> str:
+        """Path of the table in the project."""
+        return self.path or f"{METADATA}/{self.name}"
+
+    @property
+    def extra(self) -> bool:
+        """Whether further columns may follow."""
+        return bool(self.further)
+
     def keys(self) -> tuple[str, ...]:
-        return self.key or (next(iter(self.columns)),)
+        return self.key or (next(iter(self.fields)),)
 
 
-_text, _number, _float, _int = pa.string(), pa.float64(), pa.float32(), pa.int32()
-
-FACES = Schema(
-    "faces.parquet",
-    {
-        "image": _text,
-        "filename": _text,
-        "sha256": _text,
-        "status": _text,
-        "reason": _text,
-        "width": _int,
-        "height": _int,
-        "face_count": _int,
-        "confidence": _float,
-        "presence": _float,
-        "box": pa.list_(_float, 4),
-        "landmarks": pa.list_(_float, N_LANDMARKS * 3),
-        "yaw": _float,
-        "pitch": _float,
-        "roll": _float,
-        "sharpness": _float,
-        "brightness": _float,
-        "occlusion": _float,
-        "drawing": _float,
-        "bits_per_pixel": _float,
-        "perceptual_hash": _text,
-        "duplicate_of": _text,
-        "near_duplicate_of": _text,
-        "copy_group": _text,
-        "copy_rank": _int,
-        "key": _text,
-    },
-)
-LABELS = Schema(
-    "labels.parquet",
-    {
-        "filename": _text,
-        "image": _text,
-        "person": _text,
-        "gender": _text,
-        "ethnicity": _text,
-        "age": _number,
-        "rating": _number,
-        "rating_n": _int,
-        "rating_sd": _number,
-        "gender_source": _text,
-        "ethnicity_source": _text,
-        "age_source": _text,
-        "rating_source": _text,
-    },
-    extra=True,
-)
-SPLITS = Schema("splits.parquet", {"filename": _text, "split": _text})
-ZEROSHOT = Schema("zeroshot.parquet", {"filename": _text}, extra=True)
-_predicted = {
-    "filename": _text,
-    "image": _text,
-    "gender": _text,
-    "ethnicity": _text,
-    "age": _number,
-}
-ATTRIBUTES = Schema("attributes.parquet", _predicted, extra=True)
-PREDICTIONS = Schema("attributes_with_predictions.parquet", _predicted, extra=True)
-WITH_MANUAL = Schema(
-    "attributes_with_manual.parquet",
-    {
-        **_predicted,
-        "gender_said": _text,
-        "ethnicity_said": _text,
-        "age_said": _number,
-    },
-    extra=True,
-)
-CLEAN = Schema(
-    "attributes_clean.parquet",
-    {
-        "filename": _text,
-        "image": _text,
-        "gender_final": _text,
-        "gender_source": _text,
-        "ethnicity_final": _text,
-        "ethnicity_source": _text,
-        "age_final": _number,
-        "age_source": _text,
-    },
-    extra=True,
-)
-FLAGS = Schema(
-    "attributes_flags.parquet",
-    {"filename": _text, "image": _text, "reason": _text, "value": _number},
-    key=("filename", "reason"),
-    ordered=True,
-)
-FAIRFACE = Schema(
-    "fairface_label_structure.parquet",
-    {"attribute": _text, "index": _int, "label": _text},
-    key=("attribute", "index"),
-)
-PREDICTIONS_OUT_OF_FOLD = Schema("out_of_fold.parquet", {"filename": _text}, extra=True)
-WITH_META = Schema(
-    "attributes_with_meta.parquet",
-    {
-        **CLEAN.columns,
-        "yaw": _float,
-        "pitch": _float,
-        "roll": _float,
-        "frontal": pa.bool_(),
-    },
-    extra=True,
-)
-GEOMETRY = Schema(
-    "geometry.parquet",
-    {
-        "filename": _text,
-        "frontal": pa.bool_(),
-        "geometry_zscore": _number,
-        "geometric_raw": _number,
-        "geometric_out_of_fold": pa.bool_(),
-    },
-    extra=True,
-)
-WITH_CLUSTERS = Schema(
-    "attributes_with_clusters.parquet",
-    {
-        **CLEAN.columns,
-        "cluster": _int,
-        "pc1": _float,
-        "pc2": _float,
-    },
-    extra=True,
-)
-AGE_CHECK = Schema(
-    "age_check.parquet", {"filename": _text, "score_withheld": _text, "age_checked": _text}
-)
-SCORES_OUT_OF_FOLD = Schema(
-    "out_of_fold.parquet", {"filename": _text, "fold": _int, "attractiveness_raw": _number}
-)
-_scores = {
-    "attractiveness_raw": _number,
-    "attractiveness_score": _number,
-    "attractiveness_pct": _number,
-    "attractiveness": _int,
-    "geometric_score": _number,
-    "combined_score": _number,
-    "geometry_zscore": _number,
-    "split": _text,
-    "out_of_fold": pa.bool_(),
-    "geometric_out_of_fold": pa.bool_(),
-    "score_withheld": _text,
-    "age_checked": _text,
-}
-SCORES = Schema("attractiveness_scores.parquet", {"filename": _text, "image": _text, **_scores})
-SCORES_WITH_ATTRIBUTES = Schema(
-    "attractiveness_with_attributes.parquet",
-    {
-        "filename": _text,
-        "image": _text,
-        **_scores,
-        **CLEAN.columns,
-    },
-    extra=True,
-)
-FINAL = Schema(
-    "attributes_final.parquet",
-    {
-        **WITH_META.columns,
-        "cluster": _int,
-        "pc1": _float,
-        "pc2": _float,
-        **_scores,
-        "rating": _number,
-        "rating_n": _int,
-        "doubts": _text,
-        "copy_group": _text,
-        "copy_rank": _int,
-    },
-    extra=True,
-)
-MEMBER_LANDMARKS = Schema(
-    "landmarks.parquet",
-    {
-        "filename": _text,
-        "landmarks": pa.list_(_float, N_LANDMARKS * 3),
-        "yaw": _float,
-    },
-)
-
-
-def embeddings_schema(dimension: int) -> Schema:
-    """Schema of `embeddings_clip.parquet`; `dimension` is read from the model."""
-    return Schema(
-        "embeddings_clip.parquet",
-        {
-            "filename": _text,
-            "embedding": pa.list_(_float, dimension),
-            "key": _text,
-        },
-    )
+TEXT, NUMBER, FLOAT = pa.string(), pa.float64(), pa.float32()
+INTEGER, BOOLEAN = pa.int32(), pa.bool_()
+# The two names of a face, which nearly every table has.
+FILENAME = Column(TEXT, "name of the face: its crop in `data/processed/preproc/`")
+IMAGE = Column(TEXT, "path of the photo below `data.images`")
 
 
 def write(
@@ -446,6 +291,6 @@ def _column(column: pd.Series | np.ndarray, kind: pa.DataType | None) -> pa.Arra
     if kind is not None and pa.types.is_fixed_size_list(kind):
         return vector_column(column, kind)
     if kind is None:
-        kind = _text if not pd.api.types.is_numeric_dtype(column) else None
+        kind = TEXT if not pd.api.types.is_numeric_dtype(column) else None
     array = pa.array(column, type=kind, from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

@@ -1,0 +1,55 @@
+"""The sections `data`, `labels` and `split` of `params.yaml`.
+
+The text below a key is its comment in params.yaml and its line in docs/parameters.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from facestats.params.types import DataPath, Range, Section
+
+
+def _wide(scale: list) -> list:
+    if scale[0] == scale[1]:
+        raise ValueError("the two ends of a scale must differ")
+    return scale
+
+
+class Data(Section):
+    images: DataPath
+    """folder of photos; data/raw for your own (after `dvc add data/raw`)"""
+    labels: DataPath
+    """folder with labels.csv and ratings.csv, both optional; data/labels for your own"""
+    manual_labels: DataPath
+    """corrections by hand, kept in git; they win over every other source"""
+
+
+# Raters are often numbered, and YAML reads [3] as a number.
+Rater = Annotated[
+    str, Field(min_length=1), BeforeValidator(lambda name: str(name) if type(name) is int else name)
+]
+
+
+class Labels(Section):
+    rating_scale: Literal["auto"] | Annotated[Range, AfterValidator(_wide)] = "auto"
+    """ends of the raters' scale, [low, high], or auto: the narrowest usual scale that holds every rating but slips (an error)"""
+    drop_raters: Literal["auto"] | list[Rater] | None = None
+    """raters left out: null (nobody; suspicious ones are named) | auto (those who answer always the same, at random or the other way round) | [names]"""
+
+
+class Split(Section):
+    val: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """share of persons for early stopping and choices"""
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """share of persons for the metrics, seen by no model"""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """another seed deals people out anew"""
+
+    @model_validator(mode="after")
+    def _leaves_train(self):
+        if self.val + self.test >= 1:
+            raise ValueError("val + test must stay below 1, or nobody is left to train on")
+        return self

@@ -1,0 +1,45 @@
+"""The tables of `labels` and `split`."""
+
+from __future__ import annotations
+
+from facestats.core.tables import FILENAME, IMAGE, INTEGER, NUMBER, TEXT, Column, Schema
+
+LABELS = Schema(
+    "labels.parquet",
+    "What the label files say, by hand or not, one row a face. The file's own metadata says the ends of the raters' scale.",
+    stage="labels",
+    fields={
+        "filename": FILENAME,
+        "image": IMAGE,
+        "person": Column(
+            TEXT, "who it is, if the label files say so; faces of one person stay in one split"
+        ),
+        "gender": Column(TEXT, "class that people said"),
+        "ethnicity": Column(TEXT, "class that people said"),
+        "age": Column(NUMBER, "years that people said"),
+        "rating": Column(NUMBER, "mean of the human ratings, on the raters' scale"),
+        "rating_n": Column(INTEGER, "number of ratings behind the mean"),
+        "rating_sd": Column(NUMBER, "standard deviation of these ratings"),
+        "gender_source": Column(TEXT, "`manual` or `label`"),
+        "ethnicity_source": Column(TEXT, "`manual` or `label`"),
+        "age_source": Column(TEXT, "`manual` or `label`"),
+        "rating_source": Column(TEXT, "where the rating comes from: `manual` or `label`"),
+    },
+    further={
+        "<column>": "further column of labels.csv, as text",
+        "<column>_source": "where the label comes from: `manual` or `label`",
+    },
+)
+
+SPLITS = Schema(
+    "splits.parquet",
+    "Who is trained on, one row a face.",
+    stage="split",
+    fields={
+        "filename": FILENAME,
+        "split": Column(
+            TEXT,
+            "`train`, `val`, `test`, or `excluded` (a copy of a face that the labels give to another person, of another split)",
+        ),
+    },
+)

@@ -1,0 +1,13 @@
+"""The section `landmarker` of `params.yaml`.
+
+The text below a key is its comment in params.yaml and its line in docs/parameters.md.
+"""
+
+from __future__ import annotations
+
+from facestats.params.types import PathText, Section
+
+
+class Landmarker(Section):
+    source: PathText = "wheel"
+    """`wheel`: out of the mediapipe wheel on your package index; or a folder with the three .tflite files"""

@@ -1,0 +1,86 @@
+"""The sections `continua` and `differences` of `params.yaml`.
+
+The text below a key is its comment in params.yaml and its line in docs/parameters.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from facestats.composites.params import Composite
+from facestats.params.names import Name
+from facestats.params.types import Section
+
+
+class Continuum(Section):
+    from_: Annotated[Name, Field(alias="from")]
+    """composite at the beginning"""
+    to: Name
+    """composite at the end"""
+    steps: Annotated[int, Field(ge=2, le=25)] = 7
+    """pictures with both ends, 2-25"""
+
+    @model_validator(mode="after")
+    def _two(self):
+        return _apart(self, self.from_, self.to)
+
+
+class Difference(Section):
+    of: Name
+    """composite that is looked at"""
+    minus: Name
+    """composite that it is compared with"""
+
+    @model_validator(mode="after")
+    def _two(self):
+        return _apart(self, self.of, self.minus)
+
+
+def _apart(section: Section, one: str, other: str) -> Section:
+    if one == other:
+        raise ValueError(f"both are {one}; two different composites are needed")
+    return section
+
+
+def check_pairs(
+    composites: dict[str, Composite],
+    continua: dict[str, Continuum],
+    differences: dict[str, Difference],
+) -> list[str]:
+    """What is wrong between the sections: composites that there are not, and names used twice (they are folders side by side)."""
+    problems = []
+    ends = {
+        **{
+            f"continua.{name}.{key}": end
+            for name, pair in continua.items()
+            for key, end in (("from", pair.from_), ("to", pair.to))
+        },
+        **{
+            f"differences.{name}.{key}": getattr(pair, key)
+            for name, pair in differences.items()
+            for key in ("of", "minus")
+        },
+    }
+    for key, end in ends.items():
+        if end not in composites:
+            near = difflib.get_close_matches(end, composites, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            problems.append(
+                f"{key} = {end!r} is no composite.{hint} There are {', '.join(sorted(composites)) or 'none'}"
+            )
+    sections = {"composites": composites, "continua": continua, "differences": differences}
+    folders: dict[str, list[str]] = {}
+    for section, names in sections.items():
+        for name in names:
+            folders.setdefault(name.lower(), []).append(
+                f"{section}.{name}"
+            )  # Windows and macOS don't tell Women from women
+    for _, where in sorted(folders.items()):
+        if len(where) > 1:
+            problems.append(
+                f"{' and '.join(where)} would share one folder; give them different names"
+            )
+    return problems

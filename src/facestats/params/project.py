@@ -1,0 +1,185 @@
+"""`params.yaml`, typed and checked.
+
+Each section is a pydantic model in `params.py` of the package that it belongs to; `params.errors` turns what
+pydantic finds wrong into one message that names the key, the value, what is allowed and, for an unknown
+key, the nearest known one.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from facestats.attributes.params import Attributes
+from facestats.clip.params import Clip
+from facestats.clusters.params import Clusters
+from facestats.composites.params import Composite
+from facestats.errors import ParamsError
+from facestats.evaluation.params import Evaluate
+from facestats.faces.params import Preprocess
+from facestats.geometry.params import Geometry
+from facestats.labels.params import Data, Labels, Split
+from facestats.landmarker.params import Landmarker
+from facestats.pairs.params import Continuum, Difference, check_pairs
+from facestats.params.errors import explain
+from facestats.params.names import FolderName
+from facestats.params.types import Section
+from facestats.prompts.params import Zeroshot, check_ranges
+from facestats.report.params import Report
+from facestats.sample.params import Sample
+from facestats.scores.params import Mlp, Score
+
+_MOST = 20_000  # values of a file; a project with a hundred composites has two thousand
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose numbers are those that DVC and people see: 010 is ten and no octal, 1:30 is text and not ninety."""
+
+    def construct_number(self, node: yaml.ScalarNode) -> Any:
+        text = node.value.replace("_", "")
+        if ":" in text:
+            return node.value
+        if re.fullmatch(r"[-+]?\d+", text):
+            return int(text)
+        return (
+            self.construct_yaml_float(node)
+            if node.tag.endswith(":float")
+            else self.construct_yaml_int(node)
+        )
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
+        """As ever, but that a key stands once: DVC, which hands these values to stages, refuses a second one."""
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands there twice", key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
+
+
+class Params(Section):
+    """All of `params.yaml`."""
+
+    data: Data
+    """where photos and labels lie"""
+    landmarker: Landmarker
+    """the models that find faces and their 468 landmarks"""
+    clip: Clip
+    """the model that embeds the faces"""
+    sample: Sample
+    """the built-in sample of drawn faces"""
+    preprocess: Preprocess
+    """from photos to face crops"""
+    labels: Labels
+    """how the label files are read"""
+    split: Split
+    """who is trained on, and who is kept for choices and metrics"""
+    attributes: Attributes
+    """what is learned from labels"""
+    zeroshot: Zeroshot
+    """what CLIP's text side says where there is neither label nor trained model: attribute, class, wordings"""
+    mlp: Mlp
+    """a ridge regression, and an ensemble of perceptrons trained on what it misses"""
+    geometry: Geometry
+    """measurements of the landmarks, and a score learned from ratings of the train faces"""
+    score: Score
+    """how the geometric and the holistic score become one"""
+    clusters: Clusters
+    """groups of alike faces"""
+    composites: dict[FolderName, Composite]
+    """one average face each; `filter` says who is in it, `render` how it is drawn"""
+    continua: dict[FolderName, Continuum]
+    """pictures from one composite to another, shape and colour; {} for none"""
+    differences: dict[FolderName, Difference]
+    """where two composites differ, in colour and in shape; {} for none"""
+    evaluate: Evaluate
+    """how the metrics are measured"""
+    report: Report
+    """data/processed/report.html: one page with everything, to be sent"""
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and check a parameter file.
+
+    Raises
+    ------
+    ParamsError
+        Missing file, broken YAML, unknown key, wrong type or impossible value; every problem is named.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        _count(raw)
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run this from the folder that holds it") from None
+    except IsADirectoryError:
+        raise ParamsError(
+            f"{path} is a folder; expected the file with the parameters, `git checkout {path.name}` brings it back"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ParamsError(
+            f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at position {error.start}); save it as UTF-8"
+        ) from None
+    except RecursionError:
+        raise ParamsError(
+            f"{path} is nested too deeply, or holds itself by an alias; write it out, at most a few levels deep"
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:  # 2026-13-45 is a date that there is not
+        raise ParamsError(f"{path} is not valid YAML: {error}") from None
+    return check_params(raw, str(path))
+
+
+def _count(value: Any, counts: dict[int, int] | None = None) -> int:
+    """How many values there are, each as often as aliases repeat it: a kilobyte can stand for billions.
+
+    Raises
+    ------
+    ValueError
+        There are more than anybody writes.
+    """
+    counts = {} if counts is None else counts
+    if id(value) not in counts:
+        parts = (
+            value.values()
+            if isinstance(value, dict)
+            else value
+            if isinstance(value, (list, tuple, set))
+            else ()
+        )
+        counts[id(value)] = 1 + sum(_count(part, counts) for part in parts)
+    if counts[id(value)] > _MOST:
+        raise ValueError(
+            f"it holds more than {_MOST} values, counted as often as aliases (*name) repeat them; write what is meant"
+        )
+    return counts[id(value)]
+
+
+def check_params(raw: Any, where: str = "params.yaml") -> Params:
+    """Validate already parsed parameters; see `load_params`."""
+    if not isinstance(raw, dict):
+        found = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise ParamsError(
+            f"{where} must be a mapping of sections, found {found}; `git checkout params.yaml` brings the last one committed"
+        )
+    try:
+        params = Params.model_validate(raw)
+        problems = check_ranges(
+            params.zeroshot,
+            {name: target.kind for name, target in params.attributes.targets.items()},
+        )
+        problems += check_pairs(params.composites, params.continua, params.differences)
+    except ValidationError as error:
+        problems = explain(error.errors(include_url=False), raw, Params)
+    if problems:
+        raise ParamsError("\n".join(f"{where}: {problem}" for problem in problems))
+    return params

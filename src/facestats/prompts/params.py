@@ -1,0 +1,67 @@
+"""The section `zeroshot` of `params.yaml`.
+
+The text below a key is its comment in params.yaml and its line in docs/parameters.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from facestats.core.ranges import range_middles
+from facestats.params.names import NO_TARGETS, Attribute, Class
+
+
+def check_ranges(zeroshot: dict[str, dict[str, list[str]]], kinds: dict[str, str]) -> list[str]:
+    """What is wrong with the classes of attributes that hold numbers: `age`, and targets of the kind `regression`."""
+    problems = []
+    for name, classes in zeroshot.items():
+        if name == "age" or kinds.get(name) == "regression":
+            try:
+                range_middles(list(classes))
+            except ValueError as error:
+                problems.append(f"zeroshot.{name} holds numbers, but {error}")
+    return problems
+
+
+def _free(name: str) -> str:
+    if name in NO_TARGETS:
+        raise ValueError("it is what the label files call something else; choose another name")
+    return name
+
+
+def _prompt(prompt: str) -> str:
+    if not prompt.strip():
+        raise ValueError("an empty prompt says nothing; write one or remove it")
+    return prompt
+
+
+def _distinct(classes: dict[str, list[str]]) -> dict[str, list[str]]:
+    if len(classes) < 2:
+        raise ValueError(
+            f"two classes or more are needed to choose between, found {', '.join(classes) or 'none'}"
+        )
+    said: dict[str, str] = {}
+    for name, prompts in classes.items():
+        for prompt in prompts:
+            words = " ".join(prompt.lower().split())
+            if words in said:
+                raise ValueError(
+                    f"{prompt!r} stands twice (in {said[words]} and in {name}), so it tells nothing apart"
+                )
+            said[words] = name
+    return classes
+
+
+Prompts = Annotated[list[Annotated[str, AfterValidator(_prompt)]], Field(min_length=1)]
+
+
+Classes = Annotated[dict[Class, Prompts], AfterValidator(_distinct)]
+
+
+# null, as in `-S zeroshot=null`, switches it off: DVC merges an empty dict with what is there.
+Zeroshot = Annotated[
+    dict[Annotated[Attribute, AfterValidator(_free)], Classes],
+    BeforeValidator(lambda given: {} if given is None else given),
+]

@@ -1,0 +1,73 @@
+"""The sections `mlp` and `score` of `params.yaml`.
+
+The text below a key is its comment in params.yaml and its line in docs/parameters.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from facestats.params.types import Folds, PathText, Section, Share
+
+
+class Mlp(Section):
+    hidden: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = Field(
+        default_factory=lambda: [256, 64], examples=[[256, 64]]
+    )
+    """width of each hidden layer; a single number is one layer"""
+    ensemble: Annotated[int, Field(ge=1, le=100)] = 8
+    """perceptrons whose mean corrects the ridge regression; each leaves out another part of the train faces"""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """share of hidden units silenced in a training step"""
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    """learning rate of AdamW"""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """of the learning rate: constant | cosine (falls to 0 over `epochs`)"""
+    weight_decay: Annotated[float, Field(ge=0)] = 1.0
+    """weight decay of AdamW (decoupled: each step shrinks the weights by lr × this)"""
+    loss: Literal["mse", "huber"] = "mse"
+    """mse | huber (counts errors beyond one standard deviation of the ratings less)"""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """faces a training step"""
+    epochs: Annotated[int, Field(ge=1)] = 200
+    """at most this many passes over the train faces"""
+    patience: Annotated[int, Field(ge=1)] = 10
+    """stop after so many epochs without a better validation error"""
+    calibration: Literal["auto", "linear", "isotonic", "none"] = "auto"
+    """of the predictions, on held-out faces: none | linear | isotonic | auto (by cross-validation)"""
+    folds: Folds = 5
+    """train and val faces are scored by models of this many folds that never saw their rating; 0: by the main one"""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """initial weights, order of batches, parts and folds"""
+    pretrained: PathText | None = None
+    """path of a checkpoint to use instead of training (DVC does not watch it: a new file needs a new name)"""
+
+
+class Weights(Section):
+    geometric: Share
+    """share of the geometric score"""
+    holistic: Share
+    """share of the holistic score"""
+
+    @model_validator(mode="after")
+    def _sum(self):
+        if abs(self.geometric + self.holistic - 1) > 1e-9:
+            raise ValueError("the weights must add up to 1")
+        return self
+
+
+class Score(Section):
+    weights: Weights | Literal["learned"]
+    """shares of the combined score, which add up to 1 | learned: what fits the ratings of val faces best"""
+    min_age: Annotated[int, Field(ge=1, le=130)] | None = 18
+    """years; a face that may be younger gets no score, by its label or as far as a trained age model can tell | null: children get scores, too"""
+    require_age_check: bool = False
+    """true: without an age check there is no score, the run stops and single photos are refused | false: a warning says that age was not checked"""
+
+    @model_validator(mode="after")
+    def _checkable(self):
+        if self.require_age_check and self.min_age is None:
+            raise ValueError("require_age_check needs a min_age to check against")
+        return self
