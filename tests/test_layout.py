@@ -1,0 +1,146 @@
+"""The layout of the source: imports lead downwards, and a stage's deps are what its script imports."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from facestats.clip.embed import ROW_CODE as EMBEDDING_CODE
+from facestats.faces.keys import ROW_CODE as CROP_CODE
+from imports import GRAPH, MODULES, PACKAGE, closure, imported
+from resources import ROOT
+
+# Each floor stands on those before it; within one, packages do not import each other.
+FLOORS = (
+    ("errors",),
+    ("machine",),
+    ("core",),
+    ("params",),
+    ("rows", "photos", "sample", "checkpoints"),
+    ("faces", "clip"),
+    ("landmarker", "prompts", "labels"),
+    ("importers", "attributes"),
+    ("age", "clusters", "scores", "geometry"),
+    ("groups",),
+    ("composites",),
+    ("pairs", "evaluation"),
+    ("report",),
+    ("params.project",),
+    ("serving", "run"),
+    ("cli",),
+    ("__main__",),
+)
+FLOOR = {package: number for number, floor in enumerate(FLOORS) for package in floor}
+# How a stage runs and speaks, and what is in params.yaml: no dep, for nothing that is written follows from it.
+NO_DEPS = ("errors", "machine", "params", "run")
+# Schemas and sections of other packages: what they say is checked when a file is read, and changes no content.
+DECLARATIONS = ("tables", "params")
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE["stages"].items()}
+
+
+def package(name: str) -> str:
+    return name if name in FLOOR else name.partition(".")[0]
+
+
+def library_deps(stage: dict) -> list[str]:
+    """The library's folders and files among a stage's deps, relative to it."""
+    return [dep.removeprefix("${lib}/") for dep in stage["deps"] if dep.startswith("${lib}")]
+
+
+def is_below(name: str, dep: str) -> bool:
+    path = MODULES[name].relative_to(PACKAGE).as_posix()
+    return path == dep or path.startswith(dep + "/")
+
+
+def test_imports_lead_downwards():
+    upwards = [
+        f"{name} imports {other}"
+        for name, others in GRAPH.items()
+        for other in others
+        if name and other and package(name) != package(other)
+        if FLOOR[package(other)] >= FLOOR[package(name)]
+    ]
+    assert upwards == []
+
+
+def test_modules_do_not_import_each_other_in_a_circle():
+    circles = [name for name in MODULES if name and name in closure(GRAPH[name])]
+    assert circles == []
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_deps_of_a_stage_are_what_its_script_imports(name):
+    deps = library_deps(STAGES[name])
+    script = next(dep for dep in STAGES[name]["deps"] if dep.startswith("stages/"))
+    assert STAGES[name]["cmd"].split()[:2] == ["python", script]
+
+    def is_no_dep(module: str) -> bool:
+        if package(module) in NO_DEPS or package(module).startswith("params"):
+            return True
+        return module.rpartition(".")[2] in DECLARATIONS and not any(
+            is_below(module, dep) for dep in deps
+        )
+
+    reached = closure(imported(ROOT / script), is_no_dep)
+    files = {dep for dep in deps if (PACKAGE / dep).is_dir() or (PACKAGE / dep).is_file()}
+    assert files == set(deps)
+    uncovered = {module for module in reached if not any(is_below(module, dep) for dep in deps)}
+    assert uncovered == set(), f"{script} imports them, and they are no deps of {name}"
+    without_code = {dep for dep in deps if not list((PACKAGE / dep).glob("**/*.py"))}
+    unused = {
+        dep
+        for dep in set(deps) - without_code
+        if not any(is_below(module, dep) for module in reached) and not dep.endswith(".py")
+    }
+    assert unused == set(), f"deps of {name} that {script} does not import"
+
+
+@pytest.mark.parametrize(
+    ("start", "code", "others"),
+    [
+        # The pool maps, `rows` stores, the names of models are hashed beside their bytes.
+        ("faces.photo", CROP_CODE, {"rows", "machine", "errors", "core.files", "faces.models"}),
+        ("clip.embed", EMBEDDING_CODE, {"rows", "machine", "errors", "core"}),
+    ],
+)
+def test_the_key_of_a_row_hashes_the_files_that_compute_it(start, code, others):
+    def is_other(module: str) -> bool:
+        return any(module == other or module.startswith(other + ".") for other in others)
+
+    computing = {
+        MODULES[module].relative_to(PACKAGE).as_posix()
+        for module in closure({start}, is_other)
+        if module.rpartition(".")[2] not in DECLARATIONS
+    }
+    assert computing == {name for name in code if name.endswith(".py")}
+    assert [name for name in code if not (PACKAGE / name).is_file()] == []
+
+
+def test_files_stay_small_enough_to_read():
+    assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 420
+    assert len((ROOT / "dvc.lock").read_text(encoding="utf-8").splitlines()) <= 2400
+    long = {
+        path.relative_to(ROOT).as_posix(): lines
+        for path in MODULES.values()
+        if (lines := path.read_text(encoding="utf-8").count("\n")) > 500
+    }
+    assert long == {}
+
+
+def test_every_package_says_what_it_holds():
+    silent = [
+        path.parent.name
+        for path in PACKAGE.rglob("__init__.py")
+        if not path.read_text(encoding="utf-8").startswith('"""')
+    ]
+    assert silent == []
+
+
+def test_stage_scripts_are_short():
+    long = {
+        path.name: lines
+        for path in sorted(Path(ROOT / "stages").glob("*.py"))
+        if (lines := path.read_text(encoding="utf-8").count("\n")) > 80
+    }
+    assert long == {}
