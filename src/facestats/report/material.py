@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from facestats.params.project import Params
 from facestats.report.model_card import Run
+
+if TYPE_CHECKING:
+    from facestats.params.project import Params
 
 
 @dataclass(frozen=True)
