@@ -26,8 +26,8 @@ from facestats.landmarker.fetch import fetch_landmarker
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = {
-    "preprocess": ("landmarker", "faces", "faces.parquet"),
-    "embed": ("faces", "clip", "embeddings.parquet"),
+    "preprocess": ("--landmarker=landmarker", "--crops=faces", "--faces=faces.parquet"),
+    "embed": ("--crops=faces", "--clip=clip", "--embeddings=embeddings.parquet"),
 }
 
 

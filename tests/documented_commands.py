@@ -4,10 +4,11 @@ from facestats.run.stage import make_parser as make_stage_parser
 
 import argparse
 import contextlib
-import importlib
+import importlib.util
 import io
 import re
 import shlex
+import sys
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -217,6 +218,8 @@ def _python(words: list[str], incomplete: bool) -> None:
             _parse(parser_of(module), rest, incomplete)
         case ["-m", "pytest" | "pip" | "facestats", *_]:
             pass
+        case [script, *rest] if script.startswith("stages/") and (ROOT / script).is_file():
+            _parse(_stage_parser(Path(script).stem), rest, incomplete)
         case [script, *_] if script.endswith(".py"):
             pass  # _files_are_there looks
         case [] if incomplete:
@@ -261,9 +264,17 @@ def known_options() -> set[str]:
         for path in (ROOT / "benchmarks").glob("*.py")
         if "ArgumentParser" in path.read_text()
     ]
-    return set().union(
-        *map(_options, [make_parser(), make_stage_parser(_options), _dvc_parser(), *benchmarks])
-    )
+    stages = [_stage_parser(path.stem) for path in (ROOT / "stages").glob("*.py")]
+    return set().union(*map(_options, [make_parser(), _dvc_parser(), *stages, *benchmarks]))
+
+
+@cache
+def _stage_parser(script: str) -> argparse.ArgumentParser:
+    spec = importlib.util.spec_from_file_location(script, ROOT / f"stages/{script}.py")
+    module = importlib.util.module_from_spec(spec)
+    with patch.dict(sys.modules, {script: module}):
+        spec.loader.exec_module(module)
+        return make_stage_parser(module.main)
 
 
 def _options(parser: argparse.ArgumentParser) -> set[str]:

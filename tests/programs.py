@@ -17,6 +17,8 @@ from typing import IO, Any
 import psutil
 import pytest
 
+from resources import ROOT
+
 LIMIT = 600  # seconds, of a command on a busy machine; the longest takes a minute on two idle cores
 _MARK = "FACESTATS_TEST_PROGRAM"  # in the environment of every program that tests start, and of all that it starts: process of pytest, folder
 _places: set[Path] = set()  # folders where programs were started
@@ -76,6 +78,16 @@ def run_program(
         done = subprocess.CompletedProcess(command, program.returncode, _text(out), _text(err))
     assert not check or done.returncode == 0, f"{_line(command)}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def stage_command(script: str, **options: str | Path) -> list[str | Path]:
+    """The command line of a stage's script; its paths by the names of its options."""
+    words = ((f"--{name.replace('_', '-')}", value) for name, value in options.items())
+    return [
+        sys.executable,
+        ROOT / f"stages/{script}.py",
+        *(word for pair in words for word in pair),
+    ]
 
 
 def start_program(

@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import sys
 
 import cv2
 import numpy as np
@@ -25,7 +24,7 @@ from facestats.pairs.difference import (
     superimposed,
 )
 from facestats.pairs.figure import difference_figure
-from programs import run_program
+from programs import run_program, stage_command
 from resources import ROOT
 
 SIZE = 96
@@ -388,9 +387,7 @@ def work(tmp_path):
     )
 
     def run(stage, name):
-        done = run_program(
-            [sys.executable, ROOT / "stages" / f"{stage}.py", "--name", name, "."], tmp_path
-        )
+        done = run_program(stage_command(stage, name=name, composites="."), tmp_path)
         assert "Traceback" not in done.stderr
         return done
 

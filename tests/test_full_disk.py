@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +24,9 @@ from facestats.rows.store import KEY, RowStore
 from facestats.sample import write_sample
 from facestats.scores.network import Ensemble
 from facestats.scores.regressor import Regressor
-from programs import run_program
+from programs import run_program, stage_command
 from project import Project
-from resources import ROOT, landmarker_dir, write_params
+from resources import landmarker_dir, write_params
 
 SIDE = 96  # pixels of a face crop
 
@@ -120,13 +119,11 @@ def test_what_was_there_before_stays_when_the_disk_is_full(mount, tmp_path, writ
 
 
 def stage(
-    cwd: Path, script: str, *arguments, rows: Path, images: Path | None = None
+    cwd: Path, script: str, rows: Path, images: Path | None = None, **options: Path
 ) -> subprocess.CompletedProcess:
     write_params(cwd, {"preprocess": {"size": SIDE}, "data": {"images": str(images)}})
     return run_program(
-        [sys.executable, ROOT / "stages" / script, *map(str, arguments)],
-        cwd,
-        os.environ | {"FACESTATS_ROWS": str(rows)},
+        stage_command(script, **options), cwd, os.environ | {"FACESTATS_ROWS": str(rows)}
     )
 
 
@@ -150,13 +147,19 @@ def counts(done: subprocess.CompletedProcess) -> dict[str, int]:
 def test_preprocess_goes_on_where_the_disk_was_full(mount, photos, tmp_path, full):
     disk = mount(tmp_path / "disk", "256k")
     places = {"outs": tmp_path / "outs", "rows": tmp_path / "rows"} | {full: disk.folder}
-    arguments = (landmarker_dir(), places["outs"] / "faces", places["outs"] / "meta/faces.parquet")
-    done = stage(tmp_path, "preprocess.py", *arguments, rows=places["rows"], images=photos)
+    options = {
+        "landmarker": landmarker_dir(),
+        "crops": places["outs"] / "faces",
+        "faces": places["outs"] / "meta/faces.parquet",
+        "rows": places["rows"],
+        "images": photos,
+    }
+    done = stage(tmp_path, "preprocess", **options)
     assert_says_so(done, disk.folder)
     assert not (places["outs"] / "meta/faces.parquet").exists()
 
     disk.grow()
-    found = counts(stage(tmp_path, "preprocess.py", *arguments, rows=places["rows"], images=photos))
+    found = counts(stage(tmp_path, "preprocess", **options))
     assert found["rows"] == found["reused"] + found["computed"]
     if full == "outs":  # what was computed is kept, where there was room for it
         assert found["reused"] > 10
@@ -165,12 +168,7 @@ def test_preprocess_goes_on_where_the_disk_was_full(mount, photos, tmp_path, ful
     assert set(list_faces(places["outs"] / "faces")) == set(table["filename"].dropna())
     left = [p for p in places["rows"].rglob(".*") if p.name != ".gitignore"]
     assert not left
-    assert (
-        counts(stage(tmp_path, "preprocess.py", *arguments, rows=places["rows"], images=photos))[
-            "computed"
-        ]
-        == 0
-    )
+    assert counts(stage(tmp_path, "preprocess", **options))["computed"] == 0
 
 
 @pytest.mark.parametrize("full", ["outs", "rows"])
@@ -185,7 +183,13 @@ def test_embed_goes_on_where_the_disk_was_full(mount, photos, clip_models, tmp_p
     out = places["outs"] / "embeddings.parquet"
     write_bytes(out, b"an earlier out")
     disk.fill(left=20_000)
-    done = stage(tmp_path, "embed.py", faces, clip_models["tiny"], out, rows=places["rows"])
+    options = {
+        "crops": faces,
+        "clip": clip_models["tiny"],
+        "embeddings": out,
+        "rows": places["rows"],
+    }
+    done = stage(tmp_path, "embed", **options)
     assert_says_so(done, disk.folder)
     assert out.read_bytes() == b"an earlier out"
     assert [p.name for p in places["outs"].iterdir() if p.name != "ballast"] == [
@@ -193,9 +197,7 @@ def test_embed_goes_on_where_the_disk_was_full(mount, photos, clip_models, tmp_p
     ]
 
     disk.grow()
-    found = counts(
-        stage(tmp_path, "embed.py", faces, clip_models["tiny"], out, rows=places["rows"])
-    )
+    found = counts(stage(tmp_path, "embed", **options))
     assert found["rows"] == 60
     assert found["computed"] == (0 if full == "outs" else 60)
     assert len(tables.read_embeddings(out)[0]) == 60

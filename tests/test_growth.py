@@ -388,11 +388,10 @@ def test_the_growth_benchmark_runs_the_commands_of_the_pipeline():
     ]
     assert all((ROOT / command[1]).is_file() for command in commands)
     assert not any("$" in word for command in commands for word in command)
-    assert commands[-1][-4:] == [
-        "data/interim/members",
-        "data/processed/composites",
-        "--name",
-        "women",
+    assert commands[-1][-6:] == [
+        *("--members", "data/interim/members"),
+        *("--composites", "data/processed/composites"),
+        *("--name", "women"),
     ]
 
 

@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,7 +21,7 @@ from PIL import Image
 from clips import picture, random_clip
 from facestats.checkpoints.variants import fetch_clip
 from processes import PATIENCE, Repro, left_running, row_counts, wait_until_none_is_left
-from programs import start_program
+from programs import stage_command, start_program
 from project import Project
 from resources import ROOT
 
@@ -348,7 +347,7 @@ def test_ctrl_c_does_not_wait_for_a_batch_that_takes_long(tmp_path):
     (tmp_path / "params.yaml").write_text(
         (ROOT / "params.yaml").read_text().replace("batch_size: 32 ", "batch_size: 512 ")
     )
-    command = [sys.executable, ROOT / "stages/embed.py", "faces", "clip", "embeddings.parquet"]
+    command = stage_command("embed", crops="faces", clip="clip", embeddings="embeddings.parquet")
     run = start_program(
         command,
         tmp_path,

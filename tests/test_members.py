@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from facestats.groups.filters import Selection
 from facestats.groups.means import mean_interval, mean_scores, said
 from facestats.groups.members import Members, link, write_members
 from facestats.groups.tables import MEMBER_LANDMARKS
-from programs import run_program
+from programs import run_program, stage_command
 from resources import ROOT, text
 
 RATINGS = [2.0, 4.5, 4.0, None]
@@ -304,8 +303,7 @@ def test_members_that_are_left_out_do_not_count_as_enough(
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     done = run_program(
-        [sys.executable, ROOT / "stages/composite.py", "--name", "out", out.parent, "drawn"],
-        tmp_path,
+        stage_command("composite", name="out", members=out.parent, composites="drawn"), tmp_path
     )
     assert done.returncode == code, done.stderr
     why = "3 of at least 4 members can be used: 1 without landmarks"

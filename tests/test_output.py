@@ -56,7 +56,7 @@ def stage(tmp_path):
 
     def run(place: str, changes: dict[str, str]):
         return run_program(
-            ["bash", "-c", f"{sys.executable} stage.py photos{PLACES[place]}"],
+            ["bash", "-c", f"{sys.executable} stage.py --folder photos{PLACES[place]}"],
             tmp_path,
             environment(changes),
         )
@@ -77,7 +77,7 @@ def stage(tmp_path):
 def test_every_encoding_gets_what_it_can_show(stage, tmp_path, changes, shown, dots):
     with open(tmp_path / "said", "wb") as said:
         program = start_program(
-            [sys.executable, "stage.py", "--warnings", "warnings", "photos"],
+            [sys.executable, "stage.py", "--warnings", "warnings", "--folder", "photos"],
             tmp_path,
             environment(changes),
             said,

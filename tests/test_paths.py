@@ -193,14 +193,14 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("by_dvc", "arguments", "code", "expected"),
     [
-        ("select@women", ["x"], 0, "women x 60"),
-        ("../@a/dvc.yaml:select@men", ["x"], 0, "men x 60"),
-        ("", ["--name", "men", "x"], 0, "men x 60"),
-        ("select@women", ["--name", "men", "x"], 0, "men x 60"),
-        ("", ["x"], 2, "--name"),
+        ("select@women", ["--folder", "x"], 0, "women x 60"),
+        ("../@a/dvc.yaml:select@men", ["--folder", "x"], 0, "men x 60"),
+        ("", ["--name", "men", "--folder", "x"], 0, "men x 60"),
+        ("select@women", ["--name", "men", "--folder", "x"], 0, "men x 60"),
+        ("", ["--folder", "x"], 2, "--name"),
         (
             "",
-            ["--name", "nobody", "x"],
+            ["--name", "nobody", "--folder", "x"],
             1,
             "error: params.yaml has no 'nobody' there; it has women, men",
         ),

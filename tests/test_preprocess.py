@@ -27,8 +27,8 @@ from facestats.faces.photo import process_photo
 from facestats.faces.preprocess import preprocess_folder
 from facestats.faces.quality import grey_crop, sharpness
 from facestats.faces.tables import FACES
-from programs import run_program, start_program
-from resources import ROOT, backdrop, jpeg, landmarker_dir, omi_images, write_params
+from programs import run_program, stage_command, start_program
+from resources import backdrop, jpeg, landmarker_dir, omi_images, write_params
 
 CONFIG = PreprocessConfig()
 SIDE = 4.0  # eye distances, for a margin of 0.3
@@ -274,13 +274,9 @@ def test_faces_are_not_written_among_the_photos(folder, tmp_path):
 def run_stage(images: Path, faces: str, cwd: Path) -> subprocess.CompletedProcess:
     write_params(cwd, {"data": {"images": str(images)}})
     return run_program(
-        [
-            sys.executable,
-            ROOT / "stages/preprocess.py",
-            str(landmarker_dir()),
-            faces,
-            "meta/faces.parquet",
-        ],
+        stage_command(
+            "preprocess", landmarker=landmarker_dir(), crops=faces, faces="meta/faces.parquet"
+        ),
         cwd,
     )
 

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sys
 import time
 
 import pandas as pd
@@ -10,9 +9,9 @@ import pytest
 from PIL import Image
 
 from processes import PATIENCE
-from programs import run_program
+from programs import run_program, stage_command
 from project import Project, executed
-from resources import ROOT, landmarker_dir, write_params
+from resources import landmarker_dir, write_params
 
 pytestmark = pytest.mark.slow
 
@@ -181,13 +180,9 @@ def test_a_stage_run_by_hand_outside_of_dvc_computes_all_and_says_so(project, tm
     shutil.copytree(project.folder / "data/raw/album.jpg", tmp_path / "photos")
     for _ in range(2):
         done = run_program(
-            [
-                sys.executable,
-                ROOT / "stages/preprocess.py",
-                str(landmarker_dir()),
-                "faces",
-                "faces.parquet",
-            ],
+            stage_command(
+                "preprocess", landmarker=landmarker_dir(), crops="faces", faces="faces.parquet"
+            ),
             tmp_path,
         )
         assert counts(done.stdout) == [(1, 0, 1)], done.stderr

@@ -49,7 +49,7 @@ if __name__ == "__main__":
 def test_a_stage_ends_with_all_that_it_has_to_do(tmp_path: Path, in_worker, collects):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (tmp_path / "stage.py").write_text(SCRIPT, encoding="utf-8")
-    done = run_program([sys.executable, "stage.py", in_worker], tmp_path)
+    done = run_program([sys.executable, "stage.py", "--in-worker", in_worker], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     first, last = done.stdout.splitlines()  # a file's buffer is written out
     assert first == f"collects: {collects}"

@@ -3,7 +3,6 @@
 import os
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,7 @@ from resources import names
 ENDLESS = """
 import os, signal, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell is started deaf to it
-from facestats import threads
+from facestats.machine import threads
 from facestats.scores import folds
 from rated import noisy_line
 import pandas as pd
@@ -112,7 +111,7 @@ def test_folds_and_predictions_are_the_same_bits_on_any_number_of_processors(mon
 def test_ctrl_c_ends_trainings_that_nobody_waits_for():
     run = run_program(
         [sys.executable, "-c", ENDLESS],
-        environment=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        environment=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         seconds=120,
     )
     assert run.returncode, run.stderr

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import runpy
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from facestats.labels.tables import LABELS, SPLITS
 from facestats.params.project import load_params
 from facestats.scores.regressor import load_regressor
 from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD
-from programs import run_program
+from programs import run_program, stage_command
 from rated import D, noisy_line
 from resources import ROOT, names
 
@@ -48,7 +47,7 @@ class Stage:
     def run(
         self,
         script: str,
-        *arguments: str,
+        paths: dict[str, str],
         threads: int = 1,
         weights: str | dict | None = None,
         **mlp,
@@ -61,12 +60,7 @@ class Stage:
             "OMP_NUM_THREADS": str(threads),
             "OPENBLAS_NUM_THREADS": str(threads),
         }
-        done = run_program(
-            [sys.executable, ROOT / f"stages/{script}.py", *arguments],
-            self.folder,
-            environment,
-            check=True,
-        )
+        done = run_program(stage_command(script, **paths), self.folder, environment, check=True)
         return done.stderr
 
     def write(self, shuffle: bool = False) -> None:
@@ -109,14 +103,16 @@ class Stage:
         self.write(shuffle)
         return self.run(
             "train_attractiveness",
-            "embeddings.parquet",
-            "faces.parquet",
-            "labels.parquet",
-            "splits.parquet",
-            "ages.parquet",
-            "m.pt",
-            "out_of_fold.parquet",
-            "live",
+            {
+                "embeddings": "embeddings.parquet",
+                "faces": "faces.parquet",
+                "labels": "labels.parquet",
+                "splits": "splits.parquet",
+                "age_check": "ages.parquet",
+                "regressor": "m.pt",
+                "out_of_fold": "out_of_fold.parquet",
+                "metrics": "live",
+            },
             **options,
         )
 
@@ -149,17 +145,19 @@ class Stage:
         )
         self.warnings = self.run(
             "score",
-            "embeddings.parquet",
-            "m.pt",
-            "out_of_fold.parquet",
-            "geometry.parquet",
-            "splits.parquet",
-            "labels.parquet",
-            "clean.parquet",
-            "ages.parquet",
-            ".",
-            "scores.npy",
-            "blend.json",
+            {
+                "embeddings": "embeddings.parquet",
+                "regressor": "m.pt",
+                "out_of_fold": "out_of_fold.parquet",
+                "geometry": "geometry.parquet",
+                "splits": "splits.parquet",
+                "labels": "labels.parquet",
+                "attributes": "clean.parquet",
+                "age_check": "ages.parquet",
+                "metadata": ".",
+                "array": "scores.npy",
+                "blend": "blend.json",
+            },
             weights=weights,
         )
         return tables.read(self.folder / SCORES.name, SCORES).set_index("filename")

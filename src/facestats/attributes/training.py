@@ -63,7 +63,7 @@ def train_classifier(
     min_per_class : classes with fewer faces are left out.
     c : inverse strength of the L2 penalty, or `auto`: the lowest log loss in cross-validation.
     class_weight : `balanced` or None, as in scikit-learn.
-    groups : whose face each is, as `data.splits.same_faces` says it: no group is in two folds. None: each is somebody else's.
+    groups : whose face each is, as `labels.splits.same_faces` says it: no group is in two folds. None: each is somebody else's.
 
     Raises
     ------
