@@ -20,7 +20,6 @@ from facestats.age.check import (
     load_check,
     measure_check,
     save_check,
-    share_of,
 )
 from facestats.age.tables import AGE_CHECK
 from facestats.cli import score as score_command
@@ -28,6 +27,7 @@ from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.files import read_json, write_json
 from facestats.core.fingerprint import sha256_file
+from facestats.core.stats.intervals import exact_share
 from facestats.errors import DoubtWarning, InputError, ModelError, ParamsError, WithheldError
 from facestats.faces.dedup import find_copy, perceptual_hash
 from facestats.faces.tables import FACES
@@ -170,7 +170,7 @@ def test_missed_minors_are_measured_with_an_exact_interval():
     }
     one_person = measure_check(GOOD, faces, alone.mask(faces["age"] > 18, "anna"))["adults"]
     assert one_person["high"] > 0.9  # ten photos of one person say little of others
-    assert share_of(np.ones(4, dtype=bool)) == {
+    assert exact_share(np.ones(4, dtype=bool)) == {
         "value": 1.0,
         "low": pytest.approx(0.3976, abs=1e-4),
         "high": 1.0,

@@ -9,7 +9,7 @@ import sklearn.metrics
 
 from facestats.core.files import write_json
 from facestats.core.stats import classification, regression
-from facestats.core.stats.resampling import row_samples
+from facestats.core.stats.intervals import resampled_rows
 from facestats.evaluation.headlines import headlines
 
 RESAMPLES = 200
@@ -117,14 +117,14 @@ def test_persons_are_drawn_whole():
 
 def test_rows_of_a_drawn_person_are_that_persons():
     groups = np.array([2, 0, 2, 1, 0, 2])
-    drawn = list(row_samples(6, 100, 0, groups))
+    drawn = list(resampled_rows(6, 100, 0, groups))
     for rows in drawn:
         times = np.bincount(rows, minlength=6)
         assert all(len(set(times[groups == person])) == 1 for person in range(3))
         assert sum(times[[1, 3, 0]]) == 3
     assert {len(rows) for rows in drawn} > {6}
-    assert [list(rows) for rows in row_samples(6, 100, 0, np.arange(6))] == [
-        list(rows) for rows in row_samples(6, 100, 0)
+    assert [list(rows) for rows in resampled_rows(6, 100, 0, np.arange(6))] == [
+        list(rows) for rows in resampled_rows(6, 100, 0)
     ]
 
 

@@ -223,7 +223,7 @@ def test_mean_scores_are_said_in_a_line():
             "combined_score": np.nan,
         }
     )
-    assert said(mean_scores(table)) == "holistic 20.0 (10.0–30.0), geometric 5.0"
+    assert said(mean_scores(table)) == "holistic 20.0 (10.0 to 30.0), geometric 5.0"
     assert said(mean_scores(table.head(0))) == "none"
 
 

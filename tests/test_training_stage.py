@@ -19,7 +19,7 @@ from facestats.attributes.tables import CLEAN, PREDICTIONS
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.landmarks import N_LANDMARKS
-from facestats.core.stats.resampling import person_groups
+from facestats.core.stats.intervals import person_groups
 from facestats.faces.tables import FACES
 from facestats.geometry.tables import GEOMETRY
 from facestats.labels.tables import LABELS, SPLITS

@@ -66,7 +66,7 @@ def test_noise_says_nothing():
     found = verdict(scores, ratings.sample(frac=1, random_state=1, ignore_index=True))
     assert found.word == "says nothing"
     assert (
-        "the holistic score says nothing: on 133 held-out faces it is no closer to the ratings than their mean is (R² −"
+        "the holistic score says nothing: on 133 held-out faces it is no closer to the ratings than their mean is: R² −"
         in found.text
     )
     assert "; on 67 test faces it is no closer" in found.text
@@ -99,7 +99,7 @@ def test_too_few_persons_show_nothing():
     found = verdict(scores, ratings)
     assert found.word == "not shown"
     assert (
-        "on 9 test faces, too few to tell; on 18 held-out faces it is closer (R² 0." in found.text
+        "on 9 test faces, too few to tell; on 18 held-out faces it is closer: R² 0." in found.text
     )
     scores, ratings = table(0.9)
     assert (

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import beta
 
 from facestats.core.files import read_json, write_json
 from facestats.core.stats.identity import BY_MODEL as MODEL
-from facestats.core.stats.resampling import person_groups
+from facestats.core.stats.intervals import exact_share
 from facestats.errors import InputError, ModelError, number_of
 
 SURE = 0.95  # of the model's bound
@@ -190,11 +189,11 @@ def measure_check(check: AgeCheck, faces: pd.DataFrame, persons: pd.Series) -> d
     """
     adults = (faces["age"] >= (check.min_age or 0)).to_numpy()
     if check.bound is None:
-        return dict.fromkeys(("adults", "minors"), share_of(np.empty(0, dtype=bool)))
+        return dict.fromkeys(("adults", "minors"), exact_share(np.empty(0, dtype=bool)))
     young = check.may_be_under(faces["predicted"])
     return {
-        "adults": share_of(young[adults], persons[adults]),
-        "minors": share_of(~young[~adults], persons[~adults]),
+        "adults": exact_share(young[adults], persons[adults]),
+        "minors": exact_share(~young[~adults], persons[~adults]),
     }
 
 
@@ -221,21 +220,6 @@ def summarise_check(check: AgeCheck, table: pd.DataFrame) -> dict[str, Any]:
             "most_adults": MOST_ADULTS,
         },
     }
-
-
-def share_of(hits: np.ndarray, persons: pd.Series | None = None) -> dict[str, Any]:
-    """Share of true values with its exact 95 % interval (Clopper-Pearson), which none of n leaves open upwards; null for none at all.
-
-    Faces of one person are no independent ones: the interval is that of as many faces as there are persons.
-    """
-    if not len(hits):
-        return {"value": None, "low": None, "high": None, "n": 0}
-    share = float(np.mean(hits))
-    n = len(hits) if persons is None else len(np.unique(person_groups(persons)))
-    found = share * n
-    low = 0.0 if found <= 0 else float(beta.ppf(0.025, found, n - found + 1))
-    high = 1.0 if found >= n else float(beta.ppf(0.975, found + 1, n - found))
-    return {"value": share, "low": low, "high": high, "n": len(hits)}
 
 
 def save_check(path: Path, check: AgeCheck) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from facestats.core.files import read_json
+from facestats.core.stats.intervals import interval_text
 from facestats.core.stats.verdict import doubts_of_scores
 from facestats.errors import InputError, alike, number_of
 from facestats.machine.output import one_line, print_line
@@ -211,4 +212,4 @@ def _warnings(root: Path, params: Params) -> list[str]:
 def _interval(metric: dict) -> str:
     if metric["value"] is None:
         return "none"
-    return f"{metric['value']:.3g} (95 % interval {metric['low']:.3g} to {metric['high']:.3g})"
+    return interval_text(metric, ".3g", named=True)

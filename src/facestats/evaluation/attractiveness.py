@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.core.stats import regression
-from facestats.core.stats.resampling import person_groups
+from facestats.core.stats.intervals import NOT_MEASURED, person_groups
 from facestats.core.stats.scale import to_score
 from facestats.core.tables.embeddings import Embeddings, take
 from facestats.errors import number_of
@@ -23,7 +23,7 @@ METRICS = (*regression.METRICS, "share_of_ceiling", *score_calibration.METRICS)
 AGAINST_MLP = ("geometric", *COMBINED)
 PLOTTED = ["actual", "mlp", "ridge", "geometric", "combined"]
 CURVE = [*score_calibration.CURVE, "perfect"]
-NOTHING = {name: {"value": None, "low": None, "high": None} for name in METRICS}
+NOTHING = dict.fromkeys(METRICS, NOT_MEASURED)
 NOTHING["calibration_error"] = {**NOTHING["calibration_error"], "by_chance": None}
 NO_DIFFERENCE = {"minus_mlp": {name: NOTHING[name] for name in regression.METRICS}}
 

@@ -11,11 +11,9 @@ from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.zeroshot import Model, ZeroShotModel
 from facestats.core.age_groups import age_bucket
 from facestats.core.stats import classification, regression
-from facestats.core.stats.resampling import interval, person_groups, row_samples, several
+from facestats.core.stats.intervals import NOT_MEASURED, mean_with_interval, person_groups
 from facestats.core.tables import UNKNOWN
 from facestats.errors import number_of
-
-NOTHING = {"value": None, "low": None, "high": None}
 
 
 def evaluate_attributes(
@@ -139,7 +137,7 @@ def _evaluate_zeroshot(
 ) -> dict:
     report: dict = {"why": None, "n": 0, "classes": [], "left_out": {}, **_not_measured(trained)}
     compared = "accuracy" if trained.kind == "classification" else "mae"
-    report["minus_model"] = {compared: NOTHING}
+    report["minus_model"] = {compared: NOT_MEASURED}
     if model is None or shares is None:
         return report | {"why": f"zeroshot.{target} is not in params.yaml"}
     report["classes"] = model.classes
@@ -181,7 +179,7 @@ def _evaluate_zeroshot(
             gain = (predicted == actual).astype(float) - (rival == actual)
         else:
             gain = np.abs(predicted - actual) - np.abs(rival - actual)
-        report["minus_model"] = {compared: _mean(gain, resamples, seed, groups)}
+        report["minus_model"] = {compared: mean_with_interval(gain, resamples, seed, groups)}
     return report
 
 
@@ -214,7 +212,7 @@ def _measure_numbers(
 ) -> dict:
     report = regression.with_intervals(actual, predicted, resamples, seed, groups)
     if model.target == "age":
-        report["bucket_accuracy"] = _share(
+        report["bucket_accuracy"] = mean_with_interval(
             age_bucket(actual) == age_bucket(predicted), resamples, seed, groups
         )
     return report
@@ -235,8 +233,10 @@ def _measure_answers(
     sure = shares[np.arange(len(shares)), model.choose(shares)]
     answered = sure >= model.abstain_below if answered is None else answered
     report = classification.with_intervals(actual, answer, resamples, seed, groups)
-    report["coverage"] = _share(answered, resamples, seed, groups)
-    report["accuracy_answered"] = _share(right[answered], resamples, seed, groups[answered])
+    report["coverage"] = mean_with_interval(answered, resamples, seed, groups)
+    report["accuracy_answered"] = mean_with_interval(
+        right[answered], resamples, seed, groups[answered]
+    )
     report["ece"] = classification.calibration_with_interval(sure, right, resamples, seed, groups)
     report["n_per_class"] = {name: int((actual == name).sum()) for name in sorted(set(actual))}
     return report
@@ -245,36 +245,13 @@ def _measure_answers(
 def _not_measured(model: Model) -> dict[str, dict]:
     if model.kind == "classification":
         return dict.fromkeys(
-            (*classification.METRICS, "coverage", "accuracy_answered", "ece"), NOTHING
+            (*classification.METRICS, "coverage", "accuracy_answered", "ece"), NOT_MEASURED
         )
     return dict.fromkeys(
-        (*regression.METRICS, *(("bucket_accuracy",) if model.target == "age" else ())), NOTHING
+        (*regression.METRICS, *(("bucket_accuracy",) if model.target == "age" else ())),
+        NOT_MEASURED,
     )
 
 
 def _uncalibrated(model: AttributeModel) -> dict[str, dict]:
-    return {"ece_uncalibrated": NOTHING} if model.kind == "classification" else {}
-
-
-def _share(hits: np.ndarray, resamples: int, seed: int, groups: np.ndarray) -> dict[str, float]:
-    """Share of true values with its 95 % bootstrap interval; null for none."""
-    if not len(hits):
-        return NOTHING
-    if several(groups):
-        drawn = np.array(
-            [
-                hits[rows].mean()
-                for rows in row_samples(
-                    len(hits), resamples, seed, np.unique(groups, return_inverse=True)[1]
-                )
-            ]
-        )
-    else:
-        drawn = np.random.default_rng(seed).binomial(len(hits), hits.mean(), resamples) / len(hits)
-    return {"value": float(hits.mean()), **interval(drawn)}
-
-
-def _mean(values: np.ndarray, resamples: int, seed: int, groups: np.ndarray) -> dict[str, float]:
-    """Mean with its 95 % bootstrap interval over faces."""
-    drawn = [values[rows].mean() for rows in row_samples(len(values), resamples, seed, groups)]
-    return {"value": float(values.mean()), **interval(drawn)}
+    return {"ece_uncalibrated": NOT_MEASURED} if model.kind == "classification" else {}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from facestats.attributes.model import AttributeModel
 from facestats.core.stats.groups import COMBINED, Grouping, human_groupings
-from facestats.core.stats.resampling import person_groups
+from facestats.core.stats.intervals import NOT_MEASURED, person_groups
 from facestats.core.stats.scale import to_score
 from facestats.core.tables import UNKNOWN
 from facestats.errors import number_of
@@ -23,7 +23,6 @@ NO_COMBINED = (
     "no test face has a combined score; metrics/attractiveness.json says why under weights.combined"
 )
 ALL = ""  # the name of no attribute: all faces as one group, which is measured from two on
-NOTHING = {"value": None, "low": None, "high": None}
 
 
 def evaluate_fairness(
@@ -69,10 +68,10 @@ def evaluate_fairness(
         "unit": UNIT,
         "attributes": [g.attribute for g in groupings],
         "why": {},
-        "overall": {"n": 0, **dict.fromkeys(MEASURES, NOTHING)},
+        "overall": {"n": 0, **dict.fromkeys(MEASURES, NOT_MEASURED)},
         "attractiveness": {},
         "classifiers": {},
-        "combined_overall": {"n": 0, **dict.fromkeys(MEASURES, NOTHING)},
+        "combined_overall": {"n": 0, **dict.fromkeys(MEASURES, NOT_MEASURED)},
         "combined": {},
         "largest_gaps": {},
     }
@@ -240,7 +239,7 @@ def _largest(by_attribute: Mapping[str, tuple[Gaps, list[str], int]], min_group:
         return {
             "attribute": None,
             "groups": None,
-            **NOTHING,
+            **NOT_MEASURED,
             "compared": 0,
             "by_attribute": {},
             "why": f"no attribute has two groups that were measured (of {min_group} faces or more, evaluate.min_group)",

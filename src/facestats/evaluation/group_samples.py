@@ -15,6 +15,8 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
+from facestats.core.stats.intervals import NOT_MEASURED, resampled_weights
+
 CELLS = 2_000_000  # weights held at once: draws × faces
 LEVEL = 0.95
 
@@ -36,7 +38,7 @@ class GroupSamples:
         """`value`, `low`, `high` of one group of two persons or more; null where there is none (a correlation of constants)."""
         value, n = float(self.value[group]), int(self.persons[group])
         if not np.isfinite(value):
-            return {"value": None, "low": None, "high": None}
+            return NOT_MEASURED
         if self.share and value in (
             0.0,
             1.0,
@@ -159,11 +161,9 @@ def gaps_between(samples: GroupSamples, groups: list[int]) -> Gaps:
 def _weights(persons: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """How often each face is drawn, (draws, n): once each first, then `resamples` draws in blocks."""
     yield np.ones((1, len(persons)))
-    rng, n = np.random.default_rng(seed), int(persons.max()) + 1
-    block = max(CELLS // len(persons), 1)
+    rng, block = np.random.default_rng(seed), max(CELLS // len(persons), 1)
     for start in range(0, resamples, block):
-        counts = rng.multinomial(n, np.full(n, 1 / n), size=min(block, resamples - start))
-        yield counts[:, persons].astype(float)
+        yield resampled_weights(persons, min(block, resamples - start), rng)
 
 
 def _measure(

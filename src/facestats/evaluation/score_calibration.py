@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from facestats.core.stats.resampling import interval, row_samples
+from facestats.core.stats.intervals import percentile_interval, resampled_rows
 
 METRICS = ("calibration_error", "calibration_slope")
 CURVE = ("bin", "n", "predicted", "actual", "low", "high")
@@ -42,7 +42,7 @@ def calibration(
     # The bootstrap's variance of a mean of m is (m − 1) / m of the true one.
     widened = np.sqrt(counts / np.maximum(counts - 1, 1))
     drawn = []
-    for pick in row_samples(len(actual), resamples, seed, groups):
+    for pick in resampled_rows(len(actual), resamples, seed, groups):
         sums = np.bincount(bins[pick], error[pick], len(counts))
         moved = (sums - np.bincount(bins[pick], minlength=len(counts)) * means) * widened
         drawn.append(
@@ -57,11 +57,11 @@ def calibration(
     return {
         "calibration_error": {
             "value": value,
-            "low": max(0.0, value - interval(scatter)["high"]),
-            "high": value + interval(errors)["high"] - float(errors.mean()),
+            "low": max(0.0, value - percentile_interval(scatter)["high"]),
+            "high": value + percentile_interval(errors)["high"] - float(errors.mean()),
             "by_chance": float(scatter.mean()),
         },
-        "calibration_slope": {"value": _slope(actual, predicted), **interval(slopes)},
+        "calibration_slope": {"value": _slope(actual, predicted), **percentile_interval(slopes)},
     }
 
 
@@ -78,9 +78,9 @@ def reliability_curve(
     drawn = [
         np.bincount(bins[pick], actual[pick], len(n))
         / np.where(count := np.bincount(bins[pick], minlength=len(n)), count, np.nan)
-        for pick in row_samples(len(actual), resamples, seed, groups)
+        for pick in resampled_rows(len(actual), resamples, seed, groups)
     ]
-    spread = pd.DataFrame([interval(column) for column in np.array(drawn).T])
+    spread = pd.DataFrame([percentile_interval(column) for column in np.array(drawn).T])
     return pd.DataFrame(
         {
             "bin": np.arange(len(n)) + 1,

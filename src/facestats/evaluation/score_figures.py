@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from facestats.core.files import write_bytes
+from facestats.core.stats.intervals import interval_text
 
 NAMES = {
     "mlp": "holistic score (regressor)",
@@ -90,7 +91,7 @@ def predicted_vs_actual(points: pd.DataFrame, metrics: dict, path: Path) -> None
         )
         axes.set(
             xlabel="mean human rating",
-            title=f"{NAMES[name]}: r = {_with_interval(metrics['test'][name]['pearson'])}",
+            title=f"{NAMES[name]}: r = {interval_text(metrics['test'][name]['pearson'])}",
             xlim=ends,
             ylim=ends,
             box_aspect=1,
@@ -144,7 +145,7 @@ def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
         ylim=ends,
         box_aspect=1,
         title=f"Is a predicted score what raters say? {curve['n'].sum()} test faces\n"
-        f"calibration error {_with_interval(error, 1)} points; by chance alone about {error['by_chance']:.1f}",
+        f"calibration error {interval_text(error, '.1f')} points; by chance alone about {error['by_chance']:.1f}",
     )
     figure.legend(loc="outside lower center", fontsize="small")  # inside it would hide intervals
     _save(figure, path)
@@ -200,9 +201,3 @@ def _alpha(n: int) -> float:
 
 def _numbers(n: pd.Series) -> str:
     return str(n.min()) if n.min() == n.max() else f"{n.min()}–{n.max()}"
-
-
-def _with_interval(metric: dict, decimals: int = 2) -> str:
-    if not np.isfinite(metric["value"]):
-        return "not defined"
-    return f"{metric['value']:.{decimals}f} [{metric['low']:.{decimals}f}, {metric['high']:.{decimals}f}]"

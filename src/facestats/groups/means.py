@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from facestats.core.stats.resampling import interval, row_samples
+from facestats.core.stats.intervals import interval_text, mean_with_interval
 
 SCORES = {
     "holistic": "attractiveness_score",
@@ -35,8 +35,7 @@ def mean_interval(values: pd.Series, what: str) -> dict[str, Any]:
             "n": 1,
             "why": f"one member has a {what}: an interval needs two",
         }
-    means = [known[rows].mean() for rows in row_samples(len(known), _RESAMPLES, _SEED)]
-    return {"value": float(known.mean()), **interval(means), "n": len(known)}
+    return {**mean_with_interval(known, _RESAMPLES, _SEED), "n": len(known)}
 
 
 def mean_rating(ratings: pd.Series) -> dict[str, Any]:
@@ -50,10 +49,10 @@ def mean_scores(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def said(scores: dict[str, dict[str, Any]]) -> str:
-    """Mean scores as one line: `holistic 61.2 (58.9–63.5)`, without interval where there is none."""
-    parts = []
-    for name, score in scores.items():
-        if score["value"] is not None:
-            span = "" if score["low"] is None else f" ({score['low']:.1f}–{score['high']:.1f})"
-            parts.append(f"{name} {score['value']:.1f}{span}")
+    """Mean scores as one line: `holistic 61.2 (58.9 to 63.5)`, without interval where there is none."""
+    parts = [
+        f"{name} {interval_text(score, '.1f')}"
+        for name, score in scores.items()
+        if score["value"] is not None
+    ]
     return ", ".join(parts) or "none"

@@ -10,7 +10,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from facestats.core.stats.resampling import interval, person_groups
+from facestats.core.stats.intervals import (
+    NOT_MEASURED,
+    percentile_interval,
+    person_groups,
+    resampled_weights,
+)
 from facestats.errors import number_of
 from facestats.labels.variance import ONE_WAY, TWO_WAY, icc, one_way, two_way
 
@@ -20,7 +25,6 @@ MIN_FACES = 10  # with fewer, the interval of a correlation of 0.5 reaches from 
 MAX_FACES = 10_000  # drawn at random where there are more: the interval is then about 0.01 wide
 CROSSED = 0.5  # share of all faces that the average rater rated, from which on raters are halved instead of ratings
 SEED = 0
-NOTHING = {"value": None, "low": None, "high": None}
 
 
 def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | None = None) -> dict:
@@ -49,9 +53,9 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
         "n_faces": 0,
         "n_raters": 0,
         "ratings_per_face": None,
-        "split_half": dict(NOTHING),
-        "icc": {"kind": None, **NOTHING},
-        "ceiling": dict(NOTHING),
+        "split_half": dict(NOT_MEASURED),
+        "icc": {"kind": None, **NOT_MEASURED},
+        "ceiling": dict(NOT_MEASURED),
     }
     if judgements is None:
         return report | {
@@ -141,9 +145,7 @@ def _lacking(
 def _resamples(faces: pd.Index, person: pd.Series | None, rng: np.random.Generator) -> np.ndarray:
     """How often each face is drawn, float64 (`RESAMPLES`, faces)."""
     who = np.arange(len(faces)) if person is None else person_groups(person.reindex(faces))
-    persons = who.max() + 1
-    drawn = rng.multinomial(persons, np.full(persons, 1 / persons), size=RESAMPLES)
-    return drawn[:, who].astype(np.float64)
+    return resampled_weights(who, RESAMPLES, rng)
 
 
 def _halve(
@@ -193,4 +195,4 @@ def _split_half(
 
 def _summary(values: np.ndarray) -> dict[str, float]:
     """The first is the value, the others are its bootstrap."""
-    return {"value": float(values[0]), **interval(values[1:])}
+    return {"value": float(values[0]), **percentile_interval(values[1:])}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from facestats.core.stats.intervals import interval_text, number_text
 from facestats.machine.output import one_line
 
 NOT_MEASURED = "not measured"
@@ -74,16 +75,12 @@ def figure(metric: Mapping | None, digits: int = 2) -> str:
     """`0.57 (0.41 to 0.71)`; `not measured` where there is no value. A value never stands without its interval."""
     if not metric or metric.get("value") is None or metric.get("low") is None:
         return NOT_MEASURED
-    value, low, high = (number(metric[part], digits) for part in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
+    return interval_text(metric, f".{digits}f")
 
 
 def number(value: float, digits: int) -> str:
     """Rounded, with a true minus sign and without a negative zero."""
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        text = text.removeprefix("-")
-    return text.replace("-", "−")
+    return number_text(value, f".{digits}f")
 
 
 class Table(str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from facestats.core.stats.resampling import row_samples, several
+from facestats.core.stats.intervals import percentile_interval, resampled_rows
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
 BINS = 10  # of probability, for the calibration error
@@ -45,35 +45,33 @@ def with_intervals(
     seed: int,
     groups: np.ndarray | None = None,
 ) -> dict[str, dict]:
-    """Each metric as value, low, high: 95 % percentile bootstrap over faces.
-
-    Drawing n faces with replacement is drawing the cells of the confusion matrix from a multinomial. Where one person has several faces,
-    persons are drawn.
+    """Measure a classifier, each metric with its 95 % bootstrap interval.
 
     Parameters
     ----------
-    groups : whose face each is, int (n,), 0 to persons − 1; None: each is somebody else's.
+    actual, predicted : array (n,)
+        Classes.
+    resamples, seed : int
+        See `intervals.resampled_rows`.
+    groups : ndarray of int (n,), optional
+        Whose face each is, from 0 without a gap; persons are drawn. By default each face is
+        somebody else's.
+
+    Returns
+    -------
+    dict
+        `value`, `low` and `high` by metric.
     """
     matrix, classes = confusion(actual, predicted)
     values = from_confusion(matrix)
-    if several(groups):
-        cells = pd.Index(classes).get_indexer(actual) * len(classes) + pd.Index(
-            classes
-        ).get_indexer(predicted)
-        draws = np.array(
-            [
-                np.bincount(cells[rows], minlength=matrix.size)
-                for rows in row_samples(len(cells), resamples, seed, groups)
-            ]
-        )
-    else:
-        draws = np.random.default_rng(seed).multinomial(
-            matrix.sum(), (matrix / matrix.sum()).ravel(), size=resamples
-        )
-    drawn = [from_confusion(draw.reshape(matrix.shape)) for draw in draws]
-    spread = {name: np.nanpercentile([d[name] for d in drawn], [2.5, 97.5]) for name in METRICS}
+    index = pd.Index(classes)
+    cells = index.get_indexer(actual) * len(classes) + index.get_indexer(predicted)
+    drawn = [
+        from_confusion(np.bincount(cells[rows], minlength=matrix.size).reshape(matrix.shape))
+        for rows in resampled_rows(len(cells), resamples, seed, groups)
+    ]
     return {
-        name: {"value": values[name], "low": float(spread[name][0]), "high": float(spread[name][1])}
+        name: {"value": values[name], **percentile_interval([draw[name] for draw in drawn])}
         for name in METRICS
     }
 
@@ -102,8 +100,8 @@ def calibration_with_interval(
     drawn = np.array(
         [
             calibration_error(sure[some], right[some])
-            for some in row_samples(len(sure), resamples, seed, groups)
+            for some in resampled_rows(len(sure), resamples, seed, groups)
         ]
     )
-    low, high = np.percentile(drawn + value - drawn.mean(), [2.5, 97.5])
-    return {"value": value, "low": max(0.0, float(low)), "high": min(1.0, float(high))}
+    ends = percentile_interval(drawn + value - drawn.mean())
+    return {"value": value, "low": max(0.0, ends["low"]), "high": min(1.0, ends["high"])}

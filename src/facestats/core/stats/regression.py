@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from facestats.core.stats.resampling import interval, row_samples
+from facestats.core.stats.intervals import percentile_interval, resampled_rows
 
 METRICS = ("pearson", "spearman", "mae", "rmse", "r2")
 
@@ -65,7 +65,7 @@ class Resampled:
     def report(self) -> dict[str, dict]:
         """Each metric as value, low, high."""
         return {
-            name: {"value": value, **interval(self.drawn[name])}
+            name: {"value": value, **percentile_interval(self.drawn[name])}
             for name, value in self.value.items()
         }
 
@@ -74,7 +74,7 @@ class Resampled:
         return {
             name: {
                 "value": value - other.value[name],
-                **interval(self.drawn[name] - other.drawn[name]),
+                **percentile_interval(self.drawn[name] - other.drawn[name]),
             }
             for name, value in self.value.items()
         }
@@ -93,7 +93,7 @@ def resampled(
         {name: _Ranks(values) for name, values in predictions.items()},
     )
     drawn: dict[str, list[dict]] = {name: [] for name in predictions}
-    for pick in row_samples(len(actual), resamples, seed, groups):
+    for pick in resampled_rows(len(actual), resamples, seed, groups):
         said, ranked = actual[pick], rank_actual(pick)
         for name, values in predictions.items():
             drawn[name].append(_measure(said, values[pick], ranked, ranks[name](pick)))

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from facestats.core.stats.resampling import interval, person_groups, row_samples
+from facestats.core.stats.intervals import (
+    interval_text,
+    percentile_interval,
+    person_groups,
+    resampled_rows,
+)
 from facestats.core.stats.scale import to_score
 from facestats.errors import number_of
 
@@ -69,16 +74,17 @@ class Evidence:
         if self.r2 > 0:
             return (
                 NOT_SHOWN,
-                f"{on} it may be no closer to the ratings than their mean is ({self.figure()})",
+                f"{on} it may be no closer to the ratings than their mean is: {self.figure()}",
             )
         return (
             SAYS_NOTHING,
-            f"{on} it is no closer to the ratings than their mean is ({self.figure()})",
+            f"{on} it is no closer to the ratings than their mean is: {self.figure()}",
         )
 
     def figure(self) -> str:
         """R² with its interval."""
-        return f"R² {_number(self.r2)}, 95 % interval {_number(self.low)} to {_number(self.high)}"
+        r2 = {"value": self.r2, "low": self.low, "high": self.high}
+        return f"R² {interval_text(r2, named=True)}"
 
 
 @dataclass(frozen=True)
@@ -102,14 +108,14 @@ def weigh(actual: np.ndarray, predicted: np.ndarray, persons: np.ndarray, faces:
     n, spread = len(actual), float(np.std(actual))
     drawn = [
         _r2(actual[rows], predicted[rows])
-        for rows in row_samples(n, RESAMPLES, SEED, np.unique(persons, return_inverse=True)[1])
+        for rows in resampled_rows(n, RESAMPLES, SEED, np.unique(persons, return_inverse=True)[1])
     ]
     return Evidence(
         faces,
         n,
         len(np.unique(persons)),
         _r2(actual, predicted),
-        **interval(drawn),
+        **percentile_interval(drawn),
         spread=float(np.std(predicted)) / spread if spread else float("nan"),
     )
 
@@ -125,7 +131,7 @@ def judge(name: str, evidence: tuple[Evidence, ...]) -> Verdict:
     if not against:
         return Verdict(SAYS_SOMETHING, None, evidence)
     speak_for = [
-        f"on {number_of(one.n, one.faces)} it is closer ({one.figure()})"
+        f"on {number_of(one.n, one.faces)} it is closer: {one.figure()}"
         for one in evidence
         if not one.doubt()
     ]
@@ -195,7 +201,3 @@ def _unseen(name: str, scores: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]
 def _r2(actual: np.ndarray, predicted: np.ndarray) -> float:
     spread = float(((actual - actual.mean()) ** 2).sum())
     return 1 - float(((predicted - actual) ** 2).sum()) / spread if spread > 1e-9 else float("nan")
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−") if np.isfinite(value) else "undefined"
