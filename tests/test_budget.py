@@ -1,6 +1,7 @@
 """What a photo asks for is known before it is decoded, and a photo that asks for too much is a row."""
 
 import gzip
+import struct
 import sys
 
 import pytest
@@ -172,6 +173,27 @@ def test_damaged_headers_are_no_trouble():
         except ImageError:
             continue
     assert count_scans(b"\xff\xd8" + b"\xff\xda\0\0" * 50) >= 20
+
+
+@pytest.mark.parametrize("tag", [258, 277, 278, 284, 322, 323])
+def test_a_tiff_whose_tags_are_of_any_type_is_read_or_rejected(tag):
+    """Each tag that the reckoning reads, in each type that a TIFF knows, as one value and as two."""
+    for data in (
+        encode(Image.new("RGB", (100, 100)), "TIFF", compression="tiff_lzw"),
+        tiff(64, 64, 8, 3, 2, tile=64),
+    ):
+        (start,) = struct.unpack_from("<I", data, 4)
+        (number,) = struct.unpack_from("<H", data, start)
+        places = [start + 2 + 12 * i for i in range(number)]
+        at = next((at for at in places if data[at : at + 2] == struct.pack("<H", tag)), places[-1])
+        for kind in (*range(19), 65535):
+            for count in (1, 2):
+                entry = struct.pack("<HHI4s", tag, kind, count, b"p\0\0\0")
+                try:
+                    photo = open_photo(data[:at] + entry + data[at + 12 :])
+                except ImageError:
+                    continue
+                assert photo.width > 0
 
 
 @pytest.fixture

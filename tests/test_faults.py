@@ -3,12 +3,13 @@
 import errno
 import io
 import os
+import resource
 import shutil
 
 import pyarrow.parquet as pq
 import pytest
 import simplejpeg
-from PIL import Image, ImageFile
+from PIL import Image, ImageCms, ImageFile
 
 from facestats.core.photo_files import list_images
 from facestats.errors import FaultError, ImageError, of_file
@@ -16,7 +17,7 @@ from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
 from facestats.machine import faults
-from facestats.photos import decode, reading
+from facestats.photos import decode, pixels, reading
 from facestats.photos.decode import open_photo
 from facestats.rows.store import RowStore
 from resources import backdrop, encode, heic, landmarker_dir, omi_images
@@ -194,6 +195,89 @@ def test_a_decoder_that_calls_want_of_memory_damage_is_not_believed(monkeypatch)
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", fail_once)
     assert open_photo(data).rgb.shape == (200, 300, 3)
+
+
+def test_a_limit_of_the_data_segment_is_a_limit_of_memory():
+    """`ulimit -d`, which counts what a process has for itself, and nothing that it shares."""
+    assert in_little_memory(0, lambda: str(faults.memory_is_there(1 << 28))) == "False"
+    assert in_little_memory(1 << 29, lambda: str(faults.memory_is_there(1 << 28))) == "True"
+
+
+def test_a_good_avif_is_not_called_damaged_where_memory_is_short():
+    data = encode(Image.fromarray(backdrop(1600, 1200)), "AVIF", speed=10)
+    outcomes = {
+        in_little_memory(megabytes << 20, lambda: open_photo(data, 1024).width)
+        for megabytes in range(0, 120, 8)
+    }
+    assert "1600" in outcomes
+    assert {outcome for outcome in outcomes if "damaged" in outcome} == set()
+    assert len(outcomes) > 1
+
+
+def in_little_memory(size: int, function) -> str:
+    """What a function returns, or says, in a process that may have so many bytes more."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with open("/proc/self/status") as status:
+                lines = dict(line.split(":", 1) for line in status)
+            most = int(lines["VmData"].split()[0]) * 1024 + size
+            resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+            outcome = str(function())
+        except BaseException as error:
+            outcome = f"{type(error).__name__}: {error}"
+        os.write(writer, outcome.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        outcome = file.read()
+    os.waitpid(child, 0)
+    return outcome
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Failed to decode image: Out of memory", "Pixel allocation failed: Out of memory"],
+)
+def test_a_decoder_that_names_want_of_memory_is_believed(folder, tmp_path, monkeypatch, text):
+    def fail(self):
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    (folder / "b.jpg").write_bytes(encode(Image.fromarray(backdrop(300, 200)), "PNG"))
+    with pytest.raises(FaultError, match=r"Cannot allocate memory \(ENOMEM\)"):
+        run(folder, tmp_path)
+    assert run.stored == [None]
+
+
+def test_want_of_memory_turns_no_photo_and_drops_no_profile(monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    data = encode(Image.new("RGB", (100, 60)), "JPEG", exif=exif, dpi=(72, 72), icc_profile=profile)
+    with monkeypatch.context() as patch:
+        patch.setattr(pixels, "memory_is_there", lambda size: False)
+        pixels._transform.cache_clear()
+        with pytest.raises(FaultError, match="Cannot allocate memory"):
+            open_photo(data)
+    assert open_photo(data).rgb.shape == (100, 60, 3)
+
+    def fail(self, data):
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Exif, "load", fail)
+    with pytest.raises(FaultError, match="Cannot allocate memory"):
+        open_photo(data)
+
+
+def test_a_reason_has_no_control_characters(monkeypatch):
+    def fail(self):
+        raise ValueError("bad box \x1b[31m\n\x00\u202e")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    with pytest.raises(ImageError, match=r"bad box \\x1b\[31m\\n\\x00\\u202e$"):
+        open_photo(encode(Image.new("RGB", (100, 60)), "PNG"))
 
 
 @pytest.mark.parametrize(

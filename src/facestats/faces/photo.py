@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from facestats.errors import FaceStatsError, FaultError, ImageError
+from facestats.errors import FaultError, ImageError
 from facestats.faces.crop import NO_FACE, NoFaceError, PreprocessConfig, crop_face
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.landmarks import Landmarker
@@ -95,7 +95,7 @@ def within_limits(function: Callable[..., Result], config: PreprocessConfig, *ar
     try:
         return patiently(attempt)
     except Exception as error:
-        if is_fault(error) and not isinstance(error, FaceStatsError):
+        if is_fault(error) and not isinstance(error, FaultError):
             raise fault("a photo", error) from None
         raise
 

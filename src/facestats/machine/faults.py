@@ -25,7 +25,7 @@ NO_MEMORY = (
 PAUSES = (0.1, 0.5, 2.0)  # seconds before each further attempt
 # How libraries say in their own words that memory has run out: libheif, libjpeg, libavif, OpenCV, torch, C++. A limit that a decoder sets itself is none.
 _NO_MEMORY = re.compile(
-    r"out of memory|insufficient memory|not enough memory|can.t allocate memory|cannot allocate memory|memory allocation (error|failed)|bad_alloc",
+    r"out of memory|insufficient memory|not enough memory|can.t allocate memory|cannot allocate memory|memory allocation (error|failed)|pixel allocation failed|bad_alloc",
     re.IGNORECASE,
 )
 _OWN_LIMIT = re.compile(r"limit", re.IGNORECASE)
@@ -109,9 +109,12 @@ def patiently(
 
 
 def memory_is_there(size: int) -> bool:
-    """Whether this process could have so many bytes more now."""
+    """Whether this process could have so many bytes more now.
+
+    The mapping is private: of a shared one the system does not count the bytes against `ulimit -d`.
+    """
     try:
-        mmap.mmap(-1, max(1, size)).close()
+        mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except (OSError, MemoryError, OverflowError, ValueError):
         return False
     return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from typing import Any
 
 from PIL import Image
 
@@ -57,7 +58,7 @@ class OverBudgetError(ImageError):
     """A photo asks for more than it may have, by what it declares: its row holds for runs with the same limit."""
 
 
-def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> None:
+def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> int:
     """Refuse a photo that would take too much memory or time.
 
     Parameters
@@ -65,6 +66,11 @@ def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> None:
     image : opened, not loaded
     data : the file's bytes
     max_pixels : pixels of 8-bit RGB, or as much as takes the same memory
+
+    Returns
+    -------
+    int
+        `memory_need` of the photo, bytes.
 
     Raises
     ------
@@ -92,6 +98,7 @@ def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> None:
             f"declares {width}×{height} px ({image.format}), of a kind that is decoded slowly: more work than the limit of "
             f"{max_pixels // 10**6} Mpx that preprocess.max_pixels sets allows for; save it as PNG"
         )
+    return need
 
 
 def too_many_pixels(width: int, height: int, max_pixels: int) -> OverBudgetError:
@@ -146,20 +153,21 @@ def count_scans(data: bytes) -> int:
 
 
 def _tiff_need(image: Image.Image) -> int:
-    """What libtiff unpacks at a time, a strip or a tile, beside Pillow's picture."""
+    """Bytes that libtiff unpacks at a time, a strip or a tile, beside Pillow's picture."""
     tags = image.tag_v2  # type: ignore[attr-defined]
-    bits = tags.get(258, (8,))
-    samples = max(int(tags.get(277, 1)), 1)
-    sample = max(
-        (int(value) for value in (bits if isinstance(bits, tuple) else (bits,))), default=8
-    )
-    together = 1 if tags.get(284, 1) == 2 else samples
     width, height = image.size
-    across, down = (
-        int(tags.get(tag, side))
-        for tag, side in ((322, width), (323, min(height, int(tags.get(278, height)))))
-    )
-    return across * down * max(together * sample, 8) // 8 + 4 * width * height
+    samples = _tag(tags, 277, 1)
+    together = 1 if tags.get(284) == 2 else samples  # planes apart
+    rows = min(height, _tag(tags, 278, height))
+    across, down = _tag(tags, 322, width), _tag(tags, 323, rows)
+    return across * down * max(together * _tag(tags, 258, 8), 8) // 8 + 4 * width * height
+
+
+def _tag(tags: Any, number: int, default: int) -> int:
+    """The largest positive whole number of a TIFF's tag, whatever type the file gives it."""
+    value = tags.get(number, default)
+    numbers = value if isinstance(value, tuple) else (value,)
+    return max((n for n in numbers if isinstance(n, int) and n > 0), default=default)
 
 
 def _codestream_need(data: bytes, start: int) -> int:

@@ -16,8 +16,8 @@ import simplejpeg
 from PIL import Image
 
 from facestats.errors import FaultError, ImageError, InputError
-from facestats.machine.faults import fault, memory_is_there
-from facestats.photos.budget import MAX_PIXELS, check_budget, memory_need, too_many_pixels
+from facestats.machine.faults import fault, is_fault, is_passing, memory_is_there
+from facestats.photos.budget import MAX_PIXELS, check_budget, too_many_pixels
 from facestats.photos.containers import (
     NO_IMAGE,
     DamageError,
@@ -117,9 +117,10 @@ def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Pho
         if isinstance(error, Image.DecompressionBombError) or width * height > max_pixels:
             raise too_many_pixels(width, height, max_pixels) from None
         raise _reason(error) from None
-    _check_size(image)
-    check_budget(image, data, max_pixels)
+    memory = 0
     try:
+        _check_size(image)
+        memory = check_budget(image, data, max_pixels)
         try:
             return _decode(image, data, min_long_side)
         except ValueError as error:
@@ -127,7 +128,7 @@ def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Pho
                 raise
         return _decode(open_without_texts(data), data, min_long_side)
     except Exception as error:
-        raise _reason(error, memory_need(image, data)) from None
+        raise _reason(error, memory) from None
 
 
 def to_photo(
@@ -252,7 +253,9 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:
+    except Exception as error:
+        if is_passing(error):
+            raise
         return 1
 
 
@@ -260,7 +263,7 @@ def _reason(error: Exception, memory: int = 0) -> Exception:
     """Why a file can't be decoded; what is no fault of the file is a FaultError."""
     if isinstance(error, ImageError | FaultError):
         return error
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+    if is_fault(error):
         return fault("a photo", error)
     text = _plain(error)
     if _LIMIT.search(text):
@@ -275,4 +278,4 @@ def _plain(error: Exception) -> str:
     text = str(error).strip()
     if not text or re.search(r"0x[0-9a-fA-F]{4,}|[<>/\\]", text):
         return type(error).__name__
-    return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

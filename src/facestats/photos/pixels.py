@@ -7,10 +7,12 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from facestats.errors import ImageError
+from facestats.machine.faults import memory_is_there
 
 _WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 _PROFILED = {"L", "RGB", "CMYK"}  # modes that LittleCMS can take as they are
 _STRIP = 256  # rows of a grey image that are scaled at a time
+_SPARE = 1 << 24  # bytes that a colour transform takes at most, beside the profile's own
 _NEAR = 3  # of 255: a profile that moves no colour further is sRGB's own, in other words
 
 
@@ -114,6 +116,11 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From a profile to sRGB; None where it is broken, for other modes, or changes nothing.
 
     What a profile calls itself says nothing: it is judged by what it does to a grid of colours.
+
+    Raises
+    ------
+    MemoryError
+        LittleCMS refuses the profile, and there is no memory for it: it may be good.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -128,6 +135,8 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
             return None if np.abs(moved).max() <= _NEAR else transform
         return transform
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        if not memory_is_there(len(profile) + _SPARE):
+            raise MemoryError from None
         return None
 
 
