@@ -7,8 +7,8 @@ from threadpoolctl import threadpool_limits
 
 from facestats.attributes.calibration import Calibration, choose_threshold
 from facestats.attributes.training import set_threshold, train_classifier, train_regression
-from facestats.attributes.validation import class_folds, number_folds
 from facestats.core.stats.classification import calibration_error, calibration_with_interval
+from facestats.core.stats.folds import class_folds, group_folds
 from facestats.errors import InputError
 from resources import blobs, names, text
 
@@ -61,7 +61,7 @@ def test_the_penalty_of_a_regression_is_that_of_ridge_in_cross_validation():
     x = rng.normal(size=(300, 60)).astype(np.float32)
     y = pd.Series(3 * x[:, 0] + rng.normal(0, 9, 300))
     alphas = 10.0 ** np.arange(-1, 5.1, 0.5)
-    folds = number_folds(np.arange(300))
+    folds = group_folds(np.arange(300))
     reference = RidgeCV(alphas, cv=folds, scoring="neg_mean_squared_error").fit(
         StandardScaler().fit_transform(x.astype(float)), y
     )
@@ -71,7 +71,7 @@ def test_the_penalty_of_a_regression_is_that_of_ridge_in_cross_validation():
 
 def test_no_person_straddles_folds():
     who = np.concatenate([np.repeat(np.arange(20), 3), np.arange(20, 50)])
-    for folds in (class_folds(np.repeat(["a", "b"], 45), who), number_folds(who)):
+    for folds in (class_folds(np.repeat(["a", "b"], 45), who), group_folds(who)):
         assert len(folds) == 5
         assert sorted(np.concatenate([held_out for _, held_out in folds])) == list(range(90))
         assert all(not set(who[train]) & set(who[held_out]) for train, held_out in folds)

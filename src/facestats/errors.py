@@ -1,9 +1,10 @@
 """The errors that a user can meet. Each message says what was wrong, where, and what to do about it."""
 
+import difflib
 import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNUSABLE = (
@@ -91,6 +92,56 @@ def of_file(error: OSError) -> str | None:
 def number_of(n: int, noun: str) -> str:
     """`1 face`, `2 faces`: how messages count; the word that takes the plural comes last."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def nearest_names(
+    word: str,
+    known: Iterable[str],
+    most: int = 1,
+    likeness: float = 0.6,
+    form: Callable[[str], str] = str.casefold,
+) -> list[str]:
+    """Find the known names that were probably meant.
+
+    Parameters
+    ----------
+    word : str
+        What was given.
+    known : iterable of str
+        What there is.
+    most : int
+        Number of names wanted at most.
+    likeness : float
+        Least similarity, as `difflib` measures it, 0–1.
+    form : callable
+        What of a name is compared; by default case does not count.
+
+    Returns
+    -------
+    list of str
+        The most similar name first.
+    """
+    by_form = {form(name): name for name in known}
+    near = difflib.get_close_matches(form(word), by_form, n=most, cutoff=likeness)
+    return [by_form[name] for name in near]
+
+
+def did_you_mean(names: Iterable[str], question: str = " Did you mean") -> str:
+    """Ask for one of some names, as part of a message.
+
+    Parameters
+    ----------
+    names : iterable of str
+    question : str
+        How it begins: by default a new sentence.
+
+    Returns
+    -------
+    str
+        Such as ` Did you mean a or b?`; empty without names.
+    """
+    shown = " or ".join(names)
+    return f"{question} {shown}?" if shown else ""
 
 
 def alike(messages: Iterable[str]) -> list[tuple[str, int]]:

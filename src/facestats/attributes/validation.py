@@ -1,64 +1,25 @@
-"""Cross-validation inside train: folds that no person straddles, the penalty, and predictions out of fold."""
+"""Cross-validation among train faces: the penalty, and predictions out of fold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
+from facestats.core.stats.folds import STRATIFIED, Fold, class_folds, group_folds
 from facestats.core.tables.embeddings import sample_rows
 
-FOLDS = 5
 MAX_ITERATIONS = 2000
 PENALTIES = 10.0 ** np.arange(-4, 1.1, 0.5)  # C, strongest first
 ALPHAS = 10.0 ** np.arange(-1, 5.1, 0.5)
 WORSE = 2  # weaker penalties in a row that lose to the best: the log loss has one valley, and weak ones take longest
-SEARCHED = 5_000  # faces that a penalty is chosen on, drawn at random where there are more; up to so many folds are stratified
+SEARCHED = STRATIFIED  # faces that a penalty is chosen on, drawn at random where there are more
 FITTED = 20_000  # faces that the model of a fold is trained on
-
-Fold = tuple[
-    np.ndarray, np.ndarray
-]  # numbers of the rows to train on, and of the rows that are left out
-
-
-def class_folds(actual: np.ndarray, who: np.ndarray) -> list[Fold]:
-    """Up to five folds with the classes' shares; none where a class is one person only.
-
-    Parameters
-    ----------
-    actual : (n,) class of each face.
-    who : (n,) number of each face's person.
-    """
-    persons = pd.Series(who).groupby(actual).nunique()
-    folds = min(FOLDS, int(persons.min()))
-    if folds < 2:
-        return []
-    if (
-        len(who) > SEARCHED
-    ):  # stratified groups of 100,000 faces take 16 s, and so many come out alike by chance
-        return list(GroupKFold(folds, shuffle=True, random_state=0).split(actual, groups=who))
-    if len(np.unique(who)) == len(who):
-        return list(StratifiedKFold(folds, shuffle=True, random_state=0).split(actual, actual))
-    return list(
-        StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(actual, actual, who)
-    )
-
-
-def number_folds(who: np.ndarray) -> list[Fold]:
-    """Up to five folds for a regression; none where all faces are one person."""
-    folds = min(FOLDS, len(np.unique(who)))
-    return (
-        list(GroupKFold(folds, shuffle=True, random_state=0).split(who, groups=who))
-        if folds > 1
-        else []
-    )
 
 
 def weights_of(actual: np.ndarray, class_weight: str | None, classes: np.ndarray) -> np.ndarray:
@@ -121,7 +82,7 @@ def best_c(
 def best_alpha(x: np.ndarray, values: np.ndarray, who: np.ndarray) -> float | None:
     """The alpha with the lowest squared error on left-out faces; None where there are no folds."""
     rows = sample_rows(len(x), SEARCHED)
-    folds = number_folds(who[rows])
+    folds = group_folds(who[rows])
     if not folds:
         return None
     x, values = x[rows], values[rows]
@@ -164,7 +125,7 @@ def values_out_of_fold(
 ) -> np.ndarray:
     """Value of each face by a model that has not seen its person: float64 (n,), null where there are no folds."""
     predicted = np.full(len(x), np.nan)
-    for model, held_out in _fitted(ridge(alpha), x, values, number_folds(who)):
+    for model, held_out in _fitted(ridge(alpha), x, values, group_folds(who)):
         predicted[held_out] = model.predict(x[held_out])
     return predicted
 

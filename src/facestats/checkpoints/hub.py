@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import re
@@ -18,7 +17,7 @@ from facestats.checkpoints.folder import (
     check_config,
     foreign_layout,
 )
-from facestats.errors import ModelError
+from facestats.errors import ModelError, did_you_mean, nearest_names
 
 WAYS_OUT = (
     "There are three ways out: run it once where the hub can be reached, so that the model lies in the hub's own "
@@ -67,7 +66,7 @@ def nearest_variant(variant: str) -> str | None:
     by_name = {name.lower(): name for name in KNOWN} | {
         name.split("/")[-1].lower(): name for name in KNOWN
     }
-    near = difflib.get_close_matches(plain.lower(), by_name, n=1, cutoff=0.8)
+    near = nearest_names(plain, by_name, likeness=0.8)
     return by_name[near[0]] if near else None
 
 
@@ -295,7 +294,7 @@ def _problem_of_hub(kinds: set[str], status: int | None, text: str) -> str:
 
 def _meant(variant: str) -> str:
     near = nearest_variant(variant)
-    return f" Did you mean {near}?" if near and near != variant else ""
+    return did_you_mean([near] if near and near != variant else [])
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

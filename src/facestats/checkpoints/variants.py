@@ -5,7 +5,6 @@ This is the only place that may reach for a model hub; everything later reads th
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import shutil
@@ -27,7 +26,7 @@ from facestats.checkpoints.transform import CLIP_TRANSFORM
 from facestats.core.files import write_bytes
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import TINY
-from facestats.errors import ModelError
+from facestats.errors import ModelError, nearest_names
 
 MODEL = WEIGHTS[0]
 FACTS = "facestats.json"
@@ -104,7 +103,7 @@ def local_folder(variant: str, root: Path = Path()) -> Path | None:
     if looks_like_an_id(variant):
         return None
     near = nearest_variant(variant) or next(
-        iter(difflib.get_close_matches(path.name, _folders(path.parent), n=1)), None
+        iter(nearest_names(path.name, _folders(path.parent))), None
     )
     raise ModelError(
         f"clip.variant: there is no folder {variant}{f' (did you mean {near}?)' if near else ''} (paths are relative to {root.resolve().name}/; "

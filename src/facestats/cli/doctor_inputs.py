@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -16,7 +15,7 @@ import yaml
 
 from facestats.cli.forget_journal import unfinished_command
 from facestats.core.photo_files import face_filename, list_images, printable
-from facestats.errors import FaceStatsError, ImageError, number_of
+from facestats.errors import FaceStatsError, ImageError, nearest_names, number_of
 from facestats.labels.files import READ, STEMS, find_label_file, unread_files
 from facestats.labels.joining import JoinedLabels, join_labels
 from facestats.params.project import Params
@@ -396,11 +395,7 @@ def _nearest_stem(path: Path) -> str | None:
         ),
     ]
     return next(
-        (
-            near[0]
-            for word in words
-            if (near := difflib.get_close_matches(word, STEMS, n=1, cutoff=ALIKE))
-        ),
+        (near[0] for word in words if (near := nearest_names(word, STEMS, likeness=ALIKE))),
         None,
     )
 

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from facestats.core.landmarks import MIRROR, N_LANDMARKS
-from facestats.core.stats.identity import uniform
+from facestats.core.stats.folds import hashed_folds
 from facestats.errors import number_of
 from facestats.geometry.appearance import FaceSampler
 from facestats.geometry.procrustes import GeneralizedProcrustes
@@ -139,10 +139,7 @@ def out_of_fold(
     predicted : float64 (n,), NaN in folds that could not be trained.
     problems : why those could not.
     """
-    names, codes = np.unique(groups.to_numpy(dtype=str), return_inverse=True)
-    fold = np.floor(uniform(seed, [f"fold {name}" for name in names]) * folds).astype(np.int32)[
-        codes
-    ]
+    fold = hashed_folds(groups, folds, seed)
     predicted, problems = np.full(len(x), np.nan), []
     for left_out in np.unique(fold):
         inside = fold == left_out

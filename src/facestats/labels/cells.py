@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.core.tables import UNKNOWN
-from facestats.errors import LabelError, number_of
+from facestats.errors import LabelError, did_you_mean, nearest_names, number_of
 from facestats.labels.csv_text import NUMBER, SHOWN, shortened
 
 # Words for "not known" in the spellings that programs and people use; `Na` and `Nan` are names.
@@ -350,9 +349,8 @@ def _lonely(name: str, parts: list[tuple[Path, pd.Series]], counts: pd.Series) -
 
 def nearest(value: str, known: Iterable[str]) -> str:
     """` (did you mean 'female'?)`: the known word that was probably meant, as part of a message."""
-    by_letters = {_letters(word): word for word in known}
-    near = difflib.get_close_matches(_letters(value), by_letters, n=1, cutoff=NEAR)
-    return f" (did you mean {by_letters[near[0]]!r}?)" if near else ""
+    near = nearest_names(value, known, likeness=NEAR, form=_letters)
+    return f"{did_you_mean(map(repr, near), ' (did you mean')})" if near else ""
 
 
 def _letters(value: str) -> str:

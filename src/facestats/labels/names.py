@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections import Counter
@@ -16,7 +15,7 @@ from urllib.parse import unquote
 import pandas as pd
 
 from facestats.core.photo_files import face_filename
-from facestats.errors import LabelError, number_of
+from facestats.errors import LabelError, did_you_mean, nearest_names, number_of
 from facestats.labels.cells import Mistakes
 
 PICTURES = frozenset(
@@ -197,7 +196,7 @@ class PhotoNames:
             stem = _Name.of(self.images[i]).stem
             if not numbers or _numbers(stem) in ([], numbers):  # photo 2 is not photo 40
                 by_name.setdefault(_loose(stem), self.images[i])
-        alike = difflib.get_close_matches(_loose(given.stem), by_name, n=3, cutoff=ALIKE)
+        alike = nearest_names(_loose(given.stem), by_name, most=3, likeness=ALIKE, form=str)
         return tuple(by_name[name] for name in alike)
 
     def _below(self, text: str) -> str:
@@ -239,7 +238,7 @@ def say_liberties(readings: Iterable[Reading]) -> str:
 def say_likely(reading: Reading) -> str:
     """`; did you mean a.jpg or b.jpg?`: what a name without a photo may mean; empty where nothing is called alike."""
     shown = " or ".join(reading.likely[:3]) + (", …" if len(reading.likely) > 3 else "")
-    return f"; did you mean {shown}?" if shown else ""
+    return did_you_mean([shown], "; did you mean")
 
 
 class NameIndex:

@@ -5,13 +5,11 @@ Each rater is compared with the mean of the others on the same faces, tested wit
 
 from __future__ import annotations
 
-import difflib
-
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from facestats.errors import LabelError
+from facestats.errors import LabelError, did_you_mean, nearest_names
 
 ALPHA = (
     0.05  # chance that anybody at all is named who agrees well enough (Bonferroni over the raters)
@@ -140,10 +138,9 @@ def rater_warnings(report: dict) -> list[str]:
 def _nearest(name: str, named: list[str]) -> str:
     if not named:
         return "No rater is named there"
-    by_lower = {known.lower(): known for known in named}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.8)
+    near = nearest_names(name, named, most=3, likeness=0.8)
     return (
-        f"Did you mean {' or '.join(sorted(by_lower[name] for name in near))}?"
+        did_you_mean(sorted(near), "Did you mean")
         if near
         else f"Raters there: {', '.join(named[:10])}{', …' if len(named) > 10 else ''}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import zipfile
 from collections.abc import Collection, Iterable
@@ -12,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.core.files import write_bytes
-from facestats.errors import InputError
+from facestats.errors import InputError, did_you_mean, nearest_names
 from facestats.labels.cells import one_form, without_empty
 from facestats.labels.columns import IMAGE, LABELS, find_columns, key_column, plain
 from facestats.labels.csv_text import without_columns, without_records
@@ -296,7 +295,7 @@ class Mentions:
                 near = _nearest(person, stated)
                 mistakes.append(
                     f"--person {person}: no label file names such a person"
-                    + (f"; did you mean {' or '.join(near)}?" if near else "")
+                    + did_you_mean(near, "; did you mean")
                 )
             for file, line, name, reading in stated.get(person, ()):
                 image = reading.image or name
@@ -372,7 +371,7 @@ def _nearest(person: str, known: Iterable[str]) -> list[str]:
         for name in known
         if "".join(name.casefold().split()) == "".join(person.casefold().split())
     ]
-    return same or difflib.get_close_matches(person, known, n=3)
+    return same or nearest_names(person, known, most=3)
 
 
 def _refuse(mistakes: list[str]) -> None:

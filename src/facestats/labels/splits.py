@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from facestats.core.stats.identity import uniform
+from facestats.core.stats.identity import split_identities, uniform
 
 TRAIN, VAL, TEST, EXCLUDED = "train", "val", "test", "excluded"
 
@@ -33,7 +33,7 @@ def split_faces(
     DataFrame `filename`, `split`. Copies whom the labels give to persons in different splits are `excluded` from val and test.
     """
     faces = faces.sort_values("filename").reset_index(drop=True)
-    codes, identities = pd.factorize(_identities(faces, persons, labelled))
+    codes, identities = pd.factorize(split_identities(faces, persons, labelled))
     place = uniform(seed, identities)[codes]
     split = pd.Series(
         np.select([place < test, place < test + val], [TEST, VAL], TRAIN), index=faces.index
@@ -45,23 +45,3 @@ def split_faces(
         straddles.reindex(split.index, fill_value=False) & split.isin([VAL, TEST]), EXCLUDED
     )
     return pd.DataFrame({"filename": faces["filename"], "split": split})
-
-
-def _identities(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series) -> pd.Series:
-    """Who somebody is, as `split_faces` says it, of faces sorted by name."""
-    order = pd.DataFrame(
-        {
-            "group": faces["copy_group"],
-            "bytes": "bytes " + faces["sha256"],
-            "rank": faces["copy_rank"],
-            "person": "person " + faces["filename"].map(persons).astype("str"),
-            "silent": ~faces["filename"].isin(labelled.index[labelled.to_numpy(dtype=bool)]),
-        }
-    ).sort_values(["silent", "rank"], kind="stable")
-    by_group = order.groupby("group")[["person", "bytes"]].first()  # the first that is known
-    return (
-        order["person"]
-        .reindex(faces.index)
-        .fillna(faces["copy_group"].map(by_group["person"]))
-        .fillna(faces["copy_group"].map(by_group["bytes"]))
-    )

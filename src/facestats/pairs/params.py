@@ -5,12 +5,12 @@ The text below a key is its comment in params.yaml and its line in docs/paramete
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from facestats.composites.params import Composite
+from facestats.errors import did_you_mean, nearest_names
 from facestats.params.names import Name
 from facestats.params.types import Section
 
@@ -66,8 +66,7 @@ def check_pairs(
     }
     for key, end in ends.items():
         if end not in composites:
-            near = difflib.get_close_matches(end, composites, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(nearest_names(end, composites))
             problems.append(
                 f"{key} = {end!r} is no composite.{hint} There are {', '.join(sorted(composites)) or 'none'}"
             )

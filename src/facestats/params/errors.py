@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from facestats.errors import InputError
+from facestats.errors import InputError, did_you_mean, nearest_names
 from facestats.params.types import TEXTS
 
 SHOWN = 120  # characters of a value that an error repeats
@@ -93,9 +92,8 @@ def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel
     found, kind = errors[0].get("input"), errors[0]["type"]
     if kind == "extra_forbidden":
         known = _known_keys(location[:-1], raw, root)
-        by_lower = {name.lower(): name for name in known}
-        near = difflib.get_close_matches(str(location[-1]).lower(), by_lower, n=1, cutoff=0.5)
-        hint = f" Did you mean {_shown([*location[:-1], by_lower[near[0]]])}?" if near else ""
+        near = nearest_names(str(location[-1]), known, likeness=0.5)
+        hint = did_you_mean(_shown([*location[:-1], name]) for name in near)
         hint = f" {REPLACED[key]}" if key in REPLACED else hint
         return (
             f"unknown key {key} (value {_short(found)}).{hint} Known keys there: {', '.join(known)}"

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pandas as pd
 
-from facestats.core.stats.identity import uniform
+from facestats.core.stats.folds import hashed_folds, hashed_share
 from facestats.errors import InputError
 from facestats.machine.threads import in_threads, one_thread
 from facestats.scores.training import train_regressor
@@ -39,11 +39,7 @@ def out_of_fold(
     problems : why those could not.
     """
     seed = mlp.get("seed", 0)
-    names, codes = np.unique(groups.to_numpy(dtype=str), return_inverse=True)
-    fold = np.floor(uniform(seed, [f"fold {name}" for name in names]) * folds).astype(np.int32)[
-        codes
-    ]
-    stops = uniform(seed, [f"stop {name}" for name in names])[codes] < stop_share
+    fold, stops = hashed_folds(groups, folds, seed), hashed_share(groups, stop_share, seed)
     stopped = threading.Event()
 
     def go_on(*_: float) -> None:

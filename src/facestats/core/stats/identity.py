@@ -42,6 +42,45 @@ def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
     return pd.Series(first[one], index=pd.Index(faces["filename"]), name="group")
 
 
+def split_identities(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series) -> pd.Series:
+    """Who each face is to the split, which must move no one when copies are added.
+
+    `same_faces` can't serve: its groups grow with the faces, and their names change. Who somebody
+    is here: the `person` of the labels, of the face or of a copy of it; else the bytes of an image,
+    of a group of copies those of its best labelled member, or of its best one where none is
+    labelled.
+
+    Parameters
+    ----------
+    faces : DataFrame (n,)
+        With the columns `IDENTITY`, sorted by name.
+    persons : Series
+        Person by filename, null where unknown.
+    labelled : Series of bool
+        Whether people said anything about a face, by filename.
+
+    Returns
+    -------
+    Series of str (n,)
+    """
+    order = pd.DataFrame(
+        {
+            "group": faces["copy_group"],
+            "bytes": "bytes " + faces["sha256"],
+            "rank": faces["copy_rank"],
+            "person": "person " + faces["filename"].map(persons).astype("str"),
+            "silent": ~faces["filename"].isin(labelled.index[labelled.to_numpy(dtype=bool)]),
+        }
+    ).sort_values(["silent", "rank"], kind="stable")
+    by_group = order.groupby("group")[["person", "bytes"]].first()  # the first that is known
+    return (
+        order["person"]
+        .reindex(faces.index)
+        .fillna(faces["copy_group"].map(by_group["person"]))
+        .fillna(faces["copy_group"].map(by_group["bytes"]))
+    )
+
+
 def several_faces(groups: pd.Series) -> pd.Series:
     """The groups of `same_faces`, null where a face is alone in its own."""
     return groups.where(groups.duplicated(keep=False))

@@ -1,0 +1,123 @@
+"""Folds of a cross-validation. No person is in two folds: `identity.same_faces` says who is one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+from facestats.core.stats.identity import uniform
+
+FOLDS = 5
+# Faces up to which folds are stratified: stratified groups of 100,000 faces take 16 s, and so many
+# come out alike by chance.
+STRATIFIED = 5_000
+
+# Numbers of the rows to train on, and of the rows that are left out.
+Fold = tuple[np.ndarray, np.ndarray]
+
+
+def hashed_folds(groups: pd.Series, folds: int, seed: int) -> np.ndarray:
+    """Deal faces out to folds by a hash, so that adding faces moves no one.
+
+    Parameters
+    ----------
+    groups : Series of str (n,)
+        Name of each face's group, as `same_faces` gives it.
+    folds : int
+        Number of folds.
+    seed : int
+        Another seed deals the groups out anew.
+
+    Returns
+    -------
+    ndarray of int32 (n,)
+        Number of each face's fold.
+    """
+    return np.floor(_hashed(groups, seed, "fold") * folds).astype(np.int32)
+
+
+def hashed_share(groups: pd.Series, share: float, seed: int) -> np.ndarray:
+    """Choose whole groups by a hash that has nothing to do with that of `hashed_folds`.
+
+    Parameters
+    ----------
+    groups : Series of str (n,)
+        Name of each face's group.
+    share : float
+        Expected share of the groups, 0–1.
+    seed : int
+
+    Returns
+    -------
+    ndarray of bool (n,)
+    """
+    return _hashed(groups, seed, "stop") < share
+
+
+def class_folds(classes: np.ndarray, groups: np.ndarray) -> list[Fold]:
+    """Make up to five folds with the classes' shares.
+
+    Parameters
+    ----------
+    classes : ndarray (n,)
+        Class of each face.
+    groups : ndarray of int (n,)
+        Number of each face's group.
+
+    Returns
+    -------
+    list of (ndarray, ndarray)
+        As many folds as the rarest class has groups, at most five; none where it has one.
+    """
+    folds = min(FOLDS, int(pd.Series(groups).groupby(classes).nunique().min()))
+    if folds < 2:
+        return []
+    if len(groups) <= STRATIFIED and len(np.unique(groups)) == len(groups):
+        alone = StratifiedKFold(folds, shuffle=True, random_state=0)
+        return list(alone.split(classes, classes))
+    kind = GroupKFold if len(groups) > STRATIFIED else StratifiedGroupKFold
+    return list(kind(folds, shuffle=True, random_state=0).split(classes, classes, groups))
+
+
+def group_folds(groups: np.ndarray) -> list[Fold]:
+    """Make up to five folds of about equal size; none where all faces are one group's.
+
+    Parameters
+    ----------
+    groups : ndarray of int (n,)
+        Number of each face's group.
+
+    Returns
+    -------
+    list of (ndarray, ndarray)
+    """
+    folds = min(FOLDS, len(np.unique(groups)))
+    if folds < 2:
+        return []
+    return list(GroupKFold(folds, shuffle=True, random_state=0).split(groups, groups=groups))
+
+
+def shuffled_folds(groups: np.ndarray, seed: int) -> list[Fold]:
+    """Make five folds of groups in random order; see `group_folds`.
+
+    Parameters
+    ----------
+    groups : ndarray of int (n,)
+        Number of each face's group, from 0 without a gap; at least five groups.
+    seed : int
+        Of the order.
+
+    Returns
+    -------
+    list of (ndarray, ndarray)
+    """
+    splitter = KFold(FOLDS, shuffle=True, random_state=seed)
+    left_out = [np.isin(groups, some) for _, some in splitter.split(np.arange(groups.max() + 1))]
+    return [(np.flatnonzero(~rows), np.flatnonzero(rows)) for rows in left_out]
+
+
+def _hashed(groups: pd.Series, seed: int, purpose: str) -> np.ndarray:
+    """A number in [0, 1) for each face, the same within a group."""
+    names, codes = np.unique(groups.to_numpy(dtype=str), return_inverse=True)
+    return uniform(seed, [f"{purpose} {name}" for name in names])[codes]
