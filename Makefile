@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: repro test lint setup
+.PHONY: repro test lint setup lock
 
 repro: setup
 	@python -m facestats doctor --inputs
@@ -19,11 +19,23 @@ test: setup
 
 lint: setup
 	ruff check .
+	ruff format --check .
+	codespell
+	pyright
+
+# The packages of requirements.txt and all that they need, with hashes. torch comes by its pin alone, for which of its
+# builds fits depends on the machine; backports.strenum 1.3 does not install on Python 3.11, which uv does not see.
+lock: setup
+	python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	grep --invert-match '^-e' requirements.txt | uv pip compile - --generate-hashes --python-version 3.11 \
+	  --override <(echo 'torch ; sys_platform == "none"') --constraint <(echo 'backports.strenum<1.3') \
+	  --custom-compile-command 'make lock' --quiet --output-file requirements.lock
 
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 12) else f"Python 3.11 or 3.12 is needed, $(PYTHON) is {v[0]}.{v[1]}; try make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(if $(LOCK),$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(LOCK))
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

@@ -19,7 +19,7 @@ WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding
 STEPS = WORKFLOW["jobs"]["changes"]["steps"]
 SCRIPTS = {step["name"]: step["run"] for step in STEPS if "run" in step}
 CONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
-# Of https://containers.dev/implementors/json_schema: what may stand beside `image`; anything else is refused there.
+# Of https://containers.dev/implementers/json_schema: what may stand beside `image`; anything else is refused there.
 PROPERTIES = {
     "$schema",
     "name",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+__version__ = "0.2.0"
 _API = (
     "calculate_attractiveness_score",
     "detect_landmarks",

@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from pathlib import Path
 
+from facestats import __version__
 from facestats.errors import FaceStatsError, of_file
 from facestats.machine.faults import NO_MEMORY, is_out_of_memory
 from facestats.machine.output import end_quietly, print_unwritten, secure_output
@@ -23,11 +25,13 @@ COMMANDS = ("score", "similar", "import", "labels", "models", "rows", "forget", 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands, each described by its module."""
+    installed = Path(sys.argv[0]).stem == "facestats"
     parser = argparse.ArgumentParser(
-        prog="python -m facestats",
+        prog="facestats" if installed else "python -m facestats",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"facestats {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"facestats.cli.{name.replace('import', 'importing')}")
@@ -65,8 +69,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-if __name__ == "__main__":
+def command() -> int:
+    """What the program `facestats` does: `main`, with an end that loses no output unnoticed."""
     end_quietly()
     secure_output()
     code = main()
-    sys.exit(max(code, 1) if print_unwritten() else code)
+    return max(code, 1) if print_unwritten() else code
+
+
+if __name__ == "__main__":
+    sys.exit(command())
