@@ -1,5 +1,6 @@
 """Whoever may write into the row store: what lies elsewhere stays as it is, nothing hangs, and what can't be used is named and computed again."""
 
+import base64
 import fcntl
 import hashlib
 import io
@@ -24,6 +25,7 @@ from facestats.rows.checks import check_face_rows, check_photo_rows
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import RowFiles
 from facestats.rows.folder import Folder, open_below, open_store
+from facestats.rows.pages import pages
 from facestats.rows.removal import forget_rows
 from facestats.rows.store import RowStore
 from facestats.rows.usage import measure, prune
@@ -55,10 +57,10 @@ class Store:
     def homes_files(self):
         return {path.name: path.read_bytes() for path in self.home.iterdir()}
 
-    def plant(self, table: pa.Table, name: str | None = None):
-        """A segment that fits its name."""
+    def plant(self, table: pa.Table, name: str | None = None, **options):
+        """A segment that fits its name, written as the store writes its own unless `options` say otherwise."""
         buffer = io.BytesIO()
-        pq.write_table(table, buffer)
+        pq.write_table(table, buffer, **{"use_dictionary": False} | options)
         path = self.recipe / (name or f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.parquet")
         path.write_bytes(buffer.getvalue())
         return path
@@ -90,7 +92,9 @@ def store(tmp_path):
 
 
 def row(crop, key="1"):
-    return pa.table({"key": [key], "sha256": [PHOTO], "crop": [crop]}, schema=SCHEMA)
+    crops, keys = (value if isinstance(value, list) else [value] for value in (crop, key))
+    columns = {"key": keys, "sha256": [PHOTO] * len(keys), "crop": crops}
+    return pa.table(columns, schema=SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -265,20 +269,130 @@ def test_a_segment_is_read_up_to_a_size(store, monkeypatch):
         file.truncate(1 << 40)  # a hole
     assert store.run() == []
     assert "larger than" in store.warnings[0]
-    bomb = store.plant(
-        pa.table(
-            {
-                "key": ["k"] * 300_000,
-                "sha256": [PHOTO] * 300_000,
-                "crop": pa.nulls(300_000, pa.string()),
-            },
-            schema=SCHEMA,
-        )
-    )
-    monkeypatch.setattr("facestats.rows.segments._LARGEST", 500_000)
-    assert bomb.stat().st_size < 500_000
+    store.plant(row([None] * 5000, [str(number) for number in range(5000)]))
     assert store.run() == ["1"]
-    assert "are more than a segment holds" in store.warnings[-1]
+    assert "5000 rows, 0 MB are more than a segment holds" in store.warnings[-1]
+    bomb = store.plant(row([None], ["k" * 3_000_000]), compression="zstd")
+    monkeypatch.setattr("facestats.rows.segments._LARGEST", 1_000_000)
+    assert bomb.stat().st_size < 10_000
+    assert store.run() == ["1"]
+    assert "1 rows, 3 MB are more than a segment holds" in store.warnings[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"use_dictionary": True}, "dictionary encoding, which the store does not write"),
+        (
+            {"column_encoding": {"sha256": "DELTA_BYTE_ARRAY"}},
+            "an encoding that the store does not write",
+        ),
+    ],
+    ids=["dictionary", "prefixes"],
+)
+def test_a_small_segment_of_much_content_is_not_unpacked(store, options, why, monkeypatch):
+    """4 kB became 3 GB."""
+    tables_read = []
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda *_, **__: tables_read.append(1))
+    bomb = pa.table(
+        {"key": list("12"), "sha256": ["x" * 1_000_000] * 2, "crop": [None] * 2}, schema=SCHEMA
+    )
+    path = store.plant(bomb, compression="zstd", **options)
+    assert path.stat().st_size < 10_000
+    store.run()
+    assert (
+        f"{path} in the row store is left out: not a readable parquet file: {why}"
+        in (store.warnings[0])
+    )
+    assert tables_read == []
+    assert not path.exists()
+
+
+def test_a_vector_of_any_width_takes_no_memory_for_its_nulls(store):
+    wide = pa.table(
+        {"key": ["1"], "box": pa.nulls(1, pa.list_(pa.float32(), 4))},
+    )
+    schema = pa.schema([("key", pa.string()), ("box", pa.list_(pa.float32(), 2**30))])
+    buffer = io.BytesIO()
+    pq.write_table(wide, buffer, use_dictionary=False)
+    with pq.ParquetFile(io.BytesIO(buffer.getvalue())) as file:
+        claimed = file.schema_arrow.serialize().to_pybytes()
+    assert base64.b64encode(claimed)[:20] in buffer.getvalue()
+    data = buffer.getvalue().replace(
+        base64.b64encode(wide.schema.serialize().to_pybytes()),
+        base64.b64encode(schema.serialize().to_pybytes()),
+    )
+    assert data != buffer.getvalue()
+    path = store.recipe / f"{hashlib.sha256(data).hexdigest()}.parquet"
+    path.write_bytes(data)
+    assert store.run() == []
+    assert "1 rows, 17179 MB are more than a segment holds" in store.warnings[0]
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_the_headers_of_pages_say_what_the_footer_says(version, dictionary):
+    """Of a segment as the store writes it, and of pages of the second kind."""
+    table = pa.table(
+        {
+            "text": [f"{number} text" for number in range(4000)],
+            "flag": [None, True] * 2000,
+            "vector": pa.array([[0.5] * 300] * 4000, pa.list_(pa.float32(), 300)),
+        }
+    )
+    buffer = io.BytesIO()
+    pq.write_table(
+        table,
+        buffer,
+        compression="zstd",
+        use_dictionary=dictionary,
+        data_page_version=version,
+        use_byte_stream_split=[] if dictionary else ["vector.list.element"],
+    )
+    data = buffer.getvalue()
+    facts = pq.ParquetFile(io.BytesIO(data)).metadata
+    for column in map(facts.row_group(0).column, range(3)):
+        end = column.data_page_offset + column.total_compressed_size
+        if column.has_dictionary_page:
+            end -= column.data_page_offset - column.dictionary_page_offset
+        listed = list(pages(data, column.data_page_offset, end))
+        assert sum(page.values for page in listed) == column.num_values
+        assert all(page.plain for page in listed) == (not column.has_dictionary_page)
+        unpacked = sum(page.size for page in listed)
+        assert 0 <= column.total_uncompressed_size - unpacked < 100 * len(listed) or dictionary
+        with pytest.raises(ValueError, match="page"):
+            list(pages(data, column.data_page_offset, end - 1))
+
+
+def test_what_is_no_page_is_refused():
+    for start in range(200):
+        data = np.random.default_rng(start).bytes(300)
+        with pytest.raises(ValueError, match="page"):
+            list(pages(data, start, 300))
+    with pytest.raises(ValueError, match="pages"):
+        list(pages(b"", -5, 0))
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe", "large"])
+def test_what_is_no_segment_costs_no_time(store, monkeypatch, kind):
+    """Each took 2.6 s at every look, as if a disk might come back."""
+    pauses = []
+    monkeypatch.setattr("facestats.machine.faults.time.sleep", pauses.append)
+    path = store.recipe / f"{'e' * 64}.parquet"
+    if kind == "large":
+        with path.open("wb") as file:
+            file.truncate(2**30 + 1)
+    else:
+        make = {
+            "link": lambda: path.symlink_to("/etc/passwd"),
+            "folder": path.mkdir,
+            "pipe": lambda: os.mkfifo(path),
+        }
+        make[kind]()
+    assert store.run() == []
+    prune(store.path, store.cache)
+    assert str(path) in store.warnings[0]
+    assert pauses == []
 
 
 def photo_row(**changed):

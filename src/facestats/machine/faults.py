@@ -40,6 +40,18 @@ _PASSING = {
     errno.EHOSTDOWN,
     errno.ECONNRESET,
 }
+# What a file is, which waiting does not change.
+_LASTING = {
+    errno.ENOENT,
+    errno.EEXIST,
+    errno.ELOOP,
+    errno.EINVAL,
+    errno.EFBIG,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ENXIO,
+    errno.ENAMETOOLONG,
+}
 _WAYS_OUT = {
     errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other programs",
     errno.EMFILE: "allow more open files (`ulimit -n 8192`) and run again",
@@ -97,12 +109,16 @@ def fault(what: object, error: BaseException) -> FaultError:
 def patiently(
     function: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
 ) -> Result:
-    """Call a function; where the machine fails it, again after each of `PAUSES`. The last error is raised as it is."""
+    """Call a function; where the machine fails it, again after each of `PAUSES`.
+
+    The last error is raised as it is. What waiting can't change, such as a link or a folder in a
+    file's place, is raised at once.
+    """
     for pause in PAUSES:
         try:
             return function(*arguments, **named)
         except Exception as error:
-            if not is_fault(error) or isinstance(error, FileNotFoundError | FileExistsError):
+            if not is_fault(error) or (isinstance(error, OSError) and error.errno in _LASTING):
                 raise
         time.sleep(pause)
     return function(*arguments, **named)
