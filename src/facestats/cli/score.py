@@ -41,8 +41,9 @@ def run(options: argparse.Namespace) -> int:
     failed = 0
     for image in options.images:
         try:
-            result = models.score(image)
-            failed += result["withheld"] is not None
+            score = models.score(image)
+            result = score.to_dict()
+            failed += score.withheld is not None
         except (ImageError, InputError, WithheldError) as error:
             result = {"error": str(error)}
             failed += 1

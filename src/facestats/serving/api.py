@@ -24,6 +24,7 @@ import pandas as pd
 from facestats.errors import DoubtWarning
 from facestats.serving.composites import filter_images, make_composite
 from facestats.serving.models import load
+from facestats.serving.types import Attributes, Score
 
 __all__ = [
     "calculate_attractiveness_score",
@@ -78,7 +79,7 @@ def get_clip_embedding(image: Any) -> np.ndarray:
     return models.embed(crop)
 
 
-def infer_attributes(image: Any, ethnicity: bool = False) -> dict[str, Any]:
+def infer_attributes(image: Any, ethnicity: bool = False) -> Attributes:
     """What the attribute models, and prompts where no model was trained, say about the largest face.
 
     Parameters
@@ -102,7 +103,7 @@ def infer_attributes(image: Any, ethnicity: bool = False) -> dict[str, Any]:
     return load().attributes(image, ethnicity)
 
 
-def score_image(image: Any) -> dict[str, Any]:
+def score_image(image: Any) -> Score:
     """Attractiveness of the largest face as the raters of the training data would have judged it.
 
     Returns

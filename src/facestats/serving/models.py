@@ -33,6 +33,7 @@ from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, say_li
 from facestats.serving.checks import whole_number
 from facestats.serving.manifest import OF_TWO_RUNS, SERVING, Manifest, MixedPartsError, identity
 from facestats.serving.parts import CROPS, Parts, read_parts
+from facestats.serving.types import Attribute, Attributes, Score
 
 if TYPE_CHECKING:
     from facestats.age.check import AgeCheck
@@ -364,7 +365,7 @@ class Models:
         return crop.photo_landmarks
 
     @_one_at_a_time
-    def score(self, image: Any) -> dict[str, Any]:
+    def score(self, image: Any) -> Score:
         """See `facestats.score_image`."""
         return self._score(self.crop(image))
 
@@ -376,13 +377,14 @@ class Models:
         lacking = self._lacking(crop)
         if lacking:
             raise lacking
-        found = self._score(crop)
-        if found["withheld"]:
-            raise WithheldError(f"no score: {found['withheld']}")
-        self.warn(crop, found["warnings"][:1] if found["age_checked"] is None else [])
-        return found["combined"]
+        result = self._score(crop)
+        if result.withheld:
+            raise WithheldError(f"no score: {result.withheld}")
+        self.warn(crop, result.warnings[:1] if result.age_checked is None else [])
+        assert result.combined is not None  # or something would be lacking
+        return result.combined
 
-    def _score(self, crop: FaceCrop) -> dict[str, Any]:
+    def _score(self, crop: FaceCrop) -> Score:
         from facestats.core.stats.scale import to_decile, to_pct, to_score
 
         model, (weights, scale) = self.regressor, self.blend
@@ -390,12 +392,11 @@ class Models:
         embedding = self.encoder.encode([_decoded(jpeg)])
         checked, withheld, note = self._check_age(crop, embedding)
         if withheld:
-            return {
-                **dict.fromkeys(("raw", "score", "pct", "decile", "geometric", "combined")),
-                "withheld": withheld,
-                "age_checked": checked,
-                "warnings": [f"no score: {withheld}", *(doubt.text for doubt in self.doubts(crop))],
-            }
+            return Score(
+                withheld=withheld,
+                age_checked=checked,
+                warnings=[f"no score: {withheld}", *(doubt.text for doubt in self.doubts(crop))],
+            )
         raw = model.predict(embedding)
         score, pct = to_score(raw, model.scale), to_pct(raw, model.reference)
         geometric = np.full(1, np.nan)
@@ -409,22 +410,21 @@ class Models:
             for name, verdict in self.verdicts.items()
             if verdict["text"] and np.isfinite(shown[name]).all()
         ]
-        return {
-            "raw": float(raw[0]),
-            "score": float(score[0]),
-            "pct": float(pct[0]),
-            "decile": int(to_decile(pct)[0]),
-            "geometric": _number(geometric),
-            "combined": _number(combined),
-            "withheld": None,
-            "age_checked": checked,
-            "warnings": [
+        return Score(
+            raw=float(raw[0]),
+            score=float(score[0]),
+            pct=float(pct[0]),
+            decile=int(to_decile(pct)[0]),
+            geometric=_number(geometric),
+            combined=_number(combined),
+            age_checked=checked,
+            warnings=[
                 *note,
                 *worthless,
                 *(doubt.text for doubt in self.doubts(crop)),
                 *([str(lacking)] if lacking else []),
             ],
-        }
+        )
 
     def _check_age(
         self, crop: FaceCrop, embedding: np.ndarray
@@ -499,7 +499,7 @@ class Models:
         return None
 
     @_one_at_a_time
-    def attributes(self, image: Any, ethnicity: bool = False) -> dict[str, Any]:
+    def attributes(self, image: Any, ethnicity: bool = False) -> Attributes:
         """See `facestats.infer_attributes`."""
         from facestats.attributes.resolution import predict_attributes
         from facestats.core.age_groups import age_bucket
@@ -512,26 +512,32 @@ class Models:
         photograph = are_photographs(
             pd.DataFrame([crop.facts()], columns=FACTS), self.in_use.get("mostly_drawn", False)
         ).to_numpy()
-        said, probabilities = predict_attributes(pd.Index(["image"]), embedding, models, photograph)
-        answer: dict[str, Any] = {}
+        predicted, probabilities = predict_attributes(
+            pd.Index(["image"]), embedding, models, photograph
+        )
+        targets: dict[str, Attribute] = {}
         for name, model in models.items():
             if not model.trained:
-                answer[name] = None
+                targets[name] = Attribute(None)
                 continue
-            value = said[name].iloc[0]
-            answer[name] = _number(np.array([value])) if model.kind == "regression" else str(value)
-            answer[f"{name}_source"] = model.source
-            if model.classes:
-                answer[f"{name}_probabilities"] = {
-                    c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes
-                }
-        if answer.get("age") is not None:
-            answer["age_bucket"] = str(age_bucket(np.array([answer["age"]]))[0])
+            value = predicted[name].iloc[0]
+            targets[name] = Attribute(
+                _number(np.array([value])) if model.kind == "regression" else str(value),
+                model.source,
+                {c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes}
+                if model.classes
+                else None,
+            )
+        age = targets["age"].value if "age" in targets else None
         doubts = self.in_use.get("doubts", {})
         prompts = (
             [doubts["zeroshot"]] if photograph[0] and any(name in doubts for name in models) else []
         )
-        return answer | {"warnings": [*(doubt.text for doubt in self.doubts(crop)), *prompts]}
+        return Attributes(
+            targets,
+            None if age is None else str(age_bucket(np.array([age]))[0]),
+            [*(doubt.text for doubt in self.doubts(crop)), *prompts],
+        )
 
     @_one_at_a_time
     def similar(self, image: Any, k: int = 10) -> pd.DataFrame:

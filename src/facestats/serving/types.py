@@ -1,0 +1,121 @@
+"""What the functions that people import answer: named fields, which can also be read as the keys of a dict."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+class Result(Mapping[str, Any]):
+    """An answer whose fields are also its keys: `result.score` and `result["score"]` are one value.
+
+    It compares equal to a dict of the same content. `json.dumps` takes `to_dict()`.
+    """
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as a dict of Python's own types, in the order of its keys."""
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_dict()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.to_dict())
+
+    def __len__(self) -> int:
+        return len(self.to_dict())
+
+
+@dataclass(frozen=True, eq=False)
+class Score(Result):
+    """What raters would say of a face; see `facestats.score_image`.
+
+    Attributes
+    ----------
+    raw : float or None
+        Holistic score in the raters' unit. Like all scores, None where they are withheld.
+    score : float or None
+        The same from 0 to 100, the ends of the raters' scale.
+    pct : float or None
+        Share of the reference faces, from 0 to 1, that score lower.
+    decile : int or None
+        1 to 10, from `pct`.
+    geometric : float or None
+        0 to 100, from the landmarks and the pixels between them; None where it can't be had.
+    combined : float or None
+        0 to 100, `geometric` and `score` by `score.weights`; None where it can't be had.
+    withheld : str or None
+        Why the face gets no score.
+    age_checked : str or None
+        What the age was checked by: `manual`, `label`, `copy` or `model`; None where nothing could tell.
+    warnings : list of str
+        What is doubtful about the photo or the scores.
+    """
+
+    raw: float | None = None
+    score: float | None = None
+    pct: float | None = None
+    decile: int | None = None
+    geometric: float | None = None
+    combined: float | None = None
+    withheld: str | None = None
+    age_checked: str | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of a face.
+
+    Attributes
+    ----------
+    value : str, float or None
+        The class (`unknown` where the model abstains) or the number; None where there is none.
+    source : str or None
+        `model`, `pretrained` or `zeroshot`; None where there is no model.
+    probabilities : dict of str to float, or None
+        By class, summing to 1; None of a number.
+    """
+
+    value: str | float | None
+    source: str | None = None
+    probabilities: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Attributes(Result):
+    """Attributes of a face; see `facestats.infer_attributes`.
+
+    As a dict it has `<target>`, `<target>_source` and `<target>_probabilities` of each target, `age_bucket` and
+    `warnings`, as far as there are any.
+
+    Attributes
+    ----------
+    targets : dict of str to Attribute
+        The attributes by name.
+    age_bucket : str or None
+        The age as one of FairFace's ranges.
+    warnings : list of str
+        What is doubtful about the photo.
+    """
+
+    targets: dict[str, Attribute]
+    age_bucket: str | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        answer: dict[str, Any] = {}
+        for name, attribute in self.targets.items():
+            answer[name] = attribute.value
+            if attribute.source is not None:
+                answer[f"{name}_source"] = attribute.source
+            if attribute.probabilities is not None:
+                answer[f"{name}_probabilities"] = attribute.probabilities
+        if self.age_bucket is not None:
+            answer["age_bucket"] = self.age_bucket
+        return answer | {"warnings": self.warnings}
