@@ -13,6 +13,7 @@ examples:
   python -m facestats doctor --verbose          with how label files were read, packages, and whether the model hub answers
   python -m facestats doctor --json             the same for programs, see docs/photos.md
   python -m facestats doctor --inputs           only what would stop a run, without a look into photos, as `make repro` does
+  python -m facestats doctor --cache            after `dvc fetch`, before `dvc checkout`: would DVC's cache write outside of outs?
   python -m facestats doctor --remote storage   whether a remote has all files of the current outs, undamaged (reads each)
   python -m facestats doctor --remote storage --mend   remove what is damaged there, so that `dvc push` brings it anew
 
@@ -29,6 +30,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from facestats.cli.doctor_cache import examine_cache
 from facestats.cli.doctor_inputs import SHOWN, Finding, Inputs, examine_inputs, folders_left_out
 from facestats.cli.doctor_remote import examine
 from facestats.cli.doctor_surroundings import (
@@ -68,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with how label files were read, packages and their versions, and the model hub",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument(
+        "--cache",
+        action="store_true",
+        help="only look through DVC's cache, for what leads out of it",
+    )
     parser.add_argument("--remote", metavar="NAME", help="look through a DVC remote instead")
     parser.add_argument(
         "--mend",
@@ -92,6 +99,12 @@ def run(options: argparse.Namespace) -> int:
             ]
         _print(problems, [], [], {}, options.json)
         return 1 if problems else 0
+    cache = examine_cache(options.root)
+    if options.cache:
+        facts = {"cache": {"run_cache_entries": cache.entries, "listings": cache.listings}}
+        line = f"cache: entries={cache.entries} listings={cache.listings} problems={len(cache.problems)}"
+        _print(cache.problems, [], [line], facts, options.json)
+        return 1 if cache.problems else 0
     params = load_params(options.root / "params.yaml")
     named = {
         key: value
@@ -102,6 +115,7 @@ def run(options: argparse.Namespace) -> int:
         update={"data": checked_options(Data, params.data.model_dump() | named)}
     )
     inputs = examine_inputs(options.root, params)
+    inputs.problems += cache.problems
     inputs.problems += check_clip(options.root, params, ask=not options.inputs)
     if options.inputs:  # with the photos, they are looked into below
         inputs.warnings += folders_left_out(options.root, params, inputs)
