@@ -24,7 +24,8 @@ import pandas as pd
 from PIL import Image
 from scipy.spatial import Delaunay
 
-from facestats.composites.averaging import MAX_YAW, TO_LINEAR, average_faces
+from facestats.composites.averaging import DEFAULT, average_faces
+from facestats.composites.light import TO_LINEAR
 from facestats.composites.mesh import Mesh
 from facestats.composites.shapes import find_target
 from facestats.errors import ImageError
@@ -141,7 +142,9 @@ def sharpness(faces: pd.DataFrame) -> list[str]:
 def folds(faces: pd.DataFrame) -> list[str]:
     """Share of the picture whose triangles lie upside down, by yaw, on the way to the mean of the faces within `max_yaw`."""
     mesh = Mesh(
-        find_target(faces[faces["yaw"].abs() <= MAX_YAW].itertuples(), "none", False, 90).goal
+        find_target(
+            faces[faces["yaw"].abs() <= DEFAULT.max_yaw].itertuples(), "none", False, 90
+        ).goal
     )
     folded = np.array([mesh.folded(shape) for shape in faces["landmarks"]])
     lost = np.array([mesh.unfolded(shape)[1] > 0 for shape in faces["landmarks"]])
@@ -173,7 +176,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         faces = crop(options.images, options.models, Path(folder))
         some = faces.head(options.faces)
-        ahead = faces[faces["yaw"].abs() <= MAX_YAW].head(options.faces)
+        ahead = faces[faces["yaw"].abs() <= DEFAULT.max_yaw].head(options.faces)
         parts = [speed(some, options.rounds), memory(some), sharpness(ahead), folds(faces)]
     text = "\n\n".join("\n".join(part) for part in parts) + "\n"
     print(text)

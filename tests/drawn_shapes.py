@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from facestats.composites.mesh import FACE_OVAL
+from facestats.composites.contours import FACE_OVAL, LEFT_CORNERS, RIGHT_CORNERS
 from facestats.composites.shapes import mirrored
-from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
 
 SIZE = 96
 NOSE = 4
@@ -23,7 +22,7 @@ def shape(dx=0.0, dy=0.0, turn=0.0, scale=1.0, seed=0):
     points = np.column_stack([radius * np.cos(angle), 1.3 * radius * np.sin(angle)])
     around = np.linspace(0, 2 * np.pi, len(FACE_OVAL), endpoint=False)
     points[FACE_OVAL] = np.column_stack([0.2 * np.sin(around), -0.26 * np.cos(around)])
-    for corners, x in ((RIGHT_EYE, -0.1), (LEFT_EYE, 0.1)):
+    for corners, x in ((RIGHT_CORNERS, -0.1), (LEFT_CORNERS, 0.1)):
         points[list(corners)] = [[x - 0.03, -0.08], [x + 0.03, -0.08]]
     points[NOSE] = 0, 0.05
     points = (points + mirrored(points + MIDDLE) - MIDDLE) / 2

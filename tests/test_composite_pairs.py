@@ -10,11 +10,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from facestats.composites.built import Built, drawn_differently, read_composite, why_not
-from facestats.composites.contours import LINES, PARTS, centre_of_eyes
-from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
+from facestats.composites.contours import LEFT_CORNERS, LINES, PARTS, RIGHT_CORNERS, eye_centres
 from facestats.core.landmarks import MIRROR
 from facestats.errors import InputError
+from facestats.pairs.built import Built, drawn_differently, read_composite, why_not_comparable
 from facestats.pairs.continuum import SIDE, continuum, shares, strip
 from facestats.pairs.difference import (
     difference,
@@ -37,7 +36,7 @@ def shape(seed=0):
     rng = np.random.default_rng(seed)
     angle, radius = rng.uniform(0, 2 * np.pi, 468), 0.25 * np.sqrt(rng.uniform(0, 1, 468))
     points = np.column_stack([np.cos(angle), np.sin(angle)]) * radius[:, None]
-    for corners, x in ((RIGHT_EYE, -EYES / 2), (LEFT_EYE, EYES / 2)):
+    for corners, x in ((RIGHT_CORNERS, -EYES / 2), (LEFT_CORNERS, EYES / 2)):
         points[list(corners)] = [[x - 0.03, -0.08], [x + 0.03, -0.08]]
     points[CHIN] = 0, 0.3
     return (points + 0.5).astype(np.float32)
@@ -251,7 +250,7 @@ def test_parts_of_the_face_are_landmarks_of_their_own():
     assert len(points) == len(set(points))
     assert set(points) == {point for line in LINES for point in line}
     assert max(points) < 468
-    assert centre_of_eyes(shape())[:, 0].tolist() == pytest.approx([0.5 - EYES / 2, 0.5 + EYES / 2])
+    assert eye_centres(shape())[:, 0].tolist() == pytest.approx([0.5 - EYES / 2, 0.5 + EYES / 2])
 
 
 def test_a_panel_shows_both_composites_whatever_the_names_are():
@@ -272,10 +271,17 @@ def test_composites_that_were_not_built_or_have_no_landmarks_say_why():
     empty = Built("empty", facts={"why": "too few faces match", "n": 0})
     flat = built("flat")
     flat.shape = None
-    assert why_not(built(), built("b")) is None
-    assert why_not(built(), empty) == "the composite empty was not built: too few faces match"
-    assert why_not(flat, empty).startswith("no member of the composite flat has landmarks")
-    assert why_not(flat, empty).endswith("; the composite empty was not built: too few faces match")
+    assert why_not_comparable(built(), built("b")) is None
+    assert (
+        why_not_comparable(built(), empty)
+        == "the composite empty was not built: too few faces match"
+    )
+    assert why_not_comparable(flat, empty).startswith(
+        "no member of the composite flat has landmarks"
+    )
+    assert why_not_comparable(flat, empty).endswith(
+        "; the composite empty was not built: too few faces match"
+    )
 
 
 def test_faces_outside_the_picture_or_too_small_in_it_are_named():
@@ -293,7 +299,7 @@ def test_faces_outside_the_picture_or_too_small_in_it_are_named():
 
 def test_other_sizes_are_named():
     with pytest.raises(InputError, match="a is 96×96 px, b is 64×64 px"):
-        why_not(built(), built("b", smooth(1, 64)))
+        why_not_comparable(built(), built("b", smooth(1, 64)))
 
 
 def test_other_ways_of_drawing_are_named():

@@ -9,10 +9,10 @@ from PIL import Image
 
 from drawn_shapes import NOSE, SIZE, dots, noise, shape, smooth, write_faces
 from facestats.composites.averaging import average_faces
+from facestats.composites.contours import LEFT_CORNERS, RIGHT_CORNERS
+from facestats.composites.light import gradient_energy, inner_face
 from facestats.composites.mesh import Mesh
 from facestats.composites.shapes import find_target, mirrored
-from facestats.composites.sharpness import gradient_energy, inner_face
-from facestats.composites.warping import LEFT_EYE, RIGHT_EYE
 from facestats.errors import InputError
 from facestats.groups.members import Member
 
@@ -82,7 +82,7 @@ def test_warping_brings_a_feature_to_its_mean_place_and_keeps_it_sharp(members):
 
 def test_eyes_meet_after_turning_scaling_and_shifting(members):
     def eyes(s):
-        return [s[list(corners), :2].mean(axis=0) for corners in (RIGHT_EYE, LEFT_EYE)]
+        return [s[list(corners), :2].mean(axis=0) for corners in (RIGHT_CORNERS, LEFT_CORNERS)]
 
     shapes = [shape(-0.05, 0.04, turn=0.3), shape(0.05, 0.0, turn=-0.2, scale=1.4), shape()]
     average = average_faces(members(*((dots(*eyes(s)), s) for s in shapes)), "eyes", "gamma")

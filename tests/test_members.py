@@ -11,13 +11,19 @@ from PIL import Image
 
 from drawn_shapes import SIZE, noise, shape, smooth, write_faces
 from facestats.composites.averaging import Average, average_faces
-from facestats.composites.facts import composite_facts
+from facestats.composites.folder import composite_facts
 from facestats.core import tables
 from facestats.core.figures.sheets import contact_sheet, fitting_jpeg
 from facestats.errors import InputError
 from facestats.groups.filters import Selection
-from facestats.groups.means import mean_interval, mean_scores, said
-from facestats.groups.members import Members, link, write_members
+from facestats.groups.members import (
+    Members,
+    link,
+    mean_interval,
+    mean_scores,
+    scores_text,
+    write_members,
+)
 from facestats.groups.tables import MEMBER_LANDMARKS
 from programs import run_program, stage_command
 from resources import ROOT, text
@@ -223,8 +229,8 @@ def test_mean_scores_are_said_in_a_line():
             "combined_score": np.nan,
         }
     )
-    assert said(mean_scores(table)) == "holistic 20.0 (10.0 to 30.0), geometric 5.0"
-    assert said(mean_scores(table.head(0))) == "none"
+    assert scores_text(mean_scores(table)) == "holistic 20.0 (10.0 to 30.0), geometric 5.0"
+    assert scores_text(mean_scores(table.head(0))) == "none"
 
 
 def test_the_facts_are_those_of_the_faces_in_the_picture(tmp_path):

@@ -21,7 +21,6 @@ from facestats.attributes.training import train_classifier, train_regression
 from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.encoder import ImageEncoder
 from facestats.clip.load import load_encoder
-from facestats.composites.built import read_composite
 from facestats.core import tables
 from facestats.core.model_files import read_model, write_model
 from facestats.core.tables.embeddings import EmbeddingTable
@@ -31,6 +30,7 @@ from facestats.geometry.measurements import measure
 from facestats.geometry.regressor import GeometryModel, features, load_geometry
 from facestats.geometry.training import train_pipeline
 from facestats.geometry.zscore import fit_zscore
+from facestats.pairs.built import read_composite
 from facestats.params.project import load_params
 from facestats.prompts.text import TextEncoder
 from facestats.prompts.zeroshot import PromptClassifier, load_classifiers, save_classifiers

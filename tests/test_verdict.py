@@ -10,7 +10,7 @@ import pytest
 from cards import trained_run
 from facestats.cli import results
 from facestats.composites.averaging import Average
-from facestats.composites.facts import composite_facts
+from facestats.composites.folder import composite_facts
 from facestats.core import tables
 from facestats.core.files import write_json
 from facestats.core.stats.verdict import judge, judge_scores, weigh

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from drawn_shapes import SIZE, noise, own_places, shape
-from facestats.composites.mesh import FACE_OVAL, Mesh
-from facestats.composites.warping import LEFT_EYE, RIGHT_EYE, EyeAligner, Warper, align_eyes, sample
+from facestats.composites.contours import FACE_OVAL, LEFT_CORNERS, RIGHT_CORNERS
+from facestats.composites.mesh import Mesh
+from facestats.composites.warping import EyeAligner, Warper, align_eyes, sample
 from facestats.core.landmarks import MIRROR
 
 HEAD = np.array([0.22, 0.3, 0.25])  # half axes of an ellipsoid, about as deep as a head
@@ -69,7 +70,7 @@ def test_eyes_meet_to_a_hundredth_of_a_pixel():
     small, large = shape(-0.02, turn=0.1, scale=0.6), shape(0.02, scale=1.4)
     target = (small + large) / 2
     moved = EyeAligner(target, SIZE)(own_places(), small)
-    for corners in (RIGHT_EYE, LEFT_EYE):
+    for corners in (RIGHT_CORNERS, LEFT_CORNERS):
         source, goal, eye = (
             s[list(corners), :2].mean(axis=0) for s in (small, target, align_eyes(small, target))
         )

@@ -1,7 +1,8 @@
 """Average faces, in one pass over the pixels: memory does not grow with the number of members.
 
-A pass over the landmarks alone finds the shape to go to. A 512 px face then costs 2 ms to decode, 0.2 ms to linearise (a table
-of 256), 1 ms to say where its pixels come from, 3 ms to fetch them and 0.1 ms to add.
+A pass over the landmarks alone finds the shape to go to. A 512 px face then costs 2 ms to decode,
+0.2 ms to linearise (a table of 256), 1 ms to compute where its pixels come from, 3 ms to fetch them
+and 0.1 ms to add.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -17,16 +19,22 @@ import pandas as pd
 import simplejpeg
 from PIL import Image
 
-from facestats.composites.light import TO_GAMMA, TO_LINEAR, to_codes
+from facestats.composites.light import (
+    LUMINANCE,
+    TO_GAMMA,
+    TO_LINEAR,
+    compare_sharpness,
+    to_codes,
+)
+from facestats.composites.params import Render
 from facestats.composites.shapes import find_target
-from facestats.composites.sharpness import LUMINANCE, compare
 from facestats.composites.warping import EyeAligner, Warper
 from facestats.errors import InputError
 from facestats.groups.members import Member
 from facestats.machine.faults import fault, is_passing
 
-ALIGNMENTS, SPACES = ("none", "eyes", "warp"), ("linear", "gamma")
-MAX_YAW = 25.0  # degrees; see `average_faces`
+ALIGNMENTS, SPACES = (get_args(Render.model_fields[name].annotation) for name in ("align", "space"))
+DEFAULT = Render()
 
 
 @dataclass
@@ -35,12 +43,17 @@ class Average:
 
     Attributes
     ----------
-    image : uint8 (size, size, 3), sRGB; None where no member could be used.
-    used : names of the members that are in it.
-    left_out : reason to names: `no_landmarks` (the alignment needs them), `max_yaw` (turned away further), `folded`
-        (triangles that fold over on the way to the mean shape).
-    shape : float32 (468, 2), mean landmarks of the picture as shares of its side; None where no member has landmarks.
-    sharpness : `gradient_energy`, `gradient_energy_none`, `ratio`, as `sharpness.compare` says; None without a shape.
+    image : ndarray of uint8 (size, size, 3), optional
+        sRGB; None where no member could be used.
+    used : list of str
+        Names of the members that are in it.
+    left_out : dict
+        Names by reason: `no_landmarks` (the alignment needs them), `max_yaw` (turned away
+        further), `folded` (triangles that fold over on the way to the mean shape).
+    shape : ndarray of float32 (468, 2), optional
+        Mean landmarks of the picture as shares of its side; None where no member has landmarks.
+    sharpness : dict, optional
+        As `light.compare_sharpness` returns it; None without a shape.
     """
 
     image: np.ndarray | None = None
@@ -52,29 +65,44 @@ class Average:
 
 def average_faces(
     members: pd.DataFrame | Iterable[Member],
-    align: str = "warp",
-    space: str = "linear",
-    symmetric: bool = False,
-    max_yaw: float = MAX_YAW,
+    align: str = DEFAULT.align,
+    space: str = DEFAULT.space,
+    symmetric: bool = DEFAULT.symmetric,
+    max_yaw: float = DEFAULT.max_yaw,
 ) -> Average:
     """Average face crops of one size.
 
+    The defaults are those of `composites.<name>.render` in `params.yaml`.
+
     Parameters
     ----------
-    members : rows of a DataFrame, or what may be iterated several times, with `filename`, `path`, `landmarks` ((468, 3),
-        0–1 of the crop, or None) and `yaw` (degrees; may be missing). They are looked at one after another, and none is kept.
-    align : `none`: plain mean; `eyes`: turned, scaled and shifted so that the eyes meet; `warp`: every triangle of the
-        face moved to the mean shape, the surroundings going along.
-    space : `linear` averages light, `gamma` the codes of the file.
-    symmetric : average with the mirror image of every face: pixels flipped, landmarks flipped and swapped left for right.
-    max_yaw : with `warp`, faces turned further to a side (degrees) are left out: their far cheek does not show. Triangles lie upside
-        down on 1.2 % of the picture at 20–25° (median of 43 OMI faces), on 2.6 % at 30–35° (of 16, of which 5 can't be unfolded); unfolded,
-        noses come out bent from 30° on.
+    members : DataFrame or iterable of Member
+        Rows, or what may be iterated several times, with `filename`, `path`, `landmarks`
+        ((468, 3), 0–1 of the crop, or None) and `yaw` (degrees; may be missing). They are looked
+        at one after another, and none is kept.
+    align : str
+        `none`: plain mean; `eyes`: turned, scaled and shifted so that the eyes meet; `warp`: every
+        triangle of the face moved to the mean shape, the surroundings going along.
+    space : str
+        `linear` averages light, `gamma` the codes of the file.
+    symmetric : bool
+        Average with the mirror image of every face: pixels flipped, landmarks flipped and swapped
+        left for right.
+    max_yaw : float
+        With `warp`, faces turned further to a side (degrees) are left out: their far cheek does not
+        show. Triangles lie upside down on 1.2 % of the picture at 20–25° (median of 43 OMI faces),
+        on 2.6 % at 30–35° (of 16, of which 5 can't be unfolded); unfolded, noses come out bent from
+        30° on.
+
+    Returns
+    -------
+    Average
 
     Raises
     ------
     InputError
-        An unknown `align` or `space`, crops of different sizes or that are not square, or a file that is missing or no image.
+        An unknown `align` or `space`, crops that differ in size or are not square, or a file that
+        is missing or no image.
     """
     if align not in ALIGNMENTS or space not in SPACES:
         raise InputError(
@@ -96,7 +124,8 @@ def average_faces(
         if total is None:
             if image.shape[0] != image.shape[1]:
                 raise InputError(
-                    f"{member.filename} is {image.shape[1]}×{image.shape[0]} px; a face crop is square"
+                    f"{member.filename} is {image.shape[1]}×{image.shape[0]} px; "
+                    "a face crop is square"
                 )
             total, plain = np.zeros(image.shape), np.zeros(image.shape[:2])
             move = (
@@ -115,13 +144,12 @@ def average_faces(
     if total is None:
         return result
     mean, plain = total / len(result.used), plain / len(result.used)
-    if (
-        symmetric
-    ):  # a mirror image's way to a symmetric shape is the mirror image of the face's own way
+    if symmetric:
+        # A mirror image's way to a symmetric shape is the mirror image of the face's own way.
         mean, plain = (mean + mean[:, ::-1]) / 2, (plain + plain[:, ::-1]) / 2
     if result.shape is not None:
         luminance = plain if align == "none" else mean @ LUMINANCE[0].astype(np.float64)
-        result.sharpness = compare(luminance, plain, result.shape)
+        result.sharpness = compare_sharpness(luminance, plain, result.shape)
     result.image = to_codes(mean, space)
     return result
 
@@ -146,9 +174,8 @@ def _read(member: Member) -> np.ndarray:
     try:
         data = Path(member.path).read_bytes()
         try:
-            return simplejpeg.decode_jpeg(
-                data, colorspace="RGB"
-            )  # the bits of Pillow, in two thirds of its time
+            # The bits of Pillow, in two thirds of its time.
+            return simplejpeg.decode_jpeg(data, colorspace="RGB")
         except ValueError:  # another format than the pipeline's own
             with Image.open(io.BytesIO(data)) as image:
                 return np.asarray(image.convert("RGB"))

@@ -11,47 +11,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.spatial import Delaunay
 
-# Numbers of the face's outline, one after another: MediaPipe's FACEMESH_FACE_OVAL.
-FACE_OVAL = np.array(
-    [
-        10,
-        338,
-        297,
-        332,
-        284,
-        251,
-        389,
-        356,
-        454,
-        323,
-        361,
-        288,
-        397,
-        365,
-        379,
-        378,
-        400,
-        377,
-        152,
-        148,
-        176,
-        149,
-        150,
-        136,
-        172,
-        58,
-        132,
-        93,
-        234,
-        127,
-        162,
-        21,
-        54,
-        103,
-        67,
-        109,
-    ]
-)
+from facestats.composites.contours import FACE_OVAL
+
 BORDER_POINTS = 8  # a side
 _BEYOND = 0.03  # shares of the side by which the edge gives way to landmarks outside the image
 # A triangle that keeps less than this share of its area is as good as folded.

@@ -10,10 +10,8 @@ import cv2
 import numpy as np
 from scipy.sparse import csr_array
 
+from facestats.composites.contours import LEFT_CORNERS, RIGHT_CORNERS
 from facestats.composites.mesh import Mesh
-
-# Landmarks of the corners of the eyes: the person's right eye, then the left.
-RIGHT_EYE, LEFT_EYE = (33, 133), (362, 263)
 
 
 class Warper:
@@ -84,7 +82,10 @@ def sample(image: np.ndarray, positions: np.ndarray) -> np.ndarray:
 def _eyes(landmarks: np.ndarray) -> np.ndarray:
     """Centres of the person's right and left eye as complex numbers."""
     return np.array(
-        [complex(*landmarks[list(corners), :2].mean(axis=0)) for corners in (RIGHT_EYE, LEFT_EYE)]
+        [
+            complex(*landmarks[list(corners), :2].mean(axis=0))
+            for corners in (RIGHT_CORNERS, LEFT_CORNERS)
+        ]
     )
 
 

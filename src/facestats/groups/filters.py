@@ -13,6 +13,7 @@ import pandas as pd
 
 from facestats.core.doubts import SEPARATOR
 from facestats.errors import InputError, number_of
+from facestats.groups.params import KEEP, LEAVE_OUT, Filter
 
 # Condition -> column of `attributes_final.parquet`; `attributes` names its own. What a model may change comes last, so
 # that the counts before it do not move when only the scores do.
@@ -24,10 +25,7 @@ COLUMNS = {
     "cluster": "cluster",
     "attractiveness": "attractiveness",
 }
-LEAVE_OUT, KEEP = (
-    "leave_out",
-    "keep",
-)  # what becomes of faces whose picture is doubtful: those with something in the column `doubts`
+DEFAULT = Filter()
 # One step of widening, and the widest range there is.
 WIDENING = {"age_range": (5, (0, 130)), "attractiveness": (1, (1, 10))}
 
@@ -72,11 +70,11 @@ def select_faces(
     table: pd.DataFrame,
     conditions: dict[str, Any],
     n: int | None = None,
-    seed: int = 0,
+    seed: int = DEFAULT.seed,
     min_results: int = 1,
     relax: list[str] | None = None,
-    flags: str = LEAVE_OUT,
-    copies: str = "best",
+    flags: str = DEFAULT.flags,
+    copies: str = DEFAULT.copies,
 ) -> Selection:
     """Apply conditions to the table of faces.
 
@@ -166,6 +164,67 @@ def select_faces(
         flagged,
         n_copies,
     )
+
+
+def filter_faces(table: pd.DataFrame, wanted: Filter) -> Selection:
+    """Apply a filter of `params.yaml`; see `select_faces`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `attributes_final.parquet`.
+    wanted : Filter
+
+    Returns
+    -------
+    Selection
+    """
+    return select_faces(
+        table,
+        wanted.model_dump(include=set(COLUMNS)),
+        wanted.n,
+        wanted.seed,
+        wanted.min_results,
+        wanted.relax,
+        wanted.flags,
+        wanted.copies,
+    )
+
+
+def warnings_of(selection: Selection, name: str, doubts: list[str], on_few: str) -> list[str]:
+    """Say what is wrong with a selection: too few faces, unknown classes, widened conditions.
+
+    Parameters
+    ----------
+    selection : Selection
+    name : str
+        What asked for it, such as `composites.women`.
+    doubts : list of str
+        As `column_doubts` returns them.
+    on_few : str
+        `skip` or `error`.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    InputError
+        There are too few faces, and `on_few` is `error`.
+    """
+    warnings = []
+    if not selection.enough:
+        message = "; ".join([f"{name} finds too few: {selection}", *doubts])
+        if on_few == "error":
+            raise InputError(f"{message}. Widen the filter, lower min_results, or set on_few: skip")
+        warnings.append(f"{message}; it is not built")
+    elif selection.hints:
+        warnings.append(f"{name}: {'; '.join(selection.hints)}")
+    return warnings + [
+        f"{name}: {step['condition']} widened from {step['from']} to {step['to'] or 'any'}"
+        for step in selection.relaxed
+    ]
 
 
 def column_doubts(

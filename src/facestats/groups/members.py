@@ -1,4 +1,7 @@
-"""The members' folder of a composite: all that drawing it needs, and nothing that changes without it."""
+"""The members of a composite: their folder, and what they score and are rated on average.
+
+The folder holds all that drawing the composite needs, and nothing that changes without it.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,84 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from facestats.core import tables
 from facestats.core.files import without_apostrophe, write_csv, write_json
+from facestats.core.stats.intervals import interval_text, mean_with_interval
+from facestats.core.stats.verdict import SCORES
 from facestats.core.tables.parquet import opened, read_batches
 from facestats.errors import InputError
-from facestats.groups.means import mean_rating, mean_scores
 from facestats.groups.tables import MEMBER_LANDMARKS
 
 if TYPE_CHECKING:
     from facestats.groups.filters import Selection
+
+
+_RESAMPLES, _SEED = 1000, 0
+
+
+def mean_interval(values: pd.Series, what: str) -> dict[str, Any]:
+    """Mean with a 95 % bootstrap interval over the faces.
+
+    Parameters
+    ----------
+    values : Series (n,)
+        One value a face, NaN where it has none.
+    what : str
+        What one of them is called.
+
+    Returns
+    -------
+    dict
+        `value`, `low`, `high`, `n` (faces that have a value) and, where something is null, `why`.
+    """
+    known = values.dropna().to_numpy(dtype=np.float64)
+    if len(known) == 0:
+        return {"value": None, "low": None, "high": None, "n": 0, "why": f"no member has a {what}"}
+    if len(known) == 1:
+        return {
+            "value": float(known[0]),
+            "low": None,
+            "high": None,
+            "n": 1,
+            "why": f"one member has a {what}: an interval needs two",
+        }
+    return {**mean_with_interval(known, _RESAMPLES, _SEED), "n": len(known)}
+
+
+def mean_rating(ratings: pd.Series) -> dict[str, Any]:
+    """Mean human rating of faces, in the raters' unit; see `mean_interval`."""
+    return mean_interval(ratings, "human rating")
+
+
+def mean_scores(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Mean holistic, geometric and combined score of faces, 0–100.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of `attributes_final.parquet`.
+
+    Returns
+    -------
+    dict
+        What `mean_interval` returns, by score.
+    """
+    return {name: mean_interval(rows[column], f"{name} score") for name, column in SCORES.items()}
+
+
+def scores_text(scores: dict[str, dict[str, Any]]) -> str:
+    """Write mean scores on one line: `holistic 61.2 (58.9 to 63.5)`; without an interval of one."""
+    parts = [
+        f"{name} {interval_text(score, '.1f')}"
+        for name, score in scores.items()
+        if score["value"] is not None
+    ]
+    return ", ".join(parts) or "none"
 
 
 def write_members(
@@ -31,16 +98,28 @@ def write_members(
     out: Path,
     doubts: list[str] | None = None,
 ) -> None:
-    """Write `members.csv`, `selection.json`, `scores.json`, `faces/` (links) and `faces/landmarks.parquet` into `out`.
+    """Write a members' folder.
 
-    Scores move with every training, so they stand apart: a composite reads the rest, and is not drawn again. What an earlier run left in `faces/` goes. Too few members: `members.csv` has no row, and `faces/` holds an empty table of landmarks alone.
+    It holds `members.csv`, `selection.json`, `scores.json`, `faces/` (links) and
+    `faces/landmarks.parquet`. The scores move with every training, so they stand apart: a composite
+    reads the rest, and is not drawn again. What an earlier run left in `faces/` goes. With too few
+    members, `members.csv` has no row and `faces/` only an empty table of landmarks.
 
     Parameters
     ----------
-    wanted : the filter as the user wrote it.
-    landmarks : `filename`, `landmarks`, `yaw` of all faces.
-    preproc : folder of the face crops.
-    doubts : about the columns that the filter stands on.
+    selection : Selection
+    name : str
+        Of the composite.
+    wanted : dict
+        The filter as the user wrote it.
+    landmarks : DataFrame
+        `filename`, `landmarks` and `yaw` of all faces.
+    preproc : Path
+        Folder of the face crops.
+    out : Path
+        The folder to write.
+    doubts : list of str, optional
+        About the columns that the filter uses.
     """
     rows = selection.rows if selection.enough else selection.rows.iloc[:0]
     members = rows["filename"]
@@ -74,11 +153,17 @@ def write_members(
 
 
 def link(source: Path, target: Path) -> None:
-    """A hard link where the file system can, else a copy; `source` may itself be a link into DVC's cache."""
+    """Make a hard link where the file system can, else a copy.
+
+    Parameters
+    ----------
+    source : Path
+        A file; it may itself be a link into DVC's cache.
+    target : Path
+        What is there already is replaced, never written to: it may be a link into DVC's cache.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(
-        missing_ok=True
-    )  # it may be a link to the face, or into DVC's cache: never write through it
+    target.unlink(missing_ok=True)
     try:
         os.link(source.resolve(), target)
     except OSError:
@@ -86,7 +171,18 @@ def link(source: Path, target: Path) -> None:
 
 
 class Member(NamedTuple):
-    """One face of a composite: its name, the path of its crop, its landmarks (468, 3) in 0–1 or None, and its yaw (degrees)."""
+    """One face of a composite.
+
+    Attributes
+    ----------
+    filename : str
+    path : Path
+        Of its crop.
+    landmarks : ndarray (468, 3), optional
+        0–1 of the crop.
+    yaw : float, optional
+        Degrees.
+    """
 
     filename: str
     path: Path
@@ -95,23 +191,27 @@ class Member(NamedTuple):
 
 
 class Members:
-    """The members of a composite in the order of their names; iterated as `Member`, as often as one likes.
+    """The members of a composite in the order of their names.
 
-    Landmarks are read as they are asked for: those of 2,500 faces took 80 MB otherwise.
+    They may be iterated, as `Member`, as often as one likes. Landmarks are read as they are asked
+    for: those of 2,500 faces took 80 MB otherwise.
 
     Parameters
     ----------
-    members : `members.csv`.
-    faces : the folder of their crops and landmarks.
+    members : Path
+        `members.csv`.
+    faces : Path
+        The folder of their crops and landmarks.
 
     Attributes
     ----------
-    ratings : mean human rating by name, NaN where nobody rated.
+    ratings : Series
+        Mean human rating by name, NaN where nobody rated.
 
     Raises
     ------
     InputError
-        The folder is not one that `select` wrote.
+        The folder is not one that the stage `select` wrote.
     """
 
     def __init__(self, members: Path, faces: Path):
@@ -134,7 +234,8 @@ class Members:
         ]
         if len(strangers):
             raise InputError(
-                f"{members} names {strangers.iloc[0]}, which {faces} does not know; `dvc repro` writes both"
+                f"{members} names {strangers.iloc[0]}, which {faces} does not know; "
+                "`dvc repro` writes both"
             )
         self.names = frozenset(names)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -10,9 +10,12 @@ from facestats.params.names import Attribute
 from facestats.params.types import Range, Section, ordered
 
 Decile = Annotated[int, Field(ge=1, le=10)]
-
-
 DecileRange = Annotated[list[Decile], Field(min_length=2, max_length=2), AfterValidator(ordered)]
+
+Flags = Literal["leave_out", "keep"]  # of faces whose picture is doubtful
+LEAVE_OUT, KEEP = get_args(Flags)
+Copies = Literal["best", "keep"]  # of one picture
+COPIES = get_args(Copies)
 
 
 class Filter(Section):
@@ -28,13 +31,13 @@ class Filter(Section):
     """number or numbers of clusters; 0 is the largest"""
     attractiveness: DecileRange | None = None
     """deciles of the holistic score, 1-10, from the first to the second, both counted"""
-    flags: Literal["leave_out", "keep"] = "leave_out"
+    flags: Flags = "leave_out"
     """leave_out: no face whose picture is doubtful (dark, blurred, half hidden, …: docs/doubts.md) | keep: these too"""
     n: Annotated[int, Field(ge=1)] | None = None
     """faces drawn at random where more match | null: all"""
     seed: Annotated[int, Field(ge=0)] = 0
     """another seed draws other faces"""
-    copies: Literal["best", "keep"] = "best"
+    copies: Copies = "best"
     """best: of the copies of a picture one, sharp, large and little compressed | keep: all"""
     min_results: Annotated[int, Field(ge=1)] = 10
     """with fewer faces nothing is built"""

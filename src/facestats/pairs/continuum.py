@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from facestats.composites.built import Built
 from facestats.composites.light import TO_LINEAR, to_codes
 from facestats.composites.warping import Warper
+from facestats.core.files import write_image, write_json
 from facestats.errors import number_of
+from facestats.pairs.built import Built
 
 SIDE = 240  # pixels of a picture in the strip
 MOST = 9  # pictures in a row of it
@@ -24,18 +26,21 @@ def shares(steps: int) -> list[float]:
 
 
 def continuum(one: Built, other: Built, steps: int) -> Iterator[np.ndarray]:
-    """Pictures from one composite to another, both ends among them.
+    """Draw pictures from one composite to another, both ends among them.
 
     Both composites are warped to the shape between theirs, and mixed as light.
 
     Parameters
     ----------
-    one, other : with `image` and `shape`, of one size.
-    steps : number of pictures.
+    one, other : Built
+        With `image` and `shape`, of one size.
+    steps : int
+        Number of pictures.
 
     Yields
     ------
-    uint8 (size, size, 3), sRGB.
+    ndarray of uint8 (size, size, 3)
+        sRGB.
     """
     light = [TO_LINEAR[built.image] for built in (one, other)]
     for share in map(np.float32, shares(steps)):
@@ -49,15 +54,60 @@ def continuum(one: Built, other: Built, steps: int) -> Iterator[np.ndarray]:
         yield to_codes(mixed, "linear")
 
 
-def strip(
-    pictures: list[Image.Image], names: tuple[str, str], counts: tuple[int, int]
-) -> Image.Image:
-    """The pictures side by side, with the share of the second composite below each, and below the ends whose they are.
+def write_continuum(
+    out: Path, name: str, ends: tuple[Built, Built], steps: int, why: str | None
+) -> None:
+    """Write `continuum.json` and, where it can be built, `continuum.jpg` and `frames/`.
 
     Parameters
     ----------
-    pictures : square ones, from the first composite to the second.
-    names, counts : the two composites and how many faces are in each.
+    out : Path
+        The continuum's folder.
+    name : str
+        As in `params.yaml`.
+    ends : pair of Built
+    steps : int
+        Number of pictures.
+    why : str or None
+        Why it can't be built.
+    """
+    if why is None:
+        frames = [Image.fromarray(picture) for picture in continuum(*ends, steps)]
+        for i, frame in enumerate(frames):
+            write_image(out / "frames" / f"{i:02}.jpg", frame)
+        write_image(
+            out / "continuum.jpg",
+            strip(frames, [end.name for end in ends], [end.facts["n"] for end in ends]),
+        )
+    write_json(
+        out / "continuum.json",
+        {
+            "name": name,
+            "built": why is None,
+            "why": why,
+            "steps": steps,
+            "shares": shares(steps),
+            "from": ends[0].summary(),
+            "to": ends[1].summary(),
+        },
+    )
+
+
+def strip(
+    pictures: list[Image.Image], names: tuple[str, str], counts: tuple[int, int]
+) -> Image.Image:
+    """Set the pictures side by side, the share of the second composite below each.
+
+    Parameters
+    ----------
+    pictures : list of Image
+        Square ones, from the first composite to the second.
+    names, counts : pair
+        The two composites, named below the ends, and how many faces are in each.
+
+    Returns
+    -------
+    Image
     """
     rows = -(-len(pictures) // MOST)
     columns = -(-len(pictures) // rows)
@@ -82,7 +132,7 @@ def strip(
 
 
 def _font(text: str, largest: int = 17) -> ImageFont.FreeTypeFont:
-    """Pillow's own font, which is the same on every machine, in a size at which the text fits below a picture."""
+    """Pillow's own font, the same on every machine, so small that the text fits."""
     font = ImageFont.load_default(largest)
     return (
         font

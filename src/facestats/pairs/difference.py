@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facestats.composites.built import Built
-from facestats.composites.contours import PARTS, centre_of_eyes
-from facestats.composites.light import TO_LINEAR
-from facestats.composites.sharpness import inner_face
+from facestats.composites.contours import PARTS, eye_centres
+from facestats.composites.light import TO_LINEAR, inner_face
 from facestats.composites.warping import Warper
 from facestats.core.landmarks import MIRROR
 from facestats.errors import InputError
+from facestats.pairs.built import Built
 
 LARGEST = 10  # landmarks told of
 
@@ -79,7 +78,7 @@ def difference(of: Built, minus: Built) -> Difference:
     )
     first, second = (cv2.cvtColor(picture, cv2.COLOR_LRGB2Lab) for picture in pictures)
     aligned, factor = superimposed(of.shape, minus.shape)
-    eyes = np.linalg.norm(np.diff(centre_of_eyes(minus.shape.astype(np.float64)), axis=0))
+    eyes = np.linalg.norm(np.diff(eye_centres(minus.shape.astype(np.float64)), axis=0))
     return Difference(
         pictures,
         shape,

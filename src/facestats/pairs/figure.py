@@ -1,8 +1,9 @@
-"""A panel that shows where two composites differ."""
+"""Where two composites differ, as a panel and as the files of the stage `difference`."""
 
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,16 +12,61 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
-from facestats.composites.contours import LINES, centre_of_eyes
+from facestats.composites.contours import LINES, eye_centres
 from facestats.composites.light import to_codes
 from facestats.core.figures.png import plain
-from facestats.pairs.difference import Difference, one_sided
+from facestats.core.files import write_image, write_json
+from facestats.pairs.built import Built
+from facestats.pairs.difference import Difference, difference, measure, one_sided
 
 FACTORS = (1, 2, 5, 10, 20, 50)  # by which shifts are drawn larger
 LONGEST = 40  # percent of the distance between the eyes, the longest arrow drawn
 # End of the colour scales, units of CIELAB: fixed, so that panels can be held side by side, unless a twentieth of the face is beyond.
 USUAL_END = 10
 WIDEST = 24  # characters of a name in one line: longer ones would push the pictures aside
+CHANCE = (
+    "Two groups of finite size never look the same: a part of every difference is chance, and more "
+    "of it the fewer faces there are. How large that part is, two averages can't tell."
+)
+
+
+def write_difference(out: Path, name: str, both: tuple[Built, Built], why: str | None) -> dict:
+    """Write `difference.json` and, where it can be built, `difference.jpg`.
+
+    Parameters
+    ----------
+    out : Path
+        The difference's folder.
+    name : str
+        As in `params.yaml`.
+    both : pair of Built
+        The composite that is looked at, and the one that is taken from it.
+    why : str or None
+        Why it can't be built.
+
+    Returns
+    -------
+    dict
+        As `measure` returns it; empty where it can't be built.
+    """
+    of, minus = both
+    content = {
+        "name": name,
+        "built": why is None,
+        "why": why,
+        "of": of.summary(),
+        "minus": minus.summary(),
+    }
+    numbers: dict = {}
+    if why is None:
+        shared = len({*of.facts["members"]} & {*minus.facts["members"]})
+        result = difference(of, minus)
+        numbers = measure(result)
+        groups = [(end.name, end.facts["n"]) for end in both]
+        write_image(out / "difference.jpg", difference_figure(result, groups, shared), quality=90)
+        content |= {"faces_in_both": shared, "chance": CHANCE, **numbers}
+    write_json(out / "difference.json", content)
+    return numbers
 
 
 def difference_figure(found: Difference, groups: list[tuple[str, int]], shared: int) -> Image.Image:
@@ -101,7 +147,7 @@ def _show(
 
 def _shape(axes: Axes, found: Difference, of: str, minus: str) -> None:
     """Outlines of both shapes, and an arrow from each landmark on them to where it lies in the other."""
-    eyes = np.linalg.norm(np.diff(centre_of_eyes(found.shape), axis=0))
+    eyes = np.linalg.norm(np.diff(eye_centres(found.shape), axis=0))
     shifts = found.shifts / 100 * eyes
     longest = np.linalg.norm(found.shifts, axis=1).max()
     factor = max((f for f in FACTORS if f * longest <= LONGEST), default=1)

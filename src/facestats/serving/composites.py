@@ -13,24 +13,24 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from facestats.composites.averaging import MAX_YAW, average_faces
-from facestats.composites.facts import NO_FACE, composite_facts
+from facestats.composites.averaging import average_faces
+from facestats.composites.folder import NO_FACE, composite_facts
 from facestats.composites.params import Render
 from facestats.core import tables
 from facestats.core.doubts import PICTURE
 from facestats.core.photo_files import face_filename
+from facestats.core.stats.verdict import SCORES
 from facestats.errors import InputError, number_of
 from facestats.faces.tables import FACES
 from facestats.groups.filters import (
     COLUMNS,
-    KEEP,
-    LEAVE_OUT,
     check_flags,
     check_table,
     column_doubts,
     select_faces,
 )
-from facestats.groups.means import SCORES, mean_scores
+from facestats.groups.members import mean_scores
+from facestats.groups.params import COPIES, KEEP, Filter
 from facestats.groups.tables import FINAL
 from facestats.params.errors import checked_options
 from facestats.serving.checks import one_of, whole_number
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from facestats.faces.crop import FaceCrop
 
 PREPROC = "data/processed/preproc"
-COPIES = ("best", "keep")
+DRAW, WHO = Render(), Filter()  # the defaults of `params.yaml`
 UNCOMPRESSED = 24.0  # bits per pixel
 FACTS = "facestats"  # what a frame's `attrs` and an image's `info` call them
 
@@ -57,8 +57,8 @@ def filter_images(
     min_results: int = 0,
     attributes: dict[str, str | list[str]] | None = None,
     cluster: int | list[int] | None = None,
-    flags: str = LEAVE_OUT,
-    copies: str = "best",
+    flags: str = WHO.flags,
+    copies: str = WHO.copies,
 ) -> pd.DataFrame | pl.DataFrame:
     """Rows of `attributes_final.parquet` that match all conditions, sorted by filename.
 
@@ -124,7 +124,7 @@ def filter_images(
         return df[selection.rows.index.to_list()]
     given = {name: value for name, value in conditions.items() if value is not None}
     asked = ({"flags": flags} if flags == KEEP else {}) | (
-        {"copies": copies} if copies != "best" else {}
+        {"copies": copies} if copies != WHO.copies else {}
     )
     selection.rows.attrs[FACTS] = {
         "filter": {**given, "min_results": min_results} | asked,
@@ -138,13 +138,13 @@ def filter_images(
 def make_composite(
     df_or_paths: pd.DataFrame | pl.DataFrame | list,
     n: int | None = None,
-    seed: int = 0,
-    align: str = "warp",
-    space: str = "linear",
-    symmetric: bool = False,
-    max_yaw: float = MAX_YAW,
+    seed: int = WHO.seed,
+    align: str = DRAW.align,
+    space: str = DRAW.space,
+    symmetric: bool = DRAW.symmetric,
+    max_yaw: float = DRAW.max_yaw,
     flags: str | None = None,
-    copies: str = "best",
+    copies: str = WHO.copies,
 ) -> Image.Image:
     """Average face; of faces of the pipeline, the very pixels that the stage `composite` draws of the same members.
 
@@ -197,7 +197,7 @@ def make_composite(
     selection = dict(table.attrs.get(FACTS, {})) if table is not None else {}
     if flags is not None:
         check_flags(flags)
-    flags = flags or selection.get("filter", {}).get("flags", LEAVE_OUT)
+    flags = flags or selection.get("filter", {}).get("flags", WHO.flags)
     with tempfile.TemporaryDirectory() as folder:
         if table is not None:
             members, flagged, n_copies = _known_faces(models, table, n, seed, flags, copies)

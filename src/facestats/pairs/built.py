@@ -1,4 +1,4 @@
-"""A composite as the stage `composite` left it: what pictures of two composites start from."""
+"""A composite, read back from its folder: what continua and differences start from."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ class Built:
 
     Attributes
     ----------
-    name : as in `params.yaml`.
-    image : uint8 (size, size, 3), sRGB; None where it was not built.
-    shape : float32 (468, 2), mean landmarks as shares of the side; None where no member has any.
-    facts : what `composite.json` says.
+    name : str
+        As in `params.yaml`.
+    image : ndarray of uint8 (size, size, 3), optional
+        sRGB; None where it was not built.
+    shape : ndarray of float32 (468, 2), optional
+        Mean landmarks as shares of the side; None where no member has any.
+    facts : dict
+        The content of `composite.json`.
     """
 
     name: str
@@ -32,11 +36,15 @@ class Built:
 
     @property
     def why(self) -> str | None:
-        """Why it can't be set against another; None where it can."""
+        """Why it can't be compared with another; None where it can."""
         if self.image is None:
-            return f"the composite {self.name} was not built: {self.facts.get('why') or 'no reason was given'}"
+            why = self.facts.get("why") or "no reason was given"
+            return f"the composite {self.name} was not built: {why}"
         if self.shape is None:
-            return f"no member of the composite {self.name} has landmarks, which say where its features are"
+            return (
+                f"no member of the composite {self.name} has landmarks, which say where its "
+                "features are"
+            )
         return None
 
     def summary(self) -> dict:
@@ -53,6 +61,14 @@ class Built:
 
 def read_composite(folder: Path) -> Built:
     """Read a composite's folder.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    Built
 
     Raises
     ------
@@ -75,18 +91,28 @@ def read_composite(folder: Path) -> Built:
         not isinstance(built.shape, np.ndarray) or built.shape.shape != (468, 2)
     ):
         raise InputError(
-            f"{folder / 'shape.npy'} is {getattr(built.shape, 'shape', 'an archive')}; landmarks are (468, 2); `dvc repro` writes it anew"
+            f"{folder / 'shape.npy'} is {getattr(built.shape, 'shape', 'an archive')}; landmarks "
+            "are (468, 2); `dvc repro` writes it anew"
         )
     return built
 
 
-def why_not(one: Built, other: Built) -> str | None:
-    """Why two composites can't be set against each other; None where they can.
+def why_not_comparable(one: Built, other: Built) -> str | None:
+    """Say why two composites can't be compared.
+
+    Parameters
+    ----------
+    one, other : Built
+
+    Returns
+    -------
+    str or None
+        None where they can.
 
     Raises
     ------
     InputError
-        Pictures of different sizes.
+        Their pictures differ in size.
     """
     whys = [built.why for built in (one, other) if built.why]
     if not whys and one.image.shape != other.image.shape:
@@ -101,10 +127,23 @@ def why_not(one: Built, other: Built) -> str | None:
 
 
 def drawn_differently(one: Built, other: Built) -> str | None:
-    """A warning where two composites were drawn in different ways: that shows, too."""
+    """Warn where two composites were drawn in different ways, which shows when they are compared.
+
+    Parameters
+    ----------
+    one, other : Built
+
+    Returns
+    -------
+    str or None
+        None where they were drawn in the same way.
+    """
     first, second = (built.facts.get("render") or {} for built in (one, other))
     keys = sorted(key for key in {*first, *second} if first.get(key) != second.get(key))
     if not keys:
         return None
-    said = ", ".join(f"{key}: {first.get(key)} and {second.get(key)}" for key in keys)
-    return f"{one.name} and {other.name} are drawn in different ways ({said}); a part of what differs is that"
+    options = ", ".join(f"{key}: {first.get(key)} and {second.get(key)}" for key in keys)
+    return (
+        f"{one.name} and {other.name} are drawn in different ways ({options}); a part of what "
+        "differs is that"
+    )
