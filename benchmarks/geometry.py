@@ -122,7 +122,10 @@ def main() -> None:
         help=f"folder with images/, {MEANS} and attribute_ratings.zip",
     )
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "docs", help="folder of geometry.md (default: docs)"
+        "--out",
+        type=Path,
+        default=ROOT / "docs/methods",
+        help="folder of geometry.md (default: docs/methods)",
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

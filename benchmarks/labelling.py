@@ -191,7 +191,10 @@ def main() -> None:
         "--clip", default="tiny", help="a variant, as clip.variant (default: %(default)s)"
     )
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "docs", help="folder of labelling.md (default: docs)"
+        "--out",
+        type=Path,
+        default=ROOT / "docs/methods",
+        help="folder of labelling.md (default: docs/methods)",
     )
     options = parser.parse_args()
     params = load_params(ROOT / "params.yaml")

@@ -259,7 +259,7 @@ def main() -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("docs"),
+        default=Path("docs/methods"),
         help="folder of measurements.md (default: %(default)s)",
     )
     options = parser.parse_args()

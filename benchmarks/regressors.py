@@ -91,7 +91,10 @@ def main() -> None:
     )
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "docs", help="folder of regressor.md (default: docs)"
+        "--out",
+        type=Path,
+        default=ROOT / "docs/methods",
+        help="folder of regressor.md (default: docs/methods)",
     )
     options = parser.parse_args()
     params = load_params(ROOT / "params.yaml")

@@ -1,4 +1,4 @@
-"""Write parameters.md and tables.md from the schemas, and the picture of the pipeline in README.md from `dvc dag`.
+"""Write parameters.md and tables.md from the schemas, api.md from the docstrings, and README.md's picture from `dvc dag`.
 
 python docs/reference.py
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 import networkx
 import pyarrow as pa
+from api import api_page
 
 from facestats.age.tables import AGE_CHECK
 from facestats.attributes.tables import (
@@ -202,7 +203,7 @@ def tables_page() -> str:
     lines += [
         "## Measurements",
         "",
-        "Out of the landmarks; [measurements.md](measurements.md) says which, and how far they can be trusted.",
+        "Out of the landmarks; [measurements.md](methods/measurements.md) says which, and how far they can be trusted.",
         "",
     ]
     lines += _rows(
@@ -283,6 +284,7 @@ def pages() -> dict[Path, str]:
     return {
         FOLDER / "parameters.md": parameters_page(),
         FOLDER / "tables.md": tables_page(),
+        FOLDER / "api.md": api_page(),
         front: readme(front.read_text(encoding="utf-8")),
     }
 

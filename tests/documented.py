@@ -12,7 +12,8 @@ PAGES = (
     "CONTRIBUTING.md",
     "pretrain/README.md",
     "pretrain/MODEL_CARD.md",
-    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    "SECURITY.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 )
 FENCE = re.compile(
     r"^(?:<!-- (?P<mark>test|not run): (?P<word>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",

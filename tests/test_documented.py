@@ -103,7 +103,7 @@ def test_python_on_the_pages_about_composites_and_geometry(built, monkeypatch, t
     crops = [
         (built.folder / "data/processed/preproc" / name).read_bytes() for name in table["filename"]
     ]
-    example = block("docs/geometry.md", "from python").text
+    example = block("docs/methods/geometry.md", "from python").text
     said = {"landmarks": landmarks, "crops": crops}
     exec(
         compile(
@@ -160,7 +160,7 @@ def test_the_labelling_loop(project):
 
 
 def test_embeddings_without_avx512_as_the_page_on_reproducibility_measures_them(project):
-    said = run_documented(project, "docs/reproducibility.md", "without AVX-512")
+    said = run_documented(project, "docs/methods/reproducibility.md", "without AVX-512")
     assert (
         len(re.findall(r"rows=110 reused=0 computed=110", said)) == 2
     )  # each in a store of its own

@@ -1,5 +1,6 @@
 """The blocks of README.md and of the pages about photos, attributes and rows, run as they stand on the small project."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,14 +11,17 @@ import yaml
 from PIL import Image, ImageOps
 
 from documented import block, run_documented
+from facestats.params.project import check_params
 from processes import row_counts
 from project import Project, executed
+from resources import ROOT
 from sharing import colleague, open_office
 
 pytestmark = pytest.mark.slow
 
 META = "data/processed/metadata"
 README = "README.md"
+STUDY = "docs/first_study.md"
 
 
 @pytest.fixture
@@ -37,21 +41,18 @@ def stranger(project, tmp_path) -> tuple[Project, Path]:
     return project, tmp_path
 
 
-@pytest.mark.parametrize(
-    ("document", "name"), [(README, "own photos"), ("docs/photos.md", "own photos with labels")]
-)
-def test_own_photos(stranger, document, name):
+@pytest.mark.parametrize("document", [README, STUDY])
+def test_own_photos(stranger, document):
     project, folder = stranger
-    places = {
-        "/path/to/photos": folder / "photos",
-        "/path/to/labels.csv": folder / "labels/labels.csv",
-    }
-    said = run_documented(
-        project,
-        document,
-        name,
-        {place: str(own) for place, own in places.items() if place in block(document, name).text},
-    )
+    photos = {"/path/to/photos": str(folder / "photos")}
+    if document == README:
+        said = run_documented(project, README, "own photos", photos)
+    else:
+        labels = {"/path/to/labels.csv": str(folder / "labels/labels.csv")}
+        said = run_documented(project, STUDY, "put in place", photos | labels)
+        assert "photos, " in said
+        said = run_documented(project, STUDY, "run")
+        assert "Where to look" in said
     assert executed(said) == {"preprocess", "labels"}
     assert row_counts(said, "preprocess")["computed"] == 1
     assert project.git("status", "--short").stdout == ""  # all of the run is committed
@@ -96,6 +97,25 @@ def test_sharing(built, tmp_path):
     )
 
 
+def test_the_groups_and_the_figure_of_the_first_study(built, monkeypatch, tmp_path):
+    sections = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    sections |= yaml.safe_load(block(STUDY, "groups").text)
+    params = check_params(sections)
+    assert params.composites["women"].filter.n is None
+    assert params.continua["women_to_men"].steps == 5
+
+    (tmp_path / "data").symlink_to(built.folder / "data")
+    (tmp_path / "models").symlink_to(built.folder / "models")
+    monkeypatch.chdir(tmp_path)
+    code = block(STUDY, "figure").text.replace("N = 15", "N = 5")
+    exec(compile(code, STUDY, "exec"), {})
+    with Image.open("figure.png") as picture:
+        assert picture.width > 1000
+    low, high = (json.loads(Path(f"{name}.json").read_text()) for name in ("lowest", "highest"))
+    assert low["n"] == high["n"] == 5
+    assert low["rating"]["value"] < high["rating"]["value"]
+
+
 def test_python(built, monkeypatch):
     monkeypatch.chdir(built.folder)
     code = block(README, "from python").text.replace("photo.jpg", "data/raw/face_0001.jpg")
@@ -128,7 +148,7 @@ def test_an_attribute_in_words(project):
 
 
 def test_rows(project, tmp_path):
-    """That FACESTATS_ROWS moves the store, the block of docs/reproducibility.md shows: with the usual one, rows would be reused."""
+    """That FACESTATS_ROWS moves the store, the block of docs/methods/reproducibility.md shows: with the usual one, rows would be reused."""
     project.keep_stages("fetch_clip", "fetch_landmarker", "preprocess", "embed")
     said = run_documented(
         project, "docs/rows.md", "rows", {"/fast/disk/rows": str(tmp_path / "rows")}

@@ -88,5 +88,5 @@ def test_the_figures_replace_the_old_ones_in_their_page(benchmark, tmp_path):
 def test_the_page_has_its_two_markers(benchmark):
     from benchmarks.labelling_report import END, START
 
-    text = (ROOT / "docs/labelling.md").read_text()
+    text = (ROOT / "docs/methods/labelling.md").read_text()
     assert text.count(START) == text.count(END) == 1

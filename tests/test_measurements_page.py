@@ -1,4 +1,4 @@
-"""docs/measurements.md and the benchmark that writes it."""
+"""docs/methods/measurements.md and the benchmark that writes it."""
 
 import re
 
@@ -9,7 +9,7 @@ from facestats.geometry.definitions import MEASUREMENTS
 from resources import ROOT
 from shapes import symmetric_face
 
-PAGE = ROOT / "docs/measurements.md"
+PAGE = ROOT / "docs/methods/measurements.md"
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_the_page_defines_what_the_code_measures(benchmark):
 def test_both_pages_say_the_same_of_the_zscore():
     """r on the OMI faces, as `benchmarks.geometry` and `benchmarks.measurements` write it."""
     figures = [
-        re.search(pattern, (ROOT / "docs" / page).read_text(encoding="utf-8"))[1]
+        re.search(pattern, (ROOT / "docs/methods" / page).read_text(encoding="utf-8"))[1]
         for page, pattern in (
             ("geometry.md", r"\| z-score[^|]*\| (-?[\d.]+) \|"),
             ("measurements.md", r"r with `attractive` on the 745 OMI faces: (-?[\d.]+)"),

@@ -67,13 +67,6 @@ def test_the_picture_has_every_stage_once_and_no_arrow_that_follows_from_others(
     } == set(stages)
 
 
-def test_readme_links_every_page():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [
-        page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in text
-    ] == []
-
-
 def test_every_key_says_what_it_does(reference):
     texts = described(reference)
     assert len(texts) > 80

@@ -55,29 +55,44 @@ def train_regressor(
     pretrained: str | None = None,
     on_epoch: Callable[[int, float, float], None] | None = None,
 ) -> Regressor:
-    """Fit ratings by a line and an ensemble of multi-layer perceptrons that corrects it.
+    """Fit ratings by ridge regression and an ensemble of perceptrons that corrects it.
 
     Parameters
     ----------
-    X_train, X_val : features (n, d) on any scale, arrays or frames; standardised by the train faces inside. At least 20 and 5 rows.
-    y_train, y_val : ratings (n,) on any scale. Val stops the training; with train faces by members that left them out it sets the size of the
-        correction and the calibration.
-    hidden : width of each hidden layer; a single number is one layer.
-    ensemble, dropout, lr, weight_decay, batch_size, epochs, patience, schedule, loss, calibration, seed : see `params.yaml`.
-    folds : not used; taken so that the whole section `mlp` can be passed. `out_of_fold` uses it.
-    pretrained : a checkpoint to use instead of training; it must say its own rating scale.
-    on_epoch : called with epoch (0: the line alone), train loss (mean over the members) and val loss (of their mean), both of
-        standardised ratings.
+    X_train, X_val : array or frame (n, d)
+        Features on any scale; they are standardised by the train faces. At least 20 and 5 rows.
+    y_train, y_val : array (n,)
+        Ratings on any scale. Val stops the training; with the train faces, predicted by members that left
+        them out, it sets the size of the correction and the calibration.
+    hidden : int or sequence of int, default (256, 64)
+        Width of each hidden layer; a single number is one layer.
+    ensemble, dropout, lr, weight_decay, batch_size, epochs, patience : number
+        As in the section `mlp` of `params.yaml`.
+    schedule, loss, calibration : str
+        As in the section `mlp` of `params.yaml`.
+    seed : int, default 0
+        Initial weights, order of batches, parts and folds.
+    folds : int
+        Not used; accepted so that the whole section `mlp` can be passed. `out_of_fold` uses it.
+    pretrained : path, optional
+        Checkpoint to use instead of training; it must say its own rating scale.
+    on_epoch : callable, optional
+        Called with the epoch (0: ridge regression alone), train loss (mean over the members) and val loss
+        (of their mean), both of standardised ratings.
 
     Returns
     -------
-    Regressor, with the weights of the epoch that had the lowest val loss; `.predict(X)` gives rating units.
+    Regressor
+        With the weights of the epoch that had the lowest val loss. `.predict(X)` gives float64 (n,) in the
+        unit of the ratings.
 
     Raises
     ------
     InputError
-        Too few faces, shapes that do not fit, values that are not finite, ratings that are all equal, an option that does
-        not exist or is out of range, or a training that diverged.
+        Too few faces, shapes that do not fit, values that are not finite, ratings that are all equal, an
+        option that does not exist or is out of range, or a training that diverged.
+    ModelError
+        `pretrained` can't be read, or takes other dimensions.
     """
     mlp = checked_options(
         Mlp,

@@ -40,38 +40,63 @@ __all__ = [
 
 
 def detect_landmarks(image: Any) -> np.ndarray | None:
-    """468 landmarks of the largest face.
+    """Detect the 468 landmarks of the largest face.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image or uint8 array (height, width, 3)
+        The photo; its largest face counts.
 
     Returns
     -------
-    float32 (468, 3): x and y as a fraction of the image's width and height, z in x's unit, smaller is nearer; None without a face.
+    float32 array (468, 3), or None
+        x and y as fractions of the image's width and height, z in the unit of x, smaller is nearer;
+        None where there is no face.
 
     Warns
     -----
     DoubtWarning
-        What is doubtful about the face. So of `get_clip_embedding`, `calculate_attractiveness_score` and `find_similar`.
+        A doubt about the picture, such as a dark or blurred face.
 
     Raises
     ------
     ImageError
         The image can't be read.
     InputError
-        It is none, or there is no such file. So of all functions below.
+        It is no image, or there is no such file.
     ModelError
-        There is no project folder with models. So of all functions below.
+        There is no project folder with models.
     """
     return load().landmarks(image)
 
 
 def get_clip_embedding(image: Any) -> np.ndarray:
-    """CLIP embedding of the largest face: float32 (d,), unit norm; d is the CLIP variant's.
+    """Compute the CLIP embedding of the largest face.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image or uint8 array (height, width, 3)
+        The photo; its largest face counts.
+
+    Returns
+    -------
+    float32 array (d,)
+        Of unit length; d is the CLIP variant's, 384 for `tiny` and 512 for ViT-B/32. It equals the row
+        of `embeddings_clip.parquet` that the same file has.
+
+    Warns
+    -----
+    DoubtWarning
+        A doubt about the picture.
 
     Raises
     ------
     ImageError
-        The image can't be read, or no face is found.
+        The image can't be read, or it has no face.
+    InputError
+        It is no image, or there is no such file.
     ModelError
-        `models/clip` holds other weights than the models were trained on.
+        There are no models, or `models/clip` holds other weights than they were trained on.
     """
     models = load()
     crop = models.crop(image)
@@ -80,47 +105,57 @@ def get_clip_embedding(image: Any) -> np.ndarray:
 
 
 def infer_attributes(image: Any, ethnicity: bool = False) -> Attributes:
-    """What the attribute models, and prompts where no model was trained, say about the largest face.
+    """Infer the attributes of the largest face by trained models, or by prompts where there is none.
 
     Parameters
     ----------
-    ethnicity : inferring a single person's ethnicity from a face is banned or high-risk in some places, so it is left
-        out unless asked for.
+    image : path, bytes, PIL image or uint8 array (height, width, 3)
+        The photo; its largest face counts.
+    ethnicity : bool, default False
+        Infer ethnicity too. Inferring one person's is banned or high-risk in some places.
 
     Returns
     -------
-    dict by target: the class (`unknown` where the model abstains) or the number (age: years), `<target>_source` (`model` or
-    `zeroshot`) and, where there are classes, `<target>_probabilities` (by class, summing to 1); age also as FairFace's `age_bucket`.
-    None where no model was trained and `zeroshot` has no prompts either, and for a number where prompts of `tiny` see a photograph.
+    Attributes
+        Of each target the class (`unknown` where the model abstains) or the number (`age`, in years), its
+        source and, of classes, its probabilities. A target is None without model and prompts, and where
+        prompts of `tiny` can't tell about a photograph.
 
     Raises
     ------
     ImageError
-        The image can't be read, or no face is found.
+        The image can't be read, or it has no face.
+    InputError
+        It is no image, or there is no such file.
     ModelError
-        A model file is missing or damaged, or made for other CLIP weights.
+        A model is missing or damaged, or was made for other CLIP weights.
     """
     return load().attributes(image, ethnicity)
 
 
 def score_image(image: Any) -> Score:
-    """Attractiveness of the largest face as the raters of the training data would have judged it.
+    """Score the largest face: the rating that the raters of the training data are expected to give.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image or uint8 array (height, width, 3)
+        The photo; its largest face counts.
 
     Returns
     -------
-    dict of Python's own numbers with `raw` (rating units), `score` (0–100, the holistic score: from the embedding), `pct` (0–1, share of the reference
-    faces below), `decile` (1–10), `geometric` (0–100, from landmarks and, with `geometry.appearance`, the face warped to the
-    mean shape), `combined` (0–100, both by `score.weights`), `withheld`, `age_checked` and `warnings` (list of text). `geometric` and `combined` are
-    None where they can't be had; a warning says why. Of a face that may be under `score.min_age` all of them are None, and `withheld` is the reason,
-    else None. `age_checked` is what told: `manual`, `label`, `copy` (the pipeline knows the picture, and people said its age) or `model`; None where
-    nothing could, and a warning says so.
+    Score
+        The scores, `withheld`, `age_checked` and `warnings`. `geometric` and `combined` are None where
+        they can't be had (a warning says why); all scores are None where the face may be under
+        `score.min_age` (`withheld` says why).
 
     Raises
     ------
     ImageError
-        The image can't be read, or no face is found.
+        The image can't be read, or it has no face.
+    InputError
+        It is no image, or there is no such file.
     ModelError
-        No model was trained.
+        No regressor was trained.
     WithheldError
         Nothing can tell the age, and `score.require_age_check` is true.
     """
@@ -128,14 +163,31 @@ def score_image(image: Any) -> Score:
 
 
 def calculate_attractiveness_score(image: Any) -> float:
-    """The combined score of `score_image`, 0–100: the geometric and the holistic score of the largest face, weighed by `score.weights`.
+    """Compute the combined score of the largest face, `combined` of `score_image`.
+
+    Parameters
+    ----------
+    image : path, bytes, PIL image or uint8 array (height, width, 3)
+        The photo; its largest face counts.
+
+    Returns
+    -------
+    float
+        0 to 100. It is never replaced by the holistic score.
+
+    Warns
+    -----
+    DoubtWarning
+        A doubt about the picture.
 
     Raises
     ------
     ImageError
-        The image can't be read, or no face is found; the middle of a photo (`preprocess.on_no_face: center_crop`) has no geometry.
+        The image can't be read, has no face, or none with landmarks.
+    InputError
+        It is no image, or there is no such file.
     ModelError
-        No regressor or no geometric model was trained, or no weights could be learned. The holistic score never takes its place.
+        No regressor or no geometric model was trained, or no weights could be learned.
     WithheldError
         The face may be under `score.min_age`, or nothing can tell and `score.require_age_check` is true.
     """
@@ -143,22 +195,32 @@ def calculate_attractiveness_score(image: Any) -> float:
 
 
 def find_similar(image: Any, k: int = 10) -> pd.DataFrame:
-    """The faces of the pipeline that are most alike.
+    """Find the faces of the pipeline that are most similar to the largest face of an image.
 
     Parameters
     ----------
-    k : how many, a whole number from 1 on.
+    image : path, bytes, PIL image or uint8 array (height, width, 3)
+        The photo; its largest face counts.
+    k : int, default 10
+        How many, from 1 on.
 
     Returns
     -------
-    DataFrame `image` (the photo), `filename` (its face), `similarity` (cosine, at most 1), best first, `k` rows or as many as there are.
+    DataFrame
+        `image` (path of the photo), `filename` (of its crop) and `similarity` (cosine, at most 1), best
+        first; `k` rows, or as many as there are. A photo of the pipeline finds itself.
+
+    Warns
+    -----
+    DoubtWarning
+        A doubt about the picture; `.attrs["warnings"]` has them too.
 
     Raises
     ------
     ImageError
-        The image can't be read, or no face is found.
+        The image can't be read, or it has no face.
     InputError
-        `k` is no such number.
+        It is no image, there is no such file, or `k` is no such number.
     TableError
         There is no table of embeddings.
     ModelError

@@ -60,25 +60,35 @@ def filter_images(
     flags: str = WHO.flags,
     copies: str = WHO.copies,
 ) -> pd.DataFrame | pl.DataFrame:
-    """Rows of `attributes_final.parquet` that match all conditions, sorted by filename.
+    """Select the rows that match all conditions, sorted by filename.
 
     Parameters
     ----------
-    df : a pandas or a polars frame with `filename`, or `image` alone.
-    age_range : years, both ends included.
-    attractiveness : deciles, both ends included.
-    min_results : fewer matches, of copies of a picture one, are an error; nothing is ever widened.
-    attributes : class or list of classes of any other attribute, such as `{"glasses": "with"}`.
-    cluster : number of a cluster, or a list of them.
-    flags : `leave_out`: no face whose picture is doubtful, as the column `doubts` says; `keep`: these too.
-    copies : `best`: of matching copies of a picture the best one, by the columns `copy_group` and `copy_rank` (a frame without them has no
-        copies); `keep`: all.
+    df : pandas or polars frame
+        `attributes_final.parquet`, a part of it, or a table with `filename` or `image`.
+    gender, ethnicity : str or list of str, optional
+        A class or a list of classes, as the labels call them.
+    age_range : (low, high), optional
+        Years, both ends included. Faces of unknown age never match.
+    attractiveness : (low, high), optional
+        Deciles of the holistic score, 1 to 10, both ends included.
+    min_results : int, default 0
+        Fewer matches (of copies of a picture one) are an error; nothing is ever widened.
+    attributes : dict, optional
+        Class or list of classes of any other attribute: `{"glasses": "with"}`.
+    cluster : int or list of int, optional
+        Number of a cluster, or a list of them.
+    flags : {'leave_out', 'keep'}
+        `leave_out`: no face whose picture is doubtful, by the column `doubts`; `keep`: these too.
+    copies : {'best', 'keep'}
+        `best`: of copies of a picture the best one, by `copy_group` and `copy_rank`; `keep`: all.
 
     Returns
     -------
-    a frame of the same kind. A pandas one has `.attrs["facestats"]`: `filter` (the conditions), `matched` (faces left after each) and
-    `flagged` (how many were left out for which doubt) and `copies_left_out`;
-    `make_composite` hands them on. A polars frame has no place for them.
+    frame of the same kind
+        A pandas frame has `.attrs["facestats"]`: `filter` (the conditions), `matched` (faces left after
+        each), `flagged` (faces left out by doubt) and `copies_left_out`; `make_composite` passes them on.
+        A polars frame has no place for them.
 
     Warns
     -----
@@ -88,8 +98,8 @@ def filter_images(
     Raises
     ------
     InputError
-        Fewer than `min_results`, with the number left after each condition; no frame, or one without a column that is asked for; a
-        condition that is no class, range or number.
+        Fewer than `min_results`, with the number left after each condition; no frame, a missing column,
+        or a condition that is no class, range or number.
     """
     conditions = {
         "gender": gender,
@@ -146,26 +156,40 @@ def make_composite(
     flags: str | None = None,
     copies: str = WHO.copies,
 ) -> Image.Image:
-    """Average face; of faces of the pipeline, the very pixels that the stage `composite` draws of the same members.
+    """Draw a composite, the average face of a group.
+
+    Of faces of the pipeline it has the same pixels as the stage `composite` draws of these members.
 
     Parameters
     ----------
-    df_or_paths : a pandas or polars frame with `filename` or `image` (faces of the pipeline), or a list of images.
-    n : at most this many, drawn with `seed`; None: all.
-    flags : `leave_out`: no face whose picture is doubtful, as the column `doubts` or the photo itself says; `keep`: these too; None: as
-        `filter_images` was told, else `leave_out`.
-    copies : `best`: of copies of a picture the best one, of a frame by its columns `copy_group` and `copy_rank`, of photos by looking at all of
-        them; `keep`: all.
-    align, space, symmetric, max_yaw : `composites.<name>.render` of `params.yaml`; see `composites.averaging.average_faces`.
+    df_or_paths : pandas or polars frame, or list of images
+        A frame with `filename` or `image` (faces of the pipeline), or images, whose faces are cut out.
+    n : int, optional
+        At most this many, drawn at random; None: all.
+    seed : int, default 0
+        Of the drawing.
+    align : {'warp', 'eyes', 'none'}
+        `warp`: every triangle of a face to the mean landmarks; `eyes`: eyes upon eyes; `none`: plain mean.
+    space : {'linear', 'gamma'}
+        Whether light is averaged, or the codes of the files.
+    symmetric : bool, default False
+        Average every face with its mirror image.
+    max_yaw : float, default 25
+        Degrees, above 0 and up to 90; `warp` leaves out faces turned further.
+    flags : {'leave_out', 'keep'}, optional
+        `leave_out`: no face whose picture is doubtful; `keep`: these too; None: as `filter_images` was
+        told, else `leave_out`.
+    copies : {'best', 'keep'}
+        `best`: of copies of a picture the best one; `keep`: all.
 
     Returns
     -------
-    RGB image, `preprocess.size` px wide and high. Its `info["facestats"]` is a dict of what `composite.json` says: `n`, `note`, `members`, `left_out`, `rating` (of a frame
-    with the column `rating`), `render`, `sharpness`, `copies_left_out`, and, after `filter_images` of a pandas frame, `filter` and `matched`; of a frame with the
-    columns of scores also `scores`, as `scores.json` of a composite has them.
-
-    Photos without a face are left out (`left_out`: `no_face`), unless `preprocess.on_no_face` takes their middle and `flags` keeps them;
-    `flagged` says how many faces or photos were left out for which doubt.
+    PIL image
+        RGB, in the size of the crops. `info["facestats"]` has `n`, `members`, `note` (a caution, or
+        None), `left_out` (names by reason: `no_face`, `no_landmarks`, `max_yaw`, `folded`), `flagged`,
+        `copies_left_out`, `rating` (mean human rating of the members with its interval), `render`,
+        `sharpness`; after `filter_images` of a pandas frame `filter` and `matched`; of a frame with the
+        columns of scores `scores`.
 
     Warns
     -----
@@ -175,7 +199,7 @@ def make_composite(
     Raises
     ------
     InputError
-        No face to average, an option that there is not, a face that stands twice in the frame, or a photo that is missing.
+        No face to average, an option that does not exist, a face that stands twice, a missing photo.
     ImageError
         A photo that can't be read.
     """

@@ -56,18 +56,26 @@ _loading = threading.Lock()
 
 
 def load(root: str | Path | None = None) -> Models:
-    """Load the models of a project folder; the same object until a new run has replaced them all.
+    """Load the models of a project folder.
 
-    While a run is under way, and where files do not belong together, the models that this process has stay in use.
+    It returns the same object until a new run has replaced all models. While a run is under way, and where
+    files do not belong together, the models that this process has stay in use.
 
     Parameters
     ----------
-    root : folder with `models/serving.json`; None: the nearest one upwards from the working directory.
+    root : path, optional
+        Folder with `models/serving.json`; None: the nearest one upwards from the working directory.
+
+    Returns
+    -------
+    Models
+        Its methods do what the functions of `facestats` do.
 
     Raises
     ------
     ModelError
-        There is none: `dvc repro` or `dvc pull` makes it. Or its files are of two runs, and this process has no models of before.
+        There is none: `dvc repro` or `dvc pull` makes it. Or its files are of two runs, and this process
+        has no earlier models.
     InputError
         `root` is no path.
     """
@@ -284,7 +292,7 @@ class Models:
         return PhotoNames(self.images, self.root / self.serving["images"])
 
     def photo(self, image: Any) -> Any:
-        """The image itself, or, of a path to no file, the pipeline's photo whose path or whose face's name it is.
+        """Return the image, or, of a name that is no file, the path of the pipeline's photo of that name.
 
         Raises
         ------
@@ -308,7 +316,7 @@ class Models:
         return path
 
     def faces(self, names: Iterable[str]) -> dict[str, str]:
-        """Name of the face by name of a photo or a face; a name that is none stays as it is."""
+        """Find the crop name of each photo or crop name; unknown names stay as they are."""
         by_image = {image: face for face, image in self.images.items()}
         readings = self.names.read_all(names, explain=0)
         return {
@@ -320,7 +328,13 @@ class Models:
 
     @_one_at_a_time
     def crop(self, image: Any) -> FaceCrop:
-        """The largest face, as the pipeline's `preprocess` cuts it out.
+        """Cut out the largest face, as the pipeline's `preprocess` does.
+
+        Returns
+        -------
+        FaceCrop
+            `rgb`, uint8 (size, size, 3); `landmarks`, fractions of the crop, or None; `pose`, degrees;
+            `box`, px of the photo; `face_count`; `confidence`, 0 to 1.
 
         Raises
         ------
@@ -334,21 +348,21 @@ class Models:
         )
 
     def jpeg(self, crop: FaceCrop) -> bytes:
-        """A crop after the same JPEG coding as in the pipeline: what its models see."""
+        """Encode a crop as the pipeline does; its models see this JPEG."""
         return crop.jpeg(self.serving["crop"]["quality"])
 
     def doubts(self, crop: FaceCrop) -> list[Doubt]:
-        """What makes everything that is computed from a crop doubtful."""
+        """List the doubts about a crop, each with its `reason`, `value` and `text`."""
         return find_doubts(crop, self.drawn)
 
     def warn(self, crop: FaceCrop, texts: Iterable[str] = ()) -> None:
-        """Issue texts and the doubts as `DoubtWarning`, for functions whose result has no place for texts."""
+        """Issue texts, and the doubts about a crop, as `DoubtWarning`."""
         for text in (*texts, *(doubt.text for doubt in self.doubts(crop))):
             warnings.warn(text, DoubtWarning, stacklevel=_callers_level())
 
     @_one_at_a_time
     def embed(self, crop: FaceCrop) -> np.ndarray:
-        """Embedding (d,) of a crop."""
+        """Compute the embedding of a crop, float32 (d,)."""
         return self.encoder.encode([_decoded(self.jpeg(crop))])[0]
 
     @_one_at_a_time
