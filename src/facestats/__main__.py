@@ -18,7 +18,7 @@ from pathlib import Path
 from facestats import __version__
 from facestats.errors import FaceStatsError, of_file
 from facestats.machine.faults import NO_MEMORY, is_out_of_memory
-from facestats.machine.output import end_quietly, print_unwritten, secure_output
+from facestats.machine.output import end_quietly, plain_warnings, print_unwritten, secure_output
 
 COMMANDS = ("score", "similar", "import", "labels", "models", "rows", "forget", "doctor", "results")
 
@@ -73,6 +73,7 @@ def command() -> int:
     """What the program `facestats` does: `main`, with an end that loses no output unnoticed."""
     end_quietly()
     secure_output()
+    plain_warnings()
     code = main()
     return max(code, 1) if print_unwritten() else code
 

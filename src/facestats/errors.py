@@ -72,6 +72,10 @@ class DoubtWarning(UserWarning):
     """Something about a photo makes what was computed from it doubtful; the text says what. A Python warning, no error."""
 
 
+class RenamedWarning(FutureWarning):
+    """A parameter or a column has the name of an earlier version; the text names the new one. A Python warning, no error."""
+
+
 def of_file(error: OSError) -> str | None:
     """The message for a file that can't be used as it is, a full disk or a disk that fails; None where it is no error of the system."""
     where = error.filename2 or error.filename  # of two, the second is the copy's target

@@ -14,9 +14,12 @@ import os
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, TextIO
+
+from facestats.errors import RenamedWarning
 
 _ESCAPE = "facestats.escape"
 _PLAIN = {
@@ -126,6 +129,19 @@ def end_quietly() -> None:
         os._exit(130)
 
     sys.excepthook = hook
+
+
+def plain_warnings() -> None:
+    """Have what was renamed since an earlier version told in one line, without the place in the code."""
+    before = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, RenamedWarning):
+            print(f"warning: {message}", file=sys.stderr, flush=True)
+        else:
+            before(message, category, *where, **more)
+
+    warnings.showwarning = show
 
 
 def print_json(content: Any, indent: int | None = None) -> None:

@@ -139,12 +139,12 @@ def _known_keys(location: list, raw: Any, root: type[BaseModel]) -> list[str]:
             if isinstance(model, type) and issubclass(model, BaseModel):
                 following += [
                     m
-                    for key, field in _fields(model).items()
+                    for key, field in fields_by_key(model).items()
                     if key == part
-                    for m in _members(field.annotation)
+                    for m in models_in(field.annotation)
                 ]
             else:  # dict[str, …]: any name leads to the value's type
-                following += _members(get_args(model)[1])
+                following += models_in(get_args(model)[1])
         models = following
         raw = raw[part]
     if len(models) > 1 and isinstance(raw, dict):
@@ -156,21 +156,21 @@ def _known_keys(location: list, raw: Any, root: type[BaseModel]) -> list[str]:
             key
             for m in models
             if isinstance(m, type) and issubclass(m, BaseModel)
-            for key in _fields(m)
+            for key in fields_by_key(m)
         }
     )
 
 
-def _fields(model: type[BaseModel]) -> dict[str, Any]:
+def fields_by_key(model: type[BaseModel]) -> dict[str, Any]:
     """A section's fields by the key that stands in the file: `from` is no name in Python."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
-def _members(annotation: Any) -> list[Any]:
+def models_in(annotation: Any) -> list[Any]:
     """Models and dicts inside a type annotation (unions and `Annotated` opened)."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _members(get_args(annotation)[0])
+        return models_in(get_args(annotation)[0])
     if origin in (Union, types.UnionType):
-        return [m for arg in get_args(annotation) for m in _members(arg)]
+        return [m for arg in get_args(annotation) for m in models_in(arg)]
     return [annotation] if origin is dict or isinstance(annotation, type) else []

@@ -27,6 +27,7 @@ from facestats.landmarker.params import Landmarker
 from facestats.pairs.params import Continuum, Difference, check_pairs
 from facestats.params.errors import explain
 from facestats.params.names import FolderName
+from facestats.params.renaming import with_current_names
 from facestats.params.types import Section
 from facestats.prompts.params import Zeroshot, check_ranges
 from facestats.report.params import Report
@@ -172,6 +173,7 @@ def check_params(raw: Any, where: str = "params.yaml") -> Params:
             f"{where} must be a mapping of sections, found {found}; `git checkout params.yaml` brings the last one committed"
         )
     try:
+        raw = with_current_names(raw, Params, where)
         params = Params.model_validate(raw)
         problems = check_ranges(
             params.zeroshot,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Annotated, Any, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -109,6 +110,9 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Keys of earlier versions and what they are called now; files that have them are read, with a warning."""
 
     @model_validator(mode="before")
     @classmethod

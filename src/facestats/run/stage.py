@@ -20,7 +20,13 @@ from facestats.core.files import write_json
 from facestats.errors import FaceStatsError, InputError, of_file
 from facestats.machine.faults import NO_MEMORY, is_out_of_memory
 from facestats.machine.lifetime import end_in_time, started_by_dvc
-from facestats.machine.output import end_quietly, print_line, print_unwritten, secure_output
+from facestats.machine.output import (
+    end_quietly,
+    plain_warnings,
+    print_line,
+    print_unwritten,
+    secure_output,
+)
 from facestats.params.project import load_params
 
 Item = TypeVar("Item")
@@ -69,6 +75,7 @@ def run_stage(main: Callable) -> None:
     Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as one message; 130: interrupted.
     """
     secure_output()
+    plain_warnings()
     arguments = vars(make_parser(main).parse_args())
     folders = arguments.pop("warnings"), arguments.pop("keys")
     gc.freeze()  # modules stay to the end: no collection has to look at them again

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +25,7 @@ from facestats.core.files import replacing
 from facestats.core.layout import METADATA
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.core.tables.parquet import group_rows, opened, read_rows, sort_by_key, vector_column
-from facestats.errors import TableError
+from facestats.errors import RenamedWarning, TableError
 
 _PATHS = ("filename", "image")  # columns with paths below a folder
 _OUTSIDE = r"^/|(?:^|/)\.\.(?:/|$)|\x00"  # of such a path: what leads elsewhere
@@ -32,10 +33,21 @@ UNKNOWN = "unknown"
 
 
 class Column(NamedTuple):
-    """One column of a table: its Arrow type, and what it holds in words (docs/tables.md)."""
+    """One column of a table.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        Its Arrow type.
+    text : str
+        What it holds in words, for docs/tables.md.
+    aliases : tuple of str
+        Names that it had in earlier versions; tables that have one of these are read, with a warning.
+    """
 
     kind: pa.DataType
     text: str
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,25 +160,47 @@ def read(
     ------
     TableError
         The file is missing or damaged, or a column is missing or of another type.
+
+    Warns
+    -----
+    RenamedWarning
+        A column has the name of an earlier version.
     """
     path = Path(path)
-    wanted = columns or list(schema.columns)
+    aliases = {alias: name for name, one in schema.fields.items() for alias in one.aliases}
+    wanted = list(dict.fromkeys(aliases.get(name, name) for name in columns or schema.columns))
     with opened(path) as file:
         found = file.schema_arrow
-        for name in wanted:
-            if name not in found.names:
+        stored = {
+            name: next((one for one in (name, *_aliases(schema, name)) if one in found.names), name)
+            for name in wanted
+        }
+        for name, own in stored.items():
+            if own not in found.names:
                 raise TableError(
                     f"{path}: column {name} is missing; it has {', '.join(found.names)}"
                 )
             expected = schema.columns.get(name)
-            if expected is not None and not _same_type(found.field(name).type, expected):
+            if expected is not None and not _same_type(found.field(own).type, expected):
                 raise TableError(
-                    f"{path}: column {name} is {found.field(name).type}, expected {expected}"
+                    f"{path}: column {name} is {found.field(own).type}, expected {expected}"
                 )
-        table = file.read(columns=wanted) if only is None else read_rows(file, wanted, only)
+        own_names = list(stored.values())
+        table = file.read(columns=own_names) if only is None else read_rows(file, own_names, only)
     for name in {*_PATHS, schema.keys()[0]} & {*wanted}:
-        _check_paths(table[name], f"{path}: column {name}")
-    return table.to_pandas()
+        _check_paths(table[stored[name]], f"{path}: column {name}")
+    for name, own in stored.items():
+        if name != own:
+            warnings.warn(
+                f"{path}: the column {own} is called {name} now; `dvc repro` writes it so",
+                RenamedWarning,
+                stacklevel=2,
+            )
+    return table.to_pandas().rename(columns={own: name for name, own in stored.items()})
+
+
+def _aliases(schema: Schema, name: str) -> tuple[str, ...]:
+    return schema.fields[name].aliases if name in schema.fields else ()
 
 
 def _check_paths(column: pa.ChunkedArray, where: str) -> None:

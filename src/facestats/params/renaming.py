@@ -1,0 +1,75 @@
+"""Keys of earlier versions in `params.yaml`: read under the name that they have now."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from facestats.errors import ParamsError, RenamedWarning
+from facestats.params.errors import fields_by_key, models_in
+from facestats.params.types import Section
+
+
+def with_current_names(raw: Any, section: type[BaseModel], where: str = "params.yaml") -> Any:
+    """Rename the keys that had another name in an earlier version, as `Section.aliases` says.
+
+    Parameters
+    ----------
+    raw : dict
+        What stands in the file; anything else is returned as it is, for the validation to refuse.
+    section : type of Section
+        The model that it will be validated with.
+    where : str
+        The file's name, for messages.
+
+    Returns
+    -------
+    dict
+        The same with the names of this version.
+
+    Raises
+    ------
+    ParamsError
+        A key stands there under both of its names.
+
+    Warns
+    -----
+    RenamedWarning
+        For each key that was renamed.
+    """
+    return _renamed(raw, [section], "", where)
+
+
+def _renamed(raw: Any, models: list[Any], above: str, where: str) -> Any:
+    """`raw` with the names of now; `models`: the sections, and dicts of sections, that it may be."""
+    if not isinstance(raw, dict):
+        return raw
+    for model in models:
+        if isinstance(model, type) and issubclass(model, Section):
+            fields, aliases = fields_by_key(model), model.aliases
+            for old in [key for key in raw if key in aliases]:
+                new = aliases[old]
+                if new in raw:
+                    raise ParamsError(
+                        f"{where}: {above}{old} is called {above}{new} now, and both are there; remove {above}{old}"
+                    )
+                warnings.warn(
+                    f"{where}: {above}{old} is called {above}{new} now; rename it there, for DVC looks for the new name alone",
+                    RenamedWarning,
+                    stacklevel=2,
+                )
+                raw = {new if key == old else key: value for key, value in raw.items()}
+            raw = {
+                key: _renamed(value, models_in(fields[key].annotation), f"{above}{key}.", where)
+                if key in fields
+                else value
+                for key, value in raw.items()
+            }
+        elif len(get_args(model)) == 2:  # dict[str, …]: any name leads to the value's type
+            inside = models_in(get_args(model)[1])
+            raw = {
+                key: _renamed(value, inside, f"{above}{key}.", where) for key, value in raw.items()
+            }
+    return raw
