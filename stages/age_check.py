@@ -27,7 +27,7 @@ from facestats.attributes.model import AttributeModel, load_models
 from facestats.attributes.tables import PREDICTIONS_OUT_OF_FOLD
 from facestats.core import tables
 from facestats.core.doubts import FACTS, doubtful_faces, drawn_share
-from facestats.core.files import write_json
+from facestats.core.files import write_metrics
 from facestats.core.stats.identity import IDENTITY, count_once, same_faces, several_faces
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import InputError, number_of
@@ -95,7 +95,7 @@ def main(
     tables.write(table, age_check, AGE_CHECK)
     save_check(serving, check)
     shares = {name: measure_check(check, part, persons[part.index]) for name, part in parts.items()}
-    write_json(metrics, summarise_check(check, table) | shares)
+    write_metrics(metrics, summarise_check(check, table) | shares)
     return f"faces={len(table)} withheld={table['score_withheld'].notna().sum()} not_checked={len(unchecked)} model={'used' if check.by_model else 'not used'}"
 
 

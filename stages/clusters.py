@@ -14,7 +14,7 @@ from facestats.clusters.clustering import agreement, cluster_faces
 from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core import tables
 from facestats.core.figures.png import cluster_map
-from facestats.core.files import write_json, write_plot_csv
+from facestats.core.files import write_metrics, write_plot_csv
 from facestats.core.tables.embeddings import EmbeddingTable, sample_rows
 from facestats.faces.tables import FACES
 
@@ -51,7 +51,7 @@ def main(
     table = tables.read_all(attributes, CLEAN).merge(grouped, on="filename")
     tables.write(table, clusters, WITH_CLUSTERS)
     chosen = "params.yaml" if isinstance(options.k, int) else "silhouette"
-    write_json(
+    write_metrics(
         metrics,
         {
             "n": len(grouped),

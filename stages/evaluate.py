@@ -21,7 +21,7 @@ from facestats.attributes.resolution import target_kinds
 from facestats.attributes.tables import PREDICTIONS
 from facestats.attributes.zeroshot import zeroshot_models
 from facestats.core import tables
-from facestats.core.files import read_json, write_json, write_plot_csv
+from facestats.core.files import read_json, write_metrics, write_plot_csv
 from facestats.core.stats.identity import IDENTITY, count_once, same_faces, several_faces
 from facestats.core.stats.verdict import doubts_of_scores
 from facestats.core.tables.embeddings import EmbeddingTable
@@ -95,7 +95,7 @@ def main(
         weights=load_blend(blend)[0],
         verdicts=load_verdicts(blend),
     )
-    write_json(attractiveness, measured.metrics)
+    write_metrics(attractiveness, measured.metrics)
     _draw_attractiveness(measured, training, plots)
     trained = load_models(classifiers, params.attributes.targets)
     zeroshot = zeroshot_models(
@@ -112,8 +112,8 @@ def main(
         read(ZEROSHOT),
         tables.read_doubts(metadata / PREDICTIONS.name),
     )
-    write_json(attributes, of_attributes)
-    write_json(summary, headlines(measured.metrics, of_attributes))
+    write_metrics(attributes, of_attributes)
+    write_metrics(summary, headlines(measured.metrics, of_attributes))
     by_group = evaluate_fairness(
         labels,
         scores,
@@ -124,7 +124,7 @@ def main(
         options.bootstrap,
         options.seed,
     )
-    write_json(fairness, by_group)
+    write_metrics(fairness, by_group)
     write_plot_csv(plots / "error_by_group.csv", error_points(by_group))
     error_by_group(by_group, plots / "error_by_group.png")
     return _summary(measured.metrics)

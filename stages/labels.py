@@ -11,7 +11,7 @@ from facestats.run.stage import run_stage, warn
 from pathlib import Path
 
 from facestats.core import tables
-from facestats.core.files import write_json
+from facestats.core.files import write_metrics
 from facestats.core.stats.identity import IDENTITY, same_faces, several_faces
 from facestats.faces.tables import FACES
 from facestats.labels.joining import join_labels
@@ -36,7 +36,7 @@ def main(params, faces: Path, labels: Path, metrics: Path) -> str:
         found.dropna(subset="filename"), joined.table.set_index("filename")["person"]
     )
     reliability = measure_reliability(joined.judgements, several_faces(groups))
-    write_json(metrics, joined.summary | {"reliability": reliability})
+    write_metrics(metrics, joined.summary | {"reliability": reliability})
     labelled = joined.summary["labelled"]
     left_out = "".join(
         f"\n  rater {name} is left out: {why}"

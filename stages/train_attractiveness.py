@@ -19,6 +19,7 @@ from scmrepo.exceptions import SCMError
 
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
+from facestats.core.files import rounded
 from facestats.core.fingerprint import sha256_file
 from facestats.core.stats.identity import IDENTITY, known_minors, same_faces
 from facestats.core.stats.scale import reference_distribution
@@ -147,8 +148,8 @@ def _model(
 
     def log(epoch: int, train_loss: float, val_loss: float) -> None:
         live.step = epoch
-        live.log_metric("train/loss", train_loss)
-        live.log_metric("val/loss", val_loss)
+        live.log_metric("train/loss", rounded(train_loss))
+        live.log_metric("val/loss", rounded(val_loss))
         live.make_summary()
         if val_loss < best["val_loss"]:
             best.update(epoch=epoch, val_loss=val_loss)
@@ -163,11 +164,9 @@ def _model(
             **options.model_dump(),
         )
         # What was kept; `val.loss` is the last epoch's.
-        live.summary |= {
-            "best": best,
-            "correction": model.size,
-            "calibration": model.calibration.kind,
-        }
+        live.summary |= rounded(
+            {"best": best, "correction": model.size, "calibration": model.calibration.kind}
+        )
         return model, None
     except InputError as error:
         return None, str(error)

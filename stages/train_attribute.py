@@ -23,7 +23,7 @@ from facestats.attributes.training import (
     train_regression,
 )
 from facestats.core import tables
-from facestats.core.files import write_json, write_plot_csv
+from facestats.core.files import write_metrics, write_plot_csv
 from facestats.core.stats.identity import IDENTITY, count_once, same_faces
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.faces.tables import FACES
@@ -80,7 +80,7 @@ def main(
         PREDICTIONS_OUT_OF_FOLD,
     )
     held_out = measure_held_out(trained.model, matrix, said, split)
-    write_json(metrics / f"{target}.json", held_out.metrics)
+    write_metrics(metrics / f"{target}.json", held_out.metrics)
     write_plot_csv(metrics / f"{target}_confusion.csv", held_out.pairs)
     confusion_picture(
         held_out.pairs,

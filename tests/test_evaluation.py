@@ -3,11 +3,12 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 import sklearn.metrics
 
-from facestats.core.files import write_json
+from facestats.core.files import rounded, write_json, write_metrics, write_plot_csv
 from facestats.core.stats import classification, regression
 from facestats.core.stats.intervals import resampled_rows
 from facestats.evaluation.headlines import headlines
@@ -206,4 +207,24 @@ def test_headlines_take_one_value_a_model_and_target():
         "pearson": {"mlp": 0.5, "ridge": 0.5, "geometric": None, "combined": None},
         "mae": {"age": 4.0},
         "balanced_accuracy": {"hat": None},
+    }
+
+
+def test_last_bits_make_no_other_metrics(tmp_path):
+    """Sums in another order, as another machine takes them, give the same file in git."""
+    one, other = 0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1
+    assert one != other
+    for name, figure, nothing in (("a", one, one - 0.6), ("b", other, other - 0.6)):
+        write_metrics(tmp_path / f"{name}.json", {"r": {"value": figure, "n": 7}, "gap": [nothing]})
+        points = pd.DataFrame({"group": ["<b>"], "value": [figure], "missing": [np.nan], "n": [7]})
+        write_plot_csv(tmp_path / f"{name}.csv", points)
+    for suffix in ("json", "csv"):
+        texts = [(tmp_path / f"{name}.{suffix}").read_text() for name in "ab"]
+        assert texts[0] == texts[1]
+    assert json.loads((tmp_path / "a.json").read_text()) == {
+        "r": {"value": 0.6, "n": 7},
+        "gap": [0.0],
+    }
+    assert rounded({"a": (2 / 3, 12_345_678, True, "t")}) == {
+        "a": [0.666667, 12_345_678, True, "t"]
     }

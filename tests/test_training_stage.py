@@ -415,6 +415,7 @@ def test_the_learning_curve_starts_at_the_line_alone(stage):
     stage.train()
     curve = pd.read_csv(stage.folder / "live/plots/metrics/val/loss.tsv", sep="\t")
     assert curve["step"].tolist() == [0, 1, 2, 3]
+    assert all(loss == float(f"{loss:.6g}") for loss in curve["loss"].astype(float))  # for git
     summary = stage.summary()
     assert summary["best"]["val_loss"] == pytest.approx(curve["loss"].astype(float).min())
     assert summary["best"]["epoch"] > 0 or summary["correction"] == 0  # epoch 0 is the line alone

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _FORMULA = re.compile(
     r"""[\t\r\n]|[\s'"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@\u2212\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]"""
 )
+DIGITS = 6  # significant ones of metrics and points of plots
+SAME = 1e-12  # below, a figure is 0 but for rounding
 _HARMLESS = re.compile(
     r"[+\-\u2212]*|[+\-\u2212]?\d+([.,]\d+)?([eE][+-]?\d+)?"
 )  # numbers, and signs that stand for nothing
@@ -80,17 +82,21 @@ def write_csv(path: Path, table: pd.DataFrame, encoding: str = "utf-8") -> None:
 
 
 def write_plot_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write the points of a plot; see `write_csv`. `dvc plots show` puts them into a script of a page as they are, so that `</script>` in a class would
-    end it: `‹` stands for `<`."""
-    texts = {
-        column: table[column].map(
-            lambda cell: cell.replace("<", "‹") if isinstance(cell, str) else cell,
-            na_action="ignore",
-        )
+    """Write the points of a plot, numbers with 6 significant digits; see `write_csv`.
+
+    `dvc plots show` puts them into a script of a page as they are, so that `</script>` in a class
+    would end it: `‹` stands for `<`.
+    """
+    columns = {
+        column: table[column].map(_plot_cell, na_action="ignore")
         for column in table
-        if table[column].dtype.kind not in "biuf"
+        if table[column].dtype.kind not in "biu"
     }
-    write_csv(path, table.assign(**texts))
+    write_csv(path, table.assign(**columns))
+
+
+def _plot_cell(cell: Any) -> Any:
+    return cell.replace("<", "‹") if isinstance(cell, str) else rounded(cell)
 
 
 def csv_text(table: pd.DataFrame) -> str:
@@ -150,6 +156,35 @@ def read_json(path: Path, kind: type = dict) -> Any:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with two-space indent; numbers that are not finite become null."""
     write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def write_metrics(path: Path, content: Any) -> None:
+    """Write metrics as JSON, numbers with 6 significant digits; see `write_json`."""
+    write_json(path, rounded(content))
+
+
+def rounded(content: Any) -> Any:
+    """Round the numbers of metrics, which git keeps, to 6 significant digits.
+
+    Another machine sums in another order: its figures differ in their last bits, and a figure that
+    would be 0 by less than 1e-12. Rounded, they are the same file.
+
+    Parameters
+    ----------
+    content : Any
+        Numbers, also in nested dicts and lists; whole numbers and anything else stay as they are.
+
+    Returns
+    -------
+    Any
+    """
+    if isinstance(content, dict):
+        return {key: rounded(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [rounded(value) for value in content]
+    if not isinstance(content, float) or not math.isfinite(content):
+        return content
+    return float(f"{content:.{DIGITS}g}") if abs(content) > SAME else 0.0
 
 
 def _finite(content: Any) -> Any:
