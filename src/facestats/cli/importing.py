@@ -2,8 +2,8 @@
 
 Writes `raw/` (images) and `labels/` below --into, runs `dvc add` on both and
 `git add` on the two .dvc files, without which temporary and queued runs would
-not see them, and says which command comes next. `push: false` in raw.dvc keeps
-the photos off every remote until you remove it.
+not see them. `push: false` in raw.dvc keeps the photos off every remote until
+you remove it. If an import was stopped, give the same command again.
 
 examples:
   python -m facestats import omi path/to/omi
@@ -13,12 +13,14 @@ examples:
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+from facestats.core.files import write_bytes, write_text
 from facestats.errors import FaceStatsError
 
 HELP = "bring a dataset into data/raw and data/labels"
@@ -39,10 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from facestats.importers.omi import import_omi
 
-    counts = import_omi(options.source, options.into)
     raw, labels = options.into / "raw", options.into / "labels"
+    counts = import_omi(options.source, options.into, again=not _is_tracked(raw, labels))
     print(
-        f"{counts['images']} images in {raw}, {counts['labels']} labels and {counts['judgements']} judgements in {labels}"
+        f"{counts['images']} images in {raw}, {counts['labels']} labels and "
+        f"{counts['judgements']} judgements in {labels}"
     )
     _put_under_dvc(raw, labels)
     print(
@@ -63,18 +66,42 @@ def _setting(key: str, path: Path) -> str:
     )
 
 
+def _is_tracked(raw: Path, labels: Path) -> bool:
+    """Whether an earlier import has come to its end, and git knows of both folders."""
+    pointers = raw.with_suffix(".dvc"), labels.with_suffix(".dvc")
+    if not all(pointer.is_file() for pointer in pointers) or not _is_kept_back(pointers[0]):
+        return False
+    command = ["git", "ls-files", "--error-unmatch", *map(str, pointers)]
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def _is_kept_back(pointer: Path) -> bool:
+    """Whether DVC pushes the photos nowhere."""
+    return "push:" in pointer.read_text(encoding="utf-8")
+
+
 def _put_under_dvc(raw: Path, labels: Path) -> None:
-    _call([sys.executable, "-m", "dvc", "add", str(raw), str(labels)])
     pointer = raw.with_suffix(".dvc")
-    if "push:" not in pointer.read_text(
-        encoding="utf-8"
-    ):  # faces leave this machine only where somebody wants it
-        with pointer.open("a", encoding="utf-8") as file:
-            file.write("  push: false\n")
-    tracked = [raw.with_suffix(".dvc"), labels.with_suffix(".dvc"), raw.parent / ".gitignore"]
+    # The line comes before `dvc add`, which keeps it: stopped at any moment, nothing can be pushed.
+    before = pointer.read_bytes() if pointer.is_file() else None
+    if before is None:
+        write_text(pointer, f"outs:\n- path: {json.dumps(raw.name)}\n  push: false\n")
+    elif not _is_kept_back(pointer):
+        write_bytes(pointer, before.rstrip(b"\n") + b"\n  push: false\n")
+    try:
+        _call([sys.executable, "-m", "dvc", "add", str(raw), str(labels)])
+    except FaceStatsError:
+        if before is None:
+            pointer.unlink(missing_ok=True)
+        raise
+    tracked = [pointer, labels.with_suffix(".dvc"), raw.parent / ".gitignore"]
     _call(["git", "add", *(str(path) for path in tracked if path.exists())])
     print(
-        f"under DVC: {tracked[0]} and {tracked[1]} are staged; commit them. `dvc push` leaves the photos out (`push: false` in {tracked[0]})"
+        f"under DVC: {tracked[0]} and {tracked[1]} are staged; commit them. `dvc push` leaves the "
+        f"photos out (`push: false` in {tracked[0]})"
     )
 
 

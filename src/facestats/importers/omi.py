@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import stat
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
-from facestats.core.files import write_csv
+from facestats.core.files import csv_text
 from facestats.errors import InputError
 
 GROUPS = ("asian", "middle-eastern", "hispanic", "islander", "native", "black", "white")
@@ -16,25 +22,33 @@ MEANS, JUDGEMENTS = "attribute_means.csv", "attribute_ratings.zip"
 MIDDLE = 50  # of the scale from 0 (feminine) to 100 (masculine)
 
 
-def import_omi(source: Path, into: Path) -> dict[str, int]:
+def import_omi(source: Path, into: Path, again: bool = False) -> dict[str, int]:
     """Write `into/raw/` (images) and `into/labels/` (labels.csv, ratings.csv).
 
-    `rating` is the mean `attractive` judgement and `age` the mean age as given, `gender` the side of the scale's middle
-    on which the mean lies, `ethnicity` the highest of the seven group scales.
+    `rating` is the mean `attractive` judgement and `age` the mean age as given, `gender` the side
+    of the scale's middle on which the mean lies, `ethnicity` the highest of the seven group scales.
+    Both folders appear whole or not at all, whenever the import is stopped.
 
     Parameters
     ----------
-    source : folder with `images/`, `attribute_means.csv` and `attribute_ratings.zip`.
-    into : `raw` and `labels` below it must not exist yet, or be empty.
+    source : Path
+        Folder with `images/`, `attribute_means.csv` and `attribute_ratings.zip`. Links in it are
+        not followed.
+    into : Path
+        `raw` and `labels` below it must not exist yet, or be empty.
+    again : bool, default False
+        Accept folders that hold just what this import would write, as one that was stopped left
+        them.
 
     Returns
     -------
-    dict with the number of `images`, `labels` and `judgements`.
+    dict
+        The number of `images`, `labels` and `judgements`.
 
     Raises
     ------
     InputError
-        A part of the dataset is missing, or there is something at the target already.
+        A part of the dataset is missing or no regular file, or there is something at the target.
     """
     for part in ("images", MEANS, JUDGEMENTS):
         if not (source / part).exists():
@@ -42,15 +56,104 @@ def import_omi(source: Path, into: Path) -> dict[str, int]:
                 f"{source} is not the OMI dataset: {part} is missing "
                 f"(expected images/, {MEANS} and {JUDGEMENTS})"
             )
-    for target in (into / "raw", into / "labels"):
-        if target.exists() and any(target.iterdir()):
-            raise InputError(
-                f"{target} is not empty; move it away, or choose another place with --into DIR"
-            )
-    means = pd.read_csv(source / MEANS, dtype={"stimulus": "str"})
-    images = sorted(path.name for path in (source / "images").glob("*.jpg"))
+    if not again:
+        for target in (into / "raw", into / "labels"):
+            _refuse_filled(target)
+    with _open_folder(source) as dataset, _open_folder(source / "images") as folder:
+        images = sorted(name for name in os.listdir(folder) if name.endswith(".jpg"))
+        with _open_file(dataset, MEANS, source) as file:
+            labels = _labels(file, images)
+        with _open_file(dataset, JUDGEMENTS, source) as file:
+            judgements = _judgements(file, set(labels["image"]))
+        tables = {
+            "labels.csv": csv_text(labels).encode(),
+            "ratings.csv": csv_text(judgements).encode(),
+        }
+        targets = {part: (into / part).resolve() for part in ("labels", "raw")}
+        made = {part: to.with_name(f".importing-{to.name}") for part, to in targets.items()}
+        _remove(made)  # of an import that was stopped
+        try:
+            for folder_made in made.values():
+                folder_made.mkdir(parents=True)
+            for name, data in tables.items():
+                (made["labels"] / name).write_bytes(data)
+            for name in images:
+                with (
+                    _open_file(folder, name, source / "images") as photo,
+                    (made["raw"] / name).open("wb") as copy,
+                ):
+                    shutil.copyfileobj(photo, copy)
+            for part, target in targets.items():
+                if not (again and _same_files(made[part], target)):
+                    _refuse_filled(target)
+                    made[part].replace(target)
+        finally:
+            _remove(made)
+    return {"images": len(images), "labels": len(labels), "judgements": len(judgements)}
+
+
+def _refuse_filled(target: Path) -> None:
+    if target.exists() and any(target.iterdir()):
+        raise InputError(
+            f"{target} is not empty; move it away, or choose another place with --into DIR"
+        )
+
+
+def _remove(made: dict[str, Path]) -> None:
+    for folder in made.values():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    """Whether two folders of files hold the same names and bytes."""
+    names = sorted(os.listdir(one))
+    return (
+        other.is_dir()
+        and sorted(os.listdir(other)) == names
+        and all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+    )
+
+
+@contextmanager
+def _open_folder(path: Path) -> Iterator[int]:
+    """A folder's descriptor: what is opened by it lies there, whatever happens to the path."""
+    no_link = os.O_NOFOLLOW if path.name == "images" else 0  # the user may name the dataset by one
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | no_link)
+    except NotADirectoryError:  # which a link is, too
+        raise InputError(f"{path} is no folder, or a link to one; put the folder there") from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _open_file(folder: int, name: str, shown: Path) -> Iterator[BinaryIO]:
+    """A regular file of a folder: a link could lead to any file, and a device has no end."""
+    irregular = (
+        f"{shown / name} is no regular file (a link, a folder, a pipe or a device); "
+        "put the file itself there, or remove it"
+    )
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise InputError(irregular) from None
+        error.filename = str(shown / name)
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(irregular)
+    with open(descriptor, "rb") as file:
+        yield file
+
+
+def _labels(file: BinaryIO, images: list[str]) -> pd.DataFrame:
+    """`labels.csv`, of the photos that are there."""
+    means = pd.read_csv(file, dtype={"stimulus": "str"})
     means = means[(means["stimulus"] + ".jpg").isin(images)]
-    labels = pd.DataFrame(
+    return pd.DataFrame(
         {
             "image": means["stimulus"] + ".jpg",
             "gender": (means["gender"] > MIDDLE).map({True: "male", False: "female"}),
@@ -59,17 +162,9 @@ def import_omi(source: Path, into: Path) -> dict[str, int]:
             "rating": means["attractive"],
         }
     ).sort_values("image")
-    judgements = _judgements(source / JUDGEMENTS, set(labels["image"]))
-    (into / "raw").mkdir(parents=True, exist_ok=True)
-    (into / "labels").mkdir(parents=True, exist_ok=True)
-    for name in images:
-        shutil.copyfile(source / "images" / name, into / "raw" / name)
-    write_csv(into / "labels/labels.csv", labels)
-    write_csv(into / "labels/ratings.csv", judgements)
-    return {"images": len(images), "labels": len(labels), "judgements": len(judgements)}
 
 
-def _judgements(archive: Path, images: set[str]) -> pd.DataFrame:
+def _judgements(archive: BinaryIO, images: set[str]) -> pd.DataFrame:
     """Single judgements of `attractive`; repeats by the same rater stay marked, the raters are not identified."""
     with zipfile.ZipFile(archive) as file, file.open(file.namelist()[0]) as table:
         judgements = pd.read_csv(table, dtype={"stimulus": "str"})
