@@ -233,6 +233,7 @@ def test_requiring_a_check_against_no_age_is_a_mistake():
         '{"min_age": "18"}',
         '{"min_age": 18, "bound": -1.0}',
         '{"min_age": 18, "bound": null}',
+        f'{{"min_age": 18, "bound": {10**400}}}',
         '{"min_age": null, "why": null}',
         '{"min_age": 18, "why": 3}',
     ],

@@ -164,6 +164,8 @@ def test_the_file_gives_back_what_was_saved(tmp_path, weights, scale):
         (FILE % ('"a"', "0.4", "[1, 7]"), "dvc repro -f score"),
         (FILE % ("0.5", "0.4", "[1, 7]"), "dvc repro -f score"),
         (FILE % ("0.6", "0.4", "[1]"), "dvc repro -f score"),
+        (FILE % ("0.6", "0.4", f"[1, {10**400}]"), "dvc repro -f score"),
+        (FILE % (str(10**400), "0.4", "[1, 7]"), "dvc repro -f score"),
     ],
 )
 def test_a_missing_or_damaged_file_names_the_way_out(tmp_path, text, said):

@@ -84,3 +84,44 @@ def test_vectors_of_another_variant_are_refused(served):
 def test_what_is_no_matrix_of_numbers_is_named(served, x, expected):
     with pytest.raises(InputError, match=expected):
         served.predict(x)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"x_mean": [0.0] * 24},
+        {"x_mean": torch.zeros(3)},
+        {"x_std": torch.ones(24, dtype=torch.int64)},
+        {"x_std": torch.full((24,), torch.nan)},
+        {"y_mean": "5"},
+        {"y_std": 10**400},
+        {"size": [1.0]},
+        {"size": torch.ones(3)},
+        {"slopes": torch.zeros(23)},
+        {"scale": [1, 2, 3]},
+        {"scale": 7},
+        {"scale": ["low", "high"]},
+        {"reference": [1.0]},
+        {"reference": torch.zeros(2, 2)},
+        {"calibration": None},
+        {"calibration": {"kind": "magic", "x": torch.zeros(1), "y": torch.zeros(1), "slope": 1.0}},
+        {"calibration": {"kind": "none", "x": torch.zeros(0), "y": torch.zeros(0), "slope": 1.0}},
+        {"calibration": {"kind": "none", "x": torch.zeros(2), "y": torch.zeros(1), "slope": 1.0}},
+        {"calibration": {"kind": "none", "x": [0.0], "y": [0.0], "slope": 1.0}},
+        {"calibration": {"kind": "none", "x": torch.zeros(1), "y": torch.zeros(1), "slope": "1"}},
+        {"dimension": 10**400},
+        {"dimension": -1},
+        {"hidden": 8},
+        {"hidden": [0]},
+        {"members": 2.0},
+        {"state_dict": {}},
+        {"state_dict": [1]},
+    ],
+    ids=lambda change: f"{next(iter(change))} {str(next(iter(change.values())))[:20]}",
+)
+def test_a_model_file_of_wrong_values_is_named(served, tmp_path, change):
+    served.save(tmp_path / "m.pt")
+    content = torch.load(tmp_path / "m.pt", weights_only=True)
+    torch.save(content | change, tmp_path / "m.pt")
+    with pytest.raises(ModelError, match=r"m\.pt is a damaged model file|can't be read as a check"):
+        load_regressor(tmp_path / "m.pt")

@@ -325,6 +325,46 @@ def test_an_order_that_can_not_be_told_is_refused_where_the_file_has_none(tmp_pa
         load_pretrained(tmp_path / "m.safetensors", 8, SCALE)
 
 
+@pytest.mark.parametrize("kind", [list, tuple, dict])
+def test_containers_that_hold_each_other_are_looked_into_once(tmp_path, kind):
+    """1.5 kB were 100**7 ways."""
+    nested = torch.zeros(1)
+    for _ in range(7):
+        parts = [nested] * 100
+        nested = dict(enumerate(parts)) if kind is dict else kind(parts)
+    torch.save({"optimizer": nested, "state_dict": PLAIN}, tmp_path / "m.pt")
+    assert load_pretrained(tmp_path / "m.pt", 512, SCALE).dimension == 512
+    torch.save({"state_dict": nested}, tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="no weights of layers in it"):
+        load_pretrained(tmp_path / "m.pt", 512, SCALE)
+    itself = {}
+    itself["model"] = itself
+    torch.save(itself, tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="no weights of layers in it"):
+        load_pretrained(tmp_path / "m.pt", 512, SCALE)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"1.weight": torch.ones(1)}, r"1 is no BatchNorm: its numbers have the shapes"),
+        ({"1.bias": torch.ones(5)}, r"1 is no BatchNorm: its numbers have the shapes"),
+        ({"1.running_mean": torch.ones(4, 1)}, r"1 is no BatchNorm: its numbers have the shapes"),
+        ({"1.running_var": torch.ones(())}, r"1 is no BatchNorm: its numbers have the shapes"),
+        ({"1.running_var": -torch.ones(4)}, r"1 is no BatchNorm: its running_var is negative"),
+        ({"0.weight": torch.full((4, 8), 1e300, dtype=torch.float64)}, "numbers that are not finite"),
+        ({"1.weight": torch.full((4,), 1e38)}, "make numbers that are not finite"),
+    ],
+)
+def test_a_batch_norm_that_is_none_is_named(tmp_path, change, expected):
+    net = nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 1)).eval()
+    state = net.state_dict()
+    state["0.weight"].fill_(100.0)
+    torch.save(state | change, tmp_path / "m.pt")
+    with pytest.raises(ModelError, match=expected):
+        load_pretrained(tmp_path / "m.pt", 8, SCALE)
+
+
 class Command:
     def __reduce__(self):
         return os.mkdir, ("ran",)

@@ -11,6 +11,7 @@ from facestats.attributes.tables import FAIRFACE, FLAGS
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.tables import FILENAME, FLOAT, INTEGER, NUMBER, Column, Schema
+from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import TableError
 from facestats.labels.tables import LABELS, SPLITS
 
@@ -291,3 +292,36 @@ def test_text_that_is_no_utf8_is_a_damaged_table(tmp_path, spoilt):
         path.write_bytes(path.read_bytes().replace(b"age_checked", b"age_\x8fhecked"))
     with pytest.raises(TableError, match=r"age_check\.parquet: not a readable parquet file"):
         tables.file_metadata(path) if spoilt == "metadata" else tables.read(path, AGE_CHECK)
+
+
+def test_text_that_is_no_utf8_is_named(tmp_path):
+    """In a name of a face, in a column's name, and in the file's own metadata."""
+    path = tmp_path / "things.parquet"
+    tables.write(rows(), path, THINGS)
+    good = pq.read_table(path)
+    text = pa.array([b"\xff\xfe.jpg", b"b.jpg", b"c.jpg"], pa.binary()).view(pa.string())
+    pq.write_table(good.set_column(0, "filename", text), path)
+    for read in (tables.read, tables.read_all):
+        with pytest.raises(TableError, match=r"things\.parquet: not a readable parquet file"):
+            read(path, THINGS)
+    pq.write_table(good.replace_schema_metadata({b"\xff": b"\xfe"}), path)
+    with pytest.raises(TableError, match=r"things\.parquet: not a readable parquet file"):
+        tables.file_metadata(path)
+    pq.write_table(good.rename_columns(["filename", "n", "share", "pxint"]), path)
+    path.write_bytes(path.read_bytes().replace(b"pxint", b"p\xffint"))
+    for read in (tables.read, tables.read_all):
+        with pytest.raises(TableError, match=r"things\.parquet"):
+            read(path, OPEN)
+
+
+@pytest.mark.parametrize("vector", [None, [0.0, None]])
+def test_a_face_without_an_embedding_is_named(tmp_path, vector):
+    path = tmp_path / "embeddings.parquet"
+    vectors = pa.array([[1.0, 0.0], vector], pa.list_(pa.float32(), 2))
+    pq.write_table(pa.table({"filename": ["a.jpg", "b.jpg"], "embedding": vectors}), path)
+    with pytest.raises(TableError, match=r"a row has no embedding, or not all of its numbers"):
+        tables.read_embeddings(path)
+    text = pa.array([b"\xff.jpg", b"b.jpg"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"filename": text, "embedding": vectors}), path)
+    with pytest.raises(TableError, match=r"embeddings\.parquet: not a readable parquet file"):
+        EmbeddingTable(path)

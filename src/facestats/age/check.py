@@ -256,7 +256,7 @@ def load_check(path: Path) -> AgeCheck:
         if check.by_model and None in (check.min_age, check.bound):
             raise ValueError("neither a bound nor a reason why there is none")
         return check
-    except (InputError, TypeError, ValueError) as error:
+    except (InputError, TypeError, ValueError, ArithmeticError) as error:
         raise ModelError(
             f"{path} does not say how ages are checked ({error}); {MADE_BY} makes it anew"
         ) from None

@@ -6,6 +6,7 @@ The header has one entry, `facestats`: JSON with `kind`, `format` and `facts`. T
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ SUFFIX = ".safetensors"
 OLD = (".joblib", ".pkl", ".pickle")  # how models were stored once, or are by others
 MOST = 1 << 30  # bytes of a file; those of this project have 10 MB at most
 MOST_HEADER = 1 << 18  # bytes; a name and a few numbers an array
+_MOST_DIGITS = 20  # of a whole number in the header
 _ENTRY = "facestats"
 _TYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
 
@@ -102,7 +104,12 @@ def _read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str
         data
     )  # checks that the header describes the whole file, and no byte twice
     header = json.loads(data[8 : 8 + size])
-    content = json.loads(header["__metadata__"][_ENTRY], parse_constant=_no_constant)
+    content = json.loads(
+        header["__metadata__"][_ENTRY],
+        parse_constant=_no_constant,
+        parse_float=_finite,
+        parse_int=_integer,
+    )
     if set(content) != {"kind", "format", "facts"} or not isinstance(content["facts"], dict):
         raise MisfitError("the header lacks kind, format and facts")
     if content["kind"] != kind:
@@ -114,6 +121,19 @@ def _read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str
 
 def _no_constant(name: str) -> float:
     raise MisfitError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise MisfitError(f"{text[:20]} is more than a number of a model can be")
+    return number
+
+
+def _integer(text: str) -> int:
+    """JSON's numbers have any number of digits; one of 400 would overflow wherever it is used."""
+    if len(text) > _MOST_DIGITS:
+        raise MisfitError(f"{text[:20]}… has {len(text)} digits")
+    return int(text)
 
 
 def _array(name: str, entry: Mapping[str, Any]) -> np.ndarray:

@@ -165,7 +165,7 @@ def load_blend(path: Path) -> tuple[BlendWeights, tuple[float, float] | None]:
         return weights, scale
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; `dvc repro score` makes it") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         raise ModelError(
             f"{path} does not hold the weights of the scores; `dvc repro -f score` makes it anew"
         ) from None

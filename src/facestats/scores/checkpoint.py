@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickletools
 import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +21,6 @@ from safetensors.torch import load_file
 from facestats.errors import ModelError
 
 PICKLES = 5  # in a file of PyTorch before 1.6: magic number, protocol, system, content, keys
-DEEPEST = 8  # nested dicts and lists that are looked into
 STATE_DICT_ALONE = "save the state dict alone, torch.save(model.state_dict(), path)"
 
 
@@ -150,9 +150,18 @@ def _named(pickle: Any) -> Iterator[str]:
             yield f"{module}.{name}"
 
 
-def _tensors(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
-    if isinstance(content, torch.Tensor):
-        yield name, content
-    elif depth < DEEPEST and isinstance(content, (dict, list, tuple)):
-        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
-            yield from _tensors(value, f"{name}.{key}" if name else str(key), depth + 1)
+def _tensors(content: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors in dicts and lists, with their names.
+
+    Each container is looked into once, wherever it is referred to: 1.5 kB of lists that hold each
+    other would be 1000**7 ways.
+    """
+    waiting, seen = deque([("", content)]), set()
+    while waiting:
+        name, value = waiting.popleft()
+        if isinstance(value, torch.Tensor):
+            yield name, value
+        elif isinstance(value, (dict, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            parts = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting.extend((f"{name}.{key}" if name else str(key), part) for key, part in parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
@@ -97,15 +98,27 @@ def _state_dict(content: dict[Any, Any]) -> dict[str, Any]:
     return found[named[0]] if named else next(iter(found.values()))
 
 
-def _state_dicts(
-    content: dict[Any, Any], name: str = "", depth: int = 0
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    if any(isinstance(key, str) and key.rpartition(".")[2] == "weight" for key in content):
-        yield name, content
-    elif depth < DEEPEST:
-        for key, value in content.items():
-            if isinstance(value, dict) and not NOT_THE_MODEL.search(str(key)):
-                yield from _state_dicts(value, f"{name}.{key}" if name else str(key), depth + 1)
+def _state_dicts(content: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each dict with weights by its names, those in fewer wrappers first.
+
+    A dict is looked into once, wherever it is referred to.
+    """
+    waiting, has_weights = deque([("", content, 0)]), dict[int, bool]()
+    while waiting:
+        name, part, depth = waiting.popleft()
+        first = id(part) not in has_weights
+        if first:
+            has_weights[id(part)] = any(
+                isinstance(key, str) and key.rpartition(".")[2] == "weight" for key in part
+            )
+        if has_weights[id(part)]:
+            yield name, part
+        elif first and depth < DEEPEST:
+            waiting.extend(
+                (f"{name}.{key}" if name else str(key), value, depth + 1)
+                for key, value in part.items()
+                if isinstance(value, dict) and not NOT_THE_MODEL.search(str(key))
+            )
 
 
 def _layers(state: dict[str, Any]) -> tuple[list[Linear], dict[str, dict[str, torch.Tensor]]]:
@@ -176,7 +189,7 @@ def _numbers(name: str, tensor: Any) -> torch.Tensor:
         )
         raise ModelError(f"{name} holds {kind}; expected float16, bfloat16, float32 or float64")
     values = tensor.detach().double()
-    if not values.numel() or not torch.isfinite(values).all():
+    if not values.numel() or not torch.isfinite(values.float()).all():
         raise ModelError(f"{name} is empty, or holds numbers that are not finite")
     return values
 
@@ -248,6 +261,11 @@ def _with_norm(layers: list[Linear], name: str, values: dict[str, torch.Tensor])
     ]
     before = max(((n, i) for i, n in places if n is not None and n < number), default=None)
     after = min(((n, i) for i, n in places if n is not None and n > number), default=None)
+    shapes = {part: tuple(numbers.shape) for part, numbers in values.items()}
+    if len(set(shapes.values())) > 1 or values["running_mean"].ndim != 1:
+        raise ModelError(f"{name} is no BatchNorm: its numbers have the shapes {shapes}")
+    if (values["running_var"] < 0).any():
+        raise ModelError(f"{name} is no BatchNorm: its running_var is negative")
     scale = values.get("weight", 1.0) / torch.sqrt(values["running_var"] + EPSILON)
     shift = values.get("bias", 0.0) - values["running_mean"] * scale
     folds_back = (
@@ -288,6 +306,8 @@ def _regressor(layers: list[Linear]) -> Regressor:
         for weight, bias, layer in zip(network.weights, network.biases, layers, strict=True):
             weight[0].copy_(layer.weight.T)
             bias[0, 0].copy_(layer.bias)
+            if not (torch.isfinite(weight).all() and torch.isfinite(bias).all()):
+                raise ModelError(f"{layer.name} and its BatchNorm make numbers that are not finite")
     return Regressor(network, torch.zeros(dimension), torch.ones(dimension), 0.0, 1.0)
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from facestats.core.files import write_bytes
 from facestats.core.tables.embeddings import Embeddings, in_batches
-from facestats.errors import InputError, ModelError
+from facestats.errors import InputError, MisfitError, ModelError
 from facestats.machine.threads import in_threads
-from facestats.scores.calibration import Calibration
+from facestats.scores.calibration import KINDS, Calibration
 from facestats.scores.checkpoint import read_checkpoint
 from facestats.scores.network import Ensemble
 
@@ -159,28 +160,70 @@ def load_regressor(path: Path) -> Regressor | None:
     if not content.get("trained"):
         return None
     try:
-        with torch.device("meta"):  # no memory on the file's word
-            network = Ensemble(content["dimension"], content["hidden"], content["members"])
-        network.load_state_dict(content["state_dict"], assign=True)
-        network = network.float()
-        scale = tuple(content["scale"]) if content["scale"] else None
-        said = content["calibration"]
-        return Regressor(
-            network,
-            content["x_mean"],
-            content["x_std"],
-            content["y_mean"],
-            content["y_std"],
-            scale,
-            content["reference"].numpy(),
-            content["slopes"],
-            content["size"],
-            Calibration(said["kind"], said["x"].numpy(), said["y"].numpy(), said["slope"]),
-        )
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        return _regressor(content)
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        ArithmeticError,
+    ) as error:
         raise ModelError(
-            f"{path} is a damaged model file ({error!r}); `dvc repro -f train_attractiveness` makes it anew"
+            f"{path} is a damaged model file ({error!r}); "
+            "`dvc repro -f train_attractiveness` makes it anew"
         ) from None
+
+
+def _regressor(content: dict) -> Regressor:
+    """Raises one of several errors where the content of a file makes no model."""
+    dimension, hidden, members = content["dimension"], content["hidden"], content["members"]
+    if not all(type(n) is int and n > 0 for n in (dimension, members, *hidden)):
+        raise MisfitError("its widths are no positive whole numbers")
+    with torch.device("meta"):  # no memory on the file's word
+        network = Ensemble(dimension, hidden, members)
+    network.load_state_dict(content["state_dict"], assign=True)
+    network = network.float()
+    for name, weight in network.state_dict().items():
+        _vector(weight.flatten(), name)
+    scale = content["scale"]
+    if scale:
+        low, high = scale
+        scale = _number(low, "scale"), _number(high, "scale")
+    curve, slopes = content["calibration"], content["slopes"]
+    x, y = (_vector(curve[name], name).double().numpy() for name in "xy")
+    if curve["kind"] not in KINDS or len(x) != len(y) or not len(x) or (np.diff(x) < 0).any():
+        raise MisfitError("its calibration has no ascending knots")
+    return Regressor(
+        network,
+        _vector(content["x_mean"], "x_mean", dimension),
+        _vector(content["x_std"], "x_std", dimension),
+        _number(content["y_mean"], "y_mean"),
+        _number(content["y_std"], "y_std"),
+        scale or None,
+        _vector(content["reference"], "reference").numpy(),
+        None if slopes is None else _vector(slopes, "slopes", dimension),
+        _number(content["size"], "size"),
+        Calibration(curve["kind"], x, y, _number(curve["slope"], "slope")),
+    )
+
+
+def _number(value: Any, name: str) -> float:
+    if type(value) not in (int, float) or not np.isfinite(float(value)):
+        raise MisfitError(f"{name} is {value!r:.40}, expected a number")
+    return value
+
+
+def _vector(values: Any, name: str, size: int | None = None) -> torch.Tensor:
+    if (
+        not isinstance(values, torch.Tensor)
+        or values.ndim != 1
+        or not values.is_floating_point()
+        or size not in (None, len(values))
+        or not torch.isfinite(values).all()
+    ):
+        raise MisfitError(f"{name} is {values!r:.40}, expected {size or 'some'} numbers")
+    return values
 
 
 def _save(content: dict, path: Path) -> None:

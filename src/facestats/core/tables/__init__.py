@@ -187,6 +187,7 @@ def read(
                 )
         own_names = list(stored.values())
         table = file.read(columns=own_names) if only is None else read_rows(file, own_names, only)
+        table.validate(full=True)  # text that is no UTF-8 would come up anywhere later
     for name in {*_PATHS, schema.keys()[0]} & {*wanted}:
         _check_paths(table[stored[name]], f"{path}: column {name}")
     for name, own in stored.items():

@@ -49,9 +49,9 @@ class EmbeddingTable:
                     f"{path}: column embedding is {kind}, expected a fixed-size list of float"
                 )
             self.dimension: int = kind.list_size
-            self.names = pd.Index(
-                file.read(columns=["filename"]).column(0).to_pandas(), name="filename"
-            )
+            names = file.read(columns=["filename"]).column(0)
+            names.validate(full=True)
+            self.names = pd.Index(names.to_pandas(), name="filename")
             self.metadata = {k.decode(): v.decode() for k, v in (found.metadata or {}).items()}
 
     def __len__(self) -> int:

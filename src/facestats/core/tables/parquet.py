@@ -139,11 +139,20 @@ def read_batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Record
 
 
 def matrices(file: pq.ParquetFile, column: str, rows: int) -> Iterator[np.ndarray]:
-    """A column of vectors, none of them null, in matrices (`rows`, width) of float32, the last one shorter."""
+    """A column of vectors, in matrices (`rows`, width) of float32, the last one shorter.
+
+    Raises
+    ------
+    ArrowInvalid
+        A vector, or a number of one, is null.
+    """
     left, filled = file.metadata.num_rows, 0
     matrix = np.empty((0, 0), dtype=np.float32)
     for batch in read_batches(file, [column]):
-        found = batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
+        vectors = batch.column(0)
+        if vectors.null_count or vectors.flatten().null_count:
+            raise pa.ArrowInvalid(f"a row has no {column}, or not all of its numbers")
+        found = vectors.flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
         while len(found):
             if not filled:
                 matrix = np.empty((min(rows, left), found.shape[1]), dtype=np.float32)
