@@ -1,9 +1,9 @@
-"""How often plain photographs are doubted, and how often spoilt ones and drawings: the rates of docs/doubts.md.
+"""How often plain photographs are doubted, and how often spoilt ones and drawings: the rates of docs/methods/doubts.md.
 
     python -m benchmarks.doubts [--every 8] [--photographs FOLDER …] [--drawings FOLDER …]
     python -m benchmarks.doubts --fit --photographs FOLDER … --drawings FOLDER …     # writes src/facestats/faces/looks.npz anew
 
-Photographs come from ../shared (3dsk, OMI, photos) and the folders named, drawings from data/sample and the folders named; docs/doubts.md names
+Photographs come from ../shared (3dsk, OMI, photos) and the folders named, drawings from data/sample and the folders named; docs/methods/doubts.md names
 the packages that have some. Every nth photograph is spoilt in each way; all are looked at as they are. `--fit` changes each picture in a few
 ways, learns from all but data/sample, and prints the shares of faces, and of kinds of drawing, that were left out of training.
 """

@@ -1,6 +1,6 @@
 """What the labelling loop is worth: accuracy after 25 to 200 labels, chosen by the loop against chosen at random.
 
-    python -m benchmarks.labelling --omi ../shared/omi [--clip tiny] [--out docs]
+    python -m benchmarks.labelling --omi ../shared/omi [--clip tiny] [--out docs/methods]
 
 Writes the tables into `labelling.md` below --out, between its two markers, and the plot to `images/labelling.png`.
 

@@ -6,7 +6,7 @@ summed over the faces without a label: sequential experimental design (Yu, Bi an
 information as Ash et al. 2021 (NeurIPS) use it. That is uncertainty and spread in one measure: what a face near a
 labelled or an already chosen one could teach is known by then, and a lone outlier teaches nothing about others (its
 distance is cut, or it would count as a crowd of its own).
-`docs/labelling.md` says what it is worth.
+`docs/methods/labelling.md` says what it is worth.
 """
 
 from __future__ import annotations

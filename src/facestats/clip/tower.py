@@ -3,7 +3,7 @@
 The weights of each linear layer are packed once into oneDNN's blocked layout; query, key and value are one product;
 bias, activation and residual are added while a product's result is still in cache; and the patch convolution, whose
 stride is its kernel, is a product too. On a Zen 5 core a product of packed bfloat16 weights reaches 400 GFLOP/s against
-330 of `torch.nn.functional.linear`, and a float32 one 155 against 60 of MKL (`docs/performance.md`).
+330 of `torch.nn.functional.linear`, and a float32 one 155 against 60 of MKL (`docs/methods/performance.md`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is doubtful about a picture of a face: one list, for the table of flags, the functions and the command line.
 
-Every threshold was measured on photographs; docs/doubts.md has the rates, and `python -m benchmarks.doubts` measures them again.
+Every threshold was measured on photographs; docs/methods/doubts.md has the rates, and `python -m benchmarks.doubts` measures them again.
 """
 
 from __future__ import annotations

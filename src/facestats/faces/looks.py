@@ -1,6 +1,6 @@
 """Whether a part of a face is hidden, and whether it is drawn: two small models of its pixels and of what the mesh's convolutions see there.
 
-`looks.npz` has their weights, which `python -m benchmarks.doubts --fit` writes; docs/doubts.md has the rates.
+`looks.npz` has their weights, which `python -m benchmarks.doubts --fit` writes; docs/methods/doubts.md has the rates.
 """
 
 import math

@@ -14,7 +14,7 @@ from scipy.spatial import Delaunay
 from facestats.machine.pool import count_workers
 from facestats.photos.decode import to_photo
 
-SIDE = 64  # px of the mean shape's longer side; docs/geometry.md compares
+SIDE = 64  # px of the mean shape's longer side; docs/methods/geometry.md compares
 _ENOUGH = 2 * SIDE  # px of a crop, half of whose side is face at least
 
 

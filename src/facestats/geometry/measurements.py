@@ -15,7 +15,7 @@ _CHUNK = 1024  # faces at a time; each takes 40 kB in the course of it
 
 
 def measure(landmarks: np.ndarray) -> pd.DataFrame:
-    """Measure faces; `definitions.py` says what each column is, docs/measurements.md shows it as a table.
+    """Measure faces; `definitions.py` says what each column is, docs/methods/measurements.md shows it as a table.
 
     Shapes are turned to face the viewer first (`pose.frontalize`): place, scale and turn in the photo do not matter, head pose matters less.
 

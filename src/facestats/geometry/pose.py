@@ -1,7 +1,7 @@
 """Turning a shape to face the viewer, and which faces are frontal enough to be measured.
 
 The mesh's depth is an estimate from one picture. Turning by it takes most of the pose out of the measurements, not all of it:
-docs/measurements.md has the figures.
+docs/methods/measurements.md has the figures.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from facestats.geometry.procrustes import GeneralizedProcrustes
 
 MIN_TRAIN = 20
 COORDINATES = N_LANDMARKS * 3  # the first columns of a row; the others are pixels
-# docs/geometry.md: what other numbers gave in cross-validation on OMI.
+# docs/methods/geometry.md: what other numbers gave in cross-validation on OMI.
 SHAPE_COMPONENTS, APPEARANCE_COMPONENTS = 150, 200
 SHAPE_VARIANCE = 0.25  # of the shape's components together, beside the pixels' 1
 ROUNDING = (

@@ -1,7 +1,7 @@
 """The score that notebooks of this kind compute: a mean of z-scores with the golden ratio in it.
 
 It is kept for comparison, and made of the two things that such scores are always made of: symmetry and the golden section. Nothing here
-is fitted on ratings. docs/measurements.md says what further measurements would do.
+is fitted on ratings. docs/methods/measurements.md says what further measurements would do.
 """
 
 from __future__ import annotations

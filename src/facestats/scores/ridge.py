@@ -12,7 +12,7 @@ PENALTIES = np.logspace(
     -4, 3, 36
 )  # as multiples of the features' mean squared length over d: fits features on any scale
 # What the standard deviation of a feature counts: 0, standardised features as they are; 1, features on their own scale, which
-# principal components need (docs/regressor.md: r 0.64 instead of 0.58 on those of pixels).
+# principal components need (docs/methods/regressor.md: r 0.64 instead of 0.58 on those of pixels).
 POWERS = (0.0, 0.5, 1.0)
 SOFTNESS = 8.0  # a line whose error is larger by a share e weighs exp(-n e / 8); 2 would be the ratio of likelihoods
 MIN_WEIGHT = 0.02  # of the best line's, below which another is left out
@@ -215,7 +215,7 @@ def fit_blend(z: np.ndarray, y: np.ndarray, std: np.ndarray) -> Blend:
     """Fit a line for each of `POWERS` and weigh them by their leave-one-out errors.
 
     A choice between them would be a guess where they are close: blending gained 0.004 in r on the sample and on the components of
-    pixels (docs/regressor.md).
+    pixels (docs/methods/regressor.md).
 
     Parameters
     ----------

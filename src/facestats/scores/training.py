@@ -1,6 +1,6 @@
 """Train the regressor: ridge regression, an ensemble of perceptrons on what it misses, and a calibration on held-out faces.
 
-Why not a plain perceptron: with hundreds of faces it loses to ridge regression. docs/regressor.md has the figures.
+Why not a plain perceptron: with hundreds of faces it loses to ridge regression. docs/methods/regressor.md has the figures.
 """
 
 from __future__ import annotations
