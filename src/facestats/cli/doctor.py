@@ -1,5 +1,5 @@
-"""Say what is wrong with the photos, the label files and the set-up, then a
-summary of five lines.
+"""Say what is wrong with the photos, the label files and the set-up, what the
+next run will compute and why, then a summary of five lines.
 
 Photos are opened, and faces looked for, as a run will: all of them up to 2,000,
 else so many evenly spread over the folder (--all: every one). What the last run
@@ -33,6 +33,7 @@ from typing import Any
 from facestats.cli.doctor_cache import examine_cache
 from facestats.cli.doctor_inputs import SHOWN, Finding, Inputs, examine_inputs, folders_left_out
 from facestats.cli.doctor_remote import examine
+from facestats.cli.doctor_stale import say_of_recipes, say_of_stages, stale_stages
 from facestats.cli.doctor_surroundings import (
     check_clip,
     examine_models,
@@ -149,6 +150,7 @@ def _examine_all(
         "rows": rows[0].removeprefix("row store: "),
     }
     inputs.warnings += [Finding("rows", line.strip()) for line in rows[1:]]
+    facts["stale"], work = _examine_stages(root, params)
     there = (
         "there"
         if models["landmarks_fetched"]
@@ -160,6 +162,7 @@ def _examine_all(
         else "not there; `dvc repro fetch_clip` or `dvc pull` brings it"
     )
     lines = [
+        *work,
         _count(photos, labels),
         _say_looked_at(photos),
         f"clip.variant: {params.clip.variant}; models/clip: {clip}",
@@ -179,6 +182,19 @@ def _examine_all(
             ),
         ]
     return facts, lines
+
+
+def _examine_stages(root: Path, params: Params) -> tuple[dict[str, list[str]] | None, list[str]]:
+    """Stages that a run will compute, with the reasons, and the same in lines; None where DVC can't tell."""
+    from dvc.exceptions import DvcException
+
+    try:
+        stale = stale_stages(root)
+    except DvcException as error:
+        return None, [f"dvc repro: what it will run can't be told ({one_line(str(error))})"]
+    if not stale and not (root / ".dvc").is_dir():
+        return stale, []
+    return stale, [*say_of_stages(stale), *say_of_recipes(root, params, stale)]
 
 
 def _count(photos: dict[str, Any], labels: dict[str, Any]) -> str:

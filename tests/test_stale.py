@@ -1,0 +1,69 @@
+"""`doctor` says what a run will compute, and why."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from facestats.cli.doctor_stale import _reasons, say_of_stages, stale_stages
+from facestats.rows.dvc_cache import find_dvc_cache
+from facestats.rows.store import find_store, recipes
+
+LAYOUT = [
+    {"changed deps": {"stages/embed.py": "modified", "src/facestats/clip": "deleted"}},
+    "changed command",
+]
+
+
+def test_reasons_in_words():
+    assert list(_reasons(LAYOUT, Path())) == ["another command", "changed code"]
+    entries = [
+        {"changed deps": {"params.yaml": {"mlp.hidden": "modified", "mlp.seed": "new"}}},
+        {"changed outs": {"models/regressor.pt": "deleted"}},
+    ]
+    assert list(_reasons(entries, Path())) == [
+        "params.yaml: mlp.hidden, mlp.seed",
+        "models/regressor.pt deleted",
+    ]
+    assert list(_reasons([{"changed deps": {"data/raw": "modified"}}], Path())) == [
+        "data/raw modified"
+    ]
+    assert list(_reasons(["changed checksum"], Path())) == ["never run"]
+
+
+def test_stages_with_the_same_reasons_share_a_line():
+    assert say_of_stages({}) == ["dvc repro: nothing to compute"]
+    stale = {f"select@{i}": ["changed code"] for i in range(10)} | {"mlp": ["another command"]}
+    assert say_of_stages(stale) == [
+        "dvc repro runs 11 stages, and what follows from them:",
+        f"  changed code: {', '.join(f'select@{i}' for i in range(8))} and 2 more",
+        "  another command: mlp",
+    ]
+
+
+def test_without_dvc_nothing_is_stale(tmp_path):
+    assert stale_stages(tmp_path) == {}
+
+
+@pytest.mark.slow
+def test_a_project_of_an_earlier_version_is_told_what_will_be_computed_again(project):
+    assert "dvc repro: nothing to compute" in project.facestats("doctor").stdout
+    lock = yaml.safe_load(project.read("dvc.lock"))
+    for stage in lock["stages"].values():  # paths by position and files of the library, as in 0.1
+        stage["cmd"] = stage["cmd"].replace("--", "")
+        for dep in stage["deps"]:
+            dep["path"] = dep["path"].replace("src/facestats/clip", "src/facestats/clip/encoder.py")
+    (project.folder / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
+    project.set_params({"mlp.epochs": 6})
+    for recipe in recipes(find_store(find_dvc_cache(project.folder))):
+        recipe.rename(recipe.with_name(recipe.name[::-1]))
+    lines = project.facestats("doctor").stdout.splitlines()
+    assert "  another command, params.yaml: mlp: train_attractiveness" in lines
+    assert [line.split(":")[0] for line in lines if "none fits this version's" in line] == [
+        "  rows of preprocess",
+        "  rows of embed",
+    ]
+    facts = json.loads(project.facestats("doctor", "--json").stdout)
+    assert facts["stale"].keys() == lock["stages"].keys()
+    assert facts["stale"]["embed"] == ["another command", "changed code"]
