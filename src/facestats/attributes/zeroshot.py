@@ -2,7 +2,7 @@
 
 `tiny` was trained on drawings. What its prompts say of photographs is wrong more often than people expect: on OMI and 3DSK (`../shared`) it
 found babies' ages in adults, beards on nobody, and freckles on nearly everybody. So its prompts answer about a photograph only where they were right at least four times
-of five: gender from a probability of 0.98 on, and anything else only where labels of this project show it. docs/methods/prompts.md has the figures.
+of five: gender from a probability of 0.98 on, and anything else only where labels of this project show it. docs/methods/attributes.md has the figures.
 """
 
 from __future__ import annotations
