@@ -216,6 +216,29 @@ def _check_paths(column: pa.ChunkedArray, where: str) -> None:
         )
 
 
+def read_for(
+    names: pd.Index, path: str | Path, schema: Schema, columns: list[str] | None = None
+) -> pd.DataFrame:
+    """Read the rows of some faces, in their order, by filename.
+
+    Parameters
+    ----------
+    names : Index
+        Filenames; a face that the table does not have gets a row of nulls.
+    path, schema
+        See `read`.
+    columns : list of str, optional
+        Columns to read besides `filename`; by default all that the table has.
+
+    Returns
+    -------
+    DataFrame
+    """
+    key = schema.keys()[0]
+    table = read(path, schema, [key, *columns]) if columns else read_all(path, schema)
+    return table.set_index(key).reindex(names)
+
+
 def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Series:
     """One column by key; all null where the table does not have it (a label nobody gave)."""
     key = schema.keys()[0]

@@ -1,0 +1,162 @@
+"""The age check of all faces of a project: what it is made from, and what it leaves open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facestats.age.check import (
+    OTHER_KIND,
+    AgeCheck,
+    check_faces,
+    fit_check,
+    measure_check,
+    summarise_check,
+)
+from facestats.attributes.model import AttributeModel
+from facestats.core.doubts import doubtful_faces, drawn_share
+from facestats.core.stats.identity import count_once, same_faces, several_faces
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.errors import InputError, number_of
+
+WAY_OUT = (
+    "label the ages of some faces (`age` in labels.csv), and of those under {min_age} too, so that "
+    "an age model can be trained"
+)
+
+
+@dataclass
+class CheckedAges:
+    """The outcome of an age check.
+
+    Attributes
+    ----------
+    check : AgeCheck
+        How single photos are checked.
+    table : DataFrame
+        Who was checked by what, and who gets no score; see `age.tables.AGE_CHECK`.
+    metrics : dict
+        Counts, and the shares of adults and minors that the age model gets wrong.
+    warnings : list of str
+        What the user has to know.
+    """
+
+    check: AgeCheck
+    table: pd.DataFrame
+    metrics: dict[str, Any]
+    warnings: list[str]
+
+    def summary(self) -> str:
+        """How many faces were checked, in one line."""
+        checked = self.metrics["checked"]
+        return (
+            f"faces={len(self.table)} withheld={self.table['score_withheld'].notna().sum()} "
+            f"not_checked={checked['nothing']} "
+            f"model={'used' if self.check.by_model else 'not used'}"
+        )
+
+
+def check_ages(
+    min_age: int | None,
+    required: bool,
+    embeddings: EmbeddingTable,
+    model: AttributeModel | None,
+    labels: pd.DataFrame,
+    split: pd.Series,
+    faces: pd.DataFrame,
+    out_of_fold: pd.Series | None,
+) -> CheckedAges:
+    """Check the age of every face.
+
+    Parameters
+    ----------
+    min_age : int, optional
+        Faces that may be younger get no score, years; None: nobody's age is checked.
+    required : bool
+        Whether a face whose age can't be checked is an error.
+    embeddings : EmbeddingTable
+        Of n faces.
+    model : AttributeModel, optional
+        Of ages, trained or not; None where `attributes.targets` has none.
+    labels : DataFrame (n rows)
+        `age`, `age_source` and `person` by filename, null where unknown.
+    split : Series (n,)
+    faces : DataFrame
+        Accepted faces with the columns `identity.IDENTITY` and `doubts.FACTS`.
+    out_of_fold : Series, optional
+        By filename, ages of train faces as predicted by models that had not seen them.
+
+    Returns
+    -------
+    CheckedAges
+
+    Raises
+    ------
+    InputError
+        The age of a face can't be checked, and `score.require_age_check` is true.
+    """
+    names, by_name = embeddings.names, faces.set_index("filename")
+    predicted, missing = pd.Series(np.nan, index=names), None
+    left_out = pd.DataFrame({"age": [], "predicted": []}, dtype=float)
+    if model is None:
+        missing = "attributes.targets has no age, so that no age model is trained"
+    elif not model.trained:
+        missing = f"no age model was trained: {model.why}"
+    else:
+        predicted[:] = model.predict(embeddings.take(np.ones(len(embeddings), dtype=bool)))
+        left_out = _left_out(labels["age"], split, predicted, out_of_fold, faces)
+    is_test = split[left_out.index] == "test"
+    parts = {"left_out": left_out[~is_test], "test": left_out[is_test]}
+    check = fit_check(min_age, required, parts["left_out"], missing)
+    of_another_kind = [
+        name
+        for reason, values, _ in doubtful_faces(by_name, drawn_share(faces))
+        if reason in OTHER_KIND
+        for name in values.index
+    ]
+    usable = predicted.mask(names.isin(of_another_kind))
+    table = check_faces(check, labels, usable, by_name["copy_group"])
+    persons = several_faces(same_faces(faces, labels["person"])).reindex(names)
+    metrics = summarise_check(check, table) | {
+        name: measure_check(check, part, persons[part.index]) for name, part in parts.items()
+    }
+    return CheckedAges(check, table, metrics, _open_questions(check, table))
+
+
+def _left_out(
+    ages: pd.Series,
+    split: pd.Series,
+    predicted: pd.Series,
+    out_of_fold: pd.Series,
+    faces: pd.DataFrame,
+) -> pd.DataFrame:
+    """Label and prediction of labelled faces, train faces by the models of their folds."""
+    ages = ages.where(split == "train", count_once(ages.to_frame(), faces)["age"])
+    unseen = out_of_fold.reindex(ages.index).where(
+        split == "train", predicted.where(split.isin(["val", "test"]))
+    )
+    return pd.DataFrame({"age": ages, "predicted": unseen}).dropna()
+
+
+def _open_questions(check: AgeCheck, table: pd.DataFrame) -> list[str]:
+    """What the check leaves open; raises where that must not be."""
+    unchecked = table["filename"][table["age_checked"].isna()]
+    if check.min_age is None:
+        return ["score.min_age is null: nobody's age is checked, and children get scores, too"]
+    if unchecked.empty:
+        return []
+    why = check.why or "these are no pictures of the kind that the age model learned from"
+    message = (
+        f"the age of {len(unchecked)} of {number_of(len(table), 'face')} can't be checked "
+        f"(the first is {unchecked.iloc[0]}): {why}"
+    )
+    way_out = WAY_OUT.format(min_age=check.min_age)
+    if check.required:
+        raise InputError(
+            f"{message}, and score.require_age_check is true; {way_out}, leave these photos out, "
+            "or set it to false"
+        )
+    return [f"{message}; {way_out}"]
