@@ -2,10 +2,11 @@
 
     python -m benchmarks.carry_over --omi ../shared/omi [--clip models/clip]
 
-Faces are cropped as the pipeline does, and embedded by the model, by the same model untrained, and by the plain way:
-principal components of the pixels. Pearson r between what ridge regression says of held-out faces and the mean judgement;
-the penalty is chosen inside of the training folds. Mean over `--repeats` ways of dealing out the folds. Below, what the
-text side says with the prompts of params.yaml, untaught by any judgement.
+Faces are cropped as the pipeline does, and embedded by the model, by the same model untrained, and
+by the plain way: principal components of the pixels. Pearson r between what ridge regression says
+of held-out faces and the mean judgement; the penalty is chosen inside of the training folds. Mean
+over `--repeats` ways of dealing out the folds. Below, what the text side says with the prompts of
+params.yaml, untaught by any judgement.
 """
 
 from __future__ import annotations
@@ -49,19 +50,22 @@ def measure(features: np.ndarray, judgements: np.ndarray, repeats: int) -> np.nd
     """Pearson r for each column of `judgements` (n, k), out of fold, mean over repeats: (k,)."""
     correlations = []
     for repeat in range(repeats):
-        said = np.zeros_like(judgements)
+        predicted = np.zeros_like(judgements)
         for train, test in KFold(FOLDS, shuffle=True, random_state=repeat).split(features):
             for column in range(judgements.shape[1]):
                 model = RidgeCV(PENALTIES).fit(features[train], judgements[train, column])
-                said[test, column] = model.predict(features[test])
+                predicted[test, column] = model.predict(features[test])
         correlations.append(
-            [np.corrcoef(a, b)[0, 1] for a, b in zip(said.T, judgements.T, strict=True)]
+            [np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, judgements.T, strict=True)]
         )
     return np.mean(correlations, axis=0)
 
 
 def pixels(folder: Path, names: list[str], side: int) -> np.ndarray:
-    """Principal components of the faces' pixels at `side` px: (n, COMPONENTS). They see no judgement."""
+    """Principal components of the faces' pixels at `side` px: (n, COMPONENTS).
+
+    They see no judgement.
+    """
     rows = [
         np.asarray(
             Image.open(folder / name).resize((side, side), Image.Resampling.BICUBIC), np.float32
@@ -83,8 +87,9 @@ def ask(clip: Path, embeddings: np.ndarray, means: pd.DataFrame) -> str:
     score = balanced_accuracy_score(actual, models["gender"].predict(embeddings).astype(str))
     years = models["age"].predict(embeddings)
     return (
-        f"zero-shot: gender, balanced accuracy {score:.3f} (chance 0.5); "
-        f"age, r {np.corrcoef(years, means['age'])[0, 1]:.3f}, mean error {np.abs(years - means['age']).mean():.1f} years"
+        f"zero-shot: gender, balanced accuracy {score:.3f} (chance 0.5); age, r "
+        f"{np.corrcoef(years, means['age'])[0, 1]:.3f}, mean error "
+        f"{np.abs(years - means['age']).mean():.1f} years"
     )
 
 

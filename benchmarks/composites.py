@@ -1,11 +1,14 @@
-"""What an average face costs and how sharp it is: milliseconds a face by alignment, against the plain way; memory; gradient energy.
+"""What an average face costs, in time and memory, and how sharp it is, by alignment.
 
-    python -m benchmarks.composites --images ../shared/omi/images [--models models/landmarker] [--faces 100] [--out FILE]
+    python -m benchmarks.composites --images ../shared/omi/images
+        [--models models/landmarker] [--faces 100] [--out FILE]
 
-The photos go through the pipeline's crop first (512 px), which is not timed. Plain is what one would write at first: Pillow decodes,
-landmarks and eight points on the edge are triangulated (`scipy.spatial.Delaunay`), and a loop over the triangles warps the bounding
-box of each with `cv2.warpAffine` under a mask. Ours and plain alternate; each figure is the median over rounds. Processor time beside
-wall time, for other processes disturb it less. Memory is that of a process of its own, at its peak.
+The photos go through the pipeline's crop first (512 px), which is not timed. Plain is what one
+would write at first: Pillow decodes, landmarks and eight points on the edge are triangulated
+(`scipy.spatial.Delaunay`), and a loop over the triangles warps the bounding box of each with
+`cv2.warpAffine` under a mask. Ours and plain alternate; each figure is the median over rounds.
+Processor time beside wall time, for other processes disturb it less. Memory is that of a process of
+its own, at its peak.
 """
 
 from __future__ import annotations
@@ -99,9 +102,10 @@ def speed(faces: pd.DataFrame, rounds: int) -> list[str]:
         for name, work in ways.items():
             times[name].append(timed(work, len(faces)))
     lines = ["| way | ms a face | of a processor |", "|---|---|---|"]
-    for name, found in times.items():
+    for name, timings in times.items():
         lines.append(
-            f"| {name} | {median(wall for wall, _ in found):.1f} | {median(cpu for _, cpu in found):.1f} |"
+            f"| {name} | {median(wall for wall, _ in timings):.1f} | "
+            f"{median(cpu for _, cpu in timings):.1f} |"
         )
     ratios = [
         plain[1] / ours[1] for plain, ours in zip(times["plain warp"], times["warp"], strict=True)
@@ -134,13 +138,16 @@ def sharpness(faces: pd.DataFrame) -> list[str]:
         average = average_faces(faces, symmetric=symmetric)
         warp, none, ratio = average.sharpness.values()
         lines.append(
-            f"| {len(average.used)}{', symmetric' * symmetric} | {warp:.3g} | {none:.3g} | {ratio:.2f} |"
+            f"| {len(average.used)}{', symmetric' * symmetric} | {warp:.3g} | {none:.3g} | "
+            f"{ratio:.2f} |"
         )
     return lines
 
 
 def folds(faces: pd.DataFrame) -> list[str]:
-    """Share of the picture whose triangles lie upside down, by yaw, on the way to the mean of the faces within `max_yaw`."""
+    """Share of the picture whose triangles lie upside down, by yaw, on the way to the mean of the
+    faces within `max_yaw`.
+    """
     mesh = Mesh(
         find_target(
             faces[faces["yaw"].abs() <= DEFAULT.max_yaw].itertuples(), "none", False, 90
@@ -156,7 +163,8 @@ def folds(faces: pd.DataFrame) -> list[str]:
     for i in sorted(set(bins)):
         here = bins == i
         lines.append(
-            f"| {YAWS[i - 1]}–{YAWS[i]} | {here.sum()} | {np.median(folded[here]):.2%} | {folded[here].max():.2%} | {lost[here].sum()} |"
+            f"| {YAWS[i - 1]}–{YAWS[i]} | {here.sum()} | {np.median(folded[here]):.2%} | "
+            f"{folded[here].max():.2%} | {lost[here].sum()} |"
         )
     return lines
 

@@ -1,10 +1,12 @@
-"""How many copies of photographs are found, by what was done to them, and how many pairs of different people are taken for copies.
+"""Share of copies of photographs that are found, by kind of edit, and of false alarms.
 
     python -m benchmarks.copies [--faces 150] [--shared ../shared]
 
-Faces are the 745 of OMI and the 100 of 3DSK; every one is compared with every other, and with the photos of one woman at four
-distances and in four poses (`photos/`), none of which is a copy of another. Of --faces of them, evenly spread, every edit is made. Found: copy and original
-come into one group when they are all that there is (`faces.dedup.find_near_duplicates`). Widths are those of the whole photo; a face takes half of it.
+Faces are the 745 of OMI and the 100 of 3DSK; every one is compared with every other, and with the
+photos of one woman at four distances and in four poses (`photos/`), none of which is a copy of
+another. Of --faces of them, evenly spread, every edit is made. Found: copy and original come into
+one group when they are all that there is (`faces.dedup.find_near_duplicates`). Widths are those of
+the whole photo; a face takes half of it.
 """
 
 from __future__ import annotations
@@ -174,19 +176,20 @@ def main() -> None:
     started = time.perf_counter()
     wrong = [first for first in looks.groups(list(range(len(paths)))) if first is not None]
     print(
-        f"{len(paths)} photos, no two of them copies: {len(wrong)} taken for copies, {time.perf_counter() - started:.1f} s\n"
+        f"{len(paths)} photos, no two of them copies: {len(wrong)} taken for copies, "
+        f"{time.perf_counter() - started:.1f} s\n"
     )
     print("| copy | found | of |\n|---|---|---|")
     chosen = np.linspace(0, len(people) - 1, options.faces).round().astype(int)
-    all_found = all_made = 0
+    all_hits = all_made = 0
     for name, edit in EDITS.items():
-        found = 0
+        hits = 0
         for original in chosen:
             if looks.add(edit(Image.open(paths[original]).convert("RGB"))):
-                found += looks.groups([int(original), len(looks.hashes) - 1]) == [None, 0]
-        print(f"| {name} | {found / len(chosen):.1%} | {len(chosen)} |", flush=True)
-        all_found, all_made = all_found + found, all_made + len(chosen)
-    print(f"| all | {all_found / all_made:.2%} | {all_made} |")
+                hits += looks.groups([int(original), len(looks.hashes) - 1]) == [None, 0]
+        print(f"| {name} | {hits / len(chosen):.1%} | {len(chosen)} |", flush=True)
+        all_hits, all_made = all_hits + hits, all_made + len(chosen)
+    print(f"| all | {all_hits / all_made:.2%} | {all_made} |")
 
 
 if __name__ == "__main__":

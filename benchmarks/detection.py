@@ -1,14 +1,16 @@
-"""How many faces are found in turned, small, dark and grouped pictures, and how many where there is none: before and after.
+"""Faces found in turned, small, dark and grouped pictures, and where there is none.
 
-    python -m benchmarks.detection [--faces 100] [--without DIR]... [--before COMMIT] [--models models/landmarker] [--keep DIR]
+    python -m benchmarks.detection [--faces 100] [--without DIR]... [--before COMMIT]
+        [--models models/landmarker] [--keep DIR]
 
-The pictures are made from `../shared/3dsk` (photographs, pupils placed by hand) and `../shared/omi` (made-up faces, MediaPipe's
-landmarks). A face counts as found if the eyes of the crop, each on its own side, lie within 15 % of their distance of where
-they are: a crop that is not upright counts as lost. In groups of seven the face must be one of theirs and the count seven. `--without`
-names folders of pictures without a face, besides `../shared/photos/rainbow`; those taken are listed.
+The pictures are made from `../shared/3dsk` (photographs, pupils placed by hand) and `../shared/omi`
+(made-up faces, MediaPipe's landmarks). A face counts as found if the eyes of the crop, each on its
+own side, lie within 15 % of their distance of where they are: a crop that is not upright counts as
+lost. In groups of seven the face must be one of theirs and the count seven. `--without` names
+folders of pictures without a face, besides `../shared/photos/rainbow`; those taken are listed.
 
-"Before" is the library of the commit that this search replaced, taken out of git. Times are processor time from a photo's bytes
-to its row, in one process each, in turns.
+"Before" is the library of the commit that this search replaced, taken out of git. Times are
+processor time from a photo's bytes to its row, in one process each, in turns.
 """
 
 from __future__ import annotations
@@ -63,10 +65,10 @@ class Portrait:
 def portraits(count: int) -> list[Portrait]:
     """Half of them photographs, half made-up faces, evenly out of all."""
     photographs = sorted((SHARED / "3dsk").glob("*/*.jpg"))
-    found = []
+    chosen = []
     for path in photographs[:: max(1, 2 * len(photographs) // count)]:
         lines = path.with_suffix(".tem").read_text().splitlines()[1:3]
-        found.append(
+        chosen.append(
             Portrait(
                 Image.open(path).convert("RGB"), np.array([line.split() for line in lines], float)
             )
@@ -76,8 +78,8 @@ def portraits(count: int) -> list[Portrait]:
     for row in range(0, len(names), max(1, 2 * len(names) // count)):
         image = Image.open(SHARED / "omi/images" / str(names[row])).convert("RGB")
         corners = landmarks[row][[[33, 133], [362, 263]], :2].mean(axis=1)
-        found.append(Portrait(image, corners * image.size))
-    return found
+        chosen.append(Portrait(image, corners * image.size))
+    return chosen
 
 
 def quarter_turned(
@@ -252,16 +254,14 @@ def table(pictures: list[dict], results: dict[str, list[dict]]) -> str:
     for kind in [*kinds, "all"]:
         rows = [i for i, picture in enumerate(pictures) if kind in ("all", picture["set"])]
         cells, times = [], []
-        for found in results.values():
-            times.append(median(found[i]["ms"] for i in rows))
-            hits = sum(right(pictures[i], found[i]) for i in rows if pictures[i]["eyes"])
-            taken = sum(found[i]["eyes"] is not None for i in rows if not pictures[i]["eyes"])
+        for result in results.values():
+            times.append(median(result[i]["ms"] for i in rows))
+            hits = sum(right(pictures[i], result[i]) for i in rows if pictures[i]["eyes"])
+            taken = sum(result[i]["eyes"] is not None for i in rows if not pictures[i]["eyes"])
             with_faces = sum(bool(pictures[i]["eyes"]) for i in rows)
             share = f"{hits / with_faces:.3f}" if with_faces else ""
-            cells += [
-                f"{share}{', ' if share and taken else ''}{f'{taken} taken' if taken or not share else ''}",
-                f"{times[-1]:.1f}",
-            ]
+            lost = f"{taken} taken" if taken or not share else ""
+            cells += [", ".join(part for part in (share, lost) if part), f"{times[-1]:.1f}"]
         lines.append(f"| {kind} | {len(rows)} | {' | '.join(cells)} | {times[-1] / times[0]:.2f} |")
     return "\n".join(lines)
 
@@ -318,16 +318,17 @@ def main() -> None:
         results: dict[str, list[dict]] = {}
         for _ in range(ROUNDS):
             for name, source in libraries.items():
-                found = run_library(source, manifest, options.models.resolve())
-                for now, earlier in zip(found, results.get(name, found), strict=True):
+                rows = run_library(source, manifest, options.models.resolve())
+                for now, earlier in zip(rows, results.get(name, rows), strict=True):
                     now["ms"] = min(now["ms"], earlier["ms"])
-                results[name] = found
+                results[name] = rows
         (folder / "results.json").write_text(json.dumps(results))
         print(table(pictures, results))
         for picture, result in zip(pictures, results["after"], strict=True):
             if not picture["eyes"] and result["eyes"]:
                 print(
-                    f"taken: {picture['file']}, score {result['confidence']:.2f}, presence {result['presence']:.4f}"
+                    f"taken: {picture['file']}, score {result['confidence']:.2f}, presence "
+                    f"{result['presence']:.4f}"
                 )
 
 

@@ -1,11 +1,16 @@
-"""How often plain photographs are doubted, and how often spoilt ones and drawings: the rates of docs/methods/doubts.md.
+"""Shares of plain and spoilt photographs and of drawings that are doubted, for
+docs/methods/doubts.md.
 
     python -m benchmarks.doubts [--every 8] [--photographs FOLDER …] [--drawings FOLDER …]
-    python -m benchmarks.doubts --fit --photographs FOLDER … --drawings FOLDER …     # writes src/facestats/faces/looks.npz anew
+    python -m benchmarks.doubts --fit --photographs FOLDER … --drawings FOLDER …
 
-Photographs come from ../shared (3dsk, OMI, photos) and the folders named, drawings from data/sample and the folders named; docs/methods/doubts.md names
-the packages that have some. Every nth photograph is spoilt in each way; all are looked at as they are. `--fit` changes each picture in a few
-ways, learns from all but data/sample, and prints the shares of faces, and of kinds of drawing, that were left out of training.
+The second form fits the models anew and writes src/facestats/faces/looks.npz.
+
+Photographs come from ../shared (3dsk, OMI, photos) and the folders named, drawings from data/sample
+and the folders named; docs/methods/doubts.md names the packages that have some. Every nth
+photograph is spoilt in each way; all are looked at as they are. `--fit` changes each picture in a
+few ways, learns from all but data/sample, and prints the shares of faces, and of kinds of drawing,
+that were left out of training.
 """
 
 from __future__ import annotations

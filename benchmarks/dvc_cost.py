@@ -1,11 +1,12 @@
-"""What DVC itself costs with many files: a folder of photos under DVC and a stage that writes as many files.
+"""What DVC costs with many files: a folder of photos, and a stage that writes as many.
 
     python -m benchmarks.dvc_cost [--files 1000,10000] [--repeat 3] [--out FILE]
 
-For each cache type that the file system can do, and for one flat folder against folders of 100, in a git repository of
-its own: `dvc add` of the folder, the first `dvc repro`, then medians of --repeat runs of `dvc repro` with nothing to do,
-`dvc status`, and `dvc repro` with one photo more each time. The seconds of the stage itself are taken off: a real one
-computes a row or two, this one turns all files round. Photos are 2 kB of noise, for DVC's costs go by the file. `disk` is what
+For each cache type that the file system can do, and for one flat folder against folders of 100, in
+a git repository of its own: `dvc add` of the folder, the first `dvc repro`, then medians of
+--repeat runs of `dvc repro` with nothing to do, `dvc status`, and `dvc repro` with one photo more
+each time. The seconds of the stage itself are taken off: a real one computes a row or two, this one
+turns all files round. Photos are 2 kB of noise, for DVC's costs go by the file. `disk` is what
 photos, outs and cache take together, as a multiple of the photos and outs alone.
 """
 
@@ -34,7 +35,8 @@ source, target = map(Path, sys.argv[1:])
 
 
 def compute(one, other):
-    Path(other).write_bytes(Path(one).read_bytes()[::-1])  # another content, or the cache would hold both as one
+    # Other bytes, or the cache would hold both as one.
+    Path(other).write_bytes(Path(one).read_bytes()[::-1])
 
 
 shutil.copytree(source, target, copy_function=compute)
@@ -102,13 +104,15 @@ class Repository:
     def one_more(self) -> float:
         self.add_photo()
         seconds = self.dvc("repro", "-q")
-        found = sum(path.is_file() for path in (self.folder / "data/faces").rglob("*.jpg"))
-        if found != self.n:
-            sys.exit(f"the stage wrote {found} of {self.n} files: what was measured is no rebuild")
+        written = sum(path.is_file() for path in (self.folder / "data/faces").rglob("*.jpg"))
+        if written != self.n:
+            sys.exit(
+                f"the stage wrote {written} of {self.n} files: what was measured is no rebuild"
+            )
         return seconds
 
     def disk(self) -> float:
-        """Blocks of photos, outs and cache, by those of photos and outs if they were files of their own."""
+        """Blocks of photos, outs and cache, as a multiple of those of photos and outs alone."""
         blocks = {
             s.st_ino: s.st_blocks
             for part in ("data", ".dvc/cache")
@@ -128,16 +132,16 @@ def can(cache_type: str, folder: Path) -> bool:
 
 
 def cost(repository: Repository, repeat: int) -> dict[str, float]:
-    found = {
+    seconds = {
         "`dvc add`": repository.dvc("add", "-q", "data/raw"),
         "first `repro`": repository.dvc("repro", "-q"),
     }
-    found["`repro`, nothing to do"] = statistics.median(
+    seconds["`repro`, nothing to do"] = statistics.median(
         repository.dvc("repro", "-q") for _ in range(repeat)
     )
-    found["`status`"] = statistics.median(repository.dvc("status", "-q") for _ in range(repeat))
-    found["`repro`, one more"] = statistics.median(repository.one_more() for _ in range(repeat))
-    return found
+    seconds["`status`"] = statistics.median(repository.dvc("status", "-q") for _ in range(repeat))
+    seconds["`repro`, one more"] = statistics.median(repository.one_more() for _ in range(repeat))
+    return seconds
 
 
 def main() -> None:
@@ -161,24 +165,27 @@ def main() -> None:
                         n,
                         in_folder,
                     )
-                    found = cost(repository, options.repeat)
+                    seconds = cost(repository, options.repeat)
                     if not lines:
                         lines = [
-                            ["files", "cache type", "layout", *found, "disk"],
-                            ["---"] * (len(found) + 4),
+                            ["files", "cache type", "layout", *seconds, "disk"],
+                            ["---"] * (len(seconds) + 4),
                         ]
                     lines.append(
                         [
                             f"{n:,}",
                             cache_type,
                             layout,
-                            *(f"{s:.1f} s" for s in found.values()),
+                            *(f"{s:.1f} s" for s in seconds.values()),
                             f"{repository.disk():.2f}",
                         ]
                     )
                     print(*lines[-1], sep="  ", file=sys.stderr)
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    text = f"DVC {version('dvc')}, {os.cpu_count()} processors, Python {platform.python_version()}\n\n{table}\n"
+    text = (
+        f"DVC {version('dvc')}, {os.cpu_count()} processors, Python "
+        f"{platform.python_version()}\n\n{table}\n"
+    )
     print(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")

@@ -1,9 +1,10 @@
-"""What one more photo costs: `preprocess` and `embed` from nothing, with nothing new, with one photo more.
+"""What one more photo costs `preprocess` and `embed`, against a first run and an idle one.
 
     python -m benchmarks.freshness --images ../shared/omi/images [--clip models/clip]
 
-Runs the two stage scripts as DVC runs them, in a DVC project of their own in a temporary folder, on links to the photos.
-Seconds are those of the whole process, imports and loading of the models included; below, what the row store takes on disk.
+Runs the two stage scripts as DVC runs them, in a DVC project of their own in a temporary folder, on
+links to the photos. Seconds are those of the whole process, imports and loading of the models
+included; below, what the row store takes on disk.
 """
 
 from __future__ import annotations
@@ -113,7 +114,10 @@ def sizes(work: Path) -> str:
     }
     alone = sum(size for inode, size in rows.items() if inode not in faces)
     whole = sum(faces.values())
-    return f"faces {whole / 1e6:.1f} MB, row store {alone / 1e6:.1f} MB beside them ({alone / whole:.0%})"
+    return (
+        f"faces {whole / 1e6:.1f} MB, row store {alone / 1e6:.1f} MB beside them "
+        f"({alone / whole:.0%})"
+    )
 
 
 if __name__ == "__main__":

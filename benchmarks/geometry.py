@@ -2,10 +2,12 @@
 
     python -m benchmarks.geometry --omi ../shared/omi [--out docs]
 
-Prints, for 10-fold cross-validation (people are faces there), Pearson's r with its 95 % bootstrap interval and the mean absolute error of
-the z-score, of shape, of appearance, and of both; how well shape and appearance say age and gender; what the parts of the way from a photo
-to a score cost; and writes all of it into `geometry.md` below --out, between its two markers. Everything is fitted in each fold anew:
-mean shape, components, penalty. The mean shape that pixels are sampled in is that of all faces: no rating is looked at.
+Prints, for 10-fold cross-validation (people are faces there), Pearson's r with its 95 % bootstrap
+interval and the mean absolute error of the z-score, of shape, of appearance, and of both; how well
+shape and appearance say age and gender; what the parts of the way from a photo to a score cost; and
+writes all of it into `geometry.md` below --out, between its two markers. Everything is fitted in
+each fold anew: mean shape, components, penalty. The mean shape that pixels are sampled in is that
+of all faces: no rating is looked at.
 """
 
 from __future__ import annotations
@@ -52,7 +54,10 @@ def prepare(omi: Path, work: Path) -> tuple[pd.DataFrame, list[Path]]:
 
 
 def held_out(x: np.ndarray, y: np.ndarray, parts: tuple[str, ...]) -> np.ndarray:
-    """What pipelines of the other folds say of each face; `parts` of the features that count: shape, appearance."""
+    """What pipelines of the other folds say of each face.
+
+    `parts` of the features that count: shape, appearance.
+    """
     predicted = np.empty(len(y))
     for train, test in KFold(FOLDS, shuffle=True, random_state=SEED).split(x):
         pipeline = make_pipeline(len(train), appearance="appearance" in parts)
@@ -65,9 +70,9 @@ def held_out(x: np.ndarray, y: np.ndarray, parts: tuple[str, ...]) -> np.ndarray
 
 def line(name: str, y: np.ndarray, predicted: np.ndarray, unit: str = "") -> str:
     """A row of the table; no error for a prediction in other units than the ratings."""
-    found = with_intervals(y, predicted, 1000, SEED)
-    r = found["pearson"]
-    error = f"{found['mae']['value']:.2f}{unit}" if unit else "–"
+    metrics = with_intervals(y, predicted, 1000, SEED)
+    r = metrics["pearson"]
+    error = f"{metrics['mae']['value']:.2f}{unit}" if unit else "–"
     return f"| {name} | {r['value']:.3f} | {r['low']:.3f} to {r['high']:.3f} | {error} |\n"
 
 

@@ -1,16 +1,20 @@
-"""How time and memory of the stages after `embed` grow with the number of faces, and of a composite with its members.
+"""How time and memory of the stages after `embed` grow with the number of faces or members.
 
-    python -m benchmarks.growth [--faces 10000,100000,1000000] [--members 25,250,2500] [--epochs 3] [--out FILE]
+    python -m benchmarks.growth [--faces 10000,100000,1000000] [--members 25,250,2500]
+        [--epochs 3] [--out FILE]
 
-Every stage runs as its own process, by its command line in dvc.yaml, on made-up inputs (`benchmarks.made_up`) in a
-temporary folder. Seconds are wall time, memory is the peak resident set of that process (`os.wait4`). The exponent is that
-of the power of n by which the seconds of processor time grew from the size before, those of 500 faces (imports, mostly)
-taken off from both: 1 is linear, n log n gives 1.10 from 10 to 100 thousand; a dash: less than half a second, too short to tell.
-Below 50 thousand faces the better of two runs counts.
+Every stage runs as its own process, by its command line in dvc.yaml, on made-up inputs
+(`benchmarks.made_up`) in a temporary folder. Seconds are wall time, memory is the peak resident set
+of that process (`os.wait4`). The exponent is that of the power of n by which the seconds of
+processor time grew from the size before, those of 500 faces (imports, mostly) taken off from both:
+1 is linear, n log n gives 1.10 from 10 to 100 thousand; a dash: less than half a second, too short
+to tell. Below 50 thousand faces the better of two runs counts.
 
-Labels stand on at most 100 thousand faces, and nothing is trained on more: beyond, the models of the largest size up to
-100 thousand are used (but `geometry`, which trains what it uses, trains anew). `mlp.epochs` is --epochs here, and none is left out by early
-stopping, so that sizes compare; what one more costs is measured at the smallest size. `geometry.appearance` is false: there are no crops.
+Labels stand on at most 100 thousand faces, and nothing is trained on more: beyond, the models of
+the largest size up to 100 thousand are used (but `geometry`, which trains what it uses, trains
+anew). `mlp.epochs` is --epochs here, and none is left out by early stopping, so that sizes compare;
+what one more costs is measured at the smallest size. `geometry.appearance` is false: there are no
+crops.
 """
 
 from __future__ import annotations
@@ -78,15 +82,15 @@ class Cost:
 
 def measure(command: list[str], folder: Path) -> Cost:
     """Run a command in a folder; its output is shown only where it fails."""
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            said.seek(0)
-            sys.exit(f"{shlex.join(command)} failed:\n{said.read().decode()}")
+            output.seek(0)
+            sys.exit(f"{shlex.join(command)} failed:\n{output.read().decode()}")
     return Cost(
         seconds,
         usage.ru_utime + usage.ru_stime,
@@ -103,9 +107,9 @@ def command_of(stage: str, key: str | None, params: dict) -> list[str]:
         | {name: value for entry in pipeline["vars"] for name, value in entry.items()}
     )
 
-    def look_up(found: re.Match) -> str:
+    def look_up(match: re.Match) -> str:
         value = known
-        for part in found[1].split("."):
+        for part in match[1].split("."):
             value = value[part]
         return str(value)
 
@@ -124,7 +128,10 @@ def make(what: str, argument: object, folder: Path) -> None:
 
 
 def grow(sizes: list[int], work: Path, params: dict) -> tuple[dict[str, dict[int, Cost]], float]:
-    """Cost of every stage by size, the start-up among them; processor seconds of one more epoch at the smallest size."""
+    """Cost of every stage by size, start-up included, and processor seconds of one more epoch.
+
+    The epoch is measured at the smallest size.
+    """
     costs: dict[str, dict[int, Cost]] = {}
     epoch = math.nan
     trained = None
@@ -152,7 +159,8 @@ def grow(sizes: list[int], work: Path, params: dict) -> tuple[dict[str, dict[int
             runs = [measure(command, folder) for _ in range(2 if n < TWICE_BELOW else 1)]
             cost = costs.setdefault(name, {})[n] = min(runs, key=lambda run: run.processor)
             print(
-                f"{name}: {cost.seconds:.1f} s, of a processor {cost.processor:.1f} s, {cost.memory:.0f} MB",
+                f"{name}: {cost.seconds:.1f} s, of a processor {cost.processor:.1f} s, "
+                f"{cost.memory:.0f} MB",
                 file=sys.stderr,
             )
         if n == sizes[0]:
@@ -168,21 +176,21 @@ def one_more_epoch(folder: Path, params: dict, cost: Cost) -> float:
     epochs = params["mlp"]["epochs"] + MORE_EPOCHS
     more = params | {"mlp": params["mlp"] | {"epochs": epochs, "patience": epochs}}
     (folder / "params.yaml").write_text(yaml.safe_dump(more, sort_keys=False))
-    found = measure(command_of("train_attractiveness", None, params), folder)
+    longer = measure(command_of("train_attractiveness", None, params), folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    return (found.processor - cost.processor) / MORE_EPOCHS
+    return (longer.processor - cost.processor) / MORE_EPOCHS
 
 
 def composites(sizes: list[int], work: Path, params: dict) -> list[tuple[int, Cost]]:
-    found = []
+    costs = []
     for n in sizes:
         folder = work / f"members{n}"
         (folder / "data/interim/members").mkdir(parents=True)
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         (folder / "stages").symlink_to(ROOT / "stages")
         make("members", n, folder / "data/interim/members" / COMPOSITE)
-        found.append((n, measure(command_of("composite", COMPOSITE, params), folder)))
-    return found
+        costs.append((n, measure(command_of("composite", COMPOSITE, params), folder)))
+    return costs
 
 
 def exponent(row: dict[int, Cost], before: int, n: int) -> str:
@@ -210,10 +218,10 @@ def growth_table(costs: dict[str, dict[int, Cost]], sizes: list[int]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def composite_table(found: list[tuple[int, Cost]]) -> str:
+def composite_table(costs: list[tuple[int, Cost]]) -> str:
     lines = ["| members | seconds | peak memory |", "|---|---|---|"]
     return "\n".join(
-        lines + [f"| {n:,} | {cost.seconds:.1f} | {cost.memory:,.0f} MB |" for n, cost in found]
+        lines + [f"| {n:,} | {cost.seconds:.1f} | {cost.memory:,.0f} MB |" for n, cost in costs]
     )
 
 
@@ -241,7 +249,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.faces and not START < min(options.faces) <= MOST_TRAINED:
         parser.error(
-            f"the smallest size must lie above {START}, and, for the models' sake, not above {MOST_TRAINED}"
+            f"the smallest size must lie above {START}, and, for the models' sake, not "
+            f"above {MOST_TRAINED}"
         )
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"labels": "data/labels", "manual_labels": "data/manual_labels.csv"}
@@ -249,7 +258,7 @@ def main() -> None:
     params["geometry"]["appearance"] = False
     with tempfile.TemporaryDirectory() as work:
         costs, epoch = grow(options.faces, Path(work), params) if options.faces else ({}, math.nan)
-        found = composites(options.members, Path(work), params)
+        of_composites = composites(options.members, Path(work), params)
     tables = []
     if costs:
         tables = [
@@ -257,7 +266,7 @@ def main() -> None:
             f"One more epoch of `train_attractiveness` at {options.faces[0]:,} faces, all its "
             f"trainings together: {epoch:.1f} s of a processor.",
         ]
-    tables += [composite_table(found)] * bool(found)
+    tables += [composite_table(of_composites)] * bool(of_composites)
     text = (
         "\n\n".join([f"{os.cpu_count()} processors, Python {platform.python_version()}", *tables])
         + "\n"

@@ -1,13 +1,15 @@
-"""What the labelling loop is worth: accuracy after 25 to 200 labels, chosen by the loop against chosen at random.
+"""Accuracy after 25 to 200 labels, chosen by the labelling loop or at random.
 
     python -m benchmarks.labelling --omi ../shared/omi [--clip tiny] [--out docs/methods]
 
-Writes the tables into `labelling.md` below --out, between its two markers, and the plot to `images/labelling.png`.
+Writes the tables into `labelling.md` below --out, between its two markers, and the plot to
+`images/labelling.png`.
 
-Two questions on the OMI faces: gender, and whether `attractive` is above the median. A fixed share of the faces is held out
-for each seed; of the others, labels are asked for in rounds, as a person would do it: train on what is labelled, predict,
-let the pipeline propose, label. All of it by the pipeline's own functions and with the classifier's settings in
-params.yaml. Method and constants of the proposals were chosen on other questions, other seeds and drawn faces.
+Two questions on the OMI faces: gender, and whether `attractive` is above the median. A fixed share
+of the faces is held out for each seed; of the others, labels are asked for in rounds, as a person
+would do it: train on what is labelled, predict, let the pipeline propose, label. All of it by the
+pipeline's own functions and with the classifier's settings in params.yaml. Method and constants of
+the proposals were chosen on other questions, other seeds and drawn faces.
 """
 
 from __future__ import annotations
@@ -52,21 +54,23 @@ Choose = Callable[[np.ndarray, AttributeModel | None, np.ndarray, np.random.Gene
 def by_loop(
     x: np.ndarray, model: AttributeModel | None, labelled: np.ndarray, _: np.random.Generator
 ) -> np.ndarray:
-    """Rows that the pipeline proposes next, of the faces `x` (n, d); the question stands in the place of gender.
+    """Rows that the pipeline proposes next, of the faces `x` (n, d).
+
+    The question stands in the place of gender.
 
     The other two attributes count as known, for nobody asks for them here.
     """
     names = pd.Index([f"{row:06}.jpg" for row in range(len(x))], name="filename")
     models = {} if model is None else {"gender": model}
-    said = pd.DataFrame(
+    labels = pd.DataFrame(
         {"ethnicity": "x", "ethnicity_source": "label", "age": 30.0, "age_source": "label"},
         index=names,
     )
     hand = np.isin(np.arange(len(x)), labelled)
-    said["gender"] = pd.Series(np.where(hand, "x", None), index=names, dtype="str")
-    said["gender_source"] = pd.Series(np.where(hand, "manual", None), index=names, dtype="str")
+    labels["gender"] = pd.Series(np.where(hand, "x", None), index=names, dtype="str")
+    labels["gender_source"] = pd.Series(np.where(hand, "manual", None), index=names, dtype="str")
     attributes, predictions = predict_attributes(names, x, models)
-    _, clean = resolve(attributes, said, target_kinds(models))
+    _, clean = resolve(attributes, labels, target_kinds(models))
     template = propose_labels(
         x,
         predictions,
@@ -88,7 +92,9 @@ def by_chance(
 def label_in_rounds(
     x: np.ndarray, answers: np.ndarray, seed: int, choose: Choose, settings: Classification
 ) -> dict[int, float]:
-    """Accuracy on held-out faces by number of labels, for one seed; the last key is all that are not held out.
+    """Accuracy on held-out faces by number of labels, for one seed.
+
+    The last key is the number of all faces that are not held out.
 
     Parameters
     ----------
@@ -104,8 +110,9 @@ def label_in_rounds(
         chosen = choose(x[pool], model, labelled, rng)
         if len(chosen) < ROUND:
             raise InputError(
-                f"after {len(labelled)} labels only {len(chosen)} faces are proposed, {ROUND} are needed: "
-                "the others are twins of labelled ones to this CLIP variant"
+                f"after {len(labelled)} labels only {len(chosen)} faces are proposed, "
+                f"{ROUND} "
+                "are needed: the others are twins of labelled ones to this CLIP variant"
             )
         labelled = np.concatenate([labelled, chosen])
         model = train(x[pool[labelled]], answers[pool[labelled]], settings)
@@ -133,16 +140,18 @@ def score(model: AttributeModel, x: np.ndarray, answers: np.ndarray) -> float:
 
 
 def run(x: np.ndarray, questions: dict[str, np.ndarray], settings: Classification) -> pd.DataFrame:
-    """Accuracy of both ways of choosing: columns `question`, `chosen`, `seed`, `labels`, `accuracy`."""
+    """Accuracy of both ways of choosing: columns `question`, `chosen`, `seed`, `labels`,
+    `accuracy`.
+    """
     rows = []
     with tqdm(total=len(questions) * SEEDS * 2, desc="label", disable=None) as progress:
         for question, answers in questions.items():
             for seed in range(SEEDS):
                 for chosen, choose in (("by the loop", by_loop), ("at random", by_chance)):
-                    found = label_in_rounds(x, answers, seed, choose, settings)
+                    curve = label_in_rounds(x, answers, seed, choose, settings)
                     rows += [
                         (question, chosen, seed, labels, accuracy)
-                        for labels, accuracy in found.items()
+                        for labels, accuracy in curve.items()
                     ]
                     progress.update()
     return pd.DataFrame(rows, columns=["question", "chosen", "seed", "labels", "accuracy"])
@@ -151,7 +160,9 @@ def run(x: np.ndarray, questions: dict[str, np.ndarray], settings: Classificatio
 def read_omi(
     omi: Path, clip: str, params: Params
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, str]]:
-    """Embeddings of the OMI faces as the pipeline makes them, the answers to the questions, and the facts of the variant."""
+    """Embeddings of the OMI faces as the pipeline makes them, the answers to the questions, and the
+    facts of the variant.
+    """
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         import_omi(omi, work)
@@ -203,7 +214,8 @@ def main() -> None:
     shown = tables_of(
         results,
         BUDGETS,
-        f"{len(x)} faces, CLIP variant `{facts['variant']}` (weights {facts['sha256'][:12]}, {x.shape[1]} dimensions)",
+        f"{len(x)} faces, CLIP variant `{facts['variant']}` (weights "
+        f"{facts['sha256'][:12]}, {x.shape[1]} dimensions)",
     )
     write_block(options.out / "labelling.md", shown)
     plot(results, BUDGETS, options.out / "images/labelling.png")

@@ -22,11 +22,13 @@ COLOURS = {LOOP: "#1f6fb4", RANDOM: "#d1495b"}
 
 
 def compare(results: pd.DataFrame, budgets: tuple[int, ...]) -> pd.DataFrame:
-    """One row a question and number of labels, in percent: mean and sd of both ways, paired difference with 95 % interval.
+    """One row a question and number of labels, in percent: mean and sd of both ways, paired
+    difference with 95 % interval.
 
     Parameters
     ----------
-    results : `question`, `chosen`, `seed`, `labels`, `accuracy` (0–1); both ways have the same seeds.
+    results : `question`, `chosen`, `seed`, `labels`, `accuracy` (0–1); both ways have the same
+        seeds.
     """
     rows = []
     for (question, labels), group in results[results["labels"].isin(budgets)].groupby(
@@ -52,11 +54,14 @@ def compare(results: pd.DataFrame, budgets: tuple[int, ...]) -> pd.DataFrame:
 
 
 def tables_of(results: pd.DataFrame, budgets: tuple[int, ...], about: str) -> str:
-    """The comparison as Markdown, one table a question, with a sentence that says where the interval leaves 0 out."""
+    """The comparison as Markdown, one table a question, with a sentence that says where the
+    interval leaves 0 out.
+    """
     seeds = results["seed"].nunique()
     text = [
-        f"{about}, {seeds} seeds. Accuracy on held-out faces in percent, mean ± standard deviation over seeds; the "
-        "difference is paired by seed, with its 95 % interval (Student's t).",
+        f"{about}, {seeds} seeds. Accuracy on held-out faces in percent, mean ± standard "
+        "deviation over seeds; the difference is paired by seed, with its 95 % interval "
+        "(Student's t).",
         "",
     ]
     for question, rows in compare(results, budgets).groupby("question", sort=False):
@@ -64,8 +69,9 @@ def tables_of(results: pd.DataFrame, budgets: tuple[int, ...], about: str) -> st
             (results["question"] == question) & (results["labels"] == results["labels"].max())
         ]
         text += [
-            f"**{question[0].upper()}{question[1:]}** (with all {everything['labels'].iloc[0]} labels: "
-            f"{100 * everything['accuracy'].mean():.1f})",
+            f"**{question[0].upper()}{question[1:]}** (with all "
+            f"{everything['labels'].iloc[0]} "
+            f"labels: {100 * everything['accuracy'].mean():.1f})",
             "",
             "| labels | by the loop | at random | difference |",
             "|---|---|---|---|",
@@ -85,12 +91,12 @@ def _verdict(rows: pd.DataFrame) -> str:
         "worse": rows[rows["high"] < 0],
         "not told apart from chance": rows[(rows["low"] <= 0) & (rows["high"] >= 0)],
     }
-    said = [
-        f"{what} at {', '.join(str(n) for n in found['labels'])} labels"
-        for what, found in groups.items()
-        if len(found)
+    parts = [
+        f"{what} at {', '.join(str(n) for n in part['labels'])} labels"
+        for what, part in groups.items()
+        if len(part)
     ]
-    return f"The loop is {'; '.join(said)}."
+    return f"The loop is {'; '.join(parts)}."
 
 
 def _signed(value: float) -> str:
@@ -115,7 +121,9 @@ def write_block(page: Path, block: str, start: str = START) -> None:
 
 
 def plot(results: pd.DataFrame, budgets: tuple[int, ...], path: Path) -> None:
-    """Accuracy by number of labels: mean and standard deviation of both ways, and the accuracy with all labels."""
+    """Accuracy by number of labels: mean and standard deviation of both ways, and the accuracy with
+    all labels.
+    """
     questions = results["question"].unique()
     figure = Figure(figsize=(4.6 * len(questions), 4), layout="constrained", facecolor="white")
     for axes, question in zip(

@@ -1,4 +1,4 @@
-"""What bounds the image tower: its floating-point operations, and how many of them a second the machine's products reach."""
+"""What bounds the image tower: its floating-point operations, and the machine's speed at them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ SQUARE = {"cpu": 2048, "cuda": 8192, "mps": 4096}  # side of the large square pr
 
 
 def tower_flop(config: CLIPVisionConfig) -> float:
-    """Floating-point operations of one image: products of weights, and of attention; 2 a multiplication with addition."""
+    """Floating-point operations of one image, for weights and for attention.
+
+    A multiplication with its addition counts as 2.
+    """
     patches = (config.image_size // config.patch_size) ** 2
     tokens, width, hidden = patches + 1, config.hidden_size, config.intermediate_size
     layer = tokens * (4 * width * width + 2 * width * hidden) + 2 * tokens * tokens * width
@@ -35,9 +38,9 @@ def product_rate(
 
     Returns
     -------
-    dict with `tower`, the shapes of the tower's own linear layers with packed weights (on the processor; each core
-    works on products of its own, as the encoder does it), and `square`, one large product of two square matrices by
-    `torch.matmul`.
+    dict with `tower`, the shapes of the tower's own linear layers with packed weights (on the
+    processor; each core works on products of its own, as the encoder does it), and `square`, one
+    large product of two square matrices by `torch.matmul`.
     """
     side = SQUARE[device.type]
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
@@ -112,8 +115,10 @@ def machine_facts(device: torch.device) -> str:
         f"{name} {version(name)}" for name in ("torch", "transformers", "pillow", "numpy")
     )
     return (
-        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} used ({', '.join(known)}){gpu}{load}; "
-        f"{platform.system()}, Python {platform.python_version()}, {versions}"
+        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} used ({', '.join(known)}){gpu}{load}; "
+        f"{platform.system()}, "
+        f"Python {platform.python_version()}, {versions}"
     )
 
 

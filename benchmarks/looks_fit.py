@@ -1,4 +1,6 @@
-"""Fits the two models of `src/facestats/faces/looks.py`, whether a part of a face is hidden and whether it is drawn; run by `benchmarks.doubts`."""
+"""Fit the two models of `faces/looks.py`: is part of a face hidden, and is it drawn?
+
+`python -m benchmarks.doubts --fit` runs this."""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ ALL = (
     | {name: change for name, (_, change) in SPOILT.items()}
     | {"mixed": mixed}
 )
-# How many changes of each sort a picture gets: a photograph of OMI, any other photograph, a drawing.
+# How many changes of each sort a picture gets: a photograph of OMI, any other photograph, a
+# drawing.
 SHARES = {
     "omi": {"harmless": 1, "mixed": 1, "covered": 1, "drawn": 1, "worn": 2},
     "": {"harmless": 4, "mixed": 1, "covered": 5, "drawn": 2, "spoilt": 1, "worn": 4},
@@ -65,7 +68,10 @@ SORTS = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to learn from: `sort` is "omi" or "" for photographs, "drawing" for drawings; `seed` stands for one that is drawn here."""
+    """A picture to learn from: `sort` is "omi" or "" for photographs, "drawing" for drawings.
+
+    `seed` stands for one that is drawn here.
+    """
 
     sort: str
     source: str
@@ -145,9 +151,9 @@ def changed(
     """A photo, brought to one size and to the surroundings of its face, in each of the changes."""
     factor = min(1.0, LONGEST / max(photo.shape[:2]))
     photo = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    found = landmarker.detect(photo)
-    if found:
-        points = found[0].landmarks[:, :2] * photo.shape[1::-1]
+    faces = landmarker.detect(photo)
+    if faces:
+        points = faces[0].landmarks[:, :2] * photo.shape[1::-1]
         for kind, (change, rng) in kinds.items():
             yield kind, change(photo, points, rng)
 
@@ -180,7 +186,9 @@ def _rows(picture: Picture) -> list[dict]:
 
 
 class Examples:
-    """Faces with the features of both models: `table` (sort, source, name, kind, side), `hidden`, `drawn`."""
+    """Faces with the features of both models: `table` (sort, source, name, kind, side), `hidden`,
+    `drawn`.
+    """
 
     def __init__(self, rows: list[dict]):
         self.table = pd.DataFrame(
@@ -194,9 +202,9 @@ class Examples:
 def collect(photographs: list[tuple[str, Path]], drawings: list[Path], jobs: int) -> Examples:
     wanted = list(pictures(photographs, drawings))
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        found = pool.map(_rows, wanted, chunksize=4)
+        chunks = pool.map(_rows, wanted, chunksize=4)
         return Examples(
-            [row for rows in tqdm(found, "pictures", len(wanted), mininterval=10) for row in rows]
+            [row for rows in tqdm(chunks, "pictures", len(wanted), mininterval=10) for row in rows]
         )
 
 
@@ -263,17 +271,20 @@ DARK_GLASSES = (
     "917",
     "942",
 )  # faces of OMI that wear some
-# Of a photograph with smooth skin and one enlarged from 24 px nobody could say for sure what they are.
+# Of a photograph with smooth skin and one enlarged from 24 px nobody could say for sure what they
+# are.
 NOT_LEARNT = ("rendered", "24 px enlarged")
 
 
 def _kind(table: pd.DataFrame) -> np.ndarray:
-    """What a face is told as: its folder where it is a drawing, the change where it is a photograph."""
+    """Kind of a face: the folder of a drawing, the change made to a photograph."""
     return np.where(table["sort"] == "drawing", table["source"], table["kind"]).astype(str)
 
 
 def _person(row) -> str:
-    """Photographs in other folders than OMI's and 3dsk's may show one person several times: `name1`, `name2`."""
+    """Photographs in other folders than OMI's and 3dsk's may show one person several times:
+    `name1`, `name2`.
+    """
     return (
         row.name
         if row.sort == "drawing" or row.source in ("omi", "3dsk")
@@ -342,10 +353,10 @@ class _Fit:
             members = target & rows & (self.kind == kind)
             weight[members] = members.sum() ** -0.5
         weight[target] *= weight[rows & ~target].sum() / weight[target & rows].sum()
-        found = LogisticRegression(C=self.model.strength, max_iter=400).fit(
+        model = LogisticRegression(C=self.model.strength, max_iter=400).fit(
             self.features[rows], target[rows], sample_weight=weight[rows]
         )
-        return found.coef_[0], float(found.intercept_[0])
+        return model.coef_[0], float(model.intercept_[0])
 
     def limit(self, score: np.ndarray, share: float) -> float:
         """What a share of the harmless photographs of no source exceeds."""
@@ -355,31 +366,37 @@ class _Fit:
         )
 
     def run(self) -> np.ndarray:
-        """Weights (families, features + 1), after printing what is told of faces and kinds left out of training."""
-        found = {
+        """Weights (families, features + 1), after printing what is told of faces and kinds left out
+        of training.
+        """
+        by_family = {
             family: np.full(len(self.table), np.nan)
             for family in np.unique(self.family[self.wanted])
         }
-        for family, score in found.items():
+        for family, score in by_family.items():
             for number in range(FOLDS):
                 slopes, constant = self.regression(family, self.fold != number)
                 score[self.fold == number] = self.features[self.fold == number] @ slopes + constant
-        limits = {family: self.limit(score, FALSE / len(found)) for family, score in found.items()}
-        score = np.max([found[family] - limits[family] for family in found], axis=0)
+        limits = {
+            family: self.limit(score, FALSE / len(by_family)) for family, score in by_family.items()
+        }
+        score = np.max([by_family[family] - limits[family] for family in by_family], axis=0)
         limit = self.limit(score, FALSE)
         told = pd.Series(score > limit)[self.judged]
         shares = told.groupby([self.origin[told.index], self._changes()[told.index]]).agg(
             ["mean", "size"]
         )
         print(
-            f"{self.model.name}, share told of faces left out of training:\n{shares.round(3).to_string()}"
+            f"{self.model.name}, share told of faces left out of training:\n"
+            f"{shares.round(3).to_string()}"
         )
         print(
-            f"{self.model.name}, share told of kinds left out of training:\n{self.kinds_left_out(found, limits, limit).round(3).to_string()}"
+            f"{self.model.name}, share told of kinds left out of training:\n"
+            f"{self.kinds_left_out(by_family, limits, limit).round(3).to_string()}"
         )
         logit = np.log(self.model.threshold / (1 - self.model.threshold))
         weights = []
-        for family in found:
+        for family in by_family:
             slopes, constant = self.regression(family, np.full(len(self.table), True))
             slopes = slopes / self.spread
             weights.append(
@@ -391,13 +408,15 @@ class _Fit:
         return np.where(self.table["sort"] == "drawing", self.table["kind"], self.kind)
 
     def kinds_left_out(
-        self, found: dict[str, np.ndarray], limits: dict[str, float], limit: float
+        self, by_family: dict[str, np.ndarray], limits: dict[str, float], limit: float
     ) -> pd.Series:
         shares = {}
         for kind in np.unique(self.kind[self.wanted]):
             here = self.wanted & (self.kind == kind)
             family = self.family[here][0]
-            scores = [found[other][here] - limits[other] for other in found if other != family]
+            scores = [
+                by_family[other][here] - limits[other] for other in by_family if other != family
+            ]
             if (self.wanted & (self.family == family) & ~here).any():
                 slopes, constant = self.regression(family, ~here)
                 scores.append(self.features[here] @ slopes + constant - limits[family])
@@ -406,5 +425,9 @@ class _Fit:
 
 
 def fit(examples: Examples, models: tuple[_Model, ...]) -> dict[str, np.ndarray]:
-    """Both models anew; of the harmless photographs of each source, left out of training, one in a hundred lies above the threshold."""
+    """Both models anew.
+
+    Of the harmless photographs of each source, left out of training, one in a hundred lies above
+    the threshold.
+    """
     return {model.name: _Fit(examples, model).run() for model in models}

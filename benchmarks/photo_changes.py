@@ -1,6 +1,7 @@
 """What may happen to a photo of a face: harmless changes, covers, and what makes a drawing of it.
 
-Each change is a function of the photo (H, W, 3) uint8, its face's landmarks (468, 2) in px, and random numbers.
+Each change is a function of the photo (H, W, 3) uint8, its face's landmarks (468, 2) in px, and
+random numbers.
 """
 
 from __future__ import annotations
@@ -198,11 +199,11 @@ def background(shade: int) -> Change:
 
 def _lenses(points: np.ndarray) -> list[tuple[int, int, float]]:
     """Centre and half the width of each lens, px."""
-    found = []
+    lenses = []
     for corners in _EYES:
         (x, y), wide = points[list(corners)].mean(axis=0), float(np.ptp(points[list(corners), 0]))
-        found.append((int(x), int(y + 0.1 * wide), wide))
-    return found
+        lenses.append((int(x), int(y + 0.1 * wide), wide))
+    return lenses
 
 
 def glasses(dark: bool) -> Change:
@@ -284,7 +285,7 @@ def masked(colour: str) -> Change:
 
 
 def hand(place: str) -> Change:
-    """Four fingers of the face's own colour, each round in its light, before the mouth or an eye."""
+    """Four fingers of the face's own colour, each shaded round, before the mouth or an eye."""
 
     def change(photo, points, rng):
         wide = _width(points)
@@ -378,7 +379,7 @@ def _oil(photo, points, rng):
 
 def _pencil(photo, points, rng):
     grey = _grey_values(photo)
-    found = cv2.divide(
+    drawing = cv2.divide(
         grey,
         255 - cv2.GaussianBlur(255 - grey, (0, 0), float(rng.uniform(3, 14))),
         scale=float(rng.uniform(235, 256)),
@@ -387,13 +388,13 @@ def _pencil(photo, points, rng):
         y, x = np.mgrid[: grey.shape[0], : grey.shape[1]]
         angle = rng.uniform(0, np.pi)
         hatch = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / rng.uniform(4, 8)) > 0
-        found[hatch & (cv2.GaussianBlur(grey, (0, 0), 3) < rng.uniform(80, 140))] *= 0.6
+        drawing[hatch & (cv2.GaussianBlur(grey, (0, 0), 3) < rng.uniform(80, 140))] *= 0.6
     if rng.random() < 0.5:  # on rough paper
-        found += rng.normal(0, rng.uniform(2, 8), found.shape)
+        drawing += rng.normal(0, rng.uniform(2, 8), drawing.shape)
     return (
-        _three(found)
+        _three(drawing)
         if rng.random() < 0.7
-        else _bytes(found[..., None] * np.array([1, 0.96, 0.88]))
+        else _bytes(drawing[..., None] * np.array([1, 0.96, 0.88]))
     )
 
 

@@ -15,10 +15,15 @@ def report(benchmark, rounds: list[Round], facts: str) -> str:
     names = list(benchmark.encoders)
     fast = "bfloat16" if "bfloat16" in names else names[-1]
     lines = [
-        f"{len(benchmark.faces)} faces of {len(benchmark.sizes)} photos of {median(benchmark.sizes):.0f} px (median of the shorter edge), "
-        f"{len(rounds)} rounds. {facts}",
+        f"{len(benchmark.faces)} faces of {len(benchmark.sizes)} photos of "
+        f"{median(benchmark.sizes):.0f} px (median of the shorter edge), {len(rounds)} "
+        "rounds. "
+        f"{facts}",
         "",
-        "| | plain, ms an image | ours, ms an image | ours, images a second | times as fast (least–most) |",
+        (
+            "| | plain, ms an image | ours, ms an image | ours, images a second | times as "
+            "fast (least–most) |"
+        ),
         "|---|---|---|---|---|",
         _row(
             "photo → aligned 512 px face", rounds, lambda r: r["resize plain"], lambda r: r["crop"]
@@ -51,11 +56,15 @@ def report(benchmark, rounds: list[Round], facts: str) -> str:
     flop = tower_flop(benchmark.model.config.vision_config)
     lines += [
         "",
-        f"An image is {flop / 1e9:.2f} GFLOP. The limit is the faster of two products timed in the same round: the tower's own shapes "
-        "with packed weights, and one large `torch.matmul` of squares.",
+        f"An image is {flop / 1e9:.2f} GFLOP. The limit is the faster of two products "
+        "timed in "
+        "the same round: the tower's own shapes with packed weights, and one large "
+        "`torch.matmul` of squares.",
         "",
-        "| | limit, GFLOP/s (shapes; squares) | face → embedding, share of it | model alone, share of it | cores' time decoding | model waiting "
-        "| least cosine to plain | the same, means subtracted |",
+        "| | limit, GFLOP/s (shapes; squares) | face → embedding, share of it | model "
+        "alone, "
+        "share of it | cores' time decoding | model waiting | least cosine to plain | the "
+        "same, means subtracted |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in names:
@@ -84,7 +93,8 @@ def report(benchmark, rounds: list[Round], facts: str) -> str:
         ]
         raw, centred = benchmark.cosines[name]
         lines.append(
-            f"| {name} | {kinds} | {' | '.join(f'{share:.0%}' for share in shares)} | {raw:.6f} | {centred:.4f} |"
+            f"| {name} | {kinds} | {' | '.join(f'{share:.0%}' for share in shares)} | "
+            f"{raw:.6f} | {centred:.4f} |"
         )
     start_up = benchmark.start_up | {
         "ours: preprocess_folder": median(r["start-up of preprocess_folder"] for r in rounds)
@@ -106,6 +116,6 @@ def _row(
     ratios = [plain(r) / ours(r) for r in rounds]
     seconds = median(ours(r) for r in rounds)
     return (
-        f"| {name} | {1e3 * median(plain(r) for r in rounds):.1f} | {1e3 * seconds:.1f} | {1 / seconds:.1f} "
-        f"| {median(ratios):.1f} ({min(ratios):.1f}–{max(ratios):.1f}) |"
+        f"| {name} | {1e3 * median(plain(r) for r in rounds):.1f} | {1e3 * seconds:.1f} | "
+        f"{1 / seconds:.1f} | {median(ratios):.1f} ({min(ratios):.1f}–{max(ratios):.1f}) |"
     )

@@ -21,7 +21,9 @@ from facestats.faces.preprocess import preprocess_folder
 from facestats.landmarker.fetch import fetch_landmarker
 
 SIDE = 512
-HANDFUL = 4  # photos that a worker of `preprocess_folder` takes at a time: so many a core, and each one has met its first
+# Photos that a worker of `preprocess_folder` takes at a time. After so many a core, each worker
+# has met its first.
+HANDFUL = 4
 PRECISIONS = {
     "cpu": ("float32", "bfloat16"),
     "cuda": ("float32", "bfloat16", "float16"),
@@ -44,7 +46,9 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def put_photo(photo: Path, out: Path, side: int | None) -> None:
-    """Link a photo, or write it anew with the shorter edge `side` px long (quality 92, as the OMI faces have it)."""
+    """Link a photo, or write it anew with the shorter edge `side` px long (quality 92, as the OMI
+    faces have it).
+    """
     if side is None:
         out.symlink_to(photo.resolve())
         return
@@ -74,7 +78,9 @@ def embed_plainly(faces: list[Path], model: CLIPModel, processor: CLIPImageProce
 
 
 class WatchedEncoder:
-    """An encoder that adds up, over its threads, the time with a batch in the model and with a face in the decoder."""
+    """An encoder that adds up, over its threads, the time with a batch in the model and with a face
+    in the decoder.
+    """
 
     def __init__(self, clip: Path, precision: str):
         self.encoder = ImageEncoder(clip, precision)
@@ -100,10 +106,11 @@ class WatchedEncoder:
         return result
 
     def run(self, faces: list[Path]) -> tuple[np.ndarray, dict[str, float]]:
-        """Embeddings, and figures: seconds a face; share of the time that the model was waiting for input.
+        """Embeddings, seconds a face, and the share of time that the model waited for input.
 
-        On the processor a core is the model's while it decodes for it, so what counts as waiting is a core with neither
-        a face to decode nor a batch to compute. On another device it is all time without a batch on the device.
+        On the processor a core is the model's while it decodes for it, so what counts as waiting is
+        a core with neither a face to decode nor a batch to compute. On another device it is all
+        time without a batch on the device.
         """
         self.busy = dict.fromkeys(self.busy, 0.0)
         started = time.perf_counter()
@@ -147,7 +154,8 @@ class Benchmark:
     images : folder of photos, of which the first `count` by name are used.
     clip : folder in Hugging Face layout.
     work : an empty folder.
-    side : shorter edge, px, that the photos are brought to before anything is timed; None leaves them as they are.
+    side : shorter edge, px, that the photos are brought to before anything is timed; None leaves
+        them as they are.
     """
 
     def __init__(self, images: Path, clip: Path, work: Path, count: int, side: int | None):
@@ -189,15 +197,15 @@ class Benchmark:
         )
 
     def _cosines(self) -> dict[str, tuple[float, float]]:
-        """Least cosine to the plain way, as it is and after subtracting each one's mean embedding; warms all up."""
+        """Least cosine to the plain way, as it is and centred on each way's mean; warms all up."""
         expected = embed_plainly(self.faces, self.model, self.processor)
-        found = {name: encoder.run(self.faces)[0] for name, encoder in self.encoders.items()}
+        ours = {name: encoder.run(self.faces)[0] for name, encoder in self.encoders.items()}
         return {
             name: (
                 least_cosine(rows, expected),
                 least_cosine(rows - rows.mean(0), expected - expected.mean(0)),
             )
-            for name, rows in found.items()
+            for name, rows in ours.items()
         }
 
     def round(self) -> dict[str, float]:

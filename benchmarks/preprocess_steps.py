@@ -1,13 +1,14 @@
-"""Where the time of a photo goes between its bytes and its row: processor time of each step, one process.
+"""Where the time of a photo goes between its bytes and its row: processor time by step.
 
     python -m benchmarks.preprocess_steps --images DIR [--models models/landmarker] [--side 1024]
 
-Medians over the photos, each taken at its fastest of a few rounds. Processor time, not wall time: other processes
-disturb it less. Photos without a large face are left out. `plain` is Pillow's open, convert, resize to 512 px, save, in
-this process, which keeps freed memory: `benchmarks.pipeline` times it in one that does not.
+Medians over the photos, each taken at its fastest of a few rounds. Processor time, not wall time:
+other processes disturb it less. Photos without a large face are left out. `plain` is Pillow's open,
+convert, resize to 512 px, save, in this process, which keeps freed memory: `benchmarks.pipeline`
+times it in one that does not.
 
-Below the table: what as many processes as there are cores do in a second, each with all steps of its own photos, against
-one alone. Two cores that are threads of one do less than twice as much.
+Below the table: what as many processes as there are cores do in a second, each with all steps of
+its own photos, against one alone. Two cores that are threads of one do less than twice as much.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def time_steps(data: bytes, detector: Detector, landmarker: Landmarker) -> dict[
 
 
 def _work(photos: list[bytes], models: Path, start, results) -> None:
-    """Process photos over and over for `SECONDS` after all processes are ready; put photos a second."""
+    """Process photos for `SECONDS` once all processes are ready; put the photos a second."""
     keep_freed_memory()
     landmarker = Landmarker(models)
     for data in photos:
@@ -161,7 +162,8 @@ def main() -> None:
         rounds = [time_steps(data, detector, landmarker) for _ in range(options.rounds)]
         best.append({name: min(laps[name] for laps in rounds) for name in rounds[0]})
     print(
-        f"{len(photos)} photos, {np.mean([len(data) for data in photos]) / 1e3:.0f} KB each\n\n| step | ms |\n|---|---|"
+        f"{len(photos)} photos, {np.mean([len(data) for data in photos]) / 1e3:.0f} KB "
+        "each\n\n| step | ms |\n|---|---|"
     )
     for name in best[0]:
         print(f"| {name} | {np.median([laps[name] for laps in best]):.2f} |")
@@ -171,8 +173,8 @@ def main() -> None:
         for _ in range(3)
     ]
     print(
-        f"\n{cores} processes: {median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}) times the photos a second of one; "
-        f"load average {os.getloadavg()[0]:.1f}"
+        f"\n{cores} processes: {median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}) "
+        f"times the photos a second of one; load average {os.getloadavg()[0]:.1f}"
     )
 
 

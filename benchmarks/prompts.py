@@ -1,11 +1,12 @@
-"""How often prompts of `tiny` are right about photographs: the threshold of `facestats.attributes.zeroshot.MEASURED`.
+"""How often prompts of `tiny` are right about photographs: what `zeroshot.MEASURED` rests on.
 
     python -m benchmarks.prompts --shared ../shared
 
-OMI (745 made-up faces; gender is the side of the scale's middle on which the mean judgement lies, and clear outside of 30 to 70) and 3DSK (100
-photographs of known sex and age). Faces are cropped and embedded as the pipeline does; prompts are those of params.yaml, and freckles as
-somebody would add them. Prints, for gender, the share of right answers of each kind and of faces that get one; for age the error; for the rest how many are said
-to have it.
+OMI (745 made-up faces; gender is the side of the scale's middle on which the mean judgement lies,
+and clear outside of 30 to 70) and 3DSK (100 photographs of known sex and age). Faces are cropped
+and embedded as the pipeline does; prompts are those of params.yaml, and freckles as somebody would
+add them. Prints, for gender, the share of right answers of each kind and of faces that get one; for
+age the error; for the rest how many are said to have it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def gender_lines(
             if (given := (answer == kind) & (sure >= threshold)).any()
         ]
         lines.append(
-            f"{name}, gender from {threshold:g} on: {', '.join(kinds)}; {np.mean(sure >= threshold):.0%} of faces get an answer"
+            f"{name}, gender from {threshold:g} on: {', '.join(kinds)}; "
+            f"{np.mean(sure >= threshold):.0%} of faces get an answer"
         )
     return lines
 
@@ -103,12 +105,14 @@ def main() -> None:
             years = models["age"].predict(x)
             known = np.isfinite(age)
             print(
-                f"{name}, age: off by {np.abs(years - age)[known].mean():.1f} years, r = {np.corrcoef(years[known], age[known])[0, 1]:.2f}"
+                f"{name}, age: off by {np.abs(years - age)[known].mean():.1f} years, r = "
+                f"{np.corrcoef(years[known], age[known])[0, 1]:.2f}"
             )
             for attribute in ("glasses", "beard", "smile", "freckles"):
                 first = models[attribute].classes[0]
                 print(
-                    f"{name}, {attribute}: {(models[attribute].predict(x) == first).mean():.0%} {first}"
+                    f"{name}, {attribute}: "
+                    f"{(models[attribute].predict(x) == first).mean():.0%} {first}"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Feature sets with ratings for the comparison of the regressor with ridge regression; see `benchmarks.regressors`."""
+"""Feature sets with ratings for `benchmarks.regressors`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def sample_faces(root: Path) -> Rated:
 
 
 def omi_faces(omi: Path, clip: str, params: Params) -> dict[str, Rated]:
-    """OMI: CLIP embeddings as the pipeline makes them, and principal components of the same crops' pixels."""
+    """OMI: CLIP embeddings as the pipeline makes them, and principal components of the same crops'
+    pixels.
+    """
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         import_omi(omi, work)
@@ -80,11 +82,14 @@ def _pixels(path: Path) -> np.ndarray:
 
 
 def made_up(kind: str, seed: int) -> Rated:
-    """Features drawn at random whose ratings depend on them in a known way; half of the ratings' variance is noise.
+    """Features drawn at random whose ratings depend on them in a known way.
 
-    `linear`: 300 × 40, along a line. The others have 1,700 × 512 unit-norm features with a falling spectrum, as embeddings have:
-    `unit-norm linear` along a line; `unit-norm noisy` with nine tenths of noise; `unit-norm offset` with a common offset, as CLIP's
-    have; `unit-norm curved`, half of whose signal are a product, a hinge and a square of main directions.
+    Half of the ratings' variance is noise.
+
+    `linear`: 300 × 40, along a line. The others have 1,700 × 512 unit-norm features with a falling
+    spectrum, as embeddings have: `unit-norm linear` along a line; `unit-norm noisy` with nine
+    tenths of noise; `unit-norm offset` with a common offset, as CLIP's have; `unit-norm curved`,
+    half of whose signal are a product, a hinge and a square of main directions.
     """
     rng = np.random.default_rng([seed, len(kind)])
     if kind == "linear":

@@ -2,10 +2,11 @@
 
     python -m benchmarks.regressors [--omi ../shared/omi] [--clip tiny] [--splits 5] [--out docs]
 
-Run it from the root of a project that has run once (its embeddings are the feature set `sample`). Prints the mean Pearson r on held-out
-faces and writes the table into `regressor.md` below --out, between its two markers. Each split holds out a fifth of the faces, and deals
-out the others to train and val as the pipeline does (15 % of all are val). Everybody learns from train; the regressor stops and calibrates
-on val. Made-up features are drawn anew for each split.
+Run it from the root of a project that has run once (its embeddings are the feature set `sample`).
+Prints the mean Pearson r on held-out faces and writes the table into `regressor.md` below --out,
+between its two markers. Each split holds out a fifth of the faces, and deals out the others to
+train and val as the pipeline does (15 % of all are val). Everybody learns from train; the regressor
+stops and calibrates on val. Made-up features are drawn anew for each split.
 """
 
 from __future__ import annotations
@@ -35,13 +36,17 @@ START = "<!-- figures: written by `python -m benchmarks.regressors` -->"
 VAL, TEST = 0.15, 0.2
 PENALTIES = np.logspace(-4, 5, 37)
 HEADER = (
-    "| features | faces × features | regressor | ridge, standardised | ridge, as they are | plain MLP | least difference | CPU seconds |\n"
+    "| features | faces × features | regressor | ridge, standardised | ridge, as they are | "
+    "plain MLP | least difference | CPU seconds |\n"
     "|---|---|---|---|---|---|---|---|\n"
 )
 
 
 def compare(data: Rated, seed: int, mlp: dict) -> tuple[np.ndarray, float]:
-    """Pearson r of the regressor, both ridge regressions and scikit-learn's MLP on one split; CPU seconds of the regressor's training."""
+    """Pearson r of four models on one split, and CPU seconds of the regressor's training.
+
+    The models: the regressor, both ridge regressions and scikit-learn's MLP.
+    """
     x, y = np.asarray(data[0], dtype=np.float64), data[1]
     order = np.random.default_rng(seed).permutation(len(x))
     test, val, train = np.split(order, [round(TEST * len(x)), round((TEST + VAL) * len(x))])
@@ -55,23 +60,25 @@ def compare(data: Rated, seed: int, mlp: dict) -> tuple[np.ndarray, float]:
     )
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        said = [
+        predictions = [
             model.predict(x[test]),
             *(other.fit(x[train], y[train]).predict(x[test]) for other in others),
         ]
-    return np.array([np.corrcoef(one, y[test])[0, 1] for one in said]), seconds
+    return np.array([np.corrcoef(one, y[test])[0, 1] for one in predictions]), seconds
 
 
 def row(name: str, data: Callable[[int], Rated], splits: int, mlp: dict) -> str:
     """One line of the table."""
-    found = [
+    splits_done = [
         compare(data(seed), seed, mlp) for seed in tqdm(range(splits), desc=name, disable=None)
     ]
-    regressor, standardised, raw, plain = np.mean([rs for rs, _ in found], axis=0)
+    regressor, standardised, raw, plain = np.mean([rs for rs, _ in splits_done], axis=0)
     shape = " × ".join(f"{n:,}" for n in data(0)[0].shape)
     return (
-        f"| {name} | {shape} | {regressor:.3f} | {standardised:.3f} | {raw:.3f} | {plain:.3f} "
-        f"| {regressor - max(standardised, raw):+.4f} | {np.mean([seconds for _, seconds in found]):.1f} |\n"
+        f"| {name} | {shape} | {regressor:.3f} | {standardised:.3f} | {raw:.3f} | "
+        f"{plain:.3f} "
+        f"| {regressor - max(standardised, raw):+.4f} | "
+        f"{np.mean([seconds for _, seconds in splits_done]):.1f} |\n"
     )
 
 

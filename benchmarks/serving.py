@@ -1,11 +1,15 @@
-"""How long one photo takes to be scored after loading, step by step, with an image tower of the size of ViT-B/32.
+"""How long it takes to score one photo, step by step, with a tower of ViT-B/32's size.
 
-    python -m benchmarks.serving [--root .] [--images data/sample/images] [--clip DIR] [--precision float32] [--rounds 20]
+    python -m benchmarks.serving [--root .] [--images data/sample/images] [--clip DIR]
+        [--precision float32] [--rounds 20]
 
-Needs a project that `dvc repro` has built: its landmarker and its geometric model are used. CLIP is a ViT-B/32 of `CLIPConfig()` with random
-weights (or --clip), and the regressor is an untrained one of `mlp.hidden` and `mlp.ensemble` on its embeddings: how long they take does not
-depend on what they have learned. Each step is timed on each photo in turn; a row is the least, the median and the 95th percentile over all
-photos and rounds; where others use the machine, the least says what it can do. The last row is the call that people make, `calculate_attractiveness_score`, with a path; loading comes before.
+Needs a project that `dvc repro` has built: its landmarker and its geometric model are used. CLIP is
+a ViT-B/32 of `CLIPConfig()` with random weights (or --clip), and the regressor is an untrained one
+of `mlp.hidden` and `mlp.ensemble` on its embeddings: how long they take does not depend on what
+they have learned. Each step is timed on each photo in turn; a row is the least, the median and the
+95th percentile over all photos and rounds; where others use the machine, the least says what it can
+do. The last row is the call that people make, `calculate_attractiveness_score`, with a path;
+loading comes before.
 """
 
 from __future__ import annotations
@@ -50,13 +54,15 @@ WHOLE = "calculate_attractiveness_score"
 
 
 def build_project(root: Path, clip: Path | None, precision: str, work: Path) -> Models:
-    """A project folder with the models of `root` but for CLIP and the regressor, and these of ViT-B/32's size."""
+    """A project folder with the models of `root` but for CLIP and the regressor, and these of
+    ViT-B/32's size.
+    """
     built = Manifest.read(root)
     for name in (path for part in USED for path in built.parts[part]):
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).symlink_to((root / name).resolve())
     facts = fetch_clip(str(clip or build_clip(work / "source")), None, work / "models/clip")
-    said = {
+    clip_facts = {
         "variant": facts["variant"],
         "revision": facts["revision"],
         "weights_sha256": facts["sha256"],
@@ -92,7 +98,7 @@ def build_project(root: Path, clip: Path | None, precision: str, work: Path) -> 
         }
         write_manifest(
             SERVING,
-            {**built.facts, "clip": said},
+            {**built.facts, "clip": clip_facts},
             made | {part: map(Path, built.parts[part]) for part in USED},
         )
     return load(work)
@@ -124,14 +130,14 @@ def score_in_steps(models: Models, photo: Path, watch: Stopwatch) -> None:
 
 def usable(models: Models, photos: list[Path]) -> list[Path]:
     """Photos that can be scored; scoring them also loads and warms up all models."""
-    found = []
+    scored = []
     for photo in photos:
         try:
             models.combined_score(photo)
-            found.append(photo)
+            scored.append(photo)
         except ImageError:
             continue
-    return found
+    return scored
 
 
 def report(watch: Stopwatch) -> str:
@@ -183,8 +189,8 @@ def main() -> None:
         if not photos:
             parser.error(f"no photo in {images} shows a face")
         print(
-            f"{facts}\n{len(photos)} photos, {options.rounds} rounds, {options.precision}; building and loading took "
-            f"{time.perf_counter() - started:.1f} s\n"
+            f"{facts}\n{len(photos)} photos, {options.rounds} rounds, {options.precision}; "
+            f"building and loading took {time.perf_counter() - started:.1f} s\n"
         )
         watch = Stopwatch()
         for _ in range(options.rounds):

@@ -1,8 +1,9 @@
 """Pictures of faces turned in depth, to see what head pose does to landmarks that are found anew.
 
-A picture is laid over the relief of its own face mesh, seen by a camera at the distance that `geometry.pose` assumes, turned, and painted
-from far to near; holes take the nearest pixel. The depth is the mesh's, so this says how steadily the mesh sees one shape from several
-sides, not whether that shape is the person's.
+A picture is laid over the relief of its own face mesh, seen by a camera at the distance that
+`geometry.pose` assumes, turned, and painted from far to near; holes take the nearest pixel. The
+depth is the mesh's, so this says how steadily the mesh sees one shape from several sides, not
+whether that shape is the person's.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def _grid(side: int, per_pixel: float) -> np.ndarray:
 
 
 def _depth(points: np.ndarray, side: int) -> np.ndarray:
-    """Depth of each painted point: linear between the landmarks, that of the nearest one outside of the face."""
+    """Depth of each painted point: linear between the landmarks, that of the nearest one outside of
+    the face.
+    """
     coarse = _grid(side, 0.5)
     depth = LinearNDInterpolator(points[:, :2], points[:, 2])(coarse)
     outside = np.isnan(depth)

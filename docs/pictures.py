@@ -1,4 +1,4 @@
-"""Make the pictures of README.md and composites.md from the last run on the built-in sample, whose faces are drawn.
+"""Make the pictures of README.md and composites.md from the last run on the built-in sample.
 
     dvc repro && python docs/pictures.py
 
@@ -128,7 +128,8 @@ def main() -> None:
     params = load_params(ROOT / "params.yaml")
     if params.data.images != "data/sample/images":
         raise SystemExit(
-            f"data.images = {params.data.images}: pictures for the documentation are made of the built-in sample only"
+            f"data.images = {params.data.images}: pictures for the documentation are made "
+            "of the built-in sample only"
         )
     try:
         faces = Faces()

@@ -1,4 +1,4 @@
-"""Write parameters.md and tables.md from the schemas, api.md from the docstrings, and README.md's picture from `dvc dag`.
+"""Write parameters.md, tables.md, api.md and the picture of the pipeline in README.md.
 
 python docs/reference.py
 """
@@ -80,9 +80,12 @@ def parameters_page() -> str:
     lines = [
         "# Parameters",
         "",
-        "Every key of `params.yaml`. This page is made of the schema by `python docs/reference.py`. What is not in "
-        "`params.yaml` has the default; a key that the schema does not know, a wrong type or an impossible value stops the stage with a "
-        "message that names it. A number may be written in any way: `0.00005`, `5e-05` and `'5e-5'` are one, and `100`, `1e2` and `100.0`. `dvc exp run -S key=value` tries another value ([experiments.md](experiments.md)); `<name>` is one of your own.",
+        "Every key of `params.yaml`. This page is made of the schema by `python "
+        "docs/reference.py`. What is not in `params.yaml` has the default; a key that the "
+        "schema does not know, a wrong type or an impossible value stops the stage with a "
+        "message that names it. A number may be written in any way: `0.00005`, `5e-05` and "
+        "`'5e-5'` are one, and `100`, `1e2` and `100.0`. `dvc exp run -S key=value` tries "
+        "another value ([experiments.md](experiments.md)); `<name>` is one of your own.",
         "",
     ]
     for section, facts in schema["properties"].items():
@@ -175,9 +178,13 @@ def tables_page() -> str:
     lines = [
         "# Tables",
         "",
-        "Every parquet table of the pipeline. This page is made of the schemas in the `tables.py` of each package, which are checked "
-        "wherever a table is read or written, by `python docs/reference.py`. Tables are sorted by their key, the columns in bold. A face has two names, `image` (the photo's path) and `filename` (its own); tables that stages hand to each other have `filename` alone. "
-        "`<…>` stands for names of your own: targets, prompts, classes, columns of label files. Any column but a key may be empty.",
+        "Every parquet table of the pipeline. This page is made of the schemas in the "
+        "`tables.py` of each package, which are checked wherever a table is read or written, "
+        "by `python docs/reference.py`. Tables are sorted by their key, the columns in bold. "
+        "A face has two names, `image` (the photo's path) and `filename` (its own); tables "
+        "that stages hand to each other have `filename` alone. `<…>` stands for names of your "
+        "own: targets, prompts, classes, columns of label files. Any column but a key may "
+        "be empty.",
         "",
     ]
     for table in TABLES:
@@ -203,7 +210,11 @@ def tables_page() -> str:
     lines += [
         "## Measurements",
         "",
-        "Out of the landmarks; [measurements.md](methods/measurements.md) says which, and how far they can be trusted.",
+        (
+            "Out of the landmarks; [measurements.md](methods/measurements.md) says which, "
+            "and "
+            "how far they can be trusted."
+        ),
         "",
     ]
     lines += _rows(
@@ -242,7 +253,10 @@ def _rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def pipeline_picture(mermaid: str) -> str:
-    """`dvc dag --mermaid`, made readable: the stages of one `foreach` are one box, and arrows that follow from others are left out."""
+    """`dvc dag --mermaid`, made readable.
+
+    The stages of one `foreach` are one box; arrows that follow from others are left out.
+    """
     names = {
         node: name.split("@")[0] for node, name in re.findall(r"(node\d+)\[\"(.+?)\"\]", mermaid)
     }
@@ -263,7 +277,7 @@ def pipeline_picture(mermaid: str) -> str:
 
 def readme(text: str) -> str:
     """README.md with the picture as it is now between its two marks."""
-    said = subprocess.run(
+    dag = subprocess.run(
         [sys.executable, "-m", "dvc", "dag", "--mermaid"],
         cwd=FOLDER.parent,
         capture_output=True,
@@ -272,7 +286,7 @@ def readme(text: str) -> str:
     )
     return re.sub(
         r"(?<=<!-- dvc dag -->\n).*?(?=\n<!-- end -->)",
-        lambda _: pipeline_picture(said.stdout),
+        lambda _: pipeline_picture(dag.stdout),
         text,
         flags=re.DOTALL,
     )

@@ -1,4 +1,4 @@
-"""Strong augmentation of face crops, a batch at a time in torch: crop, colour, blur, noise, occlusion, JPEG."""
+"""Strong augmentation of face crops: crop, colour, blur, noise, occlusion, JPEG."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ def _colour(images: torch.Tensor, strength: float, rng: np.random.Generator) -> 
 
 
 def _occlude(images: torch.Tensor, share: float, rng: np.random.Generator) -> torch.Tensor:
-    """Cover a rectangle, at most a sixth of the picture, with a flat colour or a piece of another picture."""
+    """Cover a rectangle, at most a sixth of the picture, with a flat colour or a piece of another
+    picture.
+    """
     n, _, side, _ = images.shape
     for i in np.flatnonzero(rng.random(n) < share):
         height, width = (rng.uniform(0.1, 0.4, 2) * side).astype(int)
@@ -126,7 +128,7 @@ def _blur(images: torch.Tensor, strength: float, rng: np.random.Generator) -> to
 
 
 def _pink_noise(n: int, side: int, strength: float, rng: np.random.Generator) -> torch.Tensor:
-    """Noise at several scales, each picture's own mixture of them; the coarse scales are coloured."""
+    """Noise at several scales, mixed for each picture anew; the coarse scales are coloured."""
     seed = torch.Generator().manual_seed(int(rng.integers(2**62)))
     amplitudes = strength * rng.gamma(0.5, 1.0, (len(_SCALES), n, 1, 1, 1))
     noise = torch.zeros(n, 3, 1, 1)

@@ -1,7 +1,8 @@
-"""Captions of drawn faces: what is said of a face, in many wordings, and which other faces that is true of.
+"""Captions of drawn faces, in many wordings, and which other faces they are true of.
 
-A caption is a list of facts; a fact is an interval of one column of `seen`. So it can be told of any face whether a
-caption fits it, and faces that a caption fits as well are no false negatives in training.
+A caption is a list of facts; a fact is an interval of one column of `seen`. So it can be told of
+any face whether a caption fits it, and faces that a caption fits as well are no false negatives in
+training.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ def seen(traits: Traits) -> np.ndarray:
 
 
 def fits(low: np.ndarray, high: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Which captions are true of which faces: bool (captions, faces), from (captions, k), (captions, k), (faces, k)."""
+    """Which captions are true of which faces: bool (captions, faces), from (captions, k),
+    (captions, k), (faces, k).
+    """
     return ((low[:, None] <= faces[None]) & (faces[None] <= high[:, None])).all(axis=2)
 
 
@@ -83,10 +86,10 @@ def describe(face: np.ndarray, rng: np.random.Generator) -> Caption:
     parts = []
     for i in rng.permutation(len(_SAYINGS)):
         chance, say = _SAYINGS[i]
-        said = say(value, rng) if rng.random() < chance and len(parts) < MOST_PARTS else None
-        if said is not None:
-            parts.append(said[0])
-            facts += said[1]
+        phrase = say(value, rng) if rng.random() < chance and len(parts) < MOST_PARTS else None
+        if phrase is not None:
+            parts.append(phrase[0])
+            facts += phrase[1]
     low, high = np.full(len(SEEN), -np.inf, np.float32), np.full(len(SEEN), np.inf, np.float32)
     for name, lowest, highest in facts:
         low[_COLUMN[name]], high[_COLUMN[name]] = lowest - 1e-4, highest + 1e-4

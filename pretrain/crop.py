@@ -1,7 +1,7 @@
 """Cutting a square out of a drawing, the way the training faces of the shipped weights were cut.
 
-The pipeline's own crop (facestats/faces/align.py) has become faster since and differs in its last bits; drawing with it would be
-drawing other training faces.
+The pipeline's own crop (facestats/faces/align.py) has become faster since and differs in its last
+bits; drawing with it would be drawing other training faces.
 """
 
 import math
@@ -18,9 +18,9 @@ def cut_square(
 ) -> np.ndarray:
     """Cut a square out of a photo and scale it.
 
-    Two steps: the region is shrunk with antialiasing to about 1:1, then turned and placed by bicubic
-    sampling. Sampling alone would leave jagged edges of every photo with larger faces. Outside of the photo
-    its edge is repeated: black bars would shift the embedding.
+    Two steps: the region is shrunk with antialiasing to about 1:1, then turned and placed by
+    bicubic sampling. Sampling alone would leave jagged edges of every photo with larger faces.
+    Outside of the photo its edge is repeated: black bars would shift the embedding.
 
     Parameters
     ----------
@@ -42,12 +42,13 @@ def cut_square(
     region = Image.fromarray(rgb[y0:y1, x0:x1])
     if shrink < _NEARLY:
         small = (max(1, round((x1 - x0) * shrink)), max(1, round((y1 - y0) * shrink)))
-        # reducing_gap: a cheap box average while more than twice too large. Hamming takes 5 ms from 1,024 to
-        # 512 px, Lanczos 13; against a 4 × supersampled crop they reach 48 and 50 dB.
+        # reducing_gap: a cheap box average while more than twice too large. Hamming takes 5 ms from
+        # 1,024 to 512 px, Lanczos 13; against a 4 × supersampled crop they reach 48 and 50 dB.
         region = region.resize(small, Image.Resampling.HAMMING, reducing_gap=2.0)
     zoom_x, zoom_y = region.width / (x1 - x0), region.height / (y1 - y0)
 
-    # From here on coordinates are those of the shrunk region, its edge repeated as far as the square reaches.
+    # From here on coordinates are those of the shrunk region, its edge repeated as far as the
+    # square reaches.
     inner_x, inner_y = (x - x0) * zoom_x, (y - y0) * zoom_y
     left, right = _missing(inner_x, reach * zoom_x, region.width)
     top, bottom = _missing(inner_y, reach * zoom_y, region.height)

@@ -1,4 +1,4 @@
-"""What an embedding must keep of a picture besides what captions say: a thumbnail and oriented gradients.
+"""What an embedding must keep beyond captions: a thumbnail and oriented gradients.
 
 Both are averaged with those of the mirrored picture: a face is much the same face in a mirror.
 """
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 
 def thumbnail(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Mirror-symmetric thumbnails: float32 (n, 3 · side · side / 2) of images (n, 3, h, h), 0 to 1."""
+    """Mirror-symmetric thumbnails, float32 (n, 3 · side² / 2), of images (n, 3, h, h), 0 to 1."""
     small = F.interpolate(images, (side, side), mode="area")
     return _symmetric(small)
 
@@ -20,8 +20,9 @@ def thumbnail(images: torch.Tensor, side: int) -> torch.Tensor:
 def oriented_gradients(images: torch.Tensor, cell: int, bins: int) -> torch.Tensor:
     """Mirror-symmetric histograms of oriented gradients, square roots of energies.
 
-    After Dalal and Triggs, "Histograms of oriented gradients for human detection", CVPR 2005, with smooth bins; as a
-    target for learning after Wei et al., "Masked feature prediction for self-supervised visual pre-training", CVPR 2022.
+    After Dalal and Triggs, "Histograms of oriented gradients for human detection", CVPR 2005, with
+    smooth bins; as a target for learning after Wei et al., "Masked feature prediction for
+    self-supervised visual pre-training", CVPR 2022.
 
     Parameters
     ----------
@@ -37,7 +38,8 @@ def oriented_gradients(images: torch.Tensor, cell: int, bins: int) -> torch.Tens
     dx = (grey[:, :, 1:-1, 2:] - grey[:, :, 1:-1, :-2])[:, 0]
     dy = (grey[:, :, 2:, 1:-1] - grey[:, :, :-2, 1:-1])[:, 0]
     magnitude = (dx.square() + dy.square() + 1e-12).sqrt()
-    # A gradient's share in a bin falls off as a power of the cosine of the angle between them; opposite directions count the same.
+    # A gradient's share in a bin falls off as a power of the cosine of the angle between them;
+    # opposite directions count the same.
     turns = [math.pi * k / bins for k in range(bins)]
     along = torch.stack([(dx * math.cos(t) + dy * math.sin(t)) / magnitude for t in turns], dim=1)
     planes = magnitude[:, None] * along.square().pow(bins // 2)
@@ -52,12 +54,14 @@ def _symmetric(maps: torch.Tensor) -> torch.Tensor:
 
 
 def face_window(cells: int, bins: int, width: float) -> torch.Tensor:
-    """How much each number of `oriented_gradients` counts: a Gaussian around the middle of the face, mean 1.
+    """How much each number of `oriented_gradients` counts: a Gaussian around the middle of the
+    face, mean 1.
 
     Parameters
     ----------
     cells : along a side of the picture.
-    width : standard deviation, share of the picture's side. The middle lies on the nose, a little below the picture's.
+    width : standard deviation, share of the picture's side. The middle lies on the nose, a little
+        below the picture's.
     """
     place = (torch.arange(cells) + 0.5) / cells
     y, x = torch.meshgrid(place - 0.55, place[: cells // 2] - 0.5, indexing="ij")

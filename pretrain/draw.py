@@ -1,7 +1,8 @@
 """Stage `draw`: training faces, as the pipeline would crop them.
 
 Reads   params `draw`
-Writes  data/faces.parquet: `jpeg` (the aligned crop and a rim around it), `seen` (what captions can say, see captions.py)
+Writes  data/faces.parquet: `jpeg` (the aligned crop and a rim around it), `seen` (what captions can
+        say, see captions.py)
 Alone   python draw.py data/faces.parquet
 """
 

@@ -1,10 +1,12 @@
 """Stage `evaluate`: zero-shot on the built-in sample, whose faces were never drawn in training.
 
 Reads   model/; params `zeroshot`, `sample` of the main pipeline
-Writes  metrics/zeroshot.json: accuracy and balanced accuracy with 95 % intervals, and the share of the commonest class
+Writes  metrics/zeroshot.json: accuracy and balanced accuracy with 95 % intervals, and the share of
+        the commonest class
 Alone   python evaluate.py model metrics/zeroshot.json
 
-The faces go the pipeline's own way: drawn, found, cropped, embedded; the prompts are those of the pipeline's params.yaml.
+The faces go the pipeline's own way: drawn, found, cropped, embedded; the prompts are those of the
+pipeline's params.yaml.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ from facestats.clip.embed import embed_faces
 from facestats.clip.encoder import ImageEncoder
 from facestats.core.stats import classification
 from facestats.faces.crop import PreprocessConfig
-from facestats.faces.models import fetch_landmarker
 from facestats.faces.preprocess import preprocess_folder
-from facestats.params import load_params
+from facestats.landmarker.fetch import fetch_landmarker
+from facestats.params.project import load_params
 from facestats.prompts.text import TextEncoder
 from facestats.prompts.zeroshot import embed_classes
 from facestats.sample import write_sample
@@ -33,7 +35,7 @@ RESAMPLES, SEED = 1000, 0
 
 
 def truth_of(truth: pd.DataFrame) -> dict[str, pd.Series]:
-    """What is so, in the classes of the prompts, by name of the measurement; null: not measured on this face."""
+    """True classes, in the words of the prompts, by measurement; null where a face has none."""
     beard = truth["beard"].map({True: "with", False: "without"})
     return {
         "gender": truth["gender"],
@@ -67,14 +69,14 @@ def main(model: Path, metrics: Path) -> None:
     for name, actual in truth_of(truth).items():
         classifier = classifiers[name.split()[0]]
         chosen = actual.notna().to_numpy()
-        said = np.asarray(classifier.classes, dtype=object)[
+        predicted = np.asarray(classifier.classes, dtype=object)[
             classifier.predict_proba(embeddings[chosen]).argmax(axis=1)
         ]
         report[name] = {
             "n": int(chosen.sum()),
             "commonest": float(actual[chosen].value_counts(normalize=True).max()),
             **classification.with_intervals(
-                actual[chosen].to_numpy(dtype=object), said, RESAMPLES, SEED
+                actual[chosen].to_numpy(dtype=object), predicted, RESAMPLES, SEED
             ),
         }
     metrics.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The shape of `tiny`: a `CLIPModel` of transformers, where its attention starts, and a shorter way through its image tower."""
+"""The shape of `tiny`: a `CLIPModel`, where its attention starts, and a short image tower."""
 
 from __future__ import annotations
 
@@ -47,9 +47,10 @@ def build_model(shape: dict, tokenizer: CLIPTokenizer) -> CLIPModel:
 def _look_around(vision: torch.nn.Module) -> None:
     """Let each head of the last layer look at another region of the picture from the start.
 
-    Untrained attention is even: the class token then sees the mean of all patches, and where something was is lost. With
-    few steps to learn it from, where to look is better given: positions get orthogonal embeddings, and the keys of
-    head k those of a Gaussian window around cell k of a grid.
+    Untrained attention is even: the class token then sees the mean of all patches, and where
+    something was is lost. With few steps to learn it from, where to look is better given: positions
+    get orthogonal embeddings, and the keys of head k those of a Gaussian window around cell k of a
+    grid.
     """
     position = vision.embeddings.position_embedding.weight
     tokens, width = position.shape
@@ -75,7 +76,7 @@ def _look_around(vision: torch.nn.Module) -> None:
 
 
 def embed_images(model: CLIPModel, pixels: torch.Tensor) -> torch.Tensor:
-    """What `get_image_features` gives, before it is made unit norm: (n, projection) of (n, 3, h, h).
+    """Image features (n, projection) of (n, 3, h, h), before they are made unit norm.
 
     Of the last layer, only the class token's state is used, so only that one is computed.
     """

@@ -1,7 +1,8 @@
 """Stage `ship`: put the model into the package, and write down what was put there.
 
 Reads   model/
-Writes  metrics/shipped.json: sha256 of each file; and, outside of this DVC project, the package's folder
+Writes  metrics/shipped.json: sha256 of each file; and, outside of this DVC project, the package's
+        folder
 Alone   python ship.py model ../src/facestats/checkpoints/tiny_model metrics/shipped.json
 """
 

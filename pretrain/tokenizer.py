@@ -1,4 +1,4 @@
-"""The tokenizer of `tiny`: lower-case byte-pair encoding in CLIP's layout, learned from captions."""
+"""The tokenizer of `tiny`: lower-case byte pairs in CLIP's layout, learned from captions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ def learn_tokenizer(captions: Iterable[str], size: int, context: int) -> CLIPTok
 
     Parameters
     ----------
-    size : number of tokens at most: 256 bytes inside and 256 at the end of a word, merges, and the two special ones.
+    size : number of tokens at most: 256 bytes inside and 256 at the end of a word, merges, and the
+        two special ones.
     context : longest text in tokens, the special ones included.
     """
     plain = _with_merges([], context).backend_tokenizer
     learner = Tokenizer(models.BPE(end_of_word_suffix=_SUFFIX))
     learner.normalizer, learner.pre_tokenizer = plain.normalizer, plain.pre_tokenizer
-    # All letters as special tokens: equal counts are decided by token ids, and those of letters that the learner finds by
-    # itself come in another order every time.
+    # All letters as special tokens: equal counts are decided by token ids, and those of letters
+    # that the learner finds by itself come in another order every time.
     letters = [*_BYTES, *(byte + _SUFFIX for byte in _BYTES)]
     trainer = trainers.BpeTrainer(
         vocab_size=size, end_of_word_suffix=_SUFFIX, special_tokens=letters, show_progress=False

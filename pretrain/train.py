@@ -1,12 +1,14 @@
 """Stage `train`: a small CLIP from drawn faces and what captions say of them.
 
 Reads   data/faces.parquet; params `draw.rim`, `train`
-Writes  model/ (Hugging Face layout, weights in half precision), metrics/train.json, metrics/loss.csv
+Writes  model/ (Hugging Face layout, weights in half precision), metrics/train.json,
+        metrics/loss.csv
 Alone   python train.py data/faces.parquet model metrics/train.json metrics/loss.csv
 
-Three losses. Contrast: image and caption of a batch, where every pair that fits is a match, not only the pair that was drawn
-together (after UniCL, Yang et al., CVPR 2022). Thumbnail and gradients: linear heads tell from the embedding what
-descriptors.py computes of the picture; they are what carries over to photographs. See README.md for what was tried.
+Three losses. Contrast: image and caption of a batch, where every pair that fits is a match, not
+only the pair that was drawn together (after UniCL, Yang et al., CVPR 2022). Thumbnail and
+gradients: linear heads tell from the embedding what descriptors.py computes of the picture; they
+are what carries over to photographs. See README.md for what was tried.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ from facestats.checkpoints.transform import CLIP_TRANSFORM
 from model import build_model, embed_images, embed_texts
 from tokenizer import learn_tokenizer
 
-CHUNK = 32  # pictures that are augmented at a time: their intermediate results fit the processor's cache
+# pictures that are augmented at a time: their intermediate results fit the processor's cache
+CHUNK = 32
 BATCHES = 16  # batches of views that are made, and shuffled, at a time
 WARM_UP = 100  # steps
 REPORT = 100  # steps a line of the loss curve
@@ -48,7 +51,9 @@ MEAN, STD = (
 
 @dataclass
 class Views:
-    """Augmented pictures (n, 3, h, h) uint8, which faces they show (n,), and their scaled descriptors, (n, d) each."""
+    """Augmented pictures (n, 3, h, h) uint8, which faces they show (n,), and their scaled
+    descriptors, (n, d) each.
+    """
 
     pixels: torch.Tensor
     rows: np.ndarray
@@ -88,18 +93,21 @@ class ViewMaker:
                 self.rng,
             )
             pixels.append((views * 255 + 0.5).to(torch.uint8))
-            found = (
+            targets = (
                 thumbnail(views, keep["thumbnail"]),
                 oriented_gradients(views, keep["cell"], keep["bins"]),
             )
             described.append(
-                [(f - m) / s for f, m, s in zip(found, self.means, self.scales, strict=True)]
+                [(f - m) / s for f, m, s in zip(targets, self.means, self.scales, strict=True)]
             )
         thumbnails, gradients = (torch.cat(part) for part in zip(*described, strict=True))
         return Views(torch.cat(pixels), rows, thumbnails, gradients)
 
     def batches(self, steps: int) -> Iterator[Views]:
-        """`steps` batches: faces in random order, every view `passes` times. Those left over for less than `BATCHES` are dealt anew."""
+        """`steps` batches: faces in random order, every view `passes` times.
+
+        Those left over for less than `BATCHES` are dealt anew.
+        """
         size, order, done = self.options["batch"], np.empty(0, int), 0
         while True:
             if len(order) < size * BATCHES:
@@ -120,7 +128,9 @@ class ViewMaker:
 
 
 def load_faces(path: Path) -> tuple[torch.Tensor, np.ndarray]:
-    """Pictures, uint8 (n, 3, h, h), and what can be said of them, float32 (n, k) as `captions.seen` gives it."""
+    """Pictures, uint8 (n, 3, h, h), and what can be said of them, float32 (n, k) as `captions.seen`
+    gives it.
+    """
     table = pq.read_table(path)
     pictures = [np.array(Image.open(io.BytesIO(jpeg.as_py()))) for jpeg in table["jpeg"]]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(), np.stack(
@@ -131,7 +141,8 @@ def load_faces(path: Path) -> tuple[torch.Tensor, np.ndarray]:
 def contrast(
     images: torch.Tensor, texts: torch.Tensor, fit: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """Mean cross-entropy of captions over images and images over captions, above the least that is possible.
+    """Mean cross-entropy of captions over images and images over captions, above the least that is
+    possible.
 
     Parameters
     ----------
@@ -225,7 +236,7 @@ def main(faces_path: Path, out: Path, metrics: Path, curve: Path) -> None:
 
 
 def save(model: CLIPModel, tokenizer, out: Path) -> None:
-    """Write the model in Hugging Face layout: weights in half precision, to be loaded as float32."""
+    """Write the model in Hugging Face layout: weights as float16, to be loaded as float32."""
     side = model.config.vision_config.image_size
     model.half().save_pretrained(out)
     config_file = out / "config.json"
@@ -261,7 +272,9 @@ def write_metrics(model: CLIPModel, losses: np.ndarray, metrics: Path, curve: Pa
 
 
 def _as_float32(config: dict) -> dict:
-    """The configuration with every `dtype` replaced: a half-precision model would refuse float32 images."""
+    """The configuration with every `dtype` replaced: a half-precision model would refuse float32
+    images.
+    """
     return {
         k: "float32" if k == "dtype" else _as_float32(v) if isinstance(v, dict) else v
         for k, v in config.items()

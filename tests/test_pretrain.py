@@ -1,5 +1,6 @@
 """The training of `tiny` in `pretrain/`: its parts, its repeatability, and what it put into the package."""
 
+import importlib
 import json
 import shutil
 import sys
@@ -51,6 +52,14 @@ def faces():
     from captions import seen
 
     return np.stack([seen(draw_traits(np.random.default_rng([7, i]))) for i in range(300)])
+
+
+def test_every_script_can_be_imported():
+    """`evaluate` and `ship` run in `cd pretrain && dvc repro` alone, which no test can wait for."""
+    names = sorted(path.stem for path in PRETRAIN.glob("*.py"))
+    assert {"draw", "evaluate", "ship", "train"} <= set(names)
+    for name in names:
+        importlib.import_module(name)
 
 
 def test_a_caption_is_true_of_its_face_and_of_no_face_that_it_contradicts(faces):
