@@ -1,6 +1,7 @@
 """Checkpoint folders with all that can be wrong with them: an error that names the file, and never a traceback of a library."""
 
 import json
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
 from facestats.checkpoints.variants import check_variant, fetch_clip
 from facestats.clip.load import load_encoder
@@ -99,6 +102,7 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
     "channels are 4": changed(CONFIG, vision_config__num_channels=4),
     "activation is unknown": changed(CONFIG, vision_config__hidden_act="magic"),
     "dtype is unknown": changed(CONFIG, dtype="float7"),
+    "dtype is a function of torch": changed(CONFIG, dtype="load"),
     "projection is another": changed(CONFIG, projection_dim=3),
     "weights are empty": replaced(WEIGHTS, b""),
     "weights are a folder": replaced(WEIGHTS, None),
@@ -147,6 +151,70 @@ def test_a_malformed_checkpoint_is_an_error_that_says_so(kind, tmp_path):
     with pytest.raises(ModelError, match=r"clip|config|safetensors") as raised:
         _use(folder, tmp_path / "clip")
     assert len(str(raised.value)) < 2000
+
+
+def lacking(pattern: str) -> Callable[[Path], None]:
+    """Removes weights whose name fits."""
+
+    def change(folder: Path) -> None:
+        weights = load_file(folder / WEIGHTS)
+        kept = {name: value for name, value in weights.items() if not re.search(pattern, name)}
+        assert len(kept) < len(weights)
+        save_file(kept, folder / WEIGHTS, {"format": "pt"})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sizes"),
+    [
+        ("vision_model.*mlp", {"vision_config__intermediate_size": 2**20}),
+        ("vision_model.*mlp", {"vision_config__num_hidden_layers": 300}),
+        (
+            "vision_model.embeddings",
+            {"vision_config__image_size": 4096, "vision_config__patch_size": 1},
+        ),
+        ("token_embedding", {"text_config__vocab_size": 2**22}),
+        ("text_model.*mlp", {"text_config__intermediate_size": 2**20}),
+    ],
+)
+def test_missing_weights_are_named_before_they_are_drawn_at_random(
+    pattern, sizes, tmp_path, monkeypatch
+):
+    """A checkpoint of 1 MB took 5.5 GB and 50 s."""
+    folder, out = tmp_path / "given", tmp_path / "clip"
+    shutil.copytree(TINY, folder)
+    lacking(pattern)(folder)
+    changed(CONFIG, **sizes)(folder)
+    facts = fetch_clip(str(folder), None, out)
+
+    def load(*_, **__):
+        raise AssertionError("the model is built")
+
+    for tower in (CLIPVisionModelWithProjection, CLIPTextModelWithProjection):
+        monkeypatch.setattr(tower, "from_pretrained", load)
+    image = "vision" in next(iter(sizes))
+    with pytest.raises(ModelError, match=r"the weights lack .*of the shapes that config\.json"):
+        load_encoder(out) if image else TextEncoder(out, facts["sha256"])
+
+
+@pytest.mark.parametrize("key", ["vocab_size", "max_position_embeddings"])
+def test_a_text_tower_has_limits_too(key, tmp_path):
+    folder = tmp_path / "clip"
+    facts = fetch_clip("tiny", None, folder)
+    changed(CONFIG, **{f"text_config__{key}": 10**8})(folder)
+    with pytest.raises(ModelError, match=rf"text_config\.{key} is 100000000, expected a whole"):
+        TextEncoder(folder, facts["sha256"])
+
+
+@pytest.mark.parametrize("place", ["", "text_config__", "vision_config__"])
+def test_no_tower_takes_its_attention_from_a_hub(place, tmp_path):
+    folder = tmp_path / "clip"
+    facts = fetch_clip("tiny", None, folder)
+    changed(CONFIG, **{f"{place}attn_implementation": "somebody/kernel"})(folder)
+    for load in (lambda: load_encoder(folder), lambda: TextEncoder(folder, facts["sha256"])):
+        with pytest.raises(ModelError, match="may name a program to run"):
+            load()
 
 
 def _use(folder: Path, out: Path) -> None:

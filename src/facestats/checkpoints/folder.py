@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from facestats.checkpoints.settings import check_settings
 from facestats.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,23 +24,7 @@ TOKENIZER_FILES = (
     "merges.txt",
 )
 CONFIG_FILES = (CONFIG, "preprocessor_config.json", "processor_config.json", *TOKENIZER_FILES)
-# Far above those of the largest CLIP: sizes in config.json.
-MOST_SIZES = {
-    "hidden_size": 65_536,
-    "intermediate_size": 2**20,
-    "num_hidden_layers": 500,
-    "num_attention_heads": 1024,
-    "projection_dim": 65_536,
-    "image_size": 4096,
-    "patch_size": 4096,
-    "num_channels": 16,
-    "num_labels": 100_000,
-}
 MOST_SHARDS = 1000
-# Attention as config.json may name it. Of other names, transformers fetches a program from a hub and runs it, where the package `kernels` is there.
-ATTENTION = (None, "eager", "sdpa")
-ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
-MOST_SIDE = 4096  # px that an image tower may see; the largest CLIP sees 378
 # Of each kind of weights, the better kind first: one file, or an index and its shards.
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 INDEX = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -115,29 +100,6 @@ def check_config(folder: Path, variant: str) -> dict:
         f"clip.variant {variant} is {what}; only what transformers' CLIPModel loads (model_type 'clip') can be used, "
         "such as openai/clip-vit-base-patch32"
     )
-
-
-def check_settings(config: dict, path: Path, variant: str) -> None:
-    """Refuse sizes that no model has, before a model of that size is built, and attention that is a program of somebody's."""
-    for place, part in (
-        ("", config),
-        ("vision_config.", config.get("vision_config")),
-        ("text_config.", config.get("text_config")),
-    ):
-        for key, most in MOST_SIZES.items():
-            value = part.get(key) if isinstance(part, dict) else None
-            if (
-                isinstance(value, int) and not 1 <= value <= most
-            ):  # of other types, transformers says what it expects
-                raise ModelError(
-                    f"clip.variant {variant}: {path} is damaged: {place}{key} is {str(value)[:100]}, expected a whole number from 1 to {most}; get it again"
-                )
-        for key in ATTENTION_KEYS:
-            value = part.get(key) if isinstance(part, dict) else None
-            if value not in ATTENTION:
-                raise ModelError(
-                    f"clip.variant {variant}: {path}: {place}{key} is {str(value)[:100]!r}, which may name a program to run; remove it"
-                )
 
 
 def foreign_layout(names: Iterable[str]) -> str:
@@ -338,49 +300,3 @@ def read_json(path: Path, variant: str) -> dict:
             f"clip.variant {variant}: {path} is not valid JSON ({error}); get it again"
         ) from None
     return content
-
-
-def check_transform(content: object, path: Path) -> None:
-    """Raise ModelError where a `preprocessor_config.json` says what no image can be brought to; null means CLIP's own."""
-
-    def number(value: object, least: float, most: float) -> bool:
-        return (
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and least <= value <= most
-        )
-
-    def size(value: object) -> bool:
-        sides = list(value.values()) if isinstance(value, dict) else [value]
-        return bool(sides) and all(
-            side is None or (isinstance(side, int) and number(side, 1, MOST_SIDE)) for side in sides
-        )
-
-    def three(value: object, least: float) -> bool:
-        return (
-            isinstance(value, list)
-            and len(value) == 3
-            and all(number(part, least, 1e3) for part in value)
-        )
-
-    if not isinstance(content, dict):
-        raise ModelError(
-            f"{path} is a {type(content).__name__}, expected the settings of an image transform; get clip.variant again"
-        )
-    rules = {
-        "size": (size, f"px from 1 to {MOST_SIDE}"),
-        "crop_size": (size, f"px from 1 to {MOST_SIDE}"),
-        "image_mean": (lambda value: three(value, -1e3), "three numbers"),
-        "image_std": (lambda value: three(value, 1e-6), "three numbers above 0"),
-        "rescale_factor": (lambda value: number(value, 1e-9, 1e9), "a number above 0"),
-        "resample": (
-            lambda value: number(value, 0, 5),
-            "the number of one of Pillow's filters, 0 to 5",
-        ),
-    }
-    for key, (fits, expected) in rules.items():
-        value = content.get(key)
-        if value is not None and not fits(value):
-            raise ModelError(
-                f"{path}: {key} is {str(value)[:100]}, expected {expected}; get clip.variant again"
-            )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import CLIPConfig, CLIPVisionModelWithProjection
+from transformers import CLIPConfig, CLIPVisionConfig, CLIPVisionModelWithProjection
 from transformers.utils import logging
 
 from facestats.checkpoints.transform import ImageTransform
@@ -45,6 +45,17 @@ def choose_precision(wanted: str, device: torch.device) -> str:
         can = torch.cpu.get_capabilities()
         return "bfloat16" if can.get("avx512_bf16") or can.get("amx_bf16") else "float32"
     return "float32"
+
+
+def vision_config(model_dir: Path) -> CLIPVisionConfig:
+    """The settings of a checkpoint's image tower, with the projection of the whole model.
+
+    CLIPModel goes by the latter, from which the tower's own may differ.
+    """
+    whole = CLIPConfig.from_pretrained(model_dir)
+    config = whole.vision_config
+    config.projection_dim = whole.projection_dim
+    return config
 
 
 class ImageEncoder:
@@ -78,21 +89,20 @@ class ImageEncoder:
             self.files_sha256 = {
                 name: sha256_file(model_dir / name) for name in ("config.json", "model.safetensors")
             }
-            whole = CLIPConfig.from_pretrained(model_dir)
-            config = whole.vision_config
-            config.projection_dim = (
-                whole.projection_dim
-            )  # CLIPModel goes by the whole model's, the tower's may differ
-            model, found = CLIPVisionModelWithProjection.from_pretrained(
-                model_dir, config=config, dtype=torch.float32, output_loading_info=True
+            model, loading = CLIPVisionModelWithProjection.from_pretrained(
+                model_dir,
+                config=vision_config(model_dir),
+                dtype=torch.float32,
+                output_loading_info=True,
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{model_dir} does not hold a CLIP model ({error}); `dvc repro fetch_clip` makes it"
             ) from None
-        if found["missing_keys"]:  # transformers would go on with random numbers in their place
+        # transformers would go on with random numbers in their place
+        if missing := sorted(loading["missing_keys"]):
             raise ModelError(
-                f"{model_dir}: the weights lack {', '.join(sorted(found['missing_keys'])[:5])}; "
+                f"{model_dir}: the weights lack {', '.join(missing[:5])}; "
                 "clip.variant must be a whole CLIPModel"
             )
         self.dimension: int = model.config.projection_dim

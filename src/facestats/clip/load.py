@@ -6,12 +6,16 @@ from pathlib import Path
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from transformers import CLIPVisionModelWithProjection
 
-from facestats.checkpoints.folder import check_settings, check_transform
-from facestats.clip.encoder import ImageEncoder
+from facestats.checkpoints.settings import check_folder, check_transform, check_weights
+from facestats.clip.encoder import ImageEncoder, vision_config
 from facestats.errors import ModelError
 
-ANOTHER_MODELS = "config.json or preprocessor_config.json does not fit the weights; they must be of one model, as save_pretrained writes them: get clip.variant again"
+ANOTHER_MODELS = (
+    "config.json or preprocessor_config.json does not fit the weights; they must be of one model, "
+    "as save_pretrained writes them: get clip.variant again"
+)
 
 
 def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 32) -> ImageEncoder:
@@ -22,23 +26,24 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
     ModelError
         The folder does not hold a CLIP model, or its weights are damaged.
     """
-    with suppress(OSError, ValueError, RecursionError):  # which ImageEncoder says
-        config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
-        if isinstance(config, dict):
-            check_settings(config, model_dir / "config.json", str(model_dir))
-        transform = model_dir / "preprocessor_config.json"
+    check_folder(model_dir)
+    transform = model_dir / "preprocessor_config.json"
+    with suppress(OSError, ValueError, RecursionError):  # which ImageEncoder names
+        content = json.loads(transform.read_text(encoding="utf-8"))
         try:
-            check_transform(json.loads(transform.read_text(encoding="utf-8")), transform)
+            check_transform(content, transform)
         except ModelError as error:
             raise ModelError(f"{model_dir}: {ANOTHER_MODELS} ({error})") from None
     try:
+        with suppress(OSError, ValueError, RuntimeError):  # which ImageEncoder names
+            check_weights(model_dir, CLIPVisionModelWithProjection, vision_config(model_dir))
         return ImageEncoder(model_dir, precision, batch_size)
     except ModelError as error:
         if "ignore_mismatched_sizes" not in str(error):
             raise
         raise ModelError(f"{model_dir}: {ANOTHER_MODELS}") from None
     except (
-        KeyError,
+        LookupError,
         TypeError,
         AttributeError,
         ValueError,

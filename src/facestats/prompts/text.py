@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, CLIPConfig, CLIPTextModelWithProjection
 from transformers.utils import logging
 
+from facestats.checkpoints.settings import check_folder, check_weights
 from facestats.clip.encoder import choose_device
 from facestats.errors import InputError, ModelError
 
@@ -50,15 +52,28 @@ class TextEncoder:
                 f"{model_dir} has no tokenizer (tokenizer.json, or vocab.json and merges.txt), "
                 f"so prompts can't be read; {WAY_OUT}"
             )
+        check_folder(model_dir)
         try:
             facts = json.loads((model_dir / "facestats.json").read_text(encoding="utf-8"))
             self.tokenizer = _tokenizer(model_dir)
             config = _text_config(model_dir)
+            check_weights(model_dir, CLIPTextModelWithProjection, config)
             config.eos_token_id = self._pooled_token(config.eos_token_id, model_dir)
-            model, found = CLIPTextModelWithProjection.from_pretrained(
+            model, loading = CLIPTextModelWithProjection.from_pretrained(
                 model_dir, config=config, dtype=torch.float32, output_loading_info=True
             )
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            ImportError,
+            SafetensorError,
+            StrictDataclassError,
+        ) as error:
             raise ModelError(
                 f"{model_dir}: its text tower can't be loaded ({error}); {WAY_OUT}"
             ) from None
@@ -68,12 +83,11 @@ class TextEncoder:
                 f"({weights_sha256[:12]}); run `dvc repro`"
             )
         scale = _logit_scale(model_dir)
-        if (
-            found["missing_keys"] or scale is None
-        ):  # transformers would go on with random numbers in their place
-            missing = sorted(found["missing_keys"])[:5] or ["logit_scale"]
+        missing = sorted(loading["missing_keys"]) or ["logit_scale"] * (scale is None)
+        if missing:  # transformers would go on with random numbers in their place
             raise ModelError(
-                f"{model_dir}: the weights of the text tower lack {', '.join(missing)}; {WAY_OUT}"
+                f"{model_dir}: the weights of the text tower lack {', '.join(missing[:5])}; "
+                f"{WAY_OUT}"
             )
         self.logit_scale = scale
         self.context = min(config.max_position_embeddings, self.tokenizer.model_max_length)
