@@ -9,6 +9,7 @@ from resources import ROOT
 
 PAGES = (
     "README.md",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "pretrain/README.md",
     "pretrain/MODEL_CARD.md",
