@@ -60,7 +60,10 @@ def tiff(
 
 
 def png(width: int, height: int, bits: int, colour: int) -> bytes:
-    """A PNG of zeros; `colour` as in its header: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA."""
+    """A PNG of zeros.
+
+    `colour` as in its header: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA.
+    """
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (

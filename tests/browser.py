@@ -1,4 +1,6 @@
-"""Headless Chromium, driven over a pair of pipes by its DevTools protocol: no package and no port is needed."""
+"""Headless Chromium, driven over a pair of pipes by its DevTools protocol: no package and no port
+is needed.
+"""
 
 import base64
 import json

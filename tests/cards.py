@@ -105,7 +105,10 @@ def run_of(labels, scores, x, predictions, models, why=None, weights=WEIGHTS) ->
 
 
 def trained_run(regressor: bool = True) -> Run:
-    """300 labelled and rated faces, of which a tenth to a fifth are test faces; without a regressor, the geometric score is measured alone."""
+    """300 labelled and rated faces, of which a tenth to a fifth are test faces.
+
+    Without a regressor, the geometric score is measured alone.
+    """
     rng, n = np.random.default_rng(0), 300
     x = rng.normal(size=(n, 4)).astype(np.float32)
     gender = np.where(x[:, 1] + 0.5 * rng.normal(size=n) > 0, "male", "female")

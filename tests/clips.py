@@ -63,7 +63,9 @@ def random_clip(folder, seed=1, projection=48, vision=None, text=TEXT, **config)
 
 
 def vocabulary():
-    """Tokens of a byte-pair tokenizer as CLIP's: the bytes, the bytes that end a word, merges, beginning and end."""
+    """Tokens of a byte-pair tokenizer as CLIP's: the bytes, the bytes that end a word, merges,
+    beginning and end.
+    """
     letters = sorted(ByteLevel.alphabet())
     tokens = [
         *letters,
@@ -76,7 +78,10 @@ def vocabulary():
 
 
 def write_tokenizer(folder, begin=None, end=None):
-    """`vocab.json` and `merges.txt` of `vocabulary`; `begin` and `end` put its last two tokens elsewhere."""
+    """`vocab.json` and `merges.txt` of `vocabulary`.
+
+    `begin` and `end` put its last two tokens elsewhere.
+    """
     vocab = vocabulary()
     vocab |= {token: place for token, place in ((BEGIN, begin), (END, end)) if place is not None}
     (folder / "vocab.json").write_text(json.dumps(vocab))

@@ -17,14 +17,17 @@ PAGES = (
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 )
 FENCE = re.compile(
-    r"^(?:<!-- (?P<mark>test|not run): (?P<word>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    r"^(?:<!-- (?P<mark>test|not run): (?P<word>[^\n]+) "
+    r"-->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: `<!-- test: word -->` above it names it for a test, `<!-- not run: word -->` says why none runs it."""
+    """A fenced block: `<!-- test: word -->` above it names it for a test, `<!-- not run: word -->`
+    says why none runs it.
+    """
 
     document: str
     language: str
@@ -61,7 +64,9 @@ def run_documented(
     folder: Path | None = None,
     **environment: str,
 ) -> str:
-    """Run a block as a shell (or Python) would, with the documented places replaced by the test's own; returns what it says."""
+    """Run a block as a shell (or Python) would, with the documented places replaced by the test's
+    own; returns what it says.
+    """
     found = block(document, name)
     script = found.text
     for documented, own in (places or {}).items():

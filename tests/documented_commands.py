@@ -1,4 +1,7 @@
-"""Commands that documents and messages name, held against the programs' own parsers; nothing is run."""
+"""Commands that documents and messages name, held against the programs' own parsers.
+
+Nothing is run.
+"""
 
 from facestats.run.stage import make_parser as make_stage_parser
 
@@ -55,7 +58,9 @@ class _Found(Exception):
 
 
 def split(line: str) -> list[list[str]]:
-    """The simple commands of a line of shell, without comments, redirections and settings of variables."""
+    """The simple commands of a line of shell, without comments, redirections and settings of
+    variables.
+    """
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&>")
     lexer.whitespace_split = True
     found, redirected = [[]], False
@@ -84,13 +89,19 @@ def spans(text: str) -> list[str]:
 
 
 class Checker:
-    """Says what is wrong with commands. `params`: a copy of params.yaml that documented choices are tried on, one after another."""
+    """Says what is wrong with commands.
+
+    `params`: a copy of params.yaml that documented choices are tried on, one after another.
+    """
 
     def __init__(self, params: Path):
         self.params = params
 
     def check(self, words: list[str], incomplete: bool = False) -> None:
-        """Raise Wrong where the program would refuse the words; `incomplete`: arguments may be left out, as where a text names a command."""
+        """Raise Wrong where the program would refuse the words.
+
+        `incomplete`: arguments may be left out, as where a text names a command.
+        """
         try:
             self._check(words, incomplete)
         except Wrong as wrong:

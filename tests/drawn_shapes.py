@@ -15,8 +15,10 @@ MIDDLE = 0.5
 
 
 def shape(dx=0.0, dy=0.0, turn=0.0, scale=1.0, seed=0):
-    """468 landmarks (468, 3) around the middle, mirror images of each other, the eyes level and 0.2 apart, the outline an ellipse;
-    then bent a little (seeds other than 0), turned, scaled and moved."""
+    """468 landmarks (468, 3) around the middle, mirror images of each other, the eyes level and 0.2
+    apart, the outline an ellipse; then bent a little (seeds other than 0), turned, scaled and
+    moved.
+    """
     random = np.random.default_rng(0)
     radius, angle = 0.17 * np.sqrt(random.random(468)), random.uniform(0, 2 * np.pi, 468)
     points = np.column_stack([radius * np.cos(angle), 1.3 * radius * np.sin(angle)])
@@ -63,7 +65,9 @@ def smooth(seed, size=SIZE):
 
 
 def write_faces(folder: Path, *faces) -> pd.DataFrame:
-    """Faces (image, landmarks[, yaw]) as files without loss, and their table as `average_faces` takes it."""
+    """Faces (image, landmarks[, yaw]) as files without loss, and their table as `average_faces`
+    takes it.
+    """
     rows = []
     for i, (image, landmarks, *yaw) in enumerate(faces):
         path = folder / f"{i:03}.jpg"

@@ -1,4 +1,6 @@
-"""A model hub on this machine, as far as `snapshot_download` asks one: a folder as a repository, or a refusal."""
+"""A model hub on this machine, as far as `snapshot_download` asks one: a folder as a repository, or
+a refusal.
+"""
 
 import hashlib
 import json

@@ -9,7 +9,10 @@ PACKAGE = ROOT / "src/facestats"
 
 
 def name_of(path: Path) -> str:
-    """Name of a module below `facestats`, such as `core.files`; that of a package is its folder's."""
+    """Name of a module below `facestats`, such as `core.files`.
+
+    That of a package is its folder's.
+    """
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

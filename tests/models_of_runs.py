@@ -1,4 +1,6 @@
-"""Models of made-up runs, written as the pipeline's stages write them: what they say of a face tells which run it was."""
+"""Models of made-up runs, written as the pipeline's stages write them: what they say of a face
+tells which run it was.
+"""
 
 import shutil
 from pathlib import Path
@@ -108,7 +110,10 @@ def write_models(root: Path, run: int, clip: Path, landmarker: Path) -> None:
 
 
 def parts_of(**values) -> Parts:
-    """Parts that no file holds, of a run whose crops are JPEG files of quality 95; everybody is 40."""
+    """Parts that no file holds, of a run whose crops are JPEG files of quality 95.
+
+    Everybody is 40.
+    """
     ages = (
         pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]),
         np.empty((0, 32), dtype=np.uint8),

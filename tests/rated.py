@@ -7,7 +7,10 @@ QUICK = {"hidden": [16], "ensemble": 2, "epochs": 5, "seed": 3}
 
 
 def noisy_line(n, seed):
-    """Ratings around 4 that depend on features of very different scales; the noise leaves r of about 0.95."""
+    """Ratings around 4 that depend on features of very different scales.
+
+    The noise leaves r of about 0.95.
+    """
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, D))
     slopes = np.random.default_rng(99).normal(size=D) / np.sqrt(D)

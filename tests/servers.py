@@ -17,12 +17,14 @@ import pytest
 from programs import run_program, start_program
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
-_PATIENCE = 60  # seconds that a busy machine may take to start onefrom programs import run_program, start_program
+_PATIENCE = 60  # seconds that a busy machine may take to start one
 
 
 @dataclass(frozen=True)
 class SshServer:
-    """An OpenSSH server: its port, who may enter with which key, and its host key as a known_hosts file says it."""
+    """An OpenSSH server: its port, who may enter with which key, and its host key as a known_hosts
+    file says it.
+    """
 
     port: int
     user: str
@@ -35,7 +37,8 @@ def sshd(folder: Path, *settings: str) -> Iterator[SshServer]:
     """OpenSSH's server with keys of its own below `folder`; skips where it is not installed."""
     if not (Path(SSHD).is_file() and shutil.which("ssh-keygen") and find_spec("dvc_ssh")):
         pytest.skip(
-            "needs OpenSSH's sshd (Debian and Ubuntu: apt-get install openssh-server) and the package dvc-ssh (tests/requirements-servers.txt)"
+            "needs OpenSSH's sshd (Debian and Ubuntu: apt-get install openssh-server) and "
+            "the package dvc-ssh (tests/requirements-servers.txt)"
         )
     folder.mkdir(parents=True)
     for name in ("host", "key"):

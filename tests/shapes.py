@@ -4,7 +4,8 @@ import numpy as np
 
 from facestats.core.landmarks import LEFT, MIDLINE, MIRROR, RIGHT
 
-# Places in a flat face, x from the midline to the person's right (the image's left), y down. Pairs are placed on both sides.
+# Places in a flat face, x from the midline to the person's right (the image's left), y down. Pairs
+# are placed on both sides.
 PLACES = {
     10: (0, -1.6),
     152: (0, 1.4),
@@ -39,7 +40,9 @@ PLACES = {
 
 
 def symmetric_face(seed: int = 0) -> np.ndarray:
-    """A random 3D shape (468, 3) that is its own mirror image, about as wide and high as a face, turned to the viewer."""
+    """A random 3D shape (468, 3) that is its own mirror image, about as wide and high as a face,
+    turned to the viewer.
+    """
     rng = np.random.default_rng(seed)
     shape = np.zeros((468, 3))
     shape[RIGHT] = rng.uniform((-1.5, -1.5, -0.7), (-0.3, 1.5, 0.7), (len(RIGHT), 3))
@@ -50,7 +53,10 @@ def symmetric_face(seed: int = 0) -> np.ndarray:
 
 
 def known_face(**moved: tuple[float, float]) -> np.ndarray:
-    """A flat symmetric face (468, 3) with the landmarks of `PLACES`; `p17=(x, y)` puts one elsewhere, and its mirror image with it."""
+    """A flat symmetric face (468, 3) with the landmarks of `PLACES`.
+
+    `p17=(x, y)` puts one elsewhere, and its mirror image with it.
+    """
     shape = symmetric_face() * (1, 1, 0)
     for landmark, (x, y) in {
         **PLACES,

@@ -1,4 +1,6 @@
-"""Two people: an office whose project has run, a bare git repository, and colleagues who clone it."""
+"""Two people: an office whose project has run, a bare git repository, and colleagues who clone
+it.
+"""
 
 from pathlib import Path
 
@@ -23,7 +25,9 @@ CLEAN = "Data and pipelines are up to date."
 
 
 def open_office(built: Project, folder: Path, *stages: str) -> Project:
-    """A copy of the small project with these stages (none: all), pushed to the git repository `hub.git` beside it."""
+    """A copy of the small project with these stages (none: all), pushed to the git repository
+    `hub.git` beside it.
+    """
     office = built.copy(folder / "office")
     if stages:
         office.keep_stages(*stages)

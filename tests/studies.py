@@ -7,7 +7,9 @@ import pandas as pd
 def rating_study(
     seed, faces=300, raters=20, density=1.0, face_sd=10.0, rater_sd=7.0, noise_sd=14.0, named=True
 ):
-    """Single judgements, face + rater + noise, and the true value of each face that anybody rated (by filename)."""
+    """Single judgements, face + rater + noise, and the true value of each face that anybody rated
+    (by filename).
+    """
     rng = np.random.default_rng(seed)
     truth = rng.normal(0, face_sd, faces)
     ratings = (

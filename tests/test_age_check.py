@@ -1,4 +1,6 @@
-"""Who may be a child gets no score: who counts as one, what the model is trusted with, and what is said where nothing can tell."""
+"""Who may be a child gets no score: who counts as one, what the model is trusted with, and what is
+said where nothing can tell.
+"""
 
 from facestats.run.stage import StageItem
 
@@ -253,7 +255,9 @@ def test_a_damaged_file_is_named(tmp_path, content):
 
 @pytest.fixture
 def stage(tmp_path):
-    """Runs the age model's training and the stage on made-up faces: an embedding that tells the age, more or less."""
+    """Runs the age model's training and the stage on made-up faces: an embedding that tells the
+    age, more or less.
+    """
     n = 240
     rng = np.random.default_rng(0)
     age = rng.uniform(8, 75, n)
@@ -426,7 +430,9 @@ def test_a_picture_is_found_again_resized_and_mirrored_and_no_other_is():
 
 @pytest.fixture
 def serve(built, tmp_path, monkeypatch):
-    """Serve the built project's models with another check, and with what people said of some of its faces."""
+    """Serve the built project's models with another check, and with what people said of some of its
+    faces.
+    """
     for path in [
         *(built.folder / "models").iterdir(),
         built.folder / "data/processed/preproc",

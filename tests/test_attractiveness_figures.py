@@ -1,4 +1,6 @@
-"""Pictures of the regressor: drawn from the metrics' own numbers, the same bytes again, and with the reason where there are none."""
+"""Pictures of the regressor: drawn from the metrics' own numbers, the same bytes again, and with
+the reason where there are none.
+"""
 
 import json
 

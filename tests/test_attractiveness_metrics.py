@@ -1,4 +1,6 @@
-"""The regressor's figures on test faces: against its baselines, the raters' ceiling and its own promise; null where not measured."""
+"""The regressor's figures on test faces: against its baselines, the raters' ceiling and its own
+promise; null where not measured.
+"""
 
 import re
 import runpy
@@ -153,7 +155,8 @@ def test_without_a_regressor_the_geometric_score_is_measured_all_the_same(rated)
     assert "this regressor" not in card
     said = runpy.run_path(ROOT / "stages/evaluate.py")["_summary"](found.metrics)
     assert re.fullmatch(
-        r"the holistic score is not measured: no regressor was trained; test faces=\d+ ridge: r=0\.\d+ geometric: r=0\.\d+",
+        r"the holistic score is not measured: no regressor was trained; test faces=\d+ "
+        r"ridge: r=0\.\d+ geometric: r=0\.\d+",
         said,
     )
 

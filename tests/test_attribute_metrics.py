@@ -1,4 +1,6 @@
-"""Attribute models and prompts are measured on the held-out faces that people labelled, and what can't be is null."""
+"""Attribute models and prompts are measured on the held-out faces that people labelled, and what
+can't be is null.
+"""
 
 import numpy as np
 import pandas as pd

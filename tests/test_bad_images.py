@@ -109,8 +109,9 @@ def test_bad_files_are_rows_with_a_reason(mixed, image, reason):
 @pytest.mark.parametrize(
     "image",
     [
-        "good.jpg", "again.jpg", "cmyk.jpg", "grey16.png", "palette.png", "moving.gif", "turned.jpg", "two.jpg",
-        "a name with ü and 🙂.jpg", "folder/in folder/x.jpg", "good.png.jpg", "phone.heic", "browser.avif", "browser.webp",
+        "good.jpg", "again.jpg", "cmyk.jpg", "grey16.png", "palette.png", "moving.gif",
+        "turned.jpg", "two.jpg", "a name with ü and 🙂.jpg", "folder/in folder/x.jpg",
+        "good.png.jpg", "phone.heic", "browser.avif", "browser.webp",
     ],
 )  # fmt: skip
 def test_odd_files_are_handled(mixed, image):

@@ -1,4 +1,6 @@
-"""The combined score: weights given or learned from val faces, and a reason where there are none."""
+"""The combined score: weights given or learned from val faces, and a reason where there are
+none.
+"""
 
 import json
 

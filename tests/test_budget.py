@@ -1,4 +1,6 @@
-"""What a photo asks for is known before it is decoded, and a photo that asks for too much is a row."""
+"""What a photo asks for is known before it is decoded, and a photo that asks for too much is a
+row.
+"""
 
 import gzip
 import struct
@@ -32,7 +34,8 @@ from facestats.photos.budget import memory_need
 from facestats.photos.containers import open_main
 from facestats.photos.decode import open_photo
 def peak():
-    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    lines = open("/proc/self/status")
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 Image.init()
 for path in sys.argv[1:]:
     if os.fork() == 0:
@@ -76,7 +79,8 @@ def test_a_photo_of_fewer_pixels_can_be_over_the_limit(name):
     """All have 1.1 Mpx at most, but for the tiles of the TIFF."""
     with pytest.raises(
         OverBudgetError,
-        match=r"^declares .* that take as much memory as \d+ Mpx of RGB, more than the limit of 1 Mpx that preprocess.max_pixels sets$",
+        match=r"^declares .* that take as much memory as \d+ Mpx of RGB, more than the limit of "
+        "1 Mpx that preprocess.max_pixels sets$",
     ):
         open_photo(BOMBS[name](1040), max_pixels=1040**2)
 
@@ -177,7 +181,9 @@ def test_damaged_headers_are_no_trouble():
 
 @pytest.mark.parametrize("tag", [258, 277, 278, 284, 322, 323])
 def test_a_tiff_whose_tags_are_of_any_type_is_read_or_rejected(tag):
-    """Each tag that the reckoning reads, in each type that a TIFF knows, as one value and as two."""
+    """Each tag that the reckoning reads, in each type that a TIFF knows, as one value and as
+    two.
+    """
     for data in (
         encode(Image.new("RGB", (100, 100)), "TIFF", compression="tiff_lzw"),
         tiff(64, 64, 8, 3, 2, tile=64),
@@ -221,7 +227,11 @@ def test_a_photo_over_a_limit_is_a_row_of_that_limit_or_of_this_run(folder, tmp_
     assert dict(zip(frame["image"], frame["reason"], strict=True)) == {
         "grey.jpg": "no face found",
         "slow.png": "declares 9000×9000 px, more than the limit of 30 Mpx",
-        "scans.jpg": f"declares 2000×2000 px in {count_scans((folder / 'scans.jpg').read_bytes())} scans, more work than the limit of 30 Mpx that preprocess.max_pixels sets allows for",
+        "scans.jpg": (
+            f"declares 2000×2000 px in {count_scans((folder / 'scans.jpg').read_bytes())} "
+            "scans, more work than the limit of 30 Mpx that preprocess.max_pixels sets allows "
+            "for"
+        ),
     }
     assert frame.attrs == {"reused": 0, "computed": 3}
     again = run(

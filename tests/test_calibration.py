@@ -1,4 +1,6 @@
-"""Penalties chosen inside train, probabilities that can be trusted, and a threshold for the precision that is wanted."""
+"""Penalties chosen inside train, probabilities that can be trusted, and a threshold for the
+precision that is wanted.
+"""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,9 @@ from resources import blobs, names, text
 
 
 def drawn(n, d=40, seed=0, rare=0.5):
-    """Embeddings of which one number decides, with noise: many useless dimensions, so that the penalty matters."""
+    """Embeddings of which one number decides, with noise: many useless dimensions, so that the
+    penalty matters.
+    """
     rng = np.random.default_rng(seed)
     dog = rng.random(n) < rare
     x = rng.normal(size=(n, d))
@@ -78,7 +82,9 @@ def test_no_person_straddles_folds():
 
 
 def test_faces_of_one_person_are_no_evidence():
-    """Ten persons, twenty nearly equal faces each, and labels by chance: with persons known, nothing can be learned."""
+    """Ten persons, twenty nearly equal faces each, and labels by chance: with persons known,
+    nothing can be learned.
+    """
     rng = np.random.default_rng(0)
     x = (np.repeat(rng.normal(size=(10, 30)), 20, axis=0) + rng.normal(0, 0.01, (200, 30))).astype(
         np.float32
@@ -226,7 +232,7 @@ def test_a_mistake_on_few_val_faces_does_not_silence_a_model(n, said):
     assert 0.5 < trained.model.abstain_below < 1
 
 
-def test_a_model_that_cannot_be_right_often_enough_never_answers_and_one_without_a_wish_always_does():
+def test_a_model_that_is_never_right_often_enough_abstains_and_one_without_a_wish_answers():
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(200, 5)).astype(np.float32), text(rng.choice(["cat", "dog"], 200))
     trained = train_classifier("pet", x[:150], labels[:150], 5)

@@ -1,4 +1,6 @@
-"""What the model card says of the geometric and the combined score: beside the holistic one, with intervals, and worse where it is worse."""
+"""What the model card says of the geometric and the combined score: beside the holistic one, with
+intervals, and worse where it is worse.
+"""
 
 import copy
 import json
@@ -25,7 +27,9 @@ GIVEN = BlendWeights(0.6, 0.4)
 
 
 def rated(weights=GIVEN, worth=1.0, geometry=True) -> dict:
-    """Metrics, as the stage's file holds them, of faces whose geometric score knows `worth` of what the holistic one does not."""
+    """Metrics, as the stage's file holds them, of faces whose geometric score knows `worth` of what
+    the holistic one does not.
+    """
     rng = np.random.default_rng(0)
     shared, own, noise = rng.normal(size=(3, N))
     ratings = pd.Series(50 + 8 * shared + 8 * own + 4 * noise)
@@ -81,8 +85,8 @@ def test_every_score_has_a_line_with_its_intervals(better):
         assert figure(test[name]["mae"], 1) in line
     learned = better["weights"]["combined_learned"]
     assert (
-        f"| … weights learned from {learned['n_val']} val faces: {100 * learned['geometric']:.0f} % geometric"
-        in card
+        f"| … weights learned from {learned['n_val']} val faces: "
+        f"{100 * learned['geometric']:.0f} % geometric" in card
     )
     zscore = next(line for line in card.splitlines() if line.startswith("| mean of z-scores"))
     assert zscore.endswith("| – | – | – |")
@@ -91,15 +95,15 @@ def test_every_score_has_a_line_with_its_intervals(better):
 
 def test_a_combined_score_that_is_better_or_worse_is_called_so(better):
     assert (
-        "The combined score follows the raters better than the holistic score alone: difference of r "
-        in said(better)
+        "The combined score follows the raters better than the holistic score alone: "
+        "difference of r " in said(better)
     )
     assert figure(better["test"]["combined"]["minus_mlp"]["pearson"]) in said(better)
     assert "**" not in said(better)
     worse = rated(worth=-1.5)
     assert (
-        "**The combined score follows the raters worse than the holistic score alone**: difference of r −"
-        in said(worse)
+        "**The combined score follows the raters worse than the holistic score alone**: "
+        "difference of r −" in said(worse)
     )
     assert "**Its error is larger, beyond chance.**" in said(worse)
 
@@ -112,8 +116,8 @@ def test_what_chance_could_do_is_called_so(better):
         "high": 0.03,
     }
     assert (
-        "r of the combined score is lower than that of the holistic score alone, but chance could do that"
-        in said(changed)
+        "r of the combined score is lower than that of the holistic score alone, but "
+        "chance could do that" in said(changed)
     )
     assert "difference of r −0.02 (−0.08 to 0.03)" in said(changed)
     changed["test"]["geometry_zscore"]["pearson"] = {"value": 0.06, "low": -0.1, "high": 0.2}
@@ -137,8 +141,8 @@ def test_weights_that_leave_the_holistic_score_are_called_so(learned):
     assert "The combined score follows" not in card
     assert "r of the combined score is" not in card
     assert (
-        "A combined score with learned weights is the holistic score: the geometric one has no share in it."
-        in said(rated(worth=-3.0))
+        "A combined score with learned weights is the holistic score: the geometric one "
+        "has no share in it." in said(rated(worth=-3.0))
     )
 
 
@@ -147,8 +151,8 @@ def test_without_geometry_the_card_says_why():
         rated(BlendWeights(why="no face has a geometric score: 3 rated faces"), geometry=False)
     )
     assert (
-        "The geometric and the combined score were not measured: no face has a geometric score: 3 rated faces."
-        in card
+        "The geometric and the combined score were not measured: no face has a geometric "
+        "score: 3 rated faces." in card
     )
     assert "z-score" not in card
     assert "| holistic score: this regressor |" in card
@@ -164,8 +168,8 @@ def test_weights_that_could_not_be_learned_are_told_beside_given_ones(better):
     for metric in changed["test"]["combined_learned"].values():
         metric.update(value=None, low=None, high=None)
     assert (
-        "What weights would fit the ratings best is not measured: 9 rated val faces have both scores."
-        in said(changed)
+        "What weights would fit the ratings best is not measured: 9 rated val faces have "
+        "both scores." in said(changed)
     )
 
 

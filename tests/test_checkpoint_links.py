@@ -1,4 +1,6 @@
-"""What is copied into models/clip and models/landmarker, and shared from there, are the checkpoint's own files: through no link comes another one."""
+"""What is copied into models/clip and models/landmarker, and shared from there, are the
+checkpoint's own files: through no link comes another one.
+"""
 
 import json
 import os

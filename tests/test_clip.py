@@ -87,7 +87,8 @@ def test_no_images_give_no_rows(clip_models):
 
 
 def test_the_size_of_the_embedding_is_the_whole_models(tmp_path):
-    # CLIPModel takes projection_dim from the top of the config; the vision part may say something else, or nothing.
+    # CLIPModel takes projection_dim from the top of the config; the vision part may say something
+    # else, or nothing.
     fetch_clip(
         str(random_clip(tmp_path / "source", projection=24, vision=VISION)), None, tmp_path / "out"
     )

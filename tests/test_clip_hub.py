@@ -1,4 +1,6 @@
-"""Each way in which a model hub fails: what is wrong with that repository, the way out, and the client's own reason in full."""
+"""Each way in which a model hub fails: what is wrong with that repository, the way out, and the
+client's own reason in full.
+"""
 
 import errno
 import shutil

@@ -1,4 +1,6 @@
-"""CLIP variants: what is fetched is what was asked for, safely, or an error that names the way out."""
+"""CLIP variants: what is fetched is what was asked for, safely, or an error that names the way
+out.
+"""
 
 import json
 import pickle

@@ -1,4 +1,6 @@
-"""Clusters: found, numbered, as many as stand apart, and compared with what is known of the faces."""
+"""Clusters: found, numbered, as many as stand apart, and compared with what is known of the
+faces.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""The combined score of one photo: there, or an error that says why; the holistic score never takes its place."""
+"""The combined score of one photo: there, or an error that says why.
+
+The holistic score never takes its place.
+"""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +23,9 @@ SCALE, WEIGHTS = (1.0, 7.0), BlendWeights(0.6, 0.4)
 
 
 class Geometry:
-    """A geometric model that rates every face 4.6, which is a score of 60, and knows what it was given."""
+    """A geometric model that rates every face 4.6, which is a score of 60, and knows what it was
+    given.
+    """
 
     def __init__(self, trained=True):
         self.trained, self.why = (
@@ -120,7 +125,8 @@ def test_without_a_geometric_model_it_is_an_error_with_the_way_out():
     models = models_with(geometry=Geometry(trained=False))
     with pytest.raises(
         ModelError,
-        match=r"no geometric model was trained \(3 rated faces.*dvc repro.*score_image gives the holistic",
+        match=r"no geometric model was trained \(3 rated faces.*dvc repro.*score_image gives the "
+        "holistic",
     ):
         models.combined_score(crop())
     found = models.score(crop())

@@ -1,4 +1,6 @@
-"""docs/composites.md: every option stands on it, its pictures are there and small, and made of drawn faces."""
+"""docs/composites.md: every option stands on it, its pictures are there and small, and made of
+drawn faces.
+"""
 
 import re
 

@@ -1,4 +1,6 @@
-"""Filters and composites from Python: pandas and polars frames, and the very picture that the stage draws."""
+"""Filters and composites from Python: pandas and polars frames, and the very picture that the stage
+draws.
+"""
 
 import inspect
 import json
@@ -26,7 +28,10 @@ def frame(kind, table):
 
 @pytest.fixture(params=KINDS)
 def people(request):
-    """24 faces in a frame of either kind: two genders, ages, deciles, glasses; the last ages are null."""
+    """24 faces in a frame of either kind: two genders, ages, deciles, glasses.
+
+    The last ages are null.
+    """
     i = np.arange(24)
     return frame(
         request.param,
@@ -128,7 +133,10 @@ def test_of_copies_the_best_that_matches_counts_unless_all_are_kept():
 def test_of_copied_photos_the_best_one_is_averaged_unless_all_are_kept(
     photos, landmarker, tmp_path, monkeypatch
 ):
-    """One person is there first as a thumbnail, another in grey and mirrored; names and order say nothing of what is better."""
+    """One person is there first as a thumbnail, another in grey and mirrored.
+
+    Names and order say nothing of what is better.
+    """
     options = PreprocessConfig(on_no_face="reject")
     models = SimpleNamespace(
         root=tmp_path,

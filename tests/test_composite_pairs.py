@@ -367,7 +367,9 @@ def test_a_folder_that_is_no_composite_is_named(tmp_path, name, content):
 
 @pytest.fixture
 def work(tmp_path):
-    """A working directory with two composites and one that was not built, and a way to run a stage there."""
+    """A working directory with two composites and one that was not built, and a way to run a stage
+    there.
+    """
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["composites"] = dict.fromkeys(
         ["a", "b", "c", "far", "nowhere"], params["composites"]["women"]

@@ -223,7 +223,8 @@ def test_no_face_folds_on_the_way_to_the_mean_of_those_that_are_left():
         points[:, 0] = 0.5 + x * np.cos(angle) + depth * np.sin(angle)
         return points
 
-    # without the second face the mean moves, and the third one, which went to the mean of all three, folds
+    # without the second face the mean moves, and the third one, which went to the mean of all
+    # three, folds
     faces = [Member(str(i), None, turned(angle)) for i, angle in enumerate((0, -1.01, 0.68))]
     assert (
         Mesh(np.mean([face.landmarks for face in faces], axis=0)).unfolded(faces[2].landmarks)[1]

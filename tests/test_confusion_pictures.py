@@ -1,4 +1,6 @@
-"""Confusion matrices and errors by group as pictures: the right numbers in the right cells, any names, and why there is nothing to see."""
+"""Confusion matrices and errors by group as pictures: the right numbers in the right cells, any
+names, and why there is nothing to see.
+"""
 
 import numpy as np
 import pandas as pd

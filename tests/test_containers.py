@@ -1,4 +1,6 @@
-"""What a file's first bytes promise, which of its pictures is the main one, and that each is upright and in its colours."""
+"""What a file's first bytes promise, which of its pictures is the main one, and that each is
+upright and in its colours.
+"""
 
 import hashlib
 import io
@@ -27,8 +29,10 @@ TURNS = {
     8: 4,
 }  # the Transpose that stores an upright picture so
 XMP = (
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="{}"/></rdf:RDF></x:xmpmeta>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+    'tiff:Orientation="{}"/></rdf:RDF></x:xmpmeta>'
 )
 
 
@@ -52,7 +56,7 @@ def reason_of(data: bytes) -> str:
     return ""
 
 
-# --- what is no picture -------------------------------------------------------------------------------------
+# --- what is no picture ---------------------------------------------------------------------------
 
 VIDEOS = {
     "mp4": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2mp41",
@@ -156,7 +160,7 @@ def test_the_limit_is_that_of_the_parameters_and_hashing_holds_a_megabyte(tmp_pa
         to_photo(path, max_megabytes=8)
 
 
-# --- limits of libraries ------------------------------------------------------------------------------------
+# --- limits of libraries --------------------------------------------------------------------------
 
 
 def chunked(kind: bytes, body: bytes) -> bytes:
@@ -186,7 +190,8 @@ def test_limits_are_called_by_their_name():
     at = tall.index(b"\xff\xc0") + 5
     with pytest.raises(
         ImageError,
-        match=rf"^has 40×{MAX_JPEG_SIDE + 1} px: libjpeg reads no JPEG with a side of more than {MAX_JPEG_SIDE} px$",
+        match=f"^has 40×{MAX_JPEG_SIDE + 1} px: libjpeg reads no JPEG with a side of more than "
+        f"{MAX_JPEG_SIDE} px$",
     ):
         open_photo(tall[:at] + struct.pack(">H", MAX_JPEG_SIDE + 1) + tall[at + 2 :])
     for name, data in (
@@ -207,7 +212,7 @@ def test_limits_are_called_by_their_name():
             open_photo(data[:at] + struct.pack(">II", 60000, 60000) + data[at + 8 :])
 
 
-# --- the main picture ---------------------------------------------------------------------------------------
+# --- the main picture -----------------------------------------------------------------------------
 
 
 def with_subdirectory(
@@ -250,7 +255,8 @@ def test_of_a_tiff_the_largest_page_counts():
     at = data.index(struct.pack("<HHIH", 259, 3, 1, 1)) + 8
     with pytest.raises(
         ImageError,
-        match=r"^not an image that Pillow can read: a TIFF with compression 34887; save it uncompressed",
+        match=r"^not an image that Pillow can read: a TIFF with compression 34887; save it "
+        "uncompressed",
     ):
         open_photo(data[:at] + struct.pack("<H", 34887) + data[at + 2 :])
 
@@ -277,7 +283,9 @@ def test_of_a_heic_the_primary_picture_counts(primary):
 
 
 def test_no_thumbnail_is_taken_for_the_picture():
-    """pillow-heif's `draft` gives the thumbnail of a HEIC, and thumbnails have EXIF and MPO as well."""
+    """pillow-heif's `draft` gives the thumbnail of a HEIC, and thumbnails have EXIF and MPO as
+    well.
+    """
     image = Image.fromarray(
         np.kron(np.indices((60, 80)).sum(0) % 2 * 255, np.ones((4, 4))).astype(np.uint8)
     ).convert("RGB")
@@ -334,7 +342,7 @@ def test_of_an_animation_the_first_frame_counts(kind, options):
     assert (size, int(np.argmax(colour))) == ((64, 64), 0)
 
 
-# --- orientation --------------------------------------------------------------------------------------------
+# --- orientation ----------------------------------------------------------------------------------
 
 KINDS = [
     ("JPEG", {}),
@@ -395,7 +403,10 @@ def test_orientation_is_applied_once_whoever_decodes(kind, options, tag):
 
 
 def test_tags_that_the_turn_of_a_heic_or_avif_overrules_are_overlooked():
-    """libheif and libavif turn by `irot` and `imir` alone, as the standard wants it; converters leave old tags behind."""
+    """libheif and libavif turn by `irot` and `imir` alone, as the standard wants it.
+
+    Converters leave old tags behind.
+    """
     image = plain(96, 64, "red")
     exif = Image.Exif()
     exif[0x0112] = 1
@@ -415,13 +426,16 @@ def test_tags_that_the_turn_of_a_heic_or_avif_overrules_are_overlooked():
     assert colour_of(encode(image, "AVIF", xmp=XMP.format(6).encode()))[0] == (96, 64)
 
 
-# --- colour -------------------------------------------------------------------------------------------------
+# --- colour ---------------------------------------------------------------------------------------
 
 
 def profile(
     name: str, primaries: list[list[float]], gamma: float | None, space: bytes = b"RGB "
 ) -> bytes:
-    """An ICC profile: its name, the XYZ (D50) of its primaries, and its gamma; None is sRGB's own curve."""
+    """An ICC profile: its name, the XYZ (D50) of its primaries, and its gamma.
+
+    None is sRGB's own curve.
+    """
 
     def tag(kind: bytes, body: bytes) -> bytes:
         return kind + bytes(4) + body + bytes(-len(body) % 4)
@@ -553,7 +567,7 @@ def test_a_large_profile_in_a_png_is_used():
     assert np.abs(np.subtract(colour_of(large)[1], (216, 70, 50))).max() <= 2
 
 
-# --- damage -------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["HEIF", "AVIF", "MPO", "ICNS", "PSD"])

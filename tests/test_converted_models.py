@@ -1,4 +1,6 @@
-"""`facestats models convert`: somebody's pickled classifier becomes arrays that answer the same, and nothing of the pickle is run."""
+"""`facestats models convert`: somebody's pickled classifier becomes arrays that answer the same,
+and nothing of the pickle is run.
+"""
 
 import gzip
 import json
@@ -370,7 +372,10 @@ def test_nothing_that_a_pickle_names_is_run_even_with_trust(
 
 
 class Claim:
-    """An array or a type that says what it does not hold; numpy's own reader ends with the process, or takes the memory."""
+    """An array or a type that says what it does not hold.
+
+    Numpy's own reader ends with the process, or takes the memory.
+    """
 
     def __init__(self, *reduced):
         self.reduced = reduced

@@ -1,4 +1,6 @@
-"""Copies of a picture: found among photographs whatever was done to them, never mistaken, and the best one known."""
+"""Copies of a picture: found among photographs whatever was done to them, never mistaken, and the
+best one known.
+"""
 
 import io
 from collections import Counter
@@ -124,9 +126,9 @@ def near(bits, thumbnail=lambda face: face, detail=None):
 def test_candidates_are_those_of_comparing_all_pairs(monkeypatch):
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2, (300, 256), np.uint8)
-    for row in range(
-        100, 300
-    ):  # each later one is an earlier one with 1–31 bits flipped, of every second one the mirror image's
+    # Each later row is an earlier one, or every second time its mirror image, with 1 to 31 bits
+    # flipped.
+    for row in range(100, 300):
         bits[row] = bits[rng.integers(row)]
         bits[row, rng.choice(256, rng.integers(1, 32), replace=False)] ^= 1
         bits[row] ^= np.unpackbits(dedup._ODD) * (row % 2)

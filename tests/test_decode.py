@@ -222,7 +222,7 @@ def test_the_library_takes_path_bytes_pil_and_array(tmp_path, face):
         to_photo(tmp_path / "empty.jpg")
 
 
-# --- files --------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def test_files_that_cannot_be_read_say_why(tmp_path, monkeypatch):
@@ -276,7 +276,8 @@ def test_all_files_that_are_not_hidden_are_listed_once(tmp_path):
     (tmp_path / "project/.dvc").mkdir(parents=True)
     (tmp_path / "project/not hashed.jpg").touch()
     assert list_images(tmp_path) == [
-        "a.jpg", "a.png", "b.jpg", "in/back", "in/deep er/ü 🙂.jpg", "linked.jpg", "loop.jpg", "no suffix", "project",
+        "a.jpg", "a.png", "b.jpg", "in/back", "in/deep er/ü 🙂.jpg", "linked.jpg", "loop.jpg",
+        "no suffix", "project",
     ]  # fmt: skip
     for name in ("in/back", "project"):
         with pytest.raises(ImageError, match="into which DVC does not look"):
@@ -302,7 +303,9 @@ def readable(folder, name) -> bool:
 
 
 def test_what_dvc_hashes_is_what_is_read(tmp_path):
-    """Photos behind a link to a folder were read and not hashed: new ones were never seen, and removed ones stayed "up to date"."""
+    """Photos behind a link to a folder were read and not hashed: new ones were never seen, and
+    removed ones stayed "up to date".
+    """
     from dvc.repo import Repo
     from dvc_data.hashfile.build import build
 

@@ -1,4 +1,7 @@
-"""Faces are found whichever way up they are, small, in groups and in the dark; what is none is not taken."""
+"""Faces are found whichever way up they are, small, in groups and in the dark.
+
+What is none is not taken.
+"""
 
 from dataclasses import replace
 
@@ -167,7 +170,8 @@ def test_a_face_a_tenth_as_wide_as_a_picture_of_480_px_is_found(photos, landmark
 def test_all_faces_of_a_group_are_counted_and_bystanders_are_not(photos, landmarker):
     places = [(20 + 160 * (i % 4), 20 + 210 * (i // 4), 150 - 8 * i) for i in range(7)]
     assert len(find_faces(np.asarray(scene(photos[:7], (700, 450), places)), landmarker)) == 7
-    # Windows once ended at the first hit; the smaller ones are too small for the short-range detector.
+    # Windows once ended at the first hit; the smaller ones are too small for the short-range
+    # detector.
     wide = scene(photos[:3], (1600, 900), [(100, 100, 330), (700, 500, 140), (1200, 300, 150)])
     crop = crop_face(wide, CONFIG, landmarker)
     assert crop.face_count == 3
@@ -219,7 +223,10 @@ def test_a_picture_of_no_face_is_not_taken_in_any_turn(landmarker):
 def test_a_folder_with_two_of_the_three_models_is_an_error_that_names_the_third(tmp_path):
     for name in (models.DETECTOR_FILE, models.MESH_FILE):
         (tmp_path / name).write_bytes((landmarker_dir() / name).read_bytes())
-    expected = rf"{models.DISTANT_FILE}: no such file.*{models.DETECTOR_FILE}, {models.DISTANT_FILE} and {models.MESH_FILE} into a folder"
+    expected = (
+        f"{models.DISTANT_FILE}: no such file.*{models.DETECTOR_FILE}, {models.DISTANT_FILE} "
+        f"and {models.MESH_FILE} into a folder"
+    )
     with pytest.raises(ModelError, match=expected):
         fetch_landmarker(tmp_path, tmp_path / "out")
     with pytest.raises(ModelError, match=rf"{models.DISTANT_FILE}: no such file.*fetch_landmarker"):

@@ -1,4 +1,6 @@
-"""`python -m facestats doctor` names what is wrong with photos, labels and models, then says five lines."""
+"""`python -m facestats doctor` names what is wrong with photos, labels and models, then says five
+lines.
+"""
 
 import hashlib
 import json

@@ -199,7 +199,10 @@ def test_doctor_prints_what_it_looked_through(root, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["entry", "listing"])
 def test_real_dvc_follows_what_doctor_names_and_nothing_else(tmp_path, way):
-    """Without the check a doctored entry or listing writes `evil.py`; removed as told, it does not."""
+    """Without the check a doctored entry or listing writes `evil.py`.
+
+    Removed as told, it does not.
+    """
     (tmp_path / "dvc.yaml").write_text(
         "stages: {make: {cmd: mkdir out && echo 1 > out/a, deps: [dep], outs: [out]}}"
     )

@@ -35,7 +35,9 @@ def stage(name: str):
 
 
 def test_the_parameters_on_the_composites_page_draw_what_it_shows(project, monkeypatch):
-    """By the stages' scripts in this process: DVC would take a minute for it, and is tried by the experiments in README.md."""
+    """By the stages' scripts in this process: DVC would take a minute for it, and is tried by the
+    experiments in README.md.
+    """
     monkeypatch.chdir(project.folder)
     usual = yaml.safe_load((ROOT / "params.yaml").read_text())
     project.set_params(

@@ -37,7 +37,9 @@ def checker(tmp_path):
 
 
 def is_command(span: str) -> bool:
-    """Whether a piece of code in a text is meant to be typed: `labels merge` is, `labels` may be a stage."""
+    """Whether a piece of code in a text is meant to be typed: `labels merge` is, `labels` may be a
+    stage.
+    """
     first, _, rest = re.sub(r"^([A-Z_]+=\S+ )+", "", span).partition(" ")
     typed = r"-|(merge|template|prune)\b" if first in COMMANDS else r"-|[a-z]+( |$)"
     return first in PROGRAMS or (
@@ -46,7 +48,10 @@ def is_command(span: str) -> bool:
 
 
 def check_text(checker: Checker, text: str) -> int:
-    """Check what a text names, where arguments may be left out; returns how many commands that were."""
+    """Check what a text names, where arguments may be left out.
+
+    Returns how many commands that were.
+    """
     found = [span for span in spans(text) if is_command(span)]
     for span in found:
         for words in split(span):

@@ -1,4 +1,6 @@
-"""The blocks of README.md and of the pages about photos, attributes and rows, run as they stand on the small project."""
+"""The blocks of README.md and of the pages about photos, attributes and rows, run as they stand on
+the small project.
+"""
 
 import json
 import re
@@ -26,7 +28,9 @@ STUDY = "docs/first_study.md"
 
 @pytest.fixture
 def stranger(project, tmp_path) -> tuple[Project, Path]:
-    """A project that works on the sample, whose rows are known, and a folder of photos elsewhere: the known ones and one more."""
+    """A project that works on the sample, whose rows are known, and a folder of photos elsewhere:
+    the known ones and one more.
+    """
     photos = shutil.move(project.folder / "data/raw", tmp_path / "photos")
     shutil.move(project.folder / "data/labels", tmp_path / "labels")
     for name in ("data/raw.dvc", "data/labels.dvc", "data/.gitignore"):
@@ -63,7 +67,9 @@ def test_own_photos(stranger, document):
 
 
 def test_experiments(project):
-    """Without the training, which tests/test_experiments.py runs by the same command, and with a composite that the small project has."""
+    """Without the training, which tests/test_experiments.py runs by the same command, and with a
+    composite that the small project has.
+    """
     project.set_params({"continua": {}, "differences": {}})
     project.keep_stages("score", "evaluate", "select", "composite", "continuum")
     project.commit("stages")
@@ -148,7 +154,9 @@ def test_an_attribute_in_words(project):
 
 
 def test_rows(project, tmp_path):
-    """That FACESTATS_ROWS moves the store, the block of docs/methods/reproducibility.md shows: with the usual one, rows would be reused."""
+    """That FACESTATS_ROWS moves the store, the block of docs/methods/reproducibility.md shows: with
+    the usual one, rows would be reused.
+    """
     project.keep_stages("fetch_clip", "fetch_landmarker", "preprocess", "embed")
     said = run_documented(
         project, "docs/rows.md", "rows", {"/fast/disk/rows": str(tmp_path / "rows")}

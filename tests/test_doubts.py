@@ -1,4 +1,6 @@
-"""Doubts about a picture: each situation is said, plain photographs are not doubted, and every way in says the same."""
+"""Doubts about a picture: each situation is said, plain photographs are not doubted, and every way
+in says the same.
+"""
 
 import warnings
 
@@ -177,9 +179,7 @@ def cartoon(size=512) -> np.ndarray:
     return image
 
 
-def test_a_drawing_is_doubted_where_the_models_know_photographs_and_a_photograph_where_they_know_drawings(
-    plain, landmarker
-):
+def test_the_kind_of_picture_that_the_models_do_not_know_is_doubted(plain, landmarker):
     drawing = crop_face(cartoon(), CONFIG, landmarker)
     assert [doubt.reason for doubt in find_doubts(drawing, 0.0)][-1] == "drawing"
     assert "drawing" not in {doubt.reason for doubt in find_doubts(drawing, 0.9)}

@@ -1,4 +1,6 @@
-"""Metrics equal those of scipy and scikit-learn, their intervals are honest, and what can't be measured is null."""
+"""Metrics equal those of scipy and scikit-learn, their intervals are honest, and what can't be
+measured is null.
+"""
 
 import json
 

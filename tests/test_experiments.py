@@ -10,7 +10,8 @@ from project import Project, executed
 
 pytestmark = pytest.mark.slow
 
-# What a model needs to be measured; composites and the like cost the time of `dvc`, and nothing new.
+# What a model needs to be measured; composites and the like cost the time of `dvc`, and nothing
+# new.
 STAGES = (
     "fetch_clip",
     "fetch_landmarker",

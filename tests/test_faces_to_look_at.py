@@ -166,7 +166,9 @@ def test_flags_stand_worst_first():
 
 
 def with_wrong_labels(share=0.08):
-    """Train faces of two kinds, some of them labelled as the other one: embeddings, labels, which are wrong."""
+    """Train faces of two kinds, some of them labelled as the other one: embeddings, labels, which
+    are wrong.
+    """
     rng = np.random.default_rng(0)
     x, labels = blobs({"cat": 150, "dog": 150}, spread=0.7)
     x = np.column_stack([x, rng.normal(size=(300, 20))]).astype(np.float32)
@@ -281,7 +283,9 @@ def test_at_most_n_are_proposed(candidates, n):
 
 
 def test_what_is_said_of_one_copy_is_said_of_all(candidates):
-    """Face 20 is the best copy of face 0, which is labelled, 30 that of 31, whose cells somebody left empty by hand, 40 that of 41, labelled in part."""
+    """Face 20 is the best copy of face 0, which is labelled, 30 that of 31, whose cells somebody
+    left empty by hand, 40 that of 41, labelled in part.
+    """
     copies, clean = candidates["copies"], candidates["clean"]
     copies["copy_rank"] = 1
     for best, other in ((20, 0), (30, 31), (40, 41)):
@@ -298,7 +302,10 @@ def test_what_is_said_of_one_copy_is_said_of_all(candidates):
 
 
 def asked(x, sure, said=()):
-    """Arguments to propose faces for `gender` alone; `said` are labelled by hand, `sure` is the probability of `a`."""
+    """Arguments to propose faces for `gender` alone.
+
+    `said` are labelled by hand, `sure` is the probability of `a`.
+    """
     n = len(x)
     source = np.where(np.isin(np.arange(n), list(said)), "manual", "model")
     clean = pd.DataFrame(

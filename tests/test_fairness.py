@@ -1,4 +1,7 @@
-"""Groups are measured as pandas would, on what people said of test faces alone; planted bias is found, and none is invented."""
+"""Groups are measured as pandas would, on what people said of test faces alone.
+
+Planted bias is found, and none is invented.
+"""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +26,10 @@ def to_points(rating):
 
 
 def faces(n=240, seed=0, bias=0.0):
-    """Labels, scores and predictions of n test faces; scores of women are `bias` points higher than they should be."""
+    """Labels, scores and predictions of n test faces.
+
+    Scores of women are `bias` points higher than they should be.
+    """
     rng = np.random.default_rng(seed)
     labels = pd.DataFrame(
         {
@@ -234,7 +240,8 @@ def test_nobody_labelled_anything():
     assert report["overall"]["n"] == 240
     assert (
         report["largest_gaps"]["mae"]["why"]
-        == "no attribute has two groups that were measured (of 10 faces or more, evaluate.min_group)"
+        == "no attribute has two groups that were measured (of 10 faces or more, "
+        "evaluate.min_group)"
     )
 
 

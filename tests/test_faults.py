@@ -1,4 +1,6 @@
-"""A machine that fails says nothing about a photo: the run stops and says why, and no row is kept of what was not read."""
+"""A machine that fails says nothing about a photo: the run stops and says why, and no row is kept
+of what was not read.
+"""
 
 import errno
 import io
@@ -96,7 +98,8 @@ def test_a_disk_that_fails_stops_the_run_with_its_name(folder, tmp_path, monkeyp
         patch.setattr(reading, "open", Failing(number, "b.jpg", after=after), raising=False)
         with pytest.raises(
             FaultError,
-            match=rf"b\.jpg can't be read: {os.strerror(number)} \({name}\)\. That is no fault of the file.*what is done so far is kept",
+            match=rf"b\.jpg can't be read: {os.strerror(number)} \({name}\)\. That is no fault "
+            "of the file.*what is done so far is kept",
         ):
             run(folder, tmp_path)
     assert run.stored == ([] if after == 0 else [None])
@@ -141,7 +144,8 @@ def test_want_of_memory_rejects_no_photo(folder, tmp_path, monkeypatch, kind):
     def fail(*arguments, **named):
         raise (
             cv2.error(
-                "OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 3145728 bytes"
+                "OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to "
+                "allocate 3145728 bytes"
             )
             if kind == "cv2"
             else MemoryError
@@ -163,7 +167,8 @@ def test_want_of_memory_rejects_no_photo(folder, tmp_path, monkeypatch, kind):
             patch.setattr(simplejpeg, "decode_jpeg", fail)
         with pytest.raises(
             FaultError,
-            match=r"\.jpg: a photo can't be read: Cannot allocate memory \(ENOMEM\).*run again with fewer processors",
+            match=r"\.jpg: a photo can't be read: Cannot allocate memory \(ENOMEM\).*run again "
+            "with fewer processors",
         ):
             run(folder, tmp_path)
     assert "b.jpg" not in run.stored

@@ -1,4 +1,6 @@
-"""Filters: each condition keeps what it says, is counted, and is widened only where that was asked for."""
+"""Filters: each condition keeps what it says, is counted, and is widened only where that was asked
+for.
+"""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,9 @@ from facestats.serving.composites import filter_images
 
 @pytest.fixture
 def people():
-    """120 faces: two genders and some unknown, ages 0 to 119, deciles and clusters in turn, some null."""
+    """120 faces: two genders and some unknown, ages 0 to 119, deciles and clusters in turn, some
+    null.
+    """
     i = np.arange(120)
     return pd.DataFrame(
         {

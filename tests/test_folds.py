@@ -1,4 +1,6 @@
-"""Out-of-fold predictions are honest: no model behind one has seen the face's rating, nor that of a copy."""
+"""Out-of-fold predictions are honest: no model behind one has seen the face's rating, nor that of a
+copy.
+"""
 
 import numpy as np
 import pandas as pd

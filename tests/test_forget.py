@@ -1,4 +1,6 @@
-"""`python -m facestats forget`: a person is gone from photos, labels, rows and, where asked, from DVC's cache and the remote."""
+"""`python -m facestats forget`: a person is gone from photos, labels, rows and, where asked, from
+DVC's cache and the remote.
+"""
 
 import hashlib
 import json
@@ -179,7 +181,9 @@ def test_other_lines_of_a_label_file_keep_their_bytes(tmp_path, text, left):
 
 
 def test_the_cache_and_the_remote_keep_no_picture_table_or_listing(project, forget):
-    """With the stages that know faces one by one: the others' outs are removed by the same command."""
+    """With the stages that know faces one by one: the others' outs are removed by the same
+    command.
+    """
     project.keep_stages(*STAGES)
     for name in (
         "data/interim",

@@ -1,4 +1,6 @@
-"""`forget` killed (SIGKILL) at any step: the same command goes on, and at the end nothing names or shows the person, the journal included."""
+"""`forget` killed (SIGKILL) at any step: the same command goes on, and at the end nothing names or
+shows the person, the journal included.
+"""
 
 import hashlib
 import json
@@ -44,7 +46,10 @@ def put(cache, data: bytes, suffix: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A project with photos, labels, rows and DVC's cache; nothing but the cache and the labels knows the names."""
+    """A project with photos, labels, rows and DVC's cache.
+
+    Nothing but the cache and the labels knows the names.
+    """
     root = tmp_path_factory.mktemp("made") / "project"
     (root / "data/labels").mkdir(parents=True)
     (root / ".dvc").mkdir()
@@ -88,7 +93,9 @@ def made(tmp_path_factory):
 
 
 def run_dvc(root, *arguments) -> int:
-    """What DVC does of it, without its start of a second: the outs, and the cache's files one by one."""
+    """What DVC does of it, without its start of a second: the outs, and the cache's files one by
+    one.
+    """
     cache = root / ".dvc/cache"
     if arguments[0] == "repro":
         left = sorted(
@@ -102,7 +109,8 @@ def run_dvc(root, *arguments) -> int:
         ).to_parquet(table)
         put(cache, table.read_bytes())
         (root / "dvc.lock").write_text(
-            f"stages: {{preprocess: {{outs: [{{path: faces.parquet, md5: {md5(table.read_bytes())}}}]}}}}"
+            f"stages: {{preprocess: {{outs: [{{path: faces.parquet, md5: "
+            f"{md5(table.read_bytes())}}}]}}}}"
         )
     else:
         kept = {
@@ -138,7 +146,10 @@ def _forget(root, at: int, arguments: tuple[str, ...]) -> None:
 
 @pytest.fixture(scope="module")
 def forget_and_die():
-    """Runs the command in a process that is killed right before its change number `at`; returns whether it came to that."""
+    """Runs the command in a process that is killed right before its change number `at`.
+
+    Returns whether it came to that.
+    """
     context = multiprocessing.get_context(
         "forkserver"
     )  # whose processes need not import pandas again
@@ -219,7 +230,9 @@ def test_the_same_command_goes_on_after_a_kill(made, at_once, forget_and_die, tm
 
 
 def test_names_of_label_files_lead_nowhere_else(made, forget_and_die, tmp_path):
-    """Taken as they are with --allow-missing: neither an import's file nor an empty folder elsewhere goes, also after a kill."""
+    """Taken as they are with --allow-missing: neither an import's file nor an empty folder
+    elsewhere goes, also after a kill.
+    """
     root = tmp_path / "project"
     shutil.copytree(made, root)
     names = [
@@ -274,9 +287,9 @@ def test_another_command_is_told_of_the_unfinished_one(made, forget_and_die, tmp
         '{"request": {}}',
         "7",
         "\x00",
-        '{"request": {"images": [], "persons": [], "cache": true, "remote": null}, '
-        '"images": [7], "sha256": [], "objects": [], "named": {}, "wanted": {"images": [], "names": [], "persons": [], '
-        '"sha256": {}, "sizes": null, "git_objects": {}}}',
+        '{"request": {"images": [], "persons": [], "cache": true, "remote": null}, "images": '
+        '[7], "sha256": [], "objects": [], "named": {}, "wanted": {"images": [], "names": '
+        '[], "persons": [], "sha256": {}, "sizes": null, "git_objects": {}}}',
     ],
 )
 def test_a_damaged_journal_is_named_and_nothing_is_touched(made, tmp_path, capsys, content):

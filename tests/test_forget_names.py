@@ -1,4 +1,7 @@
-"""`forget` finds the photos that are meant, or removes nothing; what it leaves, it names. Without any run of DVC."""
+"""`forget` finds the photos that are meant, or removes nothing; what it leaves, it names.
+
+Without any run of DVC.
+"""
 
 import os
 import shutil
@@ -272,8 +275,8 @@ def test_data_that_was_imported_comes_back_and_that_is_said(root, forget, frozen
     said = forget("Zoë.jpg", "--dry-run")
     when = "`dvc update data/raw.dvc`, once the source has changed," if frozen else "`dvc repro`"
     assert (
-        f"data/raw.dvc was imported from https://example.org/faces.git: {when} brings the photos back"
-        in said
+        f"data/raw.dvc was imported from https://example.org/faces.git: {when} brings the "
+        "photos back" in said
     )
     assert "labels.dvc was imported" not in said
 
@@ -367,7 +370,10 @@ def test_a_folder_that_cannot_be_written_is_noticed_before_anything_goes(
 
 
 def test_links(root, forget, tmp_path):
-    """A folder under a second name, which no run reads; labels that are a link to a file elsewhere, which is written, too."""
+    """A folder under a second name, which no run reads.
+
+    Labels that are a link to a file elsewhere, which is written, too.
+    """
     (root / "data/raw/second").symlink_to("album")
     label(root, "second/three.jpg,anna", "other.jpg,bert")
     assert "did you mean album/three.jpg" in forget("--person", "anna", code=2)

@@ -1,4 +1,5 @@
-"""A full disk: an error that says so, what was there before intact, and rows that the next run finds.
+"""A full disk: an error that says so, what was there before intact, and rows that the next run
+finds.
 
 Each test has a small file system of its own in memory, which takes root to mount.
 """
@@ -233,7 +234,10 @@ def test_rows_saved_before_the_disk_was_full_are_found(mount, tmp_path, monkeypa
 @pytest.mark.slow
 @pytest.mark.parametrize("full", ["data/processed", ".dvc/cache"])
 def test_repro_goes_on_where_the_disk_was_full(mount, tmp_path, full):
-    """Workspace and cache on one small file system each; the message comes from the stage, or from DVC itself."""
+    """Workspace and cache on one small file system each.
+
+    The message comes from the stage, or from DVC itself.
+    """
     project = Project(tmp_path)
     disk = mount(project.folder / full, "16m")
     project.add_drawn_faces(n=40, seed=7)

@@ -1,4 +1,6 @@
-"""The geometric score: learned from shape and pixels, the same for one photo and for many, and honest about what it lacks."""
+"""The geometric score: learned from shape and pixels, the same for one photo and for many, and
+honest about what it lacks.
+"""
 
 import hashlib
 import pickle

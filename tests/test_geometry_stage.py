@@ -1,4 +1,6 @@
-"""The stage `geometry`: who may influence the model, what its tables hold, and what happens without ratings or landmarks."""
+"""The stage `geometry`: who may influence the model, what its tables hold, and what happens without
+ratings or landmarks.
+"""
 
 import hashlib
 import runpy

@@ -1,4 +1,6 @@
-"""Many faces: what is read in batches equals what is read whole, and memory does not grow with what need not be held."""
+"""Many faces: what is read in batches equals what is read whole, and memory does not grow with what
+need not be held.
+"""
 
 import json
 import tracemalloc
@@ -297,7 +299,8 @@ def test_ranks_of_a_resample_are_those_of_sorting_it():
 
 
 def test_persons_are_dealt_out_by_the_hash_that_always_was():
-    # sha256 of "7\0person ann" begins with 0x2e61 (0.18 of 2**64), of "7\0bytes 01" with 0xaf4d (0.68), of "7\0person bob" with 0x0e98 (0.06)
+    # sha256 of "7\0person ann" begins with 0x2e61 (0.18 of 2**64), of "7\0bytes 01" with 0xaf4d
+    # (0.68), of "7\0person bob" with 0x0e98 (0.06)
     faces = pd.DataFrame(
         {
             "filename": ["a", "b", "c"],
@@ -433,7 +436,7 @@ def test_what_dvc_costs_is_measured_on_real_rebuilds(tmp_path):
     assert repository.disk() < 1.5  # linked, not copied
 
 
-def test_whatever_training_leaves_to_later_stages_comes_along_to_the_sizes_that_nothing_is_trained_on():
+def test_whatever_training_leaves_to_later_stages_comes_along_to_sizes_without_training():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
     texts = {name: facts.get("do", facts) for name, facts in stages["stages"].items()}
     known = {f"${{{name}}}": value for entry in stages["vars"] for name, value in entry.items()}

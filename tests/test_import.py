@@ -1,4 +1,6 @@
-"""`facestats import`: no file from outside of the dataset, whole or not at all, and never pushed."""
+"""`facestats import`: no file from outside of the dataset, whole or not at all, and never
+pushed.
+"""
 
 import errno
 import os

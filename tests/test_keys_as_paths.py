@@ -1,4 +1,6 @@
-"""A key of params.yaml that leads to another folder: DVC, which removes a stage's outs before it runs, refuses it and removes nothing."""
+"""A key of params.yaml that leads to another folder: DVC, which removes a stage's outs before it
+runs, refuses it and removes nothing.
+"""
 
 import copy
 import logging

@@ -108,7 +108,8 @@ def test_a_holder_that_is_another_program_by_now_is_named(root):
 def test_a_holder_that_runs_or_is_gone_is_no_problem(root):
     script = root / "dvc"  # as the command is called that a package manager installs
     script.write_text(
-        "import os, time\nopen('up', 'w').close()\nwhile os.path.exists('up'):\n    time.sleep(0.01)\n"
+        "import os, time\nopen('up', 'w').close()\nwhile os.path.exists('up'):\n    "
+        "time.sleep(0.01)\n"
     )
     run = start_program([sys.executable, script], root)
     while not (root / "up").exists():

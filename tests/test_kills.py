@@ -1,4 +1,5 @@
-"""Runs that are killed or interrupted at random moments: the next one goes on, and ends in the same bytes.
+"""Runs that are killed or interrupted at random moments: the next one goes on, and ends in the same
+bytes.
 
 FACESTATS_KILL_SEED sets the seed of the moments; a failing test prints the one that it had.
 """
@@ -51,7 +52,9 @@ def seed() -> int:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
-    """A project after a run that nobody disturbed, and how long its stages took: `finished[0]` is left as it is."""
+    """A project after a run that nobody disturbed, and how long its stages took: `finished[0]` is
+    left as it is.
+    """
     project = Project(tmp_path_factory.mktemp("finished"))
     project.add_drawn_faces(n=240, seed=7)
     for path in sorted((project.folder / "data/raw").glob("face_*.jpg")):
@@ -105,7 +108,10 @@ def finished(tmp_path_factory) -> tuple[Project, dict[str, float]]:
 
 @pytest.fixture
 def project(finished, tmp_path) -> Project:
-    """A copy in which four stages have never run, neither here nor in the run cache; all others are up to date."""
+    """A copy in which four stages have never run, neither here nor in the run cache.
+
+    All others are up to date.
+    """
     project = finished[0].copy(tmp_path / "copy")
     forget(project, *KILLS)
     project.commit("four stages to do")
@@ -157,7 +163,10 @@ def crops_before(project: Project, moment: float) -> set[str]:
 
 
 def mend(project: Project, output: str) -> bool:
-    """Do what `doctor` says if a killed DVC left one of its own files cut off; False if that is not what went wrong."""
+    """Do what `doctor` says if a killed DVC left one of its own files cut off.
+
+    False if that is not what went wrong.
+    """
     said = project.facestats("doctor", "--inputs", check=False).stdout
     named = [name for name in DAMAGED_LOCKS if f"{name} is empty or damaged" in said]
     assert not named or any(word in output for word in ("JSON structure is corrupted", "dvc.lock"))
@@ -169,7 +178,9 @@ def mend(project: Project, output: str) -> bool:
 
 
 class CheckedRun(Repro):
-    """A run that has to reuse the rows that were stored before it (`check_reuse`), and counts them in `reused`."""
+    """A run that has to reuse the rows that were stored before it (`check_reuse`), and counts them
+    in `reused`.
+    """
 
     def __init__(self, project: Project, reused: Counter):
         self.before = rows_by_now(project)
@@ -202,7 +213,10 @@ def wait_until_rows_are_saved(project: Project, script: str, run: Repro) -> None
 
 
 def check_reuse(before: dict[str, set[str]], output: str) -> Counter:
-    """Stages that ended well have reused the rows that were saved before the run; returns how many those were."""
+    """Stages that ended well have reused the rows that were saved before the run.
+
+    Returns how many those were.
+    """
     found = Counter()
     for script in ROW_STAGES:
         if counts := row_counts(output, script):
@@ -227,8 +241,11 @@ def rows_by_now(project: Project) -> dict[str, set[str]]:
 
 
 def test_kills_at_random_moments_lose_nothing(finished, project, seed):
-    """A kill hits if the stage is still to do afterwards. Before the first one of a stage that works row by row, rows are saved:
-    the run that ends the stage, which may be any later one, has rows to reuse."""
+    """A kill hits if the stage is still to do afterwards.
+
+    Before the first one of a stage that works row by row, rows are saved: the run that ends the
+    stage, which may be any later one, has rows to reuse.
+    """
     untouched, seconds = finished
     chance = random.Random(seed)
     print(f"FACESTATS_KILL_SEED={seed}")
@@ -328,7 +345,9 @@ def test_ctrl_c_stops_runs_that_the_next_one_resumes(finished, project):
 
 
 def test_ctrl_c_does_not_wait_for_a_batch_that_takes_long(tmp_path):
-    """A batch of 512 images through 64 layers: half a minute of work that a thread can not be told to stop."""
+    """A batch of 512 images through 64 layers: half a minute of work that a thread can not be told
+    to stop.
+    """
     clip = random_clip(
         tmp_path / "source",
         vision={

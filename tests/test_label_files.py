@@ -1,4 +1,6 @@
-"""Label files as people keep them: spelt in their own way, saved by their own programs, understood where one reading is possible."""
+"""Label files as people keep them: spelt in their own way, saved by their own programs, understood
+where one reading is possible.
+"""
 
 import io
 import time
@@ -86,9 +88,18 @@ PLAIN = "image,gender,age\n00.jpg,female,30\n01.jpg,male,34.5\n02.jpg,female,28\
         b"\xfe\xff" + PLAIN.encode("utf-16-be"),
         PLAIN.encode("utf-32"),
         ",image,gender,age\n0,00.jpg,female,30\n1,01.jpg,male,34.5\n2,02.jpg,female,28\n",
-        "Unnamed: 0.1,Unnamed: 0,image,gender,age\n0,7,00.jpg,female,30\n1,9,01.jpg,male,34.5\n2,3,02.jpg,female,28\n",
-        '"","image","gender","age"\n"4","00.jpg","female",30\n"17","01.jpg","male",34.5\n"5","02.jpg","female",28\n',
-        "\u200bimage,gender\u200b,age\n\u200e00.jpg,female\u200b,30\n01.jpg,male,34.5\u200e\n02.jpg,female,28\ufeff\n",
+        (
+            "Unnamed: 0.1,Unnamed: 0,image,gender,age\n0,7,00.jpg,female,30\n"
+            "1,9,01.jpg,male,34.5\n2,3,02.jpg,female,28\n"
+        ),
+        (
+            '"","image","gender","age"\n"4","00.jpg","female",30\n"17","01.jpg","male",34.5\n'
+            '"5","02.jpg","female",28\n'
+        ),
+        (
+            "\u200bimage,gender\u200b,age\n\u200e00.jpg,female\u200b,30\n"
+            "01.jpg,male,34.5\u200e\n02.jpg,female,28\ufeff\n"
+        ),
         PLAIN.replace("00", "\"<img src='img/00")
         .replace(".jpg,", ".jpg?w=3'>\",", 1)
         .replace("?w=3", "")
@@ -102,7 +113,10 @@ PLAIN = "image,gender,age\n00.jpg,female,30\n01.jpg,male,34.5\n02.jpg,female,28\
         PLAIN.replace("image,gender,age", "Bild;Geschlecht;Alter")
         .replace(",", ";")
         .encode("utf-16"),
-        "image,filename,gender,age\n00.jpg,,female,30\n,01.jpg,male,34.5\n02.jpg,02.jpg,female,28\n",
+        (
+            "image,filename,gender,age\n00.jpg,,female,30\n,01.jpg,male,34.5\n"
+            "02.jpg,02.jpg,female,28\n"
+        ),
     ],
     ids=lambda content: repr(content)[:40],
 )
@@ -123,7 +137,8 @@ def test_the_file_may_be_called_in_any_case(join, name):
         "# study 3, wave 2, Anna\n" + PLAIN.replace(",", ";"),
         PLAIN.replace(
             "\n",
-            '\nWhich photo?,Which gender?,How old?\n"{""ImportId"":""QID1""}","{""ImportId"":""QID2""}","{""ImportId"":""QID3_TEXT""}"\n',
+            "\nWhich photo?,Which gender?,How old?\n"
+            '"{""ImportId"":""QID1""}","{""ImportId"":""QID2""}","{""ImportId"":""QID3_TEXT""}"\n',
             1,
         ),
     ],
@@ -138,7 +153,8 @@ def test_lines_around_the_header_that_are_no_labels_are_said(join, content):
 def test_codes_written_in_two_ways_are_asked_about(join):
     with pytest.raises(
         LabelError,
-        match=r"line 14, column gender: found '1.0', expected a class in one spelling \(did you mean '1'",
+        match=r"line 14, column gender: found '1.0', expected a class in one spelling \(did you "
+        "mean '1'",
     ):
         join(
             labels__csv="image,gender\n"
@@ -177,7 +193,8 @@ def test_two_files_of_one_kind_are_an_error(join):
 def test_a_file_that_is_not_read_is_named_with_the_way_out(join, suffix):
     with pytest.raises(
         LabelError,
-        match=rf"labels\.{suffix} can't be read; save it as labels\.xlsx or, in UTF-8, as labels\.csv",
+        match=rf"labels\.{suffix} can't be read; save it as labels\.xlsx or, in UTF-8, as "
+        r"labels\.csv",
     ):
         join(**{f"labels__{suffix}": "x"})
 
@@ -201,7 +218,10 @@ def test_one_line_says_how_names_and_headers_were_read(join):
     joined = join(labels__csv="Photo ID,sex\n0,female\n01,male\n02.JPG,female\n")
     assert joined.notes == [
         "labels.csv: read 'Photo ID' as image, 'sex' as gender",
-        "labels.csv: 1 name matched in other case, 1 without extension, 1 without extension and with other leading zeros",
+        (
+            "labels.csv: 1 name matched in other case, 1 without extension, 1 without "
+            "extension and with other leading zeros"
+        ),
     ]
 
 
@@ -216,10 +236,12 @@ def test_a_title_above_the_header_is_said(join):
 def test_a_column_of_names_that_was_sorted_alone_is_an_error(join):
     with pytest.raises(
         LabelError,
-        match=r"line 3, column filename: found '02\.jpg', expected the same photo as in the column beside it",
+        match=r"line 3, column filename: found '02\.jpg', expected the same photo as in the "
+        "column beside it",
     ):
         join(
-            labels__csv="image,filename,gender\n00.jpg,00.jpg,male\n01.jpg,02.jpg,male\n02.jpg,nowhere.jpg,male\n"
+            labels__csv="image,filename,gender\n00.jpg,00.jpg,male\n01.jpg,02.jpg,male\n"
+            "02.jpg,nowhere.jpg,male\n"
         )
 
 
@@ -262,7 +284,8 @@ def test_headers_that_could_be_one_column_are_an_error(join):
 )
 def test_words_for_nothing_are_empty_cells(join, word):
     joined = join(
-        labels__csv=f"image,gender,age,person,glasses\n00.jpg,{word},{word},{word},no\n01.jpg,male,3,p,no\n",
+        labels__csv=f"image,gender,age,person,glasses\n00.jpg,{word},{word},{word},no\n"
+        "01.jpg,male,3,p,no\n",
         ratings__csv=f"image,rater,rating\n00.jpg,a,{word}\n01.jpg,{word},3\n02.jpg,b,4\n",
     )
     assert (
@@ -308,12 +331,15 @@ def test_all_mistakes_are_named_at_once_with_the_nearest_value(join):
         join(labels__csv="\n".join(lines), manual__csv="image,age\n01.jpg,old\n")
     for expected in (
         "labels.csv: 7 mistakes, so nothing of it is used",
-        "labels.csv, line 30, column gender: found 'Female', expected a class in one spelling (did you mean 'female', which 29 cells have?)",
-        "labels.csv, line 30, column age: found '34y', expected a number from 0 to 130, or nothing where it is unknown (did you mean 34?)",
+        "labels.csv, line 30, column gender: found 'Female', expected a class in one "
+        "spelling (did you mean 'female', which 29 cells have?)",
+        "labels.csv, line 30, column age: found '34y', expected a number from 0 to 130, or "
+        "nothing where it is unknown (did you mean 34?)",
         "labels.csv, line 31, column gender: found 'FEMALE'",
         "labels.csv, line 31, column age: found '131'",
         "labels.csv, line 32, column image: found ''",
-        "labels.csv, line 33, column gender: found 'female', expected FEMALE as on an earlier line for 29.jpg",
+        "labels.csv, line 33, column gender: found 'female', expected FEMALE as on an "
+        "earlier line for 29.jpg",
         "labels.csv, line 34, column age: found 'thirty'",
         "manual.csv, line 2, column age: found 'old'",
     ):
@@ -340,8 +366,8 @@ def test_a_class_with_one_member_is_asked_about(join):
     ]
     joined = join(labels__csv="\n".join(lines))
     assert (
-        "gender has a class with one member, maybe a slip: 'femal' in labels.csv, line 30 (did you mean 'female'?)"
-        in joined.warnings
+        "gender has a class with one member, maybe a slip: 'femal' in labels.csv, line 30 "
+        "(did you mean 'female'?)" in joined.warnings
     )
     assert any("hat has 'Yes' beside 'yes'" in warning for warning in joined.warnings)
     assert not any("note" in warning for warning in joined.warnings)
@@ -352,7 +378,8 @@ def test_labels_that_match_no_photo_are_an_error_with_the_likely_reading(join):
     assert join(labels__csv=text).notes == ["labels.csv: 60 names matched with a folder too much"]
     with pytest.raises(
         LabelError,
-        match=r"not one of its 60 names is a photo, for example 'old/00_x\.jpg'; did you mean 00\.jpg",
+        match=r"not one of its 60 names is a photo, for example 'old/00_x\.jpg'; did you mean "
+        r"00\.jpg",
     ):
         join(labels__csv=text.replace(".jpg", "_x.jpg"))
     with pytest.raises(LabelError, match="not one of its 3 names is a photo"):
@@ -372,13 +399,17 @@ def test_a_name_that_may_be_two_photos_is_an_error_and_one_that_is_none_a_warnin
     (tmp_path / "labels.csv").write_text("image,age\nx,3\nc,4\n")
     with pytest.raises(
         LabelError,
-        match=r"labels.csv, line 2, column image: found 'x', expected the name of one photo, but this may be a/x.jpg or b/x.jpg",
+        match=r"labels.csv, line 2, column image: found 'x', expected the name of one photo, but "
+        "this may be a/x.jpg or b/x.jpg",
     ):
         join_labels(faces, tmp_path, tmp_path / "none", "auto")
     (tmp_path / "labels.csv").write_text("image,age\nd/x.jpg,3\nc,4\n")
     joined = join_labels(faces, tmp_path, tmp_path / "none", "auto")
     assert joined.warnings == [
-        "labels.csv names 1 image not there, of 2, for example d/x.jpg (did you mean a/x.jpg or b/x.jpg?)"
+        (
+            "labels.csv names 1 image not there, of 2, for example d/x.jpg (did you mean "
+            "a/x.jpg or b/x.jpg?)"
+        )
     ]
 
 
@@ -457,7 +488,8 @@ def test_a_workbook_says_the_same(join):
 def test_a_mistake_in_a_workbook_is_named_by_row(join):
     with pytest.raises(
         LabelError,
-        match=r"labels\.xlsx, row 4, column Age: found '2020-01-05', expected a number from 0 to 130",
+        match=r"labels\.xlsx, row 4, column Age: found '2020-01-05', expected a number from 0 to "
+        "130",
     ):
         join(labels__xlsx=[["image", "Age"], ["00", 30], [], ["01", datetime(2020, 1, 5)]])
 
@@ -476,7 +508,8 @@ def test_the_sheet_that_is_meant_is_read(tmp_path):
     assert read({"a": rows, "b": [["read me"]]}, "hidden") == 1
     with pytest.raises(
         LabelError,
-        match=r"labels\.xlsx has several sheets: 'a', 'b'; call the one to read 'labels', or remove the others",
+        match=r"labels\.xlsx has several sheets: 'a', 'b'; call the one to read 'labels', or "
+        "remove the others",
     ):
         read({"a": rows, "b": [["x"]]})
     with pytest.raises(LabelError, match=r"labels\.xlsx is empty"):
@@ -498,7 +531,8 @@ def test_merged_cells_count_for_each_row_and_formulas_with_their_value(tmp_path)
     book.save(tmp_path / "labels.xlsx")
     with pytest.raises(
         LabelError,
-        match=r"row 4: 1 formulas have no stored value, the first in cell C4; open the file in a spreadsheet, save it",
+        match="row 4: 1 formulas have no stored value, the first in cell C4; open the file in a "
+        "spreadsheet, save it",
     ):
         join_labels(FACES, tmp_path, tmp_path / "none", "auto")
     with zipfile.ZipFile(tmp_path / "labels.xlsx") as archive:
@@ -632,27 +666,63 @@ RATINGS = [
     "content",
     [
         "image,rater,rating\n00.jpg,a,3\n00.jpg,b,4\n01.jpg,a,5\n01.jpg,b,2\n02.jpg,b,1\n",
-        'participant,stimulus,response,rt\na,<p>Welcome</p>,null,5\na,questions,"{Q0: yes}",5\na,00.jpg,3,900\nb,00.jpg,4,800\na,01.jpg,5,9\nb,01.jpg,2,9\nb,02.jpg,1,9\n',
-        "Participant Private ID;Spreadsheet: Image;Response\na;00;3\nb;00;4,0\na;01;5\nb;01;2\nb;02;1\n",
-        "subject_id,stim_file,slider.response\na,img/00.jpg,3\nb,img/00.jpg,4\na,img/01.jpg,5\nb,img/01.jpg,2\nb,img/02.jpg,1\n",
-        "Participant Public ID,ResponseId,pid,Item,Score\nBLIND,a,7,00.jpg,3\nBLIND,b,8,00.jpg,4\nBLIND,a,7,01.jpg,5\nBLIND,b,8,01.jpg,2\nBLIND,b,8,02.jpg,1\n",
+        (
+            'participant,stimulus,response,rt\na,<p>Welcome</p>,null,5\na,questions,"{Q0: '
+            'yes}",5\na,00.jpg,3,900\nb,00.jpg,4,800\na,01.jpg,5,9\nb,01.jpg,2,9\n'
+            "b,02.jpg,1,9\n"
+        ),
+        (
+            "Participant Private ID;Spreadsheet: Image;Response\na;00;3\nb;00;4,0\na;01;5\n"
+            "b;01;2\nb;02;1\n"
+        ),
+        (
+            "subject_id,stim_file,slider.response\na,img/00.jpg,3\nb,img/00.jpg,4\n"
+            "a,img/01.jpg,5\nb,img/01.jpg,2\nb,img/02.jpg,1\n"
+        ),
+        (
+            "Participant Public ID,ResponseId,pid,Item,Score\nBLIND,a,7,00.jpg,3\n"
+            "BLIND,b,8,00.jpg,4\nBLIND,a,7,01.jpg,5\nBLIND,b,8,01.jpg,2\nBLIND,b,8,02.jpg,1\n"
+        ),
         "ResponseId,Item,Score\na,00.jpg,3\nb,00.jpg,4\na,01.jpg,5\nb,01.jpg,2\nb,02.jpg,1\n",
-        "stimulus,task,response,subject\n+,fixation,,a\n00.jpg,fixation, ,a\n00.jpg,rate,3,a\n01.jpg,rate,5,a\n00.jpg,rate,4,b\n01.jpg,rate,2,b\n02.jpg,rate,1,b\n",
-        'rt,stimulus,response,trial_type,subject\n,,33,survey-text,a\n9,<img src=\'i/00.jpg\'>,3,image,a\n9,"[""i/01.jpg""]",5,image,a\n9,<p>Hi</p>, ,x,a\n'
-        '9,i/00.jpg,4,image,b\n9,i/01.jpg,2,image,b\n9,i/02.jpg,1,image,b\n9,,"{""Q0"":""3""}",survey-text,b\n',
-        "image,trials.thisN,rating_slider.response,rating_slider.rt,participant\n,,,,a\n00.jpg,0,3,1.2,a\n01.jpg,1,5,1,a\n00.jpg,0,4,1,b\n01.jpg,1,2,1,b\n02.jpg,2,1,1,b\n",
-        "Event Index,Participant Private ID,Zone Type,Response,Spreadsheet: Image\n1,a,,,\n2,a,fixation,,00.jpg\n3,a,slider,3,00.jpg\n4,a,continue_button,Next,00.jpg\n"
-        "3,a,slider,5,01.jpg\n3,b,slider,4,00.jpg\n3,b,slider,2,01.jpg\n4,b,continue_button,Next,01.jpg\n3,b,slider,1,02.jpg\nEND OF FILE,,,,\n",
-        "HITId,WorkerId,Input.image_url,Answer.rating\n1,a,https://x.org/i/00.jpg,3\n1,b,https://x.org/i/00.jpg,4\n2,a,https://x.org/i/01.jpg,5\n"
+        (
+            "stimulus,task,response,subject\n+,fixation,,a\n00.jpg,fixation, ,a\n"
+            "00.jpg,rate,3,a\n01.jpg,rate,5,a\n00.jpg,rate,4,b\n01.jpg,rate,2,b\n"
+            "02.jpg,rate,1,b\n"
+        ),
+        "rt,stimulus,response,trial_type,subject\n,,33,survey-text,a\n9,<img "
+        'src=\'i/00.jpg\'>,3,image,a\n9,"[""i/01.jpg""]",5,image,a\n9,<p>Hi</p>, ,x,a\n'
+        "9,i/00.jpg,4,image,b\n9,i/01.jpg,2,image,b\n9,i/02.jpg,1,image,b\n"
+        '9,,"{""Q0"":""3""}",survey-text,b\n',
+        (
+            "image,trials.thisN,rating_slider.response,rating_slider.rt,participant\n,,,,a\n"
+            "00.jpg,0,3,1.2,a\n01.jpg,1,5,1,a\n00.jpg,0,4,1,b\n01.jpg,1,2,1,b\n02.jpg,2,1,1,b\n"
+        ),
+        "Event Index,Participant Private ID,Zone Type,Response,Spreadsheet: Image\n1,a,,,\n"
+        "2,a,fixation,,00.jpg\n3,a,slider,3,00.jpg\n4,a,continue_button,Next,00.jpg\n"
+        "3,a,slider,5,01.jpg\n3,b,slider,4,00.jpg\n3,b,slider,2,01.jpg\n"
+        "4,b,continue_button,Next,01.jpg\n3,b,slider,1,02.jpg\nEND OF FILE,,,,\n",
+        "HITId,WorkerId,Input.image_url,Answer.rating\n1,a,https://x.org/i/00.jpg,3\n"
+        "1,b,https://x.org/i/00.jpg,4\n2,a,https://x.org/i/01.jpg,5\n"
         "2,b,https://x.org/i/01.jpg,2\n3,b,https://x.org/i/02.jpg,1\n",
         "Vp;Bildname;Attraktivität\na;00;3,0\nb;00;4\na;01;5\nb;01;2\nb;02;1\n".encode("cp1252"),
         "image,a,b\n00.jpg,3,4\n01.jpg,5,2\n02.jpg,,1\n",
-        "Image,a,b,mean,gender\n00.jpg,3,4,3.5,female\n01.jpg,5,2,3.5,male\n02.jpg,NA,1,1,male\n,,,,\n",
+        (
+            "Image,a,b,mean,gender\n00.jpg,3,4,3.5,female\n01.jpg,5,2,3.5,male\n"
+            "02.jpg,NA,1,1,male\n,,,,\n"
+        ),
         "rater,00.jpg,01.jpg,02.jpg\na,3,5,\nb,4,2,1\n",
-        "Timestamp,Your age,How attractive is this person? [00.jpg],How attractive is this person? [01.jpg],How attractive is this person? [02.jpg]\na,33,3,5,\nb,33,4,2,1\n",
-        'StartDate,Status,ResponseId,Q1,Q2_1,Q2_2\nStart Date,Response Type,Response ID,Rate - 00.jpg,Rate 01.jpg,"How attractive? [02]"\n"{""ImportId"":""startDate""}","{""ImportId"":'
-        '""status""}",x,x,x,x\n2024,IP Address,a,3,5,\n2024,IP Address,b,4,2,1\n',
-        "Respondent ID,Collector ID,How attractive is this face?,,,Age?\n,,00.jpg,01.jpg,02.jpg,Open-Ended Response\na,9,3,5,,33\nb,9,4,2,1,33\n",
+        (
+            "Timestamp,Your age,How attractive is this person? [00.jpg],How attractive is this "
+            "person? [01.jpg],How attractive is this person? [02.jpg]\na,33,3,5,\nb,33,4,2,1\n"
+        ),
+        "StartDate,Status,ResponseId,Q1,Q2_1,Q2_2\nStart Date,Response Type,Response "
+        'ID,Rate - 00.jpg,Rate 01.jpg,"How attractive? [02]"\n'
+        '"{""ImportId"":""startDate""}","{""ImportId"":""status""}",x,x,x,x\n2024,IP '
+        "Address,a,3,5,\n2024,IP Address,b,4,2,1\n",
+        (
+            "Respondent ID,Collector ID,How attractive is this face?,,,Age?\n"
+            ",,00.jpg,01.jpg,02.jpg,Open-Ended Response\na,9,3,5,,33\nb,9,4,2,1,33\n"
+        ),
         "rater,00.jpg,01.jpg,02.jpg,Mean\na,3,5,,4\nb,4,2,1,2.3\nMean,3.5,3.5,1,3.2\n",
         "image,rater,rating\n00,a,3\n00,b,4\n00,Mean,3.5\n01,a,5\n01,b,2\n02,b,1\n,,3\nMean,,3\n",
         [["stimulus", "a", "b"], [0, 3, 4], [1, 5, 2], [2, None, 1]],
@@ -694,7 +764,8 @@ def test_ratings_come_in_many_forms(join, content):
 def test_what_is_wrong_in_a_column_a_rater_is_named_by_that_column(join):
     with pytest.raises(LabelError) as error:
         join(
-            ratings__csv="image,ann,bob,cem\n00.jpg,3,x,4\n01.jpg,5,2,3\n02.jpg,4,4,three\n01.jpg,4,2,3\n"
+            ratings__csv="image,ann,bob,cem\n00.jpg,3,x,4\n01.jpg,5,2,3\n02.jpg,4,4,three\n"
+            "01.jpg,4,2,3\n"
         )
     for expected in (
         "ratings.csv: 3 mistakes",
@@ -761,7 +832,10 @@ def test_an_answer_without_an_image_and_one_in_words_are_left_out_and_said(join)
     assert joined.judgements["rating"].tolist() == [3]
     assert joined.warnings[:2] == [
         "ratings.csv: left out 1 line with an answer and no image, the first is line 4",
-        "ratings.csv: left out 1 answer in words beside a rating of the same image by the same rater, the first is 'Next' in line 3",
+        (
+            "ratings.csv: left out 1 answer in words beside a rating of the same image by the "
+            "same rater, the first is 'Next' in line 3"
+        ),
     ]
     with pytest.raises(LabelError, match="line 2, column rating: found 'Next'"):
         join(ratings__csv="image,rater,rating\n00,a,Next\n01,a,3\n")
@@ -773,7 +847,8 @@ def test_an_answer_without_an_image_and_one_in_words_are_left_out_and_said(join)
 def test_a_class_beside_its_short_form_or_synonym_is_asked_about(join, few, many):
     with pytest.raises(
         LabelError,
-        match=f"found '{few}', expected a class in one spelling .did you mean '{many}', which 6 cells have",
+        match=f"found '{few}', expected a class in one spelling .did you mean '{many}', which 6 "
+        "cells have",
     ):
         join(
             labels__csv="image,gender\n"
@@ -798,7 +873,8 @@ def test_a_class_beside_its_short_form_or_synonym_is_asked_about(join, few, many
         ),
         (
             "00.jpg,a,3\n01.jpg,a,4\n",
-            "there is no column `image` (path below the image folder); the header line has 00.jpg, a, 3",
+            "there is no column `image` (path below the image folder); the header line has "
+            "00.jpg, a, 3",
         ),
     ],
 )
@@ -814,22 +890,26 @@ def test_ratings_of_several_things_and_means_are_an_error(join, text, expected):
         (
             "age",
             [20, 99, 34, 99],
-            "labels.csv: the age is 99 in 2 lines, first in line 3; if that is a code for no answer, leave such cells empty",
+            "labels.csv: the age is 99 in 2 lines, first in line 3; if that is a code for "
+            "no answer, leave such cells empty",
         ),
         (
             "age",
             [20, 0, 34, 0],
-            "labels.csv: the age is 0 in 2 lines, first in line 3; if that is a code for no answer, leave such cells empty",
+            "labels.csv: the age is 0 in 2 lines, first in line 3; if that is a code for "
+            "no answer, leave such cells empty",
         ),
         (
             "gender",
             [1, 9, 2, 9, 1, 2],
-            "gender has the class '9' beside '1'; if it is a code for no answer, leave such cells empty",
+            "gender has the class '9' beside '1'; if it is a code for no answer, leave "
+            "such cells empty",
         ),
         (
             "gender",
             ["f", 0, "m", 0, "f", "m"],
-            "gender has the class '0' beside 'f'; if it is a code for no answer, leave such cells empty",
+            "gender has the class '0' beside 'f'; if it is a code for no answer, leave "
+            "such cells empty",
         ),
         ("age", [98, 99, 34, 99], None),
         ("age", [20, 99, 34], None),
@@ -868,7 +948,8 @@ def test_a_person_and_a_rater_have_one_name(join):
 def test_two_columns_of_different_numbers_are_an_error(join):
     with pytest.raises(
         LabelError,
-        match=r"ratings.csv, column xx: 30 to 51, where the other columns have 1 to 5; if it is no rater's, remove it",
+        match=r"ratings.csv, column xx: 30 to 51, where the other columns have 1 to 5; if it is "
+        "no rater's, remove it",
     ):
         join(ratings__csv="image,xx,r1\n00,30,1\n01,44,5\n02,51,3\n03,33,2\n")
 
@@ -917,7 +998,8 @@ def test_a_column_of_other_numbers_than_ratings_is_an_error(join, values):
     )
     with pytest.raises(
         LabelError,
-        match=r"ratings.csv, column xy: .* where the other columns have 1 to 7.*; if it is no rater's, remove it",
+        match=r"ratings.csv, column xy: .* where the other columns have 1 to 7.*; if it is no "
+        "rater's, remove it",
     ):
         join(ratings__csv=table.to_csv(index=False))
 
@@ -931,7 +1013,8 @@ def test_numbers_for_no_answer_are_no_ratings(join, code):
     ]
     with pytest.raises(
         LabelError,
-        match=f"ratings.csv: 8 mistakes[^z]*found '{code}', expected a rating from 1 to 7, or nothing where there is none",
+        match=f"ratings.csv: 8 mistakes[^z]*found '{code}', expected a rating from 1 to 7, or "
+        "nothing where there is none",
     ):
         join(ratings__csv="\n".join(["image,rater,rating", *lines]))
 

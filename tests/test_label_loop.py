@@ -1,4 +1,6 @@
-"""From proposals to labels and back: the template is taken out, filled in, checked whole and merged in one step."""
+"""From proposals to labels and back: the template is taken out, filled in, checked whole and merged
+in one step.
+"""
 
 import os
 import shutil
@@ -21,7 +23,10 @@ from resources import ROOT
 IMAGES = ["a.png", "b.jpg", "c.jpg", "d é.jpg"]
 FILE = "image,gender,ethnicity,age\na.png,female,tone_a,30\nb.jpg,male,tone_b,\n"
 HEADER = "filename,gender,ethnicity,age,rating,person\n"
-TEMPLATE = "id,image,filename,current_age,current_gender,current_ethnicity,proposed_age,proposed_gender,proposed_ethnicity,notes\n"
+TEMPLATE = (
+    "id,image,filename,current_age,current_gender,current_ethnicity,proposed_age,proposed_gender,"
+    "proposed_ethnicity,notes\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +61,9 @@ def folder(after_a_run, tmp_path, monkeypatch):
 
 @pytest.fixture
 def merge(folder, capsys):
-    """Fill a template with rows of `filename,age,gender,ethnicity` and merge it: exit code and what was printed."""
+    """Fill a template with rows of `filename,age,gender,ethnicity` and merge it: exit code and what
+    was printed.
+    """
 
     def run(content, *options):
         if isinstance(content, str):
@@ -274,16 +281,21 @@ def test_what_spreadsheets_make_of_a_file_is_understood(folder, merge, content):
 
 def test_all_mistakes_are_named_with_line_and_column_and_nothing_is_written(folder, merge):
     code, said = merge(
-        "b.jpg,41,male,\nB.jpg,,,\naa.png,30,,\nc.jpg,34y,Female,purple\nd é.jpg,131,male,\n,20,,\nbroken.jpg,nan,,\n"
+        "b.jpg,41,male,\nB.jpg,,,\naa.png,30,,\nc.jpg,34y,Female,purple\nd "
+        "é.jpg,131,male,\n,20,,\nbroken.jpg,nan,,\n"
     )
     assert (code, "Traceback" in said) == (2, False)
     for expected in (
         "filled.csv: 8 mistakes, so nothing of it is used",
-        "filled.csv, line 3, column filename: found 'B.jpg', expected each face once, but it stands on line 2 already",
-        "filled.csv, line 4, column filename: found 'aa.png', expected a face of the last run, as its template names it; did you mean a.png?",
+        "filled.csv, line 3, column filename: found 'B.jpg', expected each face once, but "
+        "it stands on line 2 already",
+        "filled.csv, line 4, column filename: found 'aa.png', expected a face of the last "
+        "run, as its template names it; did you mean a.png?",
         "filled.csv, line 5, column proposed_age: found '34y', expected a number from 0 to 130",
-        "filled.csv, line 5, column proposed_gender: found 'Female', expected a class that is known (female, male) (did you mean 'female'?)",
-        "filled.csv, line 5, column proposed_ethnicity: found 'purple', expected a class that is known (tone_a, tone_b)",
+        "filled.csv, line 5, column proposed_gender: found 'Female', expected a class that "
+        "is known (female, male) (did you mean 'female'?)",
+        "filled.csv, line 5, column proposed_ethnicity: found 'purple', expected a class "
+        "that is known (tone_a, tone_b)",
         "add --new-class 'ethnicity=purple'",
         "filled.csv, line 6, column proposed_age: found '131'",
         "filled.csv, line 7, column filename: found ''",

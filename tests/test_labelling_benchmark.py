@@ -1,4 +1,6 @@
-"""The labelling benchmark: rounds by the pipeline's own functions, figures that replace the old ones in their page."""
+"""The labelling benchmark: rounds by the pipeline's own functions, figures that replace the old
+ones in their page.
+"""
 
 import numpy as np
 import pandas as pd

@@ -69,7 +69,8 @@ def test_manual_labels_win(join):
 def test_ratings_are_averaged_without_repeats(join):
     joined = join(
         "image,rating\nb.jpg,99\n",
-        ratings="image,rater,rating,rating_type\nb.jpg,,1,normal\nb.jpg,,3,normal\nb.jpg,,90,repeat\n",
+        ratings="image,rater,rating,rating_type\nb.jpg,,1,normal\nb.jpg,,3,normal\n"
+        "b.jpg,,90,repeat\n",
     )
     assert joined.table.loc["b.jpg", ["rating", "rating_n"]].tolist() == [2, 2]
     assert joined.summary["rating"]["repeats_left_out"] == 1
@@ -168,7 +169,8 @@ def test_a_slip_among_many_ratings_is_an_error_and_stretches_no_scale(join, slip
     lines = [f"{image},rater_{i},{i}" for image in ("a.png", "b.jpg") for i in range(0, 101)]
     with pytest.raises(
         LabelError,
-        match=rf"ratings.csv, line 204, column rating: found '{slip}', expected a rating from {others}",
+        match=f"ratings.csv, line 204, column rating: found '{slip}', expected a rating from "
+        f"{others}",
     ):
         join(ratings="\n".join(["image,rater,rating", *lines, f"c.jpg,slip,{slip}"]))
 

@@ -1,4 +1,6 @@
-"""Landmarks agree with MediaPipe's, small faces are found, and the model files are what they should be."""
+"""Landmarks agree with MediaPipe's, small faces are found, and the model files are what they should
+be.
+"""
 
 import sys
 
@@ -18,7 +20,9 @@ from resources import OMI, backdrop, landmarker_dir, omi_images
 
 
 def eye_error(found: np.ndarray, truth: np.ndarray) -> float:
-    """Mean distance of (468, 2) px points as a share of the distance between the outer eye corners."""
+    """Mean distance of (468, 2) px points as a share of the distance between the outer eye
+    corners.
+    """
     return np.linalg.norm(found - truth, axis=1).mean() / np.linalg.norm(truth[33] - truth[263])
 
 
@@ -162,7 +166,9 @@ def test_a_wrong_or_missing_model_file_is_an_error_that_says_what_to_do(tmp_path
 
 @pytest.mark.parametrize("name", models.SHA256)
 def test_a_network_that_was_swapped_after_it_was_fetched_is_not_loaded(tmp_path, name):
-    """On a remote, in a shared cache or in the run cache, where a network that works may do anything within LiteRT."""
+    """On a remote, in a shared cache or in the run cache, where a network that works may do
+    anything within LiteRT.
+    """
     fetch_landmarker(landmarker_dir(), tmp_path)
     content = bytearray((tmp_path / name).read_bytes())
     content[len(content) // 2] ^= 1  # a weight: LiteRT takes it

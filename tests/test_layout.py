@@ -1,4 +1,6 @@
-"""The layout of the source: imports lead downwards, and a stage's deps are what its script imports."""
+"""The layout of the source: imports lead downwards, and a stage's deps are what its script
+imports.
+"""
 
 from pathlib import Path
 
@@ -31,9 +33,11 @@ FLOORS = (
     ("__main__",),
 )
 FLOOR = {package: number for number, floor in enumerate(FLOORS) for package in floor}
-# How a stage runs and speaks, and what is in params.yaml: no dep, for nothing that is written follows from it.
+# How a stage runs and speaks, and what is in params.yaml: no dep, for nothing that is written
+# follows from it.
 NO_DEPS = ("errors", "machine", "params", "run")
-# Schemas and sections of other packages: what they say is checked when a file is read, and changes no content.
+# Schemas and sections of other packages: what they say is checked when a file is read, and changes
+# no content.
 DECLARATIONS = ("tables", "params")
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE["stages"].items()}

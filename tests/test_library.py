@@ -1,4 +1,6 @@
-"""What people import and type: one photo gets what the table gives it, and mistakes get a message."""
+"""What people import and type: one photo gets what the table gives it, and mistakes get a
+message.
+"""
 
 import io
 import json
@@ -264,8 +266,8 @@ def test_similar_and_results_say_what_they_found(built):
     assert "women_to_top/continuum.jpg  (3 pictures, women to top_rated)" in said
     assert "women_minus_top/difference.jpg  (women minus top_rated)" in said
     assert (
-        "women_minus_nobody/difference.json  (not built: the composite impossible was not built: too few faces"
-        in said
+        "women_minus_nobody/difference.json  (not built: the composite impossible was not "
+        "built: too few faces" in said
     )
 
 

@@ -1,4 +1,6 @@
-"""Wrong input to what people import: one of our errors, which names the way out, and never another library's."""
+"""Wrong input to what people import: one of our errors, which names the way out, and never another
+library's.
+"""
 
 import io
 import json
@@ -35,7 +37,9 @@ def here(built, monkeypatch):
 
 @pytest.fixture
 def other(built, tmp_path, monkeypatch):
-    """A project folder of links to the built one's models and faces, as the working directory: files in it can be replaced."""
+    """A project folder of links to the built one's models and faces, as the working directory:
+    files in it can be replaced.
+    """
     names = [
         *(built.folder / "models").iterdir(),
         built.folder / "data/processed/embeddings/embeddings_clip.parquet",
@@ -63,7 +67,8 @@ PIXELS = np.zeros((96, 96, 3), np.uint8)
         (
             lambda: PIXELS / 255,
             InputError,
-            r"must be RGB, .* and uint8; this one is \(96, 96, 3\) float64; PIL\.Image\.fromarray takes grey and RGBA",
+            r"must be RGB, .* and uint8; this one is \(96, 96, 3\) float64; "
+            r"PIL\.Image\.fromarray takes grey and RGBA",
         ),
         (lambda: PIXELS[:, :, 0], InputError, r"this one is \(96, 96\) uint8"),
         (lambda: PIXELS[None], InputError, r"this one is \(1, 96, 96, 3\)"),

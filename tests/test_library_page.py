@@ -1,4 +1,6 @@
-"""docs/library.md and docs/api.md: examples give what the page shows, and every name and error has its place."""
+"""docs/library.md and docs/api.md: examples give what the page shows, and every name and error has
+its place.
+"""
 
 import ast
 import contextlib
@@ -20,7 +22,9 @@ BLOCK = re.compile(r"^<!-- test: (.+?) -->\n```python\n(.*?)^```$", flags=re.MUL
 
 @pytest.fixture
 def folder(built, tmp_path, monkeypatch):
-    """A project folder with photos of one's own: models and tables are the built project's, and what examples write stays here."""
+    """A project folder with photos of one's own: models and tables are the built project's, and
+    what examples write stays here.
+    """
     for name in ("data", "models"):
         (tmp_path / name).symlink_to(built.folder / name)
     raw = built.folder / "data/raw"
@@ -45,7 +49,9 @@ def comment(lines: list[str], node: ast.stmt) -> str:
 
 
 def outcome(node: ast.Expr, names: dict) -> str:
-    """What an expression gives, as the page would show it: its repr, or the error that it raises."""
+    """What an expression gives, as the page would show it: its repr, or the error that it
+    raises.
+    """
     try:
         return repr(eval(compile(ast.Expression(node.value), "library.md", "eval"), names))
     except Exception as error:
@@ -53,7 +59,10 @@ def outcome(node: ast.Expr, names: dict) -> str:
 
 
 def mistakes(source: str, names: dict) -> list[str]:
-    """Run an example; where a line gives something else than its comment says, the line and both."""
+    """Run an example.
+
+    Where a line gives something else than its comment says, the line and both.
+    """
     lines, found = source.splitlines(), []
     for node in ast.parse(source).body:
         if not isinstance(node, ast.Expr):

@@ -1,4 +1,5 @@
-"""Outs that are read-only links into DVC's cache: new files take their place, and the cache is never written through them.
+"""Outs that are read-only links into DVC's cache: new files take their place, and the cache is
+never written through them.
 
 As root, whom no read-only file stops, too.
 """
@@ -39,7 +40,9 @@ def change_all(project: Project) -> None:
 
 @pytest.fixture(scope="module")
 def copied(built, tmp_path_factory) -> tuple[Project, Project]:
-    """A project with few stages and `cache.type copy`: as it is then, and after a photo more and `change_all`."""
+    """A project with few stages and `cache.type copy`: as it is then, and after a photo more and
+    `change_all`.
+    """
     before = built.copy(tmp_path_factory.mktemp("before") / "copy")
     targets = yaml.safe_load(before.read("params.yaml"))["attributes"]["targets"]
     women = yaml.safe_load(before.read("params.yaml"))["composites"]["women"]

@@ -1,4 +1,6 @@
-"""Checkpoint folders with all that can be wrong with them: an error that names the file, and never a traceback of a library."""
+"""Checkpoint folders with all that can be wrong with them: an error that names the file, and never
+a traceback of a library.
+"""
 
 import json
 import re

@@ -1,4 +1,6 @@
-"""The 30 measurements: known shapes, copies that must measure the same, shapes that can't be measured."""
+"""The 30 measurements: known shapes, copies that must measure the same, shapes that can't be
+measured.
+"""
 
 import warnings
 
@@ -16,7 +18,8 @@ from facestats.geometry.measurements import NAMES, measure
 from resources import OMI
 from shapes import known_face, mirrored, uneven_faces
 
-# What a ruler finds on `known_face`; the lengths (a second True) are still to be divided by its size.
+# What a ruler finds on `known_face`; the lengths (a second True) are still to be divided by its
+# size.
 KNOWN = {
     "symmetry_score": (1, False),
     "eye_face_ratio": (0.5 / 2.5, False),
@@ -124,7 +127,9 @@ def test_left_is_the_persons_own_left():
 
 
 def test_symmetry_falls_by_the_procrustes_distance():
-    """Two pairs at one height, pushed sideways in opposite ways by e: no shift, turn or scale makes up for it."""
+    """Two pairs at one height, pushed sideways in opposite ways by e: no shift, turn or scale makes
+    up for it.
+    """
     shape = known_face()
     shape[[RIGHT[0], RIGHT[1], LEFT[0], LEFT[1]], 1] = 0.1
     size_squared = 468 * size(shape) ** 2
@@ -232,7 +237,10 @@ def test_only_symmetry_looks_at_all_landmarks():
 
 
 def test_measurements_of_real_faces_say_what_people_see():
-    """OMI: who smiles is called happy, low brows masculine, a wide jaw heavy; sizes are those of faces."""
+    """OMI: who smiles is called happy, low brows masculine, a wide jaw heavy.
+
+    Sizes are those of faces.
+    """
     if not OMI.is_dir():
         pytest.skip(f"the OMI faces are not at {OMI}")
     archive = np.load(OMI / "landmarks_mediapipe.npz")

@@ -1,4 +1,6 @@
-"""The model card says what the metrics say: no figure of its own, none without its interval, and why where there is none."""
+"""The model card says what the metrics say: no figure of its own, none without its interval, and
+why where there is none.
+"""
 
 import copy
 import re
@@ -117,8 +119,8 @@ def test_what_is_beyond_chance_is_told_from_what_is_not(trained):
     gap.update(value=9.0, low=2.0, high=16.0)
     card = model_card(changed, PICTURE)
     assert (
-        f"mean absolute error, points, gender: {gap['groups'][0]} above {gap['groups'][1]} by 9.0 (2.0 to 16.0)"
-        in card
+        f"mean absolute error, points, gender: {gap['groups'][0]} above {gap['groups'][1]} "
+        "by 9.0 (2.0 to 16.0)" in card
     )
     assert cells(card)[cells(card).index("9.0 (2.0 to 16.0)") :][:3] == [
         "9.0 (2.0 to 16.0)",
@@ -156,8 +158,8 @@ def test_agreement_of_raters_and_calibration_are_told_where_they_are_measured(tr
     }
     card = model_card(changed, PICTURE)
     assert (
-        "0.81 (0.75 to 0.86) and ICC(2,k) = 0.80 (0.70 to 0.90), measured on 77 faces with 9.0 ratings each. Raters left out: bot."
-        in card
+        "0.81 (0.75 to 0.86) and ICC(2,k) = 0.80 (0.70 to 0.90), measured on 77 faces with "
+        "9.0 ratings each. Raters left out: bot." in card
     )
     assert "the other way round: sleepy." in card
     assert "r reaches 0.90 (0.80 to 1.00)" in card
@@ -182,8 +184,8 @@ def test_scores_that_are_worth_nothing_are_called_so(trained):
 def test_the_age_check_is_told_with_what_it_costs_and_misses(trained):
     card = model_card(trained, PICTURE)
     assert (
-        "**The age of 30 of 30 faces was not checked, so scores may be those of children: no age model was trained"
-        in card
+        "**The age of 30 of 30 faces was not checked, so scores may be those of children: "
+        "no age model was trained" in card
     )
     assert "what it misses, is not measured" in card
     changed, share = copy.deepcopy(trained), {"value": 0.1, "low": 0.05, "high": 0.2, "n": 80}
@@ -204,14 +206,14 @@ def test_the_age_check_is_told_with_what_it_costs_and_misses(trained):
     card = model_card(changed, PICTURE)
     assert "**3 of 30 faces get no score, for they may be under 18.**" in card
     assert (
-        "1 by hand (0 without a score), 20 by label (2 without a score) and 9 by the age model (1 without a score)"
-        in card
+        "1 by hand (0 without a score), 20 by label (2 without a score) and 9 by the age "
+        "model (1 without a score)" in card
     )
     assert "2 rated test faces that get no score are in no figure of scores" in card
     assert "from 22.2 predicted years on" in card
     assert (
-        "| train and val, left out; the bound is theirs | 0.10 (0.05 to 0.20), n = 80 | 0.02 (0.00 to 0.10), n = 50 |"
-        in card
+        "| train and val, left out; the bound is theirs | 0.10 (0.05 to 0.20), n = 80 | "
+        "0.02 (0.00 to 0.10), n = 50 |" in card
     )
     assert (
         "| test | not measured: nobody is labelled so | not measured: nobody is labelled so |"

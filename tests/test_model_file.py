@@ -1,4 +1,6 @@
-"""The model file and checkpoints of others: the same model comes back, and what is no model is named."""
+"""The model file and checkpoints of others: the same model comes back, and what is no model is
+named.
+"""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,6 @@
-"""No loader of the library unpickles: not what it wrote itself, and not what somebody put in its place."""
+"""No loader of the library unpickles: not what it wrote itself, and not what somebody put in its
+place.
+"""
 
 import json
 import pickle
@@ -331,7 +333,8 @@ def test_a_geometry_file_that_does_not_fit_together_is_named(geometry, tmp_path,
     changed(tmp_path / "geometry.safetensors", **change)
     with pytest.raises(
         ModelError,
-        match=r"geometry\.safetensors is not a facestats geometry of this project \(.*dvc repro geometry",
+        match=r"geometry\.safetensors is not a facestats geometry of this project \(.*dvc repro "
+        "geometry",
     ):
         load_geometry(tmp_path / "geometry.safetensors")
 

@@ -1,4 +1,6 @@
-"""What is printed arrives on every terminal and in every log, and no failure to print it undoes what was written."""
+"""What is printed arrives on every terminal and in every log, and no failure to print it undoes
+what was written.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""The package as others install it: what it needs, which files are in it, and one version in all places."""
+"""The package as others install it: what it needs, which files are in it, and one version in all
+places.
+"""
 
 import ast
 import re
@@ -21,14 +23,17 @@ from resources import ROOT
 
 SECONDS = 120  # of one command on a busy machine; each takes a few on an idle one
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-# Needed beside what is imported: transformers reads the tokenizer with it, and leaves it to its users to ask for it.
+# Needed beside what is imported: transformers reads the tokenizer with it, and leaves it to its
+# users to ask for it.
 UNIMPORTED = {"tokenizers"}
 # Imported for what other packages bring: DVC has it.
 BROUGHT = {"colorama"}
 
 
 def imported(folder: Path) -> set[str]:
-    """Packages that the Python files of a folder import, wherever in the file, but for optional ones."""
+    """Packages that the Python files of a folder import, wherever in the file, but for optional
+    ones.
+    """
     names: set[str] = set()
     for path in folder.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -127,7 +132,8 @@ def test_the_wheel_works_in_an_empty_environment(built, tmp_path):
         if path.is_file() and path.suffix != ".pyc"
     }
     assert not {path for path in files if not (packages / path).is_file()}
-    # The packages of the tests, but for this one: an editable install's own .pth is not read from there.
+    # The packages of the tests, but for this one: an editable install's own .pth is not read from
+    # there.
     (packages / "others.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
 
     project = built.copy(tmp_path / "copy")

@@ -43,7 +43,9 @@ def test_midline_points_are_their_own_mirror_image(point):
 
 
 def test_pairs_are_those_of_the_mean_face():
-    """Another derivation than the module's: median of level crops, mirrored at the mean midline, nearest in 3D."""
+    """Another derivation than the module's: median of level crops, mirrored at the mean midline,
+    nearest in 3D.
+    """
     if not OMI.is_dir():
         pytest.skip(f"the OMI faces are not at {OMI}")
     shapes = np.load(OMI / "landmarks_mediapipe.npz")["landmarks"].astype(np.float64)

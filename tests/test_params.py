@@ -179,7 +179,10 @@ def test_raters_may_be_named_by_numbers(raw):
             "score.weights.geometric",
             0.9,
             [
-                "score.weights = {'geometric': 0.9, 'holistic': 0.4} is not possible: the weights must add up to 1"
+                (
+                    "score.weights = {'geometric': 0.9, 'holistic': 0.4} is not possible: the "
+                    "weights must add up to 1"
+                )
             ],
         ),
         (
@@ -455,6 +458,11 @@ def test_aliases_and_merged_keys_are_read(tmp_path, raw):
     raw.pop("composites")
     raw.pop("continua")
     raw.pop("differences")
-    text = "composites:\n  a: {filter: &f {gender: female, n: 30}, render: &r {align: none}}\n  b: {filter: {<<: *f, n: 40}, render: *r}\ncontinua: {}\ndifferences: {}\n"
+    text = (
+        "composites:\n"
+        "  a: {filter: &f {gender: female, n: 30}, render: &r {align: none}}\n"
+        "  b: {filter: {<<: *f, n: 40}, render: *r}\n"
+        "continua: {}\ndifferences: {}\n"
+    )
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw) + text)
     assert load_params(tmp_path / "params.yaml").composites["b"].filter.n == 40

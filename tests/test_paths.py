@@ -1,4 +1,6 @@
-"""Whatever folders and keys are called in params.yaml, a stage gets them as they are, and no shell reads them."""
+"""Whatever folders and keys are called in params.yaml, a stage gets them as they are, and no shell
+reads them.
+"""
 
 import re
 import shlex
@@ -90,7 +92,8 @@ def test_what_no_quoting_tames_is_refused_with_the_character(raw, path):
     ):
         with pytest.raises(
             ParamsError,
-            match=rf"^params.yaml: {section}\.{key} = .*a path can't hold {re.escape(repr(bad))}, which no quoting tames",
+            match=rf"^params.yaml: {section}\.{key} = .*a path can't hold "
+            f"{re.escape(repr(bad))}, which no quoting tames",
         ) as caught:
             check_params(raw | {section: raw[section] | {key: path}})
         assert str(caught.value).isprintable()
@@ -212,7 +215,11 @@ def test_a_stage_learns_its_key_from_dvc_or_by_hand(
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "stage.py").write_text(SCRIPT, encoding="utf-8")
     monkeypatch.setenv("DVC_STAGE", by_dvc)
-    call = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, 'stage.py', *sys.argv[1:]]))"  # a stage follows its DVC, in DVC's group
+    # a stage follows its DVC, in DVC's group
+    call = (
+        "import subprocess, sys; sys.exit(subprocess.call([sys.executable, 'stage.py', "
+        "*sys.argv[1:]]))"
+    )
     done = run_program([sys.executable, "-c", call, *arguments], tmp_path)
     assert done.returncode == code, done.stderr
     assert expected in done.stdout + done.stderr

@@ -1,4 +1,6 @@
-"""Worker processes: what one item may take, and what becomes of the others when its process ends."""
+"""Worker processes: what one item may take, and what becomes of the others when its process
+ends.
+"""
 
 import os
 import signal
@@ -73,7 +75,8 @@ def test_an_item_whose_process_is_killed_twice_is_named():
 
     with pytest.raises(
         KilledError,
-        match=r"^<kill>: its worker process was ended twice \(signal SIGKILL\), most likely for lack of memory.*fewer processors",
+        match=r"^<kill>: its worker process was ended twice \(signal SIGKILL\), most likely for "
+        "lack of memory.*fewer processors",
     ):
         collect(
             ordered_map(
@@ -102,7 +105,9 @@ def test_an_error_of_the_setup_arrives_too():
 
 
 def test_no_shared_memory_is_needed(monkeypatch):
-    """Queues and locks of `multiprocessing` need a writable /dev/shm, which some containers lack."""
+    """Queues and locks of `multiprocessing` need a writable /dev/shm, which some containers
+    lack.
+    """
     import _multiprocessing
 
     def refuse(*arguments):
@@ -125,6 +130,9 @@ def test_processes_end_with_the_one_who_asks(monkeypatch):
 
 
 def test_ctrl_c_while_a_stage_imports_is_one_word():
-    script = "from facestats.run.stage import run_stage\nimport os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n"
+    script = (
+        "from facestats.run.stage import run_stage\nimport os, signal, time\n"
+        "os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n"
+    )
     done = run_program([sys.executable, "-c", script])
     assert (done.returncode, done.stderr) == (130, "interrupted\n")

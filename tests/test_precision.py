@@ -1,4 +1,6 @@
-"""Each precision: the packed tower is transformers' own forward, and its bits depend on nothing but the image."""
+"""Each precision: the packed tower is transformers' own forward, and its bits depend on nothing but
+the image.
+"""
 
 import json
 import threading

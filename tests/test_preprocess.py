@@ -39,7 +39,7 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
     return 10 * np.log10(255**2 / np.mean((one.astype(float) - other) ** 2))
 
 
-# --- crops --------------------------------------------------------------------------------------------------
+# --- crops ----------------------------------------------------------------------------------------
 
 
 def test_eyes_lie_level_at_fixed_places(photos, crops, landmarker):
@@ -198,7 +198,7 @@ def test_crop_coordinates_follow_the_square():
     assert mapped[0, 2] == pytest.approx(0.1 * 1000 / crop.side)
 
 
-# --- the stage ----------------------------------------------------------------------------------------------
+# --- the stage ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

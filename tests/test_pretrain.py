@@ -1,4 +1,6 @@
-"""The training of `tiny` in `pretrain/`: its parts, its repeatability, and what it put into the package."""
+"""The training of `tiny` in `pretrain/`: its parts, its repeatability, and what it put into the
+package.
+"""
 
 import importlib
 import json

@@ -1,4 +1,6 @@
-"""Checkpoints of others: any perceptron that was saved as a state dict rates as its own module does; what is none is refused by name."""
+"""Checkpoints of others: any perceptron that was saved as a state dict rates as its own module
+does; what is none is refused by name.
+"""
 
 import argparse
 import os
@@ -272,15 +274,18 @@ def only(module):
         ),
         (
             {"best": perceptron(4, 1)},
-            r"best \(torch\.nn\.modules\.container\.Sequential\) is a whole object, which could run code; save the state dict alone",
+            r"best \(torch\.nn\.modules\.container\.Sequential\) is a whole object, which "
+            "could run code; save the state dict alone",
         ),
         (
             perceptron(4, 1),
-            r"holds a whole object \(torch\.nn\.modules\.container\.Sequential\), which could run code.*torch\.save\(model\.state_dict\(\), path\)",
+            r"holds a whole object \(torch\.nn\.modules\.container\.Sequential\), which "
+            r"could run code.*torch\.save\(model\.state_dict\(\), path\)",
         ),
         (
             {"net.0.weight": torch.zeros(1).expand(10**9, 512)},
-            r"net\.0\.weight says that it has the shape \[1000000000, 512\], but the file does not hold",
+            r"net\.0\.weight says that it has the shape \[1000000000, 512\], but the file "
+            "does not hold",
         ),
         (
             {"net.0.weight": torch.zeros(10**6, 10**9, device="meta")},
@@ -302,7 +307,8 @@ def test_what_is_no_perceptron_is_refused_by_name(tmp_path, state, expected):
         (
             256,
             SCALE,
-            r"p\.pt takes embeddings of 512 dimensions, but this CLIP variant gives 256; choose the clip\.variant",
+            r"p\.pt takes embeddings of 512 dimensions, but this CLIP variant gives 256; "
+            r"choose the clip\.variant",
         ),
         (512, None, r"p\.pt does not say which scale its ratings have; set labels\.rating_scale"),
     ],
@@ -352,7 +358,10 @@ def test_containers_that_hold_each_other_are_looked_into_once(tmp_path, kind):
         ({"1.running_mean": torch.ones(4, 1)}, r"1 is no BatchNorm: its numbers have the shapes"),
         ({"1.running_var": torch.ones(())}, r"1 is no BatchNorm: its numbers have the shapes"),
         ({"1.running_var": -torch.ones(4)}, r"1 is no BatchNorm: its running_var is negative"),
-        ({"0.weight": torch.full((4, 8), 1e300, dtype=torch.float64)}, "numbers that are not finite"),
+        (
+            {"0.weight": torch.full((4, 8), 1e300, dtype=torch.float64)},
+            "numbers that are not finite",
+        ),
         ({"1.weight": torch.full((4,), 1e38)}, "make numbers that are not finite"),
     ],
 )

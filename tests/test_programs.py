@@ -1,4 +1,6 @@
-"""Programs that tests start end in time, whatever they leave in the background, and none outlives its test."""
+"""Programs that tests start end in time, whatever they leave in the background, and none outlives
+its test.
+"""
 
 import ast
 import os

@@ -1,4 +1,6 @@
-"""Prompts of `tiny` answer about photographs only where they were right four times of five: gender when they are sure, other things when labels show it."""
+"""Prompts of `tiny` answer about photographs only where they were right four times of five: gender
+when they are sure, other things when labels show it.
+"""
 
 from types import SimpleNamespace
 
@@ -112,7 +114,9 @@ def test_labels_can_silence_gender_too():
 
 
 def test_an_answer_that_is_always_given_is_not_right_for_being_common():
-    """90 of 100 wear no glasses, and prompts say so of all but 10 whom they take for wearers at random."""
+    """90 of 100 wear no glasses, and prompts say so of all but 10 whom they take for wearers at
+    random.
+    """
     rng = np.random.default_rng(0)
     sure = np.where(np.arange(100) < 90, 0.05, 0.95) + rng.normal(0, 0.01, 100)
     labels = pd.DataFrame({"freckles": np.where(rng.permutation(100) < 90, "without", "with")})
@@ -130,8 +134,10 @@ def test_few_labels_and_labels_of_drawings_show_nothing():
 def test_the_doubt_names_what_is_said_what_is_not_and_the_way_out():
     doubts = doubts_on_photographs({"gender": 0.98, "age": np.inf, "glasses": np.inf}, 60)
     assert doubts["zeroshot"] == (
-        "prompts of tiny, which was trained on drawings, say little about 60 photographs (gender: said where it was right at least four "
-        "times of five, else unknown; age, glasses: unknown); label some faces, or set clip.variant to a CLIP that was trained on photographs"
+        "prompts of tiny, which was trained on drawings, say little about 60 photographs "
+        "(gender: said where it was right at least four times of five, else unknown; age, "
+        "glasses: unknown); label some faces, or set clip.variant to a CLIP that was "
+        "trained on photographs"
     )
     assert set(doubts) == {"zeroshot", "gender", "age", "glasses"}
     assert doubts_on_photographs({"gender": 0.98}, 0) == doubts_on_photographs({}, 60) == {}

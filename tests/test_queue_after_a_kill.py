@@ -45,7 +45,10 @@ def end_of_group(pid: int) -> None:
 
 
 def start_queue(queued: Project, pid: Path) -> int:
-    """Start a worker in the background, and wait for its first stage; returns that one's process."""
+    """Start a worker in the background, and wait for its first stage.
+
+    Returns that one's process.
+    """
     queued.dvc("queue", "start")
     deadline = time.monotonic() + PATIENCE
     while not pid.is_file() or not pid.read_text():

@@ -1,4 +1,6 @@
-"""Raters who say nothing about the faces are found, honest ones are not accused, and nobody is left out unasked."""
+"""Raters who say nothing about the faces are found, honest ones are not accused, and nobody is left
+out unasked.
+"""
 
 from collections import Counter
 

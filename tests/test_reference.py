@@ -1,4 +1,6 @@
-"""docs/parameters.md, docs/tables.md and README.md's picture are what schemas and `dvc dag` say, and every key and column is described."""
+"""docs/parameters.md, docs/tables.md and README.md's picture are what schemas and `dvc dag` say,
+and every key and column is described.
+"""
 
 import re
 from importlib import import_module
@@ -45,7 +47,10 @@ def test_the_pages_are_up_to_date(reference):
 
 
 def test_the_picture_has_every_stage_once_and_no_arrow_that_follows_from_others(reference):
-    mermaid = 'node1["a"]\nnode2["b@x"]\nnode3["b@y"]\nnode4["c"]\nnode1-->node2\nnode1-->node3\nnode2-->node4\nnode1-->node4'
+    mermaid = (
+        'node1["a"]\nnode2["b@x"]\nnode3["b@y"]\nnode4["c"]\nnode1-->node2\nnode1-->node3\n'
+        "node2-->node4\nnode1-->node4"
+    )
     assert reference.pipeline_picture(mermaid).splitlines() == [
         "```mermaid",
         "flowchart TD",
@@ -74,7 +79,10 @@ def test_every_key_says_what_it_does(reference):
 
 
 def test_params_yaml_says_the_same(reference):
-    """A comment in params.yaml is the text of the schema; names of the user's own (composites, targets) count alike."""
+    """A comment in params.yaml is the text of the schema.
+
+    Names of the user's own (composites, targets) count alike.
+    """
     texts, path, compared = described(reference), [], 0
     for line in (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines():
         found = COMMENT.match(line)
@@ -94,7 +102,10 @@ def test_params_yaml_says_the_same(reference):
 
 
 def test_params_yaml_holds_every_key_of_its_sections(reference):
-    """Nobody should have to know a key that params.yaml does not show; below users' own names the page is enough."""
+    """Nobody should have to know a key that params.yaml does not show.
+
+    Below users' own names the page is enough.
+    """
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for key in described(reference):
         if "<name>" not in key:

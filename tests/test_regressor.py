@@ -1,4 +1,6 @@
-"""The regressor learns what a line can and what none can, never loses to ridge regression, and is the same every time."""
+"""The regressor learns what a line can and what none can, never loses to ridge regression, and is
+the same every time.
+"""
 
 import numpy as np
 import pandas as pd
@@ -95,7 +97,10 @@ def test_its_defaults_beat_a_line_where_half_of_what_is_to_be_seen_bends():
 
 
 def test_ratings_that_mean_nothing_teach_nothing(rated):
-    """Of 20 deals, the mean r must lie within 3 standard errors of 0; one r of 400 faces has 0.05."""
+    """Of 20 deals, the mean r must lie within 3 standard errors of 0.
+
+    One r of 400 faces has 0.05.
+    """
     x, y, x_val, y_val = rated
     test = noisy_line(400, 2)
     found = []
@@ -303,7 +308,8 @@ def test_data_that_nothing_can_be_learned_from_is_named(rated, change, expected)
 def test_an_option_that_does_not_exist_is_named(rated, option):
     with pytest.raises(
         InputError,
-        match=f"{next(iter(option))} = '{next(iter(option.values()))}' is not possible: input should be '",
+        match=f"{next(iter(option))} = '{next(iter(option.values()))}' is not possible: input "
+        "should be '",
     ):
         train_regressor(*rated, **QUICK | option)
 

@@ -1,4 +1,7 @@
-"""Reliability equals published figures and, in simulated studies, what is true of them; where it can't be known it says why."""
+"""Reliability equals published figures and, in simulated studies, what is true of them.
+
+Where it can't be known it says why.
+"""
 
 import numpy as np
 import pandas as pd
@@ -82,7 +85,8 @@ def test_split_half_is_the_squared_correlation_of_the_mean_with_the_truth(design
         held += reliability["split_half"]["low"] < expected[-1] < reliability["split_half"]["high"]
     split_half, coefficient = np.mean(found, axis=0)
     assert split_half == pytest.approx(np.mean(expected), abs=0.03)
-    # The same raters for every face: their severity cancels in the means, but ICC(2,k) counts it as noise.
+    # The same raters for every face: their severity cancels in the means, but ICC(2,k) counts it as
+    # noise.
     assert coefficient == pytest.approx(np.mean(expected), abs=0.05)
     assert held >= 5  # of 8
 

@@ -1,4 +1,6 @@
-"""The report: all of a run on one page that fetches nothing, believes no name, and stays small enough to send."""
+"""The report: all of a run on one page that fetches nothing, believes no name, and stays small
+enough to send.
+"""
 
 import re
 import shutil
@@ -137,12 +139,13 @@ def test_without_a_regressor_the_summary_has_the_geometric_score(material):
     text = Read(report(replace(material, run=run))[0]).text
     test = run.attractiveness["test"]
     assert (
-        "The holistic score is not measured: 180 rated faces in train and 4 in val; 20 and 5 are needed."
-        in text
+        "The holistic score is not measured: 180 rated faces in train and 4 in val; 20 and "
+        "5 are needed." in text
     )
     assert (
-        f"the geometric score agrees with the raters' mean with r = {figure(test['geometric']['pearson'])} and R² = {figure(test['geometric']['r2'])}, ridge regression with"
-        in text
+        "the geometric score agrees with the raters' mean with r = "
+        f"{figure(test['geometric']['pearson'])} and R² = "
+        f"{figure(test['geometric']['r2'])}, ridge regression with" in text
     )
     assert "How well scores agree with raters is not measured" not in text
     assert (
@@ -159,8 +162,8 @@ def test_photos_shown_twice_are_counted_in_sentences(material):
     )
     text = Read(report(replace(material, faces=faces))[0]).text
     assert (
-        "1 photo shows several faces; the largest was used. 2 files are the same, byte for byte, as another one. 2 photos are copies of"
-        in text
+        "1 photo shows several faces; the largest was used. 2 files are the same, byte for "
+        "byte, as another one. 2 photos are copies of" in text
     )
     assert "byte for byte" not in Read(report(material)[0]).text
 
@@ -178,7 +181,8 @@ def test_labels_are_named_in_the_right_number(material, classes, said):
         "classes": {name: {str(i): 1 for i in range(n)} for name, n in classes.items()}
     }
     assert (
-        f"**Telling who somebody is.** {said if len(classes) > 1 else '`gender` and ' + said} labellers wrote"
+        "**Telling who somebody is.** "
+        f"{said if len(classes) > 1 else '`gender` and ' + said} labellers wrote"
         in misuses(replace(material.run, labels=labels))[0]
     )
 
@@ -254,12 +258,12 @@ def test_filters_and_who_could_not_be_drawn_are_said_in_words(material, tmp_path
     write_json(path, facts)
     text = Read(report(replace(material, composites=tmp_path / "composites"))[0]).text
     assert (
-        "age_range: 55 to 100; attractiveness: 10; ethnicity: asian or white; attributes: glasses with"
-        in text
+        "age_range: 55 to 100; attractiveness: 10; ethnicity: asian or white; attributes: "
+        "glasses with" in text
     )
     assert (
-        "age_range 60 to 95 widened to 55 to 100; gender male dropped; 2 left out, turned too far (max_yaw)"
-        in text
+        "age_range 60 to 95 widened to 55 to 100; gender male dropped; 2 left out, turned "
+        "too far (max_yaw)" in text
     )
     assert "a.jpg" not in text
 
@@ -287,7 +291,10 @@ def test_a_full_page_says_what_it_left_out(material):
 
 
 def test_pictures_make_room_for_words(material, page, monkeypatch):
-    """The album alone would be full at 9 MB; with very many composites words take more than the rest."""
+    """The album alone would be full at 9 MB.
+
+    With very many composites words take more than the rest.
+    """
     most = len(page.encode()) - 10_000
     monkeypatch.setattr("facestats.report.report.MOST", most)
     smaller, album = report(material)
@@ -321,7 +328,10 @@ def test_what_is_shown_is_bounded_whatever_comes_in(material):
 
 
 def test_the_most_pictures_of_noise_stay_below_ten_megabytes(tmp_path):
-    """With params as they come there is room for as many pictures as are ever shown; beyond, the album says no."""
+    """With params as they come there is room for as many pictures as are ever shown.
+
+    Beyond, the album says no.
+    """
     noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
     write_image(tmp_path / "noise.jpg", Image.fromarray(noise))
     book = Album()

@@ -1,4 +1,6 @@
-"""The report in headless Chromium: it asks for nothing, complains of nothing, fits a phone and paper, and its tables sort by keyboard."""
+"""The report in headless Chromium: it asks for nothing, complains of nothing, fits a phone and
+paper, and its tables sort by keyboard.
+"""
 
 import pytest
 
@@ -8,7 +10,10 @@ from facestats.report.report import report
 from reports import material_of
 
 pytestmark = pytest.mark.browser
-COLUMN = "Array.from(document.querySelectorAll('#photos tbody tr'), row => row.cells[{}].textContent.trim())"
+COLUMN = (
+    "Array.from(document.querySelectorAll('#photos tbody tr'), row => "
+    "row.cells[{}].textContent.trim())"
+)
 HEAD = "document.querySelectorAll('#photos th[scope=col]')[1]"
 
 
@@ -35,7 +40,8 @@ def test_the_page_is_quiet_and_fits(tab, path, width):
     )  # wide tables scroll inside of their own boxes
     assert (
         tab.evaluate(
-            "Array.from(document.images).filter(image => !image.complete || !image.naturalWidth).length"
+            "Array.from(document.images).filter(image => !image.complete || "
+            "!image.naturalWidth).length"
         )
         == 0
     )
@@ -47,9 +53,15 @@ def test_the_page_is_quiet_and_fits(tab, path, width):
 def test_a_phone_scrolls_plots_and_shows_the_value_beside_each_parameter(tab, path):
     tab.open(path, 390)
     tab.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)")
-    plots = "Array.from(document.querySelectorAll('#scores img, #attributes img, #groups img, #clusters .wide img'), image => image.clientWidth)"
+    plots = (
+        "Array.from(document.querySelectorAll('#scores img, #attributes img, #groups img, "
+        "#clusters .wide img'), image => image.clientWidth)"
+    )
     assert min(tab.evaluate(plots)) >= 500  # px; words of 10 px in figures of 700 to 1,100 px
-    values = "Array.from(document.querySelectorAll('#run details td'), cell => cell.getBoundingClientRect().left)"
+    values = (
+        "Array.from(document.querySelectorAll('#run details td'), cell => "
+        "cell.getBoundingClientRect().left)"
+    )
     assert max(tab.evaluate(values)) < 390 / 2
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
 
@@ -70,7 +82,10 @@ def test_tables_sort_by_keyboard_and_say_so(tab, path):
 
 def test_what_was_not_measured_stays_below(tab, path):
     tab.open(path)
-    column = "Array.from(document.querySelectorAll('#scores tbody tr'), row => row.cells[3].textContent.trim())"
+    column = (
+        "Array.from(document.querySelectorAll('#scores tbody tr'), row => "
+        "row.cells[3].textContent.trim())"
+    )
     head = "document.querySelectorAll('#scores th[scope=col]')[3].querySelector('button').click()"
     for _ in range(2):
         tab.evaluate(head)
@@ -89,15 +104,24 @@ def test_light_and_dark_follow_the_reader(tab, path, scheme, dark):
         features=[{"name": "prefers-color-scheme", "value": scheme}],
     )
     tab.open(path)
-    brightness = "getComputedStyle(document.body).{}.match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0)"
+    brightness = (
+        "getComputedStyle(document.body).{}.match(/\\d+/g).slice(0, 3).reduce((sum, part) => "
+        "sum + Number(part), 0)"
+    )
     paper, ink = (tab.evaluate(brightness.format(name)) for name in ("backgroundColor", "color"))
     assert (paper < ink) is dark
     assert abs(paper - ink) > 3 * 150
 
 
 A4 = 718  # px between margins of 1 cm, at 96 px an inch
-HIDDEN = "Array.from(document.querySelectorAll('main :not(th > button)')).filter(it => !it.checkVisibility()).length"
-CUT_OFF = "Array.from(document.querySelectorAll('table, img')).filter(it => it.getBoundingClientRect().right > innerWidth + 1).length"
+HIDDEN = (
+    "Array.from(document.querySelectorAll('main :not(th > button)')).filter(it => "
+    "!it.checkVisibility()).length"
+)
+CUT_OFF = (
+    "Array.from(document.querySelectorAll('table, img')).filter(it => "
+    "it.getBoundingClientRect().right > innerWidth + 1).length"
+)
 
 
 def test_paper_holds_what_is_folded_and_whole_tables(tab, path):

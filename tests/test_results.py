@@ -42,7 +42,8 @@ def test_every_path_is_there_and_headlines_have_intervals(root, built, capsys):
     (root / "data/raw").mkdir()
     assert "are not here" not in said_of(root, capsys)
     assert re.search(
-        r"holistic score: r = \S+ \(95 % interval \S+ to \S+\), R² = \S+ \(95 % interval \S+ to \S+\) on \d+ test faces",
+        r"holistic score: r = \S+ \(95 % interval \S+ to \S+\), R² = \S+ \(95 % interval "
+        r"\S+ to \S+\) on \d+ test faces",
         said,
     )
     assert "impossible/composite.json  (not built: too few" in said

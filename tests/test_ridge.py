@@ -12,7 +12,10 @@ SHAPES = pytest.mark.parametrize(("n", "d"), [(40, 12), (40, 36), (40, 60), (500
 
 
 def standardised(n: int, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features of very different scales, one that hardly any face has and one that none has; their ratings; their scales."""
+    """Features of very different scales, one that hardly any face has and one that none has.
+
+    Their ratings; their scales.
+    """
     rng = np.random.default_rng(0)
     x = rng.normal(size=(n, d)) * np.logspace(0, -3, d) + 3
     x[:, 0], x[:, 1] = np.arange(n) == 3, 2.0

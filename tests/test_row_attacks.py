@@ -1,4 +1,6 @@
-"""Whoever may write into the row store: what lies elsewhere stays as it is, nothing hangs, and what can't be used is named and computed again."""
+"""Whoever may write into the row store: what lies elsewhere stays as it is, nothing hangs, and what
+can't be used is named and computed again.
+"""
 
 import base64
 import fcntl
@@ -58,7 +60,9 @@ class Store:
         return {path.name: path.read_bytes() for path in self.home.iterdir()}
 
     def plant(self, table: pa.Table, name: str | None = None, **options):
-        """A segment that fits its name, written as the store writes its own unless `options` say otherwise."""
+        """A segment that fits its name, written as the store writes its own unless `options` say
+        otherwise.
+        """
         buffer = io.BytesIO()
         pq.write_table(table, buffer, **{"use_dictionary": False} | options)
         path = self.recipe / (name or f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.parquet")
@@ -194,7 +198,9 @@ def test_a_store_that_is_a_link_is_used_only_if_it_is_ones_own(tmp_path, monkeyp
 
 
 def test_a_link_put_in_place_between_check_and_use_leads_nowhere(store, monkeypatch):
-    """Each time that a folder is asked for its names, it is replaced by a link to the home before they are used."""
+    """Each time that a folder is asked for its names, it is replaced by a link to the home before
+    they are used.
+    """
     names, seen = Folder.names, []
 
     def replaced(self, pattern):
@@ -483,8 +489,8 @@ def test_hashes_in_dvcs_listings_lead_nowhere(tmp_path):
     listing = cache.object("1" * 32 + ".dir")
     listing.parent.mkdir(parents=True)
     listing.write_text(
-        '[{"md5": "../../../secret", "relpath": "a.jpg"}, {"md5": 7, "relpath": "b.jpg"}, {"md5": "%s", "relpath": "c.jpg"}]'
-        % ("2" * 32)
+        '[{"md5": "../../../secret", "relpath": "a.jpg"}, {"md5": 7, "relpath": "b.jpg"}, '
+        '{"md5": "%s", "relpath": "c.jpg"}]' % ("2" * 32)
     )
     (tmp_path / "dvc.lock").write_text(
         f"stages: {{preprocess: {{outs: [{{path: faces, md5: {'1' * 32}.dir}}]}}}}"

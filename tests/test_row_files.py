@@ -1,4 +1,6 @@
-"""The files of rows (face crops): one copy until DVC has it, none afterwards, and never a damaged one."""
+"""The files of rows (face crops): one copy until DVC has it, none afterwards, and never a damaged
+one.
+"""
 
 import os
 

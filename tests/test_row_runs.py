@@ -1,4 +1,6 @@
-"""What a change costs in rows, with real DVC: `preprocess` and `embed` compute what is new and nothing else."""
+"""What a change costs in rows, with real DVC: `preprocess` and `embed` compute what is new and
+nothing else.
+"""
 
 import re
 import shutil

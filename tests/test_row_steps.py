@@ -1,4 +1,6 @@
-"""The same bytes whichever way they came about: at once, in steps, in another order, after damage."""
+"""The same bytes whichever way they came about: at once, in steps, in another order, after
+damage.
+"""
 
 import shutil
 
@@ -35,7 +37,10 @@ def encoder(clip_models):
 
 @pytest.fixture
 def build(tmp_path, encoder):
-    """Runs both stages on a folder as it is now; returns the bytes of what they write, and what was computed."""
+    """Runs both stages on a folder as it is now.
+
+    Returns the bytes of what they write, and what was computed.
+    """
     warnings = []
 
     def run(images, store="store", workers=0):

@@ -1,4 +1,6 @@
-"""The row store: what is stored is found, what is damaged is named and computed again, nobody writes beside another."""
+"""The row store: what is stored is found, what is damaged is named and computed again, nobody
+writes beside another.
+"""
 
 import multiprocessing
 import os
@@ -258,7 +260,7 @@ def test_the_store_lies_beside_the_cache_or_where_the_environment_says(tmp_path,
     assert find_store(cache) == find_store(None) == tmp_path / "rows"
 
 
-# --- usage --------------------------------------------------------------------------------------------------
+# --- usage ----------------------------------------------------------------------------------------
 
 
 def test_pruning_keeps_what_the_current_outs_use(open_rows, tmp_path):

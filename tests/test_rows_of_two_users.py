@@ -1,4 +1,7 @@
-"""People of one group who share a cache: real users, with either umask. Nobody can hold the others up for ever."""
+"""People of one group who share a cache: real users, with either umask.
+
+Nobody can hold the others up for ever.
+"""
 
 import fcntl
 import multiprocessing
@@ -78,7 +81,10 @@ def cache():
 
 
 def run(cache: DvcCache, add: str, patience: float = 60.0) -> tuple[list[str], list[str]]:
-    """A run that wants all rows and adds one with its file; returns what it found, and its warnings."""
+    """A run that wants all rows and adds one with its file.
+
+    Returns what it found, and its warnings.
+    """
     warnings: list[str] = []
     with (
         tempfile.TemporaryDirectory() as out,
@@ -180,8 +186,8 @@ def test_a_run_that_waits_in_vain_says_for_whom_and_computes_alone(as_user, cach
         f"another run computes rows of the same kind ({who}): waiting until it ends" in warnings[0]
     )
     assert (
-        f"are held by another run ({who}) that added none for 0.5 s: this run computes alone, and keeps no row"
-        in warnings[1]
+        f"are held by another run ({who}) that added none for 0.5 s: this run computes "
+        "alone, and keeps no row" in warnings[1]
     )
     assert as_user(ANNA, 0o022, run, cache, "late") == (["anna's"], [])  # nothing was kept
 

@@ -1,4 +1,6 @@
-"""`rows verify` finds rows that somebody has made up, and takes those that another processor has rounded for what they are."""
+"""`rows verify` finds rows that somebody has made up, and takes those that another processor has
+rounded for what they are.
+"""
 
 import io
 import json

@@ -15,8 +15,8 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 def test_another_run_in_two_steps_gives_the_same_lock(built, tmp_path):
     """From an empty cache, the last photos first, with one thread instead of all of them.
 
-    A mistake in the labels stops the first run behind `embed`: named as targets, stages would run in another order,
-    and DVC lists them in the order in which they first ran.
+    A mistake in the labels stops the first run behind `embed`: named as targets, stages would run
+    in another order, and DVC lists them in the order in which they first ran.
     """
     other = Project(tmp_path)
     other.add_drawn_faces(n=100, seed=7)
@@ -82,8 +82,8 @@ def test_a_continuum_from_a_composite_that_is_not_there_names_those_that_are(pro
     assert "data/processed/composites/wimen" in done.stderr
     said = project.facestats("doctor", check=False).stderr
     assert (
-        "continua.wrong.from = 'wimen' is no composite. Did you mean women? There are impossible, top_rated, women"
-        in said
+        "continua.wrong.from = 'wimen' is no composite. Did you mean women? There are "
+        "impossible, top_rated, women" in said
     )
     (project.folder / "data/processed/composites/wimen").mkdir()  # what an earlier params.yaml left
     done = project.dvc("repro", "continuum@wrong", check=False)

@@ -1,4 +1,6 @@
-"""The built-in sample: the same bytes everywhere, true labels, plausible ratings, faces that are found."""
+"""The built-in sample: the same bytes everywhere, true labels, plausible ratings, faces that are
+found.
+"""
 
 import csv
 import hashlib

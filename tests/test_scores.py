@@ -85,7 +85,8 @@ def table_of(model, x, out_of_fold=None, **more):
 
 
 def test_one_photo_and_the_whole_table_agree(served, rated):
-    # twins, so that the reference has ties, and every face of the reference, so that its ends are there
+    # twins, so that the reference has ties, and every face of the reference, so that its ends are
+    # there
     x = np.concatenate([rated[0][:150], rated[0][:50]])
     served.reference = reference_distribution(served.predict(x))
     table = table_of(served, x)

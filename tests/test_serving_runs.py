@@ -1,4 +1,6 @@
-"""While a run replaces models, every answer is one of one run: all parts of it, or those of the run before."""
+"""While a run replaces models, every answer is one of one run: all parts of it, or those of the run
+before.
+"""
 
 import dataclasses
 import json
@@ -44,7 +46,8 @@ PARTS = (
     "data/processed/metadata/faces.parquet",
     "models/age_check.json",
 )
-# Replaces the files of a project by those of one run and the other in turn, one by one, as DVC does: removed first, or by a rename, with pauses.
+# Replaces the files of a project by those of one run and the other in turn, one by one, as DVC
+# does: removed first, or by a rename, with pauses.
 REPLACE = """
 import os, random, shutil, sys, time
 from pathlib import Path
@@ -52,7 +55,11 @@ root, *runs, rounds, signs = sys.argv[1:]
 rng = random.Random(0)
 for i in range(int(rounds)):
     source = Path(runs[i % 2])
-    names = sorted(p.relative_to(source) for p in source.rglob("*") if p.is_file() and "clip" not in p.parts and "landmarker" not in p.parts)
+    names = sorted(
+        p.relative_to(source)
+        for p in source.rglob("*")
+        if p.is_file() and not {"clip", "landmarker"} & set(p.parts)
+    )
     rng.shuffle(names)
     for name in names if i % 3 else sorted(names, key=lambda n: n.name == "serving.json"):
         target = Path(root) / name
@@ -282,7 +289,8 @@ def test_without_a_manifest_a_fresh_process_is_told_of_the_run(root, monkeypatch
     monkeypatch.chdir(root / "data")
     with pytest.raises(
         ModelError,
-        match=r"no models/serving\.json in .*project: a run is under way, wait for its end; otherwise run `dvc repro`",
+        match=r"no models/serving\.json in .*project: a run is under way, wait for its end; "
+        "otherwise run `dvc repro`",
     ):
         serving.load()
 

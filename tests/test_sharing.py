@@ -1,4 +1,6 @@
-"""Sharing through a directory, as docs/sharing.md says it: nothing is computed twice, and damage is named and mended."""
+"""Sharing through a directory, as docs/sharing.md says it: nothing is computed twice, and damage is
+named and mended.
+"""
 
 import hashlib
 import sys
@@ -22,7 +24,9 @@ JPEG = b"\xff\xd8\xff"
 
 @pytest.fixture(scope="module")
 def office(built, tmp_path_factory) -> Project:
-    """A project that has been pushed, photos and all, to a directory: change nothing in it but the remote, and mend that."""
+    """A project that has been pushed, photos and all, to a directory: change nothing in it but the
+    remote, and mend that.
+    """
     folder = tmp_path_factory.mktemp("sharing")
     office = open_office(built, folder, *STAGES)
     office.dvc("exp", "run", "-n", "early", "-S", "mlp.epochs=7", "train_attractiveness")

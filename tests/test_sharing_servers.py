@@ -1,4 +1,6 @@
-"""Sharing over SSH and in an S3-compatible bucket, as docs/sharing.md says it, with real servers on the loopback address."""
+"""Sharing over SSH and in an S3-compatible bucket, as docs/sharing.md says it, with real servers on
+the loopback address.
+"""
 
 from pathlib import Path
 
@@ -34,7 +36,8 @@ def test_ssh_through_a_tunnel_that_checks_the_host_key(office, tmp_path):
     office = copy_office(office, tmp_path / "office")
     local = free_port()
     with sshd(tmp_path / "server") as server:
-        # The documented command, with the test's address, key and known hosts, as a child that ends with the test.
+        # The documented command, with the test's address, key and known hosts, as a child that ends
+        # with the test.
         script = block("docs/sharing.md", "tunnel").text.replace(
             "2222:localhost:22 you@server",
             f"{local}:127.0.0.1:{server.port} {server.user}@localhost",

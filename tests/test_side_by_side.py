@@ -1,4 +1,6 @@
-"""Holistic, geometric, combined and z-score on the same test faces and resamples, and what the differences are."""
+"""Holistic, geometric, combined and z-score on the same test faces and resamples, and what the
+differences are.
+"""
 
 import json
 
@@ -18,7 +20,10 @@ GIVEN = BlendWeights(0.6, 0.4)
 
 
 def faces(worth=0.8, seed=0):
-    """Ratings 1–7; the holistic score and the geometric one, which knows `worth` of what the other does not."""
+    """Ratings 1–7.
+
+    The holistic score and the geometric one, which knows `worth` of what the other does not.
+    """
     rng = np.random.default_rng(seed)
     shared, own, noise = rng.normal(size=(3, N))
     ratings = pd.Series(np.clip(4 + 0.6 * shared + 0.6 * own + 0.3 * noise, 1, 7))

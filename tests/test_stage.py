@@ -62,5 +62,8 @@ def test_a_stage_ends_with_all_that_it_has_to_do(tmp_path: Path, in_worker, coll
 
 
 def test_what_people_import_leaves_the_garbage_collection_alone():
-    script = "import gc, facestats, facestats.serving.composites, facestats.cli.doctor; print(gc.isenabled())"
+    script = (
+        "import gc, facestats, facestats.serving.composites, facestats.cli.doctor; "
+        "print(gc.isenabled())"
+    )
     assert run_program([sys.executable, "-c", script]).stdout == "True\n"

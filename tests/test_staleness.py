@@ -1,6 +1,7 @@
 """What `dvc repro` runs after each kind of change, on a small project with real DVC.
 
-Where stages behind those in question would only take time, `dvc repro` has targets: what they do not need is left out.
+Where stages behind those in question would only take time, `dvc repro` has targets: what they do
+not need is left out.
 """
 
 import json
@@ -34,8 +35,10 @@ def changed_composites(before: dict[str, bytes], after: dict[str, bytes]) -> set
 
 
 def test_no_parameter_is_hidden_from_the_run_cache():
-    """DVC 3.67 leaves keys called `size` and `nfiles` out of the hash of a run: as a parameter of its own
-    (`preprocess.size`) such a key counts, inside a group it does not, and old results would come back."""
+    """DVC 3.67 leaves keys called `size` and `nfiles` out of the hash of a run: as a parameter of
+    its own (`preprocess.size`) such a key counts, inside a group it does not, and old results would
+    come back.
+    """
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
 
     def hidden(value) -> bool:

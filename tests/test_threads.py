@@ -21,7 +21,8 @@ from resources import names
 
 ENDLESS = """
 import os, signal, threading
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell is started deaf to it
+# A shell starts background jobs deaf to SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from facestats.machine import threads
 from facestats.scores import folds
 from rated import noisy_line
@@ -35,7 +36,8 @@ def watched(*data, on_epoch, **options):
         on_epoch(epoch, *losses)
     return train(*data, on_epoch=told, **options)
 folds.train_regressor = watched
-folds.out_of_fold(*noisy_line(200, 5), pd.Series([str(i) for i in range(200)]), 4, 0.2, epochs=10**9, patience=10**9)
+persons = pd.Series([str(i) for i in range(200)])
+folds.out_of_fold(*noisy_line(200, 5), persons, 4, 0.2, epochs=10**9, patience=10**9)
 """
 
 

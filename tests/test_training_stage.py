@@ -1,4 +1,6 @@
-"""The stages `train_attractiveness` and `score`: who may influence the model, and what happens where it can't be trained."""
+"""The stages `train_attractiveness` and `score`: who may influence the model, and what happens
+where it can't be trained.
+"""
 
 from facestats.run.stage import StageItem
 
@@ -122,7 +124,10 @@ class Stage:
         weights: str | dict | None = None,
         why: str | None = None,
     ) -> pd.DataFrame:
-        """Run the stage `score`; `raw` is what a geometric model says of each row, None (and `why`) where there is none."""
+        """Run the stage `score`.
+
+        `raw` is what a geometric model says of each row, None (and `why`) where there is none.
+        """
         tables.write(
             self.rows.reindex(columns=list(CLEAN.columns)),
             self.folder / "clean.parquet",
@@ -295,7 +300,9 @@ def test_copies_of_a_face_share_a_fold(stage):
 
 @pytest.mark.parametrize("known_by", ["copy_group", "person"])
 def test_copies_and_persons_are_no_evidence_for_a_classifier(stage, known_by):
-    """Ten persons with thirteen nearly equal faces each, and genders by chance: what one face says is no help for the other twelve."""
+    """Ten persons with thirteen nearly equal faces each, and genders by chance: what one face says
+    is no help for the other twelve.
+    """
     rng, rows = np.random.default_rng(0), stage.rows
     who = np.arange(N) % 10
     stage.vectors = (rng.normal(size=(10, D))[who] + rng.normal(0, 0.01, (N, D))).astype(np.float32)

@@ -1,4 +1,6 @@
-"""docs/troubleshooting.md quotes messages that exist: its own project's, and DVC's where a row says so."""
+"""docs/troubleshooting.md quotes messages that exist: its own project's, and DVC's where a row says
+so.
+"""
 
 import ast
 import re

@@ -143,7 +143,8 @@ def test_a_stage_whose_out_can_not_be_written_says_where(tmp_path):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (tmp_path / "out").touch()
     script = (
-        "import sys; sys.argv = ['x']; from pathlib import Path; from facestats.run.stage import run_stage; from facestats.core.files import write_text\n"
+        "import sys; sys.argv = ['x']; from pathlib import Path; from facestats.run.stage "
+        "import run_stage; from facestats.core.files import write_text\n"
         "def main(params): write_text(Path('out/below/it.txt'), '')\n"
         "run_stage(main)"
     )

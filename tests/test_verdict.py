@@ -66,8 +66,8 @@ def test_noise_says_nothing():
     found = verdict(scores, ratings.sample(frac=1, random_state=1, ignore_index=True))
     assert found.word == "says nothing"
     assert (
-        "the holistic score says nothing: on 133 held-out faces it is no closer to the ratings than their mean is: R² −"
-        in found.text
+        "the holistic score says nothing: on 133 held-out faces it is no closer to the "
+        "ratings than their mean is: R² −" in found.text
     )
     assert "; on 67 test faces it is no closer" in found.text
 

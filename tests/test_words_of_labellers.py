@@ -1,4 +1,6 @@
-"""What labellers, raters and folders are called stays text in the model card and in the report: no tag, link, picture, column or heading."""
+"""What labellers, raters and folders are called stays text in the model card and in the report: no
+tag, link, picture, column or heading.
+"""
 
 import html
 import re

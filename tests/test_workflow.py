@@ -1,4 +1,6 @@
-"""What GitHub runs on a pull request, and the dev container: their scripts, run here as they stand, with programs that can't be had replaced."""
+"""What GitHub runs on a pull request, and the dev container: their scripts, run here as they stand,
+with programs that can't be had replaced.
+"""
 
 import json
 import os
@@ -19,7 +21,7 @@ WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding
 STEPS = WORKFLOW["jobs"]["changes"]["steps"]
 SCRIPTS = {step["name"]: step["run"] for step in STEPS if "run" in step}
 CONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
-# Of https://containers.dev/implementers/json_schema: what may stand beside `image`; anything else is refused there.
+# Of the JSON schema of containers.dev: what may stand beside `image`; all else is refused there.
 PROPERTIES = {
     "$schema",
     "name",
@@ -148,7 +150,8 @@ def test_the_base_is_built_first_and_its_outcome_lies_below_the_pull_request(tmp
     head = commit("the change", params="new", lock="the author's", metrics="the author's")
     program(
         temporary / "bin/make",
-        'for out in dvc.lock docs/model_card.md metrics/summary.json; do echo "$1 with $(cat params.yaml) $(ls)" > $out; done',
+        'for out in dvc.lock docs/model_card.md metrics/summary.json; do echo "$1 with '
+        '$(cat params.yaml) $(ls)" > $out; done',
     )
     done = run_step(
         "Build what the pull request starts from", repo, temporary, BASE=base, HEAD=head
@@ -186,7 +189,8 @@ def test_the_report_names_stale_stages_and_shows_metrics_and_plots(project, tmp_
     )  # what follows from them DVC finds when it runs
     program(
         temporary / "bin/make",
-        'echo "Running stage \'select@women\':"; echo "> python stages/…"; echo "Running stage \'evaluate\':"',
+        'echo "Running stage \'select@women\':"; echo "> python stages/…"; echo "Running '
+        "stage 'evaluate':\"",
     )
     assert run_step("Rebuild them", project.folder, temporary).returncode == 0
     summary = read_json(project.folder / "metrics/summary.json")

@@ -1,4 +1,6 @@
-"""Zero-shot: prompts are read as transformers reads them, and what can't be read is named by its key."""
+"""Zero-shot: prompts are read as transformers reads them, and what can't be read is named by its
+key.
+"""
 
 import json
 import shutil
@@ -63,7 +65,9 @@ def spoiled(reader, tmp_path):
 
 
 def clip(folder, images, texts):
-    """Unit-norm text features and probabilities of each text for each image, as transformers computes them."""
+    """Unit-norm text features and probabilities of each text for each image, as transformers
+    computes them.
+    """
     model, tokenizer = (
         CLIPModel.from_pretrained(folder).eval(),
         AutoTokenizer.from_pretrained(folder),
