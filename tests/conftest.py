@@ -10,6 +10,8 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+import warm
+from cached import built_project
 from clips import random_clip
 from facestats.checkpoints.variants import fetch_clip
 from facestats.core.stats.scale import reference_distribution
@@ -48,6 +50,12 @@ SLOW = (
 )  # seconds, of a test that drives real DVC; that of the others stands in pyproject.toml
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the warm parent, one for all workers; it ends with this process."""
+    if not hasattr(config, "workerinput"):
+        warm.start()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     for item in items:
@@ -70,11 +78,7 @@ def built(tmp_path_factory, request) -> Project:
     with FileLock(folder.with_suffix(".lock")):
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)  # another worker's attempt that failed
-            project = Project(folder)
-            project.add_drawn_faces(n=100, seed=7)
-            project.commit("a small project")
-            project.repro()
-            project.commit("run")
+            built_project(folder)
             done.touch()
     return Project.at(folder)
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 import psutil
 import pytest
 
+import warm
 from resources import ROOT
 
 LIMIT = 600  # seconds, of a command on a busy machine; the longest takes a minute on two idle cores
@@ -84,7 +85,7 @@ def stage_command(script: str, **options: str | Path) -> list[str | Path]:
     """The command line of a stage's script; its paths by the names of its options."""
     words = ((f"--{name.replace('_', '-')}", value) for name, value in options.items())
     return [
-        sys.executable,
+        warm.python(),
         ROOT / f"stages/{script}.py",
         *(word for pair in words for word in pair),
     ]

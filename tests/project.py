@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+import warm
 from facestats.sample import write_sample
 from programs import run_program
 from resources import ROOT, landmarker_dir
@@ -63,7 +64,12 @@ TRAINED = {"train_attribute@gender", "train_attribute@ethnicity", "train_attribu
 
 
 class Project:
-    """A git and DVC repository below `folder`, with its own cache."""
+    """A git and DVC repository below `folder`, with its own cache.
+
+    Its programs are copies of a warm parent (tests/warm.py) unless it is `cold`.
+    """
+
+    cold = False
 
     def __init__(self, folder: Path, source: Path = ROOT):
         self._use(folder)
@@ -158,18 +164,24 @@ class Project:
         self, *command: str, check: bool = True, folder: Path | None = None, **environment: str
     ) -> subprocess.CompletedProcess:
         """Run a command in the project, or in another folder; `check` fails with its output."""
-        return run_program(command, folder or self.folder, self.environment | environment, check)
+        given = self.environment | environment
+        if not self.cold:
+            given["PATH"] = warm.path(given["PATH"])
+        return run_program(command, folder or self.folder, given, check)
 
     def dvc(
         self, *arguments: str, check: bool = True, **environment: str
     ) -> subprocess.CompletedProcess:
-        return self.run(sys.executable, "-m", "dvc", *arguments, check=check, **environment)
+        return self.run(self._python(), "-m", "dvc", *arguments, check=check, **environment)
+
+    def _python(self) -> str:
+        return sys.executable if self.cold else warm.python()
 
     def git(self, *arguments: str) -> subprocess.CompletedProcess:
         return self.run("git", *arguments)
 
     def facestats(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        return self.run(sys.executable, "-m", "facestats", *arguments, check=check)
+        return self.run(self._python(), "-m", "facestats", *arguments, check=check)
 
     def repro(self, *arguments: str, **environment: str) -> set[str]:
         """`dvc repro`; returns the stages that were executed (not those skipped or restored from the cache)."""

@@ -28,6 +28,17 @@ OMI = ROOT.parent / "shared" / "omi"
 
 
 @cache
+def cache_folder() -> Path | None:
+    """What test runs share, outside of the repository; None: nothing."""
+    place = os.environ.get("FACESTATS_TESTS_CACHE", "~/.cache/facestats-tests")
+    if not place:
+        return None
+    folder = Path(place).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.resolve()
+
+
+@cache
 def landmarker_dir() -> Path:
     """The models of this checkout, else fetched once.
 
@@ -38,10 +49,9 @@ def landmarker_dir() -> Path:
         return built
     # One folder for all workers of pytest: the path stands in the params, and so in the dvc.lock,
     # of projects that tests compare.
-    folder = (
-        Path(gettempdir())
-        / f"facestats-landmarker-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
-    )
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", os.getpid())
+    place = cache_folder()
+    folder = place / "landmarker" if place else Path(gettempdir()) / f"facestats-landmarker-{run}"
     with FileLock(f"{folder}.lock"):
         if all((folder / name).is_file() for name in models.SHA256):
             return folder

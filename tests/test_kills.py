@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -366,7 +367,8 @@ def test_ctrl_c_does_not_wait_for_a_batch_that_takes_long(tmp_path):
     (tmp_path / "params.yaml").write_text(
         (ROOT / "params.yaml").read_text().replace("batch_size: 32 ", "batch_size: 512 ")
     )
-    command = stage_command("embed", crops="faces", clip="clip", embeddings="embeddings.parquet")
+    paths = {"crops": "faces", "clip": "clip", "embeddings": "embeddings.parquet"}
+    command = [sys.executable, *stage_command("embed", **paths)[1:]]
     run = start_program(
         command,
         tmp_path,
