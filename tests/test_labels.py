@@ -1,5 +1,7 @@
 """Label files: joined once; whatever can't be used is named with file, line, column and value."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -249,3 +251,52 @@ def test_ratings_that_are_all_equal_are_taken_as_they_are(join):
     )
     assert joined.table["rating"].dropna().tolist() == [3, 3]
     assert joined.summary["raters"]["suspicious"] == {}
+
+
+@pytest.mark.parametrize("labels", ["gender,Gender", "Gender,gender", "gender,gender (own words)"])
+def test_a_correction_of_a_standard_column_stays_there(join, labels):
+    joined = join(f"image,{labels}\nb.jpg,female,female\n", manual="image,gender\nb.jpg,male\n")
+    b = joined.table.loc["b.jpg"]
+    assert (b["gender"], b["gender_source"]) == ("male", "manual")
+    further = next(name for name in labels.split(",") if name != "gender")
+    assert (b[further], b[f"{further}_source"]) == ("female", "label")
+
+
+def test_an_age_by_hand_is_not_lost_to_a_column_that_is_called_alike(join):
+    joined = join("image,age,age (guessed)\nb.jpg,25,25\n", manual="image,age\nb.jpg,10\n")
+    assert joined.table.loc["b.jpg", ["age", "age_source"]].tolist() == [10, "manual"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "manual", "named"),
+    [
+        ("image,Hat,hat (new)\nb.jpg,a,b", "image,hat\nb.jpg,c", ["'hat'", "'Hat'", "'hat (new)'"]),
+        ("image,HAT\nb.jpg,a", "image,hat,Hat\nb.jpg,c,d", ["'hat'", "'Hat'", "'HAT'"]),
+    ],
+)
+def test_a_correction_that_could_be_of_several_columns_is_refused(join, labels, manual, named):
+    with pytest.raises(LabelError, match="could be several") as refused:
+        join(labels + "\n", manual=manual + "\n")
+    assert all(name in str(refused.value) for name in named)
+
+
+def test_a_correction_with_the_exact_name_of_one_of_several_columns_goes_there(join):
+    joined = join("image,Hat,hat\nb.jpg,a,b\n", manual="image,hat\nb.jpg,c\n")
+    assert joined.table.loc["b.jpg", ["Hat", "hat"]].tolist() == ["a", "c"]
+
+
+def test_more_columns_than_anybody_has_are_refused(join):
+    header = ",".join(f"c{i}" for i in range(5000))
+    with pytest.raises(LabelError, match="has 5001 columns; at most 5000 are read"):
+        join(f"image,{header}\n")
+    with pytest.raises(LabelError, match="the column 'c' stands twice"):
+        join("image,c,b,c\n")
+
+
+def test_many_columns_are_put_together_once(join):
+    """Column by column, pandas copies what is there already, and warns from the hundredth on."""
+    names = [f"c{i}" for i in range(150)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        joined = join(f"image,{','.join(names)}\nb.jpg{',x' * 150}\n")
+    assert joined.table.loc["b.jpg", names].tolist() == ["x"] * 150

@@ -222,8 +222,8 @@ def refuse_contradictions(
     shown : what a message calls them, by line.
     """
     twice = frame[frame.duplicated(key, keep=False)]
-    for column in twice.columns.drop(key):
-        given = twice.dropna(subset=column)
+    for column in twice.columns.drop(key) if len(twice) else ():
+        given = twice[[key, column]].dropna(subset=column)
         first = given.groupby(key)[column].transform("first")
         conflict = given.index[given[column] != first]
         for line in conflict[:SHOWN]:

@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable
 from itertools import accumulate, zip_longest
 from pathlib import Path
@@ -18,6 +19,7 @@ from facestats.labels.columns import IMAGE, LABELS, RATER, RATING, plain
 
 SHOWN = 20  # mistakes of one file in a message
 TITLE = 10  # lines at the top in which the header is looked for
+COLUMNS = 5000  # of one file; a survey has hundreds
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -103,7 +105,9 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     )
     questions, records, lines = records[:texts_end], records[texts_end:], lines[texts_end:]
     width = len(header)
-    repeated = {name for name in header if name and header.count(name) > 1}
+    if width > COLUMNS:
+        raise LabelError(f"{path} has {width} columns; at most {COLUMNS} are read")
+    repeated = {name for name, n in Counter(header).items() if name and n > 1}
     if repeated:
         raise LabelError(f"{path}: the column {min(repeated)!r} stands twice in the header line")
     # Commas at the end are nothing, but they may also be what an unquoted decimal comma has moved to the right.

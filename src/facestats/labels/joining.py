@@ -119,15 +119,19 @@ def join_labels(
 
     table = pd.DataFrame(index=pd.Index(faces["filename"].dropna().sort_values(), name="filename"))
     table["image"] = faces.dropna(subset="filename").set_index("filename")["image"]
-    by_hand = _under_one_name(corrections.by_face, labels.by_face).reindex(table.index)
+    by_hand = _under_one_name(corrections, labels.by_face).reindex(table.index)
     given = labels.by_face.reindex(table.index)
     extras = [c for c in dict.fromkeys([*given.columns, *by_hand.columns]) if c not in COLUMNS]
+    columns: dict[str, pd.Series] = {}
     for column in [*COLUMNS, *extras]:
-        said, labelled = _column(by_hand, column), _column(given, column)
-        table[column] = said.where(said.notna(), labelled)
+        manual_labels, file_labels = _column(by_hand, column), _column(given, column)
+        columns[column] = manual_labels.where(manual_labels.notna(), file_labels)
         if column != "person":
-            source = np.where(said.notna(), "manual", np.where(labelled.notna(), "label", None))
-            table[f"{column}_source"] = pd.Series(source, index=table.index, dtype="str")
+            source = np.where(
+                manual_labels.notna(), "manual", np.where(file_labels.notna(), "label", None)
+            )
+            columns[f"{column}_source"] = pd.Series(source, index=table.index, dtype="str")
+    table = pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
     # The order of lines says nothing, but would move the last bits of sums; by rating first, equal judgements have equal means.
     present = (
         None
@@ -218,6 +222,7 @@ def _read_labels(
     raw = None if path is None else read_sheet(path)
     if path is None or raw is None:
         return _LabelFile()
+    notes, raw.attrs = raw.attrs["notes"], {}  # pandas copies them with every operation
     found = find_columns(raw.columns, LABELS, path)
     if "image" not in found:
         key_column(raw, path)  # raises
@@ -253,33 +258,52 @@ def _read_labels(
         )
         cells = cells[~nameless]
     shown = cells[found["image"]]
-    frame = pd.DataFrame(
-        {"filename": names.resolve(shown, path, mistakes, must_match)}, index=cells.index
-    )
+    columns = {"filename": names.resolve(shown, path, mistakes, must_match)}
     if second is not None:
         refuse_other_photos(shown, second, names.photos, path, mistakes)
     classes = []
     for header, column in own.items():
         text = cells[header]
         if column == "age":
-            frame[column] = numbers(text, path, mistakes, 0, MAX_AGE)
+            columns[column] = numbers(text, path, mistakes, 0, MAX_AGE)
         elif column == "rating":
-            frame[column] = numbers(text, path, mistakes)
+            columns[column] = numbers(text, path, mistakes)
         elif column != "image":
-            frame[column] = (text.map(one_form) if column == "person" else text).mask(text == "")
+            words = text.map(one_form) if column == "person" else text
+            columns[column] = words.mask(text == "")
             classes += [column] if column != "person" else []
+    frame = pd.DataFrame(columns, index=cells.index)
     frame = frame[frame["filename"].notna()]
     refuse_contradictions(frame, "filename", shown, path, mistakes)
     by_face = frame.groupby("filename", sort=True).first().dropna(axis="columns", how="all")
-    return _LabelFile(path, by_face, frame, classes, raw.attrs["notes"], say_columns(found, path))
+    return _LabelFile(path, by_face, frame, classes, notes, say_columns(found, path))
 
 
-def _under_one_name(corrections: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """The corrections, their columns called as in the label file where only letters differ (`Glasses`, `glasses`)."""
-    called = {plain(name): name for name in labels.columns}
-    return corrections.rename(
-        columns={name: called.get(plain(name), name) for name in corrections.columns}
-    )
+def _under_one_name(corrections: _LabelFile, labels: pd.DataFrame) -> pd.DataFrame:
+    """The corrections, their further columns called as in the label file (`Glasses`, `glasses`).
+
+    Raises
+    ------
+    LabelError
+        A column could be several of the other file.
+    """
+    further = [name for name in labels.columns if name not in COLUMNS]
+    renamed: dict[str, str] = {}
+    for name in corrections.by_face.columns:
+        if name in COLUMNS or name in further:
+            continue  # a standard column keeps its name, whatever else is spelt like it
+        alike = [other for other in further if plain(other) == plain(name)]
+        own = [other for other in corrections.by_face.columns if plain(other) == plain(name)]
+        own = [other for other in own if other not in COLUMNS]
+        if alike and len(alike) + len(own) > 2:
+            listed = ", ".join(map(repr, dict.fromkeys([*own, *alike])))
+            raise LabelError(
+                f"{corrections.path}: the column {name!r} could be several: {listed}; "
+                "write its name as in the label file"
+            )
+        if alike:
+            renamed[name] = alike[0]
+    return corrections.by_face.rename(columns=renamed)
 
 
 def _summary(
