@@ -12,8 +12,9 @@ from transformers import CLIPModel
 
 from clips import VISION, picture, random_clip
 from facestats.checkpoints.variants import fetch_clip
-from facestats.clip.encoder import ImageEncoder, PlainTower
-from facestats.clip.tower import ACTIVATIONS, PackedTower, StoppedError, can_pack
+from facestats.clip import tower
+from facestats.clip.encoder import ImageEncoder
+from facestats.clip.tower import ACTIVATIONS, PackedTower, PlainTower, StoppedError, can_pack
 from facestats.errors import ModelError
 
 PRECISIONS = ("float32", "bfloat16")
@@ -87,6 +88,65 @@ def test_any_tower_computes_what_transformers_computes(tmp_path, precision, chan
     expected = getattr(features, "pooler_output", features).numpy()
     assert cosines(expected[1:], expected[:-1]).max() < 0.99  # else any embedding would do
     assert cosines(encoder.encode(images), expected).min() >= LEAST[precision]
+
+
+class Broken(PackedTower):
+    """What another version of torch could make of the packed tower."""
+
+    how = ""
+
+    def __init__(self, *arguments):
+        if self.how == "missing":
+            torch.ops.mkldnn._reorder_linear_weights_of_another_version()
+        super().__init__(*arguments)
+
+    def __call__(self, pixels, stopped=lambda: False):
+        if self.how == "another signature":
+            raise TypeError("_linear_pointwise() takes 7 arguments, 6 were given")
+        rows = super().__call__(pixels, stopped)
+        return {
+            "not finite": rows * torch.nan,
+            "all alike": rows[:1].expand(rows.shape),
+            "no activation": rows + 0.1 * rows.norm(dim=1, keepdim=True) * torch.eye(*rows.shape),
+        }[self.how]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("missing", "'mkldnn' object has no attribute"),
+        ("another signature", "takes 7 arguments"),
+        ("not finite", "differ from those of transformers by inf%"),
+        ("all alike", "differ from those of transformers by"),
+        ("no activation", "differ from those of transformers by"),
+    ],
+)
+def test_a_packed_tower_that_is_broken_is_left_with_a_warning(
+    tmp_path, monkeypatch, precision, how, why
+):
+    if not packed_here(precision):
+        pytest.skip("this processor packs no weights of this precision")
+    model = fetched(tmp_path, VISION)
+    images = [picture((120, 100), i) for i in range(3)]
+    expected = ImageEncoder(model, precision, batch_size=4).encode(images)
+    monkeypatch.setattr(Broken, "how", how)
+    monkeypatch.setattr(tower, "PackedTower", Broken)
+    with pytest.warns(RuntimeWarning, match=rf"the fast image tower does not work.*{why}"):
+        encoder = ImageEncoder(model, precision, batch_size=4)
+    assert isinstance(encoder.tower, PlainTower)
+    assert cosines(encoder.encode(images), expected).min() >= LEAST[precision]
+
+
+def test_want_of_memory_does_not_change_the_tower(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    model = fetched(tmp_path, VISION)
+    monkeypatch.setattr(tower, "can_pack", lambda *_: True)
+    monkeypatch.setattr(tower, "PackedTower", fail)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        ImageEncoder(model, batch_size=4)
 
 
 def test_activations_are_told_apart(tmp_path):

@@ -19,7 +19,7 @@ from transformers import CLIPConfig, CLIPVisionConfig, CLIPVisionModelWithProjec
 from transformers.utils import logging
 
 from facestats.checkpoints.transform import ImageTransform
-from facestats.clip.tower import PackedTower, StoppedError, can_pack
+from facestats.clip.tower import StoppedError, choose_tower
 from facestats.core.fingerprint import sha256_file
 from facestats.errors import ModelError
 
@@ -107,14 +107,9 @@ class ImageEncoder:
             )
         self.dimension: int = model.config.projection_dim
         self.side: int = model.config.image_size
-        dtype, (factor, offset) = (
-            DTYPES[self.precision],
-            map(torch.from_numpy, self.transform.affine()),
-        )
-        if can_pack(model.config, dtype, self.device):
-            self.tower = PackedTower(model, dtype, batch_size, factor, offset)
-        else:
-            self.tower = PlainTower(model, dtype, self.device, factor, offset)
+        dtype = DTYPES[self.precision]
+        factor, offset = map(torch.from_numpy, self.transform.affine())
+        self.tower = choose_tower(model, dtype, self.device, batch_size, factor, offset)
 
     def encode(self, images: Iterable[Image.Image]) -> np.ndarray:
         """Embed RGB images: float32 array (n, dimension), unit norm."""
@@ -203,31 +198,6 @@ class ImageEncoder:
         np.stack(pixels, out=batch[: len(pixels)])
         embeddings = self.tower(torch.from_numpy(batch), stopped).cpu().numpy()[: len(pixels)]
         return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-
-
-class PlainTower:
-    """transformers' own forward of the image tower, on any device; called as `PackedTower` is."""
-
-    def __init__(
-        self,
-        model: CLIPVisionModelWithProjection,
-        dtype: torch.dtype,
-        device: torch.device,
-        factor: torch.Tensor,
-        offset: torch.Tensor,
-    ):
-        self.model, self.dtype, self.device = model.eval().to(device, dtype), dtype, device
-        self.factor, self.offset = (v.to(device)[:, None, None] for v in (factor, offset))
-
-    @torch.inference_mode()
-    def __call__(
-        self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False
-    ) -> torch.Tensor:
-        """Embeddings (n, dimension), float32, not yet of unit norm, of uint8 pixels (n, height, width, 3)."""
-        inputs = (
-            pixels.to(self.device).permute(0, 3, 1, 2).float().mul_(self.factor).sub_(self.offset)
-        )
-        return self.model(pixel_values=inputs.to(self.dtype)).image_embeds.float()
 
 
 def _batches(items: Iterable, size: int) -> Iterator[list]:

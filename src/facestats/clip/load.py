@@ -11,6 +11,7 @@ from transformers import CLIPVisionModelWithProjection
 from facestats.checkpoints.settings import check_folder, check_transform, check_weights
 from facestats.clip.encoder import ImageEncoder, vision_config
 from facestats.errors import ModelError
+from facestats.machine.faults import is_out_of_memory
 
 ANOTHER_MODELS = (
     "config.json or preprocessor_config.json does not fit the weights; they must be of one model, "
@@ -46,11 +47,14 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
         LookupError,
         TypeError,
         AttributeError,
+        RuntimeError,
         ValueError,
         ArithmeticError,
         ImportError,
         StrictDataclassError,
     ) as error:  # values that no config holds, in transformers' own words
+        if is_out_of_memory(error):
+            raise
         raise ModelError(
             f"{model_dir}: {ANOTHER_MODELS} ({' '.join(str(error).split())})"
         ) from None
