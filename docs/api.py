@@ -13,10 +13,11 @@ from facestats.serving.types import Attribute, Attributes, Score
 
 HEAD = """# Python interface
 
-Signatures, parameters, results and errors of what `import facestats` offers, written from the docstrings by
-`python docs/reference.py`. [library.md](library.md) explains it with examples.
+Signatures, parameters, results and errors of what `import facestats` offers. This page is written
+from the docstrings by `python docs/reference.py`; [library.md](library.md) has examples.
 """
-MODELS = """What `facestats.load` returns. `root` is its folder, `serving` the content of `models/serving.json`.
+MODELS = """What `facestats.load` returns. `root` is its folder, `serving` the content of
+`models/serving.json`.
 """
 SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)
 ENTRY = re.compile(r"^\S", re.MULTILINE)

@@ -106,7 +106,7 @@ def test_python_on_the_pages_about_composites_and_geometry(built, monkeypatch, t
         (built.folder / "data/processed/preproc" / name).read_bytes() for name in table["filename"]
     ]
     example = block("docs/methods/geometry.md", "from python").text
-    said = {"landmarks": landmarks, "crops": crops}
+    names = {"landmarks": landmarks, "crops": crops}
     exec(
         compile(
             example.replace("model.predict", "scores = model.predict").replace(
@@ -115,14 +115,14 @@ def test_python_on_the_pages_about_composites_and_geometry(built, monkeypatch, t
             "geometry.md",
             "exec",
         ),
-        said,
+        names,
     )
     main_model = ~table["geometric_out_of_fold"].to_numpy()
     assert main_model.sum() > 20
     np.testing.assert_allclose(
-        said["scores"][main_model], table["geometric_raw"][main_model], atol=1e-3
+        names["scores"][main_model], table["geometric_raw"][main_model], atol=1e-3
     )  # of 100
-    np.testing.assert_allclose(said["zscores"], table["geometry_zscore"], atol=1e-6)
+    np.testing.assert_allclose(names["zscores"], table["geometry_zscore"], atol=1e-6)
 
 
 # What somebody does who opens the template in a spreadsheet: says of the first face what it shows.
@@ -146,10 +146,10 @@ def test_the_labelling_loop(project):
     )
     (project.folder / "to_label.csv").unlink()
     proposed = pd.read_csv(project.folder / META / "labels_template.csv")["filename"]
-    said = run_documented(
+    output = run_documented(
         project, "docs/labelling.md", "the loop", {"# fill in to_label.csv, then:\n": FILL_IN}
     )
-    assert {"labels", "attributes"} <= executed(said)
+    assert {"labels", "attributes"} <= executed(output)
     row = (
         pd.read_parquet(project.folder / META / "attributes_clean.parquet")
         .set_index("filename")
@@ -162,9 +162,9 @@ def test_the_labelling_loop(project):
 
 
 def test_embeddings_without_avx512_as_the_page_on_reproducibility_measures_them(project):
-    said = run_documented(project, "docs/methods/reproducibility.md", "without AVX-512")
+    output = run_documented(project, "docs/methods/reproducibility.md", "without AVX-512")
     assert (
-        len(re.findall(r"rows=110 reused=0 computed=110", said)) == 2
+        len(re.findall(r"rows=110 reused=0 computed=110", output)) == 2
     )  # each in a store of its own
     made = project.read("data/processed/embeddings/embeddings_clip.parquet")
     assert project.read("default.parquet") == made

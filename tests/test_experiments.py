@@ -33,9 +33,9 @@ PATIENCE = 300  # seconds that a busy machine may take
 
 def wait_for_the_queue(say) -> str:
     deadline = time.monotonic() + PATIENCE
-    while re.search("Running|Queued", said := say("queue")) and time.monotonic() < deadline:
+    while re.search("Running|Queued", status := say("queue")) and time.monotonic() < deadline:
         time.sleep(5)  # asking takes DVC a second of the processors that the queue needs
-    return said
+    return status
 
 
 def test_the_page_does_what_it_says(project, tmp_path):

@@ -66,17 +66,17 @@ def test_an_experiment_that_is_older_than_the_remote_arrives_whole(office, tmp_p
 
 
 def test_a_colleague_computes_nothing_then_one_row_and_runs_no_experiment_again(office, tmp_path):
-    said = document(office, "share experiment")
-    assert executed(said) == {"train_attractiveness"}
+    printed = document(office, "share experiment")
+    assert executed(printed) == {"train_attractiveness"}
     other = Project.at(tmp_path)
     other.folder.mkdir()
-    said = document(other, "colleague", hub=hub(office))
-    assert CLEAN in said
-    assert executed(said) == set()
+    printed = document(other, "colleague", hub=hub(office))
+    assert CLEAN in printed
+    assert executed(printed) == set()
     other = Project.at(tmp_path)
     other.folder = tmp_path / "repo/facestats"
-    said = document(other, "take experiment")
-    assert executed(said) == set()
+    printed = document(other, "take experiment")
+    assert executed(printed) == set()
     assert "epochs: 6" in other.read("params.yaml").decode()
     assert other.read("metrics/train_attractiveness/metrics.json") == office.read(
         "metrics/train_attractiveness/metrics.json"
@@ -103,8 +103,8 @@ def test_photos_stay_at_home(built, tmp_path):
     assert "push: false" in office.read("data/raw.dvc").decode()
     other = colleague(office, tmp_path / "other")
     assert "data/raw" in other.dvc("pull", check=False).stderr
-    said = document(other, "without photos")
-    assert executed(said) == {"train_attractiveness"}
+    printed = document(other, "without photos")
+    assert executed(printed) == {"train_attractiveness"}
     assert not (other.folder / "data/raw").exists()
 
 
@@ -117,8 +117,8 @@ def test_numbers_without_pictures_are_enough_to_train_and_score(built, tmp_path)
     assert len(objects) > 20
     assert not any(data.startswith(JPEG) for data in objects)
     other = colleague(office, tmp_path / "other")
-    said = document(other, "from numbers")
-    assert executed(said) == {"train_attractiveness", "score"}
+    printed = document(other, "from numbers")
+    assert executed(printed) == {"train_attractiveness", "score"}
 
 
 @pytest.fixture
@@ -146,10 +146,10 @@ def test_what_the_remote_lost_is_named_and_mended(office, doctor, tmp_path, harm
     assert failed.returncode
     assert ("Checkout failed" if harm == "damaged" else "failed to transfer") in failed.stderr
     assert not (other.folder / FACE).exists()
-    code, said = doctor(other, "storage")
+    code, printed = doctor(other, "storage")
     assert code == 1
-    assert f"{FACE} is {harm} on storage" in said
-    assert "from a clone that has" in said
+    assert f"{FACE} is {harm} on storage" in printed
+    assert "from a clone that has" in printed
     assert doctor(other, "storage", "--mend")[0] == 1
     assert "--mend" in doctor(office, "storage")[1]
     assert doctor(office, "storage", "--mend")[0] == 0
@@ -177,11 +177,11 @@ def test_a_push_that_was_cut_off_goes_on(office, doctor, tmp_path):
     assert doctor(office, "second")[0] == 1
     assert office.damaged_objects() == []
     office.dvc("push", "-q", "-r", "second")
-    code, said = doctor(office, "second")
+    code, printed = doctor(office, "second")
     assert code == 0
-    assert " 0 damaged or missing" in said
+    assert " 0 damaged or missing" in printed
     assert CLEAN in office.dvc("status").stdout
     office.dvc("remote", "remove", "second")
-    code, said = doctor(office, "second")
+    code, printed = doctor(office, "second")
     assert code == 2
-    assert "doesn't exist" in said
+    assert "doesn't exist" in printed
