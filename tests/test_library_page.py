@@ -63,7 +63,7 @@ def mistakes(source: str, names: dict) -> list[str]:
 
     Where a line gives something else than its comment says, the line and both.
     """
-    lines, found = source.splitlines(), []
+    lines, wrong = source.splitlines(), []
     for node in ast.parse(source).body:
         if not isinstance(node, ast.Expr):
             exec(compile(ast.Module([node], []), "library.md", "exec"), names)
@@ -71,10 +71,10 @@ def mistakes(source: str, names: dict) -> list[str]:
         shown, gave = comment(lines, node), outcome(node, names)
         as_shown = ".*?".join(map(re.escape, shown.split("…")))
         if shown and not re.fullmatch(as_shown, gave, flags=re.DOTALL):
-            found.append(f"{lines[node.lineno - 1]}\n  the page: {shown}\n  gave:     {gave}")
+            wrong.append(f"{lines[node.lineno - 1]}\n  the page: {shown}\n  gave:     {gave}")
         if not shown and re.match(r"\w+Error: ", gave):
-            found.append(f"{lines[node.lineno - 1]}\n  gave:     {gave}")
-    return found
+            wrong.append(f"{lines[node.lineno - 1]}\n  gave:     {gave}")
+    return wrong
 
 
 @pytest.mark.slow
@@ -84,10 +84,10 @@ def test_every_example_gives_what_the_page_says(folder):
         pytest.warns(UserWarning, match=f"^{warned}$"),
         contextlib.redirect_stderr(io.StringIO()),
     ):  # what the service logs
-        found = [
+        wrong = [
             mistake for _, source in BLOCK.findall(PAGE) for mistake in mistakes(source, names)
         ]
-    assert found == [], "\n" + "\n".join(found)
+    assert wrong == [], "\n" + "\n".join(wrong)
 
 
 def test_an_example_that_says_something_wrong_is_found():
