@@ -58,6 +58,30 @@ def labels_of(age: list, source: list) -> pd.DataFrame:
     )
 
 
+def test_the_youngest_age_of_a_copy_counts_for_all_of_its_group():
+    labels = labels_of(
+        [10, 25, np.nan, 30, 40, 25, 17],
+        ["manual", "label", None, "label", "manual", "manual", "label"],
+    )
+    copies = pd.Series(["a", "a", "a", "b", "b", "c", "c"], index=labels.index)
+    predicted = pd.Series(np.nan, index=labels.index)
+    table = check_faces(GOOD, labels, predicted, copies)
+    assert table["age_checked"].tolist() == [
+        "manual",
+        "copy",
+        "copy",
+        "label",
+        "manual",
+        "copy",
+        "label",
+    ]
+    assert table["score_withheld"].notna().tolist() == [True, True, True, False, False, True, True]
+    assert (
+        table["score_withheld"][1]
+        == "a copy of the picture is labelled as under 18 (score.min_age)"
+    )
+
+
 def test_hand_beats_label_label_beats_a_copys_and_that_beats_the_model():
     labels = labels_of(
         [12, 40, 17.9, 18, np.nan, np.nan, np.nan, np.nan, 12],

@@ -430,10 +430,18 @@ def _bomb(section: str, first: str) -> str:
     )
 
 
+def _merge_bomb(section: str) -> str:
+    """Half a kilobyte of merge keys; each level holds nine times the keys of the one before."""
+    return f"{section}:\n  k0: &k0 {{x: 1}}\n" + "".join(
+        f"  k{i}: &k{i} {{<<: [{', '.join([f'*k{i - 1}'] * 9)}]}}\n" for i in range(1, 11)
+    )
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("section", "text", "expected"),
     [
+        ("more", _merge_bomb("more"), "merges more than 20000 keys"),
         ("zeroshot", _bomb("zeroshot", "{x: [p], y: [r]}"), "more than 20000 values"),
         ("composites", _bomb("composites", "{a: 1}"), "more than 20000 values"),
         ("more", _bomb("more", "[1, 2]"), "more than 20000 values"),

@@ -108,13 +108,14 @@ def check_faces(
         predicted.reindex(names).to_numpy(float) if check.by_model else np.full(len(names), np.nan)
     )
     by_hand = labels["age_source"].eq(MANUAL).to_numpy()
-    known = np.isfinite(age)
+    of_its_own = np.isfinite(age)
+    of_its_own &= (age < check.min_age) | ~(of_copies < check.min_age)  # else the youngest counts
     source = np.select(
-        [known & by_hand, known, np.isfinite(of_copies), np.isfinite(guess)],
+        [of_its_own & by_hand, of_its_own, np.isfinite(of_copies), np.isfinite(guess)],
         [MANUAL, LABEL, COPY, MODEL],
         "",
     )
-    young = np.where(known, age < check.min_age, of_copies < check.min_age)
+    young = of_copies < check.min_age
     if check.by_model:
         young = np.where(source == MODEL, check.may_be_under(guess), young)
     table["age_checked"] = pd.Series(source, dtype="object").where(source != "", None)

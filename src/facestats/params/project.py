@@ -52,6 +52,14 @@ class _Loader(yaml.SafeLoader):
             else self.construct_yaml_int(node)
         )
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge keys (`<<`), but no more of them than a file may hold values: each level of merged lists can multiply them."""
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST:
+            raise ValueError(
+                f"it merges more than {_MOST} keys (<<) into one mapping; write what is meant"
+            )
+
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
         """As ever, but that a key stands once: DVC, which hands these values to stages, refuses a second one."""
         seen = set()
