@@ -13,7 +13,7 @@ from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
 from facestats.labels.reliability import measure_reliability
-from facestats.report.model_card import Run
+from facestats.report.material import Run
 from facestats.scores.blending import BlendWeights
 from resources import names, splits, text
 

@@ -11,8 +11,7 @@ from PIL import Image
 from facestats.core.files import write_image, write_json
 from facestats.params.project import Params, check_params, load_params
 from facestats.photos.rejected import write_rejected
-from facestats.report.material import Material
-from facestats.report.model_card import Run
+from facestats.report.material import Material, Run
 from resources import ROOT, backdrop
 
 TAG = "<script>alert(1)</script>.jpg"

@@ -36,7 +36,7 @@ from facestats.faces.tables import FACES
 from facestats.groups.filters import select_faces
 from facestats.labels.tables import LABELS, SPLITS
 from facestats.params.project import check_params
-from facestats.report.ages import ages_said
+from facestats.report.section_models import age_notices
 from facestats.serving.manifest import SERVING
 from resources import ROOT, names
 
@@ -212,15 +212,16 @@ def test_what_is_said_of_a_run():
         "withheld": {"label": 1, "model": 0},
         "model": {"why": "it is vague"},
     }
-    assert ages_said(ages) == [
+    assert age_notices(ages) == [
         "the age of 3 of 10 faces was not checked, so scores may be those of children: it is vague",
-        "1 of 10 faces gets no score, for they may be under 18",
+        "1 of 10 faces gets no score, as it may be under 18",
     ]
-    assert "of other photos is not checked" in ages_said(ages | {"checked": {"nothing": 0}})[0]
+    assert "of other photos is not checked" in age_notices(ages | {"checked": {"nothing": 0}})[0]
     assert (
-        ages_said(ages | {"checked": {"nothing": 0}, "model": {"why": None}, "withheld": {}}) == []
+        age_notices(ages | {"checked": {"nothing": 0}, "model": {"why": None}, "withheld": {}})
+        == []
     )
-    assert "children get scores" in ages_said(ages | {"min_age": None})[0]
+    assert "children get scores" in age_notices(ages | {"min_age": None})[0]
 
 
 def test_no_filter_by_score_finds_who_has_none():

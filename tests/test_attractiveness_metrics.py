@@ -4,6 +4,8 @@ promise; null where not measured.
 
 import re
 import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,8 @@ from facestats.evaluation import attractiveness, score_calibration
 from facestats.evaluation.attractiveness import evaluate_attractiveness
 from facestats.evaluation.baselines import baseline_predictions
 from facestats.evaluation.ceiling import share_of_ceiling
-from facestats.report.card_scores import agreement_with_raters
+from facestats.report import section_scores
+from facestats.report.document import render_markdown
 from facestats.scores.blending import BlendWeights
 from resources import ROOT, splits, text
 
@@ -149,10 +152,18 @@ def test_without_a_regressor_the_geometric_score_is_measured_all_the_same(rated)
         found.metrics["test"]["geometric"]["minus_mlp"] == attractiveness.NO_DIFFERENCE["minus_mlp"]
     )
     assert found.points.empty
-    card = "\n".join(agreement_with_raters(found.metrics, [1, 7]))
-    assert card.startswith("The holistic score is not measured: no regressor was trained.")
+    run = SimpleNamespace(
+        attractiveness=found.metrics | {"verdicts": {}},
+        labels={"rating": {"scale": [1, 7]}},
+        training={"trained": False},
+        metrics=Path("metrics"),
+        points={},
+    )
+    section = section_scores.scores(run)
+    assert section.blocks[0].text == "The holistic score is not measured: no regressor was trained."
+    card = render_markdown([section], Path("docs"))
     assert "| geometric score |" in card
-    assert "this regressor" not in card
+    assert "| holistic score |" not in card
     said = runpy.run_path(ROOT / "stages/evaluate.py")["_summary"](found.metrics)
     assert re.fullmatch(
         r"the holistic score is not measured: no regressor was trained; test faces=\d+ "

@@ -6,6 +6,7 @@ import copy
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,9 @@ import pytest
 
 from facestats.core.files import write_json
 from facestats.evaluation.attractiveness import evaluate_attractiveness
-from facestats.report.card_figures import figure
-from facestats.report.card_groups import clear_gaps, largest_gaps, scores_by_group
-from facestats.report.card_scores import agreement_with_raters
+from facestats.report.document import render_markdown
+from facestats.report.section_scores import clear_gaps, gaps, groups, scores
+from facestats.report.text import measured
 from facestats.scores.blending import BlendWeights
 from resources import splits, text
 
@@ -62,8 +63,19 @@ def rated(weights=GIVEN, worth=1.0, geometry=True) -> dict:
         return json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))
 
 
+def run_of(**metrics) -> SimpleNamespace:
+    """A run with as much in it as the sections on scores ask for."""
+    return SimpleNamespace(
+        labels={"rating": {"scale": [0.0, 100.0]}},
+        training={"trained": True},
+        metrics=Path("metrics"),
+        points={},
+        **metrics,
+    )
+
+
 def said(metrics) -> str:
-    return "\n".join(agreement_with_raters(metrics, [0.0, 100.0]))
+    return render_markdown([scores(run_of(attractiveness=metrics))], Path("docs"))
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +86,15 @@ def better() -> dict:
 def test_every_score_has_a_line_with_its_intervals(better):
     card, test = said(better), better["test"]
     for name, called in (
-        ("mlp", "holistic score: this regressor"),
+        ("mlp", "holistic score"),
         ("geometric", "geometric score"),
         ("combined", "combined score: 60 % geometric, 40 % holistic"),
         ("ridge", "ridge regression"),
     ):
         line = next(line for line in card.splitlines() if line.startswith(f"| {called} |"))
         assert line.count("(") == 5
-        assert figure(test[name]["pearson"]) in line
-        assert figure(test[name]["mae"], 1) in line
+        assert measured(test[name]["pearson"]) in line
+        assert measured(test[name]["mae"], 1) in line
     learned = better["weights"]["combined_learned"]
     assert (
         f"| … weights learned from {learned['n_val']} val faces: "
@@ -90,7 +102,7 @@ def test_every_score_has_a_line_with_its_intervals(better):
     )
     zscore = next(line for line in card.splitlines() if line.startswith("| mean of z-scores"))
     assert zscore.endswith("| – | – | – |")
-    assert figure(test["geometry_zscore"]["pearson"]) in zscore
+    assert measured(test["geometry_zscore"]["pearson"]) in zscore
 
 
 def test_a_combined_score_that_is_better_or_worse_is_called_so(better):
@@ -98,7 +110,7 @@ def test_a_combined_score_that_is_better_or_worse_is_called_so(better):
         "The combined score follows the raters better than the holistic score alone: "
         "difference of r " in said(better)
     )
-    assert figure(better["test"]["combined"]["minus_mlp"]["pearson"]) in said(better)
+    assert measured(better["test"]["combined"]["minus_mlp"]["pearson"]) in said(better)
     assert "**" not in said(better)
     worse = rated(worth=-1.5)
     assert (
@@ -116,12 +128,12 @@ def test_what_chance_could_do_is_called_so(better):
         "high": 0.03,
     }
     assert (
-        "r of the combined score is lower than that of the holistic score alone, but "
-        "chance could do that" in said(changed)
+        "The combined score has a lower r than the holistic score alone, but on 80 faces "
+        "the difference may be due to chance" in said(changed)
     )
     assert "difference of r −0.02 (−0.08 to 0.03)" in said(changed)
     changed["test"]["geometry_zscore"]["pearson"] = {"value": 0.06, "low": -0.1, "high": 0.2}
-    assert "r = 0.06 (−0.10 to 0.20), which is not known to be other than 0." in said(changed)
+    assert "r = 0.06 (−0.10 to 0.20), an interval that includes 0." in said(changed)
     changed["test"]["geometry_zscore"]["pearson"] = {"value": 0.26, "low": 0.1, "high": 0.4}
     assert "r = 0.26 (0.10 to 0.40)." in said(changed)
 
@@ -137,11 +149,13 @@ def test_learned_weights_are_the_combined_score_and_60_40_stands_beside_it():
 def test_weights_that_leave_the_holistic_score_are_called_so(learned):
     """The difference is rounding, and its interval could leave 0 out."""
     card = said(rated(BlendWeights(0.0, 1.0, learned=learned, n_val=80 * learned)))
-    assert "The combined score is the holistic score: the geometric one has no share in it." in card
-    assert "The combined score follows" not in card
-    assert "r of the combined score is" not in card
     assert (
-        "A combined score with learned weights is the holistic score: the geometric one "
+        "The combined score is the holistic score: the geometric score has no share in it." in card
+    )
+    assert "The combined score follows" not in card
+    assert "The combined score has a" not in card
+    assert (
+        "A combined score with learned weights is the holistic score: the geometric score "
         "has no share in it." in said(rated(worth=-3.0))
     )
 
@@ -155,7 +169,7 @@ def test_without_geometry_the_card_says_why():
         "score: 3 rated faces." in card
     )
     assert "z-score" not in card
-    assert "| holistic score: this regressor |" in card
+    assert "| holistic score |" in card
 
 
 def test_weights_that_could_not_be_learned_are_told_beside_given_ones(better):
@@ -168,8 +182,8 @@ def test_weights_that_could_not_be_learned_are_told_beside_given_ones(better):
     for metric in changed["test"]["combined_learned"].values():
         metric.update(value=None, low=None, high=None)
     assert (
-        "What weights would fit the ratings best is not measured: 9 rated val faces have "
-        "both scores." in said(changed)
+        "The weights that would fit the ratings best are not measured: 9 rated val faces "
+        "have both scores." in said(changed)
     )
 
 
@@ -186,15 +200,15 @@ def test_60_40_is_shown_where_weights_were_to_be_learned_and_could_not(better):
             if key != "minus_mlp":
                 metric.update(value=None, low=None, high=None)
     assert (
-        "| 60 % geometric, 40 % holistic, in the place of weights that could not be learned |"
+        "| 60 % geometric, 40 % holistic, in place of weights that could not be learned |"
         in said(changed)
     )
-    assert "in the place of" not in said(better)
+    assert "in place of" not in said(better)
 
 
 def test_scores_that_are_always_the_same_are_not_compared():
     card = said(rated(worth=0.0))
-    assert "| geometric score | none: always the same |" in card
+    assert "| geometric score | undefined: always the same |" in card
 
 
 def test_faces_that_were_left_out_are_counted(better):
@@ -229,16 +243,16 @@ def test_the_combined_score_has_two_columns_by_group():
         "combined": {"gender": {"female": combined}},
         "largest_gaps": {"combined_bias": gap, "combined_pearson": gap},
     }
-    card = "\n".join(scores_by_group(fairness, "picture.png"))
+    card = render_markdown([groups(run_of(fairness=fairness))], Path("docs"))
     assert "| bias, combined | mean absolute error, combined |" in card
     assert "| 7.0 (4.0 to 9.5) | 1.0 (−2.0 to 3.0) |" in card
     assert "Only 18 of these faces have a combined score." in card
-    gaps = "\n".join(largest_gaps(fairness))
+    largest = render_markdown([gaps(run_of(fairness=fairness))], Path("docs"))
     assert (
         "| combined score: bias, points | gender: female above male | 5.0 (1.0 to 9.0) | 1 | yes |"
-        in gaps
+        in largest
     )
-    assert "| combined score: r of score and rating |" in gaps
+    assert "| combined score: r of score and rating |" in largest
     assert (
         "combined score: bias, points, gender: female above male by 5.0 (1.0 to 9.0)"
         in clear_gaps(fairness)
@@ -247,4 +261,4 @@ def test_the_combined_score_has_two_columns_by_group():
         "why": {"attractiveness": None, "combined_score": "no landmarks"},
         "combined": {},
     }
-    assert "combined |" not in "\n".join(scores_by_group(without, "picture.png"))
+    assert "combined |" not in render_markdown([groups(run_of(fairness=without))], Path("docs"))

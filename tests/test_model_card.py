@@ -4,13 +4,16 @@ why where there is none.
 
 import copy
 import re
+from pathlib import Path
 
 import pytest
 
 from cards import trained_run, untrained_run
 from facestats.evaluation.attractiveness import NOTHING
-from facestats.report.card_figures import counted, figure, listed, number, table
-from facestats.report.model_card import Run, model_card
+from facestats.report.blocks import Section, table
+from facestats.report.document import model_card, render_markdown
+from facestats.report.material import Run
+from facestats.report.text import counted, listed, measured, number
 
 PICTURE = "../metrics/plots/error_by_group.png"
 
@@ -35,17 +38,17 @@ def cells(card: str) -> list[str]:
 
 
 def test_the_card_names_the_figures_of_the_metrics(trained):
-    card = cells(model_card(trained, PICTURE))
-    assert figure(trained.attractiveness["test"]["mlp"]["pearson"]) in card
-    assert figure(trained.attractiveness["test"]["ridge"]["mae"], 1) in card
+    card = cells(model_card(trained))
+    assert measured(trained.attractiveness["test"]["mlp"]["pearson"]) in card
+    assert measured(trained.attractiveness["test"]["ridge"]["mae"], 1) in card
     for group in ("female", "male"):
-        assert figure(trained.fairness["attractiveness"]["gender"][group]["bias"], 1) in card
+        assert measured(trained.fairness["attractiveness"]["gender"][group]["bias"], 1) in card
         assert (
-            figure(trained.fairness["classifiers"]["gender"]["gender"][group]["accuracy"]) in card
+            measured(trained.fairness["classifiers"]["gender"]["gender"][group]["accuracy"]) in card
         )
     gap = trained.fairness["largest_gaps"]["mae"]
     assert f"gender: {gap['groups'][0]} above {gap['groups'][1]}" in card
-    assert figure(gap, 1) in card
+    assert measured(gap, 1) in card
 
 
 @pytest.mark.parametrize(
@@ -67,29 +70,30 @@ def test_another_metric_is_another_card(trained, path, said):
     for key in path[1:]:
         place = place[key]
     place.update(value=0.123, low=-0.3, high=0.467)
-    assert said not in model_card(trained, PICTURE)
-    assert said in model_card(changed, PICTURE)
+    assert said not in model_card(trained)
+    assert said in model_card(changed)
 
 
 def test_no_figure_stands_without_its_interval(trained):
-    numbers = [cell for cell in cells(model_card(trained, PICTURE)) if re.match(r"−?\d+\.\d", cell)]
+    numbers = [cell for cell in cells(model_card(trained)) if re.match(r"−?\d+\.\d", cell)]
     assert len(numbers) > 30
     assert all(re.fullmatch(r"−?[\d.]+ \(−?[\d.]+ to −?[\d.]+\)", cell) for cell in numbers)
 
 
 def test_the_card_says_where_prompts_answer(untrained):
     asked = copy.deepcopy(untrained)
-    assert "Prompts answer" not in model_card(asked, PICTURE)
+    assert "Prompts answer" not in model_card(asked)
     asked.attributes["gender"]["zeroshot"]["classes"] = ["female", "male"]
     assert (
         "`gender` was not trained: 0 labelled train faces. Prompts answer in its place (zero-shot)."
-        in model_card(asked, PICTURE)
+        in model_card(asked)
     )
 
 
 def test_a_card_without_any_model_says_why(untrained):
-    card = model_card(untrained, PICTURE)
-    assert card.count("0 rated faces in train and 0 in val; 20 and 5 are needed") == 2
+    card = model_card(untrained)
+    why = "0 rated faces in train and 0 in val; 20 and 5 are needed"
+    assert card.count(why) == 3  # in short, beside the model, and in the place of its figures
     assert "`gender` was not trained: 0 labelled train faces." in card
     assert "Nobody labelled any of 30 faces." in card
     assert "Not measured: no regressor was trained" in card
@@ -106,18 +110,18 @@ def test_a_geometric_score_is_described_although_no_weights_could_be_learned(tra
         "why": "9 rated val faces have both scores",
     }
     changed.attractiveness["test"]["combined"] = NOTHING
-    said = cells(model_card(changed, PICTURE).split("## Data")[0])
+    said = cells(model_card(changed).split("## Data")[0])
     assert said[said.index("combined score") + 1] == "none: 9 rated val faces have both scores"
     assert "geometric score" in said
     changed.attractiveness["test"]["geometric"] = NOTHING
-    assert "geometric score" not in cells(model_card(changed, PICTURE).split("## Data")[0])
+    assert "geometric score" not in cells(model_card(changed).split("## Data")[0])
 
 
 def test_what_is_beyond_chance_is_told_from_what_is_not(trained):
     changed = copy.deepcopy(trained)
     gap = changed.fairness["largest_gaps"]["mae"]
     gap.update(value=9.0, low=2.0, high=16.0)
-    card = model_card(changed, PICTURE)
+    card = model_card(changed)
     assert (
         f"mean absolute error, points, gender: {gap['groups'][0]} above {gap['groups'][1]} "
         "by 9.0 (2.0 to 16.0)" in card
@@ -129,16 +133,14 @@ def test_what_is_beyond_chance_is_told_from_what_is_not(trained):
     ]
     for gap in changed.fairness["largest_gaps"].values():
         gap.update(low=-1.0)
-    card = model_card(changed, PICTURE)
+    card = model_card(changed)
     assert "No gap between groups in bias, error or accuracy is beyond chance" in card
     assert "yes" not in cells(card)
 
 
 def test_agreement_of_raters_and_calibration_are_told_where_they_are_measured(trained):
     changed = copy.deepcopy(trained)
-    assert "Agreement of the raters: not measured: there is no ratings.csv" in model_card(
-        changed, PICTURE
-    )
+    assert "Agreement of the raters: not measured: there is no ratings.csv" in model_card(changed)
     changed.attractiveness["reliability"] |= {
         "why": None,
         "n_faces": 77,
@@ -156,33 +158,33 @@ def test_agreement_of_raters_and_calibration_are_told_where_they_are_measured(tr
         "dropped": {"bot": "answers at random"},
         "suspicious": {"bot": {}, "sleepy": {}},
     }
-    card = model_card(changed, PICTURE)
+    card = model_card(changed)
     assert (
         "0.81 (0.75 to 0.86) and ICC(2,k) = 0.80 (0.70 to 0.90), measured on 77 faces with "
         "9.0 ratings each. Raters left out: bot." in card
     )
     assert "the other way round: sleepy." in card
     assert "r reaches 0.90 (0.80 to 1.00)" in card
-    assert "off s by 3.2 (2.1 to 5.5) points" in card
-    assert "a perfect model would be off by 1.9" in card
+    assert "differs from the mean score by 3.2 (2.1 to 5.5) points" in card
+    assert "a perfect model would differ by 1.9" in card
 
 
 def test_scores_that_are_worth_nothing_are_called_so(trained):
-    assert "**" not in model_card(trained, PICTURE).split("## How well")[1].split("## Scores by")[0]
+    assert "**" not in model_card(trained).split("## How well")[1].split("## Scores by")[0]
     assert trained.attractiveness["verdicts"]["holistic"]["word"] == "says something"
     changed = copy.deepcopy(trained)
     changed.attractiveness["verdicts"]["holistic"] |= {
         "word": "says nothing",
         "text": "the holistic score says nothing: on 9 test faces …",
     }
-    card = model_card(changed, PICTURE)
+    card = model_card(changed)
     doubt = "**The holistic score says nothing: on 9 test faces ….**"
     assert card.count(doubt) == 2  # before anything else, and beside its figures
     assert card.index(doubt) < card.index("## Models")
 
 
 def test_the_age_check_is_told_with_what_it_costs_and_misses(trained):
-    card = model_card(trained, PICTURE)
+    card = model_card(trained)
     assert (
         "**The age of 30 of 30 faces was not checked, so scores may be those of children: "
         "no age model was trained" in card
@@ -203,8 +205,8 @@ def test_the_age_check_is_told_with_what_it_costs_and_misses(trained):
         },
         left_out={"adults": share, "minors": {"value": 0.02, "low": 0.0, "high": 0.1, "n": 50}},
     )
-    card = model_card(changed, PICTURE)
-    assert "**3 of 30 faces get no score, for they may be under 18.**" in card
+    card = model_card(changed)
+    assert "**3 of 30 faces get no score, as they may be under 18.**" in card
     assert (
         "1 by hand (0 without a score), 20 by label (2 without a score) and 9 by the age "
         "model (1 without a score)" in card
@@ -222,20 +224,21 @@ def test_the_age_check_is_told_with_what_it_costs_and_misses(trained):
     changed.age_check["min_age"] = None
     assert (
         "**Nobody's age was checked, for score.min_age is null: children get scores, too.**"
-        in model_card(changed, PICTURE)
+        in model_card(changed)
     )
 
 
 def test_drawn_faces_are_called_drawn(trained):
     drawn = Run(**{**vars(trained), "drawn": True})
-    assert "**drawn**" in model_card(drawn, PICTURE)
-    assert "drawn**" not in model_card(trained, PICTURE)
+    assert "**drawn**" in model_card(drawn)
+    assert "drawn**" not in model_card(trained)
 
 
 def test_numbers_and_tables_are_written_so_that_markdown_shows_them():
     assert (number(-0.04, 1), number(-1.25, 1), number(0.999, 2)) == ("0.0", "−1.2", "1.00")
-    assert figure({"value": 0.5, "low": None, "high": None}) == figure(None) == "not measured"
-    assert table(["a"], [["x|y"]]).splitlines()[-1] == "| x\\|y |"
+    assert measured({"value": 0.5, "low": None, "high": None}) == measured(None) == "not measured"
+    text = render_markdown([Section("k", "t", [table("c", ["a"], [["x|y"]])])], Path())
+    assert text.splitlines()[-3:] == ["| a |", "| --- |", "| x\\|y |"]
     assert (listed(["a"]), listed(["a", "b", "c"]), counted({"a": 1, "b": 2})) == (
         "a",
         "a, b and c",

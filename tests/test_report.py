@@ -16,13 +16,13 @@ from cards import trained_run, untrained_run
 from facestats.core.files import read_json, write_image, write_json
 from facestats.errors import InputError
 from facestats.photos.rejected import MOST, write_rejected
-from facestats.report import album, section_composites, section_faces
+from facestats.report import section_composites, section_faces
 from facestats.report.album import MOST_BYTES, Album
-from facestats.report.card_figures import figure
-from facestats.report.html_page import inline
-from facestats.report.model_card import limits_of, misuses
-from facestats.report.report import report
-from facestats.report.typical import typical_faces
+from facestats.report.blocks import FACE, THUMBNAIL_SIZE, Figure
+from facestats.report.document import inline, report
+from facestats.report.material import typical_faces
+from facestats.report.section_models import limits, misuses
+from facestats.report.text import measured
 from reports import ENTITY, NOT_BUILT, TAG, material_of, nothing_trained, params
 
 
@@ -113,12 +113,13 @@ def test_every_section_and_its_figures_are_there(material, read):
         ("combined", "pearson"),
         ("geometry_zscore", "pearson"),
     ):
-        assert figure(test[model][key]) in read.text
-    assert figure(test["mean"]["mae"], 1) in read.text
+        assert measured(test[model][key]) in read.text
+    assert measured(test["mean"]["mae"], 1) in read.text
     assert (
-        figure(material.run.fairness["attractiveness"]["gender"]["female"]["bias"], 1) in read.text
+        measured(material.run.fairness["attractiveness"]["gender"]["female"]["bias"], 1)
+        in read.text
     )
-    assert figure(material.run.attributes["gender"]["balanced_accuracy"]) in read.text
+    assert measured(material.run.attributes["gender"]["balanced_accuracy"]) in read.text
     assert "8 files came in; 6 give a face, 2 are left out." in read.text
     assert "out_000.jpg: no face found" in read.text
     assert f"not built: {NOT_BUILT}" in read.text
@@ -130,8 +131,49 @@ def test_every_section_and_its_figures_are_there(material, read):
     assert "Judging a person." in read.text
     assert "evaluate.bootstrap" in read.text
     assert "continua.women_to_nobody.from " in read.text  # as params.yaml calls it
-    assert f"the combined one with {figure(test['combined']['pearson'])}" in read.text
-    assert "No model can expect more" not in read.text  # the ceiling of this run was not measured
+    assert f"The combined score reaches r = {measured(test['combined']['pearson'])}" in read.text
+    assert (
+        "no model can be expected to exceed" not in read.text
+    )  # the ceiling of this run was not measured
+
+
+def test_faces_by_score_stand_in_the_order_of_their_deciles(material):
+    final = material.final.assign(
+        copy_rank=[1, 2, 1, 1, 1, 1],
+        attractiveness=[1, 1, 10, 10, None, 10],
+        attractiveness_score=[20.0, 20.0, 91.0, 97.0, None, 90.0],
+    )
+    read = Read(report(replace(material, final=final))[0])
+    start = read.said.index("Faces by score", read.said.index("In short"))
+    shown = [text for text in read.said[start:] if ", decile" in text]
+    assert shown == ["20, decile 1", "90, decile 10", "91, decile 10", "97, decile 10"]
+    options = params(report={"images": False})
+    text = Read(report(replace(material, final=final, params=options))[0]).text
+    assert "10 3 90 to 97" in text
+    assert "No face has a score." in Read(report(material)[0]).text
+
+
+def test_a_plot_of_one_dot_and_groups_that_are_all_small_are_not_shown(material):
+    run = material.run
+    small = {
+        attribute: {group: {"n": 3, "why": "too few"} for group in members}
+        for attribute, members in run.fairness["attractiveness"].items()
+    }
+    fairness = run.fairness | {"attractiveness": small}
+    run = replace(run, points={"reliability_curve": 1}, fairness=fairness)
+    page = Read(report(replace(material, run=run))[0])
+    assert "No group is large enough to be measured" in page.text
+    alts = [image["alt"] for image in page.of("img")]
+    assert not [alt for alt in alts if alt.startswith(("Mean human rating", "Bias and mean"))]
+    assert len(alts) == len(Read(report(material)[0]).of("img")) - 2
+
+
+def test_pictures_come_first_and_what_is_measured_is_folded(page):
+    places = [page.index(f'<section id="{key}"') for key in ("summary", "faces", "composites")]
+    assert places == sorted(places)
+    folded = re.findall(r'<section id="(\w+)"[^>]*>\s*<details class="section">', page)
+    assert folded[:3] == ["scores", "groups", "gaps"]
+    assert not {"summary", "faces", "composites", "photos"} & set(folded)
 
 
 def test_without_a_regressor_the_summary_has_the_geometric_score(material):
@@ -143,14 +185,16 @@ def test_without_a_regressor_the_summary_has_the_geometric_score(material):
         "5 are needed." in text
     )
     assert (
-        "the geometric score agrees with the raters' mean with r = "
-        f"{figure(test['geometric']['pearson'])} and R² = "
-        f"{figure(test['geometric']['r2'])}, ridge regression with" in text
+        "the geometric score predicts the mean rating with r = "
+        f"{measured(test['geometric']['pearson'])} and R² = "
+        f"{measured(test['geometric']['r2'])}. Ridge regression" in text
     )
     assert "How well scores agree with raters is not measured" not in text
     assert (
         "Only 9 rated test faces"
-        in limits_of(replace(run, attractiveness=run.attractiveness | {"test": test | {"n": 9}}))[1]
+        in limits(replace(run, attractiveness=run.attractiveness | {"test": test | {"n": 9}}))
+        .blocks[0]
+        .lines[1]
     )
 
 
@@ -183,7 +227,7 @@ def test_labels_are_named_in_the_right_number(material, classes, said):
     assert (
         "**Telling who somebody is.** "
         f"{said if len(classes) > 1 else '`gender` and ' + said} labellers wrote"
-        in misuses(replace(material.run, labels=labels))[0]
+        in misuses(replace(material.run, labels=labels)).blocks[0].lines[2]
     )
 
 
@@ -195,7 +239,7 @@ def test_the_ceiling_stands_beside_the_headlines(material):
         material.run, attractiveness=material.run.attractiveness | {"reliability": reliability}
     )
     assert (
-        "No model can expect more than 0.95 (0.94 to 0.96), for raters disagree."
+        "As raters disagree, no model can be expected to exceed r = 0.95 (0.94 to 0.96)."
         in Read(report(replace(material, run=run))[0]).text
     )
 
@@ -203,7 +247,7 @@ def test_the_ceiling_stands_beside_the_headlines(material):
 def test_every_picture_has_words_and_a_size_and_every_table_a_caption(read):
     images = read.of("img")
     assert (
-        len(images) == 1 + 3 + 3 + 1 + 1 + 1 + 1 + 6 + 2 + 1
+        len(images) == 1 + 3 + 1 + 1 + 1 + 1 + 1 + 6 + 2 + 1
     )  # left out, scores, confusion, groups, composite, sheet, map, examples, to label, flagged
     assert all(image["alt"] and int(image["width"]) and int(image["height"]) for image in images)
     assert len(read.of("caption")) == len(read.of("table")) > 5
@@ -218,7 +262,7 @@ def test_without_images_no_face_is_in_it(material):
     left = Read(report(replace(material, params=params(report={"images": False})))[0])
     assert [image["src"][:15] for image in left.of("img")] == [
         "data:image/png;"
-    ] * 8  # plots and confusion matrices
+    ] * 6  # plots, and the confusion matrix of the attribute that was trained
     assert (
         left.text.count("report.images is false") == 2
     )  # the photo that was left out, the composite
@@ -296,11 +340,11 @@ def test_pictures_make_room_for_words(material, page, monkeypatch):
     With very many composites words take more than the rest.
     """
     most = len(page.encode()) - 10_000
-    monkeypatch.setattr("facestats.report.report.MOST", most)
+    monkeypatch.setattr("facestats.report.document.MOST", most)
     smaller, album = report(material)
     assert len(smaller.encode()) <= most
     assert 0 < album.left_out < 15
-    monkeypatch.setattr("facestats.report.report.MOST", 1)  # words are never left out
+    monkeypatch.setattr("facestats.report.document.MOST", 1)  # words are never left out
     smaller, album = report(material)
     assert "data:image" not in smaller
     assert "Judging a person." in smaller
@@ -313,6 +357,7 @@ def test_what_is_shown_is_bounded_whatever_comes_in(material):
         {
             "filename": many,
             "cluster": range(1000),
+            "attractiveness": 1,
             "attractiveness_score": 1.0,
             "rating": 1.0,
             "gender_final": "female",
@@ -335,9 +380,15 @@ def test_the_most_pictures_of_noise_stay_below_ten_megabytes(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
     write_image(tmp_path / "noise.jpg", Image.fromarray(noise))
     book = Album()
-    side, most = album.THUMBNAIL
-    thumbnail = book.thumbnail(tmp_path / "noise.jpg", "noise")
-    faces = MOST + section_faces.CLUSTERS * 8 + section_faces.PROPOSED + section_faces.FLAGGED
+    side, most = THUMBNAIL_SIZE
+    thumbnail = book.picture(Figure(tmp_path / "noise.jpg", "noise"))
+    faces = (
+        MOST
+        + 10 * section_faces.BY_SCORE
+        + section_faces.CLUSTERS * 8
+        + section_faces.PROPOSED
+        + section_faces.FLAGGED
+    )
     others = sum(
         kind[1]
         for kind in (
@@ -353,7 +404,8 @@ def test_the_most_pictures_of_noise_stay_below_ten_megabytes(tmp_path):
         faces * len(thumbnail.uri) + others * 4 / 3 < MOST_BYTES - 900_000
     )  # so much are the sample's eight plots and more
     while book.left_out == 0:
-        book.face(tmp_path / "noise.jpg", "noise", "", *section_composites.SHEETS[::2])
+        size = section_composites.SHEETS[::2]
+        book.picture(Figure(tmp_path / "noise.jpg", "noise", of=FACE, size=size))
     assert book.room >= 0
     assert MOST_BYTES + 400_000 < 10_000_000  # with the words of the test above
 
@@ -361,7 +413,7 @@ def test_the_most_pictures_of_noise_stay_below_ten_megabytes(tmp_path):
 def test_a_damaged_crop_is_named(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"broken\.jpg is no picture that can be read"):
-        Album().thumbnail(tmp_path / "broken.jpg", "")
+        Album().picture(Figure(tmp_path / "broken.jpg", ""))
 
 
 def test_rejected_photos_are_shown_in_turn_from_each_reason(tmp_path):

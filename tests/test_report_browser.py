@@ -6,7 +6,7 @@ import pytest
 
 from browser import chromium
 from cards import trained_run
-from facestats.report.report import report
+from facestats.report.document import report
 from reports import material_of
 
 pytestmark = pytest.mark.browser

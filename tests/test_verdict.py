@@ -15,7 +15,7 @@ from facestats.core import tables
 from facestats.core.files import write_json
 from facestats.core.stats.verdict import judge, judge_scores, weigh
 from facestats.groups.filters import column_doubts, select_faces
-from facestats.report.report import report
+from facestats.report.document import report
 from facestats.scores.blending import load_verdicts
 from facestats.scores.tables import SCORES
 from reports import material_of

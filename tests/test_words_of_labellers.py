@@ -5,7 +5,6 @@ tag, link, picture, column or heading.
 import html
 import re
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,12 +12,9 @@ from markdown_it import MarkdownIt
 
 from cards import trained_run
 from facestats.report.album import Album
-from facestats.report.blocks import Section, from_card
-from facestats.report.card_figures import as_plain, written_as_is, written_as_markdown
-from facestats.report.card_groups import scores_by_group
-from facestats.report.html_page import inline, render
-from facestats.report.model_card import model_card, models, photos_and_labels, plain_run
+from facestats.report.document import CARD, inline, model_card, render_page
 from facestats.report.section_faces import _faces
+from facestats.report.text import as_plain, written_as_is, written_as_markdown
 
 WORDS = [
     "<img src=x onerror=alert(1)>",
@@ -73,8 +69,7 @@ def test_the_model_card_shows_a_word_as_it_is(run, word):
     )
     markdown = MarkdownIt("gfm-like", {"linkify": False}).enable("table")
     before, page = (
-        markdown.render(model_card(one, "p.png"))
-        for one in (replace(run, images="data/b"), hostile)
+        markdown.render(model_card(one)) for one in (replace(run, images="data/b"), hostile)
     )
     assert tags(page) == tags(before)
     shown = word.replace("\n", "\\n").replace("\x1b", "\\u001b").replace("\u202e", "\\u202e")
@@ -87,28 +82,11 @@ def test_the_model_card_shows_a_word_as_it_is(run, word):
 def test_the_report_shows_a_word_as_it_is(run, word):
     pages = []
     for name in ("female", word):
-        plain = plain_run(
-            replace(run, **{part: renamed(content, name) for part, content in vars(run).items()})
-        )
-        pages.append(
-            render(
-                "t",
-                [
-                    Section(
-                        "k",
-                        "t",
-                        from_card(
-                            [
-                                *models(plain),
-                                *photos_and_labels(plain),
-                                *scores_by_group(plain.fairness, ""),
-                            ],
-                            "c",
-                        ),
-                    )
-                ],
-            )
-        )
+        plain = replace(
+            run, **{part: renamed(content, name) for part, content in vars(run).items()}
+        ).plain()
+        sections = [section(plain) for section in CARD]
+        pages.append(render_page("t", sections, Album(most=0)))
     body = [page.split("<body")[1] for page in pages]
     assert tags(body[1]) == tags(body[0])
     shown = word.replace("\n", "\\n").replace("\x1b", "\\u001b").replace("\u202e", "\\u202e")
@@ -137,8 +115,8 @@ def test_backticks_in_a_word_open_no_code_that_is_not_closed(word):
 
 
 def test_names_of_photos_are_shown_whole():
-    material = SimpleNamespace(crops=Path())
+    material = SimpleNamespace(params=SimpleNamespace(report=SimpleNamespace(images=False)))
     name = "**a** [x](javascript:y) `b`<i>.jpg"
-    (row,) = _faces([name], material, Album(False, 0)).rows
+    (row,) = _faces([name], material).rows
     assert html.unescape(str(inline(row[1]))) == name
     assert str(inline("a\u202e<b>\x1b.jpg")) == r"a\u202e&lt;b&gt;\u001b.jpg"

@@ -18,8 +18,8 @@ from facestats.core.stats.verdict import doubts_of_scores
 from facestats.errors import InputError, alike, number_of
 from facestats.machine.output import one_line, print_line
 from facestats.params.project import Params, load_params
-from facestats.report.ages import ages_said
-from facestats.report.card_scores import anything_measured
+from facestats.report.section_models import age_notices
+from facestats.report.section_scores import anything_measured
 
 HELP = "say where to look after a run"
 REPORT = Path("data/processed/report.html")
@@ -118,7 +118,7 @@ def _pictures(folder: Path, params: Params) -> list[str]:
 def _headlines(folder: Path) -> list[str]:
     rated = read_json(folder / "attractiveness.json")
     models, lines = MODELS, [f"WARNING: {doubt}" for doubt in doubts_of_scores(rated)]
-    lines += [f"ages: {said}" for said in ages_said(read_json(folder / "age_check.json"))]
+    lines += [f"ages: {notice}" for notice in age_notices(read_json(folder / "age_check.json"))]
     if rated["why"]:
         why = read_json(folder / "train_attractiveness/metrics.json")["why"] or rated["why"]
         models = (

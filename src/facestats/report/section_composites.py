@@ -1,27 +1,30 @@
-"""The report's sections on composites, continua and differences."""
+"""Sections on composites, continua and differences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import replace
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from facestats.core.files import read_json
 from facestats.errors import number_of
-from facestats.report.album import Album
-from facestats.report.blocks import Block, Details, Gallery, Heading, Picture, Rows, Section, Text
-from facestats.report.card_figures import as_plain, figure, number
+from facestats.groups.params import Filter
+from facestats.report.blocks import FACE, Block, Figure, Fold, Gallery, Paragraph, Section, table
 from facestats.report.material import Material
+from facestats.report.prose import prose
+from facestats.report.text import as_plain, measured, number
 
-# Bytes of all pictures of a kind together, and of one at most: with many composites each gets less, and the page stays small enough to send.
-FACES = 400, 800_000, 40_000  # px, bytes of all, bytes of one
-SHEETS = 800, 1_600_000, 120_000
+# Pixels of the long side, bytes of all pictures of a kind together, and of one at most: with many
+# composites each gets less, and the page stays small enough to send.
+FACES = 400, 800_000, 40_000
+SHEETS = 800, 1_300_000, 120_000
 STRIPS = 1400, 500_000, 90_000
 MAPS = 1400, 700_000, 120_000
-RANGES = (
-    "age_range",
-    "attractiveness",
-)  # conditions of a filter with two ends; the others name classes or clusters
+# Conditions of a filter with two ends; the others name classes or clusters.
+RANGES = ("age_range", "attractiveness")
+# Keys of a filter that say nothing about who is in the composite, and what goes without saying.
+NO_CONDITIONS = ("n", "seed", "min_results", "on_few", "relax")
+DEFAULT = Filter().model_dump(include={"flags", "copies"})
 LEFT_OUT = {
     "no_landmarks": "without landmarks",
     "max_yaw": "turned too far (max_yaw)",
@@ -29,182 +32,124 @@ LEFT_OUT = {
 }
 
 
-def composites(material: Material, album: Album) -> Section:
+def composites(material: Material) -> Section:
+    """Average faces, who is in them and how they are drawn."""
     names = material.params.composites
-    if not names:
-        return Section(
-            "composites", "Composites", [Text("None is asked for (`composites` in `params.yaml`).")]
-        )
-    blocks: list[Block] = [
-        Text(
-            "Average faces of groups. An average shows what is common to those who are in it, and nobody among them."
-        )
-    ]
-    pictures, sheets, rows = [], [], []
+    figures, sheets, rows = [], [], []
     for name in names:
-        folder, facts = (
-            material.composites / name,
-            read_json(material.composites / name / "composite.json"),
-        )
-        rows.append(
-            [
-                name,
-                as_plain(_chosen(facts["filter"])),
-                str(facts["n"]),
-                figure(facts.get("rating"), 1),
-                _drawn(facts),
-            ]
-        )
+        folder = material.composites / name
+        facts = read_json(folder / "composite.json")
+        group, n = _filter_text(facts["filter"]), number_of(facts["n"], "face")
+        rating = measured(facts.get("rating"), 1)
+        rows.append([name, as_plain(group), facts["n"], rating, as_plain(_drawn(facts))])
         if not facts["built"]:
-            pictures.append(_not_built(name, facts))
+            figures.append(_not_built(name, facts))
             continue
-        group = _chosen(facts["filter"])
-        pictures.append(
-            album.face(
+        note = f"; {facts['note']}" if facts["note"] else ""
+        figures.append(
+            Figure(
                 folder / "composite.jpg",
-                f"Average face of {number_of(facts['n'], 'face')}; {group}",
-                f"**{name}**: {number_of(facts['n'], 'face')}{f'; {note}' if (note := facts['note']) else ''}",
-                *_limits(FACES, names),
+                f"Average face of {n}; {group}",
+                f"**{name}**: {n}{as_plain(note, own=True)}",
+                FACE,
+                _size(FACES, names),
             )
         )
-        if album.faces:
-            sheets.append(
-                _members(
-                    name,
-                    facts,
-                    album.face(
-                        folder / "members.jpg",
-                        f"Faces that are averaged in {name}",
-                        "",
-                        *_limits(SHEETS, names),
-                    ),
-                )
-            )
-    return Section(
+        if material.params.report.images:
+            sheets.append(_members(name, facts, folder / "members.jpg", _size(SHEETS, names)))
+    head = ["name", "filter", "faces", "mean rating", "drawn"]
+    blocks = prose(
         "composites",
-        "Composites",
-        [
-            *blocks,
-            Gallery(pictures, of="faces"),
-            Rows(
-                "Composites: who is in them",
-                ["name", "filter", "faces", "mean rating", "drawn"],
-                rows,
-            ),
-            *sheets,
-        ],
+        figures=Gallery(figures, of="faces") if figures else None,
+        table=table("Composites: who is in them", head, rows),
+        sheets=sheets,
     )
+    return Section("composites", "Composites", blocks)
 
 
-def continua(material: Material, album: Album) -> Section:
-    return _pairs(
-        "continua",
-        "Continua",
-        "continuum",
-        material.params.continua,
-        STRIPS,
-        material,
-        album,
-        lambda facts: (
-            f"from {facts['from']['name']} to {facts['to']['name']} in {facts['steps']} pictures"
-        ),
-        lambda facts: [],
-    )
+def continua(material: Material) -> Section:
+    """Pictures from one composite to another."""
+    return _pairs(material, "continua", "continuum", material.params.continua, STRIPS)
 
 
-def differences(material: Material, album: Album) -> Section:
-    return _pairs(
-        "differences",
-        "Differences",
-        "difference",
-        material.params.differences,
-        MAPS,
-        material,
-        album,
-        lambda facts: f"{facts['of']['name']} minus {facts['minus']['name']}",
-        _numbers,
-    )
+def differences(material: Material) -> Section:
+    """Where composites differ."""
+    return _pairs(material, "differences", "difference", material.params.differences, MAPS)
 
 
 def _pairs(
-    key: str,
-    title: str,
-    kind: str,
-    names: Collection[str],
-    limits: tuple[int, int, int],
-    material: Material,
-    album: Album,
-    said: Callable[[dict], str],
-    more: Callable[[dict], list[Block]],
+    material: Material, key: str, kind: str, names: Collection[str], size: tuple[int, int, int]
 ) -> Section:
-    blocks: list[Block] = []
+    pairs = []
     for name in names:
         facts = read_json(material.composites / name / f"{kind}.json")
-        blocks.append(Heading(name))
-        if facts["built"]:
-            words = said(facts)
-            shown = album.face(
-                material.composites / name / f"{kind}.jpg",
-                f"{kind.capitalize()} {words}",
-                words,
-                *_limits(limits, names),
-            )
-            blocks += [replace(shown, wide=True), *more(facts)]
-        else:
-            blocks.append(_not_built(name, facts))
-    return Section(key, title, blocks or [Text(f"None is asked for (`{key}` in `params.yaml`).")])
+        if not facts["built"]:
+            pairs.append((name, _not_built(name, facts), ""))
+            continue
+        words = (
+            f"from {facts['from']['name']} to {facts['to']['name']} in {facts['steps']} pictures"
+            if kind == "continuum"
+            else f"{facts['of']['name']} minus {facts['minus']['name']}"
+        )
+        path = material.composites / name / f"{kind}.jpg"
+        alt = f"{kind.capitalize()} {words}"
+        figure = Figure(path, alt, as_plain(words), FACE, _size(size, names), wide=True)
+        pairs.append((name, figure, _numbers(facts) if kind == "difference" else ""))
+    return Section(key, key.capitalize(), prose("pairs", key=key, pairs=pairs))
 
 
-def _numbers(facts: dict) -> list[Block]:
+def _numbers(facts: dict) -> Fold:
     """What the map of a difference shows, in numbers."""
     colour, shape = facts["colour"], facts["shape"]
     rows = [
-        [part, *(number(found[key], 1) for key in ("right", "down", "root_mean_square"))]
-        for part, found in shape["parts"].items()
+        [part, *(number(shift[key], 1) for key in ("right", "down", "root_mean_square"))]
+        for part, shift in shape["parts"].items()
     ]
-    return [
-        Text(
-            f"Colour: {colour['measure']}. Mean {number(colour['mean'], 1)}, largest {number(colour['largest'], 1)}. {facts['chance']}"
+    blocks: list[Block] = [
+        Paragraph(
+            f"Colour: {colour['measure']}. Mean {number(colour['mean'], 1)}, largest "
+            f"{number(colour['largest'], 1)}. {facts['chance']}"
         ),
-        Rows(
+        table(
             f"Shape: {shape['measure']}",
             ["part of the face", "to the right", "down", "root mean square"],
             rows,
         ),
     ]
+    return Fold("In numbers", blocks)
 
 
-def _members(name: str, facts: dict, sheet: Picture) -> Details:
+def _members(name: str, facts: dict, path: Path, size: tuple[int, int]) -> Fold:
     hidden = facts["sheet"]["not_shown"]
-    return Details(
-        f"Who is in {name}: {number_of(facts['n'], 'face')}",
-        [sheet, *([Text(f"And {hidden} more.")] if hidden else [])],
-    )
+    sheet = Figure(path, f"Faces that are averaged in {name}", "", FACE, size)
+    more = [Paragraph(f"And {hidden} more.")] if hidden else []
+    return Fold(f"Who is in {name}: {number_of(facts['n'], 'face')}", [sheet, *more])
 
 
-def _not_built(name: str, facts: dict) -> Picture:
-    return Picture(None, f"not built: {facts['why']}", f"**{name}**")
+def _not_built(name: str, facts: dict) -> Figure:
+    return Figure(None, f"not built: {facts['why']}", f"**{name}**", FACE)
 
 
-def _chosen(wanted: dict) -> str:
-    """A filter in words; how many are wanted and what happens with few says nothing about who is in it."""
+def _filter_text(wanted: dict) -> str:
+    """A filter in words."""
     conditions = {
         key: value
         for key, value in wanted.items()
-        if key not in ("n", "seed", "min_results", "on_few", "relax")
+        if key not in NO_CONDITIONS and value != DEFAULT.get(key)
     }
     return (
-        "; ".join(f"{key}: {_said(key, value)}" for key, value in conditions.items()) or "everybody"
+        "; ".join(f"{key}: {_condition_text(key, value)}" for key, value in conditions.items())
+        or "everybody"
     )
 
 
-def _said(condition: str, value: Any) -> str:
+def _condition_text(condition: str, value: Any) -> str:
     """What a condition asks for: `55 to 100`, `female`, `asian or white`, `glasses with`."""
     if condition in RANGES:
         low, high = value
         return f"{low:g}" if low == high else f"{low:g} to {high:g}"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_said(name, inner)}" for name, inner in value.items())
+        return ", ".join(f"{name} {_condition_text(name, inner)}" for name, inner in value.items())
     return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -212,11 +157,11 @@ def _drawn(facts: dict) -> str:
     if not facts["built"]:
         return f"not built: {facts['why']}"
     widened = "".join(
-        f"; {step['condition']} {_said(step['condition'], step['from'])} "
+        f"; {step['condition']} {_condition_text(step['condition'], step['from'])} "
         + (
             "dropped"
             if step["to"] is None
-            else f"widened to {_said(step['condition'], step['to'])}"
+            else f"widened to {_condition_text(step['condition'], step['to'])}"
         )
         for step in facts["relaxed"]
     )
@@ -227,7 +172,7 @@ def _drawn(facts: dict) -> str:
     return f"{facts['render']['align']}, {facts['render']['space']}{widened}{out}"
 
 
-def _limits(kind: tuple[int, int, int], names: Collection[str]) -> tuple[int, int]:
+def _size(kind: tuple[int, int, int], names: Collection[str]) -> tuple[int, int]:
     """Pixels of the long side and bytes of one of so many pictures."""
     side, of_all, of_one = kind
     return side, min(of_one, of_all // len(names))

@@ -1,34 +1,45 @@
-"""Figures and tables as the model card writes them."""
+"""Texts and numbers of the report: names free of markup, values with their intervals, plurals."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facestats.core.stats.intervals import interval_text, number_text
 from facestats.machine.output import one_line
 
 NOT_MEASURED = "not measured"
-# What Markdown, or a viewer of it, makes something of: tags and entities, links and pictures, columns, formulas, lists, marks around words, addresses.
-_MARKUP = re.compile(r"[<>&\[\]|\\~$!#@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.")
+# What Markdown, or a viewer of it, makes something of: tags and entities, links and pictures,
+# columns, formulas, lists, marks around words, addresses.
+_MARKUP = re.compile(r"[<>&\[\]|\\~$!#@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.|^-")
 _EMPHASIS = re.compile(r"[*`]")
-_CODE = re.compile(
-    r"((?<!`)`[^`]+`(?!`))|`"
-)  # between two single backticks; any others pair in another way than they seem to
+# Between two single backticks; any others pair in another way than they seem to.
+_CODE = re.compile(r"((?<!`)`[^`]+`(?!`))|`")
 _OWN_WORDS = ("why", "text", "doubt")  # sentences of this package, with names in them
-_SHIFT = 0xF0000  # of the code points, for private use, that stand for such a sign until the page is written
+# Code points for private use stand for such signs until a page is written.
+_SHIFT = 0xF0000
 STAND_IN = re.compile(f"[{chr(_SHIFT)}-{chr(_SHIFT + 0x7F)}]")
 
 
 def as_plain(content: Any, own: bool = False) -> Any:
-    """The contents of metric files with every text in them, labellers' words and folders' names among it, free of Markdown.
+    """Make all texts in some contents free of markup: labellers' words and folders' names among them.
 
-    A sign that would mean something has a stand-in, which `written_as_markdown` and `written_as_is` replace.
+    A sign that would mean something has a stand-in, which `written_as_markdown` and `written_as_is`
+    replace.
 
     Parameters
     ----------
-    own : this is a sentence of the package itself: its asterisks stay, and so do single backticks around a word.
+    content : any
+        Such as the contents of a metric file.
+    own : bool
+        This is a sentence of the package itself: its asterisks stay, and so do single backticks
+        around a word.
+
+    Returns
+    -------
+    any
+        Of the same structure.
     """
     if isinstance(content, dict):
         return {as_plain(key): as_plain(value, key in _OWN_WORDS) for key, value in content.items()}
@@ -49,7 +60,10 @@ def _stand_in(match: re.Match) -> str:
 
 
 def written_as_markdown(page: str) -> str:
-    """A page of Markdown with its stand-ins as the signs that they are, behind a backslash; in code as they are, but for bars in tables."""
+    """Write a page of Markdown with its stand-ins as the signs that they are, behind a backslash.
+
+    In code they stand as they are, but for bars in tables.
+    """
     return "\n".join(
         "".join(
             _written(part, i % 2 == 1, line.startswith("| "))
@@ -71,8 +85,21 @@ def written_as_is(text: str) -> str:
     return STAND_IN.sub(lambda sign: chr(ord(sign[0]) - _SHIFT), text)
 
 
-def figure(metric: Mapping | None, digits: int = 2) -> str:
-    """`0.57 (0.41 to 0.71)`; `not measured` where there is no value. A value never stands without its interval."""
+def measured(metric: Mapping | None, digits: int = 2) -> str:
+    """Write a measured value with its interval, without which none stands.
+
+    Parameters
+    ----------
+    metric : mapping, optional
+        `value`, `low` and `high`.
+    digits : int
+        Decimals.
+
+    Returns
+    -------
+    str
+        `0.57 (0.41 to 0.71)`, or `not measured` where there is no value.
+    """
     if not metric or metric.get("value") is None or metric.get("low") is None:
         return NOT_MEASURED
     return interval_text(metric, f".{digits}f")
@@ -81,32 +108,6 @@ def figure(metric: Mapping | None, digits: int = 2) -> str:
 def number(value: float, digits: int) -> str:
     """Rounded, with a true minus sign and without a negative zero."""
     return number_text(value, f".{digits}f")
-
-
-class Table(str):
-    """A Markdown table that keeps its cells, for pages that are no Markdown.
-
-    Attributes
-    ----------
-    head : what stands above each column.
-    rows : the cells, as text.
-    """
-
-    head: list[str]
-    rows: list[list[str]]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A Markdown table; a bar inside a cell is escaped."""
-    cells = [[str(cell) for cell in line] for line in rows]
-    lines = [head, ["---"] * len(head), *cells]
-    made = Table(
-        "\n".join(
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-        )
-    )
-    made.head, made.rows = list(head), cells
-    return made
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -122,3 +123,18 @@ def counted(counts: Mapping[str, int]) -> str:
 def beyond_chance(metric: Mapping) -> bool:
     """Whether an interval leaves 0 out."""
     return metric["low"] > 0 or metric["high"] < 0
+
+
+def plural(n: int, one: str, more: str) -> str:
+    """The form of a word that fits a number."""
+    return one if n == 1 else more
+
+
+def capital(text: str) -> str:
+    """The same with its first letter as a capital."""
+    return text[0].upper() + text[1:]
+
+
+def sentence(text: str) -> str:
+    """A clause as a sentence, with a capital and a full stop."""
+    return f"{capital(text)}."

@@ -1,5 +1,7 @@
 "use strict";
-// What is folded prints unfolded. Sorting tables: a click, Enter or Space on a column's head; again for the other direction. Without script, tables stand as they are.
+// What is folded prints unfolded, and opens for who follows a link to it. Sorting tables: a click,
+// Enter or Space on a column's head; again for the other direction. Without script, tables stand as
+// they are.
 (function () {
   function value(row, column) {
     const text = row.cells[column].textContent.trim();
@@ -38,6 +40,16 @@
       button.addEventListener("click", function () { sort(table, column, head); });
     });
   }
+
+  function unfold() {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const details = target && target.querySelector(":scope > details");
+    if (!details) return;
+    details.open = true;
+    target.scrollIntoView();
+  }
+  window.addEventListener("hashchange", unfold);
+  unfold();
 
   const folded = [];
   window.addEventListener("beforeprint", function () {
