@@ -136,8 +136,8 @@ def test_python(built, monkeypatch):
         ),
         names,
     )
-    shown = re.search(r"\{.*\}", code)[0]
-    assert re.findall(r"'(\w+)':", shown) == list(names["scores"])
+    shown = re.search(r"Score\((.*?)\)", code, re.DOTALL)[1]
+    assert re.findall(r"(\w+)=", shown) == list(names["scores"])
     assert names["near"]["filename"].iloc[0] == "face_0001.jpg"
     assert len(names["near"]) == 10
 
