@@ -1,0 +1,172 @@
+"""The regressor of a project: who teaches it, who is scored out of fold, and who is its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facestats.core.stats.scale import reference_distribution
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.errors import InputError, number_of
+from facestats.scores.folds import out_of_fold
+from facestats.scores.params import Mlp
+from facestats.scores.pretrained import load_pretrained
+from facestats.scores.regressor import Regressor
+from facestats.scores.training import MIN_TRAIN, MIN_VAL, too_few, train_regressor
+
+
+@dataclass
+class FittedRegressor:
+    """The regressor of a project and what is known of its training.
+
+    Attributes
+    ----------
+    model : Regressor, optional
+        With the raters' scale and the reference distribution; None where nothing was trained.
+    why : str, optional
+        Why nothing was trained.
+    out_of_fold : DataFrame
+        Predictions of train and val faces by models that never saw their rating; see
+        `scores.tables.SCORES_OUT_OF_FOLD`.
+    counts : dict of int
+        Faces that were trained on, scored out of fold and left out for their age.
+    warnings : list of str
+        What the user has to know.
+    note : str, optional
+        What was read from a checkpoint that took the place of a training.
+    """
+
+    model: Regressor | None
+    why: str | None
+    out_of_fold: pd.DataFrame
+    counts: dict[str, int]
+    warnings: list[str]
+    note: str | None = None
+
+    def facts(self, best: dict[str, float]) -> dict[str, Any]:
+        """What the metrics say of the training.
+
+        Parameters
+        ----------
+        best : dict
+            Epoch and val loss of the weights that were kept.
+
+        Returns
+        -------
+        dict
+        """
+        facts: dict[str, Any] = {}
+        if self.model is not None and not self.note:
+            kind = self.model.calibration.kind
+            facts = {"best": best, "correction": self.model.size, "calibration": kind}
+        return facts | {"trained": self.model is not None, "why": self.why, **self.counts}
+
+
+def fit_regressor(
+    options: Mlp,
+    embeddings: EmbeddingTable,
+    faces: pd.DataFrame,
+    scale: tuple[float, float] | None,
+    on_epoch: Callable[[int, float, float], None] | None = None,
+) -> FittedRegressor:
+    """Train the regressor on rated train and val faces, and predict these out of fold.
+
+    Parameters
+    ----------
+    options : Mlp
+        The section `mlp` of `params.yaml`.
+    embeddings : EmbeddingTable
+        Of n faces.
+    faces : DataFrame (n rows)
+        By filename: `rating` (null where nobody rated), `split`, `group` (whose face it is, as
+        `identity.same_faces` gives it), `minor` (whether people say that it is too young for a
+        score: its rating teaches nothing) and `scored` (whether it gets a score; the others are no
+        reference).
+    scale : (float, float), optional
+        Ends of the raters' scale; None where nobody rated.
+    on_epoch : callable, optional
+        See `train_regressor`.
+
+    Returns
+    -------
+    FittedRegressor
+    """
+    warnings: list[str] = []
+    note = None
+    minors = int((faces["rating"].notna() & faces["minor"]).sum())
+    if minors:
+        warnings.append(
+            f"the ratings of {number_of(minors, 'face')} that are too young for a score teach "
+            "nothing (score.min_age)"
+        )
+    ratings = faces["rating"].mask(faces["minor"])
+    train, val = (
+        (ratings.notna() & (faces["split"] == part)).to_numpy() for part in ("train", "val")
+    )
+    model, why = None, None
+    if options.pretrained:
+        model = load_pretrained(Path(options.pretrained), embeddings.dimension, scale)
+        widths = ", ".join(map(str, [*model.network.hidden, 1]))
+        note = (
+            f"{options.pretrained}: layers of {model.dimension}, {widths} numbers, "
+            "ReLU between them"
+        )
+    elif train.sum() < MIN_TRAIN or val.sum() < MIN_VAL:
+        why = too_few(train.sum(), val.sum())
+    else:
+        try:
+            model = train_regressor(
+                embeddings.take(train),
+                ratings[train].to_numpy(),
+                embeddings.take(val),
+                ratings[val].to_numpy(),
+                on_epoch=on_epoch,
+                **options.model_dump(),
+            )
+        except InputError as error:
+            why = str(error)
+    predicted = pd.DataFrame(
+        {"filename": pd.Series(dtype="str"), "fold": [], "attractiveness_raw": []}
+    )
+    if model is not None and options.folds and not options.pretrained:
+        rated = train | val
+        predicted, problems = out_of_fold(
+            embeddings.take(rated),
+            ratings[rated].to_numpy(),
+            faces["group"][rated],
+            stop_share=val.sum() / rated.sum(),
+            **options.model_dump(),
+        )
+        warnings += [
+            f"mlp.folds: {problem}; its faces are scored by the main model" for problem in problems
+        ]
+    predicted = predicted[predicted["filename"].map(faces["scored"]).to_numpy(bool)]
+    if model is None:
+        warnings.append(f"attractiveness is not trained: {why}")
+    else:
+        model.scale = model.scale or scale
+        model.reference = _reference(model, embeddings, faces["scored"], predicted)
+    counts = {
+        "n_train": int(train.sum()),
+        "n_val": int(val.sum()),
+        "n_out_of_fold": len(predicted),
+        "n_under_age": minors,
+    }
+    return FittedRegressor(model, why, predicted, counts, warnings, note)
+
+
+def _reference(
+    model: Regressor, embeddings: EmbeddingTable, scored: pd.Series, predicted: pd.DataFrame
+) -> np.ndarray:
+    """The ratings that the table shows: out of fold where there are such predictions.
+
+    The model spreads out the faces that it has learned.
+    """
+    shown = pd.Series(model.predict(embeddings), index=embeddings.names)
+    shown.update(predicted.set_index("filename")["attractiveness_raw"])
+    return reference_distribution(shown[scored].to_numpy() if scored.any() else shown.to_numpy())
