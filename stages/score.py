@@ -1,41 +1,39 @@
 """Stage `score`: every face's scores (holistic, geometric, combined), percentile and decile.
 
-Reads   embeddings_clip.parquet, attractiveness_regressor.pt, out_of_fold.parquet, geometry.parquet, splits.parquet,
-        labels.parquet (the raters' scale; ratings, where weights are learned and to judge the scores by), attributes_clean.parquet,
-        age_check.parquet (who gets no score); params `score.weights`
+Reads   embeddings_clip.parquet, faces.parquet, models/attractiveness_regressor.pt, geometry.parquet,
+        out_of_fold.parquet, splits.parquet, labels.parquet (to judge scores by),
+        attributes_clean.parquet, age_check.parquet; params `score.weights`
 Writes  attractiveness_scores.parquet, attractiveness_with_attributes.parquet, feature_index.json,
-        data/processed/attractiveness_scores.npy, models/blend.json (the weights and what the scores are worth, for single photos)
+        attractiveness_scores.npy, models/blend.json (weights and verdicts, for single photos)
 Alone   dvc repro -sf score
 """
 
 from facestats.run.stage import run_stage, warn
 
-import io
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import torch
 
 from facestats.age.tables import AGE_CHECK
 from facestats.attributes.tables import CLEAN
 from facestats.core import tables
 from facestats.core.files import write_bytes, write_text
-from facestats.core.stats.verdict import judge_scores
+from facestats.core.stats.identity import IDENTITY, same_faces, several_faces
 from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.faces.tables import FACES
 from facestats.geometry.tables import GEOMETRY
 from facestats.labels.tables import LABELS, SPLITS
-from facestats.scores.blending import LEARNED, BlendWeights, blend_weights, save_blend
+from facestats.scores.blending import save_blend
 from facestats.scores.regressor import load_regressor
-from facestats.scores.table import index_text, score_table
-from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD, SCORES_WITH_ATTRIBUTES
-
-OF_GEOMETRY = ["filename", "geometric_raw", "geometry_zscore", "geometric_out_of_fold"]
+from facestats.scores.table import array_bytes, index_text, score_faces
+from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD
+from facestats.scores.tables import SCORES_WITH_ATTRIBUTES as WITH_ATTRIBUTES
 
 
 def main(
     params,
     embeddings: Path,
+    faces: Path,
     regressor: Path,
     out_of_fold: Path,
     geometry: Path,
@@ -48,89 +46,34 @@ def main(
     blend: Path,
 ) -> str:
     torch.set_num_threads(1)
-    vectors = EmbeddingTable(embeddings)
-    split = tables.read(splits, SPLITS).set_index("filename")["split"].reindex(vectors.names)
-    honest = tables.read(out_of_fold, SCORES_OUT_OF_FOLD).set_index("filename")[
-        "attractiveness_raw"
-    ]
-    shapes = tables.read(geometry, GEOMETRY, OF_GEOMETRY).set_index("filename")
-    scale = tables.rating_scale(labels)
-    scores = score_table(
-        vectors.names,
+    vectors, scale = EmbeddingTable(embeddings), tables.rating_scale(labels)
+    rows = tables.read_for(vectors.names, labels, LABELS, ["rating", "person"])
+    accepted = tables.read(faces, FACES, IDENTITY).dropna(subset="filename")
+    rows["person"] = several_faces(same_faces(accepted, rows["person"])).reindex(vectors.names)
+    rows["split"] = tables.read_for(vectors.names, splits, SPLITS)["split"]
+    scored = score_faces(
         vectors,
         load_regressor(regressor),
-        split,
-        honest,
-        shapes,
-        scale,
-        tables.read(age_check, AGE_CHECK).set_index("filename"),
-    )
-    said = (
-        tables.read(labels, LABELS, ["filename", "rating", "person"])
-        .set_index("filename")
-        .reindex(vectors.names)
-    )
-    weighting = _weights(
-        params.score.weights,
-        scores,
-        said["rating"],
+        params.score.model_dump()["weights"],
+        rows,
+        tables.read_for(vectors.names, out_of_fold, SCORES_OUT_OF_FOLD)["attractiveness_raw"],
+        tables.read_for(vectors.names, geometry, GEOMETRY, [*GEOMETRY.fields][1:]),
+        tables.read_for(vectors.names, age_check, AGE_CHECK),
         scale,
         tables.file_metadata(geometry).get("why"),
     )
-    scores["combined_score"] = weighting(scores["geometric_score"], scores["attractiveness_score"])
-    verdicts = judge_scores(scores, said["rating"], said["person"], scale)
-    for verdict in verdicts.values():
-        if verdict.text:
-            warn(verdict.text)
-    save_blend(blend, weighting, scale, verdicts)
-    doubt = verdicts["holistic"].text if "holistic" in verdicts else None
+    for message in scored.warnings:
+        warn(message)
+    save_blend(blend, scored.weights, scale, scored.verdicts)
+    scores = scored.table
     with_attributes = scores.merge(tables.read_all(attributes, CLEAN), on="filename", how="left")
     scores.insert(1, "image", with_attributes["image"])
-    tables.write(
-        scores,
-        metadata / SCORES.name,
-        SCORES,
-        tables.doubts_metadata({"attractiveness": doubt} if doubt else {}),
-    )
-    tables.write(
-        with_attributes,
-        metadata / SCORES_WITH_ATTRIBUTES.name,
-        SCORES_WITH_ATTRIBUTES,
-    )
+    doubts = tables.doubts_metadata({"attractiveness": scored.doubt()} if scored.doubt() else {})
+    tables.write(scores, metadata / SCORES.name, SCORES, doubts)
+    tables.write(with_attributes, metadata / WITH_ATTRIBUTES.name, WITH_ATTRIBUTES)
     write_text(metadata / "feature_index.json", index_text(scores["filename"]))
-    buffer = io.BytesIO()
-    np.save(buffer, scores["attractiveness_score"].to_numpy(dtype=np.float32))
-    write_bytes(array, buffer.getvalue())
-    counts = {
-        name: int(scores[column].notna().sum())
-        for name, column in (
-            ("scored", "attractiveness_score"),
-            ("geometric", "geometric_score"),
-            ("combined", "combined_score"),
-        )
-    }
-    shown = " ".join(
-        f"{name}={n}"
-        for name, n in (counts | {"withheld": int(scores["score_withheld"].notna().sum())}).items()
-    )
-    summary = f"rows={len(scores)} {shown} out_of_fold={int(scores['out_of_fold'].sum())}"
-    if weighting.learned and not weighting.why:
-        summary += f"\n  weights learned from {weighting.n_val} val faces: geometric {weighting.geometric:.3f}, holistic {weighting.holistic:.3f}"
-    return summary
-
-
-def _weights(
-    wanted,
-    scores: pd.DataFrame,
-    ratings: pd.Series,
-    scale: tuple[float, float] | None,
-    missing: str | None,
-) -> BlendWeights:
-    wanted = wanted if wanted == LEARNED else wanted.model_dump()
-    found = blend_weights(wanted, scores, ratings, scale, missing)
-    if found.why:
-        warn(f"there is no combined score: {found.why}")
-    return found
+    write_bytes(array, array_bytes(scores["attractiveness_score"]))
+    return scored.summary()
 
 
 if __name__ == "__main__":

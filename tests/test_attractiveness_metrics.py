@@ -3,7 +3,6 @@ promise; null where not measured.
 """
 
 import re
-import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,12 +13,12 @@ import pytest
 from facestats.core.stats import regression
 from facestats.evaluation import attractiveness, score_calibration
 from facestats.evaluation.attractiveness import evaluate_attractiveness
-from facestats.evaluation.baselines import baseline_predictions
-from facestats.evaluation.ceiling import share_of_ceiling
+from facestats.evaluation.baselines import baseline_predictions, share_of_ceiling
+from facestats.evaluation.project import summary_line
 from facestats.report import section_scores
 from facestats.report.document import render_markdown
 from facestats.scores.blending import BlendWeights
-from resources import ROOT, splits, text
+from resources import splits, text
 
 UNKNOWN = {"why": "there is no ratings.csv", "ceiling": {"value": None, "low": None, "high": None}}
 KNOWN = {"why": None, "ceiling": {"value": 0.95, "low": 0.94, "high": 0.96}}
@@ -164,7 +163,7 @@ def test_without_a_regressor_the_geometric_score_is_measured_all_the_same(rated)
     card = render_markdown([section], Path("docs"))
     assert "| geometric score |" in card
     assert "| holistic score |" not in card
-    said = runpy.run_path(ROOT / "stages/evaluate.py")["_summary"](found.metrics)
+    said = summary_line(found.metrics)
     assert re.fullmatch(
         r"the holistic score is not measured: no regressor was trained; test faces=\d+ "
         r"ridge: r=0\.\d+ geometric: r=0\.\d+",

@@ -11,7 +11,7 @@ import pytest
 from facestats.core.files import write_json
 from facestats.core.stats import regression
 from facestats.evaluation.attractiveness import AGAINST_MLP, METRICS, evaluate_attractiveness
-from facestats.evaluation.side_by_side import OTHERS, with_all
+from facestats.evaluation.baselines import OTHERS, with_all
 from facestats.scores.blending import BlendWeights
 from resources import splits, text
 

@@ -17,15 +17,19 @@ import pytest
 import yaml
 
 from facestats.age.tables import AGE_CHECK
-from facestats.attributes.tables import CLEAN, PREDICTIONS
+from facestats.attributes.tables import CLEAN
 from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.landmarks import N_LANDMARKS
+from facestats.core.stats.identity import IDENTITY
 from facestats.core.stats.intervals import person_groups
+from facestats.evaluation import project
+from facestats.evaluation.attractiveness import Attractiveness
 from facestats.faces.tables import FACES
 from facestats.geometry.tables import GEOMETRY
 from facestats.labels.tables import LABELS, SPLITS
 from facestats.params.project import load_params
+from facestats.scores.blending import BlendWeights
 from facestats.scores.regressor import load_regressor
 from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD
 from programs import run_program, stage_command
@@ -150,6 +154,7 @@ class Stage:
             "score",
             {
                 "embeddings": "embeddings.parquet",
+                "faces": "faces.parquet",
                 "regressor": "m.pt",
                 "out_of_fold": "out_of_fold.parquet",
                 "geometry": "geometry.parquet",
@@ -328,47 +333,33 @@ def test_copies_and_persons_are_no_evidence_for_a_classifier(stage, known_by):
     assert share_right() < 0.8
 
 
-class Enough(Exception):
-    """Stops a stage where what it would measure with is known."""
-
-
 def test_figures_count_persons_and_of_rated_copies_one(stage, monkeypatch):
     """Faces 1 to 3 are one person's, 4 and 5 copies of one picture, and 5 is the better one."""
     rows = stage.rows.assign(split="test", rating=4.0, attractiveness_raw=0.0)
     rows.loc[1:3, "person"] = "anna"
     rows.loc[4:5, "copy_group"], rows.loc[4, "copy_rank"] = rows["filename"][5], 2
-    stage.rows = rows
-    stage.write()
-    tables.write(
-        rows.reindex(columns=list(SCORES.columns)),
-        stage.folder / SCORES.name,
-        SCORES,
-    )
-    tables.write(
-        rows.reindex(columns=list(PREDICTIONS.columns)),
-        stage.folder / PREDICTIONS.name,
-        PREDICTIONS,
-    )
     measured = {}
 
     def measure(*arguments, **options):
         measured.update(ratings=arguments[1], **options)
-        raise Enough
+        return Attractiveness({}, pd.DataFrame(), pd.DataFrame())
 
-    run = runpy.run_path(ROOT / "stages/evaluate.py")["main"]
-    for name, replacement in {
-        "evaluate_attractiveness": measure,
-        "load_blend": lambda path: [{}],
-        "load_verdicts": lambda path: {},
-        "read_json": lambda path: {"why": None, "reliability": {}},
-    }.items():
-        monkeypatch.setitem(run.__globals__, name, replacement)
-    with pytest.raises(Enough):
-        run(
-            load_params(ROOT / "params.yaml"),
-            stage.folder / "embeddings.parquet",
-            *[stage.folder] * 11,
-        )
+    monkeypatch.setattr(project, "evaluate_attractiveness", measure)
+    by_face = rows.set_index("filename")
+    columns = [name for name in LABELS.columns if name != "filename"]
+    data = project.ProjectTables(
+        labels=by_face.reindex(columns=columns),
+        scores=by_face.reindex(columns=list(SCORES.columns)),
+        predictions=by_face[[]],
+        zeroshot=by_face[[]],
+        faces=rows[IDENTITY],
+        scale=(1, 7),
+        doubts={},
+    )
+    models = project.ProjectModels({}, {}, BlendWeights(), {}, {}, None)
+    project.evaluate_project(
+        load_params(ROOT / "params.yaml").evaluate, stage.vectors, data, models
+    )
     assert (
         measured["ratings"].isna().sum(),
         measured["ratings"].isna().iloc[4],

@@ -32,7 +32,9 @@ ACTIVATIONS = {
 # How far an embedding may be from transformers' own in float32, as a share of its length. Measured:
 # 1e-6 and 0.012 at most, with 2 to 24 layers, where two pictures differ by 0.16 at least.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05}
-PICTURES = 2  # compared at each load: 0.02 s of a core with tiny, 0.5 s with ViT-B/32, 7 s with ViT-L/14
+PICTURES = (
+    2  # compared at each load: 0.02 s of a core with tiny, 0.5 s with ViT-B/32, 7 s with ViT-L/14
+)
 _BLOCKS = 8  # coloured squares along a side of such a picture
 
 

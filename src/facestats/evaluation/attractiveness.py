@@ -13,9 +13,15 @@ from facestats.core.stats.scale import to_score
 from facestats.core.tables.embeddings import Embeddings, take
 from facestats.errors import number_of
 from facestats.evaluation import score_calibration
-from facestats.evaluation.baselines import baseline_predictions
-from facestats.evaluation.ceiling import share_of_ceiling
-from facestats.evaluation.side_by_side import COMBINED, OTHERS, ZSCORE, other_predictions, with_all
+from facestats.evaluation.baselines import (
+    COMBINED,
+    OTHERS,
+    ZSCORE,
+    baseline_predictions,
+    other_predictions,
+    share_of_ceiling,
+    with_all,
+)
 from facestats.scores.blending import BlendWeights
 
 MODELS = ("mlp", "ridge", "mean", *OTHERS)

@@ -1,19 +1,28 @@
-"""What a model must beat: the mean rating, and ridge regression on the same embeddings."""
+"""What a score is held against: simple models, the other scores, and the raters' agreement."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
+import pandas as pd
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from facestats.core.stats.scale import blend
 from facestats.core.tables.embeddings import sample_rows
+from facestats.scores.blending import BlendWeights, learn_weights
 
 PENALTIES = np.logspace(-1, 5, 25)
 # Train faces that the penalty is chosen on, drawn at random where there are more: scikit-learn's leave-one-out multiplies
 # the whole matrix once a penalty, which was more than half of `evaluate` for 50,000 faces.
 CHOSEN_ON = 10_000
+SIXTY_FORTY = {"geometric": 0.6, "holistic": 0.4}
+COMBINED = ("combined", "combined_60_40", "combined_learned")
+ZSCORE = "geometry_zscore"  # in no unit of ratings: only its correlations mean something
+OTHERS = ("geometric", ZSCORE, *COMBINED)
 
 
 def baseline_predictions(
@@ -30,3 +39,86 @@ def baseline_predictions(
             )
         predicted = ridge.predict(x.astype(np.float64))
     return {"ridge": predicted, "mean": np.full(len(x), y_train.mean())}
+
+
+def other_predictions(
+    scores: pd.DataFrame,
+    ratings: pd.Series,
+    scale: tuple[float, float] | None,
+    weights: BlendWeights,
+) -> tuple[dict[str, np.ndarray], dict[str, dict]]:
+    """What the scores other than the holistic one predict.
+
+    Parameters
+    ----------
+    scores : `attractiveness_score`, `geometric_score`, `combined_score`, `geometry_zscore` and `split`.
+    ratings : mean human rating of the same rows; those of val faces fit the learned weights.
+    scale : ends of the raters' scale; None where nobody rated, and nothing is predicted.
+    weights : those of `combined_score`.
+
+    Returns
+    -------
+    predictions : by model of `OTHERS`, float64 (n,) in rating units (the z-score in its own), NaN where there is none; without the
+        models that no face has.
+    weights : `geometric`, `holistic`, `learned`, `n_val` and `why` of `combined` and of `combined_learned`.
+    """
+    geometric, holistic = (
+        scores["geometric_score"].to_numpy(float),
+        scores["attractiveness_score"].to_numpy(float),
+    )
+    learned = learn_weights(scores, ratings, scale)
+    used = {"combined": asdict(weights), "combined_learned": asdict(learned)}
+    if scale is None:
+        return {}, used
+    points = {
+        "geometric": geometric,
+        "combined": scores["combined_score"].to_numpy(float),
+        "combined_60_40": blend(geometric, holistic, SIXTY_FORTY),
+        "combined_learned": learned(geometric, holistic),
+    }
+    low, high = scale
+    found = {name: low + (high - low) * values / 100 for name, values in points.items()} | {
+        ZSCORE: scores[ZSCORE].to_numpy(float)
+    }
+    return {name: found[name] for name in OTHERS if np.isfinite(found[name]).any()}, used
+
+
+def with_all(predictions: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
+    """Those of the chosen faces (bool, n) that every model predicts, so that all are measured on the same. A model that predicts fewer
+    than half of them would make it a comparison on other faces: it does not count, and is not to be measured."""
+    known = [
+        values
+        for values in (np.isfinite(said) for said in predictions.values())
+        if 2 * (chosen & values).sum() >= chosen.sum()
+    ]
+    return np.logical_and.reduce([chosen, *known])
+
+
+def share_of_ceiling(
+    pearson: dict[str, float], ceiling: dict[str, float | None]
+) -> dict[str, float]:
+    """A correlation with the mean rating, divided by the highest that can be expected, √reliability.
+
+    Both are estimates with an interval (`value`, `low`, `high`), of different faces; the interval of their ratio is put together
+    from the two by the method of variance estimates recovery (Donner & Zou 2012, doi:10.1177/0962280210383082),
+    which needs no symmetric intervals. NaN where either is not known, the ends also where the ceiling is hardly above 0. Chance may take the share above 1.
+    """
+    known = [pearson[key] for key in ("value", "low", "high")] + [
+        ceiling[key] for key in ("value", "low", "high")
+    ]
+    if any(number is None or not np.isfinite(number) for number in known):
+        return dict.fromkeys(("value", "low", "high"), float("nan"))
+    r, r_low, r_high, c, c_low, c_high = known
+    return {
+        "value": r / c,
+        "low": _bound(r, r_low, c, c_high, -1),
+        "high": _bound(r, r_high, c, c_low, 1),
+    }
+
+
+def _bound(a: float, a_end: float, b: float, b_end: float, side: int) -> float:
+    divisor = b_end * (2 * b - b_end)
+    if divisor <= 0:
+        return float("nan")
+    square = max(0.0, (a * b) ** 2 - a_end * (2 * a - a_end) * divisor)
+    return (a * b + side * float(np.sqrt(square))) / divisor

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from facestats.core.files import write_bytes
 from facestats.core.stats.intervals import interval_text
+from facestats.evaluation.attractiveness import Attractiveness
 
 NAMES = {
     "mlp": "holistic score (regressor)",
@@ -21,6 +22,22 @@ NAMES = {
     "combined": "combined score",
 }
 UNTRAINED = "no loss was logged: the regressor was not trained here"
+
+
+def draw_scores(scores: Attractiveness, training: Path, folder: Path) -> None:
+    """Draw all pictures of this module.
+
+    Parameters
+    ----------
+    scores : Attractiveness
+    training : Path
+        Folder of dvclive.
+    folder : Path
+        Where the pictures are written.
+    """
+    predicted_vs_actual(scores.points, scores.metrics, folder / "predicted_vs_actual.png")
+    reliability_curve(scores.curve, scores.metrics, folder / "reliability_curve.png")
+    learning_curve(training, folder / "learning_curve.png")
 
 
 def learning_curve(training: Path, path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from facestats.core.stats.scale import to_decile, to_pct, to_score
-from facestats.core.tables.embeddings import Embeddings
+from facestats.core.stats.verdict import Verdict, judge_scores
+from facestats.core.tables.embeddings import Embeddings, EmbeddingTable
+from facestats.scores.blending import BlendWeights, blend_weights
 from facestats.scores.regressor import Regressor
 
 _SCORES = (
@@ -97,6 +102,94 @@ def score_table(
     return table
 
 
+@dataclass
+class ScoredFaces:
+    """The scores of all faces and what they are worth.
+
+    Attributes
+    ----------
+    table : DataFrame
+        In the schema `scores.tables.SCORES`, without `image`.
+    weights : BlendWeights
+        Of the combined score.
+    verdicts : dict of Verdict
+        By score.
+    warnings : list of str
+        What the user has to know.
+    """
+
+    table: pd.DataFrame
+    weights: BlendWeights
+    verdicts: dict[str, Verdict]
+    warnings: list[str]
+
+    def doubt(self) -> str | None:
+        """What speaks against the holistic score; None where nothing does, or nobody has one."""
+        return self.verdicts["holistic"].text if "holistic" in self.verdicts else None
+
+    def summary(self) -> str:
+        """How many faces have which score, in one line, and in a second the learned weights."""
+        counts = {
+            "rows": len(self.table),
+            "scored": self.table["attractiveness_score"].notna().sum(),
+            "geometric": self.table["geometric_score"].notna().sum(),
+            "combined": self.table["combined_score"].notna().sum(),
+            "withheld": self.table["score_withheld"].notna().sum(),
+            "out_of_fold": self.table["out_of_fold"].sum(),
+        }
+        line = " ".join(f"{name}={n}" for name, n in counts.items())
+        if not self.weights.learned or self.weights.why:
+            return line
+        return (
+            f"{line}\n  weights learned from {self.weights.n_val} val faces: "
+            f"geometric {self.weights.geometric:.3f}, holistic {self.weights.holistic:.3f}"
+        )
+
+
+def score_faces(
+    embeddings: EmbeddingTable,
+    model: Regressor | None,
+    weights: Mapping[str, float] | str,
+    faces: pd.DataFrame,
+    out_of_fold: pd.Series,
+    geometry: pd.DataFrame,
+    ages: pd.DataFrame,
+    scale: tuple[float, float] | None,
+    missing: str | None = None,
+) -> ScoredFaces:
+    """Give every face all of its scores, and judge these.
+
+    Parameters
+    ----------
+    embeddings : EmbeddingTable
+        Of n faces.
+    model, out_of_fold, geometry, ages, scale
+        See `score_table`.
+    weights : mapping or str
+        Shares of `geometric` and `holistic` in the combined score, or `learned`.
+    faces : DataFrame (n rows)
+        `split`, `rating` (null where nobody rated) and `person` (whose face it is; null where a
+        face is a person of its own).
+    missing : str, optional
+        Why there are no geometric scores, where it is known.
+
+    Returns
+    -------
+    ScoredFaces
+    """
+    split, ratings, persons = faces["split"], faces["rating"], faces["person"]
+    table = score_table(
+        embeddings.names, embeddings, model, split, out_of_fold, geometry, scale, ages
+    )
+    weighting = blend_weights(weights, table, ratings, scale, missing)
+    combined = weighting(table["geometric_score"], table["attractiveness_score"])
+    table = table.assign(combined_score=combined)
+    verdicts = judge_scores(table, ratings, persons, scale)
+    warnings = [f"there is no combined score: {weighting.why}"] if weighting.why else []
+    warnings += [verdict.text for verdict in verdicts.values() if verdict.text]
+    return ScoredFaces(table, weighting, verdicts, warnings)
+
+
 def index_text(filenames: pd.Series) -> str:
     """The text of `feature_index.json`: each name's row, as `files.write_json` would write it, but without a loop in Python."""
     if filenames.empty:
@@ -105,3 +198,10 @@ def index_text(filenames: pd.Series) -> str:
     # json's encoder is written in C only for text without indent; a line break can't stand inside a JSON string.
     said = json.dumps(places, ensure_ascii=False, separators=(",\n  ", ": "))
     return "{\n  " + said[1:-1] + "\n}\n"
+
+
+def array_bytes(scores: pd.Series) -> bytes:
+    """The scores as a float32 array in the format of NumPy's files."""
+    buffer = io.BytesIO()
+    np.save(buffer, scores.to_numpy(dtype=np.float32))
+    return buffer.getvalue()

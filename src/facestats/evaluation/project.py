@@ -1,0 +1,206 @@
+"""All models of a project on its test faces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from facestats.attributes.model import AttributeModel
+from facestats.attributes.resolution import target_kinds
+from facestats.attributes.zeroshot import zeroshot_models
+from facestats.core import tables
+from facestats.core.stats.identity import count_once, same_faces, several_faces
+from facestats.core.stats.verdict import WORST_FIRST, doubts_of_scores
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.evaluation.attractiveness import Attractiveness, evaluate_attractiveness
+from facestats.evaluation.attributes import evaluate_attributes
+from facestats.evaluation.fairness import evaluate_fairness
+from facestats.evaluation.params import Evaluate
+from facestats.prompts.zeroshot import PromptClassifier
+from facestats.scores.blending import BlendWeights
+
+MODELS = ("mlp", "ridge", "geometric", "combined")
+
+
+@dataclass
+class ProjectTables:
+    """The tables of a project, rows in the order of its embeddings, by filename.
+
+    Attributes
+    ----------
+    labels, scores, predictions, zeroshot : DataFrame (n rows)
+        Whole.
+    faces : DataFrame
+        Accepted faces with the columns `identity.IDENTITY`, in any order.
+    scale : (float, float), optional
+        Ends of the raters' scale; None where nobody rated.
+    doubts : dict of str
+        What is doubtful about prompts.
+    """
+
+    labels: pd.DataFrame
+    scores: pd.DataFrame
+    predictions: pd.DataFrame
+    zeroshot: pd.DataFrame
+    faces: pd.DataFrame
+    scale: tuple[float, float] | None
+    doubts: dict[str, str]
+
+
+@dataclass
+class ProjectModels:
+    """What is measured, beside the scores in the tables.
+
+    Attributes
+    ----------
+    trained : dict of AttributeModel
+        By target.
+    prompts : mapping of PromptClassifier
+        By attribute.
+    weights : BlendWeights
+        Of the combined score.
+    verdicts : dict
+        By score, as `models/blend.json` has them.
+    reliability : dict
+        Of the mean rating, as `metrics/labels.json` has it.
+    untrained : str, optional
+        Why there is no regressor.
+    """
+
+    trained: dict[str, AttributeModel]
+    prompts: Mapping[str, PromptClassifier]
+    weights: BlendWeights
+    verdicts: dict[str, dict]
+    reliability: dict
+    untrained: str | None
+
+
+@dataclass
+class Evaluation:
+    """The metrics of a project: see `Attractiveness`, `evaluate_attributes`, `evaluate_fairness`."""
+
+    attractiveness: Attractiveness
+    attributes: dict
+    fairness: dict
+
+
+def evaluate_project(
+    options: Evaluate, embeddings: EmbeddingTable, data: ProjectTables, models: ProjectModels
+) -> Evaluation:
+    """Measure scores and attributes on test faces, over all and by group.
+
+    Parameters
+    ----------
+    options : Evaluate
+        The section `evaluate` of `params.yaml`.
+    embeddings : EmbeddingTable
+    data : ProjectTables
+        A picture counts once: of copies, the best one that has a label. Ratings of faces that get
+        no score do not count.
+    models : ProjectModels
+
+    Returns
+    -------
+    Evaluation
+    """
+    scores, resampling = data.scores, (options.bootstrap, options.seed)
+    test = scores["split"] == "test"
+    n_rated = int((data.labels["rating"].notna() & test).sum())
+    labels = _counted(data.labels, data.faces)
+    labels = tables.called_as(labels, models.trained)
+    counted = labels["rating"].notna() & test
+    labels["rating"] = labels["rating"].mask(scores["score_withheld"].notna())
+    attractiveness = evaluate_attractiveness(
+        embeddings,
+        labels["rating"],
+        scores["attractiveness_raw"],
+        scores["split"],
+        *resampling,
+        person=labels["person"],
+        scale=data.scale,
+        reliability=models.reliability,
+        n_copies=n_rated - int(counted.sum()),
+        n_withheld=int((counted & labels["rating"].isna()).sum()),
+        untrained=models.untrained,
+        scores=scores,
+        weights=models.weights,
+        verdicts=models.verdicts,
+    )
+    attributes = evaluate_attributes(
+        models.trained,
+        data.predictions,
+        labels,
+        scores["split"],
+        *resampling,
+        zeroshot_models(models.prompts, target_kinds(models.trained)),
+        data.zeroshot,
+        data.doubts,
+    )
+    fairness = evaluate_fairness(
+        labels,
+        scores,
+        data.predictions,
+        models.trained,
+        data.scale,
+        options.min_group,
+        *resampling,
+    )
+    return Evaluation(attractiveness, attributes, fairness)
+
+
+def _counted(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
+    """Labels that count, with `person` null where a face is alone in its group."""
+    groups = several_faces(same_faces(faces, labels["person"]))
+    once = count_once(labels.drop(columns=["image", "person"]), faces)
+    return labels.assign(**once, person=groups.reindex(labels.index))
+
+
+def headlines(
+    attractiveness: dict, attributes: dict
+) -> dict[str, dict[str, float | None] | str | None]:
+    """One value a model, measured on test faces; null where it was not trained or can't be measured.
+
+    Parameters
+    ----------
+    attractiveness, attributes : what `evaluate_attractiveness` and `evaluate_attributes` give.
+
+    Returns
+    -------
+    `pearson` by score, `balanced_accuracy` by target with classes, `mae` by target with numbers, `verdict`: the worst of the scores',
+    in two words (one column: which score it is, and why, `metrics/attractiveness.json` says).
+    """
+    found: dict[str, dict[str, float | None]] = {
+        "pearson": {name: attractiveness["test"][name]["pearson"]["value"] for name in MODELS}
+    }
+    for target, facts in attributes.items():
+        metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
+        found.setdefault(metric, {})[target] = facts[metric]["value"]
+    words = [verdict["word"] for verdict in attractiveness["verdicts"].values()]
+    return found | {"verdict": min(words, key=WORST_FIRST.index, default=None)}
+
+
+def summary_line(attractiveness: dict) -> str:
+    """The correlations of the scores on test faces, in a line, and what speaks against the scores.
+
+    Parameters
+    ----------
+    attractiveness : dict
+        The metrics that `evaluate_attractiveness` gives.
+
+    Returns
+    -------
+    str
+    """
+    test = attractiveness["test"]
+    correlations = {name: test[name]["pearson"]["value"] for name in MODELS}
+    known = [f"{name}: r={r:.3f}" for name, r in correlations.items() if r is not None]
+    copies = f" ({test['n_copies']} rated copies of these left out)" if test["n_copies"] else ""
+    line = " ".join([f"test faces={test['n']}{copies}", *known])
+    line = "\n  ".join([line, *doubts_of_scores(attractiveness)])
+    if not attractiveness["why"]:
+        return line
+    if known:
+        return f"the holistic score is not measured: {attractiveness['why']}; {line}"
+    return f"attractiveness is not measured: {attractiveness['why']}"
