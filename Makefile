@@ -3,11 +3,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS := --numprocesses auto --dist loadfile --no-loadscope-reorder
+ROUNDS ?= 1000000
 # Stages call `python`: with the environment's folder in front, that is the one with the packages.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: repro test lint setup lock
+.PHONY: repro test check soak lint setup lock
 
 repro: setup
 	@python -m facestats doctor --inputs
@@ -15,7 +17,21 @@ repro: setup
 	@python -m facestats results
 
 test: setup
-	python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	python -m pytest $(WORKERS) $(PYTEST_ARGS)
+
+# The fast tier, for every save: what needs neither DVC nor a second of a processor.
+check: setup
+	ruff check .
+	ruff format --check .
+	python -m pytest $(WORKERS) -m "not slow and not long" $(PYTEST_ARGS)
+
+# Kills, full disks and servers by new random numbers, until one fails or you have seen enough.
+soak: setup
+	@for ((round = 1; round <= $(ROUNDS); round++)); do \
+		export FACESTATS_TEST_SEED=$$((RANDOM * 32768 + RANDOM)); \
+		echo "round $$round: FACESTATS_TEST_SEED=$$FACESTATS_TEST_SEED"; \
+		python -m pytest $(WORKERS) -m soak $(PYTEST_ARGS) || exit 1; \
+	done
 
 lint: setup
 	ruff check .

@@ -45,6 +45,7 @@ LONG = (
     "test_library.py",
 )
 
+SEED = "FACESTATS_TEST_SEED"  # `make soak` sets new ones
 SLOW = (
     2 * LIMIT
 )  # seconds, of a test that drives real DVC; that of the others stands in pyproject.toml
@@ -59,8 +60,25 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     for item in items:
+        if {"built", "project"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("long")
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW))
+
+
+def pytest_report_header() -> str:
+    return f"{SEED}={seed_of_run()}"
+
+
+def seed_of_run() -> int:
+    return int(os.environ.get(SEED, 0))
+
+
+@pytest.fixture
+def seed() -> int:
+    """Of what a test chooses at random; it stands in the report of a test that fails."""
+    print(f"{SEED}={seed_of_run()}")
+    return seed_of_run()
 
 
 @pytest.fixture(scope="session")

@@ -371,6 +371,7 @@ def stage(tmp_path):
     return run
 
 
+@pytest.mark.long
 def test_the_stage_checks_by_label_and_by_a_model_that_is_good_enough(stage, capsys):
     measured = stage()
     table, labelled = stage.table(), stage.rows["age"].notna().to_numpy()
@@ -401,6 +402,7 @@ def test_a_copy_of_a_child_is_one(stage):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "why"),
     [

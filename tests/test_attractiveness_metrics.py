@@ -248,6 +248,7 @@ def scores(n=400, shift=0.0, slope=1.0, seed=0, noise=11.0):
     return 50 + shift + slope * (predicted - 50) + noise * rng.normal(size=n), predicted
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("shift", "slope", "error"), [(0, 1, 0), (5, 1, 5), (0, 0.5, 3.14), (0, 1.5, 3.14)]
 )

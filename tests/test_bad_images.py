@@ -81,6 +81,7 @@ def mixed(tmp_path_factory, face):
     return frame.set_index("image", drop=False), out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("image", "reason"),
     [

@@ -23,6 +23,7 @@ from resources import encode, landmarker_dir
 SIDE = 1700  # px
 
 
+@pytest.mark.long
 def test_a_photo_takes_no_more_memory_than_was_reckoned(tmp_path):
     """Each kind of bomb is decoded in a process of its own, whose peak the system knows."""
     for name in BOMBS.keys() - {"icns", "ico"}:  # Pillow refuses sizes that are not an icon's
@@ -57,6 +58,7 @@ for path in sys.argv[1:]:
     assert not over
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     [
@@ -219,6 +221,7 @@ def run(folder, store, config, workers=None):
         )
 
 
+@pytest.mark.long
 def test_a_photo_over_a_limit_is_a_row_of_that_limit_or_of_this_run(folder, tmp_path, monkeypatch):
     """Other limits, or another machine, have another opinion."""
     frame = run(
@@ -250,6 +253,7 @@ def test_a_photo_over_a_limit_is_a_row_of_that_limit_or_of_this_run(folder, tmp_
     assert frame["key"].notna().tolist() == [True, False]
 
 
+@pytest.mark.long
 def test_a_photo_that_takes_more_memory_than_was_reckoned_is_a_row(folder, tmp_path, monkeypatch):
     """Whatever the reckoning overlooks: the process has a limit of its own."""
     monkeypatch.setattr("facestats.faces.photo.BYTES", 0)

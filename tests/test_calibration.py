@@ -42,6 +42,7 @@ def test_the_penalty_follows_the_noise():
     assert (fixed.penalty, fixed.penalty_from) == (3.0, "params.yaml")
 
 
+@pytest.mark.long
 def test_the_chosen_penalty_beats_its_neighbours_on_new_faces():
     x, labels = drawn(150)
     new, actual = drawn(4000, seed=1)
@@ -187,6 +188,7 @@ def test_the_threshold_is_the_lowest_that_gives_the_wanted_precision():
     assert choose_threshold(sure[order], right[order], 0.9) == 0.8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", [0.85, 0.95])
 def test_answers_to_new_faces_are_right_as_often_as_wanted(precision):
     found = []

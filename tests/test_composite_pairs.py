@@ -77,6 +77,7 @@ def moved(points, landmark, right=0.0, down=0.0):
 # Between two composites
 
 
+@pytest.mark.long
 def test_the_ends_of_a_continuum_are_the_composites():
     one, other = built("a", smooth(0)), built("b", smooth(1), shape(1))
     pictures = list(continuum(one, other, 4))
@@ -159,6 +160,7 @@ def test_a_composite_does_not_differ_from_itself():
     assert {v for part in numbers["shape"]["parts"].values() for v in part.values()} == {0}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("of", "minus", "expected"),
     [
@@ -187,6 +189,7 @@ def test_colours_differ_as_cielab_says(of, minus, expected):
         assert colour[key] == pytest.approx(value, abs=0.15), key
 
 
+@pytest.mark.long
 def test_only_what_is_inside_the_face_counts():
     image = smooth(0).copy()
     image[:15] = image[-8:] = 255 - image[0, 0]
@@ -210,6 +213,7 @@ def test_what_only_lies_elsewhere_in_the_crop_is_no_difference_of_shape():
     assert numbers["turned_clockwise_degrees"] == pytest.approx(3, abs=0.01)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("right", "down"), [(12, 0), (0, -9), (-8, 7)])
 def test_a_shift_is_told_with_its_direction_and_size(right, down):
     points = shape()
@@ -253,6 +257,7 @@ def test_parts_of_the_face_are_landmarks_of_their_own():
     assert eye_centres(shape())[:, 0].tolist() == pytest.approx([0.5 - EYES / 2, 0.5 + EYES / 2])
 
 
+@pytest.mark.long
 def test_a_panel_shows_both_composites_whatever_the_names_are():
     found = difference(built("a", plain(200, 0, 0)), built("b", plain(0, 0, 200), shape(1)))
     for name in ("a", "w" * 60, "m$n_$"):
@@ -403,6 +408,7 @@ def work(tmp_path):
     return run
 
 
+@pytest.mark.long
 def test_the_stages_write_the_same_bytes_again(work):
     found = {}
     for attempt in range(2):
@@ -450,6 +456,7 @@ def test_the_stages_write_the_same_bytes_again(work):
     )  # JPEG once more
 
 
+@pytest.mark.long
 def test_a_composite_that_was_not_built_leaves_its_pictures_unbuilt(work):
     for stage, name in (("continuum", "none"), ("difference", "none_either")):
         done = work(stage, name)
@@ -463,6 +470,7 @@ def test_a_composite_that_was_not_built_leaves_its_pictures_unbuilt(work):
         assert [path.name for path in (work.folder / name).iterdir()] == [f"{stage}.json"]
 
 
+@pytest.mark.long
 def test_faces_outside_the_picture_leave_the_difference_unbuilt(work):
     write(work.folder / "far", built("far", points=shape() + np.float32([4, 0])))
     done = work("difference", "gap_far")

@@ -53,6 +53,7 @@ def test_the_plain_mean_of_codes_and_of_light(members):
     assert average_faces(black_and_white, "none", "gamma").image[0, 0].tolist() == [128] * 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("align", ["none", "eyes", "warp"])
 @pytest.mark.parametrize("space", ["linear", "gamma"])
 @pytest.mark.parametrize("copies", [1, 2])
@@ -116,6 +117,7 @@ def test_there_is_no_black_border(members, align):
     assert average.image.min() == 255
 
 
+@pytest.mark.long
 def test_the_corners_of_a_warped_average_are_those_of_the_pictures(members):
     images = [smooth(i) for i in range(3)]
     faces = members(*((image, shape(0.02 * i, seed=i)) for i, image in enumerate(images)))
@@ -129,6 +131,7 @@ def test_the_corners_of_a_warped_average_are_those_of_the_pictures(members):
 # Mirror images
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("align", ["none", "eyes", "warp"])
 def test_a_symmetric_average_is_its_own_mirror_image(members, align):
     faces = members(*((noise(i), shape(0.02 * i, turn=0.1 * i, seed=i)) for i in range(3)))
@@ -155,6 +158,7 @@ def test_symmetric_means_averaged_with_mirror_images(members, align):
 # Who is left out
 
 
+@pytest.mark.long
 def test_faces_without_landmarks_are_left_out_and_named_where_they_are_needed(members):
     faces = members((smooth(0), shape()), (np.zeros((SIZE, SIZE, 3), np.uint8), None))
     for align in ("eyes", "warp"):

@@ -694,6 +694,7 @@ def params():
     return yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
+@pytest.mark.long
 def test_the_documented_command_makes_a_file_that_the_library_reads(tmp_path):
     dump(fitted("logistic regression", 2), tmp_path / "gender_clf.pkl")
     script = block("docs/attributes.md", "own classifier").text

@@ -53,6 +53,7 @@ def looks(crops) -> tuple[list[bytes], list[np.ndarray], np.ndarray]:
     )
 
 
+@pytest.mark.long
 def test_copies_are_found_and_different_people_are_not_taken_for_copies(photos, crops, landmarker):
     edited = [
         crop_face(edit(photo), PreprocessConfig(), landmarker)
@@ -145,6 +146,7 @@ def test_candidates_are_those_of_comparing_all_pairs(monkeypatch):
     assert all(first is not None for first in twice[100:])  # equal hashes are looked up once
 
 
+@pytest.mark.long
 def test_one_copy_among_many_different_photos_is_found(monkeypatch):
     monkeypatch.setattr(dedup, "same_picture", lambda one, other: True)
     rng = np.random.default_rng(0)

@@ -191,6 +191,7 @@ def test_a_dark_face_is_found(photos, landmarker):
         assert np.abs(eyes(Image.fromarray(dark), landmarker) - eyes(photo, landmarker)).max() < 10
 
 
+@pytest.mark.long
 def test_every_form_of_a_photo_shows_the_same_face(photos, landmarker, tmp_path):
     picture = scene(photos[:2], (3200, 2100), [(200, 300, 360), (2300, 1200, 460)])
     path = tmp_path / "two.jpg"

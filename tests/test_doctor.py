@@ -115,6 +115,7 @@ def test_each_photo_that_cannot_be_used_is_named(root, doctor):
     )
 
 
+@pytest.mark.long
 def test_faces_labels_and_raters_are_counted(root, doctor, drawn, monkeypatch):
     set_params(root, landmarker={"source": str(landmarker_dir())})
     raw = root / "data/raw"
@@ -175,6 +176,7 @@ def test_faces_labels_and_raters_are_counted(root, doctor, drawn, monkeypatch):
     assert "8 photos, 8 faces likely, 3 labelled, 2 raters" in doctor(text=True)
 
 
+@pytest.mark.long
 def test_of_many_photos_some_are_looked_into(root, doctor, monkeypatch):
     for i in range(12):
         (root / f"data/raw/{i:02}.png").write_bytes(encode(noise(i), "PNG") if i != 5 else b"")
@@ -187,6 +189,7 @@ def test_of_many_photos_some_are_looked_into(root, doctor, monkeypatch):
     assert spread([*"abcdefgh"], 4) == ["a", "c", "e", "g"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "way"),
     [
@@ -288,6 +291,7 @@ def hub(tmp_path, monkeypatch):
         yield hub
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [

@@ -84,6 +84,7 @@ def check_block(checker: Checker, block: Block) -> None:
             checker.check([*words, *options_in_comment(line)] if len(commands) == 1 else words)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_on_a_page_are_ones_that_their_programs_take(page, checker):
     left, position = read(page), 0
@@ -119,6 +120,7 @@ def texts(source: str) -> list[str]:
     ]
 
 
+@pytest.mark.long
 def test_commands_in_messages_and_help_texts_are_ones_that_their_programs_take(checker):
     count = 0
     for path in SOURCES:

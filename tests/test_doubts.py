@@ -78,6 +78,7 @@ def test_plain_photographs_are_not_doubted(plain, landmarker):
         assert reasons(grey, landmarker) == set()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("reason", "change", "how"),
     [
@@ -99,6 +100,7 @@ def test_a_spoilt_photograph_is_doubted(plain, landmarker, reason, change, how):
     assert sum(found) >= 0.75 * len(found)
 
 
+@pytest.mark.long
 def test_neither_a_white_nor_a_black_background_counts(plain, landmarker):
     for photo, crop in plain:
         size = photo.shape[1]
@@ -211,6 +213,7 @@ def resized(photo, factor):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [
@@ -242,6 +245,7 @@ def changed(benchmark, plain, landmarker, kind):
         yield reasons(benchmark.ALL[kind](photo, points, np.random.default_rng(number)), landmarker)
 
 
+@pytest.mark.long
 def test_harmless_changes_make_a_drawing_or_a_hidden_face_of_one_photograph_in_a_hundred_at_most(
     benchmark, plain, landmarker
 ):
@@ -267,12 +271,14 @@ def test_harmless_changes_make_a_drawing_or_a_hidden_face_of_one_photograph_in_a
     assert sum(map(bool, found)) <= max(len(found) // 100, 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["dark glasses", "hand before the mouth", "mask any colour"])
 def test_dark_glasses_a_hand_and_a_mask_hide_a_part_of_a_face(benchmark, plain, landmarker, kind):
     found = ["half_hidden" in doubts for doubts in changed(benchmark, plain, landmarker, kind)]
     assert sum(found) >= 0.8 * len(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["cartoon", "pencil", "few colours", "pixel art"])
 def test_a_photograph_made_a_drawing_is_told(benchmark, plain, landmarker, kind):
     found = [
@@ -282,6 +288,7 @@ def test_a_photograph_made_a_drawing_is_told(benchmark, plain, landmarker, kind)
     assert sum(map(bool, found)) >= 0.75 * len(found)
 
 
+@pytest.mark.long
 def test_a_fit_of_the_same_examples_gives_the_same_bytes(benchmark, tmp_path, capsys):
     """Made-up features: what is to be told has other values in a few of them."""
     rng, rows = np.random.default_rng(0), []

@@ -290,6 +290,7 @@ def test_planted_bias_is_found_and_named():
     assert elsewhere <= 2  # of 10 gaps that are none, one in 20 by chance
 
 
+@pytest.mark.long
 def test_no_bias_is_seldom_found():
     """The largest of many gaps is always wide; its interval must allow for having been chosen."""
     seeds = 40
@@ -304,6 +305,7 @@ def test_no_bias_is_seldom_found():
 # Pictures
 
 
+@pytest.mark.long
 def test_the_picture_and_its_points_hold_every_measured_group(tmp_path):
     report = measure(*faces())
     points = error_points(report)

@@ -134,6 +134,7 @@ def test_a_photo_that_vanishes_stops_the_run(folder, tmp_path, monkeypatch):
         run(folder, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "HEIC", "cv2", "detector"])
 def test_want_of_memory_rejects_no_photo(folder, tmp_path, monkeypatch, kind):
     """MemoryError out of a decoder or of what comes after it."""

@@ -6,6 +6,7 @@ Each test has a small file system of its own in memory, which takes root to moun
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -144,6 +145,7 @@ def counts(done: subprocess.CompletedProcess) -> dict[str, int]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("full", ["outs", "rows"])
 def test_preprocess_goes_on_where_the_disk_was_full(mount, photos, tmp_path, full):
     disk = mount(tmp_path / "disk", "256k")
@@ -172,8 +174,10 @@ def test_preprocess_goes_on_where_the_disk_was_full(mount, photos, tmp_path, ful
     assert counts(stage(tmp_path, "preprocess", **options))["computed"] == 0
 
 
+@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("full", ["outs", "rows"])
-def test_embed_goes_on_where_the_disk_was_full(mount, photos, clip_models, tmp_path, full):
+def test_embed_goes_on_where_the_disk_was_full(mount, photos, clip_models, tmp_path, seed, full):
     disk = mount(tmp_path / "disk", "1m")
     places = {"outs": tmp_path / "outs", "rows": tmp_path / "rows"} | {full: disk.folder}
     places["rows"].mkdir(exist_ok=True)
@@ -183,7 +187,7 @@ def test_embed_goes_on_where_the_disk_was_full(mount, photos, clip_models, tmp_p
         shutil.copyfile(path, faces / path.name)
     out = places["outs"] / "embeddings.parquet"
     write_bytes(out, b"an earlier out")
-    disk.fill(left=20_000)
+    disk.fill(left=random.Random(seed).randrange(5_000, 40_000))
     options = {
         "crops": faces,
         "clip": clip_models["tiny"],

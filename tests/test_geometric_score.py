@@ -131,6 +131,7 @@ def test_shapes_that_do_not_differ_say_the_mean_rating(faces):
 # The model file
 
 
+@pytest.mark.long
 def test_the_model_from_the_file_has_a_pipeline_and_predicts_the_same(faces, models, tmp_path):
     landmarks, _, crops = faces[1]
     for model, appearance in zip(models, (False, True), strict=True):
@@ -261,6 +262,7 @@ def test_large_crops_are_reduced_alike_whether_decoded_whole_or_not(tmp_path):
 # Real faces
 
 
+@pytest.mark.long
 def test_shape_alone_says_what_people_said_of_the_omi_faces():
     if not (OMI / "landmarks_mediapipe.npz").is_file():
         pytest.skip(f"the OMI faces are not at {OMI}")

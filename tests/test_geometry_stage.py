@@ -155,6 +155,7 @@ def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
     assert f"faces={N} landmarks={N - 1}" in said
 
 
+@pytest.mark.long
 def test_train_faces_are_out_of_fold_and_the_others_by_the_model_in_the_file(stage):
     stage.run()
     table, model = stage.table(), load_geometry(stage.folder / "m.safetensors")
@@ -183,6 +184,7 @@ def test_train_faces_are_out_of_fold_and_the_others_by_the_model_in_the_file(sta
     assert error[1] < error[0]
 
 
+@pytest.mark.long
 def test_no_rating_of_val_and_test_and_not_the_faces_own_decides(stage):
     stage.run()
     before, sha256 = stage.table(), stage.sha256()
@@ -200,6 +202,7 @@ def test_no_rating_of_val_and_test_and_not_the_faces_own_decides(stage):
     assert (after["geometric_raw"] != before["geometric_raw"]).any()
 
 
+@pytest.mark.long
 def test_faces_that_may_be_too_young_get_no_score_and_their_labelled_ratings_teach_nothing(stage):
     learned = np.flatnonzero(
         (SPLIT == "train") & stage.rows["rating"].notna() & (np.arange(N) != WITHOUT)
@@ -219,6 +222,7 @@ def test_faces_that_may_be_too_young_get_no_score_and_their_labelled_ratings_tea
     assert stage.sha256() == before
 
 
+@pytest.mark.long
 def test_bytes_depend_on_neither_threads_nor_order(stage):
     stage.run()
     once = stage.sha256()

@@ -345,6 +345,7 @@ def test_scoring_never_holds_all_embeddings(tmp_path, monkeypatch):
     )  # what a whole read would have held
 
 
+@pytest.mark.long
 def test_an_average_of_many_faces_holds_no_more_than_one_of_few(tmp_path):
     size = 96
     image = tmp_path / "face.jpg"
@@ -383,6 +384,7 @@ def test_an_average_of_many_faces_holds_no_more_than_one_of_few(tmp_path):
 # The benchmarks
 
 
+@pytest.mark.long
 def test_the_growth_benchmark_runs_the_commands_of_the_pipeline():
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     commands = [
@@ -427,6 +429,7 @@ def test_made_up_landmarks_can_be_measured_and_tell_of_the_face():
     assert abs(np.corrcoef(measured["jaw_ratio"], latent[:, 5])[0, 1]) < 0.3
 
 
+@pytest.mark.long
 def test_what_dvc_costs_is_measured_on_real_rebuilds(tmp_path):
     repository = dvc_cost.Repository(tmp_path / "r", "hardlink", 12, 5)
     found = dvc_cost.cost(repository, 1)

@@ -81,6 +81,7 @@ def facestats(folder, *arguments) -> subprocess.CompletedProcess:
     return done
 
 
+@pytest.mark.long
 def test_forget_takes_a_person_under_such_names_to_the_end(hostile, tmp_path):
     folder = shutil.copytree(hostile, tmp_path / "project", symlinks=True)
     done = facestats(folder, "forget", "--person", PERSON)
@@ -99,6 +100,7 @@ def test_forget_takes_a_person_under_such_names_to_the_end(hostile, tmp_path):
     assert not list((folder / "data/raw").iterdir())
 
 
+@pytest.mark.long
 def test_doctor_names_them(hostile):
     done = facestats(hostile, "doctor", "--inputs")
     assert done.returncode == 1
@@ -111,6 +113,7 @@ def test_doctor_names_them(hostile):
     }
 
 
+@pytest.mark.long
 def test_a_mistyped_command_is_shown_escaped(tmp_path):
     assert facestats(tmp_path, "models\x1b[31m\udcff").returncode == 2
 

@@ -5,7 +5,6 @@ pushed.
 import errno
 import os
 import shutil
-import subprocess
 import zipfile
 
 import pytest
@@ -15,6 +14,7 @@ from facestats.cli import importing
 from facestats.errors import FaceStatsError, InputError
 from facestats.importers import omi
 from facestats.importers.omi import import_omi
+from programs import run_program
 
 MEANS = "stimulus,gender,age,attractive,asian,middle-eastern,hispanic,islander,native,black,white\n"
 PHOTOS = {"1.jpg": b"one", "2.jpg": b"two", "3.jpg": b"three"}
@@ -138,7 +138,7 @@ class TestDvc:
         folder = tmp_path / "project"
         folder.mkdir()
         monkeypatch.chdir(folder)
-        subprocess.run(["git", "init", "-q"], check=True, timeout=60)
+        run_program(["git", "init", "-q"], folder, check=True)
         return folder
 
     @pytest.fixture

@@ -72,6 +72,7 @@ KEYS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of DVC
 @pytest.mark.parametrize(
     ("section", "key"),

@@ -1,7 +1,7 @@
 """Runs that are killed or interrupted at random moments: the next one goes on, and ends in the same
 bytes.
 
-FACESTATS_KILL_SEED sets the seed of the moments; a failing test prints the one that it had.
+FACESTATS_TEST_SEED sets the seed of the moments; a failing test prints the one that it had.
 """
 
 import hashlib
@@ -44,11 +44,6 @@ SAVED_AFTER = 4.0  # seconds; rows are saved every two
 SIDE = 96  # pixels of a crop
 COPIES = 3  # of each photo, the same picture in other bytes: work for seconds
 DAMAGED_LOCKS = (".dvc/tmp/rwlock", "dvc.lock")
-
-
-@pytest.fixture(scope="module")
-def seed() -> int:
-    return int(os.environ.get("FACESTATS_KILL_SEED") or random.randrange(2**32))
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +236,7 @@ def rows_by_now(project: Project) -> dict[str, set[str]]:
     return {script: stored(project, script)[0] for script in ROW_STAGES}
 
 
+@pytest.mark.soak
 def test_kills_at_random_moments_lose_nothing(finished, project, seed):
     """A kill hits if the stage is still to do afterwards.
 
@@ -249,7 +245,6 @@ def test_kills_at_random_moments_lose_nothing(finished, project, seed):
     """
     untouched, seconds = finished
     chance = random.Random(seed)
-    print(f"FACESTATS_KILL_SEED={seed}")
     hits, reused = Counter(), Counter()
     for script, kills in KILLS.items():
         longest = seconds[script]

@@ -26,6 +26,7 @@ def eye_error(found: np.ndarray, truth: np.ndarray) -> float:
     return np.linalg.norm(found - truth, axis=1).mean() / np.linalg.norm(truth[33] - truth[263])
 
 
+@pytest.mark.long
 def test_agrees_with_mediapipe_on_every_omi_face(landmarker):
     reference = OMI / "landmarks_mediapipe.npz"
     if not reference.is_file():

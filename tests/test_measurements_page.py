@@ -38,6 +38,7 @@ def test_both_pages_say_the_same_of_the_zscore():
     assert float(figures[0]) == pytest.approx(float(figures[1]), abs=0.006), "run both benchmarks"
 
 
+@pytest.mark.long
 def test_only_a_picture_that_is_turned_changes(benchmark):
     rgb = (
         np.random.default_rng(0)

@@ -291,6 +291,7 @@ def test_why_there_is_no_picture(left_out, selection, expected):
     assert expected in facts["why"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("minimum", "on_few", "code", "built"),
     [(3, "skip", 0, True), (4, "skip", 0, False), (4, "error", 1, None)],

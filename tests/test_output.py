@@ -103,6 +103,7 @@ def test_a_stage_whose_output_nobody_takes_ends_well(stage, place):
     assert stage.out.read_text(encoding="utf-8") == NAME
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["", "full"])
 def test_a_command_says_what_it_has_to_say_in_ascii_or_that_it_could_not(tmp_path, place):
     (tmp_path / "params.yaml").write_bytes(

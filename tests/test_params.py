@@ -437,6 +437,7 @@ def _merge_bomb(section: str) -> str:
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("section", "text", "expected"),

@@ -53,6 +53,7 @@ def over(item, error):
     return f"{item}: {error}"
 
 
+@pytest.mark.long
 def test_items_over_their_limits_are_results_and_the_others_are_done():
     items = [*range(9), "hang", *range(5), "memory", *range(9), "hang"]
     results = list(ordered_map(work, items, 2, set_up, (), LIMITS, over))
@@ -61,11 +62,13 @@ def test_items_over_their_limits_are_results_and_the_others_are_done():
     ]
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_once_costs_nothing(tmp_path):
     items = [*range(6), ("kill", str(tmp_path / "first")), *range(6)]
     assert list(ordered_map(work, items, 2, set_up, ())) == [*range(6), "second", *range(6)]
 
 
+@pytest.mark.long
 def test_an_item_whose_process_is_killed_twice_is_named():
     done = []
 
@@ -104,6 +107,7 @@ def test_an_error_of_the_setup_arrives_too():
         list(ordered_map(work, [1, 2], 1, fail, ()))
 
 
+@pytest.mark.long
 def test_no_shared_memory_is_needed(monkeypatch):
     """Queues and locks of `multiprocessing` need a writable /dev/shm, which some containers
     lack.
@@ -117,6 +121,7 @@ def test_no_shared_memory_is_needed(monkeypatch):
     assert list(ordered_map(work, range(20), 2, set_up, ())) == list(range(20))
 
 
+@pytest.mark.long
 def test_processes_end_with_the_one_who_asks(monkeypatch):
     results = ordered_map(work, iter(range(1000)), 2, set_up, ())
     assert next(results) == 0

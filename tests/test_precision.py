@@ -162,6 +162,7 @@ def test_activations_are_told_apart(tmp_path):
         assert max(cosines(rows[name], other)[0] for other in others) < 0.999999
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_no_bit_depends_on_the_number_of_threads(wide, precision):
     images = [picture((60, 60), i) for i in range(7)]
@@ -172,6 +173,7 @@ def test_no_bit_depends_on_the_number_of_threads(wide, precision):
     assert one.tobytes() == two.tobytes() == four.tobytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_no_bit_depends_on_neighbours_or_place(wide, precision):
     images = [picture((60, 60), i) for i in range(7)]

@@ -42,6 +42,7 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 # --- crops ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_eyes_lie_level_at_fixed_places(photos, crops, landmarker):
     off = []
     for photo, crop in zip(photos, crops, strict=True):
@@ -147,6 +148,7 @@ def test_a_drafted_jpeg_gives_the_crop_of_the_whole_photo(photos, landmarker):
     assert psnr(drafted.rgb, whole.rgb) > 28
 
 
+@pytest.mark.long
 def test_a_face_a_tenth_as_wide_as_a_large_photo_is_cut_out_of_all_its_pixels(photos, landmarker):
     photo = Image.fromarray(backdrop(4000, 3000))
     photo.paste(photos[3].resize((700, 700), Image.Resampling.LANCZOS), (2900, 1900))
@@ -218,6 +220,7 @@ def contents(folder):
     }
 
 
+@pytest.mark.long
 def test_the_bytes_do_not_depend_on_the_number_of_processes(folder, tmp_path):
     found = []
     for workers in (1, 2):
@@ -281,6 +284,7 @@ def run_stage(images: Path, faces: str, cwd: Path) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.long
 def test_the_stage_prints_one_line_and_why_photos_were_rejected(folder, tmp_path):
     run = run_stage(folder, "faces", tmp_path)
     assert run.returncode == 0, run.stderr
@@ -316,6 +320,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="looks for processes in /proc")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left_when_the_stage_is_stopped(folder, tmp_path, how):

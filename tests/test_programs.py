@@ -58,6 +58,7 @@ def test_both_outputs_and_the_exit_code_come_back(tmp_path):
         run_program(["bash", "-c", "echo Größe >&2; exit 3"], tmp_path, check=True)
 
 
+@pytest.mark.long
 def test_what_hangs_is_named_and_what_a_test_leaves_in_its_folder_is_ended(tmp_path):
     script = """
 import time

@@ -47,6 +47,7 @@ def test_honest_raters_of_different_quality_are_not_accused():
     assert accused <= 2
 
 
+@pytest.mark.long
 def test_a_rater_of_few_faces_is_not_accused_lightly():
     accused = 0
     for seed in range(40):

@@ -35,6 +35,7 @@ def described(reference) -> dict[str, str]:
     return found
 
 
+@pytest.mark.long
 def test_the_pages_are_up_to_date(reference):
     own_photos = (
         yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["data"]["images"]

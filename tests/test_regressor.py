@@ -48,6 +48,7 @@ def test_it_learns_what_it_can_see(rated):
     assert (predicted.dtype, predicted.shape) == (np.float64, (300,))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("rows", "dimension", "noise"), [(260, 40, 1.0), (260, 300, 1.0), (700, 128, 9.0)]
 )
@@ -63,6 +64,7 @@ def test_it_does_not_lose_to_ridge_regression_where_a_line_is_all_there_is(rows,
     assert np.mean(differences) > -0.005
 
 
+@pytest.mark.long
 def test_principal_components_keep_the_weight_of_their_variance():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2300, 200)) * np.logspace(1, -2, 200)
@@ -83,6 +85,7 @@ def test_it_learns_what_no_line_can():
     assert r(model, *test) > 0.8
 
 
+@pytest.mark.long
 def test_its_defaults_beat_a_line_where_half_of_what_is_to_be_seen_bends():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2800, 32))
@@ -96,6 +99,7 @@ def test_its_defaults_beat_a_line_where_half_of_what_is_to_be_seen_bends():
     assert r(train_regressor(*train, epochs=30), *test) > ridge_r(*train[:2], *test) + 0.05
 
 
+@pytest.mark.long
 def test_ratings_that_mean_nothing_teach_nothing(rated):
     """Of 20 deals, the mean r must lie within 3 standard errors of 0.
 

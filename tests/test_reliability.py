@@ -174,6 +174,7 @@ def test_what_cannot_be_known_is_null_and_says_why(change, why):
         assert [reliability[name][end] for end in ("value", "low", "high")] == [None] * 3
 
 
+@pytest.mark.long
 def test_raters_of_one_face_each_are_as_good_as_unnamed():
     for seed in range(20):
         judgements, _ = rating_study(seed, faces=50, raters=6)
@@ -204,6 +205,7 @@ def test_what_raters_are_called_does_not_matter(design):
             assert one[name] == pytest.approx(other[name], rel=1e-9)
 
 
+@pytest.mark.long
 def test_the_omi_ratings_have_a_reliability_of_0_90(tmp_path):
     omi = omi_images(1)[0].parents[1]
     import_omi(omi, tmp_path)

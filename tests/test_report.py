@@ -372,6 +372,7 @@ def test_what_is_shown_is_bounded_whatever_comes_in(material):
     assert len(page.encode()) < 400_000
 
 
+@pytest.mark.long
 def test_the_most_pictures_of_noise_stay_below_ten_megabytes(tmp_path):
     """With params as they come there is room for as many pictures as are ever shown.
 

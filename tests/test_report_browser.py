@@ -31,6 +31,7 @@ def tab(tmp_path):
         yield page
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_is_quiet_and_fits(tab, path, width):
     tab.open(path, width)

@@ -86,6 +86,7 @@ def at_once(build, photos, tmp_path):
     return build(folder, "another store", workers=2)
 
 
+@pytest.mark.long
 def test_five_increments_in_another_order_give_the_same_bytes(build, photos, at_once, tmp_path):
     folder = tmp_path / "growing"
     folder.mkdir()
@@ -103,6 +104,7 @@ def test_five_increments_in_another_order_give_the_same_bytes(build, photos, at_
     assert len(written) == len(photos) - 1 + 2
 
 
+@pytest.mark.long
 def test_removing_and_renaming_computes_nothing(build, at_once, tmp_path):
     folder = tmp_path / "all"
     build(folder)
@@ -114,6 +116,7 @@ def test_removing_and_renaming_computes_nothing(build, at_once, tmp_path):
     assert build(folder) == (at_once[0], (0, 0))
 
 
+@pytest.mark.long
 def test_a_damaged_store_gives_the_same_bytes(build, at_once, tmp_path):
     folder = tmp_path / "all"
     build(folder)
@@ -125,6 +128,7 @@ def test_a_damaged_store_gives_the_same_bytes(build, at_once, tmp_path):
     assert len(build.warnings) == 2
 
 
+@pytest.mark.long
 def test_a_crop_that_the_store_lost_is_cut_again(build, at_once, tmp_path):
     folder = tmp_path / "all"
     build(folder)

@@ -102,6 +102,7 @@ def forge(root, stage: str, change) -> None:
             store.add(row | change(row, store))
 
 
+@pytest.mark.long
 def test_true_rows_are_equal_and_others_are_counted(project, verify):
     said = verify()
     assert (
@@ -131,6 +132,7 @@ def first(row) -> bool:
     return row["status"] == "ok" and row["sha256"] < "8"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("column", "change"),
     [
@@ -165,6 +167,7 @@ def test_a_false_embedding_is_named(project, verify):
     assert f"embed      compared={N} equal=0 rounding=0 different={N}" in verify(code=1)
 
 
+@pytest.mark.long
 def test_what_another_processor_rounds_is_no_false_row(project, verify):
     noise = np.random.default_rng(0)
     forge(

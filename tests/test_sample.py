@@ -52,6 +52,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 def test_same_bytes_with_one_and_two_workers(tmp_path):
     for workers in (1, 2):
         write_sample(
@@ -126,6 +127,7 @@ def test_a_smile_a_tone_and_the_light_change_the_picture(people):
     assert left[cheek].mean() > right[cheek].mean() + 20
 
 
+@pytest.mark.long
 def test_images_and_labels_belong_together(sample):
     labels = rows(sample / "labels" / "labels.csv")
     names = [row["image"] for row in labels]
@@ -253,6 +255,7 @@ def test_the_declared_size_of_the_huge_png_is_in_a_valid_header(bad):
     assert data[16:24] == (60_000).to_bytes(4, "big") * 2
 
 
+@pytest.mark.long
 def test_landmarker_finds_the_drawn_faces(landmarker):
     points = {"right_eye": (33, 133), "left_eye": (362, 263), "nose_tip": (4,), "mouth": (61, 291)}
     errors = {name: [] for name in points}

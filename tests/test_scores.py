@@ -84,6 +84,7 @@ def table_of(model, x, out_of_fold=None, **more):
     return score_table(names, x, model, pd.Series(["test"] * len(x)), out_of_fold, **more)
 
 
+@pytest.mark.long
 def test_one_photo_and_the_whole_table_agree(served, rated):
     # twins, so that the reference has ties, and every face of the reference, so that its ends are
     # there

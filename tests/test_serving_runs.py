@@ -51,8 +51,8 @@ PARTS = (
 REPLACE = """
 import os, random, shutil, sys, time
 from pathlib import Path
-root, *runs, rounds, signs = sys.argv[1:]
-rng = random.Random(0)
+root, *runs, rounds, signs, seed = sys.argv[1:]
+rng = random.Random(int(seed))
 for i in range(int(rounds)):
     source = Path(runs[i % 2])
     names = sorted(
@@ -129,7 +129,9 @@ def replace(root, source):
             shutil.copyfile(path, root / path.relative_to(source))
 
 
-def test_answers_while_a_run_replaces_models_are_of_one_run(runs, root):
+@pytest.mark.long
+@pytest.mark.soak
+def test_answers_while_a_run_replaces_models_are_of_one_run(runs, root, seed):
     expected = {str(answers(serving.load(folder))) for folder in runs}
     assert sorted(sorted(runs_in(answer)) for answer in expected) == [[1], [2]]
     first, seen, wrong, done = serving.load(root), [], [], threading.Event()
@@ -147,7 +149,9 @@ def test_answers_while_a_run_replaces_models_are_of_one_run(runs, root):
         thread.start()
     signs = root.parent / "signs"
     signs.mkdir()
-    process = start_program([sys.executable, "-c", REPLACE, root, runs[1], runs[0], "8", signs])
+    process = start_program(
+        [sys.executable, "-c", REPLACE, root, runs[1], runs[0], "8", signs, str(seed)]
+    )
     for i in range(8):
         wait_for(lambda sign=signs / f"replaced {i}": sign.exists())
         wait_for(
@@ -163,6 +167,7 @@ def test_answers_while_a_run_replaces_models_are_of_one_run(runs, root):
     assert runs_in(str(answers(first))) == {1}  # kept, it stays as it was
 
 
+@pytest.mark.long
 def test_kept_models_never_change(runs, root):
     kept = serving.load(root)  # nothing was asked of it yet
     replace(root, runs[1])

@@ -61,6 +61,7 @@ def test_a_stage_ends_with_all_that_it_has_to_do(tmp_path: Path, in_worker, coll
     )
 
 
+@pytest.mark.long
 def test_what_people_import_leaves_the_garbage_collection_alone():
     script = (
         "import gc, facestats, facestats.serving.composites, facestats.cli.doctor; "

@@ -95,6 +95,7 @@ def test_an_error_is_raised_and_the_rest_not_begun(workers):
     assert len(begun) < 20
 
 
+@pytest.mark.long
 def test_folds_and_predictions_are_the_same_bits_on_any_number_of_processors(monkeypatch):
     x, y = noisy_line(240, 5)
     model, found = train_regressor(x[:200], y[:200], x[200:], y[200:], **QUICK), []
@@ -110,6 +111,7 @@ def test_folds_and_predictions_are_the_same_bits_on_any_number_of_processors(mon
     assert np.abs(model.predict(x) - [model.predict(row[None])[0] for row in x]).max() < 1e-5
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_trainings_that_nobody_waits_for():
     run = run_program(
         [sys.executable, "-c", ENDLESS],

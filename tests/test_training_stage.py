@@ -205,6 +205,7 @@ def stage(tmp_path):
     return made_up_stage(tmp_path)
 
 
+@pytest.mark.long
 def test_test_ratings_touch_nothing_and_neither_rows_order_nor_threads_matter(stage):
     stage.train(threads=1)
     before = stage.sha256()
@@ -217,6 +218,7 @@ def test_test_ratings_touch_nothing_and_neither_rows_order_nor_threads_matter(st
     assert stage.sha256() != before
 
 
+@pytest.mark.long
 def test_rated_train_and_val_faces_are_scored_out_of_fold_and_nobody_else(stage):
     stage.train()
     scores = stage.score()
@@ -235,6 +237,7 @@ def test_rated_train_and_val_faces_are_scored_out_of_fold_and_nobody_else(stage)
     assert stage.summary()["n_out_of_fold"] == learned.sum()
 
 
+@pytest.mark.long
 def test_faces_that_may_be_too_young_get_no_score_teach_nothing_and_are_no_reference(stage):
     rated = np.flatnonzero(
         stage.rows["split"].isin(["train", "val"]) & stage.rows["rating"].notna()
@@ -287,6 +290,7 @@ def test_faces_that_may_be_too_young_get_no_score_teach_nothing_and_are_no_refer
     assert "no face gets a score" in stage.warnings
 
 
+@pytest.mark.long
 def test_copies_of_a_face_share_a_fold(stage):
     learned = np.flatnonzero(
         stage.rows["split"].isin(["train", "val"]) & stage.rows["rating"].notna()
@@ -371,6 +375,7 @@ def test_figures_count_persons_and_of_rated_copies_one(stage, monkeypatch):
     assert len(set(groups)) == N - 3
 
 
+@pytest.mark.long
 def test_without_folds_the_main_model_scores_all(stage):
     stage.train(folds=0)
     scores = stage.score()
@@ -379,6 +384,7 @@ def test_without_folds_the_main_model_scores_all(stage):
     assert scores["attractiveness_raw"].to_numpy() == pytest.approx(alone, abs=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
@@ -399,6 +405,7 @@ def test_what_cannot_be_trained_is_said_and_the_pipeline_goes_on(stage, spoil, w
     assert stage.score()["attractiveness_raw"].isna().all()
 
 
+@pytest.mark.long
 def test_an_embedding_that_is_not_finite_is_named(stage):
     stage.vectors[3, 5] = np.nan
     with pytest.raises(
@@ -407,6 +414,7 @@ def test_an_embedding_that_is_not_finite_is_named(stage):
         stage.train()
 
 
+@pytest.mark.long
 def test_the_learning_curve_starts_at_the_line_alone(stage):
     stage.train()
     curve = pd.read_csv(stage.folder / "live/plots/metrics/val/loss.tsv", sep="\t")
@@ -417,6 +425,7 @@ def test_the_learning_curve_starts_at_the_line_alone(stage):
     assert summary["best"]["epoch"] > 0 or summary["correction"] == 0  # epoch 0 is the line alone
 
 
+@pytest.mark.long
 def test_somebodys_checkpoint_takes_the_place_of_training(stage):
     stage.train()
     first = load_regressor(stage.folder / "m.pt").predict(stage.vectors)
@@ -444,6 +453,7 @@ def scored(trained):
     return replace(trained, rows=trained.rows.copy())
 
 
+@pytest.mark.long
 def test_the_combined_score_is_the_blend_that_serving_will_use(scored):
     scores = scored.score(raw=scored.rows["rating"].fillna(4.0) * 0.5 + 2)
     blend = scored.blend()
@@ -465,6 +475,7 @@ def test_the_combined_score_is_the_blend_that_serving_will_use(scored):
     ]  # half the ratings' spread
 
 
+@pytest.mark.long
 def test_weights_are_learned_from_val_faces_alone(scored):
     scored.rows.loc[scored.rows.index % 3 == 0, "split"] = "val"
     tables.write(scored.rows[["filename", "split"]], scored.folder / "splits.parquet", SPLITS)
@@ -483,6 +494,7 @@ def test_weights_are_learned_from_val_faces_alone(scored):
     assert scored.blend() | {"verdicts": None} == found | {"verdicts": None}
 
 
+@pytest.mark.long
 def test_without_enough_val_faces_nothing_is_blended_and_the_reason_is_told(scored):
     tables.write(scored.rows[["filename", "split"]], scored.folder / "splits.parquet", SPLITS)
     scores = scored.score(raw=scored.rows["rating"].fillna(4.0), weights="learned")
@@ -496,6 +508,7 @@ def test_without_enough_val_faces_nothing_is_blended_and_the_reason_is_told(scor
     assert scores["geometric_score"].notna().all()
 
 
+@pytest.mark.long
 def test_without_a_geometric_model_its_reason_is_passed_on(scored):
     scores = scored.score(why="3 rated faces with landmarks in train; 20 are needed")
     assert (

@@ -61,6 +61,7 @@ def quoted_parts(of_dvc: bool) -> list[str]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("of_dvc", "least"), [(False, 30), (True, 8)])
 def test_every_quoted_message_is_in_the_source(of_dvc, least, ours, dvcs):
     parts = quoted_parts(of_dvc)

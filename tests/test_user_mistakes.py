@@ -198,6 +198,7 @@ def test_numbers_have_their_plural():
     ]
 
 
+@pytest.mark.long
 def test_a_repository_without_a_commit_is_named_and_not_dvclives_traceback(tmp_path, monkeypatch):
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         run_program(command, tmp_path, check=True)

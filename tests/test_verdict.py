@@ -141,6 +141,7 @@ def noise(tmp_path_factory):
     return stage
 
 
+@pytest.mark.long
 def test_a_regressor_that_learned_noise_says_so_in_its_run_its_model_and_its_table(noise):
     verdicts = load_verdicts(noise.folder / "blend.json")
     assert verdicts["holistic"]["word"] == "says nothing"

@@ -25,6 +25,7 @@ def at(image, points):
     return sample(image, (points[None, :, :2] * len(image) - 0.5).astype(np.float32))[0, :, :2]
 
 
+@pytest.mark.long
 def test_a_face_warped_to_its_own_shape_stays_as_it_is():
     image = noise(0).astype(np.float32)
     for own in (shape(), shape(0.1, turn=0.2, seed=3), shape(0.3), head(45)):
