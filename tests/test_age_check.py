@@ -452,6 +452,8 @@ def test_a_picture_is_found_again_resized_and_mirrored_and_no_other_is():
             assert find_copy(perceptual_hash(same), same, hashes, looks.__getitem__) == at
     assert find_copy(perceptual_hash(looks[5]), looks[5], hashes[:5], looks.__getitem__) is None
     assert find_copy(perceptual_hash(looks[0]), looks[0], hashes, lambda at: None) is None
+    assert find_copy(perceptual_hash(looks[0]), looks[0], hashes, lambda at: None, [0]) == 0
+    assert find_copy(perceptual_hash(looks[0]), looks[0], hashes, lambda at: None, [1]) is None
     assert find_copy(perceptual_hash(looks[0]), looks[0], hashes[:0], looks.__getitem__) is None
 
 

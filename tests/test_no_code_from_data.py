@@ -153,6 +153,17 @@ def test_what_the_library_wrote_is_read_without_unpickling(written, tmp_path, no
     Landmarker(landmarker_dir())
 
 
+def test_models_are_written_and_read_by_a_path_in_text(geometry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    attribute_model().save("pet.safetensors")
+    assert AttributeModel.load("pet.safetensors").classes == ["cat", "dog"]
+    geometry.save("models/geometry.safetensors")
+    assert load_geometry("models/geometry.safetensors").n_train == geometry.n_train
+    for load in (AttributeModel.load, load_geometry):
+        with pytest.raises(ModelError, match=r"^absent\.safetensors: no such model"):
+            load("absent.safetensors")
+
+
 def test_a_clip_is_fetched_and_loaded_without_unpickling(tmp_path, no_unpickling):
     source = random_clip_that_reads(tmp_path / "source")
     state = weights(source)

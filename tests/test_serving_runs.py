@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
@@ -243,7 +243,8 @@ def test_what_was_not_pulled_fails_those_alone_who_need_it(runs, root, name):
     assert runs_in(str(answers(serving.load(root)))) == {1}
 
 
-def test_a_child_stays_one_while_a_run_replaces_the_crops(root):
+def label_as_child(root):
+    """Say in the tables that the person of `PHOTO` is under 18."""
     crop = serving.load(root).crop(PHOTO)
     (root / "data/processed/preproc").mkdir()
     (root / "data/processed/preproc/1_0.jpg").write_bytes(crop.jpeg(95))
@@ -258,9 +259,10 @@ def test_a_child_stays_one_while_a_run_replaces_the_crops(root):
         faces,
         FACES,
     )
-    said = ["labelled as under 18", None, None], ["label", None, None]
     tables.write(
-        tables.read(ages, AGE_CHECK).assign(score_withheld=said[0], age_checked=said[1]),
+        tables.read(ages, AGE_CHECK).assign(
+            score_withheld=["labelled as under 18", None, None], age_checked=["label", None, None]
+        ),
         ages,
         AGE_CHECK,
     )
@@ -268,9 +270,34 @@ def test_a_child_stays_one_while_a_run_replaces_the_crops(root):
     for name, path in (("faces", faces), ("ages", ages)):
         content["parts"][name] = {path.relative_to(root).as_posix(): sha256_file(path)}
     (root / "models/serving.json").write_text(json.dumps(content))
+
+
+def test_a_child_stays_one_while_a_run_replaces_the_crops(root):
+    label_as_child(root)
     models = serving.load(root)
     shutil.rmtree(root / "data/processed/preproc")
     assert models.score(PHOTO)["withheld"] == "labelled as under 18"
+
+
+def test_a_child_is_known_by_its_hash_where_the_crop_was_removed(root, tmp_path):
+    label_as_child(root)
+    crops = "data/processed/preproc"
+    elsewhere = shutil.copytree(
+        root,
+        tmp_path / "no crops",
+        ignore=lambda folder, _: ["preproc"] if folder.endswith("processed") else [],
+    )
+    assert not (elsewhere / crops).exists()
+    models = serving.load(elsewhere)
+    picture = Image.fromarray(PHOTO)
+    for image in (
+        PHOTO,
+        ImageOps.mirror(picture),
+        picture.resize((400, 400)),
+        picture.convert("L"),
+    ):
+        assert models.score(image)["withheld"] == "labelled as under 18"
+    assert models.score(np.ascontiguousarray(PHOTO[::-1]))["withheld"] is None  # another picture
 
 
 def test_a_file_more_in_a_folder_of_models_is_refused(root):

@@ -124,7 +124,7 @@ class AttributeModel:
         with threadpool_limits(1):
             return self.pipeline.predict(embeddings.astype(np.float64, copy=False))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write a safetensors file: what the pipeline learned as arrays, the rest as JSON in its header."""
         parts = take_apart(self.pipeline) if self.trained else None
         estimator, arrays = to_file(parts.node) if parts else (None, {})
@@ -137,7 +137,7 @@ class AttributeModel:
         write_model(path, FILE_KIND, FORMAT, facts, arrays)
 
     @classmethod
-    def load(cls, path: Path) -> AttributeModel:
+    def load(cls, path: str | Path) -> AttributeModel:
         """Read what `save` wrote; what is in the file is checked, and nothing of it is run.
 
         Raises

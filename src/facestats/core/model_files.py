@@ -28,7 +28,11 @@ _TYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "I64": np.dtype("<i8")
 
 
 def write_model(
-    path: Path, kind: str, version: int, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    path: str | Path,
+    kind: str,
+    version: int,
+    facts: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
 ) -> None:
     """Write a model file by temporary file and rename.
 
@@ -45,7 +49,7 @@ def write_model(
         sort_keys=True,
     )
     write_bytes(
-        path,
+        Path(path),
         save(
             {
                 name: np.ascontiguousarray(arrays[name]).reshape(np.shape(arrays[name]))
@@ -57,7 +61,7 @@ def write_model(
 
 
 def read_model(
-    path: Path, kind: str, version: int, way_out: str
+    path: str | Path, kind: str, version: int, way_out: str
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read what `write_model` wrote: facts, and arrays by name.
 
@@ -70,6 +74,7 @@ def read_model(
     ModelError
         The file is missing, damaged, too large, or something else; a pickle is never read.
     """
+    path = Path(path)
     old = next(
         (path.with_suffix(suffix) for suffix in OLD if path.with_suffix(suffix).exists()), None
     )

@@ -8,7 +8,7 @@ margin faded out. Those that differ in at most `MAX_DISTANCE` bits, in one of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -18,6 +18,9 @@ import numpy as np
 from facestats.faces.comparison import SIDE, even_contrast, same_picture
 
 MAX_DISTANCE = 50  # bits of 256; 99.3 % of copies lie within
+# Bits of 256 within which a hash counts as that of a copy where no picture is left to compare: 98 %
+# of copies lie within, none of 277,140 pairs of portraits, 6 of 119,804 pairs of drawn faces.
+HASH_ALONE = 32
 
 _BITS = 256
 _BANDS = 16
@@ -114,6 +117,7 @@ def find_copy(
     look: np.ndarray,
     hashes: np.ndarray,
     thumbnail: Callable[[int], np.ndarray | None],
+    by_hash: Container[int] = (),
 ) -> int | None:
     """Which of some faces shows the same picture as another one does, mirrored or not: the likest; None: none of them.
 
@@ -123,6 +127,7 @@ def find_copy(
     look : its `comparison.thumbnail`
     hashes : uint8 (n, 32), those of the faces
     thumbnail : gives that of a position, None where there is no picture
+    by_hash : positions of faces that, without a picture, count as copies by `HASH_ALONE`
     """
     turned = np.stack([np.frombuffer(hash_, np.uint8), np.frombuffer(hash_, np.uint8) ^ _ODD])
     distance = np.bitwise_count(hashes[:, None] ^ turned).sum(axis=2, dtype=np.int64)
@@ -130,7 +135,10 @@ def find_copy(
         if distance[at].min() > MAX_DISTANCE:
             return None
         other = thumbnail(int(at))
-        if other is not None and any(
+        if other is None:
+            if distance[at].min() <= HASH_ALONE and int(at) in by_hash:
+                return int(at)
+        elif any(
             same_picture(look, other if not mirrored else np.ascontiguousarray(other[:, ::-1]))
             for mirrored in np.flatnonzero(distance[at] <= MAX_DISTANCE)
         ):

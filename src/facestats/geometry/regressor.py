@@ -99,7 +99,7 @@ class GeometryModel:
         """The mean of z-scores that the table calls `geometry_zscore`: float64 (n,)."""
         return self.zscore_facts(measure(landmarks))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write a safetensors file: what the pipeline learned as arrays, the rest as JSON in its header."""
         zscore = {
             "means": {k: _or_none(v) for k, v in self.zscore_facts.means.items()},
@@ -130,7 +130,7 @@ def features(
     )
 
 
-def load_geometry(path: Path) -> GeometryModel:
+def load_geometry(path: str | Path) -> GeometryModel:
     """Read what `GeometryModel.save` wrote; never None, see `.trained`.
 
     Raises

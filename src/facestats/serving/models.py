@@ -487,7 +487,9 @@ class Models:
                 return thumbnails[at]
             return read_thumbnail(path, size) if path.is_file() else None
 
-        at = find_copy(perceptual_hash(crop.grey), thumbnail(crop.rgb), hashes, look)
+        # A withheld face whose crop was removed is still known by its hash; an adult is not.
+        withheld = set(np.flatnonzero(said["score_withheld"].notna()).tolist())
+        at = find_copy(perceptual_hash(crop.grey), thumbnail(crop.rgb), hashes, look, withheld)
         return (
             None
             if at is None
