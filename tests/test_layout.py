@@ -105,7 +105,7 @@ def test_the_deps_of_a_stage_are_what_its_script_imports(name):
     [
         # The pool maps, `rows` stores, the names of models are hashed beside their bytes.
         ("faces.photo", CROP_CODE, {"rows", "machine", "errors", "core.files", "faces.models"}),
-        ("clip.embed", EMBEDDING_CODE, {"rows", "machine", "errors", "core"}),
+        ("clip.encoder", EMBEDDING_CODE, {"machine", "errors", "core"}),
     ],
 )
 def test_the_key_of_a_row_hashes_the_files_that_compute_it(start, code, others):

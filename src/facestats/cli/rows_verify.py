@@ -122,6 +122,7 @@ def verify_photos(
 def verify_faces(root: Path, params: Params, store: Path, sample: int | None) -> Comparison:
     """Compare the embeddings that `embed` has stored of the faces that are there, with the weights, parameters and code as they are."""
     from facestats.clip.embed import STAGE, list_faces, recipe_hash, row_columns, row_fingerprint
+    from facestats.clip.encoder import read_face
     from facestats.clip.load import load_encoder
     from facestats.core.fingerprint import sha256_json
 
@@ -147,7 +148,7 @@ def verify_faces(root: Path, params: Params, store: Path, sample: int | None) ->
     fresh = (
         encoder.stream(
             stored,
-            lambda key: Image.open(io.BytesIO((folder / by_key[key]).read_bytes())).convert("RGB"),
+            lambda key: read_face(folder / by_key[key]),
         )
         if stored
         else ()

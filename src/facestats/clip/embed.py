@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from PIL import Image
 from tqdm import tqdm
 
-from facestats.clip.encoder import ImageEncoder
+from facestats.clip.encoder import ImageEncoder, read_face
 from facestats.clip.tables import embeddings_schema
 from facestats.core.fingerprint import code_sha256, sha256_json, versions
 from facestats.core.tables.parquet import opened, vectors_of
 from facestats.errors import InputError, TableError
 from facestats.machine.faults import patiently
+from facestats.rows.fill import fill
 from facestats.rows.store import RowStore
 
 STAGE = "embed"
-ROW_CODE = (
-    "checkpoints/transform.py",
-    "clip/embed.py",
-    "clip/encoder.py",
-    "clip/tower.py",
-)  # what computes the bits of a row
+# The files of this package that compute a row's bits: a change of any other computes none anew.
+# tests/test_layout.py holds them against the imports.
+ROW_CODE = ("checkpoints/transform.py", "clip/encoder.py", "clip/tower.py")
 
 
 def list_faces(folder: Path) -> list[str]:
@@ -121,41 +118,30 @@ def embed_faces(
             }
         )
 
-    def load(item: tuple[str, str]) -> Image.Image:
-        return Image.open(io.BytesIO(patiently((folder / item[1]).read_bytes))).convert("RGB")
-
     with ThreadPoolExecutor() as pool:
-        keys = list(pool.map(key_of, names))
-    found = rows.lookup(set(keys), earlier)
-    at = {key: row for row, key in enumerate(found["key"].to_pylist())}
-    first = dict(zip(reversed(keys), reversed(names), strict=True))  # equal faces are computed once
-    missing = [(key, first[key]) for key in reversed(first) if key not in at]
-
-    matrix = np.empty((len(found) + len(missing), encoder.dimension), np.float32)
-    matrix[: len(found)] = vectors_of(found["embedding"])
-    for row, (key, embedding) in enumerate(_compute(missing, encoder, load), start=len(found)):
-        at[key], matrix[row] = row, embedding
-        rows.add({"key": key, "embedding": embedding})
+        keys = dict(zip(names, pool.map(key_of, names), strict=True))
+    filled = fill(rows, keys, lambda missing: _compute(missing, folder, encoder), earlier)
+    matrix = vectors_of(filled.table["embedding"])
     frame = pd.DataFrame(
-        {"filename": names, "embedding": list(matrix[[at[key] for key in keys]]), "key": keys}
+        {"filename": names, "embedding": list(matrix[filled.places]), "key": list(keys.values())}
     )
-    computed = sum(at[key] >= len(found) for key in keys)
-    frame.attrs |= {"reused": len(names) - computed, "computed": computed}
+    frame.attrs |= {"reused": filled.reused, "computed": filled.computed}
     return frame
 
 
 def _compute(
-    items: list[tuple[str, str]], encoder: ImageEncoder, load
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Key and embedding of each (key, name)."""
-    embeddings = (
-        tqdm(encoder.stream(items, load), STAGE, len(items), unit="face", disable=None)
-        if items
-        else ()
-    )
-    for (key, name), row in zip(items, embeddings, strict=True):
-        if not np.isfinite(row).all():
+    missing: dict[str, list[str]], folder: Path, encoder: ImageEncoder
+) -> Iterator[dict[str, Any]]:
+    """The row of each key; faces of equal bytes are computed once."""
+    if not missing:
+        return
+    items = [(key, same[0]) for key, same in missing.items()]
+    embeddings = encoder.stream(items, lambda item: read_face(folder / item[1]))
+    progress = tqdm(embeddings, STAGE, len(items), unit="face", disable=None)
+    for (key, name), embedding in zip(items, progress, strict=True):
+        if not np.isfinite(embedding).all():
             raise InputError(
-                f"{name}: its embedding is not finite; float16 can overflow, try clip.precision=float32"
+                f"{name}: its embedding is not finite; float16 can overflow, "
+                "try clip.precision=float32"
             )
-        yield key, row
+        yield {"key": key, "embedding": embedding}

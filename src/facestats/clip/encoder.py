@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
@@ -22,6 +23,7 @@ from facestats.checkpoints.transform import ImageTransform
 from facestats.clip.tower import StoppedError, choose_tower
 from facestats.core.fingerprint import sha256_file
 from facestats.errors import ModelError
+from facestats.machine.faults import patiently
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -45,6 +47,11 @@ def choose_precision(wanted: str, device: torch.device) -> str:
         can = torch.cpu.get_capabilities()
         return "bfloat16" if can.get("avx512_bf16") or can.get("amx_bf16") else "float32"
     return "float32"
+
+
+def read_face(path: Path) -> Image.Image:
+    """A face crop as an RGB image."""
+    return Image.open(io.BytesIO(patiently(path.read_bytes))).convert("RGB")
 
 
 def vision_config(model_dir: Path) -> CLIPVisionConfig:

@@ -31,6 +31,7 @@ from facestats.faces.photo import (
 from facestats.faces.tables import FACES
 from facestats.machine.pool import OverLimitError, count_workers, ordered_map
 from facestats.photos.reading import hash_photo
+from facestats.rows.fill import fill
 from facestats.rows.store import RowStore
 
 STAGE = "preprocess"
@@ -39,7 +40,7 @@ SHARP, LARGE = (
     0.9,
 )  # shares of the sharpest and of the largest copy: what is above counts as equal
 BEST_BY = ("sharpness", "face_size", "bits_per_pixel")
-_TOGETHER = 1000  # photos that threads hash, and rows that become columns, at a time
+_TOGETHER = 1000  # photos that threads hash at a time
 _BY_NAME = (
     "image",
     "filename",
@@ -97,6 +98,7 @@ def preprocess_folder(
         )
     Landmarker(model_dir)  # broken files are named here: from a worker would come only that it died
     recipe = recipe_hash(config, model_dir)
+    limited = limited_recipe(recipe, config)
     rows = rows or RowStore(None, STAGE, recipe, ROW_COLUMNS)
     reasons = check_names(names)
     keys, sha256 = {}, {}
@@ -108,50 +110,27 @@ def preprocess_folder(
         else:
             sha256[name], keys[name] = digest, row_key(digest, recipe)
 
-    found = rows.lookup(set(keys.values()), earlier, without_room)
-    at = {key: row for row, key in enumerate(found["key"].to_pylist())}
-    limited = {
-        name: row_key(sha256[name], limited_recipe(recipe, config))
-        for name, key in keys.items()
-        if key not in at
-    }
-    if limited:
-        beyond = rows.lookup(set(limited.values()), earlier, without_room)
-        at |= {key: len(found) + row for row, key in enumerate(beyond["key"].to_pylist())}
-        found = pa.concat_tables([found, beyond])
-        keys |= {name: key for name, key in limited.items() if key in at}
-    missing = _place_crops(keys, at, found["crop"].to_pylist(), rows, out_dir)
-    rows.forget(missing.keys() & at.keys())
-    parts, computed = [found], []
-    for key, row in zip(
-        missing,
-        _compute(
-            _tasks(missing, sha256, images, out_dir), len(missing), config, model_dir, rows, workers
-        ),
-        strict=True,
-    ):
-        basis = row.pop("basis")
-        computed.append(
-            row
-            | {
-                "key": {
-                    BY_BYTES: key,
-                    BY_LIMITS: row_key(row["sha256"], limited_recipe(recipe, config)),
-                }.get(basis)
-            }
-        )
-        if basis != BY_MACHINE:
-            rows.add(computed[-1])
-        if len(computed) == _TOGETHER:
-            parts, computed = [*parts, pa.Table.from_pylist(computed, found.schema)], []
-    at |= {key: len(found) + row for row, key in enumerate(missing)}
-    table = pa.concat_tables([*parts, pa.Table.from_pylist(computed, found.schema)])
-    frame = _by_image(
-        table.take(pa.array([at[key] for key in keys.values()], pa.int64())), list(keys), reasons
+    def compute(missing: dict[str, list[str]]) -> Iterator[dict]:
+        tasks = _tasks(missing, sha256, images, out_dir)
+        return _compute(tasks, list(missing), limited, config, model_dir, rows, workers)
+
+    def place(name: str, stored: pa.Table, row: int) -> bool:
+        crop = stored["crop"][row].as_py()
+        return crop is None or rows.files.place(crop, out_dir / face_filename(name))
+
+    out_dir.mkdir(parents=True, exist_ok=True)
+    filled = fill(
+        rows,
+        keys,
+        compute,
+        earlier,
+        other_keys=lambda name: row_key(sha256[name], limited),
+        place=place,
+        packed=without_room,
     )
+    frame = _by_image(filled.table.take(pa.array(filled.places)), list(keys), reasons)
     _mark_copies(frame, out_dir, config.size)
-    new = sum(map(len, missing.values()))
-    frame.attrs |= {"reused": len(keys) - new, "computed": new}
+    frame.attrs |= {"reused": filled.reused, "computed": filled.computed}
     return frame
 
 
@@ -197,24 +176,6 @@ def _digests(
             yield from zip(part, pool.map(digest, part), strict=True)
 
 
-def _place_crops(keys, at, crops, rows, out_dir) -> dict[str, list[str]]:
-    """Put the stored crops where they belong; returns the images, by key, whose row or crop is not stored."""
-
-    def place(name: str) -> bool:
-        row = at.get(keys[name])
-        return row is not None and (
-            crops[row] is None or rows.files.place(crops[row], out_dir / face_filename(name))
-        )
-
-    out_dir.mkdir(parents=True, exist_ok=True)
-    missing: dict[str, list[str]] = {}
-    with ThreadPoolExecutor() as pool:
-        for name, placed in zip(keys, pool.map(place, keys), strict=True):
-            if not placed:
-                missing.setdefault(keys[name], []).append(name)
-    return missing
-
-
 def _tasks(
     missing: dict[str, list[str]], sha256: dict[str, str], images: Path, out_dir: Path
 ) -> Iterator[PhotoTask]:
@@ -228,14 +189,16 @@ def _tasks(
 
 def _compute(
     tasks: Iterator[PhotoTask],
-    number: int,
+    keys: list[str],
+    limited: str,
     config: PreprocessConfig,
     model_dir: str | Path,
     rows: RowStore,
     workers: int | None,
 ) -> Iterator[dict]:
-    if not number:
-        return iter(())
+    """The row of each photo, in order, with the key under which it holds."""
+    if not keys:
+        return
 
     def over(task: PhotoTask, error: OverLimitError) -> dict:
         return {
@@ -248,14 +211,17 @@ def _compute(
     results = ordered_map(
         process_task,
         tasks,
-        count_workers(number, workers),
+        count_workers(len(keys), workers),
         set_up,
         (config, str(model_dir), rows.files),
         limits_of(config),
         over,
         lambda task: task.source,
     )
-    return iter(tqdm(results, STAGE, number, unit="photo", disable=None))
+    progress = tqdm(results, STAGE, len(keys), unit="photo", disable=None)
+    for key, row in zip(keys, progress, strict=True):
+        by_basis = {BY_BYTES: key, BY_LIMITS: row_key(row["sha256"], limited)}
+        yield row | {"key": by_basis.get(row.pop("basis"))}
 
 
 def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.DataFrame:

@@ -1,0 +1,104 @@
+"""The loop that `preprocess` and `embed` share: stored rows are taken, the others computed and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from facestats.rows.segments import KEY
+from facestats.rows.store import RowStore
+
+_TOGETHER = 1000  # rows that become columns at a time
+
+
+@dataclass(frozen=True)
+class FilledRows:
+    """The rows of all items, some stored before and some computed.
+
+    Attributes
+    ----------
+    table : pa.Table
+        Rows in no order, each once.
+    places : np.ndarray
+        Shape (n,), int64: the row of each item, in the order of the items.
+    reused, computed : int
+        Items whose row was stored before, and the others.
+    """
+
+    table: pa.Table
+    places: np.ndarray
+    reused: int
+    computed: int
+
+
+def fill(
+    rows: RowStore,
+    keys: Mapping[str, str],
+    compute: Callable[[dict[str, list[str]]], Iterator[dict]],
+    earlier: Callable[[], pa.Table | None] = lambda: None,
+    *,
+    other_keys: Callable[[str], str] | None = None,
+    place: Callable[[str, pa.Table, int], bool] | None = None,
+    packed: Callable[[pa.Table], pa.Table] = lambda table: table,
+) -> FilledRows:
+    """Look up the rows of items, and compute and store those that are missing.
+
+    Parameters
+    ----------
+    rows : RowStore
+        An open row store.
+    keys : mapping of str to str
+        The key of each item's row, by the item's name; items with the same key share a row.
+    compute : callable
+        Called with the names of the items without a row, by key; gives a row for each key, in that
+        order. A row whose own `key` is null is used and not stored.
+    earlier : callable
+        Gives the rows of the last committed run; see `RowStore.lookup`.
+    other_keys : callable, optional
+        Gives the key, by an item's name, of a row that serves where there is none by its first key.
+    place : callable, optional
+        Called in threads with an item's name, the stored rows and the place of its row among them:
+        puts the row's files where they belong. False where they are gone: the row is computed anew.
+    packed : callable
+        The form in which rows are held; see `RowStore.lookup`.
+    """
+    keys = dict(keys)
+    stored = rows.lookup(set(keys.values()), earlier, packed)
+    at = _places(stored)
+    if other_keys is not None:
+        others = {name: other_keys(name) for name, key in keys.items() if key not in at}
+        more = rows.lookup(set(others.values()), earlier, packed) if others else stored[:0]
+        at |= {key: len(stored) + row for key, row in _places(more).items()}
+        stored = pa.concat_tables([stored, more])
+        keys |= {name: key for name, key in others.items() if key in at}
+
+    def is_there(name: str) -> bool:
+        row = at.get(keys[name])
+        return row is not None and (place is None or place(name, stored, row))
+
+    missing: dict[str, list[str]] = {}
+    with ThreadPoolExecutor() as pool:
+        for name, there in zip(keys, pool.map(is_there, keys), strict=True):
+            if not there:
+                missing.setdefault(keys[name], []).append(name)
+    rows.forget(missing.keys() & at.keys())
+    parts, computed = [stored], []
+    for number, (key, row) in enumerate(zip(missing, compute(missing), strict=True)):
+        at[key] = len(stored) + number
+        if row[KEY] is not None:
+            rows.add(row)
+        computed.append(row)
+        if len(computed) == _TOGETHER:
+            parts, computed = [*parts, pa.Table.from_pylist(computed, stored.schema)], []
+    table = pa.concat_tables([*parts, pa.Table.from_pylist(computed, stored.schema)])
+    new = sum(map(len, missing.values()))
+    places = np.array([at[key] for key in keys.values()], np.int64)
+    return FilledRows(table, places, len(keys) - new, new)
+
+
+def _places(table: pa.Table) -> dict[str, int]:
+    return {key: row for row, key in enumerate(table[KEY].to_pylist())}
