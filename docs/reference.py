@@ -80,12 +80,12 @@ def parameters_page() -> str:
     lines = [
         "# Parameters",
         "",
-        "Every key of `params.yaml`. This page is made of the schema by `python "
-        "docs/reference.py`. What is not in `params.yaml` has the default; a key that the "
-        "schema does not know, a wrong type or an impossible value stops the stage with a "
-        "message that names it. A number may be written in any way: `0.00005`, `5e-05` and "
-        "`'5e-5'` are one, and `100`, `1e2` and `100.0`. `dvc exp run -S key=value` tries "
-        "another value ([experiments.md](experiments.md)); `<name>` is one of your own.",
+        "Every key of `params.yaml`, written from the schema by `python docs/reference.py`. A key "
+        "that is not in `params.yaml` has its default. An unknown key, a wrong type or an "
+        "impossible value stops the stage with a message that names it. Numbers may be written "
+        "in any way: `0.00005`, `5e-05` and `'5e-5'` are the same. `dvc exp run -S key=value` "
+        "tries another value ([experiments.md](experiments.md)). `<name>` stands for a name of "
+        "yours.",
         "",
     ]
     for section, facts in schema["properties"].items():
@@ -178,13 +178,12 @@ def tables_page() -> str:
     lines = [
         "# Tables",
         "",
-        "Every parquet table of the pipeline. This page is made of the schemas in the "
-        "`tables.py` of each package, which are checked wherever a table is read or written, "
-        "by `python docs/reference.py`. Tables are sorted by their key, the columns in bold. "
-        "A face has two names, `image` (the photo's path) and `filename` (its own); tables "
-        "that stages hand to each other have `filename` alone. `<…>` stands for names of your "
-        "own: targets, prompts, classes, columns of label files. Any column but a key may "
-        "be empty.",
+        "Every parquet table of the pipeline, written by `python docs/reference.py` from the "
+        "schemas in the `tables.py` of each package, which are checked wherever a table is read "
+        "or written. Tables are sorted by their key, the columns in bold. A face has two names: "
+        "`image` (the path of the photo) and `filename` (the path of its crop); tables between "
+        "stages have `filename` only. `<…>` stands for names of yours: targets, prompts, "
+        "classes, columns of label files. Any column but a key may be empty.",
         "",
     ]
     for table in TABLES:
@@ -210,11 +209,8 @@ def tables_page() -> str:
     lines += [
         "## Measurements",
         "",
-        (
-            "Out of the landmarks; [measurements.md](methods/measurements.md) says which, "
-            "and "
-            "how far they can be trusted."
-        ),
+        "From the landmarks. [measurements.md](methods/measurements.md) says which, and how far "
+        "they can be trusted.",
         "",
     ]
     lines += _rows(
