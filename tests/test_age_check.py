@@ -29,6 +29,7 @@ from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.files import read_json, write_json
 from facestats.core.fingerprint import sha256_file
+from facestats.core.layout import SERVING
 from facestats.core.stats.intervals import exact_share
 from facestats.errors import DoubtWarning, InputError, ModelError, ParamsError, WithheldError
 from facestats.faces.dedup import find_copy, perceptual_hash
@@ -37,7 +38,6 @@ from facestats.groups.filters import select_faces
 from facestats.labels.tables import LABELS, SPLITS
 from facestats.params.project import check_params
 from facestats.report.section_models import age_notices
-from facestats.serving.manifest import SERVING
 from resources import ROOT, names
 
 PHOTO, OTHER = "data/raw/face_0001.jpg", "data/raw/face_0003.jpg"

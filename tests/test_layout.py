@@ -2,12 +2,15 @@
 imports.
 """
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from facestats.clip.embed import ROW_CODE as EMBEDDING_CODE
+from facestats.core import layout
 from facestats.faces.keys import ROW_CODE as CROP_CODE
 from imports import GRAPH, MODULES, PACKAGE, closure, imported
 from resources import ROOT
@@ -148,3 +151,40 @@ def test_stage_scripts_are_short():
         if (lines := path.read_text(encoding="utf-8").count("\n")) > 80
     }
     assert long == {}
+
+
+def _outs(stage: dict) -> list[str]:
+    """Paths of a stage's outs, with the values of `vars` put in."""
+    outs = [*stage.get("outs", ()), *stage.get("metrics", ()), *stage.get("plots", ())]
+    paths = [out if isinstance(out, str) else next(iter(out)) for out in outs]
+    variables = {name: value for group in PIPELINE["vars"] for name, value in group.items()}
+    for name, value in variables.items():
+        paths = [path.replace(f"${{{name}}}", value) for path in paths]
+    return paths
+
+
+def test_the_paths_of_the_layout_are_outs_of_the_pipeline():
+    outs = [Path(out) for stage in STAGES.values() for out in _outs(stage)]
+    paths = {name: path for name, path in vars(layout).items() if isinstance(path, Path)}
+    for name in ("PACKAGE", "TINY", "PRETRAINED"):  # part of the package, and the user's own
+        del paths[name]
+    assert {"METADATA", "CROPS", "SERVING", "REPORT", "WARNINGS"} <= set(paths)
+    missing = [
+        str(path) for path in paths.values() if not any(out.is_relative_to(path) for out in outs)
+    ]
+    assert missing == []
+
+
+def test_paths_of_outs_stand_in_the_layout_alone():
+    """A message may name one; code that goes there takes it from `core/layout.py`."""
+    again = []
+    for name, path in MODULES.items():
+        if name == "core.layout":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and re.fullmatch(
+                r"(data|models|metrics)(/[\w.<>-]+)+/?", text
+            ):
+                again.append(f"{name}, line {node.lineno}: {text}")
+    assert again == []

@@ -9,14 +9,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from facestats.core.layout import PRETRAINED
 from facestats.params.names import NO_TARGETS, Attribute
 from facestats.params.types import PathText, Section
 
 
 def _watched(path: str) -> str:
-    if not path.startswith("data/pretrained/") or ".." in path.split("/"):
+    if not path.startswith(f"{PRETRAINED}/") or ".." in path.split("/"):
         raise ValueError(
-            "a pretrained model lies below data/pretrained, which DVC watches; copy it there"
+            f"a pretrained model lies below {PRETRAINED}, which DVC watches; copy it there"
         )
     if not path.endswith(".safetensors"):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from facestats.core.layout import OUT_OF_FOLD
 from facestats.core.tables import FILENAME, IMAGE, INTEGER, NUMBER, TEXT, Column, Schema
 
 _SOURCES = (
@@ -121,5 +122,5 @@ PREDICTIONS_OUT_OF_FOLD = Schema(
         "<attribute>": "answer of a further attribute",
         "<attribute>_prob_<class>": "its probability, 0–1",
     },
-    path="data/interim/out_of_fold/<target>.parquet",
+    path=f"{OUT_OF_FOLD}/<target>.parquet",
 )

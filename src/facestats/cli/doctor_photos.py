@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facestats.core.layout import CROPS, LANDMARKER, METADATA
 from facestats.core.photo_files import printable
 from facestats.errors import FaultError, ImageError, number_of
 from facestats.faces.comparison import read_thumbnail
@@ -263,7 +264,7 @@ def _models(root: Path, params: Params) -> Path | None:
     """Folder of the landmark models, where they are there."""
     from facestats.faces.models import SHA256
 
-    folders = [root / "models/landmarker", root / Path(params.landmarker.source).expanduser()]
+    folders = [root / LANDMARKER, root / Path(params.landmarker.source).expanduser()]
     return next(
         (folder for folder in folders if all((folder / name).is_file() for name in SHA256)), None
     )
@@ -275,12 +276,12 @@ def _last_run(root: Path) -> dict[str, Look]:
 
     columns = ["sha256", "status", "reason", "face_count", "perceptual_hash", "filename"]
     try:
-        table = pd.read_parquet(
-            root / "data/processed/metadata/faces.parquet", columns=columns
-        ).dropna(subset="sha256")
+        table = pd.read_parquet(root / METADATA / "faces.parquet", columns=columns).dropna(
+            subset="sha256"
+        )
     except (OSError, ValueError):
         return {}
-    crops, found = root / "data/processed/preproc", {}
+    crops, found = root / CROPS, {}
     for sha256, status, reason, count, phash, filename in table.itertuples(index=False):
         if status != "ok" and "limit" in str(reason):  # of the machine or the parameters then
             continue

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from facestats.core.layout import CLIP, LANDMARKER
 from facestats.errors import ModelError, number_of
 from facestats.params.project import Params
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -113,11 +114,11 @@ def _recipe(stage: str, root: Path, params: Params) -> str | None:
             from facestats.faces.crop import PreprocessConfig
 
             config = PreprocessConfig(**params.preprocess.model_dump())
-            return keys.recipe_hash(config, root / "models/landmarker")
+            return keys.recipe_hash(config, root / LANDMARKER)
         from facestats.clip.embed import recipe_hash
         from facestats.clip.load import load_encoder
 
         clip = params.clip
-        return recipe_hash(load_encoder(root / "models/clip", clip.precision, clip.batch_size))
+        return recipe_hash(load_encoder(root / CLIP, clip.precision, clip.batch_size))
     except (ModelError, OSError):
         return None

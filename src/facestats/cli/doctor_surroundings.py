@@ -16,6 +16,7 @@ from typing import Any
 from facestats.checkpoints.hub import find_refusal, looks_like_an_id
 from facestats.checkpoints.variants import FACTS, check_variant
 from facestats.cli.doctor_inputs import Finding
+from facestats.core.layout import CLIP, LANDMARKER
 from facestats.params.project import Params
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.files import FOLDER as FILES
@@ -26,7 +27,6 @@ from facestats.rows.store import find_store, recipes
 
 HUB = "https://huggingface.co"
 TIMEOUT = 3.0  # seconds
-CLIP, LANDMARKS = Path("models/clip"), Path("models/landmarker")
 SHOWN = 5  # damaged files named one by one
 
 
@@ -59,7 +59,7 @@ def examine_models(root: Path, params: Params) -> dict[str, Any]:
     return {
         "clip_variant": params.clip.variant,
         "clip_fetched": (root / CLIP / FACTS).is_file(),
-        "landmarks_fetched": all((root / LANDMARKS / name).is_file() for name in SHA256),
+        "landmarks_fetched": all((root / LANDMARKER / name).is_file() for name in SHA256),
         "device": device.type,
         "precision": choose_precision(params.clip.precision, device),
     }

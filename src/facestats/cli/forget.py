@@ -47,7 +47,8 @@ from facestats.cli.forget_journal import (
     merged,
     remove_half_written,
 )
-from facestats.cli.labels import METADATA, find_root
+from facestats.cli.labels import find_root
+from facestats.core.layout import CROPS, METADATA
 from facestats.core.photo_files import face_filename, list_images, printable
 from facestats.errors import FaceStatsError, InputError, number_of
 from facestats.labels.removal import LabelFile, Mentions, read_label_files
@@ -58,7 +59,6 @@ from facestats.rows.removal import forget_rows
 from facestats.rows.store import find_store
 
 HELP = "remove people on request: photos, labels, rows; with --cache also from DVC's cache and a remote"
-CROPS = Path("data/processed/preproc")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

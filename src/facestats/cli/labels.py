@@ -22,11 +22,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from facestats.core.layout import METADATA
 from facestats.errors import InputError
 from facestats.machine.output import print_line
 
 HELP = "take out the faces to label, bring the labels back in"
-METADATA = Path("data/processed/metadata")
 TEMPLATE = METADATA / "labels_template.csv"
 
 

@@ -17,10 +17,10 @@ import argparse
 import re
 from pathlib import Path
 
+from facestats.core.layout import PRETRAINED
 from facestats.errors import InputError
 
 HELP = "turn a pickled classifier into a safe model file"
-FOLDER = Path("data/pretrained")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="OUT",
-        help=f"file to write (default: FILE's name with .safetensors, in {FOLDER})",
+        help=f"file to write (default: FILE's name with .safetensors, in {PRETRAINED})",
     )
     command.add_argument(
         "--target",
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     stem = re.sub(
         r"(\.(pkl|pickle|joblib|sav|gz|bz2|xz|z|lzma))+$", "", path.name, flags=re.IGNORECASE
     )
-    out = options.out or FOLDER / f"{stem}.safetensors"
+    out = options.out or PRETRAINED / f"{stem}.safetensors"
     if out.suffix != ".safetensors":
         raise InputError(f"-o {out}: a model file ends with .safetensors")
     if out.exists():

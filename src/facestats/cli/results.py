@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from facestats.core.files import read_json
+from facestats.core.layout import ATTRACTIVENESS, COMPOSITES, FAIRNESS, METRICS, REPORT, WARNINGS
 from facestats.core.stats.intervals import interval_text
 from facestats.core.stats.verdict import doubts_of_scores
 from facestats.errors import InputError, alike, number_of
@@ -22,8 +23,6 @@ from facestats.report.section_models import age_notices
 from facestats.report.section_scores import anything_measured
 
 HELP = "say where to look after a run"
-REPORT = Path("data/processed/report.html")
-WARNINGS = Path("data/interim/warnings")
 MODELS = {
     "mlp": "holistic score",
     "geometric": "geometric score",
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     root = options.root
-    if not (root / "metrics/attractiveness.json").is_file():
+    if not (root / ATTRACTIVENESS).is_file():
         raise InputError(f"nothing to show in {root.resolve()}: run `dvc repro` first")
     params = load_params(root / "params.yaml")
     print("\nWhere to look")
@@ -50,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         print(
             f"  report      {REPORT}  (all of it on one page: open it in a browser, or send it to those who may see the faces)"
         )
-    for line in _pictures(root / "data/processed/composites", params):
+    for line in _pictures(root / COMPOSITES, params):
         print(line)
     print(
         "  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you can filter by)\n"
@@ -59,12 +58,12 @@ def run(options: argparse.Namespace) -> int:
     print(
         "  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; `dvc metrics show` has the headlines)"
     )
-    for line in _headlines(root / "metrics"):
+    for line in _headlines(root / METRICS):
         print_line(f"              {line}")
     print(
         "  fairness    metrics/fairness.json  (errors by group of people), docs/model_card.md  (all of it in words)"
     )
-    for line in _gaps(root / "metrics/fairness.json"):
+    for line in _gaps(root / FAIRNESS):
         print_line(f"              {line}")
     print("  plots       `dvc plots show`, metrics/plots/")
     print(

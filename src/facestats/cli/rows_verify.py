@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from facestats.core.layout import CLIP, CROPS, LANDMARKER
 from facestats.errors import ImageError, ModelError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.landmarks import Landmarker
@@ -85,7 +86,7 @@ def verify_photos(
     from facestats.faces.keys import recipe_hash, row_key
     from facestats.faces.preprocess import ROW_COLUMNS, STAGE
 
-    images, models = root / params.data.images, root / "models/landmarker"
+    images, models = root / params.data.images, root / LANDMARKER
     config = PreprocessConfig(**params.preprocess.model_dump())
     try:
         Landmarker(models)
@@ -126,9 +127,9 @@ def verify_faces(root: Path, params: Params, store: Path, sample: int | None) ->
     from facestats.clip.load import load_encoder
     from facestats.core.fingerprint import sha256_json
 
-    folder = root / "data/processed/preproc"
+    folder = root / CROPS
     try:
-        encoder = load_encoder(root / "models/clip", params.clip.precision, params.clip.batch_size)
+        encoder = load_encoder(root / CLIP, params.clip.precision, params.clip.batch_size)
     except ModelError as error:
         return Comparison(why=str(error))
     if not folder.is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from facestats.core.layout import EMBEDDINGS
 from facestats.core.tables import FILENAME, FLOAT, TEXT, Column, Schema
 
 
@@ -21,5 +22,5 @@ def embeddings_schema(dimension: int) -> Schema:
                 "of the row store: what the row was computed from (bytes, parameters, weights, code, versions of libraries)",
             ),
         },
-        path="data/processed/embeddings/embeddings_clip.parquet",
+        path=EMBEDDINGS.as_posix(),
     )

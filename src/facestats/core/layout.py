@@ -1,9 +1,31 @@
-"""Where things lie that no stage is told on its command line."""
+"""Where things lie that no stage is told on its command line, below the project folder.
+
+`dvc.yaml` names the same paths where stages write them; `tests/test_layout.py` holds the two
+together.
+"""
+
+from pathlib import Path
 
 from facestats.core.fingerprint import PACKAGE
 
-METADATA = "data/processed/metadata"  # the tables
-TINY = (
-    PACKAGE / "checkpoints/tiny_model"
-)  # the variant `tiny`, trained in pretrain/, see its model card
+METADATA = Path("data/processed/metadata")  # the tables
+EMBEDDINGS = Path("data/processed/embeddings/embeddings_clip.parquet")
+CROPS = Path("data/processed/preproc")
+COMPOSITES = Path("data/processed/composites")
+REPORT = Path("data/processed/report.html")
+MEMBERS = Path("data/interim/members")
+OUT_OF_FOLD = Path("data/interim/out_of_fold")
+WARNINGS = Path("data/interim/warnings")
 REJECTED_INDEX = "index.json"  # in data/interim/rejected
+
+CLIP = Path("models/clip")
+LANDMARKER = Path("models/landmarker")
+ATTRIBUTES = Path("models/attributes.json")
+SERVING = Path("models/serving.json")
+TINY = PACKAGE / "checkpoints/tiny_model"  # the variant `tiny`, see its model card
+
+METRICS = Path("metrics")
+ATTRACTIVENESS = METRICS / "attractiveness.json"
+FAIRNESS = METRICS / "fairness.json"
+
+PRETRAINED = Path("data/pretrained")  # the user's own models, which git and DVC watch

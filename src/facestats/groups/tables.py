@@ -7,6 +7,7 @@ import pyarrow as pa
 from facestats.attributes.tables import CLEAN
 from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core.landmarks import N_LANDMARKS
+from facestats.core.layout import MEMBERS
 from facestats.core.tables import FILENAME, FLOAT, INTEGER, NUMBER, TEXT, Column, Schema
 from facestats.geometry.tables import WITH_META
 from facestats.scores.tables import SCORES
@@ -52,5 +53,5 @@ MEMBER_LANDMARKS = Schema(
         ),
         "yaw": Column(FLOAT, "head turned to a side, degrees; above 0 to the image's right"),
     },
-    path="data/interim/members/<composite>/faces/landmarks.parquet",
+    path=f"{MEMBERS}/<composite>/faces/landmarks.parquet",
 )

@@ -18,6 +18,7 @@ from facestats.composites.folder import NO_FACE, composite_facts
 from facestats.composites.params import Render
 from facestats.core import tables
 from facestats.core.doubts import PICTURE
+from facestats.core.layout import CROPS, METADATA
 from facestats.core.photo_files import face_filename
 from facestats.core.stats.verdict import SCORES
 from facestats.errors import InputError, number_of
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
     from facestats.faces.crop import FaceCrop
 
-PREPROC = "data/processed/preproc"
 DRAW, WHO = Render(), Filter()  # the defaults of `params.yaml`
 UNCOMPRESSED = 24.0  # bits per pixel
 FACTS = "facestats"  # what a frame's `attrs` and an image's `info` call them
@@ -298,7 +298,7 @@ def _doubts(
     models: Models, table: pd.DataFrame | None, names: pd.Series, conditions: dict[str, Any]
 ) -> list[str]:
     """What is doubtful about the columns that a frame was filtered by."""
-    final = models.root / "data/processed/metadata" / FINAL.name
+    final = models.root / METADATA / FINAL.name
     if table is None or not conditions or not final.is_file():
         return []
     return column_doubts(
@@ -353,7 +353,7 @@ def _known_faces(
         raise InputError(
             f"{number_of(len(absent), 'name')} not among the faces of {models.root}, for example {absent[0]}"
         )
-    folder = models.root / PREPROC
+    folder = models.root / CROPS
     members = _members(
         [
             (name, folder / name, faces.at[name, "landmarks"], faces.at[name, "yaw"])

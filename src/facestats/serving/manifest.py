@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from facestats.core.files import write_json
 from facestats.core.fingerprint import sha256_file
+from facestats.core.layout import SERVING
 from facestats.errors import ModelError
 from facestats.faces.params import Preprocess
 from facestats.params.errors import explain
 from facestats.serving.checks import read_facts
 
-SERVING = Path("models/serving.json")
 PARTS = (
     "landmarker",
     "clip",

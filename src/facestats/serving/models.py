@@ -20,6 +20,7 @@ from PIL import Image
 
 from facestats.core.doubts import FACTS, Doubt, are_photographs, find_doubts
 from facestats.core.fingerprint import PACKAGE
+from facestats.core.layout import ATTRIBUTES, CROPS, SERVING
 from facestats.errors import (
     DoubtWarning,
     FaceStatsError,
@@ -31,8 +32,8 @@ from facestats.errors import (
 )
 from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, say_likely
 from facestats.serving.checks import whole_number
-from facestats.serving.manifest import OF_TWO_RUNS, SERVING, Manifest, MixedPartsError, identity
-from facestats.serving.parts import CROPS, Parts, read_parts
+from facestats.serving.manifest import OF_TWO_RUNS, Manifest, MixedPartsError, identity
+from facestats.serving.parts import Parts, read_parts
 from facestats.serving.types import Attribute, Attributes, Score
 
 if TYPE_CHECKING:
@@ -263,7 +264,7 @@ class Models:
         trained = self.parts.get("classifiers")
         if "age" not in trained:
             raise ModelError(
-                f"{self.root / 'models/attributes.json'} has no target age, but ages are checked by its model; run `dvc repro`"
+                f"{self.root / ATTRIBUTES} has no target age, but ages are checked by its model; run `dvc repro`"
             )
         return trained["age"]
 

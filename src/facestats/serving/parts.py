@@ -18,13 +18,13 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
+from facestats.core.layout import CROPS, SERVING
 from facestats.errors import FaceStatsError, ModelError
 from facestats.faces.tables import FACES
 from facestats.params.errors import explain
 from facestats.serving.checks import read_facts
 from facestats.serving.manifest import (
     OF_TWO_RUNS,
-    SERVING,
     Manifest,
     MixedPartsError,
     check,
@@ -310,7 +310,6 @@ def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
     )
 
 
-CROPS = Path("data/processed/preproc")
 FOLDERS = frozenset({"landmarker", "clip"})
 READERS: dict[str, Callable[[Path, list[Path], Manifest, Mapping[str, Any]], Any]] = {
     "regressor": _regressor,
