@@ -1,8 +1,8 @@
 """Stage `embed`: CLIP embeddings of all faces.
 
-Reads   data/processed/preproc/ (faces), models/clip/; params `clip.precision`, `clip.batch_size`; rows that are stored already
-Writes  data/processed/embeddings/embeddings_clip.parquet
-Alone   dvc repro -sf embed
+Reads data/processed/preproc/ (faces), models/clip/; params `clip.precision`, `clip.batch_size`;
+rows that are stored already Writes data/processed/embeddings/embeddings_clip.parquet Alone dvc
+repro -sf embed
 """
 
 from facestats.run.stage import row_summary, run_stage, warn_once
@@ -41,7 +41,8 @@ def main(params, crops: Path, clip: Path, embeddings: Path) -> str:
             if error.errno is not None:
                 raise
             raise InputError(
-                f"a face in {crops} can't be read as an image; `dvc repro -f preprocess` cuts the faces anew"
+                f"a face in {crops} can't be read as an image; `dvc repro -f preprocess` cuts the "
+                "faces anew"
             ) from None
     tables.write(
         table,

@@ -1,8 +1,9 @@
-"""Stage `zeroshot`: what the text side of CLIP says about every face, for any attribute that can be said in words.
+"""Stage `zeroshot`: what the text side of CLIP says about every face, for any attribute that can be
+said in words.
 
-Reads   embeddings_clip.parquet, models/clip/; params `zeroshot`
-Writes  data/processed/metadata/zeroshot.parquet, models/zeroshot.npz (the classes as embeddings, for single photos)
-Alone   dvc repro -sf zeroshot
+Reads embeddings_clip.parquet, models/clip/; params `zeroshot` Writes
+data/processed/metadata/zeroshot.parquet, models/zeroshot.npz (the classes as embeddings, for single
+photos) Alone dvc repro -sf zeroshot
 """
 
 from facestats.run.stage import run_stage, warn
@@ -27,7 +28,8 @@ def main(params, embeddings: Path, clip: Path, zeroshot: Path, prompts: Path) ->
     for attribute, classifier in classifiers.items():
         for one, other in classifier.alike():
             warn(
-                f"zeroshot.{attribute}: the text tower can't tell {one} and {other} apart; word them otherwise"
+                f"zeroshot.{attribute}: the text tower can't tell {one} and {other} apart; word "
+                "them otherwise"
             )
     save_classifiers(prompts, classifiers, weights)
     tables.write(probability_table(vectors.names, vectors, classifiers), zeroshot, ZEROSHOT)

@@ -1,4 +1,6 @@
-"""A CLIP checkpoint on disk, in Hugging Face layout: what is wrong with it, and its weights as one safetensors file."""
+"""A CLIP checkpoint on disk, in Hugging Face layout: what is wrong with it, and its weights as one
+safetensors file.
+"""
 
 from __future__ import annotations
 
@@ -36,27 +38,33 @@ LAYOUTS = (
     (r"(^|/)[^/]*\.incomplete$", "it is half a download: run the download again, to its end"),
     (
         r"(^|/)open_clip_[^/]*$",
-        "it is in open_clip's layout: take a repository in transformers' layout, such as laion/CLIP-ViT-B-32-laion2B-s34B-b79K, "
+        "it is in open_clip's layout: take a repository in transformers' layout, such as "
+        "laion/CLIP-ViT-B-32-laion2B-s34B-b79K, "
         "or convert it with transformers (convert_clip_original_pytorch_to_hf.py)",
     ),
     (
         r"^adapter_(config|model)\.",
-        "it is an adapter (PEFT), not a model: merge it into its base model, and save that with save_pretrained",
+        "it is an adapter (PEFT), not a model: merge it into its base model, and save that with "
+        "save_pretrained",
     ),
     (r"^model_index\.json$", "it is a pipeline that draws pictures (diffusers), not a CLIP"),
     (
         r"\.(pt|pth|ckpt)$",
-        "it is a checkpoint of OpenAI's or another training program: take the same model in transformers' layout, such as "
-        "openai/clip-vit-base-patch32, or convert it with transformers (convert_clip_original_pytorch_to_hf.py)",
+        "it is a checkpoint of OpenAI's or another training program: take the same model in "
+        "transformers' layout, such as "
+        "openai/clip-vit-base-patch32, or convert it with transformers "
+        "(convert_clip_original_pytorch_to_hf.py)",
     ),
     (
         r"(^|/)(tf_model\.h5|flax_model\.msgpack)$",
         "it has weights for TensorFlow or Flax alone: save it once with PyTorch weights "
-        "(transformers 4, CLIPModel.from_pretrained(…, from_tf=True or from_flax=True).save_pretrained)",
+        "(transformers 4, CLIPModel.from_pretrained(…, from_tf=True or "
+        "from_flax=True).save_pretrained)",
     ),
     (
         r"\.(onnx|gguf|mlmodel|tflite)$",
-        "it has weights for another program alone (ONNX, GGUF and the like): take the model that they were made from",
+        "it has weights for another program alone (ONNX, GGUF and the like): take the model that "
+        "they were made from",
     ),
 )
 
@@ -73,7 +81,8 @@ def check_config(folder: Path, variant: str) -> dict:
     if not path.is_file():
         names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
         raise ModelError(
-            f"clip.variant {variant}: {folder} holds no {CONFIG}, so it is not in Hugging Face layout: {foreign_layout(names)}"
+            f"clip.variant {variant}: {folder} holds no {CONFIG}, so it is not in Hugging Face "
+            f"layout: {foreign_layout(names)}"
         )
     config = read_json(path, variant)
     kind = config.get("model_type")
@@ -82,11 +91,13 @@ def check_config(folder: Path, variant: str) -> dict:
         return config
     if kind == "clip":
         raise ModelError(
-            f"clip.variant {variant}: {path} is damaged: vision_config is {config['vision_config']!r}, expected the image tower's settings; get it again"
+            f"clip.variant {variant}: {path} is damaged: vision_config is "
+            f"{config['vision_config']!r}, expected the image tower's settings; get it again"
         )
     if kind is None and "architecture" in config:
         raise ModelError(
-            f"clip.variant {variant} is a model of timm ({config['architecture']}); only what transformers' CLIPModel loads "
+            f"clip.variant {variant} is a model of timm ({config['architecture']}); only what "
+            "transformers' CLIPModel loads "
             "(model_type 'clip') can be used"
         )
     what = (
@@ -97,13 +108,16 @@ def check_config(folder: Path, variant: str) -> dict:
         else f"of no kind that its {CONFIG} names (model_type)"
     )
     raise ModelError(
-        f"clip.variant {variant} is {what}; only what transformers' CLIPModel loads (model_type 'clip') can be used, "
+        f"clip.variant {variant} is {what}; only what transformers' CLIPModel loads (model_type "
+        "'clip') can be used, "
         "such as openai/clip-vit-base-patch32"
     )
 
 
 def foreign_layout(names: Iterable[str]) -> str:
-    """What files (paths below a folder or repository, POSIX style) seem to be, and the way out, as the end of a sentence."""
+    """What files (paths below a folder or repository, POSIX style) seem to be, and the way out, as
+    the end of a sentence.
+    """
     names = sorted(names)
     for pattern, meaning in LAYOUTS:
         if any(re.search(pattern, name) for name in names):
@@ -136,7 +150,8 @@ def find_weights(folder: Path, variant: str) -> list[Path]:
             total = {number for name in shards for number in re.findall(r"-of-(\d+)", name)}
             if any(int(number) > MOST_SHARDS for number in total):
                 raise ModelError(
-                    f"clip.variant {variant}: {shards[0]} is said to be one of more than {MOST_SHARDS:,} files of weights; get it again"
+                    f"clip.variant {variant}: {shards[0]} is said to be one of more than "
+                    f"{MOST_SHARDS:,} files of weights; get it again"
                 )
             wanted, by = (
                 (
@@ -152,14 +167,16 @@ def find_weights(folder: Path, variant: str) -> list[Path]:
         missing = sorted(wanted - set(shards))
         if missing and (shards or (folder / index).is_file()):
             raise ModelError(
-                f"clip.variant {variant}: of its weights {', '.join(missing[:5])} {'is' if len(missing) == 1 else 'are'} missing, as {by}: "
+                f"clip.variant {variant}: of its weights {', '.join(missing[:5])} "
+                f"{'is' if len(missing) == 1 else 'are'} missing, as {by}: "
                 f"half a download, or not all of it was copied; get it again"
             )
         if shards:
             return [folder / name for name in shards]
     names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
     raise ModelError(
-        f"clip.variant {variant}: no weights in {folder} (model.safetensors or pytorch_model.bin): {foreign_layout(names)}"
+        f"clip.variant {variant}: no weights in {folder} (model.safetensors or "
+        f"pytorch_model.bin): {foreign_layout(names)}"
     )
 
 
@@ -168,18 +185,23 @@ def _named_shards(index: Path, variant: str) -> set[str]:
     named = read_json(index, variant).get("weight_map")
     if not isinstance(named, dict) or not named:
         raise ModelError(
-            f"clip.variant {variant}: {index.name} is damaged: it has no weight_map, names of weights with their files; get it again"
+            f"clip.variant {variant}: {index.name} is damaged: it has no weight_map, names of "
+            "weights with their files; get it again"
         )
     for name in named.values():
         if not isinstance(name, str) or PurePosixPath(name).name != name or name in ("", ".."):
             raise ModelError(
-                f"clip.variant {variant}: {index.name} names {name!r}, expected the name of a file beside it; get it again"
+                f"clip.variant {variant}: {index.name} names {name!r}, expected the name of a "
+                "file beside it; get it again"
             )
     return set(named.values())
 
 
 def check_files(folder: Path, variant: str) -> None:
-    """Raise ModelError where a file that would be read is not the file itself, empty or cut off; reads no weights."""
+    """Raise ModelError where a file that would be read is not the file itself, empty or cut off.
+
+    Reads no weights.
+    """
     for name in CONFIG_FILES:
         if os.path.lexists(folder / name):
             refuse_stand_in(folder / name, variant)
@@ -192,7 +214,9 @@ def check_files(folder: Path, variant: str) -> None:
 
 
 def check_safetensors(path: Path, variant: str) -> None:
-    """Raise ModelError where a file of weights is damaged or cut off, or names its weights otherwise than CLIPModel; reads its header only."""
+    """Raise ModelError where a file of weights is damaged or cut off, or names its weights
+    otherwise than CLIPModel; reads its header only.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -200,20 +224,25 @@ def check_safetensors(path: Path, variant: str) -> None:
             names = list(weights.keys())
     except SafetensorError as error:
         raise ModelError(
-            f"clip.variant {variant}: {path.name} is damaged or half a download, {path.stat().st_size:,} bytes ({error}); get it again"
+            f"clip.variant {variant}: {path.name} is damaged or half a download, "
+            f"{path.stat().st_size:,} bytes ({error}); get it again"
         ) from None
     if path.name == WEIGHTS[0] and not any("vision_model." in name for name in names):
         raise ModelError(
-            f"clip.variant {variant}: {path.name} names its weights otherwise than transformers' CLIPModel "
-            f"({', '.join(sorted(names)[:3]) or 'it has none'}); clip.variant must be a whole CLIPModel in its layout"
+            f"clip.variant {variant}: {path.name} names its weights otherwise than transformers' "
+            "CLIPModel "
+            f"({', '.join(sorted(names)[:3]) or 'it has none'}); clip.variant must be a whole "
+            "CLIPModel in its layout"
         )
 
 
 def refuse_stand_in(path: Path, variant: str) -> None:
-    """Raise ModelError for what is not the file itself: a link out of the checkpoint, a pipe or device, git LFS's text file for a large one.
+    """Raise ModelError for what is not the file itself: a link out of the checkpoint, a pipe or
+    device, git LFS's text file for a large one.
 
-    What is read here is copied into an out of DVC's, and shared: through a link that would be anybody's private file. In the hub's own cache,
-    files of a snapshot are links into the same repository's folder.
+    What is read here is copied into an out of DVC's, and shared: through a link that would be
+    anybody's private file. In the hub's own cache, files of a snapshot are links into the same
+    repository's folder.
     """
     folder = path.parent.resolve()
     inside = (
@@ -223,20 +252,22 @@ def refuse_stand_in(path: Path, variant: str) -> None:
     )
     if not path.is_file():
         raise ModelError(
-            f"clip.variant {variant}: {path.name} is no regular file (a folder, a pipe, a device or a link to nothing); get it again"
+            f"clip.variant {variant}: {path.name} is no regular file (a folder, a pipe, a device "
+            "or a link to nothing); get it again"
         )
-    if variant != "tiny" and not path.resolve().is_relative_to(
-        inside
-    ):  # a package's own files may be links into an installer's cache
+    if variant != "tiny" and not path.resolve().is_relative_to(inside):
+        # a package's own files may be links into an installer's cache
         raise ModelError(
-            f"clip.variant {variant}: {path.name} is a link to {path.resolve()}, outside of {inside}; only files that lie there are copied into "
+            f"clip.variant {variant}: {path.name} is a link to {path.resolve()}, outside of "
+            f"{inside}; only files that lie there are copied into "
             "models/clip, which is shared: put the file itself there"
         )
     with path.open("rb") as file:
         start = file.read(len(LFS))
     if start == LFS:
         raise ModelError(
-            f"clip.variant {variant}: {path.name} is a pointer of git LFS, not the file itself: `git lfs pull` in {path.parent} "
+            f"clip.variant {variant}: {path.name} is a pointer of git LFS, not the file itself: "
+            f"`git lfs pull` in {path.parent} "
             "brings it, or download the repository with the hub's client (`hf download`)"
         )
 
@@ -261,21 +292,26 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
         )
     except Exception as error:  # unpickling refuses in several ways
         raise ModelError(
-            f"clip.variant {variant}: {path.name} can't be read safely: of {path.stat().st_size:,} bytes, it is half a download, "
-            f"damaged, or holds more than tensors, which could run code ({' '.join(str(error).split()) or type(error).__name__}); "
+            f"clip.variant {variant}: {path.name} can't be read safely: of "
+            f"{path.stat().st_size:,} bytes, it is half a download, "
+            "damaged, or holds more than tensors, which could run code "
+            f"({' '.join(str(error).split()) or type(error).__name__}); "
             "get it again, or a variant with safetensors"
         ) from None
     if not isinstance(part, dict) or not all(
         isinstance(k, str) and k.isprintable() and _is_plain(v) for k, v in part.items()
     ):
         raise ModelError(
-            f"clip.variant {variant}: {path.name} is not a state dict, names of weights with their tensors"
+            f"clip.variant {variant}: {path.name} is not a state dict, names of weights with "
+            "their tensors"
         )
     return part
 
 
 def _is_plain(value: object) -> bool:
-    """Whether it is a tensor of numbers that are all there, each for itself: one that is spread out of a few bytes would take any memory."""
+    """Whether it is a tensor of numbers that are all there, each for itself: one that is spread out
+    of a few bytes would take any memory.
+    """
     import torch
 
     return (

@@ -1,4 +1,6 @@
-"""A CLIP variant out of a model hub: no more than is needed of it, or what is wrong with that repository and the way out."""
+"""A CLIP variant out of a model hub: no more than is needed of it, or what is wrong with that
+repository and the way out.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from facestats.checkpoints.folder import (
 from facestats.errors import ModelError, did_you_mean, nearest_names
 
 WAYS_OUT = (
-    "There are three ways out: run it once where the hub can be reached, so that the model lies in the hub's own "
+    "There are three ways out: run it once where the hub can be reached, so that the model lies "
+    "in the hub's own "
     "cache (HF_HOME); put the files into a local folder and set clip.variant to its path; or use "
     "clip.variant=tiny, which ships with this package."
 )
@@ -35,25 +38,31 @@ KNOWN = (
     "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
     "patrickjohncyh/fashion-clip",
 )
+# OpenAI's own, and open_clip's
 OTHER_NAMES = {
     "vitb32": KNOWN[1],
     "vitb16": KNOWN[2],
     "vitl14": KNOWN[3],
     "vitl14336": KNOWN[4],
     "vitl14336px": KNOWN[4],
-}  # OpenAI's own, and open_clip's
+}
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 def looks_like_an_id(variant: str) -> bool:
-    """Whether a variant is worded as a Hugging Face id, `organisation/name`; anything else is a path."""
+    """Whether a variant is worded as a Hugging Face id, `organisation/name`.
+
+    Anything else is a path.
+    """
     return bool(re.fullmatch(r"[\w.-]+(/[\w.-]+)?", variant)) and not variant.startswith(
         (".", "/", "~")
     )
 
 
 def nearest_variant(variant: str) -> str | None:
-    """The variant that was probably meant: of an address the id in it, of another project's name or a slip that of a well-known one."""
+    """The variant that was probably meant: of an address the id in it, of another project's name or
+    a slip that of a well-known one.
+    """
     address = re.match(r"(?:https?://[\w.:-]+/|hf://)(?:models/)?([\w.-]+/[\w.-]+)", variant)
     if address:
         return address[1]
@@ -73,18 +82,20 @@ def nearest_variant(variant: str) -> str | None:
 def download(variant: str, revision: str | None) -> Path:
     """The snapshot of a repository in the hub's own cache.
 
-    Configuration comes first: what is no CLIP, or has no weights that can be used, is not downloaded. Weights as safetensors
-    where there are some.
+    Configuration comes first: what is no CLIP, or has no weights that can be used, is not
+    downloaded. Weights as safetensors where there are some.
 
     Raises
     ------
     ModelError
-        What is wrong with the repository, the hub or the way to it, with the reason that the hub's client gives.
+        What is wrong with the repository, the hub or the way to it, with the reason that the hub's
+        client gives.
     """
     folder = _snapshot(variant, revision, CONFIG_FILES)
     if not (folder / CONFIG).is_file():
         raise ModelError(
-            f"clip.variant {variant} has no {CONFIG}, so it is not in Hugging Face layout: {_layout(variant, folder.name)}"
+            f"clip.variant {variant} has no {CONFIG}, so it is not in Hugging Face layout: "
+            f"{_layout(variant, folder.name)}"
         )
     check_config(folder, variant)
     for single, index, shards in zip(WEIGHTS, INDEX, SHARDS, strict=True):
@@ -94,12 +105,16 @@ def download(variant: str, revision: str | None) -> Path:
         if (folder / single).is_file() or any(folder.glob(shards)):
             return folder
     raise ModelError(
-        f"clip.variant {variant} has no weights that can be used ({' or '.join(WEIGHTS)}): {_layout(variant, folder.name)}"
+        f"clip.variant {variant} has no weights that can be used ({' or '.join(WEIGHTS)}): "
+        f"{_layout(variant, folder.name)}"
     )
 
 
 def cached_snapshot(variant: str, revision: str | None) -> Path | None:
-    """Where the hub's own cache holds a variant's configuration; None where it does not. Asks no hub."""
+    """Where the hub's own cache holds a variant's configuration; None where it does not.
+
+    Asks no hub.
+    """
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -111,11 +126,14 @@ def cached_snapshot(variant: str, revision: str | None) -> Path | None:
 
 
 def find_refusal(variant: str, revision: str | None, timeout: float) -> str | None:
-    """Why the hub would not give a repository, after one question and without a download; empty where it would, None where it can't be asked.
+    """Why the hub would not give a repository, after one question and without a download.
+
+    Empty where it would, None where it can't be asked.
 
     Parameters
     ----------
-    timeout : seconds for the answer; looking up the hub's name may take longer.
+    timeout : float
+        Seconds for the answer; looking up the hub's name may take longer.
     """
     import huggingface_hub
 
@@ -151,12 +169,12 @@ def _snapshot(variant: str, revision: str | None, patterns: tuple[str, ...]) -> 
                 variant, revision=revision, allow_patterns=list(patterns)
             )
         )
-    except (
-        Exception
-    ) as error:  # the hub's client raises a dozen kinds: connection, rights, names, revisions
+    except Exception as error:
+        # the hub's client raises a dozen kinds: connection, rights, names, revisions
         at = f" at revision {revision}" if revision else ""
         raise ModelError(
-            f"could not get clip.variant {variant}{at} from the model hub: {explain(error, variant, revision)} "
+            f"could not get clip.variant {variant}{at} from the model hub: "
+            f"{explain(error, variant, revision)} "
             f"The hub's client says: {_whole_text(error)}"
         ) from None
 
@@ -174,7 +192,8 @@ def _layout(variant: str, revision: str) -> str:
 def explain(error: Exception, variant: str, revision: str | None) -> str:
     """What is wrong, and the way out, in whole sentences.
 
-    Kinds go by name: they come from the hub's client and from two libraries below it, which change with its version.
+    Kinds go by name: they come from the hub's client and from two libraries below it, which change
+    with its version.
     """
     from huggingface_hub import constants
 
@@ -196,7 +215,8 @@ def explain(error: Exception, variant: str, revision: str | None) -> str:
     if problem:
         return problem
     half = (
-        "Only a part of it lies in the hub's own cache (half a download), and the rest can't be fetched. "
+        "Only a part of it lies in the hub's own cache (half a download), and the rest can't be "
+        "fetched. "
         if "IncompleteSnapshotError" in kinds or cached_snapshot(variant, revision)
         else ""
     )
@@ -217,21 +237,24 @@ def _problem_of_repository(
     )
     if "GatedRepoError" in kinds:
         return (
-            f"The repository is gated: open {hub}/{variant} in a browser, accept its terms, and wait until access is granted. "
+            f"The repository is gated: open {hub}/{variant} in a browser, accept its terms, and "
+            "wait until access is granted. "
             f"{token} must be of the account that has access."
         )
     if "DisabledRepoError" in kinds:
         return "The hub has disabled this repository: choose another clip.variant."
     if "RevisionNotFoundError" in kinds:
         return (
-            f"The repository has no revision {revision or 'main'}: {hub}/{variant}/commits/main lists its commits; clip.revision is a commit, "
+            f"The repository has no revision {revision or 'main'}: {hub}/{variant}/commits/main "
+            "lists its commits; clip.revision is a commit, "
             "a tag or a branch, or null for the newest."
         )
     if kinds & {"HFValidationError", "HfUriError"}:
         return f"{variant!r} can't be the name of a repository, organisation/name.{_meant(variant)}"
     if "RepositoryNotFoundError" in kinds:
         return (
-            f"The hub has no repository of this name, or a private one.{_meant(variant)} An id is organisation/name, as in the address {hub}/…; "
+            f"The hub has no repository of this name, or a private one.{_meant(variant)} An id is "
+            f"organisation/name, as in the address {hub}/…; "
             f"nor is there a folder {variant} here. {token} must have access to a private one."
         )
     if status == 401:
@@ -257,7 +280,8 @@ def _problem_of_hub(kinds: set[str], status: int | None, text: str) -> str:
         return f"The proxy refuses.{proxy}"
     if "CERTIFICATE_VERIFY_FAILED" in text or kinds & {"SSLError", "SSLCertVerificationError"}:
         return (
-            f"The certificate of {hub} is not trusted, as behind a proxy that opens encrypted connections: set SSL_CERT_FILE to your "
+            f"The certificate of {hub} is not trusted, as behind a proxy that opens encrypted "
+            "connections: set SSL_CERT_FILE to your "
             f"organisation's certificates.{proxy}"
         )
     if kinds & {"TimeoutException", "Timeout", "TimeoutError"}:

@@ -1,4 +1,6 @@
-"""What the settings of a CLIP checkpoint may say: sizes, attention, the image transform, and no more than its weights hold."""
+"""What the settings of a CLIP checkpoint may say: sizes, attention, the image transform, and no
+more than its weights hold.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ MOST_MISSING = 2**24
 
 
 def check_settings(config: dict, path: Path, variant: str) -> None:
-    """Refuse sizes that no model has, before one is built, and attention that is somebody's program.
+    """Refuse sizes that no model has, before one is built, and attention that is somebody's
+    program.
 
     Parameters
     ----------
@@ -79,7 +82,10 @@ def check_settings(config: dict, path: Path, variant: str) -> None:
 
 
 def check_folder(model_dir: Path) -> None:
-    """`check_settings` of a folder that `fetch_clip` wrote; what is no JSON is left to its reader."""
+    """`check_settings` of a folder that `fetch_clip` wrote.
+
+    What is no JSON is left to its reader.
+    """
     path = model_dir / "config.json"
     with suppress(OSError, ValueError, RecursionError):
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -165,7 +171,8 @@ def check_transform(content: object, path: Path) -> None:
 
     if not isinstance(content, dict):
         raise ModelError(
-            f"{path} is a {type(content).__name__}, expected the settings of an image transform; get clip.variant again"
+            f"{path} is a {type(content).__name__}, expected the settings of an image transform; "
+            "get clip.variant again"
         )
     rules = {
         "size": (size, f"px from 1 to {MOST_SIDE}"),

@@ -1,7 +1,7 @@
 """The image transform of a CLIP variant, read from its `preprocessor_config.json`.
 
-It repeats what transformers' `CLIPImageProcessor` does with Pillow, step by step and without its overhead:
-resize, centre crop, rescale, normalise.
+It repeats what transformers' `CLIPImageProcessor` does with Pillow, step by step and without its
+overhead: resize, centre crop, rescale, normalise.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from PIL import Image
 
 from facestats.errors import ModelError
 
-# The image transform that OpenAI's CLIP was trained with (https://github.com/openai/CLIP, clip.py: `_transform`), and
-# what a variant means by a key that it leaves out.
+# The image transform that OpenAI's CLIP was trained with (https://github.com/openai/CLIP, clip.py:
+# `_transform`), and what a variant means by a key that it leaves out.
 CLIP_TRANSFORM = {
     "do_resize": True,
     "size": {"shortest_edge": 224},
@@ -39,10 +39,14 @@ class ImageTransform:
 
     Parameters
     ----------
-    resize : (height, width) px, or the length of the shorter edge; None: no resize.
-    crop : (height, width) px of the centre crop; None: no crop.
-    resample : Pillow's number of the resampling filter.
-    scale, mean, std : input = (pixel · scale − mean) / std, per channel.
+    resize : int or tuple[int, int] or None
+        (height, width) px, or the length of the shorter edge; None: no resize.
+    crop : tuple[int, int] or None
+        (height, width) px of the centre crop; None: no crop.
+    resample : int
+        Pillow's number of the resampling filter.
+    scale, mean, std : float
+        Input = (pixel · scale − mean) / std, per channel.
     """
 
     resize: int | tuple[int, int] | None
@@ -85,7 +89,9 @@ class ImageTransform:
         return np.ascontiguousarray((self.pixels(image) * factor - offset).transpose(2, 0, 1))
 
     def pixels(self, image: Image.Image) -> np.ndarray:
-        """uint8 array (height, width, 3) of an RGB image: resized and cropped, not yet rescaled and normalised."""
+        """uint8 array (height, width, 3) of an RGB image: resized and cropped, not yet rescaled and
+        normalised.
+        """
         if self.resize is not None:
             image = image.resize(self._target(image.size), self.resample)
         pixels = np.asarray(image)
@@ -97,7 +103,10 @@ class ImageTransform:
         return np.float32(self.scale) / std, np.asarray(self.mean, np.float32) / std
 
     def _target(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) to resize to; the longer edge is cut, not rounded, as transformers does."""
+        """(width, height) to resize to.
+
+        The longer edge is cut, not rounded, as transformers does.
+        """
         if isinstance(self.resize, tuple):
             return self.resize[::-1]
         width, height = size

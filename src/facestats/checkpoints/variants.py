@@ -37,15 +37,20 @@ def fetch_clip(variant: str, revision: str | None, out: Path) -> dict[str, str]:
 
     Parameters
     ----------
-    variant : `tiny`, a Hugging Face id (`organisation/name`) or the path of a local folder.
-    revision : branch, tag or commit of a Hugging Face id; for a local folder (or `tiny`) the sha256 of the
+    variant : str
+        `tiny`, a Hugging Face id (`organisation/name`) or the path of a local folder.
+    revision : str or None
+        Branch, tag or commit of a Hugging Face id; for a local folder (or `tiny`) the sha256 of the
         weights or its beginning, checked; None: whatever is there.
-    out : folder to make; holds `config.json`, `model.safetensors`, `preprocessor_config.json`, tokenizer files
-        where the variant has them, and `facestats.json` (how it is called in tables).
+    out : Path
+        Folder to make; holds `config.json`, `model.safetensors`, `preprocessor_config.json`,
+        tokenizer files where the variant has them, and `facestats.json` (how it is called in
+        tables).
 
     Returns
     -------
-    dict with `variant` (`tiny`, the id, or `local`), `revision` and `sha256` of the weights.
+    dict[str, str]
+        Dict with `variant` (`tiny`, the id, or `local`), `revision` and `sha256` of the weights.
 
     Raises
     ------
@@ -65,7 +70,8 @@ def fetch_clip(variant: str, revision: str | None, out: Path) -> dict[str, str]:
     sha256 = sha256_file(out / MODEL)
     if resolved is None and revision is not None and not sha256.startswith(revision):
         raise ModelError(
-            f"clip.revision {revision} does not match the weights of {variant}: their sha256 is {sha256}"
+            f"clip.revision {revision} does not match the weights of {variant}: their sha256 is "
+            f"{sha256}"
         )
     facts = {"variant": name, "revision": resolved or sha256, "sha256": sha256}
     _write_json(out / FACTS, facts)
@@ -77,7 +83,8 @@ def local_folder(variant: str, root: Path = Path()) -> Path | None:
 
     Parameters
     ----------
-    root : what relative paths are below.
+    root : Path, default Path()
+        What relative paths are below.
 
     Raises
     ------
@@ -92,13 +99,15 @@ def local_folder(variant: str, root: Path = Path()) -> Path | None:
             return path
         if path.is_file():
             raise ModelError(
-                f"clip.variant: {variant} is a file; expected a folder with {CONFIG} and {MODEL}, as save_pretrained writes it"
+                f"clip.variant: {variant} is a file; expected a folder with {CONFIG} and {MODEL}, "
+                "as save_pretrained writes it"
             )
     except (
         OSError,
         RuntimeError,
         ValueError,
-    ) as error:  # a name that is too long, ~ of somebody who is not, a null byte
+    ) as error:
+        # a name that is too long, ~ of somebody who is not, a null byte
         raise ModelError(f"clip.variant: {variant!r} names no folder ({error})") from None
     if looks_like_an_id(variant):
         return None
@@ -106,17 +115,20 @@ def local_folder(variant: str, root: Path = Path()) -> Path | None:
         iter(nearest_names(path.name, _folders(path.parent))), None
     )
     raise ModelError(
-        f"clip.variant: there is no folder {variant}{f' (did you mean {near}?)' if near else ''} (paths are relative to {root.resolve().name}/; "
+        f"clip.variant: there is no folder {variant}{f' (did you mean {near}?)' if near else ''} "
+        f"(paths are relative to {root.resolve().name}/; "
         "temporary and queued runs need an absolute path)"
     )
 
 
 def check_variant(variant: str, revision: str | None = None, root: Path = Path()) -> str | None:
-    """What would make `fetch_clip` fail, as far as can be known without a hub and without reading weights; None where nothing is known to be wrong.
+    """What would make `fetch_clip` fail, as far as can be known without a hub and without reading
+    weights; None where nothing is known to be wrong.
 
     Parameters
     ----------
-    root : what relative paths are below.
+    root : Path, default Path()
+        What relative paths are below.
     """
     try:
         folder = local_folder(variant, root)
@@ -170,14 +182,16 @@ def _write_weights(parts: list[Path], out: Path, variant: str) -> None:
     # Safetensors refuses tensors that share memory; position_ids are rebuilt by the model.
     state = {k: v.clone().contiguous() for k, v in state.items() if not k.endswith("position_ids")}
     with tempfile.TemporaryDirectory(dir=out) as folder:
-        write_bytes(
-            Path(folder) / MODEL, save(state, metadata={"format": "pt"})
-        )  # `save_file` hides a full disk's number
+        # `save_file` hides a full disk's number
+        write_bytes(Path(folder) / MODEL, save(state, metadata={"format": "pt"}))
         (Path(folder) / MODEL).replace(out / MODEL)
 
 
 def _write_image_transform(source: Path, out: Path, variant: str) -> None:
-    """`preprocessor_config.json`, from wherever the variant keeps it; CLIP's own transform where it has none."""
+    """`preprocessor_config.json`, from wherever the variant keeps it.
+
+    CLIP's own transform where it has none.
+    """
     transform = None
     if (source / "preprocessor_config.json").is_file():
         transform = read_json(source / "preprocessor_config.json", variant)

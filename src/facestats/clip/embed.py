@@ -40,7 +40,8 @@ def list_faces(folder: Path) -> list[str]:
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.jpg") if p.is_file())
     if not names:
         raise InputError(
-            f"{folder} holds no faces: `preprocess` accepted no image; its table faces.parquet says why"
+            f"{folder} holds no faces: `preprocess` accepted no image; its table faces.parquet "
+            "says why"
         )
     return names
 
@@ -71,7 +72,10 @@ def row_columns(dimension: int) -> dict[str, pa.DataType]:
 
 
 def earlier_rows(table: Path, dimension: int) -> pa.Table | None:
-    """Rows of an earlier `embeddings_clip.parquet`, out of DVC's cache; None if it has none of this dimension."""
+    """Rows of an earlier `embeddings_clip.parquet`, out of DVC's cache.
+
+    None if it has none of this dimension.
+    """
     columns = row_columns(dimension)
     try:
         with opened(table) as file:
@@ -91,15 +95,20 @@ def embed_faces(
 
     Parameters
     ----------
-    folder : of the face crops
+    folder : Path
+        Of the face crops.
     encoder : ImageEncoder
-    rows : an open row store, whose rows are not computed again; None computes all
-    earlier : gives the rows of the last committed run, see `earlier_rows`
+    rows : RowStore or None, optional
+        An open row store, whose rows are not computed again; None computes all.
+    earlier : callable, optional
+        Gives the rows of the last committed run, see `earlier_rows`.
 
     Returns
     -------
-    DataFrame with the columns `filename`, `embedding` (float32, unit norm) and `key`, sorted by `filename`.
-    `.attrs` counts the rows taken from the store (`reused`) and the others (`computed`).
+    pd.DataFrame
+        DataFrame with the columns `filename`, `embedding` (float32, unit norm) and `key`, sorted by
+        `filename`. `.attrs` counts the rows taken from the store (`reused`) and the others
+        (`computed`).
 
     Raises
     ------

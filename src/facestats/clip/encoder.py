@@ -70,16 +70,19 @@ class ImageEncoder:
 
     Parameters
     ----------
-    model_dir : folder in Hugging Face layout, as `fetch_clip` writes it.
-    precision : `float32`, `bfloat16`, `float16` or `auto`.
-    batch_size : images a forward pass. Every batch has this shape, the last one padded: a row's bits depend on
-        the batch's shape, but not on its neighbours.
+    model_dir : Path
+        Folder in Hugging Face layout, as `fetch_clip` writes it.
+    precision : str, default 'float32'
+        `float32`, `bfloat16`, `float16` or `auto`.
+    batch_size : int, default 32
+        Images a forward pass. Every batch has this shape, the last one padded: a row's bits depend
+        on the batch's shape, but not on its neighbours.
 
     Raises
     ------
     ModelError
-        The folder does not hold a CLIP model, or not all of its weights; of `encode` and `stream`: its transform makes
-        images of another size than its tower takes.
+        The folder does not hold a CLIP model, or not all of its weights; of `encode` and `stream`:
+        its transform makes images of another size than its tower takes.
     """
 
     def __init__(self, model_dir: Path, precision: str = "float32", batch_size: int = 32):
@@ -128,18 +131,22 @@ class ImageEncoder:
     ) -> Iterator[np.ndarray]:
         """Embed one item after another.
 
-        On the processor each core takes whole batches, and decodes and embeds them in one thread: no core waits for
-        another one's share of a product, nor for a decoder. Where there are fewer batches than cores, the cores are
-        shared out among them. On another device the cores decode, a batch ahead of the device.
+        On the processor each core takes whole batches, and decodes and embeds them in one thread:
+        no core waits for another one's share of a product, nor for a decoder. Where there are fewer
+        batches than cores, the cores are shared out among them. On another device the cores decode,
+        a batch ahead of the device.
 
         Parameters
         ----------
-        items : RGB images, or whatever `load` makes an RGB image of.
-        load : called in threads, up to two batches a core ahead of what is yielded.
+        items : Iterable
+            RGB images, or whatever `load` makes an RGB image of.
+        load : callable or None, optional
+            Called in threads, up to two batches a core ahead of what is yielded.
 
         Yields
         ------
-        float32 array (dimension,), unit norm, one an item, in order.
+        np.ndarray
+            Float32 array (dimension,), unit norm, one an item, in order.
         """
         prepare = (
             (lambda item: self.transform.pixels(load(item))) if load else self.transform.pixels
@@ -178,9 +185,8 @@ class ImageEncoder:
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(
-                cores
-            )  # the workers' number became the default of threads to come
+            # the workers' number became the default of threads to come
+            torch.set_num_threads(cores)
 
     def _on_device(
         self, batches: Iterator[list], prepare: Callable[[Any], np.ndarray]
@@ -198,8 +204,10 @@ class ImageEncoder:
         """Unit-norm embeddings of up to `batch_size` inputs, uint8 (height, width, 3)."""
         if any(p.shape != (self.side, self.side, 3) for p in pixels):
             raise ModelError(
-                f"the transform of this CLIP model makes inputs of {pixels[0].shape[1]}×{pixels[0].shape[0]} px, its image "
-                f"tower takes {self.side}×{self.side}; preprocessor_config.json and config.json don't fit"
+                "the transform of this CLIP model makes inputs of "
+                f"{pixels[0].shape[1]}×{pixels[0].shape[0]} px, its image "
+                f"tower takes {self.side}×{self.side}; preprocessor_config.json and config.json "
+                "don't fit"
             )
         batch = np.zeros((self.batch_size, self.side, self.side, 3), np.uint8)
         np.stack(pixels, out=batch[: len(pixels)])

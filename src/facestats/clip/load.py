@@ -20,7 +20,9 @@ ANOTHER_MODELS = (
 
 
 def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 32) -> ImageEncoder:
-    """The image encoder in a folder; parameters and errors are those of `ImageEncoder`, which computes rows and so stays as it is.
+    """The image encoder in a folder.
+
+    Parameters and errors are those of `ImageEncoder`, which computes rows and so stays as it is.
 
     Raises
     ------
@@ -52,7 +54,8 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
         ArithmeticError,
         ImportError,
         StrictDataclassError,
-    ) as error:  # values that no config holds, in transformers' own words
+    ) as error:
+        # values that no config holds, in transformers' own words
         if is_out_of_memory(error):
             raise
         raise ModelError(
@@ -60,5 +63,6 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
         ) from None
     except SafetensorError as error:
         raise ModelError(
-            f"{model_dir / 'model.safetensors'} is damaged ({error}); `dvc repro -f fetch_clip` makes it anew"
+            f"{model_dir / 'model.safetensors'} is damaged ({error}); `dvc repro -f fetch_clip` "
+            "makes it anew"
         ) from None

@@ -1,10 +1,11 @@
 """CLIP's image tower: transformers' own forward, or the same arithmetic on oneDNN.
 
-The latter makes fewer passes over memory.
-The weights of each linear layer are packed once into oneDNN's blocked layout; query, key and value are one product;
-bias, activation and residual are added while a product's result is still in cache; and the patch convolution, whose
-stride is its kernel, is a product too. On a Zen 5 core a product of packed bfloat16 weights reaches 400 GFLOP/s against
-330 of `torch.nn.functional.linear`, and a float32 one 155 against 60 of MKL (`docs/methods/performance.md`).
+The latter makes fewer passes over memory. The weights of each linear layer are packed once into
+oneDNN's blocked layout; query, key and value are one product; bias, activation and residual are
+added while a product's result is still in cache; and the patch convolution, whose stride is its
+kernel, is a product too. On a Zen 5 core a product of packed bfloat16 weights reaches 400 GFLOP/s
+against 330 of `torch.nn.functional.linear`, and a float32 one 155 against 60 of MKL
+(`docs/methods/performance.md`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from facestats.machine.faults import is_out_of_memory
 
-# transformers' name of an activation: oneDNN's, its algorithm, and k where act(x) is fused(k·x) / k.
-# CLIP's quick_gelu, x·sigmoid(1.702x), is oneDNN's swish, x·sigmoid(x), of 1.702x: k goes into the weights around it.
+# transformers' name of an activation: oneDNN's, its algorithm, and k where act(x) is fused(k·x) /
+# k. CLIP's quick_gelu, x·sigmoid(1.702x), is oneDNN's swish, x·sigmoid(x), of 1.702x: k goes into
+# the weights around it.
 ACTIVATIONS = {
     "quick_gelu": ("swish", "", 1.702),
     "gelu": ("gelu", "none", 1.0),
@@ -135,10 +137,14 @@ class PackedTower:
 
     Parameters
     ----------
-    model : in float32, so that weights are rounded once.
-    dtype : what to compute in; float32 or bfloat16.
-    batch_size : images a call, which the packing is made for.
-    factor, offset : input = pixel · factor − offset, three numbers each, one a channel.
+    model : CLIPVisionModelWithProjection
+        In float32, so that weights are rounded once.
+    dtype : torch.dtype
+        What to compute in; float32 or bfloat16.
+    batch_size : int
+        Images a call, which the packing is made for.
+    factor, offset : torch.Tensor
+        Input = pixel · factor − offset, three numbers each, one a channel.
 
     Raises
     ------
@@ -205,7 +211,9 @@ class PackedTower:
     def __call__(
         self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False
     ) -> torch.Tensor:
-        """Embeddings (n, dimension), float32, not yet of unit norm, of uint8 pixels (n, side, side, 3)."""
+        """Embeddings (n, dimension), float32, not yet of unit norm, of uint8 pixels (n, side, side,
+        3).
+        """
         n = len(pixels)
         x = torch.empty((n, len(self.position), self.width), dtype=self.dtype)
         x[:, 1:] = self.patch_embedding(self._patches(pixels)).view(n, -1, self.width)
@@ -221,7 +229,9 @@ class PackedTower:
         return self.projection(self.norm_after(x.view(n, -1, self.width)[:, 0])).float()
 
     def _patches(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(n · patches, 3 · patch · patch): moved while still bytes, a quarter of float32's traffic."""
+        """(n · patches, 3 · patch · patch): moved while still bytes, a quarter of float32's
+        traffic.
+        """
         grid, patch = self.side // self.patch, self.patch
         cut = (
             pixels.view(-1, grid, patch, grid, patch, 3)
@@ -276,7 +286,9 @@ class PlainTower:
     def __call__(
         self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False
     ) -> torch.Tensor:
-        """Embeddings (n, dimension), float32, not yet of unit norm, of uint8 pixels (n, height, width, 3)."""
+        """Embeddings (n, dimension), float32, not yet of unit norm, of uint8 pixels (n, height,
+        width, 3).
+        """
         inputs = (
             pixels.to(self.device).permute(0, 3, 1, 2).float().mul_(self.factor).sub_(self.offset)
         )

@@ -11,8 +11,8 @@ EYE_CORNERS = ((33, 133), (362, 263))
 _FACE = 2.5  # a face's size in eye distances
 _DROP = 0.25  # the crop's centre below the middle of the eyes, in eye distances
 _SUPPORT = 3  # px around a crop that blur and sampling may touch
-# Photo px a crop px: above, a box average brings them down first; above, bilinear sampling does as well as
-# bicubic, which takes thrice as long.
+# Photo px a crop px: above, a box average brings them down first; above, bilinear sampling does as
+# well as bicubic, which takes thrice as long.
 _MUCH, _DENSE = 3.0, 1.5
 _SIGMA = 0.26  # of the blur, in crop px
 
@@ -41,16 +41,20 @@ def crop_transform(
 ) -> CropTransform:
     """The square that becomes the face's crop.
 
-    With the eye distance d, the face is taken as 2.5 d large and the side is 2.5 d · (1 + 2 · margin). The
-    eye centres come to x = 0.5 ± d / (2 side), y = 0.5 - 0.25 d / side of it.
+    With the eye distance d, the face is taken as 2.5 d large and the side is 2.5 d · (1 + 2 ·
+    margin). The eye centres come to x = 0.5 ± d / (2 side), y = 0.5 - 0.25 d / side of it.
 
     Parameters
     ----------
-    landmarks : (468, ≥2), fractions of the photo
-    width, height : px of the photo
-    margin : on each side, share of the face's size
-    align : 'eyes' turns the square so that the eyes are level; 'none' turns it by whole quarters only, for photos that
-        lie on their side or stand on their head
+    landmarks : np.ndarray
+        (468, ≥2), fractions of the photo.
+    width, height : int
+        Px of the photo.
+    margin : float
+        On each side, share of the face's size.
+    align : str
+        'eyes' turns the square so that the eyes are level; 'none' turns it by whole quarters only,
+        for photos that lie on their side or stand on their head.
     """
     left, right = eye_centers(landmarks[:, :2].astype(np.float64) * (width, height))
     dx, dy = right - left
@@ -82,18 +86,23 @@ def to_crop_frame(
 def align_face(rgb: np.ndarray, crop: CropTransform, size: int) -> np.ndarray:
     """Cut a square out of a photo, turn and scale it, in one sampling of a slightly blurred region.
 
-    The blur takes what the crop can't show; sampling alone would leave jagged edges of every photo with
-    larger faces. Outside of the photo its edge is repeated: black bars would shift the embedding.
+    The blur takes what the crop can't show; sampling alone would leave jagged edges of every photo
+    with larger faces. Outside of the photo its edge is repeated: black bars would shift the
+    embedding.
 
     Parameters
     ----------
-    rgb : (H, W, 3) uint8
-    crop : the square, px of `rgb`
-    size : side of the result, px
+    rgb : np.ndarray
+        (H, W, 3) uint8.
+    crop : CropTransform
+        The square, px of `rgb`.
+    size : int
+        Side of the result, px.
 
     Returns
     -------
-    (size, size, 3) uint8
+    np.ndarray
+        (size, size, 3) uint8.
     """
     height, width = rgb.shape[:2]
     cos, sin = math.cos(crop.angle), math.sin(crop.angle)
@@ -127,7 +136,8 @@ def _warp(region: np.ndarray, matrix: np.ndarray, size: int, bicubic: bool) -> n
         return cv2.warpAffine(
             region, matrix, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE
         )
-    # Bilinear sampling takes half the time with four channels: 0.7 instead of 1.2 ms, both conversions included.
+    # Bilinear sampling takes half the time with four channels: 0.7 instead of 1.2 ms, both
+    # conversions included.
     four = cv2.cvtColor(region, cv2.COLOR_RGB2RGBA)
     cut = cv2.warpAffine(four, matrix, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE)
     return cv2.cvtColor(cut, cv2.COLOR_RGBA2RGB)

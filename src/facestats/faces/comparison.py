@@ -1,12 +1,14 @@
 """Whether two crops show the same picture, whatever was done to one of them.
 
-Two copies differ by an affine transformation (a crop, a size, a rotation, a mirror image) and by tones (brightness, contrast, grey,
-a filter); two pictures of one person differ in shape as well, and two people in what is seen. So one crop is laid over the other
-(Evangelidis and Psarakis 2008, "Parametric image alignment using enhanced correlation coefficient maximization", PAMI 30), its tones
-are matched to the other's, and details of 1 to 2 px of a 64 px crop are correlated in every neighbourhood of the face: the median
-says whether the same is seen, and how far the neighbourhoods are still displaced, whether its shape is the same. Before that, patches of
-one crop are looked for in the other: nineteen of twenty pairs of different faces end there, in a fifth of the time.
-`python -m benchmarks.copies` measures both.
+Two copies differ by an affine transformation (a crop, a size, a rotation, a mirror image) and by
+tones (brightness, contrast, grey, a filter); two pictures of one person differ in shape as well,
+and two people in what is seen. So one crop is laid over the other (Evangelidis and Psarakis 2008,
+"Parametric image alignment using enhanced correlation coefficient maximization", PAMI 30), its
+tones are matched to the other's, and details of 1 to 2 px of a 64 px crop are correlated in every
+neighbourhood of the face: the median says whether the same is seen, and how far the neighbourhoods
+are still displaced, whether its shape is the same. Before that, patches of one crop are looked for
+in the other: nineteen of twenty pairs of different faces end there, in a fifth of the time. `python
+-m benchmarks.copies` measures both.
 """
 
 from __future__ import annotations
@@ -18,15 +20,19 @@ import numpy as np
 
 SIDE = 64  # px of the crops that are compared
 SURE = 0.986  # median correlation of details that only copies reach
+# … that copies with other tones reach, if the median displacement (px) is no larger
 ALIKE, STILL = (
     0.93,
     0.17,
-)  # … that copies with other tones reach, if the median displacement (px) is no larger
-_MET = 0.9  # median correlation of patches with the best place for them in the other crop, below which no copy was seen
+)
+# median correlation of patches with the best place for them in the other crop, below which no copy
+# was seen
+_MET = 0.9
+# px from a patch's middle to its edge, and that it is looked for around its own place
 _PATCH, _AROUND = (
     6,
     3,
-)  # px from a patch's middle to its edge, and that it is looked for around its own place
+)
 _COARSE = 32  # px, of a first alignment
 _HOPELESS = 0.86  # correlation of coarse crops, aligned, below which no copy was seen
 _DARK, _LIGHT = 5, 248  # grey levels beyond which details may have been cut off
@@ -40,9 +46,8 @@ def _ellipse(side: int) -> np.ndarray:
 
 
 _FACE = _ellipse(SIDE)
-_TONES = (
-    np.linspace(0, _FACE.sum() - 1, 33).round().astype(int)
-)  # ranks of the pixels between whose tones others are matched
+# ranks of the pixels between whose tones others are matched
+_TONES = np.linspace(0, _FACE.sum() - 1, 33).round().astype(int)
 _MASKS = {side: _ellipse(side).astype(np.uint8) for side in (_COARSE, SIDE)}
 _LEVELS = np.arange(256)
 _ROWS, _COLUMNS = np.array([point for point in _POINTS if _FACE[point]]).T
@@ -56,7 +61,10 @@ def thumbnail(crop: np.ndarray) -> np.ndarray:
 
 
 def read_thumbnail(crop: Path | bytes, size: int) -> np.ndarray:
-    """`thumbnail` of a stored crop, a file or its bytes, that is `size` px wide; decoded no larger than needed."""
+    """`thumbnail` of a stored crop, a file or its bytes, that is `size` px wide.
+
+    Decoded no larger than needed.
+    """
     flag = next(
         (
             flag
@@ -111,7 +119,9 @@ def _small(image: np.ndarray) -> np.ndarray:
 
 
 def _met(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether the median correlation of one crop's patches with the best place for each in the other reaches `_MET`; ends as soon as it can't."""
+    """Whether the median correlation of one crop's patches with the best place for each in the
+    other reaches `_MET`; ends as soon as it can't.
+    """
     here, there = (
         cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 2)
         for image in (one, other)
@@ -132,7 +142,9 @@ def _met(one: np.ndarray, other: np.ndarray) -> bool:
 def _align(
     one: np.ndarray, other: np.ndarray, start: np.ndarray, rounds: int
 ) -> tuple[float, np.ndarray]:
-    """Correlation of two aligned images, and the affine matrix from the pixels of one to those of the other."""
+    """Correlation of two aligned images, and the affine matrix from the pixels of one to those of
+    the other.
+    """
     side = len(one)
     smooth = [
         even_contrast(cv2.GaussianBlur(image, (0, 0), side / 64), side / 10.7)
@@ -152,7 +164,9 @@ def even_contrast(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _matched(image: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """A thumbnail, whole numbers from 0 to 255, with its tones, inside the face, brought to another image's."""
+    """A thumbnail, whole numbers from 0 to 255, with its tones, inside the face, brought to another
+    image's.
+    """
     tones, wanted = np.sort(image[_FACE])[_TONES], np.sort(like[_FACE])[_TONES]
     tones, first = np.unique(tones, return_index=True)
     return np.interp(_LEVELS, tones, wanted[first]).astype(np.float32)[image.astype(np.uint8)]
@@ -182,7 +196,9 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _displacement(one: np.ndarray, other: np.ndarray) -> float:
-    """Median over the face of how far a neighbourhood would have to be moved to fit better, px (Lucas and Kanade 1981)."""
+    """Median over the face of how far a neighbourhood would have to be moved to fit better, px
+    (Lucas and Kanade 1981).
+    """
 
     def details(image: np.ndarray) -> np.ndarray:
         band = cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 4)

@@ -33,15 +33,22 @@ class PreprocessConfig:
 
     Parameters
     ----------
-    size : side of the crop, px
-    margin : around the face on each side, share of its size (2.5 eye distances)
-    quality : of the JPEG, 1–100
-    align : 'eyes' (level, at fixed places) or 'none' (the same square, not turned)
-    on_no_face : 'reject' or 'center_crop'
-    max_megabytes : size up to which a file is read, MB
-    max_pixels : what a photo may ask for, see `budget.check_budget`
-    max_seconds : of a processor that it may take in a worker process
-
+    size : int, default 512
+        Side of the crop, px.
+    margin : float, default 0.3
+        Around the face on each side, share of its size (2.5 eye distances).
+    quality : int, default 95
+        Of the JPEG, 1–100.
+    align : str, default 'eyes'
+        'eyes' (level, at fixed places) or 'none' (the same square, not turned).
+    on_no_face : str, default 'reject'
+        'reject' or 'center_crop'.
+    max_megabytes : int, default MAX_MEGABYTES
+        Size up to which a file is read, MB.
+    max_pixels : int, default MAX_PIXELS
+        What a photo may ask for, see `budget.check_budget`.
+    max_seconds : float, default 60.0
+        Of a processor that it may take in a worker process.
     The last three are no part of what a row is computed from. Of photos beyond them, only the rows of those that are so by their header and
     `max_pixels` are kept, for runs with the same `max_pixels`.
     """
@@ -62,16 +69,27 @@ class FaceCrop:
 
     Attributes
     ----------
-    rgb : (size, size, 3) uint8, before JPEG
-    width, height : of the whole upright photo, px
-    face_count : the face and those larger than a third of it
-    confidence : of the detector, 0–1; None without a face, like all that follow
-    presence : the mesh's own confidence that this is a face, 0–1
-    box : (4,) float32, x0, y0, x1, y1 of the detector's box in the photo, px
-    landmarks, photo_landmarks : (468, 3) float32, fractions of the crop and of the photo
-    pose : HeadPose in the photo
-    layers : of `FaceLandmarks`; without them neither `occlusion` nor `drawing` is known
-    view : the same square with at least 256 px a side, for measures that no small `size` should spoil; None: `rgb` is it
+    rgb : np.ndarray
+        (size, size, 3) uint8, before JPEG.
+    width, height : int
+        Of the whole upright photo, px.
+    face_count : int
+        The face and those larger than a third of it.
+    confidence : float or None, optional
+        Of the detector, 0–1; None without a face, like all that follow.
+    presence : float or None, optional
+        The mesh's own confidence that this is a face, 0–1.
+    box : np.ndarray or None, optional
+        (4,) float32, x0, y0, x1, y1 of the detector's box in the photo, px.
+    landmarks, photo_landmarks : np.ndarray or None, optional
+        (468, 3) float32, fractions of the crop and of the photo.
+    pose : HeadPose or None, optional
+        HeadPose in the photo.
+    layers : tuple[np.ndarray, ...], default ()
+        Of `FaceLandmarks`; without them neither `occlusion` nor `drawing` is known.
+    view : np.ndarray or None, optional
+        The same square with at least 256 px a side, for measures that no small `size` should spoil;
+        None: `rgb` is it.
     """
 
     rgb: np.ndarray
@@ -128,13 +146,16 @@ def crop_face(image, config: PreprocessConfig, landmarker: Landmarker) -> FaceCr
 
     Parameters
     ----------
-    image : path, bytes, PIL image or RGB array
-    config, landmarker : see there
+    image : object
+        Path, bytes, PIL image or RGB array.
+    config, landmarker : PreprocessConfig
+        See there.
 
     Raises
     ------
     ImageError
-        The image can't be used; `NoFaceError` if it has no face and `config.on_no_face` is 'reject'.
+        The image can't be used; `NoFaceError` if it has no face and `config.on_no_face` is
+        'reject'.
     InputError
         It is no image at all.
     """
@@ -154,18 +175,25 @@ def find_photo_faces(
     max_megabytes: float = MAX_MEGABYTES,
     max_pixels: int = MAX_PIXELS,
 ) -> tuple[Photo, list[FaceLandmarks]]:
-    """The faces of a photo, the same whatever form it comes in; the only way in for the pipeline and the library.
+    """The faces of a photo, the same whatever form it comes in.
+
+    The only way in for the pipeline and the library.
 
     Parameters
     ----------
-    image : path, bytes, PIL image or RGB array
+    image : object
+        Path, bytes, PIL image or RGB array.
     landmarker : Landmarker
-    max_megabytes : size up to which a file is read
-    max_pixels : what it may ask for, see `budget.check_budget`
+    max_megabytes : float, default MAX_MEGABYTES
+        Size up to which a file is read.
+    max_pixels : int, default MAX_PIXELS
+        What it may ask for, see `budget.check_budget`.
 
     Returns
     -------
-    The photo, as far as it was decoded, and its faces, largest first, with boxes in px of the whole photo.
+    tuple[Photo, list[FaceLandmarks]]
+        The photo, as far as it was decoded, and its faces, largest first, with boxes in px of the
+        whole photo.
 
     Raises
     ------
@@ -212,7 +240,9 @@ def _view(photo: Photo, image, crop: CropTransform, config: PreprocessConfig) ->
 def _cut(
     photo: Photo, image, crop: CropTransform, config: PreprocessConfig, size: int
 ) -> np.ndarray:
-    """Cut a square, given in px of the whole photo, from a decoding that has enough px for the crop."""
+    """Cut a square, given in px of the whole photo, from a decoding that has enough px for the
+    crop.
+    """
     enough = max(photo.width, photo.height) * size / crop.side
     photo = _at_least(photo, image, enough, config.max_megabytes, config.max_pixels)
     return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), size)
@@ -227,7 +257,9 @@ def _at_least(
 
 
 def _reduced(rgb: np.ndarray, long_side: int) -> np.ndarray:
-    """Pixels brought to 1/2, 1/4 or 1/8 as a JPEG's decoder would, so that every form of a photo shows the same faces."""
+    """Pixels brought to 1/2, 1/4 or 1/8 as a JPEG's decoder would, so that every form of a photo
+    shows the same faces.
+    """
     times = next(
         times for times in (8, 4, 2, 1) if times == 1 or max(rgb.shape[:2]) >= times * long_side
     )

@@ -1,9 +1,10 @@
 """Copies among faces: by their bytes, and by what they show.
 
-Candidates come from a perceptual hash of the aligned grey crop: the signs of its 256 lowest frequencies, contrast made even and the
-margin faded out. Those that differ in at most `MAX_DISTANCE` bits, in one of them mirrored or not, are laid over each other and compared
-(`faces.comparison`): the hash alone would take 0.008 % of all pairs of different portraits for copies, and 0.4 % of drawn ones.
-`python -m benchmarks.copies` measures both steps on photographs.
+Candidates come from a perceptual hash of the aligned grey crop: the signs of its 256 lowest
+frequencies, contrast made even and the margin faded out. Those that differ in at most
+`MAX_DISTANCE` bits, in one of them mirrored or not, are laid over each other and compared
+(`faces.comparison`): the hash alone would take 0.008 % of all pairs of different portraits for
+copies, and 0.4 % of drawn ones. `python -m benchmarks.copies` measures both steps on photographs.
 """
 
 from __future__ import annotations
@@ -33,13 +34,16 @@ _FREQUENCIES = np.array(
     )[:_BITS]
 )
 _ODD = np.packbits(_FREQUENCIES[:, 1] % 2 == 1)  # bits that a mirror image turns round
-# Neighbouring bits of the hash belong to like frequencies and agree between faces; shuffled they fill the bands evenly.
+# Neighbouring bits of the hash belong to like frequencies and agree between faces; shuffled they
+# fill the bands evenly.
 _SHUFFLE = np.random.default_rng(0).permutation(_BITS)
 
 
 @lru_cache(1)
 def _window() -> np.ndarray:
-    """Weights that fade out towards the margin of a crop, where backgrounds and cut-off edges are: float32 (64, 64)."""
+    """Weights that fade out towards the margin of a crop, where backgrounds and cut-off edges are:
+    float32 (64, 64).
+    """
     y, x = np.mgrid[:SIDE, :SIDE]
     return np.exp(-((((x - 31.5) / 20) ** 2 + ((y - 33) / 20) ** 2) ** 2) / 2).astype(np.float32)
 
@@ -63,18 +67,25 @@ def find_near_duplicates(
 ) -> list[int | None]:
     """Group faces that are copies of one picture, mirrored ones included.
 
-    The likest pairs are joined first. Two groups are joined only where the most detailed faces of both are copies as well: a thumbnail
-    that could come from either of two pictures does not make one of them.
+    The likest pairs are joined first. Two groups are joined only where the most detailed faces of
+    both are copies as well: a thumbnail that could come from either of two pictures does not make
+    one of them.
 
     Parameters
     ----------
-    hashes : n times 32 bytes, as `perceptual_hash` returns them
-    thumbnail : gives `comparison.thumbnail` of a position; called from several threads, once for each candidate, and held: 4 kB each
-    detail : (n,), the higher, the more a face shows
+    hashes : list[bytes]
+        N times 32 bytes, as `perceptual_hash` returns them.
+    thumbnail : callable
+        Gives `comparison.thumbnail` of a position; called from several threads, once for each
+        candidate, and held: 4 kB each.
+    detail : np.ndarray
+        (n,), the higher, the more a face shows.
 
     Returns
     -------
-    For each face the position of the first member of its group; None for that member and for single ones.
+    list[int or None]
+        For each face the position of the first member of its group; None for that member and for
+        single ones.
     """
     n = len(hashes)
     if n < 2:
@@ -119,15 +130,22 @@ def find_copy(
     thumbnail: Callable[[int], np.ndarray | None],
     by_hash: Container[int] = (),
 ) -> int | None:
-    """Which of some faces shows the same picture as another one does, mirrored or not: the likest; None: none of them.
+    """Which of some faces shows the same picture as another one does, mirrored or not: the likest.
+
+    None: none of them.
 
     Parameters
     ----------
-    hash_ : `perceptual_hash` of the other face
-    look : its `comparison.thumbnail`
-    hashes : uint8 (n, 32), those of the faces
-    thumbnail : gives that of a position, None where there is no picture
-    by_hash : positions of faces that, without a picture, count as copies by `HASH_ALONE`
+    hash_ : bytes
+        `perceptual_hash` of the other face.
+    look : np.ndarray
+        Its `comparison.thumbnail`.
+    hashes : np.ndarray
+        Uint8 (n, 32), those of the faces.
+    thumbnail : callable
+        Gives that of a position, None where there is no picture.
+    by_hash : Container[int], default ()
+        Positions of faces that, without a picture, count as copies by `HASH_ALONE`.
     """
     turned = np.stack([np.frombuffer(hash_, np.uint8), np.frombuffer(hash_, np.uint8) ^ _ODD])
     distance = np.bitwise_count(hashes[:, None] ^ turned).sum(axis=2, dtype=np.int64)
@@ -147,11 +165,13 @@ def find_copy(
 
 
 def _candidates(hashes: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of positions whose hashes are near, the nearest first, and whether the second one has to be mirrored.
+    """Pairs of positions whose hashes are near, the nearest first, and whether the second one has
+    to be mirrored.
 
-    Of 256 bits in 16 bands, many differences leave one band with at most one, for they come in groups: 99.8 % of copies are
-    found so. Each band is looked up as it is and with each of its 16 bits flipped, and only what is met there is compared: about 0.4 % of
-    all pairs. Equal hashes are looked up once.
+    Of 256 bits in 16 bands, many differences leave one band with at most one, for they come in
+    groups: 99.8 % of copies are found so. Each band is looked up as it is and with each of its 16
+    bits flipped, and only what is met there is compared: about 0.4 % of all pairs. Equal hashes are
+    looked up once.
     """
     unique, first, which = np.unique(
         np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), -1),
@@ -208,7 +228,10 @@ def _shuffle(hashes: np.ndarray) -> np.ndarray:
 
 
 class _Groups:
-    """Positions joined into groups; `best` is the most detailed member of a root's group, the first of equals."""
+    """Positions joined into groups.
+
+    `best` is the most detailed member of a root's group, the first of equals.
+    """
 
     def __init__(self, n: int, detail: np.ndarray):
         self.leader, self.best, self.detail = list(range(n)), list(range(n)), detail
@@ -220,7 +243,10 @@ class _Groups:
         return member
 
     def join(self, one: int, other: int) -> None:
-        """Join two groups; the smaller position leads, so that a root is always the first member."""
+        """Join two groups.
+
+        The smaller position leads, so that a root is always the first member.
+        """
         low, high = sorted((self.root(one), self.root(other)))
         self.leader[high] = low
         self.best[low] = max(

@@ -1,8 +1,8 @@
 """MediaPipe's two face detectors: anchors, decoding and weighted non-maximum suppression.
 
-Source of the figures: MediaPipe 0.10.21, `modules/face_detection/face_detection_short_range.pbtxt` and
-`face_detection_full_range.pbtxt` and their `SsdAnchorsCalculator`, `TensorsToDetectionsCalculator` and
-`NonMaxSuppressionCalculator`.
+Source of the figures: MediaPipe 0.10.21, `modules/face_detection/face_detection_short_range.pbtxt`
+and `face_detection_full_range.pbtxt` and their `SsdAnchorsCalculator`,
+`TensorsToDetectionsCalculator` and `NonMaxSuppressionCalculator`.
 """
 
 import math
@@ -30,7 +30,8 @@ class Network:
     grids: tuple[tuple[int, int], ...]
 
 
-# Layers with strides of 8, 16, 16 and 16 px, two anchors a cell each; equal strides share a grid. 1.7 ms an image.
+# Layers with strides of 8, 16, 16 and 16 px, two anchors a cell each; equal strides share a grid.
+# 1.7 ms an image.
 SHORT_RANGE = Network(DETECTOR_FILE, 128, ((16, 2), (8, 6)))
 FULL_RANGE = Network(DISTANT_FILE, 192, ((48, 1),))  # one layer, stride 4. 4.6 ms an image.
 
@@ -39,8 +40,8 @@ FULL_RANGE = Network(DISTANT_FILE, 192, ((48, 1),))  # one layer, stride 4. 4.6 
 class Detection:
     """A face as the detector saw it, in px of the image.
 
-    `box`: (4,) x0, y0, x1, y1; `keypoints`: (6, 2) x, y, the first two are the person's right and left eye;
-    `score`: 0–1.
+    `box`: (4,) x0, y0, x1, y1; `keypoints`: (6, 2) x, y, the first two are the person's right and
+    left eye; `score`: 0–1.
     """
 
     box: np.ndarray
@@ -63,13 +64,18 @@ def decode_boxes(raw: np.ndarray, anchors: np.ndarray, size: int) -> np.ndarray:
 
     Parameters
     ----------
-    raw : (n, 16) float32: x, y of the centre, width, height, then 6 × (x, y), in input px from the anchor
-    anchors : (n, 2)
-    size : side of the input, px
+    raw : np.ndarray
+        (n, 16) float32: x, y of the centre, width, height, then 6 × (x, y), in input px from the
+        anchor.
+    anchors : np.ndarray
+        (n, 2).
+    size : int
+        Side of the input, px.
 
     Returns
     -------
-    (n, 8, 2): top left, bottom right and the 6 keypoints, as a fraction of the input
+    np.ndarray
+        (n, 8, 2): top left, bottom right and the 6 keypoints, as a fraction of the input.
     """
     points = raw.reshape(-1, 8, 2) / size
     center = points[:, 0] + anchors
@@ -79,7 +85,10 @@ def decode_boxes(raw: np.ndarray, anchors: np.ndarray, size: int) -> np.ndarray:
 
 
 def box_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of one box (4,) with others (n, 4), all x0, y0, x1, y1; returns (n,)."""
+    """Intersection over union of one box (4,) with others (n, 4), all x0, y0, x1, y1.
+
+    Returns (n,).
+    """
     low = np.maximum(box[:2], others[:, :2])
     high = np.minimum(box[2:], others[:, 2:])
     inter = np.clip(high - low, 0, None).prod(axis=1)
@@ -89,18 +98,22 @@ def box_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def weighted_nms(points: np.ndarray, scores: np.ndarray) -> list[tuple[np.ndarray, float]]:
-    """Merge overlapping detections into their mean, weighted by score (MediaPipe's `WEIGHTED` algorithm).
+    """Merge overlapping detections into their mean, weighted by score (MediaPipe's `WEIGHTED`
+    algorithm).
 
     Taking the best box instead moves the landmarks by 0.6 % of the eye distance.
 
     Parameters
     ----------
-    points : (n, 8, 2) as `decode_boxes` returns them
-    scores : (n,) 0–1
+    points : np.ndarray
+        (n, 8, 2) as `decode_boxes` returns them.
+    scores : np.ndarray
+        (n,) 0–1.
 
     Returns
     -------
-    list of (points (8, 2), the best score of the group), best first
+    list[tuple[np.ndarray, float]]
+        List of (points (8, 2), the best score of the group), best first.
     """
     order = np.argsort(-scores, kind="stable")
     points, scores = points[order], scores[order]
@@ -124,16 +137,20 @@ class Detector:
         self._input = network.input
 
     def detect(self, rgb: np.ndarray, min_score: float = _MIN_SCORE) -> list[Detection]:
-        """Find faces whose box takes at least about 12 % (short range) or 6 % (full range) of the image's long side.
+        """Find faces whose box takes at least about 12 % (short range) or 6 % (full range) of the
+        image's long side.
 
         Parameters
         ----------
-        rgb : (H, W, 3) uint8
-        min_score : 0–1
+        rgb : np.ndarray
+            (H, W, 3) uint8.
+        min_score : float, default _MIN_SCORE
+            0–1.
 
         Returns
         -------
-        list of Detection, best score first
+        list[Detection]
+            List of Detection, best score first.
         """
         height, width = rgb.shape[:2]
         side = max(height, width)

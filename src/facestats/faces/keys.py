@@ -7,7 +7,8 @@ from facestats.core.fingerprint import code_sha256, sha256_json, versions
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.models import model_hashes
 
-# The files of this package that compute a row's bits: a change of any other computes none anew. tests/test_layout.py holds them against the imports.
+# The files of this package that compute a row's bits: a change of any other computes none anew.
+# tests/test_layout.py holds them against the imports.
 ROW_CODE = (
     "core/landmarks.py",
     "faces/align.py",
@@ -42,9 +43,10 @@ _LIBRARIES = (
 
 def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
     """sha256 (hex) over the parameters, the weights, the code and the versions of the libraries."""
+    # which decide whether there is a row
     deciding = {
         name: value for name, value in asdict(config).items() if not name.startswith("max_")
-    }  # which decide whether there is a row
+    }
     return sha256_json(
         {
             "config": deciding,
@@ -56,7 +58,9 @@ def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
 
 
 def limited_recipe(recipe: str, config: PreprocessConfig) -> str:
-    """sha256 (hex) over a `recipe_hash` and the limit that a photo's header is held against: what the row of a photo beyond it follows from."""
+    """sha256 (hex) over a `recipe_hash` and the limit that a photo's header is held against: what
+    the row of a photo beyond it follows from.
+    """
     return sha256_json([recipe, {"max_pixels": config.max_pixels}])
 
 

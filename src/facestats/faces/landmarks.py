@@ -1,8 +1,8 @@
 """Faces and their 468 landmarks, as MediaPipe's FaceMesh finds them, on LiteRT.
 
-The recipe is that of MediaPipe 0.10.21's `modules/face_landmark/face_landmark_front_cpu.pbtxt` for static
-images without refinement. One pass: running the mesh again on its own landmarks would move them by 1 % of the
-eye distance.
+The recipe is that of MediaPipe 0.10.21's `modules/face_landmark/face_landmark_front_cpu.pbtxt` for
+static images without refinement. One pass: running the mesh again on its own landmarks would move
+them by 1 % of the eye distance.
 """
 
 import math
@@ -19,8 +19,9 @@ from facestats.faces.warp import sample_square
 
 MIN_PRESENCE = 0.5  # real faces >= 0.9999, half covered ones 0.88–1, regions without a face <= 0.03
 
-# Outputs of the mesh's convolutions, by their numbers in its file: 96, 48, 24, 12 and 6 cells a side, of 16, 32, 64, 128 and 128
-# channels. What they tell of a face besides its landmarks is read by `facestats.faces.looks`.
+# Outputs of the mesh's convolutions, by their numbers in its file: 96, 48, 24, 12 and 6 cells a
+# side, of 16, 32, 64, 128 and 128 channels. What they tell of a face besides its landmarks is read
+# by `facestats.faces.looks`.
 _LAYERS = (23, 53, 83, 113, 141)
 _INPUT = 192  # px, side of the mesh's input
 _ROI_SCALE = 1.5  # region of interest / long side of the box; 1.4 or 1.6 move the landmarks by 1 %
@@ -32,16 +33,18 @@ class FaceLandmarks:
 
     Attributes
     ----------
-    landmarks : (468, 3) float32
-        x and y as a fraction of the image's width and height, z in the scale of x (smaller is nearer).
-    box : (4,) float32
-        x0, y0, x1, y1 of the detector's box, px of the image; may reach beyond it.
+    landmarks : np.ndarray
+        (468, 3) float32 x and y as a fraction of the image's width and height, z in the scale of x
+        (smaller is nearer).
+    box : np.ndarray
+        (4,) float32 x0, y0, x1, y1 of the detector's box, px of the image; may reach beyond it.
     score : float
         The detector's confidence, 0–1.
     presence : float
         The mesh's own confidence that this is a face, 0–1.
     turn : int
-        Quarter turns, anticlockwise, of the photo in which the face stands upright as the networks saw it.
+        Quarter turns, anticlockwise, of the photo in which the face stands upright as the networks
+        saw it.
     layers : tuple of (side, side, channels) float32
         What the mesh's convolutions put out, fine to coarse; empty where the mesh did not look.
     """
@@ -79,7 +82,8 @@ class Landmarker:
 
     Parameters
     ----------
-    model_dir : folder with the three files of `facestats.faces.models`
+    model_dir : str or Path
+        Folder with the three files of `facestats.faces.models`.
 
     Raises
     ------
@@ -97,16 +101,20 @@ class Landmarker:
 
         Parameters
         ----------
-        rgb : (H, W, 3) uint8
+        rgb : np.ndarray
+            (H, W, 3) uint8.
 
         Returns
         -------
-        list of FaceLandmarks, largest box first, whatever their presence
+        list[FaceLandmarks]
+            List of FaceLandmarks, largest box first, whatever their presence.
         """
         return [self.find_landmarks(rgb, box) for box in self.find_boxes(rgb)]
 
     def find_boxes(self, rgb: np.ndarray) -> list[Detection]:
-        """What the short-range detector sees in an image, largest box first: `detect` without the mesh, which takes the half."""
+        """What the short-range detector sees in an image, largest box first: `detect` without the
+        mesh, which takes the half.
+        """
 
         def area(detection: Detection) -> np.float32:
             x0, y0, x1, y1 = detection.box.astype(np.float32)
@@ -115,7 +123,10 @@ class Landmarker:
         return sorted(self._short_range.detect(rgb), key=area, reverse=True)
 
     def find_distant_boxes(self, rgb: np.ndarray, min_score: float) -> list[Detection]:
-        """Faces that fill at least about 6 % of an image, as the full-range detector sees them; best score first."""
+        """Faces that fill at least about 6 % of an image, as the full-range detector sees them.
+
+        Best score first.
+        """
         return self._full_range.detect(rgb, min_score)
 
     def find_landmarks(self, rgb: np.ndarray, detection: Detection) -> FaceLandmarks:

@@ -1,6 +1,8 @@
-"""Whether a part of a face is hidden, and whether it is drawn: two small models of its pixels and of what the mesh's convolutions see there.
+"""Whether a part of a face is hidden, and whether it is drawn: two small models of its pixels and
+of what the mesh's convolutions see there.
 
-`looks.npz` has their weights, which `python -m benchmarks.doubts --fit` writes; docs/methods/doubts.md has the rates.
+`looks.npz` has their weights, which `python -m benchmarks.doubts --fit` writes;
+docs/methods/doubts.md has the rates.
 """
 
 import math
@@ -15,6 +17,7 @@ from facestats.faces.mesh_cells import CELLS
 _SIDE = 128  # px of the crop that both look at: half of it is face
 _ROWS, _COLUMNS = 6, 4  # of the grid over the face that landmarks are counted into
 _GREY = 5.0  # mean distance from grey, of CIELAB, below which a face has no colours
+# of a pixel, in a circle
 _NEIGHBOURS = (
     (0, 0),
     (0, 1),
@@ -24,7 +27,7 @@ _NEIGHBOURS = (
     (2, 1),
     (2, 0),
     (1, 0),
-)  # of a pixel, in a circle
+)
 _GRID = 4  # cells a side, of the part of the mesh's input that is face
 
 
@@ -36,18 +39,25 @@ def hidden_and_drawn(
     landmarks: np.ndarray,
     layers: tuple[np.ndarray, ...],
 ) -> tuple[float, float]:
-    """How likely it is that something hides a part of the face, and that the face is no photograph, both 0–1.
+    """How likely it is that something hides a part of the face, and that the face is no photograph,
+    both 0–1.
 
-    What hides may be a mask, a hand, dark glasses, the edge of another thing; hair over the forehead or down a cheek counts as part of a
-    face. What is no photograph may be drawn, painted or rendered. A grey photo has no colours to judge by, and is judged by the rest.
+    What hides may be a mask, a hand, dark glasses, the edge of another thing; hair over the
+    forehead or down a cheek counts as part of a face. What is no photograph may be drawn, painted
+    or rendered. A grey photo has no colours to judge by, and is judged by the rest.
 
     Parameters
     ----------
-    rgb : crop (H, W, 3) uint8
-    grey, fine : `quality.grey_crop` of it, and the first of its `quality.fine_detail`
-    region : `quality.face_region` of that
-    landmarks : (468, ≥2), shares of the crop
-    layers : of `FaceLandmarks`
+    rgb : np.ndarray
+        Crop (H, W, 3) uint8.
+    grey, fine : np.ndarray
+        `quality.grey_crop` of it, and the first of its `quality.fine_detail`.
+    region : np.ndarray
+        `quality.face_region` of that.
+    landmarks : np.ndarray
+        (468, ≥2), shares of the crop.
+    layers : tuple[np.ndarray, ...]
+        Of `FaceLandmarks`.
     """
     points, mesh = sample_points(rgb, landmarks), layer_features(layers)
     return (
@@ -57,7 +67,9 @@ def hidden_and_drawn(
 
 
 def sample_points(rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """L, a, b (OpenCV's, 0–255) and the standard deviation of L around each landmark: float32 (468, 4)."""
+    """L, a, b (OpenCV's, 0–255) and the standard deviation of L around each landmark: float32 (468,
+    4).
+    """
     small = cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
     light = lab[..., 0].astype(np.float32)
@@ -68,7 +80,9 @@ def sample_points(rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def hidden_features(points: np.ndarray) -> np.ndarray:
-    """Colour and texture of the cells of a grid over the face: against the face's median, and against the mirrored cell."""
+    """Colour and texture of the cells of a grid over the face: against the face's median, and
+    against the mirrored cell.
+    """
     cells = _cells(points)
     # Left and right are one: the mean of both stands for a cell and its mirror image.
     both = [
@@ -81,8 +95,11 @@ def hidden_features(points: np.ndarray) -> np.ndarray:
 def drawn_features(
     grey: np.ndarray, fine: np.ndarray, region: np.ndarray, points: np.ndarray
 ) -> np.ndarray:
-    """How edges, flat areas and fine texture share the face, by size of detail; local binary patterns (Ojala et al. 2002); how far colour
-    follows light; how alike the two sides are."""
+    """How edges, flat areas and fine texture share the face, by size of detail.
+
+    Local binary patterns (Ojala et al. 2002); how far colour.
+    follows light; how alike the two sides are.
+    """
     inside = region == 255
     counts = np.bincount(grey[inside], minlength=256)
     low, middle, high = np.searchsorted(
@@ -110,7 +127,9 @@ def drawn_features(
 
 
 def layer_features(layers: tuple[np.ndarray, ...]) -> np.ndarray:
-    """By channel of each layer, over the inner two thirds of the mesh's input, which are face: mean, spread within and between cells."""
+    """By channel of each layer, over the inner two thirds of the mesh's input, which are face:
+    mean, spread within and between cells.
+    """
     found = []
     for layer in layers:
         side, margin = len(layer), len(layer) // 6
@@ -158,7 +177,9 @@ def _colour_features(points: np.ndarray, sides: np.ndarray) -> np.ndarray:
 
 
 def _cells(points: np.ndarray) -> np.ndarray:
-    """(rows, columns, 4): each cell's mean against the face's median, in units that light and contrast leave alone."""
+    """(rows, columns, 4): each cell's mean against the face's median, in units that light and
+    contrast leave alone.
+    """
     median = np.median(points, axis=0)
     cells = _cell_means() @ points - median
     cells[:, 0] /= max(points[:, 0].std(), 8.0)
@@ -178,7 +199,9 @@ def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
 
 
 def _patterns(image: np.ndarray, inside: np.ndarray, least: float) -> np.ndarray:
-    """Histogram (10,) of uniform local binary patterns: how many of a pixel's neighbours are brighter by more than `least`."""
+    """Histogram (10,) of uniform local binary patterns: how many of a pixel's neighbours are
+    brighter by more than `least`.
+    """
     height, width = image.shape
     middle = image[1:-1, 1:-1] + least
     code = np.zeros(middle.shape, np.uint8)
@@ -189,7 +212,10 @@ def _patterns(image: np.ndarray, inside: np.ndarray, least: float) -> np.ndarray
 
 
 def _uniform() -> np.ndarray:
-    """(256, 10): a code of 8 bits in a circle to its number of ones; 9 where they change more than twice."""
+    """(256, 10): a code of 8 bits in a circle to its number of ones.
+
+    9 where they change more than twice.
+    """
     bits = (np.arange(256)[:, None] >> np.arange(8)) & 1
     changes = (bits != np.roll(bits, 1, axis=1)).sum(axis=1)
     return np.eye(10)[np.where(changes <= 2, bits.sum(axis=1), 9)]
@@ -212,7 +238,10 @@ def _weights() -> dict[str, np.ndarray]:
 
 
 def _probability(features: np.ndarray, model: str) -> float:
-    """One logistic regression for each family of drawings or of what hides; the surest counts. The last weight is the constant."""
+    """One logistic regression for each family of drawings or of what hides; the surest counts.
+
+    The last weight is the constant.
+    """
     weights = _weights()[model]
     found = float((weights[:, :-1] @ features + weights[:, -1]).max())
     return 1 / (1 + math.exp(-max(min(found, 30.0), -30.0)))

@@ -1,4 +1,6 @@
-"""The cell of `looks.py`'s grid over the face, six rows of four, that each of the mesh's 468 landmarks lies in."""
+"""The cell of `looks.py`'s grid over the face, six rows of four, that each of the mesh's 468
+landmarks lies in.
+"""
 
 CELLS = (
     18,

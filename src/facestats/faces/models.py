@@ -1,4 +1,6 @@
-"""MediaPipe's face detectors and face mesh: the three TFLite files (Apache-2.0) that find the landmarks, and their hashes."""
+"""MediaPipe's face detectors and face mesh: the three TFLite files (Apache-2.0) that find the
+landmarks, and their hashes.
+"""
 
 import hashlib
 from pathlib import Path
@@ -18,8 +20,10 @@ SHA256 = {
 WHEEL = "mediapipe==0.10.21"
 
 WAYS_OUT = (
-    f"Two ways out: point pip at an index that has {WHEEL} (`pip config set global.index-url URL`), or put "
-    f"{DETECTOR_FILE}, {DISTANT_FILE} and {MESH_FILE} into a folder and name it in params.yaml, `landmarker.source: DIR`"
+    f"Two ways out: point pip at an index that has {WHEEL} (`pip config set global.index-url "
+    "URL`), or put "
+    f"{DETECTOR_FILE}, {DISTANT_FILE} and {MESH_FILE} into a folder and name it in params.yaml, "
+    "`landmarker.source: DIR`"
 )
 
 

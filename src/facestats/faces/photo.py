@@ -19,18 +19,21 @@ from facestats.rows.files import RowFiles
 
 Result = TypeVar("Result")
 
+# what a row follows from: the photo's bytes alone, these and `max_pixels`, or how this machine
+# fared
 BY_BYTES, BY_LIMITS, BY_MACHINE = (
     "bytes",
     "limits",
     "machine",
-)  # what a row follows from: the photo's bytes alone, these and `max_pixels`, or how this machine fared
+)
 
 
 @dataclass(frozen=True)
 class ProcessedPhoto:
     """What became of one photo: its row's values and, if accepted, the crop's JPEG.
 
-    Where `basis` is `BY_LIMITS`, the row holds for runs with the same `max_pixels`; the rows of `BY_MACHINE` hold for this run alone.
+    Where `basis` is `BY_LIMITS`, the row holds for runs with the same `max_pixels`; the rows of
+    `BY_MACHINE` hold for this run alone.
     """
 
     row: dict
@@ -55,7 +58,8 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
     Raises
     ------
     FaultError
-        The machine fails, for want of memory for example, and not even patience helps: nothing is known of the photo.
+        The machine fails, for want of memory for example, and not even patience helps: nothing is
+        known of the photo.
     OverLimitError
         The photo takes more memory than `limits_of` allows this process.
     """
@@ -82,7 +86,10 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
 
 
 def within_limits(function: Callable[..., Result], config: PreprocessConfig, *arguments) -> Result:
-    """Call what decodes a photo, patiently; raises FaultError and OverLimitError as `process_photo` does."""
+    """Call what decodes a photo, patiently.
+
+    Raises FaultError and OverLimitError as `process_photo` does.
+    """
 
     def attempt() -> Result:
         try:
@@ -113,7 +120,10 @@ def over_limit(config: PreprocessConfig, error: OverLimitError) -> str:
 
 
 def bits_per_pixel(data: bytes, width: int, height: int) -> float:
-    """How little a file is compressed; 0 for one of at most 256 colours (GIF, PNG with a palette), however large it is."""
+    """How little a file is compressed.
+
+    0 for one of at most 256 colours (GIF, PNG with a palette), however large it is.
+    """
     palette = data[:4] == b"GIF8" or (data[:8] == b"\x89PNG\r\n\x1a\n" and data[25:26] == b"\x03")
     return 0.0 if palette else 8 * len(data) / (width * height)
 
@@ -129,7 +139,9 @@ def set_up(config: PreprocessConfig, model_dir: str, files: RowFiles) -> None:
 
 
 def process_task(task: PhotoTask) -> dict:
-    """Process one photo and write its crop; returns the row's values with the crop's MD5 as `crop`, and `basis`, see `ProcessedPhoto`.
+    """Process one photo and write its crop.
+
+    Returns the row's values with the crop's MD5 as `crop`, and `basis`, see `ProcessedPhoto`.
 
     Raises
     ------

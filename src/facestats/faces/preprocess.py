@@ -35,12 +35,14 @@ from facestats.rows.fill import fill
 from facestats.rows.store import RowStore
 
 STAGE = "preprocess"
+# shares of the sharpest and of the largest copy: what is above counts as equal
 SHARP, LARGE = (
     0.25,
     0.9,
-)  # shares of the sharpest and of the largest copy: what is above counts as equal
+)
 BEST_BY = ("sharpness", "face_size", "bits_per_pixel")
 _TOGETHER = 1000  # photos that threads hash at a time
+# depend on more than the image's bytes
 _BY_NAME = (
     "image",
     "filename",
@@ -48,7 +50,7 @@ _BY_NAME = (
     "near_duplicate_of",
     "copy_group",
     "copy_rank",
-)  # depend on more than the image's bytes
+)
 # What the row store keeps of an image: the columns that its bytes decide, and the MD5 of its crop.
 ROW_COLUMNS = {name: kind for name, kind in FACES.columns.items() if name not in _BY_NAME} | {
     "crop": pa.string()
@@ -68,20 +70,27 @@ def preprocess_folder(
 
     Parameters
     ----------
-    images : folder of the photos; every file that is not hidden counts as one
-    out_dir : where the faces go, as `face_filename` names them
+    images : str or Path
+        Folder of the photos; every file that is not hidden counts as one.
+    out_dir : str or Path
+        Where the faces go, as `face_filename` names them.
     config : PreprocessConfig
-    model_dir : folder of the landmarker's three files
-    workers : processes; None takes all processors. The result does not depend on it, but in this very process, 0, a photo is limited by what it
-        declares alone, and not by what it takes
-    rows : an open row store, whose rows are not computed again; None computes all
-    earlier : gives the rows of the last committed run, see `earlier_rows`
+    model_dir : str or Path
+        Folder of the landmarker's three files.
+    workers : int or None, optional
+        Processes; None takes all processors. The result does not depend on it, but in this very
+        process, 0, a photo is limited by what it declares alone, and not by what it takes.
+    rows : RowStore or None, optional
+        An open row store, whose rows are not computed again; None computes all.
+    earlier : callable, optional
+        Gives the rows of the last committed run, see `earlier_rows`.
 
     Returns
     -------
-    One row an image, sorted by `image`, rejected ones included, with the columns of `faces.parquet`.
-    `.attrs` counts the rows taken from the store (`reused`) and those `computed`; images that can't be read, or whose
-    names can't be used, are neither.
+    pd.DataFrame
+        One row an image, sorted by `image`, rejected ones included, with the columns of
+        `faces.parquet`. `.attrs` counts the rows taken from the store (`reused`) and those
+        `computed`; images that can't be read, or whose names can't be used, are neither.
 
     Raises
     ------
@@ -94,7 +103,8 @@ def preprocess_folder(
     names = list_images(images)
     if out_dir.resolve().is_relative_to(images.resolve()):
         raise InputError(
-            f"{out_dir} lies in the folder of the photos, {images}: its faces would be photos next time"
+            f"{out_dir} lies in the folder of the photos, {images}: its faces would be photos "
+            "next time"
         )
     Landmarker(model_dir)  # broken files are named here: from a worker would come only that it died
     recipe = recipe_hash(config, model_dir)
@@ -139,8 +149,10 @@ def earlier_rows(table: Path, crops: dict[str, str]) -> pa.Table | None:
 
     Parameters
     ----------
-    table : the earlier file, out of DVC's cache
-    crops : MD5 of each crop by its filename, as DVC's cache lists them
+    table : Path
+        The earlier file, out of DVC's cache.
+    crops : dict[str, str]
+        MD5 of each crop by its filename, as DVC's cache lists them.
     """
     columns = [name for name in ROW_COLUMNS if name != "crop"]
     try:
@@ -169,9 +181,8 @@ def _digests(
             return None, str(error)
 
     with ThreadPoolExecutor() as pool:
-        for start in range(
-            0, len(names), _TOGETHER
-        ):  # not all at once: what waits to be taken takes memory
+        for start in range(0, len(names), _TOGETHER):
+            # not all at once: what waits to be taken takes memory
             part = names[start : start + _TOGETHER]
             yield from zip(part, pool.map(digest, part), strict=True)
 
@@ -225,7 +236,9 @@ def _compute(
 
 
 def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.DataFrame:
-    """Rows in the order of `names`, and those of the images that could not be looked at, as one table."""
+    """Rows in the order of `names`, and those of the images that could not be looked at, as one
+    table.
+    """
     columns = {
         name: table[name].to_pandas() if name in ("box", "landmarks") else table[name].to_pylist()
         for name in ROW_COLUMNS
@@ -250,9 +263,11 @@ def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.
 
 
 def _mark_copies(frame: pd.DataFrame, crops: Path, size: int) -> None:
-    """Fill `duplicate_of`, `near_duplicate_of`, `copy_group` and `copy_rank` of the accepted rows, in the order of the table.
+    """Fill `duplicate_of`, `near_duplicate_of`, `copy_group` and `copy_rank` of the accepted rows,
+    in the order of the table.
 
-    An exact duplicate has only `duplicate_of`: its first copy stands for it among the near duplicates.
+    An exact duplicate has only `duplicate_of`: its first copy stands for it among the near
+    duplicates.
     """
     accepted = frame.index[frame["status"] == "ok"]
     exact = first_of_group(frame.loc[accepted, "sha256"].tolist())
@@ -300,12 +315,15 @@ def _mark_copies(frame: pd.DataFrame, crops: Path, size: int) -> None:
 def rank_copies(faces: pd.DataFrame) -> pd.Series:
     """The place of each face among its copies: 1 for the best one, and for a face without copies.
 
-    The best is the largest of those that are sharp, and of the largest the least compressed; then the sharpest, then the first by name.
-    Less than a quarter of the sharpest one's sharpness is blurred, less than nine tenths of the largest one's size is smaller.
+    The best is the largest of those that are sharp, and of the largest the least compressed; then
+    the sharpest, then the first by name. Less than a quarter of the sharpest one's sharpness is
+    blurred, less than nine tenths of the largest one's size is smaller.
 
     Parameters
     ----------
-    faces : `filename`, `copy_group`, and numbers that may be null: `sharpness`, `face_size` (px), `bits_per_pixel`.
+    faces : pd.DataFrame
+        `filename`, `copy_group`, and numbers that may be null: `sharpness`, `face_size` (px),
+        `bits_per_pixel`.
     """
     rank = pd.Series(1, index=faces.index)
     several = faces[faces["copy_group"].duplicated(keep=False)]

@@ -13,8 +13,8 @@ from facestats.faces.looks import hidden_and_drawn
 GREY_SIZE = 256  # px; a fixed size makes crops of any `preprocess.size` comparable
 _CHEEKS = (234, 454)  # outermost points of the mesh, the image's left one first
 _FOREHEAD, _CHIN = 10, 152
-# The line from forehead to chin is not upright in the mesh of a face that looks straight ahead. This is the
-# median of 400 OMI faces (standard deviation 7.7°), which are mostly frontal.
+# The line from forehead to chin is not upright in the mesh of a face that looks straight ahead.
+# This is the median of 400 OMI faces (standard deviation 7.7°), which are mostly frontal.
 NEUTRAL_PITCH = -7.7  # degrees
 _RIM = 11  # px of a grey crop by which the face's outline, no feature of it, is left out
 _MIN_AREA = 0.01  # share of the crop that a face's landmarks span at least
@@ -22,7 +22,10 @@ _MIN_AREA = 0.01  # share of the crop that a face's landmarks span at least
 
 @dataclass(frozen=True)
 class HeadPose:
-    """Degrees. `yaw` > 0: turned to the image's right, `pitch` > 0: looking up, `roll` > 0: clockwise."""
+    """Degrees.
+
+    `yaw` > 0: turned to the image's right, `pitch` > 0: looking up, `roll` > 0: clockwise.
+    """
 
     yaw: float
     pitch: float
@@ -32,14 +35,16 @@ class HeadPose:
 def head_pose(landmarks: np.ndarray, width: int, height: int) -> HeadPose:
     """Head pose out of the mesh's depth.
 
-    roll: angle of the line between the eye centres in the image. After turning it away, yaw: angle of the
-    line between the cheeks (234, 454) with the image plane; pitch: that of the line from forehead (10) to
-    chin (152), less `NEUTRAL_PITCH`. The mesh's depth is an estimate.
+    roll: angle of the line between the eye centres in the image. After turning it away, yaw: angle
+    of the line between the cheeks (234, 454) with the image plane; pitch: that of the line from
+    forehead (10) to chin (152), less `NEUTRAL_PITCH`. The mesh's depth is an estimate.
 
     Parameters
     ----------
-    landmarks : (468, 3), fractions of the photo, z in the scale of x
-    width, height : px of the photo
+    landmarks : np.ndarray
+        (468, 3), fractions of the photo, z in the scale of x.
+    width, height : int
+        Px of the photo.
     """
     points = landmarks.astype(np.float64) * (width, height, width)
     dx, dy = np.diff(eye_centers(points[:, :2]), axis=0)[0]
@@ -55,7 +60,9 @@ def head_pose(landmarks: np.ndarray, width: int, height: int) -> HeadPose:
 
 
 def grey_crop(crop: np.ndarray) -> np.ndarray:
-    """Luma (ITU-R 601) of a crop (H, W, 3) uint8, (256, 256) uint8: what the measures below look at."""
+    """Luma (ITU-R 601) of a crop (H, W, 3) uint8, (256, 256) uint8: what the measures below look
+    at.
+    """
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     if len(grey) == 2 * GREY_SIZE:  # the same triangle of 4 px as below, 0.1 instead of 0.6 ms
         smooth = cv2.GaussianBlur(grey, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
@@ -67,8 +74,10 @@ def grey_crop(crop: np.ndarray) -> np.ndarray:
 
 
 def face_region(landmarks: np.ndarray | None, size: int) -> np.ndarray | None:
-    """Mask (size, size), 255 inside the convex hull of the landmarks (468, ≥2), shares of the crop; None without landmarks, or
-    where the hull is no larger than a speck."""
+    """Mask (size, size), 255 inside the convex hull of the landmarks (468, ≥2), shares of the crop;
+    None without landmarks, or
+    where the hull is no larger than a speck.
+    """
     if landmarks is None:
         return None
     corners = np.rint(landmarks[:, :2] * size - 0.5).astype(np.int32)
@@ -82,7 +91,9 @@ def brightness(grey: np.ndarray, region: np.ndarray | None = None) -> float:
 
 
 def fine_detail(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What of a `grey_crop` a Gaussian blur of 1.4 px takes away, float32, and the same without what 0.7 px take away, which is noise as well."""
+    """What of a `grey_crop` a Gaussian blur of 1.4 px takes away, float32, and the same without
+    what 0.7 px take away, which is noise as well.
+    """
     image = grey.astype(np.float32)
     soft, softer = cv2.GaussianBlur(image, (5, 5), 0.7), cv2.GaussianBlur(image, (9, 9), 1.4)
     return image - softer, soft - softer
@@ -91,10 +102,12 @@ def fine_detail(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def sharpness(
     grey: np.ndarray, region: np.ndarray | None = None, fine: np.ndarray | None = None
 ) -> float:
-    """Fine against coarse detail of a `grey_crop`, or of its `face_region`: 0.05 is usual, and below 0.02 one sees the blur.
+    """Fine against coarse detail of a `grey_crop`, or of its `face_region`: 0.05 is usual, and
+    below 0.02 one sees the blur.
 
-    Variance of the second `fine_detail` over that of what lies between blurs of about 2 and 8 px. Both grow with contrast and exposure, so that their
-    ratio does not. The outline of the region is left out: it is no feature of the face.
+    Variance of the second `fine_detail` over that of what lies between blurs of about 2 and 8 px.
+    Both grow with contrast and exposure, so that their ratio does not. The outline of the region is
+    left out: it is no feature of the face.
     """
     small = cv2.resize(grey, (GREY_SIZE // 4, GREY_SIZE // 4), interpolation=cv2.INTER_AREA).astype(
         np.float32
@@ -117,13 +130,17 @@ def measure(
 ) -> dict[str, float | None]:
     """The columns `sharpness`, `brightness`, `occlusion` and `drawing` of a crop.
 
-    Without landmarks the first two are those of the whole crop, and the others None, as they are without layers.
+    Without landmarks the first two are those of the whole crop, and the others None, as they are
+    without layers.
 
     Parameters
     ----------
-    rgb, grey : crop (H, W, 3) uint8, and its `grey_crop`
-    landmarks : (468, ≥2), shares of the crop
-    layers : of `FaceLandmarks`
+    rgb, grey : np.ndarray
+        Crop (H, W, 3) uint8, and its `grey_crop`.
+    landmarks : np.ndarray or None
+        (468, ≥2), shares of the crop.
+    layers : tuple[np.ndarray, ...], default ()
+        Of `FaceLandmarks`.
     """
     (finest, fine), region = fine_detail(grey), face_region(landmarks, GREY_SIZE)
     known = region is not None and layers

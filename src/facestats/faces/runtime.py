@@ -21,24 +21,29 @@ def load_interpreter(
 ) -> Callable[[np.ndarray], list[np.ndarray]]:
     """Load a TFLite file; return a function from its input to the list of its outputs.
 
-    One thread: the networks are too small to gain from more, and processes share the processors already.
+    One thread: the networks are too small to gain from more, and processes share the processors
+    already.
 
     Parameters
     ----------
-    path : the file
-    inner : numbers of tensors within the network, of which the outputs have a copy, after its own
+    path : Path
+        The file.
+    inner : tuple[int, ...], default ()
+        Numbers of tensors within the network, of which the outputs have a copy, after its own.
 
     Raises
     ------
     ModelError
-        The file is missing, is not the one of that name that MediaPipe ships, or LiteRT can't read it.
+        The file is missing, is not the one of that name that MediaPipe ships, or LiteRT can't read
+        it.
     """
     from ai_edge_litert.interpreter import Interpreter
 
     path = Path(path)
     if not path.is_file():
         raise ModelError(
-            f"{path}: no such file; the stage `fetch_landmarker` puts it there (`dvc repro fetch_landmarker`)"
+            f"{path}: no such file; the stage `fetch_landmarker` puts it there (`dvc repro "
+            "fetch_landmarker`)"
         )
     try:
         model = path.read_bytes()
@@ -46,9 +51,11 @@ def load_interpreter(
         if expected not in (
             None,
             found,
-        ):  # a network is a program, and LiteRT is made for those of people that one knows
+        ):
+            # a network is a program, and LiteRT is made for those of people that one knows
             raise ModelError(
-                f"{path} has sha256 {found}, expected {expected}: it was damaged or replaced, and is not loaded; "
+                f"{path} has sha256 {found}, expected {expected}: it was damaged or replaced, and "
+                "is not loaded; "
                 "`dvc repro -f fetch_landmarker` gets it anew"
             )
         with _quiet():
@@ -71,8 +78,8 @@ def load_interpreter(
 def _with_outputs(model: bytes, tensors: tuple[int, ...]) -> bytes:
     """A TFLite file whose network puts out inner tensors as well.
 
-    Without this LiteRT gives their memory to the next layer. The file is a flat buffer: the list of outputs is written anew at
-    its end, and the field that points to it is set.
+    Without this LiteRT gives their memory to the next layer. The file is a flat buffer: the list of
+    outputs is written anew at its end, and the field that points to it is set.
     """
     if not tensors:
         return model
@@ -99,9 +106,9 @@ def _field(model: bytes, table: int, number: int) -> int:
 def keep_freed_memory() -> None:
     """Have glibc keep what this process frees, up to 256 MB, for its next allocations.
 
-    By default it hands arrays of some megabytes back to the system, which maps and clears every page anew for
-    the next photo: 1,840 page faults, about 4 of 17 ms, a photo of 1,024 px.
-    Does nothing where the C library is another one.
+    By default it hands arrays of some megabytes back to the system, which maps and clears every
+    page anew for the next photo: 1,840 page faults, about 4 of 17 ms, a photo of 1,024 px. Does
+    nothing where the C library is another one.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -113,7 +120,9 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Send the process's stderr nowhere: LiteRT reports each delegate there and has no switch against it."""
+    """Send the process's stderr nowhere: LiteRT reports each delegate there and has no switch
+    against it.
+    """
     try:
         kept = os.dup(2)
     except OSError:  # there is no stderr

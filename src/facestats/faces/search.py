@@ -1,8 +1,8 @@
 """Find the faces of a photo, whatever their size and whichever way up they are.
 
-The short-range detector looks at the whole photo first; what it sees upright and clearly is taken as it is. All else
-costs more looks: the full-range detector for what is small, quarter turns for what may lie or stand on its head, and
-looks at other scales for what may be no face.
+The short-range detector looks at the whole photo first; what it sees upright and clearly is taken
+as it is. All else costs more looks: the full-range detector for what is small, quarter turns for
+what may lie or stand on its head, and looks at other scales for what may be no face.
 """
 
 import math
@@ -16,18 +16,23 @@ from facestats.core.landmarks import SURE_PRESENCE
 from facestats.faces.detector import Detection, box_iou
 from facestats.faces.landmarks import MIN_PRESENCE, FaceLandmarks, Landmarker
 
-# Of 349 upright faces, plain, dark, grey or tilted, 1 % score less; of 353 that were turned and misread, the best has 0.85.
+# Of 349 upright faces, plain, dark, grey or tilted, 1 % score less; of 353 that were turned and
+# misread, the best has 0.85.
 _UPRIGHT_SCORE = 0.88
 _BETTER = 0.05  # by which a turned look's score × presence must beat that of the look before
 _BETTER_UPRIGHT = 0.03  # … that of the upright look at a face that the detector has seen
 _CLEAR_PRESENCE = 0.9999  # of 758 pictures without a face none came to 0.999
 _LEAST_PRESENCE = 0.9  # after the closer looks
-# What a face needs that the short-range detector does not see upright in the whole photo: there are many places to be wrong in.
+# What a face needs that the short-range detector does not see upright in the whole photo: there are
+# many places to be wrong in.
 _HIDDEN_CERTAINTY = 0.6
-# What a face needs to count as turned: 667 of 668 turned ones have 0.80–0.95, upright ones of which half is hidden or cut off, read sideways, 0.5–0.77.
+# What a face needs to count as turned: 667 of 668 turned ones have 0.80–0.95, upright ones of which
+# half is hidden or cut off, read sideways, 0.5–0.77.
 _TURNED_CERTAINTY = 0.79
 _OTHER_LOOKS = (1.35, 2.2)  # side / box at which a doubtful face is looked at again
-_AGREE = 0.15  # eye distances between the points of two looks; faces 0.01–0.08, what is none 0.1–2.4 with few exceptions
+# eye distances between the points of two looks; faces 0.01–0.08, what is none 0.1–2.4 with few
+# exceptions
+_AGREE = 0.15
 _REFINE = 1 / 0.61  # side / box of the closer look: landmarks within 0.7–1.2 %, not 1.1–1.4 %
 _SMALL = 0.3  # box / long side below which a face of the whole photo is looked at again
 _FILLS = 0.4  # the closer look was close enough
@@ -39,7 +44,8 @@ _ALL_SEEN = (
     0.4  # box / long side of a face above which the short-range detector sees all that count
 )
 _MOST_SEEN = 0.12  # … above which the full-range detector does
-# Score of the full-range detector. It sees turned faces too, but scores them low: those are tried where there is no other.
+# Score of the full-range detector. It sees turned faces too, but scores them low: those are tried
+# where there is no other.
 _HIT, _WEAK_HIT = 0.5, 0.3
 _MAX_WEAK = 2
 _FULL_RANGE_DROP = (
@@ -48,7 +54,9 @@ _FULL_RANGE_DROP = (
 _SEEN = (
     384  # px to which a region is shrunk, antialiased, before the full-range detector samples it
 )
-_SIDEWAYS = 1.2  # tangent of the angle between the way from the eyes to the mouth and the upright, above which a face may lie
+# tangent of the angle between the way from the eyes to the mouth and the upright, above which a
+# face may lie
+_SIDEWAYS = 1.2
 _ROTATE = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
 _WINDOWS = (
     3  # windows a long side, before overlapping: the detector sees faces from 6–9 % of a window on
@@ -62,19 +70,23 @@ def find_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
 
     Parameters
     ----------
-    rgb : (H, W, 3) uint8
+    rgb : np.ndarray
+        (H, W, 3) uint8.
     landmarker : Landmarker
 
     Returns
     -------
-    list of FaceLandmarks, largest first: the largest face and all that are larger than a third of it. Empty where
-    there is none.
+    list[FaceLandmarks]
+        List of FaceLandmarks, largest first: the largest face and all that are larger than a third
+        of it. Empty where there is none.
     """
     return find_large_faces(rgb, landmarker) or find_small_faces(rgb, landmarker)
 
 
 def find_large_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
-    """Faces that a detector sees in the whole photo, as it is or in one of its quarter turns, largest first."""
+    """Faces that a detector sees in the whole photo, as it is or in one of its quarter turns,
+    largest first.
+    """
     long_side = max(rgb.shape[:2])
     whole = (rgb.shape[1] / 2, rgb.shape[0] / 2, long_side)
     faces = _merge(_checked(rgb, look, landmarker) for look in _looks(rgb, whole, landmarker, 0))
@@ -87,9 +99,8 @@ def find_large_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandma
         return _counted(
             _add(rgb, [], _full_range(small, rgb.shape, landmarker, (2, 1, 3)), landmarker)
         )
-    if (
-        len(faces) > 1 and faces[0].side < _MOST_SEEN * long_side
-    ):  # one small face alone is seldom one of many
+    if len(faces) > 1 and faces[0].side < _MOST_SEEN * long_side:
+        # one small face alone is seldom one of many
         faces = _add(rgb, faces, _windows(rgb, landmarker), landmarker)
     return _counted(faces)
 
@@ -100,10 +111,11 @@ def find_small_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandma
 
 
 class _Look:
-    """A face as the short-range detector sees it in a part of a photo, turned `turn` quarters anticlockwise.
+    """A face as the short-range detector sees it in a part of a photo, turned `turn` quarters
+    anticlockwise.
 
-    `place` is a face of which only the box, in the photo's px, is known. `face` is what the mesh makes of it, which takes longer than the
-    detector: it is asked only where its answer counts.
+    `place` is a face of which only the box, in the photo's px, is known. `face` is what the mesh
+    makes of it, which takes longer than the detector: it is asked only where its answer counts.
     """
 
     def __init__(
@@ -146,7 +158,10 @@ class _Look:
         return self.score >= certainty and self.face.certainty >= certainty
 
     def beats(self, rival: "_Look", margin: float) -> bool:
-        """Whether it is more certain by more than a margin. Certainty is at most the score, so that not every mesh has to be asked."""
+        """Whether it is more certain by more than a margin.
+
+        Certainty is at most the score, so that not every mesh has to be asked.
+        """
         most = rival.score + margin
         if self.score > most and self.face.certainty > most:
             return True
@@ -155,24 +170,30 @@ class _Look:
 
 
 def _place(box: np.ndarray, score: float, turn: int) -> FaceLandmarks:
-    """A face of which only the box is known, and the quarter turns after which it may stand upright."""
+    """A face of which only the box is known, and the quarter turns after which it may stand
+    upright.
+    """
     return FaceLandmarks(np.zeros((0, 3), np.float32), box.astype(np.float32), score, 0.0, turn)
 
 
 def _lies(seen: Detection) -> int:
-    """Quarter turns, anticlockwise, after which what a detector sees may stand: by the way from the eyes to the mouth.
+    """Quarter turns, anticlockwise, after which what a detector sees may stand: by the way from the
+    eyes to the mouth.
 
-    Of a face on its side it points to the side (62 of 63 faces), of one on its head down, as if it stood.
+    Of a face on its side it points to the side (62 of 63 faces), of one on its head down, as if it
+    stood.
     """
     x, y = seen.keypoints[3] - seen.keypoints[:2].mean(axis=0)
     return 0 if abs(x) < _SIDEWAYS * y else 1 if x < 0 else 3
 
 
 def _checked(rgb: np.ndarray, look: _Look, landmarker: Landmarker) -> FaceLandmarks | None:
-    """A face that the short-range detector saw in the whole photo, looked at as often as it takes; None if it is none.
+    """A face that the short-range detector saw in the whole photo, looked at as often as it takes.
 
-    Near the detector's limit its boxes are loose (up to 1.7 × the face) and the landmarks off by 13–28 % of
-    the eye distance; small ones are therefore looked at again, closer.
+    None if it is none.
+
+    Near the detector's limit its boxes are loose (up to 1.7 × the face) and the landmarks off by
+    13–28 % of the eye distance; small ones are therefore looked at again, closer.
     """
     if look.score < _UPRIGHT_SCORE or look.face.presence < _LEAST_PRESENCE:
         look = _right_way_up(rgb, look, landmarker)
@@ -185,8 +206,9 @@ def _checked(rgb: np.ndarray, look: _Look, landmarker: Landmarker) -> FaceLandma
 def _right_way_up(rgb: np.ndarray, first: _Look, landmarker: Landmarker) -> _Look:
     """The look at a face, among those in four quarter turns, with the highest score × presence.
 
-    A turned look has to beat the first one, and clearly the upright one on the same square: there 671 faces on their
-    side or head read better the right way up by 0.04 and more. A face that its keypoints say lies, and that is clearly seen so, takes no more.
+    A turned look has to beat the first one, and clearly the upright one on the same square: there
+    671 faces on their side or head read better the right way up by 0.04 and more. A face that its
+    keypoints say lies, and that is clearly seen so, takes no more.
     """
 
     def looks(turn: int) -> list[_Look]:
@@ -224,7 +246,10 @@ def _turn_is_sure(face: FaceLandmarks) -> bool:
 
 
 def _closer(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker) -> FaceLandmarks | None:
-    """Detect again on a full-resolution square around a face until the face fills it; None if it vanishes."""
+    """Detect again on a full-resolution square around a face until the face fills it.
+
+    None if it vanishes.
+    """
     for _ in range(_MAX_LOOKS):
         square = _square(face, _REFINE)
         again = [
@@ -290,7 +315,9 @@ def _add(
 def _face_behind(
     rgb: np.ndarray, hit: FaceLandmarks, landmarker: Landmarker
 ) -> FaceLandmarks | None:
-    """The face that the short-range detector and the mesh see in a hit, in whichever quarter turn they see it best."""
+    """The face that the short-range detector and the mesh see in a hit, in whichever quarter turn
+    they see it best.
+    """
     square, best = _square(hit, _REFINE), None
     for turn in sorted(range(4), key=lambda turn: turn != hit.turn):
         for look in _looks(rgb, square, landmarker, turn):
@@ -319,7 +346,8 @@ def _shrunk(rgb: np.ndarray) -> np.ndarray:
 def _full_range(
     small: np.ndarray, shape, landmarker: Landmarker, turns: tuple[int, ...] = (0,)
 ) -> list[FaceLandmarks]:
-    """Places where the full-range detector sees faces in quarter turns of a shrunk image, in px of the image of `shape` that it was before.
+    """Places where the full-range detector sees faces in quarter turns of a shrunk image, in px of
+    the image of `shape` that it was before.
 
     Its boxes are moved to where the short-range detector puts them.
     """
@@ -341,7 +369,9 @@ def _full_range(
 
 
 def _windows(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
-    """What the full-range detector is sure to see in overlapping windows of a third of the long side."""
+    """What the full-range detector is sure to see in overlapping windows of a third of the long
+    side.
+    """
     long_side = max(rgb.shape[:2])
     window = max(long_side / _WINDOWS, _MIN_WINDOW)
     hits: list[FaceLandmarks] = []
@@ -361,9 +391,8 @@ def _starts(length: int, window: float) -> list[float]:
     """Where the windows along a side begin, evenly, so that neighbours share at least a third."""
     if length <= window:
         return [0.0]
-    count = (
-        math.ceil((length - window) / (window * (1 - _OVERLAP)) - 1e-9) + 1
-    )  # 2,000 px in thirds are four windows, not five
+    # 2,000 px in thirds are four windows, not five
+    count = math.ceil((length - window) / (window * (1 - _OVERLAP)) - 1e-9) + 1
     return [float(start) for start in np.linspace(0, length - window, count)]
 
 
@@ -375,7 +404,9 @@ def _square(face: FaceLandmarks, scale: float) -> tuple[float, float, float]:
 def _looks(
     rgb: np.ndarray, square: tuple[float, float, float], landmarker: Landmarker, turn: int
 ) -> list[_Look]:
-    """What the short-range detector sees in a square of a photo turned `turn` quarters anticlockwise, largest box first."""
+    """What the short-range detector sees in a square of a photo turned `turn` quarters
+    anticlockwise, largest box first.
+    """
     x, y, side = square
     x0, y0 = max(0, math.floor(x - side / 2)), max(0, math.floor(y - side / 2))
     x1, y1 = min(rgb.shape[1], math.ceil(x + side / 2)), min(rgb.shape[0], math.ceil(y + side / 2))

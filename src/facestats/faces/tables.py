@@ -35,50 +35,60 @@ FACES = Schema(
         ),
         "landmarks": Column(
             pa.list_(FLOAT, N_LANDMARKS * 3),
-            "468 points of MediaPipe's face mesh, x y z one after the other, as fractions of the crop",
+            "468 points of MediaPipe's face mesh, x y z one after the other, as fractions of the "
+            "crop",
         ),
         "yaw": Column(FLOAT, "head turned to a side, degrees; above 0 to the image's right"),
         "pitch": Column(FLOAT, "head raised, degrees; above 0 looks up"),
         "roll": Column(FLOAT, "head tilted, degrees; above 0 clockwise"),
         "sharpness": Column(
             FLOAT,
-            "fine against coarse detail inside the face (without landmarks, of the whole crop); below 0.013 it is blurred",
+            "fine against coarse detail inside the face (without landmarks, of the whole crop); "
+            "below 0.013 it is blurred",
         ),
         "brightness": Column(
             FLOAT, "mean luma inside the face (without landmarks, of the whole crop), 0–1"
         ),
         "occlusion": Column(
             FLOAT,
-            "how likely it is that something hides a part of the face, 0–1; empty without landmarks",
+            "how likely it is that something hides a part of the face, 0–1; empty without "
+            "landmarks",
         ),
         "drawing": Column(
             FLOAT,
-            "how likely it is that the face is drawn, painted or rendered, 0–1; empty without landmarks; means little of a face below 80 pixels",
+            "how likely it is that the face is drawn, painted or rendered, 0–1; empty without "
+            "landmarks; means little of a face below 80 pixels",
         ),
         "bits_per_pixel": Column(
             FLOAT,
-            "of the photo's file: the more, the less it is compressed; 0 for a picture of at most 256 colours",
+            "of the photo's file: the more, the less it is compressed; 0 for a picture of at most "
+            "256 colours",
         ),
         "perceptual_hash": Column(
             TEXT,
-            "signs of the grey crop's 256 lowest frequencies, as hexadecimal digits; copies differ in few",
+            "signs of the grey crop's 256 lowest frequencies, as hexadecimal digits; copies "
+            "differ in few",
         ),
         "duplicate_of": Column(TEXT, "first face with the same bytes; empty where there is none"),
         "near_duplicate_of": Column(
             TEXT,
-            "first face that is a copy of the same picture (resized, edited, mirrored …); empty where there is none",
+            "first face that is a copy of the same picture (resized, edited, mirrored …); empty "
+            "where there is none",
         ),
         "copy_group": Column(
             TEXT,
-            "best of the face's copies, exact and near: the face itself where it is that, or has none",
+            "best of the face's copies, exact and near: the face itself where it is that, or has "
+            "none",
         ),
         "copy_rank": Column(
             INTEGER,
-            "its place among its copies: 1 for the best (sharp, large, little compressed), and for a face without copies",
+            "its place among its copies: 1 for the best (sharp, large, little compressed), and "
+            "for a face without copies",
         ),
         "key": Column(
             TEXT,
-            "of the row store: what the row was computed from (bytes, parameters, weights, code, versions of libraries)",
+            "of the row store: what the row was computed from (bytes, parameters, weights, code, "
+            "versions of libraries)",
         ),
     },
 )

@@ -1,8 +1,9 @@
 """Sample a rotated square of an image as OpenCV's `warpPerspective` does.
 
-MediaPipe's CPU graph cuts its network inputs with that function, and the networks notice how: half-pixel
-centres move the landmarks by 0.8 % of the eye distance, unrounded coordinates by 0.02 % (measured on 745
-faces). `cv2.remap` with fixed-point coordinates is the same whatever OpenCV's version.
+MediaPipe's CPU graph cuts its network inputs with that function, and the networks notice how:
+half-pixel centres move the landmarks by 0.8 % of the eye distance, unrounded coordinates by 0.02 %
+(measured on 745 faces). `cv2.remap` with fixed-point coordinates is the same whatever OpenCV's
+version.
 """
 
 import math
@@ -11,7 +12,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-# OpenCV rounds source coordinates to 1/32 px (INTER_TAB_SIZE in modules/imgproc) and interpolates in integers.
+# OpenCV rounds source coordinates to 1/32 px (INTER_TAB_SIZE in modules/imgproc) and interpolates
+# in integers.
 _STEPS = 32
 _MAX_SIDE = 32_766  # px; OpenCV counts those of a source in 16 bits
 
@@ -34,16 +36,23 @@ def sample_square(
 
     Parameters
     ----------
-    rgb : (H, W, 3) uint8; of one with a side above 32,766 px every other pixel is taken
-    center : x, y of the square's centre, px
-    side : side of the square, px
-    angle : rotation of the square, radians, clockwise as seen on the screen
-    size : side of the output, px
-    replicate : repeat the edge outside of the image; otherwise zeros
+    rgb : np.ndarray
+        (H, W, 3) uint8; of one with a side above 32,766 px every other pixel is taken.
+    center : tuple[float, float]
+        X, y of the square's centre, px.
+    side : float
+        Side of the square, px.
+    angle : float
+        Rotation of the square, radians, clockwise as seen on the screen.
+    size : int
+        Side of the output, px.
+    replicate : bool
+        Repeat the edge outside of the image; otherwise zeros.
 
     Returns
     -------
-    (size, size, 3) uint8
+    np.ndarray
+        (size, size, 3) uint8.
     """
     if side <= 0:
         return np.zeros((size, size, 3), np.uint8)
@@ -59,7 +68,9 @@ def sample_square(
 
 @lru_cache(maxsize=2)  # the detector's square is the same for all photos of a size
 def _coordinates(center: tuple[float, float], side: float, angle: float, size: int):
-    """Where the output's pixels lie, as `cv2.remap` wants it: whole px (size, size, 2) and index of 32nds."""
+    """Where the output's pixels lie, as `cv2.remap` wants it: whole px (size, size, 2) and index of
+    32nds.
+    """
     along = (np.arange(size) / size - 0.5) * (side * _STEPS)
     if angle:
         cos, sin = math.cos(angle), math.sin(angle)

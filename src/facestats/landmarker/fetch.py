@@ -22,13 +22,16 @@ def fetch_landmarker(source: str | Path, out_dir: str | Path) -> list[Path]:
 
     Parameters
     ----------
-    source : 'wheel', which lets pip download mediapipe's wheel from the index that the user has configured,
-        or a local folder that holds the three files
-    out_dir : where they go; made if need be
+    source : str or Path
+        'wheel', which lets pip download mediapipe's wheel from the index that the user has
+        configured, or a local folder that holds the three files.
+    out_dir : str or Path
+        Where they go; made if need be.
 
     Returns
     -------
-    The three paths.
+    list[Path]
+        The three paths.
 
     Raises
     ------
@@ -47,7 +50,10 @@ def fetch_landmarker(source: str | Path, out_dir: str | Path) -> list[Path]:
 
 
 def _download(folder: Path) -> Path:
-    """Have pip download the wheel. Platform and version are named, so that any interpreter can fetch it."""
+    """Have pip download the wheel.
+
+    Platform and version are named, so that any interpreter can fetch it.
+    """
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64"]
     command += ["--python-version", "3.11", "--implementation", "cp"]

@@ -1,6 +1,8 @@
-"""What goes wrong with the machine rather than with a file: it says nothing about the file, it may pass, and nothing is concluded from it.
+"""What goes wrong with the machine rather than with a file: it says nothing about the file, it may
+pass, and nothing is concluded from it.
 
-Out of memory, a disk or share that fails, too many open files. Such an error is met with patience first; then the stage stops with a `FaultError`.
+Out of memory, a disk or share that fails, too many open files. Such an error is met with patience
+first; then the stage stops with a `FaultError`.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 NO_MEMORY = (
-    "not enough memory; what is done so far is kept: run again with fewer processors (`taskset -c 0 dvc repro`), smaller values of size and "
+    "not enough memory; what is done so far is kept: run again with fewer processors (`taskset -c "
+    "0 dvc repro`), smaller values of size and "
     "batch_size in params.yaml, or less beside it"
 )
 PAUSES = (0.1, 0.5, 2.0)  # seconds before each further attempt
-# How libraries say in their own words that memory has run out: libheif, libjpeg, libavif, OpenCV, torch, C++. A limit that a decoder sets itself is none.
+# How libraries say in their own words that memory has run out: libheif, libjpeg, libavif, OpenCV,
+# torch, C++. A limit that a decoder sets itself is none.
 _NO_MEMORY = re.compile(
-    r"out of memory|insufficient memory|not enough memory|can.t allocate memory|cannot allocate memory|memory allocation (error|failed)|pixel allocation failed|bad_alloc",
+    r"out of memory|insufficient memory|not enough memory|can.t allocate memory|cannot allocate "
+    r"memory|memory allocation (error|failed)|pixel allocation failed|bad_alloc",
     re.IGNORECASE,
 )
 _OWN_LIMIT = re.compile(r"limit", re.IGNORECASE)
@@ -53,13 +58,15 @@ _LASTING = {
     errno.ENAMETOOLONG,
 }
 _WAYS_OUT = {
-    errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other programs",
+    errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other "
+    "programs",
     errno.EMFILE: "allow more open files (`ulimit -n 8192`) and run again",
     errno.ENFILE: "close other programs, and run again",
     errno.EACCES: "`chmod u+r` it or move it away; on a network disk, log in again",
     errno.EPERM: "`chmod u+r` it or move it away; on a network disk, log in again",
     errno.ENOENT: "leave the folder alone while a run reads it, and run again",
-    errno.EIO: "look after the disk (`dmesg` says more) or copy the file from elsewhere, and run again",
+    errno.EIO: "look after the disk (`dmesg` says more) or copy the file from elsewhere, and run "
+    "again",
     errno.ESTALE: "mount the network disk anew, and run again",
     errno.ETIMEDOUT: "see that the network disk answers, and run again",
 }
@@ -71,7 +78,9 @@ def is_fault(error: BaseException) -> bool:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether an error says nothing of a file that is there and may be read: want of memory, a disk or share that fails, too many open files."""
+    """Whether an error says nothing of a file that is there and may be read: want of memory, a disk
+    or share that fails, too many open files.
+    """
     return is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
@@ -102,7 +111,8 @@ def fault(what: object, error: BaseException) -> FaultError:
     )
     way = _WAYS_OUT.get(number or 0, "mend it, and run again")
     return FaultError(
-        f"{what} can't be read: {cause}. That is no fault of the file, so nothing is concluded from it, and what is done so far is kept: {way}"
+        f"{what} can't be read: {cause}. That is no fault of the file, so nothing is concluded "
+        f"from it, and what is done so far is kept: {way}"
     )
 
 

@@ -12,7 +12,8 @@ import psutil
 
 _BY_DVC = "DVC_STAGE"  # environment: set by DVC for the stages that it runs
 _LOOK_EVERY = 0.2  # seconds; DVC takes longer to start again
-_GRACE = 1.0  # seconds from Ctrl-C to the end, for what can't be interrupted: a batch of a large CLIP takes 10
+# seconds from Ctrl-C to the end, for what can't be interrupted: a batch of a large CLIP takes 10
+_GRACE = 1.0
 
 
 def started_by_dvc() -> bool:
@@ -21,7 +22,10 @@ def started_by_dvc() -> bool:
 
 
 def end_in_time() -> None:
-    """End this process with DVC, if DVC started it, and within a second of Ctrl-C; does nothing on Windows."""
+    """End this process with DVC, if DVC started it, and within a second of Ctrl-C.
+
+    Does nothing on Windows.
+    """
     if hasattr(signal, "pthread_sigmask"):
         if started_by_dvc():
             _in_background(_follow)
@@ -39,8 +43,8 @@ def _follow() -> None:
 def _line() -> list[int]:
     """Process ids from the parent up to DVC, past a shell between them; empty if one is gone.
 
-    DVC may be gone before this process looks first: its imports take seconds. Whoever adopts it then is in another
-    process group, while DVC's own children are in DVC's.
+    DVC may be gone before this process looks first: its imports take seconds. Whoever adopts it
+    then is in another process group, while DVC's own children are in DVC's.
     """
     line = [os.getppid()]
     try:
@@ -52,7 +56,10 @@ def _line() -> list[int]:
 
 
 def _is_shell(process: psutil.Process) -> bool:
-    """Whether a process is the shell that DVC starts stages with; fish and old versions of sh stay, others become the stage."""
+    """Whether a process is the shell that DVC starts stages with.
+
+    Fish and old versions of sh stay, others become the stage.
+    """
     try:
         return process.exe() == os.path.realpath(os.environ.get("SHELL") or "/bin/sh")
     except psutil.AccessDenied:

@@ -1,7 +1,9 @@
-"""What commands and stages print: it arrives on every terminal and in every log, and never fails once something has been written.
+"""What commands and stages print: it arrives on every terminal and in every log, and never fails
+once something has been written.
 
-A terminal or log may take ASCII or Latin-1 only, be closed, full, or read by a `head` that has gone. Names come from strangers: what would move the
-cursor, clear the screen, turn letters round or not be seen at all is shown as JSON escapes it.
+A terminal or log may take ASCII or Latin-1 only, be closed, full, or read by a `head` that has
+gone. Names come from strangers: what would move the cursor, clear the screen, turn letters round or
+not be seen at all is shown as JSON escapes it.
 """
 
 from __future__ import annotations
@@ -39,14 +41,17 @@ _PLAIN = {
     "\u00a0": " ",
 }
 
-# Control characters but line ends and tabs, marks that turn the direction of writing, what has no width (but joiners, which scripts and emoji need), tags.
+# Control characters but line ends and tabs, marks that turn the direction of writing, what has no
+# width (but joiners, which scripts and emoji need), tags.
 _UNSEEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 _ACTIVE = re.compile(rf"[{_UNSEEN}]|(?<!^)\r")  # a bar that shows progress begins with \r
 _BREAKING = re.compile(rf"[{_UNSEEN}\t\n\r]")
 
 
 def one_line(text: str) -> str:
-    """A text with a stranger's names in it as it can stand on one line: line ends, tabs and all that is not seen escaped."""
+    """A text with a stranger's names in it as it can stand on one line: line ends, tabs and all
+    that is not seen escaped.
+    """
     return _BREAKING.sub(_escaped, text)
 
 
@@ -61,7 +66,10 @@ def print_line(text: str, file: TextIO | None = None) -> None:
 
 
 def shell_words(words: Iterable[str]) -> str:
-    """Words as a command to be typed; one with characters that can't be typed as bash writes it, `$'e\\x1b.jpg'`."""
+    """Words as a command to be typed.
+
+    One with characters that can't be typed as bash writes it, `$'e\\x1b.jpg'`.
+    """
     return " ".join(
         f"$'{''.join(map(_typed, word))}'"
         if _BREAKING.search(word) or not _is_utf8(word)
@@ -89,10 +97,12 @@ def _escaped(match: re.Match) -> str:
 
 
 def secure_output() -> None:
-    """Make standard output and standard error of this process take everything; first thing in a program.
+    """Make standard output and standard error of this process take everything.
 
-    File names are UTF-8, whatever the locale: where Python takes them for something else, the program starts again in UTF-8 mode, and
-    prints in the locale's encoding all the same.
+    First thing in a program.
+
+    File names are UTF-8, whatever the locale: where Python takes them for something else, the
+    program starts again in UTF-8 mode, and prints in the locale's encoding all the same.
     """
     if sys.getfilesystemencoding() != "utf-8":
         encoding = getattr(sys.stdout, "encoding", None) or "ascii"
@@ -101,9 +111,8 @@ def secure_output() -> None:
             [sys.executable, *sys.orig_argv[1:]],
             {"PYTHONIOENCODING": encoding} | os.environ | {"PYTHONUTF8": "1"},
         )
-    for number in range(
-        3
-    ):  # a file that is opened later would take the place of one that is closed
+    for number in range(3):
+        # a file that is opened later would take the place of one that is closed
         try:
             os.fstat(number)
         except OSError:
@@ -112,13 +121,14 @@ def secure_output() -> None:
     with suppress(ImportError):
         import colorama
 
-        colorama.init = colorama.reinit = lambda *_, **__: (
-            None
-        )  # DVC's, whose streams take names for commands to a terminal, and fail on some
+        # DVC's, whose streams take names for commands to a terminal, and fail on some
+        colorama.init = colorama.reinit = lambda *_, **__: None
 
 
 def end_quietly() -> None:
-    """Have Ctrl-C end this program in one word, also while it is still importing, where nobody catches it."""
+    """Have Ctrl-C end this program in one word, also while it is still importing, where nobody
+    catches it.
+    """
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
@@ -132,7 +142,9 @@ def end_quietly() -> None:
 
 
 def plain_warnings() -> None:
-    """Have what was renamed since an earlier version told in one line, without the place in the code."""
+    """Have what was renamed since an earlier version told in one line, without the place in the
+    code.
+    """
     before = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -145,7 +157,10 @@ def plain_warnings() -> None:
 
 
 def print_json(content: Any, indent: int | None = None) -> None:
-    """Print JSON, on one line or indented, that any reader of JSON understands; characters that the output has no place for are escaped as JSON does it."""
+    """Print JSON, on one line or indented, that any reader of JSON understands.
+
+    Characters that the output has no place for are escaped as JSON does it.
+    """
     encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
     print(
         json.dumps(content, indent=indent, ensure_ascii=not encoding.startswith("utf")), flush=True
@@ -153,12 +168,18 @@ def print_json(content: Any, indent: int | None = None) -> None:
 
 
 def unwritten() -> OSError | None:
-    """Why standard output no longer takes anything; None while it does, or where nobody has secured it."""
+    """Why standard output no longer takes anything.
+
+    None while it does, or where nobody has secured it.
+    """
     return getattr(getattr(getattr(sys.stdout, "buffer", None), "raw", None), "error", None)
 
 
 def print_unwritten() -> bool:
-    """Say on standard error that output is lost, as on a full disk; returns whether. A reader that has gone wants no more, which is no loss."""
+    """Say on standard error that output is lost, as on a full disk; returns whether.
+
+    A reader that has gone wants no more, which is no loss.
+    """
     if sys.stdout is not None:
         sys.stdout.flush()
     error = unwritten()

@@ -1,6 +1,8 @@
-"""Map a function over many items on all processors, in order, with limits of time and memory for each item.
+"""Map a function over many items on all processors, in order, with limits of time and memory for
+each item.
 
-Processes of its own, not `concurrent.futures`: when one of these ends, it must be known which item it had in hand, and the others go on.
+Processes of its own, not `concurrent.futures`: when one of these ends, it must be known which item
+it had in hand, and the others go on.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from typing import Any
 from facestats.errors import FaceStatsError
 from facestats.machine.faults import memory_is_there
 
-_TOGETHER = 4  # items that a process takes at a time: handing them over costs some 0.1 ms, and a kill loses so many
+# items that a process takes at a time: handing them over costs some 0.1 ms, and a kill loses so
+# many
+_TOGETHER = 4
 _PER_WORKER = (
     3  # such handfuls under way a worker: enough to keep it busy, few enough to keep memory flat
 )
@@ -38,8 +42,10 @@ class Limits:
 
     Attributes
     ----------
-    seconds : of a processor, not of a clock, which would run on while other programs work
-    memory : bytes beyond what the process has taken before its first item
+    seconds : float
+        Of a processor, not of a clock, which would run on while other programs work.
+    memory : int
+        Bytes beyond what the process has taken before its first item.
     """
 
     seconds: float
@@ -77,11 +83,16 @@ def ordered_map(
 
     Parameters
     ----------
-    function, setup : functions of a module; `setup(*arguments)` is called once in each process first
-    workers : processes; 0 runs everything in this one, where no limit can be kept
-    limits : what an item may take; where one takes more, its process is ended, and another one goes on
-    over : `over(item, error)` stands for the result of such an item
-    name : what an item is called in an error
+    function, setup : callable
+        Functions of a module; `setup(*arguments)` is called once in each process first.
+    workers : int
+        Processes; 0 runs everything in this one, where no limit can be kept.
+    limits : Limits or None, optional
+        What an item may take; where one takes more, its process is ended, and another one goes on.
+    over : callable or None, optional
+        `over(item, error)` stands for the result of such an item.
+    name : callable, default str
+        What an item is called in an error.
 
     Raises
     ------
@@ -96,10 +107,11 @@ def ordered_map(
         return
     pool = _Pool(function, workers, setup, arguments, limits)
     try:
+        # of handfuls under way, the first is the next to be yielded
         left, queue = (
             enumerate(items),
             deque(),
-        )  # of handfuls under way, the first is the next to be yielded
+        )
         while True:
             while len(queue) < workers * _PER_WORKER and (handful := list(islice(left, _TOGETHER))):
                 queue.append(_Handful([item for _, item in handful]))
@@ -143,7 +155,8 @@ class _Worker:
     def __init__(
         self, function: Callable, setup: Callable, arguments: tuple, limits: Limits | None
     ):
-        # A fresh process: a fork would inherit locks that threads of torch or LiteRT hold at that moment.
+        # A fresh process: a fork would inherit locks that threads of torch or LiteRT hold at that
+        # moment.
         context = multiprocessing.get_context("spawn")
         self.line, theirs = context.Pipe()
         self.process = context.Process(
@@ -209,7 +222,9 @@ class _Pool:
             worker.handful = None
 
     def _bury(self, worker: _Worker) -> None:
-        """A process has ended by itself or was killed: decide about the item that it had in hand, and have the others done."""
+        """A process has ended by itself or was killed: decide about the item that it had in hand,
+        and have the others done.
+        """
         self.workers.remove(worker)
         worker.end()
         handful, code = worker.handful, worker.process.exitcode
@@ -220,15 +235,18 @@ class _Pool:
             if code is not None and code >= 0:
                 handful.add(
                     KilledError(
-                        f"its worker process ended by itself (exit code {code}), as is said above; a script that starts worker processes "
+                        f"its worker process ended by itself (exit code {code}), as is said "
+                        "above; a script that starts worker processes "
                         "needs `if __name__ == '__main__':`"
                     )
                 )
             elif handful.attempts == _ATTEMPTS:
                 handful.add(
                     KilledError(
-                        f"its worker process was ended twice (signal {signal.Signals(-(code or -9)).name}), most likely for lack of memory; "
-                        "nothing is concluded from that, and what is done so far is kept: run again with fewer processors "
+                        "its worker process was ended twice (signal "
+                        f"{signal.Signals(-(code or -9)).name}), most likely for lack of memory; "
+                        "nothing is concluded from that, and what is done so far is kept: run "
+                        "again with fewer processors "
                         "(`taskset -c 0 dvc repro`), or move the photo away"
                     )
                 )
@@ -252,7 +270,10 @@ def _no_interrupt() -> Iterator[None]:
 def _work(
     line: Connection, function: Callable, setup: Callable, arguments: tuple, limits: Limits | None
 ) -> None:
-    """The life of a worker. Ctrl-C is the parent's to handle; a worker ends when its parent does."""
+    """The life of a worker.
+
+    Ctrl-C is the parent's to handle; a worker ends when its parent does.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, daemon=True).start()
     try:
@@ -274,7 +295,9 @@ def _work(
 
 
 def _portable(error: Exception) -> Exception:
-    """An error as it can be sent to another process, with the place where it arose, if that was not foreseen."""
+    """An error as it can be sent to another process, with the place where it arose, if that was not
+    foreseen.
+    """
     if not isinstance(error, FaceStatsError | OverLimitError):
         error.add_note(traceback.format_exc())
     try:
@@ -296,7 +319,8 @@ def _follow() -> None:
 def _limited(limits: Limits | None) -> Iterator[None]:
     """End this process where the block takes longer than it may.
 
-    A signal that nobody handles: decoders hold Python's lock, so that no thread of Python could look after them.
+    A signal that nobody handles: decoders hold Python's lock, so that no thread of Python could
+    look after them.
     """
     if limits is None or _STOPPED is None:
         yield
@@ -309,7 +333,10 @@ def _limited(limits: Limits | None) -> Iterator[None]:
 
 
 def limit_memory(size: int) -> None:
-    """Let this process take so many bytes more than it has, and what it keeps freed; does nothing where the system knows no such limit."""
+    """Let this process take so many bytes more than it has, and what it keeps freed.
+
+    Does nothing where the system knows no such limit.
+    """
     try:
         import resource
 
@@ -327,7 +354,9 @@ _limit: list[tuple[int, int]] = []  # of this process before `limit_memory`
 
 
 def is_own_limit(size: int) -> bool:
-    """Whether memory has run out because of `limit_memory` alone: without it, the system would give so many bytes."""
+    """Whether memory has run out because of `limit_memory` alone: without it, the system would give
+    so many bytes.
+    """
     if not _limit:
         return False
     import resource

@@ -1,4 +1,6 @@
-"""Work for several processors whose bits do not depend on how many there are: every thread computes alone."""
+"""Work for several processors whose bits do not depend on how many there are: every thread computes
+alone.
+"""
 
 from __future__ import annotations
 
@@ -47,13 +49,16 @@ def in_threads(
 ) -> list[Result]:
     """What a function gives for each item, in their order, computed by a thread a processor.
 
-    torch computes on one thread in each; for what NumPy multiplies, call this inside `one_thread`. A thread that is one of these
-    starts no others. After an error or Ctrl-C nothing more is begun, but what runs is not waited for.
+    torch computes on one thread in each; for what NumPy multiplies, call this inside `one_thread`.
+    A thread that is one of these starts no others. After an error or Ctrl-C nothing more is begun,
+    but what runs is not waited for.
 
     Parameters
     ----------
-    items : taken up to two a thread ahead.
-    most : threads, at least 1.
+    items : Iterable[Item]
+        Taken up to two a thread ahead.
+    most : int
+        Threads, at least 1.
     """
     workers = 1 if getattr(_here, "at_work", False) else min(processors(), most)
     with _one_of_torch():
@@ -75,6 +80,5 @@ def _begin() -> None:
     _here.at_work = True
     torch.set_num_threads(1)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(
-            signal.SIG_BLOCK, {signal.SIGINT}
-        )  # Ctrl-C belongs to the main thread, which only waits
+        # Ctrl-C belongs to the main thread, which only waits
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -1,8 +1,10 @@
-"""How much memory and work a photo asks for, judged by what its header declares, before anything of it is decoded.
+"""How much memory and work a photo asks for, judged by what its header declares, before anything of
+it is decoded.
 
-The unit is a pixel of 8-bit RGB, which takes 12 bytes at its peak: Pillow's own four, two copies of three, and some room. Other colour modes
-and formats take more, as measured with pictures of 169 Mpx; a picture of theirs counts as so many pixels more. A picture that is small by its
-header and large inside counts as what is inside.
+The unit is a pixel of 8-bit RGB, which takes 12 bytes at its peak: Pillow's own four, two copies of
+three, and some room. Other colour modes and formats take more, as measured with pictures of 169
+Mpx; a picture of theirs counts as so many pixels more. A picture that is small by its header and
+large inside counts as what is inside.
 """
 
 from __future__ import annotations
@@ -15,9 +17,8 @@ from PIL import Image
 
 from facestats.errors import ImageError
 
-MAX_PIXELS = (
-    2 * 89_478_485
-)  # where Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS)
+# where Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS)
+MAX_PIXELS = 2 * 89_478_485
 BYTES = 12  # a pixel of RGB
 MARGIN = 1 << 28  # bytes: what the search for faces takes beside, and what no formula knows
 
@@ -47,15 +48,16 @@ _USUAL_SCANS = (
 
 _J2K = re.compile(rb"\xff\x4f\xff\x51")  # start of a codestream, and its size
 _IHDR = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR", re.DOTALL)
-_END_OF_SCAN = re.compile(
-    rb"\xff[^\0\xd0-\xd7\xff]"
-)  # a marker that is no byte of the data and no restart
+# a marker that is no byte of the data and no restart
+_END_OF_SCAN = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
 _SLOW = 10  # times that Pillow's decoders in Python take longer than those in C
 _PRECINCT, _BLOCK = 480, 480  # bytes that OpenJPEG keeps of each
 
 
 class OverBudgetError(ImageError):
-    """A photo asks for more than it may have, by what it declares: its row holds for runs with the same limit."""
+    """A photo asks for more than it may have, by what it declares: its row holds for runs with the
+    same limit.
+    """
 
 
 def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> int:
@@ -63,9 +65,12 @@ def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> int:
 
     Parameters
     ----------
-    image : opened, not loaded
-    data : the file's bytes
-    max_pixels : pixels of 8-bit RGB, or as much as takes the same memory
+    image : Image.Image
+        Opened, not loaded.
+    data : bytes
+        The file's bytes.
+    max_pixels : int
+        Pixels of 8-bit RGB, or as much as takes the same memory.
 
     Returns
     -------
@@ -82,20 +87,23 @@ def check_budget(image: Image.Image, data: bytes, max_pixels: int) -> int:
     need = memory_need(image, data)
     if need > max_pixels * BYTES:
         raise OverBudgetError(
-            f"declares {width}×{height} px ({image.format}, {image.mode}) that take as much memory as {need // BYTES // 10**6} Mpx of RGB, "
+            f"declares {width}×{height} px ({image.format}, {image.mode}) that take as much "
+            f"memory as {need // BYTES // 10**6} Mpx of RGB, "
             f"more than the limit of {max_pixels // 10**6} Mpx that preprocess.max_pixels sets"
         )
     scans = count_scans(data) if image.format in ("JPEG", "MPO") else 0
     if scans > _USUAL_SCANS and width * height * scans > max_pixels * _USUAL_SCANS:
         raise OverBudgetError(
-            f"declares {width}×{height} px in {scans} scans, more work than the limit of {max_pixels // 10**6} Mpx that "
+            f"declares {width}×{height} px in {scans} scans, more work than the limit of "
+            f"{max_pixels // 10**6} Mpx that "
             "preprocess.max_pixels sets allows for"
         )
     if width * height * _SLOW > max_pixels and any(
         tile[0] in Image.DECODERS for tile in getattr(image, "tile", ())
     ):
         raise OverBudgetError(
-            f"declares {width}×{height} px ({image.format}), of a kind that is decoded slowly: more work than the limit of "
+            f"declares {width}×{height} px ({image.format}), of a kind that is decoded slowly: "
+            "more work than the limit of "
             f"{max_pixels // 10**6} Mpx that preprocess.max_pixels sets allows for; save it as PNG"
         )
     return need
@@ -171,7 +179,9 @@ def _tag(tags: Any, number: int, default: int) -> int:
 
 
 def _codestream_need(data: bytes, start: int) -> int:
-    """What OpenJPEG takes for one tile of a JPEG 2000 (ISO 15444-1, A.5 and A.6), beside Pillow's picture."""
+    """What OpenJPEG takes for one tile of a JPEG 2000 (ISO 15444-1, A.5 and A.6), beside Pillow's
+    picture.
+    """
     try:
         right, bottom, left, top, across, down, components = struct.unpack_from(
             ">6I8xH", data, start + 8
@@ -187,15 +197,16 @@ def _codestream_need(data: bytes, start: int) -> int:
         return 0
     width, height = max(right - left, 0), max(bottom - top, 0)
     tile = min(across, width) * min(down, height)
-    scale = max(
-        sum(1 / (max(x, 1) * max(y, 1)) for x, y in steps), components - 4, 1
-    )  # components may be sampled more coarsely
+    # components may be sampled more coarsely
+    scale = max(sum(1 / (max(x, 1) * max(y, 1)) for x, y in steps), components - 4, 1)
     each = scale * (4 + 4 * (tile < width * height) + (1 if depth <= 8 else 2))
     return int(tile * (each + scale * _structures(data, start))) + 4 * width * height
 
 
 def _structures(data: bytes, start: int) -> float:
-    """Bytes a pixel and component for what OpenJPEG keeps of precincts and code blocks: much, where they are tiny."""
+    """Bytes a pixel and component for what OpenJPEG keeps of precincts and code blocks: much, where
+    they are tiny.
+    """
     at = data.find(b"\xff\x52", start, start + 65_536 * 2)
     if at < 0 or at + 14 > len(data):
         return 0

@@ -1,7 +1,9 @@
-"""Open an image file of any format: what its first bytes say, and which of several pictures is the main one.
+"""Open an image file of any format: what its first bytes say, and which of several pictures is the
+main one.
 
-The main picture is the primary one of a HEIC or MPO file, the largest page of a TIFF (a reduced copy or a mask is none), the largest icon of
-an ICO, ICNS or CUR, the first frame of an animation and the composite of a PSD; thumbnails in EXIF or HEIC are never looked at.
+The main picture is the primary one of a HEIC or MPO file, the largest page of a TIFF (a reduced
+copy or a mask is none), the largest icon of an ICO, ICNS or CUR, the first frame of an animation
+and the composite of a PSD; thumbnails in EXIF or HEIC are never looked at.
 """
 
 import io
@@ -20,8 +22,9 @@ from facestats.errors import ImageError
 HEAD = 4096  # bytes of a file that tell what it is
 NO_IMAGE = "not an image that Pillow can read"
 
-# EPS would start Ghostscript on a stranger's file; WMF, BUFR, GRIB, HDF5 and MPEG are stubs without a decoder; of PCD and XVTHUMB Pillow reads a
-# small picture only; IM, IMT, IPTC and SPIDER have no first bytes to be known by, and any file may be taken for one.
+# EPS would start Ghostscript on a stranger's file; WMF, BUFR, GRIB, HDF5 and MPEG are stubs without
+# a decoder; of PCD and XVTHUMB Pillow reads a small picture only; IM, IMT, IPTC and SPIDER have no
+# first bytes to be known by, and any file may be taken for one.
 _UNWANTED = {
     "EPS",
     "WMF",
@@ -50,7 +53,8 @@ _HEIF_BRANDS = {
     b"msf1",
 }
 _AVIF_BRANDS = {b"avif", b"avis"}
-_OTHERS = [  # what lies among photos and is none: where its first bytes stand, they, what to call it
+# what lies among photos and is none: where its first bytes stand, they, what to call it
+_OTHERS = [
     (4, rb"ftypcrx ", "raw data of a camera; export it as JPEG or HEIC"),
     (
         0,
@@ -60,7 +64,8 @@ _OTHERS = [  # what lies among photos and is none: where its first bytes stand, 
     (4, rb"ftyp|moov|mdat|wide|free|skip", "a video"),
     (
         0,
-        rb"\x1aE\xdf\xa3|RIFF....AVI |OggS|FLV\x01|\0\0\x01[\xb3\xba]|0&\xb2u\x8ef\xcf\x11|G.{187}G",
+        rb"\x1aE\xdf\xa3|RIFF....AVI "
+        rb"|OggS|FLV\x01|\0\0\x01[\xb3\xba]|0&\xb2u\x8ef\xcf\x11|G.{187}G",
         "a video",
     ),
     (0, rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL; export it as JPEG"),
@@ -68,9 +73,8 @@ _OTHERS = [  # what lies among photos and is none: where its first bytes stand, 
     (0, rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "an archive"),
 ]
 _PRIMARY = "Baseline MP Primary Image"
-_ISPE = re.compile(
-    rb"ispe(?=.{12})", re.DOTALL
-)  # the box with the size of a picture in AVIF and HEIC
+# the box with the size of a picture in AVIF and HEIC
+_ISPE = re.compile(rb"ispe(?=.{12})", re.DOTALL)
 _MOST_PAGES = 256  # of a TIFF that are looked at
 _REDUCED, _MASK = 1, 4  # bits of a TIFF's NewSubfileType
 _RAW = (32803, 34892)  # PhotometricInterpretation: colour filter array, linear raw
@@ -79,7 +83,10 @@ _PROFILE_LIMIT = 1 << 24  # bytes of a colour profile in a PNG
 
 
 class DamageError(ImageError):
-    """A decoder's word that a file is damaged, which some also say when memory runs out; `memory` is what decoding would have taken, bytes."""
+    """A decoder's word that a file is damaged, which some also say when memory runs out.
+
+    `memory` is what decoding would have taken, bytes.
+    """
 
     def __init__(self, text: str, memory: int = 0):
         super().__init__(text)
@@ -87,7 +94,10 @@ class DamageError(ImageError):
 
 
 def formats_of(head: bytes) -> list[str]:
-    """Names of the formats that a file's first bytes (`HEAD` of them) promise; empty where they promise no picture."""
+    """Names of the formats that a file's first bytes (`HEAD` of them) promise.
+
+    Empty where they promise no picture.
+    """
     Image.init()
     if head.startswith(b"\xff\xd8\xff"):  # nearly all photos
         return ["JPEG"]
@@ -151,7 +161,10 @@ def open_main(data: bytes) -> Image.Image:
 
 
 def open_without_texts(data: bytes) -> Image.Image:
-    """Read the header of a PNG whose texts or colour profile are larger than Pillow takes; a profile up to 16 MB stays."""
+    """Read the header of a PNG whose texts or colour profile are larger than Pillow takes.
+
+    A profile up to 16 MB stays.
+    """
     kept, profile, room = [data[:8]], None, 32 * _TEXT_LIMIT
     for kind, start, end in _png_chunks(data):
         body = data[start + 8 : end - 4]
@@ -197,7 +210,10 @@ def _open(data: bytes, formats: list[str]) -> Image.Image:
 
 
 def declared_size(data: bytes) -> tuple[int, int]:
-    """What the header of a decompression bomb declares, for errors do not say; 0, 0 where it can't be told."""
+    """What the header of a decompression bomb declares, for errors do not say.
+
+    0, 0 where it can't be told.
+    """
     sizes = (
         [
             struct.unpack(">II", data[at.end() + 4 : at.end() + 12])
@@ -242,7 +258,7 @@ def _is_tga(head: bytes) -> bool:
     )
 
 
-# --- TIFF ---------------------------------------------------------------------------------------------------
+# --- TIFF ---
 
 
 @dataclass(frozen=True)
@@ -263,7 +279,8 @@ def _at_largest_page(data: bytes) -> bytes:
     Raises
     ------
     ImageError
-        The largest is what a camera's sensor saw, of which Pillow reads no more than a thumbnail, or compressed in a way that it does not know.
+        The largest is what a camera's sensor saw, of which Pillow reads no more than a thumbnail,
+        or compressed in a way that it does not know.
     """
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
@@ -277,14 +294,14 @@ def _at_largest_page(data: bytes) -> bytes:
         return data
     if not pages:
         return data
-    largest = max(
-        pages, key=lambda page: (not page.kind & _REDUCED, page.width * page.height)
-    )  # the first of equals
+    # the first of equals
+    largest = max(pages, key=lambda page: (not page.kind & _REDUCED, page.width * page.height))
     if largest.photometric in _RAW:
         raise ImageError(f"{NO_IMAGE}: raw data of a camera; export it as JPEG or HEIC")
     if largest.compression not in TiffImagePlugin.COMPRESSION_INFO:
         raise ImageError(
-            f"{NO_IMAGE}: a TIFF with compression {largest.compression}; save it uncompressed, or with LZW or deflate"
+            f"{NO_IMAGE}: a TIFF with compression {largest.compression}; save it uncompressed, or "
+            "with LZW or deflate"
         )
     at, form = (8, "Q") if big else (4, "I")
     first = struct.pack(order + form, largest.offset)
@@ -330,7 +347,7 @@ def _pages(data: bytes, order: str, big: bool) -> Iterator[_Page]:
         waiting += struct.unpack_from(order + number, data, at + n * size)
 
 
-# --- PNG ----------------------------------------------------------------------------------------------------
+# --- PNG ---
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -1,6 +1,7 @@
 """Turn the bytes of any image file into upright sRGB pixels, or into a short reason why not.
 
-The reasons stand in `faces.parquet`, which is compared byte by byte: no paths, addresses or clocks in them.
+The reasons stand in `faces.parquet`, which is compared byte by byte: no paths, addresses or clocks
+in them.
 """
 
 import math
@@ -45,9 +46,8 @@ _UPRIGHT: dict[
     8: lambda rgb: np.rot90(rgb, 1),
 }
 _ORIENTATION = 0x0112
-_LIMIT = re.compile(
-    r"limit|too (large|big|many|much|long|deep)|exceed|maximum|MAX_", re.IGNORECASE
-)  # how decoders refuse what is not damaged
+# how decoders refuse what is not damaged
+_LIMIT = re.compile(r"limit|too (large|big|many|much|long|deep)|exceed|maximum|MAX_", re.IGNORECASE)
 _UNSUPPORTED = re.compile(
     r"unsupported|not supported|not implemented|unknown compression", re.IGNORECASE
 )
@@ -59,8 +59,11 @@ class Photo:
 
     Attributes
     ----------
-    rgb : (h, w, 3) uint8, sRGB; smaller than the file's image where the decoder was let off (`Image.draft`)
-    width, height : px of the file's image, upright
+    rgb : np.ndarray
+        (h, w, 3) uint8, sRGB; smaller than the file's image where the decoder was let off
+        (`Image.draft`).
+    width, height : int
+        Px of the file's image, upright.
     """
 
     rgb: np.ndarray
@@ -78,15 +81,18 @@ def open_photo(
 ) -> Photo:
     """Decode an image file.
 
-    Any mode Pillow knows becomes RGB (see `pixels.to_srgb`), EXIF orientation is applied, of an animation the
-    first frame is taken.
+    Any mode Pillow knows becomes RGB (see `pixels.to_srgb`), EXIF orientation is applied, of an
+    animation the first frame is taken.
 
     Parameters
     ----------
-    data : the file's bytes
-    min_long_side : px that are enough for the long side. A JPEG is then decoded at 1/2, 1/4 or 1/8 where that
+    data : bytes
+        The file's bytes.
+    min_long_side : float or None, optional
+        Px that are enough for the long side. A JPEG is then decoded at 1/2, 1/4 or 1/8 where that
         suffices: 1.6 instead of 2.2 ms for 1,024 px. None decodes everything.
-    max_pixels : what it may ask for, see `budget.check_budget`, before any memory is taken for it
+    max_pixels : int, default MAX_PIXELS
+        What it may ask for, see `budget.check_budget`, before any memory is taken for it.
 
     Raises
     ------
@@ -96,12 +102,13 @@ def open_photo(
         There is no memory for it: nothing is known of the photo.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # remarks on odd EXIF or palettes; what matters becomes a reason
+        # remarks on odd EXIF or palettes; what matters becomes a reason
+        warnings.simplefilter("ignore")
         try:
             return _open_once(data, min_long_side, max_pixels)
-        except DamageError as error:  # which decoders also say when memory runs out: only what they say twice, and with memory at hand, counts
+        except DamageError as error:
+            # which decoders also say when memory runs out: only what they say twice, and with
+            # memory at hand, counts
             if not memory_is_there(error.memory + _SPARE):
                 raise fault("a photo", MemoryError()) from None
         return _open_once(data, min_long_side, max_pixels)
@@ -110,9 +117,8 @@ def open_photo(
 def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Photo:
     try:
         image = open_main(data)
-    except (
-        Exception
-    ) as error:  # decoders meet broken data with whatever comes: struct.error, KeyError, …
+    except Exception as error:
+        # decoders meet broken data with whatever comes: struct.error, KeyError, …
         width, height = declared_size(data)
         if isinstance(error, Image.DecompressionBombError) or width * height > max_pixels:
             raise too_many_pixels(width, height, max_pixels) from None
@@ -141,11 +147,15 @@ def to_photo(
 
     Parameters
     ----------
-    image : path, bytes, PIL image, or RGB array (H, W, 3) uint8. Of a PIL image the EXIF orientation
+    image : object
+        Path, bytes, PIL image, or RGB array (H, W, 3) uint8. Of a PIL image the EXIF orientation
         counts too.
-    min_long_side : see `open_photo`; ignored for pixels that are decoded already
-    max_megabytes : size up to which a file is read
-    max_pixels : see `open_photo`; ignored for pixels that are decoded already
+    min_long_side : float or None, optional
+        See `open_photo`; ignored for pixels that are decoded already.
+    max_megabytes : float, default MAX_MEGABYTES
+        Size up to which a file is read.
+    max_pixels : int, default MAX_PIXELS
+        See `open_photo`; ignored for pixels that are decoded already.
 
     Raises
     ------
@@ -175,7 +185,8 @@ def to_photo(
     else:
         hint = "; give what its read() returns" if hasattr(image, "read") else ""
         raise InputError(
-            f"an image is a path, bytes, a PIL image or an RGB array, not {type(image).__name__}{hint}"
+            "an image is a path, bytes, a PIL image or an RGB array, not "
+            f"{type(image).__name__}{hint}"
         )
     height, width = rgb.shape[:2]
     if min(width, height) < MIN_SIDE:
@@ -202,7 +213,8 @@ def _check_size(image: Image.Image) -> None:
         raise ImageError(f"too small: {width}×{height} px, at least {MIN_SIDE} px are needed")
     if image.format in ("JPEG", "MPO") and max(width, height) > MAX_JPEG_SIDE:
         raise ImageError(
-            f"has {width}×{height} px: libjpeg reads no JPEG with a side of more than {MAX_JPEG_SIDE} px"
+            f"has {width}×{height} px: libjpeg reads no JPEG with a side of more than "
+            f"{MAX_JPEG_SIDE} px"
         )
 
 
@@ -211,9 +223,8 @@ def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> Pho
     jpeg = image.format == "JPEG" or (image.format == "MPO" and image.tell() == 0)
     size = image.size
     rgb = _jpeg_pixels(image, data, min_long_side) if jpeg else _pixels(image)
-    orientation = _orientation(
-        image
-    )  # of the pixels: Pillow's TIFF decoder applies it, and removes the tag
+    # of the pixels: Pillow's TIFF decoder applies it, and removes the tag
+    orientation = _orientation(image)
     width, height = size if jpeg else rgb.shape[1::-1]
     if orientation >= 5 and orientation in _UPRIGHT:
         width, height = height, width
@@ -229,7 +240,8 @@ def _jpeg_pixels(image: Image.Image, data: bytes, min_long_side: float | None) -
     share = min(1.0, (min_long_side or math.inf) / max(image.size))
     wanted = [math.ceil(side * share) for side in image.size]
     if image.mode == "RGB" and is_srgb(image):
-        # The same library and pixels as Pillow's, but straight into an array: 2.3 instead of 3.3 ms for 1,024 px.
+        # The same library and pixels as Pillow's, but straight into an array: 2.3 instead of 3.3 ms
+        # for 1,024 px.
         spare = min(side // enough for side, enough in zip(image.size, wanted, strict=True))
         times = next(times for times in (8, 4, 2, 1) if times <= spare)
         least = {"min_width": -(-image.width // times), "min_height": -(-image.height // times)}
@@ -245,9 +257,12 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Orientation that is still to be applied, by EXIF or else XMP; 1 (upright) where there is none or the block is broken.
+    """Orientation that is still to be applied, by EXIF or else XMP.
 
-    libheif turns what it decodes, and Pillow puts the turn of an AVIF into EXIF: other tags of these two mean nothing.
+    1 (upright) where there is none or the block is broken.
+
+    libheif turns what it decodes, and Pillow puts the turn of an AVIF into EXIF: other tags of
+    these two mean nothing.
     """
     if image.format == "HEIF" or (image.format == "AVIF" and not image.info.get("exif")):
         return 1

@@ -19,8 +19,8 @@ _NEAR = 3  # of 255: a profile that moves no colour further is sRGB's own, in ot
 def to_srgb(image: Image.Image) -> Image.Image:
     """Convert a loaded image to mode RGB.
 
-    Transparency is laid onto white. 16-bit and float greys are scaled (Pillow's own conversion would clip
-    them). An embedded ICC profile is converted to sRGB; a broken one is ignored.
+    Transparency is laid onto white. 16-bit and float greys are scaled (Pillow's own conversion
+    would clip them). An embedded ICC profile is converted to sRGB; a broken one is ignored.
 
     Raises
     ------
@@ -49,22 +49,24 @@ def to_srgb(image: Image.Image) -> Image.Image:
 def scale_grey(values: np.ndarray) -> np.ndarray:
     """Bring a one-channel image of more than 8 bits to uint8.
 
-    Whole numbers are taken as 8 bits up to 255, as 16 bits up to 65,535, and scaled by their maximum above;
-    an unsigned 16-bit array is always 16 bits. Fractions are taken as 0–1 if they stay there, as 0–255 if
-    they stay there, and stretched from their minimum to their maximum otherwise.
+    Whole numbers are taken as 8 bits up to 255, as 16 bits up to 65,535, and scaled by their
+    maximum above; an unsigned 16-bit array is always 16 bits. Fractions are taken as 0–1 if they
+    stay there, as 0–255 if they stay there, and stretched from their minimum to their maximum
+    otherwise.
 
     Parameters
     ----------
-    values : (H, W), any numeric dtype
+    values : np.ndarray
+        (H, W), any numeric dtype.
 
     Returns
     -------
-    (H, W) uint8
+    np.ndarray
+        (H, W) uint8.
     """
     low, high = 0.0, 255.0
-    strips = [
-        values[at : at + _STRIP] for at in range(0, len(values), _STRIP)
-    ]  # of a large photo, copies of the whole would take 24 bytes a pixel
+    # of a large photo, copies of the whole would take 24 bytes a pixel
+    strips = [values[at : at + _STRIP] for at in range(0, len(values), _STRIP)]
     if values.dtype.kind == "f":
         least, most = (
             min(_finite(strip).min() for strip in strips),
@@ -93,16 +95,20 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 
 def is_srgb(image: Image.Image) -> bool:
-    """Whether an RGB image's values are sRGB as they stand: by its profile, or for lack of one that works."""
+    """Whether an RGB image's values are sRGB as they stand: by its profile, or for lack of one that
+    works.
+    """
     profile = image.info.get("icc_profile")
     return not profile or _transform(profile, "RGB") is None
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """From the embedded profile to sRGB; without one, or with one that is broken or for another kind of image, as Pillow converts."""
-    for mode in (
-        dict.fromkeys((image.mode, "RGB")) if image.mode == "L" else (image.mode,)
-    ):  # greys may have a profile for colours
+    """From the embedded profile to sRGB.
+
+    Without one, or with one that is broken or for another kind of image, as Pillow converts.
+    """
+    for mode in dict.fromkeys((image.mode, "RGB")) if image.mode == "L" else (image.mode,):
+        # greys may have a profile for colours
         transform = _transform(profile, mode) if profile else None
         if transform is not None:
             return ImageCms.applyTransform(

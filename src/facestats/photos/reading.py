@@ -1,4 +1,6 @@
-"""Read photos from a disk: nothing beyond a limit, and of a large file that is none no more than its beginning."""
+"""Read photos from a disk: nothing beyond a limit, and of a large file that is none no more than
+its beginning.
+"""
 
 import errno
 import hashlib
@@ -16,9 +18,8 @@ from facestats.photos.containers import HEAD, check_head
 MAX_MEGABYTES = 256  # as in params.yaml: what is larger than this is not read
 _CHUNK = 1 << 20  # bytes read at a time
 _MEGABYTE = 10**6
-_SMALL = (
-    10**6
-)  # bytes; a smaller file is read whatever it is, and has a hash and a row that is kept, like a photo
+# bytes; a smaller file is read whatever it is, and has a hash and a row that is kept, like a photo
+_SMALL = 10**6
 
 
 def read_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> bytes:
@@ -27,8 +28,8 @@ def read_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> bytes:
     Raises
     ------
     ImageError
-        It is larger than `max_megabytes`, or than one megabyte and no picture by its first bytes, or no file to be read, such as a link to nothing;
-        the text is a reason without the path.
+        It is larger than `max_megabytes`, or than one megabyte and no picture by its first bytes,
+        or no file to be read, such as a link to nothing; the text is a reason without the path.
     FaultError
         It can't be read, and not even with patience: nothing is known of it.
     """
@@ -36,7 +37,10 @@ def read_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> bytes:
 
 
 def hash_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> str:
-    """Hex sha256 of a photo's file, of which a megabyte is held at a time; raises as `read_photo` does."""
+    """Hex sha256 of a photo's file, of which a megabyte is held at a time.
+
+    Raises as `read_photo` does.
+    """
     return _with_patience(_hash, path, max_megabytes)
 
 

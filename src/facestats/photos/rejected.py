@@ -36,15 +36,20 @@ def write_rejected(
 
     Parameters
     ----------
-    rejected : `image`, `reason` of `faces.parquet`.
-    images : folder of the photos.
-    max_megabytes : size up to which a file is read.
-    max_pixels : see `faces.decode.open_photo`. What took too long or too much memory is not decoded again.
+    rejected : pd.DataFrame
+        `image`, `reason` of `faces.parquet`.
+    images : Path
+        Folder of the photos.
+    max_megabytes : float, default MAX_MEGABYTES
+        Size up to which a file is read.
+    max_pixels : int, default MAX_PIXELS
+        See `faces.decode.open_photo`. What took too long or too much memory is not decoded again.
 
     Returns
     -------
-    The index: `image`, `reason`, `picture` (file name in `out`, null where the photo can't be decoded, or is a link that leads
-    nowhere), by reason and name.
+    list[dict]
+        The index: `image`, `reason`, `picture` (file name in `out`, null where the photo can't be
+        decoded, or is a link that leads nowhere), by reason and name.
     """
     turn = rejected.sort_values(["reason", "image"])
     turn = (

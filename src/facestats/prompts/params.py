@@ -14,7 +14,9 @@ from facestats.params.names import NO_TARGETS, Attribute, Class
 
 
 def check_ranges(zeroshot: dict[str, dict[str, list[str]]], kinds: dict[str, str]) -> list[str]:
-    """What is wrong with the classes of attributes that hold numbers: `age`, and targets of the kind `regression`."""
+    """What is wrong with the classes of attributes that hold numbers: `age`, and targets of the
+    kind `regression`.
+    """
     problems = []
     for name, classes in zeroshot.items():
         if name == "age" or kinds.get(name) == "regression":
@@ -40,7 +42,8 @@ def _prompt(prompt: str) -> str:
 def _distinct(classes: dict[str, list[str]]) -> dict[str, list[str]]:
     if len(classes) < 2:
         raise ValueError(
-            f"two classes or more are needed to choose between, found {', '.join(classes) or 'none'}"
+            "two classes or more are needed to choose between, found "
+            f"{', '.join(classes) or 'none'}"
         )
     said: dict[str, str] = {}
     for name, prompts in classes.items():
@@ -48,7 +51,8 @@ def _distinct(classes: dict[str, list[str]]) -> dict[str, list[str]]:
             words = " ".join(prompt.lower().split())
             if words in said:
                 raise ValueError(
-                    f"{prompt!r} stands twice (in {said[words]} and in {name}), so it tells nothing apart"
+                    f"{prompt!r} stands twice (in {said[words]} and in {name}), so it tells "
+                    "nothing apart"
                 )
             said[words] = name
     return classes

@@ -18,30 +18,37 @@ from facestats.errors import InputError, ModelError
 
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 BATCH = 8  # prompts a forward pass
-HIGHEST = 2  # a config's eos_token_id of 2 means: a text is pooled at its highest token id (transformers' old configs)
+# a config's eos_token_id of 2 means: a text is pooled at its highest token id (transformers' old
+# configs)
+HIGHEST = 2
 WAY_OUT = "choose a clip.variant with a text tower, or switch zero-shot off with `zeroshot: {}` (`-S zeroshot=null`)"
 
 
 class TextEncoder:
     """A CLIP variant's text tower with its own tokenizer.
 
-    Every prompt is padded to the tokenizer's context and every batch to `BATCH`, so that a prompt's bits do not
-    depend on the other prompts. It always computes in float32.
+    Every prompt is padded to the tokenizer's context and every batch to `BATCH`, so that a prompt's
+    bits do not depend on the other prompts. It always computes in float32.
 
     Parameters
     ----------
-    model_dir : folder in Hugging Face layout, as `fetch_clip` writes it.
-    weights_sha256 : of the weights that made the image embeddings to compare with.
+    model_dir : Path
+        Folder in Hugging Face layout, as `fetch_clip` writes it.
+    weights_sha256 : str
+        Of the weights that made the image embeddings to compare with.
 
     Attributes
     ----------
-    context : most tokens that a prompt may have, with those that begin and end it.
-    logit_scale : e to the model's own logit scale: what a cosine is multiplied by before the softmax.
+    context : min
+        Most tokens that a prompt may have, with those that begin and end it.
+    logit_scale : object
+        E to the model's own logit scale: what a cosine is multiplied by before the softmax.
 
     Raises
     ------
     ModelError
-        The folder has no tokenizer or no text tower, not all of its weights or others, or the two don't fit.
+        The folder has no tokenizer or no text tower, not all of its weights or others, or the two
+        don't fit.
     """
 
     def __init__(self, model_dir: Path, weights_sha256: str):
@@ -79,7 +86,8 @@ class TextEncoder:
             ) from None
         if facts["sha256"] != weights_sha256:
             raise ModelError(
-                f"{model_dir} holds other weights ({facts['sha256'][:12]}) than those that made the embeddings "
+                f"{model_dir} holds other weights ({facts['sha256'][:12]}) than those that made "
+                "the embeddings "
                 f"({weights_sha256[:12]}); run `dvc repro`"
             )
         scale = _logit_scale(model_dir)
@@ -98,15 +106,17 @@ class TextEncoder:
     def _pooled_token(self, configured: int, model_dir: Path) -> int:
         """The token at which a text is pooled.
 
-        That is the config's, but for a config whose token never occurs: transformers would pool the first token,
-        which is the same for all texts (`CLIPConfig()` beside a smaller vocabulary is such a one).
+        That is the config's, but for a config whose token never occurs: transformers would pool the
+        first token, which is the same for all texts (`CLIPConfig()` beside a smaller vocabulary is
+        such a one).
         """
         ids = self.tokenizer("a face")["input_ids"]
         if configured in (HIGHEST, *ids):
             return configured
         if self.tokenizer.eos_token_id not in ids:
             raise ModelError(
-                f"{model_dir}: its tokenizer does not end a text with the token {configured} of its config, "
+                f"{model_dir}: its tokenizer does not end a text with the token {configured} of "
+                "its config, "
                 f"so texts can't be pooled; {WAY_OUT}"
             )
         return self.tokenizer.eos_token_id
@@ -124,12 +134,14 @@ class TextEncoder:
         ids = self.tokenizer(prompt)["input_ids"]
         if len(ids) > self.context:
             raise InputError(
-                f"{prompt!r} has {len(ids)} tokens with beginning and end, but the text tower reads "
+                f"{prompt!r} has {len(ids)} tokens with beginning and end, but the text tower "
+                "reads "
                 f"at most {self.context}; shorten it"
             )
         if max(ids) >= self.vocabulary:
             raise ModelError(
-                f"the tokenizer makes token {max(ids)} of {prompt!r}, but the text tower knows only "
+                f"the tokenizer makes token {max(ids)} of {prompt!r}, but the text tower knows "
+                "only "
                 f"{self.vocabulary}: the two are not of one model; {WAY_OUT}"
             )
         return ids
@@ -178,9 +190,8 @@ def _tokenizer(model_dir: Path):
 def _text_config(model_dir: Path):
     whole = CLIPConfig.from_pretrained(model_dir)
     config = whole.text_config
-    config.projection_dim = (
-        whole.projection_dim
-    )  # CLIPModel goes by the whole model's, the tower's may differ
+    # CLIPModel goes by the whole model's, the tower's may differ
+    config.projection_dim = whole.projection_dim
     return config
 
 

@@ -1,7 +1,9 @@
-"""Zero-shot classification: the cosine between an image's embedding and those of the prompts of each class.
+"""Zero-shot classification: the cosine between an image's embedding and those of the prompts of
+each class.
 
-As in CLIP (Radford et al. 2021, section 3.1): several wordings a class are averaged as embeddings, and the
-probabilities are the softmax over the classes at the temperature that the model was trained with.
+As in CLIP (Radford et al. 2021, section 3.1): several wordings a class are averaged as embeddings,
+and the probabilities are the softmax over the classes at the temperature that the model was trained
+with.
 """
 
 from __future__ import annotations
@@ -37,9 +39,12 @@ class PromptClassifier:
 
     Parameters
     ----------
-    classes : names, in the order of `params.yaml`.
-    embeddings : float32 (classes, d), unit norm.
-    logit_scale : what the cosines are multiplied by before the softmax.
+    classes : list[str]
+        Names, in the order of `params.yaml`.
+    embeddings : np.ndarray
+        Float32 (classes, d), unit norm.
+    logit_scale : float
+        What the cosines are multiplied by before the softmax.
     """
 
     classes: list[str]
@@ -66,7 +71,9 @@ class PromptClassifier:
 
 
 def is_tiny(weights_sha256: str) -> bool:
-    """Whether weights are those of the shipped variant, whatever it is called: its prompts know drawings only."""
+    """Whether weights are those of the shipped variant, whatever it is called: its prompts know
+    drawings only.
+    """
     return weights_sha256 == sha256_file(TINY / "model.safetensors")
 
 
@@ -75,7 +82,9 @@ def embed_classes(encoder: TextEncoder, prompts: Prompts) -> dict[str, PromptCla
 
     Parameters
     ----------
-    prompts : attribute to class to wordings. A class is the mean of its wordings' unit-norm embeddings, made unit norm.
+    prompts : Prompts
+        Attribute to class to wordings. A class is the mean of its wordings' unit-norm embeddings,
+        made unit norm.
 
     Raises
     ------
@@ -118,7 +127,8 @@ def probability_table(
 
     Parameters
     ----------
-    filenames : n names, the rows of `embeddings` (n, d), which may stay on disk.
+    filenames : pd.Index
+        N names, the rows of `embeddings` (n, d), which may stay on disk.
     """
     parts: dict[str, list[np.ndarray]] = {attribute: [] for attribute in classifiers}
     for batch in in_batches(embeddings):
@@ -137,7 +147,8 @@ def probability_table(
 def find_strange_classes(classes: Mapping[str, Iterable[str]], labels: pd.DataFrame) -> list[str]:
     """A warning for each attribute with classes that no label says.
 
-    An attribute that nobody labelled, and one whose labels are numbers, has nothing to compare with.
+    An attribute that nobody labelled, and one whose labels are numbers, has nothing to compare
+    with.
     """
     warnings = []
     for attribute, names in classes.items():
@@ -149,7 +160,8 @@ def find_strange_classes(classes: Mapping[str, Iterable[str]], labels: pd.DataFr
         strange = [name for name in names if name not in set(known)]
         if strange and pd.to_numeric(known, errors="coerce").isna().any():
             warnings.append(
-                f"zeroshot.{attribute}: no label says {', '.join(strange)}; the labels say {', '.join(sorted(set(known)))}"
+                f"zeroshot.{attribute}: no label says {', '.join(strange)}; the labels say "
+                f"{', '.join(sorted(set(known)))}"
             )
     return warnings
 
@@ -157,7 +169,9 @@ def find_strange_classes(classes: Mapping[str, Iterable[str]], labels: pd.DataFr
 def save_classifiers(
     path: Path, classifiers: Mapping[str, PromptClassifier], weights_sha256: str
 ) -> None:
-    """Write an `.npz` file: one row a class (`attributes`, `classes`, `embeddings`), `logit_scale`, `weights_sha256`."""
+    """Write an `.npz` file: one row a class (`attributes`, `classes`, `embeddings`), `logit_scale`,
+    `weights_sha256`.
+    """
     buffer = io.BytesIO()
     rows = [(attribute, name) for attribute, c in classifiers.items() for name in c.classes]
     np.savez(
@@ -209,7 +223,8 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
         ) from None
     if weights != weights_sha256:
         raise ModelError(
-            f"{path} is of other CLIP weights ({weights[:12]}) than the embeddings ({weights_sha256[:12]}); "
+            f"{path} is of other CLIP weights ({weights[:12]}) than the embeddings "
+            f"({weights_sha256[:12]}); "
             "run `dvc repro`"
         )
     return {
@@ -225,7 +240,8 @@ def _check_prompts(
 ) -> None:
     if attributes.dtype.kind != "U" or classes.dtype.kind != "U" or embeddings.dtype != np.float32:
         raise MisfitError(
-            f"attributes, classes and embeddings are {attributes.dtype}, {classes.dtype} and {embeddings.dtype}"
+            f"attributes, classes and embeddings are {attributes.dtype}, {classes.dtype} and "
+            f"{embeddings.dtype}"
         )
     if (
         attributes.shape != classes.shape
@@ -233,7 +249,8 @@ def _check_prompts(
         or embeddings.ndim != 2
     ):
         raise MisfitError(
-            f"attributes, classes and embeddings have the shapes {attributes.shape}, {classes.shape} and {embeddings.shape}"
+            f"attributes, classes and embeddings have the shapes {attributes.shape}, "
+            f"{classes.shape} and {embeddings.shape}"
         )
     if not (np.isfinite(embeddings).all() and 0 < scale < np.inf):
         raise MisfitError("embeddings or logit_scale are not finite")

@@ -1,4 +1,7 @@
-"""What rows out of a store must be like, so that no later step stumbles over them. True they need not be: `rows verify` sees to that."""
+"""What rows out of a store must be like, so that no later step stumbles over them.
+
+True they need not be: `rows verify` sees to that.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ def check_photo_rows(rows: pa.Table) -> str | None:
 
     Parameters
     ----------
-    rows : with the columns of `faces.preprocess.ROW_COLUMNS`
+    rows : pa.Table
+        With the columns of `faces.preprocess.ROW_COLUMNS`.
     """
     accepted = pc.equal(rows["status"], "ok")
     if not (

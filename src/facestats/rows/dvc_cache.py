@@ -1,7 +1,7 @@
 """Where DVC keeps what it has committed, and reading an earlier out from there.
 
-DVC removes a stage's outs before it runs the stage. What they held is still in DVC's cache, under the hash that
-stands in `dvc.lock`.
+DVC removes a stage's outs before it runs the stage. What they held is still in DVC's cache, under
+the hash that stands in `dvc.lock`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ class DvcCache:
 
     Attributes
     ----------
-    root : folder with dvc.lock
-    folder : what `dvc cache dir` says; temporary and queued runs have that of the project that they came from
-    shared : whether people of one group share it (`cache.shared group`)
+    root : Path
+        Folder with dvc.lock.
+    folder : Path
+        What `dvc cache dir` says; temporary and queued runs have that of the project that they came
+        from.
+    shared : bool, default False
+        Whether people of one group share it (`cache.shared group`).
     """
 
     root: Path
@@ -38,13 +42,19 @@ class DvcCache:
         return self.folder / "files" / "md5" / md5[:2] / md5[2:]
 
     def committed(self, out: str | Path) -> Path | None:
-        """The cached file of an out (a file) as the last commit of its stage left it; None if there is none."""
+        """The cached file of an out (a file) as the last commit of its stage left it.
+
+        None if there is none.
+        """
         md5 = self._hash(out)
         found = self.object(md5) if is_md5(md5) else None
         return found if found and found.is_file() else None
 
     def committed_files(self, out: str | Path) -> dict[str, str]:
-        """MD5 of each file of an out (a folder), by its path below it; empty if the cache does not have it."""
+        """MD5 of each file of an out (a folder), by its path below it.
+
+        Empty if the cache does not have it.
+        """
         listing = self.committed(out)
         try:
             return (
@@ -62,11 +72,14 @@ class DvcCache:
             KeyError,
             OSError,
             RecursionError,
-        ):  # damaged: as good as none
+        ):
+            # damaged: as good as none
             return {}
 
     def tables(self, stage: str) -> list[Path]:
-        """The parquet files that a stage last wrote: in the workspace and, where they differ, as committed."""
+        """The parquet files that a stage last wrote: in the workspace and, where they differ, as
+        committed.
+        """
         outs = [o["path"] for o in self._outs(stage) if str(o.get("path", "")).endswith(".parquet")]
         found = [
             path for out in outs for path in (self.root / out, self.committed(self.root / out))
@@ -104,7 +117,8 @@ class DvcCache:
             TypeError,
             KeyError,
             AttributeError,
-        ):  # none yet, or a merge conflict in it
+        ):
+            # none yet, or a merge conflict in it
             return []
 
 

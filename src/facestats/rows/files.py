@@ -1,7 +1,7 @@
 """The files that belong to rows (face crops), kept only until DVC's cache has them.
 
-DVC's cache names a file by its MD5, as this folder does: once a run is committed, the cache holds the same bytes,
-and the copy here goes.
+DVC's cache names a file by its MD5, as this folder does: once a run is committed, the cache holds
+the same bytes, and the copy here goes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ class RowFiles:
 
     Attributes
     ----------
-    recipe : folder of the recipe below which they lie until DVC has them; None for none
-    cache : DVC's cache, where they are found afterwards; None for none
-    sharing : who may write them
-    keeps : whether more are kept
+    recipe : Path or None
+        Folder of the recipe below which they lie until DVC has them; None for none.
+    cache : DvcCache or None, optional
+        DVC's cache, where they are found afterwards; None for none.
+    sharing : Sharing, default ALONE
+        Who may write them.
+    keeps : bool, default True
+        Whether more are kept.
     """
 
     recipe: Path | None
@@ -40,13 +44,15 @@ class RowFiles:
     keeps: bool = True
 
     def save(self, data: bytes, target: str | Path) -> str:
-        """Write bytes to `target` and keep them: one file under two names, where the file system can.
+        """Write bytes to `target` and keep them: one file under two names, where the file system
+        can.
 
         A file that can't be kept is written all the same; of a full disk nothing is.
 
         Returns
         -------
-        Their MD5.
+        str
+            Their MD5.
         """
         md5 = _md5(data)
         try:
@@ -63,10 +69,12 @@ class RowFiles:
         return md5
 
     def place(self, md5: str, target: str | Path) -> bool:
-        """Put the file with this MD5 at `target`; False if neither this folder nor DVC's cache has it undamaged.
+        """Put the file with this MD5 at `target`.
 
-        DVC's cache is read and never linked to: whoever edited such a link would edit the cache. Nor is a file of another user, who could change
-        it later.
+        False if neither this folder nor DVC's cache has it undamaged.
+
+        DVC's cache is read and never linked to: whoever edited such a link would edit the cache.
+        Nor is a file of another user, who could change it later.
         """
         if not is_md5(md5):
             return False
@@ -118,7 +126,10 @@ class RowFiles:
 
 
 def release(folder: Folder, cache: DvcCache) -> None:
-    """Remove the files in a recipe's folder that DVC's cache has by now; safe while other runs use them."""
+    """Remove the files in a recipe's folder that DVC's cache has by now.
+
+    Safe while other runs use them.
+    """
     for name in folder.names(MD5):
         try:
             if cache.object(name).stat().st_size == folder.size(name):
@@ -146,7 +157,10 @@ def _md5(data: bytes) -> str:
 def _place(
     folder: Folder, name: str, which: tuple[int, int] | None, target: Path, data: bytes
 ) -> None:
-    """Make `target` a hard link to that file of the folder, or a copy where that is impossible; replaces what is there."""
+    """Make `target` a hard link to that file of the folder, or a copy where that is impossible.
+
+    Replaces what is there.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(target)
     temporary.unlink(missing_ok=True)

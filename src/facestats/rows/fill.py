@@ -1,4 +1,6 @@
-"""The loop that `preprocess` and `embed` share: stored rows are taken, the others computed and kept."""
+"""The loop that `preprocess` and `embed` share: stored rows are taken, the others computed and
+kept.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""A folder of the row store, held open: whatever is linked into it, or put in its place meanwhile, leads nowhere else.
+"""A folder of the row store, held open: whatever is linked into it, or put in its place meanwhile,
+leads nowhere else.
 
-People who share a store can write into it. So nothing in it is believed: each folder is opened below the one that is open already,
-links are refused, and a file is written, read and removed by a bare name in the folder that is held.
+People who share a store can write into it. So nothing in it is believed: each folder is opened
+below the one that is open already, links are refused, and a file is written, read and removed by a
+bare name in the folder that is held.
 """
 
 from __future__ import annotations
@@ -26,8 +28,11 @@ class Sharing:
 
     Attributes
     ----------
-    file, folder : modes that new files and folders get, as DVC's cache gives them with `cache.shared group`; None: what the umask leaves
-    group : id of the group that the store is given; None: that of whoever makes it
+    file, folder : int or None, optional
+        Modes that new files and folders get, as DVC's cache gives them with `cache.shared group`;
+        None: what the umask leaves.
+    group : int or None, optional
+        Id of the group that the store is given; None: that of whoever makes it.
     """
 
     file: int | None = None
@@ -43,7 +48,8 @@ class Folder:
 
     Attributes
     ----------
-    path : what it is called in messages; nothing is opened by it
+    path : Path
+        What it is called in messages; nothing is opened by it.
     """
 
     def __init__(self, descriptor: int, path: Path, sharing: Sharing = ALONE):
@@ -110,10 +116,12 @@ class Folder:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.path))
 
     def opened(self, name: str, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
-        """Descriptor of a regular file, which may be a new one; raises OSError of a link, a folder, a pipe or a device."""
-        descriptor = self._open(
-            name, flags | os.O_CLOEXEC | os.O_NONBLOCK, mode
-        )  # a pipe would wait for its other end
+        """Descriptor of a regular file, which may be a new one.
+
+        Raises OSError of a link, a folder, a pipe or a device.
+        """
+        # a pipe would wait for its other end
+        descriptor = self._open(name, flags | os.O_CLOEXEC | os.O_NONBLOCK, mode)
         try:
             _regular(os.fstat(descriptor), name)
         except BaseException:
@@ -152,7 +160,9 @@ class Folder:
         return written.st_dev, written.st_ino
 
     def link(self, name: str, target: Path, which: tuple[int, int]) -> bool:
-        """Make a hard link to a file of this folder, which must be that one (device, inode), at a path that is free; False: it can't be."""
+        """Make a hard link to a file of this folder, which must be that one (device, inode), at a
+        path that is free; False: it can't be.
+        """
         try:
             os.link(_bare(name), target, src_dir_fd=self._descriptor, follow_symlinks=False)
         except OSError:  # another file system, one without links, or a file of somebody else
@@ -164,7 +174,10 @@ class Folder:
         return False
 
     def remove(self, name: str) -> None:
-        """Remove a file or a link; what can't be removed stays, such as a folder that somebody made."""
+        """Remove a file or a link.
+
+        What can't be removed stays, such as a folder that somebody made.
+        """
         with suppress(OSError):
             os.unlink(_bare(name), dir_fd=self._descriptor)
 
@@ -229,7 +242,10 @@ def open_below(
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """Bytes of a regular file that may lie behind links; raises OSError where there is none, or a larger one."""
+    """Bytes of a regular file that may lie behind links.
+
+    Raises OSError where there is none, or a larger one.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         _regular(os.fstat(descriptor), str(path))

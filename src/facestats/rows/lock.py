@@ -1,4 +1,6 @@
-"""The lock of a recipe: one run at a time reads and writes its rows, and nobody is kept waiting for ever."""
+"""The lock of a recipe: one run at a time reads and writes its rows, and nobody is kept waiting for
+ever.
+"""
 
 from __future__ import annotations
 
@@ -86,8 +88,10 @@ def wait(
 
     Parameters
     ----------
-    signs_of_life : gives something that changes as long as the other run works
-    patience : seconds without a change after which it is given up
+    signs_of_life : callable
+        Gives something that changes as long as the other run works.
+    patience : float
+        Seconds without a change after which it is given up.
 
     Raises
     ------
@@ -103,7 +107,8 @@ def wait(
         except HeldError as error:
             if not warned:
                 warn(
-                    f"another run computes rows of the same kind ({error}): waiting until it ends, to reuse them"
+                    f"another run computes rows of the same kind ({error}): waiting until it "
+                    "ends, to reuse them"
                 )
             warned = True
             if (now := signs_of_life()) != seen:
@@ -115,7 +120,10 @@ def wait(
 
 @contextmanager
 def using(recipe: Path, sharing: Sharing = ALONE) -> Iterator[Folder]:
-    """A recipe's folder, opened and locked, and removed if it is empty then; raises as `take` does."""
+    """A recipe's folder, opened and locked, and removed if it is empty then.
+
+    Raises as `take` does.
+    """
     with open_below(recipe.parent.parent, recipe.parent.name, sharing=sharing) as stage:
         lock = take(stage, recipe.name)
         try:

@@ -35,21 +35,27 @@ def forget_rows(
 ) -> tuple[dict[str, int], dict[Path, str]]:
     """Remove the rows of photos and of the faces cut out of them.
 
-    A row of `preprocess` knows the bytes of its photo. A row of `embed` knows nothing but a key: those that a current
-    out uses for another face stay, and all others go, for any of them may be of these faces; they are computed again when they
-    are wanted.
+    A row of `preprocess` knows the bytes of its photo. A row of `embed` knows nothing but a key:
+    those that a current out uses for another face stay, and all others go, for any of them may be
+    of these faces; they are computed again when they are wanted.
 
     Parameters
     ----------
-    store : folder of the row store
-    cache : the project's DVC cache, by which the current outs are found
-    sha256 : of the photos' bytes
-    faces : `filename` of the faces
-    write : False: only count
+    store : Path
+        Folder of the row store.
+    cache : DvcCache or None
+        The project's DVC cache, by which the current outs are found.
+    sha256 : Collection[str]
+        Of the photos' bytes.
+    faces : Collection[str]
+        `filename` of the faces.
+    write : bool, default True
+        False: only count.
 
     Returns
     -------
-    Rows (to be) removed by stage, and the recipes that were left, each with the reason.
+    tuple[dict[str, int], dict[Path, str]]
+        Rows (to be) removed by stage, and the recipes that were left, each with the reason.
     """
     counts: dict[str, int] = {}
     left: dict[Path, str] = {}

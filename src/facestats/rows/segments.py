@@ -1,7 +1,8 @@
 """Segments: parquet files of finished rows, named by their own bytes.
 
-A name that is the hash of the content makes every kind of damage show, and no file is ever written in place. Whoever may write into the store
-can make a segment that fits its name: what it holds is checked, too, as far as it can be without computing it again.
+A name that is the hash of the content makes every kind of damage show, and no file is ever written
+in place. Whoever may write into the store can make a segment that fits its name: what it holds is
+checked, too, as far as it can be without computing it again.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def list_segments(folder: Folder) -> list[str]:
 
 
 def write_segments(folder: Folder, table: pa.Table) -> dict[str, int]:
-    """Write rows as segments; the same rows give the same files. Returns the rows of each by its name."""
+    """Write rows as segments; the same rows give the same files.
+
+    Returns the rows of each by its name.
+    """
     vectors = [
         f"{f.name}.list.element" for f in table.schema if pa.types.is_fixed_size_list(f.type)
     ]

@@ -4,8 +4,9 @@
     <store>/<stage>/<recipe>/<sha256>.parquet  rows, see `segments`
     <store>/<stage>/<recipe>/files/<md5>       files of rows, see `files`
 
-`<recipe>` hashes the parameters, the weights, the code and the library versions; a row's key hashes the recipe and
-the bytes of the image. Rows are saved every few seconds, by temporary file and rename.
+`<recipe>` hashes the parameters, the weights, the code and the library versions; a row's key hashes
+the recipe and the bytes of the image. Rows are saved every few seconds, by temporary file and
+rename.
 """
 
 from __future__ import annotations
@@ -48,16 +49,16 @@ _STAGE = re.compile("[a-z_]{1,40}")
 def find_store(cache: DvcCache | None) -> Path | None:
     """The folder of the store; None outside of a DVC project.
 
-    FACESTATS_ROWS, else beside DVC's cache, or inside of it where a shared cache lies in a folder that is not ours.
+    FACESTATS_ROWS, else beside DVC's cache, or inside of it where a shared cache lies in a folder
+    that is not ours.
     """
     if place := os.environ.get(PLACE):
         return Path(place).expanduser().absolute()
     if cache is None:
         return None
     beside, inside = cache.folder.parent / FOLDER, cache.folder / FOLDER
-    there = next(
-        (place for place in (beside, inside) if place.is_dir()), None
-    )  # whoever made it: people who share a cache have other rights
+    # whoever made it: people who share a cache have other rights
+    there = next((place for place in (beside, inside) if place.is_dir()), None)
     return there or (beside if os.access(beside.parent, os.W_OK) else inside)
 
 
@@ -89,19 +90,27 @@ def open_rows(
 class RowStore:
     """The rows of one recipe, for the time of one run; a context manager.
 
-    A second run with the same recipe waits until the first one ends, and then finds its rows. What can't be written is warned of once, and
-    no row is kept from then on; a full disk is an error.
+    A second run with the same recipe waits until the first one ends, and then finds its rows. What
+    can't be written is warned of once, and no row is kept from then on; a full disk is an error.
 
     Parameters
     ----------
-    store : folder of the store; None finds and keeps nothing
-    stage, recipe : which rows
-    columns : a row's columns; `key` (text) is one of them
-    cache : DVC's cache, which has the rows' files once they are committed
-    reuse : False takes no stored row, and replaces those that are computed anew
-    warn : called with what a user should know
-    check : says why rows can't be any that the stage wrote; None where they can
-    patience : seconds without a sign of life after which another run is not waited for
+    store : Path or None
+        Folder of the store; None finds and keeps nothing.
+    stage, recipe : str
+        Which rows.
+    columns : dict[str, pa.DataType]
+        A row's columns; `key` (text) is one of them.
+    cache : DvcCache or None, optional
+        DVC's cache, which has the rows' files once they are committed.
+    reuse : bool, default True
+        False takes no stored row, and replaces those that are computed anew.
+    warn : callable, default print
+        Called with what a user should know.
+    check : callable, optional
+        Says why rows can't be any that the stage wrote; None where they can.
+    patience : float, default PATIENCE
+        Seconds without a sign of life after which another run is not waited for.
 
     Attributes
     ----------
@@ -145,7 +154,8 @@ class RowStore:
                 self._give_up(error)
             except HeldError as error:
                 self._warn(
-                    f"the rows {self._path} are held by another run ({error}) that added none for {self._patience:g} s: this run computes "
+                    f"the rows {self._path} are held by another run ({error}) that added none for "
+                    f"{self._patience:g} s: this run computes "
                     "alone, and keeps no row"
                 )
             if self._folder is None:
@@ -173,10 +183,14 @@ class RowStore:
 
         Parameters
         ----------
-        keys : what is wanted
-        earlier : gives rows from elsewhere (the last committed out); asked only if some are missing, and what fits
-            is stored from then on
-        packed : the form in which rows are held, a segment's at a time; it keeps their order and their keys
+        keys : Collection[str]
+            What is wanted.
+        earlier : callable, optional
+            Gives rows from elsewhere (the last committed out); asked only if some are missing, and
+            what fits is stored from then on.
+        packed : callable, optional
+            The form in which rows are held, a segment's at a time; it keeps their order and their
+            keys.
         """
         wanted = pa.array(sorted(keys), pa.string())
         if not self.reuse:
@@ -230,9 +244,8 @@ class RowStore:
                 self._warn,
             )
         self._open.callback(lock.release)
-        folder = self._open.enter_context(
-            above.below(recipe, make=True)
-        )  # `rows prune` removes empty ones, under the lock
+        # `rows prune` removes empty ones, under the lock
+        folder = self._open.enter_context(above.below(recipe, make=True))
         with folder.below(FILES, make=True) as files:
             for part in (folder, files):
                 part.check_writable()
@@ -251,7 +264,8 @@ class RowStore:
         self._keeps, self._pending = False, []
         self.files = RowFiles(self._path, self._cache, keeps=False)
         self._warn(
-            f"the row store {self._path} can't be written ({error.strerror}): no row is saved, so that a killed "
+            f"the row store {self._path} can't be written ({error.strerror}): no row is saved, so "
+            "that a killed "
             f"run starts anew, and those that can be read are reused; {PLACE} names another folder"
         )
 
@@ -294,11 +308,11 @@ class RowStore:
             return None
         except (DamagedSegmentError, OSError) as error:
             self._warn(
-                f"{self._folder.path / name} in the row store is left out: {error}; its rows are computed again"
+                f"{self._folder.path / name} in the row store is left out: {error}; its rows are "
+                "computed again"
             )
-            if isinstance(
-                error, DamagedSegmentError
-            ):  # a disk that fails says nothing of the segment
+            if isinstance(error, DamagedSegmentError):
+                # a disk that fails says nothing of the segment
                 self._remove(name)
             return None
 
@@ -350,7 +364,9 @@ def _row_schema(stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.
 
 
 def recipes(store: Path) -> list[Path]:
-    """The folders that `RowStore` made: in a folder that is none of its own there are none, and behind links neither."""
+    """The folders that `RowStore` made: in a folder that is none of its own there are none, and
+    behind links neither.
+    """
     found = []
     with suppress(OSError), open_store(store) as top:
         for stage in top.names(_STAGE):
@@ -362,7 +378,10 @@ def recipes(store: Path) -> list[Path]:
 
 
 def release_all(store: Path, cache: DvcCache) -> None:
-    """Remove the files of all recipes that DVC's cache has by now; safe while other runs use them."""
+    """Remove the files of all recipes that DVC's cache has by now.
+
+    Safe while other runs use them.
+    """
     for recipe in recipes(store):
         with suppress(OSError), open_below(store, recipe.parent.name, recipe.name, FILES) as folder:
             release(folder, cache)

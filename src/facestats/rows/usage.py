@@ -34,9 +34,12 @@ class Usage:
 
     Attributes
     ----------
-    recipes : parameters, weights and code that rows were computed with
-    rows, used : rows, and those that the current outs hold
-    size, used_size : bytes on disk; a segment counts as used by its share of used rows
+    recipes : int, default 0
+        Parameters, weights and code that rows were computed with.
+    rows, used : int, default 0
+        Rows, and those that the current outs hold.
+    size, used_size : int, default 0
+        Bytes on disk; a segment counts as used by its share of used rows.
     """
 
     recipes: int = 0
@@ -47,7 +50,9 @@ class Usage:
 
 
 def used_keys(cache: DvcCache | None, stage: str) -> pa.Array:
-    """Keys of the rows in a stage's current outs: those in the workspace and those that dvc.lock names."""
+    """Keys of the rows in a stage's current outs: those in the workspace and those that dvc.lock
+    names.
+    """
     keys = [pa.array([], pa.string())]
     for path in cache.tables(stage) if cache else ():
         try:
@@ -96,7 +101,9 @@ def _measure(folder: Folder, keys: pa.Array, usage: Usage) -> None:
 
 
 def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
-    """Remove the rows that no current out holds; returns the recipes that were left, each with the reason.
+    """Remove the rows that no current out holds.
+
+    Returns the recipes that were left, each with the reason.
 
     Raises
     ------
@@ -105,8 +112,10 @@ def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
     """
     if cache is None or not cache.has_outs():
         raise InputError(
-            f"{cache.root / 'dvc.lock' if cache else 'dvc.lock'} is missing or damaged, or this is no DVC project: which rows "
-            "are in use can't be told; run this in the project after `dvc repro`, or remove the folder yourself"
+            f"{cache.root / 'dvc.lock' if cache else 'dvc.lock'} is missing or damaged, or this "
+            "is no DVC project: which rows "
+            "are in use can't be told; run this in the project after `dvc repro`, or remove the "
+            "folder yourself"
         )
     left: dict[Path, str] = {}
     for folder in idle_recipes(store, cache, left):
@@ -115,7 +124,10 @@ def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
 
 
 def idle_recipes(store: Path, cache: DvcCache | None, left: dict[Path, str]) -> Iterator[Folder]:
-    """The recipes that no run uses, each locked while it is looked at; the others are added to `left` with the reason."""
+    """The recipes that no run uses, each locked while it is looked at.
+
+    The others are added to `left` with the reason.
+    """
     for recipe in recipes(store):
         try:
             with using(recipe, sharing_of(cache)) as folder:

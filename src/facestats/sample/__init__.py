@@ -1,8 +1,8 @@
 """The built-in sample: procedurally drawn faces with labels and simulated ratings.
 
-`traits` says what a face is, `draw` draws it (with `frame`, `layout`, `palette`, `light`, `head`, `skin`,
-`hair`, `features` and `extras`), `raters` rates it, `bad_files` adds what real folders hold besides
-faces, and `build` writes all of it.
+`traits` says what a face is, `draw` draws it (with `frame`, `layout`, `palette`, `light`, `head`,
+`skin`, `hair`, `features` and `extras`), `raters` rates it, `bad_files` adds what real folders hold
+besides faces, and `build` writes all of it.
 """
 
 from facestats.sample.build import write_sample

@@ -1,7 +1,8 @@
 """A dozen files that are broken or awkward, as real photo folders have them.
 
-Each must become a row with a reason in `faces.parquet`, or be handled. The faces drawn for them are extra
-ones. A link to itself and an unreadable file are not here: they would stop DVC, which reads every dependency.
+Each must become a row with a reason in `faces.parquet`, or be handled. The faces drawn for them are
+extra ones. A link to itself and an unreadable file are not here: they would stop DVC, which reads
+every dependency.
 """
 
 import io
@@ -30,7 +31,7 @@ def write_bad_files(images: Path, size: int = 256, seed: int = 0) -> dict[str, s
         The image folder; most files go into its `bad/`.
     size : int
         Width and height in pixels of the faces in them.
-    seed : int
+    seed : int, default 0
 
     Returns
     -------

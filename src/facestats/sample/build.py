@@ -38,8 +38,8 @@ def write_sample(
 ) -> dict[str, int]:
     """Draw a sample and write it below `out`.
 
-    Writes `images/` (JPEG; a dozen bad files among them, see `bad_files`) and `labels/` with `labels.csv`,
-    `ratings.csv` and `truth.csv`. The bytes depend on `n`, `size` and `seed` alone.
+    Writes `images/` (JPEG; a dozen bad files among them, see `bad_files`) and `labels/` with
+    `labels.csv`, `ratings.csv` and `truth.csv`. The bytes depend on `n`, `size` and `seed` alone.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def write_sample(
         Number of drawn faces, at least 1.
     size : int
         Width and height of the pictures in pixels.
-    seed : int
+    seed : int, default 0
     workers : int, optional
         Number of processes; all processors by default.
     progress : bool
@@ -70,7 +70,8 @@ def write_sample(
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise InputError(
-                f"{folder} holds files already; the sample needs an empty folder: remove it or name another"
+                f"{folder} holds files already; the sample needs an empty folder: remove it or "
+                "name another"
             )
     names = [f"face_{i + 1:0{max(4, len(str(n)))}d}.jpg" for i in range(n)]
     people, traits = cast(n, seed)

@@ -23,10 +23,11 @@ class Drawing:
 
     Attributes
     ----------
-    image : uint8 (size, size, 3)
+    image : np.ndarray
+        Uint8 (size, size, 3).
     landmarks : dict of str to (float, float)
-        `right_eye`, `left_eye` (the person's; mean of the eye's corners), `nose_tip`, `mouth` (mean of its
-        corners) in pixels, x to the right, y down, the top left corner at 0.
+        `right_eye`, `left_eye` (the person's; mean of the eye's corners), `nose_tip`, `mouth` (mean
+        of its corners) in pixels, x to the right, y down, the top left corner at 0.
     face_width : float
         Width of the face at the cheekbones in pixels.
     """
@@ -44,8 +45,9 @@ def draw_face(traits: Traits, size: int, rng: np.random.Generator) -> Drawing:
     traits : Traits
     size : int
         Width and height of the picture in pixels.
-    rng : numpy.random.Generator
-        For the noise of the photo; what belongs to the person comes from `traits.texture_seed`.
+    rng : np.random.Generator
+        Numpy.random.Generator For the noise of the photo; what belongs to the person comes from
+        `traits.texture_seed`.
     """
     person = np.random.default_rng([traits.texture_seed, 0])
     frame = Frame(traits, size)
@@ -104,9 +106,8 @@ def _develop(canvas: np.ndarray, traits: Traits, rng: np.random.Generator) -> np
     """Linear light to 8-bit display values, with the lens's blur and the sensor's noise."""
     size = canvas.shape[1]
     image = np.sqrt(np.maximum(canvas, 0)) * np.float32(255)
-    image -= np.float32(0.45) * np.maximum(
-        image - np.float32(205), 0
-    )  # film's shoulder: light skin keeps its form
+    # film's shoulder: light skin keeps its form
+    image -= np.float32(0.45) * np.maximum(image - np.float32(205), 0)
     image = image.transpose(1, 2, 0)
     sigma = traits.blur * size / 1000
     if sigma > 0.2:

@@ -1,9 +1,9 @@
 """Where things are: head coordinates, pose and camera, and the small tools every layer paints with.
 
-Head coordinates are (u, v) on the face seen from the front, in half widths of an average face: u to the
-image's right, v down, the eyes on v = 0, the chin near v = 1.65, the crown near v = -1.6. For each pixel
-`Frame` knows the (u, v) that is seen there, so that every feature is painted where it is described and the
-pose comes for free.
+Head coordinates are (u, v) on the face seen from the front, in half widths of an average face: u to
+the image's right, v down, the eyes on v = 0, the chin near v = 1.65, the crown near v = -1.6. For
+each pixel `Frame` knows the (u, v) that is seen there, so that every feature is painted where it is
+described and the pose comes for free.
 """
 
 import numpy as np
@@ -24,15 +24,15 @@ class Frame:
 
     Attributes
     ----------
-    u, v : float32 (size, size)
-        Head coordinates seen at each pixel; the width and length of the person's face are taken out, so
-        that outlines and features are those of an average face.
-    x, y : float32 (size, size)
-        The same for the body, which does not turn with the head.
-    r : float32 (size, size)
-        Distance from the pole of the outlines.
-    angle : intp (size, size)
-        Index into a polar outline.
+    u, v : object
+        Float32 (size, size) Head coordinates seen at each pixel; the width and length of the
+        person's face are taken out, so that outlines and features are those of an average face.
+    x, y : object
+        Float32 (size, size) The same for the body, which does not turn with the head.
+    r : object
+        Float32 (size, size) Distance from the pole of the outlines.
+    angle : object
+        Intp (size, size) Index into a polar outline.
     unit : float
         Pixels per head unit.
     """
@@ -65,9 +65,8 @@ class Frame:
         r = self.rotation.astype(np.float32)
         inverse = np.linalg.inv(self.rotation[:2, :2]).astype(np.float32)
         depth = np.float32(0.0)
-        for _ in range(
-            5
-        ):  # a fixed point: the depth decides what is seen, what is seen decides the depth
+        for _ in range(5):
+            # a fixed point: the depth decides what is seen, what is seen decides the depth
             a, b = self.x - r[0, 2] * depth, self.y - r[1, 2] * depth
             u, v = inverse[0, 0] * a + inverse[0, 1] * b, inverse[1, 0] * a + inverse[1, 1] * b
             v = self._shape_v(v)
@@ -181,7 +180,9 @@ def blend(canvas: np.ndarray, window: Window | None, colour: np.ndarray, alpha: 
 
 
 def value_noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
-    """Smooth noise, float32 (size, size), about standard normal, with `cells` bumps across the picture."""
+    """Smooth noise, float32 (size, size), about standard normal, with `cells` bumps across the
+    picture.
+    """
     coarse = rng.standard_normal((cells, cells), dtype=np.float32)
     return np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))
 

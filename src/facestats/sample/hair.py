@@ -17,7 +17,8 @@ from facestats.sample.layout import Layout
 from facestats.sample.light import Light
 from facestats.sample.traits import Traits
 
-# Thickness of the hair over the skull at the crown and at the ears, and where it ends (v) at the sides.
+# Thickness of the hair over the skull at the crown and at the ears, and where it ends (v) at the
+# sides.
 _SHAPE = {
     "buzz": (0.035, 0.012, 0.18),
     "short": (0.17, 0.05, 0.20),

@@ -31,15 +31,16 @@ def head_outline(traits: Traits) -> np.ndarray:
 
 
 def relief(frame: Frame, traits: Traits, layout: Layout, outline: np.ndarray) -> np.ndarray:
-    """Height (head units, towards the camera) of the face before it is turned, float32 (size, size)."""
+    """Height (head units, towards the camera) of the face before it is turned, float32 (size,
+    size).
+    """
     t = frame.r / outline[frame.angle]
     height = np.float32(0.92) * np.sqrt(np.maximum(np.float32(1.04) - t * t, np.float32(0.015)))
     male = traits.gender == "male"
     for side in (-1, 1):
         eye_u, eye_v = layout.eye(side)
-        frame.bump(
-            height, side * 0.38, eye_v - 0.25, 0.26, 0.10, 0.065 if male else 0.04
-        )  # brow ridge
+        # brow ridge
+        frame.bump(height, side * 0.38, eye_v - 0.25, 0.26, 0.10, 0.065 if male else 0.04)
         frame.bump(height, eye_u + side * 0.02, eye_v + 0.01, 0.18, 0.14, -0.10)  # socket
         frame.bump(height, side * 0.20, eye_v - 0.02, 0.06, 0.11, -0.05)  # beside the bridge
         frame.bump(height, eye_u, eye_v - 0.01, 0.16, 0.095, 0.075)  # eyeball under the lids

@@ -9,7 +9,10 @@ from facestats.sample.traits import Traits
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions and sizes in head units (half an average face's width). `side` is -1 at the image's left."""
+    """Positions and sizes in head units (half an average face's width).
+
+    `side` is -1 at the image's left.
+    """
 
     eye_u: float
     eye_half: float

@@ -6,9 +6,8 @@ from facestats.sample import palette
 from facestats.sample.frame import Frame
 from facestats.sample.traits import Traits
 
-_WRAP = np.array([0.34, 0.20, 0.15], np.float32).reshape(
-    3, 1, 1
-)  # light under the skin, most of it red
+# light under the skin, most of it red
+_WRAP = np.array([0.34, 0.20, 0.15], np.float32).reshape(3, 1, 1)
 
 
 class Light:

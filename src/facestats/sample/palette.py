@@ -4,7 +4,8 @@ import numpy as np
 
 from facestats.sample.traits import Traits
 
-# Display RGB (0-1) at equal steps from the lightest to the darkest skin; values between are interpolated.
+# Display RGB (0-1) at equal steps from the lightest to the darkest skin; values between are
+# interpolated.
 _SKIN = np.array(
     [
         [0.955, 0.815, 0.735],

@@ -1,7 +1,8 @@
 """Simulated raters: what they see in a drawn face, and the numbers that they give.
 
-The appeal of a face depends on what can be seen in the picture (expression, skin, symmetry, proportions, age
-marks) and on nothing else: not on the tone, and of a gender's proportions only what differs from its average.
+The appeal of a face depends on what can be seen in the picture (expression, skin, symmetry,
+proportions, age marks) and on nothing else: not on the tone, and of a gender's proportions only
+what differs from its average.
 """
 
 from dataclasses import dataclass
@@ -64,7 +65,9 @@ def appeal(traits: Traits) -> float:
 
 @dataclass(frozen=True)
 class Rater:
-    """One rater: a mean, a slope, a noise (rating units) and a taste of their own (weights of `features`)."""
+    """One rater: a mean, a slope, a noise (rating units) and a taste of their own (weights of
+    `features`).
+    """
 
     mean: float
     slope: float
@@ -101,9 +104,11 @@ def rate_faces(faces: list[tuple[str, Traits]], seed: int) -> list[tuple[str, st
 
     Parameters
     ----------
-    faces : list of (image, traits)
+    faces : list[tuple[str, Traits]]
+        List of (image, traits).
     seed : int
-        Each rater and each face have generators of their own: one face more changes no other's ratings.
+        Each rater and each face have generators of their own: one face more changes no other's
+        ratings.
     """
     raters = draw_raters(np.random.default_rng([seed, 1]))
     rows = []

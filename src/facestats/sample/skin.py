@@ -12,7 +12,9 @@ from facestats.sample.traits import Traits
 def skin_albedo(
     frame: Frame, traits: Traits, layout: Layout, rng: np.random.Generator
 ) -> np.ndarray:
-    """Albedo of the face's skin, (3, size, size): blush, mottling, freckles, dark circles, beard shadow."""
+    """Albedo of the face's skin, (3, size, size): blush, mottling, freckles, dark circles, beard
+    shadow.
+    """
     size = frame.size
     red = np.zeros((size, size), np.float32)
     for side in (-1, 1):

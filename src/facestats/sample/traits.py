@@ -1,7 +1,9 @@
-"""The latent traits of a drawn face: everything that a caption could say and everything the drawing needs.
+"""The latent traits of a drawn face: everything that a caption could say and everything the drawing
+needs.
 
-Two kinds of trait: those of the person (the same in every photo) and those of the photo (`PHOTO_TRAITS`).
-All fields are plain numbers, words and booleans, so that a row of `truth.csv` holds a face.
+Two kinds of trait: those of the person (the same in every photo) and those of the photo
+(`PHOTO_TRAITS`). All fields are plain numbers, words and booleans, so that a row of `truth.csv`
+holds a face.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -25,7 +27,8 @@ class Traits:
     gender: str  # one of GENDERS
     age: float  # years, 18 to 80
     tone: str  # one of TONES, light to dark: a neutral name, since a drawing has no ethnicity
-    skin: float  # skin tone within the whole range, 0 (lightest) to 1 (darkest); its quarter is `tone`
+    # skin tone within the whole range, 0 (lightest) to 1 (darkest); its quarter is `tone`
+    skin: float
     undertone: float  # -1 (pink) to 1 (yellow)
     face_width: float  # relative
     face_length: float  # relative, from the eyes to the chin
@@ -151,7 +154,9 @@ def draw_traits(rng: np.random.Generator) -> Traits:
 
 
 def another_photo(traits: Traits, rng: np.random.Generator) -> Traits:
-    """The same person in another photo: new pose, light, expression, clothes, background and camera."""
+    """The same person in another photo: new pose, light, expression, clothes, background and
+    camera.
+    """
     photo = _draw_photo(rng, traits.age)
     return replace(
         traits, **photo | {"glasses": traits.glasses, "glasses_round": traits.glasses_round}
