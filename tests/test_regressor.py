@@ -10,7 +10,11 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from facestats.core.stats.folds import shuffled_folds
 from facestats.errors import InputError
+from facestats.scores.correction import left_out_parts
+from facestats.scores.params import Mlp
+from facestats.scores.ridge import fit_blend
 from facestats.scores.training import train_regressor
 from rated import QUICK, D, no_line, noisy_line, r
 
@@ -362,3 +366,27 @@ def test_a_training_that_diverges_is_an_error_not_a_model():
 def test_an_embedding_that_is_not_finite_gets_no_score(served):
     with pytest.raises(InputError, match="not finite"):
         served.predict(np.full((2, D), np.nan))
+
+
+def test_no_person_is_in_two_parts_of_a_training(rated):
+    """Copies of a face on both sides would praise a correction that remembers."""
+    x, y, x_val, _ = rated
+    alone = train_regressor(
+        *rated, **QUICK, persons=(np.arange(len(x)), np.arange(len(x_val)) + 1e6)
+    )
+    again = train_regressor(*rated, **QUICK)
+    assert np.array_equal(alone.predict(x_val), again.predict(x_val))
+    who = np.repeat(np.arange(100), 4)
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    blend = fit_blend(z.astype(float), y - y.mean(), x.std(axis=0).astype(float))
+    parts = left_out_parts(z.astype(float), y - y.mean(), who, blend, Mlp(ensemble=8))
+    assert len(np.unique(parts.of)) == 8
+    assert all(len(np.unique(parts.of[who == person])) == 1 for person in range(100))
+    one = left_out_parts(z.astype(float), y - y.mean(), who * 0, blend, Mlp(ensemble=8))
+    assert (one.of == -1).all()
+    assert one.seen.shape == one.residuals.shape == (8, len(x))
+    for fitted, left_out in shuffled_folds(who, 3):
+        assert not set(who[fitted]) & set(who[left_out])
+        assert len(fitted) + len(left_out) == len(who)
+    with pytest.raises(InputError, match="400 rows, but 3 persons"):
+        train_regressor(*rated, persons=([1, 2, 3], np.arange(len(x_val))))

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
-from sklearn.model_selection import KFold
+
+from facestats.core.stats.folds import shuffled_folds
 
 KINDS = ("none", "linear", "isotonic")
 MIN_FACES = {
@@ -18,7 +19,7 @@ MIN_FACES = {
     "linear": 20,
     "isotonic": 100,
 }  # for `auto`; fewer say too little about the correction
-FOLDS, ROUNDS = 5, 10
+ROUNDS = 10  # deals of the cross-validation
 MIN_GAIN = 1.0  # standard errors by which a correction must beat the simpler one before it
 SLOPES = (0.2, 5.0)  # a line outside says that there is nothing to calibrate
 
@@ -45,24 +46,39 @@ class Calibration:
 
 
 def fit_calibration(
-    predicted: np.ndarray, ratings: np.ndarray, kind: str, seed: int = 0
+    predicted: np.ndarray,
+    ratings: np.ndarray,
+    kind: str,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> Calibration:
     """Fit a correction on held-out faces.
 
     Parameters
     ----------
-    predicted, ratings : (n,), of faces that the model did not train on.
-    kind : `none`, `linear`, `isotonic`, or `auto`: the one that does best in cross-validation, the simplest unless another is
-        better by `MIN_GAIN` standard errors.
-    seed : of the cross-validation's folds.
+    predicted, ratings : ndarray (n,)
+        Of faces that the model did not train on.
+    kind : str
+        `none`, `linear`, `isotonic`, or `auto`: the one that does best in cross-validation, the
+        simplest unless another is better by `MIN_GAIN` standard errors.
+    seed : int
+        Of the cross-validation's folds.
+    groups : ndarray of int (n,), optional
+        Whose face each is, from 0 without a gap: no person is in two folds. By default each face is
+        somebody else's.
+
+    Returns
+    -------
+    Calibration
     """
     if kind != "auto":
         return _fit(kind, predicted, ratings)
+    groups = np.arange(len(predicted)) if groups is None else groups
     chosen, missed = "none", (predicted - ratings) ** 2
     for candidate in KINDS[1:]:
-        if len(predicted) < MIN_FACES[candidate]:
+        if groups.max(initial=-1) + 1 < MIN_FACES[candidate]:
             continue
-        errors = _cross_validated(candidate, predicted, ratings, seed)
+        errors = _cross_validated(candidate, predicted, ratings, seed, groups)
         gain = missed - errors
         if gain.mean() > MIN_GAIN * gain.std(ddof=1) / np.sqrt(len(gain)):
             chosen, missed = candidate, errors
@@ -70,14 +86,12 @@ def fit_calibration(
 
 
 def _cross_validated(
-    kind: str, predicted: np.ndarray, ratings: np.ndarray, seed: int
+    kind: str, predicted: np.ndarray, ratings: np.ndarray, seed: int, groups: np.ndarray
 ) -> np.ndarray:
     """Squared error of each face, corrected by what the other folds say; mean of several deals."""
     errors = np.zeros(len(predicted))
     for deal in range(ROUNDS):
-        for fitted, left_out in KFold(FOLDS, shuffle=True, random_state=seed + deal).split(
-            predicted
-        ):
+        for fitted, left_out in shuffled_folds(groups, seed + deal):
             corrected = _fit(kind, predicted[fitted], ratings[fitted])(predicted[left_out])
             errors[left_out] += (corrected - ratings[left_out]) ** 2 / ROUNDS
     return errors

@@ -18,6 +18,7 @@ from torch import nn
 
 from facestats.errors import InputError
 from facestats.scores.network import Ensemble
+from facestats.scores.params import Mlp
 from facestats.scores.ridge import Blend
 
 LOSSES = {"mse": nn.functional.mse_loss, "huber": nn.functional.huber_loss}
@@ -28,23 +29,6 @@ SCHEDULES: dict[
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
 }
 OnEpoch = Callable[[int, float, float], None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the correction is trained; see `mlp` in `params.yaml`."""
-
-    hidden: list[int]
-    ensemble: int
-    dropout: float
-    lr: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    patience: int
-    schedule: str
-    loss: str
-    seed: int
 
 
 @dataclass
@@ -65,18 +49,36 @@ class Parts:
     missed: np.ndarray
 
 
-def left_out_parts(z: np.ndarray, y: np.ndarray, blend: Blend, options: Options) -> Parts:
-    """Deal train faces z (n, d) with standardised ratings (n,) out to the members, and fit each member's line."""
-    n = len(z)
-    if options.ensemble == 1:
+def left_out_parts(
+    z: np.ndarray, y: np.ndarray, groups: np.ndarray, blend: Blend, options: Mlp
+) -> Parts:
+    """Deal train faces out to the members, and fit each member's line.
+
+    Parameters
+    ----------
+    z, y : ndarray (n, d) and (n,)
+        Features and standardised ratings.
+    groups : ndarray of int (n,)
+        Whose face each is, from 0 without a gap: a person is in one part.
+    blend : Blend
+        The line of all train faces.
+    options : Mlp
+        The section `mlp` of `params.yaml`.
+
+    Returns
+    -------
+    Parts
+    """
+    n, n_groups = len(z), int(groups.max()) + 1
+    if options.ensemble == 1 or n_groups == 1:
         return Parts(
             np.full(n, -1),
-            torch.arange(n)[None],
-            _single(y - blend.line.left_out)[None],
+            torch.arange(n).repeat(options.ensemble, 1),
+            _single(y - blend.line.left_out).repeat(options.ensemble, 1),
             np.empty(0),
         )
-    count = min(options.ensemble, n // 2)
-    of = np.random.default_rng(options.seed).permutation(n) % count
+    count = min(options.ensemble, max(n_groups // 2, 2))
+    of = (np.random.default_rng(options.seed).permutation(n_groups) % count)[groups]
     residuals, missed = np.zeros((count, n), dtype=np.float32), np.empty(n)
     for part in range(count):
         inside, outside = of != part, of == part
@@ -94,7 +96,7 @@ def train_correction(
     parts: Parts,
     x_val: np.ndarray,
     residuals_val: np.ndarray,
-    options: Options,
+    options: Mlp,
     on_epoch: OnEpoch | None = None,
 ) -> tuple[Ensemble, float, np.ndarray]:
     """Train the members until their mean no longer gets better on val, and decide how much of it to add.
@@ -120,7 +122,8 @@ def train_correction(
     loss_of, share_of = LOSSES[options.loss], SCHEDULES[options.schedule]
     x, x_val, residuals_val = _single(x), _single(x_val), _single(residuals_val)
     generator = torch.Generator().manual_seed(options.seed)
-    network = Ensemble(x.shape[1], options.hidden, options.ensemble, options.dropout)
+    widths = [options.hidden] if isinstance(options.hidden, int) else options.hidden
+    network = Ensemble(x.shape[1], widths, options.ensemble, options.dropout)
     network.start(generator)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True

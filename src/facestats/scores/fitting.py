@@ -125,6 +125,7 @@ def fit_regressor(
                 ratings[train].to_numpy(),
                 embeddings.take(val),
                 ratings[val].to_numpy(),
+                persons=(faces["group"][train], faces["group"][val]),
                 on_epoch=on_epoch,
                 **options.model_dump(),
             )

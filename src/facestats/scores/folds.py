@@ -54,7 +54,13 @@ def out_of_fold(
         )
         try:
             return train_regressor(
-                x[train], ratings[train], x[val], ratings[val], on_epoch=go_on, **mlp
+                x[train],
+                ratings[train],
+                x[val],
+                ratings[val],
+                persons=(groups[train], groups[val]),
+                on_epoch=go_on,
+                **mlp,
             ).predict(x[inside])
         except InputError as error:
             return f"fold {left_out}: {error}"
