@@ -56,7 +56,10 @@ def main(params, crops: Path, clip: Path, embeddings: Path) -> str:
             "dimension": str(encoder.dimension),
         },
     )
-    return f"{row_summary(len(table), **table.attrs)} dimension={encoder.dimension} precision={encoder.precision} device={encoder.device.type}"
+    return (
+        f"{row_summary(len(table), **table.attrs)} dimension={encoder.dimension} "
+        f"precision={encoder.precision} device={encoder.device.type}"
+    )
 
 
 if __name__ == "__main__":

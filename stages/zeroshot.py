@@ -33,7 +33,8 @@ def main(params, embeddings: Path, clip: Path, zeroshot: Path, prompts: Path) ->
             )
     save_classifiers(prompts, classifiers, weights)
     tables.write(probability_table(vectors.names, vectors, classifiers), zeroshot, ZEROSHOT)
-    return f"faces={len(vectors)} attributes={len(classifiers)} classes={sum(len(c.classes) for c in classifiers.values())}"
+    classes = sum(len(classifier.classes) for classifier in classifiers.values())
+    return f"faces={len(vectors)} attributes={len(classifiers)} classes={classes}"
 
 
 if __name__ == "__main__":

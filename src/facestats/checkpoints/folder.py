@@ -1,6 +1,4 @@
-"""A CLIP checkpoint on disk, in Hugging Face layout: what is wrong with it, and its weights as one
-safetensors file.
-"""
+"""A CLIP checkpoint on disk, in Hugging Face layout: its weights, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -115,8 +113,9 @@ def check_config(folder: Path, variant: str) -> dict:
 
 
 def foreign_layout(names: Iterable[str]) -> str:
-    """What files (paths below a folder or repository, POSIX style) seem to be, and the way out, as
-    the end of a sentence.
+    """What files seem to be, and the way out, as the end of a sentence.
+
+    Paths are below a folder or repository, POSIX style.
     """
     names = sorted(names)
     for pattern, meaning in LAYOUTS:
@@ -124,7 +123,10 @@ def foreign_layout(names: Iterable[str]) -> str:
             return meaning
     below = [PurePosixPath(name).parent.as_posix() for name in names if name.endswith(f"/{CONFIG}")]
     if below:
-        return f"a {CONFIG} lies in {' and '.join(below[:3])}: download it, and set clip.variant to that folder"
+        return (
+            f"a {CONFIG} lies in {' and '.join(below[:3])}: download it, and set "
+            "clip.variant to that folder"
+        )
     return (
         f"it holds {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}"
         if names
@@ -214,8 +216,9 @@ def check_files(folder: Path, variant: str) -> None:
 
 
 def check_safetensors(path: Path, variant: str) -> None:
-    """Raise ModelError where a file of weights is damaged or cut off, or names its weights
-    otherwise than CLIPModel; reads its header only.
+    """Raise ModelError for a file of weights that is damaged, cut off, or no CLIPModel's.
+
+    Reads its header only.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -237,8 +240,9 @@ def check_safetensors(path: Path, variant: str) -> None:
 
 
 def refuse_stand_in(path: Path, variant: str) -> None:
-    """Raise ModelError for what is not the file itself: a link out of the checkpoint, a pipe or
-    device, git LFS's text file for a large one.
+    """Raise ModelError for what is not the file itself.
+
+    A link out of the checkpoint, a pipe or device, git LFS's text file for a large one.
 
     What is read here is copied into an out of DVC's, and shared: through a link that would be
     anybody's private file. In the hub's own cache, files of a snapshot are links into the same
@@ -309,8 +313,9 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether it is a tensor of numbers that are all there, each for itself: one that is spread out
-    of a few bytes would take any memory.
+    """Whether it is a tensor whose numbers are all in the file.
+
+    One that is spread out of a few bytes would take any memory.
     """
     import torch
 

@@ -1,6 +1,4 @@
-"""A CLIP variant out of a model hub: no more than is needed of it, or what is wrong with that
-repository and the way out.
-"""
+"""Download a CLIP variant from a model hub: only the files needed, or what is wrong."""
 
 from __future__ import annotations
 
@@ -60,8 +58,9 @@ def looks_like_an_id(variant: str) -> bool:
 
 
 def nearest_variant(variant: str) -> str | None:
-    """The variant that was probably meant: of an address the id in it, of another project's name or
-    a slip that of a well-known one.
+    """The variant that was probably meant.
+
+    The id in an address, or the well-known one behind another project's name or a slip.
     """
     address = re.match(r"(?:https?://[\w.:-]+/|hf://)(?:models/)?([\w.-]+/[\w.-]+)", variant)
     if address:
@@ -208,9 +207,15 @@ def explain(error: Exception, variant: str, revision: str | None) -> str:
         None,
     )
     if numbers & {errno.ENOSPC, errno.EDQUOT}:
-        return f"The disk is full: free some space below {constants.HF_HUB_CACHE}, or set HF_HOME to a larger disk."
+        return (
+            f"The disk is full: free some space below {constants.HF_HUB_CACHE}, or set "
+            "HF_HOME to a larger disk."
+        )
     if numbers & {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return f"The hub's own cache, {constants.HF_HUB_CACHE}, can't be written: set HF_HOME to a folder of yours."
+        return (
+            f"The hub's own cache, {constants.HF_HUB_CACHE}, can't be written: set "
+            "HF_HOME to a folder of yours."
+        )
     problem = _problem_of_repository(kinds, status, variant, revision)
     if problem:
         return problem
@@ -258,7 +263,10 @@ def _problem_of_repository(
             f"nor is there a folder {variant} here. {token} must have access to a private one."
         )
     if status == 401:
-        return "The hub does not accept your token: it is mistyped, expired or revoked. `hf auth login` again, or unset HF_TOKEN for a public repository."
+        return (
+            "The hub does not accept your token: it is mistyped, expired or revoked. `hf "
+            "auth login` again, or unset HF_TOKEN for a public repository."
+        )
     if status == 403:
         return f"The hub refuses access. {token} must be allowed to read {variant}."
     return None
@@ -275,7 +283,10 @@ def _problem_of_hub(kinds: set[str], status: int | None, text: str) -> str:
         if os.environ.get(name) or os.environ.get(name.lower())
     )
     if "OfflineModeIsEnabled" in kinds:
-        return f"HF_HUB_OFFLINE is set, so the hub is not asked, and its own cache, {constants.HF_HUB_CACHE}, lacks files: unset HF_HUB_OFFLINE."
+        return (
+            "HF_HUB_OFFLINE is set, so the hub is not asked, and its own cache, "
+            f"{constants.HF_HUB_CACHE}, lacks files: unset HF_HUB_OFFLINE."
+        )
     if "ProxyError" in kinds:
         return f"The proxy refuses.{proxy}"
     if "CERTIFICATE_VERIFY_FAILED" in text or kinds & {"SSLError", "SSLCertVerificationError"}:
@@ -285,9 +296,15 @@ def _problem_of_hub(kinds: set[str], status: int | None, text: str) -> str:
             f"organisation's certificates.{proxy}"
         )
     if kinds & {"TimeoutException", "Timeout", "TimeoutError"}:
-        return f"{hub} did not answer in time; HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT (seconds) make it wait longer.{proxy}"
+        return (
+            f"{hub} did not answer in time; HF_HUB_ETAG_TIMEOUT and "
+            f"HF_HUB_DOWNLOAD_TIMEOUT (seconds) make it wait longer.{proxy}"
+        )
     if status == 429:
-        return "The hub has had too many requests from here: wait, or log in (`hf auth login`), and run again."
+        return (
+            "The hub has had too many requests from here: wait, or log in (`hf auth "
+            "login`), and run again."
+        )
     if status is not None and status >= 500:
         return f"The hub has a problem of its own (status {status}): run again later."
     if status == 404 or kinds & {
@@ -296,7 +313,10 @@ def _problem_of_hub(kinds: set[str], status: int | None, text: str) -> str:
         "InvalidURL",
         "LocalProtocolError",
     }:
-        return f"{hub} does not answer as a model hub does; HF_ENDPOINT is the hub's address, https://… without a path."
+        return (
+            f"{hub} does not answer as a model hub does; HF_ENDPOINT is the hub's "
+            "address, https://… without a path."
+        )
     if (
         kinds
         & {

@@ -1,6 +1,4 @@
-"""What the settings of a CLIP checkpoint may say: sizes, attention, the image transform, and no
-more than its weights hold.
-"""
+"""What the settings of a CLIP checkpoint may hold: sizes, attention, the image transform."""
 
 from __future__ import annotations
 
@@ -40,8 +38,7 @@ MOST_MISSING = 2**24
 
 
 def check_settings(config: dict, path: Path, variant: str) -> None:
-    """Refuse sizes that no model has, before one is built, and attention that is somebody's
-    program.
+    """Refuse sizes that no model has, and attention that is somebody's program.
 
     Parameters
     ----------
@@ -122,7 +119,8 @@ def check_weights(
             name: tuple(weight.shape) for name, weight in model_class(config).state_dict().items()
         }
     with safe_open(model_dir / "model.safetensors", "pt") as weights:
-        shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+        names = weights.keys()
+        shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in names}
     missing = {
         name: math.prod(shape) for name, shape in expected.items() if shapes.get(name) != shape
     }

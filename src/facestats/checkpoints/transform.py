@@ -89,8 +89,9 @@ class ImageTransform:
         return np.ascontiguousarray((self.pixels(image) * factor - offset).transpose(2, 0, 1))
 
     def pixels(self, image: Image.Image) -> np.ndarray:
-        """uint8 array (height, width, 3) of an RGB image: resized and cropped, not yet rescaled and
-        normalised.
+        """uint8 array (height, width, 3) of an RGB image: resized and cropped.
+
+        Not yet rescaled and normalised.
         """
         if self.resize is not None:
             image = image.resize(self._target(image.size), self.resample)

@@ -122,8 +122,9 @@ def local_folder(variant: str, root: Path = Path()) -> Path | None:
 
 
 def check_variant(variant: str, revision: str | None = None, root: Path = Path()) -> str | None:
-    """What would make `fetch_clip` fail, as far as can be known without a hub and without reading
-    weights; None where nothing is known to be wrong.
+    """Why `fetch_clip` would fail, without asking a hub or reading weights.
+
+    None where nothing is known to be wrong.
 
     Parameters
     ----------
@@ -137,7 +138,10 @@ def check_variant(variant: str, revision: str | None = None, root: Path = Path()
             if folder is None:
                 near = nearest_variant(variant)
                 if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-                    return f"clip.variant {variant} is not in the hub's own cache, and HF_HUB_OFFLINE is set, so that the hub is not asked"
+                    return (
+                        f"clip.variant {variant} is not in the hub's own cache, and "
+                        "HF_HUB_OFFLINE is set, so that the hub is not asked"
+                    )
                 return (
                     f"clip.variant {variant}: did you mean {near}?"
                     if near and near != variant

@@ -211,8 +211,9 @@ class PackedTower:
     def __call__(
         self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False
     ) -> torch.Tensor:
-        """Embeddings (n, dimension), float32, not yet of unit norm, of uint8 pixels (n, side, side,
-        3).
+        """Embeddings (n, dimension), float32, not yet of unit norm.
+
+        Of uint8 pixels (n, side, side, 3).
         """
         n = len(pixels)
         x = torch.empty((n, len(self.position), self.width), dtype=self.dtype)
@@ -229,8 +230,9 @@ class PackedTower:
         return self.projection(self.norm_after(x.view(n, -1, self.width)[:, 0])).float()
 
     def _patches(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(n · patches, 3 · patch · patch): moved while still bytes, a quarter of float32's
-        traffic.
+        """The patches of pictures, (n · patches, 3 · patch · patch).
+
+        Moved while still bytes, a quarter of float32's traffic.
         """
         grid, patch = self.side // self.patch, self.patch
         cut = (
@@ -286,8 +288,9 @@ class PlainTower:
     def __call__(
         self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False
     ) -> torch.Tensor:
-        """Embeddings (n, dimension), float32, not yet of unit norm, of uint8 pixels (n, height,
-        width, 3).
+        """Embeddings (n, dimension), float32, not yet of unit norm.
+
+        Of uint8 pixels (n, side, side, 3).
         """
         inputs = (
             pixels.to(self.device).permute(0, 3, 1, 2).float().mul_(self.factor).sub_(self.offset)

@@ -119,8 +119,9 @@ def _small(image: np.ndarray) -> np.ndarray:
 
 
 def _met(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether the median correlation of one crop's patches with the best place for each in the
-    other reaches `_MET`; ends as soon as it can't.
+    """Whether the patches of one crop correlate with the other crop.
+
+    The median of each patch's best place has to reach `_MET`; the search ends as soon as it can't.
     """
     here, there = (
         cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 2)
@@ -142,9 +143,7 @@ def _met(one: np.ndarray, other: np.ndarray) -> bool:
 def _align(
     one: np.ndarray, other: np.ndarray, start: np.ndarray, rounds: int
 ) -> tuple[float, np.ndarray]:
-    """Correlation of two aligned images, and the affine matrix from the pixels of one to those of
-    the other.
-    """
+    """Correlation of two aligned images, and the affine matrix from one's pixels to the other's."""
     side = len(one)
     smooth = [
         even_contrast(cv2.GaussianBlur(image, (0, 0), side / 64), side / 10.7)
@@ -164,9 +163,7 @@ def even_contrast(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _matched(image: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """A thumbnail, whole numbers from 0 to 255, with its tones, inside the face, brought to another
-    image's.
-    """
+    """A thumbnail (0 to 255) with its tones, inside the face, brought to another image's."""
     tones, wanted = np.sort(image[_FACE])[_TONES], np.sort(like[_FACE])[_TONES]
     tones, first = np.unique(tones, return_index=True)
     return np.interp(_LEVELS, tones, wanted[first]).astype(np.float32)[image.astype(np.uint8)]
@@ -196,8 +193,9 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _displacement(one: np.ndarray, other: np.ndarray) -> float:
-    """Median over the face of how far a neighbourhood would have to be moved to fit better, px
-    (Lucas and Kanade 1981).
+    """Median distance, px, by which the face's parts would have to move to fit better.
+
+    Lucas and Kanade (1981).
     """
 
     def details(image: np.ndarray) -> np.ndarray:

@@ -31,6 +31,10 @@ _TO_SEARCH = 3000
 class PreprocessConfig:
     """How a face is cut out.
 
+    The limits (`max_…`) are no part of what a row is computed from. Of photos beyond them, only the
+    rows of those that are so by their header and `max_pixels` are kept, for runs with the same
+    `max_pixels`.
+
     Parameters
     ----------
     size : int, default 512
@@ -49,8 +53,6 @@ class PreprocessConfig:
         What a photo may ask for, see `budget.check_budget`.
     max_seconds : float, default 60.0
         Of a processor that it may take in a worker process.
-    The last three are no part of what a row is computed from. Of photos beyond them, only the rows of those that are so by their header and
-    `max_pixels` are kept, for runs with the same `max_pixels`.
     """
 
     size: int = 512
@@ -146,8 +148,8 @@ def crop_face(image, config: PreprocessConfig, landmarker: Landmarker) -> FaceCr
 
     Parameters
     ----------
-    image : object
-        Path, bytes, PIL image or RGB array.
+    image : path, bytes, PIL image or np.ndarray
+        An array is RGB, (H, W, 3) uint8.
     config, landmarker : PreprocessConfig
         See there.
 
@@ -181,8 +183,8 @@ def find_photo_faces(
 
     Parameters
     ----------
-    image : object
-        Path, bytes, PIL image or RGB array.
+    image : path, bytes, PIL image or np.ndarray
+        An array is RGB, (H, W, 3) uint8.
     landmarker : Landmarker
     max_megabytes : float, default MAX_MEGABYTES
         Size up to which a file is read.
@@ -240,9 +242,7 @@ def _view(photo: Photo, image, crop: CropTransform, config: PreprocessConfig) ->
 def _cut(
     photo: Photo, image, crop: CropTransform, config: PreprocessConfig, size: int
 ) -> np.ndarray:
-    """Cut a square, given in px of the whole photo, from a decoding that has enough px for the
-    crop.
-    """
+    """Cut a square, in px of the whole photo, from a decoding with enough px for the crop."""
     enough = max(photo.width, photo.height) * size / crop.side
     photo = _at_least(photo, image, enough, config.max_megabytes, config.max_pixels)
     return align_face(photo.rgb, crop.scaled(photo.rgb.shape[1] / photo.width), size)
@@ -257,8 +257,9 @@ def _at_least(
 
 
 def _reduced(rgb: np.ndarray, long_side: int) -> np.ndarray:
-    """Pixels brought to 1/2, 1/4 or 1/8 as a JPEG's decoder would, so that every form of a photo
-    shows the same faces.
+    """Pixels brought to 1/2, 1/4 or 1/8 as a JPEG's decoder would.
+
+    So every form of a photo shows the same faces.
     """
     times = next(
         times for times in (8, 4, 2, 1) if times == 1 or max(rgb.shape[:2]) >= times * long_side

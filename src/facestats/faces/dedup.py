@@ -41,8 +41,9 @@ _SHUFFLE = np.random.default_rng(0).permutation(_BITS)
 
 @lru_cache(1)
 def _window() -> np.ndarray:
-    """Weights that fade out towards the margin of a crop, where backgrounds and cut-off edges are:
-    float32 (64, 64).
+    """Weights that fade out towards a crop's margin, float32 (64, 64).
+
+    Backgrounds and cut-off edges lie there.
     """
     y, x = np.mgrid[:SIDE, :SIDE]
     return np.exp(-((((x - 31.5) / 20) ** 2 + ((y - 33) / 20) ** 2) ** 2) / 2).astype(np.float32)
@@ -165,8 +166,9 @@ def find_copy(
 
 
 def _candidates(hashes: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of positions whose hashes are near, the nearest first, and whether the second one has
-    to be mirrored.
+    """Pairs of positions whose hashes are near, the nearest first.
+
+    With each, whether the second one has to be mirrored.
 
     Of 256 bits in 16 bands, many differences leave one band with at most one, for they come in
     groups: 99.8 % of copies are found so. Each band is looked up as it is and with each of its 16

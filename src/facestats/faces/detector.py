@@ -23,7 +23,7 @@ _MAX_LOGIT = 100.0
 
 @dataclass(frozen=True)
 class Network:
-    """A detector's file, the side of its input, px, and its grids: (cells a side, anchors a cell)."""
+    """A detector: file, side of its input in px, and grids as (cells a side, anchors a cell)."""
 
     file: str
     input: int
@@ -98,8 +98,9 @@ def box_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def weighted_nms(points: np.ndarray, scores: np.ndarray) -> list[tuple[np.ndarray, float]]:
-    """Merge overlapping detections into their mean, weighted by score (MediaPipe's `WEIGHTED`
-    algorithm).
+    """Merge overlapping detections into their mean, weighted by score.
+
+    MediaPipe's `WEIGHTED` algorithm.
 
     Taking the best box instead moves the landmarks by 0.6 % of the eye distance.
 
@@ -137,8 +138,10 @@ class Detector:
         self._input = network.input
 
     def detect(self, rgb: np.ndarray, min_score: float = _MIN_SCORE) -> list[Detection]:
-        """Find faces whose box takes at least about 12 % (short range) or 6 % (full range) of the
-        image's long side.
+        """Find faces in an image.
+
+        Their boxes take at least about 12 % (short range) or 6 % (full range) of the image's long
+        side.
 
         Parameters
         ----------

@@ -58,8 +58,9 @@ def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
 
 
 def limited_recipe(recipe: str, config: PreprocessConfig) -> str:
-    """sha256 (hex) over a `recipe_hash` and the limit that a photo's header is held against: what
-    the row of a photo beyond it follows from.
+    """The recipe of a photo whose header asks for more than a limit, sha256 (hex).
+
+    It hashes a `recipe_hash` and that limit.
     """
     return sha256_json([recipe, {"max_pixels": config.max_pixels}])
 

@@ -1,5 +1,6 @@
-"""Whether a part of a face is hidden, and whether it is drawn: two small models of its pixels and
-of what the mesh's convolutions see there.
+"""Whether a part of a face is hidden, and whether it is drawn.
+
+Two small models of the face's pixels and of what the mesh's convolutions see there.
 
 `looks.npz` has their weights, which `python -m benchmarks.doubts --fit` writes;
 docs/methods/doubts.md has the rates.
@@ -39,8 +40,7 @@ def hidden_and_drawn(
     landmarks: np.ndarray,
     layers: tuple[np.ndarray, ...],
 ) -> tuple[float, float]:
-    """How likely it is that something hides a part of the face, and that the face is no photograph,
-    both 0–1.
+    """Probabilities that a part of the face is hidden, and that the face is no photograph.
 
     What hides may be a mask, a hand, dark glasses, the edge of another thing; hair over the
     forehead or down a cheek counts as part of a face. What is no photograph may be drawn, painted
@@ -67,8 +67,9 @@ def hidden_and_drawn(
 
 
 def sample_points(rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """L, a, b (OpenCV's, 0–255) and the standard deviation of L around each landmark: float32 (468,
-    4).
+    """Colour and texture around each landmark, float32 (468, 4).
+
+    L, a, b (OpenCV's, 0–255) and the standard deviation of L.
     """
     small = cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
@@ -80,8 +81,9 @@ def sample_points(rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def hidden_features(points: np.ndarray) -> np.ndarray:
-    """Colour and texture of the cells of a grid over the face: against the face's median, and
-    against the mirrored cell.
+    """Colour and texture of the cells of a grid over the face.
+
+    Against the face's median, and against the mirrored cell.
     """
     cells = _cells(points)
     # Left and right are one: the mean of both stands for a cell and its mirror image.
@@ -127,8 +129,9 @@ def drawn_features(
 
 
 def layer_features(layers: tuple[np.ndarray, ...]) -> np.ndarray:
-    """By channel of each layer, over the inner two thirds of the mesh's input, which are face:
-    mean, spread within and between cells.
+    """Mean, and spread within and between cells, by channel of each layer.
+
+    Over the inner two thirds of the mesh's input, which are face.
     """
     found = []
     for layer in layers:
@@ -177,8 +180,9 @@ def _colour_features(points: np.ndarray, sides: np.ndarray) -> np.ndarray:
 
 
 def _cells(points: np.ndarray) -> np.ndarray:
-    """(rows, columns, 4): each cell's mean against the face's median, in units that light and
-    contrast leave alone.
+    """Each cell's mean against the face's median, (rows, columns, 4).
+
+    In units that light and contrast leave alone.
     """
     median = np.median(points, axis=0)
     cells = _cell_means() @ points - median
@@ -199,8 +203,9 @@ def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
 
 
 def _patterns(image: np.ndarray, inside: np.ndarray, least: float) -> np.ndarray:
-    """Histogram (10,) of uniform local binary patterns: how many of a pixel's neighbours are
-    brighter by more than `least`.
+    """Histogram (10,) of uniform local binary patterns.
+
+    A neighbour counts where it is brighter by more than `least`.
     """
     height, width = image.shape
     middle = image[1:-1, 1:-1] + least

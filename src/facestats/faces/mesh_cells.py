@@ -1,6 +1,4 @@
-"""The cell of `looks.py`'s grid over the face, six rows of four, that each of the mesh's 468
-landmarks lies in.
-"""
+"""The cell of `looks.py`'s grid, six rows of four, in which each landmark of the mesh lies."""
 
 CELLS = (
     18,

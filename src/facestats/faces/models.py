@@ -1,5 +1,6 @@
-"""MediaPipe's face detectors and face mesh: the three TFLite files (Apache-2.0) that find the
-landmarks, and their hashes.
+"""The three TFLite files of MediaPipe that find faces and landmarks, and their hashes.
+
+Two face detectors and the face mesh (Apache-2.0).
 """
 
 import hashlib

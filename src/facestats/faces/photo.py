@@ -115,8 +115,14 @@ def limits_of(config: PreprocessConfig) -> Limits:
 def over_limit(config: PreprocessConfig, error: OverLimitError) -> str:
     """The reason in a row."""
     if str(error) == "seconds":
-        return f"took more than {config.max_seconds:g} s of a processor, the limit that preprocess.max_seconds sets"
-    return f"took more memory than {config.max_pixels // 10**6} Mpx of RGB, the limit that preprocess.max_pixels sets"
+        return (
+            f"took more than {config.max_seconds:g} s of a processor, "
+            "the limit that preprocess.max_seconds sets"
+        )
+    return (
+        f"took more memory than {config.max_pixels // 10**6} Mpx of RGB, "
+        "the limit that preprocess.max_pixels sets"
+    )
 
 
 def bits_per_pixel(data: bytes, width: int, height: int) -> float:

@@ -236,9 +236,7 @@ def _compute(
 
 
 def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.DataFrame:
-    """Rows in the order of `names`, and those of the images that could not be looked at, as one
-    table.
-    """
+    """One table of the rows in the order of `names`, and of the photos that were not read."""
     columns = {
         name: table[name].to_pandas() if name in ("box", "landmarks") else table[name].to_pylist()
         for name in ROW_COLUMNS
@@ -263,8 +261,9 @@ def _by_image(table: pa.Table, names: list[str], reasons: dict[str, str]) -> pd.
 
 
 def _mark_copies(frame: pd.DataFrame, crops: Path, size: int) -> None:
-    """Fill `duplicate_of`, `near_duplicate_of`, `copy_group` and `copy_rank` of the accepted rows,
-    in the order of the table.
+    """Fill the columns that tell copies: of accepted rows, in the order of the table.
+
+    `duplicate_of`, `near_duplicate_of`, `copy_group` and `copy_rank`.
 
     An exact duplicate has only `duplicate_of`: its first copy stands for it among the near
     duplicates.

@@ -60,9 +60,7 @@ def head_pose(landmarks: np.ndarray, width: int, height: int) -> HeadPose:
 
 
 def grey_crop(crop: np.ndarray) -> np.ndarray:
-    """Luma (ITU-R 601) of a crop (H, W, 3) uint8, (256, 256) uint8: what the measures below look
-    at.
-    """
+    """Luma (ITU-R 601) of a crop (H, W, 3) uint8, (256, 256) uint8, which is measured below."""
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     if len(grey) == 2 * GREY_SIZE:  # the same triangle of 4 px as below, 0.1 instead of 0.6 ms
         smooth = cv2.GaussianBlur(grey, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
@@ -74,9 +72,10 @@ def grey_crop(crop: np.ndarray) -> np.ndarray:
 
 
 def face_region(landmarks: np.ndarray | None, size: int) -> np.ndarray | None:
-    """Mask (size, size), 255 inside the convex hull of the landmarks (468, ≥2), shares of the crop;
-    None without landmarks, or
-    where the hull is no larger than a speck.
+    """Mask (size, size), 255 inside the convex hull of the landmarks.
+
+    None without landmarks, or where the hull is no larger than a speck. Landmarks are (468, 2 or
+    more), shares of the crop.
     """
     if landmarks is None:
         return None
@@ -91,8 +90,9 @@ def brightness(grey: np.ndarray, region: np.ndarray | None = None) -> float:
 
 
 def fine_detail(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What of a `grey_crop` a Gaussian blur of 1.4 px takes away, float32, and the same without
-    what 0.7 px take away, which is noise as well.
+    """What a Gaussian blur of 1.4 px takes away from a `grey_crop`, float32.
+
+    And the same without what 0.7 px take away, which is noise as well.
     """
     image = grey.astype(np.float32)
     soft, softer = cv2.GaussianBlur(image, (5, 5), 0.7), cv2.GaussianBlur(image, (9, 9), 1.4)
@@ -102,8 +102,9 @@ def fine_detail(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def sharpness(
     grey: np.ndarray, region: np.ndarray | None = None, fine: np.ndarray | None = None
 ) -> float:
-    """Fine against coarse detail of a `grey_crop`, or of its `face_region`: 0.05 is usual, and
-    below 0.02 one sees the blur.
+    """Fine against coarse detail of a `grey_crop`, or of its `face_region`.
+
+    0.05 is usual, and below 0.02 one sees the blur.
 
     Variance of the second `fine_detail` over that of what lies between blurs of about 2 and 8 px.
     Both grow with contrast and exposure, so that their ratio does not. The outline of the region is

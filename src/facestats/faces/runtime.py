@@ -120,8 +120,9 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Send the process's stderr nowhere: LiteRT reports each delegate there and has no switch
-    against it.
+    """Send this process's stderr nowhere: LiteRT reports each delegate there.
+
+    It has no switch against that.
     """
     try:
         kept = os.dup(2)

@@ -84,9 +84,7 @@ def find_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
 
 
 def find_large_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
-    """Faces that a detector sees in the whole photo, as it is or in one of its quarter turns,
-    largest first.
-    """
+    """Faces that a detector sees in the whole photo, in any quarter turn, largest first."""
     long_side = max(rgb.shape[:2])
     whole = (rgb.shape[1] / 2, rgb.shape[0] / 2, long_side)
     faces = _merge(_checked(rgb, look, landmarker) for look in _looks(rgb, whole, landmarker, 0))
@@ -111,8 +109,9 @@ def find_small_faces(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandma
 
 
 class _Look:
-    """A face as the short-range detector sees it in a part of a photo, turned `turn` quarters
-    anticlockwise.
+    """A face as the short-range detector sees it in a part of a photo.
+
+    The part is turned `turn` quarters anticlockwise.
 
     `place` is a face of which only the box, in the photo's px, is known. `face` is what the mesh
     makes of it, which takes longer than the detector: it is asked only where its answer counts.
@@ -170,15 +169,14 @@ class _Look:
 
 
 def _place(box: np.ndarray, score: float, turn: int) -> FaceLandmarks:
-    """A face of which only the box is known, and the quarter turns after which it may stand
-    upright.
-    """
+    """A face whose box alone is known, and the quarter turns after which it may be upright."""
     return FaceLandmarks(np.zeros((0, 3), np.float32), box.astype(np.float32), score, 0.0, turn)
 
 
 def _lies(seen: Detection) -> int:
-    """Quarter turns, anticlockwise, after which what a detector sees may stand: by the way from the
-    eyes to the mouth.
+    """Quarter turns, anticlockwise, after which a detected face may be upright.
+
+    By the way from the eyes to the mouth.
 
     Of a face on its side it points to the side (62 of 63 faces), of one on its head down, as if it
     stood.
@@ -268,7 +266,7 @@ def _closer(rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker) -> Fac
 def _confirmed(
     rgb: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, hidden: bool = False
 ) -> bool:
-    """Whether looks at other scales see the same face: one of two, both where the mesh is not sure."""
+    """Whether looks at other scales see the same face: one of two; both, if the mesh is unsure."""
     if hidden and face.certainty < _HIDDEN_CERTAINTY:
         return False
     if face.presence >= _CLEAR_PRESENCE:
@@ -315,9 +313,7 @@ def _add(
 def _face_behind(
     rgb: np.ndarray, hit: FaceLandmarks, landmarker: Landmarker
 ) -> FaceLandmarks | None:
-    """The face that the short-range detector and the mesh see in a hit, in whichever quarter turn
-    they see it best.
-    """
+    """The face of a hit, in the quarter turn in which detector and mesh see it best."""
     square, best = _square(hit, _REFINE), None
     for turn in sorted(range(4), key=lambda turn: turn != hit.turn):
         for look in _looks(rgb, square, landmarker, turn):
@@ -346,8 +342,9 @@ def _shrunk(rgb: np.ndarray) -> np.ndarray:
 def _full_range(
     small: np.ndarray, shape, landmarker: Landmarker, turns: tuple[int, ...] = (0,)
 ) -> list[FaceLandmarks]:
-    """Places where the full-range detector sees faces in quarter turns of a shrunk image, in px of
-    the image of `shape` that it was before.
+    """Places where the full-range detector sees faces in quarter turns of a shrunk image.
+
+    In px of the image of `shape` that it was before.
 
     Its boxes are moved to where the short-range detector puts them.
     """
@@ -369,8 +366,9 @@ def _full_range(
 
 
 def _windows(rgb: np.ndarray, landmarker: Landmarker) -> list[FaceLandmarks]:
-    """What the full-range detector is sure to see in overlapping windows of a third of the long
-    side.
+    """What the full-range detector surely sees in windows of a third of the long side.
+
+    They overlap.
     """
     long_side = max(rgb.shape[:2])
     window = max(long_side / _WINDOWS, _MIN_WINDOW)
@@ -404,8 +402,9 @@ def _square(face: FaceLandmarks, scale: float) -> tuple[float, float, float]:
 def _looks(
     rgb: np.ndarray, square: tuple[float, float, float], landmarker: Landmarker, turn: int
 ) -> list[_Look]:
-    """What the short-range detector sees in a square of a photo turned `turn` quarters
-    anticlockwise, largest box first.
+    """What the short-range detector sees in a square of a photo, largest box first.
+
+    The square is turned `turn` quarters anticlockwise.
     """
     x, y, side = square
     x0, y0 = max(0, math.floor(x - side / 2)), max(0, math.floor(y - side / 2))
@@ -425,7 +424,7 @@ def _turned(image: np.ndarray, turn: int) -> np.ndarray:
 
 
 def _turn_back(points: np.ndarray, shape, turn: int) -> np.ndarray:
-    """Points (n, 2), px, of an image of `shape` that `np.rot90(…, turn)` made, in the image before."""
+    """Points (n, 2), px, of an image of `shape` turned by `np.rot90(…, turn)`, before that turn."""
     height, width = shape[:2]
     for _ in range(turn):
         points = np.column_stack([height - points[:, 1], points[:, 0]])

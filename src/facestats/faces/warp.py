@@ -68,8 +68,9 @@ def sample_square(
 
 @lru_cache(maxsize=2)  # the detector's square is the same for all photos of a size
 def _coordinates(center: tuple[float, float], side: float, angle: float, size: int):
-    """Where the output's pixels lie, as `cv2.remap` wants it: whole px (size, size, 2) and index of
-    32nds.
+    """Where the output's pixels lie, as `cv2.remap` wants it.
+
+    Whole px (size, size, 2) and the index of 32nds.
     """
     along = (np.arange(size) / size - 0.5) * (side * _STEPS)
     if angle:

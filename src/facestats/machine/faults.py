@@ -1,5 +1,4 @@
-"""What goes wrong with the machine rather than with a file: it says nothing about the file, it may
-pass, and nothing is concluded from it.
+"""Faults of the machine, from which nothing is concluded about a file.
 
 Out of memory, a disk or share that fails, too many open files. Such an error is met with patience
 first; then the stage stops with a `FaultError`.
@@ -78,8 +77,9 @@ def is_fault(error: BaseException) -> bool:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether an error says nothing of a file that is there and may be read: want of memory, a disk
-    or share that fails, too many open files.
+    """Whether an error may pass, and says nothing of the file.
+
+    Want of memory, a disk or share that fails, too many open files.
     """
     return is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in _PASSING)
 

@@ -33,7 +33,7 @@ def end_in_time() -> None:
 
 
 def _follow() -> None:
-    """End this process when DVC is gone: an orphan would go on writing outs that the next run owns."""
+    """End this process when DVC is gone: an orphan would write into outs of the next run."""
     line = _line()
     while line and _line() == line:
         time.sleep(_LOOK_EVERY)

@@ -1,5 +1,4 @@
-"""What commands and stages print: it arrives on every terminal and in every log, and never fails
-once something has been written.
+"""What commands and stages print: it reaches every terminal and log, and never fails.
 
 A terminal or log may take ASCII or Latin-1 only, be closed, full, or read by a `head` that has
 gone. Names come from strangers: what would move the cursor, clear the screen, turn letters round or
@@ -43,20 +42,24 @@ _PLAIN = {
 
 # Control characters but line ends and tabs, marks that turn the direction of writing, what has no
 # width (but joiners, which scripts and emoji need), tags.
-_UNSEEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+_UNSEEN = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+)
 _ACTIVE = re.compile(rf"[{_UNSEEN}]|(?<!^)\r")  # a bar that shows progress begins with \r
 _BREAKING = re.compile(rf"[{_UNSEEN}\t\n\r]")
 
 
 def one_line(text: str) -> str:
-    """A text with a stranger's names in it as it can stand on one line: line ends, tabs and all
-    that is not seen escaped.
+    """A text that may hold a stranger's names, on one line.
+
+    Line ends, tabs and all that is not seen are escaped.
     """
     return _BREAKING.sub(_escaped, text)
 
 
 def visible(text: str) -> str:
-    """A text of several lines in which nothing moves a cursor, turns letters round or is not seen."""
+    """A text of lines in which nothing moves a cursor, turns letters round or goes unseen."""
     return _ACTIVE.sub(_escaped, text)
 
 
@@ -126,9 +129,7 @@ def secure_output() -> None:
 
 
 def end_quietly() -> None:
-    """Have Ctrl-C end this program in one word, also while it is still importing, where nobody
-    catches it.
-    """
+    """Have Ctrl-C end this program in one word, also while it is still importing."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
@@ -142,9 +143,7 @@ def end_quietly() -> None:
 
 
 def plain_warnings() -> None:
-    """Have what was renamed since an earlier version told in one line, without the place in the
-    code.
-    """
+    """Print warnings of renamed things in one line, without the place in the code."""
     before = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:

@@ -1,5 +1,4 @@
-"""Map a function over many items on all processors, in order, with limits of time and memory for
-each item.
+"""Map a function over many items on all processors, with limits of time and memory each.
 
 Processes of its own, not `concurrent.futures`: when one of these ends, it must be known which item
 it had in hand, and the others go on.
@@ -222,9 +221,7 @@ class _Pool:
             worker.handful = None
 
     def _bury(self, worker: _Worker) -> None:
-        """A process has ended by itself or was killed: decide about the item that it had in hand,
-        and have the others done.
-        """
+        """Decide about the item of a process that ended or was killed; have the others done."""
         self.workers.remove(worker)
         worker.end()
         handful, code = worker.handful, worker.process.exitcode
@@ -295,8 +292,9 @@ def _work(
 
 
 def _portable(error: Exception) -> Exception:
-    """An error as it can be sent to another process, with the place where it arose, if that was not
-    foreseen.
+    """An error as it can be sent to another process.
+
+    With the place where it arose, if that was not foreseen.
     """
     if not isinstance(error, FaceStatsError | OverLimitError):
         error.add_note(traceback.format_exc())
@@ -354,8 +352,9 @@ _limit: list[tuple[int, int]] = []  # of this process before `limit_memory`
 
 
 def is_own_limit(size: int) -> bool:
-    """Whether memory has run out because of `limit_memory` alone: without it, the system would give
-    so many bytes.
+    """Whether memory has run out because of `limit_memory` alone.
+
+    Without it, the system would give so many bytes.
     """
     if not _limit:
         return False

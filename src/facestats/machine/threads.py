@@ -1,5 +1,6 @@
-"""Work for several processors whose bits do not depend on how many there are: every thread computes
-alone.
+"""Work for several processors whose bits do not depend on how many there are.
+
+Every thread computes alone.
 """
 
 from __future__ import annotations

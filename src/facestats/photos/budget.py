@@ -1,5 +1,4 @@
-"""How much memory and work a photo asks for, judged by what its header declares, before anything of
-it is decoded.
+"""How much memory and work a photo asks for, judged by its header before it is decoded.
 
 The unit is a pixel of 8-bit RGB, which takes 12 bytes at its peak: Pillow's own four, two copies of
 three, and some room. Other colour modes and formats take more, as measured with pictures of 169
@@ -55,8 +54,9 @@ _PRECINCT, _BLOCK = 480, 480  # bytes that OpenJPEG keeps of each
 
 
 class OverBudgetError(ImageError):
-    """A photo asks for more than it may have, by what it declares: its row holds for runs with the
-    same limit.
+    """A photo declares more than it may have.
+
+    Its row holds for runs with the same limit.
     """
 
 
@@ -179,8 +179,9 @@ def _tag(tags: Any, number: int, default: int) -> int:
 
 
 def _codestream_need(data: bytes, start: int) -> int:
-    """What OpenJPEG takes for one tile of a JPEG 2000 (ISO 15444-1, A.5 and A.6), beside Pillow's
-    picture.
+    """What OpenJPEG takes for one tile of a JPEG 2000, beside Pillow's picture.
+
+    ISO 15444-1, A.5 and A.6.
     """
     try:
         right, bottom, left, top, across, down, components = struct.unpack_from(
@@ -204,8 +205,9 @@ def _codestream_need(data: bytes, start: int) -> int:
 
 
 def _structures(data: bytes, start: int) -> float:
-    """Bytes a pixel and component for what OpenJPEG keeps of precincts and code blocks: much, where
-    they are tiny.
+    """Bytes a pixel and component for OpenJPEG's precincts and code blocks.
+
+    Many, where these are tiny.
     """
     at = data.find(b"\xff\x52", start, start + 65_536 * 2)
     if at < 0 or at + 14 > len(data):

@@ -1,5 +1,4 @@
-"""Open an image file of any format: what its first bytes say, and which of several pictures is the
-main one.
+"""Open an image file of any format: its kind by its first bytes, and its main picture.
 
 The main picture is the primary one of a HEIC or MPO file, the largest page of a TIFF (a reduced
 copy or a mask is none), the largest icon of an ICO, ICNS or CUR, the first frame of an animation

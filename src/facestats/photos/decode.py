@@ -147,8 +147,8 @@ def to_photo(
 
     Parameters
     ----------
-    image : object
-        Path, bytes, PIL image, or RGB array (H, W, 3) uint8. Of a PIL image the EXIF orientation
+    image : path, bytes, PIL image or np.ndarray
+        An array is RGB, (H, W, 3) uint8. Of a PIL image the EXIF orientation
         counts too.
     min_long_side : float or None, optional
         See `open_photo`; ignored for pixels that are decoded already.

@@ -95,9 +95,7 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 
 def is_srgb(image: Image.Image) -> bool:
-    """Whether an RGB image's values are sRGB as they stand: by its profile, or for lack of one that
-    works.
-    """
+    """Whether an RGB image's values are sRGB: by its profile, or for lack of one that works."""
     profile = image.info.get("icc_profile")
     return not profile or _transform(profile, "RGB") is None
 

@@ -1,6 +1,4 @@
-"""Read photos from a disk: nothing beyond a limit, and of a large file that is none no more than
-its beginning.
-"""
+"""Read photos from a disk up to a limit, and of a large file that is none only the head."""
 
 import errno
 import hashlib

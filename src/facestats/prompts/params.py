@@ -14,8 +14,9 @@ from facestats.params.names import NO_TARGETS, Attribute, Class
 
 
 def check_ranges(zeroshot: dict[str, dict[str, list[str]]], kinds: dict[str, str]) -> list[str]:
-    """What is wrong with the classes of attributes that hold numbers: `age`, and targets of the
-    kind `regression`.
+    """What is wrong with the classes of attributes that hold numbers.
+
+    Those are `age`, and targets of the kind `regression`.
     """
     problems = []
     for name, classes in zeroshot.items():

@@ -21,7 +21,10 @@ BATCH = 8  # prompts a forward pass
 # a config's eos_token_id of 2 means: a text is pooled at its highest token id (transformers' old
 # configs)
 HIGHEST = 2
-WAY_OUT = "choose a clip.variant with a text tower, or switch zero-shot off with `zeroshot: {}` (`-S zeroshot=null`)"
+WAY_OUT = (
+    "choose a clip.variant with a text tower, or switch zero-shot off with `zeroshot: {}` "
+    "(`-S zeroshot=null`)"
+)
 
 
 class TextEncoder:
@@ -41,8 +44,8 @@ class TextEncoder:
     ----------
     context : min
         Most tokens that a prompt may have, with those that begin and end it.
-    logit_scale : object
-        E to the model's own logit scale: what a cosine is multiplied by before the softmax.
+    logit_scale : float
+        e to the model's own logit scale: what a cosine is multiplied by before the softmax.
 
     Raises
     ------

@@ -1,5 +1,4 @@
-"""Zero-shot classification: the cosine between an image's embedding and those of the prompts of
-each class.
+"""Zero-shot classification: the cosine between the embeddings of an image and of prompts.
 
 As in CLIP (Radford et al. 2021, section 3.1): several wordings a class are averaged as embeddings,
 and the probabilities are the softmax over the classes at the temperature that the model was trained
@@ -71,8 +70,9 @@ class PromptClassifier:
 
 
 def is_tiny(weights_sha256: str) -> bool:
-    """Whether weights are those of the shipped variant, whatever it is called: its prompts know
-    drawings only.
+    """Whether weights are those of the shipped variant, whatever it is called.
+
+    Its prompts know drawings only.
     """
     return weights_sha256 == sha256_file(TINY / "model.safetensors")
 
@@ -169,8 +169,9 @@ def find_strange_classes(classes: Mapping[str, Iterable[str]], labels: pd.DataFr
 def save_classifiers(
     path: Path, classifiers: Mapping[str, PromptClassifier], weights_sha256: str
 ) -> None:
-    """Write an `.npz` file: one row a class (`attributes`, `classes`, `embeddings`), `logit_scale`,
-    `weights_sha256`.
+    """Write an `.npz` file with one row a class.
+
+    `attributes`, `classes`, `embeddings`, `logit_scale`, `weights_sha256`.
     """
     buffer = io.BytesIO()
     rows = [(attribute, name) for attribute, c in classifiers.items() for name in c.classes]

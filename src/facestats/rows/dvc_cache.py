@@ -77,9 +77,7 @@ class DvcCache:
             return {}
 
     def tables(self, stage: str) -> list[Path]:
-        """The parquet files that a stage last wrote: in the workspace and, where they differ, as
-        committed.
-        """
+        """The parquet files that a stage last wrote: in the workspace, and as committed."""
         outs = [o["path"] for o in self._outs(stage) if str(o.get("path", "")).endswith(".parquet")]
         found = [
             path for out in outs for path in (self.root / out, self.committed(self.root / out))

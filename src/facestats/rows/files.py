@@ -44,8 +44,7 @@ class RowFiles:
     keeps: bool = True
 
     def save(self, data: bytes, target: str | Path) -> str:
-        """Write bytes to `target` and keep them: one file under two names, where the file system
-        can.
+        """Write bytes to `target` and keep them: one file of two names, where the disk can.
 
         A file that can't be kept is written all the same; of a full disk nothing is.
 

@@ -1,6 +1,4 @@
-"""The loop that `preprocess` and `embed` share: stored rows are taken, the others computed and
-kept.
-"""
+"""The loop that `preprocess` and `embed` share: take stored rows, compute the others."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""A folder of the row store, held open: whatever is linked into it, or put in its place meanwhile,
-leads nowhere else.
+"""A folder of the row store, held open: links in it, or in its place, lead nowhere else.
 
 People who share a store can write into it. So nothing in it is believed: each folder is opened
 below the one that is open already, links are refused, and a file is written, read and removed by a
@@ -160,8 +159,9 @@ class Folder:
         return written.st_dev, written.st_ino
 
     def link(self, name: str, target: Path, which: tuple[int, int]) -> bool:
-        """Make a hard link to a file of this folder, which must be that one (device, inode), at a
-        path that is free; False: it can't be.
+        """Make a hard link to a file of this folder at a path that is free.
+
+        False where it can't be, or the file is not that one (device, inode).
         """
         try:
             os.link(_bare(name), target, src_dir_fd=self._descriptor, follow_symlinks=False)

@@ -1,6 +1,4 @@
-"""The lock of a recipe: one run at a time reads and writes its rows, and nobody is kept waiting for
-ever.
-"""
+"""The lock of a recipe: one run at a time uses its rows, and nobody waits for ever."""
 
 from __future__ import annotations
 

@@ -364,9 +364,7 @@ def _row_schema(stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.
 
 
 def recipes(store: Path) -> list[Path]:
-    """The folders that `RowStore` made: in a folder that is none of its own there are none, and
-    behind links neither.
-    """
+    """The folders that `RowStore` made; none of other names, and none behind links."""
     found = []
     with suppress(OSError), open_store(store) as top:
         for stage in top.names(_STAGE):

@@ -50,9 +50,7 @@ class Usage:
 
 
 def used_keys(cache: DvcCache | None, stage: str) -> pa.Array:
-    """Keys of the rows in a stage's current outs: those in the workspace and those that dvc.lock
-    names.
-    """
+    """Keys of the rows in a stage's current outs, in the workspace and by dvc.lock."""
     keys = [pa.array([], pa.string())]
     for path in cache.tables(stage) if cache else ():
         try:
@@ -163,7 +161,7 @@ def _prune_recipe(folder: Folder, keys: pa.Array) -> None:
 
 
 def remove_files(folder: Folder, kept: Collection[str]) -> None:
-    """Remove the files of rows that are gone, and those that a killed run has left without a row."""
+    """Remove files without a row: of rows that are gone, and of those that a killed run never kept."""
     with suppress(OSError), folder.below(FILES) as below:
         below.remove_temporary()
         for name in below.names(MD5):

@@ -24,15 +24,15 @@ class Frame:
 
     Attributes
     ----------
-    u, v : object
-        Float32 (size, size) Head coordinates seen at each pixel; the width and length of the
-        person's face are taken out, so that outlines and features are those of an average face.
-    x, y : object
-        Float32 (size, size) The same for the body, which does not turn with the head.
-    r : object
-        Float32 (size, size) Distance from the pole of the outlines.
-    angle : object
-        Intp (size, size) Index into a polar outline.
+    u, v : np.ndarray
+        Shape (size, size), float32. Head coordinates seen at each pixel; the width and length of
+        the person's face are taken out, so that outlines and features are those of an average face.
+    x, y : np.ndarray
+        Shape (size, size), float32. The same for the body, which does not turn with the head.
+    r : np.ndarray
+        Shape (size, size), float32. Distance from the pole of the outlines.
+    angle : np.ndarray
+        Shape (size, size), intp. Index into a polar outline.
     unit : float
         Pixels per head unit.
     """
@@ -122,7 +122,7 @@ class Frame:
         target[window] += np.float32(amount) * gauss(du, dv, su, sv)
 
     def cover(self, distance: np.ndarray, softness: float = 0.0) -> np.ndarray:
-        """Share of each pixel that lies inside, where `distance` (head units) is negative inside."""
+        """Share of each pixel that lies inside, where `distance` (head units) is negative."""
         edge = max(1.2 / self.unit, softness)
         return smoothstep(np.float32(0.5) - distance * np.float32(1 / edge))
 
@@ -180,9 +180,7 @@ def blend(canvas: np.ndarray, window: Window | None, colour: np.ndarray, alpha: 
 
 
 def value_noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
-    """Smooth noise, float32 (size, size), about standard normal, with `cells` bumps across the
-    picture.
-    """
+    """Smooth noise, about standard normal, with `cells` bumps across, float32 (size, size)."""
     coarse = rng.standard_normal((cells, cells), dtype=np.float32)
     return np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))
 

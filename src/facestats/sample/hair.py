@@ -29,7 +29,7 @@ _SHAPE = {
 
 
 class Hair:
-    """The hair of one picture: a shape in front of the head and one behind it, in one colour layer."""
+    """The hair of one picture: a shape before the head and one behind it, in one colour layer."""
 
     def __init__(
         self, frame: Frame, traits: Traits, outline: np.ndarray, rng: np.random.Generator

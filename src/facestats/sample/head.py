@@ -31,8 +31,9 @@ def head_outline(traits: Traits) -> np.ndarray:
 
 
 def relief(frame: Frame, traits: Traits, layout: Layout, outline: np.ndarray) -> np.ndarray:
-    """Height (head units, towards the camera) of the face before it is turned, float32 (size,
-    size).
+    """Height of the face before it is turned, float32 (size, size).
+
+    In head units, towards the camera.
     """
     t = frame.r / outline[frame.angle]
     height = np.float32(0.92) * np.sqrt(np.maximum(np.float32(1.04) - t * t, np.float32(0.015)))

@@ -1,4 +1,4 @@
-"""Where a person's features lie in head coordinates: one place, for the painter and for the truth."""
+"""Where a person's features lie in head coordinates, for the painter and for the truth."""
 
 from dataclasses import dataclass
 

@@ -65,8 +65,9 @@ def appeal(traits: Traits) -> float:
 
 @dataclass(frozen=True)
 class Rater:
-    """One rater: a mean, a slope, a noise (rating units) and a taste of their own (weights of
-    `features`).
+    """One rater: a mean, a slope, a noise and a taste of their own.
+
+    In rating units; the taste is weights of `features`.
     """
 
     mean: float

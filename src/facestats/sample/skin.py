@@ -12,8 +12,9 @@ from facestats.sample.traits import Traits
 def skin_albedo(
     frame: Frame, traits: Traits, layout: Layout, rng: np.random.Generator
 ) -> np.ndarray:
-    """Albedo of the face's skin, (3, size, size): blush, mottling, freckles, dark circles, beard
-    shadow.
+    """Albedo of the face's skin, (3, size, size).
+
+    Blush, mottling, freckles, dark circles, beard shadow.
     """
     size = frame.size
     red = np.zeros((size, size), np.float32)

@@ -1,5 +1,4 @@
-"""The latent traits of a drawn face: everything that a caption could say and everything the drawing
-needs.
+"""The latent traits of a drawn face: all that a caption could name and the drawing needs.
 
 Two kinds of trait: those of the person (the same in every photo) and those of the photo
 (`PHOTO_TRAITS`). All fields are plain numbers, words and booleans, so that a row of `truth.csv`
@@ -154,8 +153,9 @@ def draw_traits(rng: np.random.Generator) -> Traits:
 
 
 def another_photo(traits: Traits, rng: np.random.Generator) -> Traits:
-    """The same person in another photo: new pose, light, expression, clothes, background and
-    camera.
+    """The same person in another photo.
+
+    New pose, light, expression, clothes, background and camera.
     """
     photo = _draw_photo(rng, traits.age)
     return replace(
