@@ -214,7 +214,7 @@ def test_the_age_check_is_told_with_what_it_costs_and_misses(trained):
     assert "2 rated test faces that get no score are in no figure of scores" in card
     assert "from 22.2 predicted years on" in card
     assert (
-        "| train and val, left out; the bound is theirs | 0.10 (0.05 to 0.20), n = 80 | "
+        "| train and val, out of fold; the bound comes from them | 0.10 (0.05 to 0.20), n = 80 | "
         "0.02 (0.00 to 0.10), n = 50 |" in card
     )
     assert (

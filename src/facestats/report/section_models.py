@@ -195,7 +195,7 @@ def ages(run: Run) -> Section:
 
 def _age_table(check: dict) -> Table:
     young = check["min_age"]
-    parts = {"left_out": "train and val, left out; the bound is theirs", "test": "test"}
+    parts = {"left_out": "train and val, out of fold; the bound comes from them", "test": "test"}
     rows = [
         [
             words,

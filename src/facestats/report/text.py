@@ -23,7 +23,7 @@ STAND_IN = re.compile(f"[{chr(_SHIFT)}-{chr(_SHIFT + 0x7F)}]")
 
 
 def as_plain(content: Any, own: bool = False) -> Any:
-    """Make all texts in some contents free of markup: labellers' words and folders' names among them.
+    """Make all texts free of markup: labellers' words and folders' names among them.
 
     A sign that would mean something has a stand-in, which `written_as_markdown` and `written_as_is`
     replace.
