@@ -1,8 +1,8 @@
 """Stage `clusters`: groups of alike faces, and a map of them.
 
-Reads   embeddings_clip.parquet, attributes_clean.parquet, faces.parquet (which faces are copies); params `clusters`
-Writes  attributes_with_clusters.parquet, metrics/clusters.json, metrics/plots/clusters.csv, metrics/plots/clusters.png
-Alone   dvc repro -sf clusters
+Reads embeddings_clip.parquet, attributes_clean.parquet, faces.parquet (which faces are copies);
+params `clusters` Writes attributes_with_clusters.parquet, metrics/clusters.json,
+metrics/plots/clusters.csv, metrics/plots/clusters.png Alone dvc repro -sf clusters
 """
 
 from facestats.run.stage import run_stage
@@ -18,7 +18,8 @@ from facestats.core.files import write_metrics, write_plot_csv
 from facestats.core.tables.embeddings import EmbeddingTable, sample_rows
 from facestats.faces.tables import FACES
 
-PLOTTED = 20_000  # faces on the map, drawn at random where there are more: a browser does not show a million points
+# Faces on the map, drawn at random where there are more: a browser does not show a million points.
+PLOTTED = 20_000
 
 
 def main(

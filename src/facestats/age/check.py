@@ -1,7 +1,10 @@
-"""Who may be too young to get a score: by hand, by label, by a label of a copy of the picture, or by a trained age model.
+"""Who may be too young to get a score.
 
-An age model is never sure. What it says of a face that it was not trained on is off, so a face counts as adult only where the one-sided 95 %
-bound of its age is. What prompts say of an age (zero-shot) counts for nothing here.
+By hand, by label, by a label of a copy of the picture, or by a trained age model.
+
+An age model is never sure. What it says of a face that it was not trained on is off, so a face
+counts as adult only where the one-sided 95 % bound of its age is. What prompts say of an age
+(zero-shot) counts for nothing here.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ from facestats.core.stats.intervals import exact_share
 from facestats.errors import InputError, ModelError, number_of
 
 SURE = 0.95  # of the model's bound
-NEAR = 100  # left-out faces that the bound is made of: those whose predicted age is nearest to where it decides
+# Left-out faces that the bound is made of: those whose predicted age is nearest to where it
+# decides.
+NEAR = 100
 STEP = 0.25  # years
 MIN_FACES = 20  # fewer have no quantile of 0.95
 MOST_ADULTS = 0.2  # share of labelled adults beyond which the model withholds too much to be of use
@@ -38,11 +43,17 @@ class AgeCheck:
 
     Attributes
     ----------
-    min_age : faces that may be younger get no score, years; None: nothing is checked.
-    required : a face whose age can't be checked is an error.
-    bound : years that the model's prediction may be above the age (one-sided, 95 %); None: there is no model, or nobody knows how far it is off.
-    n : left-out faces that the bound was made of.
-    why : why no model is used, be there a bound or not; None where one is.
+    min_age : int, optional
+        Faces that may be younger get no score, years; None: nothing is checked.
+    required : bool
+        A face whose age can't be checked is an error.
+    bound : float, optional
+        Years that the model's prediction may be above the age (one-sided, 95 %); None: there is no
+        model, or nobody knows how far it is off.
+    n : int
+        Left-out faces that the bound was made of.
+    why : str, optional
+        Why no model is used, be there a bound or not; None where one is.
     """
 
     min_age: int | None
@@ -70,7 +81,10 @@ class AgeCheck:
         return f"{said[source]} (score.min_age)"
 
     def not_checked(self, why: str | None = None) -> str:
-        """What to say of a face whose age nothing could tell; `why` the model can't, where it could tell that of others."""
+        """What to say of a face whose age nothing could tell.
+
+        `why` the model can't, where it could tell that of others.
+        """
         if self.min_age is None:
             return "age was not checked: score.min_age is null"
         return f"age was not checked, so this may be the score of a child: {why or self.why}"
@@ -83,13 +97,17 @@ def check_faces(
 
     Parameters
     ----------
-    labels : `age` and `age_source` by filename, n rows; null where nobody said an age.
-    predicted : by the same names, ages by the model; null for faces that it says nothing about.
-    copies : by the same names, the group of copies of one picture.
+    labels : DataFrame
+        `age` and `age_source` by filename, n rows; null where nobody said an age.
+    predicted : Series
+        By the same names, ages by the model; null for faces that it says nothing about.
+    copies : Series
+        By the same names, the group of copies of one picture.
 
     Returns
     -------
-    DataFrame in the schema `age.tables.AGE_CHECK`, in the order of `labels`.
+    DataFrame
+        In the schema `age.tables.AGE_CHECK`, in the order of `labels`.
     """
     names = labels.index
     table = pd.DataFrame(
@@ -131,14 +149,18 @@ def fit_check(
 ) -> AgeCheck:
     """How far the age model's predictions can be trusted about faces that may be too young.
 
-    The bound is the 95 % quantile, with one more face granted to chance (split conformal prediction), of predicted minus labelled age among the
-    `NEAR` left-out faces whose predicted age is nearest to where the bound decides: `min_age` plus the bound itself. It is the smallest one, in
-    steps of `STEP`, from which on this holds. There a ridge regression errs otherwise than on the whole: it makes the young older.
+    The bound is the 95 % quantile, with one more face granted to chance (split conformal
+    prediction), of predicted minus labelled age among the `NEAR` left-out faces whose predicted age
+    is nearest to where the bound decides: `min_age` plus the bound itself. It is the smallest one,
+    in steps of `STEP`, from which on this holds. There a ridge regression errs otherwise than on
+    the whole: it makes the young older.
 
     Parameters
     ----------
-    left_out : `age` and `predicted` of labelled faces, each by a model that had not seen it.
-    missing : why there is no age model; None where there is one.
+    left_out : DataFrame
+        `age` and `predicted` of labelled faces, each by a model that had not seen it.
+    missing : str, optional
+        Why there is no age model; None where there is one.
     """
     if min_age is None:
         return AgeCheck(None, False, why="score.min_age is null")
@@ -148,8 +170,8 @@ def fit_check(
         return AgeCheck(
             min_age,
             required,
-            why=f"{number_of(len(left_out), 'labelled face')} left out of training of the age model, {MIN_FACES} are needed to know "
-            "how far it is off",
+            why=f"{number_of(len(left_out), 'labelled face')} left out of training of the age "
+            f"model, {MIN_FACES} are needed to know how far it is off",
         )
     predicted, above = (
         left_out["predicted"].to_numpy(float),
@@ -165,8 +187,9 @@ def fit_check(
     if adults["n"] and adults["value"] > MOST_ADULTS:
         return replace(
             check,
-            why=f"the age model can't tell enough adults from those under {min_age}: it would withhold the scores of {100 * adults['value']:.0f} % "
-            f"of {number_of(adults['n'], 'labelled adult')}, more than {100 * MOST_ADULTS:.0f} %",
+            why=f"the age model can't tell enough adults from those under {min_age}: it would "
+            f"withhold the scores of {100 * adults['value']:.0f} % of "
+            f"{number_of(adults['n'], 'labelled adult')}, more than {100 * MOST_ADULTS:.0f} %",
         )
     return check
 
@@ -180,13 +203,16 @@ def _quantile(above: np.ndarray) -> float:
 
 
 def measure_check(check: AgeCheck, faces: pd.DataFrame, persons: pd.Series) -> dict[str, dict]:
-    """What the model alone says of faces with a label, whether it is used or not: the share of `adults` whose scores it withholds, and that
-    of `minors` whose it does not.
+    """What the model alone says of faces with a label, whether it is used or not.
+
+    The share of `adults` whose scores it withholds, and that of `minors` whose it does not.
 
     Parameters
     ----------
-    faces : `age` and `predicted` of labelled faces, each by a model that had not seen it.
-    persons : of the same rows, null where a face is a person of its own.
+    faces : DataFrame
+        `age` and `predicted` of labelled faces, each by a model that had not seen it.
+    persons : Series
+        Of the same rows, null where a face is a person of its own.
     """
     adults = (faces["age"] >= (check.min_age or 0)).to_numpy()
     if check.bound is None:

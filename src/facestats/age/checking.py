@@ -83,7 +83,8 @@ def check_ages(
         Of ages, trained or not; None where `attributes.targets` has none.
     labels : DataFrame (n rows)
         `age`, `age_source` and `person` by filename, null where unknown.
-    split : Series (n,)
+    split : Series
+        Series (n,).
     faces : DataFrame
         Accepted faces with the columns `identity.IDENTITY` and `doubts.FACTS`.
     out_of_fold : Series, optional

@@ -12,11 +12,13 @@ AGE_CHECK = Schema(
         "filename": FILENAME,
         "score_withheld": Column(
             TEXT,
-            "why the face gets no score, for it may be under `score.min_age`; empty where that is not so",
+            "why the face gets no score, for it may be under `score.min_age`; empty where that is "
+            "not so",
         ),
         "age_checked": Column(
             TEXT,
-            "what its age was checked by: `manual`, `label`, `copy` (the label of a copy of the picture) or `model`; empty where nothing could tell",
+            "what its age was checked by: `manual`, `label`, `copy` (the label of a copy of the "
+            "picture) or `model`; empty where nothing could tell",
         ),
     },
 )

@@ -24,9 +24,12 @@ def confusion_picture(
 
     Parameters
     ----------
-    pairs : `actual` and `predicted`, one row a face; without rows the picture says why.
-    order : all classes in either, as rows and columns are to follow each other.
-    why : why nothing was trained; None where something was.
+    pairs : DataFrame
+        `actual` and `predicted`, one row a face; without rows the picture says why.
+    order : list
+        All classes in either, as rows and columns are to follow each other.
+    why : str, optional
+        Why nothing was trained; None where something was.
     """
     title = f"{target}: what people said and what the model says"
     if not len(pairs):

@@ -1,4 +1,4 @@
-"""The labels of FairFace in the order in which its models give them, for who uses that vocabulary."""
+"""The labels of FairFace, in the order in which its models give them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ LABELS = {
 
 
 def label_structure() -> pd.DataFrame:
-    """Columns `attribute` (`race7`, `race4`, `gender`, `age`), `index` (from 0, FairFace's own) and `label`."""
+    """Columns `attribute` (`race7`, `race4`, `gender`, `age`), `index` (from 0, FairFace's own) and
+    `label`.
+    """
     return pd.DataFrame(
         [
             (attribute, index, label)

@@ -1,4 +1,7 @@
-"""A template of proposals that somebody has filled in: checked whole, every mistake named with line and column."""
+"""A template of proposals that somebody has filled in.
+
+Checked whole, every mistake named with line and column.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,14 @@ class FilledTemplate:
 
     Attributes
     ----------
-    said : by face, by attribute, as text; only what was filled in.
-    silent : rows in which nothing was filled in.
-    ignored : columns that no template has.
-    guessed, notes : what to say of how the file was read.
+    said : dict
+        By face, by attribute, as text; only what was filled in.
+    silent : int
+        Rows in which nothing was filled in.
+    ignored : list of str
+        Columns that no template has.
+    guessed, notes : list of str
+        What to say of how the file was read.
     """
 
     said: dict[str, dict[str, str]]
@@ -46,12 +53,15 @@ def read_filled(
 ) -> FilledTemplate:
     """Read and check a filled template, a CSV file or an Excel workbook.
 
-    An empty cell says nothing, nor do the words `unknown`, `NA` and the like. The columns `id`, `current_*` and `notes` are for people.
+    An empty cell says nothing, nor do the words `unknown`, `NA` and the like. The columns `id`,
+    `current_*` and `notes` are for people.
 
     Parameters
     ----------
-    images : path of the photo by the name of its face, of all faces that there are.
-    classes : known classes of `gender` and `ethnicity`.
+    images : mapping
+        Path of the photo by the name of its face, of all faces that there are.
+    classes : mapping
+        Known classes of `gender` and `ethnicity`.
 
     Raises
     ------
@@ -63,7 +73,8 @@ def read_filled(
     raw = read_sheet(path)
     if raw is None:
         raise InputError(
-            f"{path}: no such file; `python -m facestats labels template -o {path}` makes one to fill in"
+            f"{path}: no such file; `python -m facestats labels template -o {path}` makes one to "
+            "fill in"
         )
     written = _columns(raw, path)
     keys = [written[key] for key in KEYS if key in written]
@@ -117,7 +128,8 @@ def _columns(raw: pd.DataFrame, path: Path) -> dict[str, str]:
             f"no template has a column {c!r}" for c in strange
         ]
         raise LabelError(
-            f"{path}, line 1: {'; '.join(problems)}; found {', '.join(map(repr, raw.columns))}, expected the "
+            f"{path}, line 1: {'; '.join(problems)}; found {', '.join(map(repr, raw.columns))}, "
+            "expected the "
             f"header line of labels_template.csv: {','.join(COLUMNS)}"
         )
     return written
@@ -126,7 +138,10 @@ def _columns(raw: pd.DataFrame, path: Path) -> dict[str, str]:
 def _faces(
     names: pd.Series, images: Mapping[str, str], path: Path, mistakes: Mistakes
 ) -> tuple[dict[int, str], str]:
-    """The face of each row by line, and how many names were matched in other words; wrong names go to `mistakes`."""
+    """The face of each row by line, and how many names were matched in other words.
+
+    Wrong names go to `mistakes`.
+    """
     column, by_image = str(names.name), {image: face for face, image in images.items()}
     readings = PhotoNames(by_image).read_all(names[names != ""])
     faces = {
@@ -146,7 +161,8 @@ def _faces(
             )
         elif first.setdefault(face, line) != line:
             wrong[line] = (
-                f"each face once, but it stands on line {first[face]} already; remove one of the two rows"
+                f"each face once, but it stands on line {first[face]} already; remove one of the "
+                "two rows"
             )
     for line, expected in wrong.items():
         mistakes.add(path, column, names.loc[[line]], expected)

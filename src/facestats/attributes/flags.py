@@ -10,12 +10,16 @@ import pandas as pd
 from facestats.attributes.model import AttributeModel
 from facestats.core.doubts import doubtful_faces, drawn_share
 
-# Probability from which on another answer than a person's may have found a mistake. Of planted errors (5 % of the train labels, 4 draws)
-# on the sample's genders, its ethnicities, and those of OMI 0.8 found 88, 59, 53 and 18 %, and 95, 57, 48 and 29 % of what it flagged was
-# planted; 0.9 found 71, 34, 32 and 4 %: where labels are wrong, no calibrated model is surer than they are right.
+# Probability from which on another answer than a person's may have found a mistake. Of planted
+# errors (5 % of the train labels, 4 draws) on the sample's genders, its ethnicities, and those of
+# OMI 0.8 found 88, 59, 53 and 18 %, and 95, 57, 48 and 29 % of what it flagged was planted; 0.9
+# found 71, 34, 32 and 4 %: where labels are wrong, no calibrated model is surer than they are
+# right.
 SURE = 0.8
 EVEN = 0.5  # probability below which an answer is wrong rather than right
-FAR = 4.0  # so many standard deviations (from the median absolute error) lie between what people said and a regression's answer
+# So many standard deviations (from the median absolute error) lie between what people said and a
+# regression's answer.
+FAR = 4.0
 SD_OF_MAD = 1.4826  # standard deviation of normal errors whose median absolute value is 1
 
 
@@ -26,24 +30,33 @@ def flag_faces(
     models: Mapping[str, AttributeModel],
     out_of_fold: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
-    """One row a face and reason, the most serious reason first, within a reason the worst face first, then by name.
+    """One row a face and reason, the most serious reason first, within a reason the worst face
+    first, then by name.
 
     Parameters
     ----------
-    faces : accepted faces of `faces.parquet`.
-    predictions : `<target>` and `<target>_prob_<class>`.
-    said : with `<target>_said`; same rows as `predictions`.
-    models : the trained ones by target.
-    out_of_fold : by target the same columns of train faces by `filename`: a model that was trained on a wrong label agrees with it,
-        so that here one answers that was not.
+    faces : DataFrame
+        Accepted faces of `faces.parquet`.
+    predictions : DataFrame
+        `<target>` and `<target>_prob_<class>`.
+    said : DataFrame
+        With `<target>_said`; same rows as `predictions`.
+    models : mapping
+        The trained ones by target.
+    out_of_fold : mapping, optional
+        By target the same columns of train faces by `filename`: a model that was trained on a wrong
+        label agrees with it, so that here one answers that was not.
 
     Returns
     -------
-    DataFrame `filename`, `reason`, `value`, in this order of reasons: `contradicts_<target>` (probability of another class than
-    people said, or by how much the number that they said differs; greatest first), the doubts about the picture in their own order
-    (`facestats.core.doubts`; a drawing is one where most faces are none, and the other way round), `duplicate` and `near_duplicate` (null),
-    `low_confidence_<target>` (probability of an answer that became `unknown`, lowest first; of a model that never or always answers
-    below 0.5; only of one face of each group of copies, and only where nobody said of any of them what it is).
+    DataFrame
+        `filename`, `reason`, `value`, in this order of reasons: `contradicts_<target>` (probability
+        of another class than people said, or by how much the number that they said differs;
+        greatest first), the doubts about the picture in their own order (`facestats.core.doubts`; a
+        drawing is one where most faces are none, and the other way round), `duplicate` and
+        `near_duplicate` (null), `low_confidence_<target>` (probability of an answer that became
+        `unknown`, lowest first; of a model that never or always answers below 0.5; only of one face
+        of each group of copies, and only where nobody said of any of them what it is).
     """
     copy_group = faces.set_index("filename")["copy_group"]
     group = predictions["filename"].map(copy_group).to_numpy()

@@ -18,7 +18,8 @@ HELD_OUT = ("val", "test")
 
 @dataclass
 class HeldOut:
-    """Metrics of val and test faces, and the test faces' (actual, predicted) pairs for a confusion plot.
+    """Metrics of val and test faces, and the test faces' (actual, predicted) pairs for a confusion
+    plot.
 
     `order` are the classes as a plot shows them: age groups from young to old, others by name.
     """
@@ -31,11 +32,14 @@ class HeldOut:
 def measure_held_out(
     model: AttributeModel, embeddings: np.ndarray, labels: pd.Series, split: pd.Series
 ) -> HeldOut:
-    """Measure on labelled faces of val and test; but for `coverage` and `accuracy_answered` without abstaining.
+    """Measure on labelled faces of val and test.
+
+    But for `coverage` and `accuracy_answered` without abstaining.
 
     Parameters
     ----------
-    embeddings : (n, d); `labels` and `split` have the same n rows.
+    embeddings : ndarray (n, d)
+        `labels` and `split` have the same n rows.
     """
     metrics: dict = {
         "trained": model.trained,
@@ -101,7 +105,10 @@ def _classification(
 def _regression(
     target: str, labels: pd.Series, predicted: np.ndarray
 ) -> tuple[dict, np.ndarray, np.ndarray]:
-    """Errors in the label's unit; the pairs are age groups for `age`, fifths of the labels for anything else."""
+    """Errors in the label's unit.
+
+    The pairs are age groups for `age`, fifths of the labels for anything else.
+    """
     actual = numeric_labels(target, labels).to_numpy()
     measured = regression.measure(actual, predicted)
     if target == "age":

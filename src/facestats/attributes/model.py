@@ -31,21 +31,34 @@ class AttributeModel:
 
     Attributes
     ----------
-    target : label column, such as `gender`.
-    kind : `classification` or `regression`.
-    pipeline : fitted scikit-learn pipeline on embeddings (n, d), also of a model that was read from its file, where it is put together from
-        arrays; None where it could not be trained.
-    why : why it was not trained; None where it was.
-    classes : classes that it can say, sorted.
-    left_out : classes with too few train faces, with their counts.
-    calibration : of the pipeline's probabilities; None leaves them as they are.
-    wanted_precision : share of right answers that the threshold was chosen for; None: it answers always.
-    abstain_below : an answer whose probability is below this becomes `unknown`; infinite where no threshold
+    target : str
+        Label column, such as `gender`.
+    kind : str
+        `classification` or `regression`.
+    pipeline : Pipeline, optional
+        Fitted scikit-learn pipeline on embeddings (n, d), also of a model that was read from its
+        file, where it is put together from arrays; None where it could not be trained.
+    why : str, optional
+        Why it was not trained; None where it was.
+    classes : list of str
+        Classes that it can say, sorted.
+    left_out : dict
+        Classes with too few train faces, with their counts.
+    calibration : Calibration, optional
+        Of the pipeline's probabilities; None leaves them as they are.
+    wanted_precision : float, optional
+        Share of right answers that the threshold was chosen for; None: it answers always.
+    abstain_below : float
+        An answer whose probability is below this becomes `unknown`; infinite where no threshold
         reaches the wanted precision.
-    threshold_from : the faces that the threshold was chosen on, in words.
-    penalty : C of the logistic or alpha of the ridge regression.
-    penalty_from : `cross-validation`, `params.yaml`, or why a default was taken.
-    pretrained : where it was trained elsewhere, the sha256 of its file.
+    threshold_from : str, optional
+        The faces that the threshold was chosen on, in words.
+    penalty : float, optional
+        C of the logistic or alpha of the ridge regression.
+    penalty_from : str, optional
+        `cross-validation`, `params.yaml`, or why a default was taken.
+    pretrained : str, optional
+        Where it was trained elsewhere, the sha256 of its file.
     """
 
     target: str
@@ -78,7 +91,10 @@ class AttributeModel:
         return int(self.pipeline.n_features_in_)
 
     def choices(self) -> dict[str, float | str | None]:
-        """What was chosen in training and by what, for the metrics; `threshold` is null where it answers always or never."""
+        """What was chosen in training and by what, for the metrics.
+
+        `threshold` is null where it answers always or never.
+        """
         chosen = {"penalty": self.penalty, "penalty_from": self.penalty_from}
         if self.pretrained:
             chosen["pretrained_sha256"] = self.pretrained
@@ -104,28 +120,38 @@ class AttributeModel:
     def choose(self, shares: np.ndarray) -> np.ndarray:
         """Number of the class that is answered, from calibrated probabilities (n, classes).
 
-        The likeliest class; with balanced class weights the one that gains most on its share of the train faces, which
-        is what the pipeline itself would say: calibration changes how sure a model is, never what it answers.
+        The likeliest class; with balanced class weights the one that gains most on its share of the
+        train faces, which is what the pipeline itself would say: calibration changes how sure a
+        model is, never what it answers.
         """
         return self.uncalibrated(shares).argmax(axis=1)
 
     def silent(self, shares: np.ndarray, _photographs: np.ndarray | bool = False) -> np.ndarray:
-        """Which rows of calibrated probabilities (n, classes) get no answer, for it is not sure enough: bool (n,)."""
+        """Which rows of calibrated probabilities (n, classes) get no answer, for it is not sure
+        enough: bool (n,).
+        """
         return shares[np.arange(len(shares)), self.choose(shares)] < self.abstain_below
 
     def decide(self, shares: np.ndarray) -> np.ndarray:
-        """The answer to each row of calibrated probabilities (n, classes) as text, never abstaining."""
+        """The answer to each row of calibrated probabilities (n, classes) as text, never
+        abstaining.
+        """
         return np.asarray(self.classes, dtype=object)[self.choose(shares)]
 
     def predict(self, embeddings: np.ndarray) -> np.ndarray:
-        """The answer of a classifier, never abstaining (text), or the value of a regression (float64)."""
+        """The answer of a classifier, never abstaining (text), or the value of a regression
+        (float64).
+        """
         if self.kind == "classification":
             return self.decide(self.predict_proba(embeddings))
         with threadpool_limits(1):
             return self.pipeline.predict(embeddings.astype(np.float64, copy=False))
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file: what the pipeline learned as arrays, the rest as JSON in its header."""
+        """Write a safetensors file.
+
+        What the pipeline learned as arrays, the rest as JSON in its header.
+        """
         parts = take_apart(self.pipeline) if self.trained else None
         estimator, arrays = to_file(parts.node) if parts else (None, {})
         facts = {name: getattr(self, name) for name in _FACTS} | {
@@ -231,7 +257,10 @@ def model_path(folder: Path, target: str) -> Path:
 
 
 def load_models(folder: Path, targets: Iterable[str]) -> dict[str, AttributeModel]:
-    """The models of the targets in use, by target, sorted; files of targets that were removed are left alone."""
+    """The models of the targets in use, by target, sorted.
+
+    Files of targets that were removed are left alone.
+    """
     return {target: AttributeModel.load(model_path(folder, target)) for target in sorted(targets)}
 
 

@@ -21,7 +21,8 @@ def _watched(path: str) -> str:
         )
     if not path.endswith(".safetensors"):
         raise ValueError(
-            "a pretrained model is a .safetensors file; `python -m facestats models convert` makes one of a pickled classifier"
+            "a pretrained model is a .safetensors file; `python -m facestats models convert` "
+            "makes one of a pickled classifier"
         )
     return path
 
@@ -81,6 +82,7 @@ class Attributes(Section):
         ):
             if name in self.targets and self.targets[name].kind != kind:
                 raise ValueError(
-                    f"targets.{name}.kind must be {kind}, for that is what its columns in the tables hold"
+                    f"targets.{name}.kind must be {kind}, for that is what its columns in the "
+                    "tables hold"
                 )
         return self

@@ -1,4 +1,7 @@
-"""Attribute models that were trained elsewhere: turned into the safe form, and taken in place of training."""
+"""Attribute models that were trained elsewhere.
+
+Turned into the safe form, and taken in place of training.
+"""
 
 from __future__ import annotations
 
@@ -51,13 +54,19 @@ def convert(
 
     Parameters
     ----------
-    path : pickle or joblib file with a classifier, a regression or a pipeline of scikit-learn, alone or in a dict, with a LabelEncoder beside it or not.
-    target : what it tells, such as `gender`.
-    classes : names of its classes, in the order of its own (numbers ascend, texts come by the alphabet); None: as they are called in the file.
+    path : Path
+        Pickle or joblib file with a classifier, a regression or a pipeline of scikit-learn, alone
+        or in a dict, with a LabelEncoder beside it or not.
+    target : str
+        What it tells, such as `gender`.
+    classes : list of str, optional
+        Names of its classes, in the order of its own (numbers ascend, texts come by the alphabet);
+        None: as they are called in the file.
 
     Returns
     -------
-    The model, and notes for the one who converts it.
+    tuple[AttributeModel, list[str]]
+        The model, and notes for the one who converts it.
 
     Raises
     ------
@@ -77,7 +86,8 @@ def convert(
         take_apart(content)  # says what it is, and what would do
     if len(estimators) > 1:
         raise ModelError(
-            f"{path} holds {len(estimators)} estimators ({', '.join(f'{where}: {name_of(thing)}' for where, thing in estimators)}); save "
+            f"{path} holds {len(estimators)} estimators "
+            f"({', '.join(f'{where}: {name_of(thing)}' for where, thing in estimators)}); save "
             "one of them alone"
         )
     ((where, estimator),) = estimators
@@ -93,7 +103,8 @@ def convert(
             notes,
         )
         notes.append(
-            f"before {where} comes what lies beside it: {', '.join(f'{place} ({name_of(thing)})' for place, thing in before)}"
+            f"before {where} comes what lies beside it: "
+            f"{', '.join(f'{place} ({name_of(thing)})' for place, thing in before)}"
         )
     model = AttributeModel(
         target,
@@ -104,7 +115,8 @@ def convert(
         model.classes = _names(path, parts.classes, found, content, classes, notes)
     if parts.dimension is None:
         raise ModelError(
-            f"{path} does not say how many numbers its {name_of(estimator)} takes; save it with a newer scikit-learn"
+            f"{path} does not say how many numbers its {name_of(estimator)} takes; save it with a "
+            "newer scikit-learn"
         )
     try:
         model.pipeline = put_together(
@@ -129,12 +141,14 @@ def load_pretrained(path: Path, target: str, kind: str, dimension: int) -> Attri
     name = f"attributes.targets.{target}.pretrained"
     if not path.exists():
         raise ModelError(
-            f"{name}: {path}: no such file; `dvc pull` brings it if it is under DVC, `python -m facestats models convert` makes one of a "
+            f"{name}: {path}: no such file; `dvc pull` brings it if it is under DVC, `python -m "
+            "facestats models convert` makes one of a "
             "pickled classifier"
         )
     if path.suffix != ".safetensors":
         raise ModelError(
-            f"{name}: {path} is no .safetensors file; `python -m facestats models convert {path}` makes one of a pickled classifier"
+            f"{name}: {path} is no .safetensors file; `python -m facestats models convert {path}` "
+            "makes one of a pickled classifier"
         )
     model = AttributeModel.load(path)
     if not model.trained:
@@ -145,7 +159,8 @@ def load_pretrained(path: Path, target: str, kind: str, dimension: int) -> Attri
         )
     if model.dimension != dimension:
         raise ModelError(
-            f"{name}: {path} takes embeddings of {model.dimension} dimensions, but this CLIP variant gives {dimension}; choose the "
+            f"{name}: {path} takes embeddings of {model.dimension} dimensions, but this CLIP "
+            f"variant gives {dimension}; choose the "
             "clip.variant that it was trained on"
         )
     model.target, model.pretrained = target, sha256_file(path)
@@ -161,11 +176,13 @@ def load_pretrained(path: Path, target: str, kind: str, dimension: int) -> Attri
 
 
 def use_pretrained(model: AttributeModel, embeddings: np.ndarray, labels: pd.Series) -> Training:
-    """Calibrate a model that was trained elsewhere on labelled train faces, which it has not seen, where there are enough.
+    """Calibrate a model that was trained elsewhere on labelled train faces, which it has not seen,
+    where there are enough.
 
     Parameters
     ----------
-    embeddings, labels : (n, d) of the train faces, and their labels, null where unknown.
+    embeddings, labels
+        (n, d) of the train faces, and their labels, null where unknown.
 
     Raises
     ------
@@ -180,8 +197,10 @@ def use_pretrained(model: AttributeModel, embeddings: np.ndarray, labels: pd.Ser
     known = labelled & labels.isin(model.classes).to_numpy()
     if labelled.any() and not known.any():
         raise ModelError(
-            f"attributes.targets.{model.target}.pretrained: the model says {', '.join(model.classes)}, the labels say "
-            f"{', '.join(sorted(set(labels[labelled].astype(str)))[:8])}; convert it again with --classes, the labels' words for its classes "
+            f"attributes.targets.{model.target}.pretrained: the model says "
+            f"{', '.join(model.classes)}, the labels say "
+            f"{', '.join(sorted(set(labels[labelled].astype(str)))[:8])}; convert it again with "
+            "--classes, the labels' words for its classes "
             "in the order of its own"
         )
     columns = [f"{model.target}_prob_{name}" for name in model.classes]
@@ -204,7 +223,9 @@ def use_pretrained(model: AttributeModel, embeddings: np.ndarray, labels: pd.Ser
 
 
 def _find(content: Any, where: str = "the file", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Estimators, transformers and label encoders in dicts, lists and objects of classes of one's own, with their places."""
+    """Estimators, transformers and label encoders in dicts, lists and objects of classes of one's
+    own, with their places.
+    """
     if name_of(content) in (
         *CLASSIFIERS,
         *LINES,
@@ -240,11 +261,15 @@ def _names(
     given: list[str] | None,
     notes: list[str],
 ) -> list[str]:
-    """What the classes are called: as given, as a LabelEncoder or a list in the file says, or as they are."""
+    """What the classes are called.
+
+    As given, as a LabelEncoder or a list in the file says, or as they are.
+    """
     if given is not None:
         if len(given) != len(own) or len(set(given)) != len(own):
             raise InputError(
-                f"--classes names {', '.join(given)}, but {path} has {len(own)} classes: {', '.join(map(_text, own))}; name each of them, in "
+                f"--classes names {', '.join(given)}, but {path} has {len(own)} classes: "
+                f"{', '.join(map(_text, own))}; name each of them, in "
                 "this order"
             )
         names = given
@@ -257,13 +282,15 @@ def _names(
             )
         if all(name.lstrip("-").isdigit() for name in names):
             notes.append(
-                f"its classes are called {', '.join(names)}; if your labels have words for them, convert it again with --classes"
+                f"its classes are called {', '.join(names)}; if your labels have words for them, "
+                "convert it again with --classes"
             )
     if not all(name and name.isprintable() and name != UNKNOWN for name in names) or len(
         set(names)
     ) != len(names):
         raise InputError(
-            f"{path}: its classes are called {', '.join(map(ascii, names))[:200]}; --classes gives each a printable name of its own"
+            f"{path}: its classes are called {', '.join(map(ascii, names))[:200]}; --classes "
+            "gives each a printable name of its own"
         )
     return names
 

@@ -1,12 +1,14 @@
-"""Which faces to label next: those from which the models would learn most about all faces that nobody has labelled.
+"""Which faces to label next.
 
-A label makes a linear model surer of every face that is like the labelled one, and it does so the more, the less the
-answer was known. So each proposal is the face whose label would lower the variance of the models' answers most,
-summed over the faces without a label: sequential experimental design (Yu, Bi and Tresp 2006, ICML), with Fisher
-information as Ash et al. 2021 (NeurIPS) use it. That is uncertainty and spread in one measure: what a face near a
-labelled or an already chosen one could teach is known by then, and a lone outlier teaches nothing about others (its
-distance is cut, or it would count as a crowd of its own).
-`docs/methods/labelling.md` says what it is worth.
+Those from which the models would learn most about all faces that nobody has labelled.
+
+A label makes a linear model surer of every face that is like the labelled one, and it does so the
+more, the less the answer was known. So each proposal is the face whose label would lower the
+variance of the models' answers most, summed over the faces without a label: sequential experimental
+design (Yu, Bi and Tresp 2006, ICML), with Fisher information as Ash et al. 2021 (NeurIPS) use it.
+That is uncertainty and spread in one measure: what a face near a labelled or an already chosen one
+could teach is known by then, and a lone outlier teaches nothing about others (its distance is cut,
+or it would count as a crowd of its own). `docs/methods/labelling.md` says what it is worth.
 """
 
 from __future__ import annotations
@@ -31,10 +33,15 @@ COMPONENTS = 64  # principal components of the standardised embeddings that the 
 PENALTY = 10.0  # of the models' weights: 1 / C of the classifiers in params.yaml
 FISHER = 0.25  # Fisher information of a yes or no at even odds
 LEAST_DOUBT = 0.01  # of an answer that a model takes for certain
-EDGE = 0.9  # share of the faces nearest to the middle; one farther out counts as if it lay at their edge
-CANDIDATES = 20_000  # faces that are weighed against each other, drawn at random where there are more; all faces say what there is to learn
+# Share of the faces nearest to the middle; one farther out counts as if it lay at their edge.
+EDGE = 0.9
+# Faces that are weighed against each other, drawn at random where there are more; all faces say
+# what there is to learn.
+CANDIDATES = 20_000
 AT_ONCE = 32  # candidates that are compared with all settled faces at a time
-TWIN = 0.15  # of the typical distance of two faces; on OMI a re-coded copy lies at 0.05 at most, another face from 0.20 on
+# Of the typical distance of two faces; on OMI a re-coded copy lies at 0.05 at most, another face
+# from 0.20 on.
+TWIN = 0.15
 
 
 def propose_labels(
@@ -47,25 +54,34 @@ def propose_labels(
 ) -> pd.DataFrame:
     """A template to fill in, the most instructive face first.
 
-    A face is a candidate where a standard attribute has not been said by a person, where nobody has labelled it by hand
-    (whoever left a cell empty has seen the face), and where it is the best of its copies; what is said of one of them is said of all.
-    Twins in the embedding space, of a labelled face or of one that is proposed already, are passed over; so there may be fewer than `n`.
+    A face is a candidate where a standard attribute has not been said by a person, where nobody has
+    labelled it by hand (whoever left a cell empty has seen the face), and where it is the best of
+    its copies; what is said of one of them is said of all. Twins in the embedding space, of a
+    labelled face or of one that is proposed already, are passed over; so there may be fewer than
+    `n`.
 
-    The attributes count alike. An attribute with probabilities, of a trained model or zero-shot, counts the more for a
-    face, the less its answer is known: by their Gini impurity, as a share of its greatest value. One without (a regression such as
-    age, or nothing trained yet) counts fully for each face, so that spread alone decides.
+    The attributes count alike. An attribute with probabilities, of a trained model or zero-shot,
+    counts the more for a face, the less its answer is known: by their Gini impurity, as a share of
+    its greatest value. One without (a regression such as age, or nothing trained yet) counts fully
+    for each face, so that spread alone decides.
 
     Parameters
     ----------
-    embeddings : (rows, d), the rows of `predictions` and `clean`; may stay on disk.
-    predictions : with `<target>_prob_<class>`.
-    copies : `copy_group` and `copy_rank` by row.
-    models : by target; their `classes` name the columns of `predictions`.
-    n : faces to propose.
+    embeddings : Embeddings
+        (rows, d), the rows of `predictions` and `clean`; may stay on disk.
+    predictions : DataFrame
+        With `<target>_prob_<class>`.
+    copies : DataFrame
+        `copy_group` and `copy_rank` by row.
+    models : dict
+        By target; their `classes` name the columns of `predictions`.
+    n : int
+        Faces to propose.
 
     Returns
     -------
-    DataFrame with `COLUMNS`; `image` is that of `clean`, empty where it has none.
+    DataFrame
+        With `COLUMNS`; `image` is that of `clean`, empty where it has none.
     """
 
     def of_all_copies(found: np.ndarray) -> np.ndarray:
@@ -100,7 +116,10 @@ def propose_labels(
 
 
 def _doubt(target: str, predictions: pd.DataFrame, models: dict[str, Model]) -> np.ndarray:
-    """How open each answer is: 1 where all classes are equally likely or nothing is known, near 0 where it is certain."""
+    """How open each answer is.
+
+    1 where all classes are equally likely or nothing is known, near 0 where it is certain.
+    """
     classes = models[target].classes if target in models else []
     if len(classes) < 2:
         return np.ones(len(predictions))
@@ -109,7 +128,10 @@ def _doubt(target: str, predictions: pd.DataFrame, models: dict[str, Model]) -> 
 
 
 def _coordinates(embeddings: Embeddings) -> np.ndarray:
-    """Leading principal components of the embeddings, standardised as the models see them: float64 (rows, up to 64)."""
+    """Leading principal components of the embeddings, standardised as the models see them.
+
+    Float64 (rows, up to 64).
+    """
     x = take(embeddings, sample_rows(len(embeddings), CANDIDATES)).astype(np.float64)
     mean, spread = x.mean(axis=0), x.std(axis=0)
     spread = np.where(spread > 0, spread, 1)
@@ -131,17 +153,22 @@ def _moments(x: np.ndarray, weights: np.ndarray, rows: np.ndarray) -> np.ndarray
 
 
 class _Question:
-    """What is known of one attribute: the variance of a linear model's answers, and how a label would lower it.
+    """What is known of one attribute: the variance of a linear model's answers, and how a label
+    would lower it.
 
-    The variance at x is x' S x, with S the inverse of (penalty + sum of information · xx' over the labelled faces); one
-    more label changes S by rank one.
+    The variance at x is x' S x, with S the inverse of (penalty + sum of information · xx' over the
+    labelled faces); one more label changes S by rank one.
 
     Parameters
     ----------
-    x : (rows, d), a column of ones for the intercept among them.
-    information : (rows,), Fisher information of a label.
-    said, wanted : bool by row, which faces are labelled and which are to be answered.
-    candidates : numbers of the rows that may be chosen; `gain` and `learn` count these.
+    x : ndarray
+        (rows, d), a column of ones for the intercept among them.
+    information : ndarray
+        (rows,), Fisher information of a label.
+    said, wanted : ndarray
+        Bool by row, which faces are labelled and which are to be answered.
+    candidates : ndarray
+        Numbers of the rows that may be chosen; `gain` and `learn` count these.
     """
 
     def __init__(
@@ -164,7 +191,9 @@ class _Question:
         self.open = np.vdot(self.covariance, self.aim)  # all that could be learned
 
     def gain(self) -> np.ndarray:
-        """By how much each candidate's label would lower the sum of the variances, as a share of the sum at the start."""
+        """By how much each candidate's label would lower the sum of the variances, as a share of
+        the sum at the start.
+        """
         moved = self.x @ self.covariance
         taught = ((moved @ self.aim) * moved).sum(axis=1) / (
             1 / self.information + (moved * self.x).sum(axis=1)
@@ -187,7 +216,7 @@ def _design(
     duplicates: np.ndarray,
     n: int,
 ) -> list[int]:
-    """Rows of up to `n` faces, each the one whose label lowers the models' remaining variance most."""
+    """Up to `n` rows, each the one whose label lowers the models' remaining variance most."""
     length = np.linalg.norm(points, axis=1)
     edge = np.quantile(length, EDGE)
     x = np.column_stack(
@@ -224,8 +253,10 @@ class _Pool:
 
     Parameters
     ----------
-    points : (candidates, components); settled : (faces, components).
-    near : distance up to which two faces are twins.
+    points : ndarray
+        (candidates, components); settled : (faces, components).
+    near : float
+        Distance up to which two faces are twins.
     """
 
     def __init__(self, points: np.ndarray, settled: np.ndarray, near: float):
@@ -239,7 +270,8 @@ class _Pool:
             best = int(np.where(self.open, gain, -1).argmax())
             if self.compared[best]:
                 return best
-            # Only what might be chosen is compared with the settled faces: all with all took 38 s for 30,000 faces.
+            # Only what might be chosen is compared with the settled faces: all with all took 38 s
+            # for 30,000 faces.
             likely = np.argsort(-np.where(self.open & ~self.compared, gain, -1), kind="stable")[
                 :AT_ONCE
             ]

@@ -1,7 +1,8 @@
 """What is known of each face: predictions, what people said, and which of them counts.
 
-Sources in order: `manual` (by hand) > `label` (the user's files) > `model` or `pretrained` > `zeroshot` > `unknown`. Zero-shot stands in
-where no model was trained, never for a trained one that abstains.
+Sources in order: `manual` (by hand) > `label` (the user's files) > `model` or `pretrained` >
+`zeroshot` > `unknown`. Zero-shot stands in where no model was trained, never for a trained one that
+abstains.
 """
 
 from __future__ import annotations
@@ -28,15 +29,20 @@ def predict_attributes(
 
     Parameters
     ----------
-    filenames : n names, the rows of `embeddings` (n, d), which may stay on disk.
-    models : by target, trained or zero-shot; untrained ones and standard targets without a model give `unknown`
-        (age: null).
-    photographs : bool (n,), about which some prompts say less than about drawings; None: there are none.
+    filenames : Index
+        N names, the rows of `embeddings` (n, d), which may stay on disk.
+    models : dict
+        By target, trained or zero-shot; untrained ones and standard targets without a model give
+        `unknown` (age: null).
+    photographs : ndarray of bool (n,), optional
+        About which some prompts say less than about drawings; None: there are none.
 
     Returns
     -------
-    attributes : `filename` and one column a target; `unknown` where a classifier abstains.
-    predictions : the same with one column `<target>_prob_<class>` a class.
+    attributes
+        `filename` and one column a target; `unknown` where a classifier abstains.
+    predictions
+        The same with one column `<target>_prob_<class>` a class.
     """
     said: dict[str, list[np.ndarray]] = {target: [] for target in target_kinds(models)}
     probabilities: dict[str, list[np.ndarray]] = {}
@@ -98,14 +104,20 @@ def resolve(
 
     Parameters
     ----------
-    attributes : as `predict_attributes` gives them.
-    labels : the table of labels, indexed by filename.
-    sources : `model`, `pretrained` or `zeroshot` by target, where the predictions come from; `model` where nothing is said.
+    attributes : DataFrame
+        As `predict_attributes` gives them.
+    labels : DataFrame
+        The table of labels, indexed by filename.
+    sources : mapping, optional
+        `model`, `pretrained` or `zeroshot` by target, where the predictions come from; `model`
+        where nothing is said.
 
     Returns
     -------
-    with_manual : `attributes` with `<target>_said` (null where nobody said anything).
-    clean : `<target>_final` and `<target>_source` for each target.
+    with_manual
+        `attributes` with `<target>_said` (null where nobody said anything).
+    clean
+        `<target>_final` and `<target>_source` for each target.
     """
     names = attributes["filename"]
     with_manual, clean = attributes.copy(), pd.DataFrame({"filename": names})

@@ -91,7 +91,10 @@ FLAGS = Schema(
         "image": IMAGE,
         "reason": Column(
             TEXT,
-            "`contradicts_<target>`; a doubt about the picture ([doubts.md](doubts.md)): `no_face`, `low_confidence`, `several_faces`, `small_face`, `extreme_pose`, `half_hidden`, `blurred`, `dark`, `bright`, `drawing` or `photograph`; `duplicate`, `near_duplicate`; `low_confidence_<target>`",
+            "`contradicts_<target>`; a doubt about the picture ([doubts.md](doubts.md)): "
+            "`no_face`, `low_confidence`, `several_faces`, `small_face`, `extreme_pose`, "
+            "`half_hidden`, `blurred`, `dark`, `bright`, `drawing` or `photograph`; `duplicate`, "
+            "`near_duplicate`; `low_confidence_<target>`",
         ),
         "value": Column(NUMBER, "probability, degrees, sharpness or whatever the reason is about"),
     },
@@ -113,7 +116,8 @@ FAIRFACE = Schema(
 
 PREDICTIONS_OUT_OF_FOLD = Schema(
     "out_of_fold.parquet",
-    "Answers about train faces by models that never saw them; a number for a regression, probabilities for a classification.",
+    "Answers about train faces by models that never saw them; a number for a regression, "
+    "probabilities for a classification.",
     stage="train_attribute",
     fields={
         "filename": FILENAME,

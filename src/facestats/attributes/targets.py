@@ -59,7 +59,7 @@ def train_target(
     target : str
         Name of the attribute.
     options : Classification or Regression
-        `attributes.targets.<target>` of `params.yaml`.
+        Classification or Regression `attributes.targets.<target>` of `params.yaml`.
     min_per_class : int
         Labelled train faces that a class needs.
     embeddings : EmbeddingTable

@@ -1,4 +1,7 @@
-"""Train one attribute on embeddings: a standardising logistic or ridge regression of scikit-learn."""
+"""Train one attribute on embeddings.
+
+A standardising logistic or ridge regression of scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,9 @@ from facestats.errors import InputError, number_of
 
 AUTO = "auto"
 DEFAULT_C, DEFAULT_ALPHA = 0.1, 100.0  # where cross-validation is impossible
-# Labelled val faces that choose a threshold alone. Of two overlapping classes that a threshold of 0.75 gives 0.94 right answers on, 60 draws of
-# 3 val faces made the model silent in 47 %, of 5 in 20 %, of 10 in 2 %: a single mistake among few is too much for any precision.
+# Labelled val faces that choose a threshold alone. Of two overlapping classes that a threshold of
+# 0.75 gives 0.94 right answers on, 60 draws of 3 val faces made the model silent in 47 %, of 5 in
+# 20 %, of 10 in 2 %: a single mistake among few is too much for any precision.
 ENOUGH = 10
 
 
@@ -35,8 +39,9 @@ class Training:
 
     Attributes
     ----------
-    out_of_fold : `<target>_prob_<class>` (calibrated), or `<target>` of a regression, by the index of the labels; faces that
-        could not be left out are missing.
+    out_of_fold : DataFrame
+        `<target>_prob_<class>` (calibrated), or `<target>` of a regression, by the index of the
+        labels; faces that could not be left out are missing.
     """
 
     model: AttributeModel
@@ -52,18 +57,26 @@ def train_classifier(
     class_weight: str | None = None,
     groups: pd.Series | None = None,
 ) -> Training:
-    """Fit a logistic regression on labelled train faces and calibrate its probabilities by cross-validation among them.
+    """Fit a logistic regression on labelled train faces and calibrate its probabilities by
+    cross-validation among them.
 
     The model answers always; `set_threshold` makes it abstain.
 
     Parameters
     ----------
-    embeddings : (n, d) of the train faces.
-    labels : class of each, null where unknown; unknown is never a class.
-    min_per_class : classes with fewer faces are left out.
-    c : inverse strength of the L2 penalty, or `auto`: the lowest log loss in cross-validation.
-    class_weight : `balanced` or None, as in scikit-learn.
-    groups : whose face each is, as `labels.splits.same_faces` says it: no group is in two folds. None: each is somebody else's.
+    embeddings : ndarray (n, d)
+        Of the train faces.
+    labels : Series
+        Class of each, null where unknown; unknown is never a class.
+    min_per_class : int
+        Classes with fewer faces are left out.
+    c : float or str
+        Inverse strength of the L2 penalty, or `auto`: the lowest log loss in cross-validation.
+    class_weight : str, optional
+        `balanced` or None, as in scikit-learn.
+    groups : Series, optional
+        Whose face each is, as `labels.splits.same_faces` says it: no group is in two folds. None:
+        each is somebody else's.
 
     Raises
     ------
@@ -117,13 +130,17 @@ def set_threshold(
 ) -> None:
     """Let a classifier abstain where it is not sure enough to be right as often as is wanted.
 
-    Chosen on val faces; where fewer than `ENOUGH` have a label, on these and the train faces, each by a model that has not seen it.
+    Chosen on val faces; where fewer than `ENOUGH` have a label, on these and the train faces, each
+    by a model that has not seen it.
 
     Parameters
     ----------
-    precision : wanted share of right answers; None: it answers always.
-    train_labels : the labels that it was trained on.
-    embeddings, labels : (m, d) of the val faces, and their labels.
+    precision : float, optional
+        Wanted share of right answers; None: it answers always.
+    train_labels : Series
+        The labels that it was trained on.
+    embeddings, labels
+        (m, d) of the val faces, and their labels.
     """
     model = trained.model
     model.wanted_precision = precision
@@ -167,9 +184,12 @@ def train_regression(
 
     Parameters
     ----------
-    minimum : with fewer labelled faces nothing is trained.
-    alpha : strength of the L2 penalty, or `auto`: the lowest squared error in cross-validation.
-    groups : as in `train_classifier`.
+    minimum : int
+        With fewer labelled faces nothing is trained.
+    alpha : float or str
+        Strength of the L2 penalty, or `auto`: the lowest squared error in cross-validation.
+    groups : Series, optional
+        As in `train_classifier`.
 
     Raises
     ------

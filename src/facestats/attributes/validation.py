@@ -17,7 +17,9 @@ from facestats.core.tables.embeddings import sample_rows
 MAX_ITERATIONS = 2000
 PENALTIES = 10.0 ** np.arange(-4, 1.1, 0.5)  # C, strongest first
 ALPHAS = 10.0 ** np.arange(-1, 5.1, 0.5)
-WORSE = 2  # weaker penalties in a row that lose to the best: the log loss has one valley, and weak ones take longest
+# Weaker penalties in a row that lose to the best: the log loss has one valley, and weak ones take
+# longest.
+WORSE = 2
 SEARCHED = STRATIFIED  # faces that a penalty is chosen on, drawn at random where there are more
 FITTED = 20_000  # faces that the model of a fold is trained on
 
@@ -45,12 +47,15 @@ def best_c(
 ) -> float | None:
     """The C with the lowest log loss on left-out faces; None where there are no folds.
 
-    The log loss is that of the probabilities without the class weights: it is these that are told to the user.
+    The log loss is that of the probabilities without the class weights: it is these that are told
+    to the user.
 
     Parameters
     ----------
-    x : (n, d) float64.
-    actual : (n,) class of each face; who : (n,) number of each face's person.
+    x : ndarray (n, d)
+        Float64.
+    actual : ndarray (n,)
+        Class of each face; who : (n,) number of each face's person.
     """
     rows = sample_rows(len(x), SEARCHED)
     x, actual, who = x[rows], actual[rows], who[rows]
@@ -123,7 +128,10 @@ def shares_out_of_fold(
 def values_out_of_fold(
     x: np.ndarray, values: np.ndarray, who: np.ndarray, alpha: float
 ) -> np.ndarray:
-    """Value of each face by a model that has not seen its person: float64 (n,), null where there are no folds."""
+    """Value of each face by a model that has not seen its person.
+
+    Float64 (n,), null where there are no folds.
+    """
     predicted = np.full(len(x), np.nan)
     for model, held_out in _fitted(ridge(alpha), x, values, group_folds(who)):
         predicted[held_out] = model.predict(x[held_out])

@@ -1,8 +1,10 @@
 """Zero-shot answers beside those of trained models: the same questions, asked in words.
 
-`tiny` was trained on drawings. What its prompts say of photographs is wrong more often than people expect: on OMI and 3DSK (`../shared`) it
-found babies' ages in adults, beards on nobody, and freckles on nearly everybody. So its prompts answer about a photograph only where they were right at least four times
-of five: gender from a probability of 0.98 on, and anything else only where labels of this project show it. docs/methods/attributes.md has the figures.
+`tiny` was trained on drawings. What its prompts say of photographs is wrong more often than people
+expect: on OMI and 3DSK (`../shared`) it found babies' ages in adults, beards on nobody, and
+freckles on nearly everybody. So its prompts answer about a photograph only where they were right at
+least four times of five: gender from a probability of 0.98 on, and anything else only where labels
+of this project show it. docs/methods/attributes.md has the figures.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from facestats.core.tables.embeddings import Embeddings, take
 from facestats.errors import number_of
 from facestats.prompts.zeroshot import PromptClassifier
 
-# On photographs, for prompts of `tiny`. From 0.98 on each answer, female and male, was right in 0.82 to 0.84 of 745 OMI faces (those judged clearly one or
-# the other: 0.92 and 0.89) and in 0.90 to 0.95 of 100 of 3DSK, and 55 and 66 % of the faces got one; of all answers 0.72 and 0.86 are right.
+# On photographs, for prompts of `tiny`. From 0.98 on each answer, female and male, was right in
+# 0.82 to 0.84 of 745 OMI faces (those judged clearly one or the other: 0.92 and 0.89) and in 0.90
+# to 0.95 of 100 of 3DSK, and 55 and 66 % of the faces got one; of all answers 0.72 and 0.86 are
+# right.
 MEASURED = {"gender": 0.98}
 LEAST_RIGHT = 0.8
 CANDIDATES = 200  # thresholds that are looked at
@@ -30,7 +34,9 @@ MIN_LABELLED, MIN_ANSWERED = (
     20,
     10,
 )  # labelled photographs that can tell, and how many of them the threshold has to leave an answer
-ABSTAIN_BELOW = 0.5  # prompts that take their own answer for wrong rather than right say `unknown`; no labels, so nothing to choose it by
+# Prompts that take their own answer for wrong rather than right say `unknown`; no labels, so
+# nothing to choose it by.
+ABSTAIN_BELOW = 0.5
 
 
 @dataclass
@@ -39,11 +45,17 @@ class ZeroShotModel:
 
     Attributes
     ----------
-    target : such as `glasses`.
-    kind : `classification`, or `regression` where the classes are ranges of numbers.
-    prompts : the classes in words.
-    abstain_below : a best probability below this makes the answer of a classification `unknown`.
-    on_photographs : the same of photographs, and of numbers too; infinite: never an answer; None: as of drawings.
+    target : str
+        Such as `glasses`.
+    kind : str
+        `classification`, or `regression` where the classes are ranges of numbers.
+    prompts : PromptClassifier
+        The classes in words.
+    abstain_below : float
+        A best probability below this makes the answer of a classification `unknown`.
+    on_photographs : float, optional
+        The same of photographs, and of numbers too; infinite: never an answer; None: as of
+        drawings.
     """
 
     target: str
@@ -67,7 +79,10 @@ class ZeroShotModel:
         return self.decide(self.predict_proba(embeddings))
 
     def silent(self, shares: np.ndarray, photographs: np.ndarray | bool) -> np.ndarray:
-        """Which rows of probabilities (n, classes) get no answer: bool (n,); `photographs` says which of them are of photographs."""
+        """Which rows of probabilities (n, classes) get no answer: bool (n,).
+
+        `photographs` says which of them are of photographs.
+        """
         sure = shares[np.arange(len(shares)), self.choose(shares)]
         drawn = (
             sure < self.abstain_below
@@ -85,7 +100,10 @@ class ZeroShotModel:
         return shares.argmax(axis=1)
 
     def decide(self, shares: np.ndarray) -> np.ndarray:
-        """What `predict` makes of probabilities (n, classes): a number is the ranges' middles, weighted by them."""
+        """What `predict` makes of probabilities (n, classes).
+
+        A number is the ranges' middles, weighted by them.
+        """
         if self.kind == "regression":
             return shares @ np.asarray(range_middles(self.classes))
         return np.asarray(self.classes, dtype=object)[self.choose(shares)]
@@ -104,8 +122,10 @@ def zeroshot_models(
 
     Parameters
     ----------
-    kinds : of the targets that there are; any other attribute is a classification.
-    on_photographs : of prompts of `tiny`, `thresholds_on_photographs`; None: photographs are as drawings.
+    kinds : mapping
+        Of the targets that there are; any other attribute is a classification.
+    on_photographs : mapping, optional
+        Of prompts of `tiny`, `thresholds_on_photographs`; None: photographs are as drawings.
     """
     return {
         name: ZeroShotModel(
@@ -125,16 +145,22 @@ def thresholds_on_photographs(
     labels: pd.DataFrame,
     photographs: np.ndarray,
 ) -> dict[str, float]:
-    """Of prompts of `tiny`, the probability from which on they answer about a photograph; infinite where they never do.
+    """Of prompts of `tiny`, the probability from which on they answer about a photograph.
 
-    Where enough photographs have labels, it is chosen by these: the lowest from which on each answer is right at least `LEAST_RIGHT` of the
-    time. Without them it is what was measured elsewhere.
+    Infinite where they never do.
+
+    Where enough photographs have labels, it is chosen by these: the lowest from which on each
+    answer is right at least `LEAST_RIGHT` of the time. Without them it is what was measured
+    elsewhere.
 
     Parameters
     ----------
-    embeddings : (n, d), which may stay on disk: labelled photographs are read.
-    labels : by face, same rows; columns that are missing or null say nothing.
-    photographs : bool (n,), which faces are photographs, and no copies of others.
+    embeddings : Embeddings
+        (n, d), which may stay on disk: labelled photographs are read.
+    labels : DataFrame
+        By face, same rows; columns that are missing or null say nothing.
+    photographs : ndarray of bool (n,)
+        Which faces are photographs, and no copies of others.
     """
     thresholds = {}
     for name, model in models.items():
@@ -156,11 +182,14 @@ def thresholds_on_photographs(
 
 
 def doubts_on_photographs(thresholds: Mapping[str, float], n: int) -> dict[str, str]:
-    """What is doubtful about prompts of `tiny`: a text by attribute, and below `zeroshot` one about all of them.
+    """What is doubtful about prompts of `tiny`.
+
+    A text by attribute, and below `zeroshot` one about all of them.
 
     Parameters
     ----------
-    n : photographs among the faces.
+    n : int
+        Photographs among the faces.
     """
     telling, silent = (
         [name for name, t in thresholds.items() if t < np.inf],
@@ -176,14 +205,17 @@ def doubts_on_photographs(thresholds: Mapping[str, float], n: int) -> dict[str, 
     parts += [f"{', '.join(silent)}: unknown"] if silent else []
     way_out = "label some faces, or set clip.variant to a CLIP that was trained on photographs"
     return {
-        "zeroshot": f"prompts of tiny, which was trained on drawings, say little about {number_of(n, 'photograph')} ({'; '.join(parts)}); {way_out}",
+        "zeroshot": "prompts of tiny, which was trained on drawings, say little about "
+        f"{number_of(n, 'photograph')} ({'; '.join(parts)}); {way_out}",
         **dict.fromkeys(telling, "prompts of tiny, right about four times of five on photographs"),
         **dict.fromkeys(silent, f"prompts of tiny say nothing about photographs; {way_out}"),
     }
 
 
 def _lowest_right(sure: np.ndarray, answer: np.ndarray, right: np.ndarray) -> float:
-    """The lowest probability from which on every answer that is given at all is right often enough, one mistake more being granted to chance."""
+    """The lowest probability from which on every answer that is given at all is right often enough,
+    one mistake more being granted to chance.
+    """
     for threshold in np.unique(np.quantile(sure, np.linspace(0, 1, CANDIDATES), method="lower")):
         given = sure >= threshold
         if given.sum() < MIN_ANSWERED:
@@ -199,7 +231,10 @@ def _lowest_right(sure: np.ndarray, answer: np.ndarray, right: np.ndarray) -> fl
 def fill_gaps(
     trained: Mapping[str, AttributeModel], zeroshot: Mapping[str, ZeroShotModel]
 ) -> dict[str, Model]:
-    """The trained model of each target; zero-shot where none was trained, and for attributes that are no target."""
+    """The trained model of each target.
+
+    Zero-shot where none was trained, and for attributes that are no target.
+    """
     return {
         **trained,
         **{

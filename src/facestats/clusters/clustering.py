@@ -1,4 +1,7 @@
-"""Groups of alike faces: principal components of the embeddings, then k-means, with as many clusters as stand apart best."""
+"""Groups of alike faces.
+
+Principal components of the embeddings, then k-means, with as many clusters as stand apart best.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,10 @@ from facestats.core.age_groups import age_bucket
 from facestats.core.tables import UNKNOWN
 from facestats.core.tables.embeddings import Embeddings, in_batches, sample_rows, take
 
-FITTED = 20_000  # faces that the components and the centres are fitted on, drawn at random where there are more
-COMPARED = 2_000  # of those, whose silhouettes choose the number of clusters: all pairs of them are compared
+# Faces that the components and the centres are fitted on, drawn at random where there are more.
+FITTED = 20_000
+# Of those, whose silhouettes choose the number of clusters: all pairs of them are compared.
+COMPARED = 2_000
 STARTS = 10  # of k-means
 FIFTHS = 5  # into which a number other than age is cut to compare it with clusters
 
@@ -29,9 +34,12 @@ class Clustering:
 
     Attributes
     ----------
-    faces : `filename`, `cluster` (0 is the largest), `pc1`, `pc2` (float32). The sign of a component is that of its largest
-        loading, so that it does not depend on the solver.
-    silhouette : mean silhouette of each number of clusters that was tried; null where the faces are too alike for so many.
+    faces : DataFrame
+        `filename`, `cluster` (0 is the largest), `pc1`, `pc2` (float32). The sign of a component is
+        that of its largest loading, so that it does not depend on the solver.
+    silhouette : dict
+        Mean silhouette of each number of clusters that was tried; null where the faces are too
+        alike for so many.
     """
 
     faces: pd.DataFrame
@@ -50,19 +58,27 @@ def cluster_faces(
 
     Parameters
     ----------
-    filenames : n names, the rows of `embeddings` (n, d), which may stay on disk.
-    k : clusters, or a range [low, high]: the number in it with the highest mean silhouette (Rousseeuw 1987), the smaller of
-        equals. Fewer where there are fewer faces.
-    components : principal components that k-means sees.
-    seed : of k-means' initial centres, and of the samples that they and the silhouettes are computed on.
-    counts : bool (n,), faces that the clusters are found on and ordered by; the others, copies of these, are only assigned. None: all.
+    filenames : Index
+        N names, the rows of `embeddings` (n, d), which may stay on disk.
+    k : int or list[int]
+        Clusters, or a range [low, high]: the number in it with the highest mean silhouette
+        (Rousseeuw 1987), the smaller of equals. Fewer where there are fewer faces.
+    components : int
+        Principal components that k-means sees.
+    seed : int
+        Of k-means' initial centres, and of the samples that they and the silhouettes are computed
+        on.
+    counts : ndarray of bool (n,), optional
+        Faces that the clusters are found on and ordered by; the others, copies of these, are only
+        assigned. None: all.
     """
     counts = np.ones(len(filenames), dtype=bool) if counts is None else counts
     fitted = counts.copy()
     fitted[counts] = sample_rows(np.count_nonzero(counts), FITTED, seed)
     x = take(embeddings, fitted).astype(np.float64)
     components = min(components, *x.shape)
-    # One thread: k-means and PCA sum in another order with more. Alike faces are no reason to warn: the metrics say how many clusters there are.
+    # One thread: k-means and PCA sum in another order with more. Alike faces are no reason to warn:
+    # the metrics say how many clusters there are.
     with threadpool_limits(1), warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore", ConvergenceWarning)
         pca = PCA(components, svd_solver="full").fit(x)
@@ -118,16 +134,21 @@ def _silhouettes(points: np.ndarray, numbers: range, seed: int) -> dict[int, flo
 
 
 def agreement(table: pd.DataFrame) -> dict[str, dict]:
-    """How much clusters say about each attribute: adjusted mutual information (Vinh et al. 2010), 0 for chance, 1 for all.
+    """How much clusters say about each attribute: adjusted mutual information (Vinh et al.
+
+    2010), 0 for chance, 1 for all.
 
     Parameters
     ----------
-    table : `cluster` and `<target>_final`, as `attributes_with_clusters.parquet` has them. Age counts by FairFace's groups,
-        any other number by fifths.
+    table : DataFrame
+        `cluster` and `<target>_final`, as `attributes_with_clusters.parquet` has them. Age counts
+        by FairFace's groups, any other number by fifths.
 
     Returns
     -------
-    dict by target: `adjusted_mutual_information` (null where fewer than two classes are known), and `n`, the faces with a final value.
+    dict
+        By target: `adjusted_mutual_information` (null where fewer than two classes are known), and
+        `n`, the faces with a final value.
     """
     report = {}
     for column in sorted(name for name in table if name.endswith("_final")):

@@ -11,7 +11,10 @@ BUCKETS = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "
 
 
 def age_bucket(age: pd.Series | np.ndarray) -> np.ndarray:
-    """FairFace's group of each age in years, as text; ages below 0 count as 0, NaN gives 'unknown'."""
+    """FairFace's group of each age in years, as text.
+
+    Ages below 0 count as 0, NaN gives 'unknown'.
+    """
     age = np.asarray(age, dtype=float)
     place = (
         np.searchsorted(LOWER_ENDS, np.floor(np.maximum(np.nan_to_num(age), 0)), side="right") - 1

@@ -40,13 +40,20 @@ class Attractiveness:
 
     Attributes
     ----------
-    metrics : `trained`, `why` (why the holistic score is not measured; the geometric one may be all the same), `verdicts` (by score: `word`,
-        `text`, null where it says something, and the `evidence`), `reliability`, `weights.{combined, combined_learned}`, `test.n`, `test.n_persons`, `test.n_copies`, `test.n_withheld`, `test.n_left_out` (rated
-        test faces that some model does not predict) and `test.<model>.<metric>.{value, low, high}`; null where not measured. All models
-        are measured on the same faces and resamples. Of `geometry_zscore` there are correlations only, for it is in no unit of
-        ratings. `test.<model>.minus_mlp.<metric>` is the paired difference to the holistic score.
-    points : `actual`, `mlp`, `ridge`, `geometric`, `combined` (ratings) of the test faces, by `actual`.
-    curve : reliability curve of `mlp`, see `score_calibration.reliability_curve`; `perfect` is the diagonal.
+    metrics : dict
+        `trained`, `why` (why the holistic score is not measured; the geometric one may be all the
+        same), `verdicts` (by score: `word`, `text`, null where it says something, and the
+        `evidence`), `reliability`, `weights.{combined, combined_learned}`, `test.n`,
+        `test.n_persons`, `test.n_copies`, `test.n_withheld`, `test.n_left_out` (rated test faces
+        that some model does not predict) and `test.<model>.<metric>.{value, low, high}`; null where
+        not measured. All models are measured on the same faces and resamples. Of `geometry_zscore`
+        there are correlations only, for it is in no unit of ratings.
+        `test.<model>.minus_mlp.<metric>` is the paired difference to the holistic score.
+    points : DataFrame
+        `actual`, `mlp`, `ridge`, `geometric`, `combined` (ratings) of the test faces, by `actual`.
+    curve : DataFrame
+        Reliability curve of `mlp`, see `score_calibration.reliability_curve`; `perfect` is the
+        diagonal.
     """
 
     metrics: dict
@@ -76,18 +83,33 @@ def evaluate_attractiveness(
 
     Parameters
     ----------
-    embeddings : (n, d), which may stay on disk: the rated ones are read. `ratings`, `predicted`, `split`, `person` have the same rows.
-    ratings : mean human rating, null where nobody rated.
-    predicted : the regressor's rating; null where it is not trained.
-    resamples, seed : of the bootstrap, which draws persons where `person` says that several faces are one person's.
-    scale : ends of the raters' scale, which are the scores 0 and 100; None where nobody rated.
-    reliability : of the mean rating, as `metrics/labels.json` holds it.
-    n_copies : rated test faces whose rating is left out of `ratings`, for a better copy of them has one.
-    n_withheld : rated test faces whose rating is left out of `ratings`, for they may be too young to get a score.
-    untrained : why there is no regressor, as its training said.
-    scores : the table of scores, same rows; None: the geometric and combined ones are not measured.
-    weights : those of its `combined_score`.
-    verdicts : what each score is worth, as `models/blend.json` has it.
+    embeddings : Embeddings
+        (n, d), which may stay on disk: the rated ones are read. `ratings`, `predicted`, `split`,
+        `person` have the same rows.
+    ratings : Series
+        Mean human rating, null where nobody rated.
+    predicted : Series
+        The regressor's rating; null where it is not trained.
+    resamples, seed : int
+        Of the bootstrap, which draws persons where `person` says that several faces are one
+        person's.
+    scale : (float, float), optional
+        Ends of the raters' scale, which are the scores 0 and 100; None where nobody rated.
+    reliability : dict
+        Of the mean rating, as `metrics/labels.json` holds it.
+    n_copies : int
+        Rated test faces whose rating is left out of `ratings`, for a better copy of them has one.
+    n_withheld : int
+        Rated test faces whose rating is left out of `ratings`, for they may be too young to get a
+        score.
+    untrained : str, optional
+        Why there is no regressor, as its training said.
+    scores : DataFrame, optional
+        The table of scores, same rows; None: the geometric and combined ones are not measured.
+    weights : BlendWeights, optional
+        Those of its `combined_score`.
+    verdicts : dict, optional
+        What each score is worth, as `models/blend.json` has it.
     """
     rated = ratings.notna().to_numpy()
     test, train = rated & (split == "test").to_numpy(), rated & (split == "train").to_numpy()
@@ -130,7 +152,8 @@ def evaluate_attractiveness(
         x, among = take(embeddings, train | test), test[train | test]
         predictions |= baseline_predictions(x[~among], ratings[train].to_numpy(), x[among])
     predictions |= there
-    # The weights in use are 60/40 or the learned ones as a rule, and one model then stands there twice.
+    # The weights in use are 60/40 or the learned ones as a rule, and one model then stands there
+    # twice.
     alike = {
         name: next(other for other in predictions if np.array_equal(predictions[other], values))
         for name, values in predictions.items()

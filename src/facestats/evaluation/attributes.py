@@ -27,26 +27,39 @@ def evaluate_attributes(
     shares: pd.DataFrame | None = None,
     doubts: Mapping[str, str] | None = None,
 ) -> dict:
-    """Measure every target, and every attribute with prompts and labels, on test faces that people labelled.
+    """Measure every target, and every attribute with prompts and labels, on test faces that people
+    labelled.
 
     Parameters
     ----------
-    predictions : `<target>` (`unknown` where it abstains) and `<target>_prob_<class>`; same rows as `labels`, `split`.
-    resamples, seed : of the bootstrap, which draws persons where `person` of the labels says that several faces are one person's.
-    zeroshot : attributes with prompts.
-    shares : the table `zeroshot.parquet` with the same rows.
-    doubts : what is doubtful about the prompts of an attribute, where something is.
+    predictions : DataFrame
+        `<target>` (`unknown` where it abstains) and `<target>_prob_<class>`; same rows as `labels`,
+        `split`.
+    resamples, seed : int
+        Of the bootstrap, which draws persons where `person` of the labels says that several faces
+        are one person's.
+    zeroshot : mapping, optional
+        Attributes with prompts.
+    shares : DataFrame, optional
+        The table `zeroshot.parquet` with the same rows.
+    doubts : mapping, optional
+        What is doubtful about the prompts of an attribute, where something is.
 
     Returns
     -------
-    dict by target: `trained`, `why`, `n` and each metric as `{value, low, high}`, null where not measured. Accuracy, balanced accuracy and
-    macro-F1 are without abstaining; `coverage` is the share that gets an answer, `accuracy_answered` the accuracy
-    among those, to be held against `wanted_precision`; `threshold` is the probability below which it abstains, chosen on the faces that
-    `threshold_from` names, null where none gives what is wanted or where it always answers. `ece` is the expected calibration error of
-    the answers' probabilities, `ece_uncalibrated` that before calibration. `penalty` is C or alpha, and `penalty_from` says who chose
-    it. Regressions have MAE, RMSE (unit of the label), R² and correlations; age also `bucket_accuracy`.
-    `zeroshot` holds the same of the prompts, on those of the faces whose label is one of their classes (`left_out`:
-    the others, counted), `doubt` (what is doubtful about them, or null), and `minus_model`: zero-shot's accuracy (or MAE) minus the trained model's on the same faces.
+    dict
+        By target: `trained`, `why`, `n` and each metric as `{value, low, high}`, null where not
+        measured. Accuracy, balanced accuracy and macro-F1 are without abstaining; `coverage` is the
+        share that gets an answer, `accuracy_answered` the accuracy among those, to be held against
+        `wanted_precision`; `threshold` is the probability below which it abstains, chosen on the
+        faces that `threshold_from` names, null where none gives what is wanted or where it always
+        answers. `ece` is the expected calibration error of the answers' probabilities,
+        `ece_uncalibrated` that before calibration. `penalty` is C or alpha, and `penalty_from` says
+        who chose it. Regressions have MAE, RMSE (unit of the label), R² and correlations; age also
+        `bucket_accuracy`. `zeroshot` holds the same of the prompts, on those of the faces whose
+        label is one of their classes (`left_out`: the others, counted), `doubt` (what is doubtful
+        about them, or null), and `minus_model`: zero-shot's accuracy (or MAE) minus the trained
+        model's on the same faces.
     """
     zeroshot = zeroshot or {}
     said = {name for name in labels.columns if labels[name].notna().any()}
@@ -150,7 +163,8 @@ def _evaluate_zeroshot(
     report["n"] = len(labels)
     if len(labels) < 2:
         return report | {
-            "why": f"{number_of(len(labels), 'test face')} with a label that prompts can say, 2 are needed"
+            "why": f"{number_of(len(labels), 'test face')} with a label that prompts can say, "
+            "2 are needed"
         }
     groups = person_groups(person[labels.index])
     actual = _values(model, labels)

@@ -16,8 +16,9 @@ from facestats.core.tables.embeddings import sample_rows
 from facestats.scores.blending import BlendWeights, learn_weights
 
 PENALTIES = np.logspace(-1, 5, 25)
-# Train faces that the penalty is chosen on, drawn at random where there are more: scikit-learn's leave-one-out multiplies
-# the whole matrix once a penalty, which was more than half of `evaluate` for 50,000 faces.
+# Train faces that the penalty is chosen on, drawn at random where there are more: scikit-learn's
+# leave-one-out multiplies the whole matrix once a penalty, which was more than half of `evaluate`
+# for 50,000 faces.
 CHOSEN_ON = 10_000
 SIXTY_FORTY = {"geometric": 0.6, "holistic": 0.4}
 COMBINED = ("combined", "combined_60_40", "combined_learned")
@@ -28,7 +29,9 @@ OTHERS = ("geometric", ZSCORE, *COMBINED)
 def baseline_predictions(
     x_train: np.ndarray, y_train: np.ndarray, x: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Predictions (n,) for `x` of the models `ridge` (penalty by leave-one-out on up to `CHOSEN_ON` train faces) and `mean`."""
+    """Predictions (n,) for `x` of the models `ridge` (penalty by leave-one-out on up to `CHOSEN_ON`
+    train faces) and `mean`.
+    """
     ridge = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
     some = sample_rows(len(x_train), CHOSEN_ON)
     with threadpool_limits(1):
@@ -51,16 +54,23 @@ def other_predictions(
 
     Parameters
     ----------
-    scores : `attractiveness_score`, `geometric_score`, `combined_score`, `geometry_zscore` and `split`.
-    ratings : mean human rating of the same rows; those of val faces fit the learned weights.
-    scale : ends of the raters' scale; None where nobody rated, and nothing is predicted.
-    weights : those of `combined_score`.
+    scores : DataFrame
+        `attractiveness_score`, `geometric_score`, `combined_score`, `geometry_zscore` and `split`.
+    ratings : Series
+        Mean human rating of the same rows; those of val faces fit the learned weights.
+    scale : (float, float), optional
+        Ends of the raters' scale; None where nobody rated, and nothing is predicted.
+    weights : BlendWeights
+        Those of `combined_score`.
 
     Returns
     -------
-    predictions : by model of `OTHERS`, float64 (n,) in rating units (the z-score in its own), NaN where there is none; without the
-        models that no face has.
-    weights : `geometric`, `holistic`, `learned`, `n_val` and `why` of `combined` and of `combined_learned`.
+    predictions
+        By model of `OTHERS`, float64 (n,) in rating units (the z-score in its own), NaN where there
+        is none; without the models that no face has.
+    weights : BlendWeights
+        `geometric`, `holistic`, `learned`, `n_val` and `why` of `combined` and of
+        `combined_learned`.
     """
     geometric, holistic = (
         scores["geometric_score"].to_numpy(float),
@@ -84,8 +94,10 @@ def other_predictions(
 
 
 def with_all(predictions: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
-    """Those of the chosen faces (bool, n) that every model predicts, so that all are measured on the same. A model that predicts fewer
-    than half of them would make it a comparison on other faces: it does not count, and is not to be measured."""
+    """Those of the chosen faces (bool, n) that every model predicts, so that all are measured on
+    the same. A model that predicts fewer than half of them would make it a comparison on other
+    faces: it does not count, and is not to be measured.
+    """
     known = [
         values
         for values in (np.isfinite(said) for said in predictions.values())
@@ -97,11 +109,14 @@ def with_all(predictions: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarr
 def share_of_ceiling(
     pearson: dict[str, float], ceiling: dict[str, float | None]
 ) -> dict[str, float]:
-    """A correlation with the mean rating, divided by the highest that can be expected, √reliability.
+    """A correlation with the mean rating, divided by the highest that can be expected,
+    √reliability.
 
-    Both are estimates with an interval (`value`, `low`, `high`), of different faces; the interval of their ratio is put together
-    from the two by the method of variance estimates recovery (Donner & Zou 2012, doi:10.1177/0962280210383082),
-    which needs no symmetric intervals. NaN where either is not known, the ends also where the ceiling is hardly above 0. Chance may take the share above 1.
+    Both are estimates with an interval (`value`, `low`, `high`), of different faces; the interval
+    of their ratio is put together from the two by the method of variance estimates recovery (Donner
+    & Zou 2012, doi:10.1177/0962280210383082), which needs no symmetric intervals. NaN where either
+    is not known, the ends also where the ceiling is hardly above 0. Chance may take the share above
+    1.
     """
     known = [pearson[key] for key in ("value", "low", "high")] + [
         ceiling[key] for key in ("value", "low", "high")

@@ -1,4 +1,7 @@
-"""How scores and classifiers treat groups of people: each attribute, each pair of attributes, and the largest gaps."""
+"""How scores and classifiers treat groups of people.
+
+Each attribute, each pair of attributes, and the largest gaps.
+"""
 
 from __future__ import annotations
 
@@ -35,27 +38,38 @@ def evaluate_fairness(
     resamples: int,
     seed: int,
 ) -> dict:
-    """Measure groups of test faces; who belongs to which group is what people said, never a prediction.
+    """Measure groups of test faces.
+
+    Who belongs to which group is what people said, never a prediction.
 
     Parameters
     ----------
-    labels : the table of labels. The other two tables have the same rows.
-    scores : `attractiveness_score` (0–100), `split`, and `combined_score` where there is one.
-    predictions : `<target>` (`unknown` where the model abstains) and `<target>_prob_<class>`.
-    models : by target.
-    scale : ends of the raters' scale; None where nobody rated.
-    min_group : a group with fewer faces is counted, not measured.
-    resamples, seed : of the bootstrap, which draws persons.
+    labels : DataFrame
+        The table of labels. The other two tables have the same rows.
+    scores : DataFrame
+        `attractiveness_score` (0–100), `split`, and `combined_score` where there is one.
+    predictions : DataFrame
+        `<target>` (`unknown` where the model abstains) and `<target>_prob_<class>`.
+    models : mapping
+        By target.
+    scale : (float, float), optional
+        Ends of the raters' scale; None where nobody rated.
+    min_group : int
+        A group with fewer faces is counted, not measured.
+    resamples, seed : int
+        Of the bootstrap, which draws persons.
 
     Returns
     -------
     dict
-        `overall` and `attractiveness.<attribute>.<group>`: `n`, mean rating, mean score, bias (mean of score - rating), MAE and
-        Pearson r. `classifiers.<target>.<attribute>.<group>`: `n`, accuracy (of what the model would answer, also where it
-        abstains) and the share of faces on which it abstains. `combined_overall` and `combined.<attribute>.<group>` are the same
-        of the combined score, on the faces that have one. `largest_gaps.<measure>`: the two groups of one attribute that
-        are furthest apart, of all and `by_attribute`. Each figure is `{value, low, high}`, null in small groups, whose `why` says so.
-        Ratings and scores are points of 0–100. `why` says by model what could not be measured at all.
+        `overall` and `attractiveness.<attribute>.<group>`: `n`, mean rating, mean score, bias (mean
+        of score - rating), MAE and Pearson r. `classifiers.<target>.<attribute>.<group>`: `n`,
+        accuracy (of what the model would answer, also where it abstains) and the share of faces on
+        which it abstains. `combined_overall` and `combined.<attribute>.<group>` are the same of the
+        combined score, on the faces that have one. `largest_gaps.<measure>`: the two groups of one
+        attribute that are furthest apart, of all and `by_attribute`. Each figure is `{value, low,
+        high}`, null in small groups, whose `why` says so. Ratings and scores are points of 0–100.
+        `why` says by model what could not be measured at all.
     """
     test = (scores["split"] == "test").to_numpy()
     labels, scores, predictions = labels[test], scores[test], predictions[test]
@@ -127,7 +141,10 @@ def _of_score(
 def _points(
     labels: pd.DataFrame, scores: pd.Series, scale: tuple[float, float] | None, missing: str
 ) -> tuple[pd.DataFrame | None, str | None]:
-    """The measures of each rated and scored face, in points; or None and why; `missing` says why there are no scores."""
+    """The measures of each rated and scored face, in points; or None and why.
+
+    `missing` says why there are no scores.
+    """
     if scores.isna().all() and len(scores):
         return None, missing
     ratings = labels["rating"]
@@ -149,7 +166,9 @@ def _points(
 def _answers(
     model: AttributeModel, labels: pd.DataFrame, predictions: pd.DataFrame
 ) -> tuple[pd.DataFrame | None, str | None]:
-    """Whether the answer to each labelled face, without abstaining, is right and whether the model abstains, as 0 and 1; or None and why."""
+    """Whether the answer to each labelled face, without abstaining, is right and whether the model
+    abstains, as 0 and 1; or None and why.
+    """
     if not model.trained:
         return None, model.why
     said = labels.get(model.target, pd.Series(np.nan, index=labels.index, dtype="str"))
@@ -233,7 +252,10 @@ def _figures(samples: Mapping[str, GroupSamples], place: int, n: int, min_group:
 
 
 def _largest(by_attribute: Mapping[str, tuple[Gaps, list[str], int]], min_group: int) -> dict:
-    """The largest gap of one measure, of all attributes and of each; an attribute with fewer than two measured groups has none."""
+    """The largest gap of one measure, of all attributes and of each.
+
+    An attribute with fewer than two measured groups has none.
+    """
     found = {name: entry for name, entry in by_attribute.items() if entry[0].largest}
     if not found:
         return {
@@ -242,7 +264,8 @@ def _largest(by_attribute: Mapping[str, tuple[Gaps, list[str], int]], min_group:
             **NOT_MEASURED,
             "compared": 0,
             "by_attribute": {},
-            "why": f"no attribute has two groups that were measured (of {min_group} faces or more, evaluate.min_group)",
+            "why": "no attribute has two groups that were measured "
+            f"(of {min_group} faces or more, evaluate.min_group)",
         }
 
     def described(name: str, strayed: np.ndarray, compared: int) -> dict:

@@ -20,11 +20,14 @@ MOST_ROWS = 80  # beyond this many, pairs of attributes are left to fairness.jso
 
 
 def error_points(fairness: dict) -> pd.DataFrame:
-    """One row a measured group and measure, the whole first: `measure`, `attribute`, `group` (with its n), `n`, `value`, `low`, `high`.
+    """One row a measured group and measure, the whole first.
+
+    `measure`, `attribute`, `group` (with its n), `n`, `value`, `low`, `high`.
 
     Parameters
     ----------
-    fairness : as `evaluation.fairness` gives it.
+    fairness : dict
+        As `evaluation.fairness` gives it.
     """
     rows = []
     for attribute, group, figures in _measured(fairness):
@@ -45,7 +48,10 @@ def error_points(fairness: dict) -> pd.DataFrame:
 
 
 def error_by_group(fairness: dict, path: Path) -> None:
-    """Draw bias and mean absolute error of each measured group with their intervals; `fairness` as in `error_points`."""
+    """Draw bias and mean absolute error of each measured group with their intervals.
+
+    `fairness` as in `error_points`.
+    """
     measured = _measured(fairness)
     rows: list[tuple[str, dict | None]] = []
     for i, (attribute, group, figures) in enumerate(measured):
@@ -68,7 +74,8 @@ def error_by_group(fairness: dict, path: Path) -> None:
     )
     if rows:
         figure.supxlabel(
-            f"dashed: all faces; not shown: groups of fewer than {fairness['min_group']} test faces",
+            f"dashed: all faces; not shown: groups of fewer than {fairness['min_group']} test "
+            "faces",
             fontsize="small",
         )
     if rows:
@@ -102,7 +109,10 @@ def _panel(axes: Axes, rows: list[tuple[str, dict | None]], key: str) -> None:
 
 
 def _measured(fairness: dict) -> list[tuple[str, str, dict]]:
-    """Attribute, group and figures of what was measured; first all faces, whose attribute is empty."""
+    """Attribute, group and figures of what was measured.
+
+    First all faces, whose attribute is empty.
+    """
     if fairness["why"]["attractiveness"]:
         return []
     rows = [

@@ -1,8 +1,9 @@
 """Means and correlations of groups of faces, with bootstrap intervals, and the gaps between groups.
 
-Persons are drawn, each with all of their faces, for two photos of one person are no two people. All groups are measured on the
-same draws. Groups are small, so intervals are widened for their size: percentiles and gaps as Student's t would, without which
-95 % intervals of ten faces hold 90 % (Hesterberg 2015, "What teachers should know about the bootstrap", The American Statistician 69).
+Persons are drawn, each with all of their faces, for two photos of one person are no two people. All
+groups are measured on the same draws. Groups are small, so intervals are widened for their size:
+percentiles and gaps as Student's t would, without which 95 % intervals of ten faces hold 90 %
+(Hesterberg 2015, "What teachers should know about the bootstrap", The American Statistician 69).
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class GroupSamples:
-    """One measure of each group: `value` (groups,), and in each resample, `drawn` (resamples, groups).
+    """One measure of each group.
 
-    `persons` (groups,) counts the persons of each; `share` says that the measure is a mean of zeros and ones; no gap can exceed `widest`.
+    `value` (groups,), and in each resample, `drawn` (resamples, groups).
+
+    `persons` (groups,) counts the persons of each; `share` says that the measure is a mean of zeros
+    and ones; no gap can exceed `widest`.
     """
 
     value: np.ndarray
@@ -35,7 +39,10 @@ class GroupSamples:
     widest: float
 
     def interval(self, group: int) -> dict[str, float | None]:
-        """`value`, `low`, `high` of one group of two persons or more; null where there is none (a correlation of constants)."""
+        """`value`, `low`, `high` of one group of two persons or more.
+
+        Null where there is none (a correlation of constants).
+        """
         value, n = float(self.value[group]), int(self.persons[group])
         if not np.isfinite(value):
             return NOT_MEASURED
@@ -59,7 +66,8 @@ class GroupSamples:
         difference = self.drawn[:, a] - self.drawn[:, b]
         smaller = min(self.persons[a], self.persons[b])
         error = float(np.nanstd(difference)) * np.sqrt(smaller / (smaller - 1))
-        if self.share:  # never less than one more right and one more wrong answer in each group would leave open
+        # Never less than one more right and one more wrong answer in each group would leave open.
+        if self.share:
             error = max(error, float(np.sqrt(self._spread(a) + self._spread(b))))
         return error
 
@@ -73,8 +81,9 @@ class GroupSamples:
 class Gaps:
     """All gaps between the measured groups of one attribute, in one measure.
 
-    `largest` is the pair (higher, lower) with the largest gap, None where fewer than two groups are measured; `strayed` is how far
-    each resample's gaps strayed from the sample's at most, in standard errors; `compared` counts the gaps.
+    `largest` is the pair (higher, lower) with the largest gap, None where fewer than two groups are
+    measured; `strayed` is how far each resample's gaps strayed from the sample's at most, in
+    standard errors; `compared` counts the gaps.
     """
 
     samples: GroupSamples
@@ -91,7 +100,8 @@ class Gaps:
         )
 
     def interval(self, strayed: np.ndarray) -> dict[str, float]:
-        """The largest gap with an interval that holds for all gaps compared at once, for it was chosen as the largest of them.
+        """The largest gap with an interval that holds for all gaps compared at once, for it was
+        chosen as the largest of them.
 
         `strayed` : of these gaps, or of more where more were compared.
         """
@@ -120,11 +130,16 @@ def sample_groups(
 
     Parameters
     ----------
-    columns : (n,) each.
-    members : (n, groups) whether a face belongs to a group; no group is empty.
-    persons : (n,) whose face it is, as numbers from 0 without a gap.
-    correlate : names of two columns.
-    shares : whether the columns hold zeros and ones.
+    columns : mapping
+        (n,) each.
+    members : ndarray (n, groups)
+        Whether a face belongs to a group; no group is empty.
+    persons : ndarray (n,)
+        Whose face it is, as numbers from 0 without a gap.
+    correlate : (str, str), optional
+        Names of two columns.
+    shares : bool
+        Whether the columns hold zeros and ones.
     """
     found: dict[str, list[np.ndarray]] = {}
     with threadpool_limits(1):  # sums of more threads differ in their last bits
@@ -141,7 +156,10 @@ def sample_groups(
 
 
 def gaps_between(samples: GroupSamples, groups: list[int]) -> Gaps:
-    """Compare every two of some groups, each of two persons or more; those without a value are left out."""
+    """Compare every two of some groups, each of two persons or more.
+
+    Those without a value are left out.
+    """
     groups = [g for g in groups if np.isfinite(samples.value[g])]
     strayed, n = np.zeros(len(samples.drawn)), 0
     for a, b in combinations(groups, 2):
@@ -159,7 +177,10 @@ def gaps_between(samples: GroupSamples, groups: list[int]) -> Gaps:
 
 
 def _weights(persons: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each face is drawn, (draws, n): once each first, then `resamples` draws in blocks."""
+    """How often each face is drawn, (draws, n).
+
+    Once each first, then `resamples` draws in blocks.
+    """
     yield np.ones((1, len(persons)))
     rng, block = np.random.default_rng(seed), max(CELLS // len(persons), 1)
     for start in range(0, resamples, block):

@@ -79,7 +79,10 @@ class ProjectModels:
 
 @dataclass
 class Evaluation:
-    """The metrics of a project: see `Attractiveness`, `evaluate_attributes`, `evaluate_fairness`."""
+    """The metrics of a project.
+
+    See `Attractiveness`, `evaluate_attributes`, `evaluate_fairness`.
+    """
 
     attractiveness: Attractiveness
     attributes: dict
@@ -96,10 +99,12 @@ def evaluate_project(
     options : Evaluate
         The section `evaluate` of `params.yaml`.
     embeddings : EmbeddingTable
+        EmbeddingTable.
     data : ProjectTables
         A picture counts once: of copies, the best one that has a label. Ratings of faces that get
         no score do not count.
     models : ProjectModels
+        ProjectModels.
 
     Returns
     -------
@@ -160,16 +165,21 @@ def _counted(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
 def headlines(
     attractiveness: dict, attributes: dict
 ) -> dict[str, dict[str, float | None] | str | None]:
-    """One value a model, measured on test faces; null where it was not trained or can't be measured.
+    """One value a model, measured on test faces.
+
+    Null where it was not trained or can't be measured.
 
     Parameters
     ----------
-    attractiveness, attributes : what `evaluate_attractiveness` and `evaluate_attributes` give.
+    attractiveness, attributes : dict
+        What `evaluate_attractiveness` and `evaluate_attributes` give.
 
     Returns
     -------
-    `pearson` by score, `balanced_accuracy` by target with classes, `mae` by target with numbers, `verdict`: the worst of the scores',
-    in two words (one column: which score it is, and why, `metrics/attractiveness.json` says).
+    dict
+        `pearson` by score, `balanced_accuracy` by target with classes, `mae` by target with
+        numbers, `verdict`: the worst of the scores', in two words (one column: which score it is,
+        and why, `metrics/attractiveness.json` says).
     """
     found: dict[str, dict[str, float | None]] = {
         "pearson": {name: attractiveness["test"][name]["pearson"]["value"] for name in MODELS}

@@ -1,4 +1,4 @@
-"""Whether faces with a predicted score near s have a mean human rating near s, both from 0 to 100."""
+"""Whether faces with a predicted score near s have a mean human rating near s (both 0–100)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from facestats.core.stats.intervals import percentile_interval, resampled_rows
 
 METRICS = ("calibration_error", "calibration_slope")
 CURVE = ("bin", "n", "predicted", "actual", "low", "high")
-# 10 bins, fewer where one would hold under 10 faces: the mean of 10 ratings that miss their prediction by 12 points (the sample's
-# MAE is 9) is known to about 4 points.
+# 10 bins, fewer where one would hold under 10 faces: the mean of 10 ratings that miss their
+# prediction by 12 points (the sample's MAE is 9) is known to about 4 points.
 MOST_BINS, PER_BIN = 10, 10
 
 
@@ -23,18 +23,23 @@ def calibration(
 ) -> dict[str, dict]:
     """Calibration error and slope with 95 % bootstrap intervals.
 
-    `calibration_error`: mean over faces of the absolute difference between the mean human rating and the mean predicted score of the
-    face's bin, in points; bins of the prediction hold equal numbers of faces. Even a perfect model's is above 0: `by_chance` is what one
-    with the same scatter would be expected to have. A bootstrap's percentiles would all lie above the truth then, for each resample adds
-    scatter. The interval is cautious instead (it held the error without scatter in 93.5 to 100 % of 200 simulations of 50 to 400 faces): from the value less the
-    97.5 % percentile of what resampling alone moves the bins by, but not below 0, to the value plus how far the resamples' errors
-    reach above their mean. `calibration_slope`: of the human rating on the predicted score, 1 at best; below 1 the predictions
-    are too extreme. NaN where the prediction is constant.
+    `calibration_error`: mean over faces of the absolute difference between the mean human rating
+    and the mean predicted score of the face's bin, in points; bins of the prediction hold equal
+    numbers of faces. Even a perfect model's is above 0: `by_chance` is what one with the same
+    scatter would be expected to have. A bootstrap's percentiles would all lie above the truth then,
+    for each resample adds scatter. The interval is cautious instead (it held the error without
+    scatter in 93.5 to 100 % of 200 simulations of 50 to 400 faces): from the value less the 97.5 %
+    percentile of what resampling alone moves the bins by, but not below 0, to the value plus how
+    far the resamples' errors reach above their mean. `calibration_slope`: of the human rating on
+    the predicted score, 1 at best; below 1 the predictions are too extreme. NaN where the
+    prediction is constant.
 
     Parameters
     ----------
-    actual, predicted : float arrays (n,), points of the 0–100 score, n ≥ 2.
-    groups : see `regression.with_intervals`.
+    actual, predicted : ndarray of float (n,)
+        Points of the 0–100 score, n ≥ 2.
+    groups : ndarray, optional
+        See `regression.with_intervals`.
     """
     bins, error = _bins(predicted), actual - predicted
     counts = np.bincount(bins)
@@ -72,7 +77,10 @@ def reliability_curve(
     seed: int,
     groups: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """One row a bin of the prediction: `bin` (from 1), `n`, mean `predicted` score, mean human rating `actual`, its 95 % interval."""
+    """One row a bin of the prediction.
+
+    `bin` (from 1), `n`, mean `predicted` score, mean human rating `actual`, its 95 % interval.
+    """
     bins = _bins(predicted)
     n = np.bincount(bins)
     drawn = [

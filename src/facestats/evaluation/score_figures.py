@@ -1,4 +1,6 @@
-"""Pictures of what the regressor learned and how far it can be trusted, as PNG without dates or versions in them."""
+"""Pictures of what the regressor learned and how far it can be trusted, as PNG without dates or
+versions in them.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +32,7 @@ def draw_scores(scores: Attractiveness, training: Path, folder: Path) -> None:
     Parameters
     ----------
     scores : Attractiveness
+        Attractiveness.
     training : Path
         Folder of dvclive.
     folder : Path
@@ -41,7 +44,9 @@ def draw_scores(scores: Attractiveness, training: Path, folder: Path) -> None:
 
 
 def learning_curve(training: Path, path: Path) -> None:
-    """Loss by epoch on train and val, out of dvclive's `plots/metrics/*/loss.tsv` below `training`; the lowest val loss is marked."""
+    """Loss by epoch on train and val, out of dvclive's `plots/metrics/*/loss.tsv` below `training`;
+    the lowest val loss is marked.
+    """
     figure, axes = _figure("Learning curve of the regressor")
     logs = {name: training / f"plots/metrics/{name}/loss.tsv" for name in ("train", "val")}
     logs = {name: pd.read_csv(log, sep="\t") for name, log in logs.items() if log.exists()}
@@ -76,12 +81,16 @@ def learning_curve(training: Path, path: Path) -> None:
 
 
 def predicted_vs_actual(points: pd.DataFrame, metrics: dict, path: Path) -> None:
-    """Predicted against mean human rating of each test face: one panel a model, with its correlation.
+    """Predicted against mean human rating of each test face.
+
+    One panel a model, with its correlation.
 
     Parameters
     ----------
-    points : `actual` and one column a model, rating units.
-    metrics : of `evaluation.attractiveness`; its `why` is shown where there are no points.
+    points : DataFrame
+        `actual` and one column a model, rating units.
+    metrics : dict
+        Of `evaluation.attractiveness`; its `why` is shown where there are no points.
     """
     models = [name for name in NAMES if name in points and points[name].notna().any()]
     if not models:
@@ -120,12 +129,15 @@ def predicted_vs_actual(points: pd.DataFrame, metrics: dict, path: Path) -> None
 
 
 def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
-    """Mean human rating against predicted score, a point a bin of test faces, with 95 % intervals and the diagonal.
+    """Mean human rating against predicted score, a point a bin of test faces, with 95 % intervals
+    and the diagonal.
 
     Parameters
     ----------
-    curve : of `evaluation.score_calibration.reliability_curve`.
-    metrics : of `evaluation.attractiveness`; its `why` is shown where there is no curve.
+    curve : DataFrame
+        Of `evaluation.score_calibration.reliability_curve`.
+    metrics : dict
+        Of `evaluation.attractiveness`; its `why` is shown where there is no curve.
     """
     figure, axes = _figure("Is a predicted score what raters say?")
     if curve.empty:
@@ -162,7 +174,8 @@ def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
         ylim=ends,
         box_aspect=1,
         title=f"Is a predicted score what raters say? {curve['n'].sum()} test faces\n"
-        f"calibration error {interval_text(error, '.1f')} points; by chance alone about {error['by_chance']:.1f}",
+        f"calibration error {interval_text(error, '.1f')} points; by chance alone about "
+        f"{error['by_chance']:.1f}",
     )
     figure.legend(loc="outside lower center", fontsize="small")  # inside it would hide intervals
     _save(figure, path)

@@ -1,4 +1,7 @@
-"""What a face looks like once its shape is taken out: its pixels, brought to the mean shape at a small size."""
+"""What a face looks like once its shape is taken out.
+
+Its pixels, brought to the mean shape at a small size.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,19 @@ _ENOUGH = 2 * SIDE  # px of a crop, half of whose side is face at least
 class FaceSampler:
     """Samples faces on a grid that moves with their landmarks.
 
-    What does not depend on the face is computed once: the triangle of the mean shape that each grid point lies in, and where in it.
-    Both sides of a face are averaged, as its shape is (`GeneralizedProcrustes.mirror`): light from the left and from the right are one.
+    What does not depend on the face is computed once: the triangle of the mean shape that each grid
+    point lies in, and where in it. Both sides of a face are averaged, as its shape is
+    (`GeneralizedProcrustes.mirror`): light from the left and from the right are one.
 
     Parameters
     ----------
-    target : (468, 2 or 3), a mean shape that is symmetric about x = 0, in any unit.
+    target : ndarray
+        (468, 2 or 3), a mean shape that is symmetric about x = 0, in any unit.
 
     Attributes
     ----------
-    n_values : pixels of half a face, times three colours.
+    n_values
+        Pixels of half a face, times three colours.
     """
 
     def __init__(self, target: np.ndarray):
@@ -51,12 +57,15 @@ class FaceSampler:
 
         Parameters
         ----------
-        face : its crop: path, bytes, PIL image or RGB array. A JPEG is decoded no larger than needed.
-        landmarks : (468, 3), shares of the crop's side; outside of it the edge is repeated.
+        face : Any
+            Its crop: path, bytes, PIL image or RGB array. A JPEG is decoded no larger than needed.
+        landmarks : ndarray
+            (468, 3), shares of the crop's side; outside of it the edge is repeated.
 
         Returns
         -------
-        uint8 (n_values,).
+        ndarray
+            Uint8 (n_values,).
         """
         rgb = _reduced(to_photo(face, _ENOUGH).rgb)
         size = np.array([rgb.shape[1], rgb.shape[0]], dtype=np.float32)
@@ -78,7 +87,9 @@ class FaceSampler:
 
 
 def _interpolation(triangles: Delaunay, points: np.ndarray) -> csr_array:
-    """Weights (points, corners) that interpolate between the corners of the triangles that the points lie in."""
+    """Weights (points, corners) that interpolate between the corners of the triangles that the
+    points lie in.
+    """
     simplex = triangles.find_simplex(points)
     transform = triangles.transform[simplex]
     first_two = np.einsum("nij,nj->ni", transform[:, :2], points - transform[:, 2])

@@ -1,10 +1,12 @@
 """The 30 measurements, one small function each.
 
-Each takes a `Face`: n shapes turned to face the viewer, upright, seen from the front. Lengths are in units of *size*, the root mean square
-distance of the 468 landmarks from their centroid (the centroid size of Dryden & Mardia 1998, over √468): no single length is the
-yardstick. *Left* and *right* are the person's own sides: the person's right eye is on the image's left. Farkas' points (Anthropometry of the
-Head and Face, 1994) are named where the mesh has a counterpart. It is an estimate of them, and its topmost point, 10, lies on the forehead
-below the hairline. Landmark numbers are those of MediaPipe's face mesh. A ratio to a length of 0 is NaN.
+Each takes a `Face`: n shapes turned to face the viewer, upright, seen from the front. Lengths are
+in units of *size*, the root mean square distance of the 468 landmarks from their centroid (the
+centroid size of Dryden & Mardia 1998, over √468): no single length is the yardstick. *Left* and
+*right* are the person's own sides: the person's right eye is on the image's left. Farkas' points
+(Anthropometry of the Head and Face, 1994) are named where the mesh has a counterpart. It is an
+estimate of them, and its topmost point, 10, lies on the forehead below the hairline. Landmark
+numbers are those of MediaPipe's face mesh. A ratio to a length of 0 is NaN.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ PHI = (1 + 5**0.5) / 2
 ALL = tuple(range(N_LANDMARKS))
 _ZERO = 1e-9  # shorter lengths, in sizes, count as 0; float32 landmarks are exact to 1e-7
 
-# The right side; the left one is its mirror image. Eyes: outer corner, upper lid twice, inner corner, lower lid twice.
+# The right side; the left one is its mirror image. Eyes: outer corner, upper lid twice, inner
+# corner, lower lid twice.
 RIGHT_EYE, RIGHT_BROW = (33, 160, 158, 133, 153, 144), (70, 63, 105, 66, 107, 46, 53, 52, 65, 55)
 LEFT_EYE, LEFT_BROW = (tuple(MIRROR[list(points)].tolist()) for points in (RIGHT_EYE, RIGHT_BROW))
 RIGHT_CORNERS, LEFT_CORNERS = (RIGHT_EYE[0], RIGHT_EYE[3]), (LEFT_EYE[0], LEFT_EYE[3])
@@ -38,7 +41,8 @@ class Face:
 
     Parameters
     ----------
-    points : float64 (n, 468, 2); x from the person's right to the left, y down, in any unit
+    points : ndarray of float64 (n, 468, 2)
+        X from the person's right to the left, y down, in any unit.
     """
 
     def __init__(self, points: np.ndarray):
@@ -57,7 +61,9 @@ class Face:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A column: `name`, `definition` in words, numbers of the `landmarks`, `unit`, `source`, and the function that computes it."""
+    """A column: `name`, `definition` in words, numbers of the `landmarks`, `unit`, `source`, and
+    the function that computes it.
+    """
 
     name: str
     definition: str
@@ -104,8 +110,9 @@ def _brow_over_eye(face: Face, brow: tuple[int, ...], corners: tuple[int, int]) 
 
 @measures(ALL, "1 − distance, 0 to 1", "Klingenberg et al. 2002; Dryden & Mardia 1998")
 def symmetry_score(face):
-    """1 less the full Procrustes distance between the shape and its mirror image with the landmark pairs swapped. The distance is what
-    is left between two shapes of unit centroid size, one laid over the other as shift, turn and scale allow: 1 is perfect symmetry.
+    """1 less the full Procrustes distance between the shape and its mirror image with the landmark
+    pairs swapped. The distance is what is left between two shapes of unit centroid size, one laid
+    over the other as shift, turn and scale allow: 1 is perfect symmetry.
     """
     shape = (face.points[..., 0] + 1j * face.points[..., 1]) / N_LANDMARKS**0.5
     mirrored = -np.take(
@@ -131,7 +138,9 @@ def eye_face_ratio(face):
     "Farkas 1994: pupil to pupil; pupils put between the corners",
 )
 def interpupil_dist(face):
-    """Between the eye centres, each the middle of its eye's corners: the 468 points have no irises, so gaze does not matter."""
+    """Between the eye centres, each the middle of its eye's corners: the 468 points have no irises,
+    so gaze does not matter.
+    """
     return np.linalg.norm(face.centre(LEFT_CORNERS) - face.centre(RIGHT_CORNERS), axis=1)
 
 
@@ -149,7 +158,9 @@ def eye_width_right(face):
 
 @measures(LEFT_EYE, "eye widths", EYE_ASPECT)
 def ear_left(face):
-    """Eye aspect ratio of the left eye: mean of two heights between the lids by the width between the corners; near 0 when closed."""
+    """Eye aspect ratio of the left eye: mean of two heights between the lids by the width between
+    the corners; near 0 when closed.
+    """
     return _aspect(face, LEFT_EYE)
 
 
@@ -176,7 +187,9 @@ def inter_eye_ratio(face):
 
 @measures(HEIGHT + CHEEKS, "face widths", "popular belief in the golden section")
 def golden_ratio(face):
-    """`face_height` by `face_width`. The mesh ends below the hairline and near the ears: with it, faces are about as high as wide."""
+    """`face_height` by `face_width`. The mesh ends below the hairline and near the ears: with it,
+    faces are about as high as wide.
+    """
     return _ratio(face_height(face), face_width(face))
 
 
@@ -236,13 +249,17 @@ def mouth_width(face):
     "own definition, after Ekman & Friesen 1978: action unit 12, lip corner puller",
 )
 def smile_intensity(face):
-    """How far the corners of the mouth lie above the middle between the lips (13, 14), mean of both; negative where they hang."""
+    """How far the corners of the mouth lie above the middle between the lips (13, 14), mean of
+    both; negative where they hang.
+    """
     return _ratio(face.centre(INNER_LIPS)[:, 1] - face.centre(MOUTH)[:, 1], mouth_width(face))
 
 
 @measures(UPPER_LIP + LOWER_LIP, "sizes", FARKAS.format("ls–sto and sto–li"))
 def lip_height(face):
-    """Height of the upper lip (0 to 13) and the lower lip (14 to 17) at the midline together; an open mouth does not add to it."""
+    """Height of the upper lip (0 to 13) and the lower lip (14 to 17) at the midline together; an
+    open mouth does not add to it.
+    """
     return face.length(UPPER_LIP) + face.length(LOWER_LIP)
 
 
@@ -284,7 +301,9 @@ def nose_length_ratio(face):
 
 @measures(LEFT_BROW + LEFT_CORNERS + HEIGHT, "face heights", OWN)
 def brow_eye_left_ratio(face):
-    """From the middle between the left eye's corners to the mean of the left brow's ten points, by `face_height`."""
+    """From the middle between the left eye's corners to the mean of the left brow's ten points, by
+    `face_height`.
+    """
     return _brow_over_eye(face, LEFT_BROW, LEFT_CORNERS)
 
 
@@ -302,5 +321,7 @@ def brow_eye_mean_ratio(face):
 
 @measures(JAW + TEMPLES, "temple widths", OWN)
 def temple_taper_ratio(face):
-    """`jaw_width` by the width at the temples (21 to 251): 1 for parallel sides, less for a face that narrows downwards."""
+    """`jaw_width` by the width at the temples (21 to 251): 1 for parallel sides, less for a face
+    that narrows downwards.
+    """
     return _ratio(jaw_width(face), face.length(TEMPLES))

@@ -1,4 +1,7 @@
-"""The geometric score of a project: who teaches it, and the table of measurements and predictions."""
+"""The geometric score of a project.
+
+Who teaches it, and the table of measurements and predictions.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +110,7 @@ def _train(
     faces: pd.DataFrame,
     zscore: ZScore,
 ) -> tuple[GeometryModel, np.ndarray, list[str]]:
-    """The model, predictions of its train faces out of fold (NaN where there are none), warnings."""
+    """The model, out-of-fold predictions of its train faces (NaN where there are none), warnings."""
     landmarks, ratings = shapes.take(chosen), faces["rating"].to_numpy()
     enough = options.appearance and len(ratings) >= MIN_TRAIN
     sampler = sampler_for(landmarks) if enough else None

@@ -15,18 +15,25 @@ _CHUNK = 1024  # faces at a time; each takes 40 kB in the course of it
 
 
 def measure(landmarks: np.ndarray) -> pd.DataFrame:
-    """Measure faces; `definitions.py` says what each column is, docs/methods/measurements.md shows it as a table.
+    """Measure faces.
 
-    Shapes are turned to face the viewer first (`pose.frontalize`): place, scale and turn in the photo do not matter, head pose matters less.
+    `definitions.py` says what each column is, docs/methods/measurements.md shows it as a table.
+
+    Shapes are turned to face the viewer first (`pose.frontalize`): place, scale and turn in the
+    photo do not matter, head pose matters less.
 
     Parameters
     ----------
-    landmarks : float (n, 468, 3), x, y and z in one unit (as in `faces.parquet`: shares of a square crop); may lie outside the image
+    landmarks : ndarray of float (n, 468, 3)
+        X, y and z in one unit (as in `faces.parquet`: shares of a square crop); may lie outside the
+        image.
 
     Returns
     -------
-    DataFrame (n, 30) of float64, columns `NAMES`, rows 0 … n-1. A row with a coordinate that is not finite is NaN throughout; so is a shape
-    that is a single point. A ratio to a length of 0 is NaN.
+    DataFrame
+        (n, 30) of float64, columns `NAMES`, rows 0 … n-1. A row with a coordinate that is not
+        finite is NaN throughout; so is a shape that is a single point. A ratio to a length of 0 is
+        NaN.
 
     Raises
     ------
@@ -36,7 +43,8 @@ def measure(landmarks: np.ndarray) -> pd.DataFrame:
     landmarks = np.asarray(landmarks)
     if landmarks.ndim != 3 or landmarks.shape[1:] != (N_LANDMARKS, 3):
         raise InputError(
-            f"landmarks of shape {landmarks.shape} can't be measured: expected (faces, {N_LANDMARKS}, 3)"
+            f"landmarks of shape {landmarks.shape} can't be measured: expected (faces, "
+            f"{N_LANDMARKS}, 3)"
         )
     found = np.empty((len(landmarks), len(NAMES)))
     for start in range(0, len(landmarks), _CHUNK):

@@ -1,7 +1,9 @@
-"""Generalised Procrustes alignment: what is left of shapes once place, size and rotation are taken out.
+"""Generalised Procrustes alignment.
 
-Gower, "Generalized Procrustes analysis", Psychometrika 40 (1975); the rotation in closed form by singular values after Kabsch,
-Acta Crystallographica A 32 (1976), reflections excluded.
+What is left of shapes once place, size and rotation are taken out.
+
+Gower, "Generalized Procrustes analysis", Psychometrika 40 (1975); the rotation in closed form by
+singular values after Kabsch, Acta Crystallographica A 32 (1976), reflections excluded.
 """
 
 from __future__ import annotations
@@ -16,15 +18,21 @@ class GeneralizedProcrustes(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    dimensions : coordinates of a point, 2 or 3.
-    mirror : int (points,), the number of each point's mirror image where x is turned round: the consensus is made symmetric, and
-        each aligned shape is the mean of itself and its mirror image. None: shapes stay as lopsided as they are.
-    tolerance : the consensus, whose size is 1, is done when it moves by less than this.
-    most : rounds at most; ten are usual.
+    dimensions : int
+        Coordinates of a point, 2 or 3.
+    mirror : ndarray of int (points,), optional
+        The number of each point's mirror image where x is turned round: the consensus is made
+        symmetric, and each aligned shape is the mean of itself and its mirror image. None: shapes
+        stay as lopsided as they are.
+    tolerance : float
+        The consensus, whose size is 1, is done when it moves by less than this.
+    most : int
+        Rounds at most; ten are usual.
 
     Attributes
     ----------
-    consensus_ : float64 (points, dimensions), centred, of size 1 (the square root of the sum of squares).
+    consensus_
+        Float64 (points, dimensions), centred, of size 1 (the square root of the sum of squares).
     """
 
     def __init__(
@@ -66,7 +74,9 @@ class GeneralizedProcrustes(TransformerMixin, BaseEstimator):
         return _unit(shapes - shapes.mean(axis=1, keepdims=True))
 
     def _symmetric(self, shapes: np.ndarray) -> np.ndarray:
-        """The mean of aligned shapes (…, points, dimensions) and their mirror images, which lie as well on a symmetric consensus."""
+        """The mean of aligned shapes (…, points, dimensions) and their mirror images, which lie as
+        well on a symmetric consensus.
+        """
         if self.mirror is None:
             return shapes
         mirrored = shapes[..., self.mirror, :]
@@ -81,7 +91,9 @@ def _unit(shapes: np.ndarray) -> np.ndarray:
 
 
 def _turned(shapes: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Centred shapes (n, points, d), each turned onto `target` (points, d) as well as a rotation can."""
+    """Centred shapes (n, points, d), each turned onto `target` (points, d) as well as a rotation
+    can.
+    """
     left, _, right = np.linalg.svd(np.swapaxes(shapes, 1, 2) @ target)
     mirrored = np.linalg.det(left @ right) < 0
     left[

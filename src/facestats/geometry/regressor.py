@@ -1,4 +1,7 @@
-"""The geometric score: what raters would say, from a face's shape and, if wanted, its pixels in the mean shape."""
+"""The geometric score.
+
+What raters would say, from a face's shape and, if wanted, its pixels in the mean shape.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +41,18 @@ class GeometryModel:
 
     Attributes
     ----------
-    pipeline : fitted scikit-learn pipeline from rows as `features` makes them to rating units, also of a model that was read from its file,
-        where it is put together from arrays; None where it could not be trained.
-    why : why it was not trained; None where it was.
-    zscore_facts : means and standard deviations of the measurements among the train faces.
-    sampler : of the pixels; None for a model of the shape alone.
-    n_train : rated train faces that it learned from.
+    pipeline : Pipeline, optional
+        Fitted scikit-learn pipeline from rows as `features` makes them to rating units, also of a
+        model that was read from its file, where it is put together from arrays; None where it could
+        not be trained.
+    why : str, optional
+        Why it was not trained; None where it was.
+    zscore_facts : ZScore
+        Means and standard deviations of the measurements among the train faces.
+    sampler : FaceSampler, optional
+        Of the pixels; None for a model of the shape alone.
+    n_train : int
+        Rated train faces that it learned from.
     """
 
     pipeline: Pipeline | None
@@ -61,13 +70,17 @@ class GeometryModel:
 
         Parameters
         ----------
-        landmarks : (n, 468, 3) in the face's own frame; a row of NaN is a face without.
-        faces : their n crops: paths or bytes of JPEG files, as the table is made from, or uint8 RGB arrays. A model of the shape alone
-            needs none. JPEG files are decoded at a quarter of 512 px; the same crops, decoded whole, move a score by up to 0.1 of 100.
+        landmarks : ndarray (n, 468, 3)
+            In the face's own frame; a row of NaN is a face without.
+        faces : iterable of Any, optional
+            Their n crops: paths or bytes of JPEG files, as the table is made from, or uint8 RGB
+            arrays. A model of the shape alone needs none. JPEG files are decoded at a quarter of
+            512 px; the same crops, decoded whole, move a score by up to 0.1 of 100.
 
         Returns
         -------
-        float64 (n,), rating units; NaN without landmarks or without a trained model.
+        ndarray
+            Float64 (n,), rating units; NaN without landmarks or without a trained model.
 
         Raises
         ------
@@ -100,7 +113,10 @@ class GeometryModel:
         return self.zscore_facts(measure(landmarks))
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file: what the pipeline learned as arrays, the rest as JSON in its header."""
+        """Write a safetensors file.
+
+        What the pipeline learned as arrays, the rest as JSON in its header.
+        """
         zscore = {
             "means": {k: _or_none(v) for k, v in self.zscore_facts.means.items()},
             "deviations": {k: _or_none(v) for k, v in self.zscore_facts.deviations.items()},
@@ -121,7 +137,10 @@ class GeometryModel:
 def features(
     landmarks: np.ndarray, sampler: FaceSampler | None, faces: Iterable[Any] | None
 ) -> np.ndarray:
-    """Rows of the pipeline, float32: landmarks (n, 468, 3) as they are, then the pixels if there is a sampler."""
+    """Rows of the pipeline, float32.
+
+    Landmarks (n, 468, 3) as they are, then the pixels if there is a sampler.
+    """
     shapes = np.asarray(landmarks, dtype=np.float32).reshape(len(landmarks), 3 * N_LANDMARKS)
     return (
         shapes
@@ -161,7 +180,8 @@ def load_geometry(path: str | Path) -> GeometryModel:
         )
     except (ValueError, TypeError, KeyError, QhullError) as error:
         raise ModelError(
-            f"{path} is not a {KIND} of this project ({' '.join(str(error).split())[:200]}); {_WAY_OUT}"
+            f"{path} is not a {KIND} of this project ({' '.join(str(error).split())[:200]}); "
+            f"{_WAY_OUT}"
         ) from None
 
 
@@ -185,7 +205,8 @@ def _zscore(facts: dict[str, Any]) -> ZScore:
 def _sampler(target: np.ndarray) -> FaceSampler:
     if target.shape != (N_LANDMARKS, 2) or not target[:, 0].min() < 0 < target[:, 0].max():
         raise MisfitError(
-            f"mean_shape has the shape {list(target.shape)}, expected {[N_LANDMARKS, 2]} on both sides of x = 0"
+            f"mean_shape has the shape {list(target.shape)}, expected {[N_LANDMARKS, 2]} on both "
+            "sides of x = 0"
         )
     return FaceSampler(target)
 
@@ -237,12 +258,15 @@ def _put_together(arrays: dict[str, np.ndarray], n_values: int) -> Pipeline:
             or arrays[name].dtype.kind != "f"
         ):
             raise MisfitError(
-                f"{name} has the shape {list(arrays[name].shape) if name in arrays else 'of nothing'}, expected {shapes.get(name, 'none')}"
+                f"{name} has the shape "
+                f"{list(arrays[name].shape) if name in arrays else 'of nothing'}, expected "
+                f"{shapes.get(name, 'none')}"
             )
     pipeline = make_pipeline(2, bool(n_values))
     for name, steps in _groups(pipeline).items():
         steps["components"].set_params(n_components=counts[name])
-        # Column by column, as fitting leaves them: sums of float32 in another order have other last digits.
+        # Column by column, as fitting leaves them: sums of float32 in another order have other last
+        # digits.
         vars(steps["components"]).update(
             mean_=arrays[f"{name}.mean"],
             components_=np.asfortranarray(arrays[f"{name}.components"]),

@@ -22,12 +22,14 @@ class LandmarkTable:
 
     Parameters
     ----------
-    path : of the file.
+    path : Path
+        Of the file.
 
     Attributes
     ----------
-    rows : DataFrame with `filename`, `sha256`, `copy_group`, `copy_rank`, `yaw`, `pitch`, `roll`, in the order of the
-        file; rejected photos are left out.
+    rows
+        DataFrame with `filename`, `sha256`, `copy_group`, `copy_rank`, `yaw`, `pitch`, `roll`, in
+        the order of the file; rejected photos are left out.
 
     Raises
     ------
@@ -45,7 +47,10 @@ class LandmarkTable:
         return len(self.rows)
 
     def batches(self) -> Iterator[np.ndarray]:
-        """All landmarks as float32 (up to `BATCH`, 468, 3), in the order of `rows`; NaN where a face has none."""
+        """All landmarks as float32 (up to `BATCH`, 468, 3), in the order of `rows`.
+
+        NaN where a face has none.
+        """
         waiting: list[np.ndarray] = []
         with opened(self.path) as file:
             for batch in read_batches(file, ["filename", "landmarks"]):

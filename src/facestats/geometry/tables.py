@@ -16,7 +16,8 @@ WITH_META = Schema(
         "roll": Column(FLOAT, "head tilted, degrees; above 0 clockwise"),
         "frontal": Column(
             BOOLEAN,
-            "whether the head is turned little enough (yaw 15°, pitch 13°) for measurements to be compared",
+            "whether the head is turned little enough (yaw 15°, pitch 13°) for measurements to be "
+            "compared",
         ),
     },
     further={
@@ -33,11 +34,13 @@ GEOMETRY = Schema(
         "filename": FILENAME,
         "frontal": Column(
             BOOLEAN,
-            "whether the head is turned little enough (yaw 15°, pitch 13°) for measurements to be compared",
+            "whether the head is turned little enough (yaw 15°, pitch 13°) for measurements to be "
+            "compared",
         ),
         "geometry_zscore": Column(
             NUMBER,
-            "mean of the z-scores of symmetry and nearness to the golden ratio, to be compared with",
+            "mean of the z-scores of symmetry and nearness to the golden ratio, to be compared "
+            "with",
         ),
         "geometric_raw": Column(
             NUMBER, "rating predicted from the face's shape, on the raters' scale"

@@ -25,11 +25,16 @@ ROUNDING = (
     1e-12  # means of 2 and of 3 equal ratings differ in the last bit; a share of the largest rating
 )
 PENALTIES = np.logspace(-5, 3, 33)
-_SAME = 1e-12  # variance below this is rounding: float32 landmarks of a shape of size 1 vary by 1e-14, pixels by 1 at least
+# Variance below this is rounding: float32 landmarks of a shape of size 1 vary by 1e-14, pixels by 1
+# at least.
+_SAME = 1e-12
 
 
 class TotalVariance(TransformerMixin, BaseEstimator):
-    """Scale all features by one factor, so that their variances add up to `total`; features that are always the same stay as they are."""
+    """Scale all features by one factor, so that their variances add up to `total`.
+
+    Features that are always the same stay as they are.
+    """
 
     def __init__(self, total: float = 1.0):
         self.total = total
@@ -45,7 +50,7 @@ class TotalVariance(TransformerMixin, BaseEstimator):
 
 
 class ShapeAndPixels(TransformerMixin, BaseEstimator):
-    """Features of the shape, from the first columns, beside those of the pixels, from all others."""
+    """Features of the shape (the first columns) beside those of the pixels (all others)."""
 
     def __init__(self, shape: Pipeline, appearance: Pipeline):
         self.shape = shape
@@ -75,9 +80,11 @@ class ShapeAndPixels(TransformerMixin, BaseEstimator):
 
 
 def make_pipeline(n: int, appearance: bool) -> Pipeline:
-    """Principal components of aligned shapes, and of pixels if wanted, and a ridge regression on them; for `n` train faces.
+    """Principal components of aligned shapes, and of pixels if wanted, and a ridge regression on
+    them; for `n` train faces.
 
-    Its rows are landmarks (468 · 3 numbers), followed by the values of `FaceSampler` if `appearance`.
+    Its rows are landmarks (468 · 3 numbers), followed by the values of `FaceSampler` if
+    `appearance`.
     """
     shape = Pipeline(
         [
@@ -93,7 +100,9 @@ def make_pipeline(n: int, appearance: bool) -> Pipeline:
 
 
 def sampler_for(landmarks: np.ndarray) -> FaceSampler:
-    """A sampler whose target is the mean shape of faces (n, 468, 3), symmetric and seen from the front."""
+    """A sampler whose target is the mean shape of faces (n, 468, 3), symmetric and seen from the
+    front.
+    """
     with threadpool_limits(1):
         return FaceSampler(GeneralizedProcrustes(mirror=MIRROR).fit(landmarks).consensus_)
 
@@ -110,8 +119,9 @@ def train_pipeline(x: np.ndarray, ratings: np.ndarray) -> tuple[Pipeline | None,
 
     Parameters
     ----------
-    x : float32 (n, 468 · 3) or (n, 468 · 3 + pixels); see `make_pipeline`.
-    ratings : (n,).
+    x : ndarray of float32 (n, 468 · 3)
+        Or (n, 468 · 3 + pixels); see `make_pipeline`.
+    ratings : ndarray (n,)
     """
     if len(x) < MIN_TRAIN:
         return (
@@ -131,13 +141,18 @@ def out_of_fold(
 
     Parameters
     ----------
-    x, ratings : as for `train_pipeline`.
-    groups : n names; faces of one group are never on both sides. A group's fold is a hash of its name and the seed.
+    x, ratings : ndarray
+        As for `train_pipeline`.
+    groups : Series
+        N names; faces of one group are never on both sides. A group's fold is a hash of its name
+        and the seed.
 
     Returns
     -------
-    predicted : float64 (n,), NaN in folds that could not be trained.
-    problems : why those could not.
+    predicted
+        Float64 (n,), NaN in folds that could not be trained.
+    problems
+        Why those could not.
     """
     fold = hashed_folds(groups, folds, seed)
     predicted, problems = np.full(len(x), np.nan), []

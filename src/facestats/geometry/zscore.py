@@ -1,7 +1,8 @@
 """The score that notebooks of this kind compute: a mean of z-scores with the golden ratio in it.
 
-It is kept for comparison, and made of the two things that such scores are always made of: symmetry and the golden section. Nothing here
-is fitted on ratings. docs/methods/measurements.md says what further measurements would do.
+It is kept for comparison, and made of the two things that such scores are always made of: symmetry
+and the golden section. Nothing here is fitted on ratings. docs/methods/measurements.md says what
+further measurements would do.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ _SAME = 1e-9  # a standard deviation below this share of the mean is rounding
 
 @dataclass(frozen=True)
 class ZScore:
-    """Means and standard deviations of the measurements of `SIGNS` among the faces it was fitted on, and their number `n`."""
+    """Means and standard deviations of the measurements of `SIGNS` among the faces it was fitted
+    on, and their number `n`.
+    """
 
     means: dict[str, float]
     deviations: dict[str, float]
     n: int
 
     def __call__(self, measured: pd.DataFrame) -> np.ndarray:
-        """Mean of the signed z-scores, float64 (n,), in standard deviations of the fitted faces; NaN where a measurement is.
+        """Mean of the signed z-scores, float64 (n,), in standard deviations of the fitted faces;
+        NaN where a measurement is.
 
         A measurement that did not vary among them counts as 0.
         """
@@ -38,7 +42,8 @@ class ZScore:
 
 
 def fit_zscore(measured: pd.DataFrame) -> ZScore:
-    """Take means and standard deviations from faces' measurements, leaving out rows with a missing one.
+    """Take means and standard deviations from faces' measurements, leaving out rows with a missing
+    one.
 
     Without a usable row they are NaN, and so is every score.
     """

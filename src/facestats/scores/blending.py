@@ -1,4 +1,7 @@
-"""How much the geometric and the holistic score count in the combined one: given, or learned from val faces."""
+"""How much the geometric and the holistic score count in the combined one.
+
+Given, or learned from val faces.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from facestats.core.stats.verdict import Verdict
 from facestats.errors import ModelError, number_of
 
 LEARNED = "learned"
-# Fewer say nothing: of two scores that miss ratings by 12 points and differ by 6, 20 faces know the weight to a standard error of
-# 0.5 and 70 faces to one of 0.2 (simulated).
+# Fewer say nothing: of two scores that miss ratings by 12 points and differ by 6, 20 faces know the
+# weight to a standard error of 0.5 and 70 faces to one of 0.2 (simulated).
 MIN_FACES = 20
 NO_HOLISTIC = "no face has a holistic score, for no regressor was trained"
 NO_GEOMETRIC = "no face has a geometric score"
@@ -30,10 +33,14 @@ class BlendWeights:
 
     Attributes
     ----------
-    geometric, holistic : they add up to 1; None where there is no combined score.
-    learned : fitted on val faces, not given.
-    n_val : faces that they were fitted on; 0 where they were given.
-    why : why there is no combined score.
+    geometric, holistic : float, optional
+        They add up to 1; None where there is no combined score.
+    learned : bool
+        Fitted on val faces, not given.
+    n_val : int
+        Faces that they were fitted on; 0 where they were given.
+    why : str, optional
+        Why there is no combined score.
     """
 
     geometric: float | None = None
@@ -43,7 +50,10 @@ class BlendWeights:
     why: str | None = None
 
     def __call__(self, geometric: np.ndarray, holistic: np.ndarray) -> np.ndarray:
-        """Combined scores (0–100, float64); NaN where either score is, or where there are no weights."""
+        """Combined scores (0–100, float64).
+
+        NaN where either score is, or where there are no weights.
+        """
         if self.why:
             return np.full(np.shape(geometric), np.nan)
         return blend(geometric, holistic, {"geometric": self.geometric, "holistic": self.holistic})
@@ -60,11 +70,16 @@ def blend_weights(
 
     Parameters
     ----------
-    wanted : shares of `geometric` and `holistic`, or `learned`.
-    scores : the table of scores, `combined_score` not needed.
-    ratings : mean human rating of the same rows, null where nobody rated.
-    scale : ends of the raters' scale.
-    missing : why there are no geometric scores, where it is known.
+    wanted : Mapping[str, float] or str
+        Shares of `geometric` and `holistic`, or `learned`.
+    scores : DataFrame
+        The table of scores, `combined_score` not needed.
+    ratings : Series
+        Mean human rating of the same rows, null where nobody rated.
+    scale : (float, float), optional
+        Ends of the raters' scale.
+    missing : str, optional
+        Why there are no geometric scores, where it is known.
     """
     if why := _lacking(scores, missing):
         return BlendWeights(learned=wanted == LEARNED, why=why)
@@ -76,10 +91,13 @@ def blend_weights(
 def learn_weights(
     scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, float] | None
 ) -> BlendWeights:
-    """Least squares of the rating on both scores among rated val faces; weights in [0, 1] that add up to 1.
+    """Least squares of the rating on both scores among rated val faces.
 
-    Both scores of a val face come from models that did not learn from its rating: a face whose fold could not be trained does not count.
-    Only where `mlp.folds` is 0, holistic scores are by the model that val stopped and calibrated.
+    Weights in [0, 1] that add up to 1.
+
+    Both scores of a val face come from models that did not learn from its rating: a face whose fold
+    could not be trained does not count. Only where `mlp.folds` is 0, holistic scores are by the
+    model that val stopped and calibrated.
     """
     if why := _lacking(scores):
         return BlendWeights(learned=True, why=why)
@@ -133,7 +151,11 @@ def save_blend(
     scale: tuple[float, float] | None,
     verdicts: Mapping[str, Verdict] | None = None,
 ) -> None:
-    """Write `models/blend.json`: the weights, the ends of the raters' scale, which the geometric model's ratings are on, and what each score is worth."""
+    """Write `models/blend.json`.
+
+    The weights, the ends of the raters' scale, which the geometric model's ratings are on, and what
+    each score is worth.
+    """
     write_json(
         path,
         {

@@ -1,7 +1,8 @@
 """Calibration: among faces with a prediction near s, the mean human rating should be near s.
 
-A correction is fitted on faces that no training saw, and chosen by cross-validation among them: none, a line, or a rising curve
-through the knots of an isotonic regression. All of them rise strictly, so that they never change who is before whom.
+A correction is fitted on faces that no training saw, and chosen by cross-validation among them:
+none, a line, or a rising curve through the knots of an isotonic regression. All of them rise
+strictly, so that they never change who is before whom.
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ class Calibration:
 
     Attributes
     ----------
-    kind : `none`, `linear` or `isotonic`.
-    x, y : float64 ascending knots, predicted and corrected, in rating units.
-    slope : beyond the first and the last knot.
+    kind : str
+        `none`, `linear` or `isotonic`.
+    x, y : ndarray
+        Float64 ascending knots, predicted and corrected, in rating units.
+    slope : float
+        Beyond the first and the last knot.
     """
 
     kind: str = "none"
@@ -107,8 +111,8 @@ def _fit(kind: str, predicted: np.ndarray, ratings: np.ndarray) -> Calibration:
     if kind == "linear":
         return Calibration(kind, predicted.mean(keepdims=True), ratings.mean(keepdims=True), slope)
     steps = IsotonicRegression().fit_transform(predicted, ratings)
-    # A step becomes one knot at its middle: no two faces get the same score for lying on the same step
-    # (centred isotonic regression, Oron and Flournoy 2017).
+    # A step becomes one knot at its middle: no two faces get the same score for lying on the same
+    # step (centred isotonic regression, Oron and Flournoy 2017).
     levels, of = np.unique(steps, return_inverse=True)
     middles = np.bincount(of, predicted) / np.bincount(of)
     return Calibration(kind, middles, levels, slope)

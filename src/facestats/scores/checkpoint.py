@@ -1,7 +1,7 @@
 """Checkpoint files of PyTorch and safetensors: their tensors, and nothing else that a file says.
 
-No code of a file is run: a class that PyTorch does not know as data becomes a `Stranger`, which does nothing. No memory is given on a file's
-word: what it claims must be there.
+No code of a file is run: a class that PyTorch does not know as data becomes a `Stranger`, which
+does nothing. No memory is given on a file's word: what it claims must be there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ STATE_DICT_ALONE = "save the state dict alone, torch.save(model.state_dict(), pa
 
 
 class Stranger:
-    """What stands for an object that a file can't have here: it takes any arguments, keeps none and does nothing."""
+    """What stands for an object that a file can't have here.
+
+    It takes any arguments, keeps none and does nothing.
+    """
 
     kind = ""
 
@@ -45,7 +48,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        It is missing, no file, damaged, no dict of tensors, or says that a tensor is larger than what the file holds.
+        It is missing, no file, damaged, no dict of tensors, or says that a tensor is larger than
+        what the file holds.
     """
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
         raise ModelError(f"{path} is no file; name a checkpoint's file")
@@ -56,19 +60,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: no such model file") from None
     except _ScriptError:
         raise ModelError(
-            f"{path} is a program (TorchScript), which could run code; load it where you trust it, and {STATE_DICT_ALONE}"
+            f"{path} is a program (TorchScript), which could run code; load it where you trust "
+            f"it, and {STATE_DICT_ALONE}"
         ) from None
     except (
         Exception,
         SafetensorError,
     ):  # reading refuses in several ways, and torch advises to load without safety
         raise ModelError(
-            f"{path} can't be read as a checkpoint: it is damaged, or holds more than tensors, which could run code. Of this "
-            f"project's model, `dvc repro -f train_attractiveness` makes another; of your own, {STATE_DICT_ALONE}"
+            f"{path} can't be read as a checkpoint: it is damaged, or holds more than tensors, "
+            "which could run code. Of this "
+            "project's model, `dvc repro -f train_attractiveness` makes another; of your own, "
+            f"{STATE_DICT_ALONE}"
         ) from None
     if isinstance(content, Stranger):
         raise ModelError(
-            f"{path} holds a whole object ({content.kind}), which could run code; load it where you trust it, and {STATE_DICT_ALONE}"
+            f"{path} holds a whole object ({content.kind}), which could run code; load it where "
+            f"you trust it, and {STATE_DICT_ALONE}"
         )
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds a {type(content).__name__}, expected a dict of tensors")
@@ -79,13 +87,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
         ):
             raise ModelError(
-                f"{path}: {name} says that it has the shape {list(tensor.shape)}, but the file does not hold that many numbers"
+                f"{path}: {name} says that it has the shape {list(tensor.shape)}, but the file "
+                "does not hold that many numbers"
             )
     return content
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file, whatever it is called, is in the format of safetensors, which keeps no order."""
+    """Whether a file is in the format of safetensors, which keeps no order."""
     with open(path, "rb") as file:
         return _is_safetensors(file)
 

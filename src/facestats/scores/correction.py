@@ -1,8 +1,9 @@
 """What a line misses: an ensemble of perceptrons trained on the residuals of ridge regression.
 
-Each member leaves out one part of the train faces. The line whose residuals it learns is fitted without them too, so that its
-answers for them are honest, and with those of val they say how much of the correction to believe. Residuals within a member's
-faces are leave-one-out ones: a line's own residuals are too small where it has overfitted.
+Each member leaves out one part of the train faces. The line whose residuals it learns is fitted
+without them too, so that its answers for them are honest, and with those of val they say how much
+of the correction to believe. Residuals within a member's faces are leave-one-out ones: a line's own
+residuals are too small where it has overfitted.
 """
 
 from __future__ import annotations
@@ -37,10 +38,14 @@ class Parts:
 
     Attributes
     ----------
-    of : int (n,), the part of each face; -1 where nothing is left out.
-    seen : int64 (members, m), rows that a member trains on.
-    residuals : float32 (members, n), of the member's own line; 0 for rows that it leaves out.
-    missed : float64 (n,), what the lines without a face's part miss of its rating; empty where nothing is left out.
+    of : ndarray of int (n,)
+        The part of each face; -1 where nothing is left out.
+    seen : torch.Tensor
+        Int64 (members, m), rows that a member trains on.
+    residuals : torch.Tensor
+        Float32 (members, n), of the member's own line; 0 for rows that it leaves out.
+    missed : ndarray of float64 (n,)
+        What the lines without a face's part miss of its rating; empty where nothing is left out.
     """
 
     of: np.ndarray
@@ -99,20 +104,28 @@ def train_correction(
     options: Mlp,
     on_epoch: OnEpoch | None = None,
 ) -> tuple[Ensemble, float, np.ndarray]:
-    """Train the members until their mean no longer gets better on val, and decide how much of it to add.
+    """Train the members until their mean no longer gets better on val, and decide how much of it to
+    add.
 
     Parameters
     ----------
-    x, x_val : inputs (n, d) and (v, d).
-    residuals_val : (v,), what the line of all train faces misses of the standardised ratings.
-    on_epoch : called with epoch, train loss (mean over members, with dropout) and val loss (of the members' mean). Epoch 0 is the
-        line alone.
+    x, x_val : ndarray
+        Inputs (n, d) and (v, d).
+    residuals_val : ndarray (v,)
+        What the line of all train faces misses of the standardised ratings.
+    on_epoch : OnEpoch, optional
+        Called with epoch, train loss (mean over members, with dropout) and val loss (of the
+        members' mean). Epoch 0 is the line alone.
 
     Returns
     -------
-    network : with the weights of the epoch that had the lowest val loss; epoch 0 gives 0 everywhere.
-    size : 0–1, what its output is to be multiplied by: least squares on left-out train faces and val.
-    left_out : float64 (n,), the output for each train face of the members that leave it out; empty where nothing is left out.
+    network
+        With the weights of the epoch that had the lowest val loss; epoch 0 gives 0 everywhere.
+    size
+        0–1, what its output is to be multiplied by: least squares on left-out train faces and val.
+    left_out
+        Float64 (n,), the output for each train face of the members that leave it out; empty where
+        nothing is left out.
 
     Raises
     ------
@@ -147,7 +160,8 @@ def train_correction(
             val_loss = float(loss_of(network(x_val).mean(0), residuals_val))
         if not (math.isfinite(val_loss) and math.isfinite(train_loss)):
             raise InputError(
-                f"the training diverged in epoch {epoch} (the loss is {val_loss}); lower mlp.lr, now {options.lr:g}"
+                f"the training diverged in epoch {epoch} (the loss is {val_loss}); lower mlp.lr, "
+                f"now {options.lr:g}"
             )
         if on_epoch:
             on_epoch(epoch, train_loss, val_loss)

@@ -1,4 +1,7 @@
-"""The regressor of a project: who teaches it, who is scored out of fold, and who is its reference."""
+"""The regressor of a project.
+
+Who teaches it, who is scored out of fold, and who is its reference.
+"""
 
 from __future__ import annotations
 

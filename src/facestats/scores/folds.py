@@ -1,4 +1,7 @@
-"""Out-of-fold predictions: each face rated by a model that never saw its rating, neither to learn nor to stop nor to calibrate."""
+"""Out-of-fold predictions.
+
+Each face rated by a model that never saw its rating, neither to learn nor to stop nor to calibrate.
+"""
 
 from __future__ import annotations
 
@@ -19,24 +22,34 @@ BYTES = 24  # that a training takes for each number of `x`
 def out_of_fold(
     x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: int, stop_share: float, **mlp
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Predict every face by a model trained on the other folds, of which a processor each trains one.
+    """Predict every face by a model trained on the other folds, of which a processor each trains
+    one.
 
-    A group's fold is a hash of its name and the seed, so that adding faces moves no one. Of the faces outside a fold a share, dealt
-    out likewise, stops its training and calibrates it: whole groups again.
+    A group's fold is a hash of its name and the seed, so that adding faces moves no one. Of the
+    faces outside a fold a share, dealt out likewise, stops its training and calibrates it: whole
+    groups again.
 
     Parameters
     ----------
-    x : features (n, d).
-    ratings : (n,).
-    groups : by filename, n names; faces of one group are never on both sides.
-    folds : how many.
-    stop_share : of the faces outside a fold, what val is for the main model.
-    mlp : of `train_regressor`.
+    x : ndarray
+        Features (n, d).
+    ratings : ndarray (n,)
+    groups : Series
+        By filename, n names; faces of one group are never on both sides.
+    folds : int
+        How many.
+    stop_share : float
+        Of the faces outside a fold, what val is for the main model.
+    mlp
+        Of `train_regressor`.
 
     Returns
     -------
-    table : DataFrame in the schema `scores.tables.SCORES_OUT_OF_FOLD`, without the faces of folds that could not be trained.
-    problems : why those could not.
+    table
+        DataFrame in the schema `scores.tables.SCORES_OUT_OF_FOLD`, without the faces of folds that
+        could not be trained.
+    problems
+        Why those could not.
     """
     seed = mlp.get("seed", 0)
     fold, stops = hashed_folds(groups, folds, seed), hashed_share(groups, stop_share, seed)

@@ -1,4 +1,7 @@
-"""The ensemble of perceptrons as one network: every layer holds the weights of all members, so that one product trains all."""
+"""The ensemble of perceptrons as one network.
+
+Every layer holds the weights of all members, so that one product trains all.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,20 @@ from torch import nn
 
 
 class Ensemble(nn.Module):
-    """Members of one architecture side by side: Linear-ReLU-Dropout for each hidden layer, then one output.
+    """Members of one architecture side by side.
+
+    Linear-ReLU-Dropout for each hidden layer, then one output.
 
     Parameters
     ----------
-    dimension : of the inputs.
-    hidden : width of each hidden layer; none makes the members linear.
-    members : how many.
-    dropout : share of hidden units silenced in training.
+    dimension : int
+        Of the inputs.
+    hidden : list of int
+        Width of each hidden layer; none makes the members linear.
+    members : int
+        How many.
+    dropout : float
+        Share of hidden units silenced in training.
     """
 
     def __init__(self, dimension: int, hidden: list[int], members: int = 1, dropout: float = 0.0):
@@ -41,7 +50,8 @@ class Ensemble(nn.Module):
 
         Parameters
         ----------
-        generator : of the dropout; None: no unit is silenced.
+        generator : torch.Generator, optional
+            Of the dropout; None: no unit is silenced.
         """
         x = x.expand(self.members, *x.shape[-2:])
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -50,6 +60,7 @@ class Ensemble(nn.Module):
                 x = torch.relu(x)
                 if generator is not None and self.dropout:
                     keep = 1 - self.dropout
-                    # torch's bernoulli_ takes four times as long: 1.5 ms for 8 members × 64 faces × 256 units.
+                    # torch's bernoulli_ takes four times as long: 1.5 ms for 8 members × 64 faces ×
+                    # 256 units.
                     x = x * ((torch.empty_like(x).uniform_(generator=generator) < keep) / keep)
         return x.squeeze(2)

@@ -17,7 +17,8 @@ from facestats.scores.checkpoint import STATE_DICT_ALONE, Stranger, is_safetenso
 from facestats.scores.network import Ensemble
 from facestats.scores.regressor import FORMAT, Regressor, load_regressor
 
-# Keys under which training programs save the state dict, the likelier one first; beside them stand epoch, optimiser and so on.
+# Keys under which training programs save the state dict, the likelier one first; beside them stand
+# epoch, optimiser and so on.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module")
 NOT_THE_MODEL = re.compile("optim|sched|scaler", re.IGNORECASE)
 DEEPEST = 5  # wrappers in wrappers
@@ -28,7 +29,10 @@ NO_PERCEPTRON = "only a plain perceptron can be used: Linear layers in one row, 
 
 
 class Linear(NamedTuple):
-    """One layer of a checkpoint, with its name there: float64 weight (outputs, inputs) and bias (outputs)."""
+    """One layer of a checkpoint, with its name there.
+
+    Float64 weight (outputs, inputs) and bias (outputs).
+    """
 
     name: str
     weight: torch.Tensor
@@ -36,21 +40,27 @@ class Linear(NamedTuple):
 
 
 def load_pretrained(path: Path, dimension: int, scale: tuple[float, float] | None) -> Regressor:
-    """Read somebody's checkpoint: a model file of this project, or the state dict of a perceptron, as `.pt` or as safetensors.
+    """Read somebody's checkpoint.
 
-    A state dict, which may lie in a wrapper such as `state_dict` with an optimiser beside it, may call its layers as it likes. They are taken in
-    the order of their numbers, with ReLU between them, on raw embeddings; the output is the rating itself. Dropout does nothing here, and
-    a BatchNorm1d becomes part of the layer that it stands beside.
+    A model file of this project, or the state dict of a perceptron, as `.pt` or as safetensors.
+
+    A state dict, which may lie in a wrapper such as `state_dict` with an optimiser beside it, may
+    call its layers as it likes. They are taken in the order of their numbers, with ReLU between
+    them, on raw embeddings; the output is the rating itself. Dropout does nothing here, and a
+    BatchNorm1d becomes part of the layer that it stands beside.
 
     Parameters
     ----------
-    dimension : of the embeddings it will see.
-    scale : ends of the rating scale; needed where the file does not say, as a bare state dict can't.
+    dimension : int
+        Of the embeddings it will see.
+    scale : (float, float), optional
+        Ends of the rating scale; needed where the file does not say, as a bare state dict can't.
 
     Raises
     ------
     ModelError
-        Unreadable file, no perceptron, layers that do not fit together, wrong dimension, or no scale.
+        Unreadable file, no perceptron, layers that do not fit together, wrong dimension, or no
+        scale.
     """
     content = read_checkpoint(path)
     if content.get("format") == FORMAT:
@@ -72,7 +82,8 @@ def load_pretrained(path: Path, dimension: int, scale: tuple[float, float] | Non
         )
     if model.dimension != dimension:
         raise ModelError(
-            f"mlp.pretrained {path} takes embeddings of {model.dimension} dimensions, but this CLIP variant "
+            f"mlp.pretrained {path} takes embeddings of {model.dimension} dimensions, but this "
+            "CLIP variant "
             f"gives {dimension}; choose the clip.variant that it was trained on"
         )
     return model
@@ -90,7 +101,8 @@ def _state_dict(content: dict[Any, Any]) -> dict[str, Any]:
                 f"{strangers[0]} is a whole object, which could run code; {STATE_DICT_ALONE}"
             )
         raise ModelError(
-            f"no weights of layers in it, its keys are {_some(content)}; expected a state dict or a model file of this project"
+            f"no weights of layers in it, its keys are {_some(content)}; expected a state dict or "
+            "a model file of this project"
         )
     named = [key for wrapper in WRAPPERS for key in found if key.rpartition(".")[2] == wrapper]
     if len(found) > 1 and not named:
@@ -155,7 +167,8 @@ def _layers(state: dict[str, Any]) -> tuple[list[Linear], dict[str, dict[str, to
             )
             if bias.shape != weight.shape[:1]:
                 raise ModelError(
-                    f"{name}.bias has the shape {list(bias.shape)}, but {name}.weight has {len(weight)} outputs"
+                    f"{name}.bias has the shape {list(bias.shape)}, but {name}.weight has "
+                    f"{len(weight)} outputs"
                 )
             layers.append(Linear(name, weight, bias))
     if others:
@@ -202,12 +215,14 @@ def _chain(
     for before, after in pairwise(order):
         if after.weight.shape[1] != len(before.bias):
             raise ModelError(
-                f"{after.name} takes {after.weight.shape[1]} numbers, but {before.name} before it gives {len(before.bias)}: they are "
+                f"{after.name} takes {after.weight.shape[1]} numbers, but {before.name} before it "
+                f"gives {len(before.bias)}: they are "
                 f"not in one row; {NO_PERCEPTRON}"
             )
     if len(order[-1].bias) != 1:
         raise ModelError(
-            f"{order[-1].name}, the last layer, gives {len(order[-1].bias)} numbers; expected 1, the rating"
+            f"{order[-1].name}, the last layer, gives {len(order[-1].bias)} numbers; expected 1, "
+            "the rating"
         )
     for name, values in norms.items():
         order = _with_norm(order, name, values)
@@ -215,7 +230,10 @@ def _chain(
 
 
 def _in_order(layers: list[Linear], keeps_order: bool) -> list[Linear]:
-    """By number, where names differ by their numbers alone; of several names, the one order in which shapes fit, or that of the file."""
+    """By number, where names differ by their numbers alone.
+
+    Of several names, the one order in which shapes fit, or that of the file.
+    """
     groups: dict[str, list[Linear]] = {}
     for layer in sorted(
         layers, key=lambda layer: [int(number) for number in re.findall(r"\d+", layer.name)]
@@ -245,14 +263,17 @@ def _in_order(layers: list[Linear], keeps_order: bool) -> list[Linear]:
         return ways[0]
     if ways and not keeps_order:
         raise ModelError(
-            f"in which order {_some(layer.name for layer in layers)} follow each other can't be told: number the names, "
+            f"in which order {_some(layer.name for layer in layers)} follow each other can't be "
+            "told: number the names, "
             "or save with torch.save, which keeps the order"
         )
     return layers
 
 
 def _with_norm(layers: list[Linear], name: str, values: dict[str, torch.Tensor]) -> list[Linear]:
-    """The layers with a BatchNorm made part of the one before it, or of the one behind it where a ReLU stands between it and the one before."""
+    """The layers with a BatchNorm made part of the one before it, or of the one behind it where a
+    ReLU stands between it and the one before.
+    """
     parent, number = _place(name)
     places = [
         (i, _place(layer.name)[1])
@@ -276,13 +297,15 @@ def _with_norm(layers: list[Linear], name: str, values: dict[str, torch.Tensor])
     )
     if not (folds_back or folds_on):
         raise ModelError(
-            f"{name} is a BatchNorm, and whether it stands before or behind a ReLU can't be told from its name; {NO_PERCEPTRON}"
+            f"{name} is a BatchNorm, and whether it stands before or behind a ReLU can't be told "
+            f"from its name; {NO_PERCEPTRON}"
         )
     i = before[1] if folds_back else after[1]
     _, weight, bias = layers[i]
     if scale.shape != (weight.shape[0 if folds_back else 1],):
         raise ModelError(
-            f"{name} normalises {len(values['running_mean'])} numbers, but {layers[i].name} {'gives' if folds_back else 'takes'} "
+            f"{name} normalises {len(values['running_mean'])} numbers, but {layers[i].name} "
+            f"{'gives' if folds_back else 'takes'} "
             f"{weight.shape[0 if folds_back else 1]}"
         )
     folded = (

@@ -1,7 +1,7 @@
 """The attractiveness regressor, from embedding to rating, and its file.
 
-The model file carries all that a score needs: architecture, weights, the line, input normalisation, calibration, the raters'
-scale and the reference distribution that percentiles are taken from.
+The model file carries all that a score needs: architecture, weights, the line, input normalisation,
+calibration, the raters' scale and the reference distribution that percentiles are taken from.
 """
 
 from __future__ import annotations
@@ -23,25 +23,36 @@ from facestats.scores.checkpoint import read_checkpoint
 from facestats.scores.network import Ensemble
 
 FORMAT = "facestats-ensemble-1"
-ROWS = 512  # predicted at a time: what they become on the way fits into a processor's cache; last bits go by it
+# Predicted at a time: what they become on the way fits into a processor's cache; last bits go by
+# it.
+ROWS = 512
 
 
 @dataclass
 class Regressor:
     """A trained ensemble on top of a line, with its normalisations.
 
-    The prediction for standardised inputs z is `calibration(y_mean + y_std * (slopes · z + size * mean of the members))`.
+    The prediction for standardised inputs z is `calibration(y_mean + y_std * (slopes · z + size *
+    mean of the members))`.
 
     Attributes
     ----------
-    network : its members map z to standardised ratings.
-    x_mean, x_std : float64 (d,), what inputs are reduced by and then divided by.
-    y_mean, y_std : of the output, in rating units.
-    slopes : float64 (d,), of the line; None where there is none.
-    size : how much of the members' mean is added to the line.
-    calibration : of the prediction, in rating units.
-    scale : (low, high) ends of the raters' scale; None where not known.
-    reference : float64 ascending ratings as predicted for the reference faces; empty where not set.
+    network : Ensemble
+        Its members map z to standardised ratings.
+    x_mean, x_std : torch.Tensor
+        Float64 (d,), what inputs are reduced by and then divided by.
+    y_mean, y_std : float
+        Of the output, in rating units.
+    slopes : torch.Tensor, optional
+        Float64 (d,), of the line; None where there is none.
+    size : float
+        How much of the members' mean is added to the line.
+    calibration : Calibration
+        Of the prediction, in rating units.
+    scale : (float, float), optional
+        (low, high) ends of the raters' scale; None where not known.
+    reference : ndarray, optional
+        Float64 ascending ratings as predicted for the reference faces; empty where not set.
     """
 
     network: Ensemble
@@ -60,7 +71,9 @@ class Regressor:
         return len(self.x_mean)
 
     def predict(self, x: Embeddings) -> np.ndarray:
-        """Predicted ratings, in rating units: float64 array (n,) of inputs (n, d), which may stay on disk.
+        """Predicted ratings, in rating units.
+
+        Float64 array (n,) of inputs (n, d), which may stay on disk.
 
         All processors take part; how many there are changes no bit.
 
@@ -73,7 +86,8 @@ class Regressor:
         """
         if not hasattr(x, "__len__"):
             raise InputError(
-                f"the regressor takes a matrix of numbers (n, {self.dimension}), not {type(x).__name__}"
+                f"the regressor takes a matrix of numbers (n, {self.dimension}), not "
+                f"{type(x).__name__}"
             )
         parts = (
             batch[start : start + ROWS]
@@ -87,16 +101,19 @@ class Regressor:
             x = np.array(x, dtype=np.float32)  # a copy: torch wants an array that it may write to
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"the regressor takes a matrix of numbers (n, {self.dimension}) ({error}); np.stack makes one of a column of "
+                f"the regressor takes a matrix of numbers (n, {self.dimension}) ({error}); "
+                "np.stack makes one of a column of "
                 "vectors"
             ) from None
         if x.ndim != 2:
             raise InputError(
-                f"the regressor takes a matrix (n, {self.dimension}), this is {x.shape}; one face is a matrix of one row, x[None]"
+                f"the regressor takes a matrix (n, {self.dimension}), this is {x.shape}; one face "
+                "is a matrix of one row, x[None]"
             )
         if x.shape[1] != self.dimension:
             raise ModelError(
-                f"the regressor takes vectors of {self.dimension} numbers, these have the shape {x.shape}; "
+                f"the regressor takes vectors of {self.dimension} numbers, these have the shape "
+                f"{x.shape}; "
                 "it was trained on another CLIP variant"
             )
         if not np.isfinite(x).all():
@@ -227,8 +244,8 @@ def _vector(values: Any, name: str, size: int | None = None) -> torch.Tensor:
 
 
 def _save(content: dict, path: Path) -> None:
-    # torch names the archive inside after the file unless it is given a stream; of a full disk it says nothing but
-    # that a position was unexpected.
+    # torch names the archive inside after the file unless it is given a stream; of a full disk it
+    # says nothing but that a position was unexpected.
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_bytes(path, buffer.getvalue())

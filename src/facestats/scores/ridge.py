@@ -1,4 +1,7 @@
-"""Ridge regression whose penalty and scaling are chosen by leave-one-out: the regressor's linear part."""
+"""Ridge regression whose penalty and scaling are chosen by leave-one-out.
+
+The regressor's linear part.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,17 @@ from scipy.linalg import cho_solve, solve_triangular
 PENALTIES = np.logspace(
     -4, 3, 36
 )  # as multiples of the features' mean squared length over d: fits features on any scale
-# What the standard deviation of a feature counts: 0, standardised features as they are; 1, features on their own scale, which
-# principal components need (docs/methods/regressor.md: r 0.64 instead of 0.58 on those of pixels).
+# What the standard deviation of a feature counts: 0, standardised features as they are; 1, features
+# on their own scale, which principal components need (docs/methods/regressor.md: r 0.64 instead of
+# 0.58 on those of pixels).
 POWERS = (0.0, 0.5, 1.0)
-SOFTNESS = 8.0  # a line whose error is larger by a share e weighs exp(-n e / 8); 2 would be the ratio of likelihoods
+# A line whose error is larger by a share e weighs exp(-n e / 8); 2 would be the ratio of
+# likelihoods.
+SOFTNESS = 8.0
 MIN_WEIGHT = 0.02  # of the best line's, below which another is left out
-BLOCK = 4096  # faces whose products with the axes are held at a time, 16 MB at 512 features; the last bits go by it
+# Faces whose products with the axes are held at a time, 16 MB at 512 features; the last bits go by
+# it.
+BLOCK = 4096
 
 
 @dataclass
@@ -25,10 +33,13 @@ class Ridge:
 
     Attributes
     ----------
-    slopes : float64 (d,).
-    intercept : rating where all features are 0.
-    left_out : float64 (n,), prediction of each train face by the line that all the others give.
-    penalty, error : chosen or given, and the mean squared error of `left_out`; of a blend NaN.
+    slopes : ndarray of float64 (d,)
+    intercept : float
+        Rating where all features are 0.
+    left_out : ndarray of float64 (n,)
+        Prediction of each train face by the line that all the others give.
+    penalty, error : float
+        Chosen or given, and the mean squared error of `left_out`; of a blend NaN.
     """
 
     slopes: np.ndarray
@@ -43,15 +54,21 @@ class Ridge:
 
 @dataclass
 class Moments:
-    """The sums over faces that lines come from. Those of all but some faces are those of all less those of the some.
+    """The sums over faces that lines come from.
 
-    Features and ratings are to be standardised: sums of squares that lie far from 0 would leave no digits for the difference.
+    Those of all but some faces are those of all less those of the some.
+
+    Features and ratings are to be standardised: sums of squares that lie far from 0 would leave no
+    digits for the difference.
 
     Attributes
     ----------
-    count : of faces.
-    features, rating : (d,) and a number, sums.
-    products, rated : (d, d) and (d,), sums of features × features and features × rating.
+    count : int
+        Of faces.
+    features, rating
+        (d,) and a number, sums.
+    products, rated : ndarray (d, d)
+        And (d,), sums of features × features and features × rating.
     """
 
     count: int
@@ -82,7 +99,9 @@ class Moments:
         return self.rating / self.count
 
     def centred(self, factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`products` and `rated` of features and ratings less their means, each feature times its `factor` (d,)."""
+        """`products` and `rated` of features and ratings less their means, each feature times its
+        `factor` (d,).
+        """
         products = self.products - self.count * np.outer(self.z_mean, self.z_mean)
         return products * np.outer(factor, factor), (
             self.rated - self.count * self.z_mean * self.y_mean
@@ -101,10 +120,15 @@ def _fit(
 
     Parameters
     ----------
-    z, y : float64 (n, d) and (n,), features and ratings.
-    rows : ascending numbers of the m faces to fit, all that `moments` counts.
-    factor : (d,), what the features are multiplied by before the penalty looks at them; `slopes` are those of `z` itself.
-    penalty : on the squared slopes; None: the one of `PENALTIES` with the smallest leave-one-out error.
+    z, y : ndarray of float64 (n, d)
+        And (n,), features and ratings.
+    rows : ndarray
+        Ascending numbers of the m faces to fit, all that `moments` counts.
+    factor : ndarray (d,)
+        What the features are multiplied by before the penalty looks at them; `slopes` are those of
+        `z` itself.
+    penalty : float, optional
+        On the squared slopes; None: the one of `PENALTIES` with the smallest leave-one-out error.
     """
     if len(rows) <= z.shape[1]:
         some = z[rows] - moments.z_mean
@@ -146,7 +170,10 @@ def _fit_many(
     factor: np.ndarray,
     penalty: float,
 ) -> Ridge:
-    """`_fit` with a known penalty for more faces than features: a Cholesky factor needs a fifth of the time that axes take."""
+    """`_fit` with a known penalty for more faces than features.
+
+    A Cholesky factor needs a fifth of the time that axes take.
+    """
     products, rated = moments.centred(factor)
     products[np.diag_indices_from(products)] += penalty
     lower = np.linalg.cholesky(products)
@@ -185,10 +212,14 @@ class Blend:
 
     Attributes
     ----------
-    factors : (POWERS, d), what standardised features are multiplied by before each line.
-    penalties, weights : of the lines.
-    line : their weighted mean, for standardised features.
-    moments : of the faces that it was fitted on.
+    factors : ndarray
+        (POWERS, d), what standardised features are multiplied by before each line.
+    penalties, weights
+        Of the lines.
+    line : Ridge
+        Their weighted mean, for standardised features.
+    moments : Moments
+        Of the faces that it was fitted on.
     """
 
     factors: np.ndarray
@@ -203,7 +234,9 @@ class Blend:
         return self.weights @ self.factors
 
     def refit(self, z: np.ndarray, y: np.ndarray, left_out: np.ndarray) -> Ridge:
-        """The same blend, with the same penalties and weights, for the faces where `left_out` (bool, n) is false."""
+        """The same blend, with the same penalties and weights, for the faces where `left_out`
+        (bool, n) is false.
+        """
         rows = np.flatnonzero(~left_out)
         moments = self.moments - Moments.of(z[left_out], y[left_out])
         used = np.flatnonzero(self.weights)
@@ -214,14 +247,17 @@ class Blend:
 def fit_blend(z: np.ndarray, y: np.ndarray, std: np.ndarray) -> Blend:
     """Fit a line for each of `POWERS` and weigh them by their leave-one-out errors.
 
-    A choice between them would be a guess where they are close: blending gained 0.004 in r on the sample and on the components of
-    pixels (docs/methods/regressor.md).
+    A choice between them would be a guess where they are close: blending gained 0.004 in r on the
+    sample and on the components of pixels (docs/methods/regressor.md).
 
     Parameters
     ----------
-    z : float64 (n, d), standardised features.
-    y : float64 (n,), standardised ratings.
-    std : (d,), the standard deviations that the features were divided by.
+    z : ndarray of float64 (n, d)
+        Standardised features.
+    y : ndarray of float64 (n,)
+        Standardised ratings.
+    std : ndarray (d,)
+        The standard deviations that the features were divided by.
     """
     factors = np.stack([std**power for power in POWERS])
     factors /= np.sqrt(np.mean(factors**2, axis=1, keepdims=True))

@@ -40,17 +40,30 @@ def score_table(
 
     Parameters
     ----------
-    filenames : n names, the rows of `embeddings` (n, d), which may stay on disk.
-    model : None: every score is null.
-    split : `train`, `val`, `test` or `excluded` of each face.
-    out_of_fold : by filename, ratings as predicted by models that never saw the face's own; they take the place of the model's.
-    geometry : by filename, `geometric_raw` (ratings), `geometry_zscore` and `geometric_out_of_fold`; a face that is not in it has none.
-    scale : ends of the raters' scale, which `geometric_raw` is on; None: nobody rated, and geometric scores are null.
-    ages : by filename, `score_withheld` (why a face gets no score, null where it gets one) and `age_checked`; None: nobody's age was checked.
+    filenames : Index
+        N names, the rows of `embeddings` (n, d), which may stay on disk.
+    model : Regressor, optional
+        None: every score is null.
+    split : Series
+        `train`, `val`, `test` or `excluded` of each face.
+    out_of_fold : Series, optional
+        By filename, ratings as predicted by models that never saw the face's own; they take the
+        place of the model's.
+    geometry : DataFrame, optional
+        By filename, `geometric_raw` (ratings), `geometry_zscore` and `geometric_out_of_fold`; a
+        face that is not in it has none.
+    scale : (float, float), optional
+        Ends of the raters' scale, which `geometric_raw` is on; None: nobody rated, and geometric
+        scores are null.
+    ages : DataFrame, optional
+        By filename, `score_withheld` (why a face gets no score, null where it gets one) and
+        `age_checked`; None: nobody's age was checked.
 
     Returns
     -------
-    DataFrame in the schema `scores.tables.SCORES`, but for `combined_score`, for which weights are needed: null here.
+    DataFrame
+        In the schema `scores.tables.SCORES`, but for `combined_score`, for which weights are
+        needed: null here.
     """
     n = len(filenames)
     honest = (
@@ -191,11 +204,15 @@ def score_faces(
 
 
 def index_text(filenames: pd.Series) -> str:
-    """The text of `feature_index.json`: each name's row, as `files.write_json` would write it, but without a loop in Python."""
+    """The text of `feature_index.json`.
+
+    Each name's row, as `files.write_json` would write it, but without a loop in Python.
+    """
     if filenames.empty:
         return "{}\n"
     places = dict(zip(filenames.tolist(), range(len(filenames)), strict=True))
-    # json's encoder is written in C only for text without indent; a line break can't stand inside a JSON string.
+    # json's encoder is written in C only for text without indent; a line break can't stand inside a
+    # JSON string.
     said = json.dumps(places, ensure_ascii=False, separators=(",\n  ", ": "))
     return "{\n  " + said[1:-1] + "\n}\n"
 

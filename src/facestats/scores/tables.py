@@ -7,7 +7,8 @@ from facestats.core.tables import BOOLEAN, FILENAME, IMAGE, INTEGER, NUMBER, TEX
 
 SCORES_OUT_OF_FOLD = Schema(
     "out_of_fold.parquet",
-    "Ratings as predicted by models that never saw the face's own, of the faces that were trained on.",
+    "Ratings as predicted by models that never saw the face's own, of the faces that were trained "
+    "on.",
     stage="train_attractiveness",
     fields={
         "filename": FILENAME,
@@ -41,11 +42,13 @@ SCORES = Schema(
         ),
         "geometry_zscore": Column(
             NUMBER,
-            "mean of the z-scores of symmetry and nearness to the golden ratio, to be compared with",
+            "mean of the z-scores of symmetry and nearness to the golden ratio, to be compared "
+            "with",
         ),
         "split": Column(
             TEXT,
-            "`train`, `val`, `test`, or `excluded` (a copy of a face that the labels give to another person, of another split)",
+            "`train`, `val`, `test`, or `excluded` (a copy of a face that the labels give to "
+            "another person, of another split)",
         ),
         "out_of_fold": Column(
             BOOLEAN,
@@ -57,11 +60,13 @@ SCORES = Schema(
         ),
         "score_withheld": Column(
             TEXT,
-            "why the face gets no score, for it may be under `score.min_age`; empty where that is not so",
+            "why the face gets no score, for it may be under `score.min_age`; empty where that is "
+            "not so",
         ),
         "age_checked": Column(
             TEXT,
-            "what its age was checked by: `manual`, `label`, `copy` (the label of a copy of the picture) or `model`; empty where nothing could tell",
+            "what its age was checked by: `manual`, `label`, `copy` (the label of a copy of the "
+            "picture) or `model`; empty where nothing could tell",
         ),
     },
 )

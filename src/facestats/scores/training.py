@@ -1,6 +1,9 @@
-"""Train the regressor: ridge regression, an ensemble of perceptrons on what it misses, and a calibration on held-out faces.
+"""Train the regressor.
 
-Why not a plain perceptron: with hundreds of faces it loses to ridge regression. docs/methods/regressor.md has the figures.
+Ridge regression, an ensemble of perceptrons on what it misses, and a calibration on held-out faces.
+
+Why not a plain perceptron: with hundreds of faces it loses to ridge regression.
+docs/methods/regressor.md has the figures.
 """
 
 from __future__ import annotations
@@ -32,7 +35,10 @@ ROUNDING = (
 
 def too_few(n_train: int, n_val: int) -> str:
     """Why nothing is trained on so few."""
-    return f"{number_of(n_train, 'rated face')} in train and {n_val} in val; {MIN_TRAIN} and {MIN_VAL} are needed"
+    return (
+        f"{number_of(n_train, 'rated face')} in train and {n_val} in val; {MIN_TRAIN} and "
+        f"{MIN_VAL} are needed"
+    )
 
 
 def train_regressor(
@@ -137,8 +143,9 @@ def _train(
         slopes=torch.from_numpy(blend.line.slopes / blend.scaling),
         size=size,
     )
-    # Faces of train by those who left them out tell as much as val does, and there are more. Over 16 divisions of OMI's faces a line
-    # through val alone raised the mean absolute bias from 0.85 to 1.15 points of 100; through both it lowered it to 0.77.
+    # Faces of train by those who left them out tell as much as val does, and there are more. Over
+    # 16 divisions of OMI's faces a line through val alone raised the mean absolute bias from 0.85
+    # to 1.15 points of 100; through both it lowered it to 0.77.
     predicted, rated, of_rated = model.predict(x_val), y_val, groups[: len(x_val)]
     if len(left_out):
         predicted = np.append(predicted, y_mean + y_std * (y - parts.missed + size * left_out))

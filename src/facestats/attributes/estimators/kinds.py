@@ -1,7 +1,10 @@
-"""What an estimator is made of: its kinds, the shapes that their arrays must have, and how scikit-learn's object is put together.
+"""What an estimator is made of.
 
-Shapes are written in letters: `d` numbers go in, `k` classes, `m` rows of a decision (one for two classes), `p` pairs of classes, `r` is k - 1;
-any other letter stands for the size that it is first found with.
+Its kinds, the shapes that their arrays must have, and how scikit-learn's object is put together.
+
+Shapes are written in letters: `d` numbers go in, `k` classes, `m` rows of a decision (one for two
+classes), `p` pairs of classes, `r` is k - 1; any other letter stands for the size that it is first
+found with.
 """
 
 from __future__ import annotations
@@ -29,9 +32,12 @@ class Node:
 
     Attributes
     ----------
-    kind : key of `KINDS`.
-    facts, arrays : what the kind says.
-    parts : estimators inside.
+    kind : str
+        Key of `KINDS`.
+    facts, arrays : dict
+        What the kind says.
+    parts : list of Node
+        Estimators inside.
     """
 
     kind: str
@@ -53,7 +59,8 @@ class Sizes(dict):
         for letter, size in zip(letters, array.shape, strict=True):
             if self.setdefault(letter, size) != size:
                 raise MisfitError(
-                    f"{name} has the shape {list(array.shape)}, but {self[letter]} stands where {size} is"
+                    f"{name} has the shape {list(array.shape)}, but {self[letter]} stands where "
+                    f"{size} is"
                 )
 
 
@@ -62,11 +69,16 @@ class Kind(NamedTuple):
 
     Attributes
     ----------
-    facts : by name, a check that raises MisfitError.
-    arrays : shapes by name, from the facts; a name that begins with `*` is of whole numbers.
-    build : scikit-learn's estimator from the node, the classes (empty for a regression) and the sizes.
-    check : of what shapes do not say.
-    out : letter of the numbers that come out of a transformer; None: it ends a pipeline.
+    facts : mapping
+        By name, a check that raises MisfitError.
+    arrays : callable
+        Shapes by name, from the facts; a name that begins with `*` is of whole numbers.
+    build : callable
+        Scikit-learn's estimator from the node, the classes (empty for a regression) and the sizes.
+    check : callable
+        Of what shapes do not say.
+    out : str, optional
+        Letter of the numbers that come out of a transformer; None: it ends a pipeline.
     """
 
     facts: Mapping[str, Callable[[Any], Any]]
@@ -283,7 +295,8 @@ def _neighbours(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     estimator = KNeighborsClassifier(
         facts["neighbours"], weights=facts["weights"], metric=facts["metric"], p=facts["power"]
     )
-    # Each class is there at least once (`_answers_fit`), so that columns come in the order of their numbers.
+    # Each class is there at least once (`_answers_fit`), so that columns come in the order of their
+    # numbers.
     return _fitted(estimator.fit(node.arrays["vectors"], node.arrays["answers"]), classes_=classes)
 
 
@@ -340,7 +353,8 @@ def _trees_fit(node: Node, sizes: Sizes) -> None:
     here, left, right = np.arange(n), arrays["left"], arrays["right"]
     leaf = left < 0
     inner = ~leaf
-    # Children stand behind their parent: no way through a tree is longer than the tree, and none leads out of it.
+    # Children stand behind their parent: no way through a tree is longer than the tree, and none
+    # leads out of it.
     if (
         (left[inner] <= here[inner]).any()
         or (right[inner] <= here[inner]).any()
@@ -531,8 +545,10 @@ def put_together(node: Node, classes: np.ndarray, dimension: int) -> BaseEstimat
 
     Parameters
     ----------
-    classes : what it answers, in the order of its probabilities; empty for a regression.
-    dimension : numbers that go in.
+    classes : ndarray
+        What it answers, in the order of its probabilities; empty for a regression.
+    dimension : int
+        Numbers that go in.
 
     Raises
     ------

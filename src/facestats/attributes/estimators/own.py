@@ -1,4 +1,6 @@
-"""Classifiers that scikit-learn has, too, but can't put together from arrays without trusting them: trees, and calibrated ones."""
+"""Classifiers that scikit-learn has, too, but can't put together from arrays without trusting them:
+trees, and calibrated ones.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,17 @@ class TreeClassifier(_Classifier):
 
     Parameters
     ----------
-    feature, threshold, left, right : (n,) of all nodes: at an inner one, rows with `x[feature] <= threshold` go on at `left`; -1 at leaves.
-    values : (n, k) shares of the classes, or (n,) what is added of boosted trees.
-    start : (o,) what boosted trees start from; not used of others.
-    roots, column : (t,) first node of each tree, and the column that a boosted one adds to.
-    boosted : trees are summed up before a softmax; otherwise their shares are averaged.
+    feature, threshold, left, right
+        (n,) of all nodes: at an inner one, rows with `x[feature] <= threshold` go on at `left`; -1
+        at leaves.
+    values
+        (n, k) shares of the classes, or (n,) what is added of boosted trees.
+    start
+        (o,) what boosted trees start from; not used of others.
+    roots, column
+        (t,) first node of each tree, and the column that a boosted one adds to.
+    boosted
+        Trees are summed up before a softmax; otherwise their shares are averaged.
     """
 
     def __init__(
@@ -107,9 +115,13 @@ class CalibratedClassifier(_Classifier):
 
     Parameters
     ----------
-    estimators : with `decision_function`, or `predict_proba`.
-    method : `sigmoid`: 1 / (1 + exp(x margin + y)); `isotonic`: between the points (x, y); `margin`: the logistic function of the margin.
-    curves : (x, y) of each estimator and column; of two classes there is one.
+    estimators
+        With `decision_function`, or `predict_proba`.
+    method
+        `sigmoid`: 1 / (1 + exp(x margin + y)); `isotonic`: between the points (x, y); `margin`: the
+        logistic function of the margin.
+    curves
+        (x, y) of each estimator and column; of two classes there is one.
     """
 
     def __init__(self, estimators, method, curves, classes, n_features):

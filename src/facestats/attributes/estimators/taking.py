@@ -1,7 +1,7 @@
 """Fitted estimators of scikit-learn taken apart: what they learned, by its structure.
 
-It looks at names of classes and at attributes, never at methods: so it takes what lives in memory and what is left of a pickle (`unpickle.Remains`),
-by whatever version of scikit-learn.
+It looks at names of classes and at attributes, never at methods: so it takes what lives in memory
+and what is left of a pickle (`unpickle.Remains`), by whatever version of scikit-learn.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ CLASSIFIERS = (
     "OneVsRestClassifier",
 )
 OWN = ("TreeClassifier", "CalibratedClassifier")  # what the others become
-NO_PROBABILITIES = "has margins and no probabilities: the logistic function of its margin stands in, until labelled faces calibrate it"
+NO_PROBABILITIES = (
+    "has margins and no probabilities: the logistic function of its margin stands in, until "
+    "labelled faces calibrate it"
+)
 
 
 class Parts(NamedTuple):
@@ -81,9 +84,12 @@ class Parts(NamedTuple):
 
     Attributes
     ----------
-    classes : as the estimator has them, in the order of its probabilities; None of a regression.
-    dimension : numbers that go in; None where no array says it.
-    notes : what the one who converts it should know.
+    classes : ndarray, optional
+        As the estimator has them, in the order of its probabilities; None of a regression.
+    dimension : int, optional
+        Numbers that go in; None where no array says it.
+    notes : list of str
+        What the one who converts it should know.
     """
 
     node: Node
@@ -127,7 +133,8 @@ def take_apart(estimator: Any) -> Parts:
         head, classes = _head(estimator_of(estimator), notes)
     except _Missing as error:
         raise ModelError(
-            f"{name_of(error.estimator)} has no {error.attribute}: it was not fitted, or was saved by a version too far away"
+            f"{name_of(error.estimator)} has no {error.attribute}: it was not fitted, or was "
+            "saved by a version too far away"
         ) from None
     except (
         TypeError,
@@ -182,7 +189,8 @@ def _whole(values: Any) -> np.ndarray:
 
 def _refuse(estimator: Any, what: str = "can't be stored as arrays") -> ModelError:
     return ModelError(
-        f"{name_of(estimator) or 'this'} {what}; what can: {', '.join((*CLASSIFIERS, *LINES[:7], 'Pipeline', *WRAPPERS))}. Train one of "
+        f"{name_of(estimator) or 'this'} {what}; what can: "
+        f"{', '.join((*CLASSIFIERS, *LINES[:7], 'Pipeline', *WRAPPERS))}. Train one of "
         "these on what yours answers"
     )
 
@@ -241,7 +249,8 @@ def _step(step: Any) -> Node | None:
         return None
     raise _refuse(
         step,
-        "as a step of a pipeline can't be stored as arrays (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, Normalizer, PCA "
+        "as a step of a pipeline can't be stored as arrays (StandardScaler, MinMaxScaler, "
+        "MaxAbsScaler, RobustScaler, Normalizer, PCA "
         "and TruncatedSVD can)",
     )
 
@@ -580,7 +589,10 @@ def _calibrated(model: Any, k: int, notes: list[str]) -> Node:
 
 
 def _with_margins(node: Node) -> Node:
-    """A pipeline that is to be calibrated: its margins count, not what stands in for probabilities."""
+    """A pipeline that is to be calibrated.
+
+    Its margins count, not what stands in for probabilities.
+    """
     last = node.parts[-1]
     bare = last.parts if last.kind == "calibrated" and last.facts["method"] == "margin" else [last]
     return Node(

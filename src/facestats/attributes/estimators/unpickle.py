@@ -1,7 +1,9 @@
 """Somebody's pickle, read without running what it names.
 
-A pickle is a program that calls functions by name. Here only those names are resolved that make numbers, texts and containers, and numpy's stand for
-functions of this module, for numpy itself trusts what a pickle says of an array and its type. Any other, a class of scikit-learn as well as `os.system`, becomes a `Remains`, which keeps what the pickle would have given it. So the version of
+A pickle is a program that calls functions by name. Here only those names are resolved that make
+numbers, texts and containers, and numpy's stand for functions of this module, for numpy itself
+trusts what a pickle says of an array and its type. Any other, a class of scikit-learn as well as
+`os.system`, becomes a `Remains`, which keeps what the pickle would have given it. So the version of
 scikit-learn that wrote it does not matter, either.
 """
 
@@ -56,10 +58,14 @@ class Remains:
 
     Attributes
     ----------
-    module, name : of the class or function.
-    arguments : what it would have been called with.
-    state : what would have become its attributes; a dict but for odd classes.
-    items : what would have been put into it, for subclasses of list and dict.
+    module, name
+        Of the class or function.
+    arguments
+        What it would have been called with.
+    state
+        What would have become its attributes; a dict but for odd classes.
+    items
+        What would have been put into it, for subclasses of list and dict.
     """
 
     module = name = ""
@@ -226,7 +232,10 @@ _NAMES: dict[tuple[str, str], Any] = {
 
 
 class _Reader(pickle._Unpickler):
-    """Python's own reader of pickles, with other objects than those that a pickle names; it reads arrays behind joblib's wrappers, too."""
+    """Python's own reader of pickles, with other objects than those that a pickle names.
+
+    It reads arrays behind joblib's wrappers, too.
+    """
 
     dispatch = pickle._Unpickler.dispatch.copy()
 
@@ -264,7 +273,8 @@ class _Reader(pickle._Unpickler):
 
 
 def read_pickle(path: Path) -> Any:
-    """The content of a pickle or a joblib file, compressed or not, with `Remains` in place of all that is no plain value and no array.
+    """The content of a pickle or a joblib file, compressed or not, with `Remains` in place of all
+    that is no plain value and no array.
 
     Raises
     ------
@@ -276,7 +286,8 @@ def read_pickle(path: Path) -> Any:
         return _Reader(io.BytesIO(data)).load()
     except Exception as error:  # a damaged pickle fails in many ways
         raise ModelError(
-            f"{path} can't be read as a pickle or a joblib file ({type(error).__name__}: {ascii(str(error))[1:-1][:200]}); save the "
+            f"{path} can't be read as a pickle or a joblib file ({type(error).__name__}: "
+            f"{ascii(str(error))[1:-1][:200]}); save the "
             "classifier again, with pickle.dump or joblib.dump"
         ) from None
 
@@ -304,6 +315,7 @@ def _unpacked(path: Path) -> bytes:
         raise ModelError(f"{path} can't be unpacked ({error}); copy it again") from None
     if len(data) > MOST:
         raise ModelError(
-            f"{path} is larger than {MOST >> 20} MB, which no classifier of faces is; save the classifier alone"
+            f"{path} is larger than {MOST >> 20} MB, which no classifier of faces is; save the "
+            "classifier alone"
         )
     return data

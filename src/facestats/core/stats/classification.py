@@ -1,4 +1,7 @@
-"""Measures of a classifier: from its confusion matrix, and how far its probabilities can be trusted."""
+"""Measures of a classifier.
+
+From its confusion matrix, and how far its probabilities can be trusted.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ BINS = 10  # of probability, for the calibration error
 
 
 def confusion(actual: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Counts (classes, classes), rows actual, columns predicted, over all classes that occur in either."""
+    """Counts (classes, classes), rows actual, columns predicted, over all classes that occur in
+    either.
+    """
     codes, classes = pd.factorize(np.concatenate([actual, predicted]).astype(object), sort=True)
     n = len(classes)
     cells = codes[: len(actual)] * n + codes[len(actual) :]
@@ -77,12 +82,15 @@ def with_intervals(
 
 
 def calibration_error(sure: np.ndarray, right: np.ndarray) -> float:
-    """Expected calibration error (Naeini et al. 2015, AAAI): in ten equal bins of the answers' probability, the difference
-    of their mean and the share of right answers, weighted by the bins' faces.
+    """Expected calibration error (Naeini et al. 2015, AAAI).
+
+    In ten equal bins of the answers' probability, the difference of their mean and the share of
+    right answers, weighted by the bins' faces.
 
     Parameters
     ----------
-    sure : (n,) probability of each answer; right : bool (n,).
+    sure : ndarray (n,)
+        Probability of each answer; right : bool (n,).
     """
     place = np.minimum((sure * BINS).astype(int), BINS - 1)
     return float(np.abs(np.bincount(place, sure - right, BINS)).sum() / len(sure))
@@ -93,8 +101,9 @@ def calibration_with_interval(
 ) -> dict[str, float]:
     """`calibration_error` as value, low, high: 95 % bootstrap over faces, less its bias.
 
-    A resample is less even than the faces that it is drawn from, so its error is greater: by 0.02 on 140 faces, which is as much as the
-    error of a well calibrated model. The resamples are shifted to have the faces' own error as their mean.
+    A resample is less even than the faces that it is drawn from, so its error is greater: by 0.02
+    on 140 faces, which is as much as the error of a well calibrated model. The resamples are
+    shifted to have the faces' own error as their mean.
     """
     value = calibration_error(sure, right)
     drawn = np.array(

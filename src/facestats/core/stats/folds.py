@@ -47,10 +47,12 @@ def hashed_share(groups: pd.Series, share: float, seed: int) -> np.ndarray:
     share : float
         Expected share of the groups, 0–1.
     seed : int
+        Int.
 
     Returns
     -------
-    ndarray of bool (n,)
+    ndarray
+        Of bool (n,)
     """
     return _hashed(groups, seed, "stop") < share
 
@@ -90,7 +92,8 @@ def group_folds(groups: np.ndarray) -> list[Fold]:
 
     Returns
     -------
-    list of (ndarray, ndarray)
+    list of Fold
+        List of (ndarray, ndarray)
     """
     folds = min(FOLDS, len(np.unique(groups)))
     if folds < 2:
@@ -110,7 +113,8 @@ def shuffled_folds(groups: np.ndarray, seed: int) -> list[Fold]:
 
     Returns
     -------
-    list of (ndarray, ndarray)
+    list of Fold
+        List of (ndarray, ndarray)
     """
     splitter = KFold(FOLDS, shuffle=True, random_state=seed)
     left_out = [np.isin(groups, some) for _, some in splitter.split(np.arange(groups.max() + 1))]

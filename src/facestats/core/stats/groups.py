@@ -23,9 +23,12 @@ class Grouping:
 
     Attributes
     ----------
-    attribute : its name; of two, both with ` × ` between them.
-    groups : names of those that occur, in order.
-    place : (n,) which of them each face belongs to, -1 where nobody said it.
+    attribute : str
+        Its name; of two, both with ` × ` between them.
+    groups : list of str
+        Names of those that occur, in order.
+    place : ndarray (n,)
+        Which of them each face belongs to, -1 where nobody said it.
     """
 
     attribute: str
@@ -42,9 +45,12 @@ def human_groupings(labels: pd.DataFrame, kinds: Mapping[str, str]) -> list[Grou
 
     Parameters
     ----------
-    labels : what people said, one row a face, null where they said nothing; never predictions.
-    kinds : `classification` or `regression` of the targets. Gender, ethnicity and age count without being one. Age is
-        grouped by FairFace's buckets; other numbers have no groups and are left out.
+    labels : DataFrame
+        What people said, one row a face, null where they said nothing; never predictions.
+    kinds : mapping
+        `classification` or `regression` of the targets. Gender, ethnicity and age count without
+        being one. Age is grouped by FairFace's buckets; other numbers have no groups and are left
+        out.
     """
     wanted = [
         *ALWAYS,

@@ -20,15 +20,20 @@ BY_MODEL = "model"  # in `age_checked`: the age is a guess
 
 
 def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
-    """Which faces must stay together, for folds that nothing straddles and for intervals: one person, and copies.
+    """Which faces must stay together, for folds that nothing straddles and for intervals.
+
+    One person, and copies.
 
     Parameters
     ----------
-    faces, persons : accepted faces with the columns `IDENTITY`; person by filename, null where unknown.
+    faces, persons
+        Accepted faces with the columns `IDENTITY`; person by filename, null where unknown.
 
     Returns
     -------
-    By filename, the name of the group: the first of its identities in order; groups that share a face are one.
+    Series
+        By filename, the name of the group: the first of its identities in order; groups that share
+        a face are one.
     """
     faces = faces.sort_values("filename").reset_index(drop=True)
     person = faces["filename"].map(persons).astype("str")
@@ -61,7 +66,8 @@ def split_identities(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Serie
 
     Returns
     -------
-    Series of str (n,)
+    Series
+        Of str (n,)
     """
     order = pd.DataFrame(
         {
@@ -87,12 +93,16 @@ def several_faces(groups: pd.Series) -> pd.Series:
 
 
 def count_once(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
-    """The labels without those of a face that has a better copy with a label of the same kind: a picture counts once.
+    """The labels without those of a face that has a better copy with a label of the same kind.
+
+    A picture counts once.
 
     Parameters
     ----------
-    labels : by filename, one column a kind of label.
-    faces : with the columns `IDENTITY`.
+    labels : DataFrame
+        By filename, one column a kind of label.
+    faces : DataFrame
+        With the columns `IDENTITY`.
     """
     copies = (
         faces[faces["copy_group"].duplicated(keep=False)]
@@ -108,7 +118,10 @@ def count_once(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
 
 
 def uniform(seed: int, identities: Iterable[str]) -> np.ndarray:
-    """A number in [0, 1) for each: the first 64 bits of its SHA-256, which only hashlib computes, about 1 µs each."""
+    """A number in [0, 1) for each.
+
+    The first 64 bits of its SHA-256, which only hashlib computes, about 1 µs each.
+    """
     digests = b"".join(
         [hashlib.sha256(f"{seed}\0{identity}".encode()).digest()[:8] for identity in identities]
     )
@@ -116,11 +129,14 @@ def uniform(seed: int, identities: Iterable[str]) -> np.ndarray:
 
 
 def known_minors(age_check: pd.DataFrame) -> pd.Series:
-    """Who is too young by what people said, not by a model's guess: bool by filename. Their ratings teach nothing.
+    """Who is too young by what people said, not by a model's guess: bool by filename.
+
+    Their ratings teach nothing.
 
     Parameters
     ----------
-    age_check : `age_check.parquet`.
+    age_check : DataFrame
+        `age_check.parquet`.
     """
     rows = age_check.set_index("filename")
     return rows["score_withheld"].notna() & (rows["age_checked"] != BY_MODEL)

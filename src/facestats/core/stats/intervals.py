@@ -93,7 +93,8 @@ def resampled_weights(
 
     Returns
     -------
-    ndarray of float64 (resamples, n)
+    ndarray
+        Of float64 (resamples, n)
     """
     n = int(groups.max()) + 1
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
@@ -154,7 +155,8 @@ def exact_share(hits: np.ndarray, persons: pd.Series | None = None) -> dict[str,
 
     Parameters
     ----------
-    hits : ndarray of bool (n,)
+    hits : ndarray
+        Ndarray of bool (n,).
     persons : Series (n,), optional
         Faces of one person are not independent: the interval is that of as many faces as there
         are persons.
@@ -206,7 +208,8 @@ def number_text(value: float | None, digits: str = ".2f") -> str:
 
     Parameters
     ----------
-    value : float or None
+    value : float, optional
+        Float or None.
     digits : str
         Format of the number.
 

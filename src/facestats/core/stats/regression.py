@@ -47,17 +47,25 @@ def with_intervals(
 
     Parameters
     ----------
-    actual, predicted : float arrays (n,), n ≥ 2.
-    resamples : number of bootstrap samples.
-    seed : of the resampling; models measured with the same seed see the same samples.
-    groups : whose face each is, int (n,), 0 to persons − 1; whole persons are drawn. None: each face is somebody else's.
+    actual, predicted : ndarray of float (n,)
+        N ≥ 2.
+    resamples : int
+        Number of bootstrap samples.
+    seed : int
+        Of the resampling; models measured with the same seed see the same samples.
+    groups : ndarray, optional
+        Whose face each is, int (n,), 0 to persons − 1; whole persons are drawn. None: each face is
+        somebody else's.
     """
     return resampled(actual, {"": predicted}, resamples, seed, groups)[""].report()
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """Each metric of one model: on the faces (`value`), and in each resample (`drawn`, float64 (resamples,))."""
+    """Each metric of one model.
+
+    On the faces (`value`), and in each resample (`drawn`, float64 (resamples,)).
+    """
 
     value: dict[str, float]
     drawn: dict[str, np.ndarray]
@@ -70,7 +78,10 @@ class Resampled:
         }
 
     def minus(self, other: Resampled) -> dict[str, dict]:
-        """How much larger each metric is than another model's of the same resamples: value, low, high."""
+        """How much larger each metric is than another model's of the same resamples.
+
+        Value, low, high.
+        """
         return {
             name: {
                 "value": value - other.value[name],
@@ -107,7 +118,9 @@ def resampled(
 
 
 class _Ranks:
-    """Mean ranks of resamples of `values`, as `scipy.stats.rankdata` gives them, without sorting each: 5 to 10 times as fast at 20,000."""
+    """Mean ranks of resamples of `values`, as `scipy.stats.rankdata` gives them, without sorting
+    each: 5 to 10 times as fast at 20,000.
+    """
 
     def __init__(self, values: np.ndarray):
         different, self.place = np.unique(values, return_inverse=True)

@@ -1,7 +1,7 @@
 """From a predicted rating to the numbers that people read: score, percentile, decile, blend.
 
-All of them are pure functions of the prediction and of what the model file holds, so that one uploaded photo and
-the whole table agree.
+All of them are pure functions of the prediction and of what the model file holds, so that one
+uploaded photo and the whole table agree.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def to_score(raw: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
 def to_pct(raw: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Share (0–1) of the reference distribution that lies below, linear between its members.
 
-    The i-th of m reference values stands at (i + 0.5) / m, equal ones at the middle of their places, and nothing lies
-    beyond the first and the last: a function without steps, so that a rounding error in `raw` can't throw a face from
-    one percentile to another.
+    The i-th of m reference values stands at (i + 0.5) / m, equal ones at the middle of their
+    places, and nothing lies beyond the first and the last: a function without steps, so that a
+    rounding error in `raw` can't throw a face from one percentile to another.
     """
     values, first, count = np.unique(reference, return_index=True, return_counts=True)
     return np.interp(raw, values, (first + count / 2) / len(reference))

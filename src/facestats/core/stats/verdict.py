@@ -1,7 +1,10 @@
-"""Whether a score says anything of faces that it was not learned from: one rule, and one wording, for all who show scores.
+"""Whether a score says anything of faces that it was not learned from.
 
-A regressor that found nothing gives every face the mean rating. Percentiles, deciles and composites of its scores look like those of
-any other, and r of predictions that hardly vary may be anything, so each of them has to say so.
+One rule, and one wording, for all who show scores.
+
+A regressor that found nothing gives every face the mean rating. Percentiles, deciles and composites
+of its scores look like those of any other, and r of predictions that hardly vary may be anything,
+so each of them has to say so.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ from facestats.core.stats.scale import to_score
 from facestats.errors import number_of
 
 MIN_PERSONS = 10  # of fewer, no interval tells what others would show
-FLAT = 0.05  # predictions whose standard deviation is a smaller share of the ratings' hardly vary: with r = 1 between them, R² would be below 0.1
+# Predictions whose standard deviation is a smaller share of the ratings' hardly vary: with r = 1
+# between them, R² would be below 0.1.
+FLAT = 0.05
 RESAMPLES, SEED = 1000, 0
 SAYS_SOMETHING, NOT_SHOWN, SAYS_NOTHING, NOT_MEASURED = (
     "says something",
@@ -45,10 +50,15 @@ class Evidence:
 
     Attributes
     ----------
-    faces : what one of them is called.
-    n, n_persons : how many.
-    r2, low, high : R² with its 95 % bootstrap interval over persons: 0 is the mean rating of these faces, always. NaN: not defined.
-    spread : standard deviation of the predictions, as a share of the ratings'.
+    faces : str
+        What one of them is called.
+    n, n_persons : int
+        How many.
+    r2, low, high : float
+        R² with its 95 % bootstrap interval over persons: 0 is the mean rating of these faces,
+        always. NaN: not defined.
+    spread : float
+        Standard deviation of the predictions, as a share of the ratings'.
     """
 
     faces: str
@@ -60,7 +70,10 @@ class Evidence:
     spread: float
 
     def doubt(self) -> tuple[str, str] | None:
-        """What speaks against the score, as a verdict and the end of a sentence; None: nothing does."""
+        """What speaks against the score, as a verdict and the end of a sentence; None.
+
+        Nothing does.
+        """
         on = f"on {number_of(self.n, self.faces)}"
         if self.spread < FLAT:
             return (
@@ -89,7 +102,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a score is worth: `word` is one of the four above; `text` a whole sentence without its full stop, None where it says something."""
+    """What a score is worth: `word` is one of the four above.
+
+    `text` a whole sentence without its full stop, None where it says something.
+    """
 
     word: str
     text: str | None
@@ -101,9 +117,12 @@ def weigh(actual: np.ndarray, predicted: np.ndarray, persons: np.ndarray, faces:
 
     Parameters
     ----------
-    actual, predicted : (n,) in one unit, n ≥ 1.
-    persons : int (n,), whose face each is.
-    faces : what one of them is called.
+    actual, predicted : ndarray (n,)
+        In one unit, n ≥ 1.
+    persons : ndarray of int (n,)
+        Whose face each is.
+    faces : str
+        What one of them is called.
     """
     n, spread = len(actual), float(np.std(actual))
     drawn = [
@@ -125,7 +144,8 @@ def judge(name: str, evidence: tuple[Evidence, ...]) -> Verdict:
     if not evidence:
         return Verdict(
             NOT_MEASURED,
-            f"whether the {name} score says anything is not measured: nobody rated a face that it was not trained on",
+            f"whether the {name} score says anything is not measured: nobody rated a face that it "
+            "was not trained on",
         )
     against = [doubt for one in evidence if (doubt := one.doubt())]
     if not against:
@@ -151,13 +171,18 @@ def judge(name: str, evidence: tuple[Evidence, ...]) -> Verdict:
 def judge_scores(
     scores: pd.DataFrame, ratings: pd.Series, persons: pd.Series, scale: tuple[float, float] | None
 ) -> dict[str, Verdict]:
-    """A verdict on each score that some face has: by test faces, and by rated train and val faces that its models had not seen.
+    """A verdict on each score that some face has.
+
+    By test faces, and by rated train and val faces that its models had not seen.
 
     Parameters
     ----------
-    scores : the table of scores.
-    ratings, persons : of the same rows, null where nobody rated and where a face is a person of its own.
-    scale : ends of the raters' scale; None where nobody rated.
+    scores : DataFrame
+        The table of scores.
+    ratings, persons : Series
+        Of the same rows, null where nobody rated and where a face is a person of its own.
+    scale : (float, float), optional
+        Ends of the raters' scale; None where nobody rated.
     """
     groups = person_groups(persons.reset_index(drop=True))
     rated = ratings.notna().to_numpy()
