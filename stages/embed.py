@@ -1,8 +1,9 @@
 """Stage `embed`: CLIP embeddings of all faces.
 
-Reads data/processed/preproc/ (faces), models/clip/; params `clip.precision`, `clip.batch_size`;
-rows that are stored already Writes data/processed/embeddings/embeddings_clip.parquet Alone dvc
-repro -sf embed
+Reads   data/processed/preproc/ (faces), models/clip/, stored rows;
+        params `clip.precision`, `clip.batch_size`
+Writes  data/processed/embeddings/embeddings_clip.parquet
+Alone   dvc repro -sf embed
 """
 
 from facestats.run.stage import row_summary, run_stage, warn_once

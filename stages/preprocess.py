@@ -1,8 +1,8 @@
 """Stage `preprocess`: cut the largest face out of every photo, eyes level at fixed places.
 
-Reads the photos (`data.images`), models/landmarker/; params `preprocess`; rows that are stored
-already Writes data/processed/preproc/ (faces), data/processed/metadata/faces.parquet (one row a
-photo) Alone dvc repro -sf preprocess
+Reads   the photos (`data.images`), models/landmarker/, stored rows; params `preprocess`
+Writes  data/processed/preproc/ (faces), data/processed/metadata/faces.parquet (one row a photo)
+Alone   dvc repro -sf preprocess
 """
 
 from facestats.run.stage import row_summary, run_stage, start_clean, warn, warn_once
@@ -46,11 +46,11 @@ def main(params, landmarker: Path, crops: Path, faces: Path) -> str:
         )
     elif len(rejected):
         reasons = alike(sorted(rejected["reason"]))
-        said = "; ".join(f"{n}: {reason}" for reason, n in reasons[:SHOWN]) + (
+        listed = "; ".join(f"{n}: {reason}" for reason, n in reasons[:SHOWN]) + (
             f"; {len(reasons) - SHOWN} more reasons" if len(reasons) > SHOWN else ""
         )
         warn(
-            f"{len(rejected)} of {len(frame)} photos are left out ({said}); faces.parquet and the "
+            f"{len(rejected)} of {len(frame)} photos are left out ({listed}); faces.parquet and the "
             "report name each"
         )
     return row_summary(len(frame), **frame.attrs, rejected=len(rejected))

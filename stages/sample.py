@@ -1,8 +1,9 @@
 """Draw the built-in sample of faces.
 
-Reads nothing but the section `sample` of params.yaml (n, size, seed) Writes OUT/images/ (drawn
-faces, a dozen bad files among them) and OUT/labels/ (labels.csv, ratings.csv, truth.csv) Alone dvc
-repro -sf sample
+Reads   nothing but the section `sample` of params.yaml (n, size, seed)
+Writes  OUT/images/ (drawn faces, a dozen bad files among them) and
+        OUT/labels/ (labels.csv, ratings.csv, truth.csv)
+Alone   dvc repro -sf sample
 """
 
 from facestats.run.stage import run_stage

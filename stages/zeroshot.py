@@ -1,9 +1,9 @@
-"""Stage `zeroshot`: what the text side of CLIP says about every face, for any attribute that can be
-said in words.
+"""Stage `zeroshot`: probabilities of classes that are described in words, for every face.
 
-Reads embeddings_clip.parquet, models/clip/; params `zeroshot` Writes
-data/processed/metadata/zeroshot.parquet, models/zeroshot.npz (the classes as embeddings, for single
-photos) Alone dvc repro -sf zeroshot
+Reads   embeddings_clip.parquet, models/clip/; params `zeroshot`
+Writes  data/processed/metadata/zeroshot.parquet,
+        models/zeroshot.npz (the classes as embeddings, for single photos)
+Alone   dvc repro -sf zeroshot
 """
 
 from facestats.run.stage import run_stage, warn

@@ -67,12 +67,14 @@ class ImageTransform:
         """
         path = model_dir / "preprocessor_config.json"
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"{path} can't be read ({error}); `dvc repro fetch_clip` makes it"
             ) from None
-        config = CLIP_TRANSFORM | {key: value for key, value in said.items() if value is not None}
+        config = CLIP_TRANSFORM | {
+            key: value for key, value in content.items() if value is not None
+        }
         normalise = config["do_normalize"]
         return cls(
             resize=_size(config["size"], path) if config["do_resize"] else None,

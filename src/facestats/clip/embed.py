@@ -79,10 +79,10 @@ def earlier_rows(table: Path, dimension: int) -> pa.Table | None:
     columns = row_columns(dimension)
     try:
         with opened(table) as file:
-            found = file.read(columns=list(columns)).select(list(columns))
+            rows = file.read(columns=list(columns)).select(list(columns))
     except (TableError, KeyError):
         return None
-    return found if found.schema.types == list(columns.values()) else None
+    return rows if rows.schema.types == list(columns.values()) else None
 
 
 def embed_faces(

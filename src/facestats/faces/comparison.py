@@ -109,7 +109,7 @@ def same_picture(one: np.ndarray, other: np.ndarray) -> bool:
     )
     value, one = max(
         ((_correlation(image, laid), image) for image in (one, _matched(one, laid))),
-        key=lambda found: found[0],
+        key=lambda match: match[0],
     )
     return value >= SURE or (value >= ALIKE and _displacement(one, laid) <= STILL)
 
@@ -127,17 +127,17 @@ def _met(one: np.ndarray, other: np.ndarray) -> bool:
         cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 2)
         for image in (one, other)
     )
-    seen, reach, found = _seen(one, other), _PATCH + _AROUND, []
+    seen, reach, correlations = _seen(one, other), _PATCH + _AROUND, []
     places = [place for place in _PATCHES if seen[place]] or _PATCHES
     missed = 0
     for y, x in places:
         patch = here[max(y - _PATCH, 0) : y + _PATCH + 1, max(x - _PATCH, 0) : x + _PATCH + 1]
         place = there[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
-        found.append(cv2.minMaxLoc(cv2.matchTemplate(place, patch, cv2.TM_CCOEFF_NORMED))[1])
-        missed += found[-1] < _MET
+        correlations.append(cv2.minMaxLoc(cv2.matchTemplate(place, patch, cv2.TM_CCOEFF_NORMED))[1])
+        missed += correlations[-1] < _MET
         if missed > len(places) / 2:
             return False
-    return bool(np.median(found) >= _MET)
+    return bool(np.median(correlations) >= _MET)
 
 
 def _align(

@@ -59,8 +59,8 @@ def perceptual_hash(grey: np.ndarray) -> bytes:
 def first_of_group(keys: list[str]) -> list[int | None]:
     """For each key the position of its first occurrence, None for that occurrence itself."""
     first: dict[str, int] = {}
-    found = [first.setdefault(key, position) for position, key in enumerate(keys)]
-    return [None if at == position else at for position, at in enumerate(found)]
+    places = [first.setdefault(key, position) for position, key in enumerate(keys)]
+    return [None if at == position else at for position, at in enumerate(places)]
 
 
 def find_near_duplicates(
@@ -113,10 +113,10 @@ def find_near_duplicates(
             ]
             new = sorted({face for pair in pairs for face in pair[:2]} - looks.keys())
             looks |= zip(new, pool.map(thumbnail, new), strict=True)
-            for pair, found in zip(pairs, pool.map(copies, pairs), strict=True):
+            for pair, are_copies in zip(pairs, pool.map(copies, pairs), strict=True):
                 best = tuple(groups.best[groups.root(face)] for face in pair[:2])
                 if (
-                    found
+                    are_copies
                     and best[0] != best[1]
                     and (best == pair[:2] or copies((*best, False)) or copies((*best, True)))
                 ):
@@ -182,7 +182,7 @@ def _candidates(hashes: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray
         return_inverse=True,
     )
     alike = np.flatnonzero(first[which.ravel()] != np.arange(len(hashes)))
-    found = [
+    candidates = [
         np.stack([first[which.ravel()[alike]], alike, np.zeros_like(alike), np.zeros_like(alike)])
     ]
     shuffled = _shuffle(unique)
@@ -205,7 +205,7 @@ def _candidates(hashes: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray
                 a, b = a[a < b], b[a < b]
                 distance = np.bitwise_count(own[a] ^ words[b]).sum(axis=1)
                 near = distance <= MAX_DISTANCE
-                found.append(
+                candidates.append(
                     np.stack(
                         [
                             first[a[near]],
@@ -215,7 +215,7 @@ def _candidates(hashes: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray
                         ]
                     )
                 )
-    ones, others, distance, turned = np.concatenate(found, axis=1)
+    ones, others, distance, turned = np.concatenate(candidates, axis=1)
     ones, others = np.minimum(ones, others), np.maximum(ones, others)
     _, once = np.unique((ones * len(hashes) + others) * 2 + turned, return_index=True)
     order = once[np.argsort(distance[once], kind="stable")]

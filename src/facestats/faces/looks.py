@@ -109,15 +109,17 @@ def drawn_features(
     ).astype(float)
     levels = counts.reshape(64, 4).sum(axis=1) / counts.sum()
     spread = float(cv2.meanStdDev(grey, mask=region)[1][0, 0]) + 1.0
-    found = [_detail_features(fine[::2, ::2][inside[::2, ::2]], spread)]
+    features = [_detail_features(fine[::2, ::2][inside[::2, ::2]], spread)]
     for level in (1, 2, 3):
         side = len(grey) >> level
         image = cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
         inside = cv2.resize(region, (side, side), interpolation=cv2.INTER_AREA) == 255
-        found.append(_detail_features((image - cv2.GaussianBlur(image, (0, 0), 1))[inside], spread))
+        features.append(
+            _detail_features((image - cv2.GaussianBlur(image, (0, 0), 1))[inside], spread)
+        )
         if level < 3:
-            found += [_patterns(image, inside, 0.0), _patterns(image, inside, 0.05 * spread)]
-    found.append(
+            features += [_patterns(image, inside, 0.0), _patterns(image, inside, 0.05 * spread)]
+    features.append(
         [
             (low + high - 2 * middle) / (high - low + 1),
             levels.max(),
@@ -125,7 +127,7 @@ def drawn_features(
         ]
     )
     sides = np.log(_sides(_cells(points)).mean(axis=(0, 1)) + 0.02)
-    return np.concatenate([*found, sides[[0, 3]], _colour_features(points, sides)])
+    return np.concatenate([*features, sides[[0, 3]], _colour_features(points, sides)])
 
 
 def layer_features(layers: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -133,7 +135,7 @@ def layer_features(layers: tuple[np.ndarray, ...]) -> np.ndarray:
 
     Over the inner two thirds of the mesh's input, which are face.
     """
-    found = []
+    features = []
     for layer in layers:
         side, margin = len(layer), len(layer) // 6
         inner = layer[margin : side - margin, margin : side - margin]
@@ -148,10 +150,10 @@ def layer_features(layers: tuple[np.ndarray, ...]) -> np.ndarray:
                     0,
                 )
             )
-            found += [means.mean(axis=(0, 1)), within, means.std(axis=(0, 1))]
+            features += [means.mean(axis=(0, 1)), within, means.std(axis=(0, 1))]
         else:
-            found += [inner.mean(axis=(0, 1)), inner.std(axis=(0, 1))]
-    return np.concatenate(found)
+            features += [inner.mean(axis=(0, 1)), inner.std(axis=(0, 1))]
+    return np.concatenate(features)
 
 
 def _detail_features(detail: np.ndarray, spread: float) -> np.ndarray:
@@ -248,5 +250,5 @@ def _probability(features: np.ndarray, model: str) -> float:
     The last weight is the constant.
     """
     weights = _weights()[model]
-    found = float((weights[:, :-1] @ features + weights[:, -1]).max())
-    return 1 / (1 + math.exp(-max(min(found, 30.0), -30.0)))
+    logit = float((weights[:, :-1] @ features + weights[:, -1]).max())
+    return 1 / (1 + math.exp(-max(min(logit, 30.0), -30.0)))

@@ -47,14 +47,14 @@ def load_interpreter(
         )
     try:
         model = path.read_bytes()
-        found, expected = hashlib.sha256(model).hexdigest(), SHA256.get(path.name)
+        digest, expected = hashlib.sha256(model).hexdigest(), SHA256.get(path.name)
         if expected not in (
             None,
-            found,
+            digest,
         ):
             # a network is a program, and LiteRT is made for those of people that one knows
             raise ModelError(
-                f"{path} has sha256 {found}, expected {expected}: it was damaged or replaced, and "
+                f"{path} has sha256 {digest}, expected {expected}: it was damaged or replaced, and "
                 "is not loaded; "
                 "`dvc repro -f fetch_landmarker` gets it anew"
             )

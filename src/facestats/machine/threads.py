@@ -66,13 +66,13 @@ def in_threads(
         if workers == 1:
             return [function(item) for item in items]
         pool = ThreadPoolExecutor(workers, initializer=_begin)
-        found, ahead = [], deque()
+        results, ahead = [], deque()
         try:
             for item in items:
                 ahead.append(pool.submit(function, item))
                 if len(ahead) == 2 * workers:
-                    found.append(ahead.popleft().result())
-            return found + [future.result() for future in ahead]
+                    results.append(ahead.popleft().result())
+            return results + [future.result() for future in ahead]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

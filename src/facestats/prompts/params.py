@@ -46,16 +46,16 @@ def _distinct(classes: dict[str, list[str]]) -> dict[str, list[str]]:
             "two classes or more are needed to choose between, found "
             f"{', '.join(classes) or 'none'}"
         )
-    said: dict[str, str] = {}
+    classes_of: dict[str, str] = {}
     for name, prompts in classes.items():
         for prompt in prompts:
             words = " ".join(prompt.lower().split())
-            if words in said:
+            if words in classes_of:
                 raise ValueError(
-                    f"{prompt!r} stands twice (in {said[words]} and in {name}), so it tells "
+                    f"{prompt!r} stands twice (in {classes_of[words]} and in {name}), so it tells "
                     "nothing apart"
                 )
-            said[words] = name
+            classes_of[words] = name
     return classes
 
 

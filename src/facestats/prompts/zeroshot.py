@@ -91,23 +91,23 @@ def embed_classes(encoder: TextEncoder, prompts: Prompts) -> dict[str, PromptCla
     ParamsError
         A prompt that is longer than the tokenizer's context, by its key in `params.yaml`.
     """
-    said = [
+    listed = [
         (attribute, name, prompt)
         for attribute, classes in prompts.items()
         for name, wordings in classes.items()
         for prompt in wordings
     ]
-    for attribute, name, prompt in said:
+    for attribute, name, prompt in listed:
         try:
             encoder.tokenize(prompt)
         except InputError as error:
             raise ParamsError(f"zeroshot.{attribute}.{name}: {error}") from None
-    rows = encoder.encode([prompt for _, _, prompt in said])
+    rows = encoder.encode([prompt for _, _, prompt in listed])
     classifiers = {}
     for attribute, classes in prompts.items():
         means = np.stack(
             [
-                rows[[place[:2] == (attribute, name) for place in said]].mean(
+                rows[[place[:2] == (attribute, name) for place in listed]].mean(
                     axis=0, dtype=np.float64
                 )
                 for name in classes

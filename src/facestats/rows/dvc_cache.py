@@ -47,8 +47,8 @@ class DvcCache:
         None if there is none.
         """
         md5 = self._hash(out)
-        found = self.object(md5) if is_md5(md5) else None
-        return found if found and found.is_file() else None
+        path = self.object(md5) if is_md5(md5) else None
+        return path if path and path.is_file() else None
 
     def committed_files(self, out: str | Path) -> dict[str, str]:
         """MD5 of each file of an out (a folder), by its path below it.
@@ -79,10 +79,10 @@ class DvcCache:
     def tables(self, stage: str) -> list[Path]:
         """The parquet files that a stage last wrote: in the workspace, and as committed."""
         outs = [o["path"] for o in self._outs(stage) if str(o.get("path", "")).endswith(".parquet")]
-        found = [
+        paths = [
             path for out in outs for path in (self.root / out, self.committed(self.root / out))
         ]
-        return [path for path in found if path and path.is_file()]
+        return [path for path in paths if path and path.is_file()]
 
     def has_outs(self) -> bool:
         """Whether dvc.lock is there and names any out."""

@@ -83,13 +83,13 @@ class RowFiles:
                     open_below(*_names(self.recipe), FOLDER) as folder,
                     open(folder.opened(md5), "rb") as file,
                 ):
-                    found, data = os.fstat(file.fileno()), file.read(_LARGEST)
+                    status, data = os.fstat(file.fileno()), file.read(_LARGEST)
                     if _md5(data) == md5:
-                        own = found.st_uid == os.geteuid()
+                        own = status.st_uid == os.geteuid()
                         _place(
                             folder,
                             md5,
-                            (found.st_dev, found.st_ino) if own else None,
+                            (status.st_dev, status.st_ino) if own else None,
                             Path(target),
                             data,
                         )

@@ -215,9 +215,9 @@ def open_store(store: Path, sharing: Sharing = ALONE, make: bool = False) -> Fol
         store.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             store.mkdir()
-    place, found = store, os.lstat(store)
-    if stat.S_ISLNK(found.st_mode):
-        if found.st_uid not in (os.geteuid(), 0):
+    place, status = store, os.lstat(store)
+    if stat.S_ISLNK(status.st_mode):
+        if status.st_uid not in (os.geteuid(), 0):
             raise OSError(errno.ELOOP, "a link that belongs to somebody else", str(store))
         place = Path(os.path.realpath(store))
     descriptor = os.open(place, _FOLDER | os.O_NOFOLLOW)
@@ -265,17 +265,17 @@ def _bare(name: str) -> str:
     return name
 
 
-def _regular(found: os.stat_result, name: str) -> os.stat_result:
-    if not stat.S_ISREG(found.st_mode):
+def _regular(status: os.stat_result, name: str) -> os.stat_result:
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", name)
-    return found
+    return status
 
 
 def _share(descriptor: int, sharing: Sharing) -> None:
     """Give an own folder the group and the mode that people who share it need."""
-    found = os.fstat(descriptor)
-    if sharing.folder is None or found.st_uid != os.geteuid():
+    status = os.fstat(descriptor)
+    if sharing.folder is None or status.st_uid != os.geteuid():
         return
     with suppress(OSError):  # not a member of it
-        os.fchown(descriptor, -1, found.st_gid if sharing.group is None else sharing.group)
+        os.fchown(descriptor, -1, status.st_gid if sharing.group is None else sharing.group)
     os.fchmod(descriptor, sharing.folder)

@@ -143,13 +143,13 @@ def _open(stage: Folder, name: str) -> tuple[int, bool]:
             raise
         stage.remove(name)  # a link, a pipe: no lock that the store wrote
         raise _gone(stage, name) from None
-    found = os.fstat(descriptor)
-    if found.st_nlink != 1:  # somebody's file under a second name
+    status = os.fstat(descriptor)
+    if status.st_nlink != 1:  # somebody's file under a second name
         os.close(descriptor)
         stage.remove(name)
         raise _gone(stage, name)
-    if found.st_uid == os.geteuid():
-        group = 0o060 if stage.sharing.file is not None or found.st_mode & 0o020 else 0
+    if status.st_uid == os.geteuid():
+        group = 0o060 if stage.sharing.file is not None or status.st_mode & 0o020 else 0
         os.fchmod(descriptor, 0o600 | group)
     return descriptor, True
 
@@ -178,14 +178,14 @@ def _say(descriptor: int) -> None:
 
 def _holder(descriptor: int) -> str:
     """Who has the lock: by the system, else by what the file says."""
-    said: dict[str, object] = {}
+    holder: dict[str, object] = {}
     with suppress(ValueError, OSError, TypeError):
-        said = dict(json.loads(os.pread(descriptor, _MOST, 0)))
-    pid, user, host = (_plain(said.get(key)) for key in ("pid", "user", "host"))
-    if (found := _process_with(os.fstat(descriptor).st_ino)) is not None:
-        pid, host = str(found), socket.gethostname()
+        holder = dict(json.loads(os.pread(descriptor, _MOST, 0)))
+    pid, user, host = (_plain(holder.get(key)) for key in ("pid", "user", "host"))
+    if (process := _process_with(os.fstat(descriptor).st_ino)) is not None:
+        pid, host = str(process), socket.gethostname()
         try:
-            user = psutil.Process(found).username()
+            user = psutil.Process(process).username()
         except psutil.Error:
             user = ""
     if not pid:

@@ -196,14 +196,14 @@ class RowStore:
         if not self.reuse:
             self.forget(keys)
             return packed(self.schema.empty_table())
-        found = self._stored(wanted, packed)
-        if len(found) < len(wanted) and (other := earlier()) is not None:
-            missing = wanted.filter(pc.invert(pc.is_in(wanted, found[KEY].combine_chunks())))
+        stored = self._stored(wanted, packed)
+        if len(stored) < len(wanted) and (other := earlier()) is not None:
+            missing = wanted.filter(pc.invert(pc.is_in(wanted, stored[KEY].combine_chunks())))
             taken = self._checked(unique_rows(select_rows(other, missing)))
             if len(taken):
                 self._write(taken)
-            found = pa.concat_tables([found, packed(taken)])
-        return found
+            stored = pa.concat_tables([stored, packed(taken)])
+        return stored
 
     def add(self, row: dict) -> None:
         """Keep a finished row; it is safe from a kill within two seconds of work."""
@@ -271,13 +271,13 @@ class RowStore:
 
     def _stored(self, wanted: pa.Array, packed: Callable[[pa.Table], pa.Table]) -> pa.Table:
         """Rows with these keys out of all segments."""
-        found = [packed(self.schema.empty_table())]
+        parts = [packed(self.schema.empty_table())]
         self._small = {}
         for name, table in self._segments():
             if len(table) < FULL:
                 self._small[name] = len(table)
-            found.append(packed(select_rows(table, wanted)))
-        return unique_rows(pa.concat_tables(found))
+            parts.append(packed(select_rows(table, wanted)))
+        return unique_rows(pa.concat_tables(parts))
 
     def _checked(self, rows: pa.Table) -> pa.Table:
         """Rows of an earlier out, if they can be some of this stage."""
@@ -351,12 +351,12 @@ class RowStore:
 def read_rows(store: Path, stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.Table:
     """All rows of a recipe that can be read, those with the same key included."""
     schema = _row_schema(stage, recipe, columns)
-    found = [schema.empty_table()]
+    parts = [schema.empty_table()]
     with suppress(OSError), open_below(store, stage, recipe[:32]) as folder:
         for name in list_segments(folder):
             with suppress(OSError, DamagedSegmentError):
-                found.append(read_segment(folder, name, schema))
-    return pa.concat_tables(found)
+                parts.append(read_segment(folder, name, schema))
+    return pa.concat_tables(parts)
 
 
 def _row_schema(stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.Schema:
@@ -365,14 +365,14 @@ def _row_schema(stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.
 
 def recipes(store: Path) -> list[Path]:
     """The folders that `RowStore` made; none of other names, and none behind links."""
-    found = []
+    folders = []
     with suppress(OSError), open_store(store) as top:
         for stage in top.names(_STAGE):
             with suppress(OSError), top.below(stage) as folder:
-                found += [
+                folders += [
                     folder.path / name for name in folder.names(MD5) if folder.is_folder(name)
                 ]
-    return found
+    return folders
 
 
 def release_all(store: Path, cache: DvcCache) -> None:

@@ -66,13 +66,13 @@ def used_keys(cache: DvcCache | None, stage: str) -> pa.Array:
 
 def measure(store: Path, cache: DvcCache | None) -> dict[str, Usage]:
     """Usage of each stage that has rows."""
-    found: dict[str, Usage] = {}
+    by_stage: dict[str, Usage] = {}
     for recipe in recipes(store):
         with suppress(OSError), open_below(store, recipe.parent.name, recipe.name) as folder:
-            usage = found.setdefault(recipe.parent.name, Usage())
+            usage = by_stage.setdefault(recipe.parent.name, Usage())
             usage.recipes += 1
             _measure(folder, used_keys(cache, recipe.parent.name), usage)
-    return found
+    return by_stage
 
 
 def _measure(folder: Folder, keys: pa.Array, usage: Usage) -> None:
