@@ -30,7 +30,8 @@ def main(params, faces: Path, labels: Path, metrics: Path) -> str:
     )
     for message in joined.warnings:
         warn(message)
-    scale = {"rating_low": joined.scale[0], "rating_high": joined.scale[1]} if joined.scale else {}
+    low, high = map(str, joined.scale or ("", ""))
+    scale = {"rating_low": low, "rating_high": high} if joined.scale else {}
     tables.write(joined.table, labels, LABELS, scale)
     groups = same_faces(
         found.dropna(subset="filename"), joined.table.set_index("filename")["person"]

@@ -29,8 +29,9 @@ def main(params, landmarker: Path, crops: Path, faces: Path) -> str:
     cache = find_dvc_cache()
 
     def earlier():
-        before = cache.committed(faces) if cache else None
-        return earlier_rows(before, cache.committed_files(crops)) if before else None
+        if cache is None or (before := cache.committed(faces)) is None:
+            return None
+        return earlier_rows(before, cache.committed_files(crops))
 
     start_clean(crops)
     with open_rows(

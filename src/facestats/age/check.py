@@ -68,6 +68,8 @@ class AgeCheck:
 
     def may_be_under(self, predicted: np.ndarray) -> np.ndarray:
         """Which faces may be too young by what the age model predicts (n,): bool (n,)."""
+        if self.bound is None or self.min_age is None:
+            raise ValueError("no model checks ages here; see `by_model`")
         return np.asarray(predicted, dtype=float) - self.bound < self.min_age
 
     def reason(self, source: str) -> str:

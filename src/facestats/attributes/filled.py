@@ -145,9 +145,9 @@ def _faces(
     column, by_image = str(names.name), {image: face for face, image in images.items()}
     readings = PhotoNames(by_image).read_all(names[names != ""])
     faces = {
-        line: by_image[readings[name].image]
+        line: by_image[image]
         for line, name in names.items()
-        if name and readings[name].image
+        if name and (image := readings[name].image)
     }
     first: dict[str, int] = {}
     wrong: dict[int, str] = dict.fromkeys(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -110,7 +111,7 @@ def _regression(
     The pairs are age groups for `age`, fifths of the labels for anything else.
     """
     actual = numeric_labels(target, labels).to_numpy()
-    measured = regression.measure(actual, predicted)
+    measured: dict[str, Any] = {**regression.measure(actual, predicted)}
     if target == "age":
         groups, guesses = age_bucket(actual), age_bucket(predicted)
         measured["bucket_accuracy"] = float(np.mean(groups == guesses))

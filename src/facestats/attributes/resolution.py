@@ -89,7 +89,7 @@ def _predict(
     return answer, shares
 
 
-def target_kinds(models: dict[str, Model]) -> dict[str, str]:
+def target_kinds(models: Mapping[str, Model]) -> dict[str, str]:
     """Kind of every target: the standard ones first, then the user's own, by name."""
     return STANDARD | {name: models[name].kind for name in sorted(models)}
 

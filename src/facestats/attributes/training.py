@@ -100,10 +100,11 @@ def train_classifier(
     who = _numbers(groups, usable)
     classes = np.unique(actual)
     with threadpool_limits(1):
-        _set_penalty(model, c, lambda: best_c(x, actual, who, class_weight), DEFAULT_C)
-        model.pipeline = logistic(model.penalty, class_weight).fit(x, actual)
-        raw = shares_out_of_fold(x, actual, who, model.penalty, class_weight)
-    model.classes = [str(k) for k in model.pipeline.classes_]
+        penalty = _set_penalty(model, c, lambda: best_c(x, actual, who, class_weight), DEFAULT_C)
+        pipeline = logistic(penalty, class_weight).fit(x, actual)
+        raw = shares_out_of_fold(x, actual, who, penalty, class_weight)
+    model.pipeline = pipeline
+    model.classes = [str(k) for k in pipeline.classes_]
     seen = ~np.isnan(raw).any(axis=1)
     if seen.any():
         model.calibration = Calibration.fit(
@@ -208,21 +209,22 @@ def train_regression(
     x, y = _finite(embeddings[known], labels[known]), values[known].to_numpy()
     who = _numbers(groups, known)
     with threadpool_limits(1):
-        _set_penalty(model, alpha, lambda: best_alpha(x, y, who), DEFAULT_ALPHA)
-        model.pipeline = ridge(model.penalty).fit(x, y)
-        predicted = values_out_of_fold(x, y, who, model.penalty)
+        penalty = _set_penalty(model, alpha, lambda: best_alpha(x, y, who), DEFAULT_ALPHA)
+        model.pipeline = ridge(penalty).fit(x, y)
+        predicted = values_out_of_fold(x, y, who, penalty)
     return Training(model, pd.DataFrame({target: predicted}, index=labels.index[known]).dropna())
 
 
-def _set_penalty(model: AttributeModel, given: float | str, search, default: float) -> None:
+def _set_penalty(model: AttributeModel, given: float | str, search, default: float) -> float:
+    """Put the penalty and where it comes from into the model; returns it."""
     if given != AUTO:
-        model.penalty, model.penalty_from = float(given), "params.yaml"
-        return
-    found = search()
-    model.penalty = default if found is None else found
-    model.penalty_from = (
-        "cross-validation" if found is not None else "a default: too few persons to leave some out"
-    )
+        penalty, source = float(given), "params.yaml"
+    elif (found := search()) is not None:
+        penalty, source = found, "cross-validation"
+    else:
+        penalty, source = default, "a default: too few persons to leave some out"
+    model.penalty, model.penalty_from = penalty, source
+    return penalty
 
 
 def _numbers(groups: pd.Series | None, chosen: np.ndarray) -> np.ndarray:

@@ -144,9 +144,9 @@ def find_refusal(variant: str, revision: str | None, timeout: float) -> str | No
         kinds = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
         status = next(
             (
-                one.response.status_code
+                response.status_code
                 for one in _chain(error)
-                if getattr(one, "response", None) is not None
+                if (response := getattr(one, "response", None)) is not None
             ),
             None,
         )
@@ -200,9 +200,9 @@ def explain(error: Exception, variant: str, revision: str | None) -> str:
     numbers = {getattr(one, "errno", None) for one in _chain(error)}
     status = next(
         (
-            one.response.status_code
+            response.status_code
             for one in _chain(error)
-            if getattr(one, "response", None) is not None
+            if (response := getattr(one, "response", None)) is not None
         ),
         None,
     )

@@ -96,7 +96,7 @@ class ImageTransform:
         Not yet rescaled and normalised.
         """
         if self.resize is not None:
-            image = image.resize(self._target(image.size), self.resample)
+            image = image.resize(_target(self.resize, image.size), self.resample)
         pixels = np.asarray(image)
         return pixels if self.crop is None else _centre_crop(pixels, *self.crop)
 
@@ -105,17 +105,18 @@ class ImageTransform:
         std = np.asarray(self.std, np.float32)
         return np.float32(self.scale) / std, np.asarray(self.mean, np.float32) / std
 
-    def _target(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) to resize to.
 
-        The longer edge is cut, not rounded, as transformers does.
-        """
-        if isinstance(self.resize, tuple):
-            return self.resize[::-1]
-        width, height = size
-        if width <= height:
-            return self.resize, int(self.resize * height / width)
-        return int(self.resize * width / height), self.resize
+def _target(edge: int | tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) to resize to.
+
+    The longer edge is cut, not rounded, as transformers does.
+    """
+    if isinstance(edge, tuple):
+        return edge[1], edge[0]
+    width, height = size
+    if width <= height:
+        return edge, int(edge * height / width)
+    return int(edge * width / height), edge
 
 
 def _size(size: int | dict, path: Path) -> int | tuple[int, int]:

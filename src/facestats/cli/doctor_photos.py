@@ -245,7 +245,7 @@ def find_copies(looks: Mapping[str, Look], size: int) -> dict[str, str]:
     ]
 
     def thumbnail(position: int) -> np.ndarray:
-        face = looks[faces[position]].face
+        face: Any = looks[faces[position]].face
         return read_thumbnail(face, size) if isinstance(face, Path) else face
 
     near = find_near_duplicates(

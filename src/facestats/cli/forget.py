@@ -200,6 +200,7 @@ def run(options: argparse.Namespace) -> int:
     left = 0
     made_anew = options.cache and not busy and not options.dry_run
     if made_anew:
+        assert cache is not None  # `--cache` asks for one
         left = forget_cache.forget(
             root, cache, place.store, found.images, options.remote, found.objects
         )
@@ -237,7 +238,10 @@ def run(options: argparse.Namespace) -> int:
 def _names_before(place: Place, cache_too: bool) -> set[str]:
     """Photos of the last run and, where asked, of every version in DVC's cache."""
     names = set(_last_run(place)["image"])
-    return names | forget_cache.listed_names(place.cache) if cache_too else names
+    if not cache_too:
+        return names
+    assert place.cache is not None  # `--cache` asks for one
+    return names | forget_cache.listed_names(place.cache)
 
 
 def _meant(

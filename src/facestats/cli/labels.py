@@ -138,8 +138,9 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
         write_bytes(target, source.read_bytes())
     except OSError as error:
         raise InputError(f"{target} could not be written ({error.strerror})") from None
+    rows = read_csv(source)
     print(
-        f"{len(read_csv(source))} faces to label in {target}; the faces lie in data/processed/preproc/\n"
+        f"{0 if rows is None else len(rows)} faces to label in {target}; the faces lie in data/processed/preproc/\n"
         "fill in proposed_age, proposed_gender, proposed_ethnicity (leave empty what you can't tell), then:\n"
         f"  python -m facestats labels merge {target}"
     )
@@ -215,7 +216,11 @@ def _known_classes(root: Path, into: Path, allowed: list[str]) -> dict[str, list
     for target in targets:
         words = {
             *labels[target].dropna(),
-            *(without_empty(manual[headers[target]]) if target in headers else []),
+            *(
+                without_empty(manual[headers[target]])
+                if manual is not None and target in headers
+                else []
+            ),
         }
         words |= {
             column.removeprefix(f"{target}_prob_")

@@ -114,9 +114,9 @@ def verify_photos(
         fresh = ordered_map(
             _process, paths, count_workers(len(paths)), _set_up, (config, str(models))
         )
-        for (key, rows), (row, jpeg) in zip(stored.items(), fresh, strict=True):
+        for (stored_key, rows), (row, jpeg) in zip(stored.items(), fresh, strict=True):
             for one in table.take(rows).to_pylist():
-                found.add(by_key[key], one, _photo_differences(one, row, jpeg, files))
+                found.add(by_key[stored_key], one, _photo_differences(one, row, jpeg, files))
     return found
 
 
@@ -203,7 +203,7 @@ def _photo_differences(
 ) -> Iterator[tuple[str, bool]]:
     """Columns of a photo's row that differ, and whether beyond rounding."""
     for column, value in stored.items():
-        other = row.get(column)
+        other: Any = row.get(column)
         if column in ("key", "crop"):
             continue
         if (value is None) != (other is None):

@@ -60,7 +60,7 @@ def vision_config(model_dir: Path) -> CLIPVisionConfig:
     CLIPModel goes by the latter, from which the tower's own may differ.
     """
     whole = CLIPConfig.from_pretrained(model_dir)
-    config = whole.vision_config
+    config: Any = whole.vision_config
     config.projection_dim = whole.projection_dim
     return config
 
@@ -99,12 +99,13 @@ class ImageEncoder:
             self.files_sha256 = {
                 name: sha256_file(model_dir / name) for name in ("config.json", "model.safetensors")
             }
-            model, loading = CLIPVisionModelWithProjection.from_pretrained(
+            loaded: Any = CLIPVisionModelWithProjection.from_pretrained(
                 model_dir,
                 config=vision_config(model_dir),
                 dtype=torch.float32,
                 output_loading_info=True,
             )
+            model, loading = loaded
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{model_dir} does not hold a CLIP model ({error}); `dvc repro fetch_clip` makes it"

@@ -13,11 +13,12 @@ from __future__ import annotations
 import platform
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPVisionModelWithProjection
 
 from facestats.machine.faults import is_out_of_memory
 
@@ -114,7 +115,7 @@ def _difference(embeddings: torch.Tensor, expected: torch.Tensor) -> float:
     return float(((embeddings - expected).norm(dim=1) / lengths).nan_to_num(nan=torch.inf).max())
 
 
-def can_pack(config: CLIPVisionConfig, dtype: torch.dtype, device: torch.device) -> bool:
+def can_pack(config: Any, dtype: torch.dtype, device: torch.device) -> bool:
     """Whether `PackedTower` computes this tower; transformers' own forward computes any."""
     if (
         device.type != "cpu"
@@ -160,7 +161,8 @@ class PackedTower:
         factor: torch.Tensor,
         offset: torch.Tensor,
     ):
-        vision, config = model.vision_model, model.config
+        vision = model.vision_model
+        config: Any = model.config  # whose sizes may be pairs; not where `can_pack` is true
         embeddings = vision.embeddings
         self.dtype, self.factor, self.offset = dtype, factor[:, None], offset[:, None]
         self.patch, self.heads, self.width = (
@@ -281,7 +283,8 @@ class PlainTower:
         factor: torch.Tensor,
         offset: torch.Tensor,
     ):
-        self.model, self.dtype, self.device = model.eval().to(device, dtype), dtype, device
+        self.dtype, self.device = dtype, device
+        self.model = model.eval().to(device, dtype)  # pyright: ignore[reportArgumentType]
         self.factor, self.offset = (v.to(device)[:, None, None] for v in (factor, offset))
 
     @torch.inference_mode()

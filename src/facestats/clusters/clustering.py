@@ -74,7 +74,7 @@ def cluster_faces(
     """
     counts = np.ones(len(filenames), dtype=bool) if counts is None else counts
     fitted = counts.copy()
-    fitted[counts] = sample_rows(np.count_nonzero(counts), FITTED, seed)
+    fitted[counts] = sample_rows(int(np.count_nonzero(counts)), FITTED, seed)
     x = take(embeddings, fitted).astype(np.float64)
     components = min(components, *x.shape)
     # One thread: k-means and PCA sum in another order with more. Alike faces are no reason to warn:

@@ -8,10 +8,10 @@ and 0.1 ms to add.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -116,7 +116,9 @@ def average_faces(
         shape=None if target.shape is None else target.shape.astype(np.float32),
     )
     table = TO_LINEAR if space == "linear" else TO_GAMMA
-    total, plain, move = None, None, None
+    total: Any = None
+    plain: Any = None
+    move: Callable = _stay
     for member, kept in zip(members, target.kept, strict=True):
         if not kept:
             continue
@@ -128,11 +130,8 @@ def average_faces(
                     "a face crop is square"
                 )
             total, plain = np.zeros(image.shape), np.zeros(image.shape[:2])
-            move = (
-                {"eyes": EyeAligner, "warp": Warper}[align](target.goal, len(image))
-                if align != "none"
-                else _stay
-            )
+            if align != "none":
+                move = {"eyes": EyeAligner, "warp": Warper}[align](target.goal, len(image))
         if image.shape != total.shape:
             raise InputError(
                 f"{member.filename} is {image.shape[1]}×{image.shape[0]} px, the faces before it "

@@ -151,7 +151,7 @@ def write_composite(
         `scores.json` of the members. The scores move with every training, which draws nothing
         again, so the composite only names the file.
     """
-    if facts["built"]:
+    if facts["built"] and average.image is not None:
         write_image(out / "composite.jpg", Image.fromarray(average.image))
         sheet = contact_sheet([faces / face for face in average.used])
         write_bytes(out / "members.jpg", fitting_jpeg(sheet))

@@ -49,13 +49,14 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
         if reason:
             target.leave_out(member, reason)
         elif _has_landmarks(member):
+            assert member.landmarks is not None
             mean.add(member.landmarks)
     while (
         align == "warp" and mean.n
     ):  # a smaller group has another mean, on the way to which others may fold
         mesh, rest = Mesh(mean.value), _Mean(symmetric)
         for i, member in enumerate(members):
-            if target.kept[i]:
+            if target.kept[i] and member.landmarks is not None:
                 target.kept[i] = mesh.unfolded(member.landmarks)[1] == 0
                 if target.kept[i]:
                     rest.add(member.landmarks)
@@ -66,10 +67,10 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
         mean = rest
     if mean.n:
         target.goal = target.shape = mean.value
-    if align == "eyes" and mean.n:
+    if align == "eyes" and target.goal is not None:
         moved = _Mean(symmetric)
         for member, kept in zip(members, target.kept, strict=True):
-            if kept:
+            if kept and member.landmarks is not None:
                 moved.add(align_eyes(member.landmarks, target.goal))
         target.shape = moved.value
     return target

@@ -6,6 +6,8 @@ where in it. A face then costs one sparse product (its corners to source coordin
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from scipy.sparse import csr_array
@@ -70,13 +72,14 @@ class EyeAligner:
 def align_eyes(landmarks: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Landmarks (468, 2 or 3) turned, scaled and shifted so that the eyes are those of the target: float64 (468, 2)."""
     points = landmarks[:, :2].astype(np.float64) @ np.array([1, 1j])
-    moved = _similarity(points, _eyes(landmarks), _eyes(target))
+    moved: Any = _similarity(points, _eyes(landmarks), _eyes(target))
     return np.column_stack([moved.real, moved.imag])
 
 
 def sample(image: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Bilinear values at positions (height, width, 2: x, y; float32) in pixels, 0 being the first pixel's centre."""
-    return cv2.remap(image, positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    none: Any = None
+    return cv2.remap(image, positions, none, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _eyes(landmarks: np.ndarray) -> np.ndarray:

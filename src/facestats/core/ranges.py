@@ -19,7 +19,8 @@ def range_middles(classes: list[str]) -> list[float]:
         A class that is no range, named with what a range looks like.
     """
     ends = _ends(classes)
-    widths = [high - low for low, high in sorted(e for e in ends if e[1] is not None)]
+    closed = sorted((low, high) for low, high in ends if high is not None)
+    widths = [high - low for low, high in closed]
     if not widths:
         raise ValueError(
             f"of {', '.join(classes)} not one has an upper end; expected at least one range like 18-29"

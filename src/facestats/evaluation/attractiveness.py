@@ -116,6 +116,7 @@ def evaluate_attractiveness(
     trained = bool(predicted.notna().any())
     others, used = {}, {"combined": None, "combined_learned": None}
     if scores is not None:
+        assert weights is not None
         others, used = other_predictions(scores, ratings, scale, weights)
     rated_test, test = test, with_all(others, test)
     groups = person_groups(person[test])
@@ -165,6 +166,7 @@ def evaluate_attractiveness(
         seed,
         groups,
     )
+    assert scale is not None  # there are ratings
     for name, values in predictions.items():
         if alike[name] in COMBINED and alike[name] != name:
             metrics["test"][name] = metrics["test"][alike[name]]

@@ -6,6 +6,7 @@ Each attribute, each pair of attributes, and the largest gaps.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ def evaluate_fairness(
     test = (scores["split"] == "test").to_numpy()
     labels, scores, predictions = labels[test], scores[test], predictions[test]
     kinds = {name: model.kind for name, model in models.items()}
-    options = {"min_group": min_group, "resamples": resamples, "seed": seed}
+    options: dict[str, Any] = {"min_group": min_group, "resamples": resamples, "seed": seed}
     groupings = human_groupings(labels, kinds)
     report: dict = {
         "n": 0,
@@ -271,7 +272,7 @@ def _largest(by_attribute: Mapping[str, tuple[Gaps, list[str], int]], min_group:
     def described(name: str, strayed: np.ndarray, compared: int) -> dict:
         gaps, groups, start = found[name]
         return {
-            "groups": [groups[place - start] for place in gaps.largest],
+            "groups": [groups[place - start] for place in gaps.largest or ()],
             **gaps.interval(strayed),
             "compared": compared,
         }

@@ -99,7 +99,9 @@ def _panel(axes: Axes, rows: list[tuple[str, dict | None]], key: str) -> None:
             axes.plot([metric["low"], metric["high"]], [place, place], color=colour, linewidth=2)
             axes.plot(metric["value"], place, "o", color=colour, markersize=5)
     if rows:
-        axes.axvline(rows[0][1][key]["value"], color="black", linestyle="--", linewidth=0.8)
+        everyone = rows[0][1]
+        assert everyone is not None
+        axes.axvline(everyone[key]["value"], color="black", linestyle="--", linewidth=0.8)
     if key == "bias":
         axes.axvline(0, color="grey", linewidth=0.8)
     else:

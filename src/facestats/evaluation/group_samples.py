@@ -105,6 +105,7 @@ class Gaps:
 
         `strayed` : of these gaps, or of more where more were compared.
         """
+        assert self.largest is not None
         a, b = self.largest
         degrees = int(self.samples.persons[a] + self.samples.persons[b]) - 2
         errors = max(

@@ -14,6 +14,7 @@ in the other: nineteen of twenty pairs of different faces end there, in a fifth 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -77,11 +78,9 @@ def read_thumbnail(crop: Path | bytes, size: int) -> np.ndarray:
         ),
         cv2.IMREAD_GRAYSCALE,
     )
-    return thumbnail(
-        cv2.imdecode(
-            np.frombuffer(crop if isinstance(crop, bytes) else crop.read_bytes(), np.uint8), flag
-        )
-    )
+    data = crop if isinstance(crop, bytes) else crop.read_bytes()
+    grey: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    return thumbnail(grey)
 
 
 def same_picture(one: np.ndarray, other: np.ndarray) -> bool:
@@ -151,7 +150,8 @@ def _align(
     ]
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, rounds, 1e-4)
     try:
-        return cv2.findTransformECC(*smooth, start.copy(), cv2.MOTION_AFFINE, stop, _MASKS[side], 1)
+        align: Any = cv2.findTransformECC
+        return align(*smooth, start.copy(), cv2.MOTION_AFFINE, stop, _MASKS[side], 1)
     except cv2.error:  # nothing to hold on to, or lost
         return -1.0, start
 

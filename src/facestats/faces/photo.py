@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from facestats.errors import FaultError, ImageError
 from facestats.faces.crop import NO_FACE, NoFaceError, PreprocessConfig, crop_face
@@ -63,7 +63,7 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
     OverLimitError
         The photo takes more memory than `limits_of` allows this process.
     """
-    row = {"sha256": hashlib.sha256(data).hexdigest()}
+    row: dict[str, Any] = {"sha256": hashlib.sha256(data).hexdigest()}
     try:
         face = within_limits(crop_face, config, data, config, landmarker)
     except NoFaceError as error:

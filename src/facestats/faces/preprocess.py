@@ -117,7 +117,7 @@ def preprocess_folder(
     ):
         if reason:
             reasons[name] = reason
-        else:
+        elif digest is not None:
             sha256[name], keys[name] = digest, row_key(digest, recipe)
 
     def compute(missing: dict[str, list[str]]) -> Iterator[dict]:

@@ -144,10 +144,9 @@ def measure(
         Of `FaceLandmarks`.
     """
     (finest, fine), region = fine_detail(grey), face_region(landmarks, GREY_SIZE)
-    known = region is not None and layers
-    occlusion, drawing = (
-        hidden_and_drawn(rgb, grey, finest, region, landmarks, layers) if known else (None, None)
-    )
+    occlusion, drawing = None, None
+    if region is not None and landmarks is not None and layers:
+        occlusion, drawing = hidden_and_drawn(rgb, grey, finest, region, landmarks, layers)
     return {
         "sharpness": sharpness(grey, region, fine),
         "brightness": brightness(grey, region),

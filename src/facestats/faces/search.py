@@ -57,7 +57,7 @@ _SEEN = (
 # tangent of the angle between the way from the eyes to the mouth and the upright, above which a
 # face may lie
 _SIDEWAYS = 1.2
-_ROTATE = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
+_ROTATE = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 _WINDOWS = (
     3  # windows a long side, before overlapping: the detector sees faces from 6–9 % of a window on
 )

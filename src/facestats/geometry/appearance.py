@@ -70,8 +70,9 @@ class FaceSampler:
         rgb = _reduced(to_photo(face, _ENOUGH).rgb)
         size = np.array([rgb.shape[1], rgb.shape[0]], dtype=np.float32)
         places = self._weights @ (landmarks[:, :2].astype(np.float32) * size) - np.float32(0.5)
+        none: Any = None
         pixels = cv2.remap(
-            rgb, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            rgb, places[:, None], none, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         right, left = pixels.reshape(2, -1).astype(np.uint16)
         return ((right + left + 1) // 2).astype(np.uint8)

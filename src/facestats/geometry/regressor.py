@@ -89,17 +89,17 @@ class GeometryModel:
         ImageError
             A face can't be read.
         """
-        if not self.trained:
+        if self.pipeline is None:
             return np.full(len(landmarks), np.nan)
         if self.sampler and faces is None:
             raise InputError(
                 "the geometric model looks at pixels too (geometry.appearance): give it the faces"
             )
-        crops = iter(faces) if self.sampler else None
+        crops = iter(faces) if self.sampler and faces is not None else None
         predicted = np.full(len(landmarks), np.nan)
         for start in range(0, len(landmarks), BATCH):
             batch = np.asarray(landmarks[start : start + BATCH])
-            there = np.isfinite(batch).all(axis=(1, 2))
+            there: Any = np.isfinite(batch).all(axis=(1, 2))
             given = list(compress(islice(crops, len(batch)), there)) if crops else None
             if there.any():
                 with _threads().limit(limits=1):
@@ -144,7 +144,7 @@ def features(
     shapes = np.asarray(landmarks, dtype=np.float32).reshape(len(landmarks), 3 * N_LANDMARKS)
     return (
         shapes
-        if sampler is None
+        if sampler is None or faces is None
         else np.concatenate([shapes, sampler.sample(faces, landmarks)], axis=1, dtype=np.float32)
     )
 
@@ -172,7 +172,7 @@ def load_geometry(path: str | Path) -> GeometryModel:
             return GeometryModel(None, facts["why"], zscore, None, facts["n_train"])
         sampler = _sampler(arrays.pop("mean_shape")) if "mean_shape" in arrays else None
         return GeometryModel(
-            _put_together(arrays, sampler.n_values if sampler else 0),
+            _put_together(arrays, int(sampler.n_values) if sampler else 0),
             None,
             zscore,
             sampler,

@@ -185,7 +185,7 @@ def filter_faces(table: pd.DataFrame, wanted: Filter) -> Selection:
         wanted.n,
         wanted.seed,
         wanted.min_results,
-        wanted.relax,
+        list(wanted.relax),
         wanted.flags,
         wanted.copies,
     )
@@ -303,7 +303,7 @@ def _check(name: str, wanted: Any) -> None:
             and isinstance(low, Real)
             and isinstance(high, Real)
             and low <= high
-            and (name != "attractiveness" or (lowest <= low and high <= highest))
+            and (name != "attractiveness" or (float(low) >= lowest and float(high) <= highest))
         )
     except (TypeError, ValueError):
         possible = False

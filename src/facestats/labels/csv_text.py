@@ -239,9 +239,9 @@ def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
         raise LabelError(
             f"{path}, line {line}: not UTF-8 (byte {byte:#04x}); save the file as UTF-8, in a spreadsheet as `CSV UTF-8`"
         )
-    word = re.search(
-        r"\w{0,30}[^\x00-\x7f]\w{0,30}", text
-    )  # without a bound, a long word takes minutes
+    # Without a bound, a long word takes minutes.
+    word = re.search(r"\w{0,30}[^\x00-\x7f]\w{0,30}", text)
+    assert word is not None
     return text, [
         f"{path}: not UTF-8, so it was read as Windows-1252: line {line} has {word[0]!r}. If that is wrong, save it as UTF-8, in a "
         "spreadsheet as `CSV UTF-8`"

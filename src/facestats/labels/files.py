@@ -73,12 +73,13 @@ def unread_files(folder: Path, *others: Path) -> list[str]:
             (stem for stem in STEMS if stem[:-1] in path.name.lower()),
             None if any(taken.values()) else STEMS[0],
         )
-        if meant and (not taken[meant] or path.stem.lower() == meant):
+        other = taken[meant] if meant else None
+        if meant and (other is None or path.stem.lower() == meant):
             found.append(
                 f"{path} is read by nothing: "
                 + (
-                    f"{taken[meant].name} is read instead"
-                    if taken[meant]
+                    f"{other.name} is read instead"
+                    if other
                     else f"a label file is called {meant}.csv or {meant}.xlsx"
                 )
             )

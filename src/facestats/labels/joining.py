@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,12 @@ def join_labels(
     judgements = ratings.judgements
     read = [file for file in (labels, corrections) if file.path]
     doubts = check_classes(
-        [(file.path, name, file.cells[name]) for file in read for name in file.classes],
+        [
+            (file.path, name, file.cells[name])
+            for file in read
+            if file.path
+            for name in file.classes
+        ],
         CLASSES,
         mistakes,
     )
@@ -123,12 +129,13 @@ def join_labels(
     given = labels.by_face.reindex(table.index)
     extras = [c for c in dict.fromkeys([*given.columns, *by_hand.columns]) if c not in COLUMNS]
     columns: dict[str, pd.Series] = {}
+    nothing: Any = None
     for column in [*COLUMNS, *extras]:
         manual_labels, file_labels = _column(by_hand, column), _column(given, column)
         columns[column] = manual_labels.where(manual_labels.notna(), file_labels)
         if column != "person":
             source = np.where(
-                manual_labels.notna(), "manual", np.where(file_labels.notna(), "label", None)
+                manual_labels.notna(), "manual", np.where(file_labels.notna(), "label", nothing)
             )
             columns[f"{column}_source"] = pd.Series(source, index=table.index, dtype="str")
     table = pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
@@ -177,7 +184,7 @@ def _coded_ages(files: list[_LabelFile]) -> list[str]:
         ages = file.cells["age"].dropna() if "age" in file.cells else pd.Series(dtype="float64")
         for code, near in ((99, 5), (0, 2)):
             there = np.isclose(ages, code)
-            if there.sum() > 1 and not ((ages - code).abs()[~there] <= near).any():
+            if file.path and there.sum() > 1 and not ((ages - code).abs()[~there] <= near).any():
                 asked.append(
                     f"{file.path.name}: the age is {code} in {number_of(int(there.sum()), 'line')}, first in line {ages.index[there][0]}; if that is a "
                     "code for no answer, leave such cells empty"

@@ -202,9 +202,9 @@ class PhotoNames:
     def _below(self, text: str) -> str:
         """A path to a file of the image folder, from its root or from the working directory, as a path below that folder."""
         path = Path(text.replace("\\", "/")).absolute()
-        return (
-            path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else text
-        )
+        if self.folder is not None and path.is_relative_to(self.folder):
+            return path.relative_to(self.folder).as_posix()
+        return text
 
     @cached_property
     def _by_key(self) -> dict[str, list[tuple[str, _Name]]]:

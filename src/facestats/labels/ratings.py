@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -394,7 +395,7 @@ def _photo_columns(raw: pd.DataFrame, names: NameIndex) -> dict[str, str]:
         [name for parts in written.values() for name in parts], explain=0
     )
     images = {
-        c: {readings[part].image for part in parts if readings[part].image}
+        c: {image for part in parts if (image := readings[part].image)}
         for c, parts in written.items()
     }
     found = {
@@ -500,7 +501,7 @@ def find_scale(
         else table.loc[table["rating_source"] == "manual", "rating"]
     )
     means = means.dropna()
-    if wanted != "auto":
+    if not isinstance(wanted, str):
         low, high = wanted
     elif len(judged) or len(means):
         # A slip of the hand must not stretch the scale of all other ratings beyond every usual one.
@@ -520,6 +521,7 @@ def find_scale(
             judgements["rating"].notna()
             & ((judgements["rating"] < low) | (judgements["rating"] > high))
         ].groupby("column"):
+            assert files["ratings"] is not None
             mistakes.add(files["ratings"], column, lines["rating"].map("{:g}".format), expected)
     outside = means[(means < low) | (means > high)]
     if len(outside):
@@ -577,6 +579,6 @@ def use_judgements(table: pd.DataFrame, judgements: pd.DataFrame | None) -> None
     table["rating"] = table["rating"].where(by_hand, mean)
     table["rating_n"] = table["rating_n"].where(by_hand, count.fillna(0)).astype("int32")
     table["rating_sd"] = spread.where(~by_hand)
-    table["rating_source"] = table["rating_source"].where(
-        by_hand, np.where(mean.notna(), "label", None)
-    )
+    nothing: Any = None
+    source = np.where(mean.notna(), "label", nothing)
+    table["rating_source"] = table["rating_source"].where(by_hand, source)

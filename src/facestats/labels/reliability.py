@@ -62,6 +62,7 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
             "why": "there is no ratings.csv; a mean rating alone does not say how well raters agree"
         }
     judgements = _in_order(judgements)
+    assert judgements is not None
     per_face = judgements.groupby("filename").size()
     named = bool(len(judgements)) and bool((judgements["rater"] != "").all())
     report |= {
@@ -77,6 +78,7 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
     if len(per_face) > MAX_FACES:
         some = rng.choice(per_face.index.to_numpy(), MAX_FACES, replace=False)
         judgements = judgements[judgements["filename"].isin(some)]
+        assert judgements is not None
     face, faces = pd.factorize(judgements["filename"], sort=True)
     rater = pd.factorize(judgements["rater"])[0]
     rating = judgements["rating"].to_numpy(float) - judgements["rating"].mean()

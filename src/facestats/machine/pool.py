@@ -195,8 +195,10 @@ class _Pool:
             with suppress(OSError):  # it has just ended, as its line tells next
                 free.line.send(free.handful.items[len(free.handful.results) :])
         busy = {worker.line: worker for worker in self.workers if worker.handful}
-        for line in wait(list(busy)):
-            self._receive(busy[line])
+        ready = set(wait(list(busy)))
+        for line, worker in busy.items():
+            if line in ready:
+                self._receive(worker)
 
     def close(self) -> None:
         """End all processes: nobody waits for the items under way, which may be large."""
@@ -216,6 +218,7 @@ class _Pool:
         except (EOFError, OSError):
             self._bury(worker)
             return
+        assert worker.handful is not None
         worker.handful.add(result)
         if worker.handful.done:
             worker.handful = None
@@ -225,6 +228,7 @@ class _Pool:
         self.workers.remove(worker)
         worker.end()
         handful, code = worker.handful, worker.process.exitcode
+        assert handful is not None
         if _STOPPED is not None and code == -_STOPPED:
             handful.add(OverLimitError("seconds"))
         else:
@@ -309,7 +313,9 @@ def _raise(error: Exception) -> None:
 
 
 def _follow() -> None:
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)
 
 

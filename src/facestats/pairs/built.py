@@ -35,6 +35,13 @@ class Built:
     facts: dict = field(default_factory=dict)
 
     @property
+    def drawn(self) -> tuple[np.ndarray, np.ndarray]:
+        """`image` and `shape` of one that can be compared; see `why`."""
+        if self.image is None or self.shape is None:
+            raise ValueError(self.why)
+        return self.image, self.shape
+
+    @property
     def why(self) -> str | None:
         """Why it can't be compared with another; None where it can."""
         if self.image is None:
@@ -115,9 +122,9 @@ def why_not_comparable(one: Built, other: Built) -> str | None:
         Their pictures differ in size.
     """
     whys = [built.why for built in (one, other) if built.why]
-    if not whys and one.image.shape != other.image.shape:
+    if not whys and one.drawn[0].shape != other.drawn[0].shape:
         sizes = [
-            f"{built.name} is {built.image.shape[1]}×{built.image.shape[0]} px"
+            f"{built.name} is {built.drawn[0].shape[1]}×{built.drawn[0].shape[0]} px"
             for built in (one, other)
         ]
         raise InputError(

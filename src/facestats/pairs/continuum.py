@@ -42,15 +42,16 @@ def continuum(one: Built, other: Built, steps: int) -> Iterator[np.ndarray]:
     ndarray of uint8 (size, size, 3)
         sRGB.
     """
-    light = [TO_LINEAR[built.image] for built in (one, other)]
+    (image, shape), (other_image, other_shape) = one.drawn, other.drawn
+    light = [TO_LINEAR[image], TO_LINEAR[other_image]]
     for share in map(np.float32, shares(steps)):
-        warp = Warper((1 - share) * one.shape + share * other.shape, len(one.image))
-        mixed = np.zeros(one.image.shape, np.float32)
-        for picture, shape, weight in zip(
-            light, (one.shape, other.shape), (1 - share, share), strict=True
+        warp = Warper((1 - share) * shape + share * other_shape, len(image))
+        mixed = np.zeros(image.shape, np.float32)
+        for picture, own_shape, weight in zip(
+            light, (shape, other_shape), (1 - share, share), strict=True
         ):
             if weight:
-                mixed += weight * warp(picture, shape)
+                mixed += weight * warp(picture, own_shape)
         yield to_codes(mixed, "linear")
 
 
@@ -77,7 +78,11 @@ def write_continuum(
             write_image(out / "frames" / f"{i:02}.jpg", frame)
         write_image(
             out / "continuum.jpg",
-            strip(frames, [end.name for end in ends], [end.facts["n"] for end in ends]),
+            strip(
+                frames,
+                (ends[0].name, ends[1].name),
+                (ends[0].facts["n"], ends[1].facts["n"]),
+            ),
         )
     write_json(
         out / "continuum.json",
@@ -131,7 +136,7 @@ def strip(
     return sheet
 
 
-def _font(text: str, largest: int = 17) -> ImageFont.FreeTypeFont:
+def _font(text: str, largest: int = 17) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own font, the same on every machine, so small that the text fits."""
     font = ImageFont.load_default(largest)
     return (

@@ -52,13 +52,13 @@ class Difference:
 
 def nowhere_in_picture(of: Built, minus: Built) -> str | None:
     """Why two composites with `image` and `shape` have no pixel that could be compared; None where they have."""
-    if inner_face(_common(of, minus), len(of.image)).any():
+    if inner_face(_common(of, minus), len(of.drawn[0])).any():
         return None
     return f"the common shape of {of.name} and {minus.name} lies outside the picture, or is too small in it, so that there is no face to compare"
 
 
 def _common(of: Built, minus: Built) -> np.ndarray:
-    return (of.shape.astype(np.float64) + minus.shape) / 2
+    return (of.drawn[1].astype(np.float64) + minus.drawn[1]) / 2
 
 
 def difference(of: Built, minus: Built) -> Difference:
@@ -72,19 +72,21 @@ def difference(of: Built, minus: Built) -> Difference:
     if why := nowhere_in_picture(of, minus):
         raise InputError(why)
     shape = _common(of, minus)
-    warp = Warper(shape, len(of.image))
-    pictures = tuple(
-        np.clip(warp(TO_LINEAR[built.image], built.shape), 0, 1) for built in (of, minus)
+    (image, of_shape), (minus_image, minus_shape) = of.drawn, minus.drawn
+    warp = Warper(shape, len(image))
+    pictures = (
+        np.clip(warp(TO_LINEAR[image], of_shape), 0, 1),
+        np.clip(warp(TO_LINEAR[minus_image], minus_shape), 0, 1),
     )
     first, second = (cv2.cvtColor(picture, cv2.COLOR_LRGB2Lab) for picture in pictures)
-    aligned, factor = superimposed(of.shape, minus.shape)
-    eyes = np.linalg.norm(np.diff(eye_centres(minus.shape.astype(np.float64)), axis=0))
+    aligned, factor = superimposed(of_shape, minus_shape)
+    eyes = np.linalg.norm(np.diff(eye_centres(minus_shape.astype(np.float64)), axis=0))
     return Difference(
         pictures,
         shape,
         first - second,
-        inner_face(shape, len(of.image)),
-        100 * (aligned - minus.shape) / eyes,
+        inner_face(shape, len(image)),
+        100 * (aligned - minus_shape) / eyes,
         float(1 / abs(factor)),
         float(np.degrees(-np.angle(factor))),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -80,8 +81,10 @@ def difference_figure(found: Difference, groups: list[tuple[str, int]], shared: 
     (of, n_of), (minus, n_minus) = [(plain(textwrap.fill(name, WIDEST)), n) for name, n in groups]
     figure = Figure(figsize=(13, 9.2), layout="constrained", dpi=80)
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, hspace=0.02)
-    top, bottom = figure.subfigures(2, 1)
+    layout: Any = figure.get_layout_engine()
+    layout.set(w_pad=0.08, h_pad=0.08, hspace=0.02)
+    halves: Any = figure.subfigures(2, 1)
+    top, bottom = halves
     ways = top.subplots(1, 3)
     for axes, picture, title in zip(
         ways, found.pictures, (f"{of}\n{n_of} faces", f"{minus}\n{n_minus} faces"), strict=False
@@ -202,5 +205,6 @@ def _shape(axes: Axes, found: Difference, of: str, minus: str) -> None:
 
 
 def _image(figure: Figure) -> Image.Image:
-    figure.canvas.draw()
-    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[:, :, :3])
+    canvas: Any = figure.canvas
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])

@@ -5,7 +5,7 @@ The text below a key is its comment in params.yaml and its line in docs/paramete
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -24,8 +24,9 @@ class Continuum(Section):
     """pictures with both ends, 2-25"""
 
     @model_validator(mode="after")
-    def _two(self):
-        return _apart(self, self.from_, self.to)
+    def _two(self) -> Self:
+        _check_apart(self.from_, self.to)
+        return self
 
 
 class Difference(Section):
@@ -35,14 +36,14 @@ class Difference(Section):
     """composite that it is compared with"""
 
     @model_validator(mode="after")
-    def _two(self):
-        return _apart(self, self.of, self.minus)
+    def _two(self) -> Self:
+        _check_apart(self.of, self.minus)
+        return self
 
 
-def _apart(section: Section, one: str, other: str) -> Section:
+def _check_apart(one: str, other: str) -> None:
     if one == other:
         raise ValueError(f"both are {one}; two different composites are needed")
-    return section
 
 
 def check_pairs(

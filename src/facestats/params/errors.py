@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -46,7 +47,7 @@ def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, (list, tuple, range)) else value
 
 
-def explain(errors: list[dict], raw: dict, root: type[BaseModel]) -> list[str]:
+def explain(errors: Sequence[Mapping[str, Any]], raw: dict, root: type[BaseModel]) -> list[str]:
     """One line a key: pydantic reports each member of a union on its own, here they share a line.
 
     Parameters
@@ -55,7 +56,7 @@ def explain(errors: list[dict], raw: dict, root: type[BaseModel]) -> list[str]:
     raw : what was validated.
     root : the model that it was validated with.
     """
-    by_key: dict[tuple, list[dict]] = {}
+    by_key: dict[tuple, list[Mapping[str, Any]]] = {}
     for error in errors:
         by_key.setdefault(_location(error, raw), []).append(error)
     # [256, 0] is also "no integer"; what is wrong inside the list says more.
@@ -69,7 +70,7 @@ def explain(errors: list[dict], raw: dict, root: type[BaseModel]) -> list[str]:
     return [*(_explain(list(key), by_key[key], raw, root) for key in deepest[:MOST]), *rest]
 
 
-def _location(error: dict, raw: Any) -> tuple:
+def _location(error: Mapping[str, Any], raw: Any) -> tuple:
     """Where an error is, as the user typed it: pydantic adds names of union members, which are dropped."""
     kept: list = []
     for i, part in enumerate(error["loc"]):
@@ -86,10 +87,12 @@ def _location(error: dict, raw: Any) -> tuple:
     return tuple(kept)
 
 
-def _explain(location: list, errors: list[dict], raw: dict, root: type[BaseModel]) -> str:
+def _explain(
+    location: list, errors: list[Mapping[str, Any]], raw: dict, root: type[BaseModel]
+) -> str:
     """What is wrong with one key: its name, what was found and what is allowed."""
     key = _shown(location)
-    found, kind = errors[0].get("input"), errors[0]["type"]
+    found, kind = errors[0]["input"], errors[0]["type"]
     if kind == "extra_forbidden":
         known = _known_keys(location[:-1], raw, root)
         near = nearest_names(str(location[-1]), known, likeness=0.5)

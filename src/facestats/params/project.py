@@ -63,7 +63,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
         """As ever, but that a key stands once: DVC, which hands these values to stages, refuses a second one."""
         seen = set()
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        assert isinstance(node, yaml.MappingNode)
+        for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} stands there twice", key.start_mark

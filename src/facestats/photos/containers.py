@@ -154,7 +154,7 @@ def open_main(data: bytes) -> Image.Image:
             raise
         image = open_without_texts(data)
     if image.format == "MPO":
-        kinds = [entry["Attribute"]["MPType"] for entry in image.mpinfo[0xB002]]
+        kinds = [entry["Attribute"]["MPType"] for entry in image.mpinfo[0xB002]]  # pyright: ignore[reportAttributeAccessIssue]
         image.seek(kinds.index(_PRIMARY) if _PRIMARY in kinds else 0)
     return image
 

@@ -238,7 +238,7 @@ def _turned(rgb: np.ndarray, orientation: int) -> np.ndarray:
 
 def _jpeg_pixels(image: Image.Image, data: bytes, min_long_side: float | None) -> np.ndarray:
     share = min(1.0, (min_long_side or math.inf) / max(image.size))
-    wanted = [math.ceil(side * share) for side in image.size]
+    wanted = math.ceil(image.width * share), math.ceil(image.height * share)
     if image.mode == "RGB" and is_srgb(image):
         # The same library and pixels as Pillow's, but straight into an array: 2.3 instead of 3.3 ms
         # for 1,024 px.

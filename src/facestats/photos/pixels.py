@@ -32,7 +32,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
         return _apply_profile(Image.fromarray(scale_grey(np.asarray(image))), profile)
     try:
         if image.mode == "LAB":
-            return ImageCms.applyTransform(image, _from_lab())
+            return _transformed(image, _from_lab())
         if image.mode in _WITH_ALPHA or "transparency" in image.info:
             rgba = image.convert("RGBA")
             opaque = Image.new("RGB", image.size, "white")
@@ -100,6 +100,12 @@ def is_srgb(image: Image.Image) -> bool:
     return not profile or _transform(profile, "RGB") is None
 
 
+def _transformed(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+    result = ImageCms.applyTransform(image, transform)
+    assert result is not None  # it is None in place alone
+    return result
+
+
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
     """From the embedded profile to sRGB.
 
@@ -109,9 +115,7 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
         # greys may have a profile for colours
         transform = _transform(profile, mode) if profile else None
         if transform is not None:
-            return ImageCms.applyTransform(
-                image if image.mode == mode else image.convert(mode), transform
-            )
+            return _transformed(image if image.mode == mode else image.convert(mode), transform)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

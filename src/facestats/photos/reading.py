@@ -20,7 +20,7 @@ _MEGABYTE = 10**6
 _SMALL = 10**6
 
 
-def read_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> bytes:
+def read_photo(path: str | os.PathLike, max_megabytes: float = MAX_MEGABYTES) -> bytes:
     """Read a photo's file.
 
     Raises
@@ -42,7 +42,7 @@ def hash_photo(path: str | Path, max_megabytes: float = MAX_MEGABYTES) -> str:
     return _with_patience(_hash, path, max_megabytes)
 
 
-def _with_patience(read: Callable, path: str | Path, max_megabytes: float):
+def _with_patience(read: Callable, path: str | os.PathLike, max_megabytes: float):
     try:
         return patiently(read, path, max_megabytes)
     except Exception as error:

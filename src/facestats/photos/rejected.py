@@ -62,8 +62,9 @@ def write_rejected(
         data = (
             None if LIMITED in row.reason else _small(images / row.image, max_megabytes, max_pixels)
         )
-        name = f"{number:03d}.jpg" if data else None
+        name = None
         if data:
+            name = f"{number:03d}.jpg"
             write_bytes(out / name, data)
         index.append({"image": row.image, "reason": row.reason, "picture": name})
     write_json(out / REJECTED_INDEX, index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,12 +67,13 @@ class TextEncoder:
         try:
             facts = json.loads((model_dir / "facestats.json").read_text(encoding="utf-8"))
             self.tokenizer = _tokenizer(model_dir)
-            config = _text_config(model_dir)
+            config: Any = _text_config(model_dir)
             check_weights(model_dir, CLIPTextModelWithProjection, config)
             config.eos_token_id = self._pooled_token(config.eos_token_id, model_dir)
-            model, loading = CLIPTextModelWithProjection.from_pretrained(
+            loaded: Any = CLIPTextModelWithProjection.from_pretrained(
                 model_dir, config=config, dtype=torch.float32, output_loading_info=True
             )
+            model, loading = loaded
         except (
             OSError,
             ValueError,

@@ -87,7 +87,7 @@ def run_stage(main: Callable) -> None:
         summary = main(load_params(), **arguments)
         _write_by_name(
             *folders,
-            Path(script.__file__).stem,
+            Path(script.__file__ or "").stem,
             next((value for value in arguments.values() if isinstance(value, StageItem)), None),
         )
     except FaceStatsError as error:
@@ -158,7 +158,7 @@ def _write_by_name(
 
 def _leave() -> None:
     """End this process with all that is to do at its end, but free no object one by one: that took 0.1 to 0.7 seconds a stage."""
-    threading._shutdown()
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  private
     atexit._run_exitfuncs()
     print_unwritten()  # the outs are written: no failure of the stage
     sys.stderr.flush()

@@ -151,7 +151,7 @@ def _landscape(size: int, seed: int) -> Image.Image:
             + 0.05 * np.sin(x * rng.uniform(5, 9) + rng.uniform(0, 6))
             + 0.02 * np.sin(x * rng.uniform(18, 30))
         )
-        image = np.where((y > ridge)[..., None], np.float32(colour), image)
+        image = np.where((y > ridge)[..., None], np.array(colour, np.float32), image)
     image += rng.normal(0, 0.02, image.shape)
     return Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
 

@@ -55,7 +55,7 @@ def draw_face(traits: Traits, size: int, rng: np.random.Generator) -> Drawing:
     light = Light(frame, traits)
     outline = head_outline(traits)
     hair = Hair(frame, traits, outline, person) if traits.hair_style != "bald" else None
-    strands = hair.layer(light, outline) if hair else None
+    strands = hair.layer(light, outline) if hair else np.zeros(0, np.float32)
 
     canvas = paint_background(frame, traits, light, rng)
     if hair and hair.back is not None:

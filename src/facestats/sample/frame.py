@@ -162,7 +162,7 @@ def smoothstep(t: np.ndarray) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def ramp(x: np.ndarray, low: float, high: float) -> np.ndarray:
+def ramp(x: np.ndarray, low: float, high: float | np.floating) -> np.ndarray:
     """`smoothstep` from `low` to `high` (which may be the smaller)."""
     return smoothstep((x - np.float32(low)) * np.float32(1 / (high - low)))
 

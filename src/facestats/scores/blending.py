@@ -85,6 +85,7 @@ def blend_weights(
         return BlendWeights(learned=wanted == LEARNED, why=why)
     if wanted == LEARNED:
         return learn_weights(scores, ratings, scale)
+    assert not isinstance(wanted, str)
     return BlendWeights(wanted["geometric"], wanted["holistic"])
 
 
@@ -122,6 +123,7 @@ def learn_weights(
             f"{MIN_FACES} are needed to learn the weights",
         )
     apart = geometric[chosen] - holistic[chosen]
+    assert scale is not None  # or there would be no rated faces
     missed = to_score(ratings.to_numpy(float)[chosen], scale) - holistic[chosen]
     spread = float(apart @ apart)
     if not spread:
@@ -179,7 +181,7 @@ def load_blend(path: Path) -> tuple[BlendWeights, tuple[float, float] | None]:
         scale = content.pop("scale")
         del content["verdicts"]
         weights = BlendWeights(**content)
-        if not weights.why and abs(weights.geometric + weights.holistic - 1) > 1e-9:
+        if not weights.why and abs((weights.geometric or 0) + (weights.holistic or 0) - 1) > 1e-9:
             raise ValueError("the weights do not add up to 1")
         if scale is not None:
             low, high = map(float, scale)

@@ -119,7 +119,9 @@ def _load(file: BinaryIO) -> Any:
         "builtins.bytearray" in names
     ):  # the one thing that torch allows whose memory is written to on a file's word
         raise _DoctoredError
-    strangers = [(type("Stranger", (Stranger,), {"kind": name}), name) for name in sorted(names)]
+    strangers: Any = [
+        (type("Stranger", (Stranger,), {"kind": name}), name) for name in sorted(names)
+    ]
     file.seek(0)
     with torch.serialization.safe_globals(
         strangers
@@ -152,7 +154,7 @@ def _globals(file: BinaryIO) -> set[str]:
 def _named(pickle: Any) -> Iterator[str]:
     for opcode, argument, _ in pickletools.genops(pickle):
         if opcode.name == "GLOBAL":
-            module, name = argument.split(" ", 1)
+            module, name = str(argument).split(" ", 1)
             module, name = NAME_MAPPING.get(
                 (module, name), (IMPORT_MAPPING.get(module, module), name)
             )  # as in Python 2, which torch goes by

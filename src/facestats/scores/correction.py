@@ -133,10 +133,10 @@ def train_correction(
         The training diverged.
     """
     loss_of, share_of = LOSSES[options.loss], SCHEDULES[options.schedule]
-    x, x_val, residuals_val = _single(x), _single(x_val), _single(residuals_val)
+    inputs, inputs_val, missed_val = _single(x), _single(x_val), _single(residuals_val)
     generator = torch.Generator().manual_seed(options.seed)
     widths = [options.hidden] if isinstance(options.hidden, int) else options.hidden
-    network = Ensemble(x.shape[1], widths, options.ensemble, options.dropout)
+    network = Ensemble(inputs.shape[1], widths, options.ensemble, options.dropout)
     network.start(generator)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True
@@ -147,17 +147,17 @@ def train_correction(
             for group in optimiser.param_groups:
                 group["lr"] = options.lr * share_of((epoch - 1) / options.epochs)
             train_loss = _run_epoch(
-                network, optimiser, x, parts, options.batch_size, loss_of, generator
+                network, optimiser, inputs, parts, options.batch_size, loss_of, generator
             )
         else:
             train_loss = float(
                 loss_of(
-                    torch.zeros_like(parts.seen, dtype=x.dtype),
+                    torch.zeros_like(parts.seen, dtype=inputs.dtype),
                     parts.residuals.gather(1, parts.seen),
                 )
             )
         with torch.inference_mode():
-            val_loss = float(loss_of(network(x_val).mean(0), residuals_val))
+            val_loss = float(loss_of(network(inputs_val).mean(0), missed_val))
         if not (math.isfinite(val_loss) and math.isfinite(train_loss)):
             raise InputError(
                 f"the training diverged in epoch {epoch} (the loss is {val_loss}); lower mlp.lr, "
@@ -171,11 +171,11 @@ def train_correction(
             break
     network.load_state_dict(best_state)
     with torch.inference_mode():
-        said_val = network(x_val).mean(0).double().numpy()
-        left_out = _left_out(network, x, parts.of)
+        said_val = network(inputs_val).mean(0).double().numpy()
+        left_out = _left_out(network, inputs, parts.of)
     size = _size(
         np.concatenate([said_val, left_out]),
-        np.concatenate([residuals_val.double().numpy(), parts.missed]),
+        np.concatenate([missed_val.double().numpy(), parts.missed]),
     )
     return network, size, left_out
 

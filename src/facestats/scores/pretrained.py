@@ -275,13 +275,16 @@ def _with_norm(layers: list[Linear], name: str, values: dict[str, torch.Tensor])
     ReLU stands between it and the one before.
     """
     parent, number = _place(name)
+    # Distance to the BatchNorm by number in the name, and position.
     places = [
-        (i, _place(layer.name)[1])
+        (other - number, i)
         for i, layer in enumerate(layers)
-        if number is not None and _place(layer.name)[0] == parent
+        if number is not None
+        and _place(layer.name)[0] == parent
+        and (other := _place(layer.name)[1]) is not None
     ]
-    before = max(((n, i) for i, n in places if n is not None and n < number), default=None)
-    after = min(((n, i) for i, n in places if n is not None and n > number), default=None)
+    before = max(((apart, i) for apart, i in places if apart < 0), default=None)
+    after = min(((apart, i) for apart, i in places if apart > 0), default=None)
     shapes = {part: tuple(numbers.shape) for part, numbers in values.items()}
     if len(set(shapes.values())) > 1 or values["running_mean"].ndim != 1:
         raise ModelError(f"{name} is no BatchNorm: its numbers have the shapes {shapes}")
@@ -289,18 +292,16 @@ def _with_norm(layers: list[Linear], name: str, values: dict[str, torch.Tensor])
         raise ModelError(f"{name} is no BatchNorm: its running_var is negative")
     scale = values.get("weight", 1.0) / torch.sqrt(values["running_var"] + EPSILON)
     shift = values.get("bias", 0.0) - values["running_mean"] * scale
-    folds_back = (
-        before is not None and number - before[0] == 1 and (after is None or after[0] - number > 1)
-    )
-    folds_on = (
-        after is not None and after[0] - number == 1 and (before is None or number - before[0] > 1)
-    )
+    folds_back = before is not None and before[0] == -1 and (after is None or after[0] > 1)
+    folds_on = after is not None and after[0] == 1 and (before is None or before[0] < -1)
     if not (folds_back or folds_on):
         raise ModelError(
             f"{name} is a BatchNorm, and whether it stands before or behind a ReLU can't be told "
             f"from its name; {NO_PERCEPTRON}"
         )
-    i = before[1] if folds_back else after[1]
+    neighbour = before if folds_back else after
+    assert neighbour is not None
+    i = neighbour[1]
     _, weight, bias = layers[i]
     if scale.shape != (weight.shape[0 if folds_back else 1],):
         raise ModelError(

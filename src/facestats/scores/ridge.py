@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
@@ -274,8 +275,9 @@ def fit_blend(z: np.ndarray, y: np.ndarray, std: np.ndarray) -> Blend:
 
 
 def _mean(lines: list[Ridge], weights: np.ndarray) -> Ridge:
-    slopes, intercept, left_out = (
+    parts: Any = (
         sum(w * getattr(line, name) for line, w in zip(lines, weights, strict=True))
         for name in ("slopes", "intercept", "left_out")
     )
+    slopes, intercept, left_out = parts
     return Ridge(slopes, float(intercept), left_out)

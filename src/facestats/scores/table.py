@@ -85,6 +85,8 @@ def score_table(
         }
     )
     if model is not None:
+        assert model.scale is not None
+        assert model.reference is not None
         raw = np.where(honest.notna(), honest, model.predict(embeddings))
         table["attractiveness_raw"] = raw
         table["attractiveness_score"] = to_score(raw, model.scale)
@@ -95,6 +97,7 @@ def score_table(
     table["geometric_out_of_fold"] = False
     if geometry is not None:
         geometry = geometry.reindex(filenames)
+        assert geometry is not None
         table["geometry_zscore"] = geometry["geometry_zscore"].to_numpy(float)
         if scale is not None:
             raw = geometry["geometric_raw"].to_numpy(float)

@@ -109,7 +109,7 @@ def filter_images(
         "cluster": cluster,
         "attractiveness": attractiveness,
     }
-    table = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
+    table: Any = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
     if (
         "filename" not in table.columns and "image" in table.columns
     ):  # a table of one's own that names photos

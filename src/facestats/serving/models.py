@@ -117,8 +117,8 @@ class _Kept:
 
 def _current(folder: Path) -> Models | None:
     """The models of a folder; None where it is no project folder."""
-    kept, manifest = _kept.get(folder), identity(folder / SERVING)
-    models = kept and kept.models
+    kept, manifest = _kept.get(folder) or _Kept(None), identity(folder / SERVING)
+    models = kept.models
     if models is not None and (
         folder.is_dir() if manifest is None else _stamp(folder, models.parts) == kept.stamp
     ):
@@ -138,8 +138,8 @@ def _current(folder: Path) -> Models | None:
 
 
 def _load(folder: Path, kept: _Kept) -> Models:
-    models, before = kept.models, kept.models and kept.models.parts
-    if models is not None and _stamp(folder, before) == kept.stamp:
+    models, before = kept.models, kept.models.parts if kept.models else None
+    if models is not None and _stamp(folder, models.parts) == kept.stamp:
         return models  # another thread has loaded it
     seen: tuple = (identity(folder / SERVING),)
     try:
@@ -150,7 +150,11 @@ def _load(folder: Path, kept: _Kept) -> Models:
                 raise MixedPartsError(
                     f"{folder / min(parts.absent)} is not there yet; {OF_TWO_RUNS}"
                 )
-            if models is None or parts.manifest != before.manifest or parts.absent != before.absent:
+            if (
+                models is None
+                or parts.manifest != models.parts.manifest
+                or parts.absent != models.parts.absent
+            ):
                 models = Models(folder, MappingProxyType(parts.manifest.facts), parts)
             _kept[folder] = _Kept(models, _stamp(folder, parts))
             return models
@@ -309,6 +313,7 @@ class Models:
         if reading.image is None or not AS_WRITTEN.issuperset(reading.liberties):
             likely = reading.likely or ((reading.image,) if reading.image else ())
             raise InputError(f"{image}: no such file{say_likely(Reading(None, likely=likely))}")
+        assert self.names.folder is not None
         path = self.names.folder / reading.image
         if not path.is_file():
             raise InputError(
@@ -412,6 +417,8 @@ class Models:
                 age_checked=checked,
                 warnings=[f"no score: {withheld}", *(doubt.text for doubt in self.doubts(crop))],
             )
+        assert model.scale is not None
+        assert model.reference is not None
         raw = model.predict(embedding)
         score, pct = to_score(raw, model.scale), to_pct(raw, model.reference)
         geometric = np.full(1, np.nan)

@@ -4,6 +4,8 @@ trees, and calibrated ones.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -73,7 +75,8 @@ class TreeClassifier(_Classifier):
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probability of each class: float64 (n, k)."""
         if not self.boosted:
-            return sum(self.values[self._leaf(X, root)] for root in self.roots) / len(self.roots)
+            total: Any = sum(self.values[self._leaf(X, root)] for root in self.roots)
+            return total / len(self.roots)
         sums = self.decision_function(X)
         return (
             softmax(sums, axis=1)
@@ -136,10 +139,11 @@ class CalibratedClassifier(_Classifier):
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probability of each class: float64 (n, k)."""
-        return sum(
+        total: Any = sum(
             self._calibrated(_margins(estimator, X), curves)
             for estimator, curves in zip(self.estimators, self.curves, strict=True)
-        ) / len(self.estimators)
+        )
+        return total / len(self.estimators)
 
     def _calibrated(self, margins: np.ndarray, curves: list) -> np.ndarray:
         if self.method == "margin":

@@ -278,8 +278,11 @@ def _scaling(step: Any, name: str, state: dict[str, Any]) -> tuple[np.ndarray, n
         if d is None:
             raise _Missing(step, "scale_")
         return np.zeros(int(d)), np.ones(int(d))
+    if scale is None:
+        mean = np.asarray(mean, dtype=np.float64)
+        return mean, np.ones(len(mean))
     mean = np.zeros(len(scale)) if mean is None else np.asarray(mean, dtype=np.float64)
-    return mean, np.ones(len(mean)) if scale is None else np.asarray(scale, dtype=np.float64)
+    return mean, np.asarray(scale, dtype=np.float64)
 
 
 def _head(model: Any, notes: list[str]) -> tuple[Node, np.ndarray | None]:

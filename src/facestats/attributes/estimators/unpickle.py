@@ -69,6 +69,9 @@ class Remains:
     """
 
     module = name = ""
+    arguments: tuple
+    state: Any
+    items: list
 
     def __new__(cls, *arguments: Any, **named: Any) -> Remains:
         new = super().__new__(cls)
@@ -157,7 +160,8 @@ class _Array(np.ndarray):
         _, shape, kind, column_wise, data = state
         array = _array(data, kind, shape, bool(column_wise))
         content = array.ravel("K").tolist() if array.dtype.hasobject else array.tobytes("A")
-        super().__setstate__((1, array.shape, array.dtype, bool(column_wise), content))
+        own: Any = (1, array.shape, array.dtype, bool(column_wise), content)
+        super().__setstate__(own)
 
 
 def _reconstruct(*_: Any) -> _Array:
@@ -191,6 +195,10 @@ def _bytes(values: list | bytes = b"") -> bytes:
 
 class _Stored:
     """`NumpyArrayWrapper` of joblib: behind it stand the bytes of an array."""
+
+    dtype: Any
+    shape: tuple[int, ...]
+    order: str
 
     def read(self, file: BinaryIO, reader: type[_Reader]) -> np.ndarray:
         kind, dtype = self.dtype, self.dtype.resolve()
@@ -237,7 +245,7 @@ class _Reader(pickle._Unpickler):
     It reads arrays behind joblib's wrappers, too.
     """
 
-    dispatch = pickle._Unpickler.dispatch.copy()
+    dispatch = _Unpickler.dispatch.copy()
 
     def __init__(self, file: BinaryIO):
         super().__init__(file)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
-NOT_MEASURED = {"value": None, "low": None, "high": None}
+NOT_MEASURED: dict[str, float | None] = {"value": None, "low": None, "high": None}
 ENDS = (2.5, 97.5)  # percentiles
 
 
@@ -64,7 +64,7 @@ def resampled_rows(
     """
     rng = np.random.default_rng(seed)
     size = np.ones(n, dtype=int) if groups is None else np.bincount(groups)
-    if (size == 1).all():
+    if groups is None or (size == 1).all():
         yield from (rng.integers(0, n, n) for _ in range(resamples))
         return
     order, first = np.argsort(groups, kind="stable"), np.cumsum(size) - size
