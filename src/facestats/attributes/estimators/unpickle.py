@@ -239,7 +239,10 @@ _NAMES: dict[tuple[str, str], Any] = {
 }
 
 
-class _Reader(pickle._Unpickler):
+_Unpickler: Any = getattr(pickle, "_Unpickler")  # noqa: B009  written in Python, so that parts can be replaced
+
+
+class _Reader(_Unpickler):
     """Python's own reader of pickles, with other objects than those that a pickle names.
 
     It reads arrays behind joblib's wrappers, too.
