@@ -28,10 +28,11 @@ from benchmarks.limits import machine_facts
 from benchmarks.pipeline_rounds import build_clip
 from PIL import Image
 
+from facestats.age.check import AgeCheck, save_check
 from facestats.checkpoints.variants import fetch_clip
 from facestats.clip.encoder import choose_device
 from facestats.clip.load import load_encoder
-from facestats.errors import ImageError
+from facestats.errors import ImageError, WithheldError
 from facestats.params.project import load_params
 from facestats.scores.blending import BlendWeights, load_blend, save_blend
 from facestats.scores.network import Ensemble
@@ -47,7 +48,6 @@ USED = (
     "zeroshot",
     "embeddings",
     "faces",
-    "age_check",
     "ages",
 )  # parts of the project that stay
 WHOLE = "calculate_attractiveness_score"
@@ -90,8 +90,11 @@ def build_project(root: Path, clip: Path | None, precision: str, work: Path) -> 
         BlendWeights(0.6, 0.4),
         load_blend(root / "models/blend.json")[1],
     )
+    # The age model of `root` takes embeddings of another size.
+    save_check(work / "models/age_check.json", AgeCheck(18, why="no age model takes these"))
     with contextlib.chdir(work):
         made = {
+            "age_check": [Path("models/age_check.json")],
             "clip": files_in(Path("models/clip")),
             "regressor": [Path("models/attractiveness_regressor.pt")],
             "blend": [Path("models/blend.json")],
@@ -135,7 +138,7 @@ def usable(models: Models, photos: list[Path]) -> list[Path]:
         try:
             models.combined_score(photo)
             scored.append(photo)
-        except ImageError:
+        except (ImageError, WithheldError):
             continue
     return scored
 
