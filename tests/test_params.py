@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from facestats.errors import ParamsError
-from facestats.params.project import check_params, load_params
+from facestats.params.project import Params, check_params, load_params
+from resources import ROOT
 
 ROOT = Path(__file__).parents[1]
 
@@ -475,3 +476,26 @@ def test_aliases_and_merged_keys_are_read(tmp_path, raw):
     )
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw) + text)
     assert load_params(tmp_path / "params.yaml").composites["b"].filter.n == 40
+
+
+# What a project chooses for itself; everything else has a default, in the model alone.
+CHOICES = {
+    "data": {"images", "labels", "manual_labels"},
+    "clip": {"variant"},
+    "attributes": {"targets"},
+    "score": {"weights"},
+}
+
+
+@pytest.mark.parametrize(
+    "section",
+    [name for name, field in Params.model_fields.items() if isinstance(field.annotation, type)],
+)
+def test_params_yaml_has_the_defaults_of_the_models(section):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))[section]
+    model = Params.model_fields[section].annotation
+    required = {name for name, field in model.model_fields.items() if field.is_required()}
+    assert required == CHOICES.get(section, set())
+    by_default = model.model_validate({name: raw[name] for name in required}).model_dump()
+    assert model.model_validate(raw).model_dump() == by_default
+    assert {field.alias or name for name, field in model.model_fields.items()} == set(raw)
