@@ -1,7 +1,7 @@
 """Stage `labels`: all label files checked and joined, one row a face; odd raters and reliability.
 
-Reads   faces.parquet, the label folder (`data.labels`: labels and ratings, as .csv or .xlsx), the manual labels
-        (`data.manual_labels`); params `labels`
+Reads   faces.parquet, the label folder (`data.labels`: labels and ratings, as .csv or .xlsx),
+        the manual labels (`data.manual_labels`); params `labels`
 Writes  data/processed/metadata/labels.parquet, metrics/labels.json
 Alone   dvc repro -sf labels
 """

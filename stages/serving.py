@@ -1,8 +1,10 @@
-"""Stage `serving`: the last of those that make models; it says what a photo needs, and which files belong together.
+"""Stage `serving`: what a photo needs, and which model files belong together; it runs last.
 
-Reads   models/landmarker/, models/clip/, attractiveness_regressor.pt, geometry_regressor.safetensors, blend.json, attributes.json, models/attributes/, zeroshot.npz,
-        embeddings_clip.parquet, faces.parquet, models/age_check.json, age_check.parquet; params `preprocess`, `data.images`
-Writes  models/serving.json: the crop, the CLIP variant, whether a regressor was trained, and the sha256 of every file above
+Reads   models/landmarker/, models/clip/, attractiveness_regressor.pt, blend.json, attributes.json,
+        geometry_regressor.safetensors, models/attributes/, zeroshot.npz, embeddings_clip.parquet,
+        faces.parquet, models/age_check.json, age_check.parquet; params `preprocess`, `data.images`
+Writes  models/serving.json: the crop, the CLIP variant, whether a regressor was trained, and the
+        sha256 of every file above
 Alone   dvc repro -sf serving
 """
 

@@ -37,13 +37,16 @@ def main(params, faces: Path, labels: Path, splits: Path) -> str:
         same = group.index[group == group[excluded.iloc[0]]]
         names = sorted(set(people["person"].reindex(same).dropna()))
         warn(
-            f"{number_of(len(excluded), 'face')} ({labelled.reindex(excluded).sum()} labelled) left out of val and test: copies of one picture that "
-            f"the labels give to several persons, such as {excluded.iloc[0]} ({', '.join(names)}); one person for all of them puts that right"
+            f"{number_of(len(excluded), 'face')} ({labelled.reindex(excluded).sum()} labelled) "
+            "left out of val and test: copies of one picture that the labels give to several "
+            f"persons, such as {excluded.iloc[0]} ({', '.join(names)}); one person for all of them "
+            "puts that right"
         )
     copies = accepted["copy_group"].duplicated(keep=False)
     units = accepted.loc[copies, "copy_group"].nunique()
     return counts + (
-        f"\n  {copies.sum()} faces are copies of {number_of(units, 'picture')}; each picture stays in one split as a whole"
+        f"\n  {copies.sum()} faces are copies of {number_of(units, 'picture')}; each picture stays "
+        "in one split as a whole"
         if units
         else ""
     )

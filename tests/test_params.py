@@ -8,7 +8,6 @@ import yaml
 
 from facestats.errors import ParamsError
 from facestats.params.project import Params, check_params, load_params
-from resources import ROOT
 
 ROOT = Path(__file__).parents[1]
 

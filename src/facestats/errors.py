@@ -1,4 +1,6 @@
-"""The errors that a user can meet. Each message says what was wrong, where, and what to do about it."""
+"""The errors that a user can meet. Each message says what was wrong, where, and what to do about
+it.
+"""
 
 import difflib
 import errno
@@ -23,13 +25,16 @@ _UNUSABLE = (
 _LIMITS = {
     errno.EMFILE: "allow more of them (`ulimit -n 8192`) and run again",
     errno.ENFILE: "close other programs and run again",
-    errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other programs",
+    errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other "
+    "programs",
     errno.EFBIG: "allow larger files (`ulimit -f unlimited`) and run again",
 }
 
 
 class FaceStatsError(Exception):
-    """A mistake or a lack that the user can mend. Stages print it without a traceback and exit with 1."""
+    """A mistake or a lack that the user can mend. Stages print it without a traceback and exit with
+    1.
+    """
 
 
 class ParamsError(FaceStatsError):
@@ -41,7 +46,9 @@ class InputError(FaceStatsError):
 
 
 class FaultError(InputError):
-    """The machine fails, such as a disk, a network or its memory: nothing is known about the file, which may be good."""
+    """The machine fails, such as a disk, a network or its memory: nothing is known about the file,
+    which may be good.
+    """
 
 
 class LabelError(InputError):
@@ -57,7 +64,9 @@ class ModelError(FaceStatsError):
 
 
 class MisfitError(ValueError):
-    """Why the content of a file makes no model; a `ModelError` around it names the file and the way out."""
+    """Why the content of a file makes no model; a `ModelError` around it names the file and the way
+    out.
+    """
 
 
 class ImageError(FaceStatsError):
@@ -65,31 +74,43 @@ class ImageError(FaceStatsError):
 
 
 class WithheldError(FaceStatsError):
-    """A face gets no score, for it may be that of a child, or nothing can tell; see `score.min_age` and `score.require_age_check`."""
+    """A face gets no score, for it may be that of a child, or nothing can tell; see `score.min_age`
+    and `score.require_age_check`.
+    """
 
 
 class DoubtWarning(UserWarning):
-    """Something about a photo makes what was computed from it doubtful; the text says what. A Python warning, no error."""
+    """Something about a photo makes what was computed from it doubtful; the text says what. A
+    Python warning, no error.
+    """
 
 
 class RenamedWarning(FutureWarning):
-    """A parameter or a column has the name of an earlier version; the text names the new one. A Python warning, no error."""
+    """A parameter or a column has the name of an earlier version; the text names the new one. A
+    Python warning, no error.
+    """
 
 
 def of_file(error: OSError) -> str | None:
-    """The message for a file that can't be used as it is, a full disk or a disk that fails; None where it is no error of the system."""
+    """The message for a file that can't be used as it is, a full disk or a disk that fails; None
+    where it is no error of the system.
+    """
     where = error.filename2 or error.filename  # of two, the second is the copy's target
     if error.errno in _FULL:
         return f"the disk is full ({where or 'no file named'}); free some space and run again"
     if error.errno in _UNUSABLE and where is not None:
         return (
-            f"{where} can't be used: {error.strerror}. Look whether it is there, a file where a file is expected and a folder where "
-            "a folder is, and whether you may read and write it"
+            f"{where} can't be used: {error.strerror}. Look whether it is there, a file where a "
+            "file is expected and a folder where a folder is, and whether you may read and write "
+            "it"
         )
     if error.errno in _LIMITS:
         return f"{os.strerror(error.errno)} ({where or 'no file named'}): {_LIMITS[error.errno]}"
     if error.errno is not None:
-        return f"the system can't read or write {where or 'a file'}: {os.strerror(error.errno)}; mend that and run again: what is done so far is kept"
+        return (
+            f"the system can't read or write {where or 'a file'}: {os.strerror(error.errno)}; mend "
+            "that and run again: what is done so far is kept"
+        )
     return None
 
 
@@ -149,7 +170,9 @@ def did_you_mean(names: Iterable[str], question: str = " Did you mean") -> str:
 
 
 def alike(messages: Iterable[str]) -> list[tuple[str, int]]:
-    """The first of messages that differ by their numbers alone, and how many there are; most frequent first."""
+    """The first of messages that differ by their numbers alone, and how many there are; most
+    frequent first.
+    """
     groups: dict[str, list[str]] = {}
     for message in messages:
         groups.setdefault(re.sub(r"\d+(\.\d+)?", "0", message), []).append(message)

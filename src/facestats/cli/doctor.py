@@ -9,13 +9,13 @@ was killed while it wrote them. They are named here, before DVC meets them.
 
 examples:
   python -m facestats doctor
-  python -m facestats doctor --images data/raw --labels data/labels   photos and labels that params.yaml does not name yet
-  python -m facestats doctor --verbose          with how label files were read, packages, and whether the model hub answers
+  python -m facestats doctor --images data/raw --labels data/labels   before params.yaml names them
+  python -m facestats doctor --verbose          with label files, packages and the model hub
   python -m facestats doctor --json             the same for programs, see docs/photos.md
-  python -m facestats doctor --inputs           only what would stop a run, without a look into photos, as `make repro` does
-  python -m facestats doctor --cache            after `dvc fetch`, before `dvc checkout`: would DVC's cache write outside of outs?
-  python -m facestats doctor --remote storage   whether a remote has all files of the current outs, undamaged (reads each)
-  python -m facestats doctor --remote storage --mend   remove what is damaged there, so that `dvc push` brings it anew
+  python -m facestats doctor --inputs           what would stop a run, as `make repro` checks first
+  python -m facestats doctor --cache            before `dvc checkout` of what `dvc fetch` brought
+  python -m facestats doctor --remote storage   whether a remote has all files, undamaged
+  python -m facestats doctor --remote storage --mend   remove damaged files, for `dvc push` to renew
 
 exit code: 0 a run can start, 1 problems (but photos that a run leaves out), 2 wrong usage
 """
@@ -103,7 +103,10 @@ def run(options: argparse.Namespace) -> int:
     cache = examine_cache(options.root)
     if options.cache:
         facts = {"cache": {"run_cache_entries": cache.entries, "listings": cache.listings}}
-        line = f"cache: entries={cache.entries} listings={cache.listings} problems={len(cache.problems)}"
+        line = (
+            f"cache: entries={cache.entries} listings={cache.listings} "
+            f"problems={len(cache.problems)}"
+        )
         _print(cache.problems, [], [line], facts, options.json)
         return 1 if cache.problems else 0
     params = load_params(options.root / "params.yaml")
@@ -135,7 +138,9 @@ def run(options: argparse.Namespace) -> int:
 def _examine_all(
     options: argparse.Namespace, params: Params, inputs: Inputs
 ) -> tuple[dict[str, Any], list[str]]:
-    """Photos, models and rows: facts for programs, and the summary; adds to the problems and warnings."""
+    """Photos, models and rows: facts for programs, and the summary; adds to the problems and
+    warnings.
+    """
     from facestats.cli.doctor_photos import examine_photos
 
     root = options.root
@@ -185,7 +190,9 @@ def _examine_all(
 
 
 def _examine_stages(root: Path, params: Params) -> tuple[dict[str, list[str]] | None, list[str]]:
-    """Stages that a run will compute, with the reasons, and the same in lines; None where DVC can't tell."""
+    """Stages that a run will compute, with the reasons, and the same in lines; None where DVC can't
+    tell.
+    """
     from dvc.exceptions import DvcException
 
     try:
@@ -205,7 +212,10 @@ def _count(photos: dict[str, Any], labels: dict[str, Any]) -> str:
         faces = "faces not counted" + (
             " (the landmark models are not there yet)" if photos["looked_at"] else ""
         )
-    return f"{number_of(photos['files'], 'photo')}, {faces}, {labels['labelled']} labelled, {number_of(labels['raters'], 'rater')}"
+    return (
+        f"{number_of(photos['files'], 'photo')}, {faces}, {labels['labelled']} labelled, "
+        f"{number_of(labels['raters'], 'rater')}"
+    )
 
 
 def _say_looked_at(photos: dict[str, Any]) -> str:
@@ -214,7 +224,8 @@ def _say_looked_at(photos: dict[str, Any]) -> str:
     scope = (
         "all"
         if photos["looked_at"] == photos["files"]
-        else f"{photos['looked_at']}, evenly spread (--all: every one), so that all figures are estimates"
+        else f"{photos['looked_at']}, evenly spread (--all: every one), so that all figures are "
+        "estimates"
     )
     kinds = [
         f"{photos[kind]} {words}"

@@ -72,7 +72,7 @@ def examine_cache(root: Path) -> CacheReport:
 
 
 def _check_entry(path: Path, report: CacheReport) -> None:
-    """An entry lies in a folder that is called by the hash of its command, inputs and outs' paths."""
+    """An entry's folder has the hash of its command, inputs and outs' paths for a name."""
     from dvc.utils import dict_sha256
     from dvc.utils.serialize import parse_yaml  # as DVC reads it, lest it see something else
 
@@ -87,8 +87,8 @@ def _check_entry(path: Path, report: CacheReport) -> None:
         return
     if (path.parent.parent.name, path.parent.name) != (key[:2], key):
         why = (
-            "this entry of the run cache was changed or cut off after DVC wrote it, and `dvc repro` "
-            "would write whatever files it names"
+            "this entry of the run cache was changed or cut off after DVC wrote it, and `dvc "
+            "repro` would write whatever files it names"
         )
     if why:
         report.add(path, why, _remove_run(path))
@@ -120,7 +120,9 @@ def _wrong_out(outs: Iterable[dict[str, Any]]) -> str | None:
 
 
 def _wrong_entry(entries: Iterable[dict[str, Any]]) -> str | None:
-    """Why a listing can't be DVC's own: each entry has the MD5 of a file, and a path below a folder."""
+    """Why a listing can't be DVC's own: each entry has the MD5 of a file, and a path below a
+    folder.
+    """
     for entry in entries:
         name = entry["relpath"]
         if not _BAD_PARTS.isdisjoint(name.split("/")) or "\0" in name:

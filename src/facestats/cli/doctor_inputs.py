@@ -1,4 +1,6 @@
-"""What would stop a run, known in a second and before DVC stumbles over it: folders, DVC's own files, label files, `clip.variant`."""
+"""What would stop a run, known in a second and before DVC stumbles over it: folders, DVC's own
+files, label files, `clip.variant`.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,8 @@ class Inputs:
     problems : what would stop a run, or is lost to it
     warnings : what the user should know but need not mend
     images : paths of the photos below the image folder; None where it can't be listed
-    labels : as the stage `labels` will join them; None where it would refuse them, or nobody has photos yet
+    labels : as the stage `labels` will join them; None where it would refuse them, or nobody has
+        photos yet
     """
 
     problems: list[Finding] = field(default_factory=list)
@@ -120,8 +123,9 @@ def _ignored(images: Path, known: list[str]) -> list[Finding]:
         [
             Finding(
                 "photo",
-                f"{number_of(len(left_out), 'file')} of {images} ({left_out[0]}{', …' if left_out[1:] else ''}) left out: .dvcignore keeps DVC from "
-                "hashing them",
+                f"{number_of(len(left_out), 'file')} of {images} "
+                f"({left_out[0]}{', …' if left_out[1:] else ''}) left out: .dvcignore keeps DVC "
+                "from hashing them",
                 left_out[0],
             )
         ]
@@ -169,9 +173,10 @@ def _not_here(root: Path, key: str, value: str) -> Finding:
     if out is not None and out.get("push") is False:
         return Finding(
             "kept_back",
-            f"{key} = {value}: these files are not here, and {value}.dvc keeps them off every remote (push: false). Without them, "
-            "`dvc pull --allow-missing` brings all else, and `dvc repro --allow-missing` and `dvc exp run --allow-missing` run what comes "
-            f"after `preprocess`; for the rest, copy them to {value} from who has them",
+            f"{key} = {value}: these files are not here, and {value}.dvc keeps them off every "
+            "remote (push: false). Without them, `dvc pull --allow-missing` brings all else, and "
+            "`dvc repro --allow-missing` and `dvc exp run --allow-missing` run what comes after "
+            f"`preprocess`; for the rest, copy them to {value} from who has them",
             value,
         )
     way = (
@@ -202,8 +207,9 @@ def _fewer_than_known(root: Path, value: str) -> list[Finding]:
     return [
         Finding(
             "folder",
-            f"{value} holds {there} files, {value}.dvc knows {expected}; `dvc checkout` or `dvc pull` brings the others back, or, where you "
-            f"removed them, `dvc add {shlex.quote(value)}`",
+            f"{value} holds {there} files, {value}.dvc knows {expected}; `dvc checkout` or `dvc "
+            "pull` brings the others back, or, where you removed them, `dvc add "
+            f"{shlex.quote(value)}`",
             value,
         )
     ]
@@ -225,8 +231,9 @@ def _cut_off(root: Path) -> list[Finding]:
         problems.append(
             Finding(
                 "dvc",
-                f"{lock} is empty or damaged: DVC was killed while it wrote it, or git left a conflict in it; `git checkout dvc.lock` "
-                "brings the last one committed, and what was computed since comes out of DVC's cache or is computed again",
+                f"{lock} is empty or damaged: DVC was killed while it wrote it, or git left a "
+                "conflict in it; `git checkout dvc.lock` brings the last one committed, and what "
+                "was computed since comes out of DVC's cache or is computed again",
                 str(lock),
             )
         )
@@ -243,7 +250,8 @@ def _cut_off(root: Path) -> list[Finding]:
             *problems,
             Finding(
                 "dvc",
-                f"{holders} is empty or damaged: DVC was killed while it wrote it; remove it while no DVC runs",
+                f"{holders} is empty or damaged: DVC was killed while it wrote it; remove it while "
+                "no DVC runs",
                 str(holders),
             ),
         ]
@@ -252,8 +260,8 @@ def _cut_off(root: Path) -> list[Finding]:
         problems.append(
             Finding(
                 "dvc",
-                f"{holders} says that DVC runs as process {strangers[0]}, which is dead or another program by now; "
-                "remove the file while no DVC runs",
+                f"{holders} says that DVC runs as process {strangers[0]}, which is dead or another "
+                "program by now; remove the file while no DVC runs",
                 str(holders),
             )
         )
@@ -332,7 +340,9 @@ def _join(found: Inputs, root: Path, params: Params) -> None:
 
 
 def _name_unread_tables(found: Inputs, root: Path, params: Params) -> None:
-    """Tables that look like label files and that nothing reads: under another name, of another kind, or in another place."""
+    """Tables that look like label files and that nothing reads: under another name, of another
+    kind, or in another place.
+    """
     folder, photos = root / params.data.labels, root / params.data.images
     try:
         read = {
@@ -374,8 +384,8 @@ def _name_unread_tables(found: Inputs, root: Path, params: Params) -> None:
             else "move or rename it"
         )
         message = (
-            f"{_below(path, root)} is read by no stage: label files are {params.data.labels}/labels.csv and ratings.csv, or .xlsx; "
-            f"{way}, if it has labels"
+            f"{_below(path, root)} is read by no stage: label files are "
+            f"{params.data.labels}/labels.csv and ratings.csv, or .xlsx; {way}, if it has labels"
         )
         (found.warnings if read else found.problems).append(
             Finding("unread_labels", message, _below(path, root))
@@ -383,7 +393,9 @@ def _name_unread_tables(found: Inputs, root: Path, params: Params) -> None:
 
 
 def _nearest_stem(path: Path) -> str | None:
-    """Of a table that is called like a label file, or nearly so, which one: `Lables.csv`, `labels (1).txt`, `ratings-final.ods`."""
+    """Of a table that is called like a label file, or nearly so, which one: `Lables.csv`, `labels
+    (1).txt`, `ratings-final.ods`.
+    """
     if path.suffix.lower() not in {*TABLES, ".txt"}:
         return None
     words = [

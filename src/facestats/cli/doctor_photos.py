@@ -1,4 +1,6 @@
-"""Look into the photos before a run does: which can't be used, which hold no face, which are copies."""
+"""Look into the photos before a run does: which can't be used, which hold no face, which are
+copies.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,8 @@ def look_at_photos(
     ----------
     folder, images : the image folder, and paths below it
     models : folder of the landmark models; None: photos are only decoded
-    known : what the last run found, by sha256 of the photo's bytes; such photos are read, but not looked at again
+    known : what the last run found, by sha256 of the photo's bytes; such photos are read, but not
+        looked at again
     """
     from tqdm import tqdm
 
@@ -157,8 +160,9 @@ def examine_photos(root: Path, params: Params, inputs: Inputs, every: bool) -> d
 
     Returns
     -------
-    dict with `files`, `looked_at`, `unusable`, `no_pictures`, `without_face`, `copies` and `faces`, the last as many as all photos
-    are likely to have (None: not counted); `copies` are those beyond the first of each group.
+    dict with `files`, `looked_at`, `unusable`, `no_pictures`, `without_face`, `copies` and `faces`,
+    the last as many as all photos are likely to have (None: not counted); `copies` are those beyond
+    the first of each group.
     """
     images = inputs.images or []
     chosen = spread(images, None if every else MOST)
@@ -202,8 +206,8 @@ def _sort_out(
             inputs.problems.append(
                 Finding(
                     "photo",
-                    f"{folder}/{printable(image)}: {look.reason}; a run leaves it out: copy it again from where it came, or "
-                    "remove it",
+                    f"{folder}/{printable(image)}: {look.reason}; a run leaves it out: copy it "
+                    "again from where it came, or remove it",
                     f"{folder}/{printable(image)}",
                 )
             )
@@ -234,7 +238,9 @@ def _sort_out(
 
 
 def find_copies(looks: Mapping[str, Look], size: int) -> dict[str, str]:
-    """The photo that each copy is one of: by the same bytes, or by faces that are copies; `size` is that of the crops, px."""
+    """The photo that each copy is one of: by the same bytes, or by faces that are copies; `size` is
+    that of the crops, px.
+    """
     first: dict[str, str] = {}
     copies = {}
     for image, look in looks.items():

@@ -1,7 +1,9 @@
-"""Whether a DVC remote holds what the current outs need, undamaged, and taking away what keeps `dvc push` from mending it.
+"""Whether a DVC remote holds what the current outs need, undamaged, and taking away what keeps `dvc
+push` from mending it.
 
-DVC takes a folder for pushed as long as its listing (`.dir`) is on the remote, and with `verify` on says of a damaged file
-only that a checkout failed: which file it was, and that the listing has to go first, is said here.
+DVC takes a folder for pushed as long as its listing (`.dir`) is on the remote, and with `verify` on
+says of a damaged file only that a checkout failed: which file it was, and that the listing has to
+go first, is said here.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ class Needed:
     ----------
     path : in the workspace
     md5 : of its bytes, which is its name on the remote
-    listing : MD5 of the folder's listing that it stands in; None for an out that is a file, and for listings
+    listing : MD5 of the folder's listing that it stands in; None for an out that is a file, and for
+        listings
     """
 
     path: str
@@ -45,7 +48,8 @@ def examine(root: Path, remote: str, mend: bool) -> list[str]:
     ----------
     root : project folder
     remote : name of a remote
-    mend : remove damaged objects, and listings of folders that miss some, where this clone has what they should be
+    mend : remove damaged objects, and listings of folders that miss some, where this clone has what
+        they should be
 
     Raises
     ------
@@ -60,7 +64,8 @@ def examine(root: Path, remote: str, mend: bool) -> list[str]:
             there, here = repo.cloud.get_remote_odb(remote), repo.cache.local
             if not there.fs.exists(there.path):
                 return [
-                    f"remote {remote} ({there.path}) holds nothing; `dvc push -r {remote}` fills it, if the address is right"
+                    f"remote {remote} ({there.path}) holds nothing; `dvc push -r {remote}` fills "
+                    "it, if the address is right"
                 ]
             needed = list(dict.fromkeys(_needed(repo, there)))
             with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -69,7 +74,8 @@ def examine(root: Path, remote: str, mend: bool) -> list[str]:
                 (item, state) for item, state in zip(needed, states, strict=True) if state != "good"
             ]
             print(
-                f"remote {remote}: {len(needed)} objects of the current outs, {len(wrong)} damaged or missing"
+                f"remote {remote}: {len(needed)} objects of the current outs, {len(wrong)} damaged "
+                "or missing"
             )
             problems = [
                 f"{item.path} is {state} on {remote} ({there.oid_to_path(item.md5)})"
@@ -84,12 +90,14 @@ def examine(root: Path, remote: str, mend: bool) -> list[str]:
             if lacking:
                 return [
                     *problems,
-                    f"this clone's cache does not have {lacking[0]} either: mend {remote} from a clone that has, or make it anew with `dvc repro --force`",
+                    f"this clone's cache does not have {lacking[0]} either: mend {remote} from a "
+                    "clone that has, or make it anew with `dvc repro --force`",
                 ]
             if not mend:
                 return [
                     *problems,
-                    f"this clone has them: `python -m facestats doctor --remote {remote} --mend`, then `dvc push -r {remote}`",
+                    f"this clone has them: `python -m facestats doctor --remote {remote} --mend`, "
+                    f"then `dvc push -r {remote}`",
                 ]
             bad = {item.md5 for item, state in wrong if state == "damaged"} | {
                 item.listing for item, _ in wrong if item.listing
@@ -98,7 +106,8 @@ def examine(root: Path, remote: str, mend: bool) -> list[str]:
                 if there.exists(md5):
                     there.fs.remove(there.oid_to_path(md5))
             print(
-                f"removed {len(bad)} objects from {remote}; `dvc push -r {remote}` brings them back whole"
+                f"removed {len(bad)} objects from {remote}; `dvc push -r {remote}` brings them "
+                "back whole"
             )
             return []
     except (DvcException, OSError) as error:

@@ -1,4 +1,6 @@
-"""The set-up around the inputs: packages, models, the model hub, and whether the row store is sound."""
+"""The set-up around the inputs: packages, models, the model hub, and whether the row store is
+sound.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ SHOWN = 5  # damaged files named one by one
 
 
 def package_versions(root: Path) -> dict[str, dict[str, Any]]:
-    """For each package of requirements.txt the version that is `installed` (None: not), the one `pinned`, and whether it `fits`."""
+    """For each package of requirements.txt the version that is `installed` (None: not), the one
+    `pinned`, and whether it `fits`.
+    """
     try:
         requirements = (root / "requirements.txt").read_text(encoding="utf-8")
     except OSError:
@@ -66,7 +70,9 @@ def examine_models(root: Path, params: Params) -> dict[str, Any]:
 
 
 def check_clip(root: Path, params: Params, ask: bool) -> list[Finding]:
-    """What is wrong with `clip.variant`; where it is not fetched yet, and `ask` is set, the model hub is asked as well."""
+    """What is wrong with `clip.variant`; where it is not fetched yet, and `ask` is set, the model
+    hub is asked as well.
+    """
     variant, revision = params.clip.variant, params.clip.revision
     why = check_variant(variant, revision, root)
     if (
@@ -78,7 +84,10 @@ def check_clip(root: Path, params: Params, ask: bool) -> list[Finding]:
     ):
         why = ask_hub(variant, revision) if ask else None
         if why is None and "/" in variant and (root / variant).parent.is_dir():
-            why = f"clip.variant: there is no folder {variant}, and no hub was asked whether it has such a model"
+            why = (
+                f"clip.variant: there is no folder {variant}, and no hub was asked whether it has "
+                "such a model"
+            )
     return [Finding("clip", why, variant)] if why else []
 
 
@@ -92,7 +101,9 @@ def _is_fetched(root: Path, variant: str) -> bool:
 
 
 def ask_hub(variant: str, revision: str | None) -> str | None:
-    """Why the hub would not give a model; empty where it would, None where it does not answer in time."""
+    """Why the hub would not give a model; empty where it would, None where it does not answer in
+    time.
+    """
     answers: list[str | None] = []
     # A thread, because no timeout bounds how long a name is looked up.
     asking = threading.Thread(
@@ -111,7 +122,9 @@ def _is_offline() -> bool:
 
 
 def say_of_hub() -> str:
-    """One line: whether a Hugging Face id can be fetched, as far as a first answer tells; never an error."""
+    """One line: whether a Hugging Face id can be fetched, as far as a first answer tells; never an
+    error.
+    """
     hub = os.environ.get("HF_ENDPOINT", HUB)
     if _is_offline():
         return f"model hub: {hub} is not asked (HF_HUB_OFFLINE)"
@@ -123,7 +136,8 @@ def say_of_hub() -> str:
     return (
         f"model hub: {hub} answers"
         if not why
-        else f"model hub: {hub} can't be reached ({why}); `tiny` and local folders need none (clip.variant)"
+        else f"model hub: {hub} can't be reached ({why}); `tiny` and local folders need none "
+        "(clip.variant)"
     )
 
 
@@ -174,4 +188,7 @@ def say_of_rows(root: Path) -> Iterator[str]:
     for one in damaged[:SHOWN]:
         yield f"  damaged: {one}"
     if damaged:
-        yield "  what they held is computed again when it is wanted; `python -m facestats rows prune` removes them, with all rows that are not in use"
+        yield (
+            "  what they held is computed again when it is wanted; `python -m facestats rows "
+            "prune` removes them, with all rows that are not in use"
+        )

@@ -58,7 +58,10 @@ from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
 from facestats.rows.removal import forget_rows
 from facestats.rows.store import find_store
 
-HELP = "remove people on request: photos, labels, rows; with --cache also from DVC's cache and a remote"
+HELP = (
+    "remove people on request: photos, labels, rows; with --cache also from DVC's cache and a "
+    "remote"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -133,15 +136,16 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("name an IMAGE or a --person to forget")
     if options.remote and not options.cache:
         raise InputError(
-            "--remote goes with --cache: the remote is left with what the project uses after `dvc repro`"
+            "--remote goes with --cache: the remote is left with what the project uses after `dvc "
+            "repro`"
         )
     root = find_root(options.root)
     params = load_params(root / "params.yaml")
     outs = made_by_stages(root)
     if made := next((out for out in outs if Path(params.data.images).is_relative_to(out)), None):
         raise InputError(
-            f"data.images = {params.data.images} is drawn by a stage, which makes {made} anew: there is nobody to forget; "
-            "set data.images to the folder of your photos"
+            f"data.images = {params.data.images} is drawn by a stage, which makes {made} anew: "
+            "there is nobody to forget; set data.images to the folder of your photos"
         )
     cache = find_dvc_cache(root)
     if options.cache:
@@ -217,7 +221,8 @@ def run(options: argparse.Namespace) -> int:
         )
         if rows:
             print_line(
-                f"warning: {rows} rows of them are in {place.store} again, as of a run that went on meanwhile; give the same command once it has ended"
+                f"warning: {rows} rows of them are in {place.store} again, as of a run that went "
+                "on meanwhile; give the same command once it has ended"
             )
         left += rows
         busy |= {place.store: "was written meanwhile"} if rows else {}
@@ -384,19 +389,22 @@ def _alike(
         if other != name and other.casefold().split() == name.casefold().split()
     )
     notes += [
-        f"label files name {other}, too; if that is the same person, --person {shell_words([other])} as well"
+        f"label files name {other}, too; if that is the same person, --person "
+        f"{shell_words([other])} as well"
         for other in spelt
     ]
     near = sorted((near_copies(table, images) & here) - same.keys())
     notes += [
-        f"{image} looks almost like a photo that goes, and stays; name it, too, if it is of the same person"
+        f"{image} looks almost like a photo that goes, and stays; name it, too, if it is of the "
+        "same person"
         for image in near
     ]
     called = [
         image for image in traces.called_alike(images, sorted(here)) if image not in {*near, *same}
     ]
     notes += [
-        f"{image} is called like a photo that goes, and stays; name it, too, if it is of the same person"
+        f"{image} is called like a photo that goes, and stays; name it, too, if it is of the same "
+        "person"
         for image in called[: traces.SHOWN]
     ]
     notes += (
@@ -407,14 +415,16 @@ def _alike(
     new = len(here - images - set(table["image"]))
     if new:
         notes.append(
-            f"which photos look like one that goes is not known for {new} of those that stay: they are newer than the last run; `dvc repro`, given "
-            "before this command, finds it out"
+            f"which photos look like one that goes is not known for {new} of those that stay: they "
+            "are newer than the last run; `dvc repro`, given before this command, finds it out"
         )
     return notes
 
 
 def near_copies(table: pd.DataFrame, images: set[str]) -> set[str]:
-    """Photos of the last run whose face belongs to the same group of copies as that of one of these, themselves left out."""
+    """Photos of the last run whose face belongs to the same group of copies as that of one of
+    these, themselves left out.
+    """
     table = table.dropna(subset="filename").drop_duplicates("filename")
     leader = table["duplicate_of"].fillna(table["filename"])
     leader = leader.map(table.set_index("filename")["near_duplicate_of"]).fillna(leader)
@@ -436,7 +446,8 @@ def _last_run(place: Place) -> pd.DataFrame:
 
 
 def _check(place: Place, found: Found, labels: list[LabelFile]) -> None:
-    """Refuse what would fail half-way, and photos behind a link to another folder: they are somebody's originals.
+    """Refuse what would fail half-way, and photos behind a link to another folder: they are
+    somebody's originals.
 
     Raises
     ------
@@ -448,11 +459,13 @@ def _check(place: Place, found: Found, labels: list[LabelFile]) -> None:
     for path in found.files:
         if path.exists() and not any(path.resolve().is_relative_to(folder) for folder in inside):
             mistakes.append(
-                f"{path} is a link to {path.resolve()}, or lies behind one; remove the photo there, and the link"
+                f"{path} is a link to {path.resolve()}, or lies behind one; remove the photo "
+                "there, and the link"
             )
         elif not os.access(path.parent, os.W_OK | os.X_OK):
             mistakes.append(
-                f"{path.parent} can't be written to, so {path.name} could not be removed; `chmod u+wx` it"
+                f"{path.parent} can't be written to, so {path.name} could not be removed; `chmod "
+                "u+wx` it"
             )
     named = [(file, found.named[str(file.path)]) for file in labels]
     mistakes += [
@@ -463,7 +476,9 @@ def _check(place: Place, found: Found, labels: list[LabelFile]) -> None:
 
 
 def _remove(place: Place, found: Found, labels: list[LabelFile], write: bool) -> dict[Path, str]:
-    """Remove rows, photos and, at last, the lines by which the photos are found; returns the recipes that were left, with the reason."""
+    """Remove rows, photos and, at last, the lines by which the photos are found; returns the
+    recipes that were left, with the reason.
+    """
     verb = "removed" if write else "would be removed"
     busy: dict[Path, str] = {}
     if place.store and place.store.is_dir():
@@ -476,7 +491,8 @@ def _remove(place: Place, found: Found, labels: list[LabelFile], write: bool) ->
         )
         for stage, count in counts.items():
             whose = (
-                " (all that no other face of the last run uses: such a row does not say whose it is)"
+                " (all that no other face of the last run uses: such a row does not say whose it "
+                "is)"
                 if stage == "embed" and count
                 else ""
             )
@@ -499,8 +515,8 @@ def _remove(place: Place, found: Found, labels: list[LabelFile], write: bool) ->
                 print_line(f"{file.path}: {places} {verb}")
     except OSError as error:
         raise FaceStatsError(
-            f"{error.filename} can't be removed or written ({error.strerror}); what is named above is gone, the rest is left. "
-            "Mend it and give the same command again"
+            f"{error.filename} can't be removed or written ({error.strerror}); what is named above "
+            "is gone, the rest is left. Mend it and give the same command again"
         ) from None
     return busy
 
@@ -519,9 +535,11 @@ def _remove_empty_folders(photos: Path, images: list[str]) -> None:
 def _look_around(
     place: Place, found: Found, labels: list[LabelFile], made_anew: bool, journal: Journal
 ) -> int:
-    """Name what else in the project folder holds or names them; returns how many files hold them and will stay.
+    """Name what else in the project folder holds or names them; returns how many files hold them
+    and will stay.
 
-    `made_anew`: the outs are those of a run without them, so that what still holds them there is made by no stage any more.
+    `made_anew`: the outs are those of a run without them, so that what still holds them there is
+    made by no stage any more.
     """
     left_out = {place.cache.folder, place.cache.root / ".dvc" / "cache"} if place.cache else set()
     left_out |= {place.store} if place.store else set()
@@ -554,7 +572,9 @@ def _look_around(
     in_outs = sorted(made & same.keys())
     if in_outs:
         print_line(
-            f"outs hold {number_of(len(in_outs), 'picture')} of them ({in_outs[0]}{', …' if in_outs[1:] else ''}); `dvc repro` replaces what stages still make"
+            f"outs hold {number_of(len(in_outs), 'picture')} of them "
+            f"({in_outs[0]}{', …' if in_outs[1:] else ''}); `dvc repro` replaces what stages still "
+            "make"
         )
     pattern = found.wanted.pattern(_folders(place))
     read = {file.path for file in labels}
@@ -566,7 +586,8 @@ def _look_around(
         )
     for folder in forget_cache.temporary(place.root, found.images):
         print_line(
-            f"warning: {folder} was left by a temporary or queued run; `dvc queue remove --all`, then remove the folder"
+            f"warning: {folder} was left by a temporary or queued run; `dvc queue remove --all`, "
+            "then remove the folder"
         )
     return len(same.keys() - made)
 
@@ -585,7 +606,8 @@ def _next_steps(place: Place) -> str:
     return "\n".join(
         [
             "next:",
-            "  dvc repro                  # outs without them, models that have never seen them; `dvc checkout` before it would bring the photos back",
+            "  dvc repro                  # outs without them, models that have never seen them; "
+            "`dvc checkout` before it would bring the photos back",
             f"  git add -u && git commit   # the new {place.photos.name}.dvc and dvc.lock",
         ]
     )
@@ -599,7 +621,8 @@ def _still_there(place: Place, found: Found, options: argparse.Namespace) -> lis
         remotes = forget_cache.remotes(place.cache.root)
         lines += [
             "still there:",
-            f"  DVC's cache: {number_of(len(found.objects), 'picture')} of them, and earlier tables, models and composites. This removes them:",
+            f"  DVC's cache: {number_of(len(found.objects), 'picture')} of them, and earlier "
+            "tables, models and composites. This removes them:",
             f"    {again}",
         ]
         lines += [

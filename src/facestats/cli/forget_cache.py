@@ -1,4 +1,6 @@
-"""`forget --cache`: leave nothing in DVC's cache, in the row store and on a remote but what the project uses now."""
+"""`forget --cache`: leave nothing in DVC's cache, in the row store and on a remote but what the
+project uses now.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,16 @@ def check(root: Path, cache: DvcCache | None, remote: str | None) -> None:
         raise InputError(f"{root} is no DVC project: it has no cache; leave --cache out")
     if cache.folder.resolve() != (root / ".dvc" / "cache").resolve():
         raise InputError(
-            f"the cache {cache.folder} lies outside of this project, and other projects may use it: `dvc gc` would remove what they need. "
-            "Without --cache, photos, labels and rows are removed; then run `dvc repro` and "
-            "`dvc gc --workspace --projects DIR…`, naming every other project that uses the cache"
+            f"the cache {cache.folder} lies outside of this project, and other projects may use "
+            "it: `dvc gc` would remove what they need. Without --cache, photos, labels and rows "
+            "are removed; then run `dvc repro` and `dvc gc --workspace --projects DIR…`, naming "
+            "every other project that uses the cache"
         )
     known = remotes(root)
     if remote and remote not in known:
         raise InputError(
-            f"--remote {remote}: there is no such remote; `dvc remote list` names {', '.join(known) or 'none'}"
+            f"--remote {remote}: there is no such remote; `dvc remote list` names "
+            f"{', '.join(known) or 'none'}"
         )
 
 
@@ -50,7 +54,8 @@ def forget(
     remote: str | None,
     objects: set[str],
 ) -> int:
-    """Run the pipeline, remove what it does not use, and look whether any of it is left; returns how many pictures are.
+    """Run the pipeline, remove what it does not use, and look whether any of it is left; returns
+    how many pictures are.
 
     Parameters
     ----------
@@ -60,13 +65,14 @@ def forget(
     print("running `dvc repro`: only what the outs need stays in the cache")
     if _dvc(root, "repro"):
         raise FaceStatsError(
-            "`dvc repro` failed (above): photos, labels and rows are removed, DVC's cache and the remote are as they were. "
-            "Mend it and give the same command again"
+            "`dvc repro` failed (above): photos, labels and rows are removed, DVC's cache and the "
+            "remote are as they were. Mend it and give the same command again"
         )
     now = _current(cache)
     if still := [image for image in images if image in now]:
         raise FaceStatsError(
-            f"the outs still name {still[0]}: is it in data.images again? DVC's cache and the remote are as they were"
+            f"the outs still name {still[0]}: is it in data.images again? DVC's cache and the "
+            "remote are as they were"
         )
     if (
         store
@@ -88,8 +94,8 @@ def forget(
             f"warning: {name} is still there: the project uses the same bytes under another name"
         )
     print_line(
-        f"{len(before)} pictures of {', '.join(images)} were in DVC's cache, {len(left)} are left in it"
-        + (f" or on {remote}" if remote else "")
+        f"{len(before)} pictures of {', '.join(images)} were in DVC's cache, {len(left)} are left "
+        "in it" + (f" or on {remote}" if remote else "")
     )
     print("now commit: git add -u && git commit")
     return len(left)
@@ -100,10 +106,12 @@ def beyond_reach(manual: Path) -> str:
     return "\n".join(
         [
             "beyond this command's reach:",
-            f"  git's history: earlier versions of {manual.name}, and pictures or tables that you committed; `git filter-repo` rewrites it for good, "
-            "then every clone anew",
-            "  earlier commits ask DVC for the photos of their time: whoever still has them can check them out",
-            "  other clones, their caches and row stores: there, `git pull`, and the same command with --cache",
+            f"  git's history: earlier versions of {manual.name}, and pictures or tables that you "
+            "committed; `git filter-repo` rewrites it for good, then every clone anew",
+            "  earlier commits ask DVC for the photos of their time: whoever still has them can "
+            "check them out",
+            "  other clones, their caches and row stores: there, `git pull`, and the same command "
+            "with --cache",
             "  remotes that keep old versions (S3 versioning), snapshots and backups of disks",
             "  composites, models, reports and scores that you gave to others",
         ]
@@ -116,7 +124,9 @@ def listed_names(cache: DvcCache) -> set[str]:
 
 
 def pictures(cache: DvcCache, images: Iterable[str]) -> set[str]:
-    """MD5 of the pictures that any folder in the cache lists under the names of these photos or of their faces."""
+    """MD5 of the pictures that any folder in the cache lists under the names of these photos or of
+    their faces.
+    """
     images = set(images)
     faces = {face_filename(image) for image in images}
     wanted = {

@@ -1,7 +1,9 @@
-"""What `forget` has still to do, kept until all of it is done: after a kill, the same command goes on where it was.
+"""What `forget` has still to do, kept until all of it is done: after a kill, the same command goes
+on where it was.
 
-Label files and the last run are how people's photos are found, and both are gone before DVC's cache is cleaned. The journal lies where
-git and DVC do not look, is readable by its owner alone, and goes at the end, for it names whom somebody wants to be forgotten.
+Label files and the last run are how people's photos are found, and both are gone before DVC's cache
+is cleaned. The journal lies where git and DVC do not look, is readable by its owner alone, and goes
+at the end, for it names whom somebody wants to be forgotten.
 """
 
 from __future__ import annotations
@@ -95,8 +97,8 @@ class Journal:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(
-                f"{self.path}, which keeps what an earlier `forget` has still to do, is damaged ({error}); remove it, then name "
-                "the photos one by one"
+                f"{self.path}, which keeps what an earlier `forget` has still to do, is damaged "
+                f"({error}); remove it, then name the photos one by one"
             ) from None
 
     def resume(self, request: Request) -> Unfinished | None:
@@ -110,8 +112,9 @@ class Journal:
         found = self.read()
         if found and not request.covers(found.request):
             raise InputError(
-                f"an earlier `forget` is unfinished; give it first, as it was: `{found.request.command()}`. "
-                f"To give it up, remove {self.path}, which keeps what it has still to do"
+                "an earlier `forget` is unfinished; give it first, as it was: "
+                f"`{found.request.command()}`. To give it up, remove {self.path}, which keeps what "
+                "it has still to do"
             )
         return found
 
@@ -185,7 +188,9 @@ def _facts(values: Any) -> dict[str, str]:
 
 
 def remove_half_written(paths: Iterable[Path]) -> None:
-    """Remove what a killed command has left beside files that it was writing: they hold what these hold."""
+    """Remove what a killed command has left beside files that it was writing: they hold what these
+    hold.
+    """
     for path in paths:
         stem = temporary_name(path).name.rpartition(".")[0]
         pattern = re.compile(rf"({re.escape(stem)}|\.{re.escape(path.name)})\.\d+")
@@ -221,7 +226,9 @@ def unfinished_command(root: Path) -> str | None:
 
 
 def is_below(image: str) -> bool:
-    """Whether a photo's name, as a label file may have it, leads nowhere but below the image folder."""
+    """Whether a photo's name, as a label file may have it, leads nowhere but below the image
+    folder.
+    """
     path = PurePosixPath(image)
     return (
         not path.is_absolute() and ".." not in path.parts and "\0" not in image and bool(path.parts)

@@ -1,4 +1,6 @@
-"""What still holds people after `forget`: copies by their bytes, files that name them, git's history, imports, experiments."""
+"""What still holds people after `forget`: copies by their bytes, files that name them, git's
+history, imports, experiments.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,8 @@ class Wanted:
     git_objects: dict[str, str] = field(default_factory=dict)
 
     def pattern(self, folders: Iterable[str]) -> re.Pattern[bytes]:
-        """Finds in a file's bytes, in two forms of Unicode, names with an extension, alone or below one of these folders, and other
-        names and people as cells of a table.
+        """Finds in a file's bytes, in two forms of Unicode, names with an extension, alone or below
+        one of these folders, and other names and people as cells of a table.
         """
         whole = [name for name in self.names if PurePosixPath(name).suffix]
         cells = [*(name for name in self.names if name not in whole), *self.persons]
@@ -71,7 +73,9 @@ def _either(names: Iterable[str]) -> bytes:
 
 
 def files_of_project(root: Path, left_out: Collection[Path]) -> Iterator[Path]:
-    """Regular files below the project folder but for git's, those of environments and those in `left_out`; links are not followed."""
+    """Regular files below the project folder but for git's, those of environments and those in
+    `left_out`; links are not followed.
+    """
     for base, folders, files in os.walk(root):
         here = Path(base)
         folders[:] = sorted(
@@ -130,7 +134,9 @@ def files_that_name(paths: Iterable[Path], pattern: re.Pattern[bytes]) -> list[t
 
 
 def readable(data: bytes) -> bytes:
-    """A file's text as UTF-8: that of UTF-16, of Windows, and of what spreadsheets pack into an archive."""
+    """A file's text as UTF-8: that of UTF-16, of Windows, and of what spreadsheets pack into an
+    archive.
+    """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace").encode()
     if data.startswith(b"PK"):
@@ -158,7 +164,9 @@ def readable(data: bytes) -> bytes:
 
 
 def called_alike(images: Collection[str], here: Iterable[str]) -> list[str]:
-    """Photos that stay and are called like one that goes: another format, an edited version, a film of the same moment."""
+    """Photos that stay and are called like one that goes: another format, an edited version, a film
+    of the same moment.
+    """
     stems = {
         (str(PurePosixPath(image).parent), PurePosixPath(image).stem.casefold()) for image in images
     }
@@ -203,14 +211,17 @@ def imports(root: Path, files: Iterable[Path]) -> list[str]:
                 else "`dvc repro`"
             )
             found.append(
-                f"{name} was imported from {sources[0]}: {when} brings the photos back. Have them removed there, or cut {name} loose: "
-                f"remove `deps` and `frozen` from it, then `dvc commit -f {name}`"
+                f"{name} was imported from {sources[0]}: {when} brings the photos back. Have them "
+                f"removed there, or cut {name} loose: remove `deps` and `frozen` from it, then "
+                f"`dvc commit -f {name}`"
             )
     return found
 
 
 def experiments(root: Path) -> str | None:
-    """How many experiments and queued runs there are: each has the label files and hashes of its time."""
+    """How many experiments and queued runs there are: each has the label files and hashes of its
+    time.
+    """
     names = [
         name
         for name in _git(root, "for-each-ref", "--format=%(refname)", "refs/exps")
@@ -227,13 +238,16 @@ def experiments(root: Path) -> str | None:
     if not names and not queued:
         return None
     return (
-        f"experiments: {len(names)}, queued: {queued}; they hold the label files of their time, and `dvc exp apply` asks for its photos: "
-        "`dvc exp remove -A` and `dvc exp remove --queue`"
+        f"experiments: {len(names)}, queued: {queued}; they hold the label files of their time, "
+        "and `dvc exp apply` asks for its photos: `dvc exp remove -A` and `dvc exp remove "
+        "--queue`"
     )
 
 
 def history(root: Path, wanted: Wanted, pattern: re.Pattern[bytes]) -> list[str]:
-    """What git holds of them, in any commit, stash or experiment: one line for each file that has their bytes or names."""
+    """What git holds of them, in any commit, stash or experiment: one line for each file that has
+    their bytes or names.
+    """
     listed = [
         line.split(b" ", 1)
         for line in _git(
@@ -249,8 +263,8 @@ def history(root: Path, wanted: Wanted, pattern: re.Pattern[bytes]) -> list[str]
     committed = sorted(paths[name] for name in pictures)
     lines = (
         [
-            f"git's history: {len(committed)} of their pictures were committed: {', '.join(committed[:SHOWN])}"
-            + (", …" if committed[SHOWN:] else "")
+            f"git's history: {len(committed)} of their pictures were committed: "
+            f"{', '.join(committed[:SHOWN])}" + (", …" if committed[SHOWN:] else "")
         ]
         if committed
         else []

@@ -57,7 +57,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _setting(key: str, path: Path) -> str:
-    """`key=path` as one word of a shell, which `-S` takes apart once more: it reads quotes of its own."""
+    """`key=path` as one word of a shell, which `-S` takes apart once more: it reads quotes of its
+    own.
+    """
     value = path.as_posix()
     return (
         f"{key}={value}"
@@ -110,7 +112,8 @@ def _call(command: list[str]) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
         raise FaceStatsError(
-            f"`{command[0]}` is not installed; the files are in place, but not under version control"
+            f"`{command[0]}` is not installed; the files are in place, but not under version "
+            "control"
         ) from None
     if done.returncode:
         shown = shlex.join(command[2:] if command[0] == sys.executable else command)

@@ -67,8 +67,8 @@ def run(options: argparse.Namespace) -> int:
     path: Path = options.file
     if not options.trust:
         raise InputError(
-            f"{path} was not read: a pickle can run whatever its maker put in. Convert it with --trust if you know who made it, and that "
-            "nobody else could change it since"
+            f"{path} was not read: a pickle can run whatever its maker put in. Convert it with "
+            "--trust if you know who made it, and that nobody else could change it since"
         )
     stem = re.sub(
         r"(\.(pkl|pickle|joblib|sav|gz|bz2|xz|z|lzma))+$", "", path.name, flags=re.IGNORECASE

@@ -47,31 +47,37 @@ def run(options: argparse.Namespace) -> int:
     print("\nWhere to look")
     if (root / REPORT).is_file():
         print(
-            f"  report      {REPORT}  (all of it on one page: open it in a browser, or send it to those who may see the faces)"
+            f"  report      {REPORT}  (all of it on one page: open it in a browser, or send it to "
+            "those who may see the faces)"
         )
     for line in _pictures(root / COMPOSITES, params):
         print(line)
     print(
-        "  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you can filter by)\n"
-        "              data/processed/metadata/faces.parquet             (one row an image: what was left out and why)"
+        "  tables      data/processed/metadata/attributes_final.parquet  (one row a face: all you "
+        "can filter by)\n              data/processed/metadata/faces.parquet             (one row "
+        "an image: what was left out and why)"
     )
     print(
-        "  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; `dvc metrics show` has the headlines)"
+        "  metrics     metrics/attractiveness.json, metrics/attributes.json  (held-out faces; "
+        "`dvc metrics show` has the headlines)"
     )
     for line in _headlines(root / METRICS):
         print_line(f"              {line}")
     print(
-        "  fairness    metrics/fairness.json  (errors by group of people), docs/model_card.md  (all of it in words)"
+        "  fairness    metrics/fairness.json  (errors by group of people), docs/model_card.md  "
+        "(all of it in words)"
     )
     for line in _gaps(root / FAIRNESS):
         print_line(f"              {line}")
     print("  plots       `dvc plots show`, metrics/plots/")
     print(
-        "Scores are what raters said of faces, not the worth of a person. The built-in sample is drawn, not photographed."
+        "Scores are what raters said of faces, not the worth of a person. The built-in sample is "
+        "drawn, not photographed."
     )
     if not (root / params.data.images).exists():
         print(
-            f"The photos of {params.data.images} are not here: nothing that reads them can run, whatever DVC calls up to date; `python -m facestats doctor` says more."
+            f"The photos of {params.data.images} are not here: nothing that reads them can run, "
+            "whatever DVC calls up to date; `python -m facestats doctor` says more."
         )
     for line in _warnings(root, params):
         print(line)
@@ -79,7 +85,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _pictures(folder: Path, params: Params) -> list[str]:
-    """One heading a kind of picture, and below it where each picture lies. What was taken out of `params.yaml` is left out: DVC leaves its folder behind."""
+    """One heading a kind of picture, and below it where each picture lies. What was taken out of
+    `params.yaml` is left out: DVC leaves its folder behind.
+    """
     lines = []
     for kind, names, heading, said in (
         (
@@ -127,7 +135,8 @@ def _headlines(folder: Path) -> list[str]:
         )
         lines.append(f"{MODELS['mlp'] if models else 'attractiveness'}: {why}")
     lines += [
-        f"{said}: r = {_interval(rated['test'][name]['pearson'])}{_r2(rated['test'][name]['r2'])} on {rated['test']['n']} test faces"
+        f"{said}: r = {_interval(rated['test'][name]['pearson'])}{_r2(rated['test'][name]['r2'])} "
+        f"on {rated['test']['n']} test faces"
         for name, said in models.items()
     ]
     for target, facts in read_json(folder / "attributes.json").items():
@@ -135,14 +144,16 @@ def _headlines(folder: Path) -> list[str]:
         lines.append(
             f"{target}: {facts['why']}"
             if facts["why"]
-            else f"{target}: {MEASURES[metric]} = {_interval(facts[metric])} on {facts['n']} test faces"
+            else f"{target}: {MEASURES[metric]} = {_interval(facts[metric])} on {facts['n']} test "
+            "faces"
         )
         prompts = facts["zeroshot"]
         if prompts.get("doubt") and not facts["trained"]:
             lines.append(f"{target}: {prompts['doubt']}")
         if not prompts["why"]:
             lines.append(
-                f"{target}, zero-shot: {MEASURES[metric]} = {_interval(prompts[metric])} on {prompts['n']} test faces"
+                f"{target}, zero-shot: {MEASURES[metric]} = {_interval(prompts[metric])} on "
+                f"{prompts['n']} test faces"
             )
     return lines
 
@@ -158,7 +169,9 @@ def _gaps(path: Path) -> list[str]:
     return [
         f"largest gap in {said}: {gap['why']}"
         if gap["attribute"] is None
-        else f"largest gap in {said}, points of 0-100: {gap['attribute']}, {gap['groups'][0]} above {gap['groups'][1]} by {_interval(gap)}"
+        else f"largest gap in {said}, points of 0-100: {gap['attribute']}, "
+        f"{gap['groups'][0]} above "
+        f"{gap['groups'][1]} by {_interval(gap)}"
         for said, gap in found.items()
     ]
 
@@ -168,7 +181,9 @@ def _r2(metric: dict) -> str:
 
 
 def _warnings(root: Path, params: Params) -> list[str]:
-    """All warnings of the stages behind the outs, in the order of the pipeline; those alike are counted and shown once."""
+    """All warnings of the stages behind the outs, in the order of the pipeline; those alike are
+    counted and shown once.
+    """
     stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     items = {
         "train_attribute": params.attributes.targets,
@@ -200,7 +215,8 @@ def _warnings(root: Path, params: Params) -> list[str]:
         ]
     missing = (
         [
-            f"  those of {number_of(absent, 'stage')} are not here: `dvc repro` or `dvc pull` brings them"
+            f"  those of {number_of(absent, 'stage')} are not here: `dvc repro` or `dvc pull` "
+            "brings them"
         ]
         if absent
         else []

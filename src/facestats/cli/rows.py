@@ -38,7 +38,10 @@ from facestats.rows.usage import Usage, measure, prune
 if TYPE_CHECKING:
     from facestats.cli.rows_verify import Comparison
 
-HELP = "say how big the row store is; `rows prune` removes what is not in use, `rows verify` computes rows again"
+HELP = (
+    "say how big the row store is; `rows prune` removes what is not in use, `rows verify` "
+    "computes rows again"
+)
 SHOWN = 20  # rows that differ, named one by one
 
 
@@ -54,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "action",
         nargs="?",
         choices=("prune", "verify"),
-        help="prune: remove the rows that the current outs do not use; verify: compute rows again and compare",
+        help="prune: remove the rows that the current outs do not use; verify: compute rows again "
+        "and compare",
     )
     parser.add_argument(
         "--sample",
@@ -75,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
     store = find_store(cache)
     if store is None:
         raise InputError(
-            f"{options.root.resolve()} lies in no DVC project, so it has no row store; --root or {PLACE} names one"
+            f"{options.root.resolve()} lies in no DVC project, so it has no row store; --root or "
+            f"{PLACE} names one"
         )
     if options.action == "verify":
         return _verify(options, store, cache)
@@ -134,7 +139,8 @@ def _print_comparisons(store: Path, found: dict[str, Comparison]) -> None:
     print(f"row store: {store}")
     for stage, facts in found.items():
         print(
-            f"  {stage:<10} compared={facts.compared} equal={facts.equal} rounding={facts.rounding} different={len(facts.different)} "
+            f"  {stage:<10} compared={facts.compared} equal={facts.equal} "
+            f"rounding={facts.rounding} different={len(facts.different)} "
             f"not_compared={facts.not_compared}" + (f" ({facts.why})" if facts.why else "")
         )
     for stage, facts in found.items():
@@ -144,7 +150,8 @@ def _print_comparisons(store: Path, found: dict[str, Comparison]) -> None:
             print(f"and {len(facts.different) - SHOWN} more of {stage}; --json names all")
     if any(facts.different for facts in found.values()):
         print(
-            f"these rows are false, or were computed by a processor that counts otherwise; compute all anew: {NO_REUSE}=1 dvc repro -sf preprocess embed"
+            "these rows are false, or were computed by a processor that counts otherwise; compute "
+            f"all anew: {NO_REUSE}=1 dvc repro -sf preprocess embed"
         )
 
 

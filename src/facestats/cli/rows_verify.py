@@ -1,4 +1,6 @@
-"""`rows verify`: compute stored rows again and compare, for whoever shares a store can write false ones into it."""
+"""`rows verify`: compute stored rows again and compare, for whoever shares a store can write false
+ones into it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ from facestats.rows.store import read_rows
 if TYPE_CHECKING:
     from facestats.params.project import Params
 
-# Another kind of processor rounds differently. What is allowed is far above that (last bits of float32; of bfloat16 the eighth), and far below what tells faces apart.
+# Another kind of processor rounds differently. What is allowed is far above that (last bits of
+# float32; of bfloat16 the eighth), and far below what tells faces apart.
 LANDMARKS = 0.002  # of the crop's side
 BOX = 0.002  # of the photo's longer side
 DEGREES = 0.5
@@ -51,7 +54,8 @@ class Comparison:
 
     Attributes
     ----------
-    compared, equal, rounding : rows that were computed again, those that are the same to the bit, and those that differ as processors do
+    compared, equal, rounding : rows that were computed again, those that are the same to the bit,
+        and those that differ as processors do
     different : name of the photo or face, and what differs
     not_compared : rows of other photos, parameters, weights or code, or left out of the sample
     why : why nothing could be compared
@@ -81,7 +85,9 @@ class Comparison:
 def verify_photos(
     root: Path, params: Params, store: Path, cache: DvcCache | None, sample: int | None
 ) -> Comparison:
-    """Compare the rows and crops that `preprocess` has stored of the photos that are there, with the parameters, models and code as they are."""
+    """Compare the rows and crops that `preprocess` has stored of the photos that are there, with
+    the parameters, models and code as they are.
+    """
     from facestats.core.photo_files import check_names, list_images
     from facestats.faces.keys import recipe_hash, row_key
     from facestats.faces.preprocess import ROW_COLUMNS, STAGE
@@ -121,7 +127,9 @@ def verify_photos(
 
 
 def verify_faces(root: Path, params: Params, store: Path, sample: int | None) -> Comparison:
-    """Compare the embeddings that `embed` has stored of the faces that are there, with the weights, parameters and code as they are."""
+    """Compare the embeddings that `embed` has stored of the faces that are there, with the weights,
+    parameters and code as they are.
+    """
     from facestats.clip.embed import STAGE, list_faces, recipe_hash, row_columns, row_fingerprint
     from facestats.clip.encoder import read_face
     from facestats.clip.load import load_encoder
@@ -171,7 +179,9 @@ def verify_faces(root: Path, params: Params, store: Path, sample: int | None) ->
 
 
 def _sample(table: pa.Table, names: dict[str, str], sample: int | None) -> dict[str, list[int]]:
-    """Places of stored rows by key, of those that can be computed again; a sample is drawn anew each time, so that nobody can tell which it spares."""
+    """Places of stored rows by key, of those that can be computed again; a sample is drawn anew
+    each time, so that nobody can tell which it spares.
+    """
     rows: dict[str, list[int]] = {}
     for place, key in enumerate(table["key"].to_pylist()):
         if key in names:

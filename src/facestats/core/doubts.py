@@ -1,6 +1,8 @@
-"""What is doubtful about a picture of a face: one list, for the table of flags, the functions and the command line.
+"""What is doubtful about a picture of a face: one list, for the table of flags, the functions and
+the command line.
 
-Every threshold was measured on photographs; docs/methods/doubts.md has the rates, and `python -m benchmarks.doubts` measures them again.
+Every threshold was measured on photographs; docs/methods/doubts.md has the rates, and `python -m
+benchmarks.doubts` measures them again.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ DRAWN, PHOTOGRAPHED = (
 SURELY_DRAWN = 0.9  # from which on a face among photographs is answered as drawings are
 MIN_JUDGED = 80.0  # px of the photo; smaller faces look alike, drawn or not
 RATHER_DRAWN = 0.1  # median of a project of drawings
-# Share of drawings among a project's faces up to which a drawing is doubtful, and from which on a photograph is. Some kinds of drawing
-# are seldom told, so that between the two nothing is said.
+# Share of drawings among a project's faces up to which a drawing is doubtful, and from which on a
+# photograph is. Some kinds of drawing are seldom told, so that between the two nothing is said.
 FEW_DRAWN, MOST_DRAWN = 0.3, 0.5
 
 SEPARATOR = ", "  # between reasons in the column `doubts` of `attributes_final.parquet`
@@ -52,7 +54,9 @@ FACTS = [
 
 @dataclass(frozen=True)
 class Doubt:
-    """Something doubtful about one picture: its `reason` as in `attributes_flags.parquet`, the number behind it (NaN: none), and a text."""
+    """Something doubtful about one picture: its `reason` as in `attributes_flags.parquet`, the
+    number behind it (NaN: none), and a text.
+    """
 
     reason: str
     value: float
@@ -157,8 +161,8 @@ _PHOTOGRAPH = _Kind(
     lambda value: value < PHOTOGRAPHED,
     "a photograph, it seems; the models were trained on drawings",
 )
-# Reasons that are about the picture of the face itself: composites leave such faces out. A small face is a good one, seen from afar;
-# where it shows too little, it is blurred.
+# Reasons that are about the picture of the face itself: composites leave such faces out. A small
+# face is a good one, seen from afar; where it shows too little, it is blurred.
 PICTURE = tuple(
     kind.reason
     for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH)
@@ -167,22 +171,27 @@ PICTURE = tuple(
 
 
 def drawn_share(faces: pd.DataFrame) -> float:
-    """Share of the faces of a project (rows of `faces.parquet`) that are drawings; 0 where it has none."""
+    """Share of the faces of a project (rows of `faces.parquet`) that are drawings; 0 where it has
+    none.
+    """
     known = faces["drawing"].dropna()
     return float((known >= DRAWN).mean()) if len(known) else 0.0
 
 
 def mostly_drawn(faces: pd.DataFrame) -> bool:
-    """Whether most faces of a project (rows of `faces.parquet`) are rather drawings than photographs; False where it has none.
+    """Whether most faces of a project (rows of `faces.parquet`) are rather drawings than
+    photographs; False where it has none.
 
-    Of faces left out of training half of the drawn sample lie above 0.99, half of 900 photographs below 0.003, and 0.99 of them below 0.16.
+    Of faces left out of training half of the drawn sample lie above 0.99, half of 900 photographs
+    below 0.003, and 0.99 of them below 0.16.
     """
     known = faces["drawing"].dropna()
     return bool(len(known) and known.median() >= RATHER_DRAWN)
 
 
 def are_photographs(faces: pd.DataFrame, drawn: bool) -> pd.Series:
-    """Which faces (rows of `faces.parquet`) are photographs, not drawings; what is neither for sure is what most faces of the project are.
+    """Which faces (rows of `faces.parquet`) are photographs, not drawings; what is neither for sure
+    is what most faces of the project are.
 
     Parameters
     ----------
@@ -201,7 +210,8 @@ def doubtful_faces(faces: pd.DataFrame, drawn: float) -> Iterator[tuple[str, pd.
 
     Yields
     ------
-    reason; the value of each doubtful face, with the rows of `faces` as index; whether the smallest value is the worst.
+    reason; the value of each doubtful face, with the rows of `faces` as index; whether the smallest
+    value is the worst.
     """
     strange = [_DRAWING] if drawn <= FEW_DRAWN else [_PHOTOGRAPH] if drawn >= MOST_DRAWN else []
     for kind in (*_KINDS, *strange):
@@ -210,7 +220,9 @@ def doubtful_faces(faces: pd.DataFrame, drawn: float) -> Iterator[tuple[str, pd.
 
 
 def named_doubts(flags: pd.DataFrame) -> pd.Series:
-    """By face, the reasons of `attributes_flags.parquet` that are about its picture, as one text: `blurred, dark`."""
+    """By face, the reasons of `attributes_flags.parquet` that are about its picture, as one text:
+    `blurred, dark`.
+    """
     chosen = flags[flags["reason"].isin(PICTURE)]
     return chosen.groupby("filename", sort=False)["reason"].agg(SEPARATOR.join)
 

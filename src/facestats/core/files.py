@@ -24,9 +24,11 @@ from facestats.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-# What a spreadsheet takes for a formula: an equals sign, plus, minus or at, of any width, perhaps behind blanks, quotation marks and what can't be seen.
+# What a spreadsheet takes for a formula: an equals sign, plus, minus or at, of any width, perhaps
+# behind blanks, quotation marks and what can't be seen.
 _FORMULA = re.compile(
-    r"""[\t\r\n]|[\s'"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@\u2212\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]"""
+    r"""[\t\r\n]|[\s'"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*"""
+    r"""[=+\-@\u2212\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]"""
 )
 DIGITS = 6  # significant ones of metrics and points of plots
 SAME = 1e-12  # below, a figure is 0 but for rounding
@@ -37,7 +39,8 @@ _HARMLESS = re.compile(
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file's name, in the folder of `path`, which is made; the file written there takes the place of `path`.
+    """A temporary file's name, in the folder of `path`, which is made; the file written there takes
+    the place of `path`.
 
     Raises
     ------
@@ -59,10 +62,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def temporary_name(path: Path) -> Path:
-    """A hidden name beside `path`, of this process and this file alone; short, for the file's own may be as long as can be."""
-    return path.with_name(
-        f".{hashlib.md5(path.name.encode(errors='surrogateescape'), usedforsecurity=False).hexdigest()}.{os.getpid()}"
-    )
+    """A hidden name beside `path`, of this process and this file alone; short, for the file's own
+    may be as long as can be.
+    """
+    name = path.name.encode(errors="surrogateescape")
+    digest = hashlib.md5(name, usedforsecurity=False).hexdigest()
+    return path.with_name(f".{digest}.{os.getpid()}")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -72,12 +77,16 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, halves of characters (of a name that is no UTF-8) as JSON escapes them; see `write_bytes`."""
+    """Write UTF-8 text, halves of characters (of a name that is no UTF-8) as JSON escapes them; see
+    `write_bytes`.
+    """
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_csv(path: Path, table: pd.DataFrame, encoding: str = "utf-8") -> None:
-    """Write a table for people as CSV: no cell is a formula to a spreadsheet, and `without_apostrophe` gives each back as it was; see `write_bytes`."""
+    """Write a table for people as CSV: no cell is a formula to a spreadsheet, and
+    `without_apostrophe` gives each back as it was; see `write_bytes`.
+    """
     write_bytes(path, csv_text(table).encode(encoding, "backslashreplace"))
 
 
@@ -100,7 +109,9 @@ def _plot_cell(cell: Any) -> Any:
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    """A table without its index as CSV, every text in it (and every column's name) as `with_apostrophe` gives it."""
+    """A table without its index as CSV, every text in it (and every column's name) as
+    `with_apostrophe` gives it.
+    """
     safe = table.rename(columns=with_apostrophe)
     for i, (_, column) in enumerate(table.items()):
         if column.dtype.kind not in "biuf":
@@ -114,7 +125,9 @@ def csv_text(table: pd.DataFrame) -> str:
 
 
 def with_apostrophe(cell: Any) -> Any:
-    """A text that a spreadsheet would take for a formula with an apostrophe in front, which makes it text; anything else as it is."""
+    """A text that a spreadsheet would take for a formula with an apostrophe in front, which makes
+    it text; anything else as it is.
+    """
     return f"'{cell}" if isinstance(cell, str) and _is_formula(cell) else cell
 
 

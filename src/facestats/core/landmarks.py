@@ -1,10 +1,13 @@
-"""MediaPipe's face mesh: how many landmarks, which is which other's mirror image, and from when on its presence is sure.
+"""MediaPipe's face mesh: how many landmarks, which is which other's mirror image, and from when on
+its presence is sure.
 
-How the mirror images were found: the mean shape of the 745 OMI faces (3D, generalised Procrustes alignment), its mirror image laid over
-it, and the one-to-one assignment with the least squared distance (Hungarian algorithm). It is an involution with 28 points on the
-midline. Partners lie 0.5 % of the distance between the outer eye corners apart at worst, and the next best
-candidate at least twice as far as the partner. It comes out that the mesh numbers its points in order: those
-up to 247 that are not on the midline lie on the person's right, those from 248 on, in the same order, on the left.
+How the mirror images were found: the mean shape of the 745 OMI faces (3D, generalised Procrustes
+alignment), its mirror image laid over it, and the one-to-one assignment with the least squared
+distance (Hungarian algorithm). It is an involution with 28 points on the midline. Partners lie 0.5
+% of the distance between the outer eye corners apart at worst, and the next best candidate at least
+twice as far as the partner. It comes out that the mesh numbers its points in order: those up to 247
+that are not on the midline lie on the person's right, those from 248 on, in the same order, on the
+left.
 """
 
 import numpy as np
@@ -59,9 +62,11 @@ MIRROR.setflags(write=False)
 
 
 def is_doubtful(presence):
-    """Whether what was taken for a face may be none, by its presence (a number, an array or a column).
+    """Whether what was taken for a face may be none, by its presence (a number, an array or a
+    column).
 
-    Of 756 photographs of animals and things in Debian packages, the two that are taken, a monkey and a car, have a presence
-    below 0.999; of 489 plain faces none has, of 44 with a painted-on mask one in five.
+    Of 756 photographs of animals and things in Debian packages, the two that are taken, a monkey
+    and a car, have a presence below 0.999; of 489 plain faces none has, of 44 with a painted-on
+    mask one in five.
     """
     return presence < SURE_PRESENCE

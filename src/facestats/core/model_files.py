@@ -1,6 +1,8 @@
-"""Model files: arrays, and facts about them as JSON, in one safetensors file. Nothing in it is ever run, and all of it is checked.
+"""Model files: arrays, and facts about them as JSON, in one safetensors file. Nothing in it is ever
+run, and all of it is checked.
 
-The header has one entry, `facestats`: JSON with `kind`, `format` and `facts`. The same model is the same bytes.
+The header has one entry, `facestats`: JSON with `kind`, `format` and `facts`. The same model is the
+same bytes.
 """
 
 from __future__ import annotations
@@ -80,14 +82,15 @@ def read_model(
     )
     if path.suffix in OLD:
         raise ModelError(
-            f"{path} is a pickle, which could run code when it is read, and is not loaded; models are {SUFFIX} files now: {way_out}, and "
-            "`python -m facestats models convert` turns a classifier of your own into one"
+            f"{path} is a pickle, which could run code when it is read, and is not loaded; models "
+            f"are {SUFFIX} files now: {way_out}, and `python -m facestats models convert` turns a "
+            "classifier of your own into one"
         )
     if not path.exists():
         if old is not None:
             raise ModelError(
-                f"{path}: no such model; {old.name} beside it is of an earlier version, a pickle, which could run code when it is "
-                f"read, and is not loaded: {way_out}"
+                f"{path}: no such model; {old.name} beside it is of an earlier version, a pickle, "
+                f"which could run code when it is read, and is not loaded: {way_out}"
             )
         raise ModelError(f"{path}: no such model; {way_out}")
     try:

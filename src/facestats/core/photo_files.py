@@ -14,8 +14,9 @@ _MAX_DEPTH = 200  # folders within folders; DVC, and what removes them, give up 
 def list_images(folder: str | Path, ignored_too: bool = False) -> list[str]:
     """Every file below a folder that is not hidden, whatever its name ends in.
 
-    What DVC hashes, and nothing else: links to files are followed; folders that are links, or DVC projects of their own, are listed
-    like files and not entered, and links that lead nowhere are listed as well, so that their rows can say so. `folder` itself may be a link.
+    What DVC hashes, and nothing else: links to files are followed; folders that are links, or DVC
+    projects of their own, are listed like files and not entered, and links that lead nowhere are
+    listed as well, so that their rows can say so. `folder` itself may be a link.
 
     Parameters
     ----------
@@ -41,13 +42,16 @@ def list_images(folder: str | Path, ignored_too: bool = False) -> list[str]:
     found = sorted(_walk(folder, "", None if ignored_too else _dvcs_filter(folder)))
     if not found:
         raise InputError(
-            f"{folder} holds no file that is not hidden; {expected}. `data.images` in params.yaml names it"
+            f"{folder} holds no file that is not hidden; {expected}. `data.images` in params.yaml "
+            "names it"
         )
     return found
 
 
 def face_filename(image: str) -> str:
-    """Path of an image's face: the image's own, with `.jpg` appended unless it ends in `.jpg` already."""
+    """Path of an image's face: the image's own, with `.jpg` appended unless it ends in `.jpg`
+    already.
+    """
     return image if image.endswith(SUFFIX) else image + SUFFIX
 
 
@@ -90,7 +94,9 @@ def printable(image: str) -> str:
 def _dvcs_filter(
     folder: Path,
 ) -> Callable[[str, list[str], list[str]], tuple[list[str], list[str]]] | None:
-    """DVC's own choice among the names in a folder, by the `.dvcignore` files of the project around; None where there are none."""
+    """DVC's own choice among the names in a folder, by the `.dvcignore` files of the project
+    around; None where there are none.
+    """
     path = Path(os.path.abspath(folder))
     root = next((above for above in (path, *path.parents) if (above / ".dvc").is_dir()), None)
     if root is None or not any(
@@ -109,7 +115,8 @@ def _walk(folder: Path, prefix: str, choose) -> Iterator[str]:
     """Relative paths of the files below a folder, and of folders that DVC does not enter."""
     if prefix.count("/") > _MAX_DEPTH:
         raise InputError(
-            f"{str(folder)[:_MAX_NAME]}… lies in more than {_MAX_DEPTH} folders within folders; move its photos further up"
+            f"{str(folder)[:_MAX_NAME]}… lies in more than {_MAX_DEPTH} folders within folders; "
+            "move its photos further up"
         )
     try:
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]

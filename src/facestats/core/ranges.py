@@ -23,13 +23,16 @@ def range_middles(classes: list[str]) -> list[float]:
     widths = [high - low for low, high in closed]
     if not widths:
         raise ValueError(
-            f"of {', '.join(classes)} not one has an upper end; expected at least one range like 18-29"
+            f"of {', '.join(classes)} not one has an upper end; expected at least one range like "
+            "18-29"
         )
     return [(low + high) / 2 if high is not None else low + widths[-1] / 2 for low, high in ends]
 
 
 def in_range(values: np.ndarray, ranges: list[str]) -> np.ndarray:
-    """Whether each number lies in its range, of which the upper end is included up to the next whole number: bool (n,)."""
+    """Whether each number lies in its range, of which the upper end is included up to the next
+    whole number: bool (n,).
+    """
     ends = _ends(ranges)
     low = np.array([low for low, _ in ends], dtype=float)
     high = np.array([np.inf if high is None else high + 1 for _, high in ends], dtype=float)

@@ -1,4 +1,6 @@
-"""The One Million Impressions faces (Peterson et al. 2022, doi:10.1073/pnas.2115228119), CC BY-NC-SA 4.0."""
+"""The One Million Impressions faces (Peterson et al. 2022, doi:10.1073/pnas.2115228119), CC
+BY-NC-SA 4.0.
+"""
 
 from __future__ import annotations
 
@@ -165,7 +167,9 @@ def _labels(file: BinaryIO, images: list[str]) -> pd.DataFrame:
 
 
 def _judgements(archive: BinaryIO, images: set[str]) -> pd.DataFrame:
-    """Single judgements of `attractive`; repeats by the same rater stay marked, the raters are not identified."""
+    """Single judgements of `attractive`; repeats by the same rater stay marked, the raters are not
+    identified.
+    """
     with zipfile.ZipFile(archive) as file, file.open(file.namelist()[0]) as table:
         judgements = pd.read_csv(table, dtype={"stimulus": "str"})
     judgements = judgements[judgements["attribute"] == "attractive"]

@@ -1,4 +1,6 @@
-"""Cells of label files: which are empty, which number or class one holds, and all that is wrong with them, said at once."""
+"""Cells of label files: which are empty, which number or class one holds, and all that is wrong
+with them, said at once.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +49,10 @@ EMPTY = frozenset(
     ]
 )
 UNANSWERED = re.compile(
-    r"missing|not available|n\.a|n/d|n\.d\.|k\. ?a\.|keine angabe|unbekannt|weiß nicht|inconnu|desconocido|don't know|do not know"
-    r"|prefer not to say|not specified|unspecified|undefined|tbd|\.\.\.|…|_|#(value|ref|null|num)!|#div/0!|#name\?",
+    r"missing|not available|n\.a|n/d|n\.d\.|k\. ?a\.|keine angabe|unbekannt|weiß nicht|inconnu"
+    r"|desconocido|don't know|do not know"
+    r"|prefer not to say|not specified|unspecified|undefined|tbd|\.\.\.|…|_"
+    r"|#(value|ref|null|num)!|#div/0!|#name\?",
     re.IGNORECASE,
 )
 NONE = frozenset(["None", "none", "NONE"])  # a class in columns of one's own, such as glasses: none
@@ -70,7 +74,7 @@ NEAR = 0.75  # least similarity of a class that is proposed
 
 
 class Mistakes:
-    """What can't be used in the label files, collected so that a person can mend all of it at once."""
+    """What can't be used in the label files, collected so that all of it can be mended at once."""
 
     def __init__(self) -> None:
         self._counts: dict[Path, int] = {}
@@ -79,7 +83,9 @@ class Mistakes:
     def add(
         self, path: Path, column: str, cells: pd.Series, expected: Callable[[str], str] | str
     ) -> None:
-        """Cells of one column that can't be used, indexed by line; `expected`: what should stand there, maybe by value."""
+        """Cells of one column that can't be used, indexed by line; `expected`: what should stand
+        there, maybe by value.
+        """
         self._counts[path] = self._counts.get(path, 0) + len(cells)
         self._texts.setdefault(path, []).extend(
             (
@@ -103,7 +109,9 @@ class Mistakes:
             self._counts[path] = self._counts.get(path, 0) + more
 
     def raise_any(self) -> None:
-        """Raise `LabelError` with up to 20 mistakes a file and their number; nothing where there is none."""
+        """Raise `LabelError` with up to 20 mistakes a file and their number; nothing where there is
+        none.
+        """
         messages = []
         for path, texts in self._texts.items():
             count = self._counts[path]
@@ -127,7 +135,9 @@ def cell_error(path: Path, line: int, column: str, value: str, expected: str) ->
 
 
 def without_empty(text: pd.Series, own: bool = False) -> pd.Series:
-    """Cells with '' where one says that nothing is known; `own`: a column of the user's own, in which `none` is a class."""
+    """Cells with '' where one says that nothing is known; `own`: a column of the user's own, in
+    which `none` is a class.
+    """
     return text.mask(
         text.isin(EMPTY if own else EMPTY | NONE)
         | (text.str.lower() == UNKNOWN)
@@ -137,7 +147,9 @@ def without_empty(text: pd.Series, own: bool = False) -> pd.Series:
 
 
 def one_form(name: str) -> str:
-    """A person's name in one form of Unicode, for two forms of it look the same; a number as tables write it without decimals."""
+    """A person's name in one form of Unicode, for two forms of it look the same; a number as tables
+    write it without decimals.
+    """
     return unicodedata.normalize("NFC", re.sub(r"^(\d+)[.,]0+$", r"\1", name.strip()))
 
 
@@ -149,7 +161,8 @@ def spelt_alike(name: str, values: Iterable[str]) -> list[str]:
     alike = [several for several in by_letters.values() if len(several) > 1]
     return (
         [
-            f"{name} has {alike[0][0]!r} beside {alike[0][1]!r}: two that differ in letters alone. Did you mean one?"
+            f"{name} has {alike[0][0]!r} beside {alike[0][1]!r}: two that differ in letters alone. "
+            "Did you mean one?"
         ]
         if alike
         else []
@@ -159,10 +172,12 @@ def spelt_alike(name: str, values: Iterable[str]) -> list[str]:
 def numbers(
     text: pd.Series, path: Path, mistakes: Mistakes, low: float = -np.inf, high: float = np.inf
 ) -> pd.Series:
-    """Cells as float64, empty ones as NaN; a decimal comma is understood where it can be no other comma.
+    """Cells as float64, empty ones as NaN; a decimal comma is understood where it can be no other
+    comma.
 
-    `1,234` may be either. It is a decimal comma where another cell of the column has one that can be nothing else, and none a point.
-    What is no finite number in [low, high] is added to `mistakes`.
+    `1,234` may be either. It is a decimal comma where another cell of the column has one that can
+    be nothing else, and none a point. What is no finite number in [low, high] is added to
+    `mistakes`.
     """
     plain = text.str.replace("−", "-")
     comma = plain.str.fullmatch(r"[+-]?\d+,\d+")
@@ -197,7 +212,10 @@ def _nearest_number(value: str, low: float, high: float) -> str:
         r"\d{4}-\d\d-\d\d|\d\W*(jan|feb|mar|mär|mrz|apr|mai|may|jun|jul|aug|sep|o[ck]t|nov|de[cz])",
         value.casefold(),
     ):
-        return " (has a spreadsheet made a date of a number? Format the column as text or number, and type it again)"
+        return (
+            " (has a spreadsheet made a date of a number? Format the column as text or number, "
+            "and type it again)"
+        )
     if value.startswith("-") or re.search(
         r"\d\s*(m|w|d)\b|mon|mois|mes|week|woche|day|tag", value.casefold()
     ):
@@ -214,7 +232,8 @@ def _nearest_number(value: str, low: float, high: float) -> str:
 def refuse_contradictions(
     frame: pd.DataFrame, key: str, shown: pd.Series, path: Path, mistakes: Mistakes
 ) -> None:
-    """Add to `mistakes` what contradicts an earlier record of the same key; empty cells contradict nothing.
+    """Add to `mistakes` what contradicts an earlier record of the same key; empty cells contradict
+    nothing.
 
     Parameters
     ----------
@@ -231,7 +250,8 @@ def refuse_contradictions(
                 path,
                 column,
                 given.loc[[line], column].astype(str),
-                f"{first[line]!s} as on an earlier line for {shown[line]}, or one of the two lines removed",
+                f"{first[line]!s} as on an earlier line for {shown[line]}, or one of the two lines "
+                "removed",
             )
         mistakes.count(path, len(conflict) - len(conflict[:SHOWN]))
 
@@ -239,12 +259,14 @@ def refuse_contradictions(
 def check_classes(
     columns: Iterable[tuple[Path, str, pd.Series]], standard: Iterable[str], mistakes: Mistakes
 ) -> list[str]:
-    """Ask about classes that are probably others: the same in other letters, and those with one member.
+    """Ask about classes that are probably others: the same in other letters, and those with one
+    member.
 
     Parameters
     ----------
     columns : file, column and its cells by line, null where nothing is said; all files together.
-    standard : columns in which two spellings of one class are a mistake; in others they are a warning.
+    standard : columns in which two spellings of one class are a mistake; in others they are a
+        warning.
 
     Returns
     -------
@@ -277,8 +299,9 @@ def check_classes(
                 )
             elif len(other):
                 warnings.append(
-                    f"{path.name}: {name} has {other.iloc[0]!r} beside {usual[_letters(other.iloc[0])]!r}: two classes that differ in "
-                    "letters alone. Did you mean one?"
+                    f"{path.name}: {name} has {other.iloc[0]!r} beside "
+                    f"{usual[_letters(other.iloc[0])]!r}: two classes that differ in letters "
+                    "alone. Did you mean one?"
                 )
         warnings += _lonely(name, parts, counts[[*dict.fromkeys(usual.values())]])
     return warnings
@@ -294,7 +317,9 @@ def _usual_spelling(usual: dict[str, str], counts: pd.Series, value: str) -> str
 
 
 def _coded(name: str, parts: list[tuple[Path, pd.Series]]) -> list[str]:
-    """A question about numbers among words, and about numbers by which surveys say that there is no answer."""
+    """A question about numbers among words, and about numbers by which surveys say that there is no
+    answer.
+    """
     values = sorted({value for _, cells in parts for value in cells})
     words = [value for value in values if not NUMBER.fullmatch(value)]
     odd = [
@@ -304,8 +329,9 @@ def _coded(name: str, parts: list[tuple[Path, pd.Series]]) -> list[str]:
     ]
     return (
         [
-            f"{name} has the class {odd[0]!r} beside {next(value for value in values if value not in odd)!r}; if it is a code for no answer, leave such cells "
-            "empty"
+            f"{name} has the class {odd[0]!r} beside "
+            f"{next(value for value in values if value not in odd)!r}; if it is a code for no "
+            "answer, leave such cells empty"
         ]
         if odd and len(odd) < len(values)
         else []
@@ -313,7 +339,9 @@ def _coded(name: str, parts: list[tuple[Path, pd.Series]]) -> list[str]:
 
 
 def _abbreviated(usual: dict[str, str]) -> dict[str, str]:
-    """Classes that are another one's first letter, or its synonym, and the other: `f` beside `female`, `woman` beside `female`."""
+    """Classes that are another one's first letter, or its synonym, and the other: `f` beside
+    `female`, `woman` beside `female`.
+    """
     found = {}
     for word in usual:
         other = [
@@ -339,11 +367,13 @@ def _lonely(name: str, parts: list[tuple[Path, pd.Series]], counts: pd.Series) -
             if (cells == value).any()
         )
         asked.append(
-            f"{value!r} in {path.name}, line {line}{nearest(value, [other for other in counts.index if counts[other] > 1])}"
+            f"{value!r} in {path.name}, line "
+            f"{line}{nearest(value, [other for other in counts.index if counts[other] > 1])}"
         )
     more = f" and {len(lonely) - len(asked)} more" if len(lonely) > len(asked) else ""
     return [
-        f"{name} has {'a class' if len(lonely) == 1 else 'classes'} with one member, maybe a slip: {', '.join(asked)}{more}"
+        f"{name} has {'a class' if len(lonely) == 1 else 'classes'} with one member, maybe a slip: "
+        f"{', '.join(asked)}{more}"
     ]
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from facestats.errors import LabelError
 
-# Headers in small letters and digits alone, by the column that they stand for; that column's own name comes first.
+# Headers in small letters and digits alone, by the column that they stand for; that column's own
+# name comes first.
 IMAGE = (
     "image",
     "filename",
@@ -163,7 +164,9 @@ OWN_NAMES = ("image", "filename")  # of the key; where a file has both, the firs
 
 
 def plain(header: str) -> str:
-    """Small letters and digits alone: without case, blanks, units in brackets and what survey tools put in front."""
+    """Small letters and digits alone: without case, blanks, units in brackets and what survey tools
+    put in front.
+    """
     text = unicodedata.normalize("NFKC", header).casefold()
     text = re.sub(r"\([^)]*\)|\[[^]]*\]|^(input|answer)\.", "", text).rpartition("spreadsheet:")[2]
     return re.sub(r"[\W_]+", "", text)
@@ -179,7 +182,8 @@ def find_columns(
     Raises
     ------
     LabelError
-        Two headers say the same in other letters, or two could be one column and none has its own name.
+        Two headers say the same in other letters, or two could be one column and none has its own
+        name.
     """
     found: dict[str, str] = {}
     for name, words in known.items():
@@ -200,8 +204,8 @@ def find_columns(
             found[name] = (exact or spelt)[0]
         elif len(other) > 1:
             raise LabelError(
-                f"{path}: the columns {' and '.join(map(repr, other))} could both be `{name}`; call one of them {name}, and the "
-                "other by a name of its own"
+                f"{path}: the columns {' and '.join(map(repr, other))} could both be `{name}`; "
+                f"call one of them {name}, and the other by a name of its own"
             )
         elif other:
             found[name] = other[0]
@@ -209,7 +213,9 @@ def find_columns(
 
 
 def say_columns(found: Mapping[str, str], path: Path) -> list[str]:
-    """One line that says which headers were read as another word; none where all have their own names."""
+    """One line that says which headers were read as another word; none where all have their own
+    names.
+    """
     other = [
         f"{written!r} as {name}"
         for name, written in found.items()
@@ -243,4 +249,7 @@ def no_image_column(raw: pd.DataFrame, path: Path) -> str:
         ),
         "",
     )
-    return f"{path}: there is no column `image` (path below the image folder); the header line has {', '.join(raw.columns) or 'nothing'}{meant}"
+    return (
+        f"{path}: there is no column `image` (path below the image folder); the header line has "
+        f"{', '.join(raw.columns) or 'nothing'}{meant}"
+    )

@@ -1,4 +1,6 @@
-"""CSV files as people and spreadsheets write them: read as text, so that an error can name file, line, column and value."""
+"""CSV files as people and spreadsheets write them: read as text, so that an error can name file,
+line, column and value.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +46,19 @@ _KNOWN = {*IMAGE, *RATER, *RATING, *(word for words in LABELS.values() for word 
 
 
 def read_csv(path: Path) -> pd.DataFrame | None:
-    """All cells as stripped text, empty ones as ''; the index is each record's last line in the file. None where there is no file.
+    """All cells as stripped text, empty ones as ''; the index is each record's last line in the
+    file. None where there is no file.
 
-    UTF-8, UTF-16 and UTF-32 with their marks, Windows-1252; cells separated by commas, semicolons, tabs or bars, whichever gives
-    a header line that is understood; Excel's line `sep=;`. Short records are filled up with empty cells; columns and records of
-    empty cells are left out. `attrs["notes"]` lists what was read in another way than the user may think.
+    UTF-8, UTF-16 and UTF-32 with their marks, Windows-1252; cells separated by commas, semicolons,
+    tabs or bars, whichever gives a header line that is understood; Excel's line `sep=;`. Short
+    records are filled up with empty cells; columns and records of empty cells are left out.
+    `attrs["notes"]` lists what was read in another way than the user may think.
 
     Raises
     ------
     LabelError
-        No text, no header line, a column named twice or not at all, or lines with more cells than the header has.
+        No text, no header line, a column named twice or not at all, or lines with more cells than
+        the header has.
     """
     if not path.exists():
         if path.is_symlink():
@@ -110,7 +115,8 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     repeated = {name for name, n in Counter(header).items() if name and n > 1}
     if repeated:
         raise LabelError(f"{path}: the column {min(repeated)!r} stands twice in the header line")
-    # Commas at the end are nothing, but they may also be what an unquoted decimal comma has moved to the right.
+    # Commas at the end are nothing, but they may also be what an unquoted decimal comma has moved
+    # to the right.
     regular = [record for record in records if len(record) <= width]
     texts = (
         []
@@ -142,14 +148,17 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     frame.attrs["positions"] = positions
     if questions:
         frame.attrs["notes"].append(
-            f"{path.name}: the lines below the header that Qualtrics writes, questions and ImportId, are no labels"
+            f"{path.name}: the lines below the header that Qualtrics writes, questions and "
+            "ImportId, are no labels"
         )
         frame.attrs["questions"] = dict(zip(header, questions[0], strict=False))
     return frame
 
 
 def _header(records: list[list[str]], start: int) -> int:
-    """The record that names the columns: the first, or below a title the first that has a column of images and another one."""
+    """The record that names the columns: the first, or below a title the first that has a column of
+    images and another one.
+    """
     if any(plain(cell) in _KNOWN for cell in records[start]):
         return start
     return next(
@@ -175,7 +184,9 @@ def _shifted(record: list[str], texts: list[int]) -> bool:
 
 
 def _without_nameless(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Without columns that have no name: empty ones, and the numbers of rows that programs write in front."""
+    """Without columns that have no name: empty ones, and the numbers of rows that programs write in
+    front.
+    """
     nameless = [
         i for i, name in enumerate(frame.columns) if not name or name.startswith("Unnamed:")
     ]
@@ -193,8 +204,8 @@ def _without_nameless(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         if not counted and (column != "").any():
             line = column.index[column != ""][0]
             raise LabelError(
-                f"{path}, {_place(path)} {line}: column {i + 1} holds {column[line]!r}, but has no name in the header line; "
-                "give it one, or remove it"
+                f"{path}, {_place(path)} {line}: column {i + 1} holds {column[line]!r}, but has no "
+                "name in the header line; give it one, or remove it"
             )
     return frame.iloc[:, [i for i in range(frame.shape[1]) if i not in nameless]]
 
@@ -213,7 +224,8 @@ def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
                 return data[len(mark) :].decode(encoding), []
             except UnicodeDecodeError as error:
                 raise LabelError(
-                    f"{path}: damaged: its mark says {encoding}, but the bytes at {error.start} are none; save it again"
+                    f"{path}: damaged: its mark says {encoding}, but the bytes at {error.start} "
+                    "are none; save it again"
                 ) from None
     kind = next((kind for start, kind in OTHER_FILES if data.startswith(start)), None)
     if kind is None and b"\0" in data:
@@ -224,7 +236,8 @@ def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
         )
     if kind:
         raise LabelError(
-            f"{path} is no text but {kind}; save it as `CSV UTF-8`, or, from Excel, as .xlsx under that name"
+            f"{path} is no text but {kind}; save it as `CSV UTF-8`, or, from Excel, as .xlsx under "
+            "that name"
         )
     try:
         return data.decode("utf-8"), []
@@ -237,19 +250,22 @@ def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
         text = None
     if text is None:
         raise LabelError(
-            f"{path}, line {line}: not UTF-8 (byte {byte:#04x}); save the file as UTF-8, in a spreadsheet as `CSV UTF-8`"
+            f"{path}, line {line}: not UTF-8 (byte {byte:#04x}); save the file as UTF-8, in a "
+            "spreadsheet as `CSV UTF-8`"
         )
     # Without a bound, a long word takes minutes.
     word = re.search(r"\w{0,30}[^\x00-\x7f]\w{0,30}", text)
     assert word is not None
     return text, [
-        f"{path}: not UTF-8, so it was read as Windows-1252: line {line} has {word[0]!r}. If that is wrong, save it as UTF-8, in a "
-        "spreadsheet as `CSV UTF-8`"
+        f"{path}: not UTF-8, so it was read as Windows-1252: line {line} has {word[0]!r}. If that "
+        "is wrong, save it as UTF-8, in a spreadsheet as `CSV UTF-8`"
     ]
 
 
 def without_records(data: bytes, ends: Collection[int], path: Path) -> bytes:
-    """A CSV file's bytes without the records that end on these lines (from 1); a record may span several. Other lines keep their bytes."""
+    """A CSV file's bytes without the records that end on these lines (from 1); a record may span
+    several. Other lines keep their bytes.
+    """
     mark, text, encoding = _marked(data, path)
     lines = list(io.StringIO(text, newline=""))
     kept, before = [], 0
@@ -309,14 +325,16 @@ def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
             ends.append(start + reader.line_num)
     except csv.Error as error:
         raise LabelError(
-            f"{path}, line {start + reader.line_num}: {error}; close the quotation mark, write one within a cell twice, and separate cells by "
-            "commas, semicolons or tabs"
+            f"{path}, line {start + reader.line_num}: {error}; close the quotation mark, write one "
+            "within a cell twice, and separate cells by commas, semicolons or tabs"
         ) from None
     return separator, records, ends
 
 
 def _separator(lines: list[str]) -> str:
-    """The one that gives most columns that are known, in the first line or else below a title, then most columns."""
+    """The one that gives most columns that are known, in the first line or else below a title, then
+    most columns.
+    """
     counts = []
     for separator in SEPARATORS:
         records = [_cells(line, separator) for line in lines]

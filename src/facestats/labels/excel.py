@@ -26,15 +26,18 @@ MOST_CELLS = (
 
 
 def read_excel(path: Path) -> pd.DataFrame:
-    """All cells of a workbook's sheet as text, empty ones as ''; the index is the row's number in the sheet.
+    """All cells of a workbook's sheet as text, empty ones as ''; the index is the row's number in
+    the sheet.
 
-    The sheet is the only one that holds anything, or the one that is called like the file. Formulas count with the value that
-    Excel stored; merged cells with the value that they show; hidden rows like others. `attrs["notes"]` is as `read_csv` gives it.
+    The sheet is the only one that holds anything, or the one that is called like the file. Formulas
+    count with the value that Excel stored; merged cells with the value that they show; hidden rows
+    like others. `attrs["notes"]` is as `read_csv` gives it.
 
     Raises
     ------
     LabelError
-        It can't be opened, it is not clear which sheet is meant, a formula has no stored value, or what `as_frame` raises.
+        It can't be opened, it is not clear which sheet is meant, a formula has no stored value, or
+        what `as_frame` raises.
     """
     marked = _marks(path)
     book = _open(path, read_only=not marked, data_only=True)
@@ -56,8 +59,9 @@ def read_excel(path: Path) -> pd.DataFrame:
         ]
         if lacking:
             raise LabelError(
-                f"{path}, row {lacking[0].row}: {len(lacking)} formulas have no stored value, the first in cell {lacking[0].coordinate}; "
-                "open the file in a spreadsheet, save it, and run again"
+                f"{path}, row {lacking[0].row}: {len(lacking)} formulas have no stored value, the "
+                f"first in cell {lacking[0].coordinate}; open the file in a spreadsheet, save it, "
+                "and run again"
             )
     frame = as_frame(
         rows,
@@ -70,7 +74,9 @@ def read_excel(path: Path) -> pd.DataFrame:
 
 
 def without_rows(path: Path, rows: Collection[int] = (), columns: Collection[int] = ()) -> bytes:
-    """The workbook without these rows and columns (from 1) of the sheet that `read_excel` reads; what openpyxl can't keep, such as charts, goes."""
+    """The workbook without these rows and columns (from 1) of the sheet that `read_excel` reads;
+    what openpyxl can't keep, such as charts, goes.
+    """
     book = _open(path, read_only=False, data_only=False)
     sheet, _ = _choose(_open(path, read_only=False, data_only=True), path)
     for row in sorted(rows, reverse=True):
@@ -83,7 +89,8 @@ def without_rows(path: Path, rows: Collection[int] = (), columns: Collection[int
 
 
 def _marks(path: Path) -> bool:
-    """Whether the workbook has merged cells or formulas, which need more than reading from top to bottom.
+    """Whether the workbook has merged cells or formulas, which need more than reading from top to
+    bottom.
 
     Raises
     ------
@@ -93,7 +100,8 @@ def _marks(path: Path) -> bool:
     data = path.read_bytes()
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise LabelError(
-            f"{path} is protected by a password, or an .xls under another name; save it without a password as .xlsx or `CSV UTF-8`"
+            f"{path} is protected by a password, or an .xls under another name; save it without a "
+            "password as .xlsx or `CSV UTF-8`"
         )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
@@ -137,8 +145,9 @@ def _survey(part: bytes, path: Path) -> bool:
         bottom, right = max(bottom, row), max(right, column)
         if bottom * max(right, 1) > MOST_CELLS:
             raise LabelError(
-                f"{path} has a sheet that reaches down to row {bottom} and right to column {right}; remove the rows and columns behind the "
-                "last label, or save it as `CSV UTF-8`"
+                f"{path} has a sheet that reaches down to row {bottom} and right to column "
+                f"{right}; remove the rows and columns behind the last label, or save it as `CSV "
+                "UTF-8`"
             )
 
     parser = expat.ParserCreate(namespace_separator=" ")
@@ -179,14 +188,15 @@ def _open(path: Path, read_only: bool, data_only: bool) -> Any:
 
 def _damaged(path: Path, error: Exception) -> LabelError:
     return LabelError(
-        f"{path} can't be read as an Excel workbook ({type(error).__name__}: {error}); open it in a spreadsheet and save it again, as .xlsx "
-        "or `CSV UTF-8`"
+        f"{path} can't be read as an Excel workbook ({type(error).__name__}: {error}); open it in "
+        "a spreadsheet and save it again, as .xlsx or `CSV UTF-8`"
     )
 
 
 def _too_large(path: Path) -> LabelError:
     return LabelError(
-        f"{path} is larger than {MOST_BYTES // 1_000_000} MB unpacked; save its sheet as `CSV UTF-8`"
+        f"{path} is larger than {MOST_BYTES // 1_000_000} MB unpacked; save its sheet as `CSV "
+        "UTF-8`"
     )
 
 
@@ -219,7 +229,8 @@ def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
     if not filled:
         raise LabelError(f"{path} is empty; its first row must name the columns")
     raise LabelError(
-        f"{path} has several sheets: {', '.join(map(repr, filled))}; call the one to read {path.stem!r}, or remove the others"
+        f"{path} has several sheets: {', '.join(map(repr, filled))}; call the one to read "
+        f"{path.stem!r}, or remove the others"
     )
 
 

@@ -1,4 +1,6 @@
-"""Where label files lie and how they are called: CSV or Excel, in any case; what lies beside them unread."""
+"""Where label files lie and how they are called: CSV or Excel, in any case; what lies beside them
+unread.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ OTHER_TABLES = (
 
 
 def find_label_file(folder: Path, stem: str) -> Path | None:
-    """The file of the folder that is called `stem`, in whatever case, as CSV or Excel workbook; None where there is none.
+    """The file of the folder that is called `stem`, in whatever case, as CSV or Excel workbook;
+    None where there is none.
 
     Raises
     ------
@@ -44,7 +47,8 @@ def find_label_file(folder: Path, stem: str) -> Path | None:
     found = [path for path in alike if path.suffix.lower() in READ]
     if len(found) > 1:
         raise LabelError(
-            f"{folder} holds {' and '.join(path.name for path in found)}, of which only one can be meant; move the others away"
+            f"{folder} holds {' and '.join(path.name for path in found)}, of which only one can be "
+            "meant; move the others away"
         )
     other = [path for path in alike if path.suffix.lower() in OTHER_TABLES]
     if other and not found:
@@ -55,7 +59,9 @@ def find_label_file(folder: Path, stem: str) -> Path | None:
 
 
 def unread_files(folder: Path, *others: Path) -> list[str]:
-    """Files of the folder that look like label files and that nothing reads, as messages; `others` are read by their own names."""
+    """Files of the folder that look like label files and that nothing reads, as messages; `others`
+    are read by their own names.
+    """
     tables = [
         path
         for path in sorted(folder.iterdir())
@@ -87,7 +93,9 @@ def unread_files(folder: Path, *others: Path) -> list[str]:
 
 
 def read_sheet(path: Path) -> pd.DataFrame | None:
-    """A CSV file or an Excel workbook as text, None where there is no file; see `read_csv` and `read_excel`."""
+    """A CSV file or an Excel workbook as text, None where there is no file; see `read_csv` and
+    `read_excel`.
+    """
     return (
         read_excel(path) if path.suffix.lower() in SUFFIXES and path.is_file() else read_csv(path)
     )

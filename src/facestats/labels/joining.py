@@ -1,7 +1,8 @@
 """The user's label files: checked, joined, one row a face.
 
-`labels.csv` and `ratings.csv`, or Excel workbooks of these names, lie in one folder, both optional; corrections by hand lie in a
-file of their own and win. Every cell is read as text first, so that an error can name file, line, column and value.
+`labels.csv` and `ratings.csv`, or Excel workbooks of these names, lie in one folder, both optional;
+corrections by hand lie in a file of their own and win. Every cell is read as text first, so that an
+error can name file, line, column and value.
 """
 
 from __future__ import annotations
@@ -43,9 +44,11 @@ class JoinedLabels:
 
     Attributes
     ----------
-    table : DataFrame in the schema `labels.tables.LABELS`, one row an accepted face; further label columns follow as text.
+    table : DataFrame in the schema `labels.tables.LABELS`, one row an accepted face; further label
+        columns follow as text.
     scale : (low, high) of the ratings, None where nobody rated.
-    judgements : the single ratings of faces that are there, behind the means: `filename`, `rater`, `rating`; None without ratings.csv.
+    judgements : the single ratings of faces that are there, behind the means: `filename`, `rater`,
+        `rating`; None without ratings.csv.
     summary : counts for `metrics/labels.json`.
     warnings : what the user should know but need not mend.
     notes : how files were understood that say things in their own way.
@@ -71,18 +74,20 @@ def join_labels(
     Parameters
     ----------
     faces : `faces.parquet` with `image`, `filename` (null where rejected).
-    folder : holds `labels.csv` and `ratings.csv`, or workbooks of these names, or neither; must exist.
+    folder : holds `labels.csv` and `ratings.csv`, or workbooks of these names, or neither; must
+        exist.
     manual : corrections by hand, same columns as `labels.csv`; may be missing.
     rating_scale : `auto` or [low, high].
-    drop_raters : raters left out of the means: None (nobody), `auto` (the suspicious ones) or names; see `raters.without_raters`.
+    drop_raters : raters left out of the means: None (nobody), `auto` (the suspicious ones) or
+        names; see `raters.without_raters`.
 
     Raises
     ------
     InputError
         The folder does not exist.
     LabelError
-        All values that can't be used, with file, line, column and value; a file that can't be read, or of whose names not one is a
-        photo; a rater to drop who is not there.
+        All values that can't be used, with file, line, column and value; a file that can't be read,
+        or of whose names not one is a photo; a rater to drop who is not there.
     """
     if not folder.is_dir():
         found = (
@@ -139,7 +144,8 @@ def join_labels(
             )
             columns[f"{column}_source"] = pd.Series(source, index=table.index, dtype="str")
     table = pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
-    # The order of lines says nothing, but would move the last bits of sums; by rating first, equal judgements have equal means.
+    # The order of lines says nothing, but would move the last bits of sums; by rating first, equal
+    # judgements have equal means.
     present = (
         None
         if judgements is None
@@ -178,7 +184,9 @@ def join_labels(
 
 
 def _coded_ages(files: list[_LabelFile]) -> list[str]:
-    """A question about ages that are probably a code for no answer: several of 99, or of 0, and none near it."""
+    """A question about ages that are probably a code for no answer: several of 99, or of 0, and
+    none near it.
+    """
     asked = []
     for file in files:
         ages = file.cells["age"].dropna() if "age" in file.cells else pd.Series(dtype="float64")
@@ -186,8 +194,9 @@ def _coded_ages(files: list[_LabelFile]) -> list[str]:
             there = np.isclose(ages, code)
             if file.path and there.sum() > 1 and not ((ages - code).abs()[~there] <= near).any():
                 asked.append(
-                    f"{file.path.name}: the age is {code} in {number_of(int(there.sum()), 'line')}, first in line {ages.index[there][0]}; if that is a "
-                    "code for no answer, leave such cells empty"
+                    f"{file.path.name}: the age is {code} in "
+                    f"{number_of(int(there.sum()), 'line')}, first in line {ages.index[there][0]}; "
+                    "if that is a code for no answer, leave such cells empty"
                 )
     return asked
 
@@ -235,7 +244,8 @@ def _read_labels(
         key_column(raw, path)  # raises
     if OTHER_UNIT.search(found.get("age", "").casefold()):
         raise LabelError(
-            f"{path}: the column {found['age']!r} is not in years; give age in years, or the column another name"
+            f"{path}: the column {found['age']!r} is not in years; give age in years, or the "
+            "column another name"
         )
     written = {header: name for name, header in found.items()}
     own = {
@@ -248,7 +258,8 @@ def _read_labels(
     ]
     if taken:
         raise LabelError(
-            f"{path}: the column {taken[0]} is one that the pipeline writes itself; give it another name"
+            f"{path}: the column {taken[0]} is one that the pipeline writes itself; give it "
+            "another name"
         )
     cells = pd.DataFrame(
         {header: without_empty(raw[header], own=header not in written) for header in own}

@@ -1,4 +1,6 @@
-"""The file of labels by hand: merged into in one step, so that it is never half written and no merge is lost."""
+"""The file of labels by hand: merged into in one step, so that it is never half written and no
+merge is lost.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ NUMBERS = ("age", "rating")  # columns in which 34 and 34.0 say the same
 
 @dataclass(frozen=True)
 class Change:
-    """One label of one face; `old` is None where the file said nothing, `changed` is False where it said the same."""
+    """One label of one face; `old` is None where the file said nothing, `changed` is False where it
+    said the same.
+    """
 
     filename: str
     column: str
@@ -48,15 +52,16 @@ def merge_labels(
 ) -> list[Change]:
     """Put labels into the file of labels by hand.
 
-    Other rows, other cells and further columns are kept, as UTF-8 with commas, and with its mark where the file had it; a file that is not there is made. Where
-    several rows are about one face, those that speak of the column are changed. Merges at the same time wait for each
-    other.
+    Other rows, other cells and further columns are kept, as UTF-8 with commas, and with its mark
+    where the file had it; a file that is not there is made. Where several rows are about one face,
+    those that speak of the column are changed. Merges at the same time wait for each other.
 
     Parameters
     ----------
     path : CSV file with a column `image` or `filename`; a link to one stays a link.
     said : labels as text, by face, by column.
-    images : path of the photo by face, of all faces; rows may call them as people do (`PhotoNames`).
+    images : path of the photo by face, of all faces; rows may call them as people do
+        (`PhotoNames`).
     write : False: only say what would change.
 
     Returns
@@ -72,7 +77,8 @@ def merge_labels(
     """
     if path.suffix.lower() in SUFFIXES:
         raise InputError(
-            f"{path} is an Excel workbook, which can be read but not merged into; save it as CSV and name that in data.manual_labels"
+            f"{path} is an Excel workbook, which can be read but not merged into; save it as CSV "
+            "and name that in data.manual_labels"
         )
     path = path.resolve()
     if not write:
@@ -154,12 +160,14 @@ def _same(column: str, old: str, new: str) -> bool:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Wait for other merges: a lock on the folder, for the file itself is replaced; the system frees it with the process.
+    """Wait for other merges: a lock on the folder, for the file itself is replaced; the system
+    frees it with the process.
 
     Raises
     ------
     InputError
-        Somebody has held it for a minute: no merge takes so long, and who may read the folder can hold it.
+        Somebody has held it for a minute: no merge takes so long, and who may read the folder can
+        hold it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -171,7 +179,8 @@ def alone(folder: Path) -> Iterator[None]:
                 time.sleep(_LOOK_EVERY)
         else:
             raise InputError(
-                f"{folder} has been locked by another process for {PATIENCE:g} s; end it (`fuser -v {folder}` names it), then try again"
+                f"{folder} has been locked by another process for {PATIENCE:g} s; end it (`fuser "
+                f"-v {folder}` names it), then try again"
             )
         yield
         os.fsync(descriptor)  # the rename, too, is on the disk
@@ -180,7 +189,9 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write beside the file, bring it to the disk, rename: at any moment the name leads to the old or the new whole."""
+    """Write beside the file, bring it to the disk, rename: at any moment the name leads to the old
+    or the new whole.
+    """
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)  # be it a link to somewhere else

@@ -1,4 +1,6 @@
-"""Which photo a person means by a name: the photo's path or the face's name, as people and their programs write them."""
+"""Which photo a person means by a name: the photo's path or the face's name, as people and their
+programs write them.
+"""
 
 from __future__ import annotations
 
@@ -91,10 +93,14 @@ class Reading:
 
     Attributes
     ----------
-    image : path of the photo below the image folder; None where no reading or more than one is possible.
-    liberties : how the name differs from the photo's path and the face's name, in the words of `LIBERTIES`; empty where it is one of them.
-    likely : without an image: the photos that may be meant, the likeliest first; `PhotoNames.likely` looks further where there are none.
-    several : without an image: each of `likely` is a possible reading, so that the name is ambiguous; else none is.
+    image : path of the photo below the image folder; None where no reading or more than one is
+        possible.
+    liberties : how the name differs from the photo's path and the face's name, in the words of
+        `LIBERTIES`; empty where it is one of them.
+    likely : without an image: the photos that may be meant, the likeliest first;
+        `PhotoNames.likely` looks further where there are none.
+    several : without an image: each of `likely` is a possible reading, so that the name is
+        ambiguous; else none is.
     """
 
     image: str | None
@@ -106,9 +112,10 @@ class Reading:
 class PhotoNames:
     """Finds the photo that a person means, where one reading is possible.
 
-    A name is a photo's path below the image folder or the name of its face, as it is or with other slashes, another form of
-    Unicode, other case, no extension or another one, folders lacking or too much in front, leading zeros lost. Of several
-    photos one is meant where its own name differs in nothing in which the others' do not.
+    A name is a photo's path below the image folder or the name of its face, as it is or with other
+    slashes, another form of Unicode, other case, no extension or another one, folders lacking or
+    too much in front, leading zeros lost. Of several photos one is meant where its own name differs
+    in nothing in which the others' do not.
 
     Parameters
     ----------
@@ -157,12 +164,13 @@ class PhotoNames:
     def read_all(self, names: Iterable[str], explain: int = 20) -> dict[str, Reading]:
         """The photos that the names of one file mean, by name.
 
-        Where two names would be the same photo, but differ in their folders, extensions or numbers, they are two photos: a
-        name that is not the photo's own then has no reading.
+        Where two names would be the same photo, but differ in their folders, extensions or numbers,
+        they are two photos: a name that is not the photo's own then has no reading.
 
         Parameters
         ----------
-        explain : names without a reading for which alike ones are looked for; that takes long in a large collection.
+        explain : names without a reading for which alike ones are looked for; that takes long in a
+            large collection.
         """
         readings = {name: self.read(name) for name in dict.fromkeys(names)}
         by_image: dict[str, list[str]] = {}
@@ -184,7 +192,9 @@ class PhotoNames:
         }
 
     def likely(self, name: str) -> tuple[str, ...]:
-        """Up to three photos that are called alike, those of the same name in another folder first; takes long in a large collection."""
+        """Up to three photos that are called alike, those of the same name in another folder first;
+        takes long in a large collection.
+        """
         given = _Name.of(_plain(name))
         if elsewhere := self._by_key.get(given.key):
             return tuple(image for image, _ in elsewhere[:3])
@@ -200,7 +210,9 @@ class PhotoNames:
         return tuple(by_name[name] for name in alike)
 
     def _below(self, text: str) -> str:
-        """A path to a file of the image folder, from its root or from the working directory, as a path below that folder."""
+        """A path to a file of the image folder, from its root or from the working directory, as a
+        path below that folder.
+        """
         path = Path(text.replace("\\", "/")).absolute()
         if self.folder is not None and path.is_relative_to(self.folder):
             return path.relative_to(self.folder).as_posix()
@@ -220,7 +232,9 @@ class PhotoNames:
 
 
 def say_liberties(readings: Iterable[Reading]) -> str:
-    """`12 names matched without extension, 3 in other case`: how many were matched in other words than their own; empty where none was."""
+    """`12 names matched without extension, 3 in other case`: how many were matched in other words
+    than their own; empty where none was.
+    """
     counts = Counter(
         " and ".join(reading.liberties)
         for reading in readings
@@ -236,7 +250,9 @@ def say_liberties(readings: Iterable[Reading]) -> str:
 
 
 def say_likely(reading: Reading) -> str:
-    """`; did you mean a.jpg or b.jpg?`: what a name without a photo may mean; empty where nothing is called alike."""
+    """`; did you mean a.jpg or b.jpg?`: what a name without a photo may mean; empty where nothing
+    is called alike.
+    """
     shown = " or ".join(reading.likely[:3]) + (", …" if len(reading.likely) > 3 else "")
     return did_you_mean([shown], "; did you mean")
 
@@ -265,7 +281,8 @@ class NameIndex:
         Parameters
         ----------
         column : names by line, none empty.
-        mistakes : gets the names that may be several photos, and all of them where not one is a photo and `must_match`.
+        mistakes : gets the names that may be several photos, and all of them where not one is a
+            photo and `must_match`.
         """
         readings = self.photos.read_all(column)
         several = [name for name, reading in readings.items() if reading.several]
@@ -275,7 +292,8 @@ class NameIndex:
                 str(column.name),
                 column[column.isin(several)].drop_duplicates(),
                 lambda name: (
-                    f"the name of one photo, but this may be {' or '.join(readings[name].likely[:3])}; write which"
+                    "the name of one photo, but this may be "
+                    f"{' or '.join(readings[name].likely[:3])}; write which"
                 ),
             )
         absent = [
@@ -302,8 +320,10 @@ class NameIndex:
             [*self.photos.images[:3], *(["…"] if len(self.photos.images) > 3 else [])]
         )
         return (
-            f"{path}: not one of its {number_of(len(absent), 'name')} is a photo, for example {name!r}{say_likely(reading)}; there are "
-            f"{number_of(len(self.photos.images), 'photo')}: {photos}. Look whether data.images and data.labels belong together"
+            f"{path}: not one of its {number_of(len(absent), 'name')} is a photo, for example "
+            f"{name!r}{say_likely(reading)}; there are "
+            f"{number_of(len(self.photos.images), 'photo')}: {photos}. Look whether data.images "
+            "and data.labels belong together"
         )
 
     def notes(self) -> list[str]:
@@ -321,10 +341,12 @@ class NameIndex:
                     for name, reading in shown
                 )
                 warnings.append(
-                    f"{file} names {number_of(len(absent), 'image')} not there, of {self.names[file]}, for example {examples}"
+                    f"{file} names {number_of(len(absent), 'image')} not there, of "
+                    f"{self.names[file]}, for example {examples}"
                 )
         warnings += [
-            f"{file} names {number_of(len(images), 'image')} rejected by preprocess, for example {', '.join(images[:3])}"
+            f"{file} names {number_of(len(images), 'image')} rejected by preprocess, for example "
+            f"{', '.join(images[:3])}"
             for file, images in sorted(self.rejected.items())
             if images
         ]
@@ -334,7 +356,9 @@ class NameIndex:
 def refuse_other_photos(
     first: pd.Series, second: pd.Series, photos: PhotoNames, path: Path, mistakes: Mistakes
 ) -> None:
-    """Add to `mistakes` the rows whose two names, the photo's path and the face's name, are those of two photos: one column was sorted alone."""
+    """Add to `mistakes` the rows whose two names, the photo's path and the face's name, are those
+    of two photos: one column was sorted alone.
+    """
     second = second[first.index]
     there = second != ""
     own, other = photos.read_all(first[there], explain=0), photos.read_all(second[there], explain=0)
@@ -373,7 +397,9 @@ class _Name(NamedTuple):
 
 
 def _plain(name: str) -> str:
-    """A name without what programs put around it: blanks, quotes, `<img src=…>`, `file://`, queries and percent signs of URLs."""
+    """A name without what programs put around it: blanks, quotes, `<img src=…>`, `file://`, queries
+    and percent signs of URLs.
+    """
     text = re.sub(r"^\[\s*([\"'].*[\"'])\s*\]$", r"\1", name.strip()).strip("\"'“”„").strip()
     if text.startswith("<") and (source := re.search(r"\bsrc\s*=\s*[\"']?([^\"'>]+)", text)):
         text = source[1].strip()

@@ -35,9 +35,13 @@ Rater = Annotated[
 
 class Labels(Section):
     rating_scale: Literal["auto"] | Annotated[Range, AfterValidator(_wide)] = "auto"
-    """ends of the raters' scale, [low, high], or auto: the narrowest usual scale that holds every rating but slips (an error)"""
+    """ends of the raters' scale, [low, high], or auto: the narrowest usual scale that holds every
+    rating but slips (an error)
+    """
     drop_raters: Literal["auto"] | list[Rater] | None = None
-    """raters left out: null (nobody; suspicious ones are named) | auto (those who answer always the same, at random or the other way round) | [names]"""
+    """raters left out: null (nobody; suspicious ones are named) | auto (those who answer always the
+    same, at random or the other way round) | [names]
+    """
 
 
 class Split(Section):

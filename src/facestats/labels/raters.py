@@ -1,6 +1,8 @@
-"""Raters whose answers say nothing about the faces: always the same, at random, or the other way round.
+"""Raters whose answers say nothing about the faces: always the same, at random, or the other way
+round.
 
-Each rater is compared with the mean of the others on the same faces, tested with regard to how many faces they rated.
+Each rater is compared with the mean of the others on the same faces, tested with regard to how many
+faces they rated.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ MIN_SAME = 10  # a rater who says the same of fewer faces may just have met alik
 MIN_COMMON = 4  # faces shared with others: Fisher's z has the variance 1 / (n - 3)
 AGREES = 0.05  # whose correlation is above 0 at this level is not random, however low it is
 ROUNDS = 20
-# Among 20 raters with a typical r of 0.58 (the built-in sample) 0.6 names 95 % of the random raters of 200 faces and 78 % of those
-# of 100, but 2 to 3 % of the honest ones with r = 0.25, of 60 faces as of 200 (by the normal approximation of Fisher's z).
+# Among 20 raters with a typical r of 0.58 (the built-in sample) 0.6 names 95 % of the random raters
+# of 200 faces and 78 % of those of 100, but 2 to 3 % of the honest ones with r = 0.25, of 60 faces
+# as of 200 (by the normal approximation of Fisher's z).
 HONEST_SHARE = 0.6
 
 CONSTANT, RANDOM, INVERTED = "always the same", "at random", "the other way round"
@@ -28,20 +31,24 @@ CONSTANT, RANDOM, INVERTED = "always the same", "at random", "the other way roun
 def suspicious_raters(judgements: pd.DataFrame) -> dict[str, dict]:
     """Named raters whose answers say nothing about the faces.
 
-    *Always the same*: one answer to all of at least `MIN_SAME` faces, which is unlikely given how often the others use it.
-    *At random*: the correlation with the mean of the others is not above 0 (one-sided test, 5 %), and is below `HONEST_SHARE`
-    of the typical rater's (median). *The other way round*: it is below 0. Correlations are tested by Fisher's z (standard
-    error 1 / √(n − 3)); the tests that accuse share `ALPHA` among the raters. Who was found counts no longer among the
-    others, and everybody is tested again, until the same ones are found. Where most raters answer at random, nobody can be told apart.
+    *Always the same*: one answer to all of at least `MIN_SAME` faces, which is unlikely given how
+    often the others use it. *At random*: the correlation with the mean of the others is not above 0
+    (one-sided test, 5 %), and is below `HONEST_SHARE` of the typical rater's (median). *The other
+    way round*: it is below 0. Correlations are tested by Fisher's z (standard error 1 / √(n − 3));
+    the tests that accuse share `ALPHA` among the raters. Who was found counts no longer among the
+    others, and everybody is tested again, until the same ones are found. Where most raters answer
+    at random, nobody can be told apart.
 
     Parameters
     ----------
-    judgements : `filename`, `rater` (empty where unknown: counts among the others, but is not tested), `rating`.
+    judgements : `filename`, `rater` (empty where unknown: counts among the others, but is not
+        tested), `rating`.
 
     Returns
     -------
-    dict by rater, sorted: `reason`, `n` (judgements), `mean`, `sd`, `r` (with the mean of the others; None where one of them is
-    constant), `n_common` (faces behind `r`), `p` (of the test that accuses, not corrected).
+    dict by rater, sorted: `reason`, `n` (judgements), `mean`, `sd`, `r` (with the mean of the
+    others; None where one of them is constant), `n_common` (faces behind `r`), `p` (of the test
+    that accuses, not corrected).
     """
     if judgements.empty:
         return {}
@@ -86,7 +93,8 @@ def without_raters(
     Returns
     -------
     judgements : without them.
-    report : `n` named raters, `dropped` (name: reason), `suspicious` (see `suspicious_raters`; listed ones are not tested).
+    report : `n` named raters, `dropped` (name: reason), `suspicious` (see `suspicious_raters`;
+        listed ones are not tested).
 
     Raises
     ------
@@ -102,7 +110,8 @@ def without_raters(
         for name in wanted:
             if name not in named:
                 raise LabelError(
-                    f"labels.drop_raters names {name!r}, who is no rater of a face in ratings.csv. {_nearest(name, named)}"
+                    f"labels.drop_raters names {name!r}, who is no rater of a face in ratings.csv. "
+                    f"{_nearest(name, named)}"
                 )
         report["dropped"] = dict.fromkeys(sorted(set(wanted)), "named in labels.drop_raters")
         if judgements is not None:
@@ -119,7 +128,9 @@ def without_raters(
 
 
 def rater_warnings(report: dict) -> list[str]:
-    """What the user should know of `without_raters`' report: suspicious raters that still count, and that nobody is left."""
+    """What the user should know of `without_raters`' report: suspicious raters that still count,
+    and that nobody is left.
+    """
     said = []
     for name, seen in report["suspicious"].items():
         if name not in report["dropped"]:
@@ -128,7 +139,8 @@ def rater_warnings(report: dict) -> list[str]:
                 "" if seen["r"] is None else f", r = {seen['r']:.2f} with the mean of the others"
             )
             said.append(
-                f"rater {name} seems to answer {seen['reason']} ({figures}); labels.drop_raters: auto leaves such raters out"
+                f"rater {name} seems to answer {seen['reason']} ({figures}); labels.drop_raters: "
+                "auto leaves such raters out"
             )
     if report["n"] and len(report["dropped"]) == report["n"]:
         said.append(f"labels.drop_raters leaves out all {report['n']} raters")
@@ -163,7 +175,9 @@ def _constant(rater: np.ndarray, rating: np.ndarray, n_raters: int) -> dict[int,
 def _agreement(
     face: np.ndarray, rater: np.ndarray, rating: np.ndarray, n_raters: int, left_out: list[int]
 ) -> dict[str, np.ndarray]:
-    """Correlation `r` (n_raters,) of each rater with the mean of the others but `left_out`, over the `n` faces that they share."""
+    """Correlation `r` (n_raters,) of each rater with the mean of the others but `left_out`, over
+    the `n` faces that they share.
+    """
     counts = ~np.isin(rater, left_out)
     centred = rating - rating.mean()
     total = np.bincount(face, centred * counts)

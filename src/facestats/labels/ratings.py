@@ -1,4 +1,6 @@
-"""Single judgements (`ratings.csv`, `ratings.xlsx`): read in the forms that people and survey tools give them, checked against their scale, averaged."""
+"""Single judgements (`ratings.csv`, `ratings.xlsx`): read in the forms that people and survey tools
+give them, checked against their scale, averaged.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from facestats.labels.columns import (
 from facestats.labels.files import read_sheet
 from facestats.labels.names import NameIndex
 
-# Ends of the scales that rating studies use; `auto` takes the narrowest one that holds every rating.
+# Ends of the scales that rating studies use; `auto` takes the narrowest one that holds every
+# rating.
 USUAL_SCALES = (
     (0.0, 1.0),
     (1.0, 5.0),
@@ -35,10 +38,12 @@ USUAL_SCALES = (
     (0.0, 100.0),
 )
 REPEAT = "repeat"
-# Up to 1 % of the ratings may be slips of the hand; `auto` does not let them make the scale more than twice as wide as the others need.
-# A smaller step may be rare praise: 1 to 9 becomes 1 to 10 by a single 10.
+# Up to 1 % of the ratings may be slips of the hand; `auto` does not let them make the scale more
+# than twice as wide as the others need. A smaller step may be rare praise: 1 to 9 becomes 1 to 10
+# by a single 10.
 SLIPS, STRETCH = 0.01, 2.0
-# Numbers by which SPSS and survey tools say that there is no answer; never ratings where all others fit a usual scale without them.
+# Numbers by which SPSS and survey tools say that there is no answer; never ratings where all others
+# fit a usual scale without them.
 NO_ANSWER = (
     -1,
     -7,
@@ -63,10 +68,13 @@ NO_ANSWER = (
 )
 FEW = 10  # other ratings from which on a 99 is taken for no answer
 
-# Headers of what was computed from ratings, and of counters: no raters. At a header's start or, from three letters on, at its end.
+# Headers of what was computed from ratings, and of counters: no raters. At a header's start or,
+# from three letters on, at its end.
 SUMMARIES = re.compile(
-    r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total|rank|mittelwert|mw|durchschnitt"
-    r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line|order|trial|lfd|lfdnr|rt|time)"
+    r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total"
+    r"|rank|mittelwert|mw|durchschnitt"
+    r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line"
+    r"|order|trial|lfd|lfdnr|rt|time)"
 )
 MEANS = (
     "mean",
@@ -88,9 +96,11 @@ COMPUTED = ("mean", "median", "sum", "std", "count", "min", "max")
 ANSWER = re.compile(
     r"\.(response|rating|keys)$", re.IGNORECASE
 )  # PsychoPy's headers: `rating_slider.response`
-# Other things than attractiveness that faces are rated on, in headers; and headers of a column that says on which.
+# Other things than attractiveness that faces are rated on, in headers; and headers of a column that
+# says on which.
 TRAITS = re.compile(
-    r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical|distinctive|memorab|health|happi|aggress|confiden|sociab|smart"
+    r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical"
+    r"|distinctive|memorab|health|happi|aggress|confiden|sociab|smart"
 )
 TRAIT = (
     "trait",
@@ -105,7 +115,9 @@ TRAIT = (
     "eigenschaft",
     "frage",
 )
-MATCHING = 0.99  # share of faces on which a column must be the mean of the others, or the number of its line, to be none of a rater's
+# share of faces on which a column must be the mean of the others, or the number of its line, to be
+# none of a rater's
+MATCHING = 0.99
 COUNTED = 4  # lines that a column must number to be a counter, whatever it is called
 _LONG = 2000  # letters of a header or question in which a photo's name is looked for
 
@@ -116,7 +128,8 @@ class Ratings:
 
     Attributes
     ----------
-    judgements : `filename` (null where the photo is not there or has no face), `rater` (empty where unknown), `rating`; None without a file.
+    judgements : `filename` (null where the photo is not there or has no face), `rater` (empty where
+        unknown), `rating`; None without a file.
     repeats : lines left out because they are a rater's second judgement.
     guessed, notes : what to say of how the file was read.
     """
@@ -130,8 +143,9 @@ class Ratings:
 def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Ratings:
     """Read and check single judgements.
 
-    One line a judgement (`image`, `rater`, `rating`, or as survey tools call them), one line a photo with a column a rater, or one
-    line a rater with a column a photo. Lines whose `rating_type` is `repeat` (the same rater again) are left out and counted.
+    One line a judgement (`image`, `rater`, `rating`, or as survey tools call them), one line a
+    photo with a column a rater, or one line a rater with a column a photo. Lines whose
+    `rating_type` is `repeat` (the same rater again) are left out and counted.
     """
     raw = None if path is None else read_sheet(path)
     if path is None or raw is None:
@@ -167,21 +181,24 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
             mistakes.add(path, found["image"], pd.Series("", nameless), "the name of an image")
             mistakes.raise_any()
         guessed.append(
-            f"{path.name}: left out {number_of(len(nameless), 'line')} with an answer and no image, the first is line {nameless[0]}"
+            f"{path.name}: left out {number_of(len(nameless), 'line')} with an answer and no "
+            f"image, the first is line {nameless[0]}"
         )
         cells = cells[cells["image"] != ""]
     cells = cells.assign(rater=cells["rater"].map(one_form))
     other = _other_answers(cells)
     if other.any():
         guessed.append(
-            f"{path.name}: left out {number_of(int(other.sum()), 'answer')} in words beside a rating of the same image by the same rater, the "
-            f"first is {cells.loc[other, 'rating'].iloc[0]!r} in line {cells.index[other][0]}"
+            f"{path.name}: left out {number_of(int(other.sum()), 'answer')} in words beside a "
+            "rating of the same image by the same rater, the first is "
+            f"{cells.loc[other, 'rating'].iloc[0]!r} in line {cells.index[other][0]}"
         )
         cells = cells[~other]
     computed = cells["rater"].map(lambda rater: plain(rater) in MEANS)
     if computed.any():
         guessed.append(
-            f"{path.name}: left out {number_of(int(computed.sum()), 'rating')} whose rater is called {cells.loc[computed, 'rater'].iloc[0]!r}"
+            f"{path.name}: left out {number_of(int(computed.sum()), 'rating')} whose rater is "
+            f"called {cells.loc[computed, 'rater'].iloc[0]!r}"
         )
         cells = cells[~computed]
     filenames = names.resolve(cells["image"].rename(found.get("image", "image")), path, mistakes)
@@ -212,8 +229,8 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
             path,
             row["column"],
             pd.Series([row["text"]], [line]),
-            f"one judgement of {row['image']} by {row['rater']}, who has given another value on an earlier line (mark a second judgement "
-            "with rating_type=repeat)",
+            f"one judgement of {row['image']} by {row['rater']}, who has given another value on an "
+            "earlier line (mark a second judgement with rating_type=repeat)",
         )
     mistakes.count(path, max(0, int(differs.sum()) - SHOWN))
     again = (
@@ -235,19 +252,24 @@ def _refuse_other_traits(raw: pd.DataFrame, path: Path) -> None:
         several = list(dict.fromkeys(values[values != ""]))
         if len(several) > 1:
             raise LabelError(
-                f"{path}: the column {column!r} has {', '.join(map(repr, several[:3]))}, so several things were rated; leave only the lines on one"
+                f"{path}: the column {column!r} has {', '.join(map(repr, several[:3]))}, so "
+                "several things were rated; leave only the lines on one"
             )
 
 
 def _other_answers(cells: pd.DataFrame) -> pd.Series:
-    """Answers in words, such as a click on `Next`, where the same rater has given a number for the same image."""
+    """Answers in words, such as a click on `Next`, where the same rater has given a number for the
+    same image.
+    """
     wordy = cells["rating"].str.fullmatch(r"[^\W\d]([^\W\d]|[\s.!])*")
     key = cells["image"] + "\0" + cells["rater"]
     return wordy & key.isin(key[~wordy & (cells["rating"] != "")]) & (cells["rater"] != "")
 
 
 def _one_rater(raw: pd.DataFrame) -> pd.DataFrame:
-    """Without columns of raters that say what another one says: survey tools write several, some of them the same in each line."""
+    """Without columns of raters that say what another one says: survey tools write several, some of
+    them the same in each line.
+    """
     alike = [column for column in raw.columns if plain(column) in RATINGS["rater"][1:]]
     if len(alike) < 2 or len(raw) < 2:
         return raw
@@ -289,8 +311,8 @@ def _spread(
         twice = [c for c in photos if [*photos.values()].count(photos[c]) > 1]
         if twice:
             raise LabelError(
-                f"{path}: the columns {' and '.join(map(repr, twice[:3]))} are about one photo, {photos[twice[0]]}; leave only the ratings "
-                "that you mean"
+                f"{path}: the columns {' and '.join(map(repr, twice[:3]))} are about one photo, "
+                f"{photos[twice[0]]}; leave only the ratings that you mean"
             )
         parts = [
             pd.DataFrame(
@@ -333,7 +355,8 @@ def _spread(
         raise LabelError(
             f"{path}: there is no column `rating`; the header line has {', '.join(raw.columns)}"
             + (
-                f". Means of ratings, such as {means[0]!r}, belong into labels.csv, in a column `rating`"
+                f". Means of ratings, such as {means[0]!r}, belong into labels.csv, in a column "
+                "`rating`"
                 if means
                 else ""
             )
@@ -341,7 +364,8 @@ def _spread(
     traits = [c for c in raters if TRAITS.search(c.casefold())]
     if traits:
         raise LabelError(
-            f"{path}: the column {traits[0]!r} is no rater's and not about attractiveness; leave only the ratings that you mean, with a column a rater"
+            f"{path}: the column {traits[0]!r} is no rater's and not about attractiveness; leave "
+            "only the ratings that you mean, with a column a rater"
         )
     _refuse_other_quantities(raw, raters, path)
     left_out = [c for c in raw.columns if c not in raters and c != found["image"]]
@@ -357,12 +381,17 @@ def _spread(
         )
         for c in raters
     ]
-    said = f"{path.name}: one column a rater ({len(raters)}: {', '.join(raters[:3])}{', …' if len(raters) > 3 else ''})"
+    said = (
+        f"{path.name}: one column a rater ({len(raters)}: "
+        f"{', '.join(raters[:3])}{', …' if len(raters) > 3 else ''})"
+    )
     return pd.concat(parts), said + (f", without {', '.join(left_out)}" if left_out else "")
 
 
 def photo_parts(raw: pd.DataFrame) -> dict[str, list[str]]:
-    """What in each header, or in the question below it, may be a photo's name, as survey tools write it: `How attractive? [a.jpg]`."""
+    """What in each header, or in the question below it, may be a photo's name, as survey tools
+    write it: `How attractive? [a.jpg]`.
+    """
     questions = raw.attrs.get("questions", {})
     parts = {}
     for c in raw.columns:
@@ -422,7 +451,9 @@ def _as_numbers(cells: pd.Series) -> pd.Series:
 
 
 def _summarizes(header: str) -> bool:
-    """Whether a header speaks of a mean, a count or the like: `Std. Dev.`, `N ratings`, `rating_mean`."""
+    """Whether a header speaks of a mean, a count or the like: `Std. Dev.`, `N ratings`,
+    `rating_mean`.
+    """
     words = [word for word in re.split(r"[\W_]+", header.casefold()) if word]
     numbered = len(words) == 2 and words[1].isdigit()  # `No 4` may be a rater
     return not numbered and any(
@@ -458,7 +489,8 @@ def _refuse_other_quantities(raw: pd.DataFrame, raters: list[str], path: Path) -
     Raises
     ------
     LabelError
-        All values of a column are beyond twice the scale that the others use, or it alone has decimals.
+        All values of a column are beyond twice the scale that the others use, or it alone has
+        decimals.
     """
     values = {c: _as_numbers(without_empty(raw[c])).dropna() for c in raters}
     for c in raters:
@@ -478,8 +510,10 @@ def _refuse_other_quantities(raw: pd.DataFrame, raters: list[str], path: Path) -
         )
         if beyond or alone:
             raise LabelError(
-                f"{path}, column {c}: {values[c].min():g} to {values[c].max():g}, where the other columns have {others.min():g} to "
-                f"{others.max():g}{' without decimals' if alone and not beyond else ''}; if it is no rater's, remove it"
+                f"{path}, column {c}: {values[c].min():g} to {values[c].max():g}, where the other "
+                f"columns have {others.min():g} to "
+                f"{others.max():g}{' without decimals' if alone and not beyond else ''}; if it is "
+                "no rater's, remove it"
             )
 
 
@@ -490,7 +524,8 @@ def find_scale(
     files: Mapping[str, Path | None],
     mistakes: Mistakes,
 ) -> tuple[float, float] | None:
-    """Ends of the rating scale, checked against every rating; `judgements` are those of faces that are there.
+    """Ends of the rating scale, checked against every rating; `judgements` are those of faces that
+    are there.
 
     `files` are the label files by kind; `mistakes` gets the judgements that are outside.
     """
@@ -514,7 +549,10 @@ def find_scale(
         low, high = _without_slips(judged if len(judged) else means, low, high)
     else:
         return None
-    expected = f"a rating from {low:g} to {high:g}, or nothing where there is none (labels.rating_scale: {wanted}; [low, high] sets another scale)"
+    expected = (
+        f"a rating from {low:g} to {high:g}, or nothing where there is none (labels.rating_scale: "
+        f"{wanted}; [low, high] sets another scale)"
+    )
     outside = judged[(judged < low) | (judged > high)]
     if judgements is not None and len(outside):
         for column, lines in judgements.loc[
@@ -526,14 +564,16 @@ def find_scale(
     outside = means[(means < low) | (means > high)]
     if len(outside):
         raise LabelError(
-            f"{outside.index[0]} has the rating {outside.iloc[0]:g} in {files['labels'] or 'the label file'} or in the labels "
-            f"by hand; expected {expected}"
+            f"{outside.index[0]} has the rating {outside.iloc[0]:g} in "
+            f"{files['labels'] or 'the label file'} or in the labels by hand; expected {expected}"
         )
     return low, high
 
 
 def _without_slips(values: pd.Series, low: float, high: float) -> tuple[float, float]:
-    """The usual scale that holds nearly all values, where the few others stretch it beyond measure or mean no answer; else [low, high]."""
+    """The usual scale that holds nearly all values, where the few others stretch it beyond measure
+    or mean no answer; else [low, high].
+    """
     rest = values[~values.isin(NO_ANSWER)]
     usual = _usual_scale(rest)
     outside = values[(values < usual[0]) | (values > usual[1])] if usual else values

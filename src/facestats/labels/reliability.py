@@ -1,7 +1,8 @@
-"""How well the mean rating of a face can be known: split-half reliability and intraclass correlation.
+"""How well the mean rating of a face can be known: split-half reliability and intraclass
+correlation.
 
-A model's correlation with the mean rating can't be expected above √reliability: the mean of a few raters is not what all
-raters would say.
+A model's correlation with the mean rating can't be expected above √reliability: the mean of a few
+raters is not what all raters would say.
 """
 
 from __future__ import annotations
@@ -19,33 +20,40 @@ from facestats.core.stats.intervals import (
 from facestats.errors import number_of
 from facestats.labels.variance import ONE_WAY, TWO_WAY, icc, one_way, two_way
 
-HALVES = 100  # random halves; another seed then moves the sample's split-half reliability by 0.002 at most
+# random halves; another seed then moves the sample's split-half reliability by 0.002 at most
+HALVES = 100
 RESAMPLES = 1000
 MIN_FACES = 10  # with fewer, the interval of a correlation of 0.5 reaches from below 0 to 0.86
 MAX_FACES = 10_000  # drawn at random where there are more: the interval is then about 0.01 wide
-CROSSED = 0.5  # share of all faces that the average rater rated, from which on raters are halved instead of ratings
+# share of all faces that the average rater rated, from which on raters are halved instead of
+# ratings
+CROSSED = 0.5
 SEED = 0
 
 
 def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | None = None) -> dict:
     """Reliability of the mean rating of a face, with 95 % bootstrap intervals over faces.
 
-    `split_half`: mean correlation of the mean ratings by two random halves, over `HALVES` halvings, stepped up to all ratings by
-    the Spearman-Brown formula r m / (1 + (m − 1) r), where m is the number of ratings behind a face's mean over that behind
-    a half's (harmonic means; 2 for even halves). *Raters* are halved where they are named and rated at least half of the faces
-    each, on average: their severity then cancels as it does in the means. Else each face's *ratings* are halved.
+    `split_half`: mean correlation of the mean ratings by two random halves, over `HALVES` halvings,
+    stepped up to all ratings by the Spearman-Brown formula r m / (1 + (m − 1) r), where m is the
+    number of ratings behind a face's mean over that behind a half's (harmonic means; 2 for even
+    halves). *Raters* are halved where they are named and rated at least half of the faces each, on
+    average: their severity then cancels as it does in the means. Else each face's *ratings* are
+    halved.
 
-    `icc`: ICC(2,k) where every judgement names its rater, ICC(1,k) where not (or where every rater rated one face only);
-    k is the harmonic mean number of ratings a face. See `variance.icc`.
+    `icc`: ICC(2,k) where every judgement names its rater, ICC(1,k) where not (or where every rater
+    rated one face only); k is the harmonic mean number of ratings a face. See `variance.icc`.
 
     Parameters
     ----------
     judgements : `filename`, `rater`, `rating`; None without ratings.csv.
-    person : person of a face by filename, null where unknown; the bootstrap draws persons, for their faces are rated alike.
+    person : person of a face by filename, null where unknown; the bootstrap draws persons, for
+        their faces are rated alike.
 
     Returns
     -------
-    dict : `n_faces`, `n_raters`, `ratings_per_face` (harmonic mean), `split_half`, `icc` (with `kind`), `ceiling` (√ of `split_half`),
+    dict : `n_faces`, `n_raters`, `ratings_per_face` (harmonic mean), `split_half`, `icc` (with
+        `kind`), `ceiling` (√ of `split_half`),
     each `{value, low, high}`, null where `why` says what is missing.
     """
     report: dict = {
@@ -100,7 +108,8 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
 
 
 def _in_order(judgements: pd.DataFrame) -> pd.DataFrame:
-    """Judgements by face, rating and rater: neither the order of lines nor what raters are called moves a bit of a sum, or who is drawn.
+    """Judgements by face, rating and rater: neither the order of lines nor what raters are called
+    moves a bit of a sum, or who is drawn.
 
     Raters are ordered by their judgements. Those of equal judgements are interchangeable.
     """
@@ -153,9 +162,11 @@ def _resamples(faces: pd.Index, person: pd.Series | None, rng: np.random.Generat
 def _halve(
     face: np.ndarray, rater: np.ndarray | None, rating: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Number and mean of the ratings of each face in two random halves, each (2, faces); the mean is 0 where there are none.
+    """Number and mean of the ratings of each face in two random halves, each (2, faces); the mean
+    is 0 where there are none.
 
-    rater : halves the raters; None halves each face's ratings, of an odd number either half getting one more.
+    rater : halves the raters; None halves each face's ratings, of an odd number either half getting
+        one more.
     """
     n_faces = face.max() + 1
     if rater is not None:

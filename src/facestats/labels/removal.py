@@ -1,4 +1,6 @@
-"""Take people out of the user's own files: which photos are meant, and the lines that speak of them."""
+"""Take people out of the user's own files: which photos are meant, and the lines that speak of
+them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ _LOST = {
     "form controls": "xl/ctrlProps/",
 }
 SHOWN = 20  # mistakes named one by one
-GONE = "correct the names; or, where a photo is gone already, add --allow-missing: the lines about it are removed"
+GONE = (
+    "correct the names; or, where a photo is gone already, add --allow-missing: the lines about "
+    "it are removed"
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,10 @@ class LabelFile:
     Attributes
     ----------
     path : the file
-    table : names of photos, one column or, with the photo's path and the face's name, two, and `person`; empty cells are ''. The
-        index is the line on which a record ends, or the row of a workbook; of a file with a column a photo, the column, from 0
+    table : names of photos, one column or, with the photo's path and the face's name, two, and
+        `person`; empty cells are ''. The
+        index is the line on which a record ends, or the row of a workbook; of a file with a column
+        a photo, the column, from 0
     by_hand : it lies in git, and merges may write it at the same time
     by_column : it has a column a photo
     """
@@ -56,15 +63,19 @@ class LabelFile:
         return self.table.drop(columns="person")
 
     def lines(self, names: Collection[str]) -> list[int]:
-        """The lines on which records with these names, as the file writes them, end; or the columns."""
+        """The lines on which records with these names, as the file writes them, end; or the
+        columns.
+        """
         return self.table.index[self.names.isin(set(names)).any(axis=1)].unique().tolist()
 
     def remove(self, names: Collection[str], cache: Path | None = None) -> None:
-        """Write the file without the records with these names; other lines keep their bytes, other rows their cells and formats.
+        """Write the file without the records with these names; other lines keep their bytes, other
+        rows their cells and formats.
 
         Parameters
         ----------
-        cache : DVC's, into which the file may be a link: a new file takes the link's place. Other links stay.
+        cache : DVC's, into which the file may be a link: a new file takes the link's place. Other
+            links stay.
         """
         path = self.path.resolve()
         if not self.by_hand:
@@ -100,7 +111,10 @@ class LabelFile:
         """Why the file could not be written without these names."""
         path = self.path.resolve()
         if not os.access(path.parent, os.W_OK):
-            return f"{path.parent} can't be written to, so no line of {self.path.name} could be removed"
+            return (
+                f"{path.parent} can't be written to, so no line of {self.path.name} could be "
+                "removed"
+            )
         lost = lost_parts(path) if path.suffix.lower() in SUFFIXES else ()
         if lost:
             kind, places = (
@@ -109,8 +123,10 @@ class LabelFile:
                 else ("rows", self.lines(names))
             )
             return (
-                f"{self.path} is a workbook with {' and '.join(lost)}, which would be lost if {kind} were removed here; remove the {kind} "
-                f"{', '.join(map(str, places[:SHOWN]))} in a spreadsheet, or save it as CSV, then give the same command with --allow-missing"
+                f"{self.path} is a workbook with {' and '.join(lost)}, which would be lost if "
+                f"{kind} were removed here; remove the {kind} "
+                f"{', '.join(map(str, places[:SHOWN]))} in a spreadsheet, or save it as CSV, then "
+                "give the same command with --allow-missing"
             )
         self.without(names)
         return None
@@ -224,13 +240,15 @@ class Mentions:
 
         Parameters
         ----------
-        asked : paths below the image folder, paths to the files or names of faces, as people write them
+        asked : paths below the image folder, paths to the files or names of faces, as people write
+            them
         allow_missing : take names that only label files know as they are
 
         Raises
         ------
         InputError
-            One or more are not known, or could be several; each is named with those that are called alike.
+            One or more are not known, or could be several; each is named with those that are called
+            alike.
         """
         labelled = {
             name
@@ -252,13 +270,15 @@ class Mentions:
                 mistakes.append(f"{name}: may be {' or '.join(reading.likely)}; write which")
             elif name in labelled:
                 mistakes.append(
-                    f"{name}: a label file names it, but it is not in {self._folder}, nor was it in the last run{say_likely(reading)}"
+                    f"{name}: a label file names it, but it is not in {self._folder}, nor was it "
+                    f"in the last run{say_likely(reading)}"
                 )
                 absent = True
             else:
                 near = replace(reading, likely=(reading.image,)) if reading.image else reading
                 mistakes.append(
-                    f"{name}: no such image in {self._folder}, in the label files or in the last run{say_likely(near)}"
+                    f"{name}: no such image in {self._folder}, in the label files or in the last "
+                    f"run{say_likely(near)}"
                 )
         if absent:
             mistakes.append(GONE)
@@ -275,7 +295,8 @@ class Mentions:
         Raises
         ------
         InputError
-            No label file names such a person, a photo of theirs is not found, or two label files contradict each other.
+            No label file names such a person, a photo of theirs is not found, or two label files
+            contradict each other.
         """
         by_image: dict[str, dict[str, str]] = {}
         stated: dict[str, list[tuple[str, int, str, Reading]]] = {}
@@ -305,21 +326,23 @@ class Mentions:
                 if others:
                     other, where = next(iter(others.items()))
                     mistakes.append(
-                        f"{image} shows {person} by {file}, line {line}, and {other} by {where}; mend one of the two, or name the photos one by one"
+                        f"{image} shows {person} by {file}, line {line}, and {other} by {where}; "
+                        "mend one of the two, or name the photos one by one"
                     )
                 elif reading.image:
                     images.append(image)
                 elif reading.several:
                     mistakes.append(
-                        f"{file}, line {line}: {name}, a photo of {person}, may be {' or '.join(reading.likely)}; write which in {file}, "
-                        "or name the photos one by one"
+                        f"{file}, line {line}: {name}, a photo of {person}, may be "
+                        f"{' or '.join(reading.likely)}; write which in {file}, or name the photos "
+                        "one by one"
                     )
                 elif allow_missing:
                     images.append(name)
                 else:
                     mistakes.append(
-                        f"{file}, line {line}: {name}, a photo of {person}, is not in {self._folder}, nor was it in the last run"
-                        f"{say_likely(reading)}"
+                        f"{file}, line {line}: {name}, a photo of {person}, is not in "
+                        f"{self._folder}, nor was it in the last run{say_likely(reading)}"
                     )
                     absent = True
         if absent:

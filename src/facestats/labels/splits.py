@@ -15,10 +15,12 @@ def split_faces(
 ) -> pd.DataFrame:
     """Deal faces out to train, val and test.
 
-    A group of copies is one unit. Who somebody is: the `person` of the labels, of the face or of a copy of it; else the bytes of an image,
-    of a group of copies those of its best labelled member, or of its best one where none is labelled: copies that are added move no one who
-    is labelled, unless they are labelled, too, and better; where a person is known, none moves anyone. The hash of seed and person is a number in [0, 1); below `test` it is test, below `test + val` val, else train: no
-    stratification, no dependence on who else is there.
+    A group of copies is one unit. Who somebody is: the `person` of the labels, of the face or of a
+    copy of it; else the bytes of an image, of a group of copies those of its best labelled member,
+    or of its best one where none is labelled: copies that are added move no one who is labelled,
+    unless they are labelled, too, and better; where a person is known, none moves anyone. The hash
+    of seed and person is a number in [0, 1); below `test` it is test, below `test + val` val, else
+    train: no stratification, no dependence on who else is there.
 
     Parameters
     ----------
@@ -30,7 +32,8 @@ def split_faces(
 
     Returns
     -------
-    DataFrame `filename`, `split`. Copies whom the labels give to persons in different splits are `excluded` from val and test.
+    DataFrame `filename`, `split`. Copies whom the labels give to persons in different splits are
+    `excluded` from val and test.
     """
     faces = faces.sort_values("filename").reset_index(drop=True)
     codes, identities = pd.factorize(split_identities(faces, persons, labelled))

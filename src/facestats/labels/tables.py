@@ -6,7 +6,8 @@ from facestats.core.tables import FILENAME, IMAGE, INTEGER, NUMBER, TEXT, Column
 
 LABELS = Schema(
     "labels.parquet",
-    "What the label files say, by hand or not, one row a face. The file's own metadata says the ends of the raters' scale.",
+    "What the label files say, by hand or not, one row a face. The file's own metadata says the "
+    "ends of the raters' scale.",
     stage="labels",
     fields={
         "filename": FILENAME,
@@ -39,7 +40,8 @@ SPLITS = Schema(
         "filename": FILENAME,
         "split": Column(
             TEXT,
-            "`train`, `val`, `test`, or `excluded` (a copy of a face that the labels give to another person, of another split)",
+            "`train`, `val`, `test`, or `excluded` (a copy of a face that the labels give to "
+            "another person, of another split)",
         ),
     },
 )

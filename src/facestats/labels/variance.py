@@ -1,9 +1,11 @@
 """Variance components of ratings, and the intraclass correlations made of them.
 
-Shrout & Fleiss (1979, doi:10.1037/0033-2909.86.2.420) define ICC(1,k) and ICC(2,k) for complete designs. Ratings of many faces
-seldom are: the components are therefore estimated by Henderson's method 1 (1953, doi:10.2307/3001853; Searle, Casella & McCulloch,
-*Variance Components*, 1992, ch. 5), which sets uncorrected sums of squares equal to their expectations. It needs no complete design,
-is unbiased where faces and raters are random, and equals the analysis of variance where every rater rated every face.
+Shrout & Fleiss (1979, doi:10.1037/0033-2909.86.2.420) define ICC(1,k) and ICC(2,k) for complete
+designs. Ratings of many faces seldom are: the components are therefore estimated by Henderson's
+method 1 (1953, doi:10.2307/3001853; Searle, Casella & McCulloch, *Variance Components*, 1992, ch.
+5), which sets uncorrected sums of squares equal to their expectations. It needs no complete design,
+is unbiased where faces and raters are random, and equals the analysis of variance where every rater
+rated every face.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ class Components:
 
 
 def icc(components: Components, k: np.ndarray | float | None = None) -> np.ndarray:
-    """Reliability (m,) of the mean of `k` ratings (by default as many as there are): faces / (faces + noise / k)."""
+    """Reliability (m,) of the mean of `k` ratings (by default as many as there are): faces / (faces
+    + noise / k).
+    """
     k = components.k if k is None else k
     return components.faces / (components.faces + components.noise / k)
 
@@ -62,8 +66,8 @@ def two_way(
 ) -> Components | None:
     """Components of ratings by named raters, one a face and rater; see `one_way`.
 
-    Returns None where raters and rest can't be told apart in the first resample, as where every rater rated one face only; NaN
-    where they can't in a later one.
+    Returns None where raters and rest can't be told apart in the first resample, as where every
+    rater rated one face only; NaN where they can't in a later one.
     """
     cells = (face, rater)
     judged, values = csr_array((np.ones(len(face)), cells)), csr_array((rating, cells))
@@ -76,7 +80,8 @@ def two_way(
         ((values.T @ weights.T).T) ** 2, by_rater, out=np.zeros_like(by_rater), where=present
     ).sum(axis=1)
     mean = (weights @ total) ** 2 / n
-    # Expected sums of squares, less that of the mean: rows faces, raters, all; columns faces, raters, rest.
+    # Expected sums of squares, less that of the mean: rows faces, raters, all; columns faces,
+    # raters, rest.
     by_face2, by_rater2 = (weights @ count**2) / n, (by_rater**2).sum(axis=1) / n
     matrix = np.stack(
         [

@@ -19,7 +19,8 @@ COLUMN_PARTS = (
 )  # of the columns that the tables have for an attribute
 
 
-# DVC's run cache leaves these keys out of the hash of a group of parameters: a change below them would go unnoticed.
+# DVC's run cache leaves these keys out of the hash of a group of parameters: a change below them
+# would go unnoticed.
 HIDDEN_FROM_DVC = ("size", "nfiles")
 
 
@@ -28,8 +29,8 @@ def _plain(name: Any) -> Any:
     bad = re.search(r"^[^A-Za-z]|[^A-Za-z0-9_-]", name) if isinstance(name, str) else None
     if bad:
         raise ValueError(
-            f"a name can't hold {bad[0]!r}{' at its beginning' * (not bad.start())}; its pattern is letters A to Z, digits, - and _, "
-            "a letter first"
+            f"a name can't hold {bad[0]!r}{' at its beginning' * (not bad.start())}; its pattern "
+            "is letters A to Z, digits, - and _, a letter first"
         )
     return name
 
@@ -46,10 +47,13 @@ FolderName = Annotated[
 
 
 def _name(key: Any) -> Any:
-    """A name of an attribute or a class, before pydantic finds that YAML has made something else than text of it."""
+    """A name of an attribute or a class, before pydantic finds that YAML has made something else
+    than text of it.
+    """
     if not isinstance(key, str):
         raise ValueError(
-            f"the name {key!r} is no text, for YAML reads words like yes and no, and numbers, as something "
+            f"the name {key!r} is no text, for YAML reads words like yes and no, and numbers, as "
+            "something "
             'else: put it in quotes ("yes") or choose another word'
         )
     if key in HIDDEN_FROM_DVC:

@@ -1,8 +1,8 @@
 """`params.yaml`, typed and checked.
 
-Each section is a pydantic model in `params.py` of the package that it belongs to; `params.errors` turns what
-pydantic finds wrong into one message that names the key, the value, what is allowed and, for an unknown
-key, the nearest known one.
+Each section is a pydantic model in `params.py` of the package that it belongs to; `params.errors`
+turns what pydantic finds wrong into one message that names the key, the value, what is allowed and,
+for an unknown key, the nearest known one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _MOST = 20_000  # values of a file; a project with a hundred composites has two 
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose numbers are those that DVC and people see: 010 is ten and no octal, 1:30 is text and not ninety."""
+    """YAML whose numbers are those that DVC and people see: 010 is ten and no octal, 1:30 is text
+    and not ninety.
+    """
 
     def construct_number(self, node: yaml.ScalarNode) -> Any:
         text = node.value.replace("_", "")
@@ -53,7 +55,9 @@ class _Loader(yaml.SafeLoader):
         )
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge keys (`<<`), but no more of them than a file may hold values: each level of merged lists can multiply them."""
+        """Merge keys (`<<`), but no more of them than a file may hold values: each level of merged
+        lists can multiply them.
+        """
         super().flatten_mapping(node)
         if len(node.value) > _MOST:
             raise ValueError(
@@ -61,7 +65,9 @@ class _Loader(yaml.SafeLoader):
             )
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
-        """As ever, but that a key stands once: DVC, which hands these values to stages, refuses a second one."""
+        """As ever, but that a key stands once: DVC, which hands these values to stages, refuses a
+        second one.
+        """
         seen = set()
         assert isinstance(node, yaml.MappingNode)
         for key, _ in node.value:
@@ -97,7 +103,9 @@ class Params(Section):
     attributes: Attributes
     """what is learned from labels"""
     zeroshot: Zeroshot
-    """what CLIP's text side says where there is neither label nor trained model: attribute, class, wordings"""
+    """what CLIP's text side says where there is neither label nor trained model: attribute, class,
+    wordings
+    """
     mlp: Mlp
     """a ridge regression, and an ensemble of perceptrons trained on what it misses"""
     geometry: Geometry
@@ -124,7 +132,8 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     Raises
     ------
     ParamsError
-        Missing file, broken YAML, unknown key, wrong type or impossible value; every problem is named.
+        Missing file, broken YAML, unknown key, wrong type or impossible value; every problem is
+        named.
     """
     path = Path(path)
     try:
@@ -134,15 +143,18 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         raise ParamsError(f"{path}: no such file; run this from the folder that holds it") from None
     except IsADirectoryError:
         raise ParamsError(
-            f"{path} is a folder; expected the file with the parameters, `git checkout {path.name}` brings it back"
+            f"{path} is a folder; expected the file with the parameters, `git checkout "
+            f"{path.name}` brings it back"
         ) from None
     except UnicodeDecodeError as error:
         raise ParamsError(
-            f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at position {error.start}); save it as UTF-8"
+            f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at position "
+            f"{error.start}); save it as UTF-8"
         ) from None
     except RecursionError:
         raise ParamsError(
-            f"{path} is nested too deeply, or holds itself by an alias; write it out, at most a few levels deep"
+            f"{path} is nested too deeply, or holds itself by an alias; write it out, at most a "
+            "few levels deep"
         ) from None
     except (yaml.YAMLError, ValueError) as error:  # 2026-13-45 is a date that there is not
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
@@ -150,7 +162,8 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 
 
 def _count(value: Any, counts: dict[int, int] | None = None) -> int:
-    """How many values there are, each as often as aliases repeat it: a kilobyte can stand for billions.
+    """How many values there are, each as often as aliases repeat it: a kilobyte can stand for
+    billions.
 
     Raises
     ------
@@ -169,7 +182,8 @@ def _count(value: Any, counts: dict[int, int] | None = None) -> int:
         counts[id(value)] = 1 + sum(_count(part, counts) for part in parts)
     if counts[id(value)] > _MOST:
         raise ValueError(
-            f"it holds more than {_MOST} values, counted as often as aliases (*name) repeat them; write what is meant"
+            f"it holds more than {_MOST} values, counted as often as aliases (*name) repeat them; "
+            "write what is meant"
         )
     return counts[id(value)]
 
@@ -179,7 +193,8 @@ def check_params(raw: Any, where: str = "params.yaml") -> Params:
     if not isinstance(raw, dict):
         found = "nothing" if raw is None else f"a {type(raw).__name__}"
         raise ParamsError(
-            f"{where} must be a mapping of sections, found {found}; `git checkout params.yaml` brings the last one committed"
+            f"{where} must be a mapping of sections, found {found}; `git checkout params.yaml` "
+            "brings the last one committed"
         )
     try:
         raw = with_current_names(raw, Params, where)

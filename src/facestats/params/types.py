@@ -23,19 +23,24 @@ def ordered(span: list) -> list:
     return span
 
 
-_UNTAMED = '$`"\\'  # what a shell reads even inside of double quotes; single ones end at an apostrophe, which folders do hold
+# what a shell reads even inside of double quotes; single ones end at an apostrophe, which folders
+# do hold
+_UNTAMED = '$`"\\'
 
 _CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines
 
 
 def _tame(path: str) -> str:
-    """A path that any command line can name in double quotes: blanks, brackets, `&`, `;`, `*` and apostrophes are no harm there."""
+    """A path that any command line can name in double quotes: blanks, brackets, `&`, `;`, `*` and
+    apostrophes are no harm there.
+    """
     bad = next(
         (sign for sign in path if sign in _UNTAMED or unicodedata.category(sign) in _CONTROLS), None
     )
     if bad is not None:
         raise ValueError(
-            f"a path can't hold {bad!r}, which no quoting tames in a shell; rename the folder or file"
+            f"a path can't hold {bad!r}, which no quoting tames in a shell; rename the folder or "
+            "file"
         )
     if path != path.strip():
         raise ValueError("a path can't begin or end with a blank; rename the folder or file")
@@ -65,7 +70,8 @@ def _revision(name: str) -> str:
         or ".." in name
     ):
         raise ValueError(
-            "a revision is a commit, tag or branch: letters A to Z, digits, and . _ - + / between them"
+            "a revision is a commit, tag or branch: letters A to Z, digits, and . _ - + / between "
+            "them"
         )
     return name
 
@@ -76,7 +82,8 @@ DataPath = Annotated[PathText, AfterValidator(_below_project)]
 Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(ordered)]
 
 
-# YAML 1.1, which stages read, takes 5e-05 for text, and DVC, whose YAML is 1.2, writes just that where somebody sets 0.00005.
+# YAML 1.1, which stages read, takes 5e-05 for text, and DVC, whose YAML is 1.2, writes just that
+# where somebody sets 0.00005.
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)?", re.ASCII)
 _LONGEST = 400  # signs of a number; the pattern takes the square of it
 
@@ -87,7 +94,9 @@ def _numeric(annotation: Any) -> set[type]:
 
 
 def _as_number(value: Any, whole: bool) -> Any:
-    """The number that a text is, or each of a list; a whole one for 256.0 where `whole`. What is no number stays as it is."""
+    """The number that a text is, or each of a list; a whole one for 256.0 where `whole`. What is no
+    number stays as it is.
+    """
     if isinstance(value, list):
         return [_as_number(one, whole) for one in value]
     if (
@@ -100,19 +109,24 @@ def _as_number(value: Any, whole: bool) -> Any:
     return int(value) if whole and isinstance(value, float) and value.is_integer() else value
 
 
-TEXTS = "texts"  # of the context of a validation: whether a text may be a number, as it may in YAML and may not in Python
+# of the context of a validation: whether a text may be a number, as it may in YAML and may not in
+# Python
+TEXTS = "texts"
 
 
 class Section(BaseModel):
-    """Base of all sections: no unknown keys, and no silent conversion of types, but that a number may be written in any way; the text below a key
-    describes it."""
+    """Base of all sections: no unknown keys, and no silent conversion of types, but that a number
+    may be written in any way; the text below a key describes it.
+    """
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
     aliases: ClassVar[Mapping[str, str]] = {}
-    """Keys of earlier versions and what they are called now; files that have them are read, with a warning."""
+    """Keys of earlier versions and what they are called now; files that have them are read, with a
+    warning.
+    """
 
     @model_validator(mode="before")
     @classmethod

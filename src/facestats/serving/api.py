@@ -4,13 +4,15 @@
     facestats.score_image("photo.jpg")
 
 Every function uses the models of `facestats.load()`: those of the nearest folder upwards that has
-`models/serving.json`. `facestats.load("path/to/repo")` gives the models of another folder: its `score`, `combined_score`,
-`attributes`, `similar` and `landmarks` do the same for them. docs/library.md has an example of each.
+`models/serving.json`. `facestats.load("path/to/repo")` gives the models of another folder: its
+`score`, `combined_score`, `attributes`, `similar` and `landmarks` do the same for them.
+docs/library.md has an example of each.
 
-`image` is a path, the bytes of an image file, a PIL image or an RGB array (height, width, 3) of uint8. From a path or
-bytes it gets exactly what the pipeline's table gives it; of a large JPEG that somebody else has decoded the pixels
-differ a little from the pipeline's own decoding, and the score with them (0.04 points at 3,500 px). A score is what
-the raters of the training data would have said, not the worth of a person.
+`image` is a path, the bytes of an image file, a PIL image or an RGB array (height, width, 3) of
+uint8. From a path or bytes it gets exactly what the pipeline's table gives it; of a large JPEG that
+somebody else has decoded the pixels differ a little from the pipeline's own decoding, and the score
+with them (0.04 points at 3,500 px). A score is what the raters of the training data would have
+said, not the worth of a person.
 """
 
 from __future__ import annotations
@@ -81,8 +83,8 @@ def get_clip_embedding(image: Any) -> np.ndarray:
     Returns
     -------
     float32 array (d,)
-        Of unit length; d is the CLIP variant's, 384 for `tiny` and 512 for ViT-B/32. It equals the row
-        of `embeddings_clip.parquet` that the same file has.
+        Of unit length; d is the CLIP variant's, 384 for `tiny` and 512 for ViT-B/32. It equals the
+        row of `embeddings_clip.parquet` that the same file has.
 
     Warns
     -----
@@ -105,7 +107,8 @@ def get_clip_embedding(image: Any) -> np.ndarray:
 
 
 def infer_attributes(image: Any, ethnicity: bool = False) -> Attributes:
-    """Infer the attributes of the largest face by trained models, or by prompts where there is none.
+    """Infer the attributes of the largest face by trained models, or by prompts where there is
+    none.
 
     Parameters
     ----------
@@ -117,9 +120,9 @@ def infer_attributes(image: Any, ethnicity: bool = False) -> Attributes:
     Returns
     -------
     Attributes
-        Of each target the class (`unknown` where the model abstains) or the number (`age`, in years), its
-        source and, of classes, its probabilities. A target is None without model and prompts, and where
-        prompts of `tiny` can't tell about a photograph.
+        Of each target the class (`unknown` where the model abstains) or the number (`age`, in
+        years), its source and, of classes, its probabilities. A target is None without model and
+        prompts, and where prompts of `tiny` can't tell about a photograph.
 
     Raises
     ------
@@ -144,9 +147,9 @@ def score_image(image: Any) -> Score:
     Returns
     -------
     Score
-        The scores, `withheld`, `age_checked` and `warnings`. `geometric` and `combined` are None where
-        they can't be had (a warning says why); all scores are None where the face may be under
-        `score.min_age` (`withheld` says why).
+        The scores, `withheld`, `age_checked` and `warnings`. `geometric` and `combined` are None
+        where they can't be had (a warning says why); all scores are None where the face may be
+        under `score.min_age` (`withheld` says why).
 
     Raises
     ------
@@ -189,7 +192,8 @@ def calculate_attractiveness_score(image: Any) -> float:
     ModelError
         No regressor or no geometric model was trained, or no weights could be learned.
     WithheldError
-        The face may be under `score.min_age`, or nothing can tell and `score.require_age_check` is true.
+        The face may be under `score.min_age`, or nothing can tell and `score.require_age_check` is
+        true.
     """
     return load().combined_score(image)
 
@@ -207,8 +211,8 @@ def find_similar(image: Any, k: int = 10) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `image` (path of the photo), `filename` (of its crop) and `similarity` (cosine, at most 1), best
-        first; `k` rows, or as many as there are. A photo of the pipeline finds itself.
+        `image` (path of the photo), `filename` (of its crop) and `similarity` (cosine, at most 1),
+        best first; `k` rows, or as many as there are. A photo of the pipeline finds itself.
 
     Warns
     -----

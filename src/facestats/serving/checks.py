@@ -25,7 +25,9 @@ def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def read_facts(path: Path, *keys: str) -> dict[str, Any]:
-    """A JSON file that the pipeline wrote; raises `ModelError` where it is missing, damaged, or lacks one of the keys."""
+    """A JSON file that the pipeline wrote; raises `ModelError` where it is missing, damaged, or
+    lacks one of the keys.
+    """
     try:
         facts = read_json(path)
     except InputError as error:
@@ -33,6 +35,7 @@ def read_facts(path: Path, *keys: str) -> dict[str, Any]:
     lacking = [key for key in keys if key not in facts]
     if lacking:
         raise ModelError(
-            f"{path} has no {', '.join(lacking)}; an earlier version of the pipeline wrote it, run `dvc repro`"
+            f"{path} has no {', '.join(lacking)}; an earlier version of the pipeline wrote it, run "
+            "`dvc repro`"
         )
     return facts

@@ -86,9 +86,9 @@ def filter_images(
     Returns
     -------
     frame of the same kind
-        A pandas frame has `.attrs["facestats"]`: `filter` (the conditions), `matched` (faces left after
-        each), `flagged` (faces left out by doubt) and `copies_left_out`; `make_composite` passes them on.
-        A polars frame has no place for them.
+        A pandas frame has `.attrs["facestats"]`: `filter` (the conditions), `matched` (faces left
+        after each), `flagged` (faces left out by doubt) and `copies_left_out`; `make_composite`
+        passes them on. A polars frame has no place for them.
 
     Warns
     -----
@@ -98,8 +98,8 @@ def filter_images(
     Raises
     ------
     InputError
-        Fewer than `min_results`, with the number left after each condition; no frame, a missing column,
-        or a condition that is no class, range or number.
+        Fewer than `min_results`, with the number left after each condition; no frame, a missing
+        column, or a condition that is no class, range or number.
     """
     conditions = {
         "gender": gender,
@@ -163,13 +163,15 @@ def make_composite(
     Parameters
     ----------
     df_or_paths : pandas or polars frame, or list of images
-        A frame with `filename` or `image` (faces of the pipeline), or images, whose faces are cut out.
+        A frame with `filename` or `image` (faces of the pipeline), or images, whose faces are cut
+        out.
     n : int, optional
         At most this many, drawn at random; None: all.
     seed : int, default 0
         Of the drawing.
     align : {'warp', 'eyes', 'none'}
-        `warp`: every triangle of a face to the mean landmarks; `eyes`: eyes upon eyes; `none`: plain mean.
+        `warp`: every triangle of a face to the mean landmarks; `eyes`: eyes upon eyes; `none`:
+        plain mean.
     space : {'linear', 'gamma'}
         Whether light is averaged, or the codes of the files.
     symmetric : bool, default False
@@ -177,8 +179,8 @@ def make_composite(
     max_yaw : float, default 25
         Degrees, above 0 and up to 90; `warp` leaves out faces turned further.
     flags : {'leave_out', 'keep'}, optional
-        `leave_out`: no face whose picture is doubtful; `keep`: these too; None: as `filter_images` was
-        told, else `leave_out`.
+        `leave_out`: no face whose picture is doubtful; `keep`: these too; None: as `filter_images`
+        was told, else `leave_out`.
     copies : {'best', 'keep'}
         `best`: of copies of a picture the best one; `keep`: all.
 
@@ -186,10 +188,10 @@ def make_composite(
     -------
     PIL image
         RGB, in the size of the crops. `info["facestats"]` has `n`, `members`, `note` (a caution, or
-        None), `left_out` (names by reason: `no_face`, `no_landmarks`, `max_yaw`, `folded`), `flagged`,
-        `copies_left_out`, `rating` (mean human rating of the members with its interval), `render`,
-        `sharpness`; after `filter_images` of a pandas frame `filter` and `matched`; of a frame with the
-        columns of scores `scores`.
+        None), `left_out` (names by reason: `no_face`, `no_landmarks`, `max_yaw`, `folded`),
+        `flagged`, `copies_left_out`, `rating` (mean human rating of the members with its interval),
+        `render`, `sharpness`; after `filter_images` of a pandas frame `filter` and `matched`; of a
+        frame with the columns of scores `scores`.
 
     Warns
     -----
@@ -199,7 +201,8 @@ def make_composite(
     Raises
     ------
     InputError
-        No face to average, an option that does not exist, a face that stands twice, a missing photo.
+        No face to average, an option that does not exist, a face that stands twice, a missing
+        photo.
     ImageError
         A photo that can't be read.
     """
@@ -275,7 +278,9 @@ def _is_polars_frame(frame: Any) -> bool:
 
 
 def _to_pandas(frame: Any) -> pd.DataFrame:
-    """The columns of a polars frame that filters and composites look at; the rows are numbered from 0."""
+    """The columns of a polars frame that filters and composites look at; the rows are numbered from
+    0.
+    """
     if not _is_polars_frame(frame):
         raise InputError(f"expected a pandas or polars frame, found {type(frame).__name__}")
     if not hasattr(frame, "rows"):
@@ -307,7 +312,9 @@ def _doubts(
 
 
 def _with_faces(table: pd.DataFrame | None, models: Models) -> pd.DataFrame | None:
-    """The table with the names of faces in `filename`, where it names photos or faces in `filename` or `image`."""
+    """The table with the names of faces in `filename`, where it names photos or faces in `filename`
+    or `image`.
+    """
     column = next(
         (name for name in ("filename", "image") if table is not None and name in table.columns),
         None,
@@ -330,7 +337,9 @@ def _ratings(table: pd.DataFrame | None) -> pd.Series:
 def _known_faces(
     models: Models, df: pd.DataFrame, n: int | None, seed: int, flags: str, copies: str
 ) -> tuple[pd.DataFrame, dict[str, int], int]:
-    """Members out of the pipeline's faces, how many were left out for which doubt, and how many as copies."""
+    """Members out of the pipeline's faces, how many were left out for which doubt, and how many as
+    copies.
+    """
     check_table(df)
     for column in ("rating", *SCORES.values()):
         if (
@@ -342,7 +351,8 @@ def _known_faces(
     twice = df.loc[df["filename"].duplicated(), "filename"]
     if len(twice):
         raise InputError(
-            f"{twice.iloc[0]} stands twice in the table and would count twice ({len(twice)} rows too many)"
+            f"{twice.iloc[0]} stands twice in the table and would count twice ({len(twice)} rows "
+            "too many)"
         )
     selection = select_faces(df, {}, n, seed, flags=flags, copies=copies)
     names = selection.rows["filename"]
@@ -351,7 +361,8 @@ def _known_faces(
     absent = [name for name in names if name not in faces.index]
     if absent:
         raise InputError(
-            f"{number_of(len(absent), 'name')} not among the faces of {models.root}, for example {absent[0]}"
+            f"{number_of(len(absent), 'name')} not among the faces of {models.root}, for example "
+            f"{absent[0]}"
         )
     folder = models.root / CROPS
     members = _members(
@@ -364,7 +375,9 @@ def _known_faces(
 
 
 def _faces_table(models: Models) -> Path:
-    """The table of the faces, which is that of the models' run; raises `ModelError` where it is not."""
+    """The table of the faces, which is that of the models' run; raises `ModelError` where it is
+    not.
+    """
     files = models.parts.manifest.parts["faces"]
     check(models.root, files)
     return models.root / next(iter(files))
@@ -373,7 +386,9 @@ def _faces_table(models: Models) -> Path:
 def _new_faces(
     models: Models, photos: list, n: int | None, seed: int, folder: Path, flags: str, single: bool
 ) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, int], int]:
-    """Members out of photos; the names of those that were left out, by the first reason; how many were for each doubt, and as copies."""
+    """Members out of photos; the names of those that were left out, by the first reason; how many
+    were for each doubt, and as copies.
+    """
     from facestats.faces.crop import NoFaceError
 
     rows: list[tuple] = []

@@ -1,6 +1,8 @@
-"""`models/serving.json`: what a photo needs, and the sha256 of every file that answers are made from.
+"""`models/serving.json`: what a photo needs, and the sha256 of every file that answers are made
+from.
 
-The stage `serving` writes it, the last one of those that make models. Files that fit it belong to one run. Paths in it are relative to the project folder.
+The stage `serving` writes it, the last one of those that make models. Files that fit it belong to
+one run. Paths in it are relative to the project folder.
 """
 
 from __future__ import annotations
@@ -36,7 +38,10 @@ PARTS = (
     "age_check",
     "ages",
 )
-OF_TWO_RUNS = "a run is under way, or files of two runs are mixed: wait for its end, or `dvc repro`, `dvc pull` or `dvc checkout`"
+OF_TWO_RUNS = (
+    "a run is under way, or files of two runs are mixed: wait for its end, or `dvc repro`, `dvc "
+    "pull` or `dvc checkout`"
+)
 Identity = tuple[int, ...] | None
 MAYBE_EMPTY = frozenset({"classifiers"})
 
@@ -104,7 +109,8 @@ class Manifest:
             or not all(isinstance(files, dict) for files in parts.values())
         ):
             raise ModelError(
-                f"{root / SERVING} does not name the parts {', '.join(PARTS)}; another version of the pipeline wrote it, run `dvc repro`"
+                f"{root / SERVING} does not name the parts {', '.join(PARTS)}; another version of "
+                "the pipeline wrote it, run `dvc repro`"
             )
         for path in (path for files in parts.values() for path in files):
             if (
@@ -113,7 +119,8 @@ class Manifest:
                 or not path.isprintable()
             ):
                 raise ModelError(
-                    f"{root / SERVING} names {ascii(path)[1:-1]}, which may lie outside the project folder; run `dvc repro`"
+                    f"{root / SERVING} names {ascii(path)[1:-1]}, which may lie outside the "
+                    "project folder; run `dvc repro`"
                 )
         empty = sorted(
             name for name, files in parts.items() if not files and name not in MAYBE_EMPTY
@@ -136,7 +143,8 @@ def write_manifest(
 
     Parameters
     ----------
-    parts : the files of each part of `PARTS`, relative to the working directory, which is the project's folder.
+    parts : the files of each part of `PARTS`, relative to the working directory, which is the
+        project's folder.
     """
     hashes = {
         name: {file.as_posix(): sha256_file(file) for file in sorted(parts[name])} for name in PARTS
@@ -152,7 +160,9 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def identity(path: Path) -> Identity:
-    """What changes with every new content of a file, but is had without reading it; None where there is none."""
+    """What changes with every new content of a file, but is had without reading it; None where
+    there is none.
+    """
     try:
         found = os.stat(path)
     except OSError:
@@ -161,7 +171,9 @@ def identity(path: Path) -> Identity:
 
 
 def is_readable(path: Path) -> bool:
-    """Whether a path, if there is something, is a file: who opens a named pipe waits for ever, and `/dev/zero` has no end."""
+    """Whether a path, if there is something, is a file: who opens a named pipe waits for ever, and
+    `/dev/zero` has no end.
+    """
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except OSError:

@@ -59,8 +59,8 @@ _loading = threading.Lock()
 def load(root: str | Path | None = None) -> Models:
     """Load the models of a project folder.
 
-    It returns the same object until a new run has replaced all models. While a run is under way, and where
-    files do not belong together, the models that this process has stay in use.
+    It returns the same object until a new run has replaced all models. While a run is under way,
+    and where files do not belong together, the models that this process has stay in use.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def load(root: str | Path | None = None) -> Models:
     Raises
     ------
     ModelError
-        There is none: `dvc repro` or `dvc pull` makes it. Or its files are of two runs, and this process
-        has no earlier models.
+        There is none: `dvc repro` or `dvc pull` makes it. Or its files are of two runs, and this
+        process has no earlier models.
     InputError
         `root` is no path.
     """
@@ -126,7 +126,8 @@ def _current(folder: Path) -> Models | None:
     if manifest is None:
         if _is_project(folder):
             raise ModelError(
-                f"no {SERVING.as_posix()} in {folder}: a run is under way, wait for its end; otherwise run `dvc repro` (or `dvc pull`)"
+                f"no {SERVING.as_posix()} in {folder}: a run is under way, wait for its end; "
+                "otherwise run `dvc repro` (or `dvc pull`)"
             )
         return None
     if not _loading.acquire(blocking=models is None):
@@ -177,7 +178,9 @@ def _is_project(folder: Path) -> bool:
 
 
 def _one_at_a_time(method: Callable) -> Callable:
-    """LiteRT's interpreter serves one thread only, and torch computes one photo on all processors: threads wait for each other."""
+    """LiteRT's interpreter serves one thread only, and torch computes one photo on all processors:
+    threads wait for each other.
+    """
 
     @wraps(method)
     def locked(self: Models, *arguments: Any, **named: Any) -> Any:
@@ -189,7 +192,8 @@ def _one_at_a_time(method: Callable) -> Callable:
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """The models and tables of one run of a project folder; `load` makes it, and nothing changes it.
+    """The models and tables of one run of a project folder; `load` makes it, and nothing changes
+    it.
 
     Threads may share it: its methods take one photo at a time.
 
@@ -268,7 +272,8 @@ class Models:
         trained = self.parts.get("classifiers")
         if "age" not in trained:
             raise ModelError(
-                f"{self.root / ATTRIBUTES} has no target age, but ages are checked by its model; run `dvc repro`"
+                f"{self.root / ATTRIBUTES} has no target age, but ages are checked by its model; "
+                "run `dvc repro`"
             )
         return trained["age"]
 
@@ -276,8 +281,9 @@ class Models:
     def ages_said(self) -> tuple[pd.DataFrame, np.ndarray, dict[int, np.ndarray]]:
         """Faces of the pipeline whose age people said, none with models alone.
 
-        As `age_check.parquet` has them; their perceptual hashes, uint8 (n, 32); and the thumbnails of those that get no score, by row: whoever is a
-        child stays one while a run replaces the crops.
+        As `age_check.parquet` has them; their perceptual hashes, uint8 (n, 32); and the thumbnails
+        of those that get no score, by row: whoever is a child stays one while a run replaces the
+        crops.
         """
         return self.parts.get("ages")
 
@@ -297,12 +303,14 @@ class Models:
         return PhotoNames(self.images, self.root / self.serving["images"])
 
     def photo(self, image: Any) -> Any:
-        """Return the image, or, of a name that is no file, the path of the pipeline's photo of that name.
+        """Return the image, or, of a name that is no file, the path of the pipeline's photo of that
+        name.
 
         Raises
         ------
         InputError
-            The name is that of a photo of the pipeline which is not there, or there is neither a file nor a photo of that name.
+            The name is that of a photo of the pipeline which is not there, or there is neither a
+            file nor a photo of that name.
         """
         if not isinstance(image, (str, Path)) or os.path.lexists(image):
             return image
@@ -317,7 +325,8 @@ class Models:
         path = self.names.folder / reading.image
         if not path.is_file():
             raise InputError(
-                f"{image} is a photo of the pipeline, but {path} is not there; `dvc pull` or a copy of it brings it back"
+                f"{image} is a photo of the pipeline, but {path} is not there; `dvc pull` or a "
+                "copy of it brings it back"
             )
         return path
 
@@ -339,8 +348,8 @@ class Models:
         Returns
         -------
         FaceCrop
-            `rgb`, uint8 (size, size, 3); `landmarks`, fractions of the crop, or None; `pose`, degrees;
-            `box`, px of the photo; `face_count`; `confidence`, 0 to 1.
+            `rgb`, uint8 (size, size, 3); `landmarks`, fractions of the crop, or None; `pose`,
+            degrees; `box`, px of the photo; `face_count`; `confidence`, 0 to 1.
 
         Raises
         ------
@@ -451,7 +460,8 @@ class Models:
     def _check_age(
         self, crop: FaceCrop, embedding: np.ndarray
     ) -> tuple[str | None, str | None, list[str]]:
-        """What the age was checked by, why there is no score, and what to say where nothing could tell.
+        """What the age was checked by, why there is no score, and what to say where nothing could
+        tell.
 
         Raises
         ------
@@ -508,17 +518,18 @@ class Models:
         """Why there is no combined score, with the way out."""
         if not self.geometry.trained:
             return ModelError(
-                f"no combined score: no geometric model was trained ({self.geometry.why}); rate more faces and run "
-                f"`dvc repro`. {HOLISTIC}"
+                f"no combined score: no geometric model was trained ({self.geometry.why}); rate "
+                f"more faces and run `dvc repro`. {HOLISTIC}"
             )
         if crop.landmarks is None:
             return ImageError(
-                f"no combined score: no face was found, so there are no landmarks to measure; use a photo that shows "
-                f"the face. {HOLISTIC}"
+                "no combined score: no face was found, so there are no landmarks to measure; use "
+                f"a photo that shows the face. {HOLISTIC}"
             )
         if self.blend[0].why:
             return ModelError(
-                f"no combined score: {self.blend[0].why}; see score.weights in params.yaml. {HOLISTIC}"
+                f"no combined score: {self.blend[0].why}; see score.weights in params.yaml. "
+                f"{HOLISTIC}"
             )
         return None
 
@@ -584,7 +595,9 @@ class Models:
 
 
 def _callers_level() -> int:
-    """`stacklevel` at which a warning, issued where this is called, names the line outside of this package that asked."""
+    """`stacklevel` at which a warning, issued where this is called, names the line outside of this
+    package that asked.
+    """
     level, frame = 0, sys._getframe(1)
     while frame and Path(frame.f_code.co_filename).is_relative_to(PACKAGE):
         level, frame = level + 1, frame.f_back

@@ -1,7 +1,8 @@
 """The parts that answers are made from: read once, all of one run, and never again.
 
-Each file is hashed, read, and looked at again: where it is the same file as before, what was read is what was hashed. A part whose files were
-not pulled is an error for those alone who need it; a part that does not fit the manifest is one for everybody.
+Each file is hashed, read, and looked at again: where it is the same file as before, what was read
+is what was hashed. A part whose files were not pulled is an error for those alone who need it; a
+part that does not fit the manifest is one for everybody.
 """
 
 from __future__ import annotations
@@ -141,7 +142,8 @@ def _read(
             )
             if strange:
                 raise MixedPartsError(
-                    f"{root / min(strange)} is not among the files that {root / SERVING} names; {OF_TWO_RUNS}"
+                    f"{root / min(strange)} is not among the files that {root / SERVING} names; "
+                    f"{OF_TWO_RUNS}"
                 )
         if name != "clip":
             check(root, there)
@@ -183,8 +185,8 @@ def _clip(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
     )
     if encoder.facts["sha256"] != said["weights_sha256"]:
         raise ModelError(
-            f"models/clip holds other weights ({encoder.facts['variant']}) than the models of {root} "
-            f"were trained on ({said['variant']}); run `dvc repro`"
+            f"models/clip holds other weights ({encoder.facts['variant']}) than the models of "
+            f"{root} were trained on ({said['variant']}); run `dvc repro`"
         )
     return encoder
 
@@ -256,7 +258,8 @@ def _embeddings(
     filenames, embeddings, said = tables.read_embeddings(files[0])
     if said.get("weights_sha256") != manifest.facts["clip"]["weights_sha256"]:
         raise ModelError(
-            f"{files[0]} was computed with other weights than those of {root / SERVING}; run `dvc repro`"
+            f"{files[0]} was computed with other weights than those of {root / SERVING}; run `dvc "
+            "repro`"
         )
     embeddings.flags.writeable = False
     return filenames, embeddings

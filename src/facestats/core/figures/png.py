@@ -60,7 +60,9 @@ def say_why(title: str, why: str, path: Path) -> None:
 
 
 def plain(text: str) -> str:
-    """Text as it is: between two dollar signs matplotlib reads formulas, and fails where they are none."""
+    """Text as it is: between two dollar signs matplotlib reads formulas, and fails where they are
+    none.
+    """
     return text.replace("$", r"\$")
 
 

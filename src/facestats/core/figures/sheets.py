@@ -30,7 +30,9 @@ def contact_sheet(
 
 
 def fitting_jpeg(image: Image.Image, most: int = MAX_BYTES) -> bytes:
-    """The image as JPEG of the best quality (90 at most) that takes no more than `most` bytes, or of the lowest."""
+    """The image as JPEG of the best quality (90 at most) that takes no more than `most` bytes, or
+    of the lowest.
+    """
     for quality in _QUALITIES:
         buffer = io.BytesIO()
         image.save(buffer, format="JPEG", quality=quality)

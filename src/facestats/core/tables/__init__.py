@@ -1,7 +1,8 @@
 """Tables: what a schema is, and reading and writing tables with validation.
 
-Every table is a parquet file (zstd), sorted by its key column (the flags alone stand worst first), without pandas'
-metadata: the same rows give the same bytes. `read` and `write` are the only doors, so that a wrong column is named where it comes up.
+Every table is a parquet file (zstd), sorted by its key column (the flags alone stand worst first),
+without pandas' metadata: the same rows give the same bytes. `read` and `write` are the only doors,
+so that a wrong column is named where it comes up.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Column(NamedTuple):
     text : str
         What it holds in words, for docs/tables.md.
     aliases : tuple of str
-        Names that it had in earlier versions; tables that have one of these are read, with a warning.
+        Names that it had in earlier versions; tables that have one of these are read, with a
+        warning.
     """
 
     kind: pa.DataType
@@ -63,7 +65,8 @@ class Schema:
     stage : str
         The stage that writes it.
     fields : dict of str to Column
-        The columns in order. The first is the key: unique and never null, unless `key` names others.
+        The columns in order. The first is the key: unique and never null, unless `key` names
+        others.
     further : dict of str to str
         Columns that may follow (targets of the user's own, one probability a class), by a pattern
         such as `<attribute>_final`, with what they hold.
@@ -117,13 +120,15 @@ def write(
     metadata: dict[str, str] | None = None,
     vectors: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Validate, sort by key (unless its order is its own) and write a table by temporary file and rename.
+    """Validate, sort by key (unless its order is its own) and write a table by temporary file and
+    rename.
 
     Parameters
     ----------
     frame : one row a face; vectors as lists or arrays.
     metadata : text pairs for the file's own metadata.
-    vectors : columns that are not in `frame`, as matrices (rows, width) in its order: no object a row.
+    vectors : columns that are not in `frame`, as matrices (rows, width) in its order: no object a
+        row.
 
     Raises
     ------
@@ -205,14 +210,16 @@ def _aliases(schema: Schema, name: str) -> tuple[str, ...]:
 
 
 def _check_paths(column: pa.ChunkedArray, where: str) -> None:
-    """Refuse names that lead out of a folder: stages link, write and remove files that are called so."""
+    """Refuse names that lead out of a folder: stages link, write and remove files that are called
+    so.
+    """
     if (
         pa.types.is_string(column.type)
         and pc.any(outside := pc.match_substring_regex(column, _OUTSIDE)).as_py()
     ):
         raise TableError(
-            f"{where} has {column.filter(outside)[0].as_py()!r}, which is no path below a folder; remove the file and run `dvc repro`, "
-            "and ask who else can write it, or DVC's cache"
+            f"{where} has {column.filter(outside)[0].as_py()!r}, which is no path below a folder; "
+            "remove the file and run `dvc repro`, and ask who else can write it, or DVC's cache"
         )
 
 
@@ -248,13 +255,17 @@ def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Seri
 
 
 def called_as(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """The frame with these names for columns that differ from them in case, blanks and hyphens alone (`Eye color`, `eye_color`)."""
+    """The frame with these names for columns that differ from them in case, blanks and hyphens
+    alone (`Eye color`, `eye_color`).
+    """
     own = {_called(frame.columns, name): name for name in names}
     return frame.rename(columns={column: name for column, name in own.items() if column})
 
 
 def _called(columns: Iterable[str], name: str) -> str | None:
-    """The column of that name, or the only one that differs from it in case, blanks and hyphens alone."""
+    """The column of that name, or the only one that differs from it in case, blanks and hyphens
+    alone.
+    """
     alike = [
         column
         for column in columns
@@ -264,7 +275,8 @@ def _called(columns: Iterable[str], name: str) -> str | None:
 
 
 def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, str]]:
-    """Read `embeddings_clip.parquet` whole; `facestats.core.tables.embeddings` reads it batch by batch.
+    """Read `embeddings_clip.parquet` whole; `facestats.core.tables.embeddings` reads it batch by
+    batch.
 
     Returns
     -------
@@ -284,7 +296,9 @@ def file_metadata(path: str | Path) -> dict[str, str]:
 
 
 def doubts_metadata(doubts: Mapping[str, str]) -> dict[str, str]:
-    """Metadata for a table some of whose columns are doubtful: a text by attribute, `attractiveness` being one."""
+    """Metadata for a table some of whose columns are doubtful: a text by attribute,
+    `attractiveness` being one.
+    """
     return {"doubts": json.dumps(doubts, sort_keys=True, ensure_ascii=False)} if doubts else {}
 
 
@@ -318,7 +332,8 @@ def _to_arrow(
     surplus = [c for c in given if c not in schema.columns]
     if missing or (surplus and not schema.extra):
         raise TableError(
-            f"{where}: missing columns {missing}, unexpected columns {surplus if not schema.extra else []}"
+            f"{where}: missing columns {missing}, unexpected columns "
+            f"{surplus if not schema.extra else []}"
         )
     keys = list(schema.keys())
     if frame[keys].isna().any(axis=None):

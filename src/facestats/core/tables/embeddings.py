@@ -1,4 +1,4 @@
-"""A million embeddings are 2 GB: reading them batch by batch, and only those rows that are needed."""
+"""A million embeddings are 2 GB: read batch by batch, and only the rows that are needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pyarrow as pa
 from facestats.core.tables.parquet import matrices, opened
 from facestats.errors import TableError
 
-BATCH = 16_384  # rows; as float64 64 MB at 512 dimensions, and where one batch ends and the next begins moves last bits
+# rows; as float64 64 MB at 512 dimensions, and where one batch ends and the next begins moves last
+# bits
+BATCH = 16_384
 
 
 class EmbeddingTable:
@@ -94,7 +96,9 @@ Embeddings = np.ndarray | EmbeddingTable
 
 
 def in_batches(embeddings: Embeddings) -> Iterator[np.ndarray]:
-    """Consecutive rows (up to `BATCH`, d) of a matrix or a table; at least one batch, of no row where there is none."""
+    """Consecutive rows (up to `BATCH`, d) of a matrix or a table; at least one batch, of no row
+    where there is none.
+    """
     if not len(embeddings):
         yield np.empty(
             (

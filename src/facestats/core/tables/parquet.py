@@ -1,4 +1,6 @@
-"""Parquet files: errors that name the file, reading in batches, columns of vectors without a Python object a row."""
+"""Parquet files: errors that name the file, reading in batches, columns of vectors without a Python
+object a row.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ def opened(path: Path, stage: str = "") -> Iterator[pq.ParquetFile]:
     stage : what `dvc repro` should make, named in the error of a missing file.
     """
     try:
-        # pyarrow would fetch all wanted column chunks at once, up to the whole file: 200 instead of 13 MB for 100,000 embeddings
+        # pyarrow would fetch all wanted column chunks at once, up to the whole file: 200 instead of
+        # 13 MB for 100,000 embeddings
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
             yield file
     except FileNotFoundError:
@@ -69,7 +72,8 @@ def vector_column(
 
     Parameters
     ----------
-    values : a matrix (rows, width), or a column of arrays (of one shape) or lists of `width` numbers, null where there is none.
+    values : a matrix (rows, width), or a column of arrays (of one shape) or lists of `width`
+        numbers, null where there is none.
 
     Raises
     ------
@@ -104,7 +108,9 @@ def vector_column(
 
 
 def without_room(table: pa.Table) -> pa.Table:
-    """The table with vectors as lists: a null of these takes no room, while one of a fixed size takes as much as a vector."""
+    """The table with vectors as lists: a null of these takes no room, while one of a fixed size
+    takes as much as a vector.
+    """
     columns = [
         pa.chunked_array([_listed(chunk) for chunk in column.chunks], room_free(column.type))
         for column in table.columns
@@ -131,7 +137,7 @@ def _listed(values: pa.Array) -> pa.Array:
 
 
 def read_batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """The rows of a file that may be larger than the memory, few at a time where they hold vectors."""
+    """The rows of a file that may be larger than memory, few at a time where they are vectors."""
     kinds = pa.schema([file.schema_arrow.field(column) for column in columns])
     return file.iter_batches(
         min(GROUP_ROWS, max(1, READ_BYTES // max(1, _row_bytes(kinds)))), columns=columns
@@ -165,7 +171,9 @@ def matrices(file: pq.ParquetFile, column: str, rows: int) -> Iterator[np.ndarra
 
 
 def read_rows(file: pq.ParquetFile, columns: list[str], only: Collection[str]) -> pa.Table:
-    """The rows whose `filename` is among `only`, without ever holding the others; groups without any are not decoded."""
+    """The rows whose `filename` is among `only`, without ever holding the others; groups without
+    any are not decoded.
+    """
     wanted = pa.array(only, type=pa.string())
     kinds = pa.schema([file.schema_arrow.field(column) for column in columns])
     found = []
