@@ -91,7 +91,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def find_root(root: Path | None) -> Path:
-    """The project folder: the one named, or the nearest upwards from the working directory that has params.yaml.
+    """The project folder: the one named, or the nearest upwards from the working directory that has
+    params.yaml.
 
     Raises
     ------
@@ -103,8 +104,8 @@ def find_root(root: Path | None) -> Path:
         if (folder / "params.yaml").is_file():
             return folder
     raise InputError(
-        f"no params.yaml in {start}{'' if root else ' or above it'}; run this in the project's folder, or name it "
-        "with --root"
+        f"no params.yaml in {start}{'' if root else ' or above it'}; run this in the project's "
+        "folder, or name it with --root"
     )
 
 
@@ -123,7 +124,8 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
         raise InputError(f"{target} is a folder; name a file, such as {target / 'to_label.csv'}")
     if target.suffix.lower() in (*SUFFIXES, *OTHER_TABLES):
         raise InputError(
-            f"{target} would be a CSV file under the name of another kind; name it {target.with_suffix('.csv').name}, which Excel opens as well"
+            f"{target} would be a CSV file under the name of another kind; name it "
+            f"{target.with_suffix('.csv').name}, which Excel opens as well"
         )
     if target.resolve() == source.resolve():
         raise InputError(
@@ -131,8 +133,8 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
         )
     if target.exists() and not options.force:
         raise InputError(
-            f"{target} is there already; name another file, or replace it with --force (labels in it are lost "
-            "unless they are merged)"
+            f"{target} is there already; name another file, or replace it with --force (labels in "
+            "it are lost unless they are merged)"
         )
     try:
         write_bytes(target, source.read_bytes())
@@ -140,9 +142,9 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
         raise InputError(f"{target} could not be written ({error.strerror})") from None
     rows = read_csv(source)
     print(
-        f"{0 if rows is None else len(rows)} faces to label in {target}; the faces lie in data/processed/preproc/\n"
-        "fill in proposed_age, proposed_gender, proposed_ethnicity (leave empty what you can't tell), then:\n"
-        f"  python -m facestats labels merge {target}"
+        f"{0 if rows is None else len(rows)} faces to label in {target}; the faces lie in "
+        "data/processed/preproc/\nfill in proposed_age, proposed_gender, proposed_ethnicity "
+        f"(leave empty what you can't tell), then:\n  python -m facestats labels merge {target}"
     )
     return 0
 
@@ -176,14 +178,15 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     new = sum(change.old is None for change in changes)
     changed = sum(change.changed for change in changes) - new
     print(
-        f"{len(filled.said)} faces labelled, {filled.silent} left empty: {new} labels added, {changed} changed, "
-        f"{len(changes) - new - changed} unchanged"
+        f"{len(filled.said)} faces labelled, {filled.silent} left empty: {new} labels added, "
+        f"{changed} changed, {len(changes) - new - changed} unchanged"
     )
     if options.dry_run:
         print(f"nothing written (--dry-run); without it: {into}")
     elif new or changed:
         print(
-            f"written to {into}; `dvc repro` makes them count, then propose the next faces with `labels template`"
+            f"written to {into}; `dvc repro` makes them count, then propose the next faces with "
+            "`labels template`"
         )
     else:
         print(f"{into} is as it was")
@@ -191,7 +194,8 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
 
 
 def _known_classes(root: Path, into: Path, allowed: list[str]) -> dict[str, list[str]]:
-    """Classes of each classification attribute: of the labels, of the labels by hand, of the models, and those newly allowed.
+    """Classes of each classification attribute: of the labels, of the labels by hand, of the
+    models, and those newly allowed.
 
     Raises
     ------

@@ -1,4 +1,6 @@
-"""What pydantic finds wrong with `params.yaml`, in one line a key: its name, what was found and what is allowed."""
+"""What pydantic finds wrong with `params.yaml`, in one line a key: its name, what was found and
+what is allowed.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from facestats.params.types import TEXTS
 SHOWN = 120  # characters of a value that an error repeats
 MOST = 100  # keys that are explained; the rest is counted
 REPLACED = {
-    "attributes.abstain_below": "attributes.targets.<target>.precision, the wanted share of right answers, takes its place."
+    "attributes.abstain_below": "attributes.targets.<target>.precision, the wanted share of right "
+    "answers, takes its "
+    "place."
 }
 # Python's words for what YAML calls otherwise.
 _PLAIN = dict.fromkeys(
@@ -24,7 +28,8 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 def checked_options(section: type[Options], given: dict[str, Any]) -> Options:
-    """Options of a function that are keys of `params.yaml`, as that would take them; of Python's and NumPy's own kinds too.
+    """Options of a function that are keys of `params.yaml`, as that would take them; of Python's
+    and NumPy's own kinds too.
 
     Raises
     ------
@@ -71,7 +76,9 @@ def explain(errors: Sequence[Mapping[str, Any]], raw: dict, root: type[BaseModel
 
 
 def _location(error: Mapping[str, Any], raw: Any) -> tuple:
-    """Where an error is, as the user typed it: pydantic adds names of union members, which are dropped."""
+    """Where an error is, as the user typed it: pydantic adds names of union members, which are
+    dropped.
+    """
     kept: list = []
     for i, part in enumerate(error["loc"]):
         inside = (
@@ -104,7 +111,10 @@ def _explain(
     if kind == "missing":
         return f"{key} is missing"
     if kind == "union_tag_invalid":
-        return f"{key}.kind = {_short(found['kind'])} is not possible: input should be 'classification' or 'regression'"
+        return (
+            f"{key}.kind = {_short(found['kind'])} is not possible: input should be "
+            "'classification' or 'regression'"
+        )
     if kind == "union_tag_not_found":
         return f"{key}.kind is missing: classification or regression"
     if any(
@@ -134,7 +144,9 @@ def _short(value: Any) -> str:
 
 
 def _known_keys(location: list, raw: Any, root: type[BaseModel]) -> list[str]:
-    """The keys that the schema knows below `location`; of several kinds of section those of the one in `raw`."""
+    """The keys that the schema knows below `location`; of several kinds of section those of the one
+    in `raw`.
+    """
     models: list[Any] = [root]
     for part in location:
         following = []

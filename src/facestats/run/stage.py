@@ -1,4 +1,6 @@
-"""What every stage script needs: paths from the command line, checked parameters, errors without traceback."""
+"""What every stage script needs: paths from the command line, checked parameters, errors without
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,9 @@ Item = TypeVar("Item")
 _warnings: list[str] = []  # of this stage, as they were printed
 
 # A stage imports this module first: Ctrl-C during the imports that follow ends in silence, and they
-# are not interrupted by the garbage collector, of which torch with transformers takes 0.3 to 0.5 s of
-# 3.1. `run_stage` turns it on again. A worker process, which never comes there, collects as always;
-# while it imports the stage's script, `parent_process()` is still None.
+# are not interrupted by the garbage collector, of which torch with transformers takes 0.3 to 0.5 s
+# of 3.1. `run_stage` turns it on again. A worker process, which never comes there, collects as
+# always; while it imports the stage's script, `parent_process()` is still None.
 if current_process().name == "MainProcess":
     gc.disable()
     end_quietly()
@@ -44,8 +46,9 @@ if current_process().name == "MainProcess":
 class StageItem(str):
     """The key of `params.yaml` that a stage works on, such as a composite's name.
 
-    DVC says it in its environment variable DVC_STAGE (`select@women`), the user in the option `--name`: on the command line of dvc.yaml a
-    shell would read it before anything of ours could refuse it.
+    DVC says it in its environment variable DVC_STAGE (`select@women`), the user in the option
+    `--name`: on the command line of dvc.yaml a shell would read it before anything of ours could
+    refuse it.
     """
 
     def of(self, section: dict[str, Item]) -> Item:
@@ -66,13 +69,16 @@ class StageItem(str):
 def run_stage(main: Callable) -> None:
     """Call `main(params, …)` with the command line's arguments and exit with its outcome.
 
-    The signature of `main` is the command line: every parameter after `params` is an option that must be given,
-    such as `--embeddings`, of the type it is annotated with (`Path` where nothing is said); a `StageItem` is the option `--name`. `params.yaml` is read from the working
-    directory, which is where DVC runs a stage. What `main` returns, one line, is printed with the seconds that it took. Its warnings become
-    an out of the stage, in the folder that the command line names; those of a stage with a `StageItem` lie in a folder of that name, and beside
-    them, below `--keys`, the name itself (dvc.yaml says why). A stage that DVC started ends with DVC.
+    The signature of `main` is the command line: every parameter after `params` is an option that
+    must be given, such as `--embeddings`, of the type it is annotated with (`Path` where nothing is
+    said); a `StageItem` is the option `--name`. `params.yaml` is read from the working directory,
+    which is where DVC runs a stage. What `main` returns, one line, is printed with the seconds that
+    it took. Its warnings become an out of the stage, in the folder that the command line names;
+    those of a stage with a `StageItem` lie in a folder of that name, and beside them, below
+    `--keys`, the name itself (dvc.yaml says why). A stage that DVC started ends with DVC.
 
-    Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as one message; 130: interrupted.
+    Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as
+    one message; 130: interrupted.
     """
     secure_output()
     plain_warnings()
@@ -143,7 +149,9 @@ def make_parser(main: Callable) -> argparse.ArgumentParser:
 def _write_by_name(
     warnings: Path | None, keys: Path | None, script: str, item: StageItem | None
 ) -> None:
-    """The small outs that every stage may have: what it has warned of, and the key that it works on."""
+    """The small outs that every stage may have: what it has warned of, and the key that it works
+    on.
+    """
     stage = (
         os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0] or script
     )  # from another folder, DVC says `../dvc.yaml:select@women`
@@ -157,7 +165,9 @@ def _write_by_name(
 
 
 def _leave() -> None:
-    """End this process with all that is to do at its end, but free no object one by one: that took 0.1 to 0.7 seconds a stage."""
+    """End this process with all that is to do at its end, but free no object one by one: that took
+    0.1 to 0.7 seconds a stage.
+    """
     threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  private
     atexit._run_exitfuncs()
     print_unwritten()  # the outs are written: no failure of the stage
@@ -171,7 +181,8 @@ def row_summary(rows: int, reused: int, computed: int, rejected: int = 0) -> str
 
 
 def start_clean(out: Path) -> None:
-    """Remove a folder that DVC has removed before: what lies there now was left by a stage that outlived its DVC.
+    """Remove a folder that DVC has removed before: what lies there now was left by a stage that
+    outlived its DVC.
 
     In a run by hand it stays, with a warning.
     """
@@ -179,16 +190,19 @@ def start_clean(out: Path) -> None:
         shutil.rmtree(out, ignore_errors=True)
     elif out.is_dir() and any(out.iterdir()):
         warn_once(
-            f"{out} is not empty: files of an earlier run stay there, also those of photos that are gone; remove it first"
+            f"{out} is not empty: files of an earlier run stay there, also those of photos that "
+            "are gone; remove it first"
         )
 
 
 def warn(message: str) -> None:
-    """Warn of what the outs hold or lack: printed now, and by `facestats results` as long as these outs are there."""
+    """Warn of what the outs hold or lack: printed now, and by `facestats results` as long as these
+    outs are there.
+    """
     _warnings.append(message)
     warn_once(message)
 
 
 def warn_once(message: str) -> None:
-    """Warn of something about this run alone, which another one with the same outs need not meet."""
+    """Warn of something about this run alone, which another with the same outs need not meet."""
     print_line(f"warning: {message}", sys.stderr)
