@@ -1,5 +1,8 @@
 """Every block of the documentation is run by a test, or says why none runs it."""
 
+import ast
+import importlib
+
 import pytest
 
 from documented import PAGES, blocks, read
@@ -42,3 +45,12 @@ def test_every_bash_block_is_bash(page):
         if block.language == "bash":
             done = run_program(["bash", "-n", "-c", block.text])
             assert not done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_python_block_imports_what_is_there(page):
+    code = "\n".join(block.text for block in blocks(page) if block.language == "python")
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            assert [name.name for name in node.names if not hasattr(module, name.name)] == []

@@ -50,15 +50,14 @@ def test_own_photos(stranger, document):
     project, folder = stranger
     photos = {"/path/to/photos": str(folder / "photos")}
     if document == README:
-        answers = run_documented(project, README, "own photos", photos)
+        output = run_documented(project, README, "own photos", photos)
     else:
         labels = {"/path/to/labels.csv": str(folder / "labels/labels.csv")}
-        answers = run_documented(project, STUDY, "put in place", photos | labels)
-        assert "photos, " in answers
-        answers = run_documented(project, STUDY, "run")
-        assert "Where to look" in answers
-    assert executed(answers) == {"preprocess", "labels"}
-    assert row_counts(answers, "preprocess")["computed"] == 1
+        output = run_documented(project, STUDY, "put in place", photos | labels)
+        assert "photos, " in output
+        output = run_documented(project, STUDY, "run")
+    assert executed(output) == {"preprocess", "labels"}
+    assert row_counts(output, "preprocess")["computed"] == 1
     assert project.git("status", "--short").stdout == ""  # all of the run is committed
     assert yaml.safe_load(project.read("data/raw.dvc"))["outs"][0]["push"] is False
     labels = pd.read_parquet(project.folder / META / "labels.parquet")
@@ -73,16 +72,16 @@ def test_experiments(project):
     project.set_params({"continua": {}, "differences": {}})
     project.keep_stages("score", "evaluate", "select", "composite", "continuum")
     project.commit("stages")
-    answers = run_documented(
+    output = run_documented(
         project,
         README,
         "experiments",
         {"NAME": "$(dvc exp list --name-only | tail -1)", "older_adults": "top_rated"},
     )
     new = {f"{stage}@{name}" for stage in ("select", "composite") for name in ("women", "young")}
-    assert executed(answers) == {"score", "evaluate", "continuum@ageing"} | new
-    assert re.search(r"Experiment .* mlp.hidden", answers)
-    assert "Changes for experiment" in answers
+    assert executed(output) == {"score", "evaluate", "continuum@ageing"} | new
+    assert re.search(r"Experiment .* mlp.hidden", output)
+    assert "Changes for experiment" in output
 
 
 def test_sharing(built, tmp_path):
@@ -146,8 +145,8 @@ def test_an_attribute_in_words(project):
     for key, prompts in yaml.safe_load(block("docs/attributes.md", "hat").text)["zeroshot"].items():
         project.set_params({f"zeroshot.{key}": prompts})
     assert project.repro("attributes") == {"zeroshot", "attributes"}
-    answers = pd.read_parquet(project.folder / META / "zeroshot.parquet")
-    assert {"hat_prob_with", "hat_prob_without"} < set(answers.columns)
+    output = pd.read_parquet(project.folder / META / "zeroshot.parquet")
+    assert {"hat_prob_with", "hat_prob_without"} < set(output.columns)
     final = pd.read_parquet(project.folder / META / "attributes_clean.parquet")
     assert set(final["hat_source"]) <= {"zeroshot", "unknown"}
     assert set(final["hat_final"]) <= {"with", "without", "unknown"}
