@@ -1,8 +1,9 @@
 """Stage `finalize`: one table with all that a user filters by.
 
-Reads   attributes_with_meta.parquet (attributes, head pose, measurements), attributes_with_clusters.parquet (the clusters),
-        attractiveness_scores.parquet, labels.parquet (the ratings), faces.parquet (which faces are copies), attributes_flags.parquet (doubts
-        about the picture)
+Reads   attributes_with_meta.parquet (attributes, head pose, measurements),
+        attributes_with_clusters.parquet (the clusters), attractiveness_scores.parquet,
+        labels.parquet (the ratings), faces.parquet (which faces are copies),
+        attributes_flags.parquet (doubts about the picture)
 Writes  data/processed/metadata/attributes_final.parquet
 Alone   dvc repro -sf finalize
 """

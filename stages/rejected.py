@@ -1,6 +1,7 @@
 """Stage `rejected`: thumbnails of photos that were left out, so that the report needs no photo.
 
-Reads   the photos (`data.images`), faces.parquet; params `preprocess.max_megabytes`, `preprocess.max_pixels`
+Reads   the photos (`data.images`), faces.parquet; params `preprocess.max_megabytes`,
+        `preprocess.max_pixels`
 Writes  data/interim/rejected/: index.json, one JPEG a photo that can be decoded
 Alone   dvc repro -sf rejected
 """
@@ -25,7 +26,8 @@ def main(params, faces: Path, out: Path) -> str:
         max_megabytes=params.preprocess.max_megabytes,
         max_pixels=params.preprocess.max_pixels,
     )
-    return f"rejected={len(rejected)} listed={len(index)} pictures={sum(row['picture'] is not None for row in index)}"
+    pictures = sum(row["picture"] is not None for row in index)
+    return f"rejected={len(rejected)} listed={len(index)} pictures={pictures}"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The triangles that carry a face to another shape, its surroundings included.
 
-Three kinds of points span them: the landmarks; a ring half way between the face's oval and the edge, which goes along with
-the oval, so that hair and ears do (mean gradient energy around the face of 100 OMI men: 1.03 times the plain mean's, 0.95
-without the ring); and points on the edge, which stay, so that nothing is torn there.
+Three kinds of points span them: the landmarks; a ring half way between the face's oval and the
+edge, which goes along with the oval, so that hair and ears do (mean gradient energy around the face
+of 100 OMI men: 1.03 times the plain mean's, 0.95 without the ring); and points on the edge, which
+stay, so that nothing is torn there.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ class Mesh:
 
     Parameters
     ----------
-    target : landmarks (468, 2 or 3) of the shape to go to, as shares of the side; they may lie outside 0–1.
+    target : ndarray (468, 2 or 3)
+        Landmarks of the shape to go to, as shares of the side; they may lie outside 0–1.
 
     Attributes
     ----------
-    triangulation : Delaunay triangles of the target's points; it has no folds, whatever the target.
+    triangulation : Delaunay
+        Triangles of the target's points; it has no folds, whatever the target.
     """
 
     def __init__(self, target: np.ndarray):
@@ -38,9 +41,8 @@ class Mesh:
         outward = oval - oval.mean(axis=0)
         low, high = _frame(self.target)
         with np.errstate(divide="ignore"):
-            reach = np.abs(
-                np.where(outward > 0, high - oval, low - oval) / outward
-            )  # infinite along an edge
+            # Infinite along an edge.
+            reach = np.abs(np.where(outward > 0, high - oval, low - oval) / outward)
         self._ring = oval + 0.5 * reach.min(axis=1)[:, None] * outward
         points = self.points(self.target)
         self._fixed = len(points) - 4 * BORDER_POINTS  # edge points never move
@@ -53,30 +55,44 @@ class Mesh:
         self._neighbours = _neighbours(points, self._corners)
 
     def points(self, landmarks: np.ndarray) -> np.ndarray:
-        """The corners of all triangles over a face (n, 2), shares of the side, its folds still in it."""
+        """Find the corners of all triangles over a face, its folds still in it.
+
+        Parameters
+        ----------
+        landmarks : ndarray (468, 2 or 3)
+            Shares of the side.
+
+        Returns
+        -------
+        ndarray of float64 (n, 2)
+            Shares of the side.
+        """
         face = np.asarray(landmarks[:, :2], dtype=np.float64)
         moved = (face - self.target)[FACE_OVAL]
-        for _ in range(
-            5
-        ):  # single points of the oval jump where the outline is hidden; hair does not
+        # Single points of the oval jump where the outline is hidden; hair does not.
+        for _ in range(5):
             moved = (np.roll(moved, 1, axis=0) + 2 * moved + np.roll(moved, -1, axis=0)) / 4
         inner = np.concatenate([face, self._ring + moved])
         return np.concatenate([inner, _border(inner)])
 
     def unfolded(self, landmarks: np.ndarray) -> tuple[np.ndarray, float]:
-        """The corners over a face, its folds smoothed away, and the share of the target's area where that failed.
+        """Find the corners of all triangles over a face, its folds smoothed away.
 
-        A turned head hides the far cheek: there, triangles lie upside down, and show torn skin. The corners of such triangles are moved
-        between their neighbours (mean, weighted by the inverse distance in the target), and more of them as long as
-        folds remain: the cheek is stretched from what is visible.
+        A turned head hides the far cheek: there, triangles lie upside down, and show torn skin. The
+        corners of such triangles are moved between their neighbours (mean, weighted by the inverse
+        distance in the target), and more of them as long as folds remain: the cheek is stretched
+        from what is visible.
 
         Parameters
         ----------
-        landmarks : (468, 2 or 3), shares of the side; they may lie outside 0–1, where the image's edge pixels go on.
+        landmarks : ndarray (468, 2 or 3)
+            Shares of the side; they may lie outside 0–1, where the image's edge pixels go on.
 
         Returns
         -------
-        float64 (n, 2), and a share, 0 where no triangle is folded.
+        points : ndarray of float64 (n, 2)
+        share : float
+            Of the target's area where that failed; 0 where no triangle is folded.
         """
         points = self.points(landmarks)
         moving = np.zeros(len(points), dtype=bool)
@@ -91,7 +107,18 @@ class Mesh:
         return points, self._share(_areas(points, self._corners) <= 0)
 
     def folded(self, landmarks: np.ndarray) -> float:
-        """The share (0–1) of the target's area whose triangles lie upside down in the face as it is."""
+        """Measure the share of the target's area whose triangles lie upside down in a face.
+
+        Parameters
+        ----------
+        landmarks : ndarray (468, 2 or 3)
+            Shares of the side; the face as it is.
+
+        Returns
+        -------
+        float
+            0–1.
+        """
         return self._share(_areas(self.points(landmarks), self._corners) <= 0)
 
     def _share(self, which: np.ndarray) -> float:
@@ -120,7 +147,7 @@ def _areas(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 
 def _neighbours(points: np.ndarray, corners: np.ndarray) -> csr_array:
-    """A matrix whose product with points is the mean of each one's neighbours, near ones counting more."""
+    """A matrix whose product with points is the mean of each one's neighbours, near ones more."""
     edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
     edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
     weights = 1 / np.maximum(

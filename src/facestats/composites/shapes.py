@@ -1,4 +1,7 @@
-"""The shape that a composite's faces are brought to, and who can be brought there; pixels are not looked at."""
+"""The shape that a composite's faces are brought to, and who can be brought there.
+
+Pixels are not looked at.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,15 @@ class Target:
 
     Attributes
     ----------
-    kept : one truth value a member, in their order: whether it can be used.
-    left_out : reason (`no_landmarks`; `max_yaw`: turned away further; `folded`: triangles that won't unfold) to names.
-    goal : float64 (468, 2), the mean shape that faces are aligned with; None where no member has landmarks.
-    shape : float64 (468, 2), the mean landmarks of the picture that comes out.
+    kept : list of bool
+        Whether a member can be used, in their order.
+    left_out : dict
+        Names by reason: `no_landmarks`; `max_yaw` (turned away further); `folded` (triangles that
+        won't unfold).
+    goal : ndarray of float64 (468, 2), optional
+        The mean shape that faces are aligned with; None where no member has landmarks.
+    shape : ndarray of float64 (468, 2), optional
+        The mean landmarks of the picture that comes out.
     """
 
     kept: list[bool] = field(default_factory=list)
@@ -37,10 +45,21 @@ class Target:
 
 
 def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw: float) -> Target:
-    """Look at the landmarks of all members, which may be iterated several times; see `average_faces`.
+    """Look at the landmarks of all members.
 
-    `warp` goes to the mean of the faces that it can use: from the mean of all with landmarks and a small |yaw|, those that
-    fold on the way to it are taken out until none does.
+    `warp` goes to the mean of the faces that it can use: from the mean of all with landmarks and a
+    small |yaw|, those that fold on the way to it are taken out until none does.
+
+    Parameters
+    ----------
+    members : iterable of Member
+        They may be iterated several times.
+    align, symmetric, max_yaw
+        See `averaging.average_faces`.
+
+    Returns
+    -------
+    Target
     """
     target, mean = Target(), _Mean(symmetric)
     for member in members:
@@ -51,9 +70,8 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
         elif _has_landmarks(member):
             assert member.landmarks is not None
             mean.add(member.landmarks)
-    while (
-        align == "warp" and mean.n
-    ):  # a smaller group has another mean, on the way to which others may fold
+    # A smaller group has another mean, on the way to which others may fold.
+    while align == "warp" and mean.n:
         mesh, rest = Mesh(mean.value), _Mean(symmetric)
         for i, member in enumerate(members):
             if target.kept[i] and member.landmarks is not None:
@@ -77,7 +95,17 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
 
 
 def mirrored(shape: np.ndarray) -> np.ndarray:
-    """Landmarks (468, 2) of the mirror image, as shares of the side: flipped, each under the number that it has there."""
+    """Mirror a shape: flipped, each landmark under the number that it has in the mirror image.
+
+    Parameters
+    ----------
+    shape : ndarray (468, 2)
+        Landmarks, as shares of the side.
+
+    Returns
+    -------
+    ndarray (468, 2)
+    """
     return shape[MIRROR] * [-1, 1] + [1, 0]
 
 

@@ -1,7 +1,8 @@
-"""Bring the pixels of a face to another shape: triangle by triangle, or turned, scaled and shifted as a whole.
+"""Bring the pixels of a face to another shape: by triangles, or turned, scaled and shifted.
 
-What does not depend on the face is computed once: which triangle of the target shape each output pixel lies in, and
-where in it. A face then costs one sparse product (its corners to source coordinates) and one look-up by `cv2.remap`.
+What does not depend on the face is computed once: which triangle of the target shape each output
+pixel lies in, and where in it. A face then costs one sparse product (its corners to source
+coordinates) and one look-up by `cv2.remap`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ class Warper:
 
     Parameters
     ----------
-    target : landmarks (468, 2 or 3) of the shape to warp to, as shares of the side.
-    size : side of the square images, pixels.
+    target : ndarray (468, 2 or 3)
+        Landmarks of the shape to warp to, as shares of the side.
+    size : int
+        Side of the square images, pixels.
     """
 
     def __init__(self, target: np.ndarray, size: int):
@@ -43,9 +46,18 @@ class Warper:
         )
 
     def __call__(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """Warp an image (size, size, channels) of uint8 or float32 from its own landmarks (468, 2 or 3) to the target.
+        """Warp an image to the target.
 
-        Beyond its edge the image goes on with its edge pixels; no pixel comes from nowhere.
+        Parameters
+        ----------
+        image : ndarray of uint8 or float32 (size, size, channels)
+            Beyond its edge it goes on with its edge pixels; no pixel comes from nowhere.
+        landmarks : ndarray (468, 2 or 3)
+            Its own.
+
+        Returns
+        -------
+        ndarray, as the image
         """
         corners = self._mesh.unfolded(landmarks)[0] * self.size - 0.5
         source = (self._interpolate @ corners.astype(np.float32)).reshape(self.size, self.size, 2)
@@ -53,7 +65,15 @@ class Warper:
 
 
 class EyeAligner:
-    """Turns, scales and shifts images so that the eyes lie where the target shape (468, 2 or 3) has them."""
+    """Turns, scales and shifts images so that the eyes lie where the target shape has them.
+
+    Parameters
+    ----------
+    target : ndarray (468, 2 or 3)
+        Landmarks, as shares of the side.
+    size : int
+        Side of the square images, pixels.
+    """
 
     def __init__(self, target: np.ndarray, size: int):
         self.size = size
@@ -61,7 +81,19 @@ class EyeAligner:
         self._grid = _pixel_centres(size) @ np.array([1, 1j])
 
     def __call__(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """Move an image (size, size, channels) of uint8 or float32; beyond its edge it goes on with its edge pixels."""
+        """Move an image.
+
+        Parameters
+        ----------
+        image : ndarray of uint8 or float32 (size, size, channels)
+            Beyond its edge it goes on with its edge pixels.
+        landmarks : ndarray (468, 2 or 3)
+            Its own.
+
+        Returns
+        -------
+        ndarray, as the image
+        """
         place = _similarity(self._grid, self._target, _eyes(landmarks)) * self.size - complex(
             0.5, 0.5
         )
@@ -70,14 +102,34 @@ class EyeAligner:
 
 
 def align_eyes(landmarks: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Landmarks (468, 2 or 3) turned, scaled and shifted so that the eyes are those of the target: float64 (468, 2)."""
+    """Turn, scale and shift landmarks so that the eyes are those of the target.
+
+    Parameters
+    ----------
+    landmarks, target : ndarray (468, 2 or 3)
+
+    Returns
+    -------
+    ndarray of float64 (468, 2)
+    """
     points = landmarks[:, :2].astype(np.float64) @ np.array([1, 1j])
     moved: Any = _similarity(points, _eyes(landmarks), _eyes(target))
     return np.column_stack([moved.real, moved.imag])
 
 
 def sample(image: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Bilinear values at positions (height, width, 2: x, y; float32) in pixels, 0 being the first pixel's centre."""
+    """Look up an image between its pixels, bilinearly.
+
+    Parameters
+    ----------
+    image : ndarray of uint8 or float32 (height, width, channels)
+    positions : ndarray of float32 (height, width, 2)
+        x and y in pixels, 0 being the first pixel's centre.
+
+    Returns
+    -------
+    ndarray, as the image
+    """
     none: Any = None
     return cv2.remap(image, positions, none, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
@@ -93,7 +145,7 @@ def _eyes(landmarks: np.ndarray) -> np.ndarray:
 
 
 def _similarity(points: np.ndarray, origin: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Points turned, scaled and shifted as the two of `origin` are to meet those of `target`; all complex."""
+    """Move points as the two of `origin` have to move to meet those of `target`; all complex."""
     factor = (target[1] - target[0]) / (origin[1] - origin[0])  # rotation and scale as one number
     return (points - origin[0]) * factor + target[0]
 

@@ -1,4 +1,4 @@
-"""Who belongs to a group: conditions on the table of faces, applied one after another and counted."""
+"""Who belongs to a group: conditions on the table of faces, applied in turn and counted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from facestats.core.doubts import SEPARATOR
 from facestats.errors import InputError, number_of
 from facestats.groups.params import KEEP, LEAVE_OUT, Filter
 
-# Condition -> column of `attributes_final.parquet`; `attributes` names its own. What a model may change comes last, so
-# that the counts before it do not move when only the scores do.
+# Condition -> column of `attributes_final.parquet`; `attributes` names its own. What a model may
+# change comes last, so that the counts before it do not move when only the scores do.
 COLUMNS = {
     "gender": "gender_final",
     "ethnicity": "ethnicity_final",
@@ -36,13 +36,22 @@ class Selection:
 
     Attributes
     ----------
-    rows : the matching rows, at most `n`, sorted by filename.
-    matched : number of faces left after each condition, in order; `all` is the table, `flags` what is left without doubtful pictures.
-    flagged : how many were left out for each reason to doubt the picture; a face may have several.
-    relaxed : what was widened, one entry a condition, in order: condition, from, to (null: dropped).
-    hints : for a class that no face has, the classes that there are.
-    copies : matching faces left out, for a better copy of each is there.
-    min_results : how many were asked for at least.
+    rows : DataFrame
+        The matching rows, at most `n`, sorted by filename.
+    matched : dict of str to int
+        Number of faces left after each condition, in order; `all` is the table, `flags` what is
+        left without doubtful pictures.
+    min_results : int
+        How many were asked for at least.
+    relaxed : list of dict
+        What was widened, one entry a condition, in order: `condition`, `from`, `to` (null:
+        dropped).
+    hints : list of str
+        For a class that no face has, the classes that exist.
+    flagged : dict of str to int
+        How many were left out for each reason to doubt the picture; a face may have several.
+    copies : int
+        Matching faces left out in favour of a better copy.
     """
 
     rows: pd.DataFrame
@@ -61,7 +70,8 @@ class Selection:
         steps = ", ".join(f"{name}: {count}" for name, count in self.matched.items())
         copies = f", {number_of(self.copies, 'face')} left out as copies" if self.copies else ""
         return (
-            f"{number_of(len(self.rows), 'face')} of at least {self.min_results} (left after each condition: {steps}{copies})"
+            f"{number_of(len(self.rows), 'face')} of at least {self.min_results} "
+            f"(left after each condition: {steps}{copies})"
             + "".join(f"; {hint}" for hint in self.hints)
         )
 
@@ -80,23 +90,39 @@ def select_faces(
 
     Parameters
     ----------
-    table : with `filename` and the columns of `COLUMNS` that the conditions name.
-    conditions : any of `gender`, `ethnicity` (a class or a list), `age_range` [low, high] in years, both ends
-        included, `attributes` (other attribute to class or list, such as `{"glasses": "with"}`), `cluster` (number or
-        list), `attractiveness` [low, high] deciles; None: no condition.
-    n : at most this many, drawn by a hash of seed and filename: another face more changes few members.
-    min_results : fewer are too few; only then `relax` is used.
-    flags : `leave_out` (faces that have something in the column `doubts`, where the table has it) or `keep`.
-    relax : conditions that may be widened, in this order, ranges step by step, others dropped; faces that get no score for their age
-        (`score_withheld`) stay out of what was asked for by `attractiveness` even then.
-    copies : `best`: of the matching copies of a picture one, by `copy_group` and `copy_rank` (a table without these has no copies);
-        `keep`: all.
+    table : DataFrame
+        `filename` and the columns of `COLUMNS` that the conditions name.
+    conditions : dict
+        Any of `gender`, `ethnicity` (a class or a list), `age_range` [low, high] in years, both
+        ends included, `attributes` (a class or a list by other attribute, such as
+        `{"glasses": "with"}`), `cluster` (number or list), `attractiveness` [low, high] deciles;
+        None: no condition.
+    n : int, optional
+        At most this many, drawn by a hash of seed and filename, so that another face more changes
+        few members. By default all.
+    seed : int
+        Another seed draws other faces.
+    min_results : int
+        Fewer are too few; only then `relax` is used.
+    relax : list of str, optional
+        Conditions that may be widened, in this order, ranges step by step, others dropped. Faces
+        that get no score for their age (`score_withheld`) stay out of a group that was asked for by
+        `attractiveness` even then.
+    flags : str
+        `leave_out` (faces with something in the column `doubts`, where the table has it) or `keep`.
+    copies : str
+        `best`: of the matching copies of a picture one, by `copy_group` and `copy_rank` (a table
+        without these has no copies); `keep`: all.
+
+    Returns
+    -------
+    Selection
 
     Raises
     ------
     InputError
-        An unknown condition, one that is no class, number or range, or a column that the table does not have or that
-        holds something else.
+        An unknown condition, one that is no class, number or range, or a column that the table
+        lacks or that holds something else.
     """
     wanted = {k: v for k, v in conditions.items() if v is not None}
     check_table(table)
@@ -106,7 +132,8 @@ def select_faces(
     asked = wanted.get("attributes", {})
     if not isinstance(asked, dict) or not all(isinstance(attribute, str) for attribute in asked):
         raise InputError(
-            f"attributes = {wanted['attributes']!r}; expected a class by attribute, such as {{'glasses': 'with'}}"
+            f"attributes = {wanted['attributes']!r}; expected a class by attribute, such as "
+            "{'glasses': 'with'}"
         )
     for name, column, asked in _steps(wanted):
         if column not in table.columns:
@@ -119,7 +146,8 @@ def select_faces(
             raise InputError(f"the condition {name} asks for a class, but {column} holds numbers")
         if name not in WIDENING and not numbers and not _texts(table[column]).all():
             raise InputError(
-                f"the condition {name} asks for a class, but {column} holds something else than texts"
+                f"the condition {name} asks for a class, but {column} holds something else than "
+                "texts"
             )
         if name in WIDENING and not numbers and table[column].notna().any():
             raise InputError(
@@ -141,16 +169,15 @@ def select_faces(
                 and wanted[name] is None
                 and "score_withheld" in table.columns
             ):
-                table = table[
-                    table["score_withheld"].isna()
-                ]  # who may be a child is in no group that was asked for by score, however wide
+                # Who may be a child is in no group that was asked for by score, however wide.
+                table = table[table["score_withheld"].isna()]
             rows, matched, flagged, n_copies = _apply(
                 table, {k: v for k, v in wanted.items() if v is not None}, judged, single
             )
         if wanted.get(name) != asked:
             relaxed.append({"condition": name, "from": asked, "to": wanted[name]})
     if n is not None and len(rows) > n:
-        # Only hashlib computes SHA-256, about 1 µs a name; the bytes are ranked without a Python object each.
+        # Only hashlib computes SHA-256, about 1 µs a name; the bytes are ranked as numbers.
         digests = b"".join(
             [hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:8] for name in rows["filename"]]
         )
@@ -230,15 +257,23 @@ def warnings_of(selection: Selection, name: str, doubts: list[str], on_few: str)
 def column_doubts(
     rows: pd.DataFrame, conditions: dict[str, Any], doubts: dict[str, str]
 ) -> list[str]:
-    """What is doubtful about the columns that a filter stands on.
+    """Say what is doubtful about the columns that a filter uses.
 
     Parameters
     ----------
-    rows : the faces that were found; an attribute is doubtful where prompts alone say it (`<attribute>_source` is `zeroshot`), or nobody was found.
-    conditions : as of `select_faces`.
-    doubts : a text by attribute, as `tables.read_doubts` gives it.
+    rows : DataFrame
+        The matching faces. An attribute is doubtful where prompts alone answer it
+        (`<attribute>_source` is `zeroshot`), or where no face matches.
+    conditions : dict
+        As of `select_faces`.
+    doubts : dict of str to str
+        A text by attribute, as `tables.read_doubts` returns it.
+
+    Returns
+    -------
+    list of str
     """
-    found = []
+    texts = []
     for _, column, _ in _steps(
         {name: wanted for name, wanted in conditions.items() if wanted is not None}
     ):
@@ -246,12 +281,13 @@ def column_doubts(
         source = rows.get(f"{attribute}_source")
         by_prompts = 0 if source is None else int((source == "zeroshot").sum())
         if attribute in doubts and (source is None or by_prompts or rows.empty):
-            found.append(
+            texts.append(
                 doubts[attribute]
                 if source is None or rows.empty
-                else f"{attribute} of {by_prompts} of {number_of(len(rows), 'face')} is what prompts say: {doubts[attribute]}"
+                else f"{attribute} of {by_prompts} of {number_of(len(rows), 'face')} is what "
+                f"prompts say: {doubts[attribute]}"
             )
-    return found
+    return texts
 
 
 def check_flags(flags: str) -> None:
@@ -261,7 +297,7 @@ def check_flags(flags: str) -> None:
 
 
 def check_table(table: pd.DataFrame) -> None:
-    """Raise `InputError` for a table whose rows have no names, or whose columns can't be told apart."""
+    """Raise `InputError` for rows without names, or columns that can't be told apart."""
     if "filename" not in table.columns:
         hint = "; .reset_index() makes one of the index" if table.index.name == "filename" else ""
         raise InputError(f"the table needs the column filename; it has {_names(table)}{hint}")
@@ -270,9 +306,8 @@ def check_table(table: pd.DataFrame) -> None:
         raise InputError(f"the column {twice[0]} stands twice in the table; leave one out")
     nameless = table["filename"].isna() | ~_texts(table["filename"])
     if nameless.any():
-        raise InputError(
-            f"the column filename must hold a text in every row; found {table.loc[nameless.to_numpy(), 'filename'].iloc[0]!r}"
-        )
+        value = table.loc[nameless.to_numpy(), "filename"].iloc[0]
+        raise InputError(f"the column filename must hold a text in every row; found {value!r}")
 
 
 def _texts(column: pd.Series) -> pd.Series:
@@ -297,9 +332,8 @@ def _check(name: str, wanted: Any) -> None:
     try:
         low, high = wanted
         possible = (
-            not isinstance(
-                wanted, (set, frozenset, Iterator)
-            )  # these have no order, or are used up by now
+            # These have no order, or are used up by now.
+            not isinstance(wanted, (set, frozenset, Iterator))
             and isinstance(low, Real)
             and isinstance(high, Real)
             and low <= high
@@ -339,17 +373,19 @@ def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
         known = set(table[column].dropna().unique())
         missing = set(_listed(wanted)) - known
         if missing:
-            hints.append(
-                f"no face has {name} {', '.join(sorted(missing))}; there are {', '.join(sorted(map(str, known))) or 'none'}"
-            )
+            classes = ", ".join(sorted(map(str, known))) or "none"
+            hints.append(f"no face has {name} {', '.join(sorted(missing))}; there are {classes}")
     return hints
 
 
 def _apply(
     table: pd.DataFrame, conditions: dict[str, Any], judged: bool, single: bool
 ) -> tuple[pd.DataFrame, dict[str, int], dict[str, int], int]:
-    """Matching rows without doubtful ones and, if a picture counts as a `single` face, without copies; how many were left after each step, how many
-    went for which reason, and how many as copies."""
+    """Apply conditions, and leave out doubtful pictures and, with `single`, copies.
+
+    Returns the rows, how many were left after each step, how many went for which reason, and how
+    many as copies.
+    """
     matched = {"all": len(table)}
     for name, column, wanted in _steps(conditions):
         if name in WIDENING:

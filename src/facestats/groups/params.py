@@ -32,7 +32,7 @@ class Filter(Section):
     attractiveness: DecileRange | None = None
     """deciles of the holistic score, 1-10, from the first to the second, both counted"""
     flags: Flags = "leave_out"
-    """leave_out: no face whose picture is doubtful (dark, blurred, half hidden, …: docs/doubts.md) | keep: these too"""
+    """leave_out: no face whose picture is doubtful (docs/doubts.md) | keep: these too"""
     n: Annotated[int, Field(ge=1)] | None = None
     """faces drawn at random where more match | null: all"""
     seed: Annotated[int, Field(ge=0)] = 0

@@ -24,15 +24,18 @@ FINAL = Schema(
         "rating_n": Column(INTEGER, "number of ratings behind the mean"),
         "doubts": Column(
             TEXT,
-            "what is doubtful about the picture, as in `attributes_flags.parquet`, `, ` between; composites leave such faces out; empty where nothing is",
+            "what is doubtful about the picture, as in `attributes_flags.parquet`, `, ` between; "
+            "composites leave such faces out; empty where nothing is",
         ),
         "copy_group": Column(
             TEXT,
-            "best of the face's copies, exact and near: the face itself where it is that, or has none",
+            "best of the face's copies, exact and near: the face itself where it is that, or has "
+            "none",
         ),
         "copy_rank": Column(
             INTEGER,
-            "its place among its copies: 1 for the best (sharp, large, little compressed), and for a face without copies",
+            "its place among its copies: 1 for the best (sharp, large, little compressed), and for "
+            "a face without copies",
         ),
     },
     further={
@@ -49,7 +52,8 @@ MEMBER_LANDMARKS = Schema(
         "filename": FILENAME,
         "landmarks": Column(
             pa.list_(FLOAT, N_LANDMARKS * 3),
-            "468 points of MediaPipe's face mesh, x y z one after the other, as fractions of the crop",
+            "468 points of MediaPipe's face mesh, x y z one after the other, as fractions of the "
+            "crop",
         ),
         "yaw": Column(FLOAT, "head turned to a side, degrees; above 0 to the image's right"),
     },

@@ -1,7 +1,8 @@
 """Where two composites differ, in colour and in shape.
 
-Colour is compared landmark upon landmark, shape without what the crops' placing adds. Two groups of finite size always
-differ; how much of a difference is chance can't be told from the two averages alone.
+Colour is compared landmark upon landmark, shape without what the crops' placing adds. Two groups of
+finite size always differ; how much of a difference is chance can't be told from the two averages
+alone.
 """
 
 from __future__ import annotations
@@ -27,13 +28,21 @@ class Difference:
 
     Attributes
     ----------
-    pictures : both composites warped to their common mean shape, float32 (size, size, 3), light 0–1.
-    shape : float (468, 2), that common shape, as shares of the side.
-    lab : float32 (size, size, 3), difference of L*, a* and b* (CIELAB, D65).
-    inside : bool (size, size), the pixels of the face, as `inner_face` of the common shape says.
-    shifts : float (468, 2), how far each landmark lies to the right of and below its counterpart, percent of the distance
-        between the eyes, after the least-squares shift, turn and scale that bring the two shapes together.
-    scale, turn : what was taken out so: how much larger the first shape is, and by how many degrees it is turned clockwise.
+    pictures : pair of ndarray of float32 (size, size, 3)
+        Both composites warped to their common mean shape, light 0–1.
+    shape : ndarray of float (468, 2)
+        That common shape, as shares of the side.
+    lab : ndarray of float32 (size, size, 3)
+        Difference of L*, a* and b* (CIELAB, D65).
+    inside : ndarray of bool (size, size)
+        The pixels of the face, as `inner_face` of the common shape finds them.
+    shifts : ndarray of float (468, 2)
+        How far each landmark lies to the right of and below its counterpart, percent of the
+        distance between the eyes, after the least-squares shift, turn and scale that bring the two
+        shapes together.
+    scale, turn : float
+        What was taken out so: how much larger the first shape is, and by how many degrees it is
+        turned clockwise.
     """
 
     pictures: tuple[np.ndarray, np.ndarray]
@@ -51,10 +60,13 @@ class Difference:
 
 
 def nowhere_in_picture(of: Built, minus: Built) -> str | None:
-    """Why two composites with `image` and `shape` have no pixel that could be compared; None where they have."""
+    """Say why two composites with `image` and `shape` have no pixel to compare; None: they have."""
     if inner_face(_common(of, minus), len(of.drawn[0])).any():
         return None
-    return f"the common shape of {of.name} and {minus.name} lies outside the picture, or is too small in it, so that there is no face to compare"
+    return (
+        f"the common shape of {of.name} and {minus.name} lies outside the picture, or is too small "
+        "in it, so that there is no face to compare"
+    )
 
 
 def _common(of: Built, minus: Built) -> np.ndarray:
@@ -62,7 +74,16 @@ def _common(of: Built, minus: Built) -> np.ndarray:
 
 
 def difference(of: Built, minus: Built) -> Difference:
-    """Compare two composites with `image` and `shape`, of one size.
+    """Compare two composites.
+
+    Parameters
+    ----------
+    of, minus : Built
+        With `image` and `shape`, of one size.
+
+    Returns
+    -------
+    Difference
 
     Raises
     ------
@@ -93,12 +114,17 @@ def difference(of: Built, minus: Built) -> Difference:
 
 
 def superimposed(shape: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, complex]:
-    """A shape (n, 2) shifted, turned and scaled so that the squared distances to another are least (ordinary Procrustes).
+    """Shift, turn and scale a shape to the least squared distances (ordinary Procrustes).
+
+    Parameters
+    ----------
+    shape, onto : ndarray (n, 2)
 
     Returns
     -------
-    moved : float64 (n, 2).
-    factor : turn and scale as one complex number.
+    moved : ndarray of float64 (n, 2)
+    factor : complex
+        Turn and scale as one number.
     """
     z, target = (points.astype(np.float64) @ [1, 1j] for points in (shape, onto))
     z, middle = z - z.mean(), target.mean()
@@ -110,20 +136,21 @@ def superimposed(shape: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, compl
 def one_sided(shifts: np.ndarray) -> np.ndarray:
     """The part of shifts (468, 2) that is not the same on both sides of the face.
 
-    Heads that are turned to other sides shift so: 96 % of the squared shifts between two draws of 30 OMI women, 4 % of those between
-    the women of the highest and the lowest decile.
+    Heads that are turned to other sides shift so: 96 % of the squared shifts between two draws of
+    30 OMI women, 4 % of those between the women of the highest and the lowest decile.
     """
     return (shifts - shifts[MIRROR] * [-1, 1]) / 2
 
 
-def measure(found: Difference) -> dict:
-    """The numbers of a difference: colour inside the face, shape by landmark and by part of the face."""
-    delta_e, lab = found.delta_e[found.inside], found.lab[found.inside]
-    distance = np.linalg.norm(found.shifts, axis=1)
+def measure(result: Difference) -> dict:
+    """Measure a difference: colour inside the face, shape by landmark and by part of the face."""
+    delta_e, lab = result.delta_e[result.inside], result.lab[result.inside]
+    distance = np.linalg.norm(result.shifts, axis=1)
     order = np.argsort(-distance, kind="stable")[:LARGEST]
     return {
         "colour": {
-            "measure": "delta E*ab (CIE 1976) inside the face, both warped to their common shape; about 2.3 is just noticeable",
+            "measure": "delta E*ab (CIE 1976) inside the face, both warped to their common shape; "
+            "about 2.3 is just noticeable",
             "mean": _rounded(delta_e.mean()),
             "median": _rounded(np.median(delta_e)),
             "percentile_95": _rounded(np.percentile(delta_e, 95)),
@@ -133,16 +160,16 @@ def measure(found: Difference) -> dict:
             "mean_blue_to_yellow": _rounded(lab[:, 2].mean()),
         },
         "shape": {
-            "measure": "shift of landmarks in % of the distance between the eyes, after shift, turn and scale are taken out; "
-            "right and down as in the picture",
+            "measure": "shift of landmarks in % of the distance between the eyes, after shift, "
+            "turn and scale are taken out; right and down as in the picture",
             "root_mean_square": _rounded(np.sqrt(np.mean(distance**2))),
-            "one_sided": _rounded(np.sqrt(np.mean(np.sum(one_sided(found.shifts) ** 2, axis=1)))),
-            "larger_by": _rounded(100 * (found.scale - 1)),
-            "turned_clockwise_degrees": _rounded(found.turn),
+            "one_sided": _rounded(np.sqrt(np.mean(np.sum(one_sided(result.shifts) ** 2, axis=1)))),
+            "larger_by": _rounded(100 * (result.scale - 1)),
+            "turned_clockwise_degrees": _rounded(result.turn),
             "parts": {
                 name: {
-                    "right": _rounded(found.shifts[list(points), 0].mean()),
-                    "down": _rounded(found.shifts[list(points), 1].mean()),
+                    "right": _rounded(result.shifts[list(points), 0].mean()),
+                    "down": _rounded(result.shifts[list(points), 1].mean()),
                     "root_mean_square": _rounded(np.sqrt(np.mean(distance[list(points)] ** 2))),
                 }
                 for name, points in PARTS.items()
@@ -150,9 +177,9 @@ def measure(found: Difference) -> dict:
             "largest": [
                 {
                     "landmark": int(i),
-                    "near": _part(found.shape, i),
-                    "right": _rounded(found.shifts[i, 0]),
-                    "down": _rounded(found.shifts[i, 1]),
+                    "near": _part(result.shape, i),
+                    "right": _rounded(result.shifts[i, 0]),
+                    "down": _rounded(result.shifts[i, 1]),
                     "distance": _rounded(distance[i]),
                 }
                 for i in order

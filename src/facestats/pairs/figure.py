@@ -22,7 +22,8 @@ from facestats.pairs.difference import Difference, difference, measure, one_side
 
 FACTORS = (1, 2, 5, 10, 20, 50)  # by which shifts are drawn larger
 LONGEST = 40  # percent of the distance between the eyes, the longest arrow drawn
-# End of the colour scales, units of CIELAB: fixed, so that panels can be held side by side, unless a twentieth of the face is beyond.
+# End of the colour scales, units of CIELAB: fixed, so that panels can be held side by side, unless
+# a twentieth of the face is beyond.
 USUAL_END = 10
 WIDEST = 24  # characters of a name in one line: longer ones would push the pictures aside
 CHANCE = (
@@ -70,13 +71,22 @@ def write_difference(out: Path, name: str, both: tuple[Built, Built], why: str |
     return numbers
 
 
-def difference_figure(found: Difference, groups: list[tuple[str, int]], shared: int) -> Image.Image:
+def difference_figure(
+    result: Difference, groups: list[tuple[str, int]], shared: int
+) -> Image.Image:
     """Draw both composites, ΔE, the difference of lightness, and the shifts of landmarks.
 
     Parameters
     ----------
-    groups : name and number of faces of the first composite and of the one taken from it.
-    shared : faces that are in both.
+    result : Difference
+    groups : list of pairs
+        Name and number of faces of the first composite and of the one taken from it.
+    shared : int
+        Faces that are in both.
+
+    Returns
+    -------
+    Image
     """
     (of, n_of), (minus, n_minus) = [(plain(textwrap.fill(name, WIDEST)), n) for name, n in groups]
     figure = Figure(figsize=(13, 9.2), layout="constrained", dpi=80)
@@ -87,26 +97,26 @@ def difference_figure(found: Difference, groups: list[tuple[str, int]], shared: 
     top, bottom = halves
     ways = top.subplots(1, 3)
     for axes, picture, title in zip(
-        ways, found.pictures, (f"{of}\n{n_of} faces", f"{minus}\n{n_minus} faces"), strict=False
+        ways, result.pictures, (f"{of}\n{n_of} faces", f"{minus}\n{n_minus} faces"), strict=False
     ):
         _show(axes, to_codes(picture, "linear"), f"{title}, at the common shape")
-    _shape(ways[2], found, of, minus)
+    _shape(ways[2], result, of, minus)
     colours = bottom.subplots(1, 2)
     _show(
         colours[0],
-        found.delta_e,
+        result.delta_e,
         "How much the colour differs",
         bottom,
         "magma",
         0,
-        _end(found, found.delta_e),
+        _end(result, result.delta_e),
         "ΔE*ab (CIE 1976)\nabout 2.3 is just noticeable",
     )
-    end = _end(found, np.abs(found.lab[:, :, 0]))
+    end = _end(result, np.abs(result.lab[:, :, 0]))
     between = ", " if len(of) + len(minus) <= WIDEST else "\n"
     _show(
         colours[1],
-        found.lab[:, :, 0],
+        result.lab[:, :, 0],
         "Which of the two is lighter",
         bottom,
         "RdBu_r",
@@ -119,15 +129,15 @@ def difference_figure(found: Difference, groups: list[tuple[str, int]], shared: 
         f"{of} minus {minus}" if between == ", " else f"{of}\nminus {minus}", size="x-large"
     )
     figure.supxlabel(
-        "Two groups of finite size never look the same: a part of what is seen here is chance, and more of it the fewer faces "
-        f"there are.{overlap}",
+        "Two groups of finite size never look the same: a part of what is seen here is chance, and "
+        f"more of it the fewer faces there are.{overlap}",
         size="medium",
     )
     return _image(figure)
 
 
-def _end(found: Difference, values: np.ndarray) -> float:
-    return max(USUAL_END, float(np.percentile(values[found.inside], 95)))
+def _end(result: Difference, values: np.ndarray) -> float:
+    return max(USUAL_END, float(np.percentile(values[result.inside], 95)))
 
 
 def _show(
@@ -148,13 +158,13 @@ def _show(
         bar.colorbar(drawn, ax=axes, shrink=0.85, extend="both" if low else "max").set_label(label)
 
 
-def _shape(axes: Axes, found: Difference, of: str, minus: str) -> None:
-    """Outlines of both shapes, and an arrow from each landmark on them to where it lies in the other."""
-    eyes = np.linalg.norm(np.diff(eye_centres(found.shape), axis=0))
-    shifts = found.shifts / 100 * eyes
-    longest = np.linalg.norm(found.shifts, axis=1).max()
+def _shape(axes: Axes, result: Difference, of: str, minus: str) -> None:
+    """Outlines of both shapes, and arrows from each landmark to where it lies in the other."""
+    eyes = np.linalg.norm(np.diff(eye_centres(result.shape), axis=0))
+    shifts = result.shifts / 100 * eyes
+    longest = np.linalg.norm(result.shifts, axis=1).max()
     factor = max((f for f in FACTORS if f * longest <= LONGEST), default=1)
-    start, end = found.shape - factor * shifts / 2, found.shape + factor * shifts / 2
+    start, end = result.shape - factor * shifts / 2, result.shape + factor * shifts / 2
     points = sorted({point for line in LINES for point in line})
     axes.add_collection(
         LineCollection(
@@ -166,7 +176,7 @@ def _shape(axes: Axes, found: Difference, of: str, minus: str) -> None:
             [end[list(line)] for line in LINES], colors="black", linewidths=1.2, label=of
         )
     )
-    distance = np.linalg.norm(found.shifts[points], axis=1)
+    distance = np.linalg.norm(result.shifts[points], axis=1)
     arrows = axes.quiver(
         *start[points].T,
         *(end - start)[points].T,
@@ -187,7 +197,7 @@ def _shape(axes: Axes, found: Difference, of: str, minus: str) -> None:
         max(start[:, 1].max(), end[:, 1].max()) + 0.02,
         min(start[:, 1].min(), end[:, 1].min()) - 0.02,
     )
-    part = np.sum(one_sided(found.shifts) ** 2) / max(np.sum(found.shifts**2), 1e-12)
+    part = np.sum(one_sided(result.shifts) ** 2) / max(np.sum(result.shifts**2), 1e-12)
     axes.set_title(
         (f"Shape, the difference drawn {factor} times as large" if factor > 1 else "Shape")
         + f"\n{part:.0%} of the squared shifts one-sided, as of turned heads",

@@ -51,7 +51,18 @@ def check_pairs(
     continua: dict[str, Continuum],
     differences: dict[str, Difference],
 ) -> list[str]:
-    """What is wrong between the sections: composites that there are not, and names used twice (they are folders side by side)."""
+    """Find what is wrong between the sections.
+
+    Parameters
+    ----------
+    composites, continua, differences : dict
+        The sections of `params.yaml`.
+
+    Returns
+    -------
+    list of str
+        Composites that do not exist, and names used twice (they are folders side by side).
+    """
     problems = []
     ends = {
         **{
@@ -68,16 +79,14 @@ def check_pairs(
     for key, end in ends.items():
         if end not in composites:
             hint = did_you_mean(nearest_names(end, composites))
-            problems.append(
-                f"{key} = {end!r} is no composite.{hint} There are {', '.join(sorted(composites)) or 'none'}"
-            )
+            names = ", ".join(sorted(composites)) or "none"
+            problems.append(f"{key} = {end!r} is no composite.{hint} There are {names}")
     sections = {"composites": composites, "continua": continua, "differences": differences}
     folders: dict[str, list[str]] = {}
     for section, names in sections.items():
         for name in names:
-            folders.setdefault(name.lower(), []).append(
-                f"{section}.{name}"
-            )  # Windows and macOS don't tell Women from women
+            # Windows and macOS don't tell Women from women.
+            folders.setdefault(name.lower(), []).append(f"{section}.{name}")
     for _, where in sorted(folders.items()):
         if len(where) > 1:
             problems.append(
