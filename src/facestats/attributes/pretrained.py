@@ -13,18 +13,18 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.calibration import Calibration
-from facestats.attributes.estimators.kinds import Node, put_together
-from facestats.attributes.estimators.taking import (
+from facestats.attributes.estimators.kinds import put_together
+from facestats.attributes.estimators.nodes import Node
+from facestats.attributes.estimators.steps import (
     CLASSIFIERS,
     LINES,
     TRANSFORMERS,
     WRAPPERS,
-    Parts,
     name_of,
     state_of,
-    take_apart,
     take_steps,
 )
+from facestats.attributes.estimators.taking import Parts, take_apart
 from facestats.attributes.estimators.unpickle import Remains, read_pickle
 from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.training import ENOUGH, Training

@@ -1,0 +1,116 @@
+"""Estimators as trees of nodes, with the sizes of their arrays, and how a model's file holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from facestats.errors import MisfitError
+
+MOST_PARTS = 100
+
+
+@dataclass
+class Node:
+    """One step of an estimator, or a whole of several.
+
+    Attributes
+    ----------
+    kind : str
+        Key of `KINDS`.
+    facts, arrays : dict
+        What the kind says.
+    parts : list of Node
+        Estimators inside.
+    """
+
+    kind: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    parts: list[Node] = field(default_factory=list)
+
+
+class Sizes(dict):
+    """Sizes by letter, of one estimator."""
+
+    def meet(self, name: str, array: np.ndarray, wanted: str) -> None:
+        """Hold an array against its shape; a letter that is new takes the size found."""
+        letters = wanted.split()
+        if array.ndim != len(letters):
+            raise MisfitError(
+                f"{name} has the shape {list(array.shape)}, expected {len(letters)} dimensions"
+            )
+        for letter, size in zip(letters, array.shape, strict=True):
+            if self.setdefault(letter, size) != size:
+                raise MisfitError(
+                    f"{name} has the shape {list(array.shape)}, but {self[letter]} stands where "
+                    f"{size} is"
+                )
+
+
+class Kind(NamedTuple):
+    """How one kind is checked and put together.
+
+    Attributes
+    ----------
+    facts : mapping
+        By name, a check that raises MisfitError.
+    arrays : callable
+        Shapes by name, from the facts; a name that begins with `*` is of whole numbers.
+    build : callable
+        Scikit-learn's estimator from the node, the classes (empty for a regression) and the sizes.
+    check : callable
+        Of what shapes do not say.
+    out : str, optional
+        Letter of the numbers that come out of a transformer; None: it ends a pipeline.
+    """
+
+    facts: Mapping[str, Callable[[Any], Any]]
+    arrays: Callable[[Mapping[str, Any]], Mapping[str, str]]
+    build: Callable[[Node, np.ndarray, Sizes], BaseEstimator]
+    check: Callable[[Node, Sizes], None] = lambda node, sizes: None
+    out: str | None = None
+    parts: bool = False
+
+
+def to_file(node: Node, place: str = "") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A node as facts for JSON, and its arrays by name."""
+    facts: dict[str, Any] = {"kind": node.kind, "facts": node.facts, "parts": []}
+    arrays = {f"{place}{name}": array for name, array in node.arrays.items()}
+    for number, part in enumerate(node.parts):
+        inner, more = to_file(part, f"{place}{number}/")
+        facts["parts"].append(inner)
+        arrays |= more
+    return facts, arrays
+
+
+def from_file(facts: Any, arrays: Mapping[str, np.ndarray], place: str = "") -> Node:
+    """What `to_file` made a node of; arrays that belong to no part are an error."""
+    if (
+        not isinstance(facts, dict)
+        or set(facts) != {"kind", "facts", "parts"}
+        or not isinstance(facts["facts"], dict)
+        or not isinstance(facts["parts"], list)
+        or not isinstance(facts["kind"], str)
+        or len(facts["parts"]) > MOST_PARTS
+    ):
+        raise MisfitError("an estimator is a kind, facts and parts")
+    inside = [f"{place}{number}/" for number in range(len(facts["parts"]))]
+    own = {
+        name.removeprefix(place): array
+        for name, array in arrays.items()
+        if name.startswith(place) and not name.startswith(tuple(inside))
+    }
+    return Node(
+        facts["kind"],
+        facts["facts"],
+        own,
+        [
+            from_file(part, arrays, start)
+            for part, start in zip(facts["parts"], inside, strict=True)
+        ],
+    )
