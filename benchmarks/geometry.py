@@ -27,10 +27,9 @@ from threadpoolctl import threadpool_limits
 
 from facestats.core.stats.regression import with_intervals
 from facestats.faces.preprocess import PreprocessConfig, preprocess_folder
-from facestats.geometry.measurements import measure
+from facestats.geometry.measurements import fit_zscore, measure
 from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.training import COORDINATES, make_pipeline, sampler_for, train_pipeline
-from facestats.geometry.zscore import fit_zscore
 from facestats.importers.omi import MEANS, import_omi
 from facestats.landmarker.fetch import fetch_landmarker
 from facestats.machine.pool import count_workers

@@ -25,9 +25,8 @@ from facestats.faces.landmarks import Landmarker
 from facestats.faces.quality import head_pose
 from facestats.faces.tables import FACES
 from facestats.geometry.definitions import ALL, MEASUREMENTS, Face
-from facestats.geometry.measurements import NAMES, measure
+from facestats.geometry.measurements import NAMES, fit_zscore, measure
 from facestats.geometry.pose import CAMERA, frontalize, is_frontal
-from facestats.geometry.zscore import fit_zscore
 
 DEFINITIONS = "<!-- definitions: written by `python -m benchmarks.measurements` -->"
 FIGURES = "<!-- figures: written by `python -m benchmarks.measurements` -->"

@@ -18,8 +18,8 @@ from facestats.clip.tables import embeddings_schema
 from facestats.core import tables
 from facestats.core.files import read_json, write_json
 from facestats.faces.tables import FACES
+from facestats.geometry.measurements import SIGNS, ZScore
 from facestats.geometry.regressor import GeometryModel
-from facestats.geometry.zscore import SIGNS, ZScore
 from facestats.prompts.zeroshot import PromptClassifier, save_classifiers
 from facestats.scores.blending import BlendWeights, save_blend
 from facestats.scores.network import Ensemble

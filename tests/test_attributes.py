@@ -11,7 +11,7 @@ from facestats.attributes.model import AttributeModel, load_models
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.training import train_classifier, train_regression
 from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
-from facestats.core.age_groups import age_bucket
+from facestats.core.stats.groups import age_bucket
 from facestats.errors import LabelError, ModelError, ParamsError
 from facestats.params.project import check_params
 from facestats.prompts.zeroshot import PromptClassifier

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from facestats.core.landmarks import MIRROR
 from facestats.errors import ImageError, InputError, ModelError
 from facestats.geometry.appearance import FaceSampler
-from facestats.geometry.measurements import measure
+from facestats.geometry.measurements import fit_zscore, measure
 from facestats.geometry.regressor import GeometryModel, features, load_geometry
 from facestats.geometry.training import (
     COORDINATES,
@@ -26,7 +26,6 @@ from facestats.geometry.training import (
     sampler_for,
     train_pipeline,
 )
-from facestats.geometry.zscore import fit_zscore
 from rated_shapes import SIZE, draw, made_up, symmetric_points, turned, write_crops
 from resources import OMI, backdrop
 

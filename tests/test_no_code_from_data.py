@@ -28,10 +28,9 @@ from facestats.core.model_files import read_model, write_model
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import FaceStatsError, ModelError
 from facestats.faces.landmarks import Landmarker
-from facestats.geometry.measurements import measure
+from facestats.geometry.measurements import fit_zscore, measure
 from facestats.geometry.regressor import GeometryModel, features, load_geometry
 from facestats.geometry.training import train_pipeline
-from facestats.geometry.zscore import fit_zscore
 from facestats.pairs.built import read_composite
 from facestats.params.project import load_params
 from facestats.prompts.text import TextEncoder

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facestats.geometry.measurements import measure
-from facestats.geometry.zscore import SIGNS, fit_zscore
+from facestats.geometry.measurements import SIGNS, fit_zscore, measure
 from shapes import uneven_faces
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from facestats.core.age_groups import BUCKETS
+from facestats.core.stats.groups import BUCKETS
 
 # Kärkkäinen and Joo 2021, WACV; the order is that of predict.py in dchen236/FairFace.
 LABELS = {

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from facestats.attributes.model import AttributeModel, numeric_labels
-from facestats.core.age_groups import BUCKETS, age_bucket
 from facestats.core.stats import classification, regression
+from facestats.core.stats.groups import BUCKETS, age_bucket
 from facestats.core.tables import UNKNOWN
 
 HELD_OUT = ("val", "test")

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_mutual_info_score, pairwise_distances, silhouette_score
 from threadpoolctl import threadpool_limits
 
-from facestats.core.age_groups import age_bucket
+from facestats.core.stats.groups import age_bucket
 from facestats.core.tables import UNKNOWN
 from facestats.core.tables.embeddings import Embeddings, in_batches, sample_rows, take
 

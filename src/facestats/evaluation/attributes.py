@@ -9,8 +9,8 @@ import pandas as pd
 
 from facestats.attributes.model import AttributeModel, numeric_labels
 from facestats.attributes.zeroshot import Model, ZeroShotModel
-from facestats.core.age_groups import age_bucket
 from facestats.core.stats import classification, regression
+from facestats.core.stats.groups import age_bucket
 from facestats.core.stats.intervals import NOT_MEASURED, mean_with_interval, person_groups
 from facestats.core.tables import UNKNOWN
 from facestats.errors import number_of

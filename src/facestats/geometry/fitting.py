@@ -13,13 +13,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from facestats.core.tables.embeddings import sample_rows
-from facestats.geometry.measurements import measure
+from facestats.geometry.measurements import ZScore, fit_zscore, measure
 from facestats.geometry.params import Geometry
 from facestats.geometry.pose import is_frontal
 from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.shapes import LandmarkTable
 from facestats.geometry.training import MIN_TRAIN, out_of_fold, sampler_for, train_pipeline
-from facestats.geometry.zscore import ZScore, fit_zscore
 
 # Faces, drawn at random where more are rated: 0.5 GB, and 350 slopes need no more.
 MOST_TRAINED = 10_000

@@ -21,9 +21,8 @@ from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.model_files import read_model, write_model
 from facestats.errors import InputError, MisfitError, ModelError
 from facestats.geometry.appearance import FaceSampler
-from facestats.geometry.measurements import measure
+from facestats.geometry.measurements import SIGNS, ZScore, measure
 from facestats.geometry.training import COORDINATES, make_pipeline
-from facestats.geometry.zscore import SIGNS, ZScore
 
 KIND, FORMAT = "facestats geometry", 2
 _WAY_OUT = "`dvc repro geometry` makes it (or `dvc pull`)"

@@ -537,7 +537,7 @@ class Models:
     def attributes(self, image: Any, ethnicity: bool = False) -> Attributes:
         """See `facestats.infer_attributes`."""
         from facestats.attributes.resolution import predict_attributes
-        from facestats.core.age_groups import age_bucket
+        from facestats.core.stats.groups import age_bucket
 
         models = {
             name: m for name, m in self.attribute_models.items() if ethnicity or name != SENSITIVE
