@@ -162,7 +162,7 @@ def test_labels_are_merged_and_the_changes_named(folder, merge):
     before = (folder / "data/manual_labels.csv").stat()
     assert merge("b.jpg,41.0,male,\n") == (
         0,
-        "1 faces labelled, 0 left empty: 0 labels added, 0 changed, 2 unchanged\n"
+        "1 face labelled, 0 left empty: 0 labels added, 0 changed, 2 unchanged\n"
         f"{folder}/data/manual_labels.csv is as it was\n",
     )
     assert (folder / "data/manual_labels.csv").stat().st_ino == before.st_ino
@@ -211,7 +211,7 @@ def test_a_template_comes_back_as_a_workbook(folder, capsys):
     book.save(folder / "filled.xlsx")
     assert main(["labels", "merge", "filled.xlsx"]) == 0
     assert by_hand(folder) == HEADER + "a.png.jpg,male,,35,,\n"
-    assert "1 faces labelled, 1 left empty" in capsys.readouterr().out
+    assert "1 face labelled, 1 left empty" in capsys.readouterr().out
 
 
 def test_every_row_that_speaks_of_a_face_is_changed(folder, merge):

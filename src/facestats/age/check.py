@@ -74,13 +74,13 @@ class AgeCheck:
 
     def reason(self, source: str) -> str:
         """Why a face that may be too young by this source gets no score."""
-        said = {
+        reasons = {
             MANUAL: f"said by hand to be under {self.min_age}",
             LABEL: f"labelled as under {self.min_age}",
             COPY: f"a copy of the picture is labelled as under {self.min_age}",
             MODEL: f"may be under {self.min_age}: the age model can't rule it out",
         }
-        return f"{said[source]} (score.min_age)"
+        return f"{reasons[source]} (score.min_age)"
 
     def not_checked(self, why: str | None = None) -> str:
         """What to say of a face whose age nothing could tell.

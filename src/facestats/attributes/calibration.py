@@ -68,8 +68,8 @@ class Calibration:
                 rows, actual
             ].sum(), gradient + numbers / PRIOR_SD**2
 
-        found = minimize(loss, np.zeros(1 + len(weights)), jac=True, method="L-BFGS-B").x
-        return cls(float(np.exp(found[0])), [float(b) for b in found[1:] - np.log(weights)])
+        solution = minimize(loss, np.zeros(1 + len(weights)), jac=True, method="L-BFGS-B").x
+        return cls(float(np.exp(solution[0])), [float(b) for b in solution[1:] - np.log(weights)])
 
     def apply(self, raw: np.ndarray) -> np.ndarray:
         """Calibrated probabilities of the pipeline's own (n, classes)."""

@@ -31,7 +31,7 @@ class FilledTemplate:
 
     Attributes
     ----------
-    said : dict
+    answers : dict
         By face, by attribute, as text; only what was filled in.
     silent : int
         Rows in which nothing was filled in.
@@ -41,7 +41,7 @@ class FilledTemplate:
         What to say of how the file was read.
     """
 
-    said: dict[str, dict[str, str]]
+    answers: dict[str, dict[str, str]]
     silent: int
     ignored: list[str]
     guessed: list[str] = field(default_factory=list)
@@ -95,15 +95,15 @@ def read_filled(
         cells["age"].str.contains(",", regex=False), ages.map("{:.15g}".format)
     )
     mistakes.raise_any()
-    said = {
+    answers = {
         faces[line]: filled
         for line, row in cells.iterrows()
         if (filled := {str(t): value for t, value in row.items() if value})
     }
     ignored = [c for c in raw.columns if plain(c) not in map(plain, COLUMNS)]
     return FilledTemplate(
-        said,
-        len(cells) - len(said),
+        answers,
+        len(cells) - len(answers),
         ignored,
         raw.attrs["notes"],
         [f"{path.name}: {note}"] if note else [],

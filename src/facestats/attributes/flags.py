@@ -26,7 +26,7 @@ SD_OF_MAD = 1.4826  # standard deviation of normal errors whose median absolute 
 def flag_faces(
     faces: pd.DataFrame,
     predictions: pd.DataFrame,
-    said: pd.DataFrame,
+    with_manual: pd.DataFrame,
     models: Mapping[str, AttributeModel],
     out_of_fold: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def flag_faces(
         Accepted faces of `faces.parquet`.
     predictions : DataFrame
         `<target>` and `<target>_prob_<class>`.
-    said : DataFrame
+    with_manual : DataFrame
         With `<target>_said`; same rows as `predictions`.
     models : mapping
         The trained ones by target.
@@ -64,7 +64,7 @@ def flag_faces(
     for target, model in models.items():
         if not model.trained:
             continue
-        people = said[f"{target}_said"]
+        people = with_manual[f"{target}_said"]
         unseen = _unseen(predictions, (out_of_fold or {}).get(target))
         if model.kind == "regression":
             contradicted.append(_far_numbers(target, unseen, people))
@@ -83,7 +83,7 @@ def flag_faces(
         open_question = (sure < _doubtful_below(model)) & ~np.isin(group, group[known])
         rows = _rows(predictions, f"low_confidence_{target}", open_question, sure, "rising")
         doubtful.append(rows[~rows["filename"].map(copy_group).duplicated()])
-    found = [
+    parts = [
         *contradicted,
         *(
             _doubted(faces, reason, values, rising)
@@ -93,7 +93,7 @@ def flag_faces(
         _rows(faces, "near_duplicate", faces["near_duplicate_of"].notna()),
         *doubtful,
     ]
-    return pd.concat([rows for rows in found if len(rows)] or found[:1], ignore_index=True)
+    return pd.concat([rows for rows in parts if len(rows)] or parts[:1], ignore_index=True)
 
 
 def _unseen(predictions: pd.DataFrame, out_of_fold: pd.DataFrame | None) -> pd.DataFrame:

@@ -57,23 +57,23 @@ def measure_held_out(
         if not model.trained or not chosen.any():
             continue
         if model.kind == "classification":
-            measured, actual, said = _classification(
+            measured, actual, predicted = _classification(
                 model, labels[chosen].to_numpy(dtype=object), embeddings[chosen]
             )
         else:
-            measured, actual, said = _regression(
+            measured, actual, predicted = _regression(
                 model.target, labels[chosen], model.predict(embeddings[chosen])
             )
         metrics[name].update(measured)
         if name == "test":
-            pairs = pd.DataFrame({"actual": actual, "predicted": said}).sort_values(
+            pairs = pd.DataFrame({"actual": actual, "predicted": predicted}).sort_values(
                 ["actual", "predicted"]
             )
-    found = set(pairs["actual"]) | set(pairs["predicted"])
+    classes = set(pairs["actual"]) | set(pairs["predicted"])
     return HeldOut(
         metrics,
         pairs,
-        [b for b in BUCKETS if b in found] if model.target == "age" else sorted(found),
+        [b for b in BUCKETS if b in classes] if model.target == "age" else sorted(classes),
     )
 
 

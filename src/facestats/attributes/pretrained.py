@@ -76,10 +76,10 @@ def convert(
         As many `classes` as it has are needed, each another.
     """
     content = read_pickle(path)
-    found = list(_find(content))
+    contents = list(_find(content))
     estimators = [
         (where, thing)
-        for where, thing in found
+        for where, thing in contents
         if name_of(thing) in (*CLASSIFIERS, *LINES, *WRAPPERS, "Pipeline")
     ]
     if not estimators:
@@ -93,7 +93,7 @@ def convert(
     ((where, estimator),) = estimators
     parts = take_apart(estimator)
     notes = list(parts.notes)
-    before = [(place, thing) for place, thing in found if name_of(thing) in TRANSFORMERS]
+    before = [(place, thing) for place, thing in contents if name_of(thing) in TRANSFORMERS]
     if before:
         steps = take_steps([thing for _, thing in before])
         parts = Parts.of(
@@ -112,7 +112,7 @@ def convert(
         penalty_from="pretrained",
     )
     if parts.classes is not None:
-        model.classes = _names(path, parts.classes, found, content, classes, notes)
+        model.classes = _names(path, parts.classes, contents, content, classes, notes)
     if parts.dimension is None:
         raise ModelError(
             f"{path} does not say how many numbers its {name_of(estimator)} takes; save it with a "
@@ -191,8 +191,8 @@ def use_pretrained(model: AttributeModel, embeddings: np.ndarray, labels: pd.Ser
     """
     if model.kind == "regression":
         known = numeric_labels(model.target, labels).notna().to_numpy()
-        said = model.predict(embeddings[known]) if known.any() else np.empty(0)
-        return Training(model, pd.DataFrame({model.target: said}, index=labels.index[known]))
+        predicted = model.predict(embeddings[known]) if known.any() else np.empty(0)
+        return Training(model, pd.DataFrame({model.target: predicted}, index=labels.index[known]))
     labelled = (labels.notna() & (labels != UNKNOWN)).to_numpy()
     known = labelled & labels.isin(model.classes).to_numpy()
     if labelled.any() and not known.any():
@@ -256,7 +256,7 @@ def _find(content: Any, where: str = "the file", depth: int = 0) -> Iterator[tup
 def _names(
     path: Path,
     own: np.ndarray,
-    found: list,
+    contents: list,
     content: Any,
     given: list[str] | None,
     notes: list[str],
@@ -275,7 +275,7 @@ def _names(
         names = given
     else:
         names = [_text(name) for name in own]
-        if own.dtype.kind in "iufb" and (table := _table(found, content)) is not None:
+        if own.dtype.kind in "iufb" and (table := _table(contents, content)) is not None:
             numbers = own.astype(int)
             names = (
                 [_text(table[n]) for n in numbers] if all(n in table for n in numbers) else names
@@ -295,9 +295,9 @@ def _names(
     return names
 
 
-def _table(found: list, content: Any) -> dict[int, Any] | None:
+def _table(contents: list, content: Any) -> dict[int, Any] | None:
     """Names by number, as a LabelEncoder or a list in the file has them."""
-    for _, thing in found:
+    for _, thing in contents:
         if name_of(thing) in ("LabelEncoder", "LabelBinarizer") and "classes_" in state_of(thing):
             return dict(enumerate(np.asarray(state_of(thing)["classes_"]).ravel().tolist()))
     around = (

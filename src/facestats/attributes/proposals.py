@@ -84,21 +84,23 @@ def propose_labels(
         With `COLUMNS`; `image` is that of `clean`, empty where it has none.
     """
 
-    def of_all_copies(found: np.ndarray) -> np.ndarray:
-        return pd.Series(found).groupby(copies["copy_group"].to_numpy()).transform("any").to_numpy()
+    def of_all_copies(chosen: np.ndarray) -> np.ndarray:
+        return (
+            pd.Series(chosen).groupby(copies["copy_group"].to_numpy()).transform("any").to_numpy()
+        )
 
-    said = {
+    settled_by_label = {
         t: of_all_copies(clean[f"{t}_source"].isin(["manual", "label"]).to_numpy())
         for t in STANDARD
     }
     by_hand = of_all_copies(np.any([clean[f"{t}_source"] == "manual" for t in STANDARD], axis=0))
-    settled = by_hand | np.all(list(said.values()), axis=0)
+    settled = by_hand | np.all(list(settled_by_label.values()), axis=0)
     information = {t: FISHER * _doubt(t, predictions, models) for t in STANDARD}
     with threadpool_limits(1):  # sums in another order with more threads could choose another face
         chosen = _design(
             _coordinates(embeddings),
             information,
-            said,
+            settled_by_label,
             settled,
             (copies["copy_rank"] > 1).to_numpy(),
             n,
@@ -165,7 +167,7 @@ class _Question:
         (rows, d), a column of ones for the intercept among them.
     information : ndarray
         (rows,), Fisher information of a label.
-    said, wanted : ndarray
+    labelled, wanted : ndarray
         Bool by row, which faces are labelled and which are to be answered.
     candidates : ndarray
         Numbers of the rows that may be chosen; `gain` and `learn` count these.
@@ -175,7 +177,7 @@ class _Question:
         self,
         x: np.ndarray,
         information: np.ndarray,
-        said: np.ndarray,
+        labelled: np.ndarray,
         wanted: np.ndarray,
         candidates: np.ndarray,
     ):
@@ -186,7 +188,7 @@ class _Question:
         )
         self.aim = _moments(x, information, wanted)
         self.covariance = np.linalg.inv(
-            PENALTY * np.eye(x.shape[1]) + _moments(x, information, said)
+            PENALTY * np.eye(x.shape[1]) + _moments(x, information, labelled)
         )
         self.open = np.vdot(self.covariance, self.aim)  # all that could be learned
 
@@ -211,7 +213,7 @@ class _Question:
 def _design(
     points: np.ndarray,
     information: dict[str, np.ndarray],
-    said: dict[str, np.ndarray],
+    labelled: dict[str, np.ndarray],
     settled: np.ndarray,
     duplicates: np.ndarray,
     n: int,
@@ -230,9 +232,11 @@ def _design(
     candidates = np.flatnonzero(free)
     candidates = candidates[sample_rows(len(candidates), CANDIDATES)]
     questions = [
-        _Question(x, information[t], said[t] & ~duplicates, ~said[t] & ~duplicates, candidates)
-        for t in said
-        if (free & ~said[t]).any()
+        _Question(
+            x, information[t], labelled[t] & ~duplicates, ~labelled[t] & ~duplicates, candidates
+        )
+        for t in labelled
+        if (free & ~labelled[t]).any()
     ]
     pool = _Pool(points[candidates], points[settled], near)
     chosen: list[int] = []

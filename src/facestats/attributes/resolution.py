@@ -44,7 +44,7 @@ def predict_attributes(
     predictions
         The same with one column `<target>_prob_<class>` a class.
     """
-    said: dict[str, list[np.ndarray]] = {target: [] for target in target_kinds(models)}
+    answers: dict[str, list[np.ndarray]] = {target: [] for target in target_kinds(models)}
     probabilities: dict[str, list[np.ndarray]] = {}
     photographs, at = (
         np.zeros(len(filenames), dtype=bool) if photographs is None else photographs,
@@ -58,11 +58,12 @@ def predict_attributes(
         )  # once for all models
         for target, kind in target_kinds(models).items():
             answer, shares = _predict(models.get(target), kind, x, here)
-            said[target].append(answer)
+            answers[target].append(answer)
             if shares is not None:
                 probabilities.setdefault(target, []).append(shares)
     attributes = pd.DataFrame(
-        {"filename": filenames.to_numpy()} | {t: np.concatenate(parts) for t, parts in said.items()}
+        {"filename": filenames.to_numpy()}
+        | {t: np.concatenate(parts) for t, parts in answers.items()}
     )
     columns = {}
     for target, parts in probabilities.items():
@@ -122,17 +123,19 @@ def resolve(
     names = attributes["filename"]
     with_manual, clean = attributes.copy(), pd.DataFrame({"filename": names})
     for target, kind in kinds.items():
-        said = _said(labels, target, kind, names)
+        labelled = _said(labels, target, kind, names)
         source = _column(labels, f"{target}_source", names)
         predicted = attributes[target]
         answered = predicted.notna() if kind == "regression" else predicted != UNKNOWN
         nothing = np.nan if kind == "regression" else UNKNOWN
-        with_manual[f"{target}_said"] = said.to_numpy()
-        clean[f"{target}_final"] = said.where(
-            said.notna(), predicted.where(answered, nothing)
+        with_manual[f"{target}_said"] = labelled.to_numpy()
+        clean[f"{target}_final"] = labelled.where(
+            labelled.notna(), predicted.where(answered, nothing)
         ).to_numpy()
         clean[f"{target}_source"] = np.where(
-            said.notna(), source, np.where(answered, (sources or {}).get(target, "model"), UNKNOWN)
+            labelled.notna(),
+            source,
+            np.where(answered, (sources or {}).get(target, "model"), UNKNOWN),
         )
     return with_manual, clean
 

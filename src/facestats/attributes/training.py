@@ -219,8 +219,8 @@ def _set_penalty(model: AttributeModel, given: float | str, search, default: flo
     """Put the penalty and where it comes from into the model; returns it."""
     if given != AUTO:
         penalty, source = float(given), "params.yaml"
-    elif (found := search()) is not None:
-        penalty, source = found, "cross-validation"
+    elif (chosen := search()) is not None:
+        penalty, source = chosen, "cross-validation"
     else:
         penalty, source = default, "a default: too few persons to leave some out"
     model.penalty, model.penalty_from = penalty, source

@@ -164,14 +164,14 @@ def thresholds_on_photographs(
     """
     thresholds = {}
     for name, model in models.items():
-        said = labels[name] if name in labels else pd.Series(np.nan, index=labels.index)
-        known = said.notna().to_numpy() & (said != UNKNOWN).to_numpy() & photographs
+        column = labels[name] if name in labels else pd.Series(np.nan, index=labels.index)
+        known = column.notna().to_numpy() & (column != UNKNOWN).to_numpy() & photographs
         if known.sum() < MIN_LABELLED:
             thresholds[name] = MEASURED.get(name, np.inf)
             continue
         probabilities = model.predict_proba(take(embeddings, known))
         answer = np.asarray(model.classes, dtype=object)[model.choose(probabilities)]
-        actual = said[known].to_numpy()
+        actual = column[known].to_numpy()
         right = (
             in_range(pd.to_numeric(actual, errors="coerce"), answer.tolist())
             if model.kind == "regression"

@@ -23,7 +23,7 @@ import argparse
 from pathlib import Path
 
 from facestats.core.layout import METADATA
-from facestats.errors import InputError
+from facestats.errors import InputError, number_of
 from facestats.machine.output import print_line
 
 HELP = "take out the faces to label, bring the labels back in"
@@ -162,7 +162,7 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     )
     images = dict(zip(faces["filename"], faces["image"], strict=True))
     filled = read_filled(options.file, images, _known_classes(root, into, options.new_class))
-    changes = merge_labels(into, filled.said, images, write=not options.dry_run)
+    changes = merge_labels(into, filled.answers, images, write=not options.dry_run)
     for message in filled.guessed:
         print_line(f"warning: {message}")
     for note in filled.notes:
@@ -178,7 +178,7 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     new = sum(change.old is None for change in changes)
     changed = sum(change.changed for change in changes) - new
     print(
-        f"{len(filled.said)} faces labelled, {filled.silent} left empty: {new} labels added, "
+        f"{number_of(len(filled.answers), 'face')} labelled, {filled.silent} left empty: {new} labels added, "
         f"{changed} changed, {len(changes) - new - changed} unchanged"
     )
     if options.dry_run:

@@ -123,14 +123,14 @@ def cluster_faces(
 def _silhouettes(points: np.ndarray, numbers: range, seed: int) -> dict[int, float | None]:
     distances = pairwise_distances(points)
     np.fill_diagonal(distances, 0)
-    found: dict[int, float | None] = {}
+    silhouettes: dict[int, float | None] = {}
     for k in numbers:
         groups = KMeans(min(k, len(points)), n_init=STARTS, random_state=seed).fit_predict(points)
         possible = 1 < len(np.unique(groups)) < len(points)
-        found[k] = (
+        silhouettes[k] = (
             float(silhouette_score(distances, groups, metric="precomputed")) if possible else None
         )
-    return found
+    return silhouettes
 
 
 def agreement(table: pd.DataFrame) -> dict[str, dict]:

@@ -62,11 +62,11 @@ def evaluate_attributes(
         model's on the same faces.
     """
     zeroshot = zeroshot or {}
-    said = {name for name in labels.columns if labels[name].notna().any()}
+    labelled = {name for name in labels.columns if labels[name].notna().any()}
     only_prompts = {
         name: AttributeModel(name, zeroshot[name].kind, why="it is not among attributes.targets")
         for name in sorted(zeroshot)
-        if name in said and name not in models
+        if name in labelled and name not in models
     }
     report = {}
     for target, model in {**models, **only_prompts}.items():
@@ -173,7 +173,7 @@ def _evaluate_zeroshot(
     if model.kind == "regression":
         report |= _measure_numbers(model, actual, predicted, resamples, seed, groups)
     else:
-        said = (
+        answers = (
             None
             if trained.trained or target not in predictions
             else predictions.loc[labels.index, target]
@@ -185,7 +185,7 @@ def _evaluate_zeroshot(
             resamples,
             seed,
             groups,
-            None if said is None else (said != UNKNOWN).to_numpy(),
+            None if answers is None else (answers != UNKNOWN).to_numpy(),
         )
     if trained.trained:
         rival = _predictions(trained, predictions.loc[labels.index])

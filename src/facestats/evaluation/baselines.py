@@ -87,10 +87,10 @@ def other_predictions(
         "combined_learned": learned(geometric, holistic),
     }
     low, high = scale
-    found = {name: low + (high - low) * values / 100 for name, values in points.items()} | {
+    ratings_of = {name: low + (high - low) * values / 100 for name, values in points.items()} | {
         ZSCORE: scores[ZSCORE].to_numpy(float)
     }
-    return {name: found[name] for name in OTHERS if np.isfinite(found[name]).any()}, used
+    return {name: ratings_of[name] for name in OTHERS if np.isfinite(ratings_of[name]).any()}, used
 
 
 def with_all(predictions: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
@@ -100,7 +100,7 @@ def with_all(predictions: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarr
     """
     known = [
         values
-        for values in (np.isfinite(said) for said in predictions.values())
+        for values in (np.isfinite(values) for values in predictions.values())
         if 2 * (chosen & values).sum() >= chosen.sum()
     ]
     return np.logical_and.reduce([chosen, *known])

@@ -172,8 +172,8 @@ def _answers(
     """
     if not model.trained:
         return None, model.why
-    said = labels.get(model.target, pd.Series(np.nan, index=labels.index, dtype="str"))
-    labelled = (said.notna() & (said != UNKNOWN)).to_numpy()
+    column = labels.get(model.target, pd.Series(np.nan, index=labels.index, dtype="str"))
+    labelled = (column.notna() & (column != UNKNOWN)).to_numpy()
     if labelled.sum() < 2:
         return None, f"labelled test faces: {labelled.sum()}; 2 are needed"
     shares = predictions.loc[
@@ -181,7 +181,7 @@ def _answers(
     ].to_numpy()
     return pd.DataFrame(
         {
-            "accuracy": (model.decide(shares) == said[labelled].to_numpy(dtype=object)).astype(
+            "accuracy": (model.decide(shares) == column[labelled].to_numpy(dtype=object)).astype(
                 float
             ),
             "abstention": (predictions.loc[labelled, model.target] == UNKNOWN).to_numpy(float),
@@ -192,18 +192,18 @@ def _answers(
 
 def _only(groupings: list[Grouping], rows: np.ndarray) -> list[Grouping]:
     """The same groups among some of the faces; those that none of them belongs to are gone."""
-    found = []
+    kept = []
     for grouping in groupings:
         place = grouping.place[rows]
         left = np.unique(place[place >= 0])
-        found.append(
+        kept.append(
             Grouping(
                 grouping.attribute,
                 [grouping.groups[i] for i in left],
                 np.where(place < 0, -1, np.searchsorted(left, place)),
             )
         )
-    return found
+    return kept
 
 
 def _by_group(
@@ -257,8 +257,8 @@ def _largest(by_attribute: Mapping[str, tuple[Gaps, list[str], int]], min_group:
 
     An attribute with fewer than two measured groups has none.
     """
-    found = {name: entry for name, entry in by_attribute.items() if entry[0].largest}
-    if not found:
+    compared_gaps = {name: entry for name, entry in by_attribute.items() if entry[0].largest}
+    if not compared_gaps:
         return {
             "attribute": None,
             "groups": None,
@@ -270,21 +270,21 @@ def _largest(by_attribute: Mapping[str, tuple[Gaps, list[str], int]], min_group:
         }
 
     def described(name: str, strayed: np.ndarray, compared: int) -> dict:
-        gaps, groups, start = found[name]
+        gaps, groups, start = compared_gaps[name]
         return {
             "groups": [groups[place - start] for place in gaps.largest or ()],
             **gaps.interval(strayed),
             "compared": compared,
         }
 
-    overall = max(found, key=lambda name: found[name][0].value)
-    everything = np.max([gaps.strayed for gaps, _, _ in found.values()], axis=0)
-    compared = sum(gaps.compared for gaps, _, _ in found.values())
+    overall = max(compared_gaps, key=lambda name: compared_gaps[name][0].value)
+    everything = np.max([gaps.strayed for gaps, _, _ in compared_gaps.values()], axis=0)
+    compared = sum(gaps.compared for gaps, _, _ in compared_gaps.values())
     return {
         "attribute": overall,
         **described(overall, everything, compared),
         "by_attribute": {
             name: described(name, gaps.strayed, gaps.compared)
-            for name, (gaps, _, _) in found.items()
+            for name, (gaps, _, _) in compared_gaps.items()
         },
     }

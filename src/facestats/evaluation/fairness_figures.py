@@ -36,13 +36,13 @@ def error_points(fairness: dict) -> pd.DataFrame:
         )
         rows += [
             (
-                said,
+                title,
                 attribute or "all",
                 name,
                 figures["n"],
                 *(round(figures[key][part], 4) for part in ("value", "low", "high")),
             )
-            for key, said in PANELS.items()
+            for key, title in PANELS.items()
         ]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values("measure", kind="stable")
 
@@ -64,9 +64,9 @@ def error_by_group(fairness: dict, path: Path) -> None:
         layout="constrained",
     )
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, (key, said) in zip(panels, PANELS.items(), strict=True):
+    for axes, (key, title) in zip(panels, PANELS.items(), strict=True):
         _panel(axes, rows, key)
-        axes.set_xlabel(f"{said}\n(points of 0–100)")
+        axes.set_xlabel(f"{title}\n(points of 0–100)")
     figure.suptitle(
         "Error of the score by group of test faces, with 95 % intervals"
         if rows

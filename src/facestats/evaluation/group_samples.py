@@ -142,13 +142,13 @@ def sample_groups(
     shares : bool
         Whether the columns hold zeros and ones.
     """
-    found: dict[str, list[np.ndarray]] = {}
+    parts_of: dict[str, list[np.ndarray]] = {}
     with threadpool_limits(1):  # sums of more threads differ in their last bits
         for weights in _weights(persons, resamples, seed):
             for name, values in _measure(columns, members, weights, correlate).items():
-                found.setdefault(name, []).append(values)
+                parts_of.setdefault(name, []).append(values)
     counted = np.array([len(np.unique(persons[chosen])) for chosen in members.T], dtype=int)
-    whole = {name: np.concatenate(parts) for name, parts in found.items()}
+    whole = {name: np.concatenate(parts) for name, parts in parts_of.items()}
     widest = {"pearson": 2.0} | dict.fromkeys(columns, 1.0 if shares else np.inf)
     return {
         name: GroupSamples(values[0], values[1:], counted, shares, widest[name])
@@ -201,7 +201,7 @@ def _measure(
 
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = weights @ members.astype(float)
-        found = {name: mean(values) for name, values in columns.items()}
+        measures = {name: mean(values) for name, values in columns.items()}
         if correlate:
             a, b = (columns[name] - columns[name].mean() for name in correlate)
             mean_a, mean_b = mean(a), mean(b)
@@ -209,5 +209,5 @@ def _measure(
             spread = np.where(
                 (spread_a > 1e-9) & (spread_b > 1e-9), spread_a * spread_b, np.nan
             )  # in points²: below is rounding
-            found["pearson"] = np.clip((mean(a * b) - mean_a * mean_b) / np.sqrt(spread), -1, 1)
-    return found
+            measures["pearson"] = np.clip((mean(a * b) - mean_a * mean_b) / np.sqrt(spread), -1, 1)
+    return measures

@@ -181,14 +181,14 @@ def headlines(
         numbers, `verdict`: the worst of the scores', in two words (one column: which score it is,
         and why, `metrics/attractiveness.json` says).
     """
-    found: dict[str, dict[str, float | None]] = {
+    values: dict[str, dict[str, float | None]] = {
         "pearson": {name: attractiveness["test"][name]["pearson"]["value"] for name in MODELS}
     }
     for target, facts in attributes.items():
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
-        found.setdefault(metric, {})[target] = facts[metric]["value"]
+        values.setdefault(metric, {})[target] = facts[metric]["value"]
     words = [verdict["word"] for verdict in attractiveness["verdicts"].values()]
-    return found | {"verdict": min(words, key=WORST_FIRST.index, default=None)}
+    return values | {"verdict": min(words, key=WORST_FIRST.index, default=None)}
 
 
 def summary_line(attractiveness: dict) -> str:

@@ -54,12 +54,12 @@ def measure(landmarks: np.ndarray) -> pd.DataFrame:
             f"landmarks of shape {landmarks.shape} can't be measured: expected (faces, "
             f"{N_LANDMARKS}, 3)"
         )
-    found = np.empty((len(landmarks), len(NAMES)))
+    values = np.empty((len(landmarks), len(NAMES)))
     for start in range(0, len(landmarks), _CHUNK):
         face = Face(frontalize(landmarks[start : start + _CHUNK]))
         for column, measurement in enumerate(MEASUREMENTS):
-            found[start : start + _CHUNK, column] = measurement.compute(face)
-    return pd.DataFrame(found, columns=list(NAMES))
+            values[start : start + _CHUNK, column] = measurement.compute(face)
+    return pd.DataFrame(values, columns=list(NAMES))
 
 
 @dataclass(frozen=True)

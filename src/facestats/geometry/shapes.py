@@ -58,31 +58,31 @@ class LandmarkTable:
                     _matrix(batch.column("landmarks"), batch.column("filename").is_valid())
                 )
                 if sum(map(len, waiting)) >= BATCH:
-                    found = np.concatenate(waiting)
-                    yield found[:BATCH]
-                    waiting = [found[BATCH:]]
+                    landmarks = np.concatenate(waiting)
+                    yield landmarks[:BATCH]
+                    waiting = [landmarks[BATCH:]]
         if waiting and sum(map(len, waiting)):
             yield np.concatenate(waiting)
 
     def take(self, chosen: np.ndarray) -> np.ndarray:
         """The landmarks of the faces where `chosen` (bool, n) is true: float32 (faces, 468, 3)."""
-        found = np.empty((np.count_nonzero(chosen), N_LANDMARKS, 3), dtype=np.float32)
+        landmarks = np.empty((np.count_nonzero(chosen), N_LANDMARKS, 3), dtype=np.float32)
         at = filled = 0
         for batch in self.batches():
             rows = batch[chosen[at : at + len(batch)]]
-            found[filled : filled + len(rows)] = rows
+            landmarks[filled : filled + len(rows)] = rows
             at, filled = at + len(batch), filled + len(rows)
-        return found
+        return landmarks
 
 
 def _matrix(column: pa.FixedSizeListArray, accepted: pa.BooleanArray) -> np.ndarray:
     """Accepted rows of a column of landmarks (n, 468, 3), NaN where there are none."""
-    found = np.full((len(column), column.type.list_size), np.nan, dtype=np.float32)
+    matrix = np.full((len(column), column.type.list_size), np.nan, dtype=np.float32)
     there = column.is_valid().to_numpy(zero_copy_only=False)
-    found[there] = (
+    matrix[there] = (
         column.drop_null()
         .flatten()
         .to_numpy(zero_copy_only=False)
         .reshape(-1, column.type.list_size)
     )
-    return found[accepted.to_numpy(zero_copy_only=False)].reshape(-1, N_LANDMARKS, 3)
+    return matrix[accepted.to_numpy(zero_copy_only=False)].reshape(-1, N_LANDMARKS, 3)

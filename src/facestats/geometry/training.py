@@ -1,4 +1,4 @@
-"""Training the geometric score, and honest predictions of the faces that it learned from."""
+"""Training the geometric score, and out-of-fold predictions of the faces that it learned from."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class TotalVariance(TransformerMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: object = None) -> TotalVariance:
         """Learn the factor from (n, features)."""
-        found = np.var(X, axis=0, dtype=np.float64).sum()
-        self.factor_ = float(np.sqrt(self.total / found)) if found > _SAME else 1.0
+        variance = np.var(X, axis=0, dtype=np.float64).sum()
+        self.factor_ = float(np.sqrt(self.total / variance)) if variance > _SAME else 1.0
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:

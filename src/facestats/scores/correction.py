@@ -1,7 +1,7 @@
 """What a line misses: an ensemble of perceptrons trained on the residuals of ridge regression.
 
 Each member leaves out one part of the train faces. The line whose residuals it learns is fitted
-without them too, so that its answers for them are honest, and with those of val they say how much
+without them too, so that its predictions of them are out of sample, and with those of val they say how much
 of the correction to believe. Residuals within a member's faces are leave-one-out ones: a line's own
 residuals are too small where it has overfitted.
 """
@@ -205,15 +205,15 @@ def _run_epoch(
 
 def _left_out(network: Ensemble, x: torch.Tensor, of: np.ndarray) -> np.ndarray:
     count = of.max() + 1
-    said = np.empty(len(x) if count else 0)
+    outputs = np.empty(len(x) if count else 0)
     for part in range(count):
         rows = of == part
-        said[rows] = network(x[torch.from_numpy(rows)])[part::count].mean(0).double().numpy()
-    return said
+        outputs[rows] = network(x[torch.from_numpy(rows)])[part::count].mean(0).double().numpy()
+    return outputs
 
 
-def _size(said: np.ndarray, missed: np.ndarray) -> float:
-    return float(np.clip(said @ missed / max(said @ said, np.finfo(float).tiny), 0, 1))
+def _size(outputs: np.ndarray, missed: np.ndarray) -> float:
+    return float(np.clip(outputs @ missed / max(outputs @ outputs, np.finfo(float).tiny), 0, 1))
 
 
 def _single(array: np.ndarray) -> torch.Tensor:

@@ -81,14 +81,14 @@ def out_of_fold(
     predicted, problems, kinds = np.full(len(x), np.nan), [], np.unique(fold)
     try:
         with one_thread():
-            found = in_threads(predict, kinds, most=max(1, int(MEMORY / (BYTES * x.size))))
+            results = in_threads(predict, kinds, most=max(1, int(MEMORY / (BYTES * x.size))))
     finally:
         stopped.set()  # after Ctrl-C the other trainings end with their epoch
-    for left_out, said in zip(kinds, found, strict=True):
-        if isinstance(said, str):
-            problems.append(said)
+    for left_out, result in zip(kinds, results, strict=True):
+        if isinstance(result, str):
+            problems.append(result)
         else:
-            predicted[fold == left_out] = said
+            predicted[fold == left_out] = result
     table = pd.DataFrame({"filename": groups.index, "fold": fold, "attractiveness_raw": predicted})
     return table[~np.isnan(predicted)].reset_index(drop=True), problems
 

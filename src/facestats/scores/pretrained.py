@@ -91,8 +91,8 @@ def load_pretrained(path: Path, dimension: int, scale: tuple[float, float] | Non
 
 def _state_dict(content: dict[Any, Any]) -> dict[str, Any]:
     """The dict with the weights, in whatever wrappers."""
-    found = dict(_state_dicts(content))
-    if not found:
+    candidates = dict(_state_dicts(content))
+    if not candidates:
         strangers = [
             f"{key} ({value.kind})" for key, value in content.items() if isinstance(value, Stranger)
         ]
@@ -104,10 +104,12 @@ def _state_dict(content: dict[Any, Any]) -> dict[str, Any]:
             f"no weights of layers in it, its keys are {_some(content)}; expected a state dict or "
             "a model file of this project"
         )
-    named = [key for wrapper in WRAPPERS for key in found if key.rpartition(".")[2] == wrapper]
-    if len(found) > 1 and not named:
-        raise ModelError(f"it holds several models ({_some(found)}); save one, under state_dict")
-    return found[named[0]] if named else next(iter(found.values()))
+    named = [key for wrapper in WRAPPERS for key in candidates if key.rpartition(".")[2] == wrapper]
+    if len(candidates) > 1 and not named:
+        raise ModelError(
+            f"it holds several models ({_some(candidates)}); save one, under state_dict"
+        )
+    return candidates[named[0]] if named else next(iter(candidates.values()))
 
 
 def _state_dicts(content: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

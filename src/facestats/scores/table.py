@@ -66,7 +66,7 @@ def score_table(
         needed: null here.
     """
     n = len(filenames)
-    honest = (
+    unseen = (
         pd.Series(np.nan, filenames)
         if out_of_fold is None or model is None
         else out_of_fold.reindex(filenames)
@@ -87,13 +87,13 @@ def score_table(
     if model is not None:
         assert model.scale is not None
         assert model.reference is not None
-        raw = np.where(honest.notna(), honest, model.predict(embeddings))
+        raw = np.where(unseen.notna(), unseen, model.predict(embeddings))
         table["attractiveness_raw"] = raw
         table["attractiveness_score"] = to_score(raw, model.scale)
         table["attractiveness_pct"] = to_pct(raw, model.reference)
         table["attractiveness"] = to_decile(table["attractiveness_pct"])
     table["split"] = split.to_numpy()
-    table["out_of_fold"] = honest.notna().to_numpy()
+    table["out_of_fold"] = unseen.notna().to_numpy()
     table["geometric_out_of_fold"] = False
     if geometry is not None:
         geometry = geometry.reindex(filenames)
@@ -216,8 +216,8 @@ def index_text(filenames: pd.Series) -> str:
     places = dict(zip(filenames.tolist(), range(len(filenames)), strict=True))
     # json's encoder is written in C only for text without indent; a line break can't stand inside a
     # JSON string.
-    said = json.dumps(places, ensure_ascii=False, separators=(",\n  ", ": "))
-    return "{\n  " + said[1:-1] + "\n}\n"
+    text = json.dumps(places, ensure_ascii=False, separators=(",\n  ", ": "))
+    return "{\n  " + text[1:-1] + "\n}\n"
 
 
 def array_bytes(scores: pd.Series) -> bytes:

@@ -168,7 +168,7 @@ class CalibratedClassifier(_Classifier):
 def _margins(estimator: BaseEstimator, X: np.ndarray) -> np.ndarray:
     """(n, 1) of two classes, else (n, k)."""
     if hasattr(estimator, "decision_function"):
-        found = estimator.decision_function(X)
-        return found[:, None] if found.ndim == 1 else found
+        margins = estimator.decision_function(X)
+        return margins[:, None] if margins.ndim == 1 else margins
     shares = estimator.predict_proba(X)
     return shares[:, 1:] if shares.shape[1] == 2 else shares

@@ -135,10 +135,10 @@ def steps_before(estimator: Any) -> list[Any]:
         for _, step in get_value(estimator, "steps")
         if step is not None and step != "passthrough"
     ]
-    found: list[Any] = []
+    steps: list[Any] = []
     for step in inner[:-1]:
-        found += [*steps_before(step), estimator_of(step)]
-    return found + (steps_before(inner[-1]) if inner else [])
+        steps += [*steps_before(step), estimator_of(step)]
+    return steps + (steps_before(inner[-1]) if inner else [])
 
 
 def estimator_of(estimator: Any) -> Any:
@@ -209,5 +209,8 @@ def _scaling(step: Any, name: str, state: dict[str, Any]) -> tuple[np.ndarray, n
         if d is None:
             raise MissingError(step, "scale_")
         return np.zeros(int(d)), np.ones(int(d))
+    if scale is None:
+        mean = np.asarray(mean, dtype=np.float64)
+        return mean, np.ones(len(mean))
     mean = np.zeros(len(scale)) if mean is None else np.asarray(mean, dtype=np.float64)
-    return mean, np.ones(len(mean)) if scale is None else np.asarray(scale, dtype=np.float64)
+    return mean, np.asarray(scale, dtype=np.float64)

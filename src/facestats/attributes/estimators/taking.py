@@ -65,8 +65,8 @@ class Parts(NamedTuple):
         cls, node: Node, classes: np.ndarray | None, dimension: int | None, notes: list[str]
     ) -> Parts:
         """With the dimension that the first array says, else the one given."""
-        found = _dimension(node)
-        return cls(node, classes, dimension if found is None else found, notes)
+        counted = _dimension(node)
+        return cls(node, classes, dimension if counted is None else counted, notes)
 
 
 def take_apart(estimator: Any) -> Parts:
@@ -454,8 +454,8 @@ def _dimension(node: Node) -> int | None:
     """Numbers that go in, as the first array says that has them."""
     for part in node.parts or [node]:
         if part.kind in ("pipeline", "calibrated"):
-            if (found := _dimension(Node("pipeline", parts=part.parts))) is not None:
-                return found
+            if (inner := _dimension(Node("pipeline", parts=part.parts))) is not None:
+                return inner
         elif part.kind != "normalizer":
             side = {
                 "standard scaler": ("mean", 0),

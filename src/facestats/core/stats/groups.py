@@ -75,24 +75,24 @@ def human_groupings(labels: pd.DataFrame, kinds: Mapping[str, str]) -> list[Grou
     single = [
         _by_one(name, labels[name])
         for name in wanted
-        if name in labels.columns and _said(labels[name]).any()
+        if name in labels.columns and _is_known(labels[name]).any()
     ]
     return single + [_by_two(a, b) for a, b in combinations(single, 2)]
 
 
-def _said(column: pd.Series) -> pd.Series:
+def _is_known(column: pd.Series) -> pd.Series:
     return column.notna() & (column != UNKNOWN)
 
 
 def _by_one(name: str, column: pd.Series) -> Grouping:
-    said = _said(column).to_numpy()
+    is_known = _is_known(column).to_numpy()
     values = age_bucket(column) if name == "age" else column.astype("str").to_numpy(dtype=object)
     groups = (
-        [b for b in BUCKETS if (values[said] == b).any()]
+        [b for b in BUCKETS if (values[is_known] == b).any()]
         if name == "age"
-        else sorted(set(values[said]))
+        else sorted(set(values[is_known]))
     )
-    return Grouping(name, groups, np.where(said, pd.Index(groups).get_indexer(values), -1))
+    return Grouping(name, groups, np.where(is_known, pd.Index(groups).get_indexer(values), -1))
 
 
 def _by_two(a: Grouping, b: Grouping) -> Grouping:

@@ -105,13 +105,13 @@ def resampled(
     )
     drawn: dict[str, list[dict]] = {name: [] for name in predictions}
     for pick in resampled_rows(len(actual), resamples, seed, groups):
-        said, ranked = actual[pick], rank_actual(pick)
+        ratings, ranked = actual[pick], rank_actual(pick)
         for name, values in predictions.items():
-            drawn[name].append(_measure(said, values[pick], ranked, ranks[name](pick)))
+            drawn[name].append(_measure(ratings, values[pick], ranked, ranks[name](pick)))
     return {
         name: Resampled(
             measure(actual, values),
-            {key: np.array([found[key] for found in drawn[name]]) for key in METRICS},
+            {key: np.array([draw[key] for draw in drawn[name]]) for key in METRICS},
         )
         for name, values in predictions.items()
     }
