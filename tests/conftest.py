@@ -5,6 +5,7 @@ from facestats.run.stage import run_stage  # noqa: F401  before any test imports
 import gc
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
@@ -17,6 +18,7 @@ from facestats.checkpoints.variants import fetch_clip
 from facestats.core.stats.scale import reference_distribution
 from facestats.faces.crop import PreprocessConfig, crop_face
 from facestats.faces.landmarks import Landmarker
+from facestats.sample import write_sample
 from facestats.scores.training import train_regressor
 from programs import LIMIT, empty_folder, no_program_is_left  # noqa: F401  fixtures
 from project import Project
@@ -129,8 +131,22 @@ def local(clip_source, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def photos() -> list[Image.Image]:
-    return [Image.open(path).convert("RGB") for path in omi_images(40)]
+def drawn_paths(tmp_path_factory) -> list[Path]:
+    """Drawn faces in pictures as large as the OMI ones, for machines that lack those."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_sample(folder, n=40, size=512, seed=7, progress=False)
+    return sorted((folder / "images").glob("face_*.jpg"))
+
+
+@pytest.fixture(scope="session", params=["omi", "drawn"])
+def photo_paths(request) -> list[Path]:
+    """Forty photos of a face each."""
+    return request.getfixturevalue("drawn_paths") if request.param == "drawn" else omi_images(40)
+
+
+@pytest.fixture(scope="session")
+def photos(photo_paths) -> list[Image.Image]:
+    return [Image.open(path).convert("RGB") for path in photo_paths]
 
 
 @pytest.fixture(scope="session")

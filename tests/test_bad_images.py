@@ -11,21 +11,21 @@ from facestats.core.photo_files import face_filename
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.preprocess import preprocess_folder
 from facestats.faces.tables import FACES
-from resources import backdrop, encode, heic, landmarker_dir, omi_images, png_that_declares
+from resources import backdrop, encode, heic, landmarker_dir, png_that_declares
 
 SMALL = PreprocessConfig(size=128)
 
 
 @pytest.fixture(scope="module")
-def face() -> Image.Image:
-    return Image.open(omi_images(1)[0]).convert("RGB")
+def face(photos) -> Image.Image:
+    return photos[0]
 
 
 @pytest.fixture(scope="module")
-def mixed(tmp_path_factory, face):
+def mixed(tmp_path_factory, photos):
     """A folder with every kind of file, and its table."""
     folder = tmp_path_factory.mktemp("photos")
-    other, third = (Image.open(path).convert("RGB") for path in omi_images(3)[1:])
+    face, other, third = photos[:3]
     jpeg = encode(face, "JPEG", quality=92)
     exif = Image.Exif()
     exif[0x0112] = 6

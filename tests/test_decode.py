@@ -13,12 +13,12 @@ from facestats.errors import FaultError, ImageError, InputError
 from facestats.photos.decode import MAX_PIXELS, open_photo, to_photo
 from facestats.photos.pixels import scale_grey
 from facestats.photos.reading import hash_photo, read_photo
-from resources import encode, omi_images, png_that_declares
+from resources import encode, png_that_declares
 
 
 @pytest.fixture(scope="module")
-def face() -> Image.Image:
-    return Image.open(omi_images(1)[0]).convert("RGB")
+def face(photos) -> Image.Image:
+    return photos[0]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from facestats.machine import faults
 from facestats.photos import decode, pixels, reading
 from facestats.photos.decode import open_photo
 from facestats.rows.store import RowStore
-from resources import backdrop, encode, heic, landmarker_dir, omi_images
+from resources import backdrop, encode, heic, landmarker_dir
 
 CONFIG = PreprocessConfig(size=96)
 NUMBERS = [
@@ -45,11 +45,11 @@ def no_pauses(monkeypatch):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(photo_paths, tmp_path):
     """Two photos: nothing is wrong with either."""
     folder = tmp_path / "in"
     folder.mkdir()
-    shutil.copyfile(omi_images(1)[0], folder / "a.jpg")
+    shutil.copyfile(photo_paths[0], folder / "a.jpg")
     (folder / "b.jpg").write_bytes(encode(Image.fromarray(backdrop(300, 200)), "JPEG"))
     return folder
 

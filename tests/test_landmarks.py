@@ -16,7 +16,7 @@ from facestats.faces.runtime import load_interpreter
 from facestats.faces.search import find_faces
 from facestats.faces.warp import sample_square
 from facestats.landmarker.fetch import fetch_landmarker
-from resources import OMI, backdrop, landmarker_dir, omi_images
+from resources import OMI, backdrop, landmarker_dir
 
 
 def eye_error(found: np.ndarray, truth: np.ndarray) -> float:
@@ -95,8 +95,10 @@ def test_an_image_longer_than_opencv_takes_is_sampled_all_the_same():
 @pytest.mark.parametrize(
     ("width", "height", "share"), [(3000, 2000, 0.1), (2000, 3000, 0.1), (3000, 3000, 0.05)]
 )
-def test_a_small_face_in_a_large_photo_is_found_where_it_is(landmarker, width, height, share):
-    image = Image.open(omi_images(1)[0]).convert("RGB")
+def test_a_small_face_in_a_large_photo_is_found_where_it_is(
+    photos, landmarker, width, height, share
+):
+    image = photos[0]
     face = landmarker.detect(np.asarray(image))[0].landmarks[:, :2] * 512
     scale = share * width / np.ptp(face[:, 0])
     side = round(512 * scale)
@@ -124,8 +126,8 @@ def test_where_there_is_no_face_none_is_found(landmarker):
     assert find_faces(backdrop(1600, 1200), landmarker) == []
 
 
-def test_of_several_faces_the_largest_comes_first(landmarker):
-    small, large = (Image.open(path).convert("RGB") for path in omi_images(2))
+def test_of_several_faces_the_largest_comes_first(photos, landmarker):
+    small, large = photos[:2]
     photo = np.concatenate([backdrop(512, 512), np.asarray(large)], axis=1)
     photo[100:400, 50:350] = np.asarray(small.resize((300, 300), Image.Resampling.LANCZOS))
     found = find_faces(photo, landmarker)
