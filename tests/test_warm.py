@@ -1,4 +1,6 @@
-"""Copies of the warm parent are what fresh processes are, and what cannot be one is a fresh process."""
+"""Copies of the warm parent are what fresh processes are, and what cannot be one is a fresh
+process.
+"""
 
 import os
 import signal
