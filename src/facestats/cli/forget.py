@@ -31,10 +31,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import pandas as pd
 
 from facestats.cli import forget_cache
 from facestats.cli import forget_traces as traces
@@ -44,17 +41,24 @@ from facestats.cli.forget_journal import (
     Request,
     Unfinished,
     is_below,
-    merged,
     remove_half_written,
 )
+from facestats.cli.forget_targets import (
+    Place,
+    Targets,
+    find_targets,
+    names_before,
+    photos_meant,
+    with_earlier,
+)
 from facestats.cli.labels import find_root
-from facestats.core.layout import CROPS, METADATA
-from facestats.core.photo_files import face_filename, list_images, printable
+from facestats.core.layout import CROPS
+from facestats.core.photo_files import face_filename, list_images
 from facestats.errors import FaceStatsError, InputError, number_of
 from facestats.labels.removal import LabelFile, Mentions, read_label_files
 from facestats.machine.output import print_line, shell_words
 from facestats.params.project import load_params
-from facestats.rows.dvc_cache import DvcCache, find_dvc_cache
+from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.removal import forget_rows
 from facestats.rows.store import find_store
 
@@ -90,45 +94,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="project folder (default: the nearest upwards that has params.yaml)",
     )
-
-
-@dataclass
-class Place:
-    """Where the project keeps what is to go; `outs` are what stages write."""
-
-    root: Path
-    outs: list[Path]
-    photos: Path
-    labels: Path
-    manual: Path
-    cache: DvcCache | None
-    store: Path | None
-
-
-@dataclass
-class Found:
-    """What the project holds of the photos to forget.
-
-    Attributes
-    ----------
-    images : paths below the image folder, sorted
-    files : those of them that are there
-    sha256 : of the photos' bytes
-    wanted : what to look for afterwards
-    objects : MD5 of their pictures in DVC's cache
-    named : by label file, the names that it gives to them
-    notes : how names were read
-    alike : photos that stay and may show the same people, with the reason
-    """
-
-    images: list[str]
-    files: list[Path]
-    sha256: set[str]
-    wanted: traces.Wanted
-    objects: set[str]
-    named: dict[str, set[str]]
-    notes: list[str] = field(default_factory=list)
-    alike: list[str] = field(default_factory=list)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -171,31 +136,33 @@ def run(options: argparse.Namespace) -> int:
     mentions = Mentions(
         labels,
         here,
-        _names_before(place, options.cache).union(unfinished.images if unfinished else ()),
+        names_before(place, options.cache).union(unfinished.images if unfinished else ()),
         place.photos,
     )
-    found = _find(place, _meant(mentions, options, unfinished), set(here), mentions, options.person)
+    targets = find_targets(
+        place, photos_meant(mentions, options, unfinished), set(here), mentions, options.person
+    )
     if unfinished:
         print("going on with what is unfinished of this command")
-        found = _with_earlier(found, unfinished)
-    _check(place, found, labels)
+        targets = with_earlier(targets, unfinished)
+    _check(place, targets, labels)
 
-    for line in found.notes:
+    for line in targets.notes:
         print_line(line)
     if not options.dry_run:
         journal.write(
             Unfinished(
                 request,
-                found.images,
-                sorted(found.sha256),
-                sorted(found.objects),
-                {name: sorted(names) for name, names in found.named.items()},
-                found.wanted,
+                targets.images,
+                sorted(targets.sha256),
+                sorted(targets.objects),
+                {name: sorted(names) for name, names in targets.named.items()},
+                targets.wanted,
             )
         )
         remove_half_written([path for file in labels for path in {file.path, file.path.resolve()}])
-    busy = _remove(place, found, labels, not options.dry_run)
-    for line in found.alike:
+    busy = _remove(place, targets, labels, not options.dry_run)
+    for line in targets.alike:
         print_line(f"warning: {line}")
     for recipe, why in busy.items():
         print_line(
@@ -206,16 +173,16 @@ def run(options: argparse.Namespace) -> int:
     if made_anew:
         assert cache is not None  # `--cache` asks for one
         left = forget_cache.forget(
-            root, cache, place.store, found.images, options.remote, found.objects
+            root, cache, place.store, targets.images, options.remote, targets.objects
         )
-    left += _look_around(place, found, labels, made_anew, journal)
+    left += _look_around(place, targets, labels, made_anew, journal)
     if not options.dry_run and place.store and place.store.is_dir():
         rows = sum(
             forget_rows(
                 place.store,
                 cache,
-                found.sha256,
-                [face_filename(image) for image in found.images],
+                targets.sha256,
+                [face_filename(image) for image in targets.images],
                 write=False,
             )[0].values()
         )
@@ -235,217 +202,12 @@ def run(options: argparse.Namespace) -> int:
         )
     elif not options.cache:
         print(_next_steps(place))
-    for line in _still_there(place, found, options):
+    for line in _still_there(place, targets, options):
         print_line(line)
     return 1 if (left or busy) and not options.dry_run else 0
 
 
-def _names_before(place: Place, cache_too: bool) -> set[str]:
-    """Photos of the last run and, where asked, of every version in DVC's cache."""
-    names = set(_last_run(place)["image"])
-    if not cache_too:
-        return names
-    assert place.cache is not None  # `--cache` asks for one
-    return names | forget_cache.listed_names(place.cache)
-
-
-def _meant(
-    mentions: Mentions, options: argparse.Namespace, unfinished: Unfinished | None
-) -> set[str]:
-    """The photos that the command names, and those that it had found when it was killed."""
-    try:
-        images = {
-            *mentions.images(options.images, options.allow_missing),
-            *mentions.photos_of(options.person, options.allow_missing),
-        }
-    except InputError:  # what named them is gone already
-        if unfinished is None:
-            raise
-        images = set()
-    return images.union(unfinished.images if unfinished else ())
-
-
-def _with_earlier(found: Found, earlier: Unfinished) -> Found:
-    """What is there, with what the earlier command still knew of it."""
-    named = {name: names.union(earlier.named.get(name, ())) for name, names in found.named.items()}
-    return replace(
-        found,
-        sha256=found.sha256.union(earlier.sha256),
-        objects=found.objects.union(earlier.objects),
-        named=named,
-        wanted=merged(found.wanted, earlier.wanted),
-    )
-
-
-def _find(
-    place: Place, images: set[str], here: set[str], mentions: Mentions, persons: list[str]
-) -> Found:
-    """All that is known of the photos that are meant."""
-    table = _last_run(place)
-    photos = {image: path for image in here if (path := place.photos / image).is_file()}
-    sizes = {photos[image].stat().st_size for image in images & photos.keys()}
-    same_size = [
-        image for image, path in photos.items() if image in images or path.stat().st_size in sizes
-    ]
-    digests = {image: traces.sha256_of(photos[image]) for image in same_size}
-    sha256 = {digests[image] for image in images & photos.keys()}
-    copies = {image for image, digest in digests.items() if digest in sha256} - images
-    images |= copies
-    sha256 |= set(table.loc[table["image"].isin(list(map(printable, images))), "sha256"].dropna())
-    objects: set[str] = set()
-    earlier: list[Path] = []
-    if place.cache:  # earlier versions under the same name have rows of their own
-        objects = forget_cache.pictures(place.cache, images) & forget_cache.all_objects(place.cache)
-        earlier = [place.cache.object(md5) for md5 in sorted(objects)]
-    wanted = _wanted(place, images, here, photos, earlier, sha256, mentions, persons)
-    files = [place.photos / image for image in sorted(images & here)]
-    files += [
-        path
-        for image in sorted(filter(is_below, images))
-        if (path := place.photos / f"{image}.dvc").is_file()
-    ]  # `dvc checkout` would bring the photo back
-    found = Found(
-        sorted(images),
-        files,
-        sha256 | {traces.sha256_of(path) for path in earlier},
-        wanted,
-        objects,
-        {str(file.path): mentions.names(file, images) for file in mentions.files},
-    )
-    found.notes = mentions.notes + [
-        line for file in mentions.files for line in mentions.liberties(file, images)
-    ]
-    found.notes += [
-        f"{image} is not in {place.photos} (any more)" for image in sorted(images - here)
-    ]
-    shown = {image: name for name, photos_of in mentions.people().items() for image in photos_of}
-    found.notes += [
-        f"{image} has the same bytes and goes, too"
-        + (f"; label files say that it shows {shown[image]}" if image in shown else "")
-        for image in sorted(copies)
-    ]
-    found.alike = _alike(place, images, here, table, mentions, persons)
-    return found
-
-
-def _wanted(
-    place: Place,
-    images: set[str],
-    here: set[str],
-    photos: dict[str, Path],
-    earlier: list[Path],
-    sha256: set[str],
-    mentions: Mentions,
-    persons: list[str],
-) -> traces.Wanted:
-    names = {*images, *map(face_filename, images)}.union(
-        *(mentions.names(file, images) for file in mentions.files)
-    )
-    own = [
-        (image, path)
-        for image in sorted(images)
-        for path in (photos.get(image), place.root / CROPS / face_filename(image))
-        if path and path.is_file()
-    ]
-    by_hash = dict.fromkeys(sha256, "a photo that went") | {
-        traces.sha256_of(path): "an earlier version" for path in earlier
-    }
-    by_hash |= {traces.sha256_of(path): image for image, path in reversed(own)}
-    sizes = {path.stat().st_size for path in [*earlier, *(path for _, path in own)]}
-    return traces.Wanted(
-        sorted(images),
-        names,
-        set(persons),
-        by_hash,
-        sizes if images <= photos.keys() else None,
-        {traces.git_name(path): image for image, path in own},
-    )
-
-
-def _alike(
-    place: Place,
-    images: set[str],
-    here: set[str],
-    table: pd.DataFrame,
-    mentions: Mentions,
-    persons: list[str],
-) -> list[str]:
-    """Photos that stay and may show the same people, each with the reason."""
-    people = mentions.people()
-    same = {
-        image: name
-        for name, shown in people.items()
-        if shown & images
-        for image in sorted((shown & here) - images)
-    }
-    notes = [
-        f"{image} shows {name}, too, by the label files, and stays; --person {name} takes all"
-        for image, name in same.items()
-    ]
-    spelt = sorted(
-        other
-        for other in people
-        for name in persons
-        if other != name and other.casefold().split() == name.casefold().split()
-    )
-    notes += [
-        f"label files name {other}, too; if that is the same person, --person "
-        f"{shell_words([other])} as well"
-        for other in spelt
-    ]
-    near = sorted((near_copies(table, images) & here) - same.keys())
-    notes += [
-        f"{image} looks almost like a photo that goes, and stays; name it, too, if it is of the "
-        "same person"
-        for image in near
-    ]
-    called = [
-        image for image in traces.called_alike(images, sorted(here)) if image not in {*near, *same}
-    ]
-    notes += [
-        f"{image} is called like a photo that goes, and stays; name it, too, if it is of the same "
-        "person"
-        for image in called[: traces.SHOWN]
-    ]
-    notes += (
-        [f"and {len(called) - traces.SHOWN} more that are called so"]
-        if len(called) > traces.SHOWN
-        else []
-    )
-    new = len(here - images - set(table["image"]))
-    if new:
-        notes.append(
-            f"which photos look like one that goes is not known for {new} of those that stay: they "
-            "are newer than the last run; `dvc repro`, given before this command, finds it out"
-        )
-    return notes
-
-
-def near_copies(table: pd.DataFrame, images: set[str]) -> set[str]:
-    """Photos of the last run whose face belongs to the same group of copies as that of one of
-    these, themselves left out.
-    """
-    table = table.dropna(subset="filename").drop_duplicates("filename")
-    leader = table["duplicate_of"].fillna(table["filename"])
-    leader = leader.map(table.set_index("filename")["near_duplicate_of"]).fillna(leader)
-    groups = set(leader[table["image"].isin(list(map(printable, images)))].dropna())
-    return set(table.loc[leader.isin(groups), "image"]) - images
-
-
-def _last_run(place: Place) -> pd.DataFrame:
-    """The table of the last run, as far as it is wanted here; empty if there is none."""
-    columns = ["image", "filename", "sha256", "duplicate_of", "near_duplicate_of"]
-    tables = place.cache.tables("preprocess") if place.cache else []
-    for path in [place.root / METADATA / "faces.parquet", *tables]:
-        try:
-            table = pd.read_parquet(path, columns=columns)
-            return table.drop_duplicates("image")
-        except (OSError, ValueError):
-            continue
-    return pd.DataFrame(columns=columns, dtype="str")
-
-
-def _check(place: Place, found: Found, labels: list[LabelFile]) -> None:
+def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
     """Refuse what would fail half-way, and photos behind a link to another folder: they are
     somebody's originals.
 
@@ -456,7 +218,7 @@ def _check(place: Place, found: Found, labels: list[LabelFile]) -> None:
     """
     inside = [place.photos.resolve(), *([place.cache.folder.resolve()] if place.cache else [])]
     mistakes = []
-    for path in found.files:
+    for path in targets.files:
         if path.exists() and not any(path.resolve().is_relative_to(folder) for folder in inside):
             mistakes.append(
                 f"{path} is a link to {path.resolve()}, or lies behind one; remove the photo "
@@ -467,7 +229,7 @@ def _check(place: Place, found: Found, labels: list[LabelFile]) -> None:
                 f"{path.parent} can't be written to, so {path.name} could not be removed; `chmod "
                 "u+wx` it"
             )
-    named = [(file, found.named[str(file.path)]) for file in labels]
+    named = [(file, targets.named[str(file.path)]) for file in labels]
     mistakes += [
         why for file, names in named if file.lines(names) and (why := file.obstacle(names))
     ]
@@ -475,7 +237,9 @@ def _check(place: Place, found: Found, labels: list[LabelFile]) -> None:
         raise InputError("\n".join([*mistakes, "nothing was removed"]))
 
 
-def _remove(place: Place, found: Found, labels: list[LabelFile], write: bool) -> dict[Path, str]:
+def _remove(
+    place: Place, targets: Targets, labels: list[LabelFile], write: bool
+) -> dict[Path, str]:
     """Remove rows, photos and, at last, the lines by which the photos are found; returns the
     recipes that were left, with the reason.
     """
@@ -485,8 +249,8 @@ def _remove(place: Place, found: Found, labels: list[LabelFile], write: bool) ->
         counts, busy = forget_rows(
             place.store,
             place.cache,
-            found.sha256,
-            [face_filename(image) for image in found.images],
+            targets.sha256,
+            [face_filename(image) for image in targets.images],
             write,
         )
         for stage, count in counts.items():
@@ -498,16 +262,16 @@ def _remove(place: Place, found: Found, labels: list[LabelFile], write: bool) ->
             )
             print_line(f"{place.store}: {count} rows of {stage} {verb}{whose}")
     try:
-        for path in found.files:
+        for path in targets.files:
             if write:
                 path.unlink(
                     missing_ok=True
                 )  # gone already under its other name, where a folder has two
             print_line(f"{path}: {verb}")
         if write:
-            _remove_empty_folders(place.photos, found.images)
+            _remove_empty_folders(place.photos, targets.images)
         for file in labels:
-            names = found.named[str(file.path)]
+            names = targets.named[str(file.path)]
             if lines := file.lines(names):
                 if write:
                     file.remove(names, place.cache.folder if place.cache else None)
@@ -533,7 +297,7 @@ def _remove_empty_folders(photos: Path, images: list[str]) -> None:
 
 
 def _look_around(
-    place: Place, found: Found, labels: list[LabelFile], made_anew: bool, journal: Journal
+    place: Place, targets: Targets, labels: list[LabelFile], made_anew: bool, journal: Journal
 ) -> int:
     """Name what else in the project folder holds or names them; returns how many files hold them
     and will stay.
@@ -551,7 +315,7 @@ def _look_around(
             if not folder.is_relative_to(place.root)
         ),
     ]
-    gone = {path.absolute() for path in (*found.files, journal.path)}
+    gone = {path.absolute() for path in (*targets.files, journal.path)}
     paths = [
         path
         for folder in places
@@ -563,7 +327,7 @@ def _look_around(
         if made_anew
         else {path for path in paths if any(path.is_relative_to(out) for out in place.outs)}
     )
-    same = traces.same_bytes(paths, found.wanted)
+    same = traces.same_bytes(paths, targets.wanted)
     for path, image in same.items():
         if path not in made:
             print_line(
@@ -576,7 +340,7 @@ def _look_around(
             f"({in_outs[0]}{', …' if in_outs[1:] else ''}); `dvc repro` replaces what stages still "
             "make"
         )
-    pattern = found.wanted.pattern(_folders(place))
+    pattern = targets.wanted.pattern(_folders(place))
     read = {file.path for file in labels}
     for path, name in traces.files_that_name(
         [path for path in paths if path not in made | read], pattern
@@ -584,7 +348,7 @@ def _look_around(
         print_line(
             f"warning: {path} names {name} and is read by no stage; look through it yourself"
         )
-    for folder in forget_cache.temporary(place.root, found.images):
+    for folder in forget_cache.temporary(place.root, targets.images):
         print_line(
             f"warning: {folder} was left by a temporary or queued run; `dvc queue remove --all`, "
             "then remove the folder"
@@ -613,15 +377,15 @@ def _next_steps(place: Place) -> str:
     )
 
 
-def _still_there(place: Place, found: Found, options: argparse.Namespace) -> list[str]:
+def _still_there(place: Place, targets: Targets, options: argparse.Namespace) -> list[str]:
     """What still holds the people, and the way out of each."""
     lines = []
     if place.cache and not options.cache:
-        again = f"python -m facestats forget {shell_words(found.images)} --cache"
+        again = f"python -m facestats forget {shell_words(targets.images)} --cache"
         remotes = forget_cache.remotes(place.cache.root)
         lines += [
             "still there:",
-            f"  DVC's cache: {number_of(len(found.objects), 'picture')} of them, and earlier "
+            f"  DVC's cache: {number_of(len(targets.objects), 'picture')} of them, and earlier "
             "tables, models and composites. This removes them:",
             f"    {again}",
         ]
@@ -635,12 +399,14 @@ def _still_there(place: Place, found: Found, options: argparse.Namespace) -> lis
             for name in forget_cache.remotes(place.cache.root)
             if name != options.remote
         ]
-    held = traces.imports(place.root, [place.photos / image for image in found.images])
+    held = traces.imports(place.root, [place.photos / image for image in targets.images])
     lines += [f"warning: {line}" for line in held]
     if line := traces.experiments(place.root):
         lines.append(f"warning: {line}")
     lines += [
         f"warning: {line}"
-        for line in traces.history(place.root, found.wanted, found.wanted.pattern(_folders(place)))
+        for line in traces.history(
+            place.root, targets.wanted, targets.wanted.pattern(_folders(place))
+        )
     ]
     return [*lines, *forget_cache.beyond_reach(place.manual).split("\n")]

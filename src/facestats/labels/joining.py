@@ -30,7 +30,8 @@ from facestats.labels.columns import LABELS, OWN_NAMES, find_columns, key_column
 from facestats.labels.files import STEMS, find_label_file, read_sheet, unread_files
 from facestats.labels.names import NameIndex, refuse_other_photos
 from facestats.labels.raters import rater_warnings, without_raters
-from facestats.labels.ratings import find_scale, read_ratings, use_judgements
+from facestats.labels.ratings import read_ratings
+from facestats.labels.scale import find_scale, use_judgements
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")

@@ -1,0 +1,269 @@
+"""Whom a request to be forgotten is about: the photos meant, their copies, and who is alike."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+
+from facestats.cli import forget_cache
+from facestats.cli import forget_traces as traces
+from facestats.cli.forget_journal import (
+    Unfinished,
+    is_below,
+    merged,
+)
+from facestats.core.layout import CROPS, METADATA
+from facestats.core.photo_files import face_filename, printable
+from facestats.errors import InputError
+from facestats.labels.removal import Mentions
+from facestats.machine.output import shell_words
+from facestats.rows.dvc_cache import DvcCache
+
+
+@dataclass
+class Place:
+    """Where the project keeps what is to go; `outs` are what stages write."""
+
+    root: Path
+    outs: list[Path]
+    photos: Path
+    labels: Path
+    manual: Path
+    cache: DvcCache | None
+    store: Path | None
+
+
+@dataclass
+class Targets:
+    """What the project holds of the photos to forget.
+
+    Attributes
+    ----------
+    images : paths below the image folder, sorted
+    files : those of them that are there
+    sha256 : of the photos' bytes
+    wanted : what to look for afterwards
+    objects : MD5 of their pictures in DVC's cache
+    named : by label file, the names that it gives to them
+    notes : how names were read
+    alike : photos that stay and may show the same people, with the reason
+    """
+
+    images: list[str]
+    files: list[Path]
+    sha256: set[str]
+    wanted: traces.Wanted
+    objects: set[str]
+    named: dict[str, set[str]]
+    notes: list[str] = field(default_factory=list)
+    alike: list[str] = field(default_factory=list)
+
+
+def names_before(place: Place, cache_too: bool) -> set[str]:
+    """Photos of the last run and, where asked, of every version in DVC's cache."""
+    names = set(_last_run(place)["image"])
+    if not cache_too:
+        return names
+    assert place.cache is not None  # `--cache` asks for one
+    return names | forget_cache.listed_names(place.cache)
+
+
+def photos_meant(
+    mentions: Mentions, options: argparse.Namespace, unfinished: Unfinished | None
+) -> set[str]:
+    """The photos that the command names, and those that it had found when it was killed."""
+    try:
+        images = {
+            *mentions.images(options.images, options.allow_missing),
+            *mentions.photos_of(options.person, options.allow_missing),
+        }
+    except InputError:  # what named them is gone already
+        if unfinished is None:
+            raise
+        images = set()
+    return images.union(unfinished.images if unfinished else ())
+
+
+def with_earlier(targets: Targets, earlier: Unfinished) -> Targets:
+    """What is there, with what the earlier command still knew of it."""
+    named = {
+        name: names.union(earlier.named.get(name, ())) for name, names in targets.named.items()
+    }
+    return replace(
+        targets,
+        sha256=targets.sha256.union(earlier.sha256),
+        objects=targets.objects.union(earlier.objects),
+        named=named,
+        wanted=merged(targets.wanted, earlier.wanted),
+    )
+
+
+def find_targets(
+    place: Place, images: set[str], here: set[str], mentions: Mentions, persons: list[str]
+) -> Targets:
+    """All that is known of the photos that are meant."""
+    table = _last_run(place)
+    photos = {image: path for image in here if (path := place.photos / image).is_file()}
+    sizes = {photos[image].stat().st_size for image in images & photos.keys()}
+    same_size = [
+        image for image, path in photos.items() if image in images or path.stat().st_size in sizes
+    ]
+    digests = {image: traces.sha256_of(photos[image]) for image in same_size}
+    sha256 = {digests[image] for image in images & photos.keys()}
+    copies = {image for image, digest in digests.items() if digest in sha256} - images
+    images |= copies
+    sha256 |= set(table.loc[table["image"].isin(list(map(printable, images))), "sha256"].dropna())
+    objects: set[str] = set()
+    earlier: list[Path] = []
+    if place.cache:  # earlier versions under the same name have rows of their own
+        objects = forget_cache.pictures(place.cache, images) & forget_cache.all_objects(place.cache)
+        earlier = [place.cache.object(md5) for md5 in sorted(objects)]
+    wanted = _wanted(place, images, here, photos, earlier, sha256, mentions, persons)
+    files = [place.photos / image for image in sorted(images & here)]
+    files += [
+        path
+        for image in sorted(filter(is_below, images))
+        if (path := place.photos / f"{image}.dvc").is_file()
+    ]  # `dvc checkout` would bring the photo back
+    targets = Targets(
+        sorted(images),
+        files,
+        sha256 | {traces.sha256_of(path) for path in earlier},
+        wanted,
+        objects,
+        {str(file.path): mentions.names(file, images) for file in mentions.files},
+    )
+    targets.notes = mentions.notes + [
+        line for file in mentions.files for line in mentions.liberties(file, images)
+    ]
+    targets.notes += [
+        f"{image} is not in {place.photos} (any more)" for image in sorted(images - here)
+    ]
+    shown = {image: name for name, photos_of in mentions.people().items() for image in photos_of}
+    targets.notes += [
+        f"{image} has the same bytes and goes, too"
+        + (f"; label files say that it shows {shown[image]}" if image in shown else "")
+        for image in sorted(copies)
+    ]
+    targets.alike = _alike(place, images, here, table, mentions, persons)
+    return targets
+
+
+def _wanted(
+    place: Place,
+    images: set[str],
+    here: set[str],
+    photos: dict[str, Path],
+    earlier: list[Path],
+    sha256: set[str],
+    mentions: Mentions,
+    persons: list[str],
+) -> traces.Wanted:
+    names = {*images, *map(face_filename, images)}.union(
+        *(mentions.names(file, images) for file in mentions.files)
+    )
+    own = [
+        (image, path)
+        for image in sorted(images)
+        for path in (photos.get(image), place.root / CROPS / face_filename(image))
+        if path and path.is_file()
+    ]
+    by_hash = dict.fromkeys(sha256, "a photo that went") | {
+        traces.sha256_of(path): "an earlier version" for path in earlier
+    }
+    by_hash |= {traces.sha256_of(path): image for image, path in reversed(own)}
+    sizes = {path.stat().st_size for path in [*earlier, *(path for _, path in own)]}
+    return traces.Wanted(
+        sorted(images),
+        names,
+        set(persons),
+        by_hash,
+        sizes if images <= photos.keys() else None,
+        {traces.git_name(path): image for image, path in own},
+    )
+
+
+def _alike(
+    place: Place,
+    images: set[str],
+    here: set[str],
+    table: pd.DataFrame,
+    mentions: Mentions,
+    persons: list[str],
+) -> list[str]:
+    """Photos that stay and may show the same people, each with the reason."""
+    people = mentions.people()
+    same = {
+        image: name
+        for name, shown in people.items()
+        if shown & images
+        for image in sorted((shown & here) - images)
+    }
+    notes = [
+        f"{image} shows {name}, too, by the label files, and stays; --person {name} takes all"
+        for image, name in same.items()
+    ]
+    spelt = sorted(
+        other
+        for other in people
+        for name in persons
+        if other != name and other.casefold().split() == name.casefold().split()
+    )
+    notes += [
+        f"label files name {other}, too; if that is the same person, --person "
+        f"{shell_words([other])} as well"
+        for other in spelt
+    ]
+    near = sorted((near_copies(table, images) & here) - same.keys())
+    notes += [
+        f"{image} looks almost like a photo that goes, and stays; name it, too, if it is of the "
+        "same person"
+        for image in near
+    ]
+    called = [
+        image for image in traces.called_alike(images, sorted(here)) if image not in {*near, *same}
+    ]
+    notes += [
+        f"{image} is called like a photo that goes, and stays; name it, too, if it is of the same "
+        "person"
+        for image in called[: traces.SHOWN]
+    ]
+    notes += (
+        [f"and {len(called) - traces.SHOWN} more that are called so"]
+        if len(called) > traces.SHOWN
+        else []
+    )
+    new = len(here - images - set(table["image"]))
+    if new:
+        notes.append(
+            f"which photos look like one that goes is not known for {new} of those that stay: they "
+            "are newer than the last run; `dvc repro`, given before this command, finds it out"
+        )
+    return notes
+
+
+def near_copies(table: pd.DataFrame, images: set[str]) -> set[str]:
+    """Photos of the last run whose face belongs to the same group of copies as that of one of
+    these, themselves left out.
+    """
+    table = table.dropna(subset="filename").drop_duplicates("filename")
+    leader = table["duplicate_of"].fillna(table["filename"])
+    leader = leader.map(table.set_index("filename")["near_duplicate_of"]).fillna(leader)
+    groups = set(leader[table["image"].isin(list(map(printable, images)))].dropna())
+    return set(table.loc[leader.isin(groups), "image"]) - images
+
+
+def _last_run(place: Place) -> pd.DataFrame:
+    """The table of the last run, as far as it is wanted here; empty if there is none."""
+    columns = ["image", "filename", "sha256", "duplicate_of", "near_duplicate_of"]
+    tables = place.cache.tables("preprocess") if place.cache else []
+    for path in [place.root / METADATA / "faces.parquet", *tables]:
+        try:
+            table = pd.read_parquet(path, columns=columns)
+            return table.drop_duplicates("image")
+        except (OSError, ValueError):
+            continue
+    return pd.DataFrame(columns=columns, dtype="str")

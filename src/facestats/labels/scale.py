@@ -1,0 +1,167 @@
+"""The scale of the ratings, and every rating held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facestats.errors import LabelError
+from facestats.labels.cells import Mistakes
+
+# Ends of the scales that rating studies use; `auto` takes the narrowest one that holds every
+# rating.
+USUAL_SCALES = (
+    (0.0, 1.0),
+    (1.0, 5.0),
+    (1.0, 7.0),
+    (1.0, 9.0),
+    (1.0, 10.0),
+    (0.0, 10.0),
+    (0.0, 100.0),
+)
+
+
+# Up to 1 % of the ratings may be slips of the hand; `auto` does not let them make the scale more
+# than twice as wide as the others need. A smaller step may be rare praise: 1 to 9 becomes 1 to 10
+# by a single 10.
+SLIPS, STRETCH = 0.01, 2.0
+
+
+# Numbers by which SPSS and survey tools say that there is no answer; never ratings where all others
+# fit a usual scale without them.
+NO_ANSWER = (
+    -1,
+    -7,
+    -8,
+    -9,
+    -77,
+    -88,
+    -97,
+    -98,
+    -99,
+    -999,
+    77,
+    88,
+    97,
+    98,
+    99,
+    777,
+    888,
+    998,
+    999,
+    9999,
+)
+
+
+FEW = 10  # other ratings from which on a 99 is taken for no answer
+
+
+def find_scale(
+    wanted: str | list[float],
+    judgements: pd.DataFrame | None,
+    table: pd.DataFrame,
+    files: Mapping[str, Path | None],
+    mistakes: Mistakes,
+) -> tuple[float, float] | None:
+    """Ends of the rating scale, checked against every rating; `judgements` are those of faces that
+    are there.
+
+    `files` are the label files by kind; `mistakes` gets the judgements that are outside.
+    """
+    judged = judgements["rating"].sort_index() if judgements is not None else pd.Series(dtype=float)
+    means = (
+        table["rating"]
+        if judgements is None
+        else table.loc[table["rating_source"] == "manual", "rating"]
+    )
+    means = means.dropna()
+    if not isinstance(wanted, str):
+        low, high = wanted
+    elif len(judged) or len(means):
+        # A slip of the hand must not stretch the scale of all other ratings beyond every usual one.
+        everything = pd.concat([judged, means])
+        low, high = (
+            usual_scale(everything)
+            or usual_scale(judged)
+            or (float(np.floor(everything.min())), float(np.ceil(everything.max())))
+        )
+        low, high = _without_slips(judged if len(judged) else means, low, high)
+    else:
+        return None
+    expected = (
+        f"a rating from {low:g} to {high:g}, or nothing where there is none (labels.rating_scale: "
+        f"{wanted}; [low, high] sets another scale)"
+    )
+    outside = judged[(judged < low) | (judged > high)]
+    if judgements is not None and len(outside):
+        for column, lines in judgements.loc[
+            judgements["rating"].notna()
+            & ((judgements["rating"] < low) | (judgements["rating"] > high))
+        ].groupby("column"):
+            assert files["ratings"] is not None
+            mistakes.add(files["ratings"], column, lines["rating"].map("{:g}".format), expected)
+    outside = means[(means < low) | (means > high)]
+    if len(outside):
+        raise LabelError(
+            f"{outside.index[0]} has the rating {outside.iloc[0]:g} in "
+            f"{files['labels'] or 'the label file'} or in the labels by hand; expected {expected}"
+        )
+    return low, high
+
+
+def _without_slips(values: pd.Series, low: float, high: float) -> tuple[float, float]:
+    """The usual scale that holds nearly all values, where the few others stretch it beyond measure
+    or mean no answer; else [low, high].
+    """
+    rest = values[~values.isin(NO_ANSWER)]
+    usual = usual_scale(rest)
+    outside = values[(values < usual[0]) | (values > usual[1])] if usual else values
+    if (
+        usual
+        and 2 * len(rest) > len(values)
+        and usual[1] - usual[0] >= 4
+        and len(outside)
+        and (len(rest) >= FEW or outside.max() < 0)
+    ):
+        return usual  # a scale of a width below 4 may go from -1 to 1
+    for ends in USUAL_SCALES:
+        outside = (values < ends[0]) | (values > ends[1])
+        if 0 < outside.sum() <= SLIPS * len(values):
+            usual = (low, high) in USUAL_SCALES
+            return ends if not usual or high - low > STRETCH * (ends[1] - ends[0]) else (low, high)
+    return low, high
+
+
+def usual_scale(values: pd.Series) -> tuple[float, float] | None:
+    """The narrowest usual scale that holds all values; None if there is none, or no value."""
+    if not len(values):
+        return None
+    return next(
+        ((low, high) for low, high in USUAL_SCALES if low <= values.min() and values.max() <= high),
+        None,
+    )
+
+
+def use_judgements(table: pd.DataFrame, judgements: pd.DataFrame | None) -> None:
+    """Put mean, number and spread of the judgements into the table; a rating by hand stays."""
+    table["rating_n"] = pd.Series(
+        np.where(table["rating"].notna(), 1, 0), index=table.index, dtype="int32"
+    )
+    table["rating_sd"] = np.nan
+    if judgements is None:
+        return
+    by_hand = table["rating_source"] == "manual"
+    faces = judgements.groupby("filename")["rating"]
+    mean, count, spread = (
+        s.reindex(table.index) for s in (faces.mean(), faces.count(), faces.std())
+    )
+    table["rating"] = table["rating"].where(by_hand, mean)
+    table["rating_n"] = table["rating_n"].where(by_hand, count.fillna(0)).astype("int32")
+    table["rating_sd"] = spread.where(~by_hand)
+    nothing: Any = None
+    source = np.where(mean.notna(), "label", nothing)
+    table["rating_source"] = table["rating_source"].where(by_hand, source)
