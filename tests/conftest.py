@@ -23,7 +23,7 @@ from facestats.scores.training import train_regressor
 from programs import LIMIT, empty_folder, no_program_is_left  # noqa: F401  fixtures
 from project import Project
 from rated import QUICK, noisy_line
-from resources import landmarker_dir, omi_images
+from resources import SEED, landmarker_dir, omi_images
 
 gc.enable()  # a stage's module, imported here for the first time, has turned it off
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every stage would compile what it imports
@@ -47,7 +47,6 @@ LONG = (
     "test_library.py",
 )
 
-SEED = "FACESTATS_TEST_SEED"  # `make soak` sets new ones
 SLOW = (
     2 * LIMIT
 )  # seconds, of a test that drives real DVC; that of the others stands in pyproject.toml

@@ -25,12 +25,14 @@ from facestats.landmarker.fetch import fetch_landmarker
 ROOT = Path(__file__).resolve().parents[1]
 CENTRES = {"cat": (3, 0, 0), "dog": (0, 3, 0), "owl": (0, 0, 3)}
 OMI = ROOT.parent / "shared" / "omi"
+CACHE = "FACESTATS_TESTS_CACHE"  # environment: a folder, empty for none
+SEED = "FACESTATS_TEST_SEED"  # environment: of what tests choose at random; `make soak` sets it
 
 
 @cache
 def cache_folder() -> Path | None:
     """What test runs share, outside of the repository; None: nothing."""
-    place = os.environ.get("FACESTATS_TESTS_CACHE", "~/.cache/facestats-tests")
+    place = os.environ.get(CACHE, "~/.cache/facestats-tests")
     if not place:
         return None
     folder = Path(place).expanduser()

@@ -278,6 +278,7 @@ def test_two_labelled_faces_train_where_that_is_allowed():
     assert found.predict(x) == pytest.approx([1, 3], abs=1.1)
 
 
+@pytest.mark.long
 def test_models_do_not_depend_on_the_number_of_threads():
     x, labels = drawn(200, d=96)
     found = []

@@ -130,6 +130,7 @@ def test_of_copies_the_best_that_matches_counts_unless_all_are_kept():
         facestats.filter_images(table, copies="all")
 
 
+@pytest.mark.long
 def test_of_copied_photos_the_best_one_is_averaged_unless_all_are_kept(
     photos, landmarker, tmp_path, monkeypatch
 ):

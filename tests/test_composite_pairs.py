@@ -485,6 +485,7 @@ def test_faces_outside_the_picture_leave_the_difference_unbuilt(work):
     assert json.loads((work.folder / "gap_far/difference.json").read_text())["built"] is False
 
 
+@pytest.mark.long
 def test_a_missing_folder_is_one_line(work):
     done = work("continuum", "lost")
     assert done.returncode == 1

@@ -283,6 +283,7 @@ def test_jpegs_are_read_as_pillow_reads_them(members):
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("align", ["none", "eyes", "warp"])
 def test_memory_does_not_grow_with_the_number_of_faces(members, align):
     faces = members(*((noise(i), shape(0.001 * i)) for i in range(50)))

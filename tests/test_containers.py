@@ -570,6 +570,7 @@ def test_a_large_profile_in_a_png_is_used():
 # --- damage ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["HEIF", "AVIF", "MPO", "ICNS", "PSD"])
 def test_damage_has_a_reason(kind):
     rng = np.random.default_rng(0)

@@ -126,6 +126,7 @@ def dump(content, path) -> object:
 # What it answers
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("k", [2, 4])
 @pytest.mark.parametrize("kind", KINDS)
@@ -196,6 +197,7 @@ def test_a_regression_is_converted_too(tmp_path):
 # Files of other times
 
 
+@pytest.mark.long
 def test_a_classifier_of_an_older_version_is_taken_by_its_numbers(tmp_path):
     x, y = unit(4)
     softmax = LogisticRegression().fit(x, y)
@@ -417,6 +419,7 @@ def test_memory_that_a_pickle_only_speaks_of_is_not_touched(tmp_path, claim):
         convert(dump(theirs, tmp_path / "clf.pkl"), "gender")
 
 
+@pytest.mark.long
 def test_damaged_pickles_are_an_error_or_a_model(tmp_path):
     rng = np.random.default_rng(0)
     good = [

@@ -214,6 +214,7 @@ def test_every_form_of_a_photo_shows_the_same_face(photos, landmarker, tmp_path)
         assert np.abs(faces[0].landmarks[:, :2] - found[0][0].landmarks[:, :2]).max() * 3200 < 4
 
 
+@pytest.mark.long
 def test_a_picture_of_no_face_is_not_taken_in_any_turn(landmarker):
     rng = np.random.default_rng(3)
     for size in ((480, 360), (1024, 700)):

@@ -79,6 +79,7 @@ def noise(seed: int) -> Image.Image:
     )
 
 
+@pytest.mark.long
 def test_each_photo_that_cannot_be_used_is_named(root, doctor):
     raw = root / "data/raw"
     whole = encode(noise(0), "JPEG")
@@ -347,6 +348,7 @@ def test_what_a_remote_lacks_is_json_as_well(root, doctor, monkeypatch):
     }
 
 
+@pytest.mark.long
 def test_packages_are_named_on_request_alone(root, doctor):
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     (root / "requirements.txt").write_text("pytest==0.1\n")

@@ -21,6 +21,7 @@ def runs(test: str, page: str) -> bool:
     return f'"{page}"' in test or (page == SHARING and "from sharing import" in test)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_is_run_or_says_why_not(page):
     fences = sum(line.lstrip().startswith("```") for line in read(page).splitlines())

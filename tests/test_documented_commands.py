@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import warm
 from documented import FENCE, PAGES, Block, blocks, read
 from documented_commands import (
     SHELL,
@@ -20,7 +21,7 @@ from documented_commands import (
 from facestats.__main__ import COMMANDS
 from facestats.params.project import Params
 from facestats.rows.store import NO_REUSE, PLACE
-from resources import ROOT
+from resources import CACHE, ROOT, SEED
 
 PROGRAMS = {"dvc", "python", "make", *SHELL} - {
     "git"
@@ -28,7 +29,7 @@ PROGRAMS = {"dvc", "python", "make", *SHELL} - {
 KEY = re.compile(rf"((?:{'|'.join(Params.model_fields)})\.[\w.]+)(?:: (.+))?")
 FILE = re.compile(r"\.(py|csv|xlsx|json|jpg|md|parquet|…)$")
 SOURCES = sorted((ROOT / "src/facestats").rglob("*.py"))
-VARIABLES = (PLACE, NO_REUSE)
+VARIABLES = (PLACE, NO_REUSE, warm.OFF, CACHE, SEED)
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ def models(faces):
 # What is learned
 
 
+@pytest.mark.long
 def test_shape_says_its_half_of_the_ratings_and_pixels_the_other(faces, models):
     landmarks, ratings, crops = faces[1]
     assert 0.6 < correlation(models[0].predict(landmarks), ratings) < 0.8
@@ -80,6 +81,7 @@ def test_place_size_and_turn_of_a_head_do_not_move_a_score_that_shape_gives(face
     np.testing.assert_allclose(models[0].predict(mirrored), models[0].predict(landmarks), atol=1e-3)
 
 
+@pytest.mark.long
 def test_held_out_predictions_are_those_of_pipelines_without_the_group(faces):
     landmarks, ratings, _ = faces[0]
     x = features(landmarks, None, None)

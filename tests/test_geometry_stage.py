@@ -230,6 +230,7 @@ def test_bytes_depend_on_neither_threads_nor_order(stage):
     assert stage.sha256() == once
 
 
+@pytest.mark.long
 def test_without_appearance_no_crop_is_opened(stage):
     stage.run()
     with_pixels = stage.table()["geometric_raw"]
@@ -262,6 +263,7 @@ def test_without_ratings_there_are_measurements_and_a_warning(stage, rated, caps
     assert tables.file_metadata(stage.folder / "geometry.parquet") == {"why": why}
 
 
+@pytest.mark.long
 def test_a_face_without_landmarks_has_neither_measurements_nor_scores(stage):
     stage.run()
     row = stage.table().iloc[WITHOUT]

@@ -1019,6 +1019,7 @@ def test_numbers_for_no_answer_are_no_ratings(join, code):
         join(ratings__csv="\n".join(["image,rater,rating", *lines]))
 
 
+@pytest.mark.long
 def test_long_files_take_seconds(tmp_path):
     images = [f"{i:05d}.jpg" for i in range(20_000)]
     faces = pd.DataFrame({"image": images, "filename": images})

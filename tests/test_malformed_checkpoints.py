@@ -144,6 +144,7 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", MALFORMED)
 def test_a_malformed_checkpoint_is_an_error_that_says_so(kind, tmp_path):
     folder = tmp_path / "given"

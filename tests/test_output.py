@@ -67,6 +67,7 @@ def stage(tmp_path):
     return run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("changes", "shown", "dots"),
     [

@@ -89,6 +89,7 @@ def test_an_item_whose_process_is_killed_twice_is_named():
     assert done == list(range(6))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("item", "error", "text"),
     [("fault", FaultError, "a disk that fails"), ("bug", UnicodeDecodeError, "a bug")],
@@ -102,6 +103,7 @@ def fail():
     raise InputError("no models")
 
 
+@pytest.mark.long
 def test_an_error_of_the_setup_arrives_too():
     with pytest.raises(InputError, match="no models"):
         list(ordered_map(work, [1, 2], 1, fail, ()))

@@ -256,6 +256,7 @@ def test_a_row_is_keyed_by_what_it_was_computed_from(tmp_path):
     assert row_key("a", recipe) != row_key("b", recipe)
 
 
+@pytest.mark.long
 def test_a_name_as_long_as_a_file_system_takes_is_no_trouble(folder, tmp_path):
     (tmp_path / "photos").mkdir()
     name = "n" * 251 + ".jpg"

@@ -106,6 +106,7 @@ def test_that_hangs(tmp_path):
     assert not any(map(psutil.pid_exists, pids))
 
 
+@pytest.mark.long
 def test_no_other_file_starts_programs():
     starts = re.compile(
         r"subprocess\.(run|Popen|call|check_\w+|getoutput)|os\.(system|popen|spawn\w+)"

@@ -24,6 +24,7 @@ def odd_study(seed, **design):
     return judgements
 
 
+@pytest.mark.long
 def test_each_kind_is_found_and_no_honest_rater_accused():
     found, accused = Counter(), 0
     for seed in range(40):
@@ -36,6 +37,7 @@ def test_each_kind_is_found_and_no_honest_rater_accused():
     assert accused <= 2  # of 40 studies with 17 honest raters each
 
 
+@pytest.mark.long
 def test_honest_raters_of_different_quality_are_not_accused():
     accused = 0
     for seed in range(40):

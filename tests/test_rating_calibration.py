@@ -30,6 +30,7 @@ def bent(p):
     return 50 + 30 * np.tanh((p - 50) / 8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("truth", "expected", "most"),
     [(straight, "none", 0.0), (stretched, "linear", 1.0), (bent, "isotonic", 3.5)],

@@ -248,6 +248,7 @@ def test_features_that_never_move_give_the_mean_rating(rated):
     assert model.predict(np.full((2, 3), 0.5)) == pytest.approx([y.mean()] * 2, abs=0.2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rows", [20, 400, 20_000])
 def test_ratings_that_lie_on_a_line_are_found_exactly(rows):
     x = np.random.default_rng(0).normal(size=(rows + 20, 6)).astype(np.float32)

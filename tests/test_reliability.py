@@ -64,6 +64,7 @@ def test_a_weight_of_two_is_the_face_twice():
         assert [a.faces[0], a.noise[0], a.k[0]] == pytest.approx([b.faces[0], b.noise[0], b.k[0]])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "design",
     [

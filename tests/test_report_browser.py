@@ -67,6 +67,7 @@ def test_a_phone_scrolls_plots_and_shows_the_value_beside_each_parameter(tab, pa
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
 
 
+@pytest.mark.long
 def test_tables_sort_by_keyboard_and_say_so(tab, path):
     tab.open(path)
     assert tab.evaluate(COLUMN.format(1)) == ["11", "1"]
@@ -81,6 +82,7 @@ def test_tables_sort_by_keyboard_and_say_so(tab, path):
     assert tab.complaints() == []
 
 
+@pytest.mark.long
 def test_what_was_not_measured_stays_below(tab, path):
     tab.open(path)
     column = (
@@ -97,6 +99,7 @@ def test_what_was_not_measured_stays_below(tab, path):
     assert numbers == sorted(numbers, reverse=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
 def test_light_and_dark_follow_the_reader(tab, path, scheme, dark):
     tab.send(
@@ -125,6 +128,7 @@ CUT_OFF = (
 )
 
 
+@pytest.mark.long
 def test_paper_holds_what_is_folded_and_whole_tables(tab, path):
     tab.open(path, A4)
     assert tab.evaluate(HIDDEN) > 10
@@ -135,6 +139,7 @@ def test_paper_holds_what_is_folded_and_whole_tables(tab, path):
     assert tab.evaluate("document.documentElement.scrollWidth") == A4
 
 
+@pytest.mark.long
 def test_folded_parts_open_for_the_printer_and_close_again(tab, path):
     """Browsers that do not know the style for it listen to the script."""
     tab.open(path)
@@ -147,6 +152,7 @@ def test_folded_parts_open_for_the_printer_and_close_again(tab, path):
     assert tab.evaluate(folded) == before  # what the reader had opened stays open
 
 
+@pytest.mark.long
 def test_the_guard_against_requests_counts_them(tab, tmp_path):
     """A page that does ask is seen to: the tests above would fail."""
     (tmp_path / "asks.html").write_text(

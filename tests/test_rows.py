@@ -82,6 +82,7 @@ def test_a_key_is_stored_once(open_rows):
         assert keys_of(rows.lookup(["a", "b"])) == ["a", "b"]
 
 
+@pytest.mark.long
 def test_many_runs_leave_few_segments(open_rows):
     for n in range(60):
         put(open_rows, f"row{n}")
@@ -199,6 +200,7 @@ def start_other_run(folder, seconds) -> multiprocessing.Process:
     return other
 
 
+@pytest.mark.long
 def test_a_second_run_waits_for_the_first_and_finds_its_rows(open_rows, tmp_path):
     other = start_other_run(tmp_path / "store", seconds=1)
     with open_rows() as rows:
@@ -207,6 +209,7 @@ def test_a_second_run_waits_for_the_first_and_finds_its_rows(open_rows, tmp_path
     assert "another run computes rows of the same kind" in open_rows.warnings[0]
 
 
+@pytest.mark.long
 def test_a_killed_run_holds_no_one_up(open_rows, tmp_path):
     other = start_other_run(tmp_path / "store", seconds=600)
     (open_rows.folder / HALF_WRITTEN).write_bytes(b"x")

@@ -162,6 +162,7 @@ def test_a_false_row_of_a_photo_is_named(project, verify, column, change):
     assert found["equal"] + len(found["different"]) == N + 1
 
 
+@pytest.mark.long
 def test_a_false_embedding_is_named(project, verify):
     forge(project, "embed", lambda row, _: {"embedding": list(reversed(row["embedding"]))})
     assert f"embed      compared={N} equal=0 rounding=0 different={N}" in verify(code=1)

@@ -208,6 +208,7 @@ def test_a_part_of_another_run_is_refused_and_the_old_ones_are_kept(runs, root, 
     assert runs_in(str(answers(serving.load(fresh)))) == {1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PARTS)
 def test_what_was_not_pulled_fails_those_alone_who_need_it(runs, root, name):
     (root / name).unlink()

@@ -45,6 +45,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("in_worker", "collects"), [("0", "False True"), ("1", "False True True")])
 def test_a_stage_ends_with_all_that_it_has_to_do(tmp_path: Path, in_worker, collects):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
