@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
@@ -53,7 +54,7 @@ class Album:
     room : int
         Bytes that are left.
     left_out : int
-        How many pictures found no room.
+        How many pictures did not fit.
     """
 
     def __init__(self, faces: bool = True, most: int = MOST_BYTES):
@@ -80,7 +81,9 @@ class Album:
         if figure.of != PLOT and not self.faces:
             return Picture(None, f"{figure.alt}; {NO_FACES}")
         try:
-            data, size = _plot(figure) if figure.of == PLOT else _face(figure)
+            data, size = (
+                _plot(figure.path) if figure.of == PLOT else _face(figure.path, *figure.size)
+            )
         except (OSError, UnidentifiedImageError) as error:
             raise InputError(
                 f"{figure.path} is no picture that can be read ({type(error).__name__}); "
@@ -95,15 +98,14 @@ class Album:
         return Picture(uri, figure.alt, size)
 
 
-def _plot(figure: Figure) -> tuple[bytes, tuple[int, int]]:
-    data = figure.path.read_bytes()
+def _plot(path: Path) -> tuple[bytes, tuple[int, int]]:
+    data = path.read_bytes()
     with Image.open(io.BytesIO(data)) as image:
         return data, image.size
 
 
-def _face(figure: Figure) -> tuple[bytes, tuple[int, int]]:
-    side, most = figure.size
-    with Image.open(figure.path) as image:
+def _face(path: Path, side: int, most: int) -> tuple[bytes, tuple[int, int]]:
+    with Image.open(path) as image:
         image.draft("RGB", (2 * side, 2 * side))
         small = image.convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
