@@ -37,8 +37,9 @@ from facestats.params.project import load_params
 from facestats.scores.blending import BlendWeights, load_blend, save_blend
 from facestats.scores.network import Ensemble
 from facestats.scores.regressor import Regressor
+from facestats.serving.loading import load
 from facestats.serving.manifest import SERVING, Manifest, files_in, write_manifest
-from facestats.serving.models import Models, load
+from facestats.serving.models import Models
 
 USED = (
     "landmarker",

@@ -21,8 +21,8 @@ from facestats.core.fingerprint import sha256_file
 from facestats.errors import FaceStatsError, ModelError, TableError
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.tables import FACES
+from facestats.serving import loading as serving
 from facestats.serving import manifest
-from facestats.serving import models as serving
 from facestats.serving.parts import READERS
 from models_of_runs import write_models
 from programs import start_program

@@ -23,7 +23,7 @@ import argparse
 
 from facestats.errors import ImageError, InputError, WithheldError
 from facestats.machine.output import print_json, unwritten
-from facestats.serving.models import load
+from facestats.serving.loading import load
 
 HELP = "score photos, one JSON line each"
 

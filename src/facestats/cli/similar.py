@@ -13,7 +13,7 @@ import argparse
 import sys
 
 from facestats.machine.output import print_json, print_line
-from facestats.serving.models import load
+from facestats.serving.loading import load
 
 HELP = "find the faces that are most like a photo"
 

@@ -165,8 +165,10 @@ def _write_by_name(
 
 
 def _leave() -> None:
-    """End this process with all that is to do at its end, but free no object one by one: that took
-    0.1 to 0.7 seconds a stage.
+    """End this process without freeing each object: 1.3 s of processor time a stage with torch.
+
+    Measured with torch, transformers and scikit-learn loaded: 0.1 s from here, 1.4 to 1.5 s by
+    Python's own way. Threads and exit handlers come to their end all the same.
     """
     threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  private
     atexit._run_exitfuncs()

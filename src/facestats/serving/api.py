@@ -25,7 +25,7 @@ import pandas as pd
 
 from facestats.errors import DoubtWarning
 from facestats.serving.composites import filter_images, make_composite
-from facestats.serving.models import load
+from facestats.serving.loading import load
 from facestats.serving.types import Attributes, Score
 
 __all__ = [

@@ -35,8 +35,9 @@ from facestats.groups.params import COPIES, KEEP, Filter
 from facestats.groups.tables import FINAL
 from facestats.params.errors import checked_options
 from facestats.serving.checks import one_of, whole_number
+from facestats.serving.loading import load
 from facestats.serving.manifest import check
-from facestats.serving.models import Models, load
+from facestats.serving.models import Models
 
 if TYPE_CHECKING:
     import polars as pl

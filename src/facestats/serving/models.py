@@ -5,13 +5,11 @@ from __future__ import annotations
 import io
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from PIL import Image
 
 from facestats.core.doubts import FACTS, Doubt, are_photographs, find_doubts
 from facestats.core.fingerprint import PACKAGE
-from facestats.core.layout import ATTRIBUTES, CROPS, SERVING
+from facestats.core.layout import ATTRIBUTES, CROPS
 from facestats.errors import (
     DoubtWarning,
     FaceStatsError,
@@ -32,8 +30,7 @@ from facestats.errors import (
 )
 from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, say_likely
 from facestats.serving.checks import whole_number
-from facestats.serving.manifest import OF_TWO_RUNS, Manifest, MixedPartsError, identity
-from facestats.serving.parts import Parts, read_parts
+from facestats.serving.parts import Parts
 from facestats.serving.types import Attribute, Attributes, Score
 
 if TYPE_CHECKING:
@@ -52,129 +49,6 @@ AS_WRITTEN = frozenset(
     {SLASHES, UNICODE}
 )  # how a name may differ from a photo's: never so far that another photo is scored unawares
 HOLISTIC = "facestats.score_image gives the holistic score alone"
-_kept: dict[Path, _Kept] = {}
-_loading = threading.Lock()
-
-
-def load(root: str | Path | None = None) -> Models:
-    """Load the models of a project folder.
-
-    It returns the same object until a new run has replaced all models. While a run is under way,
-    and where files do not belong together, the models that this process has stay in use.
-
-    Parameters
-    ----------
-    root : path, optional
-        Folder with `models/serving.json`; None: the nearest one upwards from the working directory.
-
-    Returns
-    -------
-    Models
-        Its methods do what the functions of `facestats` do.
-
-    Raises
-    ------
-    ModelError
-        There is none: `dvc repro` or `dvc pull` makes it. Or its files are of two runs, and this
-        process has no earlier models.
-    InputError
-        `root` is no path.
-    """
-    try:
-        start = Path(root or Path.cwd()).expanduser().resolve()
-        start.is_dir()  # raises where the name is too long
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-        OSError,
-    ) as error:  # no path, a null byte, ~ of somebody who is not
-        raise InputError(f"root = {root!r} names no folder ({error})") from None
-    for folder in [start] if root is not None else [start, *start.parents]:
-        if (models := _current(folder)) is not None:
-            return models
-    raise ModelError(
-        f"no {SERVING.as_posix()} in {start}{'' if root else ' or above it'}; "
-        "run `dvc repro` (or `dvc pull`) there, or name the folder with facestats.load(root)"
-    )
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """What this process has of a folder.
-
-    Attributes
-    ----------
-    models : those in use; None where none could be loaded yet.
-    stamp : identities of the manifest and of files that were absent when they were loaded.
-    refused : identities of all files when they last could not be loaded, and the error.
-    """
-
-    models: Models | None
-    stamp: tuple = ()
-    refused: tuple[tuple, FaceStatsError] | None = None
-
-
-def _current(folder: Path) -> Models | None:
-    """The models of a folder; None where it is no project folder."""
-    kept, manifest = _kept.get(folder) or _Kept(None), identity(folder / SERVING)
-    models = kept.models
-    if models is not None and (
-        folder.is_dir() if manifest is None else _stamp(folder, models.parts) == kept.stamp
-    ):
-        return models  # unchanged, or a run is about to write another manifest
-    if manifest is None:
-        if _is_project(folder):
-            raise ModelError(
-                f"no {SERVING.as_posix()} in {folder}: a run is under way, wait for its end; "
-                "otherwise run `dvc repro` (or `dvc pull`)"
-            )
-        return None
-    if not _loading.acquire(blocking=models is None):
-        return models  # another thread is loading the new ones
-    try:
-        return _load(folder, _kept.get(folder) or _Kept(None))
-    finally:
-        _loading.release()
-
-
-def _load(folder: Path, kept: _Kept) -> Models:
-    models, before = kept.models, kept.models.parts if kept.models else None
-    if models is not None and _stamp(folder, models.parts) == kept.stamp:
-        return models  # another thread has loaded it
-    seen: tuple = (identity(folder / SERVING),)
-    try:
-        seen += tuple(identity(folder / path) for path in Manifest.read(folder).files())
-        if kept.refused is None or kept.refused[0] != seen:
-            parts = read_parts(folder, before)
-            if before and parts.absent - before.absent:
-                raise MixedPartsError(
-                    f"{folder / min(parts.absent)} is not there yet; {OF_TWO_RUNS}"
-                )
-            if (
-                models is None
-                or parts.manifest != models.parts.manifest
-                or parts.absent != models.parts.absent
-            ):
-                models = Models(folder, MappingProxyType(parts.manifest.facts), parts)
-            _kept[folder] = _Kept(models, _stamp(folder, parts))
-            return models
-        error = kept.refused[1]
-    except FaceStatsError as problem:
-        error = problem
-        _kept[folder] = _Kept(models, kept.stamp, (seen, error))
-    if models is None:
-        raise type(error)(*error.args)
-    return models
-
-
-def _stamp(folder: Path, parts: Parts) -> tuple:
-    return tuple(identity(folder / path) for path in (SERVING, *sorted(parts.absent)))
-
-
-def _is_project(folder: Path) -> bool:
-    """Whether a folder has parts of models, but no manifest."""
-    return (folder / "dvc.yaml").is_file() and any((folder / SERVING).parent.glob("*.*"))
 
 
 def _one_at_a_time(method: Callable) -> Callable:
