@@ -106,7 +106,7 @@ def _keys(path: str, facts: dict, models: dict) -> Iterator[tuple[str, str, str,
         for name, key in model["properties"].items():
             where = f"{prefix}.{name}"
             kind = f"`{key['const']}`" if "const" in key else _type(key, models)
-            yield f"`{where}`", kind, _default(key), key.get("description", "")
+            yield f"`{where}`", kind, _default(key), " ".join(key.get("description", "").split())
             yield from _keys(where, key, models)
 
 
