@@ -80,9 +80,9 @@ class Inputs:
 
 def examine_inputs(root: Path, params: Params) -> Inputs:
     """Look at everything that is known without reading a photo."""
-    found = Inputs(problems=_cut_off(root))
+    inputs = Inputs(problems=_cut_off(root))
     if line := unfinished_command(root):
-        found.warnings.append(Finding("forget", line))
+        inputs.warnings.append(Finding("forget", line))
     made = made_by_stages(root)
     own = {
         key: value
@@ -90,9 +90,9 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
         if not any(Path(value).is_relative_to(out) for out in made)
     }  # what a stage makes is made anew
     for key, value in own.items():
-        found.problems += _wrong_folder(root, key, value)
+        inputs.problems += _wrong_folder(root, key, value)
     if not (root / params.data.manual_labels).is_file():
-        found.problems.append(
+        inputs.problems.append(
             Finding(
                 "folder",
                 f"data.manual_labels = {params.data.manual_labels}: there is no such file; "
@@ -103,17 +103,17 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
     images, labels = root / params.data.images, root / params.data.labels
     if images.is_dir() and any(path.is_file() for path in images.rglob("*")):
         try:
-            found.images = list_images(images)
-            found.warnings += _ignored(images, found.images)
+            inputs.images = list_images(images)
+            inputs.warnings += _ignored(images, inputs.images)
         except FaceStatsError as error:
-            found.problems.append(Finding("folder", str(error), params.data.images))
-    if found.images and labels.is_dir() and not found.problems:
-        _join(found, root, params)
-    if "data.images" in own and found.images:
-        found.warnings += _fewer_than_known(root, params.data.images)
+            inputs.problems.append(Finding("folder", str(error), params.data.images))
+    if inputs.images and labels.is_dir() and not inputs.problems:
+        _join(inputs, root, params)
+    if "data.images" in own and inputs.images:
+        inputs.warnings += _fewer_than_known(root, params.data.images)
     if own:
-        _name_unread_tables(found, root, params)
-    return found
+        _name_unread_tables(inputs, root, params)
+    return inputs
 
 
 def _ignored(images: Path, known: list[str]) -> list[Finding]:
@@ -136,15 +136,17 @@ def _ignored(images: Path, known: list[str]) -> list[Finding]:
 
 def folders_left_out(root: Path, params: Params, inputs: Inputs) -> list[Finding]:
     """Folders among the photos that DVC does not look into, so that nobody does."""
-    found = []
+    findings = []
     for image in inputs.images or ():
         path = root / params.data.images / image
         if path.is_dir():
             try:
                 hash_photo(path)
             except ImageError as error:
-                found.append(Finding("photo", f"{_below(path, root)} is left out: {error}", image))
-    return found
+                findings.append(
+                    Finding("photo", f"{_below(path, root)} is left out: {error}", image)
+                )
+    return findings
 
 
 def _wrong_folder(root: Path, key: str, value: str) -> list[Finding]:
@@ -285,7 +287,7 @@ def _is_stranger(pid: int) -> bool:
 
 def _unreadable(folder: Path) -> list[tuple[Path, str]]:
     """Files that DVC could not read, whatever they hold, each with the message."""
-    found = []
+    messages = []
     for base, folders, files in os.walk(folder):
         for name in sorted([*folders, *files]):
             path = Path(base, name)
@@ -305,17 +307,20 @@ def _unreadable(folder: Path) -> list[tuple[Path, str]]:
             elif not os.access(path, os.R_OK):
                 message = f"{path} can't be read; `chmod u+r` it or remove it"
             if message:
-                found.append((path, message))
-    return found
+                messages.append((path, message))
+    return messages
 
 
-def _join(found: Inputs, root: Path, params: Params) -> None:
+def _join(inputs: Inputs, root: Path, params: Params) -> None:
     """What the stage `labels` will say or refuse, known before any photo is looked at."""
     every_image = pd.DataFrame(
-        {"image": found.images, "filename": [face_filename(image) for image in found.images or ()]}
+        {
+            "image": inputs.images,
+            "filename": [face_filename(image) for image in inputs.images or ()],
+        }
     )
     try:
-        found.labels = join_labels(
+        inputs.labels = join_labels(
             every_image.drop_duplicates("filename"),
             root / params.data.labels,
             root / params.data.manual_labels,
@@ -327,19 +332,19 @@ def _join(found: Inputs, root: Path, params: Params) -> None:
         about = next(
             (_below(path, root) for path in files if str(path) in str(error)), params.data.labels
         )
-        found.problems.append(Finding("labels", str(error), about))
+        inputs.problems.append(Finding("labels", str(error), about))
     else:
         unread = unread_files(
             root / params.data.labels, root / params.data.manual_labels
         )  # named below, with those in other places
-        found.warnings += [
+        inputs.warnings += [
             Finding("labels", warning, params.data.labels)
-            for warning in found.labels.warnings
+            for warning in inputs.labels.warnings
             if warning not in unread
         ]
 
 
-def _name_unread_tables(found: Inputs, root: Path, params: Params) -> None:
+def _name_unread_tables(inputs: Inputs, root: Path, params: Params) -> None:
     """Tables that look like label files and that nothing reads: under another name, of another
     kind, or in another place.
     """
@@ -357,7 +362,7 @@ def _name_unread_tables(found: Inputs, root: Path, params: Params) -> None:
     ]
     photos_too = [
         photos / image
-        for image in found.images or ()
+        for image in inputs.images or ()
         if PurePosixPath(image).suffix.lower() in TABLES
     ]
     beside = [
@@ -387,7 +392,7 @@ def _name_unread_tables(found: Inputs, root: Path, params: Params) -> None:
             f"{_below(path, root)} is read by no stage: label files are "
             f"{params.data.labels}/labels.csv and ratings.csv, or .xlsx; {way}, if it has labels"
         )
-        (found.warnings if read else found.problems).append(
+        (inputs.warnings if read else inputs.problems).append(
             Finding("unread_labels", message, _below(path, root))
         )
 

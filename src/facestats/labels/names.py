@@ -232,9 +232,7 @@ class PhotoNames:
 
 
 def say_liberties(readings: Iterable[Reading]) -> str:
-    """`12 names matched without extension, 3 in other case`: how many were matched in other words
-    than their own; empty where none was.
-    """
+    """`12 names matched without extension, 3 in other case`; empty where all matched exactly."""
     counts = Counter(
         " and ".join(reading.liberties)
         for reading in readings
@@ -250,9 +248,7 @@ def say_liberties(readings: Iterable[Reading]) -> str:
 
 
 def say_likely(reading: Reading) -> str:
-    """`; did you mean a.jpg or b.jpg?`: what a name without a photo may mean; empty where nothing
-    is called alike.
-    """
+    """`; did you mean a.jpg or b.jpg?`; empty where no photo is called alike."""
     shown = " or ".join(reading.likely[:3]) + (", …" if len(reading.likely) > 3 else "")
     return did_you_mean([shown], "; did you mean")
 
@@ -356,9 +352,7 @@ class NameIndex:
 def refuse_other_photos(
     first: pd.Series, second: pd.Series, photos: PhotoNames, path: Path, mistakes: Mistakes
 ) -> None:
-    """Add to `mistakes` the rows whose two names, the photo's path and the face's name, are those
-    of two photos: one column was sorted alone.
-    """
+    """Add to `mistakes` rows whose path and face name are of two photos: one column was sorted."""
     second = second[first.index]
     there = second != ""
     own, other = photos.read_all(first[there], explain=0), photos.read_all(second[there], explain=0)
