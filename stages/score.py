@@ -68,7 +68,7 @@ def main(
     scores = scored.table
     with_attributes = scores.merge(tables.read_all(attributes, CLEAN), on="filename", how="left")
     scores.insert(1, "image", with_attributes["image"])
-    doubts = tables.doubts_metadata({"attractiveness": scored.doubt()} if scored.doubt() else {})
+    doubts = tables.doubts_metadata({"attractiveness": doubt} if (doubt := scored.doubt()) else {})
     tables.write(scores, metadata / SCORES.name, SCORES, doubts)
     tables.write(with_attributes, metadata / WITH_ATTRIBUTES.name, WITH_ATTRIBUTES)
     write_text(metadata / "feature_index.json", index_text(scores["filename"]))

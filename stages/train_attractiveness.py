@@ -58,7 +58,7 @@ def main(
         print(fitted.note)
     tables.write(fitted.out_of_fold, out_of_fold, SCORES_OUT_OF_FOLD)
     if fitted.model is None:
-        save_untrained(regressor, fitted.why)
+        save_untrained(regressor, fitted.why or "")
         return "trained=false"
     fitted.model.save(regressor)
     return " ".join(f"{name}={n}" for name, n in fitted.counts.items())

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from facestats.attributes.calibration import Calibration
@@ -64,7 +63,7 @@ class AttributeModel:
 
     target: str
     kind: str
-    pipeline: Pipeline | None = None
+    pipeline: Any = None
     why: str | None = None
     classes: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)

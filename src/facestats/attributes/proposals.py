@@ -241,7 +241,7 @@ def _design(
     pool = _Pool(points[candidates], points[settled], near)
     chosen: list[int] = []
     while len(chosen) < n:
-        best = pool.best(sum(question.gain() for question in questions))
+        best = pool.best(np.asarray(sum(question.gain() for question in questions)))
         if best is None:
             break
         chosen.append(best)

@@ -123,7 +123,7 @@ def share_of_ceiling(
     ]
     if any(number is None or not np.isfinite(number) for number in known):
         return dict.fromkeys(("value", "low", "high"), float("nan"))
-    r, r_low, r_high, c, c_low, c_high = known
+    r, r_low, r_high, c, c_low, c_high = (float(number) for number in known if number is not None)
     return {
         "value": r / c,
         "low": _bound(r, r_low, c, c_high, -1),

@@ -114,7 +114,7 @@ def find_near_duplicates(
             new = sorted({face for pair in pairs for face in pair[:2]} - looks.keys())
             looks |= zip(new, pool.map(thumbnail, new), strict=True)
             for pair, are_copies in zip(pairs, pool.map(copies, pairs), strict=True):
-                best = tuple(groups.best[groups.root(face)] for face in pair[:2])
+                best = groups.best[groups.root(pair[0])], groups.best[groups.root(pair[1])]
                 if (
                     are_copies
                     and best[0] != best[1]

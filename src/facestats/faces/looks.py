@@ -120,11 +120,13 @@ def drawn_features(
         if level < 3:
             features += [_patterns(image, inside, 0.0), _patterns(image, inside, 0.05 * spread)]
     features.append(
-        [
-            (low + high - 2 * middle) / (high - low + 1),
-            levels.max(),
-            -(levels * np.log(levels + 1e-9)).sum(),
-        ]
+        np.array(
+            [
+                (low + high - 2 * middle) / (high - low + 1),
+                levels.max(),
+                -(levels * np.log(levels + 1e-9)).sum(),
+            ]
+        )
     )
     sides = np.log(_sides(_cells(points)).mean(axis=(0, 1)) + 0.02)
     return np.concatenate([*features, sides[[0, 3]], _colour_features(points, sides)])

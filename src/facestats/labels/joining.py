@@ -277,7 +277,7 @@ def _read_labels(
         )
         cells = cells[~nameless]
     shown = cells[found["image"]]
-    columns = {"filename": names.resolve(shown, path, mistakes, must_match)}
+    columns: dict[str | None, Any] = {"filename": names.resolve(shown, path, mistakes, must_match)}
     if second is not None:
         refuse_other_photos(shown, second, names.photos, path, mistakes)
     classes = []

@@ -102,6 +102,7 @@ class TextEncoder:
                 f"{model_dir}: the weights of the text tower lack {', '.join(missing[:5])}; "
                 f"{WAY_OUT}"
             )
+        assert scale is not None
         self.logit_scale = scale
         self.context = min(config.max_position_embeddings, self.tokenizer.model_max_length)
         self.vocabulary: int = config.vocab_size
@@ -194,7 +195,7 @@ def _tokenizer(model_dir: Path):
 
 def _text_config(model_dir: Path):
     whole = CLIPConfig.from_pretrained(model_dir)
-    config = whole.text_config
+    config: Any = whole.text_config
     # CLIPModel goes by the whole model's, the tower's may differ
     config.projection_dim = whole.projection_dim
     return config

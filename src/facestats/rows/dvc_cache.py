@@ -47,7 +47,7 @@ class DvcCache:
         None if there is none.
         """
         md5 = self._hash(out)
-        path = self.object(md5) if is_md5(md5) else None
+        path = self.object(md5) if md5 and is_md5(md5) else None
         return path if path and path.is_file() else None
 
     def committed_files(self, out: str | Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ import pyarrow.compute as pc
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import FOLDER as FILES
 from facestats.rows.files import FULL_DISK, RowFiles, release
-from facestats.rows.folder import ALONE, Folder, Sharing, open_below, open_store
+from facestats.rows.folder import ALONE, Sharing, open_below, open_store
 from facestats.rows.lock import PATIENCE, HeldError, wait
 from facestats.rows.segments import (
     FULL,
@@ -139,7 +140,7 @@ class RowStore:
         self._check = check
         self._patience = patience
         self._path = store / stage / recipe[:32] if store else None
-        self._folder: Folder | None = None
+        self._folder: Any = None  # a `Folder` while it is open
         self._keeps = False  # whether rows can be written
         self._open = ExitStack()  # what is to be closed
         self._small: dict[str, int] = {}  # segments that are not full, with their rows

@@ -54,7 +54,7 @@ class BlendWeights:
 
         NaN where either score is, or where there are no weights.
         """
-        if self.why:
+        if self.why or self.geometric is None or self.holistic is None:
             return np.full(np.shape(geometric), np.nan)
         return blend(geometric, holistic, {"geometric": self.geometric, "holistic": self.holistic})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dvclive import Live
+from dvclive.live import Live
 from scmrepo.exceptions import SCMError
 
 from facestats.core.files import rounded
