@@ -36,7 +36,10 @@ def cache_folder() -> Path | None:
     if not place:
         return None
     folder = Path(place).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a home that can't be written to
+        return None
     return folder.resolve()
 
 
