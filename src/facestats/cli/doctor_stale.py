@@ -1,4 +1,6 @@
-"""What the next run will compute, and why: stages that DVC holds for stale, and rows that the row store does not have."""
+"""What the next run will compute, and why: stages that DVC holds for stale, and rows that the row
+store does not have.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ SHOWN = 8  # stages that a line names
 
 
 def stale_stages(root: Path) -> dict[str, list[str]]:
-    """Find the stages that `dvc repro` would run now; those that only follow from them are not among them.
+    """Find the stages that `dvc repro` would run now; those that only follow from them are not
+    among them.
 
     Parameters
     ----------
@@ -30,7 +33,8 @@ def stale_stages(root: Path) -> dict[str, list[str]]:
     Returns
     -------
     dict of str to list of str
-        The reasons by stage: `another command`, `changed code`, parameters, data, outs. Empty where there is no DVC.
+        The reasons by stage: `another command`, `changed code`, parameters, data, outs. Empty where
+        there is no DVC.
 
     Raises
     ------
@@ -75,7 +79,9 @@ def _reasons(entries: list[Any], root: Path) -> Iterator[str]:
 
 
 def say_of_stages(stale: dict[str, list[str]]) -> list[str]:
-    """What a run will compute, in lines: first how many stages, then a line for each set of reasons."""
+    """What a run will compute, in lines: first how many stages, then a line for each set of
+    reasons.
+    """
     if not stale:
         return ["dvc repro: nothing to compute"]
     by_reason: dict[tuple[str, ...], list[str]] = {}
@@ -90,7 +96,9 @@ def say_of_stages(stale: dict[str, list[str]]) -> list[str]:
 
 
 def say_of_recipes(root: Path, params: Params, stale: dict[str, list[str]]) -> list[str]:
-    """Which stages that work row by row can't take the rows that they have stored, for another recipe has made them."""
+    """Which stages that work row by row can't take the rows that they have stored, for another
+    recipe has made them.
+    """
     store = find_store(find_dvc_cache(root))
     if store is None:
         return []
@@ -101,7 +109,8 @@ def say_of_recipes(root: Path, params: Params, stale: dict[str, list[str]]) -> l
         recipe = _recipe(stage, root, params) if names and stage in stale else None
         if recipe is not None and recipe[:32] not in names:
             lines.append(
-                f"  rows of {stage}: none fits this version's code, parameters and models; all {work} again"
+                f"  rows of {stage}: none fits this version's code, parameters and models; all "
+                f"{work} again"
             )
     return lines
 

@@ -53,10 +53,12 @@ def _renamed(raw: Any, models: list[Any], above: str, where: str) -> Any:
                 new = aliases[old]
                 if new in raw:
                     raise ParamsError(
-                        f"{where}: {above}{old} is called {above}{new} now, and both are there; remove {above}{old}"
+                        f"{where}: {above}{old} is called {above}{new} now, and both are there; "
+                        f"remove {above}{old}"
                     )
                 warnings.warn(
-                    f"{where}: {above}{old} is called {above}{new} now; rename it there, for DVC looks for the new name alone",
+                    f"{where}: {above}{old} is called {above}{new} now; rename it there, for DVC "
+                    "looks for the new name alone",
                     RenamedWarning,
                     stacklevel=2,
                 )

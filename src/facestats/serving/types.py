@@ -1,4 +1,6 @@
-"""What the functions that people import answer: named fields, which can also be read as the keys of a dict."""
+"""What the functions that people import answer: named fields, which can also be read as the keys of
+a dict.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ class Score(Result):
     withheld : str or None
         Why the face gets no score.
     age_checked : str or None
-        What the age was checked by: `manual`, `label`, `copy` or `model`; None where nothing could tell.
+        What the age was checked by: `manual`, `label`, `copy` or `model`; None where nothing could
+        tell.
     warnings : list of str
         What is doubtful about the photo or the scores.
     """
@@ -91,8 +94,8 @@ class Attribute:
 class Attributes(Result):
     """Attributes of a face; see `facestats.infer_attributes`.
 
-    As a dict it has `<target>`, `<target>_source` and `<target>_probabilities` of each target, `age_bucket` and
-    `warnings`, as far as there are any.
+    As a dict it has `<target>`, `<target>_source` and `<target>_probabilities` of each target,
+    `age_bucket` and `warnings`, as far as there are any.
 
     Attributes
     ----------
