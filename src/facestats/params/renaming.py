@@ -43,7 +43,7 @@ def with_current_names(raw: Any, section: type[BaseModel], where: str = "params.
 
 
 def _renamed(raw: Any, models: list[Any], above: str, where: str) -> Any:
-    """`raw` with the names of now; `models`: the sections, and dicts of sections, that it may be."""
+    """`raw` with the names of now; `models`: sections, and dicts of sections, that it may be."""
     if not isinstance(raw, dict):
         return raw
     for model in models:
