@@ -75,7 +75,7 @@ def train_classifier(
     class_weight : str, optional
         `balanced` or None, as in scikit-learn.
     groups : Series, optional
-        Whose face each is, as `labels.splits.same_faces` says it: no group is in two folds. None:
+        Whose face each is, as `identity.same_faces` says it: no group is in two folds. None:
         each is somebody else's.
 
     Raises
