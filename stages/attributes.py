@@ -1,7 +1,7 @@
 """Stage `attributes`: all attributes of all faces, their sources, and the faces to check or label.
 
 Reads   embeddings_clip.parquet, models/attributes/, data/interim/out_of_fold/, models/zeroshot.npz,
-        labels.parquet, faces.parquet; params `attributes.propose`, the names in `attributes.targets`
+        labels.parquet, faces.parquet; params `attributes.propose`, names in `attributes.targets`
 Writes  attributes.parquet, attributes_with_predictions.parquet, attributes_with_manual.parquet,
         attributes_clean.parquet, attributes_flags.parquet, fairface_label_structure.parquet,
         labels_template.csv, models/attributes.json (models in use, share of drawings)

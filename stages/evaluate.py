@@ -4,7 +4,7 @@ Reads   embeddings_clip.parquet, labels.parquet, attractiveness_scores.parquet, 
         attributes_with_predictions.parquet, faces.parquet, models/attributes/, models/zeroshot.npz,
         models/blend.json, metrics/labels.json, metrics/train_attractiveness/; params `evaluate`,
         the names in `attributes.targets`
-Writes  metrics/attractiveness.json, attributes.json, fairness.json, summary.json; in metrics/plots/:
+Writes  metrics/attractiveness.json, attributes.json, fairness.json, summary.json, and plots/:
         predicted_vs_actual, reliability_curve, error_by_group (.csv, .png), learning_curve.png
 Alone   dvc repro -sf evaluate
 """

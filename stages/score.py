@@ -1,6 +1,6 @@
 """Stage `score`: every face's scores (holistic, geometric, combined), percentile and decile.
 
-Reads   embeddings_clip.parquet, faces.parquet, models/attractiveness_regressor.pt, geometry.parquet,
+Reads   embeddings_clip.parquet, faces.parquet, attractiveness_regressor.pt, geometry.parquet,
         out_of_fold.parquet, splits.parquet, labels.parquet (to judge scores by),
         attributes_clean.parquet, age_check.parquet; params `score.weights`
 Writes  attractiveness_scores.parquet, attractiveness_with_attributes.parquet, feature_index.json,

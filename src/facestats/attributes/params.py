@@ -34,22 +34,28 @@ class Classification(Section):
     kind: Literal["classification"]
     """for classes: a logistic regression"""
     C: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
-    """inverse of the penalty of the logistic regression, lower is smoother | auto: by cross-validation among train faces"""
+    """inverse of the penalty of the logistic regression, lower is smoother | auto: by
+    cross-validation among train faces"""
     class_weight: Literal["balanced"] | None = None
-    """balanced: answers count rare classes as much as frequent ones | null: each face counts the same"""
+    """balanced: answers count rare classes as much as frequent ones | null: each face counts the
+    same"""
     precision: Annotated[float, Field(gt=0, lt=1)] | None = 0.9
-    """wanted share of right answers: a face that the model is not sure enough of is `unknown` | null: it answers always"""
+    """wanted share of right answers: a face that the model is not sure enough of is `unknown` |
+    null: it answers always"""
     pretrained: PretrainedFile | None = None
-    """model file below data/pretrained to use instead of training; `facestats models convert` makes one of a pickled classifier"""
+    """model file below data/pretrained to use instead of training; `facestats models convert` makes
+    one of a pickled classifier"""
 
 
 class Regression(Section):
     kind: Literal["regression"]
     """for numbers: a ridge regression"""
     alpha: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
-    """penalty of the ridge regression, higher is smoother | auto: by cross-validation among train faces"""
+    """penalty of the ridge regression, higher is smoother | auto: by cross-validation among train
+    faces"""
     pretrained: PretrainedFile | None = None
-    """model file below data/pretrained to use instead of training; `facestats models convert` makes one of a pickled classifier"""
+    """model file below data/pretrained to use instead of training; `facestats models convert` makes
+    one of a pickled classifier"""
 
 
 Target = Annotated[Classification | Regression, Field(discriminator="kind")]

@@ -20,7 +20,8 @@ class Clusters(Section):
     k: Annotated[int, Field(ge=2)] | ClusterRange = Field(
         default_factory=lambda: [4, 12], examples=[[4, 12]]
     )
-    """number of clusters (k-means), or a range: the number in it with the highest mean silhouette"""
+    """number of clusters (k-means), or a range: the number in it with the highest mean
+    silhouette"""
     components: Annotated[int, Field(ge=2)] = 32
     """principal components of the embeddings that the clustering sees"""
     seed: Annotated[int, Field(ge=0)] = 0

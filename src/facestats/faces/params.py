@@ -22,10 +22,13 @@ class Preprocess(Section):
     align: Literal["eyes", "none"] = "eyes"
     """eyes: turn the face so that the eyes lie level | none: leave it as it stands in the photo"""
     on_no_face: Literal["reject", "center_crop"] = "reject"
-    """reject: a photo without a face is left out, with the reason | center_crop: its middle is used"""
+    """reject: a photo without a face is left out, with the reason | center_crop: its middle
+    is used"""
     max_megabytes: Annotated[int, Field(ge=1, le=4096)] = 256
     """size up to which a photo's file is read, MB; a larger one is left out, with the reason"""
     max_pixels: Annotated[int, Field(ge=1_000_000, le=178_956_970)] = 178_956_970
-    """pixels of 8-bit RGB that a photo may have, or what takes as much memory (12 bytes each); a larger one is left out, with the reason"""
+    """pixels of 8-bit RGB that a photo may have, or what takes as much memory (12 bytes each); a
+    larger one is left out, with the reason"""
     max_seconds: Annotated[float, Field(ge=1, le=3600)] = 60
-    """seconds of a processor that a photo may take; one that takes longer is left out, with the reason, and tried anew in the next run"""
+    """seconds of a processor that a photo may take; one that takes longer is left out, with the
+    reason, and tried anew in the next run"""

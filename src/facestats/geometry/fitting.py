@@ -109,7 +109,7 @@ def _train(
     faces: pd.DataFrame,
     zscore: ZScore,
 ) -> tuple[GeometryModel, np.ndarray, list[str]]:
-    """The model, out-of-fold predictions of its train faces (NaN where there are none), warnings."""
+    """The model, out-of-fold predictions of its train faces (NaN: there are none), warnings."""
     landmarks, ratings = shapes.take(chosen), faces["rating"].to_numpy()
     enough = options.appearance and len(ratings) >= MIN_TRAIN
     sampler = sampler_for(landmarks) if enough else None

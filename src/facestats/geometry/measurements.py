@@ -14,10 +14,10 @@ from facestats.geometry.pose import frontalize
 
 NAMES = tuple(measurement.name for measurement in MEASUREMENTS)
 _CHUNK = 1024  # faces at a time; each takes 40 kB in the course of it
-# The score that notebooks of this kind compute: a mean of z-scores with the golden ratio in it. It is
-# kept for comparison, and made of the two things that such scores are always made of, symmetry and
-# the golden section. Nothing in it is fitted on ratings. docs/methods/measurements.md says what
-# further measurements would do.
+# The score that notebooks of this kind compute: a mean of z-scores with the golden ratio in it.
+# It is kept for comparison, and made of the two things that such scores are always made of,
+# symmetry and the golden section. Nothing in it is fitted on ratings.
+# docs/methods/measurements.md says what further measurements would do.
 SIGNS = {"symmetry_score": 1, "golden_deviation": -1}  # which way each counts
 _SAME = 1e-9  # a standard deviation below this share of the mean is rounding
 

@@ -14,8 +14,10 @@ from facestats.params.types import Folds, Section
 
 class Geometry(Section):
     appearance: bool = True
-    """true: the score is learned from the face's shape and its pixels, brought to the mean shape | false: from the shape alone"""
+    """true: the score is learned from the face's shape and its pixels, brought to the mean shape |
+    false: from the shape alone"""
     folds: Folds = 5
-    """train faces are scored by models of this many folds that never saw their rating; 0: by the main one"""
+    """train faces are scored by models of this many folds that never saw their rating; 0: by the
+    main one"""
     seed: Annotated[int, Field(ge=0)] = 0
     """of the folds"""

@@ -10,4 +10,5 @@ from facestats.params.types import PathText, Section
 
 class Landmarker(Section):
     source: PathText = "wheel"
-    """`wheel`: out of the mediapipe wheel on your package index; or a folder with the three .tflite files"""
+    """`wheel`: out of the mediapipe wheel on your package index; or a folder with the three .tflite
+    files"""

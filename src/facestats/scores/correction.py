@@ -1,9 +1,9 @@
 """What a line misses: an ensemble of perceptrons trained on the residuals of ridge regression.
 
 Each member leaves out one part of the train faces. The line whose residuals it learns is fitted
-without them too, so that its predictions of them are out of sample, and with those of val they say how much
-of the correction to believe. Residuals within a member's faces are leave-one-out ones: a line's own
-residuals are too small where it has overfitted.
+without them too, so that its predictions of them are out of sample; with those of val they say how
+much of the correction to believe. Residuals within a member's faces are leave-one-out ones: a
+line's own residuals are too small where it has overfitted.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ class Mlp(Section):
     )
     """width of each hidden layer; a single number is one layer"""
     ensemble: Annotated[int, Field(ge=1, le=100)] = 8
-    """perceptrons whose mean corrects the ridge regression; each leaves out another part of the train faces"""
+    """perceptrons whose mean corrects the ridge regression; each leaves out another part of the
+    train faces"""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """share of hidden units silenced in a training step"""
     lr: Annotated[float, Field(gt=0)] = 1e-3
@@ -36,13 +37,16 @@ class Mlp(Section):
     patience: Annotated[int, Field(ge=1)] = 10
     """stop after so many epochs without a better validation error"""
     calibration: Literal["auto", "linear", "isotonic", "none"] = "auto"
-    """of the predictions, on held-out faces: none | linear | isotonic | auto (by cross-validation)"""
+    """of the predictions, on held-out faces: none | linear | isotonic | auto (by
+    cross-validation)"""
     folds: Folds = 5
-    """train and val faces are scored by models of this many folds that never saw their rating; 0: by the main one"""
+    """train and val faces are scored by models of this many folds that never saw their rating; 0:
+    by the main one"""
     seed: Annotated[int, Field(ge=0)] = 0
     """initial weights, order of batches, parts and folds"""
     pretrained: PathText | None = None
-    """path of a checkpoint to use instead of training (DVC does not watch it: a new file needs a new name)"""
+    """path of a checkpoint to use instead of training (DVC does not watch it: a new file needs a
+    new name)"""
 
 
 class Weights(Section):
@@ -60,11 +64,14 @@ class Weights(Section):
 
 class Score(Section):
     weights: Weights | Literal["learned"]
-    """shares of the combined score, which add up to 1 | learned: what fits the ratings of val faces best"""
+    """shares of the combined score, which add up to 1 | learned: what fits the ratings of val faces
+    best"""
     min_age: Annotated[int, Field(ge=1, le=130)] | None = 18
-    """years; a face that may be younger gets no score, by its label or as far as a trained age model can tell | null: children get scores, too"""
+    """years; a face that may be younger gets no score, by its label or as far as a trained age
+    model can tell | null: children get scores, too"""
     require_age_check: bool = False
-    """true: without an age check there is no score, the run stops and single photos are refused | false: a warning says that age was not checked"""
+    """true: without an age check there is no score, the run stops and single photos are refused |
+    false: a warning says that age was not checked"""
 
     @model_validator(mode="after")
     def _checkable(self):

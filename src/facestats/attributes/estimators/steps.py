@@ -1,4 +1,4 @@
-"""What stands before the classifier of a fitted pipeline, and how attributes of estimators are read.
+"""What stands before the classifier of a fitted pipeline, and how estimators are read.
 
 Names of classes and attributes are looked at, never methods: `taking` says why.
 """
