@@ -161,7 +161,7 @@ def _prune_recipe(folder: Folder, keys: pa.Array) -> None:
 
 
 def remove_files(folder: Folder, kept: Collection[str]) -> None:
-    """Remove files without a row: of rows that are gone, and of those that a killed run never kept."""
+    """Remove the files whose rows are gone, or were never kept by a killed run."""
     with suppress(OSError), folder.below(FILES) as below:
         below.remove_temporary()
         for name in below.names(MD5):
