@@ -51,8 +51,8 @@ def main(params, landmarker: Path, crops: Path, faces: Path) -> str:
             f"; {len(reasons) - SHOWN} more reasons" if len(reasons) > SHOWN else ""
         )
         warn(
-            f"{len(rejected)} of {len(frame)} photos are left out ({listed}); faces.parquet and the "
-            "report name each"
+            f"{len(rejected)} of {len(frame)} photos are left out ({listed}); faces.parquet and "
+            "the report name each"
         )
     return row_summary(len(frame), **frame.attrs, rejected=len(rejected))
 

@@ -1,6 +1,8 @@
-"""What test runs keep outside of the repository: the landmarker's files, and the small project that has run once.
+"""What test runs keep outside of the repository: the landmarker's files, and the small project that
+has run once.
 
-It lies in ~/.cache/facestats-tests, or where FACESTATS_TESTS_CACHE says; with that empty, every run makes all anew.
+It lies in ~/.cache/facestats-tests, or where FACESTATS_TESTS_CACHE says; with that empty, every run
+makes all anew.
 """
 
 import hashlib
@@ -23,7 +25,9 @@ ROUTINES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE")
 
 
 def built_project(folder: Path) -> Project:
-    """The small project that has run once, below `folder`: a copy of the one kept for these sources."""
+    """The small project that has run once, below `folder`: a copy of the one kept for these
+    sources.
+    """
     place = cache_folder()
     if place is None:
         return _build(folder)

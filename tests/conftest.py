@@ -31,7 +31,8 @@ os.environ.setdefault(
     "OMP_WAIT_POLICY", "PASSIVE"
 )  # threads that wait take no processor from the other worker's: a third less for `zeroshot`
 
-# Files that take minutes, the longest first: with short ones at the end, pytest's workers end together.
+# Files that take minutes, the longest first: with short ones at the end, pytest's workers end
+# together.
 LONG = (
     "test_kills.py",
     "test_staleness.py",
@@ -89,7 +90,9 @@ def landmarker() -> Landmarker:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory, request) -> Project:
-    """A small project that has run once, the same for all workers of pytest: read it, and change copies of it."""
+    """A small project that has run once, the same for all workers of pytest: read it, and change
+    copies of it.
+    """
     folder = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
         folder = folder.parent  # each worker has a folder of its own in there

@@ -1,6 +1,8 @@
-"""Programs that tests start: each with a time limit, no standard input and its output in files, and none outlives its test.
+"""Programs that tests start: each with a time limit, no standard input and its output in files, and
+none outlives its test.
 
-A pipe stays open as long as anybody holds it, such as a worker in the background: who reads from it waits for that worker.
+A pipe stays open as long as anybody holds it, such as a worker in the background: who reads from it
+waits for that worker.
 """
 
 import contextlib
@@ -21,7 +23,9 @@ import warm
 from resources import ROOT
 
 LIMIT = 600  # seconds, of a command on a busy machine; the longest takes a minute on two idle cores
-_MARK = "FACESTATS_TEST_PROGRAM"  # in the environment of every program that tests start, and of all that it starts: process of pytest, folder
+# in the environment of every program that tests start, and of all that it starts: process of
+# pytest, folder
+_MARK = "FACESTATS_TEST_PROGRAM"
 _places: set[Path] = set()  # folders where programs were started
 
 
@@ -54,7 +58,8 @@ def run_program(
     folder : where it works
     environment : all of its variables; None: those of this process
     check : fail where it does not end with 0
-    seconds : fail, with what it has written, where it takes longer; it is killed then, with what it has started
+    seconds : fail, with what it has written, where it takes longer; it is killed then, with what it
+        has started
     """
     with _output() as out, _output() as err:
         program, late = start_program(command, folder, environment, out, err), threading.Event()
@@ -100,10 +105,12 @@ def start_program(
     hears_ctrl_c: bool = False,
     **options: Any,
 ) -> subprocess.Popen:
-    """Start a program in a process group of its own, as a terminal does; `end_programs` ends it with the test.
+    """Start a program in a process group of its own, as a terminal does; `end_programs` ends it
+    with the test.
 
     stdout, stderr : files, no pipes
-    hears_ctrl_c : also where pytest itself is deaf to it, as jobs are that a script starts in the background
+    hears_ctrl_c : also where pytest itself is deaf to it, as jobs are that a script starts in the
+        background
     options : further ones of `subprocess.Popen`
     """
     assert subprocess.PIPE not in (stdout, stderr)
@@ -124,12 +131,16 @@ def start_program(
 
 
 def programs_of(folder: Path) -> list[psutil.Process]:
-    """What still runs of the programs that this process has started in the folder or below it, and of those that they have started."""
+    """What still runs of the programs that this process has started in the folder or below it, and
+    of those that they have started.
+    """
     return [process for process, where in _marked() if where.is_relative_to(folder.resolve())]
 
 
 def end_programs(folder: Path) -> None:
-    """End `programs_of` the folder: workers of a queue of DVC's by its own command, the rest by a kill."""
+    """End `programs_of` the folder: workers of a queue of DVC's by its own command, the rest by a
+    kill.
+    """
     if not any(where.is_relative_to(folder.resolve()) for _, where in _marked()):
         return
     for queue in {

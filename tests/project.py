@@ -119,7 +119,9 @@ class Project:
             (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
 
     def copy(self, folder: Path) -> "Project":
-        """The same below `folder`. `cp -a`, because `shutil.copytree` makes two files of two names of one file."""
+        """The same below `folder`. `cp -a`, because `shutil.copytree` makes two files of two names
+        of one file.
+        """
         run_program(["cp", "-a", self.folder.parent, folder], check=True)
         return Project.at(folder)
 
@@ -184,7 +186,9 @@ class Project:
         return self.run(self._python(), "-m", "facestats", *arguments, check=check)
 
     def repro(self, *arguments: str, **environment: str) -> set[str]:
-        """`dvc repro`; returns the stages that were executed (not those skipped or restored from the cache)."""
+        """`dvc repro`; returns the stages that were executed (not those skipped or restored from
+        the cache).
+        """
         return executed(self.dvc("repro", *arguments, **environment).stdout)
 
     def commit(self, message: str) -> None:

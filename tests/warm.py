@@ -1,13 +1,15 @@
-"""A warm parent of programs that tests start: it has imported packages, and forks a copy for each program.
+"""A warm parent of programs that tests start: it has imported packages, and forks a copy for each
+program.
 
-Starting a stage or DVC takes 0.6 to 4 seconds of a processor, nearly all of them imports. A `python` that lies
-first on PATH (`warm_client.py`) hands its words, folder, environment and files over, passes signals on, and ends
-as the copy does. The copy imports this project's own code itself, so that changed files count.
+Starting a stage or DVC takes 0.6 to 4 seconds of a processor, nearly all of them imports. A
+`python` that lies first on PATH (`warm_client.py`) hands its words, folder, environment and files
+over, passes signals on, and ends as the copy does. The copy imports this project's own code itself,
+so that changed files count.
 
-Whatever would not be the same in a fresh process goes to one: other users, limits, processors, or variables that a
-package may read as it loads, and all words but `python FILE.py`, `python -m dvc` and `python -m facestats`.
-Copies share one hash seed: tests that hold bytes of two runs against each other start fresh processes.
-Linux only; with FACESTATS_COLD=1 all programs start anew.
+Whatever would not be the same in a fresh process goes to one: other users, limits, processors, or
+variables that a package may read as it loads, and all words but `python FILE.py`, `python -m dvc`
+and `python -m facestats`. Copies share one hash seed: tests that hold bytes of two runs against
+each other start fresh processes. Linux only; with FACESTATS_COLD=1 all programs start anew.
 """
 
 from __future__ import annotations

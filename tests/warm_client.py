@@ -11,7 +11,7 @@ import sys
 
 
 def surroundings() -> list:
-    """What a copy has from its parent, and not from who asks for it; equal, or the copy is no good."""
+    """What a copy has from its parent, not from who asks for it; equal, or the copy is no good."""
     parts = {}
     for name in ("limits", "cgroup", "status"):
         with open(f"/proc/self/{name}", "rb") as file:

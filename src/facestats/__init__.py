@@ -1,7 +1,7 @@
 """FaceStats: CLIP-first face analytics as a DVC pipeline.
 
-What people import stands in `facestats.serving.api`; it is loaded when first used, so that a stage that needs one module
-does not pay for all of them.
+What people import stands in `facestats.serving.api`; it is loaded when first used, so that a stage
+that needs one module does not pay for all of them.
 """
 
 from __future__ import annotations

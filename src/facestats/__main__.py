@@ -2,7 +2,7 @@
 what comes out, and look after labels, people and stored rows.
 
 examples:
-  python -m facestats doctor                  whether all is set up, and what is wrong with the photos and labels
+  python -m facestats doctor                  whether all is set up, and what photos and labels lack
   python -m facestats results                 where to look after a run
   python -m facestats score photo.jpg         what raters would say of a photo
   python -m facestats COMMAND --help          more of each, with examples

@@ -1,4 +1,4 @@
-"""Estimators as trees of nodes, with the sizes of their arrays, and how a model's file holds them."""
+"""Estimators as trees of nodes with the sizes of their arrays, and how a file holds them."""
 
 from __future__ import annotations
 
