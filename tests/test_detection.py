@@ -124,6 +124,7 @@ def test_without_alignment_a_photo_on_its_head_is_still_put_upright(photos, land
     assert np.abs(crop.landmarks - crop_face(photos[0], config, landmarker).landmarks).mean() < 0.02
 
 
+@ON_PHOTOGRAPHS
 def test_no_upright_face_is_turned(photos, landmarker):
     for photo in photos[:12]:
         dark = Image.fromarray((np.asarray(photo) * 0.15).astype(np.uint8))
@@ -142,7 +143,6 @@ def test_a_photo_on_its_head_that_is_read_nearly_as_well_is_put_upright(landmark
     assert abs(abs(crop.pose.roll) - 180) < 4
 
 
-@ON_PHOTOGRAPHS
 def test_an_upright_face_of_which_half_is_hidden_is_not_turned(landmarker):
     for path in studio_photos("male/mike", "female/gabriela"):
         with Image.open(path) as photo:
@@ -151,6 +151,7 @@ def test_an_upright_face_of_which_half_is_hidden_is_not_turned(landmarker):
         assert all(face.turn == 0 for face in find_faces(half, landmarker))
 
 
+@ON_PHOTOGRAPHS
 def test_half_a_face_at_the_edge_of_an_upright_photo_is_not_turned(photos, landmarker):
     for photo in photos[:8]:  # the detector scores such halves highest when they lie on their side
         for face in find_photo_faces(photo.crop((0, 0, 300, 512)), landmarker)[1]:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from facestats.scores.correction import Options, left_out_parts
+from facestats.scores.correction import left_out_parts
+from facestats.scores.params import Mlp
 from facestats.scores.ridge import fit_blend
 
 ALONE = [0, 7, 33]  # faces that are left out one by one
@@ -60,9 +61,9 @@ def test_a_line_without_a_part_is_the_one_fitted_on_the_others(n, d):
 
 def test_each_member_learns_what_the_line_without_its_part_misses():
     z, y, std = standardised(40, 12)
-    options = Options([4], 4, 0.5, 1e-3, 1.0, 64, 2, 2, "constant", "mse", 0)
+    options = Mlp(hidden=[4], ensemble=4, epochs=2, patience=2)
     blend = fit_blend(z, y, std)
-    parts = left_out_parts(z, y, blend, options)
+    parts = left_out_parts(z, y, np.arange(len(z)), blend, options)
     for part in range(4):
         outside = parts.of == part
         without = plain(blend, z, y, ~outside)
