@@ -2,7 +2,9 @@
 of what was not read.
 """
 
+import ctypes
 import errno
+import gc
 import io
 import os
 import resource
@@ -226,6 +228,8 @@ def in_little_memory(size: int, function) -> str:
     child = os.fork()
     if child == 0:
         try:
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)  # memory that earlier tests have freed is no reserve
             with open("/proc/self/status") as status:
                 lines = dict(line.split(":", 1) for line in status)
             most = int(lines["VmData"].split()[0]) * 1024 + size
