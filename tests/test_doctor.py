@@ -318,7 +318,7 @@ def test_a_hub_that_answers_is_asked_about_the_variant(root, doctor, hub, refusa
 def test_a_colleague_without_the_photos_is_told_what_works(root, doctor):
     (root / "data/raw").rmdir()
     (root / "data/raw.dvc").write_text(
-        "outs:\n- md5: 00000000000000000000000000000000.dir\n  nfiles: 60\n  path: raw\n  push: false\n"
+        f"outs:\n- md5: {'0' * 32}.dir\n  nfiles: 60\n  path: raw\n  push: false\n"
     )
     for make in (lambda: None, (root / "data/raw").mkdir):
         make()
@@ -326,9 +326,7 @@ def test_a_colleague_without_the_photos_is_told_what_works(root, doctor):
         assert problem["kind"] == "kept_back"
         assert "`dvc pull --allow-missing`" in problem["message"]
         assert "`dvc exp run --allow-missing`" in problem["message"]
-    (root / "data/raw.dvc").write_text(
-        "outs:\n- md5: 00000000000000000000000000000000.dir\n  nfiles: 60\n  path: raw\n"
-    )
+    (root / "data/raw.dvc").write_text(f"outs:\n- md5: {'0' * 32}.dir\n  nfiles: 60\n  path: raw\n")
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     assert any(
         "data/raw holds 1 files, data/raw.dvc knows 60" in warning["message"]

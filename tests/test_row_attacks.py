@@ -375,7 +375,7 @@ def test_what_is_no_page_is_refused():
         data = np.random.default_rng(start).bytes(300)
         with pytest.raises(ValueError, match="page"):
             list(pages(data, start, 300))
-    with pytest.raises(ValueError, match="pages"):
+    with pytest.raises(ValueError, match="a page has no header"):
         list(pages(b"", -5, 0))
 
 

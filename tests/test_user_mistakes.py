@@ -26,6 +26,7 @@ from facestats.errors import (
 from facestats.labels.joining import join_labels
 from facestats.params.project import load_params
 from facestats.rows.store import PLACE
+from facestats.scores.live import TrainingLog
 from facestats.scores.regressor import FORMAT, load_regressor
 from programs import run_program
 from resources import ROOT
@@ -203,8 +204,5 @@ def test_a_repository_without_a_commit_is_named_and_not_dvclives_traceback(tmp_p
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         run_program(command, tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(ROOT / "stages")
-    import train_attractiveness
-
     with pytest.raises(InputError, match="commit once"):
-        train_attractiveness._live(tmp_path / "live")
+        TrainingLog(tmp_path / "live")

@@ -113,6 +113,7 @@ PACKAGES = [
 ]
 # Variables that no package reads as it loads.
 FREE = {"PATH", "PWD", "OLDPWD", "SHLVL", "_", "PYTHONPATH", "VIRTUAL_ENV"}
+FREE |= {"LINES", "COLUMNS"}  # `readline`, which pytest loads, sets them in its own process
 FREE_PREFIXES = ("DVC_", "GIT_", "FACESTATS_", "PYTEST_")
 
 
