@@ -145,9 +145,7 @@ def sharpness(faces: pd.DataFrame) -> list[str]:
 
 
 def folds(faces: pd.DataFrame) -> list[str]:
-    """Share of the picture whose triangles lie upside down, by yaw, on the way to the mean of the
-    faces within `max_yaw`.
-    """
+    """Share of the picture in upside-down triangles, by yaw, on the mean frontal face."""
     mesh = Mesh(
         find_target(
             faces[faces["yaw"].abs() <= DEFAULT.max_yaw].itertuples(), "none", False, 90

@@ -1,5 +1,4 @@
-"""Shares of plain and spoilt photographs and of drawings that are doubted, for
-docs/methods/doubts.md.
+"""Shares of plain and spoilt photographs and of drawings that are doubted, for methods/doubts.md.
 
     python -m benchmarks.doubts [--every 8] [--photographs FOLDER …] [--drawings FOLDER …]
     python -m benchmarks.doubts --fit --photographs FOLDER … --drawings FOLDER …

@@ -140,9 +140,7 @@ def score(model: AttributeModel, x: np.ndarray, answers: np.ndarray) -> float:
 
 
 def run(x: np.ndarray, questions: dict[str, np.ndarray], settings: Classification) -> pd.DataFrame:
-    """Accuracy of both ways of choosing: columns `question`, `chosen`, `seed`, `labels`,
-    `accuracy`.
-    """
+    """Accuracy of both ways: columns `question`, `chosen`, `seed`, `labels`, `accuracy`."""
     rows = []
     with tqdm(total=len(questions) * SEEDS * 2, desc="label", disable=None) as progress:
         for question, answers in questions.items():
@@ -160,9 +158,7 @@ def run(x: np.ndarray, questions: dict[str, np.ndarray], settings: Classificatio
 def read_omi(
     omi: Path, clip: str, params: Params
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, str]]:
-    """Embeddings of the OMI faces as the pipeline makes them, the answers to the questions, and the
-    facts of the variant.
-    """
+    """Embeddings of the OMI faces, the answers to the questions, and the facts of the variant."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         import_omi(omi, work)

@@ -22,8 +22,7 @@ COLOURS = {LOOP: "#1f6fb4", RANDOM: "#d1495b"}
 
 
 def compare(results: pd.DataFrame, budgets: tuple[int, ...]) -> pd.DataFrame:
-    """One row a question and number of labels, in percent: mean and sd of both ways, paired
-    difference with 95 % interval.
+    """Mean and sd of both ways and their paired difference with 95 % interval, in percent.
 
     Parameters
     ----------
@@ -54,9 +53,7 @@ def compare(results: pd.DataFrame, budgets: tuple[int, ...]) -> pd.DataFrame:
 
 
 def tables_of(results: pd.DataFrame, budgets: tuple[int, ...], about: str) -> str:
-    """The comparison as Markdown, one table a question, with a sentence that says where the
-    interval leaves 0 out.
-    """
+    """The comparison as Markdown: one table a question, and where the interval leaves 0 out."""
     seeds = results["seed"].nunique()
     text = [
         f"{about}, {seeds} seeds. Accuracy on held-out faces in percent, mean ± standard "
@@ -121,9 +118,7 @@ def write_block(page: Path, block: str, start: str = START) -> None:
 
 
 def plot(results: pd.DataFrame, budgets: tuple[int, ...], path: Path) -> None:
-    """Accuracy by number of labels: mean and standard deviation of both ways, and the accuracy with
-    all labels.
-    """
+    """Plot accuracy by number of labels: mean and sd of both ways, and accuracy with all labels."""
     questions = results["question"].unique()
     figure = Figure(figsize=(4.6 * len(questions), 4), layout="constrained", facecolor="white")
     for axes, question in zip(

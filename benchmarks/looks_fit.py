@@ -186,9 +186,7 @@ def _rows(picture: Picture) -> list[dict]:
 
 
 class Examples:
-    """Faces with the features of both models: `table` (sort, source, name, kind, side), `hidden`,
-    `drawn`.
-    """
+    """Features of both models (`hidden`, `drawn`), and `table`: sort, source, name, kind, side."""
 
     def __init__(self, rows: list[dict]):
         self.table = pd.DataFrame(
@@ -282,9 +280,7 @@ def _kind(table: pd.DataFrame) -> np.ndarray:
 
 
 def _person(row) -> str:
-    """Photographs in other folders than OMI's and 3dsk's may show one person several times:
-    `name1`, `name2`.
-    """
+    """The person; folders other than OMI and 3dsk may show one several times: `name1`, `name2`."""
     return (
         row.name
         if row.sort == "drawing" or row.source in ("omi", "3dsk")
@@ -366,9 +362,7 @@ class _Fit:
         )
 
     def run(self) -> np.ndarray:
-        """Weights (families, features + 1), after printing what is told of faces and kinds left out
-        of training.
-        """
+        """Fit weights (families, features + 1) and print the rates on held-out faces."""
         by_family = {
             family: np.full(len(self.table), np.nan)
             for family in np.unique(self.family[self.wanted])

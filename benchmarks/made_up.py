@@ -221,9 +221,7 @@ def _write_faces(names: np.ndarray, latent: np.ndarray, path: Path) -> None:
 
 
 def _write_clip(folder: Path) -> str:
-    """A CLIP variant with random weights that projects to 512 dimensions, with the tokenizer of
-    `tiny`; returns its hash.
-    """
+    """Write a CLIP variant with random weights and 512 dimensions; return its hash."""
     import torch
     from transformers import CLIPConfig, CLIPModel
 
@@ -242,8 +240,9 @@ def _write_clip(folder: Path) -> str:
 
 
 def make_members(n: int, folder: Path) -> None:
-    """`members.csv`, `selection.json` and `faces/` of a composite, as `select` writes them: drawn
-    crops of 512 px, landmarks made up.
+    """Write a composite's `members.csv`, `selection.json` and `faces/` as `select` does.
+
+    The crops are drawn, 512 px, the landmarks random.
     """
     from facestats.sample import write_sample
 

@@ -82,9 +82,7 @@ def table(header: tuple[str, ...], rows: list) -> str:
 
 
 def measured_by(way: float | None, shapes: np.ndarray) -> pd.DataFrame:
-    """Measurements with the camera at a distance, or (None) without any turn but in the picture's
-    plane.
-    """
+    """Measurements with the camera at a distance, or (None) turned in the picture's plane only."""
     front = frontalize(shapes * (1, 1, 0)) if way is None else frontalize(shapes, way)
     face = Face(front)
     return pd.DataFrame({m.name: m.compute(face) for m in MEASUREMENTS})
@@ -98,9 +96,7 @@ def poses(shapes: np.ndarray) -> pd.DataFrame:
 
 
 def by_pose(shapes: np.ndarray) -> list[tuple]:
-    """One row a way: mean |r| of the measurements with |yaw|, yaw and pitch, and r of two that
-    suffer most.
-    """
+    """One row a way: mean |r| of the measurements with |yaw|, yaw and pitch, and two single r."""
     pose, rows = poses(shapes), []
     for name, way in WAYS.items():
         measured = measured_by(way, shapes)
@@ -125,9 +121,7 @@ def by_pose(shapes: np.ndarray) -> list[tuple]:
 def turn_pictures(
     omi: Path, names: np.ndarray, shapes: np.ndarray, models: Path
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Landmarks (n, 468, 3) found in the turned pictures, and the face, yaw and pitch asked for of
-    each.
-    """
+    """Landmarks (n, 468, 3) detected in turned pictures, and the face, yaw and pitch of each."""
     landmarker, views, shapes_seen = Landmarker(models), [], []
     for name, shape in tqdm(list(zip(names, shapes, strict=True)), desc="turning", disable=None):
         rgb = cv2.cvtColor(cv2.imread(str(omi / "images" / name)), cv2.COLOR_BGR2RGB)
@@ -145,9 +139,7 @@ def turn_pictures(
 def movement(
     views: pd.DataFrame, shapes: np.ndarray, people: np.ndarray, way: float | None
 ) -> pd.DataFrame:
-    """Mean absolute change of each measurement (rows) by angle (columns), in standard deviations
-    between people.
-    """
+    """Mean absolute change of each measurement by angle, in standard deviations between people."""
     measured, sd = measured_by(way, shapes), measured_by(way, people).std()
     straight = measured[(views.yaw == 0) & (views.pitch == 0)].set_axis(
         views.face[(views.yaw == 0) & (views.pitch == 0)]

@@ -46,9 +46,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def put_photo(photo: Path, out: Path, side: int | None) -> None:
-    """Link a photo, or write it anew with the shorter edge `side` px long (quality 92, as the OMI
-    faces have it).
-    """
+    """Link a photo, or resize it to a shorter edge of `side` px (quality 92, as the OMI faces)."""
     if side is None:
         out.symlink_to(photo.resolve())
         return
@@ -78,9 +76,7 @@ def embed_plainly(faces: list[Path], model: CLIPModel, processor: CLIPImageProce
 
 
 class WatchedEncoder:
-    """An encoder that adds up, over its threads, the time with a batch in the model and with a face
-    in the decoder.
-    """
+    """An encoder that adds up, over its threads, the seconds spent in the model and the decoder."""
 
     def __init__(self, clip: Path, precision: str):
         self.encoder = ImageEncoder(clip, precision)

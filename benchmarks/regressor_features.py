@@ -37,9 +37,7 @@ def sample_faces(root: Path) -> Rated:
 
 
 def omi_faces(omi: Path, clip: str, params: Params) -> dict[str, Rated]:
-    """OMI: CLIP embeddings as the pipeline makes them, and principal components of the same crops'
-    pixels.
-    """
+    """CLIP embeddings of the OMI faces, and principal components of the same crops' pixels."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         import_omi(omi, work)

@@ -55,9 +55,7 @@ WHOLE = "calculate_attractiveness_score"
 
 
 def build_project(root: Path, clip: Path | None, precision: str, work: Path) -> Models:
-    """A project folder with the models of `root` but for CLIP and the regressor, and these of
-    ViT-B/32's size.
-    """
+    """A project folder with the models of `root`, but CLIP and the regressor of ViT-B/32's size."""
     built = Manifest.read(root)
     for name in (path for part in USED for path in built.parts[part]):
         (work / name).parent.mkdir(parents=True, exist_ok=True)

@@ -59,9 +59,7 @@ def _grid(side: int, per_pixel: float) -> np.ndarray:
 
 
 def _depth(points: np.ndarray, side: int) -> np.ndarray:
-    """Depth of each painted point: linear between the landmarks, that of the nearest one outside of
-    the face.
-    """
+    """Depth of each painted point: linear between landmarks, nearest outside of the face."""
     coarse = _grid(side, 0.5)
     depth = LinearNDInterpolator(points[:, :2], points[:, 2])(coarse)
     outside = np.isnan(depth)

@@ -9,7 +9,7 @@ from typing import Any
 
 import facestats
 from facestats.serving.models import Models
-from facestats.serving.types import Attribute, Attributes, Score
+from facestats.serving.types import Attribute, Attributes, CompositeFacts, Score
 
 HEAD = """# Python interface
 
@@ -21,7 +21,7 @@ MODELS = """What `facestats.load` returns. `root` is its folder, `serving` the c
 """
 SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)
 ENTRY = re.compile(r"^\S", re.MULTILINE)
-RESULTS = (Score, Attributes, Attribute)
+RESULTS = (Score, Attributes, Attribute, CompositeFacts)
 LISTS = ("Parameters", "Attributes")  # sections whose entries begin with names
 
 
@@ -50,8 +50,8 @@ def methods() -> list[tuple[str, Callable[..., Any]]]:
 
 def signature(function: Callable[..., Any], name: str) -> str:
     """A call with its defaults, without types and without `self`."""
-    given = inspect.signature(function).parameters.values()
-    plain = [one.replace(annotation=one.empty) for one in given if one.name != "self"]
+    parameters = inspect.signature(function).parameters.values()
+    plain = [one.replace(annotation=one.empty) for one in parameters if one.name != "self"]
     return f"{name}{inspect.Signature(plain)}"
 
 

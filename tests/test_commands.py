@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from facestats.__main__ import COMMANDS, make_parser
-from facestats.cli.doctor_surroundings import package_versions, say_of_hub, say_of_rows
+from facestats.cli.doctor_surroundings import describe_hub, describe_rows, package_versions
 from facestats.rows.folder import open_below
 from facestats.rows.segments import write_segments
 from facestats.rows.store import PLACE
@@ -81,9 +81,9 @@ def hub(monkeypatch):
 
 def test_a_hub_that_answers_is_reached(hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", hub)
-    assert say_of_hub() == f"model hub: {hub} answers"
+    assert describe_hub() == f"model hub: {hub} answers"
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "is not asked" in say_of_hub()
+    assert "is not asked" in describe_hub()
 
 
 @pytest.mark.usefixtures("hub")
@@ -91,25 +91,25 @@ def test_a_hub_that_is_not_there_is_said_and_no_error(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refused
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        assert "can't be reached (" in say_of_hub()
+        assert "can't be reached (" in describe_hub()
     monkeypatch.setenv("HF_ENDPOINT", "no address")
-    assert "can't be reached (unknown url type" in say_of_hub()
+    assert "can't be reached (unknown url type" in describe_hub()
 
 
 def test_a_damaged_row_is_named(tmp_path, monkeypatch):
     store = tmp_path / "rows"
     monkeypatch.setenv(PLACE, str(store))
-    assert list(say_of_rows(tmp_path)) == ["row store: none yet; the first run makes it"]
+    assert list(describe_rows(tmp_path)) == ["row store: none yet; the first run makes it"]
     recipe = store / "embed" / ("0" * 32)
     (recipe / "files").mkdir(parents=True)
     with open_below(store, "embed", recipe.name) as folder:
         (name,) = write_segments(folder, pa.table({"key": ["a", "b"]}))
     segment = recipe / name
     (recipe / "files" / "d41d8cd98f00b204e9800998ecf8427e").touch()
-    assert list(say_of_rows(tmp_path)) == [f"row store: {store}, rows=2 recipes=1, sound"]
+    assert list(describe_rows(tmp_path)) == [f"row store: {store}, rows=2 recipes=1, sound"]
     segment.write_bytes(segment.read_bytes()[:-1] + b"?")
     (recipe / "files" / "d41d8cd98f00b204e9800998ecf8427e").write_bytes(b"?")
-    said = list(say_of_rows(tmp_path))
+    said = list(describe_rows(tmp_path))
     assert said[0].endswith("rows=0 recipes=1, 2 damaged files")
     assert str(segment) in said[1]
     assert "d41d8cd98f" in said[2]

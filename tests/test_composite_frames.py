@@ -325,7 +325,7 @@ def test_a_composite_from_python_is_that_of_the_stage(built, kind, tmp_path, mon
     image = facestats.make_composite(frame(kind, members), **said["render"])
     write_image(tmp_path / "mine.jpg", image)
     assert (tmp_path / "mine.jpg").read_bytes() == (folder / "composite.jpg").read_bytes()
-    facts = json.loads(json.dumps(image.info["facestats"]))
+    facts = json.loads(json.dumps(image.info["facestats"].to_dict()))
     same = ("built", "why", "n", "members", "rating", "render", "left_out", "sharpness")
     assert {key: facts[key] for key in same} == {key: said[key] for key in same}
     assert said["n"] >= 4

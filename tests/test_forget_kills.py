@@ -288,7 +288,7 @@ def test_another_command_is_told_of_the_unfinished_one(made, forget_and_die, tmp
         "7",
         "\x00",
         '{"request": {"images": [], "persons": [], "cache": true, "remote": null}, "images": '
-        '[7], "sha256": [], "objects": [], "named": {}, "wanted": {"images": [], "names": '
+        '[7], "sha256": [], "objects": [], "named": {}, "search": {"images": [], "names": '
         '[], "persons": [], "sha256": {}, "sizes": null, "git_objects": {}}}',
     ],
 )
@@ -313,7 +313,7 @@ SOUND = {
     "sha256": [],
     "objects": [],
     "named": {},
-    "wanted": {
+    "search": {
         "images": [],
         "names": [],
         "persons": [],
@@ -337,8 +337,8 @@ def test_a_doctored_journal_ends_in_a_message(made, tmp_path, capsys):
         for value in (None, 7, "x", [7], {"x": 7}, {"x": [[1]]}, ["\ud800"])
     ]
     doctored += [
-        SOUND | {"wanted": SOUND["wanted"] | {name: value}}
-        for name in SOUND["wanted"]
+        SOUND | {"search": SOUND["search"] | {name: value}}
+        for name in SOUND["search"]
         for value in (7, "x", [None], {"x": ["y"]})
     ]
     doctored += [

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from facestats.serving.types import Attribute, Attributes, Score
+from facestats.serving.types import Attribute, Attributes, CompositeFacts, Score
 
 SCORE = {
     "raw": 4.5,
@@ -27,6 +27,19 @@ ATTRIBUTES = {
     "age_bucket": "30-39",
     "warnings": [],
 }
+FACTS = {
+    "n": 2,
+    "members": ["a.jpg", "b.jpg"],
+    "note": "few faces",
+    "left_out": {"no_face": ["c.jpg"]},
+    "flagged": {},
+    "copies_left_out": 0,
+    "rating": None,
+    "render": {"align": "none"},
+    "sharpness": None,
+    "filter": {"gender": "female"},
+    "matched": {"all": 9, "gender": 3},
+}
 
 
 def attributes():
@@ -41,7 +54,12 @@ def attributes():
 
 
 @pytest.mark.parametrize(
-    ("result", "expected"), [(Score(**SCORE), SCORE), (attributes(), ATTRIBUTES)]
+    ("result", "expected"),
+    [
+        (Score(**SCORE), SCORE),
+        (attributes(), ATTRIBUTES),
+        (CompositeFacts(**FACTS), {"built": True, "why": None, "relaxed": []} | FACTS),
+    ],
 )
 def test_a_result_reads_like_the_dict_that_it_was(result, expected):
     assert result == expected
@@ -51,7 +69,7 @@ def test_a_result_reads_like_the_dict_that_it_was(result, expected):
     assert len(result) == len(expected)
     assert {**result} == dict(result.items()) == result.to_dict() == expected
     assert json.loads(json.dumps(result.to_dict())) == expected
-    assert "warnings" in result
+    assert all(key in result for key in expected)
     assert "ethnicity" not in result
     assert result.get("ethnicity", "not asked") == "not asked"
     with pytest.raises(KeyError, match="ethnicity"):
@@ -64,6 +82,9 @@ def test_fields_have_names():
     assert score.age_checked == "model"
     assert attributes().targets["gender"].value == "female"
     assert attributes().age_bucket == "30-39"
+    assert CompositeFacts(**FACTS).left_out["no_face"] == ["c.jpg"]
+    scored = CompositeFacts(**FACTS, scores={"holistic": {"value": 50.0}})
+    assert scored.to_dict()["scores"] == scored["scores"] == {"holistic": {"value": 50.0}}
 
 
 def test_a_result_is_not_changed():

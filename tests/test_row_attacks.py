@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from facestats.cli.doctor_surroundings import say_of_rows
+from facestats.cli.doctor_surroundings import describe_rows
 from facestats.core import tables
 from facestats.core.files import temporary_name, write_bytes
 from facestats.errors import InputError
@@ -83,7 +83,7 @@ class Store:
     def everything(self):
         """All commands that write into the store, as users give them."""
         self.run()
-        list(say_of_rows(self.home.parent))
+        list(describe_rows(self.home.parent))
         measure(self.path, self.cache)
         forget_rows(self.path, self.cache, [PHOTO], ["a.jpg"])
         prune(self.path, self.cache)

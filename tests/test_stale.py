@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from facestats.cli.doctor_stale import _reasons, say_of_stages, stale_stages
+from facestats.cli.doctor_stale import _reasons, describe_stages, stale_stages
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.store import find_store, recipes
 
@@ -33,9 +33,9 @@ def test_reasons_in_words():
 
 
 def test_stages_with_the_same_reasons_share_a_line():
-    assert say_of_stages({}) == ["dvc repro: nothing to compute"]
+    assert describe_stages({}) == ["dvc repro: nothing to compute"]
     stale = {f"select@{i}": ["changed code"] for i in range(10)} | {"mlp": ["another command"]}
-    assert say_of_stages(stale) == [
+    assert describe_stages(stale) == [
         "dvc repro runs 11 stages, and what follows from them:",
         f"  changed code: {', '.join(f'select@{i}' for i in range(8))} and 2 more",
         "  another command: mlp",

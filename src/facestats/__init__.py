@@ -1,42 +1,36 @@
 """FaceStats: CLIP-first face analytics as a DVC pipeline.
 
-What people import stands in `facestats.serving.api`; it is loaded when first used, so that a stage
-that needs one module does not pay for all of them.
+The public names are imported when first used, so that a stage that needs one module does not pay
+for all of them.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 __version__ = "0.2.0"
-_API = (
-    "calculate_attractiveness_score",
-    "detect_landmarks",
-    "filter_images",
-    "find_similar",
-    "get_clip_embedding",
-    "infer_attributes",
-    "load",
-    "make_composite",
-    "score_image",
-)
-__all__ = [*_API, "tables", "train_regressor"]
+_MODULES = {
+    "calculate_attractiveness_score": "facestats.serving.api",
+    "detect_landmarks": "facestats.serving.api",
+    "filter_images": "facestats.serving.composites",
+    "find_similar": "facestats.serving.api",
+    "get_clip_embedding": "facestats.serving.api",
+    "infer_attributes": "facestats.serving.api",
+    "load": "facestats.serving.loading",
+    "make_composite": "facestats.serving.composites",
+    "score_image": "facestats.serving.api",
+    "tables": "facestats.core.tables",
+    "train_regressor": "facestats.scores.training",
+}
+__all__ = list(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _API:
-        from facestats.serving import api
-
-        return getattr(api, name)
-    if name == "tables":
-        from facestats.core import tables
-
-        return tables
-    if name == "train_regressor":
-        from facestats.scores.training import train_regressor
-
-        return train_regressor
-    raise AttributeError(f"module 'facestats' has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'facestats' has no attribute {name!r}")
+    module = import_module(_MODULES[name])
+    return module if name == "tables" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

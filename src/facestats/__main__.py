@@ -1,11 +1,11 @@
-"""Commands around the pipeline. `dvc repro` runs it; these check what goes in, use
-what comes out, and look after labels, people and stored rows.
+"""Commands around the pipeline, which `dvc repro` runs: check photos, labels and the
+set-up, use the results, and manage labels, people and stored rows.
 
 examples:
-  python -m facestats doctor                  whether all is set up, and what photos and labels lack
-  python -m facestats results                 where to look after a run
-  python -m facestats score photo.jpg         what raters would say of a photo
-  python -m facestats COMMAND --help          more of each, with examples
+  python -m facestats doctor                  check photos, labels and the set-up
+  python -m facestats results                 show where to look after a run
+  python -m facestats score photo.jpg         predict the rating of a photo
+  python -m facestats COMMAND --help          help on each, with examples
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def command() -> int:
-    """What the program `facestats` does: `main`, with an end that loses no output unnoticed."""
+    """The program `facestats`: `main`, but with exit code 1 if some output could not be written."""
     end_quietly()
     secure_output()
     plain_warnings()

@@ -177,5 +177,5 @@ def alike(messages: Iterable[str]) -> list[tuple[str, int]]:
     for message in messages:
         groups.setdefault(re.sub(r"\d+(\.\d+)?", "0", message), []).append(message)
     return sorted(
-        ((group[0], len(group)) for group in groups.values()), key=lambda found: -found[1]
+        ((group[0], len(group)) for group in groups.values()), key=lambda group: -group[1]
     )

@@ -1,23 +1,23 @@
-"""Say what is wrong with the photos, the label files and the set-up, what the
-next run will compute and why, then a summary of five lines.
+"""Check the photos, the label files and the set-up, and list what the next run
+will compute and why, with a summary of five lines.
 
-Photos are opened, and faces looked for, as a run will: all of them up to 2,000,
-else so many evenly spread over the folder (--all: every one). What the last run
-found is not computed again. Some files stop DVC itself: a link to itself or a
-file without read permission among the photos, and its own lock files where it
-was killed while it wrote them. They are named here, before DVC meets them.
+Photos are opened and searched for faces as in a run: all of them up to 2,000, or
+2,000 spread evenly over the folder (--all: every one). Results of the last run
+are reused. Some files stop DVC itself: a link to itself or a file without read
+permission among the photos, and DVC's own lock files if it was killed while
+writing them. They are named here first.
 
 examples:
   python -m facestats doctor
   python -m facestats doctor --images data/raw --labels data/labels   before params.yaml names them
   python -m facestats doctor --verbose          with label files, packages and the model hub
   python -m facestats doctor --json             the same for programs, see docs/photos.md
-  python -m facestats doctor --inputs           what would stop a run, as `make repro` checks first
+  python -m facestats doctor --inputs           what would stop a run; `make repro` begins with it
   python -m facestats doctor --cache            before `dvc checkout` of what `dvc fetch` brought
   python -m facestats doctor --remote storage   whether a remote has all files, undamaged
   python -m facestats doctor --remote storage --mend   remove damaged files, for `dvc push` to renew
 
-exit code: 0 a run can start, 1 problems (but photos that a run leaves out), 2 wrong usage
+exit code: 0 a run can start (it leaves unusable photos out), 1 problems, 2 wrong usage
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from typing import Any
 from facestats.cli.doctor_cache import examine_cache
 from facestats.cli.doctor_inputs import SHOWN, Finding, Inputs, examine_inputs, folders_left_out
 from facestats.cli.doctor_remote import examine
-from facestats.cli.doctor_stale import say_of_recipes, say_of_stages, stale_stages
+from facestats.cli.doctor_stale import describe_recipes, describe_stages, stale_stages
 from facestats.cli.doctor_surroundings import (
     check_clip,
+    describe_hub,
+    describe_rows,
     examine_models,
     package_versions,
-    say_of_hub,
-    say_of_rows,
 )
 from facestats.errors import InputError, number_of
 from facestats.labels.params import Data
@@ -91,9 +91,8 @@ def run(options: argparse.Namespace) -> int:
     if options.mend and not options.remote:
         raise InputError("--mend goes with --remote NAME: it removes what is damaged there")
     if options.remote:
-        with redirect_stdout(
-            sys.stderr if options.json else sys.stdout
-        ):  # what it counts on the way is no JSON
+        # Its progress is no JSON.
+        with redirect_stdout(sys.stderr if options.json else sys.stdout):
             problems = [
                 Finding("remote", problem)
                 for problem in examine(options.root, options.remote, options.mend)
@@ -121,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
     inputs = examine_inputs(options.root, params)
     inputs.problems += cache.problems
     inputs.problems += check_clip(options.root, params, ask=not options.inputs)
-    if options.inputs:  # with the photos, they are looked into below
+    if options.inputs:  # otherwise `examine_photos` names them
         inputs.warnings += folders_left_out(options.root, params, inputs)
     lines: list[str] = []
     facts: dict[str, Any] = {}
@@ -130,16 +129,16 @@ def run(options: argparse.Namespace) -> int:
         if not inputs.problems and not options.json:
             print(f"inputs: nothing wrong found in {params.data.images} and {params.data.labels}")
     _print(inputs.problems, inputs.warnings, lines, facts, options.json)
-    return (
-        1 if any(problem.kind != "photo" for problem in inputs.problems) else 0
-    )  # a run leaves such photos out, and goes on
+    # A run leaves unusable photos out, and goes on.
+    return 1 if any(problem.kind != "photo" for problem in inputs.problems) else 0
 
 
 def _examine_all(
     options: argparse.Namespace, params: Params, inputs: Inputs
 ) -> tuple[dict[str, Any], list[str]]:
-    """Photos, models and rows: facts for programs, and the summary; adds to the problems and
-    warnings.
+    """Examine photos, models and rows; add to the problems and warnings.
+
+    Returns the facts for programs, and the lines of the summary.
     """
     from facestats.cli.doctor_photos import examine_photos
 
@@ -147,7 +146,7 @@ def _examine_all(
     models = examine_models(root, params)
     photos = examine_photos(root, params, inputs, options.all)
     labels = _count_labels(inputs)
-    rows = list(say_of_rows(root))
+    rows = list(describe_rows(root))
     facts = {
         "photos": photos,
         "labels": labels,
@@ -169,13 +168,13 @@ def _examine_all(
     lines = [
         *work,
         _count(photos, labels),
-        _say_looked_at(photos),
+        _describe_looks(photos),
         f"clip.variant: {params.clip.variant}; models/clip: {clip}",
         f"landmark models: {there}; device: {models['device']}, precision {models['precision']}",
         rows[0],
     ]
     if options.verbose or options.json:
-        facts["hub"] = say_of_hub().removeprefix("model hub: ")
+        facts["hub"] = describe_hub().removeprefix("model hub: ")
         facts["packages"] = package_versions(root)
         lines += [
             *labels["notes"],
@@ -190,8 +189,9 @@ def _examine_all(
 
 
 def _examine_stages(root: Path, params: Params) -> tuple[dict[str, list[str]] | None, list[str]]:
-    """Stages that a run will compute, with the reasons, and the same in lines; None where DVC can't
-    tell.
+    """List the stages that a run will compute, with reasons, as facts and as lines.
+
+    The facts are None where DVC can't tell.
     """
     from dvc.exceptions import DvcException
 
@@ -201,7 +201,7 @@ def _examine_stages(root: Path, params: Params) -> tuple[dict[str, list[str]] | 
         return None, [f"dvc repro: what it will run can't be told ({one_line(str(error))})"]
     if not stale and not (root / ".dvc").is_dir():
         return stale, []
-    return stale, [*say_of_stages(stale), *say_of_recipes(root, params, stale)]
+    return stale, [*describe_stages(stale), *describe_recipes(root, params, stale)]
 
 
 def _count(photos: dict[str, Any], labels: dict[str, Any]) -> str:
@@ -218,7 +218,7 @@ def _count(photos: dict[str, Any], labels: dict[str, Any]) -> str:
     )
 
 
-def _say_looked_at(photos: dict[str, Any]) -> str:
+def _describe_looks(photos: dict[str, Any]) -> str:
     if not photos["looked_at"]:
         return "looked into no photo: there is none here (the sample's are drawn by the first run)"
     scope = (
@@ -241,7 +241,7 @@ def _say_looked_at(photos: dict[str, Any]) -> str:
 
 
 def _count_labels(inputs: Inputs) -> dict[str, Any]:
-    """How many faces have a label, and who rated."""
+    """Count labelled faces, raters and ratings."""
     labels = inputs.labels
     if labels is None:
         return {
@@ -253,11 +253,11 @@ def _count_labels(inputs: Inputs) -> dict[str, Any]:
             "notes": [],
         }
     by_column = {name: int(n) for name, n in labels.summary["labelled"].items()}
-    given = [name for name in by_column if name in labels.table]
+    columns = [name for name in by_column if name in labels.table]
     judgements = labels.judgements
     raters = set() if judgements is None else {*judgements["rater"].dropna()} - {""}
     return {
-        "labelled": int(labels.table[given].notna().any(axis=1).sum()),
+        "labelled": int(labels.table[columns].notna().any(axis=1).sum()),
         "by_column": by_column,
         "raters": len(raters),
         "ratings": 0 if judgements is None else len(judgements),
@@ -274,11 +274,11 @@ def _print(
     as_json: bool,
 ) -> None:
     if as_json:
-        found = {
+        report = {
             "problems": [asdict(finding) for finding in problems],
             "warnings": [asdict(finding) for finding in warnings],
         }
-        print_json(found | facts, indent=2)
+        print_json(report | facts, indent=2)
         return
     for word, findings in (("problem", problems), ("warning", warnings)):
         for line in _shortened(findings):

@@ -1,9 +1,9 @@
 """Look through DVC's cache for entries that would make DVC write outside of a stage's outs.
 
-DVC believes three things without a check of its own: an entry of the run cache may name any path
-as an out, the listing of a folder (a `.dir` object) may name paths that lead out of the folder, and
-a hash in `dvc.lock` may be a path. `dvc repro`, `dvc checkout` and `dvc pull` write what they name,
-so that whoever can write to the cache, or to a remote without `verify`, could run code here.
+DVC does not check three things: an entry of the run cache may name any path as an out, the listing
+of a folder (a `.dir` object) may name paths outside of the folder, and a hash in `dvc.lock` may be
+a path. `dvc repro`, `dvc checkout` and `dvc pull` write to these paths, so anybody who can write to
+the cache, or to a remote without `verify`, could run code here.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class CacheReport:
 
 
 def examine_cache(root: Path) -> CacheReport:
-    """Check all that DVC would follow to a path: about 5 ms for each entry of the run cache.
+    """Check everything in the cache that names a path: some 5 ms for each run-cache entry.
 
     Parameters
     ----------
@@ -72,16 +72,16 @@ def examine_cache(root: Path) -> CacheReport:
 
 
 def _check_entry(path: Path, report: CacheReport) -> None:
-    """An entry's folder has the hash of its command, inputs and outs' paths for a name."""
+    """Compare an entry with its folder's name: the hash of its command, inputs and outs' paths."""
     from dvc.utils import dict_sha256
-    from dvc.utils.serialize import parse_yaml  # as DVC reads it, lest it see something else
+    from dvc.utils.serialize import parse_yaml  # DVC's own reader, to see what DVC sees
 
     try:
         entry = parse_yaml(path.read_text(encoding="utf-8"), str(path))
         outs = entry.get("outs", [])
         key = dict_sha256(entry | {"outs": [out["path"] for out in outs]}, exclude=_NOT_IN_KEY)
         why = _wrong_out(outs)
-    except Exception as error:  # whatever an arbitrary file makes of DVC's reader
+    except Exception as error:  # an arbitrary file can make DVC's reader raise anything
         why = f"is no entry of the run cache ({type(error).__name__})"
         report.add(path, why, _remove_run(path))
         return
@@ -95,7 +95,7 @@ def _check_entry(path: Path, report: CacheReport) -> None:
 
 
 def _remove_run(path: Path) -> str:
-    """With its folder: DVC fails at one that is empty."""
+    """Remove the entry with its folder, since DVC fails at an empty one."""
     return f"remove it (`rm -rf {shlex.quote(str(path.parent))}`)"
 
 
@@ -120,9 +120,7 @@ def _wrong_out(outs: Iterable[dict[str, Any]]) -> str | None:
 
 
 def _wrong_entry(entries: Iterable[dict[str, Any]]) -> str | None:
-    """Why a listing can't be DVC's own: each entry has the MD5 of a file, and a path below a
-    folder.
-    """
+    """Why a listing can't be DVC's own: an entry needs an MD5 and a path inside the folder."""
     for entry in entries:
         name = entry["relpath"]
         if not _BAD_PARTS.isdisjoint(name.split("/")) or "\0" in name:
@@ -145,7 +143,7 @@ def _check_dvc_file(path: Path, root: Path, report: CacheReport) -> None:
             why = f"its out {away[0]!r} lies outside of the project" if away else why
             why = "holds a command, which `dvc repro` would run" if content.get("cmd") else why
     except (yaml.YAMLError, TypeError, KeyError, AttributeError, OSError, RecursionError):
-        return  # empty, damaged or a conflict: DVC refuses it, and doctor says so elsewhere
+        return  # empty, damaged or a conflict: `doctor_inputs` reports it
     if why:
         name = path.relative_to(root).as_posix()
         report.add(path, why, f"`git log -p {shlex.quote(name)}` tells who wrote that")
@@ -156,7 +154,7 @@ def _is_below(path: Path, root: Path) -> bool:
 
 
 def _listings(cache: DvcCache) -> Iterator[Path]:
-    """Of both kinds: DVC 2 kept its objects one folder higher, and DVC 3 reads them still."""
+    """Listings of DVC 3 and DVC 2, which kept its objects one folder higher."""
     for folder in (cache.folder / "files" / "md5", cache.folder):
         yield from sorted(folder.glob("[0-9a-f][0-9a-f]/*.dir"))
 

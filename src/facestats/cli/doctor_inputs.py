@@ -1,6 +1,4 @@
-"""What would stop a run, known in a second and before DVC stumbles over it: folders, DVC's own
-files, label files, `clip.variant`.
-"""
+"""Find in a second what would stop a run: folders, DVC's files, label files, `clip.variant`."""
 
 from __future__ import annotations
 
@@ -45,13 +43,16 @@ ALIKE = 0.78  # least similarity (`difflib`) of a name that may be meant for a l
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong, or that the user should know.
+    """A problem or a warning.
 
     Attributes
     ----------
-    kind : for programs; docs/photos.md lists them
-    message : what, where, and the way out
-    path : the file or folder, where it is about one
+    kind : str
+        For programs; docs/photos.md lists the kinds.
+    message : str
+        What is wrong, where, and the way out.
+    path : str or None
+        The file or folder.
     """
 
     kind: str
@@ -61,15 +62,18 @@ class Finding:
 
 @dataclass
 class Inputs:
-    """What is known of photos and labels.
+    """Photos and labels, with their problems.
 
     Attributes
     ----------
-    problems : what would stop a run, or is lost to it
-    warnings : what the user should know but need not mend
-    images : paths of the photos below the image folder; None where it can't be listed
-    labels : as the stage `labels` will join them; None where it would refuse them, or nobody has
-        photos yet
+    problems : list of Finding
+        What would stop a run, or is lost to it.
+    warnings : list of Finding
+        What the user should know but need not mend.
+    images : list of str or None
+        Paths of the photos below the image folder; None if it can't be listed.
+    labels : JoinedLabels or None
+        As the stage `labels` will join them; None without photos, or if it would refuse them.
     """
 
     problems: list[Finding] = field(default_factory=list)
@@ -79,16 +83,17 @@ class Inputs:
 
 
 def examine_inputs(root: Path, params: Params) -> Inputs:
-    """Look at everything that is known without reading a photo."""
+    """Check everything that can be checked without reading a photo."""
     inputs = Inputs(problems=_cut_off(root))
     if line := unfinished_command(root):
         inputs.warnings.append(Finding("forget", line))
     made = made_by_stages(root)
+    # The user's own folders; a stage writes its outs anew.
     own = {
         key: value
         for key, value in (("data.images", params.data.images), ("data.labels", params.data.labels))
         if not any(Path(value).is_relative_to(out) for out in made)
-    }  # what a stage makes is made anew
+    }
     for key, value in own.items():
         inputs.problems += _wrong_folder(root, key, value)
     if not (root / params.data.manual_labels).is_file():
@@ -117,7 +122,7 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
 
 
 def _ignored(images: Path, known: list[str]) -> list[Finding]:
-    """Files among the photos that DVC is told not to hash, so that nobody reads them."""
+    """Files among the photos that .dvcignore keeps out, so that no stage reads them."""
     left_out = sorted({*list_images(images, ignored_too=True)} - {*known})
     return (
         [
@@ -135,7 +140,7 @@ def _ignored(images: Path, known: list[str]) -> list[Finding]:
 
 
 def folders_left_out(root: Path, params: Params, inputs: Inputs) -> list[Finding]:
-    """Folders among the photos that DVC does not look into, so that nobody does."""
+    """Folders among the photos that DVC does not look into, so that no stage does."""
     findings = []
     for image in inputs.images or ():
         path = root / params.data.images / image
@@ -170,7 +175,7 @@ def _wrong_folder(root: Path, key: str, value: str) -> list[Finding]:
 
 
 def _not_here(root: Path, key: str, value: str) -> Finding:
-    """A folder that is missing: perhaps it is under DVC, and was kept off the remotes."""
+    """Report a missing folder, which may be under DVC and kept off the remotes."""
     out = _tracked(root, value)
     if out is not None and out.get("push") is False:
         return Finding(
@@ -190,7 +195,7 @@ def _not_here(root: Path, key: str, value: str) -> Finding:
 
 
 def _tracked(root: Path, value: str) -> dict | None:
-    """What the `.dvc` file of a folder says of it; None without one."""
+    """The out in the `.dvc` file of a folder; None without one."""
     try:
         outs = yaml.safe_load((root / f"{value.rstrip('/')}.dvc").read_text(encoding="utf-8"))[
             "outs"
@@ -201,7 +206,7 @@ def _tracked(root: Path, value: str) -> dict | None:
 
 
 def _fewer_than_known(root: Path, value: str) -> list[Finding]:
-    """Photos that DVC knows and that are not here, as after a pull that failed half-way."""
+    """Report missing photos that DVC tracks, as after a pull that failed half-way."""
     expected = (_tracked(root, value) or {}).get("nfiles")
     there = sum(len(files) for _, _, files in os.walk(root / value))
     if not isinstance(expected, int) or there >= expected:
@@ -218,7 +223,7 @@ def _fewer_than_known(root: Path, value: str) -> list[Finding]:
 
 
 def _cut_off(root: Path) -> list[Finding]:
-    """What a killed DVC has left in its own files, which it writes in place."""
+    """Find DVC's own files that it was killed while writing."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
@@ -271,22 +276,21 @@ def _cut_off(root: Path) -> list[Finding]:
 
 
 def _is_stranger(pid: int) -> bool:
-    """Whether there is a process that blocks DVC, and is not DVC."""
+    """Whether another program has the number of the process that DVC would wait for."""
     try:
         process = psutil.Process(pid)
-        if (
-            process.status() == psutil.STATUS_ZOMBIE
-        ):  # as in a container whose first process buries no children
+        # A zombie, as in a container whose first process does not wait for its children.
+        if process.status() == psutil.STATUS_ZOMBIE:
             return True
         return not any(
             "dvc" in Path(part).parts or Path(part).stem == "dvc" for part in process.cmdline()
         )
-    except psutil.Error:  # gone: DVC sees that for itself
+    except psutil.Error:  # gone, which DVC notices itself
         return False
 
 
 def _unreadable(folder: Path) -> list[tuple[Path, str]]:
-    """Files that DVC could not read, whatever they hold, each with the message."""
+    """Find files that DVC can't read, each with a message."""
     messages = []
     for base, folders, files in os.walk(folder):
         for name in sorted([*folders, *files]):
@@ -312,7 +316,7 @@ def _unreadable(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _join(inputs: Inputs, root: Path, params: Params) -> None:
-    """What the stage `labels` will say or refuse, known before any photo is looked at."""
+    """Join the labels as the stage `labels` will, and collect its errors and warnings."""
     every_image = pd.DataFrame(
         {
             "image": inputs.images,
@@ -334,9 +338,8 @@ def _join(inputs: Inputs, root: Path, params: Params) -> None:
         )
         inputs.problems.append(Finding("labels", str(error), about))
     else:
-        unread = unread_files(
-            root / params.data.labels, root / params.data.manual_labels
-        )  # named below, with those in other places
+        # `_name_unread_tables` names these, with those in other places.
+        unread = unread_files(root / params.data.labels, root / params.data.manual_labels)
         inputs.warnings += [
             Finding("labels", warning, params.data.labels)
             for warning in inputs.labels.warnings
@@ -345,16 +348,14 @@ def _join(inputs: Inputs, root: Path, params: Params) -> None:
 
 
 def _name_unread_tables(inputs: Inputs, root: Path, params: Params) -> None:
-    """Tables that look like label files and that nothing reads: under another name, of another
-    kind, or in another place.
-    """
+    """Name tables that look like label files but are not read, for their name, kind or place."""
     folder, photos = root / params.data.labels, root / params.data.images
     try:
         read = {
             path for stem in STEMS if folder.is_dir() and (path := find_label_file(folder, stem))
         }
     except FaceStatsError:
-        return  # which file is meant can't be told: that is named already
+        return  # two files could be meant: `_join` has named that
     here = [
         path
         for path in (sorted(folder.rglob("*")) if folder.is_dir() else [])
@@ -398,8 +399,9 @@ def _name_unread_tables(inputs: Inputs, root: Path, params: Params) -> None:
 
 
 def _nearest_stem(path: Path) -> str | None:
-    """Of a table that is called like a label file, or nearly so, which one: `Lables.csv`, `labels
-    (1).txt`, `ratings-final.ods`.
+    """The label file that a table's name resembles.
+
+    Such as `Lables.csv`, `labels (1).txt`, `ratings-final.ods`.
     """
     if path.suffix.lower() not in {*TABLES, ".txt"}:
         return None
@@ -418,7 +420,7 @@ def _nearest_stem(path: Path) -> str | None:
 
 
 def _is_template(path: Path) -> bool:
-    """Whether a table is one that `labels template` wrote, to be filled in and merged."""
+    """Whether a table was written by `labels template`, to be filled in and merged."""
     try:
         with path.open("rb") as file:
             return b"proposed_" in file.read(4096)
@@ -431,7 +433,7 @@ def _below(path: Path, root: Path) -> str:
 
 
 def made_by_stages(root: Path) -> list[Path]:
-    """Paths that stages make; of one that goes by a key of params.yaml, the folders above it."""
+    """Paths that stages write; if the path has a key of params.yaml, the folder above it."""
     try:
         content = yaml.load(
             (root / "dvc.yaml").read_text(encoding="utf-8"),

@@ -1,6 +1,4 @@
-"""Look into the photos before a run does: which can't be used, which hold no face, which are
-copies.
-"""
+"""Check the photos before a run: unusable ones, photos without a face, copies."""
 
 from __future__ import annotations
 
@@ -36,16 +34,22 @@ _ENOUGH = 1024  # px of the long side that a photo is decoded at where no face i
 
 @dataclass(frozen=True)
 class Look:
-    """What is known of one photo.
+    """The result of examining one photo.
 
     Attributes
     ----------
-    reason : why it can't be used, in the words of `faces.parquet`; None where it can
-    fault : why nothing is known of it, which would stop a run
-    sha256 : of its bytes; None where it can't be read
-    faces : faces found; None where nobody looked
-    perceptual_hash : of its face, as hexadecimal text
-    face : its `faces.comparison.thumbnail`, or the file of its crop
+    reason : str or None
+        Why it can't be used, as in `faces.parquet`.
+    sha256 : str or None
+        Of its bytes; None if it can't be read.
+    faces : int or None
+        Number of faces; None if nothing looked for them.
+    perceptual_hash : str or None
+        Of its face, hexadecimal.
+    face : uint8 array or path, or None
+        Its `faces.comparison.thumbnail`, or the file of its crop.
+    fault : str or None
+        Why the machine could not examine it, which would stop a run.
     """
 
     reason: str | None = None
@@ -57,7 +61,7 @@ class Look:
 
 
 def spread(images: list[str], most: int | None) -> list[str]:
-    """At most so many of the photos, evenly spread over the folder."""
+    """Take at most `most` photos, evenly spread over the folder."""
     if most is None or len(images) <= most:
         return images
     return [images[i * len(images) // most] for i in range(most)]
@@ -74,10 +78,20 @@ def look_at_photos(
 
     Parameters
     ----------
-    folder, images : the image folder, and paths below it
-    models : folder of the landmark models; None: photos are only decoded
-    known : what the last run found, by sha256 of the photo's bytes; such photos are read, but not
-        looked at again
+    folder : Path
+        The image folder.
+    images : list of str
+        Paths below it.
+    config : PreprocessConfig
+    models : Path or None
+        Folder of the landmark models; None: photos are only decoded.
+    known : mapping of str to Look
+        Results of the last run by sha256 of the photo's bytes; such photos are hashed only.
+
+    Returns
+    -------
+    list of Look
+        In the order of `images`.
     """
     from tqdm import tqdm
 
@@ -152,17 +166,22 @@ def _look(path: Path) -> Look:
 
 
 def examine_photos(root: Path, params: Params, inputs: Inputs, every: bool) -> dict[str, Any]:
-    """Look into the photos; adds what is wrong to `inputs` and returns the counts.
+    """Examine the photos, add what is wrong to `inputs`, and return the counts.
 
     Parameters
     ----------
-    every : look into all of them; False: into `MOST` at most
+    root : Path
+        The project folder.
+    params : Params
+    inputs : Inputs
+    every : bool
+        Examine all photos, not `MOST` at most.
 
     Returns
     -------
-    dict with `files`, `looked_at`, `unusable`, `no_pictures`, `without_face`, `copies` and `faces`,
-    the last as many as all photos are likely to have (None: not counted); `copies` are those beyond
-    the first of each group.
+    dict
+        `files`, `looked_at`, `unusable`, `no_pictures`, `without_face`, `copies` (beyond the first
+        of each group) and `faces`: an estimate for all photos, or None if not counted.
     """
     images = inputs.images or []
     chosen = spread(images, None if every else MOST)
@@ -185,12 +204,12 @@ def examine_photos(root: Path, params: Params, inputs: Inputs, every: bool) -> d
 def _sort_out(
     folder: str, looks: dict[str, Look], size: int, inputs: Inputs, counts: dict[str, Any]
 ) -> None:
-    """Findings, and how many there are of each kind."""
+    """Turn looks into findings, and count each kind."""
     from facestats.cli.doctor_inputs import TABLES, Finding
     from facestats.labels.names import PICTURES
 
     others, faceless = [], []
-    named = {problem.path for problem in inputs.problems}  # what DVC can't read either
+    named = {problem.path for problem in inputs.problems}  # files that DVC can't read either
     for image, look in looks.items():
         if f"{folder}/{printable(image)}" in named:
             continue
@@ -238,8 +257,18 @@ def _sort_out(
 
 
 def find_copies(looks: Mapping[str, Look], size: int) -> dict[str, str]:
-    """The photo that each copy is one of: by the same bytes, or by faces that are copies; `size` is
-    that of the crops, px.
+    """Find copies among photos, by the same bytes or the same face.
+
+    Parameters
+    ----------
+    looks : mapping of str to Look
+    size : int
+        That of the crops, px.
+
+    Returns
+    -------
+    dict of str to str
+        The original of each copy.
     """
     first: dict[str, str] = {}
     copies = {}
@@ -267,7 +296,7 @@ def find_copies(looks: Mapping[str, Look], size: int) -> dict[str, str]:
 
 
 def _models(root: Path, params: Params) -> Path | None:
-    """Folder of the landmark models, where they are there."""
+    """Folder of the landmark models, if they have been fetched."""
     from facestats.faces.models import SHA256
 
     folders = [root / LANDMARKER, root / Path(params.landmarker.source).expanduser()]
@@ -277,7 +306,7 @@ def _models(root: Path, params: Params) -> Path | None:
 
 
 def _last_run(root: Path) -> dict[str, Look]:
-    """What the last run found, by sha256 of the photo; empty without one."""
+    """Results of the last run by sha256 of the photo; empty without one."""
     import pandas as pd
 
     columns = ["sha256", "status", "reason", "face_count", "perceptual_hash", "filename"]
@@ -287,16 +316,16 @@ def _last_run(root: Path) -> dict[str, Look]:
         )
     except (OSError, ValueError):
         return {}
-    crops, found = root / CROPS, {}
+    crops, looks = root / CROPS, {}
     for sha256, status, reason, count, phash, filename in table.itertuples(index=False):
-        if status != "ok" and "limit" in str(reason):  # of the machine or the parameters then
+        if status != "ok" and "limit" in str(reason):  # limits may have changed since
             continue
         face = None if pd.isna(filename) else crops / filename
-        found[sha256] = Look(
+        looks[sha256] = Look(
             None if status == "ok" or reason == NO_FACE else reason,
             sha256,
             0 if pd.isna(count) else int(count),
             phash,
             face if face and face.is_file() else None,
         )
-    return found
+    return looks

@@ -1,9 +1,8 @@
-"""Whether a DVC remote holds what the current outs need, undamaged, and taking away what keeps `dvc
-push` from mending it.
+"""Check that a DVC remote holds undamaged what the current outs need, and mend it.
 
-DVC takes a folder for pushed as long as its listing (`.dir`) is on the remote, and with `verify` on
-says of a damaged file only that a checkout failed: which file it was, and that the listing has to
-go first, is said here.
+DVC takes a folder for pushed as long as its listing (`.dir`) is on the remote, and with `verify`
+reports a damaged file only as a failed checkout. Here the file is named, and the listing removed,
+without which `dvc push` would not renew the file.
 """
 
 from __future__ import annotations
@@ -28,10 +27,12 @@ class Needed:
 
     Attributes
     ----------
-    path : in the workspace
-    md5 : of its bytes, which is its name on the remote
-    listing : MD5 of the folder's listing that it stands in; None for an out that is a file, and for
-        listings
+    path : str
+        In the workspace.
+    md5 : str
+        Of its bytes, which is its name on the remote.
+    listing : str or None
+        MD5 of the listing of its folder; None for listings and outs that are files.
     """
 
     path: str
@@ -40,16 +41,23 @@ class Needed:
 
 
 def examine(root: Path, remote: str, mend: bool) -> list[str]:
-    """Look at every object that the current outs need; returns problems, each with the way out.
+    """Check every object that the current outs need.
 
     Every object is downloaded once, and nothing is written to the workspace or the cache.
 
     Parameters
     ----------
-    root : project folder
-    remote : name of a remote
-    mend : remove damaged objects, and listings of folders that miss some, where this clone has what
-        they should be
+    root : Path
+        The project folder.
+    remote : str
+        Name of a remote.
+    mend : bool
+        Remove damaged objects, and listings of folders that miss some, if this clone has them.
+
+    Returns
+    -------
+    list of str
+        Problems, each with the way out.
 
     Raises
     ------

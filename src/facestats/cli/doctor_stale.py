@@ -1,6 +1,4 @@
-"""What the next run will compute, and why: stages that DVC holds for stale, and rows that the row
-store does not have.
-"""
+"""What the next run will compute, and why: stale stages, and rows missing from the row store."""
 
 from __future__ import annotations
 
@@ -22,8 +20,7 @@ SHOWN = 8  # stages that a line names
 
 
 def stale_stages(root: Path) -> dict[str, list[str]]:
-    """Find the stages that `dvc repro` would run now; those that only follow from them are not
-    among them.
+    """Find the stages that `dvc repro` would run now, without those that only follow from them.
 
     Parameters
     ----------
@@ -55,7 +52,7 @@ def stale_stages(root: Path) -> dict[str, list[str]]:
 
 
 def _reasons(entries: list[Any], root: Path) -> Iterator[str]:
-    """Why one stage is stale, of what DVC's status says of it."""
+    """Translate DVC's status of one stage into reasons."""
     changes: dict[str, Any] = {}
     for entry in entries:
         changes |= entry if isinstance(entry, dict) else {entry: {}}
@@ -78,10 +75,8 @@ def _reasons(entries: list[Any], root: Path) -> Iterator[str]:
         yield "never run"
 
 
-def say_of_stages(stale: dict[str, list[str]]) -> list[str]:
-    """What a run will compute, in lines: first how many stages, then a line for each set of
-    reasons.
-    """
+def describe_stages(stale: dict[str, list[str]]) -> list[str]:
+    """Describe what a run will compute: how many stages, then one line for each set of reasons."""
     if not stale:
         return ["dvc repro: nothing to compute"]
     by_reason: dict[tuple[str, ...], list[str]] = {}
@@ -95,10 +90,8 @@ def say_of_stages(stale: dict[str, list[str]]) -> list[str]:
     return lines
 
 
-def say_of_recipes(root: Path, params: Params, stale: dict[str, list[str]]) -> list[str]:
-    """Which stages that work row by row can't take the rows that they have stored, for another
-    recipe has made them.
-    """
+def describe_recipes(root: Path, params: Params, stale: dict[str, list[str]]) -> list[str]:
+    """Name the row-by-row stages whose stored rows can't be reused."""
     store = find_store(find_dvc_cache(root))
     if store is None:
         return []
@@ -116,7 +109,7 @@ def say_of_recipes(root: Path, params: Params, stale: dict[str, list[str]]) -> l
 
 
 def _recipe(stage: str, root: Path, params: Params) -> str | None:
-    """The recipe that a run would store its rows under; None without the models."""
+    """The recipe under which a run would store its rows; None without the models."""
     try:
         if stage == "preprocess":
             from facestats.faces import keys

@@ -1,6 +1,4 @@
-"""The set-up around the inputs: packages, models, the model hub, and whether the row store is
-sound.
-"""
+"""The set-up around the inputs: packages, models, the model hub and the row store."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ SHOWN = 5  # damaged files named one by one
 
 
 def package_versions(root: Path) -> dict[str, dict[str, Any]]:
-    """For each package of requirements.txt the version that is `installed` (None: not), the one
-    `pinned`, and whether it `fits`.
-    """
+    """For each package of requirements.txt: `installed` (or None), `pinned`, whether it `fits`."""
     try:
         requirements = (root / "requirements.txt").read_text(encoding="utf-8")
     except OSError:
@@ -55,7 +51,7 @@ def package_versions(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def examine_models(root: Path, params: Params) -> dict[str, Any]:
-    """Which models are there, and what they will run on."""
+    """List the models that have been fetched, and the device they will run on."""
     from facestats.clip.encoder import choose_device, choose_precision
     from facestats.faces.models import SHA256
 
@@ -70,9 +66,7 @@ def examine_models(root: Path, params: Params) -> dict[str, Any]:
 
 
 def check_clip(root: Path, params: Params, ask: bool) -> list[Finding]:
-    """What is wrong with `clip.variant`; where it is not fetched yet, and `ask` is set, the model
-    hub is asked as well.
-    """
+    """Check `clip.variant`; with `ask`, ask the model hub about a variant not fetched yet."""
     variant, revision = params.clip.variant, params.clip.revision
     why = check_variant(variant, revision, root)
     if (
@@ -101,11 +95,9 @@ def _is_fetched(root: Path, variant: str) -> bool:
 
 
 def ask_hub(variant: str, revision: str | None) -> str | None:
-    """Why the hub would not give a model; empty where it would, None where it does not answer in
-    time.
-    """
+    """Why the hub would refuse a model; None where it would not, or does not answer in time."""
     answers: list[str | None] = []
-    # A thread, because no timeout bounds how long a name is looked up.
+    # In a thread, because no timeout bounds the look-up of a host's name.
     asking = threading.Thread(
         target=lambda: answers.append(
             None if _is_offline() else find_refusal(variant, revision, TIMEOUT)
@@ -121,18 +113,16 @@ def _is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
-def say_of_hub() -> str:
-    """One line: whether a Hugging Face id can be fetched, as far as a first answer tells; never an
-    error.
-    """
+def describe_hub() -> str:
+    """One line on whether the model hub answers; never an error."""
     hub = os.environ.get("HF_ENDPOINT", HUB)
     if _is_offline():
         return f"model hub: {hub} is not asked (HF_HUB_OFFLINE)"
-    said: list[str] = []  # a thread, as in `ask_hub`
-    asking = threading.Thread(target=lambda: said.append(_ask(hub)), daemon=True)
+    refusals: list[str] = []  # a thread, as in `ask_hub`
+    asking = threading.Thread(target=lambda: refusals.append(_ask(hub)), daemon=True)
     asking.start()
     asking.join(TIMEOUT + 1)
-    why = said[0] if said else f"no answer in {TIMEOUT:g} s"
+    why = refusals[0] if refusals else f"no answer in {TIMEOUT:g} s"
     return (
         f"model hub: {hub} answers"
         if not why
@@ -142,7 +132,7 @@ def say_of_hub() -> str:
 
 
 def _ask(hub: str) -> str:
-    """Why there is no answer; empty if there is one, whatever it says."""
+    """Why there is no answer; empty if there is any."""
     try:
         urllib.request.urlopen(urllib.request.Request(hub, method="HEAD"), timeout=TIMEOUT).close()
     except urllib.error.HTTPError:
@@ -152,15 +142,15 @@ def _ask(hub: str) -> str:
     return ""
 
 
-def say_of_rows(root: Path) -> Iterator[str]:
-    """Whether each file of the row store is what it was when it was written; every one is read."""
+def describe_rows(root: Path) -> Iterator[str]:
+    """Read the whole row store, and report files that are damaged."""
     store = find_store(find_dvc_cache(root))
     if store is None or not store.is_dir():
         yield "row store: none yet; the first run makes it"
         return
     rows, damaged = 0, []
-    found = recipes(store)
-    for recipe in found:
+    stored = recipes(store)
+    for recipe in stored:
         try:
             with open_below(store, recipe.parent.name, recipe.name) as folder:
                 for name in list_segments(folder):
@@ -182,7 +172,7 @@ def say_of_rows(root: Path) -> Iterator[str]:
                 if isinstance(error, FileNotFoundError)
                 else [f"{error.filename or recipe} ({error.strerror})"]
             )
-    yield f"row store: {store}, rows={rows} recipes={len(found)}, " + (
+    yield f"row store: {store}, rows={rows} recipes={len(stored)}, " + (
         f"{len(damaged)} damaged files" if damaged else "sound"
     )
     for one in damaged[:SHOWN]:

@@ -1,21 +1,19 @@
-"""Remove people on request: their photos, what the label files say of them, and
-their rows in the row store.
+"""Remove people on request: their photos, labels and rows in the row store.
 
 IMAGE is a path below `data.images`, a path to the file, or the name of a face,
-as label files may write it, too; exact copies of the photo go with it. Where a
-photo is not found, nothing is removed. The next `dvc repro` makes outs without
-them, and models that have never seen them. DVC's cache and remotes still hold
-the earlier outs: --cache runs `dvc repro`, then removes from the cache
-everything that the project as it is now does not use (`dvc gc --workspace`),
-which is every earlier version, all other branches and all experiments, for the
-person may be in each; --remote does the same to a remote.
+also as label files may write it. Exact copies of the photo are removed with it.
+If a photo is not found, nothing is removed. The next `dvc repro` makes outs
+without them, and models that have never seen them. DVC's cache and remotes still
+hold the earlier outs: --cache runs `dvc repro`, then removes from the cache
+everything that the project does not use now (`dvc gc --workspace`): all earlier
+versions, other branches and experiments, since the person may be in any of them.
+--remote does the same to a remote.
 
-A command that was stopped or killed is given again as it was, and goes on: what
-it had found is kept until all of it is done.
+After a stop or kill, give the same command again: it goes on where it was.
 
-What is left is looked for and named: copies elsewhere in the project, photos
-that look or are called alike, files that name them, what git holds, data that
-`dvc update` would bring back. What no command can undo is said at the end.
+Remaining traces are listed: copies elsewhere in the project, photos that look
+similar or have a similar name, files that name the photos, git's history, data
+that `dvc update` would bring back, and what no command can undo.
 
 examples:
   python -m facestats forget album/one.jpg --dry-run
@@ -23,8 +21,8 @@ examples:
   python -m facestats forget --person anna
   python -m facestats forget album/one.jpg --cache --remote storage
 
-exit code: 0 done, 1 some of it is left (said which), 2 wrong usage or a photo
-that is not found (nothing was touched)
+exit code: 0 done, 1 some of it is left (listed), 2 wrong usage or a photo that is
+not found (nothing was removed)
 """
 
 from __future__ import annotations
@@ -157,7 +155,7 @@ def run(options: argparse.Namespace) -> int:
                 sorted(targets.sha256),
                 sorted(targets.objects),
                 {name: sorted(names) for name, names in targets.named.items()},
-                targets.wanted,
+                targets.search,
             )
         )
         remove_half_written([path for file in labels for path in {file.path, file.path.resolve()}])
@@ -208,8 +206,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
-    """Refuse what would fail half-way, and photos behind a link to another folder: they are
-    somebody's originals.
+    """Refuse what would fail half-way, and photos behind a link: they are somebody's originals.
 
     Raises
     ------
@@ -240,8 +237,9 @@ def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
 def _remove(
     place: Place, targets: Targets, labels: list[LabelFile], write: bool
 ) -> dict[Path, str]:
-    """Remove rows, photos and, at last, the lines by which the photos are found; returns the
-    recipes that were left, with the reason.
+    """Remove rows and photos, and last the lines by which the photos are found.
+
+    Returns the recipes that were left, with the reason.
     """
     verb = "removed" if write else "would be removed"
     busy: dict[Path, str] = {}
@@ -264,9 +262,7 @@ def _remove(
     try:
         for path in targets.files:
             if write:
-                path.unlink(
-                    missing_ok=True
-                )  # gone already under its other name, where a folder has two
+                path.unlink(missing_ok=True)  # a folder with two names lists a file twice
             print_line(f"{path}: {verb}")
         if write:
             _remove_empty_folders(place.photos, targets.images)
@@ -299,11 +295,12 @@ def _remove_empty_folders(photos: Path, images: list[str]) -> None:
 def _look_around(
     place: Place, targets: Targets, labels: list[LabelFile], made_anew: bool, journal: Journal
 ) -> int:
-    """Name what else in the project folder holds or names them; returns how many files hold them
-    and will stay.
+    """Report what else in the project folder holds or names the people.
 
-    `made_anew`: the outs are those of a run without them, so that what still holds them there is
-    made by no stage any more.
+    Returns the number of files that hold them and will stay.
+
+    With `made_anew`, the outs are those of a run without the people, so that an out that still
+    holds them is a leftover.
     """
     left_out = {place.cache.folder, place.cache.root / ".dvc" / "cache"} if place.cache else set()
     left_out |= {place.store} if place.store else set()
@@ -327,7 +324,7 @@ def _look_around(
         if made_anew
         else {path for path in paths if any(path.is_relative_to(out) for out in place.outs)}
     )
-    same = traces.same_bytes(paths, targets.wanted)
+    same = traces.same_bytes(paths, targets.search)
     for path, image in same.items():
         if path not in made:
             print_line(
@@ -340,7 +337,7 @@ def _look_around(
             f"({in_outs[0]}{', …' if in_outs[1:] else ''}); `dvc repro` replaces what stages still "
             "make"
         )
-    pattern = targets.wanted.pattern(_folders(place))
+    pattern = targets.search.pattern(_folders(place))
     read = {file.path for file in labels}
     for path, name in traces.files_that_name(
         [path for path in paths if path not in made | read], pattern
@@ -357,7 +354,7 @@ def _look_around(
 
 
 def _folders(place: Place) -> list[str]:
-    """What may stand before a photo's or a face's name."""
+    """Folders that may precede a photo's or a face's name."""
     own = (
         [place.photos.relative_to(place.root).as_posix()]
         if place.photos.is_relative_to(place.root)
@@ -378,7 +375,7 @@ def _next_steps(place: Place) -> str:
 
 
 def _still_there(place: Place, targets: Targets, options: argparse.Namespace) -> list[str]:
-    """What still holds the people, and the way out of each."""
+    """List what still holds the people, each with the way out."""
     lines = []
     if place.cache and not options.cache:
         again = f"python -m facestats forget {shell_words(targets.images)} --cache"
@@ -406,7 +403,7 @@ def _still_there(place: Place, targets: Targets, options: argparse.Namespace) ->
     lines += [
         f"warning: {line}"
         for line in traces.history(
-            place.root, targets.wanted, targets.wanted.pattern(_folders(place))
+            place.root, targets.search, targets.search.pattern(_folders(place))
         )
     ]
     return [*lines, *forget_cache.beyond_reach(place.manual).split("\n")]

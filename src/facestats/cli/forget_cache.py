@@ -1,6 +1,4 @@
-"""`forget --cache`: leave nothing in DVC's cache, in the row store and on a remote but what the
-project uses now.
-"""
+"""`forget --cache`: keep only what the project uses now in DVC's cache, rows and a remote."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from facestats.rows.usage import prune
 
 
 def check(root: Path, cache: DvcCache | None, remote: str | None) -> None:
-    """Raise InputError where it can't be done, or would take other people's files with it."""
+    """Raise `InputError` if there is no cache of this project's own, or no such remote."""
     if cache is None or cache.root != root:
         raise InputError(f"{root} is no DVC project: it has no cache; leave --cache out")
     if cache.folder.resolve() != (root / ".dvc" / "cache").resolve():
@@ -54,8 +52,7 @@ def forget(
     remote: str | None,
     objects: set[str],
 ) -> int:
-    """Run the pipeline, remove what it does not use, and look whether any of it is left; returns
-    how many pictures are.
+    """Run the pipeline, remove what it does not use, and count the pictures that are left.
 
     Parameters
     ----------
@@ -119,17 +116,15 @@ def beyond_reach(manual: Path) -> str:
 
 
 def listed_names(cache: DvcCache) -> set[str]:
-    """Every path that a folder in the cache, of whatever version, lists."""
+    """Every path in the listings of all versions."""
     return {entry["relpath"] for listing in _listings(cache) for entry in listing}
 
 
 def pictures(cache: DvcCache, images: Iterable[str]) -> set[str]:
-    """MD5 of the pictures that any folder in the cache lists under the names of these photos or of
-    their faces.
-    """
+    """MD5 of the pictures that the cache lists under the names of these photos or faces."""
     images = set(images)
     faces = {face_filename(image) for image in images}
-    wanted = {
+    paths = {
         *images,
         *faces,
         *(f"faces/{face}" for face in faces),
@@ -138,7 +133,7 @@ def pictures(cache: DvcCache, images: Iterable[str]) -> set[str]:
         entry["md5"]
         for listing in _listings(cache)
         for entry in listing
-        if entry["relpath"] in wanted
+        if entry["relpath"] in paths
     }
 
 
@@ -148,7 +143,7 @@ def all_objects(cache: DvcCache) -> set[str]:
 
 
 def _listings(cache: DvcCache) -> list[list[dict]]:
-    found = []
+    listings = []
     for path in sorted(cache.folder.glob("files/md5/*/*.dir")):
         try:
             listed = [
@@ -156,7 +151,7 @@ def _listings(cache: DvcCache) -> list[list[dict]]:
                 for entry in json.loads(path.read_bytes())
                 if {"relpath", "md5"} <= entry.keys()
             ]
-            found.append(
+            listings.append(
                 [
                     entry
                     for entry in listed
@@ -165,7 +160,7 @@ def _listings(cache: DvcCache) -> list[list[dict]]:
             )
         except (OSError, ValueError, AttributeError, TypeError, RecursionError):  # damaged
             continue
-    return found
+    return listings
 
 
 def _current(cache: DvcCache) -> set[str]:
@@ -183,7 +178,7 @@ def _dvc(root: Path, *arguments: str) -> int:
     sys.stdout.flush()
     environment = os.environ | {
         "PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace"
-    }  # names that the terminal has no signs for
+    }  # for names that the terminal can't show
     return subprocess.run(
         [sys.executable, "-m", "dvc", *arguments], cwd=root, env=environment
     ).returncode

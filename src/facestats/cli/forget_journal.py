@@ -1,9 +1,8 @@
-"""What `forget` has still to do, kept until all of it is done: after a kill, the same command goes
-on where it was.
+"""The journal of an unfinished `forget`: after a kill, the same command resumes from it.
 
-Label files and the last run are how people's photos are found, and both are gone before DVC's cache
-is cleaned. The journal lies where git and DVC do not look, is readable by its owner alone, and goes
-at the end, for it names whom somebody wants to be forgotten.
+People's photos are found by label files and the last run, and both are gone before DVC's cache is
+cleaned. The journal lies where git and DVC do not look, only its owner can read it, and it is
+removed at the end, since it names the people to forget.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from facestats.cli.forget_traces import Wanted
+from facestats.cli.forget_traces import Search
 from facestats.core.files import replacing, temporary_name
 from facestats.errors import InputError, MisfitError
 from facestats.machine.output import shell_words
@@ -28,7 +27,7 @@ _LARGEST = 1 << 30  # bytes; a hundred thousand photos take 50 MB
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for."""
+    """The command as the user gave it."""
 
     images: list[str]
     persons: list[str]
@@ -55,14 +54,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What an earlier command has found, and may have removed in part.
+    """What an earlier command set out to remove, some of which may be gone.
 
     Attributes
     ----------
-    images : paths below the image folder
-    sha256, objects : of the photos' bytes, in any version; MD5 of their pictures in DVC's cache
-    named : by label file, the names that it gives to these photos
-    wanted : what is looked for at the end
+    request : Request
+    images : list of str
+        Paths below the image folder.
+    sha256 : list of str
+        Of the photos' bytes, in any version.
+    objects : list of str
+        MD5 of their pictures in DVC's cache.
+    named : dict of str to list of str
+        By label file, the names that it gives to these photos.
+    search : Search
+        What to look for at the end.
     """
 
     request: Request
@@ -70,7 +76,7 @@ class Unfinished:
     sha256: list[str]
     objects: list[str]
     named: dict[str, list[str]]
-    wanted: Wanted = field(default_factory=lambda: Wanted([], set(), set(), {}, None))
+    search: Search = field(default_factory=lambda: Search([], set(), set(), {}, None))
 
 
 class Journal:
@@ -109,20 +115,20 @@ class Journal:
         InputError
             It is another one's.
         """
-        found = self.read()
-        if found and not request.covers(found.request):
+        earlier = self.read()
+        if earlier and not request.covers(earlier.request):
             raise InputError(
                 "an earlier `forget` is unfinished; give it first, as it was: "
-                f"`{found.request.command()}`. To give it up, remove {self.path}, which keeps what "
-                "it has still to do"
+                f"`{earlier.request.command()}`. To give it up, remove {self.path}, which keeps "
+                "what it has still to do"
             )
-        return found
+        return earlier
 
     def write(self, unfinished: Unfinished) -> None:
         content = asdict(unfinished)
-        content["wanted"] |= {
+        content["search"] |= {
             name: sorted(values)
-            for name, values in content["wanted"].items()
+            for name, values in content["search"].items()
             if isinstance(values, set)
         }
         with replacing(self.path) as temporary:
@@ -138,18 +144,18 @@ class Journal:
                 os.fsync(file.fileno())
 
     def remove(self) -> None:
-        """Forget, at last, what was to be forgotten."""
+        """Remove the journal, since it names whom to forget."""
         remove_half_written([self.path])
         self.path.unlink(missing_ok=True)
 
 
 def _unfinished(content: dict) -> Unfinished:
-    """What a journal says, each value of its own type."""
-    asked, wanted = content["request"], content["wanted"]
+    """Parse a journal, checking the type of each value."""
+    asked, search = content["request"], content["search"]
     request = Request(
         _texts(asked["images"]), _texts(asked["persons"]), asked["cache"], asked["remote"]
     )
-    sizes = wanted["sizes"]
+    sizes = search["sizes"]
     if not isinstance(request.cache, bool) or not (
         request.remote is None or _texts([request.remote])
     ):
@@ -162,23 +168,23 @@ def _unfinished(content: dict) -> Unfinished:
         _texts(content["sha256"]),
         _texts(content["objects"]),
         {name: _texts(names) for name, names in content["named"].items()},
-        Wanted(
-            _texts(wanted["images"]),
-            set(_texts(wanted["names"])),
-            set(_texts(wanted["persons"])),
-            _facts(wanted["sha256"]),
+        Search(
+            _texts(search["images"]),
+            set(_texts(search["names"])),
+            set(_texts(search["persons"])),
+            _facts(search["sha256"]),
             None if sizes is None else set(sizes),
-            _facts(wanted["git_objects"]),
+            _facts(search["git_objects"]),
         ),
     )
 
 
 def _texts(values: Any) -> list[str]:
-    """A list of names, as files can be called."""
+    """Check a list of possible file names."""
     if not isinstance(values, list):
         raise MisfitError("no list of names")
     for value in values:
-        os.fsencode(value)  # a number is none, nor is half a character
+        os.fsencode(value)  # raises for a number or half a character
     return values
 
 
@@ -188,9 +194,7 @@ def _facts(values: Any) -> dict[str, str]:
 
 
 def remove_half_written(paths: Iterable[Path]) -> None:
-    """Remove what a killed command has left beside files that it was writing: they hold what these
-    hold.
-    """
+    """Remove the temporary files that a killed command left beside these paths."""
     for path in paths:
         stem = temporary_name(path).name.rpartition(".")[0]
         pattern = re.compile(rf"({re.escape(stem)}|\.{re.escape(path.name)})\.\d+")
@@ -200,8 +204,8 @@ def remove_half_written(paths: Iterable[Path]) -> None:
                     path.with_name(name).unlink(missing_ok=True)
 
 
-def merged(fresh: Wanted, earlier: Wanted) -> Wanted:
-    """What is looked for, with what an earlier command still knew."""
+def merged(fresh: Search, earlier: Search) -> Search:
+    """Join two searches: what this command looks for, and what an earlier one did."""
     known = earlier.sizes is not None and set(fresh.images) <= set(earlier.images)
     return replace(
         fresh,
@@ -215,20 +219,19 @@ def merged(fresh: Wanted, earlier: Wanted) -> Wanted:
 
 
 def unfinished_command(root: Path) -> str | None:
-    """The command that was killed or failed, and is to be given again; None if there is none."""
+    """A message with the command to repeat after it was killed or failed; None if none was."""
     try:
-        found = Journal(root).read()
+        unfinished = Journal(root).read()
     except InputError as error:
         return str(error)
     return (
-        found and f"an earlier `forget` is unfinished; give it again: `{found.request.command()}`"
+        unfinished
+        and f"an earlier `forget` is unfinished; give it again: `{unfinished.request.command()}`"
     )
 
 
 def is_below(image: str) -> bool:
-    """Whether a photo's name, as a label file may have it, leads nowhere but below the image
-    folder.
-    """
+    """Whether a photo's name, as in a label file, stays inside the image folder."""
     path = PurePosixPath(image)
     return (
         not path.is_absolute() and ".." not in path.parts and "\0" not in image and bool(path.parts)

@@ -1,4 +1,4 @@
-"""Whom a request to be forgotten is about: the photos meant, their copies, and who is alike."""
+"""The targets of a request to forget: the photos it names, their copies, and similar photos."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from facestats.rows.dvc_cache import DvcCache
 
 @dataclass
 class Place:
-    """Where the project keeps what is to go; `outs` are what stages write."""
+    """The places in a project that hold photos, labels and rows; `outs` are what stages write."""
 
     root: Path
     outs: list[Path]
@@ -42,20 +42,28 @@ class Targets:
 
     Attributes
     ----------
-    images : paths below the image folder, sorted
-    files : those of them that are there
-    sha256 : of the photos' bytes
-    wanted : what to look for afterwards
-    objects : MD5 of their pictures in DVC's cache
-    named : by label file, the names that it gives to them
-    notes : how names were read
-    alike : photos that stay and may show the same people, with the reason
+    images : list of str
+        Paths below the image folder, sorted.
+    files : list of Path
+        Those that exist, with their `.dvc` files.
+    sha256 : set of str
+        Of the photos' bytes.
+    search : Search
+        What to look for afterwards.
+    objects : set of str
+        MD5 of their pictures in DVC's cache.
+    named : dict of str to set of str
+        By label file, the names that it gives to them.
+    notes : list of str
+        How names were read.
+    alike : list of str
+        Photos that stay and may show the same people, with the reason.
     """
 
     images: list[str]
     files: list[Path]
     sha256: set[str]
-    wanted: traces.Wanted
+    search: traces.Search
     objects: set[str]
     named: dict[str, set[str]]
     notes: list[str] = field(default_factory=list)
@@ -74,13 +82,13 @@ def names_before(place: Place, cache_too: bool) -> set[str]:
 def photos_meant(
     mentions: Mentions, options: argparse.Namespace, unfinished: Unfinished | None
 ) -> set[str]:
-    """The photos that the command names, and those that it had found when it was killed."""
+    """The photos that the command names, and those of the command that it resumes."""
     try:
         images = {
             *mentions.images(options.images, options.allow_missing),
             *mentions.photos_of(options.person, options.allow_missing),
         }
-    except InputError:  # what named them is gone already
+    except InputError:  # the label files that named them may be gone already
         if unfinished is None:
             raise
         images = set()
@@ -88,7 +96,7 @@ def photos_meant(
 
 
 def with_earlier(targets: Targets, earlier: Unfinished) -> Targets:
-    """What is there, with what the earlier command still knew of it."""
+    """Add what an earlier command still knew to the targets."""
     named = {
         name: names.union(earlier.named.get(name, ())) for name, names in targets.named.items()
     }
@@ -97,14 +105,14 @@ def with_earlier(targets: Targets, earlier: Unfinished) -> Targets:
         sha256=targets.sha256.union(earlier.sha256),
         objects=targets.objects.union(earlier.objects),
         named=named,
-        wanted=merged(targets.wanted, earlier.wanted),
+        search=merged(targets.search, earlier.search),
     )
 
 
 def find_targets(
     place: Place, images: set[str], here: set[str], mentions: Mentions, persons: list[str]
 ) -> Targets:
-    """All that is known of the photos that are meant."""
+    """Collect everything known about the photos to forget, their exact copies included."""
     table = _last_run(place)
     photos = {image: path for image in here if (path := place.photos / image).is_file()}
     sizes = {photos[image].stat().st_size for image in images & photos.keys()}
@@ -121,18 +129,18 @@ def find_targets(
     if place.cache:  # earlier versions under the same name have rows of their own
         objects = forget_cache.pictures(place.cache, images) & forget_cache.all_objects(place.cache)
         earlier = [place.cache.object(md5) for md5 in sorted(objects)]
-    wanted = _wanted(place, images, here, photos, earlier, sha256, mentions, persons)
+    search = _search(place, images, here, photos, earlier, sha256, mentions, persons)
     files = [place.photos / image for image in sorted(images & here)]
-    files += [
+    files += [  # `dvc checkout` would bring the photo back
         path
         for image in sorted(filter(is_below, images))
         if (path := place.photos / f"{image}.dvc").is_file()
-    ]  # `dvc checkout` would bring the photo back
+    ]
     targets = Targets(
         sorted(images),
         files,
         sha256 | {traces.sha256_of(path) for path in earlier},
-        wanted,
+        search,
         objects,
         {str(file.path): mentions.names(file, images) for file in mentions.files},
     )
@@ -152,7 +160,7 @@ def find_targets(
     return targets
 
 
-def _wanted(
+def _search(
     place: Place,
     images: set[str],
     here: set[str],
@@ -161,7 +169,7 @@ def _wanted(
     sha256: set[str],
     mentions: Mentions,
     persons: list[str],
-) -> traces.Wanted:
+) -> traces.Search:
     names = {*images, *map(face_filename, images)}.union(
         *(mentions.names(file, images) for file in mentions.files)
     )
@@ -176,7 +184,7 @@ def _wanted(
     }
     by_hash |= {traces.sha256_of(path): image for image, path in reversed(own)}
     sizes = {path.stat().st_size for path in [*earlier, *(path for _, path in own)]}
-    return traces.Wanted(
+    return traces.Search(
         sorted(images),
         names,
         set(persons),
@@ -246,9 +254,7 @@ def _alike(
 
 
 def near_copies(table: pd.DataFrame, images: set[str]) -> set[str]:
-    """Photos of the last run whose face belongs to the same group of copies as that of one of
-    these, themselves left out.
-    """
+    """Photos of the last run in the same group of copies as one of these, without these."""
     table = table.dropna(subset="filename").drop_duplicates("filename")
     leader = table["duplicate_of"].fillna(table["filename"])
     leader = leader.map(table.set_index("filename")["near_duplicate_of"]).fillna(leader)
@@ -257,7 +263,7 @@ def near_copies(table: pd.DataFrame, images: set[str]) -> set[str]:
 
 
 def _last_run(place: Place) -> pd.DataFrame:
-    """The table of the last run, as far as it is wanted here; empty if there is none."""
+    """Columns of the last run's table of faces; empty without a run."""
     columns = ["image", "filename", "sha256", "duplicate_of", "near_duplicate_of"]
     tables = place.cache.tables("preprocess") if place.cache else []
     for path in [place.root / METADATA / "faces.parquet", *tables]:

@@ -1,6 +1,4 @@
-"""What still holds people after `forget`: copies by their bytes, files that name them, git's
-history, imports, experiments.
-"""
+"""What still holds people after `forget`: copies, texts, git, imports, experiments."""
 
 from __future__ import annotations
 
@@ -27,17 +25,23 @@ _SEPARATE = re.compile(r"[^\w]|_")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is looked for.
+class Search:
+    """What `forget` looks for in other places.
 
     Attributes
     ----------
-    images : paths below the image folder
-    names : all names under which label files speak of these photos, their own included
-    persons : people who are to go with all their photos
-    sha256 : of the photos and of the faces cut out of them -> the photo's path
-    sizes : bytes of these files; None where those of some are not known
-    data : the photos' and faces' bytes, as git would name them
+    images : list of str
+        Paths below the image folder.
+    names : set of str
+        The photos' names: paths, faces, and as label files write them.
+    persons : set of str
+        People to forget with all their photos.
+    sha256 : dict of str to str
+        The photo's path by the hash of the photo or of its crop.
+    sizes : set of int or None
+        Bytes of these files; None if some are not known.
+    git_objects : dict of str to str
+        The photo's path by git's hash of the photo or of its crop.
     """
 
     images: list[str]
@@ -48,8 +52,10 @@ class Wanted:
     git_objects: dict[str, str] = field(default_factory=dict)
 
     def pattern(self, folders: Iterable[str]) -> re.Pattern[bytes]:
-        """Finds in a file's bytes, in two forms of Unicode, names with an extension, alone or below
-        one of these folders, and other names and people as cells of a table.
+        """Compile a search for the names and people in a file's bytes.
+
+        Names with an extension match alone or below one of the folders, other names and people as
+        cells of a table; all in both forms of Unicode.
         """
         whole = [name for name in self.names if PurePosixPath(name).suffix]
         cells = [*(name for name in self.names if name not in whole), *self.persons]
@@ -73,8 +79,9 @@ def _either(names: Iterable[str]) -> bytes:
 
 
 def files_of_project(root: Path, left_out: Collection[Path]) -> Iterator[Path]:
-    """Regular files below the project folder but for git's, those of environments and those in
-    `left_out`; links are not followed.
+    """Regular files of a project folder, without git's, environments' and those in `left_out`.
+
+    Links are not followed.
     """
     for base, folders, files in os.walk(root):
         here = Path(base)
@@ -92,21 +99,21 @@ def files_of_project(root: Path, left_out: Collection[Path]) -> Iterator[Path]:
         )
 
 
-def same_bytes(paths: Iterable[Path], wanted: Wanted) -> dict[Path, str]:
-    """Files with the bytes of a photo or a face that is looked for, and that photo's path."""
-    found = {}
+def same_bytes(paths: Iterable[Path], search: Search) -> dict[Path, str]:
+    """Find files with the bytes of a photo or face; returns the photo's path for each."""
+    copies = {}
     for path in paths:
         try:
             size = path.stat().st_size
             if (
                 size
-                and (size in wanted.sizes if wanted.sizes is not None else size <= _LONGEST)
-                and (image := wanted.sha256.get(sha256_of(path)))
+                and (size in search.sizes if search.sizes is not None else size <= _LONGEST)
+                and (image := search.sha256.get(sha256_of(path)))
             ):
-                found[path] = image
+                copies[path] = image
         except OSError:  # removed meanwhile, or not ours to read
             continue
-    return found
+    return copies
 
 
 def sha256_of(path: Path) -> str:
@@ -118,8 +125,8 @@ def sha256_of(path: Path) -> str:
 
 
 def files_that_name(paths: Iterable[Path], pattern: re.Pattern[bytes]) -> list[tuple[Path, str]]:
-    """Tables and texts that name one of the photos or people, with what they name first."""
-    found = []
+    """Find tables and texts that name a photo or person; returns the first name in each."""
+    matches = []
     for path in paths:
         try:
             if (
@@ -127,16 +134,14 @@ def files_that_name(paths: Iterable[Path], pattern: re.Pattern[bytes]) -> list[t
                 and path.stat().st_size <= _LONGEST
                 and (match := pattern.search(readable(path.read_bytes())))
             ):
-                found.append((path, match[0].decode(errors="replace").strip(' ,;\t"')))
+                matches.append((path, match[0].decode(errors="replace").strip(' ,;\t"')))
         except OSError:
             continue
-    return found
+    return matches
 
 
 def readable(data: bytes) -> bytes:
-    """A file's text as UTF-8: that of UTF-16, of Windows, and of what spreadsheets pack into an
-    archive.
-    """
+    """A file's text as UTF-8, from UTF-16, Windows-1252 or a spreadsheet's archive."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace").encode()
     if data.startswith(b"PK"):
@@ -164,14 +169,12 @@ def readable(data: bytes) -> bytes:
 
 
 def called_alike(images: Collection[str], here: Iterable[str]) -> list[str]:
-    """Photos that stay and are called like one that goes: another format, an edited version, a film
-    of the same moment.
-    """
+    """Photos that stay but are named like one that goes: another format, an edit, a film."""
     stems = {
         (str(PurePosixPath(image).parent), PurePosixPath(image).stem.casefold()) for image in images
     }
     basenames = {PurePosixPath(image).name.casefold() for image in images}
-    found = []
+    matches = []
     for other in here:
         path = PurePosixPath(other)
         name = path.name.casefold()
@@ -182,14 +185,14 @@ def called_alike(images: Collection[str], here: Iterable[str]) -> list[str]:
         if other not in images and (
             any(starts) or any(part.casefold() in basenames for part in path.parts)
         ):
-            found.append(other)
-    return found
+            matches.append(other)
+    return matches
 
 
 def imports(root: Path, files: Iterable[Path]) -> list[str]:
-    """What brings the photos back: data that DVC has imported from elsewhere, one line each."""
+    """Describe DVC imports that would bring the photos back, one line each."""
     files = [path.absolute() for path in files]
-    found = []
+    lines = []
     for path in sorted(files_of_project(root, {root / ".dvc"})):
         if path.suffix != ".dvc":
             continue
@@ -210,18 +213,16 @@ def imports(root: Path, files: Iterable[Path]) -> list[str]:
                 if content.get("frozen")
                 else "`dvc repro`"
             )
-            found.append(
+            lines.append(
                 f"{name} was imported from {sources[0]}: {when} brings the photos back. Have them "
                 f"removed there, or cut {name} loose: remove `deps` and `frozen` from it, then "
                 f"`dvc commit -f {name}`"
             )
-    return found
+    return lines
 
 
 def experiments(root: Path) -> str | None:
-    """How many experiments and queued runs there are: each has the label files and hashes of its
-    time.
-    """
+    """Count experiments and queued runs, which keep the label files and hashes of their time."""
     names = [
         name
         for name in _git(root, "for-each-ref", "--format=%(refname)", "refs/exps")
@@ -244,10 +245,8 @@ def experiments(root: Path) -> str | None:
     )
 
 
-def history(root: Path, wanted: Wanted, pattern: re.Pattern[bytes]) -> list[str]:
-    """What git holds of them, in any commit, stash or experiment: one line for each file that has
-    their bytes or names.
-    """
+def history(root: Path, search: Search, pattern: re.Pattern[bytes]) -> list[str]:
+    """List files in git's history, stashes or experiments that have their bytes or names."""
     listed = [
         line.split(b" ", 1)
         for line in _git(
@@ -259,7 +258,7 @@ def history(root: Path, wanted: Wanted, pattern: re.Pattern[bytes]) -> list[str]
         for parts in listed
         if len(parts) == 2 and parts[1]
     }
-    pictures = {name.encode(errors="surrogateescape") for name in wanted.git_objects} & paths.keys()
+    pictures = {name.encode(errors="surrogateescape") for name in search.git_objects} & paths.keys()
     committed = sorted(paths[name] for name in pictures)
     lines = (
         [
@@ -285,7 +284,7 @@ def history(root: Path, wanted: Wanted, pattern: re.Pattern[bytes]) -> list[str]
 
 
 def git_name(path: Path) -> str:
-    """What git calls a file with these bytes."""
+    """The hash by which git names a file's bytes."""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -294,8 +293,8 @@ def git_name(path: Path) -> str:
 
 
 def _objects(root: Path, names: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Blobs of git that are not too large to search."""
-    checked = _git(root, "cat-file", "--batch-check", given=b"\n".join(names) + b"\n").splitlines()
+    """Names and bytes of git's blobs that are not too large to search."""
+    checked = _git(root, "cat-file", "--batch-check", stdin=b"\n".join(names) + b"\n").splitlines()
     small = [
         parts[0]
         for line in checked
@@ -303,7 +302,7 @@ def _objects(root: Path, names: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
     ]
     for start in range(0, len(small), 500):
         data = _git(
-            root, "cat-file", "--batch", given=b"\n".join(small[start : start + 500]) + b"\n"
+            root, "cat-file", "--batch", stdin=b"\n".join(small[start : start + 500]) + b"\n"
         )
         at = 0
         while at < len(data):
@@ -313,13 +312,13 @@ def _objects(root: Path, names: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
             yield name, data[end + 1 : at - 1]
 
 
-def _git(root: Path, *arguments: str, given: bytes | None = None) -> bytes:
-    """What git answers; nothing where this is no repository."""
+def _git(root: Path, *arguments: str, stdin: bytes | None = None) -> bytes:
+    """The output of a git command; empty outside a repository."""
     try:
         return subprocess.run(
             ["git", "-C", str(root), *arguments],
-            input=given,
-            stdin=None if given else subprocess.DEVNULL,
+            input=stdin,
+            stdin=None if stdin else subprocess.DEVNULL,
             capture_output=True,
             timeout=600,
         ).stdout

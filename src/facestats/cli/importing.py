@@ -1,9 +1,9 @@
 """Bring a dataset into the layout of the pipeline and put it under DVC.
 
 Writes `raw/` (images) and `labels/` below --into, runs `dvc add` on both and
-`git add` on the two .dvc files, without which temporary and queued runs would
-not see them. `push: false` in raw.dvc keeps the photos off every remote until
-you remove it. If an import was stopped, give the same command again.
+`git add` on the two .dvc files, since temporary and queued runs see only what git
+tracks. `push: false` in raw.dvc keeps the photos off every remote until you
+remove it. If an import was stopped, give the same command again.
 
 examples:
   python -m facestats import omi path/to/omi
@@ -57,9 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _setting(key: str, path: Path) -> str:
-    """`key=path` as one word of a shell, which `-S` takes apart once more: it reads quotes of its
-    own.
-    """
+    """Quote `key=path` for a shell and for DVC's `-S`, which reads quotes of its own."""
     value = path.as_posix()
     return (
         f"{key}={value}"
@@ -69,7 +67,7 @@ def _setting(key: str, path: Path) -> str:
 
 
 def _is_tracked(raw: Path, labels: Path) -> bool:
-    """Whether an earlier import has come to its end, and git knows of both folders."""
+    """Whether an earlier import has finished, so that git tracks both .dvc files."""
     pointers = raw.with_suffix(".dvc"), labels.with_suffix(".dvc")
     if not all(pointer.is_file() for pointer in pointers) or not _is_kept_back(pointers[0]):
         return False
@@ -81,13 +79,13 @@ def _is_tracked(raw: Path, labels: Path) -> bool:
 
 
 def _is_kept_back(pointer: Path) -> bool:
-    """Whether DVC pushes the photos nowhere."""
+    """Whether the .dvc file keeps the photos off all remotes."""
     return "push:" in pointer.read_text(encoding="utf-8")
 
 
 def _put_under_dvc(raw: Path, labels: Path) -> None:
     pointer = raw.with_suffix(".dvc")
-    # The line comes before `dvc add`, which keeps it: stopped at any moment, nothing can be pushed.
+    # Written before `dvc add`, which keeps it: a stop at any moment leaves nothing to push.
     before = pointer.read_bytes() if pointer.is_file() else None
     if before is None:
         write_text(pointer, f"outs:\n- path: {json.dumps(raw.name)}\n  push: false\n")

@@ -1,11 +1,10 @@
-"""Close the loop from predictions to labels: take the proposed faces out, bring
-the answers back in.
+"""Label the faces that the last run proposes, and merge the labels.
 
 `template` copies labels_template.csv of the last run, which the next run
 replaces, to a file of your own. Fill in proposed_age, proposed_gender and
 proposed_ethnicity; leave empty what you can't tell. `merge` checks the whole
-file and writes what it says into the file of `data.manual_labels`, all of it
-or, where anything is wrong, nothing.
+file and writes its labels into the file of `data.manual_labels`; if anything is
+wrong, it writes nothing.
 
 examples:
   python -m facestats labels template -o to_label.csv
@@ -26,7 +25,7 @@ from facestats.core.layout import METADATA
 from facestats.errors import InputError, number_of
 from facestats.machine.output import print_line
 
-HELP = "take out the faces to label, bring the labels back in"
+HELP = "copy the faces to label into a file, and merge the labels"
 TEMPLATE = METADATA / "labels_template.csv"
 
 
@@ -75,12 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def _action(actions, name: str, said: str, *examples: str) -> argparse.ArgumentParser:
+def _action(actions, name: str, summary: str, *examples: str) -> argparse.ArgumentParser:
     lines = "\n".join(f"  python -m facestats labels {name} {example}" for example in examples)
     return actions.add_parser(
         name,
-        help=said,
-        description=f"{said[0].upper()}{said[1:]}.\n\nexamples:\n{lines}",
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.\n\nexamples:\n{lines}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
@@ -91,8 +90,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def find_root(root: Path | None) -> Path:
-    """The project folder: the one named, or the nearest upwards from the working directory that has
-    params.yaml.
+    """Find the project folder: `root`, or the nearest one upwards that has params.yaml.
 
     Raises
     ------
@@ -194,8 +192,7 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
 
 
 def _known_classes(root: Path, into: Path, allowed: list[str]) -> dict[str, list[str]]:
-    """Classes of each classification attribute: of the labels, of the labels by hand, of the
-    models, and those newly allowed.
+    """Classes of each classification target, by labels, labels by hand, models and `--new-class`.
 
     Raises
     ------

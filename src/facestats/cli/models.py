@@ -1,10 +1,10 @@
 """Turn a pickled classifier of your own into a model file of this project.
 
-A pickle is a program: whoever made the file decides what happens when it is read.
-So it is read only with --trust, by which you say that you know who made the file.
-Even then nothing that it names is run: numbers, texts and arrays are taken, what
-else it holds is put aside. The result is a .safetensors file with arrays and JSON,
-which can't run anything; set it as `pretrained` of its target in params.yaml.
+A pickle is a program: its maker decides what happens when it is read. It is read
+only with --trust, which says that you know who made the file. Even then nothing
+that it names is run: numbers, texts and arrays are read, everything else is left
+aside. The result is a .safetensors file with arrays and JSON, which can't run
+anything; set it as `pretrained` of its target in params.yaml.
 
 examples:
   python -m facestats models convert gender_clf.pkl --trust
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--trust",
         action="store_true",
-        help="you know who made the file; without it nothing is read",
+        help="read the file, since you know who made it",
     )
     command.add_argument(
         "-o",
@@ -52,12 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--target",
         metavar="NAME",
-        help="what it tells, such as gender (default: FILE's name without _clf)",
+        help="the target that it predicts, such as gender (default: FILE's name without _clf)",
     )
     command.add_argument(
         "--classes",
         metavar="A,B,…",
-        help="names of its classes, as your labels call them, in the order of its own",
+        help="names of its classes as in your labels, in the classifier's order",
     )
 
 

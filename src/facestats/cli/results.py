@@ -1,5 +1,5 @@
-"""Say where the outcome of the last run lies: report, composites, tables,
-metrics; and at the end all that the stages behind it have warned of.
+"""Show where the results of the last run are: report, composites, tables and
+metrics; then all warnings of its stages.
 
 examples:
   python -m facestats results
@@ -22,7 +22,7 @@ from facestats.params.project import Params, load_params
 from facestats.report.section_models import age_notices
 from facestats.report.section_scores import anything_measured
 
-HELP = "say where to look after a run"
+HELP = "show where to look after a run"
 MODELS = {
     "mlp": "holistic score",
     "geometric": "geometric score",
@@ -85,11 +85,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _pictures(folder: Path, params: Params) -> list[str]:
-    """One heading a kind of picture, and below it where each picture lies. What was taken out of
-    `params.yaml` is left out: DVC leaves its folder behind.
+    """List the pictures by kind.
+
+    Pictures taken out of `params.yaml` are left out, since DVC leaves their folders behind.
     """
     lines = []
-    for kind, names, heading, said in (
+    for kind, names, heading, describe in (
         (
             "composite",
             params.composites,
@@ -115,7 +116,7 @@ def _pictures(folder: Path, params: Params) -> list[str]:
         lines += [f"  {heading}"] if paths else []
         for path in paths:
             facts = read_json(path)
-            shown = said(facts) if facts["built"] else f"not built: {facts['why']}"
+            shown = describe(facts) if facts["built"] else f"not built: {facts['why']}"
             lines.append(
                 f"              {path.with_suffix('.jpg') if facts['built'] else path}  ({shown})"
             )
@@ -129,15 +130,15 @@ def _headlines(folder: Path) -> list[str]:
     if rated["why"]:
         why = read_json(folder / "train_attractiveness/metrics.json")["why"] or rated["why"]
         models = (
-            {name: said for name, said in MODELS.items() if name != "mlp"}
+            {name: label for name, label in MODELS.items() if name != "mlp"}
             if anything_measured(rated)
             else {}
         )
         lines.append(f"{MODELS['mlp'] if models else 'attractiveness'}: {why}")
     lines += [
-        f"{said}: r = {_interval(rated['test'][name]['pearson'])}{_r2(rated['test'][name]['r2'])} "
+        f"{label}: r = {_interval(rated['test'][name]['pearson'])}{_r2(rated['test'][name]['r2'])} "
         f"on {rated['test']['n']} test faces"
-        for name, said in models.items()
+        for name, label in models.items()
     ]
     for target, facts in read_json(folder / "attributes.json").items():
         metric = "balanced_accuracy" if "balanced_accuracy" in facts else "mae"
@@ -159,20 +160,20 @@ def _headlines(folder: Path) -> list[str]:
 
 
 def _gaps(path: Path) -> list[str]:
-    """The largest gaps between groups in what a score is wrong by."""
+    """The largest gaps between groups in the error of a score."""
     gaps = read_json(path)["largest_gaps"]
-    found = {
-        said: gaps[name]
-        for name, said in (("bias", "bias"), ("mae", "mean absolute error"))
+    shown = {
+        measure: gaps[name]
+        for name, measure in (("bias", "bias"), ("mae", "mean absolute error"))
         if name in gaps
     }
     return [
-        f"largest gap in {said}: {gap['why']}"
+        f"largest gap in {measure}: {gap['why']}"
         if gap["attribute"] is None
-        else f"largest gap in {said}, points of 0-100: {gap['attribute']}, "
+        else f"largest gap in {measure}, points of 0-100: {gap['attribute']}, "
         f"{gap['groups'][0]} above "
         f"{gap['groups'][1]} by {_interval(gap)}"
-        for said, gap in found.items()
+        for measure, gap in shown.items()
     ]
 
 
@@ -181,9 +182,7 @@ def _r2(metric: dict) -> str:
 
 
 def _warnings(root: Path, params: Params) -> list[str]:
-    """All warnings of the stages behind the outs, in the order of the pipeline; those alike are
-    counted and shown once.
-    """
+    """Warnings of all stages in pipeline order; similar ones are counted and shown once."""
     stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     items = {
         "train_attribute": params.attributes.targets,

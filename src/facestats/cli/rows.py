@@ -1,25 +1,24 @@
-"""Say how big the row store is, remove what the current outs do not use, or compute
-rows again and compare.
+"""Show the size of the row store, prune unused rows, or verify rows by computing
+them again.
 
 Stages that work image by image (`preprocess`, `embed`) keep their rows in a
 folder beside DVC's cache, so that one more photo costs one row. Rows of removed
-photos, of other parameters and of older code stay there until `prune`; what is
-removed is computed again when it is wanted again. `prune` knows the outs of
-this project as they are now: where projects or people share a store, it removes
-the others' rows too. DVC's own cache is not touched (`dvc gc` cleans that).
+photos, other parameters and older code stay there until `prune`. A removed row is
+computed again when a stage needs it. `prune` keeps what the current outs of this
+project use: in a shared store, it removes the rows of others too. DVC's own cache
+is not touched (`dvc gc` cleans that).
 
-Whoever can write into a store can write false rows into it. `verify` computes
-the rows of the photos and faces that are there again, with the parameters,
-models and code as they are, and compares; `--sample N` takes N of each kind, at
-random.
+Anybody who can write into a store can write false rows into it. `verify` computes
+the rows of the current photos and faces again, with the current parameters,
+models and code, and compares; `--sample N` takes N of each kind, at random.
 
 examples:
   python -m facestats rows
   python -m facestats rows prune
   python -m facestats rows verify --sample 200
 
-exit code: 0 done, 1 some rows were left, for a run uses them; of `verify`: some
-rows differ; 2 there is no store, or nothing to compare with
+exit code: 0 done, 1 some rows were left because a run uses them, or differ
+(`verify`), 2 no store, or nothing to compare with
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ if TYPE_CHECKING:
     from facestats.cli.rows_verify import Comparison
 
 HELP = (
-    "say how big the row store is; `rows prune` removes what is not in use, `rows verify` "
-    "computes rows again"
+    "show the size of the row store; `rows prune` removes unused rows, `rows verify` computes "
+    "rows again"
 )
 SHOWN = 20  # rows that differ, named one by one
 
 
 def number(text: str) -> int:
-    """How many rows; argparse names what is none."""
+    """Parse a number of rows for argparse."""
     if (n := int(text)) < 1:
         raise ValueError
     return n
@@ -112,43 +111,43 @@ def _verify(options: argparse.Namespace, store: Path, cache: DvcCache | None) ->
 
     params = load_params(options.root / "params.yaml")
     usage = measure(store, cache)
-    found = {
+    comparisons = {
         "preprocess": verify_photos(options.root, params, store, cache, options.sample),
         "embed": verify_faces(options.root, params, store, options.sample),
     }
-    for stage, comparison in found.items():
+    for stage, comparison in comparisons.items():
         comparison.not_compared = usage.get(stage, Usage()).rows - comparison.compared
         if comparison.not_compared and not comparison.compared and not comparison.why:
             comparison.why = "no row is of the photos, parameters, weights and code that are here"
-    if all(comparison.why for comparison in found.values()):
-        raise InputError("; ".join(comparison.why for comparison in found.values()))
+    if all(comparison.why for comparison in comparisons.values()):
+        raise InputError("; ".join(comparison.why for comparison in comparisons.values()))
     if options.json:
         print_json(
             {
                 "store": str(store),
-                **{stage: asdict(comparison) for stage, comparison in found.items()},
+                **{stage: asdict(comparison) for stage, comparison in comparisons.items()},
             },
             indent=2,
         )
     else:
-        _print_comparisons(store, found)
-    return 1 if any(comparison.different for comparison in found.values()) else 0
+        _print_comparisons(store, comparisons)
+    return 1 if any(comparison.different for comparison in comparisons.values()) else 0
 
 
-def _print_comparisons(store: Path, found: dict[str, Comparison]) -> None:
+def _print_comparisons(store: Path, comparisons: dict[str, Comparison]) -> None:
     print(f"row store: {store}")
-    for stage, facts in found.items():
+    for stage, facts in comparisons.items():
         print(
             f"  {stage:<10} compared={facts.compared} equal={facts.equal} "
             f"rounding={facts.rounding} different={len(facts.different)} "
             f"not_compared={facts.not_compared}" + (f" ({facts.why})" if facts.why else "")
         )
-    for stage, facts in found.items():
+    for stage, facts in comparisons.items():
         for name, what in facts.different[:SHOWN]:
             print(f"different: {name} ({stage}: {what})")
         if len(facts.different) > SHOWN:
             print(f"and {len(facts.different) - SHOWN} more of {stage}; --json names all")
-    if any(facts.different for facts in found.values()):
+    if any(facts.different for facts in comparisons.values()):
         print(
             "these rows are false, or were computed by a processor that counts otherwise; compute "
             f"all anew: {NO_REUSE}=1 dvc repro -sf preprocess embed"

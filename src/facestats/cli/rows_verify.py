@@ -1,6 +1,4 @@
-"""`rows verify`: compute stored rows again and compare, for whoever shares a store can write false
-ones into it.
-"""
+"""`rows verify`: compute stored rows again and compare, since a store may hold false ones."""
 
 from __future__ import annotations
 
@@ -31,17 +29,16 @@ from facestats.rows.store import read_rows
 if TYPE_CHECKING:
     from facestats.params.project import Params
 
-# Another kind of processor rounds differently. What is allowed is far above that (last bits of
-# float32; of bfloat16 the eighth), and far below what tells faces apart.
+# Another kind of processor rounds differently. The tolerances are far above that (the last bits of
+# float32, the eighth of bfloat16) and far below the differences between faces.
 LANDMARKS = 0.002  # of the crop's side
 BOX = 0.002  # of the photo's longer side
 DEGREES = 0.5
 SHARES = 0.01  # of confidence, presence and the measures of a crop, and as a share of larger values
 BITS = 8  # of a perceptual hash's 256
 GREY_LEVELS = 3.0  # mean difference of 8×8 px, of 255
-DISTANCE = {
-    "float32": 0.001
-}  # between embeddings, whose length is 1; those of two photos of one face are some 0.3 apart
+# Between embeddings of length 1; those of two photos of one face are some 0.3 apart.
+DISTANCE = {"float32": 0.001}
 HALF_DISTANCE = 0.03  # the same for precisions of 16 bits
 
 _EXACT = ("sha256", "status", "reason", "width", "height", "face_count")
@@ -50,15 +47,22 @@ _ALLOWED = {"yaw": DEGREES, "pitch": DEGREES, "roll": DEGREES, "landmarks": LAND
 
 @dataclass
 class Comparison:
-    """What came of one stage's rows.
+    """The outcome of comparing one stage's rows.
 
     Attributes
     ----------
-    compared, equal, rounding : rows that were computed again, those that are the same to the bit,
-        and those that differ as processors do
-    different : name of the photo or face, and what differs
-    not_compared : rows of other photos, parameters, weights or code, or left out of the sample
-    why : why nothing could be compared
+    compared : int
+        Rows that were computed again.
+    equal : int
+        Those of the same bits.
+    rounding : int
+        Those that differ no more than processors do.
+    different : list of (str, str)
+        Names of the others' photos or faces, and the columns that differ.
+    not_compared : int
+        Rows of other photos, parameters, weights or code, or left out of the sample.
+    why : str
+        Why nothing could be compared.
     """
 
     compared: int = 0
@@ -72,11 +76,11 @@ class Comparison:
         self, name: str, stored: dict[str, Any], differences: Iterable[tuple[str, bool]]
     ) -> None:
         """Count a row by how its columns differ: (column, whether beyond rounding)."""
-        found = list(differences)
+        columns = list(differences)
         self.compared += 1
-        if beyond := [column for column, large in found if large]:
+        if beyond := [column for column, large in columns if large]:
             self.different.append((name, ", ".join(beyond)))
-        elif found:
+        elif columns:
             self.rounding += 1
         else:
             self.equal += 1
@@ -85,8 +89,9 @@ class Comparison:
 def verify_photos(
     root: Path, params: Params, store: Path, cache: DvcCache | None, sample: int | None
 ) -> Comparison:
-    """Compare the rows and crops that `preprocess` has stored of the photos that are there, with
-    the parameters, models and code as they are.
+    """Compare the stored rows and crops of `preprocess` with fresh ones.
+
+    They are those of the photos, parameters, models and code as they are now.
     """
     from facestats.core.photo_files import check_names, list_images
     from facestats.faces.keys import recipe_hash, row_key
@@ -109,11 +114,11 @@ def verify_photos(
             return None
 
     with ThreadPoolExecutor() as pool:
-        wanted = [name for name in names if name not in unusable]
-        by_key = {key: name for key, name in zip(pool.map(key, wanted), wanted, strict=True) if key}
+        usable = [name for name in names if name not in unusable]
+        by_key = {key: name for key, name in zip(pool.map(key, usable), usable, strict=True) if key}
     table = read_rows(store, STAGE, recipe, ROW_COLUMNS)
     stored = _sample(table, by_key, sample)
-    found = Comparison()
+    comparison = Comparison()
     if stored:
         files = RowFiles(store / STAGE / recipe[:32], cache)
         paths = [images / by_key[key] for key in stored]
@@ -122,13 +127,14 @@ def verify_photos(
         )
         for (stored_key, rows), (row, jpeg) in zip(stored.items(), fresh, strict=True):
             for one in table.take(rows).to_pylist():
-                found.add(by_key[stored_key], one, _photo_differences(one, row, jpeg, files))
-    return found
+                comparison.add(by_key[stored_key], one, _photo_differences(one, row, jpeg, files))
+    return comparison
 
 
 def verify_faces(root: Path, params: Params, store: Path, sample: int | None) -> Comparison:
-    """Compare the embeddings that `embed` has stored of the faces that are there, with the weights,
-    parameters and code as they are.
+    """Compare the stored embeddings of `embed` with fresh ones.
+
+    They are those of the faces, weights, parameters and code as they are now.
     """
     from facestats.clip.embed import STAGE, list_faces, recipe_hash, row_columns, row_fingerprint
     from facestats.clip.encoder import read_face
@@ -153,7 +159,7 @@ def verify_faces(root: Path, params: Params, store: Path, sample: int | None) ->
     }
     table = read_rows(store, STAGE, recipe_hash(encoder), row_columns(encoder.dimension))
     stored = _sample(table, by_key, sample)
-    found, allowed = Comparison(), DISTANCE.get(encoder.precision, HALF_DISTANCE)
+    comparison, allowed = Comparison(), DISTANCE.get(encoder.precision, HALF_DISTANCE)
     fresh = (
         encoder.stream(
             stored,
@@ -164,7 +170,7 @@ def verify_faces(root: Path, params: Params, store: Path, sample: int | None) ->
     )
     for (key, rows), embedding in zip(stored.items(), fresh, strict=True):
         for one in table.take(rows).to_pylist():
-            found.add(
+            comparison.add(
                 by_key[key],
                 one,
                 _vector_differences(
@@ -175,12 +181,13 @@ def verify_faces(root: Path, params: Params, store: Path, sample: int | None) ->
                     allowed,
                 ),
             )
-    return found
+    return comparison
 
 
 def _sample(table: pa.Table, names: dict[str, str], sample: int | None) -> dict[str, list[int]]:
-    """Places of stored rows by key, of those that can be computed again; a sample is drawn anew
-    each time, so that nobody can tell which it spares.
+    """Positions of stored rows by key, for the keys that can be computed again.
+
+    A sample is drawn anew each time, so that nobody can tell which rows it spares.
     """
     rows: dict[str, list[int]] = {}
     for place, key in enumerate(table["key"].to_pylist()):

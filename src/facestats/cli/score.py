@@ -2,12 +2,12 @@
 `facestats.score_image`.
 
 `score` is the holistic score, `geometric` that of the face's shape (with
-geometry.appearance also its pixels), `combined` their mean by score.weights;
-where one of the last two can't be had it is null, and a warning says why.
-Scores are what the raters of the training data would have said, not the worth
-of a person. Who may be under score.min_age gets none: all are null, and
-`withheld` says why. `age_checked` is what told (manual, label, copy, model);
-where it is null nothing could, and a warning says so.
+geometry.appearance also its pixels), `combined` their mean by score.weights.
+If one of the last two is missing it is null, and a warning says why. A score
+predicts what the raters of the training data would say, not the worth of a
+person. Faces that may be under score.min_age get no score: all scores are null,
+and `withheld` says why. `age_checked` names what the age was checked by
+(manual, label, copy, model); if nothing could, it is null, with a warning.
 
 examples:
   python -m facestats score photo.jpg
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     models = load(options.root)
-    _ = models.regressor  # no trained model is one error, not one a photo
+    _ = models.regressor  # without a model: one error, rather than one for each photo
     failed = 0
     for image in options.images:
         try:
@@ -48,6 +48,6 @@ def run(options: argparse.Namespace) -> int:
             result = {"error": str(error)}
             failed += 1
         print_json({"image": image, **result})
-        if unwritten():  # nobody reads the others
+        if unwritten():  # the reader has gone
             break
     return 1 if failed else 0

@@ -1,6 +1,7 @@
-"""Find the faces of the pipeline that are most like a photo: cosine similarity and
-the photo that the face came from, best first; the face's own name behind it
-where it is another. What makes the answer doubtful is said on stderr.
+"""Find the faces of the pipeline that are most similar to a photo.
+
+Each line has the cosine similarity and the photo that the face came from, best
+first, and the face's own name if it differs. Doubts about the photo go to stderr.
 
 examples:
   python -m facestats similar photo.jpg -k 10
@@ -15,7 +16,7 @@ import sys
 from facestats.machine.output import print_json, print_line
 from facestats.serving.loading import load
 
-HELP = "find the faces that are most like a photo"
+HELP = "find the faces that are most similar to a photo"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,16 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    found = load(options.root).similar(options.image, options.k)
-    doubts = found.attrs["warnings"]
+    faces = load(options.root).similar(options.image, options.k)
+    doubts = faces.attrs["warnings"]
     if options.json:
         print_json(
-            {"image": options.image, "similar": found.to_dict("records"), "warnings": doubts}
+            {"image": options.image, "similar": faces.to_dict("records"), "warnings": doubts}
         )
         return 0
     for doubt in doubts:
         print_line(f"warning: {doubt}", sys.stderr)
-    for row in found.itertuples():
+    for row in faces.itertuples():
         print_line(
             f"{row.similarity:.4f}  {row.image}"
             + (f"  {row.filename}" if row.filename != row.image else "")

@@ -1,6 +1,4 @@
-"""What every stage script needs: paths from the command line, checked parameters, errors without
-traceback.
-"""
+"""The frame of every stage script: its command line, parameters, errors and warnings."""
 
 from __future__ import annotations
 
@@ -149,9 +147,7 @@ def make_parser(main: Callable) -> argparse.ArgumentParser:
 def _write_by_name(
     warnings: Path | None, keys: Path | None, script: str, item: StageItem | None
 ) -> None:
-    """The small outs that every stage may have: what it has warned of, and the key that it works
-    on.
-    """
+    """Write the small outs that any stage may have: its warnings, and the key that it works on."""
     stage = (
         os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0] or script
     )  # from another folder, DVC says `../dvc.yaml:select@women`
@@ -183,8 +179,9 @@ def row_summary(rows: int, reused: int, computed: int, rejected: int = 0) -> str
 
 
 def start_clean(out: Path) -> None:
-    """Remove a folder that DVC has removed before: what lies there now was left by a stage that
-    outlived its DVC.
+    """Remove what a stage that outlived its DVC has left in a folder.
+
+    DVC has removed the folder before the stage. In a run by hand it stays, with a warning.
 
     In a run by hand it stays, with a warning.
     """
@@ -198,13 +195,11 @@ def start_clean(out: Path) -> None:
 
 
 def warn(message: str) -> None:
-    """Warn of what the outs hold or lack: printed now, and by `facestats results` as long as these
-    outs are there.
-    """
+    """Warn about the outs: now, and in `facestats results` as long as these outs exist."""
     _warnings.append(message)
     warn_once(message)
 
 
 def warn_once(message: str) -> None:
-    """Warn of something about this run alone, which another with the same outs need not meet."""
+    """Warn about this run only; another run with the same outs may not have the problem."""
     print_line(f"warning: {message}", sys.stderr)

@@ -1,4 +1,4 @@
-"""What people import.
+"""The public functions on one photo.
 
     import facestats
     facestats.score_image("photo.jpg")
@@ -9,10 +9,9 @@ Every function uses the models of `facestats.load()`: those of the nearest folde
 docs/library.md has an example of each.
 
 `image` is a path, the bytes of an image file, a PIL image or an RGB array (height, width, 3) of
-uint8. From a path or bytes it gets exactly what the pipeline's table gives it; of a large JPEG that
-somebody else has decoded the pixels differ a little from the pipeline's own decoding, and the score
-with them (0.04 points at 3,500 px). A score is what the raters of the training data would have
-said, not the worth of a person.
+uint8. A path or bytes give exactly the values of the pipeline's tables. A large JPEG decoded
+elsewhere differs a little in its pixels, and so in its score (by 0.04 points at 3,500 px). A score
+predicts the rating by the raters of the training data; it is not the worth of a person.
 """
 
 from __future__ import annotations
@@ -24,21 +23,8 @@ import numpy as np
 import pandas as pd
 
 from facestats.errors import DoubtWarning
-from facestats.serving.composites import filter_images, make_composite
 from facestats.serving.loading import load
 from facestats.serving.types import Attributes, Score
-
-__all__ = [
-    "calculate_attractiveness_score",
-    "detect_landmarks",
-    "filter_images",
-    "find_similar",
-    "get_clip_embedding",
-    "infer_attributes",
-    "load",
-    "make_composite",
-    "score_image",
-]
 
 
 def detect_landmarks(image: Any) -> np.ndarray | None:
@@ -107,8 +93,7 @@ def get_clip_embedding(image: Any) -> np.ndarray:
 
 
 def infer_attributes(image: Any, ethnicity: bool = False) -> Attributes:
-    """Infer the attributes of the largest face by trained models, or by prompts where there is
-    none.
+    """Infer the attributes of the largest face, by trained models or else by prompts.
 
     Parameters
     ----------
@@ -120,9 +105,9 @@ def infer_attributes(image: Any, ethnicity: bool = False) -> Attributes:
     Returns
     -------
     Attributes
-        Of each target the class (`unknown` where the model abstains) or the number (`age`, in
-        years), its source and, of classes, its probabilities. A target is None without model and
-        prompts, and where prompts of `tiny` can't tell about a photograph.
+        For each target the class (`unknown` where the model abstains) or the number (`age`, in
+        years), its source and, for classes, their probabilities. A target is None without a model
+        and prompts, and where the prompts of `tiny` can't judge a photograph.
 
     Raises
     ------
@@ -147,9 +132,9 @@ def score_image(image: Any) -> Score:
     Returns
     -------
     Score
-        The scores, `withheld`, `age_checked` and `warnings`. `geometric` and `combined` are None
-        where they can't be had (a warning says why); all scores are None where the face may be
-        under `score.min_age` (`withheld` says why).
+        The scores, `withheld`, `age_checked` and `warnings`. If `geometric` or `combined` is None,
+        a warning says why; if the face may be under `score.min_age`, all scores are None and
+        `withheld` says why.
 
     Raises
     ------
@@ -160,7 +145,7 @@ def score_image(image: Any) -> Score:
     ModelError
         No regressor was trained.
     WithheldError
-        Nothing can tell the age, and `score.require_age_check` is true.
+        The age can't be checked, and `score.require_age_check` is true.
     """
     return load().score(image)
 
@@ -176,7 +161,7 @@ def calculate_attractiveness_score(image: Any) -> float:
     Returns
     -------
     float
-        0 to 100. It is never replaced by the holistic score.
+        0 to 100; never the holistic score instead.
 
     Warns
     -----
@@ -192,8 +177,8 @@ def calculate_attractiveness_score(image: Any) -> float:
     ModelError
         No regressor or no geometric model was trained, or no weights could be learned.
     WithheldError
-        The face may be under `score.min_age`, or nothing can tell and `score.require_age_check` is
-        true.
+        The face may be under `score.min_age`, or its age can't be checked and
+        `score.require_age_check` is true.
     """
     return load().combined_score(image)
 
@@ -206,7 +191,7 @@ def find_similar(image: Any, k: int = 10) -> pd.DataFrame:
     image : path, bytes, PIL image or uint8 array (height, width, 3)
         The photo; its largest face counts.
     k : int, default 10
-        How many, from 1 on.
+        Number of faces, at least 1.
 
     Returns
     -------
@@ -230,7 +215,7 @@ def find_similar(image: Any, k: int = 10) -> pd.DataFrame:
     ModelError
         It was computed with other weights than `models/clip` holds.
     """
-    found = load().similar(image, k)
-    for text in found.attrs["warnings"]:
+    faces = load().similar(image, k)
+    for text in faces.attrs["warnings"]:
         warnings.warn(text, DoubtWarning, stacklevel=2)
-    return found
+    return faces

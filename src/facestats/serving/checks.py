@@ -1,4 +1,4 @@
-"""What the functions that people import refuse before they start."""
+"""Checks of arguments and files that the public functions begin with."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from facestats.errors import InputError, ModelError
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
-    """A number of things; raises `InputError` for what is none."""
+    """Check a number of things; raises `InputError` unless it is a whole number from `least` on."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise InputError(f"{name} = {value!r} is not possible: a whole number from {least} on")
     return int(value)
 
 
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    """One of several words; raises `InputError` for any other value."""
+    """Check that a value is one of several words; raises `InputError` otherwise."""
     if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name} = {value!r} is not possible: one of {', '.join(choices)}")
     return value
 
 
 def read_facts(path: Path, *keys: str) -> dict[str, Any]:
-    """A JSON file that the pipeline wrote; raises `ModelError` where it is missing, damaged, or
-    lacks one of the keys.
+    """Read a JSON file that the pipeline wrote.
+
+    Raises
+    ------
+    ModelError
+        It is missing or damaged, or lacks one of the keys.
     """
     try:
         facts = read_json(path)

@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ from facestats.serving.checks import one_of, whole_number
 from facestats.serving.loading import load
 from facestats.serving.manifest import check
 from facestats.serving.models import Models
+from facestats.serving.types import CompositeFacts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
 DRAW, WHO = Render(), Filter()  # the defaults of `params.yaml`
 UNCOMPRESSED = 24.0  # bits per pixel
-FACTS = "facestats"  # what a frame's `attrs` and an image's `info` call them
+FACTS = "facestats"  # their key in a frame's `attrs` and an image's `info`
 
 
 def filter_images(
@@ -111,14 +113,9 @@ def filter_images(
         "attractiveness": attractiveness,
     }
     table: Any = df if isinstance(df, pd.DataFrame) else _to_pandas(df)
-    if (
-        "filename" not in table.columns and "image" in table.columns
-    ):  # a table of one's own that names photos
-        table = table.assign(
-            filename=[
-                face_filename(name) if isinstance(name, str) else name for name in table["image"]
-            ]
-        )
+    if "filename" not in table.columns and "image" in table.columns:  # the user's own table
+        names = [face_filename(name) if isinstance(name, str) else name for name in table["image"]]
+        table = table.assign(filename=names)
     min_results = whole_number("min_results", min_results, 0)
     selection = select_faces(
         table,
@@ -133,12 +130,12 @@ def filter_images(
         warnings.warn(hint, stacklevel=2)
     if not isinstance(df, pd.DataFrame):
         return df[selection.rows.index.to_list()]
-    given = {name: value for name, value in conditions.items() if value is not None}
+    conditions_used = {name: value for name, value in conditions.items() if value is not None}
     asked = ({"flags": flags} if flags == KEEP else {}) | (
         {"copies": copies} if copies != WHO.copies else {}
     )
-    selection.rows.attrs[FACTS] = {
-        "filter": {**given, "min_results": min_results} | asked,
+    selection.rows.attrs[FACTS] = {  # a plain dict, since pandas writes `attrs` as JSON
+        "filter": {**conditions_used, "min_results": min_results} | asked,
         "matched": selection.matched,
         "flagged": selection.flagged,
         "copies_left_out": selection.copies,
@@ -188,11 +185,7 @@ def make_composite(
     Returns
     -------
     PIL image
-        RGB, in the size of the crops. `info["facestats"]` has `n`, `members`, `note` (a caution, or
-        None), `left_out` (names by reason: `no_face`, `no_landmarks`, `max_yaw`, `folded`),
-        `flagged`, `copies_left_out`, `rating` (mean human rating of the members with its interval),
-        `render`, `sharpness`; after `filter_images` of a pandas frame `filter` and `matched`; of a
-        frame with the columns of scores `scores`.
+        RGB, in the size of the crops. `info["facestats"]` is a `CompositeFacts`.
 
     Warns
     -----
@@ -235,9 +228,7 @@ def make_composite(
             )
         average = average_faces(members, **render)
     if table is not None:
-        _faces_table(
-            models
-        )  # the crops were read one by one, and are those of this run as long as its table is there
+        _faces_table(models)  # still that of the run? A new run would have replaced the crops too
     average.left_out = left_out | average.left_out
     if flagged:
         selection["flagged"] = flagged
@@ -257,7 +248,8 @@ def make_composite(
     if table is not None and set(SCORES.values()) <= set(table.columns):
         facts["scores"] = mean_scores(table.set_index("filename").loc[facts["members"]])
     image = Image.fromarray(average.image)
-    image.info[FACTS] = facts
+    names = {field.name for field in fields(CompositeFacts)}
+    image.info[FACTS] = CompositeFacts(**{key: facts[key] for key in facts.keys() & names})
     return image
 
 
@@ -279,14 +271,12 @@ def _is_polars_frame(frame: Any) -> bool:
 
 
 def _to_pandas(frame: Any) -> pd.DataFrame:
-    """The columns of a polars frame that filters and composites look at; the rows are numbered from
-    0.
-    """
+    """The columns of a polars frame that filters and composites need, with rows numbered from 0."""
     if not _is_polars_frame(frame):
         raise InputError(f"expected a pandas or polars frame, found {type(frame).__name__}")
     if not hasattr(frame, "rows"):
         raise InputError("a lazy polars frame has no rows yet; call .collect() first")
-    wanted = {
+    used = {
         "filename",
         "image",
         "rating",
@@ -296,7 +286,7 @@ def _to_pandas(frame: Any) -> pd.DataFrame:
         *SCORES.values(),
         *filter(None, COLUMNS.values()),
     }
-    columns = [name for name in frame.columns if name in wanted or name.endswith("_final")]
+    columns = [name for name in frame.columns if name in used or name.endswith("_final")]
     return pd.DataFrame({name: frame[name].to_list() for name in columns})
 
 
@@ -313,9 +303,7 @@ def _doubts(
 
 
 def _with_faces(table: pd.DataFrame | None, models: Models) -> pd.DataFrame | None:
-    """The table with the names of faces in `filename`, where it names photos or faces in `filename`
-    or `image`.
-    """
+    """Put the names of faces into `filename`, from photos or faces in `filename` or `image`."""
     column = next(
         (name for name in ("filename", "image") if table is not None and name in table.columns),
         None,
@@ -338,8 +326,9 @@ def _ratings(table: pd.DataFrame | None) -> pd.Series:
 def _known_faces(
     models: Models, df: pd.DataFrame, n: int | None, seed: int, flags: str, copies: str
 ) -> tuple[pd.DataFrame, dict[str, int], int]:
-    """Members out of the pipeline's faces, how many were left out for which doubt, and how many as
-    copies.
+    """Select members among the pipeline's faces.
+
+    Returns the members, how many were left out for each doubt, and how many as copies.
     """
     check_table(df)
     for column in ("rating", *SCORES.values()):
@@ -376,9 +365,7 @@ def _known_faces(
 
 
 def _faces_table(models: Models) -> Path:
-    """The table of the faces, which is that of the models' run; raises `ModelError` where it is
-    not.
-    """
+    """Path of the table of faces; raises `ModelError` unless it is that of the models' run."""
     files = models.parts.manifest.parts["faces"]
     check(models.root, files)
     return models.root / next(iter(files))
@@ -387,8 +374,10 @@ def _faces_table(models: Models) -> Path:
 def _new_faces(
     models: Models, photos: list, n: int | None, seed: int, folder: Path, flags: str, single: bool
 ) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, int], int]:
-    """Members out of photos; the names of those that were left out, by the first reason; how many
-    were for each doubt, and as copies.
+    """Crop the members from photos.
+
+    Returns the members, the names of those left out by the first reason, how many were left out for
+    each doubt, and how many as copies.
     """
     from facestats.faces.crop import NoFaceError
 

@@ -6,25 +6,14 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from facestats.core.layout import SERVING
-from facestats.errors import (
-    FaceStatsError,
-    InputError,
-    ModelError,
-)
+from facestats.errors import FaceStatsError, InputError, ModelError
 from facestats.serving.manifest import OF_TWO_RUNS, Manifest, MixedPartsError, identity
 from facestats.serving.models import Models
 from facestats.serving.parts import Parts, read_parts
 
-if TYPE_CHECKING:
-    pass
-
-
 _kept: dict[Path, _Kept] = {}
-
-
 _loading = threading.Lock()
 
 
@@ -55,12 +44,8 @@ def load(root: str | Path | None = None) -> Models:
     try:
         start = Path(root or Path.cwd()).expanduser().resolve()
         start.is_dir()  # raises where the name is too long
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-        OSError,
-    ) as error:  # no path, a null byte, ~ of somebody who is not
+    # No path, a null byte, the home of an unknown user, a name that is too long.
+    except (TypeError, ValueError, RuntimeError, OSError) as error:
         raise InputError(f"root = {root!r} names no folder ({error})") from None
     for folder in [start] if root is not None else [start, *start.parents]:
         if (models := _current(folder)) is not None:
@@ -73,13 +58,16 @@ def load(root: str | Path | None = None) -> Models:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What this process has of a folder.
+    """What this process holds of a folder.
 
     Attributes
     ----------
-    models : those in use; None where none could be loaded yet.
-    stamp : identities of the manifest and of files that were absent when they were loaded.
-    refused : identities of all files when they last could not be loaded, and the error.
+    models : Models or None
+        Those in use; None before any could be loaded.
+    stamp : tuple
+        Identities of the manifest and of absent files, when they were loaded.
+    refused : (tuple, FaceStatsError) or None
+        Identities of all files when loading last failed, and the error.
     """
 
     models: Models | None

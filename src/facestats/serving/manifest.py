@@ -1,8 +1,7 @@
-"""`models/serving.json`: what a photo needs, and the sha256 of every file that answers are made
-from.
+"""`models/serving.json`: how to crop a photo, and the sha256 of every file that is served.
 
-The stage `serving` writes it, the last one of those that make models. Files that fit it belong to
-one run. Paths in it are relative to the project folder.
+The stage `serving` writes it after all others that make models. Files that match it belong to one
+run. Its paths are relative to the project folder.
 """
 
 from __future__ import annotations
@@ -47,11 +46,11 @@ MAYBE_EMPTY = frozenset({"classifiers"})
 
 
 class MixedPartsError(ModelError):
-    """Files do not fit the manifest."""
+    """A file is not the one that the manifest names."""
 
 
 class Clip(BaseModel):
-    """Which CLIP model the others were trained on."""
+    """The CLIP model that the other models were trained on."""
 
     model_config = ConfigDict(extra="allow")
     variant: str
@@ -60,7 +59,7 @@ class Clip(BaseModel):
 
 
 class Facts(BaseModel):
-    """What a manifest says beside the hashes."""
+    """The content of a manifest without the hashes."""
 
     model_config = ConfigDict(strict=True)
     crop: Preprocess
@@ -76,8 +75,10 @@ class Manifest:
 
     Attributes
     ----------
-    facts : all but the parts: `crop`, `images`, `clip`, `trained`, `why`.
-    parts : by name of the part, sha256 by path.
+    facts : dict
+        All but the parts: `crop`, `images`, `clip`, `trained`, `why`.
+    parts : dict of str to dict of str to str
+        By name of the part, sha256 by path.
     """
 
     facts: dict[str, Any]
@@ -85,7 +86,7 @@ class Manifest:
 
     @classmethod
     def read(cls, root: Path) -> Manifest:
-        """That of a project folder.
+        """Read the manifest of a project folder.
 
         Raises
         ------
@@ -143,8 +144,12 @@ def write_manifest(
 
     Parameters
     ----------
-    parts : the files of each part of `PARTS`, relative to the working directory, which is the
-        project's folder.
+    path : Path
+    facts : mapping
+        As in `Manifest`.
+    parts : mapping of str to iterable of Path
+        The files of each part of `PARTS`, relative to the working directory, which is the project's
+        folder.
     """
     hashes = {
         name: {file.as_posix(): sha256_file(file) for file in sorted(parts[name])} for name in PARTS
@@ -160,19 +165,18 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def identity(path: Path) -> Identity:
-    """What changes with every new content of a file, but is had without reading it; None where
-    there is none.
-    """
+    """Numbers that change when a file does, without reading it; None for no file."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def is_readable(path: Path) -> bool:
-    """Whether a path, if there is something, is a file: who opens a named pipe waits for ever, and
-    `/dev/zero` has no end.
+    """Whether a path is a regular file, or nothing at all.
+
+    Opening a named pipe would wait for ever, and `/dev/zero` has no end.
     """
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
@@ -181,11 +185,15 @@ def is_readable(path: Path) -> bool:
 
 
 def check(root: Path, files: Mapping[str, str], known: Mapping[str, str] | None = None) -> None:
-    """Hold files against the manifest.
+    """Compare files with the hashes of the manifest.
 
     Parameters
     ----------
-    known : sha256 of files that somebody else has read, by path.
+    root : Path
+    files : mapping of str to str
+        Expected sha256 by path.
+    known : mapping of str to str, optional
+        sha256 of files that have been hashed already, by path.
 
     Raises
     ------
@@ -194,12 +202,12 @@ def check(root: Path, files: Mapping[str, str], known: Mapping[str, str] | None 
     """
     for path, expected in files.items():
         try:
-            found = known[path] if known and path in known else sha256_file(root / path)
+            sha256 = known[path] if known and path in known else sha256_file(root / path)
         except OSError as error:
             raise MixedPartsError(
                 f"{root / path} can't be read ({error.strerror}); {OF_TWO_RUNS}"
             ) from None
-        if found != expected:
+        if sha256 != expected:
             raise MixedPartsError(
                 f"{root / path} is not the one that {root / SERVING} names; {OF_TWO_RUNS}"
             )

@@ -1,4 +1,4 @@
-"""The models of one project folder, taken all at once, and what they say about one photo."""
+"""The models of one project folder, and what they compute for one photo."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ if TYPE_CHECKING:
     from facestats.scores.regressor import Regressor
 
 SENSITIVE = "ethnicity"
-AS_WRITTEN = frozenset(
-    {SLASHES, UNICODE}
-)  # how a name may differ from a photo's: never so far that another photo is scored unawares
+# How a name may differ from a photo's: never so far that another photo is scored unawares.
+AS_WRITTEN = frozenset({SLASHES, UNICODE})
 HOLISTIC = "facestats.score_image gives the holistic score alone"
 
 
 def _one_at_a_time(method: Callable) -> Callable:
-    """LiteRT's interpreter serves one thread only, and torch computes one photo on all processors:
-    threads wait for each other.
+    """Let one thread at a time in.
+
+    LiteRT's interpreter serves a single thread, and torch uses all processors for one photo.
     """
 
     @wraps(method)
@@ -66,15 +66,18 @@ def _one_at_a_time(method: Callable) -> Callable:
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """The models and tables of one run of a project folder; `load` makes it, and nothing changes
-    it.
+    """The models and tables of one run of a project folder, immutable; `load` makes it.
 
     Threads may share it: its methods take one photo at a time.
 
     Attributes
     ----------
-    root : the project folder.
-    serving : what `models/serving.json` says, but for the hashes of the parts.
+    root : Path
+        The project folder.
+    serving : mapping
+        The content of `models/serving.json` without the hashes.
+    parts : Parts
+        What was read.
     """
 
     root: Path
@@ -104,12 +107,12 @@ class Models:
 
     @property
     def verdicts(self) -> dict[str, dict]:
-        """What each score is worth, by its name."""
+        """The verdict on each score, by its name."""
         return self.parts.get("blend")[1]
 
     @cached_property
     def attribute_models(self) -> dict[str, Model]:
-        """By target: the trained model, zero-shot where there is none, else the untrained one."""
+        """By target: the trained model, else prompts, else the untrained model."""
         from facestats.attributes.resolution import target_kinds
         from facestats.attributes.zeroshot import fill_gaps, zeroshot_models
 
@@ -132,7 +135,7 @@ class Models:
 
     @property
     def in_use(self) -> dict[str, Any]:
-        """Which attribute models are in use, and what prompts say about photographs."""
+        """The attribute models in use, and the limits of prompts on photographs."""
         return self.parts.get("attributes")
 
     @property
@@ -152,12 +155,11 @@ class Models:
         return trained["age"]
 
     @property
-    def ages_said(self) -> tuple[pd.DataFrame, np.ndarray, dict[int, np.ndarray]]:
-        """Faces of the pipeline whose age people said, none with models alone.
+    def labelled_ages(self) -> tuple[pd.DataFrame, np.ndarray, dict[int, np.ndarray]]:
+        """Faces of the pipeline whose age people labelled; none with models alone.
 
-        As `age_check.parquet` has them; their perceptual hashes, uint8 (n, 32); and the thumbnails
-        of those that get no score, by row: whoever is a child stays one while a run replaces the
-        crops.
+        Their rows of `age_check.parquet`; their perceptual hashes, uint8 (n, 32); and, by row, the
+        thumbnails of those that get no score, which are so recognised while a run replaces crops.
         """
         return self.parts.get("ages")
 
@@ -177,8 +179,7 @@ class Models:
         return PhotoNames(self.images, self.root / self.serving["images"])
 
     def photo(self, image: Any) -> Any:
-        """Return the image, or, of a name that is no file, the path of the pipeline's photo of that
-        name.
+        """Replace the name of a photo of the pipeline by its path; leave any other image alone.
 
         Raises
         ------
@@ -275,7 +276,7 @@ class Models:
     @_one_at_a_time
     def combined_score(self, image: Any) -> float:
         """See `facestats.calculate_attractiveness_score`."""
-        _ = self.regressor  # without it, the reason is its own
+        _ = self.regressor  # raises its own error
         crop = self.crop(image)
         lacking = self._lacking(crop)
         if lacking:
@@ -284,7 +285,7 @@ class Models:
         if result.withheld:
             raise WithheldError(f"no score: {result.withheld}")
         self.warn(crop, result.warnings[:1] if result.age_checked is None else [])
-        assert result.combined is not None  # or something would be lacking
+        assert result.combined is not None  # `_lacking` has found nothing
         return result.combined
 
     def _score(self, crop: FaceCrop) -> Score:
@@ -334,8 +335,9 @@ class Models:
     def _check_age(
         self, crop: FaceCrop, embedding: np.ndarray
     ) -> tuple[str | None, str | None, list[str]]:
-        """What the age was checked by, why there is no score, and what to say where nothing could
-        tell.
+        """Check the age.
+
+        Returns what it was checked by, why there is no score, and a note where it can't be checked.
 
         Raises
         ------
@@ -346,9 +348,9 @@ class Models:
 
         check = self.age_check
         if check.min_age is not None:
-            said = self._age_said(crop)
-            if said is not None:
-                return said["age_checked"], said["score_withheld"], []
+            labelled = self._labelled_age(crop)
+            if labelled is not None:
+                return labelled["age_checked"], labelled["score_withheld"], []
             strange = [doubt.text for doubt in self.doubts(crop) if doubt.reason in OTHER_KIND]
             if check.by_model and not strange:
                 return (
@@ -365,27 +367,29 @@ class Models:
             raise WithheldError(f"no score: {note} (score.require_age_check)")
         return None, None, [note]
 
-    def _age_said(self, crop: FaceCrop) -> dict[str, str | None] | None:
-        """What the table says of the same picture, where people said its age."""
+    def _labelled_age(self, crop: FaceCrop) -> dict[str, str | None] | None:
+        """The row of the age table for the same picture, if people labelled its age."""
         from facestats.faces.comparison import read_thumbnail, thumbnail
         from facestats.faces.dedup import find_copy, perceptual_hash
 
-        said, hashes, thumbnails = self.ages_said
+        labelled, hashes, thumbnails = self.labelled_ages
         crops, size = self.root / CROPS, self.serving["crop"]["size"]
 
         def look(at: int) -> np.ndarray | None:
-            path = crops / said["filename"][at]
+            path = crops / labelled["filename"][at]
             if at in thumbnails:
                 return thumbnails[at]
             return read_thumbnail(path, size) if path.is_file() else None
 
         # A withheld face whose crop was removed is still known by its hash; an adult is not.
-        withheld = set(np.flatnonzero(said["score_withheld"].notna()).tolist())
+        withheld = set(np.flatnonzero(labelled["score_withheld"].notna()).tolist())
         at = find_copy(perceptual_hash(crop.grey), thumbnail(crop.rgb), hashes, look, withheld)
         return (
             None
             if at is None
-            else {name: None if pd.isna(value) else value for name, value in said.iloc[at].items()}
+            else {
+                name: None if pd.isna(value) else value for name, value in labelled.iloc[at].items()
+            }
         )
 
     def _lacking(self, crop: FaceCrop) -> FaceStatsError | None:
@@ -469,9 +473,7 @@ class Models:
 
 
 def _callers_level() -> int:
-    """`stacklevel` at which a warning, issued where this is called, names the line outside of this
-    package that asked.
-    """
+    """The `stacklevel` that attributes a warning to the first caller outside of this package."""
     level, frame = 0, sys._getframe(1)
     while frame and Path(frame.f_code.co_filename).is_relative_to(PACKAGE):
         level, frame = level + 1, frame.f_back

@@ -1,8 +1,8 @@
-"""The parts that answers are made from: read once, all of one run, and never again.
+"""The models and tables behind a `Models`: read once, all of one run.
 
-Each file is hashed, read, and looked at again: where it is the same file as before, what was read
-is what was hashed. A part whose files were not pulled is an error for those alone who need it; a
-part that does not fit the manifest is one for everybody.
+Each file is hashed, read, and its identity checked again: if it is the same, the bytes read are the
+bytes hashed. A part whose files were not pulled is an error only where it is needed; a part that
+does not match the manifest is an error for all.
 """
 
 from __future__ import annotations
@@ -35,14 +35,12 @@ from facestats.serving.manifest import (
 )
 
 HASHED_BY_ENCODER = ("config.json", "model.safetensors")
-BY_WEIGHTS = frozenset(
-    {"clip", "zeroshot", "embeddings"}
-)  # what else they depend on stands under `clip` in the manifest
-BY_PART = {"classifiers": "attributes", "ages": "faces"}  # what they are read with
+BY_WEIGHTS = frozenset({"clip", "zeroshot", "embeddings"})  # they depend on `clip` in the manifest
+BY_PART = {"classifiers": "attributes", "ages": "faces"}  # they are read with another part
 
 
 class InUse(BaseModel):
-    """What `models/attributes.json` says."""
+    """The content of `models/attributes.json`."""
 
     model_config = ConfigDict(strict=True)
     targets: list[str]
@@ -54,14 +52,18 @@ class InUse(BaseModel):
 
 @dataclass(frozen=True)
 class Parts:
-    """What was read.
+    """The parts that were read.
 
     Attributes
     ----------
-    manifest : that they fit.
-    values : by name of the part, what its reader made of it, or the error that stands in its place.
-    absent : paths of files that were not there.
-    lock : who uses a part holds it; the same for all `Parts` that share one.
+    manifest : Manifest
+        The manifest that they match.
+    values : mapping
+        By name of the part, the result of its reader, or the error instead.
+    absent : frozenset of str
+        Paths of missing files.
+    lock : RLock
+        To be held by whoever uses a part; `Parts` that share a part share the lock.
     """
 
     manifest: Manifest
@@ -70,18 +72,18 @@ class Parts:
     lock: Any = field(default_factory=threading.RLock)
 
     def get(self, name: str) -> Any:
-        """A part; raises the error that stands in its place."""
+        """Return a part, or raise its error."""
         value = self.values[name]
         if isinstance(value, FaceStatsError):
-            raise type(value)(*value.args)  # a new one: each thread hangs its own traceback onto it
+            raise type(value)(*value.args)  # a new one, since each thread adds its own traceback
         return value
 
     def has(self, name: str) -> bool:
-        """Whether all files of a part were there."""
+        """Whether all files of a part existed."""
         return self.absent.isdisjoint(self.manifest.parts[name])
 
     def serve(self, name: str, manifest: Manifest) -> bool:
-        """Whether a part, read without an error, is also the one that another manifest names."""
+        """Whether a part was read, and is also the one that another manifest names."""
         return (
             self.has(name)
             and not isinstance(self.values[name], FaceStatsError)
@@ -96,7 +98,9 @@ def read_parts(root: Path, before: Parts | None = None) -> Parts:
 
     Parameters
     ----------
-    before : of the same folder; parts that the manifest still names are taken from it.
+    root : Path
+    before : Parts, optional
+        Of the same folder; parts that the manifest still names are reused.
 
     Raises
     ------
@@ -105,10 +109,10 @@ def read_parts(root: Path, before: Parts | None = None) -> Parts:
     ModelError
         There is no manifest, or it is damaged.
     """
-    said = identity(root / SERVING)
+    manifest_identity = identity(root / SERVING)
     manifest = Manifest.read(root)
     seen = {path: identity(root / path) for path in manifest.files()}
-    absent = frozenset(path for path, found in seen.items() if found is None)
+    absent = frozenset(path for path, status in seen.items() if status is None)
     pipe = next((path for path in seen if not is_readable(root / path)), None)
     if pipe is not None:
         raise MixedPartsError(f"{root / pipe} is no file; {OF_TWO_RUNS}")
@@ -124,7 +128,7 @@ def read_parts(root: Path, before: Parts | None = None) -> Parts:
             raise MixedPartsError(
                 f"{root / replaced[0]} was replaced while it was read; {OF_TWO_RUNS}"
             )
-    if identity(root / SERVING) != said:
+    if identity(root / SERVING) != manifest_identity:
         raise MixedPartsError(f"{root / SERVING} was replaced while parts were read; {OF_TWO_RUNS}")
     return Parts(manifest, values, absent, before.lock if before else threading.RLock())
 
@@ -171,10 +175,9 @@ def _landmarker(
 def _clip(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
     from facestats.clip.load import load_encoder
 
-    said = manifest.facts["clip"]
-    encoder = load_encoder(
-        files[0].parent, said["precision"], batch_size=1
-    )  # it hashes its weights; twice would take a second of 2 GB
+    facts = manifest.facts["clip"]
+    # It hashes its weights; a second time would take a second for 2 GB.
+    encoder = load_encoder(files[0].parent, facts["precision"], batch_size=1)
     known = {
         path: encoder.files_sha256[path.name] for path in files if path.name in HASHED_BY_ENCODER
     }
@@ -183,10 +186,10 @@ def _clip(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
         manifest.parts["clip"],
         {path.relative_to(root).as_posix(): sha256 for path, sha256 in known.items()},
     )
-    if encoder.facts["sha256"] != said["weights_sha256"]:
+    if encoder.facts["sha256"] != facts["weights_sha256"]:
         raise ModelError(
             f"models/clip holds other weights ({encoder.facts['variant']}) than the models of "
-            f"{root} were trained on ({said['variant']}); run `dvc repro`"
+            f"{root} were trained on ({facts['variant']}); run `dvc repro`"
         )
     return encoder
 
@@ -255,8 +258,8 @@ def _zeroshot(root: Path, files: list[Path], manifest: Manifest, values: Mapping
 def _embeddings(
     root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]
 ) -> Any:
-    filenames, embeddings, said = tables.read_embeddings(files[0])
-    if said.get("weights_sha256") != manifest.facts["clip"]["weights_sha256"]:
+    filenames, embeddings, metadata = tables.read_embeddings(files[0])
+    if metadata.get("weights_sha256") != manifest.facts["clip"]["weights_sha256"]:
         raise ModelError(
             f"{files[0]} was computed with other weights than those of {root / SERVING}; run `dvc "
             "repro`"
@@ -289,21 +292,21 @@ def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
             np.empty((0, 32), dtype=np.uint8),
             {},
         )
-    said = tables.read(files[0], AGE_CHECK)
-    said = said[said["age_checked"].notna() & (said["age_checked"] != MODEL)].merge(
+    labelled = tables.read(files[0], AGE_CHECK)
+    labelled = labelled[labelled["age_checked"].notna() & (labelled["age_checked"] != MODEL)].merge(
         values["faces"]["perceptual_hash"].dropna(), on="filename"
     )
-    said = said.sort_values(["score_withheld", "filename"])
-    hashes = np.frombuffer(bytes.fromhex("".join(said["perceptual_hash"])), dtype=np.uint8).reshape(
-        -1, 32
-    )
-    said = said[["filename", "score_withheld", "age_checked"]].reset_index(drop=True)
+    labelled = labelled.sort_values(["score_withheld", "filename"])
+    hashes = np.frombuffer(
+        bytes.fromhex("".join(labelled["perceptual_hash"])), dtype=np.uint8
+    ).reshape(-1, 32)
+    labelled = labelled[["filename", "score_withheld", "age_checked"]].reset_index(drop=True)
     crops = {
         at: root / CROPS / name
-        for at, name in said.loc[said["score_withheld"].notna(), "filename"].items()
+        for at, name in labelled.loc[labelled["score_withheld"].notna(), "filename"].items()
     }
     return (
-        said,
+        labelled,
         hashes,
         {
             at: read_thumbnail(path, manifest.facts["crop"]["size"])

@@ -1,6 +1,4 @@
-"""What the functions that people import answer: named fields, which can also be read as the keys of
-a dict.
-"""
+"""Results of the public functions: named fields that can also be read as the keys of a dict."""
 
 from __future__ import annotations
 
@@ -11,14 +9,14 @@ from typing import Any
 
 
 class Result(Mapping[str, Any]):
-    """An answer whose fields are also its keys: `result.score` and `result["score"]` are one value.
+    """A result whose fields are also its keys: `result.score` and `result["score"]` are one value.
 
     It compares equal to a dict of the same content. `json.dumps` takes `to_dict()`.
     """
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """The answer as a dict of Python's own types, in the order of its keys."""
+        """The result as a dict of Python's own types, in the order of its keys."""
 
     def __getitem__(self, key: str) -> Any:
         return self.to_dict()[key]
@@ -32,7 +30,7 @@ class Result(Mapping[str, Any]):
 
 @dataclass(frozen=True, eq=False)
 class Score(Result):
-    """What raters would say of a face; see `facestats.score_image`.
+    """The predicted ratings of a face; see `facestats.score_image`.
 
     Attributes
     ----------
@@ -45,16 +43,15 @@ class Score(Result):
     decile : int or None
         1 to 10, from `pct`.
     geometric : float or None
-        0 to 100, from the landmarks and the pixels between them; None where it can't be had.
+        0 to 100, from the landmarks and the pixels between them; None without a face or a model.
     combined : float or None
-        0 to 100, `geometric` and `score` by `score.weights`; None where it can't be had.
+        0 to 100, `geometric` and `score` by `score.weights`; None if one of them is missing.
     withheld : str or None
         Why the face gets no score.
     age_checked : str or None
-        What the age was checked by: `manual`, `label`, `copy` or `model`; None where nothing could
-        tell.
+        What the age was checked by: `manual`, `label`, `copy` or `model`; None if by nothing.
     warnings : list of str
-        What is doubtful about the photo or the scores.
+        Doubts about the photo or the scores.
     """
 
     raw: float | None = None
@@ -69,6 +66,58 @@ class Score(Result):
 
     def to_dict(self) -> dict[str, Any]:
         return {one.name: getattr(self, one.name) for one in fields(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class CompositeFacts(Result):
+    """Facts about a composite, in the `info["facestats"]` of its picture; see `make_composite`.
+
+    Attributes
+    ----------
+    n : int
+        Number of faces in the picture.
+    members : list of str
+        Their names.
+    note : str or None
+        A caution: very few faces, or a doubtful filter.
+    left_out : dict of str to list of str
+        Names by reason: `no_face`, `no_landmarks`, `max_yaw`, `folded`, or a doubt.
+    flagged : dict of str to int
+        Number of faces left out for each doubt about the picture.
+    copies_left_out : int
+        Number of faces left out as copies of others.
+    rating : dict or None
+        Mean human rating of the members: `value`, `low`, `high`, `n`.
+    render : dict
+        The options of the drawing.
+    sharpness : dict or None
+        Gradient energy of `warp` and of the plain mean (`none`), and their `ratio`.
+    filter : dict or None
+        The conditions of `filter_images`, for a pandas frame that it returned.
+    matched : dict or None
+        Number of faces left after each of them.
+    scores : dict or None
+        Mean `holistic`, `geometric` and `combined` score, for a frame that has their columns.
+    """
+
+    n: int
+    members: list[str]
+    note: str | None
+    left_out: dict[str, list[str]]
+    flagged: dict[str, int]
+    copies_left_out: int
+    rating: dict[str, Any] | None
+    render: dict[str, Any]
+    sharpness: dict[str, float] | None
+    filter: dict[str, Any] | None = None
+    matched: dict[str, int] | None = None
+    scores: dict[str, dict[str, Any]] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The facts as `composite.json` has them, with `scores` where they are known."""
+        facts = {"built": True, "why": None, "relaxed": []}
+        facts |= {one.name: getattr(self, one.name) for one in fields(self)}
+        return facts if self.scores else {k: v for k, v in facts.items() if k != "scores"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +153,7 @@ class Attributes(Result):
     age_bucket : str or None
         The age as one of FairFace's ranges.
     warnings : list of str
-        What is doubtful about the photo.
+        Doubts about the photo.
     """
 
     targets: dict[str, Attribute]
