@@ -253,7 +253,8 @@ def make_members(n: int, folder: Path) -> None:
         target = folder / "faces" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.hardlink_to(drawn[i % len(drawn)])
-    pd.DataFrame({"filename": names, "rating": 4.0}).to_csv(folder / "members.csv", index=False)
+    members = pd.DataFrame({"filename": names, "rating": 4.0, "person": range(n)})
+    members.to_csv(folder / "members.csv", index=False)
     write_json(
         folder / "selection.json",
         {

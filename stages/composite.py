@@ -24,7 +24,7 @@ def main(params, name: StageItem, members: Path, composites: Path) -> str:
     average = average_faces(chosen, **render)
     start_clean(out)
     selection = read_json(folder / "selection.json")
-    facts = composite_facts(average, render, selection, chosen.ratings)
+    facts = composite_facts(average, render, selection, chosen.ratings, chosen.persons)
     for warning in warnings_of(facts, f"composites.{name}", len(chosen)):
         warn(warning)
     write_composite(out, name, average, facts, chosen.faces, folder / "scores.json")

@@ -54,6 +54,7 @@ def folder(tmp_path):
                 "image": text(rows),
                 "filename": text(rows),
                 "rating": RATINGS[: len(rows)],
+                "person_group": [7, 3, 7, 9][: len(rows)],
                 "attractiveness_score": [10.0, 20.0, 60.0, None][: len(rows)],
                 "geometric_score": np.nan,
                 "combined_score": np.nan,
@@ -81,6 +82,7 @@ def test_members_come_back_as_they_were_written(folder):
     assert [
         rating if rating == rating else None for rating in read(out).ratings[folder.names]
     ] == RATINGS
+    assert read(out).persons[folder.names].tolist() == [0, 1, 0, 2]
     assert members[3].landmarks is None
     assert [m.path.read_bytes() for m in members] == [
         (folder.preproc / n).read_bytes() for n in folder.names
@@ -108,7 +110,7 @@ def test_members_come_back_as_they_were_written(folder):
 
 def test_too_few_members_are_none(folder):
     out = folder(folder.names[:2], minimum=3)
-    assert (out / "members.csv").read_text() == "image,filename,rating\n"
+    assert (out / "members.csv").read_text() == "image,filename,rating,person\n"
     assert len(read(out)) == 0
     assert [p.name for p in (out / "faces").iterdir()] == ["landmarks.parquet"]
     selection = json.loads((out / "selection.json").read_text())
@@ -165,8 +167,9 @@ def test_a_face_that_is_itself_a_link_is_followed(folder, tmp_path):
         "",
         "name,rating\nd.jpg,1\n",
         "filename\nd.jpg\n",
-        "filename,rating\nstranger.jpg,\n",
-        "filename,rating\nd.jpg,good\n",
+        "filename,rating\nd.jpg,1\n",
+        "filename,rating,person\nstranger.jpg,,0\n",
+        "filename,rating,person\nd.jpg,good,0\n",
     ],
 )
 def test_a_folder_that_select_did_not_write_is_named(folder, content):
@@ -200,6 +203,19 @@ def test_scores_stand_in_a_file_of_their_own(folder):
         "why": "no member has a geometric score",
     }
     assert "30" not in (out / "selection.json").read_text() + (out / "members.csv").read_text()
+    # Two of the three are one person's: a mean is of that person, of the other, or of both.
+    assert (scores["holistic"]["low"], scores["holistic"]["high"]) == (20, 35)
+
+
+def test_the_numbers_of_persons_do_not_depend_on_faces_outside_the_folder(folder):
+    written = folder().joinpath("members.csv").read_text()
+    assert [line.rpartition(",")[2] for line in written.splitlines()] == [
+        "person",
+        "0",
+        "1",
+        "0",
+        "2",
+    ]
 
 
 def test_an_interval_narrows_with_the_number_of_faces():
@@ -217,8 +233,30 @@ def test_one_value_has_no_interval_and_says_so():
         "low": None,
         "high": None,
         "n": 1,
-        "why": "one member has a human rating: an interval needs two",
+        "why": "one member has a human rating: an interval needs two persons",
     }
+    two = mean_interval(pd.Series([1.0, None, 3.0]), "human rating", pd.Series([4, 5, 4]))
+    assert two == {
+        "value": 2.0,
+        "low": None,
+        "high": None,
+        "n": 2,
+        "why": "2 members of one person have a human rating: an interval needs two persons",
+    }
+
+
+def test_an_interval_draws_persons_not_faces():
+    values = np.random.default_rng(0).normal(50, 10, 50)
+    twice = pd.Series(np.repeat(values, 4))
+    persons = pd.Series(np.repeat(np.arange(50), 4))
+    faces, people = (mean_interval(twice, "score", whose) for whose in (None, persons))
+    once = mean_interval(pd.Series(values), "score")
+    assert (people["n"], people["value"]) == (200, pytest.approx(once["value"]))
+    width = people["high"] - people["low"]
+    assert width == pytest.approx(once["high"] - once["low"], rel=0.05)
+    assert width > 1.8 * (faces["high"] - faces["low"])
+    unknown = pd.Series(np.full(200, np.nan))
+    assert mean_interval(twice, "score", unknown) == faces  # each face is a person of its own
 
 
 def test_mean_scores_are_said_in_a_line():
@@ -248,6 +286,7 @@ def test_the_facts_are_those_of_the_faces_in_the_picture(tmp_path):
         {"align": "warp"},
         {"filter": {"gender": "female"}, "matched": {"all": 9, "gender": 4}},
         ratings,
+        pd.Series([0, 0, 0, 0], index=faces["filename"]),
     )
     assert (facts["built"], facts["why"], facts["n"], facts["members"]) == (
         True,
@@ -257,6 +296,7 @@ def test_the_facts_are_those_of_the_faces_in_the_picture(tmp_path):
     )
     assert facts["left_out"] == {"no_landmarks": ["001.jpg"], "max_yaw": ["002.jpg"]}
     assert (facts["rating"]["value"], facts["rating"]["n"]) == (1.5, 2)
+    assert facts["rating"]["why"].startswith("2 members of one person have")
     assert (facts["filter"], facts["matched"], facts["render"]) == (
         {"gender": "female"},
         {"all": 9, "gender": 4},

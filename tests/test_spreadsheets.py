@@ -148,7 +148,7 @@ def test_members_of_a_composite_are_found_under_such_names(tmp_path):
     names = ["'=a.jpg", "-b.jpg", "=a.jpg"]
     write_csv(
         tmp_path / "members.csv",
-        pd.DataFrame({"image": names, "filename": names, "rating": [1.0, 2.0, 3.0]}),
+        pd.DataFrame({"image": names, "filename": names, "rating": [1.0, 2.0, 3.0], "person": 0}),
     )
     landmarks = pd.DataFrame(
         {

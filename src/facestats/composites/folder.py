@@ -30,7 +30,11 @@ _LEFT_OUT = {
 
 
 def composite_facts(
-    average: Average, render: dict[str, Any], selection: dict[str, Any], ratings: pd.Series
+    average: Average,
+    render: dict[str, Any],
+    selection: dict[str, Any],
+    ratings: pd.Series,
+    persons: pd.Series | None = None,
 ) -> dict[str, Any]:
     """Collect what `composite.json` holds.
 
@@ -45,6 +49,8 @@ def composite_facts(
         could be used, the composite counts as not built: it would be a portrait of these few.
     ratings : Series
         Human rating by name of the members.
+    persons : Series, optional
+        Whose face each member is, by name. By default each face is somebody else's.
 
     Returns
     -------
@@ -74,7 +80,9 @@ def composite_facts(
         "relaxed": selection.get("relaxed", []),
         "n": len(used),
         "members": used,
-        "rating": mean_rating(ratings.reindex(used)),
+        "rating": mean_rating(
+            ratings.reindex(used), None if persons is None else persons.reindex(used)
+        ),
         "render": render,
         "left_out": average.left_out,
         "sharpness": average.sharpness if built else None,

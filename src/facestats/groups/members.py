@@ -16,7 +16,7 @@ import pandas as pd
 
 from facestats.core import tables
 from facestats.core.files import without_apostrophe, write_csv, write_json
-from facestats.core.stats.intervals import interval_text, mean_with_interval
+from facestats.core.stats.intervals import interval_text, mean_with_interval, person_groups
 from facestats.core.stats.verdict import SCORES
 from facestats.core.tables.parquet import opened, read_batches
 from facestats.errors import InputError
@@ -26,41 +26,48 @@ if TYPE_CHECKING:
     from facestats.groups.filters import Selection
 
 
+PERSON = "person_group"  # column of `attributes_final.parquet`: whose face it is, as a number
 _RESAMPLES, _SEED = 1000, 0
 
 
-def mean_interval(values: pd.Series, what: str) -> dict[str, Any]:
-    """Mean with a 95 % bootstrap interval over the faces.
+def mean_interval(values: pd.Series, what: str, persons: pd.Series | None = None) -> dict[str, Any]:
+    """Average values of faces, with a 95 % bootstrap interval over persons.
 
     Parameters
     ----------
     values : Series (n,)
         One value a face, NaN where it has none.
     what : str
-        What one of them is called.
+        What one of them is called, such as `human rating`.
+    persons : Series (n,), optional
+        Whose face each is, null where it is a person of its own. By default each face is somebody
+        else's.
 
     Returns
     -------
     dict
         `value`, `low`, `high`, `n` (faces that have a value) and, where something is null, `why`.
     """
-    known = values.dropna().to_numpy(dtype=np.float64)
+    has_value = values.notna().to_numpy()
+    known = values.to_numpy(dtype=np.float64)[has_value]
     if len(known) == 0:
         return {"value": None, "low": None, "high": None, "n": 0, "why": f"no member has a {what}"}
-    if len(known) == 1:
+    groups = None if persons is None else person_groups(persons[has_value])
+    if len(known) == 1 or (groups is not None and groups.max() == 0):
+        who = "one member has" if len(known) == 1 else f"{len(known)} members of one person have"
         return {
-            "value": float(known[0]),
+            "value": float(known.mean()),
             "low": None,
             "high": None,
-            "n": 1,
-            "why": f"one member has a {what}: an interval needs two",
+            "n": len(known),
+            "why": f"{who} a {what}: an interval needs two persons",
         }
-    return {**mean_with_interval(known, _RESAMPLES, _SEED), "n": len(known)}
+    return {**mean_with_interval(known, _RESAMPLES, _SEED, groups), "n": len(known)}
 
 
-def mean_rating(ratings: pd.Series) -> dict[str, Any]:
+def mean_rating(ratings: pd.Series, persons: pd.Series | None = None) -> dict[str, Any]:
     """Mean human rating of faces, in the raters' unit; see `mean_interval`."""
-    return mean_interval(ratings, "human rating")
+    return mean_interval(ratings, "human rating", persons)
 
 
 def mean_scores(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -69,14 +76,19 @@ def mean_scores(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
     Parameters
     ----------
     rows : DataFrame
-        Rows of `attributes_final.parquet`.
+        Rows of `attributes_final.parquet`. Without the column `person_group`, each face is somebody
+        else's.
 
     Returns
     -------
     dict
         What `mean_interval` returns, by score.
     """
-    return {name: mean_interval(rows[column], f"{name} score") for name, column in SCORES.items()}
+    persons = rows.get(PERSON)
+    return {
+        name: mean_interval(rows[column], f"{name} score", persons)
+        for name, column in SCORES.items()
+    }
 
 
 def scores_text(scores: dict[str, dict[str, Any]]) -> str:
@@ -124,7 +136,9 @@ def write_members(
     rows = selection.rows if selection.enough else selection.rows.iloc[:0]
     members = rows["filename"]
     shutil.rmtree(out / "faces", ignore_errors=True)
-    write_csv(out / "members.csv", rows[["image", "filename", "rating"]])
+    # Numbers of this composite's own: those of the table change when other faces are added.
+    table = rows[["image", "filename", "rating"]].assign(person=person_groups(rows[PERSON]))
+    write_csv(out / "members.csv", table)
     write_json(
         out / "selection.json",
         {
@@ -139,7 +153,7 @@ def write_members(
             "copies_left_out": selection.copies,
             "relaxed": selection.relaxed,
             **({"doubts": doubts} if doubts else {}),
-            "rating": mean_rating(rows["rating"]),
+            "rating": mean_rating(rows["rating"], rows[PERSON]),
         },
     )
     write_json(out / "scores.json", {"name": name, "n": len(rows), **mean_scores(rows)})
@@ -207,6 +221,8 @@ class Members:
     ----------
     ratings : Series
         Mean human rating by name, NaN where nobody rated.
+    persons : Series of int
+        Number of the person by name.
 
     Raises
     ------
@@ -218,12 +234,13 @@ class Members:
         try:
             table = pd.read_csv(
                 members,
-                dtype={"filename": "str", "rating": "float64"},
+                dtype={"filename": "str", "rating": "float64", "person": "int64"},
                 na_values={"rating": ""},
                 keep_default_na=False,
             )
             table["filename"] = table["filename"].map(without_apostrophe)
-            names, self.ratings = table["filename"], table.set_index("filename")["rating"]
+            names, by_name = table["filename"], table.set_index("filename")
+            self.ratings, self.persons = by_name["rating"], by_name["person"]
         except (FileNotFoundError, KeyError, ValueError) as error:
             raise InputError(
                 f"{members} is not a list of members ({error}); `dvc repro` writes it"

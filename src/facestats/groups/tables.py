@@ -37,6 +37,11 @@ FINAL = Schema(
             "its place among its copies: 1 for the best (sharp, large, little compressed), and for "
             "a face without copies",
         ),
+        "person_group": Column(
+            INTEGER,
+            "number of the person: faces with the same `person` in the labels share a number, and "
+            "so do copies",
+        ),
     },
     further={
         **CLEAN.further,

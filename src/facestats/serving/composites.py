@@ -31,7 +31,7 @@ from facestats.groups.filters import (
     column_doubts,
     select_faces,
 )
-from facestats.groups.members import mean_scores
+from facestats.groups.members import PERSON, mean_scores
 from facestats.groups.params import COPIES, KEEP, Filter
 from facestats.groups.tables import FINAL
 from facestats.params.errors import checked_options
@@ -236,7 +236,9 @@ def make_composite(
     if n is not None:
         selection["filter"] = {**selection.get("filter", {}), "n": n, "seed": seed}
     selection["doubts"] = _doubts(models, table, members["filename"], selection.get("filter", {}))
-    facts = composite_facts(average, render, selection, _ratings(table))
+    facts = composite_facts(
+        average, render, selection, _by_name(table, "rating"), _by_name(table, PERSON)
+    )
     if average.image is None:
         hint = "".join(f", {n} left out as {reason}" for reason, n in facts["flagged"].items())
         raise InputError(
@@ -283,6 +285,7 @@ def _to_pandas(frame: Any) -> pd.DataFrame:
         "doubts",
         "copy_group",
         "copy_rank",
+        PERSON,
         *SCORES.values(),
         *filter(None, COLUMNS.values()),
     }
@@ -316,11 +319,12 @@ def _with_faces(table: pd.DataFrame | None, models: Models) -> pd.DataFrame | No
     return table
 
 
-def _ratings(table: pd.DataFrame | None) -> pd.Series:
-    if table is None or "rating" not in table.columns:
+def _by_name(table: pd.DataFrame | None, column: str) -> pd.Series:
+    """A column of numbers by the face's name; empty where the table lacks it."""
+    if table is None or column not in table.columns:
         return pd.Series(dtype=float)
-    ratings = table.set_index("filename")["rating"]
-    return ratings[~ratings.index.duplicated()]
+    values = table.set_index("filename")[column]
+    return values[~values.index.duplicated()]
 
 
 def _known_faces(
@@ -331,7 +335,7 @@ def _known_faces(
     Returns the members, how many were left out for each doubt, and how many as copies.
     """
     check_table(df)
-    for column in ("rating", *SCORES.values()):
+    for column in ("rating", PERSON, *SCORES.values()):
         if (
             column in df.columns
             and not pd.api.types.is_numeric_dtype(df[column])
