@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+import textwrap
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, get_args
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +19,11 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 
 def ordered(span: list) -> list:
@@ -114,19 +123,44 @@ def _as_number(value: Any, whole: bool) -> Any:
 TEXTS = "texts"
 
 
+def _attribute_docstrings(section: type[BaseModel]) -> dict[str, str]:
+    """The text below each field of a section, those of its base classes included."""
+    texts = {}
+    for base in reversed(section.__mro__):
+        if not issubclass(base, BaseModel) or base is BaseModel:
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body
+        for field, text in pairwise(body):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                    value=ast.Constant(value=str(words))
+                ) if name in section.model_fields:
+                    texts[name] = inspect.cleandoc(words)
+    return texts
+
+
 class Section(BaseModel):
     """Base of all sections: no unknown keys, and no silent conversion of types, but that a number
     may be written in any way; the text below a key describes it.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     aliases: ClassVar[Mapping[str, str]] = {}
     """Keys of earlier versions and what they are called now; files that have them are read, with a
     warning.
     """
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        # pydantic's `use_attribute_docstrings` reads the sources of all sections whenever they are
+        # imported: a fifth of a stage's start.
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        for name, text in _attribute_docstrings(cls).items():
+            schema["properties"][cls.model_fields[name].alias or name]["description"] = text
+        return schema
 
     @model_validator(mode="before")
     @classmethod
