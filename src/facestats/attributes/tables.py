@@ -5,10 +5,14 @@ from __future__ import annotations
 from facestats.core.layout import OUT_OF_FOLD
 from facestats.core.tables import FILENAME, IMAGE, INTEGER, NUMBER, TEXT, Column, Schema
 
-_SOURCES = (
+_SOURCE = Column(
+    TEXT,
     "where it comes from: `manual` > `label` > `model` (`pretrained` where you brought it) > "
-    "`zeroshot` > `unknown`"
+    "`zeroshot` > `unknown`",
 )
+_SAID = "what people said; empty where nobody said anything"
+_FURTHER = {"<attribute>": "answer of a further attribute"}
+_PROBABILITIES = {**_FURTHER, "<attribute>_prob_<class>": "its probability, 0–1"}
 
 ATTRIBUTES = Schema(
     "attributes.parquet",
@@ -21,20 +25,15 @@ ATTRIBUTES = Schema(
         "ethnicity": Column(TEXT, "class"),
         "age": Column(NUMBER, "years"),
     },
-    further={"<attribute>": "answer of a further attribute"},
+    further=_FURTHER,
 )
 
 PREDICTIONS = Schema(
     "attributes_with_predictions.parquet",
     "The same with probabilities.",
     stage="attributes",
-    fields={
-        **ATTRIBUTES.fields,
-    },
-    further={
-        "<attribute>": "answer of a further attribute",
-        "<attribute>_prob_<class>": "its probability, 0–1",
-    },
+    fields=ATTRIBUTES.fields,
+    further=_PROBABILITIES,
 )
 
 WITH_MANUAL = Schema(
@@ -43,14 +42,11 @@ WITH_MANUAL = Schema(
     stage="attributes",
     fields={
         **ATTRIBUTES.fields,
-        "gender_said": Column(TEXT, "what people said; empty where nobody said anything"),
-        "ethnicity_said": Column(TEXT, "what people said; empty where nobody said anything"),
-        "age_said": Column(NUMBER, "what people said; empty where nobody said anything"),
+        "gender_said": Column(TEXT, _SAID),
+        "ethnicity_said": Column(TEXT, _SAID),
+        "age_said": Column(NUMBER, _SAID),
     },
-    further={
-        "<attribute>": "answer of a further attribute",
-        "<attribute>_said": "what people said of a further attribute",
-    },
+    further={**_FURTHER, "<attribute>_said": "what people said of a further attribute"},
 )
 
 CLEAN = Schema(
@@ -61,24 +57,15 @@ CLEAN = Schema(
         "filename": FILENAME,
         "image": IMAGE,
         "gender_final": Column(TEXT, "what counts: class"),
-        "gender_source": Column(
-            TEXT,
-            _SOURCES,
-        ),
+        "gender_source": _SOURCE,
         "ethnicity_final": Column(TEXT, "what counts: class"),
-        "ethnicity_source": Column(
-            TEXT,
-            _SOURCES,
-        ),
+        "ethnicity_source": _SOURCE,
         "age_final": Column(NUMBER, "what counts: years"),
-        "age_source": Column(
-            TEXT,
-            _SOURCES,
-        ),
+        "age_source": _SOURCE,
     },
     further={
         "<attribute>_final": "what counts, of a further attribute",
-        "<attribute>_source": _SOURCES,
+        "<attribute>_source": _SOURCE.text,
     },
 )
 
@@ -119,12 +106,7 @@ PREDICTIONS_OUT_OF_FOLD = Schema(
     "Answers about train faces by models that never saw them; a number for a regression, "
     "probabilities for a classification.",
     stage="train_attribute",
-    fields={
-        "filename": FILENAME,
-    },
-    further={
-        "<attribute>": "answer of a further attribute",
-        "<attribute>_prob_<class>": "its probability, 0–1",
-    },
+    fields={"filename": FILENAME},
+    further=_PROBABILITIES,
     path=f"{OUT_OF_FOLD}/<target>.parquet",
 )

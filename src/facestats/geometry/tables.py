@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from facestats.attributes.tables import CLEAN
-from facestats.core.tables import BOOLEAN, FILENAME, FLOAT, NUMBER, Column, Schema
+from facestats.core.tables import (
+    BOOLEAN,
+    FILENAME,
+    GEOMETRIC_OUT_OF_FOLD,
+    GEOMETRY_ZSCORE,
+    NUMBER,
+    Column,
+    Schema,
+)
+from facestats.faces.tables import FACES
+
+_FRONTAL = Column(
+    BOOLEAN,
+    "whether the head is turned little enough (yaw 15°, pitch 13°) for measurements to be compared",
+)
+MEASUREMENTS = {"<measurement>": "one column each for the measurements at the end of this page"}
 
 WITH_META = Schema(
     "attributes_with_meta.parquet",
@@ -11,19 +26,10 @@ WITH_META = Schema(
     stage="geometry",
     fields={
         **CLEAN.fields,
-        "yaw": Column(FLOAT, "head turned to a side, degrees; above 0 to the image's right"),
-        "pitch": Column(FLOAT, "head raised, degrees; above 0 looks up"),
-        "roll": Column(FLOAT, "head tilted, degrees; above 0 clockwise"),
-        "frontal": Column(
-            BOOLEAN,
-            "whether the head is turned little enough (yaw 15°, pitch 13°) for measurements to be "
-            "compared",
-        ),
+        **{name: FACES.fields[name] for name in ("yaw", "pitch", "roll")},
+        "frontal": _FRONTAL,
     },
-    further={
-        **CLEAN.further,
-        "<measurement>": "one column each for the measurements at the end of this page",
-    },
+    further={**CLEAN.further, **MEASUREMENTS},
 )
 
 GEOMETRY = Schema(
@@ -32,23 +38,12 @@ GEOMETRY = Schema(
     stage="geometry",
     fields={
         "filename": FILENAME,
-        "frontal": Column(
-            BOOLEAN,
-            "whether the head is turned little enough (yaw 15°, pitch 13°) for measurements to be "
-            "compared",
-        ),
-        "geometry_zscore": Column(
-            NUMBER,
-            "mean of the z-scores of symmetry and nearness to the golden ratio, to be compared "
-            "with",
-        ),
+        "frontal": _FRONTAL,
+        "geometry_zscore": GEOMETRY_ZSCORE,
         "geometric_raw": Column(
             NUMBER, "rating predicted from the face's shape, on the raters' scale"
         ),
-        "geometric_out_of_fold": Column(
-            BOOLEAN,
-            "whether the geometric score was predicted by a model that never saw the face's rating",
-        ),
+        "geometric_out_of_fold": GEOMETRIC_OUT_OF_FOLD,
     },
-    further={"<measurement>": "one column each for the measurements at the end of this page"},
+    further=MEASUREMENTS,
 )

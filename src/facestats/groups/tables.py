@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from facestats.attributes.tables import CLEAN
 from facestats.clusters.tables import WITH_CLUSTERS
-from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.layout import MEMBERS
-from facestats.core.tables import FILENAME, FLOAT, INTEGER, NUMBER, TEXT, Column, Schema
+from facestats.core.tables import FILENAME, INTEGER, TEXT, Column, Schema
+from facestats.faces.tables import FACES
 from facestats.geometry.tables import WITH_META
+from facestats.labels.tables import LABELS
 from facestats.scores.tables import SCORES
 
 FINAL = Schema(
@@ -20,47 +18,26 @@ FINAL = Schema(
         **WITH_META.fields,
         **WITH_CLUSTERS.fields,
         **SCORES.fields,
-        "rating": Column(NUMBER, "mean of the human ratings, on the raters' scale"),
-        "rating_n": Column(INTEGER, "number of ratings behind the mean"),
+        **{name: LABELS.fields[name] for name in ("rating", "rating_n")},
         "doubts": Column(
             TEXT,
             "what is doubtful about the picture, as in `attributes_flags.parquet`, `, ` between; "
             "composites leave such faces out; empty where nothing is",
         ),
-        "copy_group": Column(
-            TEXT,
-            "best of the face's copies, exact and near: the face itself where it is that, or has "
-            "none",
-        ),
-        "copy_rank": Column(
-            INTEGER,
-            "its place among its copies: 1 for the best (sharp, large, little compressed), and for "
-            "a face without copies",
-        ),
+        **{name: FACES.fields[name] for name in ("copy_group", "copy_rank")},
         "person_group": Column(
             INTEGER,
             "number of the person: faces with the same `person` in the labels share a number, and "
             "so do copies",
         ),
     },
-    further={
-        **CLEAN.further,
-        "<measurement>": "one column each for the measurements at the end of this page",
-    },
+    further=WITH_META.further,
 )
 
 MEMBER_LANDMARKS = Schema(
     "landmarks.parquet",
     "What drawing a composite needs of its members besides their crops.",
     stage="select",
-    fields={
-        "filename": FILENAME,
-        "landmarks": Column(
-            pa.list_(FLOAT, N_LANDMARKS * 3),
-            "468 points of MediaPipe's face mesh, x y z one after the other, as fractions of the "
-            "crop",
-        ),
-        "yaw": Column(FLOAT, "head turned to a side, degrees; above 0 to the image's right"),
-    },
+    fields={"filename": FILENAME, **{name: FACES.fields[name] for name in ("landmarks", "yaw")}},
     path=f"{MEMBERS}/<composite>/faces/landmarks.parquet",
 )

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from facestats.attributes.tables import CLEAN
-from facestats.core.tables import BOOLEAN, FILENAME, IMAGE, INTEGER, NUMBER, TEXT, Column, Schema
+from facestats.core.tables import (
+    AGE_COLUMNS,
+    BOOLEAN,
+    FILENAME,
+    GEOMETRIC_OUT_OF_FOLD,
+    GEOMETRY_ZSCORE,
+    IMAGE,
+    INTEGER,
+    NUMBER,
+    Column,
+    Schema,
+)
+from facestats.labels.tables import SPLITS
 
 SCORES_OUT_OF_FOLD = Schema(
     "out_of_fold.parquet",
@@ -40,34 +52,14 @@ SCORES = Schema(
         "combined_score": Column(
             NUMBER, "mean of geometric and holistic score by `score.weights`, 0–100"
         ),
-        "geometry_zscore": Column(
-            NUMBER,
-            "mean of the z-scores of symmetry and nearness to the golden ratio, to be compared "
-            "with",
-        ),
-        "split": Column(
-            TEXT,
-            "`train`, `val`, `test`, or `excluded` (a copy of a face that the labels give to "
-            "another person, of another split)",
-        ),
+        "geometry_zscore": GEOMETRY_ZSCORE,
+        "split": SPLITS.fields["split"],
         "out_of_fold": Column(
             BOOLEAN,
             "whether the holistic score was predicted by a model that never saw the face's rating",
         ),
-        "geometric_out_of_fold": Column(
-            BOOLEAN,
-            "whether the geometric score was predicted by a model that never saw the face's rating",
-        ),
-        "score_withheld": Column(
-            TEXT,
-            "why the face gets no score, for it may be under `score.min_age`; empty where that is "
-            "not so",
-        ),
-        "age_checked": Column(
-            TEXT,
-            "what its age was checked by: `manual`, `label`, `copy` (the label of a copy of the "
-            "picture) or `model`; empty where nothing could tell",
-        ),
+        "geometric_out_of_fold": GEOMETRIC_OUT_OF_FOLD,
+        **AGE_COLUMNS,
     },
 )
 
@@ -75,9 +67,6 @@ SCORES_WITH_ATTRIBUTES = Schema(
     "attractiveness_with_attributes.parquet",
     "The scores beside `attributes_clean.parquet`.",
     stage="score",
-    fields={
-        **SCORES.fields,
-        **CLEAN.fields,
-    },
+    fields={**SCORES.fields, **CLEAN.fields},
     further=CLEAN.further,
 )

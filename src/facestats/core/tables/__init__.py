@@ -111,6 +111,27 @@ INTEGER, BOOLEAN = pa.int32(), pa.bool_()
 # The two names of a face, which nearly every table has.
 FILENAME = Column(TEXT, "name of the face: its crop in `data/processed/preproc/`")
 IMAGE = Column(TEXT, "path of the photo below `data.images`")
+# What `score` takes over from the tables of `age_check` and `geometry`.
+AGE_COLUMNS = {
+    "score_withheld": Column(
+        TEXT,
+        "why the face gets no score, for it may be under `score.min_age`; empty where that is "
+        "not so",
+    ),
+    "age_checked": Column(
+        TEXT,
+        "what its age was checked by: `manual`, `label`, `copy` (the label of a copy of the "
+        "picture) or `model`; empty where nothing could tell",
+    ),
+}
+GEOMETRY_ZSCORE = Column(
+    NUMBER,
+    "mean of the z-scores of symmetry and nearness to the golden ratio, to be compared with",
+)
+GEOMETRIC_OUT_OF_FOLD = Column(
+    BOOLEAN,
+    "whether the geometric score was predicted by a model that never saw the face's rating",
+)
 
 
 def write(
