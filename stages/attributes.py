@@ -13,7 +13,7 @@ from facestats.run.stage import run_stage, warn
 from pathlib import Path
 
 from facestats.attributes import tables as schemas
-from facestats.attributes.answers import LOOKED_AT, answer_attributes
+from facestats.attributes.answers import FACE_COLUMNS, answer_attributes
 from facestats.attributes.fairface import label_structure
 from facestats.attributes.model import load_models
 from facestats.core import tables
@@ -43,7 +43,7 @@ def main(
         load_models(classifiers, targets),
         load_classifiers(prompts, vectors.metadata["weights_sha256"]),
         tables.called_as(tables.read_all(labels, LABELS), own_names),
-        tables.read(faces, FACES, LOOKED_AT).dropna(subset="filename"),
+        tables.read(faces, FACES, FACE_COLUMNS).dropna(subset="filename"),
         {name: tables.read_all(out_of_fold / f"{name}.parquet", unseen) for name in targets},
         params.attributes.propose,
     )

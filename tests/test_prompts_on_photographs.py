@@ -135,7 +135,7 @@ def test_the_doubt_names_what_is_said_what_is_not_and_the_way_out():
     doubts = doubts_on_photographs({"gender": 0.98, "age": np.inf, "glasses": np.inf}, 60)
     assert doubts["zeroshot"] == (
         "prompts of tiny, which was trained on drawings, say little about 60 photographs "
-        "(gender: said where it was right at least four times of five, else unknown; age, "
+        "(gender: answered where it was right at least four times out of five, else unknown; age, "
         "glasses: unknown); label some faces, or set clip.variant to a CLIP that was "
         "trained on photographs"
     )

@@ -1,1 +1,1 @@
-"""Attributes: classifiers on embeddings, resolution of sources, flags, clusters."""
+"""Attributes: models on embeddings, the source of each value, flags, proposals for labelling."""

@@ -1,4 +1,4 @@
-"""All attributes of all faces: by which model or prompt, from which source, and what to check."""
+"""All attributes of all faces: predictions, the value that counts, flags, proposals to label."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.prompts.zeroshot import PromptClassifier, find_strange_classes, is_tiny
 
 COPIES = ["copy_group", "copy_rank"]
-# Columns of `faces.parquet` that `answer_attributes` looks at.
-LOOKED_AT = ["filename", *FACTS, "image", "duplicate_of", "near_duplicate_of", *COPIES]
+# Columns of `faces.parquet` that `answer_attributes` reads.
+FACE_COLUMNS = ["filename", *FACTS, "image", "duplicate_of", "near_duplicate_of", *COPIES]
 
 
 @dataclass
 class Answers:
-    """What every face is taken for.
+    """The attributes of every face.
 
     Attributes
     ----------
     attributes, predictions, with_manual, clean, flags : DataFrame
-        The tables of the stage `attributes`, as its schemas describe them.
+        The tables of the stage `attributes`; see `attributes.tables`.
     template : DataFrame
         Faces proposed for labelling.
     serving : dict
         What single photos need: which models are in use, and the share of drawings.
     doubts : dict of str
-        What is doubtful about the answers of prompts.
+        Cautions about the answers of prompts, by attribute.
     warnings : list of str
-        What the user has to know.
+        What the user should know.
     """
 
     attributes: pd.DataFrame
@@ -56,7 +56,7 @@ class Answers:
     warnings: list[str]
 
     def summary(self) -> str:
-        """How many faces, answers by source and flags there are, in one line."""
+        """Count faces, answers by source, and flags, in one line."""
         sources = [self.clean[column] for column in self.clean if column.endswith("_source")]
         counts = pd.concat(sources).value_counts().sort_index()
         shown = " ".join(f"{name}={n}" for name, n in counts.items())
@@ -81,13 +81,13 @@ def answer_attributes(
     trained : dict of AttributeModel
         By target, trained or not.
     prompts : mapping of PromptClassifier
-        By attribute; they answer where nothing is trained.
+        By attribute; they answer where no model was trained.
     labels : DataFrame
         `labels.parquet`, with the names of the targets.
     faces : DataFrame
-        Accepted faces with the columns `LOOKED_AT`.
+        Accepted faces with the columns `FACE_COLUMNS`.
     out_of_fold : mapping of DataFrame
-        By target, predictions of train faces by models that had not seen them.
+        By target, out-of-fold predictions of train faces.
     propose : int
         Faces to propose for labelling.
 

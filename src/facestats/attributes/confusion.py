@@ -10,26 +10,30 @@ from matplotlib.figure import Figure
 
 from facestats.core.figures.png import plain, save, say_why
 
-MOST = 20  # classes with numbers in their cells; more are coloured cells only
+MOST = 20  # classes; with more, cells have a colour only, no numbers
 CELL, MARGIN = 0.75, 2.2  # inches
-LETTERS = 36  # longest name times classes up to which the names fit side by side
+LETTERS = 36  # classes × length of the longest name, up to which names fit side by side
 
 
 def confusion_picture(
     pairs: pd.DataFrame, order: list, target: str, why: str | None, path: Path
 ) -> None:
-    """Draw what a model says of the test faces (columns) against what people said (rows).
+    """Draw the model's answers for the test faces (columns) against the labels (rows).
 
-    A cell's colour and percentage are its share of the row, the number below is its faces.
+    A cell's colour and percentage are its share of the row; the number below counts its faces.
 
     Parameters
     ----------
     pairs : DataFrame
         `actual` and `predicted`, one row a face; without rows the picture says why.
     order : list
-        All classes in either, as rows and columns are to follow each other.
+        All classes in either, in the order of rows and columns.
+    target : str
+        Name of the attribute.
     why : str, optional
-        Why nothing was trained; None where something was.
+        Why no model was trained; None where one was.
+    path : Path
+        The PNG file to write.
     """
     title = f"{target}: what people said and what the model says"
     if not len(pairs):

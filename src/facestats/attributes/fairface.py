@@ -1,4 +1,4 @@
-"""The labels of FairFace, in the order in which its models give them."""
+"""The labels of FairFace, in the order of its models' outputs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ LABELS = {
 
 
 def label_structure() -> pd.DataFrame:
-    """Columns `attribute` (`race7`, `race4`, `gender`, `age`), `index` (from 0, FairFace's own) and
-    `label`.
-    """
+    """List the labels as `attributes.tables.FAIRFACE` describes them."""
     return pd.DataFrame(
         [
             (attribute, index, label)

@@ -1,7 +1,4 @@
-"""A template of proposals that somebody has filled in.
-
-Checked whole, every mistake named with line and column.
-"""
+"""A labelling template that somebody has filled in: reading it, and naming all mistakes in it."""
 
 from __future__ import annotations
 
@@ -22,27 +19,27 @@ from facestats.labels.names import PhotoNames, refuse_other_photos, say_libertie
 
 PROPOSED = {target: f"proposed_{target}" for target in STANDARD}
 KEYS = ("filename", "image")
-SHOWN_CLASSES = 20  # of those that are known, in a message
+SHOWN_CLASSES = 20  # of the known classes, in a message
 
 
 @dataclass
 class FilledTemplate:
-    """What a person said.
+    """The labels in a filled template.
 
     Attributes
     ----------
     answers : dict
         By face, by attribute, as text; only what was filled in.
-    silent : int
+    n_empty : int
         Rows in which nothing was filled in.
     ignored : list of str
         Columns that no template has.
     guessed, notes : list of str
-        What to say of how the file was read.
+        Remarks on how the file was read.
     """
 
     answers: dict[str, dict[str, str]]
-    silent: int
+    n_empty: int
     ignored: list[str]
     guessed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -53,22 +50,28 @@ def read_filled(
 ) -> FilledTemplate:
     """Read and check a filled template, a CSV file or an Excel workbook.
 
-    An empty cell says nothing, nor do the words `unknown`, `NA` and the like. The columns `id`,
-    `current_*` and `notes` are for people.
+    Empty cells, `unknown`, `NA` and the like are no labels. The columns `id`, `current_*` and
+    `notes` are for people; they are not read.
 
     Parameters
     ----------
+    path : Path
+        The file.
     images : mapping
-        Path of the photo by the name of its face, of all faces that there are.
+        Path of the photo by the name of its face, for all faces.
     classes : mapping
         Known classes of `gender` and `ethnicity`.
+
+    Returns
+    -------
+    FilledTemplate
 
     Raises
     ------
     InputError
         There is no such file.
     LabelError
-        The file is no template, or has cells that can't be used; names all of them.
+        The file is no template, or has unusable cells; the message names all of them.
     """
     raw = read_sheet(path)
     if raw is None:
@@ -76,21 +79,21 @@ def read_filled(
             f"{path}: no such file; `python -m facestats labels template -o {path}` makes one to "
             "fill in"
         )
-    written = _columns(raw, path)
-    keys = [written[key] for key in KEYS if key in written]
+    headers = _headers(raw, path)
+    keys = [headers[key] for key in KEYS if key in headers]
     cells = pd.DataFrame(
-        {target: without_empty(raw[written[column]]) for target, column in PROPOSED.items()}
+        {target: without_empty(raw[headers[column]]) for target, column in PROPOSED.items()}
     )
     cells = cells.mask(cells.apply(lambda column: column.str.lower()) == UNKNOWN, "")
     names = raw[keys[0]] if len(keys) == 1 else raw[keys[0]].where(raw[keys[0]] != "", raw[keys[1]])
-    there = (names != "") | (cells != "").any(axis=1)  # spreadsheets leave rows of empty cells
-    names, cells, mistakes = names[there].rename(keys[0]), cells[there], Mistakes()
+    has_content = (names != "") | (cells != "").any(axis=1)  # spreadsheets leave empty rows
+    names, cells, mistakes = names[has_content].rename(keys[0]), cells[has_content], Mistakes()
     faces, note = _faces(names, images, path, mistakes)
     if len(keys) == 2:
         refuse_other_photos(names, raw[keys[1]], PhotoNames(images.values()), path, mistakes)
     for target, text in cells.items():
-        _check(text.rename(written[PROPOSED[target]]), str(target), classes, path, mistakes)
-    ages = numbers(cells["age"].rename(written[PROPOSED["age"]]), path, mistakes, 0, MAX_AGE)
+        _check_classes(text.rename(headers[PROPOSED[target]]), str(target), classes, path, mistakes)
+    ages = numbers(cells["age"].rename(headers[PROPOSED["age"]]), path, mistakes, 0, MAX_AGE)
     cells["age"] = cells["age"].mask(
         cells["age"].str.contains(",", regex=False), ages.map("{:.15g}".format)
     )
@@ -110,18 +113,18 @@ def read_filled(
     )
 
 
-def _columns(raw: pd.DataFrame, path: Path) -> dict[str, str]:
-    """The template's columns as the file writes them."""
-    written = {
+def _headers(raw: pd.DataFrame, path: Path) -> dict[str, str]:
+    """Headers of the file by the template's columns."""
+    headers = {
         column: header
         for header in raw.columns
         for column in COLUMNS
         if plain(header) == plain(column)
     }
-    lacking = [] if any(key in written for key in KEYS) else [KEYS[0]]
-    lacking += [c for c in PROPOSED.values() if c not in written]
+    lacking = [] if any(key in headers for key in KEYS) else [KEYS[0]]
+    lacking += [c for c in PROPOSED.values() if c not in headers]
     strange = [
-        c for c in raw.columns if plain(c).startswith("proposed") and c not in written.values()
+        c for c in raw.columns if plain(c).startswith("proposed") and c not in headers.values()
     ]
     if lacking or strange:
         problems = [f"there is no column {c!r}" for c in lacking] + [
@@ -129,19 +132,15 @@ def _columns(raw: pd.DataFrame, path: Path) -> dict[str, str]:
         ]
         raise LabelError(
             f"{path}, line 1: {'; '.join(problems)}; found {', '.join(map(repr, raw.columns))}, "
-            "expected the "
-            f"header line of labels_template.csv: {','.join(COLUMNS)}"
+            f"expected the header line of labels_template.csv: {','.join(COLUMNS)}"
         )
-    return written
+    return headers
 
 
 def _faces(
     names: pd.Series, images: Mapping[str, str], path: Path, mistakes: Mistakes
 ) -> tuple[dict[int, str], str]:
-    """The face of each row by line, and how many names were matched in other words.
-
-    Wrong names go to `mistakes`.
-    """
+    """Find the face of each row by line, and say how names were matched; adds to `mistakes`."""
     column, by_image = str(names.name), {image: face for face, image in images.items()}
     readings = PhotoNames(by_image).read_all(names[names != ""])
     faces = {
@@ -169,7 +168,7 @@ def _faces(
     return faces, say_liberties(readings.values())
 
 
-def _check(
+def _check_classes(
     text: pd.Series, target: str, classes: Mapping[str, list[str]], path: Path, mistakes: Mistakes
 ) -> None:
     """Add the cells of a classification that hold no known class to `mistakes`."""

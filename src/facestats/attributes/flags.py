@@ -1,4 +1,4 @@
-"""Faces that somebody should look at, and why, worst first."""
+"""Faces to look at, and why, worst first."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import pandas as pd
 from facestats.attributes.model import AttributeModel
 from facestats.core.doubts import doubtful_faces, drawn_share
 
-# Probability from which on another answer than a person's may have found a mistake. Of planted
-# errors (5 % of the train labels, 4 draws) on the sample's genders, its ethnicities, and those of
-# OMI 0.8 found 88, 59, 53 and 18 %, and 95, 57, 48 and 29 % of what it flagged was planted; 0.9
-# found 71, 34, 32 and 4 %: where labels are wrong, no calibrated model is surer than they are
-# right.
+# Probability of another class than the label's from which the label may be wrong. With 5 % of the
+# train labels replaced (4 draws), 0.8 found 88, 59, 53 and 18 % of these on the sample's genders
+# and ethnicities and on OMI's; 95, 57, 48 and 29 % of what it flagged was replaced. 0.9 found 71,
+# 34, 32 and 4 %: a calibrated model is no surer than the labels are right.
 SURE = 0.8
-EVEN = 0.5  # probability below which an answer is wrong rather than right
-# So many standard deviations (from the median absolute error) lie between what people said and a
-# regression's answer.
+EVEN = 0.5  # probability below which an answer is more likely wrong than right
+# Standard deviations, estimated from the median absolute error, from which a regression's answer is
+# far from the label.
 FAR = 4.0
 SD_OF_MAD = 1.4826  # standard deviation of normal errors whose median absolute value is 1
 
@@ -30,8 +29,7 @@ def flag_faces(
     models: Mapping[str, AttributeModel],
     out_of_fold: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
-    """One row a face and reason, the most serious reason first, within a reason the worst face
-    first, then by name.
+    """List the faces to look at: the most serious reason first, within a reason the worst face.
 
     Parameters
     ----------
@@ -42,47 +40,44 @@ def flag_faces(
     with_manual : DataFrame
         With `<target>_said`; same rows as `predictions`.
     models : mapping
-        The trained ones by target.
+        By target; those without training raise no flag.
     out_of_fold : mapping, optional
-        By target the same columns of train faces by `filename`: a model that was trained on a wrong
-        label agrees with it, so that here one answers that was not.
+        By target, out-of-fold predictions of train faces, by `filename`, in the same columns. They
+        replace the model's own: a model that was trained on a wrong label agrees with it.
 
     Returns
     -------
     DataFrame
-        `filename`, `reason`, `value`, in this order of reasons: `contradicts_<target>` (probability
-        of another class than people said, or by how much the number that they said differs;
-        greatest first), the doubts about the picture in their own order (`facestats.core.doubts`; a
-        drawing is one where most faces are none, and the other way round), `duplicate` and
-        `near_duplicate` (null), `low_confidence_<target>` (probability of an answer that became
-        `unknown`, lowest first; of a model that never or always answers below 0.5; only of one face
-        of each group of copies, and only where nobody said of any of them what it is).
+        `filename`, `reason`, `value`, in this order of reasons; within a reason, equal values are
+        sorted by name.
+
+        - `contradicts_<target>`: probability of another class than the label, or distance of the
+          answer from a number; greatest first.
+        - Doubts about the picture, in the order of `facestats.core.doubts`. `drawing` is one where
+          most faces are photographs, and the other way round.
+        - `duplicate` and `near_duplicate`; the value is null.
+        - `low_confidence_<target>`: probability of an answer that became `unknown`, lowest first;
+          below 0.5 for a model that never or always answers. One face of each group of copies, and
+          none where one of the copies has a label.
     """
     copy_group = faces.set_index("filename")["copy_group"]
     group = predictions["filename"].map(copy_group).to_numpy()
-    contradicted, doubtful = [], []
+    contradicted, uncertain = [], []
     for target, model in models.items():
         if not model.trained:
             continue
-        people = with_manual[f"{target}_said"]
+        labels = with_manual[f"{target}_said"]
         unseen = _unseen(predictions, (out_of_fold or {}).get(target))
         if model.kind == "regression":
-            contradicted.append(_far_numbers(target, unseen, people))
+            contradicted.append(_far_numbers(target, unseen, labels))
             continue
-        shares, known = _shares(model, unseen), people.notna().to_numpy()
-        other = np.where(
-            people.to_numpy(dtype=object)[:, None] == np.asarray(model.classes, dtype=object),
-            0,
-            shares,
-        ).max(axis=1)
-        contradicted.append(
-            _rows(predictions, f"contradicts_{target}", known & (other >= SURE), other, "falling")
-        )
+        contradicted.append(_other_classes(model, unseen, labels))
         shares = _shares(model, predictions)
         sure = shares[np.arange(len(shares)), model.choose(shares)]
-        open_question = (sure < _doubtful_below(model)) & ~np.isin(group, group[known])
-        rows = _rows(predictions, f"low_confidence_{target}", open_question, sure, "rising")
-        doubtful.append(rows[~rows["filename"].map(copy_group).duplicated()])
+        has_label = np.isin(group, group[labels.notna().to_numpy()])
+        chosen = (sure < _uncertain_below(model)) & ~has_label
+        rows = _rows(predictions, f"low_confidence_{target}", chosen, sure, "rising")
+        uncertain.append(rows[~rows["filename"].map(copy_group).duplicated()])
     parts = [
         *contradicted,
         *(
@@ -91,13 +86,13 @@ def flag_faces(
         ),
         _rows(faces, "duplicate", faces["duplicate_of"].notna()),
         _rows(faces, "near_duplicate", faces["near_duplicate_of"].notna()),
-        *doubtful,
+        *uncertain,
     ]
     return pd.concat([rows for rows in parts if len(rows)] or parts[:1], ignore_index=True)
 
 
 def _unseen(predictions: pd.DataFrame, out_of_fold: pd.DataFrame | None) -> pd.DataFrame:
-    """Predictions by models that were not trained on the face."""
+    """The predictions, with out-of-fold ones in place of those of train faces."""
     if out_of_fold is None or not len(out_of_fold):
         return predictions
     rows = pd.Index(predictions["filename"]).get_indexer(out_of_fold["filename"])
@@ -113,13 +108,21 @@ def _shares(model: AttributeModel, table: pd.DataFrame) -> np.ndarray:
     return table[[f"{model.target}_prob_{name}" for name in model.classes]].to_numpy()
 
 
-def _doubtful_below(model: AttributeModel) -> float:
+def _uncertain_below(model: AttributeModel) -> float:
     return model.abstain_below if 0 < model.abstain_below < np.inf else EVEN
 
 
-def _far_numbers(target: str, unseen: pd.DataFrame, people: pd.Series) -> pd.DataFrame:
-    """Numbers that are much farther from the model's than they usually are."""
-    error = (unseen[target] - people).abs().to_numpy()
+def _other_classes(model: AttributeModel, unseen: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
+    """Faces for which another class than the label is likely."""
+    is_label = labels.to_numpy(dtype=object)[:, None] == np.asarray(model.classes, dtype=object)
+    other = np.where(is_label, 0, _shares(model, unseen)).max(axis=1)
+    chosen = labels.notna().to_numpy() & (other >= SURE)
+    return _rows(unseen, f"contradicts_{model.target}", chosen, other, "falling")
+
+
+def _far_numbers(target: str, unseen: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
+    """Faces whose label is much farther from the model's number than labels usually are."""
+    error = (unseen[target] - labels).abs().to_numpy()
     usual = np.nanmedian(error) if np.isfinite(error).any() else np.nan
     return _rows(unseen, f"contradicts_{target}", error > FAR * SD_OF_MAD * usual, error, "falling")
 

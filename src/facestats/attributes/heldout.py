@@ -1,4 +1,4 @@
-"""How one attribute's model does on faces that it was not trained on."""
+"""Metrics of one attribute's model on val and test faces."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ HELD_OUT = ("val", "test")
 
 @dataclass
 class HeldOut:
-    """Metrics of val and test faces, and the test faces' (actual, predicted) pairs for a confusion
-    plot.
+    """What was measured on val and test faces.
 
-    `order` are the classes as a plot shows them: age groups from young to old, others by name.
+    Attributes
+    ----------
+    metrics : dict
+        What was chosen in training, and the metrics by split.
+    pairs : DataFrame
+        `actual` and `predicted` of the test faces, for a confusion matrix.
+    order : list
+        The classes in the order of its rows: age groups from young to old, others by name.
     """
 
     metrics: dict
@@ -33,14 +39,22 @@ class HeldOut:
 def measure_held_out(
     model: AttributeModel, embeddings: np.ndarray, labels: pd.Series, split: pd.Series
 ) -> HeldOut:
-    """Measure on labelled faces of val and test.
+    """Measure a model on labelled faces of val and test.
 
-    But for `coverage` and `accuracy_answered` without abstaining.
+    The model does not abstain here, except for `coverage` and `accuracy_answered`.
 
     Parameters
     ----------
+    model : AttributeModel
+        Trained or not.
     embeddings : ndarray (n, d)
-        `labels` and `split` have the same n rows.
+        Of the faces.
+    labels, split : Series (n,)
+        Label (null where unknown) and split of each face.
+
+    Returns
+    -------
+    HeldOut
     """
     metrics: dict = {
         "trained": model.trained,
@@ -106,10 +120,7 @@ def _classification(
 def _regression(
     target: str, labels: pd.Series, predicted: np.ndarray
 ) -> tuple[dict, np.ndarray, np.ndarray]:
-    """Errors in the label's unit.
-
-    The pairs are age groups for `age`, fifths of the labels for anything else.
-    """
+    """Measure errors in the label's unit; the pairs are age groups, or fifths of other labels."""
     actual = numeric_labels(target, labels).to_numpy()
     measured: dict[str, Any] = {**regression.measure(actual, predicted)}
     if target == "age":
@@ -125,7 +136,7 @@ def _regression(
 
 
 def _ranges(edges: list[str]) -> np.ndarray:
-    """Names of the ranges between edges; numbered, for DVC's confusion plot sorts them as text."""
+    """Name the ranges between edges; numbered, since DVC's confusion plot sorts them as text."""
     names = [
         f"up to {edges[0]}",
         *(f"{low} to {high}" for low, high in pairwise(edges)),

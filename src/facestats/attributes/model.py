@@ -1,4 +1,4 @@
-"""A trained attribute: its file, its calibrated probabilities, and when it says `unknown`."""
+"""The model of an attribute: its file, its calibrated probabilities, and when it abstains."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WAY_OUT = "`dvc repro` makes it (or `dvc pull`)"
 
 @dataclass
 class AttributeModel:
-    """One trained target, or the reason why there is none.
+    """The model of one target, or the reason why there is none.
 
     Attributes
     ----------
@@ -36,29 +36,29 @@ class AttributeModel:
     kind : str
         `classification` or `regression`.
     pipeline : Pipeline, optional
-        Fitted scikit-learn pipeline on embeddings (n, d), also of a model that was read from its
-        file, where it is put together from arrays; None where it could not be trained.
+        Fitted scikit-learn pipeline on embeddings (n, d). In a model that was read from its file,
+        it is put together from arrays. None where it could not be trained.
     why : str, optional
         Why it was not trained; None where it was.
     classes : list of str
-        Classes that it can say, sorted.
+        Classes that it can answer, sorted.
     left_out : dict
         Classes with too few train faces, with their counts.
     calibration : Calibration, optional
         Of the pipeline's probabilities; None leaves them as they are.
     wanted_precision : float, optional
-        Share of right answers that the threshold was chosen for; None: it answers always.
+        Share of right answers that the threshold was chosen for; None: it always answers.
     abstain_below : float
         An answer whose probability is below this becomes `unknown`; infinite where no threshold
         reaches the wanted precision.
     threshold_from : str, optional
         The faces that the threshold was chosen on, in words.
     penalty : float, optional
-        C of the logistic or alpha of the ridge regression.
+        C of the logistic regression, or alpha of the ridge regression.
     penalty_from : str, optional
         `cross-validation`, `params.yaml`, or why a default was taken.
     pretrained : str, optional
-        Where it was trained elsewhere, the sha256 of its file.
+        SHA-256 of its file, if it was trained elsewhere.
     """
 
     target: str
@@ -82,7 +82,7 @@ class AttributeModel:
 
     @property
     def source(self) -> str:
-        """Where its answers come from, in tables."""
+        """The name of its answers' source in tables."""
         return "pretrained" if self.pretrained else "model"
 
     @property
@@ -91,10 +91,7 @@ class AttributeModel:
         return int(self.pipeline.n_features_in_)
 
     def choices(self) -> dict[str, float | str | None]:
-        """What was chosen in training and by what, for the metrics.
-
-        `threshold` is null where it answers always or never.
-        """
+        """Penalty and threshold for the metrics; null where it always answers, or never does."""
         chosen = {"penalty": self.penalty, "penalty_from": self.penalty_from}
         if self.pretrained:
             chosen["pretrained_sha256"] = self.pretrained
@@ -114,44 +111,35 @@ class AttributeModel:
         return self.calibration.apply(raw) if self.calibration else raw
 
     def uncalibrated(self, shares: np.ndarray) -> np.ndarray:
-        """What the pipeline itself said, from calibrated probabilities (n, classes)."""
+        """Turn calibrated probabilities (n, classes) back into the pipeline's own."""
         return self.calibration.undo(shares) if self.calibration else shares
 
     def choose(self, shares: np.ndarray) -> np.ndarray:
         """Number of the class that is answered, from calibrated probabilities (n, classes).
 
-        The likeliest class; with balanced class weights the one that gains most on its share of the
-        train faces, which is what the pipeline itself would say: calibration changes how sure a
-        model is, never what it answers.
+        The class that is likeliest for the pipeline itself: calibration changes how sure a model
+        is, never its answer. With balanced class weights, that is the class whose probability most
+        exceeds its share of the train faces.
         """
         return self.uncalibrated(shares).argmax(axis=1)
 
     def silent(self, shares: np.ndarray, _photographs: np.ndarray | bool = False) -> np.ndarray:
-        """Which rows of calibrated probabilities (n, classes) get no answer, for it is not sure
-        enough: bool (n,).
-        """
+        """Whether it abstains, for each row of calibrated probabilities (n, classes): bool (n,)."""
         return shares[np.arange(len(shares)), self.choose(shares)] < self.abstain_below
 
     def decide(self, shares: np.ndarray) -> np.ndarray:
-        """The answer to each row of calibrated probabilities (n, classes) as text, never
-        abstaining.
-        """
+        """Answer each row of calibrated probabilities (n, classes) with a class; never abstains."""
         return np.asarray(self.classes, dtype=object)[self.choose(shares)]
 
     def predict(self, embeddings: np.ndarray) -> np.ndarray:
-        """The answer of a classifier, never abstaining (text), or the value of a regression
-        (float64).
-        """
+        """Predict classes (text), without abstaining, or the values of a regression (float64)."""
         if self.kind == "classification":
             return self.decide(self.predict_proba(embeddings))
         with threadpool_limits(1):
             return self.pipeline.predict(embeddings.astype(np.float64, copy=False))
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file.
-
-        What the pipeline learned as arrays, the rest as JSON in its header.
-        """
+        """Write a safetensors file: the pipeline as arrays, the rest as JSON in the header."""
         parts = take_apart(self.pipeline) if self.trained else None
         estimator, arrays = to_file(parts.node) if parts else (None, {})
         facts = {name: getattr(self, name) for name in _FACTS} | {
@@ -164,7 +152,7 @@ class AttributeModel:
 
     @classmethod
     def load(cls, path: str | Path) -> AttributeModel:
-        """Read what `save` wrote; what is in the file is checked, and nothing of it is run.
+        """Read what `save` wrote; its content is checked, and no code in it is run.
 
         Raises
         ------
@@ -182,7 +170,7 @@ class AttributeModel:
 
 _TEXT, _COUNT = (str, type(None)), (int,)
 _NUMBER = (int, float, type(None))
-# What a file says, and of which type; `abstain_below` is null where it never answers.
+# The facts in a file, and their types; `abstain_below` is null where the model never answers.
 _FACTS = {
     "target": (str,),
     "kind": (str,),
@@ -202,7 +190,7 @@ _FACTS = {
 def _from_facts(
     cls: type[AttributeModel], facts: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> AttributeModel:
-    """Raises ValueError, TypeError or KeyError where facts and arrays make no model."""
+    """Build a model; raises ValueError, TypeError or KeyError where facts and arrays make none."""
     strange = sorted(map(str, set(facts) ^ {*_FACTS, "calibration", "estimator", "dimension"}))
     if strange:
         raise MisfitError(f"{', '.join(strange)[:80]} is missing, or unknown")
@@ -252,20 +240,17 @@ def _calibration(facts: Any, classes: int) -> Calibration | None:
 
 
 def model_path(folder: Path, target: str) -> Path:
-    """Where the model of a target lies in the folder of models."""
+    """Path of a target's model in the folder of models."""
     return folder / f"{target}_clf{SUFFIX}"
 
 
 def load_models(folder: Path, targets: Iterable[str]) -> dict[str, AttributeModel]:
-    """The models of the targets in use, by target, sorted.
-
-    Files of targets that were removed are left alone.
-    """
+    """Read the models of the targets, sorted; files of targets that were removed are ignored."""
     return {target: AttributeModel.load(model_path(folder, target)) for target in sorted(targets)}
 
 
 def numeric_labels(target: str, labels: pd.Series) -> pd.Series:
-    """Labels of a regression as float64, null where unknown.
+    """Read the labels of a regression as float64, null where unknown.
 
     Raises
     ------

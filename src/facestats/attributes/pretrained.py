@@ -1,11 +1,8 @@
-"""Attribute models that were trained elsewhere.
-
-Turned into the safe form, and taken in place of training.
-"""
+"""Attribute models that were trained elsewhere: converting them, and using them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +29,8 @@ from facestats.core.fingerprint import sha256_file
 from facestats.core.tables import UNKNOWN
 from facestats.errors import InputError, ModelError
 
-NAMES = (
+# Keys under which files keep the names of classes.
+CLASS_KEYS = (
     "classes",
     "class_names",
     "labels",
@@ -44,58 +42,56 @@ NAMES = (
     "idx_to_class",
     "int_to_label",
 )
-PROBED = 64  # random unit vectors that a converted model has to answer
+N_PROBES = 64  # random unit vectors that a converted model has to answer with finite numbers
+ENCODERS = ("LabelEncoder", "LabelBinarizer")
+ESTIMATORS = (*CLASSIFIERS, *LINES, *WRAPPERS, "Pipeline")
 
 
 def convert(
     path: Path, target: str, classes: list[str] | None = None
 ) -> tuple[AttributeModel, list[str]]:
-    """Turn somebody's pickled classifier into a model of this project.
+    """Turn a pickled classifier into a model of this project.
 
     Parameters
     ----------
     path : Path
         Pickle or joblib file with a classifier, a regression or a pipeline of scikit-learn, alone
-        or in a dict, with a LabelEncoder beside it or not.
+        or in a dict, with or without a LabelEncoder beside it.
     target : str
-        What it tells, such as `gender`.
+        Attribute that it predicts, such as `gender`.
     classes : list of str, optional
-        Names of its classes, in the order of its own (numbers ascend, texts come by the alphabet);
-        None: as they are called in the file.
+        Names of its classes, in the order of its `classes_`. By default the names in the file.
 
     Returns
     -------
-    tuple[AttributeModel, list[str]]
-        The model, and notes for the one who converts it.
+    model : AttributeModel
+    notes : list of str
+        For the user who converts it.
 
     Raises
     ------
     ModelError
-        The file is unreadable, or what it holds can't be stored as arrays.
+        The file is unreadable, or its content can't be stored as arrays.
     InputError
-        As many `classes` as it has are needed, each another.
+        `classes` does not name each of the model's classes once.
     """
     content = read_pickle(path)
     contents = list(_find(content))
-    estimators = [
-        (where, thing)
-        for where, thing in contents
-        if name_of(thing) in (*CLASSIFIERS, *LINES, *WRAPPERS, "Pipeline")
-    ]
+    estimators = [(place, item) for place, item in contents if name_of(item) in ESTIMATORS]
     if not estimators:
-        take_apart(content)  # says what it is, and what would do
+        take_apart(content)  # raises: names what it is, and which kinds can be stored
     if len(estimators) > 1:
         raise ModelError(
             f"{path} holds {len(estimators)} estimators "
-            f"({', '.join(f'{where}: {name_of(thing)}' for where, thing in estimators)}); save "
+            f"({', '.join(f'{place}: {name_of(item)}' for place, item in estimators)}); save "
             "one of them alone"
         )
-    ((where, estimator),) = estimators
+    ((place, estimator),) = estimators
+    transformers = [(place, item) for place, item in contents if name_of(item) in TRANSFORMERS]
     parts = take_apart(estimator)
     notes = list(parts.notes)
-    before = [(place, thing) for place, thing in contents if name_of(thing) in TRANSFORMERS]
-    if before:
-        steps = take_steps([thing for _, thing in before])
+    if transformers:
+        steps = take_steps([item for _, item in transformers])
         parts = Parts.of(
             Node("pipeline", {}, {}, [*steps, *parts.node.parts]),
             parts.classes,
@@ -103,9 +99,23 @@ def convert(
             notes,
         )
         notes.append(
-            f"before {where} comes what lies beside it: "
-            f"{', '.join(f'{place} ({name_of(thing)})' for place, thing in before)}"
+            f"before {place} comes what lies beside it: "
+            f"{', '.join(f'{beside} ({name_of(item)})' for beside, item in transformers)}"
         )
+    return _put_together(path, target, estimator, parts, contents, content, classes, notes), notes
+
+
+def _put_together(
+    path: Path,
+    target: str,
+    estimator: Any,
+    parts: Parts,
+    contents: list,
+    content: Any,
+    classes: list[str] | None,
+    notes: list[str],
+) -> AttributeModel:
+    """Build the model of an estimator that was taken apart, and check that it answers."""
     model = AttributeModel(
         target,
         "regression" if parts.classes is None else "classification",
@@ -127,23 +137,38 @@ def convert(
             f"{path}: its {name_of(estimator)} does not fit together ({error})"
         ) from None
     _probe(path, model, parts.dimension)
-    return model, notes
+    return model
 
 
 def load_pretrained(path: Path, target: str, kind: str, dimension: int) -> AttributeModel:
-    """Read a model file of this project in place of training; see `convert`.
+    """Read a model file of this project, to be used instead of training; see `convert`.
+
+    Parameters
+    ----------
+    path : Path
+        `attributes.targets.<target>.pretrained`.
+    target : str
+        Attribute that it predicts.
+    kind : str
+        `classification` or `regression`, as the target is.
+    dimension : int
+        Of the embeddings.
+
+    Returns
+    -------
+    AttributeModel
 
     Raises
     ------
     ModelError
-        Missing or foreign file, nothing trained in it, another kind, other embeddings.
+        The file is missing or none of this project, holds no trained model, or the model has
+        another kind or takes other embeddings.
     """
     name = f"attributes.targets.{target}.pretrained"
     if not path.exists():
         raise ModelError(
             f"{name}: {path}: no such file; `dvc pull` brings it if it is under DVC, `python -m "
-            "facestats models convert` makes one of a "
-            "pickled classifier"
+            "facestats models convert` makes one of a pickled classifier"
         )
     if path.suffix != ".safetensors":
         raise ModelError(
@@ -160,34 +185,40 @@ def load_pretrained(path: Path, target: str, kind: str, dimension: int) -> Attri
     if model.dimension != dimension:
         raise ModelError(
             f"{name}: {path} takes embeddings of {model.dimension} dimensions, but this CLIP "
-            f"variant gives {dimension}; choose the "
-            "clip.variant that it was trained on"
+            f"variant gives {dimension}; choose the clip.variant that it was trained on"
         )
-    model.target, model.pretrained = target, sha256_file(path)
-    model.why, model.left_out, model.n_train, model.penalty, model.penalty_from = (
-        None,
-        {},
-        0,
-        None,
-        "pretrained",
+    # What was chosen for its own data is not taken over.
+    return AttributeModel(
+        target,
+        kind,
+        model.pipeline,
+        classes=model.classes,
+        calibration=model.calibration,
+        penalty_from="pretrained",
+        pretrained=sha256_file(path),
     )
-    model.wanted_precision, model.abstain_below, model.threshold_from = None, 0.0, None
-    return model
 
 
 def use_pretrained(model: AttributeModel, embeddings: np.ndarray, labels: pd.Series) -> Training:
-    """Calibrate a model that was trained elsewhere on labelled train faces, which it has not seen,
-    where there are enough.
+    """Use a model that was trained elsewhere; labelled train faces calibrate it, if enough.
 
     Parameters
     ----------
-    embeddings, labels
-        (n, d) of the train faces, and their labels, null where unknown.
+    model : AttributeModel
+        As `load_pretrained` reads it.
+    embeddings : ndarray (n, d)
+        Of the train faces, none of which the model was trained on.
+    labels : Series (n,)
+        Their labels, null where unknown.
+
+    Returns
+    -------
+    Training
 
     Raises
     ------
     ModelError
-        Not one label is called as one of its classes.
+        None of the labels is one of its classes.
     """
     if model.kind == "regression":
         known = numeric_labels(model.target, labels).notna().to_numpy()
@@ -200,8 +231,7 @@ def use_pretrained(model: AttributeModel, embeddings: np.ndarray, labels: pd.Ser
             f"attributes.targets.{model.target}.pretrained: the model says "
             f"{', '.join(model.classes)}, the labels say "
             f"{', '.join(sorted(set(labels[labelled].astype(str)))[:8])}; convert it again with "
-            "--classes, the labels' words for its classes "
-            "in the order of its own"
+            "--classes, the labels' words for its classes in the order of its own"
         )
     columns = [f"{model.target}_prob_{name}" for name in model.classes]
     if not known.any():
@@ -223,18 +253,8 @@ def use_pretrained(model: AttributeModel, embeddings: np.ndarray, labels: pd.Ser
 
 
 def _find(content: Any, where: str = "the file", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Estimators, transformers and label encoders in dicts, lists and objects of classes of one's
-    own, with their places.
-    """
-    if name_of(content) in (
-        *CLASSIFIERS,
-        *LINES,
-        *WRAPPERS,
-        *TRANSFORMERS,
-        "Pipeline",
-        "LabelEncoder",
-        "LabelBinarizer",
-    ):
+    """Find estimators, transformers and label encoders in dicts, lists and objects."""
+    if name_of(content) in (*ESTIMATORS, *TRANSFORMERS, *ENCODERS):
         yield where, content
     elif depth < 3:
         inside: list[tuple[Any, Any]] = []
@@ -258,28 +278,23 @@ def _names(
     own: np.ndarray,
     contents: list,
     content: Any,
-    given: list[str] | None,
+    classes: list[str] | None,
     notes: list[str],
 ) -> list[str]:
-    """What the classes are called.
-
-    As given, as a LabelEncoder or a list in the file says, or as they are.
-    """
-    if given is not None:
-        if len(given) != len(own) or len(set(given)) != len(own):
+    """Name the classes: by `classes`, a LabelEncoder or a list in the file, or as they are."""
+    if classes is not None:
+        if len(classes) != len(own) or len(set(classes)) != len(own):
             raise InputError(
-                f"--classes names {', '.join(given)}, but {path} has {len(own)} classes: "
-                f"{', '.join(map(_text, own))}; name each of them, in "
-                "this order"
+                f"--classes names {', '.join(classes)}, but {path} has {len(own)} classes: "
+                f"{', '.join(map(_text, own))}; name each of them, in this order"
             )
-        names = given
+        names = classes
     else:
         names = [_text(name) for name in own]
-        if own.dtype.kind in "iufb" and (table := _table(contents, content)) is not None:
+        if own.dtype.kind in "iufb" and (by_number := _names_in_file(contents, content)):
             numbers = own.astype(int)
-            names = (
-                [_text(table[n]) for n in numbers] if all(n in table for n in numbers) else names
-            )
+            if all(n in by_number for n in numbers):
+                names = [_text(by_number[n]) for n in numbers]
         if all(name.lstrip("-").isdigit() for name in names):
             notes.append(
                 f"its classes are called {', '.join(names)}; if your labels have words for them, "
@@ -295,38 +310,34 @@ def _names(
     return names
 
 
-def _table(contents: list, content: Any) -> dict[int, Any] | None:
+def _names_in_file(contents: list, content: Any) -> dict[int, Any] | None:
     """Names by number, as a LabelEncoder or a list in the file has them."""
-    for _, thing in contents:
-        if name_of(thing) in ("LabelEncoder", "LabelBinarizer") and "classes_" in state_of(thing):
-            return dict(enumerate(np.asarray(state_of(thing)["classes_"]).ravel().tolist()))
-    around = (
-        content
-        if isinstance(content, dict)
-        else state_of(content)
-        if isinstance(content, Remains)
-        else {}
-    )
-    for key in NAMES:
-        names = around.get(key)
+    for _, item in contents:
+        if name_of(item) in ENCODERS and "classes_" in state_of(item):
+            return dict(enumerate(np.asarray(state_of(item)["classes_"]).ravel().tolist()))
+    values: dict = {}
+    if isinstance(content, dict):
+        values = content
+    elif isinstance(content, Remains):
+        values = state_of(content)
+    for key in CLASS_KEYS:
+        names = values.get(key)
         if isinstance(names, dict):
-            turned = (
-                names
-                if all(str(k).lstrip("-").isdigit() for k in names)
-                else {v: k for k, v in names.items()}
-            )
-            return (
-                {int(k): v for k, v in turned.items()}
-                if all(str(k).lstrip("-").isdigit() for k in turned)
-                else None
-            )
+            by_number = names if _are_numbers(names) else {v: k for k, v in names.items()}
+            if not _are_numbers(by_number):
+                return None
+            return {int(number): name for number, name in by_number.items()}
         if isinstance(names, list | tuple | np.ndarray):
             return dict(enumerate(np.asarray(names).ravel().tolist()))
     return None
 
 
+def _are_numbers(keys: Iterable[Any]) -> bool:
+    return all(str(key).lstrip("-").isdigit() for key in keys)
+
+
 def _text(name: Any) -> str:
-    """A class's name: text as it is, 1.0 as 1."""
+    """Write a class's name: text as it is, 1.0 as 1."""
     if isinstance(name, bytes):
         return name.decode("utf-8", errors="replace")
     if isinstance(name, float | np.floating) and float(name).is_integer():
@@ -335,7 +346,8 @@ def _text(name: Any) -> str:
 
 
 def _probe(path: Path, model: AttributeModel, dimension: int) -> None:
-    vectors = np.random.default_rng(0).normal(size=(PROBED, dimension))
+    """Check that a model answers random vectors with finite numbers."""
+    vectors = np.random.default_rng(0).normal(size=(N_PROBES, dimension))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     answers = model.predict_proba(vectors) if model.classes else model.predict(vectors)
     if not np.isfinite(answers).all():

@@ -1,14 +1,12 @@
-"""Which faces to label next.
+"""Which faces to label next: those whose labels would teach the models most.
 
-Those from which the models would learn most about all faces that nobody has labelled.
-
-A label makes a linear model surer of every face that is like the labelled one, and it does so the
-more, the less the answer was known. So each proposal is the face whose label would lower the
-variance of the models' answers most, summed over the faces without a label: sequential experimental
-design (Yu, Bi and Tresp 2006, ICML), with Fisher information as Ash et al. 2021 (NeurIPS) use it.
-That is uncertainty and spread in one measure: what a face near a labelled or an already chosen one
-could teach is known by then, and a lone outlier teaches nothing about others (its distance is cut,
-or it would count as a crowd of its own). `docs/methods/labelling.md` says what it is worth.
+A label lowers a linear model's variance for all faces like the labelled one, the more so the less
+certain the answer was. Each proposal is the face whose label would lower the variance of the
+models' answers most, summed over the faces without a label: sequential experimental design (Yu, Bi
+and Tresp 2006, ICML), with Fisher information as in Ash et al. 2021 (NeurIPS). This weighs
+uncertainty and diversity in one measure: a face near a labelled or a chosen one has little left to
+teach, and an outlier teaches nothing about others. (The distance of outliers is cut; uncut, one
+would weigh as much as many faces.) `docs/methods/labelling.md` has the measurements.
 """
 
 from __future__ import annotations
@@ -29,18 +27,17 @@ COLUMNS = [
     *(f"{when}_{t}" for when in ("current", "proposed") for t in ("age", "gender", "ethnicity")),
     "notes",
 ]
-COMPONENTS = 64  # principal components of the standardised embeddings that the design sees
-PENALTY = 10.0  # of the models' weights: 1 / C of the classifiers in params.yaml
+COMPONENTS = 64  # principal components of the standardised embeddings that the design uses
+PENALTY = 10.0  # on the models' weights: 1 / C of the classifiers in params.yaml
 FISHER = 0.25  # Fisher information of a yes or no at even odds
-LEAST_DOUBT = 0.01  # of an answer that a model takes for certain
-# Share of the faces nearest to the middle; one farther out counts as if it lay at their edge.
+LEAST_UNCERTAINTY = 0.01  # of an answer that a model takes for certain
+# Quantile of the distances from the mean; a face farther out counts as if it lay there.
 EDGE = 0.9
-# Faces that are weighed against each other, drawn at random where there are more; all faces say
-# what there is to learn.
+# Faces that may be proposed, drawn at random where there are more.
 CANDIDATES = 20_000
 AT_ONCE = 32  # candidates that are compared with all settled faces at a time
-# Of the typical distance of two faces; on OMI a re-coded copy lies at 0.05 at most, another face
-# from 0.20 on.
+# Share of the typical distance of two faces, up to which two are twins: on OMI a re-encoded copy
+# lies at 0.05 at most, another face at 0.20 at least.
 TWIN = 0.15
 
 
@@ -52,18 +49,17 @@ def propose_labels(
     models: dict[str, Model],
     n: int,
 ) -> pd.DataFrame:
-    """A template to fill in, the most instructive face first.
+    """Make a template to fill in, the most instructive face first.
 
-    A face is a candidate where a standard attribute has not been said by a person, where nobody has
-    labelled it by hand (whoever left a cell empty has seen the face), and where it is the best of
-    its copies; what is said of one of them is said of all. Twins in the embedding space, of a
-    labelled face or of one that is proposed already, are passed over; so there may be fewer than
-    `n`.
+    A face is a candidate if it lacks a label of a standard attribute, nobody has labelled it by
+    hand (whoever left a cell empty has seen the face), and it is the best of its copies; a label of
+    one copy is one of all. Faces that are twins, in the embedding space, of a labelled or a
+    proposed face are passed over, so there may be fewer than `n`.
 
-    The attributes count alike. An attribute with probabilities, of a trained model or zero-shot,
-    counts the more for a face, the less its answer is known: by their Gini impurity, as a share of
-    its greatest value. One without (a regression such as age, or nothing trained yet) counts fully
-    for each face, so that spread alone decides.
+    All attributes have the same weight. An attribute with probabilities, of a trained model or
+    zero-shot, weighs each face by their Gini impurity, as a share of its maximum. One without (a
+    regression such as age, or no model yet) weighs all faces alike, so that diversity alone
+    decides.
 
     Parameters
     ----------
@@ -71,6 +67,8 @@ def propose_labels(
         (rows, d), the rows of `predictions` and `clean`; may stay on disk.
     predictions : DataFrame
         With `<target>_prob_<class>`.
+    clean : DataFrame
+        With `<target>_final` and `<target>_source`.
     copies : DataFrame
         `copy_group` and `copy_rank` by row.
     models : dict
@@ -84,23 +82,23 @@ def propose_labels(
         With `COLUMNS`; `image` is that of `clean`, empty where it has none.
     """
 
-    def of_all_copies(chosen: np.ndarray) -> np.ndarray:
-        return (
-            pd.Series(chosen).groupby(copies["copy_group"].to_numpy()).transform("any").to_numpy()
-        )
+    def any_copy(rows: np.ndarray) -> np.ndarray:
+        return pd.Series(rows).groupby(copies["copy_group"].to_numpy()).transform("any").to_numpy()
 
-    settled_by_label = {
-        t: of_all_copies(clean[f"{t}_source"].isin(["manual", "label"]).to_numpy())
-        for t in STANDARD
+    labelled = {
+        target: any_copy(clean[f"{target}_source"].isin(["manual", "label"]).to_numpy())
+        for target in STANDARD
     }
-    by_hand = of_all_copies(np.any([clean[f"{t}_source"] == "manual" for t in STANDARD], axis=0))
-    settled = by_hand | np.all(list(settled_by_label.values()), axis=0)
-    information = {t: FISHER * _doubt(t, predictions, models) for t in STANDARD}
-    with threadpool_limits(1):  # sums in another order with more threads could choose another face
+    by_hand = any_copy(np.any([clean[f"{name}_source"] == "manual" for name in STANDARD], axis=0))
+    settled = by_hand | np.all(list(labelled.values()), axis=0)
+    information = {
+        target: FISHER * _uncertainty(target, predictions, models) for target in STANDARD
+    }
+    with threadpool_limits(1):  # more threads sum in another order, which could choose another face
         chosen = _design(
             _coordinates(embeddings),
             information,
-            settled_by_label,
+            labelled,
             settled,
             (copies["copy_rank"] > 1).to_numpy(),
             n,
@@ -117,23 +115,17 @@ def propose_labels(
     return template.reindex(columns=COLUMNS)
 
 
-def _doubt(target: str, predictions: pd.DataFrame, models: dict[str, Model]) -> np.ndarray:
-    """How open each answer is.
-
-    1 where all classes are equally likely or nothing is known, near 0 where it is certain.
-    """
+def _uncertainty(target: str, predictions: pd.DataFrame, models: dict[str, Model]) -> np.ndarray:
+    """Uncertainty of each answer: 1 where all classes are equally likely, or there is no model."""
     classes = models[target].classes if target in models else []
     if len(classes) < 2:
         return np.ones(len(predictions))
     shares = predictions[[f"{target}_prob_{name}" for name in classes]].to_numpy(dtype=np.float64)
-    return np.maximum((1 - (shares**2).sum(axis=1)) / (1 - 1 / len(classes)), LEAST_DOUBT)
+    return np.maximum((1 - (shares**2).sum(axis=1)) / (1 - 1 / len(classes)), LEAST_UNCERTAINTY)
 
 
 def _coordinates(embeddings: Embeddings) -> np.ndarray:
-    """Leading principal components of the embeddings, standardised as the models see them.
-
-    Float64 (rows, up to 64).
-    """
+    """Project embeddings, standardised as for the models, on their leading principal components."""
     x = take(embeddings, sample_rows(len(embeddings), CANDIDATES)).astype(np.float64)
     mean, spread = x.mean(axis=0), x.std(axis=0)
     spread = np.where(spread > 0, spread, 1)
@@ -145,32 +137,31 @@ def _coordinates(embeddings: Embeddings) -> np.ndarray:
 
 
 def _moments(x: np.ndarray, weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Sum of weight · xx' over the rows where `rows` is true, without a weighted copy of all."""
+    """Sum weight · xx' over the rows where `rows` is true, without a weighted copy of all."""
     total = np.zeros((x.shape[1], x.shape[1]))
     for start in range(0, len(x), BATCH):
-        some = rows[start : start + BATCH]
-        part = x[start : start + BATCH][some]
-        total += (weights[start : start + BATCH][some, None] * part).T @ part
+        block = slice(start, start + BATCH)
+        part = x[block][rows[block]]
+        total += (weights[block][rows[block], None] * part).T @ part
     return total
 
 
-class _Question:
-    """What is known of one attribute: the variance of a linear model's answers, and how a label
-    would lower it.
+class _LinearModel:
+    """The variance of one attribute's linear model, and how a label would lower it.
 
     The variance at x is x' S x, with S the inverse of (penalty + sum of information · xx' over the
     labelled faces); one more label changes S by rank one.
 
     Parameters
     ----------
-    x : ndarray
-        (rows, d), a column of ones for the intercept among them.
-    information : ndarray
-        (rows,), Fisher information of a label.
-    labelled, wanted : ndarray
-        Bool by row, which faces are labelled and which are to be answered.
-    candidates : ndarray
-        Numbers of the rows that may be chosen; `gain` and `learn` count these.
+    x : ndarray (rows, d)
+        Coordinates, with a column of ones for the intercept.
+    information : ndarray (rows,)
+        Fisher information of a label.
+    labelled, unlabelled : ndarray of bool (rows,)
+        Faces with a label, and faces that the model is to answer about.
+    candidates : ndarray of int
+        Numbers of the rows that may be chosen. `gain` and `learn` number the faces among these.
     """
 
     def __init__(
@@ -178,32 +169,27 @@ class _Question:
         x: np.ndarray,
         information: np.ndarray,
         labelled: np.ndarray,
-        wanted: np.ndarray,
+        unlabelled: np.ndarray,
         candidates: np.ndarray,
     ):
-        self.x, self.information, self.wanted = (
-            x[candidates],
-            information[candidates],
-            wanted[candidates],
-        )
-        self.aim = _moments(x, information, wanted)
+        self.x, self.information = x[candidates], information[candidates]
+        self.unlabelled = unlabelled[candidates]
+        self.moments = _moments(x, information, unlabelled)
         self.covariance = np.linalg.inv(
             PENALTY * np.eye(x.shape[1]) + _moments(x, information, labelled)
         )
-        self.open = np.vdot(self.covariance, self.aim)  # all that could be learned
+        self.variance = np.vdot(self.covariance, self.moments)  # summed over unlabelled faces
 
     def gain(self) -> np.ndarray:
-        """By how much each candidate's label would lower the sum of the variances, as a share of
-        the sum at the start.
-        """
+        """Share of the initial variance that each candidate's label would remove."""
         moved = self.x @ self.covariance
-        taught = ((moved @ self.aim) * moved).sum(axis=1) / (
+        removed = ((moved @ self.moments) * moved).sum(axis=1) / (
             1 / self.information + (moved * self.x).sum(axis=1)
         )
-        return np.where(self.wanted, taught, 0) / self.open
+        return np.where(self.unlabelled, removed, 0) / self.variance
 
     def learn(self, row: int) -> None:
-        """Take the label of one candidate as given."""
+        """Update the covariance as if one candidate had a label."""
         moved = self.covariance @ self.x[row]
         self.covariance -= np.outer(moved, moved) / (
             1 / self.information[row] + moved @ self.x[row]
@@ -218,7 +204,7 @@ def _design(
     duplicates: np.ndarray,
     n: int,
 ) -> list[int]:
-    """Up to `n` rows, each the one whose label lowers the models' remaining variance most."""
+    """Choose up to `n` rows, each the one whose label lowers the remaining variance most."""
     length = np.linalg.norm(points, axis=1)
     edge = np.quantile(length, EDGE)
     x = np.column_stack(
@@ -228,37 +214,43 @@ def _design(
         ]
     )
     near = TWIN * np.sqrt(2 * points.var(axis=0).sum())  # the root: typical distance of two faces
-    free = ~settled & ~duplicates
-    candidates = np.flatnonzero(free)
+    eligible = ~settled & ~duplicates
+    candidates = np.flatnonzero(eligible)
     candidates = candidates[sample_rows(len(candidates), CANDIDATES)]
-    questions = [
-        _Question(
-            x, information[t], labelled[t] & ~duplicates, ~labelled[t] & ~duplicates, candidates
+    models = [
+        _LinearModel(
+            x,
+            information[target],
+            has_label & ~duplicates,
+            ~has_label & ~duplicates,
+            candidates,
         )
-        for t in labelled
-        if (free & ~labelled[t]).any()
+        for target, has_label in labelled.items()
+        if (eligible & ~has_label).any()
     ]
     pool = _Pool(points[candidates], points[settled], near)
     chosen: list[int] = []
     while len(chosen) < n:
-        best = pool.best(np.asarray(sum(question.gain() for question in questions)))
+        best = pool.best(np.asarray(sum(model.gain() for model in models)))
         if best is None:
             break
         chosen.append(best)
-        for question in questions:
-            if question.wanted[best]:
-                question.learn(best)
+        for model in models:
+            if model.unlabelled[best]:
+                model.learn(best)
         pool.close_near(best)
     return candidates[chosen].tolist()
 
 
 class _Pool:
-    """The candidates that are still open: no twins of a settled face or of one chosen already.
+    """The candidates that are still open: no twins of a settled or a chosen face.
 
     Parameters
     ----------
-    points : ndarray
-        (candidates, components); settled : (faces, components).
+    points : ndarray (candidates, components)
+        Of the candidates.
+    settled : ndarray (faces, components)
+        Of the faces that need no label.
     near : float
         Distance up to which two faces are twins.
     """
@@ -269,12 +261,12 @@ class _Pool:
         self.compared = np.full(len(points), len(settled) == 0)
 
     def best(self, gain: np.ndarray) -> int | None:
-        """The open candidate of the greatest gain; None where none is open."""
+        """Find the open candidate with the greatest gain; None where none is open."""
         while self.open.any():
             best = int(np.where(self.open, gain, -1).argmax())
             if self.compared[best]:
                 return best
-            # Only what might be chosen is compared with the settled faces: all with all took 38 s
+            # Only likely candidates are compared with the settled faces: comparing all took 38 s
             # for 30,000 faces.
             likely = np.argsort(-np.where(self.open & ~self.compared, gain, -1), kind="stable")[
                 :AT_ONCE

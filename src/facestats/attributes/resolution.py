@@ -1,7 +1,7 @@
-"""What is known of each face: predictions, what people said, and which of them counts.
+"""The value of each attribute that counts, and its source: predictions and labels resolved.
 
 Sources in order: `manual` (by hand) > `label` (the user's files) > `model` or `pretrained` >
-`zeroshot` > `unknown`. Zero-shot stands in where no model was trained, never for a trained one that
+`zeroshot` > `unknown`. Zero-shot answers where no model was trained, never where a trained one
 abstains.
 """
 
@@ -35,7 +35,8 @@ def predict_attributes(
         By target, trained or zero-shot; untrained ones and standard targets without a model give
         `unknown` (age: null).
     photographs : ndarray of bool (n,), optional
-        About which some prompts say less than about drawings; None: there are none.
+        Which faces are photographs; some prompts answer less often about these. None: there are
+        none.
 
     Returns
     -------
@@ -46,18 +47,15 @@ def predict_attributes(
     """
     answers: dict[str, list[np.ndarray]] = {target: [] for target in target_kinds(models)}
     probabilities: dict[str, list[np.ndarray]] = {}
-    photographs, at = (
-        np.zeros(len(filenames), dtype=bool) if photographs is None else photographs,
-        0,
-    )
+    if photographs is None:
+        photographs = np.zeros(len(filenames), dtype=bool)
+    start = 0
     for batch in in_batches(embeddings):
-        x, here, at = (
-            batch.astype(np.float64),
-            photographs[at : at + len(batch)],
-            at + len(batch),
-        )  # once for all models
+        x = batch.astype(np.float64)  # once for all models
+        are_photographs = photographs[start : start + len(batch)]
+        start += len(batch)
         for target, kind in target_kinds(models).items():
-            answer, shares = _predict(models.get(target), kind, x, here)
+            answer, shares = _predict(models.get(target), kind, x, are_photographs)
             answers[target].append(answer)
             if shares is not None:
                 probabilities.setdefault(target, []).append(shares)
@@ -77,14 +75,14 @@ def predict_attributes(
 def _predict(
     model: Model | None, kind: str, x: np.ndarray, photographs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Answers of one model for some faces, and its probabilities where it has classes."""
+    """Answers of one model about some faces, and its probabilities where it has classes."""
     if model is None or not model.trained:
-        return np.full(len(x), np.nan) if kind == "regression" else np.full(
-            len(x), UNKNOWN, dtype=object
-        ), None
-    shares = model.predict_proba(x) if model.classes else None
-    if shares is None:
+        if kind == "regression":
+            return np.full(len(x), np.nan), None
+        return np.full(len(x), UNKNOWN, dtype=object), None
+    if not model.classes:
         return model.predict(x), None
+    shares = model.predict_proba(x)
     answer = model.decide(shares)
     answer[model.silent(shares, photographs)] = np.nan if kind == "regression" else UNKNOWN
     return answer, shares
@@ -101,7 +99,7 @@ def resolve(
     kinds: dict[str, str],
     sources: Mapping[str, str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Join predictions with what people said and decide.
+    """Join predictions and labels, and choose the value that counts.
 
     Parameters
     ----------
@@ -109,39 +107,40 @@ def resolve(
         As `predict_attributes` gives them.
     labels : DataFrame
         The table of labels, indexed by filename.
+    kinds : dict
+        `classification` or `regression` by target.
     sources : mapping, optional
-        `model`, `pretrained` or `zeroshot` by target, where the predictions come from; `model`
-        where nothing is said.
+        Source of the predictions by target: `model` (the default), `pretrained` or `zeroshot`.
 
     Returns
     -------
     with_manual
-        `attributes` with `<target>_said` (null where nobody said anything).
+        `attributes` with `<target>_said`, the label (null where there is none).
     clean
         `<target>_final` and `<target>_source` for each target.
     """
     names = attributes["filename"]
     with_manual, clean = attributes.copy(), pd.DataFrame({"filename": names})
     for target, kind in kinds.items():
-        labelled = _said(labels, target, kind, names)
+        label = _labels(labels, target, kind, names)
         source = _column(labels, f"{target}_source", names)
         predicted = attributes[target]
         answered = predicted.notna() if kind == "regression" else predicted != UNKNOWN
         nothing = np.nan if kind == "regression" else UNKNOWN
-        with_manual[f"{target}_said"] = labelled.to_numpy()
-        clean[f"{target}_final"] = labelled.where(
-            labelled.notna(), predicted.where(answered, nothing)
+        with_manual[f"{target}_said"] = label.to_numpy()
+        clean[f"{target}_final"] = label.where(
+            label.notna(), predicted.where(answered, nothing)
         ).to_numpy()
         clean[f"{target}_source"] = np.where(
-            labelled.notna(),
+            label.notna(),
             source,
             np.where(answered, (sources or {}).get(target, "model"), UNKNOWN),
         )
     return with_manual, clean
 
 
-def _said(labels: pd.DataFrame, target: str, kind: str, names: pd.Series) -> pd.Series:
-    """What people said; the word `unknown` says nothing."""
+def _labels(labels: pd.DataFrame, target: str, kind: str, names: pd.Series) -> pd.Series:
+    """Labels of one target by row; the word `unknown` is none."""
     column = _column(labels, target, names)
     if kind == "regression":
         return pd.to_numeric(column, errors="coerce").astype("float64")

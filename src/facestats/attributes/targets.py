@@ -1,4 +1,4 @@
-"""One target of `params.yaml`: the faces that it learns from, its model, and how well that does."""
+"""One target of `params.yaml`: the faces that it learns from, its model, and its metrics."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from facestats.core.tables.embeddings import EmbeddingTable
 
 @dataclass
 class TrainedTarget:
-    """The model of a target and what is known of it.
+    """The model of a target, and its metrics.
 
     Attributes
     ----------
     training : Training
-        The model, and its predictions of train faces out of fold.
+        The model, and out-of-fold predictions of train faces.
     held_out : HeldOut
         Metrics on val and test faces.
     warnings : list of str
-        What the user has to know about the model.
+        What the user should know about the model.
     summary : str
         One line on the training.
     """
@@ -59,14 +59,14 @@ def train_target(
     target : str
         Name of the attribute.
     options : Classification or Regression
-        Classification or Regression `attributes.targets.<target>` of `params.yaml`.
+        `attributes.targets.<target>` of `params.yaml`.
     min_per_class : int
         Labelled train faces that a class needs.
     embeddings : EmbeddingTable
         Of n faces.
     labels, split : Series (n,)
-        Label (null where unknown) and split of each face, by filename. Of copies of one picture,
-        the best one with a label counts in val and test.
+        Label (null where unknown) and split of each face, by filename. In val and test, the best
+        labelled copy of a picture counts, and no other.
     faces : DataFrame
         Accepted faces with the columns `identity.IDENTITY`.
     persons : Series

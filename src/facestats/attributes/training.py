@@ -1,10 +1,8 @@
-"""Train one attribute on embeddings.
-
-A standardising logistic or ridge regression of scikit-learn.
-"""
+"""Training of one attribute: a logistic or ridge regression on standardised embeddings."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,21 +25,23 @@ from facestats.errors import InputError, number_of
 
 AUTO = "auto"
 DEFAULT_C, DEFAULT_ALPHA = 0.1, 100.0  # where cross-validation is impossible
-# Labelled val faces that choose a threshold alone. Of two overlapping classes that a threshold of
-# 0.75 gives 0.94 right answers on, 60 draws of 3 val faces made the model silent in 47 %, of 5 in
-# 20 %, of 10 in 2 %: a single mistake among few is too much for any precision.
+# Labelled val faces that suffice to choose a threshold. On two overlapping classes, where a
+# threshold of 0.75 gives 0.94 right answers, the model never answered in 47 % of 60 draws of 3 val
+# faces, in 20 % of 5, and in 2 % of 10: among few, one mistake is too many for any precision.
 ENOUGH = 10
 
 
 @dataclass
 class Training:
-    """A model, and what models that had not seen them say of its train faces.
+    """A model, and out-of-fold predictions of its train faces.
 
     Attributes
     ----------
+    model : AttributeModel
+        Trained or not.
     out_of_fold : DataFrame
         `<target>_prob_<class>` (calibrated), or `<target>` of a regression, by the index of the
-        labels; faces that could not be left out are missing.
+        labels; without faces that could not be left out.
     """
 
     model: AttributeModel
@@ -57,13 +57,14 @@ def train_classifier(
     class_weight: str | None = None,
     groups: pd.Series | None = None,
 ) -> Training:
-    """Fit a logistic regression on labelled train faces and calibrate its probabilities by
-    cross-validation among them.
+    """Fit a logistic regression on labelled train faces, calibrated by cross-validation.
 
-    The model answers always; `set_threshold` makes it abstain.
+    The model always answers; `set_threshold` makes it abstain.
 
     Parameters
     ----------
+    target : str
+        Name of the attribute.
     embeddings : ndarray (n, d)
         Of the train faces.
     labels : Series
@@ -75,8 +76,12 @@ def train_classifier(
     class_weight : str, optional
         `balanced` or None, as in scikit-learn.
     groups : Series, optional
-        Whose face each is, as `identity.same_faces` says it: no group is in two folds. None:
-        each is somebody else's.
+        Whose face each is, as `identity.same_faces` gives it: no group is in two folds. By default
+        each face is somebody else's.
+
+    Returns
+    -------
+    Training
 
     Raises
     ------
@@ -97,29 +102,28 @@ def train_classifier(
         )
         return Training(model, pd.DataFrame(index=labels.index[:0]))
     x, actual = _finite(embeddings[usable], labels[usable]), labels[usable].to_numpy(dtype=object)
-    who = _numbers(groups, usable)
+    persons = _numbers(groups, usable)
     classes = np.unique(actual)
     with threadpool_limits(1):
-        penalty = _set_penalty(model, c, lambda: best_c(x, actual, who, class_weight), DEFAULT_C)
+        penalty = _set_penalty(
+            model, c, lambda: best_c(x, actual, persons, class_weight), DEFAULT_C
+        )
         pipeline = logistic(penalty, class_weight).fit(x, actual)
-        raw = shares_out_of_fold(x, actual, who, penalty, class_weight)
+        raw = shares_out_of_fold(x, actual, persons, penalty, class_weight)
     model.pipeline = pipeline
     model.classes = [str(k) for k in pipeline.classes_]
-    seen = ~np.isnan(raw).any(axis=1)
-    if seen.any():
+    left_out = ~np.isnan(raw).any(axis=1)
+    raw = raw[left_out]
+    if len(raw):
         model.calibration = Calibration.fit(
-            raw[seen],
-            np.searchsorted(classes, actual[seen]),
+            raw,
+            np.searchsorted(classes, actual[left_out]),
             weights_of(actual, class_weight, classes),
         )
-        raw = model.calibration.apply(raw[seen])
+        raw = model.calibration.apply(raw)
     columns = [f"{target}_prob_{name}" for name in model.classes]
-    return Training(
-        model,
-        pd.DataFrame(
-            raw if seen.any() else raw[:0], index=labels.index[usable][seen], columns=columns
-        ),
-    )
+    index = labels.index[usable][left_out]
+    return Training(model, pd.DataFrame(raw, index=index, columns=columns))
 
 
 def set_threshold(
@@ -129,34 +133,38 @@ def set_threshold(
     embeddings: np.ndarray,
     labels: pd.Series,
 ) -> None:
-    """Let a classifier abstain where it is not sure enough to be right as often as is wanted.
+    """Let a classifier abstain where it is not sure enough to reach a precision.
 
-    Chosen on val faces; where fewer than `ENOUGH` have a label, on these and the train faces, each
-    by a model that has not seen it.
+    The threshold is chosen on val faces. Where fewer than `ENOUGH` have a label, out-of-fold
+    predictions of the train faces are used as well.
 
     Parameters
     ----------
+    trained : Training
+        Of a classification; its model is changed.
     precision : float, optional
-        Wanted share of right answers; None: it answers always.
+        Share of right answers to reach; None: it always answers.
     train_labels : Series
         The labels that it was trained on.
-    embeddings, labels
-        (m, d) of the val faces, and their labels.
+    embeddings : ndarray (m, d)
+        Of the val faces.
+    labels : Series (m,)
+        Labels of the val faces, null where unknown.
     """
     model = trained.model
     model.wanted_precision = precision
     if precision is None or not model.trained:
         return
     known = (labels.notna() & (labels != UNKNOWN)).to_numpy()
-    n, unseen = int(known.sum()), trained.out_of_fold
+    n, folds = int(known.sum()), trained.out_of_fold
     shares, actual = np.empty((0, len(model.classes))), labels[known].to_numpy(dtype=object)
     if n:
         shares = model.predict_proba(_finite(embeddings[known], labels[known]))
-        model.threshold_from = f"{n} val face{'s' if n > 1 else ''}"
-    if not n or (n < ENOUGH and len(unseen)):
-        shares = np.concatenate([shares, unseen.to_numpy()])
-        actual = np.concatenate([actual, train_labels.reindex(unseen.index).to_numpy(dtype=object)])
-        left_out = f"{len(unseen)} train faces, cross-validated, for"
+        model.threshold_from = number_of(n, "val face")
+    if not n or (n < ENOUGH and len(folds)):
+        shares = np.concatenate([shares, folds.to_numpy()])
+        actual = np.concatenate([actual, train_labels.reindex(folds.index).to_numpy(dtype=object)])
+        left_out = f"{len(folds)} train faces, cross-validated, for"
         model.threshold_from = (
             f"{model.threshold_from} and {left_out} these are few"
             if n
@@ -181,16 +189,26 @@ def train_regression(
     alpha: float | str = AUTO,
     groups: pd.Series | None = None,
 ) -> Training:
-    """Fit a ridge regression on labelled train faces; `labels` hold numbers, or text that is one.
+    """Fit a ridge regression on labelled train faces.
 
     Parameters
     ----------
+    target : str
+        Name of the attribute.
+    embeddings : ndarray (n, d)
+        Of the train faces.
+    labels : Series
+        Number of each, also as text; null where unknown.
     minimum : int
         With fewer labelled faces nothing is trained.
     alpha : float or str
         Strength of the L2 penalty, or `auto`: the lowest squared error in cross-validation.
     groups : Series, optional
         As in `train_classifier`.
+
+    Returns
+    -------
+    Training
 
     Raises
     ------
@@ -207,18 +225,23 @@ def train_regression(
         model.why = f"{number_of(model.n_train, 'labelled train face')}, {minimum} are needed"
         return Training(model, pd.DataFrame(index=labels.index[:0]))
     x, y = _finite(embeddings[known], labels[known]), values[known].to_numpy()
-    who = _numbers(groups, known)
+    persons = _numbers(groups, known)
     with threadpool_limits(1):
-        penalty = _set_penalty(model, alpha, lambda: best_alpha(x, y, who), DEFAULT_ALPHA)
+        penalty = _set_penalty(model, alpha, lambda: best_alpha(x, y, persons), DEFAULT_ALPHA)
         model.pipeline = ridge(penalty).fit(x, y)
-        predicted = values_out_of_fold(x, y, who, penalty)
+        predicted = values_out_of_fold(x, y, persons, penalty)
     return Training(model, pd.DataFrame({target: predicted}, index=labels.index[known]).dropna())
 
 
-def _set_penalty(model: AttributeModel, given: float | str, search, default: float) -> float:
-    """Put the penalty and where it comes from into the model; returns it."""
-    if given != AUTO:
-        penalty, source = float(given), "params.yaml"
+def _set_penalty(
+    model: AttributeModel,
+    option: float | str,
+    search: Callable[[], float | None],
+    default: float,
+) -> float:
+    """Choose the penalty, and note it and its source in the model."""
+    if option != AUTO:
+        penalty, source = float(option), "params.yaml"
     elif (chosen := search()) is not None:
         penalty, source = chosen, "cross-validation"
     else:
@@ -228,12 +251,12 @@ def _set_penalty(model: AttributeModel, given: float | str, search, default: flo
 
 
 def _numbers(groups: pd.Series | None, chosen: np.ndarray) -> np.ndarray:
-    """The groups of the chosen faces as numbers."""
+    """Number the groups of the chosen faces."""
     return np.arange(chosen.sum()) if groups is None else pd.factorize(groups[chosen])[0]
 
 
 def _finite(embeddings: np.ndarray, labels: pd.Series) -> np.ndarray:
-    """The embeddings as float64."""
+    """Turn embeddings into float64; raises `InputError` where one is not finite."""
     wrong = ~np.isfinite(embeddings).all(axis=1)
     if wrong.any():
         raise InputError(

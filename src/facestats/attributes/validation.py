@@ -1,4 +1,4 @@
-"""Cross-validation among train faces: the penalty, and predictions out of fold."""
+"""Cross-validation among train faces: the penalty, and out-of-fold predictions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from facestats.core.tables.embeddings import sample_rows
 MAX_ITERATIONS = 2000
 PENALTIES = 10.0 ** np.arange(-4, 1.1, 0.5)  # C, strongest first
 ALPHAS = 10.0 ** np.arange(-1, 5.1, 0.5)
-# Weaker penalties in a row that lose to the best: the log loss has one valley, and weak ones take
-# longest.
+# The search ends after so many penalties in a row that are worse than the best: the log loss has
+# one minimum, and weak penalties take longest to fit.
 WORSE = 2
 SEARCHED = STRATIFIED  # faces that a penalty is chosen on, drawn at random where there are more
-FITTED = 20_000  # faces that the model of a fold is trained on
+FITTED = 20_000  # faces that the model of a fold is trained on, drawn likewise
 
 
 def weights_of(actual: np.ndarray, class_weight: str | None, classes: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def weights_of(actual: np.ndarray, class_weight: str | None, classes: np.ndarray
 
 
 def logistic(c: float, class_weight: str | None) -> Pipeline:
-    """The classifier: standardised embeddings, logistic regression."""
+    """Make the classifier: standardised embeddings, logistic regression."""
     return make_pipeline(
         StandardScaler(),
         LogisticRegression(C=c, class_weight=class_weight, max_iter=MAX_ITERATIONS),
@@ -38,28 +38,36 @@ def logistic(c: float, class_weight: str | None) -> Pipeline:
 
 
 def ridge(alpha: float) -> Pipeline:
-    """The regression: standardised embeddings, ridge regression."""
+    """Make the regression: standardised embeddings, ridge regression."""
     return make_pipeline(StandardScaler(), Ridge(alpha=alpha))
 
 
 def best_c(
-    x: np.ndarray, actual: np.ndarray, who: np.ndarray, class_weight: str | None
+    x: np.ndarray, actual: np.ndarray, persons: np.ndarray, class_weight: str | None
 ) -> float | None:
-    """The C with the lowest log loss on left-out faces; None where there are no folds.
+    """Find the C with the lowest log loss on left-out faces.
 
-    The log loss is that of the probabilities without the class weights: it is these that are told
-    to the user.
+    The loss is that of the probabilities without class weights, which are the ones that users see.
 
     Parameters
     ----------
-    x : ndarray (n, d)
-        Float64.
+    x : ndarray of float64 (n, d)
+        Embeddings.
     actual : ndarray (n,)
-        Class of each face; who : (n,) number of each face's person.
+        Class of each face.
+    persons : ndarray of int (n,)
+        Number of each face's person.
+    class_weight : str, optional
+        `balanced` or None.
+
+    Returns
+    -------
+    float or None
+        None where there are no folds.
     """
     rows = sample_rows(len(x), SEARCHED)
-    x, actual, who = x[rows], actual[rows], who[rows]
-    folds = class_folds(actual, who)
+    x, actual, persons = x[rows], actual[rows], persons[rows]
+    folds = class_folds(actual, persons)
     if not folds:
         return None
     classes = np.unique(actual)
@@ -84,10 +92,10 @@ def best_c(
     return float(PENALTIES[np.argmin(losses)])
 
 
-def best_alpha(x: np.ndarray, values: np.ndarray, who: np.ndarray) -> float | None:
-    """The alpha with the lowest squared error on left-out faces; None where there are no folds."""
+def best_alpha(x: np.ndarray, values: np.ndarray, persons: np.ndarray) -> float | None:
+    """Find the alpha with the lowest squared error on left-out faces; None without folds."""
     rows = sample_rows(len(x), SEARCHED)
-    folds = group_folds(who[rows])
+    folds = group_folds(persons[rows])
     if not folds:
         return None
     x, values = x[rows], values[rows]
@@ -107,15 +115,16 @@ def best_alpha(x: np.ndarray, values: np.ndarray, who: np.ndarray) -> float | No
 
 
 def shares_out_of_fold(
-    x: np.ndarray, actual: np.ndarray, who: np.ndarray, c: float, class_weight: str | None
+    x: np.ndarray, actual: np.ndarray, persons: np.ndarray, c: float, class_weight: str | None
 ) -> np.ndarray:
     """Probabilities of each face by a model that has not seen its person: float64 (n, classes).
 
-    Null where there are no folds, and for a face whose class its fold's model does not know.
+    NaN without folds, and for a face whose class the model of its fold does not know.
     """
     classes = np.unique(actual)
     shares = np.full((len(x), len(classes)), np.nan)
-    for model, held_out in _fitted(logistic(c, class_weight), x, actual, class_folds(actual, who)):
+    folds = class_folds(actual, persons)
+    for model, held_out in _fitted(logistic(c, class_weight), x, actual, folds):
         known = held_out[np.isin(actual[held_out], model.classes_)]
         shares[known] = 0
         if len(known):
@@ -126,14 +135,11 @@ def shares_out_of_fold(
 
 
 def values_out_of_fold(
-    x: np.ndarray, values: np.ndarray, who: np.ndarray, alpha: float
+    x: np.ndarray, values: np.ndarray, persons: np.ndarray, alpha: float
 ) -> np.ndarray:
-    """Value of each face by a model that has not seen its person.
-
-    Float64 (n,), null where there are no folds.
-    """
+    """Value of each face by a model that has not seen its person; NaN without folds."""
     predicted = np.full(len(x), np.nan)
-    for model, held_out in _fitted(ridge(alpha), x, values, group_folds(who)):
+    for model, held_out in _fitted(ridge(alpha), x, values, group_folds(persons)):
         predicted[held_out] = model.predict(x[held_out])
     return predicted
 

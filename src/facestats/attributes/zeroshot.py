@@ -1,10 +1,10 @@
-"""Zero-shot answers beside those of trained models: the same questions, asked in words.
+"""Zero-shot answers by prompts, in the place of trained models.
 
-`tiny` was trained on drawings. What its prompts say of photographs is wrong more often than people
-expect: on OMI and 3DSK (`../shared`) it found babies' ages in adults, beards on nobody, and
-freckles on nearly everybody. So its prompts answer about a photograph only where they were right at
-least four times of five: gender from a probability of 0.98 on, and anything else only where labels
-of this project show it. docs/methods/attributes.md has the figures.
+`tiny` was trained on drawings, and its prompts are often wrong about photographs: on OMI and 3DSK
+(`../shared`) it took adults for babies, saw no beards, and saw freckles on nearly everybody. So its
+prompts answer about a photograph only where they were right at least four times out of five: gender
+from a probability of 0.98, anything else only where labels of this project show it.
+docs/methods/attributes.md has the figures.
 """
 
 from __future__ import annotations
@@ -23,25 +23,23 @@ from facestats.core.tables.embeddings import Embeddings, take
 from facestats.errors import number_of
 from facestats.prompts.zeroshot import PromptClassifier
 
-# On photographs, for prompts of `tiny`. From 0.98 on each answer, female and male, was right in
-# 0.82 to 0.84 of 745 OMI faces (those judged clearly one or the other: 0.92 and 0.89) and in 0.90
-# to 0.95 of 100 of 3DSK, and 55 and 66 % of the faces got one; of all answers 0.72 and 0.86 are
-# right.
+# Thresholds of `tiny` on photographs. From 0.98, answers (female, male) were right for 0.82 to 0.84
+# of 745 OMI faces (0.92 and 0.89 of those whose gender raters agreed on) and for 0.90 to 0.95 of
+# 100 faces of 3DSK; 55 and 66 % of the faces got an answer. Without a threshold 0.72 and 0.86 of
+# the answers were right.
 MEASURED = {"gender": 0.98}
-LEAST_RIGHT = 0.8
-CANDIDATES = 200  # thresholds that are looked at
-MIN_LABELLED, MIN_ANSWERED = (
-    20,
-    10,
-)  # labelled photographs that can tell, and how many of them the threshold has to leave an answer
-# Prompts that take their own answer for wrong rather than right say `unknown`; no labels, so
-# nothing to choose it by.
+LEAST_RIGHT = 0.8  # share of right answers that a threshold has to reach
+CANDIDATES = 200  # thresholds that are tried
+MIN_LABELLED = 20  # labelled photographs that a threshold is chosen on
+MIN_ANSWERED = 10  # of these, how many the threshold has to leave with an answer
+# Prompts have no labels to choose a threshold by: they abstain where they are more likely wrong
+# than right.
 ABSTAIN_BELOW = 0.5
 
 
 @dataclass
 class ZeroShotModel:
-    """What prompts say about one target; answers as `AttributeModel` does.
+    """Prompts that answer one target, with the methods of `AttributeModel`.
 
     Attributes
     ----------
@@ -52,10 +50,10 @@ class ZeroShotModel:
     prompts : PromptClassifier
         The classes in words.
     abstain_below : float
-        A best probability below this makes the answer of a classification `unknown`.
+        The answer of a classification whose probability is below this becomes `unknown`.
     on_photographs : float, optional
-        The same of photographs, and of numbers too; infinite: never an answer; None: as of
-        drawings.
+        The same threshold for photographs, of regressions too. Infinite: never an answer. None: as
+        for drawings.
     """
 
     target: str
@@ -75,35 +73,28 @@ class ZeroShotModel:
         return self.prompts.predict_proba(embeddings)
 
     def predict(self, embeddings: np.ndarray) -> np.ndarray:
-        """The likeliest class, never abstaining (text), or the value of a regression (float64)."""
+        """Predict classes (text), without abstaining, or the values of a regression (float64)."""
         return self.decide(self.predict_proba(embeddings))
 
     def silent(self, shares: np.ndarray, photographs: np.ndarray | bool) -> np.ndarray:
-        """Which rows of probabilities (n, classes) get no answer: bool (n,).
+        """Whether they abstain, for each row of probabilities (n, classes): bool (n,).
 
-        `photographs` says which of them are of photographs.
+        `photographs` says which rows are of photographs.
         """
         sure = shares[np.arange(len(shares)), self.choose(shares)]
-        drawn = (
-            sure < self.abstain_below
-            if self.kind == "classification"
-            else np.zeros(len(shares), dtype=bool)
-        )
-        return (
-            drawn
-            if self.on_photographs is None
-            else np.where(photographs, sure < self.on_photographs, drawn)
-        )
+        silent = np.zeros(len(shares), dtype=bool)
+        if self.kind == "classification":
+            silent = sure < self.abstain_below
+        if self.on_photographs is None:
+            return silent
+        return np.where(photographs, sure < self.on_photographs, silent)
 
     def choose(self, shares: np.ndarray) -> np.ndarray:
         """Number of the likeliest class of each row of probabilities (n, classes)."""
         return shares.argmax(axis=1)
 
     def decide(self, shares: np.ndarray) -> np.ndarray:
-        """What `predict` makes of probabilities (n, classes).
-
-        A number is the ranges' middles, weighted by them.
-        """
+        """Answer each row of probabilities (n, classes); a number is the ranges' weighted mean."""
         if self.kind == "regression":
             return shares @ np.asarray(range_middles(self.classes))
         return np.asarray(self.classes, dtype=object)[self.choose(shares)]
@@ -118,14 +109,23 @@ def zeroshot_models(
     abstain_below: float = ABSTAIN_BELOW,
     on_photographs: Mapping[str, float] | None = None,
 ) -> dict[str, ZeroShotModel]:
-    """One model an attribute, by name, sorted.
+    """Make one model per attribute, by name, sorted.
 
     Parameters
     ----------
+    classifiers : mapping
+        Prompts by attribute.
     kinds : mapping
-        Of the targets that there are; any other attribute is a classification.
+        `classification` or `regression` by target; other attributes are classifications.
+    abstain_below : float
+        See `ZeroShotModel`.
     on_photographs : mapping, optional
-        Of prompts of `tiny`, `thresholds_on_photographs`; None: photographs are as drawings.
+        For prompts of `tiny`, what `thresholds_on_photographs` gives; None: photographs count as
+        drawings do.
+
+    Returns
+    -------
+    dict of ZeroShotModel
     """
     return {
         name: ZeroShotModel(
@@ -145,22 +145,26 @@ def thresholds_on_photographs(
     labels: pd.DataFrame,
     photographs: np.ndarray,
 ) -> dict[str, float]:
-    """Of prompts of `tiny`, the probability from which on they answer about a photograph.
+    """Find the probability from which prompts of `tiny` answer about a photograph.
 
-    Infinite where they never do.
-
-    Where enough photographs have labels, it is chosen by these: the lowest from which on each
-    answer is right at least `LEAST_RIGHT` of the time. Without them it is what was measured
-    elsewhere.
+    Where enough photographs have labels, it is the lowest from which every answer is right at least
+    `LEAST_RIGHT` of the time; elsewhere the one in `MEASURED`.
 
     Parameters
     ----------
+    models : mapping
+        By attribute.
     embeddings : Embeddings
-        (n, d), which may stay on disk: labelled photographs are read.
-    labels : DataFrame
-        By face, same rows; columns that are missing or null say nothing.
+        (n, d), which may stay on disk: only labelled photographs are read.
+    labels : DataFrame (n rows)
+        By face; null, or without the column, where there is no label.
     photographs : ndarray of bool (n,)
         Which faces are photographs, and no copies of others.
+
+    Returns
+    -------
+    dict of float
+        By attribute; infinite where prompts never answer.
     """
     thresholds = {}
     for name, model in models.items():
@@ -182,48 +186,55 @@ def thresholds_on_photographs(
 
 
 def doubts_on_photographs(thresholds: Mapping[str, float], n: int) -> dict[str, str]:
-    """What is doubtful about prompts of `tiny`.
-
-    A text by attribute, and below `zeroshot` one about all of them.
+    """Say what is doubtful about prompts of `tiny`.
 
     Parameters
     ----------
+    thresholds : mapping
+        As `thresholds_on_photographs` gives them.
     n : int
         Photographs among the faces.
+
+    Returns
+    -------
+    dict of str
+        A text by attribute, and as `zeroshot` one about all of them; empty where nothing is
+        doubtful.
     """
-    telling, silent = (
-        [name for name, t in thresholds.items() if t < np.inf],
-        [name for name, t in thresholds.items() if t == np.inf],
-    )
     if not (thresholds and n):
         return {}
-    parts = (
-        [f"{', '.join(telling)}: said where it was right at least four times of five, else unknown"]
-        if telling
-        else []
-    )
-    parts += [f"{', '.join(silent)}: unknown"] if silent else []
+    answering = [name for name, threshold in thresholds.items() if threshold < np.inf]
+    silent = [name for name, threshold in thresholds.items() if threshold == np.inf]
+    parts = []
+    if answering:
+        parts.append(
+            f"{', '.join(answering)}: answered where it was right at least four times out of five, "
+            "else unknown"
+        )
+    if silent:
+        parts.append(f"{', '.join(silent)}: unknown")
     way_out = "label some faces, or set clip.variant to a CLIP that was trained on photographs"
     return {
         "zeroshot": "prompts of tiny, which was trained on drawings, say little about "
         f"{number_of(n, 'photograph')} ({'; '.join(parts)}); {way_out}",
-        **dict.fromkeys(telling, "prompts of tiny, right about four times of five on photographs"),
+        **dict.fromkeys(
+            answering, "prompts of tiny, right about four times out of five on photographs"
+        ),
         **dict.fromkeys(silent, f"prompts of tiny say nothing about photographs; {way_out}"),
     }
 
 
 def _lowest_right(sure: np.ndarray, answer: np.ndarray, right: np.ndarray) -> float:
-    """The lowest probability from which on every answer that is given at all is right often enough,
-    one mistake more being granted to chance.
+    """Find the lowest threshold above which each class is right often enough.
+
+    One more mistake per class is allowed for chance.
     """
     for threshold in np.unique(np.quantile(sure, np.linspace(0, 1, CANDIDATES), method="lower")):
-        given = sure >= threshold
-        if given.sum() < MIN_ANSWERED:
+        answered = sure >= threshold
+        if answered.sum() < MIN_ANSWERED:
             break
-        if all(
-            right[given & (answer == a)].sum() >= LEAST_RIGHT * ((given & (answer == a)).sum() + 1)
-            for a in np.unique(answer[given])
-        ):
+        by_class = [answered & (answer == name) for name in np.unique(answer[answered])]
+        if all(right[rows].sum() >= LEAST_RIGHT * (rows.sum() + 1) for rows in by_class):
             return float(threshold)
     return np.inf
 
@@ -231,10 +242,7 @@ def _lowest_right(sure: np.ndarray, answer: np.ndarray, right: np.ndarray) -> fl
 def fill_gaps(
     trained: Mapping[str, AttributeModel], zeroshot: Mapping[str, ZeroShotModel]
 ) -> dict[str, Model]:
-    """The trained model of each target.
-
-    Zero-shot where none was trained, and for attributes that are no target.
-    """
+    """Take the trained model of each target, and prompts where none was trained."""
     return {
         **trained,
         **{

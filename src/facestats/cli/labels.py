@@ -176,7 +176,7 @@ def _merge(root: Path, options: argparse.Namespace) -> int:
     new = sum(change.old is None for change in changes)
     changed = sum(change.changed for change in changes) - new
     print(
-        f"{number_of(len(filled.answers), 'face')} labelled, {filled.silent} left empty: {new} "
+        f"{number_of(len(filled.answers), 'face')} labelled, {filled.n_empty} left empty: {new} "
         f"labels added, {changed} changed, {len(changes) - new - changed} unchanged"
     )
     if options.dry_run:

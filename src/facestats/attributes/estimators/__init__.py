@@ -1,1 +1,1 @@
-"""Fitted scikit-learn estimators as arrays and facts: taken apart, checked, put together again."""
+"""Fitted scikit-learn estimators as arrays and facts: taken apart, checked, and put together."""

@@ -1,10 +1,8 @@
-"""What an estimator is made of.
+"""The kinds of estimators: the shapes of their arrays, and how scikit-learn's object is built.
 
-Its kinds, the shapes that their arrays must have, and how scikit-learn's object is put together.
-
-Shapes are written in letters: `d` numbers go in, `k` classes, `m` rows of a decision (one for two
-classes), `p` pairs of classes, `r` is k - 1; any other letter stands for the size that it is first
-found with.
+Shapes are written in letters: `d` inputs, `k` classes, `m` rows of a decision function (one for two
+classes), `p` pairs of classes, `r` is k - 1; any other letter stands for the size with which it
+occurs first.
 """
 
 from __future__ import annotations
@@ -232,8 +230,7 @@ def _neighbours(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
     estimator = KNeighborsClassifier(
         facts["neighbours"], weights=facts["weights"], metric=facts["metric"], p=facts["power"]
     )
-    # Each class is there at least once (`_answers_fit`), so that columns come in the order of their
-    # numbers.
+    # Each class occurs (`_answers_fit`), so that columns are in the order of the classes' numbers.
     return _fitted(estimator.fit(node.arrays["vectors"], node.arrays["answers"]), classes_=classes)
 
 
@@ -287,14 +284,12 @@ def _trees(node: Node, classes: np.ndarray, sizes: Sizes) -> BaseEstimator:
 
 def _trees_fit(node: Node, sizes: Sizes) -> None:
     arrays, n = node.arrays, sizes["n"]
-    here, left, right = np.arange(n), arrays["left"], arrays["right"]
-    leaf = left < 0
-    inner = ~leaf
-    # Children stand behind their parent: no way through a tree is longer than the tree, and none
-    # leads out of it.
+    number, left, right = np.arange(n), arrays["left"], arrays["right"]
+    inner = left >= 0
+    # Children follow their parent, so that every path through a tree ends, inside the tree.
     if (
-        (left[inner] <= here[inner]).any()
-        or (right[inner] <= here[inner]).any()
+        (left[inner] <= number[inner]).any()
+        or (right[inner] <= number[inner]).any()
         or (left >= n).any()
         or (right >= n).any()
     ):
@@ -449,7 +444,7 @@ KINDS = {
 
 
 def _sizes(node: Node, classes: np.ndarray, d: int) -> Sizes:
-    """The sizes of a node, all of which is checked but for its parts."""
+    """Check a node, but for its parts, and give its sizes."""
     if node.kind not in KINDS:
         raise MisfitError(f"{node.kind!r:.40} is no kind of estimator")
     kind, k = KINDS[node.kind], len(classes)
@@ -468,32 +463,35 @@ def _sizes(node: Node, classes: np.ndarray, d: int) -> Sizes:
         raise MisfitError(
             f"{node.kind}: {', '.join(map(str, strange))[:80]} is missing, or unknown"
         )
-    for name, wanted in shapes.items():
+    for name, shape in shapes.items():
         array = node.arrays[name.lstrip("*")]
         if (array.dtype.kind == "i") != (name[0] == "*"):
             raise MisfitError(f"{node.kind}: {name.lstrip('*')} has the type {array.dtype}")
-        sizes.meet(f"{node.kind}: {name.lstrip('*')}", array, wanted)
+        sizes.check(f"{node.kind}: {name.lstrip('*')}", array, shape)
     kind.check(node, sizes)
     return sizes
 
 
 def put_together(node: Node, classes: np.ndarray, dimension: int) -> BaseEstimator:
-    """scikit-learn's estimator; its predictions are those of the one that was taken apart.
+    """Build scikit-learn's estimator, with the predictions of the one that was taken apart.
 
     Parameters
     ----------
+    node : Node
+        As `taking.take_apart` or `nodes.from_file` gives it.
     classes : ndarray
-        What it answers, in the order of its probabilities; empty for a regression.
+        Its classes, in the order of its probabilities; empty for a regression.
     dimension : int
-        Numbers that go in.
+        Number of inputs.
+
+    Returns
+    -------
+    BaseEstimator
 
     Raises
     ------
     MisfitError
         Unknown kinds or keys, shapes that do not fit each other, numbers that make no estimator.
     """
-    return (
-        KINDS[node.kind].build(node, classes, _sizes(node, classes, dimension))
-        if node.kind in KINDS
-        else _sizes(node, classes, dimension)
-    )
+    sizes = _sizes(node, classes, dimension)
+    return KINDS[node.kind].build(node, classes, sizes)

@@ -1,4 +1,4 @@
-"""Estimators as trees of nodes with the sizes of their arrays, and how a file holds them."""
+"""Estimators as trees of nodes, the sizes of their arrays, and their form in a file."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ MOST_PARTS = 100
 
 @dataclass
 class Node:
-    """One step of an estimator, or a whole of several.
+    """An estimator, or one step of it.
 
     Attributes
     ----------
     kind : str
-        Key of `KINDS`.
+        Key of `kinds.KINDS`.
     facts, arrays : dict
-        What the kind says.
+        As the kind requires.
     parts : list of Node
-        Estimators inside.
+        Estimators inside it.
     """
 
     kind: str
@@ -35,11 +35,11 @@ class Node:
 
 
 class Sizes(dict):
-    """Sizes by letter, of one estimator."""
+    """Sizes of one estimator, by letter."""
 
-    def meet(self, name: str, array: np.ndarray, wanted: str) -> None:
-        """Hold an array against its shape; a letter that is new takes the size found."""
-        letters = wanted.split()
+    def check(self, name: str, array: np.ndarray, shape: str) -> None:
+        """Compare an array with its shape; a new letter takes the size that it meets."""
+        letters = shape.split()
         if array.ndim != len(letters):
             raise MisfitError(
                 f"{name} has the shape {list(array.shape)}, expected {len(letters)} dimensions"
@@ -53,20 +53,22 @@ class Sizes(dict):
 
 
 class Kind(NamedTuple):
-    """How one kind is checked and put together.
+    """How estimators of one kind are checked and built.
 
     Attributes
     ----------
     facts : mapping
         By name, a check that raises MisfitError.
     arrays : callable
-        Shapes by name, from the facts; a name that begins with `*` is of whole numbers.
+        Shapes by name, from the facts; names that begin with `*` are of whole numbers.
     build : callable
         Scikit-learn's estimator from the node, the classes (empty for a regression) and the sizes.
     check : callable
-        Of what shapes do not say.
+        Further checks of the arrays.
     out : str, optional
-        Letter of the numbers that come out of a transformer; None: it ends a pipeline.
+        Letter of a transformer's output size; None for an estimator that ends a pipeline.
+    parts : bool
+        Whether it has estimators inside.
     """
 
     facts: Mapping[str, Callable[[Any], Any]]
@@ -78,7 +80,7 @@ class Kind(NamedTuple):
 
 
 def to_file(node: Node, place: str = "") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """A node as facts for JSON, and its arrays by name."""
+    """Turn a node into facts for JSON, and its arrays by name."""
     facts: dict[str, Any] = {"kind": node.kind, "facts": node.facts, "parts": []}
     arrays = {f"{place}{name}": array for name, array in node.arrays.items()}
     for number, part in enumerate(node.parts):
@@ -89,7 +91,7 @@ def to_file(node: Node, place: str = "") -> tuple[dict[str, Any], dict[str, np.n
 
 
 def from_file(facts: Any, arrays: Mapping[str, np.ndarray], place: str = "") -> Node:
-    """What `to_file` made a node of; arrays that belong to no part are an error."""
+    """Undo `to_file`; raises `MisfitError` where the facts describe no node."""
     if (
         not isinstance(facts, dict)
         or set(facts) != {"kind", "facts", "parts"}

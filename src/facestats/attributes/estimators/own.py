@@ -1,6 +1,4 @@
-"""Classifiers that scikit-learn has, too, but can't put together from arrays without trusting them:
-trees, and calibrated ones.
-"""
+"""Trees and calibrated classifiers of our own: scikit-learn's can't be built from arrays alone."""
 
 from __future__ import annotations
 
@@ -12,10 +10,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 
 class _Classifier(ClassifierMixin, BaseEstimator):
-    """Answers the class with the highest probability."""
+    """Predicts the class with the highest probability."""
 
     def fit(self, X: np.ndarray, y: object = None) -> _Classifier:
-        """Nothing: what it knows was learned elsewhere."""
+        """Do nothing: it was fitted elsewhere."""
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -24,21 +22,25 @@ class _Classifier(ClassifierMixin, BaseEstimator):
 
 
 class TreeClassifier(_Classifier):
-    """A decision tree, a forest of them, or boosted ones.
+    """A decision tree, a forest, or boosted trees.
 
     Parameters
     ----------
-    feature, threshold, left, right
-        (n,) of all nodes: at an inner one, rows with `x[feature] <= threshold` go on at `left`; -1
-        at leaves.
-    values
-        (n, k) shares of the classes, or (n,) what is added of boosted trees.
-    start
-        (o,) what boosted trees start from; not used of others.
-    roots, column
-        (t,) first node of each tree, and the column that a boosted one adds to.
-    boosted
-        Trees are summed up before a softmax; otherwise their shares are averaged.
+    feature, threshold, left, right : ndarray (n,)
+        Of all nodes. At an inner node, rows with `x[feature] <= threshold` go on at `left`, others
+        at `right`; -1 at leaves.
+    values : ndarray
+        (n, k) shares of the classes, or (n,) what a boosted tree adds.
+    start : ndarray (o,)
+        Initial values of boosted trees; unused by others.
+    roots, column : ndarray (t,)
+        First node of each tree, and the column that a boosted one adds to.
+    boosted : bool
+        Trees are summed before a softmax; otherwise their shares are averaged.
+    classes : ndarray (k,)
+        The classes.
+    n_features : int
+        Number of inputs.
     """
 
     def __init__(
@@ -55,22 +57,12 @@ class TreeClassifier(_Classifier):
         classes,
         n_features,
     ):
-        self.feature, self.threshold, self.left, self.right, self.values = (
-            feature,
-            threshold,
-            left,
-            right,
-            values,
-        )
-        self.start, self.roots, self.column, self.boosted, self.classes, self.n_features = (
-            start,
-            roots,
-            column,
-            boosted,
-            classes,
-            n_features,
-        )
-        self.classes_, self.n_features_in_ = classes, n_features
+        self.feature, self.threshold = feature, threshold
+        self.left, self.right, self.values = left, right, values
+        self.start, self.roots, self.column = start, roots, column
+        self.boosted = boosted
+        self.classes = self.classes_ = classes
+        self.n_features = self.n_features_in_ = n_features
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probability of each class: float64 (n, k)."""
@@ -86,7 +78,7 @@ class TreeClassifier(_Classifier):
 
     @property
     def decision_function(self):
-        """What boosted trees add up to: (n,) of two classes, else (n, k)."""
+        """The sums of boosted trees: (n,) for two classes, else (n, k)."""
         if not self.boosted:
             raise AttributeError("trees that are averaged have no decision function")
         return self._sums
@@ -98,19 +90,17 @@ class TreeClassifier(_Classifier):
         return sums[:, 0] if sums.shape[1] == 1 else sums
 
     def _leaf(self, X: np.ndarray, root: int) -> np.ndarray:
-        x, rows = (
-            np.asarray(X, dtype=np.float32),
-            np.arange(len(X)),
-        )  # scikit-learn's trees see no more digits
-        at = np.full(len(X), root)
-        while (inner := self.left[at] >= 0).any():
-            here = at[inner]
-            at[inner] = np.where(
-                x[rows[inner], self.feature[here]] <= self.threshold[here],
-                self.left[here],
-                self.right[here],
+        """Number of the leaf that each row ends at."""
+        x = np.asarray(X, dtype=np.float32)  # as scikit-learn's trees compare them
+        rows, nodes = np.arange(len(X)), np.full(len(X), root)
+        while (inner := self.left[nodes] >= 0).any():
+            parents = nodes[inner]
+            nodes[inner] = np.where(
+                x[rows[inner], self.feature[parents]] <= self.threshold[parents],
+                self.left[parents],
+                self.right[parents],
             )
-        return at
+        return nodes
 
 
 class CalibratedClassifier(_Classifier):
@@ -118,24 +108,23 @@ class CalibratedClassifier(_Classifier):
 
     Parameters
     ----------
-    estimators
+    estimators : list
         With `decision_function`, or `predict_proba`.
-    method
-        `sigmoid`: 1 / (1 + exp(x margin + y)); `isotonic`: between the points (x, y); `margin`: the
-        logistic function of the margin.
-    curves
-        (x, y) of each estimator and column; of two classes there is one.
+    method : str
+        `sigmoid`: 1 / (1 + exp(x · margin + y)); `isotonic`: between the points (x, y); `margin`:
+        the logistic function of the margin.
+    curves : list
+        (x, y) of each estimator and column; two classes have one column.
+    classes : ndarray (k,)
+        The classes.
+    n_features : int
+        Number of inputs.
     """
 
     def __init__(self, estimators, method, curves, classes, n_features):
-        self.estimators, self.method, self.curves, self.classes, self.n_features = (
-            estimators,
-            method,
-            curves,
-            classes,
-            n_features,
-        )
-        self.classes_, self.n_features_in_ = classes, n_features
+        self.estimators, self.method, self.curves = estimators, method, curves
+        self.classes = self.classes_ = classes
+        self.n_features = self.n_features_in_ = n_features
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probability of each class: float64 (n, k)."""
@@ -147,26 +136,27 @@ class CalibratedClassifier(_Classifier):
 
     def _calibrated(self, margins: np.ndarray, curves: list) -> np.ndarray:
         if self.method == "margin":
-            one = expit(margins)
+            shares = expit(margins)
         elif self.method == "sigmoid":
-            one = np.column_stack(
+            shares = np.column_stack(
                 [expit(-(x * margin + y)) for margin, (x, y) in zip(margins.T, curves, strict=True)]
             )
         else:
-            one = np.column_stack(
+            shares = np.column_stack(
                 [
                     np.interp(margin.astype(x.dtype), x, y)
                     for margin, (x, y) in zip(margins.T, curves, strict=True)
                 ]
             )
-        if one.shape[1] == 1:
-            return np.column_stack([1 - one, one])
-        total = one.sum(axis=1, keepdims=True)
-        return np.divide(one, total, out=np.full_like(one, 1 / one.shape[1]), where=total != 0)
+        if shares.shape[1] == 1:
+            return np.column_stack([1 - shares, shares])
+        even = np.full_like(shares, 1 / shares.shape[1])
+        total = shares.sum(axis=1, keepdims=True)
+        return np.divide(shares, total, out=even, where=total != 0)
 
 
 def _margins(estimator: BaseEstimator, X: np.ndarray) -> np.ndarray:
-    """(n, 1) of two classes, else (n, k)."""
+    """Margins (n, 1) for two classes, else (n, k)."""
     if hasattr(estimator, "decision_function"):
         margins = estimator.decision_function(X)
         return margins[:, None] if margins.ndim == 1 else margins

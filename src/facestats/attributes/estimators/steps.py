@@ -1,6 +1,6 @@
-"""What stands before the classifier of a fitted pipeline, and how estimators are read.
+"""The steps before the classifier of a fitted pipeline, and reading attributes of estimators.
 
-Names of classes and attributes are looked at, never methods: `taking` says why.
+Only names of classes and attributes are read, never methods: `taking` says why.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ CLASSIFIERS = (
     "CalibratedClassifierCV",
     "OneVsRestClassifier",
 )
-OWN = ("TreeClassifier", "CalibratedClassifier")  # what the others become
+OWN = ("TreeClassifier", "CalibratedClassifier")  # `own`: trees and calibrated ones become these
 NO_PROBABILITIES = (
     "has margins and no probabilities: the logistic function of its margin stands in, until "
     "labelled faces calibrate it"
@@ -72,12 +72,12 @@ NO_PROBABILITIES = (
 
 
 def name_of(estimator: Any) -> str:
-    """Name of the class."""
+    """Name of an estimator's class."""
     return estimator.name if isinstance(estimator, Remains) else type(estimator).__name__
 
 
 def state_of(estimator: Any) -> dict[str, Any]:
-    """Attributes of an estimator, or what a pickle says that they are."""
+    """Attributes of an estimator, or those that a pickle gives it."""
     state = (
         estimator.state if isinstance(estimator, Remains) else getattr(estimator, "__dict__", {})
     )
@@ -85,17 +85,19 @@ def state_of(estimator: Any) -> dict[str, Any]:
 
 
 def take_steps(transformers: Iterable[Any]) -> list[Node]:
-    """Transformers taken apart, in this order; see `take_apart`."""
+    """Take transformers apart, in this order; see `take_apart`."""
     return [part for transformer in transformers if (part := take_step(transformer)) is not None]
 
 
 class MissingError(Exception):
+    """An estimator lacks an attribute that fitting would have given it."""
+
     def __init__(self, estimator: Any, attribute: str):
         self.estimator, self.attribute = estimator, attribute
 
 
 def get_value(estimator: Any, *names: str) -> Any:
-    """The first attribute that there is, of several that versions called it."""
+    """Get an attribute under the first of its names in different versions."""
     state = state_of(estimator)
     for name in names:
         if state.get(name) is not None:
@@ -125,7 +127,7 @@ def refusal(estimator: Any, what: str = "can't be stored as arrays") -> ModelErr
 
 
 def steps_before(estimator: Any) -> list[Any]:
-    """What stands before the last step, pipelines inside of pipelines too."""
+    """List the steps before the last one, also of pipelines inside pipelines."""
     if name_of(estimator) in WRAPPERS:
         return steps_before(get_value(estimator, WRAPPERS[name_of(estimator)]))
     if name_of(estimator) != "Pipeline":
@@ -142,7 +144,7 @@ def steps_before(estimator: Any) -> list[Any]:
 
 
 def estimator_of(estimator: Any) -> Any:
-    """The last step of a pipeline, the best of a search."""
+    """Get the last step of a pipeline, or the best estimator of a search."""
     if name_of(estimator) in WRAPPERS:
         return estimator_of(get_value(estimator, WRAPPERS[name_of(estimator)]))
     if name_of(estimator) == "Pipeline":
@@ -158,7 +160,7 @@ def estimator_of(estimator: Any) -> Any:
 
 
 def take_step(step: Any) -> Node | None:
-    """A transformer."""
+    """Take one transformer apart; None for one that does nothing."""
     name, state = name_of(step), state_of(step)
     if name in SCALERS:
         mean, scale = _scaling(step, name, state)
@@ -181,13 +183,12 @@ def take_step(step: Any) -> Node | None:
     raise refusal(
         step,
         "as a step of a pipeline can't be stored as arrays (StandardScaler, MinMaxScaler, "
-        "MaxAbsScaler, RobustScaler, Normalizer, PCA "
-        "and TruncatedSVD can)",
+        "MaxAbsScaler, RobustScaler, Normalizer, PCA and TruncatedSVD can)",
     )
 
 
 def _scaling(step: Any, name: str, state: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """What is subtracted, and what is divided by then."""
+    """What a scaler subtracts, and then divides by."""
     if state.get("clip"):
         raise refusal(step, "with clip=True can't be stored as arrays")
     if name == "MinMaxScaler":

@@ -1,7 +1,7 @@
-"""Fitted estimators of scikit-learn taken apart: what they learned, by its structure.
+"""Taking fitted scikit-learn estimators apart, into nodes of facts and arrays.
 
-It looks at names of classes and at attributes, never at methods: so it takes what lives in memory
-and what is left of a pickle (`unpickle.Remains`), by whatever version of scikit-learn.
+Only names of classes and attributes are read, never methods. So it takes objects in memory as well
+as the content of a pickle (`unpickle.Remains`), of any version of scikit-learn.
 """
 
 from __future__ import annotations
@@ -47,12 +47,14 @@ class Parts(NamedTuple):
 
     Attributes
     ----------
+    node : Node
+        What it learned.
     classes : ndarray, optional
-        As the estimator has them, in the order of its probabilities; None of a regression.
+        The estimator's own, in the order of its probabilities; None for a regression.
     dimension : int, optional
-        Numbers that go in; None where no array says it.
+        Number of inputs; None where no array tells it.
     notes : list of str
-        What the one who converts it should know.
+        For the user who converts it.
     """
 
     node: Node
@@ -64,18 +66,27 @@ class Parts(NamedTuple):
     def of(
         cls, node: Node, classes: np.ndarray | None, dimension: int | None, notes: list[str]
     ) -> Parts:
-        """With the dimension that the first array says, else the one given."""
+        """Build it with the dimension of the first array, else with the one given."""
         counted = _dimension(node)
         return cls(node, classes, dimension if counted is None else counted, notes)
 
 
 def take_apart(estimator: Any) -> Parts:
-    """What a fitted classifier, regression or pipeline learned.
+    """Take a fitted classifier, regression or pipeline apart.
+
+    Parameters
+    ----------
+    estimator : object
+        In memory, or from a pickle.
+
+    Returns
+    -------
+    Parts
 
     Raises
     ------
     ModelError
-        It is of another kind, or was not fitted: says its name and which kinds there are.
+        It is of another kind, or was not fitted; the message lists the kinds.
     """
     notes: list[str] = []
     try:
@@ -106,7 +117,7 @@ def take_apart(estimator: Any) -> Parts:
 
 
 def _head(model: Any, notes: list[str]) -> tuple[Node, np.ndarray | None]:
-    """The classifier or regression at the end, and its classes."""
+    """Take the classifier or regression at the end apart; gives its node and its classes."""
     name = name_of(model)
     if name in LINES:
         coef = get_array(model, "coef_")
@@ -166,7 +177,7 @@ def _logistic(model: Any, k: int, notes: list[str]) -> Node:
         way == "auto" and state.get("solver") != "liblinear"
     ):
         way = "softmax"
-    elif way == "multinomial" and k == 2:  # once, a softmax of the margin and its negative
+    elif way == "multinomial" and k == 2:  # in old versions, a softmax of the margin and −margin
         coef, intercept = 2 * coef, 2 * np.asarray(intercept, dtype=np.float64)
     return _line(
         "logistic regression" if way in ("softmax", "multinomial") else "one against rest",
@@ -315,23 +326,21 @@ def _joined(
     start: np.ndarray,
     boosted: bool,
 ) -> Node:
-    roots, parts, at = (
-        [],
-        {name: [] for name in ("feature", "threshold", "left", "right", "values")},
-        0,
-    )
+    """Join trees into one node."""
+    parts = {name: [] for name in ("feature", "threshold", "left", "right", "values")}
+    roots, start_of_tree = [], 0
     for tree in trees:
         nodes, values = _tree_arrays(tree)
         inner = nodes["left_child"] >= 0
         parts["feature"].append(np.where(inner, nodes["feature"], 0))
         parts["threshold"].append(np.where(inner, nodes["threshold"], 0.0))
-        parts["left"].append(np.where(inner, nodes["left_child"] + at, -1))
-        parts["right"].append(np.where(inner, nodes["right_child"] + at, -1))
+        parts["left"].append(np.where(inner, nodes["left_child"] + start_of_tree, -1))
+        parts["right"].append(np.where(inner, nodes["right_child"] + start_of_tree, -1))
         parts["values"].append(
             values / values.sum(axis=1, keepdims=True) if shares else scale * values[:, 0]
         )
-        roots.append(at)
-        at += len(nodes)
+        roots.append(start_of_tree)
+        start_of_tree += len(nodes)
     joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     whole = {name: whole_numbers(joined[name]) for name in ("feature", "left", "right")}
     return Node(
@@ -385,13 +394,11 @@ def _calibrated(model: Any, k: int, notes: list[str]) -> Node:
     members = list(get_value(model, "calibrated_classifiers_"))
     for i, member in enumerate(members):
         inner = get_value(member, "estimator", "base_estimator")
-        taken = take_apart(inner)
-        notes += [
-            note for note in taken.notes if note not in notes and NO_PROBABILITIES not in note
-        ]
-        if taken.classes is None or len(taken.classes) != k:
+        part = take_apart(inner)
+        notes += [note for note in part.notes if note not in notes and NO_PROBABILITIES not in note]
+        if part.classes is None or len(part.classes) != k:
             raise MisfitError("its parts do not know the same classes")
-        parts.append(_with_margins(taken.node))
+        parts.append(_with_margins(part.node))
         curves = list(get_value(member, "calibrators", "calibrators_"))
         for j, curve in enumerate(curves):
             x, y = (
@@ -412,10 +419,7 @@ def _calibrated(model: Any, k: int, notes: list[str]) -> Node:
 
 
 def _with_margins(node: Node) -> Node:
-    """A pipeline that is to be calibrated.
-
-    Its margins count, not what stands in for probabilities.
-    """
+    """Give a pipeline that is to be calibrated its margins, without what stands in for shares."""
     last = node.parts[-1]
     bare = last.parts if last.kind == "calibrated" and last.facts["method"] == "margin" else [last]
     return Node(
@@ -451,7 +455,7 @@ def _own_calibrated(model: Any, k: int, notes: list[str]) -> Node:
 
 
 def _dimension(node: Node) -> int | None:
-    """Numbers that go in, as the first array says that has them."""
+    """Number of inputs, from the first array that tells it."""
     for part in node.parts or [node]:
         if part.kind in ("pipeline", "calibrated"):
             if (inner := _dimension(Node("pipeline", parts=part.parts))) is not None:

@@ -1,10 +1,10 @@
-"""Somebody's pickle, read without running what it names.
+"""Reading a pickle without running the code that it names.
 
-A pickle is a program that calls functions by name. Here only those names are resolved that make
-numbers, texts and containers, and numpy's stand for functions of this module, for numpy itself
-trusts what a pickle says of an array and its type. Any other, a class of scikit-learn as well as
-`os.system`, becomes a `Remains`, which keeps what the pickle would have given it. So the version of
-scikit-learn that wrote it does not matter, either.
+A pickle is a program that calls functions by name. Here only names that make numbers, texts and
+containers are resolved. NumPy's names stand for functions of this module, since NumPy itself trusts
+what a pickle says about an array and its type. Any other name, a class of scikit-learn as well as
+`os.system`, becomes a `Remains`, which keeps what the pickle would have passed to it. So the
+version of scikit-learn that wrote the file does not matter either.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy as np
 from facestats.errors import MisfitError, ModelError
 
 MOST = 1 << 30  # bytes, unpacked
-# What comes before compressed bytes: joblib writes all of these, people gzip.
+# How compressed files begin: joblib writes all of these; users compress with gzip.
 _PACKED: tuple[tuple[bytes, Callable], ...] = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
@@ -54,18 +54,18 @@ _BUILTINS = (
 
 
 class Remains:
-    """What a pickle says of an object whose class is not looked up.
+    """The content of a pickled object whose class is not looked up.
 
     Attributes
     ----------
-    module, name
+    module, name : str
         Of the class or function.
-    arguments
-        What it would have been called with.
-    state
-        What would have become its attributes; a dict but for odd classes.
-    items
-        What would have been put into it, for subclasses of list and dict.
+    arguments : tuple
+        It would have been called with these.
+    state : Any
+        Would have become its attributes; a dict, except for unusual classes.
+    items : list
+        Would have been put into it, for subclasses of list and dict.
     """
 
     module = name = ""
@@ -100,7 +100,7 @@ class Remains:
 
 
 class _Type:
-    """`numpy.dtype`: its own way to take a state trusts what it is given."""
+    """Stands for `numpy.dtype`, which trusts any state that it is given."""
 
     def __init__(self, code: str, *_: Any):
         self.code, self.order, self.fields, self.size = code, "", None, 0
@@ -112,7 +112,7 @@ class _Type:
             self.fields, self.size = [(name, *fields[name][:2]) for name in names], size
 
     def resolve(self, inside: bool = False) -> np.dtype:
-        """The type itself; of one inside of another, no object."""
+        """Build the type; fields of structured types can't hold objects."""
         if (
             self.fields is not None
             and not inside
@@ -139,7 +139,7 @@ _MOST_FIELDS = 1000
 
 
 def _array(data: Any, kind: _Type, shape: tuple[int, ...], column_wise: bool) -> np.ndarray:
-    """An array of bytes, or of a list of objects, whose number is that of the shape."""
+    """Build an array of bytes or of a list of objects; their number has to fit the shape."""
     dtype, count = kind.resolve(), math.prod(shape)
     if any(type(n) is not int or n < 0 for n in shape) or len(data) != (
         count if dtype.hasobject else count * dtype.itemsize
@@ -154,7 +154,7 @@ def _array(data: Any, kind: _Type, shape: tuple[int, ...], column_wise: bool) ->
 
 
 class _Array(np.ndarray):
-    """`numpy.ndarray`, which takes only a state that fits together."""
+    """Stands for `numpy.ndarray`; takes only a consistent state."""
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, kind, column_wise, data = state
@@ -177,24 +177,24 @@ def _scalar(kind: _Type, data: Any = b"") -> Any:
 
 
 def _reconstructor(cls: type, base: type, state: Any) -> Any:
-    """`copyreg._reconstructor`: how old protocols make an object."""
+    """Stands for `copyreg._reconstructor`, with which old protocols make an object."""
     return cls() if issubclass(cls, Remains) or state is None else base(state)
 
 
 def _encode(text: str, *_: Any) -> bytes:
-    """`codecs.encode`, with which old protocols make bytes of text."""
+    """Stands for `codecs.encode`, with which old protocols make bytes of text."""
     return text.encode("latin-1")
 
 
 def _bytes(values: list | bytes = b"") -> bytes:
-    """`bytes`, but of no number: that would be so much memory."""
+    """Stands for `bytes`, but takes no number: that would allocate as many bytes."""
     if not isinstance(values, list | tuple | bytes):
         raise MisfitError(f"bytes of a {type(values).__name__}")
     return bytes(values)
 
 
 class _Stored:
-    """`NumpyArrayWrapper` of joblib: behind it stand the bytes of an array."""
+    """Stands for joblib's `NumpyArrayWrapper`, which the bytes of an array follow in the file."""
 
     dtype: Any
     shape: tuple[int, ...]
@@ -243,10 +243,7 @@ _Unpickler: Any = getattr(pickle, "_Unpickler")  # noqa: B009  written in Python
 
 
 class _Reader(_Unpickler):
-    """Python's own reader of pickles, with other objects than those that a pickle names.
-
-    It reads arrays behind joblib's wrappers, too.
-    """
+    """Python's own reader of pickles, which resolves names as this module does."""
 
     dispatch = _Unpickler.dispatch.copy()
 
@@ -284,8 +281,16 @@ class _Reader(_Unpickler):
 
 
 def read_pickle(path: Path) -> Any:
-    """The content of a pickle or a joblib file, compressed or not, with `Remains` in place of all
-    that is no plain value and no array.
+    """Read a pickle or a joblib file; objects other than plain values and arrays are `Remains`.
+
+    Parameters
+    ----------
+    path : Path
+        Compressed or not.
+
+    Returns
+    -------
+    object
 
     Raises
     ------
@@ -298,8 +303,8 @@ def read_pickle(path: Path) -> Any:
     except Exception as error:  # a damaged pickle fails in many ways
         raise ModelError(
             f"{path} can't be read as a pickle or a joblib file ({type(error).__name__}: "
-            f"{ascii(str(error))[1:-1][:200]}); save the "
-            "classifier again, with pickle.dump or joblib.dump"
+            f"{ascii(str(error))[1:-1][:200]}); save the classifier again, with pickle.dump or "
+            "joblib.dump"
         ) from None
 
 
