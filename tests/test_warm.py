@@ -57,7 +57,7 @@ def test_a_copy_sees_what_a_fresh_process_sees_and_is_warm(script):
     done = run(script)
     fresh = run_program([sys.executable, "s.py", "a b"], script, os.environ | {"FACESTATS_X": "x"})
     assert (done.returncode, done.stdout) == (0, fresh.stdout)
-    assert done.stderr.startswith("True ")
+    assert done.stderr.startswith("True "), (Path(os.environ[warm.FOLDER]) / "log").read_text()
     assert fresh.stderr == f"False {os.getpid()}\n"
 
 

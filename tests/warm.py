@@ -114,7 +114,8 @@ PACKAGES = [
 # Variables that no package reads as it loads.
 FREE = {"PATH", "PWD", "OLDPWD", "SHLVL", "_", "PYTHONPATH", "VIRTUAL_ENV"}
 FREE |= {"LINES", "COLUMNS"}  # `readline`, which pytest loads, sets them in its own process
-FREE_PREFIXES = ("DVC_", "GIT_", "FACESTATS_", "PYTEST_")
+FREE |= {"_RJEM_MALLOC_CONF"}  # so does polars, for its own memory
+FREE_PREFIXES = ("DVC_", "GIT_", "FACESTATS_", "PYTEST_", "_MP_FORK_")  # celery, of `dvc queue`
 
 
 def start() -> None:
