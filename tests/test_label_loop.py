@@ -286,7 +286,7 @@ def test_all_mistakes_are_named_with_line_and_column_and_nothing_is_written(fold
     )
     assert (code, "Traceback" in said) == (2, False)
     for expected in (
-        "filled.csv: 8 mistakes, so nothing of it is used",
+        "filled.csv: 8 mistakes, so the file is not used",
         "filled.csv, line 3, column filename: found 'B.jpg', expected each face once, but "
         "it stands on line 2 already",
         "filled.csv, line 4, column filename: found 'aa.png', expected a face of the last "
@@ -328,7 +328,7 @@ def test_all_mistakes_are_named_with_line_and_column_and_nothing_is_written(fold
             TEMPLATE.encode() + b"1,,b.jpg,,,,34,5,male,,so\n2,,c.jpg,,,,34,5,male,,so\n",
             "filled.csv, line 3: 11 cells, but the header has 10",
         ),
-        (b"\x00\x01\x02", "filled.csv is no text"),
+        (b"\x00\x01\x02", "filled.csv is not text"),
         (
             TEMPLATE.encode() + b'1,,b.jpg,,,,34,male,,"unclosed\n2,c.jpg,,,,35,nonsense,,\n',
             "filled.csv, line 3: unexpected end of data",

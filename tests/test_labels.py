@@ -85,7 +85,7 @@ def test_own_columns_are_kept(join):
 
 def test_absent_and_rejected_images_are_a_warning(join):
     joined = join("image,gender\nnope.jpg,male\nbroken.jpg,male\nb.jpg,male\n")
-    assert any("names 1 image not there" in w and "nope.jpg" in w for w in joined.warnings)
+    assert any("names 1 missing image" in w and "nope.jpg" in w for w in joined.warnings)
     assert any("rejected" in w and "broken.jpg" in w for w in joined.warnings)
 
 

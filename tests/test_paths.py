@@ -92,8 +92,8 @@ def test_what_no_quoting_tames_is_refused_with_the_character(raw, path):
     ):
         with pytest.raises(
             ParamsError,
-            match=rf"^params.yaml: {section}\.{key} = .*a path can't hold "
-            f"{re.escape(repr(bad))}, which no quoting tames",
+            match=rf"^params.yaml: {section}\.{key} = .*a path can't contain "
+            f"{re.escape(repr(bad))}, which can.t be quoted",
         ) as caught:
             check_params(raw | {section: raw[section] | {key: path}})
         assert str(caught.value).isprintable()
@@ -104,7 +104,7 @@ def test_what_no_quoting_tames_is_refused_with_the_character(raw, path):
     [
         ("~/photos", r"write the whole path, or \./~/photos"),
         ("-rf", r"write \./-rf"),
-        ("s3://bucket/x", "an address"),
+        ("s3://bucket/x", "a URL"),
         (" photos", "begin or end with a blank"),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_value_that_a_shell_would_run_is_never_run(project):
         done = project.dvc("repro", "-s", stage, check=False)
         assert done.returncode != 0
         assert f"error: params.yaml: {key} = " in done.stderr
-        assert "which no quoting tames" in done.stderr
+        assert "which can't be quoted" in done.stderr
     project.git("checkout", "params.yaml")
     women = yaml.safe_load(project.read("params.yaml"))["composites"]["women"]
     project.set_params({"composites": {"a;touch x;b": women}, "continua": {}, "differences": {}})
@@ -283,7 +283,7 @@ def test_doctor_checks_names_of_folders_by_the_same_rule(tmp_path, capsys):
     for option in ("--images", "--labels"):
         assert main(["doctor", "--root", str(tmp_path), option, "data/raw$(touch x)"]) == 2
         assert (
-            f"error: {option[2:]} = 'data/raw$(touch x)' is not possible: a path can't hold '$'"
+            f"error: {option[2:]} = 'data/raw$(touch x)' is not possible: a path can't contain '$'"
             in capsys.readouterr().err
         )
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -291,4 +291,6 @@ def test_doctor_checks_names_of_folders_by_the_same_rule(tmp_path, capsys):
         text.replace("images: data/sample/images", "images: 'a`b'"), encoding="utf-8"
     )
     assert main(["doctor", "--root", str(tmp_path), "--inputs"]) == 2
-    assert "data.images = 'a`b' is not possible: a path can't hold '`'" in capsys.readouterr().err
+    assert (
+        "data.images = 'a`b' is not possible: a path can't contain '`'" in capsys.readouterr().err
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from facestats.labels.names import NameIndex, PhotoNames, say_liberties, say_likely
+from facestats.labels.names import NameIndex, PhotoNames, describe_liberties, suggestion
 
 IMAGES = [
     "a.png",
@@ -112,7 +112,7 @@ def test_one_reading_is_taken(photos, name, image, how):
 def test_no_reading_or_more_than_one_is_none(photos, name, several, likely):
     (reading,) = photos.read_all([name]).values()
     assert (reading.image, reading.several, reading.likely) == (None, several, likely)
-    assert say_likely(reading) == (f"; did you mean {' or '.join(likely)}?" if likely else "")
+    assert suggestion(reading) == (f"; did you mean {' or '.join(likely)}?" if likely else "")
 
 
 def test_two_names_of_one_file_that_can_be_two_photos_are_not_one(photos):
@@ -132,10 +132,10 @@ def test_two_names_of_one_file_that_can_be_two_photos_are_not_one(photos):
 def test_one_line_says_how_many_and_how(photos):
     readings = photos.read_all(["a", "c", "x.jpg", "album\\b.jpg", "nowhere"])
     assert (
-        say_liberties(readings.values())
+        describe_liberties(readings.values())
         == "2 names matched without extension, 1 with other slashes"
     )
-    assert say_liberties(photos.read_all(["x.jpg"]).values()) == ""
+    assert describe_liberties(photos.read_all(["x.jpg"]).values()) == ""
 
 
 def test_decomposed_names_on_disk_are_found_too():
@@ -148,7 +148,7 @@ def test_thousands_of_names_take_a_second():
     start = time.process_time()
     readings = photos.read_all([f"img_{i:06d}" for i in range(20_000)])
     assert (
-        say_liberties(readings.values())
+        describe_liberties(readings.values())
         == "20000 names matched in other case and without extension and without their folder"
     )
     assert time.process_time() - start < 10  # 1 s measured

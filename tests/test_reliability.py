@@ -153,13 +153,13 @@ def test_faces_of_one_person_are_drawn_together():
     ("change", "why"),
     [
         (lambda j: None, "there is no ratings.csv"),
-        (lambda j: j[:0], "no rating of a face"),
+        (lambda j: j[:0], "no rating of an accepted face"),
         (lambda j: j.assign(rating=3.0), "all 600 ratings are 3"),
         (
             lambda j: j.assign(rating=j["rater"].str[-2:].astype(float) / 10),
             "the mean rating of all 30 faces is 0.95",
         ),
-        (lambda j: j[j["rater"] == "rater_00"], "one rater only"),
+        (lambda j: j[j["rater"] == "rater_00"], "only one rater"),
         (
             lambda j: j.sample(frac=1, random_state=0).drop_duplicates("filename"),
             "0 faces with two ratings or more, 10 are needed",

@@ -93,7 +93,7 @@ def test_all_warnings_stand_at_the_end_once_with_their_number(tmp_path):
         ):
             write_json(folder / (f"{item}/{stage}.stage.json" if item else f"{stage}.json"), [])
     assert results._warnings(tmp_path, params) == ["\nno warnings"]
-    write_json(folder / "labels.json", ["labels.csv names 1 image not there"])
+    write_json(folder / "labels.json", ["labels.csv names 1 missing image"])
     write_json(
         folder / "geometry.json",
         [f"geometry.folds: fold {i}: {18 - i} rated faces" for i in (0, 2, 4)],
@@ -102,7 +102,7 @@ def test_all_warnings_stand_at_the_end_once_with_their_number(tmp_path):
     write_json(folder / "former/composite.stage.json", ["composites.former: an average of few"])
     assert results._warnings(tmp_path, params) == [
         "\n5 warnings",
-        "  labels: labels.csv names 1 image not there",
+        "  labels: labels.csv names 1 missing image",
         "  geometry: geometry.folds: fold 0: 18 rated faces (2 more like it)",
         "  composite: composites.women: an average of few",
     ]

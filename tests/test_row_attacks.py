@@ -122,7 +122,7 @@ def test_no_file_goes_that_a_row_names_outside_of_the_store(store, crop, command
     else:
         store.everything()
         assert any(
-            str(planted) in warning and "names a file that is none of the store's" in warning
+            str(planted) in warning and "names a file that can't be in the store" in warning
             for warning in store.warnings
         )
     assert store.homes_files() == store.before
@@ -144,7 +144,7 @@ def test_a_link_to_a_folder_is_no_part_of_the_store(store, place):
     assert target.is_symlink()
     assert (
         place == "other"
-        or f"{target} is a link, which the store makes none of; remove it" in store.warnings[0]
+        or f"{target} is a link; the store has none, so remove it" in store.warnings[0]
     )
 
 
@@ -193,7 +193,7 @@ def test_a_store_that_is_a_link_is_used_only_if_it_is_ones_own(tmp_path, monkeyp
     warnings = []
     with RowStore(tmp_path / "rows", "preprocess", "a" * 64, COLUMNS, warn=warnings.append) as rows:
         rows.add({"key": "1", "sha256": PHOTO, "crop": None})
-    assert "a link that belongs to somebody else" in warnings[0]
+    assert "a link that belongs to another user" in warnings[0]
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -507,7 +507,7 @@ def test_no_name_in_a_table_leads_out_of_its_folder(tmp_path, name, column):
     pq.write_table(pa.table(columns), path)
     assert len(tables.read(path, FACES, ["filename", "image"])) == 2
     pq.write_table(pa.table(columns | {column: ["a.jpg", name]}), path)
-    with pytest.raises(tables.TableError, match="which is no path below a folder"):
+    with pytest.raises(tables.TableError, match="which is not a path below a folder"):
         tables.read(path, FACES, ["filename", "image"])
 
 

@@ -298,7 +298,7 @@ def test_pruning_keeps_what_the_current_outs_use(open_rows, tmp_path):
 
 def test_pruning_removes_nothing_where_the_current_outs_are_not_known(open_rows, tmp_path):
     put(open_rows, "x")
-    with pytest.raises(InputError, match="which rows are in use can't be told"):
+    with pytest.raises(InputError, match="it is unknown which rows are in use"):
         prune(tmp_path / "store", None)
     (tmp_path / "dvc.lock").write_text("<<<<<<< HEAD")
     with pytest.raises(InputError, match=r"dvc\.lock is missing or damaged"):

@@ -355,7 +355,7 @@ def test_a_range_stands_for_its_middle(classes, middles):
     "name", ["", "young", "18", "18-", "-18", "29-18", "18–29", "70 +", "more than 70"]
 )
 def test_what_is_no_range_is_named(name):
-    with pytest.raises(ValueError, match="is no range of numbers; expected one like 18-29"):
+    with pytest.raises(ValueError, match="is not a range of numbers; expected one like 18-29"):
         range_middles(["18-29", name])
 
 

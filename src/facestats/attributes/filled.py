@@ -15,7 +15,7 @@ from facestats.errors import InputError, LabelError
 from facestats.labels.cells import MAX_AGE, Mistakes, nearest, numbers, without_empty
 from facestats.labels.columns import plain
 from facestats.labels.files import read_sheet
-from facestats.labels.names import PhotoNames, refuse_other_photos, say_liberties, say_likely
+from facestats.labels.names import PhotoNames, describe_liberties, refuse_other_photos, suggestion
 
 PROPOSED = {target: f"proposed_{target}" for target in STANDARD}
 KEYS = ("filename", "image")
@@ -155,7 +155,7 @@ def _faces(
     for line, name in names[names != ""].items():
         face = faces.get(line)
         if face is None:
-            wrong[line] = "a face of the last run, as its template names it" + say_likely(
+            wrong[line] = "a face of the last run, as its template names it" + suggestion(
                 readings[name]
             )
         elif first.setdefault(face, line) != line:
@@ -165,7 +165,7 @@ def _faces(
             )
     for line, expected in wrong.items():
         mistakes.add(path, column, names.loc[[line]], expected)
-    return faces, say_liberties(readings.values())
+    return faces, describe_liberties(readings.values())
 
 
 def _check_classes(

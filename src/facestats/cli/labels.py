@@ -109,8 +109,7 @@ def find_root(root: Path | None) -> Path:
 
 def _copy_template(root: Path, options: argparse.Namespace) -> int:
     from facestats.core.files import write_bytes
-    from facestats.labels.csv_text import read_csv
-    from facestats.labels.excel import SUFFIXES
+    from facestats.labels.csv_text import WORKBOOKS, read_csv
     from facestats.labels.files import OTHER_TABLES
 
     source, target = root / TEMPLATE, options.output
@@ -120,7 +119,7 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
         )
     if target.is_dir():
         raise InputError(f"{target} is a folder; name a file, such as {target / 'to_label.csv'}")
-    if target.suffix.lower() in (*SUFFIXES, *OTHER_TABLES):
+    if target.suffix.lower() in (*WORKBOOKS, *OTHER_TABLES):
         raise InputError(
             f"{target} would be a CSV file under the name of another kind; name it "
             f"{target.with_suffix('.csv').name}, which Excel opens as well"

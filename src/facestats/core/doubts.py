@@ -1,7 +1,6 @@
-"""What is doubtful about a picture of a face: one list, for the table of flags, the functions and
-the command line.
+"""Doubts about a picture of a face: one list for the flags, the functions and the command line.
 
-Every threshold was measured on photographs; docs/methods/doubts.md has the rates, and `python -m
+Every threshold was measured on photographs. docs/methods/doubts.md has the rates; `python -m
 benchmarks.doubts` measures them again.
 """
 
@@ -20,24 +19,22 @@ if TYPE_CHECKING:
     from facestats.faces.crop import FaceCrop
 
 MIN_FACE = 64.0  # px of the photo; a smaller face's crop is mostly interpolation
-MAX_TURN = 30.0  # degrees of yaw or pitch beyond which half the face is hardly seen
+MAX_TURN = 30.0  # degrees of yaw or pitch; beyond, half of the face is hardly visible
 MIN_SHARPNESS = 0.013
 DARK, BRIGHT = 0.13, 0.86  # mean luma inside the face
-HIDDEN = 0.5  # `occlusion` from which on a part of the face is hidden
-DRAWN, PHOTOGRAPHED = (
-    0.5,
-    0.05,
-)  # `drawing` from which on a face is drawn, and below which it is surely not
-SURELY_DRAWN = 0.9  # from which on a face among photographs is answered as drawings are
+HIDDEN = 0.5  # least `occlusion` of a face that is partly hidden
+DRAWN = 0.5  # least `drawing` of a drawn face
+PHOTOGRAPHED = 0.05  # a face with less `drawing` is surely a photograph
+SURELY_DRAWN = 0.9  # a face among photographs with more counts as a drawing
 MIN_JUDGED = 80.0  # px of the photo; smaller faces look alike, drawn or not
-RATHER_DRAWN = 0.1  # median of a project of drawings
-# Share of drawings among a project's faces up to which a drawing is doubtful, and from which on a
-# photograph is. Some kinds of drawing are seldom told, so that between the two nothing is said.
+RATHER_DRAWN = 0.1  # least median in a project of drawings
+# Up to this share of drawings in a project, a drawing is doubtful; from the other on, a photograph
+# is. In between nothing is, for some kinds of drawing are seldom recognized.
 FEW_DRAWN, MOST_DRAWN = 0.3, 0.5
 
 SEPARATOR = ", "  # between reasons in the column `doubts` of `attributes_final.parquet`
 
-# The columns of `faces.parquet` that doubts are made of.
+# The columns of `faces.parquet` that doubts depend on.
 FACTS = [
     "face_count",
     "confidence",
@@ -54,8 +51,16 @@ FACTS = [
 
 @dataclass(frozen=True)
 class Doubt:
-    """Something doubtful about one picture: its `reason` as in `attributes_flags.parquet`, the
-    number behind it (NaN: none), and a text.
+    """Something doubtful about one picture.
+
+    Attributes
+    ----------
+    reason : str
+        As in `attributes_flags.parquet`.
+    value : float
+        The number behind it; NaN for none.
+    text : str
+        The same in words.
     """
 
     reason: str
@@ -82,7 +87,7 @@ def _side(faces: pd.DataFrame) -> pd.Series:
 
 
 def _judged_drawing(faces: pd.DataFrame) -> pd.Series:
-    """`drawing` where the face shows enough to tell: neither small nor blurred."""
+    """`drawing` of faces that show enough to tell: neither small nor blurred."""
     return faces["drawing"].where(
         (_side(faces) >= MIN_JUDGED) & (faces["sharpness"] >= MIN_SHARPNESS)
     )
@@ -161,8 +166,8 @@ _PHOTOGRAPH = _Kind(
     lambda value: value < PHOTOGRAPHED,
     "a photograph, it seems; the models were trained on drawings",
 )
-# Reasons that are about the picture of the face itself: composites leave such faces out. A small
-# face is a good one, seen from afar; where it shows too little, it is blurred.
+# Reasons for which composites leave faces out. A small face is not one of them: if it shows too
+# little, it is blurred, too.
 PICTURE = tuple(
     kind.reason
     for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH)
@@ -171,47 +176,54 @@ PICTURE = tuple(
 
 
 def drawn_share(faces: pd.DataFrame) -> float:
-    """Share of the faces of a project (rows of `faces.parquet`) that are drawings; 0 where it has
-    none.
-    """
+    """Share of drawings among a project's faces (rows of `faces.parquet`); 0 without faces."""
     known = faces["drawing"].dropna()
     return float((known >= DRAWN).mean()) if len(known) else 0.0
 
 
 def mostly_drawn(faces: pd.DataFrame) -> bool:
-    """Whether most faces of a project (rows of `faces.parquet`) are rather drawings than
-    photographs; False where it has none.
+    """Whether most faces of a project (rows of `faces.parquet`) are drawings; False without faces.
 
-    Of faces left out of training half of the drawn sample lie above 0.99, half of 900 photographs
-    below 0.003, and 0.99 of them below 0.16.
+    Of faces left out of training, half of the drawn sample lie above 0.99, half of 900 photographs
+    below 0.003, and 99 % of these below 0.16.
     """
     known = faces["drawing"].dropna()
     return bool(len(known) and known.median() >= RATHER_DRAWN)
 
 
 def are_photographs(faces: pd.DataFrame, drawn: bool) -> pd.Series:
-    """Which faces (rows of `faces.parquet`) are photographs, not drawings; what is neither for sure
-    is what most faces of the project are.
+    """Which faces are photographs: bool by row.
+
+    A face that may be either counts as what most faces of the project are.
 
     Parameters
     ----------
-    drawn : of the project, `mostly_drawn`.
+    faces : DataFrame
+        Rows of `faces.parquet`.
+    drawn : bool
+        Whether most faces of the project are drawings, by `mostly_drawn`.
     """
     return ~(faces["drawing"] >= (PHOTOGRAPHED if drawn else SURELY_DRAWN))
 
 
 def doubtful_faces(faces: pd.DataFrame, drawn: float) -> Iterator[tuple[str, pd.Series, bool]]:
-    """Every kind of doubt with the faces that it is about, the most serious kind first.
+    """Yield every kind of doubt with the faces that it is about, the most serious kind first.
 
     Parameters
     ----------
-    faces : accepted faces, with the columns `FACTS` of `faces.parquet`.
-    drawn : share of drawings among the faces that the models were trained on, `drawn_share`.
+    faces : DataFrame
+        Accepted faces, with the columns `FACTS` of `faces.parquet`.
+    drawn : float
+        Share of drawings among the faces that the models were trained on, by `drawn_share`.
 
     Yields
     ------
-    reason; the value of each doubtful face, with the rows of `faces` as index; whether the smallest
-    value is the worst.
+    reason : str
+        As in `attributes_flags.parquet`.
+    values : Series
+        The value of each doubtful face, with the index of `faces`.
+    rising : bool
+        Whether the smallest value is the worst.
     """
     strange = [_DRAWING] if drawn <= FEW_DRAWN else [_PHOTOGRAPH] if drawn >= MOST_DRAWN else []
     for kind in (*_KINDS, *strange):
@@ -220,25 +232,25 @@ def doubtful_faces(faces: pd.DataFrame, drawn: float) -> Iterator[tuple[str, pd.
 
 
 def named_doubts(flags: pd.DataFrame) -> pd.Series:
-    """By face, the reasons of `attributes_flags.parquet` that are about its picture, as one text:
-    `blurred, dark`.
-    """
+    """The flags (`attributes_flags.parquet`) about each face's picture, such as `blurred, dark`."""
     chosen = flags[flags["reason"].isin(PICTURE)]
     return chosen.groupby("filename", sort=False)["reason"].agg(SEPARATOR.join)
 
 
 def find_doubts(crop: FaceCrop, drawn: float = 0.0) -> list[Doubt]:
-    """The same about one photo, with texts; empty where nothing is doubtful.
+    """The doubts about one photo; empty if there are none.
 
     Parameters
     ----------
-    crop : as `crop_face` cut it.
-    drawn : see `doubtful_faces`.
+    crop : FaceCrop
+        The face as `crop_face` cut it.
+    drawn : float
+        See `doubtful_faces`.
     """
     texts = {kind.reason: kind.text for kind in (*_KINDS, _DRAWING, _PHOTOGRAPH)}
-    found = doubtful_faces(pd.DataFrame([crop.facts()], columns=FACTS), drawn)
+    face = pd.DataFrame([crop.facts()], columns=FACTS)
     return [
         Doubt(reason, float(values.iloc[0]), texts[reason].format(values.iloc[0]))
-        for reason, values, _ in found
+        for reason, values, _ in doubtful_faces(face, drawn)
         if len(values)
     ]

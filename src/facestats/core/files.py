@@ -25,32 +25,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What a spreadsheet takes for a formula: an equals sign, plus, minus or at, of any width, perhaps
-# behind blanks, quotation marks and what can't be seen.
+# behind blanks, quotation marks and invisible characters.
 _FORMULA = re.compile(
     r"""[\t\r\n]|[\s'"\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*"""
     r"""[=+\-@\u2212\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]"""
 )
+# Numbers, and signs alone.
+_HARMLESS = re.compile(r"[+\-\u2212]*|[+\-\u2212]?\d+([.,]\d+)?([eE][+-]?\d+)?")
 DIGITS = 6  # significant ones of metrics and points of plots
-SAME = 1e-12  # below, a figure is 0 but for rounding
-_HARMLESS = re.compile(
-    r"[+\-\u2212]*|[+\-\u2212]?\d+([.,]\d+)?([eE][+-]?\d+)?"
-)  # numbers, and signs that stand for nothing
+SAME = 1e-12  # smaller figures are 0 but for rounding
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file's name, in the folder of `path`, which is made; the file written there takes
-    the place of `path`.
+    """Give a temporary name beside `path`; the file written there then takes the place of `path`.
 
-    Raises
-    ------
-    OSError
-        With `path` as its `filename`: of a full disk, libraries tell no more than the number.
+    The folder is made. An `OSError` gets `path` as its `filename`: for a full disk, libraries give
+    only the number of the error.
     """
     temporary = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)  # left by a killed process, or a link to somewhere else
+        temporary.unlink(missing_ok=True)  # left by a killed process, or a link to another place
         yield temporary
         temporary.replace(path)
     except OSError as error:
@@ -62,8 +58,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def temporary_name(path: Path) -> Path:
-    """A hidden name beside `path`, of this process and this file alone; short, for the file's own
-    may be as long as can be.
+    """A hidden name beside `path` that no other process and file has.
+
+    It is short, for the file's own name may have the maximal length.
     """
     name = path.name.encode(errors="surrogateescape")
     digest = hashlib.md5(name, usedforsecurity=False).hexdigest()
@@ -77,24 +74,20 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, halves of characters (of a name that is no UTF-8) as JSON escapes them; see
-    `write_bytes`.
-    """
+    r"""Write UTF-8 text; see `write_bytes`. Bytes of names that are not UTF-8 become `\udcff`."""
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_csv(path: Path, table: pd.DataFrame, encoding: str = "utf-8") -> None:
-    """Write a table for people as CSV: no cell is a formula to a spreadsheet, and
-    `without_apostrophe` gives each back as it was; see `write_bytes`.
-    """
+    """Write a table for people as CSV; see `csv_text` and `write_bytes`."""
     write_bytes(path, csv_text(table).encode(encoding, "backslashreplace"))
 
 
 def write_plot_csv(path: Path, table: pd.DataFrame) -> None:
     """Write the points of a plot, numbers with 6 significant digits; see `write_csv`.
 
-    `dvc plots show` puts them into a script of a page as they are, so that `</script>` in a class
-    would end it: `‹` stands for `<`.
+    `dvc plots show` puts them unescaped into a script of a page, which `</script>` in the name of a
+    class would end: `<` is written as `‹`.
     """
     columns = {
         column: table[column].map(_plot_cell, na_action="ignore")
@@ -109,25 +102,22 @@ def _plot_cell(cell: Any) -> Any:
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    """A table without its index as CSV, every text in it (and every column's name) as
-    `with_apostrophe` gives it.
+    """A table without its index as CSV, in which no cell is a formula to a spreadsheet.
+
+    Names of columns and cells are as `with_apostrophe` gives them.
     """
     safe = table.rename(columns=with_apostrophe)
     for i, (_, column) in enumerate(table.items()):
         if column.dtype.kind not in "biuf":
             safe.isetitem(i, column.map(with_apostrophe, na_action="ignore"))
     text = safe.to_csv(index=False, lineterminator="\n")
-    return (
-        text
-        if "\r" not in text
-        else safe.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    )  # a line's end to a reader, unless it stands in quotes
+    if "\r" in text:  # ends a line, unless it stands in quotes
+        text = safe.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    return text
 
 
 def with_apostrophe(cell: Any) -> Any:
-    """A text that a spreadsheet would take for a formula with an apostrophe in front, which makes
-    it text; anything else as it is.
-    """
+    """A text that looks like a formula with an apostrophe in front; anything else unchanged."""
     return f"'{cell}" if isinstance(cell, str) and _is_formula(cell) else cell
 
 
@@ -148,12 +138,19 @@ def write_image(path: Path, image: Image.Image, quality: int = 95) -> None:
 
 
 def read_json(path: Path, kind: type = dict) -> Any:
-    """What a stage wrote as JSON, of the kind that it must be.
+    """Read JSON that a stage wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    kind : type
+        Type that the content must have.
 
     Raises
     ------
     InputError
-        The file is missing or damaged.
+        The file is missing, damaged or of another type.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -177,10 +174,10 @@ def write_metrics(path: Path, content: Any) -> None:
 
 
 def rounded(content: Any) -> Any:
-    """Round the numbers of metrics, which git keeps, to 6 significant digits.
+    """Round the numbers of metrics to 6 significant digits.
 
-    Another machine sums in another order: its figures differ in their last bits, and a figure that
-    would be 0 by less than 1e-12. Rounded, they are the same file.
+    Git keeps metrics. Another machine sums in another order: its figures differ in their last bits,
+    and zeros by less than 1e-12. Rounded, the files are the same.
 
     Parameters
     ----------
@@ -202,9 +199,9 @@ def rounded(content: Any) -> Any:
 
 def _finite(content: Any) -> Any:
     if isinstance(content, dict):
-        return {str(k): _finite(v) for k, v in content.items()}
+        return {str(key): _finite(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [_finite(v) for v in content]
+        return [_finite(value) for value in content]
     if isinstance(content, float) and not math.isfinite(content):
         return None
     return content

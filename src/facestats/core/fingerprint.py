@@ -1,4 +1,4 @@
-"""Hashes of files, code and library versions, of which the keys of rows are made."""
+"""Hashes of files, code and library versions: the parts of a row's key."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def sha256_json(content: Any) -> str:
-    """Hex sha256 of anything that JSON can say, independent of the order of keys."""
+    """Hex sha256 of JSON content, independent of the order of keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

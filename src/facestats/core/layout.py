@@ -1,7 +1,6 @@
-"""Where things lie that no stage is told on its command line, below the project folder.
+"""Paths below the project folder that are no argument of a stage.
 
-`dvc.yaml` names the same paths where stages write them; `tests/test_layout.py` holds the two
-together.
+`dvc.yaml` names the same paths as outs; `tests/test_layout.py` compares the two.
 """
 
 from pathlib import Path
@@ -22,10 +21,10 @@ CLIP = Path("models/clip")
 LANDMARKER = Path("models/landmarker")
 ATTRIBUTES = Path("models/attributes.json")
 SERVING = Path("models/serving.json")
-TINY = PACKAGE / "checkpoints/tiny_model"  # the variant `tiny`, see its model card
+TINY = PACKAGE / "checkpoints/tiny_model"  # the variant `tiny`; see its model card
 
 METRICS = Path("metrics")
 ATTRACTIVENESS = METRICS / "attractiveness.json"
 FAIRNESS = METRICS / "fairness.json"
 
-PRETRAINED = Path("data/pretrained")  # the user's own models, which git and DVC watch
+PRETRAINED = Path("data/pretrained")  # the user's own models

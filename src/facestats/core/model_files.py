@@ -1,8 +1,7 @@
-"""Model files: arrays, and facts about them as JSON, in one safetensors file. Nothing in it is ever
-run, and all of it is checked.
+"""Model files: arrays, and facts about them as JSON, in one safetensors file.
 
-The header has one entry, `facestats`: JSON with `kind`, `format` and `facts`. The same model is the
-same bytes.
+No code is ever run from them, and all of their content is checked. The header has one entry,
+`facestats`: JSON with `kind`, `format` and `facts`. The same model is the same bytes.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from facestats.core.files import write_bytes
 from facestats.errors import MisfitError, ModelError
 
 SUFFIX = ".safetensors"
-OLD = (".joblib", ".pkl", ".pickle")  # how models were stored once, or are by others
-MOST = 1 << 30  # bytes of a file; those of this project have 10 MB at most
+OLD = (".joblib", ".pkl", ".pickle")  # models of earlier versions, or of other programs
+MOST = 1 << 30  # bytes of a file; ours have at most 10 MB
 MOST_HEADER = 1 << 18  # bytes; a name and a few numbers an array
 _MOST_DIGITS = 20  # of a whole number in the header
 _ENTRY = "facestats"
@@ -40,9 +39,16 @@ def write_model(
 
     Parameters
     ----------
-    kind, version : what `read_model` has to be asked for.
-    facts : what JSON holds; no number that is not finite.
-    arrays : float64, float32 or int64, finite, by name.
+    path : str or Path
+        The file.
+    kind : str
+        What it is, such as `attribute classifier`; `read_model` accepts no other.
+    version : int
+        Of the format; `read_model` accepts no other.
+    facts : mapping
+        JSON content with finite numbers.
+    arrays : mapping of str to ndarray
+        Finite float64, float32 or int64 arrays.
     """
     header = json.dumps(
         {"kind": kind, "format": version, "facts": facts},
@@ -65,11 +71,16 @@ def write_model(
 def read_model(
     path: str | Path, kind: str, version: int, way_out: str
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read what `write_model` wrote: facts, and arrays by name.
+    """Read the facts and arrays that `write_model` wrote.
 
     Parameters
     ----------
-    way_out : what makes the file anew, for messages.
+    path : str or Path
+        The file.
+    kind, version
+        See `write_model`.
+    way_out : str
+        What makes the file anew, for messages.
 
     Raises
     ------
@@ -83,13 +94,13 @@ def read_model(
     if path.suffix in OLD:
         raise ModelError(
             f"{path} is a pickle, which could run code when it is read, and is not loaded; models "
-            f"are {SUFFIX} files now: {way_out}, and `python -m facestats models convert` turns a "
-            "classifier of your own into one"
+            f"are {SUFFIX} files now: {way_out}; `python -m facestats models convert` converts a "
+            "classifier of your own"
         )
     if not path.exists():
         if old is not None:
             raise ModelError(
-                f"{path}: no such model; {old.name} beside it is of an earlier version, a pickle, "
+                f"{path}: no such model; {old.name} beside it is a pickle of an earlier version, "
                 f"which could run code when it is read, and is not loaded: {way_out}"
             )
         raise ModelError(f"{path}: no such model; {way_out}")
@@ -101,16 +112,14 @@ def read_model(
 
 def _read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if not path.is_file():
-        raise MisfitError("it is no file")
+        raise MisfitError("it is not a file")
     if path.stat().st_size > MOST:
         raise MisfitError(f"it has {path.stat().st_size} bytes, expected {MOST} at most")
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
     if size > MOST_HEADER:
         raise MisfitError(f"its header has {size} bytes, expected {MOST_HEADER} at most")
-    entries = deserialize(
-        data
-    )  # checks that the header describes the whole file, and no byte twice
+    entries = deserialize(data)  # checks that the header describes the whole file, no byte twice
     header = json.loads(data[8 : 8 + size])
     content = json.loads(
         header["__metadata__"][_ENTRY],
@@ -128,17 +137,17 @@ def _read(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str
 
 
 def _no_constant(name: str) -> float:
-    raise MisfitError(f"{name} is no number of JSON")
+    raise MisfitError(f"{name} is not a number in JSON")
 
 
 def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
-        raise MisfitError(f"{text[:20]} is more than a number of a model can be")
+        raise MisfitError(f"{text[:20]} is too large a number")
     return number
 
 
 def _integer(text: str) -> int:
-    """JSON's numbers have any number of digits; one of 400 would overflow wherever it is used."""
+    """A whole number of at most 20 digits: one of 400 would overflow in arithmetic."""
     if len(text) > _MOST_DIGITS:
         raise MisfitError(f"{text[:20]}… has {len(text)} digits")
     return int(text)

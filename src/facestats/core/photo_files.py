@@ -1,4 +1,4 @@
-"""Which files are photos to look at, and what their faces are called."""
+"""The photos of a folder, and the names of their faces."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,28 +8,32 @@ from facestats.errors import InputError
 
 SUFFIX = ".jpg"
 _MAX_NAME = 255  # bytes of one path part on every common file system
-_MAX_DEPTH = 200  # folders within folders; DVC, and what removes them, give up before a thousand
+_MAX_DEPTH = 200  # nested folders; DVC and programs that delete them fail at a thousand
 
 
 def list_images(folder: str | Path, ignored_too: bool = False) -> list[str]:
-    """Every file below a folder that is not hidden, whatever its name ends in.
+    """List every file below a folder that is not hidden, whatever its extension.
 
-    What DVC hashes, and nothing else: links to files are followed; folders that are links, or DVC
-    projects of their own, are listed like files and not entered, and links that lead nowhere are
-    listed as well, so that their rows can say so. `folder` itself may be a link.
+    These are the files that DVC hashes: links to files are followed; folders that are links or DVC
+    projects are listed like files and not entered; broken links are listed, so that their rows can
+    give the reason. `folder` itself may be a link.
 
     Parameters
     ----------
-    ignored_too : also what a `.dvcignore` of the project around keeps from DVC
+    folder : str or Path
+        The folder of photos.
+    ignored_too : bool
+        Whether to list files, too, that a `.dvcignore` of the project hides from DVC.
 
     Returns
     -------
-    Sorted paths relative to `folder`, POSIX style.
+    list of str
+        Sorted paths relative to `folder`, POSIX style.
 
     Raises
     ------
     InputError
-        The folder is missing, unreadable, no folder, or holds no file.
+        The folder is missing, unreadable, not a folder, or holds no file.
     """
     folder = Path(folder)
     expected = "expected a folder with photos, in folders of any depth"
@@ -39,34 +43,34 @@ def list_images(folder: str | Path, ignored_too: bool = False) -> list[str]:
         )
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; {expected}. `data.images` in params.yaml names it")
-    found = sorted(_walk(folder, "", None if ignored_too else _dvcs_filter(folder)))
-    if not found:
+    images = sorted(_walk(folder, "", None if ignored_too else _dvcs_filter(folder)))
+    if not images:
         raise InputError(
             f"{folder} holds no file that is not hidden; {expected}. `data.images` in params.yaml "
             "names it"
         )
-    return found
+    return images
 
 
 def face_filename(image: str) -> str:
-    """Path of an image's face: the image's own, with `.jpg` appended unless it ends in `.jpg`
-    already.
-    """
+    """Path of an image's face: the image's own, with `.jpg` appended unless it ends so."""
     return image if image.endswith(SUFFIX) else image + SUFFIX
 
 
 def check_names(images: list[str]) -> dict[str, str]:
-    """Reasons against images whose faces can't have the name that `face_filename` gives them.
+    """Find images whose faces can't have the name that `face_filename` gives them.
 
-    `a.png` and `a.png.jpg` both want `a.png.jpg`: the latter, whose own name it is, keeps it.
+    The faces of `a.png` and `a.png.jpg` would both be `a.png.jpg`: the latter keeps its name.
 
     Parameters
     ----------
-    images : paths as `list_images` returns them
+    images : list of str
+        Paths as `list_images` returns them.
 
     Returns
     -------
-    image -> reason, of the images that have to be rejected
+    dict of str to str
+        The reason for rejecting an image, by image.
     """
     reasons = {}
     taken = set(images)
@@ -87,16 +91,14 @@ def check_names(images: list[str]) -> dict[str, str]:
 
 
 def printable(image: str) -> str:
-    r"""The name as it can stand in a table: bytes that are not UTF-8 as `\xff`."""
+    r"""The name as tables hold it: bytes that are not UTF-8 as `\xff`."""
     return image.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _dvcs_filter(
     folder: Path,
 ) -> Callable[[str, list[str], list[str]], tuple[list[str], list[str]]] | None:
-    """DVC's own choice among the names in a folder, by the `.dvcignore` files of the project
-    around; None where there are none.
-    """
+    """DVC's filter of the names in a folder by `.dvcignore` files; None if there are none."""
     path = Path(os.path.abspath(folder))
     root = next((above for above in (path, *path.parents) if (above / ".dvc").is_dir()), None)
     if root is None or not any(

@@ -16,23 +16,20 @@ def range_middles(classes: list[str]) -> list[float]:
     Raises
     ------
     ValueError
-        A class that is no range, named with what a range looks like.
+        A class is not a range.
     """
     ends = _ends(classes)
     closed = sorted((low, high) for low, high in ends if high is not None)
     widths = [high - low for low, high in closed]
     if not widths:
         raise ValueError(
-            f"of {', '.join(classes)} not one has an upper end; expected at least one range like "
-            "18-29"
+            f"none of {', '.join(classes)} has an upper end; expected at least one range like 18-29"
         )
     return [(low + high) / 2 if high is not None else low + widths[-1] / 2 for low, high in ends]
 
 
 def in_range(values: np.ndarray, ranges: list[str]) -> np.ndarray:
-    """Whether each number lies in its range, of which the upper end is included up to the next
-    whole number: bool (n,).
-    """
+    """Whether each number lies in its range, bool (n,): 29.9 lies in `18-29`."""
     ends = _ends(ranges)
     low = np.array([low for low, _ in ends], dtype=float)
     high = np.array([np.inf if high is None else high + 1 for _, high in ends], dtype=float)
@@ -49,6 +46,6 @@ def _ends(classes: list[str]) -> list[tuple[float, float | None]]:
             ends.append((float(open_ended[1]), None))
         else:
             raise ValueError(
-                f"{name!r} is no range of numbers; expected one like 18-29 (low first) or 60+"
+                f"{name!r} is not a range of numbers; expected one like 18-29 (low first) or 60+"
             )
     return ends

@@ -1,6 +1,4 @@
-"""Cells of label files: which are empty, which number or class one holds, and all that is wrong
-with them, said at once.
-"""
+"""Cells of label files: whether empty, which number or class they hold, and what is wrong."""
 
 from __future__ import annotations
 
@@ -15,38 +13,14 @@ import pandas as pd
 
 from facestats.core.tables import UNKNOWN
 from facestats.errors import LabelError, did_you_mean, nearest_names, number_of
-from facestats.labels.csv_text import NUMBER, SHOWN, shortened
+from facestats.labels.csv_text import NUMBER, SHOWN, line_or_row, shortened
 
 # Words for "not known" in the spellings that programs and people use; `Na` and `Nan` are names.
 EMPTY = frozenset(
-    [
-        "NA",
-        "na",
-        "N/A",
-        "n/a",
-        "#N/A",
-        "#n/a",
-        "#NA",
-        "<NA>",
-        "N.A.",
-        "n.a.",
-        "NaN",
-        "nan",
-        "NAN",
-        "NaT",
-        "NULL",
-        "null",
-        "Null",
-        "-",
-        "--",
-        "–",
-        "—",
-        "?",
-        "??",
-        ".",
-        "(blank)",
-        "(leer)",
-    ]
+    """
+    NA na N/A n/a #N/A #n/a #NA <NA> N.A. n.a. NaN nan NAN NaT NULL null Null
+    - -- – — ? ?? . (blank) (leer)
+    """.split()
 )
 UNANSWERED = re.compile(
     r"missing|not available|n\.a|n/d|n\.d\.|k\. ?a\.|keine angabe|unbekannt|weiß nicht|inconnu"
@@ -55,11 +29,11 @@ UNANSWERED = re.compile(
     r"|#(value|ref|null|num)!|#div/0!|#name\?",
     re.IGNORECASE,
 )
-NONE = frozenset(["None", "none", "NONE"])  # a class in columns of one's own, such as glasses: none
+NONE = frozenset(["None", "none", "NONE"])  # a class in the user's own columns (glasses: none)
 CLASS_SHOWN = 3  # classes with one member in a warning
-FEW = 5  # labels of a column below which a class with one member is no surprise
-MANY = 50  # classes from which on a further column is taken for text
-CODE = re.compile(r"-\d+|9+|[78]{2,}|9[78]")  # no answer, as surveys code it
+FEW = 5  # below this many labels in a column, a class with one member is no surprise
+MANY = 50  # above this many classes, a further column is taken for text
+CODE = re.compile(r"-\d+|9+|[78]{2,}|9[78]")  # how surveys code a missing answer
 SYNONYMS = {
     "woman": "female",
     "women": "female",
@@ -74,7 +48,7 @@ NEAR = 0.75  # least similarity of a class that is proposed
 
 
 class Mistakes:
-    """What can't be used in the label files, collected so that all of it can be mended at once."""
+    """Unusable cells of the label files, collected so that the user can fix them all at once."""
 
     def __init__(self) -> None:
         self._counts: dict[Path, int] = {}
@@ -83,41 +57,38 @@ class Mistakes:
     def add(
         self, path: Path, column: str, cells: pd.Series, expected: Callable[[str], str] | str
     ) -> None:
-        """Cells of one column that can't be used, indexed by line; `expected`: what should stand
-        there, maybe by value.
+        """Add cells of one column that can't be used.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        column : str
+            Its header.
+        cells : Series of str
+            The cells by line.
+        expected : callable or str
+            What should stand there; a callable takes the cell.
         """
-        self._counts[path] = self._counts.get(path, 0) + len(cells)
-        self._texts.setdefault(path, []).extend(
-            (
-                line,
-                str(
-                    cell_error(
-                        path,
-                        line,
-                        column,
-                        value,
-                        expected if isinstance(expected, str) else expected(value),
-                    )
-                ),
-            )
-            for line, value in cells.sort_index(kind="stable").iloc[:SHOWN].items()
-        )
+        self.count(path, len(cells))
+        texts = self._texts.setdefault(path, [])
+        for line, value in cells.sort_index(kind="stable").iloc[:SHOWN].items():
+            wanted = expected if isinstance(expected, str) else expected(value)
+            texts.append((line, str(cell_error(path, line, column, value, wanted))))
 
     def count(self, path: Path, more: int) -> None:
-        """Mistakes that are not worded."""
+        """Count mistakes that the message does not list."""
         if more:
             self._counts[path] = self._counts.get(path, 0) + more
 
     def raise_any(self) -> None:
-        """Raise `LabelError` with up to 20 mistakes a file and their number; nothing where there is
-        none.
-        """
+        """Raise a `LabelError` with up to 20 mistakes a file and their number, if there are any."""
         messages = []
         for path, texts in self._texts.items():
             count = self._counts[path]
             shown = [text for _, text in sorted(texts, key=lambda item: item[0])]
             messages += (
-                [f"{path}: {number_of(count, 'mistake')}, so nothing of it is used"]
+                [f"{path}: {number_of(count, 'mistake')}, so the file is not used"]
                 if count > 1
                 else []
             )
@@ -128,16 +99,13 @@ class Mistakes:
 
 def cell_error(path: Path, line: int, column: str, value: str, expected: str) -> LabelError:
     """The error for one cell."""
-    place = "row" if path.suffix.lower() in (".xlsx", ".xlsm") else "line"
     return LabelError(
-        f"{path}, {place} {line}, column {column}: found {value!r}, expected {expected}"
+        f"{path}, {line_or_row(path)} {line}, column {column}: found {value!r}, expected {expected}"
     )
 
 
 def without_empty(text: pd.Series, own: bool = False) -> pd.Series:
-    """Cells with '' where one says that nothing is known; `own`: a column of the user's own, in
-    which `none` is a class.
-    """
+    """Replace words for "not known" by ''; in a user's own column (`own`), `none` is a class."""
     return text.mask(
         text.isin(EMPTY if own else EMPTY | NONE)
         | (text.str.lower() == UNKNOWN)
@@ -147,44 +115,38 @@ def without_empty(text: pd.Series, own: bool = False) -> pd.Series:
 
 
 def one_form(name: str) -> str:
-    """A person's name in one form of Unicode, for two forms of it look the same; a number as tables
-    write it without decimals.
-    """
+    """A person's name in one form of Unicode; a number without decimals (`3.0` is `3`)."""
     return unicodedata.normalize("NFC", re.sub(r"^(\d+)[.,]0+$", r"\1", name.strip()))
 
 
 def spelt_alike(name: str, values: Iterable[str]) -> list[str]:
-    """A question about people who are called alike but for case and blanks."""
+    """Ask about people whose names differ only in case and blanks."""
     by_letters: dict[str, list[str]] = {}
     for value in sorted(set(values) - {""}):
         by_letters.setdefault("".join(value.casefold().split()), []).append(value)
     alike = [several for several in by_letters.values() if len(several) > 1]
-    return (
-        [
-            f"{name} has {alike[0][0]!r} beside {alike[0][1]!r}: two that differ in letters alone. "
-            "Did you mean one?"
-        ]
-        if alike
-        else []
-    )
+    if not alike:
+        return []
+    first, second = alike[0][:2]
+    return [
+        f"{name} has {first!r} and {second!r}, which differ only in case or blanks; are they one?"
+    ]
 
 
 def numbers(
     text: pd.Series, path: Path, mistakes: Mistakes, low: float = -np.inf, high: float = np.inf
 ) -> pd.Series:
-    """Cells as float64, empty ones as NaN; a decimal comma is understood where it can be no other
-    comma.
+    """Cells as float64, empty ones as NaN; decimal commas are understood.
 
-    `1,234` may be either. It is a decimal comma where another cell of the column has one that can
-    be nothing else, and none a point. What is no finite number in [low, high] is added to
-    `mistakes`.
+    `1,234` is ambiguous. It has a decimal comma if another cell of the column certainly has one and
+    no cell has a point. Whatever is not a finite number in [low, high] is added to `mistakes`.
     """
     plain = text.str.replace("−", "-")
     comma = plain.str.fullmatch(r"[+-]?\d+,\d+")
     if comma.any():
-        thousands = plain.str.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}")
-        sure = (comma & ~thousands).any() and not plain.str.contains(".", regex=False).any()
-        plain = plain.mask(comma & (~thousands | sure), plain.str.replace(",", "."))
+        ambiguous = plain.str.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}")
+        decimal = (comma & ~ambiguous).any() and not plain.str.contains(".", regex=False).any()
+        plain = plain.mask(comma & (~ambiguous | decimal), plain.str.replace(",", "."))
     values = pd.to_numeric(plain.mask(plain == ""), errors="coerce").astype("float64")
     wrong = ((text != "") & ~np.isfinite(values)) | (values < low) | (values > high)
     if wrong.any():
@@ -193,35 +155,33 @@ def numbers(
             path,
             str(text.name),
             text[wrong],
-            lambda value: (
-                f"{span}, or nothing where it is unknown{_nearest_number(value, low, high)}"
-            ),
+            lambda value: f"{span}, or nothing if unknown{_nearest_number(value, low, high)}",
         )
     return values.mask(wrong)
 
 
 def _nearest_number(value: str, low: float, high: float) -> str:
-    """The only number in a cell, as a question."""
+    """What was probably meant by a cell that is no number, as the end of a message."""
     if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", value):
-        return " (a decimal point, or no comma between thousands)"
+        return " (write a decimal point, or no comma between thousands)"
     if high == MAX_AGE and (
         re.fullmatch(r"(19|20)\d\d", value) or re.search(r"\d[./-]\d+[./-]\d", value)
     ):
-        return " (a year or date of birth? It is the age in the photo that counts)"
+        return " (a year or date of birth? Give the age in the photo)"
     if re.search(
         r"\d{4}-\d\d-\d\d|\d\W*(jan|feb|mar|mär|mrz|apr|mai|may|jun|jul|aug|sep|o[ck]t|nov|de[cz])",
         value.casefold(),
     ):
         return (
-            " (has a spreadsheet made a date of a number? Format the column as text or number, "
+            " (did a spreadsheet turn a number into a date? Format the column as text or number "
             "and type it again)"
         )
     if value.startswith("-") or re.search(
         r"\d\s*(m|w|d)\b|mon|mois|mes|week|woche|day|tag", value.casefold()
     ):
-        return ""  # months are no years
-    found = re.findall(r"\d+(?:[.,]\d+)?", value)
-    number = found[0].replace(",", ".") if len(found) == 1 else None
+        return ""  # an age in months or weeks has no nearest number of years
+    digits = re.findall(r"\d+(?:[.,]\d+)?", value)
+    number = digits[0].replace(",", ".") if len(digits) == 1 else None
     return (
         f" (did you mean {number}?)"
         if number and number != value and low <= float(number) <= high
@@ -232,26 +192,33 @@ def _nearest_number(value: str, low: float, high: float) -> str:
 def refuse_contradictions(
     frame: pd.DataFrame, key: str, shown: pd.Series, path: Path, mistakes: Mistakes
 ) -> None:
-    """Add to `mistakes` what contradicts an earlier record of the same key; empty cells contradict
-    nothing.
+    """Add to `mistakes` the cells that contradict an earlier record of the same key.
 
     Parameters
     ----------
-    frame : records by line.
-    shown : what a message calls them, by line.
+    frame : DataFrame
+        Records by line; null cells contradict nothing.
+    key : str
+        The column that says whom a record is about.
+    shown : Series of str
+        What a message calls the record, by line.
+    path : Path
+        The file.
+    mistakes : Mistakes
+        Gets the cells.
     """
-    twice = frame[frame.duplicated(key, keep=False)]
-    for column in twice.columns.drop(key) if len(twice) else ():
-        given = twice[[key, column]].dropna(subset=column)
-        first = given.groupby(key)[column].transform("first")
-        conflict = given.index[given[column] != first]
+    repeated = frame[frame.duplicated(key, keep=False)]
+    for column in repeated.columns.drop(key) if len(repeated) else ():
+        labels = repeated[[key, column]].dropna(subset=column)
+        first = labels.groupby(key)[column].transform("first")
+        conflict = labels.index[labels[column] != first]
         for line in conflict[:SHOWN]:
             mistakes.add(
                 path,
                 column,
-                given.loc[[line], column].astype(str),
-                f"{first[line]!s} as on an earlier line for {shown[line]}, or one of the two lines "
-                "removed",
+                labels.loc[[line], column].astype(str),
+                f"{first[line]!s} as on an earlier line about {shown[line]}; correct or "
+                "remove one of the two",
             )
         mistakes.count(path, len(conflict) - len(conflict[:SHOWN]))
 
@@ -259,18 +226,21 @@ def refuse_contradictions(
 def check_classes(
     columns: Iterable[tuple[Path, str, pd.Series]], standard: Iterable[str], mistakes: Mistakes
 ) -> list[str]:
-    """Ask about classes that are probably others: the same in other letters, and those with one
-    member.
+    """Check for classes that are probably misspelt: the same in another spelling, or lonely ones.
 
     Parameters
     ----------
-    columns : file, column and its cells by line, null where nothing is said; all files together.
-    standard : columns in which two spellings of one class are a mistake; in others they are a
-        warning.
+    columns : iterable of (Path, str, Series)
+        File, column and its cells by line, null where empty; all files together.
+    standard : iterable of str
+        Columns in which two spellings of one class are a mistake; in others they are a warning.
+    mistakes : Mistakes
+        Gets the second spellings in `standard` columns.
 
     Returns
     -------
-    Warnings; spellings of classes in `standard` are added to `mistakes`.
+    list of str
+        Warnings.
     """
     by_name: dict[str, list[tuple[Path, pd.Series]]] = {}
     for path, name, cells in columns:
@@ -299,9 +269,9 @@ def check_classes(
                 )
             elif len(other):
                 warnings.append(
-                    f"{path.name}: {name} has {other.iloc[0]!r} beside "
-                    f"{usual[_letters(other.iloc[0])]!r}: two classes that differ in letters "
-                    "alone. Did you mean one?"
+                    f"{path.name}: {name} has the classes {other.iloc[0]!r} and "
+                    f"{usual[_letters(other.iloc[0])]!r}, which differ only in case or blanks; "
+                    "are they one?"
                 )
         warnings += _lonely(name, parts, counts[[*dict.fromkeys(usual.values())]])
     return warnings
@@ -309,17 +279,12 @@ def check_classes(
 
 def _usual_spelling(usual: dict[str, str], counts: pd.Series, value: str) -> str:
     spelling = usual[_letters(value)]
-    verb = "has" if counts[spelling] == 1 else "have"
-    return (
-        f"a class in one spelling (did you mean {spelling!r}, which "
-        f"{number_of(int(counts[spelling]), 'cell')} {verb}?)"
-    )
+    cells = number_of(int(counts[spelling]), "cell")
+    return f"one spelling for one class (did you mean {spelling!r}, as in {cells}?)"
 
 
 def _coded(name: str, parts: list[tuple[Path, pd.Series]]) -> list[str]:
-    """A question about numbers among words, and about numbers by which surveys say that there is no
-    answer.
-    """
+    """Ask about numbers among words, and about survey codes for a missing answer."""
     values = sorted({value for _, cells in parts for value in cells})
     words = [value for value in values if not NUMBER.fullmatch(value)]
     odd = [
@@ -329,9 +294,9 @@ def _coded(name: str, parts: list[tuple[Path, pd.Series]]) -> list[str]:
     ]
     return (
         [
-            f"{name} has the class {odd[0]!r} beside "
-            f"{next(value for value in values if value not in odd)!r}; if it is a code for no "
-            "answer, leave such cells empty"
+            f"{name} has the classes {odd[0]!r} and "
+            f"{next(value for value in values if value not in odd)!r}; if the first is a code for "
+            "no answer, leave such cells empty"
         ]
         if odd and len(odd) < len(values)
         else []
@@ -339,10 +304,8 @@ def _coded(name: str, parts: list[tuple[Path, pd.Series]]) -> list[str]:
 
 
 def _abbreviated(usual: dict[str, str]) -> dict[str, str]:
-    """Classes that are another one's first letter, or its synonym, and the other: `f` beside
-    `female`, `woman` beside `female`.
-    """
-    found = {}
+    """Map abbreviations and synonyms to the class they stand for: `f` or `woman` to `female`."""
+    full = {}
     for word in usual:
         other = [
             longer
@@ -350,41 +313,41 @@ def _abbreviated(usual: dict[str, str]) -> dict[str, str]:
             if len(word) == 1 and len(longer) > 1 and longer.startswith(word)
         ] or [same for same in usual if same == SYNONYMS.get(word)]
         if len(other) == 1 and other[0] != word:
-            found[word] = usual[other[0]]
-    return found
+            full[word] = usual[other[0]]
+    return full
 
 
 def _lonely(name: str, parts: list[tuple[Path, pd.Series]], counts: pd.Series) -> list[str]:
-    """A question about the classes with one member."""
+    """Ask about the classes with one member."""
     lonely = sorted(counts.index[counts == 1])
     if not lonely or counts.sum() < FEW or counts.max() == 1:
         return []
-    asked = []
+    examples = []
     for value in lonely[:CLASS_SHOWN]:
         path, line = next(
             (path, cells.index[cells == value][0])
             for path, cells in parts
             if (cells == value).any()
         )
-        asked.append(
+        examples.append(
             f"{value!r} in {path.name}, line "
             f"{line}{nearest(value, [other for other in counts.index if counts[other] > 1])}"
         )
-    more = f" and {len(lonely) - len(asked)} more" if len(lonely) > len(asked) else ""
+    more = f" and {len(lonely) - len(examples)} more" if len(lonely) > len(examples) else ""
     return [
-        f"{name} has {'a class' if len(lonely) == 1 else 'classes'} with one member, maybe a slip: "
-        f"{', '.join(asked)}{more}"
+        f"{name} has {'a class' if len(lonely) == 1 else 'classes'} with one member, perhaps a "
+        f"typing error: {', '.join(examples)}{more}"
     ]
 
 
 def nearest(value: str, known: Iterable[str]) -> str:
-    """` (did you mean 'female'?)`: the known word that was probably meant, as part of a message."""
+    """The known word that was probably meant, as part of a message: ` (did you mean 'female'?)`."""
     near = nearest_names(value, known, likeness=NEAR, form=_letters)
     return f"{did_you_mean(map(repr, near), ' (did you mean')})" if near else ""
 
 
 def _letters(value: str) -> str:
-    """A word without case, blanks and forms of Unicode."""
+    """A word in lower case and one form of Unicode, its blanks and underscores made one blank."""
     if number := re.fullmatch(r"([+-]?\d+)[.,]0+", value):
-        return number[1]  # what a table of numbers makes of codes such as 1 and 2
+        return number[1]  # spreadsheets turn the code 1 into 1.0
     return " ".join(re.sub(r"[\s_]+", " ", unicodedata.normalize("NFKC", value).casefold()).split())

@@ -1,4 +1,4 @@
-"""Which column of a label file holds what: headers as people and survey tools write them."""
+"""The columns of label files: headers as people and survey tools write them."""
 
 from __future__ import annotations
 
@@ -11,120 +11,31 @@ import pandas as pd
 
 from facestats.errors import LabelError
 
-# Headers in small letters and digits alone, by the column that they stand for; that column's own
-# name comes first.
-IMAGE = (
-    "image",
-    "filename",
-    "images",
-    "img",
-    "imagename",
-    "imagefile",
-    "imagefilename",
-    "imagepath",
-    "imageid",
-    "photo",
-    "photoname",
-    "photofile",
-    "photoid",
-    "picture",
-    "picturename",
-    "pic",
-    "file",
-    "files",
-    "filepath",
-    "path",
-    "face",
-    "facename",
-    "faceid",
-    "stimulus",
-    "stimuli",
-    "stim",
-    "stim1",
-    "stimulusname",
-    "stimulusfile",
-    "stimulusid",
-    "stimfile",
-    "stimname",
-    "stimid",
-    "item",
-    "itemid",
-    "itemname",
-    "imageurl",
-    "url",
-    "bild",
-    "bildname",
-    "foto",
-    "fotoname",
-    "datei",
-    "dateiname",
-    "fichier",
-    "imagen",
-    "archivo",
-    "immagine",
+# Headers as `plain` writes them, by the column that they stand for; its own name comes first.
+IMAGE = tuple(
+    """
+    image filename images img imagename imagefile imagefilename imagepath imageid photo
+    photoname photofile photoid picture picturename pic file files filepath path face facename
+    faceid stimulus stimuli stim stim1 stimulusname stimulusfile stimulusid stimfile stimname
+    stimid item itemid itemname imageurl url bild bildname foto fotoname datei dateiname fichier
+    imagen archivo immagine
+    """.split()
 )
-RATER = (
-    "rater",
-    "raterid",
-    "ratername",
-    "judge",
-    "judgeid",
-    "participant",
-    "participantid",
-    "participantname",
-    "participantprivateid",
-    "participantpublicid",
-    "subject",
-    "subjectid",
-    "subjid",
-    "subj",
-    "respondent",
-    "respondentid",
-    "responseid",
-    "observer",
-    "observerid",
-    "worker",
-    "workerid",
-    "user",
-    "userid",
-    "username",
-    "prolificpid",
-    "prolificid",
-    "pid",
-    "vp",
-    "ppt",
-    "ppid",
-    "vpn",
-    "vpnr",
-    "vpid",
-    "proband",
-    "probandid",
-    "versuchsperson",
-    "teilnehmer",
-    "bewerter",
-    "juge",
-    "participante",
+RATER = tuple(
+    """
+    rater raterid ratername judge judgeid participant participantid participantname
+    participantprivateid participantpublicid subject subjectid subjid subj respondent
+    respondentid responseid observer observerid worker workerid user userid username prolificpid
+    prolificid pid vp ppt ppid vpn vpnr vpid proband probandid versuchsperson teilnehmer
+    bewerter juge participante
+    """.split()
 )
-RATING = (
-    "rating",
-    "ratings",
-    "ratingvalue",
-    "ratingresponse",
-    "response",
-    "responsevalue",
-    "sliderresponse",
-    "slidervalue",
-    "score",
-    "value",
-    "answer",
-    "judgement",
-    "judgment",
-    "attractiveness",
-    "attractive",
-    "bewertung",
-    "urteil",
-    "attraktivität",
-    "puntuación",
+RATING = tuple(
+    """
+    rating ratings ratingvalue ratingresponse response responsevalue sliderresponse slidervalue
+    score value answer judgement judgment attractiveness attractive bewertung urteil
+    attraktivität puntuación
+    """.split()
 )
 LABELS: dict[str, Sequence[str]] = {
     "image": IMAGE,
@@ -160,13 +71,11 @@ RATINGS: dict[str, Sequence[str]] = {
     "rating": RATING,
     "rating_type": ("ratingtype", "trialtype"),
 }
-OWN_NAMES = ("image", "filename")  # of the key; where a file has both, the first counts
+OWN_NAMES = ("image", "filename")  # of the key column; the first counts if a file has both
 
 
 def plain(header: str) -> str:
-    """Small letters and digits alone: without case, blanks, units in brackets and what survey tools
-    put in front.
-    """
+    """Lower case, without blanks, signs, units in brackets and the prefixes of survey tools."""
     text = unicodedata.normalize("NFKC", header).casefold()
     text = re.sub(r"\([^)]*\)|\[[^]]*\]|^(input|answer)\.", "", text).rpartition("spreadsheet:")[2]
     return re.sub(r"[\W_]+", "", text)
@@ -175,62 +84,68 @@ def plain(header: str) -> str:
 def find_columns(
     columns: Sequence[str], known: Mapping[str, Sequence[str]], path: Path
 ) -> dict[str, str]:
-    """The header of each known column that is there, as it is written.
+    """Find the header of each known column in a file.
 
-    The column's own name counts before other words for it, in whatever case.
+    A column's own name, in whatever case, counts before other words for it.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Headers of the file.
+    known : mapping of str to sequence of str
+        Words for each column, as `plain` writes them.
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    dict of str to str
+        Header as the file writes it, by column; columns that the file lacks are left out.
 
     Raises
     ------
     LabelError
-        Two headers say the same in other letters, or two could be one column and none has its own
-        name.
+        Two headers could be the same column, and neither is its name.
     """
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for name, words in known.items():
-        own = OWN_NAMES if name == "image" else (plain(name),)
-        exact = [
-            written
-            for word in (OWN_NAMES if name == "image" else (name,))
-            for written in columns
-            if written == word
-        ]
-        spelt = [written for word in own for written in columns if plain(written) == word]
+        names = OWN_NAMES if name == "image" else (name,)
+        exact = [header for word in names for header in columns if header == word]
+        spelt = [header for word in names for header in columns if plain(header) == plain(word)]
         other = [
-            written
-            for written in columns
-            if plain(written) in words and written not in found.values()
+            header
+            for header in columns
+            if plain(header) in words and header not in headers.values()
         ]
-        if exact or (spelt and len({plain(written) for written in spelt}) == len(spelt)):
-            found[name] = (exact or spelt)[0]
+        if exact or (spelt and len({plain(header) for header in spelt}) == len(spelt)):
+            headers[name] = (exact or spelt)[0]
         elif len(other) > 1:
             raise LabelError(
                 f"{path}: the columns {' and '.join(map(repr, other))} could both be `{name}`; "
-                f"call one of them {name}, and the other by a name of its own"
+                f"call one of them {name}, and give the other another name"
             )
         elif other:
-            found[name] = other[0]
-    return found
+            headers[name] = other[0]
+    return headers
 
 
-def say_columns(found: Mapping[str, str], path: Path) -> list[str]:
-    """One line that says which headers were read as another word; none where all have their own
-    names.
-    """
+def describe_columns(headers: Mapping[str, str], path: Path) -> list[str]:
+    """A note on headers that were read as another word; empty if all have their own names."""
     other = [
-        f"{written!r} as {name}"
-        for name, written in found.items()
-        if plain(written) != plain(name) and not (name == "image" and plain(written) in OWN_NAMES)
+        f"{header!r} as {name}"
+        for name, header in headers.items()
+        if plain(header) != plain(name) and not (name == "image" and plain(header) in OWN_NAMES)
     ]
     return [f"{path.name}: read {', '.join(other)}"] if other else []
 
 
 def key_column(raw: pd.DataFrame, path: Path) -> str:
-    """The header of the column that says which photo a row is about.
+    """The header of the column that names a row's photo.
 
     Raises
     ------
     LabelError
-        There is none.
+        There is no such column.
     """
     key = find_columns(raw.columns, {"image": IMAGE}, path).get("image")
     if key is None:
@@ -239,7 +154,7 @@ def key_column(raw: pd.DataFrame, path: Path) -> str:
 
 
 def no_image_column(raw: pd.DataFrame, path: Path) -> str:
-    """What to say where no column names the photos."""
+    """The message for a file without a column that names the photos."""
     meant = next(
         (
             f"; did you mean {header!r}? Call it image"

@@ -1,5 +1,6 @@
-"""CSV files as people and spreadsheets write them: read as text, so that an error can name file,
-line, column and value.
+"""CSV files as people and spreadsheets write them, read as text.
+
+Cells stay text so that an error can name file, line, column and value.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from facestats.core.files import without_apostrophe
 from facestats.errors import LabelError
 from facestats.labels.columns import IMAGE, LABELS, RATER, RATING, plain
 
+WORKBOOKS = (".xlsx", ".xlsm")  # read like CSV files
 SHOWN = 20  # mistakes of one file in a message
-TITLE = 10  # lines at the top in which the header is looked for
+TITLE = 10  # lines at the top that may hold the header
 COLUMNS = 5000  # of one file; a survey has hundreds
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MARKS = (
@@ -38,21 +40,26 @@ OTHER_FILES = (
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 INVISIBLE = dict.fromkeys(
     [0x00AD, 0x200B, 0x200E, 0x200F, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2060, 0xFEFF]
-)  # what copying from pages brings along
-IMPORT_ID = re.compile(
-    r'\{\s*"ImportId"'
-)  # Qualtrics' third line; the second has the questions' texts
+)  # copied from web pages
+# Qualtrics' third line; the second has the questions' texts.
+IMPORT_ID = re.compile(r'\{\s*"ImportId"')
 _KNOWN = {*IMAGE, *RATER, *RATING, *(word for words in LABELS.values() for word in words)}
 
 
 def read_csv(path: Path) -> pd.DataFrame | None:
-    """All cells as stripped text, empty ones as ''; the index is each record's last line in the
-    file. None where there is no file.
+    """Read a CSV file as text.
 
-    UTF-8, UTF-16 and UTF-32 with their marks, Windows-1252; cells separated by commas, semicolons,
-    tabs or bars, whichever gives a header line that is understood; Excel's line `sep=;`. Short
-    records are filled up with empty cells; columns and records of empty cells are left out.
-    `attrs["notes"]` lists what was read in another way than the user may think.
+    Reads UTF-8, UTF-16 and UTF-32 with their marks, and Windows-1252. Cells are separated by
+    commas, semicolons, tabs or bars: by what gives a header line with known columns, or what
+    Excel's line `sep=;` says. Short records are filled up with empty cells; empty columns and
+    records are left out.
+
+    Returns
+    -------
+    DataFrame or None
+        Cells as stripped text, empty ones as ''; the index is each record's last line in the file.
+        `attrs["notes"]` lists what was read in another way than the user may think. None if there
+        is no file.
 
     Raises
     ------
@@ -62,7 +69,7 @@ def read_csv(path: Path) -> pd.DataFrame | None:
     """
     if not path.exists():
         if path.is_symlink():
-            raise LabelError(f"{path} is a link to nothing; mend the link or remove it")
+            raise LabelError(f"{path} is a link to nothing; repair or remove the link")
         return None
     if path.is_dir():
         raise LabelError(f"{path} is a folder, expected a CSV file")
@@ -76,88 +83,114 @@ def read_csv(path: Path) -> pd.DataFrame | None:
 def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) -> pd.DataFrame:
     """Records of text, the header first, as a table; see `read_csv`."""
     records = [[cell.translate(INVISIBLE).strip() for cell in record] for record in records]
-    start = next((i for i, record in enumerate(records) if any(record)), None)
-    if start is None:
+    first = next((i for i, record in enumerate(records) if any(record)), None)
+    if first is None:
         raise LabelError(f"{path} is empty; its first line must name the columns")
-    titles, start = start, _header(records, start)
-    if records[start][-1].endswith(
-        ","
-    ):  # commas that a spreadsheet has put behind cells with another separator
+    start = _header(records, first)
+    records = _without_wrapping(records, start)
+    header, records, lines = records[start], records[start + 1 :], lines[start + 1 :]
+    header = _without_empty_end(header, records)
+    header, records, lines, questions = _without_survey_rows(header, records, lines)
+    width = len(header)
+    if width > COLUMNS:
+        raise LabelError(f"{path} has {width} columns; at most {COLUMNS} are read")
+    repeated = {name for name, count in Counter(header).items() if name and count > 1}
+    if repeated:
+        raise LabelError(f"{path}: the column {min(repeated)!r} stands twice in the header line")
+    _refuse_long_records(records, lines, width, path, hint)
+    filled = [i for i, record in enumerate(records) if any(record)]
+    rows = [records[i][:width] + [""] * (width - len(records[i])) for i in filled]
+    frame = _without_nameless(
+        pd.DataFrame(rows, columns=header, index=[lines[i] for i in filled], dtype="str"), path
+    )
+    notes = []
+    if start > first:
+        notes.append(
+            f"{path.name}: the lines above {', '.join(header[:3])}, … are taken for a title"
+        )
+    if questions:
+        notes.append(f"{path.name}: left out the lines of questions and ImportId of Qualtrics")
+        frame.attrs["questions"] = dict(zip(header, questions[0], strict=False))
+    frame.attrs |= {"notes": notes, "positions": {name: i for i, name in enumerate(header)}}
+    return frame
+
+
+def _without_wrapping(records: list[list[str]], start: int) -> list[list[str]]:
+    """Cells without what programs wrap them in; `start` is the header's record.
+
+    Spreadsheets put commas behind the cells of a file with another separator, some programs put
+    all headers into apostrophes, and we put one in front of formulas.
+    """
+    if records[start][-1].endswith(","):
         records = [
             [*record[:-1], record[-1].rstrip(",")] if record else record for record in records
         ]
     if all(re.fullmatch(r"'[^']+'", cell) for cell in records[start] if cell):
         records = [[re.sub(r"^'(.*)'$", r"\1", cell) for cell in record] for record in records]
-    records = [[without_apostrophe(cell) for cell in record] for record in records]
-    header, records, lines = records[start], records[start + 1 :], lines[start + 1 :]
+    return [[without_apostrophe(cell) for cell in record] for record in records]
+
+
+def _without_empty_end(header: list[str], records: list[list[str]]) -> list[str]:
+    """The header without columns at its end that have neither name nor content."""
     while (
         header
         and not header[-1]
         and not any(record[len(header) - 1 : len(header)] not in ([], [""]) for record in records)
     ):
         header = header[:-1]
-    if records and {"respondentid", "collectorid"} <= set(
-        map(plain, header)
-    ):  # SurveyMonkey's second line has what is asked about
-        above = list(accumulate(header, lambda before, cell: cell or before))
+    return header
+
+
+def _without_survey_rows(
+    header: list[str], records: list[list[str]], lines: list[int]
+) -> tuple[list[str], list[list[str]], list[int], list[list[str]]]:
+    """Header, records and lines without the rows of texts that survey tools write, and these rows.
+
+    SurveyMonkey's second line names what each column asks about: it goes into the header.
+    Qualtrics writes up to three rows, the last of which holds ImportIds: they are returned.
+    """
+    if records and {"respondentid", "collectorid"} <= set(map(plain, header)):
+        titles = list(accumulate(header, lambda before, cell: cell or before))
         header = [
             f"{title} [{part}]" if part and "response" not in part.lower() else title
-            for title, part in zip_longest(above, records[0][: len(above)], fillvalue="")
+            for title, part in zip_longest(titles, records[0][: len(titles)], fillvalue="")
         ]
         records, lines = records[1:], lines[1:]
-    texts_end = next(
+    end = next(
         (i for i, record in enumerate(records[:3], 1) if any(map(IMPORT_ID.match, record))), 0
     )
-    questions, records, lines = records[:texts_end], records[texts_end:], lines[texts_end:]
-    width = len(header)
-    if width > COLUMNS:
-        raise LabelError(f"{path} has {width} columns; at most {COLUMNS} are read")
-    repeated = {name for name, n in Counter(header).items() if name and n > 1}
-    if repeated:
-        raise LabelError(f"{path}: the column {min(repeated)!r} stands twice in the header line")
-    # Commas at the end are nothing, but they may also be what an unquoted decimal comma has moved
-    # to the right.
+    return header, records[end:], lines[end:], records[:end]
+
+
+def _refuse_long_records(
+    records: list[list[str]], lines: list[int], width: int, path: Path, hint: str
+) -> None:
+    """Raise a `LabelError` if records have more cells than the header.
+
+    Empty cells at the end do no harm, unless an unquoted decimal comma has shifted the record: then
+    a number stands in a column of words.
+    """
     regular = [record for record in records if len(record) <= width]
-    texts = (
-        []
-        if len(regular) == len(records)
-        else [
-            i
-            for i in range(width)
-            if _holds_texts(record[i] for record in regular if len(record) > i)
-        ]
-    )
+    if len(regular) == len(records):
+        return
+    words = [
+        i for i in range(width) if _holds_words(record[i] for record in regular if len(record) > i)
+    ]
     too_long = [
-        f"{path}, {_place(path)} {line}: {len(record)} cells, but the header has {width}; {hint}"
+        f"{path}, {line_or_row(path)} {line}: {len(record)} cells, but the header has {width}; "
+        f"{hint}"
         for record, line in zip(records, lines, strict=True)
-        if any(record[width:]) or (len(record) > width and _shifted(record, texts))
+        if any(record[width:])
+        or (len(record) > width and any(NUMBER.fullmatch(record[i]) for i in words))
     ]
     if too_long:
         raise LabelError(shortened(too_long))
-    there = [i for i, record in enumerate(records) if any(record)]
-    rows = [records[i][:width] + [""] * (width - len(records[i])) for i in there]
-    positions = {name: i for i, name in enumerate(header)}
-    frame = _without_nameless(
-        pd.DataFrame(rows, columns=header, index=[lines[i] for i in there], dtype="str"), path
-    )
-    frame.attrs["notes"] = (
-        [f"{path.name}: what stands above {', '.join(header[:3])}, … is taken for a title"]
-        if start > titles
-        else []
-    )
-    frame.attrs["positions"] = positions
-    if questions:
-        frame.attrs["notes"].append(
-            f"{path.name}: the lines below the header that Qualtrics writes, questions and "
-            "ImportId, are no labels"
-        )
-        frame.attrs["questions"] = dict(zip(header, questions[0], strict=False))
-    return frame
 
 
 def _header(records: list[list[str]], start: int) -> int:
-    """The record that names the columns: the first, or below a title the first that has a column of
-    images and another one.
+    """Number of the record that names the columns.
+
+    It is the first, or below a title the first with a column of images and another known one.
     """
     if any(plain(cell) in _KNOWN for cell in records[start]):
         return start
@@ -172,31 +205,28 @@ def _header(records: list[list[str]], start: int) -> int:
     )
 
 
-def _holds_texts(cells: Iterable[str]) -> bool:
-    """Whether a column holds words, and no number at all."""
-    there = [cell for cell in cells if cell]
-    return bool(there) and not any(map(NUMBER.fullmatch, there))
-
-
-def _shifted(record: list[str], texts: list[int]) -> bool:
-    """Whether a number stands in one of the columns of words."""
-    return any(NUMBER.fullmatch(record[i]) for i in texts)
+def _holds_words(cells: Iterable[str]) -> bool:
+    """Whether a column holds words and no number at all."""
+    filled = [cell for cell in cells if cell]
+    return bool(filled) and not any(map(NUMBER.fullmatch, filled))
 
 
 def _without_nameless(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Without columns that have no name: empty ones, and the numbers of rows that programs write in
-    front.
+    """Drop columns without a name: empty ones, and the row numbers that programs write in front.
+
+    Raises
+    ------
+    LabelError
+        Such a column holds something else.
     """
     nameless = [
         i for i, name in enumerate(frame.columns) if not name or name.startswith("Unnamed:")
     ]
     for i in nameless:
         column = frame.iloc[:, i]
-        numbers = (
-            column.str.fullmatch(r"\d+").all() and column.is_unique
-        )  # of rows, some of which were left out
         counted = (
-            numbers
+            column.str.fullmatch(r"\d+").all()
+            and column.is_unique
             and len(frame)
             and (i == 0 or frame.columns[i].startswith("Unnamed:"))
             and any(plain(name) in IMAGE for name in frame.columns)
@@ -204,19 +234,19 @@ def _without_nameless(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         if not counted and (column != "").any():
             line = column.index[column != ""][0]
             raise LabelError(
-                f"{path}, {_place(path)} {line}: column {i + 1} holds {column[line]!r}, but has no "
-                "name in the header line; give it one, or remove it"
+                f"{path}, {line_or_row(path)} {line}: column {i + 1} holds {column[line]!r}, but "
+                "has no name in the header line; give it one, or remove it"
             )
     return frame.iloc[:, [i for i in range(frame.shape[1]) if i not in nameless]]
 
 
 def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
-    """A file's text, and a note where it was guessed how it is written.
+    """A file's text, and a note if its encoding was guessed.
 
     Raises
     ------
     LabelError
-        It is no text.
+        It is not text.
     """
     for mark, encoding in MARKS:
         if data.startswith(mark):
@@ -224,8 +254,8 @@ def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
                 return data[len(mark) :].decode(encoding), []
             except UnicodeDecodeError as error:
                 raise LabelError(
-                    f"{path}: damaged: its mark says {encoding}, but the bytes at {error.start} "
-                    "are none; save it again"
+                    f"{path} is damaged: its mark says {encoding}, but byte {error.start} does not "
+                    "fit; save it again"
                 ) from None
     kind = next((kind for start, kind in OTHER_FILES if data.startswith(start)), None)
     if kind is None and b"\0" in data:
@@ -236,8 +266,8 @@ def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
         )
     if kind:
         raise LabelError(
-            f"{path} is no text but {kind}; save it as `CSV UTF-8`, or, from Excel, as .xlsx under "
-            "that name"
+            f"{path} is not text but {kind}; save it as `CSV UTF-8`, or, from Excel, as .xlsx "
+            "under that name"
         )
     try:
         return data.decode("utf-8"), []
@@ -263,8 +293,9 @@ def decode(data: bytes, path: Path) -> tuple[str, list[str]]:
 
 
 def without_records(data: bytes, ends: Collection[int], path: Path) -> bytes:
-    """A CSV file's bytes without the records that end on these lines (from 1); a record may span
-    several. Other lines keep their bytes.
+    """A CSV file's bytes without the records that end on these lines (from 1).
+
+    A record may span several lines. Other lines keep their bytes.
     """
     mark, text, encoding = _marked(data, path)
     lines = list(io.StringIO(text, newline=""))
@@ -298,7 +329,7 @@ def without_columns(data: bytes, positions: Collection[int], path: Path) -> byte
 
 
 def _marked(data: bytes, path: Path) -> tuple[bytes, str, str]:
-    """A file's mark, its text, and how that is written."""
+    """A file's mark, its text and its encoding."""
     mark, encoding = next(
         ((mark, encoding) for mark, encoding in MARKS if data.startswith(mark)), (b"", None)
     )
@@ -307,14 +338,14 @@ def _marked(data: bytes, path: Path) -> tuple[bytes, str, str]:
 
 
 def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
-    """The separator, the cells of each record, and the line on which it ends."""
+    """The separator, the cells of each record, and the line on which each ends."""
     lines = list(io.StringIO(text, newline=""))
     start = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
-    named = (
+    declared = (
         re.fullmatch(r'"?sep=(.)"?\s*', lines[start], re.IGNORECASE) if start < len(lines) else None
     )
-    if named and named[1] in SEPARATORS:
-        separator, start = named[1], start + 1
+    if declared and declared[1] in SEPARATORS:
+        separator, start = declared[1], start + 1
     else:
         separator, start = _separator(lines[start : start + TITLE]), 0
     reader = csv.reader(lines[start:], delimiter=separator, strict=True)
@@ -332,9 +363,7 @@ def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
 
 
 def _separator(lines: list[str]) -> str:
-    """The one that gives most columns that are known, in the first line or else below a title, then
-    most columns.
-    """
+    """The separator that gives most known columns in the first line, then below it, then most."""
     counts = []
     for separator in SEPARATORS:
         records = [_cells(line, separator) for line in lines]
@@ -347,7 +376,7 @@ def _separator(lines: list[str]) -> str:
 
 
 def _cells(line: str, separator: str) -> list[str]:
-    """Cells of one line, none where it can't be read, which is said once the separator is known."""
+    """Cells of one line; none if it can't be read, which `_records` reports."""
     try:
         return next(csv.reader([line], delimiter=separator), [])
     except csv.Error:
@@ -355,11 +384,12 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def shortened(mistakes: list[str], count: int | None = None) -> str:
-    """Up to 20 lines of a message, and the number of the others."""
+    """Up to 20 lines of a message, and the number of further ones."""
     count = len(mistakes) if count is None else count
     shown = mistakes[:SHOWN]
     return "\n".join(shown + ([f"and {count - len(shown)} more"] if count > len(shown) else []))
 
 
-def _place(path: Path) -> str:
-    return "row" if path.suffix.lower() in (".xlsx", ".xlsm") else "line"
+def line_or_row(path: Path) -> str:
+    """What a message calls a record's place: `row` in a workbook, else `line`."""
+    return "row" if path.suffix.lower() in WORKBOOKS else "line"

@@ -18,51 +18,43 @@ from facestats.errors import LabelError
 from facestats.labels.csv_text import as_frame
 from facestats.machine.faults import fault, is_passing
 
-SUFFIXES = (".xlsx", ".xlsm")
-MOST_BYTES = 500_000_000  # of a workbook unpacked; it is held in memory many times over
-MOST_CELLS = (
-    10_000_000  # from the first to the last of a sheet, empty ones as well: all of them are held
-)
+MOST_BYTES = 500_000_000  # of a workbook unpacked; memory holds it many times over
+MOST_CELLS = 10_000_000  # of a sheet from the first to the last; memory holds empty ones, too
 
 
 def read_excel(path: Path) -> pd.DataFrame:
-    """All cells of a workbook's sheet as text, empty ones as ''; the index is the row's number in
-    the sheet.
+    """Read the sheet with the labels as text.
 
-    The sheet is the only one that holds anything, or the one that is called like the file. Formulas
-    count with the value that Excel stored; merged cells with the value that they show; hidden rows
-    like others. `attrs["notes"]` is as `read_csv` gives it.
+    It is the only sheet that holds anything, or the one that is called like the file. Formulas
+    count with the value that Excel stored, merged cells with the value that they show, hidden rows
+    like others.
+
+    Returns
+    -------
+    DataFrame
+        Cells as stripped text, empty ones as ''; the index is the row's number in the sheet.
+        `attrs["notes"]` as in `read_csv`.
 
     Raises
     ------
     LabelError
-        It can't be opened, it is not clear which sheet is meant, a formula has no stored value, or
-        what `as_frame` raises.
+        The workbook can't be opened, it is not clear which sheet is meant, a formula has no stored
+        value, or what `as_frame` raises.
     """
-    marked = _marks(path)
-    book = _open(path, read_only=not marked, data_only=True)
+    special = _has_merged_cells_or_formulas(path)
+    book = _open(path, read_only=not special, data_only=True)
     sheet, rows = _choose(book, path)
     notes = []
-    if marked and (merged := sheet.merged_cells.ranges):
+    if special and (merged := sheet.merged_cells.ranges):
         for area in merged:
             value = rows[area.min_row - 1][area.min_col - 1]
             for row in rows[area.min_row - 1 : area.max_row]:
                 row[area.min_col - 1 : area.max_col] = [value] * (area.max_col - area.min_col + 1)
         notes.append(f"{path.name}: {len(merged)} merged cells count for each row that they cover")
-    if marked:
-        formulas = _open(path, read_only=False, data_only=False)[sheet.title]
-        lacking = [
-            cell
-            for row in formulas.iter_rows()
-            for cell in row
-            if cell.data_type == "f" and rows[cell.row - 1][cell.column - 1] == ""
-        ]
-        if lacking:
-            raise LabelError(
-                f"{path}, row {lacking[0].row}: {len(lacking)} formulas have no stored value, the "
-                f"first in cell {lacking[0].coordinate}; open the file in a spreadsheet, save it, "
-                "and run again"
-            )
+    if special:
+        _refuse_empty_formulas(
+            _open(path, read_only=False, data_only=False)[sheet.title], rows, path
+        )
     frame = as_frame(
         rows,
         list(range(1, len(rows) + 1)),
@@ -73,9 +65,25 @@ def read_excel(path: Path) -> pd.DataFrame:
     return frame
 
 
+def _refuse_empty_formulas(sheet: Any, rows: list[list[str]], path: Path) -> None:
+    """Raise a `LabelError` if a formula of the sheet has no stored value in `rows`."""
+    empty = [
+        cell
+        for row in sheet.iter_rows()
+        for cell in row
+        if cell.data_type == "f" and rows[cell.row - 1][cell.column - 1] == ""
+    ]
+    if empty:
+        raise LabelError(
+            f"{path}, row {empty[0].row}: {len(empty)} formulas have no stored value, the first in "
+            f"cell {empty[0].coordinate}; open the file in a spreadsheet, save it, and run again"
+        )
+
+
 def without_rows(path: Path, rows: Collection[int] = (), columns: Collection[int] = ()) -> bytes:
-    """The workbook without these rows and columns (from 1) of the sheet that `read_excel` reads;
-    what openpyxl can't keep, such as charts, goes.
+    """The workbook without these rows and columns (from 1) of the sheet that `read_excel` reads.
+
+    What openpyxl can't keep, such as charts, is lost.
     """
     book = _open(path, read_only=False, data_only=False)
     sheet, _ = _choose(_open(path, read_only=False, data_only=True), path)
@@ -88,29 +96,27 @@ def without_rows(path: Path, rows: Collection[int] = (), columns: Collection[int
     return buffer.getvalue()
 
 
-def _marks(path: Path) -> bool:
-    """Whether the workbook has merged cells or formulas, which need more than reading from top to
-    bottom.
+def _has_merged_cells_or_formulas(path: Path) -> bool:
+    """Whether the workbook has merged cells or formulas, so that it must be loaded whole.
 
     Raises
     ------
     LabelError
-        It is no workbook, or a monstrous one.
+        The file is not a workbook, or a very large one.
     """
     data = path.read_bytes()
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise LabelError(
-            f"{path} is protected by a password, or an .xls under another name; save it without a "
-            "password as .xlsx or `CSV UTF-8`"
+            f"{path} has a password, or is an .xls under another name; save it without a password "
+            "as .xlsx or `CSV UTF-8`"
         )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             if sum(part.file_size for part in parts.infolist()) > MOST_BYTES:
                 raise _too_large(path)
-            marked = [
-                _survey(parts.read(name), path) for name in parts.namelist()
-            ]  # a sheet may lie anywhere
-            return any(marked)
+            # A sheet may lie anywhere, and every one has to be checked for its size.
+            special = [_survey(parts.read(name), path) for name in parts.namelist()]
+            return any(special)
     except LabelError:
         raise
     except Exception as error:  # zlib, bz2 and lzma have errors of their own
@@ -123,12 +129,12 @@ def _survey(part: bytes, path: Path) -> bool:
     Raises
     ------
     LabelError
-        It names cells so far off that those in between would fill the memory.
+        It names cells so far apart that those between them would fill the memory.
     """
-    marked, row, column, bottom, right = False, 0, 0, 0, 0
+    special, row, column, bottom, right = False, 0, 0, 0, 0
 
     def look(name: str, values: dict[str, str]) -> None:
-        nonlocal marked, row, column, bottom, right
+        nonlocal special, row, column, bottom, right
         kind = name.rpartition(" ")[2]
         if kind == "row":
             row, column = _number(values.get("r", ""), row + 1), 0
@@ -141,20 +147,19 @@ def _survey(part: bytes, path: Path) -> bool:
                 max(bottom, *(end[1] for end in ends)),
                 max(right, *(end[0] for end in ends)),
             )
-        marked = marked or kind in ("f", "mergeCell")
+        special = special or kind in ("f", "mergeCell")
         bottom, right = max(bottom, row), max(right, column)
         if bottom * max(right, 1) > MOST_CELLS:
             raise LabelError(
-                f"{path} has a sheet that reaches down to row {bottom} and right to column "
-                f"{right}; remove the rows and columns behind the last label, or save it as `CSV "
-                "UTF-8`"
+                f"{path} has a sheet of {bottom} rows and {right} columns; remove the rows and "
+                "columns behind the last label, or save it as `CSV UTF-8`"
             )
 
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = look
-    with suppress(expat.ExpatError):  # no XML, or damaged: what reads the sheets says so
+    with suppress(expat.ExpatError):  # no XML, or damaged: reading the sheets reports it
         parser.Parse(part, True)
-    return marked
+    return special
 
 
 def _place(reference: str) -> tuple[int, int]:
@@ -211,7 +216,7 @@ def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
             for row in sheet.iter_rows(values_only=True):
                 rows.append([_text(value) for value in row])
                 letters += sum(map(len, rows[-1]))
-                if letters > MOST_BYTES:  # thousands of cells may show one stored text
+                if letters > MOST_BYTES:  # thousands of cells may share one stored text
                     raise _too_large(path)
         except LabelError:
             raise

@@ -1,6 +1,4 @@
-"""Where label files lie and how they are called: CSV or Excel, in any case; what lies beside them
-unread.
-"""
+"""Label files by name: CSV or Excel, in any case; and files beside them that nothing reads."""
 
 from __future__ import annotations
 
@@ -9,58 +7,51 @@ from pathlib import Path
 import pandas as pd
 
 from facestats.errors import LabelError
-from facestats.labels.csv_text import read_csv
-from facestats.labels.excel import SUFFIXES, read_excel
+from facestats.labels.csv_text import WORKBOOKS, read_csv
+from facestats.labels.excel import read_excel
 
 STEMS = ("labels", "ratings")
-READ = (".csv", ".tsv", ".txt", *SUFFIXES)
-OTHER_TABLES = (
-    ".xls",
-    ".xlsb",
-    ".ods",
-    ".numbers",
-    ".sav",
-    ".dta",
-    ".rds",
-    ".rdata",
-    ".parquet",
-    ".feather",
-    ".json",
-    ".jsonl",
-    ".db",
-    ".sqlite",
-    ".gsheet",
-    ".html",
+READ = (".csv", ".tsv", ".txt", *WORKBOOKS)
+OTHER_TABLES = tuple(
+    """
+    .xls .xlsb .ods .numbers .sav .dta .rds .rdata .parquet .feather .json .jsonl .db .sqlite
+    .gsheet .html
+    """.split()
 )
 
 
 def find_label_file(folder: Path, stem: str) -> Path | None:
-    """The file of the folder that is called `stem`, in whatever case, as CSV or Excel workbook;
-    None where there is none.
+    """The CSV file or workbook of a folder that is called `stem`, in any case; None if none is.
 
     Raises
     ------
     LabelError
-        There are several, or only one in a form that is not read.
+        There are several, or only one in a format that is not read.
     """
     alike = [path for path in sorted(folder.iterdir()) if path.stem.lower() == stem]
-    found = [path for path in alike if path.suffix.lower() in READ]
-    if len(found) > 1:
+    readable = [path for path in alike if path.suffix.lower() in READ]
+    if len(readable) > 1:
         raise LabelError(
-            f"{folder} holds {' and '.join(path.name for path in found)}, of which only one can be "
-            "meant; move the others away"
+            f"{folder} holds {' and '.join(path.name for path in readable)}, of which only one can "
+            "be meant; move the others away"
         )
     other = [path for path in alike if path.suffix.lower() in OTHER_TABLES]
-    if other and not found:
+    if other and not readable:
         raise LabelError(
             f"{other[0]} can't be read; save it as {stem}.xlsx or, in UTF-8, as {stem}.csv"
         )
-    return found[0] if found else None
+    return readable[0] if readable else None
 
 
 def unread_files(folder: Path, *others: Path) -> list[str]:
-    """Files of the folder that look like label files and that nothing reads, as messages; `others`
-    are read by their own names.
+    """Messages on files that look like label files and that nothing reads.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of labels.
+    *others : Path
+        Files that are read by names of their own.
     """
     tables = [
         path
@@ -71,31 +62,27 @@ def unread_files(folder: Path, *others: Path) -> list[str]:
         and path.resolve() not in [other.resolve() for other in others]
     ]
     taken = {stem: find_label_file(folder, stem) for stem in STEMS}
-    found = []
+    messages = []
     for path in tables:
         if path in taken.values():
             continue
-        meant = next(
+        stem = next(
             (stem for stem in STEMS if stem[:-1] in path.name.lower()),
             None if any(taken.values()) else STEMS[0],
         )
-        other = taken[meant] if meant else None
-        if meant and (other is None or path.stem.lower() == meant):
-            found.append(
-                f"{path} is read by nothing: "
-                + (
-                    f"{other.name} is read instead"
-                    if other
-                    else f"a label file is called {meant}.csv or {meant}.xlsx"
-                )
+        other = taken[stem] if stem else None
+        if stem and (other is None or path.stem.lower() == stem):
+            reason = (
+                f"{other.name} is read instead"
+                if other
+                else f"a label file is called {stem}.csv or {stem}.xlsx"
             )
-    return found
+            messages.append(f"{path} is not read: {reason}")
+    return messages
 
 
 def read_sheet(path: Path) -> pd.DataFrame | None:
-    """A CSV file or an Excel workbook as text, None where there is no file; see `read_csv` and
-    `read_excel`.
-    """
+    """A CSV file or workbook as text, None if there is none; see `read_csv` and `read_excel`."""
     return (
-        read_excel(path) if path.suffix.lower() in SUFFIXES and path.is_file() else read_csv(path)
+        read_excel(path) if path.suffix.lower() in WORKBOOKS and path.is_file() else read_csv(path)
     )

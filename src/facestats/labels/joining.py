@@ -1,8 +1,8 @@
-"""The user's label files: checked, joined, one row a face.
+"""The user's label files: checked and joined, one row a face.
 
-`labels.csv` and `ratings.csv`, or Excel workbooks of these names, lie in one folder, both optional;
-corrections by hand lie in a file of their own and win. Every cell is read as text first, so that an
-error can name file, line, column and value.
+`labels.csv` and `ratings.csv`, or Excel workbooks of these names, lie in one folder; both are
+optional. Corrections by hand lie in a file of their own and win. Every cell is read as text first,
+so that an error can name file, line, column and value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ from facestats.labels.cells import (
     spelt_alike,
     without_empty,
 )
-from facestats.labels.columns import LABELS, OWN_NAMES, find_columns, key_column, plain, say_columns
+from facestats.labels.columns import (
+    LABELS,
+    OWN_NAMES,
+    describe_columns,
+    find_columns,
+    key_column,
+    plain,
+)
 from facestats.labels.files import STEMS, find_label_file, read_sheet, unread_files
 from facestats.labels.names import NameIndex, refuse_other_photos
 from facestats.labels.raters import rater_warnings, without_raters
@@ -41,18 +48,24 @@ RESERVED = ("ratingn", "ratingsd")
 
 @dataclass
 class JoinedLabels:
-    """Labels of all faces, and what was found on the way.
+    """Labels of all faces.
 
     Attributes
     ----------
-    table : DataFrame in the schema `labels.tables.LABELS`, one row an accepted face; further label
-        columns follow as text.
-    scale : (low, high) of the ratings, None where nobody rated.
-    judgements : the single ratings of faces that are there, behind the means: `filename`, `rater`,
-        `rating`; None without ratings.csv.
-    summary : counts for `metrics/labels.json`.
-    warnings : what the user should know but need not mend.
-    notes : how files were understood that say things in their own way.
+    table : DataFrame
+        In the schema `labels.tables.LABELS`, one row an accepted face; further label columns follow
+        as text.
+    scale : (float, float) or None
+        Ends of the raters' scale; None if nobody rated.
+    judgements : DataFrame or None
+        Single ratings of accepted faces, behind the means: `filename`, `rater`, `rating`; None
+        without ratings.csv.
+    summary : dict
+        Counts for `metrics/labels.json`.
+    warnings : list of str
+        What the user should know, but need not change.
+    notes : list of str
+        How headers and names were understood that differ from the documented ones.
     """
 
     table: pd.DataFrame
@@ -74,107 +87,74 @@ def join_labels(
 
     Parameters
     ----------
-    faces : `faces.parquet` with `image`, `filename` (null where rejected).
-    folder : holds `labels.csv` and `ratings.csv`, or workbooks of these names, or neither; must
-        exist.
-    manual : corrections by hand, same columns as `labels.csv`; may be missing.
-    rating_scale : `auto` or [low, high].
-    drop_raters : raters left out of the means: None (nobody), `auto` (the suspicious ones) or
-        names; see `raters.without_raters`.
+    faces : DataFrame
+        `faces.parquet` with `image`, `filename` (null if rejected).
+    folder : Path
+        Holds `labels.csv` and `ratings.csv`, or workbooks of these names, or neither.
+    manual : Path
+        Corrections by hand, with the columns of `labels.csv`; may be missing.
+    rating_scale : str or list of float
+        `auto` or [low, high].
+    drop_raters : str, list of str or None
+        Raters left out of the means: None (nobody), `auto` (the suspicious ones) or names; see
+        `raters.without_raters`.
 
     Raises
     ------
     InputError
         The folder does not exist.
     LabelError
-        All values that can't be used, with file, line, column and value; a file that can't be read,
-        or of whose names not one is a photo; a rater to drop who is not there.
+        Unusable values, each with file, line, column and value; a file that can't be read, or none
+        of whose names is a photo; a rater to drop who is in no file.
     """
     if not folder.is_dir():
-        found = (
+        problem = (
             "is a file, expected a folder; move the file into a folder and name that in data.labels"
             if folder.exists()
-            else ("does not exist; make it (it may be empty) or set data.labels")
+            else "does not exist; make it (it may be empty) or set data.labels"
         )
-        raise InputError(f"the label folder {folder} {found}")
+        raise InputError(f"the label folder {folder} {problem}")
     names, mistakes = NameIndex(faces), Mistakes()
     files = {stem: find_label_file(folder, stem) for stem in STEMS}
     labels = _read_labels(files["labels"], names, mistakes)
-    corrections = _read_labels(
-        manual, names, mistakes, must_match=False
-    )  # often of another collection, for its place stays the same
+    # Corrections stay in place when the collection changes: their names need not match.
+    corrections = _read_labels(manual, names, mistakes, must_match=False)
     ratings = read_ratings(files["ratings"], names, mistakes)
-    judgements = ratings.judgements
-    read = [file for file in (labels, corrections) if file.path]
-    doubts = check_classes(
-        [
-            (file.path, name, file.cells[name])
-            for file in read
-            if file.path
-            for name in file.classes
-        ],
-        CLASSES,
-        mistakes,
-    )
-    doubts += _coded_ages(read)
-    doubts += spelt_alike(
-        "person",
-        [
-            value
-            for file in read
-            if "person" in file.cells
-            for value in file.cells["person"].dropna()
-        ],
-    )
-    doubts += spelt_alike("rater", [] if judgements is None else judgements["rater"])
+    doubts = _doubtful_labels([labels, corrections], ratings.judgements, mistakes)
     mistakes.raise_any()
 
-    table = pd.DataFrame(index=pd.Index(faces["filename"].dropna().sort_values(), name="filename"))
-    table["image"] = faces.dropna(subset="filename").set_index("filename")["image"]
-    by_hand = _under_one_name(corrections, labels.by_face).reindex(table.index)
-    given = labels.by_face.reindex(table.index)
-    extras = [c for c in dict.fromkeys([*given.columns, *by_hand.columns]) if c not in COLUMNS]
-    columns: dict[str, pd.Series] = {}
-    nothing: Any = None
-    for column in [*COLUMNS, *extras]:
-        manual_labels, file_labels = _column(by_hand, column), _column(given, column)
-        columns[column] = manual_labels.where(manual_labels.notna(), file_labels)
-        if column != "person":
-            source = np.where(
-                manual_labels.notna(), "manual", np.where(file_labels.notna(), "label", nothing)
-            )
-            columns[f"{column}_source"] = pd.Series(source, index=table.index, dtype="str")
-    table = pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
-    # The order of lines says nothing, but would move the last bits of sums; by rating first, equal
+    table, extras = _merged(faces, labels, corrections)
+    # The order of lines must not move the last bits of sums; by rating first, so that equal
     # judgements have equal means.
-    present = (
+    judgements = (
         None
-        if judgements is None
-        else judgements.dropna(subset="filename").sort_values(["filename", "rating", "rater"])
+        if ratings.judgements is None
+        else ratings.judgements.dropna(subset="filename").sort_values(
+            ["filename", "rating", "rater"]
+        )
     )
     listed = drop_raters if isinstance(drop_raters, list) else []
     scale = find_scale(
         rating_scale,
-        None if present is None else present[~present["rater"].isin(listed)],
+        None if judgements is None else judgements[~judgements["rater"].isin(listed)],
         table,
         files,
         mistakes,
     )
     mistakes.raise_any()
     kept, raters = without_raters(
-        None if present is None else present[["filename", "rater", "rating"]], drop_raters
+        None if judgements is None else judgements[["filename", "rater", "rating"]], drop_raters
     )
     use_judgements(table, kept)
     summary = _summary(table, scale, names, extras) | {"raters": raters}
     summary["rating"]["repeats_left_out"] = ratings.repeats
-    guessed = [note for file in (labels, corrections, ratings) for note in file.guessed]
     return JoinedLabels(
         table.reset_index(),
         scale,
         kept,
         summary,
         [
-            *guessed,
+            *(text for file in (labels, corrections, ratings) for text in file.guessed),
             *unread_files(folder, manual),
             *names.warnings(),
             *doubts,
@@ -184,22 +164,62 @@ def join_labels(
     )
 
 
+def _doubtful_labels(
+    files: list[_LabelFile], judgements: pd.DataFrame | None, mistakes: Mistakes
+) -> list[str]:
+    """Warnings on labels that are probably misspelt, or codes for no answer."""
+    classes, persons = [], []
+    for file in files:
+        if file.path:
+            classes += [(file.path, name, file.cells[name]) for name in file.classes]
+        if "person" in file.cells:
+            persons += [*file.cells["person"].dropna()]
+    return [
+        *check_classes(classes, CLASSES, mistakes),
+        *_coded_ages(files),
+        *spelt_alike("person", persons),
+        *spelt_alike("rater", [] if judgements is None else judgements["rater"]),
+    ]
+
+
+def _merged(
+    faces: pd.DataFrame, labels: _LabelFile, corrections: _LabelFile
+) -> tuple[pd.DataFrame, list[str]]:
+    """Labels of all accepted faces with their sources, and the names of the further columns."""
+    table = pd.DataFrame(index=pd.Index(faces["filename"].dropna().sort_values(), name="filename"))
+    table["image"] = faces.dropna(subset="filename").set_index("filename")["image"]
+    by_hand = _under_one_name(corrections, labels.by_face).reindex(table.index)
+    by_file = labels.by_face.reindex(table.index)
+    extras = [
+        name for name in dict.fromkeys([*by_file.columns, *by_hand.columns]) if name not in COLUMNS
+    ]
+    columns: dict[str, pd.Series] = {}
+    nothing: Any = None
+    for name in [*COLUMNS, *extras]:
+        manual_labels, file_labels = _column(by_hand, name), _column(by_file, name)
+        columns[name] = manual_labels.where(manual_labels.notna(), file_labels)
+        if name != "person":
+            source = np.where(
+                manual_labels.notna(), "manual", np.where(file_labels.notna(), "label", nothing)
+            )
+            columns[f"{name}_source"] = pd.Series(source, index=table.index, dtype="str")
+    return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1), extras
+
+
 def _coded_ages(files: list[_LabelFile]) -> list[str]:
-    """A question about ages that are probably a code for no answer: several of 99, or of 0, and
-    none near it.
-    """
-    asked = []
+    """Ask about ages that are probably a code for no answer: several of 99 or 0, and none near."""
+    questions = []
     for file in files:
         ages = file.cells["age"].dropna() if "age" in file.cells else pd.Series(dtype="float64")
         for code, near in ((99, 5), (0, 2)):
-            there = np.isclose(ages, code)
-            if file.path and there.sum() > 1 and not ((ages - code).abs()[~there] <= near).any():
-                asked.append(
+            coded = np.isclose(ages, code)
+            if file.path and coded.sum() > 1 and not ((ages - code).abs()[~coded] <= near).any():
+                questions.append(
                     f"{file.path.name}: the age is {code} in "
-                    f"{number_of(int(there.sum()), 'line')}, first in line {ages.index[there][0]}; "
+                    f"{number_of(int(coded.sum()), 'line')}, first in line {ages.index[coded][0]}; "
                     "if that is a code for no answer, leave such cells empty"
                 )
-    return asked
+    return questions
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -216,11 +236,16 @@ class _LabelFile:
 
     Attributes
     ----------
-    path : None where there is none.
-    by_face : labels by face name; columns that are empty throughout are dropped.
-    cells : the same by line.
-    classes : columns that hold classes.
-    guessed, notes : what to say of how it was read.
+    path : Path or None
+        None if there is no such file.
+    by_face : DataFrame
+        Labels by face; columns without any label are dropped.
+    cells : DataFrame
+        The same by line.
+    classes : list of str
+        Columns that hold classes.
+    guessed, notes : list of str
+        Warnings and notes on how the file was read.
     """
 
     path: Path | None = None
@@ -240,48 +265,30 @@ def _read_labels(
     if path is None or raw is None:
         return _LabelFile()
     notes, raw.attrs = raw.attrs["notes"], {}  # pandas copies them with every operation
-    found = find_columns(raw.columns, LABELS, path)
-    if "image" not in found:
-        key_column(raw, path)  # raises
-    if OTHER_UNIT.search(found.get("age", "").casefold()):
-        raise LabelError(
-            f"{path}: the column {found['age']!r} is not in years; give age in years, or the "
-            "column another name"
-        )
-    written = {header: name for name, header in found.items()}
-    own = {
-        header: written.get(header, header)
-        for header in raw.columns
-        if header == found["image"] or plain(header) not in OWN_NAMES
-    }
-    taken = [
-        header for header in own if plain(header) in RESERVED or header.lower().endswith("_source")
-    ]
-    if taken:
-        raise LabelError(
-            f"{path}: the column {taken[0]} is one that the pipeline writes itself; give it "
-            "another name"
-        )
+    headers = find_columns(raw.columns, LABELS, path)
+    image = headers.get("image") or key_column(raw, path)  # raises
+    columns_by_header = _columns_by_header(raw, headers, path)
     cells = pd.DataFrame(
-        {header: without_empty(raw[header], own=header not in written) for header in own}
+        {
+            header: without_empty(raw[header], own=header not in headers.values())
+            for header in columns_by_header
+        }
     )
     second = None
     for header in raw.columns.difference(cells.columns):  # the face's name beside the photo's path
         second = without_empty(raw[header])
-        cells[found["image"]] = cells[found["image"]].where(cells[found["image"]] != "", second)
+        cells[image] = cells[image].where(cells[image] != "", second)
     cells = cells[(cells != "").any(axis=1)]
-    nameless = cells[found["image"]] == ""
+    nameless = cells[image] == ""
     if nameless.any():
-        mistakes.add(
-            path, found["image"], cells.loc[nameless, found["image"]], "the name of an image"
-        )
+        mistakes.add(path, image, cells.loc[nameless, image], "the name of an image")
         cells = cells[~nameless]
-    shown = cells[found["image"]]
+    shown = cells[image]
     columns: dict[str | None, Any] = {"filename": names.resolve(shown, path, mistakes, must_match)}
     if second is not None:
         refuse_other_photos(shown, second, names.photos, path, mistakes)
     classes = []
-    for header, column in own.items():
+    for header, column in columns_by_header.items():
         text = cells[header]
         if column == "age":
             columns[column] = numbers(text, path, mistakes, 0, MAX_AGE)
@@ -295,11 +302,38 @@ def _read_labels(
     frame = frame[frame["filename"].notna()]
     refuse_contradictions(frame, "filename", shown, path, mistakes)
     by_face = frame.groupby("filename", sort=True).first().dropna(axis="columns", how="all")
-    return _LabelFile(path, by_face, frame, classes, notes, say_columns(found, path))
+    return _LabelFile(path, by_face, frame, classes, notes, describe_columns(headers, path))
+
+
+def _columns_by_header(raw: pd.DataFrame, headers: dict[str, str], path: Path) -> dict[str, str]:
+    """The column that each header stands for; further ones stand for themselves.
+
+    Raises
+    ------
+    LabelError
+        The ages are not in years, or a column is one that the pipeline writes.
+    """
+    if OTHER_UNIT.search(headers.get("age", "").casefold()):
+        raise LabelError(
+            f"{path}: the column {headers['age']!r} is not in years; give age in years, or the "
+            "column another name"
+        )
+    known = {header: name for name, header in headers.items()}
+    columns = {
+        header: known.get(header, header)
+        for header in raw.columns
+        if header == headers["image"] or plain(header) not in OWN_NAMES
+    }
+    for header in columns:
+        if plain(header) in RESERVED or header.lower().endswith("_source"):
+            raise LabelError(
+                f"{path}: the pipeline itself writes a column {header}; give yours another name"
+            )
+    return columns
 
 
 def _under_one_name(corrections: _LabelFile, labels: pd.DataFrame) -> pd.DataFrame:
-    """The corrections, their further columns called as in the label file (`Glasses`, `glasses`).
+    """The corrections, with further columns named as in the label file (`Glasses`, `glasses`).
 
     Raises
     ------

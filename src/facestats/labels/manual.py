@@ -1,6 +1,4 @@
-"""The file of labels by hand: merged into in one step, so that it is never half written and no
-merge is lost.
-"""
+"""Merges into the file of labels by hand: it is never half written, and no merge is lost."""
 
 from __future__ import annotations
 
@@ -20,22 +18,19 @@ from facestats.core.tables import UNKNOWN
 from facestats.errors import InputError
 from facestats.labels.cells import EMPTY, NONE
 from facestats.labels.columns import LABELS, find_columns, key_column
-from facestats.labels.csv_text import read_csv
-from facestats.labels.excel import SUFFIXES
+from facestats.labels.csv_text import WORKBOOKS, read_csv
 from facestats.labels.joining import COLUMNS
 from facestats.labels.names import PhotoNames
 
 HEADER = ["filename", *COLUMNS]
-PATIENCE = 60.0  # seconds for which another merge is waited for
+PATIENCE = 60.0  # seconds to wait for another merge
 _LOOK_EVERY = 0.1  # seconds
-NUMBERS = ("age", "rating")  # columns in which 34 and 34.0 say the same
+NUMBERS = ("age", "rating")  # columns in which 34 and 34.0 are the same
 
 
 @dataclass(frozen=True)
 class Change:
-    """One label of one face; `old` is None where the file said nothing, `changed` is False where it
-    said the same.
-    """
+    """One label of one face; `old` is the file's own, None if it had none."""
 
     filename: str
     column: str
@@ -44,49 +39,57 @@ class Change:
 
     @property
     def changed(self) -> bool:
+        """Whether the file had another label or none."""
         return self.old is None or not _same(self.column, self.old, self.new)
 
 
 def merge_labels(
-    path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[str, str], write: bool = True
+    path: Path,
+    answers: Mapping[str, Mapping[str, str]],
+    images: Mapping[str, str],
+    write: bool = True,
 ) -> list[Change]:
     """Put labels into the file of labels by hand.
 
-    Other rows, other cells and further columns are kept, as UTF-8 with commas, and with its mark
-    where the file had it; a file that is not there is made. Where several rows are about one face,
-    those that speak of the column are changed. Merges at the same time wait for each other.
+    Other rows, other cells and further columns are kept. The file is UTF-8 with commas, with the
+    byte order mark if it had one; a missing file is made. If several rows are about one face, those
+    with a label in the column change. Merges at the same time wait for each other.
 
     Parameters
     ----------
-    path : CSV file with a column `image` or `filename`; a link to one stays a link.
-    said : labels as text, by face, by column.
-    images : path of the photo by face, of all faces; rows may call them as people do
-        (`PhotoNames`).
-    write : False: only say what would change.
+    path : Path
+        CSV file with a column `image` or `filename`; a link to one stays a link.
+    answers : mapping
+        Labels as text, by face and column.
+    images : mapping of str to str
+        Path of the photo, by face, of all faces. Rows may name them as `PhotoNames` reads them.
+    write : bool
+        False only says what would change.
 
     Returns
     -------
-    One `Change` a label said, in the order of `said`.
+    list of Change
+        One for each label, in the order of `answers`.
 
     Raises
     ------
     LabelError
-        The file can't be read as such.
+        The file can't be read as a label file.
     InputError
         The file can't be written, or is an Excel workbook.
     """
-    if path.suffix.lower() in SUFFIXES:
+    if path.suffix.lower() in WORKBOOKS:
         raise InputError(
             f"{path} is an Excel workbook, which can be read but not merged into; save it as CSV "
             "and name that in data.manual_labels"
         )
     path = path.resolve()
     if not write:
-        return _merge(path, said, images)[1]
+        return _merge(path, answers, images)[1]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path.parent):
-            table, changes = _merge(path, said, images)
+            table, changes = _merge(path, answers, images)
             if any(change.changed for change in changes):
                 marked = path.exists() and path.read_bytes().startswith(BOM_UTF8)
                 replace_file(path, (BOM_UTF8 if marked else b"") + csv_text(table).encode())
@@ -98,9 +101,9 @@ def merge_labels(
 
 
 def _merge(
-    path: Path, said: Mapping[str, Mapping[str, str]], images: Mapping[str, str]
+    path: Path, answers: Mapping[str, Mapping[str, str]], images: Mapping[str, str]
 ) -> tuple[pd.DataFrame, list[Change]]:
-    """The merged table as text, and what is different in it."""
+    """The merged table as text, and the changes."""
     table = read_csv(path)
     table = (
         pd.DataFrame(columns=HEADER, dtype="str") if table is None else table.reset_index(drop=True)
@@ -111,44 +114,42 @@ def _merge(
         for name, header in find_columns(table.columns, LABELS, path).items()
         if name != "image"
     }
-    for column in dict.fromkeys(column for labels in said.values() for column in labels):
+    for column in dict.fromkeys(column for labels in answers.values() for column in labels):
         if column not in columns:
             table[column], columns[column] = "", column
-    cells: list[dict[str, str]] = table.to_dict("records")
-    readings = PhotoNames({*images.values(), *(images.get(name, name) for name in said)}).read_all(
-        row[key] for row in cells
-    )
-    rows: dict[str, list[dict[str, str]]] = {}
-    for row in cells:
-        rows.setdefault(readings[row[key]].image or row[key], []).append(row)
+    rows: list[dict[str, str]] = table.to_dict("records")
+    photos = PhotoNames({*images.values(), *(images.get(name, name) for name in answers)})
+    readings = photos.read_all(row[key] for row in rows)
+    rows_by_image: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        rows_by_image.setdefault(readings[row[key]].image or row[key], []).append(row)
     changes = []
-    for name, labels in said.items():
+    for name, labels in answers.items():
         image = images.get(name, name)
-        if image not in rows:
+        if image not in rows_by_image:
             row = dict.fromkeys(table.columns, "") | {key: image if key == "image" else name}
-            rows[image] = [
-                row
-                | {
-                    name_of: value
-                    for name_of, value in (("filename", name), ("image", image))
-                    if name_of in row
-                }
-            ]
-            cells += rows[image]
+            row |= {
+                column: value
+                for column, value in (("filename", name), ("image", image))
+                if column in row
+            }
+            rows_by_image[image] = [row]
+            rows.append(row)
         for column, new in labels.items():
             header = columns[column]
-            speaking = [
+            labelled = [
                 row
-                for row in rows[image]
+                for row in rows_by_image[image]
                 if row[header]
                 and row[header].lower() != UNKNOWN
                 and row[header] not in EMPTY | NONE
             ]
-            changes.append(Change(name, column, speaking[0][header] if speaking else None, new))
-            if changes[-1].changed:
-                for row in speaking or rows[image][:1]:
+            change = Change(name, column, labelled[0][header] if labelled else None, new)
+            changes.append(change)
+            if change.changed:
+                for row in labelled or rows_by_image[image][:1]:
                     row[header] = new
-    return pd.DataFrame(cells, columns=table.columns, dtype="str"), changes
+    return pd.DataFrame(rows, columns=table.columns, dtype="str"), changes
 
 
 def _same(column: str, old: str, new: str) -> bool:
@@ -160,14 +161,14 @@ def _same(column: str, old: str, new: str) -> bool:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Wait for other merges: a lock on the folder, for the file itself is replaced; the system
-    frees it with the process.
+    """Lock the folder, waiting for other merges.
+
+    The lock is on the folder because the file itself is replaced. It ends with the process.
 
     Raises
     ------
     InputError
-        Somebody has held it for a minute: no merge takes so long, and who may read the folder can
-        hold it.
+        Another process has held the lock for a minute, which is longer than a merge takes.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -183,18 +184,16 @@ def alone(folder: Path) -> Iterator[None]:
                 f"-v {folder}` names it), then try again"
             )
         yield
-        os.fsync(descriptor)  # the rename, too, is on the disk
+        os.fsync(descriptor)  # brings the rename to the disk
     finally:
         os.close(descriptor)
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write beside the file, bring it to the disk, rename: at any moment the name leads to the old
-    or the new whole.
-    """
+    """Write a new file to the disk and rename it: the name always leads to a whole file."""
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)  # be it a link to somewhere else
+    temporary.unlink(missing_ok=True)  # perhaps a link to another place
     try:
         with temporary.open("wb") as file:
             file.write(data)

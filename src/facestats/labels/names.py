@@ -1,6 +1,4 @@
-"""Which photo a person means by a name: the photo's path or the face's name, as people and their
-programs write them.
-"""
+"""Names of photos as people and programs write them: variants of the path or of the face's name."""
 
 from __future__ import annotations
 
@@ -21,31 +19,10 @@ from facestats.errors import LabelError, did_you_mean, nearest_names, number_of
 from facestats.labels.cells import Mistakes
 
 PICTURES = frozenset(
-    [
-        "jpg",
-        "jpeg",
-        "jpe",
-        "jfif",
-        "png",
-        "gif",
-        "bmp",
-        "tif",
-        "tiff",
-        "webp",
-        "heic",
-        "heif",
-        "hif",
-        "avif",
-        "jp2",
-        "dng",
-        "cr2",
-        "cr3",
-        "nef",
-        "arw",
-        "raf",
-        "orf",
-        "rw2",
-    ]
+    """
+    jpg jpeg jpe jfif png gif bmp tif tiff webp heic heif hif avif jp2 dng cr2 cr3 nef arw raf
+    orf rw2
+    """.split()
 )
 SYNONYMS = {
     "jpeg": "jpg",
@@ -55,7 +32,7 @@ SYNONYMS = {
     "heif": "heic",
     "hif": "heic",
 }
-# How a name may differ from the photo's, as a message says it.
+# How a name may differ from the photo's, in the words of messages.
 SLASHES, UNICODE, SIGNS, CASE, ZEROS = (
     "with other slashes",
     "in another form of Unicode",
@@ -81,26 +58,27 @@ LIBERTIES = (
     FOLDER_TOO_MUCH,
     ZEROS,
 )
-# Photos of one collection may differ in these alone: two names in one file that do are two photos.
+# Two photos of a collection may differ in only these, so two names in one file that do are two.
 TELLING = frozenset({FOLDER_LACKING, FOLDER_TOO_MUCH, OTHER_EXTENSION, ZEROS})
 ALIKE = 0.6  # least similarity (`difflib`) of a name that is proposed
-COMPARED = 40  # names with most triples of letters in common, which `difflib` compares
+COMPARED = 40  # `difflib` compares the names with most triples of letters in common
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a written name means.
+    """The photo that a written name means.
 
     Attributes
     ----------
-    image : path of the photo below the image folder; None where no reading or more than one is
-        possible.
-    liberties : how the name differs from the photo's path and the face's name, in the words of
-        `LIBERTIES`; empty where it is one of them.
-    likely : without an image: the photos that may be meant, the likeliest first;
-        `PhotoNames.likely` looks further where there are none.
-    several : without an image: each of `likely` is a possible reading, so that the name is
-        ambiguous; else none is.
+    image : str or None
+        Path of the photo below the image folder; None if no reading is possible, or several are.
+    liberties : tuple of str
+        How the name differs from the photo's path and the face's name, in the words of `LIBERTIES`;
+        empty if it is one of them.
+    likely : tuple of str
+        Without an image, the photos that may be meant, likeliest first.
+    several : bool
+        Whether the name is ambiguous: each of `likely` is then a possible reading, else none is.
     """
 
     image: str | None
@@ -110,17 +88,19 @@ class Reading:
 
 
 class PhotoNames:
-    """Finds the photo that a person means, where one reading is possible.
+    """Finds the photo that a name means, if only one reading is possible.
 
-    A name is a photo's path below the image folder or the name of its face, as it is or with other
-    slashes, another form of Unicode, other case, no extension or another one, folders lacking or
-    too much in front, leading zeros lost. Of several photos one is meant where its own name differs
-    in nothing in which the others' do not.
+    A name is a photo's path below the image folder or the name of its face, perhaps with other
+    slashes, another form of Unicode, other case, no extension or another one, folders missing or
+    added in front, or leading zeros lost. Of several photos, a name means the one that differs from
+    it only in ways in which all others do, too.
 
     Parameters
     ----------
-    images : paths of all photos below the image folder.
-    folder : the image folder, for names that are paths to a file in it; None: unknown.
+    images : iterable of str
+        Paths of all photos below the image folder.
+    folder : str or Path, optional
+        The image folder, for names that are paths to a file in it.
     """
 
     def __init__(self, images: Iterable[str], folder: str | Path | None = None):
@@ -141,11 +121,11 @@ class PhotoNames:
             or self._exact.get(text.replace("\\", "/"))
         ):
             return Reading(image, (SLASHES,) if "\\" in name else ())
-        given = _Name.of(text)
+        written = _Name.of(text)
         fits = [
             (image, ways)
-            for image, own in self._by_key.get(given.key, ())
-            if (ways := _liberties(given, own)) is not None
+            for image, own in self._by_key.get(written.key, ())
+            if (ways := _liberties(written, own)) is not None
         ]
         fits = [fit for fit in fits if OTHER_EXTENSION not in fit[1]] or fits
         best = [fit for fit in fits if all(_within(fit[1], ways) for _, ways in fits)]
@@ -164,12 +144,15 @@ class PhotoNames:
     def read_all(self, names: Iterable[str], explain: int = 20) -> dict[str, Reading]:
         """The photos that the names of one file mean, by name.
 
-        Where two names would be the same photo, but differ in their folders, extensions or numbers,
+        If two names would mean the same photo, but differ in their folders, extensions or numbers,
         they are two photos: a name that is not the photo's own then has no reading.
 
         Parameters
         ----------
-        explain : names without a reading for which alike ones are looked for; that takes long in a
+        names : iterable of str
+            All names of the file.
+        explain : int
+            For how many names without a reading to look for similar ones, which takes long in a
             large collection.
         """
         readings = {name: self.read(name) for name in dict.fromkeys(names)}
@@ -192,27 +175,23 @@ class PhotoNames:
         }
 
     def likely(self, name: str) -> tuple[str, ...]:
-        """Up to three photos that are called alike, those of the same name in another folder first;
-        takes long in a large collection.
-        """
-        given = _Name.of(_plain(name))
-        if elsewhere := self._by_key.get(given.key):
+        """Up to three photos with similar names, those of the same name in another folder first."""
+        written = _Name.of(_plain(name))
+        if elsewhere := self._by_key.get(written.key):
             return tuple(image for image, _ in elsewhere[:3])
-        own = _triples(given.stem)
+        own = _triples(written.stem)
         common = [len(own & triples) for triples in self._all_triples]
         by_name: dict[str, str] = {}
-        numbers = _numbers(given.stem)
+        numbers = _numbers(written.stem)
         for i in sorted(range(len(common)), key=lambda i: -common[i])[:COMPARED]:
             stem = _Name.of(self.images[i]).stem
             if not numbers or _numbers(stem) in ([], numbers):  # photo 2 is not photo 40
                 by_name.setdefault(_loose(stem), self.images[i])
-        alike = nearest_names(_loose(given.stem), by_name, most=3, likeness=ALIKE, form=str)
+        alike = nearest_names(_loose(written.stem), by_name, most=3, likeness=ALIKE, form=str)
         return tuple(by_name[name] for name in alike)
 
     def _below(self, text: str) -> str:
-        """A path to a file of the image folder, from its root or from the working directory, as a
-        path below that folder.
-        """
+        """An absolute path, or one from the working directory, as a path below the image folder."""
         path = Path(text.replace("\\", "/")).absolute()
         if self.folder is not None and path.is_relative_to(self.folder):
             return path.relative_to(self.folder).as_posix()
@@ -220,19 +199,19 @@ class PhotoNames:
 
     @cached_property
     def _by_key(self) -> dict[str, list[tuple[str, _Name]]]:
-        found: dict[str, list[tuple[str, _Name]]] = {}
+        by_key: dict[str, list[tuple[str, _Name]]] = {}
         for image in self.images:
             own = _Name.of(image)
-            found.setdefault(own.key, []).append((image, own))
-        return found
+            by_key.setdefault(own.key, []).append((image, own))
+        return by_key
 
     @cached_property
     def _all_triples(self) -> list[frozenset[str]]:
         return [_triples(_Name.of(image).stem) for image in self.images]
 
 
-def say_liberties(readings: Iterable[Reading]) -> str:
-    """`12 names matched without extension, 3 in other case`; empty where all matched exactly."""
+def describe_liberties(readings: Iterable[Reading]) -> str:
+    """`12 names matched without extension, 3 in other case`; empty if all matched exactly."""
     counts = Counter(
         " and ".join(reading.liberties)
         for reading in readings
@@ -247,18 +226,19 @@ def say_liberties(readings: Iterable[Reading]) -> str:
     return ", ".join([f"{n} {'name' if n == '1' else 'names'} matched {way}", *others])
 
 
-def say_likely(reading: Reading) -> str:
-    """`; did you mean a.jpg or b.jpg?`; empty where no photo is called alike."""
+def suggestion(reading: Reading) -> str:
+    """`; did you mean a.jpg or b.jpg?`; empty if no photo has a similar name."""
     shown = " or ".join(reading.likely[:3]) + (", …" if len(reading.likely) > 3 else "")
     return did_you_mean([shown], "; did you mean")
 
 
 class NameIndex:
-    """Finds the faces that label files mean, and remembers what it did not find.
+    """Finds the faces that label files name, and keeps the names that it did not find.
 
     Parameters
     ----------
-    faces : `faces.parquet` with `image`, `filename` (null where rejected).
+    faces : DataFrame
+        `faces.parquet` with `image`, `filename` (null if rejected).
     """
 
     def __init__(self, faces: pd.DataFrame):
@@ -272,13 +252,23 @@ class NameIndex:
     def resolve(
         self, column: pd.Series, path: Path, mistakes: Mistakes, must_match: bool = True
     ) -> pd.Series:
-        """Face of each cell; null where there is none.
+        """The face that each cell names; null if there is none.
 
         Parameters
         ----------
-        column : names by line, none empty.
-        mistakes : gets the names that may be several photos, and all of them where not one is a
-            photo and `must_match`.
+        column : Series of str
+            Names by line, none empty.
+        path : Path
+            The file.
+        mistakes : Mistakes
+            Gets the ambiguous names.
+        must_match : bool
+            Whether it is an error if none of the names is a photo.
+
+        Raises
+        ------
+        LabelError
+            None of the names is a photo.
         """
         readings = self.photos.read_all(column)
         several = [name for name, reading in readings.items() if reading.several]
@@ -289,7 +279,7 @@ class NameIndex:
                 column[column.isin(several)].drop_duplicates(),
                 lambda name: (
                     "the name of one photo, but this may be "
-                    f"{' or '.join(readings[name].likely[:3])}; write which"
+                    f"{' or '.join(readings[name].likely[:3])}; write which one"
                 ),
             )
         absent = [
@@ -305,7 +295,7 @@ class NameIndex:
         faces = self.faces.reindex(list(images.values())).set_axis(list(images))
         self.names[path.name], self.absent[path.name] = len(readings), absent
         self.rejected[path.name] = faces.index[faces.isna()].tolist()
-        self.liberties[path.name] = say_liberties(readings.values())
+        self.liberties[path.name] = describe_liberties(readings.values())
         return column.map(faces.to_dict()).astype("str")
 
     def _all_absent(self, path: Path, absent: list[tuple[str, Reading]]) -> str:
@@ -316,28 +306,28 @@ class NameIndex:
             [*self.photos.images[:3], *(["…"] if len(self.photos.images) > 3 else [])]
         )
         return (
-            f"{path}: not one of its {number_of(len(absent), 'name')} is a photo, for example "
-            f"{name!r}{say_likely(reading)}; there are "
-            f"{number_of(len(self.photos.images), 'photo')}: {photos}. Look whether data.images "
-            "and data.labels belong together"
+            f"{path}: none of its {number_of(len(absent), 'name')} is a photo, for example "
+            f"{name!r}{suggestion(reading)}; there are "
+            f"{number_of(len(self.photos.images), 'photo')}: {photos}. Check that data.images and "
+            "data.labels belong together"
         )
 
     def notes(self) -> list[str]:
-        """One line a file that says how many names were matched in other words."""
+        """One line a file on how names that are not the photos' own were matched."""
         return [f"{file}: {line}" for file, line in sorted(self.liberties.items()) if line]
 
     def warnings(self) -> list[str]:
-        """One line a file about the names that are no photo, and about photos without a face."""
+        """One line a file on names that are not a photo, and one on photos without a face."""
         warnings = []
         for file, absent in sorted(self.absent.items()):
             if absent:
                 shown = sorted(absent, key=lambda item: not item[1].likely)[:3]
                 examples = ", ".join(
-                    name + say_likely(reading).replace("; ", " (", 1).replace("?", "?)")
+                    name + suggestion(reading).replace("; ", " (", 1).replace("?", "?)")
                     for name, reading in shown
                 )
                 warnings.append(
-                    f"{file} names {number_of(len(absent), 'image')} not there, of "
+                    f"{file} names {number_of(len(absent), 'missing image')}, of "
                     f"{self.names[file]}, for example {examples}"
                 )
         warnings += [
@@ -352,12 +342,16 @@ class NameIndex:
 def refuse_other_photos(
     first: pd.Series, second: pd.Series, photos: PhotoNames, path: Path, mistakes: Mistakes
 ) -> None:
-    """Add to `mistakes` rows whose path and face name are of two photos: one column was sorted."""
+    """Add to `mistakes` rows whose path and face name belong to two photos.
+
+    This happens when somebody sorts one of the two columns.
+    """
     second = second[first.index]
-    there = second != ""
-    own, other = photos.read_all(first[there], explain=0), photos.read_all(second[there], explain=0)
+    filled = second != ""
+    own = photos.read_all(first[filled], explain=0)
+    other = photos.read_all(second[filled], explain=0)
     images = (
-        (line, own[first[line]].image, other[second[line]].image) for line in first.index[there]
+        (line, own[first[line]].image, other[second[line]].image) for line in first.index[filled]
     )
     wrong = [line for line, photo, face in images if photo and face and photo != face]
     if wrong:
@@ -365,7 +359,7 @@ def refuse_other_photos(
             path,
             str(second.name),
             second[wrong],
-            "the same photo as in the column beside it; was one of them sorted alone?",
+            "the same photo as in the other column; was one of them sorted alone?",
         )
 
 
@@ -391,9 +385,7 @@ class _Name(NamedTuple):
 
 
 def _plain(name: str) -> str:
-    """A name without what programs put around it: blanks, quotes, `<img src=…>`, `file://`, queries
-    and percent signs of URLs.
-    """
+    """A name without quotes, `<img src=…>`, `file://`, and the queries and escapes of URLs."""
     text = re.sub(r"^\[\s*([\"'].*[\"'])\s*\]$", r"\1", name.strip()).strip("\"'“”„").strip()
     if text.startswith("<") and (source := re.search(r"\bsrc\s*=\s*[\"']?([^\"'>]+)", text)):
         text = source[1].strip()
@@ -405,7 +397,7 @@ def _plain(name: str) -> str:
 
 
 def _loose(text: str) -> str:
-    """Without case, forms of Unicode, kinds of blanks and invisible signs."""
+    """A text without differences in case, forms of Unicode, kinds of blanks and invisible signs."""
     return _visible(text).casefold()
 
 
@@ -418,25 +410,25 @@ def _visible(text: str) -> str:
     return unicodedata.normalize("NFKC", " ".join(shown.split()))
 
 
-def _liberties(given: _Name, own: _Name) -> frozenset[str] | None:
-    """How a written name differs from a photo's; None where its folders contradict the photo's."""
-    depth = min(len(given.folders), len(own.folders))
-    tails = [name.folders[len(name.folders) - depth :] for name in (given, own)]
+def _liberties(written: _Name, own: _Name) -> frozenset[str] | None:
+    """How a written name differs from a photo's; None if its folders contradict the photo's."""
+    depth = min(len(written.folders), len(own.folders))
+    tails = [name.folders[len(name.folders) - depth :] for name in (written, own)]
     if [*map(_loose, tails[0])] != [*map(_loose, tails[1])]:
         return None
     ways = set()
-    if len(given.folders) != len(own.folders):
-        ways.add(FOLDER_LACKING if len(given.folders) < len(own.folders) else FOLDER_TOO_MUCH)
+    if len(written.folders) != len(own.folders):
+        ways.add(FOLDER_LACKING if len(written.folders) < len(own.folders) else FOLDER_TOO_MUCH)
     ways.add(
         min(
             (
-                _extension(given.extensions, extensions)
+                _extension(written.extensions, extensions)
                 for extensions in (own.extensions, _of_face(own.extensions))
             ),
             key=("", CASE, SAME_EXTENSION, NO_EXTENSION, OTHER_EXTENSION).index,
         )
     )
-    stems = given.stem, own.stem
+    stems = written.stem, own.stem
     if _loose(stems[0]) != _loose(stems[1]):
         ways.add(ZEROS)
         stems = "", ""
@@ -458,20 +450,21 @@ def _of_face(extensions: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @cache
-def _extension(given: tuple[str, ...], own: tuple[str, ...]) -> str:
-    if given == own:
+def _extension(written: tuple[str, ...], own: tuple[str, ...]) -> str:
+    """How the extensions of a written name differ from a photo's; empty if they don't."""
+    if written == own:
         return ""
-    lower = [tuple(one.lower() for one in name) for name in (given, own)]
+    lower = [tuple(part.lower() for part in parts) for parts in (written, own)]
     if lower[0] == lower[1]:
         return CASE
-    same = [tuple(SYNONYMS.get(one, one) for one in name) for name in lower]
+    same = [tuple(SYNONYMS.get(part, part) for part in parts) for parts in lower]
     if same[0] == same[1]:
         return SAME_EXTENSION
     return NO_EXTENSION if same[0] == same[1][: len(same[0])] else OTHER_EXTENSION
 
 
 def _within(ways: frozenset[str], others: frozenset[str]) -> bool:
-    """Whether one photo's name differs in nothing in which the other's does not."""
+    """Whether one name differs from the photo's only in ways in which the other does, too."""
     order = (SAME_EXTENSION, NO_EXTENSION, OTHER_EXTENSION)
     ranks = [
         max((order.index(way) + 1 for way in name if way in order), default=0)
@@ -481,12 +474,12 @@ def _within(ways: frozenset[str], others: frozenset[str]) -> bool:
 
 
 def _telling(name: str, reading: Reading) -> tuple:
-    """What in a name would tell two photos apart."""
-    given = _Name.of(_plain(name))
+    """The parts of a name that would tell two photos apart."""
+    written = _Name.of(_plain(name))
     return (
-        tuple(map(_loose, given.folders)),
-        given.extensions if OTHER_EXTENSION in reading.liberties else (),
-        given.stem if ZEROS in reading.liberties else "",
+        tuple(map(_loose, written.folders)),
+        written.extensions if OTHER_EXTENSION in reading.liberties else (),
+        written.stem if ZEROS in reading.liberties else "",
     )
 
 

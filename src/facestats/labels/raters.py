@@ -1,7 +1,6 @@
-"""Raters whose answers say nothing about the faces: always the same, at random, or the other way
-round.
+"""Suspicious raters: those who answer always the same, at random, or the other way round.
 
-Each rater is compared with the mean of the others on the same faces, tested with regard to how many
+Each rater is compared with the mean of the others on the same faces; the tests allow for how many
 faces they rated.
 """
 
@@ -13,12 +12,10 @@ from scipy.special import ndtr
 
 from facestats.errors import LabelError, did_you_mean, nearest_names
 
-ALPHA = (
-    0.05  # chance that anybody at all is named who agrees well enough (Bonferroni over the raters)
-)
-MIN_SAME = 10  # a rater who says the same of fewer faces may just have met alike ones
+ALPHA = 0.05  # chance that any honest rater at all is accused (Bonferroni over the raters)
+MIN_SAME = 10  # equal answers to fewer faces may be chance
 MIN_COMMON = 4  # faces shared with others: Fisher's z has the variance 1 / (n - 3)
-AGREES = 0.05  # whose correlation is above 0 at this level is not random, however low it is
+AGREES = 0.05  # a correlation above 0 at this level is not random, however low it is
 ROUNDS = 20
 # Among 20 raters with a typical r of 0.58 (the built-in sample) 0.6 names 95 % of the random raters
 # of 200 faces and 78 % of those of 100, but 2 to 3 % of the honest ones with r = 0.25, of 60 faces
@@ -29,72 +26,77 @@ CONSTANT, RANDOM, INVERTED = "always the same", "at random", "the other way roun
 
 
 def suspicious_raters(judgements: pd.DataFrame) -> dict[str, dict]:
-    """Named raters whose answers say nothing about the faces.
+    """Find named raters whose answers do not depend on the faces as the others' do.
 
     *Always the same*: one answer to all of at least `MIN_SAME` faces, which is unlikely given how
     often the others use it. *At random*: the correlation with the mean of the others is not above 0
     (one-sided test, 5 %), and is below `HONEST_SHARE` of the typical rater's (median). *The other
     way round*: it is below 0. Correlations are tested by Fisher's z (standard error 1 / √(n − 3));
-    the tests that accuse share `ALPHA` among the raters. Who was found counts no longer among the
-    others, and everybody is tested again, until the same ones are found. Where most raters answer
-    at random, nobody can be told apart.
+    the tests that accuse share `ALPHA` among the raters. Suspicious raters are then left out of the
+    others' mean and everybody is tested again, until the same raters come out. If most raters
+    answer at random, none can be told apart.
 
     Parameters
     ----------
-    judgements : `filename`, `rater` (empty where unknown: counts among the others, but is not
-        tested), `rating`.
+    judgements : DataFrame
+        `filename`, `rater` (if empty, it counts among the others but is not tested), `rating`.
 
     Returns
     -------
-    dict by rater, sorted: `reason`, `n` (judgements), `mean`, `sd`, `r` (with the mean of the
-    others; None where one of them is constant), `n_common` (faces behind `r`), `p` (of the test
-    that accuses, not corrected).
+    dict of str to dict
+        By rater, sorted: `reason`, `n` (judgements), `mean`, `sd`, `r` (with the mean of the
+        others; None if one of the two is constant), `n_common` (faces behind `r`), `p` (of the test
+        that accuses, not corrected).
     """
     if judgements.empty:
         return {}
-    judgements = judgements.sort_values(
-        ["filename", "rating", "rater"]
-    )  # neither the order of lines nor a name moves a bit of a sum
+    # Neither the order of lines nor a name may move a bit of a sum.
+    judgements = judgements.sort_values(["filename", "rating", "rater"])
     face, _ = pd.factorize(judgements["filename"])
     rater, names = pd.factorize(judgements["rater"].where(judgements["rater"] != ""), sort=True)
     rating = judgements["rating"].to_numpy(float)
     constant = _constant(rater, rating, len(names))
-    found = constant
+    suspects = constant
     for _ in range(ROUNDS):
-        agreement = _agreement(face, rater, rating, len(names), [*found])
-        before, found = found, _disagreeing(agreement, [*found]) | constant
-        if found.keys() == before.keys():
+        agreement = _agreement(face, rater, rating, len(names), [*suspects])
+        before, suspects = suspects, _disagreeing(agreement, [*suspects]) | constant
+        if suspects.keys() == before.keys():
             break
     report = {}
-    for j in sorted(found):
-        own = rating[rater == j]
-        r, n = agreement["r"][j], agreement["n"][j]
-        report[str(names[j])] = {
-            "reason": found[j]["reason"],
+    for code in sorted(suspects):
+        own = rating[rater == code]
+        correlation = agreement["r"][code]
+        report[str(names[code])] = {
+            "reason": suspects[code]["reason"],
             "n": len(own),
             "mean": float(own.mean()),
             "sd": float(own.std(ddof=1)),
-            "r": float(r) if np.isfinite(r) else None,
-            "n_common": int(n),
-            "p": found[j]["p"],
+            "r": float(correlation) if np.isfinite(correlation) else None,
+            "n_common": int(agreement["n"][code]),
+            "p": suspects[code]["p"],
         }
     return report
 
 
 def without_raters(
-    judgements: pd.DataFrame | None, wanted: str | list[str] | None
+    judgements: pd.DataFrame | None, drop_raters: str | list[str] | None
 ) -> tuple[pd.DataFrame | None, dict]:
-    """Leave raters out of the judgements, and say what was found.
+    """Leave raters out of the judgements.
 
     Parameters
     ----------
-    wanted : None (nobody), `auto` (all suspicious ones) or a list of names.
+    judgements : DataFrame or None
+        `filename`, `rater`, `rating`; None without ratings.csv.
+    drop_raters : str, list of str or None
+        None (nobody), `auto` (all suspicious ones) or names.
 
     Returns
     -------
-    judgements : without them.
-    report : `n` named raters, `dropped` (name: reason), `suspicious` (see `suspicious_raters`;
-        listed ones are not tested).
+    judgements : DataFrame or None
+        Those of the other raters.
+    report : dict
+        `n` named raters, `dropped` (name: reason), `suspicious` (see `suspicious_raters`; listed
+        raters are not tested).
 
     Raises
     ------
@@ -106,45 +108,42 @@ def without_raters(
     else:
         named = sorted(set(judgements["rater"]) - {""})
         report = {"n": len(named), "dropped": {}, "suspicious": {}}
-    if isinstance(wanted, list):
-        for name in wanted:
+    if isinstance(drop_raters, list):
+        for name in drop_raters:
             if name not in named:
                 raise LabelError(
                     f"labels.drop_raters names {name!r}, who is no rater of a face in ratings.csv. "
                     f"{_nearest(name, named)}"
                 )
-        report["dropped"] = dict.fromkeys(sorted(set(wanted)), "named in labels.drop_raters")
+        report["dropped"] = dict.fromkeys(sorted(set(drop_raters)), "named in labels.drop_raters")
         if judgements is not None:
-            judgements = judgements[~judgements["rater"].isin(wanted)]
+            judgements = judgements[~judgements["rater"].isin(drop_raters)]
     if judgements is None or not named:
         return judgements, report
     report["suspicious"] = suspicious_raters(judgements)
-    if wanted == "auto":
+    if drop_raters == "auto":
         report["dropped"] = {
-            name: f"answers {seen['reason']}" for name, seen in report["suspicious"].items()
+            name: f"answers {rater['reason']}" for name, rater in report["suspicious"].items()
         }
         judgements = judgements[~judgements["rater"].isin(report["dropped"])]
     return judgements, report
 
 
 def rater_warnings(report: dict) -> list[str]:
-    """What the user should know of `without_raters`' report: suspicious raters that still count,
-    and that nobody is left.
-    """
-    said = []
-    for name, seen in report["suspicious"].items():
+    """Warnings on suspicious raters that still count, by the report of `without_raters`."""
+    warnings = []
+    for name, rater in report["suspicious"].items():
         if name not in report["dropped"]:
-            figures = f"{seen['n']} ratings, standard deviation {seen['sd']:.3g}"
-            figures += (
-                "" if seen["r"] is None else f", r = {seen['r']:.2f} with the mean of the others"
-            )
-            said.append(
-                f"rater {name} seems to answer {seen['reason']} ({figures}); labels.drop_raters: "
+            figures = f"{rater['n']} ratings, standard deviation {rater['sd']:.3g}"
+            if rater["r"] is not None:
+                figures += f", r = {rater['r']:.2f} with the mean of the others"
+            warnings.append(
+                f"rater {name} seems to answer {rater['reason']} ({figures}); labels.drop_raters: "
                 "auto leaves such raters out"
             )
     if report["n"] and len(report["dropped"]) == report["n"]:
-        said.append(f"labels.drop_raters leaves out all {report['n']} raters")
-    return said
+        warnings.append(f"labels.drop_raters leaves out all {report['n']} raters")
+    return warnings
 
 
 def _nearest(name: str, named: list[str]) -> str:
@@ -160,23 +159,24 @@ def _nearest(name: str, named: list[str]) -> str:
 
 def _constant(rater: np.ndarray, rating: np.ndarray, n_raters: int) -> dict[int, dict]:
     """Raters with one answer to everything, given how often the others give each answer."""
-    found = {}
-    for j in range(n_raters):
-        own = rating[rater == j]
+    suspects = {}
+    for code in range(n_raters):
+        own = rating[rater == code]
         if len(own) < MIN_SAME or np.ptp(own) > 0:
             continue
-        _, times = np.unique(rating[rater != j], return_counts=True)
+        _, times = np.unique(rating[rater != code], return_counts=True)
         p = float(((times / times.sum()) ** len(own)).sum()) if len(times) > 1 else 1.0
         if p * n_raters < ALPHA:
-            found[j] = {"reason": CONSTANT, "p": p}
-    return found
+            suspects[code] = {"reason": CONSTANT, "p": p}
+    return suspects
 
 
 def _agreement(
     face: np.ndarray, rater: np.ndarray, rating: np.ndarray, n_raters: int, left_out: list[int]
 ) -> dict[str, np.ndarray]:
-    """Correlation `r` (n_raters,) of each rater with the mean of the others but `left_out`, over
-    the `n` faces that they share.
+    """Correlation `r` of each rater with the mean of the others, over the `n` faces they share.
+
+    Both are of shape (n_raters,); raters in `left_out` do not count among the others.
     """
     counts = ~np.isin(rater, left_out)
     centred = rating - rating.mean()
@@ -209,12 +209,13 @@ def _disagreeing(agreement: dict[str, np.ndarray], left_out: list[int]) -> dict[
     lowest = np.arctanh(HONEST_SHARE * np.median(r[honest]))
     z = np.arctanh(np.clip(r, -0.999999, 0.999999))
     precision = np.sqrt(np.maximum(n - 3, 1))
-    found = {}
-    for j in np.flatnonzero(tested):
-        above, honest_p = ndtr(-z[j] * precision[j]), ndtr((z[j] - lowest) * precision[j])
-        inverted_p = ndtr(z[j] * precision[j])
+    suspects = {}
+    for code in np.flatnonzero(tested):
+        not_above = ndtr(-z[code] * precision[code])
+        honest_p = ndtr((z[code] - lowest) * precision[code])
+        inverted_p = ndtr(z[code] * precision[code])
         if inverted_p * len(r) < ALPHA:
-            found[int(j)] = {"reason": INVERTED, "p": float(inverted_p)}
-        elif above > AGREES and honest_p * len(r) < ALPHA:
-            found[int(j)] = {"reason": RANDOM, "p": float(honest_p)}
-    return found
+            suspects[int(code)] = {"reason": INVERTED, "p": float(inverted_p)}
+        elif not_above > AGREES and honest_p * len(r) < ALPHA:
+            suspects[int(code)] = {"reason": RANDOM, "p": float(honest_p)}
+    return suspects

@@ -1,6 +1,4 @@
-"""Single judgements (`ratings.csv`, `ratings.xlsx`): read in the forms that people and survey tools
-give them, checked against their scale, averaged.
-"""
+"""Single judgements (`ratings.csv`, `ratings.xlsx`), as people and survey tools write them."""
 
 from __future__ import annotations
 
@@ -17,10 +15,10 @@ from facestats.labels.cells import SHOWN, Mistakes, numbers, one_form, without_e
 from facestats.labels.columns import (
     LABELS,
     RATINGS,
+    describe_columns,
     find_columns,
     no_image_column,
     plain,
-    say_columns,
 )
 from facestats.labels.files import read_sheet
 from facestats.labels.names import NameIndex
@@ -28,58 +26,39 @@ from facestats.labels.scale import usual_scale
 
 REPEAT = "repeat"
 
-# Headers of what was computed from ratings, and of counters: no raters. At a header's start or,
-# from three letters on, at its end.
+# Words in headers of statistics and counters, which are no raters: at a header's start or, from
+# three letters on, at its end.
 SUMMARIES = re.compile(
     r"(mean|average|avg|median|sd|std|stdev|stddev|stderr|se|sem|ci|var|variance|n|count|sum|total"
     r"|rank|mittelwert|mw|durchschnitt"
     r"|summe|anzahl|stabw|stdabw|standardabweichung|moyenne|media|no|nr|number|id|index|row|line"
     r"|order|trial|lfd|lfdnr|rt|time)"
 )
-MEANS = (
-    "mean",
-    "average",
-    "avg",
-    "median",
-    "stdev",
-    "total",
-    "sum",
-    "mittelwert",
-    "durchschnitt",
-    "summe",
-    "moyenne",
-    "grandtotal",
-    "gesamt",
+MEANS = tuple(
+    """
+    mean average avg median stdev total sum mittelwert durchschnitt summe moyenne grandtotal
+    gesamt
+    """.split()
 )
 NUMERIC = 0.5  # share of a column's cells that must be numbers for it to be a rater's
 COMPUTED = ("mean", "median", "sum", "std", "count", "min", "max")
-ANSWER = re.compile(
-    r"\.(response|rating|keys)$", re.IGNORECASE
-)  # PsychoPy's headers: `rating_slider.response`
-# Other things than attractiveness that faces are rated on, in headers; and headers of a column that
-# says on which.
+# PsychoPy's headers: `rating_slider.response`.
+ANSWER = re.compile(r"\.(response|rating|keys)$", re.IGNORECASE)
+# Headers of ratings of other things than attractiveness; and of a column that names the thing.
 TRAITS = re.compile(
     r"trust|domina|friendl|intellig|compet|masculin|feminin|likea?b|sympath|warmth|typical"
     r"|distinctive|memorab|health|happi|aggress|confiden|sociab|smart"
 )
-TRAIT = (
-    "trait",
-    "question",
-    "questiontext",
-    "dimension",
-    "attribute",
-    "task",
-    "scale",
-    "construct",
-    "adjective",
-    "eigenschaft",
-    "frage",
+TRAIT = tuple(
+    """
+    trait question questiontext dimension attribute task scale construct adjective eigenschaft
+    frage
+    """.split()
 )
-# share of faces on which a column must be the mean of the others, or the number of its line, to be
-# none of a rater's
+# Share of faces on which a column must equal a statistic of the others to be no rater's.
 MATCHING = 0.99
-COUNTED = 4  # lines that a column must number to be a counter, whatever it is called
-_LONG = 2000  # letters of a header or question in which a photo's name is looked for
+COUNTED = 4  # lines that a column must number to be a counter, whatever its header
+_LONG = 2000  # letters of a header or question that may hold a photo's name
 
 
 @dataclass
@@ -88,10 +67,13 @@ class Ratings:
 
     Attributes
     ----------
-    judgements : `filename` (null where the photo is not there or has no face), `rater` (empty where
-        unknown), `rating`; None without a file.
-    repeats : lines left out because they are a rater's second judgement.
-    guessed, notes : what to say of how the file was read.
+    judgements : DataFrame or None
+        `filename` (null if the photo has no face), `image`, `rater` (empty if unknown), `column`,
+        `text`, `rating`; None without a file.
+    repeats : int
+        Lines left out because they are a rater's second judgement.
+    guessed, notes : list of str
+        Warnings and notes on how the file was read.
     """
 
     judgements: pd.DataFrame | None = None
@@ -103,44 +85,66 @@ class Ratings:
 def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Ratings:
     """Read and check single judgements.
 
-    One line a judgement (`image`, `rater`, `rating`, or as survey tools call them), one line a
-    photo with a column a rater, or one line a rater with a column a photo. Lines whose
-    `rating_type` is `repeat` (the same rater again) are left out and counted.
+    The file has one line a judgement (`image`, `rater`, `rating`, or as survey tools call them),
+    one line a photo and one column a rater, or one line a rater and one column a photo. Lines whose
+    `rating_type` is `repeat` (a rater's second judgement) are left out and counted.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; None if there is none.
+    names : NameIndex
+        Finds the faces.
+    mistakes : Mistakes
+        Gets the cells that can't be used.
     """
     raw = None if path is None else read_sheet(path)
     if path is None or raw is None:
         return Ratings()
     photos = _photo_columns(raw, names)
-    found = find_columns(
+    headers = find_columns(
         [column for column in _one_rater(raw).columns if column not in photos], RATINGS, path
     )
     answers = [column for column in raw.columns if ANSWER.search(column)]
-    if "image" in found and "rating" not in found and len(answers) == 1:
-        found["rating"] = answers[0]
-    notes, guessed = say_columns(found, path), [*raw.attrs["notes"]]
-    if "image" in found and "rating" in found:
+    if "image" in headers and "rating" not in headers and len(answers) == 1:
+        headers["rating"] = answers[0]
+    notes = describe_columns(headers, path)
+    if "image" in headers and "rating" in headers:
         cells = pd.DataFrame(
-            {name: without_empty(raw[found[name]]) if name in found else "" for name in RATINGS}
+            {name: without_empty(raw[headers[name]]) if name in headers else "" for name in RATINGS}
         )
-        cells["column"] = found["rating"]
+        cells["column"] = headers["rating"]
     else:
-        cells, note = _spread(raw, found, photos, path)
+        cells, note = _spread(raw, headers, photos, path)
         notes.append(note)
-    rated = (
-        cells["image"].ne("") & _as_numbers(cells["rating"]).notna()
-    )  # a fixation cross is no question
+    rated = cells["image"].ne("") & _as_numbers(cells["rating"]).notna()
     _refuse_other_traits(
         raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)], path
     )
+    cells, guessed = _ratings_alone(cells, headers, path, mistakes)
+    filenames = names.resolve(cells["image"].rename(headers.get("image", "image")), path, mistakes)
+    # Survey tools write lines for greetings and questions, too.
+    absent = cells["image"].isin([name for name, _ in names.absent[path.name]])
+    filenames, cells = filenames[~absent], cells[~absent]
+    frame, repeats = _checked(filenames, cells, path, mistakes)
+    return Ratings(frame, repeats, [*raw.attrs["notes"], *guessed], notes)
+
+
+def _ratings_alone(
+    cells: pd.DataFrame, headers: Mapping[str, str], path: Path, mistakes: Mistakes
+) -> tuple[pd.DataFrame, list[str]]:
+    """The ratings among all answers of a survey, and warnings on what was left out.
+
+    Survey tools log greetings and questions, too, and people write means below a table.
+    """
+    warnings = []
     cells = cells[(cells["image"] != "") | (cells["rating"] != "")]
     nameless = cells.index[cells["image"] == ""].unique()
-    if len(
-        nameless
-    ):  # survey tools log greetings and questions, too, and people write means below a table
+    if len(nameless):
         if len(nameless) == cells.index.nunique():
-            mistakes.add(path, found["image"], pd.Series("", nameless), "the name of an image")
+            mistakes.add(path, headers["image"], pd.Series("", nameless), "the name of an image")
             mistakes.raise_any()
-        guessed.append(
+        warnings.append(
             f"{path.name}: left out {number_of(len(nameless), 'line')} with an answer and no "
             f"image, the first is line {nameless[0]}"
         )
@@ -148,7 +152,7 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     cells = cells.assign(rater=cells["rater"].map(one_form))
     other = _other_answers(cells)
     if other.any():
-        guessed.append(
+        warnings.append(
             f"{path.name}: left out {number_of(int(other.sum()), 'answer')} in words beside a "
             "rating of the same image by the same rater, the first is "
             f"{cells.loc[other, 'rating'].iloc[0]!r} in line {cells.index[other][0]}"
@@ -156,16 +160,18 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
         cells = cells[~other]
     computed = cells["rater"].map(lambda rater: plain(rater) in MEANS)
     if computed.any():
-        guessed.append(
+        warnings.append(
             f"{path.name}: left out {number_of(int(computed.sum()), 'rating')} whose rater is "
             f"called {cells.loc[computed, 'rater'].iloc[0]!r}"
         )
         cells = cells[~computed]
-    filenames = names.resolve(cells["image"].rename(found.get("image", "image")), path, mistakes)
-    absent = cells["image"].isin(
-        [name for name, _ in names.absent[path.name]]
-    )  # survey tools have lines for greetings and questions, too
-    filenames, cells = filenames[~absent], cells[~absent]
+    return cells, warnings
+
+
+def _checked(
+    filenames: pd.Series, cells: pd.DataFrame, path: Path, mistakes: Mistakes
+) -> tuple[pd.DataFrame, int]:
+    """One judgement of each face by each rater as a number, and how many repeats were left out."""
     frame = pd.DataFrame(
         {
             "filename": filenames,
@@ -189,24 +195,18 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
             path,
             row["column"],
             pd.Series([row["text"]], [line]),
-            f"one judgement of {row['image']} by {row['rater']}, who has given another value on an "
-            "earlier line (mark a second judgement with rating_type=repeat)",
+            f"one judgement of {row['image']} by {row['rater']}, who gave another on an earlier "
+            "line (mark a second judgement with rating_type=repeat)",
         )
     mistakes.count(path, max(0, int(differs.sum()) - SHOWN))
     again = (
         frame.duplicated(["filename", "rater"]) & (frame["rater"] != "") & frame["filename"].notna()
     )
-    return Ratings(frame[~again], int(repeats.sum()), guessed, notes)
+    return frame[~again], int(repeats.sum())
 
 
 def _refuse_other_traits(raw: pd.DataFrame, path: Path) -> None:
-    """Refuse answers to several questions in one column.
-
-    Raises
-    ------
-    LabelError
-        A column says that several things were rated.
-    """
+    """Raise a `LabelError` if a column says that several traits were rated."""
     for column in raw.columns:
         values = without_empty(raw[column]) if plain(column) in TRAIT else pd.Series(dtype="str")
         several = list(dict.fromkeys(values[values != ""]))
@@ -218,18 +218,14 @@ def _refuse_other_traits(raw: pd.DataFrame, path: Path) -> None:
 
 
 def _other_answers(cells: pd.DataFrame) -> pd.Series:
-    """Answers in words, such as a click on `Next`, where the same rater has given a number for the
-    same image.
-    """
+    """Answers in words, such as a click on `Next`, beside a number by the same rater."""
     wordy = cells["rating"].str.fullmatch(r"[^\W\d]([^\W\d]|[\s.!])*")
     key = cells["image"] + "\0" + cells["rater"]
     return wordy & key.isin(key[~wordy & (cells["rating"] != "")]) & (cells["rater"] != "")
 
 
 def _one_rater(raw: pd.DataFrame) -> pd.DataFrame:
-    """Without columns of raters that say what another one says: survey tools write several, some of
-    them the same in each line.
-    """
+    """Drop columns of raters that are the same in all lines, or equal another one."""
     alike = [column for column in raw.columns if plain(column) in RATINGS["rater"][1:]]
     if len(alike) < 2 or len(raw) < 2:
         return raw
@@ -244,166 +240,165 @@ def _one_rater(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spread(
-    raw: pd.DataFrame, found: Mapping[str, str], photos: Mapping[str, str], path: Path
+    raw: pd.DataFrame, headers: Mapping[str, str], photos: Mapping[str, str], path: Path
 ) -> tuple[pd.DataFrame, str]:
-    """Judgements that are spread over columns, one line a judgement, and what to say of it.
+    """One line a judgement, from judgements that are spread over columns, and a note on it.
 
     Raises
     ------
     LabelError
         The columns are neither raters nor photos.
     """
-    if photos and "image" not in found:
-        rater = (
-            without_empty(raw[found["rater"]])
-            if "rater" in found
-            else next(
-                (
-                    cells
-                    for c in raw.columns
-                    if c not in photos
-                    and (cells := without_empty(raw[c])).is_unique
-                    and (cells != "").all()
-                ),
-                pd.Series([f"line {line}" for line in raw.index], raw.index),
-            )
-        )
-        twice = [c for c in photos if [*photos.values()].count(photos[c]) > 1]
-        if twice:
-            raise LabelError(
-                f"{path}: the columns {' and '.join(map(repr, twice[:3]))} are about one photo, "
-                f"{photos[twice[0]]}; leave only the ratings that you mean"
-            )
-        parts = [
-            pd.DataFrame(
-                {
-                    "image": image,
-                    "rater": rater,
-                    "rating": without_empty(raw[photo]),
-                    "rating_type": "",
-                    "column": photo,
-                }
-            )
-            for photo, image in photos.items()
-        ]
-        left_out = [
-            c
-            for c in raw.columns
-            if c not in photos and c != found.get("rater") and (raw[c] != rater).any()
-        ]
-        return pd.concat(
-            parts
-        ), f"{path.name}: one line a rater, one column a photo ({len(photos)})" + (
-            f", without {', '.join(left_out)}" if left_out else ""
-        )
-    if "image" not in found:
+    if photos and "image" not in headers:
+        return _spread_by_photo(raw, headers.get("rater"), photos, path)
+    if "image" not in headers:
         raise LabelError(no_image_column(raw, path))
+    return _spread_by_rater(raw, headers, path)
+
+
+def _spread_by_photo(
+    raw: pd.DataFrame, rater_column: str | None, photos: Mapping[str, str], path: Path
+) -> tuple[pd.DataFrame, str]:
+    """Judgements from one line a rater and one column a photo; see `_spread`."""
+    repeated = [column for column in photos if [*photos.values()].count(photos[column]) > 1]
+    if repeated:
+        raise LabelError(
+            f"{path}: the columns {' and '.join(map(repr, repeated[:3]))} are about one photo, "
+            f"{photos[repeated[0]]}; leave only the ratings that you mean"
+        )
+    if rater_column:
+        rater = without_empty(raw[rater_column])
+    else:  # the first column that is different in all lines
+        others = (without_empty(raw[column]) for column in raw.columns if column not in photos)
+        rater = next(
+            (cells for cells in others if cells.is_unique and (cells != "").all()),
+            pd.Series([f"line {line}" for line in raw.index], raw.index),
+        )
+    parts = [
+        _judgements(image, rater, without_empty(raw[column]), column)
+        for column, image in photos.items()
+    ]
+    left_out = [
+        column
+        for column in raw.columns
+        if column not in photos and column != rater_column and (raw[column] != rater).any()
+    ]
+    note = f"{path.name}: one line a rater, one column a photo ({len(photos)})"
+    return pd.concat(parts), note + (f", without {', '.join(left_out)}" if left_out else "")
+
+
+def _spread_by_rater(
+    raw: pd.DataFrame, headers: Mapping[str, str], path: Path
+) -> tuple[pd.DataFrame, str]:
+    """Judgements from one line a photo and one column a rater; see `_spread`."""
     known = [
         header for words in LABELS.values() for header in raw.columns if plain(header) in words
     ]
     raters = [
-        c for c in raw.columns if c not in known and c not in found.values() and not _summarizes(c)
+        column
+        for column in raw.columns
+        if column not in known
+        and column not in headers.values()
+        and not _summarizes(column)
+        and _mostly_numbers(without_empty(raw[column]))
     ]
-    raters = [c for c in raters if _mostly_numbers(without_empty(raw[c]))]
     raters = _without_computed(raw, raters)
-    if len(raters) < 2 or "rater" in found:
+    if len(raters) < 2 or "rater" in headers:
         means = [
-            c
-            for c in raw.columns
-            if "rating" in find_columns([c], LABELS, path) or plain(c) in MEANS
+            column
+            for column in raw.columns
+            if "rating" in find_columns([column], LABELS, path) or plain(column) in MEANS
         ]
+        hint = (
+            f". Means of ratings, such as {means[0]!r}, belong in labels.csv, in a column `rating`"
+            if means
+            else ""
+        )
         raise LabelError(
             f"{path}: there is no column `rating`; the header line has {', '.join(raw.columns)}"
-            + (
-                f". Means of ratings, such as {means[0]!r}, belong into labels.csv, in a column "
-                "`rating`"
-                if means
-                else ""
-            )
+            f"{hint}"
         )
-    traits = [c for c in raters if TRAITS.search(c.casefold())]
+    traits = [column for column in raters if TRAITS.search(column.casefold())]
     if traits:
         raise LabelError(
             f"{path}: the column {traits[0]!r} is no rater's and not about attractiveness; leave "
             "only the ratings that you mean, with a column a rater"
         )
     _refuse_other_quantities(raw, raters, path)
-    left_out = [c for c in raw.columns if c not in raters and c != found["image"]]
-    parts = [
-        pd.DataFrame(
-            {
-                "image": without_empty(raw[found["image"]]),
-                "rater": c,
-                "rating": without_empty(raw[c]),
-                "rating_type": "",
-                "column": c,
-            }
-        )
-        for c in raters
+    image = without_empty(raw[headers["image"]])
+    parts = [_judgements(image, rater, without_empty(raw[rater]), rater) for rater in raters]
+    left_out = [
+        column for column in raw.columns if column not in raters and column != headers["image"]
     ]
-    said = (
+    note = (
         f"{path.name}: one column a rater ({len(raters)}: "
         f"{', '.join(raters[:3])}{', …' if len(raters) > 3 else ''})"
     )
-    return pd.concat(parts), said + (f", without {', '.join(left_out)}" if left_out else "")
+    return pd.concat(parts), note + (f", without {', '.join(left_out)}" if left_out else "")
+
+
+def _judgements(
+    image: pd.Series | str, rater: pd.Series | str, rating: pd.Series, column: str
+) -> pd.DataFrame:
+    """The judgements of one column."""
+    return pd.DataFrame(
+        {"image": image, "rater": rater, "rating": rating, "rating_type": "", "column": column}
+    )
 
 
 def photo_parts(raw: pd.DataFrame) -> dict[str, list[str]]:
-    """What in each header, or in the question below it, may be a photo's name, as survey tools
-    write it: `How attractive? [a.jpg]`.
+    """What may be a photo's name in each header or the question below it.
+
+    Survey tools write it as in `How attractive? [a.jpg]`.
     """
     questions = raw.attrs.get("questions", {})
     parts = {}
-    for c in raw.columns:
-        copied = c.rpartition(".")  # pandas' second column of one name
-        texts = (c[:_LONG], questions.get(c, "")[:_LONG])
-        parts[c] = [
-            copied[0] if copied[2].isdigit() and copied[0] in raw else c,
-            *(
-                part.strip()
-                for text in texts
-                for part in [
-                    *re.findall(r"\[([^]]+)\]", text),
-                    text.rpartition(" - ")[2],
-                    *re.findall(r"[^\s\"'()\[\]]+\.\w{3,4}\b", text),
-                ]
-            ),
-        ]
-    return {c: [part for part in named if part] for c, named in parts.items()}
+    for header in raw.columns:
+        name, _, number = header.rpartition(".")  # pandas calls a second column `name.1`
+        parts[header] = [name if number.isdigit() and name in raw else header]
+        for text in (header[:_LONG], questions.get(header, "")[:_LONG]):
+            parts[header] += [
+                *re.findall(r"\[([^]]+)\]", text),
+                text.rpartition(" - ")[2],
+                *re.findall(r"[^\s\"'()\[\]]+\.\w{3,4}\b", text),
+            ]
+    return {
+        header: [texts[0]] * bool(texts[0]) + [text for part in texts[1:] if (text := part.strip())]
+        for header, texts in parts.items()
+    }
 
 
 def _photo_columns(raw: pd.DataFrame, names: NameIndex) -> dict[str, str]:
     """Columns whose header, or the question below it, names one photo, and the photo."""
-    words = {
-        word for known in (*RATINGS.values(), *LABELS.values()) for word in known
-    }  # a photo may be called image.jpg
+    # A photo may be called image.jpg.
+    words = {word for known in (*RATINGS.values(), *LABELS.values()) for word in known}
     written = {
-        c: parts for c, parts in photo_parts(raw).items() if plain(c) not in words or "[" in c
+        column: parts
+        for column, parts in photo_parts(raw).items()
+        if plain(column) not in words or "[" in column
     }
     readings = names.photos.read_all(
         [name for parts in written.values() for name in parts], explain=0
     )
     images = {
-        c: {image for part in parts if (image := readings[part].image)}
-        for c, parts in written.items()
+        column: {image for part in parts if (image := readings[part].image)}
+        for column, parts in written.items()
     }
-    found = {
-        c: several.pop() for c, several in images.items() if len(several) == 1
-    }  # one that names two is a comparison
-    if any(
-        names.photos.read(cell).image for c in found for cell in raw[c][:1] if not cell.isdigit()
-    ):
+    # A column that names two photos is a comparison.
+    photos = {column: several.pop() for column, several in images.items() if len(several) == 1}
+    first_cells = [cell for column in photos for cell in raw[column][:1] if not cell.isdigit()]
+    if any(names.photos.read(cell).image for cell in first_cells):
         return {}  # a table without a header
     return {
-        c: image
-        for c, image in found.items()
-        if not c.isdigit() or 2 * len(found) >= raw.shape[1] - 1
+        column: image
+        for column, image in photos.items()
+        if not column.isdigit() or 2 * len(photos) >= raw.shape[1] - 1
     }
 
 
 def _mostly_numbers(cells: pd.Series) -> bool:
-    there = cells[cells != ""]
-    return len(there) > 0 and _as_numbers(there).notna().mean() > NUMERIC
+    filled = cells[cells != ""]
+    return len(filled) > 0 and _as_numbers(filled).notna().mean() > NUMERIC
 
 
 def _as_numbers(cells: pd.Series) -> pd.Series:
@@ -411,9 +406,7 @@ def _as_numbers(cells: pd.Series) -> pd.Series:
 
 
 def _summarizes(header: str) -> bool:
-    """Whether a header speaks of a mean, a count or the like: `Std. Dev.`, `N ratings`,
-    `rating_mean`.
-    """
+    """Whether a header names a statistic or a counter: `Std. Dev.`, `N ratings`, `rating_mean`."""
     words = [word for word in re.split(r"[\W_]+", header.casefold()) if word]
     numbered = len(words) == 2 and words[1].isdigit()  # `No 4` may be a rater
     return not numbered and any(
@@ -423,23 +416,26 @@ def _summarizes(header: str) -> bool:
 
 
 def _without_computed(raw: pd.DataFrame, raters: list[str]) -> list[str]:
-    """Without columns that number the lines, or that are the mean, sum or spread of the others."""
-    values = {c: _as_numbers(without_empty(raw[c])) for c in raters}
+    """Drop columns that number the lines, or are the mean, sum or spread of the others."""
+    values = {rater: _as_numbers(without_empty(raw[rater])) for rater in raters}
     kept = [
-        c for c in raters if len(values[c]) < COUNTED or not (values[c].diff().iloc[1:] == 1).all()
+        rater
+        for rater in raters
+        if len(values[rater]) < COUNTED or not (values[rater].diff().iloc[1:] == 1).all()
     ]
-    for c in reversed(kept):
-        others = pd.DataFrame({other: values[other] for other in kept if other != c})
+    for rater in reversed(kept):
+        own = values[rater]
+        others = pd.DataFrame({other: values[other] for other in kept if other != rater})
         if (
             others.shape[1] > 1
             and len(others) >= COUNTED
-            and values[c].nunique() > 1
+            and own.nunique() > 1
             and any(
-                np.isclose(values[c], others.agg(how, axis=1), atol=0.0051).mean() >= MATCHING
+                np.isclose(own, others.agg(how, axis=1), atol=0.0051).mean() >= MATCHING
                 for how in COMPUTED
             )
         ):
-            kept = [other for other in kept if other != c]
+            kept = [other for other in kept if other != rater]
     return kept
 
 
@@ -449,29 +445,26 @@ def _refuse_other_quantities(raw: pd.DataFrame, raters: list[str], path: Path) -
     Raises
     ------
     LabelError
-        All values of a column are beyond twice the scale that the others use, or it alone has
-        decimals.
+        All values of a column lie more than the width of the others' scale beyond it, or only this
+        column has decimals.
     """
-    values = {c: _as_numbers(without_empty(raw[c])).dropna() for c in raters}
-    for c in raters:
-        others = pd.concat([values[other] for other in raters if other != c])
-        low, high = usual_scale(others) or (others.min(), others.max())
-        typical = usual_scale(
-            pd.Series([values[other].median() for other in raters if other != c])
-        ) or (low, high)
-        beyond = values[c].min() > typical[1] + (typical[1] - typical[0]) or values[
-            c
-        ].max() < typical[0] - (typical[1] - typical[0])
+    values = {rater: _as_numbers(without_empty(raw[rater])).dropna() for rater in raters}
+    for rater in raters:
+        own = values[rater]
+        others = pd.concat([values[other] for other in raters if other != rater])
+        medians = pd.Series([values[other].median() for other in raters if other != rater])
+        low, high = usual_scale(medians) or usual_scale(others) or (others.min(), others.max())
+        beyond = own.min() > high + (high - low) or own.max() < low - (high - low)
         alone = (
             len(raters) > 2
-            and len(values[c]) > 1
-            and (values[c] % 1 != 0).mean() > NUMERIC
+            and len(own) > 1
+            and (own % 1 != 0).mean() > NUMERIC
             and (others % 1 == 0).all()
         )
         if beyond or alone:
             raise LabelError(
-                f"{path}, column {c}: {values[c].min():g} to {values[c].max():g}, where the other "
-                f"columns have {others.min():g} to "
+                f"{path}, column {rater}: {own.min():g} to {own.max():g}, where the other columns "
+                f"have {others.min():g} to "
                 f"{others.max():g}{' without decimals' if alone and not beyond else ''}; if it is "
                 "no rater's, remove it"
             )

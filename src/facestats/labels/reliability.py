@@ -1,8 +1,7 @@
-"""How well the mean rating of a face can be known: split-half reliability and intraclass
-correlation.
+"""Reliability of the mean rating of a face: split-half and intraclass correlation.
 
-A model's correlation with the mean rating can't be expected above √reliability: the mean of a few
-raters is not what all raters would say.
+A model's correlation with the mean rating can't be expected above √reliability, for the mean of a
+few raters is not the mean of all.
 """
 
 from __future__ import annotations
@@ -20,14 +19,11 @@ from facestats.core.stats.intervals import (
 from facestats.errors import number_of
 from facestats.labels.variance import ONE_WAY, TWO_WAY, icc, one_way, two_way
 
-# random halves; another seed then moves the sample's split-half reliability by 0.002 at most
-HALVES = 100
+HALVES = 100  # then, another seed moves the sample's split-half reliability by at most 0.002
 RESAMPLES = 1000
 MIN_FACES = 10  # with fewer, the interval of a correlation of 0.5 reaches from below 0 to 0.86
-MAX_FACES = 10_000  # drawn at random where there are more: the interval is then about 0.01 wide
-# share of all faces that the average rater rated, from which on raters are halved instead of
-# ratings
-CROSSED = 0.5
+MAX_FACES = 10_000  # of more, a random sample: the interval is then about 0.01 wide
+CROSSED = 0.5  # share of all faces that the average rater must have rated for raters to be halved
 SEED = 0
 
 
@@ -37,24 +33,27 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
     `split_half`: mean correlation of the mean ratings by two random halves, over `HALVES` halvings,
     stepped up to all ratings by the Spearman-Brown formula r m / (1 + (m − 1) r), where m is the
     number of ratings behind a face's mean over that behind a half's (harmonic means; 2 for even
-    halves). *Raters* are halved where they are named and rated at least half of the faces each, on
+    halves). *Raters* are halved if they are named and rated at least half of the faces each, on
     average: their severity then cancels as it does in the means. Else each face's *ratings* are
     halved.
 
-    `icc`: ICC(2,k) where every judgement names its rater, ICC(1,k) where not (or where every rater
-    rated one face only); k is the harmonic mean number of ratings a face. See `variance.icc`.
+    `icc`: ICC(2,k) if every judgement names its rater, else ICC(1,k) (also if every rater rated one
+    face only); k is the harmonic mean number of ratings a face. See `variance.icc`.
 
     Parameters
     ----------
-    judgements : `filename`, `rater`, `rating`; None without ratings.csv.
-    person : person of a face by filename, null where unknown; the bootstrap draws persons, for
-        their faces are rated alike.
+    judgements : DataFrame or None
+        `filename`, `rater`, `rating`; None without ratings.csv.
+    person : Series of str, optional
+        Person by filename, null if unknown. The bootstrap draws persons, for the ratings of a
+        person's faces are alike.
 
     Returns
     -------
-    dict : `n_faces`, `n_raters`, `ratings_per_face` (harmonic mean), `split_half`, `icc` (with
-        `kind`), `ceiling` (√ of `split_half`),
-    each `{value, low, high}`, null where `why` says what is missing.
+    dict
+        `n_faces`, `n_raters`, `ratings_per_face` (harmonic mean), and `split_half`, `icc` (with
+        `kind`) and `ceiling` (√ of `split_half`), each `{value, low, high}`: null if `why` says
+        what is missing.
     """
     report: dict = {
         "why": None,
@@ -70,7 +69,6 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
             "why": "there is no ratings.csv; a mean rating alone does not say how well raters agree"
         }
     judgements = _in_order(judgements)
-    assert judgements is not None
     per_face = judgements.groupby("filename").size()
     named = bool(len(judgements)) and bool((judgements["rater"] != "").all())
     report |= {
@@ -80,13 +78,16 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
     if len(per_face):
         report["ratings_per_face"] = float(1 / (1 / per_face).mean())
     report["why"] = _lacking(judgements, per_face, report["n_raters"], named)
-    if report["why"]:
-        return report
+    return report if report["why"] else report | _measure(judgements, person, named)
+
+
+def _measure(judgements: pd.DataFrame, person: pd.Series | None, named: bool) -> dict:
+    """`split_half`, `icc` and, if that is defined, `ceiling`; see `measure_reliability`."""
     rng = np.random.default_rng(SEED)
-    if len(per_face) > MAX_FACES:
-        some = rng.choice(per_face.index.to_numpy(), MAX_FACES, replace=False)
-        judgements = judgements[judgements["filename"].isin(some)]
-        assert judgements is not None
+    filenames = np.unique(judgements["filename"].to_numpy())
+    if len(filenames) > MAX_FACES:
+        drawn = rng.choice(filenames, MAX_FACES, replace=False)
+        judgements = judgements.loc[judgements["filename"].isin(drawn)]
     face, faces = pd.factorize(judgements["filename"], sort=True)
     rater = pd.factorize(judgements["rater"])[0]
     rating = judgements["rating"].to_numpy(float) - judgements["rating"].mean()
@@ -98,20 +99,20 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
         components = two_way(face, rater, rating, weights) if named else None
         kind = TWO_WAY if components else ONE_WAY
         coefficient = icc(components or one_way(face, rating, weights))
-    report["split_half"], report["icc"] = (
-        _summary(split_half),
-        {"kind": kind, **_summary(coefficient)},
-    )
+    report: dict = {
+        "split_half": _summary(split_half),
+        "icc": {"kind": kind} | _summary(coefficient),
+    }
     if split_half[0] > 0:
         report["ceiling"] = _summary(np.sqrt(np.clip(split_half, 0, None)))
     return report
 
 
 def _in_order(judgements: pd.DataFrame) -> pd.DataFrame:
-    """Judgements by face, rating and rater: neither the order of lines nor what raters are called
-    moves a bit of a sum, or who is drawn.
+    """Judgements by face, rating and rater.
 
-    Raters are ordered by their judgements. Those of equal judgements are interchangeable.
+    Neither the order of lines nor the raters' names may move a bit of a sum, or who is drawn.
+    Raters are therefore ordered by their judgements; those with equal ones are interchangeable.
     """
     judgements = judgements.sort_values(["filename", "rating", "rater"], ignore_index=True)
     face, rater = pd.factorize(judgements["filename"])[0], pd.factorize(judgements["rater"])[0]
@@ -138,13 +139,11 @@ def _lacking(
     """Why reliability can't be measured, or None."""
     twice = int((per_face >= 2).sum())
     if not len(judgements):
-        return (
-            "ratings.csv holds no rating of a face that is there and whose rater was not left out"
-        )
+        return "ratings.csv has no rating of an accepted face by a rater who was not left out"
     if judgements["rating"].min() == judgements["rating"].max():
         return f"all {len(judgements)} ratings are {judgements['rating'].iloc[0]:g}"
     if named and n_raters == 1:
-        return "there is one rater only"
+        return "there is only one rater"
     if twice < MIN_FACES:
         return f"{number_of(twice, 'face')} with two ratings or more, {MIN_FACES} are needed"
     means = judgements.groupby("filename")["rating"].mean()
@@ -162,11 +161,10 @@ def _resamples(faces: pd.Index, person: pd.Series | None, rng: np.random.Generat
 def _halve(
     face: np.ndarray, rater: np.ndarray | None, rating: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Number and mean of the ratings of each face in two random halves, each (2, faces); the mean
-    is 0 where there are none.
+    """Number and mean of the ratings of each face in two random halves, each of shape (2, faces).
 
-    rater : halves the raters; None halves each face's ratings, of an odd number either half getting
-        one more.
+    The mean is 0 if a half has no ratings. With `rater`, raters are halved; without, each face's
+    ratings, and of an odd number either half gets one more.
     """
     n_faces = face.max() + 1
     if rater is not None:
@@ -190,16 +188,14 @@ def _split_half(
     """Stepped-up reliability for each row of `weights` (resamples, faces)."""
     counts = np.stack([c for c, _ in halves])  # (halvings, 2, faces)
     a, b = (np.stack([means[side] for _, means in halves]).T for side in (0, 1))
-    both = (
-        (counts > 0).all(axis=1).T.astype(np.float64)
-    )  # a face all of whose ratings fell into one half says nothing
+    # A face whose ratings all fell into one half does not count.
+    both = (counts > 0).all(axis=1).T.astype(np.float64)
     a, b = a * both, b * both
     n, sa, sb, saa, sbb, sab = (weights @ m for m in (both, a, b, a * a, b * b, a * b))
     with np.errstate(invalid="ignore", divide="ignore"):
         r = (sab - sa * sb / n) / np.sqrt((saa - sa**2 / n) * (sbb - sb**2 / n))
-        noise = np.where(
-            both > 0, (1 / np.maximum(counts, 1)).mean(axis=1).T, 0
-        )  # of a half's mean, in variances of a rating
+        # Noise of a mean, in variances of one rating.
+        noise = np.where(both > 0, (1 / np.maximum(counts, 1)).mean(axis=1).T, 0)
         half_noise = (weights @ noise) / n
         whole_noise = (weights @ (1 / count)) / weights.sum(axis=1)
         r, m = np.nanmean(r, axis=1), np.nanmean(half_noise, axis=1) / whole_noise
@@ -207,5 +203,5 @@ def _split_half(
 
 
 def _summary(values: np.ndarray) -> dict[str, float]:
-    """The first is the value, the others are its bootstrap."""
+    """The first of the values with the interval of the others, its bootstrap."""
     return {"value": float(values[0]), **percentile_interval(values[1:])}

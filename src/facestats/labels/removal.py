@@ -1,6 +1,4 @@
-"""Take people out of the user's own files: which photos are meant, and the lines that speak of
-them.
-"""
+"""Removing people from label files: the photos that are meant, and the lines about them."""
 
 from __future__ import annotations
 
@@ -16,11 +14,11 @@ from facestats.core.files import write_bytes
 from facestats.errors import InputError, did_you_mean, nearest_names
 from facestats.labels.cells import one_form, without_empty
 from facestats.labels.columns import IMAGE, LABELS, find_columns, key_column, plain
-from facestats.labels.csv_text import without_columns, without_records
-from facestats.labels.excel import SUFFIXES, without_rows
+from facestats.labels.csv_text import WORKBOOKS, without_columns, without_records
+from facestats.labels.excel import without_rows
 from facestats.labels.files import STEMS, find_label_file, read_sheet
 from facestats.labels.manual import alone, replace_file
-from facestats.labels.names import OTHER_EXTENSION, ZEROS, PhotoNames, Reading, say_likely
+from facestats.labels.names import OTHER_EXTENSION, ZEROS, PhotoNames, Reading, suggestion
 from facestats.labels.ratings import photo_parts
 
 _LOST = {
@@ -39,17 +37,20 @@ GONE = (
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A label file as text, and what its rows are named by.
+    """The names of photos and persons in a label file.
 
     Attributes
     ----------
-    path : the file
-    table : names of photos, one column or, with the photo's path and the face's name, two, and
-        `person`; empty cells are ''. The
-        index is the line on which a record ends, or the row of a workbook; of a file with a column
-        a photo, the column, from 0
-    by_hand : it lies in git, and merges may write it at the same time
-    by_column : it has a column a photo
+    path : Path
+        The file.
+    table : DataFrame of str
+        One column with names of photos (or two: the photo's path and the face's name) and `person`;
+        empty cells are ''. The index is the line on which a record ends, the row of a workbook, or,
+        if the file has a column a photo, the column's number from 0.
+    by_hand : bool
+        Whether it is the file of labels by hand, which merges may write at the same time.
+    by_column : bool
+        Whether it has a column a photo.
     """
 
     path: Path
@@ -63,19 +64,20 @@ class LabelFile:
         return self.table.drop(columns="person")
 
     def lines(self, names: Collection[str]) -> list[int]:
-        """The lines on which records with these names, as the file writes them, end; or the
-        columns.
-        """
+        """Last lines of the records with these names, as the file writes them; or the columns."""
         return self.table.index[self.names.isin(set(names)).any(axis=1)].unique().tolist()
 
     def remove(self, names: Collection[str], cache: Path | None = None) -> None:
-        """Write the file without the records with these names; other lines keep their bytes, other
-        rows their cells and formats.
+        """Write the file without the records with these names.
+
+        Other lines keep their bytes, other rows their cells and formats.
 
         Parameters
         ----------
-        cache : DVC's, into which the file may be a link: a new file takes the link's place. Other
-            links stay.
+        names : collection of str
+            Names as the file writes them.
+        cache : Path, optional
+            DVC's cache. A link into it is replaced by a file; other links stay.
         """
         path = self.path.resolve()
         if not self.by_hand:
@@ -94,10 +96,10 @@ class LabelFile:
         Raises
         ------
         LabelError
-            It can't be read any more.
+            The file can't be read.
         """
         path = self.path.resolve()
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in WORKBOOKS:
             return (
                 without_rows(path, columns=[i + 1 for i in self.lines(names)])
                 if self.by_column
@@ -111,11 +113,8 @@ class LabelFile:
         """Why the file could not be written without these names."""
         path = self.path.resolve()
         if not os.access(path.parent, os.W_OK):
-            return (
-                f"{path.parent} can't be written to, so no line of {self.path.name} could be "
-                "removed"
-            )
-        lost = lost_parts(path) if path.suffix.lower() in SUFFIXES else ()
+            return f"{path.parent} can't be written to, so no line of {self.path.name} was removed"
+        lost = lost_parts(path) if path.suffix.lower() in WORKBOOKS else ()
         if lost:
             kind, places = (
                 ("columns", [i + 1 for i in self.lines(names)])
@@ -133,7 +132,7 @@ class LabelFile:
 
 
 def lost_parts(path: Path) -> tuple[str, ...]:
-    """What a workbook holds that openpyxl would not write again."""
+    """What a workbook holds that openpyxl would lose."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     return tuple(
@@ -142,12 +141,12 @@ def lost_parts(path: Path) -> tuple[str, ...]:
 
 
 def read_label_files(folder: Path, manual: Path) -> list[LabelFile]:
-    """The label files that are there.
+    """All label files of the project.
 
     Raises
     ------
     LabelError
-        One of them can't be read as such.
+        One of them can't be read as a label file.
     """
     paths = [path for stem in STEMS if folder.is_dir() and (path := find_label_file(folder, stem))]
     return [
@@ -158,7 +157,7 @@ def read_label_files(folder: Path, manual: Path) -> list[LabelFile]:
 
 
 def read_label_file(path: Path, by_hand: bool = False) -> LabelFile | None:
-    """One label file; None where there is none."""
+    """One label file; None if there is none."""
     raw = read_sheet(path)
     if raw is None:
         return None
@@ -191,26 +190,28 @@ def read_label_file(path: Path, by_hand: bool = False) -> LabelFile | None:
 
 
 class Mentions:
-    """Which photo each line of the label files speaks of.
+    """The photo that each line of the label files is about.
 
     Parameters
     ----------
-    files : the label files
-    here : paths of the photos below the image folder
-    before : paths of photos that were there: those of the last run, or in DVC's cache
-    folder : the image folder
+    files : list of LabelFile
+        The label files.
+    here : collection of str
+        Paths of the photos below the image folder.
+    before : collection of str
+        Paths of earlier photos: those of the last run, or in DVC's cache.
+    folder : Path
+        The image folder.
     """
 
     def __init__(
         self, files: list[LabelFile], here: Collection[str], before: Collection[str], folder: Path
     ):
         self.files = files
-        self._here, self._before, self._folder = (
-            PhotoNames(here, folder),
-            PhotoNames({*before} - {*here}, folder),
-            folder,
-        )
-        self.notes: list[str] = []  # how names in the command line were read
+        self._here = PhotoNames(here, folder)
+        self._before = PhotoNames({*before} - {*here}, folder)
+        self._folder = folder
+        self.notes: list[str] = []  # how names on the command line were read
         self._images = {
             file.path: self._read(
                 name for column in file.names for name in file.names[column] if name
@@ -224,7 +225,7 @@ class Mentions:
                 key_column(read_sheet(file.path), file.path)  # raises
 
     def _read(self, names: Iterable[str]) -> dict[str, Reading]:
-        """Readings of names: by the photos that are there, else by those that were."""
+        """Readings of names: by the present photos, else by earlier ones."""
         readings = self._here.read_all(names)
         gone = self._before.read_all(
             [
@@ -235,20 +236,21 @@ class Mentions:
         )
         return readings | {name: reading for name, reading in gone.items() if reading.image}
 
-    def images(self, asked: Iterable[str], allow_missing: bool) -> list[str]:
-        """Photos as they are called below the image folder, of what the user has written.
+    def images(self, names: Iterable[str], allow_missing: bool) -> list[str]:
+        """Paths below the image folder of the photos that the user has named.
 
         Parameters
         ----------
-        asked : paths below the image folder, paths to the files or names of faces, as people write
-            them
-        allow_missing : take names that only label files know as they are
+        names : iterable of str
+            Paths below the image folder, paths to the files or names of faces, as people write
+            them.
+        allow_missing : bool
+            Whether to take names that only label files know as they are.
 
         Raises
         ------
         InputError
-            One or more are not known, or could be several; each is named with those that are called
-            alike.
+            Some are unknown or ambiguous; each is listed with photos of similar names.
         """
         labelled = {
             name
@@ -257,28 +259,27 @@ class Mentions:
             if reading.image is None
         }
         images, mistakes, absent = [], [], False
-        for name in dict.fromkeys(asked):
+        for name in dict.fromkeys(names):
             (reading,) = self._read([name]).values()
-            if reading.image and {OTHER_EXTENSION, ZEROS}.isdisjoint(
-                reading.liberties
-            ):  # too free where a photo is lost by it
+            # Another extension or number is too uncertain to remove a photo.
+            if reading.image and {OTHER_EXTENSION, ZEROS}.isdisjoint(reading.liberties):
                 images.append(reading.image)
                 self.notes += [_as_read(name, reading)] if reading.liberties else []
             elif name in labelled and allow_missing:
                 images.append(name)
             elif reading.several:
-                mistakes.append(f"{name}: may be {' or '.join(reading.likely)}; write which")
+                mistakes.append(f"{name}: may be {' or '.join(reading.likely)}; write which one")
             elif name in labelled:
                 mistakes.append(
                     f"{name}: a label file names it, but it is not in {self._folder}, nor was it "
-                    f"in the last run{say_likely(reading)}"
+                    f"in the last run{suggestion(reading)}"
                 )
                 absent = True
             else:
                 near = replace(reading, likely=(reading.image,)) if reading.image else reading
                 mistakes.append(
                     f"{name}: no such image in {self._folder}, in the label files or in the last "
-                    f"run{say_likely(near)}"
+                    f"run{suggestion(near)}"
                 )
         if absent:
             mistakes.append(GONE)
@@ -286,11 +287,14 @@ class Mentions:
         return list(dict.fromkeys(images))
 
     def photos_of(self, persons: Iterable[str], allow_missing: bool) -> list[str]:
-        """Photos with one of these people by the column `person`.
+        """Photos of one of these people by the column `person`.
 
         Parameters
         ----------
-        allow_missing : leave out photos that are neither there nor were in the last run
+        persons : iterable of str
+            Their names.
+        allow_missing : bool
+            Whether to take photos that neither exist nor were in the last run.
 
         Raises
         ------
@@ -298,51 +302,41 @@ class Mentions:
             No label file names such a person, a photo of theirs is not found, or two label files
             contradict each other.
         """
-        by_image: dict[str, dict[str, str]] = {}
-        stated: dict[str, list[tuple[str, int, str, Reading]]] = {}
-        for file in self.files:
-            for line, name, person in _people(file):
-                if person and name:
-                    reading = self._images[file.path][name]
-                    stated.setdefault(one_form(person), []).append(
-                        (file.path.name, line, name, reading)
-                    )
-                    by_image.setdefault(reading.image or name, {}).setdefault(
-                        one_form(person), f"{file.path.name}, line {line}"
-                    )
+        mentions = self._mentions()
+        persons_of: dict[str, dict[str, str]] = {}  # place of each person's first mention, by image
+        for person, places in mentions.items():
+            for place, name, reading in places:
+                persons_of.setdefault(reading.image or name, {}).setdefault(person, place)
         images, mistakes, absent = [], [], False
         for person in dict.fromkeys(map(one_form, persons)):
-            if person not in stated:
-                near = _nearest(person, stated)
+            if person not in mentions:
                 mistakes.append(
                     f"--person {person}: no label file names such a person"
-                    + did_you_mean(near, "; did you mean")
+                    + did_you_mean(_nearest(person, mentions), "; did you mean")
                 )
-            for file, line, name, reading in stated.get(person, ()):
+            for place, name, reading in mentions.get(person, ()):
                 image = reading.image or name
-                others = {
-                    other: where for other, where in by_image[image].items() if other != person
-                }
-                if others:
-                    other, where = next(iter(others.items()))
+                other = next((other for other in persons_of[image] if other != person), None)
+                if other is not None:
                     mistakes.append(
-                        f"{image} shows {person} by {file}, line {line}, and {other} by {where}; "
-                        "mend one of the two, or name the photos one by one"
+                        f"{image} shows {person} by {place}, and {other} by "
+                        f"{persons_of[image][other]}; correct one of the two, or name the photos "
+                        "one by one"
                     )
                 elif reading.image:
                     images.append(image)
                 elif reading.several:
                     mistakes.append(
-                        f"{file}, line {line}: {name}, a photo of {person}, may be "
-                        f"{' or '.join(reading.likely)}; write which in {file}, or name the photos "
+                        f"{place}: {name}, a photo of {person}, may be "
+                        f"{' or '.join(reading.likely)}; write which one there, or name the photos "
                         "one by one"
                     )
                 elif allow_missing:
                     images.append(name)
                 else:
                     mistakes.append(
-                        f"{file}, line {line}: {name}, a photo of {person}, is not in "
-                        f"{self._folder}, nor was it in the last run{say_likely(reading)}"
+                        f"{place}: {name}, a photo of {person}, is not in {self._folder}, nor was "
+                        f"it in the last run{suggestion(reading)}"
                     )
                     absent = True
         if absent:
@@ -350,8 +344,19 @@ class Mentions:
         _refuse(mistakes)
         return list(dict.fromkeys(images))
 
+    def _mentions(self) -> dict[str, list[tuple[str, str, Reading]]]:
+        """Place, name and reading of each photo that a label file gives to a person, by person."""
+        mentions: dict[str, list[tuple[str, str, Reading]]] = {}
+        for file in self.files:
+            for line, name, person in _people(file):
+                if person and name:
+                    mentions.setdefault(one_form(person), []).append(
+                        (f"{file.path.name}, line {line}", name, self._images[file.path][name])
+                    )
+        return mentions
+
     def names(self, file: LabelFile, images: Collection[str]) -> set[str]:
-        """The names under which a file speaks of these photos."""
+        """The names that a file uses for these photos."""
         return {
             name
             for name, reading in self._images[file.path].items()
@@ -368,12 +373,11 @@ class Mentions:
 
     def people(self) -> dict[str, set[str]]:
         """Photos by the person that any label file names."""
-        found: dict[str, set[str]] = {}
-        for file in self.files:
-            for _, name, person in _people(file):
-                if person and name and (image := self._images[file.path][name].image):
-                    found.setdefault(one_form(person), set()).add(image)
-        return found
+        images = {
+            person: {reading.image for _, _, reading in places if reading.image}
+            for person, places in self._mentions().items()
+        }
+        return {person: photos for person, photos in images.items() if photos}
 
 
 def _people(file: LabelFile) -> Iterable[tuple[int, str, str]]:
@@ -387,7 +391,7 @@ def _as_read(name: str, reading: Reading) -> str:
 
 
 def _nearest(person: str, known: Iterable[str]) -> list[str]:
-    """People who are called alike: the same in other case or with other blanks first."""
+    """People with similar names: only those that differ in case or blanks, if there are any."""
     known = sorted(known)
     same = [
         name

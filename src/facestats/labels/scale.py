@@ -1,4 +1,4 @@
-"""The scale of the ratings, and every rating held against it."""
+"""The scale of the ratings: its ends, and the check of every rating against it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pandas as pd
 from facestats.errors import LabelError
 from facestats.labels.cells import Mistakes
 
-# Ends of the scales that rating studies use; `auto` takes the narrowest one that holds every
-# rating.
+# Ends of the scales that rating studies use; `auto` takes the narrowest that holds every rating.
 USUAL_SCALES = (
     (0.0, 1.0),
     (1.0, 5.0),
@@ -23,54 +22,50 @@ USUAL_SCALES = (
     (0.0, 10.0),
     (0.0, 100.0),
 )
-
-
-# Up to 1 % of the ratings may be slips of the hand; `auto` does not let them make the scale more
-# than twice as wide as the others need. A smaller step may be rare praise: 1 to 9 becomes 1 to 10
-# by a single 10.
+# Up to 1 % of the ratings may be typing errors: they can't make the scale more than twice as wide
+# as the others need. Less than that may be rare praise: a single 10 makes 1 to 9 a 1 to 10.
 SLIPS, STRETCH = 0.01, 2.0
-
-
-# Numbers by which SPSS and survey tools say that there is no answer; never ratings where all others
-# fit a usual scale without them.
+# Codes of SPSS and survey tools for a missing answer; not ratings if all others fit a usual scale.
+# fmt: off
 NO_ANSWER = (
-    -1,
-    -7,
-    -8,
-    -9,
-    -77,
-    -88,
-    -97,
-    -98,
-    -99,
-    -999,
-    77,
-    88,
-    97,
-    98,
-    99,
-    777,
-    888,
-    998,
-    999,
-    9999,
+    -1, -7, -8, -9, -77, -88, -97, -98, -99, -999,
+    77, 88, 97, 98, 99, 777, 888, 998, 999, 9999,
 )
-
-
-FEW = 10  # other ratings from which on a 99 is taken for no answer
+# fmt: on
+FEW = 10  # from this many other ratings on, a 99 is taken for a missing answer
 
 
 def find_scale(
-    wanted: str | list[float],
+    rating_scale: str | list[float],
     judgements: pd.DataFrame | None,
     table: pd.DataFrame,
     files: Mapping[str, Path | None],
     mistakes: Mistakes,
 ) -> tuple[float, float] | None:
-    """Ends of the rating scale, checked against every rating; `judgements` are those of faces that
-    are there.
+    """Find the ends of the rating scale, and check every rating against it.
 
-    `files` are the label files by kind; `mistakes` gets the judgements that are outside.
+    Parameters
+    ----------
+    rating_scale : str or list of float
+        `auto` or [low, high].
+    judgements : DataFrame or None
+        Single ratings of accepted faces, by line; None without ratings.csv.
+    table : DataFrame
+        `rating` and `rating_source` by face.
+    files : mapping of str to Path or None
+        The label files by kind.
+    mistakes : Mistakes
+        Gets the judgements that lie outside the scale.
+
+    Returns
+    -------
+    (float, float) or None
+        None if nobody rated.
+
+    Raises
+    ------
+    LabelError
+        A mean rating lies outside the scale.
     """
     judged = judgements["rating"].sort_index() if judgements is not None else pd.Series(dtype=float)
     means = (
@@ -79,10 +74,10 @@ def find_scale(
         else table.loc[table["rating_source"] == "manual", "rating"]
     )
     means = means.dropna()
-    if not isinstance(wanted, str):
-        low, high = wanted
+    if not isinstance(rating_scale, str):
+        low, high = rating_scale
     elif len(judged) or len(means):
-        # A slip of the hand must not stretch the scale of all other ratings beyond every usual one.
+        # One typing error must not stretch the scale of all other ratings beyond the usual ones.
         everything = pd.concat([judged, means])
         low, high = (
             usual_scale(everything)
@@ -93,8 +88,8 @@ def find_scale(
     else:
         return None
     expected = (
-        f"a rating from {low:g} to {high:g}, or nothing where there is none (labels.rating_scale: "
-        f"{wanted}; [low, high] sets another scale)"
+        f"a rating from {low:g} to {high:g}, or nothing (labels.rating_scale: {rating_scale}; "
+        "[low, high] sets another scale)"
     )
     outside = judged[(judged < low) | (judged > high)]
     if judgements is not None and len(outside):
@@ -114,8 +109,9 @@ def find_scale(
 
 
 def _without_slips(values: pd.Series, low: float, high: float) -> tuple[float, float]:
-    """The usual scale that holds nearly all values, where the few others stretch it beyond measure
-    or mean no answer; else [low, high].
+    """The usual scale of nearly all values, if the few others stretch it or mean no answer.
+
+    Else [low, high].
     """
     rest = values[~values.isin(NO_ANSWER)]
     usual = usual_scale(rest)
@@ -127,7 +123,7 @@ def _without_slips(values: pd.Series, low: float, high: float) -> tuple[float, f
         and len(outside)
         and (len(rest) >= FEW or outside.max() < 0)
     ):
-        return usual  # a scale of a width below 4 may go from -1 to 1
+        return usual  # narrower ones don't count: -1 may be the low end of -1 to 1
     for ends in USUAL_SCALES:
         outside = (values < ends[0]) | (values > ends[1])
         if 0 < outside.sum() <= SLIPS * len(values):
@@ -137,7 +133,7 @@ def _without_slips(values: pd.Series, low: float, high: float) -> tuple[float, f
 
 
 def usual_scale(values: pd.Series) -> tuple[float, float] | None:
-    """The narrowest usual scale that holds all values; None if there is none, or no value."""
+    """The narrowest usual scale that holds all values; None if none does, or without values."""
     if not len(values):
         return None
     return next(

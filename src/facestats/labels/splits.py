@@ -13,27 +13,33 @@ TRAIN, VAL, TEST, EXCLUDED = "train", "val", "test", "excluded"
 def split_faces(
     faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series, val: float, test: float, seed: int
 ) -> pd.DataFrame:
-    """Deal faces out to train, val and test.
+    """Assign faces to train, val and test.
 
-    A group of copies is one unit. Who somebody is: the `person` of the labels, of the face or of a
-    copy of it; else the bytes of an image, of a group of copies those of its best labelled member,
-    or of its best one where none is labelled: copies that are added move no one who is labelled,
-    unless they are labelled, too, and better; where a person is known, none moves anyone. The hash
-    of seed and person is a number in [0, 1); below `test` it is test, below `test + val` val, else
-    train: no stratification, no dependence on who else is there.
+    A group of copies is one unit. Its identity is the `person` that the labels give for one of
+    them; else the bytes of its best labelled image, or of its best image if none is labelled. So
+    further copies move nobody who is labelled, unless they are labelled, too, and better; they move
+    no known person at all. The hash of seed and identity is a number in [0, 1): below `test` it is
+    test, below `test + val` val, else train. There is no stratification, and nobody's split depends
+    on who else is in the collection.
 
     Parameters
     ----------
-    faces : accepted faces with the columns `IDENTITY`.
-    persons : person by filename, null where unknown.
-    labelled : whether people said anything about a face, by filename.
-    val, test : shares.
-    seed : another seed deals anew.
+    faces : DataFrame
+        Accepted faces with the columns `IDENTITY`.
+    persons : Series of str
+        Person by filename, null if unknown.
+    labelled : Series of bool
+        Whether a face has any label, by filename.
+    val, test : float
+        Shares.
+    seed : int
+        Another seed assigns everybody anew.
 
     Returns
     -------
-    DataFrame `filename`, `split`. Copies whom the labels give to persons in different splits are
-    `excluded` from val and test.
+    DataFrame
+        `filename`, `split`. Copies that the labels give to persons in different splits are
+        `excluded` from val and test.
     """
     faces = faces.sort_values("filename").reset_index(drop=True)
     codes, identities = pd.factorize(split_identities(faces, persons, labelled))

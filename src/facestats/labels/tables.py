@@ -6,18 +6,18 @@ from facestats.core.tables import FILENAME, IMAGE, INTEGER, NUMBER, TEXT, Column
 
 LABELS = Schema(
     "labels.parquet",
-    "What the label files say, by hand or not, one row a face. The file's own metadata says the "
-    "ends of the raters' scale.",
+    "Labels from all label files, one row a face. The file's own metadata holds the ends of the "
+    "raters' scale.",
     stage="labels",
     fields={
         "filename": FILENAME,
         "image": IMAGE,
         "person": Column(
-            TEXT, "who it is, if the label files say so; faces of one person stay in one split"
+            TEXT, "who it is, if the label files say; faces of one person stay in one split"
         ),
-        "gender": Column(TEXT, "class that people said"),
-        "ethnicity": Column(TEXT, "class that people said"),
-        "age": Column(NUMBER, "years that people said"),
+        "gender": Column(TEXT, "labelled class"),
+        "ethnicity": Column(TEXT, "labelled class"),
+        "age": Column(NUMBER, "labelled age, years"),
         "rating": Column(NUMBER, "mean of the human ratings, on the raters' scale"),
         "rating_n": Column(INTEGER, "number of ratings behind the mean"),
         "rating_sd": Column(NUMBER, "standard deviation of these ratings"),

@@ -21,13 +21,16 @@ ONE_WAY, TWO_WAY = "ICC(1,k)", "ICC(2,k)"
 
 @dataclass
 class Components:
-    """Variances, each (m,): of one value a resample.
+    """Variance components, each a float64 array (m,) with one value a resample.
 
     Attributes
     ----------
-    faces : of the faces' true means.
-    noise : of one rating around it: of raters and of what is left.
-    k : harmonic mean number of ratings a face.
+    faces : ndarray
+        Variance of the faces' true means.
+    noise : ndarray
+        Variance of one rating around it: of raters and residual.
+    k : ndarray
+        Harmonic mean number of ratings a face.
     """
 
     faces: np.ndarray
@@ -36,21 +39,25 @@ class Components:
 
 
 def icc(components: Components, k: np.ndarray | float | None = None) -> np.ndarray:
-    """Reliability (m,) of the mean of `k` ratings (by default as many as there are): faces / (faces
-    + noise / k).
+    """Reliability (m,) of the mean of `k` ratings: faces / (faces + noise / k).
+
+    By default, `k` is the mean number of ratings a face.
     """
     k = components.k if k is None else k
     return components.faces / (components.faces + components.noise / k)
 
 
 def one_way(face: np.ndarray, rating: np.ndarray, weights: np.ndarray) -> Components:
-    """Components of ratings by unknown raters: rater and rest are one.
+    """Components of ratings by unknown raters: rater and residual are one.
 
     Parameters
     ----------
-    face : int (n,), 0 to faces − 1; every face occurs.
-    rating : float64 (n,), best about 0: squares of large numbers lose digits.
-    weights : float64 (m, faces), how often a face counts in each of m resamples.
+    face : ndarray of int (n,)
+        Code of the face, 0 to faces − 1; every face occurs.
+    rating : ndarray of float64 (n,)
+        Centred, for squares of large numbers lose digits.
+    weights : ndarray of float64 (m, faces)
+        How often a face counts in each of m resamples.
     """
     count, total = np.bincount(face), np.bincount(face, rating)
     squares = np.bincount(face, rating**2)
@@ -66,8 +73,11 @@ def two_way(
 ) -> Components | None:
     """Components of ratings by named raters, one a face and rater; see `one_way`.
 
-    Returns None where raters and rest can't be told apart in the first resample, as where every
-    rater rated one face only; NaN where they can't in a later one.
+    Returns
+    -------
+    Components or None
+        None if raters and residual can't be told apart in the first resample, such as when every
+        rater rated one face only. A later resample in which they can't gives NaN.
     """
     cells = (face, rater)
     judged, values = csr_array((np.ones(len(face)), cells)), csr_array((rating, cells))
@@ -80,8 +90,8 @@ def two_way(
         ((values.T @ weights.T).T) ** 2, by_rater, out=np.zeros_like(by_rater), where=present
     ).sum(axis=1)
     mean = (weights @ total) ** 2 / n
-    # Expected sums of squares, less that of the mean: rows faces, raters, all; columns faces,
-    # raters, rest.
+    # Expected sums of squares, less that of the mean; rows: faces, raters, all; columns: faces,
+    # raters, residual.
     by_face2, by_rater2 = (weights @ count**2) / n, (by_rater**2).sum(axis=1) / n
     matrix = np.stack(
         [
@@ -108,7 +118,7 @@ def two_way(
     solvable = np.linalg.cond(matrix) < MOST_CONDITION
     if not solvable[0]:
         return None
-    found = np.full_like(sums, np.nan)
-    found[solvable] = np.linalg.solve(matrix[solvable], sums[solvable, :, None])[..., 0]
-    faces, raters, rest = found.T
-    return Components(faces, raters + rest, a / (weights @ (1 / count)))
+    variances = np.full_like(sums, np.nan)
+    variances[solvable] = np.linalg.solve(matrix[solvable], sums[solvable, :, None])[..., 0]
+    faces, raters, residual = variances.T
+    return Components(faces, raters + residual, a / (weights @ (1 / count)))

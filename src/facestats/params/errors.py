@@ -1,6 +1,4 @@
-"""What pydantic finds wrong with `params.yaml`, in one line a key: its name, what was found and
-what is allowed.
-"""
+"""pydantic's errors in `params.yaml` as messages, one line a key: its name, value and limits."""
 
 from __future__ import annotations
 
@@ -17,26 +15,31 @@ SHOWN = 120  # characters of a value that an error repeats
 MOST = 100  # keys that are explained; the rest is counted
 REPLACED = {
     "attributes.abstain_below": "attributes.targets.<target>.precision, the wanted share of right "
-    "answers, takes its "
-    "place."
+    "answers, takes its place."
 }
-# Python's words for what YAML calls otherwise.
+# pydantic speaks of Python's types, users of YAML's.
 _PLAIN = dict.fromkeys(
     ("dict_type", "model_attributes_type"), "input should be a mapping, one `key: value` a line"
 )
 Options = TypeVar("Options", bound=BaseModel)
 
 
-def checked_options(section: type[Options], given: dict[str, Any]) -> Options:
-    """Options of a function that are keys of `params.yaml`, as that would take them; of Python's
-    and NumPy's own kinds too.
+def checked_options(section: type[Options], options: dict[str, Any]) -> Options:
+    """Validate a function's options that are keys of `params.yaml`.
+
+    Parameters
+    ----------
+    section : type of Section
+        The section that has these keys.
+    options : dict
+        Values by key; also NumPy's numbers and arrays, tuples and ranges.
 
     Raises
     ------
     InputError
-        An option that there is not, of the wrong type, or out of range.
+        An option is unknown, of the wrong type, or out of range.
     """
-    plain = {name: _plain(value) for name, value in given.items()}
+    plain = {name: _plain(value) for name, value in options.items()}
     try:
         return section.model_validate(plain, context={TEXTS: False})
     except ValidationError as error:
@@ -53,18 +56,23 @@ def _plain(value: Any) -> Any:
 
 
 def explain(errors: Sequence[Mapping[str, Any]], raw: dict, root: type[BaseModel]) -> list[str]:
-    """One line a key: pydantic reports each member of a union on its own, here they share a line.
+    """Describe validation errors, one line a key.
+
+    pydantic reports each member of a union on its own; here they share a line.
 
     Parameters
     ----------
-    errors : as `ValidationError.errors()` gives them.
-    raw : what was validated.
-    root : the model that it was validated with.
+    errors : sequence of mapping
+        As `ValidationError.errors()` returns them.
+    raw : dict
+        What was validated.
+    root : type of BaseModel
+        The model that validated it.
     """
     by_key: dict[tuple, list[Mapping[str, Any]]] = {}
     for error in errors:
         by_key.setdefault(_location(error, raw), []).append(error)
-    # [256, 0] is also "no integer"; what is wrong inside the list says more.
+    # [256, 0] is also "not an integer"; the error inside the list says more.
     above = {key[:n] for key in by_key for n in range(len(key))}
     deepest = [key for key in by_key if key not in above]
     rest = (
@@ -76,9 +84,7 @@ def explain(errors: Sequence[Mapping[str, Any]], raw: dict, root: type[BaseModel
 
 
 def _location(error: Mapping[str, Any], raw: Any) -> tuple:
-    """Where an error is, as the user typed it: pydantic adds names of union members, which are
-    dropped.
-    """
+    """Keys above an error, as in the file: without the union members that pydantic adds."""
     kept: list = []
     for i, part in enumerate(error["loc"]):
         inside = (
@@ -97,42 +103,41 @@ def _location(error: Mapping[str, Any], raw: Any) -> tuple:
 def _explain(
     location: list, errors: list[Mapping[str, Any]], raw: dict, root: type[BaseModel]
 ) -> str:
-    """What is wrong with one key: its name, what was found and what is allowed."""
+    """What is wrong with one key: its name, its value and what is allowed."""
     key = _shown(location)
-    found, kind = errors[0]["input"], errors[0]["type"]
+    value, kind = errors[0]["input"], errors[0]["type"]
     if kind == "extra_forbidden":
         known = _known_keys(location[:-1], raw, root)
         near = nearest_names(str(location[-1]), known, likeness=0.5)
         hint = did_you_mean(_shown([*location[:-1], name]) for name in near)
         hint = f" {REPLACED[key]}" if key in REPLACED else hint
         return (
-            f"unknown key {key} (value {_short(found)}).{hint} Known keys there: {', '.join(known)}"
+            f"unknown key {key} (value {_short(value)}).{hint} Known keys there: {', '.join(known)}"
         )
     if kind == "missing":
         return f"{key} is missing"
     if kind == "union_tag_invalid":
         return (
-            f"{key}.kind = {_short(found['kind'])} is not possible: input should be "
+            f"{key}.kind = {_short(value['kind'])} is not possible: input should be "
             "'classification' or 'regression'"
         )
     if kind == "union_tag_not_found":
         return f"{key}.kind is missing: classification or regression"
-    if any(
-        e["type"] == "value_error" for e in errors
-    ):  # a section that is one, but for what it holds
-        errors = [e for e in errors if e["type"] != "literal_error"]
+    if any(error["type"] == "value_error" for error in errors):
+        # The value has the right type, so other members of the union were not meant.
+        errors = [error for error in errors if error["type"] != "literal_error"]
     messages = [
         f"input should be a mapping of {', '.join(_known_keys(location, raw, root))}"
-        if e["type"] == "model_type"
-        else _PLAIN.get(e["type"]) or e["msg"].removeprefix("Value error, ")
-        for e in errors
+        if error["type"] == "model_type"
+        else _PLAIN.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+        for error in errors
     ]
-    allowed = " or ".join(dict.fromkeys(m[0].lower() + m[1:] for m in messages))
-    return f"{key} = {_short(found)} is not possible: {allowed}"
+    allowed = " or ".join(dict.fromkeys(text[0].lower() + text[1:] for text in messages))
+    return f"{key} = {_short(value)} is not possible: {allowed}"
 
 
 def _shown(location: list) -> str:
-    """A key with those above it, on one line whatever is in them."""
+    """A key with those above it, on one line."""
     shown = ".".join(map(str, location))
     shown = shown if len(shown) <= 2 * SHOWN else f"{shown[: 2 * SHOWN]}…"
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in shown)
@@ -144,9 +149,7 @@ def _short(value: Any) -> str:
 
 
 def _known_keys(location: list, raw: Any, root: type[BaseModel]) -> list[str]:
-    """The keys that the schema knows below `location`; of several kinds of section those of the one
-    in `raw`.
-    """
+    """The keys that the schema knows below `location`, if possible of the kind that is there."""
     models: list[Any] = [root]
     for part in location:
         following = []
@@ -177,7 +180,7 @@ def _known_keys(location: list, raw: Any, root: type[BaseModel]) -> list[str]:
 
 
 def fields_by_key(model: type[BaseModel]) -> dict[str, Any]:
-    """A section's fields by the key that stands in the file: `from` is no name in Python."""
+    """A section's fields by their keys in the file, such as `from`, a reserved word in Python."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 

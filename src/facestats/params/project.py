@@ -1,8 +1,8 @@
 """`params.yaml`, typed and checked.
 
-Each section is a pydantic model in `params.py` of the package that it belongs to; `params.errors`
-turns what pydantic finds wrong into one message that names the key, the value, what is allowed and,
-for an unknown key, the nearest known one.
+Each section is a pydantic model in `params.py` of its package; `params.errors` turns pydantic's
+errors into messages that name the key, the value, what is allowed and, for an unknown key, the
+nearest known one.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ _MOST = 20_000  # values of a file; a project with a hundred composites has two 
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose numbers are those that DVC and people see: 010 is ten and no octal, 1:30 is text
-    and not ninety.
-    """
+    """YAML with numbers as DVC and people read them: 010 is ten, 1:30 is text and not ninety."""
 
     def construct_number(self, node: yaml.ScalarNode) -> Any:
         text = node.value.replace("_", "")
@@ -55,9 +53,7 @@ class _Loader(yaml.SafeLoader):
         )
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge keys (`<<`), but no more of them than a file may hold values: each level of merged
-        lists can multiply them.
-        """
+        """Merge keys (`<<`), up to a limit: each level of merged lists can multiply them."""
         super().flatten_mapping(node)
         if len(node.value) > _MOST:
             raise ValueError(
@@ -65,9 +61,7 @@ class _Loader(yaml.SafeLoader):
             )
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
-        """As ever, but that a key stands once: DVC, which hands these values to stages, refuses a
-        second one.
-        """
+        """Refuse a key that stands twice, as DVC does."""
         seen = set()
         assert isinstance(node, yaml.MappingNode)
         for key, _ in node.value:
@@ -153,17 +147,16 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         ) from None
     except RecursionError:
         raise ParamsError(
-            f"{path} is nested too deeply, or holds itself by an alias; write it out, at most a "
+            f"{path} is nested too deeply, or contains itself by an alias; write it out, at most a "
             "few levels deep"
         ) from None
-    except (yaml.YAMLError, ValueError) as error:  # 2026-13-45 is a date that there is not
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2026-13-45 is not a date
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     return check_params(raw, str(path))
 
 
 def _count(value: Any, counts: dict[int, int] | None = None) -> int:
-    """How many values there are, each as often as aliases repeat it: a kilobyte can stand for
-    billions.
+    """Count values as often as aliases repeat them: a kilobyte can stand for billions.
 
     Raises
     ------
@@ -191,10 +184,10 @@ def _count(value: Any, counts: dict[int, int] | None = None) -> int:
 def check_params(raw: Any, where: str = "params.yaml") -> Params:
     """Validate already parsed parameters; see `load_params`."""
     if not isinstance(raw, dict):
-        found = "nothing" if raw is None else f"a {type(raw).__name__}"
+        content = "nothing" if raw is None else f"a {type(raw).__name__}"
         raise ParamsError(
-            f"{where} must be a mapping of sections, found {found}; `git checkout params.yaml` "
-            "brings the last one committed"
+            f"{where} must be a mapping of sections, found {content}; `git checkout params.yaml` "
+            "brings back the last one committed"
         )
     try:
         raw = with_current_names(raw, Params, where)

@@ -13,26 +13,26 @@ from facestats.params.types import Section
 
 
 def with_current_names(raw: Any, section: type[BaseModel], where: str = "params.yaml") -> Any:
-    """Rename the keys that had another name in an earlier version, as `Section.aliases` says.
+    """Rename the keys that `Section.aliases` lists with their names in earlier versions.
 
     Parameters
     ----------
     raw : dict
-        What stands in the file; anything else is returned as it is, for the validation to refuse.
+        Content of the file; anything else is returned unchanged, for the validation to refuse.
     section : type of Section
-        The model that it will be validated with.
+        The model that will validate it.
     where : str
         The file's name, for messages.
 
     Returns
     -------
     dict
-        The same with the names of this version.
+        The content with this version's names.
 
     Raises
     ------
     ParamsError
-        A key stands there under both of its names.
+        A key is there under both of its names.
 
     Warns
     -----
@@ -43,7 +43,7 @@ def with_current_names(raw: Any, section: type[BaseModel], where: str = "params.
 
 
 def _renamed(raw: Any, models: list[Any], above: str, where: str) -> Any:
-    """`raw` with the names of now; `models`: sections, and dicts of sections, that it may be."""
+    """`raw` with current names; `models`: the sections, and dicts of sections, that it may be."""
     if not isinstance(raw, dict):
         return raw
     for model in models:

@@ -1,4 +1,4 @@
-"""What the sections of `params.yaml` are made of."""
+"""The types of values in `params.yaml`, and the base of its sections."""
 
 from __future__ import annotations
 
@@ -32,24 +32,21 @@ def ordered(span: list) -> list:
     return span
 
 
-# what a shell reads even inside of double quotes; single ones end at an apostrophe, which folders
-# do hold
-_UNTAMED = '$`"\\'
+# Shells interpret these even inside double quotes. Single quotes are no way out: names of folders
+# do contain apostrophes.
+_SPECIAL = '$`"\\'
+_CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # control characters, surrogates, ends of lines
 
-_CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, ends of lines
 
-
-def _tame(path: str) -> str:
-    """A path that any command line can name in double quotes: blanks, brackets, `&`, `;`, `*` and
-    apostrophes are no harm there.
-    """
+def _quotable(path: str) -> str:
+    """A path that stays itself between double quotes in any shell."""
     bad = next(
-        (sign for sign in path if sign in _UNTAMED or unicodedata.category(sign) in _CONTROLS), None
+        (sign for sign in path if sign in _SPECIAL or unicodedata.category(sign) in _CONTROLS), None
     )
     if bad is not None:
         raise ValueError(
-            f"a path can't hold {bad!r}, which no quoting tames in a shell; rename the folder or "
-            "file"
+            f"a path can't contain {bad!r}, which can't be quoted in every shell; rename the "
+            "folder or file"
         )
     if path != path.strip():
         raise ValueError("a path can't begin or end with a blank; rename the folder or file")
@@ -57,22 +54,22 @@ def _tame(path: str) -> str:
 
 
 def _below_project(path: str) -> str:
-    """A path that DVC and every stage take for the same file."""
+    """A path that is the same file for DVC and for every stage."""
     if path[0] == "-":
-        raise ValueError(f"commands take what begins with - for an option; write ./{path}")
+        raise ValueError(f"commands take a path that begins with - for an option; write ./{path}")
     if path[0] == "~":
         raise ValueError(
-            f"~ stands for a home folder in shells only; write the whole path, or ./{path}"
+            f"only shells read ~ as the home folder; write the whole path, or ./{path}"
         )
     if "://" in path:
         raise ValueError(
-            "an address is no folder of this computer; download it first (`dvc import-url` does)"
+            "a URL is not a folder of this computer; download it first (`dvc import-url` does)"
         )
     return path
 
 
 def _revision(name: str) -> str:
-    """What git takes for a commit, tag or branch; the hub's client makes a file of that name."""
+    """A commit, tag or branch; the hub's client also makes a file of this name."""
     if (
         not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/+-]*", name)
         or any(part in ("", ".", "..") for part in name.split("/"))
@@ -86,25 +83,25 @@ def _revision(name: str) -> str:
 
 
 Revision = Annotated[str, Field(max_length=200), AfterValidator(_revision)]
-PathText = Annotated[str, Field(min_length=1), AfterValidator(_tame)]
+PathText = Annotated[str, Field(min_length=1), AfterValidator(_quotable)]
 DataPath = Annotated[PathText, AfterValidator(_below_project)]
 Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(ordered)]
 
 
-# YAML 1.1, which stages read, takes 5e-05 for text, and DVC, whose YAML is 1.2, writes just that
-# where somebody sets 0.00005.
+# 5e-05 is text in YAML 1.1, which we read. DVC, whose YAML is 1.2, writes 0.00005 in this form.
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)?", re.ASCII)
-_LONGEST = 400  # signs of a number; the pattern takes the square of it
+_LONGEST = 400  # characters of a number; the pattern takes quadratic time
 
 
 def _numeric(annotation: Any) -> set[type]:
-    """Which kinds of numbers a type has room for, in lists and unions too."""
+    """The kinds of numbers that a type allows, also inside lists and unions."""
     return {annotation} & {int, float} or set().union(*map(_numeric, get_args(annotation)))
 
 
 def _as_number(value: Any, whole: bool) -> Any:
-    """The number that a text is, or each of a list; a whole one for 256.0 where `whole`. What is no
-    number stays as it is.
+    """Numbers for texts such as `5e-05`, alone or in a list; anything else unchanged.
+
+    With `whole`, 256.0 becomes 256.
     """
     if isinstance(value, list):
         return [_as_number(one, whole) for one in value]
@@ -118,8 +115,7 @@ def _as_number(value: Any, whole: bool) -> Any:
     return int(value) if whole and isinstance(value, float) and value.is_integer() else value
 
 
-# of the context of a validation: whether a text may be a number, as it may in YAML and may not in
-# Python
+# Key in the context of a validation: whether a text may be a number, as in YAML but not in Python.
 TEXTS = "texts"
 
 
@@ -140,16 +136,15 @@ def _attribute_docstrings(section: type[BaseModel]) -> dict[str, str]:
 
 
 class Section(BaseModel):
-    """Base of all sections: no unknown keys, and no silent conversion of types, but that a number
-    may be written in any way; the text below a key describes it.
+    """Base of all sections: no unknown keys and no silent conversions, except between numbers.
+
+    The text below a key describes it.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     aliases: ClassVar[Mapping[str, str]] = {}
-    """Keys of earlier versions and what they are called now; files that have them are read, with a
-    warning.
-    """
+    """New names of keys of earlier versions; files with the old ones are read, with a warning."""
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -164,16 +159,16 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _numbers(cls, given: Any, info: ValidationInfo) -> Any:
-        if not isinstance(given, dict) or not (info.context or {}).get(TEXTS, True):
-            return given
+    def _numbers(cls, values: Any, info: ValidationInfo) -> Any:
+        if not isinstance(values, dict) or not (info.context or {}).get(TEXTS, True):
+            return values
         kinds = {
             field.alias or name: _numeric(field.annotation)
             for name, field in cls.model_fields.items()
         }
         return {
             key: _as_number(value, float not in kinds[key]) if kinds.get(key) else value
-            for key, value in given.items()
+            for key, value in values.items()
         }
 
 

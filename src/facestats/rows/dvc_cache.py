@@ -1,7 +1,7 @@
-"""Where DVC keeps what it has committed, and reading an earlier out from there.
+"""DVC's cache, and reading an earlier out from it.
 
-DVC removes a stage's outs before it runs the stage. What they held is still in DVC's cache, under
-the hash that stands in `dvc.lock`.
+DVC removes a stage's outs before it runs the stage. Their content is still in DVC's cache, under
+the hash in `dvc.lock`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ class DvcCache:
     root : Path
         Folder with dvc.lock.
     folder : Path
-        What `dvc cache dir` says; temporary and queued runs have that of the project that they came
-        from.
+        What `dvc cache dir` prints; temporary and queued runs have that of their project.
     shared : bool, default False
         Whether people of one group share it (`cache.shared group`).
     """
@@ -38,66 +37,51 @@ class DvcCache:
     shared: bool = False
 
     def object(self, md5: str) -> Path:
-        """Where the cache keeps the bytes with this hash, whether it has them or not."""
+        """Path of the object with this hash, whether the cache has it or not."""
         return self.folder / "files" / "md5" / md5[:2] / md5[2:]
 
     def committed(self, out: str | Path) -> Path | None:
-        """The cached file of an out (a file) as the last commit of its stage left it.
-
-        None if there is none.
-        """
+        """The cached file of an out (a file) by dvc.lock; None if the cache lacks it."""
         md5 = self._hash(out)
         path = self.object(md5) if md5 and is_md5(md5) else None
         return path if path and path.is_file() else None
 
     def committed_files(self, out: str | Path) -> dict[str, str]:
-        """MD5 of each file of an out (a folder), by its path below it.
-
-        Empty if the cache does not have it.
-        """
+        """MD5 of each file of an out (a folder), by its path below it; empty if not cached."""
         listing = self.committed(out)
+        if listing is None:
+            return {}
         try:
-            return (
-                {
-                    entry["relpath"]: entry["md5"]
-                    for entry in json.loads(listing.read_bytes())
-                    if is_md5(entry["md5"])
-                }
-                if listing
-                else {}
-            )
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            OSError,
-            RecursionError,
-        ):
-            # damaged: as good as none
+            return {
+                entry["relpath"]: entry["md5"]
+                for entry in json.loads(listing.read_bytes())
+                if is_md5(entry["md5"])
+            }
+        except (ValueError, TypeError, KeyError, OSError, RecursionError):  # damaged
             return {}
 
     def tables(self, stage: str) -> list[Path]:
         """The parquet files that a stage last wrote: in the workspace, and as committed."""
-        outs = [o["path"] for o in self._outs(stage) if str(o.get("path", "")).endswith(".parquet")]
+        outs = [
+            out["path"]
+            for out in self._outs(stage)
+            if str(out.get("path", "")).endswith(".parquet")
+        ]
         paths = [
             path for out in outs for path in (self.root / out, self.committed(self.root / out))
         ]
         return [path for path in paths if path and path.is_file()]
 
     def has_outs(self) -> bool:
-        """Whether dvc.lock is there and names any out."""
+        """Whether dvc.lock exists and lists any out."""
         return bool(self._outs())
 
     def _hash(self, out: str | Path) -> str | None:
-        wanted = Path(os.path.abspath(out))
-        return next(
-            (
-                o.get("md5")
-                for o in self._outs()
-                if Path(os.path.abspath(self.root / o["path"])) == wanted
-            ),
-            None,
-        )
+        path = Path(os.path.abspath(out))
+        for entry in self._outs():
+            if Path(os.path.abspath(self.root / entry["path"])) == path:
+                return entry.get("md5")
+        return None
 
     def _outs(self, stage: str | None = None) -> list[dict]:
         """Outs that dvc.lock lists, of one stage or of all."""
@@ -109,24 +93,17 @@ class DvcCache:
                 if stage in (None, name)
                 for out in facts.get("outs", [])
             ]
-        except (
-            OSError,
-            yaml.YAMLError,
-            TypeError,
-            KeyError,
-            AttributeError,
-        ):
-            # none yet, or a merge conflict in it
-            return []
+        except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError):
+            return []  # no dvc.lock yet, or one with a merge conflict
 
 
 def is_md5(name: object) -> bool:
-    """Whether DVC could call an object of its cache so: no other name leads out of it."""
+    """Whether this is the name of an object in DVC's cache; others might lead out of it."""
     return isinstance(name, str) and bool(_MD5.fullmatch(name))
 
 
 def find_dvc_cache(start: str | Path = ".") -> DvcCache | None:
-    """The cache of the DVC project that `start` lies in; None outside of one."""
+    """The cache of the DVC project around `start`; None outside of one."""
     from dvc.config import Config, ConfigError
 
     start = Path(start).resolve()

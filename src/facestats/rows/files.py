@@ -1,7 +1,7 @@
 """The files that belong to rows (face crops), kept only until DVC's cache has them.
 
-DVC's cache names a file by its MD5, as this folder does: once a run is committed, the cache holds
-the same bytes, and the copy here goes.
+DVC's cache names a file by its MD5, as this folder does. Once a run is committed, the cache holds
+the same bytes, and the copy here is removed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class RowFiles:
     Attributes
     ----------
     recipe : Path or None
-        Folder of the recipe below which they lie until DVC has them; None for none.
+        Folder of the recipe that holds them until DVC does.
     cache : DvcCache or None, optional
-        DVC's cache, where they are found afterwards; None for none.
+        DVC's cache, which holds them afterwards.
     sharing : Sharing, default ALONE
         Who may write them.
     keeps : bool, default True
-        Whether more are kept.
+        Whether new ones are kept.
     """
 
     recipe: Path | None
@@ -44,14 +44,19 @@ class RowFiles:
     keeps: bool = True
 
     def save(self, data: bytes, target: str | Path) -> str:
-        """Write bytes to `target` and keep them: one file of two names, where the disk can.
+        """Write bytes to `target` and keep them, by hard link if the file system has these.
 
-        A file that can't be kept is written all the same; of a full disk nothing is.
+        A file that can't be kept is written nevertheless.
 
         Returns
         -------
         str
             Their MD5.
+
+        Raises
+        ------
+        OSError
+            The disk is full.
         """
         md5 = _md5(data)
         try:
@@ -70,10 +75,13 @@ class RowFiles:
     def place(self, md5: str, target: str | Path) -> bool:
         """Put the file with this MD5 at `target`.
 
-        False if neither this folder nor DVC's cache has it undamaged.
+        DVC's cache is never linked to: whoever edited such a link would edit the cache. Nor is a
+        file of another user, who could change it later. Both are copied.
 
-        DVC's cache is read and never linked to: whoever edited such a link would edit the cache.
-        Nor is a file of another user, who could change it later.
+        Returns
+        -------
+        bool
+            False if neither this folder nor DVC's cache has the file undamaged.
         """
         if not is_md5(md5):
             return False
@@ -103,7 +111,7 @@ class RowFiles:
         return data is not None
 
     def read(self, md5: str) -> bytes | None:
-        """The bytes with this MD5; None if they are nowhere."""
+        """The bytes with this MD5; None if neither this folder nor DVC's cache has them."""
         if not is_md5(md5):
             return None
         try:
@@ -125,10 +133,7 @@ class RowFiles:
 
 
 def release(folder: Folder, cache: DvcCache) -> None:
-    """Remove the files in a recipe's folder that DVC's cache has by now.
-
-    Safe while other runs use them.
-    """
+    """Remove the files of a recipe that DVC's cache has by now, also while other runs use them."""
     for name in folder.names(MD5):
         try:
             if cache.object(name).stat().st_size == folder.size(name):
@@ -138,7 +143,7 @@ def release(folder: Folder, cache: DvcCache) -> None:
 
 
 def is_sound(folder: Folder, name: str) -> bool:
-    """Whether a file is the one that was written; true of one that has gone meanwhile."""
+    """Whether a file still has its MD5, or has been removed meanwhile."""
     try:
         return _md5(folder.read(name, _LARGEST)) == name
     except OSError as error:
@@ -156,10 +161,7 @@ def _md5(data: bytes) -> str:
 def _place(
     folder: Folder, name: str, which: tuple[int, int] | None, target: Path, data: bytes
 ) -> None:
-    """Make `target` a hard link to that file of the folder, or a copy where that is impossible.
-
-    Replaces what is there.
-    """
+    """Make `target`, which may exist, a hard link to a file of the folder, or else a copy."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(target)
     temporary.unlink(missing_ok=True)
@@ -169,4 +171,4 @@ def _place(
     try:
         os.replace(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)  # there still if `target` was this very file
+        temporary.unlink(missing_ok=True)  # still there if `target` was this same file

@@ -17,16 +17,16 @@ _TOGETHER = 1000  # rows that become columns at a time
 
 @dataclass(frozen=True)
 class FilledRows:
-    """The rows of all items, some stored before and some computed.
+    """The rows of all items.
 
     Attributes
     ----------
     table : pa.Table
         Rows in no order, each once.
-    places : np.ndarray
-        Shape (n,), int64: the row of each item, in the order of the items.
+    places : ndarray of int64 (n,)
+        Number of each item's row, in the order of the items.
     reused, computed : int
-        Items whose row was stored before, and the others.
+        Number of items with a stored row, and of the others.
     """
 
     table: pa.Table
@@ -54,17 +54,17 @@ def fill(
     keys : mapping of str to str
         The key of each item's row, by the item's name; items with the same key share a row.
     compute : callable
-        Called with the names of the items without a row, by key; gives a row for each key, in that
-        order. A row whose own `key` is null is used and not stored.
+        Called with the names of the items without a row, by key; yields a row for each key, in that
+        order. A row whose own `key` is null is used, but not stored.
     earlier : callable
-        Gives the rows of the last committed run; see `RowStore.lookup`.
+        Returns the rows of the last committed run; see `RowStore.lookup`.
     other_keys : callable, optional
-        Gives the key, by an item's name, of a row that serves where there is none by its first key.
+        Returns, for an item's name, the key of a row to use if its first key has none.
     place : callable, optional
-        Called in threads with an item's name, the stored rows and the place of its row among them:
-        puts the row's files where they belong. False where they are gone: the row is computed anew.
+        Called in threads with an item's name, the stored rows and the number of its row; puts the
+        row's files in their place. False if they are gone: the row is then computed again.
     packed : callable
-        The form in which rows are held; see `RowStore.lookup`.
+        Packs rows to save memory; see `RowStore.lookup`.
     """
     keys = dict(keys)
     stored = rows.lookup(set(keys.values()), earlier, packed)
@@ -76,14 +76,14 @@ def fill(
         stored = pa.concat_tables([stored, more])
         keys |= {name: key for name, key in others.items() if key in at}
 
-    def is_there(name: str) -> bool:
+    def is_usable(name: str) -> bool:
         row = at.get(keys[name])
         return row is not None and (place is None or place(name, stored, row))
 
     missing: dict[str, list[str]] = {}
     with ThreadPoolExecutor() as pool:
-        for name, there in zip(keys, pool.map(is_there, keys), strict=True):
-            if not there:
+        for name, usable in zip(keys, pool.map(is_usable, keys), strict=True):
+            if not usable:
                 missing.setdefault(keys[name], []).append(name)
     rows.forget(missing.keys() & at.keys())
     parts, computed = [stored], []

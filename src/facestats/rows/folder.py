@@ -1,8 +1,8 @@
-"""A folder of the row store, held open: links in it, or in its place, lead nowhere else.
+"""A folder of the row store, held open: no link in it, or in its place, can lead out of it.
 
-People who share a store can write into it. So nothing in it is believed: each folder is opened
-below the one that is open already, links are refused, and a file is written, read and removed by a
-bare name in the folder that is held.
+People who share a store can write into it, so nothing in it is trusted. Each folder is opened
+below the one that is open already, links are refused, and files are written, read and removed by
+their bare names in the open folder.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @dataclass(frozen=True)
 class Sharing:
-    """Who may write what is made in the store.
+    """Who may write the store's files and folders.
 
     Attributes
     ----------
     file, folder : int or None, optional
-        Modes that new files and folders get, as DVC's cache gives them with `cache.shared group`;
-        None: what the umask leaves.
+        Modes of new files and folders, as in DVC's cache with `cache.shared group`; by default
+        those of the umask.
     group : int or None, optional
-        Id of the group that the store is given; None: that of whoever makes it.
+        Id of the store's group; by default that of whoever makes it.
     """
 
     file: int | None = None
@@ -48,7 +48,7 @@ class Folder:
     Attributes
     ----------
     path : Path
-        What it is called in messages; nothing is opened by it.
+        For messages; nothing is opened by it.
     """
 
     def __init__(self, descriptor: int, path: Path, sharing: Sharing = ALONE):
@@ -63,12 +63,12 @@ class Folder:
         os.close(self._descriptor)
 
     def below(self, name: str, make: bool = False) -> Folder:
-        """The folder of that name in this one.
+        """Open the folder of that name in this one.
 
         Raises
         ------
         OSError
-            It is not there, or is a link or a file.
+            There is none, or a link or a file in its place.
         """
         if make:
             with suppress(FileExistsError):
@@ -79,11 +79,11 @@ class Folder:
         return Folder(descriptor, self.path / name, self.sharing)
 
     def names(self, pattern: re.Pattern[str]) -> list[str]:
-        """What is called as the pattern says, sorted, whatever it is."""
+        """Sorted names of whatever matches the pattern."""
         return sorted(name for name in os.listdir(self._descriptor) if pattern.fullmatch(name))
 
     def is_folder(self, name: str) -> bool:
-        """Whether there is a folder of that name; a link to one is none."""
+        """Whether there is a folder of that name, and not a link to one."""
         try:
             return stat.S_ISDIR(
                 os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False).st_mode
@@ -92,17 +92,17 @@ class Folder:
             return False
 
     def size(self, name: str) -> int:
-        """Bytes of a regular file; raises OSError where there is none."""
+        """Size of a regular file in bytes; raises OSError if there is none."""
         return _regular(
             os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False), name
         ).st_size
 
     def changed(self) -> int:
-        """Time in ns at which a file was last added or removed here."""
+        """Time of the last added or removed file, ns."""
         return os.fstat(self._descriptor).st_mtime_ns
 
     def has(self, name: str) -> bool:
-        """Whether there is anything of that name, be it a link to nothing."""
+        """Whether there is anything of that name, even a link to nothing."""
         try:
             os.stat(_bare(name), dir_fd=self._descriptor, follow_symlinks=False)
         except FileNotFoundError:
@@ -110,16 +110,16 @@ class Folder:
         return True
 
     def check_writable(self) -> None:
-        """Raise PermissionError where no file can be added here or removed."""
+        """Raise PermissionError if no file can be added or removed here."""
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._descriptor):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.path))
 
     def opened(self, name: str, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
         """Descriptor of a regular file, which may be a new one.
 
-        Raises OSError of a link, a folder, a pipe or a device.
+        Raises OSError for a link, a folder, a pipe or a device.
         """
-        # a pipe would wait for its other end
+        # Without O_NONBLOCK, a pipe would wait for its other end.
         descriptor = self._open(name, flags | os.O_CLOEXEC | os.O_NONBLOCK, mode)
         try:
             _regular(os.fstat(descriptor), name)
@@ -129,12 +129,12 @@ class Folder:
         return descriptor
 
     def read(self, name: str, most: int) -> bytes:
-        """Bytes of a regular file; raises OSError where there is none, or a larger one."""
+        """Bytes of a regular file; raises OSError if there is none, or a larger one."""
         with open(self.opened(name), "rb") as file:
             return _read(file, name, most)
 
     def write(self, name: str, data: bytes) -> tuple[int, int]:
-        """Write a file by temporary file and rename; returns which it is (device, inode)."""
+        """Write a file by temporary file and rename; returns its device and inode."""
         temporary = (
             f".{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()}.{os.getpid()}"
         )
@@ -159,9 +159,9 @@ class Folder:
         return written.st_dev, written.st_ino
 
     def link(self, name: str, target: Path, which: tuple[int, int]) -> bool:
-        """Make a hard link to a file of this folder at a path that is free.
+        """Make a hard link to a file of this folder at an unused path.
 
-        False where it can't be, or the file is not that one (device, inode).
+        False if that is impossible, or the file's device and inode are others than `which`.
         """
         try:
             os.link(_bare(name), target, src_dir_fd=self._descriptor, follow_symlinks=False)
@@ -174,15 +174,12 @@ class Folder:
         return False
 
     def remove(self, name: str) -> None:
-        """Remove a file or a link.
-
-        What can't be removed stays, such as a folder that somebody made.
-        """
+        """Remove a file or a link; what can't be removed, such as a folder, stays."""
         with suppress(OSError):
             os.unlink(_bare(name), dir_fd=self._descriptor)
 
     def remove_folder(self, name: str) -> None:
-        """Remove a folder that is empty; another one stays."""
+        """Remove a folder if it is empty."""
         with suppress(OSError):
             os.rmdir(_bare(name), dir_fd=self._descriptor)
 
@@ -197,19 +194,17 @@ class Folder:
         except OSError as error:
             error.filename = str(self.path / name)
             if error.errno in (errno.ENOTDIR, errno.ELOOP) and os.path.islink(error.filename):
-                error.strerror = (
-                    f"{error.filename} is a link, which the store makes none of; remove it"
-                )
+                error.strerror = f"{error.filename} is a link; the store has none, so remove it"
             raise
 
 
 def open_store(store: Path, sharing: Sharing = ALONE, make: bool = False) -> Folder:
-    """The store itself, which may be a link of one's own to another disk.
+    """Open the store itself, which may be the user's own link to another disk.
 
     Raises
     ------
     OSError
-        It is not there, is no folder, or is a link that belongs to somebody else.
+        There is no such folder, or it is a link of another user.
     """
     if make and not os.path.lexists(store):
         store.parent.mkdir(parents=True, exist_ok=True)
@@ -218,7 +213,7 @@ def open_store(store: Path, sharing: Sharing = ALONE, make: bool = False) -> Fol
     place, status = store, os.lstat(store)
     if stat.S_ISLNK(status.st_mode):
         if status.st_uid not in (os.geteuid(), 0):
-            raise OSError(errno.ELOOP, "a link that belongs to somebody else", str(store))
+            raise OSError(errno.ELOOP, "a link that belongs to another user", str(store))
         place = Path(os.path.realpath(store))
     descriptor = os.open(place, _FOLDER | os.O_NOFOLLOW)
     if make:
@@ -230,7 +225,7 @@ def open_store(store: Path, sharing: Sharing = ALONE, make: bool = False) -> Fol
 def open_below(
     store: Path, *names: str, sharing: Sharing = ALONE, make: bool = False
 ) -> Iterator[Folder]:
-    """A folder some levels below the store; raises as `open_store` and `Folder.below` do."""
+    """Open a folder some levels below the store; raises as `open_store` and `Folder.below`."""
     folder = open_store(store, sharing, make)
     try:
         for name in names:
@@ -242,10 +237,7 @@ def open_below(
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """Bytes of a regular file that may lie behind links.
-
-    Raises OSError where there is none, or a larger one.
-    """
+    """Bytes of a regular file, perhaps behind links; OSError if there is none, or a larger one."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         _regular(os.fstat(descriptor), str(path))
@@ -259,7 +251,7 @@ def _read(file, name: str, most: int) -> bytes:
 
 
 def _bare(name: str) -> str:
-    """The name, which leads to no other folder."""
+    """The name, if it can't lead to another folder."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise OSError(errno.EINVAL, "not the name of a file", name)
     return name
@@ -272,7 +264,7 @@ def _regular(status: os.stat_result, name: str) -> os.stat_result:
 
 
 def _share(descriptor: int, sharing: Sharing) -> None:
-    """Give an own folder the group and the mode that people who share it need."""
+    """Give one of our folders the group and the mode of a shared store."""
     status = os.fstat(descriptor)
     if sharing.folder is None or status.st_uid != os.geteuid():
         return

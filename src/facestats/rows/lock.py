@@ -1,4 +1,4 @@
-"""The lock of a recipe: one run at a time uses its rows, and nobody waits for ever."""
+"""The lock of a recipe: one run at a time uses its rows, and no run waits for ever."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ import psutil
 
 from facestats.rows.folder import ALONE, Folder, Sharing, open_below
 
-PATIENCE = 300.0  # seconds without a new row or file after which a run that waits computes alone
+PATIENCE = 300.0  # seconds without a new row or file after which a waiting run computes alone
 _LOOK_EVERY = 0.2  # seconds
-_TRIES = 5  # of a lock's file that goes while it is opened
-_MOST = 1000  # bytes of what a holder says of itself
+_TRIES = 5  # to open a lock's file that others remove
+_MOST = 1000  # bytes that a holder writes about itself
 
 
 class HeldError(Exception):
-    """Somebody else has the lock; its text says who, where that is known."""
+    """Another process has the lock; the text names it, if it is known."""
 
 
 class RowLock:
-    """A lock that this process has, until it is released or the process ends."""
+    """A lock of this process, until it is released or the process ends."""
 
     def __init__(self, descriptor: int):
         self._descriptor = descriptor
@@ -37,14 +37,14 @@ class RowLock:
 
 
 def lock_name(recipe: str) -> str:
-    """The file, beside a recipe's folder, whose lock belongs to the run that uses the folder."""
+    """Name of the file, beside a recipe's folder, that is locked by the run in the folder."""
     return f"{recipe}.lock"
 
 
 def take(stage: Folder, recipe: str) -> RowLock:
     """Take the lock of a recipe, without waiting.
 
-    The file can be opened by those alone who may write the rows: who can open it can hold it.
+    Whoever can open the file can hold the lock, so only those who may write the rows can open it.
 
     Raises
     ------
@@ -82,19 +82,25 @@ def wait(
     patience: float,
     warn: Callable[[str], None],
 ) -> RowLock:
-    """Take the lock of a recipe; while another run has it and goes on, wait.
+    """Take the lock of a recipe, waiting as long as another run has it and works.
 
     Parameters
     ----------
+    stage : Folder
+        Folder of the stage.
+    recipe : str
+        Name of the recipe's folder.
     signs_of_life : callable
-        Gives something that changes as long as the other run works.
+        Returns something that changes as long as the other run works.
     patience : float
-        Seconds without a change after which it is given up.
+        Seconds to wait for a change.
+    warn : callable
+        Called with a message when the wait begins.
 
     Raises
     ------
     HeldError
-        It was given up.
+        The other run still has it, and nothing has changed.
     OSError
         As `take`.
     """
@@ -118,10 +124,7 @@ def wait(
 
 @contextmanager
 def using(recipe: Path, sharing: Sharing = ALONE) -> Iterator[Folder]:
-    """A recipe's folder, opened and locked, and removed if it is empty then.
-
-    Raises as `take` does.
-    """
+    """Open and lock a recipe's folder; remove it if it is empty afterwards. Raises as `take`."""
     with open_below(recipe.parent.parent, recipe.parent.name, sharing=sharing) as stage:
         lock = take(stage, recipe.name)
         try:
@@ -141,10 +144,10 @@ def _open(stage: Folder, name: str) -> tuple[int, bool]:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ELOOP, errno.ENXIO):
             raise
-        stage.remove(name)  # a link, a pipe: no lock that the store wrote
+        stage.remove(name)  # a link or a pipe, which the store does not write
         raise _gone(stage, name) from None
     status = os.fstat(descriptor)
-    if status.st_nlink != 1:  # somebody's file under a second name
+    if status.st_nlink != 1:  # another file under a second name
         os.close(descriptor)
         stage.remove(name)
         raise _gone(stage, name)
@@ -159,7 +162,7 @@ def _gone(stage: Folder, name: str) -> FileNotFoundError:
 
 
 def _is_at(stage: Folder, name: str, descriptor: int) -> bool:
-    """Whether the file is still the one of that name."""
+    """Whether the open file still has that name."""
     with suppress(OSError):
         now = stage.opened(name)
         try:
@@ -170,14 +173,14 @@ def _is_at(stage: Folder, name: str, descriptor: int) -> bool:
 
 
 def _say(descriptor: int) -> None:
-    """Write into the lock's file who has it."""
+    """Write into the lock's file who holds it."""
     me = {"pid": os.getpid(), "user": psutil.Process().username(), "host": socket.gethostname()}
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(me).encode()[:_MOST], 0)
 
 
 def _holder(descriptor: int) -> str:
-    """Who has the lock: by the system, else by what the file says."""
+    """Who has the lock: by the system, else by the file's content."""
     holder: dict[str, object] = {}
     with suppress(ValueError, OSError, TypeError):
         holder = dict(json.loads(os.pread(descriptor, _MOST, 0)))
@@ -189,12 +192,12 @@ def _holder(descriptor: int) -> str:
         except psutil.Error:
             user = ""
     if not pid:
-        return "by whom is not known"
+        return "an unknown process"
     return f"process {pid}" + (f" of {user}" if user else "") + (f" on {host}" if host else "")
 
 
 def _process_with(inode: int) -> int | None:
-    """The process of this machine that has a file locked, where the system tells."""
+    """The process of this machine that has locked a file, if the system tells."""
     with suppress(OSError, ValueError):
         for line in Path("/proc/locks").read_text().splitlines():
             parts = line.split()
@@ -210,5 +213,5 @@ def _process_with(inode: int) -> int | None:
 
 
 def _plain(value: object) -> str:
-    """What a stranger wrote, short and on one line."""
+    """Another user's text, short and on one line."""
     return "".join(sign for sign in str(value or "") if sign.isprintable())[:64]

@@ -1,7 +1,7 @@
-"""The page headers of a parquet file, which say what its pages take once they are unpacked.
+"""The page headers of a parquet file, which hold the sizes of its pages once they are unpacked.
 
-Thrift's compact protocol and the struct PageHeader of parquet.thrift in apache/parquet-format:
-pyarrow offers the footer alone, and decodes a page by what its own header says.
+They are in Thrift's compact protocol, by the struct PageHeader of parquet.thrift in
+apache/parquet-format. pyarrow shows only the footer, but decodes a page by its own header.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _DEEPEST = 4  # structs in a page's header: its own, one of its kind, and its st
 
 
 class Page(NamedTuple):
-    """What a page's header says.
+    """The facts in a page's header.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Page(NamedTuple):
     values : int
         Values, nulls included.
     plain : bool
-        Whether each value stands in the page for itself.
+        Whether the page holds each value by itself, not by reference to a dictionary or another.
     """
 
     size: int
@@ -34,7 +34,7 @@ class Page(NamedTuple):
 
 
 def pages(data: bytes, start: int, end: int) -> Iterator[Page]:
-    """The pages of a column chunk.
+    """Yield the pages of a column chunk.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
         return None, at + size
     if kind == 12:
         return _struct(data, at, depth + 1)
-    raise ValueError("a page's header holds what no such header does")
+    raise ValueError("a page's header has a field of an unknown kind")
 
 
 def _integer(data: bytes, at: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Take the rows of some photos out of the row store, whatever parameters and code computed them."""
+"""Removing the rows of photos from the row store, whatever parameters and code computed them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from facestats.rows.segments import (
 from facestats.rows.store import select_rows
 from facestats.rows.usage import idle_recipes, remove_files, used_keys
 
-_HASH = "sha256"  # column of the rows that know their photo
+_HASH = "sha256"  # column with the hash of a row's photo
 
 
 def forget_rows(
@@ -35,9 +35,9 @@ def forget_rows(
 ) -> tuple[dict[str, int], dict[Path, str]]:
     """Remove the rows of photos and of the faces cut out of them.
 
-    A row of `preprocess` knows the bytes of its photo. A row of `embed` knows nothing but a key:
-    those that a current out uses for another face stay, and all others go, for any of them may be
-    of these faces; they are computed again when they are wanted.
+    A row of `preprocess` has the hash of its photo. A row of `embed` has only a key: rows that a
+    current out uses for another face stay, and all others go, for any of them may be of these
+    faces. They are computed again when they are needed.
 
     Parameters
     ----------
@@ -45,17 +45,19 @@ def forget_rows(
         Folder of the row store.
     cache : DvcCache or None
         The project's DVC cache, by which the current outs are found.
-    sha256 : Collection[str]
-        Of the photos' bytes.
-    faces : Collection[str]
+    sha256 : collection of str
+        Hashes of the photos' bytes.
+    faces : collection of str
         `filename` of the faces.
     write : bool, default True
-        False: only count.
+        False only counts.
 
     Returns
     -------
-    tuple[dict[str, int], dict[Path, str]]
-        Rows (to be) removed by stage, and the recipes that were left, each with the reason.
+    counts : dict of str to int
+        Number of removed rows by stage.
+    left : dict of Path to str
+        Recipes that could not be changed, each with the reason.
     """
     counts: dict[str, int] = {}
     left: dict[Path, str] = {}
@@ -79,13 +81,13 @@ def _forget(
             table = read_any_segment(folder, name)
         except FileNotFoundError:
             continue
-        except DamagedSegmentError:  # whose rows it held can't be told
+        except DamagedSegmentError:  # nobody knows whose rows it held
             if write:
                 folder.remove(name)
             continue
         if _HASH in table.column_names:
-            wanted = pc.is_in(table[_HASH], pa.array(sorted(sha256), pa.string()))
-            kept, gone = table.filter(pc.invert(wanted)), table.filter(wanted)
+            own = pc.is_in(table[_HASH], pa.array(sorted(sha256), pa.string()))
+            kept, gone = table.filter(pc.invert(own)), table.filter(own)
         else:
             kept = select_rows(table, others)
             gone = table.filter(pc.invert(pc.is_in(table[KEY], others)))
@@ -102,17 +104,13 @@ def _forget(
 
 
 def _keys_of_others(cache: DvcCache | None, stage: str, faces: Collection[str]) -> pa.Array:
-    """Keys in a stage's current outs but for those of these faces."""
+    """Keys in a stage's current outs, without those of these faces."""
     keys = used_keys(cache, stage)
+    names = pa.array(sorted(faces), pa.string())
     own: set[str] = set()
     for path in cache.tables(stage) if cache else ():
-        with suppress(pa.ArrowException, KeyError, OSError):  # no table of rows
+        with suppress(pa.ArrowException, KeyError, OSError):  # not a table of rows
             table = pq.read_table(path, columns=["filename", KEY], use_threads=False)
-            own |= set(
-                table.filter(
-                    pc.is_in(
-                        table["filename"].cast(pa.string()), pa.array(sorted(faces), pa.string())
-                    )
-                )[KEY].to_pylist()
-            )
+            chosen = pc.is_in(table["filename"].cast(pa.string()), names)
+            own |= set(table.filter(chosen)[KEY].to_pylist())
     return keys.filter(pc.invert(pc.is_in(keys, pa.array(sorted(own), keys.type))))

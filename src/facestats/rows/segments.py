@@ -1,8 +1,8 @@
-"""Segments: parquet files of finished rows, named by their own bytes.
+"""Segments: parquet files of finished rows, named by the hash of their bytes.
 
-A name that is the hash of the content makes every kind of damage show, and no file is ever written
-in place. Whoever may write into the store can make a segment that fits its name: what it holds is
-checked, too, as far as it can be without computing it again.
+The name reveals every kind of damage, and no file is ever written in place. Whoever may write into
+the store can make a segment that fits its name, so its content is checked, too, as far as that is
+possible without computing it again.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from facestats.rows.folder import Folder
 from facestats.rows.pages import pages
 
 KEY = "key"
-FULL = 4096  # rows of a segment that is not merged any more; none is larger
+FULL = 4096  # most rows of a segment; full ones are not merged
 NAME = re.compile(r"[0-9a-f]{64}\.parquet")
-MD5 = re.compile(r"[0-9a-f]{32}")  # what the files of rows are called, and the folders of recipes
+MD5 = re.compile(r"[0-9a-f]{32}")  # names of rows' files and of recipes' folders
 
 _FILE = "crop"  # column with the MD5 of a row's file
 _TEXTS = (KEY, "sha256", _FILE)
@@ -36,22 +36,27 @@ class DamagedSegmentError(Exception):
 
 
 def list_segments(folder: Folder) -> list[str]:
-    """Names of the segments of a recipe, sorted, with whatever else claims to be one."""
+    """Sorted names of a recipe's segments, and of other files that end in .parquet."""
     return folder.names(_ANY)
 
 
 def write_segments(folder: Folder, table: pa.Table) -> dict[str, int]:
     """Write rows as segments; the same rows give the same files.
 
-    Returns the rows of each by its name.
+    Returns
+    -------
+    dict of str to int
+        Number of rows, by the segment's name.
     """
     vectors = [
-        f"{f.name}.list.element" for f in table.schema if pa.types.is_fixed_size_list(f.type)
+        f"{field.name}.list.element"
+        for field in table.schema
+        if pa.types.is_fixed_size_list(field.type)
     ]
     written = {}
     for start in range(0, len(table), FULL):
         part, buffer = table.slice(start, FULL), io.BytesIO()
-        # Bytes of like weight side by side: landmarks take 20 % less, embeddings 10 %.
+        # Byte streams are split: landmarks then take 20 % less, embeddings 10 %.
         pq.write_table(
             part, buffer, compression="zstd", use_dictionary=False, use_byte_stream_split=vectors
         )
@@ -63,14 +68,14 @@ def write_segments(folder: Folder, table: pa.Table) -> dict[str, int]:
 
 
 def read_segment(folder: Folder, name: str, schema: pa.Schema) -> pa.Table:
-    """Read a segment and check that it is what its name, and `schema` with its metadata, say.
+    """Read a segment and check it against its name, and `schema` with its metadata.
 
     Raises
     ------
     DamagedSegmentError
-        It is damaged, or holds other columns, or rows of another recipe.
+        It is damaged, or has other columns, or rows of another recipe.
     FileNotFoundError
-        It is gone.
+        It has been removed.
     """
     table = read_any_segment(folder, name)
     if table.schema.metadata != schema.metadata:
@@ -81,9 +86,9 @@ def read_segment(folder: Folder, name: str, schema: pa.Schema) -> pa.Table:
 
 
 def read_any_segment(folder: Folder, name: str) -> pa.Table:
-    """Read a segment of whatever recipe; errors as those of `read_segment`."""
+    """Read a segment of any recipe; raises as `read_segment`."""
     if not NAME.fullmatch(name):
-        raise DamagedSegmentError("the store gives no such name")
+        raise DamagedSegmentError("the store does not give such names")
     try:
         data = patiently(folder.read, name, _LARGEST)
     except FileNotFoundError:
@@ -103,16 +108,16 @@ def read_any_segment(folder: Folder, name: str) -> pa.Table:
         raise DamagedSegmentError(f"not a readable parquet file: {error}") from None
     for column in _TEXTS:
         if column in table.column_names and not pa.types.is_string(table.schema.field(column).type):
-            raise DamagedSegmentError(f"its column {column} is no text")
+            raise DamagedSegmentError(f"its column {column} is not text")
     if KEY not in table.column_names or table[KEY].null_count:
         raise DamagedSegmentError(f"it has no column {KEY}, or rows without one")
     if _FILE in table.column_names and not matches(table[_FILE], MD5):
-        raise DamagedSegmentError("it names a file that is none of the store's")
+        raise DamagedSegmentError("it names a file that can't be in the store")
     return table
 
 
 def matches(column: pa.ChunkedArray, pattern: re.Pattern[str]) -> bool:
-    """Whether each text of a column that is not null is as the pattern says."""
+    """Whether each text of a column matches the pattern; nulls do."""
     return (
         pc.all(pc.match_substring_regex(column, rf"\A(?:{pattern.pattern})\z")).as_py() is not False
     )
@@ -126,11 +131,11 @@ def files_of(table: pa.Table) -> set[str]:
 
 
 def _check_size(file: pq.ParquetFile, data: bytes) -> None:
-    """Raise ValueError for a file that the store does not write, or that is larger once decoded.
+    """Raise ValueError for a file that the store does not write, or that is too large once decoded.
 
-    What the footer says of sizes and encodings may be wrong: each page's own header is read. With
-    plain values only, a page takes no more memory than its bytes; a dictionary or shared prefixes
-    would make 3 GB of 4 kB.
+    Sizes and encodings in the footer may be false, so each page's own header is read. A page with
+    only plain values takes no more memory than its bytes; with a dictionary or shared prefixes, 4
+    kB could become 3 GB.
     """
     facts = file.metadata
     width = sum(_row_bytes(kind) for kind in file.schema_arrow.types)
@@ -152,7 +157,7 @@ def _check_size(file: pq.ParquetFile, data: bytes) -> None:
 
 
 def _row_bytes(kind: pa.DataType) -> int:
-    """Bytes of a value that is null, which a vector of a fixed size takes all the same."""
+    """Bytes of a null; as a vector of fixed size, it takes as many as any other."""
     if pa.types.is_fixed_size_list(kind):
         return kind.list_size * _row_bytes(kind.value_type)
     if pa.types.is_struct(kind):

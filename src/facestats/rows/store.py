@@ -1,4 +1,4 @@
-"""Finished rows by what they were computed from, so that none is computed twice.
+"""The store of finished rows, by what they were computed from: none is computed twice.
 
     <store>/<stage>/<recipe>.lock              held by the one run that reads and writes these rows
     <store>/<stage>/<recipe>/<sha256>.parquet  rows, see `segments`
@@ -42,29 +42,29 @@ PLACE = "FACESTATS_ROWS"  # environment: another folder for the store
 NO_REUSE = "FACESTATS_NO_REUSE"  # environment: 1 computes every row anew
 FOLDER = "facestats-rows"  # beside DVC's cache
 
-_SAVE_EVERY = 2.0  # seconds: what a kill may cost
-_MANY = 16  # segments that are not full, which are merged
+_SAVE_EVERY = 2.0  # seconds of work that a kill may cost
+_MANY = 16  # more segments that are not full are merged
 _STAGE = re.compile("[a-z_]{1,40}")
 
 
 def find_store(cache: DvcCache | None) -> Path | None:
     """The folder of the store; None outside of a DVC project.
 
-    FACESTATS_ROWS, else beside DVC's cache, or inside of it where a shared cache lies in a folder
-    that is not ours.
+    It is FACESTATS_ROWS, else beside DVC's cache, or inside it if a shared cache lies in a folder
+    that we can't write.
     """
     if place := os.environ.get(PLACE):
         return Path(place).expanduser().absolute()
     if cache is None:
         return None
     beside, inside = cache.folder.parent / FOLDER, cache.folder / FOLDER
-    # whoever made it: people who share a cache have other rights
-    there = next((place for place in (beside, inside) if place.is_dir()), None)
-    return there or (beside if os.access(beside.parent, os.W_OK) else inside)
+    # One that exists counts, whoever made it: people who share a cache have different rights.
+    existing = next((place for place in (beside, inside) if place.is_dir()), None)
+    return existing or (beside if os.access(beside.parent, os.W_OK) else inside)
 
 
 def sharing_of(cache: DvcCache | None) -> Sharing:
-    """Who may write the store: as DVC's cache, with `cache.shared group` its group."""
+    """Who may write the store: with `cache.shared group`, the group of DVC's cache."""
     if cache is None or not cache.shared:
         return ALONE
     group = None
@@ -81,7 +81,7 @@ def open_rows(
     warn: Callable[[str], None],
     check: Callable[[pa.Table], str | None] = lambda _: None,
 ) -> RowStore:
-    """The project's store, as the environment wants it; see `RowStore`."""
+    """The project's store, by the environment variables above; see `RowStore`."""
     reuse = os.environ.get(NO_REUSE, "").lower() in ("", "0", "false", "no")
     return RowStore(
         find_store(cache), stage, recipe, columns, cache=cache, reuse=reuse, warn=warn, check=check
@@ -89,29 +89,30 @@ def open_rows(
 
 
 class RowStore:
-    """The rows of one recipe, for the time of one run; a context manager.
+    """The rows of one recipe during one run; a context manager.
 
-    A second run with the same recipe waits until the first one ends, and then finds its rows. What
-    can't be written is warned of once, and no row is kept from then on; a full disk is an error.
+    A second run with the same recipe waits until the first one ends, and then finds its rows. If
+    the store can't be written, there is one warning, and no further row is kept; a full disk is an
+    error.
 
     Parameters
     ----------
     store : Path or None
-        Folder of the store; None finds and keeps nothing.
+        Folder of the store; with None, nothing is found or kept.
     stage, recipe : str
-        Which rows.
-    columns : dict[str, pa.DataType]
+        Whose rows they are.
+    columns : dict of str to pa.DataType
         A row's columns; `key` (text) is one of them.
     cache : DvcCache or None, optional
         DVC's cache, which has the rows' files once they are committed.
     reuse : bool, default True
-        False takes no stored row, and replaces those that are computed anew.
+        False uses no stored row, and replaces those that are computed again.
     warn : callable, default print
-        Called with what a user should know.
+        Called with messages for the user.
     check : callable, optional
-        Says why rows can't be any that the stage wrote; None where they can.
+        Returns why the stage can't have written some rows; None if it can.
     patience : float, default PATIENCE
-        Seconds without a sign of life after which another run is not waited for.
+        Seconds to wait for a sign of life of another run.
 
     Attributes
     ----------
@@ -156,11 +157,10 @@ class RowStore:
             except HeldError as error:
                 self._warn(
                     f"the rows {self._path} are held by another run ({error}) that added none for "
-                    f"{self._patience:g} s: this run computes "
-                    "alone, and keeps no row"
+                    f"{self._patience:g} s: this run computes alone, and keeps no row"
                 )
             if self._folder is None:
-                with suppress(OSError):  # none yet, or not ours to read
+                with suppress(OSError):  # none yet, or not readable
                     self._folder = self._open.enter_context(open_below(*self._names(self._path)))
                     self.files = RowFiles(self._path, self._cache, keeps=False)
         return self
@@ -184,22 +184,22 @@ class RowStore:
 
         Parameters
         ----------
-        keys : Collection[str]
-            What is wanted.
+        keys : collection of str
+            Keys of the rows.
         earlier : callable, optional
-            Gives rows from elsewhere (the last committed out); asked only if some are missing, and
-            what fits is stored from then on.
+            Returns rows from elsewhere (the last committed out). It is called if some are missing;
+            those with missing keys are stored.
         packed : callable, optional
-            The form in which rows are held, a segment's at a time; it keeps their order and their
-            keys.
+            Packs the rows of a segment to save memory, keeping their order and keys.
         """
-        wanted = pa.array(sorted(keys), pa.string())
+        key_array = pa.array(sorted(keys), pa.string())
         if not self.reuse:
             self.forget(keys)
             return packed(self.schema.empty_table())
-        stored = self._stored(wanted, packed)
-        if len(stored) < len(wanted) and (other := earlier()) is not None:
-            missing = wanted.filter(pc.invert(pc.is_in(wanted, stored[KEY].combine_chunks())))
+        stored = self._stored(key_array, packed)
+        if len(stored) < len(key_array) and (other := earlier()) is not None:
+            present = pc.is_in(key_array, stored[KEY].combine_chunks())
+            missing = key_array.filter(pc.invert(present))
             taken = self._checked(unique_rows(select_rows(other, missing)))
             if len(taken):
                 self._write(taken)
@@ -207,14 +207,14 @@ class RowStore:
         return stored
 
     def add(self, row: dict) -> None:
-        """Keep a finished row; it is safe from a kill within two seconds of work."""
+        """Keep a finished row; after two seconds at most, a kill does not lose it."""
         if self._keeps:
             self._pending.append(row)
             if time.monotonic() - self._saved >= _SAVE_EVERY:
                 self._save()
 
     def forget(self, keys: Collection[str]) -> None:
-        """Remove rows that are to be computed anew."""
+        """Remove rows that will be computed again."""
         for name, table in self._segments() if keys and self._keeps else ():
             others = table.filter(
                 pc.invert(pc.is_in(table[KEY], pa.array(sorted(keys), pa.string())))
@@ -229,7 +229,7 @@ class RowStore:
         return recipe.parent.parent, recipe.parent.name, recipe.name
 
     def _take(self, path: Path) -> None:
-        """Open the recipe's folder and take its lock; what a killed run left there is removed."""
+        """Open the recipe's folder, take its lock, and remove what a killed run left there."""
         store, stage, recipe = self._names(path)
         sharing = sharing_of(self._cache)
         with open_store(store, sharing, make=True) as top:
@@ -245,7 +245,7 @@ class RowStore:
                 self._warn,
             )
         self._open.callback(lock.release)
-        # `rows prune` removes empty ones, under the lock
+        # Opened again, for `rows prune` may have removed it before we had the lock.
         folder = self._open.enter_context(above.below(recipe, make=True))
         with folder.below(FILES, make=True) as files:
             for part in (folder, files):
@@ -257,7 +257,7 @@ class RowStore:
             release_all(store, self._cache)
 
     def _give_up(self, error: OSError) -> None:
-        """Keep no row any more, as nothing can be written."""
+        """Keep no further row, for nothing can be written."""
         if error.errno in FULL_DISK:
             raise error
         if self._folder is None:
@@ -266,22 +266,22 @@ class RowStore:
         self.files = RowFiles(self._path, self._cache, keeps=False)
         self._warn(
             f"the row store {self._path} can't be written ({error.strerror}): no row is saved, so "
-            "that a killed "
-            f"run starts anew, and those that can be read are reused; {PLACE} names another folder"
+            "that a killed run starts anew; stored rows that can be read are reused. "
+            f"{PLACE} names another folder"
         )
 
-    def _stored(self, wanted: pa.Array, packed: Callable[[pa.Table], pa.Table]) -> pa.Table:
-        """Rows with these keys out of all segments."""
+    def _stored(self, keys: pa.Array, packed: Callable[[pa.Table], pa.Table]) -> pa.Table:
+        """Rows with these keys from all segments."""
         parts = [packed(self.schema.empty_table())]
         self._small = {}
         for name, table in self._segments():
             if len(table) < FULL:
                 self._small[name] = len(table)
-            parts.append(packed(select_rows(table, wanted)))
+            parts.append(packed(select_rows(table, keys)))
         return unique_rows(pa.concat_tables(parts))
 
     def _checked(self, rows: pa.Table) -> pa.Table:
-        """Rows of an earlier out, if they can be some of this stage."""
+        """Rows of an earlier out, if this stage can have written them."""
         try:
             rows = rows.cast(self.schema)
             why = self._check(rows)
@@ -299,7 +299,7 @@ class RowStore:
                 yield name, table
 
     def _read(self, name: str) -> pa.Table | None:
-        """A segment's rows; what is damaged is named and removed."""
+        """A segment's rows; a damaged one is reported and removed."""
         try:
             table = read_segment(self._folder, name, self.schema)
             if why := self._check(table):
@@ -312,8 +312,7 @@ class RowStore:
                 f"{self._folder.path / name} in the row store is left out: {error}; its rows are "
                 "computed again"
             )
-            if isinstance(error, DamagedSegmentError):
-                # a disk that fails says nothing of the segment
+            if isinstance(error, DamagedSegmentError):  # not if the disk fails
                 self._remove(name)
             return None
 
@@ -328,7 +327,7 @@ class RowStore:
         self._saved = time.monotonic()
 
     def _write(self, rows: pa.Table) -> None:
-        """Write segments; where many small ones have come together, merge them."""
+        """Write segments, and merge small ones if there are many."""
         if not self._keeps:
             return
         try:
@@ -350,7 +349,7 @@ class RowStore:
 
 
 def read_rows(store: Path, stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.Table:
-    """All rows of a recipe that can be read, those with the same key included."""
+    """All readable rows of a recipe, also several with the same key."""
     schema = _row_schema(stage, recipe, columns)
     parts = [schema.empty_table()]
     with suppress(OSError), open_below(store, stage, recipe[:32]) as folder:
@@ -365,7 +364,7 @@ def _row_schema(stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.
 
 
 def recipes(store: Path) -> list[Path]:
-    """The folders that `RowStore` made; none of other names, and none behind links."""
+    """The folders of recipes; none with other names, and none behind links."""
     folders = []
     with suppress(OSError), open_store(store) as top:
         for stage in top.names(_STAGE):
@@ -377,10 +376,7 @@ def recipes(store: Path) -> list[Path]:
 
 
 def release_all(store: Path, cache: DvcCache) -> None:
-    """Remove the files of all recipes that DVC's cache has by now.
-
-    Safe while other runs use them.
-    """
+    """Remove the files of all recipes that DVC's cache has by now, also while runs use them."""
     for recipe in recipes(store):
         with suppress(OSError), open_below(store, recipe.parent.name, recipe.name, FILES) as folder:
             release(folder, cache)

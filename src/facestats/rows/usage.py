@@ -1,4 +1,4 @@
-"""How big the row store is, how much of it the current outs use, and removing the rest."""
+"""Size of the row store, how much of it the current outs use, and removal of the rest."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Usage:
     Attributes
     ----------
     recipes : int, default 0
-        Parameters, weights and code that rows were computed with.
+        Number of combinations of parameters, weights and code.
     rows, used : int, default 0
-        Rows, and those that the current outs hold.
+        Number of rows, and of those in the current outs.
     size, used_size : int, default 0
-        Bytes on disk; a segment counts as used by its share of used rows.
+        Bytes on disk, and those in use: of a segment, the share of its used rows.
     """
 
     recipes: int = 0
@@ -53,14 +53,9 @@ def used_keys(cache: DvcCache | None, stage: str) -> pa.Array:
     """Keys of the rows in a stage's current outs, in the workspace and by dvc.lock."""
     keys = [pa.array([], pa.string())]
     for path in cache.tables(stage) if cache else ():
-        try:
-            keys.append(
-                pq.read_table(path, columns=[KEY], use_threads=False)[KEY]
-                .combine_chunks()
-                .cast(pa.string())
-            )
-        except (pa.ArrowException, KeyError, OSError):  # no table of rows
-            continue
+        with suppress(pa.ArrowException, KeyError, OSError):  # not a table of rows
+            column = pq.read_table(path, columns=[KEY], use_threads=False)[KEY]
+            keys.append(column.combine_chunks().cast(pa.string()))
     return pc.unique(pa.concat_arrays(keys)).drop_null()
 
 
@@ -82,38 +77,37 @@ def _measure(folder: Folder, keys: pa.Array, usage: Usage) -> None:
         with suppress(DamagedSegmentError, OSError):
             table = read_any_segment(folder, name)
             kept, size = select_rows(table, keys), folder.size(name)
-            usage.rows, usage.used = usage.rows + len(table), usage.used + len(kept)
-            usage.size, usage.used_size = (
-                usage.size + size,
-                usage.used_size + size * len(kept) // max(1, len(table)),
-            )
+            usage.rows += len(table)
+            usage.used += len(kept)
+            usage.size += size
+            usage.used_size += size * len(kept) // max(1, len(table))
             files |= files_of(kept)
     with suppress(OSError), folder.below(FILES) as below:
         for name in below.names(MD5):
             with suppress(OSError):
                 size = below.size(name)
-                usage.size, usage.used_size = (
-                    usage.size + size,
-                    usage.used_size + size * (name in files),
-                )
+                usage.size += size
+                usage.used_size += size * (name in files)
 
 
 def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
-    """Remove the rows that no current out holds.
+    """Remove the rows that are in no current out.
 
-    Returns the recipes that were left, each with the reason.
+    Returns
+    -------
+    dict of Path to str
+        Recipes that were left alone, each with the reason.
 
     Raises
     ------
     InputError
-        What the current outs are can't be told: every row would look unused.
+        The current outs are unknown: every row would look unused.
     """
     if cache is None or not cache.has_outs():
         raise InputError(
-            f"{cache.root / 'dvc.lock' if cache else 'dvc.lock'} is missing or damaged, or this "
-            "is no DVC project: which rows "
-            "are in use can't be told; run this in the project after `dvc repro`, or remove the "
-            "folder yourself"
+            f"{cache.root / 'dvc.lock' if cache else 'dvc.lock'} is missing or damaged, or this is "
+            "not a DVC project, so it is unknown which rows are in use; run this in the project "
+            "after `dvc repro`, or remove the folder yourself"
         )
     left: dict[Path, str] = {}
     for folder in idle_recipes(store, cache, left):
@@ -122,7 +116,7 @@ def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
 
 
 def idle_recipes(store: Path, cache: DvcCache | None, left: dict[Path, str]) -> Iterator[Folder]:
-    """The recipes that no run uses, each locked while it is looked at.
+    """Yield the recipes that no run uses, each locked meanwhile.
 
     The others are added to `left` with the reason.
     """
@@ -161,7 +155,7 @@ def _prune_recipe(folder: Folder, keys: pa.Array) -> None:
 
 
 def remove_files(folder: Folder, kept: Collection[str]) -> None:
-    """Remove the files whose rows are gone, or were never kept by a killed run."""
+    """Remove the files that are not in `kept`, and temporary ones."""
     with suppress(OSError), folder.below(FILES) as below:
         below.remove_temporary()
         for name in below.names(MD5):

@@ -28,7 +28,7 @@ from facestats.errors import (
     TableError,
     WithheldError,
 )
-from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, say_likely
+from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, suggestion
 from facestats.serving.checks import whole_number
 from facestats.serving.parts import Parts
 from facestats.serving.types import Attribute, Attributes, Score
@@ -195,7 +195,7 @@ class Models:
             return image
         if reading.image is None or not AS_WRITTEN.issuperset(reading.liberties):
             likely = reading.likely or ((reading.image,) if reading.image else ())
-            raise InputError(f"{image}: no such file{say_likely(Reading(None, likely=likely))}")
+            raise InputError(f"{image}: no such file{suggestion(Reading(None, likely=likely))}")
         assert self.names.folder is not None
         path = self.names.folder / reading.image
         if not path.is_file():

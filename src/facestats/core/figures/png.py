@@ -52,7 +52,7 @@ def _colours(n: int) -> list:
 
 
 def say_why(title: str, why: str, path: Path) -> None:
-    """A picture that says why there is nothing to see."""
+    """Write a picture with the reason why there is no figure."""
     figure = Figure(figsize=(6, 2))
     figure.text(0.5, 0.7, plain(title), ha="center", size="large")
     figure.text(0.5, 0.35, plain(why), ha="center", va="center", wrap=True)
@@ -60,9 +60,7 @@ def say_why(title: str, why: str, path: Path) -> None:
 
 
 def plain(text: str) -> str:
-    """Text as it is: between two dollar signs matplotlib reads formulas, and fails where they are
-    none.
-    """
+    """Text with its dollar signs escaped: between two, matplotlib reads a formula."""
     return text.replace("$", r"\$")
 
 

@@ -1,4 +1,4 @@
-"""Contact sheets: who is in a composite, at a glance, in few bytes."""
+"""Contact sheets: the members of a composite at a glance, in few bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _QUALITIES = range(90, 0, -5)
 def contact_sheet(
     paths: list[Path], columns: int = 10, side: int = 96, most: int = MOST
 ) -> Image.Image:
-    """Thumbnails of up to `most` faces on a white sheet, `columns` to a row, in the order given."""
+    """Thumbnails of up to `most` faces on a white sheet, `columns` to a row, in their order."""
     shown = paths[:most]
     columns = min(columns, len(shown))
     sheet = Image.new("RGB", (columns * side, -(-len(shown) // columns) * side), "white")
@@ -30,9 +30,7 @@ def contact_sheet(
 
 
 def fitting_jpeg(image: Image.Image, most: int = MAX_BYTES) -> bytes:
-    """The image as JPEG of the best quality (90 at most) that takes no more than `most` bytes, or
-    of the lowest.
-    """
+    """The image as JPEG of the best quality up to 90 that takes at most `most` bytes, or of 5."""
     for quality in _QUALITIES:
         buffer = io.BytesIO()
         image.save(buffer, format="JPEG", quality=quality)

@@ -1,7 +1,4 @@
-"""Measures of a classifier.
-
-From its confusion matrix, and how far its probabilities can be trusted.
-"""
+"""Measures of a classifier: from its confusion matrix, and of its probabilities' calibration."""
 
 from __future__ import annotations
 
@@ -15,9 +12,7 @@ BINS = 10  # of probability, for the calibration error
 
 
 def confusion(actual: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Counts (classes, classes), rows actual, columns predicted, over all classes that occur in
-    either.
-    """
+    """Confusion matrix (classes, classes), actual by predicted, and the classes that occur."""
     codes, classes = pd.factorize(np.concatenate([actual, predicted]).astype(object), sort=True)
     n = len(classes)
     cells = codes[: len(actual)] * n + codes[len(actual) :]
@@ -27,7 +22,7 @@ def confusion(actual: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, li
 def from_confusion(matrix: np.ndarray) -> dict[str, float]:
     """Accuracy, balanced accuracy and macro-F1 (as scikit-learn defines them) of a count matrix.
 
-    A class that occurs among the actual ones but that the model cannot say has recall 0: it counts.
+    An actual class that the model does not know counts with recall 0.
     """
     hits, actual, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     occurs = actual > 0
@@ -84,13 +79,15 @@ def with_intervals(
 def calibration_error(sure: np.ndarray, right: np.ndarray) -> float:
     """Expected calibration error (Naeini et al. 2015, AAAI).
 
-    In ten equal bins of the answers' probability, the difference of their mean and the share of
+    In ten equal bins of probability, the difference between the mean probability and the share of
     right answers, weighted by the bins' faces.
 
     Parameters
     ----------
-    sure : ndarray (n,)
-        Probability of each answer; right : bool (n,).
+    sure : ndarray of float (n,)
+        Probability of each answer.
+    right : ndarray of bool (n,)
+        Whether it is right.
     """
     place = np.minimum((sure * BINS).astype(int), BINS - 1)
     return float(np.abs(np.bincount(place, sure - right, BINS)).sum() / len(sure))
@@ -101,9 +98,9 @@ def calibration_with_interval(
 ) -> dict[str, float]:
     """`calibration_error` as value, low, high: 95 % bootstrap over faces, less its bias.
 
-    A resample is less even than the faces that it is drawn from, so its error is greater: by 0.02
-    on 140 faces, which is as much as the error of a well calibrated model. The resamples are
-    shifted to have the faces' own error as their mean.
+    A resample is less even than the faces themselves, so its error is greater: by 0.02 on 140
+    faces, as much as the error of a well calibrated model. The resamples are shifted so that their
+    mean is the faces' own error.
     """
     value = calibration_error(sure, right)
     drawn = np.array(

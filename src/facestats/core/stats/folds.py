@@ -1,4 +1,4 @@
-"""Folds of a cross-validation. No person is in two folds: `identity.same_faces` says who is one."""
+"""Folds of a cross-validation. No person is in two: `identity.same_faces` tells persons apart."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from facestats.core.stats.identity import uniform
 
 FOLDS = 5
-# Faces up to which folds are stratified: stratified groups of 100,000 faces take 16 s, and so many
-# come out alike by chance.
+# Folds of up to so many faces are stratified: for 100,000 faces in groups it takes 16 s, and random
+# folds have the same shares anyway.
 STRATIFIED = 5_000
 
 # Numbers of the rows to train on, and of the rows that are left out.
@@ -18,7 +18,7 @@ Fold = tuple[np.ndarray, np.ndarray]
 
 
 def hashed_folds(groups: pd.Series, folds: int, seed: int) -> np.ndarray:
-    """Deal faces out to folds by a hash, so that adding faces moves no one.
+    """Assign faces to folds by a hash, so that adding faces moves no one.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def hashed_folds(groups: pd.Series, folds: int, seed: int) -> np.ndarray:
     folds : int
         Number of folds.
     seed : int
-        Another seed deals the groups out anew.
+        Another seed assigns all groups anew.
 
     Returns
     -------
@@ -47,12 +47,12 @@ def hashed_share(groups: pd.Series, share: float, seed: int) -> np.ndarray:
     share : float
         Expected share of the groups, 0–1.
     seed : int
-        Int.
+        Another seed chooses other groups.
 
     Returns
     -------
-    ndarray
-        Of bool (n,)
+    ndarray of bool (n,)
+        Whether a face's group is chosen.
     """
     return _hashed(groups, seed, "stop") < share
 
@@ -70,7 +70,8 @@ def class_folds(classes: np.ndarray, groups: np.ndarray) -> list[Fold]:
     Returns
     -------
     list of (ndarray, ndarray)
-        As many folds as the rarest class has groups, at most five; none where it has one.
+        Rows to train on, and rows left out: as many folds as the rarest class has groups, at most
+        five; none if it has one.
     """
     folds = min(FOLDS, int(pd.Series(groups).groupby(classes).nunique().min()))
     if folds < 2:
@@ -83,7 +84,7 @@ def class_folds(classes: np.ndarray, groups: np.ndarray) -> list[Fold]:
 
 
 def group_folds(groups: np.ndarray) -> list[Fold]:
-    """Make up to five folds of about equal size; none where all faces are one group's.
+    """Make up to five folds of about equal size; none if there is only one group.
 
     Parameters
     ----------
@@ -92,8 +93,8 @@ def group_folds(groups: np.ndarray) -> list[Fold]:
 
     Returns
     -------
-    list of Fold
-        List of (ndarray, ndarray)
+    list of (ndarray, ndarray)
+        Rows to train on, and rows left out.
     """
     folds = min(FOLDS, len(np.unique(groups)))
     if folds < 2:
@@ -113,8 +114,8 @@ def shuffled_folds(groups: np.ndarray, seed: int) -> list[Fold]:
 
     Returns
     -------
-    list of Fold
-        List of (ndarray, ndarray)
+    list of (ndarray, ndarray)
+        Rows to train on, and rows left out.
     """
     splitter = KFold(FOLDS, shuffle=True, random_state=seed)
     left_out = [np.isin(groups, some) for _, some in splitter.split(np.arange(groups.max() + 1))]

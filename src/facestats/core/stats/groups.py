@@ -1,4 +1,4 @@
-"""Groups of faces by what people said of them: one attribute, or two at once."""
+"""Groups of faces by their labels: by one attribute, or by two at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from facestats.core.tables import UNKNOWN
 
 TIMES = " × "  # between the names of two attributes or of two groups
-COMBINED = "combined_"  # before the name of a measure: it is the combined score's
+COMBINED = "combined_"  # prefix of the combined score's measures
 ALWAYS = ("gender", "ethnicity", "age")
 # Lower ends and names of the age groups of FairFace (Kärkkäinen and Joo 2021, WACV).
 LOWER_ENDS = (0, 3, 10, 20, 30, 40, 50, 60, 70)
@@ -33,16 +33,16 @@ def age_bucket(age: pd.Series | np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Grouping:
-    """Faces dealt out by one attribute or by two.
+    """Faces grouped by one attribute or by two.
 
     Attributes
     ----------
     attribute : str
         Its name; of two, both with ` × ` between them.
     groups : list of str
-        Names of those that occur, in order.
-    place : ndarray (n,)
-        Which of them each face belongs to, -1 where nobody said it.
+        Names of the groups that occur, in order.
+    place : ndarray of int (n,)
+        Number of each face's group; -1 without a label.
     """
 
     attribute: str
@@ -50,7 +50,7 @@ class Grouping:
     place: np.ndarray
 
     def members(self) -> np.ndarray:
-        """(n, groups) whether a face belongs to a group."""
+        """Whether a face belongs to a group: bool (n, groups)."""
         return self.place[:, None] == np.arange(len(self.groups))
 
 
@@ -60,13 +60,12 @@ def human_groupings(labels: pd.DataFrame, kinds: Mapping[str, str]) -> list[Grou
     Parameters
     ----------
     labels : DataFrame
-        What people said, one row a face, null where they said nothing; never predictions.
-    kinds : mapping
-        `classification` or `regression` of the targets. Gender, ethnicity and age count without
-        being one. Age is grouped by FairFace's buckets; other numbers have no groups and are left
-        out.
+        Human labels, one row a face, null if unknown; never predictions.
+    kinds : mapping of str to str
+        `classification` or `regression`, by target. Gender, ethnicity and age always count. Age is
+        grouped by FairFace's buckets; other numbers have no groups and are left out.
     """
-    wanted = [
+    attributes = [
         *ALWAYS,
         *sorted(
             name for name, kind in kinds.items() if kind == "classification" and name not in ALWAYS
@@ -74,7 +73,7 @@ def human_groupings(labels: pd.DataFrame, kinds: Mapping[str, str]) -> list[Grou
     ]
     single = [
         _by_one(name, labels[name])
-        for name in wanted
+        for name in attributes
         if name in labels.columns and _is_known(labels[name]).any()
     ]
     return single + [_by_two(a, b) for a, b in combinations(single, 2)]
@@ -88,7 +87,7 @@ def _by_one(name: str, column: pd.Series) -> Grouping:
     is_known = _is_known(column).to_numpy()
     values = age_bucket(column) if name == "age" else column.astype("str").to_numpy(dtype=object)
     groups = (
-        [b for b in BUCKETS if (values[is_known] == b).any()]
+        [bucket for bucket in BUCKETS if (values[is_known] == bucket).any()]
         if name == "age"
         else sorted(set(values[is_known]))
     )

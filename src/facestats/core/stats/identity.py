@@ -1,4 +1,4 @@
-"""Who is the same person, and what a picture and its copies count for."""
+"""Which faces are the same person's, and which of a picture's copies count."""
 
 from __future__ import annotations
 
@@ -10,30 +10,26 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-IDENTITY = [
-    "filename",
-    "sha256",
-    "copy_group",
-    "copy_rank",
-]  # columns of `faces.parquet` that say who is who
+# Columns of `faces.parquet` that tell who is who.
+IDENTITY = ["filename", "sha256", "copy_group", "copy_rank"]
 BY_MODEL = "model"  # in `age_checked`: the age is a guess
 
 
 def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
-    """Which faces must stay together, for folds that nothing straddles and for intervals.
-
-    One person, and copies.
+    """Group the faces that folds and resamples must keep together: those of a person, and copies.
 
     Parameters
     ----------
-    faces, persons
-        Accepted faces with the columns `IDENTITY`; person by filename, null where unknown.
+    faces : DataFrame
+        Accepted faces with the columns `IDENTITY`.
+    persons : Series of str
+        Person by filename, null if unknown.
 
     Returns
     -------
-    Series
-        By filename, the name of the group: the first of its identities in order; groups that share
-        a face are one.
+    Series of str
+        Name of the group by filename: the first of its identities in order. Groups that share a
+        face are one.
     """
     faces = faces.sort_values("filename").reset_index(drop=True)
     person = faces["filename"].map(persons).astype("str")
@@ -48,26 +44,25 @@ def same_faces(faces: pd.DataFrame, persons: pd.Series) -> pd.Series:
 
 
 def split_identities(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series) -> pd.Series:
-    """Who each face is to the split, which must move no one when copies are added.
+    """Identity of each face for the split, which must move no one when copies are added.
 
-    `same_faces` can't serve: its groups grow with the faces, and their names change. Who somebody
-    is here: the `person` of the labels, of the face or of a copy of it; else the bytes of an image,
-    of a group of copies those of its best labelled member, or of its best one where none is
-    labelled.
+    The groups of `same_faces` grow with the faces, and their names change. Here, the identity is
+    the `person` that the labels give for the face or a copy of it; else the bytes of the best
+    labelled image in its group of copies, or of the best image if none is labelled.
 
     Parameters
     ----------
     faces : DataFrame (n,)
         With the columns `IDENTITY`, sorted by name.
-    persons : Series
-        Person by filename, null where unknown.
+    persons : Series of str
+        Person by filename, null if unknown.
     labelled : Series of bool
-        Whether people said anything about a face, by filename.
+        Whether a face has any label, by filename.
 
     Returns
     -------
-    Series
-        Of str (n,)
+    Series of str (n,)
+        In the order of `faces`.
     """
     order = pd.DataFrame(
         {
@@ -75,9 +70,9 @@ def split_identities(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Serie
             "bytes": "bytes " + faces["sha256"],
             "rank": faces["copy_rank"],
             "person": "person " + faces["filename"].map(persons).astype("str"),
-            "silent": ~faces["filename"].isin(labelled.index[labelled.to_numpy(dtype=bool)]),
+            "unlabelled": ~faces["filename"].isin(labelled.index[labelled.to_numpy(dtype=bool)]),
         }
-    ).sort_values(["silent", "rank"], kind="stable")
+    ).sort_values(["unlabelled", "rank"], kind="stable")
     by_group = order.groupby("group")[["person", "bytes"]].first()  # the first that is known
     return (
         order["person"]
@@ -88,14 +83,12 @@ def split_identities(faces: pd.DataFrame, persons: pd.Series, labelled: pd.Serie
 
 
 def several_faces(groups: pd.Series) -> pd.Series:
-    """The groups of `same_faces`, null where a face is alone in its own."""
+    """The groups of `same_faces`; null for a face that is alone in its own."""
     return groups.where(groups.duplicated(keep=False))
 
 
 def count_once(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
-    """The labels without those of a face that has a better copy with a label of the same kind.
-
-    A picture counts once.
+    """Drop labels of faces with a better copy that has a label of the same kind.
 
     Parameters
     ----------
@@ -118,10 +111,7 @@ def count_once(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
 
 
 def uniform(seed: int, identities: Iterable[str]) -> np.ndarray:
-    """A number in [0, 1) for each.
-
-    The first 64 bits of its SHA-256, which only hashlib computes, about 1 µs each.
-    """
+    """A number in [0, 1) for each identity: the first 64 bits of its SHA-256."""
     digests = b"".join(
         [hashlib.sha256(f"{seed}\0{identity}".encode()).digest()[:8] for identity in identities]
     )
@@ -129,9 +119,9 @@ def uniform(seed: int, identities: Iterable[str]) -> np.ndarray:
 
 
 def known_minors(age_check: pd.DataFrame) -> pd.Series:
-    """Who is too young by what people said, not by a model's guess: bool by filename.
+    """Who is too young for a score by a label, not by a model's guess: bool by filename.
 
-    Their ratings teach nothing.
+    Models are not trained on their ratings.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Intervals of 95 %: who is drawn, where the ends lie, and how they are written.
+"""Intervals of 95 %: resamples, ends, and text.
 
 A bootstrap draws persons, each with all of their faces: faces of one person are rated and scored
-alike, and an interval that takes them for independent is too narrow. Who is the same person is
-what `identity.same_faces` says.
+alike, and an interval that takes them for independent is too narrow. `identity.same_faces` tells
+persons apart.
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ def resampled_weights(
     resamples : int
         Number of samples.
     seed : int or Generator
-        A generator goes on where it stands.
+        A generator continues from its state.
 
     Returns
     -------
-    ndarray
-        Of float64 (resamples, n)
+    ndarray of float64 (resamples, n)
+        How often each row is drawn.
     """
     n = int(groups.max()) + 1
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
@@ -102,7 +102,7 @@ def resampled_weights(
 
 
 def percentile_interval(values: np.ndarray | list[float]) -> dict[str, float]:
-    """Take the ends of an interval from a measure's resamples.
+    """Compute the ends of an interval from a measure's resamples.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def percentile_interval(values: np.ndarray | list[float]) -> dict[str, float]:
     Returns
     -------
     dict
-        `low` and `high`: the 2.5 and 97.5 % percentiles; NaN where no value is finite.
+        `low` and `high`: the 2.5 and 97.5 % percentiles; NaN if no value is finite.
     """
     finite = np.asarray(values)[np.isfinite(values)]
     low, high = np.percentile(finite, ENDS) if len(finite) else (np.nan, np.nan)
@@ -151,12 +151,12 @@ def mean_with_interval(
 def exact_share(hits: np.ndarray, persons: pd.Series | None = None) -> dict[str, Any]:
     """Share of true values with its exact interval (Clopper-Pearson).
 
-    A share of 0 leaves the interval open upwards, where every resample of a bootstrap would be 0.
+    For a share of 0, every resample of a bootstrap would be 0; this interval has an upper end.
 
     Parameters
     ----------
-    hits : ndarray
-        Ndarray of bool (n,).
+    hits : ndarray of bool (n,)
+        The values.
     persons : Series (n,), optional
         Faces of one person are not independent: the interval is that of as many faces as there
         are persons.
@@ -184,12 +184,11 @@ def interval_text(
     Parameters
     ----------
     metric : mapping
-        `value`, `low` and `high`; the value alone is written where the ends are null.
+        `value`, `low` and `high`; if the ends are null, only the value is written.
     digits : str
         Format of each number, such as `.2f` (two decimals) or `.3g` (three digits).
     named : bool
-        Whether to say what stands in brackets, where no heading does:
-        `0.57 (95 % interval 0.41 to 0.71)`.
+        Whether to name the interval: `0.57 (95 % interval 0.41 to 0.71)`.
 
     Returns
     -------
@@ -208,15 +207,15 @@ def number_text(value: float | None, digits: str = ".2f") -> str:
 
     Parameters
     ----------
-    value : float, optional
-        Float or None.
+    value : float or None
+        The number.
     digits : str
         Format of the number.
 
     Returns
     -------
     str
-        `undefined` where the value is null or not finite.
+        `undefined` if the value is null or not finite.
     """
     if value is None or not np.isfinite(value):
         return "undefined"

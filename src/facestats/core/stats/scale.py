@@ -1,14 +1,14 @@
-"""From a predicted rating to the numbers that people read: score, percentile, decile, blend.
+"""From a predicted rating to score, percentile, decile and combined score.
 
-All of them are pure functions of the prediction and of what the model file holds, so that one
-uploaded photo and the whole table agree.
+All of them are pure functions of the prediction and of the model file, so that one uploaded photo
+and the whole table agree.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# The reference distribution is kept whole up to this many faces, beyond it as quantiles.
+# The reference distribution of more faces is kept as so many quantiles.
 MAX_REFERENCE = 10_001
 
 
@@ -26,11 +26,11 @@ def to_score(raw: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
 
 
 def to_pct(raw: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Share (0–1) of the reference distribution that lies below, linear between its members.
+    """Share (0–1) of the reference distribution that lies below, linear between its values.
 
     The i-th of m reference values stands at (i + 0.5) / m, equal ones at the middle of their
-    places, and nothing lies beyond the first and the last: a function without steps, so that a
-    rounding error in `raw` can't throw a face from one percentile to another.
+    places; the function is constant beyond the first and the last. It has no steps, so that a
+    rounding error in `raw` can't move a face to another percentile.
     """
     values, first, count = np.unique(reference, return_index=True, return_counts=True)
     return np.interp(raw, values, (first + count / 2) / len(reference))

@@ -1,10 +1,8 @@
-"""Whether a score says anything of faces that it was not learned from.
+"""The verdict on a score: whether it says anything about faces that it was not trained on.
 
-One rule, and one wording, for all who show scores.
-
-A regressor that found nothing gives every face the mean rating. Percentiles, deciles and composites
-of its scores look like those of any other, and r of predictions that hardly vary may be anything,
-so each of them has to say so.
+A regressor that learned nothing gives every face about the mean rating. Percentiles, deciles and
+composites of its scores look like any others, and r of predictions that hardly vary may be
+anything. So the report, the model card and the commands that show scores show this verdict, too.
 """
 
 from __future__ import annotations
@@ -24,9 +22,9 @@ from facestats.core.stats.intervals import (
 from facestats.core.stats.scale import to_score
 from facestats.errors import number_of
 
-MIN_PERSONS = 10  # of fewer, no interval tells what others would show
-# Predictions whose standard deviation is a smaller share of the ratings' hardly vary: with r = 1
-# between them, R² would be below 0.1.
+MIN_PERSONS = 10  # fewer are too few for an interval
+# Least standard deviation of predictions that vary, as a share of the ratings': below, R² could not
+# reach 0.1 even with r = 1.
 FLAT = 0.05
 RESAMPLES, SEED = 1000, 0
 SAYS_SOMETHING, NOT_SHOWN, SAYS_NOTHING, NOT_MEASURED = (
@@ -46,17 +44,17 @@ LEFT_OUT, TEST = "held-out face", "test face"
 
 @dataclass(frozen=True)
 class Evidence:
-    """How near predictions of some faces came to their ratings.
+    """How near predictions for some faces come to their ratings.
 
     Attributes
     ----------
     faces : str
         What one of them is called.
     n, n_persons : int
-        How many.
+        Number of faces and of persons.
     r2, low, high : float
-        R² with its 95 % bootstrap interval over persons: 0 is the mean rating of these faces,
-        always. NaN: not defined.
+        R² with its 95 % bootstrap interval over persons. Predicting these faces' mean rating has
+        R² = 0. NaN if undefined.
     spread : float
         Standard deviation of the predictions, as a share of the ratings'.
     """
@@ -70,10 +68,7 @@ class Evidence:
     spread: float
 
     def doubt(self) -> tuple[str, str] | None:
-        """What speaks against the score, as a verdict and the end of a sentence; None.
-
-        Nothing does.
-        """
+        """What speaks against the score: a verdict and the end of a sentence; None if nothing."""
         on = f"on {number_of(self.n, self.faces)}"
         if self.spread < FLAT:
             return (
@@ -102,9 +97,16 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a score is worth: `word` is one of the four above.
+    """What a score is worth.
 
-    `text` a whole sentence without its full stop, None where it says something.
+    Attributes
+    ----------
+    word : str
+        One of `WORST_FIRST`.
+    text : str or None
+        A sentence without its full stop; None if the score says something.
+    evidence : tuple of Evidence
+        What the verdict rests on.
     """
 
     word: str
@@ -113,7 +115,7 @@ class Verdict:
 
 
 def weigh(actual: np.ndarray, predicted: np.ndarray, persons: np.ndarray, faces: str) -> Evidence:
-    """Hold predictions against ratings.
+    """Compare predictions with ratings.
 
     Parameters
     ----------
@@ -140,30 +142,30 @@ def weigh(actual: np.ndarray, predicted: np.ndarray, persons: np.ndarray, faces:
 
 
 def judge(name: str, evidence: tuple[Evidence, ...]) -> Verdict:
-    """The verdict on the score called `name`: all evidence has to speak for it."""
+    """The verdict on the score called `name`: it says something if all evidence speaks for it."""
     if not evidence:
         return Verdict(
             NOT_MEASURED,
             f"whether the {name} score says anything is not measured: nobody rated a face that it "
             "was not trained on",
         )
-    against = [doubt for one in evidence if (doubt := one.doubt())]
+    against = [doubt for part in evidence if (doubt := part.doubt())]
     if not against:
         return Verdict(SAYS_SOMETHING, None, evidence)
-    speak_for = [
-        f"on {number_of(one.n, one.faces)} it is closer: {one.figure()}"
-        for one in evidence
-        if not one.doubt()
+    in_favour = [
+        f"on {number_of(part.n, part.faces)} it is closer: {part.figure()}"
+        for part in evidence
+        if not part.doubt()
     ]
     word = (
         SAYS_NOTHING
-        if not speak_for and SAYS_NOTHING in [word for word, _ in against]
+        if not in_favour and SAYS_NOTHING in [word for word, _ in against]
         else NOT_SHOWN
     )
     claim = "says nothing" if word == SAYS_NOTHING else "is not shown to say anything"
     return Verdict(
         word,
-        f"the {name} score {claim}: {'; '.join([*(text for _, text in against), *speak_for])}",
+        f"the {name} score {claim}: {'; '.join([*(text for _, text in against), *in_favour])}",
         evidence,
     )
 
@@ -173,16 +175,18 @@ def judge_scores(
 ) -> dict[str, Verdict]:
     """A verdict on each score that some face has.
 
-    By test faces, and by rated train and val faces that its models had not seen.
+    It rests on test faces, and on rated train and val faces that its models had not seen.
 
     Parameters
     ----------
     scores : DataFrame
         The table of scores.
-    ratings, persons : Series
-        Of the same rows, null where nobody rated and where a face is a person of its own.
-    scale : (float, float), optional
-        Ends of the raters' scale; None where nobody rated.
+    ratings : Series (n,)
+        Mean ratings of its rows, null without ratings.
+    persons : Series (n,)
+        Groups of its rows, null for a face that is a person of its own.
+    scale : (float, float) or None
+        Ends of the raters' scale; None if nobody rated.
     """
     groups = person_groups(persons.reset_index(drop=True))
     rated = ratings.notna().to_numpy()
@@ -191,14 +195,13 @@ def judge_scores(
     for name, column in SCORES.items():
         predicted = scores[column].to_numpy(float)
         if np.isfinite(predicted).any():
-            there = rated & np.isfinite(predicted)
+            both = rated & np.isfinite(predicted)
+            unseen = [(faces, both & rows) for faces, rows in _unseen(name, scores)]
             verdicts[name] = judge(
                 name,
                 tuple(
                     weigh(actual[rows], predicted[rows], groups[rows], faces)
-                    for faces, rows in (
-                        (faces, there & rows) for faces, rows in _unseen(name, scores)
-                    )
+                    for faces, rows in unseen
                     if rows.any()
                 ),
             )
@@ -206,7 +209,7 @@ def judge_scores(
 
 
 def doubts_of_scores(attractiveness: dict) -> list[str]:
-    """A sentence, without its full stop, on each score that says nothing, or is not shown to."""
+    """A sentence, without its full stop, on each score that is not shown to say something."""
     return [verdict["text"] for verdict in attractiveness["verdicts"].values() if verdict["text"]]
 
 

@@ -1,8 +1,8 @@
-"""Tables: what a schema is, and reading and writing tables with validation.
+"""Tables: their schemas, and reading and writing with validation.
 
-Every table is a parquet file (zstd), sorted by its key column (the flags alone stand worst first),
-without pandas' metadata: the same rows give the same bytes. `read` and `write` are the only doors,
-so that a wrong column is named where it comes up.
+Every table is a parquet file (zstd), sorted by its key (only the flags stand worst first), without
+pandas' metadata: the same rows give the same bytes. All code goes through `read` and `write`, which
+check the columns.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from facestats.core.tables.parquet import group_rows, opened, read_rows, sort_by
 from facestats.errors import RenamedWarning, TableError
 
 _PATHS = ("filename", "image")  # columns with paths below a folder
-_OUTSIDE = r"^/|(?:^|/)\.\.(?:/|$)|\x00"  # of such a path: what leads elsewhere
+_OUTSIDE = r"^/|(?:^|/)\.\.(?:/|$)|\x00"  # in such a path, what leads out of the folder
 UNKNOWN = "unknown"
 
 
@@ -43,8 +43,7 @@ class Column(NamedTuple):
     text : str
         What it holds in words, for docs/tables.md.
     aliases : tuple of str
-        Names that it had in earlier versions; tables that have one of these are read, with a
-        warning.
+        Its names in earlier versions: tables with one of these are read, with a warning.
     """
 
     kind: pa.DataType
@@ -61,21 +60,21 @@ class Schema:
     name : str
         File name without folder.
     text : str
-        What the table holds, for docs/tables.md.
+        Its content in words, for docs/tables.md.
     stage : str
         The stage that writes it.
     fields : dict of str to Column
         The columns in order. The first is the key: unique and never null, unless `key` names
         others.
     further : dict of str to str
-        Columns that may follow (targets of the user's own, one probability a class), by a pattern
-        such as `<attribute>_final`, with what they hold.
+        Text of the columns that may follow (such as the user's own targets), by a pattern such as
+        `<attribute>_final`.
     path : str
-        Where the table lies in the project; by default in the folder of metadata.
+        Path in the project; by default in the folder of metadata.
     key : tuple of str
         The columns that identify a row.
     ordered : bool
-        Whether the rows stay in the order in which they are given, which tells something.
+        Whether the rows keep the order in which they are written.
     """
 
     name: str
@@ -141,15 +140,20 @@ def write(
     metadata: dict[str, str] | None = None,
     vectors: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Validate, sort by key (unless its order is its own) and write a table by temporary file and
-    rename.
+    """Validate, sort by key and write a table by temporary file and rename.
 
     Parameters
     ----------
-    frame : one row a face; vectors as lists or arrays.
-    metadata : text pairs for the file's own metadata.
-    vectors : columns that are not in `frame`, as matrices (rows, width) in its order: no object a
-        row.
+    frame : DataFrame
+        One row a face; vectors as lists or arrays.
+    path : str or Path
+        The file.
+    schema : Schema
+        Its schema.
+    metadata : dict of str to str, optional
+        For the file's own metadata.
+    vectors : mapping of str to ndarray (rows, width), optional
+        Columns that are not in `frame`, in its order. Matrices take less memory than a list a row.
 
     Raises
     ------
@@ -176,11 +180,18 @@ def read(
     columns: list[str] | None = None,
     only: Collection[str] | None = None,
 ) -> pd.DataFrame:
-    """Read a table, by default the schema's columns, and check that they are what the schema says.
+    """Read a table, and check its columns against the schema.
 
     Parameters
     ----------
-    only : `filename` of the rows to read, without ever holding the others; None: all rows.
+    path : str or Path
+        The file.
+    schema : Schema
+        Its schema.
+    columns : list of str, optional
+        Columns to read; by default the schema's.
+    only : collection of str, optional
+        `filename` of the rows to read, without ever holding the others; by default all rows.
 
     Raises
     ------
@@ -194,27 +205,27 @@ def read(
     """
     path = Path(path)
     aliases = {alias: name for name, one in schema.fields.items() for alias in one.aliases}
-    wanted = list(dict.fromkeys(aliases.get(name, name) for name in columns or schema.columns))
+    names = list(dict.fromkeys(aliases.get(name, name) for name in columns or schema.columns))
     with opened(path) as file:
-        found = file.schema_arrow
+        kinds = file.schema_arrow
         stored = {
-            name: next((one for one in (name, *_aliases(schema, name)) if one in found.names), name)
-            for name in wanted
+            name: next((one for one in (name, *_aliases(schema, name)) if one in kinds.names), name)
+            for name in names
         }
         for name, own in stored.items():
-            if own not in found.names:
+            if own not in kinds.names:
                 raise TableError(
-                    f"{path}: column {name} is missing; it has {', '.join(found.names)}"
+                    f"{path}: column {name} is missing; it has {', '.join(kinds.names)}"
                 )
             expected = schema.columns.get(name)
-            if expected is not None and not _same_type(found.field(own).type, expected):
+            if expected is not None and not _same_type(kinds.field(own).type, expected):
                 raise TableError(
-                    f"{path}: column {name} is {found.field(own).type}, expected {expected}"
+                    f"{path}: column {name} is {kinds.field(own).type}, expected {expected}"
                 )
         own_names = list(stored.values())
         table = file.read(columns=own_names) if only is None else read_rows(file, own_names, only)
-        table.validate(full=True)  # text that is no UTF-8 would come up anywhere later
-    for name in {*_PATHS, schema.keys()[0]} & {*wanted}:
+        table.validate(full=True)  # else text that is not UTF-8 would fail somewhere later
+    for name in {*_PATHS, schema.keys()[0]} & {*names}:
         _check_paths(table[stored[name]], f"{path}: column {name}")
     for name, own in stored.items():
         if name != own:
@@ -231,16 +242,15 @@ def _aliases(schema: Schema, name: str) -> tuple[str, ...]:
 
 
 def _check_paths(column: pa.ChunkedArray, where: str) -> None:
-    """Refuse names that lead out of a folder: stages link, write and remove files that are called
-    so.
-    """
+    """Refuse names that lead out of a folder: stages write and remove files of these names."""
     if (
         pa.types.is_string(column.type)
         and pc.any(outside := pc.match_substring_regex(column, _OUTSIDE)).as_py()
     ):
         raise TableError(
-            f"{where} has {column.filter(outside)[0].as_py()!r}, which is no path below a folder; "
-            "remove the file and run `dvc repro`, and ask who else can write it, or DVC's cache"
+            f"{where} has {column.filter(outside)[0].as_py()!r}, which is not a path below a "
+            "folder; remove the file and run `dvc repro`, and check who else can write it, or "
+            "DVC's cache"
         )
 
 
@@ -268,7 +278,7 @@ def read_for(
 
 
 def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Series:
-    """One column by key; all null where the table does not have it (a label nobody gave)."""
+    """One column by key; all null if the table lacks it, as it does if nobody gave that label."""
     key = schema.keys()[0]
     if own := _called(_names(Path(path)), name):
         return read(path, schema, [key, own]).set_index(key)[own].rename(name)
@@ -276,17 +286,16 @@ def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Seri
 
 
 def called_as(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """The frame with these names for columns that differ from them in case, blanks and hyphens
-    alone (`Eye color`, `eye_color`).
+    """The frame with these names for columns that are spelt otherwise (`Eye color`, `eye_color`).
+
+    Names may differ in case, blanks and hyphens.
     """
     own = {_called(frame.columns, name): name for name in names}
     return frame.rename(columns={column: name for column, name in own.items() if column})
 
 
 def _called(columns: Iterable[str], name: str) -> str | None:
-    """The column of that name, or the only one that differs from it in case, blanks and hyphens
-    alone.
-    """
+    """The column of that name, or the only one that differs only in case, blanks and hyphens."""
     alike = [
         column
         for column in columns
@@ -296,14 +305,16 @@ def _called(columns: Iterable[str], name: str) -> str | None:
 
 
 def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, str]]:
-    """Read `embeddings_clip.parquet` whole; `facestats.core.tables.embeddings` reads it batch by
-    batch.
+    """Read `embeddings_clip.parquet` whole; `EmbeddingTable` reads it batch by batch.
 
     Returns
     -------
-    filenames : pandas Index of length n.
-    embeddings : float32 array (n, dimension), unit norm.
-    metadata : the file's own metadata (variant, weights' sha256, precision, dimension, …).
+    filenames : Index (n,)
+        Names of the faces.
+    embeddings : ndarray of float32 (n, dimension)
+        Of unit norm.
+    metadata : dict of str to str
+        The file's own metadata: variant, weights' sha256, precision, dimension, ….
     """
     table = EmbeddingTable(path)
     return table.names, table.take(np.ones(len(table), dtype=bool)), table.metadata
@@ -312,14 +323,12 @@ def read_embeddings(path: str | Path) -> tuple[pd.Index, np.ndarray, dict[str, s
 def file_metadata(path: str | Path) -> dict[str, str]:
     """The file's own metadata as text pairs."""
     with opened(Path(path)) as file:
-        found = file.schema_arrow
-        return {k.decode(): v.decode() for k, v in (found.metadata or {}).items()}
+        metadata = file.schema_arrow.metadata or {}
+        return {key.decode(): value.decode() for key, value in metadata.items()}
 
 
 def doubts_metadata(doubts: Mapping[str, str]) -> dict[str, str]:
-    """Metadata for a table some of whose columns are doubtful: a text by attribute,
-    `attractiveness` being one.
-    """
+    """Metadata of a table with doubtful columns: a text by attribute (or `attractiveness`)."""
     return {"doubts": json.dumps(doubts, sort_keys=True, ensure_ascii=False)} if doubts else {}
 
 
@@ -329,9 +338,11 @@ def read_doubts(path: str | Path) -> dict[str, str]:
 
 
 def rating_scale(labels: str | Path) -> tuple[float, float] | None:
-    """Ends of the raters' scale, as `labels.parquet` says them; None where nobody rated."""
-    said = file_metadata(labels)
-    return (float(said["rating_low"]), float(said["rating_high"])) if "rating_low" in said else None
+    """Ends of the raters' scale, from `labels.parquet`; None if nobody rated."""
+    metadata = file_metadata(labels)
+    if "rating_low" not in metadata:
+        return None
+    return float(metadata["rating_low"]), float(metadata["rating_high"])
 
 
 def _names(path: Path) -> list[str]:
@@ -339,18 +350,18 @@ def _names(path: Path) -> list[str]:
         return file.schema_arrow.names
 
 
-def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
+def _same_type(kind: pa.DataType, expected: pa.DataType) -> bool:
     if pa.types.is_fixed_size_list(expected):
-        return pa.types.is_fixed_size_list(found) and found.list_size == expected.list_size
-    return found == expected
+        return pa.types.is_fixed_size_list(kind) and kind.list_size == expected.list_size
+    return kind == expected
 
 
 def _to_arrow(
     frame: pd.DataFrame, vectors: Mapping[str, np.ndarray], schema: Schema, where: str
 ) -> pa.Table:
-    given = [*frame.columns, *vectors]
-    missing = [c for c in schema.columns if c not in given]
-    surplus = [c for c in given if c not in schema.columns]
+    columns = [*frame.columns, *vectors]
+    missing = [name for name in schema.columns if name not in columns]
+    surplus = [name for name in columns if name not in schema.columns]
     if missing or (surplus and not schema.extra):
         raise TableError(
             f"{where}: missing columns {missing}, unexpected columns "

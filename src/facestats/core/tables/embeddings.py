@@ -1,4 +1,4 @@
-"""A million embeddings are 2 GB: read batch by batch, and only the rows that are needed."""
+"""The table of embeddings, read batch by batch: a million of them are 2 GB."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pyarrow as pa
 from facestats.core.tables.parquet import matrices, opened
 from facestats.errors import TableError
 
-# rows; as float64 64 MB at 512 dimensions, and where one batch ends and the next begins moves last
-# bits
+# Rows of a batch: 64 MB as float64 at 512 dimensions. Other batches would move last bits of sums.
 BATCH = 16_384
 
 
@@ -22,30 +21,34 @@ class EmbeddingTable:
 
     Parameters
     ----------
-    path : of the file.
+    path : str or Path
+        The file.
 
     Attributes
     ----------
-    names : pandas Index of the n file names, in the order of the rows.
-    metadata : the file's own metadata (variant, weights' sha256, precision, dimension, …).
-    dimension : of an embedding.
+    names : Index (n,)
+        Filenames in the order of the rows.
+    metadata : dict of str to str
+        The file's own metadata: variant, weights' sha256, precision, dimension, ….
+    dimension : int
+        Length of an embedding.
 
     Raises
     ------
     TableError
-        The file is missing, damaged or something else.
+        The file is missing or damaged, or not a table of embeddings.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         with opened(self.path, "embed") as file:
-            found = file.schema_arrow
+            schema = file.schema_arrow
             for name in ("filename", "embedding"):
-                if name not in found.names:
+                if name not in schema.names:
                     raise TableError(
-                        f"{path}: column {name} is missing; it has {', '.join(found.names)}"
+                        f"{path}: column {name} is missing; it has {', '.join(schema.names)}"
                     )
-            kind = found.field("embedding").type
+            kind = schema.field("embedding").type
             if not pa.types.is_fixed_size_list(kind):
                 raise TableError(
                     f"{path}: column embedding is {kind}, expected a fixed-size list of float"
@@ -54,7 +57,9 @@ class EmbeddingTable:
             names = file.read(columns=["filename"]).column(0)
             names.validate(full=True)
             self.names = pd.Index(names.to_pandas(), name="filename")
-            self.metadata = {k.decode(): v.decode() for k, v in (found.metadata or {}).items()}
+            self.metadata = {
+                key.decode(): value.decode() for key, value in (schema.metadata or {}).items()
+            }
 
     def __len__(self) -> int:
         return len(self.names)
@@ -65,7 +70,7 @@ class EmbeddingTable:
         Raises
         ------
         TableError
-            An embedding that is not finite.
+            An embedding is not finite.
         """
         at = 0
         with opened(self.path, "embed") as file:
@@ -81,38 +86,31 @@ class EmbeddingTable:
 
     def take(self, chosen: np.ndarray) -> np.ndarray:
         """The rows where `chosen` (bool, n) is true: float32 (rows, dimension)."""
-        found = np.empty((np.count_nonzero(chosen), self.dimension), dtype=np.float32)
+        # One array, filled bit by bit: joining batches would take twice the memory.
+        taken = np.empty((np.count_nonzero(chosen), self.dimension), dtype=np.float32)
         at = filled = 0
-        for (
-            batch
-        ) in self.batches():  # into one array at once: joining batches would take twice the memory
+        for batch in self.batches():
             rows = batch[chosen[at : at + len(batch)]]
-            found[filled : filled + len(rows)] = rows
+            taken[filled : filled + len(rows)] = rows
             at, filled = at + len(batch), filled + len(rows)
-        return found
+        return taken
 
 
 Embeddings = np.ndarray | EmbeddingTable
 
 
 def in_batches(embeddings: Embeddings) -> Iterator[np.ndarray]:
-    """Consecutive rows (up to `BATCH`, d) of a matrix or a table; at least one batch, of no row
-    where there is none.
-    """
-    if not len(embeddings):
-        yield np.empty(
-            (
-                0,
-                embeddings.dimension
-                if isinstance(embeddings, EmbeddingTable)
-                else embeddings.shape[1],
-            ),
-            np.float32,
-        )
-    elif isinstance(embeddings, EmbeddingTable):
-        yield from embeddings.batches()
+    """Consecutive rows (up to `BATCH`, d) of a matrix or a table; without rows, one empty batch."""
+    if isinstance(embeddings, EmbeddingTable):
+        yield from embeddings.batches() if len(embeddings) else [_no_rows(embeddings.dimension)]
+    elif not len(embeddings):
+        yield _no_rows(embeddings.shape[1])
     else:
         yield from (embeddings[start : start + BATCH] for start in range(0, len(embeddings), BATCH))
+
+
+def _no_rows(dimension: int) -> np.ndarray:
+    return np.empty((0, dimension), np.float32)
 
 
 def take(embeddings: Embeddings, chosen: np.ndarray) -> np.ndarray:
@@ -121,7 +119,7 @@ def take(embeddings: Embeddings, chosen: np.ndarray) -> np.ndarray:
 
 
 def sample_rows(n: int, most: int, seed: int = 0) -> np.ndarray:
-    """Bool (n,): `most` rows drawn at random, or all of up to `most`."""
+    """Choose `most` of n rows at random, or all of up to `most`: bool (n,)."""
     chosen = np.ones(n, dtype=bool)
     if n > most:
         chosen[np.random.default_rng(seed).permutation(n)[most:]] = False

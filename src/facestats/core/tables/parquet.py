@@ -1,6 +1,4 @@
-"""Parquet files: errors that name the file, reading in batches, columns of vectors without a Python
-object a row.
-"""
+"""Parquet files: errors that name the file, batches, and columns of vectors as matrices."""
 
 from __future__ import annotations
 
@@ -18,25 +16,25 @@ from facestats.errors import TableError
 from facestats.machine.faults import fault, is_passing
 
 GROUP_ROWS = 65_536
-GROUP_BYTES = (
-    2**23
-)  # of vectors, 8 MiB: the landmarks of 60 of a million faces lie in 9 % of such groups
-READ_BYTES = (
-    2**16
-)  # of vectors that are decoded at a time; a decoder takes ten times as much memory
+# 8 MiB of vectors: the landmarks of 60 of a million faces lie in 9 % of such groups.
+GROUP_BYTES = 2**23
+READ_BYTES = 2**16  # of vectors at a time; decoding them takes ten times as much memory
 
 
 @contextmanager
 def opened(path: Path, stage: str = "") -> Iterator[pq.ParquetFile]:
-    """An open parquet file; what is wrong with it, then or later, is a `TableError`.
+    """Open a parquet file; problems with it, now or while it is read, raise a `TableError`.
 
     Parameters
     ----------
-    stage : what `dvc repro` should make, named in the error of a missing file.
+    path : Path
+        The file.
+    stage : str
+        The stage that makes it, for the error if it is missing.
     """
     try:
-        # pyarrow would fetch all wanted column chunks at once, up to the whole file: 200 instead of
-        # 13 MB for 100,000 embeddings
+        # Buffered ahead, pyarrow fetches all column chunks at once, up to the whole file: 200
+        # instead of 13 MB for 100,000 embeddings.
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
             yield file
     except FileNotFoundError:
@@ -52,7 +50,7 @@ def opened(path: Path, stage: str = "") -> Iterator[pq.ParquetFile]:
 
 
 def group_rows(schema: pa.Schema) -> int:
-    """Rows of a row group: fewer, the wider the vectors."""
+    """Rows of a row group: the wider the vectors, the fewer."""
     return min(GROUP_ROWS, max(1, GROUP_BYTES // max(1, _row_bytes(schema))))
 
 
@@ -68,36 +66,40 @@ def _row_bytes(schema: pa.Schema) -> int:
 def vector_column(
     values: pd.Series | np.ndarray, kind: pa.FixedSizeListType
 ) -> pa.FixedSizeListArray:
-    """A column of vectors.
+    """Make a column of vectors.
 
     Parameters
     ----------
-    values : a matrix (rows, width), or a column of arrays (of one shape) or lists of `width`
-        numbers, null where there is none.
+    values : ndarray (rows, width) or Series
+        A matrix, or a column of arrays or lists of `width` numbers, some of which may be null.
+    kind : FixedSizeListType
+        Its Arrow type.
 
     Raises
     ------
     ValueError
-        Values that are no numbers, or not `width` of them.
+        Values are not numbers, or not `width` of them.
     """
     if isinstance(values, np.ndarray):
         if values.ndim != 2 or values.shape[1] != kind.list_size:
             raise ValueError(
-                f"found a matrix of the shape {values.shape}, expected {kind.list_size} columns"
+                f"a matrix of the shape {values.shape}, expected {kind.list_size} columns"
             )
         flat = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
         return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
     missing = values.isna().to_numpy()
-    given = values.to_numpy(dtype=object)[~missing].tolist()
-    if len(set(map(len, given))) > 1:
+    vectors = values.to_numpy(dtype=object)[~missing].tolist()
+    if len(set(map(len, vectors))) > 1:
         raise ValueError(f"vectors of different lengths, expected {kind.list_size} numbers each")
     flat = (
-        np.concatenate(given, dtype=np.float32, casting="unsafe").reshape(-1)
-        if given
+        np.concatenate(vectors, dtype=np.float32, casting="unsafe").reshape(-1)
+        if vectors
         else np.empty(0, np.float32)
     )
-    if len(flat) != len(given) * kind.list_size:
-        raise ValueError(f"vectors of {len(flat) // len(given)} numbers, expected {kind.list_size}")
+    if len(flat) != len(vectors) * kind.list_size:
+        raise ValueError(
+            f"vectors of {len(flat) // len(vectors)} numbers, expected {kind.list_size}"
+        )
     if not missing.any():
         return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
     matrix = np.zeros((len(missing), kind.list_size), dtype=np.float32)
@@ -108,9 +110,7 @@ def vector_column(
 
 
 def without_room(table: pa.Table) -> pa.Table:
-    """The table with vectors as lists: a null of these takes no room, while one of a fixed size
-    takes as much as a vector.
-    """
+    """The table with vectors as lists: a null takes no room, where one of fixed size takes all."""
     columns = [
         pa.chunked_array([_listed(chunk) for chunk in column.chunks], room_free(column.type))
         for column in table.columns
@@ -119,25 +119,23 @@ def without_room(table: pa.Table) -> pa.Table:
 
 
 def room_free(kind: pa.DataType) -> pa.DataType:
-    """The type that a column has in `without_room`."""
+    """The type of a column in `without_room`."""
     return pa.large_list(kind.value_type) if pa.types.is_fixed_size_list(kind) else kind
 
 
 def _listed(values: pa.Array) -> pa.Array:
     if not pa.types.is_fixed_size_list(values.type):
         return values
-    there = pc.is_valid(values).to_numpy(zero_copy_only=False)
-    ends = np.concatenate([[0], np.cumsum(there, dtype=np.int64)]) * values.type.list_size
-    listed = pa.LargeListArray.from_arrays(pa.array(ends), values.drop_null().flatten())
-    return (
-        pc.if_else(pa.array(there), listed, pa.scalar(None, listed.type))
-        if not there.all()
-        else listed
-    )
+    valid = pc.is_valid(values).to_numpy(zero_copy_only=False)
+    ends = np.concatenate([[0], np.cumsum(valid, dtype=np.int64)]) * values.type.list_size
+    lists = pa.LargeListArray.from_arrays(pa.array(ends), values.drop_null().flatten())
+    if valid.all():
+        return lists
+    return pc.if_else(pa.array(valid), lists, pa.scalar(None, lists.type))
 
 
 def read_batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """The rows of a file that may be larger than memory, few at a time where they are vectors."""
+    """The rows of a file that may be larger than memory; few at a time if they hold vectors."""
     kinds = pa.schema([file.schema_arrow.field(column) for column in columns])
     return file.iter_batches(
         min(GROUP_ROWS, max(1, READ_BYTES // max(1, _row_bytes(kinds)))), columns=columns
@@ -145,7 +143,7 @@ def read_batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Record
 
 
 def matrices(file: pq.ParquetFile, column: str, rows: int) -> Iterator[np.ndarray]:
-    """A column of vectors, in matrices (`rows`, width) of float32, the last one shorter.
+    """Yield a column of vectors as float32 matrices (`rows`, width); the last may be shorter.
 
     Raises
     ------
@@ -158,11 +156,11 @@ def matrices(file: pq.ParquetFile, column: str, rows: int) -> Iterator[np.ndarra
         vectors = batch.column(0)
         if vectors.null_count or vectors.flatten().null_count:
             raise pa.ArrowInvalid(f"a row has no {column}, or not all of its numbers")
-        found = vectors.flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
-        while len(found):
+        rest = vectors.flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
+        while len(rest):
             if not filled:
-                matrix = np.empty((min(rows, left), found.shape[1]), dtype=np.float32)
-            part, found = found[: len(matrix) - filled], found[len(matrix) - filled :]
+                matrix = np.empty((min(rows, left), rest.shape[1]), dtype=np.float32)
+            part, rest = rest[: len(matrix) - filled], rest[len(matrix) - filled :]
             matrix[filled : filled + len(part)] = part
             filled, left = filled + len(part), left - len(part)
             if filled == len(matrix):
@@ -171,21 +169,19 @@ def matrices(file: pq.ParquetFile, column: str, rows: int) -> Iterator[np.ndarra
 
 
 def read_rows(file: pq.ParquetFile, columns: list[str], only: Collection[str]) -> pa.Table:
-    """The rows whose `filename` is among `only`, without ever holding the others; groups without
-    any are not decoded.
-    """
-    wanted = pa.array(only, type=pa.string())
+    """The rows whose `filename` is among `only`; row groups without any are not decoded."""
+    filenames = pa.array(only, type=pa.string())
     kinds = pa.schema([file.schema_arrow.field(column) for column in columns])
-    found = []
+    parts = [kinds.empty_table()]
     for group in range(file.num_row_groups):
-        here = pc.is_in(file.read_row_group(group, columns=["filename"]).column(0), wanted)
-        if pc.any(here).as_py():
-            found.append(file.read_row_group(group, columns=columns).filter(here))
-    return pa.concat_tables([kinds.empty_table(), *found])
+        chosen = pc.is_in(file.read_row_group(group, columns=["filename"]).column(0), filenames)
+        if pc.any(chosen).as_py():
+            parts.append(file.read_row_group(group, columns=columns).filter(chosen))
+    return pa.concat_tables(parts)
 
 
 def sort_by_key(table: pa.Table, keys: list[str]) -> pa.Table:
-    """The table in the order of its key; one that is in order already is not copied.
+    """The table in the order of its key; if it is already, it is not copied.
 
     Raises
     ------
