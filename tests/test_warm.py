@@ -3,6 +3,7 @@ process.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from tempfile import TemporaryFile
 
 import psutil
 import pytest
+import yaml
 
 import warm
 from programs import run_program, start_program
+from resources import ROOT
 
 PYTHON = warm.python()
 pytestmark = pytest.mark.skipif(sys.executable == PYTHON, reason="there is no warm parent")
@@ -65,6 +68,80 @@ def test_changed_code_counts(script):
     run(script)
     (script / "beside.py").write_text("VALUE = 22\n")
     assert " 22\n" in run(script).stdout
+
+
+def test_code_of_this_project_is_that_of_a_fresh_process(tmp_path):
+    """Of another folder, and changed since the parent has loaded it."""
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "s.py").write_text(
+        "import sys; from facestats.params import project\n"
+        "print(project.__file__, project._MOST, 'torch' in sys.modules)"
+    )
+    given = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
+    path = tmp_path / "src/facestats/params/project.py"
+    for most in (20_000, 300_000):
+        path.write_text(path.read_text().replace("_MOST = 20_000", f"_MOST = {most}"))
+        done = run_program([PYTHON, "s.py"], tmp_path, given, check=True)
+        assert done.stdout.split() == [str(path), str(most), "True"]
+
+
+def test_a_changed_file_has_all_code_of_this_project_imported_anew(monkeypatch):
+    loaded = {name: warm._source(module) for name, module in warm._own_modules()}
+    kept = dict(sys.modules)
+    warm._forget_changed_code(loaded)
+    assert sys.modules == kept
+    try:
+        warm._forget_changed_code(loaded | {"facestats": ("changed", 0, 0, 0)})
+        assert not warm._own_modules()
+    finally:
+        sys.modules.update(kept)
+
+
+@pytest.mark.slow
+def test_dvc_writes_the_same_files_as_a_fresh_one(tmp_path):
+    """Its lock above all, of which copies write only the stages that ran."""
+    params = {"a": 1, "b": {"c": "it's # no comment", "d": [0.5, 1e-9, None]}, "e": "123e4"}
+    long = "x".join("echo" for _ in range(40))
+    stages = {
+        "one": {"cmd": "echo 1 > one", "outs": ["one"], "params": ["a", "b"]},
+        "each": {
+            "foreach": ["0123", "it's", "ä b", "k" * 130],
+            "do": {
+                "cmd": f'mkdir -p "${{item}}" && cat one > "${{item}}/f" && echo {long} {long}',
+                "deps": ["one"],
+                "outs": [{"${item}": {"cache": False}}],
+                "params": ["e"],
+            },
+        },
+        "last": {"cmd": "echo 3 > last", "deps": ["one", "0123"], "outs": ["last"]},
+    }
+    locks = []
+    for python in (PYTHON, sys.executable):
+        folder, steps = tmp_path / str(len(locks)), []
+        folder.mkdir()
+        places = ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
+        given = os.environ | {"DVC_NO_ANALYTICS": "true"}
+        given |= {name: str(tmp_path / f"{len(locks)} {name}") for name in places}
+
+        def dvc(*words, python=python, folder=folder, given=given):
+            return run_program([python, "-m", "dvc", *words], folder, given, check=True).stdout
+
+        def step(*words, folder=folder, steps=steps, dvc=dvc):
+            output = dvc(*words)
+            steps.append((output, (folder / "dvc.lock").read_bytes()))
+
+        dvc("init", "-q", "--no-scm")
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+        step("repro", "last")
+        step("repro")
+        (folder / "params.yaml").write_text(yaml.safe_dump(params | {"e": "1_000"}))
+        step("repro")
+        step("repro")
+        step("remove", "one")
+        locks.append(steps)
+    assert locks[0] == locks[1]
+    assert len({lock for _, lock in locks[0]}) == 4
 
 
 @pytest.mark.parametrize(
