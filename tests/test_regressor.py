@@ -14,7 +14,7 @@ from facestats.core.stats.folds import shuffled_folds
 from facestats.errors import InputError
 from facestats.scores.correction import left_out_parts
 from facestats.scores.params import Mlp
-from facestats.scores.ridge import fit_blend
+from facestats.scores.ridge import fit_averaged_ridge
 from facestats.scores.training import train_regressor
 from rated import QUICK, D, no_line, noisy_line, r
 
@@ -379,12 +379,12 @@ def test_no_person_is_in_two_parts_of_a_training(rated):
     assert np.array_equal(alone.predict(x_val), again.predict(x_val))
     who = np.repeat(np.arange(100), 4)
     z = (x - x.mean(axis=0)) / x.std(axis=0)
-    blend = fit_blend(z.astype(float), y - y.mean(), x.std(axis=0).astype(float))
-    parts = left_out_parts(z.astype(float), y - y.mean(), who, blend, Mlp(ensemble=8))
-    assert len(np.unique(parts.of)) == 8
-    assert all(len(np.unique(parts.of[who == person])) == 1 for person in range(100))
-    one = left_out_parts(z.astype(float), y - y.mean(), who * 0, blend, Mlp(ensemble=8))
-    assert (one.of == -1).all()
+    ridge = fit_averaged_ridge(z.astype(float), y - y.mean(), x.std(axis=0).astype(float))
+    parts = left_out_parts(z.astype(float), y - y.mean(), who, ridge, Mlp(ensemble=8))
+    assert len(np.unique(parts.part)) == 8
+    assert all(len(np.unique(parts.part[who == person])) == 1 for person in range(100))
+    one = left_out_parts(z.astype(float), y - y.mean(), who * 0, ridge, Mlp(ensemble=8))
+    assert (one.part == -1).all()
     assert one.seen.shape == one.residuals.shape == (8, len(x))
     for fitted, left_out in shuffled_folds(who, 3):
         assert not set(who[fitted]) & set(who[left_out])

@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 
 from facestats.scores.correction import left_out_parts
 from facestats.scores.params import Mlp
-from facestats.scores.ridge import fit_blend
+from facestats.scores.ridge import fit_averaged_ridge
 
 ALONE = [0, 7, 33]  # faces that are left out one by one
 SHAPES = pytest.mark.parametrize(("n", "d"), [(40, 12), (40, 36), (40, 60), (5000, 6)], ids=str)
@@ -26,12 +26,12 @@ def standardised(n: int, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (x - x.mean(axis=0)) / std, (y - y.mean()) / y.std(), std
 
 
-def plain(blend, z, y, rows):
-    """The blend's lines fitted on some rows by scikit-learn, as one function."""
+def plain(ridge, z, y, rows):
+    """The ridge's lines fitted on some rows by scikit-learn, as one function."""
     lines = [
         (weight, factor, Ridge(penalty).fit(z[rows] * factor, y[rows]))
         for weight, factor, penalty in zip(
-            blend.weights, blend.factors, blend.penalties, strict=True
+            ridge.weights, ridge.factors, ridge.penalties, strict=True
         )
     ]
     return lambda some: sum(weight * line.predict(some * factor) for weight, factor, line in lines)
@@ -40,34 +40,36 @@ def plain(blend, z, y, rows):
 @SHAPES
 def test_the_blend_and_its_left_out_predictions_are_those_of_lines_fitted_anew(n, d):
     z, y, std = standardised(n, d)
-    blend = fit_blend(z, y, std)
-    assert blend.line.predict(z) == pytest.approx(plain(blend, z, y, np.ones(n, bool))(z), abs=1e-9)
+    ridge = fit_averaged_ridge(z, y, std)
+    assert ridge.mean.predict(z) == pytest.approx(plain(ridge, z, y, np.ones(n, bool))(z), abs=1e-9)
     for face in ALONE:
-        anew = plain(blend, z, y, np.arange(n) != face)(z[[face]])
-        assert blend.line.left_out[face] == pytest.approx(anew[0], abs=1e-8)
+        anew = plain(ridge, z, y, np.arange(n) != face)(z[[face]])
+        assert ridge.mean.left_out[face] == pytest.approx(anew[0], abs=1e-8)
 
 
 @SHAPES
 def test_a_line_without_a_part_is_the_one_fitted_on_the_others(n, d):
     z, y, std = standardised(n, d)
-    blend, part = fit_blend(z, y, std), np.arange(n) % 4 == 1
-    line = blend.refit(z, y, part)
-    assert line.predict(z) == pytest.approx(plain(blend, z, y, ~part)(z), abs=1e-8)
+    ridge, part = fit_averaged_ridge(z, y, std), np.arange(n) % 4 == 1
+    line = ridge.refit(z, y, part)
+    assert line.predict(z) == pytest.approx(plain(ridge, z, y, ~part)(z), abs=1e-8)
     left_out = dict(zip(np.flatnonzero(~part), line.left_out, strict=True))
     for face in set(ALONE) - set(np.flatnonzero(part)):
-        anew = plain(blend, z, y, ~part & (np.arange(n) != face))(z[[face]])
+        anew = plain(ridge, z, y, ~part & (np.arange(n) != face))(z[[face]])
         assert left_out[face] == pytest.approx(anew[0], abs=1e-8)
 
 
 def test_each_member_learns_what_the_line_without_its_part_misses():
     z, y, std = standardised(40, 12)
     options = Mlp(hidden=[4], ensemble=4, epochs=2, patience=2)
-    blend = fit_blend(z, y, std)
-    parts = left_out_parts(z, y, np.arange(len(z)), blend, options)
+    ridge = fit_averaged_ridge(z, y, std)
+    parts = left_out_parts(z, y, np.arange(len(z)), ridge, options)
     for part in range(4):
-        outside = parts.of == part
-        without = plain(blend, z, y, ~outside)
-        assert parts.missed[outside] == pytest.approx((y - without(z))[outside], abs=1e-8)
+        outside = parts.part == part
+        without = plain(ridge, z, y, ~outside)
+        assert parts.left_out_residuals[outside] == pytest.approx(
+            (y - without(z))[outside], abs=1e-8
+        )
         assert not set(parts.seen[part].tolist()) & set(np.flatnonzero(outside))
         assert (parts.residuals[part].numpy()[outside] == 0).all()
         assert (

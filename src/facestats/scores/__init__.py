@@ -1,1 +1,1 @@
-"""Attractiveness: the MLP regressor, its training, and scores."""
+"""The regressor of ratings, its training, and the scores of all faces."""

@@ -1,7 +1,4 @@
-"""How much the geometric and the holistic score count in the combined one.
-
-Given, or learned from val faces.
-"""
+"""The weights of the geometric and the holistic score in the combined one."""
 
 from __future__ import annotations
 
@@ -19,8 +16,8 @@ from facestats.core.stats.verdict import Verdict
 from facestats.errors import ModelError, number_of
 
 LEARNED = "learned"
-# Fewer say nothing: of two scores that miss ratings by 12 points and differ by 6, 20 faces know the
-# weight to a standard error of 0.5 and 70 faces to one of 0.2 (simulated).
+# Where two scores miss ratings by 12 points and differ by 6, the standard error of the learned
+# weight is 0.5 with 20 faces and 0.2 with 70 (simulated).
 MIN_FACES = 20
 NO_HOLISTIC = "no face has a holistic score, for no regressor was trained"
 NO_GEOMETRIC = "no face has a geometric score"
@@ -36,9 +33,9 @@ class BlendWeights:
     geometric, holistic : float, optional
         They add up to 1; None where there is no combined score.
     learned : bool
-        Fitted on val faces, not given.
+        Whether they are fitted on val faces; else `score.weights` gives them.
     n_val : int
-        Faces that they were fitted on; 0 where they were given.
+        Faces that they were fitted on; 0 if they are not learned.
     why : str, optional
         Why there is no combined score.
     """
@@ -50,27 +47,24 @@ class BlendWeights:
     why: str | None = None
 
     def __call__(self, geometric: np.ndarray, holistic: np.ndarray) -> np.ndarray:
-        """Combined scores (0–100, float64).
-
-        NaN where either score is, or where there are no weights.
-        """
+        """Combine scores (0–100, float64); NaN where either is, or without weights."""
         if self.why or self.geometric is None or self.holistic is None:
             return np.full(np.shape(geometric), np.nan)
         return blend(geometric, holistic, {"geometric": self.geometric, "holistic": self.holistic})
 
 
 def blend_weights(
-    wanted: Mapping[str, float] | str,
+    weights: Mapping[str, float] | str,
     scores: pd.DataFrame,
     ratings: pd.Series,
     scale: tuple[float, float] | None,
     missing: str | None = None,
 ) -> BlendWeights:
-    """The weights that `score.weights` asks for.
+    """Take the weights from `score.weights`, or learn them.
 
     Parameters
     ----------
-    wanted : Mapping[str, float] or str
+    weights : mapping or str
         Shares of `geometric` and `holistic`, or `learned`.
     scores : DataFrame
         The table of scores, `combined_score` not needed.
@@ -80,27 +74,38 @@ def blend_weights(
         Ends of the raters' scale.
     missing : str, optional
         Why there are no geometric scores, where it is known.
+
+    Returns
+    -------
+    BlendWeights
     """
-    if why := _lacking(scores, missing):
-        return BlendWeights(learned=wanted == LEARNED, why=why)
-    if wanted == LEARNED:
+    if why := _why_none(scores, missing):
+        return BlendWeights(learned=weights == LEARNED, why=why)
+    if weights == LEARNED:
         return learn_weights(scores, ratings, scale)
-    assert not isinstance(wanted, str)
-    return BlendWeights(wanted["geometric"], wanted["holistic"])
+    assert not isinstance(weights, str)
+    return BlendWeights(weights["geometric"], weights["holistic"])
 
 
 def learn_weights(
     scores: pd.DataFrame, ratings: pd.Series, scale: tuple[float, float] | None
 ) -> BlendWeights:
-    """Least squares of the rating on both scores among rated val faces.
+    """Fit the weights, in [0, 1] and adding up to 1, to ratings of val faces by least squares.
 
-    Weights in [0, 1] that add up to 1.
+    Both scores of a val face come from models that did not learn from its rating, so a face whose
+    fold could not be trained does not count. Where `mlp.folds` is 0, holistic scores are those of
+    the main model, which val faces stopped and calibrated.
 
-    Both scores of a val face come from models that did not learn from its rating: a face whose fold
-    could not be trained does not count. Only where `mlp.folds` is 0, holistic scores are by the
-    model that val stopped and calibrated.
+    Parameters
+    ----------
+    scores, ratings, scale
+        See `blend_weights`.
+
+    Returns
+    -------
+    BlendWeights
     """
-    if why := _lacking(scores):
+    if why := _why_none(scores):
         return BlendWeights(learned=True, why=why)
     geometric, holistic = (
         scores["geometric_score"].to_numpy(float),
@@ -123,8 +128,8 @@ def learn_weights(
             f"{MIN_FACES} are needed to learn the weights",
         )
     apart = geometric[chosen] - holistic[chosen]
-    assert scale is not None  # or there would be no rated faces
-    missed = to_score(ratings.to_numpy(float)[chosen], scale) - holistic[chosen]
+    assert scale is not None  # there are rated faces
+    residuals = to_score(ratings.to_numpy(float)[chosen], scale) - holistic[chosen]
     spread = float(apart @ apart)
     if not spread:
         return BlendWeights(
@@ -132,12 +137,12 @@ def learn_weights(
             n_val=n,
             why="both scores of each val face are the same; any weights would do",
         )
-    weight = float(np.clip(apart @ missed / spread, 0, 1))
+    weight = float(np.clip(apart @ residuals / spread, 0, 1))
     return BlendWeights(weight, 1 - weight, learned=True, n_val=n)
 
 
-def _lacking(scores: pd.DataFrame, missing: str | None = None) -> str | None:
-    """Why no face can have a combined score."""
+def _why_none(scores: pd.DataFrame, missing: str | None = None) -> str | None:
+    """Say why no face can have a combined score; None where one can."""
     if "score_withheld" in scores and len(scores) and scores["score_withheld"].notna().all():
         return NO_ADULT
     if scores["attractiveness_score"].isna().all():
@@ -153,10 +158,18 @@ def save_blend(
     scale: tuple[float, float] | None,
     verdicts: Mapping[str, Verdict] | None = None,
 ) -> None:
-    """Write `models/blend.json`.
+    """Write the weights, the raters' scale, and the verdicts on the scores: `models/blend.json`.
 
-    The weights, the ends of the raters' scale, which the geometric model's ratings are on, and what
-    each score is worth.
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    weights : BlendWeights
+        Of the combined score.
+    scale : (float, float), optional
+        Ends of the raters' scale, in which the geometric model predicts.
+    verdicts : mapping, optional
+        By score.
     """
     write_json(
         path,
@@ -169,7 +182,7 @@ def save_blend(
 
 
 def load_blend(path: Path) -> tuple[BlendWeights, tuple[float, float] | None]:
-    """Weights and scale out of `models/blend.json`.
+    """Read weights and scale from `models/blend.json`.
 
     Raises
     ------
@@ -196,7 +209,7 @@ def load_blend(path: Path) -> tuple[BlendWeights, tuple[float, float] | None]:
 
 
 def load_verdicts(path: Path) -> dict[str, dict]:
-    """What each score is worth, by its name, as `Verdict` has it, out of `models/blend.json`.
+    """Read the verdict on each score, with the fields of `Verdict`, from `models/blend.json`.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Calibration: among faces with a prediction near s, the mean human rating should be near s.
+"""Calibration: the mean human rating of faces with a prediction near s should be near s.
 
-A correction is fitted on faces that no training saw, and chosen by cross-validation among them:
-none, a line, or a rising curve through the knots of an isotonic regression. All of them rise
-strictly, so that they never change who is before whom.
+A calibration curve is fitted on held-out faces, and chosen by cross-validation among them: none, a
+line, or a curve through the knots of an isotonic regression. All of them rise strictly, so that
+they never change the order of faces.
 """
 
 from __future__ import annotations
@@ -15,26 +15,22 @@ from sklearn.isotonic import IsotonicRegression
 from facestats.core.stats.folds import shuffled_folds
 
 KINDS = ("none", "linear", "isotonic")
-MIN_FACES = {
-    "none": 0,
-    "linear": 20,
-    "isotonic": 100,
-}  # for `auto`; fewer say too little about the correction
-ROUNDS = 10  # deals of the cross-validation
-MIN_GAIN = 1.0  # standard errors by which a correction must beat the simpler one before it
-SLOPES = (0.2, 5.0)  # a line outside says that there is nothing to calibrate
+MIN_PERSONS = {"none": 0, "linear": 20, "isotonic": 100}  # for `auto`; fewer tell too little
+ROUNDS = 10  # of the cross-validation, each with other folds
+MIN_GAIN = 1.0  # standard errors by which a curve must beat the simpler one before it
+SLOPES = (0.2, 5.0)  # with a slope outside, predictions are too poor to calibrate
 
 
 @dataclass
 class Calibration:
-    """A strictly rising correction of predictions, linear between knots.
+    """A strictly rising curve from predictions to calibrated ones, linear between knots.
 
     Attributes
     ----------
     kind : str
         `none`, `linear` or `isotonic`.
-    x, y : ndarray
-        Float64 ascending knots, predicted and corrected, in rating units.
+    x, y : ndarray of float64
+        Ascending knots, predicted and calibrated, in rating units.
     slope : float
         Beyond the first and the last knot.
     """
@@ -56,7 +52,7 @@ def fit_calibration(
     seed: int = 0,
     groups: np.ndarray | None = None,
 ) -> Calibration:
-    """Fit a correction on held-out faces.
+    """Fit a calibration curve on held-out faces.
 
     Parameters
     ----------
@@ -78,26 +74,26 @@ def fit_calibration(
     if kind != "auto":
         return _fit(kind, predicted, ratings)
     groups = np.arange(len(predicted)) if groups is None else groups
-    chosen, missed = "none", (predicted - ratings) ** 2
+    chosen, least = "none", (predicted - ratings) ** 2
     for candidate in KINDS[1:]:
-        if groups.max(initial=-1) + 1 < MIN_FACES[candidate]:
+        if groups.max(initial=-1) + 1 < MIN_PERSONS[candidate]:
             continue
         errors = _cross_validated(candidate, predicted, ratings, seed, groups)
-        gain = missed - errors
+        gain = least - errors
         if gain.mean() > MIN_GAIN * gain.std(ddof=1) / np.sqrt(len(gain)):
-            chosen, missed = candidate, errors
+            chosen, least = candidate, errors
     return _fit(chosen, predicted, ratings)
 
 
 def _cross_validated(
     kind: str, predicted: np.ndarray, ratings: np.ndarray, seed: int, groups: np.ndarray
 ) -> np.ndarray:
-    """Squared error of each face, corrected by what the other folds say; mean of several deals."""
+    """Squared error of each face, calibrated on the other folds; mean of several rounds."""
     errors = np.zeros(len(predicted))
-    for deal in range(ROUNDS):
-        for fitted, left_out in shuffled_folds(groups, seed + deal):
-            corrected = _fit(kind, predicted[fitted], ratings[fitted])(predicted[left_out])
-            errors[left_out] += (corrected - ratings[left_out]) ** 2 / ROUNDS
+    for number in range(ROUNDS):
+        for fitted, left_out in shuffled_folds(groups, seed + number):
+            calibrated = _fit(kind, predicted[fitted], ratings[fitted])(predicted[left_out])
+            errors[left_out] += (calibrated - ratings[left_out]) ** 2 / ROUNDS
     return errors
 
 
@@ -111,8 +107,8 @@ def _fit(kind: str, predicted: np.ndarray, ratings: np.ndarray) -> Calibration:
     if kind == "linear":
         return Calibration(kind, predicted.mean(keepdims=True), ratings.mean(keepdims=True), slope)
     steps = IsotonicRegression().fit_transform(predicted, ratings)
-    # A step becomes one knot at its middle: no two faces get the same score for lying on the same
-    # step (centred isotonic regression, Oron and Flournoy 2017).
-    levels, of = np.unique(steps, return_inverse=True)
-    middles = np.bincount(of, predicted) / np.bincount(of)
+    # Each step becomes a knot at its middle, so that faces on one step don't get the same score
+    # (centred isotonic regression, Oron and Flournoy 2017).
+    levels, step_of_face = np.unique(steps, return_inverse=True)
+    middles = np.bincount(step_of_face, predicted) / np.bincount(step_of_face)
     return Calibration(kind, middles, levels, slope)

@@ -1,7 +1,7 @@
-"""Checkpoint files of PyTorch and safetensors: their tensors, and nothing else that a file says.
+"""Reading checkpoint files of PyTorch and safetensors safely.
 
 No code of a file is run: a class that PyTorch does not know as data becomes a `Stranger`, which
-does nothing. No memory is given on a file's word: what it claims must be there.
+does nothing. No memory is allocated for numbers that a file claims but does not hold.
 """
 
 from __future__ import annotations
@@ -25,10 +25,7 @@ STATE_DICT_ALONE = "save the state dict alone, torch.save(model.state_dict(), pa
 
 
 class Stranger:
-    """What stands for an object that a file can't have here.
-
-    It takes any arguments, keeps none and does nothing.
-    """
+    """Stands for an object of a class that is not loaded: takes any arguments and does nothing."""
 
     kind = ""
 
@@ -43,13 +40,22 @@ class Stranger:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The dict of tensors in a file, whatever it is called.
+    """Read the dict of tensors in a file.
+
+    Parameters
+    ----------
+    path : Path
+        With any ending.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------
     ModelError
-        It is missing, no file, damaged, no dict of tensors, or says that a tensor is larger than
-        what the file holds.
+        It is missing, no file, damaged, no dict of tensors, or claims a tensor larger than what the
+        file holds.
     """
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
         raise ModelError(f"{path} is no file; name a checkpoint's file")
@@ -63,15 +69,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} is a program (TorchScript), which could run code; load it where you trust "
             f"it, and {STATE_DICT_ALONE}"
         ) from None
-    except (
-        Exception,
-        SafetensorError,
-    ):  # reading refuses in several ways, and torch advises to load without safety
+    # Reading fails with several errors, and torch's messages advise to load unsafely.
+    except (Exception, SafetensorError):
         raise ModelError(
             f"{path} can't be read as a checkpoint: it is damaged, or holds more than tensors, "
-            "which could run code. Of this "
-            "project's model, `dvc repro -f train_attractiveness` makes another; of your own, "
-            f"{STATE_DICT_ALONE}"
+            "which could run code. Of this project's model, `dvc repro -f train_attractiveness` "
+            f"makes another; of your own, {STATE_DICT_ALONE}"
         ) from None
     if isinstance(content, Stranger):
         raise ModelError(
@@ -115,17 +118,14 @@ def _is_safetensors(file: BinaryIO) -> bool:
 
 def _load(file: BinaryIO) -> Any:
     names = _globals(file)
-    if (
-        "builtins.bytearray" in names
-    ):  # the one thing that torch allows whose memory is written to on a file's word
+    if "builtins.bytearray" in names:  # torch allows it, and allocates whatever size a file claims
         raise _DoctoredError
     strangers: Any = [
         (type("Stranger", (Stranger,), {"kind": name}), name) for name in sorted(names)
     ]
     file.seek(0)
-    with torch.serialization.safe_globals(
-        strangers
-    ):  # torch's own names come first, so these take the place of all others
+    # torch's own names take precedence; strangers stand for all others.
+    with torch.serialization.safe_globals(strangers):
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
@@ -155,17 +155,17 @@ def _named(pickle: Any) -> Iterator[str]:
     for opcode, argument, _ in pickletools.genops(pickle):
         if opcode.name == "GLOBAL":
             module, name = str(argument).split(" ", 1)
+            # torch translates names of Python 2.
             module, name = NAME_MAPPING.get(
                 (module, name), (IMPORT_MAPPING.get(module, module), name)
-            )  # as in Python 2, which torch goes by
+            )
             yield f"{module}.{name}"
 
 
 def _tensors(content: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors in dicts and lists, with their names.
+    """Find the tensors in dicts and lists, with their names.
 
-    Each container is looked into once, wherever it is referred to: 1.5 kB of lists that hold each
-    other would be 1000**7 ways.
+    Each container is visited once: 1.5 kB of lists that hold each other would have 1000**7 paths.
     """
     waiting, seen = deque([("", content)]), set()
     while waiting:

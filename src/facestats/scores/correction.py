@@ -1,9 +1,9 @@
-"""What a line misses: an ensemble of perceptrons trained on the residuals of ridge regression.
+"""The correction of ridge regression: an ensemble of perceptrons trained on its residuals.
 
-Each member leaves out one part of the train faces. The line whose residuals it learns is fitted
-without them too, so that its predictions of them are out of sample; with those of val they say how
-much of the correction to believe. Residuals within a member's faces are leave-one-out ones: a
-line's own residuals are too small where it has overfitted.
+Each member leaves out one part of the train faces. The ridge regression whose residuals it learns
+is fitted without them too, so that predictions of these faces are out of sample. With those of val
+they tell how much of the correction to add. The residuals that a member learns are leave-one-out
+ones: a regression's own residuals are too small where it has overfitted.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from torch import nn
 from facestats.errors import InputError
 from facestats.scores.network import Ensemble
 from facestats.scores.params import Mlp
-from facestats.scores.ridge import Blend
+from facestats.scores.ridge import AveragedRidge
 
 LOSSES = {"mse": nn.functional.mse_loss, "huber": nn.functional.huber_loss}
-SCHEDULES: dict[
-    str, Callable[[float], float]
-] = {  # share of `lr` after a share (0-1) of the epochs
+# Share of `lr` after a share (0-1) of the epochs.
+SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
 }
@@ -38,35 +37,37 @@ class Parts:
 
     Attributes
     ----------
-    of : ndarray of int (n,)
-        The part of each face; -1 where nothing is left out.
-    seen : torch.Tensor
-        Int64 (members, m), rows that a member trains on.
-    residuals : torch.Tensor
-        Float32 (members, n), of the member's own line; 0 for rows that it leaves out.
-    missed : ndarray of float64 (n,)
-        What the lines without a face's part miss of its rating; empty where nothing is left out.
+    part : ndarray of int (n,)
+        Part of each face; -1 where nothing is left out.
+    seen : torch.Tensor of int64 (members, m)
+        Rows that each member trains on.
+    residuals : torch.Tensor of float32 (members, n)
+        Of the member's own ridge regression; 0 for rows that it leaves out.
+    left_out_residuals : ndarray of float64 (n,)
+        Of the ridge regression without the face's part; empty where nothing is left out.
     """
 
-    of: np.ndarray
+    part: np.ndarray
     seen: torch.Tensor
     residuals: torch.Tensor
-    missed: np.ndarray
+    left_out_residuals: np.ndarray
 
 
 def left_out_parts(
-    z: np.ndarray, y: np.ndarray, groups: np.ndarray, blend: Blend, options: Mlp
+    z: np.ndarray, y: np.ndarray, groups: np.ndarray, ridge: AveragedRidge, options: Mlp
 ) -> Parts:
-    """Deal train faces out to the members, and fit each member's line.
+    """Deal train faces out to the members, and fit each member's ridge regression.
 
     Parameters
     ----------
-    z, y : ndarray (n, d) and (n,)
-        Features and standardised ratings.
+    z : ndarray (n, d)
+        Standardised features.
+    y : ndarray (n,)
+        Standardised ratings.
     groups : ndarray of int (n,)
         Whose face each is, from 0 without a gap: a person is in one part.
-    blend : Blend
-        The line of all train faces.
+    ridge : AveragedRidge
+        Fitted on all train faces.
     options : Mlp
         The section `mlp` of `params.yaml`.
 
@@ -79,21 +80,23 @@ def left_out_parts(
         return Parts(
             np.full(n, -1),
             torch.arange(n).repeat(options.ensemble, 1),
-            _single(y - blend.line.left_out).repeat(options.ensemble, 1),
+            _single(y - ridge.mean.left_out).repeat(options.ensemble, 1),
             np.empty(0),
         )
     count = min(options.ensemble, max(n_groups // 2, 2))
-    of = (np.random.default_rng(options.seed).permutation(n_groups) % count)[groups]
-    residuals, missed = np.zeros((count, n), dtype=np.float32), np.empty(n)
+    part_of_face = (np.random.default_rng(options.seed).permutation(n_groups) % count)[groups]
+    residuals, left_out_residuals = np.zeros((count, n), dtype=np.float32), np.empty(n)
     for part in range(count):
-        inside, outside = of != part, of == part
-        line = blend.refit(z, y, outside)
-        residuals[part, inside] = y[inside] - line.left_out
-        missed[outside] = y[outside] - line.predict(z[outside])
+        left_out = part_of_face == part
+        own = ridge.refit(z, y, left_out)
+        residuals[part, ~left_out] = y[~left_out] - own.left_out
+        left_out_residuals[left_out] = y[left_out] - own.predict(z[left_out])
     parts = np.arange(options.ensemble) % count
-    most = n - int(np.bincount(of).max())  # rows for all alike, so that one product trains all
-    seen = np.stack([np.flatnonzero(of != part)[:most] for part in parts])
-    return Parts(of, torch.from_numpy(seen), _single(residuals[parts]), missed)
+    most = n - int(np.bincount(part_of_face).max())  # the same for all: one product trains them
+    seen = np.stack([np.flatnonzero(part_of_face != part)[:most] for part in parts])
+    return Parts(
+        part_of_face, torch.from_numpy(seen), _single(residuals[parts]), left_out_residuals
+    )
 
 
 def train_correction(
@@ -104,28 +107,33 @@ def train_correction(
     options: Mlp,
     on_epoch: OnEpoch | None = None,
 ) -> tuple[Ensemble, float, np.ndarray]:
-    """Train the members until their mean no longer gets better on val, and decide how much of it to
-    add.
+    """Train the members until their mean stops improving on val, and find how much of it to add.
 
     Parameters
     ----------
-    x, x_val : ndarray
-        Inputs (n, d) and (v, d).
+    x : ndarray (n, d)
+        Inputs of the train faces.
+    parts : Parts
+        Of the train faces.
+    x_val : ndarray (v, d)
+        Inputs of the val faces.
     residuals_val : ndarray (v,)
-        What the line of all train faces misses of the standardised ratings.
+        Of their standardised ratings, from the ridge regression on all train faces.
+    options : Mlp
+        The section `mlp` of `params.yaml`.
     on_epoch : OnEpoch, optional
         Called with epoch, train loss (mean over members, with dropout) and val loss (of the
-        members' mean). Epoch 0 is the line alone.
+        members' mean). Epoch 0 is ridge regression alone.
 
     Returns
     -------
-    network
-        With the weights of the epoch that had the lowest val loss; epoch 0 gives 0 everywhere.
-    size
-        0–1, what its output is to be multiplied by: least squares on left-out train faces and val.
-    left_out
-        Float64 (n,), the output for each train face of the members that leave it out; empty where
-        nothing is left out.
+    network : Ensemble
+        With the weights of the epoch that had the lowest val loss; after epoch 0, it gives 0.
+    size : float
+        0–1, factor of its output: least squares on left-out train faces and val.
+    left_out : ndarray of float64 (n,)
+        Output for each train face by the members that leave it out; empty where nothing is left
+        out.
 
     Raises
     ------
@@ -133,7 +141,7 @@ def train_correction(
         The training diverged.
     """
     loss_of, share_of = LOSSES[options.loss], SCHEDULES[options.schedule]
-    inputs, inputs_val, missed_val = _single(x), _single(x_val), _single(residuals_val)
+    inputs, inputs_val, targets_val = _single(x), _single(x_val), _single(residuals_val)
     generator = torch.Generator().manual_seed(options.seed)
     widths = [options.hidden] if isinstance(options.hidden, int) else options.hidden
     network = Ensemble(inputs.shape[1], widths, options.ensemble, options.dropout)
@@ -157,7 +165,7 @@ def train_correction(
                 )
             )
         with torch.inference_mode():
-            val_loss = float(loss_of(network(inputs_val).mean(0), missed_val))
+            val_loss = float(loss_of(network(inputs_val).mean(0), targets_val))
         if not (math.isfinite(val_loss) and math.isfinite(train_loss)):
             raise InputError(
                 f"the training diverged in epoch {epoch} (the loss is {val_loss}); lower mlp.lr, "
@@ -171,11 +179,11 @@ def train_correction(
             break
     network.load_state_dict(best_state)
     with torch.inference_mode():
-        said_val = network(inputs_val).mean(0).double().numpy()
-        left_out = _left_out(network, inputs, parts.of)
+        output_val = network(inputs_val).mean(0).double().numpy()
+        left_out = _left_out(network, inputs, parts.part)
     size = _size(
-        np.concatenate([said_val, left_out]),
-        np.concatenate([missed_val.double().numpy(), parts.missed]),
+        np.concatenate([output_val, left_out]),
+        np.concatenate([targets_val.double().numpy(), parts.left_out_residuals]),
     )
     return network, size, left_out
 
@@ -203,17 +211,19 @@ def _run_epoch(
     return total / order.shape[1]
 
 
-def _left_out(network: Ensemble, x: torch.Tensor, of: np.ndarray) -> np.ndarray:
-    count = of.max() + 1
+def _left_out(network: Ensemble, x: torch.Tensor, part_of_face: np.ndarray) -> np.ndarray:
+    """Mean output for each face of the members that leave it out."""
+    count = part_of_face.max() + 1
     outputs = np.empty(len(x) if count else 0)
     for part in range(count):
-        rows = of == part
+        rows = part_of_face == part
         outputs[rows] = network(x[torch.from_numpy(rows)])[part::count].mean(0).double().numpy()
     return outputs
 
 
-def _size(outputs: np.ndarray, missed: np.ndarray) -> float:
-    return float(np.clip(outputs @ missed / max(outputs @ outputs, np.finfo(float).tiny), 0, 1))
+def _size(outputs: np.ndarray, residuals: np.ndarray) -> float:
+    """Slope, 0–1, of the residuals on the outputs, by least squares."""
+    return float(np.clip(outputs @ residuals / max(outputs @ outputs, np.finfo(float).tiny), 0, 1))
 
 
 def _single(array: np.ndarray) -> torch.Tensor:

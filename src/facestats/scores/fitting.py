@@ -1,7 +1,4 @@
-"""The regressor of a project.
-
-Who teaches it, who is scored out of fold, and who is its reference.
-"""
+"""The regressor of a project: its train faces, out-of-fold predictions, and reference faces."""
 
 from __future__ import annotations
 
@@ -22,10 +19,12 @@ from facestats.scores.pretrained import load_pretrained
 from facestats.scores.regressor import Regressor
 from facestats.scores.training import MIN_TRAIN, MIN_VAL, too_few, train_regressor
 
+_NO_FOLDS = pd.DataFrame({"filename": pd.Series(dtype="str"), "fold": [], "attractiveness_raw": []})
+
 
 @dataclass
 class FittedRegressor:
-    """The regressor of a project and what is known of its training.
+    """The regressor of a project, and facts about its training.
 
     Attributes
     ----------
@@ -34,14 +33,13 @@ class FittedRegressor:
     why : str, optional
         Why nothing was trained.
     out_of_fold : DataFrame
-        Predictions of train and val faces by models that never saw their rating; see
-        `scores.tables.SCORES_OUT_OF_FOLD`.
+        Out-of-fold predictions of train and val faces; see `scores.tables.SCORES_OUT_OF_FOLD`.
     counts : dict of int
-        Faces that were trained on, scored out of fold and left out for their age.
+        Faces that were trained on, scored out of fold, and left out for their age.
     warnings : list of str
-        What the user has to know.
+        What the user should know.
     note : str, optional
-        What was read from a checkpoint that took the place of a training.
+        The layers of a checkpoint that was used instead of training.
     """
 
     model: Regressor | None
@@ -52,7 +50,7 @@ class FittedRegressor:
     note: str | None = None
 
     def facts(self, best: dict[str, float]) -> dict[str, Any]:
-        """What the metrics say of the training.
+        """Collect what `metrics.json` says about the training.
 
         Parameters
         ----------
@@ -87,9 +85,8 @@ def fit_regressor(
         Of n faces.
     faces : DataFrame (n rows)
         By filename: `rating` (null where nobody rated), `split`, `group` (whose face it is, as
-        `identity.same_faces` gives it), `minor` (whether people say that it is too young for a
-        score: its rating teaches nothing) and `scored` (whether it gets a score; the others are no
-        reference).
+        `identity.same_faces` gives it), `minor` (too young for a score by its labels: its rating is
+        not used) and `scored` (whether it gets a score; the others are no reference faces).
     scale : (float, float), optional
         Ends of the raters' scale; None where nobody rated.
     on_epoch : callable, optional
@@ -111,32 +108,16 @@ def fit_regressor(
     train, val = (
         (ratings.notna() & (faces["split"] == part)).to_numpy() for part in ("train", "val")
     )
-    model, why = None, None
     if options.pretrained:
-        model = load_pretrained(Path(options.pretrained), embeddings.dimension, scale)
+        model, why = load_pretrained(Path(options.pretrained), embeddings.dimension, scale), None
         widths = ", ".join(map(str, [*model.network.hidden, 1]))
         note = (
             f"{options.pretrained}: layers of {model.dimension}, {widths} numbers, "
             "ReLU between them"
         )
-    elif train.sum() < MIN_TRAIN or val.sum() < MIN_VAL:
-        why = too_few(train.sum(), val.sum())
     else:
-        try:
-            model = train_regressor(
-                embeddings.take(train),
-                ratings[train].to_numpy(),
-                embeddings.take(val),
-                ratings[val].to_numpy(),
-                persons=(faces["group"][train], faces["group"][val]),
-                on_epoch=on_epoch,
-                **options.model_dump(),
-            )
-        except InputError as error:
-            why = str(error)
-    predicted = pd.DataFrame(
-        {"filename": pd.Series(dtype="str"), "fold": [], "attractiveness_raw": []}
-    )
+        model, why = _train(options, embeddings, ratings, faces["group"], train, val, on_epoch)
+    predicted = _NO_FOLDS
     if model is not None and options.folds and not options.pretrained:
         rated = train | val
         predicted, problems = out_of_fold(
@@ -164,12 +145,39 @@ def fit_regressor(
     return FittedRegressor(model, why, predicted, counts, warnings, note)
 
 
+def _train(
+    options: Mlp,
+    embeddings: EmbeddingTable,
+    ratings: pd.Series,
+    groups: pd.Series,
+    train: np.ndarray,
+    val: np.ndarray,
+    on_epoch: Callable[[int, float, float], None] | None,
+) -> tuple[Regressor | None, str | None]:
+    """Train on the rated faces of train and val; gives the model, or None and why."""
+    if train.sum() < MIN_TRAIN or val.sum() < MIN_VAL:
+        return None, too_few(train.sum(), val.sum())
+    try:
+        model = train_regressor(
+            embeddings.take(train),
+            ratings[train].to_numpy(),
+            embeddings.take(val),
+            ratings[val].to_numpy(),
+            persons=(groups[train], groups[val]),
+            on_epoch=on_epoch,
+            **options.model_dump(),
+        )
+    except InputError as error:
+        return None, str(error)
+    return model, None
+
+
 def _reference(
     model: Regressor, embeddings: EmbeddingTable, scored: pd.Series, predicted: pd.DataFrame
 ) -> np.ndarray:
-    """The ratings that the table shows: out of fold where there are such predictions.
+    """Reference distribution of the ratings in the table, out of fold where there are such.
 
-    The model spreads out the faces that it has learned.
+    The model's own predictions of its train faces spread too far.
     """
     shown = pd.Series(model.predict(embeddings), index=embeddings.names)
     shown.update(predicted.set_index("filename")["attractiveness_raw"])

@@ -1,7 +1,4 @@
-"""Out-of-fold predictions.
-
-Each face rated by a model that never saw its rating, neither to learn nor to stop nor to calibrate.
-"""
+"""Out-of-fold predictions: each by a model that never used the face's rating, not even to stop."""
 
 from __future__ import annotations
 
@@ -15,43 +12,42 @@ from facestats.errors import InputError
 from facestats.machine.threads import in_threads, one_thread
 from facestats.scores.training import train_regressor
 
-MEMORY = 3e9  # bytes that the trainings of folds may take together, if it is more than one
+MEMORY = 3e9  # bytes that trainings side by side may take together
 BYTES = 24  # that a training takes for each number of `x`
 
 
 def out_of_fold(
-    x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: int, stop_share: float, **mlp
+    x: np.ndarray, ratings: np.ndarray, groups: pd.Series, folds: int, stop_share: float, **options
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Predict every face by a model trained on the other folds, of which a processor each trains
-    one.
+    """Predict every face by a model trained on the other folds; folds are trained in parallel.
 
-    A group's fold is a hash of its name and the seed, so that adding faces moves no one. Of the
-    faces outside a fold a share, dealt out likewise, stops its training and calibrates it: whole
-    groups again.
+    A group's fold is a hash of its name and the seed, so that adding faces moves no one. Outside a
+    fold, a share of the groups, drawn by another hash, stops and calibrates the training, as val
+    does for the main model.
 
     Parameters
     ----------
-    x : ndarray
-        Features (n, d).
+    x : ndarray (n, d)
+        Features.
     ratings : ndarray (n,)
-    groups : Series
-        By filename, n names; faces of one group are never on both sides.
+        Of the faces.
+    groups : Series of str (n,)
+        By filename, whose face it is; no group is on both sides.
     folds : int
-        How many.
+        Number of folds.
     stop_share : float
-        Of the faces outside a fold, what val is for the main model.
-    mlp
+        Share of the groups outside a fold that stop and calibrate.
+    **options
         Of `train_regressor`.
 
     Returns
     -------
-    table
-        DataFrame in the schema `scores.tables.SCORES_OUT_OF_FOLD`, without the faces of folds that
-        could not be trained.
-    problems
-        Why those could not.
+    table : DataFrame
+        As `scores.tables.SCORES_OUT_OF_FOLD`, without the faces of folds that could not be trained.
+    problems : list of str
+        Why these could not.
     """
-    seed = mlp.get("seed", 0)
+    seed = options.get("seed", 0)
     fold, stops = hashed_folds(groups, folds, seed), hashed_share(groups, stop_share, seed)
     stopped = threading.Event()
 
@@ -60,11 +56,8 @@ def out_of_fold(
             raise _StoppedError
 
     def predict(left_out: int) -> np.ndarray | str:
-        inside, train, val = (
-            fold == left_out,
-            (fold != left_out) & ~stops,
-            (fold != left_out) & stops,
-        )
+        inside = fold == left_out
+        train, val = ~inside & ~stops, ~inside & stops
         try:
             return train_regressor(
                 x[train],
@@ -73,18 +66,18 @@ def out_of_fold(
                 ratings[val],
                 persons=(groups[train], groups[val]),
                 on_epoch=go_on,
-                **mlp,
+                **options,
             ).predict(x[inside])
         except InputError as error:
             return f"fold {left_out}: {error}"
 
-    predicted, problems, kinds = np.full(len(x), np.nan), [], np.unique(fold)
+    predicted, problems, numbers = np.full(len(x), np.nan), [], np.unique(fold)
     try:
         with one_thread():
-            results = in_threads(predict, kinds, most=max(1, int(MEMORY / (BYTES * x.size))))
+            results = in_threads(predict, numbers, most=max(1, int(MEMORY / (BYTES * x.size))))
     finally:
-        stopped.set()  # after Ctrl-C the other trainings end with their epoch
-    for left_out, result in zip(kinds, results, strict=True):
+        stopped.set()  # after Ctrl-C, the other trainings stop after their epoch
+    for left_out, result in zip(numbers, results, strict=True):
         if isinstance(result, str):
             problems.append(result)
         else:
@@ -94,4 +87,4 @@ def out_of_fold(
 
 
 class _StoppedError(Exception):
-    """Nobody waits for this training any more."""
+    """The result of this training is no longer needed."""

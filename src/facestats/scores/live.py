@@ -13,7 +13,7 @@ from facestats.errors import InputError
 
 
 class TrainingLog:
-    """Log losses by epoch, and at the end what the training gave, with 6 significant digits.
+    """Logs losses by epoch, and facts at the end of the training, with 6 significant digits.
 
     Parameters
     ----------

@@ -1,7 +1,4 @@
-"""The ensemble of perceptrons as one network.
-
-Every layer holds the weights of all members, so that one product trains all.
-"""
+"""The ensemble of perceptrons as one network: one product a layer trains all members."""
 
 from __future__ import annotations
 
@@ -22,11 +19,11 @@ class Ensemble(nn.Module):
     dimension : int
         Of the inputs.
     hidden : list of int
-        Width of each hidden layer; none makes the members linear.
+        Width of each hidden layer; without any, the members are linear.
     members : int
-        How many.
+        Number of perceptrons.
     dropout : float
-        Share of hidden units silenced in training.
+        Share of hidden units that are dropped in training.
     """
 
     def __init__(self, dimension: int, hidden: list[int], members: int = 1, dropout: float = 0.0):
@@ -38,7 +35,7 @@ class Ensemble(nn.Module):
         self.biases = nn.ParameterList(torch.zeros(members, 1, b) for _, b in pairs)
 
     def start(self, generator: torch.Generator) -> None:
-        """Draw the weights as torch.nn.Linear does, but let every output begin at zero."""
+        """Draw the weights as `torch.nn.Linear` does; every output starts at zero."""
         with torch.no_grad():
             for weight, bias in list(zip(self.weights, self.biases, strict=True))[:-1]:
                 bound = 1 / math.sqrt(weight.shape[1])
@@ -46,12 +43,18 @@ class Ensemble(nn.Module):
                 bias.uniform_(-bound, bound, generator=generator)
 
     def forward(self, x: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Outputs (members, n) of inputs (members, n, d), or (n, d) that all members see.
+        """Compute the members' outputs.
 
         Parameters
         ----------
+        x : torch.Tensor (members, n, d)
+            Inputs; (n, d) if all members see the same.
         generator : torch.Generator, optional
-            Of the dropout; None: no unit is silenced.
+            For dropout; None: no unit is dropped.
+
+        Returns
+        -------
+        torch.Tensor (members, n)
         """
         x = x.expand(self.members, *x.shape[-2:])
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):

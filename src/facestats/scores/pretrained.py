@@ -1,4 +1,4 @@
-"""Somebody's checkpoint in place of a trained regressor."""
+"""A checkpoint that is used instead of training a regressor."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from facestats.scores.checkpoint import STATE_DICT_ALONE, Stranger, is_safetenso
 from facestats.scores.network import Ensemble
 from facestats.scores.regressor import FORMAT, Regressor, load_regressor
 
-# Keys under which training programs save the state dict, the likelier one first; beside them stand
-# epoch, optimiser and so on.
+# Keys under which training programs save the state dict, likelier ones first, beside the epoch, the
+# optimiser and so on.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module")
 NOT_THE_MODEL = re.compile("optim|sched|scaler", re.IGNORECASE)
 DEEPEST = 5  # wrappers in wrappers
@@ -29,10 +29,7 @@ NO_PERCEPTRON = "only a plain perceptron can be used: Linear layers in one row, 
 
 
 class Linear(NamedTuple):
-    """One layer of a checkpoint, with its name there.
-
-    Float64 weight (outputs, inputs) and bias (outputs).
-    """
+    """One layer of a checkpoint: its name, weight (outputs, inputs) and bias (outputs), float64."""
 
     name: str
     weight: torch.Tensor
@@ -40,21 +37,25 @@ class Linear(NamedTuple):
 
 
 def load_pretrained(path: Path, dimension: int, scale: tuple[float, float] | None) -> Regressor:
-    """Read somebody's checkpoint.
+    """Read a checkpoint: a model file of this project, or the state dict of a perceptron.
 
-    A model file of this project, or the state dict of a perceptron, as `.pt` or as safetensors.
-
-    A state dict, which may lie in a wrapper such as `state_dict` with an optimiser beside it, may
-    call its layers as it likes. They are taken in the order of their numbers, with ReLU between
-    them, on raw embeddings; the output is the rating itself. Dropout does nothing here, and a
-    BatchNorm1d becomes part of the layer that it stands beside.
+    A state dict may lie in a wrapper such as `state_dict`, beside an optimiser, and name its layers
+    as it likes. They are taken in the order of their numbers, with ReLU between them, on raw
+    embeddings; the output is the rating itself. Dropout has no effect, and a BatchNorm1d is merged
+    into the layer beside it.
 
     Parameters
     ----------
+    path : Path
+        `.pt` or safetensors.
     dimension : int
-        Of the embeddings it will see.
+        Of the embeddings.
     scale : (float, float), optional
-        Ends of the rating scale; needed where the file does not say, as a bare state dict can't.
+        Ends of the rating scale; needed where the file does not tell it, as a state dict can't.
+
+    Returns
+    -------
+    Regressor
 
     Raises
     ------
@@ -83,14 +84,13 @@ def load_pretrained(path: Path, dimension: int, scale: tuple[float, float] | Non
     if model.dimension != dimension:
         raise ModelError(
             f"mlp.pretrained {path} takes embeddings of {model.dimension} dimensions, but this "
-            "CLIP variant "
-            f"gives {dimension}; choose the clip.variant that it was trained on"
+            f"CLIP variant gives {dimension}; choose the clip.variant that it was trained on"
         )
     return model
 
 
 def _state_dict(content: dict[Any, Any]) -> dict[str, Any]:
-    """The dict with the weights, in whatever wrappers."""
+    """Find the dict with the weights, in whatever wrappers."""
     candidates = dict(_state_dicts(content))
     if not candidates:
         strangers = [
@@ -113,10 +113,7 @@ def _state_dict(content: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _state_dicts(content: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each dict with weights by its names, those in fewer wrappers first.
-
-    A dict is looked into once, wherever it is referred to.
-    """
+    """Find all dicts with weights, and their names, the least wrapped first."""
     waiting, has_weights = deque([("", content, 0)]), dict[int, bool]()
     while waiting:
         name, part, depth = waiting.popleft()
@@ -136,7 +133,7 @@ def _state_dicts(content: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _layers(state: dict[str, Any]) -> tuple[list[Linear], dict[str, dict[str, torch.Tensor]]]:
-    """Linear layers as they stand in the file, and the values of BatchNorms, by name."""
+    """Read the linear layers in the order of the file, and the values of BatchNorms, by name."""
     modules: dict[str, dict[str, Any]] = {}
     for key, value in state.items():
         layer, _, part = str(key).rpartition(".")
@@ -183,7 +180,7 @@ def _layers(state: dict[str, Any]) -> tuple[list[Linear], dict[str, dict[str, to
 
 
 def _no_linear(weight: Any) -> str | None:
-    """What a module with such a weight is, if it is no Linear layer."""
+    """Say what a module with such a weight is; None for a Linear layer."""
     if not isinstance(weight, torch.Tensor):
         return f"its weight is a {type(weight).__name__}, not a matrix"
     if weight.ndim == 2:
@@ -212,14 +209,13 @@ def _numbers(name: str, tensor: Any) -> torch.Tensor:
 def _chain(
     layers: list[Linear], norms: dict[str, dict[str, torch.Tensor]], keeps_order: bool
 ) -> list[Linear]:
-    """The layers from embedding to rating, with BatchNorms taken into them."""
+    """Order the layers from embedding to rating, and merge BatchNorms into them."""
     order = _in_order(layers, keeps_order)
     for before, after in pairwise(order):
         if after.weight.shape[1] != len(before.bias):
             raise ModelError(
                 f"{after.name} takes {after.weight.shape[1]} numbers, but {before.name} before it "
-                f"gives {len(before.bias)}: they are "
-                f"not in one row; {NO_PERCEPTRON}"
+                f"gives {len(before.bias)}: they are not in one row; {NO_PERCEPTRON}"
             )
     if len(order[-1].bias) != 1:
         raise ModelError(
@@ -232,10 +228,7 @@ def _chain(
 
 
 def _in_order(layers: list[Linear], keeps_order: bool) -> list[Linear]:
-    """By number, where names differ by their numbers alone.
-
-    Of several names, the one order in which shapes fit, or that of the file.
-    """
+    """Order layers by the numbers in their names, else by their shapes, else as the file does."""
     groups: dict[str, list[Linear]] = {}
     for layer in sorted(
         layers, key=lambda layer: [int(number) for number in re.findall(r"\d+", layer.name)]
@@ -247,7 +240,7 @@ def _in_order(layers: list[Linear], keeps_order: bool) -> list[Linear]:
 
     @cache
     def ends(used: tuple[int, ...], width: int | None) -> list[list[Linear]]:
-        """Up to two ways to go on to an output of one number, after so many layers of each name."""
+        """Up to two orders of the remaining layers; `used` counts those taken of each name."""
         if sum(used) == len(layers):
             return [[]] if width == 1 else []
         ways = []
@@ -266,16 +259,13 @@ def _in_order(layers: list[Linear], keeps_order: bool) -> list[Linear]:
     if ways and not keeps_order:
         raise ModelError(
             f"in which order {_some(layer.name for layer in layers)} follow each other can't be "
-            "told: number the names, "
-            "or save with torch.save, which keeps the order"
+            "told: number the names, or save with torch.save, which keeps the order"
         )
     return layers
 
 
 def _with_norm(layers: list[Linear], name: str, values: dict[str, torch.Tensor]) -> list[Linear]:
-    """The layers with a BatchNorm made part of the one before it, or of the one behind it where a
-    ReLU stands between it and the one before.
-    """
+    """Merge a BatchNorm into the layer before it or, where a ReLU is between them, after it."""
     parent, number = _place(name)
     # Distance to the BatchNorm by number in the name, and position.
     places = [
@@ -320,7 +310,7 @@ def _with_norm(layers: list[Linear], name: str, values: dict[str, torch.Tensor])
 
 
 def _place(name: str) -> tuple[str, int | None]:
-    """The container and the number in it: of `net.3`, `net` and 3."""
+    """Split a name into container and number: `net.3` into `net` and 3."""
     parent, _, last = name.rpartition(".")
     return parent, int(last) if last.isdecimal() else None
 

@@ -1,7 +1,8 @@
-"""The attractiveness regressor, from embedding to rating, and its file.
+"""The regressor, from embedding to rating, and its file.
 
-The model file carries all that a score needs: architecture, weights, the line, input normalisation,
-calibration, the raters' scale and the reference distribution that percentiles are taken from.
+The model file holds all that a score needs: architecture, weights, the coefficients of ridge
+regression, input normalisation, calibration, the raters' scale, and the reference distribution for
+percentiles.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from facestats.scores.checkpoint import read_checkpoint
 from facestats.scores.network import Ensemble
 
 FORMAT = "facestats-ensemble-1"
-# Predicted at a time: what they become on the way fits into a processor's cache; last bits go by
-# it.
+# Faces predicted at a time, so that intermediate results fit into a processor's cache; the last
+# bits depend on it.
 ROWS = 512
 
 
 @dataclass
 class Regressor:
-    """A trained ensemble on top of a line, with its normalisations.
+    """Ridge regression, and an ensemble of perceptrons that corrects it, with normalisations.
 
     The prediction for standardised inputs z is `calibration(y_mean + y_std * (slopes · z + size *
     mean of the members))`.
@@ -39,20 +40,20 @@ class Regressor:
     ----------
     network : Ensemble
         Its members map z to standardised ratings.
-    x_mean, x_std : torch.Tensor
-        Float64 (d,), what inputs are reduced by and then divided by.
+    x_mean, x_std : torch.Tensor of float64 (d,)
+        Inputs are standardised by them.
     y_mean, y_std : float
         Of the output, in rating units.
-    slopes : torch.Tensor, optional
-        Float64 (d,), of the line; None where there is none.
+    slopes : torch.Tensor of float64 (d,), optional
+        Coefficients of ridge regression; None in a perceptron that was trained elsewhere.
     size : float
-        How much of the members' mean is added to the line.
+        Factor of the members' mean.
     calibration : Calibration
         Of the prediction, in rating units.
     scale : (float, float), optional
         (low, high) ends of the raters' scale; None where not known.
-    reference : ndarray, optional
-        Float64 ascending ratings as predicted for the reference faces; empty where not set.
+    reference : ndarray of float64, optional
+        Ascending ratings predicted for the reference faces.
     """
 
     network: Ensemble
@@ -71,11 +72,17 @@ class Regressor:
         return len(self.x_mean)
 
     def predict(self, x: Embeddings) -> np.ndarray:
-        """Predicted ratings, in rating units.
+        """Predict ratings, on all processors; their number changes no bit.
 
-        Float64 array (n,) of inputs (n, d), which may stay on disk.
+        Parameters
+        ----------
+        x : Embeddings
+            (n, d), which may stay on disk.
 
-        All processors take part; how many there are changes no bit.
+        Returns
+        -------
+        ndarray of float64 (n,)
+            In rating units.
 
         Raises
         ------
@@ -102,8 +109,7 @@ class Regressor:
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"the regressor takes a matrix of numbers (n, {self.dimension}) ({error}); "
-                "np.stack makes one of a column of "
-                "vectors"
+                "np.stack makes one of a column of vectors"
             ) from None
         if x.ndim != 2:
             raise InputError(
@@ -113,8 +119,7 @@ class Regressor:
         if x.shape[1] != self.dimension:
             raise ModelError(
                 f"the regressor takes vectors of {self.dimension} numbers, these have the shape "
-                f"{x.shape}; "
-                "it was trained on another CLIP variant"
+                f"{x.shape}; it was trained on another CLIP variant"
             )
         if not np.isfinite(x).all():
             raise InputError("an embedding is not finite; the regressor can't score it")
@@ -156,12 +161,12 @@ class Regressor:
 
 
 def save_untrained(path: Path, why: str) -> None:
-    """Write a model file that says why there is no model."""
+    """Write a model file with the reason why there is no model."""
     _save({"format": FORMAT, "trained": False, "why": why}, path)
 
 
 def load_regressor(path: Path) -> Regressor | None:
-    """Read a model file; None where it says that nothing was trained.
+    """Read a model file; None where nothing was trained.
 
     Raises
     ------
@@ -193,7 +198,7 @@ def load_regressor(path: Path) -> Regressor | None:
 
 
 def _regressor(content: dict) -> Regressor:
-    """Raises one of several errors where the content of a file makes no model."""
+    """Build a model from a file's content; raises one of several errors where it makes none."""
     dimension, hidden, members = content["dimension"], content["hidden"], content["members"]
     if not all(type(n) is int and n > 0 for n in (dimension, members, *hidden)):
         raise MisfitError("its widths are no positive whole numbers")
@@ -244,8 +249,8 @@ def _vector(values: Any, name: str, size: int | None = None) -> torch.Tensor:
 
 
 def _save(content: dict, path: Path) -> None:
-    # torch names the archive inside after the file unless it is given a stream; of a full disk it
-    # says nothing but that a position was unexpected.
+    # Given a path, torch would name the archive inside after the file, and report a full disk as an
+    # unexpected position.
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_bytes(path, buffer.getvalue())

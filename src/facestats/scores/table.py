@@ -47,14 +47,13 @@ def score_table(
     split : Series
         `train`, `val`, `test` or `excluded` of each face.
     out_of_fold : Series, optional
-        By filename, ratings as predicted by models that never saw the face's own; they take the
-        place of the model's.
+        By filename, out-of-fold predictions; they replace the model's.
     geometry : DataFrame, optional
-        By filename, `geometric_raw` (ratings), `geometry_zscore` and `geometric_out_of_fold`; a
-        face that is not in it has none.
+        By filename, `geometric_raw` (ratings), `geometry_zscore` and `geometric_out_of_fold`;
+        faces that it lacks have none.
     scale : (float, float), optional
-        Ends of the raters' scale, which `geometric_raw` is on; None: nobody rated, and geometric
-        scores are null.
+        Ends of the raters' scale, for `geometric_raw`; None: nobody rated, and geometric scores
+        are null.
     ages : DataFrame, optional
         By filename, `score_withheld` (why a face gets no score, null where it gets one) and
         `age_checked`; None: nobody's age was checked.
@@ -62,49 +61,16 @@ def score_table(
     Returns
     -------
     DataFrame
-        In the schema `scores.tables.SCORES`, but for `combined_score`, for which weights are
-        needed: null here.
+        As `scores.tables.SCORES`. `combined_score`, which needs weights, is null.
     """
-    n = len(filenames)
-    unseen = (
-        pd.Series(np.nan, filenames)
-        if out_of_fold is None or model is None
-        else out_of_fold.reindex(filenames)
-    )
-    empty = np.full(n, np.nan)
-    table = pd.DataFrame(
-        {
-            "filename": filenames.to_numpy(),
-            "attractiveness_raw": empty,
-            "attractiveness_score": empty,
-            "attractiveness_pct": empty,
-            "attractiveness": pd.array([None] * n, dtype="Int32"),
-            "geometric_score": empty,
-            "combined_score": empty,
-            "geometry_zscore": empty,
-        }
-    )
-    if model is not None:
-        assert model.scale is not None
-        assert model.reference is not None
-        raw = np.where(unseen.notna(), unseen, model.predict(embeddings))
-        table["attractiveness_raw"] = raw
-        table["attractiveness_score"] = to_score(raw, model.scale)
-        table["attractiveness_pct"] = to_pct(raw, model.reference)
-        table["attractiveness"] = to_decile(table["attractiveness_pct"])
+    table = pd.DataFrame({"filename": filenames.to_numpy(), **dict.fromkeys(_SCORES, np.nan)})
+    table.insert(4, "attractiveness", pd.array([None] * len(table), dtype="Int32"))
     table["split"] = split.to_numpy()
-    table["out_of_fold"] = unseen.notna().to_numpy()
-    table["geometric_out_of_fold"] = False
+    table["out_of_fold"] = table["geometric_out_of_fold"] = False
+    if model is not None:
+        _add_holistic(table, model, embeddings, out_of_fold)
     if geometry is not None:
-        geometry = geometry.reindex(filenames)
-        assert geometry is not None
-        table["geometry_zscore"] = geometry["geometry_zscore"].to_numpy(float)
-        if scale is not None:
-            raw = geometry["geometric_raw"].to_numpy(float)
-            table["geometric_score"] = to_score(raw, scale)
-            table["geometric_out_of_fold"] = (
-                np.isfinite(raw) & geometry["geometric_out_of_fold"].eq(True).to_numpy()
-            )
+        _add_geometric(table, geometry.reindex(filenames), scale)
     for column in ("score_withheld", "age_checked"):
         table[column] = pd.Series(
             np.nan if ages is None else ages[column].reindex(filenames).to_numpy(),
@@ -118,20 +84,50 @@ def score_table(
     return table
 
 
+def _add_holistic(
+    table: pd.DataFrame, model: Regressor, embeddings: Embeddings, out_of_fold: pd.Series | None
+) -> None:
+    """Put the holistic score into the table, out of fold where there is such a prediction."""
+    assert model.scale is not None
+    assert model.reference is not None
+    raw = model.predict(embeddings)
+    if out_of_fold is not None:
+        unseen = out_of_fold.reindex(table["filename"]).to_numpy(float)
+        table["out_of_fold"] = ~np.isnan(unseen)
+        raw = np.where(np.isnan(unseen), raw, unseen)
+    table["attractiveness_raw"] = raw
+    table["attractiveness_score"] = to_score(raw, model.scale)
+    table["attractiveness_pct"] = to_pct(raw, model.reference)
+    table["attractiveness"] = to_decile(table["attractiveness_pct"])
+
+
+def _add_geometric(
+    table: pd.DataFrame, geometry: pd.DataFrame, scale: tuple[float, float] | None
+) -> None:
+    """Put the geometric score and the z-score of the same rows into the table."""
+    table["geometry_zscore"] = geometry["geometry_zscore"].to_numpy(float)
+    if scale is None:
+        return
+    raw = geometry["geometric_raw"].to_numpy(float)
+    table["geometric_score"] = to_score(raw, scale)
+    is_out_of_fold = geometry["geometric_out_of_fold"].eq(True).to_numpy()
+    table["geometric_out_of_fold"] = np.isfinite(raw) & is_out_of_fold
+
+
 @dataclass
 class ScoredFaces:
-    """The scores of all faces and what they are worth.
+    """The scores of all faces, and the verdicts on them.
 
     Attributes
     ----------
     table : DataFrame
-        In the schema `scores.tables.SCORES`, without `image`.
+        As `scores.tables.SCORES`, without `image`.
     weights : BlendWeights
         Of the combined score.
     verdicts : dict of Verdict
         By score.
     warnings : list of str
-        What the user has to know.
+        What the user should know.
     """
 
     table: pd.DataFrame
@@ -140,11 +136,11 @@ class ScoredFaces:
     warnings: list[str]
 
     def doubt(self) -> str | None:
-        """What speaks against the holistic score; None where nothing does, or nobody has one."""
+        """The doubt about the holistic score; None where there is none, or no such score."""
         return self.verdicts["holistic"].text if "holistic" in self.verdicts else None
 
     def summary(self) -> str:
-        """How many faces have which score, in one line, and in a second the learned weights."""
+        """Count the faces with each score, in one line; a second has the learned weights."""
         counts = {
             "rows": len(self.table),
             "scored": self.table["attractiveness_score"].notna().sum(),
@@ -173,7 +169,7 @@ def score_faces(
     scale: tuple[float, float] | None,
     missing: str | None = None,
 ) -> ScoredFaces:
-    """Give every face all of its scores, and judge these.
+    """Give every face all of its scores, and a verdict on each score.
 
     Parameters
     ----------
@@ -207,21 +203,20 @@ def score_faces(
 
 
 def index_text(filenames: pd.Series) -> str:
-    """The text of `feature_index.json`.
+    """Write the text of `feature_index.json`: the row of each name.
 
-    Each name's row, as `files.write_json` would write it, but without a loop in Python.
+    It is what `files.write_json` would write, but without a loop in Python.
     """
     if filenames.empty:
         return "{}\n"
     places = dict(zip(filenames.tolist(), range(len(filenames)), strict=True))
-    # json's encoder is written in C only for text without indent; a line break can't stand inside a
-    # JSON string.
+    # json encodes in C only without indent; a line break can't occur inside a JSON string.
     text = json.dumps(places, ensure_ascii=False, separators=(",\n  ", ": "))
     return "{\n  " + text[1:-1] + "\n}\n"
 
 
 def array_bytes(scores: pd.Series) -> bytes:
-    """The scores as a float32 array in the format of NumPy's files."""
+    """Write the scores as a float32 array in NumPy's file format."""
     buffer = io.BytesIO()
     np.save(buffer, scores.to_numpy(dtype=np.float32))
     return buffer.getvalue()

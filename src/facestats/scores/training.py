@@ -1,9 +1,7 @@
-"""Train the regressor.
+"""Training of the regressor: ridge regression, a correction by perceptrons, a calibration.
 
-Ridge regression, an ensemble of perceptrons on what it misses, and a calibration on held-out faces.
-
-Why not a plain perceptron: with hundreds of faces it loses to ridge regression.
-docs/methods/regressor.md has the figures.
+A plain perceptron is worse than ridge regression with hundreds of faces; docs/methods/regressor.md
+has the figures.
 """
 
 from __future__ import annotations
@@ -25,16 +23,16 @@ from facestats.scores.correction import left_out_parts, train_correction
 from facestats.scores.params import Mlp
 from facestats.scores.pretrained import load_pretrained
 from facestats.scores.regressor import Regressor
-from facestats.scores.ridge import fit_blend
+from facestats.scores.ridge import fit_averaged_ridge
 
 MIN_TRAIN, MIN_VAL = 20, 5
-ROUNDING = (
-    1e-12  # means of 2 and of 3 equal ratings differ in the last bit; a share of the largest rating
-)
+# Share of the largest rating below which a difference is rounding: means of 2 and of 3 equal
+# ratings differ in the last bit.
+ROUNDING = 1e-12
 
 
 def too_few(n_train: int, n_val: int) -> str:
-    """Why nothing is trained on so few."""
+    """Say why nothing is trained on so few faces."""
     return (
         f"{number_of(n_train, 'rated face')} in train and {n_val} in val; {MIN_TRAIN} and "
         f"{MIN_VAL} are needed"
@@ -64,13 +62,13 @@ def train_regressor(
         Whose face each row of train and of val is: no person is in two folds of the training. By
         default each row is somebody else's.
     on_epoch : callable, optional
-        Called with epoch (0: the line alone), train loss (mean over the members) and val loss (of
-        their mean), both of standardised ratings.
+        Called with epoch (0: ridge regression alone), train loss (mean over the members) and val
+        loss (of their mean), both of standardised ratings.
     **mlp
         The keys of the section `mlp` of `params.yaml`, with the same defaults: `hidden`,
         `ensemble`, `dropout`, `lr`, `schedule`, `weight_decay`, `loss`, `batch_size`, `epochs`,
         `patience`, `calibration`, `seed`; `pretrained`, a checkpoint to use instead of training,
-        which must say its own rating scale; `folds` is not used here, but by `out_of_fold`.
+        which must name its own rating scale; `folds` is not used here, but by `out_of_fold`.
 
     Returns
     -------
@@ -114,41 +112,40 @@ def _train(
     options: Mlp,
     on_epoch: Callable[[int, float, float], None] | None,
 ) -> Regressor:
-    """`train_regressor` with its checked inputs, of which it overwrites `x`.
-
-    `groups` are the numbers of the persons of val, then of train.
-    """
+    """Train on checked inputs, overwriting `x`; `groups` numbers the persons of val, then train."""
     x_mean, x_std = x.mean(axis=0), x.std(axis=0)
-    # What never moves in train stays at its scale, or a small move later would drown all else.
+    # Features that don't vary in train keep their scale: else a small change would outweigh all.
     x_std = np.where(x_std > 1e-6 * np.abs(x).max(axis=0), x_std, 1.0)
     y_mean, y_std = float(y.mean()), float(y.std())
     y, target_val = (y - y_mean) / y_std, (y_val - y_mean) / y_std
     z, z_val = x, (x_val - x_mean) / x_std
     z -= x_mean  # in place: of 100,000 faces x takes 0.4 GB
     z /= x_std
-    blend = fit_blend(z, y, x_std)
-    parts = left_out_parts(z, y, pd.factorize(groups[len(x_val) :])[0], blend, options)
-    residuals_val = target_val - blend.line.predict(z_val)
-    # The members see the features on the scale that the line does best with.
-    z *= blend.scaling
+    ridge = fit_averaged_ridge(z, y, x_std)
+    parts = left_out_parts(z, y, pd.factorize(groups[len(x_val) :])[0], ridge, options)
+    residuals_val = target_val - ridge.mean.predict(z_val)
+    # The members see the features on the scale that ridge regression does best with.
+    z *= ridge.scaling
     network, size, left_out = train_correction(
-        z, parts, z_val * blend.scaling, residuals_val, options, on_epoch
+        z, parts, z_val * ridge.scaling, residuals_val, options, on_epoch
     )
     model = Regressor(
         network,
         torch.from_numpy(x_mean),
-        torch.from_numpy(x_std / blend.scaling),
-        y_mean + y_std * blend.line.intercept,
+        torch.from_numpy(x_std / ridge.scaling),
+        y_mean + y_std * ridge.mean.intercept,
         y_std,
-        slopes=torch.from_numpy(blend.line.slopes / blend.scaling),
+        slopes=torch.from_numpy(ridge.mean.slopes / ridge.scaling),
         size=size,
     )
-    # Faces of train by those who left them out tell as much as val does, and there are more. Over
-    # 16 divisions of OMI's faces a line through val alone raised the mean absolute bias from 0.85
-    # to 1.15 points of 100; through both it lowered it to 0.77.
+    # Train faces, predicted by members that left them out, serve as well as val faces, and there
+    # are more. Over 16 splits of OMI's faces a line through val faces alone raised the mean
+    # absolute bias from 0.85 to 1.15 points of 100; through both it lowered it to 0.77.
     predicted, rated, of_rated = model.predict(x_val), y_val, groups[: len(x_val)]
     if len(left_out):
-        predicted = np.append(predicted, y_mean + y_std * (y - parts.missed + size * left_out))
+        predicted = np.append(
+            predicted, y_mean + y_std * (y - parts.left_out_residuals + size * left_out)
+        )
         rated, of_rated = np.append(rated, y_mean + y_std * y), groups
     model.calibration = fit_calibration(
         predicted, rated, options.calibration, options.seed, pd.factorize(of_rated)[0]
@@ -159,9 +156,9 @@ def _train(
 def _checked(
     x: np.ndarray, y: np.ndarray, persons: Sequence | None, name: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features as `Regressor.predict` will see them, rounded to float32, ratings, and persons.
+    """Check features (rounded to float32, as in `Regressor.predict`), ratings and persons.
 
-    Who comes first in a table decides nothing: rows are sorted by a hash of their features.
+    Rows are sorted by a hash of their features, so that their order in a table does not matter.
     """
     try:
         x, y = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float64)
@@ -181,11 +178,11 @@ def _checked(
         raise InputError(f"{name}: no rated faces")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InputError(f"{name}: features or ratings are not finite")
-    named = [
+    hashed = [
         (hashlib.blake2b(row.astype(np.float64).tobytes()).digest(), rating)
         for row, rating in zip(x, y, strict=True)
     ]
-    order = sorted(range(len(x)), key=named.__getitem__)
+    order = sorted(range(len(x)), key=hashed.__getitem__)
     alone = [f"{name} {place}" for place in range(len(x))]
     sorted_persons = np.asarray(alone if persons is None else persons, dtype=object)[order]
     return x[order].astype(np.float64), y[order], sorted_persons
