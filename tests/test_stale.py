@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from facestats.cli.doctor_stale import _reasons, describe_stages, stale_stages
+from facestats.cli.doctor_stale import (
+    _reasons,
+    describe_lost_outs,
+    describe_stages,
+    lost_outs,
+    stale_stages,
+)
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.store import find_store, recipes
 
@@ -42,8 +48,27 @@ def test_stages_with_the_same_reasons_share_a_line():
     ]
 
 
-def test_without_dvc_nothing_is_stale(tmp_path):
+def test_without_dvc_nothing_is_stale_and_nothing_lost(tmp_path):
     assert stale_stages(tmp_path) == {}
+    assert lost_outs(tmp_path) == describe_lost_outs([]) == []
+
+
+def test_a_commit_of_another_machine_that_can_not_be_brought_back(project):
+    assert lost_outs(project.folder) == []
+    lock = project.read("dvc.lock")
+    elsewhere = yaml.safe_load(lock)
+    scores = "data/processed/metadata/attractiveness_scores.parquet"
+    (out,) = [o for o in elsewhere["stages"]["score"]["outs"] if o["path"] == scores]
+    out["md5"] = "0" * 32
+    path = project.folder / "dvc.lock"
+    path.write_text(yaml.safe_dump(elsewhere), encoding="utf-8")
+    project.commit("a run of another machine")
+    assert lost_outs(project.folder) == []  # a fresh clone: a run or a pull brings it
+    path.write_bytes(lock)
+    assert lost_outs(project.folder) == [scores]
+    (line,) = describe_lost_outs([scores])
+    assert line.startswith(f"DVC's cache lacks 1 file of the last commit ({scores} …)")
+    assert f"warning: {line}\n" in project.facestats("doctor").stdout
 
 
 @pytest.mark.slow

@@ -33,7 +33,13 @@ from typing import Any
 from facestats.cli.doctor_cache import examine_cache
 from facestats.cli.doctor_inputs import SHOWN, Finding, Inputs, examine_inputs, folders_left_out
 from facestats.cli.doctor_remote import examine
-from facestats.cli.doctor_stale import describe_recipes, describe_stages, stale_stages
+from facestats.cli.doctor_stale import (
+    describe_lost_outs,
+    describe_recipes,
+    describe_stages,
+    lost_outs,
+    stale_stages,
+)
 from facestats.cli.doctor_surroundings import (
     check_clip,
     describe_hub,
@@ -154,7 +160,8 @@ def _examine_all(
         "rows": rows[0].removeprefix("row store: "),
     }
     inputs.warnings += [Finding("rows", line.strip()) for line in rows[1:]]
-    facts["stale"], work = _examine_stages(root, params)
+    facts["stale"], work, lost = _examine_stages(root, params)
+    inputs.warnings += [Finding("dvc", line) for line in describe_lost_outs(lost)]
     there = (
         "there"
         if models["landmarks_fetched"]
@@ -188,20 +195,22 @@ def _examine_all(
     return facts, lines
 
 
-def _examine_stages(root: Path, params: Params) -> tuple[dict[str, list[str]] | None, list[str]]:
+def _examine_stages(
+    root: Path, params: Params
+) -> tuple[dict[str, list[str]] | None, list[str], list[str]]:
     """List the stages that a run will compute, with reasons, as facts and as lines.
 
-    The facts are None where DVC can't tell.
+    The facts are None where DVC can't tell. The last list has the outs that can't be brought back.
     """
     from dvc.exceptions import DvcException
 
     try:
-        stale = stale_stages(root)
+        stale, lost = stale_stages(root), lost_outs(root)
     except DvcException as error:
-        return None, [f"dvc repro: what it will run can't be told ({one_line(str(error))})"]
+        return None, [f"dvc repro: what it will run can't be told ({one_line(str(error))})"], []
     if not stale and not (root / ".dvc").is_dir():
-        return stale, []
-    return stale, [*describe_stages(stale), *describe_recipes(root, params, stale)]
+        return stale, [], []
+    return stale, [*describe_stages(stale), *describe_recipes(root, params, stale)], lost
 
 
 def _count(photos: dict[str, Any], labels: dict[str, Any]) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,57 @@ def stale_stages(root: Path) -> dict[str, list[str]]:
         return {}
     from dvc.repo import Repo
 
-    with contextlib.closing(Repo(root)) as repo:
+    with closing(Repo(root)) as repo:
         status = repo.status()
     return {
         name.rpartition(":")[2]: reasons
         for name, entries in status.items()
         if (reasons := list(_reasons(entries, root)))
     }
+
+
+def lost_outs(root: Path) -> list[str]:
+    """Find outs that the last commit names, other than those here now, and that DVC's cache lacks.
+
+    So it is after the first run of a clone on a machine whose processor computes other last bits:
+    `git checkout . && dvc checkout` can't go back to files that this machine never had.
+
+    Parameters
+    ----------
+    root : Path
+        The project folder.
+
+    Returns
+    -------
+    list of str
+        Their paths. Empty where there is no DVC, or no commit.
+
+    Raises
+    ------
+    DvcException
+        DVC can't tell.
+    """
+    if not (root / ".dvc").is_dir() or not (root / "dvc.yaml").is_file():
+        return []
+    from dvc.repo import Repo
+    from dvc.repo.brancher import switch
+    from dvc.scm import SCMError
+
+    def hashes(repo: Repo) -> dict[str, str]:
+        return {str(out): out.hash_info.value for out in repo.index.outs if out.use_cache}
+
+    with closing(Repo(root)) as repo:
+        here, cache = hashes(repo), repo.cache.local
+        try:
+            with switch(repo, "HEAD"):
+                committed = hashes(repo)
+        except SCMError:
+            return []
+        return [
+            path
+            for path, value in committed.items()
+            if value and value != here.get(path) and not cache.exists(value)
+        ]
 
 
 def _reasons(entries: list[Any], root: Path) -> Iterator[str]:
@@ -88,6 +132,17 @@ def describe_stages(stale: dict[str, list[str]]) -> list[str]:
         rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         lines.append(f"  {', '.join(reasons)}: {shown}{rest}")
     return lines
+
+
+def describe_lost_outs(lost: list[str]) -> list[str]:
+    """Describe that the last commit can't be brought back here, as one warning or none."""
+    if not lost:
+        return []
+    return [
+        f"DVC's cache lacks {number_of(len(lost), 'file')} of the last commit ({lost[0]} …), which "
+        "another machine computed: commit this run before `git checkout . && dvc checkout`, or "
+        "`dvc pull` them"
+    ]
 
 
 def describe_recipes(root: Path, params: Params, stale: dict[str, list[str]]) -> list[str]:
