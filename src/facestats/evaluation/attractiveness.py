@@ -19,16 +19,17 @@ from facestats.evaluation.baselines import (
     ZSCORE,
     baseline_predictions,
     other_predictions,
+    predicted_by_all,
     share_of_ceiling,
-    with_all,
 )
 from facestats.scores.blending import BlendWeights
 
+# Keys of the metrics. `mlp` is the regressor, whose predictions are the holistic score; `ridge` and
+# `mean` are baselines.
 MODELS = ("mlp", "ridge", "mean", *OTHERS)
 METRICS = (*regression.METRICS, "share_of_ceiling", *score_calibration.METRICS)
-AGAINST_MLP = ("geometric", *COMBINED)
+COMPARED = ("geometric", *COMBINED)  # with the holistic score
 PLOTTED = ["actual", "mlp", "ridge", "geometric", "combined"]
-CURVE = [*score_calibration.CURVE, "perfect"]
 NOTHING = dict.fromkeys(METRICS, NOT_MEASURED)
 NOTHING["calibration_error"] = {**NOTHING["calibration_error"], "by_chance": None}
 NO_DIFFERENCE = {"minus_mlp": {name: NOTHING[name] for name in regression.METRICS}}
@@ -41,14 +42,14 @@ class Attractiveness:
     Attributes
     ----------
     metrics : dict
-        `trained`, `why` (why the holistic score is not measured; the geometric one may be all the
-        same), `verdicts` (by score: `word`, `text`, null where it says something, and the
-        `evidence`), `reliability`, `weights.{combined, combined_learned}`, `test.n`,
-        `test.n_persons`, `test.n_copies`, `test.n_withheld`, `test.n_left_out` (rated test faces
-        that some model does not predict) and `test.<model>.<metric>.{value, low, high}`; null where
-        not measured. All models are measured on the same faces and resamples. Of `geometry_zscore`
-        there are correlations only, for it is in no unit of ratings.
-        `test.<model>.minus_mlp.<metric>` is the paired difference to the holistic score.
+        `trained`, `why` (the holistic score is not measured; the geometric one may be),
+        `verdicts` (by score: `word`, `text`, null where it says something, and the `evidence`),
+        `reliability`, `weights.{combined, combined_learned}`, `test.n`, `test.n_persons`,
+        `test.n_copies`, `test.n_withheld`, `test.n_left_out` (rated test faces that some model does
+        not predict) and `test.<model>.<metric>.{value, low, high}`; null where not measured. All
+        models are measured on the same faces and resamples. `geometry_zscore` has correlations
+        only, since it is in no unit of ratings. `test.<model>.minus_mlp.<metric>` is the paired
+        difference to the holistic score.
     points : DataFrame
         `actual`, `mlp`, `ridge`, `geometric`, `combined` (ratings) of the test faces, by `actual`.
     curve : DataFrame
@@ -84,32 +85,36 @@ def evaluate_attractiveness(
     Parameters
     ----------
     embeddings : Embeddings
-        (n, d), which may stay on disk: the rated ones are read. `ratings`, `predicted`, `split`,
-        `person` have the same rows.
+        (n, d), which may stay on disk: only those of rated faces are read. `ratings`, `predicted`,
+        `split`, `person` have the same rows.
     ratings : Series
         Mean human rating, null where nobody rated.
     predicted : Series
         The regressor's rating; null where it is not trained.
     resamples, seed : int
-        Of the bootstrap, which draws persons where `person` says that several faces are one
-        person's.
+        Of the bootstrap over persons.
+    person : Series
+        Whose face each is, null where it is a person of its own.
     scale : (float, float), optional
-        Ends of the raters' scale, which are the scores 0 and 100; None where nobody rated.
+        Ends of the raters' scale, the scores 0 and 100; None where nobody rated.
     reliability : dict
         Of the mean rating, as `metrics/labels.json` holds it.
     n_copies : int
-        Rated test faces whose rating is left out of `ratings`, for a better copy of them has one.
+        Rated test faces without a rating in `ratings`, since a better copy of them has one.
     n_withheld : int
-        Rated test faces whose rating is left out of `ratings`, for they may be too young to get a
-        score.
+        Rated test faces without a rating in `ratings`, since they may be too young for a score.
     untrained : str, optional
-        Why there is no regressor, as its training said.
+        Why there is no regressor.
     scores : DataFrame, optional
         The table of scores, same rows; None: the geometric and combined ones are not measured.
     weights : BlendWeights, optional
         Those of its `combined_score`.
     verdicts : dict, optional
-        What each score is worth, as `models/blend.json` has it.
+        By score, as `models/blend.json` has them.
+
+    Returns
+    -------
+    Attractiveness
     """
     rated = ratings.notna().to_numpy()
     test, train = rated & (split == "test").to_numpy(), rated & (split == "train").to_numpy()
@@ -118,7 +123,7 @@ def evaluate_attractiveness(
     if scores is not None:
         assert weights is not None
         others, used = other_predictions(scores, ratings, scale, weights)
-    rated_test, test = test, with_all(others, test)
+    rated_test, test = test, predicted_by_all(others, test)
     groups = person_groups(person[test])
     metrics: dict = {
         "trained": trained,
@@ -132,73 +137,77 @@ def evaluate_attractiveness(
             "n_copies": n_copies,
             "n_withheld": n_withheld,
             "n_left_out": int(rated_test.sum() - test.sum()),
-            **{
-                name: NOTHING | NO_DIFFERENCE if name in AGAINST_MLP else NOTHING for name in MODELS
-            },
+            **{name: NOTHING | NO_DIFFERENCE if name in COMPARED else NOTHING for name in MODELS},
         },
     }
-    points, curve = pd.DataFrame(columns=PLOTTED), pd.DataFrame(columns=CURVE)
     if not trained:
         metrics["why"] = "no regressor was trained" + (f": {untrained}" if untrained else "")
     elif test.sum() < 2:
         metrics["why"] = f"{number_of(test.sum(), 'rated test face')}, 2 are needed"
     actual = ratings[test].to_numpy()
-    there = {
-        name: values[test] for name, values in others.items() if np.isfinite(values[test]).all()
-    }
-    if len(actual) < 2 or not (trained or "geometric" in there):
-        return Attractiveness(metrics, points, curve)
     predictions = {"mlp": predicted[test].to_numpy()} if trained else {}
+    others = {name: v[test] for name, v in others.items() if np.isfinite(v[test]).all()}
+    if len(actual) < 2 or not (trained or "geometric" in others):
+        return Attractiveness(metrics, *_no_plots())
     if train.sum() >= 2:
-        x, among = take(embeddings, train | test), test[train | test]
-        predictions |= baseline_predictions(x[~among], ratings[train].to_numpy(), x[among])
-    predictions |= there
-    # The weights in use are 60/40 or the learned ones as a rule, and one model then stands there
-    # twice.
-    alike = {
-        name: next(other for other in predictions if np.array_equal(predictions[other], values))
-        for name, values in predictions.items()
-    }
-    measured = regression.resampled(
-        actual,
-        {name: predictions[name] for name in dict.fromkeys(alike.values())},
-        resamples,
-        seed,
-        groups,
-    )
+        x, is_test = take(embeddings, train | test), test[train | test]
+        predictions |= baseline_predictions(x[~is_test], ratings[train].to_numpy(), x[is_test])
+    predictions |= others
     assert scale is not None  # there are ratings
-    for name, values in predictions.items():
-        if alike[name] in COMBINED and alike[name] != name:
-            metrics["test"][name] = metrics["test"][alike[name]]
-            continue
-        if name == ZSCORE:
-            metrics["test"][name] = NOTHING | {
-                key: measured[alike[name]].report()[key] for key in ("pearson", "spearman")
-            }
-        else:
-            metrics["test"][name] = _report(
-                measured[alike[name]],
-                values,
-                actual,
-                scale,
-                reliability["ceiling"],
-                (resamples, seed, groups),
-            )
-        if name in AGAINST_MLP and trained:
-            metrics["test"][name]["minus_mlp"] = measured[alike[name]].minus(measured["mlp"])
-        elif name in AGAINST_MLP:
-            metrics["test"][name] |= NO_DIFFERENCE
+    samples = resamples, seed, groups
+    metrics["test"] |= _measure_models(actual, predictions, scale, reliability["ceiling"], samples)
     if not trained:
-        return Attractiveness(metrics, points, curve)
+        return Attractiveness(metrics, *_no_plots())
     points = pd.DataFrame({"actual": actual, **predictions}).reindex(columns=PLOTTED)
     curve = score_calibration.reliability_curve(
-        to_score(actual, scale), to_score(predictions["mlp"], scale), resamples, seed, groups
+        to_score(actual, scale), to_score(predictions["mlp"], scale), *samples
     )
     return Attractiveness(
         metrics,
         points.sort_values(PLOTTED).round(4),
         curve.assign(perfect=curve["predicted"]).round(4),
     )
+
+
+def _no_plots() -> tuple[pd.DataFrame, pd.DataFrame]:
+    return pd.DataFrame(columns=PLOTTED), pd.DataFrame(
+        columns=[*score_calibration.CURVE, "perfect"]
+    )
+
+
+def _measure_models(
+    actual: np.ndarray,
+    predictions: dict[str, np.ndarray],
+    scale: tuple[float, float],
+    ceiling: dict,
+    samples: tuple[int, int, np.ndarray],
+) -> dict[str, dict]:
+    """Measure all models on the same resamples; gives the metrics by model."""
+    # `combined` mostly has the weights of `combined_60_40` or `combined_learned`: equal predictions
+    # are measured once.
+    first_alike = {
+        name: next(other for other in predictions if np.array_equal(predictions[other], values))
+        for name, values in predictions.items()
+    }
+    measured = regression.resampled(
+        actual, {name: predictions[name] for name in dict.fromkeys(first_alike.values())}, *samples
+    )
+    report: dict[str, dict] = {}
+    for name, values in predictions.items():
+        alike = first_alike[name]
+        if alike in COMBINED and alike != name:
+            report[name] = report[alike]
+            continue
+        if name == ZSCORE:
+            figures = measured[alike].report()
+            report[name] = NOTHING | {key: figures[key] for key in ("pearson", "spearman")}
+        else:
+            report[name] = _report(measured[alike], values, actual, scale, ceiling, samples)
+        if name in COMPARED and "mlp" in measured:
+            report[name]["minus_mlp"] = measured[alike].minus(measured["mlp"])
+        elif name in COMPARED:
+            report[name] |= NO_DIFFERENCE
+    return report
 
 
 def _report(

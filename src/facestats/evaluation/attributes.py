@@ -1,4 +1,4 @@
-"""The attribute models and their zero-shot rivals on labelled test faces, with intervals."""
+"""Metrics of attribute models and prompts on labelled test faces, with intervals."""
 
 from __future__ import annotations
 
@@ -27,39 +27,46 @@ def evaluate_attributes(
     shares: pd.DataFrame | None = None,
     doubts: Mapping[str, str] | None = None,
 ) -> dict:
-    """Measure every target, and every attribute with prompts and labels, on test faces that people
-    labelled.
+    """Measure every target, and every attribute with prompts and labels, on labelled test faces.
 
     Parameters
     ----------
+    models : dict of AttributeModel
+        By target.
     predictions : DataFrame
-        `<target>` (`unknown` where it abstains) and `<target>_prob_<class>`; same rows as `labels`,
-        `split`.
+        `<target>` (`unknown` where it abstains) and `<target>_prob_<class>`; same rows as `labels`
+        and `split`.
+    labels : DataFrame
+        By target; `person` says whose face it is.
+    split : Series
+        Split of each face.
     resamples, seed : int
-        Of the bootstrap, which draws persons where `person` of the labels says that several faces
-        are one person's.
+        Of the bootstrap over persons.
     zeroshot : mapping, optional
-        Attributes with prompts.
+        Prompts by attribute.
     shares : DataFrame, optional
         The table `zeroshot.parquet` with the same rows.
     doubts : mapping, optional
-        What is doubtful about the prompts of an attribute, where something is.
+        What is doubtful about the prompts, by attribute.
 
     Returns
     -------
     dict
         By target: `trained`, `why`, `n` and each metric as `{value, low, high}`, null where not
-        measured. Accuracy, balanced accuracy and macro-F1 are without abstaining; `coverage` is the
-        share that gets an answer, `accuracy_answered` the accuracy among those, to be held against
-        `wanted_precision`; `threshold` is the probability below which it abstains, chosen on the
-        faces that `threshold_from` names, null where none gives what is wanted or where it always
-        answers. `ece` is the expected calibration error of the answers' probabilities,
-        `ece_uncalibrated` that before calibration. `penalty` is C or alpha, and `penalty_from` says
-        who chose it. Regressions have MAE, RMSE (unit of the label), R² and correlations; age also
-        `bucket_accuracy`. `zeroshot` holds the same of the prompts, on those of the faces whose
-        label is one of their classes (`left_out`: the others, counted), `doubt` (what is doubtful
-        about them, or null), and `minus_model`: zero-shot's accuracy (or MAE) minus the trained
-        model's on the same faces.
+        measured.
+
+        - Classifications: `accuracy`, `balanced_accuracy` and `macro_f1` without abstaining;
+          `coverage`, the share that gets an answer, and `accuracy_answered`, to be compared with
+          `wanted_precision`; `threshold`, the probability below which it abstains, chosen on the
+          faces that `threshold_from` names (null where none reaches the precision, or it always
+          answers); `ece`, the expected calibration error of the answers' probabilities, and
+          `ece_uncalibrated`, that before calibration.
+        - Regressions: `mae`, `rmse` (unit of the label), `r2` and correlations; age also
+          `bucket_accuracy`.
+        - `penalty` (C or alpha) and `penalty_from`, how it was chosen.
+        - `zeroshot`: the same for prompts, on faces whose label is one of their classes
+          (`left_out` counts the others); `doubt`, what is doubtful about them, or null; and
+          `minus_model`, their accuracy (or MAE) minus the trained model's on the same faces.
     """
     zeroshot = zeroshot or {}
     labelled = {name for name in labels.columns if labels[name].notna().any()}
@@ -103,7 +110,7 @@ def _evaluate_trained(
     seed: int,
     groups: np.ndarray,
 ) -> dict:
-    """`labels`: of the test faces that have one."""
+    """Measure a model on test faces with `labels`."""
     report: dict = {
         "trained": model.trained,
         "why": model.why,
@@ -148,6 +155,7 @@ def _evaluate_zeroshot(
     seed: int,
     person: pd.Series,
 ) -> dict:
+    """Measure prompts on test faces with `labels`, and compare them with the trained model."""
     report: dict = {"why": None, "n": 0, "classes": [], "left_out": {}, **_not_measured(trained)}
     compared = "accuracy" if trained.kind == "classification" else "mae"
     report["minus_model"] = {compared: NOT_MEASURED}
@@ -155,11 +163,10 @@ def _evaluate_zeroshot(
         return report | {"why": f"zeroshot.{target} is not in params.yaml"}
     report["classes"] = model.classes
     if model.kind == "classification":
-        among = labels.isin(model.classes)
-        report["left_out"] = {
-            str(name): int(n) for name, n in labels[~among].value_counts().sort_index().items()
-        }
-        labels = labels[among]
+        can_answer = labels.isin(model.classes)
+        others = labels[~can_answer].value_counts().sort_index()
+        report["left_out"] = {str(name): int(n) for name, n in others.items()}
+        labels = labels[can_answer]
     report["n"] = len(labels)
     if len(labels) < 2:
         return report | {
@@ -168,8 +175,8 @@ def _evaluate_zeroshot(
         }
     groups = person_groups(person[labels.index])
     actual = _values(model, labels)
-    share = _shares(model, shares.loc[labels.index])
-    predicted = model.decide(share)
+    probabilities = _shares(model, shares.loc[labels.index])
+    predicted = model.decide(probabilities)
     if model.kind == "regression":
         report |= _measure_numbers(model, actual, predicted, resamples, seed, groups)
     else:
@@ -181,18 +188,18 @@ def _evaluate_zeroshot(
         report |= _measure_answers(
             model,
             actual,
-            share,
+            probabilities,
             resamples,
             seed,
             groups,
             None if answers is None else (answers != UNKNOWN).to_numpy(),
         )
     if trained.trained:
-        rival = _predictions(trained, predictions.loc[labels.index])
+        of_model = _predictions(trained, predictions.loc[labels.index])
         if model.kind == "classification":
-            gain = (predicted == actual).astype(float) - (rival == actual)
+            gain = (predicted == actual).astype(float) - (of_model == actual)
         else:
-            gain = np.abs(predicted - actual) - np.abs(rival - actual)
+            gain = np.abs(predicted - actual) - np.abs(of_model - actual)
         report["minus_model"] = {compared: mean_with_interval(gain, resamples, seed, groups)}
     return report
 
@@ -208,7 +215,7 @@ def _shares(model: Model, table: pd.DataFrame) -> np.ndarray:
 
 
 def _predictions(model: AttributeModel, table: pd.DataFrame) -> np.ndarray:
-    """What a trained model says of each face without abstaining."""
+    """Predictions of a trained model, without abstaining."""
     return (
         table[model.target].to_numpy(float)
         if model.kind == "regression"
@@ -241,7 +248,7 @@ def _measure_answers(
     groups: np.ndarray,
     answered: np.ndarray | None = None,
 ) -> dict:
-    """`answered`: which faces got an answer; None: by the model's threshold."""
+    """Measure answers; `answered` says which faces got one (None: by the model's threshold)."""
     answer = model.decide(shares)
     right = answer == actual
     sure = shares[np.arange(len(shares)), model.choose(shares)]

@@ -1,4 +1,4 @@
-"""What a score is held against: simple models, the other scores, and the raters' agreement."""
+"""What a score is compared with: simple models, the other scores, and the raters' agreement."""
 
 from __future__ import annotations
 
@@ -17,26 +17,39 @@ from facestats.scores.blending import BlendWeights, learn_weights
 
 PENALTIES = np.logspace(-1, 5, 25)
 # Train faces that the penalty is chosen on, drawn at random where there are more: scikit-learn's
-# leave-one-out multiplies the whole matrix once a penalty, which was more than half of `evaluate`
-# for 50,000 faces.
+# leave-one-out multiplies the whole matrix for each penalty, which took more than half of the time
+# of `evaluate` for 50,000 faces.
 CHOSEN_ON = 10_000
 SIXTY_FORTY = {"geometric": 0.6, "holistic": 0.4}
 COMBINED = ("combined", "combined_60_40", "combined_learned")
-ZSCORE = "geometry_zscore"  # in no unit of ratings: only its correlations mean something
+ZSCORE = "geometry_zscore"  # in no unit of ratings: only its correlations are meaningful
 OTHERS = ("geometric", ZSCORE, *COMBINED)
 
 
 def baseline_predictions(
     x_train: np.ndarray, y_train: np.ndarray, x: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Predictions (n,) for `x` of the models `ridge` (penalty by leave-one-out on up to `CHOSEN_ON`
-    train faces) and `mean`.
+    """Fit the baselines on train faces, and predict others.
+
+    Parameters
+    ----------
+    x_train : ndarray (m, d)
+        Embeddings of the train faces.
+    y_train : ndarray (m,)
+        Their ratings.
+    x : ndarray (n, d)
+        Embeddings to predict.
+
+    Returns
+    -------
+    dict of ndarray (n,)
+        `ridge` (penalty by leave-one-out on up to `CHOSEN_ON` train faces) and `mean`.
     """
     ridge = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
-    some = sample_rows(len(x_train), CHOSEN_ON)
+    chosen = sample_rows(len(x_train), CHOSEN_ON)
     with threadpool_limits(1):
-        ridge.fit(x_train[some].astype(np.float64), y_train[some])
-        if not some.all():
+        ridge.fit(x_train[chosen].astype(np.float64), y_train[chosen])
+        if not chosen.all():
             ridge = make_pipeline(StandardScaler(), Ridge(ridge[-1].alpha_)).fit(
                 x_train.astype(np.float64), y_train
             )
@@ -50,7 +63,7 @@ def other_predictions(
     scale: tuple[float, float] | None,
     weights: BlendWeights,
 ) -> tuple[dict[str, np.ndarray], dict[str, dict]]:
-    """What the scores other than the holistic one predict.
+    """Turn the scores other than the holistic one into predicted ratings.
 
     Parameters
     ----------
@@ -65,12 +78,11 @@ def other_predictions(
 
     Returns
     -------
-    predictions
-        By model of `OTHERS`, float64 (n,) in rating units (the z-score in its own), NaN where there
-        is none; without the models that no face has.
-    weights : BlendWeights
-        `geometric`, `holistic`, `learned`, `n_val` and `why` of `combined` and of
-        `combined_learned`.
+    predictions : dict of ndarray of float64 (n,)
+        By model of `OTHERS`, in rating units (the z-score in its own), NaN where a face has none;
+        without models that no face has.
+    weights : dict
+        The fields of `BlendWeights` for `combined` and `combined_learned`.
     """
     geometric, holistic = (
         scores["geometric_score"].to_numpy(float),
@@ -93,10 +105,22 @@ def other_predictions(
     return {name: ratings_of[name] for name in OTHERS if np.isfinite(ratings_of[name]).any()}, used
 
 
-def with_all(predictions: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
-    """Those of the chosen faces (bool, n) that every model predicts, so that all are measured on
-    the same. A model that predicts fewer than half of them would make it a comparison on other
-    faces: it does not count, and is not to be measured.
+def predicted_by_all(predictions: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
+    """Find the chosen faces that every model predicts, so that all are measured on the same.
+
+    A model that predicts fewer than half of them would change the faces too much: it is ignored
+    here, and must not be measured.
+
+    Parameters
+    ----------
+    predictions : dict of ndarray (n,)
+        By model, NaN where there is none.
+    chosen : ndarray of bool (n,)
+        The faces to choose from.
+
+    Returns
+    -------
+    ndarray of bool (n,)
     """
     known = [
         values
@@ -109,14 +133,22 @@ def with_all(predictions: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarr
 def share_of_ceiling(
     pearson: dict[str, float], ceiling: dict[str, float | None]
 ) -> dict[str, float]:
-    """A correlation with the mean rating, divided by the highest that can be expected,
-    √reliability.
+    """Divide a correlation with the mean rating by its ceiling, √reliability.
 
-    Both are estimates with an interval (`value`, `low`, `high`), of different faces; the interval
-    of their ratio is put together from the two by the method of variance estimates recovery (Donner
-    & Zou 2012, doi:10.1177/0962280210383082), which needs no symmetric intervals. NaN where either
-    is not known, the ends also where the ceiling is hardly above 0. Chance may take the share above
-    1.
+    Both have intervals, from different faces. The interval of their ratio follows from these by the
+    method of variance estimates recovery (Donner & Zou 2012, doi:10.1177/0962280210383082), which
+    needs no symmetric intervals. By chance, the share may exceed 1.
+
+    Parameters
+    ----------
+    pearson, ceiling : dict
+        `value`, `low`, `high`.
+
+    Returns
+    -------
+    dict
+        `value`, `low`, `high`: NaN where either is not known; the ends also where the ceiling is
+        hardly above 0.
     """
     known = [pearson[key] for key in ("value", "low", "high")] + [
         ceiling[key] for key in ("value", "low", "high")
@@ -132,6 +164,7 @@ def share_of_ceiling(
 
 
 def _bound(a: float, a_end: float, b: float, b_end: float, side: int) -> float:
+    """One end of the interval of a / b: the lower one for `side` -1, the upper one for 1."""
     divisor = b_end * (2 * b - b_end)
     if divisor <= 0:
         return float("nan")

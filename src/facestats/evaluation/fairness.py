@@ -1,7 +1,4 @@
-"""How scores and classifiers treat groups of people.
-
-Each attribute, each pair of attributes, and the largest gaps.
-"""
+"""Metrics of scores and classifiers by group of people, and the largest gaps between groups."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ NO_REGRESSOR = "no regressor was trained; metrics/train_attractiveness/metrics.j
 NO_COMBINED = (
     "no test face has a combined score; metrics/attractiveness.json says why under weights.combined"
 )
-ALL = ""  # the name of no attribute: all faces as one group, which is measured from two on
+ALL = ""  # in the place of an attribute: all faces as one group, measured from two faces on
 
 
 def evaluate_fairness(
@@ -39,9 +36,9 @@ def evaluate_fairness(
     resamples: int,
     seed: int,
 ) -> dict:
-    """Measure groups of test faces.
+    """Measure groups of test faces, by each attribute and each pair of attributes.
 
-    Who belongs to which group is what people said, never a prediction.
+    Groups are made by labels, never by predictions.
 
     Parameters
     ----------
@@ -63,14 +60,17 @@ def evaluate_fairness(
     Returns
     -------
     dict
-        `overall` and `attractiveness.<attribute>.<group>`: `n`, mean rating, mean score, bias (mean
-        of score - rating), MAE and Pearson r. `classifiers.<target>.<attribute>.<group>`: `n`,
-        accuracy (of what the model would answer, also where it abstains) and the share of faces on
-        which it abstains. `combined_overall` and `combined.<attribute>.<group>` are the same of the
-        combined score, on the faces that have one. `largest_gaps.<measure>`: the two groups of one
-        attribute that are furthest apart, of all and `by_attribute`. Each figure is `{value, low,
-        high}`, null in small groups, whose `why` says so. Ratings and scores are points of 0–100.
-        `why` says by model what could not be measured at all.
+        Each figure is `{value, low, high}`, or null in a small group, which has a `why`. Ratings
+        and scores are points of 0–100.
+
+        - `overall` and `attractiveness.<attribute>.<group>`: `n`, mean rating, mean score, bias
+          (mean of score − rating), MAE and Pearson r.
+        - `combined_overall` and `combined.<attribute>.<group>`: the same for the combined score.
+        - `classifiers.<target>.<attribute>.<group>`: `n`, accuracy without abstaining, and the
+          share of faces on which the model abstains.
+        - `largest_gaps.<measure>`: the two groups of one attribute that are furthest apart,
+          overall and `by_attribute`.
+        - `why`: by model, what could not be measured.
     """
     test = (scores["split"] == "test").to_numpy()
     labels, scores, predictions = labels[test], scores[test], predictions[test]
@@ -125,13 +125,13 @@ def evaluate_fairness(
 def _of_score(
     points: pd.DataFrame, labels: pd.DataFrame, groupings: list[Grouping], options: dict
 ) -> tuple[dict, dict, dict]:
-    """One score's measures of all faces, of each group, and their largest gaps."""
+    """Measure one score on all faces and by group, and find the largest gaps."""
     rows = labels.index.get_indexer(points.index)
-    among = [Grouping(ALL, [ALL], np.zeros(len(points), int)), *_only(groupings, rows)]
+    measured_groups = [Grouping(ALL, [ALL], np.zeros(len(points), int)), *_only(groupings, rows)]
     columns = {name: points[name].to_numpy() for name in MEASURES if name in points}
     measured, gaps = _by_group(
         columns,
-        among,
+        measured_groups,
         labels["person"].iloc[rows],
         **options,
         correlate=("mean_rating", "mean_score"),
@@ -142,10 +142,7 @@ def _of_score(
 def _points(
     labels: pd.DataFrame, scores: pd.Series, scale: tuple[float, float] | None, missing: str
 ) -> tuple[pd.DataFrame | None, str | None]:
-    """The measures of each rated and scored face, in points; or None and why.
-
-    `missing` says why there are no scores.
-    """
+    """Errors of each rated and scored face, in points; or None and why. `missing`: no scores."""
     if scores.isna().all() and len(scores):
         return None, missing
     ratings = labels["rating"]
@@ -167,9 +164,7 @@ def _points(
 def _answers(
     model: AttributeModel, labels: pd.DataFrame, predictions: pd.DataFrame
 ) -> tuple[pd.DataFrame | None, str | None]:
-    """Whether the answer to each labelled face, without abstaining, is right and whether the model
-    abstains, as 0 and 1; or None and why.
-    """
+    """Whether the model is right about each labelled face, and abstains (0, 1); or None and why."""
     if not model.trained:
         return None, model.why
     column = labels.get(model.target, pd.Series(np.nan, index=labels.index, dtype="str"))
@@ -191,7 +186,7 @@ def _answers(
 
 
 def _only(groupings: list[Grouping], rows: np.ndarray) -> list[Grouping]:
-    """The same groups among some of the faces; those that none of them belongs to are gone."""
+    """Restrict groupings to some of the faces, without groups that are empty then."""
     kept = []
     for grouping in groupings:
         place = grouping.place[rows]
@@ -216,7 +211,7 @@ def _by_group(
     correlate: tuple[str, str] | None = None,
     shares: bool = False,
 ) -> tuple[dict, dict]:
-    """Every measure of every group, and the largest gaps."""
+    """Measure every group, and find the largest gaps of each measure."""
     members = np.concatenate([grouping.members() for grouping in groupings], axis=1)
     samples = sample_groups(
         columns, members, person_groups(persons), resamples, seed, correlate, shares
@@ -253,10 +248,7 @@ def _figures(samples: Mapping[str, GroupSamples], place: int, n: int, min_group:
 
 
 def _largest(by_attribute: Mapping[str, tuple[Gaps, list[str], int]], min_group: int) -> dict:
-    """The largest gap of one measure, of all attributes and of each.
-
-    An attribute with fewer than two measured groups has none.
-    """
+    """Find the largest gap of one measure, overall and by attribute with two measured groups."""
     compared_gaps = {name: entry for name, entry in by_attribute.items() if entry[0].largest}
     if not compared_gaps:
         return {

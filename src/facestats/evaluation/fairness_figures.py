@@ -1,4 +1,4 @@
-"""The score's error by group of people: a figure, and the same numbers for a DVC plot."""
+"""The error of the holistic score by group of people: a figure, and the data of a DVC plot."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ MOST_ROWS = 80  # beyond this many, pairs of attributes are left to fairness.jso
 
 
 def error_points(fairness: dict) -> pd.DataFrame:
-    """One row a measured group and measure, the whole first.
-
-    `measure`, `attribute`, `group` (with its n), `n`, `value`, `low`, `high`.
+    """List the figures, one row per measured group and measure, all faces first.
 
     Parameters
     ----------
     fairness : dict
-        As `evaluation.fairness` gives it.
+        As `evaluate_fairness` gives it.
+
+    Returns
+    -------
+    DataFrame
+        `measure`, `attribute`, `group` (with its n), `n`, `value`, `low`, `high`.
     """
     rows = []
     for attribute, group, figures in _measured(fairness):
@@ -50,7 +53,12 @@ def error_points(fairness: dict) -> pd.DataFrame:
 def error_by_group(fairness: dict, path: Path) -> None:
     """Draw bias and mean absolute error of each measured group with their intervals.
 
-    `fairness` as in `error_points`.
+    Parameters
+    ----------
+    fairness : dict
+        As `evaluate_fairness` gives it.
+    path : Path
+        The PNG file to write.
     """
     measured = _measured(fairness)
     rows: list[tuple[str, dict | None]] = []
@@ -92,7 +100,7 @@ def error_by_group(fairness: dict, path: Path) -> None:
 
 
 def _panel(axes: Axes, rows: list[tuple[str, dict | None]], key: str) -> None:
-    """One measure: a point and its interval a row; the dashed line is all faces."""
+    """Draw one measure: a point and its interval per row; the dashed line is all faces."""
     for place, (_, figures) in enumerate(rows):
         if figures:
             metric, colour = figures[key], "black" if place == 0 else "C0"
@@ -111,10 +119,7 @@ def _panel(axes: Axes, rows: list[tuple[str, dict | None]], key: str) -> None:
 
 
 def _measured(fairness: dict) -> list[tuple[str, str, dict]]:
-    """Attribute, group and figures of what was measured.
-
-    First all faces, whose attribute is empty.
-    """
+    """Attribute, group and figures of measured groups; all faces first, with an empty attribute."""
     if fairness["why"]["attractiveness"]:
         return []
     rows = [

@@ -1,9 +1,9 @@
 """Means and correlations of groups of faces, with bootstrap intervals, and the gaps between groups.
 
-Persons are drawn, each with all of their faces, for two photos of one person are no two people. All
-groups are measured on the same draws. Groups are small, so intervals are widened for their size:
-percentiles and gaps as Student's t would, without which 95 % intervals of ten faces hold 90 %
-(Hesterberg 2015, "What teachers should know about the bootstrap", The American Statistician 69).
+Persons are drawn, each with all of their faces; all groups are measured on the same samples. Since
+groups are small, intervals are widened as Student's t would: without that, 95 % intervals of ten
+faces cover 90 % (Hesterberg 2015, "What teachers should know about the bootstrap", The American
+Statistician 69).
 """
 
 from __future__ import annotations
@@ -24,12 +24,20 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class GroupSamples:
-    """One measure of each group.
+    """One measure of each group, in the sample and in each resample.
 
-    `value` (groups,), and in each resample, `drawn` (resamples, groups).
-
-    `persons` (groups,) counts the persons of each; `share` says that the measure is a mean of zeros
-    and ones; no gap can exceed `widest`.
+    Attributes
+    ----------
+    value : ndarray (groups,)
+        In the sample.
+    drawn : ndarray (resamples, groups)
+        In each resample.
+    persons : ndarray of int (groups,)
+        Number of persons.
+    share : bool
+        Whether the measure is a mean of zeros and ones.
+    widest : float
+        No gap can exceed it.
     """
 
     value: np.ndarray
@@ -39,17 +47,11 @@ class GroupSamples:
     widest: float
 
     def interval(self, group: int) -> dict[str, float | None]:
-        """`value`, `low`, `high` of one group of two persons or more.
-
-        Null where there is none (a correlation of constants).
-        """
+        """Interval of one group of two persons or more; null for a correlation of constants."""
         value, n = float(self.value[group]), int(self.persons[group])
         if not np.isfinite(value):
             return NOT_MEASURED
-        if self.share and value in (
-            0.0,
-            1.0,
-        ):  # no draw differs: as far as this many faces can tell, with 95 % confidence
+        if self.share and value in (0.0, 1.0):  # no resample differs: an exact bound instead
             reach = (1 - LEVEL) ** (1 / n)
             return {
                 "value": value,
@@ -66,7 +68,7 @@ class GroupSamples:
         difference = self.drawn[:, a] - self.drawn[:, b]
         smaller = min(self.persons[a], self.persons[b])
         error = float(np.nanstd(difference)) * np.sqrt(smaller / (smaller - 1))
-        # Never less than one more right and one more wrong answer in each group would leave open.
+        # At least the error with one more right and one more wrong answer in each group.
         if self.share:
             error = max(error, float(np.sqrt(self._spread(a) + self._spread(b))))
         return error
@@ -81,9 +83,16 @@ class GroupSamples:
 class Gaps:
     """All gaps between the measured groups of one attribute, in one measure.
 
-    `largest` is the pair (higher, lower) with the largest gap, None where fewer than two groups are
-    measured; `strayed` is how far each resample's gaps strayed from the sample's at most, in
-    standard errors; `compared` counts the gaps.
+    Attributes
+    ----------
+    samples : GroupSamples
+        Of the measure.
+    largest : (int, int), optional
+        The groups (higher, lower) with the largest gap; None with fewer than two measured groups.
+    strayed : ndarray (resamples,)
+        Largest deviation of a gap from the sample's in each resample, in standard errors.
+    compared : int
+        Number of gaps.
     """
 
     samples: GroupSamples
@@ -100,17 +109,23 @@ class Gaps:
         )
 
     def interval(self, strayed: np.ndarray) -> dict[str, float]:
-        """The largest gap with an interval that holds for all gaps compared at once, for it was
-        chosen as the largest of them.
+        """Interval of the largest gap, valid for all gaps at once, since it was chosen among them.
 
-        `strayed` : of these gaps, or of more where more were compared.
+        Parameters
+        ----------
+        strayed : ndarray (resamples,)
+            Of all gaps that were compared: these, or more.
+
+        Returns
+        -------
+        dict
+            `value`, `low`, `high`.
         """
         assert self.largest is not None
         a, b = self.largest
         degrees = int(self.samples.persons[a] + self.samples.persons[b]) - 2
-        errors = max(
-            np.quantile(strayed, LEVEL), stats.norm.ppf((1 + LEVEL) / 2)
-        )  # one gap alone strays that far
+        # At least as far as a single gap deviates.
+        errors = max(np.quantile(strayed, LEVEL), stats.norm.ppf((1 + LEVEL) / 2))
         reach = stats.t.ppf(stats.norm.cdf(errors), degrees) * self.samples.error(a, b)
         low, high = np.clip(
             [self.value - reach, self.value + reach], -self.samples.widest, self.samples.widest
@@ -127,40 +142,44 @@ def sample_groups(
     correlate: tuple[str, str] | None = None,
     shares: bool = False,
 ) -> dict[str, GroupSamples]:
-    """Mean of each column in each group, and `pearson` between two of them.
+    """Average each column in each group, in the sample and in resamples of persons.
 
     Parameters
     ----------
-    columns : mapping
-        (n,) each.
-    members : ndarray (n, groups)
+    columns : mapping of ndarray (n,)
+        By measure.
+    members : ndarray of bool (n, groups)
         Whether a face belongs to a group; no group is empty.
-    persons : ndarray (n,)
-        Whose face it is, as numbers from 0 without a gap.
+    persons : ndarray of int (n,)
+        Whose face it is, from 0 without a gap.
+    resamples, seed : int
+        Of the bootstrap.
     correlate : (str, str), optional
-        Names of two columns.
+        Two columns whose correlation is the measure `pearson`.
     shares : bool
         Whether the columns hold zeros and ones.
+
+    Returns
+    -------
+    dict of GroupSamples
+        By measure.
     """
     parts_of: dict[str, list[np.ndarray]] = {}
     with threadpool_limits(1):  # sums of more threads differ in their last bits
         for weights in _weights(persons, resamples, seed):
             for name, values in _measure(columns, members, weights, correlate).items():
                 parts_of.setdefault(name, []).append(values)
-    counted = np.array([len(np.unique(persons[chosen])) for chosen in members.T], dtype=int)
-    whole = {name: np.concatenate(parts) for name, parts in parts_of.items()}
+    n_persons = np.array([len(np.unique(persons[chosen])) for chosen in members.T], dtype=int)
+    measured = {name: np.concatenate(parts) for name, parts in parts_of.items()}
     widest = {"pearson": 2.0} | dict.fromkeys(columns, 1.0 if shares else np.inf)
     return {
-        name: GroupSamples(values[0], values[1:], counted, shares, widest[name])
-        for name, values in whole.items()
+        name: GroupSamples(values[0], values[1:], n_persons, shares, widest[name])
+        for name, values in measured.items()
     }
 
 
 def gaps_between(samples: GroupSamples, groups: list[int]) -> Gaps:
-    """Compare every two of some groups, each of two persons or more.
-
-    Those without a value are left out.
-    """
+    """Compare every two of some groups of two persons or more; those without value are left out."""
     groups = [g for g in groups if np.isfinite(samples.value[g])]
     strayed, n = np.zeros(len(samples.drawn)), 0
     for a, b in combinations(groups, 2):
@@ -178,10 +197,7 @@ def gaps_between(samples: GroupSamples, groups: list[int]) -> Gaps:
 
 
 def _weights(persons: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each face is drawn, (draws, n).
-
-    Once each first, then `resamples` draws in blocks.
-    """
+    """How often each face is drawn, (draws, n): once each first, then resamples in blocks."""
     yield np.ones((1, len(persons)))
     rng, block = np.random.default_rng(seed), max(CELLS // len(persons), 1)
     for start in range(0, resamples, block):
@@ -194,7 +210,7 @@ def _measure(
     weights: np.ndarray,
     correlate: tuple[str, str] | None,
 ) -> dict[str, np.ndarray]:
-    """(draws, groups) of each measure; NaN where no face of a group was drawn."""
+    """Each measure (draws, groups); NaN where no face of a group was drawn."""
 
     def mean(values: np.ndarray) -> np.ndarray:
         return (weights @ (members * values[:, None])) / drawn
@@ -206,8 +222,8 @@ def _measure(
             a, b = (columns[name] - columns[name].mean() for name in correlate)
             mean_a, mean_b = mean(a), mean(b)
             spread_a, spread_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
-            spread = np.where(
-                (spread_a > 1e-9) & (spread_b > 1e-9), spread_a * spread_b, np.nan
-            )  # in points²: below is rounding
+            # In points²; smaller ones are rounding.
+            varies = (spread_a > 1e-9) & (spread_b > 1e-9)
+            spread = np.where(varies, spread_a * spread_b, np.nan)
             measures["pearson"] = np.clip((mean(a * b) - mean_a * mean_b) / np.sqrt(spread), -1, 1)
     return measures

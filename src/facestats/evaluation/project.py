@@ -1,4 +1,4 @@
-"""All models of a project on its test faces."""
+"""Evaluation of all models of a project on its test faces."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class ProjectTables:
     Attributes
     ----------
     labels, scores, predictions, zeroshot : DataFrame (n rows)
-        Whole.
+        With all columns.
     faces : DataFrame
         Accepted faces with the columns `identity.IDENTITY`, in any order.
     scale : (float, float), optional
         Ends of the raters' scale; None where nobody rated.
     doubts : dict of str
-        What is doubtful about prompts.
+        What is doubtful about prompts, by attribute.
     """
 
     labels: pd.DataFrame
@@ -51,7 +51,7 @@ class ProjectTables:
 
 @dataclass
 class ProjectModels:
-    """What is measured, beside the scores in the tables.
+    """The models that are measured, besides the scores in the tables.
 
     Attributes
     ----------
@@ -99,12 +99,12 @@ def evaluate_project(
     options : Evaluate
         The section `evaluate` of `params.yaml`.
     embeddings : EmbeddingTable
-        EmbeddingTable.
+        Of all faces.
     data : ProjectTables
-        A picture counts once: of copies, the best one that has a label. Ratings of faces that get
-        no score do not count.
+        A picture counts once: its best copy with a label. Ratings of faces that get no score do not
+        count.
     models : ProjectModels
-        ProjectModels.
+        Of the project.
 
     Returns
     -------
@@ -165,9 +165,7 @@ def _counted(labels: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
 def headlines(
     attractiveness: dict, attributes: dict
 ) -> dict[str, dict[str, float | None] | str | None]:
-    """One value a model, measured on test faces.
-
-    Null where it was not trained or can't be measured.
+    """Pick one metric per model; null where it is not trained or not measured.
 
     Parameters
     ----------
@@ -178,8 +176,8 @@ def headlines(
     -------
     dict
         `pearson` by score, `balanced_accuracy` by target with classes, `mae` by target with
-        numbers, `verdict`: the worst of the scores', in two words (one column: which score it is,
-        and why, `metrics/attractiveness.json` says).
+        numbers, `verdict`: the worst one on a score, in two words (`metrics/attractiveness.json`
+        says which score that is, and why).
     """
     values: dict[str, dict[str, float | None]] = {
         "pearson": {name: attractiveness["test"][name]["pearson"]["value"] for name in MODELS}
@@ -192,7 +190,7 @@ def headlines(
 
 
 def summary_line(attractiveness: dict) -> str:
-    """The correlations of the scores on test faces, in a line, and what speaks against the scores.
+    """Write the correlations of the scores on test faces in a line, and the doubts about them.
 
     Parameters
     ----------

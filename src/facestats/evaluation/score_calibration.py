@@ -1,4 +1,4 @@
-"""Whether faces with a predicted score near s have a mean human rating near s (both 0–100)."""
+"""Calibration of a score: do faces with a score near s have a mean human rating near s (0–100)?"""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from facestats.core.stats.intervals import percentile_interval, resampled_rows
 
 METRICS = ("calibration_error", "calibration_slope")
 CURVE = ("bin", "n", "predicted", "actual", "low", "high")
-# 10 bins, fewer where one would hold under 10 faces: the mean of 10 ratings that miss their
-# prediction by 12 points (the sample's MAE is 9) is known to about 4 points.
+# At most 10 bins, of at least 10 faces: where ratings miss their prediction by 12 points (the
+# sample's MAE is 9), the mean of 10 has a standard error of about 4 points.
 MOST_BINS, PER_BIN = 10, 10
 
 
@@ -21,25 +21,32 @@ def calibration(
     seed: int,
     groups: np.ndarray | None = None,
 ) -> dict[str, dict]:
-    """Calibration error and slope with 95 % bootstrap intervals.
+    """Measure calibration error and slope, with 95 % bootstrap intervals.
 
-    `calibration_error`: mean over faces of the absolute difference between the mean human rating
-    and the mean predicted score of the face's bin, in points; bins of the prediction hold equal
-    numbers of faces. Even a perfect model's is above 0: `by_chance` is what one with the same
-    scatter would be expected to have. A bootstrap's percentiles would all lie above the truth then,
-    for each resample adds scatter. The interval is cautious instead (it held the error without
-    scatter in 93.5 to 100 % of 200 simulations of 50 to 400 faces): from the value less the 97.5 %
-    percentile of what resampling alone moves the bins by, but not below 0, to the value plus how
-    far the resamples' errors reach above their mean. `calibration_slope`: of the human rating on
-    the predicted score, 1 at best; below 1 the predictions are too extreme. NaN where the
-    prediction is constant.
+    The error is the mean over faces of the absolute difference between mean human rating and mean
+    predicted score of the face's bin; bins of the prediction hold equal numbers of faces. It is
+    above 0 even for a perfect model: `by_chance` is the expected error of one with the same
+    scatter. Since each resample adds scatter, percentiles of the bootstrap would all lie above the
+    true error. The interval is cautious instead; it covered the error without scatter in 93.5 to
+    100 % of 200 simulations of 50 to 400 faces. It reaches from the value less the 97.5 %
+    percentile of the scatter of the bins, but not below 0, to the value plus how far the
+    resamples' errors reach above their mean.
 
     Parameters
     ----------
     actual, predicted : ndarray of float (n,)
         Points of the 0–100 score, n ≥ 2.
+    resamples, seed : int
+        Of the bootstrap.
     groups : ndarray, optional
         See `regression.with_intervals`.
+
+    Returns
+    -------
+    dict
+        `calibration_error`, in points, and `calibration_slope`, of the human rating on the
+        predicted score: 1 at best, below 1 where predictions are too extreme, NaN where they are
+        constant.
     """
     bins, error = _bins(predicted), actual - predicted
     counts = np.bincount(bins)
@@ -77,9 +84,18 @@ def reliability_curve(
     seed: int,
     groups: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """One row a bin of the prediction.
+    """Average ratings by bin of the prediction.
 
-    `bin` (from 1), `n`, mean `predicted` score, mean human rating `actual`, its 95 % interval.
+    Parameters
+    ----------
+    actual, predicted, resamples, seed, groups
+        See `calibration`.
+
+    Returns
+    -------
+    DataFrame
+        `bin` (from 1), `n`, mean `predicted` score, mean human rating `actual`, and its 95 %
+        interval, `low` and `high`.
     """
     bins = _bins(predicted)
     n = np.bincount(bins)
@@ -103,8 +119,8 @@ def reliability_curve(
 
 def _bins(predicted: np.ndarray) -> np.ndarray:
     """Bin of each prediction, from 0, none of them empty; equal predictions share one."""
-    wanted = int(np.clip(len(predicted) // PER_BIN, 1, MOST_BINS))
-    edges = np.quantile(predicted, np.arange(1, wanted) / wanted)
+    n_bins = int(np.clip(len(predicted) // PER_BIN, 1, MOST_BINS))
+    edges = np.quantile(predicted, np.arange(1, n_bins) / n_bins)
     return np.unique(np.searchsorted(edges, predicted, side="right"), return_inverse=True)[1]
 
 

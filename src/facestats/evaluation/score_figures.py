@@ -1,6 +1,4 @@
-"""Pictures of what the regressor learned and how far it can be trusted, as PNG without dates or
-versions in them.
-"""
+"""Figures of the scores: learning curve, predictions, calibration; without dates or versions."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ def draw_scores(scores: Attractiveness, training: Path, folder: Path) -> None:
     Parameters
     ----------
     scores : Attractiveness
-        Attractiveness.
+        What was measured.
     training : Path
         Folder of dvclive.
     folder : Path
@@ -44,8 +42,14 @@ def draw_scores(scores: Attractiveness, training: Path, folder: Path) -> None:
 
 
 def learning_curve(training: Path, path: Path) -> None:
-    """Loss by epoch on train and val, out of dvclive's `plots/metrics/*/loss.tsv` below `training`;
-    the lowest val loss is marked.
+    """Draw the loss by epoch on train and val, and mark the lowest val loss.
+
+    Parameters
+    ----------
+    training : Path
+        Folder of dvclive, with `plots/metrics/*/loss.tsv`.
+    path : Path
+        The PNG file to write.
     """
     figure, axes = _figure("Learning curve of the regressor")
     logs = {name: training / f"plots/metrics/{name}/loss.tsv" for name in ("train", "val")}
@@ -81,9 +85,7 @@ def learning_curve(training: Path, path: Path) -> None:
 
 
 def predicted_vs_actual(points: pd.DataFrame, metrics: dict, path: Path) -> None:
-    """Predicted against mean human rating of each test face.
-
-    One panel a model, with its correlation.
+    """Draw predicted against mean human rating of test faces, one panel per model.
 
     Parameters
     ----------
@@ -91,6 +93,8 @@ def predicted_vs_actual(points: pd.DataFrame, metrics: dict, path: Path) -> None
         `actual` and one column a model, rating units.
     metrics : dict
         Of `evaluation.attractiveness`; its `why` is shown where there are no points.
+    path : Path
+        The PNG file to write.
     """
     models = [name for name in NAMES if name in points and points[name].notna().any()]
     if not models:
@@ -129,8 +133,7 @@ def predicted_vs_actual(points: pd.DataFrame, metrics: dict, path: Path) -> None
 
 
 def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
-    """Mean human rating against predicted score, a point a bin of test faces, with 95 % intervals
-    and the diagonal.
+    """Draw mean human rating against predicted score, one point per bin, with 95 % intervals.
 
     Parameters
     ----------
@@ -138,6 +141,8 @@ def reliability_curve(curve: pd.DataFrame, metrics: dict, path: Path) -> None:
         Of `evaluation.score_calibration.reliability_curve`.
     metrics : dict
         Of `evaluation.attractiveness`; its `why` is shown where there is no curve.
+    path : Path
+        The PNG file to write.
     """
     figure, axes = _figure("Is a predicted score what raters say?")
     if curve.empty:
@@ -197,7 +202,7 @@ def _figure(title: str) -> tuple[Figure, Axes]:
 
 
 def _save_reason(figure: Figure, axes: Axes, why: str, path: Path) -> None:
-    """A picture of nothing, that says why."""
+    """Write the reason in place of a figure."""
     axes.set_axis_off()
     axes.text(
         0.5,

@@ -1,1 +1,1 @@
-"""Who belongs to a group of faces."""
+"""Groups of faces: filters, and the members of composites."""

@@ -1,8 +1,7 @@
-"""Who belongs to a group: conditions on the table of faces, applied in turn and counted."""
+"""Filters of the table of faces: conditions that are applied in turn and counted."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -12,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from facestats.core.doubts import SEPARATOR
+from facestats.core.stats.identity import uniform
 from facestats.errors import InputError, number_of
 from facestats.groups.params import KEEP, LEAVE_OUT, Filter
 
-# Condition -> column of `attributes_final.parquet`; `attributes` names its own. What a model may
-# change comes last, so that the counts before it do not move when only the scores do.
+# Column of `attributes_final.parquet` by condition; `attributes` names its own. Scores come last:
+# where only they change, the counts before them stay.
 COLUMNS = {
     "gender": "gender_final",
     "ethnicity": "ethnicity_final",
@@ -44,12 +44,12 @@ class Selection:
     min_results : int
         How many were asked for at least.
     relaxed : list of dict
-        What was widened, one entry a condition, in order: `condition`, `from`, `to` (null:
+        What was widened, one entry per condition, in order: `condition`, `from`, `to` (null:
         dropped).
     hints : list of str
         For a class that no face has, the classes that exist.
     flagged : dict of str to int
-        How many were left out for each reason to doubt the picture; a face may have several.
+        Faces left out for each doubt about the picture; a face may have several.
     copies : int
         Matching faces left out in favour of a better copy.
     """
@@ -98,20 +98,21 @@ def select_faces(
         `{"glasses": "with"}`), `cluster` (number or list), `attractiveness` [low, high] deciles;
         None: no condition.
     n : int, optional
-        At most this many, drawn by a hash of seed and filename, so that another face more changes
-        few members. By default all.
+        At most this many, drawn by a hash of seed and filename, so that one face more changes at
+        most one member. By default all.
     seed : int
         Another seed draws other faces.
     min_results : int
         Fewer are too few; only then `relax` is used.
     relax : list of str, optional
-        Conditions that may be widened, in this order, ranges step by step, others dropped. Faces
-        that get no score for their age (`score_withheld`) stay out of a group that was asked for by
-        `attractiveness` even then.
+        Conditions that may be widened, in this order: ranges step by step, others are dropped.
+        Faces that get no score for their age (`score_withheld`) never enter a group that was
+        filtered by `attractiveness`.
     flags : str
-        `leave_out` (faces with something in the column `doubts`, where the table has it) or `keep`.
+        `leave_out`: no faces with an entry in the column `doubts`, if the table has it; `keep`:
+        these too.
     copies : str
-        `best`: of the matching copies of a picture one, by `copy_group` and `copy_rank` (a table
+        `best`: one of the matching copies of a picture, by `copy_group` and `copy_rank` (a table
         without these has no copies); `keep`: all.
 
     Returns
@@ -124,23 +125,61 @@ def select_faces(
         An unknown condition, one that is no class, number or range, or a column that the table
         lacks or that holds something else.
     """
-    wanted = {k: v for k, v in conditions.items() if v is not None}
+    current = {name: value for name, value in conditions.items() if value is not None}
+    _check_conditions(table, current, relax or [])
+    check_flags(flags)
+    judged = flags == LEAVE_OUT and "doubts" in table.columns
+    if judged and not _texts(table["doubts"]).all():
+        raise InputError("the column doubts must hold texts; leave it out, or set flags to keep")
+    single = copies == "best" and {"copy_group", "copy_rank"} <= set(table.columns)
+    rows, matched, flagged, n_copies = _apply(table, current, judged, single)
+    relaxed: list[dict] = []
+    for name in relax or []:
+        before = current.get(name)
+        while len(rows) < min_results and current.get(name) is not None:
+            current[name] = _widen(name, current[name])
+            if (
+                name == "attractiveness"
+                and current[name] is None
+                and "score_withheld" in table.columns
+            ):
+                # A group that was filtered by score has no face that may be a child's.
+                table = table[table["score_withheld"].isna()]
+            kept = {name: value for name, value in current.items() if value is not None}
+            rows, matched, flagged, n_copies = _apply(table, kept, judged, single)
+        if current.get(name) != before:
+            relaxed.append({"condition": name, "from": before, "to": current[name]})
+    if n is not None and len(rows) > n:
+        rows = rows.iloc[np.argsort(uniform(seed, rows["filename"]), kind="stable")[:n]]
+    return Selection(
+        rows.sort_values("filename"),
+        matched,
+        min_results,
+        relaxed,
+        _hints(table, current),
+        flagged,
+        n_copies,
+    )
+
+
+def _check_conditions(table: pd.DataFrame, conditions: dict[str, Any], relax: list[str]) -> None:
+    """Raise `InputError` for conditions that don't exist, or that the table can't answer."""
     check_table(table)
-    for name in [*wanted, *(relax or [])]:
+    for name in [*conditions, *relax]:
         if name not in COLUMNS:
             raise InputError(f"unknown condition {name!r}; there are {', '.join(COLUMNS)}")
-    asked = wanted.get("attributes", {})
-    if not isinstance(asked, dict) or not all(isinstance(attribute, str) for attribute in asked):
+    attributes = conditions.get("attributes", {})
+    if not isinstance(attributes, dict) or not all(isinstance(name, str) for name in attributes):
         raise InputError(
-            f"attributes = {wanted['attributes']!r}; expected a class by attribute, such as "
+            f"attributes = {attributes!r}; expected a class by attribute, such as "
             "{'glasses': 'with'}"
         )
-    for name, column, asked in _steps(wanted):
+    for name, column, value in _steps(conditions):
         if column not in table.columns:
             raise InputError(
                 f"the condition {name} needs the column {column}; the table has {_names(table)}"
             )
-        _check(name, asked)
+        _check_value(name, value)
         numbers = pd.api.types.is_numeric_dtype(table[column])
         if name.startswith("attributes.") and numbers:
             raise InputError(f"the condition {name} asks for a class, but {column} holds numbers")
@@ -153,44 +192,6 @@ def select_faces(
             raise InputError(
                 f"the condition {name} needs numbers, but {column} holds something else"
             )
-    check_flags(flags)
-    judged = flags == LEAVE_OUT and "doubts" in table.columns
-    if judged and not _texts(table["doubts"]).all():
-        raise InputError("the column doubts must hold texts; leave it out, or set flags to keep")
-    single = copies == "best" and {"copy_group", "copy_rank"} <= set(table.columns)
-    rows, matched, flagged, n_copies = _apply(table, wanted, judged, single)
-    relaxed: list[dict] = []
-    for name in relax or []:
-        asked = wanted.get(name)
-        while len(rows) < min_results and wanted.get(name) is not None:
-            wanted[name] = _widen(name, wanted[name])
-            if (
-                name == "attractiveness"
-                and wanted[name] is None
-                and "score_withheld" in table.columns
-            ):
-                # Who may be a child is in no group that was asked for by score, however wide.
-                table = table[table["score_withheld"].isna()]
-            rows, matched, flagged, n_copies = _apply(
-                table, {k: v for k, v in wanted.items() if v is not None}, judged, single
-            )
-        if wanted.get(name) != asked:
-            relaxed.append({"condition": name, "from": asked, "to": wanted[name]})
-    if n is not None and len(rows) > n:
-        # Only hashlib computes SHA-256, about 1 µs a name; the bytes are ranked as numbers.
-        digests = b"".join(
-            [hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:8] for name in rows["filename"]]
-        )
-        rows = rows.iloc[np.argsort(np.frombuffer(digests, dtype=">u8"), kind="stable")[:n]]
-    return Selection(
-        rows.sort_values("filename"),
-        matched,
-        min_results,
-        relaxed,
-        _hints(table, wanted),
-        flagged,
-        n_copies,
-    )
 
 
 def filter_faces(table: pd.DataFrame, wanted: Filter) -> Selection:
@@ -219,7 +220,7 @@ def filter_faces(table: pd.DataFrame, wanted: Filter) -> Selection:
 
 
 def warnings_of(selection: Selection, name: str, doubts: list[str], on_few: str) -> list[str]:
-    """Say what is wrong with a selection: too few faces, unknown classes, widened conditions.
+    """Say what is notable about a selection: too few faces, unknown classes, widened conditions.
 
     Parameters
     ----------
@@ -275,7 +276,7 @@ def column_doubts(
     """
     texts = []
     for _, column, _ in _steps(
-        {name: wanted for name, wanted in conditions.items() if wanted is not None}
+        {name: value for name, value in conditions.items() if value is not None}
     ):
         attribute = column.removesuffix("_final")
         source = rows.get(f"{attribute}_source")
@@ -291,7 +292,7 @@ def column_doubts(
 
 
 def check_flags(flags: str) -> None:
-    """Raise `InputError` for what says neither to keep doubtful pictures nor to leave them out."""
+    """Raise `InputError` unless `flags` is `leave_out` or `keep`."""
     if flags not in (LEAVE_OUT, KEEP):
         raise InputError(f"flags = {flags!r}; there are {LEAVE_OUT} and {KEEP}")
 
@@ -321,19 +322,19 @@ def _names(table: pd.DataFrame) -> str:
     return ", ".join(map(str, table.columns)) or "none"
 
 
-def _check(name: str, wanted: Any) -> None:
-    """Raise `InputError` where a condition is not what its column can be asked for."""
+def _check_value(name: str, value: Any) -> None:
+    """Raise `InputError` where a condition has no class, number or range that fits its column."""
     if name not in WIDENING:
         kind, what = (Integral, "a cluster's number") if name == "cluster" else (str, "a class")
-        if not all(isinstance(one, kind) for one in _listed(wanted)):
-            raise InputError(f"{name} = {wanted!r}; expected {what}, or a list of them")
+        if not all(isinstance(one, kind) for one in _listed(value)):
+            raise InputError(f"{name} = {value!r}; expected {what}, or a list of them")
         return
     lowest, highest = WIDENING[name][1]
     try:
-        low, high = wanted
+        low, high = value
         possible = (
             # These have no order, or are used up by now.
-            not isinstance(wanted, (set, frozenset, Iterator))
+            not isinstance(value, (set, frozenset, Iterator))
             and isinstance(low, Real)
             and isinstance(high, Real)
             and low <= high
@@ -343,35 +344,35 @@ def _check(name: str, wanted: Any) -> None:
         possible = False
     if not possible:
         what = f"deciles from {lowest} to {highest}" if name == "attractiveness" else "years"
-        raise InputError(f"{name} = {wanted!r}; expected [low, high] in {what}, low first")
+        raise InputError(f"{name} = {value!r}; expected [low, high] in {what}, low first")
 
 
-def _listed(wanted: Any) -> list:
+def _listed(value: Any) -> list:
     """One class or several, as a list; columns and indexes of pandas and polars too."""
-    if hasattr(wanted, "to_list"):
-        return wanted.to_list()
-    return (
-        list(wanted) if isinstance(wanted, (list, tuple, set, frozenset, np.ndarray)) else [wanted]
-    )
+    if hasattr(value, "to_list"):
+        return value.to_list()
+    several = isinstance(value, (list, tuple, set, frozenset, np.ndarray))
+    return list(value) if several else [value]
 
 
 def _steps(conditions: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Name, column and what is wanted of each condition, in the order in which they are applied."""
+    """Name, column and value of each condition, in the order in which they are applied."""
     for name, column in COLUMNS.items():
         if column is None:
-            for attribute, wanted in sorted((conditions.get(name) or {}).items()):
-                yield f"{name}.{attribute}", f"{attribute}_final", wanted
+            for attribute, value in sorted((conditions.get(name) or {}).items()):
+                yield f"{name}.{attribute}", f"{attribute}_final", value
         elif name in conditions:
             yield name, column, conditions[name]
 
 
 def _hints(table: pd.DataFrame, conditions: dict[str, Any]) -> list[str]:
+    """For each class that no face has, name the classes that exist."""
     hints = []
-    for name, column, wanted in _steps(conditions):
-        if name in WIDENING or name == "cluster" or wanted is None:
+    for name, column, value in _steps(conditions):
+        if name in WIDENING or name == "cluster" or value is None:
             continue
         known = set(table[column].dropna().unique())
-        missing = set(_listed(wanted)) - known
+        missing = set(_listed(value)) - known
         if missing:
             classes = ", ".join(sorted(map(str, known))) or "none"
             hints.append(f"no face has {name} {', '.join(sorted(missing))}; there are {classes}")
@@ -383,25 +384,23 @@ def _apply(
 ) -> tuple[pd.DataFrame, dict[str, int], dict[str, int], int]:
     """Apply conditions, and leave out doubtful pictures and, with `single`, copies.
 
-    Returns the rows, how many were left after each step, how many went for which reason, and how
-    many as copies.
+    Gives the rows, and how many faces were left after each step, left out for each doubt, and left
+    out as copies.
     """
     matched = {"all": len(table)}
-    for name, column, wanted in _steps(conditions):
+    for name, column, value in _steps(conditions):
         if name in WIDENING:
-            table = table[table[column].between(*wanted)]
+            table = table[table[column].between(*value)]
         else:
-            table = table[table[column].isin(_listed(wanted))]
+            table = table[table[column].isin(_listed(value))]
         matched[name] = len(table)
     flagged: dict[str, int] = {}
     if judged:
         doubtful = (table["doubts"].notna() & (table["doubts"] != "")).to_numpy()
         reasons = table["doubts"][doubtful].str.split(SEPARATOR).explode()
         matched["flags"] = len(table) - int(doubtful.sum())
-        table, flagged = (
-            table[~doubtful],
-            {reason: int(n) for reason, n in reasons.value_counts().sort_index().items()},
-        )
+        table = table[~doubtful]
+        flagged = {reason: int(n) for reason, n in reasons.value_counts().sort_index().items()}
     if not single:
         return table, matched, flagged, 0
     order = (
@@ -414,10 +413,10 @@ def _apply(
     return best, matched, flagged, len(table) - len(best)
 
 
-def _widen(name: str, wanted: Any) -> list | None:
-    """The next wider condition; None where it is dropped altogether."""
+def _widen(name: str, value: Any) -> list | None:
+    """Widen a condition by one step; None where it is dropped."""
     if name not in WIDENING:
         return None
     step, (lowest, highest) = WIDENING[name]
-    low, high = max(lowest, wanted[0] - step), min(highest, wanted[1] + step)
+    low, high = max(lowest, value[0] - step), min(highest, value[1] + step)
     return None if (low, high) == (lowest, highest) else [low, high]

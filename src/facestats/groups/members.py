@@ -1,4 +1,4 @@
-"""The members of a composite: their folder, and what they score and are rated on average.
+"""The members of a composite: their folder, and their mean scores and ratings.
 
 The folder holds all that drawing the composite needs, and nothing that changes without it.
 """
@@ -113,9 +113,10 @@ def write_members(
     """Write a members' folder.
 
     It holds `members.csv`, `selection.json`, `scores.json`, `faces/` (links) and
-    `faces/landmarks.parquet`. The scores move with every training, so they stand apart: a composite
-    reads the rest, and is not drawn again. What an earlier run left in `faces/` goes. With too few
-    members, `members.csv` has no row and `faces/` only an empty table of landmarks.
+    `faces/landmarks.parquet`. The scores change with every training. They have a file of their own,
+    which the composite does not read, so that it is not drawn again. Files of an earlier run are
+    removed from `faces/`. With too few members, `members.csv` has no row, and the table of
+    landmarks is empty.
 
     Parameters
     ----------
@@ -207,8 +208,8 @@ class Member(NamedTuple):
 class Members:
     """The members of a composite in the order of their names.
 
-    They may be iterated, as `Member`, as often as one likes. Landmarks are read as they are asked
-    for: those of 2,500 faces took 80 MB otherwise.
+    They may be iterated, as `Member`, any number of times. Landmarks are read batch by batch; at
+    once, those of 2,500 faces took 80 MB.
 
     Parameters
     ----------
