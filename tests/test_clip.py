@@ -43,8 +43,8 @@ def test_embeddings_are_those_of_transformers(clip_models, name, precision, leas
     images = [picture(size, i) for i, size in enumerate(SIZES)]
     expected = reference(clip_models[name], images)
     assert (expected @ expected.T)[0, 1:].max() < 0.99  # else any embedding would do
-    found = ImageEncoder(clip_models[name], precision, batch_size=4).encode(images)
-    assert (found * expected).sum(axis=1).min() >= least
+    actual = ImageEncoder(clip_models[name], precision, batch_size=4).encode(images)
+    assert (actual * expected).sum(axis=1).min() >= least
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -169,11 +169,11 @@ def test_a_key_covers_the_models_files_whatever_its_facts_say(clip_models, tmp_p
             other / name,
             metadata={"format": "pt"},
         )
-    found = [
+    actual = [
         embed_faces(tmp_path, ImageEncoder(folder)) for folder in (clip_models["patch32"], other)
     ]
-    assert found[0]["key"][0] != found[1]["key"][0]
-    assert not np.array_equal(found[0]["embedding"][0], found[1]["embedding"][0])
+    assert actual[0]["key"][0] != actual[1]["key"][0]
+    assert not np.array_equal(actual[0]["embedding"][0], actual[1]["embedding"][0])
 
 
 def test_no_faces_is_an_error_that_points_at_preprocess(clip_models, tmp_path):
@@ -213,9 +213,9 @@ def test_pixels_are_those_of_transformers(tmp_path, config):
     transform = ImageTransform.load(tmp_path)
     for i, size in enumerate(SIZES):
         expected = processor(picture(size, i), return_tensors="np")["pixel_values"][0]
-        found = transform(picture(size, i))
-        assert (found.shape, found.dtype) == (expected.shape, np.float32)
-        assert np.abs(found - expected).max() <= 1e-6 * max(1, np.abs(expected).max())
+        actual = transform(picture(size, i))
+        assert (actual.shape, actual.dtype) == (expected.shape, np.float32)
+        assert np.abs(actual - expected).max() <= 1e-6 * max(1, np.abs(expected).max())
 
 
 def test_sizes_written_as_plain_numbers_are_understood(tmp_path):

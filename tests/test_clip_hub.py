@@ -163,14 +163,14 @@ def test_a_name_that_no_repository_can_have(hub, tmp_path):
 
 
 @pytest.mark.parametrize(("proxy", "said"), [(None, False), ("HTTPS_PROXY", True)])
-def test_a_hub_that_is_not_there(hub, tmp_path, monkeypatch, proxy, said):
+def test_a_hub_that_is_not_there(hub, tmp_path, monkeypatch, proxy, output):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     if proxy:
         monkeypatch.setenv(proxy, "http://user:secret@127.0.0.1:9")
     message = refused(tmp_path / "out")
     assert "http://127.0.0.1:9 can't be reached" in message
     assert "onnect" in message.partition("client says")[2]
-    assert ("HTTPS_PROXY is set" in message) == said
+    assert ("HTTPS_PROXY is set" in message) == output
     assert "secret" not in message
 
 

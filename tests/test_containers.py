@@ -291,8 +291,8 @@ def test_no_thumbnail_is_taken_for_the_picture():
     ).convert("RGB")
     data = heic(image, thumbnails=[160, 80])
     assert pillow_heif.open_heif(io.BytesIO(data)).info["thumbnails"] == [160, 80]
-    for wanted in (None, 150, 60):
-        photo = open_photo(data, wanted)
+    for target in (None, 150, 60):
+        photo = open_photo(data, target)
         assert photo.rgb.shape == (240, 320, 3)
         assert np.abs(photo.rgb.astype(int) - np.asarray(image)).mean() < 8
     big, small = plain(128, 96, "red"), plain(32, 32, "blue")

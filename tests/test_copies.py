@@ -61,9 +61,9 @@ def test_copies_are_found_and_different_people_are_not_taken_for_copies(photos, 
         for edit in EDITS.values()
     ]
     hashes, thumbnails, detail = looks([*crops, *edited])
-    found = find_near_duplicates(hashes, thumbnails.__getitem__, detail)
-    assert found[: len(crops)] == [None] * len(crops)
-    assert found[len(crops) :] == [at // len(EDITS) for at in range(len(edited))]
+    copies = find_near_duplicates(hashes, thumbnails.__getitem__, detail)
+    assert copies[: len(crops)] == [None] * len(crops)
+    assert copies[len(crops) :] == [at // len(EDITS) for at in range(len(edited))]
 
 
 def test_photos_of_one_moment_are_no_copies(landmarker):
@@ -138,9 +138,9 @@ def test_candidates_are_those_of_comparing_all_pairs(monkeypatch):
         (bits[:, None] != bits[None]).sum(axis=2), (bits[:, None] != mirrored[None]).sum(axis=2)
     )
     ones, others, _ = dedup._candidates([np.packbits(row).tobytes() for row in bits])
-    found = set(zip(ones.tolist(), others.tolist(), strict=True))
-    assert {(i, j) for i, j in np.argwhere(distance <= 31).tolist() if i < j} <= found
-    assert all(distance[i, j] <= MAX_DISTANCE for i, j in found)
+    copies = set(zip(ones.tolist(), others.tolist(), strict=True))
+    assert {(i, j) for i, j in np.argwhere(distance <= 31).tolist() if i < j} <= copies
+    assert all(distance[i, j] <= MAX_DISTANCE for i, j in copies)
     monkeypatch.setattr(dedup, "same_picture", lambda one, other: True)
     twice = near(np.concatenate([bits, bits]), lambda face: np.zeros((1, 1)))
     assert all(first is not None for first in twice[100:])  # equal hashes are looked up once
@@ -151,10 +151,10 @@ def test_one_copy_among_many_different_photos_is_found(monkeypatch):
     monkeypatch.setattr(dedup, "same_picture", lambda one, other: True)
     rng = np.random.default_rng(0)
     hashes = [rng.bytes(32) for _ in range(20_000)]
-    found = find_near_duplicates(
+    copies = find_near_duplicates(
         [*hashes, hashes[7]], lambda face: np.zeros((1, 1)), np.zeros(20_001)
     )
-    assert found == [None] * 20_000 + [7]
+    assert copies == [None] * 20_000 + [7]
     assert find_near_duplicates([], None, np.zeros(0)) == []
     assert find_near_duplicates(hashes[:1], None, np.zeros(1)) == [None]
     assert first_of_group(["a", "b", "a", "a"]) == [None, None, 0, 0]

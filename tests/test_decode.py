@@ -175,8 +175,8 @@ def test_draft_reports_the_whole_size():
 @pytest.mark.parametrize(
     "options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}]
 )
-@pytest.mark.parametrize("wanted", [None, 700, 150])
-def test_jpegs_have_the_pixels_that_pillow_finds_damaged_ones_too(face, options, wanted):
+@pytest.mark.parametrize("required", [None, 700, 150])
+def test_jpegs_have_the_pixels_that_pillow_finds_damaged_ones_too(face, options, required):
     rng = np.random.default_rng(0)
     whole = encode(face.resize((603, 401)), "JPEG", **options)
     for damage in range(30):
@@ -186,15 +186,15 @@ def test_jpegs_have_the_pixels_that_pillow_finds_damaged_ones_too(face, options,
         if damage % 5 == 4:  # the end is there, but something before it is not
             del data[int(rng.integers(650, len(data) // 2)) : len(data) // 2]
         image = Image.open(io.BytesIO(data))
-        if wanted:
-            image.draft(None, (wanted, -(-wanted * 401 // 603)))
+        if required:
+            image.draft(None, (required, -(-required * 401 // 603)))
         try:
             expected = np.asarray(image.convert("RGB"))
         except OSError:
             with pytest.raises(ImageError, match=r"^truncated or damaged image: "):
-                open_photo(bytes(data), wanted)
+                open_photo(bytes(data), required)
         else:
-            assert np.array_equal(open_photo(bytes(data), wanted).rgb, expected)
+            assert np.array_equal(open_photo(bytes(data), required).rgb, expected)
 
 
 def test_a_colour_profile_is_converted_and_a_broken_one_ignored():

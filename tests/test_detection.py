@@ -81,9 +81,9 @@ def test_a_turned_photo_gives_the_upright_crop_and_says_how_it_lay(photos, landm
     for photo in photos[:5]:
         upright = crop_face(photo, CONFIG, landmarker)
         turned = photo.transpose(TURNS[degrees])
-        found = eyes(turned, landmarker)
+        detected = eyes(turned, landmarker)
         expected = clockwise(eyes(photo, landmarker), degrees, *photo.size)
-        assert np.abs(found - expected).max() < 0.08 * np.linalg.norm(expected[0] - expected[1])
+        assert np.abs(detected - expected).max() < 0.08 * np.linalg.norm(expected[0] - expected[1])
         crop = crop_face(turned, CONFIG, landmarker)
         assert abs((crop.pose.roll - upright.pose.roll - degrees + 180) % 360 - 180) < 4
         left, right = eye_centers(crop.landmarks[:, :2])
@@ -205,14 +205,14 @@ def test_every_form_of_a_photo_shows_the_same_face(photos, landmarker, tmp_path)
     path = tmp_path / "two.jpg"
     path.write_bytes(jpeg(picture))
     decoded = Image.open(path).convert("RGB")
-    found = [
+    detected = [
         find_photo_faces(form, landmarker)[1]
         for form in (path, path.read_bytes(), decoded, np.asarray(decoded))
     ]
-    assert [len(faces) for faces in found] == [2] * 4
-    for faces in found:
+    assert [len(faces) for faces in detected] == [2] * 4
+    for faces in detected:
         assert faces[0].center[0] > 2300  # boxes are px of the whole photo
-        assert np.abs(faces[0].landmarks[:, :2] - found[0][0].landmarks[:, :2]).max() * 3200 < 4
+        assert np.abs(faces[0].landmarks[:, :2] - detected[0][0].landmarks[:, :2]).max() * 3200 < 4
 
 
 @pytest.mark.long

@@ -96,8 +96,8 @@ def test_a_spoilt_photograph_is_doubted(plain, landmarker, reason, change, how):
         spoilt = [np.clip(photo * how, 0, 255).astype(np.uint8) for photo, _ in plain]
     else:
         spoilt = [change(photo, crop, how) for photo, crop in plain]
-    found = [reason in reasons(photo, landmarker) for photo in spoilt]
-    assert sum(found) >= 0.75 * len(found)
+    doubtful = [reason in reasons(photo, landmarker) for photo in spoilt]
+    assert sum(doubtful) >= 0.75 * len(doubtful)
 
 
 @pytest.mark.long
@@ -109,11 +109,11 @@ def test_neither_a_white_nor_a_black_background_counts(plain, landmarker):
         centre, wide = ((x0 + x1) // 2, (y0 + y1) // 2), x1 - x0
         cv2.ellipse(mask, centre, (int(0.75 * wide), int(0.95 * wide)), 0, 0, 360, 255, -1)
         soft = cv2.GaussianBlur(mask, (0, 0), size / 100)[..., None] / 255
-        found = [
+        doubtful = [
             reasons((photo * soft + shade * (1 - soft)).astype(np.uint8), landmarker)
             for shade in (255, 0)
         ]
-        assert all(not {"bright", "dark", "blurred"} & doubts for doubts in found)
+        assert all(not {"bright", "dark", "blurred"} & doubts for doubts in doubtful)
 
 
 def test_a_blurred_background_is_no_blurred_face(plain, landmarker):
@@ -149,10 +149,10 @@ def test_a_turned_a_small_an_unsure_face_several_and_none_are_doubted(plain):
         ],
         columns=FACTS,
     )
-    found = {
+    doubtful = {
         row: reason for reason, values, _ in doubtful_faces(frame, 0.0) for row in values.index
     }
-    assert found == {
+    assert doubtful == {
         1: "extreme_pose",
         2: "extreme_pose",
         3: "small_face",
@@ -185,18 +185,18 @@ def test_the_kind_of_picture_that_the_models_do_not_know_is_doubted(plain, landm
     drawing = crop_face(cartoon(), CONFIG, landmarker)
     assert [doubt.reason for doubt in find_doubts(drawing, 0.0)][-1] == "drawing"
     assert "drawing" not in {doubt.reason for doubt in find_doubts(drawing, 0.9)}
-    found = [[doubt.reason for doubt in find_doubts(crop, 0.9)] for _, crop in plain]
-    assert sum(doubts == ["photograph"] for doubts in found) >= 0.75 * len(found)
+    doubtful = [[doubt.reason for doubt in find_doubts(crop, 0.9)] for _, crop in plain]
+    assert sum(doubts == ["photograph"] for doubts in doubtful) >= 0.75 * len(doubtful)
 
 
 @pytest.fixture(scope="module")
 def drawings():
     """Faces as the sample has them, of people that neither it nor the models have."""
-    found = []
+    doubtful = []
     for seed in range(900, 920):
         rng = np.random.default_rng(seed)
-        found.append(draw_face(draw_traits(rng), 256, rng).image)
-    return found
+        doubtful.append(draw_face(draw_traits(rng), 256, rng).image)
+    return doubtful
 
 
 def grey(photo):
@@ -263,29 +263,29 @@ def test_harmless_changes_make_a_drawing_or_a_hidden_face_of_one_photograph_in_a
         "enlarged",
         "light from a side",
     ]
-    found = [
+    doubtful = [
         {"drawing", "half_hidden"} & doubts
         for kind in kinds
         for doubts in changed(benchmark, plain, landmarker, kind)
     ]
-    assert sum(map(bool, found)) <= max(len(found) // 100, 1)
+    assert sum(map(bool, doubtful)) <= max(len(doubtful) // 100, 1)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["dark glasses", "hand before the mouth", "mask any colour"])
 def test_dark_glasses_a_hand_and_a_mask_hide_a_part_of_a_face(benchmark, plain, landmarker, kind):
-    found = ["half_hidden" in doubts for doubts in changed(benchmark, plain, landmarker, kind)]
-    assert sum(found) >= 0.8 * len(found)
+    doubtful = ["half_hidden" in doubts for doubts in changed(benchmark, plain, landmarker, kind)]
+    assert sum(doubtful) >= 0.8 * len(doubtful)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["cartoon", "pencil", "few colours", "pixel art"])
 def test_a_photograph_made_a_drawing_is_told(benchmark, plain, landmarker, kind):
-    found = [
+    doubtful = [
         doubts & {"drawing", "low_confidence"}
         for doubts in changed(benchmark, plain, landmarker, kind)
     ]
-    assert sum(map(bool, found)) >= 0.75 * len(found)
+    assert sum(map(bool, doubtful)) >= 0.75 * len(doubtful)
 
 
 @pytest.mark.long

@@ -118,6 +118,6 @@ def test_one_person_exact_copies_and_near_copies_are_one_group():
     )
     persons = pd.Series({"a": "anna", "d": "anna", "g": "gina", "h": "gina"})
     groups = same_faces(table.sample(frac=1, random_state=0), persons)
-    found = {frozenset(members) for members in groups.groupby(groups).groups.values()}
-    assert found == {frozenset("abcd"), frozenset("ef"), frozenset("gh")}
+    members_of = {frozenset(members) for members in groups.groupby(groups).groups.values()}
+    assert members_of == {frozenset("abcd"), frozenset("ef"), frozenset("gh")}
     assert groups.index.tolist() == list("abcdefgh")

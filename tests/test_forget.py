@@ -29,10 +29,10 @@ def forget(project, capfd):
 
     def run(*arguments: str, code: int = 0) -> str:
         capfd.readouterr()
-        found = main(["forget", *arguments, "--root", str(project.folder)])
-        said = "".join(capfd.readouterr())
-        assert found == code, said
-        return said
+        status = main(["forget", *arguments, "--root", str(project.folder)])
+        output = "".join(capfd.readouterr())
+        assert status == code, output
+        return output
 
     return run
 
@@ -61,12 +61,12 @@ def stored(project: Project, stage: str, column: str) -> set[str]:
 
 def holding(folder, name: str) -> list[str]:
     """Objects of a DVC cache or remote that name a photo: listings of folders, tables, text."""
-    found = []
+    status = []
     for path in folder.glob("files/md5/*/*"):
         data = path.read_bytes()
         text = pd.read_parquet(path).to_csv().encode() if data[:4] == b"PAR1" else data
-        found += [path.name] if name.encode() in text else []
-    return found
+        status += [path.name] if name.encode() in text else []
+    return status
 
 
 def label(project: Project, text: str) -> None:
@@ -89,11 +89,11 @@ def test_photos_copies_labels_and_rows_go_and_nothing_else(project, forget):
     ).set_index("filename")["key"]
     before = everything(project)
 
-    said = forget(NAME, "--dry-run")
+    output = forget(NAME, "--dry-run")
     assert everything(project) == before
-    assert "copy.png: would be removed" in said
-    assert "nothing removed" in said
-    said = forget(str(raw / NAME))
+    assert "copy.png: would be removed" in output
+    assert "nothing removed" in output
+    output = forget(str(raw / NAME))
     after = everything(project)
     gone = {name for name in before.keys() - after.keys() if "facestats-rows" not in name}
     assert gone == {f"data/raw/{NAME}", "data/raw/copy.png"}
@@ -111,14 +111,14 @@ def test_photos_copies_labels_and_rows_go_and_nothing_else(project, forget):
     assert hashlib.sha256(photo).hexdigest() not in stored(project, "preprocess", "sha256")
     assert len(stored(project, "preprocess", "sha256")) > 100
     assert stored(project, "embed", "key") == set(keys.drop(NAME))
-    assert f"forget copy.png {NAME} --cache" in said  # how to go on
-    assert "git's history" in said
+    assert f"forget copy.png {NAME} --cache" in output  # how to go on
+    assert "git's history" in output
 
 
 def test_a_person_is_all_photos_with_that_name(project, forget):
     label(project, "image,person\nface_0003.jpg,anna\nface_0004.jpg,anna\nface_0006.jpg,bert\n")
-    said = forget("face_0003.jpg", "--dry-run")
-    assert "face_0004.jpg shows anna, too" in said
+    output = forget("face_0003.jpg", "--dry-run")
+    assert "face_0004.jpg shows anna, too" in output
     assert "did you mean anna" in forget("--person", "ana", code=2)
     forget("--person", "anna")
     assert [(project.folder / "data/raw" / f"face_000{n}.jpg").exists() for n in (3, 4, 6)] == [
@@ -131,9 +131,9 @@ def test_a_person_is_all_photos_with_that_name(project, forget):
 
 def test_what_cannot_be_done_touches_nothing(project, forget, tmp_path):
     before = everything(project)
-    said = forget(NAME, "fase_0005.jpg", code=2)
-    assert "fase_0005.jpg: no such image" in said
-    assert "face_0005.jpg" in said
+    output = forget(NAME, "fase_0005.jpg", code=2)
+    assert "fase_0005.jpg: no such image" in output
+    assert "face_0005.jpg" in output
     assert "no such remote" in forget(NAME, "--cache", "--remote", "nowhere", code=2)
     assert "--remote goes with --cache" in forget(NAME, "--remote", "nowhere", code=2)
     assert "name an IMAGE or a --person" in forget(code=2)
@@ -156,8 +156,8 @@ def test_rows_that_a_run_uses_are_named_and_left(project, forget):
     )
     rows = stored(project, "embed", "key")
     with using(recipe):
-        said = forget(NAME, code=1)
-    assert f"{recipe} is in use by a run (process {os.getpid()} " in said
+        output = forget(NAME, code=1)
+    assert f"{recipe} is in use by a run (process {os.getpid()} " in output
     assert stored(project, "embed", "key") == rows
     forget(NAME)  # the photo is gone, but the last run knows it
     assert len(stored(project, "embed", "key")) == len(rows) - 1
@@ -213,8 +213,8 @@ def test_the_cache_and_the_remote_keep_no_picture_table_or_listing(project, forg
         NAME, "--cache", "--remote", "storage", "--dry-run"
     )
     forget(NAME)  # later, nothing but the cache still knows the name
-    said = run_documented(project, "docs/sharing.md", "forget", {"--person anna": NAME})
-    assert f"2 pictures of {NAME} were in DVC's cache, 0 are left in it or on storage" in said
+    output = run_documented(project, "docs/sharing.md", "forget", {"--person anna": NAME})
+    assert f"2 pictures of {NAME} were in DVC's cache, 0 are left in it or on storage" in output
     for place in (cache, remote):
         assert [name for name in objects if (place / name).exists()] == []
         assert holding(place, NAME) == []

@@ -178,7 +178,7 @@ def traces(root) -> list[str]:
         *(b"crop of " + name.encode() for name in ANNA),
         *(hashlib.sha256(picture(name)).hexdigest().encode() for name in ANNA),
     ]
-    found = []
+    leftovers = []
     for path in root.rglob("*"):
         content = b""
         if path.is_file():
@@ -188,8 +188,8 @@ def traces(root) -> list[str]:
                 else pd.read_parquet(path).to_csv().encode()
             )
         if any(secret in content or secret in path.name.encode() for secret in secrets):
-            found.append(str(path.relative_to(root)))
-    return found
+            leftovers.append(str(path.relative_to(root)))
+    return leftovers
 
 
 def everything(root) -> dict[str, str]:

@@ -50,10 +50,10 @@ def forget(root, capsys):
 
     def run(*arguments: str, code: int = 0) -> str:
         capsys.readouterr()
-        found = main(["forget", *arguments, "--root", str(root)])
-        said = "".join(capsys.readouterr())
-        assert found == code, said
-        return said
+        status = main(["forget", *arguments, "--root", str(root)])
+        output = "".join(capsys.readouterr())
+        assert status == code, output
+        return output
 
     return run
 
@@ -136,9 +136,9 @@ def test_what_is_not_found_is_named_and_nothing_goes(root, forget, lines, argume
     label(root, *lines)
     before = everything(root)
     for dry in ([], ["--dry-run"]):
-        said = forget(*arguments, *dry, code=2)
-        assert expected in said
-        assert "nothing was removed" in said
+        output = forget(*arguments, *dry, code=2)
+        assert expected in output
+        assert "nothing was removed" in output
     assert everything(root) == before
 
 
@@ -161,8 +161,10 @@ def test_a_photo_that_is_gone_already_is_passed_over_where_asked(root, forget):
 def test_two_label_files_that_contradict_each_other_are_asked_about(root, forget):
     label(root, "Zoë.jpg,anna")
     (root / "data/manual_labels.csv").write_text("filename,person\nZoë.jpg,bert\n")
-    said = forget("--person", "anna", code=2)
-    assert "Zoë.jpg shows anna by labels.csv, line 2, and bert by manual_labels.csv, line 2" in said
+    output = forget("--person", "anna", code=2)
+    assert (
+        "Zoë.jpg shows anna by labels.csv, line 2, and bert by manual_labels.csv, line 2" in output
+    )
     assert left(root) == {*PHOTOS}
 
 
@@ -174,13 +176,13 @@ def test_copies_elsewhere_in_the_project_are_found_by_their_bytes(root, forget):
     (root / "data/Lables.csv").write_text("image,age\nZoë.jpg,31\n")
     label(root, "copy.png,bert")
     for dry, code in ((["--dry-run"], 0), ([], 1)):
-        said = forget("Zoë.jpg", *dry, code=code)
-        assert f"{root}/data/old/a.bin has the same bytes as Zoë.jpg" in said
-        assert f"{root}/data/raw/.hidden.jpg has the same bytes" in said
-        assert f"outs hold 1 picture of them ({root}/data/processed/preproc/x.jpg)" in said
-        assert f"{root}/data/Lables.csv names Zoë.jpg and is read by no stage" in said
+        output = forget("Zoë.jpg", *dry, code=code)
+        assert f"{root}/data/old/a.bin has the same bytes as Zoë.jpg" in output
+        assert f"{root}/data/raw/.hidden.jpg has the same bytes" in output
+        assert f"outs hold 1 picture of them ({root}/data/processed/preproc/x.jpg)" in output
+        assert f"{root}/data/Lables.csv names Zoë.jpg and is read by no stage" in output
     assert "copy.png" not in left(root)
-    assert "copy.png has the same bytes and goes, too; label files say that it shows bert" in said
+    assert "copy.png has the same bytes and goes, too; label files say that it shows bert" in output
 
 
 def test_the_whole_group_of_copies_is_named(root, forget):
@@ -217,19 +219,19 @@ def test_the_whole_group_of_copies_is_named(root, forget):
     table.astype("str").where(table.notna(), None).to_parquet(
         root / "data/processed/metadata/faces.parquet"
     )
-    said = forget("Zoë.jpg")
+    output = forget("Zoë.jpg")
     for other in ("two.png", "album/three.jpg", "other.jpg"):
-        assert f"{other} looks almost like a photo that goes" in said
-    assert "is not known for 1 of those that stay" in said  # IMG_1.JPG came after the run
+        assert f"{other} looks almost like a photo that goes" in output
+    assert "is not known for 1 of those that stay" in output  # IMG_1.JPG came after the run
 
 
 def test_photos_that_are_called_alike_are_named(root, forget):
     for name in ("album/three (1).jpg", "album/three.heic", "album/threefold.jpg"):
         shutil.copyfile(root / "data/raw/other.jpg", root / "data/raw" / name)
-    said = forget("album/three.jpg")
-    assert "album/three (1).jpg is called like a photo that goes" in said
-    assert "album/three.heic is called like" in said
-    assert "threefold" not in said
+    output = forget("album/three.jpg")
+    assert "album/three (1).jpg is called like a photo that goes" in output
+    assert "album/three.heic is called like" in output
+    assert "threefold" not in output
 
 
 def test_what_git_holds_is_said(root, forget):
@@ -243,9 +245,9 @@ def test_what_git_holds_is_said(root, forget):
     forget("--person", "anna")
     run_program([*git, "commit", "-qam", "gone"], check=True)
     label(root, "other.jpg,anna")
-    said = forget("--person", "anna")
-    assert "git's history: data/manual_labels.csv names them in 1 version" in said
-    assert "1 of their pictures were committed" not in said  # another photo
+    output = forget("--person", "anna")
+    assert "git's history: data/manual_labels.csv names them in 1 version" in output
+    assert "1 of their pictures were committed" not in output  # another photo
     label(root, "two.png,bert")
     assert "manual_labels.csv names them" not in forget("--person", "bert")
 
@@ -272,13 +274,13 @@ def test_data_that_was_imported_comes_back_and_that_is_said(root, forget, frozen
     (root / "data/labels.dvc").write_text(
         yaml.safe_dump({"outs": [{"path": "labels", "md5": "0.dir"}]})
     )
-    said = forget("Zoë.jpg", "--dry-run")
+    output = forget("Zoë.jpg", "--dry-run")
     when = "`dvc update data/raw.dvc`, once the source has changed," if frozen else "`dvc repro`"
     assert (
         f"data/raw.dvc was imported from https://example.org/faces.git: {when} brings the "
-        "photos back" in said
+        "photos back" in output
     )
-    assert "labels.dvc was imported" not in said
+    assert "labels.dvc was imported" not in output
 
 
 @pytest.mark.parametrize(

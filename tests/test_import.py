@@ -67,7 +67,7 @@ def hard_device(path, tmp_path):
 def test_what_is_no_regular_file_is_refused_by_name(dataset, into, tmp_path, make, name):
     (dataset / name).unlink()
     make(dataset / name, tmp_path)
-    with pytest.raises(InputError, match=r"is no |is missing") as refused:
+    with pytest.raises(InputError, match=r"is not a |is missing") as refused:
         import_omi(dataset, into)
     assert name.rpartition("/")[2] in str(refused.value)
     assert not into.exists() or list(into.iterdir()) == []
@@ -76,7 +76,7 @@ def test_what_is_no_regular_file_is_refused_by_name(dataset, into, tmp_path, mak
 def test_a_link_in_place_of_the_photos_is_refused(dataset, into, tmp_path):
     (dataset / "images").rename(tmp_path / "private")
     (dataset / "images").symlink_to(tmp_path / "private")
-    with pytest.raises(InputError, match="images is no folder, or a link to one"):
+    with pytest.raises(InputError, match="images is not a folder, or a link to one"):
         import_omi(dataset, into)
     assert not into.exists()
 

@@ -71,13 +71,13 @@ def merge(folder, capsys):
             content = (
                 TEMPLATE
                 + "".join(
-                    f"{i},,{name},,,,{','.join(said)},\n" for i, (name, *said) in enumerate(rows)
+                    f"{i},,{name},,,,{','.join(cells)},\n" for i, (name, *cells) in enumerate(rows)
                 )
             ).encode()
         (folder / "filled.csv").write_bytes(content)
         code = main(["labels", "merge", "filled.csv", *options])
-        said = capsys.readouterr()
-        return code, said.out + said.err
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
 
     return run
 
@@ -142,7 +142,7 @@ def test_labels_are_merged_and_the_changes_named(folder, merge):
     (folder / "data/manual_labels.csv").write_text(
         HEADER.replace("\n", ",my note\n") + 'b.jpg,male,,40,7,,"one, two"\nold.jpg,female,,,,,\n'
     )
-    code, said = merge(
+    code, printed = merge(
         "b.jpg,41,male,\nd é.jpg,,female,tone_a\nc.jpg,,,\n,,,\na.png.jpg,,unknown,\n"
     )
     assert code == 0
@@ -157,8 +157,8 @@ def test_labels_are_merged_and_the_changes_named(folder, merge):
         "2 faces labelled, 2 left empty: 2 labels added, 1 changed, 1 unchanged",
         "`dvc repro` makes them count",
     ):
-        assert line in said
-    assert "b.jpg: gender" not in said
+        assert line in printed
+    assert "b.jpg: gender" not in printed
     before = (folder / "data/manual_labels.csv").stat()
     assert merge("b.jpg,41.0,male,\n") == (
         0,
@@ -193,10 +193,10 @@ def test_rows_are_found_however_they_call_the_face_and_its_columns(folder, merge
     )
     assert merge("a.png.jpg,35,male,\nd é.jpg,32,female,\n")[0] == 0
     assert by_hand(folder) == "\ufeffPhoto,Gender,AGE\nA,male,35\nD E\u0301.JPG,female,32\n"
-    code, said = merge("b.jpg,20,,\n", "--into", "mine.xlsx")
+    code, printed = merge("b.jpg,20,,\n", "--into", "mine.xlsx")
     assert (
         code,
-        "mine.xlsx is an Excel workbook, which can be read but not merged into" in said,
+        "mine.xlsx is an Excel workbook, which can be read but not merged into" in printed,
     ) == (2, True)
 
 
@@ -233,8 +233,8 @@ def test_a_missing_file_by_hand_is_made_where_params_says(folder, merge):
 
 
 def test_a_dry_run_writes_nothing(folder, merge):
-    code, said = merge("b.jpg,,female,\n", "--dry-run")
-    assert (code, "b.jpg: gender female (new)" in said, "nothing written" in said) == (
+    code, printed = merge("b.jpg,,female,\n", "--dry-run")
+    assert (code, "b.jpg: gender female (new)" in printed, "nothing written" in printed) == (
         0,
         True,
         True,
@@ -280,11 +280,11 @@ def test_what_spreadsheets_make_of_a_file_is_understood(folder, merge, content):
 
 
 def test_all_mistakes_are_named_with_line_and_column_and_nothing_is_written(folder, merge):
-    code, said = merge(
+    code, printed = merge(
         "b.jpg,41,male,\nB.jpg,,,\naa.png,30,,\nc.jpg,34y,Female,purple\nd "
         "é.jpg,131,male,\n,20,,\nbroken.jpg,nan,,\n"
     )
-    assert (code, "Traceback" in said) == (2, False)
+    assert (code, "Traceback" in printed) == (2, False)
     for expected in (
         "filled.csv: 8 mistakes, so the file is not used",
         "filled.csv, line 3, column filename: found 'B.jpg', expected each face once, but "
@@ -301,7 +301,7 @@ def test_all_mistakes_are_named_with_line_and_column_and_nothing_is_written(fold
         "filled.csv, line 7, column filename: found ''",
         "filled.csv, line 8, column filename: found 'broken.jpg'",
     ):
-        assert expected in said
+        assert expected in printed
     assert by_hand(folder) == HEADER
 
 
@@ -346,8 +346,8 @@ def test_all_mistakes_are_named_with_line_and_column_and_nothing_is_written(fold
     ],
 )
 def test_a_file_that_is_no_template_is_refused(folder, merge, content, expected):
-    code, said = merge(content)
-    assert (code, expected in said, "Traceback" in said) == (2, True, False), said
+    code, printed = merge(content)
+    assert (code, expected in printed, "Traceback" in printed) == (2, True, False), printed
     assert by_hand(folder) == HEADER
 
 
@@ -364,8 +364,11 @@ def test_a_class_is_new_only_where_it_is_said_to_be(folder, merge):
     assert merge(rows)[0] == 2
     assert merge(rows, "--new-class", "ethnicity=nonbinary")[0] == 2
     for wrong in ("nonbinary", "gender=", "age=3"):
-        code, said = merge(rows, "--new-class", wrong)
-        assert (code, f"--new-class {wrong}: expected gender=NAME or ethnicity=NAME" in said) == (
+        code, printed = merge(rows, "--new-class", wrong)
+        assert (
+            code,
+            f"--new-class {wrong}: expected gender=NAME or ethnicity=NAME" in printed,
+        ) == (
             2,
             True,
         )
@@ -393,10 +396,10 @@ def test_classes_of_the_models_are_known(folder, merge):
 
 
 def test_own_columns_of_a_template_are_left_aside(merge):
-    code, said = merge(
+    code, printed = merge(
         b"filename,proposed_age,proposed_gender,proposed_ethnicity,who\nb.jpg,20,,,me\n"
     )
-    assert (code, "warning: the column 'who'" in said) == (0, True)
+    assert (code, "warning: the column 'who'" in printed) == (0, True)
 
 
 # In one step
@@ -419,16 +422,16 @@ def test_a_merge_that_breaks_off_leaves_the_old_file(folder, merge, monkeypatch,
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(manual.os, step, full)
-    code, said = merge("b.jpg,20,,\n")
-    assert (code, "could not be written (No space left on device)" in said) == (2, True)
+    code, printed = merge("b.jpg,20,,\n")
+    assert (code, "could not be written (No space left on device)" in printed) == (2, True)
     assert by_hand(folder) == HEADER
     assert sorted(os.listdir(folder / "data")) == ["manual_labels.csv", "processed"]
 
 
 def test_a_file_by_hand_that_is_broken_is_named(folder, merge):
     (folder / "data/manual_labels.csv").write_text("gender\nmale\n")
-    code, said = merge("b.jpg,20,,\n")
-    assert (code, "manual_labels.csv: there is no column `image`" in said) == (2, True)
+    code, printed = merge("b.jpg,20,,\n")
+    assert (code, "manual_labels.csv: there is no column `image`" in printed) == (2, True)
     assert by_hand(folder) == "gender\nmale\n"
 
 

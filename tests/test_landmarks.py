@@ -19,11 +19,11 @@ from facestats.landmarker.fetch import fetch_landmarker
 from resources import OMI, backdrop, landmarker_dir
 
 
-def eye_error(found: np.ndarray, truth: np.ndarray) -> float:
+def eye_error(detected: np.ndarray, truth: np.ndarray) -> float:
     """Mean distance of (468, 2) px points as a share of the distance between the outer eye
     corners.
     """
-    return np.linalg.norm(found - truth, axis=1).mean() / np.linalg.norm(truth[33] - truth[263])
+    return np.linalg.norm(detected - truth, axis=1).mean() / np.linalg.norm(truth[33] - truth[263])
 
 
 @pytest.mark.long
@@ -109,12 +109,13 @@ def test_a_small_face_in_a_large_photo_is_found_where_it_is(
         image.resize((side, side), Image.Resampling.LANCZOS)
     )
 
-    found = find_faces(photo, landmarker)
+    detected = find_faces(photo, landmarker)
 
-    assert len(found) == 1
-    assert found[0].presence >= 0.9
+    assert len(detected) == 1
+    assert detected[0].presence >= 0.9
     assert (
-        eye_error(found[0].landmarks[:, :2] * (width, height), face * (side / 512) + (x, y)) < 0.03
+        eye_error(detected[0].landmarks[:, :2] * (width, height), face * (side / 512) + (x, y))
+        < 0.03
     )
 
 
@@ -131,10 +132,10 @@ def test_of_several_faces_the_largest_comes_first(photos, landmarker):
     small, large = photos[:2]
     photo = np.concatenate([backdrop(512, 512), np.asarray(large)], axis=1)
     photo[100:400, 50:350] = np.asarray(small.resize((300, 300), Image.Resampling.LANCZOS))
-    found = find_faces(photo, landmarker)
-    assert len(found) == 2
-    assert found[0].center[0] > 512 > found[1].center[0]
-    assert found[0].area > found[1].area
+    detected = find_faces(photo, landmarker)
+    assert len(detected) == 2
+    assert detected[0].center[0] > 512 > detected[1].center[0]
+    assert detected[0].area > detected[1].area
 
 
 def test_models_from_a_folder_are_checked_and_copied(tmp_path):

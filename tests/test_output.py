@@ -78,13 +78,13 @@ def stage(tmp_path):
     ],
 )
 def test_every_encoding_gets_what_it_can_show(stage, tmp_path, changes, shown, dots):
-    with open(tmp_path / "said", "wb") as said:
+    with open(tmp_path / "said", "wb") as file_said:
         program = start_program(
             [sys.executable, "stage.py", "--warnings", "warnings", "--folder", "photos"],
             tmp_path,
             environment(changes),
-            said,
-            said,
+            file_said,
+            file_said,
         )
         assert program.wait(120) == 0
     text = (tmp_path / "said").read_bytes().decode("iso8859-1" if changes is LATIN_1 else "utf-8")
@@ -119,16 +119,16 @@ def test_a_command_says_what_it_has_to_say_in_ascii_or_that_it_could_not(tmp_pat
         environment(C_LOCALE),
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    said, failure = (
+    file_said, failure = (
         r"Gr\u00f6\u00dfe -> 80 % \ud83d\ude42.jpg is a link to nothing",
         "warning: not all output could be written: No space left on device\n",
     )
-    assert (said in done.stdout, done.stderr) == (not place, failure if place else "")
+    assert (file_said in done.stdout, done.stderr) == (not place, failure if place else "")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "iso8859-1", "utf-8", "utf-16"])
 def test_json_stays_json(encoding, monkeypatch, tmp_path):
-    with open(tmp_path / "said", "w", encoding=encoding) as said:
-        monkeypatch.setattr(sys, "stdout", said)
+    with open(tmp_path / "said", "w", encoding=encoding) as file_said:
+        monkeypatch.setattr(sys, "stdout", file_said)
         print_json({"image": NAME})
     assert json.loads(Path(tmp_path / "said").read_text(encoding=encoding)) == {"image": NAME}

@@ -67,14 +67,14 @@ def test_a_whole_number_may_be_written_in_any_way(tmp_path, written):
         usual = usual.replace(key + value, key + written)
     (tmp_path / "params.yaml").write_text(usual)
     params = load_params(tmp_path / "params.yaml")
-    found = [
+    values = [
         params.mlp.epochs,
         params.mlp.hidden[1],
         params.clusters.k[1],
         params.preprocess.max_megabytes,
     ]
-    assert found == [100] * 4
-    assert {type(number) for number in found} == {
+    assert values == [100] * 4
+    assert {type(number) for number in values} == {
         int
     }  # 100 and 100.0 are other texts, and so other keys of rows
 
@@ -266,11 +266,11 @@ def test_raters_may_be_named_by_numbers(raw):
         ),
         ("zeroshot.glasses.with", [], ["zeroshot.glasses.with = []", "at least 1 item"]),
         ("zeroshot.glasses.with", "a pair", ["zeroshot.glasses.with = 'a pair'", "valid list"]),
-        ("zeroshot.glasses.with", ["a", " "], ["zeroshot.glasses.with.1 = ' '", "empty prompt"]),
+        ("zeroshot.glasses.with", ["a", " "], ["zeroshot.glasses.with.1 = ' '", "prompt is empty"]),
         (
             "zeroshot.glasses",
             {"with": ["a  Hat"], "without": ["A hat"]},
-            ["zeroshot.glasses = ", "'A hat' stands twice (in with and in without)"],
+            ["zeroshot.glasses = ", "'A hat' is a prompt of with"],
         ),
         (
             "zeroshot.glasses",

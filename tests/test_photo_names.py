@@ -158,7 +158,7 @@ def test_rejected_photos_are_found_as_well():
     names = NameIndex(
         pd.DataFrame({"image": ["a.png", "broken.jpg"], "filename": ["a.png.jpg", None]})
     )
-    found = names.resolve(pd.Series(["A", "broken"], name="image"), Path("labels.csv"), None)
-    assert found.tolist()[0] == "a.png.jpg"
-    assert pd.isna(found.tolist()[1])
+    faces = names.resolve(pd.Series(["A", "broken"], name="image"), Path("labels.csv"), None)
+    assert faces.tolist()[0] == "a.png.jpg"
+    assert pd.isna(faces.tolist()[1])
     assert "labels.csv names 1 image rejected by preprocess, for example broken" in names.warnings()

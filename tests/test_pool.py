@@ -78,7 +78,7 @@ def test_an_item_whose_process_is_killed_twice_is_named():
 
     with pytest.raises(
         KilledError,
-        match=r"^<kill>: its worker process was ended twice \(signal SIGKILL\), most likely for "
+        match=r"^<kill>: its worker process was killed twice \(signal SIGKILL\), most likely for "
         "lack of memory.*fewer processors",
     ):
         collect(

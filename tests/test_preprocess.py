@@ -156,8 +156,8 @@ def test_a_face_a_tenth_as_wide_as_a_large_photo_is_cut_out_of_all_its_pixels(ph
     done = process_photo(jpeg(photo, 95), CONFIG, landmarker)
     assert done.row["status"] == "ok"
     assert 2900 < done.row["box"][0] < done.row["box"][2] < 3600
-    found = landmarker.detect(np.asarray(Image.open(io.BytesIO(done.jpeg))))[0]
-    assert np.allclose(eye_centers(found.landmarks[:, :2]), EYES, atol=0.02)
+    results = landmarker.detect(np.asarray(Image.open(io.BytesIO(done.jpeg))))[0]
+    assert np.allclose(eye_centers(results.landmarks[:, :2]), EYES, atol=0.02)
     sharp = crop_face(photos[3], CONFIG, landmarker)
     assert done.row["sharpness"] > 0.4 * sharpness(grey_crop(sharp.rgb))
 
@@ -223,17 +223,17 @@ def contents(folder):
 
 @pytest.mark.long
 def test_the_bytes_do_not_depend_on_the_number_of_processes(folder, tmp_path):
-    found = []
+    results = []
     for workers in (1, 2):
         frame = preprocess_folder(
             folder, tmp_path / str(workers), CONFIG, landmarker_dir(), workers
         )
         tables.write(frame, tmp_path / f"{workers}.parquet", FACES)
-        found.append(
+        results.append(
             (contents(tmp_path / str(workers)), (tmp_path / f"{workers}.parquet").read_bytes())
         )
-    assert found[0] == found[1]
-    assert len(found[0][0]) == 40
+    assert results[0] == results[1]
+    assert len(results[0][0]) == 40
     assert frame["image"].tolist() == sorted(frame["image"])
     assert frame.loc[frame["status"] == "ok", "confidence"].min() > 0.5
 

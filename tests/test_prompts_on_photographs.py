@@ -29,11 +29,11 @@ CLASSES = {"gender": ["female", "male"], "age": ["18-29", "60-80"], "freckles": 
 
 def prompts(on_photographs=None):
     """Prompts that read the probability of their first class off the embedding's first number."""
-    found = {
+    answer = {
         name: PromptClassifier(classes, np.float32([[1, 0], [-1, 0]]), 1.0)
         for name, classes in CLASSES.items()
     }
-    return zeroshot_models(found, {"age": "regression"}, on_photographs=on_photographs)
+    return zeroshot_models(answer, {"age": "regression"}, on_photographs=on_photographs)
 
 
 def faces(sure) -> np.ndarray:
@@ -45,7 +45,7 @@ def faces(sure) -> np.ndarray:
 NOTHING = pd.DataFrame(index=range(2))
 
 
-def said(sure, photographs, thresholds):
+def answers(sure, photographs, thresholds):
     models = prompts(thresholds)
     return predict_attributes(names(len(sure)), faces(sure), models, np.asarray(photographs))[0]
 
@@ -55,15 +55,15 @@ def test_of_photographs_gender_is_said_where_it_is_sure_and_nothing_else():
         prompts(), np.zeros((2, 2), np.float32), NOTHING, np.array([True, True])
     )
     assert thresholds == {"gender": MEASURED["gender"], "age": np.inf, "freckles": np.inf}
-    found = said([0.99, 0.97, 0.01, 0.99], [True, True, True, False], thresholds)
-    assert found["gender"].tolist() == ["female", "unknown", "male", "female"]
-    assert found["freckles"].tolist() == ["unknown"] * 3 + ["with"]
-    assert found["age"].isna().tolist() == [True, True, True, False]
+    answer = answers([0.99, 0.97, 0.01, 0.99], [True, True, True, False], thresholds)
+    assert answer["gender"].tolist() == ["female", "unknown", "male", "female"]
+    assert answer["freckles"].tolist() == ["unknown"] * 3 + ["with"]
+    assert answer["age"].isna().tolist() == [True, True, True, False]
 
 
 def test_another_clip_answers_about_photographs_as_about_drawings():
-    assert said([0.7, 0.6], [True, True], None).equals(said([0.7, 0.6], [False, False], None))
-    assert said([0.7], [True], None)["freckles"].tolist() == ["with"]
+    assert answers([0.7, 0.6], [True, True], None).equals(answers([0.7, 0.6], [False, False], None))
+    assert answers([0.7], [True], None)["freckles"].tolist() == ["with"]
 
 
 def test_what_is_unknown_has_no_source():
@@ -101,9 +101,9 @@ def threshold(embeddings, labels, photographs=None):
 
 
 def test_labels_that_show_better_let_prompts_answer_from_where_they_are_right():
-    found = threshold(*labelled(0.7))
-    assert 0.55 < found["freckles"] < 0.7  # 4 of 5 of those above are right, also those below 0.7
-    assert found["age"] == pytest.approx(found["freckles"])  # within the range that is said
+    answer = threshold(*labelled(0.7))
+    assert 0.55 < answer["freckles"] < 0.7  # 4 of 5 of those above are right, also those below 0.7
+    assert answer["age"] == pytest.approx(answer["freckles"])  # within the range that is said
     assert threshold(*labelled(0.5))["freckles"] == pytest.approx(0.51)
     assert threshold(*labelled(0.97))["freckles"] == np.inf  # too few that are right
 
@@ -185,14 +185,14 @@ def test_one_photo_is_answered_as_the_table_is_and_a_warning_says_so(tmp_path, d
     parts = parts_of(
         attributes={"targets": [], "drawn": 0.0, "doubts": doubts_on_photographs(thresholds, 7)}
     )
-    found = Photo(tmp_path, parts.manifest.facts, parts).attributes("photo.jpg")
-    assert [found[name] for name in ("gender", "age", "freckles")] == (
+    answer = Photo(tmp_path, parts.manifest.facts, parts).attributes("photo.jpg")
+    assert [answer[name] for name in ("gender", "age", "freckles")] == (
         ["female", pytest.approx(28.15), "with"] if drawing else ["unknown", None, "unknown"]
     )
-    assert [text.startswith("prompts of tiny") for text in found["warnings"]] == (
+    assert [text.startswith("prompts of tiny") for text in answer["warnings"]] == (
         [] if drawing else [True]
     )
-    assert ("age_bucket" in found) == bool(drawing)
+    assert ("age_bucket" in answer) == bool(drawing)
 
 
 def test_tiny_is_known_by_its_weights():

@@ -26,14 +26,14 @@ def odd_study(seed, **design):
 
 @pytest.mark.long
 def test_each_kind_is_found_and_no_honest_rater_accused():
-    found, accused = Counter(), 0
+    hits, accused = Counter(), 0
     for seed in range(40):
         suspects = suspicious_raters(odd_study(seed, density=0.6))
-        found.update((ODD[name], seen["reason"]) for name, seen in suspects.items() if name in ODD)
+        hits.update((ODD[name], seen["reason"]) for name, seen in suspects.items() if name in ODD)
         accused += bool(suspects.keys() - ODD.keys())
-    assert found["constant", "always the same"] == 40
-    assert found["inverted", "the other way round"] >= 39
-    assert found["random", "at random"] >= 32
+    assert hits["constant", "always the same"] == 40
+    assert hits["inverted", "the other way round"] >= 39
+    assert hits["random", "at random"] >= 32
     assert accused <= 2  # of 40 studies with 17 honest raters each
 
 

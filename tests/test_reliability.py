@@ -44,14 +44,14 @@ def test_the_unit_and_the_middle_of_the_scale_do_not_matter():
 
 
 def test_components_of_an_incomplete_study_are_unbiased():
-    found = []
+    estimates = []
     for seed in range(200):
         judgements, _ = rating_study(seed, faces=40, raters=15, density=0.3)
         face, rater = (pd.factorize(judgements[c])[0] for c in ("filename", "rater"))
         c = two_way(face, rater, judgements["rating"].to_numpy() - 50, np.ones((1, face.max() + 1)))
-        found.append([c.faces[0], c.noise[0]])
-    error = np.std(found, axis=0) / np.sqrt(len(found))
-    assert (np.abs(np.mean(found, axis=0) - [100, 49 + 196]) < 3 * error).all()
+        estimates.append([c.faces[0], c.noise[0]])
+    error = np.std(estimates, axis=0) / np.sqrt(len(estimates))
+    assert (np.abs(np.mean(estimates, axis=0) - [100, 49 + 196]) < 3 * error).all()
     assert (error < [4, 5]).all()
 
 
@@ -77,14 +77,14 @@ def test_a_weight_of_two_is_the_face_twice():
     ],
 )
 def test_split_half_is_the_squared_correlation_of_the_mean_with_the_truth(design):
-    expected, found, held = [], [], 0
+    expected, estimates, held = [], [], 0
     for seed in range(8):
         judgements, truth = rating_study(seed, **design)
         reliability = measure_reliability(judgements)
         expected.append(true_reliability(judgements, truth))
-        found.append([reliability[name]["value"] for name in ("split_half", "icc")])
+        estimates.append([reliability[name]["value"] for name in ("split_half", "icc")])
         held += reliability["split_half"]["low"] < expected[-1] < reliability["split_half"]["high"]
-    split_half, coefficient = np.mean(found, axis=0)
+    split_half, coefficient = np.mean(estimates, axis=0)
     assert split_half == pytest.approx(np.mean(expected), abs=0.03)
     # The same raters for every face: their severity cancels in the means, but ICC(2,k) counts it as
     # noise.

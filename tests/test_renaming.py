@@ -49,9 +49,9 @@ def write(path, **columns):
 
 
 def test_keys_of_earlier_versions_are_read_with_a_warning_that_names_the_new_one():
-    given = {"perceptron": {"neurons": 8, "targets": {"age": {"kept": 0.9}}}}
+    content = {"perceptron": {"neurons": 8, "targets": {"age": {"kept": 0.9}}}}
     with pytest.warns(RenamedWarning) as caught:
-        params = Project.model_validate(with_current_names(given, Project))
+        params = Project.model_validate(with_current_names(content, Project))
     assert params.mlp.hidden == 8
     assert params.mlp.targets["age"].precision == 0.9
     assert [str(one.message).split(";")[0] for one in caught] == [
@@ -62,16 +62,16 @@ def test_keys_of_earlier_versions_are_read_with_a_warning_that_names_the_new_one
 
 
 def test_a_key_under_both_of_its_names_is_refused():
-    given = {"mlp": {"neurons": 8, "hidden": 9}}
+    content = {"mlp": {"neurons": 8, "hidden": 9}}
     with pytest.raises(ParamsError, match=r"mlp\.neurons is called mlp\.hidden now, and both are"):
-        with_current_names(given, Project, "mine.yaml")
+        with_current_names(content, Project, "mine.yaml")
 
 
 def test_what_has_its_present_name_is_left_alone():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for given in ({"mlp": {"hidden": 8}}, {"mlp": None}, {"mlp": [1]}, {"other": 1}, None):
-            assert with_current_names(given, Project) == given
+        for content in ({"mlp": {"hidden": 8}}, {"mlp": None}, {"mlp": [1]}, {"other": 1}, None):
+            assert with_current_names(content, Project) == content
 
 
 @pytest.mark.parametrize("old", ["ancestry", "race"])

@@ -74,11 +74,11 @@ class Store:
         with RowStore(
             self.path, "preprocess", "a" * 64, COLUMNS, cache=self.cache, warn=self.warnings.append
         ) as rows:
-            found = rows.lookup(["1", "2"])
+            stored = rows.lookup(["1", "2"])
             rows.files.place("../" * 9 + str(self.home / "b"), self.home.parent / "placed.jpg")
             md5 = rows.files.save(b"crop", self.home.parent / "out/a.jpg")
             rows.add({"key": "1", "sha256": PHOTO, "crop": md5})
-        return found["key"].to_pylist()
+        return stored["key"].to_pylist()
 
     def everything(self):
         """All commands that write into the store, as users give them."""
@@ -204,12 +204,12 @@ def test_a_link_put_in_place_between_check_and_use_leads_nowhere(store, monkeypa
     names, seen = Folder.names, []
 
     def replaced(self, pattern):
-        found = names(self, pattern)
+        stored = names(self, pattern)
         if self.path.name == "files" and not self.path.is_symlink():
             seen.append(self.path)
             self.path.rename(self.path.with_name(f"moved{len(seen)}"))
             self.path.symlink_to(store.home)
-        return [*found, "b" * 32, ".bashrc"]
+        return [*stored, "b" * 32, ".bashrc"]
 
     for md5 in ("b" * 32, "c" * 32):
         (store.recipe / "files" / md5).write_bytes(b"crop")

@@ -124,11 +124,11 @@ def test_two_queued_runs_at_once_compute_each_row_once(project, sizes):
     try:
         while "Queued" in project.dvc("queue", "status").stdout and time.monotonic() < deadline:
             time.sleep(2)  # there is no log of a run that has not been started
-        found = [counts(project.dvc("queue", "logs", "--follow", name).stdout) for name in names]
+        logged = [counts(project.dvc("queue", "logs", "--follow", name).stdout) for name in names]
     finally:
         project.dvc("queue", "stop", "--kill", check=False)
-    assert [len(stages) for stages in found] == [2, 2]
-    for total, stages in zip(sizes, zip(*found, strict=True), strict=True):
+    assert [len(stages) for stages in logged] == [2, 2]
+    for total, stages in zip(sizes, zip(*logged, strict=True), strict=True):
         assert sorted(stages) == [(total, 0, total), (total, total, 0)]
 
 

@@ -61,9 +61,9 @@ def test_rows_are_found_again_bit_for_bit(open_rows):
         for name, value in zip("abc", values, strict=True):
             rows.add({"key": name, "embedding": value})
     with open_rows() as rows:
-        found = rows.lookup(["c", "a", "other"])
-    assert keys_of(found) == ["a", "c"]
-    by_key = dict(zip(found["key"].to_pylist(), found["embedding"].to_pylist(), strict=True))
+        stored = rows.lookup(["c", "a", "other"])
+    assert keys_of(stored) == ["a", "c"]
+    by_key = dict(zip(stored["key"].to_pylist(), stored["embedding"].to_pylist(), strict=True))
     assert np.array_equal(np.float32(by_key["a"]), values[0])
     assert np.array_equal(np.float32(by_key["c"]), values[2])
     assert open_rows.warnings == []
@@ -161,8 +161,8 @@ def test_rows_can_be_computed_anew(open_rows):
         assert len(rows.lookup(["a"])) == 0
         rows.add(row("a", 0.25))
     with open_rows() as rows:
-        found = rows.lookup(["a", "b"])
-    assert dict(zip(found["key"].to_pylist(), found["embedding"].to_pylist(), strict=True)) == {
+        stored = rows.lookup(["a", "b"])
+    assert dict(zip(stored["key"].to_pylist(), stored["embedding"].to_pylist(), strict=True)) == {
         "a": [0.25] * 4,
         "b": [0.5] * 4,
     }
@@ -174,8 +174,8 @@ def test_rows_of_an_earlier_run_are_taken_and_kept(open_rows):
         {"key": ["a", "b", "c"], "embedding": pa.array([[1.0] * 4] * 3, COLUMNS["embedding"])}
     )
     with open_rows() as rows:
-        found = rows.lookup(["a", "b"], lambda: earlier)
-    assert dict(zip(found["key"].to_pylist(), found["embedding"].to_pylist(), strict=True)) == {
+        stored = rows.lookup(["a", "b"], lambda: earlier)
+    assert dict(zip(stored["key"].to_pylist(), stored["embedding"].to_pylist(), strict=True)) == {
         "a": [0.5] * 4,
         "b": [1.0] * 4,
     }

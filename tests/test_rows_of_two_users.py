@@ -98,12 +98,12 @@ def run(cache: DvcCache, add: str, patience: float = 60.0) -> tuple[list[str], l
             patience=patience,
         ) as rows,
     ):
-        found = rows.lookup(["anna's", "bert's", "late"])
-        for row in found.to_pylist():
+        stored = rows.lookup(["anna's", "bert's", "late"])
+        for row in stored.to_pylist():
             assert rows.files.place(row["crop"], Path(out) / "placed.jpg")
         rows.add({"key": add, "crop": rows.files.save(add.encode(), Path(out) / "new.jpg")})
         assert (Path(out) / "new.jpg").read_bytes() == add.encode()
-    return sorted(found["key"].to_pylist()), warnings
+    return sorted(stored["key"].to_pylist()), warnings
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
@@ -131,8 +131,8 @@ def test_what_cant_be_written_is_a_warning(as_user, cache, umask):
     """A store that its owner has not shared."""
     alone = DvcCache(cache.root, cache.folder)
     assert as_user(ANNA, umask, run, alone, "anna's") == ([], [])
-    found, warnings = as_user(BERT, umask, run, alone, "bert's")
-    assert found == (["anna's"] if umask == 0o022 else [])
+    stored, warnings = as_user(BERT, umask, run, alone, "bert's")
+    assert stored == (["anna's"] if umask == 0o022 else [])
     assert len(warnings) == 1
     assert "can't be written (Permission denied): no row is saved" in warnings[0]
     assert as_user(ANNA, umask, run, alone, "late") == (["anna's"], [])
@@ -177,11 +177,11 @@ def test_a_run_that_waits_in_vain_says_for_whom_and_computes_alone(as_user, cach
     )
     holder.start()
     assert queue.get(timeout=60) == "held"
-    found, warnings = as_user(ANNA, 0o022, run, cache, "late", 0.5)
+    stored, warnings = as_user(ANNA, 0o022, run, cache, "late", 0.5)
     holder.kill()
     holder.join()
     who = f"process {holder.pid} of {BERT} on {os.uname().nodename}"
-    assert found == ["anna's"]
+    assert stored == ["anna's"]
     assert (
         f"another run computes rows of the same kind ({who}): waiting until it ends" in warnings[0]
     )
@@ -196,6 +196,6 @@ def test_dvcs_setting_is_read(tmp_path):
     (tmp_path / ".dvc").mkdir()
     assert find_dvc_cache(tmp_path).shared is False
     (tmp_path / ".dvc/config").write_text("[cache]\n    shared = group\n")
-    found = find_dvc_cache(tmp_path)
-    assert found.shared is True
-    assert (sharing_of(found).file, sharing_of(found).folder) == (0o664, 0o2775)
+    stored = find_dvc_cache(tmp_path)
+    assert stored.shared is True
+    assert (sharing_of(stored).file, sharing_of(stored).folder) == (0o664, 0o2775)

@@ -78,10 +78,10 @@ def project(stored, tmp_path):
 @pytest.fixture
 def verify(project, capsys):
     def run(*arguments: str, code: int = 0) -> str:
-        found = main(["rows", "verify", "--root", str(project), *arguments])
-        said = capsys.readouterr()
-        assert found == code, said
-        return said.out + said.err
+        report = main(["rows", "verify", "--root", str(project), *arguments])
+        output = capsys.readouterr()
+        assert report == code, output
+        return output.out + output.err
 
     return run
 
@@ -104,17 +104,17 @@ def forge(root, stage: str, change) -> None:
 
 @pytest.mark.long
 def test_true_rows_are_equal_and_others_are_counted(project, verify):
-    said = verify()
+    output = verify()
     assert (
-        f"preprocess compared={N + 1} equal={N + 1} rounding=0 different=0 not_compared=0" in said
+        f"preprocess compared={N + 1} equal={N + 1} rounding=0 different=0 not_compared=0" in output
     )
-    assert f"embed      compared={N} equal={N} rounding=0 different=0 not_compared=0" in said
+    assert f"embed      compared={N} equal={N} rounding=0 different=0 not_compared=0" in output
     (project / "data/raw/face_0001.jpg").unlink()
-    found = json.loads(verify("--sample", "2", "--json"))
+    report = json.loads(verify("--sample", "2", "--json"))
     assert (
-        found["preprocess"]["compared"],
-        found["preprocess"]["not_compared"],
-        found["embed"]["compared"],
+        report["preprocess"]["compared"],
+        report["preprocess"]["not_compared"],
+        report["embed"]["compared"],
     ) == (2, N - 1, 2)
 
 
@@ -123,9 +123,9 @@ def test_where_no_row_is_of_what_is_here_nothing_passes_for_checked(project, ver
     params.write_text(
         params.read_text(encoding="utf-8").replace("size: 96", "size: 128"), encoding="utf-8"
     )
-    found = json.loads(verify("--json"))
-    assert (found["preprocess"]["compared"], found["preprocess"]["not_compared"]) == (0, N + 1)
-    assert "no row is of the photos" in found["preprocess"]["why"]
+    report = json.loads(verify("--json"))
+    assert (report["preprocess"]["compared"], report["preprocess"]["not_compared"]) == (0, N + 1)
+    assert "no row is of the photos" in report["preprocess"]["why"]
 
 
 def first(row) -> bool:
@@ -153,13 +153,13 @@ def first(row) -> bool:
 )
 def test_a_false_row_of_a_photo_is_named(project, verify, column, change):
     forge(project, "preprocess", lambda row, store: change(row, store) if first(row) else {})
-    said = verify(code=1)
-    assert f"{column}" in said
-    assert "different: face_000" in said
-    assert "FACESTATS_NO_REUSE=1 dvc repro" in said
-    found = json.loads(verify("--json", code=1))["preprocess"]
-    assert 0 < len(found["different"]) < N
-    assert found["equal"] + len(found["different"]) == N + 1
+    output = verify(code=1)
+    assert f"{column}" in output
+    assert "different: face_000" in output
+    assert "FACESTATS_NO_REUSE=1 dvc repro" in output
+    report = json.loads(verify("--json", code=1))["preprocess"]
+    assert 0 < len(report["different"]) < N
+    assert report["equal"] + len(report["different"]) == N + 1
 
 
 @pytest.mark.long
@@ -189,8 +189,8 @@ def test_what_another_processor_rounds_is_no_false_row(project, verify):
             else {}
         ),
     )
-    found = json.loads(verify("--json"))
-    assert (found["embed"]["rounding"], found["preprocess"]["rounding"]) == (N, N)
+    report = json.loads(verify("--json"))
+    assert (report["embed"]["rounding"], report["preprocess"]["rounding"]) == (N, N)
 
 
 def test_crops_are_alike_where_only_their_last_bits_differ():

@@ -110,9 +110,9 @@ def test_a_smile_a_tone_and_the_light_change_the_picture(people):
 
     neutral, smiling = draw(smile=0.0), draw(smile=1.0)
     x, y = (int(c) for c in neutral.landmarks["mouth"])
-    around = np.s_[y - 12 : y + 12, x - 16 : x + 16]
+    near = np.s_[y - 12 : y + 12, x - 16 : x + 16]
     change = np.abs(neutral.image.astype(int) - smiling.image)
-    assert change[around].mean() > 8
+    assert change[near].mean() > 8
     assert change[:20].mean() < 1
     assert smiling.landmarks["mouth"][1] < neutral.landmarks["mouth"][1]
     assert (
@@ -266,9 +266,9 @@ def test_landmarker_finds_the_drawn_faces(landmarker):
         faces = [face for face in landmarker.detect(drawing.image) if face.presence > MIN_PRESENCE]
         if not faces:
             continue
-        found = faces[0].landmarks[:, :2] * 256
+        detected = faces[0].landmarks[:, :2] * 256
         for name, indices in points.items():
-            distance = np.linalg.norm(found[list(indices)].mean(0) - drawing.landmarks[name])
+            distance = np.linalg.norm(detected[list(indices)].mean(0) - drawing.landmarks[name])
             errors[name].append(distance / drawing.face_width)
     assert len(errors["mouth"]) >= 0.99 * n
     for name, values in errors.items():

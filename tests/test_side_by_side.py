@@ -98,15 +98,15 @@ def test_of_the_zscore_there_are_correlations_only():
 
 def test_learned_weights_stand_in_the_metrics_and_come_from_val_faces():
     ratings, scores = faces()
-    found = measure(ratings, scores).metrics
-    assert found["weights"]["combined"] == {
+    result = measure(ratings, scores).metrics
+    assert result["weights"]["combined"] == {
         "geometric": 0.6,
         "holistic": 0.4,
         "learned": False,
         "n_val": 0,
         "why": None,
     }
-    learned = found["weights"]["combined_learned"]
+    learned = result["weights"]["combined_learned"]
     assert learned["learned"]
     assert learned["n_val"] == (scores["split"] == "val").sum()
     combined = (
@@ -114,13 +114,13 @@ def test_learned_weights_stand_in_the_metrics_and_come_from_val_faces():
         + learned["holistic"] * scores["attractiveness_score"]
     )
     test = scores["split"] == "test"
-    assert found["test"]["combined_learned"]["pearson"]["value"] == pytest.approx(
+    assert result["test"]["combined_learned"]["pearson"]["value"] == pytest.approx(
         np.corrcoef(combined[test], ratings[test])[0, 1]
     )
     other = measure(
         ratings.where(scores["split"] != "test", ratings.iloc[::-1].to_numpy()), scores
     ).metrics
-    assert other["weights"] == found["weights"]
+    assert other["weights"] == result["weights"]
 
 
 def test_differences_are_paired():
@@ -191,37 +191,37 @@ def test_what_there_is_no_geometry_for_is_null(lacking, tmp_path):
     ratings, scores = faces()
     why = BlendWeights(why="no face has a geometric score")
     if lacking == "geometry":
-        found = measure(
+        result = measure(
             ratings,
             scores.assign(geometric_score=np.nan, combined_score=np.nan, geometry_zscore=np.nan),
             why,
         )
     else:
-        found = measure(
+        result = measure(
             ratings.where(ratings > 99),
             scores.assign(geometric_score=np.nan, combined_score=np.nan),
             why,
             scale=None,
         )
     assert (
-        found.metrics["weights"]["combined"]["why"]
-        == found.metrics["weights"]["combined_learned"]["why"]
+        result.metrics["weights"]["combined"]["why"]
+        == result.metrics["weights"]["combined_learned"]["why"]
         == why.why
     )
     for name in OTHERS:
         assert all(
             metric["value"] is None
-            for key, metric in found.metrics["test"][name].items()
+            for key, metric in result.metrics["test"][name].items()
             if key != "minus_mlp"
         )
     for name in AGAINST_MLP:
         assert all(
-            metric["value"] is None for metric in found.metrics["test"][name]["minus_mlp"].values()
+            metric["value"] is None for metric in result.metrics["test"][name]["minus_mlp"].values()
         )
-    assert found.metrics["test"]["n"] == (
+    assert result.metrics["test"]["n"] == (
         0 if lacking == "ratings" else (scores["split"] == "test").sum()
     )
-    write_json(tmp_path / "metrics.json", found.metrics)
+    write_json(tmp_path / "metrics.json", result.metrics)
     assert json.loads((tmp_path / "metrics.json").read_text())["test"]["mean"].keys() == set(
         METRICS
     )

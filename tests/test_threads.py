@@ -98,7 +98,7 @@ def test_an_error_is_raised_and_the_rest_not_begun(workers):
 @pytest.mark.long
 def test_folds_and_predictions_are_the_same_bits_on_any_number_of_processors(monkeypatch):
     x, y = noisy_line(240, 5)
-    model, found = train_regressor(x[:200], y[:200], x[200:], y[200:], **QUICK), []
+    model, bits = train_regressor(x[:200], y[:200], x[200:], y[200:], **QUICK), []
     monkeypatch.setattr(mlp, "ROWS", 16)
     for count in (1, 2, 5):
         monkeypatch.setattr(threads, "processors", lambda count=count: count)
@@ -106,8 +106,8 @@ def test_folds_and_predictions_are_the_same_bits_on_any_number_of_processors(mon
             x, y, pd.Series(names(240), index=names(240)), 4, 0.2, **QUICK
         )
         assert problems == []
-        found.append((model.predict(x).tobytes(), table["attractiveness_raw"].to_numpy().tobytes()))
-    assert len(set(found)) == 1
+        bits.append((model.predict(x).tobytes(), table["attractiveness_raw"].to_numpy().tobytes()))
+    assert len(set(bits)) == 1
     assert np.abs(model.predict(x) - [model.predict(row[None])[0] for row in x]).max() < 1e-5
 
 

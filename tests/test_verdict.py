@@ -55,27 +55,27 @@ def verdict(scores, ratings, persons=None):
 
 
 def test_a_score_that_follows_the_raters_has_no_doubt():
-    found = verdict(*table(0.7))
-    assert (found.word, found.text) == ("says something", None)
-    assert [one.n for one in found.evidence] == [133, 67]
-    assert all(0 < one.low < one.r2 < one.high < 0.8 for one in found.evidence)
+    judged = verdict(*table(0.7))
+    assert (judged.word, judged.text) == ("says something", None)
+    assert [one.n for one in judged.evidence] == [133, 67]
+    assert all(0 < one.low < one.r2 < one.high < 0.8 for one in judged.evidence)
 
 
 def test_noise_says_nothing():
     scores, ratings = table(0.7)
-    found = verdict(scores, ratings.sample(frac=1, random_state=1, ignore_index=True))
-    assert found.word == "says nothing"
+    judged = verdict(scores, ratings.sample(frac=1, random_state=1, ignore_index=True))
+    assert judged.word == "says nothing"
     assert (
         "the holistic score says nothing: on 133 held-out faces it is no closer to the "
-        "ratings than their mean is: R² −" in found.text
+        "ratings than their mean is: R² −" in judged.text
     )
-    assert "; on 67 test faces it is no closer" in found.text
+    assert "; on 67 test faces it is no closer" in judged.text
 
 
 def test_predictions_that_hardly_vary_say_nothing_whatever_their_r():
-    found = verdict(*table(0.7, spread=0.001))
-    assert found.word == "says nothing"
-    assert "hardly vary, by 0.1% of what ratings do" in found.text
+    judged = verdict(*table(0.7, spread=0.001))
+    assert judged.word == "says nothing"
+    assert "hardly vary, by 0.1% of what ratings do" in judged.text
     assert (
         np.corrcoef(
             *[
@@ -89,17 +89,17 @@ def test_predictions_that_hardly_vary_say_nothing_whatever_their_r():
 
 def test_an_interval_that_reaches_0_shows_nothing():
     scores, ratings = table(0.35, n=60)
-    found = verdict(scores, ratings)
-    assert found.word in ("not shown", "says nothing")
-    assert any(one.low <= 0 for one in found.evidence)
+    judged = verdict(scores, ratings)
+    assert judged.word in ("not shown", "says nothing")
+    assert any(one.low <= 0 for one in judged.evidence)
 
 
 def test_too_few_persons_show_nothing():
     scores, ratings = table(0.97, n=27)
-    found = verdict(scores, ratings)
-    assert found.word == "not shown"
+    judged = verdict(scores, ratings)
+    assert judged.word == "not shown"
     assert (
-        "on 9 test faces, too few to tell; on 18 held-out faces it is closer: R² 0." in found.text
+        "on 9 test faces, too few to tell; on 18 held-out faces it is closer: R² 0." in judged.text
     )
     scores, ratings = table(0.9)
     assert (
@@ -110,8 +110,8 @@ def test_too_few_persons_show_nothing():
 def test_without_folds_val_speaks_and_without_ratings_nobody_does():
     scores, ratings = table(0.7, folds=False)
     assert [one.n for one in verdict(scores, ratings).evidence] == [34, 67]
-    found = judge_scores(scores, ratings * np.nan, text([None] * N), None)
-    assert found["holistic"].word == "not measured"
+    judged = judge_scores(scores, ratings * np.nan, text([None] * N), None)
+    assert judged["holistic"].word == "not measured"
     assert (
         judge_scores(
             scores.assign(attractiveness_score=np.nan), ratings, text([None] * N), (0.0, 100.0)
@@ -196,10 +196,10 @@ def test_composites_of_deciles_say_it_and_others_do_not():
     }
 
     def note(**conditions):
-        found = select_faces(faces, conditions)
-        selection = {"min_results": 1, "doubts": column_doubts(found.rows, conditions, doubts)}
+        judged = select_faces(faces, conditions)
+        selection = {"min_results": 1, "doubts": column_doubts(judged.rows, conditions, doubts)}
         return composite_facts(
-            Average(np.zeros((2, 2, 3)), list(found.rows["filename"])),
+            Average(np.zeros((2, 2, 3)), list(judged.rows["filename"])),
             {},
             selection,
             pd.Series(dtype=float),

@@ -86,9 +86,9 @@ def check_against_clip(folder, sha256):
     encoder = TextEncoder(folder, sha256)
     assert np.abs(encoder.encode(TEXTS) - features).max() < 1e-5
     classifier = embed_classes(encoder, {"what": {prompt: [prompt] for prompt in TEXTS}})["what"]
-    found = classifier.predict_proba(ImageEncoder(folder, batch_size=2).encode(images))
+    probabilities = classifier.predict_proba(ImageEncoder(folder, batch_size=2).encode(images))
     assert np.ptp(expected) > 0.05
-    assert np.abs(found - expected).max() < 1e-4
+    assert np.abs(probabilities - expected).max() < 1e-4
 
 
 # Against transformers

@@ -1,6 +1,4 @@
-"""The errors that a user can meet. Each message says what was wrong, where, and what to do about
-it.
-"""
+"""The errors that users meet: each message says what is wrong, where, and what to do about it."""
 
 import difflib
 import errno
@@ -32,27 +30,23 @@ _LIMITS = {
 
 
 class FaceStatsError(Exception):
-    """A mistake or a lack that the user can mend. Stages print it without a traceback and exit with
-    1.
-    """
+    """A problem that the user can fix. Stages print it without a traceback and exit with 1."""
 
 
 class ParamsError(FaceStatsError):
-    """`params.yaml` holds an unknown key, a wrong type or an impossible value."""
+    """`params.yaml` has an unknown key, a wrong type or an impossible value."""
 
 
 class InputError(FaceStatsError):
-    """A file or a folder that the user gave is missing or not what was expected."""
+    """A file or a folder of the user is missing or not what was expected."""
 
 
 class FaultError(InputError):
-    """The machine fails, such as a disk, a network or its memory: nothing is known about the file,
-    which may be good.
-    """
+    """A disk, the network or memory has failed; the file may be good."""
 
 
 class LabelError(InputError):
-    """A label file has a value that can't be used: names file, line, column and value."""
+    """A label file has a value that can't be used; the text gives file, line, column and value."""
 
 
 class TableError(FaceStatsError):
@@ -60,13 +54,11 @@ class TableError(FaceStatsError):
 
 
 class ModelError(FaceStatsError):
-    """Model weights can't be had, or are not what they should be."""
+    """Model weights are missing, or not what they should be."""
 
 
 class MisfitError(ValueError):
-    """Why the content of a file makes no model; a `ModelError` around it names the file and the way
-    out.
-    """
+    """Why a file's content is not a model; a `ModelError` around it names the file."""
 
 
 class ImageError(FaceStatsError):
@@ -74,48 +66,39 @@ class ImageError(FaceStatsError):
 
 
 class WithheldError(FaceStatsError):
-    """A face gets no score, for it may be that of a child, or nothing can tell; see `score.min_age`
-    and `score.require_age_check`.
-    """
+    """A face gets no score, by `score.min_age` or `score.require_age_check`."""
 
 
 class DoubtWarning(UserWarning):
-    """Something about a photo makes what was computed from it doubtful; the text says what. A
-    Python warning, no error.
-    """
+    """Python warning: something about a photo makes its results doubtful; the text says what."""
 
 
 class RenamedWarning(FutureWarning):
-    """A parameter or a column has the name of an earlier version; the text names the new one. A
-    Python warning, no error.
-    """
+    """Python warning: a parameter or column has an old name; the text gives the new one."""
 
 
 def of_file(error: OSError) -> str | None:
-    """The message for a file that can't be used as it is, a full disk or a disk that fails; None
-    where it is no error of the system.
-    """
+    """The message for an error of the system about a file, such as a full disk; None for others."""
     where = error.filename2 or error.filename  # of two, the second is the copy's target
     if error.errno in _FULL:
         return f"the disk is full ({where or 'no file named'}); free some space and run again"
     if error.errno in _UNUSABLE and where is not None:
         return (
-            f"{where} can't be used: {error.strerror}. Look whether it is there, a file where a "
-            "file is expected and a folder where a folder is, and whether you may read and write "
-            "it"
+            f"{where} can't be used: {error.strerror}. Check that it exists, that it is a file or "
+            "a folder as expected, and that you may read and write it"
         )
     if error.errno in _LIMITS:
         return f"{os.strerror(error.errno)} ({where or 'no file named'}): {_LIMITS[error.errno]}"
     if error.errno is not None:
         return (
-            f"the system can't read or write {where or 'a file'}: {os.strerror(error.errno)}; mend "
+            f"the system can't read or write {where or 'a file'}: {os.strerror(error.errno)}; fix "
             "that and run again: what is done so far is kept"
         )
     return None
 
 
 def number_of(n: int, noun: str) -> str:
-    """`1 face`, `2 faces`: how messages count; the word that takes the plural comes last."""
+    """Count in a message: `1 face`, `2 faces`; the last word takes the plural."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
@@ -131,15 +114,15 @@ def nearest_names(
     Parameters
     ----------
     word : str
-        What was given.
+        The unknown name.
     known : iterable of str
-        What there is.
+        All known names.
     most : int
-        Number of names wanted at most.
+        Largest number of names to return.
     likeness : float
         Least similarity, as `difflib` measures it, 0–1.
     form : callable
-        What of a name is compared; by default case does not count.
+        Returns the form in which names are compared; by default without case.
 
     Returns
     -------
@@ -170,9 +153,7 @@ def did_you_mean(names: Iterable[str], question: str = " Did you mean") -> str:
 
 
 def alike(messages: Iterable[str]) -> list[tuple[str, int]]:
-    """The first of messages that differ by their numbers alone, and how many there are; most
-    frequent first.
-    """
+    """The first of messages that differ only in numbers, and their count; most frequent first."""
     groups: dict[str, list[str]] = {}
     for message in messages:
         groups.setdefault(re.sub(r"\d+(\.\d+)?", "0", message), []).append(message)

@@ -147,7 +147,7 @@ def find_weights(folder: Path, variant: str) -> list[Path]:
             return [folder / single]
         shards = sorted(path.name for path in folder.glob(pattern))
         if (folder / index).is_file():
-            wanted, by = _named_shards(folder / index, variant), f"{index} says"
+            expected, source = _named_shards(folder / index, variant), f"{index} says"
         else:
             total = {number for name in shards for number in re.findall(r"-of-(\d+)", name)}
             if any(int(number) > MOST_SHARDS for number in total):
@@ -155,22 +155,15 @@ def find_weights(folder: Path, variant: str) -> list[Path]:
                     f"clip.variant {variant}: {shards[0]} is said to be one of more than "
                     f"{MOST_SHARDS:,} files of weights; get it again"
                 )
-            wanted, by = (
-                (
-                    {
-                        re.sub(r"-\d+-of-", f"-{i:05}-of-", shards[0])
-                        for i in range(1, int(total.pop()) + 1)
-                    }
-                    if len(total) == 1
-                    else set(shards)
-                ),
-                "their names say",
-            )
-        missing = sorted(wanted - set(shards))
+            expected, source = set(shards), "their names say"
+            if len(total) == 1:
+                numbers = range(1, int(total.pop()) + 1)
+                expected = {re.sub(r"-\d+-of-", f"-{i:05}-of-", shards[0]) for i in numbers}
+        missing = sorted(expected - set(shards))
         if missing and (shards or (folder / index).is_file()):
             raise ModelError(
                 f"clip.variant {variant}: of its weights {', '.join(missing[:5])} "
-                f"{'is' if len(missing) == 1 else 'are'} missing, as {by}: "
+                f"{'is' if len(missing) == 1 else 'are'} missing, as {source}: "
                 f"half a download, or not all of it was copied; get it again"
             )
         if shards:

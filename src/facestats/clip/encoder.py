@@ -37,10 +37,10 @@ def choose_device() -> torch.device:
     return torch.device("cpu")
 
 
-def choose_precision(wanted: str, device: torch.device) -> str:
-    """What `auto` becomes: the fastest precision that the device computes natively."""
-    if wanted != "auto":
-        return wanted
+def choose_precision(precision: str, device: torch.device) -> str:
+    """The precision; for `auto`, the fastest one that the device computes natively."""
+    if precision != "auto":
+        return precision
     if device.type == "cuda":
         return "float16"
     if device.type == "cpu":

@@ -35,9 +35,8 @@ ACTIVATIONS = {
 # How far an embedding may be from transformers' own in float32, as a share of its length. Measured:
 # 1e-6 and 0.012 at most, with 2 to 24 layers, where two pictures differ by 0.16 at least.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05}
-PICTURES = (
-    2  # compared at each load: 0.02 s of a core with tiny, 0.5 s with ViT-B/32, 7 s with ViT-L/14
-)
+# Compared at each load: 0.02 s of a core with tiny, 0.5 s with ViT-B/32, 7 s with ViT-L/14.
+PICTURES = 2
 _BLOCKS = 8  # coloured squares along a side of such a picture
 
 
@@ -213,10 +212,7 @@ class PackedTower:
     def __call__(
         self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False
     ) -> torch.Tensor:
-        """Embeddings (n, dimension), float32, not yet of unit norm.
-
-        Of uint8 pixels (n, side, side, 3).
-        """
+        """Embeddings of uint8 pixels (n, side, side, 3): float32 (n, dimension), not unit norm."""
         n = len(pixels)
         x = torch.empty((n, len(self.position), self.width), dtype=self.dtype)
         x[:, 1:] = self.patch_embedding(self._patches(pixels)).view(n, -1, self.width)
@@ -291,10 +287,7 @@ class PlainTower:
     def __call__(
         self, pixels: torch.Tensor, stopped: Callable[[], bool] = lambda: False
     ) -> torch.Tensor:
-        """Embeddings (n, dimension), float32, not yet of unit norm.
-
-        Of uint8 pixels (n, side, side, 3).
-        """
+        """Embeddings of uint8 pixels (n, side, side, 3): float32 (n, dimension), not unit norm."""
         inputs = (
             pixels.to(self.device).permute(0, 3, 1, 2).float().mul_(self.factor).sub_(self.offset)
         )

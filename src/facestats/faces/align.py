@@ -11,9 +11,8 @@ EYE_CORNERS = ((33, 133), (362, 263))
 _FACE = 2.5  # a face's size in eye distances
 _DROP = 0.25  # the crop's centre below the middle of the eyes, in eye distances
 _SUPPORT = 3  # px around a crop that blur and sampling may touch
-# Photo px a crop px: above, a box average brings them down first; above, bilinear sampling does as
-# well as bicubic, which takes thrice as long.
-_MUCH, _DENSE = 3.0, 1.5
+_MUCH = 3.0  # with more photo px a crop px, a box average reduces the photo first
+_DENSE = 1.5  # with more, bilinear sampling is as good as bicubic, which takes three times as long
 _SIGMA = 0.26  # of the blur, in crop px
 
 

@@ -21,21 +21,15 @@ import numpy as np
 
 SIDE = 64  # px of the crops that are compared
 SURE = 0.986  # median correlation of details that only copies reach
-# … that copies with other tones reach, if the median displacement (px) is no larger
-ALIKE, STILL = (
-    0.93,
-    0.17,
-)
-# median correlation of patches with the best place for them in the other crop, below which no copy
-# was seen
+# Median correlation that copies with other tones reach, if the median displacement (px) is no
+# larger.
+ALIKE, STILL = 0.93, 0.17
+# Least median correlation of a copy's patches with their best places in the other crop.
 _MET = 0.9
-# px from a patch's middle to its edge, and that it is looked for around its own place
-_PATCH, _AROUND = (
-    6,
-    3,
-)
+_PATCH = 6  # px from a patch's middle to its edge
+_SEARCH = 3  # px around a patch's own place that are searched
 _COARSE = 32  # px, of a first alignment
-_HOPELESS = 0.86  # correlation of coarse crops, aligned, below which no copy was seen
+_HOPELESS = 0.86  # least correlation of a copy's aligned coarse crops
 _DARK, _LIGHT = 5, 248  # grey levels beyond which details may have been cut off
 _POINTS = [(y, x) for y in range(9, 60, 4) for x in range(12, 54, 4)]
 
@@ -126,7 +120,7 @@ def _met(one: np.ndarray, other: np.ndarray) -> bool:
         cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 2)
         for image in (one, other)
     )
-    seen, reach, correlations = _seen(one, other), _PATCH + _AROUND, []
+    seen, reach, correlations = _seen(one, other), _PATCH + _SEARCH, []
     places = [place for place in _PATCHES if seen[place]] or _PATCHES
     missed = 0
     for y, x in places:
@@ -164,18 +158,18 @@ def even_contrast(image: np.ndarray, sigma: float) -> np.ndarray:
 
 def _matched(image: np.ndarray, like: np.ndarray) -> np.ndarray:
     """A thumbnail (0 to 255) with its tones, inside the face, brought to another image's."""
-    tones, wanted = np.sort(image[_FACE])[_TONES], np.sort(like[_FACE])[_TONES]
+    tones, targets = np.sort(image[_FACE])[_TONES], np.sort(like[_FACE])[_TONES]
     tones, first = np.unique(tones, return_index=True)
-    return np.interp(_LEVELS, tones, wanted[first]).astype(np.float32)[image.astype(np.uint8)]
+    return np.interp(_LEVELS, tones, targets[first]).astype(np.float32)[image.astype(np.uint8)]
 
 
 def _cut(*images: np.ndarray) -> np.ndarray:
-    """Where details may be cut off, for it is black or white: bool (64, 64)."""
+    """Black and white pixels, where details may be cut off: bool (64, 64)."""
     return np.any([(image < _DARK) | (image > _LIGHT) for image in images], axis=0) & _FACE
 
 
 def _seen(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The face where details are there in both: bool (64, 64)."""
+    """The part of the face that has details in both: bool (64, 64)."""
     seen = _FACE & (cv2.GaussianBlur(_cut(one, other).astype(np.float32), (0, 0), 1.5) < 0.15)
     return seen if seen.sum() >= _FACE.sum() / 10 else _FACE
 
@@ -186,17 +180,13 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
         cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 2)
         for image in (one, other)
     )
-    around = [cv2.GaussianBlur(product, (0, 0), 2.5) for product in (x * x, y * y, x * y)]
-    return float(
-        np.median((around[2] / np.sqrt((around[0] + 0.05) * (around[1] + 0.05)))[_seen(one, other)])
-    )
+    xx, yy, xy = (cv2.GaussianBlur(product, (0, 0), 2.5) for product in (x * x, y * y, x * y))
+    correlation = xy / np.sqrt((xx + 0.05) * (yy + 0.05))
+    return float(np.median(correlation[_seen(one, other)]))
 
 
 def _displacement(one: np.ndarray, other: np.ndarray) -> float:
-    """Median distance, px, by which the face's parts would have to move to fit better.
-
-    Lucas and Kanade (1981).
-    """
+    """Median displacement, px, of the face's parts by Lucas and Kanade (1981)."""
 
     def details(image: np.ndarray) -> np.ndarray:
         band = cv2.GaussianBlur(image, (0, 0), 1) - cv2.GaussianBlur(image, (0, 0), 4)
@@ -207,14 +197,14 @@ def _displacement(one: np.ndarray, other: np.ndarray) -> float:
     slopes = [cv2.Sobel(mean, cv2.CV_32F, *axis, ksize=3) / 8 for axis in ((1, 0), (0, 1))] + [mean]
     weight = _seen(one, other).astype(np.float32)
 
-    def around(product: np.ndarray) -> np.ndarray:
+    def local_sums(product: np.ndarray) -> np.ndarray:
         return cv2.GaussianBlur(product * weight, (0, 0), 3.5)[_ROWS, _COLUMNS]
 
     left = (
-        np.array([[around(a * b) for a in slopes] for b in slopes]).transpose(2, 0, 1)
+        np.array([[local_sums(a * b) for a in slopes] for b in slopes]).transpose(2, 0, 1)
         + np.eye(3) * 1e-4
     )
-    right = np.array([around(a * (y - x)) for a in slopes]).T
+    right = np.array([local_sums(a * (y - x)) for a in slopes]).T
     moved = np.linalg.solve(left, right[..., None])[:, :2, 0]
     hold = np.linalg.eigvalsh(left[:, :2, :2])[:, 0]  # small where there is nothing to hold on to
     return float(np.median(np.hypot(*moved.T)[hold > np.quantile(hold, 0.3)]))

@@ -31,9 +31,8 @@ _TO_SEARCH = 3000
 class PreprocessConfig:
     """How a face is cut out.
 
-    The limits (`max_…`) are no part of what a row is computed from. Of photos beyond them, only the
-    rows of those that are so by their header and `max_pixels` are kept, for runs with the same
-    `max_pixels`.
+    The limits (`max_…`) are not part of a row's key. Rows of photos beyond them are not kept,
+    except those of photos beyond `max_pixels` by their header, for runs with the same `max_pixels`.
 
     Parameters
     ----------
@@ -113,7 +112,7 @@ class FaceCrop:
         return grey_crop(self.rgb if self.view is None else self.view)
 
     def facts(self) -> dict:
-        """What `faces.parquet` says of this picture, by column."""
+        """The facts about this picture in `faces.parquet`, by column."""
         facts = {
             "width": self.width,
             "height": self.height,

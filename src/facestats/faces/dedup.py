@@ -131,9 +131,9 @@ def find_copy(
     thumbnail: Callable[[int], np.ndarray | None],
     by_hash: Container[int] = (),
 ) -> int | None:
-    """Which of some faces shows the same picture as another one does, mirrored or not: the likest.
+    """Find the face that shows the same picture as another one, mirrored or not.
 
-    None: none of them.
+    Returns its position, of several that of the nearest hash; None if there is none.
 
     Parameters
     ----------
@@ -188,14 +188,14 @@ def _candidates(hashes: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     shuffled = _shuffle(unique)
     words = unique.view(np.uint64)
     for turned, looked_up in ((0, unique), (1, unique ^ _ODD)):
-        own, wanted_bands = looked_up.view(np.uint64), _shuffle(looked_up)
-        for band, wanted_band in zip(shuffled.T, wanted_bands.T, strict=True):
+        own, own_bands = looked_up.view(np.uint64), _shuffle(looked_up)
+        for band, own_band in zip(shuffled.T, own_bands.T, strict=True):
             order = np.argsort(band, kind="stable")
             values = band[order]
             for flip in (0, *(1 << bit for bit in range(_BAND_BITS))):
-                wanted = wanted_band ^ np.uint16(flip)
-                start = np.searchsorted(values, wanted, side="left")
-                count = np.searchsorted(values, wanted, side="right") - start
+                flipped = own_band ^ np.uint16(flip)
+                start = np.searchsorted(values, flipped, side="left")
+                count = np.searchsorted(values, flipped, side="right") - start
                 a = np.repeat(np.arange(len(unique)), count)
                 b = order[
                     np.repeat(start, count)

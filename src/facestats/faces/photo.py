@@ -19,21 +19,23 @@ from facestats.rows.files import RowFiles
 
 Result = TypeVar("Result")
 
-# what a row follows from: the photo's bytes alone, these and `max_pixels`, or how this machine
-# fared
-BY_BYTES, BY_LIMITS, BY_MACHINE = (
-    "bytes",
-    "limits",
-    "machine",
-)
+# What a row depends on: only the photo's bytes; these and `max_pixels`; the load of this machine.
+BY_BYTES, BY_LIMITS, BY_MACHINE = "bytes", "limits", "machine"
 
 
 @dataclass(frozen=True)
 class ProcessedPhoto:
-    """What became of one photo: its row's values and, if accepted, the crop's JPEG.
+    """The result for one photo.
 
-    Where `basis` is `BY_LIMITS`, the row holds for runs with the same `max_pixels`; the rows of
-    `BY_MACHINE` hold for this run alone.
+    Attributes
+    ----------
+    row : dict
+        The row's values.
+    jpeg : bytes or None
+        The crop, if the photo was accepted.
+    basis : str
+        What the row depends on: `BY_BYTES`; `BY_LIMITS`, which holds for runs with the same
+        `max_pixels`; or `BY_MACHINE`, which holds for this run only.
     """
 
     row: dict

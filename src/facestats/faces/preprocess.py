@@ -35,23 +35,14 @@ from facestats.rows.fill import fill
 from facestats.rows.store import RowStore
 
 STAGE = "preprocess"
-# shares of the sharpest and of the largest copy: what is above counts as equal
-SHARP, LARGE = (
-    0.25,
-    0.9,
-)
+# Copies with more than this share of the sharpest one's sharpness, and of the largest one's size,
+# count as equal to it.
+SHARP, LARGE = 0.25, 0.9
 BEST_BY = ("sharpness", "face_size", "bits_per_pixel")
 _TOGETHER = 1000  # photos that threads hash at a time
-# depend on more than the image's bytes
-_BY_NAME = (
-    "image",
-    "filename",
-    "duplicate_of",
-    "near_duplicate_of",
-    "copy_group",
-    "copy_rank",
-)
-# What the row store keeps of an image: the columns that its bytes decide, and the MD5 of its crop.
+# Columns that depend on more than the image's bytes.
+_BY_NAME = ("image", "filename", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank")
+# Columns of a stored row: those that depend on the image's bytes alone, and the MD5 of its crop.
 ROW_COLUMNS = {name: kind for name, kind in FACES.columns.items() if name not in _BY_NAME} | {
     "crop": pa.string()
 }
@@ -106,7 +97,7 @@ def preprocess_folder(
             f"{out_dir} lies in the folder of the photos, {images}: its faces would be photos "
             "next time"
         )
-    Landmarker(model_dir)  # broken files are named here: from a worker would come only that it died
+    Landmarker(model_dir)  # raises for a broken file, of which a worker would only die
     recipe = recipe_hash(config, model_dir)
     limited = limited_recipe(recipe, config)
     rows = rows or RowStore(None, STAGE, recipe, ROW_COLUMNS)

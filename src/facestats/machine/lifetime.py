@@ -1,4 +1,4 @@
-"""When a stage's process ends before its work does: with the DVC that started it, and at Ctrl-C."""
+"""Early ends of a stage's process: with the DVC that started it, and at Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import psutil
 
 _BY_DVC = "DVC_STAGE"  # environment: set by DVC for the stages that it runs
 _LOOK_EVERY = 0.2  # seconds; DVC takes longer to start again
-# seconds from Ctrl-C to the end, for what can't be interrupted: a batch of a large CLIP takes 10
-_GRACE = 1.0
+_GRACE = 1.0  # seconds from Ctrl-C to the end; a batch of a large CLIP takes 10, uninterruptibly
 
 
 def started_by_dvc() -> bool:
@@ -33,7 +32,7 @@ def end_in_time() -> None:
 
 
 def _follow() -> None:
-    """End this process when DVC is gone: an orphan would write into outs of the next run."""
+    """End this process with DVC: an orphan would write into outs of the next run."""
     line = _line()
     while line and _line() == line:
         time.sleep(_LOOK_EVERY)
@@ -41,10 +40,10 @@ def _follow() -> None:
 
 
 def _line() -> list[int]:
-    """Process ids from the parent up to DVC, past a shell between them; empty if one is gone.
+    """Process ids from the parent up to DVC, with a shell between them; empty if one has ended.
 
-    DVC may be gone before this process looks first: its imports take seconds. Whoever adopts it
-    then is in another process group, while DVC's own children are in DVC's.
+    DVC may end before this process looks first, for imports take seconds. The process that then
+    adopts it is in another process group; DVC's own children are in DVC's.
     """
     line = [os.getppid()]
     try:
@@ -58,7 +57,7 @@ def _line() -> list[int]:
 def _is_shell(process: psutil.Process) -> bool:
     """Whether a process is the shell that DVC starts stages with.
 
-    Fish and old versions of sh stay, others become the stage.
+    Fish and old versions of sh stay; others become the stage.
     """
     try:
         return process.exe() == os.path.realpath(os.environ.get("SHELL") or "/bin/sh")
@@ -67,15 +66,15 @@ def _is_shell(process: psutil.Process) -> bool:
 
 
 def _watch_interrupts() -> None:
-    """See to it that Ctrl-C ends this process, also while it computes outside of Python."""
+    """Let Ctrl-C end this process also while it computes outside of Python."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        return  # a job in the background is deaf to it
-    seen, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        return  # a job in the background ignores it
+    receiver, sender = os.pipe()
+    os.set_blocking(sender, False)
+    signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
 
     def watch() -> None:
-        while os.read(seen, 1) != bytes([signal.SIGINT]):
+        while os.read(receiver, 1) != bytes([signal.SIGINT]):
             pass
         time.sleep(_GRACE)
         os._exit(130)

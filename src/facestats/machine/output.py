@@ -1,8 +1,8 @@
-"""What commands and stages print: it reaches every terminal and log, and never fails.
+"""Output of commands and stages that fits every terminal and log, and never fails.
 
-A terminal or log may take ASCII or Latin-1 only, be closed, full, or read by a `head` that has
-gone. Names come from strangers: what would move the cursor, clear the screen, turn letters round or
-not be seen at all is shown as JSON escapes it.
+A terminal or log may take only ASCII or Latin-1, be closed or full, or be read by a `head` that has
+ended. Names come from strangers: characters that would move the cursor, clear the screen, change
+the direction of writing or be invisible are escaped as in JSON.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _PLAIN = {
     "\u00a0": " ",
 }
 
-# Control characters but line ends and tabs, marks that turn the direction of writing, what has no
-# width (but joiners, which scripts and emoji need), tags.
+# Control characters except line ends and tabs, marks of the direction of writing, characters
+# without width (except joiners, which scripts and emoji need), tags.
 _UNSEEN = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
     "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
@@ -51,28 +51,22 @@ _BREAKING = re.compile(rf"[{_UNSEEN}\t\n\r]")
 
 
 def one_line(text: str) -> str:
-    """A text that may hold a stranger's names, on one line.
-
-    Line ends, tabs and all that is not seen are escaped.
-    """
+    """A text on one line: its line ends, tabs and invisible characters are escaped."""
     return _BREAKING.sub(_escaped, text)
 
 
 def visible(text: str) -> str:
-    """A text of lines in which nothing moves a cursor, turns letters round or goes unseen."""
+    """A text of lines with its invisible and active characters escaped."""
     return _ACTIVE.sub(_escaped, text)
 
 
 def print_line(text: str, file: TextIO | None = None) -> None:
-    """Print one line, whatever the names in it hold; see `one_line`."""
+    """Print a text on one line; see `one_line`."""
     print(one_line(text), file=file)
 
 
 def shell_words(words: Iterable[str]) -> str:
-    """Words as a command to be typed.
-
-    One with characters that can't be typed as bash writes it, `$'e\\x1b.jpg'`.
-    """
+    """Words as a command to type; characters that can't be typed as in bash, `$'e\\x1b.jpg'`."""
     return " ".join(
         f"$'{''.join(map(_typed, word))}'"
         if _BREAKING.search(word) or not _is_utf8(word)
@@ -100,12 +94,10 @@ def _escaped(match: re.Match) -> str:
 
 
 def secure_output() -> None:
-    """Make standard output and standard error of this process take everything.
+    """Make standard output and standard error of this process accept any text.
 
-    First thing in a program.
-
-    File names are UTF-8, whatever the locale: where Python takes them for something else, the
-    program starts again in UTF-8 mode, and prints in the locale's encoding all the same.
+    A program calls this first. File names are UTF-8 whatever the locale: if Python reads them
+    otherwise, the program starts again in UTF-8 mode, and still prints in the locale's encoding.
     """
     if sys.getfilesystemencoding() != "utf-8":
         encoding = getattr(sys.stdout, "encoding", None) or "ascii"
@@ -115,7 +107,7 @@ def secure_output() -> None:
             {"PYTHONIOENCODING": encoding} | os.environ | {"PYTHONUTF8": "1"},
         )
     for number in range(3):
-        # a file that is opened later would take the place of one that is closed
+        # A file that is opened later would take the number of a closed one.
         try:
             os.fstat(number)
         except OSError:
@@ -124,12 +116,12 @@ def secure_output() -> None:
     with suppress(ImportError):
         import colorama
 
-        # DVC's, whose streams take names for commands to a terminal, and fail on some
+        # DVC uses it; its streams interpret names as commands to a terminal, and fail on some.
         colorama.init = colorama.reinit = lambda *_, **__: None
 
 
 def end_quietly() -> None:
-    """Have Ctrl-C end this program in one word, also while it is still importing."""
+    """Let Ctrl-C end this program with one word, also while it is still importing."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
@@ -143,7 +135,7 @@ def end_quietly() -> None:
 
 
 def plain_warnings() -> None:
-    """Print warnings of renamed things in one line, without the place in the code."""
+    """Print warnings of old names in one line, without the place in the code."""
     before = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -156,10 +148,7 @@ def plain_warnings() -> None:
 
 
 def print_json(content: Any, indent: int | None = None) -> None:
-    """Print JSON, on one line or indented, that any reader of JSON understands.
-
-    Characters that the output has no place for are escaped as JSON does it.
-    """
+    """Print JSON, on one line or indented; characters that the output lacks are escaped."""
     encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
     print(
         json.dumps(content, indent=indent, ensure_ascii=not encoding.startswith("utf")), flush=True
@@ -167,17 +156,14 @@ def print_json(content: Any, indent: int | None = None) -> None:
 
 
 def unwritten() -> OSError | None:
-    """Why standard output no longer takes anything.
-
-    None while it does, or where nobody has secured it.
-    """
+    """Why standard output accepts no more; None if it does, or without `secure_output`."""
     return getattr(getattr(getattr(sys.stdout, "buffer", None), "raw", None), "error", None)
 
 
 def print_unwritten() -> bool:
-    """Say on standard error that output is lost, as on a full disk; returns whether.
+    """Warn on standard error if output was lost, as on a full disk; returns whether it was.
 
-    A reader that has gone wants no more, which is no loss.
+    A reader that has ended wants no more: that is no loss.
     """
     if sys.stdout is not None:
         sys.stdout.flush()
@@ -189,7 +175,7 @@ def print_unwritten() -> bool:
 
 
 class _Sink(io.RawIOBase):
-    """A file that is written to as long as that works; what comes later is dropped."""
+    """A file that is written to as long as that works; later output is dropped."""
 
     def __init__(self, number: int):
         self._number = number
@@ -234,7 +220,7 @@ def _secure(stream: Any, number: int) -> io.TextIOWrapper:
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    """Plain signs in the place of typographic ones, `\\u00f6` in that of other characters."""
+    """Plain signs instead of typographic ones, `\\u00f6` instead of other characters."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     signs = error.object[error.start : error.end]

@@ -1,7 +1,7 @@
-"""Map a function over many items on all processors, with limits of time and memory each.
+"""Map a function over many items on all processors, with limits of time and memory for each.
 
-Processes of its own, not `concurrent.futures`: when one of these ends, it must be known which item
-it had in hand, and the others go on.
+It does not use `concurrent.futures`: when a process ends, we must know which item it had, and the
+other processes must continue.
 """
 
 from __future__ import annotations
@@ -23,12 +23,8 @@ from typing import Any
 from facestats.errors import FaceStatsError
 from facestats.machine.faults import memory_is_there
 
-# items that a process takes at a time: handing them over costs some 0.1 ms, and a kill loses so
-# many
-_TOGETHER = 4
-_PER_WORKER = (
-    3  # such handfuls under way a worker: enough to keep it busy, few enough to keep memory flat
-)
+_TOGETHER = 4  # items a batch: handing one over costs about 0.1 ms, and a kill loses it
+_PER_WORKER = 3  # batches under way: enough to keep a worker busy, few enough to save memory
 _WORTH_IT = 32  # items; a fresh process takes a second to import its libraries
 _KEPT = 1 << 28  # bytes that a worker keeps for its next item, see `runtime.keep_freed_memory`
 _ATTEMPTS = 2  # at an item whose process was killed from outside
@@ -42,9 +38,9 @@ class Limits:
     Attributes
     ----------
     seconds : float
-        Of a processor, not of a clock, which would run on while other programs work.
+        Processor time: a clock would run on while other programs work.
     memory : int
-        Bytes beyond what the process has taken before its first item.
+        Bytes beyond those that the process has before its first item.
     """
 
     seconds: float
@@ -52,7 +48,7 @@ class Limits:
 
 
 class OverLimitError(Exception):
-    """An item took more than `Limits` let it; its text says of what."""
+    """An item took more than `Limits` allows; the text says of what."""
 
 
 class KilledError(FaceStatsError):
@@ -60,7 +56,7 @@ class KilledError(FaceStatsError):
 
 
 def count_workers(items: int, workers: int | None = None) -> int:
-    """How many processes to use: as many as this process may use processors, one for few items."""
+    """Number of processes: that of the available processors; one for few items."""
     if workers is not None:
         return max(0, workers)
     if items < _WORTH_IT:
@@ -84,19 +80,23 @@ def ordered_map(
     ----------
     function, setup : callable
         Functions of a module; `setup(*arguments)` is called once in each process first.
+    items : iterable
+        What `function` takes.
     workers : int
-        Processes; 0 runs everything in this one, where no limit can be kept.
+        Number of processes; 0 runs everything in this one, without limits.
+    arguments : tuple
+        Of `setup`.
     limits : Limits or None, optional
-        What an item may take; where one takes more, its process is ended, and another one goes on.
+        What an item may take; if one takes more, its process is ended and replaced.
     over : callable or None, optional
-        `over(item, error)` stands for the result of such an item.
+        `over(item, error)` gives the result of such an item.
     name : callable, default str
-        What an item is called in an error.
+        Names an item in an error.
 
     Raises
     ------
     KilledError
-        A process was killed, twice over the same item, which is named.
+        A process was killed twice at the same item, which is named.
     Exception
         What `function` raises.
     """
@@ -106,14 +106,10 @@ def ordered_map(
         return
     pool = _Pool(function, workers, setup, arguments, limits)
     try:
-        # of handfuls under way, the first is the next to be yielded
-        left, queue = (
-            enumerate(items),
-            deque(),
-        )
+        left, queue = iter(items), deque()
         while True:
-            while len(queue) < workers * _PER_WORKER and (handful := list(islice(left, _TOGETHER))):
-                queue.append(_Handful([item for _, item in handful]))
+            while len(queue) < workers * _PER_WORKER and (some := list(islice(left, _TOGETHER))):
+                queue.append(_Batch(some))
                 pool.waiting.append(queue[-1])
             if not queue:
                 return
@@ -132,12 +128,12 @@ def ordered_map(
         pool.close()
 
 
-class _Handful:
+class _Batch:
     """Some items, and the results of the first of them."""
 
     def __init__(self, items: list):
         self.items, self.results = items, []
-        self.attempts = 0  # at the item that is next
+        self.attempts = 0  # at the next item
 
     @property
     def done(self) -> bool:
@@ -149,22 +145,21 @@ class _Handful:
 
 
 class _Worker:
-    """A process, this end of the line to it, and what it has in hand."""
+    """A process, our end of the line to it, and the batch that it has."""
 
     def __init__(
         self, function: Callable, setup: Callable, arguments: tuple, limits: Limits | None
     ):
-        # A fresh process: a fork would inherit locks that threads of torch or LiteRT hold at that
-        # moment.
+        # A fresh process: a fork would inherit locks that threads of torch or LiteRT hold.
         context = multiprocessing.get_context("spawn")
         self.line, theirs = context.Pipe()
         self.process = context.Process(
             target=_work, args=(theirs, function, setup, arguments, limits), daemon=True
         )
-        with _no_interrupt():  # which the process inherits
+        with _no_interrupt():  # the process inherits that
             self.process.start()
         theirs.close()
-        self.handful: _Handful | None = None
+        self.batch: _Batch | None = None
 
     def end(self) -> None:
         self.process.kill()
@@ -173,7 +168,7 @@ class _Worker:
 
 
 class _Pool:
-    """The processes, and the handfuls that wait for one."""
+    """The processes, and the batches that wait for one."""
 
     def __init__(
         self,
@@ -186,27 +181,27 @@ class _Pool:
         self._start = lambda: _Worker(function, setup, arguments, limits)
         self._most = workers
         self.workers: list[_Worker] = []
-        self.waiting: deque[_Handful] = deque()
+        self.waiting: deque[_Batch] = deque()
 
     def step(self) -> None:
-        """Hand out what waits, and take what comes back; waits for something to come."""
+        """Hand out waiting batches, then wait for results and take them."""
         while self.waiting and (free := self._free()):
-            free.handful = self.waiting.popleft()
-            with suppress(OSError):  # it has just ended, as its line tells next
-                free.line.send(free.handful.items[len(free.handful.results) :])
-        busy = {worker.line: worker for worker in self.workers if worker.handful}
+            free.batch = self.waiting.popleft()
+            with suppress(OSError):  # it has just ended, which its line shows next
+                free.line.send(free.batch.items[len(free.batch.results) :])
+        busy = {worker.line: worker for worker in self.workers if worker.batch}
         ready = set(wait(list(busy)))
         for line, worker in busy.items():
             if line in ready:
                 self._receive(worker)
 
     def close(self) -> None:
-        """End all processes: nobody waits for the items under way, which may be large."""
+        """End all processes without waiting for items under way, which may be large."""
         for worker in self.workers:
             worker.end()
 
     def _free(self) -> _Worker | None:
-        free = next((worker for worker in self.workers if worker.handful is None), None)
+        free = next((worker for worker in self.workers if worker.batch is None), None)
         if free is None and len(self.workers) < self._most:
             free = self._start()
             self.workers.append(free)
@@ -218,46 +213,46 @@ class _Pool:
         except (EOFError, OSError):
             self._bury(worker)
             return
-        assert worker.handful is not None
-        worker.handful.add(result)
-        if worker.handful.done:
-            worker.handful = None
+        assert worker.batch is not None
+        worker.batch.add(result)
+        if worker.batch.done:
+            worker.batch = None
 
     def _bury(self, worker: _Worker) -> None:
-        """Decide about the item of a process that ended or was killed; have the others done."""
+        """Decide about the item of a process that ended or was killed; requeue the others."""
         self.workers.remove(worker)
         worker.end()
-        handful, code = worker.handful, worker.process.exitcode
-        assert handful is not None
+        batch, code = worker.batch, worker.process.exitcode
+        assert batch is not None
         if _STOPPED is not None and code == -_STOPPED:
-            handful.add(OverLimitError("seconds"))
+            batch.add(OverLimitError("seconds"))
         else:
-            handful.attempts += 1
+            batch.attempts += 1
             if code is not None and code >= 0:
-                handful.add(
+                batch.add(
                     KilledError(
-                        f"its worker process ended by itself (exit code {code}), as is said "
-                        "above; a script that starts worker processes "
-                        "needs `if __name__ == '__main__':`"
+                        f"its worker process ended by itself (exit code {code}); the reason stands "
+                        "above. A script that starts worker processes needs `if __name__ == "
+                        "'__main__':`"
                     )
                 )
-            elif handful.attempts == _ATTEMPTS:
-                handful.add(
+            elif batch.attempts == _ATTEMPTS:
+                batch.add(
                     KilledError(
-                        "its worker process was ended twice (signal "
+                        "its worker process was killed twice (signal "
                         f"{signal.Signals(-(code or -9)).name}), most likely for lack of memory; "
                         "nothing is concluded from that, and what is done so far is kept: run "
-                        "again with fewer processors "
-                        "(`taskset -c 0 dvc repro`), or move the photo away"
+                        "again with fewer processors (`taskset -c 0 dvc repro`), or move the photo "
+                        "away"
                     )
                 )
-        if not handful.done:
-            self.waiting.appendleft(handful)
+        if not batch.done:
+            self.waiting.appendleft(batch)
 
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Keep Ctrl-C waiting: a process that is still importing would answer it with a traceback."""
+    """Delay Ctrl-C: a process that is still importing would print a traceback."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -271,15 +266,12 @@ def _no_interrupt() -> Iterator[None]:
 def _work(
     line: Connection, function: Callable, setup: Callable, arguments: tuple, limits: Limits | None
 ) -> None:
-    """The life of a worker.
-
-    Ctrl-C is the parent's to handle; a worker ends when its parent does.
-    """
+    """Run a worker until its parent ends, which also handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, daemon=True).start()
     try:
         setup(*arguments)
-    except Exception as error:  # every item meets the same
+    except Exception as error:  # every item gets this error
         failed = error
         function = lambda item: _raise(failed)  # noqa: E731
     if limits:
@@ -296,15 +288,12 @@ def _work(
 
 
 def _portable(error: Exception) -> Exception:
-    """An error as it can be sent to another process.
-
-    With the place where it arose, if that was not foreseen.
-    """
+    """An error that can be sent to another process, with its traceback if it is unexpected."""
     if not isinstance(error, FaceStatsError | OverLimitError):
         error.add_note(traceback.format_exc())
     try:
         return pickle.loads(pickle.dumps(error))
-    except Exception:  # its class wants other arguments than its text
+    except Exception:  # its class takes other arguments than a text
         return FaceStatsError(f"{type(error).__name__}: {error}")
 
 
@@ -321,10 +310,9 @@ def _follow() -> None:
 
 @contextmanager
 def _limited(limits: Limits | None) -> Iterator[None]:
-    """End this process where the block takes longer than it may.
+    """End this process if the block takes longer than it may.
 
-    A signal that nobody handles: decoders hold Python's lock, so that no thread of Python could
-    look after them.
+    A signal without a handler does it: decoders hold Python's lock, so a thread could not.
     """
     if limits is None or _STOPPED is None:
         yield
@@ -337,9 +325,9 @@ def _limited(limits: Limits | None) -> Iterator[None]:
 
 
 def limit_memory(size: int) -> None:
-    """Let this process take so many bytes more than it has, and what it keeps freed.
+    """Limit this process to so many more bytes than it has, and those that it keeps when freed.
 
-    Does nothing where the system knows no such limit.
+    Does nothing if the system has no such limit.
     """
     try:
         import resource
@@ -358,10 +346,7 @@ _limit: list[tuple[int, int]] = []  # of this process before `limit_memory`
 
 
 def is_own_limit(size: int) -> bool:
-    """Whether memory has run out because of `limit_memory` alone.
-
-    Without it, the system would give so many bytes.
-    """
+    """Whether memory has run out only because of `limit_memory`: the system has so many bytes."""
     if not _limit:
         return False
     import resource

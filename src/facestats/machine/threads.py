@@ -1,7 +1,4 @@
-"""Work for several processors whose bits do not depend on how many there are.
-
-Every thread computes alone.
-"""
+"""Work for several processors whose bits do not depend on their number: threads compute alone."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ _here = threading.local()
 
 
 def processors() -> int:
-    """How many this process may use."""
+    """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -48,18 +45,25 @@ def _one_of_torch() -> Iterator[None]:
 def in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], most: int
 ) -> list[Result]:
-    """What a function gives for each item, in their order, computed by a thread a processor.
+    """Call a function for each item, with a thread a processor.
 
-    torch computes on one thread in each; for what NumPy multiplies, call this inside `one_thread`.
-    A thread that is one of these starts no others. After an error or Ctrl-C nothing more is begun,
-    but what runs is not waited for.
+    In each thread, torch computes on one thread; for NumPy's products, call this inside
+    `one_thread`. Calls within these threads start no others. After an error or Ctrl-C nothing more
+    begins, and nothing that runs is waited for.
 
     Parameters
     ----------
-    items : Iterable[Item]
-        Taken up to two a thread ahead.
+    function : callable
+        Takes an item.
+    items : iterable
+        Items, taken up to two a thread ahead.
     most : int
-        Threads, at least 1.
+        Largest number of threads, at least 1.
+
+    Returns
+    -------
+    list
+        Results in the order of the items.
     """
     workers = 1 if getattr(_here, "at_work", False) else min(processors(), most)
     with _one_of_torch():

@@ -1,4 +1,4 @@
-"""How much memory and work a photo asks for, judged by its header before it is decoded.
+"""The memory and work that a photo needs, judged by its header before it is decoded.
 
 The unit is a pixel of 8-bit RGB, which takes 12 bytes at its peak: Pillow's own four, two copies of
 three, and some room. Other colour modes and formats take more, as measured with pictures of 169
@@ -16,7 +16,7 @@ from PIL import Image
 
 from facestats.errors import ImageError
 
-# where Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS)
+# Beyond, Pillow itself raises DecompressionBombError (twice MAX_IMAGE_PIXELS).
 MAX_PIXELS = 2 * 89_478_485
 BYTES = 12  # a pixel of RGB
 MARGIN = 1 << 28  # bytes: what the search for faces takes beside, and what no formula knows
@@ -41,9 +41,8 @@ _MODES = {
 _OTHERS = 18  # with transparency
 _PROFILE = 4  # what a colour profile adds
 _DECODERS = {"WEBP": 8, "AVIF": 4, "HEIF": 8, "FITS": 20}  # what a decoder holds beside its result
-_USUAL_SCANS = (
-    20  # of a progressive JPEG; encoders write 6 to 12. Each costs as much as decoding a plain JPEG
-)
+# Scans of a progressive JPEG; encoders write 6 to 12. Each costs as much as a plain JPEG.
+_USUAL_SCANS = 20
 
 _J2K = re.compile(rb"\xff\x4f\xff\x51")  # start of a codestream, and its size
 _IHDR = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR", re.DOTALL)
@@ -140,7 +139,7 @@ def memory_need(image: Image.Image, data: bytes) -> int:
 
 
 def count_scans(data: bytes) -> int:
-    """How often a JPEG goes over the picture; from above, unless there are many."""
+    """Number of scans of a JPEG; an upper bound unless there are many."""
     most = data.count(b"\xff\xda")
     if most <= _USUAL_SCANS:
         return most
@@ -205,10 +204,7 @@ def _codestream_need(data: bytes, start: int) -> int:
 
 
 def _structures(data: bytes, start: int) -> float:
-    """Bytes a pixel and component for OpenJPEG's precincts and code blocks.
-
-    Many, where these are tiny.
-    """
+    """Bytes a pixel and component for OpenJPEG's precincts and code blocks; many for tiny ones."""
     at = data.find(b"\xff\x52", start, start + 65_536 * 2)
     if at < 0 or at + 14 > len(data):
         return 0

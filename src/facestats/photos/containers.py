@@ -22,37 +22,12 @@ HEAD = 4096  # bytes of a file that tell what it is
 NO_IMAGE = "not an image that Pillow can read"
 
 # EPS would start Ghostscript on a stranger's file; WMF, BUFR, GRIB, HDF5 and MPEG are stubs without
-# a decoder; of PCD and XVTHUMB Pillow reads a small picture only; IM, IMT, IPTC and SPIDER have no
-# first bytes to be known by, and any file may be taken for one.
-_UNWANTED = {
-    "EPS",
-    "WMF",
-    "BUFR",
-    "GRIB",
-    "HDF5",
-    "MPEG",
-    "PCD",
-    "XVTHUMB",
-    "IM",
-    "IMT",
-    "IPTC",
-    "SPIDER",
-}
-_HEIF_BRANDS = {
-    b"heic",
-    b"heix",
-    b"heim",
-    b"heis",
-    b"hevc",
-    b"hevx",
-    b"hevm",
-    b"hevs",
-    b"mif1",
-    b"mif2",
-    b"msf1",
-}
+# a decoder; of PCD and XVTHUMB Pillow reads only a small picture; IM, IMT, IPTC and SPIDER have no
+# signature, so that any file may be taken for one.
+_UNWANTED = set("EPS WMF BUFR GRIB HDF5 MPEG PCD XVTHUMB IM IMT IPTC SPIDER".split())
+_HEIF_BRANDS = set(b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 msf1".split())
 _AVIF_BRANDS = {b"avif", b"avis"}
-# what lies among photos and is none: where its first bytes stand, they, what to call it
+# Other files among photos: offset and pattern of their signatures, and what they are.
 _OTHERS = [
     (4, rb"ftypcrx ", "raw data of a camera; export it as JPEG or HEIC"),
     (
@@ -72,7 +47,7 @@ _OTHERS = [
     (0, rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "an archive"),
 ]
 _PRIMARY = "Baseline MP Primary Image"
-# the box with the size of a picture in AVIF and HEIC
+# The box with the size of a picture in AVIF and HEIC.
 _ISPE = re.compile(rb"ispe(?=.{12})", re.DOTALL)
 _MOST_PAGES = 256  # of a TIFF that are looked at
 _REDUCED, _MASK = 1, 4  # bits of a TIFF's NewSubfileType
@@ -82,7 +57,7 @@ _PROFILE_LIMIT = 1 << 24  # bytes of a colour profile in a PNG
 
 
 class DamageError(ImageError):
-    """A decoder's word that a file is damaged, which some also say when memory runs out.
+    """A decoder reports damage, as some also do when memory runs out.
 
     `memory` is what decoding would have taken, bytes.
     """
@@ -93,10 +68,7 @@ class DamageError(ImageError):
 
 
 def formats_of(head: bytes) -> list[str]:
-    """Names of the formats that a file's first bytes (`HEAD` of them) promise.
-
-    Empty where they promise no picture.
-    """
+    """Names of the formats that a file's first `HEAD` bytes may have; empty for other files."""
     Image.init()
     if head.startswith(b"\xff\xd8\xff"):  # nearly all photos
         return ["JPEG"]
@@ -112,12 +84,12 @@ def formats_of(head: bytes) -> list[str]:
 
 
 def check_head(head: bytes) -> list[str]:
-    """`formats_of` a picture; refuses what is none by its first bytes.
+    """`formats_of` a picture; other files are refused.
 
     Raises
     ------
     ImageError
-        The file is empty, or promises no picture that can be read.
+        The file is empty, or not a picture that can be read.
     """
     if not head:
         raise ImageError("empty file")
@@ -136,9 +108,9 @@ def open_main(data: bytes) -> Image.Image:
     Raises
     ------
     ImageError
-        No picture, or one that can't be read.
+        Not a picture, or one that can't be read.
     Exception
-        Whatever a decoder meets broken data with.
+        Any error of a decoder on broken data.
     """
     formats = check_head(data[:HEAD])
     if formats == ["HEIF"]:
@@ -160,9 +132,9 @@ def open_main(data: bytes) -> Image.Image:
 
 
 def open_without_texts(data: bytes) -> Image.Image:
-    """Read the header of a PNG whose texts or colour profile are larger than Pillow takes.
+    """Read the header of a PNG without texts that are too large for Pillow.
 
-    A profile up to 16 MB stays.
+    Colour profiles up to 16 MB stay.
     """
     kept, profile, room = [data[:8]], None, 32 * _TEXT_LIMIT
     for kind, start, end in _png_chunks(data):
@@ -209,10 +181,7 @@ def _open(data: bytes, formats: list[str]) -> Image.Image:
 
 
 def declared_size(data: bytes) -> tuple[int, int]:
-    """What the header of a decompression bomb declares, for errors do not say.
-
-    0, 0 where it can't be told.
-    """
+    """Width and height in the header of a decompression bomb; 0, 0 if unknown."""
     sizes = (
         [
             struct.unpack(">II", data[at.end() + 4 : at.end() + 12])
@@ -262,7 +231,7 @@ def _is_tga(head: bytes) -> bool:
 
 @dataclass(frozen=True)
 class _Page:
-    """A TIFF's picture: where its directory stands, and what that says."""
+    """A TIFF's picture: the offset of its directory, and facts from it."""
 
     offset: int
     width: int
@@ -327,10 +296,8 @@ def _pages(data: bytes, order: str, big: bool) -> Iterator[_Page]:
                 continue
             if tag == 330:  # directories below this one
                 width = struct.calcsize(order + form)
-                start, used = (
-                    int.from_bytes(field, "little" if order == "<" else "big"),
-                    min(length, _MOST_PAGES) * width,
-                )
+                start = int.from_bytes(field, "little" if order == "<" else "big")
+                used = min(length, _MOST_PAGES) * width
                 listed = field[:used] if length * width <= inline else data[start : start + used]
                 waiting += [value for (value,) in struct.iter_unpack(order + form, listed)]
             elif length == 1:

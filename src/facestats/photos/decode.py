@@ -1,7 +1,7 @@
 """Turn the bytes of any image file into upright sRGB pixels, or into a short reason why not.
 
-The reasons stand in `faces.parquet`, which is compared byte by byte: no paths, addresses or clocks
-in them.
+The reasons stand in `faces.parquet`, which is compared byte by byte, so they hold no paths,
+addresses or times.
 """
 
 import math
@@ -34,9 +34,8 @@ MIN_SIDE = 32  # px
 _SPARE = 1 << 26  # bytes beside a photo's own
 MAX_JPEG_SIDE = 65_500  # px; what libjpeg reads, though the format goes up to 65,535
 
-_UPRIGHT: dict[
-    int, Callable[[np.ndarray], np.ndarray]
-] = {  # EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4) -> what undoes it
+# What undoes an EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4).
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda rgb: rgb[:, ::-1],
     3: lambda rgb: rgb[::-1, ::-1],
     4: lambda rgb: rgb[::-1],
@@ -60,8 +59,7 @@ class Photo:
     Attributes
     ----------
     rgb : np.ndarray
-        (h, w, 3) uint8, sRGB; smaller than the file's image where the decoder was let off
-        (`Image.draft`).
+        (h, w, 3) uint8, sRGB; smaller than the file's image if that was enough (`Image.draft`).
     width, height : int
         Px of the file's image, upright.
     """
@@ -102,13 +100,13 @@ def open_photo(
         There is no memory for it: nothing is known of the photo.
     """
     with warnings.catch_warnings():
-        # remarks on odd EXIF or palettes; what matters becomes a reason
+        # Pillow warns of odd EXIF or palettes; what matters becomes a reason.
         warnings.simplefilter("ignore")
         try:
             return _open_once(data, min_long_side, max_pixels)
         except DamageError as error:
-            # which decoders also say when memory runs out: only what they say twice, and with
-            # memory at hand, counts
+            # Decoders also report damage when memory runs out: it counts if they report it twice,
+            # and with memory at hand.
             if not memory_is_there(error.memory + _SPARE):
                 raise fault("a photo", MemoryError()) from None
         return _open_once(data, min_long_side, max_pixels)
@@ -238,16 +236,16 @@ def _turned(rgb: np.ndarray, orientation: int) -> np.ndarray:
 
 def _jpeg_pixels(image: Image.Image, data: bytes, min_long_side: float | None) -> np.ndarray:
     share = min(1.0, (min_long_side or math.inf) / max(image.size))
-    wanted = math.ceil(image.width * share), math.ceil(image.height * share)
+    target = math.ceil(image.width * share), math.ceil(image.height * share)
     if image.mode == "RGB" and is_srgb(image):
         # The same library and pixels as Pillow's, but straight into an array: 2.3 instead of 3.3 ms
         # for 1,024 px.
-        spare = min(side // enough for side, enough in zip(image.size, wanted, strict=True))
+        spare = min(side // enough for side, enough in zip(image.size, target, strict=True))
         times = next(times for times in (8, 4, 2, 1) if times <= spare)
         least = {"min_width": -(-image.width // times), "min_height": -(-image.height // times)}
         with suppress(ValueError):  # damaged: Pillow knows what is beyond repair
             return simplejpeg.decode_jpeg(data, min_factor=times, **least)
-    image.draft(None, wanted)
+    image.draft(None, target)
     return _pixels(image)
 
 

@@ -13,7 +13,7 @@ _WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 _PROFILED = {"L", "RGB", "CMYK"}  # modes that LittleCMS can take as they are
 _STRIP = 256  # rows of a grey image that are scaled at a time
 _SPARE = 1 << 24  # bytes that a colour transform takes at most, beside the profile's own
-_NEAR = 3  # of 255: a profile that moves no colour further is sRGB's own, in other words
+_NEAR = 3  # of 255: a profile that moves no colour further is equivalent to sRGB's own
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
@@ -68,10 +68,8 @@ def scale_grey(values: np.ndarray) -> np.ndarray:
     # of a large photo, copies of the whole would take 24 bytes a pixel
     strips = [values[at : at + _STRIP] for at in range(0, len(values), _STRIP)]
     if values.dtype.kind == "f":
-        least, most = (
-            min(_finite(strip).min() for strip in strips),
-            max(_finite(strip).max() for strip in strips),
-        )
+        least = min(_finite(strip).min() for strip in strips)
+        most = max(_finite(strip).max() for strip in strips)
         if least < 0 or most > 255:
             low, high = least, most
         elif most <= 1:

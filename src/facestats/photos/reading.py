@@ -1,4 +1,4 @@
-"""Read photos from a disk up to a limit, and of a large file that is none only the head."""
+"""Read photos up to a limit of size, and only the beginning of large files that are not photos."""
 
 import errno
 import hashlib
@@ -26,10 +26,10 @@ def read_photo(path: str | os.PathLike, max_megabytes: float = MAX_MEGABYTES) ->
     Raises
     ------
     ImageError
-        It is larger than `max_megabytes`, or than one megabyte and no picture by its first bytes,
-        or no file to be read, such as a link to nothing; the text is a reason without the path.
+        It is larger than `max_megabytes`, or than one megabyte and not a picture by its first
+        bytes, or not a file, such as a link to nothing; the text is a reason without the path.
     FaultError
-        It can't be read, and not even with patience: nothing is known of it.
+        It can't be read, even after several attempts: nothing is known about it.
     """
     return _with_patience(_read, path, max_megabytes)
 
@@ -92,7 +92,7 @@ def _opened(path: str | Path, max_megabytes: float) -> Iterator[BinaryIO]:
 
 
 def _say_kind(path: str | Path) -> str:
-    """Why what is no regular file is not read."""
+    """The reason for not reading something that is not a regular file."""
     if not os.path.isdir(path):
         return "not a regular file"
     if os.path.islink(path):

@@ -1,4 +1,4 @@
-"""Thumbnails of photos that were left out, for those who want to know whether that was right."""
+"""Thumbnails of rejected photos, so that users can see whether that was right."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from facestats.photos.reading import MAX_MEGABYTES, read_photo
 MOST = 60  # photos shown; `faces.parquet` names all of them
 SIDE = 192  # px of the long side: twice what a page shows, for dense screens
 QUALITY = 80
-LIMITED = (
-    "limit that preprocess.max_"  # in the reason of a photo that asked for too much, or took it
-)
+LIMITED = "limit that preprocess.max_"  # in the reason of a photo beyond a limit
 
 
 def write_rejected(

@@ -30,13 +30,13 @@ def check_ranges(zeroshot: dict[str, dict[str, list[str]]], kinds: dict[str, str
 
 def _free(name: str) -> str:
     if name in NO_TARGETS:
-        raise ValueError("it is what the label files call something else; choose another name")
+        raise ValueError("label files use this name for something else; choose another name")
     return name
 
 
 def _prompt(prompt: str) -> str:
     if not prompt.strip():
-        raise ValueError("an empty prompt says nothing; write one or remove it")
+        raise ValueError("a prompt is empty; write one or remove it")
     return prompt
 
 
@@ -52,21 +52,17 @@ def _distinct(classes: dict[str, list[str]]) -> dict[str, list[str]]:
             words = " ".join(prompt.lower().split())
             if words in classes_of:
                 raise ValueError(
-                    f"{prompt!r} stands twice (in {classes_of[words]} and in {name}), so it tells "
-                    "nothing apart"
+                    f"{prompt!r} is a prompt of {classes_of[words]} and of {name}, so it can't "
+                    "tell them apart"
                 )
             classes_of[words] = name
     return classes
 
 
 Prompts = Annotated[list[Annotated[str, AfterValidator(_prompt)]], Field(min_length=1)]
-
-
 Classes = Annotated[dict[Class, Prompts], AfterValidator(_distinct)]
-
-
-# null, as in `-S zeroshot=null`, switches it off: DVC merges an empty dict with what is there.
+# `-S zeroshot=null` switches it off, for DVC merges an empty dict with what is there.
 Zeroshot = Annotated[
     dict[Annotated[Attribute, AfterValidator(_free)], Classes],
-    BeforeValidator(lambda given: {} if given is None else given),
+    BeforeValidator(lambda value: {} if value is None else value),
 ]

@@ -19,8 +19,7 @@ from facestats.errors import InputError, ModelError
 
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 BATCH = 8  # prompts a forward pass
-# a config's eos_token_id of 2 means: a text is pooled at its highest token id (transformers' old
-# configs)
+# An eos_token_id of 2, as in transformers' old configs: a text is pooled at its highest token.
 HIGHEST = 2
 WAY_OUT = (
     "choose a clip.variant with a text tower, or switch zero-shot off with `zeroshot: {}` "
@@ -43,10 +42,10 @@ class TextEncoder:
 
     Attributes
     ----------
-    context : min
-        Most tokens that a prompt may have, with those that begin and end it.
+    context : int
+        Most tokens of a prompt, with those that begin and end it.
     logit_scale : float
-        e to the model's own logit scale: what a cosine is multiplied by before the softmax.
+        Factor of a cosine before the softmax: e to the power of the model's own logit scale.
 
     Raises
     ------
@@ -167,9 +166,7 @@ class TextEncoder:
             dtype=np.int64,
         )
         for row, tokens in zip(ids, rows, strict=False):
-            row[: len(tokens)] = (
-                tokens  # attention looks back only: what stands behind the end changes nothing
-            )
+            row[: len(tokens)] = tokens  # attention looks back only: padding changes nothing
         with torch.inference_mode():
             batches = [
                 self.model(input_ids=torch.from_numpy(batch).to(self.device))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from facestats.prompts.text import TextEncoder
 
 Prompts = Mapping[str, Mapping[str, list[str]]]
-ALIKE = 1e-5  # two classes whose unit-norm embeddings differ by less in every number say the same
+ALIKE = 1e-5  # unit-norm embeddings of two classes that differ by less in every number are the same
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,7 @@ class PromptClassifier:
 
 
 def is_tiny(weights_sha256: str) -> bool:
-    """Whether weights are those of the shipped variant, whatever it is called.
-
-    Its prompts know drawings only.
-    """
+    """Whether weights are those of the shipped variant, which knows only drawings."""
     return weights_sha256 == sha256_file(TINY / "model.safetensors")
 
 
@@ -145,10 +142,9 @@ def probability_table(
 
 
 def find_strange_classes(classes: Mapping[str, Iterable[str]], labels: pd.DataFrame) -> list[str]:
-    """A warning for each attribute with classes that no label says.
+    """A warning for each attribute with classes that no label has.
 
-    An attribute that nobody labelled, and one whose labels are numbers, has nothing to compare
-    with.
+    An attribute without labels, or with numbers as labels, has nothing to compare with.
     """
     warnings = []
     for attribute, names in classes.items():
@@ -198,11 +194,8 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            attributes, classes, embeddings = (
-                file["attributes"],
-                file["classes"],
-                file["embeddings"],
-            )
+            attributes, classes = file["attributes"], file["classes"]
+            embeddings = file["embeddings"]
             scale, weights = float(file["logit_scale"]), str(file["weights_sha256"])
         _check_prompts(attributes, classes, embeddings, scale)
     except FileNotFoundError:
@@ -225,8 +218,7 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
     if weights != weights_sha256:
         raise ModelError(
             f"{path} is of other CLIP weights ({weights[:12]}) than the embeddings "
-            f"({weights_sha256[:12]}); "
-            "run `dvc repro`"
+            f"({weights_sha256[:12]}); run `dvc repro`"
         )
     return {
         name: PromptClassifier(

@@ -50,6 +50,7 @@ def write_sample(
     size : int
         Width and height of the pictures in pixels.
     seed : int, default 0
+        Another seed draws other faces.
     workers : int, optional
         Number of processes; all processors by default.
     progress : bool
@@ -102,12 +103,13 @@ def write_sample(
     counts = {"faces": n, "bad_files": len(bad), "persons": len(set(people) - {""})}
     counts |= {"rated": len(rated), "ratings": len(ratings)}
     return counts | {
-        c: sum(row[c] != "" for row in label_rows) for c in ("gender", "ethnicity", "age")
+        column: sum(row[column] != "" for row in label_rows)
+        for column in ("gender", "ethnicity", "age")
     }
 
 
 def cast(n: int, seed: int) -> tuple[list[str], list[Traits]]:
-    """Who is in each of `n` photos: person (empty where there is only one photo) and traits."""
+    """Person (empty for somebody with only one photo) and traits of each of `n` photos."""
     people = [""] * n
     traits = [draw_traits(_rng(seed, _TRAITS, i)) for i in range(n)]
     # The photos of one person lie far apart: a random order is cut into pairs and triples.
@@ -131,7 +133,7 @@ def save_jpeg(drawing: Drawing, path: Path) -> None:
 def _draw_file(
     name: str, traits: Traits, index: int, images: Path, size: int, seed: int
 ) -> dict[str, float]:
-    """Draw and write one face; returns what `truth.csv` says of its landmarks."""
+    """Draw and write one face; returns its landmarks for `truth.csv`."""
     drawing = draw_face(traits, size, _rng(seed, _NOISE, index))
     save_jpeg(drawing, images / name)
     truth = {"face_width_px": round(drawing.face_width, 3)}
@@ -168,8 +170,10 @@ def _label_row(name: str, traits: Traits, person: str, seed: int, index: int) ->
     known = _rng(seed, _LABELS, index).random(3) >= _MISSING
     values = (traits.gender, traits.tone, f"{traits.age:.0f}")
     cells = {
-        c: v if k else ""
-        for c, v, k in zip(("gender", "ethnicity", "age"), values, known, strict=True)
+        column: value if is_known else ""
+        for column, value, is_known in zip(
+            ("gender", "ethnicity", "age"), values, known, strict=True
+        )
     }
     return {"image": name} | cells | {"person": person}
 

@@ -26,7 +26,6 @@ def paint_eye(
     lower = np.float32(opening * 0.72) * arch * arch * (1 + np.float32(0.18) * x)
     outside = np.maximum(np.maximum(upper - v, v - lower), (np.abs(x) - 1) * np.float32(half))
     inside = frame.cover(outside)
-    level = np.float32(0.62 + 0.28 * traits.light_strength)
 
     # Lids: a crease above, the upper lid's shade between, both deeper with age.
     crease = upper - np.float32(0.060 - 0.012 * traits.wrinkles) * (
@@ -45,7 +44,37 @@ def paint_eye(
         dark,
     )
 
-    # The ball: brighter in the middle, shaded by the upper lid.
+    blend(canvas, window, _eyeball(frame, traits, light, side, u, v, x, upper), inside)
+
+    # Lashes: a line along the upper lid, thicker outwards; lighter along the lower.
+    thick = 0.014 + 0.006 * (traits.gender == "female") + 0.012 * traits.makeup
+    line = (
+        np.float32(thick) * (np.float32(0.75) + np.float32(0.45) * x) * ramp(np.abs(x), 1.12, 0.9)
+    )
+    lash = frame.cover(np.abs(v - upper + line * np.float32(0.4)) - line) * ramp(
+        np.abs(x), 1.12, 1.0
+    )
+    blend(canvas, window, _DARK, lash * np.float32(0.80 + 0.12 * traits.makeup))
+    low = np.exp(-(((v - lower) * np.float32(1 / 0.012)) ** 2)) * ramp(np.abs(x), 1.0, 0.8)
+    blend(canvas, window, _DARK * 3, low * np.float32(0.22 + 0.35 * traits.makeup))
+
+
+def _eyeball(
+    frame: Frame,
+    traits: Traits,
+    light: Light,
+    side: int,
+    u: np.ndarray,
+    v: np.ndarray,
+    x: np.ndarray,
+    upper: np.ndarray,
+) -> np.ndarray:
+    """Colours of the white, the iris, the pupil and the spark: float32 (3, h, w).
+
+    `u` and `v` are the eye's coordinates, `x` is `u` in half widths, `upper` the upper lid's edge.
+    """
+    # The ball is brighter in the middle and shaded by the upper lid.
+    level = np.float32(0.62 + 0.28 * traits.light_strength)
     ball = (
         np.float32(0.80)
         - np.float32(0.22) * x * x
@@ -59,10 +88,8 @@ def paint_eye(
 
     radius = 0.091
     gaze_u = 0.045 * traits.gaze - 0.0022 * traits.yaw
-    gu, gv = (
-        (u - np.float32(gaze_u * side)) * np.float32(frame.width),
-        v + np.float32(0.004 - 0.0012 * traits.pitch),
-    )
+    gu = (u - np.float32(gaze_u * side)) * np.float32(frame.width)
+    gv = v + np.float32(0.004 - 0.0012 * traits.pitch)
     rho = np.sqrt(gu * gu + gv * gv)
     q = rho * np.float32(1 / radius)
     tint = np.float32(0.75) + np.float32(0.75) * gauss(gu, gv - np.float32(0.04), 0.05, 0.04)
@@ -74,22 +101,9 @@ def paint_eye(
     white = white + (_DARK * np.float32(0.3) - white) * frame.cover(rho - np.float32(0.036))
     spark_u = np.float32(0.030 * np.sign(light.direction[0] + 1e-6) * side)
     spark = np.sqrt((gu - spark_u) ** 2 + (gv + np.float32(0.028)) ** 2)
-    white = white + (np.float32(0.95) - white) * frame.cover(
-        spark - np.float32(0.015)
-    ) * np.float32(0.9)
-    blend(canvas, window, white, inside)
-
-    # Lashes: a line along the upper lid, thicker outwards; lighter along the lower.
-    thick = 0.014 + 0.006 * (traits.gender == "female") + 0.012 * traits.makeup
-    line = (
-        np.float32(thick) * (np.float32(0.75) + np.float32(0.45) * x) * ramp(np.abs(x), 1.12, 0.9)
+    return white + (np.float32(0.95) - white) * frame.cover(spark - np.float32(0.015)) * np.float32(
+        0.9
     )
-    lash = frame.cover(np.abs(v - upper + line * np.float32(0.4)) - line) * ramp(
-        np.abs(x), 1.12, 1.0
-    )
-    blend(canvas, window, _DARK, lash * np.float32(0.80 + 0.12 * traits.makeup))
-    low = np.exp(-(((v - lower) * np.float32(1 / 0.012)) ** 2)) * ramp(np.abs(x), 1.0, 0.8)
-    blend(canvas, window, _DARK * 3, low * np.float32(0.22 + 0.35 * traits.makeup))
 
 
 def paint_brow(

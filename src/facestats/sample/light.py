@@ -44,8 +44,8 @@ class Light:
         facing = nx * lx + ny * ly + nz * lz
         diffuse = np.maximum((facing + wrap) * (1 / (1 + wrap)), 0)
         # The sky is brighter than the floor, and grazing surfaces see less of either.
-        around = self.ambient * (np.float32(0.62) - np.float32(0.16) * ny + np.float32(0.30) * nz)
-        return self.key * diffuse + around
+        ambient = self.ambient * (np.float32(0.62) - np.float32(0.16) * ny + np.float32(0.30) * nz)
+        return self.key * diffuse + ambient
 
     def gloss(self, normals: tuple[np.ndarray, np.ndarray, np.ndarray], power: int) -> np.ndarray:
         """Blinn-Phong highlight, 0 to 1; `power` is the number of squarings."""

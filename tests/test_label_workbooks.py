@@ -1,0 +1,188 @@
+"""Excel workbooks of labels: their sheets, merged cells, formulas and damages."""
+
+import io
+import zipfile
+from datetime import datetime
+from functools import partial
+
+import pytest
+
+from facestats.errors import LabelError
+from facestats.labels.joining import join_labels
+from label_files import FACES, PLAIN, THREE, join_files, labels, workbook
+
+
+@pytest.fixture
+def join(tmp_path):
+    return partial(join_files, tmp_path)
+
+
+def test_a_workbook_says_the_same(join):
+    rows = [
+        [],
+        ["Image", " GENDER", "Age", None],
+        [0, "female", 30],
+        [],
+        ["01", "male", "34,5"],
+        ["02.jpg", "female", 28.0],
+        [None, " ", None],
+    ]
+    joined = join(
+        Labels__xlsx=rows,
+        ratings__xlsx=[["image", "rater", "rating"], ["00", 7, 3.3000000000000003], ["01", 7, "4"]],
+    )
+    assert labels(joined, "gender", "age") == THREE
+    assert joined.judgements[["rater", "rating"]].values.tolist() == [["7", 3.3], ["7", 4.0]]
+
+
+def test_a_mistake_in_a_workbook_is_named_by_row(join):
+    with pytest.raises(
+        LabelError,
+        match=r"labels\.xlsx, row 4, column Age: found '2020-01-05', expected a number from 0 to "
+        "130",
+    ):
+        join(labels__xlsx=[["image", "Age"], ["00", 30], [], ["01", datetime(2020, 1, 5)]])
+
+
+def test_the_sheet_that_is_meant_is_read(tmp_path):
+    rows = [["image", "gender"], ["00", "female"]]
+
+    def read(sheets, state="visible"):
+        book = workbook(sheets)
+        book.worksheets[-1].sheet_state = state
+        book.save(tmp_path / "labels.xlsx")
+        return join_labels(FACES, tmp_path, tmp_path / "none", "auto").summary["labelled"]["gender"]
+
+    assert read({"notes": [], "Tabelle1": rows}) == 1
+    assert read({"notes": [["read me"]], "Labels ": rows}) == 1
+    assert read({"a": rows, "b": [["read me"]]}, "hidden") == 1
+    with pytest.raises(
+        LabelError,
+        match=r"labels\.xlsx has several sheets: 'a', 'b'; call the one to read 'labels', or "
+        "remove the others",
+    ):
+        read({"a": rows, "b": [["x"]]})
+    with pytest.raises(LabelError, match=r"labels\.xlsx is empty"):
+        read({"a": [], "b": []})
+
+
+def test_merged_cells_count_for_each_row_and_formulas_with_their_value(tmp_path):
+    book = workbook(
+        {
+            "labels": [
+                ["image", "person", "age"],
+                ["00", "ann", 3],
+                ["01", None, 4],
+                ["02", "bob", "=C2+1"],
+            ]
+        }
+    )
+    book.active.merge_cells("B2:B3")
+    book.save(tmp_path / "labels.xlsx")
+    with pytest.raises(
+        LabelError,
+        match="row 4: 1 formulas have no stored value, the first in cell C4; open the file in a "
+        "spreadsheet, save it",
+    ):
+        join_labels(FACES, tmp_path, tmp_path / "none", "auto")
+    with zipfile.ZipFile(tmp_path / "labels.xlsx") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["xl/worksheets/sheet1.xml"] = (
+        parts["xl/worksheets/sheet1.xml"]
+        .replace(b"<f>C2+1</f><v></v>", b"<f>C2+1</f><v>5</v>")
+        .replace(b"<f>C2+1</f><v />", b"<f>C2+1</f><v>5</v>")
+        .replace(b"<f>C2+1</f><v/>", b"<f>C2+1</f><v>5</v>")
+    )
+    with zipfile.ZipFile(tmp_path / "labels.xlsx", "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    joined = join_labels(FACES, tmp_path, tmp_path / "none", "auto")
+    assert labels(joined, "person", "age") == [["ann", 3], ["ann", 4], ["bob", 5]]
+    assert "labels.xlsx: 1 merged cells count for each row that they cover" in joined.warnings
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            b"\xd0\xcf\x11\xe0" + bytes(600),
+            "has a password, or is an .xls under another name",
+        ),
+        (b"image,gender\n00.jpg,female\n", "can't be read as an Excel workbook"),
+        (b"", "can't be read as an Excel workbook"),
+        (b"PK\x03\x04truncated", "can't be read as an Excel workbook"),
+    ],
+    ids=["password", "csv", "empty", "truncated"],
+)
+def test_a_workbook_that_is_none_is_named(join, content, expected):
+    with pytest.raises(LabelError, match=expected):
+        join(labels__xlsx=content)
+
+
+def test_a_zip_without_sheets_and_a_workbook_called_csv_are_named(join):
+    buffer = io.BytesIO()
+    workbook({"a": [["image"]]}).save(buffer)
+    with pytest.raises(
+        LabelError, match=r"labels\.csv is not text but an Excel file or another zip archive"
+    ):
+        join(labels__csv=buffer.getvalue())
+    archive = io.BytesIO()
+    zipfile.ZipFile(archive, "w").close()
+    with pytest.raises(LabelError, match=r"ratings\.xlsx can't be read as an Excel workbook"):
+        join(ratings__xlsx=archive.getvalue(), labels__csv=PLAIN)
+
+
+FAR = '<row r="{0}"><c r="{1}{0}"><v>1</v></c></row></sheetData>'
+
+
+MERGED = '</sheetData><mergeCells count="1"><mergeCell ref="{}"/></mergeCells>'
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        FAR.format(999_999_999, "A"),
+        FAR.format(1_048_576, "XFD") + MERGED.format("A2:A3").removeprefix("</sheetData>"),
+        MERGED.format("A1:XFD1048576"),
+    ],
+    ids=["row", "cell", "merged"],
+)
+def test_a_small_workbook_with_cells_far_off_takes_no_memory(join, end):
+    with pytest.raises(LabelError, match=r"has a sheet of \d+ rows"):
+        join(labels__xlsx=changed_sheet(lambda sheet: sheet.replace(b"</sheetData>", end.encode())))
+
+
+def test_a_workbook_whose_packing_is_damaged_is_named(join):
+    archive = bytearray(changed_sheet(lambda sheet: sheet + b" " * 10_000))
+    with zipfile.ZipFile(io.BytesIO(archive)) as parts:
+        at = (
+            parts.getinfo("xl/worksheets/sheet1.xml").header_offset
+            + 30
+            + len("xl/worksheets/sheet1.xml")
+        )
+    archive[at : at + 20] = b"\xff" * 20
+    with pytest.raises(LabelError, match="can't be read as an Excel workbook"):
+        join(labels__xlsx=bytes(archive))
+
+
+def changed_sheet(change):
+    """A workbook with one label, its sheet's XML changed."""
+    plain, buffer = io.BytesIO(), io.BytesIO()
+    workbook({"labels": [["image", "age"], ["00.jpg", 30]]}).save(plain)
+    with (
+        zipfile.ZipFile(plain) as parts,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name in parts.namelist():
+            archive.writestr(
+                name, change(parts.read(name)) if "sheet1" in name else parts.read(name)
+            )
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 200_000, PLAIN + "a" * 200_000 + "\n"], ids=["header", "cell"]
+)
+def test_a_cell_that_is_endless_is_named(join, text):
+    with pytest.raises(LabelError, match=r"labels\.csv, line \d: field larger than field limit"):
+        join(labels__csv=text)

@@ -1,0 +1,299 @@
+"""Files of ratings in the forms of people and survey tools."""
+
+from functools import partial
+
+import pandas as pd
+import pytest
+
+from facestats.errors import LabelError
+from facestats.labels.joining import join_labels
+from label_files import IMAGES, join_files
+
+
+@pytest.fixture
+def join(tmp_path):
+    return partial(join_files, tmp_path)
+
+
+RATINGS = [
+    ("00.jpg", "a", 3.0),
+    ("00.jpg", "b", 4.0),
+    ("01.jpg", "a", 5.0),
+    ("01.jpg", "b", 2.0),
+    ("02.jpg", "b", 1.0),
+]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "image,rater,rating\n00.jpg,a,3\n00.jpg,b,4\n01.jpg,a,5\n01.jpg,b,2\n02.jpg,b,1\n",
+        (
+            'participant,stimulus,response,rt\na,<p>Welcome</p>,null,5\na,questions,"{Q0: '
+            'yes}",5\na,00.jpg,3,900\nb,00.jpg,4,800\na,01.jpg,5,9\nb,01.jpg,2,9\n'
+            "b,02.jpg,1,9\n"
+        ),
+        (
+            "Participant Private ID;Spreadsheet: Image;Response\na;00;3\nb;00;4,0\na;01;5\n"
+            "b;01;2\nb;02;1\n"
+        ),
+        (
+            "subject_id,stim_file,slider.response\na,img/00.jpg,3\nb,img/00.jpg,4\n"
+            "a,img/01.jpg,5\nb,img/01.jpg,2\nb,img/02.jpg,1\n"
+        ),
+        (
+            "Participant Public ID,ResponseId,pid,Item,Score\nBLIND,a,7,00.jpg,3\n"
+            "BLIND,b,8,00.jpg,4\nBLIND,a,7,01.jpg,5\nBLIND,b,8,01.jpg,2\nBLIND,b,8,02.jpg,1\n"
+        ),
+        "ResponseId,Item,Score\na,00.jpg,3\nb,00.jpg,4\na,01.jpg,5\nb,01.jpg,2\nb,02.jpg,1\n",
+        (
+            "stimulus,task,response,subject\n+,fixation,,a\n00.jpg,fixation, ,a\n"
+            "00.jpg,rate,3,a\n01.jpg,rate,5,a\n00.jpg,rate,4,b\n01.jpg,rate,2,b\n"
+            "02.jpg,rate,1,b\n"
+        ),
+        "rt,stimulus,response,trial_type,subject\n,,33,survey-text,a\n9,<img "
+        'src=\'i/00.jpg\'>,3,image,a\n9,"[""i/01.jpg""]",5,image,a\n9,<p>Hi</p>, ,x,a\n'
+        "9,i/00.jpg,4,image,b\n9,i/01.jpg,2,image,b\n9,i/02.jpg,1,image,b\n"
+        '9,,"{""Q0"":""3""}",survey-text,b\n',
+        (
+            "image,trials.thisN,rating_slider.response,rating_slider.rt,participant\n,,,,a\n"
+            "00.jpg,0,3,1.2,a\n01.jpg,1,5,1,a\n00.jpg,0,4,1,b\n01.jpg,1,2,1,b\n02.jpg,2,1,1,b\n"
+        ),
+        "Event Index,Participant Private ID,Zone Type,Response,Spreadsheet: Image\n1,a,,,\n"
+        "2,a,fixation,,00.jpg\n3,a,slider,3,00.jpg\n4,a,continue_button,Next,00.jpg\n"
+        "3,a,slider,5,01.jpg\n3,b,slider,4,00.jpg\n3,b,slider,2,01.jpg\n"
+        "4,b,continue_button,Next,01.jpg\n3,b,slider,1,02.jpg\nEND OF FILE,,,,\n",
+        "HITId,WorkerId,Input.image_url,Answer.rating\n1,a,https://x.org/i/00.jpg,3\n"
+        "1,b,https://x.org/i/00.jpg,4\n2,a,https://x.org/i/01.jpg,5\n"
+        "2,b,https://x.org/i/01.jpg,2\n3,b,https://x.org/i/02.jpg,1\n",
+        "Vp;Bildname;Attraktivität\na;00;3,0\nb;00;4\na;01;5\nb;01;2\nb;02;1\n".encode("cp1252"),
+        "image,a,b\n00.jpg,3,4\n01.jpg,5,2\n02.jpg,,1\n",
+        (
+            "Image,a,b,mean,gender\n00.jpg,3,4,3.5,female\n01.jpg,5,2,3.5,male\n"
+            "02.jpg,NA,1,1,male\n,,,,\n"
+        ),
+        "rater,00.jpg,01.jpg,02.jpg\na,3,5,\nb,4,2,1\n",
+        (
+            "Timestamp,Your age,How attractive is this person? [00.jpg],How attractive is this "
+            "person? [01.jpg],How attractive is this person? [02.jpg]\na,33,3,5,\nb,33,4,2,1\n"
+        ),
+        "StartDate,Status,ResponseId,Q1,Q2_1,Q2_2\nStart Date,Response Type,Response "
+        'ID,Rate - 00.jpg,Rate 01.jpg,"How attractive? [02]"\n'
+        '"{""ImportId"":""startDate""}","{""ImportId"":""status""}",x,x,x,x\n2024,IP '
+        "Address,a,3,5,\n2024,IP Address,b,4,2,1\n",
+        (
+            "Respondent ID,Collector ID,How attractive is this face?,,,Age?\n"
+            ",,00.jpg,01.jpg,02.jpg,Open-Ended Response\na,9,3,5,,33\nb,9,4,2,1,33\n"
+        ),
+        "rater,00.jpg,01.jpg,02.jpg,Mean\na,3,5,,4\nb,4,2,1,2.3\nMean,3.5,3.5,1,3.2\n",
+        "image,rater,rating\n00,a,3\n00,b,4\n00,Mean,3.5\n01,a,5\n01,b,2\n02,b,1\n,,3\nMean,,3\n",
+        [["stimulus", "a", "b"], [0, 3, 4], [1, 5, 2], [2, None, 1]],
+    ],
+    ids=[
+        "long",
+        "jspsych",
+        "gorilla",
+        "psychopy",
+        "several ids",
+        "qualtrics",
+        "jspsych tasks",
+        "jspsych with html",
+        "psychopy log",
+        "gorilla log",
+        "mturk",
+        "german",
+        "a column a rater",
+        "with means",
+        "a column a photo",
+        "google forms",
+        "qualtrics questions",
+        "surveymonkey",
+        "mean row",
+        "mean lines",
+        "workbook",
+    ],
+)
+def test_ratings_come_in_many_forms(join, content):
+    joined = join(**{"ratings__xlsx" if isinstance(content, list) else "Ratings__CSV": content})
+    assert (
+        sorted(
+            joined.judgements[["filename", "rater", "rating"]].itertuples(index=False, name=None)
+        )
+        == RATINGS
+    )
+
+
+def test_what_is_wrong_in_a_column_a_rater_is_named_by_that_column(join):
+    with pytest.raises(LabelError) as error:
+        join(
+            ratings__csv="image,ann,bob,cem\n00.jpg,3,x,4\n01.jpg,5,2,3\n02.jpg,4,4,three\n"
+            "01.jpg,4,2,3\n"
+        )
+    for expected in (
+        "ratings.csv: 3 mistakes",
+        "line 2, column bob: found 'x'",
+        "line 4, column cem: found 'three'",
+        "line 5, column ann: found '4', expected one judgement of 01.jpg by ann",
+    ):
+        assert expected in str(error.value)
+    with pytest.raises(
+        LabelError, match="there is no column `rating`; the header line has image, ratng"
+    ):
+        join(ratings__csv="image,ratng\n00.jpg,3\n01.jpg,5\n")
+
+
+def test_a_photo_called_like_a_column_is_no_column_of_ratings(tmp_path):
+    faces = pd.DataFrame(
+        {
+            "image": ["image.jpg", "rating.jpg", "x.jpg"],
+            "filename": ["image.jpg", "rating.jpg", "x.jpg"],
+        }
+    )
+    (tmp_path / "ratings.csv").write_text("image,rater,rating\nimage,a,3\nx,a,4\n")
+    joined = join_labels(faces, tmp_path, tmp_path / "none", "auto")
+    assert joined.judgements[["filename", "rating"]].values.tolist() == [
+        ["image.jpg", 3],
+        ["x.jpg", 4],
+    ]
+    (tmp_path / "ratings.csv").write_text("rater,x.jpg\na,3\nb,4\n")
+    assert join_labels(faces, tmp_path, tmp_path / "none", "auto").judgements["rater"].tolist() == [
+        "a",
+        "b",
+    ]
+
+
+def test_raters_without_a_name_of_their_own_are_told_apart_by_line(join):
+    joined = join(ratings__csv="Age,00.jpg,01.jpg\n33,3,5\n33,3,2\n")
+    assert sorted(zip(joined.judgements["rater"], joined.judgements["rating"], strict=True)) == [
+        ("line 2", 3),
+        ("line 2", 5),
+        ("line 3", 2),
+        ("line 3", 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (
+            "rater,attractive [00.jpg],smart [00.jpg],attractive [01.jpg]",
+            "the columns 'attractive [00.jpg]' and 'smart [00.jpg]' are about one photo, 00.jpg",
+        ),
+        ("rater,00.jpg or 01.jpg?,01.jpg or 02.jpg?,x", "there is no column `image`"),
+        ("rater,ID,age,gender", "did you mean 'ID'? Call it image"),
+    ],
+)
+def test_columns_that_are_no_ratings_of_one_photo_are_an_error(join, header, expected):
+    with pytest.raises(LabelError) as error:
+        join(ratings__csv=f"{header}\na,x1,2,3\n")
+    assert expected in str(error.value)
+
+
+def test_an_answer_without_an_image_and_one_in_words_are_left_out_and_said(join):
+    joined = join(ratings__csv="image,rater,rating\n00,a,3\n00,a,Next\n,a,4\n,,\n")
+    assert joined.judgements["rating"].tolist() == [3]
+    assert joined.warnings[:2] == [
+        "ratings.csv: left out 1 line with an answer and no image, the first is line 4",
+        (
+            "ratings.csv: left out 1 answer in words beside a rating of the same image by the "
+            "same rater, the first is 'Next' in line 3"
+        ),
+    ]
+    with pytest.raises(LabelError, match="line 2, column rating: found 'Next'"):
+        join(ratings__csv="image,rater,rating\n00,a,Next\n01,a,3\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "stimulus,trait,response\n00,attractive,3\n00,trustworthy,3\n",
+            "the column 'trait' has 'attractive', 'trustworthy', so several things were rated",
+        ),
+        (
+            "image,a_attr,a_trust,b_attr,b_trust\n00,3,5,1,2\n01,4,1,2,2\n",
+            "the column 'a_trust' is no rater's and not about attractiveness",
+        ),
+        (
+            "image,mean_rating,n\n00,3.2,20\n01,4.1,20\n",
+            "'mean_rating', belong in labels.csv, in a column `rating`",
+        ),
+        (
+            "00.jpg,a,3\n01.jpg,a,4\n",
+            "there is no column `image` (path below the image folder); the header line has "
+            "00.jpg, a, 3",
+        ),
+    ],
+)
+def test_ratings_of_several_things_and_means_are_an_error(join, text, expected):
+    with pytest.raises(LabelError) as error:
+        join(ratings__csv=text)
+    assert expected in str(error.value)
+
+
+def test_two_columns_of_different_numbers_are_an_error(join):
+    with pytest.raises(
+        LabelError,
+        match=r"ratings.csv, column xx: 30 to 51, where the other columns have 1 to 5; if it is "
+        "no rater's, remove it",
+    ):
+        join(ratings__csv="image,xx,r1\n00,30,1\n01,44,5\n02,51,3\n03,33,2\n")
+
+
+WIDE = [(3, 4), (1, 2), (7, 5), (2, 2), (6, 7)]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"Nr": [1, 2, 3, 4, 5], "MW": [3.5, 1.5, 6, 2, 6.5]},
+        {"id": [7, 3, 9, 11, 4]},
+        {"xy": [101, 102, 103, 104, 105]},
+        {"xy": ["3,5", "1,5", 6, 2, "6,5"]},
+        {"Max": [4, 2, 7, 2, 7], "Min": [3, 1, 5, 2, 6], "Summe": [7, 3, 12, 4, 13]},
+        {"Std. Dev.": [0.7, 0.7, 1.4, 0, 0.7], "N ratings": [2] * 5, "Rank": [2, 4, 1, 3, 1]},
+    ],
+)
+def test_columns_of_counts_and_means_are_no_raters(join, more):
+    table = pd.DataFrame(
+        {"image": IMAGES[:5], "Max": [3, 1, 7, 2, 6], "rater 2": [4, 2, 5, 2, 7]}
+        if "Max" not in more
+        else {"image": IMAGES[:5], "a": [3, 1, 7, 2, 6], "b": [4, 2, 5, 2, 7]}
+    ).assign(**more)
+    joined = join(ratings__csv=table.to_csv(index=False, sep=";"))
+    assert joined.judgements.groupby("filename")["rating"].apply(sorted).tolist() == [
+        sorted(pair) for pair in WIDE
+    ]
+    assert joined.notes[0].endswith(f", without {', '.join(more)}")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[30, 44, 28, 51, 60], [812, 500, 2210, 944, 1001], [0.8, 1.1, 2.4, 0.9, 1.3]],
+    ids=["age", "ms", "seconds"],
+)
+def test_a_column_of_other_numbers_than_ratings_is_an_error(join, values):
+    table = pd.DataFrame(
+        {"image": IMAGES[:5], "xy": values, "a": [3, 1, 7, 2, 6], "b": [4, 2, 5, 2, 7]}
+    )
+    with pytest.raises(
+        LabelError,
+        match=r"ratings.csv, column xy: .* where the other columns have 1 to 7.*; if it is no "
+        "rater's, remove it",
+    ):
+        join(ratings__csv=table.to_csv(index=False))
+
+
+@pytest.mark.parametrize("code", [-9, -1, 99, 999])
+def test_numbers_for_no_answer_are_no_ratings(join, code):
+    lines = [
+        f"{name},{rater},{code if rater == 'a' and i < 8 else i % 7 + 1}"
+        for i, name in enumerate(IMAGES)
+        for rater in "abc"
+    ]
+    with pytest.raises(
+        LabelError,
+        match=f"ratings.csv: 8 mistakes[^z]*found '{code}', expected a rating from 1 to 7, or "
+        "nothing .labels.rating_scale: auto",
+    ):
+        join(ratings__csv="\n".join(["image,rater,rating", *lines]))
