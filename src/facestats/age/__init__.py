@@ -1,1 +1,1 @@
-"""Ages: groups, and who may be too young for a score."""
+"""The age check: who may be too young for a score."""

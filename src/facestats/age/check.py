@@ -1,10 +1,7 @@
-"""Who may be too young to get a score.
+"""Who may be too young for a score: by a label of the face or of a copy, or by an age model.
 
-By hand, by label, by a label of a copy of the picture, or by a trained age model.
-
-An age model is never sure. What it says of a face that it was not trained on is off, so a face
-counts as adult only where the one-sided 95 % bound of its age is. What prompts say of an age
-(zero-shot) counts for nothing here.
+An age model errs about faces that it was not trained on, so a face counts as adult only if the
+lower bound of its age does (one-sided, 95 %). Ages by prompts (zero-shot) are not used here.
 """
 
 from __future__ import annotations
@@ -22,18 +19,16 @@ from facestats.core.stats.identity import BY_MODEL as MODEL
 from facestats.core.stats.intervals import exact_share
 from facestats.errors import InputError, ModelError, number_of
 
-SURE = 0.95  # of the model's bound
-# Left-out faces that the bound is made of: those whose predicted age is nearest to where it
-# decides.
+SURE = 0.95  # confidence of the model's bound
+# Left-out faces that the bound is computed from: those with a predicted age nearest to the one from
+# which a face counts as adult.
 NEAR = 100
 STEP = 0.25  # years
 MIN_FACES = 20  # fewer have no quantile of 0.95
-MOST_ADULTS = 0.2  # share of labelled adults beyond which the model withholds too much to be of use
+MOST_ADULTS = 0.2  # labelled adults without a score, beyond which the model is of no use
 MANUAL, LABEL, COPY = "manual", "label", "copy"
-OTHER_KIND = (
-    "drawing",
-    "photograph",
-)  # doubts: the face is none of the kind of picture that the age model learned from
+# Doubts: the picture is of another kind than those that the age model learned from.
+OTHER_KIND = ("drawing", "photograph")
 MADE_BY = "`dvc repro age_check`"
 
 
@@ -44,16 +39,16 @@ class AgeCheck:
     Attributes
     ----------
     min_age : int, optional
-        Faces that may be younger get no score, years; None: nothing is checked.
+        Years; faces that may be younger get no score. None: nothing is checked.
     required : bool
-        A face whose age can't be checked is an error.
+        Whether a face whose age can't be checked is an error.
     bound : float, optional
-        Years that the model's prediction may be above the age (one-sided, 95 %); None: there is no
-        model, or nobody knows how far it is off.
+        Years by which the model's prediction may exceed the age (one-sided, 95 %). None: there is
+        no model, or its error is unknown.
     n : int
-        Left-out faces that the bound was made of.
+        Left-out faces that the bound was computed from.
     why : str, optional
-        Why no model is used, be there a bound or not; None where one is.
+        Why no model is used, with or without a bound; None where one is used.
     """
 
     min_age: int | None
@@ -67,13 +62,13 @@ class AgeCheck:
         return self.why is None
 
     def may_be_under(self, predicted: np.ndarray) -> np.ndarray:
-        """Which faces may be too young by what the age model predicts (n,): bool (n,)."""
+        """Whether faces may be too young by the model's predictions (n,): bool (n,)."""
         if self.bound is None or self.min_age is None:
             raise ValueError("no model checks ages here; see `by_model`")
         return np.asarray(predicted, dtype=float) - self.bound < self.min_age
 
     def reason(self, source: str) -> str:
-        """Why a face that may be too young by this source gets no score."""
+        """Say why a face that may be too young by this source gets no score."""
         reasons = {
             MANUAL: f"said by hand to be under {self.min_age}",
             LABEL: f"labelled as under {self.min_age}",
@@ -83,10 +78,7 @@ class AgeCheck:
         return f"{reasons[source]} (score.min_age)"
 
     def not_checked(self, why: str | None = None) -> str:
-        """What to say of a face whose age nothing could tell.
-
-        `why` the model can't, where it could tell that of others.
-        """
+        """Say that a face's age was not checked; `why` the model can't, if it can for others."""
         if self.min_age is None:
             return "age was not checked: score.min_age is null"
         return f"age was not checked, so this may be the score of a child: {why or self.why}"
@@ -95,21 +87,23 @@ class AgeCheck:
 def check_faces(
     check: AgeCheck, labels: pd.DataFrame, predicted: pd.Series, copies: pd.Series
 ) -> pd.DataFrame:
-    """Hold every face's age against `score.min_age`.
+    """Compare every face's age with `score.min_age`.
 
     Parameters
     ----------
-    labels : DataFrame
-        `age` and `age_source` by filename, n rows; null where nobody said an age.
+    check : AgeCheck
+        How faces without a label are checked.
+    labels : DataFrame (n rows)
+        `age` and `age_source` by filename, null where there is no label.
     predicted : Series
-        By the same names, ages by the model; null for faces that it says nothing about.
+        Ages predicted by the model, by the same names; null for faces that it can't judge.
     copies : Series
-        By the same names, the group of copies of one picture.
+        Group of copies of one picture, by the same names.
 
     Returns
     -------
     DataFrame
-        In the schema `age.tables.AGE_CHECK`, in the order of `labels`.
+        As `age.tables.AGE_CHECK`, in the order of `labels`.
     """
     names = labels.index
     table = pd.DataFrame(
@@ -123,21 +117,21 @@ def check_faces(
         return table
     age = labels["age"].to_numpy(float)
     group = copies.reindex(names)
-    of_copies = pd.Series(age, index=names).groupby(group).transform("min").to_numpy(float)
-    guess = (
-        predicted.reindex(names).to_numpy(float) if check.by_model else np.full(len(names), np.nan)
-    )
+    youngest = pd.Series(age, index=names).groupby(group).transform("min").to_numpy(float)
+    by_model = predicted.reindex(names).to_numpy(float)
+    if not check.by_model:
+        by_model = np.full(len(names), np.nan)
     by_hand = labels["age_source"].eq(MANUAL).to_numpy()
-    of_its_own = np.isfinite(age)
-    of_its_own &= (age < check.min_age) | ~(of_copies < check.min_age)  # else the youngest counts
+    # A face's own label counts, unless a copy has one that makes it too young.
+    own = np.isfinite(age) & ((age < check.min_age) | ~(youngest < check.min_age))
     source = np.select(
-        [of_its_own & by_hand, of_its_own, np.isfinite(of_copies), np.isfinite(guess)],
+        [own & by_hand, own, np.isfinite(youngest), np.isfinite(by_model)],
         [MANUAL, LABEL, COPY, MODEL],
         "",
     )
-    young = of_copies < check.min_age
+    young = youngest < check.min_age
     if check.by_model:
-        young = np.where(source == MODEL, check.may_be_under(guess), young)
+        young = np.where(source == MODEL, check.may_be_under(by_model), young)
     table["age_checked"] = pd.Series(source, dtype="object").where(source != "", None)
     table["score_withheld"] = [
         check.reason(by) if by and too_young else None
@@ -149,20 +143,28 @@ def check_faces(
 def fit_check(
     min_age: int | None, required: bool, left_out: pd.DataFrame, missing: str | None = None
 ) -> AgeCheck:
-    """How far the age model's predictions can be trusted about faces that may be too young.
+    """Find how far the age model's predictions may be too high for faces near `min_age`.
 
-    The bound is the 95 % quantile, with one more face granted to chance (split conformal
-    prediction), of predicted minus labelled age among the `NEAR` left-out faces whose predicted age
-    is nearest to where the bound decides: `min_age` plus the bound itself. It is the smallest one,
-    in steps of `STEP`, from which on this holds. There a ridge regression errs otherwise than on
-    the whole: it makes the young older.
+    The bound is the 95 % quantile (of split conformal prediction, which allows one more face for
+    chance) of predicted minus labelled age. It is taken among the `NEAR` left-out faces with a
+    predicted age nearest to `min_age` plus the bound, where the bound decides: it is the smallest
+    one, in steps of `STEP`, from which this holds. Near `min_age`, a ridge regression errs more
+    than elsewhere: it predicts the young too old.
 
     Parameters
     ----------
+    min_age : int, optional
+        Years; None: nothing is checked.
+    required : bool
+        See `AgeCheck`.
     left_out : DataFrame
-        `age` and `predicted` of labelled faces, each by a model that had not seen it.
+        `age` and out-of-fold `predicted` age of labelled faces.
     missing : str, optional
         Why there is no age model; None where there is one.
+
+    Returns
+    -------
+    AgeCheck
     """
     if min_age is None:
         return AgeCheck(None, False, why="score.min_age is null")
@@ -175,13 +177,11 @@ def fit_check(
             why=f"{number_of(len(left_out), 'labelled face')} left out of training of the age "
             f"model, {MIN_FACES} are needed to know how far it is off",
         )
-    predicted, above = (
-        left_out["predicted"].to_numpy(float),
-        (left_out["predicted"] - left_out["age"]).to_numpy(float),
-    )
+    predicted = left_out["predicted"].to_numpy(float)
+    excess = (left_out["predicted"] - left_out["age"]).to_numpy(float)
     bounds = np.arange(0, max(predicted.max() - min_age, 0) + STEP, STEP)
     enough = np.array(
-        [_quantile(above[_nearest(predicted, min_age + bound)]) <= bound for bound in bounds]
+        [_quantile(excess[_nearest(predicted, min_age + bound)]) <= bound for bound in bounds]
     )
     bound = float(STEP * (np.flatnonzero(~enough).max(initial=-1) + 1))
     check = AgeCheck(min_age, required, bound, min(NEAR, len(left_out)))
@@ -200,21 +200,27 @@ def _nearest(predicted: np.ndarray, age: float) -> np.ndarray:
     return np.argsort(np.abs(predicted - age), kind="stable")[:NEAR]
 
 
-def _quantile(above: np.ndarray) -> float:
-    return float(np.sort(above)[min(ceil(SURE * (len(above) + 1)), len(above)) - 1])
+def _quantile(excess: np.ndarray) -> float:
+    return float(np.sort(excess)[min(ceil(SURE * (len(excess) + 1)), len(excess)) - 1])
 
 
 def measure_check(check: AgeCheck, faces: pd.DataFrame, persons: pd.Series) -> dict[str, dict]:
-    """What the model alone says of faces with a label, whether it is used or not.
-
-    The share of `adults` whose scores it withholds, and that of `minors` whose it does not.
+    """Measure the model alone, used or not, on labelled faces.
 
     Parameters
     ----------
+    check : AgeCheck
+        With the bound.
     faces : DataFrame
-        `age` and `predicted` of labelled faces, each by a model that had not seen it.
+        `age` and out-of-fold `predicted` age of labelled faces.
     persons : Series
         Of the same rows, null where a face is a person of its own.
+
+    Returns
+    -------
+    dict
+        The share of `adults` who would get no score, and that of `minors` who would get one, as
+        `exact_share` gives them.
     """
     adults = (faces["age"] >= (check.min_age or 0)).to_numpy()
     if check.bound is None:
@@ -227,11 +233,9 @@ def measure_check(check: AgeCheck, faces: pd.DataFrame, persons: pd.Series) -> d
 
 
 def summarise_check(check: AgeCheck, table: pd.DataFrame) -> dict[str, Any]:
-    """Who was checked by what, and who gets no score, out of the table that `check_faces` gives."""
-    counts, withheld = (
-        table["age_checked"].value_counts(),
-        table["age_checked"][table["score_withheld"].notna()].value_counts(),
-    )
+    """Count the faces in the table of `check_faces` by the source of the check, for the metrics."""
+    counts = table["age_checked"].value_counts()
+    withheld = table["age_checked"][table["score_withheld"].notna()].value_counts()
     sources = (MANUAL, LABEL, COPY, MODEL)
     return {
         "min_age": check.min_age,
@@ -252,7 +256,7 @@ def summarise_check(check: AgeCheck, table: pd.DataFrame) -> dict[str, Any]:
 
 
 def save_check(path: Path, check: AgeCheck) -> None:
-    """Write `models/age_check.json`, which single photos are checked by."""
+    """Write `models/age_check.json`, with which single photos are checked."""
     write_json(path, asdict(check))
 
 

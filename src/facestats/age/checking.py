@@ -1,4 +1,4 @@
-"""The age check of all faces of a project: what it is made from, and what it leaves open."""
+"""The age check of all faces of a project: fitting it, applying it, and what it leaves open."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class CheckedAges:
     check : AgeCheck
         How single photos are checked.
     table : DataFrame
-        Who was checked by what, and who gets no score; see `age.tables.AGE_CHECK`.
+        How each face was checked, and who gets no score; see `age.tables.AGE_CHECK`.
     metrics : dict
         Counts, and the shares of adults and minors that the age model gets wrong.
     warnings : list of str
-        What the user has to know.
+        What the user should know.
     """
 
     check: AgeCheck
@@ -50,7 +50,7 @@ class CheckedAges:
     warnings: list[str]
 
     def summary(self) -> str:
-        """How many faces were checked, in one line."""
+        """Count the faces that were checked, in one line."""
         checked = self.metrics["checked"]
         return (
             f"faces={len(self.table)} withheld={self.table['score_withheld'].notna().sum()} "
@@ -74,21 +74,21 @@ def check_ages(
     Parameters
     ----------
     min_age : int, optional
-        Faces that may be younger get no score, years; None: nobody's age is checked.
+        Years; faces that may be younger get no score. None: nobody's age is checked.
     required : bool
         Whether a face whose age can't be checked is an error.
     embeddings : EmbeddingTable
         Of n faces.
     model : AttributeModel, optional
-        Of ages, trained or not; None where `attributes.targets` has none.
+        Of ages, trained or not; None where `attributes.targets` has no age.
     labels : DataFrame (n rows)
         `age`, `age_source` and `person` by filename, null where unknown.
-    split : Series
-        Series (n,).
+    split : Series (n,)
+        Split of each face.
     faces : DataFrame
         Accepted faces with the columns `identity.IDENTITY` and `doubts.FACTS`.
     out_of_fold : Series, optional
-        By filename, ages of train faces as predicted by models that had not seen them.
+        By filename, out-of-fold predicted ages of train faces.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def _left_out(
     out_of_fold: pd.Series,
     faces: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Label and prediction of labelled faces, train faces by the models of their folds."""
+    """Label and prediction of labelled faces; for train faces, out of fold."""
     ages = ages.where(split == "train", count_once(ages.to_frame(), faces)["age"])
     unseen = out_of_fold.reindex(ages.index).where(
         split == "train", predicted.where(split.isin(["val", "test"]))
@@ -143,7 +143,7 @@ def _left_out(
 
 
 def _open_questions(check: AgeCheck, table: pd.DataFrame) -> list[str]:
-    """What the check leaves open; raises where that must not be."""
+    """Warn of faces that can't be checked; raises `InputError` where a check is required."""
     unchecked = table["filename"][table["age_checked"].isna()]
     if check.min_age is None:
         return ["score.min_age is null: nobody's age is checked, and children get scores, too"]

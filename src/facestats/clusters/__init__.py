@@ -1,1 +1,1 @@
-"""Groups of alike faces."""
+"""Clusters: groups of faces with similar embeddings."""

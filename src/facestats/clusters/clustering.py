@@ -1,7 +1,4 @@
-"""Groups of alike faces.
-
-Principal components of the embeddings, then k-means, with as many clusters as stand apart best.
-"""
+"""Clusters of faces with similar embeddings: principal components, then k-means."""
 
 from __future__ import annotations
 
@@ -20,12 +17,12 @@ from facestats.core.stats.groups import age_bucket
 from facestats.core.tables import UNKNOWN
 from facestats.core.tables.embeddings import Embeddings, in_batches, sample_rows, take
 
-# Faces that the components and the centres are fitted on, drawn at random where there are more.
+# Faces that components and centres are fitted on, drawn at random where there are more.
 FITTED = 20_000
-# Of those, whose silhouettes choose the number of clusters: all pairs of them are compared.
+# Of these, faces whose silhouettes choose the number of clusters; all pairs are compared.
 COMPARED = 2_000
 STARTS = 10  # of k-means
-FIFTHS = 5  # into which a number other than age is cut to compare it with clusters
+FIFTHS = 5  # classes that a number other than age is cut into, to compare it with clusters
 
 
 @dataclass
@@ -35,11 +32,11 @@ class Clustering:
     Attributes
     ----------
     faces : DataFrame
-        `filename`, `cluster` (0 is the largest), `pc1`, `pc2` (float32). The sign of a component is
-        that of its largest loading, so that it does not depend on the solver.
+        `filename`, `cluster` (0 is the largest), `pc1`, `pc2` (float32). The largest loading of a
+        component is positive, so that its sign does not depend on the solver.
     silhouette : dict
         Mean silhouette of each number of clusters that was tried; null where the faces are too
-        alike for so many.
+        similar for so many.
     """
 
     faces: pd.DataFrame
@@ -61,24 +58,27 @@ def cluster_faces(
     filenames : Index
         N names, the rows of `embeddings` (n, d), which may stay on disk.
     k : int or list[int]
-        Clusters, or a range [low, high]: the number in it with the highest mean silhouette
-        (Rousseeuw 1987), the smaller of equals. Fewer where there are fewer faces.
+        Number of clusters, or a range [low, high]: the number in it with the highest mean
+        silhouette (Rousseeuw 1987), the smaller one of equals. Fewer if there are fewer faces.
     components : int
-        Principal components that k-means sees.
+        Principal components that k-means uses.
     seed : int
-        Of k-means' initial centres, and of the samples that they and the silhouettes are computed
-        on.
+        Of the initial centres, and of the samples for centres and silhouettes.
     counts : ndarray of bool (n,), optional
-        Faces that the clusters are found on and ordered by; the others, copies of these, are only
+        Faces that clusters are fitted on and ordered by; the others, copies of these, are only
         assigned. None: all.
+
+    Returns
+    -------
+    Clustering
     """
     counts = np.ones(len(filenames), dtype=bool) if counts is None else counts
     fitted = counts.copy()
     fitted[counts] = sample_rows(int(np.count_nonzero(counts)), FITTED, seed)
     x = take(embeddings, fitted).astype(np.float64)
     components = min(components, *x.shape)
-    # One thread: k-means and PCA sum in another order with more. Alike faces are no reason to warn:
-    # the metrics say how many clusters there are.
+    # One thread, since more of them sum in another order. Similar faces, for which k-means would
+    # warn, are no problem: the metrics say how many clusters there are.
     with threadpool_limits(1), warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore", ConvergenceWarning)
         pca = PCA(components, svd_solver="full").fit(x)
@@ -103,15 +103,13 @@ def cluster_faces(
             first_two.append(scores[:, :2].copy())
             groups.append(means.predict(scores))
     scores, groups = np.concatenate(first_two), np.concatenate(groups)
-    order = np.argsort(-np.bincount(groups[counts], minlength=best), kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
+    by_size = np.argsort(-np.bincount(groups[counts], minlength=best), kind="stable")
     second = scores[:, 1] if components > 1 else np.zeros(len(groups))
     return Clustering(
         pd.DataFrame(
             {
                 "filename": filenames.to_numpy(),
-                "cluster": place[groups].astype(np.int32),
+                "cluster": np.argsort(by_size)[groups].astype(np.int32),
                 "pc1": scores[:, 0].astype(np.float32),
                 "pc2": second.astype(np.float32),
             }
@@ -134,9 +132,7 @@ def _silhouettes(points: np.ndarray, numbers: range, seed: int) -> dict[int, flo
 
 
 def agreement(table: pd.DataFrame) -> dict[str, dict]:
-    """How much clusters say about each attribute: adjusted mutual information (Vinh et al.
-
-    2010), 0 for chance, 1 for all.
+    """Measure how much clusters tell about each attribute.
 
     Parameters
     ----------
@@ -147,8 +143,8 @@ def agreement(table: pd.DataFrame) -> dict[str, dict]:
     Returns
     -------
     dict
-        By target: `adjusted_mutual_information` (null where fewer than two classes are known), and
-        `n`, the faces with a final value.
+        By target: `adjusted_mutual_information` (Vinh et al. 2010; 0 for chance, 1 for identity,
+        null with fewer than two classes), and `n`, the faces with a final value.
     """
     report = {}
     for column in sorted(name for name in table if name.endswith("_final")):

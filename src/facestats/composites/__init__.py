@@ -1,1 +1,1 @@
-"""Composites: filters, warping, averaging."""
+"""Composites: warping and averaging faces."""

@@ -1,8 +1,8 @@
-"""Average faces, in one pass over the pixels: memory does not grow with the number of members.
+"""Averaging faces, in one pass over the pixels: memory does not grow with the number of members.
 
-A pass over the landmarks alone finds the shape to go to. A 512 px face then costs 2 ms to decode,
-0.2 ms to linearise (a table of 256), 1 ms to compute where its pixels come from, 3 ms to fetch them
-and 0.1 ms to add.
+A first pass over the landmarks alone finds the mean shape. A face of 512 px then takes 2 ms to
+decode, 0.2 ms to linearise (a table of 256), 1 ms to compute where its pixels come from, 3 ms to
+fetch them, and 0.1 ms to add.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Average:
     used : list of str
         Names of the members that are in it.
     left_out : dict
-        Names by reason: `no_landmarks` (the alignment needs them), `max_yaw` (turned away
-        further), `folded` (triangles that fold over on the way to the mean shape).
+        Names by reason: `no_landmarks` (the alignment needs them), `max_yaw` (turned further),
+        `folded` (triangles fold over on the way to the mean shape).
     shape : ndarray of float32 (468, 2), optional
         Mean landmarks of the picture as shares of its side; None where no member has landmarks.
     sharpness : dict, optional
@@ -77,22 +77,21 @@ def average_faces(
     Parameters
     ----------
     members : DataFrame or iterable of Member
-        Rows, or what may be iterated several times, with `filename`, `path`, `landmarks`
-        ((468, 3), 0–1 of the crop, or None) and `yaw` (degrees; may be missing). They are looked
-        at one after another, and none is kept.
+        With `filename`, `path`, `landmarks` ((468, 3), 0–1 of the crop, or None) and `yaw`
+        (degrees; may be missing). An iterable must allow several passes. Faces are read one by one,
+        and none is kept.
     align : str
         `none`: plain mean; `eyes`: turned, scaled and shifted so that the eyes meet; `warp`: every
-        triangle of the face moved to the mean shape, the surroundings going along.
+        triangle of the face, and its surroundings, moved to the mean shape.
     space : str
         `linear` averages light, `gamma` the codes of the file.
     symmetric : bool
         Average with the mirror image of every face: pixels flipped, landmarks flipped and swapped
         left for right.
     max_yaw : float
-        With `warp`, faces turned further to a side (degrees) are left out: their far cheek does not
-        show. Triangles lie upside down on 1.2 % of the picture at 20–25° (median of 43 OMI faces),
-        on 2.6 % at 30–35° (of 16, of which 5 can't be unfolded); unfolded, noses come out bent from
-        30° on.
+        With `warp`, faces turned further to a side (degrees) are left out, since their far cheek is
+        hidden. Triangles fold over on 1.2 % of the picture at 20–25° (median of 43 OMI faces), and
+        on 2.6 % at 30–35° (of 16, of which 5 can't be unfolded); from 30°, unfolded noses are bent.
 
     Returns
     -------
@@ -144,7 +143,7 @@ def average_faces(
         return result
     mean, plain = total / len(result.used), plain / len(result.used)
     if symmetric:
-        # A mirror image's way to a symmetric shape is the mirror image of the face's own way.
+        # A mirror image warps to a symmetric shape as the mirror image of the face's own warp.
         mean, plain = (mean + mean[:, ::-1]) / 2, (plain + plain[:, ::-1]) / 2
     if result.shape is not None:
         luminance = plain if align == "none" else mean @ LUMINANCE[0].astype(np.float64)

@@ -1,7 +1,4 @@
-"""A composite's folder, as the stage `composite` writes it.
-
-`make_composite` has the same facts beside its picture.
-"""
+"""A composite's folder, as the stage `composite` writes it; `make_composite` has the same facts."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from facestats.errors import InputError
 from facestats.groups.members import mean_rating
 
 FEW = 10  # faces: in an average of fewer, single faces can be made out
-NO_FACE = "no_face"  # of photos given to `make_composite`; the pipeline has left them out before
+NO_FACE = "no_face"  # only in `make_composite`: in the pipeline, such photos are rejected
 _LEFT_OUT = {
     NO_FACE: "without a face",
     "no_landmarks": "without landmarks, which align needs",
@@ -119,7 +116,7 @@ def warnings_of(facts: dict[str, Any], name: str, chosen: int) -> list[str]:
     name : str
         Such as `composites.women`.
     chosen : int
-        Number of members that were chosen. The stage `select` has warned where there are none.
+        Number of members. Where there are none, the stage `select` has warned.
 
     Returns
     -------
@@ -156,8 +153,8 @@ def write_composite(
     faces : Path
         Folder of the members' crops.
     scores : Path
-        `scores.json` of the members. The scores move with every training, which draws nothing
-        again, so the composite only names the file.
+        `scores.json` of the members. Scores change with every training, for which nothing should
+        be drawn again, so the composite only names the file.
     """
     if facts["built"] and average.image is not None:
         write_image(out / "composite.jpg", Image.fromarray(average.image))

@@ -1,4 +1,4 @@
-"""Light in a picture: between the codes of a file and light, and how sharp a face is.
+"""Light in a picture: conversion between the codes of a file and light, and sharpness.
 
 sRGB's transfer function is that of IEC 61966-2-1, luminance that of ITU-R BT.709.
 """
@@ -15,8 +15,8 @@ TO_LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.05
 )
 TO_GAMMA = _CODES.astype(np.float32)
 LUMINANCE = np.array([[0.2126, 0.7152, 0.0722]], dtype=np.float32)
-# Share of the side by which the hull is eroded: the outline is what the plain mean blurs most, and
-# is no feature.
+# Share of the side by which the hull is eroded: the outline is no feature, and the plain mean blurs
+# it most.
 _RIM = 0.02
 
 

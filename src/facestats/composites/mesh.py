@@ -1,9 +1,8 @@
-"""The triangles that carry a face to another shape, its surroundings included.
+"""The triangles that warp a face and its surroundings to another shape.
 
-Three kinds of points span them: the landmarks; a ring half way between the face's oval and the
-edge, which goes along with the oval, so that hair and ears do (mean gradient energy around the face
-of 100 OMI men: 1.03 times the plain mean's, 0.95 without the ring); and points on the edge, which
-stay, so that nothing is torn there.
+Their corners are the landmarks; a ring half way between the face's oval and the edge, which moves
+with the oval, as do hair and ears (mean gradient energy around the face of 100 OMI men: 1.03 times
+the plain mean's, 0.95 without the ring); and points on the edge, which stay.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from scipy.spatial import Delaunay
 from facestats.composites.contours import FACE_OVAL
 
 BORDER_POINTS = 8  # a side
-_BEYOND = 0.03  # shares of the side by which the edge gives way to landmarks outside the image
-# A triangle that keeps less than this share of its area is as good as folded.
+_BEYOND = 0.03  # share of the side by which the frame exceeds landmarks outside the image
+# A triangle that keeps less than this share of its area counts as folded.
 _FLAT = 0.03
-_ROUNDS, _SWEEPS = 12, 15  # of unfolding: all OMI faces with |yaw| up to 30° are done by then
+_ROUNDS, _SWEEPS = 12, 15  # of unfolding: enough for all OMI faces with |yaw| up to 30°
 
 
 class Mesh:
@@ -55,7 +54,7 @@ class Mesh:
         self._neighbours = _neighbours(points, self._corners)
 
     def points(self, landmarks: np.ndarray) -> np.ndarray:
-        """Find the corners of all triangles over a face, its folds still in it.
+        """Find the corners of all triangles over a face, without unfolding.
 
         Parameters
         ----------
@@ -69,19 +68,19 @@ class Mesh:
         """
         face = np.asarray(landmarks[:, :2], dtype=np.float64)
         moved = (face - self.target)[FACE_OVAL]
-        # Single points of the oval jump where the outline is hidden; hair does not.
+        # Single points of the oval jump where the outline is hidden, but hair does not.
         for _ in range(5):
             moved = (np.roll(moved, 1, axis=0) + 2 * moved + np.roll(moved, -1, axis=0)) / 4
         inner = np.concatenate([face, self._ring + moved])
         return np.concatenate([inner, _border(inner)])
 
     def unfolded(self, landmarks: np.ndarray) -> tuple[np.ndarray, float]:
-        """Find the corners of all triangles over a face, its folds smoothed away.
+        """Find the corners of all triangles over a face, with its folds smoothed.
 
-        A turned head hides the far cheek: there, triangles lie upside down, and show torn skin. The
-        corners of such triangles are moved between their neighbours (mean, weighted by the inverse
-        distance in the target), and more of them as long as folds remain: the cheek is stretched
-        from what is visible.
+        A turned head hides the far cheek: there, triangles fold over, and skin looks torn. The
+        corners of such triangles move to the mean of their neighbours, weighted by the inverse
+        distance in the target. More corners are added as long as folds remain. So the cheek is
+        stretched from what is visible.
 
         Parameters
         ----------
@@ -92,7 +91,7 @@ class Mesh:
         -------
         points : ndarray of float64 (n, 2)
         share : float
-            Of the target's area where that failed; 0 where no triangle is folded.
+            Share of the target's area that is still folded.
         """
         points = self.points(landmarks)
         moving = np.zeros(len(points), dtype=bool)
@@ -107,7 +106,7 @@ class Mesh:
         return points, self._share(_areas(points, self._corners) <= 0)
 
     def folded(self, landmarks: np.ndarray) -> float:
-        """Measure the share of the target's area whose triangles lie upside down in a face.
+        """Measure the share of the target's area whose triangles are folded in a face.
 
         Parameters
         ----------
@@ -126,7 +125,7 @@ class Mesh:
 
 
 def _frame(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners (x, y) of the image, or of as much more as points outside need, and a little."""
+    """Corners (x, y) of the image, enlarged where points lie outside."""
     return np.minimum(0, points.min(axis=0) - _BEYOND), np.maximum(1, points.max(axis=0) + _BEYOND)
 
 
@@ -147,7 +146,7 @@ def _areas(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 
 def _neighbours(points: np.ndarray, corners: np.ndarray) -> csr_array:
-    """A matrix whose product with points is the mean of each one's neighbours, near ones more."""
+    """Matrix whose product with points is the mean of their neighbours, by inverse distance."""
     edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
     edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
     weights = 1 / np.maximum(

@@ -1,7 +1,4 @@
-"""The shape that a composite's faces are brought to, and who can be brought there.
-
-Pixels are not looked at.
-"""
+"""The mean shape of a composite, and which faces can be warped to it, by landmarks alone."""
 
 from __future__ import annotations
 
@@ -20,19 +17,19 @@ NO_LANDMARKS, TURNED, FOLDED = "no_landmarks", "max_yaw", "folded"
 
 @dataclass
 class Target:
-    """Where the faces go.
+    """The shape that faces are warped to, and which of them can be.
 
     Attributes
     ----------
     kept : list of bool
         Whether a member can be used, in their order.
     left_out : dict
-        Names by reason: `no_landmarks`; `max_yaw` (turned away further); `folded` (triangles that
-        won't unfold).
+        Names by reason: `no_landmarks`; `max_yaw` (turned further); `folded` (triangles can't be
+        unfolded).
     goal : ndarray of float64 (468, 2), optional
         The mean shape that faces are aligned with; None where no member has landmarks.
     shape : ndarray of float64 (468, 2), optional
-        The mean landmarks of the picture that comes out.
+        The mean landmarks of the resulting picture.
     """
 
     kept: list[bool] = field(default_factory=list)
@@ -45,10 +42,10 @@ class Target:
 
 
 def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw: float) -> Target:
-    """Look at the landmarks of all members.
+    """Find the shape to align faces with, from the landmarks of all members.
 
-    `warp` goes to the mean of the faces that it can use: from the mean of all with landmarks and a
-    small |yaw|, those that fold on the way to it are taken out until none does.
+    `warp` uses the mean of the faces that it can warp: starting with all that have landmarks and a
+    small |yaw|, faces that fold on the way to the mean are removed until none does.
 
     Parameters
     ----------
@@ -70,7 +67,7 @@ def find_target(members: Iterable[Member], align: str, symmetric: bool, max_yaw:
         elif _has_landmarks(member):
             assert member.landmarks is not None
             mean.add(member.landmarks)
-    # A smaller group has another mean, on the way to which others may fold.
+    # A smaller group has another mean, to which other faces may fold.
     while align == "warp" and mean.n:
         mesh, rest = Mesh(mean.value), _Mean(symmetric)
         for i, member in enumerate(members):
@@ -118,12 +115,12 @@ def _unusable(member: Member, align: str, max_yaw: float) -> str | None:
 
 
 def _has_landmarks(member: Member) -> bool:
-    """Whether there are any to go by: a single NaN would spoil everybody's mean."""
+    """Whether a member has usable landmarks: a single NaN would spoil the mean."""
     return member.landmarks is not None and bool(np.isfinite(member.landmarks[:, :2]).all())
 
 
 class _Mean:
-    """The mean of the shapes that were added, and of their mirror images where they count."""
+    """The mean of the shapes that were added and, if `symmetric`, of their mirror images."""
 
     def __init__(self, symmetric: bool):
         self._symmetric, self._total, self.n = symmetric, np.zeros((N_LANDMARKS, 2)), 0

@@ -1,8 +1,7 @@
-"""Bring the pixels of a face to another shape: by triangles, or turned, scaled and shifted.
+"""Warping the pixels of a face to another shape: by triangles, or turned, scaled and shifted.
 
-What does not depend on the face is computed once: which triangle of the target shape each output
-pixel lies in, and where in it. A face then costs one sparse product (its corners to source
-coordinates) and one look-up by `cv2.remap`.
+The triangle of the target shape in which each output pixel lies, and its place in it, are computed
+once. A face then takes one sparse product, from corners to source coordinates, and one `cv2.remap`.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class Warper:
         Parameters
         ----------
         image : ndarray of uint8 or float32 (size, size, channels)
-            Beyond its edge it goes on with its edge pixels; no pixel comes from nowhere.
+            Beyond its edge, the edge pixels are repeated.
         landmarks : ndarray (468, 2 or 3)
             Its own.
 
@@ -86,7 +85,7 @@ class EyeAligner:
         Parameters
         ----------
         image : ndarray of uint8 or float32 (size, size, channels)
-            Beyond its edge it goes on with its edge pixels.
+            Beyond its edge, the edge pixels are repeated.
         landmarks : ndarray (468, 2 or 3)
             Its own.
 

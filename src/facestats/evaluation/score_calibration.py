@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.core.stats.intervals import percentile_interval, resampled_rows
+from facestats.core.stats.regression import is_constant
 
 METRICS = ("calibration_error", "calibration_slope")
 CURVE = ("bin", "n", "predicted", "actual", "low", "high")
@@ -125,7 +126,7 @@ def _bins(predicted: np.ndarray) -> np.ndarray:
 
 
 def _slope(actual: np.ndarray, predicted: np.ndarray) -> float:
-    if np.ptp(predicted) <= 1e-12 * np.abs(predicted).max():
+    if is_constant(predicted):
         return float("nan")
     centred = predicted - predicted.mean()
     return float(centred @ actual / (centred @ centred))

@@ -1,1 +1,1 @@
-"""Measurements of a face from its 468 landmarks, and scores from them."""
+"""Measurements of a face from its landmarks, and the geometric score."""

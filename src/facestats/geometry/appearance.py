@@ -1,7 +1,4 @@
-"""What a face looks like once its shape is taken out.
-
-Its pixels, brought to the mean shape at a small size.
-"""
+"""The appearance of a face without its shape: its pixels, warped to the mean shape."""
 
 from __future__ import annotations
 
@@ -17,25 +14,25 @@ from scipy.spatial import Delaunay
 from facestats.machine.pool import count_workers
 from facestats.photos.decode import to_photo
 
-SIDE = 64  # px of the mean shape's longer side; docs/methods/geometry.md compares
-_ENOUGH = 2 * SIDE  # px of a crop, half of whose side is face at least
+SIDE = 64  # px, longer side of the mean shape; docs/methods/geometry.md compares sizes
+_ENOUGH = 2 * SIDE  # px, side of a crop: the face takes at least half of it
 
 
 class FaceSampler:
     """Samples faces on a grid that moves with their landmarks.
 
-    What does not depend on the face is computed once: the triangle of the mean shape that each grid
-    point lies in, and where in it. Both sides of a face are averaged, as its shape is
-    (`GeneralizedProcrustes.mirror`): light from the left and from the right are one.
+    The triangle of the mean shape in which each grid point lies, and its place in it, are computed
+    once. Both sides of a face are averaged, as in its shape (`GeneralizedProcrustes.mirror`), so
+    that it does not matter whether light comes from the left or the right.
 
     Parameters
     ----------
-    target : ndarray
-        (468, 2 or 3), a mean shape that is symmetric about x = 0, in any unit.
+    target : ndarray (468, 2 or 3)
+        A mean shape, symmetric about x = 0, in any unit.
 
     Attributes
     ----------
-    n_values
+    n_values : int
         Pixels of half a face, times three colours.
     """
 
@@ -59,13 +56,12 @@ class FaceSampler:
         ----------
         face : Any
             Its crop: path, bytes, PIL image or RGB array. A JPEG is decoded no larger than needed.
-        landmarks : ndarray
-            (468, 3), shares of the crop's side; outside of it the edge is repeated.
+        landmarks : ndarray (468, 3)
+            As shares of the crop's side; outside the crop, its edge is repeated.
 
         Returns
         -------
-        ndarray
-            Uint8 (n_values,).
+        ndarray of uint8 (n_values,)
         """
         rgb = _reduced(to_photo(face, _ENOUGH).rgb)
         size = np.array([rgb.shape[1], rgb.shape[0]], dtype=np.float32)
@@ -82,15 +78,13 @@ class FaceSampler:
         workers = count_workers(len(landmarks))
         if workers == 1:
             return np.stack([self(*face) for face in zip(faces, landmarks, strict=True)])
-        # Threads, not processes: reading, decoding and sampling leave Python's lock alone.
+        # Threads suffice: reading, decoding and sampling release Python's lock.
         with ThreadPoolExecutor(workers) as pool:
             return np.stack(list(pool.map(self, faces, landmarks)))
 
 
 def _interpolation(triangles: Delaunay, points: np.ndarray) -> csr_array:
-    """Weights (points, corners) that interpolate between the corners of the triangles that the
-    points lie in.
-    """
+    """Weights (points, corners) that interpolate between the corners of each point's triangle."""
     simplex = triangles.find_simplex(points)
     transform = triangles.transform[simplex]
     first_two = np.einsum("nij,nj->ni", transform[:, :2], points - transform[:, 2])
@@ -103,7 +97,7 @@ def _interpolation(triangles: Delaunay, points: np.ndarray) -> csr_array:
 
 
 def _reduced(rgb: np.ndarray) -> np.ndarray:
-    """Pixels that were decoded whole, at the size to which a JPEG would have been decoded."""
+    """Reduce pixels to the size to which a JPEG would have been decoded."""
     height, width = rgb.shape[:2]
     times = next(times for times in (8, 4, 2, 1) if times <= max(1, min(height, width) // _ENOUGH))
     return (

@@ -1,12 +1,12 @@
-"""The 30 measurements, one small function each.
+"""The 30 measurements, one function each.
 
-Each takes a `Face`: n shapes turned to face the viewer, upright, seen from the front. Lengths are
-in units of *size*, the root mean square distance of the 468 landmarks from their centroid (the
-centroid size of Dryden & Mardia 1998, over √468): no single length is the yardstick. *Left* and
-*right* are the person's own sides: the person's right eye is on the image's left. Farkas' points
-(Anthropometry of the Head and Face, 1994) are named where the mesh has a counterpart. It is an
-estimate of them, and its topmost point, 10, lies on the forehead below the hairline. Landmark
-numbers are those of MediaPipe's face mesh. A ratio to a length of 0 is NaN.
+Each takes a `Face`: n upright shapes, seen from the front. Lengths are in units of *size*, the root
+mean square distance of the 468 landmarks from their centroid (the centroid size of Dryden & Mardia
+1998, over √468), so that they do not depend on a single length. *Left* and *right* are the person's
+own sides: the person's right eye is on the image's left. Farkas' points (Anthropometry of the Head
+and Face, 1994) are named where the mesh has a counterpart; it estimates them, and its topmost
+point, 10, lies on the forehead below the hairline. Landmark numbers are those of MediaPipe's face
+mesh. A ratio to a length of 0 is NaN.
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A column: `name`, `definition` in words, numbers of the `landmarks`, `unit`, `source`, and
-    the function that computes it.
-    """
+    """A measurement: its definition, the landmarks that it uses, and the function for it."""
 
     name: str
     definition: str
@@ -77,7 +75,7 @@ MEASUREMENTS: list[Measurement] = []  # in the order of the table's columns
 
 
 def measures(landmarks: tuple[int, ...], unit: str, source: str):
-    """Enter a function in `MEASUREMENTS`; landmarks, unit and source also go into its docstring."""
+    """Add a function to `MEASUREMENTS`; landmarks, unit and source are added to its docstring."""
 
     def enter(compute: Callable[[Face], np.ndarray]) -> Callable[[Face], np.ndarray]:
         definition, used = " ".join((compute.__doc__ or "").split()), tuple(sorted(set(landmarks)))

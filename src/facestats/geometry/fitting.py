@@ -1,7 +1,4 @@
-"""The geometric score of a project.
-
-Who teaches it, and the table of measurements and predictions.
-"""
+"""The geometric score of a project: its train faces, and the table of measurements and scores."""
 
 from __future__ import annotations
 
@@ -20,13 +17,13 @@ from facestats.geometry.regressor import GeometryModel, features
 from facestats.geometry.shapes import LandmarkTable
 from facestats.geometry.training import MIN_TRAIN, out_of_fold, sampler_for, train_pipeline
 
-# Faces, drawn at random where more are rated: 0.5 GB, and 350 slopes need no more.
+# Train faces, drawn at random where more are rated: they take 0.5 GB, and suffice for 350 slopes.
 MOST_TRAINED = 10_000
 
 
 @dataclass
 class FittedGeometry:
-    """The geometric model of a project, and what it says of every face.
+    """The geometric model of a project, and its predictions for every face.
 
     Attributes
     ----------
@@ -38,7 +35,7 @@ class FittedGeometry:
     n_landmarks : int
         Faces with landmarks.
     warnings : list of str
-        What the user has to know.
+        What the user should know.
     """
 
     model: GeometryModel
@@ -47,7 +44,7 @@ class FittedGeometry:
     warnings: list[str]
 
     def summary(self) -> str:
-        """How many faces took part, in one line."""
+        """Count the faces, in one line."""
         return (
             f"faces={len(self.rows)} landmarks={self.n_landmarks} "
             f"trained_on={self.model.n_train} "
@@ -70,7 +67,7 @@ def fit_geometry(
         Folder of the face crops; read only with `options.appearance`.
     faces : DataFrame (n rows)
         In the order of `shapes`, by filename: `rating` (null where nobody rated, or where it must
-        teach nothing), `split`, `group` (whose face it is, as `identity.same_faces` gives it) and
+        not be used), `split`, `group` (whose face it is, as `identity.same_faces` gives it) and
         `scored` (whether it gets a score).
 
     Returns
@@ -127,18 +124,19 @@ def _train(
 
 
 def _predict(
-    model: GeometryModel, shapes: LandmarkTable, crops: Path, wanted: np.ndarray
+    model: GeometryModel, shapes: LandmarkTable, crops: Path, chosen: np.ndarray
 ) -> np.ndarray:
-    """The model's ratings of some faces, batch by batch."""
-    predicted, at = [], 0
-    with tqdm(total=int(wanted.sum()), unit="face", disable=None) as bar:
+    """Predict ratings of the chosen faces, batch by batch."""
+    predicted, start = [], 0
+    with tqdm(total=int(chosen.sum()), unit="face", disable=None) as bar:
         for batch in shapes.batches():
-            here = np.zeros(len(wanted), dtype=bool)
-            here[at : at + len(batch)] = wanted[at : at + len(batch)]
-            some = batch[here[at : at + len(batch)]]
-            predicted.append(model.predict(some, _paths(crops, shapes, here)))
-            at += len(batch)
-            bar.update(len(some))
+            rows = slice(start, start + len(batch))
+            in_batch = np.zeros(len(chosen), dtype=bool)
+            in_batch[rows] = chosen[rows]
+            landmarks = batch[chosen[rows]]
+            predicted.append(model.predict(landmarks, _paths(crops, shapes, in_batch)))
+            start += len(batch)
+            bar.update(len(landmarks))
     return np.concatenate(predicted)
 
 

@@ -1,4 +1,4 @@
-"""The 30 measurements of many faces, as columns, and the mean of z-scores made of two of them."""
+"""The 30 measurements of many faces as columns, and the mean z-score of two of them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,19 @@ from facestats.geometry.definitions import MEASUREMENTS, Face
 from facestats.geometry.pose import frontalize
 
 NAMES = tuple(measurement.name for measurement in MEASUREMENTS)
-_CHUNK = 1024  # faces at a time; each takes 40 kB in the course of it
-# The score that notebooks of this kind compute: a mean of z-scores with the golden ratio in it.
-# It is kept for comparison, and made of the two things that such scores are always made of,
-# symmetry and the golden section. Nothing in it is fitted on ratings.
-# docs/methods/measurements.md says what further measurements would do.
-SIGNS = {"symmetry_score": 1, "golden_deviation": -1}  # which way each counts
+_CHUNK = 1024  # faces at a time; each takes 40 kB
+# Notebooks often score faces by a mean of z-scores. It is kept for comparison, with the two
+# measurements that such scores always have, symmetry and the golden section; nothing in it is
+# fitted on ratings. docs/methods/measurements.md says what more measurements would change.
+SIGNS = {"symmetry_score": 1, "golden_deviation": -1}
 _SAME = 1e-9  # a standard deviation below this share of the mean is rounding
 
 
 def measure(landmarks: np.ndarray) -> pd.DataFrame:
-    """Measure faces.
+    """Measure faces; `definitions` and docs/methods/measurements.md say what each column is.
 
-    `definitions.py` says what each column is, docs/methods/measurements.md shows it as a table.
-
-    Shapes are turned to face the viewer first (`pose.frontalize`): place, scale and turn in the
-    photo do not matter, head pose matters less.
+    Shapes are turned to face the viewer first (`pose.frontalize`), so that place, scale and turn in
+    the photo do not matter, and head pose matters less.
 
     Parameters
     ----------
@@ -64,19 +61,25 @@ def measure(landmarks: np.ndarray) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class ZScore:
-    """Means and standard deviations of the measurements of `SIGNS` among the faces it was fitted
-    on, and their number `n`.
-    """
+    """Means and standard deviations of the measurements in `SIGNS` over `n` train faces."""
 
     means: dict[str, float]
     deviations: dict[str, float]
     n: int
 
     def __call__(self, measured: pd.DataFrame) -> np.ndarray:
-        """Mean of the signed z-scores, float64 (n,), in standard deviations of the fitted faces;
-        NaN where a measurement is.
+        """Average the signed z-scores of faces.
 
-        A measurement that did not vary among them counts as 0.
+        Parameters
+        ----------
+        measured : DataFrame (n rows)
+            As `measure` gives it.
+
+        Returns
+        -------
+        ndarray of float64 (n,)
+            In standard deviations of the train faces; NaN where a measurement is. A measurement
+            that did not vary among these counts as 0.
         """
         scores = []
         for name, sign in SIGNS.items():
@@ -88,10 +91,9 @@ class ZScore:
 
 
 def fit_zscore(measured: pd.DataFrame) -> ZScore:
-    """Take means and standard deviations from faces' measurements, leaving out rows with a missing
-    one.
+    """Compute means and standard deviations over faces without a missing measurement.
 
-    Without a usable row they are NaN, and so is every score.
+    Without such a face they are NaN, and so is every z-score.
     """
     complete = measured[list(SIGNS)].dropna()
     means, deviations = complete.mean(), complete.std(ddof=0)

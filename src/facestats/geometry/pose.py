@@ -1,7 +1,7 @@
-"""Turning a shape to face the viewer, and which faces are frontal enough to be measured.
+"""Turning a shape to face the viewer, and whether a face is frontal enough to be measured.
 
-The mesh's depth is an estimate from one picture. Turning by it takes most of the pose out of the
-measurements, not all of it: docs/methods/measurements.md has the figures.
+The mesh's depth is an estimate from one picture. Turning by it removes most of the effect of head
+pose, not all of it; docs/methods/measurements.md has the figures.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import numpy as np
 
 from facestats.core.landmarks import LEFT, RIGHT
 
-# The camera's distance from the head, in sizes of the face. Far away, at 15, 10 and 7, a turn by
-# 20° moves the measurements by 0.62, 0.59, 0.59 and 0.61 standard deviations between people, a nod
-# by 20° by 0.94, 0.75, 0.71 and 0.73 (`benchmarks.measurements`).
+# The camera's distance from the head, in sizes of the face. At infinity, 15, 10 and 7, turning by
+# 20° changes the measurements by 0.62, 0.59, 0.59 and 0.61 standard deviations between people, and
+# nodding by 20° by 0.94, 0.75, 0.71 and 0.73 (`benchmarks.measurements`).
 CAMERA = 10.0
-# Degrees, as in `faces.parquet`. So far turned (17°, of which `yaw` shows 15°) or nodded, the
-# measurements of a face move by half the standard deviation between people, on average.
+# Degrees, as in `faces.parquet`. At these (a turn by 17° has a `yaw` of 15°), measurements change
+# by half a standard deviation between people, on average.
 MAX_YAW, MAX_PITCH = 15.0, 13.0
 TOP, CHIN = 10, 152
 _NOTHING = 1e-9  # a length below this share of the coordinates is 0
@@ -24,11 +24,10 @@ _NOTHING = 1e-9  # a length below this share of the coordinates is 0
 def frontalize(landmarks: np.ndarray, camera: float = CAMERA) -> np.ndarray:
     """Turn shapes to face the viewer, upright.
 
-    What is nearer to the camera is drawn larger; that is undone first. Then the head's own axes
-    become those of the picture: from right to left the sum of the vectors from each landmark on the
-    right to its mirror image; downwards, at a right angle to it, the line from forehead (10) to
-    chin (152). No direction in the photo enters but the view, so place, scale and turn in the photo
-    leave no trace.
+    First, perspective is removed. Then the head's own axes become those of the picture: from right
+    to left, the sum of the vectors from each landmark on the right to its mirror image; downwards,
+    at a right angle to it, the line from forehead (10) to chin (152). Place, scale and turn in the
+    photo have no effect.
 
     Parameters
     ----------
@@ -63,7 +62,7 @@ def frontalize(landmarks: np.ndarray, camera: float = CAMERA) -> np.ndarray:
 
 
 def is_frontal(yaw: np.ndarray, pitch: np.ndarray) -> np.ndarray:
-    """Whether faces look at the viewer well enough for their measurements to be compared.
+    """Whether faces are frontal enough for their measurements to be compared.
 
     Parameters
     ----------
@@ -73,14 +72,14 @@ def is_frontal(yaw: np.ndarray, pitch: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray
-        Bool (n,): `MAX_YAW` and `MAX_PITCH` at most, either way; False where one is unknown (NaN)
+        Bool (n,): at most `MAX_YAW` and `MAX_PITCH` either way; False where one is NaN.
     """
     yaw, pitch = np.asarray(yaw, dtype=np.float64), np.asarray(pitch, dtype=np.float64)
     return (np.abs(yaw) <= MAX_YAW) & (np.abs(pitch) <= MAX_PITCH)
 
 
 def _unit(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (n, 3), in sizes, at length 1, and which of them had a length."""
+    """Scale vectors (n, 3) to length 1; the second result says which of them had a length."""
     length = np.linalg.norm(vectors, axis=1)
     has_length = length > _NOTHING
     return vectors / np.where(has_length, length, 1)[:, None], has_length

@@ -1,6 +1,4 @@
-"""Generalised Procrustes alignment.
-
-What is left of shapes once place, size and rotation are taken out.
+"""Generalised Procrustes alignment: shapes without their place, size and rotation.
 
 Gower, "Generalized Procrustes analysis", Psychometrika 40 (1975); the rotation in closed form by
 singular values after Kabsch, Acta Crystallographica A 32 (1976), reflections excluded.
@@ -21,13 +19,12 @@ class GeneralizedProcrustes(TransformerMixin, BaseEstimator):
     dimensions : int
         Coordinates of a point, 2 or 3.
     mirror : ndarray of int (points,), optional
-        The number of each point's mirror image where x is turned round: the consensus is made
-        symmetric, and each aligned shape is the mean of itself and its mirror image. None: shapes
-        stay as lopsided as they are.
+        Number of each point's mirror image, for x reversed: the consensus is made symmetric, and
+        each aligned shape is averaged with its mirror image. None: shapes keep their asymmetry.
     tolerance : float
-        The consensus, whose size is 1, is done when it moves by less than this.
+        The consensus, of size 1, is final when it changes by less than this.
     most : int
-        Rounds at most; ten are usual.
+        Iterations at most; ten are usual.
 
     Attributes
     ----------
@@ -74,8 +71,9 @@ class GeneralizedProcrustes(TransformerMixin, BaseEstimator):
         return _unit(shapes - shapes.mean(axis=1, keepdims=True))
 
     def _symmetric(self, shapes: np.ndarray) -> np.ndarray:
-        """The mean of aligned shapes (…, points, dimensions) and their mirror images, which lie as
-        well on a symmetric consensus.
+        """Average aligned shapes (…, points, dimensions) with their mirror images.
+
+        These are aligned too, since the consensus is symmetric.
         """
         if self.mirror is None:
             return shapes
@@ -91,12 +89,8 @@ def _unit(shapes: np.ndarray) -> np.ndarray:
 
 
 def _turned(shapes: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Centred shapes (n, points, d), each turned onto `target` (points, d) as well as a rotation
-    can.
-    """
+    """Rotate centred shapes (n, points, d) onto `target` (points, d) by least squares."""
     left, _, right = np.linalg.svd(np.swapaxes(shapes, 1, 2) @ target)
     mirrored = np.linalg.det(left @ right) < 0
-    left[
-        mirrored, :, -1
-    ] *= -1  # the axis that matters least: a face must not become its mirror image
+    left[mirrored, :, -1] *= -1  # no reflections: the least important axis is turned round
     return shapes @ (left @ right)

@@ -1,7 +1,4 @@
-"""The geometric score.
-
-What raters would say, from a face's shape and, if wanted, its pixels in the mean shape.
-"""
+"""The model of the geometric score: ratings from landmarks and pixels, and its file."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ _WAY_OUT = "`dvc repro geometry` makes it (or `dvc pull`)"
 BATCH = 2048  # faces at a time; 48 MB of landmarks and pixels
 
 
-@cache  # looking for the libraries takes half as long as scoring a photo
+@cache  # searching for the libraries takes half as long as scoring a photo
 def _threads() -> ThreadpoolController:
     return ThreadpoolController()
 
@@ -41,15 +38,14 @@ class GeometryModel:
     Attributes
     ----------
     pipeline : Pipeline, optional
-        Fitted scikit-learn pipeline from rows as `features` makes them to rating units, also of a
-        model that was read from its file, where it is put together from arrays; None where it could
-        not be trained.
+        Fitted scikit-learn pipeline from the rows of `features` to rating units. In a model that
+        was read from its file, it is put together from arrays. None where it could not be trained.
     why : str, optional
         Why it was not trained; None where it was.
     zscore_facts : ZScore
         Means and standard deviations of the measurements among the train faces.
     sampler : FaceSampler, optional
-        Of the pixels; None for a model of the shape alone.
+        For the pixels; None for a model of the shape alone.
     n_train : int
         Rated train faces that it learned from.
     """
@@ -65,21 +61,21 @@ class GeometryModel:
         return self.pipeline is not None
 
     def predict(self, landmarks: np.ndarray, faces: Iterable[Any] | None = None) -> np.ndarray:
-        """Ratings of faces.
+        """Predict ratings of faces.
 
         Parameters
         ----------
         landmarks : ndarray (n, 468, 3)
-            In the face's own frame; a row of NaN is a face without.
+            In the face's own frame; NaN for a face without landmarks.
         faces : iterable of Any, optional
-            Their n crops: paths or bytes of JPEG files, as the table is made from, or uint8 RGB
-            arrays. A model of the shape alone needs none. JPEG files are decoded at a quarter of
-            512 px; the same crops, decoded whole, move a score by up to 0.1 of 100.
+            Their n crops: paths or bytes of JPEG files, as for the table, or uint8 RGB arrays. A
+            model of the shape alone needs none. JPEG files are decoded at a quarter of 512 px; the
+            same crops, decoded whole, change a score by up to 0.1 of 100.
 
         Returns
         -------
-        ndarray
-            Float64 (n,), rating units; NaN without landmarks or without a trained model.
+        ndarray of float64 (n,)
+            Rating units; NaN without landmarks or without a trained model.
 
         Raises
         ------
@@ -98,24 +94,21 @@ class GeometryModel:
         predicted = np.full(len(landmarks), np.nan)
         for start in range(0, len(landmarks), BATCH):
             batch = np.asarray(landmarks[start : start + BATCH])
-            there: Any = np.isfinite(batch).all(axis=(1, 2))
-            given = list(compress(islice(crops, len(batch)), there)) if crops else None
-            if there.any():
+            has_shape: Any = np.isfinite(batch).all(axis=(1, 2))
+            in_batch = list(compress(islice(crops, len(batch)), has_shape)) if crops else None
+            if has_shape.any():
                 with _threads().limit(limits=1):
-                    predicted[start : start + len(batch)][there] = self.pipeline.predict(
-                        features(batch[there], self.sampler, given)
+                    predicted[start : start + len(batch)][has_shape] = self.pipeline.predict(
+                        features(batch[has_shape], self.sampler, in_batch)
                     )
         return predicted
 
     def zscore(self, landmarks: np.ndarray) -> np.ndarray:
-        """The mean of z-scores that the table calls `geometry_zscore`: float64 (n,)."""
+        """Compute `geometry_zscore` of landmarks (n, 468, 3): float64 (n,)."""
         return self.zscore_facts(measure(landmarks))
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file.
-
-        What the pipeline learned as arrays, the rest as JSON in its header.
-        """
+        """Write a safetensors file: the pipeline as arrays, the rest as JSON in the header."""
         zscore = {
             "means": {k: _or_none(v) for k, v in self.zscore_facts.means.items()},
             "deviations": {k: _or_none(v) for k, v in self.zscore_facts.deviations.items()},
@@ -136,20 +129,16 @@ class GeometryModel:
 def features(
     landmarks: np.ndarray, sampler: FaceSampler | None, faces: Iterable[Any] | None
 ) -> np.ndarray:
-    """Rows of the pipeline, float32.
-
-    Landmarks (n, 468, 3) as they are, then the pixels if there is a sampler.
-    """
+    """Make the pipeline's rows, float32: landmarks (n, 468, 3), and pixels with a sampler."""
     shapes = np.asarray(landmarks, dtype=np.float32).reshape(len(landmarks), 3 * N_LANDMARKS)
-    return (
-        shapes
-        if sampler is None or faces is None
-        else np.concatenate([shapes, sampler.sample(faces, landmarks)], axis=1, dtype=np.float32)
-    )
+    if sampler is None or faces is None:
+        return shapes
+    pixels = sampler.sample(faces, landmarks)
+    return np.concatenate([shapes, pixels], axis=1, dtype=np.float32)
 
 
 def load_geometry(path: str | Path) -> GeometryModel:
-    """Read what `GeometryModel.save` wrote; never None, see `.trained`.
+    """Read what `GeometryModel.save` wrote, trained or not.
 
     Raises
     ------
@@ -189,7 +178,7 @@ def _or_none(number: float) -> float | None:
 
 
 def _zscore(facts: dict[str, Any]) -> ZScore:
-    """Null stands for a number that there is not: no face had landmarks."""
+    """Read the z-score; null stands for NaN, where no train face had landmarks."""
     if set(facts) != {"means", "deviations", "n"} or any(
         set(facts[name]) != set(SIGNS) for name in ("means", "deviations")
     ):
@@ -211,7 +200,7 @@ def _sampler(target: np.ndarray) -> FaceSampler:
 
 
 def _groups(pipeline: Pipeline) -> dict[str, Any]:
-    """The steps with components, by the beginning of their arrays' names."""
+    """Steps with components, by the prefix of their arrays' names."""
     if "features" not in pipeline.named_steps:
         return {"shape": pipeline.named_steps}
     return {
@@ -220,7 +209,7 @@ def _groups(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _take_apart(pipeline: Pipeline) -> dict[str, np.ndarray]:
-    """What a pipeline of `make_pipeline` learned."""
+    """Take a fitted pipeline of `make_pipeline` apart into arrays."""
     arrays = {
         "coef": pipeline["ridge"].coef_,
         "intercept": np.asarray(pipeline["ridge"].intercept_),
@@ -237,7 +226,7 @@ def _take_apart(pipeline: Pipeline) -> dict[str, np.ndarray]:
 
 
 def _put_together(arrays: dict[str, np.ndarray], n_values: int) -> Pipeline:
-    """The pipeline that `_take_apart` made arrays of; `n_values` pixels are in its rows."""
+    """Undo `_take_apart`, for rows with `n_values` pixels."""
     inputs = {"shape": COORDINATES} | ({"appearance": n_values} if n_values else {})
     shapes: dict[str, tuple[int, ...]] = {"consensus": (N_LANDMARKS, 3), "intercept": ()}
     counts = {name: len(np.atleast_1d(arrays[f"{name}.variance"])) for name in inputs}
@@ -264,8 +253,7 @@ def _put_together(arrays: dict[str, np.ndarray], n_values: int) -> Pipeline:
     pipeline = make_pipeline(2, bool(n_values))
     for name, steps in _groups(pipeline).items():
         steps["components"].set_params(n_components=counts[name])
-        # Column by column, as fitting leaves them: sums of float32 in another order have other last
-        # digits.
+        # In Fortran order, as fitting leaves them: sums in another order have other last digits.
         vars(steps["components"]).update(
             mean_=arrays[f"{name}.mean"],
             components_=np.asfortranarray(arrays[f"{name}.components"]),

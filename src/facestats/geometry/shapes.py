@@ -1,4 +1,4 @@
-"""The landmarks in `faces.parquet`, left on disk: those of a million faces are 5.6 GB."""
+"""The landmarks in `faces.parquet`, read batch by batch: those of a million faces take 5.6 GB."""
 
 from __future__ import annotations
 
@@ -67,19 +67,19 @@ class LandmarkTable:
     def take(self, chosen: np.ndarray) -> np.ndarray:
         """The landmarks of the faces where `chosen` (bool, n) is true: float32 (faces, 468, 3)."""
         landmarks = np.empty((np.count_nonzero(chosen), N_LANDMARKS, 3), dtype=np.float32)
-        at = filled = 0
+        start = filled = 0
         for batch in self.batches():
-            rows = batch[chosen[at : at + len(batch)]]
+            rows = batch[chosen[start : start + len(batch)]]
             landmarks[filled : filled + len(rows)] = rows
-            at, filled = at + len(batch), filled + len(rows)
+            start, filled = start + len(batch), filled + len(rows)
         return landmarks
 
 
 def _matrix(column: pa.FixedSizeListArray, accepted: pa.BooleanArray) -> np.ndarray:
     """Accepted rows of a column of landmarks (n, 468, 3), NaN where there are none."""
     matrix = np.full((len(column), column.type.list_size), np.nan, dtype=np.float32)
-    there = column.is_valid().to_numpy(zero_copy_only=False)
-    matrix[there] = (
+    has_landmarks = column.is_valid().to_numpy(zero_copy_only=False)
+    matrix[has_landmarks] = (
         column.drop_null()
         .flatten()
         .to_numpy(zero_copy_only=False)

@@ -1,4 +1,4 @@
-"""Training the geometric score, and out-of-fold predictions of the faces that it learned from."""
+"""Training of the geometric score, and out-of-fold predictions of its train faces."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ from threadpoolctl import threadpool_limits
 
 from facestats.core.landmarks import MIRROR, N_LANDMARKS
 from facestats.core.stats.folds import hashed_folds
+from facestats.core.stats.regression import is_constant
 from facestats.errors import number_of
 from facestats.geometry.appearance import FaceSampler
 from facestats.geometry.procrustes import GeneralizedProcrustes
 
 MIN_TRAIN = 20
 COORDINATES = N_LANDMARKS * 3  # the first columns of a row; the others are pixels
-# docs/methods/geometry.md: what other numbers gave in cross-validation on OMI.
+# docs/methods/geometry.md has what other numbers gave in cross-validation on OMI.
 SHAPE_COMPONENTS, APPEARANCE_COMPONENTS = 150, 200
 SHAPE_VARIANCE = 0.25  # of the shape's components together, beside the pixels' 1
-ROUNDING = (
-    1e-12  # means of 2 and of 3 equal ratings differ in the last bit; a share of the largest rating
-)
 PENALTIES = np.logspace(-5, 3, 33)
 # Variance below this is rounding: float32 landmarks of a shape of size 1 vary by 1e-14, pixels by 1
 # at least.
@@ -62,7 +60,7 @@ class ShapeAndPixels(TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X: np.ndarray, y: object = None) -> np.ndarray:
-        """Fit both, and what they make of the same rows."""
+        """Fit both, and transform the same rows."""
         return np.hstack(
             [
                 self.shape.fit_transform(X[:, :COORDINATES]),
@@ -80,11 +78,18 @@ class ShapeAndPixels(TransformerMixin, BaseEstimator):
 
 
 def make_pipeline(n: int, appearance: bool) -> Pipeline:
-    """Principal components of aligned shapes, and of pixels if wanted, and a ridge regression on
-    them; for `n` train faces.
+    """Make the pipeline: principal components of aligned shapes and pixels, then ridge regression.
 
-    Its rows are landmarks (468 · 3 numbers), followed by the values of `FaceSampler` if
-    `appearance`.
+    Parameters
+    ----------
+    n : int
+        Number of train faces.
+    appearance : bool
+        Whether rows have pixels, the values of `FaceSampler`, after the 468 · 3 coordinates.
+
+    Returns
+    -------
+    Pipeline
     """
     shape = Pipeline(
         [
@@ -100,9 +105,7 @@ def make_pipeline(n: int, appearance: bool) -> Pipeline:
 
 
 def sampler_for(landmarks: np.ndarray) -> FaceSampler:
-    """A sampler whose target is the mean shape of faces (n, 468, 3), symmetric and seen from the
-    front.
-    """
+    """Make a sampler for the mean shape of faces (n, 468, 3), symmetric and frontal."""
     with threadpool_limits(1):
         return FaceSampler(GeneralizedProcrustes(mirror=MIRROR).fit(landmarks).consensus_)
 
@@ -115,20 +118,28 @@ def _components(most: int, n: int, variance: float) -> list[tuple]:
 
 
 def train_pipeline(x: np.ndarray, ratings: np.ndarray) -> tuple[Pipeline | None, str | None]:
-    """The fitted pipeline, or None and the reason.
+    """Fit the pipeline.
 
     Parameters
     ----------
-    x : ndarray of float32 (n, 468 · 3)
-        Or (n, 468 · 3 + pixels); see `make_pipeline`.
+    x : ndarray of float32 (n, 468 · 3 or more)
+        Rows as `make_pipeline` describes them.
     ratings : ndarray (n,)
+        Of the faces.
+
+    Returns
+    -------
+    pipeline : Pipeline, optional
+        None where it can't be trained.
+    why : str, optional
+        Why it can't.
     """
     if len(x) < MIN_TRAIN:
         return (
             None,
             f"{number_of(len(x), 'rated face')} with landmarks in train; {MIN_TRAIN} are needed",
         )
-    if np.ptp(ratings) <= ROUNDING * np.abs(ratings).max():
+    if is_constant(ratings):
         return None, f"all {len(x)} rated train faces have the same rating, {ratings[0]:g}"
     with threadpool_limits(1):  # sums in another order give other bits
         return make_pipeline(len(x), x.shape[1] > COORDINATES).fit(x, ratings), None
@@ -143,16 +154,20 @@ def out_of_fold(
     ----------
     x, ratings : ndarray
         As for `train_pipeline`.
-    groups : Series
-        N names; faces of one group are never on both sides. A group's fold is a hash of its name
-        and the seed.
+    groups : Series of str (n,)
+        Whose face it is; no group is on both sides. A group's fold is a hash of its name and the
+        seed.
+    folds : int
+        Number of folds.
+    seed : int
+        Of the folds.
 
     Returns
     -------
-    predicted
-        Float64 (n,), NaN in folds that could not be trained.
-    problems
-        Why those could not.
+    predicted : ndarray of float64 (n,)
+        NaN in folds that could not be trained.
+    problems : list of str
+        Why these could not.
     """
     fold = hashed_folds(groups, folds, seed)
     predicted, problems = np.full(len(x), np.nan), []

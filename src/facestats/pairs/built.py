@@ -1,4 +1,4 @@
-"""A composite, read back from its folder: what continua and differences start from."""
+"""A composite read from its folder, for continua and differences."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 from PIL import Image
 
+from facestats.core.landmarks import N_LANDMARKS
 from facestats.errors import InputError
 
 
@@ -95,7 +96,7 @@ def read_composite(folder: Path) -> Built:
             f"{folder} is not the folder of a composite ({error}); `dvc repro` writes it"
         ) from None
     if built.shape is not None and (
-        not isinstance(built.shape, np.ndarray) or built.shape.shape != (468, 2)
+        not isinstance(built.shape, np.ndarray) or built.shape.shape != (N_LANDMARKS, 2)
     ):
         raise InputError(
             f"{folder / 'shape.npy'} is {getattr(built.shape, 'shape', 'an archive')}; landmarks "

@@ -1,4 +1,4 @@
-"""From one composite to another: shape and colour between them."""
+"""Continua: pictures in steps from one composite to another, in shape and colour."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def strip(
 
 
 def _font(text: str, largest: int = 17) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font, the same on every machine, so small that the text fits."""
+    """Pillow's own font, the same on every machine, in a size in which the text fits."""
     font = ImageFont.load_default(largest)
     return (
         font

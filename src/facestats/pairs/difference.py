@@ -1,8 +1,8 @@
-"""Where two composites differ, in colour and in shape.
+"""Differences of two composites in colour and in shape.
 
-Colour is compared landmark upon landmark, shape without what the crops' placing adds. Two groups of
-finite size always differ; how much of a difference is chance can't be told from the two averages
-alone.
+Colours are compared after both are warped to their common shape, shapes after shift, turn and scale
+are removed. Two finite groups always differ; the two averages alone can't tell how much of the
+difference is chance.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from facestats.core.landmarks import MIRROR
 from facestats.errors import InputError
 from facestats.pairs.built import Built
 
-LARGEST = 10  # landmarks told of
+LARGEST = 10  # landmarks that are listed
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Difference:
         distance between the eyes, after the least-squares shift, turn and scale that bring the two
         shapes together.
     scale, turn : float
-        What was taken out so: how much larger the first shape is, and by how many degrees it is
-        turned clockwise.
+        What was removed: how much larger the first shape is, and by how many degrees it is turned
+        clockwise.
     """
 
     pictures: tuple[np.ndarray, np.ndarray]
@@ -60,7 +60,7 @@ class Difference:
 
 
 def nowhere_in_picture(of: Built, minus: Built) -> str | None:
-    """Say why two composites with `image` and `shape` have no pixel to compare; None: they have."""
+    """Say why two composites have no pixel to compare; None where they have."""
     if inner_face(_common(of, minus), len(of.drawn[0])).any():
         return None
     return (
@@ -88,7 +88,7 @@ def difference(of: Built, minus: Built) -> Difference:
     Raises
     ------
     InputError
-        There is no pixel to compare; `nowhere_in_picture` says so beforehand.
+        There is no pixel to compare; `nowhere_in_picture` tells beforehand.
     """
     if why := nowhere_in_picture(of, minus):
         raise InputError(why)
@@ -136,8 +136,8 @@ def superimposed(shape: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, compl
 def one_sided(shifts: np.ndarray) -> np.ndarray:
     """The part of shifts (468, 2) that is not the same on both sides of the face.
 
-    Heads that are turned to other sides shift so: 96 % of the squared shifts between two draws of
-    30 OMI women, 4 % of those between the women of the highest and the lowest decile.
+    It comes from heads turned to different sides: 96 % of the squared shifts between two samples of
+    30 OMI women, and 4 % of those between the women of the highest and the lowest decile.
     """
     return (shifts - shifts[MIRROR] * [-1, 1]) / 2
 

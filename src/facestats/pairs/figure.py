@@ -1,4 +1,4 @@
-"""Where two composites differ, as a panel and as the files of the stage `difference`."""
+"""The figure of a difference, and the files of the stage `difference`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from facestats.core.files import write_image, write_json
 from facestats.pairs.built import Built
 from facestats.pairs.difference import Difference, difference, measure, one_sided
 
-FACTORS = (1, 2, 5, 10, 20, 50)  # by which shifts are drawn larger
-LONGEST = 40  # percent of the distance between the eyes, the longest arrow drawn
-# End of the colour scales, units of CIELAB: fixed, so that panels can be held side by side, unless
-# a twentieth of the face is beyond.
+FACTORS = (1, 2, 5, 10, 20, 50)  # by which shifts are enlarged
+LONGEST = 40  # length of the longest arrow, percent of the distance between the eyes
+# End of the colour scales, units of CIELAB: fixed, so that figures can be compared, unless a
+# twentieth of the face lies beyond.
 USUAL_END = 10
-WIDEST = 24  # characters of a name in one line: longer ones would push the pictures aside
+WIDEST = 24  # characters of a name per line; longer ones would displace the pictures
 CHANCE = (
     "Two groups of finite size never look the same: a part of every difference is chance, and more "
     "of it the fewer faces there are. How large that part is, two averages can't tell."
@@ -42,7 +42,7 @@ def write_difference(out: Path, name: str, both: tuple[Built, Built], why: str |
     name : str
         As in `params.yaml`.
     both : pair of Built
-        The composite that is looked at, and the one that is taken from it.
+        `of` and `minus`.
     why : str or None
         Why it can't be built.
 

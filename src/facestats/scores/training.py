@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from facestats.core.stats.regression import is_constant
 from facestats.errors import InputError, number_of
 from facestats.machine.threads import one_thread
 from facestats.params.errors import checked_options
@@ -26,9 +27,6 @@ from facestats.scores.regressor import Regressor
 from facestats.scores.ridge import fit_averaged_ridge
 
 MIN_TRAIN, MIN_VAL = 20, 5
-# Share of the largest rating below which a difference is rounding: means of 2 and of 3 equal
-# ratings differ in the last bit.
-ROUNDING = 1e-12
 
 
 def too_few(n_train: int, n_val: int) -> str:
@@ -92,7 +90,7 @@ def train_regressor(
     x_val, y_val, of_val = _checked(X_val, y_val, of_val, "val")
     if x.shape[1] != x_val.shape[1]:
         raise InputError(f"train has {x.shape[1]} features, val {x_val.shape[1]}")
-    if np.ptp(y) <= ROUNDING * np.abs(y).max():
+    if is_constant(y):
         raise InputError(
             f"all {len(y)} train ratings are {y[0]:g}; there is nothing to learn from them"
         )

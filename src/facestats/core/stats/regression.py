@@ -32,7 +32,7 @@ def _measure(
         "spearman": _pearson(actual_rank, predicted_rank),
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
-        "r2": float("nan") if _constant(actual) else 1 - float(error @ error) / total,
+        "r2": float("nan") if is_constant(actual) else 1 - float(error @ error) / total,
     }
 
 
@@ -134,12 +134,12 @@ class _Ranks:
 
 
 def _pearson(a: np.ndarray, b: np.ndarray) -> float:
-    if _constant(a) or _constant(b):
+    if is_constant(a) or is_constant(b):
         return float("nan")
     a, b = a - a.mean(), b - b.mean()
     return float(a @ b / (np.sqrt(float(a @ a)) * np.sqrt(float(b @ b))))
 
 
-def _constant(values: np.ndarray) -> bool:
+def is_constant(values: np.ndarray) -> bool:
     """Whether all values are equal but for rounding."""
     return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
