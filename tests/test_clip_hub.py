@@ -162,15 +162,15 @@ def test_a_name_that_no_repository_can_have(hub, tmp_path):
     assert "can't be the name of a repository" in refused(tmp_path / "out", "org/a..b")
 
 
-@pytest.mark.parametrize(("proxy", "said"), [(None, False), ("HTTPS_PROXY", True)])
-def test_a_hub_that_is_not_there(hub, tmp_path, monkeypatch, proxy, output):
+@pytest.mark.parametrize(("proxy", "named"), [(None, False), ("HTTPS_PROXY", True)])
+def test_a_hub_that_is_not_there(hub, tmp_path, monkeypatch, proxy, named):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     if proxy:
         monkeypatch.setenv(proxy, "http://user:secret@127.0.0.1:9")
     message = refused(tmp_path / "out")
     assert "http://127.0.0.1:9 can't be reached" in message
     assert "onnect" in message.partition("client says")[2]
-    assert ("HTTPS_PROXY is set" in message) == output
+    assert ("HTTPS_PROXY is set" in message) == named
     assert "secret" not in message
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from facestats.core.files import write_json
 from facestats.core.stats import regression
-from facestats.evaluation.attractiveness import AGAINST_MLP, METRICS, evaluate_attractiveness
+from facestats.evaluation.attractiveness import COMPARED, METRICS, evaluate_attractiveness
 from facestats.evaluation.baselines import OTHERS, with_all
 from facestats.scores.blending import BlendWeights
 from resources import splits, text
@@ -214,7 +214,7 @@ def test_what_there_is_no_geometry_for_is_null(lacking, tmp_path):
             for key, metric in result.metrics["test"][name].items()
             if key != "minus_mlp"
         )
-    for name in AGAINST_MLP:
+    for name in COMPARED:
         assert all(
             metric["value"] is None for metric in result.metrics["test"][name]["minus_mlp"].values()
         )

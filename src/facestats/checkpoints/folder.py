@@ -1,4 +1,4 @@
-"""A CLIP checkpoint on disk, in Hugging Face layout: its weights, and what is wrong with it."""
+"""A CLIP checkpoint on disk, in Hugging Face layout: finding its weights, and checking it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TOKENIZER_FILES = (
 )
 CONFIG_FILES = (CONFIG, "preprocessor_config.json", "processor_config.json", *TOKENIZER_FILES)
 MOST_SHARDS = 1000
-# Of each kind of weights, the better kind first: one file, or an index and its shards.
+# Each kind of weights, the better first: one file, or an index and its shards.
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 INDEX = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SHARDS = ("model-*.safetensors", "pytorch_model-*.bin")
 LFS = b"version https://git-lfs.github.com/spec/"
 HALVES = {"clip_vision_model": "the image tower alone", "clip_text_model": "the text tower alone"}
-# What a repository in another layout is known by: a name in it, and what to say.
+# How to recognize a repository in another layout: a name in it, and the end of the message.
 LAYOUTS = (
     (r"(^|/)[^/]*\.incomplete$", "it is half a download: run the download again, to its end"),
     (
@@ -68,12 +68,12 @@ LAYOUTS = (
 
 
 def check_config(folder: Path, variant: str) -> dict:
-    """The content of `config.json`, where it is that of a CLIP model.
+    """Read `config.json` of a CLIP model.
 
     Raises
     ------
     ModelError
-        There is none, it is a pointer of git LFS, damaged, or of another kind of model.
+        The file is missing, a pointer of git LFS, damaged, or of another kind of model.
     """
     path = folder / CONFIG
     if not path.is_file():
@@ -113,10 +113,7 @@ def check_config(folder: Path, variant: str) -> dict:
 
 
 def foreign_layout(names: Iterable[str]) -> str:
-    """What files seem to be, and the way out, as the end of a sentence.
-
-    Paths are below a folder or repository, POSIX style.
-    """
+    """What files of a folder or repository seem to be, and the way out, as a sentence's end."""
     names = sorted(names)
     for pattern, meaning in LAYOUTS:
         if any(re.search(pattern, name) for name in names):
@@ -135,7 +132,7 @@ def foreign_layout(names: Iterable[str]) -> str:
 
 
 def find_weights(folder: Path, variant: str) -> list[Path]:
-    """The file or files of a checkpoint's weights; safetensors where there are some.
+    """The file or files of a checkpoint's weights, preferably safetensors.
 
     Raises
     ------
@@ -176,7 +173,7 @@ def find_weights(folder: Path, variant: str) -> list[Path]:
 
 
 def _named_shards(index: Path, variant: str) -> set[str]:
-    """The files that an index of shards names: each a file beside it."""
+    """The files that an index of shards names, all beside it."""
     named = read_json(index, variant).get("weight_map")
     if not isinstance(named, dict) or not named:
         raise ModelError(
@@ -193,10 +190,7 @@ def _named_shards(index: Path, variant: str) -> set[str]:
 
 
 def check_files(folder: Path, variant: str) -> None:
-    """Raise ModelError where a file that would be read is not the file itself, empty or cut off.
-
-    Reads no weights.
-    """
+    """Raise ModelError if a file to be read is a stand-in, empty or cut off; reads no weights."""
     for name in CONFIG_FILES:
         if os.path.lexists(folder / name):
             refuse_stand_in(folder / name, variant)
@@ -209,10 +203,7 @@ def check_files(folder: Path, variant: str) -> None:
 
 
 def check_safetensors(path: Path, variant: str) -> None:
-    """Raise ModelError for a file of weights that is damaged, cut off, or no CLIPModel's.
-
-    Reads its header only.
-    """
+    """Raise ModelError for weights that are damaged or not a CLIPModel's; reads only the header."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -233,13 +224,11 @@ def check_safetensors(path: Path, variant: str) -> None:
 
 
 def refuse_stand_in(path: Path, variant: str) -> None:
-    """Raise ModelError for what is not the file itself.
+    """Raise ModelError for a stand-in: a link out of the checkpoint, a pipe, git LFS's pointer.
 
-    A link out of the checkpoint, a pipe or device, git LFS's text file for a large one.
-
-    What is read here is copied into an out of DVC's, and shared: through a link that would be
-    anybody's private file. In the hub's own cache, files of a snapshot are links into the same
-    repository's folder.
+    The files are copied into an out of DVC's, and shared. Through a link, that could be anybody's
+    private file. In the hub's own cache, files of a snapshot are links into the same repository's
+    folder.
     """
     folder = path.parent.resolve()
     inside = (
@@ -270,12 +259,12 @@ def refuse_stand_in(path: Path, variant: str) -> None:
 
 
 def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
-    """Weights by name out of one file, read without running what a pickle may hold.
+    """Read weights by name from one file, without running code of a pickle.
 
     Raises
     ------
     ModelError
-        It is damaged, holds more than tensors, or is no state dict.
+        The file is damaged, holds more than tensors, or is not a state dict.
     """
     import torch
     from safetensors.torch import load_file
@@ -306,9 +295,9 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether it is a tensor whose numbers are all in the file.
+    """Whether this is a tensor whose numbers are all in the file.
 
-    One that is spread out of a few bytes would take any memory.
+    One that repeats a few bytes could take any amount of memory.
     """
     import torch
 
@@ -323,7 +312,7 @@ def _is_plain(value: object) -> bool:
 
 
 def read_json(path: Path, variant: str) -> dict:
-    """A JSON object; raises ModelError where the file holds something else."""
+    """Read a JSON object; raises ModelError if the file holds something else."""
     refuse_stand_in(path, variant)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

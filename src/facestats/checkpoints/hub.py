@@ -1,4 +1,4 @@
-"""Download a CLIP variant from a model hub: only the files needed, or what is wrong."""
+"""Download the needed files of a CLIP variant from a model hub, or explain why it fails."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ from facestats.errors import ModelError, did_you_mean, nearest_names
 
 WAYS_OUT = (
     "There are three ways out: run it once where the hub can be reached, so that the model lies "
-    "in the hub's own "
-    "cache (HF_HOME); put the files into a local folder and set clip.variant to its path; or use "
-    "clip.variant=tiny, which ships with this package."
+    "in the hub's own cache (HF_HOME); put the files into a local folder and set clip.variant to "
+    "its path; or use clip.variant=tiny, which ships with this package."
 )
 KNOWN = (
     "tiny",
@@ -36,7 +35,7 @@ KNOWN = (
     "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
     "patrickjohncyh/fashion-clip",
 )
-# OpenAI's own, and open_clip's
+# OpenAI's own names, and open_clip's.
 OTHER_NAMES = {
     "vitb32": KNOWN[1],
     "vitb16": KNOWN[2],
@@ -48,20 +47,14 @@ PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 def looks_like_an_id(variant: str) -> bool:
-    """Whether a variant is worded as a Hugging Face id, `organisation/name`.
-
-    Anything else is a path.
-    """
+    """Whether a variant looks like a Hugging Face id, `organisation/name`; else it is a path."""
     return bool(re.fullmatch(r"[\w.-]+(/[\w.-]+)?", variant)) and not variant.startswith(
         (".", "/", "~")
     )
 
 
 def nearest_variant(variant: str) -> str | None:
-    """The variant that was probably meant.
-
-    The id in an address, or the well-known one behind another project's name or a slip.
-    """
+    """The variant that was probably meant: the id in a URL, or a known one with a similar name."""
     address = re.match(r"(?:https?://[\w.:-]+/|hf://)(?:models/)?([\w.-]+/[\w.-]+)", variant)
     if address:
         return address[1]
@@ -79,16 +72,16 @@ def nearest_variant(variant: str) -> str | None:
 
 
 def download(variant: str, revision: str | None) -> Path:
-    """The snapshot of a repository in the hub's own cache.
+    """Download a repository; returns its snapshot in the hub's own cache.
 
-    Configuration comes first: what is no CLIP, or has no weights that can be used, is not
-    downloaded. Weights as safetensors where there are some.
+    The configuration comes first: a repository that is not a CLIP, or has no usable weights, is not
+    downloaded. Safetensors are preferred.
 
     Raises
     ------
     ModelError
-        What is wrong with the repository, the hub or the way to it, with the reason that the hub's
-        client gives.
+        The repository, the hub or the connection has a problem; the text includes the message of
+        the hub's client.
     """
     folder = _snapshot(variant, revision, CONFIG_FILES)
     if not (folder / CONFIG).is_file():
@@ -110,10 +103,7 @@ def download(variant: str, revision: str | None) -> Path:
 
 
 def cached_snapshot(variant: str, revision: str | None) -> Path | None:
-    """Where the hub's own cache holds a variant's configuration; None where it does not.
-
-    Asks no hub.
-    """
+    """Where the hub's own cache has a variant's configuration, or None; asks no hub."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -125,14 +115,21 @@ def cached_snapshot(variant: str, revision: str | None) -> Path | None:
 
 
 def find_refusal(variant: str, revision: str | None, timeout: float) -> str | None:
-    """Why the hub would not give a repository, after one question and without a download.
-
-    Empty where it would, None where it can't be asked.
+    """Why the hub would refuse a repository, by one request and without a download.
 
     Parameters
     ----------
+    variant : str
+        Hugging Face id.
+    revision : str or None
+        Branch, tag or commit.
     timeout : float
-        Seconds for the answer; looking up the hub's name may take longer.
+        Seconds for the answer; resolving the hub's name may take longer.
+
+    Returns
+    -------
+    str or None
+        Empty if it would not refuse; None if the hub can't be asked.
     """
     import huggingface_hub
 
@@ -169,7 +166,7 @@ def _snapshot(variant: str, revision: str | None, patterns: tuple[str, ...]) -> 
             )
         )
     except Exception as error:
-        # the hub's client raises a dozen kinds: connection, rights, names, revisions
+        # The hub's client raises a dozen kinds: connection, rights, names, revisions.
         at = f" at revision {revision}" if revision else ""
         raise ModelError(
             f"could not get clip.variant {variant}{at} from the model hub: "
@@ -179,20 +176,20 @@ def _snapshot(variant: str, revision: str | None, patterns: tuple[str, ...]) -> 
 
 
 def _layout(variant: str, revision: str) -> str:
-    """What a repository that can't be used holds."""
+    """The content of a repository that can't be used."""
     import huggingface_hub
 
     try:
         return foreign_layout(huggingface_hub.HfApi().list_repo_files(variant, revision=revision))
-    except Exception as error:  # as above; it is only the hint that is lost
+    except Exception as error:  # as above; only the hint is lost
         return f"its files can't be listed ({_whole_text(error)})"
 
 
 def explain(error: Exception, variant: str, revision: str | None) -> str:
-    """What is wrong, and the way out, in whole sentences.
+    """The problem and the way out in whole sentences.
 
-    Kinds go by name: they come from the hub's client and from two libraries below it, which change
-    with its version.
+    Errors are told by the names of their classes, which come from the hub's client and two
+    libraries below it, and change with its version.
     """
     from huggingface_hub import constants
 
@@ -231,7 +228,7 @@ def explain(error: Exception, variant: str, revision: str | None) -> str:
 def _problem_of_repository(
     kinds: set[str], status: int | None, variant: str, revision: str | None
 ) -> str | None:
-    """What is wrong with the repository, or with one's right to read it."""
+    """The problem of the repository, or of the right to read it; None if there is none."""
     from huggingface_hub import constants, get_token
 
     hub = constants.ENDPOINT
@@ -273,7 +270,7 @@ def _problem_of_repository(
 
 
 def _problem_of_hub(kinds: set[str], status: int | None, text: str) -> str:
-    """What is wrong with the hub, or with the way to it; empty where nobody knows."""
+    """The problem of the hub or of the connection; empty if unknown."""
     from huggingface_hub import constants
 
     hub = f"{constants.ENDPOINT}{' (HF_ENDPOINT)' if os.environ.get('HF_ENDPOINT') else ''}"
@@ -349,5 +346,5 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _whole_text(error: BaseException) -> str:
-    """All that an error says, on one line; its kind where it says nothing."""
+    """An error's text on one line, or its class if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What the settings of a CLIP checkpoint may hold: sizes, attention, the image transform."""
+"""Checks of a CLIP checkpoint's settings: sizes, attention, the image transform."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MOST_SIZES = {
     "vocab_size": 2**22,
     "max_position_embeddings": 2**16,
 }
-# Attention as config.json may name it. For any other name, transformers fetches a program from a
-# hub and runs it, where the package `kernels` is there.
+# Attention that config.json may name. For any other name, transformers fetches a program from a hub
+# and runs it if the package `kernels` is installed.
 ATTENTION = (None, "eager", "sdpa")
 ATTENTION_KEYS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
 MOST_SIDE = 4096  # px that an image tower may see; the largest CLIP sees 378
-# Numbers that a checkpoint may lack before a model is built: transformers would draw them at
-# random, up to 5.5 GB in 50 s, and only then say which are missing.
+# Numbers that a checkpoint may lack when a model is built: transformers would draw them at random,
+# up to 5.5 GB in 50 s, and only then report which are missing.
 MOST_MISSING = 2**24
 
 
@@ -63,7 +63,7 @@ def check_settings(config: dict, path: Path, variant: str) -> None:
             continue
         for key, most in MOST_SIZES.items():
             value = part.get(key)
-            # of other types, transformers says what it expects
+            # For other types, transformers says what it expects.
             if isinstance(value, int) and not 1 <= value <= most:
                 raise ModelError(
                     f"clip.variant {variant}: {path} is damaged: {place}{key} is "
@@ -79,10 +79,7 @@ def check_settings(config: dict, path: Path, variant: str) -> None:
 
 
 def check_folder(model_dir: Path) -> None:
-    """`check_settings` of a folder that `fetch_clip` wrote.
-
-    What is no JSON is left to its reader.
-    """
+    """`check_settings` of a folder that `fetch_clip` wrote; its reader reports damaged JSON."""
     path = model_dir / "config.json"
     with suppress(OSError, ValueError, RecursionError):
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -93,7 +90,7 @@ def check_folder(model_dir: Path) -> None:
 def check_weights(
     model_dir: Path, model_class: type[PreTrainedModel], config: PreTrainedConfig
 ) -> None:
-    """Refuse a checkpoint that lacks much of the weights that its settings ask for.
+    """Refuse a checkpoint that lacks many of the weights that its settings require.
 
     Only the header of the weights is read, and the model is built without memory.
 
@@ -137,7 +134,7 @@ def _short(value: object) -> str:
 
 
 def check_transform(content: object, path: Path) -> None:
-    """Raise ModelError where an image transform is one that no image can go through.
+    """Raise ModelError for an image transform that can't be applied to any image.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Bring a CLIP variant into one folder, in Hugging Face layout, with safetensors weights.
 
-This is the only place that may reach for a model hub; everything later reads the folder.
+Only this step may use a model hub; all later ones read the folder.
 """
 
 from __future__ import annotations
@@ -40,12 +40,11 @@ def fetch_clip(variant: str, revision: str | None, out: Path) -> dict[str, str]:
     variant : str
         `tiny`, a Hugging Face id (`organisation/name`) or the path of a local folder.
     revision : str or None
-        Branch, tag or commit of a Hugging Face id; for a local folder (or `tiny`) the sha256 of the
-        weights or its beginning, checked; None: whatever is there.
+        Branch, tag or commit of a Hugging Face id; for a local folder (or `tiny`), the sha256 of
+        the weights or its beginning, which is checked. None takes the newest, or any weights.
     out : Path
         Folder to make; holds `config.json`, `model.safetensors`, `preprocessor_config.json`,
-        tokenizer files where the variant has them, and `facestats.json` (how it is called in
-        tables).
+        tokenizer files if the variant has them, and `facestats.json` (its name in tables).
 
     Returns
     -------
@@ -59,7 +58,7 @@ def fetch_clip(variant: str, revision: str | None, out: Path) -> dict[str, str]:
     """
     out.mkdir(parents=True, exist_ok=True)
     for name in (CONFIG, "preprocessor_config.json", FACTS, MODEL, *TOKENIZER_FILES):
-        (out / name).unlink(missing_ok=True)  # of another variant, where this runs without DVC
+        (out / name).unlink(missing_ok=True)  # of another variant, if this runs without DVC
     folder = local_folder(variant)
     if folder is not None:
         name, resolved = "tiny" if folder == TINY else "local", None
@@ -79,7 +78,7 @@ def fetch_clip(variant: str, revision: str | None, out: Path) -> dict[str, str]:
 
 
 def local_folder(variant: str, root: Path = Path()) -> Path | None:
-    """The folder that a variant names; None where it is a Hugging Face id.
+    """The folder that a variant names; None for a Hugging Face id.
 
     Parameters
     ----------
@@ -89,7 +88,7 @@ def local_folder(variant: str, root: Path = Path()) -> Path | None:
     Raises
     ------
     ModelError
-        A path at which there is no folder.
+        There is no folder at the path.
     """
     if variant == "tiny":
         return TINY
@@ -102,12 +101,8 @@ def local_folder(variant: str, root: Path = Path()) -> Path | None:
                 f"clip.variant: {variant} is a file; expected a folder with {CONFIG} and {MODEL}, "
                 "as save_pretrained writes it"
             )
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        # a name that is too long, ~ of somebody who is not, a null byte
+    except (OSError, RuntimeError, ValueError) as error:
+        # A name that is too long, ~ of an unknown user, a null byte.
         raise ModelError(f"clip.variant: {variant!r} names no folder ({error})") from None
     if looks_like_an_id(variant):
         return None
@@ -122,9 +117,7 @@ def local_folder(variant: str, root: Path = Path()) -> Path | None:
 
 
 def check_variant(variant: str, revision: str | None = None, root: Path = Path()) -> str | None:
-    """Why `fetch_clip` would fail, without asking a hub or reading weights.
-
-    None where nothing is known to be wrong.
+    """Why `fetch_clip` would fail, without asking a hub or reading weights; None if it may work.
 
     Parameters
     ----------
@@ -147,7 +140,7 @@ def check_variant(variant: str, revision: str | None = None, root: Path = Path()
                     if near and near != variant
                     else None
                 )
-            check_config(folder, variant)  # weights may be downloaded yet
+            check_config(folder, variant)  # its weights may still have to be downloaded
             return None
         check_config(folder, variant)
         check_files(folder, variant)
@@ -186,16 +179,13 @@ def _write_weights(parts: list[Path], out: Path, variant: str) -> None:
     # Safetensors refuses tensors that share memory; position_ids are rebuilt by the model.
     state = {k: v.clone().contiguous() for k, v in state.items() if not k.endswith("position_ids")}
     with tempfile.TemporaryDirectory(dir=out) as folder:
-        # `save_file` hides a full disk's number
+        # `save_file` hides the error number of a full disk.
         write_bytes(Path(folder) / MODEL, save(state, metadata={"format": "pt"}))
         (Path(folder) / MODEL).replace(out / MODEL)
 
 
 def _write_image_transform(source: Path, out: Path, variant: str) -> None:
-    """`preprocessor_config.json`, from wherever the variant keeps it.
-
-    CLIP's own transform where it has none.
-    """
+    """Write `preprocessor_config.json`: the variant's transform, or CLIP's own if it has none."""
     transform = None
     if (source / "preprocessor_config.json").is_file():
         transform = read_json(source / "preprocessor_config.json", variant)

@@ -66,16 +66,13 @@ def recipe_hash(encoder: ImageEncoder) -> str:
 
 
 def row_columns(dimension: int) -> dict[str, pa.DataType]:
-    """What the row store keeps of a face."""
+    """Columns of a stored row."""
     columns = embeddings_schema(dimension).columns
     return {name: columns[name] for name in ("key", "embedding")}
 
 
 def earlier_rows(table: Path, dimension: int) -> pa.Table | None:
-    """Rows of an earlier `embeddings_clip.parquet`, out of DVC's cache.
-
-    None if it has none of this dimension.
-    """
+    """Rows of an earlier `embeddings_clip.parquet` in DVC's cache; None for another dimension."""
     columns = row_columns(dimension)
     try:
         with opened(table) as file:
@@ -96,8 +93,9 @@ def embed_faces(
     Parameters
     ----------
     folder : Path
-        Of the face crops.
+        Folder of the face crops.
     encoder : ImageEncoder
+        The encoder.
     rows : RowStore or None, optional
         An open row store, whose rows are not computed again; None computes all.
     earlier : callable, optional
@@ -106,14 +104,13 @@ def embed_faces(
     Returns
     -------
     pd.DataFrame
-        DataFrame with the columns `filename`, `embedding` (float32, unit norm) and `key`, sorted by
-        `filename`. `.attrs` counts the rows taken from the store (`reused`) and the others
-        (`computed`).
+        `filename`, `embedding` (float32, unit norm) and `key`, sorted by `filename`. `.attrs`
+        counts the rows taken from the store (`reused`) and the others (`computed`).
 
     Raises
     ------
     InputError
-        No faces, or an embedding that is not finite.
+        There are no faces, or an embedding is not finite.
     """
     names = list_faces(folder)
     fingerprint = row_fingerprint(encoder)

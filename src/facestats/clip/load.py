@@ -1,4 +1,4 @@
-"""The CLIP model of a folder, with an error that says so where its weights are damaged."""
+"""Load the CLIP model of a folder, with clear errors for damaged or mixed files."""
 
 import json
 from contextlib import suppress
@@ -22,7 +22,8 @@ ANOTHER_MODELS = (
 def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 32) -> ImageEncoder:
     """The image encoder in a folder.
 
-    Parameters and errors are those of `ImageEncoder`, which computes rows and so stays as it is.
+    Parameters and errors are those of `ImageEncoder`. The checks are here because `ImageEncoder`
+    computes rows: a change of its file would make all of them stale.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
         ImportError,
         StrictDataclassError,
     ) as error:
-        # values that no config holds, in transformers' own words
+        # Impossible values in a config, in transformers' own words.
         if is_out_of_memory(error):
             raise
         raise ModelError(
