@@ -11,7 +11,7 @@ import pytest
 from facestats.core.files import write_json
 from facestats.core.stats import regression
 from facestats.evaluation.attractiveness import COMPARED, METRICS, evaluate_attractiveness
-from facestats.evaluation.baselines import OTHERS, with_all
+from facestats.evaluation.baselines import OTHERS, predicted_by_all
 from facestats.scores.blending import BlendWeights
 from resources import splits, text
 
@@ -179,7 +179,9 @@ def test_a_geometry_of_few_test_faces_takes_none_from_the_holistic_score():
     assert (metrics["n"], metrics["n_left_out"]) == ((scores["split"] == "test").sum(), 0)
     assert metrics["mlp"]["pearson"]["value"] is not None
     assert all(metrics[name]["pearson"]["value"] is None for name in OTHERS)
-    assert with_all({"a": np.array([1.0, np.nan, 2])}, np.array([True, True, False])).tolist() == [
+    assert predicted_by_all(
+        {"a": np.array([1.0, np.nan, 2])}, np.array([True, True, False])
+    ).tolist() == [
         True,
         False,
         False,
