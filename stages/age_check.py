@@ -10,41 +10,27 @@ Alone   dvc repro -sf age_check
 
 from facestats.run.stage import run_stage, warn
 
-from pathlib import Path
-
 from facestats.age.check import save_check
-from facestats.age.checking import check_ages
+from facestats.age.checking import COLUMNS, check_ages
 from facestats.age.tables import AGE_CHECK
 from facestats.attributes.model import load_models
 from facestats.attributes.tables import PREDICTIONS_OUT_OF_FOLD
 from facestats.core import tables
-from facestats.core.doubts import FACTS
 from facestats.core.files import write_metrics
-from facestats.core.stats.identity import IDENTITY
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.faces.tables import FACES
 from facestats.labels.tables import LABELS, SPLITS
 
 
 def main(
-    params,
-    embeddings: Path,
-    classifiers: Path,
-    out_of_fold: Path,
-    faces: Path,
-    labels: Path,
-    splits: Path,
-    age_check: Path,
-    serving: Path,
-    metrics: Path,
-) -> str:
+    params, embeddings, classifiers, out_of_fold, faces, labels, splits, age_check, serving, metrics
+):
     vectors, model, unseen = EmbeddingTable(embeddings), None, None
     if "age" in params.attributes.targets:
         model = load_models(classifiers, ["age"])["age"]
     if model is not None and model.trained:
         predictions = tables.read_all(out_of_fold / "age.parquet", PREDICTIONS_OUT_OF_FOLD)
         unseen = predictions.set_index("filename")["age"]
-    looked_at = [*dict.fromkeys([*IDENTITY, *FACTS])]
     checked = check_ages(
         params.score.min_age,
         params.score.require_age_check,
@@ -52,7 +38,7 @@ def main(
         model,
         tables.read_for(vectors.names, labels, LABELS, ["age", "age_source", "person"]),
         tables.read_for(vectors.names, splits, SPLITS)["split"],
-        tables.read(faces, FACES, looked_at).dropna(subset="filename"),
+        tables.read(faces, FACES, COLUMNS).dropna(subset="filename"),
         unseen,
     )
     for message in checked.warnings:

@@ -1,16 +1,15 @@
-"""Stage `clusters`: groups of alike faces, and a map of them.
+"""Stage `clusters`: groups of similar faces, and a map of them.
 
-Reads embeddings_clip.parquet, attributes_clean.parquet, faces.parquet (which faces are copies);
-params `clusters` Writes attributes_with_clusters.parquet, metrics/clusters.json,
-metrics/plots/clusters.csv, metrics/plots/clusters.png Alone dvc repro -sf clusters
+Reads   embeddings_clip.parquet, attributes_clean.parquet, faces.parquet (which faces are copies);
+        params `clusters`
+Writes  attributes_with_clusters.parquet, metrics/clusters.json, metrics/plots/clusters.csv and .png
+Alone   dvc repro -sf clusters
 """
 
 from facestats.run.stage import run_stage
 
-from pathlib import Path
-
 from facestats.attributes.tables import CLEAN
-from facestats.clusters.clustering import agreement, cluster_faces
+from facestats.clusters.clustering import cluster_faces
 from facestats.clusters.tables import WITH_CLUSTERS
 from facestats.core import tables
 from facestats.core.figures.png import cluster_map
@@ -22,50 +21,23 @@ from facestats.faces.tables import FACES
 PLOTTED = 20_000
 
 
-def main(
-    params,
-    embeddings: Path,
-    attributes: Path,
-    faces: Path,
-    clusters: Path,
-    metrics: Path,
-    points: Path,
-    picture: Path,
-) -> str:
-    vectors = EmbeddingTable(embeddings)
-    options = params.clusters
-    rank = (
-        tables.read(faces, FACES, ["filename", "copy_rank"])
-        .dropna()
-        .set_index("filename")["copy_rank"]
-        .reindex(vectors.names)
+def main(params, embeddings, attributes, faces, clusters, metrics, points, picture):
+    vectors, options = EmbeddingTable(embeddings), params.clusters
+    ranks = tables.read(faces, FACES, ["filename", "copy_rank"]).dropna().set_index("filename")
+    is_best = ranks["copy_rank"].reindex(vectors.names) == 1
+    clustering = cluster_faces(
+        vectors.names, vectors, options.k, options.components, options.seed, is_best.to_numpy()
     )
-    found = cluster_faces(
-        vectors.names,
-        vectors,
-        options.k,
-        options.components,
-        options.seed,
-        counts=(rank == 1).to_numpy(),
-    )
-    grouped, k = found.faces, found.faces["cluster"].nunique()
+    grouped = clustering.faces
     table = tables.read_all(attributes, CLEAN).merge(grouped, on="filename")
     tables.write(table, clusters, WITH_CLUSTERS)
-    chosen = "params.yaml" if isinstance(options.k, int) else "silhouette"
-    write_metrics(
-        metrics,
-        {
-            "n": len(grouped),
-            "k": k,
-            "k_from": chosen,
-            "silhouette": {str(number): value for number, value in found.silhouette.items()},
-            "attributes": agreement(table[table["filename"].map(rank) == 1]),
-        },
-    )
+    chosen_by = "params.yaml" if isinstance(options.k, int) else "silhouette"
+    counts = clustering.metrics(chosen_by, table[table["filename"].map(is_best)])
+    write_metrics(metrics, counts)
     plotted = grouped[sample_rows(len(grouped), PLOTTED, options.seed)]
     write_plot_csv(points, plotted[["pc1", "pc2", "cluster"]].round(5))
     cluster_map(plotted, picture, len(grouped))
-    return f"faces={len(grouped)} clusters={k} ({chosen})"
+    return f"faces={len(grouped)} clusters={counts['k']} ({chosen_by})"
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ Alone   dvc repro -sf composite@women
 
 from facestats.run.stage import StageItem, run_stage, start_clean, warn
 
-from pathlib import Path
-
 from facestats.composites.averaging import average_faces
 from facestats.composites.folder import composite_facts, warnings_of, write_composite
 from facestats.core.files import read_json
@@ -17,7 +15,7 @@ from facestats.errors import number_of
 from facestats.groups.members import Members
 
 
-def main(params, name: StageItem, members: Path, composites: Path) -> str:
+def main(params, name: StageItem, members, composites):
     folder, out = members / name, composites / name
     render = name.of(params.composites).render.model_dump()
     chosen = Members(folder / "members.csv", folder / "faces")

@@ -7,13 +7,11 @@ Alone   dvc repro -sf continuum@women_to_men
 
 from facestats.run.stage import StageItem, run_stage, start_clean, warn
 
-from pathlib import Path
-
 from facestats.pairs.built import drawn_differently, read_composite, why_not_comparable
 from facestats.pairs.continuum import write_continuum
 
 
-def main(params, name: StageItem, composites: Path) -> str:
+def main(params, name: StageItem, composites):
     pair, out = name.of(params.continua), composites / name
     ends = read_composite(composites / pair.from_), read_composite(composites / pair.to)
     why = why_not_comparable(*ends)

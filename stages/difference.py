@@ -7,14 +7,12 @@ Alone   dvc repro -sf difference@women_minus_men
 
 from facestats.run.stage import StageItem, run_stage, start_clean, warn
 
-from pathlib import Path
-
 from facestats.pairs.built import drawn_differently, read_composite, why_not_comparable
 from facestats.pairs.difference import nowhere_in_picture
 from facestats.pairs.figure import write_difference
 
 
-def main(params, name: StageItem, composites: Path) -> str:
+def main(params, name: StageItem, composites):
     pair, out = name.of(params.differences), composites / name
     both = read_composite(composites / pair.of), read_composite(composites / pair.minus)
     why = why_not_comparable(*both) or nowhere_in_picture(*both)

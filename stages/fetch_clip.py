@@ -7,12 +7,10 @@ Alone   dvc repro -sf fetch_clip
 
 from facestats.run.stage import run_stage
 
-from pathlib import Path
-
 from facestats.checkpoints.variants import fetch_clip
 
 
-def main(params, out: Path) -> str:
+def main(params, out):
     facts = fetch_clip(params.clip.variant, params.clip.revision, out)
     return f"variant={facts['variant']} sha256={facts['sha256'][:12]}"
 

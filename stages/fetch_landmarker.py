@@ -7,12 +7,10 @@ Alone   dvc repro -sf fetch_landmarker
 
 from facestats.run.stage import run_stage
 
-from pathlib import Path
-
 from facestats.landmarker.fetch import fetch_landmarker
 
 
-def main(params, out: Path) -> str:
+def main(params, out):
     paths = fetch_landmarker(params.landmarker.source, out)
     return f"source={params.landmarker.source} files={len(paths)}"
 

@@ -10,8 +10,6 @@ Alone   dvc repro -sf finalize
 
 from facestats.run.stage import run_stage
 
-from pathlib import Path
-
 import pandas as pd
 
 from facestats.attributes.tables import FLAGS
@@ -26,16 +24,7 @@ from facestats.labels.tables import LABELS
 from facestats.scores.tables import SCORES
 
 
-def main(
-    _params,
-    attributes: Path,
-    clusters: Path,
-    scores: Path,
-    labels: Path,
-    faces: Path,
-    flags: Path,
-    final: Path,
-) -> str:
+def main(_params, attributes, clusters, scores, labels, faces, flags, final):
     table = tables.read_all(attributes, WITH_META)
     known = tables.read(labels, LABELS, ["filename", "person", "rating", "rating_n"])
     identities = tables.read(faces, FACES, IDENTITY).dropna(subset="filename")
@@ -49,15 +38,10 @@ def main(
         table = table.merge(other, on="filename", how="left", validate="one_to_one")
     table["person_group"] = table["filename"].map(pd.Series(pd.factorize(groups)[0], groups.index))
     table["doubts"] = table["filename"].map(named_doubts(tables.read(flags, FLAGS)))
-    tables.write(
-        table,
-        final,
-        FINAL,
-        tables.doubts_metadata(tables.read_doubts(attributes) | tables.read_doubts(scores)),
-    )
-    return (
-        f"rows={len(table)} columns={len(table.columns)} doubtful={table['doubts'].notna().sum()}"
-    )
+    doubts = tables.read_doubts(attributes) | tables.read_doubts(scores)
+    tables.write(table, final, FINAL, tables.doubts_metadata(doubts))
+    doubtful = table["doubts"].notna().sum()
+    return f"rows={len(table)} columns={len(table.columns)} doubtful={doubtful}"
 
 
 if __name__ == "__main__":

@@ -9,12 +9,10 @@ Alone   dvc repro -sf geometry
 
 from facestats.run.stage import run_stage, warn
 
-from pathlib import Path
-
 from facestats.age.tables import AGE_CHECK
 from facestats.attributes.tables import CLEAN
 from facestats.core import tables
-from facestats.core.stats.identity import known_minors, same_faces
+from facestats.core.stats.identity import training_rows
 from facestats.geometry.fitting import fit_geometry
 from facestats.geometry.shapes import LandmarkTable
 from facestats.geometry.tables import GEOMETRY, WITH_META
@@ -25,31 +23,23 @@ PREDICTED = ["geometry_zscore", "geometric_raw", "geometric_out_of_fold"]
 
 
 def main(
-    params,
-    crops: Path,
-    faces: Path,
-    labels: Path,
-    splits: Path,
-    attributes: Path,
-    age_check: Path,
-    regressor: Path,
-    geometry: Path,
-    with_meta: Path,
-) -> str:
-    shapes = LandmarkTable(faces)
+    params, crops, faces, labels, splits, attributes, age_check, regressor, geometry, with_meta
+):
+    shapes, clean = LandmarkTable(faces), tables.read_all(attributes, CLEAN)
     names = shapes.rows.set_index("filename").index
-    rows = tables.read_for(names, labels, LABELS, ["person", "rating"])
-    ages = tables.read(age_check, AGE_CHECK)
-    rows["split"] = tables.read_for(names, splits, SPLITS)["split"]
-    rows["group"] = same_faces(shapes.rows, rows["person"]).reindex(names)
-    rows["rating"] = rows["rating"].mask(known_minors(ages).reindex(names))
-    rows["scored"] = ages.set_index("filename")["score_withheld"].isna().reindex(names)
+    rows = training_rows(
+        tables.read_for(names, labels, LABELS, ["person", "rating"]),
+        tables.read_for(names, splits, SPLITS)["split"],
+        shapes.rows,
+        tables.read(age_check, AGE_CHECK),
+    )
+    rows["rating"] = rows["rating"].mask(rows["minor"])
     fitted = fit_geometry(params.geometry, shapes, crops, rows)
     for message in fitted.warnings:
         warn(message)
     fitted.model.save(regressor)
     measured = fitted.rows.drop(columns=PREDICTED)
-    meta = tables.read_all(attributes, CLEAN).merge(measured, on="filename", how="left")
+    meta = clean.merge(measured, on="filename", how="left")
     tables.write(meta, with_meta, WITH_META, tables.doubts_metadata(tables.read_doubts(attributes)))
     why = {"why": fitted.model.why} if fitted.model.why else None
     tables.write(fitted.rows.drop(columns=POSE), geometry, GEOMETRY, why)

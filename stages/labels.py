@@ -19,10 +19,10 @@ from facestats.labels.reliability import measure_reliability
 from facestats.labels.tables import LABELS
 
 
-def main(params, faces: Path, labels: Path, metrics: Path) -> str:
-    found = tables.read(faces, FACES, ["image", *IDENTITY])
+def main(params, faces, labels, metrics):
+    photos = tables.read(faces, FACES, ["image", *IDENTITY])
     joined = join_labels(
-        found[["image", "filename"]],
+        photos[["image", "filename"]],
         Path(params.data.labels),
         Path(params.data.manual_labels),
         params.labels.rating_scale,
@@ -30,26 +30,12 @@ def main(params, faces: Path, labels: Path, metrics: Path) -> str:
     )
     for message in joined.warnings:
         warn(message)
-    low, high = map(str, joined.scale or ("", ""))
-    scale = {"rating_low": low, "rating_high": high} if joined.scale else {}
-    tables.write(joined.table, labels, LABELS, scale)
-    groups = same_faces(
-        found.dropna(subset="filename"), joined.table.set_index("filename")["person"]
-    )
+    tables.write(joined.table, labels, LABELS, joined.metadata())
+    persons = joined.table.set_index("filename")["person"]
+    groups = same_faces(photos.dropna(subset="filename"), persons)
     reliability = measure_reliability(joined.judgements, several_faces(groups))
     write_metrics(metrics, joined.summary | {"reliability": reliability})
-    labelled = joined.summary["labelled"]
-    left_out = "".join(
-        f"\n  rater {name} is left out: {why}"
-        for name, why in joined.summary["raters"]["dropped"].items()
-    )
-    notes = "".join(f"\n  {note}" for note in joined.notes)
-    return (
-        f"faces={len(joined.table)} "
-        + " ".join(f"{name}={n}" for name, n in labelled.items())
-        + notes
-        + left_out
-    )
+    return joined.report()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from facestats.report.document import model_card
 from facestats.report.material import read_run
 
 
-def main(params, metrics: Path, manifest: Path, sample: Path, out: Path) -> str:
+def main(params, metrics, manifest, sample, out):
     run = read_run(metrics, manifest, Path(params.data.images), sample)
     card = model_card(run, out.parent)
     write_text(out, card)

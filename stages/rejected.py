@@ -15,7 +15,7 @@ from facestats.faces.tables import FACES
 from facestats.photos.rejected import write_rejected
 
 
-def main(params, faces: Path, out: Path) -> str:
+def main(params, faces, out):
     start_clean(out)
     table = tables.read(faces, FACES, ["image", "status", "reason"])
     rejected = table[table["status"] == "rejected"]

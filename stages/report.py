@@ -19,16 +19,16 @@ from facestats.report.material import read_material, read_run
 
 def main(
     params,
-    embeddings: Path,
-    crops: Path,
-    metadata: Path,
-    metrics: Path,
-    rejected: Path,
-    composites: Path,
-    manifest: Path,
-    sample: Path,
-    out: Path,
-) -> str:
+    embeddings,
+    crops,
+    metadata,
+    metrics,
+    rejected,
+    composites,
+    manifest,
+    sample,
+    out,
+):
     run = read_run(metrics, manifest, Path(params.data.images), sample)
     material = read_material(params, run, embeddings, metadata, crops, rejected, composites)
     page, album = report(material)

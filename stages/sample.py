@@ -8,13 +8,10 @@ Alone   dvc repro -sf sample
 
 from facestats.run.stage import run_stage
 
-from pathlib import Path
-
-from facestats.params.project import Params
 from facestats.sample import write_sample
 
 
-def main(params: Params, out: Path) -> str:
+def main(params, out):
     counts = write_sample(out, **params.sample.model_dump())
     return " ".join(f"{name}={count}" for name, count in counts.items())
 

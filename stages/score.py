@@ -10,8 +10,6 @@ Alone   dvc repro -sf score
 
 from facestats.run.stage import run_stage, warn
 
-from pathlib import Path
-
 import torch
 
 from facestats.age.tables import AGE_CHECK
@@ -26,51 +24,42 @@ from facestats.labels.tables import LABELS, SPLITS
 from facestats.scores.blending import save_blend
 from facestats.scores.regressor import load_regressor
 from facestats.scores.table import array_bytes, index_text, score_faces
-from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD
-from facestats.scores.tables import SCORES_WITH_ATTRIBUTES as WITH_ATTRIBUTES
+from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD, SCORES_WITH_ATTRIBUTES
 
 
-def main(
-    params,
-    embeddings: Path,
-    faces: Path,
-    regressor: Path,
-    out_of_fold: Path,
-    geometry: Path,
-    splits: Path,
-    labels: Path,
-    attributes: Path,
-    age_check: Path,
-    metadata: Path,
-    array: Path,
-    blend: Path,
-) -> str:
+def main(params, embeddings, metadata, regressor, array, blend):
     torch.set_num_threads(1)
-    vectors, scale = EmbeddingTable(embeddings), tables.rating_scale(labels)
-    rows = tables.read_for(vectors.names, labels, LABELS, ["rating", "person"])
-    accepted = tables.read(faces, FACES, IDENTITY).dropna(subset="filename")
+    vectors, scale = EmbeddingTable(embeddings), tables.rating_scale(metadata / LABELS.name)
+
+    def read(schema, *columns):
+        return tables.read_for(vectors.names, metadata / schema.name, schema, [*columns])
+
+    rows = read(LABELS, "rating", "person")
+    accepted = tables.read(metadata / FACES.name, FACES, IDENTITY).dropna(subset="filename")
     rows["person"] = several_faces(same_faces(accepted, rows["person"])).reindex(vectors.names)
-    rows["split"] = tables.read_for(vectors.names, splits, SPLITS)["split"]
+    rows["split"] = read(SPLITS)["split"]
     scored = score_faces(
         vectors,
         load_regressor(regressor),
         params.score.model_dump()["weights"],
         rows,
-        tables.read_for(vectors.names, out_of_fold, SCORES_OUT_OF_FOLD)["attractiveness_raw"],
-        tables.read_for(vectors.names, geometry, GEOMETRY, [*GEOMETRY.fields][1:]),
-        tables.read_for(vectors.names, age_check, AGE_CHECK),
+        read(SCORES_OUT_OF_FOLD)["attractiveness_raw"],
+        read(GEOMETRY, *list(GEOMETRY.fields)[1:]),
+        read(AGE_CHECK),
         scale,
-        tables.file_metadata(geometry).get("why"),
+        tables.file_metadata(metadata / GEOMETRY.name).get("why"),
     )
     for message in scored.warnings:
         warn(message)
     save_blend(blend, scored.weights, scale, scored.verdicts)
     scores = scored.table
-    with_attributes = scores.merge(tables.read_all(attributes, CLEAN), on="filename", how="left")
+    attributes = tables.read_all(metadata / CLEAN.name, CLEAN)
+    with_attributes = scores.merge(attributes, on="filename", how="left")
     scores.insert(1, "image", with_attributes["image"])
-    doubts = tables.doubts_metadata({"attractiveness": doubt} if (doubt := scored.doubt()) else {})
+    doubts = tables.doubts_metadata(scored.doubts())
     tables.write(scores, metadata / SCORES.name, SCORES, doubts)
-    tables.write(with_attributes, metadata / WITH_ATTRIBUTES.name, WITH_ATTRIBUTES)
+    joined = metadata / SCORES_WITH_ATTRIBUTES.name
+    tables.write(with_attributes, joined, SCORES_WITH_ATTRIBUTES)
     write_text(metadata / "feature_index.json", index_text(scores["filename"]))
     write_bytes(array, array_bytes(scores["attractiveness_score"]))
     return scored.summary()

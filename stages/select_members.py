@@ -8,8 +8,6 @@ Alone   dvc repro -sf select@women
 
 from facestats.run.stage import StageItem, run_stage, warn
 
-from pathlib import Path
-
 from facestats.core import tables
 from facestats.faces.tables import FACES
 from facestats.groups.filters import COLUMNS, column_doubts, filter_faces, warnings_of
@@ -17,7 +15,7 @@ from facestats.groups.members import mean_scores, scores_text, write_members
 from facestats.groups.tables import FINAL
 
 
-def main(params, name: StageItem, attributes: Path, faces: Path, crops: Path, members: Path) -> str:
+def main(params, name: StageItem, attributes, faces, crops, members):
     wanted = name.of(params.composites).filter
     selection = filter_faces(tables.read_all(attributes, FINAL), wanted)
     conditions = wanted.model_dump(include=set(COLUMNS))

@@ -10,42 +10,28 @@ Alone   dvc repro -sf serving
 
 from facestats.run.stage import run_stage
 
-from pathlib import Path
-
 from facestats.attributes.model import model_path
-from facestats.core import tables
-from facestats.core.files import read_json
-from facestats.scores.checkpoint import read_checkpoint
-from facestats.serving.manifest import files_in, write_manifest
+from facestats.serving.checks import read_facts
+from facestats.serving.manifest import check_kinds, files_in, model_facts, write_manifest
 
 
 def main(
     params,
-    landmarker: Path,
-    clip: Path,
-    regressor: Path,
-    geometry: Path,
-    blend: Path,
-    attributes: Path,
-    classifiers: Path,
-    prompts: Path,
-    embeddings: Path,
-    faces: Path,
-    age_model: Path,
-    age_check: Path,
-    manifest: Path,
-) -> str:
-    trained, metadata = read_checkpoint(regressor), tables.file_metadata(embeddings)
-    facts = {
-        "crop": params.preprocess.model_dump(),
-        "images": params.data.images,
-        "clip": {
-            k: metadata[k]
-            for k in ("variant", "revision", "weights_sha256", "precision", "dimension")
-        },
-        "trained": trained["trained"],
-        "why": trained.get("why"),
-    }
+    landmarker,
+    clip,
+    regressor,
+    geometry,
+    blend,
+    attributes,
+    classifiers,
+    prompts,
+    embeddings,
+    faces,
+    age_model,
+    age_check,
+    manifest,
+):
+    targets = read_facts(attributes, "targets")["targets"]
     parts = {
         "landmarker": files_in(landmarker),
         "clip": files_in(clip),
@@ -53,16 +39,16 @@ def main(
         "geometry": [geometry],
         "blend": [blend],
         "attributes": [attributes],
-        "classifiers": [
-            model_path(classifiers, target) for target in read_json(attributes)["targets"]
-        ],
+        "classifiers": [model_path(classifiers, target) for target in targets],
         "zeroshot": [prompts],
         "embeddings": [embeddings],
         "faces": [faces],
         "age_check": [age_model],
         "ages": [age_check],
     }
-    write_manifest(manifest, facts, parts)
+    check_kinds(parts)
+    crop = {"crop": params.preprocess.model_dump(), "images": params.data.images}
+    write_manifest(manifest, crop | model_facts(regressor, embeddings), parts)
     return f"files={sum(map(len, parts.values()))}"
 
 

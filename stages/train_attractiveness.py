@@ -10,14 +10,12 @@ Alone   dvc repro -sf train_attractiveness
 
 from facestats.run.stage import run_stage, warn
 
-from pathlib import Path
-
 import torch
 
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
-from facestats.core.stats.identity import IDENTITY, known_minors, same_faces
+from facestats.core.stats.identity import IDENTITY, training_rows
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.faces.tables import FACES
 from facestats.labels.tables import LABELS, SPLITS
@@ -27,26 +25,15 @@ from facestats.scores.regressor import save_untrained
 from facestats.scores.tables import SCORES_OUT_OF_FOLD
 
 
-def main(
-    params,
-    embeddings: Path,
-    faces: Path,
-    labels: Path,
-    splits: Path,
-    age_check: Path,
-    regressor: Path,
-    out_of_fold: Path,
-    metrics: Path,
-) -> str:
+def main(params, embeddings, faces, labels, splits, age_check, regressor, out_of_fold, metrics):
     torch.set_num_threads(1)  # sums in another order give other bits
     vectors, options = EmbeddingTable(embeddings), params.mlp
-    rows = tables.read_for(vectors.names, labels, LABELS, ["rating", "person"])
-    accepted = tables.read(faces, FACES, IDENTITY).dropna(subset="filename")
-    ages = tables.read(age_check, AGE_CHECK)
-    rows["split"] = tables.read_for(vectors.names, splits, SPLITS)["split"]
-    rows["group"] = same_faces(accepted, rows["person"]).reindex(vectors.names)
-    rows["minor"] = known_minors(ages).reindex(vectors.names)
-    rows["scored"] = ages.set_index("filename")["score_withheld"].isna().reindex(vectors.names)
+    rows = training_rows(
+        tables.read_for(vectors.names, labels, LABELS, ["rating", "person"]),
+        tables.read_for(vectors.names, splits, SPLITS)["split"],
+        tables.read(faces, FACES, IDENTITY).dropna(subset="filename"),
+        tables.read(age_check, AGE_CHECK),
+    )
     with TrainingLog(metrics) as log:
         fitted = fit_regressor(options, vectors, rows, tables.rating_scale(labels), log.on_epoch)
         log.summarise(fitted.facts(log.best))

@@ -10,8 +10,6 @@ Alone   dvc repro -sf train_attribute@gender
 
 from facestats.run.stage import StageItem, run_stage, warn
 
-from pathlib import Path
-
 from facestats.attributes.confusion import confusion_picture
 from facestats.attributes.model import model_path
 from facestats.attributes.tables import PREDICTIONS_OUT_OF_FOLD
@@ -25,16 +23,8 @@ from facestats.labels.tables import LABELS, SPLITS
 
 
 def main(
-    params,
-    target: StageItem,
-    embeddings: Path,
-    faces: Path,
-    labels: Path,
-    splits: Path,
-    classifiers: Path,
-    out_of_fold: Path,
-    metrics: Path,
-) -> str:
+    params, target: StageItem, embeddings, faces, labels, splits, classifiers, out_of_fold, metrics
+):
     vectors = EmbeddingTable(embeddings)
     trained = train_target(
         target,

@@ -8,15 +8,13 @@ Alone   dvc repro -sf zeroshot
 
 from facestats.run.stage import run_stage, warn
 
-from pathlib import Path
-
 from facestats.core import tables
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.prompts.tables import ZEROSHOT
 from facestats.prompts.zeroshot import embed_classes, probability_table, save_classifiers
 
 
-def main(params, embeddings: Path, clip: Path, zeroshot: Path, prompts: Path) -> str:
+def main(params, embeddings, clip, zeroshot, prompts):
     vectors = EmbeddingTable(embeddings)
     weights = vectors.metadata["weights_sha256"]
     classifiers = {}

@@ -44,16 +44,16 @@ def read(document: str) -> str:
 def blocks(document: str) -> list[Block]:
     """All fenced blocks of a page."""
     return [
-        Block(document, found["language"], found["text"], found["mark"], found["word"])
-        for found in FENCE.finditer(read(document))
+        Block(document, match["language"], match["text"], match["mark"], match["word"])
+        for match in FENCE.finditer(read(document))
     ]
 
 
 def block(document: str, name: str) -> Block:
     """The block below `<!-- test: name -->`, in whatever language."""
-    found = [block for block in blocks(document) if (block.mark, block.word) == ("test", name)]
-    assert len(found) == 1, f"{len(found)} blocks called {name} in {document}"
-    return found[0]
+    matches = [block for block in blocks(document) if (block.mark, block.word) == ("test", name)]
+    assert len(matches) == 1, f"{len(matches)} blocks called {name} in {document}"
+    return matches[0]
 
 
 def run_documented(
@@ -67,12 +67,14 @@ def run_documented(
     """Run a block as a shell (or Python) would, with the documented places replaced by the test's
     own; returns what it says.
     """
-    found = block(document, name)
-    script = found.text
+    example = block(document, name)
+    script = example.text
     for documented, own in (places or {}).items():
         assert documented in script, f"{documented} is not in the block {name}"
         script = script.replace(documented, own)
-    command = ("python", "-c", script) if found.language == "python" else ("bash", "-euxc", script)
+    command = (
+        ("python", "-c", script) if example.language == "python" else ("bash", "-euxc", script)
+    )
     done = project.run(*command, check=False, folder=folder, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

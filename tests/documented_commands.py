@@ -63,15 +63,15 @@ def split(line: str) -> list[list[str]]:
     """
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&>")
     lexer.whitespace_split = True
-    found, redirected = [[]], False
+    matches, redirected = [[]], False
     for word in lexer:
         if word in SEPARATORS:
-            found, redirected = [*found, []], False
+            matches, redirected = [*matches, []], False
         elif set(word) == {">"}:
             redirected = True
-        elif not redirected and (found[-1] or not re.match(r"[A-Z_]+=", word)):
-            found[-1].append(word)
-    return [words for words in found if words]
+        elif not redirected and (matches[-1] or not re.match(r"[A-Z_]+=", word)):
+            matches[-1].append(word)
+    return [words for words in matches if words]
 
 
 def options_in_comment(line: str) -> list[str]:
@@ -252,14 +252,14 @@ def _files_are_there(words: list[str]) -> None:
 def parser_of(module: str) -> argparse.ArgumentParser:
     """The parser of a benchmark, which its `main` makes."""
 
-    def found(parser, *_):
+    def matches(parser, *_):
         raise _Found(parser)
 
     try:
         main = importlib.import_module(module).main
     except (ModuleNotFoundError, AttributeError) as error:
         raise Wrong(f"{module} can't be run: {error}") from None
-    with patch.object(argparse.ArgumentParser, "parse_args", found):
+    with patch.object(argparse.ArgumentParser, "parse_args", matches):
         try:
             main()
         except _Found as parser:
@@ -289,12 +289,12 @@ def _stage_parser(script: str) -> argparse.ArgumentParser:
 
 
 def _options(parser: argparse.ArgumentParser) -> set[str]:
-    found = set()
+    matches = set()
     for action in parser._actions:
-        found |= {*action.option_strings}
+        matches |= {*action.option_strings}
         if isinstance(action, argparse._SubParsersAction):
-            found |= set().union(*map(_options, action.choices.values()))
-    return found
+            matches |= set().union(*map(_options, action.choices.values()))
+    return matches
 
 
 @cache

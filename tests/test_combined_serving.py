@@ -23,9 +23,7 @@ SCALE, WEIGHTS = (1.0, 7.0), BlendWeights(0.6, 0.4)
 
 
 class Geometry:
-    """A geometric model that rates every face 4.6, which is a score of 60, and knows what it was
-    given.
-    """
+    """A geometric model that rates every face 4.6, a score of 60, and keeps its arguments."""
 
     def __init__(self, trained=True):
         self.trained, self.why = (
@@ -34,7 +32,7 @@ class Geometry:
         )
 
     def predict(self, landmarks, faces):
-        self.given = landmarks, list(faces)
+        self.arguments = landmarks, list(faces)
         return np.full(len(landmarks), 4.6)
 
 
@@ -99,11 +97,11 @@ def test_a_score_that_says_nothing_says_so_about_each_photo_that_has_it():
 
 def test_the_blend_is_by_the_weights_of_the_file(tmp_path):
     models = models_with()
-    found = models.score(crop())
-    assert (found["score"], found["geometric"]) == pytest.approx((20, 60))
-    assert found["combined"] == pytest.approx(0.6 * 60 + 0.4 * 20)
-    assert found["warnings"] == []
-    assert models.combined_score(crop()) == found["combined"]
+    score = models.score(crop())
+    assert (score["score"], score["geometric"]) == pytest.approx((20, 60))
+    assert score["combined"] == pytest.approx(0.6 * 60 + 0.4 * 20)
+    assert score["warnings"] == []
+    assert models.combined_score(crop()) == score["combined"]
     save_blend(tmp_path / "blend.json", BlendWeights(0.25, 0.75, True, 40), SCALE)
     models = models_with(
         blend=(load_blend(tmp_path / "blend.json"), load_verdicts(tmp_path / "blend.json"))
@@ -114,7 +112,7 @@ def test_the_blend_is_by_the_weights_of_the_file(tmp_path):
 def test_the_geometric_model_sees_the_landmarks_and_the_jpeg_that_the_pipeline_keeps():
     models, face = models_with(), crop()
     models.score(face)
-    landmarks, jpegs = models.geometry.given
+    landmarks, jpegs = models.geometry.arguments
     assert np.array_equal(landmarks, face.landmarks[None])
     assert jpegs == [
         face.jpeg(95)
@@ -129,19 +127,19 @@ def test_without_a_geometric_model_it_is_an_error_with_the_way_out():
         "holistic",
     ):
         models.combined_score(crop())
-    found = models.score(crop())
-    assert (found["geometric"], found["combined"]) == (None, None)
-    assert found["score"] == pytest.approx(20)
-    assert [w for w in found["warnings"] if "no geometric model was trained (3 rated faces" in w]
+    score = models.score(crop())
+    assert (score["geometric"], score["combined"]) == (None, None)
+    assert score["score"] == pytest.approx(20)
+    assert [w for w in score["warnings"] if "no geometric model was trained (3 rated faces" in w]
 
 
 def test_a_photo_whose_middle_is_used_has_no_geometry():
     models = models_with()
     with pytest.raises(ImageError, match="no face was found"):
         models.combined_score(crop(landmarks=False))
-    found = models.score(crop(landmarks=False))
-    assert (found["geometric"], found["combined"]) == (None, None)
-    assert len(found["warnings"]) == 2
+    score = models.score(crop(landmarks=False))
+    assert (score["geometric"], score["combined"]) == (None, None)
+    assert len(score["warnings"]) == 2
 
 
 def test_weights_that_could_not_be_learned_leave_the_geometric_score():
@@ -150,10 +148,10 @@ def test_weights_that_could_not_be_learned_leave_the_geometric_score():
     )
     with pytest.raises(ModelError, match=r"9 rated val faces have both scores; see score\.weights"):
         models.combined_score(crop())
-    found = models.score(crop())
-    assert found["geometric"] == pytest.approx(60)
-    assert found["combined"] is None
-    assert "9 rated val faces" in found["warnings"][0]
+    score = models.score(crop())
+    assert score["geometric"] == pytest.approx(60)
+    assert score["combined"] is None
+    assert "9 rated val faces" in score["warnings"][0]
 
 
 def test_without_a_regressor_it_is_the_regressors_error():

@@ -28,9 +28,9 @@ def examples(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_examples_that_can_be_typed(name):
-    found = examples(name)
-    assert found
-    for line in found:
+    lines = examples(name)
+    assert lines
+    for line in lines:
         assert line.startswith(f"python -m facestats {name}")
         assert make_parser().parse_args(shlex.split(line)[3:]).command == name
 
@@ -38,9 +38,9 @@ def test_every_command_has_examples_that_can_be_typed(name):
 def test_the_help_names_every_command(capsys):
     with pytest.raises(SystemExit):
         make_parser().parse_args(["--help"])
-    said = capsys.readouterr().out
-    assert all(re.search(rf"^    {name} ", said, re.MULTILINE) for name in COMMANDS)
-    assert max(map(len, said.splitlines())) < 125
+    output = capsys.readouterr().out
+    assert all(re.search(rf"^    {name} ", output, re.MULTILINE) for name in COMMANDS)
+    assert max(map(len, output.splitlines())) < 125
 
 
 def test_doctor_knows_the_version_of_everything_that_is_pinned(tmp_path):
@@ -70,7 +70,7 @@ def hub(monkeypatch):
         def do_HEAD(self):
             self.send_error(404)
 
-        def log_message(self, *said):
+        def log_message(self, *arguments):
             pass
 
     with HTTPServer(("127.0.0.1", 0), Nothing) as server:
@@ -109,8 +109,8 @@ def test_a_damaged_row_is_named(tmp_path, monkeypatch):
     assert list(describe_rows(tmp_path)) == [f"row store: {store}, rows=2 recipes=1, sound"]
     segment.write_bytes(segment.read_bytes()[:-1] + b"?")
     (recipe / "files" / "d41d8cd98f00b204e9800998ecf8427e").write_bytes(b"?")
-    said = list(describe_rows(tmp_path))
-    assert said[0].endswith("rows=0 recipes=1, 2 damaged files")
-    assert str(segment) in said[1]
-    assert "d41d8cd98f" in said[2]
-    assert "rows prune" in said[-1]
+    lines = list(describe_rows(tmp_path))
+    assert lines[0].endswith("rows=0 recipes=1, 2 damaged files")
+    assert str(segment) in lines[1]
+    assert "d41d8cd98f" in lines[2]
+    assert "rows prune" in lines[-1]

@@ -57,13 +57,13 @@ def doctor(root, capsys):
 
     def run(*arguments: str, code: int | None = None, text: bool = False):
         capsys.readouterr()
-        found = main(["doctor", "--root", str(root), *arguments, *([] if text else ["--json"])])
-        said = capsys.readouterr().out
-        content = said.splitlines() if text else json.loads(said)
+        exit_code = main(["doctor", "--root", str(root), *arguments, *([] if text else ["--json"])])
+        output = capsys.readouterr().out
+        content = output.splitlines() if text else json.loads(output)
         stops = not text and any(
             problem["kind"] != "photo" for problem in content["problems"]
         )  # a run leaves such photos out
-        assert found == (int(stops) if code is None else code), said
+        assert exit_code == (int(stops) if code is None else code), output
         return content
 
     return run
@@ -91,15 +91,15 @@ def test_each_photo_that_cannot_be_used_is_named(root, doctor):
     (raw / "words.JPG").write_text("no picture")
     (raw / "tiny.png").write_bytes(encode(Image.new("RGB", (8, 8)), "PNG"))
     (raw / "notes.txt").write_text("no picture, and does not claim to be")
-    found = doctor()
+    report = doctor()
     names = ("cut.jpg", "cut.png", "empty.jpg", "words.JPG", "tiny.png")
-    assert kinds(found["problems"]) == {("photo", f"data/raw/{name}") for name in names}
+    assert kinds(report["problems"]) == {("photo", f"data/raw/{name}") for name in names}
     assert all(
         "data/raw/" in problem["message"] and ": " in problem["message"]
-        for problem in found["problems"]
+        for problem in report["problems"]
     )
-    assert {warning["kind"] for warning in found["warnings"]} == {"no_picture", "copy"}
-    assert found["photos"] == {
+    assert {warning["kind"] for warning in report["warnings"]} == {"no_picture", "copy"}
+    assert report["photos"] == {
         "files": 8,
         "looked_at": 8,
         "faces": None,
@@ -148,10 +148,10 @@ def test_faces_labels_and_raters_are_counted(root, doctor, drawn, monkeypatch):
         "warning: 1 file in data/raw to look at, without a face that was found: wall.png" in lines
     )
     assert any("copies of others" in line and "larger.png" in line for line in lines)
-    found = doctor()
-    assert found["labels"] == {
+    report = doctor()
+    assert report["labels"] == {
         "labelled": 3,
-        "by_column": found["labels"]["by_column"],
+        "by_column": report["labels"]["by_column"],
         "raters": 2,
         "ratings": 6,
         "without_photo": 1,
@@ -222,10 +222,10 @@ def test_a_label_file_that_nothing_reads_is_named(root, doctor, name, way):
         (root / other).write_text(
             "image,proposed_age\n" if other == "to_label.csv" else "image,age\na.png,30\n"
         )
-    found = doctor()
-    assert found["problems"] == []  # there are labels, this may be something else
-    assert {path for kind, path in kinds(found["warnings"]) if kind == "unread_labels"} == {name}
-    assert ("unread_labels", name) in kinds(found["warnings"])
+    report = doctor()
+    assert report["problems"] == []  # there are labels, this may be something else
+    assert {path for kind, path in kinds(report["warnings"]) if kind == "unread_labels"} == {name}
+    assert ("unread_labels", name) in kinds(report["warnings"])
 
 
 def test_what_dvc_cannot_read_is_named_once(root, doctor):

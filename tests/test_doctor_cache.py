@@ -61,7 +61,7 @@ def write_lock(root, **out):
 def problem(root) -> tuple[str, str]:
     """Path and message of the only problem."""
     report = examine_cache(root)
-    assert [found.kind for found in report.problems] == ["cache"]
+    assert [problem.kind for problem in report.problems] == ["cache"]
     return report.problems[0].path, report.problems[0].message
 
 
@@ -192,7 +192,7 @@ def test_doctor_prints_what_it_looked_through(root, capsys):
     listing = write_listing(root, "../a")
     assert main(["doctor", "--root", str(root), "--cache", "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)
-    assert [found["path"] for found in answer["problems"]] == [str(listing)]
+    assert [problem["path"] for problem in answer["problems"]] == [str(listing)]
     assert answer["cache"] == {"run_cache_entries": 1, "listings": 1}
 
 

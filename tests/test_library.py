@@ -75,8 +75,8 @@ def test_path_bytes_picture_and_array_score_alike(here):
 
 
 def test_the_combined_score_weighs_the_geometric_and_the_holistic_one(here):
-    found = facestats.score_image(here / PHOTO)
-    assert list(found) == [
+    score = facestats.score_image(here / PHOTO)
+    assert list(score) == [
         "raw",
         "score",
         "pct",
@@ -87,7 +87,7 @@ def test_the_combined_score_weighs_the_geometric_and_the_holistic_one(here):
         "age_checked",
         "warnings",
     ]
-    assert found["combined"] == pytest.approx(0.6 * found["geometric"] + 0.4 * found["score"])
+    assert score["combined"] == pytest.approx(0.6 * score["geometric"] + 0.4 * score["score"])
     assert type(facestats.calculate_attractiveness_score(here / PHOTO)) is float
 
 
@@ -125,16 +125,16 @@ def test_an_embedding_is_the_one_of_the_table(here):
 
 
 def test_the_most_similar_face_is_the_face_itself(here):
-    found = facestats.find_similar(here / PHOTO, k=3)
-    assert len(found) == 3
-    assert found["filename"].iloc[0] == "face_0001.jpg"
-    assert found["similarity"].is_monotonic_decreasing
+    faces = facestats.find_similar(here / PHOTO, k=3)
+    assert len(faces) == 3
+    assert faces["filename"].iloc[0] == "face_0001.jpg"
+    assert faces["similarity"].is_monotonic_decreasing
     with pytest.raises(InputError, match="k = 0"):
         facestats.find_similar(here / PHOTO, k=0)
 
 
 def test_ethnicity_is_left_out_unless_asked(here):
-    said = facestats.infer_attributes(here / PHOTO)
+    attributes = facestats.infer_attributes(here / PHOTO)
     classes = ("gender", "beard", "glasses", "smile")
     assert {
         "age",
@@ -144,9 +144,9 @@ def test_ethnicity_is_left_out_unless_asked(here):
         *(f"{name}_source" for name in classes),
         *(f"{name}_probabilities" for name in classes),
         "warnings",
-    } == set(said)
-    assert (said["gender_source"], said["glasses_source"]) == ("model", "zeroshot")
-    assert sum(said["gender_probabilities"].values()) == pytest.approx(1)
+    } == set(attributes)
+    assert (attributes["gender_source"], attributes["glasses_source"]) == ("model", "zeroshot")
+    assert sum(attributes["gender_probabilities"].values()) == pytest.approx(1)
     assert "ethnicity" in facestats.infer_attributes(here / PHOTO, ethnicity=True)
 
 
@@ -155,11 +155,11 @@ def test_every_way_in_says_what_is_doubtful_about_a_photo(here, built, tmp_path)
     photo = np.asarray(large.filter(ImageFilter.GaussianBlur(6)))
     blurred = ["the face is blurred"]
 
-    def said(texts):
+    def of_blur(texts):
         return [text.split(":")[0] for text in texts if "blurred" in text]
 
-    assert said(facestats.score_image(photo)["warnings"]) == blurred
-    assert said(facestats.infer_attributes(photo)["warnings"]) == blurred
+    assert of_blur(facestats.score_image(photo)["warnings"]) == blurred
+    assert of_blur(facestats.infer_attributes(photo)["warnings"]) == blurred
     for function in (
         facestats.detect_landmarks,
         facestats.get_clip_embedding,
@@ -167,15 +167,15 @@ def test_every_way_in_says_what_is_doubtful_about_a_photo(here, built, tmp_path)
         facestats.find_similar,
     ):
         with pytest.warns(DoubtWarning, match=r"the face is blurred: sharpness 0\.00") as issued:
-            found = function(photo)
+            result = function(photo)
         assert {warning.filename for warning in issued} == {__file__}
-    assert said(found.attrs["warnings"]) == blurred
+    assert of_blur(result.attrs["warnings"]) == blurred
     Image.fromarray(photo).save(tmp_path / "soft.png")
     assert (
         "warning: the face is blurred" in built.facestats("similar", tmp_path / "soft.png").stderr
     )
     line = json.loads(built.facestats("similar", tmp_path / "soft.png", "-k", "2", "--json").stdout)
-    assert (len(line["similar"]), said(line["warnings"])) == (2, blurred)
+    assert (len(line["similar"]), of_blur(line["warnings"])) == (2, blurred)
 
 
 def test_landmarks_of_a_face_and_of_none(here):
@@ -259,15 +259,15 @@ def test_similar_and_results_say_what_they_found(built):
         built.facestats("similar", PHOTO, "-k", "2").stdout.splitlines()[0]
         == "1.0000  face_0001.jpg"
     )
-    said = built.facestats("results").stdout
-    assert "  report      data/processed/report.html  (" in said
-    assert "data/processed/composites/women/composite.jpg  (8 faces)" in said
-    assert "not built: too few faces match" in said
-    assert "women_to_top/continuum.jpg  (3 pictures, women to top_rated)" in said
-    assert "women_minus_top/difference.jpg  (women minus top_rated)" in said
+    output = built.facestats("results").stdout
+    assert "  report      data/processed/report.html  (" in output
+    assert "data/processed/composites/women/composite.jpg  (8 faces)" in output
+    assert "not built: too few faces match" in output
+    assert "women_to_top/continuum.jpg  (3 pictures, women to top_rated)" in output
+    assert "women_minus_top/difference.jpg  (women minus top_rated)" in output
     assert (
         "women_minus_nobody/difference.json  (not built: the composite impossible was not "
-        "built: too few faces" in said
+        "built: too few faces" in output
     )
 
 

@@ -221,8 +221,8 @@ def test_photos_of_the_pipeline_are_known_by_their_paths_and_by_their_faces_name
     for name in (image, face, "./" + image, Path(face), here / "data/raw" / face):
         assert facestats.score_image(name) == expected
     assert facestats.detect_landmarks(face) is not None
-    found = facestats.find_similar(face, k=1)
-    assert found[["image", "filename"]].values.tolist() == [[image, face]]
+    faces = facestats.find_similar(face, k=1)
+    assert faces[["image", "filename"]].values.tolist() == [[image, face]]
     by_name = facestats.make_composite(pd.DataFrame({"filename": [face]}))
     for table in (pd.DataFrame({"image": [image]}), pd.DataFrame({"filename": [image]})):
         assert facestats.make_composite(table).tobytes() == by_name.tobytes()

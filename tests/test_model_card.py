@@ -52,7 +52,7 @@ def test_the_card_names_the_figures_of_the_metrics(trained):
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "expected"),
     [
         (("attractiveness", "test", "mlp", "pearson"), "0.12 (−0.30 to 0.47)"),
         (("attributes", "gender", "accuracy"), "0.12 (−0.30 to 0.47)"),
@@ -64,14 +64,14 @@ def test_the_card_names_the_figures_of_the_metrics(trained):
         ),
     ],
 )
-def test_another_metric_is_another_card(trained, path, said):
+def test_another_metric_is_another_card(trained, path, expected):
     changed = copy.deepcopy(trained)
     place = getattr(changed, path[0])
     for key in path[1:]:
         place = place[key]
     place.update(value=0.123, low=-0.3, high=0.467)
-    assert said not in model_card(trained)
-    assert said in model_card(changed)
+    assert expected not in model_card(trained)
+    assert expected in model_card(changed)
 
 
 def test_no_figure_stands_without_its_interval(trained):
@@ -110,9 +110,9 @@ def test_a_geometric_score_is_described_although_no_weights_could_be_learned(tra
         "why": "9 rated val faces have both scores",
     }
     changed.attractiveness["test"]["combined"] = NOTHING
-    said = cells(model_card(changed).split("## Data")[0])
-    assert said[said.index("combined score") + 1] == "none: 9 rated val faces have both scores"
-    assert "geometric score" in said
+    rows = cells(model_card(changed).split("## Data")[0])
+    assert rows[rows.index("combined score") + 1] == "none: 9 rated val faces have both scores"
+    assert "geometric score" in rows
     changed.attractiveness["test"]["geometric"] = NOTHING
     assert "geometric score" not in cells(model_card(changed).split("## Data")[0])
 

@@ -27,12 +27,12 @@ def reference(monkeypatch):
 def described(reference) -> dict[str, str]:
     """Each key of the page, and what it does."""
     schema = reference.Params.model_json_schema()
-    found = {section: facts["description"] for section, facts in schema["properties"].items()}
+    texts = {section: facts["description"] for section, facts in schema["properties"].items()}
     for section, facts in schema["properties"].items():
-        found |= {
+        texts |= {
             row[0].strip("`"): row[3] for row in reference._keys(section, facts, schema["$defs"])
         }
-    return found
+    return texts
 
 
 @pytest.mark.long

@@ -31,9 +31,9 @@ class Read(HTMLParser):
 
     def __init__(self, page: str):
         super().__init__()
-        self.tags, self.said, self._open = [], [], []
+        self.tags, self.texts, self._open = [], [], []
         self.feed(page)
-        self.text = re.sub(r"\s+", " ", " ".join(self.said))
+        self.text = re.sub(r"\s+", " ", " ".join(self.texts))
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -44,7 +44,7 @@ class Read(HTMLParser):
 
     def handle_data(self, data):
         if not {"script", "style"} & set(self._open):
-            self.said.append(data)
+            self.texts.append(data)
 
     def of(self, tag: str) -> list[dict]:
         return [attributes for name, attributes in self.tags if name == tag]
@@ -144,8 +144,8 @@ def test_faces_by_score_stand_in_the_order_of_their_deciles(material):
         attractiveness_score=[20.0, 20.0, 91.0, 97.0, None, 90.0],
     )
     read = Read(report(replace(material, final=final))[0])
-    start = read.said.index("Faces by score", read.said.index("In short"))
-    shown = [text for text in read.said[start:] if ", decile" in text]
+    start = read.texts.index("Faces by score", read.texts.index("In short"))
+    shown = [text for text in read.texts[start:] if ", decile" in text]
     assert shown == ["20, decile 1", "90, decile 10", "91, decile 10", "97, decile 10"]
     options = params(report={"images": False})
     text = Read(report(replace(material, final=final, params=options))[0]).text
@@ -213,20 +213,20 @@ def test_photos_shown_twice_are_counted_in_sentences(material):
 
 
 @pytest.mark.parametrize(
-    ("classes", "said"),
+    ("classes", "subject"),
     [
         ({"gender": 2, "ethnicity": 4}, "`gender` and `ethnicity` are what"),
         ({"gender": 2, "ethnicity": 0}, "`gender` is what"),
         ({"gender": 0}, "`ethnicity` are what"),
     ],
 )
-def test_labels_are_named_in_the_right_number(material, classes, said):
+def test_labels_are_named_in_the_right_number(material, classes, subject):
     labels = material.run.labels | {
         "classes": {name: {str(i): 1 for i in range(n)} for name, n in classes.items()}
     }
     assert (
         "**Telling who somebody is.** "
-        f"{said if len(classes) > 1 else '`gender` and ' + said} labellers wrote"
+        f"{subject if len(classes) > 1 else '`gender` and ' + subject} labellers wrote"
         in misuses(replace(material.run, labels=labels)).blocks[0].lines[2]
     )
 

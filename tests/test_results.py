@@ -15,7 +15,7 @@ from facestats.params.project import load_params
 from resources import ROOT
 
 
-def said_of(root, capsys) -> str:
+def output_of(root, capsys) -> str:
     assert results.run(argparse.Namespace(root=root)) == 0
     return capsys.readouterr().out
 
@@ -34,19 +34,19 @@ def root(built, tmp_path):
 
 @pytest.mark.slow
 def test_every_path_is_there_and_headlines_have_intervals(root, built, capsys):
-    said = said_of(root, capsys)
-    for path in re.findall(r"\b(?:data|metrics|docs)/[\w./]+", said):
+    output = output_of(root, capsys)
+    for path in re.findall(r"\b(?:data|metrics|docs)/[\w./]+", output):
         assert (built.folder / path).exists(), path
-    assert str(results.REPORT) in said
-    assert "The photos of data/raw are not here" in said
+    assert str(results.REPORT) in output
+    assert "The photos of data/raw are not here" in output
     (root / "data/raw").mkdir()
-    assert "are not here" not in said_of(root, capsys)
+    assert "are not here" not in output_of(root, capsys)
     assert re.search(
         r"holistic score: r = \S+ \(95 % interval \S+ to \S+\), R² = \S+ \(95 % interval "
         r"\S+ to \S+\) on \d+ test faces",
-        said,
+        output,
     )
-    assert "impossible/composite.json  (not built: too few" in said
+    assert "impossible/composite.json  (not built: too few" in output
 
 
 @pytest.mark.slow
@@ -60,16 +60,16 @@ def test_what_was_taken_out_of_the_parameters_is_not_named(root, capsys):
         write_json(
             folder / f"former_{old}" / f"{kind}.json", read_json(folder / old / f"{kind}.json")
         )
-    said = said_of(root, capsys)
-    assert "former_" not in said
+    output = output_of(root, capsys)
+    assert "former_" not in output
     params = yaml.safe_load((root / "params.yaml").read_text())
     assert all(
-        f"composites/{name}/" in said
+        f"composites/{name}/" in output
         for kind in ("composites", "continua", "differences")
         for name in params[kind]
     )
     (root / "params.yaml").write_text(yaml.safe_dump(params | {"continua": {}}))
-    assert "women_to_top" not in said_of(root, capsys)
+    assert "women_to_top" not in output_of(root, capsys)
 
 
 def test_all_warnings_stand_at_the_end_once_with_their_number(tmp_path):
@@ -134,7 +134,7 @@ def test_every_stage_that_warns_keeps_its_warnings():
 
 
 @pytest.mark.parametrize(
-    ("run", "said"),
+    ("run", "beginnings"),
     [
         (
             trained_run(regressor=False),
@@ -147,7 +147,7 @@ def test_every_stage_that_warns_keeps_its_warnings():
         (untrained_run(), {"attractiveness: 0 rated faces in train"}),
     ],
 )
-def test_what_was_not_trained_says_why_and_the_rest_is_shown(tmp_path, run, said):
+def test_what_was_not_trained_says_why_and_the_rest_is_shown(tmp_path, run, beginnings):
     for name, content in {
         "attractiveness": run.attractiveness,
         "train_attractiveness/metrics": run.training,
@@ -156,8 +156,10 @@ def test_what_was_not_trained_says_why_and_the_rest_is_shown(tmp_path, run, said
     }.items():
         write_json(tmp_path / f"{name}.json", content)
     lines = results._headlines(tmp_path)
-    assert {start for start in said if any(line.startswith(start) for line in lines)} == said
-    assert any(line.startswith("geometric") for line in lines) == (len(said) > 1)
+    assert {
+        start for start in beginnings if any(line.startswith(start) for line in lines)
+    } == beginnings
+    assert any(line.startswith("geometric") for line in lines) == (len(beginnings) > 1)
 
 
 def test_a_damaged_file_of_a_run_is_named(tmp_path):

@@ -330,13 +330,13 @@ def test_without_a_manifest_a_fresh_process_is_told_of_the_run(root, monkeypatch
 
 def test_a_file_that_is_replaced_while_it_is_read_is_noticed(runs, root, monkeypatch):
     def hash_and_replace(path):
-        found = sha256_file(path)
+        sha256 = sha256_file(path)
         if path.name == "blend.json":
             os.replace(
                 shutil.copyfile(runs[1] / "models/blend.json", root / "new.json"),
                 root / "models/blend.json",
             )
-        return found
+        return sha256
 
     monkeypatch.setattr(manifest, "sha256_file", hash_and_replace)
     with pytest.raises(ModelError, match=r"blend\.json was replaced while it was read"):

@@ -85,7 +85,7 @@ class Stage:
         tables.write(rows[["filename", "split"]], self.folder / "splits.parquet", SPLITS)
         tables.write(
             rows.reindex(columns=list(AGE_CHECK.columns)),
-            self.folder / "ages.parquet",
+            self.folder / AGE_CHECK.name,
             AGE_CHECK,
         )
         tables.write(
@@ -112,7 +112,7 @@ class Stage:
                 "faces": "faces.parquet",
                 "labels": "labels.parquet",
                 "splits": "splits.parquet",
-                "age_check": "ages.parquet",
+                "age_check": AGE_CHECK.name,
                 "regressor": "m.pt",
                 "out_of_fold": "out_of_fold.parquet",
                 "metrics": "live",
@@ -132,7 +132,7 @@ class Stage:
         """
         tables.write(
             self.rows.reindex(columns=list(CLEAN.columns)),
-            self.folder / "clean.parquet",
+            self.folder / CLEAN.name,
             CLEAN,
         )
         geometry = pd.DataFrame(
@@ -154,15 +154,8 @@ class Stage:
             "score",
             {
                 "embeddings": "embeddings.parquet",
-                "faces": "faces.parquet",
-                "regressor": "m.pt",
-                "out_of_fold": "out_of_fold.parquet",
-                "geometry": "geometry.parquet",
-                "splits": "splits.parquet",
-                "labels": "labels.parquet",
-                "attributes": "clean.parquet",
-                "age_check": "ages.parquet",
                 "metadata": ".",
+                "regressor": "m.pt",
                 "array": "scores.npy",
                 "blend": "blend.json",
             },

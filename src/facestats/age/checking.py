@@ -17,11 +17,13 @@ from facestats.age.check import (
     summarise_check,
 )
 from facestats.attributes.model import AttributeModel
-from facestats.core.doubts import doubtful_faces, drawn_share
-from facestats.core.stats.identity import count_once, same_faces, several_faces
+from facestats.core.doubts import FACTS, doubtful_faces, drawn_share
+from facestats.core.stats.identity import IDENTITY, count_once, same_faces, several_faces
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import InputError, number_of
 
+# Columns of `faces.parquet` that `check_ages` looks at.
+COLUMNS = list(dict.fromkeys([*IDENTITY, *FACTS]))
 WAY_OUT = (
     "label the ages of some faces (`age` in labels.csv), and of those under {min_age} too, so that "
     "an age model can be trained"

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from facestats.attributes import tables as schemas
+from facestats.attributes.fairface import label_structure
 from facestats.attributes.flags import flag_faces
 from facestats.attributes.model import AttributeModel
 from facestats.attributes.proposals import propose_labels
@@ -19,6 +21,7 @@ from facestats.attributes.zeroshot import (
     zeroshot_models,
 )
 from facestats.core.doubts import FACTS, are_photographs, drawn_share, mostly_drawn
+from facestats.core.tables import Schema, doubts_metadata
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.prompts.zeroshot import PromptClassifier, find_strange_classes, is_tiny
 
@@ -54,6 +57,18 @@ class Answers:
     serving: dict[str, Any]
     doubts: dict[str, str]
     warnings: list[str]
+
+    def tables(self) -> list[tuple[pd.DataFrame, Schema, dict[str, str] | None]]:
+        """Every parquet table of the stage with its schema and the file's own metadata."""
+        doubts = doubts_metadata(self.doubts)
+        return [
+            (self.attributes, schemas.ATTRIBUTES, None),
+            (self.predictions, schemas.PREDICTIONS, doubts),
+            (self.with_manual, schemas.WITH_MANUAL, None),
+            (self.clean, schemas.CLEAN, doubts),
+            (self.flags, schemas.FLAGS, None),
+            (label_structure(), schemas.FAIRFACE, None),
+        ]
 
     def summary(self) -> str:
         """Count faces, answers by source, and flags, in one line."""

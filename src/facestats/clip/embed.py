@@ -71,6 +71,17 @@ def row_columns(dimension: int) -> dict[str, pa.DataType]:
     return {name: columns[name] for name in ("key", "embedding")}
 
 
+def table_metadata(encoder: ImageEncoder) -> dict[str, str]:
+    """Metadata of `embeddings_clip.parquet`: the model that the embeddings were computed with."""
+    return {
+        "variant": encoder.facts["variant"],
+        "revision": encoder.facts["revision"],
+        "weights_sha256": encoder.facts["sha256"],
+        "precision": encoder.precision,
+        "dimension": str(encoder.dimension),
+    }
+
+
 def earlier_rows(table: Path, dimension: int) -> pa.Table | None:
     """Rows of an earlier `embeddings_clip.parquet` in DVC's cache; None for another dimension."""
     columns = row_columns(dimension)
@@ -126,7 +137,15 @@ def embed_faces(
 
     with ThreadPoolExecutor() as pool:
         keys = dict(zip(names, pool.map(key_of, names), strict=True))
-    filled = fill(rows, keys, lambda missing: _compute(missing, folder, encoder), earlier)
+    try:
+        filled = fill(rows, keys, lambda missing: _compute(missing, folder, encoder), earlier)
+    except OSError as error:
+        if error.errno is not None:  # the system's; Pillow's has none
+            raise
+        raise InputError(
+            f"a face in {folder} can't be read as an image; `dvc repro -f preprocess` cuts the "
+            "faces anew"
+        ) from None
     matrix = vectors_of(filled.table["embedding"])
     frame = pd.DataFrame(
         {"filename": names, "embedding": list(matrix[filled.places]), "key": list(keys.values())}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,28 @@ class Clustering:
 
     faces: pd.DataFrame
     silhouette: dict[int, float | None]
+
+    def metrics(self, chosen_by: str, attributes: pd.DataFrame) -> dict[str, Any]:
+        """The content of `metrics/clusters.json`.
+
+        Parameters
+        ----------
+        chosen_by : str
+            What chose the number of clusters: `params.yaml` or `silhouette`.
+        attributes : DataFrame
+            See `agreement`.
+
+        Returns
+        -------
+        dict
+        """
+        return {
+            "n": len(self.faces),
+            "k": self.faces["cluster"].nunique(),
+            "k_from": chosen_by,
+            "silhouette": {str(number): value for number, value in self.silhouette.items()},
+            "attributes": agreement(attributes),
+        }
 
 
 def cluster_faces(

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from facestats.attributes.model import AttributeModel
 from facestats.attributes.resolution import target_kinds
+from facestats.attributes.tables import PREDICTIONS
 from facestats.attributes.zeroshot import zeroshot_models
 from facestats.core import tables
-from facestats.core.stats.identity import count_once, same_faces, several_faces
+from facestats.core.files import read_json
+from facestats.core.stats.identity import IDENTITY, count_once, same_faces, several_faces
 from facestats.core.stats.verdict import WORST_FIRST, doubts_of_scores
 from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.evaluation.attractiveness import Attractiveness, evaluate_attractiveness
 from facestats.evaluation.attributes import evaluate_attributes
 from facestats.evaluation.fairness import evaluate_fairness
 from facestats.evaluation.params import Evaluate
+from facestats.faces.tables import FACES
+from facestats.labels.tables import LABELS
+from facestats.prompts.tables import ZEROSHOT
 from facestats.prompts.zeroshot import PromptClassifier
-from facestats.scores.blending import BlendWeights
+from facestats.scores.blending import BlendWeights, load_blend, load_verdicts
+from facestats.scores.tables import SCORES
 
 MODELS = ("mlp", "ridge", "geometric", "combined")
+BY_FACE = (LABELS, SCORES, PREDICTIONS, ZEROSHOT)  # tables of all faces
 
 
 @dataclass
@@ -87,6 +95,60 @@ class Evaluation:
     attractiveness: Attractiveness
     attributes: dict
     fairness: dict
+
+
+def read_tables(names: pd.Index, metadata: Path) -> ProjectTables:
+    """Read the tables of a project.
+
+    Parameters
+    ----------
+    names : Index
+        Filenames, in the order of the embeddings.
+    metadata : Path
+        Folder of the tables.
+
+    Returns
+    -------
+    ProjectTables
+    """
+    by_face = (tables.read_for(names, metadata / schema.name, schema) for schema in BY_FACE)
+    return ProjectTables(
+        *by_face,
+        faces=tables.read(metadata / FACES.name, FACES, IDENTITY).dropna(subset="filename"),
+        scale=tables.rating_scale(metadata / LABELS.name),
+        doubts=tables.read_doubts(metadata / PREDICTIONS.name),
+    )
+
+
+def read_models(
+    trained: dict[str, AttributeModel],
+    prompts: Mapping[str, PromptClassifier],
+    blend: Path,
+    metrics: Path,
+) -> ProjectModels:
+    """Read what else is known of the models of a project.
+
+    Parameters
+    ----------
+    trained, prompts
+        See `ProjectModels`.
+    blend : Path
+        `models/blend.json`.
+    metrics : Path
+        Folder of the metrics of earlier stages.
+
+    Returns
+    -------
+    ProjectModels
+    """
+    return ProjectModels(
+        trained,
+        prompts,
+        weights=load_blend(blend)[0],
+        verdicts=load_verdicts(blend),
+        reliability=read_json(metrics / "labels.json")["reliability"],
+        untrained=read_json(metrics / "train_attractiveness/metrics.json")["why"],
+    )
 
 
 def evaluate_project(

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from facestats.core import tables
 from facestats.core.photo_files import check_names, face_filename, list_images, printable
 from facestats.core.tables.parquet import without_room
-from facestats.errors import ImageError, InputError
+from facestats.errors import ImageError, InputError, alike
 from facestats.faces.comparison import read_thumbnail
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.dedup import find_near_duplicates, first_of_group
@@ -39,6 +39,7 @@ STAGE = "preprocess"
 # count as equal to it.
 SHARP, LARGE = 0.25, 0.9
 BEST_BY = ("sharpness", "face_size", "bits_per_pixel")
+REASONS = 5  # named in the warning about photos that are left out
 _TOGETHER = 1000  # photos that threads hash at a time
 # Columns that depend on more than the image's bytes.
 _BY_NAME = ("image", "filename", "duplicate_of", "near_duplicate_of", "copy_group", "copy_rank")
@@ -157,6 +158,39 @@ def earlier_rows(table: Path, crops: dict[str, str]) -> pa.Table | None:
         frame.assign(crop=frame["filename"].map(crops))[list(ROW_COLUMNS)],
         pa.schema(list(ROW_COLUMNS.items())),
         preserve_index=False,
+    )
+
+
+def rejection_warning(faces: pd.DataFrame, images: Path) -> str | None:
+    """Warn about photos that are left out.
+
+    Parameters
+    ----------
+    faces : DataFrame
+        `faces.parquet`.
+    images : Path
+        The image folder.
+
+    Returns
+    -------
+    str or None
+        How many, with the most frequent reasons; None if all were accepted.
+    """
+    rejected = faces[faces["status"] == "rejected"]
+    if len(rejected) == len(faces):
+        return (
+            f"not one of {len(faces)} photos in {images} was accepted: there is nothing to embed, "
+            "and the next stage will say so"
+        )
+    if rejected.empty:
+        return None
+    reasons = alike(sorted(rejected["reason"]))
+    listed = "; ".join(f"{n}: {reason}" for reason, n in reasons[:REASONS])
+    if len(reasons) > REASONS:
+        listed += f"; {len(reasons) - REASONS} more reasons"
+    return (
+        f"{len(rejected)} of {len(faces)} photos are left out ({listed}); faces.parquet and "
+        "the report name each"
     )
 
 

@@ -75,6 +75,25 @@ class JoinedLabels:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def metadata(self) -> dict[str, str]:
+        """Metadata of `labels.parquet`: the ends of the ratings' scale."""
+        if not self.scale:
+            return {}
+        low, high = map(str, self.scale)
+        return {"rating_low": low, "rating_high": high}
+
+    def report(self) -> str:
+        """One line of counts, then lines on how files were read and which raters are left out."""
+        counts = [f"{name}={n}" for name, n in self.summary["labelled"].items()]
+        left_out = self.summary["raters"]["dropped"]
+        return "\n  ".join(
+            [
+                " ".join([f"faces={len(self.table)}", *counts]),
+                *self.notes,
+                *(f"rater {name} is left out: {why}" for name, why in left_out.items()),
+            ]
+        )
+
 
 def join_labels(
     faces: pd.DataFrame,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.core.stats.identity import split_identities, uniform
+from facestats.errors import number_of
 
 TRAIN, VAL, TEST, EXCLUDED = "train", "val", "test", "excluded"
 
@@ -54,3 +55,58 @@ def split_faces(
         straddles.reindex(split.index, fill_value=False) & split.isin([VAL, TEST]), EXCLUDED
     )
     return pd.DataFrame({"filename": faces["filename"], "split": split})
+
+
+def labelled_faces(labels: pd.DataFrame) -> pd.Series:
+    """Whether a face has any label.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        `labels.parquet` by filename.
+
+    Returns
+    -------
+    Series of bool
+        By filename.
+    """
+    columns = [
+        name
+        for name in labels
+        if not name.endswith("_source") and name not in ("image", "rating_n", "rating_sd")
+    ]
+    return labels[columns].notna().any(axis=1)
+
+
+def exclusion_warning(
+    splits: pd.DataFrame, faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series
+) -> str | None:
+    """Warn about copies that labels give to persons in different splits; None if there are none.
+
+    The arguments are the result of `split_faces`, and what it takes.
+    """
+    excluded = splits.loc[splits["split"] == EXCLUDED, "filename"]
+    if excluded.empty:
+        return None
+    group = faces.set_index("filename")["copy_group"]
+    same = group.index[group == group[excluded.iloc[0]]]
+    names = sorted(set(persons.reindex(same).dropna()))
+    return (
+        f"{number_of(len(excluded), 'face')} ({labelled.reindex(excluded).sum()} labelled) left "
+        "out of val and test: copies of one picture that the labels give to several persons, such "
+        f"as {excluded.iloc[0]} ({', '.join(names)}); one person for all of them puts that right"
+    )
+
+
+def split_report(splits: pd.DataFrame, faces: pd.DataFrame) -> str:
+    """One line with the faces in each split, and one on copies if there are any."""
+    counts = sorted(splits["split"].value_counts().items())
+    line = " ".join(f"{name}={n}" for name, n in counts)
+    copies = faces["copy_group"].duplicated(keep=False)
+    if not copies.any():
+        return line
+    pictures = number_of(faces.loc[copies, "copy_group"].nunique(), "picture")
+    return (
+        f"{line}\n  {copies.sum()} faces are copies of {pictures}; each picture stays in one split "
+        "as a whole"
+    )

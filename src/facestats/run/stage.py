@@ -32,10 +32,10 @@ from facestats.params.project import load_params
 Item = TypeVar("Item")
 _warnings: list[str] = []  # of this stage, as they were printed
 
-# A stage imports this module first: Ctrl-C during the imports that follow ends in silence, and they
-# are not interrupted by the garbage collector, of which torch with transformers takes 0.3 to 0.5 s
-# of 3.1. `run_stage` turns it on again. A worker process, which never comes there, collects as
-# always; while it imports the stage's script, `parent_process()` is still None.
+# A stage imports this module first, so that Ctrl-C during the other imports ends it silently, and
+# the garbage collector does not run during them: it takes 0.3 to 0.5 of 3.1 s with torch and
+# transformers. `run_stage` turns it on again. A worker process never gets there and keeps it on;
+# while a worker imports the stage's script, `parent_process()` is still None.
 if current_process().name == "MainProcess":
     gc.disable()
     end_quietly()
@@ -44,13 +44,13 @@ if current_process().name == "MainProcess":
 class StageItem(str):
     """The key of `params.yaml` that a stage works on, such as a composite's name.
 
-    DVC says it in its environment variable DVC_STAGE (`select@women`), the user in the option
-    `--name`: on the command line of dvc.yaml a shell would read it before anything of ours could
-    refuse it.
+    DVC passes it in the environment variable DVC_STAGE (`select@women`), users in the option
+    `--name`. It is not on the command line in dvc.yaml, where a shell would interpret it before the
+    stage could refuse it.
     """
 
     def of(self, section: dict[str, Item]) -> Item:
-        """What the section has under this key.
+        """The value of this key in a section.
 
         Raises
         ------
@@ -67,13 +67,12 @@ class StageItem(str):
 def run_stage(main: Callable) -> None:
     """Call `main(params, …)` with the command line's arguments and exit with its outcome.
 
-    The signature of `main` is the command line: every parameter after `params` is an option that
-    must be given, such as `--embeddings`, of the type it is annotated with (`Path` where nothing is
-    said); a `StageItem` is the option `--name`. `params.yaml` is read from the working directory,
-    which is where DVC runs a stage. What `main` returns, one line, is printed with the seconds that
-    it took. Its warnings become an out of the stage, in the folder that the command line names;
-    those of a stage with a `StageItem` lie in a folder of that name, and beside them, below
-    `--keys`, the name itself (dvc.yaml says why). A stage that DVC started ends with DVC.
+    The signature of `main` is the command line. Every parameter after `params` is a required option
+    such as `--embeddings`: a path, or of the type it is annotated with; a `StageItem` is the option
+    `--name`. `params.yaml` is read from the working directory, where DVC runs a stage. The line
+    that `main` returns is printed with the seconds it took. Its warnings become an out of the
+    stage, in the folder `--warnings`; with a `StageItem`, in a folder of that name there, and the
+    name itself below `--keys` (dvc.yaml explains why). A stage that DVC started ends with DVC.
 
     Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as
     one message; 130: interrupted.
@@ -82,7 +81,7 @@ def run_stage(main: Callable) -> None:
     plain_warnings()
     arguments = vars(make_parser(main).parse_args())
     folders = arguments.pop("warnings"), arguments.pop("keys")
-    gc.freeze()  # modules stay to the end: no collection has to look at them again
+    gc.freeze()  # modules stay to the end, so that no collection needs to look at them again
     gc.enable()
     end_in_time()
     started = time.perf_counter()
@@ -107,14 +106,14 @@ def run_stage(main: Callable) -> None:
         sys.exit(f"error: {NO_MEMORY}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
-        os._exit(130)  # threads that compute, and what torch tears down, would take seconds
+        os._exit(130)  # computing threads and torch's teardown would take seconds
     seconds = time.perf_counter() - started
     print(f"{summary or 'done'} seconds={seconds:.1f}")
     _leave()
 
 
 def make_parser(main: Callable) -> argparse.ArgumentParser:
-    """The command line of a stage, as `run_stage` says."""
+    """Make the command line of a stage, see `run_stage`."""
     script = sys.modules[main.__module__]
     parser = argparse.ArgumentParser(
         description=script.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -163,18 +162,18 @@ def _write_by_name(
 def _leave() -> None:
     """End this process without freeing each object: 1.3 s of processor time a stage with torch.
 
-    Measured with torch, transformers and scikit-learn loaded: 0.1 s from here, 1.4 to 1.5 s by
-    Python's own way. Threads and exit handlers come to their end all the same.
+    With torch, transformers and scikit-learn loaded, it takes 0.1 s; Python's own exit takes 1.4 to
+    1.5 s. Threads still end, and exit handlers run.
     """
     threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  private
     atexit._run_exitfuncs()
-    print_unwritten()  # the outs are written: no failure of the stage
+    print_unwritten()  # no failure of the stage, whose outs are written
     sys.stderr.flush()
     os._exit(0)
 
 
 def row_summary(rows: int, reused: int, computed: int, rejected: int = 0) -> str:
-    """What a stage that works row by row says at its end."""
+    """The last line of a stage that works row by row."""
     return f"rows={rows} reused={reused} computed={computed} rejected={rejected}"
 
 

@@ -135,9 +135,10 @@ class ScoredFaces:
     verdicts: dict[str, Verdict]
     warnings: list[str]
 
-    def doubt(self) -> str | None:
-        """The doubt about the holistic score; None where there is none, or no such score."""
-        return self.verdicts["holistic"].text if "holistic" in self.verdicts else None
+    def doubts(self) -> dict[str, str]:
+        """The doubt about the holistic score, by the name of its column; empty without one."""
+        text = self.verdicts["holistic"].text if "holistic" in self.verdicts else None
+        return {"attractiveness": text} if text else {}
 
     def summary(self) -> str:
         """Count the faces with each score, in one line; a second has the learned weights."""

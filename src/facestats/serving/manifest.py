@@ -15,12 +15,18 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from facestats.age.tables import AGE_CHECK
+from facestats.core import tables
 from facestats.core.files import write_json
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import SERVING
-from facestats.errors import ModelError
+from facestats.core.tables.embeddings import EmbeddingTable
+from facestats.errors import InputError, ModelError
 from facestats.faces.params import Preprocess
+from facestats.faces.tables import FACES
 from facestats.params.errors import explain
+from facestats.scores.checkpoint import read_checkpoint
+from facestats.scores.regressor import load_regressor
 from facestats.serving.checks import read_facts
 
 PARTS = (
@@ -43,6 +49,19 @@ OF_TWO_RUNS = (
 )
 Identity = tuple[int, ...] | None
 MAYBE_EMPTY = frozenset({"classifiers"})
+# What tells the file of a part from those of others.
+ENDINGS = {
+    "landmarker": ".tflite",
+    "clip": "config.json",
+    "geometry": ".safetensors",
+    "zeroshot": ".npz",
+}
+KEYS = {
+    "blend": ("geometric", "verdicts"),
+    "attributes": ("targets", "drawn"),
+    "age_check": ("min_age", "bound"),
+}
+COLUMNS = {"faces": (FACES, "status"), "ages": (AGE_CHECK, "age_checked")}
 
 
 class MixedPartsError(ModelError):
@@ -137,6 +156,65 @@ class Manifest:
         return [path for files in self.parts.values() for path in files]
 
 
+def model_facts(regressor: Path, embeddings: Path) -> dict[str, Any]:
+    """What a manifest says of the models: `clip`, `trained` and `why`.
+
+    Parameters
+    ----------
+    regressor : Path
+        `attractiveness_regressor.pt`.
+    embeddings : Path
+        `embeddings_clip.parquet`.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    FaceStatsError
+        One of them is missing or another file.
+    """
+    load_regressor(regressor)
+    checkpoint, metadata = read_checkpoint(regressor), EmbeddingTable(embeddings).metadata
+    names = ("variant", "revision", "weights_sha256", "precision", "dimension")
+    return {
+        "clip": {name: metadata[name] for name in names},
+        "trained": checkpoint["trained"],
+        "why": checkpoint.get("why"),
+    }
+
+
+def check_kinds(parts: Mapping[str, Iterable[Path]]) -> None:
+    """Check that each part is of its kind, in case two paths of the stage were swapped.
+
+    Parameters
+    ----------
+    parts : mapping of str to iterable of Path
+        The files of each part of `PARTS`.
+
+    Raises
+    ------
+    InputError
+        A part has no file with its ending.
+    ModelError
+        A JSON file lacks a key of the part.
+    TableError
+        A table lacks a column of the part.
+    """
+    for name, ending in ENDINGS.items():
+        files = [*parts[name]]
+        if not any(file.is_file() and file.name.endswith(ending) for file in files):
+            listed = ", ".join(map(str, files[:3])) or "nothing"
+            raise InputError(f"{listed}: expected a file *{ending} of the part {name}")
+    for name, keys in KEYS.items():
+        for file in parts[name]:
+            read_facts(file, *keys)
+    for name, (schema, column) in COLUMNS.items():
+        for file in parts[name]:
+            tables.read(file, schema, [column])
+
+
 def write_manifest(
     path: Path, facts: Mapping[str, Any], parts: Mapping[str, Iterable[Path]]
 ) -> None:
@@ -158,7 +236,15 @@ def write_manifest(
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files of a part that is a folder; hidden ones are no part of it."""
+    """The files of a part that is a folder, without hidden ones.
+
+    Raises
+    ------
+    InputError
+        It is no folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder of model files")
     return sorted(
         path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
     )

@@ -118,6 +118,37 @@ def uniform(seed: int, identities: Iterable[str]) -> np.ndarray:
     return np.frombuffer(digests, dtype=">u8").astype(np.float64) / 2**64
 
 
+def training_rows(
+    labels: pd.DataFrame, split: pd.Series, faces: pd.DataFrame, age_check: pd.DataFrame
+) -> pd.DataFrame:
+    """Collect what decides which faces a score learns from.
+
+    Parameters
+    ----------
+    labels : DataFrame (n rows)
+        `rating` and `person` by filename.
+    split : Series (n rows)
+        The split by filename.
+    faces : DataFrame
+        Accepted faces with the columns `IDENTITY`.
+    age_check : DataFrame
+        `age_check.parquet`.
+
+    Returns
+    -------
+    DataFrame (n rows)
+        `labels` with `split`, `group` (see `same_faces`), `minor` (see `known_minors`) and `scored`
+        (whether the face gets a score).
+    """
+    names, withheld = labels.index, age_check.set_index("filename")["score_withheld"]
+    return labels.assign(
+        split=split,
+        group=same_faces(faces, labels["person"]).reindex(names),
+        minor=known_minors(age_check).reindex(names),
+        scored=withheld.isna().reindex(names),
+    )
+
+
 def known_minors(age_check: pd.DataFrame) -> pd.Series:
     """Who is too young for a score by a label, not by a model's guess: bool by filename.
 

@@ -161,6 +161,8 @@ def write(
         A missing, surplus or wrongly typed column, a null or repeated key.
     """
     path = Path(path)
+    if path.suffix != ".parquet":  # as where two paths of a stage were swapped
+        raise TableError(f"{path}: expected a file *.parquet for {schema.name}")
     table = _to_arrow(frame, vectors or {}, schema, str(path))
     table = table.replace_schema_metadata({k: str(v) for k, v in sorted((metadata or {}).items())})
     with replacing(path) as temporary:
@@ -171,7 +173,7 @@ def write(
 
 def read_all(path: str | Path, schema: Schema) -> pd.DataFrame:
     """Read a table with the columns beyond its schema; see `read`."""
-    return read(path, schema, _names(Path(path)))
+    return read(path, schema, [*schema.columns, *_names(Path(path))])
 
 
 def read(
@@ -282,7 +284,7 @@ def read_optional_column(path: str | Path, schema: Schema, name: str) -> pd.Seri
     key = schema.keys()[0]
     if own := _called(_names(Path(path)), name):
         return read(path, schema, [key, own]).set_index(key)[own].rename(name)
-    return pd.Series(np.nan, index=read(path, schema, [key])[key], name=name, dtype="str")
+    return pd.Series(np.nan, index=read(path, schema)[key], name=name, dtype="str")
 
 
 def called_as(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
