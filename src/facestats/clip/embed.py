@@ -24,8 +24,8 @@ from facestats.rows.fill import fill
 from facestats.rows.store import RowStore
 
 STAGE = "embed"
-# The files of this package that compute a row's bits: a change of any other computes none anew.
-# tests/test_layout.py holds them against the imports.
+# The files that compute a row's bits: no other change makes rows stale. tests/test_layout.py
+# compares them with the imports.
 ROW_CODE = ("checkpoints/transform.py", "clip/encoder.py", "clip/tower.py")
 
 

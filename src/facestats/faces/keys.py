@@ -1,4 +1,4 @@
-"""What a row of `faces.parquet` was computed from, as one hash."""
+"""The key of a row of `faces.parquet`: a hash of what the row was computed from."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,8 +7,8 @@ from facestats.core.fingerprint import code_sha256, sha256_json, versions
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.models import model_hashes
 
-# The files of this package that compute a row's bits: a change of any other computes none anew.
-# tests/test_layout.py holds them against the imports.
+# The files that compute a row's bits: no other change makes rows stale. tests/test_layout.py
+# compares them with the imports.
 ROW_CODE = (
     "core/landmarks.py",
     "faces/align.py",
@@ -43,7 +43,7 @@ _LIBRARIES = (
 
 def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
     """sha256 (hex) over the parameters, the weights, the code and the versions of the libraries."""
-    # which decide whether there is a row
+    # The limits only decide whether there is a row.
     deciding = {
         name: value for name, value in asdict(config).items() if not name.startswith("max_")
     }
@@ -58,10 +58,7 @@ def recipe_hash(config: PreprocessConfig, model_dir: str | Path) -> str:
 
 
 def limited_recipe(recipe: str, config: PreprocessConfig) -> str:
-    """The recipe of a photo whose header asks for more than a limit, sha256 (hex).
-
-    It hashes a `recipe_hash` and that limit.
-    """
+    """The recipe of a photo that is beyond `max_pixels` by its header: a hash with that limit."""
     return sha256_json([recipe, {"max_pixels": config.max_pixels}])
 
 

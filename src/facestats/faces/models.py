@@ -22,9 +22,8 @@ WHEEL = "mediapipe==0.10.21"
 
 WAYS_OUT = (
     f"Two ways out: point pip at an index that has {WHEEL} (`pip config set global.index-url "
-    "URL`), or put "
-    f"{DETECTOR_FILE}, {DISTANT_FILE} and {MESH_FILE} into a folder and name it in params.yaml, "
-    "`landmarker.source: DIR`"
+    f"URL`), or put {DETECTOR_FILE}, {DISTANT_FILE} and {MESH_FILE} into a folder and name it in "
+    "params.yaml, `landmarker.source: DIR`"
 )
 
 

@@ -60,8 +60,8 @@ def process_photo(data: bytes, config: PreprocessConfig, landmarker: Landmarker)
     Raises
     ------
     FaultError
-        The machine fails, for want of memory for example, and not even patience helps: nothing is
-        known of the photo.
+        The machine fails repeatedly, for lack of memory for example: nothing is known about the
+        photo.
     OverLimitError
         The photo takes more memory than `limits_of` allows this process.
     """
@@ -110,7 +110,7 @@ def within_limits(function: Callable[..., Result], config: PreprocessConfig, *ar
 
 
 def limits_of(config: PreprocessConfig) -> Limits:
-    """What a photo may take of a worker process."""
+    """Limits of time and memory for a photo in a worker process."""
     return Limits(config.max_seconds, config.max_pixels * BYTES + MARGIN)
 
 
@@ -128,10 +128,7 @@ def over_limit(config: PreprocessConfig, error: OverLimitError) -> str:
 
 
 def bits_per_pixel(data: bytes, width: int, height: int) -> float:
-    """How little a file is compressed.
-
-    0 for one of at most 256 colours (GIF, PNG with a palette), however large it is.
-    """
+    """Bits a pixel of a file; 0 for a picture of at most 256 colours (GIF, PNG with a palette)."""
     palette = data[:4] == b"GIF8" or (data[:8] == b"\x89PNG\r\n\x1a\n" and data[25:26] == b"\x03")
     return 0.0 if palette else 8 * len(data) / (width * height)
 
@@ -154,7 +151,7 @@ def process_task(task: PhotoTask) -> dict:
     Raises
     ------
     FaultError
-        The file can't be read, or is not the one any more whose sha256 was taken.
+        The file can't be read, or has changed since its sha256 was taken.
     OverLimitError
         See `process_photo`.
     """

@@ -48,15 +48,11 @@ def load_interpreter(
     try:
         model = path.read_bytes()
         digest, expected = hashlib.sha256(model).hexdigest(), SHA256.get(path.name)
-        if expected not in (
-            None,
-            digest,
-        ):
-            # a network is a program, and LiteRT is made for those of people that one knows
+        # A network is a program, and LiteRT is not made for those of strangers.
+        if expected not in (None, digest):
             raise ModelError(
                 f"{path} has sha256 {digest}, expected {expected}: it was damaged or replaced, and "
-                "is not loaded; "
-                "`dvc repro -f fetch_landmarker` gets it anew"
+                "is not loaded; `dvc repro -f fetch_landmarker` fetches it again"
             )
         with _quiet():
             content = _with_outputs(model, inner)

@@ -46,7 +46,7 @@ _USUAL_SCANS = 20
 
 _J2K = re.compile(rb"\xff\x4f\xff\x51")  # start of a codestream, and its size
 _IHDR = re.compile(rb"\x89PNG\r\n\x1a\n....IHDR", re.DOTALL)
-# a marker that is no byte of the data and no restart
+# A marker other than a stuffed byte or a restart.
 _END_OF_SCAN = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
 _SLOW = 10  # times that Pillow's decoders in Python take longer than those in C
 _PRECINCT, _BLOCK = 480, 480  # bytes that OpenJPEG keeps of each

@@ -97,7 +97,7 @@ def open_photo(
     ImageError
         Empty, unreadable, damaged, too small, or more than `max_pixels`.
     FaultError
-        There is no memory for it: nothing is known of the photo.
+        There is no memory for it: nothing is known about the photo.
     """
     with warnings.catch_warnings():
         # Pillow warns of odd EXIF or palettes; what matters becomes a reason.
@@ -116,7 +116,7 @@ def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Pho
     try:
         image = open_main(data)
     except Exception as error:
-        # decoders meet broken data with whatever comes: struct.error, KeyError, …
+        # Decoders raise all kinds of errors on broken data: struct.error, KeyError, ….
         width, height = declared_size(data)
         if isinstance(error, Image.DecompressionBombError) or width * height > max_pixels:
             raise too_many_pixels(width, height, max_pixels) from None
@@ -141,13 +141,12 @@ def to_photo(
     max_megabytes: float = MAX_MEGABYTES,
     max_pixels: int = MAX_PIXELS,
 ) -> Photo:
-    """A photo from what callers of the library have.
+    """A photo from a path, bytes, an image or an array.
 
     Parameters
     ----------
     image : path, bytes, PIL image or np.ndarray
-        An array is RGB, (H, W, 3) uint8. Of a PIL image the EXIF orientation
-        counts too.
+        An array is RGB, (H, W, 3) uint8. The EXIF orientation of a PIL image counts, too.
     min_long_side : float or None, optional
         See `open_photo`; ignored for pixels that are decoded already.
     max_megabytes : float, default MAX_MEGABYTES
@@ -158,7 +157,7 @@ def to_photo(
     Raises
     ------
     InputError
-        It is none of these, or there is no such file; `FaultError` where the machine fails.
+        It is none of these, or there is no such file; `FaultError` if the machine fails.
     ImageError
         It is an image that can't be used.
     """
@@ -221,8 +220,9 @@ def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> Pho
     jpeg = image.format == "JPEG" or (image.format == "MPO" and image.tell() == 0)
     size = image.size
     rgb = _jpeg_pixels(image, data, min_long_side) if jpeg else _pixels(image)
-    # of the pixels: Pillow's TIFF decoder applies it, and removes the tag
-    orientation = _orientation(image)
+    orientation = _orientation(
+        image
+    )  # after decoding: Pillow's TIFF decoder applies and removes it
     width, height = size if jpeg else rgb.shape[1::-1]
     if orientation >= 5 and orientation in _UPRIGHT:
         width, height = height, width
@@ -230,7 +230,7 @@ def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> Pho
 
 
 def _turned(rgb: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels as EXIF says that they are meant; other numbers than 2 to 8 mean nothing."""
+    """Pixels turned upright by their EXIF orientation; numbers other than 2 to 8 are ignored."""
     return np.ascontiguousarray(_UPRIGHT[orientation](rgb)) if orientation in _UPRIGHT else rgb
 
 
@@ -255,12 +255,10 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Orientation that is still to be applied, by EXIF or else XMP.
+    """Orientation that must still be applied, by EXIF or else XMP; 1 (upright) without a valid one.
 
-    1 (upright) where there is none or the block is broken.
-
-    libheif turns what it decodes, and Pillow puts the turn of an AVIF into EXIF: other tags of
-    these two mean nothing.
+    libheif turns what it decodes, and Pillow puts the turn of an AVIF into EXIF, so other tags of
+    these two are ignored.
     """
     if image.format == "HEIF" or (image.format == "AVIF" and not image.info.get("exif")):
         return 1
@@ -273,7 +271,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _reason(error: Exception, memory: int = 0) -> Exception:
-    """Why a file can't be decoded; what is no fault of the file is a FaultError."""
+    """Why a file can't be decoded; a FaultError if the machine is to blame."""
     if isinstance(error, ImageError | FaultError):
         return error
     if is_fault(error):

@@ -119,9 +119,9 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=16)  # photos of one camera share a profile
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile to sRGB; None where it is broken, for other modes, or changes nothing.
+    """From a profile to sRGB; None if it is broken, for other modes, or changes nothing.
 
-    What a profile calls itself says nothing: it is judged by what it does to a grid of colours.
+    A profile is judged by what it does to a grid of colours, not by its name.
 
     Raises
     ------

@@ -16,8 +16,7 @@ from facestats.photos.containers import HEAD, check_head
 MAX_MEGABYTES = 256  # as in params.yaml: what is larger than this is not read
 _CHUNK = 1 << 20  # bytes read at a time
 _MEGABYTE = 10**6
-# bytes; a smaller file is read whatever it is, and has a hash and a row that is kept, like a photo
-_SMALL = 10**6
+_SMALL = 10**6  # bytes; any smaller file is read, and has a hash and a stored row like a photo
 
 
 def read_photo(path: str | os.PathLike, max_megabytes: float = MAX_MEGABYTES) -> bytes:
