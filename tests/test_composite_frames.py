@@ -314,6 +314,22 @@ def test_a_drawn_photo_keeps_its_number(built, monkeypatch):
     assert {"image 1", "image 2"} & names
 
 
+@pytest.mark.long
+def test_faces_of_one_person_and_copies_share_a_number(built):
+    tables = [
+        pd.read_parquet(built.folder / f"data/processed/metadata/{name}.parquet")
+        for name in ("attributes_final", "labels")
+    ]
+    final, labels = (table.set_index("filename") for table in tables)
+    person = labels["person"].dropna()
+    assert person.duplicated().any()
+    assert (final.loc[person.index, "person_group"].groupby(person).nunique() == 1).all()
+    assert (final.groupby("copy_group")["person_group"].nunique() == 1).all()
+    alone = final.index.difference(person.index)
+    alone = alone[~final.loc[alone, "copy_group"].duplicated(keep=False)]
+    assert final.loc[alone, "person_group"].is_unique
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_composite_from_python_is_that_of_the_stage(built, kind, tmp_path, monkeypatch):
