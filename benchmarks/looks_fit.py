@@ -198,12 +198,10 @@ class Examples:
 
 
 def collect(photographs: list[tuple[str, Path]], drawings: list[Path], jobs: int) -> Examples:
-    wanted = list(pictures(photographs, drawings))
+    inputs = list(pictures(photographs, drawings))
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        chunks = pool.map(_rows, wanted, chunksize=4)
-        return Examples(
-            [row for rows in tqdm(chunks, "pictures", len(wanted), mininterval=10) for row in rows]
-        )
+        chunks = tqdm(pool.map(_rows, inputs, chunksize=4), "pictures", len(inputs), mininterval=10)
+        return Examples([row for rows in chunks for row in rows])
 
 
 def available_jobs() -> int:
@@ -304,7 +302,7 @@ class _Fit:
         )
         learnt = ~table["kind"].isin(NOT_LEARNT).to_numpy()
         if model.name == "drawn":
-            self.wanted, self.used = drawing | made, learnt | drawing
+            self.positive, self.used = drawing | made, learnt | drawing
         else:
             worn = (
                 (table["source"] == "omi")
@@ -312,11 +310,11 @@ class _Fit:
                 & ~table["kind"].isin([*COVERED, *DRAWINGS])
             ).to_numpy()
             self.kind[worn] = "dark glasses"
-            self.wanted, self.used = (
+            self.positive, self.used = (
                 table["kind"].isin(COVERED).to_numpy() | worn,
                 drawing | (~made & learnt),
             )
-        self.wanted = self.wanted & self.used
+        self.positive = self.positive & self.used
         self.origin = np.where(
             table["source"].isin(["omi", "3dsk"]) | drawing, table["source"], "others"
         )
@@ -324,14 +322,14 @@ class _Fit:
         self.harmless = (
             self.judged
             & ~drawing
-            & ~self.wanted
+            & ~self.positive
             & table["kind"].isin(["plain", "mixed", *HARMLESS]).to_numpy()
         )
         *named, last = model.families
         self.family = np.full(len(table), last, dtype=object)
         for name in named:
             self.family[np.isin(self.kind, model.families[name])] = name
-        self.family[~self.wanted] = ""
+        self.family[~self.positive] = ""
         self.fold = np.array(
             [zlib.crc32(_person(row).encode()) % FOLDS for row in table.itertuples()]
         )
@@ -341,7 +339,7 @@ class _Fit:
         from sklearn.linear_model import LogisticRegression
 
         target = self.family == family
-        rows = rows & self.used & (target | ~self.wanted)
+        rows = rows & self.used & (target | ~self.positive)
         weight = pd.Series(self.origin).map(WEIGHTS).fillna(0.3).to_numpy(copy=True)
         for kind in np.unique(
             self.kind[target & rows]
@@ -365,7 +363,7 @@ class _Fit:
         """Fit weights (families, features + 1) and print the rates on held-out faces."""
         by_family = {
             family: np.full(len(self.table), np.nan)
-            for family in np.unique(self.family[self.wanted])
+            for family in np.unique(self.family[self.positive])
         }
         for family, score in by_family.items():
             for number in range(FOLDS):
@@ -405,13 +403,13 @@ class _Fit:
         self, by_family: dict[str, np.ndarray], limits: dict[str, float], limit: float
     ) -> pd.Series:
         shares = {}
-        for kind in np.unique(self.kind[self.wanted]):
-            here = self.wanted & (self.kind == kind)
+        for kind in np.unique(self.kind[self.positive]):
+            here = self.positive & (self.kind == kind)
             family = self.family[here][0]
             scores = [
                 by_family[other][here] - limits[other] for other in by_family if other != family
             ]
-            if (self.wanted & (self.family == family) & ~here).any():
+            if (self.positive & (self.family == family) & ~here).any():
                 slopes, constant = self.regression(family, ~here)
                 scores.append(self.features[here] @ slopes + constant - limits[family])
             shares[kind] = float((np.max(scores, axis=0) > limit)[self.judged[here]].mean())

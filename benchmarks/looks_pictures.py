@@ -181,12 +181,12 @@ def fetch_people(folder: Path, scratch: Path) -> None:
         with tarfile.open(archive) as files:
             for member in files:
                 path = Path(member.name)
-                wanted = (
+                is_photograph = (
                     member.isfile()
                     and path.suffix in (".jpg", ".png")
                     and any(f"{part}/" in member.name for part in PHOTOGRAPHS)
                 )
-                if wanted and not path.name.startswith(LEFT_OUT):
+                if is_photograph and not path.name.startswith(LEFT_OUT):
                     (folder / path.name).write_bytes(files.extractfile(member).read())
 
 

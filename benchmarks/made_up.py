@@ -26,9 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facestats.clip.tables import embeddings_schema
+from facestats.composites.contours import FACE_OVAL
 from facestats.core import tables
 from facestats.core.files import write_json
 from facestats.core.landmarks import LEFT, MIDLINE, MIRROR, N_LANDMARKS, RIGHT
+from facestats.core.layout import CROPS, EMBEDDINGS, METADATA
 from facestats.core.tables.parquet import group_rows
 from facestats.faces.tables import FACES
 from facestats.groups.filters import COLUMNS, select_faces
@@ -40,28 +42,11 @@ MOST_LABELLED = 100_000  # nobody labels a million faces
 EMPTY = 0.2  # share of the labels' cells
 BLOCK = 8192  # rows that are drawn at a time; a face is the same whatever the number of faces
 LATENT, NOISE = 6, 1.0
+CHIN = 152  # a landmark
 ETHNICITIES = np.array(["a", "b", "c", "d"])
-OUTLINE = [
-    109,
-    67,
-    103,
-    54,
-    21,
-    162,
-    127,
-    234,
-    93,
-    132,
-    58,
-    172,
-    136,
-    150,
-    149,
-    176,
-    148,
-]  # forehead to chin, the person's right
+# Forehead to chin, the person's right.
+OUTLINE = FACE_OVAL[np.flatnonzero(FACE_OVAL == CHIN)[0] + 1 :][::-1].tolist()
 DRAWN = 20  # faces behind the members of a composite, each under many names
-METADATA = Path("data/processed/metadata")
 
 
 def make_project(n: int, folder: Path) -> None:
@@ -73,7 +58,7 @@ def make_project(n: int, folder: Path) -> None:
     names = face_names(n)
     tables.write(
         pd.DataFrame({"filename": names, "key": "made up"}),
-        folder / "data/processed/embeddings/embeddings_clip.parquet",
+        folder / EMBEDDINGS,
         embeddings_schema(DIMENSION),
         {
             "variant": "made up",
@@ -127,9 +112,7 @@ def _write_labels(names: np.ndarray, z: np.ndarray, path: Path) -> None:
 def shapes(latent: np.ndarray) -> np.ndarray:
     """Landmarks float32 (n, 468 · 3), as shares of the crop's side, of latent numbers (n, 6)."""
     inside = np.setdiff1d(RIGHT, OUTLINE)
-    shape = np.zeros(
-        (N_LANDMARKS, 2)
-    )  # from the middle of the face, whose outline has the radius 1
+    shape = np.zeros((N_LANDMARKS, 2))  # from the middle of the face; its outline has radius 1
     shape[MIDLINE, 1] = np.linspace(-1, 1, len(MIDLINE))
     shape[[10, MIDLINE[0], 152, MIDLINE[-1]], 1] = shape[[MIDLINE[0], 10, MIDLINE[-1], 152], 1]
     angle = np.pi * np.arange(1, len(OUTLINE) + 1) / (len(OUTLINE) + 1)
@@ -279,18 +262,18 @@ def make_members(n: int, folder: Path) -> None:
 
 def make_placeholders(name: str, folder: Path) -> None:
     """A file for each face that `select@<name>` will link; the stage reads none of them."""
-    wanted = load_params(folder / "params.yaml").composites[name].filter
+    options = load_params(folder / "params.yaml").composites[name].filter
     table = tables.read_all(folder / METADATA / FINAL.name, FINAL)
     chosen = select_faces(
         table,
-        wanted.model_dump(include=set(COLUMNS)),
-        wanted.n,
-        wanted.seed,
-        wanted.min_results,
-        wanted.relax,
+        options.model_dump(include=set(COLUMNS)),
+        options.n,
+        options.seed,
+        options.min_results,
+        options.relax,
     )
     for face in chosen.rows["filename"]:
-        path = folder / "data/processed/preproc" / face
+        path = folder / CROPS / face
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"\0")
     print(json.dumps({"chosen": len(chosen.rows)}))

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from facestats.composites.contours import FACE_OVAL
+
 Photo = np.ndarray
 Change = Callable[[Photo, np.ndarray, np.random.Generator], Photo]
 COVERS = {
@@ -20,30 +22,9 @@ COVERS = {
     "grey": (128, 128, 128),
     "blue": (60, 90, 160),
 }
-_MASK = (
-    234,
-    93,
-    132,
-    58,
-    172,
-    136,
-    150,
-    149,
-    176,
-    148,
-    152,
-    377,
-    400,
-    378,
-    379,
-    365,
-    397,
-    288,
-    361,
-    323,
-    454,
-    5,
-)
+# The outline of the face below the ears, and the bridge of the nose.
+_JAW = FACE_OVAL[FACE_OVAL.tolist().index(454) : FACE_OVAL.tolist().index(234) + 1]
+_MASK = (*_JAW[::-1].tolist(), 5)
 _EYES = ((33, 133), (362, 263))
 _CHEEKS = (50, 101, 118, 280, 330, 347)
 _MOUTH, _NOSE, _CHIN = 13, 4, 152

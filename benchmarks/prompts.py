@@ -47,9 +47,9 @@ def gender_lines(
     lines = []
     for threshold in (0.5, 0.9, MEASURED["gender"]):
         kinds = [
-            f"{kind} right {np.mean(actual[given] == kind):.2f} of {given.sum()}"
+            f"{kind} right {np.mean(actual[answered] == kind):.2f} of {answered.sum()}"
             for kind in model.classes
-            if (given := (answer == kind) & (sure >= threshold)).any()
+            if (answered := (answer == kind) & (sure >= threshold)).any()
         ]
         lines.append(
             f"{name}, gender from {threshold:g} on: {', '.join(kinds)}; "

@@ -69,6 +69,12 @@ def doctor(root, capsys):
     return run
 
 
+@pytest.fixture
+def in_one_process(monkeypatch):
+    """Photos are examined without worker processes, whose start takes 2 s."""
+    monkeypatch.setattr(doctor_photos, "count_workers", lambda photos: 0)
+
+
 def kinds(findings: list[dict]) -> set[tuple[str, str]]:
     return {(finding["kind"], finding["path"]) for finding in findings}
 
@@ -178,7 +184,7 @@ def test_faces_labels_and_raters_are_counted(root, doctor, drawn, monkeypatch):
 
 
 @pytest.mark.long
-def test_of_many_photos_some_are_looked_into(root, doctor, monkeypatch):
+def test_of_many_photos_some_are_looked_into(root, doctor, in_one_process, monkeypatch):
     for i in range(12):
         (root / f"data/raw/{i:02}.png").write_bytes(encode(noise(i), "PNG") if i != 5 else b"")
     monkeypatch.setattr(doctor_photos, "MOST", 4)
@@ -205,7 +211,7 @@ def test_of_many_photos_some_are_looked_into(root, doctor, monkeypatch):
         ("labels.csv", "move or rename it"),
     ],
 )
-def test_a_label_file_that_nothing_reads_is_named(root, doctor, name, way):
+def test_a_label_file_that_nothing_reads_is_named(root, doctor, in_one_process, name, way):
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     (root / name).parent.mkdir(exist_ok=True)
     (root / name).write_text("image,age\na.png,30\n")
@@ -228,13 +234,13 @@ def test_a_label_file_that_nothing_reads_is_named(root, doctor, name, way):
     assert ("unread_labels", name) in kinds(report["warnings"])
 
 
-def test_what_dvc_cannot_read_is_named_once(root, doctor):
+def test_what_dvc_cannot_read_is_named_once(root, doctor, in_one_process):
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     (root / "data/raw/loop.jpg").symlink_to("loop.jpg")
     assert kinds(doctor()["problems"]) == {("unreadable", "data/raw/loop.jpg")}
 
 
-def test_a_label_file_that_cannot_be_used_is_named(root, doctor):
+def test_a_label_file_that_cannot_be_used_is_named(root, doctor, in_one_process):
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     for name, text in (("labels.csv", "image,age\na.png,young\n"), ("labels.ods", "")):
         (root / "data/labels" / name).write_text(text)
@@ -349,7 +355,7 @@ def test_what_a_remote_lacks_is_json_as_well(root, doctor, monkeypatch):
 
 
 @pytest.mark.long
-def test_packages_are_named_on_request_alone(root, doctor):
+def test_packages_are_named_on_request_alone(root, doctor, in_one_process):
     (root / "data/raw/a.png").write_bytes(encode(noise(0), "PNG"))
     (root / "requirements.txt").write_text("pytest==0.1\n")
     assert len(doctor(text=True)) == 6

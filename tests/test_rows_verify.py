@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from facestats.__main__ import main
+from facestats.cli import rows_verify
 from facestats.cli.rows_verify import _looks_different
 from facestats.clip.embed import STAGE, embed_faces, recipe_hash, row_columns
 from facestats.clip.encoder import ImageEncoder
@@ -78,12 +79,18 @@ def project(stored, tmp_path):
 @pytest.fixture
 def verify(project, capsys):
     def run(*arguments: str, code: int = 0) -> str:
-        report = main(["rows", "verify", "--root", str(project), *arguments])
+        exit_code = main(["rows", "verify", "--root", str(project), *arguments])
         output = capsys.readouterr()
-        assert report == code, output
+        assert exit_code == code, output
         return output.out + output.err
 
     return run
+
+
+@pytest.fixture
+def in_one_process(monkeypatch):
+    """Rows are computed without worker processes, whose start takes 2 s."""
+    monkeypatch.setattr(rows_verify, "count_workers", lambda photos: 0)
 
 
 def forge(root, stage: str, change) -> None:
@@ -118,7 +125,9 @@ def test_true_rows_are_equal_and_others_are_counted(project, verify):
     ) == (2, N - 1, 2)
 
 
-def test_where_no_row_is_of_what_is_here_nothing_passes_for_checked(project, verify):
+def test_where_no_row_is_of_what_is_here_nothing_passes_for_checked(
+    project, verify, in_one_process
+):
     params = project / "params.yaml"
     params.write_text(
         params.read_text(encoding="utf-8").replace("size: 96", "size: 128"), encoding="utf-8"
@@ -151,7 +160,7 @@ def first(row) -> bool:
         ),
     ],
 )
-def test_a_false_row_of_a_photo_is_named(project, verify, column, change):
+def test_a_false_row_of_a_photo_is_named(project, verify, in_one_process, column, change):
     forge(project, "preprocess", lambda row, store: change(row, store) if first(row) else {})
     output = verify(code=1)
     assert f"{column}" in output
@@ -163,13 +172,13 @@ def test_a_false_row_of_a_photo_is_named(project, verify, column, change):
 
 
 @pytest.mark.long
-def test_a_false_embedding_is_named(project, verify):
+def test_a_false_embedding_is_named(project, verify, in_one_process):
     forge(project, "embed", lambda row, _: {"embedding": list(reversed(row["embedding"]))})
     assert f"embed      compared={N} equal=0 rounding=0 different={N}" in verify(code=1)
 
 
 @pytest.mark.long
-def test_what_another_processor_rounds_is_no_false_row(project, verify):
+def test_what_another_processor_rounds_is_no_false_row(project, verify, in_one_process):
     noise = np.random.default_rng(0)
     forge(
         project,

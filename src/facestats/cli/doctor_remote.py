@@ -85,45 +85,46 @@ def examine(root: Path, remote: str, mend: bool) -> list[str]:
                 f"remote {remote}: {len(needed)} objects of the current outs, {len(wrong)} damaged "
                 "or missing"
             )
-            problems = [
-                f"{item.path} is {state} on {remote} ({there.oid_to_path(item.md5)})"
-                for item, state in wrong
-            ]
-            if not problems:
-                return []
-            problems = problems[:SHOWN] + (
-                [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-            )
-            lacking = [item.path for item, _ in wrong if _state(here, item.md5) != "good"]
-            if lacking:
-                return [
-                    *problems,
-                    f"this clone's cache does not have {lacking[0]} either: mend {remote} from a "
-                    "clone that has, or make it anew with `dvc repro --force`",
-                ]
-            if not mend:
-                return [
-                    *problems,
-                    f"this clone has them: `python -m facestats doctor --remote {remote} --mend`, "
-                    f"then `dvc push -r {remote}`",
-                ]
-            bad = {item.md5 for item, state in wrong if state == "damaged"} | {
-                item.listing for item, _ in wrong if item.listing
-            }
-            for md5 in sorted(bad):
-                if there.exists(md5):
-                    there.fs.remove(there.oid_to_path(md5))
-            print(
-                f"removed {len(bad)} objects from {remote}; `dvc push -r {remote}` brings them "
-                "back whole"
-            )
-            return []
+            return _report_or_mend(remote, there, here, wrong, mend) if wrong else []
     except (DvcException, OSError) as error:
         raise InputError(f"remote {remote}: {error}") from None
     except Exception as error:  # what SSH and S3 libraries raise has no base class of its own
         raise InputError(
             f"remote {remote} can't be reached or refuses us: {type(error).__name__}: {error}"
         ) from None
+
+
+def _report_or_mend(
+    remote: str, there, here, wrong: list[tuple[Needed, str]], mend: bool
+) -> list[str]:
+    """Remove what keeps `dvc push` from renewing objects, or say why that was not done."""
+    problems = [
+        f"{item.path} is {state} on {remote} ({there.oid_to_path(item.md5)})"
+        for item, state in wrong[:SHOWN]
+    ]
+    problems += [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
+    lacking = [item.path for item, _ in wrong if _state(here, item.md5) != "good"]
+    if lacking:
+        return [
+            *problems,
+            f"this clone's cache does not have {lacking[0]} either: mend {remote} from a "
+            "clone that has, or make it anew with `dvc repro --force`",
+        ]
+    if not mend:
+        return [
+            *problems,
+            f"this clone has them: `python -m facestats doctor --remote {remote} --mend`, "
+            f"then `dvc push -r {remote}`",
+        ]
+    bad = {item.md5 for item, state in wrong if state == "damaged"}
+    bad |= {item.listing for item, _ in wrong if item.listing}
+    for md5 in sorted(bad):
+        if there.exists(md5):
+            there.fs.remove(there.oid_to_path(md5))
+    print(
+        f"removed {len(bad)} objects from {remote}; `dvc push -r {remote}` brings them back whole"
+    )
+    return []
 
 
 def _needed(repo, there) -> Iterator[Needed]:

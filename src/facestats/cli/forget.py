@@ -102,62 +102,18 @@ def run(options: argparse.Namespace) -> int:
             "--remote goes with --cache: the remote is left with what the project uses after `dvc "
             "repro`"
         )
-    root = find_root(options.root)
-    params = load_params(root / "params.yaml")
-    outs = made_by_stages(root)
-    if made := next((out for out in outs if Path(params.data.images).is_relative_to(out)), None):
-        raise InputError(
-            f"data.images = {params.data.images} is drawn by a stage, which makes {made} anew: "
-            "there is nobody to forget; set data.images to the folder of your photos"
-        )
-    cache = find_dvc_cache(root)
-    if options.cache:
-        forget_cache.check(root, cache, options.remote)
-    place = Place(
-        root,
-        [root / out for out in outs],
-        root / params.data.images,
-        root / params.data.labels,
-        root / params.data.manual_labels,
-        cache,
-        find_store(cache),
-    )
-    journal, request = (
-        Journal(root),
-        Request(options.images, options.person, options.cache, options.remote),
-    )
+    place = _find_place(options)
+    journal = Journal(place.root)
+    request = Request(options.images, options.person, options.cache, options.remote)
     unfinished = journal.resume(request)
     labels = read_label_files(place.labels, place.manual)
-    here = (
-        list_images(place.photos) if place.photos.is_dir() and any(place.photos.iterdir()) else []
-    )
-    mentions = Mentions(
-        labels,
-        here,
-        names_before(place, options.cache).union(unfinished.images if unfinished else ()),
-        place.photos,
-    )
-    targets = find_targets(
-        place, photos_meant(mentions, options, unfinished), set(here), mentions, options.person
-    )
-    if unfinished:
-        print("going on with what is unfinished of this command")
-        targets = with_earlier(targets, unfinished)
+    targets = _find_targets(place, options, labels, unfinished)
     _check(place, targets, labels)
 
     for line in targets.notes:
         print_line(line)
     if not options.dry_run:
-        journal.write(
-            Unfinished(
-                request,
-                targets.images,
-                sorted(targets.sha256),
-                sorted(targets.objects),
-                {name: sorted(names) for name, names in targets.named.items()},
-                targets.search,
-            )
-        )
+        journal.write(_unfinished(request, targets))
         remove_half_written([path for file in labels for path in {file.path, file.path.resolve()}])
     busy = _remove(place, targets, labels, not options.dry_run)
     for line in targets.alike:
@@ -169,28 +125,14 @@ def run(options: argparse.Namespace) -> int:
     left = 0
     made_anew = options.cache and not busy and not options.dry_run
     if made_anew:
-        assert cache is not None  # `--cache` asks for one
+        assert place.cache is not None  # `_find_place` has checked that
         left = forget_cache.forget(
-            root, cache, place.store, targets.images, options.remote, targets.objects
+            place.root, place.cache, place.store, targets.images, options.remote, targets.objects
         )
     left += _look_around(place, targets, labels, made_anew, journal)
-    if not options.dry_run and place.store and place.store.is_dir():
-        rows = sum(
-            forget_rows(
-                place.store,
-                cache,
-                targets.sha256,
-                [face_filename(image) for image in targets.images],
-                write=False,
-            )[0].values()
-        )
-        if rows:
-            print_line(
-                f"warning: {rows} rows of them are in {place.store} again, as of a run that went "
-                "on meanwhile; give the same command once it has ended"
-            )
+    if not options.dry_run and (rows := _rows_again(place, targets)):
         left += rows
-        busy |= {place.store: "was written meanwhile"} if rows else {}
+        busy[place.store or place.root] = "was written meanwhile"
     if not options.dry_run and not busy:
         journal.remove()
     if options.dry_run:
@@ -203,6 +145,81 @@ def run(options: argparse.Namespace) -> int:
     for line in _still_there(place, targets, options):
         print_line(line)
     return 1 if (left or busy) and not options.dry_run else 0
+
+
+def _find_place(options: argparse.Namespace) -> Place:
+    """Find where the project keeps what to remove.
+
+    Raises
+    ------
+    InputError
+        The photos are drawn by a stage, or the options of the cache can't be met.
+    """
+    root = find_root(options.root)
+    params = load_params(root / "params.yaml")
+    outs = made_by_stages(root)
+    if made := next((out for out in outs if Path(params.data.images).is_relative_to(out)), None):
+        raise InputError(
+            f"data.images = {params.data.images} is drawn by a stage, which makes {made} anew: "
+            "there is nobody to forget; set data.images to the folder of your photos"
+        )
+    cache = find_dvc_cache(root)
+    if options.cache:
+        forget_cache.check(root, cache, options.remote)
+    return Place(
+        root,
+        [root / out for out in outs],
+        root / params.data.images,
+        root / params.data.labels,
+        root / params.data.manual_labels,
+        cache,
+        find_store(cache),
+    )
+
+
+def _find_targets(
+    place: Place,
+    options: argparse.Namespace,
+    labels: list[LabelFile],
+    unfinished: Unfinished | None,
+) -> Targets:
+    """Collect what the command is about, with what an unfinished one still knew."""
+    has_photos = place.photos.is_dir() and any(place.photos.iterdir())
+    here = list_images(place.photos) if has_photos else []
+    before = names_before(place, options.cache).union(unfinished.images if unfinished else ())
+    mentions = Mentions(labels, here, before, place.photos)
+    images = photos_meant(mentions, options, unfinished)
+    targets = find_targets(place, images, set(here), mentions, options.person)
+    if unfinished is None:
+        return targets
+    print("going on with what is unfinished of this command")
+    return with_earlier(targets, unfinished)
+
+
+def _unfinished(request: Request, targets: Targets) -> Unfinished:
+    return Unfinished(
+        request,
+        targets.images,
+        sorted(targets.sha256),
+        sorted(targets.objects),
+        {name: sorted(names) for name, names in targets.named.items()},
+        targets.search,
+    )
+
+
+def _rows_again(place: Place, targets: Targets) -> int:
+    """Count their rows that a run has stored meanwhile, with a warning."""
+    if place.store is None or not place.store.is_dir():
+        return 0
+    faces = [face_filename(image) for image in targets.images]
+    counts, _ = forget_rows(place.store, place.cache, targets.sha256, faces, write=False)
+    rows = sum(counts.values())
+    if rows:
+        print_line(
+            f"warning: {rows} rows of them are in {place.store} again, as of a run that went "
+            "on meanwhile; give the same command once it has ended"
+        )
+    return rows
 
 
 def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
