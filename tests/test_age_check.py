@@ -416,9 +416,9 @@ def test_where_nothing_can_tell_it_is_said_and_may_be_refused(stage, capsys, opt
     assert measured["checked"]["label"] == 200
     assert measured["withheld"]["label"] > 0
     assert why in measured["model"]["why"]
-    said = capsys.readouterr().err
-    assert "warning: the age of 40 of 240 faces can't be checked" in said
-    assert why in said
+    message = capsys.readouterr().err
+    assert "warning: the age of 40 of 240 faces can't be checked" in message
+    assert why in message
     with pytest.raises(
         InputError,
         match=r"the age of 40 of 240 faces can't be checked .*score\.require_age_check is true",
@@ -498,20 +498,20 @@ def serve(built, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_photo_by_itself_is_checked_by_the_model(serve, capsys):
     serve(AgeCheck(18, bound=200.0, n=100))
-    found = facestats.score_image(PHOTO)
-    assert [found[key] for key in SCORES] == [None] * 6
-    assert found["withheld"] == "may be under 18: the age model can't rule it out (score.min_age)"
-    assert found["warnings"][0] == f"no score: {found['withheld']}"
+    result = facestats.score_image(PHOTO)
+    assert [result[key] for key in SCORES] == [None] * 6
+    assert result["withheld"] == "may be under 18: the age model can't rule it out (score.min_age)"
+    assert result["warnings"][0] == f"no score: {result['withheld']}"
     with pytest.raises(WithheldError, match="no score: may be under 18"):
         facestats.calculate_attractiveness_score(PHOTO)
     assert run_score(PHOTO) == 1
-    assert json.loads(capsys.readouterr().out)["withheld"] == found["withheld"]
+    assert json.loads(capsys.readouterr().out)["withheld"] == result["withheld"]
     serve(AgeCheck(1, bound=0.0, n=100))
-    found = facestats.score_image(PHOTO)
-    assert found["withheld"] is None
-    assert found["age_checked"] == "model"
-    assert 0 <= found["combined"] <= 100
-    assert not any("age" in text.split() for text in found["warnings"])
+    result = facestats.score_image(PHOTO)
+    assert result["withheld"] is None
+    assert result["age_checked"] == "model"
+    assert 0 <= result["combined"] <= 100
+    assert not any("age" in text.split() for text in result["warnings"])
 
 
 @pytest.mark.slow
@@ -531,10 +531,10 @@ def test_what_people_said_of_a_known_picture_beats_the_model(serve):
         picture.resize((picture.width * 3 // 2, picture.height * 3 // 2)),
         ImageOps.mirror(picture),
     ):
-        found = facestats.score_image(image)
-        assert found["withheld"] == why
-        assert found["age_checked"] == "label"
-        assert found["score"] is None
+        result = facestats.score_image(image)
+        assert result["withheld"] == why
+        assert result["age_checked"] == "label"
+        assert result["score"] is None
     assert facestats.score_image(OTHER)["age_checked"] == "model"
 
 
@@ -548,11 +548,11 @@ def test_what_people_said_of_a_known_picture_beats_the_model(serve):
 )
 def test_a_photo_whose_age_nothing_tells_says_so_or_is_refused(serve, capsys, check):
     serve(check)
-    found = facestats.score_image(PHOTO)
-    assert found["warnings"][0].startswith("age was not checked")
-    assert check.why in found["warnings"][0]
-    assert found["age_checked"] is None
-    assert found["score"] is not None
+    result = facestats.score_image(PHOTO)
+    assert result["warnings"][0].startswith("age was not checked")
+    assert check.why in result["warnings"][0]
+    assert result["age_checked"] is None
+    assert result["score"] is not None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         facestats.calculate_attractiveness_score(PHOTO)

@@ -44,23 +44,23 @@ def rated():
 
 def test_models_are_measured_on_rated_test_faces_only(rated):
     rated["ratings"][[0, 3, 5]] = np.nan  # two of test
-    found = evaluate_attractiveness(**rated)
+    result = evaluate_attractiveness(**rated)
     test = (rated["split"] == "test") & rated["ratings"].notna()
-    assert found.metrics["test"]["n"] == found.metrics["test"]["n_persons"] == test.sum() == 58
-    assert found.metrics["test"]["mlp"]["mae"]["value"] == pytest.approx(
+    assert result.metrics["test"]["n"] == result.metrics["test"]["n_persons"] == test.sum() == 58
+    assert result.metrics["test"]["mlp"]["mae"]["value"] == pytest.approx(
         (rated["ratings"] - rated["predicted"])[test].abs().mean()
     )
-    assert found.points.notna().sum().to_dict() == {
+    assert result.points.notna().sum().to_dict() == {
         "actual": 58,
         "mlp": 58,
         "ridge": 58,
         "geometric": 0,
         "combined": 0,
     }
-    assert found.curve["n"].sum() == 58
+    assert result.curve["n"].sum() == 58
     changed = rated | {"ratings": rated["ratings"].where(rated["split"] != "val", 1e6)}
     assert repr(evaluate_attractiveness(**changed).metrics) == repr(
-        found.metrics
+        result.metrics
     )  # as text, where null equals null
 
 
@@ -101,19 +101,19 @@ def test_every_metric_has_an_interval_around_it(rated):
     ],
 )
 def test_what_cannot_be_measured_is_null_and_says_why(rated, change, trained, why):
-    found = evaluate_attractiveness(**rated | change)
-    assert found.metrics["trained"] is trained
-    assert why in found.metrics["why"]
-    assert found.metrics["reliability"] == KNOWN
+    result = evaluate_attractiveness(**rated | change)
+    assert result.metrics["trained"] is trained
+    assert why in result.metrics["why"]
+    assert result.metrics["reliability"] == KNOWN
     for name in ("mlp", "ridge", "mean"):
-        assert found.metrics["test"][name].keys() == set(attractiveness.METRICS)
+        assert result.metrics["test"][name].keys() == set(attractiveness.METRICS)
         assert all(
             value is None
-            for metric in found.metrics["test"][name].values()
+            for metric in result.metrics["test"][name].values()
             for value in metric.values()
         )
-    assert list(found.points.columns) == ["actual", "mlp", "ridge", "geometric", "combined"]
-    assert list(found.curve.columns) == [
+    assert list(result.points.columns) == ["actual", "mlp", "ridge", "geometric", "combined"]
+    assert list(result.curve.columns) == [
         "bin",
         "n",
         "predicted",
@@ -122,8 +122,8 @@ def test_what_cannot_be_measured_is_null_and_says_why(rated, change, trained, wh
         "high",
         "perfect",
     ]
-    assert found.points.empty
-    assert found.curve.empty
+    assert result.points.empty
+    assert result.curve.empty
 
 
 def test_without_a_regressor_the_geometric_score_is_measured_all_the_same(rated):
@@ -140,19 +140,20 @@ def test_without_a_regressor_the_geometric_score_is_measured_all_the_same(rated)
     )
     options = {"scores": scores, "weights": BlendWeights(why="no face has a holistic score")}
     with_one = evaluate_attractiveness(**rated).metrics["test"]
-    found = evaluate_attractiveness(**rated | options | {"predicted": pd.Series([np.nan] * 180)})
-    assert (found.metrics["trained"], found.metrics["why"]) == (False, "no regressor was trained")
-    assert found.metrics["test"]["geometric"]["mae"]["value"] == pytest.approx(
+    result = evaluate_attractiveness(**rated | options | {"predicted": pd.Series([np.nan] * 180)})
+    assert (result.metrics["trained"], result.metrics["why"]) == (False, "no regressor was trained")
+    assert result.metrics["test"]["geometric"]["mae"]["value"] == pytest.approx(
         with_one["mlp"]["mae"]["value"]
     )
-    assert found.metrics["test"]["ridge"] == with_one["ridge"]
-    assert found.metrics["test"]["mlp"]["mae"]["value"] is None
+    assert result.metrics["test"]["ridge"] == with_one["ridge"]
+    assert result.metrics["test"]["mlp"]["mae"]["value"] is None
     assert (
-        found.metrics["test"]["geometric"]["minus_mlp"] == attractiveness.NO_DIFFERENCE["minus_mlp"]
+        result.metrics["test"]["geometric"]["minus_mlp"]
+        == attractiveness.NO_DIFFERENCE["minus_mlp"]
     )
-    assert found.points.empty
+    assert result.points.empty
     run = SimpleNamespace(
-        attractiveness=found.metrics | {"verdicts": {}},
+        attractiveness=result.metrics | {"verdicts": {}},
         labels={"rating": {"scale": [1, 7]}},
         training={"trained": False},
         metrics=Path("metrics"),
@@ -163,11 +164,11 @@ def test_without_a_regressor_the_geometric_score_is_measured_all_the_same(rated)
     card = render_markdown([section], Path("docs"))
     assert "| geometric score |" in card
     assert "| holistic score |" not in card
-    said = summary_line(found.metrics)
+    line = summary_line(result.metrics)
     assert re.fullmatch(
         r"the holistic score is not measured: no regressor was trained; test faces=\d+ "
         r"ridge: r=0\.\d+ geometric: r=0\.\d+",
-        said,
+        line,
     )
 
 
@@ -182,10 +183,10 @@ def test_ratings_that_are_all_equal_have_no_correlation_but_an_error(rated):
 
 def test_two_test_faces_are_enough_for_figures(rated):
     split = text(["test", "test", *["train"] * 178])
-    found = evaluate_attractiveness(**rated | {"split": split})
-    assert found.metrics["test"]["n"] == 2
-    assert np.isfinite(found.metrics["test"]["mlp"]["mae"]["value"])
-    assert found.curve["n"].tolist() == [2]
+    result = evaluate_attractiveness(**rated | {"split": split})
+    assert result.metrics["test"]["n"] == 2
+    assert np.isfinite(result.metrics["test"]["mlp"]["mae"]["value"])
+    assert result.curve["n"].tolist() == [2]
 
 
 def test_persons_with_several_faces_are_counted_once(rated):
@@ -212,11 +213,11 @@ def test_the_share_is_the_correlation_by_the_ceiling():
 def test_its_interval_is_that_of_a_ratio_of_two_estimates():
     rng = np.random.default_rng(0)
     r, c = 0.6 + 0.08 * rng.normal(size=200_000), 0.9 + 0.03 * rng.normal(size=200_000)
-    found = share_of_ceiling(
+    result = share_of_ceiling(
         {"value": 0.6, "low": 0.6 - 1.96 * 0.08, "high": 0.6 + 1.96 * 0.08},
         {"value": 0.9, "low": 0.9 - 1.96 * 0.03, "high": 0.9 + 1.96 * 0.03},
     )
-    assert [found["low"], found["high"]] == pytest.approx(
+    assert [result["low"], result["high"]] == pytest.approx(
         np.percentile(r / c, [2.5, 97.5]), abs=0.01
     )
 
@@ -232,11 +233,11 @@ def test_without_reliability_there_is_no_share(ceiling):
 
 
 def test_a_ceiling_that_may_be_nothing_leaves_the_share_open_upwards():
-    found = share_of_ceiling(
+    result = share_of_ceiling(
         {"value": 0.2, "low": -0.1, "high": 0.4}, {"value": 0.3, "low": 0.0, "high": 0.5}
     )
-    assert found["value"] == pytest.approx(2 / 3)
-    assert np.isnan(found["high"])
+    assert result["value"] == pytest.approx(2 / 3)
+    assert np.isnan(result["high"])
 
 
 # Calibration of the score
@@ -253,13 +254,15 @@ def scores(n=400, shift=0.0, slope=1.0, seed=0, noise=11.0):
     ("shift", "slope", "error"), [(0, 1, 0), (5, 1, 5), (0, 0.5, 3.14), (0, 1.5, 3.14)]
 )
 def test_the_calibration_error_is_the_distance_from_the_diagonal(shift, slope, error):
-    found = [
+    result = [
         score_calibration.calibration(*scores(shift=shift, slope=slope, seed=seed), 100, seed)
         for seed in range(20)
     ]
-    held = [f["calibration_error"]["low"] <= error <= f["calibration_error"]["high"] for f in found]
+    held = [
+        f["calibration_error"]["low"] <= error <= f["calibration_error"]["high"] for f in result
+    ]
     assert sum(held) >= 18  # 94 to 100 % in 200
-    assert np.mean([f["calibration_slope"]["value"] for f in found]) == pytest.approx(
+    assert np.mean([f["calibration_slope"]["value"] for f in result]) == pytest.approx(
         slope, abs=0.05
     )
     plain = score_calibration.calibration(*scores(20_000, shift, slope), 100, 0)[
@@ -269,12 +272,12 @@ def test_the_calibration_error_is_the_distance_from_the_diagonal(shift, slope, e
 
 
 def test_a_perfect_models_error_is_what_chance_gives():
-    found = [
+    result = [
         score_calibration.calibration(*scores(100, seed=seed), 100, seed)["calibration_error"]
         for seed in range(40)
     ]
-    assert np.mean([f["by_chance"] for f in found]) == pytest.approx(
-        np.mean([f["value"] for f in found]), rel=0.1
+    assert np.mean([f["by_chance"] for f in result]) == pytest.approx(
+        np.mean([f["value"] for f in result]), rel=0.1
     )
 
 

@@ -173,15 +173,20 @@ def test_prompts_are_measured_on_the_same_faces_as_the_model(pets):
     report = evaluate_attributes(
         {"pet": model}, predictions, pd.DataFrame({"pet": labels}), split, RESAMPLES, 0, **zeroshot
     )["pet"]
-    found = report["zeroshot"]
+    prompts = report["zeroshot"]
     test = ((split == "test") & labels.isin(["cat", "dog"])).to_numpy()
-    assert (report["n"], found["n"], found["left_out"], found["why"]) == (27, 25, {"owl": 2}, None)
+    assert (report["n"], prompts["n"], prompts["left_out"], prompts["why"]) == (
+        27,
+        25,
+        {"owl": 2},
+        None,
+    )
     right = (np.where(cat > 0.5, "cat", "dog") == labels)[test]
-    assert found["accuracy"]["value"] == pytest.approx(right.mean())
+    assert prompts["accuracy"]["value"] == pytest.approx(right.mean())
     sure = (np.maximum(cat, 1 - cat) >= 0.6)[test]
-    assert found["coverage"]["value"] == pytest.approx(sure.mean())
-    assert found["accuracy_answered"]["value"] == pytest.approx(right[sure].mean())
-    gain = found["minus_model"]["accuracy"]
+    assert prompts["coverage"]["value"] == pytest.approx(sure.mean())
+    assert prompts["accuracy_answered"]["value"] == pytest.approx(right[sure].mean())
+    gain = prompts["minus_model"]["accuracy"]
     assert gain["value"] == pytest.approx(right.mean() - (guess == labels)[test].mean())
     assert gain["low"] < gain["value"] < gain["high"] < 0
     without = evaluate_attributes(
@@ -250,9 +255,9 @@ def test_prompts_are_measured_without_a_trained_model_too():
 
 def test_a_test_label_that_is_no_number_is_named():
     x = np.random.default_rng(0).normal(size=(30, 2))
-    said, split = text([str(i) for i in range(30)]), splits(30)
-    said.index = split.index = [f"{i}.jpg" for i in range(30)]
-    model = train_regression("height", x, said, 5).model
-    said["6.jpg"] = "tall"
+    output, split = text([str(i) for i in range(30)]), splits(30)
+    output.index = split.index = [f"{i}.jpg" for i in range(30)]
+    model = train_regression("height", x, output, 5).model
+    output["6.jpg"] = "tall"
     with pytest.raises(LabelError, match=r"height.*6\.jpg.*'tall'"):
-        measure_held_out(model, x, said, split)
+        measure_held_out(model, x, output, split)

@@ -85,31 +85,31 @@ def test_fewer_than_two_classes_train_nothing_and_say_why(counts, why):
 
 def test_a_balanced_classifier_finds_more_of_the_rare_class():
     x, labels = blobs({"cat": 300, "dog": 12}, spread=2.0)
-    found = {
+    result = {
         weight: (classifier(x, labels, weight=weight).predict(x) == "dog").sum()
         for weight in (None, "balanced")
     }
-    assert found["balanced"] > 2 * found[None]
+    assert result["balanced"] > 2 * result[None]
 
 
 def test_a_regression_reads_numbers_written_as_text():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 3)).astype(np.float32)
     y = 40 + 10 * x[:, 0]
-    said = text([f"{v:.3f}" for v in y])
-    said[:50] = None
-    said[50:60] = "unknown"
-    model = train_regression("height", x, said, 5, 0.1).model
+    labels = text([f"{v:.3f}" for v in y])
+    labels[:50] = None
+    labels[50:60] = "unknown"
+    model = train_regression("height", x, labels, 5, 0.1).model
     assert model.n_train == 140
     assert np.abs(model.predict(x) - y).max() < 0.2
 
 
 @pytest.mark.parametrize("value", ["tall", "inf", "nan "])
 def test_a_regression_label_that_is_no_number_is_named(value):
-    said = text(["1", "2", value, "4"])
-    said.index = names(4)
+    labels = text(["1", "2", value, "4"])
+    labels.index = names(4)
     with pytest.raises(LabelError) as error:
-        train_regression("height", np.zeros((4, 3)), said, 2, 1.0)
+        train_regression("height", np.zeros((4, 3)), labels, 2, 1.0)
     for part in ("attributes.targets.height", "f002.jpg", repr(value), "a number"):
         assert part in str(error.value)
 
@@ -242,7 +242,7 @@ def test_the_users_own_targets_go_the_same_way():
         "pet": classifier(x, labels),
         "height": train_regression("height", x, text(["180.5"] * 40), 5).model,
     }
-    said = labels_table(
+    labelled = labels_table(
         names(40),
         pet=["owl"] + [None] * 39,
         pet_source=["label"] + [None] * 39,
@@ -251,7 +251,7 @@ def test_the_users_own_targets_go_the_same_way():
     )
     attributes, _ = predict_attributes(names(40), x, models)
     assert attributes["height"].to_numpy() == pytest.approx(180.5)
-    with_manual, clean = resolve(attributes, said, target_kinds(models))
+    with_manual, clean = resolve(attributes, labelled, target_kinds(models))
     assert clean.loc[0, ["pet_final", "pet_source"]].tolist() == ["owl", "label"]
     assert clean.loc[1, ["pet_final", "pet_source"]].tolist() == ["cat", "model"]
     assert clean.loc[1, ["height_final", "height_source"]].tolist() == [150.0, "manual"]
@@ -268,7 +268,7 @@ def test_people_win_over_the_model_and_the_model_over_nothing():
             "age": [50.0, 50.0, 50.0, np.nan],
         }
     )
-    said = labels_table(
+    labels = labels_table(
         names(4),
         gender=["female", "female", None, None],
         gender_source=["manual", "label", None, None],
@@ -278,7 +278,7 @@ def test_people_win_over_the_model_and_the_model_over_nothing():
     # rows are found by name, in whatever order the labels come
     with_manual, clean = resolve(
         attributes,
-        said.iloc[::-1],
+        labels.iloc[::-1],
         {"gender": "classification", "ethnicity": "classification", "age": "regression"},
     )
     assert clean["gender_final"].tolist() == ["female", "female", "male", "unknown"]
@@ -336,7 +336,7 @@ def test_prompts_answer_where_no_model_was_trained_and_nowhere_else():
         predictions.columns
     )
 
-    said = labels_table(
+    labelled = labels_table(
         names(3),
         hat=[None, "green", None],
         hat_source=[None, "label", None],
@@ -345,7 +345,7 @@ def test_prompts_answer_where_no_model_was_trained_and_nowhere_else():
     )
     _, clean = resolve(
         attributes,
-        said,
+        labelled,
         target_kinds(models),
         {name: model.source for name, model in models.items()},
     )
@@ -360,8 +360,8 @@ def test_prompts_answer_where_no_model_was_trained_and_nowhere_else():
 
 def test_the_word_unknown_from_people_says_nothing():
     attributes = pd.DataFrame({"filename": names(1), "gender": ["male"]})
-    said = labels_table(names(1), gender=["unknown"], gender_source=["label"])
-    with_manual, clean = resolve(attributes, said, {"gender": "classification"})
+    labels = labels_table(names(1), gender=["unknown"], gender_source=["label"])
+    with_manual, clean = resolve(attributes, labels, {"gender": "classification"})
     assert clean.loc[0, ["gender_final", "gender_source"]].tolist() == ["male", "model"]
     assert with_manual["gender_said"].isna().all()
 

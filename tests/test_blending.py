@@ -48,10 +48,10 @@ def made_up(weight, noise=3.0, seed=0):
 
 @pytest.mark.parametrize("weight", [0.0, 0.25, 0.6, 1.0])
 def test_learned_weights_are_those_that_the_ratings_were_made_with(weight):
-    found = learn_weights(*made_up(weight), SCALE)
-    assert found.geometric == pytest.approx(weight, abs=0.04)
-    assert found.geometric + found.holistic == pytest.approx(1)
-    assert (found.learned, found.n_val, found.why) == (True, N // 3, None)
+    result = learn_weights(*made_up(weight), SCALE)
+    assert result.geometric == pytest.approx(weight, abs=0.04)
+    assert result.geometric + result.holistic == pytest.approx(1)
+    assert (result.learned, result.n_val, result.why) == (True, N // 3, None)
 
 
 def test_learned_weights_have_the_least_squares_of_val_faces():
@@ -91,19 +91,19 @@ def test_weights_stay_between_0_and_1(weight, expected):
 )
 def test_without_one_of_the_scores_there_is_no_blend(wanted, column, why):
     scores, ratings = made_up(0.5)
-    found = blend_weights(
+    result = blend_weights(
         wanted, scores.assign(**{column: np.nan}), ratings, SCALE, "too few ratings"
     )
-    assert (found.why, found.geometric, found.holistic) == (why, None, None)
-    assert np.isnan(found(np.array([50.0]), np.array([60.0]))).all()
+    assert (result.why, result.geometric, result.holistic) == (why, None, None)
+    assert np.isnan(result(np.array([50.0]), np.array([60.0]))).all()
 
 
 def test_too_few_val_faces_are_told_and_never_become_given_weights():
     scores, ratings = made_up(0.5)
     few = ratings.where(scores["split"] != "val")
     few.iloc[np.flatnonzero(scores["split"] == "val")[: MIN_FACES - 1]] = 4.0
-    found = blend_weights("learned", scores, few, SCALE)
-    assert found == BlendWeights(
+    result = blend_weights("learned", scores, few, SCALE)
+    assert result == BlendWeights(
         learned=True,
         n_val=19,
         why="19 rated val faces have both scores, 20 are needed to learn the weights",
@@ -117,19 +117,19 @@ def test_val_faces_of_a_fold_that_was_not_trained_do_not_count():
     scores, ratings = made_up(0.25)
     lost = (scores["split"] == "val") & (np.arange(N) < N // 2)
     flattered = scores.assign(out_of_fold=scores["out_of_fold"] & ~lost)
-    found = learn_weights(flattered, ratings.mask(lost, 7.0), SCALE)
-    assert found == learn_weights(scores, ratings.mask(lost), SCALE)
-    assert found.n_val == N // 3 - int(lost.sum())
+    result = learn_weights(flattered, ratings.mask(lost, 7.0), SCALE)
+    assert result == learn_weights(scores, ratings.mask(lost), SCALE)
+    assert result.n_val == N // 3 - int(lost.sum())
     without_folds = scores.assign(out_of_fold=False)
     assert learn_weights(without_folds, ratings, SCALE).n_val == N // 3
 
 
 def test_scores_that_are_the_same_leave_the_weights_open():
     scores, ratings = made_up(0.5)
-    found = learn_weights(
+    result = learn_weights(
         scores.assign(geometric_score=scores["attractiveness_score"]), ratings, SCALE
     )
-    assert "any weights would do" in found.why
+    assert "any weights would do" in result.why
 
 
 def test_a_face_without_one_score_has_no_combined_one():

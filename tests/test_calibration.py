@@ -32,12 +32,12 @@ def drawn(n, d=40, seed=0, rare=0.5):
 def test_the_penalty_follows_the_noise():
     easy = blobs({"cat": 60, "dog": 60}, spread=0.3)
     hard = drawn(150, d=200)
-    found = {
+    result = {
         name: train_classifier("pet", *data, 5).model
         for name, data in (("easy", easy), ("hard", hard))
     }
-    assert found["hard"].penalty < 0.1 < found["easy"].penalty
-    assert {model.penalty_from for model in found.values()} == {"cross-validation"}
+    assert result["hard"].penalty < 0.1 < result["easy"].penalty
+    assert {model.penalty_from for model in result.values()} == {"cross-validation"}
     fixed = train_classifier("pet", *hard, 5, 3.0).model
     assert (fixed.penalty, fixed.penalty_from) == (3.0, "params.yaml")
 
@@ -145,8 +145,8 @@ def test_calibration_never_changes_what_is_answered():
 
 def test_answers_that_are_all_right_leave_the_probabilities_finite():
     raw = np.repeat([[0.99, 0.01], [0.01, 0.99]], 50, axis=0)
-    found = Calibration.fit(raw, np.repeat([0, 1], 50), np.ones(2))
-    assert 1 < found.slope < 3
+    result = Calibration.fit(raw, np.repeat([0, 1], 50), np.ones(2))
+    assert 1 < result.slope < 3
     assert (
         Calibration.fit(np.array([[1.0, 0], [0, 1]]), np.array([0, 1]), np.ones(2)).apply(raw).max()
         < 1
@@ -160,8 +160,8 @@ def test_the_calibration_error_is_the_distance_of_sure_and_right():
     assert calibration_error(sure, right) == pytest.approx((0.9 + 0.3) / 5)
     rng = np.random.default_rng(0)
     sure = rng.uniform(0.5, 1, 150)
-    found = calibration_with_interval(sure, rng.random(150) < sure, 300, 0)
-    assert 0 <= found["low"] < found["value"] < found["high"] < 0.2
+    result = calibration_with_interval(sure, rng.random(150) < sure, 300, 0)
+    assert 0 <= result["low"] < result["value"] < result["high"] < 0.2
 
 
 # Threshold
@@ -191,7 +191,7 @@ def test_the_threshold_is_the_lowest_that_gives_the_wanted_precision():
 @pytest.mark.long
 @pytest.mark.parametrize("precision", [0.85, 0.95])
 def test_answers_to_new_faces_are_right_as_often_as_wanted(precision):
-    found = []
+    result = []
     for seed in range(8):
         x, labels = drawn(400, d=10, seed=seed)
         trained = train_classifier("pet", x[:300], labels[:300], 5, 0.01)
@@ -199,8 +199,8 @@ def test_answers_to_new_faces_are_right_as_often_as_wanted(precision):
         new, actual = drawn(3000, d=10, seed=100 + seed)
         shares = trained.model.predict_proba(new)
         answered = shares.max(axis=1) >= trained.model.abstain_below
-        found.append(((trained.model.predict(new) == actual)[answered].mean(), answered.mean()))
-    right, coverage = np.mean(found, axis=0)
+        result.append(((trained.model.predict(new) == actual)[answered].mean(), answered.mean()))
+    right, coverage = np.mean(result, axis=0)
     assert right > precision - 0.01
     assert coverage > 0.3
     assert trained.model.threshold_from == "100 val faces"
@@ -274,23 +274,23 @@ def test_an_embedding_that_is_not_finite_is_named(value, train):
 def test_two_labelled_faces_train_where_that_is_allowed():
     x, labels = blobs({"cat": 1, "dog": 1})
     assert train_classifier("pet", x, labels, 2).model.why.startswith("0 classes")
-    found = train_regression("height", x, pd.Series([1.0, 3.0]), 2).model
-    assert found.predict(x) == pytest.approx([1, 3], abs=1.1)
+    result = train_regression("height", x, pd.Series([1.0, 3.0]), 2).model
+    assert result.predict(x) == pytest.approx([1, 3], abs=1.1)
 
 
 @pytest.mark.long
 def test_models_do_not_depend_on_the_number_of_threads():
     x, labels = drawn(200, d=96)
-    found = []
+    result = []
     for threads in (1, 4):
         with threadpool_limits(threads):
             trained = train_classifier("pet", x, labels, 5, class_weight="balanced")
-            found.append(
+            result.append(
                 (trained.out_of_fold.to_numpy().tobytes(), trained.model.predict_proba(x).tobytes())
             )
             numbers = train_regression("height", x, pd.Series(x[:, 0]), 5)
-            found[-1] += (
+            result[-1] += (
                 numbers.out_of_fold.to_numpy().tobytes(),
                 numbers.model.predict(x).tobytes(),
             )
-    assert found[0] == found[1]
+    assert result[0] == result[1]

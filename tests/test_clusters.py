@@ -53,12 +53,12 @@ def test_copies_are_assigned_and_neither_shape_nor_order_the_clusters():
 
 def test_as_many_clusters_as_stand_apart_are_chosen_from_a_range():
     x, _ = blobs({"cat": 20, "dog": 40, "owl": 25}, spread=0.2)
-    found = cluster_faces(names(85), x, k=[2, 6], components=3, seed=0)
-    assert list(found.silhouette) == [2, 3, 4, 5, 6]
-    assert max(found.silhouette, key=found.silhouette.get) == 3
-    assert found.faces["cluster"].nunique() == 3
-    assert found.silhouette[3] == pytest.approx(
-        silhouette_score(x, found.faces["cluster"]), abs=1e-6
+    clustering = cluster_faces(names(85), x, k=[2, 6], components=3, seed=0)
+    assert list(clustering.silhouette) == [2, 3, 4, 5, 6]
+    assert max(clustering.silhouette, key=clustering.silhouette.get) == 3
+    assert clustering.faces["cluster"].nunique() == 3
+    assert clustering.silhouette[3] == pytest.approx(
+        silhouette_score(x, clustering.faces["cluster"]), abs=1e-6
     )  # three components are all
     assert (
         cluster_faces(names(85), x, k=5, components=3, seed=0).faces["cluster"].nunique() == 5
@@ -68,8 +68,8 @@ def test_as_many_clusters_as_stand_apart_are_chosen_from_a_range():
 def test_silhouettes_of_a_sample_choose_as_those_of_all(monkeypatch):
     x, _ = blobs({"cat": 200, "dog": 400, "owl": 250}, spread=0.2)
     monkeypatch.setattr(clusters, "COMPARED", 90)
-    found = cluster_faces(names(850), x, k=[2, 6], components=3, seed=0)
-    assert found.faces["cluster"].nunique() == 3
+    clustering = cluster_faces(names(850), x, k=[2, 6], components=3, seed=0)
+    assert clustering.faces["cluster"].nunique() == 3
 
 
 @pytest.mark.filterwarnings("error")
@@ -77,27 +77,29 @@ def test_silhouettes_of_a_sample_choose_as_those_of_all(monkeypatch):
     ("n", "k"), [(1, [2, 4]), (2, 6), (2, [4, 12]), (3, [2, 12]), (5, [4, 12])]
 )
 def test_fewer_faces_than_clusters_are_fine(n, k):
-    found = cluster_faces(names(n), np.eye(n, 5, dtype=np.float32), k=k, components=32, seed=0)
-    assert found.faces["cluster"].nunique() <= n
-    assert found.faces[["pc1", "pc2"]].notna().all(axis=None)
-    assert set(found.silhouette) <= set(range(1, n + 1))
+    clustering = cluster_faces(names(n), np.eye(n, 5, dtype=np.float32), k=k, components=32, seed=0)
+    assert clustering.faces["cluster"].nunique() <= n
+    assert clustering.faces[["pc1", "pc2"]].notna().all(axis=None)
+    assert set(clustering.silhouette) <= set(range(1, n + 1))
 
 
 @pytest.mark.filterwarnings("error")
 def test_faces_that_are_all_alike_are_one_cluster():
-    found = cluster_faces(names(9), np.ones((9, 4), np.float32), k=[2, 4], components=3, seed=0)
-    assert (found.faces["cluster"] == 0).all()
-    assert found.silhouette == {2: None, 3: None, 4: None}
+    clustering = cluster_faces(
+        names(9), np.ones((9, 4), np.float32), k=[2, 4], components=3, seed=0
+    )
+    assert (clustering.faces["cluster"] == 0).all()
+    assert clustering.silhouette == {2: None, 3: None, 4: None}
 
 
 def test_clusters_do_not_depend_on_the_number_of_threads():
     x = np.random.default_rng(0).normal(size=(400, 64)).astype(np.float32)
-    found = []
+    clustering = []
     for threads in (1, 4):
         with threadpool_limits(threads):
-            found.append(cluster_faces(names(400), x, k=[4, 8], components=16, seed=0))
-    pd.testing.assert_frame_equal(found[0].faces, found[1].faces, check_exact=True)
-    assert found[0].silhouette == found[1].silhouette
+            clustering.append(cluster_faces(names(400), x, k=[4, 8], components=16, seed=0))
+    pd.testing.assert_frame_equal(clustering[0].faces, clustering[1].faces, check_exact=True)
+    assert clustering[0].silhouette == clustering[1].silhouette
 
 
 def test_agreement_is_one_for_the_same_and_zero_for_chance():
@@ -113,9 +115,9 @@ def test_agreement_is_one_for_the_same_and_zero_for_chance():
             "hat_final": "unknown",
         }
     )
-    found = agreement(table)
-    value = {name: entry["adjusted_mutual_information"] for name, entry in found.items()}
-    assert {name: entry["n"] for name, entry in found.items()} == {
+    clustering = agreement(table)
+    value = {name: entry["adjusted_mutual_information"] for name, entry in clustering.items()}
+    assert {name: entry["n"] for name, entry in clustering.items()} == {
         "age": 300,
         "ethnicity": 300,
         "gender": 150,
@@ -126,7 +128,7 @@ def test_agreement_is_one_for_the_same_and_zero_for_chance():
     assert value["ethnicity"] == pytest.approx(0, abs=0.02)
     assert 0.4 < value["height"] < 1  # two clusters against five fifths
     assert value["hat"] is None
-    json.dumps(found)
+    json.dumps(clustering)
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])

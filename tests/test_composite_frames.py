@@ -335,17 +335,17 @@ def test_faces_of_one_person_and_copies_share_a_number(built):
 def test_a_composite_from_python_is_that_of_the_stage(built, kind, tmp_path, monkeypatch):
     monkeypatch.chdir(built.folder)
     folder = built.folder / "data/processed/composites/women"
-    said = json.loads((folder / "composite.json").read_text())
+    stored = json.loads((folder / "composite.json").read_text())
     table = pd.read_parquet(built.folder / "data/processed/metadata/attributes_final.parquet")
-    members = table[table["filename"].isin(sum(said["left_out"].values(), said["members"]))]
-    image = facestats.make_composite(frame(kind, members), **said["render"])
+    members = table[table["filename"].isin(sum(stored["left_out"].values(), stored["members"]))]
+    image = facestats.make_composite(frame(kind, members), **stored["render"])
     write_image(tmp_path / "mine.jpg", image)
     assert (tmp_path / "mine.jpg").read_bytes() == (folder / "composite.jpg").read_bytes()
     facts = json.loads(json.dumps(image.info["facestats"].to_dict()))
     same = ("built", "why", "n", "members", "rating", "render", "left_out", "sharpness")
-    assert {key: facts[key] for key in same} == {key: said[key] for key in same}
-    assert said["n"] >= 4
-    inside = table.set_index("filename").loc[said["members"]]
+    assert {key: facts[key] for key in same} == {key: stored[key] for key in same}
+    assert stored["n"] >= 4
+    inside = table.set_index("filename").loc[stored["members"]]
     for name, column in (
         ("holistic", "attractiveness_score"),
         ("geometric", "geometric_score"),

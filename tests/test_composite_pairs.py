@@ -145,9 +145,9 @@ def test_a_strip_shows_every_picture_with_its_share(steps, columns, rows):
 
 
 def test_a_composite_does_not_differ_from_itself():
-    found = difference(built(), built())
-    assert found.delta_e.max() == 0
-    numbers = measure(found)
+    result = difference(built(), built())
+    assert result.delta_e.max() == 0
+    numbers = measure(result)
     assert {
         numbers["colour"][k]
         for k in ("mean", "median", "percentile_95", "largest", "mean_lightness")
@@ -194,10 +194,10 @@ def test_colours_differ_as_cielab_says(of, minus, expected):
 def test_only_what_is_inside_the_face_counts():
     image = smooth(0).copy()
     image[:15] = image[-8:] = 255 - image[0, 0]
-    found = difference(built("a", image), built())
-    assert found.delta_e.max() > 10
-    assert measure(found)["colour"]["largest"] == 0
-    assert 0.15 < found.inside.mean() < 0.3  # a disc of a quarter of the side, and the chin
+    result = difference(built("a", image), built())
+    assert result.delta_e.max() > 10
+    assert measure(result)["colour"]["largest"] == 0
+    assert 0.15 < result.inside.mean() < 0.3  # a disc of a quarter of the side, and the chin
 
 
 def test_what_only_lies_elsewhere_in_the_crop_is_no_difference_of_shape():
@@ -218,8 +218,8 @@ def test_what_only_lies_elsewhere_in_the_crop_is_no_difference_of_shape():
 @pytest.mark.parametrize(("right", "down"), [(12, 0), (0, -9), (-8, 7)])
 def test_a_shift_is_told_with_its_direction_and_size(right, down):
     points = shape()
-    found = difference(built("a", points=moved(points, CHIN, right, down)), built(points=points))
-    first = measure(found)["shape"]["largest"][0]
+    result = difference(built("a", points=moved(points, CHIN, right, down)), built(points=points))
+    first = measure(result)["shape"]["largest"][0]
     assert (first["landmark"], first["near"]) == (CHIN, "jaw")
     assert [first["right"], first["down"]] == pytest.approx(
         [right, down], abs=0.25
@@ -260,9 +260,9 @@ def test_parts_of_the_face_are_landmarks_of_their_own():
 
 @pytest.mark.long
 def test_a_panel_shows_both_composites_whatever_the_names_are():
-    found = difference(built("a", plain(200, 0, 0)), built("b", plain(0, 0, 200), shape(1)))
+    result = difference(built("a", plain(200, 0, 0)), built("b", plain(0, 0, 200), shape(1)))
     for name in ("a", "w" * 60, "m$n_$"):
-        panel = np.asarray(difference_figure(found, [(name, 60), (name, 1)], 3)).astype(int)
+        panel = np.asarray(difference_figure(result, [(name, 60), (name, 1)], 3)).astype(int)
         for colour in (
             (200, 0, 0),
             (0, 0, 200),
@@ -412,19 +412,19 @@ def work(tmp_path):
 
 @pytest.mark.long
 def test_the_stages_write_the_same_bytes_again(work):
-    found = {}
+    result = {}
     for attempt, order in enumerate(({}, {"PYTHONHASHSEED": "1"})):  # of what sets hold
         assert work("continuum", "walk", **order).returncode == 0
         assert work("difference", "gap", **order).returncode == 0
-        found[attempt] = {
+        result[attempt] = {
             path.relative_to(work.folder).as_posix(): path.read_bytes()
             for name in ("walk", "gap")
             for path in (work.folder / name).rglob("*.*")
         }
         for name in ("walk", "gap"):
             shutil.rmtree(work.folder / name)
-    assert found[0] == found[1]
-    assert set(found[0]) == {
+    assert result[0] == result[1]
+    assert set(result[0]) == {
         "walk/continuum.jpg",
         "walk/continuum.json",
         "walk/frames/00.jpg",
@@ -434,8 +434,8 @@ def test_the_stages_write_the_same_bytes_again(work):
         "gap/difference.json",
     }
     walk, gap = (
-        json.loads(found[0]["walk/continuum.json"]),
-        json.loads(found[0]["gap/difference.json"]),
+        json.loads(result[0]["walk/continuum.json"]),
+        json.loads(result[0]["gap/difference.json"]),
     )
     assert set(walk) == {"name", "built", "why", "steps", "shares", "from", "to"}
     assert (walk["from"]["n"], walk["to"]["n"], walk["shares"]) == (5, 7, [0, 0.5, 1])
@@ -452,7 +452,7 @@ def test_the_stages_write_the_same_bytes_again(work):
     }
     assert gap["faces_in_both"] == 1
     assert "a part of every difference is chance" in gap["chance"]
-    frame = np.asarray(Image.open(io.BytesIO(found[0]["walk/frames/02.jpg"]))).astype(int)
+    frame = np.asarray(Image.open(io.BytesIO(result[0]["walk/frames/02.jpg"]))).astype(int)
     assert (
         np.abs(frame - np.asarray(Image.open(work.folder / "b/composite.jpg"))).max() <= 4
     )  # JPEG once more

@@ -334,12 +334,12 @@ def test_sharpness_compares_the_same_members(members):
 @pytest.mark.parametrize("align", ["none", "eyes", "warp"])
 def test_threads_change_no_bit(members, align):
     faces = members(*((noise(i, 256), shape(0.01 * i, turn=0.05 * i, seed=i)) for i in range(4)))
-    threads, found = cv2.getNumThreads(), []
+    threads, result = cv2.getNumThreads(), []
     try:
         for number in (1, 4):
             cv2.setNumThreads(number)
             average = average_faces(faces, align)
-            found.append((average.image.tobytes(), average.shape.tobytes(), average.sharpness))
+            result.append((average.image.tobytes(), average.shape.tobytes(), average.sharpness))
     finally:
         cv2.setNumThreads(threads)
-    assert found[0] == found[1]
+    assert result[0] == result[1]

@@ -85,9 +85,9 @@ def test_intervals_hold_the_value_and_shrink_with_n():
 def test_intervals_of_a_mean_are_those_of_theory():
     actual = np.zeros(400)
     predicted = np.abs(pairs(400)[0])
-    found = regression.with_intervals(actual, predicted, 2000, 0)["mae"]
+    result = regression.with_intervals(actual, predicted, 2000, 0)["mae"]
     expected = 1.96 * predicted.std() / 20
-    assert [found["value"] - found["low"], found["high"] - found["value"]] == pytest.approx(
+    assert [result["value"] - result["low"], result["high"] - result["value"]] == pytest.approx(
         [expected] * 2, rel=0.1
     )
 
@@ -181,21 +181,21 @@ def test_intervals_of_a_share_are_those_of_theory_and_shrink():
 
 
 def test_headlines_take_one_value_a_model_and_target():
-    said = {"pearson": {"value": 0.5, "low": 0.1, "high": 0.9}, "mae": {"value": 3.0}}
+    metrics = {"pearson": {"value": 0.5, "low": 0.1, "high": 0.9}, "mae": {"value": 3.0}}
     nothing = {"pearson": {"value": None, "low": None, "high": None}}
     of_attributes = {
         "age": {"mae": {"value": 4.0}, "pearson": {"value": 0.2}},
         "hat": {"balanced_accuracy": {"value": None}, "accuracy": {"value": 1.0}},
     }
-    found = headlines(
+    result = headlines(
         {
             "test": {
                 "n": 9,
-                "mlp": said,
-                "ridge": said,
+                "mlp": metrics,
+                "ridge": metrics,
                 "geometric": nothing,
                 "combined": nothing,
-                "mean": said,
+                "mean": metrics,
             },
             "verdicts": {
                 "holistic": {"word": "says something", "text": ""},
@@ -204,8 +204,8 @@ def test_headlines_take_one_value_a_model_and_target():
         },
         of_attributes,
     )
-    assert found.pop("verdict") == "says nothing"
-    assert found == {
+    assert result.pop("verdict") == "says nothing"
+    assert result == {
         "pearson": {"mlp": 0.5, "ridge": 0.5, "geometric": None, "combined": None},
         "mae": {"age": 4.0},
         "balanced_accuracy": {"hat": None},

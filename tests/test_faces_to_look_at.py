@@ -56,8 +56,8 @@ def test_each_doubtful_face_is_flagged_with_its_value():
     flags = flag_faces(
         table, pd.DataFrame({"filename": names(100)}), pd.DataFrame({"filename": names(100)}), {}
     )
-    found = {(row.filename, row.reason): row.value for row in flags.itertuples()}
-    assert {k: v for k, v in found.items() if "duplicate" not in k[1]} == {
+    result = {(row.filename, row.reason): row.value for row in flags.itertuples()}
+    assert {k: v for k, v in result.items() if "duplicate" not in k[1]} == {
         ("f003.jpg", "several_faces"): 2,
         ("f004.jpg", "extreme_pose"): 31,
         ("f005.jpg", "extreme_pose"): 45,
@@ -70,11 +70,11 @@ def test_each_doubtful_face_is_flagged_with_its_value():
         ("f016.jpg", "small_face"): 50,
         ("f017.jpg", "no_face"): 0,
     }
-    assert {k for k in found if "duplicate" in k[1]} == {
+    assert {k for k in result if "duplicate" in k[1]} == {
         ("f009.jpg", "duplicate"),
         ("f010.jpg", "near_duplicate"),
     }
-    assert np.isnan(found["f009.jpg", "duplicate"])
+    assert np.isnan(result["f009.jpg", "duplicate"])
 
 
 def test_a_doubtful_or_contradicted_answer_is_flagged():
@@ -88,15 +88,15 @@ def test_a_doubtful_or_contradicted_answer_is_flagged():
             "pet_prob_dog": [0.45, 0.05, 0.05, 0.95, 0.21],
         }
     )
-    said = pd.DataFrame(
+    with_manual = pd.DataFrame(
         {"filename": names(5), "pet_said": text(["dog", "dog", "cat", None, "dog"])}
     )
     untrained = AttributeModel("hat", "classification")
-    flags = flag_faces(quality(5), predictions, said, {"pet": model, "hat": untrained})
+    flags = flag_faces(quality(5), predictions, with_manual, {"pet": model, "hat": untrained})
     assert [tuple(row) for row in flags.to_numpy()] == [("f001.jpg", "contradicts_pet", 0.95)], (
         "what people said is not doubtful"
     )
-    nobody = said.assign(pet_said=text([None] * 5))
+    nobody = with_manual.assign(pet_said=text([None] * 5))
     flags = flag_faces(quality(5), predictions, nobody, {"pet": model, "hat": untrained})
     assert [tuple(row) for row in flags.to_numpy()] == [("f000.jpg", "low_confidence_pet", 0.55)]
     copied = quality(5, copy_group=["f000.jpg", "f000.jpg", "f002.jpg", "f003.jpg", "f004.jpg"])
@@ -143,8 +143,10 @@ def test_flags_stand_worst_first():
     predictions = pd.DataFrame(
         {"filename": names(60), "pet_prob_cat": sure, "pet_prob_dog": 1 - sure}
     )
-    said = pd.DataFrame({"filename": names(60), "pet_said": text(["dog"] * 22 + [None] * 38)})
-    flags = flag_faces(table, predictions, said, {"pet": model})
+    with_manual = pd.DataFrame(
+        {"filename": names(60), "pet_said": text(["dog"] * 22 + [None] * 38)}
+    )
+    flags = flag_faces(table, predictions, with_manual, {"pet": model})
     assert [
         (int(name[1:4]), reason) for name, reason in flags[["filename", "reason"]].to_numpy()
     ] == [
@@ -183,11 +185,11 @@ def with_wrong_labels(share=0.08):
 def test_planted_label_errors_are_found_though_the_model_was_trained_on_them():
     x, labels, wrong = with_wrong_labels()
     trained = train_classifier("pet", x, labels, 5)
-    said = pd.DataFrame({"filename": names(300), "pet_said": labels.to_numpy()})
+    with_manual = pd.DataFrame({"filename": names(300), "pet_said": labels.to_numpy()})
     _, predictions = predict_attributes(names(300), x, {"pet": trained.model})
 
     def flagged(**unseen):
-        flags = flag_faces(quality(300), predictions, said, {"pet": trained.model}, **unseen)
+        flags = flag_faces(quality(300), predictions, with_manual, {"pet": trained.model}, **unseen)
         chosen = flags.loc[flags["reason"] == "contradicts_pet", "filename"]
         rows = np.isin(names(300), chosen)
         assert (flags["value"][: len(chosen)] >= 0.8).all()

@@ -103,9 +103,11 @@ def test_figures_of_a_group_are_those_of_pandas():
             for name in MEASURES
         )
         answer = np.where(predictions["pet_prob_cat"] > 0.5, "cat", "dog")
-        found = report["classifiers"]["pet"][attribute][group]
-        assert found["accuracy"]["value"] == pytest.approx((answer == labels["pet"])[chosen].mean())
-        assert found["abstention"]["value"] == pytest.approx(
+        result = report["classifiers"]["pet"][attribute][group]
+        assert result["accuracy"]["value"] == pytest.approx(
+            (answer == labels["pet"])[chosen].mean()
+        )
+        assert result["abstention"]["value"] == pytest.approx(
             (predictions["pet"] == "unknown")[chosen].mean()
         )
     assert report["overall"]["mae"]["value"] == pytest.approx((score - rating).abs().mean())
@@ -122,9 +124,9 @@ def test_the_combined_score_is_measured_by_group_on_the_faces_that_have_one():
     report = measure(labels, scores, predictions)
     kept = scores["combined_score"].notna()
     women = (labels["gender"] == "female") & kept
-    found = report["combined"]["gender"]["female"]
-    assert (report["combined_overall"]["n"], found["n"]) == (200, women.sum())
-    assert found["bias"]["value"] == pytest.approx(
+    figures = report["combined"]["gender"]["female"]
+    assert (report["combined_overall"]["n"], figures["n"]) == (200, women.sum())
+    assert figures["bias"]["value"] == pytest.approx(
         (scores["combined_score"] - to_points(labels["rating"]))[women].mean()
     )
     assert {f"combined_{name}" for name in MEASURES[1:]} < report["largest_gaps"].keys()
@@ -150,12 +152,12 @@ def test_the_largest_gap_is_that_of_the_highest_and_the_lowest_group():
         among = {group: value for (name, group), value in values.items() if name == attribute}
         high, low = max(among, key=among.get), min(among, key=among.get)
         widest[attribute] = (among[high] - among[low], [high, low])
-        found = report["largest_gaps"]["mae"]["by_attribute"][attribute]
-        assert (found["value"], found["groups"]) == (
+        result = report["largest_gaps"]["mae"]["by_attribute"][attribute]
+        assert (result["value"], result["groups"]) == (
             pytest.approx(widest[attribute][0]),
             widest[attribute][1],
         )
-        assert found["compared"] == len(among) * (len(among) - 1) // 2
+        assert result["compared"] == len(among) * (len(among) - 1) // 2
     overall = report["largest_gaps"]["mae"]
     assert overall["attribute"] == max(widest, key=lambda name: widest[name][0])
     alone = overall["by_attribute"][overall["attribute"]]
@@ -251,9 +253,9 @@ def test_nobody_labelled_anything():
 def test_the_interval_of_a_mean_is_students():
     values = np.random.default_rng(0).normal(size=12)
     one = np.ones((12, 1), bool)
-    found = sample_groups({"x": values}, one, np.arange(12), 20_000, 0)["x"].interval(0)
+    figures = sample_groups({"x": values}, one, np.arange(12), 20_000, 0)["x"].interval(0)
     expected = scipy.stats.t.interval(0.95, 11, values.mean(), values.std(ddof=1) / np.sqrt(12))
-    assert (found["low"], found["high"]) == pytest.approx(expected, abs=0.12 * values.std())
+    assert (figures["low"], figures["high"]) == pytest.approx(expected, abs=0.12 * values.std())
 
 
 def test_faces_of_one_person_are_drawn_together():

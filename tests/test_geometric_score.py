@@ -157,12 +157,12 @@ def test_the_model_from_the_file_has_a_pipeline_and_predicts_the_same(faces, mod
 
 def test_the_file_has_the_same_bytes_with_any_number_of_threads(faces, tmp_path):
     landmarks, ratings, crops = faces[0]
-    found = set()
+    result = set()
     for threads in (1, 2):
         with threadpool_limits(threads):
             fitted(landmarks, ratings, crops).save(tmp_path / "m.safetensors")
-        found.add(hashlib.sha256((tmp_path / "m.safetensors").read_bytes()).hexdigest())
-    assert len(found) == 1
+        result.add(hashlib.sha256((tmp_path / "m.safetensors").read_bytes()).hexdigest())
+    assert len(result) == 1
 
 
 def test_other_files_are_named(tmp_path):

@@ -43,8 +43,8 @@ class Stage:
         """Write the tables and run the stage in this process; returns its summary."""
         order = np.random.default_rng(0).permutation(N) if shuffle else np.arange(N)
         rows = self.rows.iloc[order]
-        found = self.landmarks.reshape(N, -1)[order]
-        landmarks = [None if np.isnan(row).any() else row for row in found]
+        shapes = self.landmarks.reshape(N, -1)[order]
+        landmarks = [None if np.isnan(row).any() else row for row in shapes]
         faces = rows.assign(image=rows["filename"], landmarks=landmarks)
         if rejected:
             faces = pd.concat(
@@ -128,7 +128,7 @@ def stage(tmp_path):
 
 
 def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
-    said = stage.run()
+    summary = stage.run()
     geometry = tables.read_all(stage.folder / "geometry.parquet", GEOMETRY)
     assert set(geometry.columns) == {
         "filename",
@@ -152,7 +152,7 @@ def test_one_row_a_face_with_the_measurements_and_both_scores(stage):
         "frontal",
     }
     pd.testing.assert_frame_equal(meta[list(NAMES)], geometry[list(NAMES)])
-    assert f"faces={N} landmarks={N - 1}" in said
+    assert f"faces={N} landmarks={N - 1}" in summary
 
 
 @pytest.mark.long

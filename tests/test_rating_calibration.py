@@ -50,10 +50,10 @@ def test_auto_takes_the_simplest_that_mends_it(truth, expected, most):
 def test_held_out_faces_with_a_prediction_near_s_are_rated_near_s(kind):
     calibration = fit_calibration(*rated(2000, 0, stretched), kind)
     predicted, ratings = rated(5000, 1, stretched)
-    said = calibration(predicted)
+    calibrated = calibration(predicted)
     for low in range(10, 90, 20):
-        near = (said >= low) & (said < low + 20)
-        assert said[near].mean() == pytest.approx(ratings[near].mean(), abs=1.0)
+        near = (calibrated >= low) & (calibrated < low + 20)
+        assert calibrated[near].mean() == pytest.approx(ratings[near].mean(), abs=1.0)
 
 
 @pytest.mark.parametrize("kind", ["none", "linear", "isotonic", "auto"])

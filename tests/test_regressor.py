@@ -111,18 +111,18 @@ def test_ratings_that_mean_nothing_teach_nothing(rated):
     """
     x, y, x_val, y_val = rated
     test = noisy_line(400, 2)
-    found = []
+    result = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        found.append(
+        result.append(
             r(
                 train_regressor(x, rng.permutation(y), x_val, rng.permutation(y_val), **QUICK),
                 test[0],
                 rng.permutation(test[1]),
             )
         )
-    assert abs(np.mean(found)) < 3 * 0.05 / np.sqrt(20)
-    assert np.std(found) < 0.1
+    assert abs(np.mean(result)) < 3 * 0.05 / np.sqrt(20)
+    assert np.std(result) < 0.1
 
 
 def test_the_best_epoch_is_kept_and_training_stops_after_patience():

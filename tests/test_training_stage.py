@@ -245,8 +245,8 @@ def test_faces_that_may_be_too_young_get_no_score_teach_nothing_and_are_no_refer
     stage.rows["age_checked"] = stage.rows["filename"].map(
         dict.fromkeys(labelled, "label") | dict.fromkeys(guessed, "model")
     )
-    said = stage.train()
-    assert "the ratings of 3 faces that are too young for a score teach nothing" in said
+    summary = stage.train()
+    assert "the ratings of 3 faces that are too young for a score teach nothing" in summary
     assert (
         stage.summary()["n_train"] + stage.summary()["n_val"] == len(rated) - 3
     )  # who is young by a model's guess is an adult as a rule
@@ -474,17 +474,17 @@ def test_weights_are_learned_from_val_faces_alone(scored):
     tables.write(scored.rows[["filename", "split"]], scored.folder / "splits.parquet", SPLITS)
     raw = pd.Series(np.random.default_rng(0).uniform(2, 6, N))
     scored.score(raw=raw, weights="learned")
-    found = scored.blend()
-    found.pop("verdicts")  # they are about test faces, too
-    assert (found["learned"], found["why"]) == (True, None)
+    result = scored.blend()
+    result.pop("verdicts")  # they are about test faces, too
+    assert (result["learned"], result["why"]) == (True, None)
     assert (
-        found["n_val"]
+        result["n_val"]
         == ((scored.rows["split"] == "val") & scored.rows["rating"].notna()).sum()
         >= 20
     )
     raw[scored.rows["split"] != "val"] = 4.0
     scored.score(raw=raw, weights="learned")
-    assert scored.blend() | {"verdicts": None} == found | {"verdicts": None}
+    assert scored.blend() | {"verdicts": None} == result | {"verdicts": None}
 
 
 @pytest.mark.long

@@ -75,8 +75,8 @@ def clip(folder, images, texts):
     inputs = tokenizer(texts, padding=True, return_tensors="pt")
     pixels = CLIPImageProcessor.from_pretrained(folder)(images, return_tensors="pt")["pixel_values"]
     with torch.inference_mode():
-        said = model(pixel_values=pixels, **inputs)
-    return said.text_embeds.numpy(), said.logits_per_image.softmax(dim=-1).numpy()
+        expected = model(pixel_values=pixels, **inputs)
+    return expected.text_embeds.numpy(), expected.logits_per_image.softmax(dim=-1).numpy()
 
 
 def check_against_clip(folder, sha256):
