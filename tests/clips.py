@@ -63,9 +63,7 @@ def random_clip(folder, seed=1, projection=48, vision=None, text=TEXT, **config)
 
 
 def vocabulary():
-    """Tokens of a byte-pair tokenizer as CLIP's: the bytes, the bytes that end a word, merges,
-    beginning and end.
-    """
+    """Tokens of a byte-pair tokenizer such as CLIP's: bytes, ends of words, merges, start, end."""
     letters = sorted(ByteLevel.alphabet())
     tokens = [
         *letters,

@@ -22,8 +22,8 @@ def shape(dx=0.0, dy=0.0, turn=0.0, scale=1.0, seed=0):
     random = np.random.default_rng(0)
     radius, angle = 0.17 * np.sqrt(random.random(468)), random.uniform(0, 2 * np.pi, 468)
     points = np.column_stack([radius * np.cos(angle), 1.3 * radius * np.sin(angle)])
-    around = np.linspace(0, 2 * np.pi, len(FACE_OVAL), endpoint=False)
-    points[FACE_OVAL] = np.column_stack([0.2 * np.sin(around), -0.26 * np.cos(around)])
+    angles = np.linspace(0, 2 * np.pi, len(FACE_OVAL), endpoint=False)
+    points[FACE_OVAL] = np.column_stack([0.2 * np.sin(angles), -0.26 * np.cos(angles)])
     for corners, x in ((RIGHT_CORNERS, -0.1), (LEFT_CORNERS, 0.1)):
         points[list(corners)] = [[x - 0.03, -0.08], [x + 0.03, -0.08]]
     points[NOSE] = 0, 0.05

@@ -1,6 +1,4 @@
-"""A model hub on this machine, as far as `snapshot_download` asks one: a folder as a repository, or
-a refusal.
-"""
+"""A model hub on this machine for `snapshot_download`: folders as repositories, or refusals."""
 
 import hashlib
 import json

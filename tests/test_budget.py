@@ -1,6 +1,4 @@
-"""What a photo asks for is known before it is decoded, and a photo that asks for too much is a
-row.
-"""
+"""The needs of a photo are known before it is decoded; one that needs too much is a row."""
 
 import gzip
 import struct
@@ -183,9 +181,7 @@ def test_damaged_headers_are_no_trouble():
 
 @pytest.mark.parametrize("tag", [258, 277, 278, 284, 322, 323])
 def test_a_tiff_whose_tags_are_of_any_type_is_read_or_rejected(tag):
-    """Each tag that the reckoning reads, in each type that a TIFF knows, as one value and as
-    two.
-    """
+    """Each tag that the budget reads, in each type of a TIFF, as one value and as two."""
     for data in (
         encode(Image.new("RGB", (100, 100)), "TIFF", compression="tiff_lzw"),
         tiff(64, 64, 8, 3, 2, tile=64),

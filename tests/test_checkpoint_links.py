@@ -1,6 +1,4 @@
-"""What is copied into models/clip and models/landmarker, and shared from there, are the
-checkpoint's own files: through no link comes another one.
-"""
+"""Only a checkpoint's own files are copied into models/, which is shared: links are refused."""
 
 import json
 import os

@@ -1,6 +1,4 @@
-"""Each way in which a model hub fails: what is wrong with that repository, the way out, and the
-client's own reason in full.
-"""
+"""Failures of a model hub: the problem, the way out, and the whole message of the client."""
 
 import errno
 import shutil

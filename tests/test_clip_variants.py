@@ -1,6 +1,4 @@
-"""CLIP variants: what is fetched is what was asked for, safely, or an error that names the way
-out.
-"""
+"""CLIP variants: the requested files are fetched safely, or an error names the way out."""
 
 import json
 import pickle

@@ -1,6 +1,4 @@
-"""What a file's first bytes promise, which of its pictures is the main one, and that each is
-upright and in its colours.
-"""
+"""Formats by their first bytes; the main picture of a file, upright and in its colours."""
 
 import hashlib
 import io
@@ -283,9 +281,7 @@ def test_of_a_heic_the_primary_picture_counts(primary):
 
 
 def test_no_thumbnail_is_taken_for_the_picture():
-    """pillow-heif's `draft` gives the thumbnail of a HEIC, and thumbnails have EXIF and MPO as
-    well.
-    """
+    """pillow-heif's `draft` returns a HEIC's thumbnail; EXIF and MPO have thumbnails, too."""
     image = Image.fromarray(
         np.kron(np.indices((60, 80)).sum(0) % 2 * 255, np.ones((4, 4))).astype(np.uint8)
     ).convert("RGB")

@@ -1,6 +1,4 @@
-"""Copies of a picture: found among photographs whatever was done to them, never mistaken, and the
-best one known.
-"""
+"""Copies of a picture among photographs: found after any edit, never mistaken, ranked."""
 
 import io
 from collections import Counter

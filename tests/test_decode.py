@@ -303,9 +303,7 @@ def readable(folder, name) -> bool:
 
 
 def test_what_dvc_hashes_is_what_is_read(tmp_path):
-    """Photos behind a link to a folder were read and not hashed: new ones were never seen, and
-    removed ones stayed "up to date".
-    """
+    """Photos behind a link to a folder, which DVC does not hash, are not read either."""
     from dvc.repo import Repo
     from dvc_data.hashfile.build import build
 

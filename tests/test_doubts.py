@@ -1,6 +1,4 @@
-"""Doubts about a picture: each situation is said, plain photographs are not doubted, and every way
-in says the same.
-"""
+"""Doubts about a picture: each is raised, plain photographs raise none, all interfaces agree."""
 
 import warnings
 

@@ -1,6 +1,4 @@
-"""A machine that fails says nothing about a photo: the run stops and says why, and no row is kept
-of what was not read.
-"""
+"""A failing machine says nothing about a photo: the run stops with the reason, without its row."""
 
 import ctypes
 import errno

@@ -1,6 +1,4 @@
-"""Out-of-fold predictions are honest: no model behind one has seen the face's rating, nor that of a
-copy.
-"""
+"""Out-of-fold predictions: no model has seen the face's rating, nor that of a copy."""
 
 import numpy as np
 import pandas as pd

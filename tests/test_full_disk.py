@@ -1,5 +1,4 @@
-"""A full disk: an error that says so, what was there before intact, and rows that the next run
-finds.
+"""A full disk: a clear error, earlier files intact, and rows that the next run finds.
 
 Each test has a small file system of its own in memory, which takes root to mount.
 """

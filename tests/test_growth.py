@@ -1,6 +1,4 @@
-"""Many faces: what is read in batches equals what is read whole, and memory does not grow with what
-need not be held.
-"""
+"""Many faces: reading in batches equals reading at once, and memory stays bounded."""
 
 import json
 import tracemalloc

@@ -1,6 +1,4 @@
-"""`facestats import`: no file from outside of the dataset, whole or not at all, and never
-pushed.
-"""
+"""`facestats import`: no outside file, whole or not at all, and never pushed."""
 
 import errno
 import os

@@ -1,6 +1,4 @@
-"""A key of params.yaml that leads to another folder: DVC, which removes a stage's outs before it
-runs, refuses it and removes nothing.
-"""
+"""A key of params.yaml that leads to another folder: refused before DVC removes anything."""
 
 import copy
 import logging

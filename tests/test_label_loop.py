@@ -1,6 +1,4 @@
-"""From proposals to labels and back: the template is taken out, filled in, checked whole and merged
-in one step.
-"""
+"""From proposals to labels: the template is written, filled in, checked and merged."""
 
 import os
 import shutil
@@ -61,9 +59,7 @@ def folder(after_a_run, tmp_path, monkeypatch):
 
 @pytest.fixture
 def merge(folder, capsys):
-    """Fill a template with rows of `filename,age,gender,ethnicity` and merge it: exit code and what
-    was printed.
-    """
+    """Merge a template with rows of `filename,age,gender,ethnicity`: exit code and output."""
 
     def run(content, *options):
         if isinstance(content, str):

@@ -1,6 +1,4 @@
-"""The labelling benchmark: rounds by the pipeline's own functions, figures that replace the old
-ones in their page.
-"""
+"""The labelling benchmark: rounds by the pipeline's functions, and the figures in its page."""
 
 import numpy as np
 import pandas as pd

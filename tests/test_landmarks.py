@@ -1,6 +1,4 @@
-"""Landmarks agree with MediaPipe's, small faces are found, and the model files are what they should
-be.
-"""
+"""Landmarks agree with MediaPipe's, small faces are found, and model files are checked."""
 
 import sys
 
@@ -20,9 +18,7 @@ from resources import OMI, backdrop, landmarker_dir
 
 
 def eye_error(detected: np.ndarray, truth: np.ndarray) -> float:
-    """Mean distance of (468, 2) px points as a share of the distance between the outer eye
-    corners.
-    """
+    """Mean distance of (468, 2) px points in distances between the outer eye corners."""
     return np.linalg.norm(detected - truth, axis=1).mean() / np.linalg.norm(truth[33] - truth[263])
 
 
@@ -171,9 +167,7 @@ def test_a_wrong_or_missing_model_file_is_an_error_that_says_what_to_do(tmp_path
 
 @pytest.mark.parametrize("name", models.SHA256)
 def test_a_network_that_was_swapped_after_it_was_fetched_is_not_loaded(tmp_path, name):
-    """On a remote, in a shared cache or in the run cache, where a network that works may do
-    anything within LiteRT.
-    """
+    """On a remote or in a shared cache, somebody could replace a network by a program."""
     fetch_landmarker(landmarker_dir(), tmp_path)
     content = bytearray((tmp_path / name).read_bytes())
     content[len(content) // 2] ^= 1  # a weight: LiteRT takes it

@@ -1,6 +1,4 @@
-"""Checkpoint folders with all that can be wrong with them: an error that names the file, and never
-a traceback of a library.
-"""
+"""Malformed checkpoint folders: an error names the file; no library shows a traceback."""
 
 import json
 import re

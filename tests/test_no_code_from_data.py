@@ -246,7 +246,7 @@ def test_a_model_of_an_earlier_version_is_named_and_not_read(tmp_path, no_unpick
         joblib.dump({"target": "gender"}, tmp_path / f"{name}.joblib")
         with pytest.raises(
             ModelError,
-            match=rf"{name}\.joblib beside it is of an earlier version, a pickle.*dvc repro",
+            match=rf"{name}\.joblib beside it is a pickle of an earlier version.*dvc repro",
         ):
             load(tmp_path / f"{name}.safetensors")
         with pytest.raises(

@@ -1,6 +1,4 @@
-"""What is printed arrives on every terminal and in every log, and no failure to print it undoes
-what was written.
-"""
+"""Output fits every terminal and log, and a failure to print undoes nothing."""
 
 import json
 import os

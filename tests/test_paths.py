@@ -1,6 +1,4 @@
-"""Whatever folders and keys are called in params.yaml, a stage gets them as they are, and no shell
-reads them.
-"""
+"""Folders and keys of any name in params.yaml reach a stage unchanged, and no shell reads them."""
 
 import re
 import shlex

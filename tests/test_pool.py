@@ -1,6 +1,4 @@
-"""Worker processes: what one item may take, and what becomes of the others when its process
-ends.
-"""
+"""Worker processes: the limits of one item, and the others when its process ends."""
 
 import os
 import signal
@@ -111,9 +109,7 @@ def test_an_error_of_the_setup_arrives_too():
 
 @pytest.mark.long
 def test_no_shared_memory_is_needed(monkeypatch):
-    """Queues and locks of `multiprocessing` need a writable /dev/shm, which some containers
-    lack.
-    """
+    """Queues and locks of `multiprocessing` need /dev/shm, which some containers lack."""
     import _multiprocessing
 
     def refuse(*arguments):

@@ -1,6 +1,4 @@
-"""Each precision: the packed tower is transformers' own forward, and its bits depend on nothing but
-the image.
-"""
+"""Each precision: the packed tower is transformers' forward; bits depend only on the image."""
 
 import json
 import threading

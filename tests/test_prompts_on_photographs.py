@@ -1,6 +1,4 @@
-"""Prompts of `tiny` answer about photographs only where they were right four times of five: gender
-when they are sure, other things when labels show it.
-"""
+"""Prompts of `tiny` answer about photographs only where labels show four of five right."""
 
 from types import SimpleNamespace
 
@@ -114,9 +112,7 @@ def test_labels_can_silence_gender_too():
 
 
 def test_an_answer_that_is_always_given_is_not_right_for_being_common():
-    """90 of 100 wear no glasses, and prompts say so of all but 10 whom they take for wearers at
-    random.
-    """
+    """90 of 100 wear no glasses, and prompts say that of all but 10 random ones."""
     rng = np.random.default_rng(0)
     sure = np.where(np.arange(100) < 90, 0.05, 0.95) + rng.normal(0, 0.01, 100)
     labels = pd.DataFrame({"freckles": np.where(rng.permutation(100) < 90, "without", "with")})

@@ -1,6 +1,4 @@
-"""Raters who say nothing about the faces are found, honest ones are not accused, and nobody is left
-out unasked.
-"""
+"""Suspicious raters are named, honest ones are not, and nobody is left out unasked."""
 
 from collections import Counter
 

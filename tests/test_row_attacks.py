@@ -1,6 +1,4 @@
-"""Whoever may write into the row store: what lies elsewhere stays as it is, nothing hangs, and what
-can't be used is named and computed again.
-"""
+"""Attacks on a shared row store: other files stay, nothing hangs, unusable rows are recomputed."""
 
 import base64
 import fcntl
@@ -60,9 +58,7 @@ class Store:
         return {path.name: path.read_bytes() for path in self.home.iterdir()}
 
     def plant(self, table: pa.Table, name: str | None = None, **options):
-        """A segment that fits its name, written as the store writes its own unless `options` say
-        otherwise.
-        """
+        """Write a segment that fits its name, in the store's own format unless `options` differ."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer, **{"use_dictionary": False} | options)
         path = self.recipe / (name or f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.parquet")
@@ -198,9 +194,7 @@ def test_a_store_that_is_a_link_is_used_only_if_it_is_ones_own(tmp_path, monkeyp
 
 
 def test_a_link_put_in_place_between_check_and_use_leads_nowhere(store, monkeypatch):
-    """Each time that a folder is asked for its names, it is replaced by a link to the home before
-    they are used.
-    """
+    """Whenever a folder's names are listed, a link to the home replaces it before they are used."""
     names, seen = Folder.names, []
 
     def replaced(self, pattern):

@@ -1,6 +1,4 @@
-"""The files of rows (face crops): one copy until DVC has it, none afterwards, and never a damaged
-one.
-"""
+"""The files of rows (face crops): one copy until DVC has it, none afterwards, none damaged."""
 
 import os
 

@@ -1,6 +1,4 @@
-"""What a change costs in rows, with real DVC: `preprocess` and `embed` compute what is new and
-nothing else.
-"""
+"""Rows that a change costs, with real DVC: `preprocess` and `embed` compute only new ones."""
 
 import re
 import shutil

@@ -1,6 +1,4 @@
-"""The same bytes whichever way they came about: at once, in steps, in another order, after
-damage.
-"""
+"""The same bytes whether computed at once, in steps, in another order or after damage."""
 
 import shutil
 

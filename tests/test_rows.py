@@ -1,6 +1,4 @@
-"""The row store: what is stored is found, what is damaged is named and computed again, nobody
-writes beside another.
-"""
+"""The row store: rows are kept, damaged ones are named and recomputed, runs take turns."""
 
 import multiprocessing
 import os

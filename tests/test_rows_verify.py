@@ -1,6 +1,4 @@
-"""`rows verify` finds rows that somebody has made up, and takes those that another processor has
-rounded for what they are.
-"""
+"""`rows verify` finds invented rows, and accepts the rounding of another processor."""
 
 import io
 import json

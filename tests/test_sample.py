@@ -1,6 +1,4 @@
-"""The built-in sample: the same bytes everywhere, true labels, plausible ratings, faces that are
-found.
-"""
+"""The built-in sample: the same bytes everywhere, true labels, plausible ratings, found faces."""
 
 import csv
 import hashlib

@@ -1,6 +1,4 @@
-"""Holistic, geometric, combined and z-score on the same test faces and resamples, and what the
-differences are.
-"""
+"""Holistic, geometric, combined and z-score on the same faces, and their differences."""
 
 import json
 

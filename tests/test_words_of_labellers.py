@@ -1,6 +1,4 @@
-"""What labellers, raters and folders are called stays text in the model card and in the report: no
-tag, link, picture, column or heading.
-"""
+"""Words of labellers and raters stay text in the report and the model card: no tags or links."""
 
 import html
 import re

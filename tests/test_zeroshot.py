@@ -1,6 +1,4 @@
-"""Zero-shot: prompts are read as transformers reads them, and what can't be read is named by its
-key.
-"""
+"""Zero-shot: prompts are read as by transformers; unreadable ones are named by their keys."""
 
 import json
 import shutil
@@ -65,9 +63,7 @@ def spoiled(reader, tmp_path):
 
 
 def clip(folder, images, texts):
-    """Unit-norm text features and probabilities of each text for each image, as transformers
-    computes them.
-    """
+    """Unit-norm text features and probabilities of texts for images, by transformers."""
     model, tokenizer = (
         CLIPModel.from_pretrained(folder).eval(),
         AutoTokenizer.from_pretrained(folder),

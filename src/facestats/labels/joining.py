@@ -338,8 +338,8 @@ def _columns_by_header(raw: pd.DataFrame, headers: dict[str, str], path: Path) -
             "column another name"
         )
     known = {header: name for name, header in headers.items()}
-    columns = {
-        header: known.get(header, header)
+    columns: dict[str, str] = {
+        header: str(known.get(header, header))
         for header in raw.columns
         if header == headers["image"] or plain(header) not in OWN_NAMES
     }

@@ -68,17 +68,17 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
         return report | {
             "why": "there is no ratings.csv; a mean rating alone does not say how well raters agree"
         }
-    judgements = _in_order(judgements)
-    per_face = judgements.groupby("filename").size()
-    named = bool(len(judgements)) and bool((judgements["rater"] != "").all())
+    ordered = _in_order(judgements)
+    per_face = ordered.groupby("filename").size()
+    named = bool(len(ordered)) and bool((ordered["rater"] != "").all())
     report |= {
         "n_faces": len(per_face),
-        "n_raters": int(judgements["rater"][judgements["rater"] != ""].nunique()),
+        "n_raters": int(ordered["rater"][ordered["rater"] != ""].nunique()),
     }
     if len(per_face):
         report["ratings_per_face"] = float(1 / (1 / per_face).mean())
-    report["why"] = _lacking(judgements, per_face, report["n_raters"], named)
-    return report if report["why"] else report | _measure(judgements, person, named)
+    report["why"] = _lacking(ordered, per_face, report["n_raters"], named)
+    return report if report["why"] else report | _measure(ordered, person, named)
 
 
 def _measure(judgements: pd.DataFrame, person: pd.Series | None, named: bool) -> dict:

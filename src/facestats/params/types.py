@@ -125,8 +125,8 @@ def _attribute_docstrings(section: type[BaseModel]) -> dict[str, str]:
     for base in reversed(section.__mro__):
         if not issubclass(base, BaseModel) or base is BaseModel:
             continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body
-        for field, text in pairwise(body):
+        definition: Any = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        for field, text in pairwise(definition.body):
             match field, text:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
                     value=ast.Constant(value=str(words))
