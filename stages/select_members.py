@@ -16,17 +16,17 @@ from facestats.groups.tables import FINAL
 
 
 def main(params, name: StageItem, attributes, faces, crops, members):
-    wanted = name.of(params.composites).filter
-    selection = filter_faces(tables.read_all(attributes, FINAL), wanted)
-    conditions = wanted.model_dump(include=set(COLUMNS))
+    options = name.of(params.composites).filter
+    selection = filter_faces(tables.read_all(attributes, FINAL), options)
+    conditions = options.model_dump(include=set(COLUMNS))
     doubts = column_doubts(selection.rows, conditions, tables.read_doubts(attributes))
-    for warning in warnings_of(selection, f"composites.{name}", doubts, wanted.on_few):
+    for warning in warnings_of(selection, f"composites.{name}", doubts, options.on_few):
         warn(warning)
     landmarks = tables.read(
         faces, FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"]
     )
-    asked = wanted.model_dump(exclude_none=True)
-    write_members(selection, name, asked, landmarks, crops, members / name, doubts)
+    options_set = options.model_dump(exclude_none=True)
+    write_members(selection, name, options_set, landmarks, crops, members / name, doubts)
     return f"{name}: {selection}; mean scores: {scores_text(mean_scores(selection.rows))}"
 
 

@@ -19,7 +19,7 @@ def main(params, embeddings, clip, zeroshot, prompts):
     weights = vectors.metadata["weights_sha256"]
     classifiers = {}
     if params.zeroshot:
-        # here, for it takes seconds to import, which nobody without prompts should wait for
+        # Imported here, since it takes seconds, which projects without prompts need not wait for.
         from facestats.prompts.text import TextEncoder
 
         classifiers = embed_classes(TextEncoder(clip, weights), params.zeroshot)

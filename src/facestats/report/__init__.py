@@ -1,1 +1,1 @@
-"""Figures."""
+"""The report of a run, as a page and as the model card."""

@@ -130,11 +130,11 @@ def _not_built(name: str, facts: dict) -> Figure:
     return Figure(None, f"not built: {facts['why']}", f"**{name}**", FACE)
 
 
-def _filter_text(wanted: dict) -> str:
+def _filter_text(options: dict) -> str:
     """A filter in words."""
     conditions = {
         key: value
-        for key, value in wanted.items()
+        for key, value in options.items()
         if key not in NO_CONDITIONS and value != DEFAULT.get(key)
     }
     return (
