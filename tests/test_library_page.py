@@ -152,5 +152,5 @@ def test_the_keys_of_answers_are_in_the_reference(folder):
     assert [key for key in scores if f"`{key}`" not in text] == []
     facts = facestats.make_composite(["photo.jpg"]).info["facestats"]
     internal = {"built", "why", "relaxed"}  # an unbuilt composite is an error here
-    text = section(API, "make_composite")
+    text = section(API, "CompositeFacts")
     assert [key for key in {*facts, "scores"} - internal if f"`{key}`" not in text] == []
