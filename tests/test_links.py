@@ -11,16 +11,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from processes import Repro, row_counts
+from processes import row_counts
 from project import FETCHED, Project
 
 pytestmark = pytest.mark.slow
-
-
-def run(project: Project, *targets: str) -> str:
-    code, output = Repro(project, *targets).wait()
-    assert code == 0, output
-    return output
 
 
 def add_photo(project: Project) -> None:
@@ -35,7 +29,7 @@ def change_all(project: Project) -> None:
     project.set_params(
         {"preprocess.size": 80, "composites.women.filter.n": 6, "evaluate.bootstrap": 110}
     )
-    run(project)
+    project.repro()
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +50,7 @@ def copied(built, tmp_path_factory) -> tuple[Project, Project]:
         }
     )
     before.dvc("config", "cache.type", "copy")
-    run(before)
+    before.repro()
     before.commit("few stages")
     after = before.copy(tmp_path_factory.mktemp("after") / "copy")
     add_photo(after)
@@ -75,7 +69,7 @@ def test_the_cache_is_never_written_through_links(copied, tmp_path, kind):
     assert not crop.stat().st_mode & 0o222
 
     add_photo(project)
-    output = run(project, "embed")
+    output = project.dvc("repro", "embed").stdout
     assert [row_counts(output, script)["computed"] for script in ("preprocess", "embed")] == [1, 1]
     change_all(project)
     assert project.damaged_objects() == []

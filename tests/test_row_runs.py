@@ -37,6 +37,14 @@ def redraw(project: Project, target: str, quality: int) -> None:
     photo.save(project.folder / "data/raw" / target, quality=quality)
 
 
+@pytest.fixture
+def project(project) -> Project:
+    """The copy with its two stages that work row by row, and what those need."""
+    project.keep_stages("fetch_clip", "fetch_landmarker", "preprocess", "embed")
+    project.commit("rows alone")
+    return project
+
+
 @pytest.fixture(scope="module")
 def sizes(built) -> tuple[int, int]:
     """Photos and faces of the small project."""

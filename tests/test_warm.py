@@ -157,6 +157,16 @@ def test_a_folder_with_modules_of_the_packages_names_gets_a_fresh_process(script
     assert run(script).stderr.startswith("False ")
 
 
+def test_another_parent_has_other_variables_for_a_while(script):
+    with warm.other_parent(OMP_NUM_THREADS="1"):
+        given = os.environ | {"FACESTATS_X": "x", "OMP_NUM_THREADS": "1"}
+        assert run_program([warm.python(), "s.py"], script, given).stderr.startswith("True ")
+        given["OMP_NUM_THREADS"] = "2"
+        assert run_program([warm.python(), "s.py"], script, given).stderr.startswith("False ")
+    assert warm.python() == PYTHON
+    assert run(script).stderr.startswith("True ")
+
+
 def test_other_words_get_a_fresh_process(tmp_path):
     done = run_program([PYTHON, "-c", "import sys; print('torch' in sys.modules)"], tmp_path)
     assert done.stdout == "False\n"

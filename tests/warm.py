@@ -32,8 +32,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import types
+from collections.abc import Iterator
 from importlib.machinery import PathFinder, SourceFileLoader
 from pathlib import Path
 
@@ -156,10 +158,36 @@ FREE_PREFIXES = ("DVC_", "GIT_", "FACESTATS_", "PYTEST_", "_MP_FORK_")  # celery
 
 def start() -> None:
     """Start the parent, which ends with this process; the processes of pytest below find it."""
-    if sys.platform != "linux" or os.environ.get(OFF):
+    if sys.platform == "linux" and not os.environ.get(OFF):
+        start.parent, folder = _start_parent({})
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ[FOLDER] = str(folder)
+
+
+@contextlib.contextmanager
+def other_parent(**environment: str) -> Iterator[None]:
+    """Programs of this block are copies of a parent with further variables, such as the number of
+    threads, and with a hash seed of its own.
+    """
+    before = os.environ.get(FOLDER)
+    if before is None:
+        yield
         return
+    parent, folder = _start_parent(environment)
+    os.environ[FOLDER] = str(folder)
+    while parent.poll() is None and not (folder / "socket").exists():
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        os.environ[FOLDER] = before
+        parent.stdin.close()
+        parent.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_parent(environment: dict[str, str]) -> tuple[subprocess.Popen, Path]:
     folder = Path(tempfile.mkdtemp(prefix="facestats-warm-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "bin").mkdir()
     place, source = str(folder / "socket"), Path(__file__).with_name("warm_client.py").read_text()
     for name, words in (("python", "sys.argv[1:]"), ("dvc", "['-m', 'dvc', *sys.argv[1:]]")):
@@ -167,16 +195,17 @@ def start() -> None:
         call = f"main({words}, {sys.executable!r}, {place!r}, {MODULES!r})"
         program.write_text(f"#!{sys.executable} -IS\n{source}\n\n{call}\n", encoding="utf-8")
         program.chmod(0o755)
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with open(folder / "log", "wb") as log:
-        start.parent = subprocess.Popen(
+        parent = subprocess.Popen(
             [sys.executable, __file__, place],
-            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            env=given | environment,
             stdin=subprocess.PIPE,  # which closes as this process ends
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
-    os.environ[FOLDER] = str(folder)
+    return parent, folder
 
 
 def path(search: str) -> str:
@@ -200,8 +229,9 @@ class Parent:
         self.ready = False
         self.own: dict[str, tuple] = {}  # modules of this project, and what their files were
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(place)
+        self.listener.bind(f"{place}.new")
         self.listener.listen(64)
+        os.rename(f"{place}.new", place)  # who finds it is heard
         self.events = selectors.DefaultSelector()
         self.events.register(self.listener, selectors.EVENT_READ, self._take)
         self.events.register(sys.stdin.fileno(), selectors.EVENT_READ, sys.exit)  # pytest ended
