@@ -283,3 +283,22 @@ def test_a_person_and_a_rater_have_one_name(join):
 def test_an_age_that_is_not_in_years_is_an_error(join, header):
     with pytest.raises(LabelError, match="is not in years; give age in years"):
         join(labels__csv=f"image,{header}\n00,30\n")
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    ("header", "cell"),
+    [
+        ("note", "0" * 130_000 + "x"),
+        ("note", "9" * 130_000),
+        ("(" * 130_000, ""),
+        ("[" * 130_000, ""),
+        ("x (" * 40_000 + ")", ""),
+    ],
+)
+def test_a_very_long_cell_takes_no_longer_than_it_is(join, header, cell):
+    """Patterns that look on from each character take minutes for these; a whole cell is read."""
+    rows = "".join(f"{i:02d}.jpg,{20 + i},\n" for i in range(12))
+    unknown = f"{cell}.jpg,30,\n" if cell else ""
+    joined = join(labels__csv=f"image,age,{header}\n{rows}{unknown}")
+    assert joined.table["age"].notna().sum() == 12

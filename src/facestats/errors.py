@@ -102,6 +102,9 @@ def number_of(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+LONGEST_NAME = 500  # characters; comparing two takes time by the product of their lengths
+
+
 def nearest_names(
     word: str,
     known: Iterable[str],
@@ -129,7 +132,9 @@ def nearest_names(
     list of str
         The most similar name first.
     """
-    by_form = {form(name): name for name in known}
+    if len(word) > LONGEST_NAME:
+        return []
+    by_form = {form(name): name for name in known if len(name) <= LONGEST_NAME}
     near = difflib.get_close_matches(form(word), by_form, n=most, cutoff=likeness)
     return [by_form[name] for name in near]
 

@@ -77,7 +77,10 @@ OWN_NAMES = ("image", "filename")  # of the key column; the first counts if a fi
 def plain(header: str) -> str:
     """Lower case, without blanks, signs, units in brackets and the prefixes of survey tools."""
     text = unicodedata.normalize("NFKC", header).casefold()
-    text = re.sub(r"\([^)]*\)|\[[^]]*\]|^(input|answer)\.", "", text).rpartition("spreadsheet:")[2]
+    for closing, pattern in ((")", r"\([^)]*\)"), ("]", r"\[[^]]*\]")):
+        closed, end, rest = text.rpartition(closing)  # a search behind the last one takes n² steps
+        text = re.sub(pattern, "", closed + end) + rest
+    text = re.sub(r"^(input|answer)\.", "", text).rpartition("spreadsheet:")[2]
     return re.sub(r"[\W_]+", "", text)
 
 

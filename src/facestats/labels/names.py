@@ -380,8 +380,9 @@ class _Name(NamedTuple):
         while "." in name[1:] and (end := name.rpartition("."))[2].strip().lower() in PICTURES:
             name, extensions = end[0], (end[2].strip(), *extensions)
         loose = _loose(name)
-        digits = re.fullmatch(r"0*(\d+?)(\.0+)?", loose)
-        return cls(tuple(folders), name, extensions, digits[1] if digits else loose)
+        if re.fullmatch(r"\d+(\.0+)?", loose):  # 007 and 7.0 are 7
+            loose = loose.partition(".")[0].lstrip("0") or "0"
+        return cls(tuple(folders), name, extensions, loose)
 
 
 def _plain(name: str) -> str:
@@ -483,8 +484,8 @@ def _telling(name: str, reading: Reading) -> tuple:
     )
 
 
-def _numbers(stem: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"[0-9]+", stem)]
+def _numbers(stem: str) -> list[str]:
+    return [digits.lstrip("0") for digits in re.findall(r"[0-9]+", stem)]
 
 
 def _triples(stem: str) -> frozenset[str]:

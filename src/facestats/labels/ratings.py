@@ -358,7 +358,7 @@ def photo_parts(raw: pd.DataFrame) -> dict[str, list[str]]:
         parts[header] = [name if number.isdigit() and name in raw else header]
         for text in (header[:_LONG], questions.get(header, "")[:_LONG]):
             parts[header] += [
-                *re.findall(r"\[([^]]+)\]", text),
+                *re.findall(r"\[([^][]+)\]", text),
                 text.rpartition(" - ")[2],
                 *re.findall(r"[^\s\"'()\[\]]+\.\w{3,4}\b", text),
             ]
