@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from facestats.machine.faults import fault, patiently
+from facestats.rows.folder import is_absent
 
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -44,33 +48,38 @@ class DvcCache:
         """The cached file of an out (a file) by dvc.lock; None if the cache lacks it."""
         md5 = self._hash(out)
         path = self.object(md5) if md5 and is_md5(md5) else None
-        return path if path and path.is_file() else None
+        return path if path and _is_file(path) else None
 
     def committed_files(self, out: str | Path) -> dict[str, str]:
         """MD5 of each file of an out (a folder), by its path below it; empty if not cached."""
         listing = self.committed(out)
         if listing is None:
             return {}
+        content = _read(listing)
         try:
             return {
                 entry["relpath"]: entry["md5"]
-                for entry in json.loads(listing.read_bytes())
+                for entry in json.loads(content)
                 if is_md5(entry["md5"])
             }
-        except (ValueError, TypeError, KeyError, OSError, RecursionError):  # damaged
+        except (ValueError, TypeError, KeyError, RecursionError):  # damaged
             return {}
 
     def tables(self, stage: str) -> list[Path]:
         """The parquet files that a stage last wrote: in the workspace, and as committed."""
+        return [path for copies in self.copies(stage).values() for path in copies]
+
+    def copies(self, stage: str) -> dict[Path, list[Path]]:
+        """Where the parquet files that a stage last wrote are, by out: nowhere, here, cached."""
         outs = [
-            out["path"]
+            self.root / out["path"]
             for out in self._outs(stage)
             if str(out.get("path", "")).endswith(".parquet")
         ]
-        paths = [
-            path for out in outs for path in (self.root / out, self.committed(self.root / out))
-        ]
-        return [path for path in paths if path and path.is_file()]
+        return {
+            out: [path for path in (out, self.committed(out)) if path and _is_file(path)]
+            for out in outs
+        }
 
     def has_outs(self) -> bool:
         """Whether dvc.lock exists and lists any out."""
@@ -85,16 +94,37 @@ class DvcCache:
 
     def _outs(self, stage: str | None = None) -> list[dict]:
         """Outs that dvc.lock lists, of one stage or of all."""
+        content = _read(self.root / "dvc.lock")
         try:
-            lock = yaml.load((self.root / "dvc.lock").read_text(encoding="utf-8"), Loader=_LOADER)
+            lock = yaml.load(content, Loader=_LOADER)
             return [
                 out
                 for name, facts in lock["stages"].items()
                 if stage in (None, name)
                 for out in facts.get("outs", [])
             ]
-        except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError):
+        except (ValueError, yaml.YAMLError, TypeError, KeyError, AttributeError):
             return []  # no dvc.lock yet, or one with a merge conflict
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; raises `FaultError` where that can't be told."""
+    try:
+        return stat.S_ISREG(patiently(os.stat, path).st_mode)
+    except OSError as error:
+        if is_absent(error):
+            return False
+        raise fault(path, error) from None
+
+
+def _read(path: Path) -> bytes:
+    """Bytes of a file, none if it is absent; raises `FaultError` where it can't be read."""
+    try:
+        return patiently(path.read_bytes)
+    except OSError as error:
+        if is_absent(error):
+            return b""
+        raise fault(path, error) from None
 
 
 def is_md5(name: object) -> bool:

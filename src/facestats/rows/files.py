@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facestats.core.files import temporary_name, write_bytes
+from facestats.machine.faults import is_passing
 from facestats.rows.dvc_cache import DvcCache, is_md5
 from facestats.rows.folder import ALONE, Folder, Sharing, open_below, read_regular
 from facestats.rows.segments import MD5
@@ -120,14 +121,17 @@ class RowFiles:
                     data = folder.read(md5, _LARGEST)
                     if _md5(data) == md5:
                         return data
-        except OSError:
-            pass
+        except OSError as error:
+            if is_passing(error):
+                raise
         return self._from_cache(md5)
 
     def _from_cache(self, md5: str) -> bytes | None:
         try:
             data = read_regular(self.cache.object(md5), _LARGEST) if self.cache else None
-        except OSError:
+        except OSError as error:
+            if is_passing(error):
+                raise
             return None
         return data if data is not None and _md5(data) == md5 else None
 
@@ -143,10 +147,12 @@ def release(folder: Folder, cache: DvcCache) -> None:
 
 
 def is_sound(folder: Folder, name: str) -> bool:
-    """Whether a file still has its MD5, or has been removed meanwhile."""
+    """Whether a file has its MD5, or has been removed meanwhile; OSError if the disk fails."""
     try:
         return _md5(folder.read(name, _LARGEST)) == name
     except OSError as error:
+        if is_passing(error):
+            raise
         return isinstance(error, FileNotFoundError)
 
 

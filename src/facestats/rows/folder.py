@@ -19,6 +19,16 @@ from pathlib import Path
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.\d+")  # as `Folder.write` names them
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ABSENT = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EINVAL,
+    errno.EFBIG,
+    errno.ENXIO,
+    errno.ENAMETOOLONG,
+}
 
 
 @dataclass(frozen=True)
@@ -234,6 +244,24 @@ def open_below(
         yield folder
     finally:
         folder.__exit__()
+
+
+def is_absent(error: OSError) -> bool:
+    """Whether there is no such file or folder, or something of another kind in its place.
+
+    Any other error of the system says nothing about what is there.
+    """
+    return error.errno in _ABSENT
+
+
+@contextmanager
+def unless_absent() -> Iterator[None]:
+    """Leave the block where a file or folder `is_absent`; other errors are raised."""
+    try:
+        yield
+    except OSError as error:
+        if not is_absent(error):
+            raise
 
 
 def read_regular(path: Path, most: int) -> bytes:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.folder import Folder
@@ -21,7 +19,7 @@ from facestats.rows.segments import (
     write_segments,
 )
 from facestats.rows.store import select_rows
-from facestats.rows.usage import idle_recipes, remove_files, used_keys
+from facestats.rows.usage import current_tables, idle_recipes, remove_files
 
 _HASH = "sha256"  # column with the hash of a row's photo
 
@@ -58,6 +56,11 @@ def forget_rows(
         Number of removed rows by stage.
     left : dict of Path to str
         Recipes that could not be changed, each with the reason.
+
+    Raises
+    ------
+    FaultError
+        A current out can't be read, so that nobody knows whose rows are whose.
     """
     counts: dict[str, int] = {}
     left: dict[Path, str] = {}
@@ -105,12 +108,11 @@ def _forget(
 
 def _keys_of_others(cache: DvcCache | None, stage: str, faces: Collection[str]) -> pa.Array:
     """Keys in a stage's current outs, without those of these faces."""
-    keys = used_keys(cache, stage)
+    tables, _ = current_tables(cache, stage, ["filename", KEY])
     names = pa.array(sorted(faces), pa.string())
-    own: set[str] = set()
-    for path in cache.tables(stage) if cache else ():
-        with suppress(pa.ArrowException, KeyError, OSError):  # not a table of rows
-            table = pq.read_table(path, columns=["filename", KEY], use_threads=False)
-            chosen = pc.is_in(table["filename"].cast(pa.string()), names)
-            own |= set(table.filter(chosen)[KEY].to_pylist())
-    return keys.filter(pc.invert(pc.is_in(keys, pa.array(sorted(own), keys.type))))
+    own, others = set(), set()
+    for table in tables:
+        chosen = pc.is_in(table["filename"], names)
+        own |= set(table.filter(chosen)[KEY].drop_null().to_pylist())
+        others |= set(table.filter(pc.invert(chosen))[KEY].drop_null().to_pylist())
+    return pa.array(sorted(others - own), pa.string())

@@ -104,7 +104,9 @@ def read_any_segment(folder: Folder, name: str) -> pa.Table:
             _check_size(file, data)
             table = file.read(use_threads=False)
             table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+    except MemoryError:  # pyarrow's is an ArrowException, too, but says nothing about the segment
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedSegmentError(f"not a readable parquet file: {error}") from None
     for column in _TEXTS:
         if column in table.column_names and not pa.types.is_string(table.schema.field(column).type):

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import FOLDER as FILES
 from facestats.rows.files import FULL_DISK, RowFiles, release
-from facestats.rows.folder import ALONE, Sharing, open_below, open_store
+from facestats.rows.folder import ALONE, Sharing, open_below, open_store, unless_absent
 from facestats.rows.lock import PATIENCE, HeldError, wait
 from facestats.rows.segments import (
     FULL,
@@ -349,12 +349,15 @@ class RowStore:
 
 
 def read_rows(store: Path, stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.Table:
-    """All readable rows of a recipe, also several with the same key."""
+    """All undamaged rows of a recipe, also several with the same key.
+
+    Raises OSError if the disk fails.
+    """
     schema = _row_schema(stage, recipe, columns)
     parts = [schema.empty_table()]
-    with suppress(OSError), open_below(store, stage, recipe[:32]) as folder:
+    with unless_absent(), open_below(store, stage, recipe[:32]) as folder:
         for name in list_segments(folder):
-            with suppress(OSError, DamagedSegmentError):
+            with suppress(FileNotFoundError, DamagedSegmentError):
                 parts.append(read_segment(folder, name, schema))
     return pa.concat_tables(parts)
 
@@ -364,11 +367,14 @@ def _row_schema(stage: str, recipe: str, columns: dict[str, pa.DataType]) -> pa.
 
 
 def recipes(store: Path) -> list[Path]:
-    """The folders of recipes; none with other names, and none behind links."""
+    """The folders of recipes; none with other names, and none behind links.
+
+    Raises OSError where a folder can't be read: nobody knows what is in it.
+    """
     folders = []
-    with suppress(OSError), open_store(store) as top:
+    with unless_absent(), open_store(store) as top:
         for stage in top.names(_STAGE):
-            with suppress(OSError), top.below(stage) as folder:
+            with unless_absent(), top.below(stage) as folder:
                 folders += [
                     folder.path / name for name in folder.names(MD5) if folder.is_folder(name)
                 ]
@@ -377,9 +383,10 @@ def recipes(store: Path) -> list[Path]:
 
 def release_all(store: Path, cache: DvcCache) -> None:
     """Remove the files of all recipes that DVC's cache has by now, also while runs use them."""
-    for recipe in recipes(store):
-        with suppress(OSError), open_below(store, recipe.parent.name, recipe.name, FILES) as folder:
-            release(folder, cache)
+    with suppress(OSError):  # what can't be read now is removed by a later run
+        for recipe in recipes(store):
+            with unless_absent(), open_below(*RowStore._names(recipe), FILES) as folder:
+                release(folder, cache)
 
 
 def select_rows(table: pa.Table, keys: pa.Array) -> pa.Table:

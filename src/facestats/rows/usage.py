@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facestats.errors import InputError
+from facestats.machine.faults import fault, is_fault, patiently
 from facestats.rows.dvc_cache import DvcCache
 from facestats.rows.files import FOLDER as FILES
-from facestats.rows.folder import Folder, open_below
+from facestats.rows.folder import Folder, is_absent, open_below, unless_absent
 from facestats.rows.lock import HeldError, using
 from facestats.rows.segments import (
     KEY,
@@ -49,13 +50,64 @@ class Usage:
     used_size: int = 0
 
 
+def current_tables(
+    cache: DvcCache | None, stage: str, columns: Collection[str]
+) -> tuple[list[pa.Table], list[Path]]:
+    """Columns of a stage's current outs, in the workspace and by dvc.lock.
+
+    Parameters
+    ----------
+    cache : DvcCache or None
+        The project's DVC cache; without one, there are no outs.
+    stage : str
+        The stage.
+    columns : collection of str
+        Names of columns of text; an out that lacks one has no rows of the store.
+
+    Returns
+    -------
+    tables : list of pa.Table
+        The columns, of each copy that can be read.
+    lost : list of Path
+        Outs without any copy that is there and undamaged.
+
+    Raises
+    ------
+    FaultError
+        The machine fails, so that nobody knows which rows are in use.
+    """
+    tables, lost = [], []
+    for out, copies in cache.copies(stage).items() if cache else ():
+        parts = [part for path in copies if (part := _read_columns(path, columns)) is not None]
+        tables += [part for part in parts if part.num_columns == len(columns)]
+        lost += [] if parts else [out]
+    return tables, lost
+
+
+def _read_columns(path: Path, columns: Collection[str]) -> pa.Table | None:
+    """The columns that a parquet file has as text; None if it is missing or damaged."""
+
+    def read() -> pa.Table:
+        with pq.ParquetFile(path) as file:
+            names = [name for name in columns if name in file.schema_arrow.names]
+            return file.read(columns=names, use_threads=False)
+
+    try:
+        table = patiently(read)
+        return table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        if is_fault(error) and not (isinstance(error, OSError) and is_absent(error)):
+            raise fault(path, error) from None
+        return None
+
+
 def used_keys(cache: DvcCache | None, stage: str) -> pa.Array:
-    """Keys of the rows in a stage's current outs, in the workspace and by dvc.lock."""
-    keys = [pa.array([], pa.string())]
-    for path in cache.tables(stage) if cache else ():
-        with suppress(pa.ArrowException, KeyError, OSError):  # not a table of rows
-            column = pq.read_table(path, columns=[KEY], use_threads=False)[KEY]
-            keys.append(column.combine_chunks().cast(pa.string()))
+    """Keys of the rows in those of a stage's current outs that are there; see `current_tables`."""
+    return _keys(current_tables(cache, stage, [KEY])[0])
+
+
+def _keys(tables: list[pa.Table]) -> pa.Array:
+    keys = [pa.array([], pa.string()), *(table[KEY].combine_chunks() for table in tables)]
     return pc.unique(pa.concat_arrays(keys)).drop_null()
 
 
@@ -63,7 +115,11 @@ def measure(store: Path, cache: DvcCache | None) -> dict[str, Usage]:
     """Usage of each stage that has rows."""
     by_stage: dict[str, Usage] = {}
     for recipe in recipes(store):
-        with suppress(OSError), open_below(store, recipe.parent.name, recipe.name) as folder:
+        with (
+            suppress(PermissionError),
+            unless_absent(),
+            open_below(store, recipe.parent.name, recipe.name) as folder,
+        ):
             usage = by_stage.setdefault(recipe.parent.name, Usage())
             usage.recipes += 1
             _measure(folder, used_keys(cache, recipe.parent.name), usage)
@@ -74,7 +130,7 @@ def _measure(folder: Folder, keys: pa.Array, usage: Usage) -> None:
     """Add what a recipe's folder holds."""
     files: set[str] = set()
     for name in list_segments(folder):
-        with suppress(DamagedSegmentError, OSError):
+        with suppress(DamagedSegmentError, PermissionError), unless_absent():
             table = read_any_segment(folder, name)
             kept, size = select_rows(table, keys), folder.size(name)
             usage.rows += len(table)
@@ -82,9 +138,9 @@ def _measure(folder: Folder, keys: pa.Array, usage: Usage) -> None:
             usage.size += size
             usage.used_size += size * len(kept) // max(1, len(table))
             files |= files_of(kept)
-    with suppress(OSError), folder.below(FILES) as below:
+    with suppress(PermissionError), unless_absent(), folder.below(FILES) as below:
         for name in below.names(MD5):
-            with suppress(OSError):
+            with unless_absent():
                 size = below.size(name)
                 usage.size += size
                 usage.used_size += size * (name in files)
@@ -101,7 +157,9 @@ def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
     Raises
     ------
     InputError
-        The current outs are unknown: every row would look unused.
+        The current outs are unknown, or one of them is lost: every row would look unused.
+    FaultError
+        One of them can't be read.
     """
     if cache is None or not cache.has_outs():
         raise InputError(
@@ -111,16 +169,27 @@ def prune(store: Path, cache: DvcCache | None) -> dict[Path, str]:
         )
     left: dict[Path, str] = {}
     for folder in idle_recipes(store, cache, left):
-        _prune_recipe(folder, used_keys(cache, folder.path.parent.name))
+        tables, lost = current_tables(cache, folder.path.parent.name, [KEY])
+        if lost:
+            raise InputError(
+                f"{lost[0]} is missing or damaged, also in DVC's cache, so it is unknown which "
+                "rows are in use; `dvc pull` or `dvc repro`, then prune"
+            )
+        _prune_recipe(folder, _keys(tables))
     return left
 
 
 def idle_recipes(store: Path, cache: DvcCache | None, left: dict[Path, str]) -> Iterator[Folder]:
     """Yield the recipes that no run uses, each locked meanwhile.
 
-    The others are added to `left` with the reason.
+    The others, or a store of somebody else, are added to `left` with the reason.
     """
-    for recipe in recipes(store):
+    try:
+        stored = recipes(store)
+    except PermissionError as error:
+        left[store] = f"can't be read ({error.strerror})"
+        return
+    for recipe in stored:
         try:
             with using(recipe, sharing_of(cache)) as folder:
                 folder.check_writable()
@@ -156,7 +225,7 @@ def _prune_recipe(folder: Folder, keys: pa.Array) -> None:
 
 def remove_files(folder: Folder, kept: Collection[str]) -> None:
     """Remove the files that are not in `kept`, and temporary ones."""
-    with suppress(OSError), folder.below(FILES) as below:
+    with unless_absent(), folder.below(FILES) as below:
         below.remove_temporary()
         for name in below.names(MD5):
             if name not in kept:
