@@ -53,6 +53,9 @@ from facestats.machine.output import one_line, print_json
 from facestats.params.errors import checked_options
 from facestats.params.project import Params, load_params
 
+# DVC would follow what is wrong in its cache, and remove or overwrite files.
+_NOT_ASKED = (None, ["dvc repro: what it will run is not told until the cache is mended"], [])
+
 HELP = "check the photos, the labels and the set-up"
 
 
@@ -96,16 +99,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.mend and not options.remote:
         raise InputError("--mend goes with --remote NAME: it removes what is damaged there")
+    cache = examine_cache(options.root)
     if options.remote:
-        # Its progress is no JSON.
-        with redirect_stdout(sys.stderr if options.json else sys.stdout):
-            problems = [
-                Finding("remote", problem)
-                for problem in examine(options.root, options.remote, options.mend)
-            ]
+        problems = cache.problems or _examine_remote(options)
         _print(problems, [], [], {}, options.json)
         return 1 if problems else 0
-    cache = examine_cache(options.root)
     if options.cache:
         facts = {"cache": {"run_cache_entries": cache.entries, "listings": cache.listings}}
         line = (
@@ -131,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
     lines: list[str] = []
     facts: dict[str, Any] = {}
     if not options.inputs:
-        facts, lines = _examine_all(options, params, inputs)
+        facts, lines = _examine_all(options, params, inputs, sound=not cache.problems)
         if not inputs.problems and not options.json:
             print(f"inputs: nothing wrong found in {params.data.images} and {params.data.labels}")
     _print(inputs.problems, inputs.warnings, lines, facts, options.json)
@@ -139,12 +137,20 @@ def run(options: argparse.Namespace) -> int:
     return 1 if any(problem.kind != "photo" for problem in inputs.problems) else 0
 
 
+def _examine_remote(options: argparse.Namespace) -> list[Finding]:
+    # Its progress is no JSON.
+    with redirect_stdout(sys.stderr if options.json else sys.stdout):
+        problems = examine(options.root, options.remote, options.mend)
+    return [Finding("remote", problem) for problem in problems]
+
+
 def _examine_all(
-    options: argparse.Namespace, params: Params, inputs: Inputs
+    options: argparse.Namespace, params: Params, inputs: Inputs, sound: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """Examine photos, models and rows; add to the problems and warnings.
 
-    Returns the facts for programs, and the lines of the summary.
+    Returns the facts for programs, and the lines of the summary. Stages are looked at where the
+    cache is sound.
     """
     from facestats.cli.doctor_photos import examine_photos
 
@@ -160,7 +166,7 @@ def _examine_all(
         "rows": rows[0].removeprefix("row store: "),
     }
     inputs.warnings += [Finding("rows", line.strip()) for line in rows[1:]]
-    facts["stale"], work, lost = _examine_stages(root, params)
+    facts["stale"], work, lost = _examine_stages(root, params) if sound else _NOT_ASKED
     inputs.warnings += [Finding("dvc", line) for line in describe_lost_outs(lost)]
     there = (
         "there"

@@ -1,29 +1,44 @@
-"""Look through DVC's cache for entries that would make DVC write outside of a stage's outs.
+"""Look through DVC's cache, dvc.lock and `.dvc` files for what DVC has not written itself.
 
-DVC does not check three things: an entry of the run cache may name any path as an out, the listing
-of a folder (a `.dir` object) may name paths outside of the folder, and a hash in `dvc.lock` may be
-a path. `dvc repro`, `dvc checkout` and `dvc pull` write to these paths, so anybody who can write to
-the cache, or to a remote without `verify`, could run code here.
+An entry of the run cache may name any path as an out, the listing of a folder (a `.dir` object) may
+name paths outside of the folder, a hash may be a path, an object may be a link. DVC follows all of
+them: `dvc status`, `fetch`, `checkout` and `repro` then delete, overwrite or copy files, so that
+anybody who can write to the cache, to a remote or to dvc.lock could run code here. What is not in
+DVC's own form is named, and no command of this package lets DVC look at it.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from facestats.cli.doctor_inputs import Finding
-from facestats.rows.dvc_cache import DvcCache, find_dvc_cache, is_md5
+from facestats.cli.dvc_forms import (
+    MOST_LISTING,
+    MOST_YAML,
+    DamagedListingError,
+    ForeignError,
+    Out,
+    dvc_file_outs,
+    entry_outs,
+    listed_files,
+    lock_outs,
+    read_regular,
+    shortened,
+)
+from facestats.core.photo_files import printable
+from facestats.errors import InputError, number_of
+from facestats.machine.output import shell_words
+from facestats.rows.dvc_cache import find_dvc_cache
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_BAD_PARTS = frozenset(("", ".", "..", ".git", ".dvc"))  # DVC lists neither of the last two
-_NOT_IN_KEY = ("size", "nfiles")  # DVC leaves them out of an entry's hash
+LOCK = "dvc.lock"
+
+_PREFIX = re.compile(r"[0-9a-f]{2}")
+_NO_PROJECT = frozenset((".git", ".hg", ".dvc"))  # DVC looks for no file of its own in them
+_LONGEST = 1000  # characters of a path that is shown whole
 
 
 @dataclass
@@ -37,20 +52,24 @@ class CacheReport:
     listings : int
         Listings of folders.
     problems : list of Finding
-        Of the kind `cache`, each with the file to remove.
+        Of the kind `cache`, each with what to do about it.
+    folders : dict of str to set of str
+        Folders that each listing names below its out, by the listing's hash.
     """
 
     entries: int = 0
     listings: int = 0
     problems: list[Finding] = field(default_factory=list)
+    folders: dict[str, set[str]] = field(default_factory=dict)
 
-    def add(self, path: Path, why: str, way: str | None = None) -> None:
-        way = way or f"remove it (`rm -f {shlex.quote(str(path))}`)"
-        self.problems.append(Finding("cache", f"{path}: {why}; {way}", str(path)))
+    def add(self, path: Path, why: str, way: str) -> None:
+        name = printable(str(path))
+        shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+        self.problems.append(Finding("cache", f"{shown}: {why}; {way}", name))
 
 
 def examine_cache(root: Path) -> CacheReport:
-    """Check everything in the cache that names a path: some 5 ms for each run-cache entry.
+    """Check all from which DVC takes a path, a hash or a command: some 5 ms for each entry.
 
     Parameters
     ----------
@@ -58,115 +77,176 @@ def examine_cache(root: Path) -> CacheReport:
         Project folder. Without DVC there is nothing to check.
     """
     report = CacheReport()
-    for path in _dvc_files(root):
-        _check_dvc_file(path, root, report)
+    outs = {path: _outs_of(path, root, report) for path in _dvc_files(root)}
     cache = find_dvc_cache(root)
     if cache is not None:
-        for entry in sorted((cache.folder / "runs").glob("*/*/*")):
-            report.entries += 1
-            _check_entry(entry, report)
-        for listing in _listings(cache):
-            report.listings += 1
-            _check_listing(listing, report)
+        examine_store(cache.folder, report)
+    for path, named in outs.items():
+        whys = (_misplaced(place, out, root, report.folders) for place, out in named)
+        if why := next(filter(None, whys), None):
+            _add_project_file(path, why, root, report)
     return report
 
 
-def _check_entry(path: Path, report: CacheReport) -> None:
-    """Compare an entry with its folder's name: the hash of its command, inputs and outs' paths."""
-    from dvc.utils import dict_sha256
-    from dvc.utils.serialize import parse_yaml  # DVC's own reader, to see what DVC sees
+def require_sound_cache(root: Path) -> None:
+    """Keep DVC from what would lead it out of the project; called before DVC is.
 
-    try:
-        entry = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-        outs = entry.get("outs", [])
-        key = dict_sha256(entry | {"outs": [out["path"] for out in outs]}, exclude=_NOT_IN_KEY)
-        why = _wrong_out(outs)
-    except Exception as error:  # an arbitrary file can make DVC's reader raise anything
-        why = f"is no entry of the run cache ({type(error).__name__})"
-        report.add(path, why, _remove_run(path))
-        return
-    if (path.parent.parent.name, path.parent.name) != (key[:2], key):
-        why = (
-            "this entry of the run cache was changed or cut off after DVC wrote it, and `dvc "
-            "repro` would write whatever files it names"
+    Raises
+    ------
+    InputError
+        The first problem, and how to see the others.
+    """
+    problems = examine_cache(root).problems
+    if problems:
+        more = f", and {number_of(len(problems) - 1, 'more problem')}" if problems[1:] else ""
+        raise InputError(
+            f"{problems[0].message}{more}: DVC would follow it, so it was not asked. `python -m "
+            "facestats doctor --cache` names all"
         )
-    if why:
-        report.add(path, why, _remove_run(path))
 
 
-def _remove_run(path: Path) -> str:
-    """Remove the entry with its folder, since DVC fails at an empty one."""
-    return f"remove it (`rm -rf {shlex.quote(str(path.parent))}`)"
+def examine_store(folder: Path, report: CacheReport, ours: bool = True) -> None:
+    """Check the run cache, the listings and the objects of a cache, or of a remote in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        With `files/md5` and `runs`; no link in it is followed.
+    report : CacheReport
+        Gets what is found.
+    ours : bool, default True
+        Whether to say how to remove what is found: on a remote that is for others to do.
+    """
+    store = _Store(folder, report, ours)
+    for key_folder in store.folders(*store.folders(folder / "runs")):
+        for entry in store.entries(key_folder):
+            store.check_entry(entry)
+    old = store.folders(folder, names=_PREFIX)  # DVC 2 kept its objects one folder higher
+    for prefix in [*store.folders(folder / "files" / "md5"), *old]:
+        for entry in store.entries(prefix):
+            store.check_object(entry)
 
 
-def _check_listing(path: Path, report: CacheReport) -> None:
+class _Store:
+    """A cache, or a remote in a folder."""
+
+    def __init__(self, folder: Path, report: CacheReport, ours: bool) -> None:
+        self._folder, self._report, self._ours = folder, report, ours
+
+    def folders(self, *above: Path, names: re.Pattern[str] | None = None) -> list[Path]:
+        """The folders in these folders; what is a link, or no folder, is reported."""
+        found = []
+        for entry in (entry for folder in above for entry in self.entries(folder)):
+            if names is not None and not names.fullmatch(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                found.append(Path(entry.path))
+            else:
+                self._add(Path(entry.path), "is no folder, where DVC makes one")
+        return found
+
+    def entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        """What lies in a folder; a link on the way to it is reported, and not followed."""
+        below = folder.relative_to(self._folder).parts
+        steps = (self._folder.joinpath(*below[: n + 1]) for n in range(len(below)))
+        if link := next((path for path in steps if path.is_symlink()), None):
+            self._add(link, "is a link, and DVC makes none in its cache")
+            return []
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self._add(folder, f"can't be checked ({error.strerror})")
+            return []
+
+    def check_entry(self, entry: os.DirEntry[str]) -> None:
+        """Check an entry of the run cache."""
+        self._report.entries += 1
+        path = Path(entry.path)
+        key_folder = path.parent
+        try:
+            entry_outs(read_regular(path, MOST_YAML), key_folder.parent.name, key_folder.name)
+        except ForeignError as error:
+            # With its folder, since DVC fails at an empty one.
+            self._add(path, str(error), key_folder)
+
+    def check_object(self, entry: os.DirEntry[str]) -> None:
+        """Check an object: of listings the content, of others that it is a file and no link."""
+        path, is_file = Path(entry.path), entry.is_file(follow_symlinks=False)
+        if is_file and not entry.name.endswith(".dir"):
+            return
+        self._report.listings += is_file
+        try:
+            if entry.is_symlink():
+                raise ForeignError("is a link, whose target DVC would copy")
+            if not is_file:
+                raise ForeignError("is no regular file, and DVC writes no other")
+            files = listed_files(read_regular(path, MOST_LISTING))
+            folders = {name.rpartition("/")[0] for name, _ in files}
+        except ForeignError as error:
+            if self._ours or not isinstance(error, DamagedListingError):
+                self._add(path, str(error))
+            return
+        self._report.folders.setdefault(path.parent.name + path.name, set()).update(folders)
+
+    def _add(self, path: Path, why: str, remove: Path | None = None) -> None:
+        """Report a path, and the command that removes it, which follows no link."""
+        remove = remove or path
+        if not self._ours:
+            way = "ask who can write there"
+        elif len(str(remove)) > _LONGEST:
+            way = "remove it"
+        else:
+            is_folder = remove.is_dir() and not remove.is_symlink()
+            way = f"remove it (`rm {'-rf' if is_folder else '-f'} {shell_words([str(remove)])}`)"
+        self._report.add(path, why, way)
+
+
+def _outs_of(path: Path, root: Path, report: CacheReport) -> list[tuple[Path, Out]]:
+    """The outs that dvc.lock or a `.dvc` file names, each with its place in the workspace."""
     try:
-        entries = json.loads(path.read_bytes())
-        why = _wrong_entry(entries)
-    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError):
-        why = "is no listing of a folder"
-    if why:
-        report.add(path, why)
+        data = read_regular(path, MOST_YAML)
+        if path.name == LOCK:
+            outs, folder = lock_outs(data), path.parent
+        else:
+            outs, below = dvc_file_outs(data)
+            folder = path.parent / below
+        return [(folder / out.path, out) for out in outs]
+    except ForeignError as error:
+        _add_project_file(path, str(error), root, report)
+        return []
 
 
-def _wrong_out(outs: Iterable[dict[str, Any]]) -> str | None:
-    """Why outs of a lock file or an entry can't be DVC's own."""
-    for out in outs:
-        if not is_md5(out.get("md5", "0" * 32)) or out.get("hash", "md5") != "md5":
-            return f"the hash of {out.get('path')!r} is no MD5, so that DVC would read another file"
-        if why := _wrong_entry(out.get("files") or []):
-            return why
+def _misplaced(place: Path, out: Out, root: Path, folders: dict[str, set[str]]) -> str | None:
+    """Why an out, or a folder in it, does not lie in the project itself; None where all do."""
+    where, top = Path(os.path.abspath(place)), Path(os.path.abspath(root))
+    if not where.is_relative_to(top):
+        return f"its out {shortened(out.path)} lies outside of the project"
+    above = [folder for folder in where.parents if folder != top and folder.is_relative_to(top)]
+    below = {
+        where / folder
+        for name in folders.get(out.md5 or "", ())
+        for folder in (Path(name), *Path(name).parents)
+    } - {where}
+    # Where DVC's cache.type is symlink, an out that is a file is a link into the cache.
+    own = [where] if where.is_dir() else []
+    if link := next((path for path in (*above, *own, *sorted(below)) if path.is_symlink()), None):
+        shown = shortened(link.relative_to(top).as_posix())
+        return f"its out {shortened(out.path)} lies behind a link, {shown}"
     return None
 
 
-def _wrong_entry(entries: Iterable[dict[str, Any]]) -> str | None:
-    """Why a listing can't be DVC's own: an entry needs an MD5 and a path inside the folder."""
-    for entry in entries:
-        name = entry["relpath"]
-        if not _BAD_PARTS.isdisjoint(name.split("/")) or "\0" in name:
-            return f"this listing of a folder names {name!r}, where DVC would write a file"
-        if not is_md5(entry.get("md5", "0" * 32)):
-            return f"the hash of {name!r} is no MD5, so that DVC would read another file"
-    return None
-
-
-def _check_dvc_file(path: Path, root: Path, report: CacheReport) -> None:
-    try:
-        content = yaml.load(path.read_bytes(), _LOADER)
-        lock = path.name == "dvc.lock"
-        stages = list(content["stages"].values()) if lock else [content]
-        outs = [out for stage in stages for out in stage.get("outs") or ()]
-        why = _wrong_out(outs)
-        if not lock:
-            folder = path.parent / content.get("wdir", ".")
-            away = [out["path"] for out in outs if not _is_below(folder / out["path"], root)]
-            why = f"its out {away[0]!r} lies outside of the project" if away else why
-            why = "holds a command, which `dvc repro` would run" if content.get("cmd") else why
-    except (yaml.YAMLError, TypeError, KeyError, AttributeError, OSError, RecursionError):
-        return  # empty, damaged or a conflict: `doctor_inputs` reports it
-    if why:
-        name = path.relative_to(root).as_posix()
-        report.add(path, why, f"`git log -p {shlex.quote(name)}` tells who wrote that")
-
-
-def _is_below(path: Path, root: Path) -> bool:
-    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root))
-
-
-def _listings(cache: DvcCache) -> Iterator[Path]:
-    """Listings of DVC 3 and DVC 2, which kept its objects one folder higher."""
-    for folder in (cache.folder / "files" / "md5", cache.folder):
-        yield from sorted(folder.glob("[0-9a-f][0-9a-f]/*.dir"))
+def _add_project_file(path: Path, why: str, root: Path, report: CacheReport) -> None:
+    name = path.relative_to(root).as_posix()
+    report.add(path, why, f"`git log -p {shell_words([name])}` tells who wrote that")
 
 
 def _dvc_files(root: Path) -> Iterator[Path]:
-    """Every dvc.lock and `.dvc` file; folders that are DVC's outs, or hidden, hold none."""
+    """Every dvc.lock and `.dvc` file that DVC could collect, and more: it leaves outs out."""
     for base, folders, files in os.walk(root):
-        outs = {name.removesuffix(".dvc") for name in files if name.endswith(".dvc")}
-        made = {"processed", "interim"} if Path(base) == root / "data" else set()
-        folders[:] = [name for name in folders if name[0] != "." and name not in outs | made]
+        folders[:] = [name for name in folders if name not in _NO_PROJECT]
         yield from (
-            Path(base, name)
-            for name in sorted(files)
-            if name == "dvc.lock" or name.endswith(".dvc")
+            Path(base, name) for name in sorted(files) if name == LOCK or name.endswith(".dvc")
         )

@@ -13,6 +13,7 @@ import pandas as pd
 import psutil
 import yaml
 
+from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.cli.forget_journal import unfinished_command
 from facestats.core.photo_files import face_filename, list_images, printable
 from facestats.errors import FaceStatsError, ImageError, nearest_names, number_of
@@ -197,11 +198,9 @@ def _not_here(root: Path, key: str, value: str) -> Finding:
 def _tracked(root: Path, value: str) -> dict | None:
     """The out in the `.dvc` file of a folder; None without one."""
     try:
-        outs = yaml.safe_load((root / f"{value.rstrip('/')}.dvc").read_text(encoding="utf-8"))[
-            "outs"
-        ]
-        return dict(outs[0])
-    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, IndexError):
+        pointer = root / f"{value.rstrip('/')}.dvc"
+        return dict(load_yaml(read_regular(pointer, MOST_YAML))["outs"][0])
+    except (ForeignError, ValueError, TypeError, KeyError, IndexError):
         return None
 
 
@@ -231,10 +230,8 @@ def _cut_off(root: Path) -> list[Finding]:
     lock = root / "dvc.lock"
     try:
         if lock.is_file():
-            COMPILED_LOCKFILE_SCHEMA(
-                yaml.load(lock.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-            )
-    except (yaml.YAMLError, Invalid):
+            COMPILED_LOCKFILE_SCHEMA(load_yaml(read_regular(lock, MOST_YAML)))
+    except (ForeignError, Invalid):
         problems.append(
             Finding(
                 "dvc",

@@ -8,13 +8,23 @@ without which `dvc push` would not renew the file.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from facestats.cli.doctor_cache import CacheReport, examine_store
+from facestats.cli.dvc_forms import (
+    MOST_LISTING,
+    MOST_YAML,
+    DamagedListingError,
+    ForeignError,
+    entry_outs,
+    listed_files,
+    shortened,
+)
 from facestats.errors import InputError
+from facestats.rows.dvc_cache import is_md5
 
 _CHUNK = 1 << 20
 _AT_ONCE = 8  # downloads: a remote over SSH answers one in tens of milliseconds
@@ -70,6 +80,10 @@ def examine(root: Path, remote: str, mend: bool) -> list[str]:
     try:
         with Repo(str(root)) as repo:
             there, here = repo.cloud.get_remote_odb(remote), repo.cache.local
+            if foreign := _foreign(repo, remote, there):
+                return foreign[:SHOWN] + (
+                    [f"and {len(foreign) - SHOWN} more"] if len(foreign) > SHOWN else []
+                )
             if not there.fs.exists(there.path):
                 return [
                     f"remote {remote} ({there.path}) holds nothing; `dvc push -r {remote}` fills "
@@ -130,20 +144,87 @@ def _report_or_mend(
 def _needed(repo, there) -> Iterator[Needed]:
     for out in repo.index.outs:
         md5 = out.hash_info.value if out.hash_info else None
-        if not (md5 and out.use_cache and out.can_push) or out.remote:
+        if not (is_md5(md5) and out.use_cache and out.can_push) or out.remote:
             continue
         path = Path(str(out)).as_posix()
         yield Needed(path, md5, None)
-        for entry in _listing(repo.cache.local, there, md5) if md5.endswith(".dir") else ():
-            yield Needed(f"{path}/{entry['relpath']}", entry["md5"], md5)
+        for name, file_md5 in _listing(repo.cache.local, there, md5) if out.hash_info.isdir else ():
+            yield Needed(f"{path}/{name}", file_md5, md5)
 
 
-def _listing(here, there, md5: str) -> list[dict]:
+def _foreign(repo, remote: str, there) -> list[str]:
+    """What `dvc fetch` would bring from a remote, and follow, although DVC has not written it.
+
+    Nothing is written. Of a remote in a folder everything is looked at; of another its run cache,
+    and the listings of the current outs.
+    """
+    old = repo.cloud.get_remote_odb(remote, hash_name="md5-dos2unix")  # its folder is the remote's
+    if _is_local(there.fs):
+        report = CacheReport()
+        examine_store(Path(old.path), report, ours=False)
+        return [problem.message for problem in report.problems]
+    listings = {
+        (old if out.hash_name == "md5-dos2unix" else there, out.hash_info.value)
+        for out in repo.index.outs
+        if out.use_cache and not out.remote and out.hash_info and out.hash_info.isdir
+    }
+    runs = old.fs.join(old.path, "runs")
+    # Over HTTP, DVC brings no run cache.
+    has_runs = not there.fs.protocol.startswith("http") and old.fs.exists(runs)
+    entries = list(old.fs.find(runs)) if has_runs else []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        reasons = [
+            *pool.map(lambda item: _wrong_listing(*item), sorted(listings, key=lambda i: i[1])),
+            *pool.map(lambda path: _wrong_entry(old.fs, path, runs), entries),
+        ]
+    return [f"on {remote}, {reason}; ask who can write there" for reason in reasons if reason]
+
+
+def _is_local(fs) -> bool:
+    from dvc.fs import LocalFileSystem
+
+    return isinstance(fs, LocalFileSystem)
+
+
+def _wrong_listing(place, md5: str) -> str | None:
+    path = place.oid_to_path(md5)
+    try:
+        for _ in listed_files(_read(place.fs, path, MOST_LISTING)):
+            pass
+    except (FileNotFoundError, DamagedListingError):  # which is reported as such
+        return None
+    except ForeignError as error:
+        return f"{path}: {error}"
+    return None
+
+
+def _wrong_entry(fs, path: str, runs: str) -> str | None:
+    parts = path.removeprefix(runs).strip("/").split("/")
+    if len(parts) != 3 or not {"", ".", ".."}.isdisjoint(parts):
+        return f"{shortened(path)} is no name of an entry of the run cache"
+    try:
+        entry_outs(_read(fs, path, MOST_YAML), parts[0], parts[1])
+    except FileNotFoundError:
+        return None
+    except ForeignError as error:
+        return f"{path}: {error}"
+    return None
+
+
+def _read(fs, path: str, limit: int) -> bytes:
+    with fs.open(path, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ForeignError("is larger than what can be checked")
+    return data
+
+
+def _listing(here, there, md5: str) -> list[tuple[str, str]]:
+    """Path and MD5 of the files in a folder; nothing where no place has a sound listing."""
     for place in (here, there):
         try:
-            with place.fs.open(place.oid_to_path(md5), "rb") as file:
-                return json.loads(file.read())
-        except (OSError, ValueError):  # not there, or damaged
+            return list(listed_files(_read(place.fs, place.oid_to_path(md5), MOST_LISTING)))
+        except (OSError, ForeignError):  # not there, or damaged
             continue
     return []
 

@@ -33,6 +33,7 @@ from pathlib import Path
 
 from facestats.cli import forget_cache
 from facestats.cli import forget_traces as traces
+from facestats.cli.doctor_cache import require_sound_cache
 from facestats.cli.doctor_inputs import made_by_stages
 from facestats.cli.forget_journal import (
     Journal,
@@ -166,6 +167,7 @@ def _find_place(options: argparse.Namespace) -> Place:
     cache = find_dvc_cache(root)
     if options.cache:
         forget_cache.check(root, cache, options.remote)
+        require_sound_cache(root)
     return Place(
         root,
         [root / out for out in outs],

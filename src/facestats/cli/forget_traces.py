@@ -12,8 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-import yaml
-
+from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.errors import number_of
 
 SHOWN = 5  # files named one by one
@@ -197,13 +196,15 @@ def imports(root: Path, files: Iterable[Path]) -> list[str]:
         if path.suffix != ".dvc":
             continue
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = load_yaml(read_regular(path, MOST_YAML))
             sources = [
                 dep["repo"]["url"] if "repo" in dep else dep["path"]
                 for dep in content.get("deps", ())
             ]
-            outs = [path.parent / content.get("wdir", ".") / out["path"] for out in content["outs"]]
-        except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, AttributeError):
+            outs = [
+                path.parent / (content.get("wdir") or ".") / out["path"] for out in content["outs"]
+            ]
+        except (ForeignError, TypeError, KeyError, AttributeError):
             continue
         outs = [Path(os.path.abspath(out)) for out in outs]
         if sources and any(file.is_relative_to(out) for file in files for out in outs):

@@ -20,8 +20,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from facestats.cli.doctor_cache import require_sound_cache
 from facestats.core.files import write_bytes, write_text
 from facestats.errors import FaceStatsError
+from facestats.rows.dvc_cache import find_dvc_cache
 
 HELP = "bring a dataset into data/raw and data/labels"
 
@@ -42,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
     from facestats.importers.omi import import_omi
 
     raw, labels = options.into / "raw", options.into / "labels"
+    if cache := find_dvc_cache():
+        require_sound_cache(cache.root)
     counts = import_omi(options.source, options.into, again=not _is_tracked(raw, labels))
     print(
         f"{counts['images']} images in {raw}, {counts['labels']} labels and "

@@ -19,6 +19,7 @@ from facestats.machine.faults import fault, patiently
 from facestats.rows.folder import is_absent
 
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_MOST_DEPTH = 50  # 100,000 levels crash the process
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -94,8 +95,11 @@ class DvcCache:
 
     def _outs(self, stage: str | None = None) -> list[dict]:
         """Outs that dvc.lock lists, of one stage or of all."""
-        content = _read(self.root / "dvc.lock")
+        path = self.root / "dvc.lock"
+        content = _read(path) if _is_file(path) else b""  # a pipe would not end
         try:
+            if _depth(content) > _MOST_DEPTH:
+                return []
             lock = yaml.load(content, Loader=_LOADER)
             return [
                 out
@@ -105,6 +109,18 @@ class DvcCache:
             ]
         except (ValueError, yaml.YAMLError, TypeError, KeyError, AttributeError):
             return []  # no dvc.lock yet, or one with a merge conflict
+
+
+def _depth(content: bytes) -> int:
+    """How deep YAML is nested, counted no further than `_MOST_DEPTH`."""
+    depth = deepest = 0
+    for event in yaml.parse(content, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        deepest = max(deepest, depth)
+        if deepest > _MOST_DEPTH:
+            break
+    return deepest
 
 
 def _is_file(path: Path) -> bool:
