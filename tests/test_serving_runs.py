@@ -3,6 +3,7 @@ before.
 """
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from PIL import Image, ImageOps
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.fingerprint import sha256_file
-from facestats.errors import FaceStatsError, ModelError, TableError
+from facestats.errors import FaceStatsError, FaultError, ModelError, TableError
 from facestats.faces.dedup import perceptual_hash
 from facestats.faces.tables import FACES
 from facestats.serving import loading as serving
@@ -244,8 +245,8 @@ def test_what_was_not_pulled_fails_those_alone_who_need_it(runs, root, name):
     assert runs_in(str(answers(serving.load(root)))) == {1}
 
 
-def label_as_child(root):
-    """Say in the tables that the person of `PHOTO` is under 18."""
+def label_as_child(root, withheld="labelled as under 18"):
+    """Say in the tables that the person of `PHOTO` is under 18, or without `withheld` an adult."""
     crop = serving.load(root).crop(PHOTO)
     (root / "data/processed/preproc").mkdir()
     (root / "data/processed/preproc/1_0.jpg").write_bytes(crop.jpeg(95))
@@ -262,7 +263,7 @@ def label_as_child(root):
     )
     tables.write(
         tables.read(ages, AGE_CHECK).assign(
-            score_withheld=["labelled as under 18", None, None], age_checked=["label", None, None]
+            score_withheld=[withheld, None, None], age_checked=["label", None, None]
         ),
         ages,
         AGE_CHECK,
@@ -278,6 +279,40 @@ def test_a_child_stays_one_while_a_run_replaces_the_crops(root):
     models = serving.load(root)
     shutil.rmtree(root / "data/processed/preproc")
     assert models.score(PHOTO)["withheld"] == "labelled as under 18"
+
+
+@pytest.mark.parametrize("name", ["faces", "age_check"])
+def test_no_child_is_unknown_to_a_fresh_process_while_a_run_replaces_tables(root, tmp_path, name):
+    """It got a score while `preprocess` or `age_check` ran."""
+    label_as_child(root)
+    fresh = shutil.copytree(root, tmp_path / "fresh")
+    path = fresh / f"data/processed/metadata/{name}.parquet"
+    path.unlink()
+    models = serving.load(fresh)
+    with pytest.raises(TableError, match=rf"{name}\.parquet: no such table.*If a run is under way"):
+        models.score(PHOTO)
+    models.crop(PHOTO)
+    shutil.copyfile(root / path.relative_to(fresh), path)
+    assert serving.load(fresh).score(PHOTO)["withheld"] == "labelled as under 18"
+
+
+def test_a_labelled_adult_stays_one_or_is_an_error_while_a_run_replaces_the_crops(root):
+    label_as_child(root, withheld=None)
+    models = serving.load(root)
+    assert models.score(PHOTO)["age_checked"] == "label"
+    (root / "data/processed/preproc/1_0.jpg").unlink()
+    with pytest.raises(ModelError, match=r"1_0\.jpg is not there any more; a run is under way"):
+        models.score(PHOTO)
+
+
+def test_a_disk_that_fails_is_not_a_table_that_was_not_pulled(root, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest.os, "stat", fail)
+        with pytest.raises(FaultError, match="can't be read: Input/output error"):
+            manifest.identity(root / "data/processed/metadata/faces.parquet")
 
 
 def test_a_child_is_known_by_its_hash_where_the_crop_was_removed(root, tmp_path):

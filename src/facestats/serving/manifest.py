@@ -24,6 +24,7 @@ from facestats.core.tables.embeddings import EmbeddingTable
 from facestats.errors import InputError, ModelError
 from facestats.faces.params import Preprocess
 from facestats.faces.tables import FACES
+from facestats.machine.faults import fault, is_passing
 from facestats.params.errors import explain
 from facestats.scores.checkpoint import read_checkpoint
 from facestats.scores.regressor import load_regressor
@@ -251,10 +252,18 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def identity(path: Path) -> Identity:
-    """Numbers that change when a file does, without reading it; None for no file."""
+    """Numbers that change when a file does, without reading it; None for no file.
+
+    Raises
+    ------
+    FaultError
+        The disk fails, so that nobody knows whether there is a file.
+    """
     try:
         status = os.stat(path)
-    except OSError:
+    except OSError as error:
+        if is_passing(error):
+            raise fault(path, error) from None
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 

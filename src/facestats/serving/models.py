@@ -30,6 +30,7 @@ from facestats.errors import (
 )
 from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, suggestion
 from facestats.serving.checks import whole_number
+from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError
 from facestats.serving.parts import Parts
 from facestats.serving.types import Attribute, Attributes, Score
 
@@ -155,11 +156,12 @@ class Models:
         return trained["age"]
 
     @property
-    def labelled_ages(self) -> tuple[pd.DataFrame, np.ndarray, dict[int, np.ndarray]]:
+    def labelled_ages(self) -> tuple[pd.DataFrame, np.ndarray, dict[int, np.ndarray | None]]:
         """Faces of the pipeline whose age people labelled; none with models alone.
 
         Their rows of `age_check.parquet`; their perceptual hashes, uint8 (n, 32); and, by row, the
-        thumbnails of those that get no score, which are so recognised while a run replaces crops.
+        thumbnails of those that get no score, which are so recognised while a run replaces crops,
+        and None for those whose crop was not there.
         """
         return self.parts.get("ages")
 
@@ -379,7 +381,10 @@ class Models:
             path = crops / labelled["filename"][at]
             if at in thumbnails:
                 return thumbnails[at]
-            return read_thumbnail(path, size) if path.is_file() else None
+            try:
+                return read_thumbnail(path, size)
+            except FileNotFoundError:  # with None, the answer would change during a run
+                raise MixedPartsError(f"{path} is not there any more; {OF_TWO_RUNS}") from None
 
         # A withheld face whose crop was removed is still known by its hash; an adult is not.
         withheld = set(np.flatnonzero(labelled["score_withheld"].notna()).tolist())

@@ -286,34 +286,34 @@ def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
     from facestats.age.check import MODEL
     from facestats.faces.comparison import read_thumbnail
 
-    if isinstance(values["faces"], FaceStatsError) or not files[0].is_file():  # models alone
-        return (
-            pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]),
-            np.empty((0, 32), dtype=np.uint8),
-            {},
-        )
-    labelled = tables.read(files[0], AGE_CHECK)
-    labelled = labelled[labelled["age_checked"].notna() & (labelled["age_checked"] != MODEL)].merge(
-        values["faces"]["perceptual_hash"].dropna(), on="filename"
+    nobody = (
+        pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]),
+        np.empty((0, 32), dtype=np.uint8),
+        {},
     )
+    without_faces = isinstance(values["faces"], FaceStatsError)
+    if without_faces and not files[0].is_file():  # models alone
+        return nobody
+    labelled = tables.read(files[0], AGE_CHECK)
+    labelled = labelled[labelled["age_checked"].notna() & (labelled["age_checked"] != MODEL)]
+    if without_faces:  # a run replaces them, and a labelled child would not be known
+        if labelled.empty:
+            return nobody
+        raise values["faces"]
+    labelled = labelled.merge(values["faces"]["perceptual_hash"].dropna(), on="filename")
     labelled = labelled.sort_values(["score_withheld", "filename"])
     hashes = np.frombuffer(
         bytes.fromhex("".join(labelled["perceptual_hash"])), dtype=np.uint8
     ).reshape(-1, 32)
     labelled = labelled[["filename", "score_withheld", "age_checked"]].reset_index(drop=True)
-    crops = {
-        at: root / CROPS / name
-        for at, name in labelled.loc[labelled["score_withheld"].notna(), "filename"].items()
-    }
-    return (
-        labelled,
-        hashes,
-        {
-            at: read_thumbnail(path, manifest.facts["crop"]["size"])
-            for at, path in crops.items()
-            if path.is_file()
-        },
-    )
+    size, thumbnails = manifest.facts["crop"]["size"], {}
+    for at, (name, withheld) in enumerate(
+        zip(labelled["filename"], labelled["score_withheld"].notna(), strict=True)
+    ):
+        crop = root / CROPS / name
+        if withheld or not crop.is_file():
+            thumbnails[at] = read_thumbnail(crop, size) if crop.is_file() else None
+    return labelled, hashes, thumbnails
 
 
 FOLDERS = frozenset({"landmarker", "clip"})
