@@ -266,16 +266,11 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
     ModelError
         The file is damaged, holds more than tensors, or is not a state dict.
     """
-    import torch
     from safetensors.torch import load_file
 
     refuse_stand_in(path, variant)
     try:
-        part = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        part = load_file(path) if path.suffix == ".safetensors" else _load_pickle(path)
     except Exception as error:  # unpickling refuses in several ways
         raise ModelError(
             f"clip.variant {variant}: {path.name} can't be read safely: of "
@@ -292,6 +287,16 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
             "their tensors"
         )
     return part
+
+
+def _load_pickle(path: Path) -> object:
+    import torch
+
+    from facestats.core.checkpoint_files import refuse_bombs
+
+    with path.open("rb") as file:
+        refuse_bombs(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _is_plain(value: object) -> bool:

@@ -19,9 +19,11 @@ import pandas as pd
 
 from facestats.core.files import csv_text
 from facestats.errors import InputError
+from facestats.machine.output import one_line
 
 GROUPS = ("asian", "middle-eastern", "hispanic", "islander", "native", "black", "white")
 MEANS, JUDGEMENTS = "attribute_means.csv", "attribute_ratings.zip"
+MOST_BYTES = 128 << 20  # of a table, unpacked: a million judgements take a third
 MIDDLE = 50  # of the scale from 0 (feminine) to 100 (masculine)
 
 
@@ -51,7 +53,7 @@ def import_omi(source: Path, into: Path, again: bool = False) -> dict[str, int]:
     Raises
     ------
     InputError
-        A part of the dataset is missing or not a regular file, or a target is not empty.
+        A part of the dataset is missing, damaged or not a regular file, or a target is not empty.
     """
     for part in ("images", MEANS, JUDGEMENTS):
         if not (source / part).exists():
@@ -64,9 +66,9 @@ def import_omi(source: Path, into: Path, again: bool = False) -> dict[str, int]:
             _refuse_filled(target)
     with _open_folder(source) as dataset, _open_folder(source / "images") as folder:
         images = sorted(name for name in os.listdir(folder) if name.endswith(".jpg"))
-        with _open_file(dataset, MEANS, source) as file:
+        with _open_file(dataset, MEANS, source) as file, _naming(source / MEANS):
             labels = _labels(file, images)
-        with _open_file(dataset, JUDGEMENTS, source) as file:
+        with _open_file(dataset, JUDGEMENTS, source) as file, _naming(source / JUDGEMENTS):
             judgements = _judgements(file, set(labels["image"]))
         with _replacing_folders(into, again) as folders:
             (folders["labels"] / "labels.csv").write_bytes(csv_text(labels).encode())
@@ -157,8 +159,24 @@ def _open_file(folder: int, name: str, shown: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what a damaged table or archive can raise into an error that names it."""
+    try:
+        yield
+    except (OSError, MemoryError):  # of the machine
+        raise
+    except Exception as error:  # zipfile, zlib and pandas have many
+        raise InputError(
+            f"{path} is damaged, or not that of the OMI dataset ({type(error).__name__}: "
+            f"{one_line(str(error))[:200]}); get it again"
+        ) from None
+
+
 def _labels(file: BinaryIO, images: list[str]) -> pd.DataFrame:
     """`labels.csv` for the existing photos."""
+    if os.fstat(file.fileno()).st_size > MOST_BYTES:
+        raise ValueError(f"larger than {MOST_BYTES >> 20} MiB")
     means = pd.read_csv(file, dtype={"stimulus": "str"})
     means = means[(means["stimulus"] + ".jpg").isin(images)]
     return pd.DataFrame(
@@ -174,8 +192,12 @@ def _labels(file: BinaryIO, images: list[str]) -> pd.DataFrame:
 
 def _judgements(archive: BinaryIO, images: set[str]) -> pd.DataFrame:
     """`ratings.csv`: judgements of `attractive` without raters' names; repeats stay marked."""
-    with zipfile.ZipFile(archive) as file, file.open(file.namelist()[0]) as table:
-        judgements = pd.read_csv(table, dtype={"stimulus": "str"})
+    with zipfile.ZipFile(archive) as file:
+        entry = file.infolist()[0]
+        if entry.file_size > MOST_BYTES:
+            raise ValueError(f"{entry.filename} is larger than {MOST_BYTES >> 20} MiB")
+        with file.open(entry) as table:  # which ends where the archive says
+            judgements = pd.read_csv(table, dtype={"stimulus": "str"})
     judgements = judgements[judgements["attribute"] == "attractive"]
     frame = pd.DataFrame(
         {

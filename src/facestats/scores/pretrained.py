@@ -12,8 +12,13 @@ from typing import Any, NamedTuple
 
 import torch
 
+from facestats.core.checkpoint_files import (
+    STATE_DICT_ALONE,
+    Stranger,
+    is_safetensors,
+    read_checkpoint,
+)
 from facestats.errors import ModelError
-from facestats.scores.checkpoint import STATE_DICT_ALONE, Stranger, is_safetensors, read_checkpoint
 from facestats.scores.network import Ensemble
 from facestats.scores.regressor import FORMAT, Regressor, load_regressor
 

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from facestats.core.checkpoint_files import read_checkpoint
 from facestats.core.files import write_bytes
 from facestats.core.tables.embeddings import Embeddings, in_batches
 from facestats.errors import InputError, MisfitError, ModelError
 from facestats.machine.threads import in_threads
 from facestats.scores.calibration import KINDS, Calibration
-from facestats.scores.checkpoint import read_checkpoint
 from facestats.scores.network import Ensemble
 
 FORMAT = "facestats-ensemble-1"

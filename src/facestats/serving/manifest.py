@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
+from facestats.core.checkpoint_files import read_checkpoint
 from facestats.core.files import write_json
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import SERVING
@@ -26,7 +27,6 @@ from facestats.faces.params import Preprocess
 from facestats.faces.tables import FACES
 from facestats.machine.faults import fault, is_passing
 from facestats.params.errors import explain
-from facestats.scores.checkpoint import read_checkpoint
 from facestats.scores.regressor import load_regressor
 from facestats.serving.checks import read_facts
 

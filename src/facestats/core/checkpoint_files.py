@@ -96,6 +96,32 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def refuse_bombs(file: BinaryIO) -> set[str]:
+    """Refuse a file of PyTorch that would take more memory than its bytes, without loading it.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Is at its start afterwards.
+
+    Returns
+    -------
+    set of str
+        Names of the classes and functions in its pickles.
+
+    Raises
+    ------
+    Exception
+        Of several kinds: it is packed, damaged, TorchScript or holds what `torch.save` never
+        writes.
+    """
+    names = _globals(file)
+    if "builtins.bytearray" in names:  # torch allows it, and allocates whatever size a file claims
+        raise _DoctoredError("it holds what torch.save never writes")
+    file.seek(0)
+    return names
+
+
 def is_safetensors(path: Path) -> bool:
     """Whether a file is in the format of safetensors, which keeps no order."""
     with open(path, "rb") as file:
@@ -117,13 +143,10 @@ def _is_safetensors(file: BinaryIO) -> bool:
 
 
 def _load(file: BinaryIO) -> Any:
-    names = _globals(file)
-    if "builtins.bytearray" in names:  # torch allows it, and allocates whatever size a file claims
-        raise _DoctoredError
+    names = refuse_bombs(file)
     strangers: Any = [
         (type("Stranger", (Stranger,), {"kind": name}), name) for name in sorted(names)
     ]
-    file.seek(0)
     # torch's own names take precedence; strangers stand for all others.
     with torch.serialization.safe_globals(strangers):
         return torch.load(file, map_location="cpu", weights_only=True)
@@ -136,11 +159,12 @@ def _globals(file: BinaryIO) -> set[str]:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             if any(entry.filename.endswith("/constants.pkl") for entry in entries):
-                raise _ScriptError
+                raise _ScriptError("it is TorchScript")
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(
                 e.file_size for e in entries
             ) > file.seek(0, 2):
-                raise _DoctoredError  # torch.save packs nothing, and 1 MB could become 1 GB
+                # torch.save packs nothing, and 1 MB could become 1 GB.
+                raise _DoctoredError("it is packed, as torch.save never does")
             for entry in entries:
                 if entry.filename.endswith("data.pkl"):
                     names |= set(_named(archive.open(entry)))
