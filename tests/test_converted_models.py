@@ -5,6 +5,7 @@ import pickle
 import shutil
 import sys
 import zlib
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -26,8 +27,11 @@ from sklearn.svm import SVC, LinearSVC
 
 from classifiers import KINDS, WORDS, dump, fitted, unit
 from documented import block
+from facestats.__main__ import main
 from facestats.attributes.model import AttributeModel
 from facestats.attributes.pretrained import convert
+from facestats.core.files import temporary_name
+from facestats.core.layout import PRETRAINED
 from facestats.errors import ModelError
 from programs import run_program
 
@@ -251,3 +255,26 @@ def test_the_documented_command_makes_a_file_that_the_library_reads(tmp_path):
     shutil.copyfile(tmp_path / "gender_clf.pkl", tmp_path / "gender_clf.safetensors")
     with pytest.raises(ModelError):
         AttributeModel.load(tmp_path / "gender_clf.safetensors")
+
+
+def test_after_a_kill_the_same_command_succeeds_and_leaves_nothing_half_written(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    dump(fitted("logistic regression", 2), tmp_path / "gender_clf.pkl")
+    command = ["models", "convert", "gender_clf.pkl", "--trust"]
+    assert main(command) == 0
+    out = tmp_path / PRETRAINED / "gender_clf.safetensors"
+    before = out.stat()
+    half = Path(f"{temporary_name(out)}".rpartition(".")[0] + ".4194305")
+    half.write_bytes(b"half")
+    assert main(command) == 0  # killed right after the rename
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    assert out.stat().st_mtime_ns == before.st_mtime_ns
+    capsys.readouterr()
+    assert main([*command, "--classes", "a,b"]) == 2
+    assert "gender_clf.safetensors is there already; name another" in capsys.readouterr().err
+    out.unlink()
+    half.write_bytes(b"half")
+    assert main(command) == 0
+    assert [path.name for path in out.parent.iterdir()] == [out.name]

@@ -4,9 +4,11 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from facestats.machine import output
 from facestats.machine.output import print_json
 from programs import run_program, start_program
 from resources import ROOT
@@ -130,3 +132,22 @@ def test_json_stays_json(encoding, monkeypatch, tmp_path):
         monkeypatch.setattr(sys, "stdout", file_said)
         print_json({"image": NAME})
     assert json.loads(Path(tmp_path / "said").read_text(encoding=encoding)) == {"image": NAME}
+
+
+def test_a_start_in_utf8_mode_is_not_repeated_where_the_environment_is_ignored(monkeypatch):
+    """`python -E` in a locale that is not UTF-8 started itself again for ever."""
+    started = []
+    flags = SimpleNamespace(utf8_mode=0)
+    monkeypatch.setattr(output.sys, "getfilesystemencoding", lambda: "iso8859-1")
+    monkeypatch.setattr(output.sys, "flags", flags)
+    monkeypatch.setattr(output.sys, "orig_argv", ["python", "-E", "stage.py", "--folder", "x"])
+    monkeypatch.setattr(output.os, "execve", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr(output, "_secure", lambda stream, number: stream)
+    monkeypatch.setitem(sys.modules, "colorama", None)  # would be changed for good
+    output.secure_output()
+    ((program, arguments, changed),) = started
+    assert arguments == [program, "-X", "utf8", "-E", "stage.py", "--folder", "x"]
+    assert changed["PYTHONUTF8"] == "1"
+    flags.utf8_mode = 1
+    output.secure_output()
+    assert len(started) == 1

@@ -15,10 +15,16 @@ from __future__ import annotations
 
 import argparse
 import re
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from facestats.cli.forget_journal import remove_half_written
 from facestats.core.layout import PRETRAINED
 from facestats.errors import InputError
+
+if TYPE_CHECKING:
+    from facestats.attributes.model import AttributeModel
 
 HELP = "turn a pickled classifier into a safe model file"
 
@@ -76,14 +82,13 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or PRETRAINED / f"{stem}.safetensors"
     if out.suffix != ".safetensors":
         raise InputError(f"-o {out}: a model file ends with .safetensors")
-    if out.exists():
-        raise InputError(f"{out} is there already; name another file with -o, or remove it first")
     target = options.target or stem.removesuffix("_clf")
     classes = (
         None if options.classes is None else [name.strip() for name in options.classes.split(",")]
     )
     model, notes = convert(path, target, classes)
-    model.save(out)
+    if not _is_saved(model, out):
+        model.save(out)
     for note in notes:
         print(f"note: {note}")
     kind = f"classes {', '.join(model.classes)}" if model.classes else "a number"
@@ -92,3 +97,22 @@ def run(options: argparse.Namespace) -> int:
         f"next: attributes.targets.{target}.pretrained: {out} in params.yaml, then `dvc repro`"
     )
     return 0
+
+
+def _is_saved(model: AttributeModel, out: Path) -> bool:
+    """Whether a killed command has written this very file; what it left half-written is removed.
+
+    Raises
+    ------
+    InputError
+        The file has another content.
+    """
+    remove_half_written([out])
+    if not out.exists():
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "model.safetensors")
+        new = (Path(folder) / "model.safetensors").read_bytes()
+    if not out.is_file() or out.read_bytes() != new:
+        raise InputError(f"{out} is there already; name another file with -o, or remove it first")
+    return True

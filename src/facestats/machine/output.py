@@ -99,11 +99,13 @@ def secure_output() -> None:
     A program calls this first. File names are UTF-8 whatever the locale: if Python reads them
     otherwise, the program starts again in UTF-8 mode, and still prints in the locale's encoding.
     """
-    if sys.getfilesystemencoding() != "utf-8":
+    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
         encoding = getattr(sys.stdout, "encoding", None) or "ascii"
         os.execve(
             sys.executable,
-            [sys.executable, *sys.orig_argv[1:]],
+            # As an option, too: with -E or -I, Python ignores the environment, and would start
+            # again for ever.
+            [sys.executable, "-X", "utf8", *sys.orig_argv[1:]],
             {"PYTHONIOENCODING": encoding} | os.environ | {"PYTHONUTF8": "1"},
         )
     for number in range(3):
