@@ -105,7 +105,7 @@ def write_noise(path: Path, seed: int) -> None:
 @pytest.mark.parametrize("write", [write_noise, write_table, write_model])
 def test_what_was_there_before_stays_when_the_disk_is_full(mount, tmp_path, write):
     disk = mount(tmp_path / "disk", "1m")
-    target = disk.folder / "models" / "out"
+    target = disk.folder / "models" / "out.parquet"
     write(target, 1)
     before = disk.files()
     disk.fill(left=40_000)

@@ -363,7 +363,7 @@ def test_an_average_of_many_faces_holds_no_more_than_one_of_few(tmp_path):
             MEMBER_LANDMARKS,
             vectors={"landmarks": np.tile(shape, (n, 1))},
         )
-        pd.DataFrame({"filename": names(n), "rating": np.nan}).to_csv(
+        pd.DataFrame({"filename": names(n), "person": range(n), "rating": np.nan}).to_csv(
             tmp_path / f"{n}.csv", index=False
         )
         return Members(tmp_path / f"{n}.csv", folder)

@@ -153,7 +153,8 @@ OWN = "facestats.params.project"  # 0.25 s of a processor, half of what a short 
 FREE = {"PATH", "PWD", "OLDPWD", "SHLVL", "_", "PYTHONPATH", "VIRTUAL_ENV"}
 FREE |= {"LINES", "COLUMNS"}  # `readline`, which pytest loads, sets them in its own process
 FREE |= {"_RJEM_MALLOC_CONF"}  # so does polars, for its own memory
-FREE_PREFIXES = ("DVC_", "GIT_", "FACESTATS_", "PYTEST_", "_MP_FORK_")  # celery, of `dvc queue`
+FREE_PREFIXES = ("DVC_", "GIT_", "FACESTATS_", "PYTEST_")
+FREE_PREFIXES += ("CELERY_", "_MP_FORK_")  # set by celery, of `dvc queue`
 
 
 def start() -> None:

@@ -102,10 +102,7 @@ def _reasons(entries: list[Any], root: Path) -> Iterator[str]:
         changes |= entry if isinstance(entry, dict) else {entry: {}}
     if "changed command" in changes:
         yield COMMAND
-    deps = {
-        Path(os.path.relpath(path, root)).as_posix(): change
-        for path, change in changes.get("changed deps", {}).items()
-    }
+    deps = {_below(path, root): change for path, change in changes.get("changed deps", {}).items()}
     if any(path.startswith(("src/", "stages/")) for path in deps):
         yield CODE
     for path, change in deps.items():
@@ -114,9 +111,18 @@ def _reasons(entries: list[Any], root: Path) -> Iterator[str]:
         elif not path.startswith(("src/", "stages/")):
             yield f"{path} {change}"
     for path, change in changes.get("changed outs", {}).items():
-        yield f"{Path(os.path.relpath(path, root)).as_posix()} {change}"
+        yield f"{_below(path, root)} {change}"
     if "changed checksum" in changes:
         yield "never run"
+
+
+def _below(path: str, root: Path) -> str:
+    """The path below the project's folder of what DVC names.
+
+    DVC names it from the working directory where that lies in the project.
+    """
+    inside = Path.cwd().is_relative_to(root.resolve())
+    return Path(os.path.relpath(path, root) if inside else path).as_posix()
 
 
 def describe_stages(stale: dict[str, list[str]]) -> list[str]:
