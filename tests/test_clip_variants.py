@@ -1,9 +1,11 @@
 """CLIP variants: the requested files are fetched safely, or an error names the way out."""
 
+import io
 import json
 import pickle
 import re
 import shutil
+import zipfile
 
 import huggingface_hub
 import numpy as np
@@ -111,6 +113,36 @@ def test_a_pickle_that_runs_code_is_refused(local, tmp_path, dump):
     with pytest.raises(ModelError, match=r"pytorch_model\.bin can't be read safely"):
         fetch_clip(str(local), None, tmp_path / "out")
     assert not (tmp_path / "broken-in").exists()
+
+
+def test_weights_that_would_take_more_memory_than_their_file_are_not_loaded(
+    local, tmp_path, monkeypatch
+):
+    """76 bytes that claim a bytearray of 3 GB, and an archive that torch never packs."""
+    (local / "model.safetensors").unlink()
+    claim = b"\x8a\x08" + (3 << 30).to_bytes(8, "little")
+    content = b"\x80\x02}X\x01\x00\x00\x00acbuiltins\nbytearray\n" + claim + b"\x85Rs."
+    header = [0x1950A86A20F9469CFC6C, 1001, {}]
+    bomb = b"".join(pickle.dumps(part, 2) for part in header) + content + pickle.dumps([], 2)
+    stored = io.BytesIO()
+    torch.save({"vision_model.a.weight": torch.zeros(100_000)}, stored)
+    packed = io.BytesIO()
+    with (
+        zipfile.ZipFile(stored) as before,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as after,
+    ):
+        for name in before.namelist():
+            after.writestr(name, before.read(name))
+    assert len(packed.getvalue()) < 10_000
+
+    def loaded(*_, **__):
+        raise AssertionError("it was loaded")
+
+    monkeypatch.setattr(torch, "load", loaded)
+    for data, why in ((bomb, "torch.save never writes"), (packed.getvalue(), "it is packed")):
+        (local / "pytorch_model.bin").write_bytes(data)
+        with pytest.raises(ModelError, match=why):
+            fetch_clip(str(local), None, tmp_path / "out")
 
 
 def test_a_pickle_of_something_else_is_refused(local, tmp_path):

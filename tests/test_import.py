@@ -1,6 +1,7 @@
 """`facestats import`: no outside file, whole or not at all, and never pushed."""
 
 import errno
+import io
 import os
 import shutil
 import zipfile
@@ -69,6 +70,44 @@ def test_what_is_no_regular_file_is_refused_by_name(dataset, into, tmp_path, mak
         import_omi(dataset, into)
     assert name.rpartition("/")[2] in str(refused.value)
     assert not into.exists() or list(into.iterdir()) == []
+
+
+def packed(content: bytes, name: str | None = "ratings.csv") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        if name is not None:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+JUDGED = b"stimulus,attribute,rating,rating_type\n1,attractive,50,original\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("attribute_ratings.zip", packed(b"", name=None)),
+        ("attribute_ratings.zip", b"no archive"),
+        ("attribute_ratings.zip", packed(JUDGED)[:-30]),
+        ("attribute_ratings.zip", packed(b"a,b\n1,2\n")),
+        ("attribute_ratings.zip", packed(bytes(range(256)))),
+        ("attribute_means.csv", b"a\n1\n"),
+        ("attribute_means.csv", b""),
+    ],
+)
+def test_a_damaged_table_is_an_error_that_names_it(dataset, into, name, data):
+    (dataset / name).write_bytes(data)
+    with pytest.raises(InputError, match=f"{name} is damaged, or not that of the OMI dataset"):
+        import_omi(dataset, into)
+
+
+def test_an_archive_that_unpacks_to_more_than_the_limit_is_not_read(dataset, into, monkeypatch):
+    monkeypatch.setattr("facestats.importers.omi.MOST_BYTES", 1 << 20)
+    data = packed(JUDGED + b"1,attractive,50,original\n" * 100_000)
+    assert len(data) < 10_000
+    (dataset / "attribute_ratings.zip").write_bytes(data)
+    with pytest.raises(InputError, match=r"ratings\.csv is larger than 1 MiB"):
+        import_omi(dataset, into)
 
 
 def test_a_link_in_place_of_the_photos_is_refused(dataset, into, tmp_path):

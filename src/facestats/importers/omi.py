@@ -23,7 +23,7 @@ from facestats.machine.output import one_line
 
 GROUPS = ("asian", "middle-eastern", "hispanic", "islander", "native", "black", "white")
 MEANS, JUDGEMENTS = "attribute_means.csv", "attribute_ratings.zip"
-MOST_BYTES = 128 << 20  # of a table, unpacked: a million judgements take a third
+MOST_BYTES = 128 << 20  # of a table, unpacked: a million judgements take a sixth
 MIDDLE = 50  # of the scale from 0 (feminine) to 100 (masculine)
 
 

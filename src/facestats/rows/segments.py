@@ -27,7 +27,7 @@ MD5 = re.compile(r"[0-9a-f]{32}")  # names of rows' files and of recipes' folder
 _FILE = "crop"  # column with the MD5 of a row's file
 _TEXTS = (KEY, "sha256", _FILE)
 _ANY = re.compile(r"[^.].*\.parquet", re.DOTALL)
-_LARGEST = 2**30  # bytes of a segment, on disk and in memory: 4096 rows take 25 MB
+_LARGEST = 2**29  # bytes of a segment, read with twice as much memory; 4096 rows take 25 MB
 _MOST_CHUNKS = 1000  # columns, in all groups of rows: a segment has 24 in one
 
 
