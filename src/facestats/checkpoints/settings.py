@@ -78,10 +78,14 @@ def check_settings(config: dict, path: Path, variant: str) -> None:
                 )
 
 
+# On any other error of the system, the reader might succeed where the check did not.
+NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
 def check_folder(model_dir: Path) -> None:
     """`check_settings` of a folder that `fetch_clip` wrote; its reader reports damaged JSON."""
     path = model_dir / "config.json"
-    with suppress(OSError, ValueError, RecursionError):
+    with suppress(*NO_FILE, ValueError, RecursionError):
         config = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(config, dict):
             check_settings(config, path, str(model_dir))

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from facestats.core.photo_files import face_filename
 from facestats.errors import FaceStatsError, InputError
+from facestats.machine.faults import fault
 from facestats.machine.output import print_line
 from facestats.rows.dvc_cache import DvcCache, is_md5
+from facestats.rows.folder import is_absent
 from facestats.rows.usage import prune
 
 
@@ -158,7 +160,10 @@ def _listings(cache: DvcCache) -> list[list[dict]]:
                     if is_md5(entry["md5"]) and isinstance(entry["relpath"], str)
                 ]
             )
-        except (OSError, ValueError, AttributeError, TypeError, RecursionError):  # damaged
+        except OSError as error:
+            if not is_absent(error):
+                raise fault(path, error) from None
+        except (ValueError, AttributeError, TypeError, RecursionError):  # damaged
             continue
     return listings
 
@@ -167,7 +172,13 @@ def _current(cache: DvcCache) -> set[str]:
     """The images of the last committed run."""
     import pandas as pd
 
-    return set().union(*(pd.read_parquet(path)["image"] for path in cache.tables("preprocess")))
+    tables = cache.tables("preprocess")
+    if not tables:
+        raise FaceStatsError(
+            "the table of faces that `dvc repro` wrote is not there; DVC's cache and the remote "
+            "are as they were"
+        )
+    return set().union(*(pd.read_parquet(path)["image"] for path in tables))
 
 
 def _gc(remote: str | None) -> list[str]:

@@ -19,8 +19,9 @@ from typing import Any
 from facestats.cli.forget_traces import Search
 from facestats.core.files import replacing, temporary_name
 from facestats.errors import InputError, MisfitError
+from facestats.machine.faults import fault
 from facestats.machine.output import shell_words
-from facestats.rows.folder import read_regular
+from facestats.rows.folder import is_absent, read_regular
 
 _LARGEST = 1 << 30  # bytes; a hundred thousand photos take 50 MB
 
@@ -95,13 +96,15 @@ class Journal:
         Raises
         ------
         InputError
-            The journal is damaged.
+            The journal is damaged, or (a FaultError) can't be read.
         """
         try:
             return _unfinished(json.loads(read_regular(self.path, _LARGEST)))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            if isinstance(error, OSError) and not is_absent(error):
+                raise fault(self.path, error) from None
             raise InputError(
                 f"{self.path}, which keeps what an earlier `forget` has still to do, is damaged "
                 f"({error}); remove it, then name the photos one by one"

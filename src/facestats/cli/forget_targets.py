@@ -19,8 +19,10 @@ from facestats.core.layout import CROPS, METADATA
 from facestats.core.photo_files import face_filename, printable
 from facestats.errors import InputError
 from facestats.labels.removal import Mentions
+from facestats.machine.faults import fault, is_fault
 from facestats.machine.output import shell_words
 from facestats.rows.dvc_cache import DvcCache
+from facestats.rows.folder import is_absent
 
 
 @dataclass
@@ -270,6 +272,7 @@ def _last_run(place: Place) -> pd.DataFrame:
         try:
             table = pd.read_parquet(path, columns=columns)
             return table.drop_duplicates("image")
-        except (OSError, ValueError):
-            continue
+        except (OSError, ValueError) as error:  # missing or damaged
+            if isinstance(error, OSError) and is_fault(error) and not is_absent(error):
+                raise fault(path, error) from None
     return pd.DataFrame(columns=columns, dtype="str")

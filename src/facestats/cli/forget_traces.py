@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
-from facestats.errors import number_of
+from facestats.errors import FaceStatsError, number_of
+from facestats.machine.faults import fault, is_passing
+from facestats.machine.output import print_line
+from facestats.rows.folder import is_absent
 
 SHOWN = 5  # files named one by one
 _CHUNK = 1 << 20
@@ -110,9 +113,17 @@ def same_bytes(paths: Iterable[Path], search: Search) -> dict[Path, str]:
                 and (image := search.sha256.get(sha256_of(path)))
             ):
                 copies[path] = image
-        except OSError:  # removed meanwhile, or not ours to read
-            continue
+        except OSError as error:
+            _unread(path, error)
     return copies
+
+
+def _unread(path: Path, error: OSError) -> None:
+    """Warn of a file that can't be read, unless it was removed meanwhile; a fault is raised."""
+    if is_passing(error):
+        raise fault(path, error) from None
+    if not is_absent(error):
+        print_line(f"warning: {path} can't be read ({error.strerror}) and was not looked through")
 
 
 def sha256_of(path: Path) -> str:
@@ -134,8 +145,8 @@ def files_that_name(paths: Iterable[Path], pattern: re.Pattern[bytes]) -> list[t
                 and (match := pattern.search(readable(path.read_bytes())))
             ):
                 matches.append((path, match[0].decode(errors="replace").strip(' ,;\t"')))
-        except OSError:
-            continue
+        except OSError as error:
+            _unread(path, error)
     return matches
 
 
@@ -323,5 +334,10 @@ def _git(root: Path, *arguments: str, stdin: bytes | None = None) -> bytes:
             capture_output=True,
             timeout=600,
         ).stdout
-    except (OSError, subprocess.TimeoutExpired):
+    except FileNotFoundError:  # there is no git
         return b""
+    except subprocess.TimeoutExpired:
+        raise FaceStatsError(
+            f"`git {arguments[0]}` did not end, so that git's history was not looked through; give "
+            "the same command again"
+        ) from None

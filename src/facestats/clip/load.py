@@ -8,7 +8,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import CLIPVisionModelWithProjection
 
-from facestats.checkpoints.settings import check_folder, check_transform, check_weights
+from facestats.checkpoints.settings import NO_FILE, check_folder, check_transform, check_weights
 from facestats.clip.encoder import ImageEncoder, vision_config
 from facestats.errors import ModelError
 from facestats.machine.faults import is_out_of_memory
@@ -32,7 +32,7 @@ def load_encoder(model_dir: Path, precision: str = "float32", batch_size: int = 
     """
     check_folder(model_dir)
     transform = model_dir / "preprocessor_config.json"
-    with suppress(OSError, ValueError, RecursionError):  # which ImageEncoder names
+    with suppress(*NO_FILE, ValueError, RecursionError):  # which ImageEncoder names
         content = json.loads(transform.read_text(encoding="utf-8"))
         try:
             check_transform(content, transform)
