@@ -14,7 +14,7 @@ examples:
   python -m facestats doctor --json             the same for programs, see docs/photos.md
   python -m facestats doctor --inputs           what would stop a run; `make repro` begins with it
   python -m facestats doctor --cache            before `dvc checkout` of what `dvc fetch` brought
-  python -m facestats doctor --remote storage   whether a remote has all files, undamaged
+  python -m facestats doctor --remote storage   before `dvc fetch`: are all files there, sound
   python -m facestats doctor --remote storage --mend   remove damaged files, for `dvc push` to renew
 
 exit code: 0 a run can start (it leaves unusable photos out), 1 problems, 2 wrong usage

@@ -3,6 +3,9 @@
 DVC takes a folder for pushed as long as its listing (`.dir`) is on the remote, and with `verify`
 reports a damaged file only as a failed checkout. Here the file is named, and the listing removed,
 without which `dvc push` would not renew the file.
+
+DVC also follows what a remote's listings and run cache name, out of the project. They are read here
+before `dvc fetch` brings them, and nothing is made from a hash or a path that leads out.
 """
 
 from __future__ import annotations
