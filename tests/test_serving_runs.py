@@ -315,6 +315,20 @@ def test_a_disk_that_fails_is_not_a_table_that_was_not_pulled(root, monkeypatch)
             manifest.identity(root / "data/processed/metadata/faces.parquet")
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_a_fault_while_models_are_loaded_is_forgotten_when_it_is_over(root, monkeypatch, number):
+    """The error was kept until the next run."""
+
+    def fail(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "sha256_file", fail)
+        with pytest.raises(FaultError, match="no fault of the file"):
+            serving.load(root)
+    assert serving.load(root).score(PHOTO)["withheld"] is None
+
+
 def test_a_child_is_known_by_its_hash_where_the_crop_was_removed(root, tmp_path):
     label_as_child(root)
     crops = "data/processed/preproc"

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from facestats.core.layout import SERVING
-from facestats.errors import FaceStatsError, InputError, ModelError
+from facestats.errors import FaceStatsError, FaultError, InputError, ModelError
 from facestats.serving.manifest import OF_TWO_RUNS, Manifest, MixedPartsError, identity
 from facestats.serving.models import Models
 from facestats.serving.parts import Parts, read_parts
@@ -122,7 +122,8 @@ def _load(folder: Path, kept: _Kept) -> Models:
         error = kept.refused[1]
     except FaceStatsError as problem:
         error = problem
-        _kept[folder] = _Kept(models, kept.stamp, (seen, error))
+        if not isinstance(error, FaultError):  # which may be over the next time
+            _kept[folder] = _Kept(models, kept.stamp, (seen, error))
     if models is None:
         raise type(error)(*error.args)
     return models

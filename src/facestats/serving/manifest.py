@@ -294,11 +294,15 @@ def check(root: Path, files: Mapping[str, str], known: Mapping[str, str] | None 
     ------
     MixedPartsError
         One of them differs, or can't be read.
+    FaultError
+        The machine fails; it may be the one that is named.
     """
     for path, expected in files.items():
         try:
             sha256 = known[path] if known and path in known else sha256_file(root / path)
         except OSError as error:
+            if is_passing(error):
+                raise fault(root / path, error) from None
             raise MixedPartsError(
                 f"{root / path} can't be read ({error.strerror}); {OF_TWO_RUNS}"
             ) from None

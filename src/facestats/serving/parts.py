@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from facestats.age.tables import AGE_CHECK
 from facestats.core import tables
 from facestats.core.layout import CROPS, SERVING
-from facestats.errors import FaceStatsError, ModelError
+from facestats.errors import FaceStatsError, FaultError, ModelError
 from facestats.faces.tables import FACES
 from facestats.params.errors import explain
 from facestats.serving.checks import read_facts
@@ -106,6 +106,8 @@ def read_parts(root: Path, before: Parts | None = None) -> Parts:
     ------
     MixedPartsError
         A part differs from what the manifest names, or was replaced while it was read.
+    FaultError
+        The machine fails, which says nothing about the parts.
     ModelError
         There is no manifest, or it is damaged.
     """
@@ -152,7 +154,7 @@ def _read(
         if name != "clip":
             check(root, there)
         return READERS[name](root, [root / path for path in files], manifest, values)
-    except MixedPartsError:
+    except (MixedPartsError, FaultError):
         raise
     except FaceStatsError as error:
         if name == "clip":
