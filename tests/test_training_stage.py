@@ -10,6 +10,7 @@ import os
 import runpy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -25,11 +26,14 @@ from facestats.core.stats.identity import IDENTITY
 from facestats.core.stats.intervals import person_groups
 from facestats.evaluation import project
 from facestats.evaluation.attractiveness import Attractiveness
+from facestats.errors import FaultError
 from facestats.faces.tables import FACES
 from facestats.geometry.tables import GEOMETRY
 from facestats.labels.tables import LABELS, SPLITS
 from facestats.params.project import load_params
 from facestats.scores.blending import BlendWeights
+from facestats.scores.fitting import _train
+from facestats.scores.params import Mlp
 from facestats.scores.regressor import load_regressor
 from facestats.scores.tables import SCORES, SCORES_OUT_OF_FOLD
 from programs import run_program, stage_command
@@ -510,3 +514,22 @@ def test_without_a_geometric_model_its_reason_is_passed_on(scored):
     )
     assert scores[["geometric_score", "combined_score"]].isna().all(axis=None)
     assert scores["attractiveness_score"].notna().all()
+
+
+def test_a_disk_that_fails_is_no_reason_to_go_on_without_a_model():
+    """The run went on with "is not trained"."""
+
+    def take(chosen):
+        raise FaultError("embeddings_clip.parquet can't be read: Input/output error (EIO)")
+
+    faces = np.arange(200)
+    with pytest.raises(FaultError):
+        _train(
+            Mlp(),
+            SimpleNamespace(take=take),
+            pd.Series(faces, dtype="float64"),
+            pd.Series(faces),
+            faces < 150,
+            faces >= 150,
+            None,
+        )

@@ -12,7 +12,7 @@ import pandas as pd
 
 from facestats.core.stats.scale import reference_distribution
 from facestats.core.tables.embeddings import EmbeddingTable
-from facestats.errors import InputError, number_of
+from facestats.errors import FaultError, InputError, number_of
 from facestats.scores.folds import out_of_fold
 from facestats.scores.params import Mlp
 from facestats.scores.pretrained import load_pretrained
@@ -167,6 +167,8 @@ def _train(
             on_epoch=on_epoch,
             **options.model_dump(),
         )
+    except FaultError:  # of the embeddings' disk: no reason to go on without a model
+        raise
     except InputError as error:
         return None, str(error)
     return model, None
