@@ -24,9 +24,9 @@ from facestats.core import tables
 from facestats.core.landmarks import N_LANDMARKS
 from facestats.core.stats.identity import IDENTITY
 from facestats.core.stats.intervals import person_groups
+from facestats.errors import FaultError
 from facestats.evaluation import project
 from facestats.evaluation.attractiveness import Attractiveness
-from facestats.errors import FaultError
 from facestats.faces.tables import FACES
 from facestats.geometry.tables import GEOMETRY
 from facestats.labels.tables import LABELS, SPLITS
