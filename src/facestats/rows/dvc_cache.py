@@ -12,6 +12,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import yaml
 
@@ -143,7 +144,7 @@ def _read(path: Path) -> bytes:
         raise fault(path, error) from None
 
 
-def is_md5(name: object) -> bool:
+def is_md5(name: object) -> TypeGuard[str]:
     """Whether this is the name of an object in DVC's cache; others might lead out of it."""
     return isinstance(name, str) and bool(_MD5.fullmatch(name))
 
