@@ -5,13 +5,17 @@ import errno
 import gc
 import io
 import os
+import re
 import resource
 import shutil
+import sys
+import threading
 
+import pillow_heif
 import pyarrow.parquet as pq
 import pytest
 import simplejpeg
-from PIL import Image, ImageCms, ImageFile
+from PIL import AvifImagePlugin, Image, ImageCms, ImageFile
 
 from facestats.core.photo_files import list_images
 from facestats.errors import FaultError, ImageError, of_file
@@ -19,8 +23,10 @@ from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
 from facestats.machine import faults
-from facestats.photos import decode, pixels, reading
+from facestats.photos import containers, decode, pixels, reading
 from facestats.photos.decode import open_photo
+from facestats.rows import folder as rows_folder
+from facestats.rows.folder import open_store, read_regular
 from facestats.rows.store import RowStore
 from resources import backdrop, encode, heic, landmarker_dir
 
@@ -78,8 +84,8 @@ class Failing:
     def __init__(self, number, name, times=10**6, after=0):
         self.number, self.name, self.times, self.after = number, name, times, after
 
-    def __call__(self, path, mode):
-        file = open(path, mode)  # noqa: SIM115
+    def __call__(self, path, mode, opener):
+        file = open(path, mode, opener=opener)  # noqa: SIM115
         if os.path.basename(path) == self.name and self.times:
             self.after -= 1
             if self.after < 0:
@@ -111,16 +117,67 @@ def test_a_disk_that_fails_for_a_moment_costs_nothing(folder, tmp_path, monkeypa
     assert run(folder, tmp_path) == {"a.jpg": None, "b.jpg": "no face found"}
 
 
-def test_a_photo_that_is_cut_off_by_the_disk_is_a_fault(folder, monkeypatch):
+@pytest.mark.parametrize("size", [0, 1_100_000], ids=["small", "large"])
+@pytest.mark.parametrize("end", [0, 100])
+@pytest.mark.parametrize("read", [reading.read_photo, reading.hash_photo])
+def test_a_photo_that_is_cut_off_by_the_disk_is_a_fault(folder, monkeypatch, read, end, size):
     """Some network disks give less than the file has, and no error."""
+    photo = folder / "a.jpg"
+    photo.write_bytes(photo.read_bytes() + bytes(size))
+    whole = read(photo)
+
+    class Short(io.FileIO):
+        attempts = 0
+
+        def read(self, size=-1):
+            Short.attempts += 1
+            return super().read(end) if Short.attempts == 1 else super().read(size)
+
+    class Shorter(io.FileIO):
+        def read(self, size=-1):
+            return super().read(max(0, end - self.tell()))
+
+    monkeypatch.setattr(reading, "open", Shorter, raising=False)
+    with pytest.raises(FaultError, match="EIO"):
+        read(photo)
+    monkeypatch.setattr(reading, "open", Short, raising=False)
+    assert read(photo) == whole
+
+
+def test_a_pipe_that_takes_a_photos_place_is_not_waited_for(folder, monkeypatch):
+    status = os.stat(folder / "a.jpg")
+    (folder / "a.jpg").unlink()
+    os.mkfifo(folder / "a.jpg")
+    monkeypatch.setattr(reading.os, "stat", lambda path: status)
+    with pytest.raises(ImageError, match=r"^not a regular file$"):
+        reading.read_photo(folder / "a.jpg")
+
+
+def test_a_file_takes_no_more_memory_than_it_has_bytes(folder, tmp_path):
+    """Neither a photo nor a segment of stored rows, though either may have hundreds of MB."""
+    (tmp_path / "segment").write_bytes(bytes(1000))
+
+    def read():
+        with open_store(tmp_path) as store:
+            return (
+                len(store.read("segment", 2**30)),
+                len(read_regular(tmp_path / "segment", 2**30)),
+                len(reading.read_photo(folder / "b.jpg", 1024)),
+            )
+
+    assert in_little_memory(1 << 25, read) == str(read())
+
+
+def test_stored_rows_that_are_cut_off_by_the_disk_are_a_fault(tmp_path, monkeypatch):
+    (tmp_path / "segment").write_bytes(bytes(1000))
 
     class Short(io.FileIO):
         def read(self, size=-1):
             return super().read(100)
 
-    monkeypatch.setattr(reading, "open", Short, raising=False)
-    with pytest.raises(FaultError, match="EIO"):
-        reading.read_photo(folder / "a.jpg")
+    monkeypatch.setattr(rows_folder, "open", Short, raising=False)
+    with open_store(tmp_path) as store, pytest.raises(OSError, match="Input/output error"):
+        store.read("segment", 2**20)
 
 
 def test_a_photo_that_vanishes_stops_the_run(folder, tmp_path, monkeypatch):
@@ -242,6 +299,146 @@ def in_little_memory(size: int, function) -> str:
         outcome = file.read()
     os.waitpid(child, 0)
     return outcome
+
+
+def without_threads() -> None:
+    """Let this process start no further thread."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+    if os.geteuid() == 0:
+        os.setuid(65534)  # the limit does not hold for root
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads as processes")
+@pytest.mark.parametrize("kind", ["AVIF", "HEIC", "damaged HEIC"])
+def test_a_good_photo_is_not_called_damaged_where_threads_are_short(kind):
+    image = Image.fromarray(backdrop(400, 300))
+    data = encode(image, "AVIF", speed=10) if kind == "AVIF" else heic(image)
+    if kind == "damaged HEIC":
+        data = data[: len(data) // 2]
+        with pytest.raises(ImageError, match="damaged"):
+            open_photo(data)
+    else:
+        assert open_photo(data).width == 400
+
+    def look():
+        without_threads()
+        return open_photo(data).width
+
+    outcome = in_little_memory(1 << 29, look)
+    if kind == "AVIF":
+        assert outcome == "400"
+    else:
+        assert re.match(r"FaultError: a photo can't be read: .*\(EAGAIN\).*`ulimit -u`", outcome)
+
+
+def test_the_second_attempt_at_a_photo_changes_no_setting(monkeypatch):
+    settings = AvifImagePlugin.DEFAULT_MAX_THREADS, pillow_heif.options.DECODE_THREADS
+    used = []
+
+    def fail(self):
+        used.append((AvifImagePlugin.DEFAULT_MAX_THREADS, pillow_heif.options.DECODE_THREADS))
+        raise OSError("broken data stream when reading image file")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    with pytest.raises(ImageError, match="damaged"):
+        open_photo(encode(Image.new("RGB", (100, 60)), "PNG"))
+    assert used == [settings, (1, 1)]
+    assert settings == (AvifImagePlugin.DEFAULT_MAX_THREADS, pillow_heif.options.DECODE_THREADS)
+
+
+def test_want_of_threads_stops_a_run_with_the_way_out(folder, tmp_path, monkeypatch):
+    def fail(self):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(FaultError, match="no further thread; what is done so far is kept: "):
+            run(folder, tmp_path)
+    assert run(folder, tmp_path) == {"a.jpg": None, "b.jpg": "no face found"}
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (RuntimeError("can't start new thread"), faults.NO_THREADS),
+        (MemoryError(), faults.NO_MEMORY),
+    ],
+)
+def test_a_command_names_the_way_out_of_want(error, text, monkeypatch, capsys):
+    import facestats.__main__ as program
+
+    def fail(options):
+        raise error
+
+    monkeypatch.setattr("facestats.cli.results.run", fail)
+    assert program.main(["results"]) == 2
+    assert capsys.readouterr().err == f"error: {text}\n"
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "WEBP", "HEIC"])
+def test_a_decoder_that_cannot_be_loaded_is_no_fault_of_the_photo(
+    folder, tmp_path, monkeypatch, kind
+):
+    """Too many open files, or a disk that fails: Pillow would do without the decoder for good."""
+    image = Image.fromarray(backdrop(300, 200))
+    (folder / "b.jpg").write_bytes(heic(image) if kind == "HEIC" else encode(image, kind))
+    library = {"AVIF": "PIL._avif", "WEBP": "PIL._webp", "HEIC": "_pillow_heif"}[kind]
+
+    class Failing:
+        def find_spec(self, name, path=None, target=None):
+            if name == library:
+                raise ImportError(f"{library}.so: cannot open shared object file: Too many files")
+
+    def first_photos():
+        for name in list(sys.modules):
+            if re.match(r"PIL\.(_avif|_webp|Avif|WebP)|_?pillow_heif", name):
+                del sys.modules[name]
+        Image._initialized = 0
+        for name in ("AVIF", "WEBP"):
+            if Image.OPEN.pop(name, None):
+                Image.ID.remove(name)
+        containers._load_decoders.cache_clear()
+        sys.meta_path.insert(0, Failing())
+        Image.init()  # by another library of this process
+        try:
+            failed = run(folder, tmp_path)
+        except FaultError as error:
+            failed = error
+        sys.meta_path.pop(0)
+        return f"{failed} | then {run(folder, tmp_path)['b.jpg']}"
+
+    outcome = in_little_memory(1 << 29, first_photos)
+    assert re.match(
+        r"\S+\.jpg: a photo can't be read: ImportError: .*Too many files\. That is no fault of "
+        r"the file.*`pip install --force-reinstall` its package \| then no face found$",
+        outcome,
+    ), outcome
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"P6 bad_alloc 64 255\n" + bytes(99),
+        b"P3 64 64 255\n" + b"bad_alloc " * 64 * 64 * 3,
+        b"".join(
+            card.ljust(80).encode()
+            for card in ("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 2", "NAXIS1  = out of memory")
+        ).ljust(2880),
+    ],
+)
+def test_a_picture_that_quotes_want_of_memory_stops_no_run(folder, tmp_path, data):
+    (folder / "b.jpg").write_bytes(data)
+    reason = run(folder, tmp_path)["b.jpg"]
+    assert reason.startswith(("truncated or damaged image", "not an image"))
+    assert run.stored == [None, reason]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError, KeyError, SyntaxError, ImageError, Image.UnidentifiedImageError]
+)
+def test_an_error_that_may_quote_a_file_is_no_want_of_memory(error):
+    assert not faults.is_fault(error("bad_alloc"))
+    assert faults.is_out_of_memory(RuntimeError("std::bad_alloc"))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from facestats import __version__
 from facestats.errors import FaceStatsError, of_file
-from facestats.machine.faults import NO_MEMORY, is_out_of_memory
+from facestats.machine.faults import way_out
 from facestats.machine.output import end_quietly, plain_warnings, print_unwritten, secure_output
 
 COMMANDS = ("score", "similar", "import", "labels", "models", "rows", "forget", "doctor", "results")
@@ -61,9 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {message}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+        message = way_out(error)
+        if message is None:
             raise
-        print(f"error: {NO_MEMORY}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

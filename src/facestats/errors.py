@@ -26,6 +26,7 @@ _LIMITS = {
     errno.ENOMEM: "run again with fewer processors (`taskset -c 0 dvc repro`), or close other "
     "programs",
     errno.EFBIG: "allow larger files (`ulimit -f unlimited`) and run again",
+    errno.EAGAIN: "allow more processes (`ulimit -u`), or close other programs, and run again",
 }
 
 
@@ -42,7 +43,15 @@ class InputError(FaceStatsError):
 
 
 class FaultError(InputError):
-    """A disk, the network or memory has failed; the file may be good."""
+    """A disk, the network or memory has failed; the file may be good.
+
+    Attributes
+    ----------
+    errno : int or None
+        Number of the system's error, such as `errno.EIO`, if it has one.
+    """
+
+    errno: int | None = None
 
 
 class LabelError(InputError):

@@ -19,6 +19,7 @@ from facestats.faces.crop import NO_FACE, PreprocessConfig
 from facestats.faces.dedup import find_near_duplicates
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.photo import limits_of, over_limit, process_photo, within_limits
+from facestats.machine.faults import starting_threads
 from facestats.machine.pool import count_workers, ordered_map
 from facestats.photos.decode import open_photo
 from facestats.photos.reading import hash_photo, read_photo
@@ -96,7 +97,7 @@ def look_at_photos(
     from tqdm import tqdm
 
     paths = [folder / image for image in images]
-    with ThreadPoolExecutor() as pool:
+    with starting_threads(), ThreadPoolExecutor() as pool:
         read = pool.map(lambda path: _read(path, config.max_megabytes), paths)
         looks = list(tqdm(read, "reading", len(paths), unit="photo", disable=None, leave=False))
     looks = [known.get(look.sha256 or "", look) for look in looks]

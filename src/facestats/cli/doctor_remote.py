@@ -27,6 +27,7 @@ from facestats.cli.dvc_forms import (
     shortened,
 )
 from facestats.errors import InputError
+from facestats.machine.faults import starting_threads
 from facestats.rows.dvc_cache import is_md5
 
 _CHUNK = 1 << 20
@@ -93,7 +94,7 @@ def examine(root: Path, remote: str, mend: bool) -> list[str]:
                     "it, if the address is right"
                 ]
             needed = list(dict.fromkeys(_needed(repo, there)))
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
+            with starting_threads(), ThreadPoolExecutor(_AT_ONCE) as pool:
                 states = list(pool.map(lambda item: _state(there, item.md5), needed))
             wrong = [
                 (item, state) for item, state in zip(needed, states, strict=True) if state != "good"

@@ -20,6 +20,7 @@ from facestats.errors import ImageError, ModelError
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.landmarks import Landmarker
 from facestats.faces.photo import process_photo
+from facestats.machine.faults import starting_threads
 from facestats.machine.pool import count_workers, ordered_map
 from facestats.photos.reading import hash_photo, read_photo
 from facestats.rows.dvc_cache import DvcCache
@@ -113,7 +114,7 @@ def verify_photos(
         except ImageError:
             return None
 
-    with ThreadPoolExecutor() as pool:
+    with starting_threads(), ThreadPoolExecutor() as pool:
         usable = [name for name in names if name not in unusable]
         by_key = {key: name for key, name in zip(pool.map(key, usable), usable, strict=True) if key}
     table = read_rows(store, STAGE, recipe, ROW_COLUMNS)

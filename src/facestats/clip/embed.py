@@ -19,7 +19,7 @@ from facestats.clip.tables import embeddings_schema
 from facestats.core.fingerprint import code_sha256, sha256_json, versions
 from facestats.core.tables.parquet import opened, vectors_of
 from facestats.errors import InputError, TableError
-from facestats.machine.faults import patiently
+from facestats.machine.faults import patiently, starting_threads
 from facestats.rows.fill import fill
 from facestats.rows.store import RowStore
 
@@ -135,7 +135,7 @@ def embed_faces(
             }
         )
 
-    with ThreadPoolExecutor() as pool:
+    with starting_threads(), ThreadPoolExecutor() as pool:
         keys = dict(zip(names, pool.map(key_of, names), strict=True))
     try:
         filled = fill(rows, keys, lambda missing: _compute(missing, folder, encoder), earlier)

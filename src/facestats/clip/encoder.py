@@ -23,7 +23,7 @@ from facestats.checkpoints.transform import ImageTransform
 from facestats.clip.tower import StoppedError, choose_tower
 from facestats.core.fingerprint import sha256_file
 from facestats.errors import ModelError
-from facestats.machine.faults import patiently
+from facestats.machine.faults import patiently, starting_threads
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -177,12 +177,13 @@ class ImageEncoder:
 
         pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,))
         try:
-            batches = chain(first, batches)
-            ahead = deque(pool.submit(embed, batch) for batch in islice(batches, 2 * workers))
-            while ahead:
-                rows = ahead.popleft().result()
-                ahead.extend(pool.submit(embed, batch) for batch in islice(batches, 1))
-                yield from rows
+            with starting_threads():
+                batches = chain(first, batches)
+                ahead = deque(pool.submit(embed, batch) for batch in islice(batches, 2 * workers))
+                while ahead:
+                    rows = ahead.popleft().result()
+                    ahead.extend(pool.submit(embed, batch) for batch in islice(batches, 1))
+                    yield from rows
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
@@ -192,7 +193,7 @@ class ImageEncoder:
     def _on_device(
         self, batches: Iterator[list], prepare: Callable[[Any], np.ndarray]
     ) -> Iterator[np.ndarray]:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with starting_threads(), ThreadPoolExecutor(os.cpu_count()) as pool:
             chunks = (pool.map(prepare, batch) for batch in batches)
             ahead = list(islice(chunks, 1))
             while ahead:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from facestats.faces.comparison import SIDE, even_contrast, same_picture
+from facestats.machine.faults import starting_threads
 
 MAX_DISTANCE = 50  # bits of 256; 99.3 % of copies lie within
 # Bits of 256 within which a hash counts as that of a copy where no picture is left to compare: 98 %
@@ -101,7 +102,7 @@ def find_near_duplicates(
         )
 
     groups = _Groups(n, detail)
-    with ThreadPoolExecutor() as pool:
+    with starting_threads(), ThreadPoolExecutor() as pool:
         for start in range(0, len(ones), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
             pairs = [

@@ -29,6 +29,7 @@ from facestats.faces.photo import (
     set_up,
 )
 from facestats.faces.tables import FACES
+from facestats.machine.faults import starting_threads
 from facestats.machine.pool import OverLimitError, count_workers, ordered_map
 from facestats.photos.reading import hash_photo
 from facestats.rows.fill import fill
@@ -205,7 +206,7 @@ def _digests(
         except ImageError as error:
             return None, str(error)
 
-    with ThreadPoolExecutor() as pool:
+    with starting_threads(), ThreadPoolExecutor() as pool:
         for start in range(0, len(names), _TOGETHER):
             # not all at once: what waits to be taken takes memory
             part = names[start : start + _TOGETHER]

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.spatial import Delaunay
 
+from facestats.machine.faults import starting_threads
 from facestats.machine.pool import count_workers
 from facestats.photos.decode import to_photo
 
@@ -79,7 +80,7 @@ class FaceSampler:
         if workers == 1:
             return np.stack([self(*face) for face in zip(faces, landmarks, strict=True)])
         # Threads suffice: reading, decoding and sampling release Python's lock.
-        with ThreadPoolExecutor(workers) as pool:
+        with starting_threads(), ThreadPoolExecutor(workers) as pool:
             return np.stack(list(pool.map(self, faces, landmarks)))
 
 

@@ -1,4 +1,4 @@
-"""Faults of the machine: no memory, a failing disk or share, too many open files.
+"""Faults of the machine: no memory or threads, a failing disk or share, too many open files.
 
 They say nothing about a file. What failed is tried again after a pause; then the stage stops with a
 `FaultError`.
@@ -6,12 +6,14 @@ They say nothing about a file. What failed is tried again after a pause; then th
 
 from __future__ import annotations
 
+import _thread
 import errno
 import mmap
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 from facestats.errors import FaultError
@@ -23,6 +25,10 @@ NO_MEMORY = (
     "not enough memory; what is done so far is kept: run again with fewer processors (`taskset -c "
     "0 dvc repro`), smaller values of size and batch_size in params.yaml, or fewer other programs"
 )
+NO_THREADS = (
+    "the system lets this process start no further thread; what is done so far is kept: allow more "
+    "(`ulimit -u`), or close other programs, and run again"
+)
 PAUSES = (0.1, 0.5, 2.0)  # seconds before each further attempt
 # Messages of libheif, libjpeg, libavif, OpenCV, torch and C++ when memory has run out. A decoder's
 # own limit is something else.
@@ -32,6 +38,8 @@ _NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _OWN_LIMIT = re.compile(r"limit", re.IGNORECASE)
+_NO_THREADS = re.compile(r"can't start new thread|resource temporarily unavailable", re.IGNORECASE)
+_THREADS = 4  # that a decoder of photos starts, at most, when it may start one at a time
 _PASSING = {
     errno.EIO,
     errno.ESTALE,
@@ -60,6 +68,7 @@ _WAYS_OUT = {
     "programs",
     errno.EMFILE: "allow more open files (`ulimit -n 8192`) and run again",
     errno.ENFILE: "close other programs, and run again",
+    errno.EAGAIN: "allow more processes (`ulimit -u`), or close other programs, and run again",
     errno.EACCES: "`chmod u+r` it or move it away; on a network disk, log in again",
     errno.EPERM: "`chmod u+r` it or move it away; on a network disk, log in again",
     errno.ENOENT: "leave the folder alone while a run reads it, and run again",
@@ -70,30 +79,48 @@ _WAYS_OUT = {
 
 
 def is_fault(error: BaseException) -> bool:
-    """Whether an error is the machine's: the system's (it has a number), or lack of memory."""
-    return (isinstance(error, OSError) and error.errno is not None) or is_out_of_memory(error)
+    """Whether an error is the machine's.
+
+    The system's errors are (they have a number), lack of memory or threads, and a library that
+    can't be loaded.
+    """
+    return isinstance(error, FaultError | ImportError) or _number(error) is not None
 
 
 def is_passing(error: BaseException) -> bool:
     """Whether an error may pass: lack of memory, a failing disk or share, too many open files."""
-    return is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in _PASSING)
+    return isinstance(error, ImportError) or _number(error) in _PASSING
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory has run out."""
-    if isinstance(error, MemoryError) or (
-        isinstance(error, OSError) and error.errno == errno.ENOMEM
-    ):
-        return True
-    text = str(error)
-    return bool(_NO_MEMORY.search(text)) and not _OWN_LIMIT.search(text)
+    return _number(error) == errno.ENOMEM
+
+
+def _number(error: BaseException) -> int | None:
+    """The number of the system's error; None for an error that is not the machine's."""
+    if isinstance(error, MemoryError):
+        return errno.ENOMEM
+    if isinstance(error, OSError | FaultError) and error.errno is not None:
+        return error.errno
+    # Words count only where libraries speak for themselves: a ValueError, KeyError or SyntaxError
+    # may quote a file, and a picture of 20 bytes can hold the word `bad_alloc`.
+    if isinstance(error, RuntimeError) or type(error) is OSError or _is_of_opencv(error):
+        text = str(error)
+        if _NO_MEMORY.search(text) and not _OWN_LIMIT.search(text):
+            return errno.ENOMEM
+        if isinstance(error, RuntimeError) and _NO_THREADS.search(text):
+            return errno.EAGAIN
+    return None
+
+
+def _is_of_opencv(error: BaseException) -> bool:
+    return type(error).__module__ == "cv2"
 
 
 def fault(what: object, error: BaseException) -> FaultError:
     """The error that stops a stage: what can't be read, why, and the way out."""
-    number = error.errno if isinstance(error, OSError) else None
-    if is_out_of_memory(error):
-        number = errno.ENOMEM
+    number = _number(error)
     name = errno.errorcode.get(number or 0)
     cause = (
         f"{os.strerror(number)} ({name})"
@@ -101,10 +128,32 @@ def fault(what: object, error: BaseException) -> FaultError:
         else f"{type(error).__name__}: {' '.join(str(error).split())}"
     )
     way = _WAYS_OUT.get(number or 0, "fix that, and run again")
-    return FaultError(
+    if isinstance(error, ImportError):
+        way = "run again; if that does not help, `pip install --force-reinstall` its package"
+    stopping = FaultError(
         f"{what} can't be read: {cause}. That is no fault of the file, so nothing is concluded "
         f"from it, and what is done so far is kept: {way}"
     )
+    stopping.errno = number
+    return stopping
+
+
+def way_out(error: BaseException) -> str | None:
+    """The message for lack of memory or threads; None for other errors."""
+    return {errno.ENOMEM: NO_MEMORY, errno.EAGAIN: NO_THREADS}.get(_number(error) or 0)
+
+
+@contextmanager
+def starting_threads() -> Iterator[None]:
+    """Raise a FaultError with the way out where a block can't start its threads."""
+    try:
+        yield
+    except RuntimeError as error:
+        if _number(error) != errno.EAGAIN:
+            raise
+        stopping = FaultError(NO_THREADS)
+        stopping.errno = errno.EAGAIN
+        raise stopping from None
 
 
 def patiently(
@@ -135,3 +184,21 @@ def memory_is_there(size: int) -> bool:
     except (OSError, MemoryError, OverflowError, ValueError):
         return False
     return True
+
+
+def threads_are_there(count: int = _THREADS) -> bool:
+    """Whether this process could start so many more threads now."""
+    hold = _thread.allocate_lock()
+    with hold:
+        try:
+            for _ in range(count):
+                # `Thread.start` would wait for ever for one that lacks memory to begin.
+                _thread.start_new_thread(_wait, (hold,))
+        except (RuntimeError, MemoryError):
+            return False
+    return True
+
+
+def _wait(hold: _thread.LockType) -> None:
+    with hold:
+        pass

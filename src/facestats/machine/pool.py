@@ -268,8 +268,8 @@ def _work(
 ) -> None:
     """Run a worker until its parent ends, which also handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow, daemon=True).start()
     try:
+        threading.Thread(target=_follow, daemon=True).start()
         setup(*arguments)
     except Exception as error:  # every item gets this error
         failed = error

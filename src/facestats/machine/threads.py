@@ -14,6 +14,8 @@ from typing import TypeVar
 import torch
 from threadpoolctl import threadpool_limits
 
+from facestats.machine.faults import starting_threads
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -66,7 +68,7 @@ def in_threads(
         Results in the order of the items.
     """
     workers = 1 if getattr(_here, "at_work", False) else min(processors(), most)
-    with _one_of_torch():
+    with _one_of_torch(), starting_threads():
         if workers == 1:
             return [function(item) for item in items]
         pool = ThreadPoolExecutor(workers, initializer=_begin)

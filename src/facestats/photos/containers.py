@@ -9,10 +9,13 @@ import io
 import math
 import re
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, reload
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
@@ -25,6 +28,8 @@ NO_IMAGE = "not an image that Pillow can read"
 # a decoder; of PCD and XVTHUMB Pillow reads only a small picture; IM, IMT, IPTC and SPIDER have no
 # signature, so that any file may be taken for one.
 _UNWANTED = set("EPS WMF BUFR GRIB HDF5 MPEG PCD XVTHUMB IM IMT IPTC SPIDER".split())
+# Compiled parts of Pillow that its decoders can do without, but photos can't.
+_LIBRARIES = ("_avif", "_webp")
 _HEIF_BRANDS = set(b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 msf1".split())
 _AVIF_BRANDS = {b"avif", b"avis"}
 # Other files among photos: offset and pattern of their signatures, and what they are.
@@ -67,9 +72,57 @@ class DamageError(ImageError):
         self.memory = memory
 
 
+@cache
+def _load_decoders() -> None:
+    """Load all of Pillow's decoders.
+
+    `Image.init` passes over those that the system fails to load: for the rest of the process, their
+    photos would not be pictures.
+
+    Raises
+    ------
+    ImportError, OSError
+        One can't be loaded.
+    """
+    for library in _LIBRARIES:
+        import_module(f"PIL.{library}")
+    Image.preinit()
+    for plugin in Image._plugins:  # in the order in which Pillow tries them
+        try:
+            module = import_module(f"PIL.{plugin}")
+        except ModuleNotFoundError as error:
+            if error.name != "olefile":  # for two formats that hold no photos
+                raise
+        else:
+            if not getattr(module, "SUPPORTED", True):  # loaded before when its library failed to
+                reload(module)
+    Image.init()
+
+
+@contextmanager
+def in_one_thread() -> Iterator[None]:
+    """Let photos that a block opens be decoded in as few threads as possible.
+
+    The settings are those of the whole process, so a block must not run beside another.
+    """
+    from PIL import AvifImagePlugin  # here, for it must not come before Pillow's usual decoders
+
+    settings = [(AvifImagePlugin, "DEFAULT_MAX_THREADS")]
+    if "pillow_heif" in sys.modules:
+        settings.append((sys.modules["pillow_heif"].options, "DECODE_THREADS"))
+    before = [getattr(module, name) for module, name in settings]
+    try:
+        for module, name in settings:
+            setattr(module, name, 1)
+        yield
+    finally:
+        for (module, name), value in zip(settings, before, strict=True):
+            setattr(module, name, value)
+
+
 def formats_of(head: bytes) -> list[str]:
     """Names of the formats that a file's first `HEAD` bytes may have; empty for other files."""
-    Image.init()
+    _load_decoders()
     if head.startswith(b"\xff\xd8\xff"):  # nearly all photos
         return ["JPEG"]
     brands = _brands(head)
@@ -114,7 +167,10 @@ def open_main(data: bytes) -> Image.Image:
     """
     formats = check_head(data[:HEAD])
     if formats == ["HEIF"]:
-        import pillow_heif  # here, for few workers meet such a file
+        # Here, for few workers meet such a file. The compiled part comes first: pillow_heif would
+        # do without it for the rest of the process.
+        import_module("_pillow_heif")
+        import pillow_heif
 
         return pillow_heif.HeifImageFile(io.BytesIO(data))
     if formats == ["TIFF"]:

@@ -4,9 +4,11 @@ The reasons stand in `faces.parquet`, which is compared byte by byte, so they ho
 addresses or times.
 """
 
+import errno
 import math
 import os
 import re
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,12 +19,19 @@ import simplejpeg
 from PIL import Image
 
 from facestats.errors import FaultError, ImageError, InputError
-from facestats.machine.faults import fault, is_fault, is_passing, memory_is_there
+from facestats.machine.faults import (
+    fault,
+    is_fault,
+    is_passing,
+    memory_is_there,
+    threads_are_there,
+)
 from facestats.photos.budget import MAX_PIXELS, check_budget, too_many_pixels
 from facestats.photos.containers import (
     NO_IMAGE,
     DamageError,
     declared_size,
+    in_one_thread,
     open_main,
     open_without_texts,
     over_text_limit,
@@ -34,6 +43,7 @@ MIN_SIDE = 32  # px
 _SPARE = 1 << 26  # bytes beside a photo's own
 MAX_JPEG_SIDE = 65_500  # px; what libjpeg reads, though the format goes up to 65,535
 
+_alone = threading.Lock()  # of the second attempt at a photo, which changes settings of decoders
 # What undoes an EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4).
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda rgb: rgb[:, ::-1],
@@ -97,7 +107,7 @@ def open_photo(
     ImageError
         Empty, unreadable, damaged, too small, or more than `max_pixels`.
     FaultError
-        There is no memory for it: nothing is known about the photo.
+        There is no memory or thread for it: nothing is known about the photo.
     """
     with warnings.catch_warnings():
         # Pillow warns of odd EXIF or palettes; what matters becomes a reason.
@@ -105,11 +115,24 @@ def open_photo(
         try:
             return _open_once(data, min_long_side, max_pixels)
         except DamageError as error:
-            # Decoders also report damage when memory runs out: it counts if they report it twice,
-            # and with memory at hand.
-            if not memory_is_there(error.memory + _SPARE):
-                raise fault("a photo", MemoryError()) from None
-        return _open_once(data, min_long_side, max_pixels)
+            # Decoders also report damage when memory or threads run out: it counts if they report
+            # it twice, and with both at hand. libheif needs a thread for any photo; libavif needs
+            # none, but starts one a processor if it may.
+            _check_memory(error)
+            threads = threads_are_there()
+        try:
+            with _alone, in_one_thread():
+                return _open_once(data, min_long_side, max_pixels)
+        except DamageError as error:
+            _check_memory(error)
+            if not (threads and threads_are_there()):
+                raise fault("a photo", BlockingIOError(errno.EAGAIN, "")) from None
+            raise
+
+
+def _check_memory(error: DamageError) -> None:
+    if not memory_is_there(error.memory + _SPARE):
+        raise fault("a photo", MemoryError()) from None
 
 
 def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Photo:
@@ -117,6 +140,8 @@ def _open_once(data: bytes, min_long_side: float | None, max_pixels: int) -> Pho
         image = open_main(data)
     except Exception as error:
         # Decoders raise all kinds of errors on broken data: struct.error, KeyError, ….
+        if is_fault(error):
+            raise _reason(error) from None
         width, height = declared_size(data)
         if isinstance(error, Image.DecompressionBombError) or width * height > max_pixels:
             raise too_many_pixels(width, height, max_pixels) from None

@@ -53,20 +53,23 @@ def _with_patience(read: Callable, path: str | os.PathLike, max_megabytes: float
 def _read(path: str | Path, max_megabytes: float) -> bytes:
     with _opened(path, max_megabytes) as file:
         size = os.fstat(file.fileno()).st_size
-        data = file.read(int(max_megabytes * _MEGABYTE) + 1)
-        _check_size(len(data), max_megabytes)  # a file may grow, or claim no size at all
-        if len(data) < size:  # some network disks end a file early where they fail
-            raise OSError(errno.EIO, os.strerror(errno.EIO), os.fspath(path))
+        most = int(max_megabytes * _MEGABYTE) + 1
+        data = file.read(min(size + 1, most))  # a buffer of `most` may be more than there is
+        if len(data) > size:  # a file may grow, or claim no size at all
+            data += file.read(most - len(data))
+        _check_size(len(data), max_megabytes)
+        _check_end(len(data), size, path)
         return data
 
 
 def _hash(path: str | Path, max_megabytes: float) -> str:
     with _opened(path, max_megabytes) as file:
-        size, digest = 0, hashlib.sha256()
+        expected, size, digest = os.fstat(file.fileno()).st_size, 0, hashlib.sha256()
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             size += len(chunk)
             _check_size(size, max_megabytes)
+        _check_end(size, expected, path)
         return digest.hexdigest()
 
 
@@ -81,13 +84,22 @@ def _opened(path: str | Path, max_megabytes: float) -> Iterator[BinaryIO]:
         if error.errno == errno.ENOENT and os.path.islink(path):
             raise ImageError("a link to nothing") from None
         raise
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+    with open(path, "rb", opener=_descriptor) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):  # somebody has put it there in this moment
+            raise ImageError(_say_kind(path))
+        size = status.st_size
         if size > _SMALL:
-            check_head(file.read(HEAD))  # a video is called a video, however large it is
+            head = file.read(HEAD)
+            _check_end(len(head), HEAD, path)
+            check_head(head)  # a video is called a video, however large it is
             _check_size(size, max_megabytes)
             file.seek(0)
         yield file
+
+
+def _descriptor(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for its other end
 
 
 def _say_kind(path: str | Path) -> str:
@@ -108,3 +120,9 @@ def _check_size(size: int, max_megabytes: float) -> None:
         raise ImageError(
             f"larger than {max_megabytes:g} MB, the limit that preprocess.max_megabytes sets"
         )
+
+
+def _check_end(size: int, expected: int, path: str | os.PathLike) -> None:
+    """Raise EIO for fewer bytes than a file has: some network disks end it early if they fail."""
+    if size < expected:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), os.fspath(path))

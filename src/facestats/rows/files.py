@@ -15,7 +15,7 @@ from pathlib import Path
 from facestats.core.files import temporary_name, write_bytes
 from facestats.machine.faults import is_passing
 from facestats.rows.dvc_cache import DvcCache, is_md5
-from facestats.rows.folder import ALONE, Folder, Sharing, open_below, read_regular
+from facestats.rows.folder import ALONE, Folder, Sharing, open_below, read_open, read_regular
 from facestats.rows.segments import MD5
 
 FOLDER = "files"  # of a recipe
@@ -92,7 +92,7 @@ class RowFiles:
                     open_below(*_names(self.recipe), FOLDER) as folder,
                     open(folder.opened(md5), "rb") as file,
                 ):
-                    status, data = os.fstat(file.fileno()), file.read(_LARGEST)
+                    status, data = os.fstat(file.fileno()), read_open(file, md5, _LARGEST)
                     if _md5(data) == md5:
                         own = status.st_uid == os.geteuid()
                         _place(

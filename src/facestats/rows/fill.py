@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from facestats.machine.faults import starting_threads
 from facestats.rows.segments import KEY
 from facestats.rows.store import RowStore
 
@@ -81,7 +82,7 @@ def fill(
         return row is not None and (place is None or place(name, stored, row))
 
     missing: dict[str, list[str]] = {}
-    with ThreadPoolExecutor() as pool:
+    with starting_threads(), ThreadPoolExecutor() as pool:
         for name, usable in zip(keys, pool.map(is_usable, keys), strict=True):
             if not usable:
                 missing.setdefault(keys[name], []).append(name)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.\d+")  # as `Folder.write` names them
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -141,7 +142,7 @@ class Folder:
     def read(self, name: str, most: int) -> bytes:
         """Bytes of a regular file; raises OSError if there is none, or a larger one."""
         with open(self.opened(name), "rb") as file:
-            return _read(file, name, most)
+            return read_open(file, name, most)
 
     def write(self, name: str, data: bytes) -> tuple[int, int]:
         """Write a file by temporary file and rename; returns its device and inode."""
@@ -269,13 +270,19 @@ def read_regular(path: Path, most: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         _regular(os.fstat(descriptor), str(path))
-        return _read(file, str(path), most)
+        return read_open(file, str(path), most)
 
 
-def _read(file, name: str, most: int) -> bytes:
-    if os.fstat(file.fileno()).st_size > most:
+def read_open(file: BinaryIO, name: str, most: int) -> bytes:
+    """Bytes of an open file; raises OSError for a larger one, or one that the disk cuts off."""
+    size = os.fstat(file.fileno()).st_size
+    if size > most:
         raise OSError(errno.EFBIG, f"larger than {most // 10**6} MB", name)
-    return file.read(most)  # it may grow meanwhile
+    # It may grow meanwhile; a buffer of `most` bytes may be more than there is.
+    data = file.read(size + 1)
+    if len(data) < size:  # some network disks end a file early if they fail
+        raise OSError(errno.EIO, os.strerror(errno.EIO), name)
+    return data
 
 
 def _bare(name: str) -> str:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from facestats.core.files import write_json
 from facestats.errors import FaceStatsError, InputError, of_file
-from facestats.machine.faults import NO_MEMORY, is_out_of_memory
+from facestats.machine.faults import way_out
 from facestats.machine.lifetime import end_in_time, started_by_dvc
 from facestats.machine.output import (
     end_quietly,
@@ -101,9 +101,10 @@ def run_stage(main: Callable) -> None:
             raise
         sys.exit(f"error: {message}")
     except (MemoryError, RuntimeError) as error:  # the latter is torch's
-        if not is_out_of_memory(error):
+        message = way_out(error)
+        if message is None:
             raise
-        sys.exit(f"error: {NO_MEMORY}")
+        sys.exit(f"error: {message}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         os._exit(130)  # computing threads and torch's teardown would take seconds
