@@ -236,7 +236,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path, monkeypatch):
     locked.chmod(0)
     if os.geteuid() == 0:  # root may read anything
 
-        def refuse(path, mode):
+        def refuse(path, mode, opener):
             raise PermissionError(13, "Permission denied")
 
         with monkeypatch.context() as patch:
