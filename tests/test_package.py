@@ -27,7 +27,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # users to ask for it.
 UNIMPORTED = {"tokenizers"}
 # Imported for what other packages bring: DVC has it.
-BROUGHT = {"colorama"}
+BROUGHT = {"colorama", "ruamel"}
 
 
 def imported(folder: Path) -> set[str]:
