@@ -1,5 +1,6 @@
 """A failing machine says nothing about a photo: the run stops with the reason, without its row."""
 
+import contextlib
 import ctypes
 import errno
 import gc
@@ -148,9 +149,10 @@ def test_a_pipe_that_takes_a_photos_place_is_not_waited_for(folder, monkeypatch)
     status = os.stat(folder / "a.jpg")
     (folder / "a.jpg").unlink()
     os.mkfifo(folder / "a.jpg")
-    monkeypatch.setattr(reading.os, "stat", lambda path: status)
-    with pytest.raises(ImageError, match=r"^not a regular file$"):
-        reading.read_photo(folder / "a.jpg")
+    with monkeypatch.context() as patched:  # undone before other fixtures end, which ask for files
+        patched.setattr(reading.os, "stat", lambda path: status)
+        with pytest.raises(ImageError, match=r"^not a regular file$"):
+            reading.read_photo(folder / "a.jpg")
 
 
 def test_a_file_takes_no_more_memory_than_it_has_bytes(folder, tmp_path):
@@ -284,11 +286,16 @@ def in_little_memory(size: int, function) -> str:
     if child == 0:
         try:
             gc.collect()
-            ctypes.CDLL(None).malloc_trim(0)  # memory that earlier tests have freed is no reserve
+            ctypes.CDLL(None).malloc_trim(0)
             with open("/proc/self/status") as status:
                 lines = dict(line.split(":", 1) for line in status)
-            most = int(lines["VmData"].split()[0]) * 1024 + size
-            resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+            most = int(lines["VmData"].split()[0]) * 1024
+            resource.setrlimit(resource.RLIMIT_DATA, (most, most + size))
+            taken = []  # memory that earlier tests have freed is no reserve
+            with contextlib.suppress(MemoryError):
+                while True:
+                    taken.append(bytearray(1 << 20))
+            resource.setrlimit(resource.RLIMIT_DATA, (most + size, most + size))
             outcome = str(function())
         except BaseException as error:
             outcome = f"{type(error).__name__}: {error}"

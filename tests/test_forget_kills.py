@@ -109,8 +109,8 @@ def run_dvc(root, *arguments) -> int:
         ).to_parquet(table)
         put(cache, table.read_bytes())
         (root / "dvc.lock").write_text(
-            f"stages: {{preprocess: {{outs: [{{path: faces.parquet, md5: "
-            f"{md5(table.read_bytes())}}}]}}}}"
+            f"schema: '2.0'\nstages: {{preprocess: {{cmd: python stages/preprocess.py, outs: "
+            f"[{{path: faces.parquet, hash: md5, md5: {md5(table.read_bytes())}}}]}}}}"
         )
     else:
         kept = {
