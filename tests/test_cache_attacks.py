@@ -5,7 +5,6 @@ named without a traceback or a wait, and then no command lets DVC look at it.
 import json
 import os
 import shutil
-import subprocess
 
 import pytest
 import yaml
@@ -16,6 +15,7 @@ from facestats.cli import doctor_remote
 from facestats.cli.doctor_cache import examine_cache, require_sound_cache
 from facestats.cli.doctor_remote import examine
 from facestats.errors import InputError
+from programs import run_program
 from resources import ROOT
 
 HASH = "0123456789abcdef0123456789abcdef"
@@ -160,7 +160,7 @@ def test_a_link_in_the_cache_is_removed_and_not_followed(root, tmp_path, link):
     place.symlink_to(tmp_path / "home")
     command = only_problem(root).split("`")[-2]
     assert command == f"rm -f {place}"
-    subprocess.run(["sh", "-c", command], check=True)
+    run_program(["sh", "-c", command], check=True)
     assert examine_cache(root).problems == []
     assert (thesis / "text.tex").read_text() == "mine"
 
@@ -173,7 +173,7 @@ def test_an_object_that_is_a_link_is_named(root, tmp_path):
 
 def test_the_command_for_a_folder_in_place_of_a_listing_removes_it(root):
     listing(root).mkdir()
-    subprocess.run(["sh", "-c", only_problem(root).split("`")[-2]], check=True)
+    run_program(["sh", "-c", only_problem(root).split("`")[-2]], check=True)
     assert examine_cache(root).problems == []
 
 

@@ -26,6 +26,7 @@ PATIENCE = 120  # seconds that a busy machine may take
 def queued(tmp_path):
     """A project whose only stage waits."""
     project = Project.at(tmp_path)
+    project.cold = True  # a copy of the warm parent is in no group with the worker that asks for it
     project.folder.mkdir()
     project.git("init", "-q", "-b", "main")
     project.dvc("init", "-q")

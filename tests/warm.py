@@ -154,7 +154,7 @@ FREE = {"PATH", "PWD", "OLDPWD", "SHLVL", "_", "PYTHONPATH", "VIRTUAL_ENV"}
 FREE |= {"LINES", "COLUMNS"}  # `readline`, which pytest loads, sets them in its own process
 FREE |= {"_RJEM_MALLOC_CONF"}  # so does polars, for its own memory
 FREE_PREFIXES = ("DVC_", "GIT_", "FACESTATS_", "PYTEST_")
-FREE_PREFIXES += ("CELERY_", "_MP_FORK_")  # set by celery, of `dvc queue`
+FREE_PREFIXES += ("CELERY_", "_MP_FORK_", "AWS_")  # set by celery, of `dvc queue`, and by moto
 
 
 def start() -> None:
@@ -349,6 +349,7 @@ class Parent:
             for link, (_, end) in self.copies.items():
                 link.close()
                 os.close(end)
+            os.setsid()  # or a test that kills the group of its program would kill the parent
             _take_files(files)
             signal.signal(signal.SIGINT, signal.SIG_IGN if deaf else signal.default_int_handler)
             os.chdir(folder)
