@@ -14,7 +14,7 @@ from facestats.params.types import Section
 
 class Evaluate(Section):
     bootstrap: Annotated[int, Field(ge=100, le=100_000)] = 1000
-    """resamples of the test faces behind each 95 % interval"""
+    """resamples of the persons on the test faces behind each 95 % interval"""
     seed: Annotated[int, Field(ge=0)] = 0
     """of the resampling"""
     min_group: Annotated[int, Field(ge=2)] = 10
