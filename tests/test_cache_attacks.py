@@ -86,6 +86,7 @@ FOLLOWED = {
     "cloud in an out": lambda root: lock(root, **CLOUD),
     "cloud over a hash": lambda root: lock(root, md5=HASH, **CLOUD),
     "cloud in a file": lambda root: lock(root, files=[{"relpath": "a", "md5": HASH, **CLOUD}]),
+    "files": lambda root: lock(root, files=[{"relpath": "a", "md5": HASH}]),
     "checksum": lambda root: lock(root, md5=HASH, checksum=AWAY),
     "cloud in an entry": lambda root: entry(root, **CLOUD),
     "key of a mapping": lambda root: lock(root, params("{[a]: b}"), md5=AWAY),
@@ -209,7 +210,7 @@ def test_dvc_is_not_asked_while_its_cache_has_a_problem(root, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("is_local", [True, False], ids=["folder", "server"])
-@pytest.mark.parametrize("place", ["listing", "entry", "name"])
+@pytest.mark.parametrize("place", ["listing", "blanks", "entry", "name"])
 def test_a_remote_that_leads_out_is_named_before_anything_is_fetched(
     root, tmp_path, monkeypatch, is_local, place
 ):
@@ -217,8 +218,10 @@ def test_a_remote_that_leads_out_is_named_before_anything_is_fetched(
         monkeypatch.setattr(doctor_remote, "_is_local", lambda _: False)
     pointer(root, "raw.dvc", f"outs:\n- md5: {HASH}.dir\n  path: raw\n  hash: md5\n")
     listing(tmp_path, "remote").write_text(json.dumps([{"md5": HASH, "relpath": "a"}]))
-    if place == "listing":
-        listing(tmp_path, "remote").write_text(json.dumps([{"md5": AWAY, "relpath": "a"}]))
+    if place in ("listing", "blanks"):
+        blanks = " " * 40_000 if place == "blanks" else ""  # more than one file of a listing takes
+        text = json.dumps([{"md5": AWAY, "relpath": "a"}]).replace("{", "{" + blanks)
+        listing(tmp_path, "remote").write_text(text)
     else:
         path = entry(tmp_path, "remote", **(CLOUD if place == "entry" else {}))
         if place == "name":

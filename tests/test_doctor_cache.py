@@ -107,7 +107,7 @@ def test_an_entry_moved_to_another_stages_folder_is_named(root):
 @pytest.mark.parametrize(
     ("out", "why"),
     [
-        ({"files": [{"relpath": "../stages/numpy.py", "md5": HASH}]}, "'../stages/numpy.py'"),
+        ({"files": [{"relpath": "../stages/numpy.py", "md5": HASH}]}, "has 'files'"),
         ({"md5": "aa/../../../../data/evil.dir"}, "is no MD5"),
         ({"hash": "etag"}, "is no MD5"),
     ],

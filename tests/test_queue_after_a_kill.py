@@ -26,7 +26,7 @@ PATIENCE = 120  # seconds that a busy machine may take
 def queued(tmp_path):
     """A project whose only stage waits."""
     project = Project.at(tmp_path)
-    project.cold = True  # a copy of the warm parent is in no group with the worker that asks for it
+    project.cold = True  # the group of a copy is the warm parent's, and the test kills it
     project.folder.mkdir()
     project.git("init", "-q", "-b", "main")
     project.dvc("init", "-q")

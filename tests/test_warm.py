@@ -144,12 +144,6 @@ def test_dvc_writes_the_same_files_as_a_fresh_one(tmp_path):
     assert len({lock for _, lock in locks[0]}) == 4
 
 
-def test_a_program_that_kills_its_group_leaves_the_parent_alone(script):
-    (script / "k.py").write_text("import os, signal; os.killpg(os.getpgrp(), signal.SIGKILL)")
-    assert run_program([PYTHON, "k.py"], script).returncode == -signal.SIGKILL
-    assert run(script).stderr.startswith("True ")
-
-
 @pytest.mark.parametrize(
     "changes",
     [{"OMP_NUM_THREADS": "1"}, {"LC_ALL": "C"}, {"ATEN_CPU_CAPABILITY": "default"}, {"HOME": "/"}],

@@ -349,7 +349,6 @@ class Parent:
             for link, (_, end) in self.copies.items():
                 link.close()
                 os.close(end)
-            os.setsid()  # or a test that kills the group of its program would kill the parent
             _take_files(files)
             signal.signal(signal.SIGINT, signal.SIG_IGN if deaf else signal.default_int_handler)
             os.chdir(folder)
