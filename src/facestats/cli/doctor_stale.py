@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facestats.core.layout import CLIP, LANDMARKER
 from facestats.errors import ModelError, number_of
 from facestats.params.project import Params
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.store import find_store, recipes
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
 
 COMMAND, CODE = "another command", "changed code"
 ROWS = {"preprocess": "photos are cut out", "embed": "faces are embedded"}
@@ -38,11 +41,9 @@ def stale_stages(root: Path) -> dict[str, list[str]]:
     DvcException
         DVC can't tell, as while another run holds its lock.
     """
-    if not (root / ".dvc").is_dir() or not (root / "dvc.yaml").is_file():
-        return {}
-    from dvc.repo import Repo
-
-    with closing(Repo(root)) as repo:
+    with _repository(root) as repo:
+        if repo is None:
+            return {}
         status = repo.status()
     return {
         name.rpartition(":")[2]: reasons
@@ -72,16 +73,15 @@ def lost_outs(root: Path) -> list[str]:
     DvcException
         DVC can't tell.
     """
-    if not (root / ".dvc").is_dir() or not (root / "dvc.yaml").is_file():
-        return []
-    from dvc.repo import Repo
     from dvc.repo.brancher import switch
     from dvc.scm import SCMError
 
     def hashes(repo: Repo) -> dict[str, str]:
         return {str(out): out.hash_info.value for out in repo.index.outs if out.use_cache}
 
-    with closing(Repo(root)) as repo:
+    with _repository(root) as repo:
+        if repo is None:
+            return []
         here, cache = hashes(repo), repo.cache.local
         try:
             with switch(repo, "HEAD"):
@@ -93,6 +93,15 @@ def lost_outs(root: Path) -> list[str]:
             for path, value in committed.items()
             if value and value != here.get(path) and not cache.exists(value)
         ]
+
+
+def _repository(root: Path) -> AbstractContextManager[Repo | None]:
+    """DVC's repository, closed at the end; None where there is no pipeline."""
+    if not (root / ".dvc").is_dir() or not (root / "dvc.yaml").is_file():
+        return nullcontext()
+    from dvc.repo import Repo
+
+    return closing(Repo(root))
 
 
 def _reasons(entries: list[Any], root: Path) -> Iterator[str]:
