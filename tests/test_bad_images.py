@@ -115,6 +115,7 @@ def test_bad_files_are_rows_with_a_reason(mixed, image, reason):
         "good.png.jpg", "phone.heic", "browser.avif", "browser.webp",
     ],
 )  # fmt: skip
+@pytest.mark.long
 def test_odd_files_are_handled(mixed, image):
     row = mixed[0].loc[image]
     assert row["status"] == "ok"

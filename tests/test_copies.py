@@ -78,6 +78,7 @@ def test_photos_of_one_moment_are_no_copies(landmarker):
     )
 
 
+@pytest.mark.long
 def test_different_people_are_hardly_ever_aligned_and_each_crop_is_decoded_once(crops, monkeypatch):
     hashes, thumbnails, detail = looks(crops)
     monkeypatch.setattr(dedup, "MAX_DISTANCE", 90)

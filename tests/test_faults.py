@@ -268,6 +268,7 @@ def test_a_limit_of_the_data_segment_is_a_limit_of_memory():
     assert in_little_memory(1 << 29, lambda: str(faults.memory_is_there(1 << 28))) == "True"
 
 
+@pytest.mark.long
 def test_a_good_avif_is_not_called_damaged_where_memory_is_short():
     data = encode(Image.fromarray(backdrop(1600, 1200)), "AVIF", speed=10)
     outcomes = {
@@ -317,6 +318,7 @@ def without_threads() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads as processes")
 @pytest.mark.parametrize("kind", ["AVIF", "HEIC", "damaged HEIC"])
+@pytest.mark.long
 def test_a_good_photo_is_not_called_damaged_where_threads_are_short(kind):
     image = Image.fromarray(backdrop(400, 300))
     data = encode(image, "AVIF", speed=10) if kind == "AVIF" else heic(image)
@@ -383,6 +385,7 @@ def test_a_command_names_the_way_out_of_want(error, text, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "WEBP", "HEIC"])
+@pytest.mark.long
 def test_a_decoder_that_cannot_be_loaded_is_no_fault_of_the_photo(
     folder, tmp_path, monkeypatch, kind
 ):

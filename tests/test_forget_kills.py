@@ -23,6 +23,7 @@ from facestats.params.project import load_params
 from facestats.rows.store import RowStore
 from resources import ROOT
 
+pytestmark = pytest.mark.long
 ANNA = ("anna/one.jpg", "anna/deep/two.jpg", "three.png")
 OTHERS = ("other.jpg", "album/more.jpg")
 CHANGES = ("unlink", "rename", "replace", "rmdir")  # of `os`: all that a step ends with

@@ -21,6 +21,7 @@ from facestats.rows.lock import using
 from facestats.rows.store import RowStore, find_store, sharing_of
 from facestats.rows.usage import prune
 
+pytestmark = pytest.mark.long
 ANNA, BERT, PASSER_BY, GROUP = 61001, 61002, 61003, 61000
 COLUMNS = {"key": pa.string(), "crop": pa.string()}
 

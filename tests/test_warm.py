@@ -20,7 +20,10 @@ from programs import run_program, start_program
 from resources import ROOT
 
 PYTHON = warm.python()
-pytestmark = pytest.mark.skipif(sys.executable == PYTHON, reason="there is no warm parent")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(sys.executable == PYTHON, reason="there is no warm parent"),
+]
 
 SCRIPT = """
 import atexit, os, sys
