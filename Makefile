@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
+SITE_CACHE := "$(HOME)/.cache/dvc-site"
 BIN := $(VENV)/bin
 WORKERS := --numprocesses auto --dist loadfile --no-loadscope-reorder
 ROUNDS ?= 1000000
@@ -47,7 +48,10 @@ lock: setup
 	  --override <(echo 'torch ; sys_platform == "none"') --constraint <(echo 'backports.strenum<1.3') \
 	  --custom-compile-command 'make lock' --quiet --output-file requirements.lock
 
+# DVC runs code that it finds in its site cache, and makes that in /var/tmp, open to all users of the machine.
 setup: $(VENV)/.installed
+	@grep -qs site_cache_dir .dvc/config.local || { \
+		install -d -m 700 $(SITE_CACHE) && $(BIN)/dvc config --local core.site_cache_dir $(SITE_CACHE); }
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 12) else f"Python 3.11 or 3.12 is needed, $(PYTHON) is {v[0]}.{v[1]}; try make PYTHON=python3.12")'

@@ -5,6 +5,7 @@ from facestats.run.stage import run_stage  # noqa: F401  before any test imports
 import gc
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("long")
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_site_cache(tmp_path_factory) -> Iterator[None]:
+    """DVC's site cache of this process in a folder that only this user may enter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("site")))
+        yield
 
 
 def pytest_report_header() -> str:

@@ -4,13 +4,15 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from dvc.utils import dict_sha256
 
 from facestats.__main__ import main
-from facestats.cli.doctor_cache import examine_cache
+from facestats.cli.doctor_cache import examine_cache, require_sound_cache
+from facestats.errors import InputError
 from programs import run_program
 
 HASH = "0123456789abcdef0123456789abcdef"
@@ -184,6 +186,31 @@ def test_the_cache_may_lie_elsewhere(root, tmp_path_factory):
     shutil.copytree(root / ".dvc/cache", folder, dirs_exist_ok=True)
     shutil.rmtree(root / ".dvc/cache")
     assert examine_cache(root).entries == 1
+
+
+def test_a_site_cache_that_others_can_write_to_is_named(root, monkeypatch, tmp_path):
+    """DVC unpickles what lies there."""
+    monkeypatch.delenv("DVC_SITE_CACHE_DIR")
+    monkeypatch.setattr(
+        "facestats.cli.doctor_cache.find_exposed",
+        lambda folder: folder.parent if "open" in folder.parts else None,
+    )
+    (root / ".dvc/config").write_text("[core]\n    site_cache_dir = /open\n")
+    path, message = problem(root)
+    assert path == "/open/repo"
+    assert "other users of this machine can write to it, through /open" in message
+    command = message.split("`")[1]
+    with pytest.raises(InputError, match="it was not asked"):
+        require_sound_cache(root)
+    environment = os.environ | {
+        "HOME": str(tmp_path / "home"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    run_program(["sh", "-c", command], root, environment, check=True)
+    assert (tmp_path / "home/.cache/dvc-site").stat().st_mode & 0o777 == 0o700
+    assert examine_cache(root).problems == []
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", "/open")
+    assert "set DVC_SITE_CACHE_DIR to a folder that only you may enter" in problem(root)[1]
 
 
 def test_doctor_prints_what_it_looked_through(root, capsys):

@@ -5,6 +5,9 @@ name paths outside of the folder, a hash may be a path, an object may be a link.
 them: `dvc status`, `fetch`, `checkout` and `repro` then delete, overwrite or copy files, so that
 anybody who can write to the cache, to a remote or to dvc.lock could run code here. What is not in
 DVC's own form is named, and no command of this package lets DVC look at it.
+
+DVC unpickles the databases of its site cache, which it makes in /var/tmp, open to all users of the
+machine. It has to be the user's own.
 """
 
 from __future__ import annotations
@@ -32,9 +35,11 @@ from facestats.cli.dvc_forms import (
 from facestats.core.photo_files import printable
 from facestats.errors import InputError, number_of
 from facestats.machine.output import shell_words
+from facestats.machine.private import find_exposed
 from facestats.rows.dvc_cache import find_dvc_cache
 
 LOCK = "dvc.lock"
+OWN_SITE_CACHE = "~/.cache/dvc-site"  # as the Makefile makes it
 
 _PREFIX = re.compile(r"[0-9a-f]{2}")
 _NO_PROJECT = frozenset((".git", ".hg", ".dvc"))  # DVC looks for no file of its own in them
@@ -81,6 +86,7 @@ def examine_cache(root: Path) -> CacheReport:
     cache = find_dvc_cache(root)
     if cache is not None:
         examine_store(cache.folder, report)
+        _examine_site_cache(root, report)
     for path, named in outs.items():
         whys = (_misplaced(place, out, root, report.folders) for place, out in named)
         if why := next(filter(None, whys), None):
@@ -125,6 +131,31 @@ def examine_store(folder: Path, report: CacheReport, ours: bool = True) -> None:
     for prefix in [*store.folders(folder / "files" / "md5"), *old]:
         for entry in store.entries(prefix):
             store.check_object(entry)
+
+
+def _examine_site_cache(root: Path, report: CacheReport) -> None:
+    """Check that nobody else can replace the databases that DVC unpickles."""
+    from dvc.config import Config, ConfigError
+    from dvc.dirs import site_cache_dir
+    from dvc.env import DVC_SITE_CACHE_DIR
+
+    try:
+        configured = Config(str(root / ".dvc")).get("core", {}).get("site_cache_dir")
+    except ConfigError:  # as in `find_dvc_cache`; DVC itself refuses to run
+        configured = None
+    folder = Path(site_cache_dir(configured), "repo")
+    exposed = find_exposed(folder)
+    if exposed is None:
+        return
+    way = (
+        f"set {DVC_SITE_CACHE_DIR} to a folder that only you may enter"
+        if os.environ.get(DVC_SITE_CACHE_DIR)
+        else f"`install -d -m 700 {OWN_SITE_CACHE} && dvc config --local core.site_cache_dir "
+        f"{OWN_SITE_CACHE}` gives you your own"
+    )
+    at = "" if exposed == folder else f", through {exposed}"
+    why = f"DVC runs code that it finds there, and other users of this machine can write to it{at}"
+    report.add(folder, why, way)
 
 
 class _Store:

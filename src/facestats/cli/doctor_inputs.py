@@ -15,12 +15,13 @@ import yaml
 
 from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.cli.forget_journal import unfinished_command
-from facestats.core.photo_files import face_filename, list_images, printable
+from facestats.core.photo_files import face_filename, links_out, list_images, printable
 from facestats.errors import FaceStatsError, ImageError, nearest_names, number_of
 from facestats.labels.files import READ, STEMS, find_label_file, unread_files
 from facestats.labels.joining import JoinedLabels, join_labels
 from facestats.params.project import Params
 from facestats.photos.reading import hash_photo
+from facestats.rows.dvc_cache import find_dvc_cache
 
 SHOWN = 10  # files of a kind named one by one
 TABLES = frozenset(
@@ -97,6 +98,11 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
     }
     for key, value in own.items():
         inputs.problems += _wrong_folder(root, key, value)
+        # `preprocess` refuses such photos; label files may lie elsewhere, as `forget` allows.
+        named = inputs.problems if key == "data.images" else inputs.warnings
+        cache = find_dvc_cache(root)
+        for name, message in links_out(root / value, cache and cache.folder).items():
+            named.append(Finding("link", message, f"{value}/{printable(name)}"))
     if not (root / params.data.manual_labels).is_file():
         inputs.problems.append(
             Finding(

@@ -52,6 +52,48 @@ def list_images(folder: str | Path, ignored_too: bool = False) -> list[str]:
     return images
 
 
+def links_out(folder: str | Path, cache: str | Path | None) -> dict[str, str]:
+    """Find links to files outside of a folder, hidden ones, too.
+
+    `dvc add` copies the files behind them into its cache, and `dvc push` to the remote: a link that
+    came with somebody's photos could give away a private file.
+
+    Parameters
+    ----------
+    folder : str or Path
+        It may itself be a link. Other links to folders are not followed, as DVC does not.
+    cache : str or Path or None
+        DVC's cache, to which links may lead (`cache.type symlink`).
+
+    Returns
+    -------
+    dict of str to str
+        For each link, by its path relative to `folder`, the message about it.
+    """
+    top = os.path.realpath(folder)
+    inside = [Path(place) for place in (top, cache and os.path.realpath(cache)) if place]
+    found, left = {}, [""]
+    while left:
+        prefix = left.pop()
+        try:
+            entries = list(os.scandir(os.path.join(top, prefix)))
+        except OSError:  # DVC can't list it either
+            continue
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                left.append(f"{name}/")
+            elif entry.is_symlink() and os.path.isfile(entry.path):
+                target = Path(os.path.realpath(entry.path))
+                if not any(target.is_relative_to(place) for place in inside):
+                    found[name] = (
+                        f"{printable(str(Path(folder, name)))} is a link to "
+                        f"{printable(str(target))}, outside of the folder: `dvc add` would copy "
+                        "that file, and `dvc push` share it; put a copy in its place, or remove it"
+                    )
+    return dict(sorted(found.items()))
+
+
 def face_filename(image: str) -> str:
     """Path of an image's face: the image's own, with `.jpg` appended unless it ends so."""
     return image if image.endswith(SUFFIX) else image + SUFFIX
