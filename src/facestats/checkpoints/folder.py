@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from facestats.checkpoints.settings import check_settings
 from facestats.errors import ModelError
+from facestats.machine.faults import fault, is_fault
 
 if TYPE_CHECKING:
     import torch
@@ -271,7 +272,9 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
     refuse_stand_in(path, variant)
     try:
         part = load_file(path) if path.suffix == ".safetensors" else _load_pickle(path)
-    except Exception as error:  # unpickling refuses in several ways
+    except Exception as error:  # damage shows in several ways
+        if is_fault(error):
+            raise fault(path, error) from None
         raise ModelError(
             f"clip.variant {variant}: {path.name} can't be read safely: of "
             f"{path.stat().st_size:,} bytes, it is half a download, "
@@ -290,30 +293,21 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
 
 
 def _load_pickle(path: Path) -> object:
-    import torch
-
-    from facestats.core.checkpoint_files import refuse_bombs
+    from facestats.core.torch_files import DoctoredError, Stranger, read_torch
 
     with path.open("rb") as file:
-        refuse_bombs(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        content = read_torch(file)
+    for part in [content, *(content.values() if isinstance(content, dict) else ())]:
+        if isinstance(part, Stranger) and not part.kind.startswith("torch._utils."):
+            raise DoctoredError(f"it holds {ascii(part.kind)[1:-1][:80]}")
+    return content
 
 
 def _is_plain(value: object) -> bool:
-    """Whether this is a tensor whose numbers are all in the file.
-
-    One that repeats a few bytes could take any amount of memory.
-    """
+    """Whether this is a tensor whose numbers are all in the file."""
     import torch
 
-    return (
-        isinstance(value, torch.Tensor)
-        and value.layout is torch.strided
-        and value.device.type == "cpu"
-        and not value.is_quantized
-        and not value.is_complex()
-        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
-    )
+    return isinstance(value, torch.Tensor) and value.device.type == "cpu" and not value.is_complex()
 
 
 def read_json(path: Path, variant: str) -> dict:

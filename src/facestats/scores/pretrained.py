@@ -14,10 +14,10 @@ import torch
 
 from facestats.core.checkpoint_files import (
     STATE_DICT_ALONE,
-    Stranger,
     is_safetensors,
     read_checkpoint,
 )
+from facestats.core.torch_files import Stranger
 from facestats.errors import ModelError
 from facestats.scores.network import Ensemble
 from facestats.scores.regressor import FORMAT, Regressor, load_regressor
