@@ -5,6 +5,7 @@ from facestats.run.stage import run_stage  # noqa: F401  before any test imports
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +27,8 @@ from project import Project
 from rated import QUICK, noisy_line
 from resources import SEED, landmarker_dir, omi_images
 
-gc.enable()  # a stage's module, imported here for the first time, has turned it off
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every stage would compile what it imports
+sys.dont_write_bytecode = False  # and every run of pytest these tests, 10 s of a processor
 os.environ.setdefault(
     "OMP_WAIT_POLICY", "PASSIVE"
 )  # threads that wait take no processor from the other worker's: a third less for `zeroshot`
@@ -75,6 +76,16 @@ def private_site_cache(tmp_path_factory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("site")))
         yield
+
+
+def pytest_collection_finish() -> None:
+    """Turn the garbage collector on again, which `run_stage`'s module has turned off.
+
+    It never looks at modules: each look takes 0.5 s, and more in a fork, which copies them then.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_report_header() -> str:

@@ -1,4 +1,6 @@
-"""`dvc repro` in the background, the stage that it runs, and what is left of both."""
+"""`dvc repro` in the background, the stage that it runs, and what is left of both; copies of this
+process.
+"""
 
 import os
 import re
@@ -6,6 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -15,6 +20,28 @@ from programs import start_program
 from project import Project
 
 PATIENCE = 120  # seconds that a busy machine may take
+
+
+def run_in_fork(function: Callable[..., int | None], *arguments, seconds: float = 60) -> int:
+    """Call a function in a copy of this process, whose imports are done.
+
+    Returns its exit code, which is the function's; the negative number of a signal that ended it;
+    or 1 after an error, whose traceback is printed.
+    """
+    with warnings.catch_warnings():  # Python 3.12 warns of threads, none of which the copy needs
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process = os.fork()
+    if not process:
+        code = 1
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            code = function(*arguments) or 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 class Repro:

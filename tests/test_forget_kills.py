@@ -4,12 +4,13 @@ shows the person, the journal included.
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import signal
-import sys
 
+import dvc.config
+import dvc.config_schema
+import dvc.fs  # noqa: F401
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -21,6 +22,7 @@ from facestats.cli.doctor_inputs import examine_inputs
 from facestats.cli.forget_journal import Journal, unfinished_command
 from facestats.params.project import load_params
 from facestats.rows.store import RowStore
+from processes import run_in_fork
 from resources import ROOT
 
 pytestmark = pytest.mark.long
@@ -125,8 +127,17 @@ def run_dvc(root, *arguments) -> int:
     return 0
 
 
-def _forget(root, at: int, arguments: tuple[str, ...]) -> None:
-    """In a process of its own: the command, with a kill right before its change number `at`."""
+def forget_and_die(root, at: int, *arguments: str) -> bool:
+    """The command in a process that is killed right before its change number `at`.
+
+    Returns whether it came to that.
+    """
+    code = run_in_fork(_forget, root, at, arguments)
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
+
+
+def _forget(root, at: int, arguments: tuple[str, ...]) -> int:
     done = 0
 
     def counted(change):
@@ -142,31 +153,7 @@ def _forget(root, at: int, arguments: tuple[str, ...]) -> None:
     for name in CHANGES:
         setattr(os, name, counted(getattr(os, name)))
     forget_cache._dvc = run_dvc
-    sys.exit(main(["forget", *arguments, "--root", str(root)]))
-
-
-@pytest.fixture(scope="module")
-def forget_and_die():
-    """Runs the command in a process that is killed right before its change number `at`.
-
-    Returns whether it came to that.
-    """
-    context = multiprocessing.get_context(
-        "forkserver"
-    )  # whose processes need not import pandas again
-    context.set_forkserver_preload(["test_forget_kills", "facestats.cli.doctor", "dvc.config"])
-
-    def run(root, at: int, *arguments: str) -> bool:
-        process = context.Process(target=_forget, args=(root, at, arguments))
-        process.start()
-        process.join(60)
-        alive = process.is_alive()
-        process.kill()
-        assert not alive
-        assert process.exitcode in (0, -signal.SIGKILL)
-        return process.exitcode != 0
-
-    return run
+    return main(["forget", *arguments, "--root", str(root)])
 
 
 def traces(root) -> list[str]:
@@ -203,7 +190,7 @@ def everything(root) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def at_once(made, forget_and_die, tmp_path_factory):
+def at_once(made, tmp_path_factory):
     """What is left where nothing comes between."""
     root = tmp_path_factory.mktemp("at_once") / "project"
     shutil.copytree(made, root)
@@ -214,7 +201,7 @@ def at_once(made, forget_and_die, tmp_path_factory):
 
 
 @pytest.mark.parametrize("at", range(3, 36, 3))
-def test_the_same_command_goes_on_after_a_kill(made, at_once, forget_and_die, tmp_path, at):
+def test_the_same_command_goes_on_after_a_kill(made, at_once, tmp_path, at):
     root = tmp_path / "project"
     shutil.copytree(made, root)
     command = ("--person", "anna", "--cache")
@@ -230,7 +217,7 @@ def test_the_same_command_goes_on_after_a_kill(made, at_once, forget_and_die, tm
     assert everything(root) == at_once
 
 
-def test_names_of_label_files_lead_nowhere_else(made, forget_and_die, tmp_path):
+def test_names_of_label_files_lead_nowhere_else(made, tmp_path):
     """Taken as they are with --allow-missing: neither an import's file nor an empty folder
     elsewhere goes, also after a kill.
     """
@@ -255,7 +242,7 @@ def test_names_of_label_files_lead_nowhere_else(made, forget_and_die, tmp_path):
     assert (tmp_path / "outside/empty").is_dir()
 
 
-def test_another_command_is_told_of_the_unfinished_one(made, forget_and_die, tmp_path, capsys):
+def test_another_command_is_told_of_the_unfinished_one(made, tmp_path, capsys):
     root = tmp_path / "project"
     shutil.copytree(made, root)
     assert forget_and_die(root, 9, "--person", "anna", "--cache")
