@@ -98,6 +98,27 @@ FOLLOWED = {
     "hidden folder": lambda root: pointer(root, ".github/ci.dvc", COMMAND),
     "folder of outs": lambda root: pointer(root, "data/interim/x.dvc", COMMAND),
     "not frozen": lambda root: pointer(root, "a.dvc", "deps:\n- path: /x\nouts:\n- path: raw\n"),
+    "import that was not fetched": lambda root: pointer(
+        root,
+        "data/x.dvc",
+        "frozen: true\ndeps:\n- path: ../../home/.netrc\n  hash: md5\n"
+        f"  md5: {HASH}\nouts:\n- path: x\n  hash: md5\n",
+    ),
+    "import of a repository": lambda root: pointer(
+        root,
+        "data/x.dvc",
+        "frozen: true\ndeps:\n- path: x\n  repo: {url: ../home, rev_lock: main}\n"
+        "outs:\n- path: x\n",
+    ),
+    "code beside": lambda root: pointer(
+        root, "data/x.dvc", f"outs:\n- path: ../stages/numpy.py\n  md5: {HASH}\n"
+    ),
+    "folder of the file": lambda root: pointer(
+        root, "data/x.dvc", f"outs:\n- path: .\n  md5: {HASH}.dir\n"
+    ),
+    "other folder": lambda root: pointer(
+        root, "data/x.dvc", f"wdir: ../stages\nouts:\n- path: numpy.py\n  md5: {HASH}\n"
+    ),
     "address": lambda root: pointer(root, "a.dvc", "outs:\n- path: ssh://host/x\n"),
     "md5 of a file": lambda root: listing(root).write_text(
         json.dumps([{"md5": AWAY, "relpath": "a"}])
@@ -170,6 +191,34 @@ def test_an_object_that_is_a_link_is_named(root, tmp_path):
     (tmp_path / "secret").write_text("private")
     (root / ".dvc/cache/files/md5/01" / HASH[2:]).symlink_to(tmp_path / "secret")
     assert "is a link" in only_problem(root)
+
+
+@pytest.mark.parametrize("place", ["fs", "fs/local", "fs/local/0a", "fs/local/0a/b"])
+def test_an_import_that_is_a_link_is_named(root, tmp_path, place):
+    """DVC gives it a name of its own, so that nothing else can be told from it."""
+    kept = root / ".dvc/cache/fs/local/0b/c"
+    (tmp_path / "secret").mkdir()
+    if place != "fs":
+        kept.parent.mkdir(parents=True)
+        kept.touch()
+    assert examine_cache(root).problems == []
+    path = root / ".dvc/cache" / place
+    if path.exists():
+        path.rename(root / "before")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(tmp_path / "secret")
+    assert only_problem(root).endswith(f"remove it (`rm -f {path}`)")
+
+
+def test_an_import_that_was_fetched_is_sound(root):
+    for url in ("/srv/l.csv", "https://host/l.csv"):
+        pointer(
+            root,
+            "data/l.csv.dvc",
+            f"frozen: true\ndeps:\n- path: {url}\n  hash: md5\n  md5: {HASH}\n"
+            f"outs:\n- path: l.csv\n  hash: md5\n  md5: {HASH}\n",
+        )
+        assert examine_cache(root).problems == []
 
 
 def test_the_command_for_a_folder_in_place_of_a_listing_removes_it(root):

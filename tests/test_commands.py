@@ -1,6 +1,8 @@
 """`python -m facestats`: its help, and what `doctor` says of the model hub and the row store."""
 
+import errno
 import importlib
+import os
 import re
 import shlex
 import socket
@@ -114,3 +116,20 @@ def test_a_damaged_row_is_named(tmp_path, monkeypatch):
     assert str(segment) in lines[1]
     assert "d41d8cd98f" in lines[2]
     assert "rows prune" in lines[-1]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
+def test_a_row_that_cannot_be_read_now_is_not_called_damaged(tmp_path, monkeypatch, number):
+    store = tmp_path / "rows"
+    monkeypatch.setenv(PLACE, str(store))
+    (store / "embed" / ("0" * 32)).mkdir(parents=True)
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number), "rows.parquet")
+
+    monkeypatch.setattr("facestats.cli.doctor_surroundings.list_segments", fail)
+    lines = list(describe_rows(tmp_path))
+    assert lines[0].endswith("rows=0 recipes=1, not all read")
+    assert lines[1:] == [
+        f"  can't be read now, so nothing is known about it: rows.parquet ({os.strerror(number)})"
+    ]

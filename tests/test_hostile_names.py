@@ -9,11 +9,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from dvc.repo import Repo
 from PIL import Image
 
+from facestats.core.files import read_json, write_json
 from facestats.machine.output import _Text, one_line, shell_words
+from facestats.scores.table import index_text
 from programs import run_program
 from resources import ROOT
 
@@ -116,6 +119,19 @@ def test_doctor_names_them(hostile):
 @pytest.mark.long
 def test_a_mistyped_command_is_shown_escaped(tmp_path):
     assert facestats(tmp_path, "models\x1b[31m\udcff").returncode == 2
+
+
+def test_json_for_people_shows_names_escaped(tmp_path):
+    """And is read back as it was."""
+    names = ["b\u202egpj.exe", "a\u200b\U000e0041.jpg", "größe 🙂.jpg", "x\r\n\t.jpg"]
+    write_json(tmp_path / "names.json", {"names": names})
+    text = (tmp_path / "names.json").read_text(encoding="utf-8")
+    assert read_json(tmp_path / "names.json") == {"names": names}
+    assert one_line(text.replace("\n", "")) == text.replace("\n", "")
+    assert "größe 🙂.jpg" in text
+    assert "b\\u202egpj.exe" in text
+    write_json(tmp_path / "names.json", {name: place for place, name in enumerate(names)})
+    assert index_text(pd.Series(names)) == (tmp_path / "names.json").read_text(encoding="utf-8")
 
 
 def test_names_stand_on_one_line_and_can_be_typed():

@@ -88,7 +88,8 @@ def examine_cache(root: Path) -> CacheReport:
         examine_store(cache.folder, report)
         _examine_site_cache(root, report)
     for path, named in outs.items():
-        whys = (_misplaced(place, out, root, report.folders) for place, out in named)
+        beside = None if path.name == LOCK else Path(os.path.abspath(path.parent))
+        whys = (_misplaced(place, out, root, report.folders, beside) for place, out in named)
         if why := next(filter(None, whys), None):
             _add_project_file(path, why, root, report)
     return report
@@ -131,6 +132,7 @@ def examine_store(folder: Path, report: CacheReport, ours: bool = True) -> None:
     for prefix in [*store.folders(folder / "files" / "md5"), *old]:
         for entry in store.entries(prefix):
             store.check_object(entry)
+    store.check_imports(folder / "fs")
 
 
 def _examine_site_cache(root: Path, report: CacheReport) -> None:
@@ -222,6 +224,16 @@ class _Store:
             return
         self._report.folders.setdefault(path.parent.name + path.name, set()).update(folders)
 
+    def check_imports(self, folder: Path) -> None:
+        """Check that imports fetched by DVC, which it names as it likes, are files and no links."""
+        left = [folder]
+        while left:
+            for entry in self.entries(left.pop()):
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(Path(entry.path))
+                elif not entry.is_file(follow_symlinks=False):
+                    self._add(Path(entry.path), "is no regular file, and DVC would copy its target")
+
     def _add(self, path: Path, why: str, remove: Path | None = None) -> None:
         """Report a path, and the command that removes it, which follows no link."""
         remove = remove or path
@@ -250,8 +262,13 @@ def _outs_of(path: Path, root: Path, report: CacheReport) -> list[tuple[Path, Ou
         return []
 
 
-def _misplaced(place: Path, out: Out, root: Path, folders: dict[str, set[str]]) -> str | None:
-    """Why an out, or a folder in it, does not lie in the project itself; None where all do."""
+def _misplaced(
+    place: Path, out: Out, root: Path, folders: dict[str, set[str]], beside: Path | None
+) -> str | None:
+    """Why an out, or a folder in it, does not lie in the project itself; None where all do.
+
+    `beside` is the folder of a `.dvc` file, in which its out has to lie.
+    """
     where, top = Path(os.path.abspath(place)), Path(os.path.abspath(root))
     if not where.is_relative_to(top):
         return f"its out {shortened(out.path)} lies outside of the project"
@@ -266,6 +283,8 @@ def _misplaced(place: Path, out: Out, root: Path, folders: dict[str, set[str]]) 
     if link := next((path for path in (*above, *own, *sorted(below)) if path.is_symlink()), None):
         shown = shortened(link.relative_to(top).as_posix())
         return f"its out {shortened(out.path)} lies behind a link, {shown}"
+    if beside not in (None, where.parent):
+        return f"its out {shortened(out.path)} does not lie beside it, where DVC puts it"
     return None
 
 

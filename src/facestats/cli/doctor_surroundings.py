@@ -17,6 +17,7 @@ from facestats.checkpoints.hub import find_refusal, looks_like_an_id
 from facestats.checkpoints.variants import FACTS, check_variant
 from facestats.cli.doctor_inputs import Finding
 from facestats.core.layout import CLIP, LANDMARKER
+from facestats.machine.faults import is_passing
 from facestats.params.project import Params
 from facestats.rows.dvc_cache import find_dvc_cache
 from facestats.rows.files import FOLDER as FILES
@@ -148,7 +149,7 @@ def describe_rows(root: Path) -> Iterator[str]:
     if store is None or not store.is_dir():
         yield "row store: none yet; the first run makes it"
         return
-    rows, damaged = 0, []
+    rows, damaged, unread = 0, [], []
     stored = recipes(store)
     for recipe in stored:
         try:
@@ -166,15 +167,16 @@ def describe_rows(root: Path) -> Iterator[str]:
                         for name in files.names(MD5)
                         if not is_sound(files, name)
                     ]
+        except FileNotFoundError:  # as above
+            continue
         except OSError as error:
-            damaged += (
-                []
-                if isinstance(error, FileNotFoundError)
-                else [f"{error.filename or recipe} ({error.strerror})"]
-            )
+            where = f"{error.filename or recipe} ({error.strerror})"
+            (unread if is_passing(error) else damaged).append(where)
     yield f"row store: {store}, rows={rows} recipes={len(stored)}, " + (
-        f"{len(damaged)} damaged files" if damaged else "sound"
+        f"{len(damaged)} damaged files" if damaged else "not all read" if unread else "sound"
     )
+    for one in unread[:SHOWN]:
+        yield f"  can't be read now, so nothing is known about it: {one}"
     for one in damaged[:SHOWN]:
         yield f"  damaged: {one}"
     if damaged:

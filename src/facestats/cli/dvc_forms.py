@@ -181,11 +181,17 @@ def dvc_file_outs(data: bytes) -> tuple[list[Out], str]:
         facts = COMPILED_SINGLE_STAGE_SCHEMA(content)
     except (Invalid, AttributeError, TypeError, RecursionError):
         raise ForeignError("can't be checked: it is damaged or no `.dvc` file") from None
-    if facts.get("deps") and facts.get("frozen") is not True:
+    deps = facts.get("deps") or ()
+    if deps and facts.get("frozen") is not True:
         raise ForeignError("is not frozen: `dvc repro` would copy its deps into its outs")
-    for dep in facts.get("deps") or ():
+    for dep in deps:
         _check_data(dep, _DEP_OF_DVC_FILE, "dep")
     outs = [_checked_out(out, _OUT_OF_DVC_FILE) for out in facts.get("outs") or ()]
+    if deps and any(out.md5 is None for out in outs):
+        raise ForeignError(
+            f"is an import that was never fetched: `dvc fetch` would copy whatever lies at "
+            f"{shortened(deps[0]['path'])}; `dvc update` it, if it is yours"
+        )
     return outs, facts.get("wdir") or "."
 
 

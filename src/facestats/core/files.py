@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from facestats.errors import InputError
+from facestats.machine.output import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,7 +166,7 @@ def read_json(path: Path, kind: type = dict) -> Any:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with two-space indent; numbers that are not finite become null."""
-    write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, visible(json.dumps(_finite(content), indent=2, ensure_ascii=False)) + "\n")
 
 
 def write_metrics(path: Path, content: Any) -> None:

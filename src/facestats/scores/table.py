@@ -13,6 +13,7 @@ import pandas as pd
 from facestats.core.stats.scale import to_decile, to_pct, to_score
 from facestats.core.stats.verdict import Verdict, judge_scores
 from facestats.core.tables.embeddings import Embeddings, EmbeddingTable
+from facestats.machine.output import visible
 from facestats.scores.blending import BlendWeights, blend_weights
 from facestats.scores.regressor import Regressor
 
@@ -212,7 +213,7 @@ def index_text(filenames: pd.Series) -> str:
         return "{}\n"
     places = dict(zip(filenames.tolist(), range(len(filenames)), strict=True))
     # json encodes in C only without indent; a line break can't occur inside a JSON string.
-    text = json.dumps(places, ensure_ascii=False, separators=(",\n  ", ": "))
+    text = visible(json.dumps(places, ensure_ascii=False, separators=(",\n  ", ": ")))
     return "{\n  " + text[1:-1] + "\n}\n"
 
 
