@@ -213,6 +213,33 @@ def test_a_site_cache_that_others_can_write_to_is_named(root, monkeypatch, tmp_p
     assert "set DVC_SITE_CACHE_DIR to a folder that only you may enter" in problem(root)[1]
 
 
+@pytest.mark.parametrize(
+    "name", [".dvc/tmp/repro.dat", ".dvc/tmp/exps/celery/broker/in/1.msg", ".dvc/config.local"]
+)
+def test_what_a_commit_brings_into_dvcs_own_folders_is_named(root, name):
+    """`dvc exp run` unpickles the first, `dvc queue start` runs the command in the second."""
+
+    def git(*arguments):
+        names = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+        run_program(["git", *names, *arguments], root, check=True)
+
+    git("init", "-q")
+    (root / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).touch()
+    assert examine_cache(root).problems == []
+    git("add", "-A")
+    git("commit", "-qm", "own")
+    assert examine_cache(root).problems == []
+    git("add", "-f", name)
+    git("commit", "-qm", "stranger's")
+    path, message = problem(root)
+    assert path == str(root / name)
+    run_program(["sh", "-c", message.split("`")[1]], root, check=True)
+    git("commit", "-qm", "mended")
+    assert examine_cache(root).problems == []
+
+
 def test_doctor_prints_what_it_looked_through(root, capsys):
     assert main(["doctor", "--root", str(root), "--cache"]) == 0
     assert capsys.readouterr().out == "cache: entries=1 listings=1 problems=0\n"

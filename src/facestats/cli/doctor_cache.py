@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,8 @@ OWN_SITE_CACHE = "~/.cache/dvc-site"  # as the Makefile makes it
 
 _PREFIX = re.compile(r"[0-9a-f]{2}")
 _NO_PROJECT = frozenset((".git", ".hg", ".dvc"))  # DVC looks for no file of its own in them
+_NOT_IN_GIT = (".dvc/tmp", ".dvc/cache", ".dvc/config.local")
+_PATIENCE = 20  # seconds
 _LONGEST = 1000  # characters of a path that is shown whole
 
 
@@ -87,6 +90,7 @@ def examine_cache(root: Path) -> CacheReport:
     if cache is not None:
         examine_store(cache.folder, report)
         _examine_site_cache(root, report)
+        _examine_commit(root, report)
     for path, named in outs.items():
         beside = None if path.name == LOCK else Path(os.path.abspath(path.parent))
         whys = (_misplaced(place, out, root, report.folders, beside) for place, out in named)
@@ -158,6 +162,30 @@ def _examine_site_cache(root: Path, report: CacheReport) -> None:
     at = "" if exposed == folder else f", through {exposed}"
     why = f"DVC runs code that it finds there, and other users of this machine can write to it{at}"
     report.add(folder, why, way)
+
+
+def _examine_commit(root: Path, report: CacheReport) -> None:
+    """Check that the commit brings nothing into folders that git ignores.
+
+    Nobody looks there, and `dvc exp run` and `dvc queue start` run code and commands that they find
+    in `.dvc/tmp`.
+    """
+    command = ["git", "-C", str(root), "ls-tree", "-rz", "--name-only", "HEAD", "--", *_NOT_IN_GIT]
+    try:
+        listed = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE
+        )
+    except FileNotFoundError:  # no git
+        return
+    except (OSError, subprocess.TimeoutExpired):
+        report.add(root, "git does not say what its last commit holds", "mend that")
+        return
+    for name in filter(None, os.fsdecode(listed.stdout).split("\0")):
+        report.add(
+            root / name,
+            "git holds it, where DVC keeps what git must not bring, and may run it",
+            f"`git rm -rf --cached {shell_words([name])}`, commit, and remove it",
+        )
 
 
 class _Store:
