@@ -200,6 +200,24 @@ def make_composite(
     ImageError
         A photo that can't be read.
     """
+    return draw_composite(
+        None, df_or_paths, n, seed, align, space, symmetric, max_yaw, flags, copies
+    )
+
+
+def draw_composite(
+    models: Models | None,
+    df_or_paths: Any,
+    n: int | None = None,
+    seed: int = WHO.seed,
+    align: str = DRAW.align,
+    space: str = DRAW.space,
+    symmetric: bool = DRAW.symmetric,
+    max_yaw: float = DRAW.max_yaw,
+    flags: str | None = None,
+    copies: str = WHO.copies,
+) -> Image.Image:
+    """`make_composite` with given models; None: those of `load()`."""
     render = checked_options(
         Render, {"align": align, "space": space, "symmetric": symmetric, "max_yaw": max_yaw}
     ).model_dump()
@@ -212,7 +230,7 @@ def make_composite(
         else None
     )
     photos = _listed(df_or_paths) if table is None else []
-    single, models = one_of("copies", copies, COPIES) == "best", load()
+    single, models = one_of("copies", copies, COPIES) == "best", models or load()
     table, photos = _with_faces(table, models), [models.photo(photo) for photo in photos]
     left_out: dict[str, list[str]] = {}
     selection = dict(table.attrs.get(FACTS, {})) if table is not None else {}
@@ -246,7 +264,7 @@ def make_composite(
             + ("; flags='keep' takes doubtful pictures, too" if hint else "")
         )
     for doubt in selection["doubts"]:
-        warnings.warn(doubt, stacklevel=2)
+        warnings.warn(doubt, stacklevel=3)
     if table is not None and set(SCORES.values()) <= set(table.columns):
         facts["scores"] = mean_scores(table.set_index("filename").loc[facts["members"]])
     image = Image.fromarray(average.image)

@@ -11,9 +11,9 @@ from facestats.core.layout import SERVING
 from facestats.errors import FaceStatsError, FaultError, InputError, ModelError
 from facestats.serving.manifest import OF_TWO_RUNS, Manifest, MixedPartsError, identity
 from facestats.serving.models import Models
-from facestats.serving.parts import Parts, read_parts
+from facestats.serving.parts import ONE_BY_ONE, Encoding, Parts, read_parts
 
-_kept: dict[Path, _Kept] = {}
+_kept: dict[tuple[Path, Encoding], _Kept] = {}
 _loading = threading.Lock()
 
 
@@ -48,7 +48,7 @@ def load(root: str | Path | None = None) -> Models:
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         raise InputError(f"root = {root!r} names no folder ({error})") from None
     for folder in [start] if root is not None else [start, *start.parents]:
-        if (models := _current(folder)) is not None:
+        if (models := current_models(folder)) is not None:
             return models
     raise ModelError(
         f"no {SERVING.as_posix()} in {start}{'' if root else ' or above it'}; "
@@ -75,9 +75,13 @@ class _Kept:
     refused: tuple[tuple, FaceStatsError] | None = None
 
 
-def _current(folder: Path) -> Models | None:
-    """The models of a folder; None where it is no project folder."""
-    kept, manifest = _kept.get(folder) or _Kept(None), identity(folder / SERVING)
+def current_models(folder: Path, encoding: Encoding = ONE_BY_ONE) -> Models | None:
+    """The models of a folder; None where it is no project folder.
+
+    `load` without a search upwards, and with another way to embed.
+    """
+    key, manifest = (folder, encoding), identity(folder / SERVING)
+    kept = _kept.get(key) or _Kept(None)
     models = kept.models
     if models is not None and (
         folder.is_dir() if manifest is None else _stamp(folder, models.parts) == kept.stamp
@@ -93,12 +97,13 @@ def _current(folder: Path) -> Models | None:
     if not _loading.acquire(blocking=models is None):
         return models  # another thread is loading the new ones
     try:
-        return _load(folder, _kept.get(folder) or _Kept(None))
+        return _load(key, _kept.get(key) or _Kept(None))
     finally:
         _loading.release()
 
 
-def _load(folder: Path, kept: _Kept) -> Models:
+def _load(key: tuple[Path, Encoding], kept: _Kept) -> Models:
+    folder, encoding = key
     models, before = kept.models, kept.models.parts if kept.models else None
     if models is not None and _stamp(folder, models.parts) == kept.stamp:
         return models  # another thread has loaded it
@@ -106,7 +111,7 @@ def _load(folder: Path, kept: _Kept) -> Models:
     try:
         seen += tuple(identity(folder / path) for path in Manifest.read(folder).files())
         if kept.refused is None or kept.refused[0] != seen:
-            parts = read_parts(folder, before)
+            parts = read_parts(folder, before, encoding)
             if before and parts.absent - before.absent:
                 raise MixedPartsError(
                     f"{folder / min(parts.absent)} is not there yet; {OF_TWO_RUNS}"
@@ -117,13 +122,13 @@ def _load(folder: Path, kept: _Kept) -> Models:
                 or parts.absent != models.parts.absent
             ):
                 models = Models(folder, MappingProxyType(parts.manifest.facts), parts)
-            _kept[folder] = _Kept(models, _stamp(folder, parts))
+            _kept[key] = _Kept(models, _stamp(folder, parts))
             return models
         error = kept.refused[1]
     except FaceStatsError as problem:
         error = problem
         if not isinstance(error, FaultError):  # which may be over the next time
-            _kept[folder] = _Kept(models, kept.stamp, (seen, error))
+            _kept[key] = _Kept(models, kept.stamp, (seen, error))
     if models is None:
         raise type(error)(*error.args)
     return models

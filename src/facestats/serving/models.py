@@ -16,23 +16,22 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from facestats.core.doubts import FACTS, Doubt, are_photographs, find_doubts
+from facestats.core.doubts import Doubt, find_doubts
 from facestats.core.fingerprint import PACKAGE
-from facestats.core.layout import ATTRIBUTES, CROPS
+from facestats.core.layout import ATTRIBUTES
 from facestats.errors import (
     DoubtWarning,
-    FaceStatsError,
-    ImageError,
     InputError,
     ModelError,
     TableError,
     WithheldError,
 )
 from facestats.labels.names import SLASHES, UNICODE, PhotoNames, Reading, suggestion
+from facestats.serving import answers
+from facestats.serving.answers import Face
 from facestats.serving.checks import whole_number
-from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError
 from facestats.serving.parts import Parts
-from facestats.serving.types import Attribute, Attributes, Score
+from facestats.serving.types import Attributes, Score
 
 if TYPE_CHECKING:
     from facestats.age.check import AgeCheck
@@ -45,10 +44,8 @@ if TYPE_CHECKING:
     from facestats.scores.blending import BlendWeights
     from facestats.scores.regressor import Regressor
 
-SENSITIVE = "ethnicity"
 # How a name may differ from a photo's: never so far that another photo is scored unawares.
 AS_WRITTEN = frozenset({SLASHES, UNICODE})
-HOLISTIC = "facestats.score_image gives the holistic score alone"
 
 
 def _one_at_a_time(method: Callable) -> Callable:
@@ -255,7 +252,7 @@ class Models:
     @_one_at_a_time
     def embed(self, crop: FaceCrop) -> np.ndarray:
         """Compute the embedding of a crop, float32 (d,)."""
-        return self.encoder.encode([_decoded(self.jpeg(crop))])[0]
+        return self.encoder.encode([decoded(self.jpeg(crop))])[0]
 
     @_one_at_a_time
     def landmarks(self, image: Any) -> np.ndarray | None:
@@ -273,208 +270,44 @@ class Models:
     @_one_at_a_time
     def score(self, image: Any) -> Score:
         """See `facestats.score_image`."""
-        return self._score(self.crop(image))
+        crop = self.crop(image)
+        _ = self.regressor, self.blend  # each raises its own error
+        return answers.score(self._face(crop))
 
     @_one_at_a_time
     def combined_score(self, image: Any) -> float:
         """See `facestats.calculate_attractiveness_score`."""
         _ = self.regressor  # raises its own error
         crop = self.crop(image)
-        lacking = self._lacking(crop)
+        lacking = answers.lacking(self, crop)
         if lacking:
             raise lacking
-        result = self._score(crop)
+        result = answers.score(self._face(crop))
         if result.withheld:
             raise WithheldError(f"no score: {result.withheld}")
         self.warn(crop, result.warnings[:1] if result.age_checked is None else [])
-        assert result.combined is not None  # `_lacking` has found nothing
+        assert result.combined is not None  # nothing is lacking
         return result.combined
-
-    def _score(self, crop: FaceCrop) -> Score:
-        from facestats.core.stats.scale import to_decile, to_pct, to_score
-
-        model, (weights, scale) = self.regressor, self.blend
-        jpeg = self.jpeg(crop)
-        embedding = self.encoder.encode([_decoded(jpeg)])
-        checked, withheld, note = self._check_age(crop, embedding)
-        if withheld:
-            return Score(
-                withheld=withheld,
-                age_checked=checked,
-                warnings=[f"no score: {withheld}", *(doubt.text for doubt in self.doubts(crop))],
-            )
-        assert model.scale is not None
-        assert model.reference is not None
-        raw = model.predict(embedding)
-        score, pct = to_score(raw, model.scale), to_pct(raw, model.reference)
-        geometric = np.full(1, np.nan)
-        if self.geometry.trained and scale and crop.landmarks is not None:
-            geometric = to_score(self.geometry.predict(crop.landmarks[None], [jpeg]), scale)
-        combined = weights(geometric, score)
-        lacking = self._lacking(crop)
-        shown = {"holistic": score, "geometric": geometric, "combined": combined}
-        worthless = [
-            verdict["text"]
-            for name, verdict in self.verdicts.items()
-            if verdict["text"] and np.isfinite(shown[name]).all()
-        ]
-        return Score(
-            raw=float(raw[0]),
-            score=float(score[0]),
-            pct=float(pct[0]),
-            decile=int(to_decile(pct)[0]),
-            geometric=_number(geometric),
-            combined=_number(combined),
-            age_checked=checked,
-            warnings=[
-                *note,
-                *worthless,
-                *(doubt.text for doubt in self.doubts(crop)),
-                *([str(lacking)] if lacking else []),
-            ],
-        )
-
-    def _check_age(
-        self, crop: FaceCrop, embedding: np.ndarray
-    ) -> tuple[str | None, str | None, list[str]]:
-        """Check the age.
-
-        Returns what it was checked by, why there is no score, and a note where it can't be checked.
-
-        Raises
-        ------
-        WithheldError
-            Nothing can tell, and `score.require_age_check` is true.
-        """
-        from facestats.age.check import MODEL, OTHER_KIND
-
-        check = self.age_check
-        if check.min_age is not None:
-            labelled = self._labelled_age(crop)
-            if labelled is not None:
-                return labelled["age_checked"], labelled["score_withheld"], []
-            strange = [doubt.text for doubt in self.doubts(crop) if doubt.reason in OTHER_KIND]
-            if check.by_model and not strange:
-                return (
-                    MODEL,
-                    check.reason(MODEL)
-                    if check.may_be_under(self.age_model.predict(embedding))[0]
-                    else None,
-                    [],
-                )
-            note = check.not_checked(strange[0] if strange and check.by_model else None)
-        else:
-            note = check.not_checked()
-        if check.required:
-            raise WithheldError(f"no score: {note} (score.require_age_check)")
-        return None, None, [note]
-
-    def _labelled_age(self, crop: FaceCrop) -> dict[str, str | None] | None:
-        """The row of the age table for the same picture, if people labelled its age."""
-        from facestats.faces.comparison import read_thumbnail, thumbnail
-        from facestats.faces.dedup import find_copy, perceptual_hash
-
-        labelled, hashes, thumbnails = self.labelled_ages
-        crops, size = self.root / CROPS, self.serving["crop"]["size"]
-
-        def look(at: int) -> np.ndarray | None:
-            path = crops / labelled["filename"][at]
-            if at in thumbnails:
-                return thumbnails[at]
-            try:
-                return read_thumbnail(path, size)
-            except FileNotFoundError:  # with None, the answer would change during a run
-                raise MixedPartsError(f"{path} is not there any more; {OF_TWO_RUNS}") from None
-
-        # A withheld face whose crop was removed is still known by its hash; an adult is not.
-        withheld = set(np.flatnonzero(labelled["score_withheld"].notna()).tolist())
-        at = find_copy(perceptual_hash(crop.grey), thumbnail(crop.rgb), hashes, look, withheld)
-        return (
-            None
-            if at is None
-            else {
-                name: None if pd.isna(value) else value for name, value in labelled.iloc[at].items()
-            }
-        )
-
-    def _lacking(self, crop: FaceCrop) -> FaceStatsError | None:
-        """Why there is no combined score, with the way out."""
-        if not self.geometry.trained:
-            return ModelError(
-                f"no combined score: no geometric model was trained ({self.geometry.why}); rate "
-                f"more faces and run `dvc repro`. {HOLISTIC}"
-            )
-        if crop.landmarks is None:
-            return ImageError(
-                "no combined score: no face was found, so there are no landmarks to measure; use "
-                f"a photo that shows the face. {HOLISTIC}"
-            )
-        if self.blend[0].why:
-            return ModelError(
-                f"no combined score: {self.blend[0].why}; see score.weights in params.yaml. "
-                f"{HOLISTIC}"
-            )
-        return None
 
     @_one_at_a_time
     def attributes(self, image: Any, ethnicity: bool = False) -> Attributes:
         """See `facestats.infer_attributes`."""
-        from facestats.attributes.resolution import predict_attributes
-        from facestats.core.stats.groups import age_bucket
-
-        models = {
-            name: m for name, m in self.attribute_models.items() if ethnicity or name != SENSITIVE
-        }
-        crop = self.crop(image)
-        embedding = self.embed(crop)[None]
-        photograph = are_photographs(
-            pd.DataFrame([crop.facts()], columns=FACTS), self.in_use.get("mostly_drawn", False)
-        ).to_numpy()
-        predicted, probabilities = predict_attributes(
-            pd.Index(["image"]), embedding, models, photograph
-        )
-        targets: dict[str, Attribute] = {}
-        for name, model in models.items():
-            if not model.trained:
-                targets[name] = Attribute(None)
-                continue
-            value = predicted[name].iloc[0]
-            targets[name] = Attribute(
-                _number(np.array([value])) if model.kind == "regression" else str(value),
-                model.source,
-                {c: float(probabilities[f"{name}_prob_{c}"].iloc[0]) for c in model.classes}
-                if model.classes
-                else None,
-            )
-        age = targets["age"].value if "age" in targets else None
-        doubts = self.in_use.get("doubts", {})
-        prompts = (
-            [doubts["zeroshot"]] if photograph[0] and any(name in doubts for name in models) else []
-        )
-        return Attributes(
-            targets,
-            None if age is None else str(age_bucket(np.array([age]))[0]),
-            [*(doubt.text for doubt in self.doubts(crop)), *prompts],
-        )
+        _ = self.attribute_models  # raises its own error
+        return answers.attributes(self._face(self.crop(image)), ethnicity)
 
     @_one_at_a_time
     def similar(self, image: Any, k: int = 10) -> pd.DataFrame:
         """See `facestats.find_similar`."""
         k = whole_number("k", k, 1)
-        filenames, embeddings = self.embeddings
+        _ = self.embeddings  # raises its own error
         crop = self.crop(image)
-        similarity = embeddings @ self.embed(crop)
-        order = np.argsort(-similarity, kind="stable")[:k]
-        names = filenames[order]
-        table = pd.DataFrame(
-            {
-                "image": self.images.reindex(names).to_numpy(),
-                "filename": names,
-                "similarity": similarity[order],
-            }
-        )
+        table = answers.nearest(self, self.embed(crop), k)
         table.attrs["warnings"] = [doubt.text for doubt in self.doubts(crop)]
         return table
+
+    def _face(self, crop: FaceCrop) -> Face:
+        jpeg = self.jpeg(crop)
+        return Face(self, crop, jpeg, self.encoder.encode([decoded(jpeg)])[0])
 
 
 def _callers_level() -> int:
@@ -485,9 +318,6 @@ def _callers_level() -> int:
     return level + 1
 
 
-def _decoded(jpeg: bytes) -> Image.Image:
+def decoded(jpeg: bytes) -> Image.Image:
+    """The picture that models see of a crop, RGB."""
     return Image.open(io.BytesIO(jpeg)).convert("RGB")
-
-
-def _number(values: np.ndarray) -> float | None:
-    return float(values[0]) if np.isfinite(values[0]) else None

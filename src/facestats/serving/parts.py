@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,25 @@ class InUse(BaseModel):
     mostly_drawn: bool = False
     on_photographs: dict[str, FiniteFloat | None] | None = None
     doubts: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How photos are embedded.
+
+    Attributes
+    ----------
+    batch_size : int
+        Photos a forward pass; every pass has this shape.
+    precision : str or None
+        As `clip.precision`; None: that of the run.
+    """
+
+    batch_size: int = 1
+    precision: str | None = None
+
+
+ONE_BY_ONE = Encoding()
 
 
 @dataclass(frozen=True)
@@ -93,7 +113,7 @@ class Parts:
         )
 
 
-def read_parts(root: Path, before: Parts | None = None) -> Parts:
+def read_parts(root: Path, before: Parts | None = None, encoding: Encoding = ONE_BY_ONE) -> Parts:
     """Read all parts of a project folder.
 
     Parameters
@@ -101,6 +121,8 @@ def read_parts(root: Path, before: Parts | None = None) -> Parts:
     root : Path
     before : Parts, optional
         Of the same folder; parts that the manifest still names are reused.
+    encoding : Encoding, optional
+        How photos are embedded; the same as that of `before`.
 
     Raises
     ------
@@ -124,7 +146,7 @@ def read_parts(root: Path, before: Parts | None = None) -> Parts:
             values[name] = before.values[name]
             absent -= set(manifest.parts[name])
             continue
-        values[name] = _read(name, root, manifest, values, absent)
+        values[name] = _read(name, root, manifest, values, absent, encoding)
         replaced = [path for path in manifest.parts[name] if identity(root / path) != seen[path]]
         if replaced:
             raise MixedPartsError(
@@ -136,7 +158,12 @@ def read_parts(root: Path, before: Parts | None = None) -> Parts:
 
 
 def _read(
-    name: str, root: Path, manifest: Manifest, values: Mapping[str, Any], absent: frozenset[str]
+    name: str,
+    root: Path,
+    manifest: Manifest,
+    values: Mapping[str, Any],
+    absent: frozenset[str],
+    encoding: Encoding,
 ) -> Any:
     files = manifest.parts[name]
     there = {path: sha256 for path, sha256 in files.items() if path not in absent}
@@ -153,7 +180,8 @@ def _read(
                 )
         if name != "clip":
             check(root, there)
-        return READERS[name](root, [root / path for path in files], manifest, values)
+        reader = partial(_clip, encoding=encoding) if name == "clip" else READERS[name]
+        return reader(root, [root / path for path in files], manifest, values)
     except (MixedPartsError, FaultError):
         raise
     except FaceStatsError as error:
@@ -174,12 +202,20 @@ def _landmarker(
     return Landmarker(files[0].parent)
 
 
-def _clip(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str, Any]) -> Any:
+def _clip(
+    root: Path,
+    files: list[Path],
+    manifest: Manifest,
+    values: Mapping[str, Any],
+    encoding: Encoding = ONE_BY_ONE,
+) -> Any:
     from facestats.clip.load import load_encoder
 
     facts = manifest.facts["clip"]
     # It hashes its weights; a second time would take a second for 2 GB.
-    encoder = load_encoder(files[0].parent, facts["precision"], batch_size=1)
+    encoder = load_encoder(
+        files[0].parent, encoding.precision or facts["precision"], encoding.batch_size
+    )
     known = {
         path: encoder.files_sha256[path.name] for path in files if path.name in HASHED_BY_ENCODER
     }
