@@ -34,8 +34,7 @@ def main(params, embeddings, classifiers, out_of_fold, prompts, labels, faces, m
         {name: tables.read_all(path, PREDICTIONS_OUT_OF_FOLD) for name, path in unseen.items()},
         params.attributes.propose,
     )
-    for message in answers.warnings:
-        warn(message)
+    warn(*answers.warnings)
     for table, schema, file_metadata in answers.tables():
         tables.write(table, metadata / schema.name, schema, file_metadata)
     write_json(serving, answers.serving)

@@ -10,9 +10,9 @@ from facestats.run.stage import StageItem, run_stage, start_clean, warn
 
 from facestats.composites.averaging import average_faces
 from facestats.composites.folder import composite_facts, warnings_of, write_composite
+from facestats.composites.members import Members
 from facestats.core.files import read_json
 from facestats.errors import number_of
-from facestats.groups.members import Members
 
 
 def main(params, name: StageItem, members, composites):
@@ -23,8 +23,7 @@ def main(params, name: StageItem, members, composites):
     start_clean(out)
     selection = read_json(folder / "selection.json")
     facts = composite_facts(average, render, selection, chosen.ratings, chosen.persons)
-    for warning in warnings_of(facts, f"composites.{name}", len(chosen)):
-        warn(warning)
+    warn(*warnings_of(facts, f"composites.{name}", len(chosen)))
     write_composite(out, name, average, facts, chosen.faces, folder / "scores.json")
     if not facts["built"]:
         return f"{name}: not built"

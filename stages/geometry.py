@@ -35,8 +35,7 @@ def main(
     )
     rows["rating"] = rows["rating"].mask(rows["minor"])
     fitted = fit_geometry(params.geometry, shapes, crops, rows)
-    for message in fitted.warnings:
-        warn(message)
+    warn(*fitted.warnings)
     fitted.model.save(regressor)
     measured = fitted.rows.drop(columns=PREDICTED)
     meta = clean.merge(measured, on="filename", how="left")

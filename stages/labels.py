@@ -28,8 +28,7 @@ def main(params, faces, labels, metrics):
         params.labels.rating_scale,
         params.labels.drop_raters,
     )
-    for message in joined.warnings:
-        warn(message)
+    warn(*joined.warnings)
     tables.write(joined.table, labels, LABELS, joined.metadata())
     persons = joined.table.set_index("filename")["person"]
     groups = same_faces(photos.dropna(subset="filename"), persons)

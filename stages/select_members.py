@@ -20,8 +20,7 @@ def main(params, name: StageItem, attributes, faces, crops, members):
     selection = filter_faces(tables.read_all(attributes, FINAL), options)
     conditions = options.model_dump(include=set(COLUMNS))
     doubts = column_doubts(selection.rows, conditions, tables.read_doubts(attributes))
-    for warning in warnings_of(selection, f"composites.{name}", doubts, options.on_few):
-        warn(warning)
+    warn(*warnings_of(selection, f"composites.{name}", doubts, options.on_few))
     landmarks = tables.read(
         faces, FACES, ["filename", "landmarks", "yaw"], only=selection.rows["filename"]
     )
@@ -31,4 +30,4 @@ def main(params, name: StageItem, attributes, faces, crops, members):
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, guarded=False)

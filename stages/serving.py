@@ -1,8 +1,8 @@
 """Stage `serving`: what a photo needs, and which model files belong together; it runs last.
 
-Reads   models/landmarker/, models/clip/, attractiveness_regressor.pt, blend.json, attributes.json,
-        geometry_regressor.safetensors, models/attributes/, zeroshot.npz, embeddings_clip.parquet,
-        faces.parquet, models/age_check.json, age_check.parquet; params `preprocess`, `data.images`
+Reads   models/ (landmarker/, clip/, attributes/, attractiveness_regressor.pt, blend.json,
+        attributes.json, geometry_regressor.safetensors, zeroshot.npz, age_check.json),
+        embeddings_clip, faces, age_check (tables); params `preprocess`, `data.images`
 Writes  models/serving.json: the crop, the CLIP variant, whether a regressor was trained, and the
         sha256 of every file above
 Alone   dvc repro -sf serving
@@ -15,36 +15,22 @@ from facestats.serving.checks import read_facts
 from facestats.serving.manifest import check_kinds, files_in, model_facts, write_manifest
 
 
-def main(
-    params,
-    landmarker,
-    clip,
-    regressor,
-    geometry,
-    blend,
-    attributes,
-    classifiers,
-    prompts,
-    embeddings,
-    faces,
-    age_model,
-    age_check,
-    manifest,
-):
+def main(params, models, embeddings, faces, ages, manifest):
+    attributes, regressor = models / "attributes.json", models / "attractiveness_regressor.pt"
     targets = read_facts(attributes, "targets")["targets"]
     parts = {
-        "landmarker": files_in(landmarker),
-        "clip": files_in(clip),
+        "landmarker": files_in(models / "landmarker"),
+        "clip": files_in(models / "clip"),
         "regressor": [regressor],
-        "geometry": [geometry],
-        "blend": [blend],
+        "geometry": [models / "geometry_regressor.safetensors"],
+        "blend": [models / "blend.json"],
         "attributes": [attributes],
-        "classifiers": [model_path(classifiers, target) for target in targets],
-        "zeroshot": [prompts],
+        "classifiers": [model_path(models / "attributes", target) for target in targets],
+        "zeroshot": [models / "zeroshot.npz"],
         "embeddings": [embeddings],
         "faces": [faces],
-        "age_check": [age_model],
-        "ages": [age_check],
+        "age_check": [models / "age_check.json"],
+        "ages": [ages],
     }
     check_kinds(parts)
     crop = {"crop": params.preprocess.model_dump(), "images": params.data.images}

@@ -21,7 +21,6 @@ from facestats.faces.tables import FACES
 from facestats.labels.tables import LABELS, SPLITS
 from facestats.scores.fitting import fit_regressor
 from facestats.scores.live import TrainingLog
-from facestats.scores.regressor import save_untrained
 from facestats.scores.tables import SCORES_OUT_OF_FOLD
 
 
@@ -36,19 +35,14 @@ def main(params, embeddings, faces, labels, splits, age_check, regressor, out_of
     )
     with TrainingLog(metrics) as log:
         fitted = fit_regressor(options, vectors, rows, tables.rating_scale(labels), log.on_epoch)
-        log.summarise(fitted.facts(log.best))
-        if options.pretrained:
-            log.summarise({"pretrained_sha256": sha256_file(options.pretrained)})
-    for message in fitted.warnings:
-        warn(message)
+        own = {"pretrained_sha256": sha256_file(options.pretrained)} if options.pretrained else {}
+        log.summarise(fitted.facts(log.best) | own)
+    warn(*fitted.warnings)
     if fitted.note:
         print(fitted.note)
     tables.write(fitted.out_of_fold, out_of_fold, SCORES_OUT_OF_FOLD)
-    if fitted.model is None:
-        save_untrained(regressor, fitted.why or "")
-        return "trained=false"
-    fitted.model.save(regressor)
-    return " ".join(f"{name}={n}" for name, n in fitted.counts.items())
+    fitted.save(regressor)
+    return fitted.summary()
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from drawn_shapes import NOSE, SIZE, dots, noise, shape, smooth, write_faces
 from facestats.composites.averaging import average_faces
 from facestats.composites.contours import LEFT_CORNERS, RIGHT_CORNERS
 from facestats.composites.light import gradient_energy, inner_face
+from facestats.composites.members import Member
 from facestats.composites.mesh import Mesh
 from facestats.composites.shapes import find_target, mirrored
 from facestats.errors import InputError
-from facestats.groups.members import Member
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from facestats.clip.tables import embeddings_schema
 from facestats.clusters import clustering as clusters
 from facestats.clusters.clustering import cluster_faces
 from facestats.composites.averaging import average_faces
+from facestats.composites.members import Members
 from facestats.core import tables
 from facestats.core.files import write_json
 from facestats.core.landmarks import N_LANDMARKS
@@ -31,13 +32,12 @@ from facestats.core.tables.embeddings import EmbeddingTable, in_batches, sample_
 from facestats.errors import TableError
 from facestats.evaluation import baselines
 from facestats.geometry.measurements import measure
-from facestats.groups.members import Members
 from facestats.groups.tables import MEMBER_LANDMARKS
 from facestats.labels.splits import split_faces
 from facestats.prompts.zeroshot import PromptClassifier, probability_table
 from facestats.scores.network import Ensemble
 from facestats.scores.regressor import Regressor
-from facestats.scores.table import index_text, score_table
+from facestats.scores.scoring import index_text, score_table
 from resources import ROOT, blobs, names, text
 
 N, D = 500, 12

@@ -126,7 +126,7 @@ def test_the_key_of_a_row_hashes_the_files_that_compute_it(start, code, others):
 
 def test_files_stay_small_enough_to_read():
     assert len((ROOT / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 420
-    assert len((ROOT / "dvc.lock").read_text(encoding="utf-8").splitlines()) <= 2400
+    assert len((ROOT / "dvc.lock").read_text(encoding="utf-8").splitlines()) <= 2300
     long = {
         path.relative_to(ROOT).as_posix(): lines
         for path in MODULES.values()
@@ -148,7 +148,7 @@ def test_stage_scripts_are_short():
     long = {
         path.name: lines
         for path in sorted(Path(ROOT / "stages").glob("*.py"))
-        if (lines := path.read_text(encoding="utf-8").count("\n")) > 70
+        if (lines := path.read_text(encoding="utf-8").count("\n")) > 50
     }
     assert long == {}
 

@@ -12,18 +12,13 @@ from PIL import Image
 from drawn_shapes import SIZE, noise, shape, smooth, write_faces
 from facestats.composites.averaging import Average, average_faces
 from facestats.composites.folder import composite_facts
+from facestats.composites.members import Members
 from facestats.core import tables
 from facestats.core.figures.sheets import contact_sheet, fitting_jpeg
+from facestats.core.stats.means import mean_interval
 from facestats.errors import InputError
 from facestats.groups.filters import Selection
-from facestats.groups.members import (
-    Members,
-    link,
-    mean_interval,
-    mean_scores,
-    scores_text,
-    write_members,
-)
+from facestats.groups.members import link, mean_scores, scores_text, write_members
 from facestats.groups.tables import MEMBER_LANDMARKS
 from programs import run_program, stage_command
 from resources import ROOT, text

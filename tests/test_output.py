@@ -80,7 +80,7 @@ def stage(tmp_path):
 def test_every_encoding_gets_what_it_can_show(stage, tmp_path, changes, shown, dots):
     with open(tmp_path / "said", "wb") as file_said:
         program = start_program(
-            [sys.executable, "stage.py", "--warnings", "warnings", "--folder", "photos"],
+            [sys.executable, "stage.py", "--interim", ".", "--folder", "photos"],
             tmp_path,
             environment(changes),
             file_said,

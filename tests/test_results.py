@@ -113,7 +113,7 @@ def test_every_stage_that_warns_keeps_its_warnings():
     for stage, facts in stages.items():
         facts = facts.get("do", facts)
         script = re.search(r"python (stages/\w+\.py)", facts["cmd"])[1]
-        outs = [out for out in facts["outs"] if str(out).startswith("${warnings}/")]
+        outs = [out for out in facts["outs"] if str(out).startswith("${interim}/warnings/")]
         warns = bool(
             re.search(
                 r"^from facestats.run.stage import .*\bwarn(,|$)",
@@ -121,13 +121,13 @@ def test_every_stage_that_warns_keeps_its_warnings():
                 re.MULTILINE,
             )
         )
-        assert len(outs) == ("--warnings ${warnings}" in facts["cmd"]) >= warns, stage
+        assert len(outs) == ("--interim ${interim}" in facts["cmd"]) >= warns, stage
         assert all(
             out
             == (
-                "${warnings}/${key}/" + f"{stage}.stage.json"
+                "${interim}/warnings/${key}/" + f"{stage}.stage.json"
                 if "foreach" in stages[stage]
-                else f"${{warnings}}/{stage}.json"
+                else f"${{interim}}/warnings/{stage}.json"
             )
             for out in outs
         )

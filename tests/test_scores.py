@@ -13,7 +13,7 @@ from facestats.core.stats.scale import (
     to_pct,
     to_score,
 )
-from facestats.scores.table import score_table
+from facestats.scores.scoring import score_table
 from facestats.scores.tables import SCORES
 
 WEIGHTS = {"geometric": 0.6, "holistic": 0.4}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from facestats.composites.members import Members
 from facestats.core import tables
 from facestats.core.files import (
     csv_text,
@@ -16,7 +17,6 @@ from facestats.core.files import (
     write_csv,
     write_plot_csv,
 )
-from facestats.groups.members import Members
 from facestats.groups.tables import MEMBER_LANDMARKS
 from facestats.labels.csv_text import read_csv, without_columns
 from facestats.labels.manual import merge_labels

@@ -34,7 +34,7 @@ from resources import ROOT, landmarker_dir, names
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 VARIABLES = {name: value for group in PIPELINE["vars"] for name, value in group.items()}
-NOT_PASSED = ("--warnings", "--keys")
+NOT_PASSED = ("--interim",)
 N = 3
 IDENTITIES = {
     "filename": names(N),

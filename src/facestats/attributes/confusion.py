@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture."""
+"""A confusion matrix as plot data and as a picture."""
 
 from __future__ import annotations
 
@@ -8,11 +8,29 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from facestats.attributes.heldout import HeldOut
 from facestats.core.figures.png import plain, save, say_why
+from facestats.core.files import write_plot_csv
 
 MOST = 20  # classes; with more, cells have a colour only, no numbers
 CELL, MARGIN = 0.75, 2.2  # inches
 LETTERS = 36  # classes × length of the longest name, up to which names fit side by side
+
+
+def write_confusion(held_out: HeldOut, target: str, why: str | None, path: Path) -> None:
+    """Write the answers for the test faces as `<path>.csv`, one row a face, and `<path>.png`.
+
+    Parameters
+    ----------
+    held_out : HeldOut
+    target, why
+        See `confusion_picture`.
+    path : Path
+        Without suffix.
+    """
+    write_plot_csv(path.with_suffix(".csv"), held_out.pairs)
+    picture = path.with_suffix(".png")
+    confusion_picture(held_out.pairs, held_out.order, target, why, picture)
 
 
 def confusion_picture(

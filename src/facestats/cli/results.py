@@ -193,7 +193,7 @@ def _warnings(root: Path, params: Params) -> list[str]:
     }
     lines, total, absent = [], 0, 0
     for stage, facts in stages.items():
-        if "--warnings" not in facts.get("do", facts)["cmd"]:
+        if "--interim" not in facts.get("do", facts)["cmd"]:
             continue
         # What was taken out of params.yaml is left out: DVC leaves its file behind.
         paths = [

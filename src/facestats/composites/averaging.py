@@ -26,11 +26,11 @@ from facestats.composites.light import (
     compare_sharpness,
     to_codes,
 )
+from facestats.composites.members import Member
 from facestats.composites.params import Render
 from facestats.composites.shapes import find_target
 from facestats.composites.warping import EyeAligner, Warper
 from facestats.errors import InputError
-from facestats.groups.members import Member
 from facestats.machine.faults import fault, is_passing
 
 ALIGNMENTS, SPACES = (get_args(Render.model_fields[name].annotation) for name in ("align", "space"))

@@ -13,13 +13,13 @@ from PIL import Image
 from facestats.composites.averaging import Average
 from facestats.core.figures.sheets import MOST, contact_sheet, fitting_jpeg
 from facestats.core.files import write_bytes, write_image, write_json
+from facestats.core.stats.means import mean_rating
 from facestats.errors import InputError
-from facestats.groups.members import mean_rating
 
 FEW = 10  # faces: in an average of fewer, single faces can be made out
-NO_FACE = "no_face"  # only in `make_composite`: in the pipeline, such photos are rejected
+WITHOUT_FACE = "no_face"  # only in `make_composite`: in the pipeline, such photos are rejected
 _LEFT_OUT = {
-    NO_FACE: "without a face",
+    WITHOUT_FACE: "without a face",
     "no_landmarks": "without landmarks, which align needs",
     "max_yaw": "turned further than max_yaw",
     "folded": "with triangles that fold over on the way to the mean shape",

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from facestats.composites.members import Member
 from facestats.composites.mesh import Mesh
 from facestats.composites.warping import align_eyes
 from facestats.core.landmarks import MIRROR, N_LANDMARKS
-from facestats.groups.members import Member
 
 NO_LANDMARKS, TURNED, FOLDED = "no_landmarks", "max_yaw", "folded"
 

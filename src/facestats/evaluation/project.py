@@ -96,6 +96,10 @@ class Evaluation:
     attributes: dict
     fairness: dict
 
+    def headlines(self) -> dict[str, dict[str, float | None] | str | None]:
+        """Pick one metric per model; see the function `headlines`."""
+        return headlines(self.attractiveness.metrics, self.attributes)
+
 
 def read_tables(names: pd.Index, metadata: Path) -> ProjectTables:
     """Read the tables of a project.

@@ -1,25 +1,23 @@
-"""The members of a composite: their folder, and their mean scores and ratings.
+"""The folder of a composite's members, as the stage `select` writes it; and their mean scores.
 
-The folder holds all that drawing the composite needs, and nothing that changes without it.
+The folder holds all that drawing the composite needs, and nothing that changes without it;
+`composites.members` reads it.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from facestats.core import tables
-from facestats.core.files import without_apostrophe, write_csv, write_json
-from facestats.core.stats.intervals import interval_text, mean_with_interval, person_groups
+from facestats.core.files import write_csv, write_json
+from facestats.core.stats.intervals import interval_text, person_groups
+from facestats.core.stats.means import mean_interval, mean_rating
 from facestats.core.stats.verdict import SCORES
-from facestats.core.tables.parquet import opened, read_batches
-from facestats.errors import InputError
 from facestats.groups.tables import MEMBER_LANDMARKS
 
 if TYPE_CHECKING:
@@ -27,47 +25,6 @@ if TYPE_CHECKING:
 
 
 PERSON = "person_group"  # column of `attributes_final.parquet`: whose face it is, as a number
-_RESAMPLES, _SEED = 1000, 0
-
-
-def mean_interval(values: pd.Series, what: str, persons: pd.Series | None = None) -> dict[str, Any]:
-    """Average values of faces, with a 95 % bootstrap interval over persons.
-
-    Parameters
-    ----------
-    values : Series (n,)
-        One value a face, NaN where it has none.
-    what : str
-        What one of them is called, such as `human rating`.
-    persons : Series (n,), optional
-        Whose face each is, null where it is a person of its own. By default each face is somebody
-        else's.
-
-    Returns
-    -------
-    dict
-        `value`, `low`, `high`, `n` (faces that have a value) and, where something is null, `why`.
-    """
-    has_value = values.notna().to_numpy()
-    known = values.to_numpy(dtype=np.float64)[has_value]
-    if len(known) == 0:
-        return {"value": None, "low": None, "high": None, "n": 0, "why": f"no member has a {what}"}
-    groups = None if persons is None else person_groups(persons[has_value])
-    if len(known) == 1 or (groups is not None and groups.max() == 0):
-        who = "one member has" if len(known) == 1 else f"{len(known)} members of one person have"
-        return {
-            "value": float(known.mean()),
-            "low": None,
-            "high": None,
-            "n": len(known),
-            "why": f"{who} a {what}: an interval needs two persons",
-        }
-    return {**mean_with_interval(known, _RESAMPLES, _SEED, groups), "n": len(known)}
-
-
-def mean_rating(ratings: pd.Series, persons: pd.Series | None = None) -> dict[str, Any]:
-    """Mean human rating of faces, in the raters' unit; see `mean_interval`."""
-    return mean_interval(ratings, "human rating", persons)
 
 
 def mean_scores(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -183,94 +140,3 @@ def link(source: Path, target: Path) -> None:
         os.link(source.resolve(), target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-class Member(NamedTuple):
-    """One face of a composite.
-
-    Attributes
-    ----------
-    filename : str
-    path : Path
-        Of its crop.
-    landmarks : ndarray (468, 3), optional
-        0–1 of the crop.
-    yaw : float, optional
-        Degrees.
-    """
-
-    filename: str
-    path: Path
-    landmarks: np.ndarray | None
-    yaw: float | None = None
-
-
-class Members:
-    """The members of a composite in the order of their names.
-
-    They may be iterated, as `Member`, any number of times. Landmarks are read batch by batch; at
-    once, those of 2,500 faces took 80 MB.
-
-    Parameters
-    ----------
-    members : Path
-        `members.csv`.
-    faces : Path
-        The folder of their crops and landmarks.
-
-    Attributes
-    ----------
-    ratings : Series
-        Mean human rating by name, NaN where nobody rated.
-    persons : Series of int
-        Number of the person by name.
-
-    Raises
-    ------
-    InputError
-        The folder is not one that the stage `select` wrote.
-    """
-
-    def __init__(self, members: Path, faces: Path):
-        try:
-            table = pd.read_csv(
-                members,
-                dtype={"filename": "str", "rating": "float64", "person": "int64"},
-                na_values={"rating": ""},
-                keep_default_na=False,
-            )
-            table["filename"] = table["filename"].map(without_apostrophe)
-            names, by_name = table["filename"], table.set_index("filename")
-            self.ratings, self.persons = by_name["rating"], by_name["person"]
-        except (FileNotFoundError, KeyError, ValueError) as error:
-            raise InputError(
-                f"{members} is not a list of members ({error}); `dvc repro` writes it"
-            ) from None
-        self.faces, self.table = faces, faces / MEMBER_LANDMARKS.name
-        strangers = names[
-            ~names.isin(tables.read(self.table, MEMBER_LANDMARKS, ["filename"])["filename"])
-        ]
-        if len(strangers):
-            raise InputError(
-                f"{members} names {strangers.iloc[0]}, which {faces} does not know; "
-                "`dvc repro` writes both"
-            )
-        self.names = frozenset(names)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __iter__(self) -> Iterator[Member]:
-        with opened(self.table) as file:
-            for batch in read_batches(file, ["filename", "landmarks", "yaw"]):
-                names, yaws = (batch.column(column).to_pylist() for column in ("filename", "yaw"))
-                for name, shape, yaw in zip(
-                    names, batch.column("landmarks").to_pandas(), yaws, strict=True
-                ):
-                    if name in self.names:
-                        yield Member(
-                            name,
-                            self.faces / name,
-                            None if shape is None else shape.reshape(-1, 3),
-                            yaw,
-                        )

@@ -64,15 +64,16 @@ class StageItem(str):
         return section[self]
 
 
-def run_stage(main: Callable) -> None:
+def run_stage(main: Callable, guarded: bool = True) -> None:
     """Call `main(params, …)` with the command line's arguments and exit with its outcome.
 
     The signature of `main` is the command line. Every parameter after `params` is a required option
     such as `--embeddings`: a path, or of the type it is annotated with; a `StageItem` is the option
     `--name`. `params.yaml` is read from the working directory, where DVC runs a stage. The line
     that `main` returns is printed with the seconds it took. Its warnings become an out of the
-    stage, in the folder `--warnings`; with a `StageItem`, in a folder of that name there, and the
-    name itself below `--keys` (dvc.yaml explains why). A stage that DVC started ends with DVC.
+    stage, in the folder `warnings` of `--interim`; with a `StageItem`, in a folder of that name
+    there, and, if it is `guarded`, the name itself in the folder `keys` (dvc.yaml explains why). A
+    stage that DVC started ends with DVC.
 
     Exit code 0: done; 1: a `FaceStatsError`, a file that can't be used or a full disk, printed as
     one message; 130: interrupted.
@@ -80,7 +81,7 @@ def run_stage(main: Callable) -> None:
     secure_output()
     plain_warnings()
     arguments = vars(make_parser(main).parse_args())
-    folders = arguments.pop("warnings"), arguments.pop("keys")
+    interim = arguments.pop("interim")
     gc.freeze()  # modules stay to the end, so that no collection needs to look at them again
     gc.enable()
     end_in_time()
@@ -88,11 +89,9 @@ def run_stage(main: Callable) -> None:
     script = sys.modules[main.__module__]
     try:
         summary = main(load_params(), **arguments)
-        _write_by_name(
-            *folders,
-            Path(script.__file__ or "").stem,
-            next((value for value in arguments.values() if isinstance(value, StageItem)), None),
-        )
+        if interim:
+            items = [value for value in arguments.values() if isinstance(value, StageItem)]
+            _write_by_name(interim, Path(script.__file__ or "").stem, items, guarded)
     except FaceStatsError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -130,34 +129,25 @@ def make_parser(main: Callable) -> argparse.ArgumentParser:
         else:
             parser.add_argument(f"--{parameter.name.replace('_', '-')}", type=kind, required=True)
     parser.add_argument(
-        "--warnings",
+        "--interim",
         type=Path,
         metavar="DIR",
-        help="write the warnings there too, as a list in JSON",
-    )
-    parser.add_argument(
-        "--keys",
-        type=Path,
-        metavar="DIR",
-        help="write the key that this stage works on there, as DVC expects it",
+        help="write the warnings below this folder, too, as DVC expects them",
     )
     return parser
 
 
-def _write_by_name(
-    warnings: Path | None, keys: Path | None, script: str, item: StageItem | None
-) -> None:
+def _write_by_name(interim: Path, script: str, items: list[StageItem], guarded: bool) -> None:
     """Write the small outs that any stage may have: its warnings, and the key that it works on."""
     stage = (
         os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0] or script
     )  # from another folder, DVC says `../dvc.yaml:select@women`
-    if warnings:
-        write_json(
-            warnings / item / f"{stage}.stage.json" if item else warnings / f"{stage}.json",
-            _warnings,
-        )
-    if keys and item:
-        write_json(keys / item / f"{stage}.stage.json", item)
+    if not items:
+        write_json(interim / "warnings" / f"{stage}.json", _warnings)
+    for item in items:
+        write_json(interim / "warnings" / item / f"{stage}.stage.json", _warnings)
+        if guarded:
+            write_json(interim / "keys" / item / f"{stage}.stage.json", item)
 
 
 def _leave() -> None:
@@ -182,8 +172,6 @@ def start_clean(out: Path) -> None:
     """Remove what a stage that outlived its DVC has left in a folder.
 
     DVC has removed the folder before the stage. In a run by hand it stays, with a warning.
-
-    In a run by hand it stays, with a warning.
     """
     if started_by_dvc():
         shutil.rmtree(out, ignore_errors=True)
@@ -194,10 +182,11 @@ def start_clean(out: Path) -> None:
         )
 
 
-def warn(message: str) -> None:
+def warn(*messages: str) -> None:
     """Warn about the outs: now, and in `facestats results` as long as these outs exist."""
-    _warnings.append(message)
-    warn_once(message)
+    _warnings.extend(messages)
+    for message in messages:
+        warn_once(message)
 
 
 def warn_once(message: str) -> None:

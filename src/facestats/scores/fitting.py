@@ -16,7 +16,7 @@ from facestats.errors import FaultError, InputError, number_of
 from facestats.scores.folds import out_of_fold
 from facestats.scores.params import Mlp
 from facestats.scores.pretrained import load_pretrained
-from facestats.scores.regressor import Regressor
+from facestats.scores.regressor import Regressor, save_untrained
 from facestats.scores.training import MIN_TRAIN, MIN_VAL, too_few, train_regressor
 
 _NO_FOLDS = pd.DataFrame({"filename": pd.Series(dtype="str"), "fold": [], "attractiveness_raw": []})
@@ -66,6 +66,19 @@ class FittedRegressor:
             kind = self.model.calibration.kind
             facts = {"best": best, "correction": self.model.size, "calibration": kind}
         return facts | {"trained": self.model is not None, "why": self.why, **self.counts}
+
+    def save(self, path: Path) -> None:
+        """Write the model's file, or one that says why there is none."""
+        if self.model is None:
+            save_untrained(path, self.why or "")
+        else:
+            self.model.save(path)
+
+    def summary(self) -> str:
+        """Count the faces in one line."""
+        if self.model is None:
+            return "trained=false"
+        return " ".join(f"{name}={n}" for name, n in self.counts.items())
 
 
 def fit_regressor(

@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from facestats.composites.averaging import average_faces
-from facestats.composites.folder import NO_FACE, composite_facts
+from facestats.composites.folder import WITHOUT_FACE, composite_facts
 from facestats.composites.params import Render
 from facestats.core import tables
 from facestats.core.doubts import PICTURE
@@ -412,7 +412,7 @@ def _new_faces(
         try:
             crop = models.crop(photos[i])
         except NoFaceError:
-            left_out.setdefault(NO_FACE, []).append(name)
+            left_out.setdefault(WITHOUT_FACE, []).append(name)
             continue
         doubts = (
             [doubt.reason for doubt in models.doubts(crop) if doubt.reason in PICTURE]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from facestats.age.check import (
     summarise_check,
 )
 from facestats.attributes.model import AttributeModel
+from facestats.attributes.tables import PREDICTIONS_OUT_OF_FOLD
+from facestats.core import tables
 from facestats.core.doubts import FACTS, doubtful_faces, drawn_share
 from facestats.core.stats.identity import IDENTITY, count_once, same_faces, several_faces
 from facestats.core.tables.embeddings import EmbeddingTable
@@ -127,6 +130,26 @@ def check_ages(
         name: measure_check(check, part, persons[part.index]) for name, part in parts.items()
     }
     return CheckedAges(check, table, metrics, _open_questions(check, table))
+
+
+def read_unseen(folder: Path, model: AttributeModel | None) -> pd.Series | None:
+    """Read the out-of-fold ages of train faces, by filename; None without a trained model.
+
+    Parameters
+    ----------
+    folder : Path
+        `data/interim/out_of_fold`.
+    model : AttributeModel, optional
+        Of ages.
+
+    Returns
+    -------
+    Series or None
+    """
+    if model is None or not model.trained:
+        return None
+    predictions = tables.read_all(folder / "age.parquet", PREDICTIONS_OUT_OF_FOLD)
+    return predictions.set_index("filename")["age"]
 
 
 def _left_out(

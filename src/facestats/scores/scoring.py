@@ -1,4 +1,4 @@
-"""The table of scores, one row a face."""
+"""The scores of all faces: computing them, judging them, and their tables."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from facestats.attributes.tables import CLEAN
+from facestats.core import tables
+from facestats.core.files import write_bytes, write_text
+from facestats.core.stats.identity import IDENTITY, same_faces, several_faces
 from facestats.core.stats.scale import to_decile, to_pct, to_score
 from facestats.core.stats.verdict import Verdict, judge_scores
 from facestats.core.tables.embeddings import Embeddings, EmbeddingTable
+from facestats.faces.tables import FACES
+from facestats.labels.tables import LABELS, SPLITS
 from facestats.machine.output import visible
 from facestats.scores.blending import BlendWeights, blend_weights
 from facestats.scores.regressor import Regressor
+from facestats.scores.tables import SCORES, SCORES_WITH_ATTRIBUTES
 
 _SCORES = (
     "attractiveness_raw",
@@ -141,6 +149,27 @@ class ScoredFaces:
         text = self.verdicts["holistic"].text if "holistic" in self.verdicts else None
         return {"attractiveness": text} if text else {}
 
+    def write(self, metadata: Path, array: Path) -> None:
+        """Write the tables of the scores, the index of their rows and the array of the scores.
+
+        Parameters
+        ----------
+        metadata : Path
+            Folder of the tables; `attributes_clean.parquet` is there.
+        array : Path
+            `attractiveness_scores.npy`.
+        """
+        attributes = tables.read_all(metadata / CLEAN.name, CLEAN)
+        with_attributes = self.table.merge(attributes, on="filename", how="left")
+        scores = self.table.copy()
+        scores.insert(1, "image", with_attributes["image"])
+        doubts = tables.doubts_metadata(self.doubts())
+        tables.write(scores, metadata / SCORES.name, SCORES, doubts)
+        joined = metadata / SCORES_WITH_ATTRIBUTES.name
+        tables.write(with_attributes, joined, SCORES_WITH_ATTRIBUTES)
+        write_text(metadata / "feature_index.json", index_text(scores["filename"]))
+        write_bytes(array, array_bytes(scores["attractiveness_score"]))
+
     def summary(self) -> str:
         """Count the faces with each score, in one line; a second has the learned weights."""
         counts = {
@@ -158,6 +187,27 @@ class ScoredFaces:
             f"{line}\n  weights learned from {self.weights.n_val} val faces: "
             f"geometric {self.weights.geometric:.3f}, holistic {self.weights.holistic:.3f}"
         )
+
+
+def read_rated(names: pd.Index, metadata: Path) -> pd.DataFrame:
+    """Read what scores are judged by.
+
+    Parameters
+    ----------
+    names : Index
+        n filenames, in the order of the embeddings.
+    metadata : Path
+        Folder of the tables.
+
+    Returns
+    -------
+    DataFrame (n rows)
+        `rating`, `person` and `split`, as `score_faces` takes them.
+    """
+    faces = tables.read_for(names, metadata / LABELS.name, LABELS, ["rating", "person"])
+    accepted = tables.read(metadata / FACES.name, FACES, IDENTITY).dropna(subset="filename")
+    faces["person"] = several_faces(same_faces(accepted, faces["person"])).reindex(names)
+    return faces.assign(split=tables.read_for(names, metadata / SPLITS.name, SPLITS)["split"])
 
 
 def score_faces(
