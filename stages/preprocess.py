@@ -13,8 +13,7 @@ from pathlib import Path
 def main(params, landmarker, crops, faces):
     # Imported here, since each worker process imports this file too: it saves a second in each.
     from facestats.core import tables
-    from facestats.core.photo_files import links_out
-    from facestats.errors import InputError
+    from facestats.core.photo_files import refuse_links_out
     from facestats.faces import preprocess
     from facestats.faces.crop import PreprocessConfig
     from facestats.faces.keys import recipe_hash
@@ -24,9 +23,7 @@ def main(params, landmarker, crops, faces):
     from facestats.rows.store import open_rows
 
     images, cache = Path(params.data.images), find_dvc_cache()
-    if links := list(links_out(images, cache and cache.folder).values()):
-        more = f". {len(links) - 1} more: see `python -m facestats doctor`" if links[1:] else ""
-        raise InputError(links[0] + more)
+    refuse_links_out(images, cache and cache.folder)
     config = PreprocessConfig(**params.preprocess.model_dump())
 
     def earlier():

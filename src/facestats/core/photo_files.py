@@ -94,6 +94,20 @@ def links_out(folder: str | Path, cache: str | Path | None) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def refuse_links_out(folder: str | Path, cache: str | Path | None) -> None:
+    """Refuse a folder with links to files outside of it; see `links_out`.
+
+    Raises
+    ------
+    InputError
+        There is one.
+    """
+    if messages := list(links_out(folder, cache).values()):
+        more = len(messages) - 1
+        hint = f". {more} more: see `python -m facestats doctor`" if more else ""
+        raise InputError(messages[0] + hint)
+
+
 def face_filename(image: str) -> str:
     """Path of an image's face: the image's own, with `.jpg` appended unless it ends so."""
     return image if image.endswith(SUFFIX) else image + SUFFIX
