@@ -1,1 +1,1 @@
-"""CLIP: fetching a variant, encoding faces, reading prompts."""
+"""CLIP's image tower: loading it, and embedding face crops."""

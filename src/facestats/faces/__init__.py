@@ -1,5 +1,5 @@
-"""Faces out of photos: decoding, landmarks, alignment, quality, duplicates.
+"""Faces out of photos: landmarks, alignment, quality, duplicates.
 
-`landmarks.py` finds faces, `preprocess.py` turns a folder of photos into aligned crops and a table.
-Nothing here reads `params.yaml` or knows the pipeline's paths.
+`photo.py` cuts a face out of one photo, `preprocess.py` out of a folder of photos, and makes their
+table.
 """

@@ -245,9 +245,8 @@ def _decode(image: Image.Image, data: bytes, min_long_side: float | None) -> Pho
     jpeg = image.format == "JPEG" or (image.format == "MPO" and image.tell() == 0)
     size = image.size
     rgb = _jpeg_pixels(image, data, min_long_side) if jpeg else _pixels(image)
-    orientation = _orientation(
-        image
-    )  # after decoding: Pillow's TIFF decoder applies and removes it
+    # After decoding, for Pillow's TIFF decoder applies and removes it.
+    orientation = _orientation(image)
     width, height = size if jpeg else rgb.shape[1::-1]
     if orientation >= 5 and orientation in _UPRIGHT:
         width, height = height, width

@@ -46,7 +46,7 @@ def draw_face(traits: Traits, size: int, rng: np.random.Generator) -> Drawing:
     size : int
         Width and height of the picture in pixels.
     rng : np.random.Generator
-        Numpy.random.Generator For the noise of the photo; what belongs to the person comes from
+        For the noise of the photo; what belongs to the person comes from
         `traits.texture_seed`.
     """
     person = np.random.default_rng([traits.texture_seed, 0])

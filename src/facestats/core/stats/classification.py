@@ -96,7 +96,7 @@ def calibration_error(sure: np.ndarray, right: np.ndarray) -> float:
 def calibration_with_interval(
     sure: np.ndarray, right: np.ndarray, resamples: int, seed: int, groups: np.ndarray | None = None
 ) -> dict[str, float]:
-    """`calibration_error` as value, low, high: 95 % bootstrap over faces, less its bias.
+    """`calibration_error` as value, low, high: 95 % bootstrap over persons, less its bias.
 
     A resample is less even than the faces themselves, so its error is greater: by 0.02 on 140
     faces, as much as the error of a well calibrated model. The resamples are shifted so that their
