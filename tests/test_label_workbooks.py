@@ -1,6 +1,8 @@
 """Excel workbooks of labels: their sheets, merged cells, formulas and damages."""
 
 import io
+import time
+import tracemalloc
 import zipfile
 from datetime import datetime
 from functools import partial
@@ -8,6 +10,7 @@ from functools import partial
 import pytest
 
 from facestats.errors import LabelError
+from facestats.labels import csv_text, excel
 from facestats.labels.joining import join_labels
 from label_files import FACES, PLAIN, THREE, join_files, labels, workbook
 
@@ -186,3 +189,99 @@ def changed_sheet(change):
 def test_a_cell_that_is_endless_is_named(join, text):
     with pytest.raises(LabelError, match=r"labels\.csv, line \d: field larger than field limit"):
         join(labels__csv=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (PLAIN + "," * 2_000_001, "line 5: longer than 2000000 characters"),
+        (PLAIN + "," * 5000 + "x", "line 5: 5001 cells; at most 5000 columns are read"),
+    ],
+    ids=["long", "wide"],
+)
+def test_a_line_of_nothing_but_commas_is_named(join, text, expected):
+    with pytest.raises(LabelError, match=expected):
+        join(labels__csv=text)
+
+
+def test_a_file_of_many_blank_lines_takes_little(join, monkeypatch):
+    blank = "\n" * 100_000
+    tracemalloc.start()
+    joined = join(labels__csv=PLAIN + blank + "\n")
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+    assert labels(joined, "gender")[:1] == [["female"]]
+    monkeypatch.setattr(csv_text, "MOST_LINES", 50_000)
+    with pytest.raises(LabelError, match="has more than 50000 lines; divide it"):
+        join(labels__csv=PLAIN + blank)
+    monkeypatch.setattr(csv_text, "MOST_BYTES", 50_000)
+    with pytest.raises(LabelError, match="is larger than 0 MB; divide it"):
+        join(labels__csv=PLAIN + blank)
+
+
+def with_part(name, part):
+    """A workbook with one label and another part."""
+    data = io.BytesIO(changed_sheet(lambda sheet: sheet))
+    with zipfile.ZipFile(data, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, part)
+    return data.getvalue()
+
+
+def before_the_end(more):
+    """A workbook whose sheet has more elements behind its cells."""
+    return changed_sheet(lambda sheet: sheet.replace(b"</sheetData>", b"</sheetData>" + more))
+
+
+STRINGS = "xl/sharedStrings.xml"
+BOMBS = {
+    "overlapping merged areas": (
+        lambda: before_the_end(
+            b"<mergeCells>" + b'<mergeCell ref="C1:Z300"/>' * 3000 + b"</mergeCells>"
+        ),
+        "has merged areas of more than 200000 cells",
+    ),
+    "many merged areas": (
+        lambda: before_the_end(
+            b"<mergeCells>" + b'<mergeCell ref="C1:C1"/>' * 150_000 + b"</mergeCells>"
+        ),
+        "has merged areas of more than 200000 cells",
+    ),
+    "formats": (
+        lambda: with_part("xl/more.xml", b"<a>" + b"<xf/>" * 300_000 + b"</a>"),
+        "has more than 200000 formats, names, drawings and the like",
+    ),
+    "cells that repeat": (
+        lambda: before_the_end(b"<sheetData>" + b'<c r="A1"/>' * 50 + b"</sheetData>"),
+        "names a cell twice",
+    ),
+    "one long text": (
+        lambda: with_part(STRINGS + "2", b"<a>" + b"a" * 20_000_000 + b"</a>"),
+        "is unusually large unpacked, 20 MB",
+    ),
+    "a formula far from others": (
+        lambda: before_the_end(
+            b'<sheetData><row r="2000"><c r="AAA2000"><f>1</f><v>1</v></c></row></sheetData>'
+        ),
+        "has a sheet of 2000 rows and 703 columns",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), BOMBS.values(), ids=BOMBS)
+def test_a_small_workbook_that_would_take_minutes_is_refused(join, data, expected):
+    started = time.process_time()
+    with pytest.raises(LabelError, match=expected):
+        join(labels__xlsx=data())
+    assert time.process_time() - started < 5
+
+
+def test_a_text_that_many_cells_share_counts_for_each(join, monkeypatch):
+    monkeypatch.setattr(excel, "MOST_LETTERS", 1000)
+    with pytest.raises(LabelError, match="is unusually large unpacked"):
+        join(labels__xlsx=[["image", "note"], *([f"{i}", "a" * 100] for i in range(20))])
+
+
+def test_a_list_of_formulas_of_several_sheets_is_no_sheet(join):
+    """Excel's `calcChain.xml` names `B2` once for each sheet."""
+    chain = b"<calcChain>" + b'<c r="B2" i="1"/>' * 9 + b"</calcChain>"
+    assert labels(join(labels__xlsx=with_part("xl/calcChain.xml", chain)), "age")[0] == [30]

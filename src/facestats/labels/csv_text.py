@@ -24,6 +24,9 @@ WORKBOOKS = (".xlsx", ".xlsm")  # read like CSV files
 SHOWN = 20  # mistakes of one file in a message
 TITLE = 10  # lines at the top that may hold the header
 COLUMNS = 5000  # of one file; a survey has hundreds
+MOST_BYTES = 500_000_000  # of one file
+MOST_LINES = 10_000_000  # of one file
+LONGEST_LINE = 2_000_000  # characters
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -37,6 +40,7 @@ OTHER_FILES = (
     (b"\xd0\xcf\x11\xe0", "an Excel file of the old kind"),
     (b"%PDF", "a PDF"),
 )
+_BLANK: list[str] = []
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 INVISIBLE = dict.fromkeys(
     [0x00AD, 0x200B, 0x200E, 0x200F, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2060, 0xFEFF]
@@ -73,8 +77,13 @@ def read_csv(path: Path) -> pd.DataFrame | None:
         return None
     if path.is_dir():
         raise LabelError(f"{path} is a folder, expected a CSV file")
+    if path.stat().st_size > MOST_BYTES:
+        raise LabelError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB; divide it")
     text, notes = decode(path.read_bytes(), path)
     separator, records, ends = _records(text, path)
+    # A file may hold nothing but line breaks.
+    kept = [i for i, record in enumerate(records) if record or i <= TITLE]
+    records, ends = [records[i] for i in kept], [ends[i] for i in kept]
     frame = as_frame(records, ends, path, f"put a value with a {SEPARATORS[separator]} into quotes")
     frame.attrs["notes"] = [*notes, *frame.attrs["notes"]]
     return frame
@@ -339,7 +348,15 @@ def _marked(data: bytes, path: Path) -> tuple[bytes, str, str]:
 
 def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
     """The separator, the cells of each record, and the line on which each ends."""
+    if text.count("\n") + text.count("\r") > 2 * MOST_LINES:
+        raise LabelError(f"{path} has more than {MOST_LINES} lines; divide it")
     lines = list(io.StringIO(text, newline=""))
+    longest = max(range(len(lines)), key=lambda i: len(lines[i]), default=None)
+    if longest is not None and len(lines[longest]) > LONGEST_LINE:
+        raise LabelError(
+            f"{path}, line {longest + 1}: longer than {LONGEST_LINE} characters; end each record "
+            "with a line break"
+        )
     start = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
     declared = (
         re.fullmatch(r'"?sep=(.)"?\s*', lines[start], re.IGNORECASE) if start < len(lines) else None
@@ -352,7 +369,14 @@ def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
     records, ends = [], []
     try:
         for record in reader:
-            records.append(record)
+            if len(record) > COLUMNS:
+                record = _without_empty_cells(record)
+            if len(record) > COLUMNS:
+                raise LabelError(
+                    f"{path}, line {start + reader.line_num}: {len(record)} cells; at most "
+                    f"{COLUMNS} columns are read"
+                )
+            records.append(record or _BLANK)
             ends.append(start + reader.line_num)
     except csv.Error as error:
         raise LabelError(
@@ -360,6 +384,11 @@ def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
             "within a cell twice, and separate cells by commas, semicolons or tabs"
         ) from None
     return separator, records, ends
+
+
+def _without_empty_cells(record: list[str]) -> list[str]:
+    """A record without the empty cells at its end."""
+    return record[: next((i for i in range(len(record), 0, -1) if record[i - 1]), 0)]
 
 
 def _separator(lines: list[str]) -> str:
@@ -378,7 +407,7 @@ def _separator(lines: list[str]) -> str:
 def _cells(line: str, separator: str) -> list[str]:
     """Cells of one line; none if it can't be read, which `_records` reports."""
     try:
-        return next(csv.reader([line], delimiter=separator), [])
+        return next(csv.reader([line], delimiter=separator), [])[: COLUMNS + 1]
     except csv.Error:
         return []
 

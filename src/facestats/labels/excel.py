@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import zipfile
 from collections.abc import Collection
@@ -16,10 +17,16 @@ import pandas as pd
 
 from facestats.errors import LabelError
 from facestats.labels.csv_text import as_frame
-from facestats.machine.faults import fault, is_passing
+from facestats.machine.faults import fault, is_fault, is_passing
 
 MOST_BYTES = 500_000_000  # of a workbook unpacked; memory holds it many times over
-MOST_CELLS = 10_000_000  # of a sheet from the first to the last; memory holds empty ones, too
+FREE_BYTES, MOST_PACKED = 10_000_000, 100  # above so many bytes, how often a file may unpack
+MOST_LETTERS = 100_000_000  # of all cells together, which may share a text
+MOST_CELLS = 10_000_000  # of all sheets from the first to the last; memory holds empty ones, too
+# With merged cells or formulas, above so many, and so many times those that the file names.
+FREE_CELLS, SPARSE = 1_000_000, 4
+MOST_MERGED = 200_000  # cells in merged areas, and areas
+MOST_ELEMENTS, ELEMENTS_PER_CELL = 200_000, 8  # of XML, in all parts
 
 
 def read_excel(path: Path) -> pd.DataFrame:
@@ -102,7 +109,7 @@ def _has_merged_cells_or_formulas(path: Path) -> bool:
     Raises
     ------
     LabelError
-        The file is not a workbook, or a very large one.
+        The file is not a workbook, or one that takes much time or memory.
     """
     data = path.read_bytes()
     if data.startswith(b"\xd0\xcf\x11\xe0"):
@@ -110,54 +117,98 @@ def _has_merged_cells_or_formulas(path: Path) -> bool:
             f"{path} has a password, or is an .xls under another name; save it without a password "
             "as .xlsx or `CSV UTF-8`"
         )
+    survey = _Survey(path)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
-            if sum(part.file_size for part in parts.infolist()) > MOST_BYTES:
-                raise _too_large(path)
+            size = sum(part.file_size for part in parts.infolist())
+            if size > min(MOST_BYTES, FREE_BYTES + MOST_PACKED * len(data)):
+                raise _too_large(path, size)
             # A sheet may lie anywhere, and every one has to be checked for its size.
-            special = [_survey(parts.read(name), path) for name in parts.namelist()]
-            return any(special)
+            for name in parts.namelist():
+                survey.add(parts.read(name))
     except LabelError:
         raise
     except Exception as error:  # zlib, bz2 and lzma have errors of their own
+        if is_fault(error):
+            raise fault(path, error) from None
         raise _damaged(path, error) from None
+    survey.check_whole()
+    return survey.special
 
 
-def _survey(part: bytes, path: Path) -> bool:
-    """Whether a part of a workbook has merged cells or formulas.
+class _Survey:
+    """Counts what the parts of a workbook hold, before a slower reader meets it."""
 
-    Raises
-    ------
-    LabelError
-        It names cells so far apart that those between them would fill the memory.
-    """
-    special, row, column, bottom, right = False, 0, 0, 0, 0
+    def __init__(self, path: Path):
+        self.path, self.special = path, False
+        self.elements = self.cells = self.area = self.merged = 0
+        self.largest = 0, 0
 
-    def look(name: str, values: dict[str, str]) -> None:
-        nonlocal special, row, column, bottom, right
-        kind = name.rpartition(" ")[2]
-        if kind == "row":
-            row, column = _number(values.get("r", ""), row + 1), 0
-        elif kind == "c":
-            letters, digits = _place(values.get("r", ""))
-            row, column = digits or row, letters or column + 1
-        elif kind == "mergeCell":
-            ends = [_place(end) for end in values.get("ref", "").split(":")]
-            bottom = max(bottom, *(end[1] for end in ends))
-            right = max(right, *(end[0] for end in ends))
-        special = special or kind in ("f", "mergeCell")
-        bottom, right = max(bottom, row), max(right, column)
-        if bottom * max(right, 1) > MOST_CELLS:
-            raise LabelError(
-                f"{path} has a sheet of {bottom} rows and {right} columns; remove the rows and "
-                "columns behind the last label, or save it as `CSV UTF-8`"
-            )
+    def add(self, part: bytes) -> None:
+        """Count the elements of a part.
 
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.StartElementHandler = look
-    with suppress(expat.ExpatError):  # no XML, or damaged: reading the sheets reports it
-        parser.Parse(part, True)
-    return special
+        Raises
+        ------
+        LabelError
+            It names cells so far apart that those between them would fill the memory, or has more
+            elements or larger merged areas than labels need.
+        """
+        row = column = bottom = right = cells = 0
+        root = ""
+
+        def look(name: str, values: dict[str, str]) -> None:
+            nonlocal row, column, bottom, right, cells, root
+            kind = name.rpartition(" ")[2]
+            root = root or kind
+            if kind == "row":
+                row, column = _number(values.get("r", ""), row + 1), 0
+            elif kind == "c":
+                letters, digits = _place(values.get("r", ""))
+                row, column = digits or row, letters or column + 1
+                cells += root == "worksheet"  # the list of formulas has such elements, too
+            elif kind == "mergeCell":
+                ends = [_place(end) for end in values.get("ref", "").split(":")]
+                bottom = max(bottom, *(end[1] for end in ends))
+                right = max(right, *(end[0] for end in ends))
+                self.merged += 1 + math.prod(
+                    abs(a - b) + 1 for a, b in zip(ends[0], ends[-1], strict=True)
+                )
+            self.special = self.special or kind in ("f", "mergeCell")
+            self.elements += 1
+            bottom, right = max(bottom, row), max(right, column)
+            if self.area + bottom * max(right, 1) > MOST_CELLS:
+                raise self._far(bottom, right)
+            if self.merged > MOST_MERGED:
+                raise LabelError(
+                    f"{self.path} has merged areas of more than {MOST_MERGED} cells; unmerge them, "
+                    "or save the sheet as `CSV UTF-8`"
+                )
+            if self.elements > MOST_ELEMENTS + ELEMENTS_PER_CELL * (self.cells + cells):
+                raise LabelError(
+                    f"{self.path} has more than {MOST_ELEMENTS} formats, names, drawings and the "
+                    "like beside its cells; save the sheet as `CSV UTF-8`"
+                )
+
+        parser = expat.ParserCreate(namespace_separator=" ")
+        parser.StartElementHandler = look
+        with suppress(expat.ExpatError):  # no XML, or damaged: reading the sheets reports it
+            parser.Parse(part, True)
+        if cells > bottom * max(right, 1):
+            raise LabelError(f"{self.path} names a cell twice; save the sheet as `CSV UTF-8`")
+        self.cells += cells
+        self.area += bottom * max(right, 1)
+        self.largest = max(self.largest, (bottom, right), key=math.prod)
+
+    def check_whole(self) -> None:
+        """Refuse what is too sparse to be loaded whole: empty cells take as much as others."""
+        if self.special and self.area > max(FREE_CELLS, SPARSE * self.cells):
+            raise self._far(*self.largest)
+
+    def _far(self, bottom: int, right: int) -> LabelError:
+        return LabelError(
+            f"{self.path} has a sheet of {bottom} rows and {right} columns; remove the rows and "
+            "columns behind the last label, or save it as `CSV UTF-8`"
+        )
 
 
 def _place(reference: str) -> tuple[int, int]:
@@ -196,10 +247,9 @@ def _damaged(path: Path, error: Exception) -> LabelError:
     )
 
 
-def _too_large(path: Path) -> LabelError:
+def _too_large(path: Path, size: int) -> LabelError:
     return LabelError(
-        f"{path} is larger than {MOST_BYTES // 1_000_000} MB unpacked; save its sheet as `CSV "
-        "UTF-8`"
+        f"{path} is unusually large unpacked, {size // 1_000_000} MB; save its sheet as `CSV UTF-8`"
     )
 
 
@@ -214,8 +264,8 @@ def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
             for row in sheet.iter_rows(values_only=True):
                 rows.append([_text(value) for value in row])
                 letters += sum(map(len, rows[-1]))
-                if letters > MOST_BYTES:  # thousands of cells may share one stored text
-                    raise _too_large(path)
+                if letters > MOST_LETTERS:  # thousands of cells may share one stored text
+                    raise _too_large(path, letters)
         except LabelError:
             raise
         except Exception as error:  # read-only sheets are parsed here
