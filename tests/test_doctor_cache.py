@@ -188,25 +188,28 @@ def test_the_cache_may_lie_elsewhere(root, tmp_path_factory):
     assert examine_cache(root).entries == 1
 
 
-def test_a_site_cache_that_others_can_write_to_is_named(root, monkeypatch, tmp_path):
-    """DVC unpickles what lies there."""
+@pytest.mark.parametrize("level", ["global", "local"])
+def test_a_site_cache_that_others_can_write_to_is_named(root, monkeypatch, tmp_path, level):
+    """DVC unpickles what lies there; a project's own setting goes before the user's."""
     monkeypatch.delenv("DVC_SITE_CACHE_DIR")
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "global"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setattr(
         "facestats.cli.doctor_cache.find_exposed",
-        lambda folder: folder.parent if "open" in folder.parts else None,
+        lambda folder: None if "home" in folder.parts else folder.parent,
     )
-    (root / ".dvc/config").write_text("[core]\n    site_cache_dir = /open\n")
+    expected = Path("/var/tmp/dvc")
+    if level == "local":
+        expected = Path("/open")
+        (root / ".dvc/config").write_text("[core]\n    site_cache_dir = /open\n")
     path, message = problem(root)
-    assert path == "/open/repo"
-    assert "other users of this machine can write to it, through /open" in message
-    command = message.split("`")[1]
+    assert path == str(expected / "repo")
+    assert f"other users of this machine can write to it, through {expected}" in message
     with pytest.raises(InputError, match="it was not asked"):
         require_sound_cache(root)
-    environment = os.environ | {
-        "HOME": str(tmp_path / "home"),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    run_program(["sh", "-c", command], root, environment, check=True)
+    run_program(["sh", "-c", message.split("`")[1]], root, check=True)
+    assert (root / ".dvc/config.local").exists() == (level == "local")
     assert (tmp_path / "home/.cache/dvc-site").stat().st_mode & 0o777 == 0o700
     assert examine_cache(root).problems == []
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", "/open")

@@ -153,10 +153,12 @@ def _examine_site_cache(root: Path, report: CacheReport) -> None:
     exposed = find_exposed(folder)
     if exposed is None:
         return
+    # What a project says of its own site cache wins over what the user says of all.
+    level = "--local" if configured else "--global"
     way = (
         f"set {DVC_SITE_CACHE_DIR} to a folder that only you may enter"
         if os.environ.get(DVC_SITE_CACHE_DIR)
-        else f"`install -d -m 700 {OWN_SITE_CACHE} && dvc config --local core.site_cache_dir "
+        else f"`install -d -m 700 {OWN_SITE_CACHE} && dvc config {level} core.site_cache_dir "
         f"{OWN_SITE_CACHE}` gives you your own"
     )
     at = "" if exposed == folder else f", through {exposed}"
