@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from dvc.repo import Repo
-from facestats.scores.table import index_text
+from facestats.scores.scoring import index_text
 from PIL import Image
 
 from facestats.core.files import read_json, write_json
