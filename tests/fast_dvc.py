@@ -26,6 +26,12 @@ def install() -> None:
     _yaml.parse_yaml = strictyaml.parse_yaml = _parse_yaml
 
 
+def uninstall() -> None:
+    """Take DVC's own functions again."""
+    dvcfile.Lockfile.dump_stages = _dump_all
+    _yaml.parse_yaml = strictyaml.parse_yaml = _parse
+
+
 def _dump_stages(self: dvcfile.Lockfile, stages: list, **options) -> None:
     """Write the text of these stages alone into dvc.lock."""
     blocks = _blocks(self.path)

@@ -2,10 +2,10 @@
 process.
 """
 
+import logging
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -14,9 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 
+import dvc.logger
 import psutil
+from dvc.cli import main as dvc_main
 
-from programs import start_program
+import fast_dvc
+from programs import mark_of_programs
 from project import Project
 
 PATIENCE = 120  # seconds that a busy machine may take
@@ -28,24 +31,38 @@ def run_in_fork(function: Callable[..., int | None], *arguments, seconds: float 
     Returns its exit code, which is the function's; the negative number of a signal that ended it;
     or 1 after an error, whose traceback is printed.
     """
+
+    def in_time() -> int | None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        return function(*arguments)
+
+    return os.waitstatus_to_exitcode(os.waitpid(start_fork(in_time), 0)[1])
+
+
+def start_fork(function: Callable[[], int | None]) -> int:
+    """Start a function in a copy of this process; returns its number."""
     with warnings.catch_warnings():  # Python 3.12 warns of threads, none of which the copy needs
         warnings.simplefilter("ignore", DeprecationWarning)
         process = os.fork()
     if not process:
-        code = 1
+        code: object = 1
         try:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            code = function(*arguments) or 0
+            code = function() or 0
+        except SystemExit as end:
+            code = end.code
         except BaseException:
             traceback.print_exc()
         finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+            sys.stdout.flush()
+            os._exit(code if isinstance(code, int) else int(code is not None))
+    return process
 
 
 class Repro:
     """A running `dvc repro` in a process group of its own, as a terminal would start it.
+
+    DVC is a copy of this process, which has imported it; its stages are processes as anywhere.
 
     Parameters
     ----------
@@ -57,18 +74,38 @@ class Repro:
     def __init__(self, project: Project, *arguments: str, **environment: str):
         # A file of its own: an orphan of the run before may still write into that one's.
         self._log = TemporaryFile("w+")  # noqa: SIM115 (open as long as the run)
-        self._run = start_program(
-            [sys.executable, "-m", "dvc", "repro", *arguments],
-            project.folder,
-            project.environment | {"PYTHONUNBUFFERED": "1"} | environment,
-            self._log,
-            subprocess.STDOUT,
-            hears_ctrl_c=True,
-        )
-        self.pid = self._run.pid
+        self._code: int | None = None
+        given = project.environment | {"PYTHONUNBUFFERED": "1"} | environment
+        given |= mark_of_programs(project.folder)
+
+        def run() -> int:
+            os.setsid()
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            os.chdir(project.folder)
+            os.environ.clear()
+            os.environ.update(given)
+            with open(os.devnull) as nothing:
+                os.dup2(nothing.fileno(), 0)
+            os.dup2(self._log.fileno(), 1)
+            os.dup2(1, 2)
+            os.closerange(3, 1024)
+            sys.stdout, sys.stderr = (
+                open(number, "w", buffering=1, closefd=False)  # noqa: SIM115
+                for number in (1, 2)
+            )
+            for name in ("dvc", "dvc_objects", "dvc_data"):
+                logging.getLogger(name).handlers.clear()
+            dvc.logger.setup()  # to these files
+            fast_dvc.uninstall()
+            return dvc_main(["repro", *arguments])
+
+        self.pid = start_fork(run)
 
     def running(self) -> bool:
-        return self._run.poll() is None
+        if self._code is None:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if ended else None
+        return self._code is None
 
     def stage(self) -> tuple[str, int] | None:
         """Script of the stage that runs now, and its process."""
@@ -105,10 +142,14 @@ class Repro:
 
     def wait(self) -> tuple[int, str]:
         """Exit code and output."""
-        code = self._run.wait(timeout=5 * PATIENCE)
+        deadline = time.monotonic() + 5 * PATIENCE
+        while self.running():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert self._code is not None
         self._log.seek(0)
         with self._log:
-            return code, self._log.read()
+            return self._code, self._log.read()
 
 
 def left_running(project: Project) -> list[list[str]]:

@@ -114,8 +114,7 @@ def start_program(
     options : further ones of `subprocess.Popen`
     """
     assert subprocess.PIPE not in (stdout, stderr)
-    _places.add(place := Path(folder or ".").resolve())
-    marked = {_MARK: f"{os.getpid()} {place}"}
+    marked = mark_of_programs(Path(folder or "."))
     return subprocess.Popen(
         command,
         cwd=folder,
@@ -128,6 +127,14 @@ def start_program(
         preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if hears_ctrl_c else None,
         **options,
     )
+
+
+def mark_of_programs(folder: Path) -> dict[str, str]:
+    """A variable for the environment of a program, by which `end_programs` finds it and all that it
+    starts.
+    """
+    _places.add(place := folder.resolve())
+    return {_MARK: f"{os.getpid()} {place}"}
 
 
 def programs_of(folder: Path) -> list[psutil.Process]:
