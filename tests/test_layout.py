@@ -32,6 +32,7 @@ FLOORS = (
     ("report",),
     ("params.project",),
     ("serving", "run"),
+    ("service",),
     ("cli",),
     ("__main__",),
 )

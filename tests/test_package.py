@@ -73,13 +73,14 @@ def test_what_is_imported_is_declared():
         for name in imported(ROOT / "src") | imported(ROOT / "stages")
         if name not in BROUGHT
     }
-    assert packages == requirements(PROJECT["dependencies"]).keys() - UNIMPORTED
+    declared = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["serve"]]
+    assert packages == requirements(declared).keys() - UNIMPORTED
 
 
 def test_pins_lie_in_the_declared_ranges():
     pins = pinned("requirements.txt") | pinned("requirements-remotes.txt")
     extras = PROJECT["optional-dependencies"]
-    lines = [*PROJECT["dependencies"], *extras["dev"], *extras["remotes"]]
+    lines = [*PROJECT["dependencies"], *extras["serve"], *extras["dev"], *extras["remotes"]]
     for name, requirement in requirements(lines).items():
         assert requirement.specifier.contains(pins[name]), requirement
 

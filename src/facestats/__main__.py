@@ -20,7 +20,18 @@ from facestats.errors import FaceStatsError, of_file
 from facestats.machine.faults import way_out
 from facestats.machine.output import end_quietly, plain_warnings, print_unwritten, secure_output
 
-COMMANDS = ("score", "similar", "import", "labels", "models", "rows", "forget", "doctor", "results")
+COMMANDS = (
+    "score",
+    "similar",
+    "serve",
+    "import",
+    "labels",
+    "models",
+    "rows",
+    "forget",
+    "doctor",
+    "results",
+)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -1,0 +1,124 @@
+"""Answer over HTTP: POST /v1/score with a photo, and more at /docs. Models come
+from a project folder that `dvc repro` or `dvc pull` has filled, and new ones are
+picked up without a restart.
+
+Needs the extra: pip install 'facestats[serve]'
+
+examples:
+  python -m facestats serve
+  python -m facestats serve --root /srv/faces --port 8080 --precision bfloat16
+  python -m facestats serve --host 0.0.0.0 --token-file /etc/facestats/token
+
+exit code: 0 ended by SIGTERM or Ctrl-C, 2 wrong usage or no models
+"""
+
+from __future__ import annotations
+
+import argparse
+from importlib.util import find_spec
+from pathlib import Path
+
+from facestats.core.layout import SERVING
+from facestats.errors import InputError, ModelError
+
+HELP = "answer over HTTP"
+PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root", default=".", help="project folder whose models answer (default: here)"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
+    parser.add_argument(
+        "--token-file", metavar="FILE", help="secrets, one a line; each request must carry one"
+    )
+    parser.add_argument(
+        "--no-auth", action="store_true", help="listen beyond this machine without a token"
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further host name that requests may be addressed to; may be repeated",
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a web page's origin that may call from a browser; may be repeated",
+    )
+    parser.add_argument(
+        "--allow-ethnicity", action="store_true", help="let requests ask for ethnicity"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "auto"),
+        help="of the encoder (default: that of the run)",
+    )
+    numbers = (
+        ("--max-megabytes", 20, "MB a photo"),
+        ("--max-megapixels", 100, "megapixels a photo"),
+        ("--max-photos", 32, "photos a request"),
+        ("--max-request-megabytes", 100, "MB a request"),
+        ("--queue", 128, "photos that wait or are worked on; more get 429"),
+        ("--body-seconds", 30, "time limit for sending a body"),
+        ("--answer-seconds", 20, "time limit for an answer; 503 after it"),
+        ("--batch-size", 8, "photos a forward pass of the encoder"),
+        ("--threads", None, "photos decoded at a time (default: one a processor)"),
+    )
+    for name, default, text in numbers:
+        shown = "" if default is None else " (default: %(default)s)"
+        parser.add_argument(name, type=_from_one, default=default, metavar="N", help=text + shown)
+
+
+def _from_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"`serve` needs {', '.join(missing)}: install them with "
+            "`python -m pip install 'facestats[serve]'`"
+        )
+    from facestats.machine.threads import processors
+    from facestats.service.server import serve
+    from facestats.service.settings import MEGA, Settings, check_access, read_tokens
+
+    tokens = read_tokens(Path(options.token_file)) if options.token_file else ()
+    check_access(options.host, tokens, options.no_auth)
+    root = Path(options.root).expanduser().resolve()
+    if not (root / SERVING).is_file():
+        raise ModelError(
+            f"no {SERVING.as_posix()} in {root}: run `dvc repro` (or `dvc pull`) there, or "
+            "name the project folder with --root"
+        )
+    serve(
+        Settings(
+            root,
+            options.host,
+            options.port,
+            tokens,
+            tuple(options.allow_origin),
+            tuple(options.allow_host),
+            options.allow_ethnicity,
+            options.precision,
+            photo_bytes=options.max_megabytes * MEGA,
+            photo_pixels=options.max_megapixels * MEGA,
+            photos=options.max_photos,
+            request_bytes=options.max_request_megabytes * MEGA,
+            queue=options.queue,
+            body_seconds=options.body_seconds,
+            answer_seconds=options.answer_seconds,
+            batch_size=options.batch_size,
+            threads=options.threads or processors(),
+        )
+    )
+    return 0

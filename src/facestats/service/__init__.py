@@ -1,0 +1,1 @@
+"""Scores over HTTP: `python -m facestats serve`, from the extra `facestats[serve]`."""
