@@ -11,6 +11,7 @@ import resource
 import shutil
 import sys
 import threading
+from pathlib import Path
 
 import pillow_heif
 import pyarrow.parquet as pq
@@ -18,14 +19,19 @@ import pytest
 import simplejpeg
 from PIL import AvifImagePlugin, Image, ImageCms, ImageFile
 
+from facestats.core import tables
 from facestats.core.photo_files import list_images
 from facestats.errors import FaultError, ImageError, of_file
 from facestats.faces.crop import PreprocessConfig
 from facestats.faces.keys import recipe_hash
 from facestats.faces.preprocess import ROW_COLUMNS, preprocess_folder
+from facestats.faces.runtime import load_interpreter
 from facestats.machine import faults
+from facestats.pairs.built import read_composite
 from facestats.photos import containers, decode, pixels, reading
 from facestats.photos.decode import open_photo
+from facestats.report.album import Album
+from facestats.report.blocks import PLOT, Figure
 from facestats.rows import folder as rows_folder
 from facestats.rows.folder import open_store, read_regular
 from facestats.rows.store import RowStore
@@ -338,6 +344,72 @@ def test_a_good_photo_is_not_called_damaged_where_threads_are_short(kind):
         assert outcome == "400"
     else:
         assert re.match(r"FaultError: a photo can't be read: .*\(EAGAIN\).*`ulimit -u`", outcome)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "JPEG2000", "GIF"])
+def test_a_damaged_photo_needs_no_threads_where_its_decoder_starts_none(monkeypatch, kind):
+    """Any damaged photo stopped a run where threads were short."""
+    monkeypatch.setattr(decode, "threads_are_there", lambda: False)
+    data = encode(Image.fromarray(backdrop(400, 300)), kind)
+    with pytest.raises(ImageError, match=r"damaged|not an image"):
+        open_photo(data[: len(data) // 2])
+
+
+def test_a_damaged_avif_says_nothing_where_threads_are_short(monkeypatch):
+    monkeypatch.setattr(decode, "threads_are_there", lambda: False)
+    data = encode(Image.fromarray(backdrop(400, 300)), "AVIF", speed=10)
+    with pytest.raises(FaultError, match=r"EAGAIN"):
+        open_photo(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(("kind", "library"), [("AVIF", "_avif"), ("WEBP", "_webp")])
+def test_a_pillow_without_a_format_stops_at_such_a_photo_alone(monkeypatch, kind, library):
+    """It stopped at the first photo of any kind."""
+    missing, real = f"PIL.{library}", containers.import_module
+
+    def without(name):
+        if name == missing:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name)
+
+    monkeypatch.setattr(containers, "import_module", without)
+    monkeypatch.setattr(containers, "_lacking", set())
+    containers._load_decoders.cache_clear()
+    image = Image.fromarray(backdrop(400, 300))
+    try:
+        for other in {"JPEG", "PNG", "AVIF", "WEBP"} - {kind}:
+            assert open_photo(encode(image, other)).width == 400
+        with pytest.raises(FaultError, match=r"this Pillow was built without .*no fault of the"):
+            open_photo(encode(image, kind))
+    finally:
+        containers._load_decoders.cache_clear()
+
+
+FAILS = [errno.EIO, errno.EACCES]
+
+
+@pytest.mark.parametrize("number", FAILS, ids=errno.errorcode.get)
+def test_no_advice_to_write_a_file_anew_where_the_disk_failed(tmp_path, monkeypatch, number):
+    (tmp_path / "composite.json").write_text('{"name": "a", "built": false}')
+    (tmp_path / "a.png").write_bytes(encode(Image.fromarray(backdrop(40, 30)), "PNG"))
+    (tmp_path / "face_landmark.tflite").write_bytes(b"any")
+    reads = {
+        "table": lambda: tables.parquet.opened(tmp_path / "a.parquet").__enter__(),
+        "composite": lambda: read_composite(tmp_path),
+        "picture": lambda: Album().picture(Figure(tmp_path / "a.png", "a plot", of=PLOT)),
+        "network": lambda: load_interpreter(tmp_path / "face_landmark.tflite"),
+    }
+
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    monkeypatch.setattr(Path, "read_text", fail)
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    for what, read in reads.items():
+        with pytest.raises(FaultError, match="That is no fault of the file") as caught:
+            read()
+        assert "dvc repro`" not in str(caught.value), what
 
 
 def test_the_second_attempt_at_a_photo_changes_no_setting(monkeypatch):

@@ -195,7 +195,7 @@ def test_a_cell_that_is_endless_is_named(join, text):
     ("text", "expected"),
     [
         (PLAIN + "," * 2_000_001, "line 5: longer than 2000000 characters"),
-        (PLAIN + "," * 5000 + "x", "line 5: 5001 cells; at most 5000 columns are read"),
+        (PLAIN + "," * 5000 + "x", "has 5001 columns; at most 5000 are read"),
     ],
     ids=["long", "wide"],
 )

@@ -184,6 +184,24 @@ def test_a_slip_that_another_usual_scale_would_hold_is_one_too_but_rare_praise_i
     assert join(ratings="\n".join([*lines, "c.jpg,fan,10"])).scale == (1, 10)
 
 
+@pytest.mark.parametrize("value", ["1e308", "-1e308", "1e400", "inf", "2000000"])
+@pytest.mark.parametrize("kind", ["labels", "ratings"])
+def test_a_rating_beyond_any_scale_makes_none(join, kind, value):
+    """One of 1e308 was the scale's end, and all others 0."""
+    text = "image,rating\n" + "b.jpg,3\n" * (kind == "ratings") + f"c.jpg,{value}\n"
+    with pytest.raises(
+        LabelError, match=rf"found '{value}', expected a number from -1e\+06 to 1e\+06"
+    ):
+        join(**{kind: text})
+
+
+def test_one_rating_alone_makes_no_scale_that_is_not_usual(join):
+    lines = ["image,rater,rating", *(f"b.jpg,r{i},{1 + i % 5}" for i in range(12))]
+    with pytest.raises(LabelError, match=r"line 14, .*found '500', expected a rating from 1 to 5"):
+        join(ratings="\n".join([*lines, "c.jpg,x,500"]))
+    assert join(ratings="\n".join([*lines, "c.jpg,x,60"])).scale == (0, 100)
+
+
 def test_a_rater_who_is_left_out_by_name_stretches_no_scale(join):
     text = "image,rater,rating\nb.jpg,x,3\nc.jpg,x,4\nb.jpg,y,90\n"
     assert (

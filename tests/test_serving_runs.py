@@ -305,6 +305,19 @@ def test_a_labelled_adult_stays_one_or_is_an_error_while_a_run_replaces_the_crop
         models.score(PHOTO)
 
 
+def test_another_picture_in_the_place_of_a_labelled_adults_crop_is_an_error(root):
+    """The answer of models that one has became that of the age model."""
+    label_as_child(root, withheld=None)
+    models, crop = serving.load(root), root / "data/processed/preproc/1_0.jpg"
+    before = models.score(PHOTO)
+    crop.write_bytes(crop.read_bytes())  # as `dvc checkout` does
+    assert models.score(PHOTO)["age_checked"] == before["age_checked"] == "label"
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(crop)
+    with pytest.raises(ModelError, match=r"1_0\.jpg is another picture by now; a run is under way"):
+        models.score(PHOTO)
+
+
 def test_a_disk_that_fails_is_not_a_table_that_was_not_pulled(root, monkeypatch):
     def fail(path):
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))

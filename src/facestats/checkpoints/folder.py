@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from facestats.checkpoints.settings import check_settings
 from facestats.errors import ModelError
-from facestats.machine.faults import fault, is_fault
+from facestats.machine.faults import fault, is_of_machine
 
 if TYPE_CHECKING:
     import torch
@@ -273,7 +273,7 @@ def load_shard(path: Path, variant: str) -> dict[str, torch.Tensor]:
     try:
         part = load_file(path) if path.suffix == ".safetensors" else _load_pickle(path)
     except Exception as error:  # damage shows in several ways
-        if is_fault(error):
+        if is_of_machine(error):
             raise fault(path, error) from None
         raise ModelError(
             f"clip.variant {variant}: {path.name} can't be read safely: of "

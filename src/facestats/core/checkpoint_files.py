@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from facestats.core.torch_files import ScriptError, Stranger, read_torch
 from facestats.errors import ModelError
-from facestats.machine.faults import fault, is_fault
+from facestats.machine.faults import fault, is_of_machine
 
 DEEPEST = 10  # containers in containers that are named
 STATE_DICT_ALONE = "save the state dict alone, torch.save(model.state_dict(), path)"
@@ -54,7 +54,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"it, and {STATE_DICT_ALONE}"
         ) from None
     except (Exception, SafetensorError) as error:  # damage shows in several ways
-        if is_fault(error):
+        if is_of_machine(error):
             raise fault(path, error) from None
         raise ModelError(
             f"{path} can't be read as a checkpoint: it is damaged, or holds more than tensors, "

@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 
 from facestats.faces.comparison import SIDE, even_contrast, same_picture
+from facestats.faces.quality import grey_crop
 from facestats.machine.faults import starting_threads
 
 MAX_DISTANCE = 50  # bits of 256; 99.3 % of copies lie within
@@ -55,6 +57,15 @@ def perceptual_hash(grey: np.ndarray) -> bytes:
     small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     coefficients = cv2.dct((even_contrast(small, SIDE / 8) * _window()).astype(np.float64))
     return np.packbits(coefficients[_FREQUENCIES[:, 0], _FREQUENCIES[:, 1]].round(4) > 0).tobytes()
+
+
+def shows(jpeg: bytes, hash_: np.ndarray) -> bool:
+    """Whether a stored crop is the picture of this `perceptual_hash`, uint8 (32,)."""
+    pixels: Any = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        return False
+    found = np.frombuffer(perceptual_hash(grey_crop(pixels[..., ::-1].copy())), np.uint8)
+    return int(np.bitwise_count(found ^ hash_).sum()) <= MAX_DISTANCE
 
 
 def first_of_group(keys: list[str]) -> list[int | None]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from facestats.errors import ModelError
 from facestats.faces.models import SHA256
+from facestats.machine.faults import fault, is_of_machine
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -59,6 +60,8 @@ def load_interpreter(
             interpreter = Interpreter(model_content=content, num_threads=1)
             interpreter.allocate_tensors()
     except (OSError, ValueError, RuntimeError, struct.error) as error:
+        if is_of_machine(error):
+            raise fault(path, error) from None
         raise ModelError(f"{path}: LiteRT can't load it ({error})") from error
     source = interpreter.get_input_details()[0]["index"]
     outputs = [detail["index"] for detail in interpreter.get_output_details()]

@@ -44,6 +44,7 @@ SYNONYMS = {
     "w": "weiblich",
 }
 MAX_AGE = 130  # years
+MAX_RATING = 1e6  # of any scale; a larger one is a typing error
 NEAR = 0.75  # least similarity of a class that is proposed
 
 

@@ -102,7 +102,7 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
     header, records, lines, questions = _without_survey_rows(header, records, lines)
     width = len(header)
     if width > COLUMNS:
-        raise LabelError(f"{path} has {width} columns; at most {COLUMNS} are read")
+        raise _too_wide(path, width)
     repeated = {name for name, count in Counter(header).items() if name and count > 1}
     if repeated:
         raise LabelError(f"{path}: the column {min(repeated)!r} stands twice in the header line")
@@ -122,6 +122,10 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
         frame.attrs["questions"] = dict(zip(header, questions[0], strict=False))
     frame.attrs |= {"notes": notes, "positions": {name: i for i, name in enumerate(header)}}
     return frame
+
+
+def _too_wide(path: Path, width: int) -> LabelError:
+    return LabelError(f"{path} has {width} columns; at most {COLUMNS} are read")
 
 
 def _without_wrapping(records: list[list[str]], start: int) -> list[list[str]]:
@@ -372,10 +376,7 @@ def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
             if len(record) > COLUMNS:
                 record = _without_empty_cells(record)
             if len(record) > COLUMNS:
-                raise LabelError(
-                    f"{path}, line {start + reader.line_num}: {len(record)} cells; at most "
-                    f"{COLUMNS} columns are read"
-                )
+                raise _too_wide(path, len(record))
             records.append(record or _BLANK)
             ends.append(start + reader.line_num)
     except csv.Error as error:

@@ -18,6 +18,7 @@ import pandas as pd
 from facestats.errors import InputError, LabelError, number_of
 from facestats.labels.cells import (
     MAX_AGE,
+    MAX_RATING,
     Mistakes,
     check_classes,
     numbers,
@@ -312,7 +313,7 @@ def _read_labels(
         if column == "age":
             columns[column] = numbers(text, path, mistakes, 0, MAX_AGE)
         elif column == "rating":
-            columns[column] = numbers(text, path, mistakes)
+            columns[column] = numbers(text, path, mistakes, -MAX_RATING, MAX_RATING)
         elif column != "image":
             words = text.map(one_form) if column == "person" else text
             columns[column] = words.mask(text == "")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from facestats.errors import LabelError, number_of
-from facestats.labels.cells import SHOWN, Mistakes, numbers, one_form, without_empty
+from facestats.labels.cells import MAX_RATING, SHOWN, Mistakes, numbers, one_form, without_empty
 from facestats.labels.columns import (
     LABELS,
     RATINGS,
@@ -184,7 +184,7 @@ def _checked(
     )
     for column, text in cells.groupby("column", sort=False)["rating"]:
         frame.loc[frame["column"] == column, "rating"] = numbers(
-            text.rename(column), path, mistakes
+            text.rename(column), path, mistakes, -MAX_RATING, MAX_RATING
         ).to_numpy()
     repeats = cells["rating_type"] == REPEAT
     frame = frame[~repeats & frame["rating"].notna()]

@@ -23,7 +23,8 @@ USUAL_SCALES = (
     (0.0, 100.0),
 )
 # Up to 1 % of the ratings may be typing errors: they can't make the scale more than twice as wide
-# as the others need. Less than that may be rare praise: a single 10 makes 1 to 9 a 1 to 10.
+# as the others need. Less than that may be rare praise: a single 10 makes 1 to 9 a 1 to 10. A scale
+# that no study uses is not made by one rating alone.
 SLIPS, STRETCH = 0.01, 2.0
 # Codes of SPSS and survey tools for a missing answer; not ratings if all others fit a usual scale.
 # fmt: off
@@ -126,8 +127,9 @@ def _without_slips(values: pd.Series, low: float, high: float) -> tuple[float, f
         return usual  # narrower ones don't count: -1 may be the low end of -1 to 1
     for ends in USUAL_SCALES:
         outside = (values < ends[0]) | (values > ends[1])
-        if 0 < outside.sum() <= SLIPS * len(values):
-            usual = (low, high) in USUAL_SCALES
+        usual = (low, high) in USUAL_SCALES
+        alone = 1 if not usual and len(values) > FEW else 0
+        if 0 < outside.sum() <= max(alone, SLIPS * len(values)):
             return ends if not usual or high - low > STRETCH * (ends[1] - ends[0]) else (low, high)
     return low, high
 

@@ -92,6 +92,11 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, ImportError) or _number(error) in _PASSING
 
 
+def is_of_machine(error: BaseException) -> bool:
+    """Whether an error is the machine's and no answer about the file, as that there is none is."""
+    return is_fault(error) and not (isinstance(error, OSError) and error.errno in _LASTING)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory has run out."""
     return _number(error) == errno.ENOMEM

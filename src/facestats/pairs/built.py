@@ -12,6 +12,7 @@ from PIL import Image
 
 from facestats.core.landmarks import N_LANDMARKS
 from facestats.errors import InputError
+from facestats.machine.faults import fault, is_of_machine
 
 
 @dataclass
@@ -92,6 +93,8 @@ def read_composite(folder: Path) -> Built:
             if (folder / "shape.npy").exists():
                 built.shape = np.load(folder / "shape.npy", allow_pickle=False)
     except (OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, BadZipFile) as error:
+        if is_of_machine(error):
+            raise fault(folder, error) from None
         raise InputError(
             f"{folder} is not the folder of a composite ({error}); `dvc repro` writes it"
         ) from None

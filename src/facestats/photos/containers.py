@@ -30,6 +30,8 @@ NO_IMAGE = "not an image that Pillow can read"
 _UNWANTED = set("EPS WMF BUFR GRIB HDF5 MPEG PCD XVTHUMB IM IMT IPTC SPIDER".split())
 # Compiled parts of Pillow that its decoders can do without, but photos can't.
 _LIBRARIES = ("_avif", "_webp")
+_lacking: set[str] = set()
+_WEBP = re.compile(rb"RIFF....WEBP", re.DOTALL)
 _HEIF_BRANDS = set(b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 msf1".split())
 _AVIF_BRANDS = {b"avif", b"avis"}
 # Other files among photos: offset and pattern of their signatures, and what they are.
@@ -85,7 +87,12 @@ def _load_decoders() -> None:
         One can't be loaded.
     """
     for library in _LIBRARIES:
-        import_module(f"PIL.{library}")
+        try:
+            import_module(f"PIL.{library}")
+        except ModuleNotFoundError as error:
+            if error.name != f"PIL.{library}":
+                raise
+            _lacking.add(library)  # Pillow was built without it, which matters to few photos
     Image.preinit()
     for plugin in Image._plugins:  # in the order in which Pillow tries them
         try:
@@ -94,8 +101,9 @@ def _load_decoders() -> None:
             if error.name != "olefile":  # for two formats that hold no photos
                 raise
         else:
-            if not getattr(module, "SUPPORTED", True):  # loaded before when its library failed to
-                reload(module)
+            library = f"_{plugin.removesuffix('ImagePlugin').lower()}"
+            if library not in _lacking and not getattr(module, "SUPPORTED", True):
+                reload(module)  # loaded before when its library failed to
     Image.init()
 
 
@@ -128,12 +136,24 @@ def formats_of(head: bytes) -> list[str]:
     brands = _brands(head)
     if brands & _HEIF_BRANDS and not brands & _AVIF_BRANDS:
         return ["HEIF"]
+    lacking = "_avif" if brands & _AVIF_BRANDS else "_webp" if _WEBP.match(head) else None
+    if lacking in _lacking:
+        kind = {"_avif": "AVIF", "_webp": "WebP"}[lacking]
+        raise ImportError(
+            f"this Pillow was built without {kind} (`python -m pip install --force-reinstall "
+            "--only-binary :all: pillow` brings one that has it)"
+        )
     accepts = {name: Image.OPEN[name][1] or _is_tga for name in Image.ID if name not in _UNWANTED}
     return [
         name
         for name, accept in accepts.items()
         if accept(head[:18] if accept is _is_tga else head[:16].ljust(16, b"\0")) is True
     ]
+
+
+def starts_threads(data: bytes) -> bool:
+    """Whether a file's decoder, libheif or libavif, starts threads; libwebp does without them."""
+    return bool(_brands(data[:HEAD]))
 
 
 def check_head(head: bytes) -> list[str]:

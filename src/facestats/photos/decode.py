@@ -35,6 +35,7 @@ from facestats.photos.containers import (
     open_main,
     open_without_texts,
     over_text_limit,
+    starts_threads,
 )
 from facestats.photos.pixels import is_srgb, to_srgb
 from facestats.photos.reading import MAX_MEGABYTES, read_photo
@@ -119,13 +120,13 @@ def open_photo(
             # it twice, and with both at hand. libheif needs a thread for any photo; libavif needs
             # none, but starts one a processor if it may.
             _check_memory(error)
-            threads = threads_are_there()
+            threads = not starts_threads(data) or threads_are_there()
         try:
             with _alone, in_one_thread():
                 return _open_once(data, min_long_side, max_pixels)
         except DamageError as error:
             _check_memory(error)
-            if not (threads and threads_are_there()):
+            if starts_threads(data) and not (threads and threads_are_there()):
                 raise fault("a photo", BlockingIOError(errno.EAGAIN, "")) from None
             raise
 

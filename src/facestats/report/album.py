@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from facestats.core.figures.sheets import fitting_jpeg
 from facestats.errors import InputError
+from facestats.machine.faults import fault, is_of_machine
 from facestats.report.blocks import PLOT, Figure
 
 # Bytes of all data URIs together: the page stays below 10 MB, for its words and tables take 80 kB
@@ -85,6 +86,8 @@ class Album:
                 _plot(figure.path) if figure.of == PLOT else _face(figure.path, *figure.size)
             )
         except (OSError, UnidentifiedImageError) as error:
+            if is_of_machine(error):
+                raise fault(figure.path, error) from None
             raise InputError(
                 f"{figure.path} is no picture that can be read ({type(error).__name__}); "
                 "`dvc repro` writes it anew once it is removed"

@@ -14,7 +14,7 @@ from facestats.core.doubts import FACTS, Doubt, are_photographs
 from facestats.core.layout import CROPS
 from facestats.errors import FaceStatsError, ImageError, ModelError, WithheldError
 from facestats.serving.checks import whole_number
-from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError
+from facestats.serving.manifest import OF_TWO_RUNS, MixedPartsError, identity
 from facestats.serving.types import Attribute, Attributes, Score
 
 if TYPE_CHECKING:
@@ -217,9 +217,9 @@ def _check_age(face: Face) -> tuple[str | None, str | None, Sequence[str]]:
 def _labelled_age(models: Models, crop: FaceCrop) -> dict[str, str | None] | None:
     """The row of the age table for the same picture, if people labelled its age."""
     from facestats.faces.comparison import read_thumbnail, thumbnail
-    from facestats.faces.dedup import find_copy, perceptual_hash
+    from facestats.faces.dedup import find_copy, perceptual_hash, shows
 
-    labelled, hashes, thumbnails = models.labelled_ages
+    labelled, hashes, thumbnails, seen = models.labelled_ages
     crops, size = models.root / CROPS, models.serving["crop"]["size"]
 
     def look(at: int) -> np.ndarray | None:
@@ -227,9 +227,12 @@ def _labelled_age(models: Models, crop: FaceCrop) -> dict[str, str | None] | Non
         if at in thumbnails:
             return thumbnails[at]
         try:
-            return read_thumbnail(path, size)
+            data = path.read_bytes()
         except FileNotFoundError:  # with None, the answer would change during a run
             raise MixedPartsError(f"{path} is not there any more; {OF_TWO_RUNS}") from None
+        if identity(path) != seen[at] and not shows(data, hashes[at]):
+            raise MixedPartsError(f"{path} is another picture by now; {OF_TWO_RUNS}")
+        return read_thumbnail(data, size)
 
     # A withheld face whose crop was removed is still known by its hash; an adult is not.
     withheld = set(np.flatnonzero(labelled["score_withheld"].notna()).tolist())

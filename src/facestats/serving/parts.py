@@ -328,6 +328,7 @@ def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
         pd.DataFrame(columns=["filename", "score_withheld", "age_checked"]),
         np.empty((0, 32), dtype=np.uint8),
         {},
+        {},
     )
     without_faces = isinstance(values["faces"], FaceStatsError)
     if without_faces and not files[0].is_file():  # models alone
@@ -344,14 +345,15 @@ def _ages(root: Path, files: list[Path], manifest: Manifest, values: Mapping[str
         bytes.fromhex("".join(labelled["perceptual_hash"])), dtype=np.uint8
     ).reshape(-1, 32)
     labelled = labelled[["filename", "score_withheld", "age_checked"]].reset_index(drop=True)
-    size, thumbnails = manifest.facts["crop"]["size"], {}
+    size, thumbnails, seen = manifest.facts["crop"]["size"], {}, {}
     for at, (name, withheld) in enumerate(
         zip(labelled["filename"], labelled["score_withheld"].notna(), strict=True)
     ):
         crop = root / CROPS / name
-        if withheld or not crop.is_file():
+        seen[at] = identity(crop)
+        if withheld or seen[at] is None:
             thumbnails[at] = read_thumbnail(crop, size) if crop.is_file() else None
-    return labelled, hashes, thumbnails
+    return labelled, hashes, thumbnails, seen
 
 
 FOLDERS = frozenset({"landmarker", "clip"})

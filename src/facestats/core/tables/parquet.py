@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facestats.errors import TableError
-from facestats.machine.faults import fault, is_passing
+from facestats.machine.faults import fault, is_of_machine
 
 GROUP_ROWS = 65_536
 # 8 MiB of vectors: the landmarks of 60 of a million faces lie in 9 % of such groups.
@@ -42,7 +42,7 @@ def opened(path: Path, stage: str = "") -> Iterator[pq.ParquetFile]:
             f"{path}: no such table; `{f'dvc repro {stage}'.strip()}` makes it"
         ) from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
-        if is_passing(error):
+        if is_of_machine(error):
             raise fault(path, error) from None
         raise TableError(
             f"{path}: not a readable parquet file ({error}); remove it and run `dvc repro`"
