@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from dvc.repo import Repo
-from facestats.scores.scoring import index_text
 from PIL import Image
 
 from facestats.core.files import read_json, write_json
 from facestats.machine.output import _Text, one_line, shell_words
+from facestats.scores.scoring import index_text
 from programs import run_program
 from resources import ROOT
 
