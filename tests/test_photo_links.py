@@ -76,7 +76,10 @@ def test_several_links_are_counted(root):
         stage(params, root / "nowhere", root / "crops", root / "faces.parquet")
 
 
-def test_label_files_may_lie_elsewhere_but_are_named(root):
-    (root / "data/labels/labels.csv").symlink_to(root.parent / "netrc")
+def test_labels_and_models_may_lie_elsewhere_but_are_named(root):
+    names = ["data/labels/labels.csv", "data/pretrained/clip/config.json"]
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).symlink_to(root.parent / "netrc")
     inputs = examine_inputs(root, load_params("params.yaml"))
-    assert [f.path for f in inputs.warnings if f.kind == "link"] == ["data/labels/labels.csv"]
+    assert [finding.path for finding in inputs.warnings if finding.kind == "link"] == names

@@ -155,9 +155,10 @@ def _examine_site_cache(root: Path, report: CacheReport) -> None:
         return
     # What a project says of its own site cache wins over what the user says of all.
     level = "--local" if configured else "--global"
+    own = os.path.expanduser(OWN_SITE_CACHE)  # others may be able to write to the home folder
     way = (
         f"set {DVC_SITE_CACHE_DIR} to a folder that only you may enter"
-        if os.environ.get(DVC_SITE_CACHE_DIR)
+        if configured == own or os.environ.get(DVC_SITE_CACHE_DIR)
         else f"`install -d -m 700 {OWN_SITE_CACHE} && dvc config {level} core.site_cache_dir "
         f"{OWN_SITE_CACHE}` gives you your own"
     )

@@ -15,6 +15,7 @@ import yaml
 
 from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.cli.forget_journal import unfinished_command
+from facestats.core.layout import PRETRAINED
 from facestats.core.photo_files import face_filename, links_out, list_images, printable
 from facestats.errors import FaceStatsError, ImageError, nearest_names, number_of
 from facestats.labels.files import READ, STEMS, find_label_file, unread_files
@@ -98,9 +99,10 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
     }
     for key, value in own.items():
         inputs.problems += _wrong_folder(root, key, value)
-        # `preprocess` refuses such photos; label files may lie elsewhere, as `forget` allows.
-        named = inputs.problems if key == "data.images" else inputs.warnings
-        cache = find_dvc_cache(root)
+    cache = find_dvc_cache(root)
+    for value in (*own.values(), PRETRAINED.as_posix()):
+        # `preprocess` refuses such photos; other files may lie elsewhere, as `forget` allows.
+        named = inputs.problems if value == own.get("data.images") else inputs.warnings
         for name, message in links_out(root / value, cache and cache.folder).items():
             named.append(Finding("link", message, f"{value}/{printable(name)}"))
     if not (root / params.data.manual_labels).is_file():
