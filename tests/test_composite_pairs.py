@@ -355,6 +355,11 @@ def test_a_composite_comes_back_from_its_folder(tmp_path):
         ("composite.jpg", None),
         ("composite.jpg", b"no picture"),
         ("shape.npy", b"no array"),
+        ("shape.npy", array(np.zeros((468, 2), np.float32)).replace(b", }", b", }\x1b[", 1)),
+        (
+            "shape.npy",
+            array(np.zeros((468, 2), np.float32)).replace(b"(468,", b"(9" + b"0" * 17 + b",", 1),
+        ),
         ("shape.npy", array(np.zeros((468, 3), np.float32))),
     ],
 )

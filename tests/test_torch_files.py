@@ -207,6 +207,15 @@ def test_what_people_save_is_read_as_torch_reads_it(content, old):
             assert read[key] == value
 
 
+@pytest.mark.parametrize("size", [[12], [13]])
+def test_a_name_shows_no_escape_of_a_terminal(tmp_path, size):
+    name = "\x1b[2J.weight"
+    (tmp_path / "m.pt").write_bytes(file_with(b"}" + text(name) + tensor(size, [1]) + b"s"))
+    with pytest.raises(ModelError, match=r"\\x1b\[2J") as caught:
+        load_pretrained(tmp_path / "m.pt", 4, (1, 5))
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), PermissionError(13, "denied")])
 def test_a_disk_that_fails_says_nothing_about_a_checkpoint(tmp_path, monkeypatch, error):
     torch.save({"w": NUMBERS}, tmp_path / "m.pt")

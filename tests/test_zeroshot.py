@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -303,6 +304,15 @@ def test_a_missing_or_foreign_file_of_prompts_is_named(tmp_path, content):
         (tmp_path / "zeroshot.npz").write_bytes(content)
     with pytest.raises(ModelError, match=r"zeroshot\.npz.*dvc repro"):
         load_classifiers(tmp_path / "zeroshot.npz", "f00")
+
+
+def test_packed_prompts_are_not_unpacked_into_memory(tmp_path):
+    np.savez_compressed(tmp_path / "zeroshot.npz", attributes=np.zeros((1 << 29) - 1, bool))
+    tracemalloc.start()
+    with pytest.raises(ModelError, match="it has more than 256 MB unpacked"):
+        load_classifiers(tmp_path / "zeroshot.npz", "f00")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
 
 
 def test_classes_that_no_label_says_are_warned_about():

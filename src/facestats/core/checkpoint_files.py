@@ -63,18 +63,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from None
     if isinstance(content, Stranger):
         raise ModelError(
-            f"{path} holds a whole object ({content.kind}), which could run code; load it where "
-            f"you trust it, and {STATE_DICT_ALONE}"
+            f"{path} holds a whole object ({shown(content.kind)}), which could run code; load it "
+            f"where you trust it, and {STATE_DICT_ALONE}"
         )
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds a {type(content).__name__}, expected a dict of tensors")
     for name, tensor in _tensors(content):
         if tensor.is_meta:
             raise ModelError(
-                f"{path}: {name} says that it has the shape {list(tensor.shape)}, but the file "
-                "does not hold that many numbers"
+                f"{path}: {shown(name)} says that it has the shape {list(tensor.shape)}, but the "
+                "file does not hold that many numbers"
             )
     return content
+
+
+def shown(name: str) -> str:
+    """A name in a file, which may hold the escapes of a terminal, on one line."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
 
 
 def is_safetensors(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from zipfile import BadZipFile
 
 import numpy as np
@@ -92,8 +93,18 @@ def read_composite(folder: Path) -> Built:
                 built.image = np.asarray(image.convert("RGB"))
             if (folder / "shape.npy").exists():
                 built.shape = np.load(folder / "shape.npy", allow_pickle=False)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, BadZipFile) as error:
-        if is_of_machine(error):
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        MemoryError,
+        BadZipFile,
+        TokenError,
+    ) as error:
+        # The header of an array may claim any size.
+        if is_of_machine(error) and not isinstance(error, MemoryError):
             raise fault(folder, error) from None
         raise InputError(
             f"{folder} is not the folder of a composite ({error}); `dvc repro` writes it"

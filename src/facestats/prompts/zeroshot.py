@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
@@ -24,11 +25,13 @@ from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import TINY
 from facestats.core.tables.embeddings import Embeddings, in_batches
 from facestats.errors import InputError, MisfitError, ModelError, ParamsError
+from facestats.machine.faults import fault, is_of_machine
 
 if TYPE_CHECKING:
     from facestats.prompts.text import TextEncoder
 
 Prompts = Mapping[str, Mapping[str, list[str]]]
+MOST = 1 << 28  # bytes of the arrays
 ALIKE = 1e-5  # unit-norm embeddings of two classes that differ by less in every number are the same
 
 
@@ -194,6 +197,8 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
     """
     try:
         with np.load(path, allow_pickle=False) as file:
+            if sum(part.file_size for part in file.zip.infolist()) > MOST:
+                raise MisfitError(f"it has more than {MOST >> 20} MB unpacked")
             attributes, classes = file["attributes"], file["classes"]
             embeddings = file["embeddings"]
             scale, weights = float(file["logit_scale"]), str(file["weights_sha256"])
@@ -211,7 +216,11 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
         BadZipFile,
         zlib.error,
         NotImplementedError,
+        TokenError,
     ) as error:
+        # The header of an array may claim any size.
+        if is_of_machine(error) and not isinstance(error, MemoryError):
+            raise fault(path, error) from None
         raise ModelError(
             f"{path} holds no prompts of this project ({error}); run `dvc repro zeroshot`"
         ) from None

@@ -16,6 +16,7 @@ from facestats.core.checkpoint_files import (
     STATE_DICT_ALONE,
     is_safetensors,
     read_checkpoint,
+    shown,
 )
 from facestats.core.torch_files import Stranger
 from facestats.errors import ModelError
@@ -79,7 +80,7 @@ def load_pretrained(path: Path, dimension: int, scale: tuple[float, float] | Non
                 _chain(*_layers(_state_dict(content)), keeps_order=not is_safetensors(path))
             )
         except ModelError as error:
-            raise ModelError(f"mlp.pretrained {path}: {error}") from None
+            raise ModelError(f"mlp.pretrained {path}: {shown(str(error))}") from None
     model.scale = model.scale or scale
     if model.scale is None:
         raise ModelError(
