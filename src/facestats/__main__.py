@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -83,6 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command() -> int:
     """The program `facestats`: `main`, but with exit code 1 if some output could not be written."""
+    # Threads of a product that wait leave the processors to others; read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     end_quietly()
     secure_output()
     plain_warnings()
