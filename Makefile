@@ -51,7 +51,8 @@ lock: setup
 # DVC runs code that it finds in its site cache, and makes that in /var/tmp, open to all users of the machine.
 setup: $(VENV)/.installed
 	@grep -qs site_cache_dir .dvc/config.local || { \
-		install -d -m 700 $(SITE_CACHE) && $(BIN)/dvc config --local core.site_cache_dir $(SITE_CACHE); }
+		install -d -m 700 $(SITE_CACHE) && $(BIN)/dvc config --local core.site_cache_dir $(SITE_CACHE); \
+	} || echo "warning: DVC keeps its site cache where others may write, for $(SITE_CACHE) can't be made"
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 12) else f"Python 3.11 or 3.12 is needed, $(PYTHON) is {v[0]}.{v[1]}; try make PYTHON=python3.12")'

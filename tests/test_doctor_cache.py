@@ -12,7 +12,6 @@ from dvc.utils import dict_sha256
 
 from facestats.__main__ import main
 from facestats.cli.doctor_cache import examine_cache, require_sound_cache
-from facestats.errors import InputError
 from programs import run_program
 
 HASH = "0123456789abcdef0123456789abcdef"
@@ -65,6 +64,13 @@ def problem(root) -> tuple[str, str]:
     report = examine_cache(root)
     assert [problem.kind for problem in report.problems] == ["cache"]
     return report.problems[0].path, report.problems[0].message
+
+
+def warning(root) -> tuple[str, str]:
+    """Path and message of the only warning; there is no problem."""
+    report = examine_cache(root)
+    assert [report.problems, [warning.kind for warning in report.warnings]] == [[], ["site cache"]]
+    return report.warnings[0].path, report.warnings[0].message
 
 
 def test_a_sound_cache_has_no_problem(root):
@@ -203,20 +209,19 @@ def test_a_site_cache_that_others_can_write_to_is_named(root, monkeypatch, tmp_p
     if level == "local":
         expected = Path("/open")
         (root / ".dvc/config").write_text("[core]\n    site_cache_dir = /open\n")
-    path, message = problem(root)
+    path, message = warning(root)
     assert path == str(expected / "repo")
     assert f"other users of this machine can write to it, through {expected}" in message
-    with pytest.raises(InputError, match="it was not asked"):
-        require_sound_cache(root)
+    require_sound_cache(root)
     run_program(["sh", "-c", message.split("`")[1]], root, check=True)
     assert (root / ".dvc/config.local").exists() == (level == "local")
     assert (tmp_path / "home/.cache/dvc-site").stat().st_mode & 0o777 == 0o700
-    assert examine_cache(root).problems == []
+    assert examine_cache(root).warnings == []
     way = "set DVC_SITE_CACHE_DIR to a folder that only you may enter"
     monkeypatch.setattr("facestats.cli.doctor_cache.find_exposed", lambda folder: tmp_path)
-    assert way in problem(root)[1]  # in a home folder of several people the command does not help
+    assert way in warning(root)[1]  # in a home folder of several people the command does not help
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", "/open")
-    assert way in problem(root)[1]
+    assert way in warning(root)[1]
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
     cache = examine_cache(options.root)
     if options.remote:
         problems = cache.problems or _examine_remote(options)
-        _print(problems, [], [], {}, options.json)
+        _print(problems, cache.warnings, [], {}, options.json)
         return 1 if problems else 0
     if options.cache:
         facts = {"cache": {"run_cache_entries": cache.entries, "listings": cache.listings}}
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
             f"cache: entries={cache.entries} listings={cache.listings} "
             f"problems={len(cache.problems)}"
         )
-        _print(cache.problems, [], [line], facts, options.json)
+        _print(cache.problems, cache.warnings, [line], facts, options.json)
         return 1 if cache.problems else 0
     params = load_params(options.root / "params.yaml")
     named = {
@@ -123,6 +123,7 @@ def run(options: argparse.Namespace) -> int:
     )
     inputs = examine_inputs(options.root, params)
     inputs.problems += cache.problems
+    inputs.warnings += cache.warnings
     inputs.problems += check_clip(options.root, params, ask=not options.inputs)
     if options.inputs:  # otherwise `examine_photos` names them
         inputs.warnings += folders_left_out(options.root, params, inputs)

@@ -7,7 +7,7 @@ anybody who can write to the cache, to a remote or to dvc.lock could run code he
 DVC's own form is named, and no command of this package lets DVC look at it.
 
 DVC unpickles the databases of its site cache, which it makes in /var/tmp, open to all users of the
-machine. It has to be the user's own.
+machine. Where it is not the user's own, a warning says so.
 """
 
 from __future__ import annotations
@@ -61,6 +61,9 @@ class CacheReport:
         Listings of folders.
     problems : list of Finding
         Of the kind `cache`, each with what to do about it.
+    warnings : list of Finding
+        Of the kind `site cache`. Every user of DVC has it so unless they chose another, and it
+        harms nobody who has the machine for themselves: no command is refused for it.
     folders : dict of str to set of str
         Folders that each listing names below its out, by the listing's hash.
     """
@@ -68,6 +71,7 @@ class CacheReport:
     entries: int = 0
     listings: int = 0
     problems: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
     folders: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, path: Path, why: str, way: str) -> None:
@@ -164,7 +168,8 @@ def _examine_site_cache(root: Path, report: CacheReport) -> None:
     )
     at = "" if exposed == folder else f", through {exposed}"
     why = f"DVC runs code that it finds there, and other users of this machine can write to it{at}"
-    report.add(folder, why, way)
+    name = printable(str(folder))
+    report.warnings.append(Finding("site cache", f"{name}: {why}; {way}", name))
 
 
 def _examine_commit(root: Path, report: CacheReport) -> None:
