@@ -22,6 +22,7 @@ from facestats.machine.faults import fault, is_fault, is_passing
 MOST_BYTES = 500_000_000  # of a workbook unpacked; memory holds it many times over
 FREE_BYTES, MOST_PACKED = 10_000_000, 100  # above so many bytes, how often a file may unpack
 MOST_LETTERS = 100_000_000  # of all cells together, which may share a text
+FREE_LETTERS, LETTERS_PER_BYTE = 20_000_000, 20  # of a smaller file
 MOST_CELLS = 10_000_000  # of all sheets from the first to the last; memory holds empty ones, too
 # With merged cells or formulas, above so many, and so many times those that the file names.
 FREE_CELLS, SPARSE = 1_000_000, 4
@@ -256,6 +257,7 @@ def _too_large(path: Path, size: int) -> LabelError:
 def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
     """The sheet with the labels, and its cells."""
     filled, letters = {}, 0
+    most = min(MOST_LETTERS, FREE_LETTERS + LETTERS_PER_BYTE * path.stat().st_size)
     for sheet in book.worksheets:
         if hasattr(sheet, "reset_dimensions"):
             sheet.reset_dimensions()  # some programs write wrong ones
@@ -264,7 +266,7 @@ def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
             for row in sheet.iter_rows(values_only=True):
                 rows.append([_text(value) for value in row])
                 letters += sum(map(len, rows[-1]))
-                if letters > MOST_LETTERS:  # thousands of cells may share one stored text
+                if letters > most:  # thousands of cells may share one stored text
                     raise _too_large(path, letters)
         except LabelError:
             raise
