@@ -36,6 +36,7 @@ from facestats.service.settings import Settings
 from facestats.service.state import State
 from facestats.serving.parts import Encoding
 
+Responses = dict[int | str, dict[str, Any]]
 STATUSES = {
     400: "The request is malformed, or comes too slowly",
     401: "No token, or a wrong one",
@@ -61,7 +62,7 @@ def make_app(settings: Settings) -> ASGIApp:
         ),
         Held(settings.held_bytes),
     )
-    errors: dict[int | str, dict[str, Any]] = {
+    errors: Responses = {
         status: {"model": schemas.ErrorAnswer, "description": text}
         for status, text in STATUSES.items()
     }
@@ -129,8 +130,10 @@ async def _watch(state: State) -> None:
 
 
 def _own_routes(app: FastAPI, state: State) -> None:
-    health = {200: {"model": schemas.Health}}
-    unready = {503: {"model": schemas.ErrorAnswer, "description": "models are being loaded"}}
+    health: Responses = {200: {"model": schemas.Health}}
+    unready: Responses = {
+        503: {"model": schemas.ErrorAnswer, "description": "models are being loaded"}
+    }
 
     @app.get("/healthz", summary="Whether the process answers", responses=health)
     async def healthz() -> JsonResponse:

@@ -260,7 +260,7 @@ def _draw(run: Run, options: schemas.CompositeRequest) -> tuple[bytes, dict[str,
         n=min(where.n or MOST_MEMBERS, MOST_MEMBERS),
         seed=where.seed,
         min_results=where.min_results,
-        relax=where.relax,
+        relax=[*where.relax],
         flags=where.flags,
         copies=where.copies,
     )

@@ -117,7 +117,7 @@ def _answers_of(model: type[BaseModel]) -> Any:
     several = create_model(
         f"{model.__name__}List",
         __base__=schemas.Answer,
-        results=(list[model | schemas.ErrorEntry], ...),
+        results=(list[model | schemas.ErrorEntry], ...),  # pyright: ignore[reportInvalidTypeForm]
     )
     return one | several
 

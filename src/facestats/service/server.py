@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
 import uvicorn
 
 from facestats.service.app import make_app
@@ -15,6 +18,8 @@ _LONGEST_HEAD = (
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C; requests that have begun are finished."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it anew when it has ended
+        signal.signal(number, lambda *_: sys.exit(0))
     uvicorn.run(
         make_app(settings),
         host=settings.host,

@@ -1,0 +1,135 @@
+"""A server of `facestats serve` that tests ask over a real socket."""
+
+import http.client
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from programs import start_program
+from servers import free_port
+
+PATIENCE = 120  # seconds that a busy machine may take to start one
+BOUNDARY = "a-boundary-of-the-tests"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, headers by lower-case name, and body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """That of the error; the envelope has nothing else, and no path of the server."""
+        content = self.json
+        assert set(content) == {"error", "request_id"}
+        assert set(content["error"]) == {"code", "message"}
+        assert content["request_id"] == self.headers["x-request-id"]
+        text = content["error"]["message"]
+        assert "/tmp" not in text, text
+        assert "Traceback" not in text, text
+        return content["error"]["code"]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running server: its port, its process, its log and the folder of its temporary files."""
+
+    port: int
+    process: Any
+    log: Path
+    temporary: Path
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """One request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            with suppress(BrokenPipeError, ConnectionResetError):  # it has answered already
+                connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, found, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, headers=headers)
+
+    def post(self, path: str, *photos: bytes, field: str = "image", **headers: str) -> Answer:
+        """Photos as multipart fields of one name."""
+        body, kind = multipart(*((field, photo) for photo in photos))
+        return self.ask("POST", path, body, {"Content-Type": kind, **headers})
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Lines of the log."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+def multipart(*fields: tuple[str, bytes]) -> tuple[bytes, str]:
+    """A multipart body and its Content-Type."""
+    parts = b"".join(
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="secret.jpg"\r\n'
+        "Content-Type: image/jpeg\r\n\r\n".encode()
+        + data
+        + b"\r\n"
+        for name, data in fields
+    )
+    return parts + f"--{BOUNDARY}--\r\n".encode(), f"multipart/form-data; boundary={BOUNDARY}"
+
+
+@contextmanager
+def serving(root: Path, folder: Path, *options: str) -> Iterator[Service]:
+    """A server of a project; its log and temporary files go to `folder`."""
+    pytest.importorskip("fastapi", reason="needs the extra facestats[serve]")
+    port, log, temporary = free_port(), folder / "log", folder / "temporary"
+    temporary.mkdir(parents=True)
+    with open(log, "wb") as out, open(folder / "errors", "wb") as errors:
+        process = start(root, port, out, errors, os.environ | {"TMPDIR": str(temporary)}, *options)
+    service = Service(port, process, log, temporary)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            assert process.poll() is None, (folder / "errors").read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            try:
+                if service.get("/readyz").status == 200:
+                    break
+            except OSError:
+                pass
+            time.sleep(0.1)
+        yield service
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(60)
+
+
+def start(
+    root: Path, port: int, out: IO, errors: IO, environment: dict[str, str], *options: str
+) -> Any:
+    command = [sys.executable, "-m", "facestats", "serve", "--root", root, "--port", str(port)]
+    return start_program([*command, *options], root, environment, out, errors)
