@@ -47,6 +47,15 @@ def call_stages(project: Project, *names: str) -> None:
         _call(main, project.folder, {key: options[key] for key in options if key in known})
 
 
+def stages_of(project: Project) -> list[str]:
+    """All stages that have run, with their keys, in the order of dvc.yaml, which is that of a
+    run.
+    """
+    order = list(yaml.safe_load(project.read("dvc.yaml"))["stages"])
+    lock = yaml.safe_load(project.read("dvc.lock"))["stages"]
+    return sorted(lock, key=lambda name: order.index(name.partition("@")[0]))
+
+
 def inputs(project: Project, name: str) -> dict[str, bytes]:
     """All files that a stage reads but code: DVC runs it again where one of them has changed."""
     lock = yaml.safe_load(project.read("dvc.lock"))["stages"]

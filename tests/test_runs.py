@@ -8,6 +8,7 @@ import pytest
 import facestats
 import warm
 from project import FETCHED, Project, executed
+from stages import call_stages, stages_of
 
 pytestmark = pytest.mark.slow
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -105,8 +106,8 @@ def test_without_any_label_the_pipeline_runs_through(project):
     for path in (project.folder / "data/labels").glob("*.csv"):
         path.unlink()
     (project.folder / "data/labels/.gitkeep").touch()
-    ran = project.repro()
-    assert {"labels", "train_attractiveness", "evaluate"} <= ran
+    names = stages_of(project)
+    call_stages(project, *names[names.index("labels") :])
     rated = json.loads(project.read("metrics/attractiveness.json"))
     assert rated["trained"] is False
     assert rated["test"]["mlp"]["pearson"]["value"] is None
