@@ -6,7 +6,8 @@ import gc
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -113,16 +114,21 @@ def built(tmp_path_factory, request) -> Project:
     """A small project that has run once, the same for all workers of pytest: read it, and change
     copies of it.
     """
+    return Project.at(_once(tmp_path_factory, request, "built", built_project))
+
+
+def _once(tmp_path_factory, request, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that one worker of pytest makes for all."""
     folder = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
         folder = folder.parent  # each worker has a folder of its own in there
-    folder, done = folder / "built", folder / "built.done"
+    folder, done = folder / name, folder / f"{name}.done"
     with FileLock(folder.with_suffix(".lock")):
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)  # another worker's attempt that failed
-            built_project(folder)
+            make(folder)
             done.touch()
-    return Project.at(folder)
+    return folder
 
 
 @pytest.fixture
@@ -153,10 +159,10 @@ def local(clip_source, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def drawn_paths(tmp_path_factory) -> list[Path]:
+def drawn_paths(tmp_path_factory, request) -> list[Path]:
     """Drawn faces in pictures as large as the OMI ones, for machines that lack those."""
-    folder = tmp_path_factory.mktemp("drawn")
-    write_sample(folder, n=40, size=512, seed=7, progress=False)
+    draw = partial(write_sample, n=40, size=512, seed=7, progress=False)
+    folder = _once(tmp_path_factory, request, "drawn", draw)
     return sorted((folder / "images").glob("face_*.jpg"))
 
 

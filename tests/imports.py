@@ -1,6 +1,7 @@
 """The imports of this project, read out of its source: which modules a script reaches."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from resources import ROOT
@@ -47,7 +48,10 @@ def imported(path: Path) -> set[str]:
     return own & set(MODULES)
 
 
-GRAPH = {name: imported(path) - {name} for name, path in MODULES.items()}
+@cache
+def graph() -> dict[str, set[str]]:
+    """What each module imports."""
+    return {name: imported(path) - {name} for name, path in MODULES.items()}
 
 
 def closure(start: set[str], stop=lambda name: False) -> set[str]:
@@ -58,5 +62,5 @@ def closure(start: set[str], stop=lambda name: False) -> set[str]:
         if name in reached or stop(name):
             continue
         reached.add(name)
-        left |= GRAPH[name]
+        left |= graph()[name]
     return reached

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ import pytest
 from dvc.repo import Repo
 from PIL import Image
 
+import warm
 from facestats.core.files import read_json, write_json
 from facestats.machine.output import _Text, one_line, shell_words
 from facestats.scores.scoring import index_text
@@ -72,7 +72,7 @@ def hostile(tmp_path_factory):
 
 def facestats(folder, *arguments) -> subprocess.CompletedProcess:
     done = run_program(
-        [sys.executable, "-m", "facestats", *arguments],
+        [warm.python(), "-m", "facestats", *arguments],
         folder,
         os.environ | {"PYTHONPATH": str(ROOT / "src")},
     )

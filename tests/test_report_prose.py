@@ -35,9 +35,9 @@ def plain(text: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", inline(text)))
 
 
-@pytest.mark.parametrize("run", [trained_run(), untrained_run()], ids=["trained", "untrained"])
-def test_the_page_and_the_card_say_the_same(run):
-    run = run.plain()
+@pytest.mark.parametrize("made", [trained_run, untrained_run])
+def test_the_page_and_the_card_say_the_same(made):
+    run = made().plain()
     sections = [section(run) for section in CARD]
     written = [
         replace(section, blocks=[block for block in section.blocks if texts(block)])

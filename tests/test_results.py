@@ -3,6 +3,7 @@
 import argparse
 import re
 import shutil
+from functools import partial
 
 import pytest
 import yaml
@@ -134,20 +135,21 @@ def test_every_stage_that_warns_keeps_its_warnings():
 
 
 @pytest.mark.parametrize(
-    ("run", "beginnings"),
+    ("made", "beginnings"),
     [
         (
-            trained_run(regressor=False),
+            partial(trained_run, regressor=False),
             {
                 "holistic score: 180 rated faces in train",
                 "geometric score: r = 0.",
                 "ridge regression: r = 0.",
             },
         ),
-        (untrained_run(), {"attractiveness: 0 rated faces in train"}),
+        (untrained_run, {"attractiveness: 0 rated faces in train"}),
     ],
 )
-def test_what_was_not_trained_says_why_and_the_rest_is_shown(tmp_path, run, beginnings):
+def test_what_was_not_trained_says_why_and_the_rest_is_shown(tmp_path, made, beginnings):
+    run = made()
     for name, content in {
         "attractiveness": run.attractiveness,
         "train_attractiveness/metrics": run.training,
