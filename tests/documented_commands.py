@@ -31,6 +31,7 @@ SHELL = (
     "cd",
     "chmod",
     "cp",
+    "curl",
     "echo",
     "export",
     "git",
@@ -118,6 +119,8 @@ class Checker:
             self._dvc(words, incomplete)
         elif program == "make":
             _make(rest)
+        elif program == "facestats" and rest:
+            _parse(make_parser(), rest, incomplete)
         elif program in ("python", "python3"):
             _python(rest, incomplete)
         elif program in COMMANDS:

@@ -158,7 +158,7 @@ def test_rows(project, tmp_path):
     """
     project.keep_stages("fetch_clip", "fetch_landmarker", "preprocess", "embed")
     output = run_documented(
-        project, "docs/rows.md", "rows", {"/fast/disk/rows": str(tmp_path / "rows")}
+        project, "docs/methods/rows.md", "rows", {"/fast/disk/rows": str(tmp_path / "rows")}
     )
     assert "removed: rows=" in output
     assert executed(output) == {"preprocess", "embed"}
