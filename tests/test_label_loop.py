@@ -412,6 +412,16 @@ def test_a_link_stays_a_link_and_permissions_stay(folder, merge):
     assert target.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_link_out_of_the_project_is_not_written_through(folder, merge, tmp_path_factory):
+    target = tmp_path_factory.mktemp("home") / ".bash_aliases"
+    target.write_text("alias ll='ls -l'\n")
+    (folder / "data/manual_labels.csv").unlink()
+    (folder / "data/manual_labels.csv").symlink_to(target)
+    code, printed = merge("b.jpg,20,,\n")
+    assert (code, "leads out of the project folder" in printed) == (2, True)
+    assert target.read_text() == "alias ll='ls -l'\n"
+
+
 @pytest.mark.parametrize("step", ["fsync", "fchmod"])
 def test_a_merge_that_breaks_off_leaves_the_old_file(folder, merge, monkeypatch, step):
     def full(*_):

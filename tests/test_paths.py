@@ -72,7 +72,8 @@ def raw():
 
 @pytest.mark.parametrize("key", ["images", "labels", "manual_labels"])
 def test_folders_may_be_called_as_people_call_them(raw, key):
-    for folder in FOLDERS:
+    elsewhere = {"../photos", "/srv/photos"} if key == "manual_labels" else set()
+    for folder in {*FOLDERS} - elsewhere:
         raw["data"][key] = folder
         assert getattr(check_params(raw).data, key) == folder
 
@@ -110,6 +111,15 @@ def test_paths_that_mean_something_else_to_others_are_refused(raw, path, why):
     raw["data"]["images"] = path
     with pytest.raises(ParamsError, match=why):
         check_params(raw)
+
+
+@pytest.mark.parametrize("path", ["/home/me/.bashrc", "../x.csv", "a/../../x.csv", ".."])
+def test_labels_by_hand_lie_in_the_project_for_they_are_written(raw, path):
+    raw["data"]["manual_labels"] = path
+    with pytest.raises(ParamsError, match=r"manual_labels.* has to lie in the project folder"):
+        check_params(raw)
+    raw["data"]["manual_labels"] = "a/../own/by hand.csv"
+    check_params(raw)
 
 
 @pytest.mark.parametrize(

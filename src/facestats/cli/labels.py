@@ -146,14 +146,29 @@ def _copy_template(root: Path, options: argparse.Namespace) -> int:
     return 0
 
 
+def _own_labels(root: Path) -> Path:
+    """The file of `data.manual_labels`; raises `InputError` where a link leads out of the project.
+
+    Somebody's project must not make this command write to a file of one's own.
+    """
+    from facestats.params.project import load_params
+
+    path = root / load_params(root / "params.yaml").data.manual_labels
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise InputError(
+            f"data.manual_labels: {path} leads out of the project folder to {path.resolve()}; if "
+            "that is the file to write to, name it with --into"
+        )
+    return path
+
+
 def _merge(root: Path, options: argparse.Namespace) -> int:
     from facestats.attributes.filled import read_filled
     from facestats.core import tables
     from facestats.faces.tables import FACES
     from facestats.labels.manual import merge_labels
-    from facestats.params.project import load_params
 
-    into = options.into or root / load_params(root / "params.yaml").data.manual_labels
+    into = options.into or _own_labels(root)
     faces = tables.read(root / METADATA / "faces.parquet", FACES, ["filename", "image"]).dropna(
         subset="filename"
     )

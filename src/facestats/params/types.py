@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 import textwrap
 import unicodedata
@@ -68,6 +69,13 @@ def _below_project(path: str) -> str:
     return path
 
 
+def _inside(path: str) -> str:
+    """A path that does not lead out of the project folder."""
+    if os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir:
+        raise ValueError("this file is written, so it has to lie in the project folder")
+    return path
+
+
 def _revision(name: str) -> str:
     """A commit, tag or branch; the hub's client also makes a file of this name."""
     if (
@@ -85,6 +93,7 @@ def _revision(name: str) -> str:
 Revision = Annotated[str, Field(max_length=200), AfterValidator(_revision)]
 PathText = Annotated[str, Field(min_length=1), AfterValidator(_quotable)]
 DataPath = Annotated[PathText, AfterValidator(_below_project)]
+OwnPath = Annotated[DataPath, AfterValidator(_inside)]
 Range = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(ordered)]
 
 
