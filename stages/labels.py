@@ -1,7 +1,7 @@
 """Stage `labels`: all label files checked and joined, one row a face; odd raters and reliability.
 
-Reads   faces.parquet, the label folder (`data.labels`: labels and ratings, as .csv or .xlsx),
-        the manual labels (`data.manual_labels`); params `labels`
+Reads   faces.parquet, the label folder (`data.labels`: labels and ratings, as .csv or .xlsx,
+        and dataset.json), the manual labels (`data.manual_labels`); params `labels`
 Writes  data/processed/metadata/labels.parquet, metrics/labels.json
 Alone   dvc repro -sf labels
 """
@@ -15,7 +15,7 @@ from facestats.core.files import write_metrics
 from facestats.core.stats.identity import IDENTITY, same_faces, several_faces
 from facestats.faces.tables import FACES
 from facestats.labels.joining import join_labels
-from facestats.labels.reliability import measure_reliability
+from facestats.labels.reliability import measure_agreement
 from facestats.labels.tables import LABELS
 
 
@@ -27,13 +27,15 @@ def main(params, faces, labels, metrics):
         Path(params.data.manual_labels),
         params.labels.rating_scale,
         params.labels.drop_raters,
+        params.labels.raters,
     )
     warn(*joined.warnings)
     tables.write(joined.table, labels, LABELS, joined.metadata())
     persons = joined.table.set_index("filename")["person"]
     groups = same_faces(photos.dropna(subset="filename"), persons)
-    reliability = measure_reliability(joined.judgements, several_faces(groups))
-    write_metrics(metrics, joined.summary | {"reliability": reliability})
+    agreement = measure_agreement(joined.judgements, joined.traits, several_faces(groups))
+    datasets = {"datasets": joined.dataset} if joined.dataset else {}
+    write_metrics(metrics, joined.summary | agreement | datasets)
     return joined.report()
 
 

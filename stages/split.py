@@ -10,7 +10,14 @@ from facestats.run.stage import run_stage, warn
 from facestats.core import tables
 from facestats.core.stats.identity import IDENTITY
 from facestats.faces.tables import FACES
-from facestats.labels.splits import exclusion_warning, labelled_faces, split_faces, split_report
+from facestats.labels.splits import (
+    exclusion_warning,
+    labelled_faces,
+    official_splits,
+    split_faces,
+    split_report,
+    straddling_warning,
+)
 from facestats.labels.tables import LABELS, SPLITS
 
 
@@ -18,9 +25,14 @@ def main(params, faces, labels, splits):
     accepted = tables.read(faces, FACES, IDENTITY).dropna(subset="filename")
     known = tables.read_all(labels, LABELS).set_index("filename")
     persons, labelled, options = known["person"], labelled_faces(known), params.split
-    table = split_faces(accepted, persons, labelled, options.val, options.test, options.seed)
+    official = official_splits(known) if options.official else None
+    table = split_faces(
+        accepted, persons, labelled, options.val, options.test, options.seed, official
+    )
     tables.write(table, splits, SPLITS)
     if message := exclusion_warning(table, accepted, persons, labelled):
+        warn(message)
+    if options.official and (message := straddling_warning(table, persons)):
         warn(message)
     return split_report(table, accepted)
 

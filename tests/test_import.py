@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import shutil
 import zipfile
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from facestats.__main__ import main
 from facestats.cli import importing
 from facestats.errors import FaceStatsError, InputError
-from facestats.importers import omi
+from facestats.importers import placing
 from facestats.importers.omi import import_omi
 from programs import run_program
 
@@ -127,15 +126,15 @@ def test_the_dataset_itself_may_be_a_link(dataset, into, tmp_path):
 def test_a_failing_import_leaves_nothing_and_a_stopped_one_is_done_anew(dataset, into, monkeypatch):
     into.mkdir()
     (into / "raw").mkdir()
-    copy = shutil.copyfileobj
+    copy = placing.copy_photo
 
-    def full(source, target):
-        if source.fileno() and target.name.endswith("2.jpg"):
-            target.write(b"t")
+    def full(folder, name, target, shown):
+        if target.name.endswith("2.jpg"):
+            target.write_bytes(b"t")
             raise OSError(errno.ENOSPC, "no space")
-        copy(source, target)
+        copy(folder, name, target, shown)
 
-    monkeypatch.setattr(omi.shutil, "copyfileobj", full)
+    monkeypatch.setattr(placing, "copy_photo", full)
     with pytest.raises(OSError, match="no space"):
         import_omi(dataset, into)
     assert [path.name for path in into.rglob("*")] == ["raw"]
@@ -145,8 +144,8 @@ def test_a_failing_import_leaves_nothing_and_a_stopped_one_is_done_anew(dataset,
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(omi.shutil, "copyfileobj", killed)
-        patch.setattr(omi, "_remove", lambda made: None)
+        patch.setattr(placing, "copy_photo", killed)
+        patch.setattr(placing, "remove", lambda made: None)
         with pytest.raises(SystemExit):
             import_omi(dataset, into)
     assert {path.name for path in into.iterdir()} == {"raw", ".importing-raw", ".importing-labels"}

@@ -207,8 +207,8 @@ def test_an_answer_without_an_image_and_one_in_words_are_left_out_and_said(join)
     ("text", "expected"),
     [
         (
-            "stimulus,trait,response\n00,attractive,3\n00,trustworthy,3\n",
-            "the column 'trait' has 'attractive', 'trustworthy', so several things were rated",
+            "stimulus,question,response\n00,attractive,3\n00,trustworthy,3\n",
+            "the column 'question' has 'attractive', 'trustworthy', so several things were rated",
         ),
         (
             "image,a_attr,a_trust,b_attr,b_trust\n00,3,5,1,2\n01,4,1,2,2\n",

@@ -3,11 +3,16 @@
 Writes `raw/` (images) and `labels/` below --into, runs `dvc add` on both and
 `git add` on the two .dvc files, since temporary and queued runs see only what git
 tracks. `push: false` in raw.dvc keeps the photos off every remote until you
-remove it. If an import was stopped, give the same command again.
+remove it. If an import was stopped, give the same command again. The dataset's
+own files are only read. docs/datasets.md describes each dataset.
 
 examples:
+  python -m facestats import --list
   python -m facestats import omi path/to/omi
-  python -m facestats import omi path/to/omi --into data/omi
+  python -m facestats import utkface path/to/UTKFace --link --limit 5000
+  python -m facestats import 3dsk path/to/3dsk --append
+  python -m facestats import folder path/to/people --as person
+  python -m facestats import csv path/to/table.csv --image file --gender "sex:0=female,1=male"
 """
 
 from __future__ import annotations
@@ -18,19 +23,30 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facestats.cli.doctor_cache import require_sound_cache
 from facestats.core.files import write_bytes, write_text
-from facestats.errors import FaceStatsError
+from facestats.errors import FaceStatsError, InputError, did_you_mean, nearest_names
+from facestats.importers.tree import is_archive
 from facestats.rows.dvc_cache import find_dvc_cache
+
+if TYPE_CHECKING:
+    from facestats.importers.content import Dataset
 
 HELP = "bring a dataset into data/raw and data/labels"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", choices=["omi"], help="which dataset")
-    parser.add_argument("source", type=Path, metavar="DIR", help="folder that holds it")
+    parser.add_argument(
+        "dataset", nargs="?", metavar="NAME", help="which dataset (--list shows them)"
+    )
+    parser.add_argument(
+        "source", type=Path, nargs="?", metavar="DIR", help="folder that holds it, unpacked"
+    )
+    parser.add_argument("--list", action="store_true", help="list the datasets, and do nothing")
     parser.add_argument(
         "--into",
         type=Path,
@@ -38,19 +54,87 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where raw/ and labels/ are made (default: %(default)s)",
     )
+    parser.add_argument(
+        "--link", action="store_true", help="hard links instead of copies, on the same disk"
+    )
+    parser.add_argument(
+        "--limit",
+        type=_positive,
+        metavar="N",
+        help="only N photos, by a hash of their names: the same every time",
+    )
+    parser.add_argument(
+        "--append", action="store_true", help="add the dataset to the imported one that is there"
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="accept a dataset most of whose photos are missing"
+    )
+    parser.add_argument(
+        "--trait",
+        nargs="+",
+        default=[],
+        metavar="TRAIT",
+        help="rated traits to take, of which the first is `rating` (omi, 3dsk)",
+    )
+    own = parser.add_argument_group("folder and csv")
+    own.add_argument(
+        "--as",
+        dest="subfolders",
+        default="",
+        metavar="COLUMN",
+        help="what the subfolders of `folder` are: person, gender, ethnicity, or any name",
+    )
+    own.add_argument("--table", default="", help="the table of `csv`, if there are several")
+    for column in ("image", "gender", "ethnicity", "age", "rating", "person"):
+        own.add_argument(
+            f"--{column}",
+            metavar="COLUMN",
+            help=f"the table's column of {column}, perhaps with codes: sex:0=female,1=male",
+        )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def run(options: argparse.Namespace) -> int:
-    from facestats.importers.omi import import_omi
+    from facestats.importers.content import Choices
+    from facestats.importers.registry import DATASETS, KNOWN, overview
+    from facestats.importers.run import import_dataset
 
+    if options.list:
+        print(overview())
+        return 0
+    dataset = _named(options, DATASETS)
     raw, labels = options.into / "raw", options.into / "labels"
     if cache := find_dvc_cache():
         require_sound_cache(cache.root)
-    counts = import_omi(options.source, options.into, again=not _is_tracked(raw, labels))
-    print(
-        f"{counts['images']} images in {raw}, {counts['labels']} labels and "
-        f"{counts['judgements']} judgements in {labels}"
+    if options.link:
+        _require_copies()
+    columns = {
+        column: value
+        for column in ("image", "gender", "ethnicity", "age", "rating", "person")
+        if (value := getattr(options, column))
+    }
+    source, table = options.source, options.table
+    if dataset.name == "csv" and source.is_file() and not is_archive(source.name):
+        source, table = source.parent, source.name
+    done = import_dataset(
+        dataset,
+        KNOWN,
+        source,
+        options.into,
+        Choices(tuple(options.trait), options.subfolders, columns, table),
+        link=options.link,
+        limit=options.limit,
+        partial=options.partial,
+        append=options.append,
+        again=not options.append and not _is_tracked(raw, labels),
     )
+    print(done.report(raw, labels))
     _put_under_dvc(raw, labels)
     print(
         "next:\n"
@@ -58,6 +142,43 @@ def run(options: argparse.Namespace) -> int:
         "or set data.images and data.labels in params.yaml and run `dvc repro`"
     )
     return 0
+
+
+def _named(options: argparse.Namespace, datasets: Mapping[str, Dataset]) -> Dataset:
+    """The dataset that is meant.
+
+    Raises
+    ------
+    InputError
+        None is named, or one that there is not; a choice that it does not have.
+    """
+    name = options.dataset
+    if not name or (name in datasets and options.source is None):
+        raise InputError("name a dataset and its folder (`facestats import --list` shows them)")
+    if name not in datasets:
+        near = did_you_mean(nearest_names(name, [*datasets]))
+        raise InputError(f"{name!r} is no dataset (`facestats import --list` shows them).{near}")
+    if options.trait and name not in ("omi", "3dsk"):
+        raise InputError(f"--trait is for omi and 3dsk; {name} has no choice of traits")
+    if options.subfolders and name != "folder":
+        raise InputError("--as is for `import folder`")
+    return datasets[name]
+
+
+def _require_copies() -> None:
+    """Refuse --link where DVC would put the dataset's own files into its cache, and lock them."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "config", "cache.type"], capture_output=True, text=True
+        )
+    except OSError:
+        return
+    kinds = done.stdout.strip()
+    if done.returncode == 0 and re.search(r"hardlink|symlink", kinds):
+        raise InputError(
+            f"--link with DVC's cache.type {kinds}: `dvc add` would make the dataset's own files "
+            "read-only links into its cache; leave --link out"
+        )
 
 
 def _setting(key: str, path: Path) -> str:

@@ -264,7 +264,7 @@ def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
         try:
             rows = []
             for row in sheet.iter_rows(values_only=True):
-                rows.append([_text(value) for value in row])
+                rows.append([cell_text(value) for value in row])
                 letters += sum(map(len, rows[-1]))
                 if letters > most:  # thousands of cells may share one stored text
                     raise _too_large(path, letters)
@@ -289,7 +289,7 @@ def _choose(book: Any, path: Path) -> tuple[Any, list[list[str]]]:
     )
 
 
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A cell as it would stand in a CSV file."""
     if value is None:
         return ""

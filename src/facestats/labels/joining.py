@@ -8,6 +8,7 @@ so that an error can name file, line, column and value.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,15 +36,18 @@ from facestats.labels.columns import (
     key_column,
     plain,
 )
+from facestats.labels.dataset import read_dataset
 from facestats.labels.files import STEMS, find_label_file, read_sheet, unread_files
 from facestats.labels.names import NameIndex, refuse_other_photos
 from facestats.labels.raters import rater_warnings, without_raters
 from facestats.labels.ratings import read_ratings
 from facestats.labels.scale import find_scale, use_judgements
+from facestats.labels.traits import use_trait
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")
 OTHER_UNIT = re.compile(r"month|monat|mois|mes|week|woche|\bdays?\b|\btage\b|group|decade")
+COLUMNS_OF_RATINGS = ["filename", "rater", "rating"]
 RESERVED = ("ratingn", "ratingsd")
 
 
@@ -60,7 +64,11 @@ class JoinedLabels:
         Ends of the raters' scale; None if nobody rated.
     judgements : DataFrame or None
         Single ratings of accepted faces, behind the means: `filename`, `rater`, `rating`; None
-        without ratings.csv.
+        without ratings.csv. If several traits were rated, those of the first.
+    traits : dict of str to DataFrame
+        The same by trait, if ratings.csv names traits.
+    dataset : list of dict or None
+        Name, licence and citation of each dataset, if an import has written them.
     summary : dict
         Counts for `metrics/labels.json`.
     warnings : list of str
@@ -75,6 +83,8 @@ class JoinedLabels:
     summary: dict
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    traits: dict[str, pd.DataFrame] = field(default_factory=dict)
+    dataset: list[dict[str, Any]] | None = None
 
     def metadata(self) -> dict[str, str]:
         """Metadata of `labels.parquet`: the ends of the ratings' scale."""
@@ -102,6 +112,7 @@ def join_labels(
     manual: Path,
     rating_scale: str | list[float],
     drop_raters: str | list[str] | None = None,
+    raters: Mapping[str, str | list[str]] | None = None,
 ) -> JoinedLabels:
     """Check and join all label files.
 
@@ -118,6 +129,8 @@ def join_labels(
     drop_raters : str, list of str or None
         Raters left out of the means: None (nobody), `auto` (the suspicious ones) or names; see
         `raters.without_raters`.
+    raters : mapping, optional
+        Values that columns of ratings.csv must have; see `traits.only_raters`.
 
     Raises
     ------
@@ -139,7 +152,8 @@ def join_labels(
     labels = _read_labels(files["labels"], names, mistakes)
     # Corrections stay in place when the collection changes: their names need not match.
     corrections = _read_labels(manual, names, mistakes, must_match=False)
-    ratings = read_ratings(files["ratings"], names, mistakes)
+    ratings = read_ratings(files["ratings"], names, mistakes, raters)
+    dataset = read_dataset(folder)
     doubts = _doubtful_labels([labels, corrections], ratings.judgements, mistakes)
     mistakes.raise_any()
 
@@ -153,6 +167,8 @@ def join_labels(
             ["filename", "rating", "rater"]
         )
     )
+    if rating_scale == "auto" and dataset and dataset.scale:
+        rating_scale = [*dataset.scale]
     listed = drop_raters if isinstance(drop_raters, list) else []
     scale = find_scale(
         rating_scale,
@@ -162,11 +178,25 @@ def join_labels(
         mistakes,
     )
     mistakes.raise_any()
-    kept, raters = without_raters(
-        None if judgements is None else judgements[["filename", "rater", "rating"]], drop_raters
+    traits = [] if judgements is None else [*dict.fromkeys(ratings.traits())]
+    further = {}
+    for trait in traits[1:]:
+        assert judgements is not None
+        own = judgements.loc[judgements["trait"] == trait, COLUMNS_OF_RATINGS]
+        further[trait] = without_raters(own, _among(drop_raters, own, judgements))
+    if judgements is not None and len(traits) > 1:
+        own = judgements[judgements["trait"] == traits[0]]
+        drop_raters, judgements = _among(drop_raters, own, judgements), own
+    kept, report = without_raters(
+        None if judgements is None else judgements[COLUMNS_OF_RATINGS], drop_raters
     )
     use_judgements(table, kept)
-    summary = _summary(table, scale, names, extras) | {"raters": raters}
+    by_trait = {trait: frame for trait, (frame, _) in further.items() if frame is not None}
+    if traits[:1] != [""] and kept is not None:
+        by_trait = {traits[0]: kept, **by_trait}
+    for trait, frame in by_trait.items():
+        extras += use_trait(table, trait, frame)
+    summary = _summary(table, scale, names, dict.fromkeys(extras)) | {"raters": report}
     summary["rating"]["repeats_left_out"] = ratings.repeats
     return JoinedLabels(
         table.reset_index(),
@@ -178,10 +208,27 @@ def join_labels(
             *unread_files(folder, manual),
             *names.warnings(),
             *doubts,
-            *rater_warnings(raters),
+            *rater_warnings(report),
+            *(
+                f"{trait}: {text}"
+                for trait, (_, other) in further.items()
+                for text in rater_warnings(other)
+            ),
         ],
         [*(note for file in (labels, corrections, ratings) for note in file.notes), *names.notes()],
+        by_trait,
+        dataset.facts if dataset else None,
     )
+
+
+def _among(
+    drop_raters: str | list[str] | None, own: pd.DataFrame, everybody: pd.DataFrame
+) -> str | list[str] | None:
+    """Raters to drop, without those who rated other traits only."""
+    if not isinstance(drop_raters, list):
+        return drop_raters
+    elsewhere = {*everybody["rater"]} - {*own["rater"]}
+    return [name for name in drop_raters if name not in elsewhere]
 
 
 def _doubtful_labels(
@@ -380,7 +427,7 @@ def _under_one_name(corrections: _LabelFile, labels: pd.DataFrame) -> pd.DataFra
 
 
 def _summary(
-    table: pd.DataFrame, scale: tuple[float, float] | None, names: NameIndex, extras: list[str]
+    table: pd.DataFrame, scale: tuple[float, float] | None, names: NameIndex, extras: Iterable[str]
 ) -> dict:
     rated = table["rating"].dropna()
     classes = {

@@ -42,6 +42,10 @@ class Labels(Section):
     """raters left out: null (nobody; suspicious ones are named) | auto (those who answer always the
     same, at random or the other way round) | [names]
     """
+    raters: Annotated[dict[str, Rater | list[Rater]], Field(min_length=1)] | None = None
+    """raters that count: null (all) | values of columns of ratings.csv, as in {rater_gender:
+    female} or {rater_gender: [female, male]}
+    """
 
 
 class Split(Section):
@@ -51,6 +55,10 @@ class Split(Section):
     """share of persons for the metrics, seen by no model"""
     seed: Annotated[int, Field(ge=0)] = 0
     """another seed deals people out anew"""
+    official: bool = False
+    """true: the column split_official of labels.csv decides where it says train, val or test; faces
+    without it are dealt out as usual
+    """
 
     @model_validator(mode="after")
     def _leaves_train(self):

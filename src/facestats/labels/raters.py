@@ -146,6 +146,26 @@ def rater_warnings(report: dict) -> list[str]:
     return warnings
 
 
+def agreement_with_others(judgements: pd.DataFrame) -> pd.DataFrame:
+    """Correlation of each named rater with the mean of the others.
+
+    Parameters
+    ----------
+    judgements : DataFrame
+        `filename`, `rater` (if empty, it counts among the others), `rating`.
+
+    Returns
+    -------
+    DataFrame
+        By rater: `r` (null if one of the two is constant) and `n`, the faces behind it.
+    """
+    judgements = judgements.sort_values(["filename", "rating", "rater"])
+    face, _ = pd.factorize(judgements["filename"])
+    rater, names = pd.factorize(judgements["rater"].where(judgements["rater"] != ""), sort=True)
+    found = _agreement(face, rater, judgements["rating"].to_numpy(float), len(names), [])
+    return pd.DataFrame(found, index=pd.Index(names, name="rater"))
+
+
 def _nearest(name: str, named: list[str]) -> str:
     if not named:
         return "No rater is named there"

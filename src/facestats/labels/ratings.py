@@ -23,6 +23,7 @@ from facestats.labels.columns import (
 from facestats.labels.files import read_sheet
 from facestats.labels.names import NameIndex
 from facestats.labels.scale import usual_scale
+from facestats.labels.traits import only_raters, read_trait, trait_column
 
 REPEAT = "repeat"
 
@@ -68,8 +69,8 @@ class Ratings:
     Attributes
     ----------
     judgements : DataFrame or None
-        `filename` (null if the photo has no face), `image`, `rater` (empty if unknown), `column`,
-        `text`, `rating`; None without a file.
+        `filename` (null if the photo has no face), `image`, `rater` (empty if unknown), `trait`
+        (empty if none is named), `column`, `text`, `rating`; None without a file.
     repeats : int
         Lines left out because they are a rater's second judgement.
     guessed, notes : list of str
@@ -81,13 +82,23 @@ class Ratings:
     guessed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def traits(self) -> list[str]:
+        """The rated traits in the order of the file; '' if none is named."""
+        return [] if self.judgements is None else [*dict.fromkeys(self.judgements["trait"])]
 
-def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Ratings:
+
+def read_ratings(
+    path: Path | None,
+    names: NameIndex,
+    mistakes: Mistakes,
+    raters: Mapping[str, str | list[str]] | None = None,
+) -> Ratings:
     """Read and check single judgements.
 
     The file has one line a judgement (`image`, `rater`, `rating`, or as survey tools call them),
     one line a photo and one column a rater, or one line a rater and one column a photo. Lines whose
-    `rating_type` is `repeat` (a rater's second judgement) are left out and counted.
+    `rating_type` is `repeat` (a rater's second judgement) are left out and counted. In the first
+    form, a column `trait` tells what was rated.
 
     Parameters
     ----------
@@ -97,10 +108,17 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
         Finds the faces.
     mistakes : Mistakes
         Gets the cells that can't be used.
+    raters : mapping, optional
+        Which raters count; see `traits.only_raters`.
     """
     raw = None if path is None else read_sheet(path)
     if path is None or raw is None:
+        if raters:
+            raise LabelError("labels.raters chooses among raters, and there is no ratings.csv")
         return Ratings()
+    file_notes, everything = raw.attrs["notes"], len(raw)
+    if raters:
+        raw = only_raters(raw, raters, path)
     photos = _photo_columns(raw, names)
     headers = find_columns(
         [column for column in _one_rater(raw).columns if column not in photos], RATINGS, path
@@ -109,7 +127,11 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     if "image" in headers and "rating" not in headers and len(answers) == 1:
         headers["rating"] = answers[0]
     notes = describe_columns(headers, path)
+    if raters:
+        notes.append(f"{path.name}: labels.raters takes {len(raw)} of {everything} lines")
+    trait = None
     if "image" in headers and "rating" in headers:
+        trait = trait_column(raw.columns)
         cells = pd.DataFrame(
             {name: without_empty(raw[headers[name]]) if name in headers else "" for name in RATINGS}
         )
@@ -117,17 +139,17 @@ def read_ratings(path: Path | None, names: NameIndex, mistakes: Mistakes) -> Rat
     else:
         cells, note = _spread(raw, headers, photos, path)
         notes.append(note)
+    cells["trait"] = "" if trait is None else read_trait(raw[trait], path)
     rated = cells["image"].ne("") & _as_numbers(cells["rating"]).notna()
-    _refuse_other_traits(
-        raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)], path
-    )
+    judged = raw[rated.groupby(level=0).any().reindex(raw.index, fill_value=False)]
+    _refuse_other_traits(judged.drop(columns=[] if trait is None else [trait]), path)
     cells, guessed = _ratings_alone(cells, headers, path, mistakes)
     filenames = names.resolve(cells["image"].rename(headers.get("image", "image")), path, mistakes)
     # Survey tools write lines for greetings and questions, too.
     absent = cells["image"].isin([name for name, _ in names.absent[path.name]])
     filenames, cells = filenames[~absent], cells[~absent]
     frame, repeats = _checked(filenames, cells, path, mistakes)
-    return Ratings(frame, repeats, [*raw.attrs["notes"], *guessed], notes)
+    return Ratings(frame, repeats, [*file_notes, *guessed], notes)
 
 
 def _ratings_alone(
@@ -177,6 +199,7 @@ def _checked(
             "filename": filenames,
             "image": cells["image"],
             "rater": cells["rater"],
+            "trait": cells["trait"],
             "column": cells["column"],
             "text": cells["rating"],
             "rating": np.nan,
@@ -189,7 +212,9 @@ def _checked(
     repeats = cells["rating_type"] == REPEAT
     frame = frame[~repeats & frame["rating"].notna()]
     named = frame[(frame["rater"] != "") & frame["filename"].notna()]
-    differs = named["rating"] != named.groupby(["filename", "rater"])["rating"].transform("first")
+    differs = named["rating"] != named.groupby(["filename", "rater", "trait"])["rating"].transform(
+        "first"
+    )
     for line, row in named[differs].iloc[:SHOWN].iterrows():
         mistakes.add(
             path,
@@ -200,7 +225,9 @@ def _checked(
         )
     mistakes.count(path, max(0, int(differs.sum()) - SHOWN))
     again = (
-        frame.duplicated(["filename", "rater"]) & (frame["rater"] != "") & frame["filename"].notna()
+        frame.duplicated(["filename", "rater", "trait"])
+        & (frame["rater"] != "")
+        & frame["filename"].notna()
     )
     return frame[~again], int(repeats.sum())
 
@@ -220,7 +247,7 @@ def _refuse_other_traits(raw: pd.DataFrame, path: Path) -> None:
 def _other_answers(cells: pd.DataFrame) -> pd.Series:
     """Answers in words, such as a click on `Next`, beside a number by the same rater."""
     wordy = cells["rating"].str.fullmatch(r"[^\W\d]([^\W\d]|[\s.!])*")
-    key = cells["image"] + "\0" + cells["rater"]
+    key = cells["image"] + "\0" + cells["rater"] + "\0" + cells["trait"]
     return wordy & key.isin(key[~wordy & (cells["rating"] != "")]) & (cells["rater"] != "")
 
 

@@ -6,6 +6,8 @@ few raters is not the mean of all.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -17,6 +19,7 @@ from facestats.core.stats.intervals import (
     resampled_weights,
 )
 from facestats.errors import number_of
+from facestats.labels.personal import measure_personal
 from facestats.labels.variance import ONE_WAY, TWO_WAY, icc, one_way, two_way
 
 HALVES = 100  # then, another seed moves the sample's split-half reliability by at most 0.002
@@ -79,6 +82,42 @@ def measure_reliability(judgements: pd.DataFrame | None, person: pd.Series | Non
         report["ratings_per_face"] = float(1 / (1 / per_face).mean())
     report["why"] = _lacking(ordered, per_face, report["n_raters"], named)
     return report if report["why"] else report | _measure(ordered, person, named)
+
+
+def measure_agreement(
+    judgements: pd.DataFrame | None,
+    traits: Mapping[str, pd.DataFrame],
+    person: pd.Series | None = None,
+) -> dict:
+    """How well raters agree: about the mean rating, about one rater, and about each trait.
+
+    Parameters
+    ----------
+    judgements : DataFrame or None
+        Behind the ratings; see `measure_reliability`.
+    traits : mapping of str to DataFrame
+        The same by rated trait; empty if no trait is named.
+    person : Series of str, optional
+        Person by filename.
+
+    Returns
+    -------
+    dict
+        `reliability`, `personal` (see `personal.measure_personal`) and, by trait, both as `traits`.
+    """
+    report: dict = {
+        "reliability": measure_reliability(judgements, person),
+        "personal": measure_personal(judgements),
+    }
+    if traits:
+        report["traits"] = {
+            trait: {
+                "reliability": measure_reliability(frame, person),
+                "personal": measure_personal(frame, names=False),
+            }
+            for trait, frame in traits.items()
+        }
+    return report
 
 
 def _measure(judgements: pd.DataFrame, person: pd.Series | None, named: bool) -> dict:

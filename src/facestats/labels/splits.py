@@ -6,13 +6,25 @@ import numpy as np
 import pandas as pd
 
 from facestats.core.stats.identity import split_identities, uniform
-from facestats.errors import number_of
+from facestats.errors import LabelError, number_of
 
 TRAIN, VAL, TEST, EXCLUDED = "train", "val", "test", "excluded"
+OFFICIAL = "split_official"
+WORDS = {
+    TRAIN: ("train", "training"),
+    VAL: ("val", "valid", "validation", "dev"),
+    TEST: ("test", "testing"),
+}
 
 
 def split_faces(
-    faces: pd.DataFrame, persons: pd.Series, labelled: pd.Series, val: float, test: float, seed: int
+    faces: pd.DataFrame,
+    persons: pd.Series,
+    labelled: pd.Series,
+    val: float,
+    test: float,
+    seed: int,
+    official: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Assign faces to train, val and test.
 
@@ -35,6 +47,9 @@ def split_faces(
         Shares.
     seed : int
         Another seed assigns everybody anew.
+    official : Series of str, optional
+        Split that a dataset's authors give, by filename, null where there is none; it counts before
+        the hash. See `official_splits`.
 
     Returns
     -------
@@ -48,6 +63,8 @@ def split_faces(
     split = pd.Series(
         np.select([place < test, place < test + val], [TEST, VAL], TRAIN), index=faces.index
     )
+    if official is not None:
+        split = _use_official(split, faces["filename"].map(official), codes)
     group = faces["copy_group"]
     together = group.duplicated(keep=False)
     straddles = split[together].groupby(group[together]).transform("nunique") > 1
@@ -55,6 +72,56 @@ def split_faces(
         straddles.reindex(split.index, fill_value=False) & split.isin([VAL, TEST]), EXCLUDED
     )
     return pd.DataFrame({"filename": faces["filename"], "split": split})
+
+
+def _use_official(split: pd.Series, official: pd.Series, identity: np.ndarray) -> pd.Series:
+    """The official split where there is one; else that of the person's other faces, or `split`.
+
+    Without an official test set, that for validation is the test set. Without one for validation,
+    faces of the training set are dealt into it as usual.
+    """
+    if not (official == TEST).any():
+        official = official.replace(VAL, TEST)
+    by_person = official.groupby(identity).transform(
+        lambda part: part.dropna().iloc[0] if part.nunique() == 1 else None
+    )
+    official = official.fillna(by_person)
+    if not (official == VAL).any():
+        official = official.mask((official == TRAIN) & (split == VAL), VAL)
+    return official.fillna(split)
+
+
+def official_splits(labels: pd.DataFrame) -> pd.Series:
+    """The column `split_official` in the words of this module.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        `labels.parquet` by filename.
+
+    Returns
+    -------
+    Series of str
+        By filename; null where a dataset says nothing.
+
+    Raises
+    ------
+    LabelError
+        There is no such column, or a word in it is no split.
+    """
+    if OFFICIAL not in labels:
+        raise LabelError(
+            f"split.official is true, and labels.csv has no column {OFFICIAL}; set it to false"
+        )
+    words = labels[OFFICIAL].str.strip().str.casefold()
+    known = words.map({word: name for name, all_ in WORDS.items() for word in all_})
+    wrong = words[words.notna() & known.isna()]
+    if len(wrong):
+        raise LabelError(
+            f"labels.csv, column {OFFICIAL}: {labels.loc[wrong.index[0], OFFICIAL]!r} of "
+            f"{wrong.index[0]} is no split; expected train, val or test"
+        )
+    return known
 
 
 def labelled_faces(labels: pd.DataFrame) -> pd.Series:
@@ -73,7 +140,7 @@ def labelled_faces(labels: pd.DataFrame) -> pd.Series:
     columns = [
         name
         for name in labels
-        if not name.endswith("_source") and name not in ("image", "rating_n", "rating_sd")
+        if not name.endswith("_source") and name not in ("image", "rating_n", "rating_sd", OFFICIAL)
     ]
     return labels[columns].notna().any(axis=1)
 
@@ -95,6 +162,19 @@ def exclusion_warning(
         f"{number_of(len(excluded), 'face')} ({labelled.reindex(excluded).sum()} labelled) left "
         "out of val and test: copies of one picture that the labels give to several persons, such "
         f"as {excluded.iloc[0]} ({', '.join(names)}); one person for all of them puts that right"
+    )
+
+
+def straddling_warning(splits: pd.DataFrame, persons: pd.Series) -> str | None:
+    """Warn about persons whom an official split puts into several splits; None without any."""
+    known = splits.set_index("filename")["split"]
+    several = known.groupby(persons.reindex(known.index)).nunique()
+    names = several.index[several > 1]
+    if names.empty:
+        return None
+    return (
+        f"split.official: {number_of(len(names), 'person')} in several splits, such as {names[0]}; "
+        "figures of the test set are then too good"
     )
 
 

@@ -28,6 +28,7 @@ LABELS = Schema(
     },
     further={
         "<column>": "further column of labels.csv, as text",
+        "rating_<trait>": "mean human rating of a trait, if ratings.csv names traits",
         "<column>_source": "where the label comes from: `manual` or `label`",
     },
 )

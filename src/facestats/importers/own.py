@@ -1,0 +1,150 @@
+"""Datasets without an importer of their own: a folder of folders, and any table."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from facestats.errors import InputError
+from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset
+from facestats.importers.tree import Tree, is_archive, is_photo, listed
+
+ANY = (r".*",)
+COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
+TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm")
+OWN = "yours: what you may do with the photos is between you and those who gave them"
+
+
+def read_folder(tree: Tree, choices: Choices) -> Content:
+    column = choices.subfolders
+    if not column:
+        raise InputError(
+            "`import folder` needs --as: what the subfolders are (person, gender, ethnicity, or "
+            "the name of a column)"
+        )
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", column) or column in ("image", "filename"):
+        raise InputError(f"--as {column}: a column's name is letters, digits, - and _, not image")
+    if column in ("age", "rating"):
+        raise InputError(f"--as {column}: subfolders are classes or persons; use `import csv`")
+    content, rows = Content({}, pd.DataFrame()), []
+    for path in tree.files:
+        if not is_photo(path):
+            content.leave_out("a file that is no photo", [path])
+        elif "/" not in path:
+            content.leave_out("a photo outside of any subfolder", [path])
+        else:
+            content.photos[path] = path
+            rows.append((path, path.split("/")[0]))
+    content.labels = pd.DataFrame(rows, columns=["image", column], dtype="str")
+    return content
+
+
+def read_csv(tree: Tree, choices: Choices) -> Content:
+    mapping = dict(choices.columns)
+    path = _table(tree, choices.table)
+    if path.lower().endswith((".xlsx", ".xlsm")):
+        sheets = {name: rows for name, rows in tree.sheets(path).items() if rows}
+        if len(sheets) != 1:
+            raise InputError(f"{tree.top / path} has {len(sheets)} sheets; keep the one to read")
+        rows = next(iter(sheets.values()))
+        table = tree.frame(path, rows[0], rows[1:])
+    else:
+        table = tree.table(path)
+    specs = {name: spec.partition(":") for name, spec in mapping.items()}
+    key = specs.pop("image", ("image", "", ""))[0]
+    for column in (key, *(spec[0] for spec in specs.values())):
+        tree.frame(path, [*table.columns], [], [column])  # raises
+    table = table[table[key] != ""]
+    content = Content({}, table)
+    found = table[key].map(lambda name: _photo(tree, name))
+    content.leave_out(NO_PHOTO, table.loc[found.isna(), key])
+    table, found = table[found.notna()], found[found.notna()]
+    content.photos = {path: path for path in found}
+    labels: dict[str, pd.Series] = {"image": found}
+    for name, (column, _, codes) in specs.items():
+        cells = table[column]
+        if codes:
+            cells = content.codes(cells, found, _codes(codes))
+        if name in ("age", "rating"):
+            low, high = (0, 130) if name == "age" else (-1e6, 1e6)
+            cells = content.numbers(cells.fillna(""), found, low, high)
+        labels[name] = cells
+    if not specs:  # a table that has the names already
+        labels |= {name: table[name] for name in table if name != key}
+    content.labels = pd.DataFrame(labels)
+    unnamed = [path for path in tree.files if is_photo(path) and path not in content.photos]
+    content.leave_out("a photo that the table does not name", unnamed)
+    return content
+
+
+def _table(tree: Tree, name: str) -> str:
+    """The table to read: the one named, or the only one.
+
+    Raises
+    ------
+    InputError
+        There is none, or there are several.
+    """
+    tables = [path for path in tree.files if path.lower().endswith(TABLES)]
+    if name:
+        return tree.table_named(name)
+    if len(tables) == 1:
+        return tables[0]
+    if not tables:
+        archives = [path for path in tree.files if is_archive(path)]
+        hint = f"; it holds {listed(archives)}: unpack it first" if archives else ""
+        raise InputError(f"{tree.top} holds no table (.csv, .tsv, .txt or .xlsx){hint}")
+    raise InputError(f"{tree.top} holds {listed(tables)}; name one of them with --table")
+
+
+def _photo(tree: Tree, name: str) -> str | None:
+    """The file that a cell names, at any depth, perhaps without its suffix."""
+    tail = name.replace("\\", "/").lstrip("./")
+    paths = tree.ending(tail)
+    if not paths and not is_photo(tail):
+        paths = [
+            path for suffix in (".jpg", ".jpeg", ".png") for path in tree.ending(tail + suffix)
+        ]
+    photos = [path for path in paths if is_photo(path)]
+    return tree.one_of(photos) if photos else None
+
+
+def _codes(text: str) -> dict[str, str]:
+    """`0=female,1=male` as a mapping."""
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(code.strip() and sign and word.strip() for code, sign, word in pairs):
+        raise InputError(f"{text!r} is no list of codes such as 0=female,1=male")
+    return {code.strip(): word.strip() for code, _, word in pairs}
+
+
+DATASETS = (
+    Dataset(
+        "folder",
+        "a folder of folders",
+        ANY,
+        read_folder,
+        OWN,
+        "https://en.wikipedia.org/wiki/Informed_consent",
+        "-",
+        "any",
+        "what `--as` says the subfolders are",
+        "subfolders with photos, at any depth",
+        "the uppermost subfolder is the value of `--as person`, `gender`, `ethnicity` or any name",
+    ),
+    Dataset(
+        "csv",
+        "a table and its photos",
+        ANY,
+        read_csv,
+        OWN,
+        "https://en.wikipedia.org/wiki/Informed_consent",
+        "-",
+        "any",
+        "what the mapping names",
+        "one table (.csv, .tsv, .txt, .xlsx; else --table) and the photos, at any depth",
+        '`--image file --rating score --gender "sex:0=female,1=male"`; without a mapping the '
+        "table's own names",
+        "Several rows on one photo: the first counts.",
+    ),
+)

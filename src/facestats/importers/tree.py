@@ -1,0 +1,322 @@
+"""A dataset's folder: what lies in it, and reading from it without following links.
+
+Files are opened from folder to folder by descriptor: a link, in whatever place and at whatever
+moment, leads nowhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import os
+import re
+import stat
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import pandas as pd
+
+from facestats.errors import InputError
+from facestats.machine.output import one_line
+
+MOST_BYTES = 512 << 20  # of a table; that of IMDB-WIKI, the largest, takes 300 MB
+MOST_PACKED = 100  # how often a workbook may unpack
+MOST_CELLS = 40_000_000  # of a workbook; the ratings of SCUT-FBP5500 take 3 million
+JUNK = ("thumbs.db", "desktop.ini", "__macosx")
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar")
+PHOTOS = tuple(".jpg .jpeg .jpe .png .bmp .webp .tif .tiff .gif .heic .heif .avif .jp2".split())
+SHOWN = 3  # names in a message
+
+
+class Tree:
+    """The files of a folder, all by their paths below it.
+
+    Parameters
+    ----------
+    top : Path
+        The folder, which may itself be named by a link.
+
+    Attributes
+    ----------
+    files : list of str
+        POSIX paths of all that is no folder, sorted, without what systems leave behind: hidden
+        files (`._1.jpg`, `.DS_Store`), `__MACOSX`, `Thumbs.db`.
+    skipped : list of str
+        Such files and folders.
+    folders : set of str
+        Paths of all folders.
+
+    Raises
+    ------
+    InputError
+        It is missing, no folder or an archive.
+    """
+
+    def __init__(self, top: Path):
+        self.top = top
+        self.files: list[str] = []
+        self.skipped: list[str] = []
+        self.folders: set[str] = set()
+        self.read_files: dict[str, str] = {}
+        if top.is_file():
+            hint = "unpack it and give its folder" if is_archive(top.name) else "expected a folder"
+            kind = "an archive" if is_archive(top.name) else "a file"
+            raise InputError(f"{top} is {kind}; {hint}")
+        if not top.is_dir():
+            raise InputError(f"{top} does not exist; give the folder that holds the dataset")
+        left = [""]
+        while left:
+            prefix = left.pop()
+            with os.scandir(top / prefix) as entries:
+                for entry in entries:
+                    path = prefix + entry.name
+                    if entry.name.startswith(".") or entry.name.lower() in JUNK:
+                        self.skipped.append(path)
+                    elif entry.is_dir(follow_symlinks=False):
+                        self.folders.add(path)
+                        left.append(path + "/")
+                    else:
+                        self.files.append(path)
+        self.files.sort()
+        self.skipped.sort()
+
+    @cached_property
+    def by_name(self) -> dict[str, list[str]]:
+        """Paths by the name of the file."""
+        paths = defaultdict(list)
+        for path in self.files:
+            paths[path.rpartition("/")[2]].append(path)
+        return paths
+
+    def ending(self, tail: str) -> list[str]:
+        """The files whose path is `tail` or ends with it, the least deep first."""
+        found = [
+            path
+            for path in self.by_name.get(tail.rpartition("/")[2], ())
+            if path == tail or path.endswith("/" + tail)
+        ]
+        return sorted(found, key=lambda path: (path.count("/"), path))
+
+    def table_named(self, *tails: str) -> str:
+        """The file that is called like one of these, at any depth.
+
+        Raises
+        ------
+        InputError
+            There is none, or there are several that differ.
+        """
+        found = [path for tail in tails for path in self.ending(tail)]
+        if not found:
+            raise InputError(f"{self.top}: {tails[0]} is missing; get the whole dataset")
+        return self.one_of(found)
+
+    def one_of(self, paths: Sequence[str]) -> str:
+        """The first of several files of one name, which must be equal.
+
+        Raises
+        ------
+        InputError
+            They differ.
+        """
+        for other in paths[1:]:
+            if not self.same(paths[0], other):
+                raise InputError(
+                    f"{self.top} holds two files of one name that differ, {one_line(paths[0])} and "
+                    f"{one_line(other)}; move one of them away"
+                )
+        return paths[0]
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether two files hold the same bytes."""
+        with self.open(one) as a, self.open(other) as b:
+            if os.fstat(a.fileno()).st_size != os.fstat(b.fileno()).st_size:
+                return False
+            while block := a.read(1 << 20):
+                if block != b.read(len(block)):
+                    return False
+        return True
+
+    @contextmanager
+    def folder(self, path: str) -> Iterator[int]:
+        """A folder's descriptor: files opened by it lie in it, whatever happens to the path."""
+        descriptor = os.open(self.top, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for part in PurePosixPath(path).parts:
+                try:
+                    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+                    inner = os.open(part, flags, dir_fd=descriptor)
+                except NotADirectoryError:  # which a link is, too
+                    raise InputError(
+                        f"{self.top / path} is not a folder, or a link to one; put the folder "
+                        "itself there"
+                    ) from None
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
+        """Open a regular file."""
+        parent, _, name = path.rpartition("/")
+        with self.folder(parent) as folder:
+            descriptor = open_regular(folder, name, self.top / path)
+        with open(descriptor, "rb") as file:
+            yield file
+
+    def read(self, path: str, most: int = MOST_BYTES) -> bytes:
+        """The bytes of a table, whose sha256 is kept in `read_files`.
+
+        Raises
+        ------
+        InputError
+            It is larger than `most`, or no regular file.
+        """
+        with self.open(path) as file:
+            if os.fstat(file.fileno()).st_size > most:
+                raise InputError(f"{self.top / path} is larger than {most >> 20} MiB")
+            data = file.read()
+        self.read_files[path] = hashlib.sha256(data).hexdigest()
+        return data
+
+    def text(self, path: str) -> str:
+        """A text file's content, UTF-8 or else Windows-1252, with line ends as `\\n`."""
+        data = self.read(path)
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("cp1252", errors="replace")
+        return re.sub(r"\r\n?", "\n", text)
+
+    def table(self, path: str, *needed: str, header: Sequence[str] | None = None) -> pd.DataFrame:
+        """A CSV file as text, separated by commas, semicolons or tabs.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        *needed : str
+            Columns that it must have.
+        header : sequence of str, optional
+            Names of the columns of a file without a header.
+
+        Raises
+        ------
+        InputError
+            It is no table, or a column is missing.
+        """
+        lines = self.text(path).split("\n")
+        first = next((line for line in lines if line.strip()), "")
+        separator = max(",;\t", key=first.count)
+        rows = [
+            [cell.strip() for cell in row]
+            for row in csv.reader(lines, delimiter=separator)
+            if any(cell.strip() for cell in row)
+        ]
+        names = list(header) if header else rows.pop(0) if rows else []
+        return self.frame(path, names, rows, needed)
+
+    def frame(
+        self, path: str, names: list[str], rows: list[list[str]], needed: Sequence[str] = ()
+    ) -> pd.DataFrame:
+        """Rows of text as a table; short ones are filled up with empty cells."""
+        missing = [name for name in needed if name not in names]
+        if missing:
+            listed = one_line(", ".join(names[:12]))[:200] or "nothing"
+            raise InputError(
+                f"{self.top / path} has no column {missing[0]!r}; its header line has {listed}"
+            )
+        wide = len(names)
+        rows = [(row + [""] * (wide - len(row)))[:wide] for row in rows]
+        return pd.DataFrame(rows, columns=pd.Index(names), dtype="str")
+
+    def sheets(self, path: str) -> dict[str, list[list[str]]]:
+        """The cells of a workbook's sheets as text.
+
+        Raises
+        ------
+        InputError
+            It is no workbook, or one that takes much memory.
+        """
+        import openpyxl
+
+        from facestats.labels.excel import cell_text
+
+        data = self.read(path)
+        with naming(self.top / path):
+            with zipfile.ZipFile(io.BytesIO(data)) as parts:
+                size = sum(part.file_size for part in parts.infolist())
+            if size > min(2 * MOST_BYTES, (10 << 20) + MOST_PACKED * len(data)):
+                raise ValueError(f"it unpacks to {size >> 20} MiB")
+            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+            sheets, cells = {}, 0
+            for sheet in book.worksheets:
+                rows = sheets[sheet.title] = []
+                sheet.reset_dimensions()  # some programs write wrong ones
+                for row in sheet.iter_rows(values_only=True):
+                    cells += len(row)
+                    if cells > MOST_CELLS:
+                        raise ValueError(f"more than {MOST_CELLS} cells")
+                    rows.append([cell_text(value) for value in row])
+        return sheets
+
+
+def is_archive(name: str) -> bool:
+    return name.lower().endswith(ARCHIVES)
+
+
+def is_photo(name: str) -> bool:
+    return name.lower().endswith(PHOTOS)
+
+
+def open_regular(folder: int, name: str, shown: Path) -> int:
+    """The descriptor of a folder's file: a link could lead anywhere, and a device has no end.
+
+    Raises
+    ------
+    InputError
+        It is not a regular file.
+    """
+    irregular = (
+        f"{shown} is not a regular file (a link, a folder, a pipe or a device); "
+        "put the file itself there, or remove it"
+    )
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise InputError(irregular) from None
+        error.filename = str(shown)
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(irregular)
+    return descriptor
+
+
+@contextmanager
+def naming(path: Path, dataset: str = "the dataset") -> Iterator[None]:
+    """Turn what a damaged table or archive can raise into an error that names it."""
+    try:
+        yield
+    except (OSError, MemoryError, InputError):  # of the machine, or clear already
+        raise
+    except Exception as error:  # zipfile, zlib, openpyxl and pandas have many
+        raise InputError(
+            f"{path} is damaged, or not that of {dataset} ({type(error).__name__}: "
+            f"{one_line(str(error))[:200]}); get it again"
+        ) from None
+
+
+def listed(names: Sequence[Any], most: int = SHOWN) -> str:
+    """Some of many names, for a message."""
+    more = ", …" if len(names) > most else ""
+    return one_line(", ".join(str(name) for name in names[:most])) + more

@@ -1,0 +1,124 @@
+"""Traits that were rated beside attractiveness, and conditions on who rated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from facestats.errors import LabelError, did_you_mean, nearest_names
+from facestats.labels.cells import without_empty
+from facestats.labels.columns import plain
+from facestats.params.names import COLUMN_PARTS, NO_TARGETS, PATTERN
+
+# The name of a trait by the words that studies use for it.
+NAMES = {
+    "att": "attractive",
+    "attractiveness": "attractive",
+    "dom": "dominant",
+    "dominance": "dominant",
+    "health": "healthy",
+    "sexdim": "sexual_dimorphism",
+    "trust": "trustworthy",
+    "trustworthiness": "trustworthy",
+}
+PREFIX = "rating_"  # of the column of a trait's mean
+
+
+def trait_name(text: str) -> str:
+    """The name of a trait as columns have it: `Trust` is `trustworthy`."""
+    word = re.sub(r"\W+", "_", text.strip().casefold()).strip("_")
+    return NAMES.get(word, word)
+
+
+def trait_column(columns: pd.Index) -> str | None:
+    """The header of the column that names the rated trait."""
+    return next((header for header in columns if plain(header) == "trait"), None)
+
+
+def read_trait(cells: pd.Series, path: Path) -> pd.Series:
+    """The trait of each line; empty cells are the first trait.
+
+    Raises
+    ------
+    LabelError
+        A trait can't be part of a column's name.
+    """
+    text = without_empty(cells)
+    names = {word: trait_name(word) for word in dict.fromkeys(text) if word}
+    for word, name in names.items():
+        column = PREFIX + name
+        if (
+            not re.fullmatch(PATTERN, column)
+            or column in NO_TARGETS
+            or any(part in column for part in COLUMN_PARTS)
+        ):
+            raise LabelError(
+                f"{path}: the trait {word!r} would be the column {column!r}, which can't be; give "
+                "it another name"
+            )
+    if not names:
+        return pd.Series("", cells.index, dtype="str")
+    return text.replace("", next(iter(names))).map(names)
+
+
+def only_raters(
+    raw: pd.DataFrame, condition: Mapping[str, str | list[str]], path: Path
+) -> pd.DataFrame:
+    """The lines whose raters fulfil a condition.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        The file as text.
+    condition : mapping of str to str or list of str
+        Value, or values, of columns: `{rater_gender: female}`. Case does not count.
+    path : Path
+        The file, for messages.
+
+    Raises
+    ------
+    LabelError
+        There is no such column, or no such rater.
+    """
+    kept = pd.Series(True, raw.index)
+    for column, wanted in condition.items():
+        if column not in raw:
+            near = did_you_mean(nearest_names(column, raw.columns))
+            raise LabelError(
+                f"{path}: labels.raters names {column!r}, which is no column of the file; it has "
+                f"{', '.join(raw.columns)}.{near}"
+            )
+        values = [wanted] if isinstance(wanted, str) else wanted
+        fits = raw[column].str.casefold().isin([value.casefold() for value in values])
+        if not (kept & fits).any():
+            there = ", ".join(map(repr, sorted({*raw[column]} - {""})[:5])) or "nothing"
+            raise LabelError(
+                f"{path}: labels.raters leaves no rating: nobody has {column} "
+                f"{' or '.join(values)}; the column has {there}"
+            )
+        kept &= fits
+    return raw[kept]
+
+
+def use_trait(table: pd.DataFrame, trait: str, judgements: pd.DataFrame) -> list[str]:
+    """Put the mean judgement of a trait into the table; a value by hand stays.
+
+    Returns
+    -------
+    list of str
+        The column.
+    """
+    column = PREFIX + trait
+    mean = judgements.groupby("filename")["rating"].mean().reindex(table.index)
+    source = pd.Series("label", table.index, dtype="str").where(mean.notna())
+    if column in table:  # a label file has it, too
+        stated = pd.to_numeric(table[column], errors="coerce")
+        first = table[f"{column}_source"] == "manual"
+        mean = stated.where(first | mean.isna(), mean)
+        source = table[f"{column}_source"].where(first | source.isna(), source)
+    table[column] = mean.astype("float64")
+    table[f"{column}_source"] = source
+    return [column]
