@@ -38,17 +38,23 @@ os.environ.setdefault(
 # together.
 LONG = (
     "test_kills.py",
-    "test_staleness.py",
-    "test_links.py",
     "test_runs.py",
+    "test_staleness.py",
     "test_row_runs.py",
-    "test_experiments.py",
-    "test_sharing.py",
-    "test_forget.py",
     "test_documented_readme.py",
+    "test_sharing.py",
+    "test_experiments.py",
+    "test_links.py",
     "test_documented.py",
-    "test_sharing_servers.py",
     "test_library.py",
+    "test_doubts.py",
+    "test_full_disk.py",
+    "test_faults.py",
+    "test_preprocess.py",
+    "test_forget.py",
+    "test_sharing_servers.py",
+    "test_package.py",
+    "test_serving_runs.py",
 )
 
 SLOW = (

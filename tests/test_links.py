@@ -15,6 +15,7 @@ from project import FETCHED, Project
 from stages import call_stages, stages_of
 
 pytestmark = pytest.mark.slow
+WRITERS = ("preprocess", "embed", "train_attractiveness", "composite@women", "report")  # some
 CROP = "data/processed/preproc/face_0001.jpg"
 
 
@@ -78,7 +79,8 @@ def test_every_stage_replaces_links_that_dvc_did_not_remove(project, kind):
     crop = project.read(CROP)
     project.set_params({"preprocess.quality": 70})
     shutil.rmtree(project.folder / ".dvc/facestats-rows", ignore_errors=True)
-    call_stages(project, *(name for name in stages_of(project) if name not in FETCHED))
+    others = [name for name in stages_of(project) if name not in FETCHED]
+    call_stages(project, *(others if kind == "hardlink" else WRITERS))
     command = yaml.safe_load(project.read("dvc.lock"))["stages"]["select@women"]["cmd"]
     project.run("sh", "-c", f"{command} --name women")
     assert project.damaged_objects() == []

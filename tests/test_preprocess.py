@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -287,14 +288,18 @@ def run_stage(images: Path, faces: str, cwd: Path) -> subprocess.CompletedProces
 
 
 @pytest.mark.long
-def test_the_stage_prints_one_line_and_why_photos_were_rejected(folder, tmp_path):
+def test_the_stage_prints_one_line_and_why_photos_were_rejected(drawn_paths, tmp_path):
+    (folder := tmp_path / "photos").mkdir()
+    for path in drawn_paths[:4]:
+        shutil.copyfile(path, folder / path.name)
+    (folder / "bad.jpg").write_bytes(b"bad")
     run = run_stage(folder, "faces", tmp_path)
     assert run.returncode == 0, run.stderr
-    assert "rows=41 reused=0 computed=41 rejected=1 seconds=" in run.stdout
+    assert "rows=5 reused=0 computed=5 rejected=1 seconds=" in run.stdout
     assert len(run.stdout.splitlines()) == 1
     (warning,) = run.stderr.splitlines()
-    assert warning.startswith("warning: 1 of 41 photos are left out (1: ")
-    assert len(tables.read(tmp_path / "meta" / "faces.parquet", FACES)) == 41
+    assert warning.startswith("warning: 1 of 5 photos are left out (1: ")
+    assert len(tables.read(tmp_path / "meta" / "faces.parquet", FACES)) == 5
 
     run = run_stage(folder, "faces", tmp_path)
     assert "files of an earlier run stay there" in run.stderr

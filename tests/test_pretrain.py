@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+import warm
 from facestats.core.fingerprint import sha256_file
 from facestats.core.layout import TINY
 from facestats.sample import draw_traits
@@ -225,8 +226,8 @@ def test_training_twice_gives_the_same_bytes(tmp_path):
             for run in ("one", "two")
         ),
     ]
-    for step in steps:
-        run_program([sys.executable, *step], tmp_path, check=True)
+    for step, python in zip(steps, (warm.python(), warm.python(), sys.executable), strict=True):
+        run_program([python, *step], tmp_path, check=True)
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
     for name in ("model.safetensors", "config.json", "tokenizer.json", "preprocessor_config.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), (
