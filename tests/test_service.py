@@ -387,12 +387,14 @@ def test_an_animation_is_its_first_frame(service, photo):
 
 
 def test_a_slow_sender_is_cut_off(service, photo, expected):
-    with service.connect() as slow:
+    with service.connect() as slow, service.connect() as silent:
+        silent.sendall(b"POST /v1/score HTTP/1.1\r\nHost: loc")
         head = "POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
         slow.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode())
         slow.sendall(photo[:100])
         check_right(service, photo, expected)  # meanwhile
         answer = slow.recv(65_536).decode()
+        assert silent.recv(1) == b""  # closed
     assert answer.startswith("HTTP/1.1 400")
     assert f"the body was not here within {BODY_SECONDS} s" in answer
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from facestats.errors import FaceStatsError
+from facestats.errors import FaceStatsError, ModelError
 from facestats.faces.crop import FaceCrop, PreprocessConfig, crop_face
 from facestats.machine.faults import fault, is_fault
 from facestats.photos.containers import HEAD, check_head
@@ -188,6 +188,8 @@ class Engine:
                 return await loop.run_in_executor(self._finishers, finish, cut)
             waiting = self.batcher.submit(run.models.encoder, cut.pixels)
             embedding = await asyncio.wrap_future(waiting)
+            if not np.isfinite(embedding).all():
+                raise ModelError("the embedding is not finite; try --precision float32")
             face = Face(run.models, cut.crop, cut.jpeg, embedding)
             return await loop.run_in_executor(self._finishers, finish, face)
         except FaceStatsError as error:

@@ -65,6 +65,15 @@ class Run:
         return figures
 
 
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """What was read of the final table, or the error, and for which file and models."""
+
+    identity: Identity
+    models: Models
+    value: pd.DataFrame | FaceStatsError
+
+
 class CurrentRun:
     """The run that answers now.
 
@@ -81,7 +90,7 @@ class CurrentRun:
     def __init__(self, root: Path, encoding: Encoding, threads: int):
         self.root, self.encoding, self.threads = root, encoding, threads
         self.run: Run | None = None
-        self._table: tuple[Identity, pd.DataFrame | FaceStatsError] | None = None
+        self._table: _Table | None = None
         self._one_at_a_time = threading.Lock()
 
     def update(self) -> bool:
@@ -139,20 +148,23 @@ class CurrentRun:
             return error
 
     def _faces(self, models: Models) -> pd.DataFrame | FaceStatsError:
-        """The final table, if its faces are those of the models' run; else the one before."""
+        """The final table, if its faces are those of the models' run; until then the one before."""
         path = self.root / METADATA / FINAL.name
-        now = identity(path)
-        if self._table is not None and (self._table[0] == now or now is None):
-            return self._table[1]
+        now, before = identity(path), self._table
+        if before is not None and before.identity == now and before.models is models:
+            return before.value
+        value: pd.DataFrame | FaceStatsError
         try:
             table = tables.read_all(path, FINAL).set_index("filename", drop=False)
             if not table.index.isin(models.images.index).all():
                 raise TableError(f"{FINAL.name} is of another run than the models")
+            value = table
         except FaceStatsError as error:
-            # Until the run has ended, the table before answers.
-            return self._table[1] if self._table is not None else error
-        self._table = (now, table)
-        return table
+            value = error
+            if before is not None and isinstance(before.value, pd.DataFrame):
+                value = before.value
+        self._table = _Table(now, models, value)
+        return value
 
 
 def _warm_up(models: Models) -> None:

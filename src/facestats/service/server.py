@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from facestats.service.app import make_app
 from facestats.service.settings import Settings
@@ -16,6 +19,36 @@ _LONGEST_HEAD = (
 )  # bytes of a request line and headers: a text of 10,000 words gets an answer
 
 
+class Protocol(H11Protocol):
+    """uvicorn's, which also ends a connection whose request does not begin in time."""
+
+    head_seconds = 30.0
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop()
+
+    def _watch(self) -> None:
+        if self.conn.their_state is not h11.IDLE:  # its head is here
+            self._stop()
+        elif self._waiting is None:
+            self._waiting = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _stop(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C; requests that have begun are finished."""
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises it anew when it has ended
@@ -24,7 +57,7 @@ def serve(settings: Settings) -> None:
         make_app(settings),
         host=settings.host,
         port=settings.port,
-        http="h11",
+        http=type("Protocol", (Protocol,), {"head_seconds": settings.body_seconds}),
         h11_max_incomplete_event_size=_LONGEST_HEAD,
         ws="none",
         access_log=False,
