@@ -349,10 +349,12 @@ def stage(tmp_path):
                 params,
                 StageItem("age"),
                 *inputs,
-                tmp_path / "models",
+                tmp_path / "models/attributes",
                 tmp_path / "oof",
                 tmp_path / "metrics",
             )
+        (tmp_path / "models").mkdir(exist_ok=True)
+        (tmp_path / "models/attributes.json").write_text(json.dumps({"targets": [*targets]}))
         embeddings, *others = inputs
         runpy.run_path(str(ROOT / "stages/age_check.py"))["main"](
             params,

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from facestats.attributes.resolution import predict_attributes, resolve, target_kinds
 from facestats.attributes.zeroshot import (
@@ -20,7 +21,7 @@ from facestats.core.ranges import in_range
 from facestats.prompts.zeroshot import PromptClassifier, is_tiny
 from facestats.serving.models import Models
 from models_of_runs import parts_of
-from resources import names
+from resources import encode, names
 
 CLASSES = {"gender": ["female", "male"], "age": ["18-29", "60-80"], "freckles": ["with", "without"]}
 
@@ -163,6 +164,9 @@ def test_a_project_is_one_of_drawings_by_its_median():
     assert not mostly_drawn(pd.DataFrame({"drawing": [np.nan]}))
 
 
+JPEG = encode(Image.new("RGB", (8, 8)), "JPEG")
+
+
 @pytest.mark.parametrize("drawing", [0.0, 1.0])
 def test_one_photo_is_answered_as_the_table_is_and_a_warning_says_so(tmp_path, drawing):
     class Photo(Models):
@@ -171,11 +175,10 @@ def test_one_photo_is_answered_as_the_table_is_and_a_warning_says_so(tmp_path, d
         def doubts(self, crop):
             return []
 
-        def embed(self, crop):
-            return faces([0.9])[0]
+        encoder = SimpleNamespace(encode=lambda pictures: faces([0.9]))
 
         def crop(self, image):
-            return SimpleNamespace(facts=lambda: {"drawing": drawing})
+            return SimpleNamespace(facts=lambda: {"drawing": drawing}, jpeg=lambda quality: JPEG)
 
     thresholds = {"gender": 0.98, "age": np.inf, "freckles": np.inf}
     parts = parts_of(
