@@ -35,6 +35,7 @@ from facestats.cli.dvc_forms import (
 )
 from facestats.core.photo_files import printable
 from facestats.errors import InputError, number_of
+from facestats.machine.git import read_git
 from facestats.machine.output import shell_words
 from facestats.machine.private import find_exposed
 from facestats.rows.dvc_cache import find_dvc_cache
@@ -178,11 +179,9 @@ def _examine_commit(root: Path, report: CacheReport) -> None:
     Nobody looks there, and `dvc exp run` and `dvc queue start` run code and commands that they find
     in `.dvc/tmp`.
     """
-    command = ["git", "-C", str(root), "ls-tree", "-rz", "--name-only", "HEAD", "--", *_NOT_IN_GIT]
+    command = ("ls-tree", "-rz", "--name-only", "HEAD", "--", *_NOT_IN_GIT)
     try:
-        listed = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE
-        )
+        listed = read_git(root, *command, timeout=_PATIENCE)
     except FileNotFoundError:  # no git
         return
     except (OSError, subprocess.TimeoutExpired):

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.errors import FaceStatsError, number_of
 from facestats.machine.faults import fault, is_passing
+from facestats.machine.git import read_git
 from facestats.machine.output import print_line
 from facestats.rows.folder import is_absent
 
@@ -327,13 +328,7 @@ def _objects(root: Path, names: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
 def _git(root: Path, *arguments: str, stdin: bytes | None = None) -> bytes:
     """The output of a git command; empty outside a repository."""
     try:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            input=stdin,
-            stdin=None if stdin else subprocess.DEVNULL,
-            capture_output=True,
-            timeout=600,
-        ).stdout
+        return read_git(root, *arguments, stdin=stdin).stdout
     except FileNotFoundError:  # there is no git
         return b""
     except subprocess.TimeoutExpired:
