@@ -32,7 +32,10 @@ def plain(landmarker):
     paths = omi_images()[7::150]
     if STUDIO.is_dir():
         paths += sorted(STUDIO.glob("female/*.jpg"))[:2] + sorted(STUDIO.glob("male/*.jpg"))[:2]
-    photos = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    pictures = [Image.open(path).convert("RGB") for path in paths]
+    for picture in pictures:
+        picture.thumbnail((900, 900))  # a quarter of what the studio's have
+    photos = [np.asarray(picture) for picture in pictures]
     return [(photo, crop_face(photo, CONFIG, landmarker)) for photo in photos]
 
 
