@@ -26,12 +26,14 @@ def call_stage(script: str, folder: Path, **options: Any) -> str:
 
     What `run_stage` adds, such as the words for an error, is left out.
     """
-    return _call(_main(script), folder, options)
+    return _call(_main(script), folder, options)[1]
 
 
-def call_stages(project: Project, *names: str) -> None:
-    """Call stages such as `select@women` with the words that DVC has called them with."""
-    lock = yaml.safe_load(project.read("dvc.lock"))["stages"]
+def call_stages(project: Project, *names: str) -> list[str]:
+    """Call stages such as `select@women` with the words that DVC has called them with; returns the
+    line that each ends with.
+    """
+    lock, lines = yaml.safe_load(project.read("dvc.lock"))["stages"], []
     for name in names:
         _, script, *words = shlex.split(lock[name]["cmd"])
         options: dict[str, Any] = {
@@ -44,7 +46,9 @@ def call_stages(project: Project, *names: str) -> None:
             if parameter.annotation is StageItem:
                 options[parameter.name] = StageItem(name.partition("@")[2])
         known = {parameter.name for parameter in taken}
-        _call(main, project.folder, {key: options[key] for key in options if key in known})
+        given = {key: options[key] for key in options if key in known}
+        lines.append(_call(main, project.folder, given)[0])
+    return lines
 
 
 def stages_of(project: Project) -> list[str]:
@@ -76,12 +80,12 @@ def _main(script: str) -> Callable:
     return runpy.run_path(str(ROOT / f"stages/{script}.py"))["main"]
 
 
-def _call(main: Callable, folder: Path, options: dict[str, Any]) -> str:
+def _call(main: Callable, folder: Path, options: dict[str, Any]) -> tuple[str, str]:
     threads, said = torch.get_num_threads(), io.StringIO()
     paths = {name: Path(path) if type(path) is str else path for name, path in options.items()}
     try:
         with contextlib.chdir(folder), contextlib.redirect_stderr(said):
-            main(load_params(), **paths)
+            line = main(load_params(), **paths)
     finally:
         torch.set_num_threads(threads)
-    return said.getvalue()
+    return line or "", said.getvalue()
