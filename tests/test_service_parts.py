@@ -20,7 +20,7 @@ from facestats.service import schemas, server  # noqa: E402
 from facestats.service.engine import Batcher, Engine  # noqa: E402
 from facestats.service.errors import ServiceError, from_library  # noqa: E402
 from facestats.service.metrics import Metrics  # noqa: E402
-from facestats.service.models import embed_batch  # noqa: E402
+from facestats.service.models import BatchEncoder  # noqa: E402
 from facestats.service.settings import Settings, check_access, read_tokens  # noqa: E402
 from facestats.service.state import State  # noqa: E402
 from facestats.serving.types import Score  # noqa: E402
@@ -41,8 +41,8 @@ class Tower:
         return pixels.float().mean((1, 2)) + 1
 
 
-def encoder():
-    return SimpleNamespace(batch_size=8, side=SIDE, tower=Tower())
+def encoder(tower=None):
+    return BatchEncoder(SimpleNamespace(batch_size=8, side=SIDE, tower=tower or Tower()))
 
 
 def picture(value: int) -> np.ndarray:
@@ -65,14 +65,14 @@ def engine(tmp_path):
 
 def test_what_has_queued_up_is_one_forward_of_the_fixed_shape(batcher):
     one = encoder()
-    one.tower.go.clear()
+    one.encoder.tower.go.clear()
     first = batcher.submit(one, picture(0))
-    while not one.tower.shapes:
+    while not one.encoder.tower.shapes:
         time.sleep(0.001)
     others = [batcher.submit(one, picture(value)) for value in range(1, 12)]
-    one.tower.go.set()
+    one.encoder.tower.go.set()
     rows = [future.result(30) for future in (first, *others)]
-    assert one.tower.shapes == [(8, SIDE, SIDE, 3)] * 3  # 1, 8 and 3 photos
+    assert one.encoder.tower.shapes == [(8, SIDE, SIDE, 3)] * 3  # 1, 8 and 3 photos
     for value, row in enumerate(rows):
         expected = np.array([value, 255 - value, 0]) + 1
         assert row == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
@@ -80,34 +80,34 @@ def test_what_has_queued_up_is_one_forward_of_the_fixed_shape(batcher):
 
 def test_a_batch_holds_photos_of_one_run_alone(batcher):
     old, new = encoder(), encoder()
-    old.tower.go.clear()
+    old.encoder.tower.go.clear()
     futures = [batcher.submit(old, picture(0))]
-    while not old.tower.shapes:
+    while not old.encoder.tower.shapes:
         time.sleep(0.001)
     futures += [batcher.submit(old if n % 2 else new, picture(n)) for n in range(6)]
-    old.tower.go.set()
+    old.encoder.tower.go.set()
     for future in futures:
         future.result(30)
-    assert len(old.tower.shapes) == 4
-    assert len(new.tower.shapes) == 3
+    assert len(old.encoder.tower.shapes) == 4
+    assert len(new.encoder.tower.shapes) == 3
 
 
 def test_who_has_gone_is_not_embedded(batcher):
     one = encoder()
-    one.tower.go.clear()
+    one.encoder.tower.go.clear()
     first = batcher.submit(one, picture(0))
-    while not one.tower.shapes:
+    while not one.encoder.tower.shapes:
         time.sleep(0.001)
     gone = batcher.submit(one, picture(1))
     assert gone.cancel()
-    one.tower.go.set()
+    one.encoder.tower.go.set()
     first.result(30)
     assert batcher.submit(one, picture(2)).result(30) is not None
-    assert len(one.tower.shapes) == 2
+    assert len(one.encoder.tower.shapes) == 2
 
 
 def test_an_error_of_the_encoder_is_told_to_all_who_wait(batcher):
-    broken = SimpleNamespace(batch_size=8, side=SIDE, tower=lambda pixels: 1 / 0)
+    broken = encoder(lambda pixels: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         batcher.submit(broken, picture(0)).result(30)
     assert batcher.submit(encoder(), picture(0)).result(30) is not None
@@ -118,17 +118,28 @@ def test_an_error_of_the_encoder_is_told_to_all_who_wait(batcher):
 def test_a_row_depends_neither_on_its_neighbours_nor_on_its_place(clip_models, precision):
     if precision == "bfloat16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("this processor has no bfloat16")
-    one = load_encoder(clip_models["tiny"], precision, 8)
+    one = BatchEncoder(load_encoder(clip_models["tiny"], precision, 8))
     rng = np.random.default_rng(0)
 
     def some(n: int) -> list[np.ndarray]:
         return list(rng.integers(0, 256, (n, one.side, one.side, 3), dtype=np.uint8))
 
     (face,) = some(1)
-    alone = embed_batch(one, [face])[0]
+    alone = one.embed([face])[0]
     for place in range(8):
         company = [*some(place), face, *some(7 - place)]
-        assert np.array_equal(embed_batch(one, company)[place], alone)
+        assert np.array_equal(one.embed(company)[place], alone)
+
+
+def test_without_padding_passes_are_small_only_where_the_bits_are_the_same():
+    exact, other = Tower(), Tower()
+    small = BatchEncoder(SimpleNamespace(batch_size=8, side=SIDE, tower=exact), padding=False)
+    small.embed([picture(1), picture(2)])
+    assert exact.shapes[-1] == (2, SIDE, SIDE, 3)
+    by_shape = lambda pixels: other(pixels) + 1e-6 * len(pixels)  # noqa: E731
+    padded = BatchEncoder(SimpleNamespace(batch_size=8, side=SIDE, tower=by_shape), padding=False)
+    padded.embed([picture(1), picture(2)])
+    assert other.shapes[-1] == (8, SIDE, SIDE, 3)
 
 
 def test_beyond_the_queue_photos_are_refused(engine):
@@ -245,10 +256,11 @@ def test_flags_become_settings(tmp_path, monkeypatch):
     monkeypatch.setattr(server, "serve", started.append)
     flags = "--host 0.0.0.0 --port 1 --max-megabytes 3 --max-photos 2 --precision bfloat16"
     words = [*flags.split(), "--root", str(tmp_path), "--token-file", str(tmp_path / "token")]
-    assert main(["serve", *words, "--queue", "7", "--allow-host", "x.org"]) == 0
+    assert main(["serve", *words, "--queue", "7", "--allow-host", "x.org", "--no-padding"]) == 0
     (settings,) = started
     assert (settings.host, settings.port, settings.tokens) == ("0.0.0.0", 1, (b"a" * 16,))
     assert (settings.photo_bytes, settings.photos, settings.queue) == (3_000_000, 2, 7)
+    assert settings.padding is False
     assert (settings.precision, settings.hosts) == ("bfloat16", ("x.org",))
     assert settings.request_bytes == Settings(tmp_path).request_bytes == 100_000_000
     for wrong in ("0", "-1", "x"):

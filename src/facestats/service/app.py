@@ -58,7 +58,10 @@ def make_app(settings: Settings) -> ASGIApp:
         metrics,
         Engine(settings, metrics),
         CurrentRun(
-            settings.root, Encoding(settings.batch_size, settings.precision), settings.threads
+            settings.root,
+            Encoding(settings.batch_size, settings.precision),
+            settings.threads,
+            settings.padding,
         ),
         Held(settings.held_bytes),
     )

@@ -20,7 +20,7 @@ from facestats.machine.faults import fault, is_fault
 from facestats.photos.containers import HEAD, check_head
 from facestats.service.errors import ServiceError, busy, from_library
 from facestats.service.metrics import Metrics
-from facestats.service.models import Run, embed_batch
+from facestats.service.models import BatchEncoder, Run
 from facestats.service.settings import Settings
 from facestats.serving.answers import Face
 from facestats.serving.models import decoded
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 class _Waiting:
     """A picture that waits for the encoder."""
 
-    encoder: Any
+    encoder: BatchEncoder
     pixels: np.ndarray
     future: Future[np.ndarray]
 
@@ -57,7 +57,7 @@ class Batcher:
         self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
         self._thread.start()
 
-    def submit(self, encoder: Any, pixels: np.ndarray) -> Future[np.ndarray]:
+    def submit(self, encoder: BatchEncoder, pixels: np.ndarray) -> Future[np.ndarray]:
         """Queue a picture, uint8 (side, side, 3), for an encoder; gives its embedding (d,)."""
         waiting = _Waiting(encoder, pixels, Future())
         self._queue.put(waiting)
@@ -75,7 +75,7 @@ class Batcher:
                 continue
             self.metrics.batches.observe(len(live))
             try:
-                rows = embed_batch(live[0].encoder, [each.pixels for each in live])
+                rows = live[0].encoder.embed([each.pixels for each in live])
             except Exception as error:
                 for each in live:
                     each.future.set_exception(error)
@@ -186,7 +186,7 @@ class Engine:
             cut = await loop.run_in_executor(self._cutters, self._cut, run, photo, embed)
             if isinstance(cut, FaceCrop):
                 return await loop.run_in_executor(self._finishers, finish, cut)
-            waiting = self.batcher.submit(run.models.encoder, cut.pixels)
+            waiting = self.batcher.submit(run.encoder, cut.pixels)
             embedding = await asyncio.wrap_future(waiting)
             if not np.isfinite(embedding).all():
                 raise ModelError("the embedding is not finite; try --precision float32")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from facestats.core import tables
 from facestats.core.files import read_json
@@ -26,6 +27,40 @@ from facestats.serving.parts import Encoding
 METRICS = ("attractiveness", "attributes")  # files of held-out figures, by their names
 
 
+class BatchEncoder:
+    """An encoder that embeds up to `size` pictures in one forward pass of one shape.
+
+    Parameters
+    ----------
+    encoder : ImageEncoder
+    padding : bool, default True
+        Whether a pass has `size` places, whatever their number. Without it a pass is as small as
+        its pictures, if a comparison on this machine finds the same bits; else it is padded, too.
+    """
+
+    def __init__(self, encoder: Any, padding: bool = True):
+        self.encoder, self.size, self.side = encoder, encoder.batch_size, encoder.side
+        self.padding = True
+        self.padding = padding or not self._same_without()
+
+    def embed(self, pixels: list[np.ndarray]) -> np.ndarray:
+        """Embed pictures, uint8 (side, side, 3); gives float32 (n, d), unit norm."""
+        places = self.size if self.padding else len(pixels)
+        batch = np.zeros((places, self.side, self.side, 3), np.uint8)
+        np.stack(pixels, out=batch[: len(pixels)])
+        embeddings = self.encoder.tower(torch.from_numpy(batch)).cpu().numpy()[: len(pixels)]
+        return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+
+    def _same_without(self) -> bool:
+        shape = (self.size, self.side, self.side, 3)
+        pictures = list(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+        padded = self.embed(pictures)
+        self.padding = False
+        return all(
+            np.array_equal(self.embed(pictures[:n]), padded[:n]) for n in range(1, self.size)
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """All that answers one request, of one run.
@@ -33,6 +68,7 @@ class Run:
     Attributes
     ----------
     models : Models
+    encoder : BatchEncoder
     landmarkers : queue of Landmarker
         One a thread; a thread takes one and gives it back.
     text : TextEncoder or FaceStatsError
@@ -42,6 +78,7 @@ class Run:
     """
 
     models: Models
+    encoder: BatchEncoder
     landmarkers: SimpleQueue[Landmarker]
     text: TextEncoder | FaceStatsError
     faces: pd.DataFrame | FaceStatsError
@@ -85,10 +122,12 @@ class CurrentRun:
         Batch shape and precision.
     threads : int
         Number of landmarkers.
+    padding : bool, default True
+        Of `BatchEncoder`.
     """
 
-    def __init__(self, root: Path, encoding: Encoding, threads: int):
-        self.root, self.encoding, self.threads = root, encoding, threads
+    def __init__(self, root: Path, encoding: Encoding, threads: int, padding: bool = True):
+        self.root, self.encoding, self.threads, self.padding = root, encoding, threads, padding
         self.run: Run | None = None
         self._table: _Table | None = None
         self._one_at_a_time = threading.Lock()
@@ -123,7 +162,7 @@ class CurrentRun:
         self, models: Models, faces: pd.DataFrame | FaceStatsError, before: Run | None
     ) -> Run:
         if before is not None and models is before.models:
-            return Run(models, before.landmarkers, before.text, faces)
+            return replace(before, faces=faces)
         folder = models.root / next(iter(models.parts.manifest.parts["landmarker"]))
         landmarkers: SimpleQueue[Landmarker] = SimpleQueue()
         same = before is not None and models.landmarker is before.models.landmarker
@@ -132,9 +171,12 @@ class CurrentRun:
         else:
             for _ in range(self.threads):
                 landmarkers.put(Landmarker(folder.parent))
-        run = Run(models, landmarkers, self._text(models, before), faces)
-        _warm_up(models)
-        return run
+        if before is not None and models.encoder is before.models.encoder:
+            encoder = before.encoder
+        else:
+            encoder = BatchEncoder(models.encoder, self.padding)
+        _warm_up(models, encoder)
+        return Run(models, encoder, landmarkers, self._text(models, before), faces)
 
     def _text(self, models: Models, before: Run | None) -> TextEncoder | FaceStatsError:
         """The text tower; read again only where the weights are others."""
@@ -167,32 +209,14 @@ class CurrentRun:
         return value
 
 
-def _warm_up(models: Models) -> None:
+def _warm_up(models: Models, encoder: BatchEncoder) -> None:
     """Load what is loaded late, so that the first request does not wait for it."""
-    encoder = models.encoder
-    grey = np.full((encoder.side, encoder.side, 3), 128, np.uint8)
-    embed_batch(encoder, [grey])
+    encoder.embed([np.full((encoder.side, encoder.side, 3), 128, np.uint8)])
     for name in ("regressor", "geometry", "blend", "attribute_models", "embeddings", "names"):
         try:
             getattr(models, name)
         except FaceStatsError:  # said to those who ask for it
             continue
-
-
-def embed_batch(encoder: Any, pixels: list[np.ndarray]) -> np.ndarray:
-    """Embed up to `batch_size` inputs, uint8 (side, side, 3), in one padded forward pass.
-
-    Returns
-    -------
-    np.ndarray
-        Float32 (n, d), unit norm.
-    """
-    import torch
-
-    batch = np.zeros((encoder.batch_size, encoder.side, encoder.side, 3), np.uint8)
-    np.stack(pixels, out=batch[: len(pixels)])
-    embeddings = encoder.tower(torch.from_numpy(batch)).cpu().numpy()[: len(pixels)]
-    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 
 def _or_raise(value: Any) -> Any:

@@ -47,7 +47,9 @@ class Settings:
     body_seconds, answer_seconds : float
         Time limits for sending a body and for answering.
     batch_size : int
-        Photos a forward pass of the encoder.
+        Most photos a forward pass of the encoder.
+    padding : bool
+        Whether every pass has that shape; see `BatchEncoder`.
     threads : int
         Photos that are decoded at a time.
     watch_seconds : float
@@ -71,6 +73,7 @@ class Settings:
     body_seconds: float = 30.0
     answer_seconds: float = 20.0
     batch_size: int = 8
+    padding: bool = True
     threads: int = field(default_factory=processors)
     watch_seconds: float = 2.0
 
