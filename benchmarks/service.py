@@ -4,9 +4,9 @@
         [--seconds 10] [--rounds 3] [--memory 5000]
 
 Needs a project that `dvc repro` has built, and the extra `facestats[serve]`. CLIP is a ViT-B/32 of
-`CLIPConfig()` with random weights: how long it takes does not depend on what it has learned. Three
-servers run, each in a process of its own and asked in turn: `serve` in float32 and in bfloat16, and
-the plain way: a FastAPI handler that cuts the face out as `serve` does, and embeds it by
+`CLIPConfig()` with random weights: how long it takes does not depend on what it has learned. Four
+servers run, each in a process of its own and asked in turn: `serve` in float32, in bfloat16 and
+without padding, and the plain way: a FastAPI handler that cuts the face out as `serve` does, and embeds it by
 transformers' CLIPModel and asks the regressor, one photo at a time in float32. The plain way
 gives the holistic score alone; `serve` also checks the age, measures the geometric score and looks
 for doubts. Clients send a photo as the body and, when they have the answer, the next one; they
@@ -50,10 +50,11 @@ from facestats.serving.models import decoded
 SIZES = (512, 3000)  # px, long side
 BATCH = 8
 PORT = 8930
-WAYS = {
+WAYS = {  # options of `serve`; None: the plain way
     "plain way, float32": None,
-    "serve, float32": "float32",
-    "serve, bfloat16": "bfloat16",
+    "serve, float32": ["--precision", "float32"],
+    "serve, bfloat16": ["--precision", "bfloat16"],
+    "serve --no-padding, float32": ["--precision", "float32", "--no-padding"],
 }
 
 
@@ -87,13 +88,12 @@ def plain_server(root: Path, port: int) -> None:
 
 def start(root: Path, way: str, port: int) -> psutil.Popen:
     """Start the server of a way; returns when it is ready."""
-    precision = WAYS[way]
+    settings = WAYS[way]
     command = [sys.executable, "-m"]
-    if precision is None:
+    if settings is None:
         command += ["benchmarks.service", "--plain", str(root), "--port", str(port)]
     else:
-        command += ["facestats", "serve", "--root", str(root), "--port", str(port)]
-        command += ["--precision", precision]
+        command += ["facestats", "serve", "--root", str(root), "--port", str(port), *settings]
     server = psutil.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
