@@ -45,7 +45,7 @@ NOT_NEEDED = (
 )  # none of the stages that are killed is behind them
 STARTS = 2.0  # seconds of imports before a stage that is not a copy of the warm parent works
 SAVE_EVERY = 0.2  # seconds, instead of two: less work has to be done again
-SAVED_AFTER = 1.0  # seconds
+SAVED_AFTER = 2.2  # seconds, on a busy machine
 SIDE = 96  # pixels of a crop
 PHOTOS, COPIES = 70, 3  # of each photo, the same picture in other bytes: work for seconds
 DAMAGED_LOCKS = (".dvc/tmp/rwlock", "dvc.lock")
