@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 
+from facestats.errors import number_of
 from facestats.importers.content import (
     COPY,
     GENDERS,
@@ -45,8 +46,8 @@ def read_fairface(tree: Tree, _: Choices) -> Content:
     dated = rows["age"].isin(DATES)
     if dated.any():
         content.notes.append(
-            f"{dated.sum()} ages are dates, as a spreadsheet makes them of 3-9 and 10-19, such as "
-            f"{rows.loc[dated, 'age'].iloc[0]}; they are read as the classes"
+            f"{number_of(int(dated.sum()), 'age')} written as a date, as spreadsheets do with 3-9 "
+            f"and 10-19, such as {rows.loc[dated, 'age'].iloc[0]}; read as the class"
         )
     age = rows["age"].replace(DATES)
     known = content.codes(age, rows["file"], {name: name for name in CLASSES})
@@ -96,7 +97,9 @@ def read_utkface(tree: Tree, _: Choices) -> Content:
     labels["age"] = content.numbers(labels["age"], labels["image"], 0)
     noise = (labels["age"] == 0) | (labels["age"] >= 110)
     if noise.any():
-        content.notes.append(f"{noise.sum()} ages are 0, or 110 and more; many of these are wrong")
+        content.notes.append(
+            f"{number_of(int(noise.sum()), 'age')} of 0, or 110 and more; many such are wrong"
+        )
     content.labels = labels
     return content
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,8 @@ def croissant(facts: dict[str, Any], content: Content, labels: Path) -> dict[str
         ],
         "recordSet": [],
     }
+    if year := re.search(r"\b(19|20)\d\d\b", every[-1]["citation"]):
+        document["datePublished"] = year[0]
     for name, table, what in (
         ("labels", content.labels, "One row a photo"),
         ("ratings", content.ratings, "One row a judgement"),

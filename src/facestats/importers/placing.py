@@ -15,7 +15,7 @@ from facestats.errors import InputError
 from facestats.importers.tree import Tree, open_regular
 from facestats.machine.output import one_line
 
-PARTS = ("labels", "raw")
+PARTS = ("labels", "raw")  # in the order in which they are exchanged and cleared away
 _BLOCK = 1 << 20
 
 
@@ -34,12 +34,9 @@ def replacing_folders(into: Path, again: bool, append: bool = False) -> Iterator
     """
     targets = {part: (into / part).resolve() for part in PARTS}
     temporary = {part: to.with_name(f".importing-{to.name}") for part, to in targets.items()}
-    before = {part: to.with_name(f".before-{to.name}") for part, to in targets.items()}
-    for part, target in targets.items():  # of an import that was stopped
-        if before[part].is_dir() and not target.exists():
-            before[part].replace(target)
-    remove({**temporary})
-    remove({**before})
+    before = {part: _before(to) for part, to in targets.items()}
+    mend(into)
+    remove(temporary)  # of an import that was stopped
     try:
         for folder in temporary.values():
             folder.mkdir(parents=True)
@@ -53,6 +50,22 @@ def replacing_folders(into: Path, again: bool, append: bool = False) -> Iterator
                 temporary[part].replace(target)
     finally:
         remove(temporary)
+
+
+def mend(into: Path) -> None:
+    """Undo an exchange that was stopped before the second of the two folders was in place."""
+    targets = {part: (into / part).resolve() for part in PARTS}
+    before = {part: _before(to) for part, to in targets.items()}
+    if not (before["raw"].is_dir() and targets["raw"].exists()):
+        for part, target in targets.items():
+            if before[part].is_dir():
+                shutil.rmtree(target, ignore_errors=True)
+                before[part].replace(target)
+    remove(before)
+
+
+def _before(target: Path) -> Path:
+    return target.with_name(f".before-{target.name}")
 
 
 def _exchange(temporary: dict[str, Path], targets: dict[str, Path], before: dict[str, Path]):

@@ -8,7 +8,7 @@ import unicodedata
 
 import pandas as pd
 
-from facestats.errors import InputError
+from facestats.errors import InputError, number_of
 from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset
 from facestats.importers.tree import Tree, is_photo
 
@@ -269,7 +269,7 @@ def read_10kus(tree: Tree, _: Choices) -> Content:
                 )
     unlabelled = len(content.photos) - names.nunique()
     if unlabelled:
-        content.notes.append(f"{unlabelled} photos have no labels")
+        content.notes.append(f"{number_of(unlabelled, 'photo')} without labels")
     content.labels = labels
     return content
 

@@ -17,7 +17,7 @@ from facestats.errors import InputError, number_of
 from facestats.importers.appending import Earlier, joined, read_earlier
 from facestats.importers.content import NO_PHOTO, Choices, Content, Dataset
 from facestats.importers.croissant import croissant
-from facestats.importers.placing import place_photos, refuse_filled, replacing_folders
+from facestats.importers.placing import mend, place_photos, refuse_filled, replacing_folders
 from facestats.importers.tree import Tree, is_archive, is_photo, listed
 from facestats.machine.output import one_line
 
@@ -115,6 +115,8 @@ def import_dataset(
     if not again and not append:
         for target in (into / "raw", into / "labels"):
             refuse_filled(target)
+    if append:
+        mend(into)
     tree, content = _read(dataset, others, Tree(source), choices or Choices())
     _check_whole(tree, dataset, content, partial)
     _choose(content, limit)

@@ -60,7 +60,10 @@ def read_cfd(tree: Tree, _: Choices) -> Content:
     )
     norms = _cfd_norms(tree, content)
     neutral = labels["expression"] == "neutral"
-    keys = labels["person"].map(_cfd_key).where(neutral)
+    # CFD-INDIA has the photo's number in the workbook's name of the model, too.
+    with_photo = labels["image"].str.extract(r"CFD-(.+)-N\.", flags=re.IGNORECASE)[0].fillna("")
+    keys = labels["person"].map(_cfd_key)
+    keys = keys.where(keys.isin(norms.index), with_photo.map(_cfd_key)).where(neutral)
     content.leave_out(
         "a norming row without a neutral photo",
         [model for key, model in norms["Model"].items() if key not in set(keys.dropna())],
