@@ -82,10 +82,9 @@ def _use_official(split: pd.Series, official: pd.Series, identity: np.ndarray) -
     """
     if not (official == TEST).any():
         official = official.replace(VAL, TEST)
-    by_person = official.groupby(identity).transform(
-        lambda part: part.dropna().iloc[0] if part.nunique() == 1 else None
-    )
-    official = official.fillna(by_person)
+    known = official.dropna().groupby(identity[official.notna()])
+    alone = known.first()[known.nunique() == 1]
+    official = official.fillna(pd.Series(identity, split.index).map(alone).astype("str"))
     if not (official == VAL).any():
         official = official.mask((official == TRAIN) & (split == VAL), VAL)
     return official.fillna(split)

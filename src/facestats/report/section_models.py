@@ -131,8 +131,26 @@ def data(run: Run) -> Section:
         training=run.training if trained_here else None,
         n_test=run.attractiveness["test"]["n"],
         n_person=labels["labelled"]["person"],
+        datasets=labels.get("datasets", []),
+        traits=_traits(labels.get("traits", {})),
     )
     return Section("data", "Data", blocks, folded=True)
+
+
+def _traits(traits: dict) -> Table | None:
+    """How well raters agree about each trait, and how far one rater can be predicted."""
+    rows = [
+        [
+            f"`{name}`",
+            number(facts["reliability"]["n_faces"], 0),
+            measured(facts["reliability"]["split_half"]),
+            measured(facts["reliability"]["icc"]),
+            measured(facts["personal"]["r"]),
+        ]
+        for name, facts in traits.items()
+    ]
+    head = ["trait", "faces", "split-half reliability", "ICC", "one rater and the others (r)"]
+    return table("Rated traits", head, rows) if rows else None
 
 
 def age_notices(ages: dict) -> list[str]:

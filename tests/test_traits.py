@@ -1,0 +1,201 @@
+"""Several rated traits, some raters alone, one rater's predictability, official splits."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cards import trained_run
+from facestats.core import tables
+from facestats.errors import LabelError
+from facestats.labels.joining import join_labels
+from facestats.labels.personal import measure_personal
+from facestats.labels.reliability import measure_agreement
+from facestats.labels.splits import official_splits, split_faces, straddling_warning
+from facestats.labels.tables import LABELS
+from facestats.report.document import model_card
+from label_files import FACES, IMAGES
+from test_splits import faces
+
+RATINGS = (
+    "image,rater,rating,trait,rater_gender\n"
+    "00,a,7,Trust,female\n00,b,5,trust,male\n01,a,2,trust,female\n"
+    "00,a,1,att,female\n00,c,2,att,male\n01,c,4,att,male\n"
+)
+
+
+def join(folder, drop=None, raters=None, **files):
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text, encoding="utf-8")
+    return join_labels(FACES, folder, folder / "manual.csv", "auto", drop, raters)
+
+
+def test_each_trait_has_its_mean_and_the_first_is_the_rating(tmp_path):
+    joined = join(tmp_path, ratings__csv=RATINGS)
+    table = joined.table.set_index("filename")
+    assert table.loc["00.jpg", ["rating", "rating_trustworthy", "rating_attractive"]].tolist() == [
+        6, 6, 1.5
+    ]  # fmt: skip
+    assert table.loc["01.jpg", "rating_attractive"] == 4
+    assert table.loc["01.jpg", "rating_n"] == 1
+    assert table.loc["01.jpg", "rating_attractive_source"] == "label"
+    assert table["rating_attractive"].notna().sum() == 2
+    assert joined.scale == (1, 7)  # of all traits together
+    assert joined.summary["labelled"]["rating_attractive"] == 2
+    assert list(joined.traits) == ["trustworthy", "attractive"]
+    assert "0 judgement" not in joined.report()
+    tables.write(joined.table, tmp_path / "labels.parquet", LABELS, joined.metadata())
+    assert tables.read_all(tmp_path / "labels.parquet", LABELS)["rating_attractive"].dtype == float
+
+
+def test_a_rater_may_judge_one_face_once_for_each_trait(tmp_path):
+    with pytest.raises(LabelError, match="one judgement of 00 by a, who gave another"):
+        join(tmp_path, ratings__csv=RATINGS + "00,a,3,att,female\n")
+
+
+def test_a_trait_of_a_label_file_is_kept_where_nobody_judged(tmp_path):
+    labels = "image,rating_attractive\n00,5\n02,6.5\n"
+    table = join(tmp_path, ratings__csv=RATINGS, labels__csv=labels).table.set_index("filename")
+    assert table["rating_attractive"].reindex(IMAGES[:3]).tolist() == [1.5, 4, 6.5]
+
+
+def test_a_trait_that_can_be_no_column_is_an_error(tmp_path):
+    with pytest.raises(LabelError, match="the trait 'n' would be the column 'rating_n'"):
+        join(tmp_path, ratings__csv="image,rater,rating,trait\n00,a,7,n\n00,a,7,att\n")
+
+
+def test_raters_to_drop_may_have_rated_one_trait_only(tmp_path):
+    joined = join(tmp_path, drop=["b"], ratings__csv=RATINGS)
+    assert joined.table.set_index("filename").loc["00.jpg", "rating"] == 7
+    assert joined.summary["raters"]["dropped"] == {"b": "named in labels.drop_raters"}
+    with pytest.raises(LabelError, match="names 'nobody', who is no rater"):
+        join(tmp_path, drop=["nobody"])
+
+
+def test_only_some_raters_count(tmp_path):
+    joined = join(tmp_path, raters={"rater_gender": "Female"}, ratings__csv=RATINGS)
+    table = joined.table.set_index("filename")
+    assert table.loc["00.jpg", ["rating", "rating_attractive"]].tolist() == [7, 1]
+    assert "ratings.csv: labels.raters takes 3 of 6 lines" in joined.notes
+    both = join(tmp_path, raters={"rater_gender": ["female", "male"]})
+    assert both.table.set_index("filename").loc["00.jpg", "rating"] == 6
+    for condition, part in (
+        (
+            {"rater_sex": "female"},
+            "'rater_sex', which is no column of the file; it has image, rater",
+        ),
+        ({"rater_gender": "none"}, "nobody has rater_gender none; the column has 'female', 'male'"),
+    ):
+        with pytest.raises(LabelError, match=part):
+            join(tmp_path, raters=condition)
+    (tmp_path / "ratings.csv").unlink()
+    with pytest.raises(LabelError, match=r"there is no ratings\.csv"):
+        join(tmp_path, raters={"rater_gender": "female"})
+
+
+def judged(raters, noise, seed=0, n=60):
+    rng = np.random.default_rng(seed)
+    taste = rng.normal(size=n)
+    return pd.DataFrame(
+        {
+            "filename": np.tile([f"{i}.jpg" for i in range(n)], raters),
+            "rater": np.repeat([f"r{i}" for i in range(raters)], n),
+            "rating": np.concatenate([taste + noise * rng.normal(size=n) for _ in range(raters)]),
+        }
+    )
+
+
+def test_one_rater_is_predicted_far_worse_than_the_mean():
+    judgements = judged(40, 1.5, n=300)
+    report = measure_agreement(judgements, {"kind": judgements})
+    personal, group = report["personal"], report["reliability"]
+    expected = 1 / np.sqrt(1 + 1.5**2)  # of one rater with what all share
+    assert personal["r"]["value"] == pytest.approx(expected, abs=0.05)
+    assert personal["r"]["high"] < group["ceiling"]["value"] - 0.2
+    assert personal["n_raters"] == len(personal["raters"]) == 40
+    assert personal["r"]["value"] == pytest.approx(np.mean([*personal["raters"].values()]))
+    assert report["traits"]["kind"]["personal"]["raters"] == {}
+    assert measure_personal(judgements.sample(frac=1, random_state=1)) == personal
+
+
+def test_why_one_rater_is_not_predicted():
+    one = judged(2, 1)
+    assert measure_personal(None)["why"] == "there is no ratings.csv"
+    assert "does not name" in measure_personal(one.assign(rater=""))["why"]
+    assert (
+        measure_personal(one)["why"] == "2 raters share 10 faces or more with others, 3 are needed"
+    )
+
+
+class TestOfficialSplits:
+    def split(self, words, persons=None, n=200):
+        table = faces(n)
+        labels = pd.DataFrame({"split_official": pd.Series(words)}, index=table["filename"])
+        persons = pd.Series(persons or {}, dtype="str")
+        labelled = pd.Series(True, index=table["filename"])
+        arguments = table, persons, labelled, 0.15, 0.2, 0
+        usual = split_faces(*arguments).set_index("filename")["split"]
+        chosen = split_faces(*arguments, official_splits(labels)).set_index("filename")["split"]
+        return usual, chosen
+
+    def test_they_count_before_the_hash(self):
+        words = {"f0000.jpg": "Test", "f0001.jpg": "training", "f0002.jpg": "valid"}
+        usual, chosen = self.split(words)
+        assert chosen[[*words]].tolist() == ["test", "train", "val"]
+        rest = chosen.index.difference([*words])
+        assert chosen[rest].equals(usual[rest])
+
+    def test_without_a_test_set_the_one_for_validation_is_it(self):
+        words = {f"f{i:04}.jpg": "val" if i < 60 else "train" for i in range(200)}
+        usual, chosen = self.split(words)
+        assert {*chosen[:60]} == {"test"}
+        assert (chosen[60:] == "val").equals(usual[60:] == "val")  # dealt out of train
+        assert {*chosen[60:]} == {"train", "val"}
+
+    def test_a_persons_other_faces_follow(self):
+        persons = {f"f{i:04}.jpg": "ann" for i in range(20)}
+        _, chosen = self.split({"f0000.jpg": "test", "f0050.jpg": "val"}, persons)
+        assert {*chosen[:20]} == {"test"}
+
+    def test_a_person_in_two_of_them_is_said(self):
+        persons = {"f0000.jpg": "ann", "f0001.jpg": "ann"}
+        _, chosen = self.split({"f0000.jpg": "test", "f0001.jpg": "train"}, persons)
+        warning = straddling_warning(chosen.reset_index(), pd.Series(persons))
+        assert warning.startswith("split.official: 1 person in several splits, such as ann")
+
+    def test_other_words_and_no_column_are_errors(self):
+        with pytest.raises(LabelError, match=r"'fold 3' of f0000\.jpg is no split"):
+            self.split({"f0000.jpg": "fold 3"})
+        with pytest.raises(LabelError, match=r"labels\.csv has no column split_official"):
+            official_splits(pd.DataFrame({"age": [1.0]}))
+
+
+def test_the_scale_and_the_licence_of_an_import_reach_the_run(tmp_path):
+    facts = {
+        "name": "set",
+        "title": "A Set",
+        "version": None,
+        "licence": "CC BY 4.0",
+        "licence_link": "https://example.org/by",
+        "citation": "Doe 2020",
+        "files": 60,
+        "rating_scale": [1, 7],
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(facts))
+    joined = join(tmp_path, labels__csv="image,rating\n00,2.5\n01,3\n")
+    assert joined.scale == (1, 7)  # their narrowest usual scale would end at 5
+    run = trained_run()
+    traits = measure_agreement(judged(5, 1), {"kind": judged(5, 1)})["traits"]
+    labels = run.labels | {"datasets": joined.dataset, "traits": traits}
+    card = model_card(dataclasses.replace(run, labels=labels, drawn=False))
+    flat = " ".join(card.split())
+    assert (
+        r"A Set, 60 photos. Licence: CC BY 4.0 (https\://example.org/by). To be cited: Doe" in flat
+    )
+    assert "| `kind` | 60 |" in card
+    assert "do not say where the photos come from" not in card
+    (tmp_path / "dataset.json").write_text('{"name": "set"}')
+    with pytest.raises(LabelError, match=r"dataset\.json is not what `facestats import` writes"):
+        join(tmp_path)
