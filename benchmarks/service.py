@@ -6,8 +6,8 @@
 Needs a project that `dvc repro` has built, and the extra `facestats[serve]`. CLIP is a ViT-B/32 of
 `CLIPConfig()` with random weights: how long it takes does not depend on what it has learned. Four
 servers run, each in a process of its own and asked in turn: `serve` in float32, in bfloat16 and
-without padding, and the plain way: a FastAPI handler that cuts the face out as `serve` does, and embeds it by
-transformers' CLIPModel and asks the regressor, one photo at a time in float32. The plain way
+without padding, and the plain way: a FastAPI handler that cuts the face out as `serve` does, embeds
+it by transformers' CLIPModel and asks the regressor, one photo at a time in float32. The plain way
 gives the holistic score alone; `serve` also checks the age, measures the geometric score and looks
 for doubts. Clients send a photo as the body and, when they have the answer, the next one; they
 share the processors with the servers. Before that, the encoder alone is measured on full batches:
