@@ -467,6 +467,25 @@ def test_embeddings_that_are_none_are_refused(embedding):
     assert check_face_rows(rows(embedding))
 
 
+def test_a_table_without_rows_is_no_reason_to_warn(tmp_path):
+    """Neither new photos alone, none of which the last run knew, nor an empty segment."""
+    kinds = {"key": pa.string(), "embedding": pa.list_(pa.float32(), 4)}
+    known = pa.table({"key": ["1" * 64], "embedding": [[1.0, 0.0, 0.0, 0.0]]}, pa.schema(kinds))
+    empty = pa.schema(kinds, metadata={"stage": "embed", "recipe": "a" * 64}).empty_table()
+    assert check_photo_rows(pa.schema(ROW_COLUMNS).empty_table()) is None
+    warnings = []
+    for _ in range(2):
+        with RowStore(
+            tmp_path, "embed", "a" * 64, kinds, warn=warnings.append, check=check_face_rows
+        ) as rows:
+            assert len(rows.lookup(["2" * 64], earlier=lambda: known)) == 0
+        buffer = io.BytesIO()
+        pq.write_table(empty, buffer, use_dictionary=False)
+        name = f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.parquet"
+        (tmp_path / "embed" / ("a" * 32) / name).write_bytes(buffer.getvalue())
+    assert warnings == []
+
+
 def test_a_file_of_another_user_is_copied(tmp_path, monkeypatch):
     """Linked, it would be theirs to change afterwards."""
     files = RowFiles(tmp_path / "store/preprocess" / ("a" * 32))

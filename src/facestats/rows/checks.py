@@ -66,7 +66,8 @@ def check_face_rows(rows: pa.Table) -> str | None:
         return "an embedding is missing"
     if why := _odd_numbers(rows["embedding"], "embedding"):
         return why
-    norms = np.linalg.norm(_flat(rows["embedding"]).reshape(len(rows), -1), axis=1)
+    width = rows["embedding"].type.list_size  # -1 can't stand for it where there is no row
+    norms = np.linalg.norm(_flat(rows["embedding"]).reshape(len(rows), width), axis=1)
     return None if (np.abs(norms - 1) <= _UNIT).all() else "an embedding does not have length 1"
 
 
