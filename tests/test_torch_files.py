@@ -155,6 +155,36 @@ def test_keys_that_no_state_dict_has_are_left_out():
     assert read_torch(io.BytesIO(file_with(program))) == {"epoch": None, 3: None}
 
 
+LONG = text("k" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("levels", "content"),
+    [
+        (8, b"](" + tensor([12], [1]) + b"q\x00" + b"h\x00" * 10_000 + b"e"),
+        (
+            3,
+            b"}("
+            + (text("0") + b"}" + text("weight") + tensor([12], [1]) + b"sq\x00")
+            + b"".join(text(str(i)) + b"h\x00" for i in range(1, 10_000))
+            + b"u",
+        ),
+    ],
+    ids=["tensor", "state dict"],
+)
+def test_what_is_referred_to_often_takes_no_memory_for_its_names(tmp_path, levels, content):
+    """1 MB took 4 GB."""
+    program = (b"}" + LONG) * levels + content + b"s" * levels
+    (tmp_path / "m.pt").write_bytes(file_with(program))
+    tracemalloc.start()
+    with pytest.raises(ModelError, match=r"several models|no weights of layers") as caught:
+        load_pretrained(tmp_path / "m.pt", 4, (1, 5))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8_000_000
+    assert len(str(caught.value)) < 5000
+
+
 def test_an_old_file_claims_no_more_than_follows():
     head = b"".join(
         pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})

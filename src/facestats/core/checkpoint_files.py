@@ -20,7 +20,12 @@ from facestats.errors import ModelError
 from facestats.machine.faults import fault, is_of_machine
 
 DEEPEST = 10  # containers in containers that are named
+LONGEST = 200  # characters of a key in a message
 STATE_DICT_ALONE = "save the state dict alone, torch.save(model.state_dict(), path)"
+
+# Where a part lies in a file: the place of what holds it, and its key there. A name of its own for
+# each part would repeat the keys above it.
+Place = tuple[()] | tuple["Place", Any]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -68,11 +73,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         )
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds a {type(content).__name__}, expected a dict of tensors")
-    for name, tensor in _tensors(content):
+    for place, tensor in _tensors(content):
         if tensor.is_meta:
             raise ModelError(
-                f"{path}: {shown(name)} says that it has the shape {list(tensor.shape)}, but the "
-                "file does not hold that many numbers"
+                f"{path}: {shown(name_of(place))} says that it has the shape "
+                f"{list(tensor.shape)}, but the file does not hold that many numbers"
             )
     return content
 
@@ -80,6 +85,20 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def shown(name: str) -> str:
     """A name in a file, which may hold the escapes of a terminal, on one line."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
+
+
+def name_of(place: Place) -> str:
+    """The keys that lead to a part of a file, joined for a message; long ones are shortened."""
+    keys = []
+    while place:
+        place, key = place
+        keys.append(shortened(str(key)))
+    return ".".join(reversed(keys))
+
+
+def shortened(name: str) -> str:
+    """A name without its middle if it is long."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[-LONGEST // 2 :]}"
 
 
 def is_safetensors(path: Path) -> bool:
@@ -94,21 +113,19 @@ def _is_safetensors(file: BinaryIO) -> bool:
     return len(head) == 9 and head[8:] == b"{" and not head.startswith((b"PK", b"\x80"))
 
 
-def _tensors(content: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Find the tensors in dicts and lists, with their names.
+def _tensors(content: Any) -> Iterator[tuple[Place, torch.Tensor]]:
+    """Find the tensors in dicts and lists, with their places.
 
-    Each container is visited once: 1.5 kB of lists that hold each other would have 1000**7 paths.
+    Each part is visited once: 1.5 kB of lists that hold each other would have 1000**7 paths, and
+    1 MB can refer to one tensor 500,000 times.
     """
-    waiting, seen = deque([("", content, 0)]), set()
+    waiting, seen = deque[tuple[Place, Any, int]]([((), content, 0)]), {id(content)}
     while waiting:
-        name, value, depth = waiting.popleft()
+        place, value, depth = waiting.popleft()
         if isinstance(value, torch.Tensor):
-            yield name, value
-        elif id(value) not in seen and depth < DEEPEST:
-            seen.add(id(value))
-            parts = value.items() if isinstance(value, dict) else enumerate(value)
-            waiting.extend(
-                (f"{name}.{key}" if name else str(key), part, depth + 1)
-                for key, part in parts
-                if isinstance(part, torch.Tensor | dict | list | tuple)
-            )
+            yield place, value
+        elif depth < DEEPEST:
+            for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+                if isinstance(part, torch.Tensor | dict | list | tuple) and id(part) not in seen:
+                    seen.add(id(part))
+                    waiting.append(((place, key), part, depth + 1))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +14,11 @@ import torch
 
 from facestats.core.checkpoint_files import (
     STATE_DICT_ALONE,
+    Place,
     is_safetensors,
+    name_of,
     read_checkpoint,
+    shortened,
     shown,
 )
 from facestats.core.torch_files import Stranger
@@ -97,7 +100,7 @@ def load_pretrained(path: Path, dimension: int, scale: tuple[float, float] | Non
 
 def _state_dict(content: dict[Any, Any]) -> dict[str, Any]:
     """Find the dict with the weights, in whatever wrappers."""
-    candidates = dict(_state_dicts(content))
+    candidates = list(_state_dicts(content))
     if not candidates:
         strangers = [
             f"{key} ({value.kind})" for key, value in content.items() if isinstance(value, Stranger)
@@ -110,29 +113,34 @@ def _state_dict(content: dict[Any, Any]) -> dict[str, Any]:
             f"no weights of layers in it, its keys are {_some(content)}; expected a state dict or "
             "a model file of this project"
         )
-    named = [key for wrapper in WRAPPERS for key in candidates if key.rpartition(".")[2] == wrapper]
+    named = [
+        part
+        for wrapper in WRAPPERS
+        for place, part in candidates
+        if place and str(place[1]).rpartition(".")[2] == wrapper
+    ]
     if len(candidates) > 1 and not named:
-        raise ModelError(
-            f"it holds several models ({_some(candidates)}); save one, under state_dict"
-        )
-    return candidates[named[0]] if named else next(iter(candidates.values()))
+        names = (name_of(place) for place, _ in candidates)
+        raise ModelError(f"it holds several models ({_some(names)}); save one, under state_dict")
+    return named[0] if named else candidates[0][1]
 
 
-def _state_dicts(content: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Find all dicts with weights, and their names, the least wrapped first."""
-    waiting, has_weights = deque([("", content, 0)]), dict[int, bool]()
+def _state_dicts(content: dict[Any, Any]) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Find all dicts with weights, and their places, the least wrapped first."""
+    waiting = deque[tuple[Place, dict[Any, Any], int]]([((), content, 0)])
+    has_weights = dict[int, bool]()
     while waiting:
-        name, part, depth = waiting.popleft()
+        place, part, depth = waiting.popleft()
         first = id(part) not in has_weights
         if first:
             has_weights[id(part)] = any(
                 isinstance(key, str) and key.rpartition(".")[2] == "weight" for key in part
             )
         if has_weights[id(part)]:
-            yield name, part
+            yield place, part
         elif first and depth < DEEPEST:
             waiting.extend(
-                (f"{name}.{key}" if name else str(key), value, depth + 1)
+                ((place, key), value, depth + 1)
                 for key, value in part.items()
                 if isinstance(value, dict) and not NOT_THE_MODEL.search(str(key))
             )
@@ -333,10 +341,9 @@ def _regressor(layers: list[Linear]) -> Regressor:
     return Regressor(network, torch.zeros(dimension), torch.ones(dimension), 0.0, 1.0)
 
 
-def _some(names: Any) -> str:
-    names = list(map(str, names))
-    return (
-        ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-        if names
-        else "none"
-    )
+def _some(names: Iterable[Any]) -> str:
+    """The first of some names, and how many more there are."""
+    iterator = iter(names)
+    first = [shortened(str(name)) for name in islice(iterator, 6)]
+    more = sum(1 for _ in iterator)
+    return ", ".join(first) + (f" and {more} more" if more else "") if first else "none"
