@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import facestats
+from facestats.composites.templates import Template
 from facestats.serving.models import Models
 from facestats.serving.types import Attribute, Attributes, CompositeFacts, Score
 
@@ -21,7 +22,7 @@ MODELS = """What `facestats.load` returns. `root` is its folder, `serving` the c
 """
 SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)
 ENTRY = re.compile(r"^\S", re.MULTILINE)
-RESULTS = (Score, Attributes, Attribute, CompositeFacts)
+RESULTS = (Score, Attributes, Attribute, CompositeFacts, Template)
 LISTS = ("Parameters", "Attributes")  # sections whose entries begin with names
 
 

@@ -19,9 +19,12 @@ _MODULES = {
     "infer_attributes": "facestats.serving.api",
     "load": "facestats.serving.loading",
     "make_composite": "facestats.serving.composites",
+    "mesh_template": "facestats.composites.templates",
+    "read_template": "facestats.composites.templates",
     "score_image": "facestats.serving.api",
     "tables": "facestats.core.tables",
     "train_regressor": "facestats.scores.training",
+    "write_template": "facestats.composites.templates",
 }
 __all__ = list(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
 
