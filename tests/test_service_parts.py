@@ -258,6 +258,10 @@ def test_flags_become_settings(tmp_path, monkeypatch):
     words = [*flags.split(), "--root", str(tmp_path), "--token-file", str(tmp_path / "token")]
     assert main(["serve", *words, "--queue", "7", "--allow-host", "x.org", "--no-padding"]) == 0
     (settings,) = started
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path / "photos")
+    assert main(["serve"]) == 0
+    assert started[1].root == settings.root == tmp_path  # the nearest upwards
     assert (settings.host, settings.port, settings.tokens) == ("0.0.0.0", 1, (b"a" * 16,))
     assert (settings.photo_bytes, settings.photos, settings.queue) == (3_000_000, 2, 7)
     assert settings.padding is False

@@ -27,7 +27,7 @@ PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--root", default=".", help="project folder whose models answer (default: here)"
+        "--root", help="project folder whose models answer (default: the nearest upwards)"
     )
     parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
@@ -100,7 +100,9 @@ def run(options: argparse.Namespace) -> int:
 
     tokens = read_tokens(Path(options.token_file)) if options.token_file else ()
     check_access(options.host, tokens, options.no_auth)
-    root = Path(options.root).expanduser().resolve()
+    root = Path(options.root or ".").expanduser().resolve()
+    if options.root is None:
+        root = next((each for each in (root, *root.parents) if (each / SERVING).is_file()), root)
     if not (root / SERVING).is_file():
         raise ModelError(
             f"no {SERVING.as_posix()} in {root}: run `dvc repro` (or `dvc pull`) there, or "

@@ -191,7 +191,7 @@ def face_routes(state: State) -> APIRouter:
 
     @router.post(
         "/composite",
-        summary="Draw the average of a group of faces",
+        summary=f"Draw the average of a group of faces, of {MOST_MEMBERS} at most",
         response_class=Response,
         responses={200: {"content": {"image/png": {}, "image/jpeg": {}}}},
         openapi_extra={

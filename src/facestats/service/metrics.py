@@ -38,7 +38,7 @@ class Metrics:
         )
         self.rejected = Counter(
             "facestats_rejected_photos",
-            "Photos without an answer, by the code of the error",
+            "Photos, or bodies of several, without an answer, by the code of the error",
             ["reason"],
             registry=self.registry,
         )

@@ -132,7 +132,11 @@ def photo_routes(state: State) -> APIRouter:
         run = state.run()
         state.engine.check_room()
         with state.held.lease() as take:
-            upload = await read_photos(request, state.settings, take)
+            try:
+                upload = await read_photos(request, state.settings, take)
+            except ServiceError as error:
+                state.metrics.rejected.labels(error.code).inc()
+                raise
             results = await state.in_time(
                 request, state.engine.answer(run, upload.photos, finish(run), embed)
             )

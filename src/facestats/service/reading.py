@@ -269,7 +269,7 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
             if chunk:
                 yield chunk
     except ClientDisconnect:
-        raise ServiceError(400, "hung_up", "the client has hung up") from None
+        raise ServiceError(499, "hung_up", "the client has hung up") from None
 
 
 async def read_small(request: Request, settings: Settings, most: int) -> bytes:
