@@ -1,4 +1,4 @@
-"""Write parameters.md, tables.md, api.md and the picture of the pipeline in README.md.
+"""Write parameters.md, tables.md, api.md, datasets.md and the picture of the pipeline in README.md.
 
 python docs/reference.py
 """
@@ -16,6 +16,7 @@ from typing import Any
 import networkx
 import pyarrow as pa
 from api import api_page
+from dataset_page import datasets_page
 
 from facestats.age.tables import AGE_CHECK
 from facestats.attributes.tables import (
@@ -295,6 +296,7 @@ def pages() -> dict[Path, str]:
         FOLDER / "parameters.md": parameters_page(),
         FOLDER / "tables.md": tables_page(),
         FOLDER / "api.md": api_page(),
+        FOLDER / "datasets.md": datasets_page(),
         front: readme(front.read_text(encoding="utf-8")),
     }
 

@@ -28,6 +28,7 @@ def main(params, faces, labels, metrics):
         params.labels.rating_scale,
         params.labels.drop_raters,
         params.labels.raters,
+        params.labels.level,
     )
     warn(*joined.warnings)
     tables.write(joined.table, labels, LABELS, joined.metadata())

@@ -7,7 +7,13 @@ import pytest
 from documented import PAGES, read
 from resources import ROOT
 
-GENERATED = ("docs/api.md", "docs/parameters.md", "docs/tables.md", "docs/model_card.md")
+GENERATED = (
+    "docs/api.md",
+    "docs/datasets.md",
+    "docs/parameters.md",
+    "docs/tables.md",
+    "docs/model_card.md",
+)
 USER_PAGES = [
     page
     for page in PAGES

@@ -172,6 +172,22 @@ class TestOfficialSplits:
             official_splits(pd.DataFrame({"age": [1.0]}))
 
 
+def test_datasets_with_other_means_come_to_one_level(tmp_path):
+    labels = "image,rating,dataset\n" + "".join(
+        f"{i:02d},{50 + 10 * (i % 3)},omi\n" if i < 9 else f"{i:02d},{20 + 6 * (i % 3)},sk\n"
+        for i in range(15)
+    )
+    joined = join(tmp_path, labels__csv=labels)
+    means = joined.table.dropna(subset="rating").groupby("dataset")["rating"].mean()
+    assert means.to_dict() == pytest.approx({"omi": 60, "sk": 60})
+    assert joined.summary["rating"]["levelled"] == {"rating": {"sk": 34}}
+    assert "labels.level: rating of sk +34.0, to the mean of the largest dataset" in joined.report()
+    assert joined.table.set_index("filename").loc["00.jpg", "rating"] == 50
+    kept = join_labels(FACES, tmp_path, tmp_path / "manual.csv", "auto", level=False)
+    assert kept.table.set_index("filename").loc["09.jpg", "rating"] == 20
+    assert "levelled" not in kept.summary["rating"]
+
+
 def test_the_scale_and_the_licence_of_an_import_reach_the_run(tmp_path):
     facts = {
         "name": "set",

@@ -85,9 +85,8 @@ def croissant(facts: dict[str, Any], content: Content, labels: Path) -> dict[str
             f"{' and '.join(one['title'] for one in every)}: photos of faces and their labels, as "
             "imported by FaceStats."
         ),
-        "license": [one["licence_link"] for one in every],
-        "url": every[0]["licence_link"],
-        "citeAs": "; ".join(one["citation"] for one in every),
+        "license": [one["licence_link"] or one["licence"] for one in every],
+        "citeAs": "; ".join(one["citation"] for one in every if one["citation"]),
         # Of these bytes: another import has another version.
         "version": f"1.0.0+{_version(labels)}",
         "distribution": [
@@ -112,6 +111,8 @@ def croissant(facts: dict[str, Any], content: Content, labels: Path) -> dict[str
         ],
         "recordSet": [],
     }
+    if link := every[0]["licence_link"]:
+        document["url"] = link
     if year := re.search(r"\b(19|20)\d\d\b", every[-1]["citation"]):
         document["datePublished"] = year[0]
     for name, table, what in (

@@ -52,8 +52,9 @@ class Imported:
         lines = [
             f"{facts['title']}: {self.images} images in {raw}, {self.labels} labels and "
             f"{self.judgements} judgements in {labels}",
-            f"licence: {facts['licence']} ({facts['licence_link']})",
-            f"cite: {facts['citation']}",
+            f"licence: {facts['licence']}"
+            + f" ({facts['licence_link']})" * bool(facts["licence_link"]),
+            *([f"cite: {facts['citation']}"] if facts["citation"] else []),
             *self.notes,
             *(
                 f"left out: {len(names)} × {one_line(reason)}: {listed(names)}"

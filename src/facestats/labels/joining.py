@@ -38,11 +38,12 @@ from facestats.labels.columns import (
 )
 from facestats.labels.dataset import read_dataset
 from facestats.labels.files import STEMS, find_label_file, read_sheet, unread_files
+from facestats.labels.levels import level_ratings
 from facestats.labels.names import NameIndex, refuse_other_photos
 from facestats.labels.raters import rater_warnings, without_raters
 from facestats.labels.ratings import read_ratings
 from facestats.labels.scale import find_scale, use_judgements
-from facestats.labels.traits import use_trait
+from facestats.labels.traits import PREFIX, use_trait
 
 COLUMNS = ("gender", "ethnicity", "age", "rating", "person")
 CLASSES = ("gender", "ethnicity")
@@ -113,6 +114,7 @@ def join_labels(
     rating_scale: str | list[float],
     drop_raters: str | list[str] | None = None,
     raters: Mapping[str, str | list[str]] | None = None,
+    level: bool = True,
 ) -> JoinedLabels:
     """Check and join all label files.
 
@@ -131,6 +133,8 @@ def join_labels(
         `raters.without_raters`.
     raters : mapping, optional
         Values that columns of ratings.csv must have; see `traits.only_raters`.
+    level : bool
+        Bring the ratings of several datasets to one mean; see `levels.level_ratings`.
 
     Raises
     ------
@@ -196,7 +200,11 @@ def join_labels(
         by_trait = {traits[0]: kept, **by_trait}
     for trait, frame in by_trait.items():
         extras += use_trait(table, trait, frame)
+    rated = ["rating", *(PREFIX + trait for trait in by_trait)]
+    shifts = level_ratings(table, rated, scale) if level else {}
     summary = _summary(table, scale, names, dict.fromkeys(extras)) | {"raters": report}
+    if shifts:
+        summary["rating"]["levelled"] = shifts
     summary["rating"]["repeats_left_out"] = ratings.repeats
     return JoinedLabels(
         table.reset_index(),
@@ -215,7 +223,15 @@ def join_labels(
                 for text in rater_warnings(other)
             ),
         ],
-        [*(note for file in (labels, corrections, ratings) for note in file.notes), *names.notes()],
+        [
+            *(note for file in (labels, corrections, ratings) for note in file.notes),
+            *names.notes(),
+            *(
+                f"labels.level: {column} of {name} {points:+.1f}, to the mean of the largest dataset"
+                for column, by_dataset in shifts.items()
+                for name, points in by_dataset.items()
+            ),
+        ],
         by_trait,
         dataset.facts if dataset else None,
     )

@@ -46,6 +46,10 @@ class Labels(Section):
     """raters that count: null (all) | values of columns of ratings.csv, as in {rater_gender:
     female} or {rater_gender: [female, male]}
     """
+    level: bool = True
+    """true: mean ratings of datasets that `import --append` has joined are shifted to one mean |
+    false: they stay
+    """
 
 
 class Split(Section):
