@@ -5,6 +5,7 @@ named without a traceback or a wait, and then no command lets DVC look at it.
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -236,6 +237,53 @@ def test_an_out_behind_a_link_is_named(root, tmp_path, out, name):
     listing(root).write_text(json.dumps([{"md5": HASH, "relpath": name}]))
     pointer(root, "x.dvc", f"outs:\n- path: {out}\n  md5: {HASH}.dir\n  hash: md5\n")
     assert "lies behind a link" in only_problem(root)
+
+
+@pytest.mark.parametrize(
+    ("out", "link"),
+    [
+        ("models/clip", "models"),
+        ("models/clip", "models/clip"),
+        ("models/${key}/parts", "models/men"),
+        ("${here}/faces", "data"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["outs", "metrics"])
+def test_a_stages_out_behind_a_link_is_named_before_any_run(root, tmp_path, out, link, kind):
+    """DVC removes the out before it runs the stage, whether dvc.lock names it or not."""
+    (tmp_path / "home/clip").mkdir(parents=True)
+    stage = {"cmd": "true", kind: ["kept", {out: {"cache": False}}]}
+    pipeline = {"vars": [{"here": "data"}], "stages": {"make": {"foreach": ["men"], "do": stage}}}
+    (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline))
+    (root / "models/women").mkdir(parents=True)
+    (root / "models/a.json").symlink_to(root / ".dvc/cache/x")  # an out with cache.type symlink
+    assert examine_cache(root).problems == []
+    if link == "models":
+        shutil.rmtree(root / link)
+    (root / link).symlink_to(tmp_path / "home")
+    message = only_problem(root)
+    shown = out.replace("${here}", "data")
+    assert f"dvc.yaml: its out '{shown}' lies behind a link, '{link}'" in message
+    run_program(["sh", "-c", message.split("`")[1]], check=True)
+    assert examine_cache(root).problems == []
+
+
+@pytest.mark.parametrize("out", [".git", ".dvc", "data/.git", ".GIT"])
+def test_an_out_among_the_files_of_git_or_dvc_is_named(root, out):
+    pointer(root, f"{out.rpartition('/')[0] or '.'}/x.dvc", f"outs:\n- path: {Path(out).name}\n")
+    assert "lies among the files of git or of DVC itself" in only_problem(root)
+
+
+@pytest.mark.parametrize("command", ["--cache", "--remote=storage"])
+def test_all_of_the_project_is_checked_from_any_folder_of_it(root, tmp_path, capsys, command):
+    lock(root, md5=AWAY)
+    (root / "docs/deep").mkdir(parents=True)
+    for folder in ("docs", "docs/deep"):
+        assert main(["doctor", command, "--root", str(root / folder)]) == 1
+        assert f"{root / 'dvc.lock'}: the hash of 'out' is no MD5" in capsys.readouterr().out
+    (tmp_path / "elsewhere").mkdir()
+    assert main(["doctor", command, "--root", str(tmp_path / "elsewhere")]) == 2
+    assert "there is no `.dvc` here or above" in capsys.readouterr().err
 
 
 def test_dvc_is_not_asked_while_its_cache_has_a_problem(root, tmp_path, monkeypatch, capsys):

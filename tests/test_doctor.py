@@ -345,6 +345,7 @@ def test_what_a_remote_lacks_is_json_as_well(root, doctor, monkeypatch):
         print("remote storage: 3 objects of the current outs, 1 damaged or missing")
         return ["data/raw/a.png is missing on storage"]
 
+    (root / ".dvc").mkdir()
     monkeypatch.setattr(doctor_command, "examine", examine)
     assert doctor("--remote", "storage") == {
         "problems": [

@@ -52,6 +52,7 @@ from facestats.labels.params import Data
 from facestats.machine.output import one_line, print_json
 from facestats.params.errors import checked_options
 from facestats.params.project import Params, load_params
+from facestats.rows.dvc_cache import find_dvc_cache
 
 # DVC would follow what is wrong in its cache, and remove or overwrite files.
 _NOT_ASKED = (None, ["dvc repro: what it will run is not told until the cache is mended"], [])
@@ -99,6 +100,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.mend and not options.remote:
         raise InputError("--mend goes with --remote NAME: it removes what is damaged there")
+    if (options.remote or options.cache) and find_dvc_cache(options.root) is None:
+        raise InputError(
+            f"{options.root.resolve()}: there is no `.dvc` here or above, so there is no cache and "
+            "no remote to check; run this in the project, or name it with --root"
+        )
     cache = examine_cache(options.root)
     if options.remote:
         problems = cache.problems or _examine_remote(options)

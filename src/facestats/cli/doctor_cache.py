@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from facestats.cli.doctor_inputs import Finding
+from facestats.cli.doctor_places import misplaced, places_of_stages
 from facestats.cli.dvc_forms import (
     MOST_LISTING,
     MOST_YAML,
@@ -31,7 +32,6 @@ from facestats.cli.dvc_forms import (
     listed_files,
     lock_outs,
     read_regular,
-    shortened,
 )
 from facestats.core.photo_files import printable
 from facestats.errors import InputError, number_of
@@ -40,7 +40,7 @@ from facestats.machine.output import shell_words
 from facestats.machine.private import find_exposed
 from facestats.rows.dvc_cache import find_dvc_cache
 
-LOCK = "dvc.lock"
+LOCK, PIPELINE = "dvc.lock", "dvc.yaml"
 OWN_SITE_CACHE = "~/.cache/dvc-site"  # as the Makefile makes it
 
 _PREFIX = re.compile(r"[0-9a-f]{2}")
@@ -87,20 +87,23 @@ def examine_cache(root: Path) -> CacheReport:
     Parameters
     ----------
     root : Path
-        Project folder. Without DVC there is nothing to check.
+        A folder of the project, all of which is checked. Without DVC there is nothing to check.
     """
     report = CacheReport()
-    outs = {path: _outs_of(path, root, report) for path in _dvc_files(root)}
     cache = find_dvc_cache(root)
+    if cache is not None and cache.root != root.resolve():
+        root = cache.root
+    outs = {path: _outs_of(path, root, report) for path in _dvc_files(root)}
     if cache is not None:
         examine_store(cache.folder, report)
         _examine_site_cache(root, report)
         _examine_commit(root, report)
     for path, named in outs.items():
-        beside = None if path.name == LOCK else Path(os.path.abspath(path.parent))
-        whys = (_misplaced(place, out, root, report.folders, beside) for place, out in named)
-        if why := next(filter(None, whys), None):
-            _add_project_file(path, why, root, report)
+        is_pipeline = path.name in (LOCK, PIPELINE)
+        beside = None if is_pipeline else Path(os.path.abspath(path.parent))
+        whys = (misplaced(place, out, root, report.folders, beside) for place, out in named)
+        if found := next(filter(None, whys), None):
+            _add_project_file(path, found.why, root, report, found.link)
     return report
 
 
@@ -283,7 +286,9 @@ class _Store:
 
 
 def _outs_of(path: Path, root: Path, report: CacheReport) -> list[tuple[Path, Out]]:
-    """The outs that dvc.lock or a `.dvc` file names, each with its place in the workspace."""
+    """The outs that a file of DVC's names, each with its place in the workspace."""
+    if path.name == PIPELINE:
+        return list(places_of_stages(path))
     try:
         data = read_regular(path, MOST_YAML)
         if path.name == LOCK:
@@ -297,41 +302,24 @@ def _outs_of(path: Path, root: Path, report: CacheReport) -> list[tuple[Path, Ou
         return []
 
 
-def _misplaced(
-    place: Path, out: Out, root: Path, folders: dict[str, set[str]], beside: Path | None
-) -> str | None:
-    """Why an out, or a folder in it, does not lie in the project itself; None where all do.
-
-    `beside` is the folder of a `.dvc` file, in which its out has to lie.
-    """
-    where, top = Path(os.path.abspath(place)), Path(os.path.abspath(root))
-    if not where.is_relative_to(top):
-        return f"its out {shortened(out.path)} lies outside of the project"
-    above = [folder for folder in where.parents if folder != top and folder.is_relative_to(top)]
-    below = {
-        where / folder
-        for name in folders.get(out.md5 or "", ())
-        for folder in (Path(name), *Path(name).parents)
-    } - {where}
-    # Where DVC's cache.type is symlink, an out that is a file is a link into the cache.
-    own = [where] if where.is_dir() else []
-    if link := next((path for path in (*above, *own, *sorted(below)) if path.is_symlink()), None):
-        shown = shortened(link.relative_to(top).as_posix())
-        return f"its out {shortened(out.path)} lies behind a link, {shown}"
-    if beside not in (None, where.parent):
-        return f"its out {shortened(out.path)} does not lie beside it, where DVC puts it"
-    return None
-
-
-def _add_project_file(path: Path, why: str, root: Path, report: CacheReport) -> None:
+def _add_project_file(
+    path: Path, why: str, root: Path, report: CacheReport, link: Path | None = None
+) -> None:
     name = path.relative_to(root).as_posix()
-    report.add(path, why, f"`git log -p {shell_words([name])}` tells who wrote that")
+    way = (
+        f"remove the link (`rm -f {shell_words([str(link)])}`)"
+        if link is not None
+        else f"`git log -p {shell_words([name])}` tells who wrote that"
+    )
+    report.add(path, why, way)
 
 
 def _dvc_files(root: Path) -> Iterator[Path]:
-    """Every dvc.lock and `.dvc` file that DVC could collect, and more: it leaves outs out."""
+    """Every file of DVC's own that it could collect, and more: it leaves outs out."""
     for base, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name not in _NO_PROJECT]
         yield from (
-            Path(base, name) for name in sorted(files) if name == LOCK or name.endswith(".dvc")
+            Path(base, name)
+            for name in sorted(files)
+            if name in (LOCK, PIPELINE) or name.endswith(".dvc")
         )

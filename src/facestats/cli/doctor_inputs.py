@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 import psutil
-import yaml
 
+from facestats.cli.doctor_places import made_by_stages
 from facestats.cli.dvc_forms import MOST_YAML, ForeignError, load_yaml, read_regular
 from facestats.cli.forget_journal import unfinished_command
 from facestats.core.layout import PRETRAINED
@@ -435,31 +435,3 @@ def _is_template(path: Path) -> bool:
 
 def _below(path: Path, root: Path) -> str:
     return printable((path.relative_to(root) if path.is_relative_to(root) else path).as_posix())
-
-
-def made_by_stages(root: Path) -> list[Path]:
-    """Paths that stages write; if the path has a key of params.yaml, the folder above it."""
-    try:
-        content = yaml.load(
-            (root / "dvc.yaml").read_text(encoding="utf-8"),
-            getattr(yaml, "CSafeLoader", yaml.SafeLoader),
-        )
-        stages = [stage.get("do") or stage for stage in content["stages"].values()]
-    except (OSError, KeyError, AttributeError, TypeError, yaml.YAMLError):
-        return []
-    own = {
-        f"${{{name}}}": str(value)
-        for group in content.get("vars", ())
-        if isinstance(group, dict)
-        for name, value in group.items()
-    }
-    outs = [
-        str(out if isinstance(out, str) else next(iter(out)))
-        for stage in stages
-        for out in stage.get("outs", ())
-    ]
-    paths = [
-        re.sub(r"\$\{\w+\}", lambda name: own.get(name[0], name[0]), out).partition("${")[0]
-        for out in outs
-    ]
-    return [Path(path) for path in dict.fromkeys(paths) if path]

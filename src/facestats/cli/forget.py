@@ -34,7 +34,7 @@ from pathlib import Path
 from facestats.cli import forget_cache
 from facestats.cli import forget_traces as traces
 from facestats.cli.doctor_cache import require_sound_cache
-from facestats.cli.doctor_inputs import made_by_stages
+from facestats.cli.doctor_places import made_by_stages
 from facestats.cli.forget_journal import (
     Journal,
     Request,
