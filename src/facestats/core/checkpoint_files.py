@@ -23,9 +23,9 @@ DEEPEST = 10  # containers in containers that are named
 LONGEST = 200  # characters of a key in a message
 STATE_DICT_ALONE = "save the state dict alone, torch.save(model.state_dict(), path)"
 
-# Where a part lies in a file: the place of what holds it, and its key there. A name of its own for
-# each part would repeat the keys above it.
-Place = tuple[()] | tuple["Place", Any]
+# Where a part lies in a file: the place of what holds it, and its key there. Each part's own name
+# would repeat the keys above it.
+Place = tuple[Any, ...]  # (place, key), or () for the whole
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
-from itertools import accumulate, zip_longest
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import accumulate, islice, zip_longest
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +26,9 @@ TITLE = 10  # lines at the top that may hold the header
 COLUMNS = 5000  # of one file; a survey has hundreds
 MOST_BYTES = 500_000_000  # of one file
 MOST_LINES = 10_000_000  # of one file
+# Each line takes some 300 bytes of memory: beyond as many as a sheet of Excel has, lines must hold
+# a name and a value.
+FEW_LINES, SHORTEST = 1_100_000, 8  # characters on average
 LONGEST_LINE = 2_000_000  # characters
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MARKS = (
@@ -83,23 +86,28 @@ def read_csv(path: Path) -> pd.DataFrame | None:
     separator, records, ends = _records(text, path)
     # A file may hold nothing but line breaks.
     kept = [i for i, record in enumerate(records) if record or i <= TITLE]
-    records, ends = [records[i] for i in kept], [ends[i] for i in kept]
+    records[:], ends = [records[i] for i in kept], [ends[i] for i in kept]
+    del text, kept
     frame = as_frame(records, ends, path, f"put a value with a {SEPARATORS[separator]} into quotes")
     frame.attrs["notes"] = [*notes, *frame.attrs["notes"]]
     return frame
 
 
 def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) -> pd.DataFrame:
-    """Records of text, the header first, as a table; see `read_csv`."""
-    records = [[cell.translate(INVISIBLE).strip() for cell in record] for record in records]
+    """Records of text, the header first, as a table; see `read_csv`.
+
+    Empties `records`: a second copy of them would double the memory.
+    """
+    _replace(records, lambda record: [_visible(cell) for cell in record])
     first = next((i for i, record in enumerate(records) if any(record)), None)
     if first is None:
         raise LabelError(f"{path} is empty; its first line must name the columns")
     start = _header(records, first)
-    records = _without_wrapping(records, start)
-    header, records, lines = records[start], records[start + 1 :], lines[start + 1 :]
+    _unwrap(records, start)
+    header, lines = records[start], lines[start + 1 :]
+    del records[: start + 1]
     header = _without_empty_end(header, records)
-    header, records, lines, questions = _without_survey_rows(header, records, lines)
+    header, lines, questions = _without_survey_rows(header, records, lines)
     width = len(header)
     if width > COLUMNS:
         raise _too_wide(path, width)
@@ -108,10 +116,12 @@ def as_frame(records: list[list[str]], lines: list[int], path: Path, hint: str) 
         raise LabelError(f"{path}: the column {min(repeated)!r} stands twice in the header line")
     _refuse_long_records(records, lines, width, path, hint)
     filled = [i for i, record in enumerate(records) if any(record)]
-    rows = [records[i][:width] + [""] * (width - len(records[i])) for i in filled]
-    frame = _without_nameless(
-        pd.DataFrame(rows, columns=header, index=[lines[i] for i in filled], dtype="str"), path
-    )
+    index = [lines[i] for i in filled]
+    records[:] = [records[i] for i in filled]
+    _replace(records, lambda record: record[:width] + [""] * (width - len(record)))
+    table = pd.DataFrame(records, columns=header, index=index, dtype="str")
+    records.clear()
+    frame = _without_nameless(table, path)
     notes = []
     if start > first:
         notes.append(
@@ -128,19 +138,26 @@ def _too_wide(path: Path, width: int) -> LabelError:
     return LabelError(f"{path} has {width} columns; at most {COLUMNS} are read")
 
 
-def _without_wrapping(records: list[list[str]], start: int) -> list[list[str]]:
-    """Cells without what programs wrap them in; `start` is the header's record.
+def _replace(records: list[list[str]], change: Callable[[list[str]], list[str]]) -> None:
+    for i, record in enumerate(records):
+        records[i] = change(record) if record else _BLANK
+
+
+def _visible(cell: str) -> str:
+    return (cell if cell.isascii() else cell.translate(INVISIBLE)).strip()
+
+
+def _unwrap(records: list[list[str]], start: int) -> None:
+    """Remove what programs wrap cells in; `start` is the header's record.
 
     Spreadsheets put commas behind the cells of a file with another separator, some programs put
     all headers into apostrophes, and we put one in front of formulas.
     """
     if records[start][-1].endswith(","):
-        records = [
-            [*record[:-1], record[-1].rstrip(",")] if record else record for record in records
-        ]
+        _replace(records, lambda record: [*record[:-1], record[-1].rstrip(",")])
     if all(re.fullmatch(r"'[^']+'", cell) for cell in records[start] if cell):
-        records = [[re.sub(r"^'(.*)'$", r"\1", cell) for cell in record] for record in records]
-    return [[without_apostrophe(cell) for cell in record] for record in records]
+        _replace(records, lambda record: [re.sub(r"^'(.*)'$", r"\1", cell) for cell in record])
+    _replace(records, lambda record: [without_apostrophe(cell) for cell in record])
 
 
 def _without_empty_end(header: list[str], records: list[list[str]]) -> list[str]:
@@ -156,11 +173,12 @@ def _without_empty_end(header: list[str], records: list[list[str]]) -> list[str]
 
 def _without_survey_rows(
     header: list[str], records: list[list[str]], lines: list[int]
-) -> tuple[list[str], list[list[str]], list[int], list[list[str]]]:
-    """Header, records and lines without the rows of texts that survey tools write, and these rows.
+) -> tuple[list[str], list[int], list[list[str]]]:
+    """Header and lines without the rows of texts that survey tools write, and these rows.
 
-    SurveyMonkey's second line names what each column asks about: it goes into the header.
-    Qualtrics writes up to three rows, the last of which holds ImportIds: they are returned.
+    They are removed from `records`. SurveyMonkey's second line names what each column asks about:
+    it goes into the header. Qualtrics writes up to three rows, the last of which holds ImportIds:
+    they are returned.
     """
     if records and {"respondentid", "collectorid"} <= set(map(plain, header)):
         titles = list(accumulate(header, lambda before, cell: cell or before))
@@ -168,11 +186,14 @@ def _without_survey_rows(
             f"{title} [{part}]" if part and "response" not in part.lower() else title
             for title, part in zip_longest(titles, records[0][: len(titles)], fillvalue="")
         ]
-        records, lines = records[1:], lines[1:]
+        del records[0]
+        lines = lines[1:]
     end = next(
         (i for i, record in enumerate(records[:3], 1) if any(map(IMPORT_ID.match, record))), 0
     )
-    return header, records[end:], lines[end:], records[:end]
+    questions = records[:end]
+    del records[:end]
+    return header, lines[end:], questions
 
 
 def _refuse_long_records(
@@ -183,9 +204,9 @@ def _refuse_long_records(
     Empty cells at the end do no harm, unless an unquoted decimal comma has shifted the record: then
     a number stands in a column of words.
     """
-    regular = [record for record in records if len(record) <= width]
-    if len(regular) == len(records):
+    if all(len(record) <= width for record in records):
         return
+    regular = [record for record in records if len(record) <= width]
     words = [
         i for i in range(width) if _holds_words(record[i] for record in regular if len(record) > i)
     ]
@@ -352,24 +373,15 @@ def _marked(data: bytes, path: Path) -> tuple[bytes, str, str]:
 
 def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
     """The separator, the cells of each record, and the line on which each ends."""
-    if text.count("\n") + text.count("\r") > 2 * MOST_LINES:
-        raise LabelError(f"{path} has more than {MOST_LINES} lines; divide it")
-    lines = list(io.StringIO(text, newline=""))
-    longest = max(range(len(lines)), key=lambda i: len(lines[i]), default=None)
-    if longest is not None and len(lines[longest]) > LONGEST_LINE:
-        raise LabelError(
-            f"{path}, line {longest + 1}: longer than {LONGEST_LINE} characters; end each record "
-            "with a line break"
-        )
-    start = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
-    declared = (
-        re.fullmatch(r'"?sep=(.)"?\s*', lines[start], re.IGNORECASE) if start < len(lines) else None
-    )
+    _check_lines(text, path)
+    start = next((i for i, line in enumerate(_lines(text)) if line.strip()), 0)
+    top = list(islice(_lines(text), start, start + TITLE))
+    declared = re.fullmatch(r'"?sep=(.)"?\s*', top[0], re.IGNORECASE) if top else None
     if declared and declared[1] in SEPARATORS:
         separator, start = declared[1], start + 1
     else:
-        separator, start = _separator(lines[start : start + TITLE]), 0
-    reader = csv.reader(lines[start:], delimiter=separator, strict=True)
+        separator, start = _separator(top), 0
+    reader = csv.reader(islice(_lines(text), start, None), delimiter=separator, strict=True)
     records, ends = [], []
     try:
         for record in reader:
@@ -385,6 +397,30 @@ def _records(text: str, path: Path) -> tuple[str, list[list[str]], list[int]]:
             "within a cell twice, and separate cells by commas, semicolons or tabs"
         ) from None
     return separator, records, ends
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines with their ends."""
+    return (line[0] for line in re.finditer(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+", text))
+
+
+def _check_lines(text: str, path: Path) -> None:
+    """Raise a `LabelError` if there are too many lines, or too long ones."""
+    count = text.count("\n") + text.count("\r") - text.count("\r\n")
+    if count > MOST_LINES:
+        raise LabelError(f"{path} has more than {MOST_LINES} lines; divide it")
+    if count > FEW_LINES and len(text) < SHORTEST * count:
+        raise LabelError(
+            f"{path} has {count} lines of {len(text) / count:.1f} characters on average; of more "
+            f"than {FEW_LINES} lines, {SHORTEST} are expected, enough for a name and a value. "
+            "Remove lines that hold no label, or divide it"
+        )
+    length, line = max(((len(line), -i) for i, line in enumerate(_lines(text))), default=(0, 0))
+    if length > LONGEST_LINE:
+        raise LabelError(
+            f"{path}, line {1 - line}: longer than {LONGEST_LINE} characters; end each record with "
+            "a line break"
+        )
 
 
 def _without_empty_cells(record: list[str]) -> list[str]:
