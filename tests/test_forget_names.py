@@ -5,6 +5,7 @@ Without any run of DVC.
 
 import os
 import shutil
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -183,6 +184,15 @@ def test_copies_elsewhere_in_the_project_are_found_by_their_bytes(root, forget):
         assert f"{root}/data/Lables.csv names Zoë.jpg and is read by no stage" in output
     assert "copy.png" not in left(root)
     assert "copy.png has the same bytes and goes, too; label files say that it shows bert" in output
+
+
+def test_a_copy_whose_name_is_no_utf8_goes_as_well(root):
+    """Files of others may have any name; tables and rows hold none that is no UTF-8."""
+    photos, recipe = os.fsencode(root / "data/raw"), root / ".dvc/facestats-rows/embed" / ("a" * 32)
+    recipe.mkdir(parents=True)
+    shutil.copyfile(os.path.join(photos, b"two.png"), os.path.join(photos, b"l\xff.png"))
+    run_program([sys.executable, "-m", "facestats", "forget", "two.png"], root, check=True)
+    assert {b"two.png", b"l\xff.png"}.isdisjoint(os.listdir(photos))
 
 
 def test_the_whole_group_of_copies_is_named(root, forget):

@@ -52,7 +52,7 @@ from facestats.cli.forget_targets import (
 )
 from facestats.cli.labels import find_root
 from facestats.core.layout import CROPS
-from facestats.core.photo_files import face_filename, list_images
+from facestats.core.photo_files import face_filename, list_images, printable
 from facestats.errors import FaceStatsError, InputError, number_of
 from facestats.labels.removal import LabelFile, Mentions, read_label_files
 from facestats.machine.output import print_line, shell_words
@@ -213,8 +213,7 @@ def _rows_again(place: Place, targets: Targets) -> int:
     """Count their rows that a run has stored meanwhile, with a warning."""
     if place.store is None or not place.store.is_dir():
         return 0
-    faces = [face_filename(image) for image in targets.images]
-    counts, _ = forget_rows(place.store, place.cache, targets.sha256, faces, write=False)
+    counts, _ = forget_rows(place.store, place.cache, targets.sha256, _faces(targets), write=False)
     rows = sum(counts.values())
     if rows:
         print_line(
@@ -222,6 +221,11 @@ def _rows_again(place: Place, targets: Targets) -> int:
             "on meanwhile; give the same command once it has ended"
         )
     return rows
+
+
+def _faces(targets: Targets) -> list[str]:
+    """The faces' names as tables hold them."""
+    return [printable(face_filename(image)) for image in targets.images]
 
 
 def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
@@ -267,7 +271,7 @@ def _remove(
             place.store,
             place.cache,
             targets.sha256,
-            [face_filename(image) for image in targets.images],
+            _faces(targets),
             write,
         )
         for stage, count in counts.items():
