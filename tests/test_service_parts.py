@@ -78,6 +78,21 @@ def test_what_has_queued_up_is_one_forward_of_the_fixed_shape(batcher):
         assert row == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
 
 
+def test_the_encoder_keeps_its_threads_whatever_others_set():
+    used, before = [], torch.get_num_threads()
+    one = encoder(lambda pixels: used.append(torch.get_num_threads()) or Tower()(pixels))
+    batcher = Batcher(8, 2, Metrics())
+    try:
+        other = threading.Thread(target=torch.set_num_threads, args=(1,))
+        other.start()
+        other.join()
+        batcher.submit(one, picture(0)).result(30)
+        assert used == [2]
+    finally:
+        batcher.close()
+        torch.set_num_threads(before)
+
+
 def test_a_batch_holds_photos_of_one_run_alone(batcher):
     old, new = encoder(), encoder()
     old.encoder.tower.go.clear()

@@ -68,7 +68,7 @@ class Batcher:
         self._thread.join()
 
     def _run(self) -> None:
-        torch.set_num_threads(self.threads)
+        _use_threads(self.threads)
         while (batch := self._gather()) is not None:
             live = [each for each in batch if each.future.set_running_or_notify_cancel()]
             if not live:
@@ -235,4 +235,14 @@ class Engine:
 
 
 def _begin() -> None:
-    torch.set_num_threads(1)
+    _use_threads(1)
+
+
+def _use_threads(number: int) -> None:
+    """Have torch compute on so many threads in this one.
+
+    A thread takes over the number that any other has set last when it first computes, or asks for
+    the number; what it sets before that is lost.
+    """
+    torch.get_num_threads()
+    torch.set_num_threads(number)
