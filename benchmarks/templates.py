@@ -83,7 +83,7 @@ def table(differences: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--templates", type=Path, default=Path("../shared/3dsk"))
     parser.add_argument("--landmarker", type=Path, default=Path("models/landmarker"))
     parser.add_argument("--page", type=Path, default=Path("docs/methods/templates.md"))

@@ -47,13 +47,13 @@ left out. Model card and report name the licence. `dataset.croissant.json` is a 
 | `… is an archive; unpack it and give its folder` | unpack it; archives within it, too |
 | `… is not FairFace; it looks like UTKFace` | give that name, or another folder |
 | `… is missing; get the whole dataset` | the part named is not there: get it from the authors |
-| `3 photos of 5 are missing …` | get the rest, or give `--partial` |
+| `… are missing, such as …` | get the rest, or give `--partial` |
 | `… holds two files of one name that differ` | move away the one that is not of the dataset |
 | `… has no column …` | the table was changed: get it again |
 | `… is not a regular file` | put the file there instead of the link |
 | `… is not empty` | move it away; `--into`; `--append` for a second dataset |
-| `the photos need more than the … MiB that are free` | another disk by `--into`; `--limit`; `--link` |
-| `--link with DVC's cache.type …` | leave `--link` out: DVC would lock the dataset's own files |
+| `the photos need more than the … MiB that are free` | `--into`, `--limit` or `--link` |
+| `--link with DVC's cache.type …` | leave `--link` out |
 
 Adding a dataset does not always help: compare before you keep it. A model of 745 OMI faces and
 their ratings (`tiny`) predicts the attractiveness of 3DSK's 100 faces with r = 0.34 (0.16 to 0.48).

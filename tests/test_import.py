@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -129,8 +130,8 @@ def test_a_failing_import_leaves_nothing_and_a_stopped_one_is_done_anew(dataset,
     copy = placing.copy_photo
 
     def full(folder, name, target, shown):
-        if target.name.endswith("2.jpg"):
-            target.write_bytes(b"t")
+        if target.endswith("2.jpg"):
+            Path(target).write_bytes(b"t")
             raise OSError(errno.ENOSPC, "no space")
         copy(folder, name, target, shown)
 

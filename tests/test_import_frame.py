@@ -1,10 +1,13 @@
 """What holds for every import: nothing half done, nothing guessed, the dataset untouched."""
 
+import ast
 import errno
 import json
 import os
+import re
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,6 +19,7 @@ from facestats.importers import placing, run
 from facestats.importers.content import Choices
 from facestats.importers.registry import DATASETS, KNOWN
 from facestats.importers.run import import_dataset
+from resources import ROOT
 from test_import_datasets import bring, state, table
 
 
@@ -321,3 +325,22 @@ def test_the_croissant_document_names_files_columns_and_licence(tmp_path):
     for record in document["recordSet"]:
         columns = [field["source"]["extract"]["column"] for field in record["field"]]
         assert columns == [*pd.read_csv(into / f"labels/{record['name']}.csv")]
+
+
+def test_the_page_quotes_messages_that_exist():
+    sources = [*(ROOT / "src/facestats/importers").glob("*.py"), Path(importing.__file__)]
+    texts = [
+        node.value
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    page = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
+    rows = page.partition("| message |")[2].partition("\n\n")[0]
+    messages = re.findall(r"^\| `(.+?)` \|", rows, re.MULTILINE)
+    assert len(messages) > 8
+    names = "|".join(re.escape(dataset.title) for dataset in KNOWN.values())
+    for message in messages:
+        for part in re.split(rf"…|\d+|{names}", message):
+            part = part.strip(" ;,")
+            assert any(part in text for text in [" ".join(texts), *texts]), part

@@ -335,6 +335,8 @@ def _join(inputs: Inputs, root: Path, params: Params) -> None:
             root / params.data.manual_labels,
             params.labels.rating_scale,
             params.labels.drop_raters,
+            params.labels.raters,
+            params.labels.level,
         )
     except FaceStatsError as error:
         files = [*sorted((root / params.data.labels).iterdir()), root / params.data.manual_labels]

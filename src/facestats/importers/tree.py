@@ -65,10 +65,10 @@ class Tree:
         self.skipped: list[str] = []
         self.folders: set[str] = set()
         self.read_files: dict[str, str] = {}
+        if top.is_file() and is_archive(top.name):
+            raise InputError(f"{top} is an archive; unpack it and give its folder")
         if top.is_file():
-            hint = "unpack it and give its folder" if is_archive(top.name) else "expected a folder"
-            kind = "an archive" if is_archive(top.name) else "a file"
-            raise InputError(f"{top} is {kind}; {hint}")
+            raise InputError(f"{top} is a file; give the folder that holds the dataset")
         if not top.is_dir():
             raise InputError(f"{top} does not exist; give the folder that holds the dataset")
         left = [""]
@@ -97,12 +97,12 @@ class Tree:
 
     def ending(self, tail: str) -> list[str]:
         """The files whose path is `tail` or ends with it, the least deep first."""
-        found = [
-            path
-            for path in self.by_name.get(tail.rpartition("/")[2], ())
-            if path == tail or path.endswith("/" + tail)
-        ]
-        return sorted(found, key=lambda path: (path.count("/"), path))
+        paths = self.by_name.get(tail.rpartition("/")[2], ())
+        found = [path for path in paths if path.endswith(tail)]
+        if len(found) == 1 and len(found[0]) == len(tail):
+            return found
+        found = [path for path in found if path == tail or path.endswith("/" + tail)]
+        return sorted(found, key=lambda path: (path.count("/"), path)) if found[1:] else found
 
     def table_named(self, *tails: str) -> str:
         """The file that is called like one of these, at any depth.
@@ -168,7 +168,7 @@ class Tree:
         """Open a regular file."""
         parent, _, name = path.rpartition("/")
         with self.folder(parent) as folder:
-            descriptor = open_regular(folder, name, self.top / path)
+            descriptor, _ = open_regular(folder, name, self.top / path)
         with open(descriptor, "rb") as file:
             yield file
 
@@ -277,29 +277,42 @@ def is_photo(name: str) -> bool:
     return name.lower().endswith(PHOTOS)
 
 
-def open_regular(folder: int, name: str, shown: Path) -> int:
-    """The descriptor of a folder's file: a link could lead anywhere, and a device has no end.
+def open_regular(folder: int, name: str, shown: str | Path) -> tuple[int, os.stat_result]:
+    """The descriptor of a folder's file, and its facts.
+
+    A link could lead anywhere, and a device has no end.
 
     Raises
     ------
     InputError
         It is not a regular file.
     """
-    irregular = (
-        f"{shown} is not a regular file (a link, a folder, a pipe or a device); "
-        "put the file itself there, or remove it"
-    )
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise InputError(irregular) from None
+            raise _irregular(shown) from None
         error.filename = str(shown)
         raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        return descriptor, regular(os.fstat(descriptor), shown)
+    except InputError:
         os.close(descriptor)
-        raise InputError(irregular)
-    return descriptor
+        raise
+
+
+def regular(facts: os.stat_result, shown: str | Path) -> os.stat_result:
+    """The facts of a file, if it is a regular one; else an `InputError` is raised."""
+    if not stat.S_ISREG(facts.st_mode):
+        raise _irregular(shown)
+    return facts
+
+
+def _irregular(shown: str | Path) -> InputError:
+    return InputError(
+        f"{shown} is not a regular file (a link, a folder, a pipe or a device); put the file "
+        "itself there, or remove it"
+    )
 
 
 @contextmanager

@@ -227,7 +227,8 @@ def join_labels(
             *(note for file in (labels, corrections, ratings) for note in file.notes),
             *names.notes(),
             *(
-                f"labels.level: {column} of {name} {points:+.1f}, to the mean of the largest dataset"
+                f"labels.level: {column} of {name} {points:+.1f}, to the mean of the largest "
+                "dataset"
                 for column, by_dataset in shifts.items()
                 for name, points in by_dataset.items()
             ),
