@@ -392,10 +392,26 @@ def test_links(root, forget, tmp_path):
     label(root, "album/three.jpg,anna", "other.jpg,bert")
     (root / "data/labels/labels.csv").rename(tmp_path / "own.csv")
     (root / "data/labels/labels.csv").symlink_to(tmp_path / "own.csv")
-    forget("--person", "anna")
+    target = f"labels.csv (a link to {tmp_path / 'own.csv'}): 1 line removed"
+    assert target in forget("--person", "anna")
     assert "album/three.jpg" not in left(root)
     assert (tmp_path / "own.csv").read_text() == "image,person\nother.jpg,bert\n"
     assert (root / "data/labels/labels.csv").is_symlink()
+
+
+def test_labels_by_hand_behind_a_link_out_of_the_project_are_not_changed(root, forget, tmp_path):
+    """A project that somebody sent must not change a file of one's own."""
+    own = tmp_path / "own.csv"
+    (root / "data/manual_labels.csv").unlink()
+    (root / "data/manual_labels.csv").symlink_to(own)
+    own.write_text("filename,person\nother.jpg,bert\n")
+    forget("two.png")  # which it does not name
+    before = everything(root), own.read_bytes()
+    output = forget("other.jpg", code=2)
+    assert f"manual_labels.csv leads out of the project folder to {own}" in output
+    assert (everything(root), own.read_bytes()) == before
+    own.write_text("filename,person\n")
+    forget("other.jpg")
 
 
 WIDE = "rater,IMG_1.jpg,How attractive? [two.png],other\n"

@@ -67,6 +67,16 @@ def test_a_link_that_leads_out_is_named_and_no_photo_is_read(root, name, target)
     assert not (root / "crops").exists()
 
 
+def test_labels_by_hand_that_lie_elsewhere_are_named(root):
+    params = load_params("params.yaml")
+    path = root / params.data.manual_labels
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(root.parent / "netrc")
+    (found,) = [each for each in examine_inputs(root, params).warnings if each.kind == "link"]
+    assert f"leads out of the project folder to {root.parent / 'netrc'}: " in found.message
+
+
 def test_several_links_are_counted(root):
     for name in ("b.jpg", "c.jpg", "d.jpg"):
         (root / "data/photos" / name).symlink_to(root.parent / "netrc")

@@ -105,7 +105,14 @@ def examine_inputs(root: Path, params: Params) -> Inputs:
         named = inputs.problems if value == own.get("data.images") else inputs.warnings
         for name, message in links_out(root / value, cache and cache.folder).items():
             named.append(Finding("link", message, f"{value}/{printable(name)}"))
-    if not (root / params.data.manual_labels).is_file():
+    manual = (root / params.data.manual_labels).resolve()
+    if not manual.is_relative_to(root.resolve()):
+        message = (
+            f"data.manual_labels = {params.data.manual_labels} leads out of the project folder to "
+            f"{printable(str(manual))}: `labels merge` and `forget` do not write there"
+        )
+        inputs.warnings.append(Finding("link", message, params.data.manual_labels))
+    if not manual.is_file():
         inputs.problems.append(
             Finding(
                 "folder",

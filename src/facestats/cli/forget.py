@@ -251,10 +251,27 @@ def _check(place: Place, targets: Targets, labels: list[LabelFile]) -> None:
             )
     named = [(file, targets.named[str(file.path)]) for file in labels]
     mistakes += [
-        why for file, names in named if file.lines(names) and (why := file.obstacle(names))
+        why
+        for file, names in named
+        if file.lines(names) and (why := _led_out(place, file) or file.obstacle(names))
     ]
     if mistakes:
         raise InputError("\n".join([*mistakes, "nothing was removed"]))
+
+
+def _led_out(place: Place, file: LabelFile) -> str | None:
+    """Why labels by hand are not changed: somebody's project may link them to a file of one's own.
+
+    Links in the folder of `data.labels` are followed, as its files may lie with the photos.
+    """
+    target = file.path.resolve()
+    inside = [place.root.resolve(), *([place.cache.folder.resolve()] if place.cache else [])]
+    if not file.by_hand or any(target.is_relative_to(folder) for folder in inside):
+        return None
+    return (
+        f"data.manual_labels: {file.path} leads out of the project folder to {target}; put that "
+        "file itself there, or remove the lines about them yourself and add --allow-missing"
+    )
 
 
 def _remove(
@@ -295,7 +312,9 @@ def _remove(
                 if write:
                     file.remove(names, place.cache.folder if place.cache else None)
                 places = number_of(len(lines), "column" if file.by_column else "line")
-                print_line(f"{file.path}: {places} {verb}")
+                target = file.path.resolve() if file.path.is_symlink() else None
+                shown = f"{file.path} (a link to {target})" if target else file.path
+                print_line(f"{shown}: {places} {verb}")
     except OSError as error:
         raise FaceStatsError(
             f"{error.filename} can't be removed or written ({error.strerror}); what is named above "
