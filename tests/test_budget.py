@@ -261,3 +261,33 @@ def test_a_photo_that_takes_more_memory_than_was_reckoned_is_a_row(folder, tmp_p
         "took more memory than 178 Mpx of RGB, the limit that preprocess.max_pixels sets",
     ]
     assert frame["key"].notna().tolist() == [True, False]
+
+
+def test_a_decoder_that_was_refused_memory_reports_no_damage(tmp_path):
+    """libjpeg's message is the same; the row of a damaged photo would hold for ever."""
+    cmyk = encode(Image.new("CMYK", (4500, 4500)), "JPEG", progressive=True)
+    cut = encode(Image.new("RGB", (99, 99)), "JPEG")[:-300]
+    (tmp_path / "large.jpg").write_bytes(cmyk)
+    (tmp_path / "cut.jpg").write_bytes(cut)
+    script = """
+import sys
+from pathlib import Path
+from facestats.faces.crop import PreprocessConfig
+from facestats.faces.photo import within_limits
+from facestats.machine import pool
+from facestats.photos import decode
+decode.check_budget = lambda *_: 0  # a picture that is larger than any formula says
+pool._KEPT = 0
+pool.limit_memory(160 << 20)
+for path in sys.argv[1:]:
+    try:
+        within_limits(decode.open_photo, PreprocessConfig(size=96), Path(path).read_bytes())
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+    paths = [tmp_path / "cut.jpg", tmp_path / "large.jpg", tmp_path / "cut.jpg"]
+    done = run_program([sys.executable, "-c", script, *paths], check=True)
+    damage = "DamageError truncated or damaged image: "
+    lines = done.stdout.splitlines()
+    assert [line.startswith(damage) for line in lines] == [True, False, True]
+    assert lines[1] == "OverLimitError memory"

@@ -14,6 +14,7 @@ from facestats.faces.runtime import keep_freed_memory
 from facestats.machine.faults import fault, is_fault, is_out_of_memory, patiently
 from facestats.machine.pool import Limits, OverLimitError, is_own_limit
 from facestats.photos.budget import BYTES, MARGIN, OverBudgetError
+from facestats.photos.containers import DamageError
 from facestats.photos.reading import read_photo
 from facestats.rows.files import RowFiles
 
@@ -97,7 +98,8 @@ def within_limits(function: Callable[..., Result], config: PreprocessConfig, *ar
         try:
             return function(*arguments)
         except Exception as error:
-            if is_out_of_memory(error) and is_own_limit(limits_of(config).memory):
+            refused = isinstance(error, DamageError) and error.refused
+            if (refused or is_out_of_memory(error)) and is_own_limit(limits_of(config).memory):
                 raise OverLimitError("memory") from None
             raise
 

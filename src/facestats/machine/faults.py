@@ -7,6 +7,7 @@ They say nothing about a file. What failed is tried again after a pause; then th
 from __future__ import annotations
 
 import _thread
+import ctypes
 import errno
 import mmap
 import os
@@ -14,7 +15,8 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from functools import cache
+from typing import Any, ParamSpec, TypeVar
 
 from facestats.errors import FaultError
 
@@ -189,6 +191,29 @@ def memory_is_there(size: int) -> bool:
     except (OSError, MemoryError, OverflowError, ValueError):
         return False
     return True
+
+
+def note_allocations() -> Callable[[], bool]:
+    """Begin to note; the function returned says whether this thread was refused memory since then.
+
+    Decoders report that as damage. The C library leaves its error number standing, unless another
+    call fails meanwhile. Never true where there is no glibc.
+    """
+    location = _errno_location()
+    if location is None:
+        return lambda: False
+    location()[0] = 0
+    return lambda: location()[0] == errno.ENOMEM
+
+
+@cache
+def _errno_location() -> Any:
+    try:
+        location = ctypes.CDLL(None).__errno_location
+    except (AttributeError, OSError, TypeError):
+        return None
+    location.restype = ctypes.POINTER(ctypes.c_int)
+    return location
 
 
 def threads_are_there(count: int = _THREADS) -> bool:

@@ -67,8 +67,11 @@ _PROFILE_LIMIT = 1 << 24  # bytes of a colour profile in a PNG
 class DamageError(ImageError):
     """A decoder reports damage, as some also do when memory runs out.
 
-    `memory` is what decoding would have taken, bytes.
+    `memory` is what decoding would have taken, bytes. `refused`: the decoder was refused memory,
+    which may be the true reason.
     """
+
+    refused = False
 
     def __init__(self, text: str, memory: int = 0):
         super().__init__(text)

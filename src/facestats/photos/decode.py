@@ -24,6 +24,7 @@ from facestats.machine.faults import (
     is_fault,
     is_passing,
     memory_is_there,
+    note_allocations,
     threads_are_there,
 )
 from facestats.photos.budget import MAX_PIXELS, check_budget, too_many_pixels
@@ -123,8 +124,10 @@ def open_photo(
             threads = not starts_threads(data) or threads_are_there()
         try:
             with _alone, in_one_thread():
+                refused = note_allocations()
                 return _open_once(data, min_long_side, max_pixels)
         except DamageError as error:
+            error.refused = refused()
             _check_memory(error)
             if starts_threads(data) and not (threads and threads_are_there()):
                 raise fault("a photo", BlockingIOError(errno.EAGAIN, "")) from None
