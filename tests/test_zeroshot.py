@@ -307,6 +307,22 @@ def test_a_missing_or_foreign_file_of_prompts_is_named(tmp_path, content):
         load_classifiers(tmp_path / "zeroshot.npz", "f00")
 
 
+@pytest.mark.parametrize("damaged", ["attributes", "classes", "weights_sha256"])
+def test_letters_beyond_unicode_are_named(tmp_path, damaged):
+    beyond = np.full(4, 0x7FFFFFFF, np.uint32).view("U2")
+    arrays = {
+        "attributes": np.array(["smile", "smile"]),
+        "classes": np.array(["yes", "no"]),
+        "embeddings": np.eye(2, dtype=np.float32),
+        "logit_scale": 1.0,
+        "weights_sha256": "f00",
+    }
+    one = beyond[0:1].reshape(()) if damaged == "weights_sha256" else beyond
+    np.savez(tmp_path / "zeroshot.npz", **(arrays | {damaged: one}))
+    with pytest.raises(ModelError, match="holds no prompts of this project"):
+        load_classifiers(tmp_path / "zeroshot.npz", "f00")
+
+
 def test_packed_prompts_are_not_unpacked_into_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(zeroshot, "MOST", 1 << 20)
     np.savez_compressed(tmp_path / "zeroshot.npz", attributes=np.zeros(1 << 24, bool))

@@ -203,6 +203,7 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
             embeddings = file["embeddings"]
             scale, weights = float(file["logit_scale"]), str(file["weights_sha256"])
         _check_prompts(attributes, classes, embeddings, scale)
+        named = list(zip(attributes.tolist(), classes.tolist(), strict=True))
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; `dvc repro zeroshot` makes it") from None
     except (
@@ -217,6 +218,7 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
         zlib.error,
         NotImplementedError,
         TokenError,
+        SystemError,  # of letters beyond Unicode
     ) as error:
         # The header of an array may claim any size.
         if is_of_machine(error) and not isinstance(error, MemoryError):
@@ -231,9 +233,11 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
         )
     return {
         name: PromptClassifier(
-            classes[attributes == name].tolist(), embeddings[attributes == name], scale
+            [label for attribute, label in named if attribute == name],
+            embeddings[[attribute == name for attribute, _ in named]],
+            scale,
         )
-        for name in dict.fromkeys(attributes.tolist())
+        for name in dict.fromkeys(attribute for attribute, _ in named)
     }
 
 
