@@ -3,6 +3,7 @@
 import json
 import shutil
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -308,17 +309,19 @@ def test_a_missing_or_foreign_file_of_prompts_is_named(tmp_path, content):
 
 
 @pytest.mark.parametrize("damaged", ["attributes", "classes", "weights_sha256"])
-def test_letters_beyond_unicode_are_named(tmp_path, damaged):
-    beyond = np.full(4, 0x7FFFFFFF, np.uint32).view("U2")
-    arrays = {
+@pytest.mark.parametrize("length", [1, 2])
+def test_letters_beyond_unicode_are_named(tmp_path, damaged, length):
+    arrays: dict[str, Any] = {
         "attributes": np.array(["smile", "smile"]),
         "classes": np.array(["yes", "no"]),
         "embeddings": np.eye(2, dtype=np.float32),
         "logit_scale": 1.0,
-        "weights_sha256": "f00",
+        "weights_sha256": np.array("f00"),
     }
-    one = beyond[0:1].reshape(()) if damaged == "weights_sha256" else beyond
-    np.savez(tmp_path / "zeroshot.npz", **(arrays | {damaged: one}))
+    arrays[damaged] = np.full((*arrays[damaged].shape, length), 0x7FFFFFFF, np.uint32).view(
+        f"U{length}"
+    )[..., 0]
+    np.savez(tmp_path / "zeroshot.npz", **arrays)
     with pytest.raises(ModelError, match="holds no prompts of this project"):
         load_classifiers(tmp_path / "zeroshot.npz", "f00")
 

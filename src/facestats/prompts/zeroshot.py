@@ -8,9 +8,11 @@ with.
 from __future__ import annotations
 
 import io
+import sys
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 Prompts = Mapping[str, Mapping[str, list[str]]]
 MOST = 1 << 28  # bytes of the arrays
+LAST = chr(sys.maxunicode)
 ALIKE = 1e-5  # unit-norm embeddings of two classes that differ by less in every number are the same
 
 
@@ -204,6 +207,8 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
             scale, weights = float(file["logit_scale"]), str(file["weights_sha256"])
         _check_prompts(attributes, classes, embeddings, scale)
         named = list(zip(attributes.tolist(), classes.tolist(), strict=True))
+        if any(max(text, default="") > LAST for text in (weights, *chain(*named))):
+            raise MisfitError("it holds letters beyond Unicode")
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; `dvc repro zeroshot` makes it") from None
     except (
@@ -218,7 +223,7 @@ def load_classifiers(path: Path, weights_sha256: str) -> dict[str, PromptClassif
         zlib.error,
         NotImplementedError,
         TokenError,
-        SystemError,  # of letters beyond Unicode
+        SystemError,  # of a single letter beyond Unicode
     ) as error:
         # The header of an array may claim any size.
         if is_of_machine(error) and not isinstance(error, MemoryError):
