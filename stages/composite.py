@@ -2,7 +2,8 @@
 
 Reads   data/interim/members/<name>/ (members.csv, selection.json, faces/); params
         `composites.<name>.render`
-Writes  data/processed/composites/<name>/ (composite.jpg, composite.json, members.jpg, shape.npy)
+Writes  data/processed/composites/<name>/ (composite.jpg, composite.json, composite.tem,
+        members.jpg, shape.npy)
 Alone   dvc repro -sf composite@women
 """
 

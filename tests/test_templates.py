@@ -5,9 +5,12 @@ import struct
 import numpy as np
 import pytest
 from benchmarks.templates import compare, table
+from PIL import Image
 
 import facestats
 from facestats import mesh_template, read_template, write_template
+from facestats.composites.averaging import Average
+from facestats.composites.folder import write_composite
 from facestats.composites.templates import Template
 from facestats.errors import InputError
 from facestats.faces.landmarks import FaceLandmarks
@@ -121,3 +124,14 @@ def test_the_comparison_separates_what_is_systematic(tmp_path, monkeypatch):
     assert missed == []
     assert len(differences) == 4 * 8
     assert "| chin | 10.0 % | 10.0 % | 10.0 % | 0.0 % |" in table(differences)
+
+
+def test_a_composite_has_its_mean_shape_beside_it_as_webmorph_expects(tmp_path):
+    shape = np.linspace(0.1, 0.9, 468 * 2).reshape(468, 2).astype(np.float32)
+    average = Average(np.zeros((64, 64, 3), np.uint8), ["a.jpg"], {}, shape)
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.jpg")
+    facts = {"built": True, "n": 1}
+    write_composite(tmp_path / "out", "mine", average, facts, tmp_path, tmp_path / "scores.json")
+    read = read_template(tmp_path / "out/composite.tem")
+    assert np.allclose(read.points, shape * 64, atol=1e-3)
+    assert (tmp_path / "out/composite.jpg").is_file()

@@ -11,6 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from facestats.composites.averaging import Average
+from facestats.composites.templates import mesh_template, write_template
 from facestats.core.figures.sheets import MOST, contact_sheet, fitting_jpeg
 from facestats.core.files import write_bytes, write_image, write_json
 from facestats.core.stats.means import mean_rating
@@ -139,7 +140,9 @@ def warnings_of(facts: dict[str, Any], name: str, chosen: int) -> list[str]:
 def write_composite(
     out: Path, name: str, average: Average, facts: dict[str, Any], faces: Path, scores: Path
 ) -> None:
-    """Write `composite.json` and, where it was built, `composite.jpg`, `members.jpg`, `shape.npy`.
+    """Write `composite.json`; where it was built, `composite.jpg`, `members.jpg`, the mean shape.
+
+    That is `shape.npy`, and `composite.tem` for webmorph.
 
     Parameters
     ----------
@@ -164,6 +167,8 @@ def write_composite(
             buffer = io.BytesIO()
             np.save(buffer, average.shape)
             write_bytes(out / "shape.npy", buffer.getvalue())
+            height, width = average.image.shape[:2]
+            write_template(out / "composite.tem", mesh_template(average.shape, width, height))
     shown = min(facts["n"], MOST)
     write_json(
         out / "composite.json",
