@@ -251,6 +251,63 @@ def test_what_a_commit_brings_into_dvcs_own_folders_is_named(root, name):
     assert examine_cache(root).problems == []
 
 
+def git(root, *arguments):
+    names = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    run_program(["git", *names, *arguments], root, check=True)
+
+
+def test_a_commit_that_links_dvcs_own_folder_is_named(root):
+    """What lies in `.dvc/tmp` is then nothing below `.dvc` for git."""
+    git(root, "init", "-q")
+    (root / ".dvc").rename(root / "conf")
+    (root / ".dvc").symlink_to("conf")
+    assert examine_cache(root).problems == []
+    git(root, "add", ".dvc")
+    git(root, "commit", "-qm", "stranger's")
+    path, message = problem(root)
+    assert path == str(root / ".dvc")
+    assert "git holds it" in message
+
+
+def test_git_that_does_not_answer_is_named(root, tmp_path_factory, monkeypatch):
+    """As where the folder is somebody else's; a repository without a commit holds nothing."""
+    git(root, "init", "-q")
+    assert examine_cache(root).problems == []
+    (root / "a").touch()
+    git(root, "add", "a")
+    git(root, "commit", "-qm", "own")
+    assert examine_cache(root).problems == []
+    (root / ".git/config").write_text("[core")
+    path, message = problem(root)
+    assert path == str(root)
+    assert "git does not say what its last commit holds (fatal: bad config" in message
+
+
+def test_a_folder_of_the_run_cache_without_entry_is_named(root):
+    """DVC takes the newest entry of the folder, and fails where there is none."""
+    entry = next((root / ".dvc/cache/runs").glob("*/*/*"))
+    entry.unlink()
+    path, message = problem(root)
+    assert path == str(entry.parent)
+    run_program(["sh", "-c", message.split("`")[-2]], check=True)
+    assert examine_cache(root).problems == []
+
+
+@pytest.mark.parametrize("name", [".DS_Store", ".nfs0001", "x.tmp", "README"])
+@pytest.mark.parametrize("place", ["runs", "runs/*", "files/md5", "files/md5/*"])
+def test_files_that_dvc_does_not_look_at_may_lie_in_its_cache(root, place, name):
+    (folder,) = (root / ".dvc/cache").glob(place)
+    (folder / name).touch()
+    assert examine_cache(root).problems == []
+
+
+@pytest.mark.parametrize("place", ["runs/00", "files/md5/00", "files/md5/.DS_Store"])
+def test_a_file_or_a_link_in_place_of_a_folder_is_named(root, tmp_path, place):
+    path = root / ".dvc/cache" / place
+    path.symlink_to(tmp_path) if path.name.startswith(".") else path.touch()
+    assert problem(root)[0] == str(path)
+
+
 def test_doctor_prints_what_it_looked_through(root, capsys):
     assert main(["doctor", "--root", str(root), "--cache"]) == 0
     assert capsys.readouterr().out == "cache: entries=1 listings=1 problems=0\n"

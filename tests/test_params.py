@@ -124,6 +124,13 @@ def test_weights_may_be_learned(raw):
     assert check_params(raw).score.weights == "learned"
 
 
+@pytest.mark.parametrize("written", ["0x" + "f" * 5000, "0b" + "1" * 50_000, "9" * 5000])
+def test_a_number_without_end_is_an_error(tmp_path, written):
+    (tmp_path / "params.yaml").write_text(f"a: {written}\n")
+    with pytest.raises(ParamsError, match=r"params\.yaml is not valid YAML: a number has 50"):
+        load_params(tmp_path / "params.yaml")
+
+
 def test_raters_may_be_named_by_numbers(raw):
     raw["labels"]["drop_raters"] = [7, "ann"]
     assert check_params(raw).labels.drop_raters == ["7", "ann"]

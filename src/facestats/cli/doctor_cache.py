@@ -44,8 +44,11 @@ LOCK, PIPELINE = "dvc.lock", "dvc.yaml"
 OWN_SITE_CACHE = "~/.cache/dvc-site"  # as the Makefile makes it
 
 _PREFIX = re.compile(r"[0-9a-f]{2}")
+_FOLDER = re.compile(r"[0-9a-f]{2}|[0-9a-f]{64}", re.IGNORECASE)
 _NO_PROJECT = frozenset((".git", ".hg", ".dvc"))  # DVC looks for no file of its own in them
 _NOT_IN_GIT = (".dvc/tmp", ".dvc/cache", ".dvc/config.local")
+_SILENT = "git does not say what its last commit holds"
+_NO_COMMIT = 1  # exit code of `git rev-parse -q --verify HEAD`
 _PATIENCE = 20  # seconds
 _LONGEST = 1000  # characters of a path that is shown whole
 
@@ -138,7 +141,10 @@ def examine_store(folder: Path, report: CacheReport, ours: bool = True) -> None:
     """
     store = _Store(folder, report, ours)
     for key_folder in store.folders(*store.folders(folder / "runs")):
-        for entry in store.entries(key_folder):
+        entries = store.entries(key_folder)
+        if not entries:
+            store.check_empty(key_folder)
+        for entry in entries:
             store.check_entry(entry)
     old = store.folders(folder, names=_PREFIX)  # DVC 2 kept its objects one folder higher
     for prefix in [*store.folders(folder / "files" / "md5"), *old]:
@@ -182,20 +188,31 @@ def _examine_commit(root: Path, report: CacheReport) -> None:
     Nobody looks there, and `dvc exp run` and `dvc queue start` run code and commands that they find
     in `.dvc/tmp`.
     """
-    command = ("ls-tree", "-rz", "--name-only", "HEAD", "--", *_NOT_IN_GIT)
+    if not any((folder / ".git").exists() for folder in (root, *root.resolve().parents)):
+        return
     try:
-        listed = read_git(root, *command, timeout=_PATIENCE)
+        listed = read_git(root, "ls-tree", "-rz", "HEAD", "--", ".dvc", timeout=_PATIENCE)
+        if listed.returncode:
+            first = read_git(root, "rev-parse", "-q", "--verify", "HEAD", timeout=_PATIENCE)
+            if first.returncode == _NO_COMMIT:
+                return
     except FileNotFoundError:  # no git
         return
     except (OSError, subprocess.TimeoutExpired):
-        report.add(root, "git does not say what its last commit holds", "mend that")
+        report.add(root, _SILENT, "mend that")
         return
-    for name in filter(None, os.fsdecode(listed.stdout).split("\0")):
-        report.add(
-            root / name,
-            "git holds it, where DVC keeps what git must not bring, and may run it",
-            f"`git rm -rf --cached {shell_words([name])}`, commit, and remove it",
-        )
+    if listed.returncode:
+        said = printable(os.fsdecode(listed.stderr).strip().partition("\n")[0])
+        report.add(root, f"{_SILENT} ({said})", "mend that")
+    for line in filter(None, os.fsdecode(listed.stdout).split("\0")):
+        name = line.partition("\t")[2]
+        # A `.dvc` that git has not as a folder is a link to one that has its `tmp` elsewhere.
+        if name == ".dvc" or any(Path(name).is_relative_to(own) for own in _NOT_IN_GIT):
+            report.add(
+                root / name,
+                "git holds it, where DVC keeps what git must not bring, and may run it",
+                f"`git rm -rf --cached {shell_words([name])}`, commit, and remove it",
+            )
 
 
 class _Store:
@@ -205,16 +222,23 @@ class _Store:
         self._folder, self._report, self._ours = folder, report, ours
 
     def folders(self, *above: Path, names: re.Pattern[str] | None = None) -> list[Path]:
-        """The folders in these folders; what is a link, or no folder, is reported."""
+        """The folders in these folders; what is a link, or in place of a folder, is reported.
+
+        Other files, such as `.DS_Store`, are none that DVC looks at.
+        """
         found = []
         for entry in (entry for folder in above for entry in self.entries(folder)):
             if names is not None and not names.fullmatch(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 found.append(Path(entry.path))
-            else:
+            elif not (entry.is_file(follow_symlinks=False) and self._is_passed_over(entry.name)):
                 self._add(Path(entry.path), "is no folder, where DVC makes one")
         return found
+
+    def _is_passed_over(self, name: str) -> bool:
+        """Whether DVC looks at no file of this name; of a remote, it fetches all."""
+        return not _FOLDER.fullmatch(name) and (self._ours or name.startswith("."))
 
     def entries(self, folder: Path) -> list[os.DirEntry[str]]:
         """What lies in a folder; a link on the way to it is reported, and not followed."""
@@ -242,6 +266,11 @@ class _Store:
         except ForeignError as error:
             # With its folder, since DVC fails at an empty one.
             self._add(path, str(error), key_folder)
+
+    def check_empty(self, key_folder: Path) -> None:
+        """Report a folder of the run cache without entry; one on a remote is never fetched."""
+        if self._ours and not key_folder.is_symlink() and not any(key_folder.iterdir()):
+            self._add(key_folder, "is an empty folder of the run cache, at which `dvc repro` fails")
 
     def check_object(self, entry: os.DirEntry[str]) -> None:
         """Check an object: of listings the content, of others that it is a file and no link."""

@@ -35,6 +35,7 @@ from facestats.sample.params import Sample
 from facestats.scores.params import Mlp, Score
 
 _MOST = 20_000  # values of a file; a project with a hundred composites has two thousand
+_LONGEST = 1000  # characters of a number; Python can't print one of more than 4300 digits
 
 
 class _Loader(yaml.SafeLoader):
@@ -44,6 +45,8 @@ class _Loader(yaml.SafeLoader):
         text = node.value.replace("_", "")
         if ":" in text:
             return node.value
+        if len(text) > _LONGEST:
+            raise ValueError(f"a number has {len(text)} characters; write what is meant")
         if re.fullmatch(r"[-+]?\d+", text):
             return int(text)
         return (
