@@ -121,6 +121,12 @@ def test_a_function_that_would_take_memory_is_not_called(tmp_path, program):
             "copies one list again and again",
         ),
         (b"N" * 300_000, "more than 200000 steps"),
+        (b"(" + b"}" * 70_000 + b"t", "more than 200000 steps"),
+        (STORAGE[:-1] + b"q\x00Q" + b"h\x00Q" * 50_001, "more than 50000 tensors"),
+        (
+            b"]q\x00(" + b"NN\x86" * 100 + b"e" + called("collections.OrderedDict", b"h\x00") * 50,
+            "copies one list again and again",
+        ),
         (text("a" * 17_000_000), "more than 16 MB"),
         (tensor([1] * 17, [1] * 17), "a shape that is none"),
         (

@@ -203,16 +203,18 @@ class _Program:
 
     def __init__(self, file: Any, numbers: Callable[..., torch.Tensor], size: int):
         self.file, self.numbers = file, numbers
-        self.room, self.tensors, self.copies = MOST_SHARED * size, MOST_TENSORS, MOST_STEPS
+        self.room, self.tensors, self.views = MOST_SHARED * size, MOST_TENSORS, MOST_TENSORS
+        self.steps = self.copied = 0
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
         texts = 0
-        for step, (opcode, argument, _) in enumerate(pickletools.genops(self.file)):
+        for opcode, argument, _ in pickletools.genops(self.file):
+            self.steps += _LARGE.get(opcode.name, 1)
             texts += len(argument) if isinstance(argument, str) else 0
-            if step > MOST_STEPS or texts > MOST_PROGRAM:
+            if self.steps > MOST_STEPS or texts > MOST_PROGRAM:
                 raise DoctoredError(f"its pickle has more than {MOST_STEPS} steps, or long texts")
             if opcode.name in _VALUES:
                 self.stack.append(argument)
@@ -301,6 +303,7 @@ class _Program:
         mark, kind, key, _place, length, *view = self.stack.pop()
         if _text(mark) != "storage" or any(part is not None for part in view):
             raise DoctoredError("it refers to something other than numbers")
+        self.views = self._less(self.views)
         self.stack.append(self.numbers(_text(key), _TYPES[kind.kind], length))
 
     def _reduce(self, _: Any) -> None:
@@ -315,8 +318,8 @@ class _Program:
         name = function.kind
         if name == "collections.OrderedDict":
             pairs = arguments[0] if arguments else ()
-            self.copies -= len(pairs)
-            if self.copies < 0:
+            self.copied += len(pairs)
+            if self.copied > self.steps:  # each pair takes several steps to write
                 raise DoctoredError("it copies one list again and again")
             return OrderedDict(_named(pairs))
         if name == "torch.Size":
@@ -333,13 +336,18 @@ class _Program:
         if name == "torch._utils._rebuild_tensor_v3":
             return self._tensor(_seen_as(arguments[0], arguments[6]), *arguments[1:4])
         if name == "torch._utils._rebuild_meta_tensor_no_storage":
+            self.tensors = self._less(self.tensors)
             return _absent(arguments[1], arguments[0])
         return Stranger(name)
 
-    def _tensor(self, numbers: Any, offset: Any, size: Any, stride: Any) -> torch.Tensor:
-        self.tensors -= 1
-        if self.tensors < 0:
+    @staticmethod
+    def _less(left: int) -> int:
+        if left <= 0:
             raise DoctoredError(f"it holds more than {MOST_TENSORS} tensors")
+        return left - 1
+
+    def _tensor(self, numbers: Any, offset: Any, size: Any, stride: Any) -> torch.Tensor:
+        self.tensors = self._less(self.tensors)
         whole = [offset, *_checked(size), *_checked(stride)]
         if any(type(number) is not int or number < 0 for number in whole):
             raise DoctoredError("a shape without whole numbers")
@@ -360,6 +368,8 @@ _PARAMETER = "torch.nn.parameter.Parameter"
 _VALUES = frozenset(
     "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINSTRING".split()
 )  # fmt: skip
+# Steps of one byte that take as much memory as so many others.
+_LARGE = {"EMPTY_DICT": 3, "EMPTY_LIST": 2, "EMPTY_SET": 2, "GLOBAL": 2, "REDUCE": 2, "NEWOBJ": 2}
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
