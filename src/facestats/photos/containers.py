@@ -26,9 +26,9 @@ NO_IMAGE = "not an image that Pillow can read"
 
 # EPS would start Ghostscript on a stranger's file; WMF, BUFR, GRIB, HDF5 and MPEG are stubs without
 # a decoder; of PCD and XVTHUMB Pillow reads only a small picture; IM, IMT, IPTC and SPIDER have no
-# signature, so that any file may be taken for one; in BLP, FITS and FTEX (textures, telescopes) is
+# signature, so that any file may be taken for one; in BLP and FTEX (textures of games) is
 # a picture or packed data whose size the header does not say: 64 × 64 px took 1 GB.
-_UNWANTED = set("EPS WMF BUFR GRIB HDF5 MPEG PCD XVTHUMB IM IMT IPTC SPIDER BLP FITS FTEX".split())
+_UNWANTED = set("EPS WMF BUFR GRIB HDF5 MPEG PCD XVTHUMB IM IMT IPTC SPIDER BLP FTEX".split())
 # Compiled parts of Pillow that its decoders can do without, but photos can't.
 _LIBRARIES = ("_avif", "_webp")
 _lacking: set[str] = set()
