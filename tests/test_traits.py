@@ -188,6 +188,21 @@ def test_datasets_with_other_means_come_to_one_level(tmp_path):
     assert "levelled" not in kept.summary["rating"]
 
 
+def test_raters_of_two_datasets_do_not_agree_because_these_differ(tmp_path):
+    labels = "image,dataset\n" + "".join(f"{i:02d},{'ab'[i % 2]}\n" for i in range(40))
+    rng = np.random.default_rng(0)  # raters who agree on nothing but the dataset
+    rows = [
+        f"{i:02d},r{j},{20 + 50 * (i % 2) + rng.normal(0, 5):.1f}"
+        for i in range(40)
+        for j in range(8)
+    ]
+    ratings = "image,rater,rating\n" + "\n".join(rows)
+    joined = join(tmp_path, labels__csv=labels, ratings__csv=ratings)
+    assert measure_agreement(joined.judgements, {})["reliability"]["split_half"]["value"] < 0.5
+    apart = join_labels(FACES, tmp_path, tmp_path / "manual.csv", "auto", level=False)
+    assert measure_agreement(apart.judgements, {})["reliability"]["split_half"]["value"] > 0.95
+
+
 def test_the_scale_and_the_licence_of_an_import_reach_the_run(tmp_path):
     facts = {
         "name": "set",

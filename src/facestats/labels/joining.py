@@ -38,7 +38,7 @@ from facestats.labels.columns import (
 )
 from facestats.labels.dataset import read_dataset
 from facestats.labels.files import STEMS, find_label_file, read_sheet, unread_files
-from facestats.labels.levels import level_ratings
+from facestats.labels.levels import level_judgements, level_ratings
 from facestats.labels.names import NameIndex, refuse_other_photos
 from facestats.labels.raters import rater_warnings, without_raters
 from facestats.labels.ratings import read_ratings
@@ -202,6 +202,12 @@ def join_labels(
         extras += use_trait(table, trait, frame)
     rated = ["rating", *(PREFIX + trait for trait in by_trait)]
     shifts = level_ratings(table, rated, scale) if level else {}
+    if kept is not None:
+        kept = level_judgements(kept, table, shifts.get("rating", {}))
+    by_trait = {
+        trait: level_judgements(frame, table, shifts.get(PREFIX + trait, {}))
+        for trait, frame in by_trait.items()
+    }
     summary = _summary(table, scale, names, dict.fromkeys(extras)) | {"raters": report}
     if shifts:
         summary["rating"]["levelled"] = shifts

@@ -47,3 +47,23 @@ def level_ratings(
         table[column] = table[column].where(~rated | moved.isna(), moved)
         shifts[column] = {str(name): float(d) for name, d in by_dataset.items() if d}
     return {column: by_dataset for column, by_dataset in shifts.items() if by_dataset}
+
+
+def level_judgements(
+    judgements: pd.DataFrame, table: pd.DataFrame, by_dataset: dict[str, float]
+) -> pd.DataFrame:
+    """The single judgements behind levelled means: else raters seem to agree who differ by dataset.
+
+    Parameters
+    ----------
+    judgements : DataFrame
+        `filename`, `rater`, `rating`.
+    table : DataFrame
+        Labels by face, with the column `dataset`.
+    by_dataset : dict of str to float
+        Points to add, as `level_ratings` gives them for the column.
+    """
+    if not by_dataset:
+        return judgements
+    points = judgements["filename"].map(table[DATASET].map(by_dataset)).fillna(0.0)
+    return judgements.assign(rating=judgements["rating"] + points)
