@@ -263,6 +263,7 @@ def test_a_photo_that_takes_more_memory_than_was_reckoned_is_a_row(folder, tmp_p
     assert frame["key"].notna().tolist() == [True, False]
 
 
+@pytest.mark.long
 def test_a_decoder_that_was_refused_memory_reports_no_damage(tmp_path):
     """libjpeg's message is the same; the row of a damaged photo would hold for ever."""
     cmyk = encode(Image.new("CMYK", (4500, 4500)), "JPEG", progressive=True)
