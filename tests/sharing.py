@@ -17,6 +17,8 @@ STAGES = (
     "labels",
     "split",
     "train_attribute",
+    "zeroshot",
+    "attributes",
     "age_check",
     "train_attractiveness",
 )
