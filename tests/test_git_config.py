@@ -1,10 +1,9 @@
 """Commands in the `.git/config` of a folder that somebody sent: reading it runs none of them."""
 
-import subprocess
-
 import pytest
 
 from facestats.machine.git import read_git
+from programs import run_program
 
 
 @pytest.fixture
@@ -13,14 +12,7 @@ def repo(tmp_path):
 
     def git(*arguments):
         names = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        done = subprocess.run(
-            ["git", *names, "-C", str(root), *arguments],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        return done.stdout.strip()
+        return run_program(["git", *names, *arguments], root, check=True).stdout.strip()
 
     root = tmp_path / "sent"
     (root / "folder").mkdir(parents=True)
@@ -47,8 +39,7 @@ def repo(tmp_path):
     "command", [("ls-tree", "-r", "HEAD", "--", "folder/"), ("ls-files", "-m"), ("status", "-s")]
 )
 def test_reading_runs_nothing_that_the_configuration_names(repo, tmp_path, command):
-    plain = ["git", "-C", str(repo), *command]
-    subprocess.run(plain, capture_output=True, timeout=60)
+    run_program(["git", *command], repo)
     assert (tmp_path / "ran").exists()  # what git does by itself
     (tmp_path / "ran").unlink()
     read_git(repo, *command)
