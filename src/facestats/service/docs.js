@@ -4,7 +4,10 @@ const routes = document.getElementById("routes");
 
 function add(parent, tag, text) {
   const element = document.createElement(tag);
-  element.textContent = text ?? "";
+  (text ?? "").split("`").forEach((part, i) => { // every second part is code
+    if (i % 2) element.append(Object.assign(document.createElement("code"), { textContent: part }));
+    else element.append(part);
+  });
   parent.append(element);
   return element;
 }
